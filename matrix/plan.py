@@ -1,0 +1,314 @@
+"""Planning: which cells run, in which waves and rounds, and why the others do not.
+
+Pure: reads no file, asks no engine. What an engine can do comes in as `Capabilities`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+import itertools
+import random
+import re
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from matrix.config import Infer, Matrix, Preset, did_you_mean
+from matrix.errors import ArgumentError
+
+Wave = Literal["produce", "consume"]
+Role = Literal["framework", "runtime"]
+
+PHASES: dict[Wave, tuple[str, ...]] = {
+    "produce": ("startup", "train", "deploy", "infer"),
+    "consume": ("startup", "infer"),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One framework or runtime at one pinned version set on one platform: one image."""
+
+    name: str
+    role: Role
+    family: str
+    adapter: str
+    base: str
+    python: str
+    architecture: str
+    device: str
+    exports: tuple[str, ...] = ()
+    reads: tuple[str, ...] = ()
+    tags: frozenset[str] = frozenset()
+
+    @property
+    def platform(self) -> str:
+        """Base, architecture and device: ``debian12-amd64-cpu``."""
+        return f"{self.base}-{self.architecture}-{self.device}"
+
+    @property
+    def id(self) -> str:
+        """The one currency: selection, image tag, folder, record and CI job carry it."""
+        return f"{self.name}-{self.platform}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What an engine can run, as data.
+
+    ``pythons`` is None where the engine brings its own interpreters (containers); ``reasons``
+    says, for an architecture or device that is not there, what would bring it.
+    """
+
+    engine: str
+    native: frozenset[str]
+    emulated: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset({"cpu"})
+    pythons: frozenset[str] | None = None
+    cpus: int = 1
+    memory_bytes: int = 0
+
+    def refusal(self, cell: Cell) -> str | None:
+        """Return why this engine cannot run a cell, or None."""
+        if cell.architecture not in self.native | self.emulated:
+            if self.engine == "docker":
+                return f"no {cell.architecture} emulation on this engine: run `nox -s engine`"
+            return f"the {self.engine} engine runs only its own architecture"
+        if cell.device not in self.devices:
+            if self.engine == "docker" and cell.device == "cuda":
+                return "the engine has no NVIDIA runtime"
+            return f"the {self.engine} engine has no {cell.device}"
+        if self.pythons is not None and cell.python not in self.pythons:
+            return f"no Python {cell.python} on this machine"
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Selection:
+    """What the user asked for: a preset narrowed, or widened, by globs on cell ids and tags."""
+
+    preset: str = "default"
+    include: tuple[str, ...] = ()
+    exclude: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Skipped:
+    """A selected cell that will not run, and why."""
+
+    cell: Cell
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Artifact:
+    """An exported model that a planned cell will produce."""
+
+    producer: str
+    workload: str
+    format: str
+
+    @property
+    def id(self) -> str:
+        """Name of its folder in a run, and the subject of the jobs that consume it."""
+        return f"{self.producer}--{self.workload}--{self.format}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One process: a cell and its subject (a workload, or an artifact to consume) in a round."""
+
+    wave: Wave
+    cell: str
+    subject: str
+    round: int
+    artifact: Artifact | None = None
+
+    @property
+    def id(self) -> str:
+        """Unique within a run; the path of its record."""
+        return f"{self.cell}--{self.subject}--r{self.round}"
+
+    @property
+    def workload(self) -> str:
+        """Id of the workload, whichever the wave."""
+        return self.artifact.workload if self.artifact else self.subject
+
+    @property
+    def phases(self) -> tuple[str, ...]:
+        """What the process does. A model is exported once, in the first round."""
+        return tuple(
+            phase for phase in PHASES[self.wave] if phase != "deploy" or self.round == 0
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """The cells that run, those that do not, and everything that follows from them."""
+
+    preset: str
+    seed: int
+    cells: tuple[Cell, ...]
+    skipped: tuple[Skipped, ...]
+    emulated: frozenset[str]
+    workloads: tuple[str, ...]
+    rounds_native: int
+    rounds_emulated: int
+    infer: Infer
+
+    def rounds(self, cell: Cell) -> int:
+        """Return how many fresh processes repeat this cell's phases."""
+        return self.rounds_emulated if cell.id in self.emulated else self.rounds_native
+
+    def producers(self) -> list[Cell]:
+        """Return the cells of the first wave."""
+        return [cell for cell in self.cells if cell.role == "framework"]
+
+    def consumers(self, format: str) -> list[Cell]:
+        """Return the cells that read a format."""
+        return [cell for cell in self.cells if format in cell.reads]
+
+    def artifacts(self) -> Iterator[Artifact]:
+        """Yield every artifact that the first wave will produce."""
+        for cell, workload in itertools.product(self.producers(), self.workloads):
+            for format in cell.exports:
+                yield Artifact(producer=cell.id, workload=workload, format=format)
+
+    def size(self, wave: Wave) -> int:
+        """Return how many jobs a wave has, without making them."""
+        if wave == "produce":
+            return len(self.workloads) * sum(self.rounds(cell) for cell in self.producers())
+        producers = [format for cell in self.producers() for format in cell.exports]
+        return len(self.workloads) * sum(
+            producers.count(format) * sum(self.rounds(cell) for cell in self.consumers(format))
+            for format in sorted(set(producers))
+        )
+
+    def jobs(self, wave: Wave) -> Iterator[Job]:
+        """Yield a wave's jobs, round by round, cells interleaved in a seeded random order.
+
+        A drift of the machine so touches all cells alike, and the same seed gives the same order.
+        """
+        last = max((self.rounds(cell) for cell in self.cells), default=0)
+        for round in range(last):
+            jobs = list(self._round(wave, round))
+            random.Random(f"{self.seed}/{wave}/{round}").shuffle(jobs)
+            yield from jobs
+
+    def _round(self, wave: Wave, round: int) -> Iterator[Job]:
+        if wave == "produce":
+            for cell, workload in itertools.product(self.producers(), self.workloads):
+                if round < self.rounds(cell):
+                    yield Job(wave=wave, cell=cell.id, subject=workload, round=round)
+            return
+        readers = {
+            format: self.consumers(format)
+            for format in sorted({one for cell in self.producers() for one in cell.exports})
+        }
+        for artifact in self.artifacts():
+            for cell in readers[artifact.format]:
+                if round < self.rounds(cell):
+                    yield Job(
+                        wave=wave,
+                        cell=cell.id,
+                        subject=artifact.id,
+                        round=round,
+                        artifact=artifact,
+                    )
+
+
+def make(matrix: Matrix, selection: Selection, capabilities: Capabilities, *, seed: int) -> Plan:
+    """Plan a run.
+
+    A cell runs when the preset selects it (or, where globs are given, when a glob does, inside
+    the preset or not), no ``--exclude`` drops it, all tags fit, no exclusion of the matrix file
+    forbids it, and the engine can run it. Those that the last two stop are kept with the reason.
+
+    Raises:
+        ArgumentError: a preset, glob or tag that matches nothing.
+    """
+    preset = _preset(matrix, selection.preset)
+    cells, skipped = [], []
+    for cell in _select(matrix, selection, preset):
+        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
+        if reason is None:
+            cells.append(cell)
+        else:
+            skipped.append(Skipped(cell=cell, reason=reason))
+    return Plan(
+        preset=selection.preset,
+        seed=seed,
+        cells=tuple(cells),
+        skipped=tuple(skipped),
+        emulated=frozenset(
+            cell.id for cell in cells if cell.architecture not in capabilities.native
+        ),
+        workloads=preset.workloads,
+        rounds_native=preset.rounds.native,
+        rounds_emulated=preset.rounds.emulated,
+        infer=preset.infer,
+    )
+
+
+def all_cells(matrix: Matrix) -> Iterator[Cell]:
+    """Yield every cell that the matrix file can write down, excluded ones included."""
+    platforms = list(itertools.product(matrix.bases, matrix.architectures, matrix.devices))
+    for name, system in matrix.systems().items():
+        role: Role = "framework" if name in matrix.frameworks else "runtime"
+        for base, architecture, device in platforms:
+            yield Cell(
+                name=name,
+                role=role,
+                family=system.family,
+                adapter=system.adapter,
+                base=base,
+                python=matrix.bases[base].python,
+                architecture=architecture,
+                device=device,
+                exports=getattr(system, "exports", ()),
+                reads=system.reads,
+                tags=frozenset({name, role, base, architecture, device, *system.tags}),
+            )
+
+
+def _preset(matrix: Matrix, name: str) -> Preset:
+    if name not in matrix.presets:
+        raise ArgumentError(f"no preset '{name}'{did_you_mean(name, matrix.presets)}")
+    return matrix.presets[name]
+
+
+def _select(matrix: Matrix, selection: Selection, preset: Preset) -> list[Cell]:
+    cells = list(all_cells(matrix))
+    ids = [cell.id for cell in cells]
+    for glob in (*selection.include, *selection.exclude):
+        if not fnmatch.filter(ids, glob):
+            near = difflib.get_close_matches(glob.strip("*"), ids, n=1, cutoff=0.4)
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            raise ArgumentError(
+                f"'{glob}' matches no cell{meant}",
+                hint="`nox -s plan -- --preset full` lists all cells",
+            )
+    known = {tag for cell in cells for tag in cell.tags}
+    for tag in selection.tags:
+        if tag not in known:
+            raise ArgumentError(f"no cell has the tag '{tag}'{did_you_mean(tag, known)}")
+    wanted = _matcher(selection.include or preset.cells)
+    dropped = _matcher(selection.exclude)
+    chosen = [
+        cell
+        for cell in cells
+        if wanted(cell.id) and not dropped(cell.id) and cell.tags.issuperset(selection.tags)
+    ]
+    if not chosen:
+        raise ArgumentError(
+            "the selection leaves no cell", hint="drop an --exclude or a --tag, or try a wider glob"
+        )
+    return chosen
+
+
+def _matcher(globs: Iterable[str]) -> Callable[[str], bool]:
+    """Return whether a text matches any of some globs, compiled once."""
+    patterns = [re.compile(fnmatch.translate(glob)) for glob in globs]
+    return lambda text: any(pattern.match(text) for pattern in patterns)

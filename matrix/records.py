@@ -1,0 +1,160 @@
+"""What a process said and how it ended: the record of one job, versioned JSON.
+
+The inner part, `Output`, is what the harness wrote; its field names are the harness's. The
+outer part is the host's. Raw samples are kept, so that old records can be read by new methods.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from harness.record import SCHEMA_VERSION as HARNESS_SCHEMA
+
+#: 1: first version.
+RECORD_SCHEMA = 1
+
+#: How a job ended, worst news first. All but the first three are the host's conclusions.
+Status = Literal[
+    "ok",
+    "failed",
+    "unsupported",
+    "crashed",
+    "oom",
+    "timeout",
+    "process-limit",
+    "log-limit",
+    "torn",
+    "lost",
+    "engine-lost",
+    "no-device",
+    "start-failed",
+    "bad-artifact",
+]
+
+#: Endings that say nothing about the cell: such a job is run again by ``--resume``.
+UNDONE: frozenset[str] = frozenset({"engine-lost"})
+
+
+class Part(BaseModel):
+    """A piece of a record: frozen, strict about what it does not know."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Failure(Part):
+    """An exception inside a cell, as data."""
+
+    type: str
+    message: str
+    traceback: str = ""
+
+    @property
+    def line(self) -> str:
+        """The type and the first line of the message."""
+        first = self.message.strip().splitlines()
+        return f"{self.type}: {first[0]}" if first else self.type
+
+
+class PhaseRecord(Part):
+    """What one phase said."""
+
+    phase: str
+    status: Literal["ok", "failed", "unsupported"]
+    error: Failure | None = None
+    started_s: float
+    seconds: float
+    data: dict[str, Any] = Field(default_factory=dict)
+
+
+class SelfTest(Part):
+    """A matrix product against its exact answer, in one dtype and one library."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+    dtype: str
+    passed: bool
+    error: float | None
+
+
+class ExportedFile(Part):
+    """A file of an exported model."""
+
+    path: str
+    bytes: int
+    sha256: str
+
+
+class Exported(Part):
+    """An exported model as its producer describes it."""
+
+    format: str
+    files: tuple[ExportedFile, ...]
+    opset: int | None = None
+    export_s: float
+
+
+class Output(BaseModel):
+    """``output.json``: everything that the harness said."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    schema_version: int = Field(alias="schema")
+    job: str
+    harness: str
+    environment: dict[str, Any]
+    selftest: tuple[SelfTest, ...]
+    peak_memory_bytes: int | None
+    memory_source: str | None
+    records: tuple[PhaseRecord, ...]
+    artifacts: tuple[Exported, ...] = ()
+
+    def phase(self, name: str) -> PhaseRecord | None:
+        """Return the record of a phase that succeeded, or None."""
+        for record in self.records:
+            if record.phase == name and record.status == "ok":
+                return record
+        return None
+
+
+class Agreement(Part):
+    """How far a consumer's outputs are from gold and from the producer's.
+
+    Errors are largest absolute differences over the largest absolute gold value, or None
+    where shapes differ or a value is not finite; ``note`` says which.
+    """
+
+    error: float | None
+    producer_error: float | None
+    from_producer: float | None
+    scale: float
+    note: str = ""
+
+
+class JobRecord(Part):
+    """One job: what was run, how it ended, what it said."""
+
+    schema_version: int = RECORD_SCHEMA
+    run: str
+    job: str
+    wave: Literal["produce", "consume"]
+    cell: str
+    subject: str
+    workload: str
+    round: int
+    engine: str
+    emulated: bool
+    status: Status
+    cause: str = ""
+    wall_s: float
+    output: Output | None = None
+    agreement: Agreement | None = None
+
+    @property
+    def key(self) -> tuple[str, str, int]:
+        """What makes it one of its kind in a merge."""
+        return (self.cell, self.subject, self.round)
+
+
+__all__ = ["HARNESS_SCHEMA", "RECORD_SCHEMA", "UNDONE", "JobRecord", "Output", "Status"]

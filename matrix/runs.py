@@ -1,0 +1,219 @@
+"""A run: one directory under ``runs/`` that holds everything one command planned and found.
+
+Files are written under a temporary name and renamed, so that whatever is there is whole, and a
+run that was killed can be resumed: a job is done when its record exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import json
+import os
+import secrets
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from matrix.config import Matrix
+from matrix.engines import Prepared
+from matrix.errors import RecordError
+from matrix.plan import Artifact, Job, Plan
+from matrix.records import UNDONE, JobRecord
+
+#: 1: first version.
+RUN_SCHEMA = 1
+
+
+class Manifest(BaseModel):
+    """What a run was asked to do: enough to finish it without the matrix file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: int = RUN_SCHEMA
+    id: str
+    created: str
+    version: str
+    plan: Plan
+    matrix: Matrix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run directory. See the module's docstring."""
+
+    path: Path
+
+    @staticmethod
+    def create(parent: Path, plan: Plan, matrix: Matrix, *, version: str, name: str = "") -> Run:
+        """Make a new run directory with its plan.
+
+        Raises:
+            RecordError: a run of this name exists.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        name = name or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        run = Run(path=parent / name)
+        try:
+            run.path.mkdir(parents=True)
+        except FileExistsError:
+            raise RecordError(
+                f"{run.path} exists already", hint=f"finish it with --resume {name}"
+            ) from None
+        manifest = Manifest(
+            id=name, created=now.isoformat(), version=version, plan=plan, matrix=matrix
+        )
+        write_text(run.path / "plan.json", manifest.model_dump_json(indent=1) + "\n")
+        return run
+
+    @staticmethod
+    def existing(path: Path) -> Run:
+        """Open a run directory that is there.
+
+        Raises:
+            RecordError: it is not a run.
+        """
+        if not (path / "plan.json").is_file():
+            raise RecordError(
+                f"{path} is not a run: it has no plan.json", hint=_known_runs(path.parent)
+            )
+        return Run(path=path)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The plan as written. Raises RecordError when it cannot be read."""
+        path = self.path / "plan.json"
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise RecordError(f"{path}: not a plan of this version: {_first(error)}") from None
+
+    @property
+    def id(self) -> str:
+        """The run's name."""
+        return self.path.name
+
+    @property
+    def inputs(self) -> Path:
+        """Where the host puts data, initial weights, batch orders and gold losses."""
+        return self.path / "inputs"
+
+    def artifact(self, artifact: Artifact) -> Path:
+        """Return the directory of an exported model."""
+        return self.path / "artifacts" / artifact.id
+
+    def log(self, job: Job) -> Path:
+        """Return where a job's output to stdout and stderr is kept."""
+        return self.path / "logs" / f"{job.id}.log"
+
+    def record_path(self, job: Job) -> Path:
+        """Return where a job's record is kept; sorted by cell, subject and round."""
+        return self.path / "records" / job.cell / job.subject / f"r{job.round}.json"
+
+    def done(self, job: Job) -> bool:
+        """Return whether a job need not be run again."""
+        path = self.record_path(job)
+        return path.is_file() and read_record(path).status not in UNDONE
+
+    def save(self, job: Job, record: JobRecord) -> None:
+        """Keep a record."""
+        write_text(self.record_path(job), record.model_dump_json(by_alias=True))
+
+    def records(self) -> Iterator[JobRecord]:
+        """Yield all records, those of one cell and subject together, one in memory at a time."""
+        for path in record_files(self.path):
+            yield read_record(path)
+
+    def save_prepared(self, prepared: dict[str, Prepared]) -> None:
+        """Keep, a file a cell, what the cells run from and what building that cost."""
+        for cell_id, one in prepared.items():
+            old = self.prepared().get(cell_id)
+            if not one.built and old and old.built and old.reference == one.reference:
+                continue  # a resumed run found the image that it built before
+            write_text(self.path / "builds" / f"{cell_id}.json", json.dumps(vars(one)) + "\n")
+
+    def prepared(self) -> dict[str, Prepared]:
+        """Return what is known of the cells' images or environments, by cell id."""
+        files = sorted((self.path / "builds").glob("*.json"))
+        return {path.stem: Prepared(**json.loads(path.read_text())) for path in files}
+
+    def save_engine(self, facts: dict[str, str]) -> None:
+        """Keep what ran the cells."""
+        name = facts.get("engine", "engine")
+        write_text(self.path / "engines" / f"{name}.json", json.dumps(facts, indent=1) + "\n")
+
+    @contextlib.contextmanager
+    def scratch(self, job: Job) -> Iterator[Path]:
+        """Give a job an empty control directory, removed in the end."""
+        path = self.path / "scratch" / job.id
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+
+    def sweep(self) -> None:
+        """Remove what a killed process of this run left half-done."""
+        shutil.rmtree(self.path / "scratch", ignore_errors=True)
+        for path in self.path.rglob("*.part"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+
+
+def record_files(path: Path) -> Iterator[Path]:
+    """Yield the record files of a run directory in order, without holding all names."""
+    root = path / "records"
+    if not root.is_dir():
+        return
+    for cell in sorted(os.scandir(root), key=lambda entry: entry.name):
+        for subject in sorted(os.scandir(cell.path), key=lambda entry: entry.name):
+            for name in sorted(os.listdir(subject.path)):
+                if name.endswith(".json"):
+                    yield Path(subject.path, name)
+
+
+def read_record(path: Path) -> JobRecord:
+    """Read one record. Raises RecordError when it is torn or of another version."""
+    try:
+        record = JobRecord.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError) as error:
+        raise RecordError(
+            f"{path}: not a record of this version: {_first(error)}",
+            hint="remove the file and run again with --resume, or use the version that wrote it",
+        ) from None
+    return record
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def latest(parent: Path) -> Run:
+    """Return the newest run. Raises RecordError when there is none."""
+    runs = sorted(parent.glob("*/plan.json"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise RecordError(f"no run under {parent}", hint="make one with `nox -s matrix`")
+    return Run(path=runs[-1].parent)
+
+
+def _known_runs(parent: Path) -> str:
+    names = sorted(path.parent.name for path in parent.glob("*/plan.json"))
+    return f"runs there: {', '.join(names[-5:])}" if names else "make one with `nox -s matrix`"
+
+
+def _first(error: Exception) -> Any:
+    if isinstance(error, ValidationError):
+        detail = error.errors()[0]
+        return f"{'.'.join(map(str, detail['loc'])) or 'document'}: {detail['msg']}"
+    return error
