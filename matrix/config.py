@@ -37,7 +37,7 @@ Format = Literal["onnx", "torch-export", "saved-model"]
 
 PATTERN_HELP = {
     Name: "use lower-case letters, digits, '_' and single '-'",
-    Version: "write major.minor in quotes, like \"3.11\"",
+    Version: 'write major.minor in quotes, like "3.11"',
     ImportString: "write a dotted module name, like harness.adapters.torch_adapter",
 }
 
@@ -197,10 +197,10 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
     try:
         matrix = Matrix.model_validate(_plain(text.document))
     except ValidationError as error:
-        _raise(text, (_explain(text, detail) for detail in error.errors()))
+        _raise(text, (_explain(text, detail) for detail in _causes(error.errors())))
     problems = [*_references(matrix, tuple(networks)), *_impossible(matrix)]
     if problems:
-        _raise(text, ((location, message, False) for location, message in problems))
+        _raise(text, problems)
     return matrix
 
 
@@ -232,6 +232,26 @@ def _plain(node: Any) -> Any:
     return node
 
 
+def _causes(details: list[ErrorDetails]) -> Iterator[ErrorDetails]:
+    """Leave out what only follows from another problem.
+
+    A misspelt key is also a missing one, and a list of wrong items is also too short.
+    """
+    misspelt: set[Location] = set()
+    for one in details:
+        if one["type"] == "extra_forbidden":
+            *above, name = one["loc"]
+            near = difflib.get_close_matches(str(name), list(_fields_at(above)), n=1)
+            misspelt |= {(*above, *near)}
+    for one in details:
+        follows = one["type"] == "missing" and one["loc"] in misspelt
+        follows |= one["type"] == "too_short" and any(
+            other["loc"][: len(one["loc"])] == one["loc"] for other in details if other is not one
+        )
+        if not follows:
+            yield one
+
+
 def _explain(text: Source, detail: ErrorDetails) -> Problem:
     location: Location = [part for part in detail["loc"] if part != "[key]"]
     name = str(location[-1]) if location else "the document"
@@ -246,19 +266,27 @@ def _explain(text: Source, detail: ErrorDetails) -> Problem:
         written = text.text(location)
         return location, f"'{name}' is the number {written}; quote it: \"{written}\"", False
     if kind == "string_pattern_mismatch":
-        return location, f"'{given}' is not valid here; {_pattern_help(detail)}", (
-            "[key]" in detail["loc"]
+        return (
+            location,
+            f"'{given}' is not valid here; {_pattern_help(detail)}",
+            ("[key]" in detail["loc"]),
         )
     if kind == "literal_error":
         expected = str(detail["ctx"]["expected"])
         words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-        return location, f"'{given}' is not one of {expected}{did_you_mean(str(given), words)}", (
-            False
+        return (
+            location,
+            f"'{given}' is not one of {expected}{did_you_mean(str(given), words)}",
+            (False),
         )
     if kind in {"model_type", "dict_type", "model_attributes_type"}:
         return location, f"'{name}' must be a mapping, found {_shown(given)}", False
     if kind in {"tuple_type", "list_type"}:
         return location, f"'{name}' must be a list, found {_shown(given)}", False
+    if kind in {"too_short", "string_too_short"}:
+        return location, f"'{name}' must not be empty", False
+    if kind == "byte_size":
+        return location, f"'{given}' is not a size; write it like \"4 GiB\"", False
     message = detail["msg"].replace("Input should be", "must be").replace("Input", "value")
     return location, f"'{name}': {message[0].lower()}{message[1:]}, found {_shown(given)}", False
 
@@ -299,16 +327,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(words)}" if words else ""
 
 
-def _references(matrix: Matrix, networks: tuple[str, ...]) -> Iterator[tuple[Location, str]]:
+def _references(matrix: Matrix, networks: tuple[str, ...]) -> Iterator[Problem]:
     """Yield every name that points at nothing."""
     for name in matrix.runtimes:
         if name in matrix.frameworks:
-            yield ("runtimes", name), f"'{name}' is already a framework; ids must be unique"
+            yield ("runtimes", name), f"'{name}' is already a framework; ids must be unique", True
     for name, workload in matrix.workloads.items():
         if networks and workload.network not in networks:
             yield (
                 ("workloads", name, "network"),
                 f"no network '{workload.network}'{did_you_mean(workload.network, networks)}",
+                False,
             )
     for name, preset in matrix.presets.items():
         for index, workload_name in enumerate(preset.workloads):
@@ -317,33 +346,35 @@ def _references(matrix: Matrix, networks: tuple[str, ...]) -> Iterator[tuple[Loc
                 yield (
                     ("presets", name, "workloads", index),
                     f"no workload '{workload_name}'{near}",
+                    False,
                 )
     if "default" not in matrix.presets:
-        yield ("presets",), "there must be a preset 'default'"
+        yield ("presets",), "there must be a preset 'default'", True
 
 
-def _impossible(matrix: Matrix) -> Iterator[tuple[Location, str]]:
+def _impossible(matrix: Matrix) -> Iterator[Problem]:
     """Yield globs that select nothing and presets that leave nothing to run."""
     ids = list(matrix.cell_ids())
     if len(set(ids)) < len(ids):
         seen: set[str] = set()
         twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
-        yield ("bases",), f"the id '{twice}' stands for two cells; rename one of its parts"
+        yield ("bases",), f"the id '{twice}' stands for two cells; rename one of its parts", True
     for index, exclusion in enumerate(matrix.exclude):
         if not fnmatch.filter(ids, exclusion.cells):
             yield (
                 ("exclude", index, "cells"),
                 f"'{exclusion.cells}' matches no cell{_nearest_cell(exclusion.cells, ids)}",
+                False,
             )
     for name, preset in matrix.presets.items():
         for index, glob in enumerate(preset.cells):
             location = ("presets", name, "cells", index)
             matched = fnmatch.filter(ids, glob)
             if not matched:
-                yield location, f"'{glob}' matches no cell{_nearest_cell(glob, ids)}"
+                yield location, f"'{glob}' matches no cell{_nearest_cell(glob, ids)}", False
             elif all(matrix.exclusion(one) for one in matched):
                 reason = matrix.exclusion(matched[0])
-                yield location, f"'{glob}' matches only excluded cells: {reason}"
+                yield location, f"'{glob}' matches only excluded cells: {reason}", False
 
 
 def _nearest_cell(glob: str, ids: list[str]) -> str:

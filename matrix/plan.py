@@ -139,9 +139,7 @@ class Job:
     @property
     def phases(self) -> tuple[str, ...]:
         """What the process does. A model is exported once, in the first round."""
-        return tuple(
-            phase for phase in PHASES[self.wave] if phase != "deploy" or self.round == 0
-        )
+        return tuple(phase for phase in PHASES[self.wave] if phase != "deploy" or self.round == 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -271,6 +269,12 @@ def all_cells(matrix: Matrix) -> Iterator[Cell]:
                 reads=system.reads,
                 tags=frozenset({name, role, base, architecture, device, *system.tags}),
             )
+
+
+def matching(ids: Iterable[str], globs: Iterable[str]) -> list[str]:
+    """Return the ids that match any of the globs, in their order."""
+    wanted = _matcher(globs)
+    return [one for one in ids if wanted(one)]
 
 
 def _preset(matrix: Matrix, name: str) -> Preset:

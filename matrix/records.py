@@ -40,7 +40,7 @@ UNDONE: frozenset[str] = frozenset({"engine-lost"})
 class Part(BaseModel):
     """A piece of a record: frozen, strict about what it does not know."""
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
+    model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
 
 
 class Failure(Part):
@@ -71,7 +71,7 @@ class PhaseRecord(Part):
 class SelfTest(Part):
     """A matrix product against its exact answer, in one dtype and one library."""
 
-    model_config = ConfigDict(frozen=True, extra="allow")
+    model_config = ConfigDict(extra="allow")
 
     dtype: str
     passed: bool
@@ -98,7 +98,7 @@ class Exported(Part):
 class Output(BaseModel):
     """``output.json``: everything that the harness said."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
     schema_version: int = Field(alias="schema")
     job: str

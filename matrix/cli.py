@@ -1,0 +1,322 @@
+"""The command line: reads arguments, calls one function, turns errors into exit codes."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import re
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import NoReturn
+
+from rich.console import Console
+from rich.text import Text
+
+from matrix import __version__, config, networks, pins, plan, provision, reports, results, runs
+from matrix.config import Matrix, did_you_mean
+from matrix.display import Display
+from matrix.engines import Engine
+from matrix.engines.choose import choose
+from matrix.errors import ArgumentError, CellFailed, DeepmatrixError, Interrupted
+from matrix.plan import Capabilities, Plan, Selection, Wave
+from matrix.runner import Runner, make_inputs
+from matrix.runs import Run
+
+ROOT = Path(__file__).resolve().parent.parent
+SCHEMAS = Path(__file__).resolve().parent / "schema"
+WIDE = 160
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run one command and return its exit code (see matrix.errors)."""
+    console = _console(stderr=True)
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        options = _parser().parse_args(arguments)
+        command: Callable[[argparse.Namespace], None] = options.command
+        command(options)
+    except DeepmatrixError as error:
+        _say_error(console, error)
+        return error.exit_code
+    except KeyboardInterrupt:
+        _say_error(console, Interrupted("interrupted"))
+        return Interrupted.exit_code
+    except BrokenPipeError:
+        return 0
+    except Exception:
+        path = _crash_log(arguments)
+        console.print_exception(show_locals=False)
+        console.print(f"A fault of deepmatrix itself; please report it with {path}", style="red")
+        return DeepmatrixError.exit_code
+    return 0
+
+
+def _console(*, stderr: bool = False) -> Console:
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in console._environ:
+        console.width = WIDE
+    return console
+
+
+def _say_error(console: Console, error: DeepmatrixError) -> None:
+    console.print(Text(f"error: {error.message}", style="bold red"), soft_wrap=True)
+    if error.hint:
+        console.print(Text(f"hint: {error.hint}"), soft_wrap=True)
+
+
+def _crash_log(arguments: Sequence[str]) -> Path:
+    path = Path("runs") / "crash.log"
+    runs.write_text(
+        path,
+        f"deepmatrix {__version__}, Python {sys.version}\n"
+        f"arguments: {list(arguments)}\n\n{traceback.format_exc()}",
+    )
+    return path
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser that raises ArgumentError with the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        if unknown:
+            near = did_you_mean(unknown[1], [*self._option_string_actions])
+            message = f"no option '{unknown[1]}'{near}"
+        wrong = re.match(r"argument \w+: invalid choice: '([^']*)' \(choose from (.*)\)", message)
+        if wrong:
+            words = [word.strip(" '") for word in wrong[2].split(",")]
+            message = f"no command '{wrong[1]}'{did_you_mean(wrong[1], words)}"
+        raise ArgumentError(message, hint=f"see: python -m {self.prog} --help")
+
+
+def _parser() -> _Parser:
+    parser = _Parser(prog="matrix", description=__doc__, allow_abbrev=False)
+    parser.add_argument("--version", action="version", version=f"deepmatrix {__version__}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
+
+    def command(name: str, function: Callable[[argparse.Namespace], None]) -> _Parser:
+        help_text = (function.__doc__ or "").splitlines()[0]
+        made: _Parser = commands.add_parser(
+            name, help=help_text, description=help_text, allow_abbrev=False
+        )
+        made.set_defaults(command=function)
+        made.add_argument("--file", type=Path, default=ROOT / "matrix.yaml", help="the matrix file")
+        return made
+
+    def selecting(made: _Parser) -> _Parser:
+        made.add_argument("globs", nargs="*", metavar="GLOB", help="cells to take, by id")
+        made.add_argument("--exclude", action="append", default=[], metavar="GLOB")
+        made.add_argument("--tag", action="append", default=[], metavar="TAG")
+        made.add_argument("--preset", default="default")
+        made.add_argument("--seed", type=int, default=0, help="of orders and initial weights")
+        return engine_of(made)
+
+    def engine_of(made: _Parser) -> _Parser:
+        made.add_argument(
+            "--engine", default="auto", help="auto, docker, docker:CONTEXT_OR_URL, venv or here"
+        )
+        made.add_argument("--runs", type=Path, default=ROOT / "runs", help="where runs are kept")
+        return made
+
+    made = selecting(command("matrix", _matrix))
+    made.add_argument("--name", default="", help="of the run; made up from the time by default")
+    made.add_argument(
+        "--resume", nargs="?", const="", metavar="RUN", help="finish a run; the newest by default"
+    )
+    made = selecting(command("plan", _plan))
+    made.add_argument("--json", action="store_true", help="for machines")
+    made.add_argument("--write", metavar="RUN", default="", help="make the run, with its inputs")
+    made.add_argument(
+        "--native", action="append", default=[], metavar="ARCH", help="plan as if native there"
+    )
+    made = engine_of(command("image", _image))
+    made.add_argument("globs", nargs="+", metavar="GLOB")
+    made = engine_of(command("bench", _bench))
+    made.add_argument("globs", nargs="+", metavar="GLOB")
+    made.add_argument("--run", type=Path, required=True, help="made by `plan --write`")
+    made.add_argument("--wave", choices=("produce", "consume"), action="append", default=[])
+    made = engine_of(command("merge", _merge))
+    made.add_argument("parts", nargs="*", type=Path, metavar="RUN", help="the newest by default")
+    made = command("engine", _engine)
+    made.add_argument("--stop", action="store_true", help="end what this command started")
+    made = command("pins", _pins)
+    made.add_argument("globs", nargs="*", metavar="GLOB")
+    made.add_argument("--check", action="store_true")
+    made = command("schema", _schema)
+    made.add_argument("--check", action="store_true")
+    return parser
+
+
+def _load(options: argparse.Namespace) -> Matrix:
+    return config.load(options.file, networks=networks.NETWORKS)
+
+
+def _matrix(options: argparse.Namespace) -> None:
+    """Plan, build, run, merge and judge, in one go."""
+    matrix = _load(options)
+    console = _console()
+    engine = choose(options.engine, matrix, say=_sayer(console))
+    if options.resume is None:
+        planned = _make_plan(options, matrix, engine.capabilities())
+        if not planned.cells:
+            reasons = sorted({f"{one.cell.id}: {one.reason}" for one in planned.skipped})
+            raise ArgumentError("none of the selected cells can run", hint="\n".join(reasons))
+        run = Run.create(
+            options.runs, planned, matrix, version=__version__, name=_name(options.name)
+        )
+    elif options.resume:
+        run = Run.existing(options.runs / options.resume)
+    else:
+        run = runs.latest(options.runs)
+    console.print(Text(f"run {run.id} in {run.path}", style="dim"))
+    _execute(run, engine, console)
+    _report([run], console)
+
+
+def _plan(options: argparse.Namespace) -> None:
+    """Show which cells would run, and why the others would not."""
+    matrix = _load(options)
+    if options.native:
+        unknown = [name for name in options.native if name not in matrix.architectures]
+        if unknown:
+            near = did_you_mean(unknown[0], matrix.architectures)
+            raise ArgumentError(f"no architecture '{unknown[0]}'{near}")
+        capabilities = Capabilities(engine="docker", native=frozenset(options.native))
+    else:
+        capabilities = choose(options.engine, matrix, say=lambda _: None).capabilities()
+    planned = _make_plan(options, matrix, capabilities)
+    if options.write:
+        run = Run.create(
+            options.runs, planned, matrix, version=__version__, name=_name(options.write)
+        )
+        make_inputs(run)
+    if options.json:
+        print(json.dumps(reports.plan_document(planned), indent=1))
+    else:
+        reports.show_plan(_console(), planned)
+
+
+def _image(options: argparse.Namespace) -> None:
+    """Build the images of the cells that match, whether or not they can run here."""
+    matrix = _load(options)
+    console = _console()
+    engine = choose(options.engine, matrix, say=_sayer(console))
+    anywhere = Capabilities(
+        engine=engine.name,
+        native=frozenset(matrix.architectures),
+        devices=frozenset(matrix.devices),
+    )
+    planned = plan.make(matrix, Selection(include=tuple(options.globs)), anywhere, seed=0)
+    if not planned.cells:
+        raise ArgumentError(
+            f"{planned.skipped[0].cell.id} is excluded: {planned.skipped[0].reason}"
+        )
+    with Display(console) as display:
+        prepared = engine.prepare(planned.cells, display.preparing)
+        for cell_id, one in prepared.items():
+            display.prepared(cell_id, one)
+    for cell_id, one in prepared.items():
+        if not one.error and not one.built:
+            console.print(Text(f"✓ {cell_id} is there already: {one.reference}", style="green"))
+    broken = [cell_id for cell_id, one in prepared.items() if one.error]
+    if broken:
+        raise CellFailed(f"not built: {', '.join(broken)}")
+
+
+def _bench(options: argparse.Namespace) -> None:
+    """Run the jobs of some cells in a run that `plan --write` made."""
+    matrix = _load(options)
+    console = _console()
+    run = Run.existing(options.run)
+    engine = choose(options.engine, matrix, say=_sayer(console))
+    wanted = plan.matching([cell.id for cell in run.manifest.plan.cells], options.globs)
+    if not wanted:
+        raise ArgumentError(f"{', '.join(options.globs)}: no such cell in the plan of {run.id}")
+    waves: Sequence[Wave] = options.wave or ("produce", "consume")
+    _execute(run, engine, console, cells=wanted, waves=waves)
+
+
+def _merge(options: argparse.Namespace) -> None:
+    """Merge the parts of a run, judge, write the reports into the first part."""
+    parts = [Run.existing(path) for path in options.parts] or [runs.latest(options.runs)]
+    _report(parts, _console())
+
+
+def _engine(options: argparse.Namespace) -> None:
+    """Set a container engine up on Debian or Ubuntu, or end the one that was set up."""
+    say = _sayer(_console())
+    if options.stop:
+        provision.stop(say=say)
+    else:
+        provision.start(say=say)
+
+
+def _pins(options: argparse.Namespace) -> None:
+    """Lock the requirements of the cells that match, with hashes."""
+    matrix = _load(options)
+    cells = [cell for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
+    if options.globs:
+        wanted = plan.matching([cell.id for cell in cells], options.globs)
+        cells = [cell for cell in cells if cell.id in wanted]
+    stale = pins.lock(matrix, cells, check=options.check, say=_sayer(_console()))
+    if options.check and stale:
+        raise CellFailed(f"stale: {', '.join(stale)}", hint="run `nox -s pins`")
+
+
+def _schema(options: argparse.Namespace) -> None:
+    """Write the published JSON Schemas, or check that they are what the code says."""
+    documents = {"matrix.schema.json": config.schema(), "results.schema.json": results.schema()}
+    for name, text in documents.items():
+        path = SCHEMAS / name
+        if options.check:
+            if not path.is_file() or path.read_text(encoding="utf-8") != text:
+                raise CellFailed(f"{path.name} is stale", hint="run `nox -s schema`")
+        else:
+            runs.write_text(path, text)
+
+
+def _make_plan(options: argparse.Namespace, matrix: Matrix, capabilities: Capabilities) -> Plan:
+    selection = Selection(
+        preset=options.preset,
+        include=tuple(options.globs),
+        exclude=tuple(options.exclude),
+        tags=tuple(options.tag),
+    )
+    return plan.make(matrix, selection, capabilities, seed=options.seed)
+
+
+def _execute(
+    run: Run,
+    engine: Engine,
+    console: Console,
+    *,
+    cells: Sequence[str] = (),
+    waves: Sequence[Wave] = ("produce", "consume"),
+) -> None:
+    with Display(console) as display:
+        Runner(run=run, engine=engine, watcher=display, cells=cells).execute(waves)
+
+
+def _report(parts: Sequence[Run], console: Console) -> None:
+    merged = results.merge(parts)
+    reports.write(parts[0], merged)
+    reports.show(console, merged)
+    console.print(Text(f"written: {parts[0].path}/report.md, results.json, junit.xml", style="dim"))
+    if merged.problems:
+        raise CellFailed(f"{len(merged.problems)} not as expected, listed above")
+
+
+def _sayer(console: Console) -> Callable[[str], None]:
+    return lambda text: console.print(Text(text), soft_wrap=True)
+
+
+def _name(name: str) -> str:
+    """Check the name of a run. An empty one stays empty."""
+    if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+        raise ArgumentError(
+            f"'{name}' cannot name a run", hint="use letters, digits, '.', '_' and '-'"
+        )
+    return name

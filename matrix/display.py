@@ -1,0 +1,143 @@
+"""The live display: what is built, what runs, how much is left."""
+
+from __future__ import annotations
+
+import statistics
+import time
+from collections.abc import Sequence
+from types import TracebackType
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from matrix.engines import Prepared
+from matrix.plan import Job
+from matrix.records import JobRecord
+from matrix.reports import numbers
+
+
+class Display:
+    """Shows a run as it goes: a live panel on a terminal, a line an event elsewhere.
+
+    Redrawn once a second and by nobody's busy loop, so that it does not disturb what is measured.
+    """
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._live = Live(
+            get_renderable=self._panel, console=console, refresh_per_second=1, transient=True
+        )
+        self._preparing: dict[str, str] = {}
+        self._jobs: list[Job] = []
+        self._running: tuple[Job, float] | None = None
+        self._ended = 0
+        self._walls: dict[tuple[str, str], list[float]] = {}
+
+    def __enter__(self) -> Display:
+        if self._console.is_terminal:
+            self._live.start()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._live.stop()
+
+    def preparing(self, cell_id: str, text: str) -> None:
+        """Show what is being done to make a cell ready."""
+        if cell_id not in self._preparing:
+            self._say(Text(f"… {cell_id}: {text}", style="dim"))
+        self._preparing[cell_id] = text
+
+    def prepared(self, cell_id: str, result: Prepared) -> None:
+        """Say that a cell is ready, or why it is not."""
+        self._preparing.pop(cell_id, None)
+        if result.error:
+            self._say(Text(f"✗ {cell_id}: {result.error}", style="bold red"))
+        elif result.built:
+            size = numbers.size(result.size_bytes)
+            took = numbers.duration(result.build_s)
+            self._say(Text(f"✓ {cell_id} built: {size} in {took}", style="green"))
+
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """Take what a wave has still to do."""
+        self._jobs, self._ended = list(jobs), 0
+        if jobs:
+            cells = len({job.cell for job in jobs})
+            self._say(Text(f"{jobs[0].wave}: {len(jobs)} jobs on {cells} cells", style="bold"))
+
+    def started(self, job: Job) -> None:
+        """Show the job that runs now."""
+        self._running = (job, time.monotonic())
+
+    def ended(self, job: Job, record: JobRecord) -> None:
+        """Say how a job ended."""
+        self._running = None
+        self._ended += 1
+        self._walls.setdefault((job.cell, job.wave), []).append(record.wall_s)
+        good = record.status == "ok"
+        text = Text("✓ " if good else "✗ ", style="green" if good else "bold red")
+        text.append(f"{self._ended}/{len(self._jobs)} ", style="dim")
+        text.append(f"{job.cell} · {job.subject} · round {job.round}  ")
+        text.append(numbers.duration(record.wall_s), style="dim")
+        if not good:
+            text.append(f"  {record.status}: {record.cause}", style="bold red")
+        self._say(text)
+
+    def left_s(self) -> float | None:
+        """Estimate the time left in this wave from the jobs of the same cells that ended."""
+        left = self._jobs[self._ended :]
+        known = [wall for walls in self._walls.values() for wall in walls]
+        if not known:
+            return None
+        typical = statistics.median(known)
+        spent = time.monotonic() - self._running[1] if self._running else 0.0
+        expected = sum(
+            statistics.median(self._walls.get((job.cell, job.wave), [typical])) for job in left
+        )
+        return max(expected - spent, 0.0)
+
+    def _say(self, text: Text) -> None:
+        self._console.print(text, soft_wrap=True)
+
+    def _panel(self) -> RenderableType:
+        lines: list[RenderableType] = [
+            Text(f"  {cell_id}  {text}", style="cyan", no_wrap=True, overflow="ellipsis")
+            for cell_id, text in self._preparing.items()
+        ]
+        if self._jobs:
+            lines.append(self._bar())
+        if self._running:
+            job, since = self._running
+            lines.append(
+                Text(
+                    f"  {job.cell} · {job.subject} · round {job.round}  "
+                    f"{time.monotonic() - since:.0f} s",
+                    style="cyan",
+                    no_wrap=True,
+                    overflow="ellipsis",
+                )
+            )
+        return Group(*lines)
+
+    def _bar(self) -> RenderableType:
+        left = self.left_s()
+        grid = Table.grid(padding=(0, 1))
+        grid.add_row(
+            Text(self._jobs[0].wave, style="bold"),
+            ProgressBar(total=len(self._jobs), completed=self._ended, width=40),
+            Text(f"{self._ended}/{len(self._jobs)}"),
+            Text("estimating …" if left is None else f"about {_clock(left)} left", style="dim"),
+        )
+        return grid
+
+
+def _clock(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes}:{rest:02d}"

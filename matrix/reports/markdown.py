@@ -1,0 +1,50 @@
+"""Results as Markdown, good as a job summary of GitHub Actions."""
+
+from __future__ import annotations
+
+from matrix.reports.tables import Table, tables
+from matrix.results import Results
+
+#: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.
+LONGEST = 1_000_000
+
+
+def document(results: Results) -> str:
+    """Return the whole report, cut with a note where it is too long for a job summary."""
+    parts = [f"# Matrix `{results.run}`", _verdict(results)]
+    parts += [_table(table) for table in tables(results)]
+    parts.append(
+        f"<sub>preset `{results.preset}`, seed {results.seed}, deepmatrix {results.version}, "
+        f"{results.created[:19]} UTC; {_engines(results)}</sub>"
+    )
+    text = "\n\n".join(parts) + "\n"
+    if len(text.encode()) <= LONGEST:
+        return text
+    kept = text.encode()[:LONGEST].decode(errors="ignore")
+    return kept.rsplit("\n", 1)[0] + "\n\n(cut: see results.json for the rest)\n"
+
+
+def _verdict(results: Results) -> str:
+    if not results.problems:
+        return "**All as expected.**"
+    lines = [f"**{len(results.problems)} not as expected:**", ""]
+    return "\n".join([*lines, *(f"- {_escape(problem)}" for problem in results.problems)])
+
+
+def _table(table: Table) -> str:
+    rule = ["---:" if index in table.numeric else "---" for index in range(len(table.columns))]
+    lines = [table.columns, rule, *(row.texts for row in table.rows)]
+    drawn = "\n".join("| " + " | ".join(_escape(text) for text in line) + " |" for line in lines)
+    return f"## {table.title}\n\n{drawn}\n\n{table.note}".rstrip()
+
+
+def _engines(results: Results) -> str:
+    said = [
+        ", ".join(f"{key} {value}" for key, value in sorted(facts.items()))
+        for facts in results.engines.values()
+    ]
+    return _escape("; ".join(said))
+
+
+def _escape(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")

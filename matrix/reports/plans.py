@@ -1,0 +1,61 @@
+"""A plan as a document and as a table."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from matrix.plan import Plan
+from matrix.reports.tables import Mood, Row, Table
+
+
+def document(plan: Plan) -> dict[str, Any]:
+    """Return a plan for machines: what CI fans out over, and why the rest does not run."""
+    return {
+        "schema": 1,
+        "preset": plan.preset,
+        "seed": plan.seed,
+        "cells": [
+            {
+                "id": cell.id,
+                "role": cell.role,
+                "base": cell.base,
+                "python": cell.python,
+                "architecture": cell.architecture,
+                "device": cell.device,
+                "emulated": cell.id in plan.emulated,
+                "rounds": plan.rounds(cell),
+            }
+            for cell in plan.cells
+        ],
+        "skipped": [{"id": one.cell.id, "reason": one.reason} for one in plan.skipped],
+        "workloads": list(plan.workloads),
+        "artifacts": [artifact.id for artifact in plan.artifacts()],
+        "jobs": {"produce": plan.size("produce"), "consume": plan.size("consume")},
+    }
+
+
+def table(plan: Plan) -> Table:
+    """Return the cells of a plan, those that run first."""
+    rows = []
+    for cell in plan.cells:
+        emulated = cell.id in plan.emulated
+        how = "emulated" if emulated else "native"
+        does = f"produces {', '.join(cell.exports)}" if cell.exports else ""
+        reads = f"consumes {', '.join(cell.reads)}" if cell.reads else ""
+        texts = (cell.id, how, cell.python, str(plan.rounds(cell)), f"{does}; {reads}".strip("; "))
+        moods: tuple[Mood, ...] = ("plain", "muted" if emulated else "good", *["plain"] * 3)  # type: ignore[assignment]
+        rows.append(Row(texts=texts, moods=moods))
+    for one in plan.skipped:
+        texts = (one.cell.id, f"not run: {one.reason}", one.cell.python, "", "")
+        rows.append(Row(texts=texts, moods=("muted",) * 5))
+    artifacts = sum(1 for _ in plan.artifacts())
+    return Table(
+        title=f"Plan: preset {plan.preset}",
+        columns=("cell", "runs", "Python", "rounds", "does"),
+        rows=tuple(rows),
+        numeric=frozenset({3}),
+        note=(
+            f"{plan.size('produce')} jobs produce {artifacts} artifacts from "
+            f"{len(plan.workloads)} workloads; {plan.size('consume')} jobs consume them."
+        ),
+    )

@@ -1,0 +1,221 @@
+"""What the tables of a report say, whatever draws them."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from matrix.reports import numbers
+from matrix.results import CellRow, InferenceRow, PortabilityRow, Results
+
+Mood = Literal["good", "bad", "muted", "plain"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of a table. *mood* is that of the cell at index *judged*, or of the whole line."""
+
+    texts: tuple[str, ...]
+    moods: tuple[Mood, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """A titled table; ``note`` says how to read it. Columns in ``numeric`` are set right."""
+
+    title: str
+    columns: tuple[str, ...]
+    rows: tuple[Row, ...]
+    note: str = ""
+    numeric: frozenset[int] = frozenset()
+
+
+def tables(results: Results) -> list[Table]:
+    """Return the tables of a report, in their order; empty ones left out."""
+    found = [cells(results), training(results), inference(results), *portability(results)]
+    return [table for table in found if table.rows]
+
+
+def cells(results: Results) -> Table:
+    """Every selected cell: what it is, what it cost, or why it did not run."""
+    ran = [row for row in results.cells if row.status != "not-run"]
+    idle = [row for row in results.cells if row.status == "not-run"]
+    return Table(
+        title="Cells",
+        columns=("cell", "status", "version", "image", "build", "import", "peak memory"),
+        rows=tuple(_cell(row) for row in [*ran, *idle]),
+        numeric=frozenset({3, 4, 5, 6}),
+        note="Import and memory are those of fresh processes; memory is the whole process tree's.",
+    )
+
+
+def _cell(row: CellRow) -> Row:
+    if row.status == "not-run":
+        return _row(row.cell, f"not run: {row.reason}", *[numbers.DASH] * 5, mood="muted")
+    status = row.status if not row.reason else f"{row.status}: {row.reason}"
+    mood: Mood = "good" if row.status == "ok" else "bad"
+    return Row(
+        texts=(
+            row.cell + _mark(row.emulated),
+            status,
+            row.versions.get(row.cell.split("-")[0], numbers.DASH),
+            numbers.size(row.image_bytes),
+            numbers.duration(row.build_s) if row.build_s is not None else "kept",
+            numbers.duration(row.import_s.median if row.import_s else None),
+            numbers.size(row.peak_memory_bytes),
+        ),
+        moods=("plain", mood, *["plain"] * 5),  # type: ignore[arg-type]
+    )
+
+
+def training(results: Results) -> Table:
+    """Every training, the fastest native one first."""
+    rows = sorted(
+        results.training,
+        key=lambda row: (row.workload, row.emulated, row.step_s.median if row.step_s else 1e9),
+    )
+    return Table(
+        title="Training",
+        columns=(
+            "workload",
+            "cell",
+            "status",
+            "a step",
+            "samples",
+            "first step",
+            "accuracy",
+            "loss error",
+        ),
+        rows=tuple(
+            Row(
+                texts=(
+                    row.workload,
+                    row.cell + _mark(row.emulated),
+                    row.status if not row.reason else f"{row.status}: {row.reason}",
+                    numbers.interval(row.step_s),
+                    numbers.rate(row.samples_per_s),
+                    numbers.duration(row.first_step_s.median if row.first_step_s else None),
+                    numbers.share(row.accuracy),
+                    numbers.error(row.loss_error),
+                ),
+                moods=_moods(8, 2, "good" if row.status == "ok" else "bad", row.emulated),
+            )
+            for row in rows
+        ),
+        numeric=frozenset({3, 4, 5, 6, 7}),
+        note=(
+            "A step: median and 95 % bootstrap interval over rounds and steps. Accuracy: held-out, "
+            "the worst round. Loss error: the largest difference from a float64 run in the first "
+            "steps."
+        ),
+    )
+
+
+def inference(results: Results) -> Table:
+    """Latency of every model on every cell that serves it, the fastest native one first."""
+    rows = sorted(results.inference, key=lambda row: (row.cell, row.subject))
+    grouped = [
+        list(group) for _, group in itertools.groupby(rows, key=lambda row: (row.cell, row.subject))
+    ]
+    grouped.sort(key=lambda group: (group[0].workload, group[0].emulated, group[0].p50_s.median))
+    batches = sorted({row.batch for row in rows})
+    heads = [(f"p50, batch {b}", f"p99, batch {b}", f"samples, batch {b}") for b in batches]
+    width = 3 + 3 * len(batches)
+    return Table(
+        title="Inference",
+        columns=("workload", "cell", "model", *itertools.chain.from_iterable(heads)),
+        rows=tuple(_inference(group, batches) for group in grouped),
+        numeric=frozenset(range(3, width)),
+        note="Latency of one batch: median with 95 % bootstrap interval, and 99th percentile.",
+    )
+
+
+def _inference(group: list[InferenceRow], batches: list[int]) -> Row:
+    first = group[0]
+    by_batch = {row.batch: row for row in group}
+    texts = [first.workload, first.cell + _mark(first.emulated), model_name(first)]
+    for batch in batches:
+        row = by_batch.get(batch)
+        texts += [
+            numbers.interval(row.p50_s if row else None),
+            numbers.duration(row.p99_s if row else None),
+            numbers.rate(row.samples_per_s if row else None),
+        ]
+    return Row(texts=tuple(texts), moods=_moods(len(texts), 0, "plain", first.emulated))
+
+
+def model_name(row: InferenceRow) -> str:
+    """Return whose model it was: the cell's own, or the producer and format of an artifact."""
+    if row.subject == row.workload:
+        return "its own"
+    producer, _, format = row.subject.rsplit("--", 2)
+    return f"{format} of {producer}"
+
+
+def portability(results: Results) -> Iterator[Table]:
+    """One table a format: artifacts down, consumers across, verdict and error in each field."""
+    rows = sorted(results.portability, key=lambda row: row.artifact.rsplit("--", 1)[1])
+    for format, group in itertools.groupby(rows, key=lambda row: row.artifact.rsplit("--", 1)[1]):
+        yield _portability(format, list(group))
+
+
+def _portability(format: str, rows: list[PortabilityRow]) -> Table:
+    consumers = sorted({row.consumer: row.emulated for row in rows}.items())
+    found = {(row.artifact, row.consumer): row for row in rows}
+    lines = []
+    for artifact in sorted({row.artifact for row in rows}):
+        judged = [found.get((artifact, consumer)) for consumer, _ in consumers]
+        own = next((row.producer_error for row in judged if row and row.producer_error), None)
+        lines.append(
+            Row(
+                texts=(
+                    artifact.rsplit("--", 1)[0].replace("--", ", "),
+                    numbers.error(own),
+                    *(_verdict(row) for row in judged),
+                ),
+                moods=("plain", "plain", *(_verdict_mood(row) for row in judged)),
+            )
+        )
+    return Table(
+        title=f"Portability: {format}",
+        columns=(
+            "model of",
+            "own error",
+            *(f"on {consumer}{_mark(emulated)}" for consumer, emulated in consumers),
+        ),
+        rows=tuple(lines),
+        numeric=frozenset({1}),
+        note=(
+            "Errors are the largest difference from a float64 evaluation over its largest value; "
+            "`own error` is the producer's. The tolerance scales with it."
+        ),
+    )
+
+
+def _verdict(row: PortabilityRow | None) -> str:
+    if row is None:
+        return numbers.DASH
+    if row.verdict == "match":
+        return f"match {numbers.error(row.error)}"
+    return f"{row.verdict}: {row.reason}"
+
+
+def _verdict_mood(row: PortabilityRow | None) -> Mood:
+    if row is None or row.verdict == "not-run":
+        return "muted"
+    return "good" if row.verdict == "match" else "bad"
+
+
+def _mark(emulated: bool) -> str:
+    return " (emulated)" if emulated else ""
+
+
+def _row(*texts: str, mood: Mood) -> Row:
+    return Row(texts=texts, moods=(mood,) * len(texts))
+
+
+def _moods(width: int, judged: int, mood: Mood, emulated: bool) -> tuple[Mood, ...]:
+    rest: Mood = "muted" if emulated else "plain"
+    return tuple(mood if index == judged and mood != "plain" else rest for index in range(width))

@@ -1,0 +1,457 @@
+"""Merging records into results: one row a cell, a training, an inference, a verdict.
+
+Records stream by in the order of their keys, a group (cell, subject) at a time, so that memory
+does not grow with their number. The result does not depend on their order, on how they are
+split over directories, or on duplicates.
+"""
+
+from __future__ import annotations
+
+import heapq
+import itertools
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from matrix.errors import RecordError
+from matrix.plan import Artifact, Cell, Plan
+from matrix.records import UNDONE, JobRecord
+from matrix.runs import Manifest, Run
+from matrix.statistics import Estimate, estimate, quantile
+from matrix.verdicts import Verdict, judge
+
+#: 1: first version.
+RESULTS_SCHEMA = 1
+
+
+class Row(BaseModel):
+    """A row of results: frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class CellRow(Row):
+    """What is known of one cell."""
+
+    cell: str
+    status: str
+    reason: str = ""
+    emulated: bool = False
+    engine: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
+    image: str = ""
+    image_bytes: int | None = None
+    build_s: float | None = None
+    import_s: Estimate | None = None
+    peak_memory_bytes: int | None = None
+    jobs: int = 0
+    failed: int = 0
+
+
+class TrainingRow(Row):
+    """How one cell trained one workload. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    status: str
+    reason: str = ""
+    step_s: Estimate | None = None
+    samples_per_s: float | None = None
+    first_step_s: Estimate | None = None
+    accuracy: float | None = None
+    accuracy_wanted: float
+    loss_error: float | None = None
+    loss_error_all: float | None = None
+
+
+class InferenceRow(Row):
+    """How fast one cell answers: its own model, or an artifact. Times in seconds a batch."""
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    batch: int
+    p50_s: Estimate
+    p99_s: float
+    samples_per_s: float
+
+
+class PortabilityRow(Row):
+    """One artifact on one consumer."""
+
+    artifact: str
+    consumer: str
+    emulated: bool
+    verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
+    error: float | None = None
+    tolerance: float | None = None
+    producer_error: float | None = None
+    reason: str = ""
+
+
+class Results(Row):
+    """Everything that a run found. ``results.json``."""
+
+    schema_version: int = RESULTS_SCHEMA
+    run: str
+    created: str
+    version: str
+    preset: str
+    seed: int
+    engines: dict[str, dict[str, str]]
+    cells: tuple[CellRow, ...]
+    training: tuple[TrainingRow, ...]
+    inference: tuple[InferenceRow, ...]
+    portability: tuple[PortabilityRow, ...]
+    problems: tuple[str, ...]
+
+
+def schema() -> str:
+    """Return the JSON Schema of ``results.json``, as published in the repository."""
+    document = Results.model_json_schema(mode="serialization")
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["title"] = "deepmatrix results"
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+
+
+def merge(runs: Sequence[Run]) -> Results:
+    """Merge the records of one run, or of the parts of one that ran on several machines.
+
+    Raises:
+        RecordError: no part, parts of different plans, or two different records of one job.
+    """
+    manifest = _common_manifest(runs)
+    rows = _Rows(manifest, _gold_losses(runs, manifest), _prepared(runs))
+    for group in groups(*(run.records() for run in runs)):
+        rows.add(group)
+    return rows.results({name: facts for run in runs for name, facts in _engines(run)})
+
+
+def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
+    """Yield the records of each (cell, subject), rounds in order, each job once.
+
+    Args:
+        streams: records sorted by their key, as a run directory gives them.
+
+    Raises:
+        RecordError: two records of the same job say different things.
+    """
+    merged = heapq.merge(*streams, key=lambda record: record.key)
+    for _, group in itertools.groupby(merged, key=lambda record: record.key[:2]):
+        yield [_one(list(same)) for _, same in itertools.groupby(group, lambda one: one.key)]
+
+
+def _one(records: list[JobRecord]) -> JobRecord:
+    """Return the one record of a job; those that say nothing about the cell give way."""
+    telling = [record for record in records if record.status not in UNDONE] or records[:1]
+    for other in telling[1:]:
+        if other != telling[0]:
+            raise RecordError(
+                f"two different records of the job {other.job}",
+                hint="merge parts of one run only; start a new run to measure again",
+            )
+    return telling[0]
+
+
+def _common_manifest(runs: Sequence[Run]) -> Manifest:
+    if not runs:
+        raise RecordError("nothing to merge")
+    first = runs[0].manifest
+    for run in runs[1:]:
+        for field in ("id", "plan", "matrix"):
+            if getattr(run.manifest, field) != getattr(first, field):
+                raise RecordError(
+                    f"{run.path} and {runs[0].path} differ in their {field}",
+                    hint="only parts of one run can be merged",
+                )
+    return first
+
+
+def _gold_losses(runs: Sequence[Run], manifest: Manifest) -> dict[str, np.ndarray]:
+    losses = {}
+    for run, workload in itertools.product(runs, manifest.plan.workloads):
+        path = run.inputs / f"{workload}.gold.json"
+        if path.is_file():
+            losses[workload] = np.asarray(json.loads(path.read_text())["losses"])
+    return losses
+
+
+def _prepared(runs: Sequence[Run]) -> dict[str, Any]:
+    return {cell_id: one for run in runs for cell_id, one in run.prepared().items()}
+
+
+def _engines(run: Run) -> Iterator[tuple[str, dict[str, str]]]:
+    for path in sorted((run.path / "engines").glob("*.json")):
+        yield path.stem, json.loads(path.read_text())
+
+
+class _Rows:
+    """Collects rows from groups of records."""
+
+    def __init__(
+        self, manifest: Manifest, gold: dict[str, np.ndarray], prepared: dict[str, Any]
+    ) -> None:
+        self._manifest = manifest
+        self._gold = gold
+        self._prepared = prepared
+        self._training: dict[tuple[str, str], TrainingRow] = {}
+        self._inference: list[InferenceRow] = []
+        self._verdicts: dict[tuple[str, str], tuple[Verdict, bool]] = {}
+        self._notes: dict[str, _CellNotes] = {}
+
+    def add(self, group: list[JobRecord]) -> None:
+        """Take the records of one (cell, subject)."""
+        first = group[0]
+        self._notes.setdefault(first.cell, _CellNotes()).add(group)
+        self._inference.extend(_inference_rows(group))
+        if first.wave == "produce":
+            row = self._training_row(group)
+            self._training[first.cell, first.subject] = row
+        else:
+            verdict = judge(group, self._manifest.matrix.tolerances, "")
+            self._verdicts[first.subject, first.cell] = (verdict, first.emulated)
+
+    def results(self, engines: dict[str, dict[str, str]]) -> Results:
+        """Return the rows of everything that was planned, found or not."""
+        manifest = self._manifest
+        plan = manifest.plan
+        cells = [self._cell_row(cell) for cell in plan.cells]
+        cells += [_skipped_row(one.cell.id, one.reason) for one in plan.skipped]
+        training = [
+            self._training.get((cell.id, workload)) or self._untrained(cell, workload)
+            for cell in plan.producers()
+            for workload in plan.workloads
+        ]
+        portability = list(self._portability(plan))
+        return Results(
+            run=manifest.id,
+            created=manifest.created,
+            version=manifest.version,
+            preset=plan.preset,
+            seed=plan.seed,
+            engines=engines,
+            cells=tuple(cells),
+            training=tuple(training),
+            inference=tuple(self._inference),
+            portability=tuple(portability),
+            problems=tuple(_problems(cells, training, portability)),
+        )
+
+    def _cell_row(self, cell: Cell) -> CellRow:
+        prepared = self._prepared.get(cell.id)
+        notes = self._notes.get(cell.id, _CellNotes())
+        status, reason = notes.status()
+        if prepared and prepared.error:
+            status, reason = "build-failed", prepared.error
+        return CellRow(
+            cell=cell.id,
+            status=status,
+            reason=reason,
+            emulated=notes.emulated,
+            engine=notes.engine,
+            versions=notes.environment.get("versions", {}),
+            environment=notes.environment,
+            image=prepared.reference if prepared else "",
+            image_bytes=prepared.size_bytes if prepared else None,
+            build_s=prepared.build_s if prepared and prepared.built else None,
+            import_s=estimate(notes.import_s),
+            peak_memory_bytes=notes.peak_memory_bytes,
+            jobs=notes.jobs,
+            failed=notes.failed,
+        )
+
+    def _training_row(self, group: list[JobRecord]) -> TrainingRow:
+        first = group[0]
+        workload = self._manifest.matrix.workloads[first.workload]
+        trained = [data for record in group if (data := _data(record, "train"))]
+        started = [data for record in group if (data := _data(record, "startup"))]
+        step_s = estimate([_floats(data["step_s"][data.get("warmup", 1) :]) for data in trained])
+        near, far = self._loss_errors(first.workload, trained)
+        accuracy = float(np.min([data["accuracy"] for data in trained])) if trained else None
+        status, reason = self._training_status(group, accuracy, near)
+        return TrainingRow(
+            cell=first.cell,
+            workload=first.workload,
+            emulated=first.emulated,
+            status=status,
+            reason=reason,
+            step_s=step_s,
+            samples_per_s=workload.batch / step_s.median if step_s else None,
+            first_step_s=estimate([_floats([data["first_step_s"]]) for data in started]),
+            accuracy=accuracy,
+            accuracy_wanted=workload.accuracy,
+            loss_error=near,
+            loss_error_all=far,
+        )
+
+    def _loss_errors(
+        self, workload: str, trained: list[dict[str, Any]]
+    ) -> tuple[float | None, float | None]:
+        """Return the largest loss difference from gold: in the first steps, and in all."""
+        gold = self._gold.get(workload)
+        if gold is None or not trained:
+            return None, None
+        rounds = [_floats(data["losses"]) for data in trained]
+        if any(losses.shape != gold.shape for losses in rounds):
+            return None, None
+        differences = np.abs(np.stack(rounds) - gold)
+        steps = self._manifest.matrix.tolerances.steps
+        return float(differences[:, :steps].max()), float(differences.max())
+
+    def _training_status(
+        self, group: list[JobRecord], accuracy: float | None, loss_error: float | None
+    ) -> tuple[str, str]:
+        tolerances = self._manifest.matrix.tolerances
+        wanted = self._manifest.matrix.workloads[group[0].workload].accuracy
+        for record in group:
+            if record.status != "ok":
+                return record.status, record.cause
+        if accuracy is None or loss_error is None:
+            return "failed", "no losses to compare with gold"
+        if not accuracy >= wanted:
+            return "failed", f"accuracy {accuracy:.3f} is below {wanted}"
+        if not loss_error <= tolerances.loss:
+            return "failed", f"loss differs from gold by {loss_error:.1e}"
+        return "ok", ""
+
+    def _untrained(self, cell: Cell, workload: str) -> TrainingRow:
+        return TrainingRow(
+            cell=cell.id,
+            workload=workload,
+            emulated=cell.id in self._manifest.plan.emulated,
+            status="not-run",
+            reason=self._why_missing(cell.id),
+            accuracy_wanted=self._manifest.matrix.workloads[workload].accuracy,
+        )
+
+    def _portability(self, plan: Plan) -> Iterator[PortabilityRow]:
+        for artifact in plan.artifacts():
+            for consumer in plan.consumers(artifact.format):
+                found = self._verdicts.get((artifact.id, consumer.id))
+                verdict, emulated = found or (
+                    Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id)),
+                    consumer.id in plan.emulated,
+                )
+                yield PortabilityRow(
+                    artifact=artifact.id,
+                    consumer=consumer.id,
+                    emulated=emulated,
+                    verdict=verdict.word,
+                    error=verdict.error,
+                    tolerance=verdict.tolerance,
+                    producer_error=verdict.producer_error,
+                    reason=verdict.reason,
+                )
+
+    def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
+        produced = self._training.get((artifact.producer, artifact.workload))
+        if produced is None:
+            return f"the producer was not run: {self._why_missing(artifact.producer)}"
+        if produced.status != "ok":
+            return f"the producer {produced.status}: {produced.reason}"
+        return self._why_missing(consumer)
+
+    def _why_missing(self, cell_id: str) -> str:
+        prepared = self._prepared.get(cell_id)
+        if prepared and prepared.error:
+            return f"its image was not built: {prepared.error}"
+        return "not reached"
+
+
+class _CellNotes:
+    """What the records of one cell say of it, all subjects together."""
+
+    def __init__(self) -> None:
+        self.environment: dict[str, Any] = {}
+        self.import_s: list[np.ndarray] = []
+        self.peak_memory_bytes: int | None = None
+        self.emulated = False
+        self.engine = ""
+        self.jobs = 0
+        self.failed = 0
+        self._worst = ("not-run", "not reached")
+
+    def add(self, group: list[JobRecord]) -> None:
+        for record in group:
+            self._add(record)
+
+    def _add(self, record: JobRecord) -> None:
+        if self.jobs == 0:
+            self._worst = ("ok", "")
+        self.jobs += 1
+        self.emulated = record.emulated
+        self.engine = record.engine
+        if record.status != "ok":
+            self.failed += 1
+            if self._worst[0] == "ok":
+                self._worst = (record.status, record.cause)
+        if record.output is None:
+            return
+        self.environment = self.environment or record.output.environment
+        peak = record.output.peak_memory_bytes
+        if peak is not None:
+            self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
+        if data := _data(record, "startup"):
+            self.import_s.append(_floats([data["import_s"]]))
+
+    def status(self) -> tuple[str, str]:
+        return self._worst
+
+
+def _skipped_row(cell_id: str, reason: str) -> CellRow:
+    return CellRow(cell=cell_id, status="not-run", reason=reason)
+
+
+def _inference_rows(group: list[JobRecord]) -> Iterator[InferenceRow]:
+    first = group[0]
+    answered = [data["batches"] for record in group if (data := _data(record, "infer"))]
+    for batch in sorted({int(batch) for batches in answered for batch in batches}):
+        measured = [batches[str(batch)] for batches in answered if str(batch) in batches]
+        rounds = [_floats(one["latency_s"][one["warmup"] :]) for one in measured]
+        p50, p99 = estimate(rounds), quantile(rounds, 0.99)
+        if p50 is not None and p99 is not None:
+            yield InferenceRow(
+                cell=first.cell,
+                subject=first.subject,
+                workload=first.workload,
+                emulated=first.emulated,
+                batch=batch,
+                p50_s=p50,
+                p99_s=p99,
+                samples_per_s=batch / p50.median,
+            )
+
+
+def _data(record: JobRecord, phase: str) -> dict[str, Any] | None:
+    found = record.output.phase(phase) if record.output else None
+    return found.data if found else None
+
+
+def _floats(values: Sequence[float]) -> np.ndarray:
+    return np.asarray(values, dtype=np.float64)
+
+
+def _problems(
+    cells: Sequence[CellRow],
+    training: Sequence[TrainingRow],
+    portability: Sequence[PortabilityRow],
+) -> Iterator[str]:
+    """Yield, a line each, everything that makes the run exit with 1."""
+    planned = {row.cell for row in cells if row.jobs}
+    for row in cells:
+        if row.status == "build-failed":
+            yield f"{row.cell}: its image was not built: {row.reason}"
+        elif row.status == "not-run" and row.reason == "not reached":
+            yield f"{row.cell}: not reached"
+    for trained in training:
+        if trained.status != "ok" and trained.cell in planned:
+            yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.reason}"
+    for judged in portability:
+        if judged.verdict != "match" and judged.consumer in planned:
+            yield (f"{judged.artifact} on {judged.consumer}: {judged.verdict}: {judged.reason}")

@@ -1,0 +1,412 @@
+"""Running a plan: every job of both waves, each to a record, whatever happens to it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import signal
+import threading
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import FrameType
+from typing import Any, Protocol
+
+import numpy as np
+from pydantic import ValidationError
+
+from matrix import gold, inputs, networks
+from matrix.engines import Ended, Engine, Limits, Prepared, Task
+from matrix.errors import ArgumentError, EngineError, Interrupted
+from matrix.plan import Capabilities, Cell, Job, Wave
+from matrix.records import Agreement, JobRecord, Output, Status
+from matrix.runs import Run, write_text
+
+#: How much longer than its own watchdog, which leaves a traceback, a process may live.
+GRACE_S = 10.0
+
+
+class Watcher(Protocol):
+    """Who is told what happens, as it happens."""
+
+    def preparing(self, cell_id: str, text: str) -> None:
+        """Tell that a cell's image or environment is being made."""
+        ...
+
+    def prepared(self, cell_id: str, result: Prepared) -> None:
+        """Tell that a cell is ready, or why it is not."""
+        ...
+
+    def planned(self, jobs: Sequence[Job]) -> None:
+        """Tell what a wave has still to do."""
+        ...
+
+    def started(self, job: Job) -> None:
+        """Tell that a job's process starts."""
+        ...
+
+    def ended(self, job: Job, record: JobRecord) -> None:
+        """Tell how it ended."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class Runner:
+    """Runs what is missing of a run on one engine.
+
+    *cells* narrows it to some cell ids (one CI job a cell); all the others count as elsewhere.
+    """
+
+    run: Run
+    engine: Engine
+    watcher: Watcher
+    cells: Collection[str] = ()
+
+    def execute(self, waves: Sequence[Wave] = ("produce", "consume")) -> None:
+        """Make the cells ready, run the waves in their order, keep every record.
+
+        Raises:
+            EngineError: the engine went away and did not come back.
+            Interrupted: Ctrl-C, or SIGTERM; what was done is kept.
+        """
+        self.run.sweep()
+        capabilities = self.engine.capabilities()
+        self.run.save_engine({"engine": self.engine.name, **self.engine.describe()})
+        make_inputs(self.run)
+        ready = self._prepare(self._mine(waves))
+        with _interruptible() as cancel:
+            try:
+                self.engine.open(self.run.id)
+                for wave in waves:
+                    self._wave(wave, ready, capabilities, cancel)
+            finally:
+                self.engine.close()
+
+    def _mine(self, waves: Sequence[Wave]) -> list[Cell]:
+        """Return the cells that still have a job to do here."""
+        busy = {job.cell for wave in waves for job in self._missing(wave)}
+        return [cell for cell in self.run.manifest.plan.cells if cell.id in busy]
+
+    def _missing(self, wave: Wave) -> list[Job]:
+        return [
+            job
+            for job in self.run.manifest.plan.jobs(wave)
+            if (not self.cells or job.cell in self.cells) and not self.run.done(job)
+        ]
+
+    def _prepare(self, cells: Sequence[Cell]) -> dict[str, Cell]:
+        """Return the cells that are ready, by id."""
+        try:
+            results = self.engine.prepare(cells, self.watcher.preparing)
+        except KeyboardInterrupt:
+            raise self._interrupted() from None
+        self.run.save_prepared(results)
+        for cell_id, result in results.items():
+            self.watcher.prepared(cell_id, result)
+        return {cell.id: cell for cell in cells if not results[cell.id].error}
+
+    def _wave(
+        self,
+        wave: Wave,
+        ready: dict[str, Cell],
+        capabilities: Capabilities,
+        cancel: threading.Event,
+    ) -> None:
+        jobs = [
+            job
+            for job in self._missing(wave)
+            if job.cell in ready and (job.artifact is None or self._exported(job))
+        ]
+        self.watcher.planned(jobs)
+        for job in jobs:
+            self.watcher.started(job)
+            record = self._perform(job, ready[job.cell], capabilities, cancel)
+            self.run.save(job, record)
+            self.watcher.ended(job, record)
+            if record.status == "engine-lost":
+                self._wait_for_engine()
+
+    def _exported(self, job: Job) -> bool:
+        return job.artifact is not None and self.run.artifact(job.artifact).is_dir()
+
+    def _perform(
+        self, job: Job, cell: Cell, capabilities: Capabilities, cancel: threading.Event
+    ) -> JobRecord:
+        emulated = cell.architecture not in capabilities.native
+        task_of = _TaskMaker(run=self.run, capabilities=capabilities, emulated=emulated)
+        with self.run.scratch(job) as control:
+            task = task_of(job, cell, control)
+            ended = self.engine.run(task, cancel)
+            if ended.ending == "cancelled":
+                raise self._interrupted()
+            write_text(self.run.log(job), ended.log)
+            output, status, cause = conclude(control, ended)
+            agreement = None
+            if job.artifact is None and output and output.artifacts:
+                try:
+                    _keep_artifacts(self.run, job, output, control)
+                except (OSError, ValueError, KeyError) as error:
+                    status, cause = "bad-artifact", f"what it exported is not whole: {error}"
+            if job.artifact is not None and status == "ok":
+                agreement = _agreement(self.run.artifact(job.artifact), control / "outputs.npz")
+        return JobRecord(
+            run=self.run.id,
+            job=job.id,
+            wave=job.wave,
+            cell=job.cell,
+            subject=job.subject,
+            workload=job.workload,
+            round=job.round,
+            engine=self.engine.name,
+            emulated=emulated,
+            status=status,
+            cause=cause,
+            wall_s=ended.wall_s,
+            output=output,
+            agreement=agreement,
+        )
+
+    def _wait_for_engine(self) -> None:
+        try:
+            self.engine.capabilities()
+        except EngineError as error:
+            raise EngineError(
+                f"the engine went away: {error.message}",
+                hint=f"start it again, then: nox -s matrix -- --resume {self.run.id}",
+            ) from None
+
+    def _interrupted(self) -> Interrupted:
+        return Interrupted(
+            "interrupted; what was done is kept",
+            hint=f"go on with: nox -s matrix -- --resume {self.run.id}",
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class _TaskMaker:
+    """Writes control directories."""
+
+    run: Run
+    capabilities: Capabilities
+    emulated: bool
+
+    def __call__(self, job: Job, cell: Cell, control: Path) -> Task:
+        matrix = self.run.manifest.matrix
+        limits = matrix.limits
+        deadline = limits.deadline_s * (limits.emulated if self.emulated else 1)
+        document = self._document(job, cell, deadline)
+        document.update(self._produce(job, cell, control) if job.artifact is None else {})
+        document.update(self._consume(job, control) if job.artifact else {})
+        (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
+        environment = matrix.architectures[cell.architecture].emulation if self.emulated else {}
+        return Task(
+            id=job.id,
+            run_id=self.run.id,
+            cell=cell,
+            control=control,
+            deadline_s=deadline + GRACE_S,
+            limits=self._limits(),
+            environment=dict(environment),
+        )
+
+    def _limits(self) -> Limits:
+        limits = self.run.manifest.matrix.limits
+        if limits.threads > self.capabilities.cpus:
+            raise ArgumentError(
+                f"limits.threads is {limits.threads}; the engine has {self.capabilities.cpus} CPUs"
+            )
+        last = self.capabilities.cpus
+        return Limits(
+            memory_bytes=int(limits.memory),
+            processes=limits.processes,
+            cpus=tuple(range(last - limits.threads, last)),  # the first are busiest with others
+            log_bytes=int(limits.log),
+            file_bytes=int(limits.file),
+        )
+
+    def _document(self, job: Job, cell: Cell, deadline: float) -> dict[str, Any]:
+        manifest = self.run.manifest
+        infer = manifest.plan.infer
+        return {
+            "schema": 1,
+            "run": self.run.id,
+            "job": job.id,
+            "wave": job.wave,
+            "round": job.round,
+            "cell": {
+                "id": cell.id,
+                "name": cell.name,
+                "base": cell.base,
+                "architecture": cell.architecture,
+                "device": cell.device,
+                "python": cell.python,
+            },
+            "emulated": self.emulated,
+            "adapter": cell.adapter,
+            "phases": list(job.phases),
+            "deadline_s": deadline,
+            "threads": manifest.matrix.limits.threads,
+            "selftest": ["float32", "float64"],
+            "infer": infer.model_dump(),
+        }
+
+    def _produce(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:
+        workload = self.run.manifest.matrix.workloads[job.workload]
+        data = control / "data"
+        data.mkdir()
+        for name, source in inputs.files(self.run.inputs, job.workload).items():
+            shutil.copyfile(source, data / name)
+        return {
+            "formats": list(cell.exports),
+            "workload": {
+                "id": job.workload,
+                "network": networks.NETWORKS[workload.network],
+                "data": "data/data.npz",
+                "weights": "data/weights.npz",
+                "order": "data/order.npz",
+                "batch": workload.batch,
+                "optimiser": {"name": "sgd", "rate": workload.rate},
+            },
+        }
+
+    def _consume(self, job: Job, control: Path) -> dict[str, Any]:
+        assert job.artifact is not None
+        source = self.run.artifact(job.artifact)
+        shutil.copytree(source, control / "artifact", ignore=shutil.ignore_patterns("gold.npz"))
+        return {
+            "artifact": {
+                "id": job.artifact.id,
+                "format": job.artifact.format,
+                "path": "artifact",
+                "inputs": "artifact/inputs.npz",
+            }
+        }
+
+
+@contextlib.contextmanager
+def _interruptible() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event, so that a job ends in order; put them back after."""
+    cancel = threading.Event()
+
+    def set_it(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        cancel.set()
+
+    before = {number: signal.signal(number, set_it) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield cancel
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def make_inputs(run: Run) -> None:
+    """Make the data, weights, orders and gold losses of a run's workloads that are missing."""
+    matrix = run.manifest.matrix
+    for name in run.manifest.plan.workloads:
+        inputs.make(run.inputs, name, matrix.workloads[name], seed=run.manifest.plan.seed)
+
+
+def conclude(control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
+    """Say what a process came to, from how it ended and what it left.
+
+    Returns the output where it can be read, the status, and its cause in one line.
+    """
+    if ended.ending == "cancelled":
+        raise ValueError("a cancelled job has no conclusion")
+    if ended.ending != "exited":
+        return None, ended.ending, ended.cause
+    path = control / "output.json"
+    if not path.is_file():
+        if ended.exit_code == 0:
+            return None, "lost", "exited with 0 but wrote no output.json"
+        if "Timeout (" in ended.log and "most recent call first" in ended.log:
+            return None, "timeout", f"its own watchdog ended it: {_hung_at(ended.log)}"
+        return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
+    try:
+        output = Output.model_validate_json(path.read_bytes())
+    except (OSError, ValidationError):
+        return None, "torn", f"output.json ({path.stat().st_size} bytes) is torn or not a record"
+    if ended.exit_code != 0:
+        return output, "crashed", f"exit code {ended.exit_code} after it had written its output"
+    for status in ("failed", "unsupported"):
+        for record in output.records:
+            if record.status == status:
+                line = record.error.line if record.error else "no error given"
+                return output, status, f"{record.phase}: {line}"
+    return output, "ok", ""
+
+
+def _hung_at(log: str) -> str:
+    """Return the innermost frame of a faulthandler traceback."""
+    lines = log[log.rindex("Timeout (") :].splitlines()
+    frames = [line.strip() for line in lines if line.strip().startswith("File ")]
+    return f"it hung in {frames[0]}" if frames else "no Python frame was running"
+
+
+def _last_line(log: str) -> str:
+    lines = log.strip().splitlines()
+    return lines[-1].strip()[:300] if lines else "it left no log"
+
+
+def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
+    """Move what was exported from a control directory to the run's artifacts, with its gold."""
+    assert job.artifact is None
+    exported = {one.format: one for one in output.artifacts}
+    matrix = run.manifest.matrix
+    network = networks.NETWORKS[matrix.workloads[job.workload].network]
+    weights = _arrays(control / "artifacts" / "weights.npz")
+    probe = _arrays(run.inputs / f"{job.workload}.npz")["probe_x"]
+    for artifact in run.manifest.plan.artifacts():
+        if (artifact.producer, artifact.workload) != (job.cell, job.workload):
+            continue
+        if artifact.format not in exported:
+            continue
+        final = run.artifact(artifact)
+        part = final.with_name(f"{final.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        shutil.copytree(control / "artifacts" / artifact.format, part)
+        for name in ("weights.npz", "outputs.npz"):
+            shutil.copyfile(control / "artifacts" / name, part / name)
+        np.savez(part / "inputs.npz", x=probe)
+        np.savez(part / "gold.npz", y=gold.forward(network, weights, probe))
+        document = {"id": artifact.id, **exported[artifact.format].model_dump()}
+        write_text(part / "artifact.json", json.dumps(document, indent=1))
+        shutil.rmtree(final, ignore_errors=True)
+        part.replace(final)
+
+
+def _agreement(artifact: Path, answer: Path) -> Agreement:
+    """Compare a consumer's logits, float32 (N, classes), with gold and with the producer's."""
+    truth = _arrays(artifact / "gold.npz")["y"]
+    scale = float(np.abs(truth).max())
+    produced = _arrays(artifact / "outputs.npz")["y"]
+    note = ""
+    try:
+        answered = _arrays(answer)["y"]
+    except (OSError, ValueError, KeyError) as error:
+        answered = np.empty(0)
+        note = f"its outputs cannot be read: {error}"
+    if not note and answered.shape != truth.shape:
+        note = f"its outputs have the shape {answered.shape}, not {truth.shape}"
+    elif not note and not np.isfinite(answered).all():
+        note = "its outputs are not finite"
+    return Agreement(
+        error=_distance(answered, truth, scale),
+        producer_error=_distance(produced, truth, scale),
+        from_producer=_distance(answered, produced, scale),
+        scale=scale,
+        note=note,
+    )
+
+
+def _distance(one: np.ndarray, other: np.ndarray, scale: float) -> float | None:
+    if one.shape != other.shape or not np.isfinite(one).all():
+        return None
+    return float(np.abs(one.astype(np.float64) - other).max() / scale)
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    with np.load(path, allow_pickle=False) as archive:
+        return dict(archive)

@@ -1,0 +1,71 @@
+"""Statistics of raw samples. Rounds are the outer level, iterations within one the inner."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+Samples = npt.NDArray[np.float64]
+
+RESAMPLES = 200
+LEVEL = 0.95
+
+
+@dataclass(frozen=True, kw_only=True)
+class Estimate:
+    """A median with its interval, in the unit of the samples."""
+
+    median: float
+    low: float
+    high: float
+    samples: int
+    rounds: int
+
+
+def estimate(rounds: Sequence[Samples], *, seed: int = 0) -> Estimate | None:
+    """Return the median of all samples with a hierarchical bootstrap interval.
+
+    Rounds are drawn with replacement, then iterations within each drawn round (Davison and
+    Hinkley, Bootstrap Methods and Their Application, 1997, section 3.8); the interval is the
+    percentile one at `LEVEL` from `RESAMPLES` resamples. With one round only the iterations
+    vary, and the interval cannot know how rounds differ: `rounds` says so.
+
+    Args:
+        rounds: one array of samples, float64 (n,), a round; empty ones are left out.
+        seed: of the resampling; the same samples and seed give the same interval.
+    """
+    kept = [samples for samples in rounds if samples.size]
+    if not kept:
+        return None
+    pooled = np.concatenate(kept)
+    middles = _resampled_medians(kept, np.random.default_rng(seed))
+    low, high = np.quantile(middles, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    return Estimate(
+        median=float(np.median(pooled)),
+        low=float(low),
+        high=float(high),
+        samples=int(pooled.size),
+        rounds=len(kept),
+    )
+
+
+def _resampled_medians(rounds: list[Samples], random: np.random.Generator) -> Samples:
+    """Return `RESAMPLES` medians of two-level resamples.
+
+    Rounds of different lengths are cut to the shortest, so that one indexing does all resamples.
+    """
+    shortest = min(samples.size for samples in rounds)
+    table = np.stack([samples[-shortest:] for samples in rounds])
+    count = len(rounds)
+    outer = random.integers(count, size=(RESAMPLES, count, 1))
+    inner = random.integers(shortest, size=(RESAMPLES, count, shortest))
+    return np.median(table[outer, inner].reshape(RESAMPLES, -1), axis=1)
+
+
+def quantile(rounds: Sequence[Samples], q: float) -> float | None:
+    """Return a quantile of all samples, interpolated linearly (type 7), or None without any."""
+    kept = [samples for samples in rounds if samples.size]
+    return float(np.quantile(np.concatenate(kept), q)) if kept else None

@@ -1,0 +1,87 @@
+"""Records and runs for the tests, made by code so that they follow its types."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from matrix import config, plan
+from matrix.plan import Capabilities, Job, Plan, Selection
+from matrix.records import Agreement, JobRecord, Output
+from matrix.runs import Run
+
+ROOT = Path(config.__file__).parent.parent
+MATRIX = config.load(ROOT / "matrix.yaml")
+DOCKER = Capabilities(
+    engine="docker", native=frozenset({"amd64"}), emulated=frozenset({"arm64"}), cpus=2
+)
+
+
+def planned(*globs: str, seed: int = 0) -> Plan:
+    return plan.make(MATRIX, Selection(include=globs), DOCKER, seed=seed)
+
+
+def new_run(parent: Path, made: Plan, name: str = "one") -> Run:
+    return Run.create(parent, made, MATRIX, version="0.1.0", name=name)
+
+
+def output(job: Job, **changes: Any) -> Output:
+    base = 1.0 + job.round / 100
+    phases = {
+        "startup": {"import_s": 0.5 * base, "first_step_s": 0.01},
+        "train": {
+            "step_s": [0.002 * base + i * 1e-6 for i in range(30)],
+            "losses": [2.3, 1.2, 0.7],
+            "accuracy": 0.97,
+        },
+        "deploy": {},
+        "infer": {
+            "batches": {
+                str(batch): {"latency_s": [1e-4 * batch * base] * 20, "warmup": 2}
+                for batch in (1, 32)
+            }
+        },
+    }
+    document = {
+        "schema": 1,
+        "job": job.id,
+        "harness": "0" * 16,
+        "environment": {"versions": {job.cell.split("-")[0]: "1.2.3"}},
+        "selftest": [{"dtype": "float32", "passed": True, "error": 0.0}],
+        "peak_memory_bytes": 123_000_000,
+        "memory_source": "cgroup1",
+        "records": [
+            {
+                "phase": phase,
+                "status": "ok",
+                "error": None,
+                "started_s": 0.0,
+                "seconds": 1.0,
+                "data": phases[phase],
+            }
+            for phase in job.phases
+        ],
+        "artifacts": [],
+        **changes,
+    }
+    return Output.model_validate(document)
+
+
+def record(job: Job, **changes: Any) -> JobRecord:
+    agreement = Agreement(error=2e-7, producer_error=1e-7, from_producer=1e-7, scale=10.0)
+    values: dict[str, Any] = {
+        "run": "one",
+        "job": job.id,
+        "wave": job.wave,
+        "cell": job.cell,
+        "subject": job.subject,
+        "workload": job.workload,
+        "round": job.round,
+        "engine": "docker",
+        "emulated": "-arm64-" in job.cell,
+        "status": "ok",
+        "wall_s": 1.5,
+        "output": output(job),
+        "agreement": agreement if job.wave == "consume" else None,
+    }
+    return JobRecord(**{**values, **changes})

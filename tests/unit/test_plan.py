@@ -1,0 +1,151 @@
+"""Planning is pure: a matrix, a selection and what an engine can do give cells and jobs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrix import config, plan
+from matrix.errors import ArgumentError
+from matrix.plan import Capabilities, Plan, Selection
+
+ROOT = Path(config.__file__).parent.parent
+MATRIX = config.load(ROOT / "matrix.yaml")
+DOCKER = Capabilities(
+    engine="docker", native=frozenset({"amd64"}), emulated=frozenset({"arm64"}), cpus=2
+)
+
+
+def make(
+    *include: str,
+    preset: str = "default",
+    exclude: Iterable[str] = (),
+    tags: Iterable[str] = (),
+    capabilities: Capabilities = DOCKER,
+    seed: int = 0,
+) -> Plan:
+    selection = Selection(preset=preset, include=include, exclude=tuple(exclude), tags=tuple(tags))
+    return plan.make(MATRIX, selection, capabilities, seed=seed)
+
+
+def ids(made: Plan) -> set[str]:
+    return {cell.id for cell in made.cells}
+
+
+def test_the_default_preset_has_three_systems_on_two_architectures() -> None:
+    assert ids(make()) == {
+        f"{name}-{platform}"
+        for name in ("torch", "tensorflow", "onnxruntime")
+        for platform in ("debian12-amd64-cpu", "debian13-arm64-cpu")
+    }
+
+
+def test_every_onnx_artifact_is_consumed_by_both_onnxruntime_cells() -> None:
+    made = make()
+    judged = {
+        (job.subject, job.cell)
+        for job in made.jobs("consume")
+        if job.artifact and job.artifact.format == "onnx"
+    }
+    assert len(judged) == 16
+
+
+def test_a_cell_that_the_engine_cannot_run_is_kept_with_the_reason() -> None:
+    reasons = {one.cell.id: one.reason for one in make().skipped}
+    assert reasons["torch-debian12-amd64-cuda"] == "the engine has no NVIDIA runtime"
+
+
+def test_without_emulation_the_reason_says_how_to_get_it() -> None:
+    native = Capabilities(engine="docker", native=frozenset({"amd64"}))
+    reasons = {one.cell.id: one.reason for one in make(capabilities=native).skipped}
+    assert reasons["torch-debian13-arm64-cpu"] == (
+        "no arm64 emulation on this engine: run `nox -s engine`"
+    )
+
+
+def test_virtual_environments_run_only_pythons_that_are_there() -> None:
+    venv = Capabilities(engine="venv", native=frozenset({"amd64"}), pythons=frozenset({"3.13"}))
+    made = make(capabilities=venv)
+    assert not made.cells
+    reasons = {one.cell.id: one.reason for one in made.skipped}
+    assert reasons["torch-debian12-amd64-cpu"] == "no Python 3.11 on this machine"
+    assert reasons["torch-debian13-arm64-cpu"] == "the venv engine runs only its own architecture"
+
+
+def test_an_excluded_cell_shows_the_reason_of_the_matrix_file() -> None:
+    skipped = {one.cell.id: one.reason for one in make("torch-debian12-arm64-cuda").skipped}
+    assert skipped == {"torch-debian12-arm64-cuda": "the CUDA images are built for amd64 only"}
+
+
+def test_globs_choose_instead_of_the_preset_and_exclude_drops() -> None:
+    assert ids(make("torch-*-cpu", exclude=["*-debian13-*"])) <= {
+        "torch-debian12-amd64-cpu",
+        "torch-debian12-arm64-cpu",
+    }
+
+
+def test_tags_narrow() -> None:
+    assert ids(make(tags=["arm64", "runtime"])) == {"onnxruntime-debian13-arm64-cpu"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ({"preset": "smoek"}, "no preset 'smoek'; did you mean 'smoke'?"),
+        ({"tags": ["arm46"]}, "no cell has the tag 'arm46'; did you mean 'arm64'?"),
+        ({"exclude": ["*"]}, "the selection leaves no cell"),
+        (
+            {"exclude": ["torch-debian12-amd46-cpu"]},
+            "'torch-debian12-amd46-cpu' matches no cell; did you mean 'torch-debian12-amd64-cpu'?",
+        ),
+    ],
+)
+def test_a_selection_of_nothing_is_refused(arguments: dict, message: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        make(**arguments)
+    assert caught.value.message == message
+
+
+def test_the_order_of_jobs_depends_on_the_seed_alone() -> None:
+    assert list(make(seed=1).jobs("produce")) == list(make(seed=1).jobs("produce"))
+    assert list(make(seed=1).jobs("produce")) != list(make(seed=2).jobs("produce"))
+
+
+def test_a_model_is_exported_in_the_first_round_only() -> None:
+    deploying = [job.round for job in make().jobs("produce") if "deploy" in job.phases]
+    assert set(deploying) == {0}
+
+
+cell_globs = st.sampled_from(["*", "torch-*", "*-amd64-*", "onnxruntime-*", "*-arm64-cpu"])
+
+
+@given(
+    include=st.lists(cell_globs, max_size=3),
+    preset=st.sampled_from(["smoke", "default", "full"]),
+    native=st.sets(st.sampled_from(["amd64", "arm64"]), min_size=1),
+    emulated=st.sets(st.sampled_from(["amd64", "arm64"])),
+    seed=st.integers(),
+)
+def test_every_plan_keeps_its_promises(
+    include: list[str], preset: str, native: set[str], emulated: set[str], seed: int
+) -> None:
+    capabilities = Capabilities(
+        engine="docker", native=frozenset(native), emulated=frozenset(emulated - native)
+    )
+    made = make(*include, preset=preset, capabilities=capabilities, seed=seed)
+    cells = {cell.id: cell for cell in made.cells}
+    assert not set(cells) & {one.cell.id for one in made.skipped}
+    assert all(one.reason for one in made.skipped)
+    for wave in ("produce", "consume"):
+        jobs = list(made.jobs(wave))
+        assert len({job.id for job in jobs}) == len(jobs) == made.size(wave)
+        assert [job.round for job in jobs] == sorted(job.round for job in jobs)
+        for job in jobs:
+            assert job.round < made.rounds(cells[job.cell])
+            if job.artifact:
+                assert job.artifact.format in cells[job.cell].reads
+                assert job.artifact.format in cells[job.artifact.producer].exports

@@ -1,0 +1,101 @@
+"""The reports say the same as the results, on a console, as Markdown and as JUnit XML."""
+
+from __future__ import annotations
+
+import io
+import json
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import jsonschema
+import pytest
+from rich.console import Console
+
+from matrix import reports, results
+from matrix.reports import numbers, plans
+from matrix.statistics import Estimate
+from tests.unit.examples import planned
+from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
+
+SCHEMA = Path(results.__file__).parent / "schema" / "results.schema.json"
+
+
+def shown(found: results.Results) -> str:
+    console = Console(file=io.StringIO(), width=200, no_color=True)
+    reports.show(console, found)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(54.123, "54.1 s"), (1.2, "1.20 s"), (0.00712, "7.12 ms"), (7.1e-8, "0.07 µs"), (None, "–")],
+)
+def test_durations_have_the_unit_that_fits(seconds: float | None, text: str) -> None:
+    assert numbers.duration(seconds) == text
+
+
+def test_an_interval_is_in_the_unit_of_its_median() -> None:
+    estimate = Estimate(median=0.0012, low=0.00118, high=0.00125, samples=9, rounds=3)
+    assert numbers.interval(estimate) == "1.20 [1.18, 1.25] ms"
+
+
+def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path) -> None:
+    text = shown(results.merge([whole(tmp_path)]))
+    training = text[text.index("Training") : text.index("Inference")]
+    lines = [line for line in training.splitlines() if line.lstrip().startswith("digits-conv")]
+    assert "(emulated)" not in lines[0]
+    assert "(emulated)" in lines[-1]
+    assert "all as expected" in text
+
+
+def test_every_problem_is_on_the_console_and_in_the_markdown(tmp_path: Path) -> None:
+    run = new_run(tmp_path, PLAN)
+    for job in all_jobs(PLAN):
+        run.save(job, record(job, status="crashed", cause="killed by SIGSEGV | x", output=None))
+    found = results.merge([run])
+    assert found.problems
+    text = shown(found)
+    assert "killed by SIGSEGV" in text
+    reports.write(run, found)
+    markdown = (run.path / "report.md").read_text()
+    assert "killed by SIGSEGV \\| x" in markdown
+    assert "not as expected" in markdown
+
+
+def test_a_report_that_is_too_long_for_a_job_summary_is_cut(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from matrix.reports import markdown
+
+    monkeypatch.setattr(markdown, "LONGEST", 2000)
+    text = markdown.document(results.merge([whole(tmp_path)]))
+    assert len(text.encode()) < 2100
+    assert text.endswith("(cut: see results.json for the rest)\n")
+
+
+def test_junit_counts_failures_and_skips(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    job = next(PLAN.jobs("consume"))
+    run.save(job, record(job, status="crashed", cause="bad \x00 byte", agreement=None))
+    reports.write(run, results.merge([run]))
+    root = ET.parse(run.path / "junit.xml").getroot()
+    suites = {suite.get("name"): suite for suite in root}
+    assert suites["portability"].get("failures") == "1"
+    assert suites["training"].get("failures") == "0"
+    assert int(suites["portability"].get("tests", 0)) == len(list(suites["portability"]))
+
+
+def test_results_json_follows_its_published_schema(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    reports.write(run, results.merge([run]))
+    document = json.loads((run.path / "results.json").read_text())
+    schema = json.loads(SCHEMA.read_text())
+    jsonschema.validate(document, schema)
+    assert SCHEMA.read_text() == results.schema()
+
+
+def test_the_plan_document_counts_what_the_plan_does() -> None:
+    document = plans.document(planned())
+    assert document["jobs"] == {"produce": 16, "consume": 64}
+    assert len(document["artifacts"]) == 16
+    assert {one["reason"] for one in document["skipped"]} == {"the engine has no NVIDIA runtime"}

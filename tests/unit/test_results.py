@@ -1,0 +1,180 @@
+"""Merging gives the same results however the records are ordered, split or repeated."""
+
+from __future__ import annotations
+
+import json
+import math
+import random
+import tempfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matrix import results
+from matrix.errors import RecordError
+from matrix.plan import Job, Plan
+from matrix.records import JobRecord
+from matrix.runs import Run
+from tests.unit.examples import new_run, output, planned, record
+
+PLAN = planned("torch-debian1*-a*64-cpu", "onnxruntime-debian12-amd64-cpu")
+
+
+def all_jobs(made: Plan) -> list[Job]:
+    return [*made.jobs("produce"), *made.jobs("consume")]
+
+
+RECORDS = [record(job) for job in all_jobs(PLAN)]
+
+
+def whole(parent: Path, name: str = "one", **changes: object) -> Run:
+    run = new_run(parent, PLAN, name)
+    for workload in PLAN.workloads:
+        run.inputs.mkdir(exist_ok=True)
+        (run.inputs / f"{workload}.gold.json").write_text(
+            json.dumps({"losses": [2.3, 1.2, 0.7], "accuracy": 0.98})
+        )
+    for job in all_jobs(PLAN):
+        run.save(job, record(job, **changes))
+    return run
+
+
+def test_a_whole_run_is_as_expected(tmp_path: Path) -> None:
+    merged = results.merge([whole(tmp_path)])
+    assert merged.problems == ()
+    assert {row.status for row in merged.training} == {"ok"}
+    assert {row.verdict for row in merged.portability} == {"match"}
+    row = next(row for row in merged.training if not row.emulated)
+    assert row.step_s is not None
+    assert row.step_s.low <= row.step_s.median <= row.step_s.high
+    assert row.step_s.rounds == 3
+    assert row.loss_error == 0.0
+
+
+@settings(deadline=None)
+@given(seed=st.integers(0, 10_000), parts=st.integers(1, 4), copies=st.integers(1, 3))
+def test_however_records_are_split_and_repeated_each_job_comes_once(
+    seed: int, parts: int, copies: int
+) -> None:
+    shuffled = random.Random(seed)
+    streams: list[list[JobRecord]] = [[] for _ in range(parts)]
+    for one in RECORDS:
+        for stream in shuffled.choices(streams, k=copies):
+            stream.append(one)
+    for stream in streams:
+        stream.sort(key=lambda one: one.key)
+    shuffled.shuffle(streams)
+    merged = [one for group in results.groups(*streams) for one in group]
+    assert merged == sorted(RECORDS, key=lambda one: one.key)
+
+
+@settings(max_examples=3, deadline=None)
+@given(seed=st.integers(0, 10_000), parts=st.integers(2, 4), copies=st.integers(1, 3))
+def test_directories_merged_in_any_order_give_the_same_results(
+    seed: int, parts: int, copies: int
+) -> None:
+    shuffled = random.Random(seed)
+    with tempfile.TemporaryDirectory() as folder:
+        expected = results.merge([whole(Path(folder, "whole"))])
+        source = Run.existing(Path(folder, "whole", "one"))
+        split = []
+        for index in range(parts):
+            part = Run(path=Path(folder, f"part{index}", "one"))
+            part.path.mkdir(parents=True)
+            (part.path / "plan.json").write_bytes((source.path / "plan.json").read_bytes())
+            split.append(part)
+        for job in all_jobs(PLAN):
+            for part in shuffled.sample(split, min(copies, parts)):
+                part.save(job, record(job))
+        (split[0].path / "inputs").mkdir()
+        for path in source.inputs.iterdir():
+            (split[0].inputs / path.name).write_bytes(path.read_bytes())
+        shuffled.shuffle(split)
+        assert results.merge(split) == expected
+
+
+def test_two_different_records_of_a_job_are_refused(tmp_path: Path) -> None:
+    one, other = whole(tmp_path / "a"), whole(tmp_path / "b", wall_s=9.0)
+    # The plans carry their time of making, which is no part of what must be equal.
+    with pytest.raises(RecordError, match="two different records of the job"):
+        results.merge([one, other])
+
+
+def test_parts_of_different_plans_are_refused(tmp_path: Path) -> None:
+    one = new_run(tmp_path / "a", PLAN)
+    other = new_run(tmp_path / "b", planned("torch-*-cpu", seed=7))
+    with pytest.raises(RecordError, match="differ in their plan"):
+        results.merge([one, other])
+
+
+def test_a_lost_engine_gives_way_to_what_was_found_later(tmp_path: Path) -> None:
+    lost, found = new_run(tmp_path / "a", PLAN), whole(tmp_path / "b")
+    job = next(PLAN.jobs("produce"))
+    lost.save(job, record(job, status="engine-lost", output=None))
+    assert not lost.done(job)
+    assert results.merge([lost, found]).problems == ()
+
+
+def test_a_job_that_failed_is_a_problem_and_its_artifacts_are_not_judged(tmp_path: Path) -> None:
+    run = new_run(tmp_path, PLAN)
+    for job in PLAN.jobs("produce"):
+        run.save(job, record(job, status="oom", cause="too much", output=None))
+    merged = results.merge([run])
+    assert any("oom: too much" in problem for problem in merged.problems)
+    assert {row.verdict for row in merged.portability} == {"not-run"}
+    assert "the producer oom: too much" in merged.portability[0].reason
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"accuracy": 0.5}, "accuracy 0.500 is below 0.95"),
+        ({"accuracy": float("nan")}, "accuracy nan is below 0.95"),
+        ({"losses": [2.3, 1.3, 0.7]}, "loss differs from gold by 1.0e-01"),
+        ({"losses": [2.3, float("nan"), 0.7]}, "loss differs from gold by nan"),
+        ({"losses": [2.3]}, "no losses to compare with gold"),
+    ],
+)
+def test_a_training_that_went_wrong_fails(tmp_path: Path, change: dict, reason: str) -> None:
+    run = whole(tmp_path)
+    job = next(job for job in PLAN.jobs("produce") if job.subject == "digits-conv")
+    said = output(job)
+    for phase in said.records:
+        if phase.phase == "train":
+            phase.data.update(change)
+    run.save(job, record(job, output=said))
+    merged = results.merge([run])
+    failed = [row for row in merged.training if row.status != "ok"]
+    assert [row.reason for row in failed] == [reason]
+    assert len(merged.problems) == 1
+
+
+def test_a_torn_record_says_what_to_do(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    path = run.record_path(next(PLAN.jobs("produce")))
+    path.write_text(path.read_text()[:100])
+    with pytest.raises(RecordError, match="not a record of this version") as caught:
+        results.merge([run])
+    assert "--resume" in caught.value.hint
+
+
+def test_a_record_reads_back_as_it_was_written() -> None:
+    made = record(next(PLAN.jobs("consume")))
+    assert JobRecord.model_validate_json(made.model_dump_json(by_alias=True)) == made
+
+
+def test_a_loss_that_is_not_a_number_survives_the_file(tmp_path: Path) -> None:
+    run = new_run(tmp_path, PLAN)
+    job = next(PLAN.jobs("produce"))
+    said = output(job)
+    for phase in said.records:
+        if phase.phase == "train":
+            phase.data["losses"][1] = float("nan")
+    run.save(job, record(job, output=said))
+    (back,) = run.records()
+    assert back.output is not None
+    trained = back.output.phase("train")
+    assert trained is not None
+    assert math.isnan(trained.data["losses"][1])
