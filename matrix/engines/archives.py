@@ -1,0 +1,144 @@
+"""Control directories as tar archives: the only way into and out of a container.
+
+What comes out was written by a process that is not trusted: only plain files and folders are
+taken, below one folder, up to a size.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path, PurePosixPath
+from typing import IO, cast
+
+from matrix.errors import DeepmatrixError, EngineError
+
+#: Most files that a process may leave in its control directory.
+MOST_FILES = 10_000
+
+CHUNK = 1 << 20
+
+
+class Refused(DeepmatrixError):
+    """An archive holds what no honest process leaves."""
+
+
+def tree(folder: Path) -> dict[str, Path]:
+    """Return the files below *folder* by relative path with slashes; links are followed."""
+    found = {}
+    for place, folders, names in os.walk(folder, followlinks=True):
+        folders[:] = sorted(name for name in folders if name != "__pycache__")
+        for name in sorted(names):
+            path = Path(place, name)
+            found[path.relative_to(folder).as_posix()] = path
+    return found
+
+
+def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
+    """Return a tar of *files* by the path they get, at its start, in a nameless temporary file.
+
+    They, and the folders they lie in, will belong to *user*.
+    """
+    archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        folders = {parent for name in files for parent in PurePosixPath(name).parents}
+        for folder in sorted(folders - {PurePosixPath(".")}):
+            entry = tarfile.TarInfo(str(folder))
+            entry.type, entry.mode, entry.uid, entry.gid = tarfile.DIRTYPE, 0o755, user, user
+            tar.addfile(entry)
+        for name, path in files.items():
+            with path.open("rb") as source:
+                entry = tar.gettarinfo(arcname=name, fileobj=source)
+                # What is a link on this side, even a hard one, is a file on the other.
+                entry.type, entry.linkname, entry.size = tarfile.REGTYPE, "", _size(source)
+                entry.mode, entry.uid, entry.gid = 0o644, user, user
+                entry.uname = entry.gname = ""
+                tar.addfile(entry, source)
+    archive.seek(0)
+    return archive
+
+
+def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
+    """Replace *folder* by what a tar stream holds below its first path component.
+
+    Raises:
+        Refused: it leaves its folder, or is larger than it may be; *folder* is as it was.
+        EngineError: this machine cannot write it.
+    """
+    part = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
+    try:
+        stream = cast(IO[bytes], _Stream(chunks))  # all of it that tarfile uses
+        with tarfile.open(fileobj=stream, mode="r|") as tar:
+            _extract(tar, part, limit_bytes)
+        part.chmod(0o755)
+        replace_folder(folder, part)
+    except tarfile.TarError as error:
+        raise Refused(f"what it left cannot be read: {error}") from None
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+def replace_folder(folder: Path, new: Path) -> None:
+    """Put *new* where *folder* is; both are on one file system."""
+    old = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
+    folder.replace(old)
+    new.replace(folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int) -> None:
+    left, count = limit_bytes, 0
+    for member in tar:
+        parts = PurePosixPath(member.name).parts[1:]
+        if not parts or not (member.isdir() or member.isfile()):
+            continue  # links, devices, sockets: nothing that a record could mean
+        if ".." in parts or any(set(part) & {"\\", ":", "\0"} for part in parts):
+            raise Refused(f"it left a file with a forbidden name: {member.name[:100]!r}")
+        left, count = left - member.size, count + 1
+        if left < 0 or count > MOST_FILES:
+            raise Refused(
+                f"it left more than {limit_bytes >> 20} MiB or {MOST_FILES} files "
+                "in its control directory"
+            )
+        source = tar.extractfile(member) if member.isfile() else None
+        _write(folder.joinpath(*parts), source)
+
+
+def _write(path: Path, source: IO[bytes] | None) -> None:
+    """Write a file, or make a folder where there is no *source*."""
+    try:
+        (path.parent if source else path).mkdir(parents=True, exist_ok=True)
+        if source:
+            with path.open("xb") as target:
+                shutil.copyfileobj(source, target, CHUNK)
+    except FileExistsError:
+        raise Refused(f"it left two things named {path.name!r}") from None
+    except OSError as error:
+        if error.errno is None:
+            raise  # the stream's own failure, not this machine's
+        raise EngineError(f"cannot write {path}: {error.strerror}", hint="make room") from None
+
+
+def _size(source: IO[bytes]) -> int:
+    return os.fstat(source.fileno()).st_size
+
+
+class _Stream:
+    """Reads an iterator of chunks like a file."""
+
+    def __init__(self, chunks: Iterable[bytes]) -> None:
+        self._chunks: Iterator[bytes] = iter(chunks)
+        self._held = b""
+
+    def read(self, size: int) -> bytes:
+        parts = [self._held]
+        have = len(self._held)
+        while have < size and (chunk := next(self._chunks, b"")):
+            parts.append(chunk)
+            have += len(chunk)
+        whole = b"".join(parts)
+        self._held = whole[size:]
+        return whole[:size]

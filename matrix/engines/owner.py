@@ -1,0 +1,95 @@
+"""Who made a container, a volume or a folder, so that what a killed process left can be swept."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+PROC = Path("/proc")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Owner:
+    """A process of some machine, since one boot, in one namespace of process ids.
+
+    Two processes with one id are told apart by when they started. Where the system has no
+    ``/proc`` the fields it would fill are empty.
+    """
+
+    machine: str
+    boot: str
+    namespace: str
+    pid: int
+    started: str
+
+    def __str__(self) -> str:
+        """Write it as a label that `parse` reads."""
+        return "/".join((self.machine, self.boot, self.namespace, str(self.pid), self.started))
+
+    def is_gone(self) -> bool:
+        """Say whether it surely runs no more. What cannot be seen from here counts as alive."""
+        here = me()
+        if self.machine != here.machine or not here.boot:
+            return False
+        if self.boot != here.boot:
+            return True
+        return self.namespace == here.namespace and self.started != _started(self.pid)
+
+
+def parse(label: str) -> Owner | None:
+    """Read a label, or return None for what is not one."""
+    parts = label.split("/")
+    if len(parts) != 5 or not parts[3].isdigit():
+        return None
+    machine, boot, namespace, pid, started = parts
+    return Owner(machine=machine, boot=boot, namespace=namespace, pid=int(pid), started=started)
+
+
+def is_gone(label: str) -> bool:
+    """Say whether *label* names a process that surely runs no more."""
+    owner = parse(label)
+    return owner is not None and owner.is_gone()
+
+
+def me() -> Owner:
+    """Return this process."""
+    pid = os.getpid()  # asked each time: it changes with a fork
+    return Owner(
+        machine=_machine(),
+        boot=_read(PROC / "sys/kernel/random/boot_id"),
+        namespace=_namespace(),
+        pid=pid,
+        started=_started(pid),
+    )
+
+
+@cache
+def _machine() -> str:
+    """Return 12 hex digits that tell machines apart without naming them."""
+    text = f"{platform.node()} {_read(Path('/etc/machine-id'))}"
+    return hashlib.sha256(text.encode()).hexdigest()[:12]
+
+
+def _namespace() -> str:
+    try:
+        return (PROC / "self/ns/pid").readlink().name.strip("pid:[]")
+    except OSError:
+        return ""
+
+
+def _started(pid: int) -> str:
+    """Return when a process started, in clock ticks since boot; empty when there is none."""
+    # The name, in parentheses, may hold anything; a zombie has ended.
+    fields = _read(PROC / str(pid) / "stat").rpartition(")")[2].split()
+    return fields[19] if len(fields) > 19 and fields[0] != "Z" else ""
+
+
+def _read(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8", errors="replace").strip()
+    except OSError:
+        return ""

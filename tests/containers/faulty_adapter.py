@@ -1,0 +1,178 @@
+"""An adapter that dies on demand: shipped beside the harness by the tests only.
+
+``FAULT`` in the environment names one of the functions below; anything else is no fault.
+"""
+
+import ctypes
+import os
+import signal
+import sys
+import threading
+import time
+
+
+CONTROL = sys.argv[-1]
+
+
+def segfault():
+    ctypes.string_at(0)
+
+
+def abort():
+    os.abort()
+
+
+def out_of_memory():
+    kept = []
+    while True:
+        kept.append(bytearray(os.urandom(1 << 20)))
+
+
+def memory_of_a_child():
+    """Let the memory limit kill a child, and go on."""
+    child = os.fork()
+    if child == 0:
+        out_of_memory()
+    os.waitpid(child, 0)
+
+
+def hang():
+    while True:
+        time.sleep(3600)
+
+
+def fork_bomb():
+    """Fork until nothing more is allowed, and keep all of it."""
+    while True:
+        try:
+            if os.fork() == 0:
+                hang()
+        except OSError:
+            hang()
+
+
+def torn_output():
+    with open(os.path.join(CONTROL, "output.json"), "w") as target:
+        target.write('{"schema": 1, "rec')
+    os._exit(0)
+
+
+def no_output():
+    os._exit(0)
+
+
+def odd_exit():
+    sys.stderr.write("the last words\n")
+    sys.stderr.flush()
+    os._exit(7)
+
+
+def flood():
+    line = b"x" * 1023 + b"\n"
+    for _ in range(200 * 1024):
+        os.write(1, line)
+    os._exit(0)
+
+
+def silent_flood():
+    """Close what is read, and live on: the end of the log is not the end of the process."""
+    for number in (1, 2):
+        os.close(number)
+    time.sleep(1.5)
+    os._exit(5)
+
+
+def escape():
+    """Leave a child of another session behind that holds the log open."""
+    if os.fork() == 0:
+        os.setsid()
+        hang()
+    os._exit(0)
+
+
+def links():
+    """Leave what must not come back as it is."""
+    os.symlink("/etc/passwd", os.path.join(CONTROL, "link"))
+    os.link(os.path.join(CONTROL, "input.json"), os.path.join(CONTROL, "hard"))
+    os.mkfifo(os.path.join(CONTROL, "fifo"))
+    with open(os.path.join(CONTROL, "plain"), "w") as target:
+        target.write("plain")
+
+
+def confinement():
+    """Say in a file what this process may do."""
+    import json
+
+    def tries(action):
+        try:
+            action()
+        except OSError as error:
+            return error.strerror
+        return "done"
+
+    def connect():
+        import socket
+
+        socket.create_connection(("192.0.2.1", 80), timeout=1)
+
+    with open("/proc/self/status") as source:
+        status = dict(line.split(":", 1) for line in source)
+    said = {
+        "user": os.getuid(),
+        "group": os.getgid(),
+        "capabilities": int(status["CapEff"], 16),
+        "no_new_privileges": status["NoNewPrivs"].strip() == "1",
+        "seccomp": status["Seccomp"].strip() == "2",
+        "cpus": sorted(os.sched_getaffinity(0)),
+        "interfaces": sorted(os.listdir("/sys/class/net")),
+        "write_root": tries(lambda: open("/opt/x", "w")),
+        "write_harness": tries(lambda: open("/opt/deepmatrix/harness/x", "w")),
+        "write_tmp": tries(lambda: open("/tmp/x", "w")),
+        "connect": tries(connect),
+    }
+    with open(os.path.join(CONTROL, "said.json"), "w") as target:
+        json.dump(said, target)
+
+
+FAULTS = (
+    segfault,
+    abort,
+    out_of_memory,
+    memory_of_a_child,
+    hang,
+    fork_bomb,
+    torn_output,
+    no_output,
+    odd_exit,
+    flood,
+    silent_flood,
+    escape,
+    links,
+    confinement,
+)
+
+
+def start():
+    signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+    wanted = os.environ.get("FAULT", "")
+    for fault in FAULTS:
+        if fault.__name__ == wanted:
+            fault()
+
+
+def configure(device, threads):
+    pass
+
+
+def describe():
+    return {
+        "versions": {},
+        "threads": threading.active_count(),
+        "device": "cpu",
+        "device_name": None,
+        "blas": None,
+    }
+
+
+def multiply(left, right):
+    return left @ right
