@@ -1,0 +1,37 @@
+"""Run one job: ``python -m harness DIR``.
+
+Exit codes: 0 when ``output.json`` is written, whatever it says; 2 when DIR cannot be used;
+1 when the deadline passed (the log then holds every thread's traceback).
+"""
+
+import faulthandler
+import sys
+
+from harness import control
+
+
+def main(arguments):
+    """Read the job from the control directory, do it, write the answer."""
+    interpreter_s = control.process_age_s()
+    if len(arguments) != 1:
+        sys.exit("usage: python -m harness DIR")
+    directory = arguments[0]
+    try:
+        job = control.read_job(directory)
+    except control.BadInput as error:
+        sys.stderr.write(f"harness: {error}\n")
+        return 2
+    faulthandler.enable()
+    faulthandler.dump_traceback_later(job["deadline_s"], exit=True)
+    scratch = control.set_up_process(directory, job["threads"])
+    try:
+        from harness import job as one_job
+
+        control.write_output(directory, one_job.run(directory, job, interpreter_s))
+    finally:
+        control.remove_scratch(scratch)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

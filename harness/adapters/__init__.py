@@ -1,0 +1,57 @@
+"""Adapters: one module a framework or runtime, all with the functions named here.
+
+A module imports its framework inside `start`, so that the import is measured, and keeps it in
+module globals. Arrays that go in and out are numpy's; ``model`` and ``batch`` are the adapter's
+own business. Weights carry neutral names, ``<layer>.<parameter>``, in the neutral layouts:
+
+=========  =================================================================
+conv2d     kernel (O, I, kh, kw), bias (O)
+dense      kernel (out, in), bias (out)
+lstm       kernel (4H, D), recurrent (4H, H), bias (4H), gates i, f, g, o
+=========  =================================================================
+
+Every adapter:
+
+``start()``
+    Import the framework. Nothing else; timed as the import.
+``configure(device, threads)``
+    Use this device ("cpu", "cuda") and this many threads. Raises WrongDevice.
+``describe()``
+    Return {"versions": {name: version}, "threads": int, "device": "cpu" or "cuda",
+    "device_name": str or None, "blas": str or None}, all asked of the framework, after the
+    self-test has run.
+``multiply(left, right)``
+    Matrix product on the device, in the dtype of the arguments.
+``load(form, path)``
+    Read the artifact at *path* (the model file or folder) and return a model.
+``predict(model, x)``
+    x (N, ...) float32 -> logits (N, classes) float32. Arrays in and out: what a caller waits
+    for, both copies included, so it needs no further synchronisation.
+
+Frameworks also:
+
+``build(network, weights, rate)``
+    Build the neutral network with these initial weights, ready for plain SGD at *rate*.
+``put(x, y)``
+    Move a batch (float32, int64) to the device, outside the clock, and return it.
+``step(model, batch)``
+    One step of SGD on the mean softmax cross entropy; return the loss, of the batch before
+    the update, on the device (anything that ``float()`` takes).
+``synchronise()``
+    Wait until the device has done all that was asked.
+``get_weights(model)``, ``set_weights(model, weights)``
+    Weights by neutral name, float32.
+``export(model, form, path, example)``
+    Write the model to *path*. *example* is an input (2 or more, ...); the batch size stays free.
+    Return {"opset": int or None}. Raises Unsupported for a format it does not know.
+
+A runtime simply lacks what it cannot do; the harness records that as ``unsupported``.
+"""
+
+
+class WrongDevice(Exception):
+    """The framework says that it is not on the device that was asked for."""
+
+
+class Unsupported(Exception):
+    """The framework cannot do this, as a fact about it and not as a fault."""

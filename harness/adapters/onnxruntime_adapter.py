@@ -1,0 +1,108 @@
+"""ONNX Runtime: reads ``onnx`` and answers."""
+
+import struct
+
+import harness.adapters as protocol
+
+ort = None  # the runtime, once `start` has imported it
+providers = None
+threads = None
+
+_PROVIDERS = {
+    "cpu": ["CPUExecutionProvider"],
+    "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
+}
+_DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
+_ELEMENT_TYPES = {"float32": 1, "float64": 11}  # onnx.TensorProto.DataType
+
+
+def start():
+    """Import onnxruntime."""
+    global ort
+    import onnxruntime as module
+
+    ort = module
+
+
+def configure(device, count):
+    """Choose device and threads; a session that is not on the device raises WrongDevice."""
+    global providers, threads
+    providers, threads = _PROVIDERS[device], count
+    actual = _device(_session(_product_model("float32")))
+    if actual != device:
+        raise protocol.WrongDevice(f"asked for {device}, the session is on {actual}")
+
+
+def describe():
+    """Say what onnxruntime really uses, asked of a session."""
+    session = _session(_product_model("float32"))
+    return {
+        "versions": {"onnxruntime": ort.__version__},
+        "threads": session.get_session_options().intra_op_num_threads,
+        "device": _device(session),
+        "device_name": None,
+        "blas": "onnxruntime: MLAS",
+    }
+
+
+def multiply(left, right):
+    """Matrix product as a model of one node."""
+    session = _session(_product_model(str(left.dtype)))
+    return session.run(None, {"left": left, "right": right})[0]
+
+
+def load(form, path):
+    """Read a model; return its session and the name of its one input."""
+    if form != "onnx":
+        raise protocol.Unsupported(f"onnxruntime does not read {form}")
+    session = _session(path)
+    (entry,) = session.get_inputs()
+    return session, entry.name
+
+
+def predict(model, x):
+    """Run the session, arrays in and out."""
+    session, name = model
+    return session.run(None, {name: x})[0]
+
+
+def _session(model):
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return ort.InferenceSession(model, options, providers=providers)
+
+
+def _device(session):
+    return _DEVICES.get(session.get_providers()[0], session.get_providers()[0])
+
+
+def _product_model(dtype):
+    """Return the bytes of an ONNX model ``product = MatMul(left, right)``.
+
+    Written by hand as protocol buffers, so that the image needs no ``onnx`` package. The numbers
+    are the fields of ``onnx.proto``.
+    """
+    element = _ELEMENT_TYPES[dtype]
+    node = _text(1, "left") + _text(1, "right") + _text(2, "product") + _text(4, "MatMul")
+    graph = _field(1, node) + _text(2, "product")
+    for number, name in ((11, "left"), (11, "right"), (12, "product")):
+        shape = _field(2, _field(1, _text(2, name + "0")) + _field(1, _text(2, name + "1")))
+        tensor = _field(1, _number(1, element) + shape)
+        graph += _field(number, _text(1, name) + _field(2, tensor))
+    return _number(1, 8) + _field(7, graph) + _field(8, _number(2, 13))  # IR 8, opset 13
+
+
+def _number(field, value):
+    return struct.pack("BB", field << 3, value)
+
+
+def _field(field, content):
+    size = len(content)
+    length = [size] if size < 128 else [size & 127 | 128, size >> 7]
+    return bytes([field << 3 | 2] + length) + content
+
+
+def _text(field, text):
+    return _field(field, text.encode())

@@ -1,0 +1,215 @@
+"""TensorFlow with Keras 3: a compiled training step, SavedModel and ONNX.
+
+Data is N,C,H,W outside. Keras convolves N,H,W,C, so images are permuted on entry and back
+before they are flattened: weights then map exactly, and exports take the neutral layout.
+"""
+
+import os
+
+import numpy
+
+import harness.adapters as protocol
+
+tf = None  # the framework, once `start` has imported it
+keras = None
+device = None
+
+
+def start():
+    """Import TensorFlow and Keras."""
+    global tf, keras
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras as keras_module
+    import tensorflow as module
+
+    tf, keras = module, keras_module
+
+
+def configure(name, threads):
+    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
+    global device
+    found = tf.config.list_physical_devices("GPU")
+    if name == "cuda" and not found:
+        raise protocol.WrongDevice("asked for cuda, TensorFlow lists no GPU")
+    tf.config.set_visible_devices(found[:1] if name == "cuda" else [], "GPU")
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    device = "/GPU:0" if name == "cuda" else "/CPU:0"
+
+
+def describe():
+    """Say what TensorFlow really uses."""
+    on_gpu = "GPU" in _tensor(numpy.zeros(1, "float32")).device
+    name = None
+    if on_gpu:
+        gpu = tf.config.list_physical_devices("GPU")[0]
+        name = tf.config.experimental.get_device_details(gpu).get("device_name")
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
+    return {
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "device": "cuda" if on_gpu else "cpu",
+        "device_name": name,
+        "blas": f"tensorflow: Eigen, oneDNN {onednn}",
+    }
+
+
+def multiply(left, right):
+    """Matrix product on the device."""
+    return tf.matmul(_tensor(left), _tensor(right)).numpy()
+
+
+class Model:
+    """A Keras model with its compiled functions."""
+
+    def __init__(self, layers, shape, rate):
+        self.keras = keras.Sequential([keras.Input(shape)] + layers)
+        anything = tf.TensorSpec((None,) + shape, "float32")  # else every batch size compiles
+        self.forward = tf.function(self.keras, input_signature=[anything])
+        optimiser = keras.optimizers.SGD(rate)
+        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
+
+        @tf.function
+        def step(x, y):
+            with tf.GradientTape() as tape:
+                logits = self.keras(x, training=True)
+                loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
+            variables = self.keras.trainable_variables
+            optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables))
+            return loss
+
+        self.step = step
+
+
+def build(network, weights, rate):
+    """Build the network as a Sequential model, and its SGD."""
+    layers = []
+    image = len(network["input"]) == 3
+    if image:
+        layers.append(keras.layers.Permute((2, 3, 1)))
+    for layer in network["layers"]:
+        if layer["kind"] == "flatten" and image:
+            layers.append(keras.layers.Permute((3, 1, 2)))
+            image = False
+        layers.append(_layer(layer))
+    with tf.device(device):
+        model = Model(layers, tuple(network["input"]), rate)
+        set_weights(model, weights)
+    return model
+
+
+def _layer(layer):
+    kind, name, layers = layer["kind"], layer["name"], keras.layers
+    if kind == "conv2d":
+        return layers.Conv2D(
+            layer["filters"],
+            tuple(layer["kernel"]),
+            strides=layer["stride"],
+            padding=layer["padding"],
+            name=name,
+        )
+    if kind == "relu":
+        return layers.ReLU(name=name)
+    if kind == "maxpool2d":
+        return layers.MaxPooling2D(tuple(layer["size"]), name=name)
+    if kind == "flatten":
+        return layers.Flatten(name=name)
+    if kind == "dense":
+        return layers.Dense(layer["units"], name=name)
+    if kind == "lstm":
+        return layers.LSTM(layer["units"], return_sequences=layer["return_sequences"], name=name)
+    raise protocol.Unsupported(f"layer kind {kind}")
+
+
+def put(x, y):
+    """Move a batch to the device."""
+    return _tensor(x), _tensor(y)
+
+
+def step(model, batch):
+    """One step of SGD; return the loss as a tensor."""
+    return model.step(*batch)
+
+
+def synchronise():
+    """Wait for the GPU; on the CPU a step returns when it is done."""
+    if "GPU" in device:
+        tf.test.experimental.sync_devices()
+
+
+# From a neutral array to Keras's: Conv2D (kh,kw,I,O), Dense and LSTM (in,out). Keras's gates are
+# i, f, g, o as well.
+_ENTER = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
+_LEAVE = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
+_NAMES = {"recurrent_kernel": "recurrent"}
+
+
+def get_weights(model):
+    """Return the weights by neutral name."""
+    return {
+        name: numpy.ascontiguousarray(variable.numpy().transpose(_LEAVE[len(variable.shape)]))
+        for name, variable in _variables(model)
+    }
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    for name, variable in _variables(model):
+        variable.assign(weights[name].transpose(_ENTER[weights[name].ndim]))
+
+
+def _variables(model):
+    """Yield (neutral name, variable)."""
+    for layer in model.keras.layers:
+        for variable in layer.trainable_variables:
+            yield f"{layer.name}.{_NAMES.get(variable.name, variable.name)}", variable
+
+
+def predict(model, x):
+    """Run the compiled model, arrays in and out."""
+    return model.forward(_tensor(x)).numpy()
+
+
+def export(model, form, path, example):
+    """Write ``onnx`` (Keras by way of tf2onnx) or ``saved-model``; the batch size stays free."""
+    shape = (None,) + example.shape[1:]
+    signature = [keras.InputSpec(shape=shape, dtype="float32", name="input")]
+    if form == "saved-model":
+        model.keras.export(path, "tf_saved_model", verbose=False, input_signature=signature)
+        return {"opset": None}
+    if form == "onnx":
+        model.keras.export(path, "onnx", verbose=False, input_signature=signature)
+        import onnx
+
+        opsets = {each.domain: each.version for each in onnx.load(path).opset_import}
+        return {"opset": opsets[""]}
+    raise protocol.Unsupported(f"tensorflow does not write {form}")
+
+
+class Served:
+    """A SavedModel read back: its default signature, with one input and one output."""
+
+    def __init__(self, path):
+        self._model = tf.saved_model.load(path)  # the signature does not keep it alive
+        self._serve = self._model.signatures["serving_default"]
+        (self._input,) = self._serve.structured_input_signature[1]
+        (self._output,) = self._serve.structured_outputs
+
+    def forward(self, x):
+        """Run the signature on a tensor."""
+        return self._serve(**{self._input: x})[self._output]
+
+
+def load(form, path):
+    """Read a ``saved-model``."""
+    if form != "saved-model":
+        raise protocol.Unsupported(f"tensorflow does not read {form}")
+    with tf.device(device):
+        return Served(path)
+
+
+def _tensor(array):
+    with tf.device(device):
+        return tf.convert_to_tensor(array)

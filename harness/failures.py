@@ -1,0 +1,30 @@
+"""Failures as data."""
+
+import traceback
+
+from harness import record
+from harness.adapters import Unsupported
+
+#: What a phase may raise without ending the process. SystemExit is here because a framework that
+#: exits has failed and the rest can go on; KeyboardInterrupt is not: it is the user's.
+CAUGHT = (Exception, SystemExit)
+
+
+def as_error(exception):
+    """Return the ``error`` of a record: ``type``, ``message``, ``traceback``."""
+    lines = traceback.format_exception(type(exception), exception, exception.__traceback__)
+    return {
+        "type": type(exception).__name__,
+        "message": str(exception),
+        "traceback": "".join(lines),
+    }
+
+
+def made_up(kind, message):
+    """Return an ``error`` that no exception stands for."""
+    return {"type": kind, "message": message, "traceback": ""}
+
+
+def status_of(exception):
+    """Return the status that an exception means."""
+    return record.UNSUPPORTED if isinstance(exception, Unsupported) else record.FAILED

@@ -1,0 +1,113 @@
+"""One job from start to answer. Whatever goes wrong in a phase becomes data."""
+
+import importlib
+import sys
+import time
+
+from harness import failures, machine, record, timing
+from harness.adapters import WrongDevice
+
+
+def run(directory, job, interpreter_s):
+    """Do what *job* asks and return the ``output.json`` for it."""
+    began = time.perf_counter()
+    output = {
+        "schema": record.SCHEMA_VERSION,
+        "job": job["job"],
+        "harness": record.fingerprint(),
+        "selftest": [],
+        "records": [],
+        "artifacts": [],
+    }
+    described = None
+    try:
+        adapter = importlib.import_module(job["adapter"])
+        _, import_s = timing.timed(adapter.start)
+        # From here on only: these import numpy, whose import is part of the framework's.
+        from harness import phases, selftest
+
+        adapter.configure(job["cell"]["device"], job["threads"])
+        output["selftest"] = selftest.run(job["selftest"], adapter.multiply)
+        described = adapter.describe()
+        _prove(job, described, output["selftest"])
+    except failures.CAUGHT as exception:
+        output["records"] = _none_run(job, exception)
+    else:
+        session = phases.Session(directory, job, adapter, import_s, interpreter_s)
+        output["records"] = _run_phases(session, phases.ALL, began)
+        output["artifacts"] = session.produced
+    output["environment"] = machine.environment(job, described)
+    output["peak_memory_bytes"], output["memory_source"] = machine.peak_memory()
+    output["peak_resident_bytes"] = machine.peak_resident()
+    return output
+
+
+class SelfTestFailed(Exception):
+    """This cell computes wrong numbers."""
+
+
+def _prove(job, described, tests):
+    """Raise unless the device and the arithmetic are as they must be."""
+    asked = job["cell"]["device"]
+    if described["device"] != asked:
+        raise WrongDevice(f"asked for {asked}, the framework is on {described['device']}")
+    failed = [entry for entry in tests if not entry["passed"]]
+    if failed:
+        wrong = ", ".join(f"{e['by']} {e['dtype']} by {e['error']:g}" for e in failed)
+        raise SelfTestFailed(f"a matrix product is wrong: {wrong}; nothing here can count")
+
+
+def _none_run(job, exception):
+    """Return the records of a job whose phases cannot run.
+
+    A wrong device or wrong arithmetic is every phase's failure. Anything else is the first
+    phase's, and the others were not reached.
+    """
+    error = failures.as_error(exception)
+    everywhere = error["type"] in (record.SELF_TEST_FAILED, record.WRONG_DEVICE)
+    first = job["phases"][0]
+    return [
+        _record(phase, failures.status_of(exception), error)
+        if everywhere or phase == first
+        else _record(phase, record.FAILED, _not_reached(first))
+        for phase in job["phases"]
+    ]
+
+
+def _run_phases(session, functions, began):
+    records = []
+    statuses = {}
+    for phase in session.job["phases"]:
+        needed = record.NEEDS.get(phase)
+        if statuses.get(needed, record.OK) == record.OK:
+            entry = _run_phase(session, phase, functions[phase], began)
+        else:
+            entry = _record(phase, record.FAILED, _not_reached(needed))
+        statuses[phase] = entry["status"]
+        records.append(entry)
+    return records
+
+
+def _run_phase(session, phase, function, began):
+    """Run one phase; say so in the log, which tells where a dead process was."""
+    sys.stderr.write(f"harness: {phase}\n")
+    sys.stderr.flush()
+    data = {}
+    status, error = record.OK, None
+    start = time.perf_counter()
+    try:
+        function(session, data)
+    except failures.CAUGHT as exception:
+        status, error = failures.status_of(exception), failures.as_error(exception)
+    seconds = time.perf_counter() - start
+    return _record(phase, status, error, started_s=start - began, seconds=seconds, data=data)
+
+
+def _not_reached(phase):
+    return failures.made_up(record.NOT_REACHED, f"{phase} did not succeed, and this needs it")
+
+
+def _record(phase, status, error, **found):
+    record_of = {"phase": phase, "status": status, "error": error}
+    record_of.update({"started_s": 0.0, "seconds": 0.0, "data": {}}, **found)
+    return record_of

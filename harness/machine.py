@@ -1,0 +1,128 @@
+"""What the process really runs on, read back from the machine itself."""
+
+import os
+import platform
+import sys
+
+
+def environment(job, described):
+    """Return the ``environment`` of the answer.
+
+    Args:
+        job: the job; what was asked for.
+        described: the adapter's `describe`, or None where the framework never started.
+    """
+    described = described or {}
+    return {
+        "python": platform.python_version(),
+        "implementation": platform.python_implementation(),
+        "machine": platform.machine(),
+        "libc": libc(),
+        "processor": processor(),
+        "cpus": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else None,
+        "threads": {
+            "requested": job["threads"],
+            "framework": described.get("threads"),
+            "process": process_threads(),
+        },
+        "versions": dict(described.get("versions", {}), numpy=_numpy_version()),
+        "device": {
+            "requested": job["cell"]["device"],
+            "actual": described.get("device"),
+            "name": described.get("device_name"),
+        },
+        "blas": "; ".join(filter(None, [openblas(), described.get("blas")])) or None,
+        "emulated": bool(job.get("emulated")),
+    }
+
+
+def libc():
+    """Return the C library and its version, such as ``glibc 2.36``."""
+    try:
+        return os.confstr("CS_GNU_LIBC_VERSION")
+    except (AttributeError, OSError, ValueError):
+        return " ".join(platform.libc_ver()).strip() or None
+
+
+def processor():
+    """Return the processor's own name, or what the kernel says of it; under QEMU often neither."""
+    facts = {}
+    for line in _read("/proc/cpuinfo").splitlines():
+        key, _, value = line.partition(":")
+        facts.setdefault(key.strip(), value.strip())
+    if "model name" in facts:
+        return facts["model name"]
+    if "CPU part" in facts:
+        return f"implementer {facts.get('CPU implementer')} part {facts['CPU part']}"
+    return None
+
+
+def process_threads():
+    """Return how many threads this process has now, sleeping ones included."""
+    try:
+        return len(os.listdir("/proc/self/task"))
+    except OSError:
+        return None
+
+
+def openblas():
+    """Return numpy's OpenBLAS and the core type it chose, asked of the loaded library."""
+    import ctypes
+
+    paths = {line.split(None, 5)[-1] for line in _read("/proc/self/maps").splitlines()}
+    for path in sorted(path for path in paths if "openblas" in os.path.basename(path)):
+        try:
+            library = ctypes.CDLL(path)
+        except OSError:
+            continue
+        for pattern in (
+            "scipy_openblas_{}64_",
+            "openblas_{}64_",
+            "scipy_openblas_{}",
+            "openblas_{}",
+        ):
+            core = getattr(library, pattern.format("get_corename"), None)
+            config = getattr(library, pattern.format("get_config"), None)
+            if core and config:
+                core.restype = config.restype = ctypes.c_char_p
+                version = " ".join(config().decode().split()[:2])
+                return f"numpy: {version} {core().decode()}"
+    return None
+
+
+def peak_memory():
+    """Return (bytes, source) of the most memory held so far.
+
+    A control group counts child processes too, but is ours only in a container, where process 1
+    is the harness or the init that started it; elsewhere it would count the whole session.
+    """
+    if 1 in (os.getpid(), os.getppid()):
+        for source, path in (
+            ("cgroup2", "/sys/fs/cgroup/memory.peak"),
+            ("cgroup1", "/sys/fs/cgroup/memory/memory.max_usage_in_bytes"),
+        ):
+            value = _read(path).strip()
+            if value.isdigit():
+                return int(value), source
+    return peak_resident(), "rusage"
+
+
+def peak_resident():
+    """Return the most bytes this process alone had in memory, mapped files included."""
+    import resource
+
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _numpy_version():
+    module = sys.modules.get("numpy")
+    return getattr(module, "__version__", None)
+
+
+def _read(path):
+    try:
+        with open(path, encoding="utf-8", errors="replace") as source:
+            return source.read()
+    except OSError:
+        return ""

@@ -1,0 +1,204 @@
+"""The phases: what is done with a workload or an artifact in a cell.
+
+Each takes the session and a dict that it fills with what it finds, so that what was measured
+before a failure is kept.
+"""
+
+import os
+import time
+
+import numpy
+
+from harness import artifacts, control, record, timing
+from harness.adapters import Unsupported
+
+
+class Diverged(Exception):
+    """A loss is not a finite number."""
+
+
+class Session:
+    """One job under way: its adapter, its data, and the model once there is one."""
+
+    def __init__(self, directory, job, adapter, import_s, interpreter_s):
+        self.directory = directory
+        self.job = job
+        self.adapter = adapter
+        self.import_s = import_s
+        self.interpreter_s = interpreter_s
+        self.produced = []  # what `deploy` exported
+        self._model = None
+        self._made_s = None
+        self._arrays = {}
+
+    @property
+    def consumes(self):
+        """Whether the job reads an artifact instead of training."""
+        return "artifact" in self.job
+
+    def arrays(self, path):
+        """Return the arrays of an ``.npz``, read once."""
+        if path not in self._arrays:
+            self._arrays[path] = control.load_arrays(self.directory, path)
+        return self._arrays[path]
+
+    def workload(self, name):
+        """Return the arrays of the workload's ``data``, ``weights`` or ``order``."""
+        return self.arrays(self.job["workload"][name])
+
+    def inputs(self):
+        """Return what inference runs on: the artifact's inputs or the probe, (N, ...) float32."""
+        if self.consumes:
+            return self.arrays(self.job["artifact"]["inputs"])["x"]
+        return self.workload("data")["probe_x"]
+
+    def model(self):
+        """Return (the model, the seconds it took to build or load), made on the first call."""
+        if self._model is None:
+            make = self._load if self.consumes else self._build
+            self._model, self._made_s = timing.timed(make)
+        return self._model, self._made_s
+
+    def can(self, *names):
+        """Raise Unsupported unless the adapter has all functions of these names."""
+        missing = [name for name in names if not hasattr(self.adapter, name)]
+        if missing:
+            raise Unsupported(f"{self.adapter.__name__} cannot {', '.join(missing)}")
+
+    def _load(self):
+        artifact = self.job["artifact"]
+        name = record.MODEL_PATHS.get(artifact["format"])
+        if name is None:
+            raise Unsupported(f"unknown artifact format {artifact['format']}")
+        path = os.path.join(self.directory, artifact["path"], name)
+        return self.adapter.load(artifact["format"], path)
+
+    def _build(self):
+        self.can("build")
+        workload = self.job["workload"]
+        rate = workload["optimiser"]["rate"]
+        return self.adapter.build(workload["network"], self.workload("weights"), rate)
+
+
+def startup(session, data):
+    """From nothing to the first answer, and for a producer to the second step of training."""
+    data["interpreter_s"] = session.interpreter_s
+    data["import_s"] = session.import_s
+    if session.consumes:
+        model, data["build_s"] = session.model()
+        _, data["first_forward_s"] = timing.timed(
+            session.adapter.predict, model, session.inputs()[:1]
+        )
+        return
+    batches = _batches(session)
+    model, data["build_s"] = session.model()
+    batch = next(batches)
+    _, data["first_forward_s"] = timing.timed(session.adapter.predict, model, batch[0])
+    batch = session.adapter.put(*batch)
+    _, data["first_step_s"] = timing.timed(_step, session, model, batch)
+    _, data["second_step_s"] = timing.timed(_step, session, model, batch)
+
+
+def train(session, data):
+    """Train from the initial weights over all batches; every step sampled.
+
+    A step is forward, backward and update of a batch that is already on the device, until the
+    device has done it; the loss is brought back outside the clock.
+    """
+    session.can("build", "step")
+    adapter = session.adapter
+    model, _ = session.model()
+    adapter.set_weights(model, session.workload("weights"))
+    data["batch"] = int(session.workload("order")["order"].shape[1])
+    data["step_s"], data["losses"] = [], []
+    busy = time.process_time()
+    began = time.perf_counter()
+    with timing.quiet():
+        for x, y in _batches(session):
+            batch = adapter.put(x, y)
+            loss, seconds = timing.timed(_step, session, model, batch)
+            loss = float(loss)
+            if not numpy.isfinite(loss):
+                raise Diverged(f"the loss of step {len(data['losses'])} is {loss}; lower the rate")
+            data["step_s"].append(seconds)
+            data["losses"].append(loss)
+    data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)
+    held_out = session.workload("data")
+    logits = adapter.predict(model, held_out["test_x"])
+    data["accuracy"] = float((logits.argmax(axis=1) == held_out["test_y"]).mean())
+    data["test_loss"] = _cross_entropy(logits, held_out["test_y"])
+
+
+def deploy(session, data):
+    """Export to every format asked for; one that fails fails only itself, until the end."""
+    session.can("build", "export")
+    adapter = session.adapter
+    model, _ = session.model()
+    probe = session.inputs()
+    control.save_arrays(session.directory, record.TRAINED, adapter.get_weights(model))
+    control.save_arrays(session.directory, record.PRODUCED, {"y": adapter.predict(model, probe)})
+    data["formats"] = {}
+    for form in session.job["formats"]:
+        result, exported = artifacts.export(session.directory, adapter, model, form, probe[:2])
+        data["formats"][form] = result
+        if exported:
+            session.produced.append(exported)
+    artifacts.raise_for(data["formats"])
+
+
+def infer(session, data):
+    """Answer in batches of each size; latency is what a caller with arrays waits for."""
+    model, made_s = session.model()
+    if session.consumes:
+        data["load_s"] = made_s
+        logits = session.adapter.predict(model, session.inputs())
+        control.save_arrays(session.directory, record.CONSUMED, {"y": logits})
+    asked = session.job["infer"]
+    data["batches"] = {}
+    busy = time.process_time()
+    began = time.perf_counter()
+    for size in asked["batches"]:
+        x = _take(session.inputs(), size)
+        with timing.quiet():
+            samples = timing.sample(
+                lambda x: session.adapter.predict(model, x),
+                x,
+                asked["warmup"] + asked["samples"],
+                asked["min_s"],
+            )
+        data["batches"][str(size)] = {"latency_s": samples, "warmup": asked["warmup"]}
+    data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)
+
+
+def _step(session, model, batch):
+    loss = session.adapter.step(model, batch)
+    session.adapter.synchronise()
+    return loss
+
+
+def _batches(session):
+    """Yield the batches of training in order: x (batch, ...) float32, y (batch,) int64."""
+    data = session.workload("data")
+    for rows in session.workload("order")["order"]:
+        yield data["train_x"][rows], data["train_y"][rows]
+
+
+def _take(x, size):
+    """Return *size* rows of *x*, from the start again where there are not enough."""
+    return numpy.ascontiguousarray(x[numpy.arange(size) % len(x)])
+
+
+def _cross_entropy(logits, labels):
+    """Return the mean softmax cross entropy, computed in float64."""
+    logits = logits.astype("float64")
+    logits -= logits.max(axis=1, keepdims=True)
+    chosen = logits[numpy.arange(len(labels)), labels]
+    return float((numpy.log(numpy.exp(logits).sum(axis=1)) - chosen).mean())
+
+
+ALL = {
+    record.STARTUP: startup,
+    record.TRAIN: train,
+    record.DEPLOY: deploy,
+    record.INFER: infer,
+}

@@ -1,0 +1,62 @@
+"""The names and the version of what goes in and out of a cell.
+
+The host imports this module and nothing else of the harness, so it needs only the standard
+library, Python 3.6, and no other module of this package.
+"""
+
+import hashlib
+import os
+
+#: Version of ``input.json`` and ``output.json``. Raise it when a reader of the old form
+#: would misread the new one, and say here what changed.
+#:
+#: 1  first form
+SCHEMA_VERSION = 1
+
+INPUT = "input.json"
+OUTPUT = "output.json"
+ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a format in it
+TRAINED = "artifacts/weights.npz"  # trained weights by neutral name, float32
+PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``probe_x``
+CONSUMED = "outputs.npz"  # ``y``: the consumer's logits on the artifact's inputs
+
+STARTUP = "startup"
+TRAIN = "train"
+DEPLOY = "deploy"
+INFER = "infer"
+PHASES = (STARTUP, TRAIN, DEPLOY, INFER)
+
+#: A phase needs the one named here, where the job has both.
+NEEDS = {TRAIN: STARTUP, DEPLOY: TRAIN, INFER: STARTUP}
+
+OK = "ok"
+FAILED = "failed"
+UNSUPPORTED = "unsupported"
+STATUSES = (OK, FAILED, UNSUPPORTED)
+
+# Values of ``error.type`` that the harness itself makes up.
+SELF_TEST_FAILED = "SelfTestFailed"
+WRONG_DEVICE = "WrongDevice"
+NOT_REACHED = "NotReached"
+
+#: Where an export puts its model, inside the folder of its format. ``saved_model`` is a folder.
+MODEL_PATHS = {
+    "onnx": "model.onnx",
+    "torch-export": "model.pt2",
+    "saved-model": "saved_model",
+}
+
+
+def fingerprint():
+    """Return the SHA-256 of the harness's own sources, 16 hex digits, the same on every machine."""
+    root = os.path.dirname(os.path.abspath(__file__))
+    digest = hashlib.sha256()
+    for folder, folders, files in sorted(os.walk(root)):
+        folders.sort()
+        for name in sorted(files):
+            if name.endswith(".py"):
+                path = os.path.join(folder, name)
+                digest.update(os.path.relpath(path, root).replace(os.sep, "/").encode() + b"\0")
+                with open(path, "rb") as source:
+                    digest.update(source.read().replace(b"\r\n", b"\n") + b"\0")
+    return digest.hexdigest()[:16]

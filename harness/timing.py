@@ -1,0 +1,43 @@
+"""Clocks: raw samples around whole, synchronised steps."""
+
+import gc
+import time
+from contextlib import contextmanager
+
+
+@contextmanager
+def quiet():
+    """Keep the garbage collector out of the samples taken inside."""
+    gc.collect()
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
+
+
+def timed(function, *arguments):
+    """Return (what *function* returned, the seconds it took)."""
+    start = time.perf_counter()
+    result = function(*arguments)
+    return result, time.perf_counter() - start
+
+
+def sample(function, argument, least, least_s):
+    """Call *function* until there are *least* samples and *least_s* seconds of them.
+
+    Returns:
+        The seconds of every call, in order, warm-up included.
+    """
+    clock = time.perf_counter
+    samples = []
+    total = 0.0
+    while len(samples) < least or total < least_s:
+        start = clock()
+        function(argument)
+        stop = clock()
+        samples.append(stop - start)
+        total += stop - start
+    return samples

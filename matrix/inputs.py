@@ -1,0 +1,134 @@
+"""The inputs of every workload: data, initial weights, batches, and what gold makes of them.
+
+The host makes them once a run, so that every framework starts from the same bytes. Made again
+from the same matrix file and seed, they are the same bytes again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from matrix import gold, networks
+from matrix.config import Workload
+from matrix.networks import Network
+
+Arrays = Mapping[str, NDArray[Any]]
+
+DIGITS = Path(__file__).parent / "data" / "digits.csv.gz"
+CLASSES = 10
+TEST_SHARE = 5  # one in five images of each class is held out
+SPLIT_SEED = 2015  # the split is part of the data set, not of a run
+PROBES = 64
+
+#: Name in the control directory's ``data`` -> ending in the run's ``inputs``.
+_FILES = {"data.npz": ".npz", "weights.npz": ".weights.npz", "order.npz": ".order.npz"}
+
+
+def files(folder: Path, workload: str) -> dict[str, Path]:
+    """Return what a producer is given: name in its ``data`` folder -> file below *folder*."""
+    return {name: folder / f"{workload}{ending}" for name, ending in _FILES.items()}
+
+
+def make(folder: Path, name: str, workload: Workload, *, seed: int) -> None:
+    """Make what is missing of a workload's inputs below *folder*.
+
+    Besides `files`, ``<name>.gold.json``: the losses of the float64 training, one a step, and
+    its held-out accuracy. It is written last; where it is there, so is all the rest.
+    """
+    finished = folder / f"{name}.gold.json"
+    if finished.is_file():
+        return
+    network = networks.NETWORKS[workload.network]
+    data = digits(network)
+    weights = networks.initial_weights(network, seed)
+    rows = order(len(data["train_x"]), batch=workload.batch, epochs=workload.epochs, seed=seed)
+    trained = gold.train(network, weights, batches(data, rows), rate=workload.rate)
+    logits = gold.forward(network, trained.weights, data["test_x"])
+    outcome = {
+        "losses": trained.losses.tolist(),
+        "accuracy": gold.accuracy(logits, data["test_y"]),
+    }
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = files(folder, name)
+    _write(paths["data.npz"], archive(data))
+    _write(paths["weights.npz"], archive(weights))
+    _write(paths["order.npz"], archive({"order": rows}))
+    _write(finished, json.dumps(outcome).encode())
+
+
+def digits(network: Network) -> dict[str, NDArray[Any]]:
+    """Return the UCI digits, split for training and testing, for a network that reads them.
+
+    Returns:
+        ``train_x`` and ``test_x`` (N, ...) float32 in 0..1, shaped as the network's input;
+        ``train_y`` and ``test_y`` (N,) int64; ``probe_x``, the first test images.
+    """
+    with gzip.open(DIGITS) as source:
+        table = np.loadtxt(source, delimiter=",", dtype=np.uint8)
+    x = (table[:, :-1] / np.float32(16)).reshape(-1, *network["input"])
+    y = table[:, -1].astype(np.int64)
+    test = _held_out(y)
+    return {
+        "train_x": x[~test],
+        "train_y": y[~test],
+        "test_x": x[test],
+        "test_y": y[test],
+        "probe_x": x[test][:PROBES],
+    }
+
+
+def _held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which examples are for testing: the same share of every class."""
+    test = np.zeros(len(labels), dtype=bool)
+    for label in range(CLASSES):
+        members = np.flatnonzero(labels == label)
+        shuffled = members[_permutation(len(members), [SPLIT_SEED, label])]
+        test[shuffled[: round(len(members) / TEST_SHARE)]] = True
+    return test
+
+
+def order(count: int, *, batch: int, epochs: int, seed: int) -> NDArray[np.int64]:
+    """Return which rows make each batch, (steps, batch): every epoch anew, only full batches."""
+    steps = count // batch
+    rows = [_permutation(count, [seed, epoch])[: steps * batch] for epoch in range(epochs)]
+    return np.concatenate(rows).reshape(epochs * steps, batch)
+
+
+def _permutation(count: int, seed: list[int]) -> NDArray[np.int64]:
+    """Return 0..count-1 in a random order that does not depend on numpy's shuffling."""
+    drawn = np.random.default_rng(seed).random(count)
+    return np.argsort(drawn, kind="stable").astype(np.int64)
+
+
+def batches(
+    data: Arrays, rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield the batches of training in their order."""
+    for chosen in rows:
+        yield data["train_x"][chosen], data["train_y"][chosen]
+
+
+def archive(arrays: Arrays) -> bytes:
+    """Return an ``.npz`` of arrays by name, without the time of day that numpy's carries."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            with file.open(member, "w") as stream:
+                np.lib.format.write_array(stream, np.ascontiguousarray(array), allow_pickle=False)
+    return target.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_bytes(content)
+    temporary.replace(path)
