@@ -6,8 +6,10 @@ lines are shown while it works, `start` for a process that its caller looks afte
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shlex
+import signal
 import subprocess
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -64,7 +66,9 @@ def run(
             timeout=timeout_s,
         )
     except subprocess.TimeoutExpired:
-        raise CommandFailed(f"took longer than {timeout_s:g} s: {shown(command)}", hint=hint) from None
+        raise CommandFailed(
+            f"took longer than {timeout_s:g} s: {shown(command)}", hint=hint
+        ) from None
     except OSError as error:
         raise _cannot_start(command, error, hint) from None
     if done.returncode:
@@ -106,16 +110,21 @@ def start(
     command: Sequence[str],
     *,
     environment: Mapping[str, str] | None = None,
+    inherit: bool = True,
     cwd: Path | None = None,
     output: int | IO[Any] = subprocess.PIPE,
     new_session: bool = False,
     hint: str = "",
 ) -> subprocess.Popen[bytes]:
-    """Start *command* with both its outputs going to *output*; the caller ends it with `end`."""
+    """Start *command* with both its outputs going to *output*; the caller ends it.
+
+    Without *inherit*, *environment* is all that it gets. End it with `end`, or, where it has a
+    session of its own, with `kill_group`.
+    """
     try:
         return subprocess.Popen(
             command,
-            env=_over_own(environment),
+            env=_over_own(environment) if inherit else environment or {},
             cwd=cwd,
             stdin=subprocess.DEVNULL,
             stdout=output,
@@ -139,6 +148,18 @@ def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
         process.stdout.close()
 
 
+def kill_group(process: subprocess.Popen[bytes]) -> None:
+    """Kill *process*, started with a session of its own, and what it started that stayed in it.
+
+    Also after *process* itself has ended; the caller still waits for it.
+    """
+    if os.name != "posix":
+        process.kill()
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(process.pid, signal.SIGKILL)
+
+
 def failed(command: Sequence[str], code: int, output: str, hint: str = "") -> CommandFailed:
     """Describe that *command* ended with *code*: its last lines and the command itself."""
     last = "\n".join(output.strip().splitlines()[-QUOTED_LINES:])
@@ -158,4 +179,6 @@ def _over_own(environment: Mapping[str, str] | None) -> dict[str, str] | None:
 
 def _cannot_start(command: Sequence[str], error: OSError, hint: str) -> CommandFailed:
     reason = error.strerror or str(error)
-    return CommandFailed(f"cannot start {command[0]}: {reason}", hint=hint or f"install {command[0]}")
+    return CommandFailed(
+        f"cannot start {command[0]}: {reason}", hint=hint or f"install {command[0]}"
+    )

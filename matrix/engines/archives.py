@@ -26,10 +26,13 @@ class Refused(DeepmatrixError):
     """An archive holds what no honest process leaves."""
 
 
-def tree(folder: Path) -> dict[str, Path]:
-    """Return the files below *folder* by relative path with slashes; links are followed."""
+def tree(folder: Path, *, links: bool = True) -> dict[str, Path]:
+    """Return the files below *folder* by relative path with slashes.
+
+    With *links*, those to folders are followed.
+    """
     found = {}
-    for place, folders, names in os.walk(folder, followlinks=True):
+    for place, folders, names in os.walk(folder, followlinks=links):
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
             path = Path(place, name)
@@ -68,12 +71,11 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
         Refused: it leaves its folder, or is larger than it may be; *folder* is as it was.
         EngineError: this machine cannot write it.
     """
-    part = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
+    part = _beside(folder)
     try:
         stream = cast(IO[bytes], _Stream(chunks))  # all of it that tarfile uses
         with tarfile.open(fileobj=stream, mode="r|") as tar:
             _extract(tar, part, limit_bytes)
-        part.chmod(0o755)
         replace_folder(folder, part)
     except tarfile.TarError as error:
         raise Refused(f"what it left cannot be read: {error}") from None
@@ -81,12 +83,42 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
+def adopt(source: Path, folder: Path) -> None:
+    """Replace *folder* by a copy of the plain files and folders of *source*.
+
+    Raises:
+        Refused: there are too many.
+        EngineError: this machine cannot write it.
+    """
+    files = {
+        name: path for name, path in tree(source, links=False).items() if not path.is_symlink()
+    }
+    if len(files) > MOST_FILES:
+        raise Refused(f"it left more than {MOST_FILES} files in its control directory")
+    part = _beside(folder)
+    try:
+        for name, path in files.items():
+            if path.is_file():
+                with path.open("rb") as data:
+                    _write(part / name, data)
+        replace_folder(folder, part)
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
 def replace_folder(folder: Path, new: Path) -> None:
     """Put *new* where *folder* is; both are on one file system."""
-    old = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
-    folder.replace(old)
-    new.replace(folder)
+    old = _beside(folder)
+    folder.rename(old / folder.name)
+    new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def _beside(folder: Path) -> Path:
+    """Make an empty folder on the file system of *folder*."""
+    made = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
+    made.chmod(0o755)
+    return made
 
 
 def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int) -> None:

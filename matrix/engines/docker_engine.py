@@ -116,7 +116,7 @@ class DockerEngine:
         """Facts about the engine that belong in the run's records."""
         info, version = self._info, self._api.version()
         return {
-            "product": product(version),
+            "product": self.product(),
             "version": version["Version"],
             "api": self._api.api_version,
             "found": self.endpoint.origin,
@@ -126,6 +126,12 @@ class DockerEngine:
             "cgroup": info.get("CgroupVersion", ""),
             "security": ", ".join(info.get("SecurityOptions") or ()),
         }
+
+    def product(self) -> str:
+        """Name who answers the Docker API: ``Docker`` or ``Podman``."""
+        components = self._api.version().get("Components") or ()
+        is_podman = any("Podman" in str(one.get("Name")) for one in components)
+        return "Podman" if is_podman else "Docker"
 
     def _ask_info(self) -> dict[str, Any]:
         try:
@@ -515,12 +521,6 @@ class _Follower(threading.Thread):
 def connect(endpoint: Endpoint, matrix: Matrix | None = None) -> DockerEngine:
     """Return the engine at *endpoint*. Raises EngineError when it does not answer."""
     return DockerEngine(endpoint, matrix=matrix)
-
-
-def product(version: Mapping[str, Any]) -> str:
-    """Name who answers the Docker API, from its ``/version``: ``Docker`` or ``Podman``."""
-    components = {str(one.get("Name", "")) for one in version.get("Components") or ()}
-    return "Podman" if any("Podman" in name for name in components) else "Docker"
 
 
 def _connect(endpoint: Endpoint) -> APIClient:

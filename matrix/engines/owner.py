@@ -41,11 +41,11 @@ class Owner:
 
 
 def parse(label: str) -> Owner | None:
-    """Read a label, or return None for what is not one."""
+    """Read a label, whatever follows it after a slash; return None for what is not one."""
     parts = label.split("/")
-    if len(parts) != 5 or not parts[3].isdigit():
+    if len(parts) < 5 or not parts[3].isdigit():
         return None
-    machine, boot, namespace, pid, started = parts
+    machine, boot, namespace, pid, started = parts[:5]
     return Owner(machine=machine, boot=boot, namespace=namespace, pid=int(pid), started=started)
 
 

@@ -1,0 +1,232 @@
+"""Cells in virtual environments of this machine: what runs where no container engine answers.
+
+The same pins as in the images, installed by uv, kept by a hash of their content. Only what this
+machine itself is: its architecture, its Pythons, the CPU.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import platform
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from matrix import bases, binfmt, packages, pins, processes
+from matrix.engines import Ended, Prepared, Progress, Task, local, owner
+from matrix.engines.local import HARNESS, LocalProcesses
+from matrix.errors import EngineError
+from matrix.plan import Capabilities, Cell
+
+#: Written last into an environment: its size and how long it took.
+COMPLETE = "deepmatrix.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """A Python of this machine; ``version`` in full, ``3.11.7``."""
+
+    version: str
+    path: Path
+
+    @property
+    def short(self) -> str:
+        """Major and minor version."""
+        return ".".join(self.version.split(".")[:2])
+
+
+class VenvEngine:
+    """An engine that makes virtual environments. See `matrix.engines.Engine`."""
+
+    name = "venv"
+
+    def __init__(
+        self,
+        *,
+        harness: Path = HARNESS,
+        extra: Mapping[str, Path] | None = None,
+        root: Path | None = None,
+    ) -> None:
+        self._root = root or bases.cache() / "venvs"
+        self._pythons: dict[str, Path] = {}
+        self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
+
+    def capabilities(self) -> Capabilities:
+        """Say which architecture and Pythons this machine has."""
+        return Capabilities(
+            engine=self.name,
+            native=frozenset({binfmt.docker_name(platform.machine().lower())}),
+            pythons=frozenset(self._interpreters),
+            cpus=len(local.cpus()),
+            memory_bytes=local.memory_bytes(),
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Facts about this machine that belong in the run's records."""
+        found = sorted(one.version for one in self._interpreters.values())
+        return {
+            "product": "uv",
+            "system": platform.platform(),
+            "pythons": ", ".join(found),
+            **local.held(),
+        }
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        """Make the environments that are missing. A cell that cannot have one has ``error``."""
+        self._sweep()
+        return {cell.id: self._prepare(cell, progress) for cell in cells}
+
+    def open(self, run_id: str) -> None:
+        """Remove what dead runs left, copy the harness."""
+        del run_id
+        self._processes.open()
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        """Run one process in the cell's environment. See `matrix.engines.Engine`."""
+        python = self._pythons.get(task.cell.id)
+        if task.cell.device != "cpu":
+            return Ended(ending="no-device", cause="virtual environments are for the CPU only")
+        if python is None:
+            return Ended(ending="start-failed", cause=f"{task.cell.id} has no environment")
+        return self._processes.run(task, python, cancel)
+
+    def close(self) -> None:
+        """Remove the copy of the harness; the environments stay."""
+        self._processes.close()
+
+    @cached_property
+    def _interpreters(self) -> dict[str, Interpreter]:
+        """The newest Python of this machine of each minor version, by that."""
+        found: dict[str, Interpreter] = {}
+        for one in interpreters():
+            best = found.get(one.short)
+            if best is None or _number(one.version) > _number(best.version):
+                found[one.short] = one
+        return found
+
+    def _prepare(self, cell: Cell, progress: Progress) -> Prepared:
+        interpreter = self._interpreters.get(cell.python)
+        folder = self._folder(cell, interpreter) if pins.path(cell.id).exists() else None
+        error = None
+        if interpreter is None:
+            error = f"no Python {cell.python} on this machine"
+        elif folder is None:
+            error = "it has no pins: run `nox -s pins`"
+        if error or interpreter is None or folder is None:
+            return Prepared(cell_id=cell.id, reference="", error=error)
+        built = not (folder / COMPLETE).exists()
+        if built:
+            try:
+                self._build(cell, interpreter, folder, progress)
+            except EngineError as failure:
+                return Prepared(cell_id=cell.id, reference=str(folder), error=failure.message)
+        known = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+        self._pythons[cell.id] = _python(folder)
+        return Prepared(
+            cell_id=cell.id,
+            reference=folder.name,
+            size_bytes=known["bytes"],
+            build_s=known["seconds"] if built else None,
+            built=built,
+        )
+
+    def _folder(self, cell: Cell, interpreter: Interpreter | None) -> Path:
+        content = hashlib.sha256(pins.path(cell.id).read_bytes())
+        content.update(f"{interpreter} {platform.machine()}".encode())
+        return self._root / f"{cell.id}-{content.hexdigest()[:12]}"
+
+    def _build(
+        self, cell: Cell, interpreter: Interpreter, folder: Path, progress: Progress
+    ) -> None:
+        """Make an environment aside and rename it, so that what has its name is whole."""
+        began = time.monotonic()
+        aside = Path(tempfile.mkdtemp(prefix=".part-", dir=self._root))
+        try:
+            (aside / "owner").write_text(str(owner.me()), encoding="utf-8")
+            part = aside / "venv"
+            self._uv(
+                cell,
+                progress,
+                "venv",
+                "--relocatable",
+                "--python",
+                str(interpreter.path),
+                str(part),
+            )
+            self._uv(
+                cell,
+                progress,
+                "pip",
+                "install",
+                "--python",
+                str(_python(part)),
+                "--only-binary=:all:",
+                "--no-deps",
+                "--require-hashes",
+                "--requirements",
+                str(pins.path(cell.id)),
+            )
+            known = {"bytes": _bytes(part), "seconds": time.monotonic() - began}
+            (part / COMPLETE).write_text(json.dumps(known), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _uv(self, cell: Cell, progress: Progress, *arguments: str) -> None:
+        processes.stream(
+            [find_uv_bin(), *arguments, "--no-python-downloads", "--no-progress"],
+            log=self._root / "build.log",
+            environment=packages.configured().environment(),
+            on_line=lambda line: progress(cell.id, line),
+        )
+
+    def _sweep(self) -> None:
+        """Remove environments that a killed process left half made."""
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineError(
+                f"cannot write below {self._root}: {error.strerror}",
+                hint="set XDG_CACHE_HOME to a folder that can be written",
+            ) from None
+        for mark in self._root.glob(".part-*/owner"):
+            if owner.is_gone(mark.read_text(encoding="utf-8")):
+                shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+def interpreters() -> list[Interpreter]:
+    """Return the Pythons that uv finds on this machine, of its own architecture."""
+    listing = [find_uv_bin(), "python", "list", "--only-installed", "--output-format", "json"]
+    text = processes.run([*listing, "--no-python-downloads"])
+    machine = binfmt.docker_name(platform.machine().lower())
+    return [
+        Interpreter(version=one["version"], path=Path(one["path"]))
+        for one in json.loads(text)
+        if one.get("implementation") == "cpython"
+        and one.get("variant", "default") == "default"
+        and binfmt.docker_name(one.get("arch", "")) == machine
+    ]
+
+
+def _python(environment: Path) -> Path:
+    windows = os.name == "nt"
+    return environment / ("Scripts/python.exe" if windows else "bin/python")
+
+
+def _bytes(folder: Path) -> int:
+    """Return the bytes of all files below *folder*."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def _number(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdigit()]
