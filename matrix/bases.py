@@ -1,0 +1,188 @@
+"""Bases: an operating-system root with one Python, from a registry or from Debian's packages.
+
+Where a registry answers, a base is the official image. Where none does, it is a Debian root
+that mmdebstrap unpacks on this machine, for any architecture, executing nothing of it. Which of
+the two it is can be forced with ``DEEPMATRIX_BASES=registry`` or ``DEEPMATRIX_BASES=debian``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from matrix import processes
+from matrix.errors import ArgumentError, EngineError
+
+FOLDER = Path(__file__).resolve().parents[1] / "docker" / "base"
+
+Kind = Literal["registry", "debian"]
+
+#: What an image needs besides its wheels: their C++ and OpenMP run times come from here.
+RUN_PACKAGES = (
+    "python3",
+    "libgomp1",
+    "libstdc++6",
+    "base-files",
+    "base-passwd",
+    "bash",
+    "dash",
+    "coreutils",
+    "libc-bin",
+    "grep",
+    "sed",
+    "findutils",
+)
+
+#: What installing the wheels needs on top; never in an image.
+BUILD_PACKAGES = (*RUN_PACKAGES, "python3-venv", "ca-certificates")
+
+#: Debian's names of Docker's architectures, where they differ.
+DEBIAN_NAMES = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
+
+#: How long an answer of the registry, or its silence, is remembered, and waited for.
+REMEMBERED_S = 3600.0
+PROBE_S = 8.0
+
+Bake = dict[str, Any]
+"""A target of a bake file, as it stands in the JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Root:
+    """A Debian root to be made: a suite, an architecture, and what is in it."""
+
+    name: str
+    suite: str
+    architecture: str
+    packages: tuple[str, ...]
+
+    @property
+    def target(self) -> str:
+        """Its name in a bake file."""
+        kind = "build" if self.packages == BUILD_PACKAGES else "run"
+        return f"root-{self.name}-{self.architecture}-{kind}"
+
+    def digest(self) -> str:
+        """Return 12 hex digits that change with everything it is made from, but the mirror."""
+        recipe = (FOLDER / "finish.sh").read_bytes() + (FOLDER / "Dockerfile").read_bytes()
+        text = " ".join((self.suite, self.architecture, *self.packages))
+        return hashlib.sha256(recipe + text.encode()).hexdigest()[:12]
+
+    def bake(self, folder: Path) -> Bake:
+        """Return its bake target, from the folder that `make` returned."""
+        return {
+            "context": str(folder),
+            "dockerfile": str(FOLDER / "Dockerfile"),
+            "platforms": [f"linux/{self.architecture}"],
+            # Some versions of buildx store it in the engine in any case: then not without a name.
+            "tags": [f"deepmatrix/{self.target}:{self.digest()}"],
+            "output": ["type=docker"],
+            "args": {"SOURCE_DATE_EPOCH": "0"},
+        }
+
+    def make(self) -> Path:
+        """Return the folder that holds its ``rootfs.tar``, making it if it is not cached.
+
+        Raises EngineError when mmdebstrap is missing or fails.
+        """
+        folder = cache() / "roots" / f"{self.target}-{self.digest()}"
+        if (folder / "rootfs.tar").exists():
+            return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder) as temporary:
+            tar = Path(temporary) / "rootfs.tar"
+            processes.run(
+                [
+                    "mmdebstrap",
+                    "--variant=extract",
+                    f"--architectures={DEBIAN_NAMES.get(self.architecture, self.architecture)}",
+                    f"--include={','.join(self.packages)}",
+                    f"--extract-hook={FOLDER / 'finish.sh'} \"$1\"",
+                    self.suite,
+                    str(tar),
+                    *_mirrors(self.suite),
+                ],
+                environment={"SOURCE_DATE_EPOCH": "0"},
+                hint="set up what makes Debian roots with `nox -s engine`, "
+                "or use a registry: DEEPMATRIX_BASES=registry",
+            )
+            tar.replace(folder / "rootfs.tar")
+        return folder
+
+
+def kind(image: str, environment: Mapping[str, str]) -> Kind:
+    """Say whether *image* comes from its registry or a Debian root stands for it.
+
+    *environment* names the engine. The registry's answer is remembered for an hour.
+    """
+    forced = os.environ.get("DEEPMATRIX_BASES", "")
+    if forced == "registry" or forced == "debian":
+        return forced
+    if forced:
+        raise ArgumentError(
+            f"DEEPMATRIX_BASES is '{forced}'", hint="set it to 'registry' or 'debian', or not at all"
+        )
+    memory = cache() / "registry.json"
+    known: dict[str, tuple[float, bool]] = _read(memory)
+    asked, reachable = known.get(image, (0.0, False))
+    if not 0 <= time.time() - asked < REMEMBERED_S:
+        reachable = _answers(image, environment)
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps({**known, image: (time.time(), reachable)}))
+    return "registry" if reachable else "debian"
+
+
+def cache() -> Path:
+    """Return the folder of what can be made again."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "deepmatrix"
+
+
+def _answers(image: str, environment: Mapping[str, str]) -> bool:
+    try:
+        processes.run(
+            ["docker", "buildx", "imagetools", "inspect", "--raw", image],
+            environment=environment,
+            timeout_s=PROBE_S,
+        )
+    except EngineError:
+        return False
+    return True
+
+
+def _read(memory: Path) -> dict[str, tuple[float, bool]]:
+    try:
+        known: dict[str, tuple[float, bool]] = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _mirrors(suite: str) -> list[str]:
+    """Return the apt sources of *suite* at the mirrors that this machine itself uses.
+
+    Empty where this machine is not a Debian one: mmdebstrap then knows where Debian is.
+    """
+    try:
+        listed = processes.run(
+            ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
+        )
+    except EngineError:
+        return []
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        label, _, address = line.partition(" ")
+        found.setdefault(label, address)
+    if "Debian" not in found:
+        return []
+    sources = [f"deb {found['Debian']} {suite} main", f"deb {found['Debian']} {suite}-updates main"]
+    if "Debian-Security" in found:
+        sources.append(f"deb {found['Debian-Security']} {suite}-security main")
+    return sources

@@ -1,0 +1,235 @@
+"""Where this machine gets its Python packages, as pip and uv are configured on it.
+
+uv does not read pip's configuration; this module reads both and says it in uv's words: as an
+environment for uv on this machine, and as a configuration file for uv inside an image build,
+where folders of this machine are replaced by one folder that holds the wheels it needs of them.
+"""
+
+from __future__ import annotations
+
+import configparser
+import dataclasses
+import hashlib
+import json
+import os
+import re
+import shutil
+import ssl
+import sys
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+#: An index that lacks the pinned version must not hide the one that has it. The pins' hashes,
+#: not the order of the indexes, say which file is meant.
+STRATEGY = "unsafe-best-match"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sources:
+    """Indexes and folders of packages, and whom to trust. Addresses are URLs or paths.
+
+    ``index`` replaces PyPI; ``indexes`` are searched beside it; ``links`` are folders or pages of
+    files; ``insecure`` are hosts whose certificate is not checked.
+    """
+
+    index: str | None = None
+    indexes: tuple[str, ...] = ()
+    links: tuple[str, ...] = ()
+    insecure: tuple[str, ...] = ()
+    no_index: bool = False
+    certificates: Path | None = None
+
+    def environment(self) -> dict[str, str]:
+        """Return what uv on this machine needs in its environment."""
+        found = {
+            "UV_DEFAULT_INDEX": self.index or "",
+            "UV_INDEX": " ".join(self.indexes),
+            "UV_FIND_LINKS": ",".join(self.links),
+            "UV_INSECURE_HOST": " ".join(self.insecure),
+            "UV_NO_INDEX": "1" if self.no_index else "",
+            "SSL_CERT_FILE": str(self.certificates or ""),
+        }
+        return {"UV_INDEX_STRATEGY": STRATEGY} | {key: text for key, text in found.items() if text}
+
+    def shared(self) -> Sources:
+        """Return the same without local indexes beside the main one.
+
+        Such an index holds some files of versions whose others are elsewhere: pins made with it
+        would lack the hashes of the rest.
+        """
+        return dataclasses.replace(self, indexes=tuple(filter(_remote, self.indexes)))
+
+    def uv_file(self, folder: str) -> str:
+        """Return a ``uv.toml`` for a build that finds this machine's own wheels in *folder*."""
+        lines = [
+            f"index-strategy = {json.dumps(STRATEGY)}",
+            f"find-links = {json.dumps([folder, *filter(_remote, self.links)])}",
+            f"extra-index-url = {json.dumps([*filter(_remote, self.indexes)])}",
+            f"allow-insecure-host = {json.dumps([*self.insecure])}",
+        ]
+        if self.index and _remote(self.index):
+            lines.append(f"index-url = {json.dumps(self.index)}")
+        elif self.index or self.no_index:
+            lines.append("no-index = true")
+        return "\n".join(lines) + "\n"
+
+    def pip_file(self, folder: str) -> str:
+        """Return a ``pip.conf`` that says the same to pip."""
+        lines = ["[global]", f"find-links = {' '.join([folder, *filter(_remote, self.links)])}"]
+        if self.index and _remote(self.index):
+            lines.append(f"index-url = {self.index}")
+        elif self.index or self.no_index:
+            lines.append("no-index = true")
+        if remote := [*filter(_remote, self.indexes)]:
+            lines.append(f"extra-index-url = {' '.join(remote)}")
+        if self.insecure:
+            lines.append(f"trusted-host = {' '.join(self.insecure)}")
+        return "\n".join(lines) + "\n"
+
+    def stage(self, pins: str, folder: Path) -> None:
+        """Put into *folder* every wheel of this machine's own folders that *pins* names by hash."""
+        wanted = locked(pins)
+        for wheel in self._wheels({name for name, _ in wanted}):
+            name, version = wheel.name.split("-")[:2]
+            hashes = wanted.get((normal(name), urllib.parse.unquote(version)), frozenset())
+            if hashes and not (folder / wheel.name).exists() and _sha256(wheel) in hashes:
+                _link(wheel, folder / wheel.name)
+
+    def _wheels(self, names: set[str]) -> Iterator[Path]:
+        """Yield the wheels of *names* in local folders and local indexes."""
+        for links in filter(None, map(_local, self.links)):
+            yield from (path for path in links.glob("*.whl") if normal_of(path) in names)
+        for index in filter(None, map(_local, (self.index or "", *self.indexes))):
+            for page in (index / name / "index.html" for name in sorted(names)):
+                if page.exists():
+                    yield from _linked(page)
+
+
+def configured(environment: Mapping[str, str] = os.environ) -> Sources:
+    """Read pip's configuration files and the environment variables of pip and uv.
+
+    uv's variables win over pip's, and pip's over its files, as they do in the tools themselves.
+    """
+    settings = _pip_settings(environment)
+
+    def value(uv: tuple[str, ...], pip: str) -> str:
+        return next((environment[key] for key in uv if environment.get(key)), "") or settings.get(
+            pip, ""
+        )
+
+    return Sources(
+        index=value(("UV_DEFAULT_INDEX", "UV_INDEX_URL"), "index-url") or None,
+        indexes=tuple(
+            # uv's own form may name an index: NAME=URL.
+            re.sub(r"^[\w.-]+=(?=\w+:)", "", one)
+            for one in value(("UV_INDEX", "UV_EXTRA_INDEX_URL"), "extra-index-url").split()
+        ),
+        links=tuple(re.split(r"[,\s]+", links))
+        if (links := value(("UV_FIND_LINKS",), "find-links").strip())
+        else (),
+        insecure=tuple(value(("UV_INSECURE_HOST",), "trusted-host").split()),
+        no_index=value(("UV_NO_INDEX",), "no-index").lower() in {"1", "true", "yes", "on"},
+        certificates=_certificates(environment, settings.get("cert")),
+    )
+
+
+def locked(pins: str) -> dict[tuple[str, str], frozenset[str]]:
+    """Return the sha256 hashes of a lock file by (normalised name, version)."""
+    found: dict[tuple[str, str], frozenset[str]] = {}
+    for block in re.split(r"\n(?=\S)", pins):
+        if match := re.match(r"([\w.-]+)==([^\s;\\]+)", block):
+            key = (normal(match[1]), match[2])
+            found[key] = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", block))
+    return found
+
+
+def normal(name: str) -> str:
+    """Normalise a project's name as indexes do."""
+    return re.sub(r"[-_.]+", "-", name).lower()
+
+
+def normal_of(wheel: Path) -> str:
+    """Return the normalised project name of a wheel's file name."""
+    return normal(wheel.name.split("-")[0])
+
+
+def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return pip's options by long name, files first, environment over them."""
+    parser = configparser.RawConfigParser()
+    named = environment.get("PIP_CONFIG_FILE")
+    files = [] if named == os.devnull else [*_pip_files(environment), *([Path(named)] if named else [])]
+    settings: dict[str, str] = {}
+    for file in files:
+        parser.clear()
+        try:
+            parser.read(file, encoding="utf-8")
+        except configparser.Error:
+            continue  # pip itself refuses it; its own words are the better message
+        for section in ("global", "install"):
+            if parser.has_section(section):
+                settings |= dict(parser.items(section))
+    return settings | {
+        key.removeprefix("PIP_").replace("_", "-").lower(): text
+        for key, text in environment.items()
+        if key.startswith("PIP_") and text
+    }
+
+
+def _pip_files(environment: Mapping[str, str]) -> list[Path]:
+    """Return where pip's configuration may stand, weakest first."""
+    home = Path(environment.get("HOME") or Path.home())
+    if sys.platform == "win32":
+        folders = [Path(environment.get(key, "")) / "pip" for key in ("PROGRAMDATA", "APPDATA")]
+        return [*(folder / "pip.ini" for folder in folders), Path(sys.prefix) / "pip.ini"]
+    shared = (environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+    own = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
+    if sys.platform == "darwin":
+        shared, own = ["/Library/Application Support"], home / "Library/Application Support"
+    return [
+        *(Path(folder) / "pip/pip.conf" for folder in reversed(shared)),
+        Path("/etc/pip.conf"),
+        home / ".pip/pip.conf",
+        home / ".config/pip/pip.conf",
+        own / "pip/pip.conf",
+        Path(sys.prefix) / "pip.conf",
+    ]
+
+
+def _certificates(environment: Mapping[str, str], pip: str | None) -> Path | None:
+    named = [environment.get("SSL_CERT_FILE"), environment.get("REQUESTS_CA_BUNDLE"), pip]
+    found = [Path(one) for one in (*named, ssl.get_default_verify_paths().cafile) if one]
+    return next((path for path in found if path.is_file()), None)
+
+
+def _local(address: str) -> Path | None:
+    """Return the folder that an address names on this machine, or None."""
+    if address.startswith("file:"):
+        return Path(urllib.request.url2pathname(urllib.parse.urlparse(address).path))
+    return None if not address or "://" in address else Path(address)
+
+
+def _remote(address: str) -> bool:
+    return _local(address) is None
+
+
+def _linked(page: Path) -> Iterator[Path]:
+    """Yield the wheels that a page of a local index links to."""
+    for reference in re.findall(r'href="([^"#]+)', page.read_text("utf-8")):
+        path = (page.parent / urllib.parse.unquote(reference)).resolve()
+        if path.suffix == ".whl" and path.is_file():
+            yield path
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _link(source: Path, target: Path) -> None:
+    try:
+        os.link(source, target)
+    except OSError:  # another file system
+        shutil.copyfile(source, target)
