@@ -58,11 +58,15 @@ def _resampled_medians(rounds: list[Samples], random: np.random.Generator) -> Sa
     Rounds of different lengths are cut to the shortest, so that one indexing does all resamples.
     """
     shortest = min(samples.size for samples in rounds)
-    table = np.stack([samples[-shortest:] for samples in rounds])
+    table = np.concatenate([samples[-shortest:] for samples in rounds])
     count = len(rounds)
     outer = random.integers(count, size=(RESAMPLES, count, 1))
     inner = random.integers(shortest, size=(RESAMPLES, count, shortest))
-    return np.median(table[outer, inner].reshape(RESAMPLES, -1), axis=1)
+    drawn = table.take(outer * shortest + inner).reshape(RESAMPLES, -1)
+    middle = [(table.size - 1) // 2, table.size // 2]
+    drawn.partition(middle, axis=1)  # several times faster than np.median
+    means: Samples = drawn[:, middle].mean(axis=1)
+    return means
 
 
 def quantile(rounds: Sequence[Samples], q: float) -> float | None:
