@@ -1,0 +1,122 @@
+"""The harness, driven as the host drives it: a process and a control directory."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matrix import inputs
+
+ROOT = Path(__file__).resolve().parents[2]
+
+LINEAR = {
+    "name": "digits-linear",
+    "input": [1, 8, 8],
+    "classes": 10,
+    "layers": [
+        {"name": "flatten", "kind": "flatten"},
+        {"name": "output", "kind": "dense", "units": 10},
+    ],
+}
+
+
+def job(**changes):
+    """Return an ``input.json`` that says nothing yet of what is produced or consumed."""
+    return {
+        "schema": 1,
+        "run": "a-run",
+        "job": "a-job",
+        "round": 0,
+        "cell": {"id": "fake-debian12-amd64-cpu", "name": "fake", "device": "cpu"},
+        "emulated": False,
+        "adapter": "fake_adapter",
+        "deadline_s": 60,
+        "threads": 1,
+        "selftest": ["float32", "float64"],
+        "infer": {"batches": [1, 32], "samples": 10, "warmup": 2, "min_s": 0.0},
+        **changes,
+    }
+
+
+def production(**changes):
+    """Return a job that trains the linear network and exports it as ``onnx``."""
+    workload = {
+        "id": "digits-linear",
+        "network": LINEAR,
+        "data": "data/data.npz",
+        "weights": "data/weights.npz",
+        "order": "data/order.npz",
+        "batch": 32,
+        "optimiser": {"name": "sgd", "rate": 0.5},
+    }
+    phases = ["startup", "train", "deploy", "infer"]
+    return job(
+        **{"wave": "produce", "phases": phases, "formats": ["onnx"], "workload": workload} | changes
+    )
+
+
+def consumption(**changes):
+    """Return a job that reads the artifact that `production` leaves."""
+    artifact = {
+        "id": "an-artifact",
+        "format": "onnx",
+        "path": "artifact",
+        "inputs": "artifact/inputs.npz",
+    }
+    return job(
+        **{"wave": "consume", "phases": ["startup", "infer"], "artifact": artifact} | changes
+    )
+
+
+class Cell:
+    """Where harness processes run."""
+
+    def __init__(self, control, python=sys.executable):
+        self.control = control
+        self.python = python
+        self.log = ""
+        data = inputs.digits(LINEAR)
+        rows = inputs.order(len(data["train_x"]), batch=32, epochs=5, seed=1)
+        weights = {
+            "output.kernel": np.zeros((10, 64), np.float32),
+            "output.bias": np.zeros(10, np.float32),
+        }
+        (control / "data").mkdir(parents=True)
+        for name, arrays in (("data", data), ("weights", weights), ("order", {"order": rows})):
+            (control / "data" / f"{name}.npz").write_bytes(inputs.archive(arrays))
+
+    def start(self, document, fault=""):
+        """Run the harness on *document*; return the exit code."""
+        text = document if isinstance(document, str) else json.dumps(document)
+        (self.control / "input.json").write_text(text, encoding="utf-8")
+        ended = subprocess.run(
+            [self.python, "-m", "harness", str(self.control)],
+            cwd=self.control,
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": os.pathsep.join([str(ROOT), str(Path(__file__).parent)]),
+                "PYTHONDONTWRITEBYTECODE": "1",
+                "FAKE_FAULT": fault,
+            },
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        self.log = ended.stdout + ended.stderr
+        return ended.returncode
+
+    def run(self, document, fault=""):
+        """Run the harness, which must exit with 0; return its ``output.json``."""
+        code = self.start(document, fault)
+        assert code == 0, self.log
+        return json.loads((self.control / "output.json").read_text(encoding="utf-8"))
+
+
+@pytest.fixture
+def cell(tmp_path):
+    return Cell(tmp_path / "control")

@@ -1,0 +1,116 @@
+"""An adapter without a framework: one dense layer in numpy that really learns the digits.
+
+``FAKE_FAULT`` in the environment names what goes wrong. Runs on Python 3.6, as the harness does.
+"""
+
+# ruff: noqa: ARG001, PTH
+
+import os
+import sys
+import time
+
+import numpy
+
+from harness.adapters import Unsupported, WrongDevice
+
+FAULT = os.environ.get("FAKE_FAULT", "")
+
+
+def start():
+    if FAULT == "import":
+        raise ImportError("libfake.so: cannot open shared object file")
+    print("frameworks write what they like, even {}")
+
+
+def configure(device, threads):
+    if FAULT == "no-gpu" and device == "cuda":
+        raise WrongDevice("asked for cuda, the fake lists none")
+
+
+def describe():
+    device = "cuda" if FAULT == "elsewhere" else "cpu"
+    return {
+        "versions": {"fake": "1.0"},
+        "threads": int(os.environ["OMP_NUM_THREADS"]),
+        "device": device,
+        "device_name": None,
+        "blas": None,
+    }
+
+
+def multiply(left, right):
+    if FAULT == "arithmetic":
+        return left @ right + (left.dtype == "float32")
+    if FAULT == "not-a-number":
+        return left @ right * float("nan")
+    return left @ right
+
+
+class Model:
+    def __init__(self, weights, rate):
+        self.rate = rate
+        self.weights = {name: value.copy() for name, value in weights.items()}
+
+
+def build(network, weights, rate):
+    kinds = [layer["kind"] for layer in network["layers"]]
+    if kinds != ["flatten", "dense"]:
+        raise Unsupported("the fake has one dense layer")
+    return Model(weights, rate)
+
+
+def get_weights(model):
+    return model.weights
+
+
+def set_weights(model, weights):
+    model.weights = {name: value.copy() for name, value in weights.items()}
+
+
+def put(x, y):
+    return x.reshape(len(x), -1), y
+
+
+def predict(model, x):
+    return x.reshape(len(x), -1) @ model.weights["output.kernel"].T + model.weights["output.bias"]
+
+
+def step(model, batch):
+    x, y = batch
+    if FAULT == "train":
+        raise RuntimeError("step failed")
+    if FAULT == "quit":
+        sys.exit("the framework gave up")
+    if FAULT == "hang":
+        time.sleep(60)
+    logits = predict(model, x)
+    odds = numpy.exp(logits - logits.max(axis=1, keepdims=True))
+    odds /= odds.sum(axis=1, keepdims=True)
+    rows = numpy.arange(len(y))
+    loss = -numpy.log(odds[rows, y]).mean()
+    odds[rows, y] -= 1
+    odds *= model.rate / len(y)
+    model.weights["output.kernel"] -= odds.T @ x
+    model.weights["output.bias"] -= odds.sum(axis=0)
+    return loss if FAULT != "diverge" else loss * numpy.inf
+
+
+def synchronise():
+    if FAULT == "slow":
+        time.sleep(0.02)
+
+
+def export(model, form, path, example):
+    if form == "torch-export":
+        raise Unsupported("the fake does not write torch-export")
+    if form == "saved-model":
+        open(path, "w").close()
+        raise OSError(28, "No space left on device")
+    with open(path, "wb") as target:
+        numpy.savez(target, **model.weights)
+    return {"opset": 20}
+
+
+def load(form, path):
+    with open(path, "rb") as source:
+        return Model(dict(numpy.load(source)), 0.0)

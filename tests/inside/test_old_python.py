@@ -1,0 +1,50 @@
+"""The harness on the oldest Python it promises."""
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.inside.conftest import Cell, production
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def interpreters():
+    """Return the interpreters of version 3.6 among pyenv's."""
+    root = Path(os.environ.get("PYENV_ROOT", Path.home() / ".pyenv"))
+    return sorted(str(path) for path in root.glob("versions/3.6.*/bin/python"))
+
+
+@pytest.fixture
+def python36():
+    found = interpreters()
+    if not found:
+        pytest.skip("no Python 3.6 here; `nox -s lint` asks vermin in any case")
+    return found[0]
+
+
+def test_every_module_of_the_harness_can_be_imported(python36, tmp_path):
+    """An empty numpy stands in: 3.6 images bring their own."""
+    (tmp_path / "numpy.py").write_text("")
+    modules = [
+        ".".join(path.relative_to(ROOT).with_suffix("").parts)
+        for path in sorted((ROOT / "harness").rglob("*.py"))
+    ]
+    done = subprocess.run(
+        [python36, "-c", "import " + ", ".join(modules)],
+        env={"PYTHONPATH": f"{ROOT}:{tmp_path}", "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_whole_job_runs(python36, tmp_path):
+    has_numpy = subprocess.run([python36, "-c", "import numpy"], capture_output=True, check=False)
+    if has_numpy.returncode:
+        pytest.skip("this Python 3.6 has no numpy")
+    output = Cell(tmp_path / "control", python36).run(production())
+    assert [one["status"] for one in output["records"]] == ["ok"] * 4

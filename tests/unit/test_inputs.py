@@ -1,0 +1,76 @@
+import json
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from matrix import inputs
+from matrix.networks import NETWORKS
+
+
+@pytest.fixture(scope="module")
+def digits():
+    return inputs.digits(NETWORKS["digits-conv"])
+
+
+def test_the_digits_are_split_once_and_for_all(digits):
+    assert digits["train_x"].shape == (1438, 1, 8, 8)
+    assert digits["test_x"].shape == (359, 1, 8, 8)
+    assert digits["probe_x"].shape == (64, 1, 8, 8)
+    assert digits["train_x"].dtype == digits["probe_x"].dtype == np.float32
+    assert digits["train_y"].dtype == np.int64
+    assert (digits["train_x"].min(), digits["train_x"].max()) == (0, 1)
+
+
+def test_every_digit_is_held_out_in_the_same_share(digits):
+    held_out = np.bincount(digits["test_y"])
+    everything = held_out + np.bincount(digits["train_y"])
+    np.testing.assert_allclose(held_out / everything, 0.2, atol=0.003)
+
+
+def test_the_lstm_reads_the_same_images_row_by_row(digits):
+    rows = inputs.digits(NETWORKS["digits-lstm"])
+    np.testing.assert_array_equal(rows["train_x"], digits["train_x"][:, 0])
+    np.testing.assert_array_equal(rows["test_y"], digits["test_y"])
+
+
+def test_an_epoch_takes_no_row_twice():
+    rows = inputs.order(100, batch=8, epochs=3, seed=1)
+    assert rows.shape == (36, 8)
+    for epoch in rows.reshape(3, -1):
+        assert len(set(epoch)) == 96
+    assert (rows[:12] != rows[12:24]).any()
+    np.testing.assert_array_equal(rows, inputs.order(100, batch=8, epochs=3, seed=1))
+    assert (rows != inputs.order(100, batch=8, epochs=3, seed=2)).any()
+
+
+def test_made_again_they_are_the_same_bytes(tmp_path):
+    workload = SimpleNamespace(network="digits-lstm", batch=64, epochs=1, rate=0.5)
+    for folder in ("one", "other"):
+        inputs.make(tmp_path / folder, "a-workload", workload, seed=3)
+    found = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert found == {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
+    assert set(found) == {
+        "a-workload.npz",
+        "a-workload.weights.npz",
+        "a-workload.order.npz",
+        "a-workload.gold.json",
+    }
+    assert len(json.loads(found["a-workload.gold.json"])["losses"]) == 22
+    assert all(path.is_file() for path in inputs.files(tmp_path / "one", "a-workload").values())
+
+
+def test_what_is_there_is_not_made_again(tmp_path):
+    workload = SimpleNamespace(network="digits-lstm", batch=64, epochs=1, rate=0.5)
+    inputs.make(tmp_path, "w", workload, seed=3)
+    before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    inputs.make(tmp_path, "w", workload, seed=3)
+    assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+
+
+def test_an_archive_is_what_numpy_reads(tmp_path):
+    arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(6).reshape(2, 3).T}
+    (tmp_path / "x.npz").write_bytes(inputs.archive(arrays))
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
+        for name, array in arrays.items():
+            np.testing.assert_array_equal(found[name], array)
