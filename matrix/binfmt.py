@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from matrix import processes
+from matrix.errors import EngineError
+
 TABLE = Path("/proc/sys/fs/binfmt_misc")
+
+#: Where packages describe their entries, as systemd reads them.
+FOLDERS = (Path("/usr/lib/binfmt.d"), Path("/etc/binfmt.d"))
 
 #: QEMU's names of Docker's architectures, where they differ.
 QEMU_NAMES = {"arm64": "aarch64", "amd64": "x86_64"}
@@ -38,3 +44,40 @@ def emulated(table: Path = TABLE) -> frozenset[str]:
             name = path.name.removeprefix("qemu-")
             found.add(DOCKER_NAMES.get(name, name))
     return frozenset(found)
+
+
+def mount(table: Path = TABLE) -> bool:
+    """Mount the table if it is not; say whether it had to be. Needs root."""
+    if (table / "register").exists():
+        return False
+    processes.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(table)])
+    return True
+
+
+def register(architecture: str, table: Path = TABLE) -> None:
+    """Enter an architecture, as the package of its QEMU describes it. Needs root.
+
+    On a machine with systemd the package has done so itself; without, nothing does.
+
+    Raises:
+        EngineError: no package describes it, or the table refuses it.
+    """
+    name = entry(architecture).name
+    description = next(
+        (path for folder in FOLDERS if (path := folder / f"{name}.conf").is_file()), None
+    )
+    if description is None:
+        raise EngineError(
+            f"no description of {architecture} in {FOLDERS[0]}", hint="install qemu-user-binfmt"
+        )
+    lines = description.read_text(encoding="utf-8").splitlines()
+    line = next(one.strip() for one in lines if one.strip() and one.strip()[0] not in "#;")
+    with (table / "register").open("w", encoding="utf-8") as register_file:
+        register_file.write(line)
+    if architecture not in emulated(table):
+        raise EngineError(f"the kernel's entry for {architecture} is not one containers can use")
+
+
+def unregister(architecture: str, table: Path = TABLE) -> None:
+    """Take an architecture out. Needs root. Raises OSError when it is not there."""
+    entry(architecture, table).write_text("-1", encoding="utf-8")
