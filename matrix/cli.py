@@ -144,7 +144,8 @@ def _parser() -> _Parser:
     made.add_argument("--stop", action="store_true", help="end what this command started")
     made = command("pins", _pins)
     made.add_argument("globs", nargs="*", metavar="GLOB")
-    made.add_argument("--check", action="store_true")
+    made.add_argument("--check", action="store_true", help="write nothing; say what is stale")
+    made.add_argument("--upgrade", action="store_true", help="take the newest versions allowed")
     made = command("schema", _schema)
     made.add_argument("--check", action="store_true")
     return parser
@@ -261,7 +262,17 @@ def _pins(options: argparse.Namespace) -> None:
     if options.globs:
         wanted = plan.matching([cell.id for cell in cells], options.globs)
         cells = [cell for cell in cells if cell.id in wanted]
-    stale = pins.lock(matrix, cells, check=options.check, say=_sayer(_console()))
+    say = _sayer(_console())
+    changes = pins.pin(
+        cells, matrix.architectures, check=options.check, upgrade=options.upgrade
+    )
+    for change in changes:
+        said = change.error or ", ".join(change.lines) or "as it was"
+        say(f"{'✗' if change.error else '✓'} {change.name}: {said}")
+    broken = [change.name for change in changes if change.error]
+    if broken:
+        raise CellFailed(f"cannot be locked: {', '.join(broken)}")
+    stale = [change.name for change in changes if change.lines]
     if options.check and stale:
         raise CellFailed(f"stale: {', '.join(stale)}", hint="run `nox -s pins`")
 

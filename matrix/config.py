@@ -110,10 +110,11 @@ class Rounds(Section):
 
 
 class Infer(Section):
-    """How inference is sampled."""
+    """How inference is sampled: at least so many calls, and for at least so long."""
 
     batches: tuple[PositiveInt, ...] = Field(min_length=1)
     samples: PositiveInt
+    min_s: Annotated[float, Field(ge=0)]
     warmup: Annotated[int, Field(ge=0)]
 
 

@@ -27,14 +27,14 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._live = Live(
-            get_renderable=self._panel, console=console, refresh_per_second=1, transient=True
-        )
         self._preparing: dict[str, str] = {}
         self._jobs: list[Job] = []
         self._running: tuple[Job, float] | None = None
         self._ended = 0
         self._walls: dict[tuple[str, str], list[float]] = {}
+        self._live = Live(  # asks for the panel at once
+            get_renderable=self._panel, console=console, refresh_per_second=1, transient=True
+        )
 
     def __enter__(self) -> Display:
         if self._console.is_terminal:

@@ -48,7 +48,7 @@ presets:
     cells: ["*-cpu"]
     workloads: [digits-conv]
     rounds: {native: 3, emulated: 1}
-    infer: {batches: [1, 32], samples: 50, warmup: 5}
+    infer: {batches: [1, 32], samples: 50, min_s: 0.5, warmup: 5}
 tolerances: {floor: 1.0e-6, factor: 8, producer: 1.0e-4, loss: 1.0e-4, steps: 20}
 limits:
   threads: 1
