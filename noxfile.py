@@ -24,6 +24,7 @@ The environment of the sessions is this file's own, from the block above; only `
 from __future__ import annotations
 
 import fnmatch
+import subprocess
 import sys
 from pathlib import Path
 
@@ -97,7 +98,7 @@ def image(session: nox.Session, cell: str) -> None:
 @nox.session(venv_backend="none", default=False)
 @nox.parametrize("cell", CELLS)
 def bench(session: nox.Session, cell: str) -> None:
-    """Run the jobs of one cell, in a run that `plan --write` made: `-- --run DIR --wave produce`."""
+    """Run the jobs of one cell in a run that `plan --write` made: `-- --run DIR`."""
     _matrix(session, "bench", cell, *session.posargs)
 
 
@@ -123,3 +124,57 @@ def pins(session: nox.Session) -> None:
 def schema(session: nox.Session) -> None:
     """Write the published JSON Schemas. `-- --check` only says whether they are stale."""
     _matrix(session, "schema", *session.posargs)
+
+
+@nox.session(default=False)
+def tests(session: nox.Session) -> None:
+    """Run the tests; those of containers need an engine. `-- tests/unit` runs only those."""
+    _install(session, "test")
+    session.run("pytest", *session.posargs, env={"PYTHONPATH": str(ROOT)})
+
+
+@nox.session(default=False)
+def benchmark(session: nox.Session) -> None:
+    """Run one of the benchmarks in bench/: `-- overhead`, with its options after it."""
+    known = sorted(path.stem for path in (ROOT / "bench").glob("*.py"))
+    if not session.posargs or session.posargs[0] not in known:
+        session.error(f"name one of: {', '.join(known)}")
+    _install(session, "test")
+    name, *arguments = session.posargs
+    session.run("python", f"bench/{name}.py", *arguments, env={"PYTHONPATH": str(ROOT)})
+
+
+@nox.session(default=False)
+def lint(session: nox.Session) -> None:
+    """Check style, types, imports, the harness's Python, Dockerfiles, workflows and scripts."""
+    _install(session, "lint", "test")
+    scripts = [path for path in _tracked("*.sh", ".ci/run") if (ROOT / path).is_file()]
+    session.run("ruff", "check", ".")
+    session.run("ruff", "format", "--check", ".")
+    session.run("mypy")
+    session.run("lint-imports", "--no-cache")
+    session.run("vermin", "--no-tips", "-t=3.6-", "--violations", "harness")
+    session.run("hadolint", *_tracked("docker/*Dockerfile"))
+    session.run("shellcheck", *scripts)
+    session.run("actionlint")
+    session.run("zizmor", "--offline", "--quiet", ".github")
+    _matrix(session, "schema", "--check")
+
+
+def _install(session: nox.Session, *groups: str) -> None:
+    """Install the host's pinned requirements and those of some dependency groups."""
+    project = nox.project.load_toml(ROOT / "pyproject.toml")
+    session.install(
+        *project["project"]["dependencies"], *nox.project.dependency_groups(project, *groups)
+    )
+
+
+def _tracked(*patterns: str) -> list[str]:
+    """Return the files of the repository, new ones too, that match."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard", "--", *patterns]
+    listed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    return listed.stdout.splitlines()
+
+
+if __name__ == "__main__":
+    nox.main()

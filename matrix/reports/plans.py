@@ -43,7 +43,8 @@ def table(plan: Plan) -> Table:
         does = f"produces {', '.join(cell.exports)}" if cell.exports else ""
         reads = f"consumes {', '.join(cell.reads)}" if cell.reads else ""
         texts = (cell.id, how, cell.python, str(plan.rounds(cell)), f"{does}; {reads}".strip("; "))
-        moods: tuple[Mood, ...] = ("plain", "muted" if emulated else "good", *["plain"] * 3)  # type: ignore[assignment]
+        mood: Mood = "muted" if emulated else "good"
+        moods: tuple[Mood, ...] = ("plain", mood, "plain", "plain", "plain")
         rows.append(Row(texts=texts, moods=moods))
     for one in plan.skipped:
         texts = (one.cell.id, f"not run: {one.reason}", one.cell.python, "", "")

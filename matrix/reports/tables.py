@@ -66,7 +66,7 @@ def _cell(row: CellRow) -> Row:
             numbers.duration(row.import_s.median if row.import_s else None),
             numbers.size(row.peak_memory_bytes),
         ),
-        moods=("plain", mood, *["plain"] * 5),  # type: ignore[arg-type]
+        moods=("plain", mood, "plain", "plain", "plain", "plain", "plain"),
     )
 
 

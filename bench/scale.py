@@ -1,0 +1,152 @@
+"""How planning and merging grow: 10,000 cells, 100,000 records, and the memory they take.
+
+Run with ``nox -s benchmark -- scale``. Records are written by the code that writes real ones;
+each size is merged in a fresh process, several times, and the median and the range are shown.
+"""
+
+from __future__ import annotations
+
+import argparse
+import itertools
+import json
+import resource
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from matrix import config, plan, results  # noqa: E402
+from matrix.config import Matrix  # noqa: E402
+from matrix.plan import Capabilities, Job, Plan, Selection  # noqa: E402
+from matrix.runs import Run  # noqa: E402
+from tests.unit import examples  # noqa: E402
+
+MERGED = (1_000, 10_000, 100_000)
+CELLS = 10_000
+
+
+def wide_matrix() -> Matrix:
+    """Return a matrix of 50 systems on 50 bases, 2 architectures and 2 devices."""
+    small = config.load(ROOT / "matrix.yaml")
+    base, system = small.bases["debian12"], small.frameworks["torch"]
+    return small.model_copy(
+        update={
+            "bases": {f"base{index}": base for index in range(50)},
+            "frameworks": {f"system{index}": system for index in range(40)},
+            "runtimes": {f"runtime{index}": small.runtimes["onnxruntime"] for index in range(10)},
+            "exclude": (),
+        }
+    )
+
+
+def time_planning() -> list[float]:
+    matrix = wide_matrix()
+    engine = Capabilities(
+        engine="docker", native=frozenset(matrix.architectures), devices=frozenset(matrix.devices)
+    )
+    times = []
+    for seed in range(5):
+        start = time.perf_counter()
+        made = plan.make(matrix, Selection(preset="full"), engine, seed=seed)
+        counted = sum(1 for _ in made.jobs("produce"))
+        times.append(time.perf_counter() - start)
+        assert len(made.cells) == CELLS
+        assert counted == made.size("produce")
+    return times
+
+
+def write_records(parent: Path, count: int) -> Run:
+    """Write a run with *count* records of five rounds: 100 producers, 100 consumers."""
+    wide = wide_matrix()
+    matrix = wide.model_copy(
+        update={
+            "bases": dict(itertools.islice(wide.bases.items(), 10)),
+            "frameworks": {
+                name: one.model_copy(update={"exports": ("onnx",), "reads": ()})
+                for name, one in itertools.islice(wide.frameworks.items(), 10)
+            },
+        }
+    )
+    engine = Capabilities(engine="docker", native=frozenset({"amd64"}))
+    made = plan.make(matrix, Selection(preset="full"), engine, seed=0)
+    run = Run.create(parent, made, matrix, version="bench", name=f"records{count}")
+    for job in itertools.islice(all_jobs(made), count):
+        record = examples.record(job)
+        path = run.record_path(job)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(record.model_dump_json(by_alias=True))
+    return run
+
+
+def all_jobs(made: Plan) -> Iterator[Job]:
+    yield from made.jobs("produce")
+    yield from made.jobs("consume")
+
+
+def merge_one(path: Path) -> None:
+    """Merge a run in this process; print seconds and peak memory in bytes."""
+    run = Run.existing(path)
+    run.manifest  # noqa: B018  # the plan is read before the clock starts
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    start = time.perf_counter()
+    count = sum(len(group) for group in results.groups(run.records()))
+    grouped = time.perf_counter() - start
+    grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
+    start = time.perf_counter()
+    results.merge([run])
+    print(
+        json.dumps(
+            {
+                "records": count,
+                "merge_s": grouped,
+                "grown": grown * 1024,
+                "report_s": time.perf_counter() - start,
+            }
+        )
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--merge", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--repeat", type=int, default=3)
+    options = parser.parse_args()
+    if options.merge:
+        merge_one(options.merge)
+        return
+    times = time_planning()
+    print(f"plan {CELLS:,} cells: {show(times)} s")
+    with tempfile.TemporaryDirectory() as folder:
+        for count in MERGED:
+            run = write_records(Path(folder), count)
+            found = [
+                json.loads(
+                    subprocess.run(
+                        [sys.executable, __file__, "--merge", str(run.path)],
+                        check=True,
+                        capture_output=True,
+                        text=True,
+                    ).stdout
+                )
+                for _ in range(options.repeat)
+            ]
+            assert {one["records"] for one in found} == {count}
+            print(
+                f"merge {count:,} records: {show([one['merge_s'] for one in found])} s, "
+                f"memory grew by {max(one['grown'] for one in found) / 1e6:.1f} MB; with all "
+                f"statistics: {show([one['report_s'] for one in found])} s"
+            )
+
+
+def show(values: list[float]) -> str:
+    return f"{statistics.median(values):.3f} [{min(values):.3f}, {max(values):.3f}]"
+
+
+if __name__ == "__main__":
+    main()
