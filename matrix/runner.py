@@ -121,7 +121,7 @@ class Runner:
         self.watcher.planned(jobs)
         for job in jobs:
             self.watcher.started(job)
-            record = self._perform(job, ready[job.cell], capabilities, cancel)
+            record = self.perform(job, ready[job.cell], capabilities, cancel)
             self.run.save(job, record)
             self.watcher.ended(job, record)
             if record.status == "engine-lost":
@@ -130,11 +130,15 @@ class Runner:
     def _exported(self, job: Job) -> bool:
         return job.artifact is not None and self.run.artifact(job.artifact).is_dir()
 
-    def _perform(
+    def perform(
         self, job: Job, cell: Cell, capabilities: Capabilities, cancel: threading.Event
     ) -> JobRecord:
+        """Run one job of a cell that is ready, on an engine that is open; return its record.
+
+        Raises Interrupted when *cancel* was set.
+        """
         emulated = cell.architecture not in capabilities.native
-        task_of = _TaskMaker(run=self.run, capabilities=capabilities, emulated=emulated)
+        task_of = TaskMaker(run=self.run, capabilities=capabilities, emulated=emulated)
         with self.run.scratch(job) as control:
             task = task_of(job, cell, control)
             ended = self.engine.run(task, cancel)
@@ -184,8 +188,8 @@ class Runner:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _TaskMaker:
-    """Writes control directories."""
+class TaskMaker:
+    """Writes a job's control directory, and says how to run it."""
 
     run: Run
     capabilities: Capabilities

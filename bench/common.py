@@ -1,0 +1,88 @@
+"""What the benchmarks of single jobs share: a small run whose cells are ready."""
+
+from __future__ import annotations
+
+import dataclasses
+import statistics
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+from matrix import config, plan  # noqa: E402
+from matrix.config import Infer  # noqa: E402
+from matrix.engines import docker_engine, endpoints  # noqa: E402
+from matrix.engines.choose import discover  # noqa: E402
+from matrix.engines.docker_engine import DockerEngine  # noqa: E402
+from matrix.plan import Cell, Job, Selection  # noqa: E402
+from matrix.records import JobRecord  # noqa: E402
+from matrix.runner import Runner  # noqa: E402
+from matrix.runs import Run  # noqa: E402
+
+CELLS = ("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
+
+__all__ = ["CELLS", "ROOT", "Bench", "docker_engine", "endpoints", "ready", "show"]
+
+
+class Silent:
+    """A watcher that says nothing."""
+
+    def __getattr__(self, name: str) -> object:
+        return lambda *_: None
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Bench:
+    """A run on a Docker engine whose first wave is done."""
+
+    run: Run
+    engine: DockerEngine
+    runner: Runner
+    cells: dict[str, Cell]
+
+    def job(self, wave: str, format: str = "onnx") -> Job:
+        """Return the first job of a wave; of the second, one that reads *format*."""
+        for job in self.run.manifest.plan.jobs(wave):  # type: ignore[arg-type]
+            if job.artifact is None or job.artifact.format == format:
+                return job
+        raise LookupError(wave)
+
+    def perform(self, job: Job) -> JobRecord:
+        """Run a job as a matrix would."""
+        capabilities = self.engine.capabilities()
+        return self.runner.perform(job, self.cells[job.cell], capabilities, threading.Event())
+
+
+@contextmanager
+def ready(folder: Path, infer: Infer | None = None) -> Iterator[Bench]:
+    """Make a run of torch and onnxruntime on digits-conv, and run all of it once."""
+    matrix = config.load(ROOT / "matrix.yaml")
+    engine = discover(matrix)
+    made = plan.make(
+        matrix, Selection(preset="smoke", include=CELLS), engine.capabilities(), seed=0
+    )
+    if infer:
+        made = dataclasses.replace(made, infer=infer)
+    run = Run.create(folder, made, matrix, version="bench", name="bench")
+    runner = Runner(run=run, engine=engine, watcher=Silent())  # type: ignore[arg-type]
+    runner.execute()
+    failed = [record for record in run.records() if record.status != "ok"]
+    if failed:
+        raise SystemExit(f"{failed[0].job}: {failed[0].status}: {failed[0].cause}")
+    engine.open("bench")
+    try:
+        yield Bench(
+            run=run, engine=engine, runner=runner, cells={cell.id: cell for cell in made.cells}
+        )
+    finally:
+        engine.close()
+
+
+def show(values: list[float], digits: int = 3) -> str:
+    """Show a median with its range."""
+    low, middle, high = min(values), statistics.median(values), max(values)
+    return f"{middle:.{digits}f} [{low:.{digits}f}, {high:.{digits}f}]"
