@@ -23,6 +23,7 @@ from matrix.errors import ArgumentError, EngineError
 FOLDER = Path(__file__).resolve().parents[1] / "docker" / "base"
 
 Kind = Literal["registry", "debian"]
+KINDS: dict[str, Kind] = {"registry": "registry", "debian": "debian"}
 
 #: What an image needs besides its wheels: their C++ and OpenMP run times come from here.
 RUN_PACKAGES = (
@@ -87,13 +88,17 @@ class Root:
             "args": {"SOURCE_DATE_EPOCH": "0"},
         }
 
+    def made(self) -> bool:
+        """Say whether it is cached."""
+        return (self._folder() / "rootfs.tar").exists()
+
     def make(self) -> Path:
         """Return the folder that holds its ``rootfs.tar``, making it if it is not cached.
 
         Raises EngineError when mmdebstrap is missing or fails.
         """
-        folder = cache() / "roots" / f"{self.target}-{self.digest()}"
-        if (folder / "rootfs.tar").exists():
+        folder = self._folder()
+        if self.made():
             return folder
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as temporary:
@@ -104,7 +109,7 @@ class Root:
                     "--variant=extract",
                     f"--architectures={DEBIAN_NAMES.get(self.architecture, self.architecture)}",
                     f"--include={','.join(self.packages)}",
-                    f"--extract-hook={FOLDER / 'finish.sh'} \"$1\"",
+                    f'--extract-hook={FOLDER / "finish.sh"} "$1"',
                     self.suite,
                     str(tar),
                     *_mirrors(self.suite),
@@ -116,6 +121,9 @@ class Root:
             tar.replace(folder / "rootfs.tar")
         return folder
 
+    def _folder(self) -> Path:
+        return cache() / "roots" / f"{self.target}-{self.digest()}"
+
 
 def kind(image: str, environment: Mapping[str, str]) -> Kind:
     """Say whether *image* comes from its registry or a Debian root stands for it.
@@ -123,12 +131,13 @@ def kind(image: str, environment: Mapping[str, str]) -> Kind:
     *environment* names the engine. The registry's answer is remembered for an hour.
     """
     forced = os.environ.get("DEEPMATRIX_BASES", "")
-    if forced == "registry" or forced == "debian":
-        return forced
     if forced:
-        raise ArgumentError(
-            f"DEEPMATRIX_BASES is '{forced}'", hint="set it to 'registry' or 'debian', or not at all"
-        )
+        if forced not in KINDS:
+            raise ArgumentError(
+                f"DEEPMATRIX_BASES is '{forced}'",
+                hint="set it to 'registry' or 'debian', or not at all",
+            )
+        return KINDS[forced]
     memory = cache() / "registry.json"
     known: dict[str, tuple[float, bool]] = _read(memory)
     asked, reachable = known.get(image, (0.0, False))

@@ -13,9 +13,9 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import IO, Any
 
-from matrix.engines import Progress
+from matrix.prepared import Progress
 
 #: BuildKit's errors of steps that failed only because another did.
 CANCELLED = ("context canceled", "CANCELED")
@@ -41,19 +41,21 @@ class Span:
 
 
 class Watch:
-    """Follows one build of several targets, line by line."""
+    """Follows one build of several targets, line by line, and retells it to *log* as text."""
 
-    def __init__(self, targets: Sequence[str], progress: Progress) -> None:
+    def __init__(self, targets: Sequence[str], progress: Progress, log: IO[str]) -> None:
         self.last = ""  # the last line that was not JSON: the client's own error
         self._spans = {target: Span() for target in targets}
         self._errors: dict[str, str] = {}
         self._progress = progress
+        self._log = log
         self._lines: list[str] = []
-        self._said: dict[str, str] = {}
+        self._said: dict[str, str] = {}  # by vertex
 
     def line(self, line: str) -> None:
         """Take one line of the stream."""
         if not self._lines and not line.startswith("{"):
+            self._log.write(line + "\n")
             self.last = line.strip() or self.last
             return
         self._lines.append(line)
@@ -81,25 +83,26 @@ class Watch:
     def _take(self, status: dict[str, Any]) -> None:
         for entry in status.get("logs") or ():
             text = base64.b64decode(entry.get("data") or "").decode("utf-8", "replace")
+            self._log.write(text)
             # Programs write in pieces: a line may come in several entries.
             self._said[entry["vertex"]] = (self._said.get(entry["vertex"], "") + text)[-KEPT:]
         for vertex in status.get("vertexes") or ():
             self._step(vertex)
 
     def _step(self, vertex: dict[str, Any]) -> None:
-        match = re.match(r"\[(\S+) ([^\]]*)\] ?(.*)", vertex.get("name", ""))
+        match = re.match(r"\[([\w-]+) ?([^\]]*)\] ?(.*)", vertex.get("name", ""))
         if not match or match[1] not in self._spans or not vertex.get("started"):
             return
-        target = match[1]
+        target, step = match[1], _one_line(f"{match[2]} {match[3]}")
         if error := vertex.get("error"):
             if not any(word in error for word in CANCELLED):
-                cause = _cause(self._said.get(vertex["digest"], ""))
-                self._errors[target] = f"{cause} (step {match[2]})" if cause else _one_line(error)
-        elif vertex.get("completed"):
-            if not vertex.get("cached"):
-                self._spans[target].add(vertex["started"], vertex["completed"])
-        else:
-            self._progress(target, f"{match[2]}: {_one_line(match[3])}"[:80])
+                cause = _cause(self._said.get(vertex["digest"], "")) or _one_line(error)
+                self._errors[target] = f"{cause} (step {match[2]})" if match[2] else cause
+        elif not vertex.get("completed"):
+            self._log.write(f"[{target}] {step}\n")
+            self._progress(target, step[:80])
+        elif not vertex.get("cached"):
+            self._spans[target].add(vertex["started"], vertex["completed"])
 
 
 def _cause(output: str) -> str:

@@ -159,10 +159,8 @@ def normal_of(wheel: Path) -> str:
 def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
     """Return pip's options by long name, files first, environment over them."""
     parser = configparser.RawConfigParser()
-    named = environment.get("PIP_CONFIG_FILE")
-    files = [] if named == os.devnull else [*_pip_files(environment), *([Path(named)] if named else [])]
     settings: dict[str, str] = {}
-    for file in files:
+    for file in _pip_files(environment):
         parser.clear()
         try:
             parser.read(file, encoding="utf-8")
@@ -180,22 +178,26 @@ def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
 
 def _pip_files(environment: Mapping[str, str]) -> list[Path]:
     """Return where pip's configuration may stand, weakest first."""
+    named = environment.get("PIP_CONFIG_FILE", "")
+    if named == os.devnull:
+        return []
     home = Path(environment.get("HOME") or Path.home())
-    if sys.platform == "win32":
-        folders = [Path(environment.get(key, "")) / "pip" for key in ("PROGRAMDATA", "APPDATA")]
-        return [*(folder / "pip.ini" for folder in folders), Path(sys.prefix) / "pip.ini"]
-    shared = (environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
     own = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
-    if sys.platform == "darwin":
-        shared, own = ["/Library/Application Support"], home / "Library/Application Support"
-    return [
-        *(Path(folder) / "pip/pip.conf" for folder in reversed(shared)),
-        Path("/etc/pip.conf"),
-        home / ".pip/pip.conf",
-        home / ".config/pip/pip.conf",
-        own / "pip/pip.conf",
-        Path(sys.prefix) / "pip.conf",
-    ]
+    if sys.platform == "win32":
+        files = [
+            Path(environment.get(key, "")) / "pip/pip.ini" for key in ("PROGRAMDATA", "APPDATA")
+        ]
+        site = "pip.ini"
+    elif sys.platform == "darwin":
+        folders = [Path("/Library/Application Support"), home / "Library/Application Support"]
+        files = [*(folder / "pip/pip.conf" for folder in folders), home / ".config/pip/pip.conf"]
+        site = "pip.conf"
+    else:
+        shared = (environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")
+        files = [Path(folder) / "pip/pip.conf" for folder in reversed(shared)]
+        files += [Path("/etc/pip.conf"), home / ".pip/pip.conf", own / "pip/pip.conf"]
+        site = "pip.conf"
+    return [*files, Path(sys.prefix) / site, *([Path(named)] if named else [])]
 
 
 def _certificates(environment: Mapping[str, str], pip: str | None) -> Path | None:

@@ -9,9 +9,12 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+
+from uv import find_uv_bin
 
 from matrix import packages, processes
 from matrix.config import Architecture
@@ -22,6 +25,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "docker" / "wheels"
 
 #: What installs the wheels inside the build; any platform, so one file serves them all.
 TOOLS = "tools"
+
+#: How many lists are locked at a time.
+PARALLEL = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +56,7 @@ def version(cell: Cell) -> str | None:
     """
     if not path(cell.id).exists():
         return None
-    known = {name: version for name, version in packages.locked(path(cell.id).read_text())}
+    known = dict(packages.locked(path(cell.id).read_text("utf-8")).keys())
     return known.get(cell.name) or known.get(f"{cell.name}-gpu")
 
 
@@ -74,7 +80,9 @@ def pin(
         for cell in cells
         if cell.family == FOLDER.name
     ]
-    return [_pin(target, source, where, check, upgrade) for target, source, where in jobs]
+    # uv waits for indexes most of the time.
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return list(pool.map(lambda job: _pin(*job, check=check, upgrade=upgrade), jobs))
 
 
 def differences(before: str, after: str) -> tuple[str, ...]:
@@ -98,7 +106,7 @@ def _platform(cell: Cell, architecture: Architecture) -> list[str]:
     return ["--python-platform", architecture.wheels, "--python-version", cell.python]
 
 
-def _pin(target: Path, source: Path, where: list[str], check: bool, upgrade: bool) -> Change:
+def _pin(target: Path, source: Path, where: list[str], *, check: bool, upgrade: bool) -> Change:
     with TemporaryDirectory(dir=target.parent) as temporary:
         fresh = Path(temporary) / target.name
         if target.exists():
@@ -135,7 +143,6 @@ def _try(pins: Path, where: list[str]) -> None:
 
 def _uv(*arguments: list[str]) -> None:
     processes.run(
-        ["uv", *(one for some in arguments for one in some)],
+        [find_uv_bin(), *(one for some in arguments for one in some)],
         environment=packages.configured().shared().environment(),
-        hint="install uv with `python -m pip install uv`",
     )

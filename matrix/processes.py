@@ -44,7 +44,6 @@ def run(
     *,
     environment: Mapping[str, str] | None = None,
     cwd: Path | None = None,
-    input_text: str | None = None,
     timeout_s: float | None = None,
     hint: str = "",
 ) -> str:
@@ -58,9 +57,9 @@ def run(
             command,
             env=_over_own(environment),
             cwd=cwd,
-            input=input_text,
-            stdin=subprocess.DEVNULL if input_text is None else None,
+            stdin=subprocess.DEVNULL,
             capture_output=True,
+            check=False,
             encoding="utf-8",
             errors="replace",
             timeout=timeout_s,
@@ -79,19 +78,18 @@ def run(
 def stream(
     command: Sequence[str],
     *,
-    log: Path,
-    on_line: Callable[[str], None] = lambda line: None,
+    on_line: Callable[[str], None],
+    log: Path | None = None,
     environment: Mapping[str, str] | None = None,
-    cwd: Path | None = None,
     hint: str = "",
 ) -> None:
-    """Run *command*, appending both its outputs to *log* and giving each line to *on_line*.
+    """Run *command*, giving each line of both its outputs to *on_line* and appending it to *log*.
 
     Whatever ends this call early (Ctrl-C too) ends the program first. Raises CommandFailed.
     """
     last: deque[str] = deque(maxlen=QUOTED_LINES)
-    with log.open("a", encoding="utf-8") as file:
-        process = start(command, environment=environment, cwd=cwd, hint=hint)
+    with open(log or os.devnull, "a", encoding="utf-8") as file:  # noqa: PTH123
+        process = start(command, environment=environment, hint=hint)
         try:
             assert process.stdout is not None
             for raw in process.stdout:

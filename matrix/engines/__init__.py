@@ -8,12 +8,14 @@ It never interprets ``output.json``: that belongs to the runner.
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from matrix.plan import Capabilities, Cell
+from matrix.prepared import Prepared as Prepared
+from matrix.prepared import Progress as Progress
 
 #: How a process ended, before anyone looked at what it wrote.
 Ending = Literal[
@@ -63,22 +65,6 @@ class Ended:
     exit_code: int | None = None
     wall_s: float = 0.0
     log: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Prepared:
-    """What a cell runs from: an image or a virtual environment."""
-
-    cell_id: str
-    reference: str
-    size_bytes: int | None = None
-    build_s: float | None = None
-    built: bool = False
-    error: str | None = None
-
-
-Progress = Callable[[str, str], None]
-"""Called with (cell id, what is happening to it now)."""
 
 
 class Engine(Protocol):
