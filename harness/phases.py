@@ -164,7 +164,7 @@ def infer(session, data):
                 lambda x: session.adapter.predict(model, x),
                 x,
                 asked["warmup"] + asked["samples"],
-                asked["min_s"],
+                asked.get("min_s", 0.0),
             )
         data["batches"][str(size)] = {"latency_s": samples, "warmup": asked["warmup"]}
     data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)
