@@ -109,6 +109,12 @@ def merge(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def readme(session: nox.Session) -> None:
+    """Put the tables of the newest run into the README."""
+    _matrix(session, "readme", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def engine(session: nox.Session) -> None:
     """Set a Docker engine up on Debian or Ubuntu. `-- --stop` ends what it started."""
     _matrix(session, "engine", *session.posargs)

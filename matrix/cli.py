@@ -22,6 +22,7 @@ from matrix.engines import Engine
 from matrix.engines.choose import choose
 from matrix.errors import ArgumentError, CellFailed, DeepmatrixError, Interrupted
 from matrix.plan import Capabilities, Plan, Selection, Wave
+from matrix.reports import readme
 from matrix.runner import Runner, make_inputs
 from matrix.runs import Run
 
@@ -140,6 +141,8 @@ def _parser() -> _Parser:
     made.add_argument("--wave", choices=("produce", "consume"), action="append", default=[])
     made = engine_of(command("merge", _merge))
     made.add_argument("parts", nargs="*", type=Path, metavar="RUN", help="the newest by default")
+    made = engine_of(command("readme", _readme))
+    made.add_argument("into", nargs="?", type=Path, default=ROOT / "README.md", metavar="FILE")
     made = command("engine", _engine)
     made.add_argument("--stop", action="store_true", help="end what this command started")
     made = command("pins", _pins)
@@ -246,6 +249,11 @@ def _merge(options: argparse.Namespace) -> None:
     _report(parts, _console())
 
 
+def _readme(options: argparse.Namespace) -> None:
+    """Put the tables of the newest run into the README, between its marks."""
+    readme.insert(options.into, results.merge([runs.latest(options.runs)]))
+
+
 def _engine(options: argparse.Namespace) -> None:
     """Set a container engine up on Debian or Ubuntu, or end the one that was set up."""
     say = _sayer(_console())
@@ -263,9 +271,7 @@ def _pins(options: argparse.Namespace) -> None:
         wanted = plan.matching([cell.id for cell in cells], options.globs)
         cells = [cell for cell in cells if cell.id in wanted]
     say = _sayer(_console())
-    changes = pins.pin(
-        cells, matrix.architectures, check=options.check, upgrade=options.upgrade
-    )
+    changes = pins.pin(cells, matrix.architectures, check=options.check, upgrade=options.upgrade)
     for change in changes:
         said = change.error or ", ".join(change.lines) or "as it was"
         say(f"{'✗' if change.error else '✓'} {change.name}: {said}")

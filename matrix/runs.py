@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import hashlib
 import json
 import os
 import secrets
@@ -144,8 +145,9 @@ class Run:
 
     def save_engine(self, facts: dict[str, str]) -> None:
         """Keep what ran the cells."""
-        name = facts.get("engine", "engine")
-        write_text(self.path / "engines" / f"{name}.json", json.dumps(facts, indent=1) + "\n")
+        text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+        name = f"{facts['engine']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        write_text(self.path / "engines" / f"{name}.json", text)
 
     @contextlib.contextmanager
     def scratch(self, job: Job) -> Iterator[Path]:

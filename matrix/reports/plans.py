@@ -24,6 +24,8 @@ def document(plan: Plan) -> dict[str, Any]:
                 "device": cell.device,
                 "emulated": cell.id in plan.emulated,
                 "rounds": plan.rounds(cell),
+                "produces": list(cell.exports),
+                "consumes": list(cell.reads),
             }
             for cell in plan.cells
         ],
