@@ -131,7 +131,6 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
             "args": one.arguments() | proxies,
             "labels": one.labels(),
             "secret": secrets,
-            "network": "host",  # what this machine reaches, its builds reach: mirrors, proxies
             "output": ["type=docker"],
             "contexts": {
                 "wheels": workshop.wheels(one.cell.id),

@@ -1,0 +1,355 @@
+"""Recipes, bake files, package sources and the builder's stream, without an engine."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matrix import bases, config, images, networks, packages, processes
+from matrix.builds import Watch
+from matrix.errors import ArgumentError
+from matrix.plan import Cell, all_cells
+from matrix.recipes import Recipe, recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+
+
+def cell(cell_id: str) -> Cell:
+    return next(cell for cell in all_cells(MATRIX) if cell.id == cell_id)
+
+
+AMD = recipe(cell("onnxruntime-debian12-amd64-cpu"), MATRIX, "debian")
+ARM = recipe(cell("onnxruntime-debian13-arm64-cpu"), MATRIX, "debian")
+CUDA = recipe(cell("onnxruntime-debian12-amd64-cuda"), MATRIX, "registry")
+
+
+# Recipes --------------------------------------------------------------------------------------
+
+
+def test_a_reference_is_the_cell_and_a_hash_of_its_content() -> None:
+    name, tag = AMD.reference.split(":")
+    assert name == "deepmatrix/onnxruntime-debian12-amd64-cpu"
+    assert len(tag) == 12
+    assert AMD.reference == recipe(AMD.cell, MATRIX, "debian").reference
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"kind": "registry"}, {"suite": "sid"}, {"wheels": "x86_64-manylinux_2_28"}],
+    ids=lambda change: next(iter(change)),
+)
+def test_a_tag_changes_with_what_the_image_is_made_from(change: dict[str, str]) -> None:
+    assert replace(AMD, **change).digest() != AMD.digest()
+
+
+def test_a_tag_does_not_change_with_the_image_of_a_registry_that_is_not_used() -> None:
+    assert replace(AMD, image="other").digest() == AMD.digest()
+
+
+def test_labels_say_what_is_in_the_image_and_no_time() -> None:
+    labels = {key.rpartition("image.")[2]: text for key, text in AMD.labels().items()}
+    assert labels["title"] == "deepmatrix onnxruntime-debian12-amd64-cpu"
+    assert labels["version"].startswith("1.")
+    assert labels["revision"] == AMD.digest()
+    assert "created" not in labels
+
+
+# Bake files -----------------------------------------------------------------------------------
+
+
+def bake_file(tmp_path: Path, *recipes: Recipe) -> dict[str, object]:
+    roots = {root for one in recipes for root in one.roots("amd64").values()}
+    for root in roots:
+        (tmp_path / root.target).mkdir()
+    workshop = images.Workshop(
+        folder=tmp_path,
+        sources=packages.Sources(index="https://user:secret@mirror.example/simple"),
+        architecture="amd64",
+        roots={root: tmp_path / root.target for root in roots},
+    )
+    return images.bake_file(recipes, workshop)
+
+
+def test_a_foreign_image_is_built_by_this_machine_and_copied_into_its_own_base(
+    tmp_path: Path,
+) -> None:
+    target = bake_file(tmp_path, ARM)["target"]
+    contexts = target[ARM.cell.id]["contexts"]
+    assert contexts["build"] == "target:root-debian13-amd64-build"
+    assert contexts["base"] == "target:root-debian13-arm64-run"
+    assert target["root-debian13-amd64-build"]["platforms"] == ["linux/amd64"]
+    assert target["root-debian13-arm64-run"]["platforms"] == ["linux/arm64"]
+
+
+def test_with_a_registry_both_bases_are_the_official_image(tmp_path: Path) -> None:
+    target = bake_file(tmp_path, CUDA)["target"]
+    assert list(target) == [CUDA.cell.id]
+    assert target[CUDA.cell.id]["target"] == "cuda"
+    assert {target[CUDA.cell.id]["contexts"][name] for name in ("base", "build")} == {
+        "docker-image://docker.io/library/python:3.11-slim-bookworm"
+    }
+
+
+def test_only_cells_are_asked_for_and_roots_are_shared(tmp_path: Path) -> None:
+    other = recipe(cell("tensorflow-debian12-amd64-cpu"), MATRIX, "debian")
+    file = bake_file(tmp_path, AMD, other)
+    assert file["group"]["default"]["targets"] == [AMD.cell.id, other.cell.id]
+    assert len(file["target"]) == 4
+
+
+def test_the_mirrors_password_is_in_a_secret_and_not_in_the_bake_file(tmp_path: Path) -> None:
+    assert "secret@" not in json.dumps(bake_file(tmp_path, AMD))
+    assert "secret@" in (tmp_path / "uv.toml").read_text()
+    assert "secret@" in (tmp_path / "pip.conf").read_text()
+
+
+@pytest.mark.skipif(shutil.which("docker") is None, reason="needs docker's command line")
+def test_buildx_accepts_the_bake_file(tmp_path: Path) -> None:
+    file = tmp_path / "bake.json"
+    file.write_text(json.dumps(bake_file(tmp_path, AMD, ARM, CUDA)))
+    try:
+        processes.run(["docker", "buildx", "version"])
+    except processes.CommandFailed:
+        pytest.skip("needs buildx")
+    read = json.loads(processes.run(["docker", "buildx", "bake", "--file", str(file), "--print"]))
+    assert {AMD.cell.id, ARM.cell.id, CUDA.cell.id} <= read["target"].keys()
+    assert read["target"][ARM.cell.id]["tags"] == [ARM.reference]
+    assert len(read["target"][ARM.cell.id]["secret"]) == 3
+
+
+# Bases ----------------------------------------------------------------------------------------
+
+
+def test_the_kind_of_bases_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPMATRIX_BASES", "registry")
+    assert bases.kind("any", {}) == "registry"
+    monkeypatch.setenv("DEEPMATRIX_BASES", "alpine")
+    with pytest.raises(ArgumentError, match="DEEPMATRIX_BASES is 'alpine'") as raised:
+        bases.kind("any", {})
+    assert raised.value.hint == "set it to 'registry' or 'debian', or not at all"
+
+
+@pytest.mark.parametrize(("answers", "kind"), [(True, "registry"), (False, "debian")])
+def test_the_registry_is_asked_once(
+    answers: bool, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def ask(command: list[str], **_: object) -> str:
+        asked.append(command)
+        if not answers:
+            raise processes.CommandFailed("no such host", code=1)
+        return ""
+
+    monkeypatch.delenv("DEEPMATRIX_BASES", raising=False)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(processes, "run", ask)
+    assert [bases.kind("python:3", {}) for _ in range(2)] == [kind, kind]
+    assert len(asked) == 1
+
+
+def test_a_missing_mmdebstrap_says_how_to_get_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(processes.CommandFailed, match="cannot start mmdebstrap") as raised:
+        AMD.roots("amd64")["base"].make()
+    assert "nox -s engine" in raised.value.hint
+
+
+def test_a_root_that_fails_leaves_nothing_in_the_cache(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(command: list[str], **_: object) -> str:
+        (Path(next(one for one in command if one.endswith(".tar")))).write_text("half")
+        raise processes.CommandFailed("the mirror is gone", code=1)
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(processes, "run", fail)
+    monkeypatch.setattr(bases, "_mirrors", lambda _: [])
+    root = AMD.roots("amd64")["base"]
+    with pytest.raises(processes.CommandFailed):
+        root.make()
+    assert not root.made()
+    assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+# Package sources ------------------------------------------------------------------------------
+
+
+def configured(tmp_path: Path, text: str = "", **environment: str) -> packages.Sources:
+    file = tmp_path / "pip.conf"
+    file.write_text(text)
+    return packages.configured({"PIP_CONFIG_FILE": str(file), "HOME": str(tmp_path), **environment})
+
+
+def test_uv_hears_what_pip_was_told(tmp_path: Path) -> None:
+    found = configured(
+        tmp_path,
+        "[global]\nindex-url = https://mirror.example/simple\nfind-links =\n    /a\n    /b\n"
+        "[install]\ntrusted-host = mirror.example\n",
+    )
+    environment = found.environment()
+    assert environment["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
+    assert environment["UV_FIND_LINKS"] == "/a,/b"
+    assert environment["UV_INSECURE_HOST"] == "mirror.example"
+
+
+def test_a_variable_wins_over_a_file_and_uvs_own_over_pips(tmp_path: Path) -> None:
+    file = "[global]\nindex-url = https://file.example\n"
+    pip = {"PIP_INDEX_URL": "https://pip.example"}
+    assert configured(tmp_path, file, **pip).index == "https://pip.example"
+    both = {**pip, "UV_DEFAULT_INDEX": "https://uv.example"}
+    assert configured(tmp_path, file, **both).index == "https://uv.example"
+
+
+def test_a_named_index_of_uv_is_its_address(tmp_path: Path) -> None:
+    found = configured(tmp_path, UV_INDEX="cpu=https://one.example https://two.example")
+    assert found.indexes == ("https://one.example", "https://two.example")
+
+
+def test_inside_a_build_this_machines_folders_are_one_folder() -> None:
+    found = packages.Sources(
+        index="https://mirror.example", indexes=("file:///srv/simple",), links=("/srv/wheels",)
+    )
+    for text in (found.uv_file("/wheels"), found.pip_file("/wheels")):
+        assert "/srv" not in text
+        assert "/wheels" in text
+        assert "https://mirror.example" in text
+
+
+def test_without_a_remote_index_nothing_is_fetched_from_elsewhere() -> None:
+    assert "no-index = true" in packages.Sources(index="file:///srv/simple").uv_file("/wheels")
+
+
+def wheel(folder: Path, name: str, content: bytes) -> str:
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / name).write_bytes(content)
+    return hashlib.sha256(content).hexdigest()
+
+
+def test_only_wheels_that_the_pins_name_by_hash_are_staged(tmp_path: Path) -> None:
+    links, index, staged = tmp_path / "links", tmp_path / "simple", tmp_path / "staged"
+    right = wheel(links, "Some_Thing-1.0+cpu-py3-none-any.whl", b"right")
+    wheel(links, "some_thing-2.0-py3-none-any.whl", b"another version")
+    wheel(links, "other-1.0-py3-none-any.whl", b"another project")
+    wheel(links, "six-1.0-py3-none-any.whl", b"another content")
+    linked = wheel(tmp_path / "files", "wrapt-3.0-py3-none-any.whl", b"linked")
+    (index / "wrapt").mkdir(parents=True)
+    (index / "wrapt/index.html").write_text('<a href="../../files/wrapt-3.0-py3-none-any.whl#x">')
+    staged.mkdir()
+    locked = (
+        f"some-thing==1.0+cpu \\\n    --hash=sha256:{right}\n"
+        f"six==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
+        f"wrapt==3.0 ; python_version > '3' \\\n    --hash=sha256:{linked}\n"
+    )
+    sources = packages.Sources(links=(str(links),), indexes=(index.as_uri(),))
+    sources.stage(locked, staged)
+    assert sorted(path.name for path in staged.iterdir()) == [
+        "Some_Thing-1.0+cpu-py3-none-any.whl",
+        "wrapt-3.0-py3-none-any.whl",
+    ]
+
+
+# The builder's stream -------------------------------------------------------------------------
+
+
+def step(name: str, digest: str = "d", **more: object) -> dict[str, object]:
+    return {"digest": digest, "name": name, "started": "2026-01-01T00:00:00.123456789Z", **more}
+
+
+def watch(*statuses: object, indent: int | None = None) -> tuple[Watch, list[str], str]:
+    said: list[str] = []
+    log = io.StringIO()
+    found = Watch(["one", "two"], lambda target, text: said.append(f"{target}: {text}"), log)
+    for status in statuses:
+        for line in json.dumps(status, indent=indent).splitlines():
+            found.line(line)
+    return found, said, log.getvalue()
+
+
+def text(words: str, digest: str = "d") -> dict[str, object]:
+    return {"logs": [{"vertex": digest, "data": base64.b64encode(words.encode()).decode()}]}
+
+
+@pytest.mark.parametrize("indent", [None, 2], ids=["a line each", "over many lines"])
+def test_a_target_takes_from_its_first_step_to_its_last(indent: int | None) -> None:
+    found, said, _ = watch(
+        {"vertexes": [step("[one packages 1/2] COPY a b")]},
+        {"vertexes": [step("[one packages 1/2] COPY a b", completed="2026-01-01T00:00:02Z")]},
+        {"vertexes": [step("[one] exporting to image", completed="2026-01-01T00:00:05.123456Z")]},
+        indent=indent,
+    )
+    assert found.seconds("one") == pytest.approx(5.0)
+    assert found.seconds("two") is None
+    assert said == ["one: packages 1/2 COPY a b"]
+
+
+def test_steps_that_were_cached_take_no_time() -> None:
+    found, _, _ = watch(
+        {"vertexes": [step("[one a 1/2] RUN x", cached=True, completed="2026-01-01T00:00:02Z")]}
+    )
+    assert found.seconds("one") is None
+
+
+def test_a_failure_is_told_in_one_line_and_only_of_the_target_that_failed() -> None:
+    found, _, log = watch(
+        text("Resolved 3 packages\nerr"),
+        text("or: no wheel\n  cause: wrong Python\n"),
+        {
+            "vertexes": [
+                step("[one packages 3/3] RUN sh", error="exit code: 1"),
+                step("[two packages 3/3] RUN sh", "e", error="context canceled"),
+            ]
+        },
+    )
+    assert found.errors() == {"one": "error: no wheel cause: wrong Python (step packages 3/3)"}
+    assert "Resolved 3 packages" in log
+
+
+def test_what_the_client_itself_says_is_kept() -> None:
+    found, _, _ = watch()
+    found.line("ERROR: cannot connect")
+    assert found.last == "ERROR: cannot connect"
+    assert found.errors() == {}
+
+
+# Scripts --------------------------------------------------------------------------------------
+
+
+def test_finishing_a_root_leaves_nothing_of_this_machine(tmp_path: Path) -> None:
+    for name, content in {
+        "usr/share/base-passwd/passwd.master": "root:x:0:0",
+        "usr/share/base-passwd/group.master": "root:x:0:",
+        "usr/share/ca-certificates/one.crt": "CERTIFICATE",
+        "usr/share/doc/python3/copyright": "free",
+        "usr/share/doc/python3/changelog": "long",
+        "etc/apt/sources.list": "deb https://user:secret@mirror.example/debian",
+        "etc/hostname": "mine",
+        "etc/resolv.conf": "nameserver",
+    }.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(content)
+    subprocess.run([bases.FOLDER / "finish.sh", str(tmp_path)], check=True)
+    assert {
+        str(p.relative_to(tmp_path)): p.read_text() for p in tmp_path.rglob("*") if p.is_file()
+    } == {
+        "usr/share/base-passwd/passwd.master": "root:x:0:0",
+        "usr/share/base-passwd/group.master": "root:x:0:",
+        "usr/share/ca-certificates/one.crt": "CERTIFICATE",
+        "usr/share/doc/python3/copyright": "free",
+        "etc/apt/sources.list": "",
+        "etc/passwd": "root:x:0:0",
+        "etc/group": "root:x:0:",
+        "etc/ssl/certs/ca-certificates.crt": "CERTIFICATE",
+    }

@@ -1,0 +1,115 @@
+"""Pins follow from requirements, hold hashes and no addresses, and say what changed."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from matrix import config, networks, packages, pins, processes
+from matrix.plan import Cell, all_cells
+
+ROOT = Path(__file__).resolve().parents[2]
+MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+CELLS = [cell for cell in all_cells(MATRIX) if not MATRIX.exclusion(cell.id)]
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
+def test_every_cell_that_can_be_has_pins(cell: Cell) -> None:
+    assert pins.path(cell.id).exists()
+    assert pins.requirements(cell).exists()
+    assert pins.version(cell) is not None
+
+
+@pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
+def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
+    locked = dict(packages.locked(pins.path(cell.id).read_text()).keys())
+    machine = "aarch64" if cell.architecture == "arm64" else "x86_64"
+    for line in pins.requirements(cell).read_text().splitlines():
+        if match := re.match(
+            r"([\w-]+)(?:\[[\w,-]+\])?==([\w.+]+)(?:.*platform_machine == \"(\w+)\")?", line
+        ):
+            name, version, only_on = match.groups()
+            if only_on in (None, machine):
+                assert locked[name] == version
+
+
+@pytest.mark.parametrize("path", sorted((pins.FOLDER / "pins").glob("*.txt")), ids=lambda p: p.stem)
+def test_pins_hold_a_hash_for_every_project_and_no_address(path: Path) -> None:
+    text = path.read_text()
+    assert "://" not in text
+    assert all(packages.locked(text).values())
+
+
+def test_no_pins_are_left_of_cells_that_are_gone() -> None:
+    kept = {path.stem for path in (pins.FOLDER / "pins").glob("*.txt")}
+    assert kept == {cell.id for cell in CELLS} | {pins.TOOLS}
+
+
+def test_the_version_of_a_cuda_cell_is_that_of_its_cuda_wheel() -> None:
+    cell = next(cell for cell in CELLS if cell.id == "onnxruntime-debian12-amd64-cuda")
+    locked = dict(packages.locked(pins.path(cell.id).read_text()).keys())
+    assert pins.version(cell) == locked["onnxruntime-gpu"]
+
+
+BEFORE = (
+    "numpy==2.4.5 \\\n    --hash=sha256:"
+    + "a" * 64
+    + "\nsix==1.17.0 \\\n    --hash=sha256:"
+    + "b" * 64
+)
+
+
+def test_differences_are_named_by_project() -> None:
+    after = BEFORE.replace("2.4.5", "2.4.6").replace("six==1.17.0", "wrapt==2.0")
+    assert pins.differences(BEFORE, after) == (
+        "numpy 2.4.5 -> 2.4.6",
+        "six 1.17.0 removed",
+        "wrapt 2.0 added",
+    )
+    assert pins.differences(BEFORE, BEFORE) == ()
+    assert pins.differences(BEFORE, BEFORE.replace("a" * 64, "c" * 64)) == ("hashes",)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A family's folder with requirements for its tools only, and a uv that always agrees."""
+    (tmp_path / "requirements").mkdir()
+    (tmp_path / "pins").mkdir()
+    (tmp_path / "requirements/tools.in").write_text("uv==1.0\n")
+    monkeypatch.setattr(pins, "FOLDER", tmp_path)
+
+    def uv(command: list[str], **_: object) -> str:
+        Path(command[command.index("--output-file") + 1]).write_text(BEFORE)
+        return ""
+
+    monkeypatch.setattr(processes, "run", uv)
+    return tmp_path
+
+
+def test_a_check_writes_nothing_and_tells_that_pins_are_stale(folder: Path) -> None:
+    (change,) = pins.pin([], MATRIX.architectures, check=True)
+    assert change.lines == ("numpy 2.4.5 added", "six 1.17.0 added")
+    assert list((folder / "pins").iterdir()) == []
+
+
+def test_pinning_twice_changes_nothing_the_second_time(folder: Path) -> None:
+    (first,) = pins.pin([], MATRIX.architectures)
+    (second,) = pins.pin([], MATRIX.architectures)
+    assert first.lines
+    assert second.lines == ()
+    assert [path.name for path in (folder / "pins").iterdir()] == ["tools.txt"]
+
+
+def test_what_cannot_be_locked_is_an_error_of_its_own_and_leaves_the_old_pins(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(_: list[str], **__: object) -> str:
+        raise processes.CommandFailed("no such wheel", code=1)
+
+    (folder / "pins/tools.txt").write_text("old")
+    monkeypatch.setattr(processes, "run", refuse)
+    (change,) = pins.pin([], MATRIX.architectures)
+    assert change.error == "no such wheel"
+    assert (folder / "pins/tools.txt").read_text() == "old"
