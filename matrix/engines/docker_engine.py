@@ -200,11 +200,15 @@ class DockerEngine:
             raise _silent(self.endpoint, error) from None
 
     def close(self) -> None:
-        """Remove the harness, and what could not be removed while the engine was away."""
+        """Remove the harness, and what could not be removed while the engine was away.
+
+        Also ends the connections; the next question makes new ones.
+        """
         with contextlib.suppress(DockerException, *LOST):
             if not self._swept:
                 self._sweep_own()
             self._unship()
+        self._api.close()
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:
         """Run one process in a container of its own. See `matrix.engines.Engine`."""
@@ -495,18 +499,25 @@ class _Follower(threading.Thread):
     def run(self) -> None:
         """Work until the container ended."""
         try:
-            with contextlib.closing(self._stream):
-                for chunk in self._stream:
-                    self._tail.add(chunk)
-                    if self._tail.is_over:
-                        self.wake.set()
-                        break
+            self._read()
             # None waits for ever; without it the SDK gives up after its own time-out.
             self._code = self._api.wait(self._container, timeout=None)["StatusCode"]
         except (DockerException, *LOST) as error:
             self._error = error
         finally:
             self.wake.set()
+
+    def _read(self) -> None:
+        try:
+            for chunk in self._stream:
+                self._tail.add(chunk)
+                if self._tail.is_over:
+                    self.wake.set()
+                    return
+        finally:
+            self._stream.close()
+            # The SDK itself leaves a file on the socket open.
+            self._stream._response.close()  # type: ignore[attr-defined]
 
     def result(self) -> int:
         """Return the exit code, once it ended. Raises what broke the connection."""

@@ -1,0 +1,254 @@
+"""Every way for a cell to die: each its own ending, one line that says why, and nothing left."""
+
+from __future__ import annotations
+
+import dataclasses
+import gc
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from matrix import processes
+from matrix.daemon import WITHOUT_BRIDGE, Daemon
+from matrix.engines import Ended, endpoints
+from matrix.engines.docker_engine import DockerEngine
+
+from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed
+
+pytestmark = pytest.mark.engine
+
+
+@pytest.mark.parametrize(
+    ("fault", "ending", "cause"),
+    [
+        ("segfault", "crashed", "killed by SIGSEGV (invalid memory access)"),
+        ("abort", "crashed", "killed by SIGABRT (it aborted itself)"),
+        ("out_of_memory", "oom", "needed more than its 256 MiB of memory"),
+        ("hang", "timeout", "still ran after 3 s"),
+        ("fork_bomb", "process-limit", "used up its 64 processes and threads"),
+        ("flood", "log-limit", "wrote more than 16 MiB of log"),
+        ("odd_exit", "exited", "exit code 7"),
+        ("no_output", "exited", ""),
+        ("torn_output", "exited", ""),
+    ],
+)
+def test_each_fault_has_its_own_ending(lab: Lab, fault: str, ending: str, cause: str) -> None:
+    ended = lab.run(fault, deadline_s=3 if fault in ("hang", "fork_bomb") else 60)
+    assert (ended.ending, ended.cause) == (ending, cause)
+    assert lab.still_works()
+
+
+def test_what_a_process_left_comes_back_as_it_is(lab: Lab) -> None:
+    lab.run("torn_output")
+    assert (lab.control / "output.json").read_text() == '{"schema": 1, "rec'
+    lab.run("no_output")
+    assert "output.json" not in lab.files()
+
+
+def test_a_child_out_of_memory_is_no_death(lab: Lab) -> None:
+    ended = lab.run("memory_of_a_child")
+    assert (ended.ending, ended.exit_code) == ("exited", 0)
+    assert ended.cause == "a process it had started was killed: out of memory"
+
+
+def test_the_log_is_kept_and_bounded(lab: Lab) -> None:
+    assert lab.run("odd_exit").log == "the last words\n"
+    log = lab.run("flood").log
+    assert len(log) <= MIB + 100
+    assert log.startswith("[")
+    assert log.endswith("x\n")
+
+
+def test_the_end_of_the_log_is_not_the_end_of_the_process(lab: Lab) -> None:
+    ended = lab.run("silent_flood")
+    assert (ended.exit_code, ended.wall_s >= 1.5) == (5, True)
+
+
+def test_a_process_left_behind_ends_with_the_first(lab: Lab) -> None:
+    assert lab.run("escape").wall_s < 20
+
+
+def test_only_plain_files_come_back(lab: Lab) -> None:
+    lab.run("links")
+    assert not any(path.is_symlink() for path in lab.control.iterdir())
+    assert "fifo" not in lab.files()
+    assert (lab.control / "plain").read_text() == "plain"
+
+
+def test_a_file_cannot_be_larger_than_it_may(lab: Lab) -> None:
+    ended = lab.run("torn_output", limits=dataclasses.replace(LIMITS, file_bytes=4))
+    assert (ended.ending, ended.exit_code) == ("exited", 1)
+    assert "File too large" in ended.log
+
+
+def test_what_a_process_may_do(lab: Lab) -> None:
+    lab.run("confinement", limits=dataclasses.replace(LIMITS, cpus=(0,)))
+    said = json.loads((lab.control / "said.json").read_text())
+    assert said == {
+        "user": 65532,
+        "group": 65532,
+        "capabilities": 0,
+        "no_new_privileges": True,
+        "seccomp": True,
+        "cpus": [0],
+        "interfaces": ["lo"],
+        "write_root": "Read-only file system",
+        "write_harness": "Read-only file system",
+        "write_tmp": "done",
+        "connect": "Network is unreachable",
+    }
+
+
+def test_without_the_nvidia_runtime_a_cuda_cell_has_no_device(lab: Lab) -> None:
+    if "cuda" in lab.engine.capabilities().devices:
+        pytest.skip("this engine has a GPU")
+    ended = lab.run("none", cell=dataclasses.replace(lab.cell, device="cuda"))
+    assert ended.ending == "no-device"
+    assert ended.cause.endswith("has no NVIDIA runtime")
+    assert lab.still_works()
+
+
+def test_an_image_that_is_gone_cannot_start(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(lab.engine.references, lab.cell.id, "deepmatrix/none:none")
+    ended = lab.run("none")
+    assert ended.ending == "start-failed"
+    assert "No such image: deepmatrix/none:none" in ended.cause
+
+
+def test_an_interrupt_ends_a_process_at_once(lab: Lab) -> None:
+    threading.Timer(1.5, lab.cancel.set).start()
+    ended = lab.run("hang")
+    assert ended.ending == "cancelled"
+    assert ended.wall_s < 10
+    lab.cancel.clear()
+    assert lab.still_works()
+
+
+def test_watching_uses_no_cpu(lab: Lab) -> None:
+    def cpu_s(deadline_s: float) -> float:
+        before = time.process_time()
+        assert lab.run("hang", deadline_s=deadline_s).ending == "timeout"
+        return time.process_time() - before
+
+    short, long = cpu_s(1), cpu_s(6)
+    assert (long - short) / 5 < 0.01
+
+
+def test_what_a_killed_host_left_is_swept(lab: Lab, until: Waiter) -> None:
+    lab.task("hang", deadline_s=600)
+    script = f"""
+from pathlib import Path
+from matrix.engines import endpoints
+from matrix.engines.docker_engine import DockerEngine
+from tests.containers.conftest import EXTRA, Lab
+from matrix.plan import Cell
+engine = DockerEngine(endpoints.named({lab.engine.endpoint.url!r}), extra=EXTRA)
+cell = {lab.cell!r}
+engine.references[cell.id] = {lab.engine.references[lab.cell.id]!r}
+engine.open("killed")
+Lab(engine=engine, cell=cell, control=Path({str(lab.control)!r})).run("hang", deadline_s=600)
+"""
+    host = processes.start([sys.executable, "-c", script], cwd=ROOT)
+
+    def theirs(*command: str) -> list[str]:
+        """List by the owner's process id, which is the last but one part of its label."""
+        form = '{{.Label "deepmatrix.owner"}}'
+        found = listed(lab.engine, *command, "--format", form)
+        return [one for one in found if one.split("/")[3:4] == [str(host.pid)]]
+
+    until(lambda: bool(theirs("ps")))
+    host.send_signal(signal.SIGKILL)
+    processes.end(host)
+    assert len(theirs("ps")) == 1
+    assert len(theirs("volume", "ls")) == 2
+    sweeper = DockerEngine(lab.engine.endpoint)
+    sweeper.open("another run")
+    sweeper.close()
+    assert theirs("ps", "--all") == []
+    assert theirs("volume", "ls") == []
+
+
+@pytest.fixture
+def second_daemon(lab: Lab) -> Iterator[Daemon]:
+    """A daemon of our own that may be stopped, with the cell's image."""
+    if sys.platform != "linux" or shutil.which("dockerd") is None:
+        pytest.skip("no dockerd on this machine")
+    if os.geteuid() != 0:
+        pytest.skip("starting a second daemon needs root")
+    folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
+    daemon = Daemon(run=folder / "run", data=folder / "data", options=WITHOUT_BRIDGE)
+    daemon.start()
+    image = folder / "image.tar"
+    processes.run(
+        ["docker", "save", "--output", str(image), lab.engine.references[lab.cell.id]],
+        environment=lab.engine.endpoint.environment(),
+    )
+    processes.run(["docker", "--host", daemon.url, "load", "--input", str(image)])
+    image.unlink()
+    yield daemon
+    daemon.stop()
+    shutil.rmtree(folder)
+    gc.collect()
+
+
+#: The SDK does not close a socket that nobody listens to.
+unclosed = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+
+
+@unclosed
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["asked", "killed"])
+def test_an_engine_that_stops_in_the_middle(
+    lab: Lab, second_daemon: Daemon, number: signal.Signals, until: Waiter
+) -> None:
+    endpoint = endpoints.named(second_daemon.url)
+    engine = DockerEngine(endpoint, extra=EXTRA, return_s=2)
+    engine.references = lab.engine.references
+    engine.open("tests")
+    other = Lab(engine=engine, cell=lab.cell, control=lab.control)
+    results: list[Ended] = []
+    thread = threading.Thread(target=lambda: results.append(other.run("hang")))
+    thread.start()
+    until(lambda: bool(listed(engine, "ps", "--quiet")))
+    second_daemon.stop(number)
+    thread.join(60)
+    assert [(one.ending, one.cause) for one in results] == [
+        ("engine-lost", "the engine went away and was not back after 2 s")
+    ]
+    assert other.run("none").ending == "engine-lost"
+    second_daemon.start()
+    assert other.still_works()
+    engine.close()
+    assert left(engine) == {}
+    assert listed(engine, "ps", "--all", "--quiet") == []
+    assert listed(engine, "volume", "ls", "--quiet") == []
+
+
+@unclosed
+def test_an_engine_that_comes_back_is_swept(lab: Lab, second_daemon: Daemon, until: Waiter) -> None:
+    engine = DockerEngine(endpoints.named(second_daemon.url), extra=EXTRA)
+    engine.references = lab.engine.references
+    engine.open("tests")
+    other = Lab(engine=engine, cell=lab.cell, control=lab.control)
+    results: list[Ended] = []
+    thread = threading.Thread(target=lambda: results.append(other.run("hang")))
+    thread.start()
+    until(lambda: bool(listed(engine, "ps", "--quiet")))
+    second_daemon.stop()
+    second_daemon.start()
+    thread.join(60)
+    assert [(one.ending, one.cause) for one in results] == [
+        ("engine-lost", "the engine went away, and came back")
+    ]
+    assert left(engine) == {}
+    assert other.still_works()
+    engine.close()
+    assert left(engine) == {}

@@ -1,0 +1,280 @@
+"""The images themselves: what is in them, what is not, and how building them goes wrong."""
+
+from __future__ import annotations
+
+import io
+import json
+import shutil
+import tarfile
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from matrix import bases, config, images, packages, pins, plan, processes, recipes
+from matrix.engines.docker_engine import DockerEngine
+from matrix.plan import Cell
+from matrix.prepared import Prepared
+
+SMALL = "onnxruntime-debian12-amd64-cpu"
+FOREIGN = "onnxruntime-debian13-arm64-cpu"
+AARCH64 = 183  # e_machine of an ELF file
+
+
+@pytest.fixture(scope="session")
+def cells(matrix: config.Matrix) -> dict[str, Cell]:
+    """The CPU cells of the default preset: the images that a run needs anyway."""
+    globs = matrix.presets["default"].cells
+    found = {cell.id: cell for cell in plan.all_cells(matrix) if cell.device == "cpu"}
+    return {one: found[one] for one in plan.matching(found, globs) if not matrix.exclusion(one)}
+
+
+@pytest.fixture(scope="session")
+def prepared(docker_engine: DockerEngine, cells: dict[str, Cell]) -> dict[str, Prepared]:
+    """Their images."""
+    made = docker_engine.prepare(list(cells.values()), lambda *_: None)
+    assert {one.error for one in made.values()} == {None}
+    return made
+
+
+@pytest.fixture(scope="session")
+def environment(docker_engine: DockerEngine) -> dict[str, str]:
+    """What names the engine to docker's command line."""
+    return docker_engine.endpoint.environment()
+
+
+@pytest.fixture(scope="session")
+def described(
+    prepared: dict[str, Prepared], environment: dict[str, str]
+) -> dict[str, dict[str, object]]:
+    """What the engine says of each image, its history with it."""
+    found = {}
+    for cell_id, one in prepared.items():
+        (image,) = json.loads(
+            processes.run(["docker", "image", "inspect", one.reference], environment=environment)
+        )
+        history = ["docker", "history", "--no-trunc", "--format", "{{json .}}", one.reference]
+        found[cell_id] = image | {"History": processes.run(history, environment=environment)}
+    return found
+
+
+@pytest.fixture(scope="session")
+def layers(
+    prepared: dict[str, Prepared],
+    environment: dict[str, str],
+    tmp_path_factory: pytest.TempPathFactory,
+) -> dict[str, dict[str, bytes]]:
+    """The files of the two small images, all layers, by path; only the small ones' content."""
+    found = {}
+    for cell_id in (SMALL, FOREIGN):
+        file = tmp_path_factory.mktemp("saved") / "image.tar"
+        save = ["docker", "save", "--output", str(file), prepared[cell_id].reference]
+        processes.run(save, environment=environment)
+        found[cell_id] = dict(files_of(file))
+        file.unlink()
+    return found
+
+
+def files_of(saved: Path) -> Iterator[tuple[str, bytes]]:
+    """Yield path and first 64 KiB of every file in every layer of a saved image."""
+    with tarfile.open(saved) as image:
+        (manifest,) = json.load(image.extractfile("manifest.json"))
+        for name in manifest["Layers"]:
+            with tarfile.open(fileobj=io.BytesIO(image.extractfile(name).read())) as layer:
+                for member in layer:
+                    content = layer.extractfile(member).read(1 << 16) if member.isfile() else b""
+                    yield member.name.removeprefix("./"), content
+
+
+def test_no_image_runs_as_root(described: dict[str, dict[str, object]]) -> None:
+    assert {one["Config"]["User"] for one in described.values()} == {"65532:65532"}
+
+
+def test_every_image_says_what_it_is(
+    described: dict[str, dict[str, object]], cells: dict[str, Cell], prepared: dict[str, Prepared]
+) -> None:
+    for cell_id, image in described.items():
+        labels = image["Config"]["Labels"]
+        assert labels["org.opencontainers.image.title"] == f"deepmatrix {cell_id}"
+        assert labels["org.opencontainers.image.version"] == pins.version(cells[cell_id])
+        revision = prepared[cell_id].reference.split(":")[1]
+        assert labels["org.opencontainers.image.revision"] == revision
+        assert image["Architecture"] == cells[cell_id].architecture
+        assert image["Size"] == prepared[cell_id].size_bytes
+
+
+def test_no_history_tells_where_packages_came_from(
+    described: dict[str, dict[str, object]],
+) -> None:
+    sources = packages.configured()
+    addresses = [*filter(None, [sources.index, *sources.indexes, *sources.links])]
+    told = "".join(
+        json.dumps(image["Config"]) + str(image["History"]) for image in described.values()
+    )
+    assert [address for address in addresses if address in told] == []
+
+
+@pytest.mark.parametrize("cell_id", [SMALL, FOREIGN])
+def test_no_layer_holds_secrets_or_what_built_it(
+    cell_id: str,
+    layers: dict[str, dict[str, bytes]],
+    described: dict[str, dict[str, object]],
+) -> None:
+    files = layers[cell_id]
+    names = {Path(path).name for path in files}
+    assert not names & {"pip.conf", "uv.toml", "certificates", "pins.txt", "tools.txt", "uv"}
+    assert not [path for path in files if path.startswith(("root/.cache", "run/secrets", "wheels"))]
+    assert not {"usr/bin/gcc", "usr/bin/make", "usr/bin/apt-get"} & files.keys()
+    if described[cell_id]["Config"]["Labels"]["org.opencontainers.image.base.name"].startswith(
+        "debian:"
+    ):
+        assert not [path for path in files if "/pip/" in path or "/ensurepip/_bundled" in path]
+        assert "ca-certificates.crt" not in names
+        assert files["etc/apt/sources.list"] == b""
+
+
+def test_every_module_has_its_bytecode(layers: dict[str, dict[str, bytes]]) -> None:
+    assert "packages/numpy/__pycache__/__init__.cpython-311.pyc" in layers[SMALL]
+    assert "packages/numpy/__pycache__/__init__.cpython-313.pyc" in layers[FOREIGN]
+
+
+def test_a_foreign_image_holds_the_other_machines_code(layers: dict[str, dict[str, bytes]]) -> None:
+    machines = {
+        int.from_bytes(content[18:20], "little")
+        for path, content in layers[FOREIGN].items()
+        if path.endswith(".so") and content.startswith(b"\x7fELF")
+    }
+    assert machines == {AARCH64}
+
+
+PROBE = """
+import getpass, importlib.util, json, os, sys
+import onnxruntime
+print(json.dumps({"uid": os.getuid(), "user": getpass.getuser(), "python": sys.version_info[:2],
+    "from": onnxruntime.__file__, "pip": importlib.util.find_spec("pip") is not None,
+    "version": onnxruntime.__version__}))
+"""
+
+
+def test_the_framework_imports_without_network_on_a_read_only_root(
+    prepared: dict[str, Prepared],
+    environment: dict[str, str],
+    described: dict[str, dict[str, object]],
+    cells: dict[str, Cell],
+) -> None:
+    run = ["docker", "run", "--rm", "--read-only", "--network=none", "--cap-drop=ALL"]
+    answer = json.loads(
+        processes.run([*run, prepared[SMALL].reference, "-c", PROBE], environment=environment)
+    )
+    base = described[SMALL]["Config"]["Labels"]["org.opencontainers.image.base.name"]
+    assert answer == {
+        "uid": 65532,
+        "user": "cell",
+        "python": [3, 11],
+        "from": "/packages/onnxruntime/__init__.py",
+        "pip": not base.startswith("debian:"),  # official images bring their own
+        "version": pins.version(cells[SMALL]),
+    }
+
+
+def test_images_that_exist_are_not_built_again(
+    docker_engine: DockerEngine,
+    cells: dict[str, Cell],
+    prepared: dict[str, Prepared],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        pytest.fail("it was built again")
+
+    monkeypatch.setattr(processes, "stream", refuse)
+    again = docker_engine.prepare(list(cells.values()), lambda *_: None)
+    assert {cell_id: one.reference for cell_id, one in again.items()} == {
+        cell_id: one.reference for cell_id, one in prepared.items()
+    }
+    assert not any(one.built for one in again.values())
+
+
+# Builds that go wrong ---------------------------------------------------------------------------
+
+
+@pytest.fixture
+def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: dict[str, Prepared]) -> Path:
+    """A copy of the image family, to break, on bases that are there already."""
+    assert prepared
+    folder = tmp_path / "wheels"
+    shutil.copytree(pins.FOLDER, folder)
+    (tmp_path / "temporary").mkdir()
+    monkeypatch.setattr(pins, "FOLDER", folder)
+    monkeypatch.setattr(recipes, "DOCKER", tmp_path)
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "temporary"))
+    return folder
+
+
+def of_project(locked: str, name: str) -> str:
+    """Return the lines of a lock file that belong to one project."""
+    kept: list[str] = []
+    inside = False
+    for line in locked.splitlines(keepends=True):
+        inside = line.startswith(f"{name}==") if not line.startswith(" ") else inside
+        kept += [line] if inside else []
+    return "".join(kept)
+
+
+def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
+    family: Path,
+    cells: dict[str, Cell],
+    matrix: config.Matrix,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    good, bad = cells[SMALL], cells[FOREIGN]
+    packaging = of_project((family / "pins" / f"{SMALL}.txt").read_text(), "packaging")
+    (family / "pins" / f"{good.id}.txt").write_text(packaging)
+    (family / "pins" / f"{bad.id}.txt").write_text(
+        "packaging==26.3 --hash=sha256:" + "0" * 64 + "\n"
+    )
+    made = images.prepare(
+        [bad, good],
+        matrix,
+        environment=environment,
+        log=tmp_path / "build.log",
+        progress=lambda *_: None,
+    )
+    try:
+        assert made[good.id].built
+        assert made[good.id].error is None
+        assert "hash" in made[bad.id].error.lower()
+        assert "\n" not in made[bad.id].error
+        assert "packages 3/3" in (tmp_path / "build.log").read_text()
+    finally:
+        processes.run(["docker", "rmi", made[good.id].reference], environment=environment)
+
+
+def test_an_interrupted_build_leaves_no_image_and_no_file(
+    family: Path,
+    cells: dict[str, Cell],
+    matrix: config.Matrix,
+    environment: dict[str, str],
+    tmp_path: Path,
+) -> None:
+    with (family / "install.sh").open("a") as script:
+        script.write("sleep 600\n")
+    one = recipes.recipe(
+        cells[SMALL], matrix, bases.kind(matrix.bases[cells[SMALL].base].image, environment)
+    )
+
+    def interrupt(_: str, step: str) -> None:
+        if step.startswith("packages 3/3"):
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        images.prepare(
+            [one.cell],
+            matrix,
+            environment=environment,
+            log=tmp_path / "build.log",
+            progress=interrupt,
+        )
+    assert images.sizes([one.reference], environment) == {}
+    assert list((tmp_path / "temporary").iterdir()) == []
