@@ -84,13 +84,23 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         if unknown:
-            near = did_you_mean(unknown[1], [*self._option_string_actions])
+            near = did_you_mean(unknown[1], self._options())
             message = f"no option '{unknown[1]}'{near}"
         wrong = re.match(r"argument \w+: invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if wrong:
             words = [word.strip(" '") for word in wrong[2].split(",")]
             message = f"no command '{wrong[1]}'{did_you_mean(wrong[1], words)}"
         raise ArgumentError(message, hint=f"see: python -m {self.prog} --help")
+
+    def _options(self) -> list[str]:
+        """Return the options of all commands: an unknown one is told to the parser of them all."""
+        commands = [
+            parser
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)
+            for parser in action.choices.values()
+        ]
+        return [option for one in (self, *commands) for option in one._option_string_actions]
 
 
 def _parser() -> _Parser:

@@ -1,0 +1,135 @@
+"""Wrong arguments give one clear error and exit code 2; nothing is written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from matrix import cli
+from matrix.reports import readme
+from matrix.results import merge
+from tests.unit.test_results import whole
+
+VENV = ["--engine", "venv"]
+HERE = ["--native", "amd64"]
+
+
+def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
+    return capsys.readouterr().err.splitlines()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "error: the following arguments are required: COMMAND"),
+        (["matirx"], "error: no command 'matirx'; did you mean 'matrix'?"),
+        (["plan", "--prest", "smoke"], "error: no option '--prest'; did you mean '--preset'?"),
+        (
+            ["plan", "--preset", "smoek", *HERE],
+            "error: no preset 'smoek'; did you mean 'smoke'?",
+        ),
+        (
+            ["plan", "torhc-*", *HERE],
+            "error: 'torhc-*' matches no cell",
+        ),
+        (
+            ["plan", "--exclude", "torch-debian12-amd46-cpu", *HERE],
+            "error: 'torch-debian12-amd46-cpu' matches no cell; "
+            "did you mean 'torch-debian12-amd64-cpu'?",
+        ),
+        (
+            ["plan", "--tag", "runtme", *HERE],
+            "error: no cell has the tag 'runtme'; did you mean 'runtime'?",
+        ),
+        (["plan", "--exclude", "*", *HERE], "error: the selection leaves no cell"),
+        (["plan", "--seed", "one"], "error: argument --seed: invalid int value: 'one'"),
+        (["plan", "--engine", "dokcer"], "error: no engine 'dokcer'; did you mean 'docker'?"),
+        (["plan", "--native", "arm46"], "error: no architecture 'arm46'; did you mean 'arm64'?"),
+        (["plan", "--file", "nowhere.yaml"], "error: nowhere.yaml: no such file"),
+        (["matrix", "--name", "a/b", *VENV], "error: 'a/b' cannot name a run"),
+        (["matrix", "*-cuda", *VENV], "error: none of the selected cells can run"),
+        (["matrix", "--resume", "nothing", *VENV], "error: runs/nothing is not a run: "),
+        (["image"], "error: the following arguments are required: GLOB"),
+        (
+            ["image", "torch-debian12-arm64-cuda", *VENV],
+            "error: torch-debian12-arm64-cuda is excluded: "
+            "the CUDA images are built for amd64 only",
+        ),
+        (["bench", "torch-*"], "error: the following arguments are required: --run"),
+        (["bench", "x", "--run", "nowhere"], "error: nowhere is not a run: it has no plan.json"),
+        (
+            ["bench", "x", "--run", "nowhere", "--wave", "both"],
+            "error: argument --wave: invalid choice: 'both' (choose from 'produce', 'consume')",
+        ),
+        (["merge", "nowhere"], "error: nowhere is not a run: it has no plan.json"),
+        (["merge"], "error: no run under runs"),
+        (["engine", "--stopp"], "error: no option '--stopp'; did you mean '--stop'?"),
+    ],
+)
+def test_wrong_arguments_say_what_is_wrong(
+    arguments: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    takes_runs = arguments and arguments[0] in {"matrix", "plan", "merge"}
+    assert cli.main([*arguments, *(["--runs", "runs"] if takes_runs else [])]) == 2
+    assert said(capsys)[0].startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_an_engine_that_is_not_there_is_exit_code_3(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    engine = f"docker:unix://{tmp_path}/no.sock"
+    assert cli.main(["plan", "--engine", engine]) == 3
+    assert said(capsys)[0].startswith("error: ")
+
+
+def test_an_unexpected_error_leaves_a_log_that_can_be_pasted(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError("on purpose")
+
+    monkeypatch.setattr(cli.config, "load", broken)
+    assert cli.main(["plan"]) == 4
+    assert "ZeroDivisionError: on purpose" in (tmp_path / "runs" / "crash.log").read_text()
+    assert "please report it" in capsys.readouterr().err
+
+
+def test_a_merge_with_a_problem_is_exit_code_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    run = whole(tmp_path)
+    first = next(iter((run.path / "records").rglob("r0.json")))
+    first.unlink()
+    assert cli.main(["merge", str(run.path)]) in {0, 1}
+    for path in (run.path / "records").rglob("*.json"):
+        path.unlink()
+    assert cli.main(["merge", str(run.path)]) == 1
+    assert "not as expected" in capsys.readouterr().err
+
+
+def test_a_plan_for_machines_is_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
+    import json
+
+    assert cli.main(["plan", "--json", "--native", "amd64", "--native", "arm64"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert {cell["emulated"] for cell in document["cells"]} == {False}
+
+
+def test_the_readme_takes_the_tables_between_its_marks(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    path.write_text("before\n<!-- report -->\nold\n<!-- /report -->\nafter\n")
+    readme.insert(path, merge([whole(tmp_path)]))
+    text = path.read_text()
+    assert text.startswith("before\n<!-- report -->\n\n### Matrix `one`")
+    assert "#### Portability: onnx" not in text.replace("### Portability: onnx", "", 1)
+    assert text.endswith("<!-- /report -->\nafter\n")
+    assert "old" not in text
