@@ -12,6 +12,7 @@ import http.client
 import platform
 import re
 import secrets
+import socket
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -457,6 +458,7 @@ class DockerEngine:
 
     def _answers(self) -> bool:
         try:
+            _knock(self.endpoint.url)
             return bool(self._api.ping())
         except (DockerException, *LOST):
             return False
@@ -544,6 +546,7 @@ def _connect(endpoint: Endpoint) -> APIClient:
             verify=endpoint.verify,
         )
     try:
+        _knock(endpoint.url)
         return APIClient(
             base_url=endpoint.url,
             version="auto",
@@ -553,6 +556,13 @@ def _connect(endpoint: Endpoint) -> APIClient:
         )
     except (DockerException, *LOST) as error:
         raise _silent(endpoint, error) from None
+
+
+def _knock(url: str) -> None:
+    """Raise OSError when nobody listens on a local socket; the SDK would leave its own open."""
+    if url.startswith("unix://") and hasattr(socket, "AF_UNIX"):
+        with socket.socket(socket.AF_UNIX) as local:
+            local.connect(url.removeprefix("unix://"))
 
 
 def _silent(endpoint: Endpoint, error: Exception) -> EngineError:
@@ -565,6 +575,11 @@ def _silent(endpoint: Endpoint, error: Exception) -> EngineError:
         return EngineError(
             f"{where}: permission denied",
             hint="add yourself to the group that owns the socket (usually `docker`), or use sudo",
+        )
+    if "paramiko" in text:
+        return EngineError(
+            f"{where} is reached by ssh, which needs the package paramiko",
+            hint="install it where this runs, or forward the engine's socket by ssh -L",
         )
     reasons = ("Connection refused", "No such file or directory", "timed out", "EOF")
     reason = next((reason for reason in reasons if reason in text), text.splitlines()[0][:200])

@@ -21,6 +21,7 @@ from matrix import processes
 from matrix.daemon import WITHOUT_BRIDGE, Daemon
 from matrix.engines import Ended, endpoints
 from matrix.engines.docker_engine import DockerEngine
+from matrix.plan import Cell
 
 from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed
 
@@ -149,6 +150,7 @@ def test_what_a_killed_host_left_is_swept(lab: Lab, until: Waiter) -> None:
 from pathlib import Path
 from matrix.engines import endpoints
 from matrix.engines.docker_engine import DockerEngine
+from matrix.plan import Cell
 from tests.containers.conftest import EXTRA, Lab
 from matrix.plan import Cell
 engine = DockerEngine(endpoints.named({lab.engine.endpoint.url!r}), extra=EXTRA)
@@ -177,9 +179,9 @@ Lab(engine=engine, cell=cell, control=Path({str(lab.control)!r})).run("hang", de
     assert theirs("volume", "ls") == []
 
 
-@pytest.fixture
-def second_daemon(lab: Lab) -> Iterator[Daemon]:
-    """A daemon of our own that may be stopped, with the cell's image."""
+@pytest.fixture(scope="module")
+def second_daemon(docker_engine: DockerEngine, cell: Cell) -> Iterator[Daemon]:
+    """A daemon of our own that may be stopped, with the cell's image; a test leaves it running."""
     if sys.platform != "linux" or shutil.which("dockerd") is None:
         pytest.skip("no dockerd on this machine")
     if os.geteuid() != 0:
@@ -189,8 +191,8 @@ def second_daemon(lab: Lab) -> Iterator[Daemon]:
     daemon.start()
     image = folder / "image.tar"
     processes.run(
-        ["docker", "save", "--output", str(image), lab.engine.references[lab.cell.id]],
-        environment=lab.engine.endpoint.environment(),
+        ["docker", "save", "--output", str(image), docker_engine.references[cell.id]],
+        environment=docker_engine.endpoint.environment(),
     )
     processes.run(["docker", "--host", daemon.url, "load", "--input", str(image)])
     image.unlink()

@@ -1,0 +1,512 @@
+"""Engines without an engine: endpoints, owners, archives, endings, and plain processes."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import io
+import json
+import os
+import signal
+import sys
+import tarfile
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from matrix import binfmt, processes
+from matrix.engines import (
+    Ended,
+    Limits,
+    Task,
+    archives,
+    choose,
+    endings,
+    endpoints,
+    owner,
+    venv_engine,
+    watch,
+)
+from matrix.engines.choose import choose as choose_engine
+from matrix.engines.endpoints import Endpoint
+from matrix.engines.here_engine import HereEngine
+from matrix.engines.local import LocalProcesses
+from matrix.engines.venv_engine import Interpreter, VenvEngine
+from matrix.engines.watch import Stop, Tail
+from matrix.errors import ArgumentError, EngineError
+from matrix.plan import Cell
+
+from .examples import MATRIX
+
+FAULTY = Path(__file__).resolve().parents[1] / "containers" / "faulty_adapter.py"
+MIB = 1 << 20
+LIMITS = Limits(memory_bytes=200 * MIB, processes=30, cpus=(0,), log_bytes=MIB, file_bytes=64 * MIB)
+CELL = Cell(
+    name="onnxruntime",
+    role="runtime",
+    family="wheels",
+    adapter="faulty_adapter",
+    base="debian12",
+    python="3.11",
+    architecture="amd64",
+    device="cpu",
+)
+on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+
+
+# Owners ---------------------------------------------------------------------------------------
+
+
+@on_linux
+def test_a_process_knows_itself_by_its_label() -> None:
+    assert owner.parse(str(owner.me())) == owner.me()
+    assert owner.parse(f"{owner.me()}/and/more") == owner.me()
+    assert not owner.me().is_gone()
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("change", "gone"),
+    [
+        ({"pid": 4_000_000}, True),
+        ({"started": "1"}, True),  # its number was given to another
+        ({"boot": "before"}, True),
+        ({"machine": "another"}, False),  # cannot be seen from here
+        ({"namespace": "another"}, False),
+    ],
+)
+def test_who_is_gone(change: dict[str, object], gone: bool) -> None:
+    assert dataclasses.replace(owner.me(), **change).is_gone() is gone
+
+
+@pytest.mark.parametrize("label", ["", "nonsense", "a/b/c/not a number/e"])
+def test_what_is_no_label_is_nobodys(label: str) -> None:
+    assert owner.parse(label) is None
+    assert not owner.is_gone(label)
+
+
+# Archives -------------------------------------------------------------------------------------
+
+
+def test_a_folder_goes_through_an_archive_unchanged(tmp_path: Path) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    (source / "data").mkdir(parents=True)
+    target.mkdir()
+    (source / "input.json").write_text("{}")
+    (source / "data" / "x.npz").write_bytes(bytes(range(256)) * 1000)
+    (source / "linked.npz").symlink_to(source / "data" / "x.npz")
+    files = {f"control/{name}": path for name, path in archives.tree(source).items()}
+    with archives.pack(files, user=65532) as archive:
+        archives.unpack(_chunks(archive.read()), target, limit_bytes=MIB)
+    assert {name: path.read_bytes() for name, path in archives.tree(target).items()} == {
+        name: path.read_bytes() for name, path in archives.tree(source).items()
+    }
+    assert not (target / "linked.npz").is_symlink()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("control/../../escaped", "forbidden name"),
+        ("control/a\\b", "forbidden name"),
+        ("control/C:", "forbidden name"),
+    ],
+)
+def test_a_name_that_leaves_the_folder_is_refused(tmp_path: Path, name: str, message: str) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+    (target / "input.json").touch()
+    with pytest.raises(archives.Refused, match=message):
+        archives.unpack([_tar({name: b"x"})], target, limit_bytes=MIB)
+    assert [path.name for path in tmp_path.iterdir()] == ["control"]
+    assert [path.name for path in target.iterdir()] == ["input.json"]
+
+
+def test_an_absolute_name_lands_in_the_folder(tmp_path: Path) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+    archives.unpack([_tar({"/etc/passwd": b"x"})], target, limit_bytes=MIB)
+    assert (target / "etc" / "passwd").read_bytes() == b"x"
+
+
+def test_links_and_devices_are_left_out(tmp_path: Path) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+    kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+    archives.unpack([_tar({"control/plain": b""}, *kinds)], target, limit_bytes=MIB)
+    assert [path.name for path in target.iterdir()] == ["plain"]
+
+
+def test_too_much_is_refused(tmp_path: Path) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+    with pytest.raises(archives.Refused, match="more than 1 MiB"):
+        archives.unpack([_tar({"control/x": bytes(MIB + 1)})], target, limit_bytes=MIB)
+    assert list(target.iterdir()) == []
+
+
+@pytest.mark.parametrize("text", [b"", b"no archive at all" * 100])
+def test_what_is_no_archive_is_refused(tmp_path: Path, text: bytes) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+    with pytest.raises(archives.Refused, match="cannot be read"):
+        archives.unpack([text], target, limit_bytes=MIB)
+
+
+@settings(max_examples=50, deadline=None)
+@given(st.lists(st.integers(1, 3000), max_size=30))
+def test_an_archive_may_come_in_any_pieces(sizes: list[int]) -> None:
+    data = bytes(range(256)) * 100
+    stream = archives._Stream(_chunks(data, sizes))
+    parts = iter(lambda: stream.read(512), b"")
+    assert b"".join(parts) == data
+
+
+def _chunks(data: bytes, sizes: list[int] | None = None) -> Iterator[bytes]:
+    for size in sizes or []:
+        yield data[:size]
+        data = data[size:]
+        if not data:
+            return
+    yield data
+
+
+def _tar(files: dict[str, bytes], *kinds: bytes) -> bytes:
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w") as tar:
+        for name, data in files.items():
+            entry = tarfile.TarInfo(name)
+            entry.size = len(data)
+            tar.addfile(entry, io.BytesIO(data))
+        for kind in kinds:
+            entry = tarfile.TarInfo(f"control/kind-{kind.decode()}")
+            entry.type, entry.linkname = kind, "/etc/passwd"
+            tar.addfile(entry)
+    return buffer.getvalue()
+
+
+# Endings --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("code", "oom", "ending", "cause"),
+    [
+        (0, False, "exited", ""),
+        (0, True, "exited", "a process it had started was killed: out of memory"),
+        (1, False, "exited", "exit code 1"),
+        (1, True, "oom", "needed more than its 200 MiB of memory"),
+        (137, True, "oom", "needed more than its 200 MiB of memory"),
+        (137, False, "crashed", "killed by SIGKILL"),
+        (139, False, "crashed", "killed by SIGSEGV (invalid memory access)"),
+        (-6, False, "crashed", "killed by SIGABRT (it aborted itself)"),
+        (-signal.SIGILL, False, "crashed", "killed by SIGILL (illegal instruction: built for"),
+        (255, False, "exited", "exit code 255"),
+    ],
+)
+def test_what_an_exit_means(code: int, oom: bool, ending: str, cause: str) -> None:
+    stop = endings.by_itself(code, oom=oom, limits=LIMITS)
+    assert stop.ending == ending
+    assert stop.cause.startswith(cause)
+
+
+def test_a_tail_keeps_the_end_of_a_log_and_counts_all_of_it() -> None:
+    tail = Tail(limit_bytes=4 * MIB)
+    for number in range(400_000):
+        tail.add(b"line %d\n" % number)
+    text = tail.text()
+    assert tail.is_over
+    assert text.splitlines()[-1] == "line 399999"
+    assert text.splitlines()[0].endswith("bytes before this are not kept]")
+    assert text.splitlines()[1].startswith("line ")
+    assert len(text) <= watch.KEPT_BYTES + 100
+
+
+def test_a_tail_decodes_anything() -> None:
+    tail = Tail(limit_bytes=MIB)
+    tail.add(b"\xff\xfe ok")
+    assert tail.text() == "�� ok"
+
+
+def test_the_end_is_noticed_at_once() -> None:
+    wake = threading.Event()
+    threading.Timer(0.05, wake.set).start()
+    began = time.perf_counter()
+    assert watch.wait(wake, cancel=threading.Event(), deadline_s=10) is None
+    assert time.perf_counter() - began < 0.2
+
+
+def test_why_a_process_is_stopped() -> None:
+    never, cancel = threading.Event(), threading.Event()
+    stop = watch.wait(never, cancel=cancel, deadline_s=0.1)
+    assert stop == Stop(ending="timeout", cause="still ran after 0.1 s")
+    found = Stop(ending="oom", cause="seen")
+    assert watch.wait(never, cancel=cancel, deadline_s=9, look=lambda: found) is found
+    cancel.set()
+    stop = watch.wait(never, cancel=cancel, deadline_s=9)
+    assert stop is not None
+    assert stop.ending == "cancelled"
+
+
+# Endpoints ------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Path:
+    """A home with the contexts `far` (current) and `secure`."""
+    contexts = {"far": "ssh://me@far", "secure": "tcp://secure:2376"}
+    store = tmp_path / ".docker" / "contexts"
+    for name, host in contexts.items():
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        meta = store / "meta" / digest / "meta.json"
+        meta.parent.mkdir(parents=True)
+        meta.write_text(json.dumps({"Name": name, "Endpoints": {"docker": {"Host": host}}}))
+    (store / "tls" / hashlib.sha256(b"secure").hexdigest() / "docker").mkdir(parents=True)
+    (tmp_path / ".docker" / "config.json").write_text('{"currentContext": "far"}')
+    return tmp_path
+
+
+def _first(environment: dict[str, str]) -> Endpoint:
+    return next(endpoints.candidates(environment))
+
+
+def test_docker_host_comes_before_the_context(home: Path) -> None:
+    both = {"HOME": str(home), "DOCKER_HOST": "unix:///x.sock", "DOCKER_CONTEXT": "secure"}
+    (endpoint,) = endpoints.candidates(both)
+    assert (endpoint.url, endpoint.origin) == ("unix:///x.sock", "DOCKER_HOST")
+    assert endpoint.environment() == {"DOCKER_HOST": "unix:///x.sock", "DOCKER_CONTEXT": ""}
+
+
+def test_the_current_context_is_used(home: Path) -> None:
+    endpoint = _first({"HOME": str(home)})
+    assert (endpoint.url, endpoint.origin) == ("ssh://me@far", "the current context 'far'")
+    assert endpoint.environment() == {"DOCKER_CONTEXT": "far", "DOCKER_HOST": ""}
+
+
+def test_a_context_brings_its_certificates(home: Path) -> None:
+    endpoint = _first({"HOME": str(home), "DOCKER_CONTEXT": "secure"})
+    assert endpoint.tls is not None
+    assert endpoint.tls.parts[-3] == "tls"
+
+
+def test_an_unknown_context_is_an_error(home: Path) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        endpoints.named("fra", {"HOME": str(home)})
+    assert caught.value.message == "no Docker context 'fra'; did you mean 'far'?"
+    with pytest.raises(ArgumentError):
+        _first({"HOME": str(home), "DOCKER_CONTEXT": "gone"})
+
+
+def test_what_is_no_address_is_an_error() -> None:
+    with pytest.raises(ArgumentError) as caught:
+        endpoints.named("ftp://x", {})
+    assert caught.value.message == "'ftp://x' is not where an engine can be"
+
+
+def test_podman_comes_after_docker(tmp_path: Path) -> None:
+    for socket in ("docker.sock", "podman/podman.sock"):
+        (tmp_path / socket).parent.mkdir(exist_ok=True)
+        (tmp_path / socket).touch()
+    found = endpoints.candidates({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
+    urls = [one.url for one in found if str(tmp_path) in one.url]
+    assert urls == [f"unix://{tmp_path}/docker.sock", f"unix://{tmp_path}/podman/podman.sock"]
+
+
+def test_only_entries_that_containers_can_use_emulate(tmp_path: Path) -> None:
+    entries = {
+        "qemu-aarch64": "enabled\ninterpreter /x\nflags: POF\n",
+        "qemu-s390x": "enabled\ninterpreter /x\nflags: PO\n",
+        "qemu-riscv64": "disabled\ninterpreter /x\nflags: F\n",
+        "jar": "enabled\nflags: F\n",
+    }
+    for name, text in entries.items():
+        (tmp_path / name).write_text(text)
+    assert binfmt.emulated(tmp_path) == {"arm64"}
+
+
+# Choosing -------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("dokcer", "no engine 'dokcer'; did you mean 'docker'?"),
+        ("venv:x", "no engine 'venv:x'; did you mean 'venv'?"),
+        ("", "no engine ''; known: auto, docker, here, venv"),
+    ],
+)
+def test_an_unknown_engine_is_an_error(name: str, message: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        choose_engine(name, MATRIX, say=print)
+    assert caught.value.message == message
+
+
+def test_without_an_engine_cells_run_in_virtual_environments(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(endpoints, "candidates", lambda: iter(()))
+    said: list[str] = []
+    assert isinstance(choose_engine("auto", MATRIX, say=said.append), VenvEngine)
+    (line,) = said
+    assert line.startswith("no container engine answers on this machine: cells run in virtual")
+    assert "nox -s engine" in line
+
+
+def test_an_engine_that_was_asked_for_has_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = Endpoint(url="unix:///nobody.sock", origin="DOCKER_HOST", explicit=True)
+    monkeypatch.setattr(endpoints, "candidates", lambda: iter([nobody]))
+    with pytest.raises(EngineError) as caught:
+        choose_engine("docker", MATRIX, say=print)
+    assert caught.value.message == (
+        "no container engine answers at DOCKER_HOST (unix:///nobody.sock): "
+        "No such file or directory"
+    )
+    assert caught.value.exit_code == 3
+    assert choose.NONE not in caught.value.message
+
+
+# Virtual environments and this interpreter ----------------------------------------------------
+
+
+def test_the_newest_python_of_each_version_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = [
+        Interpreter(version=version, path=Path(version))
+        for version in ("3.11.2", "3.11.10", "3.13.0")
+    ]
+    monkeypatch.setattr(venv_engine, "interpreters", lambda: found)
+    engine = VenvEngine()
+    assert engine.capabilities().pythons == {"3.11", "3.13"}
+    assert "3.11.10, 3.13.0" in engine.describe()["pythons"]
+
+
+def test_a_cell_without_its_python_or_pins_is_not_prepared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(
+        venv_engine, "interpreters", lambda: [Interpreter(version="3.13.0", path=Path("x"))]
+    )
+    other = dataclasses.replace(CELL, name="unpinned", python="3.13")
+    prepared = VenvEngine(root=tmp_path).prepare([CELL, other], lambda *_: None)
+    assert prepared[CELL.id].error == "no Python 3.11 on this machine"
+    assert prepared[other.id].error == "it has no pins: run `nox -s pins`"
+
+
+def test_here_only_what_can_be_imported_runs() -> None:
+    there, missing = (dataclasses.replace(CELL, name=name) for name in ("numpy", "no-such"))
+    prepared = HereEngine().prepare([there, missing], lambda *_: None)
+    assert prepared[there.id].reference.startswith("numpy ")
+    assert prepared[missing.id].error == f"no-such is not installed in {sys.executable}"
+    assert HereEngine().capabilities().pythons == {"{}.{}".format(*sys.version_info)}
+
+
+# Plain processes ------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def local(tmp_path: Path) -> Iterator[LocalProcesses]:
+    engine = LocalProcesses(clean=True, extra={"faulty_adapter.py": FAULTY}, root=tmp_path / "work")
+    engine.open()
+    yield engine
+    engine.close()
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def _run(
+    engine: LocalProcesses, room: Path, fault: str, deadline_s: float = 20, **changes: int
+) -> tuple[Ended, Path]:
+    control = room / "room" / "control"
+    control.mkdir(parents=True)
+    document = {
+        "schema": 1,
+        "job": fault,
+        "cell": {"id": CELL.id, "device": "cpu"},
+        "adapter": "faulty_adapter",
+        "phases": [],
+        "selftest": [],
+        "deadline_s": 60,
+        "threads": 1,
+    }
+    (control / "input.json").write_text(json.dumps(document))
+    task = Task(
+        id=fault,
+        run_id="run",
+        cell=CELL,
+        control=control,
+        deadline_s=deadline_s,
+        limits=dataclasses.replace(LIMITS, **changes),
+        environment={"FAULT": fault},
+    )
+    ended = engine.run(task, Path(sys.executable), threading.Event())
+    assert [path.name for path in control.parent.iterdir()] == ["control"]
+    return ended, control
+
+
+@on_linux
+@pytest.mark.parametrize(
+    ("fault", "ending", "cause"),
+    [
+        ("segfault", "crashed", "killed by SIGSEGV (invalid memory access)"),
+        ("abort", "crashed", "killed by SIGABRT (it aborted itself)"),
+        ("out_of_memory", "oom", "needed more than its 200 MiB of memory"),
+        ("hang", "timeout", "still ran after 1 s"),
+        ("fork_bomb", "process-limit", "used up its 30 processes and threads"),
+        ("flood", "log-limit", "wrote more than 1 MiB of log"),
+        ("odd_exit", "exited", "exit code 7"),
+        ("torn_output", "exited", ""),
+        ("escape", "exited", ""),
+    ],
+)
+def test_each_fault_of_a_plain_process_has_its_own_ending(
+    local: LocalProcesses, tmp_path: Path, fault: str, ending: str, cause: str
+) -> None:
+    ended, control = _run(local, tmp_path, fault, deadline_s=1 if fault == "hang" else 20)
+    assert (ended.ending, ended.cause) == (ending, cause)
+    assert (control / "output.json").exists() == (fault == "torn_output")
+    assert _processes_in(tmp_path) == []
+
+
+@on_linux
+def test_what_a_killed_host_left_running_is_ended(tmp_path: Path) -> None:
+    script = f"""
+from pathlib import Path
+from matrix.engines.local import LocalProcesses
+from tests.unit.test_engines import FAULTY, _run
+root = Path({str(tmp_path)!r})
+engine = LocalProcesses(clean=True, extra={{"faulty_adapter.py": FAULTY}}, root=root / "work")
+engine.open()
+_run(engine, root, "hang")
+"""
+    host = processes.start([sys.executable, "-c", script], cwd=FAULTY.parents[2])
+    for _ in range(200):
+        if len(_processes_in(tmp_path)) == 1:
+            break
+        time.sleep(0.1)
+    host.kill()
+    processes.end(host)
+    assert len(_processes_in(tmp_path)) == 1
+    engine = LocalProcesses(clean=True, root=tmp_path / "work")
+    engine.open()
+    for _ in range(50):
+        if not _processes_in(tmp_path):
+            break
+        time.sleep(0.1)
+    assert _processes_in(tmp_path) == []
+    engine.close()
+    assert list((tmp_path / "work").iterdir()) == []
+
+
+def _processes_in(folder: Path) -> list[int]:
+    """Return the processes whose working directory lies below *folder*."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cwd"):
+        try:
+            if path.readlink().is_relative_to(folder) and int(path.parent.name) != os.getpid():
+                found.append(int(path.parent.name))
+        except OSError:
+            continue
+    return found

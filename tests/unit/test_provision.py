@@ -1,0 +1,100 @@
+"""Setting an engine up: what would be installed, written and said."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from matrix import provision
+from matrix.daemon import WITHOUT_BRIDGE, Daemon
+from matrix.engines import choose
+from matrix.errors import EngineError
+from matrix.provision import DEBIAN, SUITE, TOOLS, UBUNTU, Recipe, recipe_for
+
+OLD = {"ID": "debian", "PRETTY_NAME": "Debian GNU/Linux 12 (bookworm)"}
+UBUNTU_RELEASE = {"ID": "ubuntu", "ID_LIKE": "debian", "PRETTY_NAME": "Ubuntu 24.04 LTS"}
+
+
+def test_a_debian_whose_engine_is_too_old_takes_the_next_ones() -> None:
+    recipe = recipe_for(OLD, has_candidate=lambda _: False)
+    assert recipe == Recipe(engine=DEBIAN, tools=TOOLS, suite=SUITE)
+
+
+def test_a_newer_debian_takes_its_own() -> None:
+    assert recipe_for({"ID": "debian"}, has_candidate=lambda _: True).suite is None
+
+
+def test_ubuntu_takes_its_own_and_debians_keys() -> None:
+    recipe = recipe_for(UBUNTU_RELEASE, has_candidate=lambda _: True)
+    assert recipe.engine == UBUNTU
+    assert "debian-archive-keyring" in recipe.tools
+
+
+@pytest.mark.parametrize(
+    ("system", "name"),
+    [
+        ({"ID": "fedora", "PRETTY_NAME": "Fedora Linux 43"}, "Fedora Linux 43"),
+        ({**UBUNTU_RELEASE, "PRETTY_NAME": "Ubuntu 18.04"}, "Ubuntu 18.04"),
+    ],
+)
+def test_elsewhere_nothing_is_tried(system: dict[str, str], name: str) -> None:
+    with pytest.raises(EngineError) as caught:
+        recipe_for(system, has_candidate=lambda _: False)
+    assert caught.value.message == f"engines are set up on Debian and Ubuntu; this is {name}"
+    assert "--engine venv" in caught.value.hint
+
+
+def test_the_foreign_suite_gives_only_what_is_asked_for() -> None:
+    assert provision.source("http://mirror/debian", "trixie") == (
+        "Types: deb\n"
+        "URIs: http://mirror/debian\n"
+        "Suites: trixie\n"
+        "Components: main\n"
+        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+    )
+    assert "Pin-Priority: 100" in provision.pin("trixie")
+
+
+def test_the_name_of_a_system_is_read(tmp_path: Path) -> None:
+    file = tmp_path / "os-release"
+    file.write_text('ID=debian\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n\n')
+    assert provision.os_release(file) == OLD
+    assert provision.os_release(tmp_path / "none") == {}
+
+
+def test_where_an_engine_answers_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
+    engine = SimpleNamespace(
+        product=lambda: "Docker",
+        endpoint=SimpleNamespace(origin="DOCKER_HOST"),
+        capabilities=lambda: SimpleNamespace(emulated=frozenset()),
+        close=lambda: None,
+    )
+    monkeypatch.setattr(choose, "discover", lambda: engine)
+    monkeypatch.setattr(provision, "_install", lambda *_: pytest.fail("installed something"))
+    said: list[str] = []
+    provision.start(say=said.append)
+    assert said[0] == "Docker answers at DOCKER_HOST: nothing changed"
+    assert "emulates no other architecture" in said[1]
+
+
+def test_without_a_daemon_there_is_nothing_to_end(tmp_path: Path) -> None:
+    said: list[str] = []
+    provision.stop(say=said.append, place=Daemon(run=tmp_path, data=tmp_path))
+    assert said == ["nothing to end: no private daemon runs"]
+
+
+def test_a_daemon_keeps_to_its_own_folders(tmp_path: Path) -> None:
+    daemon = Daemon(run=tmp_path / "run", data=tmp_path / "data", options=WITHOUT_BRIDGE)
+    paths = [word for word in daemon.command() if "/" in word]
+    assert len(paths) == 4
+    assert all(str(tmp_path) in path for path in paths)
+
+
+def test_another_process_with_its_number_is_not_the_daemon(tmp_path: Path) -> None:
+    daemon = Daemon(run=tmp_path, data=tmp_path)
+    (tmp_path / "docker.pid").write_text("1")
+    assert daemon.pid() is None
+    (tmp_path / "docker.pid").write_text("not a number")
+    assert daemon.pid() is None
