@@ -32,7 +32,10 @@ def configure(name, threads):
     found = tf.config.list_physical_devices("GPU")
     if name == "cuda" and not found:
         raise protocol.WrongDevice("asked for cuda, TensorFlow lists no GPU")
-    tf.config.set_visible_devices(found[:1] if name == "cuda" else [], "GPU")
+    used = found[:1] if name == "cuda" else []
+    tf.config.set_visible_devices(used, "GPU")
+    for gpu in used:
+        tf.config.experimental.set_memory_growth(gpu, True)  # take what is needed, not all
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_tensor_float_32_execution(False)

@@ -153,33 +153,35 @@ def predict(model, x):
 
 def export(model, form, path, example):
     """Write ``onnx`` or ``torch-export``, from the CPU, so that any machine can read it."""
-    example = torch.from_numpy(example)
-    free_batch = ({0: torch.export.Dim("batch")},)
+    if form not in ("onnx", "torch-export"):
+        raise protocol.Unsupported(f"torch does not write {form}")
+    shapes = ({0: torch.export.Dim("batch")},)
     model = model.to("cpu").eval()
     try:
-        if form == "onnx":
-            return _export_onnx(model, path, example, free_batch)
+        program = torch.export.export(model, (torch.from_numpy(example),), dynamic_shapes=shapes)
         if form == "torch-export":
-            program = torch.export.export(model, (example,), dynamic_shapes=free_batch)
             torch.export.save(program, path)
             return {"opset": None}
+        return _save_onnx(program, path, shapes)
     finally:
         model.to(device).train()
-    raise protocol.Unsupported(f"torch does not write {form}")
 
 
-def _export_onnx(model, path, example, free_batch):
-    program = torch.onnx.export(
-        model,
-        (example,),
+def _save_onnx(program, path, shapes):
+    """Write an exported program as ONNX.
+
+    torch.onnx.export could export by itself, but torch 2.9 then refuses a free batch of an LSTM.
+    """
+    translated = torch.onnx.export(
+        program,
         dynamo=True,
-        dynamic_shapes=free_batch,
+        dynamic_shapes=shapes,
         input_names=["input"],
         output_names=["logits"],
         verbose=False,
     )
-    program.save(path, external_data=False)
-    return {"opset": program.model.opset_imports.get("")}
+    translated.save(path, external_data=False)
+    return {"opset": translated.model.opset_imports.get("")}
 
 
 def load(form, path):
