@@ -95,17 +95,37 @@ class Daemon:
         # The number may be another process's by now.
         return pid if str(self._pidfile).encode() in words else None
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> bool:
-        """End it and what it mounted; say whether it ran. Its data stays.
+    def stop(self) -> bool:
+        """End it, its containers and what it mounted; say whether it ran. Its data stays.
 
         Raises EngineError when it belongs to somebody else or does not end.
         """
         pid = self.pid()
         if pid is not None:
-            self._end(pid, number)
+            self._end(pid, signal.SIGTERM)
+        self._end_containers()
         self._unmount()
         shutil.rmtree(self.run / "exec", ignore_errors=True)
         return pid is not None
+
+    def kill(self) -> None:
+        """End it as a crash would: its containers live on, until it is started again."""
+        pid = self.pid()
+        if pid is not None:
+            self._end(pid, signal.SIGKILL)
+
+    def _end_containers(self) -> None:
+        """Kill what a daemon that was killed has left running, with its keepers."""
+        keepers = {
+            path.parent.name
+            for path in PROC.glob("[0-9]*/cmdline")
+            if f"{self.run / 'exec'}/containerd/containerd.sock" in _text(path).split("\0")
+        }
+        parents = {path.parent.name: _parent(path) for path in PROC.glob("[0-9]*/stat")}
+        kept = [pid for pid, parent in parents.items() if parent in keepers]
+        for pid in (*kept, *keepers):
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(pid), signal.SIGKILL)
 
     def _end(self, pid: int, number: signal.Signals) -> None:
         try:
@@ -158,6 +178,12 @@ def _has_ended(pid: int) -> bool:
     if pid in _children and _children[pid].poll() is not None:
         del _children[pid]
     return not (PROC / str(pid)).exists()
+
+
+def _parent(stat: Path) -> str:
+    """Return the id of a process's parent, as text; empty when it has just ended."""
+    fields = _text(stat).rpartition(")")[2].split()
+    return fields[1] if len(fields) > 1 else ""
 
 
 def _text(path: Path) -> str:

@@ -250,7 +250,6 @@ class DockerEngine:
     def _container(self, task: Task, image: str) -> Iterator[str]:
         """Make a container that holds a copy of the control directory; remove it after."""
         container = f"deepmatrix-{secrets.token_hex(6)}"
-        self._swept = False
         try:
             self._api.create_container(
                 image,
@@ -271,7 +270,6 @@ class DockerEngine:
             yield container
         finally:
             self._remove(container)
-        self._swept = True
 
     def _host_config(self, task: Task) -> dict[str, Any]:
         limits = task.limits

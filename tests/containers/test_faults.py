@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import gc
 import json
@@ -19,7 +20,7 @@ import pytest
 
 from matrix import processes
 from matrix.daemon import WITHOUT_BRIDGE, Daemon
-from matrix.engines import Ended, endpoints
+from matrix.engines import Ended, endpoints, owner
 from matrix.engines.docker_engine import DockerEngine
 from matrix.plan import Cell
 
@@ -134,6 +135,17 @@ def test_an_interrupt_ends_a_process_at_once(lab: Lab) -> None:
     assert lab.still_works()
 
 
+def test_a_process_killed_from_outside_is_not_out_of_memory(lab: Lab, until: Waiter) -> None:
+    results: list[Ended] = []
+    thread = threading.Thread(target=lambda: results.append(lab.run("hang")))
+    thread.start()
+    running = ["ps", "--quiet", "--filter", f"label=deepmatrix.owner={owner.me()}"]
+    until(lambda: bool(listed(lab.engine, *running)))
+    listed(lab.engine, "kill", *listed(lab.engine, *running))
+    thread.join(60)
+    assert [(one.ending, one.cause) for one in results] == [("crashed", "killed by SIGKILL")]
+
+
 def test_watching_uses_no_cpu(lab: Lab) -> None:
     def cpu_s(deadline_s: float) -> float:
         before = time.process_time()
@@ -198,8 +210,18 @@ def second_daemon(docker_engine: DockerEngine, cell: Cell) -> Iterator[Daemon]:
     image.unlink()
     yield daemon
     daemon.stop()
+    assert _processes_of(folder) == []
     shutil.rmtree(folder)
     gc.collect()
+
+
+def _processes_of(folder: Path) -> list[str]:
+    """Return the command lines that name something below *folder*."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        with contextlib.suppress(OSError):
+            found.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return [line for line in found if str(folder) in line]
 
 
 #: The SDK does not close a socket that nobody listens to.
@@ -207,9 +229,9 @@ unclosed = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 
 @unclosed
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL], ids=["asked", "killed"])
+@pytest.mark.parametrize("how", ["stop", "kill"])
 def test_an_engine_that_stops_in_the_middle(
-    lab: Lab, second_daemon: Daemon, number: signal.Signals, until: Waiter
+    lab: Lab, second_daemon: Daemon, how: str, until: Waiter
 ) -> None:
     endpoint = endpoints.named(second_daemon.url)
     engine = DockerEngine(endpoint, extra=EXTRA, return_s=2)
@@ -220,7 +242,7 @@ def test_an_engine_that_stops_in_the_middle(
     thread = threading.Thread(target=lambda: results.append(other.run("hang")))
     thread.start()
     until(lambda: bool(listed(engine, "ps", "--quiet")))
-    second_daemon.stop(number)
+    getattr(second_daemon, how)()
     thread.join(60)
     assert [(one.ending, one.cause) for one in results] == [
         ("engine-lost", "the engine went away and was not back after 2 s")
