@@ -20,7 +20,7 @@ from pathlib import Path
 
 import psutil
 import pyperf
-from common import ROOT, Bench, ready, show
+from common import Bench, ready, show
 
 from matrix.config import Infer
 from matrix.plan import Job

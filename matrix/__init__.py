@@ -17,4 +17,9 @@ verdict     what the host concludes for an artifact on a consumer
 run         everything that one ``nox -s matrix`` planned, did and found
 """
 
+import os
+
 __version__ = "0.1.0"
+
+# numpy's matrix products here are small: more threads make the gold training several times slower.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")

@@ -166,7 +166,7 @@ class _Conv2d(_Operation):
     def backward(self, dy: Array) -> Array:
         kernel = np.tensordot(dy, self.windows, axes=((0, 2, 3), (0, 2, 3)))
         self.gradients = {"kernel": kernel, "bias": dy.sum(axis=(0, 2, 3))}
-        dx = np.zeros(self.padded_shape)
+        dx: Array = np.zeros(self.padded_shape)
         step, (height, width) = self.layer["stride"], dy.shape[2:]
         for row, column in np.ndindex(*self.layer["kernel"]):
             part = np.tensordot(self.own["kernel"][:, :, row, column], dy, axes=((0,), (1,)))

@@ -196,6 +196,7 @@ class TaskMaker:
     emulated: bool
 
     def __call__(self, job: Job, cell: Cell, control: Path) -> Task:
+        """Write *job* into the empty folder *control*; return what an engine needs to run it."""
         matrix = self.run.manifest.matrix
         limits = matrix.limits
         deadline = limits.deadline_s * (limits.emulated if self.emulated else 1)

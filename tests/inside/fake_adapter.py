@@ -3,8 +3,6 @@
 ``FAKE_FAULT`` in the environment names what goes wrong. Runs on Python 3.6, as the harness does.
 """
 
-# ruff: noqa: ARG001, PTH123
-
 import os
 import sys
 import time

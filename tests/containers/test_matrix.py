@@ -1,0 +1,159 @@
+"""The main job, end to end, as a user starts it: and killed, interrupted, resumed."""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from matrix import processes
+from matrix.engines.docker_engine import DockerEngine
+from matrix.records import JobRecord
+from matrix.results import Results
+from matrix.runs import Run
+from tests.containers.conftest import ROOT, Waiter
+
+NATIVE = ("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
+JOBS = {"produce": 1, "consume": 2}
+
+
+@contextmanager
+def started(runs: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
+    """Start ``nox -s matrix``'s command as a process of its own; see it ended."""
+    command = [sys.executable, "-m", "matrix", "matrix", "--runs", str(runs), *arguments]
+    environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "160"}
+    with (runs / "log").open("ab") as log:
+        process = processes.start(command, cwd=ROOT, output=log, environment=environment)
+        try:
+            yield process
+        finally:
+            processes.end(process)
+
+
+def finish(runs: Path, *arguments: str) -> int:
+    with started(runs, *arguments) as process:
+        return process.wait()
+
+
+def records(runs: Path, name: str) -> dict[str, bytes]:
+    """Return the records of a run by path: a job that ran again has other samples."""
+    root = runs / name / "records"
+    return {str(path): path.read_bytes() for path in root.rglob("*.json")}
+
+
+def remaining(engine: DockerEngine, run_id: str) -> str:
+    """Return what the engine still has of a run."""
+    label = f"label=deepmatrix.run={run_id}"
+    environment = engine.endpoint.environment()
+    return "".join(
+        processes.run(["docker", *command, "--quiet", "--filter", label], environment=environment)
+        for command in (["ps", "--all"], ["volume", "ls"])
+    )
+
+
+@pytest.fixture(scope="module")
+def whole(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run of the smoke preset on both architectures."""
+    missing = {"amd64", "arm64"} - docker_engine.capabilities().native
+    if not missing <= docker_engine.capabilities().emulated:
+        pytest.fail("this engine cannot run both architectures: run `nox -s engine`")
+    runs = tmp_path_factory.mktemp("whole")
+    code = finish(runs, "--preset", "smoke", "--name", "whole")
+    assert code == 0, (runs / "log").read_text()[-5000:]
+    return runs / "whole"
+
+
+@pytest.fixture(scope="module")
+def results(whole: Path) -> Results:
+    return Results.model_validate_json((whole / "results.json").read_text())
+
+
+def test_torch_and_tensorflow_train_alike_on_both_architectures(results: Results) -> None:
+    assert len(results.training) == 4
+    for row in results.training:
+        assert row.status == "ok"
+        assert row.accuracy is not None
+        assert row.accuracy >= 0.95
+        assert row.loss_error is not None
+        assert 0 < row.loss_error < 1e-4
+        assert row.emulated == ("-arm64-" in row.cell)
+
+
+def test_every_onnx_artifact_matches_on_both_onnxruntime_cells(results: Results) -> None:
+    rows = [row for row in results.portability if row.artifact.endswith("--onnx")]
+    assert len(rows) == 8
+    for row in rows:
+        assert row.verdict == "match"
+        assert row.error is not None
+        assert row.tolerance is not None
+        assert 0 < row.error <= row.tolerance
+
+
+def test_every_cell_says_what_it_really_was(results: Results) -> None:
+    ran = [row for row in results.cells if row.status == "ok"]
+    assert len(ran) == 6
+    for row in ran:
+        machine = {"amd64": "x86_64", "arm64": "aarch64"}[row.cell.split("-")[2]]
+        assert row.environment["machine"] == machine
+        assert row.environment["device"]["actual"] == "cpu"
+        assert row.environment["threads"]["framework"] == 1
+        assert row.image_bytes
+    skipped = {row.cell: row.reason for row in results.cells if row.status == "not-run"}
+    assert "the engine has no NVIDIA runtime" in skipped.values()
+
+
+def test_every_process_proved_its_arithmetic_before_it_counted(whole: Path) -> None:
+    for path in (whole / "records").rglob("*.json"):
+        record = JobRecord.model_validate_json(path.read_bytes())
+        assert record.output is not None
+        assert {test.dtype for test in record.output.selftest} >= {"float32", "float64"}
+        assert all(test.passed for test in record.output.selftest)
+
+
+@pytest.mark.usefixtures("whole")
+def test_a_second_run_builds_nothing(tmp_path: Path) -> None:
+    assert finish(tmp_path, *NATIVE, "--preset", "smoke", "--name", "again") == 0
+    builds = [json.loads(path.read_text()) for path in (tmp_path / "again/builds").iterdir()]
+    assert [one["built"] for one in builds] == [False, False]
+    assert not (tmp_path / "again" / "scratch").exists()
+
+
+@pytest.mark.parametrize("wave", ["produce", "consume"])
+def test_a_run_whose_host_was_killed_is_finished_by_resume(
+    wave: str, docker_engine: DockerEngine, tmp_path: Path, until: Waiter
+) -> None:
+    run = Run(path=tmp_path / "killed")
+    marks = {"produce": "torch-*-cpu--digits-conv--r0", "consume": "*--onnx--r0"}
+    with started(tmp_path, *NATIVE, "--preset", "smoke", "--name", "killed") as process:
+        until(lambda: any((run.path / "scratch").glob(marks[wave])))
+        until(lambda: remaining(docker_engine, "killed") != "")
+        process.kill()
+    before = records(tmp_path, "killed")
+    assert len(before) < sum(JOBS.values())
+    assert finish(tmp_path, "--resume", "killed") == 0
+    after = records(tmp_path, "killed")
+    assert len(after) == sum(JOBS.values())
+    assert before.items() <= after.items()
+    assert remaining(docker_engine, "killed") == ""
+    assert not (run.path / "scratch").exists()
+    assert not list(run.path.rglob("*.part"))
+
+
+def test_ctrl_c_stops_at_once_leaves_nothing_and_can_be_resumed(
+    docker_engine: DockerEngine, tmp_path: Path, until: Waiter
+) -> None:
+    with started(tmp_path, *NATIVE, "--preset", "smoke", "--name", "stopped") as process:
+        until(lambda: any((tmp_path / "stopped" / "scratch").glob("*")))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(30) == 130
+    assert "go on with: nox -s matrix -- --resume stopped" in (tmp_path / "log").read_text()
+    assert remaining(docker_engine, "stopped") == ""
+    assert not (tmp_path / "stopped" / "scratch").exists()
+    assert finish(tmp_path, "--resume") == 0
+    assert len(records(tmp_path, "stopped")) == sum(JOBS.values())
