@@ -73,7 +73,7 @@ class Capabilities:
         """Return why this engine cannot run a cell, or None."""
         if cell.architecture not in self.native | self.emulated:
             if self.engine == "docker":
-                return f"no {cell.architecture} emulation on this engine: run `nox -s engine`"
+                return f"no {cell.architecture} emulation where this engine runs"
             return f"the {self.engine} engine runs only its own architecture"
         if cell.device not in self.devices:
             if self.engine == "docker" and cell.device == "cuda":
