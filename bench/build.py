@@ -1,0 +1,250 @@
+"""What it saves to install a foreign architecture's wheels without emulating it.
+
+Two things are shown, on the machine's own engine:
+
+* The same wheels of one arm64 cell, from one local folder, with the same Python, installed three
+  ways, interleaved: by pip and by uv running emulated in an arm64 container, and by uv running
+  natively in a container of this machine's architecture, as images are built; each without and
+  with bytecode, which pip makes by default and uv only when told; images have it. The clock is
+  inside the container and around the installation alone. CPU seconds are given too: they hold
+  on a machine that others use.
+* With ``--images``, that the images of arm64 cells build, from nothing, while the kernel's entry
+  that runs foreign programs is off, so that not one emulated instruction can run. Needs root.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fnmatch
+import json
+import os
+import random
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from matrix import bases, binfmt, config, images, packages, pins, plan, processes  # noqa: E402
+from matrix.bases import BUILD_PACKAGES, Root  # noqa: E402
+from matrix.engines.choose import discover  # noqa: E402
+from matrix.plan import Cell  # noqa: E402
+from matrix.recipes import recipe  # noqa: E402
+
+FOREIGN = "arm64"
+GOAL = 20.0
+
+TIMED = "a=$(date +%s.%N); {command} >&2; b=$(date +%s.%N); echo $a $b; times"
+PIP = "/tools/bin/python -m pip install --no-cache-dir --disable-pip-version-check"
+UV = "/tools/bin/uv pip install --no-cache --python /tools/bin/python"
+COMMON = (
+    "--no-index --find-links /job/wheels --no-deps --require-hashes --only-binary :all: "
+    "--target /packages --requirement /job/pins.txt"
+)
+TOOLS = "python3 -m venv /tools && /tools/bin/python -m pip install --disable-pip-version-check "
+TOOLS += "--no-index --find-links /job/wheels --require-hashes --requirement /job/tools.txt >&2"
+
+
+def main() -> int:
+    """Run what the arguments ask for; fail when the goal is missed."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("--cell", default="onnxruntime-debian13-arm64-cpu")
+    parser.add_argument("--repeat", type=int, default=3)
+    parser.add_argument("--images", metavar="GLOB", help="build these cells with emulation off")
+    options = parser.parse_args()
+    matrix = config.load(ROOT / "matrix.yaml")
+    cells = [cell for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
+    engine = discover()
+    environment = engine.endpoint.environment()
+    engine.close()
+    if options.images:
+        chosen = [one for one in cells if fnmatch.fnmatchcase(one.id, options.images)]
+        build_without_emulation(chosen, matrix, environment)
+        return 0
+    cell = next(one for one in cells if one.id == options.cell)
+    return compare(cell, matrix, environment, options.repeat)
+
+
+def compare(cell: Cell, matrix: config.Matrix, environment: dict[str, str], repeat: int) -> int:
+    """Time the three ways in turn; print medians, spread and ratios; say whether it is enough."""
+    architecture = matrix.architectures[cell.architecture]
+    native = binfmt.docker_name(os.uname().machine)
+    across = f"--python-version {cell.python} --python-platform {architecture.wheels}"
+    ways = {
+        "pip, emulated": (FOREIGN, f"{PIP} --no-compile {COMMON}"),
+        "uv, emulated": (FOREIGN, f"{UV} {COMMON}"),
+        "uv, native": (native, f"{UV} {COMMON} {across}"),
+        "pip, emulated, + bytecode": (FOREIGN, f"{PIP} {COMMON}"),
+        "uv, emulated, + bytecode": (FOREIGN, f"{UV} --compile-bytecode {COMMON}"),
+        "uv, native, + bytecode": (native, f"{UV} --compile-bytecode {COMMON} {across}"),
+    }
+    took: dict[str, list[float]] = {way: [] for way in ways}
+    used: dict[str, list[float]] = {way: [] for way in ways}
+    with tempfile.TemporaryDirectory() as temporary:
+        job = Path(temporary)
+        images_of = {one: base_image(cell, matrix, one, environment) for one in (native, FOREIGN)}
+        fetch(cell, job)
+        tooled = {one: with_tools(image, one, job, environment) for one, image in images_of.items()}
+        try:
+            for turn in range(repeat):
+                for way in random.Random(turn).sample(list(ways), len(ways)):
+                    where, command = ways[way]
+                    seconds, busy = timed(tooled[where], command, job, environment)
+                    took[way].append(seconds)
+                    used[way].append(busy)
+                    print(f"{turn + 1}/{repeat}  {way:26}{seconds:8.2f} s, {busy:.2f} s of CPU")
+        finally:
+            processes.run(["docker", "rmi", "--force", *tooled.values()], environment=environment)
+    size = sum(1 for _ in packages.locked(pins.path(cell.id).read_text()))
+    print(f"\n{cell.id}: {size} wheels, QEMU_CPU={architecture.emulation.get('QEMU_CPU')}")
+    print(f"{'':26}{'wall s, median (range)':30}{'times native':>14}{'CPU s':>8}{'times':>7}")
+    for way, seconds in took.items():
+        same = "uv, native, + bytecode" if "bytecode" in way else "uv, native"
+        middle, busy = statistics.median(seconds), statistics.median(used[way])
+        print(
+            f"{way:26}{f'{middle:7.2f} ({min(seconds):.2f} to {max(seconds):.2f})':30}"
+            f"{middle / statistics.median(took[same]):14.1f}"
+            f"{busy:8.2f}{busy / statistics.median(used[same]):7.1f}"
+        )
+    plain = statistics.median(took["pip, emulated, + bytecode"])
+    equal = plain / statistics.median(took["uv, native, + bytecode"])
+    defaults = plain / statistics.median(took["uv, native"])
+    print(f"pip emulated against uv native, equal work, both with bytecode: {equal:.1f} times")
+    print(f"the same by each tool's defaults (only pip makes bytecode): {defaults:.1f} times")
+    print(f"goal {GOAL:g} times: equal work {verdict(equal)}, defaults {verdict(defaults)}")
+    return 0 if equal >= GOAL else 1
+
+
+def verdict(ratio: float) -> str:
+    """Say whether a ratio reaches the goal."""
+    return "met" if ratio >= GOAL else "MISSED"
+
+
+def base_image(
+    cell: Cell, matrix: config.Matrix, architecture: str, environment: dict[str, str]
+) -> str:
+    """Return an image with the cell's Python and pip for an architecture."""
+    base = matrix.bases[cell.base]
+    if bases.kind(base.image, environment) == "registry":
+        pull = ["docker", "pull", "--quiet", "--platform", f"linux/{architecture}", base.image]
+        processes.run(pull, environment=environment)
+        tag = f"deepmatrix/bench-{architecture}"
+        processes.run(["docker", "tag", base.image, tag], environment=environment)
+        return tag
+    root = Root(
+        name=cell.base, suite=base.suite, architecture=architecture, packages=BUILD_PACKAGES
+    )
+    target = root.bake(root.make())
+    build = ["docker", "buildx", "build", "--load", "--platform", target["platforms"][0]]
+    build += ["--tag", target["tags"][0], "--file", target["dockerfile"], target["context"]]
+    processes.run(build, environment=environment)
+    return str(target["tags"][0])
+
+
+def fetch(cell: Cell, job: Path) -> None:
+    """Download the cell's wheels, and uv's for both machines, so that no network is timed."""
+    (job / "wheels").mkdir()
+    (job / "pins.txt").write_text(pins.path(cell.id).read_text())
+    (job / "tools.txt").write_text(pins.path(pins.TOOLS).read_text())
+    tags = [*(f"manylinux_2_{minor}" for minor in range(17, 37)), "manylinux2014"]
+    command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]
+    command += ["--require-hashes", "--only-binary=:all:", f"--dest={job / 'wheels'}"]
+    command += [f"--python-version={cell.python}"]
+    for listed, machine in (("pins", "aarch64"), ("tools", "aarch64"), ("tools", "x86_64")):
+        platforms = [f"--platform={tag}_{machine}" for tag in tags]
+        processes.run([*command, *platforms, f"--requirement={job / listed}.txt"])
+
+
+def with_tools(image: str, architecture: str, job: Path, environment: dict[str, str]) -> str:
+    """Return an image with pip and uv in a virtual environment, made outside the clock."""
+    tag = f"deepmatrix/bench-tools-{architecture}"
+    name = f"deepmatrix-bench-{os.getpid()}"
+    run = container(job, "--name", name)
+    try:
+        processes.run([*run, image, "-c", TOOLS], environment=environment)
+        processes.run(["docker", "commit", name, tag], environment=environment)
+    finally:
+        with contextlib.suppress(processes.CommandFailed):
+            processes.run(["docker", "rm", "--force", name], environment=environment)
+    return tag
+
+
+def timed(image: str, command: str, job: Path, environment: dict[str, str]) -> tuple[float, float]:
+    """Run an installation in a fresh container; return its wall and its CPU seconds."""
+    script = f"set -e; {TIMED.format(command=command)}"
+    said = processes.run([*container(job, "--rm"), image, "-c", script], environment=environment)
+    start, end, *_, user, system = said.split()
+    return float(end) - float(start), sum(map(clock, (user, system)))
+
+
+def clock(text: str) -> float:
+    """Read the shell's ``1m2.5s`` as seconds."""
+    minutes, seconds = text.rstrip("s").split("m")
+    return 60 * float(minutes) + float(seconds)
+
+
+def container(job: Path, *more: str) -> list[str]:
+    """Return the start of a command line that runs a shell in a container."""
+    return [
+        *("docker", "run", "--network=none", "--entrypoint=/bin/sh"),
+        *(f"--volume={job}:/job:ro", "--env=QEMU_CPU=neoverse-n1"),
+        *more,
+    ]
+
+
+def build_without_emulation(
+    cells: list[Cell], matrix: config.Matrix, environment: dict[str, str]
+) -> None:
+    """Build images from nothing while no foreign program can run, and say how long it took."""
+    recipes = [
+        recipe(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
+        for cell in cells
+    ]
+    native = binfmt.docker_name(os.uname().machine)
+    roots = {root for one in recipes for root in one.roots(native).values()}
+    with tempfile.TemporaryDirectory() as temporary, emulation_off():
+        workshop = images.Workshop(
+            folder=Path(temporary),
+            sources=packages.configured(),
+            architecture=native,
+            roots={root: root.make() for root in roots},
+        )
+        file = Path(temporary) / "bake.json"
+        file.write_text(json.dumps(images.bake_file(recipes, workshop)))
+        builder = processes.run(["docker", "context", "show"], environment=environment).strip()
+        start = time.perf_counter()
+        processes.run(
+            ["docker", "buildx", "bake", "--file", str(file), "--no-cache"],
+            environment={**environment, "BUILDX_BUILDER": builder},
+        )
+        took = time.perf_counter() - start
+    sizes = images.sizes([one.reference for one in recipes], environment)
+    for one in recipes:
+        print(f"{one.reference}  {one.platform}  {sizes[one.reference] / 1e6:,.0f} MB")
+    print(f"built from nothing, with emulation off, in {took:.1f} s")
+
+
+@contextlib.contextmanager
+def emulation_off() -> Iterator[None]:
+    """Switch the kernel's entry for the foreign architecture off, and on again in any case."""
+    entry = binfmt.entry(FOREIGN)
+    was = entry.exists() and FOREIGN in binfmt.emulated()
+    if was:
+        entry.write_text("0")
+    try:
+        assert FOREIGN not in binfmt.emulated()
+        yield
+    finally:
+        if was:
+            entry.write_text("1")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
