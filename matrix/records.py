@@ -6,6 +6,7 @@ outer part is the host's. Raw samples are kept, so that old records can be read 
 
 from __future__ import annotations
 
+import re
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,6 +38,9 @@ Status = Literal[
 UNDONE: frozenset[str] = frozenset({"engine-lost"})
 
 
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+
+
 class Part(BaseModel):
     """A piece of a record: frozen, strict about what it does not know."""
 
@@ -52,8 +56,8 @@ class Failure(Part):
 
     @property
     def line(self) -> str:
-        """The type and the first line of the message."""
-        first = self.message.strip().splitlines()
+        """The type and the first line of the message, without a terminal's colours."""
+        first = _COLOURS.sub("", self.message).strip().splitlines()
         return f"{self.type}: {first[0]}" if first else self.type
 
 

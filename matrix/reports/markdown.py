@@ -39,11 +39,12 @@ def _table(table: Table) -> str:
 
 
 def _engines(results: Results) -> str:
+    """Name the engines; the rest of their facts, host details among them, is in results.json."""
     said = [
-        ", ".join(f"{key} {value}" for key, value in sorted(facts.items()))
+        " ".join(facts[key] for key in ("engine", "product", "version") if facts.get(key))
         for facts in results.engines.values()
     ]
-    return _escape("; ".join(said))
+    return _escape(", ".join(sorted(set(said))))
 
 
 def _escape(text: str) -> str:

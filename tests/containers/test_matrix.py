@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -39,6 +40,11 @@ def started(runs: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
 def finish(runs: Path, *arguments: str) -> int:
     with started(runs, *arguments) as process:
         return process.wait()
+
+
+def command(*arguments: str) -> None:
+    """Run a command of the host to its end, which has to be a good one."""
+    processes.run([sys.executable, "-m", "matrix", *arguments], cwd=ROOT)
 
 
 def records(runs: Path, name: str) -> dict[str, bytes]:
@@ -157,3 +163,21 @@ def test_ctrl_c_stops_at_once_leaves_nothing_and_can_be_resumed(
     assert not (tmp_path / "stopped" / "scratch").exists()
     assert finish(tmp_path, "--resume") == 0
     assert len(records(tmp_path, "stopped")) == sum(JOBS.values())
+
+
+def test_a_run_spread_over_machines_merges_into_one(tmp_path: Path) -> None:
+    """What the workflow does: plan, produce here, consume there, merge the parts."""
+    torch, onnxruntime = NATIVE
+    plan, produced, consumed = (tmp_path / name for name in ("plan", "produced", "consumed"))
+    command("plan", *NATIVE, "--preset", "smoke", "--write", "run", "--runs", str(plan))
+    shutil.copytree(plan, produced)
+    command("bench", torch, "--run", str(produced / "run"), "--wave", "produce")
+    shutil.copytree(plan, consumed)
+    shutil.copytree(produced / "run" / "artifacts", consumed / "run" / "artifacts")
+    command("bench", "*", "--run", str(consumed / "run"), "--wave", "consume")
+    parts = [consumed / "run", produced / "run", plan / "run"]
+    command("merge", *map(str, parts))
+    merged = Results.model_validate_json((parts[0] / "results.json").read_text())
+    assert merged.problems == ()
+    assert {row.verdict for row in merged.portability} == {"match"}
+    assert {row.cell: row.failed for row in merged.cells} == {torch: 0, onnxruntime: 0}
