@@ -21,20 +21,22 @@ PROC = Path("/proc")
 START_S = 60.0
 STOP_S = 30.0
 
-#: For a daemon beside another: two that both manage docker0 break its bridge.
-WITHOUT_BRIDGE = ("--bridge=none", "--iptables=false")
-
 #: Those that this process has started: it has to notice their end for them to be gone.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Daemon:
-    """A daemon with its files in two folders: *run* is gone after a boot, *data* stays."""
+    """A daemon with its files in two folders: *run* is gone after a boot, *data* stays.
+
+    *apart* gives it a network namespace of its own, with no way out: two daemons in one fight
+    over docker0, and one that is told to do without a bridge deletes the other's.
+    """
 
     run: Path = Path("/run/deepmatrix")
     data: Path = Path("/var/lib/deepmatrix")
     options: tuple[str, ...] = ()
+    apart: bool = False
 
     @property
     def url(self) -> str:
@@ -49,6 +51,7 @@ class Daemon:
     def command(self) -> list[str]:
         """Return the command line that starts it."""
         return [
+            *(["unshare", "--net"] if self.apart else []),
             "dockerd",
             *("--host", self.url),
             *("--data-root", str(self.data / "docker")),

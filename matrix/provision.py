@@ -14,7 +14,7 @@ import shutil
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from matrix import binfmt, daemon, processes
@@ -252,13 +252,14 @@ def _say_emulation(emulated: frozenset[str], say: Say) -> None:
 
 
 def _start_daemon(place: Daemon, made: Made, say: Say) -> None:
-    options: tuple[str, ...] = place.options
-    if daemon.others(place) and not options:
-        options = daemon.WITHOUT_BRIDGE
-        say("another Docker daemon runs here: the private one gets no network of its own")
-    made.bridge = not options and not Path("/sys/class/net/docker0").exists()
+    if daemon.others(place) and not place.apart:
+        raise EngineError(
+            "another Docker daemon runs on this machine, and does not answer",
+            hint="join its group (usually docker) or name it by DOCKER_HOST; two disturb each other",
+        )
+    made.bridge = not place.apart and not Path("/sys/class/net/docker0").exists()
     group = ("--group", os.environ["SUDO_GID"]) if "SUDO_GID" in os.environ else ()
-    private = Daemon(run=place.run, data=place.data, options=(*options, *group))
+    private = replace(place, options=(*place.options, *group))
     private.start()
     made.save(place)
     say(f"started a private daemon: {shlex.join(private.command())}")

@@ -28,6 +28,8 @@ def configure(device, count):
     """Choose device and threads; a session that is not on the device raises WrongDevice."""
     global providers, threads
     providers, threads = _PROVIDERS[device], count
+    if device == "cuda":
+        ort.preload_dlls()  # the CUDA libraries are wheels beside it, not the system's
     actual = _device(_session(_product_model("float32")))
     if actual != device:
         raise protocol.WrongDevice(f"asked for {device}, the session is on {actual}")

@@ -19,7 +19,7 @@ from pathlib import Path
 import pytest
 
 from matrix import processes
-from matrix.daemon import WITHOUT_BRIDGE, Daemon
+from matrix.daemon import Daemon
 from matrix.engines import Ended, endpoints, owner
 from matrix.engines.docker_engine import DockerEngine
 from matrix.plan import Cell
@@ -198,8 +198,10 @@ def second_daemon(docker_engine: DockerEngine, cell: Cell) -> Iterator[Daemon]:
         pytest.skip("no dockerd on this machine")
     if os.geteuid() != 0:
         pytest.skip("starting a second daemon needs root")
+    bridge = Path("/sys/class/net/docker0")
+    bridged = bridge.exists()
     folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
-    daemon = Daemon(run=folder / "run", data=folder / "data", options=WITHOUT_BRIDGE)
+    daemon = Daemon(run=folder / "run", data=folder / "data", apart=True)
     daemon.start()
     image = folder / "image.tar"
     processes.run(
@@ -211,6 +213,7 @@ def second_daemon(docker_engine: DockerEngine, cell: Cell) -> Iterator[Daemon]:
     yield daemon
     daemon.stop()
     assert _processes_of(folder) == []
+    assert bridge.exists() == bridged  # the other engine's network
     shutil.rmtree(folder)
     gc.collect()
 

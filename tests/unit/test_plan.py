@@ -62,9 +62,7 @@ def test_a_cell_that_the_engine_cannot_run_is_kept_with_the_reason() -> None:
 def test_without_emulation_foreign_cells_are_not_run() -> None:
     native = Capabilities(engine="docker", native=frozenset({"amd64"}))
     reasons = {one.cell.id: one.reason for one in make(capabilities=native).skipped}
-    assert reasons["torch-debian13-arm64-cpu"] == (
-        "no arm64 emulation where this engine runs"
-    )
+    assert reasons["torch-debian13-arm64-cpu"] == ("no arm64 emulation where this engine runs")
 
 
 def test_virtual_environments_run_only_pythons_that_are_there() -> None:

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from matrix import provision
-from matrix.daemon import WITHOUT_BRIDGE, Daemon
+from matrix.daemon import Daemon
 from matrix.engines import choose
 from matrix.errors import EngineError
 from matrix.provision import DEBIAN, SUITE, TOOLS, UBUNTU, Recipe, recipe_for
@@ -86,7 +86,8 @@ def test_without_a_daemon_there_is_nothing_to_end(tmp_path: Path) -> None:
 
 
 def test_a_daemon_keeps_to_its_own_folders(tmp_path: Path) -> None:
-    daemon = Daemon(run=tmp_path / "run", data=tmp_path / "data", options=WITHOUT_BRIDGE)
+    daemon = Daemon(run=tmp_path / "run", data=tmp_path / "data", apart=True)
+    assert daemon.command()[:3] == ["unshare", "--net", "dockerd"]
     paths = [word for word in daemon.command() if "/" in word]
     assert len(paths) == 4
     assert all(str(tmp_path) in path for path in paths)
