@@ -255,7 +255,7 @@ def _start_daemon(place: Daemon, made: Made, say: Say) -> None:
     if daemon.others(place) and not place.apart:
         raise EngineError(
             "another Docker daemon runs on this machine, and does not answer",
-            hint="join its group (usually docker) or name it by DOCKER_HOST; two disturb each other",
+            hint="join its group (usually docker), or name it by DOCKER_HOST",
         )
     made.bridge = not place.apart and not Path("/sys/class/net/docker0").exists()
     group = ("--group", os.environ["SUDO_GID"]) if "SUDO_GID" in os.environ else ()
