@@ -46,11 +46,27 @@ class SelfTestFailed(Exception):
     """This cell computes wrong numbers."""
 
 
+class WrongPlatform(Exception):
+    """This interpreter is not the one that the cell is named after."""
+
+
+class WrongThreads(Exception):
+    """The framework takes more threads than it was given."""
+
+
 def _prove(job, described, tests):
-    """Raise unless the device and the arithmetic are as they must be."""
+    """Raise unless platform, device, threads and arithmetic are as they must be."""
+    for fact, is_so in machine.identity().items():
+        asked = job["cell"].get(fact, is_so)
+        if asked != is_so:
+            raise WrongPlatform(f"asked for {fact} {asked}, this is {is_so}")
     asked = job["cell"]["device"]
     if described["device"] != asked:
         raise WrongDevice(f"asked for {asked}, the framework is on {described['device']}")
+    if described["threads"] > job["threads"]:
+        raise WrongThreads(
+            f"asked for {job['threads']} threads, the framework uses {described['threads']}"
+        )
     failed = [entry for entry in tests if not entry["passed"]]
     if failed:
         wrong = ", ".join(f"{e['by']} {e['dtype']} by {e['error']:g}" for e in failed)
@@ -60,11 +76,11 @@ def _prove(job, described, tests):
 def _none_run(job, exception):
     """Return the records of a job whose phases cannot run.
 
-    A wrong device or wrong arithmetic is every phase's failure. Anything else is the first
-    phase's, and the others were not reached.
+    A wrong platform, device or number of threads, or wrong arithmetic, is every phase's failure.
+    Anything else is the first phase's, and the others were not reached.
     """
     error = failures.as_error(exception)
-    everywhere = error["type"] in (record.SELF_TEST_FAILED, record.WRONG_DEVICE)
+    everywhere = error["type"] in record.EVERYWHERE
     first = job["phases"][0]
     return [
         _record(phase, failures.status_of(exception), error)

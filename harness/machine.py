@@ -4,6 +4,18 @@ import os
 import platform
 import sys
 
+#: Names of architectures in a cell, where the system has its own.
+ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
+
+
+def identity():
+    """Return what this interpreter is, by the keys of a job's cell: architecture and Python."""
+    architecture = platform.machine().lower()
+    return {
+        "architecture": ARCHITECTURES.get(architecture, architecture),
+        "python": "{}.{}".format(*sys.version_info),
+    }
+
 
 def environment(job, described):
     """Return the ``environment`` of the answer.

@@ -37,7 +37,12 @@ STATUSES = (OK, FAILED, UNSUPPORTED)
 # Values of ``error.type`` that the harness itself makes up.
 SELF_TEST_FAILED = "SelfTestFailed"
 WRONG_DEVICE = "WrongDevice"
+WRONG_PLATFORM = "WrongPlatform"
+WRONG_THREADS = "WrongThreads"
 NOT_REACHED = "NotReached"
+
+#: These are true of the whole job: they are recorded in every phase, and none runs.
+EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
 
 #: Where an export puts its model, inside the folder of its format. ``saved_model`` is a folder.
 MODEL_PATHS = {

@@ -29,7 +29,7 @@ def describe():
     device = "cuda" if FAULT == "elsewhere" else "cpu"
     return {
         "versions": {"fake": "1.0"},
-        "threads": int(os.environ["OMP_NUM_THREADS"]),
+        "threads": int(os.environ["OMP_NUM_THREADS"]) + (FAULT == "greedy"),
         "device": device,
         "device_name": None,
         "blas": None,

@@ -1,5 +1,7 @@
 import json
+import platform
 import shutil
+import sys
 import threading
 import time
 
@@ -163,6 +165,38 @@ def test_wrong_arithmetic_lets_no_phase_run(cell, fault):
 def test_the_wrong_device_lets_no_phase_run(cell, fault, device):
     output = cell.run(production(cell={"id": "x", "device": device}), fault=fault)
     assert errors(output) == dict.fromkeys(record.PHASES, "WrongDevice")
+
+
+@pytest.mark.parametrize(
+    ("asked", "message"),
+    [
+        ({"architecture": "s390x"}, "asked for architecture s390x, this is "),
+        ({"python": "2.7"}, "asked for python 2.7, this is 3."),
+    ],
+)
+def test_the_wrong_platform_lets_no_phase_run(cell, asked, message):
+    output = cell.run(production(cell={"id": "x", "device": "cpu", **asked}))
+    assert errors(output) == dict.fromkeys(record.PHASES, "WrongPlatform")
+    assert output["records"][0]["error"]["message"].startswith(message)
+
+
+def test_the_platform_that_was_asked_for_is_this_one(cell):
+    architecture = {"x86_64": "amd64", "aarch64": "arm64"}.get(
+        platform.machine().lower(), platform.machine().lower()
+    )
+    python = "{}.{}".format(*sys.version_info)
+    asked = {"id": "x", "device": "cpu", "architecture": architecture, "python": python}
+    assert errors(cell.run(production(cell=asked))) == {}
+
+
+def test_more_threads_than_given_let_no_phase_run(cell):
+    output = cell.run(production(), fault="greedy")
+    assert errors(output) == dict.fromkeys(record.PHASES, "WrongThreads")
+    assert output["environment"]["threads"] == {
+        "requested": 1,
+        "framework": 2,
+        "process": output["environment"]["threads"]["process"],
+    }
 
 
 def test_a_framework_that_cannot_be_imported_fails_startup(cell):
