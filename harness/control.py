@@ -1,6 +1,7 @@
 """The control directory: read the job, write the answer in one piece."""
 
 import json
+import math
 import os
 import shutil
 import time
@@ -39,14 +40,26 @@ def read_job(directory):
 
 
 def write_output(directory, output):
-    """Write ``output.json`` so that a reader sees all of it or nothing."""
+    """Write ``output.json`` so that a reader sees all of it or nothing.
+
+    JSON has no NaN and no infinity: such a number becomes null.
+    """
     path = os.path.join(directory, record.OUTPUT)
     temporary = path + ".part"
     with open(temporary, "w", encoding="utf-8") as target:
-        json.dump(output, target, allow_nan=False)
+        json.dump(_finite(output), target, allow_nan=False)
         target.flush()
         os.fsync(target.fileno())
     os.replace(temporary, path)
+
+
+def _finite(value):
+    """Return *value* with null for every number that is not finite, however deep."""
+    if isinstance(value, dict):
+        return {key: _finite(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_finite(each) for each in value]
+    return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
 def save_arrays(directory, path, arrays):

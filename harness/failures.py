@@ -11,13 +11,21 @@ CAUGHT = (Exception, SystemExit)
 
 
 def as_error(exception):
-    """Return the ``error`` of a record: ``type``, ``message``, ``traceback``."""
+    """Return the ``error`` of a record: ``type``, ``message``, ``traceback``.
+
+    Half a surrogate pair, as in a file name that is not UTF-8, becomes a question mark: JSON
+    that holds one cannot be read by everyone.
+    """
     lines = traceback.format_exception(type(exception), exception, exception.__traceback__)
     return {
         "type": type(exception).__name__,
-        "message": str(exception),
-        "traceback": "".join(lines),
+        "message": _readable(str(exception)),
+        "traceback": _readable("".join(lines)),
     }
+
+
+def _readable(text):
+    return text.encode("utf-8", "replace").decode("utf-8")
 
 
 def made_up(kind, message):

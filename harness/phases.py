@@ -14,7 +14,7 @@ from harness.adapters import Unsupported
 
 
 class Diverged(Exception):
-    """A loss is not a finite number."""
+    """A loss, of a step or of the held-out data, is not a finite number."""
 
 
 class Session:
@@ -126,7 +126,10 @@ def train(session, data):
     held_out = session.workload("data")
     logits = adapter.predict(model, held_out["test_x"])
     data["accuracy"] = float((logits.argmax(axis=1) == held_out["test_y"]).mean())
-    data["test_loss"] = _cross_entropy(logits, held_out["test_y"])
+    loss = _cross_entropy(logits, held_out["test_y"])
+    if not numpy.isfinite(loss):
+        raise Diverged(f"the held-out loss after the last step is {loss}; lower the rate")
+    data["test_loss"] = loss
 
 
 def deploy(session, data):

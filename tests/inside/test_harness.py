@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from harness import record
+from harness import control, record
 from matrix import gold, inputs
 from matrix.records import Output
 from tests.inside.conftest import LINEAR, consumption, production
@@ -122,6 +122,28 @@ def test_a_failing_step_is_data_and_says_where(cell, fault, kind):
     assert errors(output) == {"train": kind, "deploy": "NotReached"}
     assert "train did not succeed" in output["records"][1]["error"]["message"]
     assert "line" in output["records"][0]["error"]["traceback"]
+
+
+def test_a_held_out_loss_that_is_no_number_fails_training_and_keeps_its_samples(cell):
+    output = cell.run(production(phases=["train"]), fault="blind")
+    trained = data_of(output, "train")
+    assert errors(output) == {"train": "Diverged"}
+    assert "held-out" in output["records"][0]["error"]["message"]
+    assert len(trained["losses"]) == len(trained["step_s"]) > 0
+    assert "test_loss" not in trained
+
+
+def test_a_message_that_is_not_unicode_can_be_read_by_the_host(cell):
+    output = cell.run(production(phases=["train"]), fault="surrogate")
+    assert output["records"][0]["error"]["message"] == "no such file: ?.bin"
+    Output.model_validate_json((cell.control / "output.json").read_bytes())
+
+
+def test_what_json_cannot_say_becomes_null(tmp_path):
+    worst = {"a": [1.5, float("nan"), {"b": (float("inf"), -float("inf"), True, "NaN")}]}
+    control.write_output(str(tmp_path), worst)
+    written = json.loads((tmp_path / "output.json").read_text())
+    assert written == {"a": [1.5, None, {"b": [None, None, True, "NaN"]}]}
 
 
 def test_one_bad_format_fails_only_itself(cell):
