@@ -105,8 +105,10 @@ def openblas():
 def peak_memory():
     """Return (bytes, source) of the most memory held so far.
 
-    A control group counts child processes too, but is ours only in a container, where process 1
-    is the harness or the init that started it; elsewhere it would count the whole session.
+    The source is ``cgroup2`` or ``cgroup1``: a control group, which counts all processes at
+    once, but is ours only in a container, where process 1 is the harness or the init that
+    started it; elsewhere it would count the whole session. Or it is ``process``: the largest
+    single process of this one and the children that ended, which is not their sum.
     """
     if 1 in (os.getpid(), os.getppid()):
         for source, path in (
@@ -116,14 +118,29 @@ def peak_memory():
             value = _read(path).strip()
             if value.isdigit():
                 return int(value), source
-    return peak_resident(), "rusage"
+    import resource
+
+    return max(peak_resident(), _resident(resource.RUSAGE_CHILDREN)), "process"
 
 
 def peak_resident():
-    """Return the most bytes this process alone had in memory, mapped files included."""
+    """Return the most bytes this process alone had in memory, mapped files included.
+
+    Linux is asked for this program's own peak: the one of `getrusage` outlives exec, and would
+    be the host's where that is larger.
+    """
     import resource
 
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    for line in _read("/proc/self/status").splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) * 1024
+    return _resident(resource.RUSAGE_SELF)
+
+
+def _resident(who):
+    import resource
+
+    peak = resource.getrusage(who).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 

@@ -1,6 +1,8 @@
 import json
+import os
 import platform
 import shutil
+import subprocess
 import sys
 import threading
 import time
@@ -11,7 +13,7 @@ import pytest
 from harness import control, record
 from matrix import gold, inputs
 from matrix.records import Output
-from tests.inside.conftest import LINEAR, consumption, production
+from tests.inside.conftest import LINEAR, ROOT, consumption, production
 
 
 def statuses(output):
@@ -288,6 +290,25 @@ def test_output_appears_whole_or_not_at_all(cell):
         done.set()
         watcher.join()
     assert all(json.loads(text)["schema"] == 1 for text in seen)
+
+
+LARGE = "large = b'1' * (300 << 20)"
+PEAK = "import json; from harness import machine; print(json.dumps(machine.peak_memory()))"
+
+
+@pytest.mark.skipif(os.getpid() == 1, reason="a container's own memory counts")
+def test_the_peak_of_a_larger_child_counts_as_the_largest_process():
+    child = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {LARGE!r}]); {PEAK}"
+    peak, source = json.loads(subprocess.check_output([sys.executable, "-c", child], cwd=ROOT))
+    assert source == "process"
+    assert peak > 300 << 20
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells the peak of one program")
+def test_the_peak_of_whoever_started_the_process_does_not_count():
+    start = f"{LARGE}; import subprocess, sys; subprocess.run([sys.executable, '-c', {PEAK!r}])"
+    peak, _ = json.loads(subprocess.check_output([sys.executable, "-c", start], cwd=ROOT))
+    assert peak < 300 << 20
 
 
 def test_nothing_but_the_answer_is_left(cell):
