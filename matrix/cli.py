@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import os
 import re
 import signal
 import sys
+import tempfile
 import traceback
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,7 +23,7 @@ from matrix.config import Matrix, did_you_mean
 from matrix.display import Display
 from matrix.engines import Engine
 from matrix.engines.choose import choose
-from matrix.errors import ArgumentError, CellFailed, DeepmatrixError, Interrupted
+from matrix.errors import ArgumentError, CellFailed, DeepmatrixError, EngineError, Interrupted
 from matrix.plan import Capabilities, Plan, Selection, Wave
 from matrix.reports import readme
 from matrix.runner import Runner, make_inputs
@@ -47,6 +50,9 @@ def main(arguments: Sequence[str]) -> int:
         return Interrupted.exit_code
     except BrokenPipeError:
         return 0
+    except OSError as error:
+        _say_error(console, _of_system(error))
+        return EngineError.exit_code
     except Exception:
         path = _crash_log(arguments)
         console.print_exception(show_locals=False)
@@ -68,13 +74,23 @@ def _say_error(console: Console, error: DeepmatrixError) -> None:
         console.print(Text(f"hint: {error.hint}"), soft_wrap=True)
 
 
-def _crash_log(arguments: Sequence[str]) -> Path:
-    path = Path("runs") / "crash.log"
-    runs.write_text(
-        path,
-        f"deepmatrix {__version__}, Python {sys.version}\n"
-        f"arguments: {list(arguments)}\n\n{traceback.format_exc()}",
+def _of_system(error: OSError) -> EngineError:
+    """Say what the system refused: a full disk, a folder that cannot be written."""
+    where = f"{error.filename}: " if error.filename else ""
+    return EngineError(
+        f"{where}{error.strerror or error}",
+        hint="make room, or name another place with --runs; what was done is kept",
     )
+
+
+def _crash_log(arguments: Sequence[str]) -> Path:
+    text = (
+        f"deepmatrix {__version__}, Python {sys.version}\n"
+        f"arguments: {list(arguments)}\n\n{traceback.format_exc()}"
+    )
+    path = Path(tempfile.gettempdir()) / f"deepmatrix-crash-{os.getpid()}.log"
+    with contextlib.suppress(OSError):
+        path.write_text(text, encoding="utf-8")
     return path
 
 
@@ -121,8 +137,8 @@ def _parser() -> _Parser:
         made.add_argument("globs", nargs="*", metavar="GLOB", help="cells to take, by id")
         made.add_argument("--exclude", action="append", default=[], metavar="GLOB")
         made.add_argument("--tag", action="append", default=[], metavar="TAG")
-        made.add_argument("--preset", default="default")
-        made.add_argument("--seed", type=int, default=0, help="of orders and initial weights")
+        made.add_argument("--preset", help="of the matrix file; `default` by default")
+        made.add_argument("--seed", type=_seed, default=0, help="of orders and initial weights")
         return engine_of(made)
 
     def engine_of(made: _Parser) -> _Parser:
@@ -133,13 +149,13 @@ def _parser() -> _Parser:
         return made
 
     made = selecting(command("matrix", _matrix))
-    made.add_argument("--name", default="", help="of the run; made up from the time by default")
+    made.add_argument("--name", help="of the run; made up from the time by default")
     made.add_argument(
         "--resume", nargs="?", const="", metavar="RUN", help="finish a run; the newest by default"
     )
     made = selecting(command("plan", _plan))
     made.add_argument("--json", action="store_true", help="for machines")
-    made.add_argument("--write", metavar="RUN", default="", help="make the run, with its inputs")
+    made.add_argument("--write", metavar="RUN", help="make the run, with its inputs")
     made.add_argument(
         "--native", action="append", default=[], metavar="ARCH", help="plan as if native there"
     )
@@ -170,24 +186,45 @@ def _load(options: argparse.Namespace) -> Matrix:
 
 def _matrix(options: argparse.Namespace) -> None:
     """Plan, build, run, merge and judge, in one go."""
-    matrix = _load(options)
     console = _console()
-    engine = choose(options.engine, matrix, say=_sayer(console))
     if options.resume is None:
-        planned = _make_plan(options, matrix, engine.capabilities())
-        if not planned.cells:
-            reasons = sorted({f"{one.cell.id}: {one.reason}" for one in planned.skipped})
-            raise ArgumentError("none of the selected cells can run", hint="\n".join(reasons))
-        run = Run.create(
-            options.runs, planned, matrix, version=__version__, name=_name(options.name)
-        )
-    elif options.resume:
-        run = Run.existing(options.runs / options.resume)
+        run, engine = _begin(options, console)
     else:
-        run = runs.latest(options.runs)
-    console.print(Text(f"run {run.id} in {run.path}", style="dim"))
+        run, engine = _go_on(options, console)
+    console.print(Text(f"run {run.id} in {run.path}", style="dim"), soft_wrap=True)
     _execute(run, engine, console)
     _report([run], console)
+
+
+def _begin(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
+    """Make a new run of what is selected, for the engine that answers."""
+    matrix = _load(options)
+    name = _name(options.name)
+    engine = choose(options.engine, matrix, say=_sayer(console))
+    planned = _make_plan(options, matrix, engine.capabilities())
+    if not planned.cells:
+        reasons = sorted({f"{one.cell.id}: {one.reason}" for one in planned.skipped})
+        raise ArgumentError("none of the selected cells can run", hint="\n".join(reasons))
+    return Run.create(options.runs, planned, matrix, version=__version__, name=name), engine
+
+
+def _go_on(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
+    """Open a run to finish it: as it was planned, on the kind of engine that it began on."""
+    chosen = (options.globs, options.exclude, options.tag, options.name, options.preset)
+    if any(chosen) or options.seed:
+        raise ArgumentError(
+            "--resume finishes a run as it was planned", hint="leave globs and other options out"
+        )
+    parent = options.runs
+    run = Run.existing(parent / options.resume) if options.resume else runs.latest(parent)
+    engine = choose(options.engine, run.manifest.matrix, say=_sayer(console))
+    began = sorted({facts["engine"] for facts in run.engines().values()})
+    if began and engine.name not in began and options.engine == "auto":
+        raise EngineError(
+            f"{run.id} began on the engine {', '.join(began)}, which does not answer",
+            hint=f"start it, or say that another will do: --engine {engine.name}",
+        )
+    return run, engine
 
 
 def _plan(options: argparse.Namespace) -> None:
@@ -202,7 +239,7 @@ def _plan(options: argparse.Namespace) -> None:
     else:
         capabilities = choose(options.engine, matrix, say=lambda _: None).capabilities()
     planned = _make_plan(options, matrix, capabilities)
-    if options.write:
+    if options.write is not None:
         run = Run.create(
             options.runs, planned, matrix, version=__version__, name=_name(options.write)
         )
@@ -237,7 +274,7 @@ def _image(options: argparse.Namespace) -> None:
             console.print(Text(f"✓ {cell_id} is there already: {one.reference}", style="green"))
     broken = [cell_id for cell_id, one in prepared.items() if one.error]
     if broken:
-        raise CellFailed(f"not built: {', '.join(broken)}")
+        raise EngineError(f"not built: {', '.join(broken)}")
 
 
 def _bench(options: argparse.Namespace) -> None:
@@ -307,7 +344,7 @@ def _schema(options: argparse.Namespace) -> None:
 
 def _make_plan(options: argparse.Namespace, matrix: Matrix, capabilities: Capabilities) -> Plan:
     selection = Selection(
-        preset=options.preset,
+        preset=options.preset or "default",
         include=tuple(options.globs),
         exclude=tuple(options.exclude),
         tags=tuple(options.tag),
@@ -340,10 +377,17 @@ def _sayer(console: Console) -> Callable[[str], None]:
     return lambda text: console.print(Text(text), soft_wrap=True)
 
 
-def _name(name: str) -> str:
-    """Check the name of a run. An empty one stays empty."""
-    if name and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]*", name):
+def _name(name: str | None) -> str:
+    """Check the name of a run; return an empty one where none was given."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
         raise ArgumentError(
-            f"'{name}' cannot name a run", hint="use letters, digits, '.', '_' and '-'"
+            f"'{name}' cannot name a run",
+            hint="use up to 100 letters, digits, '.', '_' and '-'",
         )
-    return name
+    return name or ""
+
+
+def _seed(text: str) -> int:
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 on")
+    return int(text)

@@ -7,14 +7,12 @@ outer part is the host's. Raw samples are kept, so that old records can be read 
 from __future__ import annotations
 
 import re
-from typing import Any, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
-
-from harness.record import SCHEMA_VERSION as HARNESS_SCHEMA
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
 #: 1: first version.
-RECORD_SCHEMA = 1
+RECORD_SCHEMA: Final = 1
 
 #: How a job ended, worst news first. All but the first three are the host's conclusions.
 Status = Literal[
@@ -61,8 +59,49 @@ class Failure(Part):
         return f"{self.type}: {first[0]}" if first else self.type
 
 
+class Said(BaseModel):
+    """What an untrusted process says, as far as the host reads it; the rest is kept as it is."""
+
+    model_config = ConfigDict(frozen=True, extra="allow")
+
+
+class StartupData(Said):
+    """Seconds until the framework was there, and until its first step, where it trains."""
+
+    import_s: float
+    first_step_s: float | None = None
+
+
+class TrainData(Said):
+    """Raw samples, seconds a step; a loss a step; held-out accuracy."""
+
+    step_s: list[float] = Field(min_length=1)
+    losses: list[float]
+    accuracy: float
+
+
+class BatchData(Said):
+    """Raw samples, seconds a batch, the first *warmup* of which do not count."""
+
+    latency_s: list[float] = Field(min_length=1)
+    warmup: int = Field(ge=0)
+
+
+class InferData(Said):
+    """Samples by batch size."""
+
+    batches: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], BatchData]
+
+
+PHASE_DATA: dict[str, type[Said]] = {
+    "startup": StartupData,
+    "train": TrainData,
+    "infer": InferData,
+}
+
+
 class PhaseRecord(Part):
-    """What one phase said."""
+    """What one phase said; where it succeeded, with the data that the host reads."""
 
     phase: str
     status: Literal["ok", "failed", "unsupported"]
@@ -70,6 +109,18 @@ class PhaseRecord(Part):
     started_s: float
     seconds: float
     data: dict[str, Any] = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _has_its_data(self) -> PhaseRecord:
+        if self.status == "ok" and self.phase in PHASE_DATA:
+            PHASE_DATA[self.phase].model_validate(self.data)
+        return self
+
+
+class Environment(Said):
+    """What a process read back of itself; the rest as the harness wrote it."""
+
+    versions: dict[str, str] = Field(default_factory=dict)
 
 
 class SelfTest(Part):
@@ -104,10 +155,10 @@ class Output(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
-    schema_version: int = Field(alias="schema")
+    schema_version: Literal[1] = Field(alias="schema")
     job: str
     harness: str
-    environment: dict[str, Any]
+    environment: Environment
     selftest: tuple[SelfTest, ...]
     peak_memory_bytes: int | None
     memory_source: str | None
@@ -139,7 +190,7 @@ class Agreement(Part):
 class JobRecord(Part):
     """One job: what was run, how it ended, what it said."""
 
-    schema_version: int = RECORD_SCHEMA
+    schema_version: Literal[1] = RECORD_SCHEMA
     run: str
     job: str
     wave: Literal["produce", "consume"]
@@ -159,6 +210,3 @@ class JobRecord(Part):
     def key(self) -> tuple[str, str, int]:
         """What makes it one of its kind in a merge."""
         return (self.cell, self.subject, self.round)
-
-
-__all__ = ["HARNESS_SCHEMA", "RECORD_SCHEMA", "UNDONE", "JobRecord", "Output", "Status"]

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Cell, Plan
+from matrix.prepared import Prepared
 from matrix.records import UNDONE, JobRecord
 from matrix.runs import Manifest, Run
 from matrix.statistics import Estimate, estimate, quantile
@@ -37,6 +38,7 @@ class CellRow(Row):
     """What is known of one cell."""
 
     cell: str
+    name: str
     status: str
     reason: str = ""
     emulated: bool = False
@@ -48,8 +50,10 @@ class CellRow(Row):
     build_s: float | None = None
     import_s: Estimate | None = None
     peak_memory_bytes: int | None = None
+    memory_source: str = ""
     jobs: int = 0
     failed: int = 0
+    missing: int = 0
 
 
 class TrainingRow(Row):
@@ -130,7 +134,7 @@ def merge(runs: Sequence[Run]) -> Results:
     rows = _Rows(manifest, _gold_losses(runs, manifest), _prepared(runs))
     for group in groups(*(run.records() for run in runs)):
         rows.add(group)
-    return rows.results({name: facts for run in runs for name, facts in _engines(run)})
+    return rows.results({name: facts for run in runs for name, facts in run.engines().items()})
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
@@ -174,28 +178,22 @@ def _common_manifest(runs: Sequence[Run]) -> Manifest:
 
 
 def _gold_losses(runs: Sequence[Run], manifest: Manifest) -> dict[str, np.ndarray]:
-    losses = {}
-    for run, workload in itertools.product(runs, manifest.plan.workloads):
-        path = run.inputs / f"{workload}.gold.json"
-        if path.is_file():
-            losses[workload] = np.asarray(json.loads(path.read_text())["losses"])
-    return losses
+    return {
+        workload: _floats(losses)
+        for run, workload in itertools.product(runs, manifest.plan.workloads)
+        if (losses := run.gold_losses(workload)) is not None
+    }
 
 
-def _prepared(runs: Sequence[Run]) -> dict[str, Any]:
+def _prepared(runs: Sequence[Run]) -> dict[str, Prepared]:
     return {cell_id: one for run in runs for cell_id, one in run.prepared().items()}
-
-
-def _engines(run: Run) -> Iterator[tuple[str, dict[str, str]]]:
-    for path in sorted((run.path / "engines").glob("*.json")):
-        yield path.stem, json.loads(path.read_text())
 
 
 class _Rows:
     """Collects rows from groups of records."""
 
     def __init__(
-        self, manifest: Manifest, gold: dict[str, np.ndarray], prepared: dict[str, Any]
+        self, manifest: Manifest, gold: dict[str, np.ndarray], prepared: dict[str, Prepared]
     ) -> None:
         self._manifest = manifest
         self._gold = gold
@@ -204,10 +202,18 @@ class _Rows:
         self._inference: list[InferenceRow] = []
         self._verdicts: dict[tuple[str, str], tuple[Verdict, bool]] = {}
         self._notes: dict[str, _CellNotes] = {}
+        self._cells = {cell.id: cell for cell in manifest.plan.cells}
+        self._subjects = {
+            "produce": set(manifest.plan.workloads),
+            "consume": {artifact.id for artifact in manifest.plan.artifacts()},
+        }
+        self._expected: dict[str, int] = {}
 
     def add(self, group: list[JobRecord]) -> None:
-        """Take the records of one (cell, subject)."""
+        """Take the records of one (cell, subject). Raises RecordError for one not planned."""
         first = group[0]
+        for record in group:
+            self._check(record)
         self._notes.setdefault(first.cell, _CellNotes()).add(group)
         self._inference.extend(_inference_rows(group))
         if first.wave == "produce":
@@ -217,12 +223,24 @@ class _Rows:
             verdict = judge(group, self._manifest.matrix.tolerances, "")
             self._verdicts[first.subject, first.cell] = (verdict, first.emulated)
 
+    def _check(self, record: JobRecord) -> None:
+        cell = self._cells.get(record.cell)
+        if record.run != self._manifest.id:
+            raise RecordError(f"the record of {record.job} is of the run {record.run}")
+        planned = cell is not None and record.round < self._manifest.plan.rounds(cell)
+        if not planned or record.subject not in self._subjects[record.wave]:
+            raise RecordError(
+                f"the job {record.job} is not in the plan of {self._manifest.id}",
+                hint="a record was moved or renamed; remove it, and run again with --resume",
+            )
+
     def results(self, engines: dict[str, dict[str, str]]) -> Results:
         """Return the rows of everything that was planned, found or not."""
         manifest = self._manifest
         plan = manifest.plan
+        self._expected = self._expected_jobs(plan)
         cells = [self._cell_row(cell) for cell in plan.cells]
-        cells += [_skipped_row(one.cell.id, one.reason) for one in plan.skipped]
+        cells += [_skipped_row(one.cell, one.reason) for one in plan.skipped]
         training = [
             self._training.get((cell.id, workload)) or self._untrained(cell, workload)
             for cell in plan.producers()
@@ -240,20 +258,41 @@ class _Rows:
             training=tuple(training),
             inference=tuple(self._inference),
             portability=tuple(portability),
-            problems=tuple(_problems(cells, training, portability)),
+            problems=(*self._mixed(), *_problems(cells, training, portability)),
         )
+
+    def _mixed(self) -> Iterator[str]:
+        """Yield a problem when the harness changed while the run went on."""
+        harnesses = set[str]().union(*(notes.harnesses for notes in self._notes.values()))
+        if len(harnesses) > 1:
+            yield f"the records are of different harnesses: {', '.join(sorted(harnesses))}"
+
+    def _expected_jobs(self, plan: Plan) -> dict[str, int]:
+        """Return how many records each cell must have: consumers, one for what was exported."""
+        expected = {
+            cell.id: plan.rounds(cell) * len(plan.workloads) if cell.role == "framework" else 0
+            for cell in plan.cells
+        }
+        for artifact in plan.artifacts():
+            trained = self._training.get((artifact.producer, artifact.workload))
+            if trained is None or trained.status != "ok":
+                continue  # a problem already; its artifact may not be there
+            for cell in plan.consumers(artifact.format):
+                expected[cell.id] += plan.rounds(cell)
+        return expected
 
     def _cell_row(self, cell: Cell) -> CellRow:
         prepared = self._prepared.get(cell.id)
         notes = self._notes.get(cell.id, _CellNotes())
         status, reason = notes.status()
-        if prepared and prepared.error:
+        if prepared and prepared.error and not notes.jobs:
             status, reason = "build-failed", prepared.error
         return CellRow(
             cell=cell.id,
+            name=cell.name,
             status=status,
             reason=reason,
-            emulated=notes.emulated,
+            emulated=notes.emulated if notes.jobs else cell.id in self._manifest.plan.emulated,
             engine=notes.engine,
             versions=notes.environment.get("versions", {}),
             environment=notes.environment,
@@ -262,8 +301,10 @@ class _Rows:
             build_s=prepared.build_s if prepared and prepared.built else None,
             import_s=estimate(notes.import_s),
             peak_memory_bytes=notes.peak_memory_bytes,
+            memory_source=notes.memory_source,
             jobs=notes.jobs,
             failed=notes.failed,
+            missing=max(self._expected.get(cell.id, 0) - notes.jobs, 0),
         )
 
     def _training_row(self, group: list[JobRecord]) -> TrainingRow:
@@ -312,8 +353,10 @@ class _Rows:
         for record in group:
             if record.status != "ok":
                 return record.status, record.cause
-        if accuracy is None or loss_error is None:
-            return "failed", "no losses to compare with gold"
+        if accuracy is None:
+            return "failed", "it did not train"
+        if loss_error is None:
+            return "failed", "its losses cannot be compared with gold: there are more or fewer"
         if not accuracy >= wanted:
             return "failed", f"accuracy {accuracy:.3f} is below {wanted}"
         if not loss_error <= tolerances.loss:
@@ -371,6 +414,8 @@ class _CellNotes:
         self.environment: dict[str, Any] = {}
         self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
+        self.memory_source = ""
+        self.harnesses: set[str] = set()
         self.emulated = False
         self.engine = ""
         self.jobs = 0
@@ -393,7 +438,9 @@ class _CellNotes:
                 self._worst = (record.status, record.cause)
         if record.output is None:
             return
-        self.environment = self.environment or record.output.environment
+        self.environment = self.environment or record.output.environment.model_dump()
+        self.harnesses.add(record.output.harness)
+        self.memory_source = record.output.memory_source or self.memory_source
         peak = record.output.peak_memory_bytes
         if peak is not None:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
@@ -404,8 +451,8 @@ class _CellNotes:
         return self._worst
 
 
-def _skipped_row(cell_id: str, reason: str) -> CellRow:
-    return CellRow(cell=cell_id, status="not-run", reason=reason)
+def _skipped_row(cell: Cell, reason: str) -> CellRow:
+    return CellRow(cell=cell.id, name=cell.name, status="not-run", reason=reason)
 
 
 def _inference_rows(group: list[JobRecord]) -> Iterator[InferenceRow]:
@@ -442,16 +489,19 @@ def _problems(
     training: Sequence[TrainingRow],
     portability: Sequence[PortabilityRow],
 ) -> Iterator[str]:
-    """Yield, a line each, everything that makes the run exit with 1."""
-    planned = {row.cell for row in cells if row.jobs}
+    """Yield, a line each, everything that makes the run exit with 1.
+
+    A cell that the plan skipped is no problem; it has its reason. The rest has to be there.
+    """
+    built = {row.cell for row in cells if row.jobs}
     for row in cells:
         if row.status == "build-failed":
-            yield f"{row.cell}: its image was not built: {row.reason}"
-        elif row.status == "not-run" and row.reason == "not reached":
-            yield f"{row.cell}: not reached"
+            yield f"{row.cell}: not built: {row.reason}"
+        elif row.missing > 0:
+            yield f"{row.cell}: {row.missing} of {row.jobs + row.missing} jobs were not reached"
     for trained in training:
-        if trained.status != "ok" and trained.cell in planned:
+        if trained.status != "ok" and trained.cell in built:
             yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.reason}"
     for judged in portability:
-        if judged.verdict != "match" and judged.consumer in planned:
-            yield (f"{judged.artifact} on {judged.consumer}: {judged.verdict}: {judged.reason}")
+        if judged.verdict != "match" and judged.consumer in built:
+            yield f"{judged.artifact} on {judged.consumer}: {judged.verdict}: {judged.reason}"

@@ -16,9 +16,11 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import ValidationError
 
-from matrix import gold, inputs, networks
+from harness.record import SCHEMA_VERSION
+from matrix import arrays, gold, inputs, locks, networks
+from matrix.arrays import Floats
 from matrix.engines import Ended, Engine, Limits, Prepared, Task
-from matrix.errors import ArgumentError, EngineError, Interrupted
+from matrix.errors import ArgumentError, EngineError, Interrupted, RecordError
 from matrix.plan import Capabilities, Cell, Job, Wave
 from matrix.records import Agreement, JobRecord, Output, Status
 from matrix.runs import Run, write_text
@@ -70,18 +72,19 @@ class Runner:
             EngineError: the engine went away and did not come back.
             Interrupted: Ctrl-C, or SIGTERM; what was done is kept.
         """
-        self.run.sweep()
-        capabilities = self.engine.capabilities()
-        self.run.save_engine({"engine": self.engine.name, **self.engine.describe()})
-        make_inputs(self.run)
-        ready = self._prepare(self._mine(waves))
-        with _interruptible() as cancel:
-            try:
-                self.engine.open(self.run.id)
-                for wave in waves:
-                    self._wave(wave, ready, capabilities, cancel)
-            finally:
-                self.engine.close()
+        with self.run.locked():
+            self.run.sweep()
+            capabilities = self.engine.capabilities()
+            self.run.save_engine({"engine": self.engine.name, **self.engine.describe()})
+            make_inputs(self.run)
+            ready = self._prepare(self._mine(waves), capabilities)
+            with _interruptible() as cancel:
+                try:
+                    self.engine.open(self.run.id)
+                    for wave in waves:
+                        self._wave(wave, ready, capabilities, cancel)
+                finally:
+                    self.engine.close()
 
     def _mine(self, waves: Sequence[Wave]) -> list[Cell]:
         """Return the cells that still have a job to do here."""
@@ -95,16 +98,36 @@ class Runner:
             if (not self.cells or job.cell in self.cells) and not self.run.done(job)
         ]
 
-    def _prepare(self, cells: Sequence[Cell]) -> dict[str, Cell]:
-        """Return the cells that are ready, by id."""
+    def _prepare(self, cells: Sequence[Cell], capabilities: Capabilities) -> dict[str, Cell]:
+        """Return the cells that are ready, by id.
+
+        A plan made for another engine may hold cells that this one cannot run.
+        """
+        refused = {cell.id: reason for cell in cells if (reason := capabilities.refusal(cell))}
+        able = [cell for cell in cells if cell.id not in refused]
         try:
-            results = self.engine.prepare(cells, self.watcher.preparing)
+            results = self.engine.prepare(able, self.watcher.preparing)
         except KeyboardInterrupt:
             raise self._interrupted() from None
+        for cell_id, reason in refused.items():
+            results[cell_id] = Prepared(cell_id=cell_id, reference="", error=reason)
+        self._refuse_other_images(results)
         self.run.save_prepared(results)
         for cell_id, result in results.items():
             self.watcher.prepared(cell_id, result)
-        return {cell.id: cell for cell in cells if not results[cell.id].error}
+        return {cell.id: cell for cell in able if not results[cell.id].error}
+
+    def _refuse_other_images(self, results: dict[str, Prepared]) -> None:
+        """Refuse to finish a cell on another image than the one that it began on."""
+        before = self.run.prepared()
+        for cell_id, result in results.items():
+            old = before.get(cell_id)
+            began = (self.run.path / "records" / cell_id).is_dir()
+            if old and began and not result.error and old.reference != result.reference:
+                raise RecordError(
+                    f"{cell_id} began on {old.reference} and would go on on {result.reference}",
+                    hint="its pins, Dockerfile or engine changed since: start a new run",
+                )
 
     def _wave(
         self,
@@ -141,16 +164,17 @@ class Runner:
         task_of = TaskMaker(run=self.run, capabilities=capabilities, emulated=emulated)
         with self.run.scratch(job) as control:
             task = task_of(job, cell, control)
-            ended = self.engine.run(task, cancel)
+            with locks.alone(cancel):
+                ended = self.engine.run(task, cancel)
             if ended.ending == "cancelled":
                 raise self._interrupted()
             write_text(self.run.log(job), ended.log)
-            output, status, cause = conclude(control, ended)
+            output, status, cause = conclude(job, control, ended)
             agreement = None
             if job.artifact is None and output and output.artifacts:
                 try:
                     _keep_artifacts(self.run, job, output, control)
-                except (OSError, ValueError, KeyError) as error:
+                except arrays.Unreadable as error:
                     status, cause = "bad-artifact", f"what it exported is not whole: {error}"
             if job.artifact is not None and status == "ok":
                 agreement = _agreement(self.run.artifact(job.artifact), control / "outputs.npz")
@@ -234,7 +258,7 @@ class TaskMaker:
         manifest = self.run.manifest
         infer = manifest.plan.infer
         return {
-            "schema": 1,
+            "schema": SCHEMA_VERSION,
             "run": self.run.id,
             "job": job.id,
             "wave": job.wave,
@@ -313,8 +337,11 @@ def make_inputs(run: Run) -> None:
         inputs.make(run.inputs, name, matrix.workloads[name], seed=run.manifest.plan.seed)
 
 
-def conclude(control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
+def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
     """Say what a process came to, from how it ended and what it left.
+
+    Nothing is believed that does not fit the job: another job's output, phases that are missing
+    or too many, an arithmetic that was not proven.
 
     Returns the output where it can be read, the status, and its cause in one line.
     """
@@ -324,23 +351,38 @@ def conclude(control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
         return None, ended.ending, ended.cause
     path = control / "output.json"
     if not path.is_file():
-        if ended.exit_code == 0:
-            return None, "lost", "exited with 0 but wrote no output.json"
-        if "Timeout (" in ended.log and "most recent call first" in ended.log:
-            return None, "timeout", f"its own watchdog ended it: {_hung_at(ended.log)}"
-        return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
+        return _without_output(ended)
     try:
         output = Output.model_validate_json(path.read_bytes())
     except (OSError, ValidationError):
         return None, "torn", f"output.json ({path.stat().st_size} bytes) is torn or not a record"
+    if output.job != job.id:
+        return None, "torn", f"output.json is that of another job, {output.job[:100]}"
+    said = tuple(record.phase for record in output.records)
+    if said != job.phases:
+        return None, "torn", f"output.json tells of {', '.join(said) or 'no phase'}"
     if ended.exit_code != 0:
         return output, "crashed", f"exit code {ended.exit_code} after it had written its output"
+    return output, *_of_phases(output)
+
+
+def _without_output(ended: Ended) -> tuple[None, Status, str]:
+    if ended.exit_code == 0:
+        return None, "lost", "exited with 0 but wrote no output.json"
+    if "Timeout (" in ended.log and "most recent call first" in ended.log:
+        return None, "timeout", f"its own watchdog ended it: {_hung_at(ended.log)}"
+    return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
+
+
+def _of_phases(output: Output) -> tuple[Status, str]:
     for status in ("failed", "unsupported"):
         for record in output.records:
             if record.status == status:
                 line = record.error.line if record.error else "no error given"
-                return output, status, f"{record.phase}: {line}"
-    return output, "ok", ""
+                return status, f"{record.phase}: {line}"
+    if not output.selftest or not all(test.passed for test in output.selftest):
+        return "failed", "its arithmetic was not proven, and yet it went on"
+    return "ok", ""
 
 
 def _hung_at(log: str) -> str:
@@ -356,13 +398,15 @@ def _last_line(log: str) -> str:
 
 
 def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
-    """Move what was exported from a control directory to the run's artifacts, with its gold."""
-    assert job.artifact is None
+    """Copy what was exported from a control directory to the run's artifacts, with its gold.
+
+    Raises arrays.Unreadable when a file is missing or not what it should be.
+    """
     exported = {one.format: one for one in output.artifacts}
-    matrix = run.manifest.matrix
-    network = networks.NETWORKS[matrix.workloads[job.workload].network]
-    weights = _arrays(control / "artifacts" / "weights.npz")
-    probe = _arrays(run.inputs / f"{job.workload}.npz")["probe_x"]
+    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
+    weights = arrays.read(control / "artifacts" / "weights.npz", networks.parameters(network))
+    arrays.read(control / "artifacts" / "outputs.npz", {"y": None})
+    probe = arrays.read(run.inputs / f"{job.workload}.npz", {"probe_x": None})["probe_x"]
     for artifact in run.manifest.plan.artifacts():
         if (artifact.producer, artifact.workload) != (job.cell, job.workload):
             continue
@@ -371,7 +415,12 @@ def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
         final = run.artifact(artifact)
         part = final.with_name(f"{final.name}.part")
         shutil.rmtree(part, ignore_errors=True)
-        shutil.copytree(control / "artifacts" / artifact.format, part)
+        try:
+            shutil.copytree(control / "artifacts" / artifact.format, part)
+        except shutil.Error as error:
+            raise arrays.Unreadable(f"{artifact.format}: {error}") from None
+        except FileNotFoundError:
+            raise arrays.Unreadable(f"there is no {artifact.format}") from None
         for name in ("weights.npz", "outputs.npz"):
             shutil.copyfile(control / "artifacts" / name, part / name)
         np.savez(part / "inputs.npz", x=probe)
@@ -383,20 +432,26 @@ def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
 
 
 def _agreement(artifact: Path, answer: Path) -> Agreement:
-    """Compare a consumer's logits, float32 (N, classes), with gold and with the producer's."""
-    truth = _arrays(artifact / "gold.npz")["y"]
-    scale = float(np.abs(truth).max())
-    produced = _arrays(artifact / "outputs.npz")["y"]
-    note = ""
+    """Compare a consumer's logits, float32 (N, classes), with gold and with the producer's.
+
+    Raises RecordError when the artifact's own files are damaged.
+    """
     try:
-        answered = _arrays(answer)["y"]
-    except (OSError, ValueError, KeyError) as error:
-        answered = np.empty(0)
-        note = f"its outputs cannot be read: {error}"
-    if not note and answered.shape != truth.shape:
-        note = f"its outputs have the shape {answered.shape}, not {truth.shape}"
-    elif not note and not np.isfinite(answered).all():
-        note = "its outputs are not finite"
+        truth = arrays.read(artifact / "gold.npz", {"y": None})["y"]
+        produced = arrays.read(artifact / "outputs.npz", {"y": None})["y"]
+    except arrays.Unreadable as error:
+        raise RecordError(
+            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
+        ) from None
+    scale = float(np.abs(truth).max(initial=0.0))
+    if not np.isfinite(scale) or scale == 0.0:
+        note = "the gold outputs are zero or not finite"
+        return Agreement(error=None, producer_error=None, from_producer=None, scale=0.0, note=note)
+    try:
+        answered = arrays.read(answer, {"y": truth.shape})["y"]
+        note = "" if np.isfinite(answered).all() else "its outputs are not finite"
+    except arrays.Unreadable as error:
+        answered, note = np.empty(0), f"its outputs cannot be used: {error}"
     return Agreement(
         error=_distance(answered, truth, scale),
         producer_error=_distance(produced, truth, scale),
@@ -406,12 +461,7 @@ def _agreement(artifact: Path, answer: Path) -> Agreement:
     )
 
 
-def _distance(one: np.ndarray, other: np.ndarray, scale: float) -> float | None:
+def _distance(one: Floats, other: Floats, scale: float) -> float | None:
     if one.shape != other.shape or not np.isfinite(one).all():
         return None
     return float(np.abs(one.astype(np.float64) - other).max() / scale)
-
-
-def _arrays(path: Path) -> dict[str, np.ndarray]:
-    with np.load(path, allow_pickle=False) as archive:
-        return dict(archive)

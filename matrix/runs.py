@@ -11,16 +11,18 @@ import datetime
 import hashlib
 import json
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
+from matrix import locks
 from matrix.config import Matrix
 from matrix.engines import Prepared
 from matrix.errors import RecordError
@@ -28,7 +30,11 @@ from matrix.plan import Artifact, Job, Plan
 from matrix.records import UNDONE, JobRecord
 
 #: 1: first version.
-RUN_SCHEMA = 1
+RUN_SCHEMA: Final = 1
+
+Read = TypeVar("Read")
+
+_ROUND = re.compile(r"r(\d+)\.json")
 
 
 class Manifest(BaseModel):
@@ -36,7 +42,7 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: int = RUN_SCHEMA
+    schema_version: Literal[1] = RUN_SCHEMA
     id: str
     created: str
     version: str
@@ -92,7 +98,10 @@ class Run:
         try:
             return Manifest.model_validate_json(path.read_bytes())
         except (OSError, ValidationError) as error:
-            raise RecordError(f"{path}: not a plan of this version: {_first(error)}") from None
+            raise RecordError(
+                f"{path}: not a plan of this version: {_first(error)}",
+                hint="use the version that wrote it, or start a new run",
+            ) from None
 
     @property
     def id(self) -> str:
@@ -141,13 +150,33 @@ class Run:
     def prepared(self) -> dict[str, Prepared]:
         """Return what is known of the cells' images or environments, by cell id."""
         files = sorted((self.path / "builds").glob("*.json"))
-        return {path.stem: Prepared(**json.loads(path.read_text())) for path in files}
+        return {path.stem: read(path, _PREPARED) for path in files}
+
+    def engines(self) -> dict[str, dict[str, str]]:
+        """Return what ran the cells: facts by a name of their own."""
+        files = sorted((self.path / "engines").glob("*.json"))
+        return {path.stem: read(path, _FACTS) for path in files}
+
+    def gold_losses(self, workload: str) -> list[float] | None:
+        """Return the float64 losses of a workload, one a step, or None where they are not."""
+        path = self.inputs / f"{workload}.gold.json"
+        return read(path, _GOLD).losses if path.is_file() else None
 
     def save_engine(self, facts: dict[str, str]) -> None:
         """Keep what ran the cells."""
         text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
         name = f"{facts['engine']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         write_text(self.path / "engines" / f"{name}.json", text)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from running this run. Raises RecordError when one does."""
+        with locks.held(self.path / "lock") as mine:
+            if not mine:
+                raise RecordError(
+                    f"{self.path} is being run by another process", hint="wait until it has ended"
+                )
+            yield
 
     @contextlib.contextmanager
     def scratch(self, job: Job) -> Iterator[Path]:
@@ -174,23 +203,43 @@ def record_files(path: Path) -> Iterator[Path]:
     root = path / "records"
     if not root.is_dir():
         return
-    for cell in sorted(os.scandir(root), key=lambda entry: entry.name):
-        for subject in sorted(os.scandir(cell.path), key=lambda entry: entry.name):
-            for name in sorted(os.listdir(subject.path)):
-                if name.endswith(".json"):
-                    yield Path(subject.path, name)
+    for cell in _folders(root):
+        for subject in _folders(cell):
+            rounds = filter(None, map(_ROUND.fullmatch, os.listdir(subject.path)))
+            for match in sorted(rounds, key=lambda match: int(match[1])):
+                yield Path(subject.path, match[0])
+
+
+def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    entries = [entry for entry in os.scandir(path) if entry.is_dir()]
+    return sorted(entries, key=lambda entry: entry.name)
 
 
 def read_record(path: Path) -> JobRecord:
     """Read one record. Raises RecordError when it is torn or of another version."""
+    return read(path, _RECORD)
+
+
+def read(path: Path, kind: TypeAdapter[Read]) -> Read:
+    """Read a JSON file of a run. Raises RecordError when it is torn or of another version."""
     try:
-        record = JobRecord.model_validate_json(path.read_bytes())
+        return kind.validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
         raise RecordError(
-            f"{path}: not a record of this version: {_first(error)}",
+            f"{path}: torn, or not of this version: {_first(error)}",
             hint="remove the file and run again with --resume, or use the version that wrote it",
         ) from None
-    return record
+
+
+class _Gold(BaseModel):
+    losses: list[float]
+    accuracy: float
+
+
+_RECORD = TypeAdapter(JobRecord)
+_PREPARED = TypeAdapter(Prepared)
+_FACTS = TypeAdapter(dict[str, str])
+_GOLD = TypeAdapter(_Gold)
 
 
 def write_text(path: Path, text: str) -> None:

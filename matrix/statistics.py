@@ -26,12 +26,14 @@ class Estimate:
 
 
 def estimate(rounds: Sequence[Samples], *, seed: int = 0) -> Estimate | None:
-    """Return the median of all samples with a hierarchical bootstrap interval.
+    """Return the median over rounds and iterations with a hierarchical bootstrap interval.
 
-    Rounds are drawn with replacement, then iterations within each drawn round (Davison and
-    Hinkley, Bootstrap Methods and Their Application, 1997, section 3.8); the interval is the
-    percentile one at `LEVEL` from `RESAMPLES` resamples. With one round only the iterations
-    vary, and the interval cannot know how rounds differ: `rounds` says so.
+    Every round counts the same: of those that took more samples than the shortest, the first
+    ones are left out. Rounds are drawn with replacement, then iterations within each drawn round
+    (Davison and Hinkley, Bootstrap Methods and Their Application, 1997, section 3.8); the
+    interval is the percentile one at `LEVEL` from `RESAMPLES` resamples, widened to the median
+    where it misses it. With one round only the iterations vary, and the interval cannot know
+    how rounds differ: `rounds` says so.
 
     Args:
         rounds: one array of samples, float64 (n,), a round; empty ones are left out.
@@ -40,29 +42,26 @@ def estimate(rounds: Sequence[Samples], *, seed: int = 0) -> Estimate | None:
     kept = [samples for samples in rounds if samples.size]
     if not kept:
         return None
-    pooled = np.concatenate(kept)
-    middles = _resampled_medians(kept, np.random.default_rng(seed))
-    low, high = np.quantile(middles, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    shortest = min(samples.size for samples in kept)
+    table = np.stack([samples[-shortest:] for samples in kept])
+    middle = float(np.median(table))
+    resampled = _resampled_medians(table, np.random.default_rng(seed))
+    low, high = np.quantile(resampled, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return Estimate(
-        median=float(np.median(pooled)),
-        low=float(low),
-        high=float(high),
-        samples=int(pooled.size),
+        median=middle,
+        low=min(float(low), middle),
+        high=max(float(high), middle),
+        samples=table.size,
         rounds=len(kept),
     )
 
 
-def _resampled_medians(rounds: list[Samples], random: np.random.Generator) -> Samples:
-    """Return `RESAMPLES` medians of two-level resamples.
-
-    Rounds of different lengths are cut to the shortest, so that one indexing does all resamples.
-    """
-    shortest = min(samples.size for samples in rounds)
-    table = np.concatenate([samples[-shortest:] for samples in rounds])
-    count = len(rounds)
+def _resampled_medians(table: Samples, random: np.random.Generator) -> Samples:
+    """Return `RESAMPLES` medians of two-level resamples of *table*, (rounds, iterations)."""
+    count, length = table.shape
     outer = random.integers(count, size=(RESAMPLES, count, 1))
-    inner = random.integers(shortest, size=(RESAMPLES, count, shortest))
-    drawn = table.take(outer * shortest + inner).reshape(RESAMPLES, -1)
+    inner = random.integers(length, size=(RESAMPLES, count, length))
+    drawn = table.ravel().take(outer * length + inner).reshape(RESAMPLES, -1)
     middle = [(table.size - 1) // 2, table.size // 2]
     drawn.partition(middle, axis=1)  # several times faster than np.median
     means: Samples = drawn[:, middle].mean(axis=1)

@@ -11,6 +11,9 @@ from matrix.records import Agreement, JobRecord
 
 Word = Literal["match", "drift", "error", "unsupported", "not-run"]
 
+#: Endings that say nothing about the artifact.
+NOT_THE_CELLS_FAULT = frozenset({"engine-lost", "no-device", "start-failed"})
+
 #: From the best news to the worst: several rounds count as their worst.
 ORDER: tuple[Word, ...] = ("match", "not-run", "unsupported", "drift", "error")
 
@@ -48,6 +51,8 @@ def tolerance(agreement: Agreement, tolerances: Tolerances) -> float:
 def _judge_round(record: JobRecord, tolerances: Tolerances) -> Verdict:
     if record.status == "unsupported":
         return Verdict(word="unsupported", reason=record.cause)
+    if record.status in NOT_THE_CELLS_FAULT:
+        return Verdict(word="not-run", reason=record.cause or record.status)
     agreement = record.agreement
     if record.status != "ok" or agreement is None:
         return Verdict(word="error", reason=record.cause or record.status)
@@ -63,12 +68,14 @@ def _judge_round(record: JobRecord, tolerances: Tolerances) -> Verdict:
 
 
 def _compare(agreement: Agreement, allowed: float, tolerances: Tolerances) -> tuple[Word, str]:
+    """Compare by what has to hold, so that a NaN never passes."""
     own = agreement.producer_error
-    if own is None or own > tolerances.producer:
-        shown = "not finite" if own is None else f"{own:.1e}, above {tolerances.producer:.0e}"
-        return "drift", f"the producer's own error is {shown}"
+    if own is None:
+        return "drift", agreement.note or "the producer's own outputs cannot be compared with gold"
+    if not own <= tolerances.producer:
+        return "drift", f"the producer's own error is {own:.1e}, above {tolerances.producer:.0e}"
     if agreement.error is None:
         return "error", agreement.note
-    if agreement.error > allowed:
+    if not agreement.error <= allowed:
         return "drift", f"error {agreement.error:.1e} is above {allowed:.1e}"
     return "match", ""

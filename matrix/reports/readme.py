@@ -21,7 +21,9 @@ def insert(path: Path, results: Results) -> None:
     text = path.read_text(encoding="utf-8")
     before, begun, rest = text.partition(BEGIN)
     _, ended, after = rest.partition(END)
-    if not begun or not ended:
-        raise ArgumentError(f"{path} has no place for a report", hint=f"write {BEGIN} and {END}")
+    if not begun or not ended or BEGIN in rest or END in after:
+        raise ArgumentError(
+            f"{path} has no one place for a report", hint=f"write {BEGIN} and {END} into it, once"
+        )
     report = markdown.document(results).replace("\n#", "\n##").replace("# ", "### ", 1)
     write_text(path, f"{before}{BEGIN}\n\n{report}\n{END}{after}")

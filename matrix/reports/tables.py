@@ -47,7 +47,11 @@ def cells(results: Results) -> Table:
         columns=("cell", "status", "version", "image", "build", "import", "peak memory"),
         rows=tuple(_cell(row) for row in [*ran, *idle]),
         numeric=frozenset({3, 4, 5, 6}),
-        note="Import and memory are those of fresh processes; memory is the whole process tree's.",
+        note=(
+            "Import and memory are those of fresh processes, the worst of all rounds for memory. "
+            f"Memory as {', '.join(sorted({row.memory_source for row in ran} - {''})) or 'nobody'} "
+            "counts it."
+        ),
     )
 
 
@@ -60,14 +64,20 @@ def _cell(row: CellRow) -> Row:
         texts=(
             row.cell + _mark(row.emulated),
             status,
-            row.versions.get(row.cell.split("-")[0], numbers.DASH),
+            row.versions.get(row.name, numbers.DASH),
             numbers.size(row.image_bytes),
-            numbers.duration(row.build_s) if row.build_s is not None else "kept",
+            _build(row),
             numbers.duration(row.import_s.median if row.import_s else None),
             numbers.size(row.peak_memory_bytes),
         ),
         moods=("plain", mood, "plain", "plain", "plain", "plain", "plain"),
     )
+
+
+def _build(row: CellRow) -> str:
+    if row.build_s is not None:
+        return numbers.duration(row.build_s)
+    return numbers.DASH if row.status == "build-failed" else "kept"
 
 
 def training(results: Results) -> Table:

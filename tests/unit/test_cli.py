@@ -43,11 +43,17 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
             "error: no cell has the tag 'runtme'; did you mean 'runtime'?",
         ),
         (["plan", "--exclude", "*", *HERE], "error: the selection leaves no cell"),
-        (["plan", "--seed", "one"], "error: argument --seed: invalid int value: 'one'"),
+        (["plan", "--seed", "-1"], "error: argument --seed: '-1' is no whole number from 0 on"),
         (["plan", "--engine", "dokcer"], "error: no engine 'dokcer'; did you mean 'docker'?"),
         (["plan", "--native", "arm46"], "error: no architecture 'arm46'; did you mean 'arm64'?"),
         (["plan", "--file", "nowhere.yaml"], "error: nowhere.yaml: no such file"),
         (["matrix", "--name", "a/b", *VENV], "error: 'a/b' cannot name a run"),
+        (["matrix", "--name", "a" * 101, *VENV], f"error: '{'a' * 101}' cannot name a run"),
+        (["plan", "--write", "", *HERE], "error: '' cannot name a run"),
+        (
+            ["matrix", "--resume", "x", "--preset", "full"],
+            "error: --resume finishes a run as it was planned",
+        ),
         (["matrix", "*-cuda", *VENV], "error: none of the selected cells can run"),
         (["matrix", "--resume", "nothing", *VENV], "error: runs/nothing is not a run: "),
         (["image"], "error: the following arguments are required: GLOB"),
@@ -98,20 +104,27 @@ def test_an_unexpected_error_leaves_a_log_that_can_be_pasted(
         raise ZeroDivisionError("on purpose")
 
     monkeypatch.setattr(cli.config, "load", broken)
+    monkeypatch.setattr(cli.tempfile, "gettempdir", lambda: str(tmp_path))
     assert cli.main(["plan"]) == 4
-    assert "ZeroDivisionError: on purpose" in (tmp_path / "runs" / "crash.log").read_text()
+    (log,) = tmp_path.glob("deepmatrix-crash-*.log")
+    assert "ZeroDivisionError: on purpose" in log.read_text()
     assert "please report it" in capsys.readouterr().err
+
+
+def test_a_place_that_cannot_be_written_is_exit_code_3(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("")
+    assert cli.main(["plan", "--write", "x", "--runs", str(tmp_path / "file"), *HERE]) == 3
+    assert said(capsys)[0] == f"error: {tmp_path}/file/x: Not a directory"
 
 
 def test_a_merge_with_a_problem_is_exit_code_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run = whole(tmp_path)
-    first = next(iter((run.path / "records").rglob("r0.json")))
-    first.unlink()
-    assert cli.main(["merge", str(run.path)]) in {0, 1}
-    for path in (run.path / "records").rglob("*.json"):
-        path.unlink()
+    assert cli.main(["merge", str(run.path)]) == 0
+    next(iter((run.path / "records").rglob("r1.json"))).unlink()
     assert cli.main(["merge", str(run.path)]) == 1
     assert "not as expected" in capsys.readouterr().err
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 import random
@@ -31,14 +32,18 @@ RECORDS = [record(job) for job in all_jobs(PLAN)]
 
 def whole(parent: Path, name: str = "one", **changes: object) -> Run:
     run = new_run(parent, PLAN, name)
-    for workload in PLAN.workloads:
-        run.inputs.mkdir(exist_ok=True)
-        (run.inputs / f"{workload}.gold.json").write_text(
-            json.dumps({"losses": [2.3, 1.2, 0.7], "accuracy": 0.98})
-        )
+    write_gold(run)
     for job in all_jobs(PLAN):
         run.save(job, record(job, **changes))
     return run
+
+
+def write_gold(run: Run) -> None:
+    run.inputs.mkdir()
+    for workload in PLAN.workloads:
+        (run.inputs / f"{workload}.gold.json").write_text(
+            json.dumps({"losses": [2.3, 1.2, 0.7], "accuracy": 0.98})
+        )
 
 
 def test_a_whole_run_is_as_expected(tmp_path: Path) -> None:
@@ -134,7 +139,10 @@ def test_a_job_that_failed_is_a_problem_and_its_artifacts_are_not_judged(tmp_pat
         ({"accuracy": float("nan")}, "accuracy nan is below 0.95"),
         ({"losses": [2.3, 1.3, 0.7]}, "loss differs from gold by 1.0e-01"),
         ({"losses": [2.3, float("nan"), 0.7]}, "loss differs from gold by nan"),
-        ({"losses": [2.3]}, "no losses to compare with gold"),
+        (
+            {"losses": [2.3]},
+            "its losses cannot be compared with gold: there are more or fewer",
+        ),
     ],
 )
 def test_a_training_that_went_wrong_fails(tmp_path: Path, change: dict, reason: str) -> None:
@@ -155,7 +163,7 @@ def test_a_torn_record_says_what_to_do(tmp_path: Path) -> None:
     run = whole(tmp_path)
     path = run.record_path(next(PLAN.jobs("produce")))
     path.write_text(path.read_text()[:100])
-    with pytest.raises(RecordError, match="not a record of this version") as caught:
+    with pytest.raises(RecordError, match="torn, or not of this version") as caught:
         results.merge([run])
     assert "--resume" in caught.value.hint
 
@@ -178,3 +186,79 @@ def test_a_loss_that_is_not_a_number_survives_the_file(tmp_path: Path) -> None:
     trained = back.output.phase("train")
     assert trained is not None
     assert math.isnan(trained.data["losses"][1])
+
+
+def test_more_than_ten_rounds_come_in_their_order_and_once(tmp_path: Path) -> None:
+    made = dataclasses.replace(planned("torch-debian12-amd64-cpu"), rounds_native=12)
+    one, other = new_run(tmp_path / "a", made), Run(path=tmp_path / "b" / "one")
+    other.path.mkdir(parents=True)
+    write_gold(one)
+    (other.path / "plan.json").write_bytes((one.path / "plan.json").read_bytes())
+    for job in all_jobs(made):
+        one.save(job, record(job))
+        if job.round in (0, 1, 9, 10, 11):
+            other.save(job, record(job))
+    (row,) = (row for row in results.merge([one, other]).cells if row.jobs)
+    assert row.jobs == len(all_jobs(made))
+    assert row.missing == 0
+
+
+def test_rounds_that_are_missing_are_a_problem(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    for path in (run.path / "records").rglob("r2.json"):
+        path.unlink()
+    merged = results.merge([run])
+    assert "torch-debian12-amd64-cpu: 8 of 24 jobs were not reached" in merged.problems
+
+
+def test_a_record_that_was_not_planned_is_refused(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    job = next(PLAN.jobs("produce"))
+    run.record_path(job).parent.rename(run.record_path(job).parent.with_name("digits-cnov"))
+    stray = record(job, subject="digits-cnov")
+    path = run.record_path(job).parent.with_name("digits-cnov") / f"r{job.round}.json"
+    path.write_text(stray.model_dump_json(by_alias=True))
+    with pytest.raises(RecordError, match="is not in the plan of one"):
+        results.merge([run])
+
+
+def test_a_record_of_another_run_is_refused(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    job = next(PLAN.jobs("produce"))
+    run.save(job, record(job, run="two"))
+    with pytest.raises(RecordError, match="is of the run two"):
+        results.merge([run])
+
+
+def test_records_of_two_harnesses_are_a_problem(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    job = next(PLAN.jobs("produce"))
+    run.save(job, record(job, output=output(job, harness="1" * 16)))
+    (problem,) = results.merge([run]).problems
+    assert problem.startswith("the records are of different harnesses: ")
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("builds/x.json", "{"),
+        ("builds/x.json", '{"cell": 1}'),
+        ("engines/x.json", '["docker"]'),
+        ("inputs/digits-conv.gold.json", "{}"),
+        ("plan.json", "{"),
+    ],
+)
+def test_a_torn_file_of_a_run_names_itself(tmp_path: Path, name: str, text: str) -> None:
+    run = whole(tmp_path)
+    (run.path / name).parent.mkdir(exist_ok=True)
+    (run.path / name).write_text(text)
+    with pytest.raises(RecordError) as caught:
+        results.merge([Run(path=run.path)])
+    assert caught.value.message.startswith(str(run.path / name))
+
+
+def test_files_that_are_no_records_are_left_alone(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    (run.path / "records" / "notes.txt").write_text("mine")
+    (run.path / "records" / "torch-debian12-amd64-cpu" / ".DS_Store").write_text("")
+    assert results.merge([run]).problems == ()

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import json
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
-from matrix.engines import Ended
-from matrix.runner import conclude
-from tests.unit.examples import output, planned
+from matrix import runner
+from matrix.engines import Ended, Prepared, Progress
+from matrix.errors import RecordError
+from matrix.plan import Capabilities, Cell
+from matrix.runner import Runner, conclude
+from tests.unit.examples import DOCKER, new_run, output, planned
 
 JOB = next(planned("torch-debian12-amd64-cpu").jobs("produce"))
 HUNG = """\
@@ -35,7 +41,7 @@ def write(control: Path, **changes: Any) -> dict[str, Any]:
 
 def test_a_whole_output_and_exit_code_0_is_ok(tmp_path: Path) -> None:
     write(tmp_path)
-    found, status, cause = conclude(tmp_path, ended())
+    found, status, cause = conclude(JOB, tmp_path, ended())
     assert (status, cause) == ("ok", "")
     assert found is not None
 
@@ -58,7 +64,7 @@ def test_a_whole_output_and_exit_code_0_is_ok(tmp_path: Path) -> None:
 def test_no_output_is_told_apart(
     tmp_path: Path, code: int, log: str, status: str, cause: str
 ) -> None:
-    assert conclude(tmp_path, ended(code, log))[1:] == (status, cause)
+    assert conclude(JOB, tmp_path, ended(code, log))[1:] == (status, cause)
 
 
 @pytest.mark.parametrize("kept", [0, 1, 100])
@@ -66,14 +72,14 @@ def test_a_torn_output_is_torn(tmp_path: Path, kept: int) -> None:
     write(tmp_path)
     path = tmp_path / "output.json"
     path.write_text(path.read_text()[:kept])
-    found, status, cause = conclude(tmp_path, ended())
+    found, status, cause = conclude(JOB, tmp_path, ended())
     assert (found, status) == (None, "torn")
     assert cause == f"output.json ({kept} bytes) is torn or not a record"
 
 
 def test_an_output_before_a_death_is_kept_but_is_a_crash(tmp_path: Path) -> None:
     write(tmp_path)
-    found, status, cause = conclude(tmp_path, ended(134))
+    found, status, cause = conclude(JOB, tmp_path, ended(134))
     assert found is not None
     assert (status, cause) == ("crashed", "exit code 134 after it had written its output")
 
@@ -81,7 +87,7 @@ def test_an_output_before_a_death_is_kept_but_is_a_crash(tmp_path: Path) -> None
 def test_what_the_engine_says_of_the_end_counts_first(tmp_path: Path) -> None:
     write(tmp_path)
     how = ended(None, ending="oom", cause="more than 4 GiB")
-    assert conclude(tmp_path, how) == (None, "oom", "more than 4 GiB")
+    assert conclude(JOB, tmp_path, how) == (None, "oom", "more than 4 GiB")
 
 
 def test_the_first_failed_phase_is_the_cause(tmp_path: Path) -> None:
@@ -91,7 +97,7 @@ def test_the_first_failed_phase_is_the_cause(tmp_path: Path) -> None:
         error={"type": "ValueError", "message": "no such layer\nmore", "traceback": "..."},
     )
     write(tmp_path, records=document["records"])
-    assert conclude(tmp_path, ended())[1:] == ("failed", "train: ValueError: no such layer")
+    assert conclude(JOB, tmp_path, ended())[1:] == ("failed", "train: ValueError: no such layer")
 
 
 def test_what_is_not_supported_is_its_own_status(tmp_path: Path) -> None:
@@ -100,4 +106,160 @@ def test_what_is_not_supported_is_its_own_status(tmp_path: Path) -> None:
         status="unsupported", error={"type": "Unsupported", "message": "no LSTM", "traceback": ""}
     )
     write(tmp_path, records=document["records"])
-    assert conclude(tmp_path, ended())[1:] == ("unsupported", "train: Unsupported: no LSTM")
+    assert conclude(JOB, tmp_path, ended())[1:] == ("unsupported", "train: Unsupported: no LSTM")
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "cause"),
+    [
+        ({"job": "another"}, "torn", "output.json is that of another job, another"),
+        ({"records": []}, "torn", "output.json tells of no phase"),
+        ({"selftest": []}, "failed", "its arithmetic was not proven, and yet it went on"),
+    ],
+)
+def test_an_output_that_does_not_fit_the_job_is_not_believed(
+    tmp_path: Path, change: dict[str, Any], status: str, cause: str
+) -> None:
+    write(tmp_path, **change)
+    assert conclude(JOB, tmp_path, ended())[1:] == (status, cause)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"environment": {"versions": ["torch"]}},
+        {"peak_memory_bytes": "much"},
+    ],
+)
+def test_an_output_of_another_form_is_torn(tmp_path: Path, change: dict[str, Any]) -> None:
+    write(tmp_path, **change)
+    assert conclude(JOB, tmp_path, ended())[1] == "torn"
+
+
+@pytest.mark.parametrize(
+    ("phase", "data"),
+    [
+        ("train", {}),
+        ("train", {"step_s": ["fast"], "losses": [], "accuracy": 1}),
+        ("infer", {"batches": {"x": {"latency_s": [1.0], "warmup": 0}}}),
+        ("infer", {"batches": {"1": {"latency_s": [None], "warmup": 0}}}),
+        ("infer", {"batches": {"1": {"latency_s": [], "warmup": 0}}}),
+    ],
+)
+def test_a_phase_without_its_samples_is_torn(tmp_path: Path, phase: str, data: dict) -> None:
+    document = write(tmp_path)
+    for record in document["records"]:
+        if record["phase"] == phase:
+            record["data"] = data
+    write(tmp_path, records=document["records"])
+    assert conclude(JOB, tmp_path, ended())[1] == "torn"
+
+
+def artifact(folder: Path, truth: object, produced: object) -> Path:
+    folder.mkdir()
+    np.savez(folder / "gold.npz", y=np.asarray(truth))
+    np.savez(folder / "outputs.npz", y=np.asarray(produced))
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("truth", "answered", "error", "note"),
+    [
+        ([[1.0, -4.0]], [[1.0, -3.0]], 0.25, ""),
+        ([[1.0, -4.0]], [[1.0, np.nan]], None, "its outputs are not finite"),
+        ([[1.0, np.nan]], [[1.0, 2.0]], None, "the gold outputs are zero or not finite"),
+        ([[0.0, 0.0]], [[1.0, 2.0]], None, "the gold outputs are zero or not finite"),
+        (
+            [[1.0, -4.0]],
+            [[1.0]],
+            None,
+            "its outputs cannot be used: y has the shape (1, 1), not (1, 2)",
+        ),
+        (
+            [[1.0, -4.0]],
+            [[1.0 + 1j, 2.0]],
+            None,
+            "its outputs cannot be used: y holds complex128, not floats",
+        ),
+    ],
+)
+def test_an_answer_is_measured_against_gold(
+    tmp_path: Path, truth: list, answered: list, error: float | None, note: str
+) -> None:
+    np.savez(tmp_path / "outputs.npz", y=np.asarray(answered))
+    folder = artifact(tmp_path / "artifact", truth, [[1.0, -4.0]])
+    found = runner._agreement(folder, tmp_path / "outputs.npz")
+    assert (found.error, found.note) == (error, note)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4torn", b"\x93NUMPY", b"x" * 1000])
+def test_an_answer_that_is_no_archive_is_the_consumers_fault(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "outputs.npz").write_bytes(content)
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    found = runner._agreement(folder, tmp_path / "outputs.npz")
+    assert found.error is None
+    assert found.note.startswith("its outputs cannot be used: outputs.npz: ")
+
+
+def test_a_damaged_gold_is_the_runs_own_fault(tmp_path: Path) -> None:
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    (folder / "gold.npz").write_bytes(b"")
+    with pytest.raises(RecordError, match="damaged"):
+        runner._agreement(folder, tmp_path / "outputs.npz")
+
+
+class Quiet:
+    """A watcher that says nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+class NativeEngine:
+    """An engine of one architecture that cannot make anything; it keeps what it was asked for."""
+
+    name = "venv"
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(engine="venv", native=frozenset({"amd64"}))
+
+    def describe(self) -> dict[str, str]:
+        return {}
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        del progress
+        self.asked = [cell.id for cell in cells]
+        return {one: Prepared(cell_id=one, reference="", error="cannot") for one in self.asked}
+
+    def open(self, run_id: str) -> None:
+        del run_id
+
+    def run(self, task: object, cancel: threading.Event) -> Ended:
+        raise AssertionError(f"{task} was run, {cancel}")
+
+    def close(self) -> None:
+        pass
+
+
+def test_another_engine_is_not_asked_for_what_it_cannot_run(tmp_path: Path) -> None:
+    made = planned("onnxruntime-debian1*-cpu", "torch-debian1*-a*64-cpu")
+    assert DOCKER.emulated
+    run, engine = new_run(tmp_path, made), NativeEngine()
+    Runner(run=run, engine=engine, watcher=Quiet()).execute()
+    assert engine.asked
+    assert not [cell for cell in engine.asked if "-arm64-" in cell]
+    error = run.prepared()["torch-debian13-arm64-cpu"].error
+    assert error == "the venv engine runs only its own architecture"
+
+
+def test_a_run_is_run_by_one_process_at_a_time(tmp_path: Path) -> None:
+    run = new_run(tmp_path, planned("torch-debian12-amd64-cpu"))
+    with run.locked(), pytest.raises(RecordError, match="is being run by another process"):
+        Runner(run=run, engine=NativeEngine(), watcher=Quiet()).execute()
+    assert not (run.path / "builds").exists()

@@ -10,9 +10,16 @@ from matrix.statistics import estimate, quantile
 
 
 def test_the_median_of_known_samples() -> None:
-    found = estimate([np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0])])
+    found = estimate([np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])])
     assert found is not None
-    assert (found.median, found.samples, found.rounds) == (3.0, 5, 2)
+    assert (found.median, found.samples, found.rounds) == (3.5, 6, 2)
+
+
+def test_a_round_with_more_samples_counts_no_more_than_another() -> None:
+    found = estimate([np.array([1.0] * 990 + [2.0] * 10), np.array([4.0] * 10)])
+    assert found is not None
+    assert found.median == 3.0
+    assert found.samples == 20
 
 
 def test_no_samples_give_nothing() -> None:
@@ -54,4 +61,5 @@ def test_median_and_interval_lie_within_the_samples(rounds: list[list[float]]) -
     assert found is not None
     for value in (found.low, found.median, found.high):
         assert pooled.min() <= value <= pooled.max()
+    assert found.low <= found.median <= found.high
     assert found == estimate(arrays)

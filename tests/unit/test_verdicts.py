@@ -10,6 +10,7 @@ from matrix.verdicts import judge
 from tests.unit.examples import planned, record
 
 TOLERANCES = Tolerances(floor=1e-6, factor=8, producer=1e-4, loss=1e-4, steps=20)
+NAN = float("nan")
 JOB = next(planned("torch-debian12-amd64-cpu", "onnxruntime-*").jobs("consume"))
 
 
@@ -25,7 +26,13 @@ def agreement(error: float | None, own: float | None = 1e-7, note: str = "") -> 
         (agreement(7e-6, own=1e-6), "match", ""),
         (agreement(9e-6, own=1e-6), "drift", "error 9.0e-06 is above 8.0e-06"),
         (agreement(0.0, own=1e-3), "drift", "the producer's own error is 1.0e-03, above 1e-04"),
-        (agreement(0.0, own=None), "drift", "the producer's own error is not finite"),
+        (
+            agreement(0.0, own=None),
+            "drift",
+            "the producer's own outputs cannot be compared with gold",
+        ),
+        (agreement(0.0, own=NAN), "drift", "the producer's own error is nan, above 1e-04"),
+        (agreement(NAN), "drift", "error nan is above 1.0e-06"),
         (agreement(None, note="its outputs are not finite"), "error", "its outputs are not finite"),
     ],
 )
@@ -50,3 +57,9 @@ def test_what_the_consumer_does_not_support_is_said() -> None:
         [record(JOB, status="unsupported", cause="infer: no LSTM", agreement=None)], TOLERANCES, ""
     )
     assert (verdict.word, verdict.reason) == ("unsupported", "infer: no LSTM")
+
+
+@pytest.mark.parametrize("status", ["engine-lost", "no-device", "start-failed"])
+def test_what_the_engine_could_not_do_is_no_verdict_on_the_model(status: str) -> None:
+    rounds = [record(JOB, status=status, cause="gone", agreement=None)]
+    assert judge(rounds, TOLERANCES, "").word == "not-run"

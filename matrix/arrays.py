@@ -1,0 +1,63 @@
+"""Reading ``.npz`` files that an untrusted process may have written."""
+
+from __future__ import annotations
+
+import math
+import zipfile
+import zlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+Floats = npt.NDArray[np.floating[Any]]
+Shape = tuple[int, ...]
+
+#: No array of a model's weights or outputs is larger; a header can claim anything.
+LARGEST_BYTES = 8 * 2**30
+
+
+class Unreadable(Exception):
+    """A file is missing, torn, or holds something else than it should; the message says what."""
+
+
+def read(path: Path, wanted: Mapping[str, Shape | None]) -> dict[str, Floats]:
+    """Return arrays of floats by name. Runs no code of the file and believes no header of it.
+
+    Args:
+        path: an ``.npz``.
+        wanted: the shape of each array that has to be there, None where any will do.
+
+    Raises:
+        Unreadable: see the class.
+    """
+    try:
+        with zipfile.ZipFile(path) as file:
+            return {name: _read_one(file, name, shape) for name, shape in wanted.items()}
+    except FileNotFoundError:
+        raise Unreadable(f"{path.name} is missing") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise Unreadable(f"{path.name}: {error}") from None
+
+
+def _read_one(file: zipfile.ZipFile, name: str, wanted: Shape | None) -> Floats:
+    member = file.getinfo(f"{name}.npy")
+    with file.open(member) as stream:
+        version = np.lib.format.read_magic(stream)
+        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
+        shape, _, dtype = header(stream)
+    if dtype.kind != "f":
+        raise Unreadable(f"{name} holds {dtype}, not floats")
+    if wanted is not None and shape != wanted:
+        raise Unreadable(f"{name} has the shape {shape}, not {wanted}")
+    size = math.prod(shape) * dtype.itemsize
+    if size > min(LARGEST_BYTES, member.file_size):
+        raise Unreadable(f"{name} claims {size} bytes and has {member.file_size}")
+    with file.open(member) as stream:
+        read: Floats = np.lib.format.read_array(stream, allow_pickle=False)
+    return read
+
+
+_header_2_0 = np.lib.format.read_array_header_2_0
