@@ -1,11 +1,14 @@
 """Control directories as tar archives: the only way into and out of a container.
 
 What comes out was written by a process that is not trusted: only plain files and folders are
-taken, below one folder, up to a size.
+taken, below one folder, up to a size and a depth.
 """
 
 from __future__ import annotations
 
+import contextlib
+import errno
+import itertools
 import os
 import shutil
 import tarfile
@@ -14,10 +17,20 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
+from harness.record import OUTPUT
 from matrix.errors import DeepmatrixError, EngineError
 
 #: Most files that a process may leave in its control directory.
 MOST_FILES = 10_000
+
+#: How deep it may nest folders: more than any export does, less than what walks them can bear.
+MOST_DEEP = 32
+
+#: Most bytes of its ``output.json``, which is read as a whole.
+MOST_OUTPUT = 256 << 20
+
+#: What an operating system says of a name that it cannot have: the fault of who chose it.
+BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR})
 
 CHUNK = 1 << 20
 
@@ -30,9 +43,13 @@ def tree(folder: Path, *, links: bool = True) -> dict[str, Path]:
     """Return the files below *folder* by relative path with slashes.
 
     With *links*, those to folders are followed.
+
+    Raises:
+        Refused: folders are nested deeper than `MOST_DEEP`.
     """
     found = {}
     for place, folders, names in os.walk(folder, followlinks=links):
+        _check_depth(len(Path(place).relative_to(folder).parts))
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
             path = Path(place, name)
@@ -68,7 +85,8 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
     """Replace *folder* by what a tar stream holds below its first path component.
 
     Raises:
-        Refused: it leaves its folder, or is larger than it may be; *folder* is as it was.
+        Refused: it leaves its folder, is larger or deeper than it may be, or holds a name that
+            this machine cannot have; *folder* is as it was.
         EngineError: this machine cannot write it.
     """
     part = _beside(folder)
@@ -87,23 +105,31 @@ def adopt(source: Path, folder: Path) -> None:
     """Replace *folder* by a copy of the plain files and folders of *source*.
 
     Raises:
-        Refused: there are too many.
+        Refused: there are too many, or they are too deep, too large or not to be read.
         EngineError: this machine cannot write it.
     """
-    files = {
-        name: path for name, path in tree(source, links=False).items() if not path.is_symlink()
-    }
-    if len(files) > MOST_FILES:
-        raise Refused(f"it left more than {MOST_FILES} files in its control directory")
     part = _beside(folder)
     try:
-        for name, path in files.items():
-            if path.is_file():
-                with path.open("rb") as data:
-                    _write(part / name, data)
+        for count, (name, path) in enumerate(tree(source, links=False).items()):
+            if count >= MOST_FILES:
+                raise Refused(f"it left more than {MOST_FILES} files in its control directory")
+            _take(name, path, part)
         replace_folder(folder, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+
+
+def _take(name: str, path: Path, part: Path) -> None:
+    """Copy one plain file to its place below *part*; anything else is left out."""
+    try:
+        if path.is_symlink() or not path.is_file():
+            return
+        _check_output(name, path.stat().st_size)
+        data = path.open("rb")
+    except OSError as error:
+        raise Refused(f"it left a file that cannot be read: {error.strerror}") from None
+    with data:
+        _write(part / name, data)
 
 
 def replace_folder(folder: Path, new: Path) -> None:
@@ -112,6 +138,29 @@ def replace_folder(folder: Path, new: Path) -> None:
     folder.rename(old / folder.name)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def remove(folder: Path) -> None:
+    """Remove a folder as far as that is possible, however deep."""
+    try:
+        shutil.rmtree(folder, ignore_errors=True)
+    except RecursionError:  # until Python 3.13 it calls itself for each level
+        _flatten(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flatten(folder: Path) -> None:
+    """Move every folder below *folder* to its top, which keeps paths short too."""
+    numbers = itertools.count()
+    places = [folder]
+    while places:
+        with os.scandir(places.pop()) as entries:
+            inner = [Path(one.path) for one in entries if one.is_dir(follow_symlinks=False)]
+        for path in inner:
+            moved = folder / f".removed-{next(numbers)}"
+            with contextlib.suppress(OSError):
+                path.rename(moved)
+                places.append(moved)
 
 
 def _beside(folder: Path) -> Path:
@@ -135,8 +184,20 @@ def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int) -> None:
                 f"it left more than {limit_bytes >> 20} MiB or {MOST_FILES} files "
                 "in its control directory"
             )
+        _check_depth(len(parts) - 1)
+        _check_output("/".join(parts), member.size)
         source = tar.extractfile(member) if member.isfile() else None
         _write(folder.joinpath(*parts), source)
+
+
+def _check_depth(depth: int) -> None:
+    if depth > MOST_DEEP:
+        raise Refused(f"it left folders nested more than {MOST_DEEP} deep")
+
+
+def _check_output(name: str, size: int) -> None:
+    if name == OUTPUT and size > MOST_OUTPUT:
+        raise Refused(f"it left an {OUTPUT} of more than {MOST_OUTPUT >> 20} MiB")
 
 
 def _write(path: Path, source: IO[bytes] | None) -> None:
@@ -151,6 +212,11 @@ def _write(path: Path, source: IO[bytes] | None) -> None:
     except OSError as error:
         if error.errno is None:
             raise  # the stream's own failure, not this machine's
+        if error.errno in BAD_NAME:
+            raise Refused(
+                f"it left a file with a name that cannot be written here, {path.name[:100]!r}: "
+                f"{error.strerror}"
+            ) from None
         raise EngineError(f"cannot write {path}: {error.strerror}", hint="make room") from None
 
 

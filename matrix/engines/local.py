@@ -63,7 +63,7 @@ class LocalProcesses:
             self._root.mkdir(parents=True, exist_ok=True)
             for mark in self._root.glob("*/owner"):
                 if owner.is_gone(mark.read_text(encoding="utf-8")):
-                    shutil.rmtree(mark.parent, ignore_errors=True)
+                    archives.remove(mark.parent)
             self._folder = Path(tempfile.mkdtemp(dir=self._root))
             (self._folder / "owner").write_text(str(owner.me()), encoding="utf-8")
             for name, source in self._files.items():
@@ -79,7 +79,7 @@ class LocalProcesses:
     def close(self) -> None:
         """Remove the copy of the harness."""
         if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+            archives.remove(self._folder)
             self._folder = None
 
     def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
@@ -91,9 +91,7 @@ class LocalProcesses:
             with self._copy(task.control) as control:
                 stop, code = self._attempt(task, python, control, cancel, tail)
                 if stop.ending != "cancelled":
-                    archives.adopt(control, task.control)
-        except archives.Refused as error:
-            stop = Stop(ending="crashed", cause=error.message)
+                    stop = _adopt(control, task, stop)
         except processes.CommandFailed as error:
             stop = Stop(ending="start-failed", cause=error.message)
         return Ended(
@@ -165,10 +163,13 @@ class LocalProcesses:
     @contextlib.contextmanager
     def _copy(self, control: Path) -> Iterator[Path]:
         """Lend a copy of a control directory."""
-        with tempfile.TemporaryDirectory(dir=self._folder, ignore_cleanup_errors=True) as temporary:
-            copy = Path(temporary, "control")
+        temporary = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            copy = temporary / "control"
             shutil.copytree(control, copy)
             yield copy
+        finally:
+            archives.remove(temporary)
 
 
 def cpus() -> list[int]:
@@ -232,6 +233,15 @@ def _over(pid: int, limits: Limits) -> Stop | None:
     if used.memory_bytes > limits.memory_bytes:
         return endings.out_of_memory(limits)
     return None
+
+
+def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
+    """Take what a process left, or say why not where it has not failed already."""
+    try:
+        archives.adopt(control, task.control)
+    except archives.Refused as error:
+        return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
+    return stop
 
 
 def _read(process: subprocess.Popen[bytes], tail: Tail, wake: threading.Event) -> None:

@@ -97,6 +97,15 @@ def links():
         target.write("plain")
 
 
+def deep_folders():
+    """Nest folders deeper than a path can be, and than a program can walk that calls itself."""
+    os.chdir(CONTROL)
+    for _ in range(3000):
+        os.mkdir("d")
+        os.chdir("d")
+    os._exit(0)
+
+
 def confinement():
     """Say in a file what this process may do."""
     import json
@@ -146,6 +155,7 @@ FAULTS = (
     silent_flood,
     escape,
     links,
+    deep_folders,
     confinement,
 )
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import hashlib
 import io
 import json
@@ -141,6 +142,56 @@ def test_links_and_devices_are_left_out(tmp_path: Path) -> None:
     kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
     archives.unpack([_tar({"control/plain": b""}, *kinds)], target, limit_bytes=MIB)
     assert [path.name for path in target.iterdir()] == ["plain"]
+
+
+@pytest.mark.parametrize(
+    ("files", "message"),
+    [
+        ({f"control/{'x' * 300}": b"x"}, "cannot be written here, 'xxx"),
+        ({"control/a": b"x", "control/a/b/c": b"x"}, "cannot be written here, 'c'"),
+        ({"control/" + "d/" * 33 + "x": b"x"}, "nested more than 32 deep"),
+        ({"control/" + "d/" * 1500 + "x": b"x"}, "nested more than 32 deep"),
+    ],
+)
+def test_a_name_that_cannot_be_here_is_the_cells_fault(
+    tmp_path: Path, files: dict[str, bytes], message: str
+) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+    with pytest.raises(archives.Refused, match=message):
+        archives.unpack([_tar(files)], target, limit_bytes=MIB)
+    assert [path.name for path in tmp_path.iterdir()] == ["control"]
+
+
+@pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
+def test_a_machine_that_cannot_write_is_not_the_cells_fault(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+
+    def fail(*_: object) -> None:
+        raise OSError(number, os.strerror(number))
+
+    monkeypatch.setattr(archives.shutil, "copyfileobj", fail)
+    with pytest.raises(EngineError, match=os.strerror(number)):
+        archives.unpack([_tar({"control/x": b"x"})], target, limit_bytes=MIB)
+
+
+def test_an_answer_that_is_too_large_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    source, target = tmp_path / "source", tmp_path / "target"
+    source.mkdir()
+    target.mkdir()
+    with (source / "output.json").open("wb") as file:
+        file.truncate(archives.MOST_OUTPUT + 1)
+    with pytest.raises(archives.Refused, match=r"output\.json of more than 256 MiB"):
+        archives.adopt(source, target)
+    monkeypatch.setattr(archives, "MOST_OUTPUT", 1)
+    with pytest.raises(archives.Refused, match=r"an output\.json of more than"):
+        archives.unpack([_tar({"control/output.json": b"{}"})], target, limit_bytes=MIB)
+    archives.unpack([_tar({"control/deeper/output.json": b"{}"})], target, limit_bytes=MIB)
 
 
 def test_too_much_is_refused(tmp_path: Path) -> None:
@@ -459,6 +510,7 @@ def _run(
         ("odd_exit", "exited", "exit code 7"),
         ("torn_output", "exited", ""),
         ("escape", "exited", ""),
+        ("deep_folders", "crashed", "it left folders nested more than 32 deep"),
     ],
 )
 def test_each_fault_of_a_plain_process_has_its_own_ending(
