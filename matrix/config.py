@@ -7,7 +7,7 @@ import fnmatch
 import itertools
 import json
 import typing
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -25,43 +25,64 @@ from pydantic_core import ErrorDetails
 
 from matrix import source
 from matrix.errors import ConfigError
-from matrix.source import Location, Source
+from matrix.source import Location, Source, shown
 
-Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", strict=True)]
-Text = Annotated[str, StringConstraints(min_length=1, strict=True)]
-Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$", strict=True)]
-ImportString = Annotated[
-    str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$", strict=True)
-]
+ROOT = Path(__file__).resolve().parents[1]
+
+#: What the digits leave for training once the test images are held out.
+TRAINING_IMAGES = 1438
+
+Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=40)]
+Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1)]
+Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
+Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
+ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Format = Literal["onnx", "torch-export", "saved-model"]
 
 PATTERN_HELP = {
     Name: "use lower-case letters, digits, '_' and single '-'",
+    Text: "write it on one line",
+    Image: "write the name of an image, without spaces",
     Version: 'write major.minor in quotes, like "3.11"',
     ImportString: "write a dotted module name, like harness.adapters.torch_adapter",
 }
 
+#: By pydantic's type of error, where the name and what was found say all.
+MESSAGES = {
+    "missing": "missing key '{name}'",
+    "model_type": "'{name}' must be a mapping, found {given}",
+    "dict_type": "'{name}' must be a mapping, found {given}",
+    "tuple_type": "'{name}' must be a list, found {given}",
+    "int_type": "'{name}' must be a whole number, found {given}",
+    "float_type": "'{name}' must be a number, found {given}",
+    "string_type": "'{name}' must be text, found {given}",
+    "too_short": "'{name}' must not be empty",
+    "string_too_short": "'{name}' must not be empty",
+    "byte_size": '{given} is not a size; write it like "4 GiB"',
+    "byte_size_unit": '{given} is not a size; write it like "4 GiB"',
+}
+
 
 class Section(BaseModel):
-    """A mapping of the matrix file: frozen, unknown keys refused."""
+    """A mapping of the matrix file: frozen, unknown keys and near-enough types refused."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class Base(Section):
     """An operating-system root with one Python."""
 
     python: Version
-    image: Text
+    image: Image
     suite: Name
 
 
 class Architecture(Section):
     """A processor architecture: its Docker platform and the tag of its wheels."""
 
-    platform: Annotated[str, StringConstraints(pattern=r"^linux/[a-z0-9]+(/v\d)?$", strict=True)]
+    platform: Annotated[str, StringConstraints(pattern=r"^linux/[a-z0-9]+(/v\d)?$")]
     wheels: Name
-    emulation: dict[str, str] = {}
+    emulation: dict[Text, Text] = {}
 
 
 class System(Section):
@@ -97,25 +118,25 @@ class Workload(Section):
 
     network: Name
     batch: PositiveInt
-    epochs: PositiveInt
+    epochs: PositiveInt = Field(le=100_000)
     rate: PositiveFloat
-    accuracy: Annotated[float, Field(gt=0, le=1)]
+    accuracy: float = Field(gt=0, le=1)
 
 
 class Rounds(Section):
     """How many fresh processes repeat a cell's phases."""
 
-    native: PositiveInt
-    emulated: PositiveInt
+    native: PositiveInt = Field(le=1000)
+    emulated: PositiveInt = Field(le=1000)
 
 
 class Infer(Section):
     """How inference is sampled: at least so many calls, and for at least so long."""
 
-    batches: tuple[PositiveInt, ...] = Field(min_length=1)
-    samples: PositiveInt
-    min_s: Annotated[float, Field(ge=0)]
-    warmup: Annotated[int, Field(ge=0)]
+    batches: tuple[Annotated[PositiveInt, Field(le=100_000)], ...] = Field(min_length=1)
+    samples: PositiveInt = Field(le=1_000_000)
+    min_s: float = Field(ge=0, le=3600)
+    warmup: int = Field(ge=0, le=1_000_000)
 
 
 class Preset(Section):
@@ -131,28 +152,28 @@ class Tolerances(Section):
     """When a number still counts as right. See the comments of the matrix file."""
 
     floor: PositiveFloat
-    factor: PositiveFloat
+    factor: PositiveFloat = Field(le=1e6)
     producer: PositiveFloat
     loss: PositiveFloat
-    steps: PositiveInt
+    steps: PositiveInt = Field(le=1_000_000)
 
 
 class Limits(Section):
     """What one process of a cell may use."""
 
-    threads: PositiveInt
-    memory: Annotated[ByteSize, Field(ge=64 * 2**20)]
-    processes: PositiveInt
-    log: Annotated[ByteSize, Field(ge=2**10)]
-    file: Annotated[ByteSize, Field(ge=2**20)]
-    deadline_s: PositiveFloat
-    emulated: Annotated[float, Field(ge=1)]
+    threads: PositiveInt = Field(le=1024)
+    memory: ByteSize = Field(ge=64 * 2**20, le=2**50)
+    processes: PositiveInt = Field(le=1_000_000)
+    log: ByteSize = Field(ge=2**10, le=2**50)
+    file: ByteSize = Field(ge=2**20, le=2**50)
+    deadline_s: PositiveFloat = Field(le=7 * 24 * 3600)
+    emulated: float = Field(ge=1, le=1000)
 
 
 class Matrix(Section):
     """The whole matrix file."""
 
-    version: Literal[1]
+    version: int = Field(ge=1, le=1)
     bases: dict[Name, Base] = Field(min_length=1)
     architectures: dict[Name, Architecture] = Field(min_length=1)
     devices: tuple[Literal["cpu", "cuda"], ...] = Field(min_length=1)
@@ -195,11 +216,17 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
         ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
     """
     text = source.read(path)
+    document = _plain(text.document)
+    if odd := list(_odd_keys(document)):
+        _raise(text, odd)
     try:
-        matrix = Matrix.model_validate(_plain(text.document))
+        matrix = Matrix.model_validate(document)
     except ValidationError as error:
         _raise(text, (_explain(text, detail) for detail in _causes(error.errors())))
-    problems = [*_references(matrix, tuple(networks)), *_impossible(matrix)]
+    problems = list(_repeated(document)) or [
+        *_references(matrix, tuple(networks)),
+        *_impossible(matrix),
+    ]
     if problems:
         _raise(text, problems)
     return matrix
@@ -225,12 +252,37 @@ def _raise(text: Source, problems: Iterable[Problem]) -> typing.NoReturn:
 
 
 def _plain(node: Any) -> Any:
-    """Turn ruamel's commented nodes into plain ones; refuse keys that are not text later."""
+    """Turn ruamel's commented nodes into plain dicts and tuples."""
     if isinstance(node, Mapping):
         return {key: _plain(value) for key, value in node.items()}
     if isinstance(node, list | tuple):
-        return [_plain(value) for value in node]
+        return tuple(_plain(value) for value in node)
     return node
+
+
+def _walk(node: Any, location: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Yield a plain document and everything inside it, each with where it stands."""
+    yield location, node
+    if isinstance(node, dict | tuple):
+        for name, inner in node.items() if isinstance(node, dict) else enumerate(node):
+            yield from _walk(inner, (*location, name))
+
+
+def _odd_keys(document: Any) -> Iterator[Problem]:
+    """Yield the keys that YAML reads as something else than text."""
+    for location, node in _walk(document):
+        for key in node if isinstance(node, dict) else ():
+            if not isinstance(key, str):
+                said = f"the key {shown(key)} is not text; write it in quotes"
+                yield (*location, key), said, True
+
+
+def _repeated(document: Any) -> Iterator[Problem]:
+    """Yield the items that a list already has."""
+    for location, node in _walk(document):
+        for index, item in enumerate(node if isinstance(node, tuple) else ()):
+            if item in node[:index]:
+                yield (*location, index), f"{shown(item)} is listed twice", False
 
 
 def _causes(details: list[ErrorDetails]) -> Iterator[ErrorDetails]:
@@ -254,50 +306,57 @@ def _causes(details: list[ErrorDetails]) -> Iterator[ErrorDetails]:
 
 
 def _explain(text: Source, detail: ErrorDetails) -> Problem:
+    of_key = "[key]" in detail["loc"]
     location: Location = [part for part in detail["loc"] if part != "[key]"]
+    unknown = detail["type"] == "extra_forbidden"
+    return location, _message(text, location, detail), of_key or unknown
+
+
+def _message(text: Source, location: Location, detail: ErrorDetails) -> str:
+    """Say what is wrong with a value, or a key."""
     name = str(location[-1]) if location else "the document"
-    kind = detail["type"]
     given = detail["input"]
-    if kind == "extra_forbidden":
-        known = list(_fields_at(location[:-1]))
-        return location, f"unknown key '{name}'{did_you_mean(name, known)}", True
-    if kind == "missing":
-        return location, f"missing key '{name}'", False
-    if kind == "string_type" and isinstance(given, int | float) and "[key]" not in detail["loc"]:
-        written = text.text(location)
-        return location, f"'{name}' is the number {written}; quote it: \"{written}\"", False
-    if kind == "string_pattern_mismatch":
-        return (
-            location,
-            f"'{given}' is not valid here; {_pattern_help(detail)}",
-            ("[key]" in detail["loc"]),
-        )
-    if kind == "literal_error":
-        expected = str(detail["ctx"]["expected"])
-        words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-        return (
-            location,
-            f"'{given}' is not one of {expected}{did_you_mean(str(given), words)}",
-            (False),
-        )
-    if kind in {"model_type", "dict_type", "model_attributes_type"}:
-        return location, f"'{name}' must be a mapping, found {_shown(given)}", False
-    if kind in {"tuple_type", "list_type"}:
-        return location, f"'{name}' must be a list, found {_shown(given)}", False
-    if kind in {"too_short", "string_too_short"}:
-        return location, f"'{name}' must not be empty", False
-    if kind == "byte_size":
-        return location, f"'{given}' is not a size; write it like \"4 GiB\"", False
-    message = detail["msg"].replace("Input should be", "must be").replace("Input", "value")
-    return location, f"'{name}': {message[0].lower()}{message[1:]}, found {_shown(given)}", False
+    match detail["type"]:
+        case "extra_forbidden":
+            return f"unknown key '{name}'{did_you_mean(name, _fields_at(location[:-1]))}"
+        case "string_type" if isinstance(given, int | float):
+            written = text.text(location)
+            sort = "truth value" if isinstance(given, bool) else "number"
+            return f"'{name}' is the {sort} {written}; quote it: \"{written}\""
+        case "int_type" | "float_type" if isinstance(given, str) and _is_number(given):
+            return f"'{name}' is the text \"{given}\"; write it without quotes"
+        case "string_pattern_mismatch":
+            return f"{shown(given)} is not valid here; {_pattern_help(detail)}"
+        case "literal_error":
+            expected = str(detail["ctx"]["expected"])
+            words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
+            near = did_you_mean(str(given), words)
+            return f"{shown(given)} is not one of {expected}{near}"
+        case "string_too_long":
+            most = detail["ctx"]["max_length"]
+            return f"'{name}' may have {most} characters at most, found {len(given)}"
+        case "less_than_equal" | "greater_than_equal" if isinstance(given, str):
+            [(bound, limit)] = detail["ctx"].items()  # of sizes: the only text with a bound
+            end = {"le": "most", "ge": "least"}[bound]
+            return f"'{name}' must be at {end} {_size(limit)}, found {shown(given)}"
+    if detail["type"] in MESSAGES:
+        return MESSAGES[detail["type"]].format(name=name, given=shown(given))
+    said = detail["msg"].replace("Input should be", "must be").replace("Input", "value")
+    return f"'{name}': {said[0].lower()}{said[1:]}, found {shown(given)}"
 
 
-def _shown(value: object) -> str:
-    if isinstance(value, Mapping):
-        return "a mapping" if value else "an empty mapping"
-    if isinstance(value, list):
-        return "a list" if value else "an empty list"
-    return "nothing" if value is None else repr(value)
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _size(count: int) -> str:
+    """Return bytes as they are written in the file: ``1 PiB``."""
+    power = (count.bit_length() - 1) // 10
+    return f"{count >> 10 * power} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')[power]}"
 
 
 def _pattern_help(detail: ErrorDetails) -> str:
@@ -333,33 +392,42 @@ def _references(matrix: Matrix, networks: tuple[str, ...]) -> Iterator[Problem]:
     for name in matrix.runtimes:
         if name in matrix.frameworks:
             yield ("runtimes", name), f"'{name}' is already a framework; ids must be unique", True
-    for name, workload in matrix.workloads.items():
-        if networks and workload.network not in networks:
-            yield (
-                ("workloads", name, "network"),
-                f"no network '{workload.network}'{did_you_mean(workload.network, networks)}",
-                False,
-            )
-    for name, preset in matrix.presets.items():
-        for index, workload_name in enumerate(preset.workloads):
-            if workload_name not in matrix.workloads:
-                near = did_you_mean(workload_name, matrix.workloads)
-                yield (
-                    ("presets", name, "workloads", index),
-                    f"no workload '{workload_name}'{near}",
-                    False,
-                )
+    for location, what, word, known in _names(matrix, networks):
+        if known and word not in known:
+            yield location, f"no {what} '{word}'{did_you_mean(word, known)}", False
     if "default" not in matrix.presets:
         yield ("presets",), "there must be a preset 'default'", True
 
 
+def _names(
+    matrix: Matrix, networks: tuple[str, ...]
+) -> Iterator[tuple[Location, str, str, Collection[str]]]:
+    """Yield every use of a name: where, of what, the name, and those there are."""
+    families = {file.parent.name for file in ROOT.glob("docker/*/Dockerfile")} - {"base"}
+    modules = ROOT.glob("harness/adapters/*_adapter.py")
+    adapters = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in modules}
+    for role in ("frameworks", "runtimes"):
+        for name, system in getattr(matrix, role).items():
+            yield (role, name, "family"), "image family", system.family, families
+            yield (role, name, "adapter"), "adapter", system.adapter, adapters
+    for name, workload in matrix.workloads.items():
+        yield ("workloads", name, "network"), "network", workload.network, networks
+    for name, preset in matrix.presets.items():
+        for index, one in enumerate(preset.workloads):
+            yield ("presets", name, "workloads", index), "workload", one, matrix.workloads
+
+
 def _impossible(matrix: Matrix) -> Iterator[Problem]:
-    """Yield globs that select nothing and presets that leave nothing to run."""
+    """Yield globs that select nothing, presets that leave nothing to run, batches never full."""
     ids = list(matrix.cell_ids())
     if len(set(ids)) < len(ids):
         seen: set[str] = set()
         twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
         yield ("bases",), f"the id '{twice}' stands for two cells; rename one of its parts", True
+    for name, workload in matrix.workloads.items():
+        if workload.batch > TRAINING_IMAGES:
+            said = f"'batch': the training set has {TRAINING_IMAGES} images"
+            yield ("workloads", name, "batch"), f"{said}, found {workload.batch}", False
     for index, exclusion in enumerate(matrix.exclude):
         if not fnmatch.filter(ids, exclusion.cells):
             yield (

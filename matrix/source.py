@@ -2,16 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.constructor import DuplicateKeyError
+from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.nodes import Node
 
 from matrix.errors import ArgumentError, ConfigError
+
+DEEPEST = 20
+"""Mappings and lists inside one another; the matrix file needs four."""
 
 Location = Sequence[str | int]
 """Keys and indices from the top of the document down to a value."""
@@ -35,10 +41,9 @@ class Source:
         return f"{self.path.name}:{line + 1}:{column + 1}"
 
     def text(self, location: Location) -> str:
-        """Return a scalar as it is written in the file, quotes and comments removed."""
+        """Return a number, or another scalar of one word, as it is written in the file."""
         line, column = self._position(location, key=False)
-        written = self.lines[line][column:].split(" #")[0]
-        return written.strip().rstrip(",]}").strip()
+        return re.split(r"[\s,\]}]", self.lines[line][column:], maxsplit=1)[0]
 
     def _position(self, location: Location, *, key: bool) -> tuple[int, int]:
         node: object = self.document
@@ -63,7 +68,7 @@ def read(path: Path) -> Source:
 
     Raises:
         ArgumentError: the file does not exist or cannot be read.
-        ConfigError: it is not UTF-8, not YAML, not a mapping, or repeats a key.
+        ConfigError: it is not UTF-8, not YAML, not a mapping, too deep, or repeats a key.
     """
     try:
         text = path.read_text(encoding="utf-8")
@@ -77,14 +82,52 @@ def read(path: Path) -> Source:
         raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from None
     document = _parse(path, text)
     if not isinstance(document, CommentedMap):
-        found = "nothing" if document is None else f"a {type(document).__name__.lower()}"
+        found = shown(document)
         raise ConfigError(f"{path.name}:1:1: expected a mapping with 'version', found {found}")
     return Source(path=path, lines=tuple(text.splitlines()), document=document)
 
 
+def shown(value: object) -> str:
+    """Return a value of a document in the words of a message."""
+    match value:
+        case Mapping():
+            return "a mapping" if value else "an empty mapping"
+        case list() | tuple():
+            return "a list" if value else "an empty list"
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(str(value))
+    return str(value)
+
+
+class _Constructor(RoundTripConstructor):
+    """Says where a scalar stands that cannot be what it looks like, like the date 2001-99-99."""
+
+    def construct_object(self, node: Node, deep: bool = False) -> object:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, KeyError) as error:
+            raise ConstructorError(problem=str(error), problem_mark=node.start_mark) from None
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what the recursive steps that follow could not end. Parsing itself is a loop."""
+    depth = 0
+    for event in YAML(typ="rt").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+
+
 def _parse(path: Path, text: str) -> object:
+    yaml = YAML(typ="rt")
+    yaml.Constructor = _Constructor
     try:
-        return YAML(typ="rt").load(text)
+        _check_depth(text)
+        return yaml.load(text)
     except DuplicateKeyError as error:
         mark = error.problem_mark
         name = str(error.problem).split('"')[1]

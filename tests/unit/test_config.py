@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from matrix import config
+from matrix import config, inputs, networks
 from matrix.errors import ArgumentError, ConfigError
 
 NETWORKS = ("digits-conv", "digits-lstm")
@@ -122,7 +122,12 @@ BAD = [
         "26:26: no network 'digits-cnv'; did you mean 'digits-conv'?",
         id="a workload of a network that is not there",
     ),
-    pytest.param("version: 1", "version: 2", "1:10: '2' is not one of 1; known: 1", id="version 2"),
+    pytest.param(
+        "version: 1",
+        "version: 2",
+        "1:10: 'version': must be less than or equal to 1, found 2",
+        id="version 2",
+    ),
     pytest.param(
         "  torch:",
         "  Torch:",
@@ -144,8 +149,7 @@ BAD = [
     pytest.param(
         "epochs: 2",
         "epochs: ten",
-        "26:58: 'epochs': must be a valid integer, unable to parse string as an integer, "
-        "found 'ten'",
+        "26:58: 'epochs' must be a whole number, found 'ten'",
         id="a word for a number",
     ),
     pytest.param(
@@ -216,6 +220,120 @@ BAD = [
         "4:11: not YAML: expected ',' or ']', but got ':'",
         id="an open bracket",
     ),
+    # Numbers without end, or beyond all use.
+    ("rate: 0.1", "rate: .inf", "26:67: 'rate': must be a finite number, found inf"),
+    ("floor: 1.0e-6", "floor: .nan", "33:21: 'floor': must be a finite number, found nan"),
+    ("loss: 1.0e-4", "loss: 1e999", "33:64: 'loss': must be a finite number, found inf"),
+    (
+        "deadline_s: 600",
+        "deadline_s: .inf",
+        "40:15: 'deadline_s': must be a finite number, found inf",
+    ),
+    ("min_s: 0.5", "min_s: .inf", "32:51: 'min_s': must be a finite number, found inf"),
+    ("min_s: 0.5", "min_s: 3601", "32:51: 'min_s': must be less than or equal to 3600, found 3601"),
+    (
+        "deadline_s: 600",
+        "deadline_s: 604801",
+        "40:15: 'deadline_s': must be less than or equal to 604800, found 604801",
+    ),
+    (
+        "factor: 8",
+        "factor: 1.0e+7",
+        "33:37: 'factor': must be less than or equal to 1000000, found 10000000.0",
+    ),
+    (
+        "file: 4 GiB",
+        "file: 999999999999 GiB",
+        "39:9: 'file' must be at most 1 PiB, found '999999999999 GiB'",
+    ),
+    ("memory: 4 GiB", "memory: 4 MiB", "36:11: 'memory' must be at least 64 MiB, found '4 MiB'"),
+    (
+        "native: 3",
+        "native: 1000000000000",
+        "31:22: 'native': must be less than or equal to 1000, found 1000000000000",
+    ),
+    (
+        "samples: 50",
+        "samples: 1000001",
+        "32:40: 'samples': must be less than or equal to 1000000, found 1000001",
+    ),
+    (
+        "threads: 1",
+        "threads: 1025",
+        "35:12: 'threads': must be less than or equal to 1024, found 1025",
+    ),
+    (
+        "processes: 256",
+        "processes: 1000001",
+        "37:14: 'processes': must be less than or equal to 1000000, found 1000001",
+    ),
+    (
+        "epochs: 2",
+        "epochs: 100001",
+        "26:58: 'epochs': must be less than or equal to 100000, found 100001",
+    ),
+    ("batch: 64", "batch: 1439", "26:46: 'batch': the training set has 1438 images, found 1439"),
+    # Names of what is not there.
+    ("family: wheels", "family: whels", "14:13: no image family 'whels'; did you mean 'wheels'?"),
+    ("family: wheels", "family: base", "14:13: no image family 'base'; known: wheels"),
+    (
+        "adapters.torch_adapter",
+        "adapters.troch_adapter",
+        "15:14: no adapter 'harness.adapters.troch_adapter'; "
+        "did you mean 'harness.adapters.torch_adapter'?",
+    ),
+    (
+        "harness.adapters.torch_adapter",
+        "os",
+        "15:14: no adapter 'os'; known: harness.adapters.onnxruntime_adapter, "
+        "harness.adapters.tensorflow_adapter, "
+        "harness.adapters.torch_adapter",
+    ),
+    # The same twice.
+    (
+        "workloads: [digits-conv]",
+        "workloads: [digits-conv, digits-conv]",
+        "30:30: 'digits-conv' is listed twice",
+    ),
+    ("exports: [onnx]", "exports: [onnx, onnx]", "16:21: 'onnx' is listed twice"),
+    ("batches: [1, 32]", "batches: [1, 1]", "32:26: 1 is listed twice"),
+    ("[cpu, cuda]", "[cpu, cpu]", "11:16: 'cpu' is listed twice"),
+    # Almost the right type.
+    ("version: 1", "version: true", "1:10: 'version' must be a whole number, found true"),
+    ("version: 1", "version: 1.0", "1:10: 'version' must be a whole number, found 1.0"),
+    ("threads: 1", "threads: true", "35:12: 'threads' must be a whole number, found true"),
+    ("threads: 1", 'threads: "1"', "35:12: 'threads' is the text \"1\"; write it without quotes"),
+    ("accuracy: 0.9", "accuracy: true", "26:82: 'accuracy' must be a number, found true"),
+    (
+        "accuracy: 0.9",
+        "accuracy: '0.9'",
+        "26:82: 'accuracy' is the text \"0.9\"; write it without quotes",
+    ),
+    ("memory: 4 GiB", "memory: true", '36:11: true is not a size; write it like "4 GiB"'),
+    ("suite: bookworm", "suite: true", "6:12: 'suite' is the truth value true; quote it: \"true\""),
+    (
+        "image: python:3.11-slim",
+        'image: "python\\n"',
+        r"5:12: 'python\n' is not valid here; write the name of an image, without spaces",
+    ),
+    ("no GPU", r"no\nGPU", r"24:13: 'no\nGPU' is not valid here; write it on one line"),
+    ("suite: bookworm", "suite: 2001-99-99", "6:12: not YAML: month must be in 1..12"),
+    (
+        "  torch:",
+        "  " + 41 * "t" + ":",
+        f"13:3: '{41 * 't'}' may have 40 characters at most, found 41",
+    ),
+    (
+        "{network: digits-conv",
+        "{network: 3.20",
+        "26:26: 'network' is the number 3.20; quote it: \"3.20\"",
+    ),
+    ("  emulated: 4\n", "  emulated:", "41:12: 'emulated' must be a number, found nothing"),
+    # Keys that are not text.
+    ("  torch:", "  12:", "13:3: the key 12 is not text; write it in quotes"),
+    ("  torch:", "  true:", "13:3: the key true is not text; write it in quotes"),
+    ("version: 1", "version: 1\n12: a", "2:1: the key 12 is not text; write it in quotes"),
+    ("suite: bookworm", "suite: " + 3000 * "[", "6:29: not YAML: nested too deeply"),
 ]
 
 
@@ -252,6 +370,11 @@ def test_a_bad_file_says_where_and_what(
     assert caught.value.exit_code == 2
 
 
+def test_the_training_set_has_as_many_images_as_said() -> None:
+    images = inputs.digits(networks.NETWORKS["digits-conv"])["train_x"]
+    assert len(images) == config.TRAINING_IMAGES
+
+
 def test_two_cells_cannot_have_one_id(tmp_path: Path) -> None:
     text = GOOD.replace("  torch:", "  torch-debian12:", 1).replace("  onnxruntime:", "  torch:", 1)
     text = text.replace("  debian12:\n", "  debian12-debian12:\n", 1) + ""
@@ -274,7 +397,10 @@ def test_all_problems_are_told_in_the_order_of_the_file(tmp_path: Path) -> None:
     ("text", "message"),
     [
         ("", "matrix.yaml:1:1: expected a mapping with 'version', found nothing"),
-        ("- a\n", "matrix.yaml:1:1: expected a mapping with 'version', found a commentedseq"),
+        ("a word", "matrix.yaml:1:1: expected a mapping with 'version', found 'a word'"),
+        ("[" * 3000, "matrix.yaml:1:21: not YAML: nested too deeply"),
+        ("- " * 3000, "matrix.yaml:1:41: not YAML: nested too deeply"),
+        ("- a\n", "matrix.yaml:1:1: expected a mapping with 'version', found a list"),
     ],
 )
 def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message: str) -> None:
