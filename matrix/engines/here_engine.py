@@ -1,8 +1,8 @@
 """Cells in the interpreter that runs the command: for HPC and vendor containers.
 
-Nothing is installed. A cell runs when its framework can be imported here and its Python and
-architecture are this interpreter's; its pins are not looked at, and the record says the versions
-that were really there.
+Nothing is installed. A cell runs when its framework can be imported here and its architecture,
+device and Python are this interpreter's; any other is refused. Its pins are not looked at, and
+the record says the versions that were really there.
 """
 
 from __future__ import annotations
@@ -52,9 +52,10 @@ class HereEngine:
         }
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
-        """Look for each cell's framework; one that is not here has ``error``."""
+        """Look for each cell's framework; a cell that is not this interpreter has ``error``."""
         del progress
-        return {cell.id: _find(cell.name, cell.id) for cell in cells}
+        able = self.capabilities()
+        return {cell.id: _find(cell, able) for cell in cells}
 
     def open(self, run_id: str) -> None:
         """Remove what dead runs left, copy the harness."""
@@ -70,13 +71,15 @@ class HereEngine:
         self._processes.close()
 
 
-def _find(name: str, cell_id: str) -> Prepared:
-    """Say whether what a cell is named after can be imported, without importing it."""
-    if importlib.util.find_spec(name.replace("-", "_")) is None:
-        error = f"{name} is not installed in {sys.executable}"
-        return Prepared(cell_id=cell_id, reference="", error=error)
+def _find(cell: Cell, able: Capabilities) -> Prepared:
+    """Say whether a cell can run here: its framework is looked for without importing it."""
+    error = able.refusal(cell)
+    if error is None and importlib.util.find_spec(cell.name.replace("-", "_")) is None:
+        error = f"{cell.name} is not installed in {sys.executable}"
+    if error:
+        return Prepared(cell_id=cell.id, reference="", error=error)
     try:
-        version = importlib.metadata.version(name)
+        version = importlib.metadata.version(cell.name)
     except importlib.metadata.PackageNotFoundError:
         version = "of an unknown version"
-    return Prepared(cell_id=cell_id, reference=f"{name} {version}")
+    return Prepared(cell_id=cell.id, reference=f"{cell.name} {version}")

@@ -62,8 +62,9 @@ class LocalProcesses:
         try:
             self._root.mkdir(parents=True, exist_ok=True)
             for mark in self._root.glob("*/owner"):
-                if owner.is_gone(mark.read_text(encoding="utf-8")):
-                    archives.remove(mark.parent)
+                with contextlib.suppress(FileNotFoundError):  # another run has just closed
+                    if owner.is_gone(mark.read_text(encoding="utf-8")):
+                        archives.remove(mark.parent)
             self._folder = Path(tempfile.mkdtemp(dir=self._root))
             (self._folder / "owner").write_text(str(owner.me()), encoding="utf-8")
             for name, source in self._files.items():

@@ -6,15 +6,17 @@ machine itself is: its architecture, its Pythons, the CPU.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
 import platform
 import shutil
+import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,22 +116,21 @@ class VenvEngine:
         return found
 
     def _prepare(self, cell: Cell, progress: Progress) -> Prepared:
-        interpreter = self._interpreters.get(cell.python)
-        folder = self._folder(cell, interpreter) if pins.path(cell.id).exists() else None
-        error = None
-        if interpreter is None:
-            error = f"no Python {cell.python} on this machine"
-        elif folder is None:
+        error = self.capabilities().refusal(cell)
+        if error is None and not pins.path(cell.id).exists():
             error = "it has no pins: run `nox -s pins`"
-        if error or interpreter is None or folder is None:
+        if error:
             return Prepared(cell_id=cell.id, reference="", error=error)
-        built = not (folder / COMPLETE).exists()
-        if built:
-            try:
-                self._build(cell, interpreter, folder, progress)
-            except EngineError as failure:
-                return Prepared(cell_id=cell.id, reference=str(folder), error=failure.message)
-        known = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+        interpreter = self._interpreters[cell.python]
+        folder = self._folder(cell, interpreter)
+        try:
+            built = self._build(cell, interpreter, folder, progress)
+            known = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+        except EngineError as failure:
+            return Prepared(cell_id=cell.id, reference=str(folder), error=failure.message)
+        except OSError as failure:
+            error = f"cannot make {folder}: {failure.strerror}"
+            return Prepared(cell_id=cell.id, reference=str(folder), error=error)
         self._pythons[cell.id] = _python(folder)
         return Prepared(
             cell_id=cell.id,
@@ -139,14 +140,29 @@ class VenvEngine:
             built=built,
         )
 
-    def _folder(self, cell: Cell, interpreter: Interpreter | None) -> Path:
+    def _folder(self, cell: Cell, interpreter: Interpreter) -> Path:
         content = hashlib.sha256(pins.path(cell.id).read_bytes())
         content.update(f"{interpreter} {platform.machine()}".encode())
         return self._root / f"{cell.id}-{content.hexdigest()[:12]}"
 
     def _build(
         self, cell: Cell, interpreter: Interpreter, folder: Path, progress: Progress
-    ) -> None:
+    ) -> bool:
+        """Make an environment that is not there, once for all who want it; say whether it was.
+
+        Raises:
+            EngineError: uv could not.
+            OSError: this machine cannot write it.
+        """
+        if (folder / COMPLETE).exists():
+            return False
+        with _alone(folder, lambda: progress(cell.id, "another process makes it: waiting")):
+            if (folder / COMPLETE).exists():
+                return False  # made while this one waited
+            self._make(cell, interpreter, folder, progress)
+        return True
+
+    def _make(self, cell: Cell, interpreter: Interpreter, folder: Path, progress: Progress) -> None:
         """Make an environment aside and rename it, so that what has its name is whole."""
         began = time.monotonic()
         aside = Path(tempfile.mkdtemp(prefix=".part-", dir=self._root))
@@ -200,8 +216,9 @@ class VenvEngine:
                 hint="set XDG_CACHE_HOME to a folder that can be written",
             ) from None
         for mark in self._root.glob(".part-*/owner"):
-            if owner.is_gone(mark.read_text(encoding="utf-8")):
-                shutil.rmtree(mark.parent, ignore_errors=True)
+            with contextlib.suppress(FileNotFoundError):  # another has just finished it
+                if owner.is_gone(mark.read_text(encoding="utf-8")):
+                    shutil.rmtree(mark.parent, ignore_errors=True)
 
 
 def interpreters() -> list[Interpreter]:
@@ -216,6 +233,24 @@ def interpreters() -> list[Interpreter]:
         and one.get("variant", "default") == "default"
         and binfmt.docker_name(one.get("arch", "")) == machine
     ]
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, when_waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of an environment; Windows has none, and there the last one made stays.
+
+    The lock's file, beside the folder, stays: who removed it could remove another's.
+    """
+    with folder.with_name(f".{folder.name}.lock").open("a") as lock:
+        if sys.platform != "win32":
+            import fcntl  # noqa: PLC0415 - not on Windows
+
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                when_waiting()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def _python(environment: Path) -> Path:

@@ -8,6 +8,7 @@ import hashlib
 import io
 import json
 import os
+import platform
 import signal
 import sys
 import tarfile
@@ -24,6 +25,7 @@ from matrix import binfmt, processes
 from matrix.engines import (
     Ended,
     Limits,
+    Progress,
     Task,
     archives,
     choose,
@@ -56,6 +58,12 @@ CELL = Cell(
     python="3.11",
     architecture="amd64",
     device="cpu",
+)
+#: The same, as this interpreter is.
+OWN = dataclasses.replace(
+    CELL,
+    architecture=binfmt.docker_name(platform.machine().lower()),
+    python="{}.{}".format(*sys.version_info),
 )
 on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
@@ -441,14 +449,87 @@ def test_a_cell_without_its_python_or_pins_is_not_prepared(
     monkeypatch.setattr(
         venv_engine, "interpreters", lambda: [Interpreter(version="3.13.0", path=Path("x"))]
     )
-    other = dataclasses.replace(CELL, name="unpinned", python="3.13")
-    prepared = VenvEngine(root=tmp_path).prepare([CELL, other], lambda *_: None)
-    assert prepared[CELL.id].error == "no Python 3.11 on this machine"
+    mine = dataclasses.replace(OWN, python="3.11")
+    other = dataclasses.replace(OWN, name="unpinned", python="3.13")
+    prepared = VenvEngine(root=tmp_path).prepare([mine, other], lambda *_: None)
+    assert prepared[mine.id].error == "no Python 3.11 on this machine"
     assert prepared[other.id].error == "it has no pins: run `nox -s pins`"
 
 
+def _is_refused(engine: VenvEngine | HereEngine, cell: Cell) -> bool:
+    """Say whether a cell is not prepared, for the reason that the plan would give."""
+    reason = engine.capabilities().refusal(cell)
+    prepared = engine.prepare([cell], lambda *_: None)[cell.id]
+    return reason is not None and prepared.error == reason
+
+
+@pytest.mark.parametrize("change", [{"architecture": "s390x"}, {"device": "tpu"}, {"python": "2"}])
+def test_a_cell_that_is_not_this_machine_is_not_prepared(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: dict[str, str]
+) -> None:
+    monkeypatch.setattr(
+        venv_engine,
+        "interpreters",
+        lambda: [Interpreter(version=f"{OWN.python}.0", path=Path("x"))],
+    )
+    assert _is_refused(VenvEngine(root=tmp_path), dataclasses.replace(OWN, **change))
+    assert _is_refused(HereEngine(), dataclasses.replace(OWN, name="numpy", **change))
+
+
+@pytest.fixture
+def pinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> VenvEngine:
+    """An engine whose cells all have pins, with a uv that takes a while to make nothing."""
+    (tmp_path / "pins.txt").touch()
+    python = Interpreter(version=f"{OWN.python}.0", path=Path("x"))
+    monkeypatch.setattr(venv_engine, "interpreters", lambda: [python])
+    monkeypatch.setattr(venv_engine.pins, "path", lambda _: tmp_path / "pins.txt")
+
+    def uv(_: VenvEngine, cell: Cell, progress: Progress, *arguments: str) -> None:
+        if arguments[0] == "venv":
+            Path(arguments[-1]).mkdir()
+            progress(cell.id, "made")
+
+    monkeypatch.setattr(VenvEngine, "_uv", uv)
+    return VenvEngine(root=tmp_path / "venvs")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
+def test_two_who_want_one_environment_make_it_once(pinned: VenvEngine, tmp_path: Path) -> None:
+    waiting, said, prepared = threading.Event(), [], []
+
+    def other(_: str, line: str) -> None:
+        said.append(line)
+        waiting.set()
+
+    second = VenvEngine(root=tmp_path / "venvs")
+    thread = threading.Thread(target=lambda: prepared.append(second.prepare([OWN], other)[OWN.id]))
+
+    def first(*_: str) -> None:
+        thread.start()
+        assert waiting.wait(30)
+
+    made = pinned.prepare([OWN], first)[OWN.id]
+    thread.join(30)
+    assert (made.built, made.error) == (True, None)
+    assert said == ["another process makes it: waiting"]
+    assert [(one.built, one.error) for one in prepared] == [(False, None)]
+    assert prepared[0].reference == made.reference
+
+
+def test_an_environment_that_cannot_be_written_is_the_cells_error(
+    pinned: VenvEngine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(Path, "rename", fail)
+    error = pinned.prepare([OWN], lambda *_: None)[OWN.id].error
+    assert error is not None
+    assert error.endswith(": No space left on device")
+
+
 def test_here_only_what_can_be_imported_runs() -> None:
-    there, missing = (dataclasses.replace(CELL, name=name) for name in ("numpy", "no-such"))
+    there, missing = (dataclasses.replace(OWN, name=name) for name in ("numpy", "no-such"))
     prepared = HereEngine().prepare([there, missing], lambda *_: None)
     assert prepared[there.id].reference.startswith("numpy ")
     assert prepared[missing.id].error == f"no-such is not installed in {sys.executable}"
