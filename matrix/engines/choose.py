@@ -26,11 +26,16 @@ def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
         ArgumentError: no such engine or context.
         EngineError: it does not answer.
     """
-    kind, _, where = name.partition(":")
-    if kind not in NAMES or (where and kind != "docker"):
+    kind, colon, where = name.partition(":")
+    if kind not in NAMES or (colon and kind != "docker"):
         raise ArgumentError(
             f"no engine '{name}'{did_you_mean(kind, NAMES)}",
             hint="--engine auto, docker, docker:CONTEXT_OR_URL, venv or here",
+        )
+    if colon and not where:
+        raise ArgumentError(
+            f"'{name}' names no context and no URL",
+            hint="`docker context ls` lists contexts; `docker` alone is the first that answers",
         )
     if kind == "venv":
         return VenvEngine()

@@ -84,9 +84,15 @@ def candidates(environment: Mapping[str, str] = os.environ) -> Iterator[Endpoint
 
 
 def _check(url: str) -> None:
-    if urlparse(url).scheme not in SCHEMES:
+    try:
+        parts = urlparse(url)
+        problem = "" if parts.scheme in SCHEMES else f"no scheme of {', '.join(SCHEMES)}"
+        _ = parts.port  # looked at only now
+    except ValueError as error:
+        problem = str(error)
+    if problem:
         raise ArgumentError(
-            f"'{url}' is not where an engine can be",
+            f"'{url}' is not where an engine can be: {problem}",
             hint="write unix:///PATH, ssh://USER@HOST or tcp://HOST:PORT",
         )
 
@@ -106,6 +112,7 @@ def _context(name: str, environment: Mapping[str, str], *, origin: str, explicit
             f"no Docker context '{name}'{did_you_mean(name, ['default', *known])}",
             hint="`docker context ls` lists them",
         )
+    _check(endpoint["Host"])
     tls = store / "tls" / digest / "docker"
     return Endpoint(
         url=endpoint["Host"],

@@ -361,10 +361,22 @@ def test_an_unknown_context_is_an_error(home: Path) -> None:
         _first({"HOME": str(home), "DOCKER_CONTEXT": "gone"})
 
 
-def test_what_is_no_address_is_an_error() -> None:
+@pytest.mark.parametrize(
+    ("url", "problem"),
+    [
+        ("ftp://x", "no scheme of unix, npipe, tcp, http, https, ssh"),
+        ("tcp://256.1.1.1:99999", "Port out of range 0-65535"),
+        ("tcp://host:port", "Port could not be cast to integer value as 'port'"),
+        ("tcp://[::1", "Invalid IPv6 URL"),
+    ],
+)
+def test_what_is_no_address_is_an_error(url: str, problem: str) -> None:
     with pytest.raises(ArgumentError) as caught:
-        endpoints.named("ftp://x", {})
-    assert caught.value.message == "'ftp://x' is not where an engine can be"
+        endpoints.named(url, {})
+    assert caught.value.message == f"'{url}' is not where an engine can be: {problem}"
+    assert "tcp://HOST:PORT" in caught.value.hint
+    with pytest.raises(ArgumentError):
+        _first({"DOCKER_HOST": url})
 
 
 def test_podman_comes_after_docker(tmp_path: Path) -> None:
@@ -396,6 +408,8 @@ def test_only_entries_that_containers_can_use_emulate(tmp_path: Path) -> None:
     [
         ("dokcer", "no engine 'dokcer'; did you mean 'docker'?"),
         ("venv:x", "no engine 'venv:x'; did you mean 'venv'?"),
+        ("venv:", "no engine 'venv:'; did you mean 'venv'?"),
+        ("docker:", "'docker:' names no context and no URL"),
         ("", "no engine ''; known: auto, docker, here, venv"),
     ],
 )
