@@ -142,8 +142,9 @@ class ExportedFile(Part):
 
 
 class Exported(Part):
-    """An exported model as its producer describes it."""
+    """An exported model as its producer describes it; file paths are below its format's folder."""
 
+    id: str = ""
     format: str
     files: tuple[ExportedFile, ...]
     opset: int | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import shutil
 import signal
@@ -22,7 +23,7 @@ from matrix.arrays import Floats
 from matrix.engines import Ended, Engine, Limits, Prepared, Task
 from matrix.errors import ArgumentError, EngineError, Interrupted, RecordError
 from matrix.plan import Capabilities, Cell, Job, Wave
-from matrix.records import Agreement, JobRecord, Output, Status
+from matrix.records import Agreement, Exported, JobRecord, Output, Status
 from matrix.runs import Run, write_text
 
 #: How much longer than its own watchdog, which leaves a traceback, a process may live.
@@ -302,6 +303,7 @@ class TaskMaker:
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
         source = self.run.artifact(job.artifact)
+        _verify(source)
         shutil.copytree(source, control / "artifact", ignore=shutil.ignore_patterns("gold.npz"))
         return {
             "artifact": {
@@ -425,10 +427,24 @@ def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
             shutil.copyfile(control / "artifacts" / name, part / name)
         np.savez(part / "inputs.npz", x=probe)
         np.savez(part / "gold.npz", y=gold.forward(network, weights, probe))
-        document = {"id": artifact.id, **exported[artifact.format].model_dump()}
-        write_text(part / "artifact.json", json.dumps(document, indent=1))
+        described = exported[artifact.format].model_copy(update={"id": artifact.id})
+        write_text(part / "artifact.json", described.model_dump_json(indent=1))
         shutil.rmtree(final, ignore_errors=True)
         part.replace(final)
+
+
+def _verify(artifact: Path) -> None:
+    """Raise RecordError when a model is not the one that its producer exported."""
+    try:
+        described = Exported.model_validate_json((artifact / "artifact.json").read_bytes())
+        for one in described.files:
+            digest = hashlib.sha256((artifact / one.path).read_bytes()).hexdigest()
+            if digest != one.sha256:
+                raise ValueError(f"{one.path} is not what its producer exported")
+    except (OSError, ValueError) as error:
+        raise RecordError(
+            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
+        ) from None
 
 
 def _agreement(artifact: Path, answer: Path) -> Agreement:

@@ -34,7 +34,7 @@ class Table:
 
 def tables(results: Results) -> list[Table]:
     """Return the tables of a report, in their order; empty ones left out."""
-    found = [cells(results), training(results), inference(results), *portability(results)]
+    found = [cells(results), training(results), *inference(results), *portability(results)]
     return [table for table in found if table.rows]
 
 
@@ -123,36 +123,43 @@ def training(results: Results) -> Table:
     )
 
 
-def inference(results: Results) -> Table:
-    """Latency of every model on every cell that serves it, the fastest native one first."""
-    rows = sorted(results.inference, key=lambda row: (row.cell, row.subject))
-    grouped = [
-        list(group) for _, group in itertools.groupby(rows, key=lambda row: (row.cell, row.subject))
-    ]
-    grouped.sort(key=lambda group: (group[0].workload, group[0].emulated, group[0].p50_s.median))
-    batches = sorted({row.batch for row in rows})
-    heads = [(f"p50, batch {b}", f"p99, batch {b}", f"samples, batch {b}") for b in batches]
-    width = 3 + 3 * len(batches)
-    return Table(
-        title="Inference",
-        columns=("workload", "cell", "model", *itertools.chain.from_iterable(heads)),
-        rows=tuple(_inference(group, batches) for group in grouped),
-        numeric=frozenset(range(3, width)),
-        note="Latency of one batch: median with 95 % bootstrap interval, and 99th percentile.",
-    )
+def inference(results: Results) -> Iterator[Table]:
+    """One table a workload: every model on every cell that serves it, the fastest first.
+
+    Native cells come before emulated ones, whose times say nothing of their architecture.
+    """
+    batches = sorted({row.batch for row in results.inference})
+    rows = sorted(results.inference, key=lambda row: (row.workload, row.cell, row.subject))
+    for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
+        models = itertools.groupby(group, key=lambda row: (row.cell, row.subject))
+        served = [{row.batch: row for row in model} for _, model in models]
+        served.sort(key=_speed)
+        heads = [(f"p50, batch {batch}", "p99") for batch in batches]
+        yield Table(
+            title=f"Inference: {workload}",
+            columns=("cell", "model", *itertools.chain.from_iterable(heads), "samples"),
+            rows=tuple(_inference(model, batches) for model in served),
+            numeric=frozenset(range(2, 3 + 2 * len(batches))),
+            note=(
+                "Latency of one batch: median with 95 % bootstrap interval, and 99th percentile. "
+                f"Samples at batch {batches[-1]}."
+            ),
+        )
 
 
-def _inference(group: list[InferenceRow], batches: list[int]) -> Row:
-    first = group[0]
-    by_batch = {row.batch: row for row in group}
-    texts = [first.workload, first.cell + _mark(first.emulated), model_name(first)]
+def _speed(model: dict[int, InferenceRow]) -> tuple[bool, float]:
+    first = model[min(model)]
+    return first.emulated, first.p50_s.median
+
+
+def _inference(model: dict[int, InferenceRow], batches: list[int]) -> Row:
+    first = model[min(model)]
+    texts = [first.cell + _mark(first.emulated), model_name(first)]
     for batch in batches:
-        row = by_batch.get(batch)
-        texts += [
-            numbers.interval(row.p50_s if row else None),
-            numbers.duration(row.p99_s if row else None),
-            numbers.rate(row.samples_per_s if row else None),
-        ]
+        row = model.get(batch)
+        texts += [numbers.interval(row.p50_s if row else None)]
+        texts += [numbers.duration(row.p99_s if row else None)]
+    texts.append(numbers.rate(model[max(model)].samples_per_s))
     return Row(texts=tuple(texts), moods=_moods(len(texts), 0, "plain", first.emulated))
 
 
