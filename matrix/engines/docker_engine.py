@@ -18,6 +18,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlparse
 
 import requests
 import urllib3.exceptions
@@ -96,7 +97,11 @@ class DockerEngine:
         self._volume: str | None = None
         self._lock = threading.Lock()
         self._swept = True
-        self._info: dict[str, Any] = self._ask_info()
+        try:
+            self._info: dict[str, Any] = self._ask_info()
+        except EngineError:
+            self._api.close()
+            raise
 
     # What it can do ---------------------------------------------------------------------------
 
@@ -558,9 +563,11 @@ def _connect(endpoint: Endpoint) -> APIClient:
 
 def _knock(url: str) -> None:
     """Raise OSError when nobody listens on a local socket; the SDK would leave its own open."""
-    if url.startswith("unix://") and hasattr(socket, "AF_UNIX"):
+    parts = urlparse(url)
+    if parts.scheme == "unix" and hasattr(socket, "AF_UNIX"):
         with socket.socket(socket.AF_UNIX) as local:
-            local.connect(url.removeprefix("unix://"))
+            # However many slashes there are, to the SDK the path is absolute.
+            local.connect("/" + f"{parts.netloc}{parts.path}".lstrip("/"))
 
 
 def _silent(endpoint: Endpoint, error: Exception) -> EngineError:

@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import gc
 import hashlib
 import io
 import json
 import os
 import platform
 import signal
+import socket
 import sys
 import tarfile
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +32,7 @@ from matrix.engines import (
     Task,
     archives,
     choose,
+    docker_engine,
     endings,
     endpoints,
     owner,
@@ -380,9 +384,9 @@ def test_what_is_no_address_is_an_error(url: str, problem: str) -> None:
 
 
 def test_podman_comes_after_docker(tmp_path: Path) -> None:
-    for socket in ("docker.sock", "podman/podman.sock"):
-        (tmp_path / socket).parent.mkdir(exist_ok=True)
-        (tmp_path / socket).touch()
+    for name in ("docker.sock", "podman/podman.sock"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
     found = endpoints.candidates({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
     urls = [one.url for one in found if str(tmp_path) in one.url]
     assert urls == [f"unix://{tmp_path}/docker.sock", f"unix://{tmp_path}/podman/podman.sock"]
@@ -441,6 +445,19 @@ def test_an_engine_that_was_asked_for_has_to_answer(monkeypatch: pytest.MonkeyPa
     )
     assert caught.value.exit_code == 3
     assert choose.NONE not in caught.value.message
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no local sockets")
+@pytest.mark.parametrize("form", ["unix://{}", "unix:{}", "UNIX://{}"])
+def test_a_socket_that_nobody_listens_to_is_not_left_open(tmp_path: Path, form: str) -> None:
+    """A socket left open is a ResourceWarning, which is an error here."""
+    nobody = Endpoint(url=form.format(tmp_path / "no.sock"), origin="DOCKER_HOST", explicit=True)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        with pytest.raises(EngineError, match="No such file or directory"):
+            docker_engine.connect(nobody)
+        gc.collect()
+    assert [str(one.message) for one in caught] == []
 
 
 # Virtual environments and this interpreter ----------------------------------------------------
