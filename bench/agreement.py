@@ -52,9 +52,11 @@ print(json.dumps(samples))
 """
 
 PYPERF = f"""{SETUP}
-import pyperf
+import pyperf, sys
 runner = pyperf.Runner(values={CALLS}, warmups=100, loops=1, processes=1)
-runner.bench_func("run", session.run, None, feed)
+measured = runner.bench_func("run", session.run, None, feed)
+if not runner.args.worker:
+    measured.dump(sys.stdout)
 """
 
 
@@ -104,8 +106,8 @@ def by_loop(bench: Bench, job: Job) -> float:
 
 
 def by_pyperf(bench: Bench, job: Job) -> float:
-    # The worker writes its result to a pipe of pyperf's own; standard output carries the whole.
-    text = in_container(bench, job, PYPERF, "--output", "/dev/stdout", "--quiet")
+    kept = "--inherit-environ=PYTHONPATH,OMP_NUM_THREADS"
+    text = in_container(bench, job, PYPERF, "--quiet", kept)
     document = json.loads(text[text.index("{") : text.rindex("}") + 1])
     return statistics.median(pyperf.Benchmark.loads(json.dumps(document)).get_values())
 
