@@ -188,6 +188,7 @@ class VenvEngine:
                 "--only-binary=:all:",
                 "--no-deps",
                 "--require-hashes",
+                "--compile-bytecode",  # as in an image; else every process would compile anew
                 "--requirements",
                 str(pins.path(cell.id)),
             )
