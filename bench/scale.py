@@ -103,9 +103,7 @@ def merge_one(path: Path) -> None:
     assert sum(row.jobs for row in rows.cells) == count
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     print(
-        json.dumps(
-            {"records": count, "read_s": grouped, "merge_s": merged, "grown": grown * 1024}
-        )
+        json.dumps({"records": count, "read_s": grouped, "merge_s": merged, "grown": grown * 1024})
     )
 
 
