@@ -115,6 +115,7 @@ def _run_phase(session, phase, function, began):
         function(session, data)
     except failures.CAUGHT as exception:
         status, error = failures.status_of(exception), failures.as_error(exception)
+        sys.stderr.write(error["traceback"])  # for who reads the log
     seconds = time.perf_counter() - start
     return _record(phase, status, error, started_s=start - began, seconds=seconds, data=data)
 

@@ -2,6 +2,9 @@
 
 import sys
 
-from matrix.cli import main
+try:
+    from matrix.cli import main
+except ModuleNotFoundError as error:
+    sys.exit(f"{error}: run it by nox, or by nox's Python: .nox/_nox_script_mode/bin/python")
 
 sys.exit(main(sys.argv[1:]))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import errno
 import json
 import os
 import re
@@ -32,6 +33,12 @@ from matrix.runs import Run
 ROOT = Path(__file__).resolve().parent.parent
 SCHEMAS = Path(__file__).resolve().parent / "schema"
 WIDE = 160
+
+#: What helps when the system refuses.
+HINTS = {
+    errno.ENOSPC: "make room; what was done is kept: go on with --resume",
+    errno.EDQUOT: "make room; what was done is kept: go on with --resume",
+}
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -79,7 +86,7 @@ def _of_system(error: OSError) -> EngineError:
     where = f"{error.filename}: " if error.filename else ""
     return EngineError(
         f"{where}{error.strerror or error}",
-        hint="make room, or name another place with --runs; what was done is kept",
+        hint=HINTS.get(error.errno or 0, "name another place with --runs"),
     )
 
 
@@ -106,7 +113,9 @@ class _Parser(argparse.ArgumentParser):
         if wrong:
             words = [word.strip(" '") for word in wrong[2].split(",")]
             message = f"no command '{wrong[1]}'{did_you_mean(wrong[1], words)}"
-        raise ArgumentError(message, hint=f"see: python -m {self.prog} --help")
+        raise ArgumentError(
+            message, hint="see `nox -s matrix -- --help`, and `nox -l` for the other sessions"
+        )
 
     def _options(self) -> list[str]:
         """Return the options of all commands: an unknown one is told to the parser of them all."""
@@ -120,7 +129,9 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> _Parser:
-    parser = _Parser(prog="matrix", description=__doc__, allow_abbrev=False)
+    parser = _Parser(
+        prog="matrix", description="Train, deploy, serve and judge.", allow_abbrev=False
+    )
     parser.add_argument("--version", action="version", version=f"deepmatrix {__version__}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=_Parser)
 
@@ -134,9 +145,19 @@ def _parser() -> _Parser:
         return made
 
     def selecting(made: _Parser) -> _Parser:
-        made.add_argument("globs", nargs="*", metavar="GLOB", help="cells to take, by id")
-        made.add_argument("--exclude", action="append", default=[], metavar="GLOB")
-        made.add_argument("--tag", action="append", default=[], metavar="TAG")
+        made.add_argument(
+            "globs", nargs="*", metavar="GLOB", help="cells to take instead of the preset's"
+        )
+        made.add_argument(
+            "--exclude", action="append", default=[], metavar="GLOB", help="cells to leave out"
+        )
+        made.add_argument(
+            "--tag",
+            action="append",
+            default=[],
+            metavar="TAG",
+            help="only cells of this system, role, base, architecture or device",
+        )
         made.add_argument("--preset", help="of the matrix file; `default` by default")
         made.add_argument("--seed", type=_seed, default=0, help="of orders and initial weights")
         return engine_of(made)
@@ -205,6 +226,11 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
     if not planned.cells:
         reasons = sorted({f"{one.cell.id}: {one.reason}" for one in planned.skipped})
         raise ArgumentError("none of the selected cells can run", hint="\n".join(reasons))
+    if not planned.size("produce"):
+        raise ArgumentError(
+            "nothing to do: no selected cell trains, so there is nothing to serve",
+            hint="add a framework, for example 'torch-*'",
+        )
     return Run.create(options.runs, planned, matrix, version=__version__, name=name), engine
 
 
@@ -217,14 +243,15 @@ def _go_on(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
         )
     parent = options.runs
     run = Run.existing(parent / options.resume) if options.resume else runs.latest(parent)
-    engine = choose(options.engine, run.manifest.matrix, say=_sayer(console))
     began = sorted({facts["engine"] for facts in run.engines().values()})
-    if began and engine.name not in began and options.engine == "auto":
+    wanted = began[0] if began and options.engine == "auto" else options.engine
+    try:
+        return run, choose(wanted, run.manifest.matrix, say=_sayer(console))
+    except EngineError as error:
         raise EngineError(
-            f"{run.id} began on the engine {', '.join(began)}, which does not answer",
-            hint=f"start it, or say that another will do: --engine {engine.name}",
-        )
-    return run, engine
+            f"{run.id} began on the engine {wanted}: {error.message}",
+            hint="start it, or name another one with --engine",
+        ) from None
 
 
 def _plan(options: argparse.Namespace) -> None:
@@ -237,7 +264,8 @@ def _plan(options: argparse.Namespace) -> None:
             raise ArgumentError(f"no architecture '{unknown[0]}'{near}")
         capabilities = Capabilities(engine="docker", native=frozenset(options.native))
     else:
-        capabilities = choose(options.engine, matrix, say=lambda _: None).capabilities()
+        say = _sayer(_console(stderr=True))
+        capabilities = choose(options.engine, matrix, say=say).capabilities()
     planned = _make_plan(options, matrix, capabilities)
     if options.write is not None:
         run = Run.create(
@@ -298,7 +326,12 @@ def _merge(options: argparse.Namespace) -> None:
 
 def _readme(options: argparse.Namespace) -> None:
     """Put the tables of the newest run into the README, between its marks."""
-    readme.insert(options.into, results.merge([runs.latest(options.runs)]))
+    run = runs.latest(options.runs)
+    merged = results.merge([run])
+    if not any(row.status == "ok" for row in merged.cells):
+        raise ArgumentError(f"no cell of {run.id} ran", hint="run `nox -s matrix` first")
+    readme.insert(options.into, merged)
+    _console().print(Text(f"{options.into}: the tables of {run.id}"), soft_wrap=True)
 
 
 def _engine(options: argparse.Namespace) -> None:
@@ -315,7 +348,9 @@ def _pins(options: argparse.Namespace) -> None:
     matrix = _load(options)
     cells = [cell for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
     if options.globs:
-        wanted = plan.matching([cell.id for cell in cells], options.globs)
+        ids = [cell.id for cell in cells]
+        plan.check_globs(ids, options.globs)
+        wanted = plan.matching(ids, options.globs)
         cells = [cell for cell in cells if cell.id in wanted]
     say = _sayer(_console())
     changes = pins.pin(cells, matrix.architectures, check=options.check, upgrade=options.upgrade)

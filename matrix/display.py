@@ -88,6 +88,7 @@ class Display:
         text.append(numbers.duration(record.wall_s), style="dim")
         if not good:
             text.append(f"  {record.status}: {record.cause}", style="bold red")
+            text.append(f"  (logs/{job.id}.log)", style="dim")
         self._say(text)
 
     def left_s(self) -> float | None:

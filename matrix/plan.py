@@ -10,7 +10,7 @@ import fnmatch
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -277,6 +277,18 @@ def matching(ids: Iterable[str], globs: Iterable[str]) -> list[str]:
     return [one for one in ids if wanted(one)]
 
 
+def check_globs(ids: Sequence[str], globs: Iterable[str]) -> None:
+    """Raise ArgumentError for the first glob that matches none of the ids."""
+    for glob in globs:
+        if not fnmatch.filter(ids, glob):
+            near = difflib.get_close_matches(glob.strip("*"), ids, n=1, cutoff=0.4)
+            meant = f"; did you mean '{near[0]}'?" if near else ""
+            raise ArgumentError(
+                f"'{glob}' matches no cell{meant}",
+                hint="`nox -s plan -- --preset full` lists all cells",
+            )
+
+
 def _preset(matrix: Matrix, name: str) -> Preset:
     if name not in matrix.presets:
         raise ArgumentError(f"no preset '{name}'{did_you_mean(name, matrix.presets)}")
@@ -286,14 +298,7 @@ def _preset(matrix: Matrix, name: str) -> Preset:
 def _select(matrix: Matrix, selection: Selection, preset: Preset) -> list[Cell]:
     cells = list(all_cells(matrix))
     ids = [cell.id for cell in cells]
-    for glob in (*selection.include, *selection.exclude):
-        if not fnmatch.filter(ids, glob):
-            near = difflib.get_close_matches(glob.strip("*"), ids, n=1, cutoff=0.4)
-            meant = f"; did you mean '{near[0]}'?" if near else ""
-            raise ArgumentError(
-                f"'{glob}' matches no cell{meant}",
-                hint="`nox -s plan -- --preset full` lists all cells",
-            )
+    check_globs(ids, (*selection.include, *selection.exclude))
     known = {tag for cell in cells for tag in cell.tags}
     for tag in selection.tags:
         if tag not in known:

@@ -29,6 +29,9 @@ from matrix.engines.local import HARNESS, LocalProcesses
 from matrix.errors import EngineError
 from matrix.plan import Capabilities, Cell
 
+#: Raise it when environments are made in another way: those in place are then not taken.
+RECIPE = 2
+
 #: Written last into an environment: its size and how long it took.
 COMPLETE = "deepmatrix.json"
 
@@ -142,7 +145,7 @@ class VenvEngine:
 
     def _folder(self, cell: Cell, interpreter: Interpreter) -> Path:
         content = hashlib.sha256(pins.path(cell.id).read_bytes())
-        content.update(f"{interpreter} {platform.machine()}".encode())
+        content.update(f"{interpreter} {platform.machine()} {RECIPE}".encode())
         return self._root / f"{cell.id}-{content.hexdigest()[:12]}"
 
     def _build(

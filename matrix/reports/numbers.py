@@ -18,10 +18,15 @@ def duration(seconds: float | None) -> str:
 
 
 def interval(estimate: Estimate | None) -> str:
-    """A median with its interval in one unit: ``1.20 [1.18, 1.25] ms``."""
+    """A median with its interval in one unit: ``1.20 [1.18, 1.25] ms``.
+
+    One round has no interval: it cannot know how processes differ.
+    """
     if estimate is None:
         return DASH
     text = duration(estimate.median)
+    if estimate.rounds == 1:
+        return text
     number, unit = text.split(" ")
     scale = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[unit]
     low, high = (_significant(value / scale) for value in (estimate.low, estimate.high))

@@ -48,9 +48,8 @@ def cells(results: Results) -> Table:
         rows=tuple(_cell(row) for row in [*ran, *idle]),
         numeric=frozenset({3, 4, 5, 6}),
         note=(
-            "Import and memory are those of fresh processes, the worst of all rounds for memory. "
-            f"Memory as {', '.join(sorted({row.memory_source for row in ran} - {''})) or 'nobody'} "
-            "counts it."
+            "Image: `kept` was there before. Import and peak memory: of fresh processes; "
+            f"memory counted by {', '.join(sorted({row.memory_source for row in ran} - {''}))}."
         ),
     )
 
@@ -116,7 +115,8 @@ def training(results: Results) -> Table:
         ),
         numeric=frozenset({3, 4, 5, 6, 7}),
         note=(
-            "A step: median and 95 % bootstrap interval over rounds and steps. Accuracy: held-out, "
+            "A step: median and 95 % bootstrap interval over rounds and steps, where there is more "
+            "than one round. Accuracy: held-out, "
             "the worst round. Loss error: the largest difference from a float64 run in the first "
             "steps."
         ),
@@ -141,7 +141,8 @@ def inference(results: Results) -> Iterator[Table]:
             rows=tuple(_inference(model, batches) for model in served),
             numeric=frozenset(range(2, 3 + 2 * len(batches))),
             note=(
-                "Latency of one batch: median with 95 % bootstrap interval, and 99th percentile. "
+                "Latency of one batch: median with 95 % bootstrap interval, where there is more "
+                "than one round, and 99th percentile. "
                 f"Samples at batch {batches[-1]}."
             ),
         )

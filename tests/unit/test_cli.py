@@ -9,7 +9,7 @@ import pytest
 from matrix import cli
 from matrix.reports import readme
 from matrix.results import merge
-from tests.unit.test_results import whole
+from tests.unit.test_results import PLAN, new_run, whole
 
 VENV = ["--engine", "venv"]
 HERE = ["--native", "amd64"]
@@ -47,6 +47,11 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["plan", "--engine", "dokcer"], "error: no engine 'dokcer'; did you mean 'docker'?"),
         (["plan", "--native", "arm46"], "error: no architecture 'arm46'; did you mean 'arm64'?"),
         (["plan", "--file", "nowhere.yaml"], "error: nowhere.yaml: no such file"),
+        (
+            ["matrix", "onnxruntime-debian12-amd64-cpu", *VENV],
+            "error: nothing to do: no selected cell trains, so there is nothing to serve",
+        ),
+        (["pins", "ort3-*"], "error: 'ort3-*' matches no cell"),
         (["matrix", "--name", "a/b", *VENV], "error: 'a/b' cannot name a run"),
         (["matrix", "--name", "a" * 101, *VENV], f"error: '{'a' * 101}' cannot name a run"),
         (["plan", "--write", "", *HERE], "error: '' cannot name a run"),
@@ -146,3 +151,21 @@ def test_the_readme_takes_the_tables_between_its_marks(tmp_path: Path) -> None:
     assert "#### Portability: onnx" not in text.replace("### Portability: onnx", "", 1)
     assert text.endswith("<!-- /report -->\nafter\n")
     assert "old" not in text
+
+
+def test_a_run_is_resumed_on_the_engine_that_it_began_on(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = whole(tmp_path)
+    run.save_engine({"engine": "docker"})
+    monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
+    assert cli.main(["matrix", "--resume", "one", "--runs", str(tmp_path)]) == 3
+    assert said(capsys)[0].startswith("error: one began on the engine docker: ")
+
+
+def test_the_readme_takes_no_tables_of_nothing(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    new_run(tmp_path, PLAN)
+    assert cli.main(["readme", str(tmp_path / "README.md"), "--runs", str(tmp_path)]) == 2
+    assert said(capsys)[0] == "error: no cell of one ran"

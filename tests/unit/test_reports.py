@@ -39,6 +39,11 @@ def test_an_interval_is_in_the_unit_of_its_median() -> None:
     assert numbers.interval(estimate) == "1.20 [1.18, 1.25] ms"
 
 
+def test_one_round_claims_no_interval() -> None:
+    estimate = Estimate(median=0.0012, low=0.00118, high=0.00125, samples=9, rounds=1)
+    assert numbers.interval(estimate) == "1.20 ms"
+
+
 def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path) -> None:
     text = shown(results.merge([whole(tmp_path)]))
     training = text[text.index("Training") : text.index("Inference")]
