@@ -95,10 +95,10 @@ def in_container(bench: Bench, job: Job, script: str, *arguments: str) -> str:
 def by_harness(bench: Bench, job: Job) -> float:
     record = bench.perform(job)
     assert record.output is not None, record.cause
-    phase = record.output.phase("infer")
-    assert phase is not None, record.cause
-    measured = phase.data["batches"][str(BATCH)]
-    return statistics.median(measured["latency_s"][measured["warmup"] :])
+    found = record.output.infer()
+    assert found is not None, record.cause
+    measured = found.batches[str(BATCH)]
+    return statistics.median(measured.latency_s[measured.warmup :])
 
 
 def by_loop(bench: Bench, job: Job) -> float:

@@ -70,9 +70,9 @@ def compare(bench: Bench, job: Job, repeat: int, folder: Path) -> None:
         matrix.append(time.perf_counter() - start)
         assert record.status == "ok", record.cause
         assert record.output is not None
-        startup = record.output.phase("startup")
+        startup = record.output.startup()
         assert startup is not None
-        work = startup.data["import_s"] + sum(one.seconds for one in record.output.records)
+        work = startup.import_s + sum(one.seconds for one in record.output.records)
         beyond.append(matrix[-1] - work)
         hand.append(by_hand(bench, job, control))
     shutil.rmtree(control)

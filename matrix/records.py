@@ -7,7 +7,7 @@ outer part is the host's. Raw samples are kept, so that old records can be read 
 from __future__ import annotations
 
 import re
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
 
@@ -73,9 +73,10 @@ class StartupData(Said):
 
 
 class TrainData(Said):
-    """Raw samples, seconds a step; a loss a step; held-out accuracy."""
+    """Raw samples, seconds a step, of which the first *warmup* do not count; a loss a step."""
 
     step_s: list[float] = Field(min_length=1)
+    warmup: int = Field(default=1, ge=0)
     losses: list[float]
     accuracy: float
 
@@ -93,28 +94,69 @@ class InferData(Said):
     batches: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], BatchData]
 
 
-PHASE_DATA: dict[str, type[Said]] = {
-    "startup": StartupData,
-    "train": TrainData,
-    "infer": InferData,
-}
+class DeployData(Said):
+    """What each export gave; the exported models themselves stand beside the records."""
 
 
-class PhaseRecord(Part):
-    """What one phase said; where it succeeded, with the data that the host reads."""
+Data = TypeVar("Data", bound=Said)
+
+
+class PhaseRecord(Part, Generic[Data]):
+    """What one phase said; a phase that failed keeps what it had found until then."""
 
     phase: str
     status: Literal["ok", "failed", "unsupported"]
     error: Failure | None = None
     started_s: float
     seconds: float
-    data: dict[str, Any] = Field(default_factory=dict)
+    # In this order: only what is no `Data` is looked at as a dict.
+    data: Annotated[Data | dict[str, Any], Field(union_mode="left_to_right")]
+
+    @property
+    def found(self) -> Data | None:
+        """The data of a phase that succeeded, or None."""
+        return None if self.status != "ok" or isinstance(self.data, dict) else self.data
 
     @model_validator(mode="after")
-    def _has_its_data(self) -> PhaseRecord:
-        if self.status == "ok" and self.phase in PHASE_DATA:
-            PHASE_DATA[self.phase].model_validate(self.data)
+    def _has_its_data(self) -> Self:
+        if self.status == "ok" and isinstance(self.data, dict):
+            self.kind().model_validate(self.data)  # says what is missing
         return self
+
+    @classmethod
+    def kind(cls) -> type[Said]:
+        """Return the type of the phase's data."""
+        kind: type[Said] = get_args(cls.model_fields["data"].annotation)[0]
+        return kind
+
+
+class StartupRecord(PhaseRecord[StartupData]):
+    """The start, up to the first answer or step."""
+
+    phase: Literal["startup"] = "startup"
+
+
+class TrainRecord(PhaseRecord[TrainData]):
+    """A training from the initial weights."""
+
+    phase: Literal["train"] = "train"
+
+
+class DeployRecord(PhaseRecord[DeployData]):
+    """The exports of the trained model."""
+
+    phase: Literal["deploy"] = "deploy"
+
+
+class InferRecord(PhaseRecord[InferData]):
+    """Answers in batches of several sizes."""
+
+    phase: Literal["infer"] = "infer"
+
+
+AnyPhase = Annotated[
+    StartupRecord | TrainRecord | DeployRecord | InferRecord, Field(discriminator="phase")
+]
 
 
 class Environment(Said):
@@ -163,15 +205,23 @@ class Output(BaseModel):
     selftest: tuple[SelfTest, ...]
     peak_memory_bytes: int | None
     memory_source: str | None
-    records: tuple[PhaseRecord, ...]
+    records: tuple[AnyPhase, ...]
     artifacts: tuple[Exported, ...] = ()
 
-    def phase(self, name: str) -> PhaseRecord | None:
-        """Return the record of a phase that succeeded, or None."""
-        for record in self.records:
-            if record.phase == name and record.status == "ok":
-                return record
-        return None
+    def startup(self) -> StartupData | None:
+        """Return what the start gave, where it succeeded."""
+        return self._found(StartupRecord)
+
+    def train(self) -> TrainData | None:
+        """Return what training gave, where it succeeded."""
+        return self._found(TrainRecord)
+
+    def infer(self) -> InferData | None:
+        """Return what inference gave, where it succeeded."""
+        return self._found(InferRecord)
+
+    def _found(self, kind: type[PhaseRecord[Data]]) -> Data | None:
+        return next((one.found for one in self.records if isinstance(one, kind)), None)
 
 
 class Agreement(Part):

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Cell, Plan
 from matrix.prepared import Prepared
-from matrix.records import UNDONE, JobRecord
+from matrix.records import UNDONE, JobRecord, TrainData
 from matrix.runs import Manifest, Run
 from matrix.statistics import Estimate, estimate, quantile
 from matrix.verdicts import Verdict, judge
@@ -310,11 +310,16 @@ class _Rows:
     def _training_row(self, group: list[JobRecord]) -> TrainingRow:
         first = group[0]
         workload = self._manifest.matrix.workloads[first.workload]
-        trained = [data for record in group if (data := _data(record, "train"))]
-        started = [data for record in group if (data := _data(record, "startup"))]
-        step_s = estimate([_floats(data["step_s"][data.get("warmup", 1) :]) for data in trained])
+        outputs = [record.output for record in group if record.output]
+        trained = [data for output in outputs if (data := output.train())]
+        first_steps = [
+            start.first_step_s
+            for output in outputs
+            if (start := output.startup()) and start.first_step_s is not None
+        ]
+        step_s = estimate([_floats(data.step_s[data.warmup :]) for data in trained])
         near, far = self._loss_errors(first.workload, trained)
-        accuracy = float(np.min([data["accuracy"] for data in trained])) if trained else None
+        accuracy = float(np.min([data.accuracy for data in trained])) if trained else None
         status, reason = self._training_status(group, accuracy, near)
         return TrainingRow(
             cell=first.cell,
@@ -324,7 +329,7 @@ class _Rows:
             reason=reason,
             step_s=step_s,
             samples_per_s=workload.batch / step_s.median if step_s else None,
-            first_step_s=estimate([_floats([data["first_step_s"]]) for data in started]),
+            first_step_s=estimate([_floats([one]) for one in first_steps]),
             accuracy=accuracy,
             accuracy_wanted=workload.accuracy,
             loss_error=near,
@@ -332,13 +337,13 @@ class _Rows:
         )
 
     def _loss_errors(
-        self, workload: str, trained: list[dict[str, Any]]
+        self, workload: str, trained: list[TrainData]
     ) -> tuple[float | None, float | None]:
         """Return the largest loss difference from gold: in the first steps, and in all."""
         gold = self._gold.get(workload)
         if gold is None or not trained:
             return None, None
-        rounds = [_floats(data["losses"]) for data in trained]
+        rounds = [_floats(data.losses) for data in trained]
         if any(losses.shape != gold.shape for losses in rounds):
             return None, None
         differences = np.abs(np.stack(rounds) - gold)
@@ -444,8 +449,8 @@ class _CellNotes:
         peak = record.output.peak_memory_bytes
         if peak is not None:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
-        if data := _data(record, "startup"):
-            self.import_s.append(_floats([data["import_s"]]))
+        if data := record.output.startup():
+            self.import_s.append(_floats([data.import_s]))
 
     def status(self) -> tuple[str, str]:
         return self._worst
@@ -457,10 +462,12 @@ def _skipped_row(cell: Cell, reason: str) -> CellRow:
 
 def _inference_rows(group: list[JobRecord]) -> Iterator[InferenceRow]:
     first = group[0]
-    answered = [data["batches"] for record in group if (data := _data(record, "infer"))]
+    answered = [
+        data.batches for record in group if record.output and (data := record.output.infer())
+    ]
     for batch in sorted({int(batch) for batches in answered for batch in batches}):
         measured = [batches[str(batch)] for batches in answered if str(batch) in batches]
-        rounds = [_floats(one["latency_s"][one["warmup"] :]) for one in measured]
+        rounds = [_floats(one.latency_s[one.warmup :]) for one in measured]
         p50, p99 = estimate(rounds), quantile(rounds, 0.99)
         if p50 is not None and p99 is not None:
             yield InferenceRow(
@@ -473,11 +480,6 @@ def _inference_rows(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 p99_s=p99,
                 samples_per_s=batch / p50.median,
             )
-
-
-def _data(record: JobRecord, phase: str) -> dict[str, Any] | None:
-    found = record.output.phase(phase) if record.output else None
-    return found.data if found else None
 
 
 def _floats(values: Sequence[float]) -> np.ndarray:

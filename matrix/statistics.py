@@ -48,27 +48,27 @@ def estimate(rounds: Sequence[Samples], *, seed: int = 0) -> Estimate | None:
     if not kept:
         return None
     shortest = min(samples.size for samples in kept)
-    table = np.stack([samples[-shortest:] for samples in kept])
-    middle = _quantiles(table, 0.5)[0]
+    table = np.array([samples[-shortest:] for samples in kept])
+    middle = _quantile(np.sort(table, axis=None), 0.5)
     every = -(-shortest // RESAMPLED)
     resampled = _resampled_medians(table[:, ::every], seed)
-    low, high = _quantiles(resampled, (1 - LEVEL) / 2, (1 + LEVEL) / 2)
     return Estimate(
         median=middle,
-        low=min(low, middle),
-        high=max(high, middle),
+        low=min(_quantile(resampled, (1 - LEVEL) / 2), middle),
+        high=max(_quantile(resampled, (1 + LEVEL) / 2), middle),
         samples=table.size,
         rounds=len(kept),
     )
 
 
 def _resampled_medians(table: Samples, seed: int) -> Samples:
-    """Return `RESAMPLES` medians of two-level resamples of *table*, (rounds, iterations)."""
+    """Return, sorted, `RESAMPLES` medians of two-level resamples of (rounds, iterations)."""
     drawn = table.ravel().take(_draws(*table.shape, seed))
-    middle = [(table.size - 1) // 2, table.size // 2]
-    drawn.partition(middle, axis=1)  # several times faster than np.median
-    means: Samples = drawn[:, middle].mean(axis=1)
-    return means
+    low, high = (table.size - 1) // 2, table.size // 2
+    drawn.partition((low, high), axis=1)  # several times faster than np.median
+    medians: Samples = (drawn[:, low] + drawn[:, high]) / 2
+    medians.sort()
+    return medians
 
 
 @lru_cache(maxsize=8)
@@ -83,12 +83,12 @@ def _draws(count: int, length: int, seed: int) -> npt.NDArray[np.intp]:
 def quantile(rounds: Sequence[Samples], q: float) -> float | None:
     """Return a quantile of all samples, interpolated linearly (type 7), or None without any."""
     kept = [samples for samples in rounds if samples.size]
-    return _quantiles(np.concatenate(kept), q)[0] if kept else None
+    return _quantile(np.sort(np.concatenate(kept)), q) if kept else None
 
 
-def _quantiles(values: Samples, *shares: float) -> list[float]:
-    """Return quantiles of type 7; np.quantile takes ten times as long on samples this few."""
-    ordered = np.sort(values, axis=None)
-    places = [share * (ordered.size - 1) for share in shares]
-    found: list[float] = np.interp(places, np.arange(ordered.size), ordered).tolist()
-    return found
+def _quantile(ordered: Samples, share: float) -> float:
+    """Return a quantile of type 7 of sorted samples; np.quantile takes far longer on so few."""
+    place = share * (ordered.size - 1)
+    below = int(place)
+    low, high = float(ordered[below]), float(ordered[min(below + 1, ordered.size - 1)])
+    return low if low == high else low + (place - below) * (high - low)
