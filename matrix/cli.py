@@ -273,9 +273,9 @@ def _plan(options: argparse.Namespace) -> None:
         )
         make_inputs(run)
     if options.json:
-        print(json.dumps(reports.plan_document(planned), indent=1))
+        print(json.dumps(reports.plan_document(planned, capabilities.engine), indent=1))
     else:
-        reports.show_plan(_console(), planned)
+        reports.show_plan(_console(), planned, capabilities.engine)
 
 
 def _image(options: argparse.Namespace) -> None:
@@ -311,9 +311,9 @@ def _bench(options: argparse.Namespace) -> None:
     console = _console()
     run = Run.existing(options.run)
     engine = choose(options.engine, matrix, say=_sayer(console))
-    wanted = plan.matching([cell.id for cell in run.manifest.plan.cells], options.globs)
-    if not wanted:
-        raise ArgumentError(f"{', '.join(options.globs)}: no such cell in the plan of {run.id}")
+    ids = [cell.id for cell in run.manifest.plan.cells]
+    plan.check_globs(ids, options.globs, hint=f"cells of {run.id}: {', '.join(ids)}")
+    wanted = plan.matching(ids, options.globs)
     waves: Sequence[Wave] = options.wave or ("produce", "consume")
     _execute(run, engine, console, cells=wanted, waves=waves)
 

@@ -27,7 +27,7 @@ class Display:
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._preparing: dict[str, str] = {}
+        self._preparing: dict[str, tuple[str, float]] = {}
         self._jobs: list[Job] = []
         self._running: tuple[Job, float] | None = None
         self._ended = 0
@@ -53,7 +53,8 @@ class Display:
         """Show what is being done to make a cell ready."""
         if cell_id not in self._preparing:
             self._say(Text(f"… {cell_id}: {text}", style="dim"))
-        self._preparing[cell_id] = text
+        _, since = self._preparing.get(cell_id, ("", time.monotonic()))
+        self._preparing[cell_id] = (text, since)
 
     def prepared(self, cell_id: str, result: Prepared) -> None:
         """Say that a cell is ready, or why it is not."""
@@ -109,22 +110,13 @@ class Display:
 
     def _panel(self) -> RenderableType:
         lines: list[RenderableType] = [
-            Text(f"  {cell_id}  {text}", style="cyan", no_wrap=True, overflow="ellipsis")
-            for cell_id, text in self._preparing.items()
+            _line(f"{cell_id}  {text}", since) for cell_id, (text, since) in self._preparing.items()
         ]
         if self._jobs:
             lines.append(self._bar())
         if self._running:
             job, since = self._running
-            lines.append(
-                Text(
-                    f"  {job.cell} · {job.subject} · round {job.round}  "
-                    f"{time.monotonic() - since:.0f} s",
-                    style="cyan",
-                    no_wrap=True,
-                    overflow="ellipsis",
-                )
-            )
+            lines.append(_line(f"{job.cell} · {job.subject} · round {job.round}", since))
         return Group(*lines)
 
     def _bar(self) -> RenderableType:
@@ -137,6 +129,12 @@ class Display:
             Text("estimating …" if left is None else f"about {_clock(left)} left", style="dim"),
         )
         return grid
+
+
+def _line(text: str, since: float) -> RenderableType:
+    """Return what goes on since a monotonic time, its seconds first: a long text is cut."""
+    spent = f"{time.monotonic() - since:4.0f} s  "
+    return Text(spent + text, style="cyan", no_wrap=True, overflow="ellipsis")
 
 
 def _clock(seconds: float) -> str:

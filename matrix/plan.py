@@ -277,16 +277,18 @@ def matching(ids: Iterable[str], globs: Iterable[str]) -> list[str]:
     return [one for one in ids if wanted(one)]
 
 
-def check_globs(ids: Sequence[str], globs: Iterable[str]) -> None:
+def check_globs(
+    ids: Sequence[str],
+    globs: Iterable[str],
+    *,
+    hint: str = "`nox -s plan -- --preset full` lists all cells",
+) -> None:
     """Raise ArgumentError for the first glob that matches none of the ids."""
     for glob in globs:
         if not fnmatch.filter(ids, glob):
             near = difflib.get_close_matches(glob.strip("*"), ids, n=1, cutoff=0.4)
             meant = f"; did you mean '{near[0]}'?" if near else ""
-            raise ArgumentError(
-                f"'{glob}' matches no cell{meant}",
-                hint="`nox -s plan -- --preset full` lists all cells",
-            )
+            raise ArgumentError(f"'{glob}' matches no cell{meant}", hint=hint)
 
 
 def _preset(matrix: Matrix, name: str) -> Preset:

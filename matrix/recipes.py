@@ -76,6 +76,7 @@ class Recipe:
         for path in (
             self.folder / "Dockerfile",
             self.folder / "install.sh",
+            self.folder / "bytecode.py",
             pins.path(pins.TOOLS),
             pins.path(self.cell.id),
         ):

@@ -8,14 +8,13 @@ if [ -s /run/secrets/certificates ]; then
     export SSL_CERT_FILE=/run/secrets/certificates
 fi
 
-# Bytecode is made here, by the same Python version, as the root is read-only where it runs.
-# The hash form does not depend on file times, which a copy may change.
-export PYC_INVALIDATION_MODE=UNCHECKED_HASH
-
 uv pip install \
     --python /tools/bin/python --python-version "$PYTHON_VERSION" --python-platform "$WHEELS" \
-    --only-binary :all: --no-deps --require-hashes --compile-bytecode \
+    --only-binary :all: --no-deps --require-hashes \
     --target /packages --requirements /pins.txt
+
+# By the same Python version: bytecode knows no architecture.
+/tools/bin/python /bytecode.py /packages
 
 # Scripts start with the path of this stage's Python, which is not in the image.
 rm -rf /packages/bin

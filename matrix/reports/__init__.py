@@ -15,9 +15,9 @@ __all__ = ["plan_document", "show", "show_plan", "write"]
 plan_document = plans.document
 
 
-def show_plan(console: Console, plan: Plan) -> None:
-    """Print a plan as a table."""
-    console.print(rich_table(plans.table(plan)))
+def show_plan(console: Console, plan: Plan, engine: str) -> None:
+    """Print a plan for an engine as a table."""
+    console.print(rich_table(plans.table(plan, engine)))
 
 
 def write(run: Run, results: Results) -> None:

@@ -8,10 +8,11 @@ from matrix.plan import Plan
 from matrix.reports.tables import Mood, Row, Table
 
 
-def document(plan: Plan) -> dict[str, Any]:
+def document(plan: Plan, engine: str) -> dict[str, Any]:
     """Return a plan for machines: what CI fans out over, and why the rest does not run."""
     return {
         "schema": 1,
+        "engine": engine,
         "preset": plan.preset,
         "seed": plan.seed,
         "cells": [
@@ -36,8 +37,8 @@ def document(plan: Plan) -> dict[str, Any]:
     }
 
 
-def table(plan: Plan) -> Table:
-    """Return the cells of a plan, those that run first."""
+def table(plan: Plan, engine: str) -> Table:
+    """Return the cells of a plan for an engine, those that run first."""
     rows = []
     for cell in plan.cells:
         emulated = cell.id in plan.emulated
@@ -53,7 +54,7 @@ def table(plan: Plan) -> Table:
         rows.append(Row(texts=texts, moods=("muted",) * 5))
     artifacts = sum(1 for _ in plan.artifacts())
     return Table(
-        title=f"Plan: preset {plan.preset}",
+        title=f"Plan: preset {plan.preset} on the engine {engine}",
         columns=("cell", "runs", "Python", "rounds", "does"),
         rows=tuple(rows),
         numeric=frozenset({3}),
