@@ -99,6 +99,20 @@ def startup(session, data):
     _, data["second_step_s"] = timing.timed(_step, session, model, batch)
 
 
+def parity(session, data):
+    """Take the first step without its update: every layer's output, every gradient."""
+    del data  # what is found is a file
+    session.can("build", "activations", "gradients")
+    adapter = session.adapter
+    model, _ = session.model()
+    adapter.set_weights(model, session.workload("weights"))
+    x, y = next(_batches(session))
+    found = {"output/" + name: value for name, value in adapter.activations(model, x).items()}
+    gradients = adapter.gradients(model, adapter.put(x, y))
+    found.update({"gradient/" + name: value for name, value in gradients.items()})
+    control.save_arrays(session.directory, record.FIRST_STEP, found)
+
+
 def train(session, data):
     """Train from the initial weights over all batches; every step sampled.
 
@@ -201,6 +215,7 @@ def _cross_entropy(logits, labels):
 
 ALL = {
     record.STARTUP: startup,
+    record.PARITY: parity,
     record.TRAIN: train,
     record.DEPLOY: deploy,
     record.INFER: infer,

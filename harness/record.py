@@ -18,16 +18,18 @@ OUTPUT = "output.json"
 ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a format in it
 TRAINED = "artifacts/weights.npz"  # trained weights by neutral name, float32
 PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``probe_x``
+FIRST_STEP = "first-step.npz"  # ``output/<layer>`` and ``gradient/<parameter>``, float32
 CONSUMED = "outputs.npz"  # ``y``: the consumer's logits on the artifact's inputs
 
 STARTUP = "startup"
+PARITY = "parity"
 TRAIN = "train"
 DEPLOY = "deploy"
 INFER = "infer"
-PHASES = (STARTUP, TRAIN, DEPLOY, INFER)
+PHASES = (STARTUP, PARITY, TRAIN, DEPLOY, INFER)
 
 #: A phase needs the one named here, where the job has both.
-NEEDS = {TRAIN: STARTUP, DEPLOY: TRAIN, INFER: STARTUP}
+NEEDS = {PARITY: STARTUP, TRAIN: STARTUP, DEPLOY: TRAIN, INFER: STARTUP}
 
 OK = "ok"
 FAILED = "failed"

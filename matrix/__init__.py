@@ -8,7 +8,7 @@ runtime     what loads an artifact and answers; a framework may also be one
 platform    base + architecture + device
 cell        one framework or runtime at one pinned version set on one platform: one image
 workload    a network with its data
-phase       what is done with a workload in a cell: startup, train, deploy, infer
+phase       what is done with a workload in a cell: startup, parity, train, deploy, infer
 artifact    an exported model with the inputs it was tried on and its producer's outputs
 round       one fresh process
 job         one process: a cell and its subject (a workload, or an artifact) in one round

@@ -42,6 +42,16 @@ def read(path: Path, wanted: Mapping[str, Shape | None]) -> dict[str, Floats]:
         raise Unreadable(f"{path.name}: {error}") from None
 
 
+def read_all(path: Path) -> dict[str, Floats]:
+    """Return all arrays of a file that this program wrote. Raises Unreadable where it is torn."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            names = [name.removesuffix(".npy") for name in file.namelist()]
+    except (OSError, zipfile.BadZipFile) as error:
+        raise Unreadable(f"{path.name}: {error}") from None
+    return read(path, dict.fromkeys(names))
+
+
 def _read_one(file: zipfile.ZipFile, name: str, wanted: Shape | None) -> Floats:
     member = file.getinfo(f"{name}.npy")
     with file.open(member) as stream:

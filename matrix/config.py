@@ -154,6 +154,7 @@ class Tolerances(Section):
     floor: PositiveFloat
     factor: PositiveFloat = Field(le=1e6)
     producer: PositiveFloat
+    parity: PositiveFloat
     loss: PositiveFloat
     steps: PositiveInt = Field(le=1_000_000)
 

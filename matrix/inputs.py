@@ -38,11 +38,17 @@ def files(folder: Path, workload: str) -> dict[str, Path]:
     return {name: folder / f"{workload}{ending}" for name, ending in _FILES.items()}
 
 
+def first_step(folder: Path, workload: str) -> Path:
+    """Return the file of what gold makes of the first step."""
+    return folder / f"{workload}.first-step.npz"
+
+
 def make(folder: Path, name: str, workload: Workload, *, seed: int) -> None:
     """Make what is missing of a workload's inputs below *folder*.
 
-    Besides `files`, ``<name>.gold.json``: the losses of the float64 training, one a step, and
-    its held-out accuracy. It is written last; where it is there, so is all the rest.
+    Besides `files`: ``<name>.first-step.npz``, what gold makes of the first step (see
+    `matrix.parity`), and ``<name>.gold.json``, the losses of the float64 training, one a step,
+    and its held-out accuracy. The latter is written last; where it is there, so is all the rest.
     """
     finished = folder / f"{name}.gold.json"
     if finished.is_file():
@@ -62,7 +68,21 @@ def make(folder: Path, name: str, workload: Workload, *, seed: int) -> None:
     _write(paths["data.npz"], archive(data))
     _write(paths["weights.npz"], archive(weights))
     _write(paths["order.npz"], archive({"order": rows}))
+    first = next(batches(data, rows))
+    _write(first_step(folder, name), archive(_first_step(network, weights, *first)))
     _write(finished, json.dumps(outcome).encode())
+
+
+def _first_step(
+    network: Network, weights: networks.Weights, x: NDArray[Any], labels: NDArray[np.int64]
+) -> Arrays:
+    """Return, float64, ``output/<layer>`` and ``gradient/<parameter>`` of a batch."""
+    _, gradients = gold.loss_and_gradients(network, weights, x, labels)
+    outputs = gold.activations(network, weights, x)
+    return {
+        **{f"output/{name}": value for name, value in outputs.items()},
+        **{f"gradient/{name}": value for name, value in gradients.items()},
+    }
 
 
 def digits(network: Network) -> dict[str, NDArray[Any]]:

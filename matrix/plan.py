@@ -21,9 +21,11 @@ Wave = Literal["produce", "consume"]
 Role = Literal["framework", "runtime"]
 
 PHASES: dict[Wave, tuple[str, ...]] = {
-    "produce": ("startup", "train", "deploy", "infer"),
+    "produce": ("startup", "parity", "train", "deploy", "infer"),
     "consume": ("startup", "infer"),
 }
+
+ONCE = frozenset({"parity", "deploy"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -138,8 +140,8 @@ class Job:
 
     @property
     def phases(self) -> tuple[str, ...]:
-        """What the process does. A model is exported once, in the first round."""
-        return tuple(phase for phase in PHASES[self.wave] if phase != "deploy" or self.round == 0)
+        """What the process does; what gives the same in every round is done in the first."""
+        return tuple(phase for phase in PHASES[self.wave] if phase not in ONCE or self.round == 0)
 
 
 @dataclass(frozen=True, kw_only=True)

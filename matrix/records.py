@@ -136,6 +136,16 @@ class StartupRecord(PhaseRecord[StartupData]):
     phase: Literal["startup"] = "startup"
 
 
+class ParityData(Said):
+    """Nothing: what was found is a file of arrays."""
+
+
+class ParityRecord(PhaseRecord[ParityData]):
+    """The first step without its update, layer by layer."""
+
+    phase: Literal["parity"] = "parity"
+
+
 class TrainRecord(PhaseRecord[TrainData]):
     """A training from the initial weights."""
 
@@ -155,7 +165,8 @@ class InferRecord(PhaseRecord[InferData]):
 
 
 AnyPhase = Annotated[
-    StartupRecord | TrainRecord | DeployRecord | InferRecord, Field(discriminator="phase")
+    StartupRecord | ParityRecord | TrainRecord | DeployRecord | InferRecord,
+    Field(discriminator="phase"),
 ]
 
 
@@ -212,6 +223,10 @@ class Output(BaseModel):
         """Return what the start gave, where it succeeded."""
         return self._found(StartupRecord)
 
+    def first_step(self) -> ParityData | None:
+        """Return what the phase `parity` gave, where it succeeded."""
+        return self._found(ParityRecord)
+
     def train(self) -> TrainData | None:
         """Return what training gave, where it succeeded."""
         return self._found(TrainRecord)
@@ -238,6 +253,17 @@ class Agreement(Part):
     note: str = ""
 
 
+class Parity(Part):
+    """A framework's first step against gold: errors in the network's order.
+
+    Largest absolute difference over largest absolute gold value; None where a value is not
+    finite. See `matrix.parity`.
+    """
+
+    outputs: dict[str, float | None]
+    gradients: dict[str, float | None]
+
+
 class JobRecord(Part):
     """One job: what was run, how it ended, what it said."""
 
@@ -256,6 +282,7 @@ class JobRecord(Part):
     wall_s: float
     output: Output | None = None
     agreement: Agreement | None = None
+    parity: Parity | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:

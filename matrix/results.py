@@ -16,6 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from matrix import parity
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Cell, Plan
 from matrix.prepared import Prepared
@@ -69,6 +70,9 @@ class TrainingRow(Row):
     first_step_s: Estimate | None = None
     accuracy: float | None = None
     accuracy_wanted: float
+    output_error: float | None = None
+    gradient_error: float | None = None
+    first_wrong: str = ""
     loss_error: float | None = None
     loss_error_all: float | None = None
 
@@ -320,7 +324,13 @@ class _Rows:
         step_s = estimate([_floats(data.step_s[data.warmup :]) for data in trained])
         near, far = self._loss_errors(first.workload, trained)
         accuracy = float(np.min([data.accuracy for data in trained])) if trained else None
+        step = next((record.parity for record in group if record.parity), None)
+        wrong = parity.first_wrong(step, self._manifest.matrix.tolerances.parity) if step else ""
         status, reason = self._training_status(group, accuracy, near)
+        if status == "ok" and step is None:
+            status, reason = "failed", "its first step was not compared with gold"
+        if wrong:
+            status, reason = "failed", f"first outside tolerance: {wrong}"
         return TrainingRow(
             cell=first.cell,
             workload=first.workload,
@@ -332,6 +342,9 @@ class _Rows:
             first_step_s=estimate([_floats([one]) for one in first_steps]),
             accuracy=accuracy,
             accuracy_wanted=workload.accuracy,
+            output_error=parity.worst(step.outputs) if step else None,
+            gradient_error=parity.worst(step.gradients) if step else None,
+            first_wrong=wrong,
             loss_error=near,
             loss_error_all=far,
         )

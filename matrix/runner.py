@@ -17,13 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 from pydantic import ValidationError
 
-from harness.record import SCHEMA_VERSION
-from matrix import arrays, gold, inputs, locks, networks
+from harness.record import FIRST_STEP, SCHEMA_VERSION
+from matrix import arrays, gold, inputs, locks, networks, parity
 from matrix.arrays import Floats
 from matrix.engines import Ended, Engine, Limits, Prepared, Task
 from matrix.errors import ArgumentError, EngineError, Interrupted, RecordError
 from matrix.plan import Capabilities, Cell, Job, Wave
-from matrix.records import Agreement, Exported, JobRecord, Output, Status
+from matrix.records import Agreement, Exported, JobRecord, Output, Parity, Status
 from matrix.runs import Run, write_text
 
 #: How much longer than its own watchdog, which leaves a traceback, a process may live.
@@ -171,7 +171,12 @@ class Runner:
                 raise self._interrupted()
             write_text(self.run.log(job), ended.log)
             output, status, cause = conclude(job, control, ended)
-            agreement = None
+            agreement, first = None, None
+            if output and output.first_step():
+                try:
+                    first = _parity(self.run, job, control / FIRST_STEP)
+                except arrays.Unreadable as error:
+                    status, cause = "torn", f"its first step cannot be used: {error}"
             if job.artifact is None and output and output.artifacts:
                 try:
                     _keep_artifacts(self.run, job, output, control)
@@ -194,6 +199,7 @@ class Runner:
             wall_s=ended.wall_s,
             output=output,
             agreement=agreement,
+            parity=first,
         )
 
     def _wait_for_engine(self) -> None:
@@ -431,6 +437,13 @@ def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
         write_text(part / "artifact.json", described.model_dump_json(indent=1))
         shutil.rmtree(final, ignore_errors=True)
         part.replace(final)
+
+
+def _parity(run: Run, job: Job, said: Path) -> Parity:
+    """Compare a job's first step with gold. Raises arrays.Unreadable; see `parity.compare`."""
+    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
+    truth = arrays.read_all(inputs.first_step(run.inputs, job.workload))
+    return parity.compare(network, truth, said)
 
 
 def _verify(artifact: Path) -> None:

@@ -37,6 +37,10 @@ Frameworks also:
 ``step(model, batch)``
     One step of SGD on the mean softmax cross entropy; return the loss, of the batch before
     the update, on the device (anything that ``float()`` takes).
+``activations(model, x)``
+    Every layer's output on x (N, ...) float32, by the layer's name, in the neutral layout.
+``gradients(model, batch)``
+    The gradient of the mean loss by every parameter, float32 by neutral name, without an update.
 ``synchronise()``
     Wait until the device has done all that was asked.
 ``get_weights(model)``, ``set_weights(model, weights)``

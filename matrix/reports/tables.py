@@ -95,7 +95,9 @@ def training(results: Results) -> Table:
             "samples",
             "first step",
             "accuracy",
-            "loss error",
+            "outputs",
+            "gradients",
+            "losses",
         ),
         rows=tuple(
             Row(
@@ -107,18 +109,21 @@ def training(results: Results) -> Table:
                     numbers.rate(row.samples_per_s),
                     numbers.duration(row.first_step_s.median if row.first_step_s else None),
                     numbers.share(row.accuracy),
+                    numbers.error(row.output_error),
+                    numbers.error(row.gradient_error),
                     numbers.error(row.loss_error),
                 ),
-                moods=_moods(8, 2, "good" if row.status == "ok" else "bad", row.emulated),
+                moods=_moods(10, 2, "good" if row.status == "ok" else "bad", row.emulated),
             )
             for row in rows
         ),
-        numeric=frozenset({3, 4, 5, 6, 7}),
+        numeric=frozenset(range(3, 10)),
         note=(
             "A step: median and 95 % bootstrap interval over rounds and steps, where there is more "
             "than one round. Accuracy: held-out, "
-            "the worst round. Loss error: the largest difference from a float64 run in the first "
-            "steps."
+            "the worst round. Outputs, gradients: the largest error of a layer or a parameter in "
+            "the first step, from a float64 evaluation over its largest value. Losses: the largest "
+            "difference from a float64 run in the first steps."
         ),
     )
 

@@ -87,16 +87,29 @@ def step(model, batch):
         sys.exit("the framework gave up")
     if FAULT == "hang":
         time.sleep(60)
+    loss, found = loss_and_gradients(model, x, y)
+    for name, gradient in found.items():
+        model.weights[name] -= model.rate * gradient
+    return loss if FAULT != "diverge" else loss * numpy.inf
+
+
+def loss_and_gradients(model, x, y):
     logits = forward(model, x)
     odds = numpy.exp(logits - logits.max(axis=1, keepdims=True))
     odds /= odds.sum(axis=1, keepdims=True)
     rows = numpy.arange(len(y))
     loss = -numpy.log(odds[rows, y]).mean()
     odds[rows, y] -= 1
-    odds *= model.rate / len(y)
-    model.weights["output.kernel"] -= odds.T @ x
-    model.weights["output.bias"] -= odds.sum(axis=0)
-    return loss if FAULT != "diverge" else loss * numpy.inf
+    odds /= len(y)
+    return loss, {"output.kernel": odds.T @ x, "output.bias": odds.sum(axis=0)}
+
+
+def activations(model, x):
+    return {"flatten": x.reshape(len(x), -1), "output": forward(model, x)}
+
+
+def gradients(model, batch):
+    return loss_and_gradients(model, *batch)[1]
 
 
 def synchronise():

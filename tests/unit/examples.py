@@ -7,7 +7,7 @@ from typing import Any
 
 from matrix import config, plan
 from matrix.plan import Capabilities, Job, Plan, Selection
-from matrix.records import Agreement, JobRecord, Output
+from matrix.records import Agreement, JobRecord, Output, Parity
 from matrix.runs import Run
 
 ROOT = Path(config.__file__).parent.parent
@@ -15,6 +15,8 @@ MATRIX = config.load(ROOT / "matrix.yaml")
 DOCKER = Capabilities(
     engine="docker", native=frozenset({"amd64"}), emulated=frozenset({"arm64"}), cpus=2
 )
+
+PARITY = Parity(outputs={"output": 1e-7}, gradients={"output.kernel": 2e-7})
 
 
 def planned(*globs: str, seed: int = 0) -> Plan:
@@ -34,6 +36,7 @@ def output(job: Job, **changes: Any) -> Output:
             "losses": [2.3, 1.2, 0.7],
             "accuracy": 0.97,
         },
+        "parity": {},
         "deploy": {},
         "infer": {
             "batches": {
@@ -83,5 +86,6 @@ def record(job: Job, **changes: Any) -> JobRecord:
         "wall_s": 1.5,
         "output": output(job),
         "agreement": agreement if job.wave == "consume" else None,
+        "parity": PARITY if "parity" in job.phases else None,
     }
     return JobRecord(**{**values, **changes})

@@ -92,7 +92,7 @@ def test_what_the_engine_says_of_the_end_counts_first(tmp_path: Path) -> None:
 
 def test_the_first_failed_phase_is_the_cause(tmp_path: Path) -> None:
     document = write(tmp_path)
-    document["records"][1].update(
+    document["records"][2].update(
         status="failed",
         error={"type": "ValueError", "message": "no such layer\nmore", "traceback": "..."},
     )
@@ -102,7 +102,7 @@ def test_the_first_failed_phase_is_the_cause(tmp_path: Path) -> None:
 
 def test_what_is_not_supported_is_its_own_status(tmp_path: Path) -> None:
     document = write(tmp_path)
-    document["records"][1].update(
+    document["records"][2].update(
         status="unsupported", error={"type": "Unsupported", "message": "no LSTM", "traceback": ""}
     )
     write(tmp_path, records=document["records"])

@@ -1,0 +1,138 @@
+"""Parity finds a framework's mistake, and names the layer that made it."""
+
+from __future__ import annotations
+
+import copy
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matrix import gold, networks, parity
+from matrix.arrays import Floats, Unreadable
+from matrix.networks import Network
+from matrix.records import Parity
+
+TOLERANCE = 1e-4
+LABELS = np.arange(8) % 10
+
+
+def network(name: str) -> Network:
+    return copy.deepcopy(networks.NETWORKS[name])
+
+
+def weights(of: Network) -> dict[str, Any]:
+    """Initial weights with biases that are not zero, or no test would miss one."""
+    random = np.random.default_rng(1)
+    return {
+        name: value + (0.1 * random.standard_normal(value.shape) if "bias" in name else 0)
+        for name, value in networks.initial_weights(of, 0).items()
+    }
+
+
+def x(of: Network) -> Floats:
+    return np.random.default_rng(2).random((len(LABELS), *of["input"]))
+
+
+def first_step(of: Network, start: dict[str, Any], batch: Floats) -> dict[str, Floats]:
+    outputs = gold.activations(of, start, batch)
+    _, gradients = gold.loss_and_gradients(of, start, batch, LABELS)
+    found = {f"output/{name}": value for name, value in outputs.items()}
+    return found | {f"gradient/{name}": value for name, value in gradients.items()}
+
+
+def judged(
+    folder: Path, of: Network, said: dict[str, Floats], truth: dict[str, Floats] | None = None
+) -> Parity:
+    """Compare what a framework, in float32, would say with gold."""
+    truth = truth or first_step(of, weights(of), x(of))
+    np.savez(folder / "said.npz", **{name: one.astype(np.float32) for name, one in said.items()})
+    return parity.compare(of, truth, folder / "said.npz")
+
+
+def wrong(found: Parity) -> str:
+    return parity.first_wrong(found, TOLERANCE)
+
+
+@pytest.mark.parametrize("name", ["digits-conv", "digits-lstm"])
+def test_the_same_step_in_float32_is_within_tolerance(tmp_path: Path, name: str) -> None:
+    of = network(name)
+    found = judged(tmp_path, of, first_step(of, weights(of), x(of)))
+    assert wrong(found) == ""
+    assert 0 < (parity.worst(found.outputs) or 0) < 1e-6
+    assert list(found.outputs) == [layer["name"] for layer in of["layers"]]
+
+
+def test_a_wrong_gate_order_is_the_recurrent_layers(tmp_path: Path) -> None:
+    of, start = network("digits-lstm"), weights(network("digits-lstm"))
+    for name in ("lstm.kernel", "lstm.recurrent", "lstm.bias"):
+        i, f, g, o = np.split(start[name], 4)
+        start[name] = np.concatenate([i, f, o, g])
+    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of lstm"
+
+
+def test_a_missing_bias_is_its_layers(tmp_path: Path) -> None:
+    of, start = network("digits-conv"), weights(network("digits-conv"))
+    start["conv2.bias"] = np.zeros_like(start["conv2.bias"])
+    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv2"
+
+
+def test_a_swapped_padding_is_its_layers(tmp_path: Path) -> None:
+    of = network("digits-conv")
+    for layer in of["layers"]:
+        if layer["name"] == "conv2":
+            layer["padding"] = [[2, 0], [1, 1]]
+    said = first_step(of, weights(of), x(of))
+    assert wrong(judged(tmp_path, network("digits-conv"), said)) == "output of conv2"
+
+
+def test_a_cast_to_float16_is_the_first_layers_that_is_cast(tmp_path: Path) -> None:
+    of, start = network("digits-conv"), weights(network("digits-conv"))
+    start["conv2.kernel"] = start["conv2.kernel"].astype(np.float16).astype(np.float64)
+    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv2"
+
+
+def test_one_corrupted_weight_is_its_layers(tmp_path: Path) -> None:
+    of, start = network("digits-conv"), weights(network("digits-conv"))
+    start["output.kernel"][3, 5] *= 1.01
+    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of output"
+
+
+def test_a_wrong_gradient_after_right_outputs_is_named(tmp_path: Path) -> None:
+    of = network("digits-conv")
+    said = first_step(of, weights(of), x(of))
+    said["gradient/conv1.bias"] = said["gradient/conv1.bias"] * len(LABELS)  # a sum, no mean
+    assert wrong(judged(tmp_path, of, said)) == "gradient of conv1.bias"
+
+
+def test_what_is_not_finite_is_outside_tolerance(tmp_path: Path) -> None:
+    of = network("digits-conv")
+    said = first_step(of, weights(of), x(of))
+    said["output/relu1"] = np.full_like(said["output/relu1"], np.nan)
+    found = judged(tmp_path, of, said)
+    assert found.outputs["relu1"] is None
+    assert parity.worst(found.outputs) is None
+    assert wrong(found) == "output of relu1"
+
+
+def test_a_gradient_that_is_all_rounding_is_judged_by_the_others_scale(tmp_path: Path) -> None:
+    of = network("digits-conv")
+    truth = first_step(of, weights(of), x(of))
+    truth["gradient/conv1.kernel"] = np.zeros_like(truth["gradient/conv1.kernel"])
+    said = dict(truth)
+    said["gradient/conv1.kernel"] = np.full_like(truth["gradient/conv1.kernel"], 1e-9)
+    assert wrong(judged(tmp_path, of, said, truth)) == ""
+
+
+@pytest.mark.parametrize("change", ["missing", "shape"])
+def test_a_layer_that_is_not_there_is_unreadable(tmp_path: Path, change: str) -> None:
+    of = network("digits-conv")
+    said = first_step(of, weights(of), x(of))
+    name = "output/pool1"
+    if change == "missing":
+        del said[name]
+    else:
+        said[name] = said[name][:, :, :2]
+    with pytest.raises(Unreadable, match="pool1"):
+        judged(tmp_path, of, said)
