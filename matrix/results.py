@@ -22,11 +22,14 @@ from matrix.plan import Artifact, Cell, Plan
 from matrix.prepared import Prepared
 from matrix.records import UNDONE, JobRecord, TrainData
 from matrix.runs import Manifest, Run
-from matrix.statistics import Estimate, estimate, quantile
+from matrix.statistics import Estimate, Warmup, estimate, quantile, spread, warmup
 from matrix.verdicts import Verdict, judge
 
 #: 1: first version.
 RESULTS_SCHEMA = 1
+
+#: Rounds of one measurement that differ by more than this share make a warning.
+APART = 0.2
 
 
 class Row(BaseModel):
@@ -58,7 +61,7 @@ class CellRow(Row):
 
 
 class TrainingRow(Row):
-    """How one cell trained one workload. Times in seconds."""
+    """How one cell trained one workload. Times in seconds; *unsteady* rounds never settled."""
 
     cell: str
     workload: str
@@ -66,6 +69,7 @@ class TrainingRow(Row):
     status: str
     reason: str = ""
     step_s: Estimate | None = None
+    unsteady: int = 0
     samples_per_s: float | None = None
     first_step_s: Estimate | None = None
     accuracy: float | None = None
@@ -86,6 +90,7 @@ class InferenceRow(Row):
     emulated: bool
     batch: int
     p50_s: Estimate
+    unsteady: int = 0
     p99_s: float
     samples_per_s: float
 
@@ -117,6 +122,7 @@ class Results(Row):
     training: tuple[TrainingRow, ...]
     inference: tuple[InferenceRow, ...]
     portability: tuple[PortabilityRow, ...]
+    warnings: tuple[str, ...]
     problems: tuple[str, ...]
 
 
@@ -262,6 +268,7 @@ class _Rows:
             training=tuple(training),
             inference=tuple(self._inference),
             portability=tuple(portability),
+            warnings=tuple(_warnings(training, self._inference)),
             problems=(*self._mixed(), *_problems(cells, training, portability)),
         )
 
@@ -321,7 +328,7 @@ class _Rows:
             for output in outputs
             if (start := output.startup()) and start.first_step_s is not None
         ]
-        step_s = estimate([_floats(data.step_s[data.warmup :]) for data in trained])
+        step_s = estimate([_steady(data.step_s, data.warmup) for data in trained])
         near, far = self._loss_errors(first.workload, trained)
         accuracy = float(np.min([data.accuracy for data in trained])) if trained else None
         step = next((record.parity for record in group if record.parity), None)
@@ -338,6 +345,7 @@ class _Rows:
             status=status,
             reason=reason,
             step_s=step_s,
+            unsteady=sum(not _warmup(data.step_s, data.warmup).steady for data in trained),
             samples_per_s=workload.batch / step_s.median if step_s else None,
             first_step_s=estimate([_floats([one]) for one in first_steps]),
             accuracy=accuracy,
@@ -480,7 +488,7 @@ def _inference_rows(group: list[JobRecord]) -> Iterator[InferenceRow]:
     ]
     for batch in sorted({int(batch) for batches in answered for batch in batches}):
         measured = [batches[str(batch)] for batches in answered if str(batch) in batches]
-        rounds = [_floats(one.latency_s[one.warmup :]) for one in measured]
+        rounds = [_steady(one.latency_s, one.warmup) for one in measured]
         p50, p99 = estimate(rounds), quantile(rounds, 0.99)
         if p50 is not None and p99 is not None:
             yield InferenceRow(
@@ -490,13 +498,45 @@ def _inference_rows(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 emulated=first.emulated,
                 batch=batch,
                 p50_s=p50,
+                unsteady=sum(not _warmup(one.latency_s, one.warmup).steady for one in measured),
                 p99_s=p99,
                 samples_per_s=batch / p50.median,
             )
 
 
+def _warmup(samples: Sequence[float], declared: int) -> Warmup:
+    """Return the warm-up of a round: what was declared, or more where more is found."""
+    found = warmup(_floats(samples)[declared:])
+    return Warmup(length=declared + found.length, steady=found.steady)
+
+
+def _steady(samples: Sequence[float], declared: int) -> np.ndarray:
+    return _floats(samples)[_warmup(samples, declared).length :]
+
+
 def _floats(values: Sequence[float]) -> np.ndarray:
     return np.asarray(values, dtype=np.float64)
+
+
+def _warnings(training: Sequence[TrainingRow], inference: Sequence[InferenceRow]) -> Iterator[str]:
+    """Yield, a line a native cell, what makes its times less than certain."""
+    times: dict[str, list[tuple[Estimate, int]]] = {}
+    for row in training:
+        if row.step_s and not row.emulated:
+            times.setdefault(row.cell, []).append((row.step_s, row.unsteady))
+    for served in inference:
+        if not served.emulated:
+            times.setdefault(served.cell, []).append((served.p50_s, served.unsteady))
+    for cell, measured in times.items():
+        apart = sum(spread(one) > APART for one, _ in measured)
+        moving = sum(unsteady > 0 for _, unsteady in measured)
+        if apart:
+            yield (
+                f"{cell}: rounds differ by more than {APART:.0%} in {apart} of "
+                f"{len(measured)} measurements"
+            )
+        if moving:
+            yield f"{cell}: no steady state in {moving} of {len(measured)} measurements"
 
 
 def _problems(

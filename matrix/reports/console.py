@@ -21,6 +21,8 @@ def show(console: Console, results: Results) -> None:
         console.print(rich_table(table))
     console.print()
     console.print(f"[dim]run {escape(results.run)}, preset {escape(results.preset)}[/dim]")
+    for warning in results.warnings:
+        console.print(Text(f"! {warning}", style="yellow"))
     for problem in results.problems:
         console.print(Text(f"✗ {problem}", style=STYLES["bad"]))
     if not results.problems:

@@ -13,6 +13,7 @@ def document(results: Results) -> str:
     """Return the whole report, cut with a note where it is too long for a job summary."""
     parts = [f"# Matrix `{results.run}`", _verdict(results)]
     parts += [_table(table) for table in tables(results)]
+    parts += [_warnings(results)] if results.warnings else []
     parts.append(
         f"<sub>preset `{results.preset}`, seed {results.seed}, deepmatrix {results.version}, "
         f"{results.created[:19]} UTC; {_engines(results)}</sub>"
@@ -29,6 +30,11 @@ def _verdict(results: Results) -> str:
         return "**All as expected.**"
     lines = [f"**{len(results.problems)} not as expected:**", ""]
     return "\n".join([*lines, *(f"- {_escape(problem)}" for problem in results.problems)])
+
+
+def _warnings(results: Results) -> str:
+    lines = [f"- {_escape(warning)}" for warning in results.warnings]
+    return "\n".join(["## Times that are less than certain", "", *lines])
 
 
 def _table(table: Table) -> str:

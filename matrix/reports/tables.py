@@ -9,6 +9,7 @@ from typing import Literal
 
 from matrix.reports import numbers
 from matrix.results import CellRow, InferenceRow, PortabilityRow, Results
+from matrix.statistics import Estimate, compare
 
 Mood = Literal["good", "bad", "muted", "plain"]
 
@@ -85,6 +86,10 @@ def training(results: Results) -> Table:
         results.training,
         key=lambda row: (row.workload, row.emulated, row.step_s.median if row.step_s else 1e9),
     )
+    fastest: dict[str, Estimate] = {}
+    for row in rows:
+        if row.step_s and not row.emulated:
+            fastest.setdefault(row.workload, row.step_s)
     return Table(
         title="Training",
         columns=(
@@ -92,6 +97,7 @@ def training(results: Results) -> Table:
             "cell",
             "status",
             "a step",
+            "than the fastest",
             "samples",
             "first step",
             "accuracy",
@@ -106,6 +112,7 @@ def training(results: Results) -> Table:
                     row.cell + _mark(row.emulated),
                     row.status if not row.reason else f"{row.status}: {row.reason}",
                     numbers.interval(row.step_s),
+                    _than(row.step_s, fastest.get(row.workload), row.emulated),
                     numbers.rate(row.samples_per_s),
                     numbers.duration(row.first_step_s.median if row.first_step_s else None),
                     numbers.share(row.accuracy),
@@ -113,19 +120,29 @@ def training(results: Results) -> Table:
                     numbers.error(row.gradient_error),
                     numbers.error(row.loss_error),
                 ),
-                moods=_moods(10, 2, "good" if row.status == "ok" else "bad", row.emulated),
+                moods=_moods(11, 2, "good" if row.status == "ok" else "bad", row.emulated),
             )
             for row in rows
         ),
-        numeric=frozenset(range(3, 10)),
+        numeric=frozenset(range(3, 11)),
         note=(
             "A step: median and 95 % bootstrap interval over rounds and steps, where there is more "
-            "than one round. Accuracy: held-out, "
-            "the worst round. Outputs, gradients: the largest error of a layer or a parameter in "
-            "the first step, from a float64 evaluation over its largest value. Losses: the largest "
-            "difference from a float64 run in the first steps."
+            "than one round. Than the fastest: the 95 % interval of the ratio, where it excludes "
+            "equal. Accuracy: held-out, the worst round. Outputs, gradients: the largest error of "
+            "a layer or a parameter in the first step, from a float64 evaluation over its largest "
+            "value. Losses: the largest difference from a float64 run in the first steps."
         ),
     )
+
+
+def _than(one: Estimate | None, fastest: Estimate | None, emulated: bool) -> str:
+    """Say how much slower than the fastest native one, where that can be told at all."""
+    if one is None or fastest is None or emulated or one is fastest:
+        return numbers.DASH
+    found = compare(one.round_medians, fastest.round_medians)
+    if found is None or found.word == "cannot tell":
+        return "cannot tell"
+    return f"{found.word}, {found.low:.2f} to {found.high:.2f} times"
 
 
 def inference(results: Results) -> Iterator[Table]:

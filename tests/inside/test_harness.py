@@ -247,6 +247,7 @@ def test_a_framework_that_cannot_be_imported_fails_startup(cell):
     output = cell.run(production(), fault="import")
     assert errors(output) == {
         "startup": "ImportError",
+        "parity": "NotReached",
         "train": "NotReached",
         "deploy": "NotReached",
         "infer": "NotReached",
@@ -337,6 +338,7 @@ def test_nothing_but_the_answer_is_left(cell):
         "input.json",
         "data",
         "output.json",
+        "first-step.npz",
         "artifacts",
     }
     assert not list(cell.control.rglob("*.part"))

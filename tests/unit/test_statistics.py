@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix.statistics import estimate, quantile
+from matrix.statistics import Samples, compare, estimate, quantile, warmup
 
 
 def test_the_median_of_known_samples() -> None:
@@ -63,3 +64,89 @@ def test_median_and_interval_lie_within_the_samples(rounds: list[list[float]]) -
         assert pooled.min() <= value <= pooled.max()
     assert found.low <= found.median <= found.high
     assert found == estimate(arrays)
+
+
+def warming(random: np.random.Generator, length: int, count: int = 400) -> Samples:
+    """Samples that fall from twice their level to it over *length*, with noise and outliers."""
+    level = 1 + np.exp(-np.arange(count) / max(length / 4, 1e-9)) * (length > 0)
+    samples: Samples = level * random.normal(1.0, 0.02, count)
+    samples[random.random(count) < 0.02] *= 5
+    return samples
+
+
+def test_a_warm_up_is_found_about_where_it_ends() -> None:
+    random = np.random.default_rng(3)
+    found = [warmup(warming(random, 80)) for _ in range(100)]
+    assert 40 <= np.median([one.length for one in found]) <= 120
+    assert all(one.steady for one in found)
+
+
+def test_steady_samples_have_next_to_no_warm_up() -> None:
+    random = np.random.default_rng(4)
+    assert np.median([warmup(warming(random, 0)).length for _ in range(100)]) <= 40
+
+
+def test_samples_that_never_settle_are_not_steady() -> None:
+    random = np.random.default_rng(5)
+    rising = np.linspace(1, 2, 200) * random.normal(1.0, 0.01, 200)
+    assert not warmup(rising).steady
+
+
+def test_too_few_samples_are_taken_as_they_are() -> None:
+    assert warmup(np.array([9.0, 1.0, 1.0])).length == 0
+
+
+@given(st.lists(st.floats(1e-6, 1e3), max_size=200))
+def test_at_least_half_of_the_samples_are_left(samples: list[float]) -> None:
+    assert warmup(np.array(samples)).length <= len(samples) / 2
+
+
+def rounds(
+    random: np.random.Generator, factor: float = 1.0, *, count: int = 5, spread: float = 0.01
+) -> list[float]:
+    """Medians of rounds that differ by *spread*, of samples with noise and outliers."""
+    made = []
+    for level in random.normal(1.0, spread, count) * factor:
+        samples: Samples = level * random.normal(1.0, 0.03, 100)
+        samples[random.random(100) < 0.03] *= 4
+        made.append(float(np.median(samples)))
+    return made
+
+
+def test_a_cell_against_itself_raises_few_false_alarms() -> None:
+    random = np.random.default_rng(6)
+    for count in (3, 5):
+        alarms = 0
+        for _ in range(1000):
+            found = compare(rounds(random, count=count), rounds(random, count=count))
+            assert found is not None
+            alarms += found.word != "cannot tell"
+        assert alarms / 1000 <= 0.06  # 5 %, and what 1,000 trials cannot tell from it
+
+
+def test_a_slow_down_of_five_percent_is_found() -> None:
+    random = np.random.default_rng(7)
+    found = [compare(rounds(random, 1.05), rounds(random)) for _ in range(300)]
+    assert sum(one is not None and one.word == "slower" for one in found) / 300 >= 0.9
+
+
+def test_a_known_ratio_lies_in_its_interval() -> None:
+    same = [1.0, 1.02, 0.98]
+    found = compare([2 * one for one in same], same)
+    assert found is not None
+    assert found.word == "slower"
+    assert found.ratio == pytest.approx(2.0)
+    assert found.low < 2 < found.high
+    back = compare(same, [2 * one for one in same])
+    assert back is not None
+    assert (back.word, back.low) == ("faster", pytest.approx(1 / found.high))
+
+
+def test_one_round_cannot_be_compared() -> None:
+    assert compare([1.0], [1.0, 1.0]) is None
+
+
+def test_rounds_without_any_spread_that_are_equal_cannot_be_told() -> None:
+    found = compare([1.0] * 3, [1.0] * 3)
+    assert found is not None
+    assert found.word == "cannot tell"
