@@ -30,6 +30,15 @@ def forward(network: Network, weights: Weights, x: NDArray[np.floating]) -> Arra
     return _forward(_operations(network, weights), x)
 
 
+def activations(network: Network, weights: Weights, x: NDArray[np.floating]) -> dict[str, Array]:
+    """Return every layer's output, float64, by the layer's name, in the network's order."""
+    found, y = {}, x.astype(np.float64)
+    for operation in _operations(network, weights):
+        y = operation.forward(y)
+        found[operation.layer["name"]] = y
+    return found
+
+
 def loss_and_gradients(
     network: Network, weights: Weights, x: NDArray[np.floating], labels: Labels
 ) -> tuple[float, Parameters]:

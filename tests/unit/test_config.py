@@ -49,7 +49,7 @@ presets:
     workloads: [digits-conv]
     rounds: {native: 3, emulated: 1}
     infer: {batches: [1, 32], samples: 50, min_s: 0.5, warmup: 5}
-tolerances: {floor: 1.0e-6, factor: 8, producer: 1.0e-4, loss: 1.0e-4, steps: 20}
+tolerances: {floor: 1.0e-6, factor: 8, producer: 1.0e-4, parity: 1.0e-4, loss: 1.0e-4, steps: 20}
 limits:
   threads: 1
   memory: 4 GiB
@@ -186,7 +186,7 @@ BAD = [
         '["*-cpu"]', '"*-cpu"', "29:12: 'cells' must be a list, found '*-cpu'", id="no list"
     ),
     pytest.param(
-        "tolerances: {floor: 1.0e-6, factor: 8, producer: 1.0e-4, loss: 1.0e-4, steps: 20}",
+        "tolerances: {floor: 1.0e-6, factor: 8, producer: 1.0e-4, parity: 1.0e-4, loss: 1.0e-4, steps: 20}",
         "tolerances: 8",
         "33:13: 'tolerances' must be a mapping, found 8",
         id="no mapping",
@@ -223,7 +223,7 @@ BAD = [
     # Numbers without end, or beyond all use.
     ("rate: 0.1", "rate: .inf", "26:67: 'rate': must be a finite number, found inf"),
     ("floor: 1.0e-6", "floor: .nan", "33:21: 'floor': must be a finite number, found nan"),
-    ("loss: 1.0e-4", "loss: 1e999", "33:64: 'loss': must be a finite number, found inf"),
+    ("loss: 1.0e-4", "loss: 1e999", "33:80: 'loss': must be a finite number, found inf"),
     (
         "deadline_s: 600",
         "deadline_s: .inf",

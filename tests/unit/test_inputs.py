@@ -52,6 +52,7 @@ def test_made_again_they_are_the_same_bytes(tmp_path):
     assert found == {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
     assert set(found) == {
         "a-workload.npz",
+        "a-workload.first-step.npz",
         "a-workload.weights.npz",
         "a-workload.order.npz",
         "a-workload.gold.json",

@@ -95,8 +95,8 @@ def test_a_cast_to_float16_is_the_first_layers_that_is_cast(tmp_path: Path) -> N
 
 def test_one_corrupted_weight_is_its_layers(tmp_path: Path) -> None:
     of, start = network("digits-conv"), weights(network("digits-conv"))
-    start["output.kernel"][3, 5] *= 1.01
-    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of output"
+    start["conv1.kernel"][5, 0, 1, 1] *= 1.1
+    assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv1"
 
 
 def test_a_wrong_gradient_after_right_outputs_is_named(tmp_path: Path) -> None:

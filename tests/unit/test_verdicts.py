@@ -9,7 +9,7 @@ from matrix.records import Agreement
 from matrix.verdicts import judge
 from tests.unit.examples import planned, record
 
-TOLERANCES = Tolerances(floor=1e-6, factor=8, producer=1e-4, loss=1e-4, steps=20)
+TOLERANCES = Tolerances(floor=1e-6, factor=8, producer=1e-4, parity=1e-4, loss=1e-4, steps=20)
 NAN = float("nan")
 JOB = next(planned("torch-debian12-amd64-cpu", "onnxruntime-*").jobs("consume"))
 
