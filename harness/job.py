@@ -18,13 +18,14 @@ def run(directory, job, interpreter_s):
         "selftest": [],
         "records": [],
         "artifacts": [],
+        "canaries": [],
     }
     described = None
     try:
         adapter = importlib.import_module(job["adapter"])
         _, import_s = timing.timed(adapter.start)
         # From here on only: these import numpy, whose import is part of the framework's.
-        from harness import phases, selftest
+        from harness import canary, phases, selftest
 
         adapter.configure(job["cell"]["device"], job["threads"])
         output["selftest"] = selftest.run(job["selftest"], adapter.multiply)
@@ -33,9 +34,11 @@ def run(directory, job, interpreter_s):
     except failures.CAUGHT as exception:
         output["records"] = _none_run(job, exception)
     else:
+        output["canaries"].append(canary.measure())
         session = phases.Session(directory, job, adapter, import_s, interpreter_s)
         output["records"] = _run_phases(session, phases.ALL, began)
         output["artifacts"] = session.produced
+        output["canaries"].append(canary.measure())
     output["environment"] = machine.environment(job, described)
     output["peak_memory_bytes"], output["memory_source"] = machine.peak_memory()
     output["peak_resident_bytes"] = machine.peak_resident()

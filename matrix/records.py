@@ -186,6 +186,14 @@ class SelfTest(Part):
     error: float | None
 
 
+class Canary(Said):
+    """How fast the machine was, apart from any framework. See ``harness/canary.py``."""
+
+    matmul_flops: float = Field(gt=0)
+    matmul_flops_best: float = Field(gt=0)
+    copy_bytes_s: float = Field(gt=0)
+
+
 class ExportedFile(Part):
     """A file of an exported model."""
 
@@ -218,6 +226,7 @@ class Output(BaseModel):
     memory_source: str | None
     records: tuple[AnyPhase, ...]
     artifacts: tuple[Exported, ...] = ()
+    canaries: tuple[Canary, ...] = ()
 
     def startup(self) -> StartupData | None:
         """Return what the start gave, where it succeeded."""

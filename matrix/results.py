@@ -16,7 +16,7 @@ from typing import Any, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
-from matrix import parity
+from matrix import canaries, parity
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Cell, Plan
 from matrix.prepared import Prepared
@@ -53,6 +53,7 @@ class CellRow(Row):
     image_bytes: int | None = None
     build_s: float | None = None
     import_s: Estimate | None = None
+    peak_flops: float | None = None
     peak_memory_bytes: int | None = None
     memory_source: str = ""
     jobs: int = 0
@@ -268,9 +269,19 @@ class _Rows:
             training=tuple(training),
             inference=tuple(self._inference),
             portability=tuple(portability),
-            warnings=tuple(_warnings(training, self._inference)),
+            warnings=(*self._disturbed(), *_warnings(training, self._inference)),
             problems=(*self._mixed(), *_problems(cells, training, portability)),
         )
+
+    def _disturbed(self) -> Iterator[str]:
+        """Yield a warning for each native cell that a disturbed machine touched to the end."""
+        for cell_id, notes in self._notes.items():
+            strayed = [] if notes.emulated else canaries.strays(notes.canaries)
+            if strayed:
+                yield (
+                    f"{cell_id}: the machine was slower at {len(strayed)} of "
+                    f"{len(notes.canaries)} jobs"
+                )
 
     def _mixed(self) -> Iterator[str]:
         """Yield a problem when the harness changed while the run went on."""
@@ -311,6 +322,7 @@ class _Rows:
             image_bytes=prepared.size_bytes if prepared else None,
             build_s=prepared.build_s if prepared and prepared.built else None,
             import_s=estimate(notes.import_s),
+            peak_flops=notes.peak,
             peak_memory_bytes=notes.peak_memory_bytes,
             memory_source=notes.memory_source,
             jobs=notes.jobs,
@@ -442,6 +454,8 @@ class _CellNotes:
         self.peak_memory_bytes: int | None = None
         self.memory_source = ""
         self.harnesses: set[str] = set()
+        self.canaries: dict[str, canaries.Rates] = {}
+        self.peak: float | None = None
         self.emulated = False
         self.engine = ""
         self.jobs = 0
@@ -470,6 +484,9 @@ class _CellNotes:
         peak = record.output.peak_memory_bytes
         if peak is not None:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
+        if found := canaries.rates(record):
+            self.canaries[record.job] = found
+            self.peak = max(self.peak or 0.0, canaries.peak(record.output.canaries) or 0.0)
         if data := record.output.startup():
             self.import_s.append(_floats([data.import_s]))
 

@@ -18,7 +18,7 @@ import numpy as np
 from pydantic import ValidationError
 
 from harness.record import FIRST_STEP, SCHEMA_VERSION
-from matrix import arrays, gold, inputs, locks, networks, parity
+from matrix import arrays, canaries, gold, inputs, locks, networks, parity
 from matrix.arrays import Floats
 from matrix.engines import Ended, Engine, Limits, Prepared, Task
 from matrix.errors import ArgumentError, EngineError, Interrupted, RecordError
@@ -28,6 +28,10 @@ from matrix.runs import Run, write_text
 
 #: How much longer than its own watchdog, which leaves a traceback, a process may live.
 GRACE_S = 10.0
+
+
+#: How often a round on a disturbed machine is run again.
+MOST_AGAIN = 2
 
 
 class Watcher(Protocol):
@@ -142,6 +146,19 @@ class Runner:
             for job in self._missing(wave)
             if job.cell in ready and (job.artifact is None or self._exported(job))
         ]
+        self._jobs(jobs, ready, capabilities, cancel)
+        while strayed := self._strayed(jobs):
+            for job in strayed:
+                self.run.set_aside(job)
+            self._jobs(strayed, ready, capabilities, cancel)
+
+    def _jobs(
+        self,
+        jobs: Sequence[Job],
+        ready: dict[str, Cell],
+        capabilities: Capabilities,
+        cancel: threading.Event,
+    ) -> None:
         self.watcher.planned(jobs)
         for job in jobs:
             self.watcher.started(job)
@@ -150,6 +167,16 @@ class Runner:
             self.watcher.ended(job, record)
             if record.status == "engine-lost":
                 self._wait_for_engine()
+
+    def _strayed(self, jobs: Sequence[Job]) -> list[Job]:
+        """Return the native jobs that a disturbed machine touched and that may be run again."""
+        emulated = self.run.manifest.plan.emulated
+        taken: dict[str, dict[str, canaries.Rates]] = {}
+        for job in jobs:
+            if job.cell not in emulated and (found := canaries.rates(self.run.record(job))):
+                taken.setdefault(job.cell, {})[job.id] = found
+        strayed = {one for cell in taken.values() for one in canaries.strays(cell)}
+        return [job for job in jobs if job.id in strayed and self.run.times_aside(job) < MOST_AGAIN]
 
     def _exported(self, job: Job) -> bool:
         return job.artifact is not None and self.run.artifact(job.artifact).is_dir()

@@ -128,11 +128,24 @@ class Run:
     def done(self, job: Job) -> bool:
         """Return whether a job need not be run again."""
         path = self.record_path(job)
-        return path.is_file() and read_record(path).status not in UNDONE
+        return path.is_file() and self.record(job).status not in UNDONE
+
+    def record(self, job: Job) -> JobRecord:
+        """Return a job's record. Raises RecordError when it cannot be read."""
+        return read_record(self.record_path(job))
 
     def save(self, job: Job, record: JobRecord) -> None:
         """Keep a record."""
         write_text(self.record_path(job), record.model_dump_json(by_alias=True))
+
+    def set_aside(self, job: Job) -> None:
+        """Keep a record under another name, for the job to be run again."""
+        path = self.record_path(job)
+        path.replace(path.with_name(f"r{job.round}.aside{self.times_aside(job) + 1}.json"))
+
+    def times_aside(self, job: Job) -> int:
+        """Return how many records of a job were set aside."""
+        return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.aside*.json"))
 
     def records(self) -> Iterator[JobRecord]:
         """Yield all records, those of one cell and subject together, one in memory at a time."""

@@ -16,6 +16,7 @@ DOCKER = Capabilities(
     engine="docker", native=frozenset({"amd64"}), emulated=frozenset({"arm64"}), cpus=2
 )
 
+CANARY = {"matmul_flops": 5e10, "matmul_flops_best": 6e10, "copy_bytes_s": 1e10}
 PARITY = Parity(outputs={"output": 1e-7}, gradients={"output.kernel": 2e-7})
 
 
@@ -65,6 +66,7 @@ def output(job: Job, **changes: Any) -> Output:
             for phase in job.phases
         ],
         "artifacts": [],
+        "canaries": [CANARY] * 2,
         **changes,
     }
     return Output.model_validate(document)

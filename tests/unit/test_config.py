@@ -186,7 +186,8 @@ BAD = [
         '["*-cpu"]', '"*-cpu"', "29:12: 'cells' must be a list, found '*-cpu'", id="no list"
     ),
     pytest.param(
-        "tolerances: {floor: 1.0e-6, factor: 8, producer: 1.0e-4, parity: 1.0e-4, loss: 1.0e-4, steps: 20}",
+        "tolerances: {floor: 1.0e-6, factor: 8, producer: 1.0e-4, "
+        "parity: 1.0e-4, loss: 1.0e-4, steps: 20}",
         "tolerances: 8",
         "33:13: 'tolerances' must be a mapping, found 8",
         id="no mapping",
