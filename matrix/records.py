@@ -66,10 +66,14 @@ class Said(BaseModel):
 
 
 class StartupData(Said):
-    """Seconds until the framework was there, and until its first step, where it trains."""
+    """Seconds, one part of the start after the other; the last two only where it trains."""
 
+    interpreter_s: float | None = None
     import_s: float
+    build_s: float | None = None
+    first_forward_s: float | None = None
     first_step_s: float | None = None
+    second_step_s: float | None = None
 
 
 class TrainData(Said):

@@ -20,7 +20,7 @@ from matrix import canaries, parity
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Cell, Plan
 from matrix.prepared import Prepared
-from matrix.records import UNDONE, JobRecord, TrainData
+from matrix.records import UNDONE, JobRecord, StartupData, TrainData
 from matrix.runs import Manifest, Run
 from matrix.statistics import Estimate, Warmup, estimate, quantile, spread, warmup
 from matrix.verdicts import Verdict, judge
@@ -72,7 +72,6 @@ class TrainingRow(Row):
     step_s: Estimate | None = None
     unsteady: int = 0
     samples_per_s: float | None = None
-    first_step_s: Estimate | None = None
     accuracy: float | None = None
     accuracy_wanted: float
     output_error: float | None = None
@@ -80,6 +79,20 @@ class TrainingRow(Row):
     first_wrong: str = ""
     loss_error: float | None = None
     loss_error_all: float | None = None
+
+
+class StartupRow(Row):
+    """From nothing to the second step of training, or to the first answer. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    interpreter_s: Estimate | None
+    import_s: Estimate | None
+    build_s: Estimate | None
+    first_forward_s: Estimate | None
+    first_step_s: Estimate | None
+    second_step_s: Estimate | None
 
 
 class InferenceRow(Row):
@@ -120,6 +133,7 @@ class Results(Row):
     seed: int
     engines: dict[str, dict[str, str]]
     cells: tuple[CellRow, ...]
+    startup: tuple[StartupRow, ...]
     training: tuple[TrainingRow, ...]
     inference: tuple[InferenceRow, ...]
     portability: tuple[PortabilityRow, ...]
@@ -210,6 +224,7 @@ class _Rows:
         self._gold = gold
         self._prepared = prepared
         self._training: dict[tuple[str, str], TrainingRow] = {}
+        self._startup: list[StartupRow] = []
         self._inference: list[InferenceRow] = []
         self._verdicts: dict[tuple[str, str], tuple[Verdict, bool]] = {}
         self._notes: dict[str, _CellNotes] = {}
@@ -227,6 +242,7 @@ class _Rows:
             self._check(record)
         self._notes.setdefault(first.cell, _CellNotes()).add(group)
         self._inference.extend(_inference_rows(group))
+        self._startup.extend(_startup_rows(group))
         if first.wave == "produce":
             row = self._training_row(group)
             self._training[first.cell, first.subject] = row
@@ -266,6 +282,7 @@ class _Rows:
             seed=plan.seed,
             engines=engines,
             cells=tuple(cells),
+            startup=tuple(self._startup),
             training=tuple(training),
             inference=tuple(self._inference),
             portability=tuple(portability),
@@ -333,13 +350,7 @@ class _Rows:
     def _training_row(self, group: list[JobRecord]) -> TrainingRow:
         first = group[0]
         workload = self._manifest.matrix.workloads[first.workload]
-        outputs = [record.output for record in group if record.output]
-        trained = [data for output in outputs if (data := output.train())]
-        first_steps = [
-            start.first_step_s
-            for output in outputs
-            if (start := output.startup()) and start.first_step_s is not None
-        ]
+        trained = [data for record in group if record.output and (data := record.output.train())]
         step_s = estimate([_steady(data.step_s, data.warmup) for data in trained])
         near, far = self._loss_errors(first.workload, trained)
         accuracy = float(np.min([data.accuracy for data in trained])) if trained else None
@@ -359,7 +370,6 @@ class _Rows:
             step_s=step_s,
             unsteady=sum(not _warmup(data.step_s, data.warmup).steady for data in trained),
             samples_per_s=workload.batch / step_s.median if step_s else None,
-            first_step_s=estimate([_floats([one]) for one in first_steps]),
             accuracy=accuracy,
             accuracy_wanted=workload.accuracy,
             output_error=parity.worst(step.outputs) if step else None,
@@ -496,6 +506,23 @@ class _CellNotes:
 
 def _skipped_row(cell: Cell, reason: str) -> CellRow:
     return CellRow(cell=cell.id, name=cell.name, status="not-run", reason=reason)
+
+
+def _startup_rows(group: list[JobRecord]) -> Iterator[StartupRow]:
+    first = group[0]
+    starts = [start for record in group if record.output and (start := record.output.startup())]
+    if not starts or first.wave == "consume":
+        return
+    parts = {
+        name: [value for start in starts if (value := getattr(start, name)) is not None]
+        for name in StartupData.model_fields
+    }
+    yield StartupRow(
+        cell=first.cell,
+        workload=first.workload,
+        emulated=first.emulated,
+        **{name: estimate([_floats([one]) for one in values]) for name, values in parts.items()},
+    )
 
 
 def _inference_rows(group: list[JobRecord]) -> Iterator[InferenceRow]:

@@ -99,6 +99,7 @@ def build(network, weights, rate):
         layers.append(_layer(layer))
     with tf.device(device):
         model = Model(layers, tuple(network["input"]), rate)
+        model.neutral = {layer["name"] for layer in network["layers"]}
         set_weights(model, weights)
     return model
 
@@ -136,6 +137,31 @@ def step(model, batch):
     return model.step(*batch)
 
 
+def activations(model, x):
+    """Return every layer's output by name, images as N, C, H, W."""
+    named = [layer for layer in model.keras.layers if layer.name in model.neutral]
+    watched = keras.Model(model.keras.inputs, [layer.output for layer in named])
+    with tf.device(device):
+        outputs = [value.numpy() for value in watched(_tensor(x))]
+    return {
+        layer.name: value.transpose(0, 3, 1, 2) if value.ndim == 4 else value
+        for layer, value in zip(named, outputs)
+    }
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    x, y = batch
+    names, variables = zip(*_variables(model))
+    with tf.device(device), tf.GradientTape() as tape:
+        logits = model.keras(x, training=True)
+        loss = tf.reduce_mean(
+            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
+        )
+    found = tape.gradient(loss, variables)
+    return {name: _neutral(tf.convert_to_tensor(one)) for name, one in zip(names, found)}
+
+
 def synchronise():
     """Wait for the GPU; on the CPU a step returns when it is done."""
     if "GPU" in device:
@@ -151,10 +177,12 @@ _NAMES = {"recurrent_kernel": "recurrent"}
 
 def get_weights(model):
     """Return the weights by neutral name."""
-    return {
-        name: numpy.ascontiguousarray(variable.numpy().transpose(_LEAVE[len(variable.shape)]))
-        for name, variable in _variables(model)
-    }
+    return {name: _neutral(variable) for name, variable in _variables(model)}
+
+
+def _neutral(tensor):
+    """Return a weight, or its gradient, in the neutral layout."""
+    return numpy.ascontiguousarray(tensor.numpy().transpose(_LEAVE[len(tensor.shape)]))
 
 
 def set_weights(model, weights):

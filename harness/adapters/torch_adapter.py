@@ -112,6 +112,25 @@ def step(model, batch):
     return loss.detach()
 
 
+def activations(model, x):
+    """Return every layer's output by name."""
+    found = {}
+    value = _tensor(x)
+    with torch.no_grad():
+        for name, layer in model.named_children():
+            value = layer(value)
+            found[name] = value.cpu().numpy()
+    return found
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    x, y = batch
+    model.optimiser.zero_grad()
+    torch.nn.functional.cross_entropy(model(x), y).backward()
+    return {name: value.grad.cpu().numpy() for name, value in _parameters(model)}
+
+
 def synchronise():
     """Wait for the GPU; the CPU never runs ahead."""
     if device.type == "cuda":

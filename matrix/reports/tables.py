@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from matrix.reports import numbers
-from matrix.results import CellRow, InferenceRow, PortabilityRow, Results
+from matrix.results import CellRow, InferenceRow, PortabilityRow, Results, StartupRow
 from matrix.statistics import Estimate, compare
 
 Mood = Literal["good", "bad", "muted", "plain"]
@@ -35,7 +35,13 @@ class Table:
 
 def tables(results: Results) -> list[Table]:
     """Return the tables of a report, in their order; empty ones left out."""
-    found = [cells(results), training(results), *inference(results), *portability(results)]
+    found = [
+        cells(results),
+        startup(results),
+        training(results),
+        *inference(results),
+        *portability(results),
+    ]
     return [table for table in found if table.rows]
 
 
@@ -80,6 +86,54 @@ def _build(row: CellRow) -> str:
     return numbers.DASH if row.status == "build-failed" else "kept"
 
 
+STARTUP_PARTS = ("interpreter", "import", "build", "first_forward", "first_step", "second_step")
+
+
+def startup(results: Results) -> Table:
+    """Every producer from nothing to its second training step, the quickest native first."""
+    rows = sorted(
+        results.startup, key=lambda row: (row.workload, row.emulated, _until_trained(row))
+    )
+    return Table(
+        title="Start-up",
+        columns=(
+            "workload",
+            "cell",
+            "interpreter",
+            "import",
+            "build",
+            "first answer",
+            "first step",
+            "second step",
+            "until trained once",
+        ),
+        rows=tuple(_startup(row) for row in rows),
+        numeric=frozenset(range(2, 9)),
+        note=(
+            "Medians of fresh processes, files in the system's cache as the rounds before left "
+            "them. Build: the network with its weights. First answer and first step include what "
+            "is traced or compiled on first use; the second step does not."
+        ),
+    )
+
+
+def _startup(row: StartupRow) -> Row:
+    parts = [getattr(row, f"{part}_s") for part in STARTUP_PARTS]
+    texts = (
+        row.workload,
+        row.cell + _mark(row.emulated),
+        *(numbers.duration(part.median if part else None) for part in parts),
+        numbers.duration(_until_trained(row)),
+    )
+    return Row(texts=texts, moods=_moods(len(texts), 0, "plain", row.emulated))
+
+
+def _until_trained(row: StartupRow) -> float:
+    """Return the seconds until the first training step was done."""
+    parts = [getattr(row, f"{part}_s") for part in STARTUP_PARTS[:-1]]
+    return float(sum(part.median for part in parts if part))
+
+
 def training(results: Results) -> Table:
     """Every training, the fastest native one first."""
     rows = sorted(
@@ -99,7 +153,6 @@ def training(results: Results) -> Table:
             "a step",
             "than the fastest",
             "samples",
-            "first step",
             "accuracy",
             "outputs",
             "gradients",
@@ -114,17 +167,16 @@ def training(results: Results) -> Table:
                     numbers.interval(row.step_s),
                     _than(row.step_s, fastest.get(row.workload), row.emulated),
                     numbers.rate(row.samples_per_s),
-                    numbers.duration(row.first_step_s.median if row.first_step_s else None),
                     numbers.share(row.accuracy),
                     numbers.error(row.output_error),
                     numbers.error(row.gradient_error),
                     numbers.error(row.loss_error),
                 ),
-                moods=_moods(11, 2, "good" if row.status == "ok" else "bad", row.emulated),
+                moods=_moods(10, 2, "good" if row.status == "ok" else "bad", row.emulated),
             )
             for row in rows
         ),
-        numeric=frozenset(range(3, 11)),
+        numeric=frozenset(range(3, 10)),
         note=(
             "A step: median and 95 % bootstrap interval over rounds and steps, where there is more "
             "than one round. Than the fastest: the 95 % interval of the ratio, where it excludes "

@@ -78,15 +78,6 @@ def test_a_missing_bias_is_its_layers(tmp_path: Path) -> None:
     assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv2"
 
 
-def test_a_swapped_padding_is_its_layers(tmp_path: Path) -> None:
-    of = network("digits-conv")
-    for layer in of["layers"]:
-        if layer["name"] == "conv2":
-            layer["padding"] = [[2, 0], [1, 1]]
-    said = first_step(of, weights(of), x(of))
-    assert wrong(judged(tmp_path, network("digits-conv"), said)) == "output of conv2"
-
-
 def test_a_cast_to_float16_is_the_first_layers_that_is_cast(tmp_path: Path) -> None:
     of, start = network("digits-conv"), weights(network("digits-conv"))
     start["conv2.kernel"] = start["conv2.kernel"].astype(np.float16).astype(np.float64)

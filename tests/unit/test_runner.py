@@ -15,8 +15,9 @@ from matrix import runner
 from matrix.engines import Ended, Prepared, Progress
 from matrix.errors import RecordError
 from matrix.plan import Capabilities, Cell
+from matrix.records import Exported
 from matrix.runner import Runner, conclude
-from tests.unit.examples import DOCKER, new_run, output, planned
+from tests.unit.examples import CANARY, DOCKER, new_run, output, planned
 
 JOB = next(planned("torch-debian12-amd64-cpu").jobs("produce"))
 HUNG = """\
@@ -157,7 +158,7 @@ def test_a_phase_without_its_samples_is_torn(tmp_path: Path, phase: str, data: d
 
 
 def artifact(folder: Path, truth: object, produced: object) -> Path:
-    folder.mkdir()
+    folder.mkdir(parents=True)
     np.savez(folder / "gold.npz", y=np.asarray(truth))
     np.savez(folder / "outputs.npz", y=np.asarray(produced))
     return folder
@@ -263,3 +264,53 @@ def test_a_run_is_run_by_one_process_at_a_time(tmp_path: Path) -> None:
     with run.locked(), pytest.raises(RecordError, match="is being run by another process"):
         Runner(run=run, engine=NativeEngine(), watcher=Quiet()).execute()
     assert not (run.path / "builds").exists()
+
+
+class DisturbedEngine(NativeEngine):
+    """An engine whose machine is slow at the first *times* processes of round 1."""
+
+    def __init__(self, times: int) -> None:
+        super().__init__()
+        self.times = times
+        self.ran: list[str] = []
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        del progress
+        return {cell.id: Prepared(cell_id=cell.id, reference="here") for cell in cells}
+
+    def run(self, task: Any, cancel: threading.Event) -> Ended:
+        del cancel
+        self.ran.append(task.id)
+        (job,) = [job for job in REPEATED.jobs("consume") if job.id == task.id]
+        slow = job.round == 1 and self.ran.count(task.id) <= self.times
+        canary = {**CANARY, "matmul_flops": CANARY["matmul_flops"] * (0.5 if slow else 1)}
+        said = output(job, canaries=[canary])
+        (task.control / "output.json").write_text(said.model_dump_json(by_alias=True))
+        np.savez(task.control / "outputs.npz", y=np.ones((2, 2), np.float32))
+        return ended()
+
+
+REPEATED = planned("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
+
+
+@pytest.mark.parametrize(("times", "again"), [(0, 0), (1, 1), (9, runner.MOST_AGAIN)])
+def test_a_round_on_a_disturbed_machine_is_run_again_at_most_twice_and_kept(
+    tmp_path: Path, times: int, again: int
+) -> None:
+    run, engine = new_run(tmp_path, REPEATED), DisturbedEngine(times)
+    jobs = [job for job in REPEATED.jobs("consume") if job.cell.startswith("onnxruntime")]
+    for made in {job.artifact for job in jobs if job.artifact}:
+        folder = artifact(run.artifact(made), np.ones((2, 2)), np.ones((2, 2)))
+        np.savez(folder / "inputs.npz", x=np.ones((2, 2)))
+        described = Exported(id=made.id, format=made.format, files=(), export_s=1.0)
+        (folder / "artifact.json").write_text(described.model_dump_json())
+    Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
+
+    second = [job for job in jobs if job.round == 1]
+    assert sorted(engine.ran) == sorted(
+        [job.id for job in jobs] + [job.id for job in second] * again
+    )
+    for job in second:
+        kept = sorted(path.name for path in run.record_path(job).parent.glob("r1.*"))
+        assert kept == [f"r1.aside{number + 1}.json" for number in range(again)] + ["r1.json"]
+    assert len(list(run.records())) == len(jobs)
