@@ -158,13 +158,18 @@ def _parser() -> _Parser:
             metavar="TAG",
             help="only cells of this system, role, base, architecture or device",
         )
-        made.add_argument("--preset", help="of the matrix file; `default` by default")
+        made.add_argument(
+            "--preset", help="of the matrix file, such as smoke or full; `default` by default"
+        )
         made.add_argument("--seed", type=_seed, default=0, help="of orders and initial weights")
         return engine_of(made)
 
     def engine_of(made: _Parser) -> _Parser:
         made.add_argument(
-            "--engine", default="auto", help="auto, docker, docker:CONTEXT_OR_URL, venv or here"
+            "--engine",
+            default="auto",
+            help="docker; docker:CONTEXT_OR_URL; venv (virtual environments on this machine); "
+            "here (the interpreter that runs this); auto: docker where it answers, else venv",
         )
         made.add_argument("--runs", type=Path, default=ROOT / "runs", help="where runs are kept")
         return made
@@ -213,8 +218,22 @@ def _matrix(options: argparse.Namespace) -> None:
     else:
         run, engine = _go_on(options, console)
     console.print(Text(f"run {run.id} in {run.path}", style="dim"), soft_wrap=True)
-    _execute(run, engine, console)
+    if not _left(run):
+        console.print("nothing is left to run")
+    else:
+        _execute(run, engine, console)
     _report([run], console)
+
+
+def _left(run: Run) -> bool:
+    """Return whether a run has a job that is not done, of those whose artifact is there."""
+    plan_of = run.manifest.plan
+    return any(
+        not run.done(job)
+        for wave in plan.PHASES
+        for job in plan_of.jobs(wave)
+        if job.artifact is None or run.artifact(job.artifact).is_dir()
+    )
 
 
 def _begin(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
@@ -223,6 +242,7 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
     name = _name(options.name)
     engine = choose(options.engine, matrix, say=_sayer(console))
     planned = _make_plan(options, matrix, engine.capabilities())
+    _check_limits(matrix, engine.capabilities())
     if not planned.cells:
         reasons = sorted({f"{one.cell.id}: {one.reason}" for one in planned.skipped})
         raise ArgumentError("none of the selected cells can run", hint="\n".join(reasons))
@@ -232,6 +252,13 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
             hint="add a framework, for example 'torch-*'",
         )
     return Run.create(options.runs, planned, matrix, version=__version__, name=name), engine
+
+
+def _check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
+    """Raise ArgumentError where a cell may use more than the engine has."""
+    threads = matrix.limits.threads
+    if threads > capabilities.cpus:
+        raise ArgumentError(f"limits.threads is {threads}; the engine has {capabilities.cpus} CPUs")
 
 
 def _go_on(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
@@ -266,6 +293,7 @@ def _plan(options: argparse.Namespace) -> None:
     else:
         say = _sayer(_console(stderr=True))
         capabilities = choose(options.engine, matrix, say=say).capabilities()
+        _check_limits(matrix, capabilities)
     planned = _make_plan(options, matrix, capabilities)
     if options.write is not None:
         run = Run.create(
@@ -307,21 +335,38 @@ def _image(options: argparse.Namespace) -> None:
 
 def _bench(options: argparse.Namespace) -> None:
     """Run the jobs of some cells in a run that `plan --write` made."""
-    matrix = _load(options)
     console = _console()
-    run = Run.existing(options.run)
-    engine = choose(options.engine, matrix, say=_sayer(console))
+    run = _existing(options.run, options.runs)
+    engine = choose(options.engine, run.manifest.matrix, say=_sayer(console))
     ids = [cell.id for cell in run.manifest.plan.cells]
     plan.check_globs(ids, options.globs, hint=f"cells of {run.id}: {', '.join(ids)}")
     wanted = plan.matching(ids, options.globs)
     waves: Sequence[Wave] = options.wave or ("produce", "consume")
     _execute(run, engine, console, cells=wanted, waves=waves)
+    broken = [cell_id for cell_id in wanted if run.prepared()[cell_id].error]
+    if broken:
+        raise CellFailed(f"cannot run here: {', '.join(broken)}", hint="the reasons are above")
+    jobs = [job for wave in waves for job in run.manifest.plan.jobs(wave) if job.cell in wanted]
+    reached = [run.record(job) for job in jobs if run.record_path(job).is_file()]
+    failed = [record.job for record in reached if record.status != "ok"]
+    if failed:
+        raise CellFailed(f"{len(failed)} of {len(reached)} jobs failed", hint="see above")
 
 
 def _merge(options: argparse.Namespace) -> None:
     """Merge the parts of a run, judge, write the reports into the first part."""
-    parts = [Run.existing(path) for path in options.parts] or [runs.latest(options.runs)]
-    _report(parts, _console())
+    console = _console()
+    parts = [_existing(path, options.runs) for path in options.parts]
+    if not parts:
+        parts = [runs.latest(options.runs)]
+        console.print(Text(f"the newest run: {parts[0].path}", style="dim"), soft_wrap=True)
+    _report(parts, console)
+
+
+def _existing(path: Path, parent: Path) -> Run:
+    """Open a run by its path, or by its name among the runs."""
+    named = parent / path
+    return Run.existing(named if not path.exists() and named.exists() else path)
 
 
 def _readme(options: argparse.Namespace) -> None:

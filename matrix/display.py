@@ -71,7 +71,12 @@ class Display:
         self._jobs, self._ended = list(jobs), 0
         if jobs:
             cells = len({job.cell for job in jobs})
-            self._say(Text(f"{jobs[0].wave}: {len(jobs)} jobs on {cells} cells", style="bold"))
+            on = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
+            self._say(Text(f"{jobs[0].wave}: {on}", style="bold"))
+
+    def waiting(self) -> None:
+        """Say that another run has its turn."""
+        self._say(Text("… waiting: another run is measuring on this machine", style="dim"))
 
     def started(self, job: Job) -> None:
         """Show the job that runs now."""
@@ -81,11 +86,12 @@ class Display:
         """Say how a job ended."""
         self._running = None
         self._ended += 1
-        self._walls.setdefault((job.cell, job.wave), []).append(record.wall_s)
         good = record.status == "ok"
+        if good:
+            self._walls.setdefault((job.cell, job.wave), []).append(record.wall_s)
         text = Text("✓ " if good else "✗ ", style="green" if good else "bold red")
         text.append(f"{self._ended}/{len(self._jobs)} ", style="dim")
-        text.append(f"{job.cell} · {job.subject} · round {job.round}  ")
+        text.append(f"{_named(job)}  ")
         text.append(numbers.duration(record.wall_s), style="dim")
         if not good:
             text.append(f"  {record.status}: {record.cause}", style="bold red")
@@ -94,16 +100,15 @@ class Display:
 
     def left_s(self) -> float | None:
         """Estimate the time left in this wave from the jobs of the same cells that ended."""
-        left = self._jobs[self._ended :]
-        known = [wall for walls in self._walls.values() for wall in walls]
-        if not known:
-            return None
-        typical = statistics.median(known)
+        expected = [self._typical_s(job) for job in self._jobs[self._ended :]]
+        if None in expected:
+            return None  # a cell of which nothing is known: emulated ones take many times as long
         spent = time.monotonic() - self._running[1] if self._running else 0.0
-        expected = sum(
-            statistics.median(self._walls.get((job.cell, job.wave), [typical])) for job in left
-        )
-        return max(expected - spent, 0.0)
+        return max(sum(filter(None, expected)) - spent, 0.0)
+
+    def _typical_s(self, job: Job) -> float | None:
+        walls = self._walls.get((job.cell, job.wave))
+        return statistics.median(walls) if walls else None
 
     def _say(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True)
@@ -116,7 +121,7 @@ class Display:
             lines.append(self._bar())
         if self._running:
             job, since = self._running
-            lines.append(_line(f"{job.cell} · {job.subject} · round {job.round}", since))
+            lines.append(_line(_named(job), since))
         return Group(*lines)
 
     def _bar(self) -> RenderableType:
@@ -129,6 +134,12 @@ class Display:
             Text("estimating …" if left is None else f"about {_clock(left)} left", style="dim"),
         )
         return grid
+
+
+def _named(job: Job) -> str:
+    """Name a job as people read it."""
+    model = f" · {job.artifact.format} of {job.artifact.producer}" if job.artifact else ""
+    return f"{job.cell} · {job.workload}{model} · round {job.round}"
 
 
 def _line(text: str, since: float) -> RenderableType:

@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 try:
@@ -30,15 +30,34 @@ def held(path: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def alone(cancel: threading.Event, path: Path = SAMPLING) -> Iterator[None]:
-    """Wait until no other process samples on this machine, or *cancel* is set."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+def alone(cancel: threading.Event, waiting: Callable[[], None]) -> Iterator[None]:
+    """Wait until no other process samples on this machine, or *cancel* is set.
+
+    *waiting* is called once where there is something to wait for. Processes that wait are let in
+    in turn: they wait in the kernel, which wakes them before the last one can ask again.
+    """
+    descriptor = os.open(SAMPLING, os.O_RDONLY | os.O_CREAT, 0o666)
     try:
-        while not _taken(descriptor) and not cancel.wait(ASK_AGAIN_S):
-            pass
+        if not _taken(descriptor):
+            waiting()
+            _wait(descriptor, cancel)
         yield
     finally:
         os.close(descriptor)
+
+
+def _wait(descriptor: int, cancel: threading.Event) -> None:
+    """Wait in a thread, as nothing but the lock itself ends such a wait."""
+    mine = threading.Event()
+
+    def wait() -> None:
+        with contextlib.suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        mine.set()
+
+    threading.Thread(target=wait, daemon=True).start()
+    while not mine.wait(ASK_AGAIN_S) and not cancel.is_set():
+        pass
 
 
 def _taken(descriptor: int) -> bool:

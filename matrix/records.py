@@ -7,9 +7,17 @@ outer part is the host's. Raw samples are kept, so that old records can be read 
 from __future__ import annotations
 
 import re
+from pathlib import PurePosixPath
 from typing import Annotated, Any, Final, Generic, Literal, Self, TypeVar, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    model_validator,
+)
 
 #: 1: first version.
 RECORD_SCHEMA: Final = 1
@@ -33,10 +41,16 @@ Status = Literal[
 ]
 
 #: Endings that say nothing about the cell: such a job is run again by ``--resume``.
-UNDONE: frozenset[str] = frozenset({"engine-lost"})
+UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed"})
 
 
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+
+
+def _one_line(text: str) -> str:
+    """Return a text of a process that is not trusted as one line that no terminal obeys."""
+    return _CONTROLS.sub(" ", _COLOURS.sub("", text)).strip()
 
 
 class Part(BaseModel):
@@ -55,8 +69,8 @@ class Failure(Part):
     @property
     def line(self) -> str:
         """The type and the first line of the message, without a terminal's colours."""
-        first = _COLOURS.sub("", self.message).strip().splitlines()
-        return f"{self.type}: {first[0]}" if first else self.type
+        first = self.message.strip().splitlines()
+        return _one_line(f"{self.type}: {first[0]}" if first else self.type)
 
 
 class Said(BaseModel):
@@ -65,31 +79,49 @@ class Said(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
+Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Found = TypeVar("Found", bound=Said)
+
+
+def _more_than_warmup(data: Found, samples: list[float], warmup: int) -> Found:
+    if warmup >= len(samples) > 1:
+        raise ValueError(f"{warmup} of {len(samples)} samples are warm-up")
+    return data
+
+
 class StartupData(Said):
     """Seconds, one part of the start after the other; the last two only where it trains."""
 
-    interpreter_s: float | None = None
-    import_s: float
-    build_s: float | None = None
-    first_forward_s: float | None = None
-    first_step_s: float | None = None
-    second_step_s: float | None = None
+    interpreter_s: Seconds | None = None
+    import_s: Seconds
+    build_s: Seconds | None = None
+    first_forward_s: Seconds | None = None
+    first_step_s: Seconds | None = None
+    second_step_s: Seconds | None = None
 
 
 class TrainData(Said):
     """Raw samples, seconds a step, of which the first *warmup* do not count; a loss a step."""
 
-    step_s: list[float] = Field(min_length=1)
+    step_s: list[Seconds] = Field(min_length=1)
     warmup: int = Field(default=1, ge=0)
     losses: list[float]
-    accuracy: float
+    accuracy: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _leaves_samples(self) -> Self:
+        return _more_than_warmup(self, self.step_s, self.warmup)
 
 
 class BatchData(Said):
     """Raw samples, seconds a batch, the first *warmup* of which do not count."""
 
-    latency_s: list[float] = Field(min_length=1)
+    latency_s: list[Seconds] = Field(min_length=1)
     warmup: int = Field(ge=0)
+
+    @model_validator(mode="after")
+    def _leaves_samples(self) -> Self:
+        return _more_than_warmup(self, self.latency_s, self.warmup)
 
 
 class InferData(Said):
@@ -198,11 +230,18 @@ class Canary(Said):
     copy_bytes_s: float = Field(gt=0)
 
 
+def _below(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or parts[0] == "/" or ".." in parts or set(path) & {"\\", ":", "\0"}:
+        raise ValueError("it must be a relative path, with slashes and without '..'")
+    return path
+
+
 class ExportedFile(Part):
     """A file of an exported model."""
 
-    path: str
-    bytes: int
+    path: Annotated[str, AfterValidator(_below)]
+    bytes: int = Field(ge=0)
     sha256: str
 
 
@@ -211,9 +250,9 @@ class Exported(Part):
 
     id: str = ""
     format: str
-    files: tuple[ExportedFile, ...]
+    files: tuple[ExportedFile, ...] = Field(min_length=1)
     opset: int | None = None
-    export_s: float
+    export_s: Seconds
 
 
 class Output(BaseModel):
@@ -291,7 +330,7 @@ class JobRecord(Part):
     engine: str
     emulated: bool
     status: Status
-    cause: str = ""
+    cause: Annotated[str, AfterValidator(_one_line)] = ""
     wall_s: float
     output: Output | None = None
     agreement: Agreement | None = None

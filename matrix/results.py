@@ -159,7 +159,8 @@ def merge(runs: Sequence[Run]) -> Results:
     rows = _Rows(manifest, _gold_losses(runs, manifest), _prepared(runs))
     for group in groups(*(run.records() for run in runs)):
         rows.add(group)
-    return rows.results({name: facts for run in runs for name, facts in run.engines().items()})
+    engines = {name: facts for run in runs for name, facts in run.engines().items()}
+    return rows.results(dict(sorted(engines.items())))
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
@@ -178,7 +179,9 @@ def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
 
 def _one(records: list[JobRecord]) -> JobRecord:
     """Return the one record of a job; those that say nothing about the cell give way."""
-    telling = [record for record in records if record.status not in UNDONE] or records[:1]
+    telling = [record for record in records if record.status not in UNDONE] or [
+        min(records, key=JobRecord.model_dump_json)
+    ]
     for other in telling[1:]:
         if other != telling[0]:
             raise RecordError(
@@ -211,7 +214,15 @@ def _gold_losses(runs: Sequence[Run], manifest: Manifest) -> dict[str, np.ndarra
 
 
 def _prepared(runs: Sequence[Run]) -> dict[str, Prepared]:
-    return {cell_id: one for run in runs for cell_id, one in run.prepared().items()}
+    """Return what the cells ran from. Of several parts, what ran counts, then who built it."""
+    found: dict[str, Prepared] = {}
+    for cell_id, one in itertools.chain.from_iterable(run.prepared().items() for run in runs):
+        found[cell_id] = max(found.get(cell_id, one), one, key=_telling)
+    return found
+
+
+def _telling(one: Prepared) -> tuple[bool, bool, str]:
+    return (not one.error, one.built, json.dumps(vars(one), sort_keys=True))
 
 
 class _Rows:

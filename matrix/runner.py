@@ -23,12 +23,15 @@ from matrix.arrays import Floats
 from matrix.engines import Ended, Engine, Limits, Prepared, Task
 from matrix.errors import ArgumentError, EngineError, Interrupted, RecordError
 from matrix.plan import Capabilities, Cell, Job, Wave
-from matrix.records import Agreement, Exported, JobRecord, Output, Parity, Status
+from matrix.records import Agreement, Exported, ExportedFile, JobRecord, Output, Parity, Status
 from matrix.runs import Run, write_text
 
 #: How much longer than its own watchdog, which leaves a traceback, a process may live.
 GRACE_S = 10.0
 
+
+#: What the host puts beside a model: inputs, the producer's outputs and weights, gold outputs.
+HOST_FILES = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz")
 
 #: How often a round on a disturbed machine is run again.
 MOST_AGAIN = 2
@@ -47,6 +50,10 @@ class Watcher(Protocol):
 
     def planned(self, jobs: Sequence[Job]) -> None:
         """Tell what a wave has still to do."""
+        ...
+
+    def waiting(self) -> None:
+        """Tell that another process measures on this machine, and that this one waits."""
         ...
 
     def started(self, job: Job) -> None:
@@ -161,8 +168,9 @@ class Runner:
     ) -> None:
         self.watcher.planned(jobs)
         for job in jobs:
-            self.watcher.started(job)
             record = self.perform(job, ready[job.cell], capabilities, cancel)
+            if record.status == "start-failed":  # the engine's hiccup, more often than not
+                record = self.perform(job, ready[job.cell], capabilities, cancel)
             self.run.save(job, record)
             self.watcher.ended(job, record)
             if record.status == "engine-lost":
@@ -192,7 +200,8 @@ class Runner:
         task_of = TaskMaker(run=self.run, capabilities=capabilities, emulated=emulated)
         with self.run.scratch(job) as control:
             task = task_of(job, cell, control)
-            with locks.alone(cancel):
+            with locks.alone(cancel, self.watcher.waiting):
+                self.watcher.started(job)
                 ended = self.engine.run(task, cancel)
             if ended.ending == "cancelled":
                 raise self._interrupted()
@@ -204,11 +213,14 @@ class Runner:
                     first = _parity(self.run, job, control / FIRST_STEP)
                 except arrays.Unreadable as error:
                     status, cause = "torn", f"its first step cannot be used: {error}"
-            if job.artifact is None and output and output.artifacts:
+            if output and "deploy" in job.phases:
                 try:
                     _keep_artifacts(self.run, job, output, control)
                 except arrays.Unreadable as error:
                     status, cause = "bad-artifact", f"what it exported is not whole: {error}"
+                exported = {one.format for one in output.artifacts}
+                if status == "ok" and exported != set(cell.exports):
+                    status, cause = "bad-artifact", f"it exported {', '.join(sorted(exported))}"
             if job.artifact is not None and status == "ok":
                 agreement = _agreement(self.run.artifact(job.artifact), control / "outputs.npz")
         return JobRecord(
@@ -440,8 +452,9 @@ def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
     exported = {one.format: one for one in output.artifacts}
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
     weights = arrays.read(control / "artifacts" / "weights.npz", networks.parameters(network))
-    arrays.read(control / "artifacts" / "outputs.npz", {"y": None})
-    probe = arrays.read(run.inputs / f"{job.workload}.npz", {"probe_x": None})["probe_x"]
+    probe = _probe(run, job.workload)
+    truth = gold.forward(network, weights, probe)
+    arrays.read(control / "artifacts" / "outputs.npz", {"y": truth.shape})
     for artifact in run.manifest.plan.artifacts():
         if (artifact.producer, artifact.workload) != (job.cell, job.workload):
             continue
@@ -450,6 +463,7 @@ def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
         final = run.artifact(artifact)
         part = final.with_name(f"{final.name}.part")
         shutil.rmtree(part, ignore_errors=True)
+        _check_export(exported[artifact.format], control / "artifacts" / artifact.format)
         try:
             shutil.copytree(control / "artifacts" / artifact.format, part)
         except shutil.Error as error:
@@ -459,8 +473,8 @@ def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
         for name in ("weights.npz", "outputs.npz"):
             shutil.copyfile(control / "artifacts" / name, part / name)
         np.savez(part / "inputs.npz", x=probe)
-        np.savez(part / "gold.npz", y=gold.forward(network, weights, probe))
-        described = exported[artifact.format].model_copy(update={"id": artifact.id})
+        np.savez(part / "gold.npz", y=truth)
+        described = _describe(exported[artifact.format], artifact.id, part)
         write_text(part / "artifact.json", described.model_dump_json(indent=1))
         shutil.rmtree(final, ignore_errors=True)
         part.replace(final)
@@ -473,14 +487,55 @@ def _parity(run: Run, job: Job, said: Path) -> Parity:
     return parity.compare(network, truth, said)
 
 
+def _probe(run: Run, workload: str) -> Floats:
+    """Return the inputs that artifacts are tried on. Raises RecordError when they are damaged."""
+    path = inputs.files(run.inputs, workload)["data.npz"]
+    try:
+        return arrays.read(path, {"probe_x": None})["probe_x"]
+    except arrays.Unreadable as error:
+        raise RecordError(
+            f"{path}: damaged: {error}", hint="the run's own file changed: start a new run"
+        ) from None
+
+
+def _check_export(exported: Exported, folder: Path) -> None:
+    """Raise arrays.Unreadable unless a folder holds what its producer says, and nothing else."""
+    claimed = {one.path: one.sha256 for one in exported.files}
+    found = {path.relative_to(folder).as_posix() for path in _plain_files(folder)}
+    if taken := sorted(claimed.keys() & set(HOST_FILES)):
+        raise arrays.Unreadable(f"{exported.format}: {taken[0]} is a name of the host's own")
+    if different := sorted(claimed.keys() ^ found):
+        raise arrays.Unreadable(f"{exported.format}: {different[0]} is not both there and named")
+    for path, digest in claimed.items():
+        if _sha256(folder / path) != digest:
+            raise arrays.Unreadable(f"{exported.format}: {path} is not what it says")
+
+
+def _plain_files(folder: Path) -> list[Path]:
+    return [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+
+
+def _describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
+    """Return what a producer says of its model with the host's files beside it."""
+    own = tuple(
+        ExportedFile(path=name, bytes=(folder / name).stat().st_size, sha256=_sha256(folder / name))
+        for name in HOST_FILES
+    )
+    return exported.model_copy(update={"id": artifact_id, "files": (*exported.files, *own)})
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
 def _verify(artifact: Path) -> None:
-    """Raise RecordError when a model is not the one that its producer exported."""
+    """Raise RecordError when a kept model, or what it is judged by, is not what it was."""
     try:
         described = Exported.model_validate_json((artifact / "artifact.json").read_bytes())
         for one in described.files:
-            digest = hashlib.sha256((artifact / one.path).read_bytes()).hexdigest()
-            if digest != one.sha256:
-                raise ValueError(f"{one.path} is not what its producer exported")
+            if _sha256(artifact / one.path) != one.sha256:
+                raise ValueError(f"{one.path} is not what was kept")
     except (OSError, ValueError) as error:
         raise RecordError(
             f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"

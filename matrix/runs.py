@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import datetime
+import errno
 import hashlib
 import json
 import os
 import re
 import secrets
 import shutil
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -66,16 +68,22 @@ class Run:
         now = datetime.datetime.now(datetime.UTC)
         name = name or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
         run = Run(path=parent / name)
-        try:
-            run.path.mkdir(parents=True)
-        except FileExistsError:
-            raise RecordError(
-                f"{run.path} exists already", hint=f"finish it with --resume {name}"
-            ) from None
         manifest = Manifest(
             id=name, created=now.isoformat(), version=version, plan=plan, matrix=matrix
         )
-        write_text(run.path / "plan.json", manifest.model_dump_json(indent=1) + "\n")
+        parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+        try:
+            part.chmod(0o755)
+            write_text(part / "plan.json", manifest.model_dump_json(indent=1) + "\n")
+            part.rename(run.path)
+        except OSError as error:
+            shutil.rmtree(part)
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            raise RecordError(
+                f"{run.path} exists already", hint=f"finish it with --resume {name}"
+            ) from None
         return run
 
     @staticmethod
@@ -105,8 +113,8 @@ class Run:
 
     @property
     def id(self) -> str:
-        """The run's name."""
-        return self.path.name
+        """The run's name, whatever its directory is called today."""
+        return self.manifest.id
 
     @property
     def inputs(self) -> Path:
@@ -127,12 +135,14 @@ class Run:
 
     def done(self, job: Job) -> bool:
         """Return whether a job need not be run again."""
-        path = self.record_path(job)
-        return path.is_file() and self.record(job).status not in UNDONE
+        return self.record_path(job).is_file() and self.record(job).status not in UNDONE
 
     def record(self, job: Job) -> JobRecord:
         """Return a job's record. Raises RecordError when it cannot be read."""
-        return read_record(self.record_path(job))
+        path = self.record_path(job)
+        found = read_record(path)
+        _check_place(found, path)
+        return found
 
     def save(self, job: Job, record: JobRecord) -> None:
         """Keep a record."""
@@ -150,14 +160,16 @@ class Run:
     def records(self) -> Iterator[JobRecord]:
         """Yield all records, those of one cell and subject together, one in memory at a time."""
         for path in record_files(self.path):
-            yield read_record(path)
+            found = read_record(path)
+            _check_place(found, path)
+            yield found
 
     def save_prepared(self, prepared: dict[str, Prepared]) -> None:
         """Keep, a file a cell, what the cells run from and what building that cost."""
         for cell_id, one in prepared.items():
             old = self.prepared().get(cell_id)
-            if not one.built and old and old.built and old.reference == one.reference:
-                continue  # a resumed run found the image that it built before
+            if old and _tells_more(old, one):
+                continue
             write_text(self.path / "builds" / f"{cell_id}.json", json.dumps(vars(one)) + "\n")
 
     def prepared(self) -> dict[str, Prepared]:
@@ -231,6 +243,23 @@ def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
+def _check_place(found: JobRecord, path: str | Path) -> None:
+    """Raise RecordError where a record lies in another job's place: it would count as that job."""
+    *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")
+    if (found.cell, found.subject, f"r{found.round}.json") != (cell, subject, name):
+        raise RecordError(
+            f"{path}: it is the record of {found.job}",
+            hint="a record was moved or copied; remove it, and run again with --resume",
+        )
+
+
+def _tells_more(old: Prepared, new: Prepared) -> bool:
+    """Return whether a resumed run found the image that it built before, or none any more."""
+    if old.error:
+        return False
+    return bool(new.error) or (old.built and not new.built and old.reference == new.reference)
+
+
 def read_record(path: str | Path) -> JobRecord:
     """Read one record. Raises RecordError when it is torn or of another version."""
     return read(path, _RECORD)
@@ -269,14 +298,14 @@ def write_text(path: Path, text: str) -> None:
 
 def latest(parent: Path) -> Run:
     """Return the newest run. Raises RecordError when there is none."""
-    runs = sorted(parent.glob("*/plan.json"), key=lambda path: path.stat().st_mtime)
+    runs = sorted(parent.glob("[!.]*/plan.json"), key=lambda path: path.stat().st_mtime)
     if not runs:
         raise RecordError(f"no run under {parent}", hint="make one with `nox -s matrix`")
     return Run(path=runs[-1].parent)
 
 
 def _known_runs(parent: Path) -> str:
-    names = sorted(path.parent.name for path in parent.glob("*/plan.json"))
+    names = sorted(path.parent.name for path in parent.glob("[!.]*/plan.json"))
     return f"runs there: {', '.join(names[-5:])}" if names else "make one with `nox -s matrix`"
 
 

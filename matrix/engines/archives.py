@@ -27,7 +27,7 @@ MOST_FILES = 10_000
 MOST_DEEP = 32
 
 #: Most bytes of its ``output.json``, which is read as a whole.
-MOST_OUTPUT = 256 << 20
+MOST_OUTPUT = 32 << 20
 
 #: What an operating system says of a name that it cannot have: the fault of who chose it.
 BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR})
@@ -174,11 +174,14 @@ def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int) -> None:
     left, count = limit_bytes, 0
     for member in tar:
         parts = PurePosixPath(member.name).parts[1:]
+        count += 1
         if not parts or not (member.isdir() or member.isfile()):
+            if count > MOST_FILES:
+                raise Refused(f"it left more than {MOST_FILES} files in its control directory")
             continue  # links, devices, sockets: nothing that a record could mean
         if ".." in parts or any(set(part) & {"\\", ":", "\0"} for part in parts):
             raise Refused(f"it left a file with a forbidden name: {member.name[:100]!r}")
-        left, count = left - member.size, count + 1
+        left -= member.size
         if left < 0 or count > MOST_FILES:
             raise Refused(
                 f"it left more than {limit_bytes >> 20} MiB or {MOST_FILES} files "

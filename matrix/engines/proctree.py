@@ -60,7 +60,10 @@ def _mark(environ: Path) -> str | None:
     except OSError:
         return None
     start = f"{MARK}=".encode()
-    return next((one[len(start) :].decode() for one in entries if one.startswith(start)), None)
+    return next(
+        (one[len(start) :].decode(errors="replace") for one in entries if one.startswith(start)),
+        None,
+    )
 
 
 def _tree(root: int) -> Iterator[int]:

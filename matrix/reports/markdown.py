@@ -54,4 +54,5 @@ def _engines(results: Results) -> str:
 
 
 def _escape(text: str) -> str:
-    return text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    escaped = text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    return escaped.replace("](", "]\\(")  # a cause is a cell's word: no image, no link

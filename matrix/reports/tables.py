@@ -11,6 +11,9 @@ from matrix.reports import numbers
 from matrix.results import CellRow, InferenceRow, PortabilityRow, Results, StartupRow
 from matrix.statistics import Estimate, compare
 
+#: Of a reason in a table, in characters.
+LONGEST_REASON = 80
+
 Mood = Literal["good", "bad", "muted", "plain"]
 
 
@@ -49,14 +52,15 @@ def cells(results: Results) -> Table:
     """Every selected cell: what it is, what it cost, or why it did not run."""
     ran = [row for row in results.cells if row.status != "not-run"]
     idle = [row for row in results.cells if row.status == "not-run"]
+    counted = sorted({row.memory_source for row in ran} - {""})
     return Table(
         title="Cells",
         columns=("cell", "status", "version", "image", "build", "import", "peak memory"),
         rows=tuple(_cell(row) for row in [*ran, *idle]),
         numeric=frozenset({3, 4, 5, 6}),
         note=(
-            "Image: `kept` was there before. Import and peak memory: of fresh processes; "
-            f"memory counted by {', '.join(sorted({row.memory_source for row in ran} - {''}))}."
+            "Image: `kept` was there before. Import and peak memory: of fresh processes"
+            + (f"; memory counted by {', '.join(counted)}." if counted else ".")
         ),
     )
 
@@ -64,7 +68,7 @@ def cells(results: Results) -> Table:
 def _cell(row: CellRow) -> Row:
     if row.status == "not-run":
         return _row(row.cell, f"not run: {row.reason}", *[numbers.DASH] * 5, mood="muted")
-    status = row.status if not row.reason else f"{row.status}: {row.reason}"
+    status = _status(row.status, row.reason)
     mood: Mood = "good" if row.status == "ok" else "bad"
     return Row(
         texts=(
@@ -163,7 +167,7 @@ def training(results: Results) -> Table:
                 texts=(
                     row.workload,
                     row.cell + _mark(row.emulated),
-                    row.status if not row.reason else f"{row.status}: {row.reason}",
+                    _status(row.status, row.reason),
                     numbers.interval(row.step_s),
                     _than(row.step_s, fastest.get(row.workload), row.emulated),
                     numbers.rate(row.samples_per_s),
@@ -291,7 +295,14 @@ def _verdict(row: PortabilityRow | None) -> str:
         return numbers.DASH
     if row.verdict == "match":
         return f"match {numbers.error(row.error)}"
-    return f"{row.verdict}: {row.reason}"
+    return _status(row.verdict, row.reason)
+
+
+def _status(word: str, reason: str) -> str:
+    """Return a status with its reason, cut to what a table bears: all of it is listed below."""
+    if len(reason) > LONGEST_REASON:
+        reason = reason[: LONGEST_REASON - 1].rstrip() + "…"
+    return f"{word}: {reason}" if reason else word
 
 
 def _verdict_mood(row: PortabilityRow | None) -> Mood:

@@ -121,7 +121,7 @@ def test_a_place_that_cannot_be_written_is_exit_code_3(
 ) -> None:
     (tmp_path / "file").write_text("")
     assert cli.main(["plan", "--write", "x", "--runs", str(tmp_path / "file"), *HERE]) == 3
-    assert said(capsys)[0] == f"error: {tmp_path}/file/x: Not a directory"
+    assert said(capsys)[0] == f"error: {tmp_path}/file: File exists"
 
 
 def test_a_merge_with_a_problem_is_exit_code_1(

@@ -198,7 +198,7 @@ def test_an_answer_that_is_too_large_is_refused(
     target.mkdir()
     with (source / "output.json").open("wb") as file:
         file.truncate(archives.MOST_OUTPUT + 1)
-    with pytest.raises(archives.Refused, match=r"output\.json of more than 256 MiB"):
+    with pytest.raises(archives.Refused, match=r"output\.json of more than 32 MiB"):
         archives.adopt(source, target)
     monkeypatch.setattr(archives, "MOST_OUTPUT", 1)
     with pytest.raises(archives.Refused, match=r"an output\.json of more than"):

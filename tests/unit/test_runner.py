@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 
 from matrix import runner
+from matrix.arrays import Unreadable
 from matrix.engines import Ended, Prepared, Progress
 from matrix.errors import RecordError
 from matrix.plan import Capabilities, Cell
-from matrix.records import Exported
+from matrix.records import Exported, ExportedFile
 from matrix.runner import Runner, conclude
-from tests.unit.examples import CANARY, DOCKER, new_run, output, planned
+from tests.unit.examples import CANARY, DOCKER, new_run, output, planned, record
 
 JOB = next(planned("torch-debian12-amd64-cpu").jobs("produce"))
 HUNG = """\
@@ -146,15 +147,75 @@ def test_an_output_of_another_form_is_torn(tmp_path: Path, change: dict[str, Any
         ("infer", {"batches": {"x": {"latency_s": [1.0], "warmup": 0}}}),
         ("infer", {"batches": {"1": {"latency_s": [None], "warmup": 0}}}),
         ("infer", {"batches": {"1": {"latency_s": [], "warmup": 0}}}),
+        ("infer", {"batches": {"1": {"latency_s": [-1.0], "warmup": 0}}}),
+        ("infer", {"batches": {"1": {"latency_s": [1.0, 1.0], "warmup": 2}}}),
+        ("train", {"step_s": [1.0], "losses": [1.0], "accuracy": 5.0}),
+        ("train", {"step_s": [1.0], "losses": [1.0], "accuracy": float("nan")}),
     ],
 )
 def test_a_phase_without_its_samples_is_torn(tmp_path: Path, phase: str, data: dict) -> None:
     document = write(tmp_path)
-    for record in document["records"]:
-        if record["phase"] == phase:
-            record["data"] = data
+    for said in document["records"]:
+        if said["phase"] == phase:
+            said["data"] = data
     write(tmp_path, records=document["records"])
     assert conclude(JOB, tmp_path, ended())[1] == "torn"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../gold.npz", "a/../../b", "", "C:\\x", "a\\b"])
+def test_a_model_file_outside_its_folder_is_torn(tmp_path: Path, path: str) -> None:
+    file = {"path": path, "bytes": 1, "sha256": "0" * 64}
+    write(tmp_path, artifacts=[{"format": "onnx", "files": [file], "export_s": 1.0}])
+    assert conclude(JOB, tmp_path, ended())[1] == "torn"
+
+
+def exported(folder: Path, *names: str) -> Exported:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    files = tuple(
+        ExportedFile(path=name, bytes=1, sha256=runner._sha256(folder / name)) for name in names
+    )
+    return Exported(format="onnx", files=files, export_s=1.0)
+
+
+def test_a_model_that_is_what_its_producer_says_is_taken(tmp_path: Path) -> None:
+    runner._check_export(exported(tmp_path / "onnx", "model.onnx"), tmp_path / "onnx")
+
+
+def test_a_model_that_is_not_what_its_producer_says_is_refused(tmp_path: Path) -> None:
+    said = exported(tmp_path / "onnx", "model.onnx", "data.bin")
+    (tmp_path / "onnx" / "data.bin").write_bytes(b"other")
+    with pytest.raises(Unreadable, match=r"data\.bin is not what it says"):
+        runner._check_export(said, tmp_path / "onnx")
+    (tmp_path / "onnx" / "data.bin").unlink()
+    (tmp_path / "onnx" / "data.bin").symlink_to("/etc/passwd")
+    with pytest.raises(Unreadable, match=r"data\.bin is not both there and named"):
+        runner._check_export(said, tmp_path / "onnx")
+
+
+def test_a_model_may_not_take_the_names_of_the_hosts_files(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match=r"gold\.npz is a name of the host's own"):
+        runner._check_export(exported(tmp_path / "onnx", "gold.npz"), tmp_path / "onnx")
+
+
+def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) -> None:
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    for name in ("inputs.npz", "weights.npz"):
+        np.savez(folder / name, x=np.ones(1))
+    described = runner._describe(exported(tmp_path / "onnx", "model.onnx"), "an-artifact", folder)
+    (folder / "model.onnx").write_bytes(b"model.onnx")
+    (folder / "artifact.json").write_text(described.model_dump_json())
+    runner._verify(folder)
+    np.savez(folder / "gold.npz", y=np.full((1, 1), 2.0))
+    with pytest.raises(RecordError, match=r"gold\.npz is not what was kept"):
+        runner._verify(folder)
+
+
+def test_a_terminal_obeys_no_cause(tmp_path: Path) -> None:
+    _, status, cause = conclude(JOB, tmp_path, ended(3, "\x1b]52;c;AAAA\x07\x1b[31mred\n"))
+    made = record(JOB, status=status, cause=cause, output=None)
+    assert made.cause == "exit code 3:  ]52;c;AAAA red"
 
 
 def artifact(folder: Path, truth: object, produced: object) -> Path:
@@ -302,7 +363,8 @@ def test_a_round_on_a_disturbed_machine_is_run_again_at_most_twice_and_kept(
     for made in {job.artifact for job in jobs if job.artifact}:
         folder = artifact(run.artifact(made), np.ones((2, 2)), np.ones((2, 2)))
         np.savez(folder / "inputs.npz", x=np.ones((2, 2)))
-        described = Exported(id=made.id, format=made.format, files=(), export_s=1.0)
+        named = ExportedFile(path="gold.npz", bytes=1, sha256=runner._sha256(folder / "gold.npz"))
+        described = Exported(id=made.id, format=made.format, files=(named,), export_s=1.0)
         (folder / "artifact.json").write_text(described.model_dump_json())
     Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
 
