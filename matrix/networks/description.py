@@ -1,0 +1,248 @@
+"""The neutral description of a network: named layers, each a kind with settings and inputs.
+
+A layer reads those named in ``inputs``, where it has none the one before it, the first one the
+network's ``input``. The last layer gives the logits, (N, classes) or, for sequences,
+(N, T, classes); the loss is the mean softmax cross entropy over all of them. Images are
+(N, C, H, W), video (N, C, D, H, W), signals (N, C, L), sequences (N, T, D).
+
+====================  ==========================================  ==============================
+kind                  settings                                    parameters
+====================  ==========================================  ==============================
+conv                  filters, kernel, stride (a number a side),  kernel (O, I, *kernel), bias (O)
+                      padding ([before, after] a side, zeros)
+max_pool              size, stride, padding, which never wins
+global_average_pool   (N, C, ...) -> (N, C)
+lrn                   size, alpha, beta, k: over channels
+relu, tanh
+flatten               from C, H, W order
+dense                 units; on the last axis                     kernel (out, in), bias (out)
+rnn                   units, return_sequences, bidirectional      kernel (H, D), recurrent (H, H),
+                                                                  bias (H)
+lstm                  the same; gates i, f, g, o                  the same with 4H rows
+gru                   the same; gates r, z, n; reset after the    the same with 3H rows, and
+                      product: n = tanh(Wx + b + r (Uh + c))      recurrent_bias (3H), c
+concat                axis (the batch is 0)
+add
+attention             inputs query, memory: softmax(q m' / sqrt(D)) m
+multihead_attention   heads; of a sequence with itself            query_kernel, key_kernel,
+                                                                  value_kernel, output_kernel
+                                                                  (out, in); query_bias, ...
+layer_norm            epsilon; on the last axis, biased variance  scale (D), offset (D)
+position              adds its table                              table (T, D)
+slice                 axis, start, stop
+mean                  (N, T, D) -> (N, D)
+====================  ==========================================  ==============================
+
+A bidirectional layer has every parameter a second time with the prefix ``backward_``; its outputs
+are joined on the last axis, forward first. Initial states are zero. ``initial: zero`` lets a
+layer's kernel start at zero.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, NotRequired, TypedDict
+
+import numpy as np
+from numpy.typing import NDArray
+
+Layer = dict[str, Any]
+Shape = tuple[int, ...]
+Weights = Mapping[str, NDArray[np.floating]]
+
+#: Rows of a recurrent layer's matrices, in units.
+GATES = {"rnn": 1, "lstm": 4, "gru": 3}
+ATTENTION_PARTS = ("query", "key", "value", "output")
+
+
+class Network(TypedDict):
+    """A neutral description: ``input`` is the shape of one example."""
+
+    name: str
+    input: list[int]
+    classes: int
+    layers: list[Layer]
+    task: NotRequired[str]
+
+
+def inputs_of(network: Network) -> Iterator[tuple[Layer, tuple[str, ...]]]:
+    """Yield every layer with the names of what it reads.
+
+    Raises:
+        ValueError: it reads what is not before it, or two layers have one name.
+    """
+    known = {"input"}
+    before = "input"
+    for layer in network["layers"]:
+        names = tuple(layer.get("inputs", (before,)))
+        for name in names:
+            if name not in known:
+                raise ValueError(f"layer {layer['name']} reads '{name}', which is not before it")
+        if layer["name"] in known:
+            raise ValueError(f"two layers are named '{layer['name']}'")
+        known.add(layer["name"])
+        before = layer["name"]
+        yield layer, names
+
+
+def shapes(network: Network) -> Iterator[tuple[Layer, tuple[Shape, ...], Shape]]:
+    """Yield every layer with the shapes of one example that it reads and gives.
+
+    Raises:
+        ValueError: a layer does not fit what it reads, or the last one does not give classes.
+    """
+    found: dict[str, Shape] = {"input": tuple(network["input"])}
+    after = found["input"]
+    for layer, names in inputs_of(network):
+        before = tuple(found[name] for name in names)
+        after = _output_shape(layer, before)
+        found[layer["name"]] = after
+        yield layer, before, after
+    if after[-1:] != (network["classes"],) or len(after) > 2:
+        raise ValueError(f"{network['name']} ends in {after}, not in {network['classes']} classes")
+
+
+def _output_shape(layer: Layer, before: tuple[Shape, ...]) -> Shape:  # noqa: PLR0912
+    match layer["kind"], before:
+        case "relu" | "tanh" | "lrn" | "layer_norm" | "position", (shape,):
+            return shape
+        case "flatten", (shape,):
+            return (math.prod(shape),)
+        case "dense", ((*outer, _),):
+            return (*outer, layer["units"])
+        case "rnn" | "lstm" | "gru", ((steps, _),):
+            units = layer["units"] * (2 if layer.get("bidirectional") else 1)
+            return (steps, units) if layer["return_sequences"] else (units,)
+        case "conv", ((_, *sides),) if len(sides) == len(layer["kernel"]):
+            return (layer["filters"], *_sides(layer, layer["kernel"], sides))
+        case "max_pool", ((channels, *sides),) if len(sides) == len(layer["size"]):
+            return (channels, *_sides(layer, layer["size"], sides))
+        case "global_average_pool", ((channels, *sides),) if sides:
+            return (channels,)
+        case "concat", shapes if _joinable(shapes, layer["axis"] - 1):
+            axis = layer["axis"] - 1
+            first = shapes[0]
+            joined = sum(shape[axis] for shape in shapes)
+            return (*first[:axis], joined, *first[axis + 1 :])
+        case "add", (one, other) if one == other:
+            return one
+        case "attention", ((steps, width), (_, other)) if width == other:
+            return (steps, width)
+        case "multihead_attention", ((steps, width),) if width % layer["heads"] == 0:
+            return (steps, width)
+        case "mean", ((_, width),):
+            return (width,)
+        case "slice", (shape,) if 0 <= layer["start"] < layer["stop"] <= shape[layer["axis"] - 1]:
+            axis = layer["axis"] - 1
+            return (*shape[:axis], layer["stop"] - layer["start"], *shape[axis + 1 :])
+    raise ValueError(f"layer {layer['name']} ({layer['kind']}) cannot follow {before}")
+
+
+def _joinable(shapes: Sequence[Shape], axis: int) -> bool:
+    rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+    return len(shapes) > 1 and len(rest) == 1 and all(axis < len(shape) for shape in shapes)
+
+
+def _sides(layer: Layer, window: Sequence[int], sides: Sequence[int]) -> Shape:
+    found = tuple(
+        (side + sum(padding) - size) // stride + 1
+        for side, size, stride, padding in zip(
+            sides, window, layer["stride"], layer["padding"], strict=True
+        )
+    )
+    if min(found) < 1:
+        raise ValueError(f"layer {layer['name']} ({layer['kind']}) is larger than its input")
+    return found
+
+
+def parameters(network: Network) -> dict[str, Shape]:
+    """Return the shape of every parameter by neutral name, ``<layer>.<parameter>``."""
+    return {
+        f"{layer['name']}.{name}": shape
+        for layer, before, _ in shapes(network)
+        for name, shape in _parameters(layer, before[0]).items()
+    }
+
+
+def _parameters(layer: Layer, before: Shape) -> dict[str, Shape]:
+    kind, width = layer["kind"], before[-1]
+    if kind == "conv":
+        filters = layer["filters"]
+        return {"kernel": (filters, before[0], *layer["kernel"]), "bias": (filters,)}
+    if kind == "dense":
+        return {"kernel": (layer["units"], width), "bias": (layer["units"],)}
+    if kind in GATES:
+        return _recurrent(layer, width)
+    if kind == "multihead_attention":
+        kernels = {f"{part}_kernel": (width, width) for part in ATTENTION_PARTS}
+        return {**kernels, **{f"{part}_bias": (width,) for part in ATTENTION_PARTS}}
+    if kind == "layer_norm":
+        return {"scale": (width,), "offset": (width,)}
+    return {"table": before} if kind == "position" else {}
+
+
+def _recurrent(layer: Layer, width: int) -> dict[str, Shape]:
+    units, rows = layer["units"], GATES[layer["kind"]] * layer["units"]
+    own = {"kernel": (rows, width), "recurrent": (rows, units), "bias": (rows,)}
+    if layer["kind"] == "gru":
+        own["recurrent_bias"] = (rows,)
+    if not layer.get("bidirectional"):
+        return own
+    return {**own, **{f"backward_{name}": shape for name, shape in own.items()}}
+
+
+def parameter_count(network: Network) -> int:
+    """Return how many numbers training can change."""
+    return sum(math.prod(shape) for shape in parameters(network).values())
+
+
+def flops(network: Network) -> int:
+    """Return the floating-point operations of one example's forward pass.
+
+    A multiplication and an addition count as two. Only products with a kernel, and those of
+    attention, are counted: all else is less than a hundredth of these networks.
+    """
+    return sum(_flops(layer, before, after) for layer, before, after in shapes(network))
+
+
+def _flops(layer: Layer, before: tuple[Shape, ...], after: Shape) -> int:
+    kind = layer["kind"]
+    if kind == "attention":
+        return 4 * math.prod(after) * before[1][0]
+    own = _parameters(layer, before[0])
+    products = sum(math.prod(shape) for name, shape in own.items() if len(shape) > 1)
+    if kind == "conv":
+        return 2 * products * math.prod(after[1:])
+    if kind in GATES or kind == "multihead_attention":
+        steps, width = before[0]
+        scores = 4 * steps * steps * width if kind == "multihead_attention" else 0
+        return 2 * products * steps + scores
+    return 2 * products * math.prod(after[:-1]) if kind == "dense" else 0
+
+
+def initial_weights(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
+    """Return initial weights by neutral name, the same bytes for a seed on every machine.
+
+    Kernels are uniform within +-sqrt(6 / fan in), biases zero but for an LSTM's forget gate,
+    where they are one; scales are one. Nothing here goes through LAPACK, whose answers differ by
+    machine.
+    """
+    layers = {layer["name"]: layer for layer in network["layers"]}
+    return {
+        name: _initial(layers[name.split(".")[0]], name, shape, [seed, index]).astype(np.float32)
+        for index, (name, shape) in enumerate(parameters(network).items())
+    }
+
+
+def _initial(layer: Layer, name: str, shape: Shape, seed: list[int]) -> NDArray[np.float64]:
+    kind = layer["kind"]
+    if name.endswith((".scale", "bias", ".offset")):
+        values = np.full(shape, 1.0 if name.endswith(".scale") else 0.0)
+        if kind == "lstm" and name.endswith("bias"):
+            values[layer["units"] : 2 * layer["units"]] = 1
+        return values
+    if layer.get("initial") == "zero":
+        return np.zeros(shape)
+    fan_in = math.prod(shape[1:]) if kind != "position" else 600  # small beside the inputs
+    return (np.random.default_rng(seed).random(shape) * 2 - 1) * math.sqrt(6 / fan_in)
