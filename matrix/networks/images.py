@@ -98,7 +98,9 @@ def googlenet(size: str) -> Network:
     for name, filters in INCEPTIONS.items():
         before = _inception(made, name, before, [max(width // share, 1) for width in filters])
         if name in ("3b", "4e"):
-            before = made.max_pool(f"pool{name[0]}", 3, 2, padding=CEIL)
+            before = made.max_pool(
+                f"pool{name[0]}", 3, 2, padding=(1, 1) if size == "tiny" else CEIL
+            )
     made.layer("average", "global_average_pool")
     return made.done()
 

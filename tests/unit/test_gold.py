@@ -9,41 +9,109 @@ from matrix import gold, inputs, networks
 from matrix.networks import NETWORKS
 
 
-def conv(name, **settings):
+def conv(name, sides=2, **settings):
     return {
         "name": name,
-        "kind": "conv2d",
+        "kind": "conv",
         "filters": 3,
-        "kernel": [3, 2],
-        "padding": "same",
-        "stride": 1,
+        "kernel": [3, 2, 2][:sides],
+        "stride": [1] * sides,
+        "padding": [[1, 1], [0, 1], [1, 0]][:sides],
         **settings,
     }
 
 
+def pool(size, stride, padding):
+    return {"name": "pool", "kind": "max_pool", "size": size, "stride": stride, "padding": padding}
+
+
+def layer(name, kind, **settings):
+    return {"name": name, "kind": kind, **settings}
+
+
+def dense(name, units):
+    return layer(name, "dense", units=units)
+
+
 def network(shape, *layers):
-    output = {"name": "output", "kind": "dense", "units": 4}
+    output = dense("output", 4)
     return {"name": "small", "input": list(shape), "classes": 4, "layers": [*layers, output]}
 
 
 SIDES = (-1e-6, 1e-6)  # of a central difference
 
-FLATTEN = {"name": "flatten", "kind": "flatten"}
-RELU = {"name": "relu", "kind": "relu"}
-POOL = {"name": "pool", "kind": "maxpool2d", "size": [2, 3]}
+FLATTEN = layer("flatten", "flatten")
+RELU = layer("relu", "relu")
+LAST = {"units": 3, "return_sequences": False}
+ALL = {"units": 3, "return_sequences": True}
+BOTH = {"bidirectional": True}
 
 SMALL = {
     "dense": network((5,)),
-    "relu": network((5,), {"name": "first", "kind": "dense", "units": 6}, RELU),
-    "conv same": network((2, 5, 4), conv("conv"), FLATTEN),
-    "conv valid, stride 2": network((2, 6, 5), conv("conv", padding="valid", stride=2), FLATTEN),
-    "pool, uneven": network((2, 5, 7), conv("conv"), RELU, POOL, FLATTEN),
-    "lstm": network((4, 3), {"name": "l", "kind": "lstm", "units": 5, "return_sequences": False}),
-    "lstm on lstm": network(
-        (4, 3),
-        {"name": "one", "kind": "lstm", "units": 3, "return_sequences": True},
-        {"name": "two", "kind": "lstm", "units": 2, "return_sequences": False},
+    "dense over time": network((3, 5)),
+    "relu": network((5,), dense("first", 6), RELU),
+    "tanh": network((5,), dense("first", 6), layer("tanh", "tanh")),
+    "conv, odd padding": network((2, 5, 4), conv("conv"), FLATTEN),
+    "conv, stride 2": network(
+        (2, 6, 5), conv("conv", stride=[2, 2], padding=[[0, 0], [0, 0]]), FLATTEN
     ),
+    "conv of one side": network((2, 6), conv("conv", 1), FLATTEN),
+    "conv of three sides": network((1, 3, 4, 3), conv("conv", 3, stride=[1, 2, 1]), FLATTEN),
+    "pool, uneven": network(
+        (2, 5, 7), conv("conv"), RELU, pool([2, 3], [2, 3], [[0, 0]] * 2), FLATTEN
+    ),
+    "pool, overlapping and padded": network(
+        (2, 5, 6), conv("conv"), pool([3, 3], [2, 2], [[1, 1], [0, 1]]), FLATTEN
+    ),
+    "pool of three sides": network(
+        (1, 4, 4, 4), conv("conv", 3), pool([2, 2, 2], [2, 2, 2], [[0, 0]] * 3), FLATTEN
+    ),
+    "average": network((2, 5, 4), conv("conv"), layer("average", "global_average_pool")),
+    "lrn": network(
+        (2, 3, 3),
+        conv("conv", filters=6),
+        layer("lrn", "lrn", size=5, alpha=0.3, beta=0.75, k=2.0),
+        FLATTEN,
+    ),
+    "concat": network(
+        (2, 4, 4),
+        conv("one"),
+        conv("two", inputs=["input"], filters=2),
+        layer("both", "concat", inputs=["one", "two"], axis=1),
+        FLATTEN,
+    ),
+    "add, read twice": network(
+        (5,), dense("one", 6), dense("two", 6), layer("sum", "add", inputs=["one", "two"])
+    ),
+    "slice": network(
+        (5, 3),
+        layer("early", "slice", axis=1, start=0, stop=3),
+        layer("late", "slice", inputs=["input"], axis=1, start=2, stop=5),
+        layer("both", "add", inputs=["early", "late"]),
+    ),
+    "mean": network((4, 3), dense("first", 5), layer("mean", "mean")),
+    "position": network((4, 3), layer("position", "position")),
+    "layer norm": network((4, 3), layer("norm", "layer_norm", epsilon=1e-3)),
+    "attention": network(
+        (4, 3),
+        dense("query", 5),
+        dense("memory", 5) | {"inputs": ["input"]},
+        layer("attention", "attention", inputs=["query", "memory"]),
+    ),
+    "attention of several heads": network(
+        (4, 6), layer("attention", "multihead_attention", heads=2)
+    ),
+    **{
+        f"{kind}, {how}": network((4, 3), layer("l", kind, **settings))
+        for kind in ("rnn", "lstm", "gru")
+        for how, settings in {
+            "last": LAST,
+            "all": ALL,
+            "both ways, last": LAST | BOTH,
+            "both ways, all": ALL | BOTH,
+        }.items()
+    },
+    "lstm on lstm": network((4, 3), layer("one", "lstm", **ALL), layer("two", "lstm", **LAST)),
 }
 
 
@@ -54,7 +122,8 @@ def example(described, seed):
         name: random.normal(size=shape) for name, shape in networks.parameters(described).items()
     }
     x = random.normal(size=(3, *described["input"]))
-    return weights, x, random.integers(0, described["classes"], 3)
+    *_, (_, _, output) = networks.shapes(described)
+    return weights, x, random.integers(0, described["classes"], (3, *output[:-1]))
 
 
 @pytest.mark.parametrize("name", SMALL)
@@ -79,7 +148,7 @@ def test_every_gradient_agrees_with_finite_differences(name, seed):
 
 
 def test_a_convolution_is_the_sum_that_it_says():
-    described = SMALL["conv valid, stride 2"]
+    described = SMALL["conv, stride 2"]
     weights, x, _ = example(described, 1)
     kernel, bias = weights["conv.kernel"], weights["conv.bias"]
     expected = np.zeros((3, 3, 2, 2))
@@ -90,21 +159,78 @@ def test_a_convolution_is_the_sum_that_it_says():
     np.testing.assert_allclose(gold.forward(described, weights, x), flat)
 
 
-def test_same_padding_puts_the_odd_column_at_the_end():
-    layer = conv("conv", filters=1, kernel=[1, 2])
-    described = {
-        "name": "n",
-        "input": [1, 1, 3],
-        "classes": 3,
-        "layers": [layer, FLATTEN],
-    }
+def test_padding_is_put_where_it_says():
+    one_row = conv("conv", filters=1, kernel=[1, 2], padding=[[0, 0], [0, 1]])
+    described = {"name": "n", "input": [1, 1, 3], "classes": 3, "layers": [one_row, FLATTEN]}
     weights = {"conv.kernel": np.array([[[[10.0, 1.0]]]]), "conv.bias": np.zeros(1)}
     x = np.array([[[[1.0, 2.0, 3.0]]]])
     np.testing.assert_allclose(gold.forward(described, weights, x), [[12.0, 23.0, 30.0]])
+    one_row["padding"] = [[0, 0], [1, 0]]
+    np.testing.assert_allclose(gold.forward(described, weights, x), [[1.0, 12.0, 23.0]])
+
+
+def test_padding_never_wins_a_pool():
+    described = {
+        "name": "n",
+        "input": [1, 1, 2],
+        "classes": 2,
+        "layers": [pool([1, 2], [1, 1], [[0, 0], [0, 1]]), FLATTEN],
+    }
+    x = np.array([[[[-3.0, -2.0]]]])
+    np.testing.assert_array_equal(gold.forward(described, {}, x), [[-2.0, -2.0]])
+
+
+def test_lrn_is_the_sum_that_it_says():
+    described = SMALL["lrn"]
+    weights, x, _ = example(described, 5)
+    found = gold.activations(described, weights, x)
+    before = found["conv"]
+    for channel in range(6):
+        window = before[:, max(channel - 2, 0) : channel + 3]
+        scale = 2.0 + 0.3 / 5 * (window**2).sum(axis=1)
+        np.testing.assert_allclose(found["lrn"][:, channel], before[:, channel] / scale**0.75)
+
+
+def test_a_gru_is_its_textbook_formula():
+    described = SMALL["gru, last"]
+    weights, x, _ = example(described, 6)
+    hidden = np.zeros((3, 3))
+
+    def sigmoid(value):
+        return 1 / (1 + np.exp(-value))
+
+    for step in range(4):
+        given = np.split(x[:, step] @ weights["l.kernel"].T + weights["l.bias"], 3, axis=1)
+        own = hidden @ weights["l.recurrent"].T + weights["l.recurrent_bias"]
+        r, z, n = np.split(own, 3, axis=1)
+        r, z = sigmoid(given[0] + r), sigmoid(given[1] + z)
+        hidden = (1 - z) * np.tanh(given[2] + r * n) + z * hidden
+    expected = hidden @ weights["output.kernel"].T + weights["output.bias"]
+    np.testing.assert_allclose(gold.forward(described, weights, x), expected)
+
+
+def test_both_ways_is_one_way_and_the_other_joined():
+    both = network((4, 3), layer("l", "lstm", **ALL, **BOTH))
+    weights, x, _ = example(both, 7)
+    one = network((4, 3), layer("l", "lstm", **ALL))
+    forth = {name: value for name, value in weights.items() if "backward_" not in name}
+    back = {name.replace("backward_", ""): weights[name] for name in weights if "backward" in name}
+    found = gold.activations(both, weights, x)["l"]
+    output = {"output.kernel": np.zeros((4, 3)), "output.bias": np.zeros(4)}
+    there = gold.activations(one, {**forth, **output}, x)["l"]
+    and_back = gold.activations(one, {**back, **output}, x[:, ::-1])["l"][:, ::-1]
+    np.testing.assert_allclose(found, np.concatenate([there, and_back], axis=2))
+
+
+def test_a_layer_that_nothing_reads_is_refused():
+    described = network((5,), dense("idle", 3), dense("used", 3) | {"inputs": ["input"]})
+    weights, x, labels = example(described, 8)
+    with pytest.raises(ValueError, match="nothing reads layer idle"):
+        gold.loss_and_gradients(described, weights, x, labels)
 
 
 def test_an_lstm_is_its_textbook_formula():
-    described = SMALL["lstm"]
+    described = network((4, 3), layer("l", "lstm", units=5, return_sequences=False))
     weights, x, _ = example(described, 2)
     hidden, memory = np.zeros((3, 5)), np.zeros((3, 5))
 
@@ -121,8 +247,8 @@ def test_an_lstm_is_its_textbook_formula():
 
 
 def test_of_equal_ones_the_first_is_the_largest():
-    pool = {"name": "pool", "kind": "maxpool2d", "size": [2, 2]}
-    described = network((1, 2, 2), conv("conv", filters=1, kernel=[1, 1]), pool, FLATTEN)
+    plain = conv("conv", filters=1, kernel=[1, 1], padding=[[0, 0]] * 2)
+    described = network((1, 2, 2), plain, pool([2, 2], [2, 2], [[0, 0]] * 2), FLATTEN)
     weights, _, labels = example(described, 3)
     x = np.array([[[[0.0, 1.0], [1.0, 1.0]]]]).repeat(3, axis=0)
     weights["conv.kernel"][:] = 1

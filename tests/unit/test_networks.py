@@ -36,9 +36,45 @@ def test_the_parameters_are_known_by_neutral_names_and_shapes():
     }
 
 
-@pytest.mark.parametrize(("name", "count"), [("digits-conv", 6090), ("digits-lstm", 11434)])
+@pytest.mark.parametrize(
+    ("name", "count"),
+    [
+        ("digits-conv", 6090),
+        ("digits-lstm", 11434),
+        # torchvision's documentation gives 61,100,840 for the one-column AlexNet and 132,863,336
+        # for configuration A of Simonyan and Zisserman, who round it to 133 million.
+        ("alexnet-imagenet", 61_100_840),
+        ("vgg-a-imagenet", 132_863_336),
+        # Szegedy and others' table 1 sums to 6.8 million weights, without the auxiliary
+        # classifiers and biases, rounded a row.
+        ("googlenet-imagenet", 6_998_552),
+    ],
+)
 def test_the_parameter_count(name, count):
     assert networks.parameter_count(NETWORKS[name]) == count
+
+
+@pytest.mark.parametrize(
+    ("name", "gigaflops"),
+    [
+        # torchvision's documentation counts a multiply-add once: 0.71 and 7.61 billion.
+        ("alexnet-imagenet", 2 * 0.71),
+        ("vgg-a-imagenet", 2 * 7.61),
+        # Szegedy and others, section 5: 1.5 billion multiply-adds; their table 1 sums to 1.58.
+        ("googlenet-imagenet", 2 * 1.58),
+    ],
+)
+def test_the_operations_of_a_forward_pass(name, gigaflops):
+    assert networks.flops(NETWORKS[name]) / 1e9 == pytest.approx(gigaflops, rel=0.01)
+
+
+def test_the_operations_of_small_layers_are_counted_by_hand():
+    recurrent = {"name": "l", "kind": "gru", "units": 3, "return_sequences": True}
+    heads = {"name": "a", "kind": "multihead_attention", "heads": 3}
+    network = {"name": "n", "input": [5, 2], "classes": 4, "layers": [recurrent, heads]}
+    network["layers"].append(dense("out", 4))
+    products = 5 * (9 * 2 + 9 * 3) + 5 * 4 * 9 + 2 * 5 * 5 * 3 + 5 * 4 * 3
+    assert networks.flops(network) == 2 * products
 
 
 def test_shapes_follow_strides_padding_and_uneven_pools():
@@ -49,38 +85,64 @@ def test_shapes_follow_strides_padding_and_uneven_pools():
         "layers": [
             {
                 "name": "conv",
-                "kind": "conv2d",
+                "kind": "conv",
                 "filters": 2,
                 "kernel": [3, 2],
-                "padding": "valid",
-                "stride": 2,
+                "padding": [[0, 0], [0, 1]],
+                "stride": [2, 2],
             },
-            {"name": "pool", "kind": "maxpool2d", "size": [3, 2]},
+            {
+                "name": "pool",
+                "kind": "max_pool",
+                "size": [3, 2],
+                "stride": [3, 2],
+                "padding": [[0, 0], [0, 0]],
+            },
             {"name": "flat", "kind": "flatten"},
             dense("out", 6),
         ],
     }
     after = {layer["name"]: shape for layer, _, shape in networks.shapes(network)}
-    assert after == {"conv": (2, 4, 3), "pool": (2, 1, 1), "flat": (2,), "out": (6,)}
+    assert after == {"conv": (2, 4, 4), "pool": (2, 1, 2), "flat": (4,), "out": (6,)}
 
 
-def test_a_layer_that_does_not_fit_is_refused():
-    network = {"name": "bad", "input": [1, 8, 8], "classes": 10, "layers": [dense("out", 10)]}
-    with pytest.raises(ValueError, match=r"layer out \(dense\) cannot follow the shape \(1, 8, 8"):
+def refused(*layers, shape=(1, 8, 8), classes=10):
+    network = {"name": "bad", "input": list(shape), "classes": classes, "layers": list(layers)}
+    with pytest.raises(ValueError, match=r"\w") as caught:
         list(networks.shapes(network))
+    return str(caught.value)
 
 
-def test_an_output_that_is_not_a_row_of_logits_is_refused():
-    network = {"name": "bad", "input": [4], "classes": 10, "layers": [dense("out", 9)]}
-    with pytest.raises(ValueError, match=r"bad ends in \(9,\), not \(10,\)"):
-        list(networks.shapes(network))
+WINDOW = {"stride": [1, 1], "padding": [[0, 0], [0, 0]]}
 
 
-def test_padding_on_which_frameworks_differ_is_refused():
-    layer = {**NETWORKS["digits-conv"]["layers"][0], "stride": 2}
-    network = {"name": "bad", "input": [1, 8, 8], "classes": 10, "layers": [layer]}
-    with pytest.raises(ValueError, match="padding same with stride 2"):
-        list(networks.shapes(network))
+@pytest.mark.parametrize(
+    ("layers", "message"),
+    [
+        (
+            [{"name": "rnn", "kind": "rnn", "units": 3, "return_sequences": False}],
+            "layer rnn (rnn) cannot follow ((1, 8, 8),)",
+        ),
+        ([{"name": "what", "kind": "what"}], "layer what (what) cannot follow ((1, 8, 8),)"),
+        ([dense("out", 10) | {"inputs": ["nothing"]}], "layer out reads 'nothing', which is not"),
+        ([dense("out", 9), dense("out", 10)], "two layers are named 'out'"),
+        (
+            [{"name": "pool", "kind": "max_pool", "size": [9, 9], **WINDOW}],
+            "layer pool (max_pool) is larger than its input",
+        ),
+        (
+            [{"name": "pool", "kind": "max_pool", "size": [2], **WINDOW}],
+            "layer pool (max_pool) cannot follow ((1, 8, 8),)",
+        ),
+        (
+            [{"name": "sum", "kind": "add", "inputs": ["input"]}],
+            "layer sum (add) cannot follow ((1, 8, 8),)",
+        ),
+        ([{"name": "flat", "kind": "flatten"}], "bad ends in (64,), not in 10 classes"),
+    ],
+)
+def test_a_layer_that_does_not_fit_is_refused(layers, message):
+    assert message in refused(*layers)
 
 
 def test_initial_weights_are_the_same_bytes_for_a_seed():
