@@ -139,7 +139,7 @@ def train(session, data):
     data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)
     held_out = session.workload("data")
     logits = adapter.predict(model, held_out["test_x"])
-    data["accuracy"] = float((logits.argmax(axis=1) == held_out["test_y"]).mean())
+    data["accuracy"] = float((logits.argmax(axis=-1) == held_out["test_y"]).mean())
     loss = _cross_entropy(logits, held_out["test_y"])
     if not numpy.isfinite(loss):
         raise Diverged(f"the held-out loss after the last step is {loss}; lower the rate")
@@ -206,8 +206,9 @@ def _take(x, size):
 
 
 def _cross_entropy(logits, labels):
-    """Return the mean softmax cross entropy, computed in float64."""
-    logits = logits.astype("float64")
+    """Return the mean softmax cross entropy over all labels, computed in float64."""
+    logits = logits.astype("float64").reshape(-1, logits.shape[-1])
+    labels = labels.reshape(-1)
     logits -= logits.max(axis=1, keepdims=True)
     chosen = logits[numpy.arange(len(labels)), labels]
     return float((numpy.log(numpy.exp(logits).sum(axis=1)) - chosen).mean())

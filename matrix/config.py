@@ -119,8 +119,9 @@ class Workload(Section):
     network: Name
     batch: PositiveInt
     epochs: PositiveInt = Field(le=100_000)
+    steps: PositiveInt | None = None
     rate: PositiveFloat
-    accuracy: float = Field(gt=0, le=1)
+    accuracy: float = Field(ge=0, le=1)
 
 
 class Rounds(Section):

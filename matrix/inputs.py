@@ -10,7 +10,7 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +22,11 @@ from matrix.config import Workload
 from matrix.networks import Network
 
 Arrays = Mapping[str, NDArray[Any]]
+Images = NDArray[np.float32]
 
 DIGITS = Path(__file__).parent / "data" / "digits.csv.gz"
 CLASSES = 10
+SIDE = 8  # of an image, in pixels
 TEST_SHARE = 5  # one in five images of each class is held out
 SPLIT_SEED = 2015  # the split is part of the data set, not of a run
 PROBES = 64
@@ -56,7 +58,8 @@ def make(folder: Path, name: str, workload: Workload, *, seed: int) -> None:
     network = networks.NETWORKS[workload.network]
     data = digits(network)
     weights = networks.initial_weights(network, seed)
-    rows = order(len(data["train_x"]), batch=workload.batch, epochs=workload.epochs, seed=seed)
+    count = len(data["train_x"])
+    rows = order(count, batch=workload.batch, epochs=workload.epochs, seed=seed)[: workload.steps]
     trained = gold.train(network, weights, batches(data, rows), rate=workload.rate)
     logits = gold.forward(network, trained.weights, data["test_x"])
     outcome = {
@@ -86,17 +89,28 @@ def _first_step(
 
 
 def digits(network: Network) -> dict[str, NDArray[Any]]:
-    """Return the UCI digits, split for training and testing, for a network that reads them.
+    """Return the UCI digits, split for training and testing, as a network's task puts them.
+
+    Tasks: ``images``, enlarged by repetition to the network's input; ``rows``, one image a
+    sequence; ``video``, an image that moves over a larger one; ``reversal``, sequences of digits
+    to be given back in reverse; ``random``, noise with random labels, for times only.
 
     Returns:
-        ``train_x`` and ``test_x`` (N, ...) float32 in 0..1, shaped as the network's input;
-        ``train_y`` and ``test_y`` (N,) int64; ``probe_x``, the first test images.
+        ``train_x`` and ``test_x`` (N, ...) float32, shaped as the network's input; ``train_y``
+        and ``test_y`` (N,) or (N, T) int64; ``probe_x``, the first test examples.
     """
+    task = network.get("task", "images")
+    if task == "random":
+        return _noise(network)
     with gzip.open(DIGITS) as source:
         table = np.loadtxt(source, delimiter=",", dtype=np.uint8)
-    x = (table[:, :-1] / np.float32(16)).reshape(-1, *network["input"])
+    images = table[:, :-1].astype(np.float32).reshape(-1, SIDE, SIDE) / np.float32(16)
     y = table[:, -1].astype(np.int64)
     test = _held_out(y)
+    if task == "reversal":
+        x, y = _reversal(network, len(images))
+    else:
+        x = _TASKS[task](network, images)
     return {
         "train_x": x[~test],
         "train_y": y[~test],
@@ -104,6 +118,56 @@ def digits(network: Network) -> dict[str, NDArray[Any]]:
         "test_y": y[test],
         "probe_x": x[test][:PROBES],
     }
+
+
+def _images(network: Network, images: Images) -> Images:
+    times = network["input"][-1] // SIDE
+    enlarged = images.repeat(times, axis=1).repeat(times, axis=2)
+    return enlarged.reshape(-1, *network["input"])
+
+
+def _rows(network: Network, images: Images) -> Images:
+    return images.reshape(-1, *network["input"])
+
+
+def _video(network: Network, images: Images) -> Images:
+    """Move every image from a corner of its own along the diagonal, a pixel a frame, and back."""
+    _, frames, side, _ = network["input"]
+    room = side - SIDE
+    found = np.zeros((len(images), *network["input"]), np.float32)
+    for frame in range(frames):
+        for corner in range(4):
+            step = (frame + corner) % (2 * room)
+            along = min(step, 2 * room - step)
+            top, left = along, (along if corner % 2 else room - along)
+            own = images[corner::4]
+            found[corner::4, 0, frame, top : top + SIDE, left : left + SIDE] = own
+    return found
+
+
+def _reversal(network: Network, count: int) -> tuple[Images, NDArray[np.int64]]:
+    """Return one-hot digits with, after them, what a decoder is fed; and the digits reversed."""
+    steps, tokens = network["input"][0] // 2, network["input"][1]
+    drawn = np.random.default_rng([SPLIT_SEED, steps]).random((count, steps))
+    source = (drawn * CLASSES).astype(np.int64)
+    target = source[:, ::-1].copy()
+    start = np.full((count, 1), tokens - 1)
+    rows = np.concatenate([source, start, target[:, :-1]], axis=1)
+    return np.eye(tokens, dtype=np.float32)[rows], target
+
+
+def _noise(network: Network) -> dict[str, NDArray[Any]]:
+    random = np.random.default_rng(SPLIT_SEED)
+    x = random.random((PROBES, *network["input"]), np.float32)
+    y = (random.random(PROBES) * network["classes"]).astype(np.int64)
+    return {"train_x": x, "train_y": y, "test_x": x[:8], "test_y": y[:8], "probe_x": x[:8]}
+
+
+_TASKS: Mapping[str, Callable[[Network, Images], Images]] = {
+    "images": _images,
+    "rows": _rows,
+    "video": _video,
+}
 
 
 def _held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:

@@ -1,7 +1,5 @@
 """PyTorch: eager training, ``torch.export`` and ONNX."""
 
-from collections import OrderedDict
-
 import harness.adapters as protocol
 
 torch = None  # the framework, once `start` has imported it
@@ -51,50 +49,14 @@ def multiply(left, right):
 
 
 def build(network, weights, rate):
-    """Build the network as modules in a row, and its SGD."""
-    layers = OrderedDict((layer["name"], _layer(layer, weights)) for layer in network["layers"])
-    model = torch.nn.Sequential(layers).to(device)
+    """Build the network as a graph of torch's modules, and its SGD."""
+    from harness.adapters import torch_layers
+
+    model = torch_layers.Graph(network, weights).to(device)
     set_weights(model, weights)
     trained = [each for each in model.parameters() if each.requires_grad]
     model.optimiser = torch.optim.SGD(trained, lr=rate)
     return model
-
-
-def _layer(layer, weights):
-    kind, nn = layer["kind"], torch.nn
-    kernel = weights.get(layer["name"] + ".kernel")
-    if kind == "conv2d":
-        outputs, inputs, height, width = kernel.shape
-        return nn.Conv2d(
-            inputs, outputs, (height, width), stride=layer["stride"], padding=layer["padding"]
-        )
-    if kind == "relu":
-        return nn.ReLU()
-    if kind == "maxpool2d":
-        return nn.MaxPool2d(tuple(layer["size"]))
-    if kind == "flatten":
-        return nn.Flatten()
-    if kind == "dense":
-        return nn.Linear(kernel.shape[1], kernel.shape[0])
-    if kind == "lstm":
-        return _lstm(kernel.shape[1], layer["units"], layer["return_sequences"])
-    raise protocol.Unsupported(f"layer kind {kind}")
-
-
-def _lstm(inputs, units, return_sequences):
-    """Return an LSTM layer with one trained bias: torch's second one stays at zero."""
-
-    class Lstm(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.cell = torch.nn.LSTM(inputs, units, batch_first=True)
-            self.cell.bias_hh_l0.requires_grad_(False)
-
-        def forward(self, x):
-            sequence, _ = self.cell(x)
-            return sequence if return_sequences else sequence[:, -1]
-
-    return Lstm()
 
 
 def put(x, y):
@@ -106,29 +68,30 @@ def step(model, batch):
     """One step of SGD; return the loss as a tensor."""
     x, y = batch
     model.optimiser.zero_grad()
-    loss = torch.nn.functional.cross_entropy(model(x), y)
+    loss = _loss(model, x, y)
     loss.backward()
     model.optimiser.step()
     return loss.detach()
 
 
+def _loss(model, x, y):
+    """Return the mean over all labels, (N,) or (N, T)."""
+    logits = model(x)
+    return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
+
+
 def activations(model, x):
     """Return every layer's output by name."""
-    found = {}
-    value = _tensor(x)
     with torch.no_grad():
-        for name, layer in model.named_children():
-            value = layer(value)
-            found[name] = value.cpu().numpy()
-    return found
+        found = model.values(_tensor(x))
+    return {name: value.cpu().numpy() for name, value in found.items() if name != "input"}
 
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    x, y = batch
     model.optimiser.zero_grad()
-    torch.nn.functional.cross_entropy(model(x), y).backward()
-    return {name: value.grad.cpu().numpy() for name, value in _parameters(model)}
+    _loss(model, *batch).backward()
+    return {name: value.grad.cpu().numpy() for name, value in model.neutral()}
 
 
 def synchronise():
@@ -139,29 +102,14 @@ def synchronise():
 
 def get_weights(model):
     """Return the weights by neutral name."""
-    return {name: value.detach().cpu().numpy() for name, value in _parameters(model)}
+    return {name: value.detach().cpu().numpy() for name, value in model.neutral()}
 
 
 def set_weights(model, weights):
     """Set the weights by neutral name."""
     with torch.no_grad():
-        for layer in model:
-            if hasattr(layer, "cell"):
-                layer.cell.bias_hh_l0.zero_()
-        for name, value in _parameters(model):
+        for name, value in model.neutral():
             value.copy_(_tensor(weights[name]))
-
-
-def _parameters(model):
-    """Yield (neutral name, parameter); torch's layouts are the neutral ones."""
-    for name, layer in model.named_children():
-        if hasattr(layer, "cell"):
-            yield name + ".kernel", layer.cell.weight_ih_l0
-            yield name + ".recurrent", layer.cell.weight_hh_l0
-            yield name + ".bias", layer.cell.bias_ih_l0
-        elif hasattr(layer, "weight"):
-            yield name + ".kernel", layer.weight
-            yield name + ".bias", layer.bias
 
 
 def predict(model, x):

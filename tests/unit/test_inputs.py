@@ -45,7 +45,7 @@ def test_an_epoch_takes_no_row_twice():
 
 
 def test_made_again_they_are_the_same_bytes(tmp_path):
-    workload = SimpleNamespace(network="digits-lstm", batch=64, epochs=1, rate=0.5)
+    workload = SimpleNamespace(network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5)
     for folder in ("one", "other"):
         inputs.make(tmp_path / folder, "a-workload", workload, seed=3)
     found = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
@@ -62,7 +62,7 @@ def test_made_again_they_are_the_same_bytes(tmp_path):
 
 
 def test_what_is_there_is_not_made_again(tmp_path):
-    workload = SimpleNamespace(network="digits-lstm", batch=64, epochs=1, rate=0.5)
+    workload = SimpleNamespace(network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5)
     inputs.make(tmp_path, "w", workload, seed=3)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     inputs.make(tmp_path, "w", workload, seed=3)

@@ -1,0 +1,264 @@
+"""The neutral layers in torch's own modules, and a network of them as a graph.
+
+Imported once torch is there. Every module that has parameters says which they are by their
+neutral names; torch's layouts are the neutral ones.
+"""
+
+import math
+
+import torch
+from torch import nn
+
+from harness.adapters import Unsupported
+
+#: Where torch's default differs from the neutral description, and what is done about it.
+NOTES = {
+    "conv": "torch pads both ends alike; where they differ, a padding layer stands before it",
+    "max_pool": "torch pads both ends alike; where they differ, -inf is put there before it",
+    "rnn": "torch has two biases; the second is zero and not trained",
+    "lstm": "torch has two biases; the second is zero and not trained",
+    "multihead_attention": "four linear layers, as torch's own module keeps three in one matrix",
+}
+
+
+class Graph(nn.Module):
+    """A network: modules by layer name, each with the names of what it reads."""
+
+    def __init__(self, network, weights):
+        super().__init__()
+        self.layers = nn.ModuleDict()
+        self.reads = []
+        before = "input"
+        for layer in network["layers"]:
+            own = {
+                name.split(".")[1]: value
+                for name, value in weights.items()
+                if name.split(".")[0] == layer["name"]
+            }
+            if layer["kind"] not in KINDS:
+                raise Unsupported("layer kind " + layer["kind"])
+            self.layers[layer["name"]] = KINDS[layer["kind"]](layer, own)
+            self.reads.append((layer["name"], layer.get("inputs", [before])))
+            before = layer["name"]
+
+    def forward(self, x):
+        """Return the logits of x."""
+        return self.values(x)[self.reads[-1][0]]
+
+    def values(self, x):
+        """Return every layer's output, and the input, by name."""
+        found = {"input": x}
+        for name, inputs in self.reads:
+            found[name] = self.layers[name](*[found[each] for each in inputs])
+        return found
+
+    def neutral(self):
+        """Yield (neutral name, parameter)."""
+        for name, module in self.layers.items():
+            if hasattr(module, "neutral"):
+                for own, value in module.neutral():
+                    yield name + "." + own, value
+
+
+class Conv(nn.Module):
+    """A convolution of one, two or three sides, padded as it says."""
+
+    def __init__(self, layer, own):
+        super().__init__()
+        sides = len(layer["kernel"])
+        kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[sides - 1]
+        even, self.around = _padding(layer, layer["kernel"])
+        filters, channels = own["kernel"].shape[:2]
+        self.convolution = kind(
+            channels, filters, tuple(layer["kernel"]), stride=tuple(layer["stride"]), padding=even
+        )
+
+    def forward(self, x):
+        """(N, C, ...) -> (N, O, ...)."""
+        if self.around:
+            x = nn.functional.pad(x, self.around)
+        return self.convolution(x)
+
+    def neutral(self):
+        """Yield (parameter's name, parameter)."""
+        yield "kernel", self.convolution.weight
+        yield "bias", self.convolution.bias
+
+
+class MaxPool(nn.Module):
+    """A max pooling of one, two or three sides; padding never wins."""
+
+    def __init__(self, layer, own):
+        super().__init__()
+        kind = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[len(layer["size"]) - 1]
+        even, self.around = _padding(layer, layer["size"])
+        self.pool = kind(tuple(layer["size"]), stride=tuple(layer["stride"]), padding=even)
+
+    def forward(self, x):
+        """(N, C, ...) -> (N, C, ...)."""
+        if self.around:
+            x = nn.functional.pad(x, self.around, value=-math.inf)
+        return self.pool(x)
+
+
+def _padding(layer, window):
+    """Return (what torch's layer pads, what has to be padded before it, last side first)."""
+    padding = layer["padding"]
+    if all(
+        before == after and 2 * before <= size for (before, after), size in zip(padding, window)
+    ):
+        return tuple(before for before, _ in padding), None
+    return (0,) * len(padding), [each for side in reversed(padding) for each in side]
+
+
+class Dense(nn.Linear):
+    """A linear layer on the last axis."""
+
+    def __init__(self, layer, own):
+        super().__init__(own["kernel"].shape[1], own["kernel"].shape[0])
+
+    def neutral(self):
+        """Yield (parameter's name, parameter)."""
+        yield "kernel", self.weight
+        yield "bias", self.bias
+
+
+class Recurrent(nn.Module):
+    """torch's own recurrent layers. See `NOTES` for their second bias."""
+
+    def __init__(self, layer, own):
+        super().__init__()
+        kinds = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
+        self.units = layer["units"]
+        self.whole = layer["return_sequences"]
+        self.ways = [""] + (["_reverse"] if layer.get("bidirectional") else [])
+        self.second = layer["kind"] == "gru"
+        self.cell = kinds[layer["kind"]](
+            own["kernel"].shape[1], self.units, batch_first=True, bidirectional=len(self.ways) == 2
+        )
+        for way in self.ways:
+            bias = getattr(self.cell, "bias_hh_l0" + way)
+            if not self.second:
+                bias.requires_grad_(False)
+                nn.init.zeros_(bias)
+
+    def forward(self, x):
+        """(N, T, D) -> (N, T, H) or the last of each way, (N, H)."""
+        y, _ = self.cell(x)
+        if self.whole:
+            return y
+        if len(self.ways) == 1:
+            return y[:, -1]
+        return torch.cat([y[:, -1, : self.units], y[:, 0, self.units :]], 1)
+
+    def neutral(self):
+        """Yield (parameter's name, parameter)."""
+        for way in self.ways:
+            prefix = "backward_" if way else ""
+            yield prefix + "kernel", getattr(self.cell, "weight_ih_l0" + way)
+            yield prefix + "recurrent", getattr(self.cell, "weight_hh_l0" + way)
+            yield prefix + "bias", getattr(self.cell, "bias_ih_l0" + way)
+            if self.second:
+                yield prefix + "recurrent_bias", getattr(self.cell, "bias_hh_l0" + way)
+
+
+class MultiheadAttention(nn.Module):
+    """Self-attention in several heads."""
+
+    def __init__(self, layer, own):
+        super().__init__()
+        width = own["query_bias"].shape[0]
+        self.heads = layer["heads"]
+        self.parts = nn.ModuleDict(
+            {part: nn.Linear(width, width) for part in ("query", "key", "value", "output")}
+        )
+
+    def forward(self, x):
+        """(N, T, D) -> (N, T, D)."""
+        query, key, value = (
+            self.parts[part](x).unflatten(2, (self.heads, -1)).transpose(1, 2)
+            for part in ("query", "key", "value")
+        )
+        joined = _attend(query, key, value).transpose(1, 2).flatten(2)
+        return self.parts["output"](joined)
+
+    def neutral(self):
+        """Yield (parameter's name, parameter)."""
+        for part, linear in self.parts.items():
+            yield part + "_kernel", linear.weight
+            yield part + "_bias", linear.bias
+
+
+def _attend(query, key, value):
+    scores = query @ key.transpose(-1, -2) / math.sqrt(query.shape[-1])
+    return scores.softmax(-1) @ value
+
+
+class LayerNorm(nn.LayerNorm):
+    """A normalization of the last axis."""
+
+    def __init__(self, layer, own):
+        super().__init__(own["scale"].shape[0], eps=layer["epsilon"])
+
+    def neutral(self):
+        """Yield (parameter's name, parameter)."""
+        yield "scale", self.weight
+        yield "offset", self.bias
+
+
+class Position(nn.Module):
+    """Adds a learned table."""
+
+    def __init__(self, layer, own):
+        super().__init__()
+        self.table = nn.Parameter(torch.zeros(own["table"].shape))
+
+    def forward(self, x):
+        """(N, T, D) -> (N, T, D)."""
+        return x + self.table
+
+    def neutral(self):
+        """Yield (parameter's name, parameter)."""
+        yield "table", self.table
+
+
+class Function(nn.Module):
+    """A layer without parameters."""
+
+    def __init__(self, function):
+        super().__init__()
+        self.function = function
+
+    def forward(self, *inputs):
+        """Return the function of the inputs."""
+        return self.function(*inputs)
+
+
+def _slice(layer, own):
+    length = layer["stop"] - layer["start"]
+    return Function(lambda x: x.narrow(layer["axis"], layer["start"], length))
+
+
+KINDS = {
+    "conv": Conv,
+    "max_pool": MaxPool,
+    "global_average_pool": lambda layer, own: Function(lambda x: x.flatten(2).mean(2)),
+    "lrn": lambda layer, own: nn.LocalResponseNorm(
+        layer["size"], layer["alpha"], layer["beta"], layer["k"]
+    ),
+    "relu": lambda layer, own: nn.ReLU(),
+    "tanh": lambda layer, own: nn.Tanh(),
+    "flatten": lambda layer, own: nn.Flatten(),
+    "dense": Dense,
+    "rnn": Recurrent,
+    "lstm": Recurrent,
+    "gru": Recurrent,
+    "concat": lambda layer, own: Function(lambda *inputs: torch.cat(inputs, layer["axis"])),
+    "add": lambda layer, own: Function(lambda one, other: one + other),
+    "attention": lambda layer, own: Function(lambda query, memory: _attend(query, memory, memory)),
+    "multihead_attention": MultiheadAttention,
+    "layer_norm": LayerNorm,
+    "position": Position,
+    "slice": _slice,
+    "mean": lambda layer, own: Function(lambda x: x.mean(1)),
+}
