@@ -1,7 +1,6 @@
 """TensorFlow with Keras 3: a compiled training step, SavedModel and ONNX.
 
-Data is N,C,H,W outside. Keras convolves N,H,W,C, so images are permuted on entry and back
-before they are flattened: weights then map exactly, and exports take the neutral layout.
+Data is in the neutral layout outside, in exports too; see `tensorflow_layers` for inside.
 """
 
 import os
@@ -67,64 +66,39 @@ def multiply(left, right):
 class Model:
     """A Keras model with its compiled functions."""
 
-    def __init__(self, layers, shape, rate):
-        self.keras = keras.Sequential([keras.Input(shape)] + layers)
+    def __init__(self, graph, shape, rate):
+        self.graph = graph
+        self.keras = graph.model
         anything = tf.TensorSpec((None,) + shape, "float32")  # else every batch size compiles
         self.forward = tf.function(self.keras, input_signature=[anything])
         optimiser = keras.optimizers.SGD(rate)
-        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
 
         @tf.function
         def step(x, y):
-            with tf.GradientTape() as tape:
-                logits = self.keras(x, training=True)
-                loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
-            variables = self.keras.trainable_variables
-            optimiser.apply_gradients(zip(tape.gradient(loss, variables), variables))
+            loss, variables, gradients = self.differentiate(x, y)
+            optimiser.apply_gradients(zip(gradients, variables))
             return loss
 
         self.step = step
 
+    def differentiate(self, x, y):
+        """Return the mean loss over all labels, the variables and the loss's gradients."""
+        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
+        with tf.GradientTape() as tape:
+            logits = self.keras(x, training=True)
+            loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
+        variables = self.keras.trainable_variables
+        return loss, variables, tape.gradient(loss, variables)
+
 
 def build(network, weights, rate):
-    """Build the network as a Sequential model, and its SGD."""
-    layers = []
-    image = len(network["input"]) == 3
-    if image:
-        layers.append(keras.layers.Permute((2, 3, 1)))
-    for layer in network["layers"]:
-        if layer["kind"] == "flatten" and image:
-            layers.append(keras.layers.Permute((3, 1, 2)))
-            image = False
-        layers.append(_layer(layer))
+    """Build the network by Keras's functional API, and its SGD."""
+    from harness.adapters import tensorflow_layers
+
     with tf.device(device):
-        model = Model(layers, tuple(network["input"]), rate)
-        model.neutral = {layer["name"] for layer in network["layers"]}
+        model = Model(tensorflow_layers.Graph(network), tuple(network["input"]), rate)
         set_weights(model, weights)
     return model
-
-
-def _layer(layer):
-    kind, name, layers = layer["kind"], layer["name"], keras.layers
-    if kind == "conv2d":
-        return layers.Conv2D(
-            layer["filters"],
-            tuple(layer["kernel"]),
-            strides=layer["stride"],
-            padding=layer["padding"],
-            name=name,
-        )
-    if kind == "relu":
-        return layers.ReLU(name=name)
-    if kind == "maxpool2d":
-        return layers.MaxPooling2D(tuple(layer["size"]), name=name)
-    if kind == "flatten":
-        return layers.Flatten(name=name)
-    if kind == "dense":
-        return layers.Dense(layer["units"], name=name)
-    if kind == "lstm":
-        return layers.LSTM(layer["units"], return_sequences=layer["return_sequences"], name=name)
-    raise protocol.Unsupported(f"layer kind {kind}")
 
 
 def put(x, y):
@@ -138,28 +112,22 @@ def step(model, batch):
 
 
 def activations(model, x):
-    """Return every layer's output by name, images as N, C, H, W."""
-    named = [layer for layer in model.keras.layers if layer.name in model.neutral]
-    watched = keras.Model(model.keras.inputs, [layer.output for layer in named])
+    """Return every layer's output by name."""
+    names, watched = model.graph.watched()
     with tf.device(device):
-        outputs = [value.numpy() for value in watched(_tensor(x))]
-    return {
-        layer.name: value.transpose(0, 3, 1, 2) if value.ndim == 4 else value
-        for layer, value in zip(named, outputs)
-    }
+        outputs = watched(_tensor(x))
+    return {name: value.numpy() for name, value in zip(names, outputs)}
 
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    x, y = batch
-    names, variables = zip(*_variables(model))
-    with tf.device(device), tf.GradientTape() as tape:
-        logits = model.keras(x, training=True)
-        loss = tf.reduce_mean(
-            tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
-        )
-    found = tape.gradient(loss, variables)
-    return {name: _neutral(tf.convert_to_tensor(one)) for name, one in zip(names, found)}
+    with tf.device(device):
+        _, variables, found = model.differentiate(*batch)
+    by_variable = {id(variable): value for variable, value in zip(variables, found)}
+    return {
+        name: weight.neutral(by_variable[id(weight.variable)])
+        for name, weight in model.graph.weights.items()
+    }
 
 
 def synchronise():
@@ -168,34 +136,15 @@ def synchronise():
         tf.test.experimental.sync_devices()
 
 
-# From a neutral array to Keras's: Conv2D (kh,kw,I,O), Dense and LSTM (in,out). Keras's gates are
-# i, f, g, o as well.
-_ENTER = {4: (2, 3, 1, 0), 2: (1, 0), 1: (0,)}
-_LEAVE = {4: (3, 2, 0, 1), 2: (1, 0), 1: (0,)}
-_NAMES = {"recurrent_kernel": "recurrent"}
-
-
 def get_weights(model):
     """Return the weights by neutral name."""
-    return {name: _neutral(variable) for name, variable in _variables(model)}
-
-
-def _neutral(tensor):
-    """Return a weight, or its gradient, in the neutral layout."""
-    return numpy.ascontiguousarray(tensor.numpy().transpose(_LEAVE[len(tensor.shape)]))
+    return {name: weight.neutral(weight.variable) for name, weight in model.graph.weights.items()}
 
 
 def set_weights(model, weights):
     """Set the weights by neutral name."""
-    for name, variable in _variables(model):
-        variable.assign(weights[name].transpose(_ENTER[weights[name].ndim]))
-
-
-def _variables(model):
-    """Yield (neutral name, variable)."""
-    for layer in model.keras.layers:
-        for variable in layer.trainable_variables:
-            yield f"{layer.name}.{_NAMES.get(variable.name, variable.name)}", variable
+    for name, weight in model.graph.weights.items():
+        weight.set(weights[name])
 
 
 def predict(model, x):

@@ -1,0 +1,362 @@
+"""The neutral layers in Keras's own, wired by its functional API.
+
+Imported once Keras is there. Keras convolves with channels last, so a value carries where its
+channels are, and is permuted only where a layer needs it otherwise.
+"""
+
+import keras
+import numpy
+import tensorflow as tf
+
+from harness.adapters import Unsupported
+
+#: Where Keras's default differs from the neutral description, and what is done about it.
+NOTES = {
+    "conv": "channels last inside; where 'same' would pad otherwise, a padding layer is before it",
+    "max_pool": "channels last inside; where 'same' would pad otherwise, -inf is put there before",
+    "lrn": "TensorFlow's alpha is that of one channel: alpha / size is given",
+    "gru": "Keras orders the gates z, r, h",
+    "multihead_attention": "Keras's kernels are (in, heads, width of a head)",
+}
+
+
+class Value:
+    """A Keras tensor and whether its channels are last, while the neutral layout has them first."""
+
+    def __init__(self, tensor, last=False):
+        self.tensor = tensor
+        self.last = last
+
+    def moved(self, last):
+        """Return the tensor with its channels there."""
+        rank = len(self.tensor.shape)
+        if self.last == last or rank < 3:
+            return self.tensor
+        order = (*range(2, rank), 1) if last else (rank - 1, *range(1, rank - 1))
+        return keras.layers.Permute(order)(self.tensor)
+
+
+class Weight:
+    """A variable of Keras's and how a neutral array becomes its value, and back."""
+
+    def __init__(self, variable, enter=None, leave=None):
+        self.variable = variable
+        self._enter = enter
+        self._leave = leave
+
+    def set(self, array):
+        """Set the variable."""
+        self.variable.assign(self._enter(array) if self._enter else array)
+
+    def neutral(self, tensor):
+        """Return the variable's value, or its gradient, in the neutral layout."""
+        array = tf.convert_to_tensor(tensor).numpy()
+        return numpy.ascontiguousarray(self._leave(array) if self._leave else array)
+
+
+class Graph:
+    """A network as a Keras model: ``values`` by layer name, ``weights`` by neutral name."""
+
+    def __init__(self, network):
+        source = keras.Input(tuple(network["input"]), name="input")
+        self.values = {"input": Value(source)}
+        self.weights = {}
+        before = "input"
+        for layer in network["layers"]:
+            if layer["kind"] not in KINDS:
+                raise Unsupported("layer kind " + layer["kind"])
+            inputs = [self.values[name] for name in layer.get("inputs", [before])]
+            value, weights = KINDS[layer["kind"]](layer, *inputs)
+            self.values[layer["name"]] = value
+            for name, weight in weights.items():
+                self.weights[layer["name"] + "." + name] = weight
+            before = layer["name"]
+        self.model = keras.Model(source, self.values[before].moved(False))
+
+    def watched(self):
+        """Return the names of all layers and a model that gives their neutral outputs."""
+        names = [name for name in self.values if name != "input"]
+        outputs = [self.values[name].moved(False) for name in names]
+        return names, keras.Model(self.model.inputs, outputs)
+
+
+def _plain(variable):
+    return Weight(variable)
+
+
+def _transposed(variable):
+    return Weight(variable, numpy.transpose, numpy.transpose)
+
+
+def _conv(layer, x):
+    tensor = x.moved(True)
+    sides = len(layer["kernel"])
+    padding = _same(layer, layer["kernel"], tensor)
+    if padding is None:
+        pads = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D)
+        around = tuple(map(tuple, layer["padding"]))
+        tensor = pads[sides - 1](around[0] if sides == 1 else around)(tensor)
+    kind = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)[sides - 1]
+    made = kind(
+        layer["filters"],
+        tuple(layer["kernel"]),
+        strides=tuple(layer["stride"]),
+        padding=padding or "valid",
+        name=layer["name"],
+    )
+    value = Value(made(tensor), True)
+    return value, {"kernel": _transposed_kernel(made.kernel), "bias": _plain(made.bias)}
+
+
+def _transposed_kernel(variable):
+    """(O, I, k...) to (k..., I, O), and back."""
+    rank = len(variable.shape)
+    enter = (*range(2, rank), 1, 0)
+    leave = (rank - 1, rank - 2, *range(rank - 2))
+    return Weight(variable, lambda a: a.transpose(enter), lambda a: a.transpose(leave))
+
+
+def _same(layer, window, tensor):
+    """Return "valid" or "same" where Keras then pads as the layer says, else None."""
+    padding = [tuple(side) for side in layer["padding"]]
+    if not any(map(any, padding)):
+        return "valid"
+    for side, size, stride, (before, after) in zip(
+        tensor.shape[1:-1], window, layer["stride"], padding
+    ):
+        total = max((-(-side // stride) - 1) * stride + size - side, 0)
+        if (before, after) != (total // 2, total - total // 2):
+            return None
+    return "same"
+
+
+def _max_pool(layer, x):
+    tensor = x.moved(True)
+    padding = _same(layer, layer["size"], tensor)
+    if padding is None:
+        tensor = PadForMax(layer["padding"])(tensor)
+    kinds = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
+    kind, window = kinds[len(layer["size"]) - 1], tuple(layer["size"])
+    made = kind(window, tuple(layer["stride"]), padding or "valid", name=layer["name"])
+    return Value(made(tensor), True), {}
+
+
+class PadForMax(keras.layers.Layer):
+    """Pads the sides of (N, sides..., C) with what never wins a maximum."""
+
+    def __init__(self, padding):
+        super().__init__()
+        self.around = [[0, 0], *padding, [0, 0]]
+
+    def call(self, x):
+        """Return the padded tensor."""
+        return tf.pad(x, self.around, constant_values=x.dtype.min)
+
+
+class LocalResponseNormalization(keras.layers.Layer):
+    """Across the channels of (N, H, W, C)."""
+
+    def __init__(self, layer):
+        super().__init__(name=layer["name"])
+        self.settings = {
+            "depth_radius": layer["size"] // 2,
+            "bias": layer["k"],
+            "alpha": layer["alpha"] / layer["size"],
+            "beta": layer["beta"],
+        }
+
+    def call(self, x):
+        """Return the normalized tensor."""
+        return tf.nn.local_response_normalization(x, **self.settings)
+
+
+class Attention(keras.layers.Layer):
+    """Scaled dot-product attention of a query over a memory, without parameters."""
+
+    def call(self, query, memory):
+        """(N, Tq, D), (N, Tk, D) -> (N, Tq, D)."""
+        width = tf.cast(tf.shape(query)[-1], query.dtype)
+        scores = tf.matmul(query, memory, transpose_b=True) / tf.sqrt(width)
+        return tf.matmul(tf.nn.softmax(scores), memory)
+
+
+class Position(keras.layers.Layer):
+    """Adds a learned table to (N, T, D)."""
+
+    def build(self, shape):
+        """Make the table."""
+        self.table = self.add_weight(shape=shape[1:], name="table")
+
+    def call(self, x):
+        """Return the sum."""
+        return x + self.table
+
+
+def _simple(make):
+    """Return a maker of a layer that works on each element wherever channels are."""
+    return lambda layer, x: (Value(make(layer)(x.tensor), x.last), {})
+
+
+def _neutral(make):
+    """Return a maker of a layer without parameters that reads the neutral layout."""
+    return lambda layer, x: (Value(make(layer)(x.moved(False))), {})
+
+
+def _average(layer, x):
+    tensor = x.moved(True)
+    kinds = (
+        keras.layers.GlobalAveragePooling1D,
+        keras.layers.GlobalAveragePooling2D,
+        keras.layers.GlobalAveragePooling3D,
+    )
+    return Value(kinds[len(tensor.shape) - 3](name=layer["name"])(tensor)), {}
+
+
+def _lrn(layer, x):
+    return Value(LocalResponseNormalization(layer)(x.moved(True)), True), {}
+
+
+def _dense(layer, x):
+    made = keras.layers.Dense(layer["units"], name=layer["name"])
+    value = Value(made(x.moved(False)))
+    return value, {"kernel": _transposed(made.kernel), "bias": _plain(made.bias)}
+
+
+def _recurrent(layer, x):
+    kinds = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
+    made = kinds[layer["kind"]](
+        layer["units"], return_sequences=layer["return_sequences"], name=layer["name"]
+    )
+    if not layer.get("bidirectional"):
+        value = Value(made(x.moved(False)))
+        return value, _recurrent_weights(layer, made, "")
+    both = keras.layers.Bidirectional(made, name=layer["name"])
+    value = Value(both(x.moved(False)))
+    weights = _recurrent_weights(layer, both.forward_layer, "")
+    weights.update(_recurrent_weights(layer, both.backward_layer, "backward_"))
+    return value, weights
+
+
+def _recurrent_weights(layer, made, prefix):
+    cell = made.cell
+    if layer["kind"] != "gru":
+        return {
+            prefix + "kernel": _transposed(cell.kernel),
+            prefix + "recurrent": _transposed(cell.recurrent_kernel),
+            prefix + "bias": _plain(cell.bias),
+        }
+    return {
+        prefix + "kernel": Weight(cell.kernel, lambda a: _swap(a).T, lambda a: _swap(a.T)),
+        prefix + "recurrent": Weight(
+            cell.recurrent_kernel, lambda a: _swap(a).T, lambda a: _swap(a.T)
+        ),
+        prefix + "bias": _Half(cell.bias, 0),
+        prefix + "recurrent_bias": _Half(cell.bias, 1),
+    }
+
+
+def _swap(array):
+    """Exchange the first two thirds of the rows: the gates r and z."""
+    one, two, three = numpy.split(array, 3)
+    return numpy.concatenate([two, one, three])
+
+
+class _Half(Weight):
+    """One of the two rows of a GRU's bias."""
+
+    def __init__(self, variable, row):
+        super().__init__(variable)
+        self.row = row
+
+    def set(self, array):
+        """Set the row."""
+        whole = tf.convert_to_tensor(self.variable).numpy().copy()
+        whole[self.row] = _swap(array)
+        self.variable.assign(whole)
+
+    def neutral(self, tensor):
+        """Return the row in the neutral layout."""
+        return _swap(tf.convert_to_tensor(tensor).numpy()[self.row])
+
+
+def _multihead(layer, x):
+    tensor = x.moved(False)
+    width, heads = tensor.shape[-1], layer["heads"]
+    made = keras.layers.MultiHeadAttention(heads, width // heads, name=layer["name"])
+    value = Value(made(tensor, tensor))
+    inner = {"query": made.query_dense, "key": made.key_dense, "value": made.value_dense}
+    weights = {}
+    for part, dense in inner.items():
+        weights[part + "_kernel"] = _reshaped(dense.kernel, (width, heads, width // heads), width)
+        weights[part + "_bias"] = Weight(
+            dense.bias, lambda a: a.reshape(heads, -1), lambda a: a.reshape(-1)
+        )
+    output = made.output_dense
+    weights["output_kernel"] = _reshaped(output.kernel, (heads, width // heads, width), width)
+    weights["output_bias"] = _plain(output.bias)
+    return value, weights
+
+
+def _reshaped(variable, shape, width):
+    return Weight(variable, lambda a: a.T.reshape(shape), lambda a: a.reshape(width, width).T)
+
+
+def _layer_norm(layer, x):
+    made = keras.layers.LayerNormalization(epsilon=layer["epsilon"], name=layer["name"])
+    value = Value(made(x.moved(False)))
+    return value, {"scale": _plain(made.gamma), "offset": _plain(made.beta)}
+
+
+def _position(layer, x):
+    made = Position(name=layer["name"])
+    value = Value(made(x.moved(False)))
+    return value, {"table": _plain(made.table)}
+
+
+def _concat(layer, *inputs):
+    rank = len(inputs[0].tensor.shape)
+    last = all(value.last for value in inputs)
+    axis = layer["axis"]
+    if last:
+        axis = rank - 1 if axis == 1 else axis - 1
+    made = keras.layers.Concatenate(axis=axis, name=layer["name"])
+    return Value(made([value.moved(last) for value in inputs]), last), {}
+
+
+def _add(layer, *inputs):
+    last = all(value.last for value in inputs)
+    made = keras.layers.Add(name=layer["name"])
+    return Value(made([value.moved(last) for value in inputs]), last), {}
+
+
+def _attention(layer, query, memory):
+    made = Attention(name=layer["name"])
+    return Value(made(query.moved(False), memory.moved(False))), {}
+
+
+def _slice(layer, x):
+    part = (slice(None),) * layer["axis"] + (slice(layer["start"], layer["stop"]),)
+    return Value(x.moved(False)[part]), {}
+
+
+KINDS = {
+    "conv": _conv,
+    "max_pool": _max_pool,
+    "global_average_pool": _average,
+    "lrn": _lrn,
+    "relu": _simple(lambda layer: keras.layers.ReLU(name=layer["name"])),
+    "tanh": _simple(lambda layer: keras.layers.Activation("tanh", name=layer["name"])),
+    "flatten": _neutral(lambda layer: keras.layers.Flatten(name=layer["name"])),
+    "dense": _dense,
+    "rnn": _recurrent,
+    "lstm": _recurrent,
+    "gru": _recurrent,
+    "concat": _concat,
+    "add": _add,
+    "attention": _attention,
+    "multihead_attention": _multihead,
+    "layer_norm": _layer_norm,
+    "position": _position,
+    "slice": _slice,
+    "mean": _neutral(lambda layer: keras.layers.GlobalAveragePooling1D(name=layer["name"])),
+}
