@@ -80,6 +80,7 @@ class Model:
             return loss
 
         self.step = step
+        self.gradients = tf.function(lambda x, y: self.differentiate(x, y)[2])
 
     def differentiate(self, x, y):
         """Return the mean loss over all labels, the variables and the loss's gradients."""
@@ -120,9 +121,10 @@ def activations(model, x):
 
 
 def gradients(model, batch):
-    """Return the gradient of the mean loss by neutral name."""
+    """Return the gradient of the mean loss by neutral name, compiled as training is."""
     with tf.device(device):
-        _, variables, found = model.differentiate(*batch)
+        found = model.gradients(*batch)
+    variables = model.keras.trainable_variables
     by_variable = {id(variable): value for variable, value in zip(variables, found)}
     return {
         name: weight.neutral(by_variable[id(weight.variable)])
