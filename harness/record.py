@@ -51,6 +51,7 @@ MODEL_PATHS = {
     "onnx": "model.onnx",
     "torch-export": "model.pt2",
     "saved-model": "saved_model",
+    "jax-export": "model.jax",
 }
 
 

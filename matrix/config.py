@@ -37,7 +37,7 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_leng
 Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
-Format = Literal["onnx", "torch-export", "saved-model"]
+Format = Literal["onnx", "torch-export", "saved-model", "jax-export"]
 
 PATTERN_HELP = {
     Name: "use lower-case letters, digits, '_' and single '-'",

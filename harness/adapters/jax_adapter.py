@@ -1,0 +1,188 @@
+"""jax with optax: a compiled training step over a dict of parameters, ``jax.export`` and ONNX.
+
+XLA compiles once for every shape, so for every batch size that it meets.
+"""
+
+import os
+
+import numpy
+
+import harness.adapters as protocol
+
+jax = None  # the framework, once `start` has imported it
+optax = None
+device = None
+pending = ()  # what the last step is still computing
+
+
+def start():
+    """Import jax and optax."""
+    global jax, optax
+    import jax as module
+    import optax as optax_module
+
+    jax, optax = module, optax_module
+
+
+def configure(name, threads):
+    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
+    global device
+    if threads == 1:
+        flags = [os.environ.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"]
+        os.environ["XLA_FLAGS"] = " ".join(filter(None, flags))
+    jax.config.update("jax_platforms", name)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    try:
+        device = jax.devices(name)[0]
+    except RuntimeError as error:
+        raise protocol.WrongDevice("asked for {}, jax says: {}".format(name, error))
+
+
+def describe():
+    """Say what jax really uses."""
+    actual = _tensor(numpy.zeros(1, "float32")).device
+    on_gpu = actual.platform == "gpu"
+    return {
+        "versions": {"jax": jax.__version__, "optax": optax.__version__},
+        "threads": 1 if "multi_thread_eigen=false" in os.environ["XLA_FLAGS"] else os.cpu_count(),
+        "device": "cuda" if on_gpu else actual.platform,
+        "device_name": actual.device_kind if on_gpu else None,
+        "blas": "jax: XLA, Eigen",
+    }
+
+
+def multiply(left, right):
+    """Matrix product on the device; float64 only where it is asked for, as here."""
+    with jax.enable_x64(left.dtype == "float64"):
+        return numpy.asarray(_tensor(left) @ _tensor(right))
+
+
+class Model:
+    """A network's parameters with its compiled functions."""
+
+    def __init__(self, network, weights, rate):
+        from harness.adapters import jax_layers
+
+        jax_layers.check(network)
+        last = network["layers"][-1]["name"]
+        optimiser = optax.sgd(rate)
+
+        def forward(weights, x):
+            return jax_layers.values(network, weights, x)[last]
+
+        def loss(weights, x, y):
+            logits = forward(weights, x)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+        def step(weights, state, x, y):
+            value, gradients = jax.value_and_grad(loss)(weights, x, y)
+            updates, state = optimiser.update(gradients, state, weights)
+            return value, optax.apply_updates(weights, updates), state
+
+        self.forward = jax.jit(forward)
+        self.values = jax.jit(lambda weights, x: jax_layers.values(network, weights, x))
+        self.gradients = jax.jit(jax.grad(loss))
+        self.step = jax.jit(step)
+        self.initial = optimiser.init
+        set_weights(self, weights)
+
+
+def build(network, weights, rate):
+    """Build the network as functions of its parameters, and its SGD."""
+    return Model(network, weights, rate)
+
+
+def put(x, y):
+    """Move a batch to the device."""
+    return _tensor(x), _tensor(y.astype("int32"))
+
+
+def step(model, batch):
+    """One step of SGD; return the loss as an array on the device."""
+    global pending
+    loss, model.weights, model.state = model.step(model.weights, model.state, *batch)
+    pending = (loss, model.weights)
+    return loss
+
+
+def activations(model, x):
+    """Return every layer's output by name."""
+    found = model.values(model.weights, _tensor(x))
+    return {name: numpy.asarray(value) for name, value in found.items() if name != "input"}
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    found = model.gradients(model.weights, *batch)
+    return {name: numpy.asarray(value) for name, value in found.items()}
+
+
+def synchronise():
+    """Wait for what the last step computes: jax returns before it is done."""
+    jax.block_until_ready(pending)
+
+
+def get_weights(model):
+    """Return the weights by neutral name; the layouts are the neutral ones."""
+    return {name: numpy.asarray(value) for name, value in model.weights.items()}
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    model.weights = {name: _tensor(value) for name, value in weights.items()}
+    model.state = model.initial(model.weights)
+
+
+def predict(model, x):
+    """Run the compiled model, arrays in and out."""
+    return numpy.asarray(model.forward(model.weights, _tensor(x)))
+
+
+def export(model, form, path, example):
+    """Write ``jax-export``, StableHLO for the CPU, or ``onnx`` by jax2onnx; the batch is free."""
+    weights = model.weights
+
+    def served(x):
+        return model.forward(weights, x)
+
+    if form == "jax-export":
+        from jax import export as exporting
+
+        sides = ", ".join(map(str, ("batch",) + example.shape[1:]))
+        shape = jax.ShapeDtypeStruct(exporting.symbolic_shape(sides), example.dtype)
+        program = exporting.export(jax.jit(served), platforms=["cpu"])(shape)
+        with open(path, "wb") as target:
+            target.write(program.serialize())
+        return {"opset": None}
+    if form == "onnx":
+        import jax2onnx
+        import onnx
+
+        translated = jax2onnx.to_onnx(served, inputs=[("batch",) + example.shape[1:]])
+        onnx.save(translated, path)
+        opsets = {each.domain: each.version for each in translated.opset_import}
+        return {"opset": opsets[""]}
+    raise protocol.Unsupported("jax does not write " + form)
+
+
+class Served:
+    """A program read back, with its compiled call."""
+
+    def __init__(self, path):
+        from jax import export as exporting
+
+        with open(path, "rb") as source:
+            call = exporting.deserialize(bytearray(source.read())).call
+        self.weights = None
+        self.forward = jax.jit(lambda _, x: call(x))
+
+
+def load(form, path):
+    """Read a ``jax-export``."""
+    if form != "jax-export":
+        raise protocol.Unsupported("jax does not read " + form)
+    return Served(path)
+
+
+def _tensor(array):
+    return jax.device_put(array, device)

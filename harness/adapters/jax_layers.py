@@ -1,0 +1,183 @@
+"""The neutral layers as plain jax functions over a dict of parameters, and a network as a graph.
+
+Imported once jax is there. Everything is in the neutral layout, which XLA takes as it is.
+"""
+
+import jax
+from jax import lax
+from jax import numpy as jnp
+
+from harness.adapters import Unsupported
+
+#: Where jax's default differs from the neutral description, and what is done about it.
+NOTES = {
+    "conv": "XLA is given channels first; jax's own examples put them last",
+    "max_pool": "a windowed reduction, padded with -inf",
+    "lrn": "written as a windowed sum of squares: jax has none",
+    "rnn": "written as a scan: jax has no layers of its own",
+    "lstm": "written as a scan: jax has no layers of its own",
+    "gru": "written as a scan: jax has no layers of its own",
+}
+
+
+def values(network, weights, x):
+    """Return every layer's output, and the input, by name."""
+    found = {"input": x}
+    before = "input"
+    for layer in network["layers"]:
+        name = layer["name"]
+        own = {
+            key.split(".")[1]: value for key, value in weights.items() if key.split(".")[0] == name
+        }
+        found[name] = KINDS[layer["kind"]](
+            layer, own, *[found[each] for each in layer.get("inputs", [before])]
+        )
+        before = name
+    return found
+
+
+def check(network):
+    """Raise Unsupported for a layer of a kind that is not here."""
+    for layer in network["layers"]:
+        if layer["kind"] not in KINDS:
+            raise Unsupported("layer kind " + layer["kind"])
+
+
+def _conv(layer, own, x):
+    sides = len(layer["kernel"])
+    letters = "DHW"[-sides:]
+    y = lax.conv_general_dilated(
+        x,
+        own["kernel"],
+        window_strides=layer["stride"],
+        padding=[tuple(side) for side in layer["padding"]],
+        dimension_numbers=("NC" + letters, "OI" + letters, "NC" + letters),
+    )
+    return y + own["bias"].reshape((-1,) + (1,) * sides)
+
+
+def _max_pool(layer, own, x):
+    return lax.reduce_window(
+        x,
+        -jnp.inf,
+        lax.max,
+        (1, 1, *layer["size"]),
+        (1, 1, *layer["stride"]),
+        [(0, 0), (0, 0)] + [tuple(side) for side in layer["padding"]],
+    )
+
+
+def _lrn(layer, own, x):
+    half = layer["size"] // 2
+    rest = x.ndim - 2
+    summed = lax.reduce_window(
+        x * x,
+        0.0,
+        lax.add,
+        (1, layer["size"]) + (1,) * rest,
+        (1,) * x.ndim,
+        [(0, 0), (half, half)] + [(0, 0)] * rest,
+    )
+    return x / (layer["k"] + layer["alpha"] / layer["size"] * summed) ** layer["beta"]
+
+
+def _dense(layer, own, x):
+    return x @ own["kernel"].T + own["bias"]
+
+
+def _rnn_step(own, carry, x):
+    (hidden,) = carry
+    return (jnp.tanh(x @ own["kernel"].T + hidden @ own["recurrent"].T + own["bias"]),)
+
+
+def _lstm_step(own, carry, x):
+    hidden, memory = carry
+    sums = x @ own["kernel"].T + hidden @ own["recurrent"].T + own["bias"]
+    i, f, g, o = jnp.split(sums, 4, axis=1)
+    memory = jax.nn.sigmoid(f) * memory + jax.nn.sigmoid(i) * jnp.tanh(g)
+    return jax.nn.sigmoid(o) * jnp.tanh(memory), memory
+
+
+def _gru_step(own, carry, x):
+    (hidden,) = carry
+    given = jnp.split(x @ own["kernel"].T + own["bias"], 3, axis=1)
+    kept = jnp.split(hidden @ own["recurrent"].T + own["recurrent_bias"], 3, axis=1)
+    r, z = jax.nn.sigmoid(given[0] + kept[0]), jax.nn.sigmoid(given[1] + kept[1])
+    n = jnp.tanh(given[2] + r * kept[2])
+    return ((1 - z) * n + z * hidden,)
+
+
+STEPS = {"rnn": (_rnn_step, 1), "lstm": (_lstm_step, 2), "gru": (_gru_step, 1)}
+
+
+def _recurrent(layer, own, x):
+    ways = [_one_way(layer, own, x, "")]
+    if layer.get("bidirectional"):
+        ways.append(_one_way(layer, own, x, "backward_"))
+    return jnp.concatenate(ways, axis=-1)
+
+
+def _one_way(layer, own, x, prefix):
+    step, parts = STEPS[layer["kind"]]
+    mine = {
+        name[len(prefix) :]: value
+        for name, value in own.items()
+        if name.startswith("backward_") == bool(prefix)
+    }
+
+    def advance(carry, now):
+        after = step(mine, carry, now)
+        return after, after[0]
+
+    zero = jnp.zeros((x.shape[0], layer["units"]), x.dtype)
+    last, outputs = lax.scan(advance, (zero,) * parts, x.swapaxes(0, 1), reverse=bool(prefix))
+    return outputs.swapaxes(0, 1) if layer["return_sequences"] else last[0]
+
+
+def _attend(query, key, value):
+    scores = query @ key.swapaxes(-1, -2) / query.shape[-1] ** 0.5
+    return jax.nn.softmax(scores, axis=-1) @ value
+
+
+def _multihead(layer, own, x):
+    def dense(part, value):
+        return value @ own[part + "_kernel"].T + own[part + "_bias"]
+
+    def heads(value):
+        apart = value.reshape(value.shape[0], value.shape[1], layer["heads"], -1)
+        return apart.swapaxes(1, 2)
+
+    attended = _attend(*[heads(dense(part, x)) for part in ("query", "key", "value")])
+    joined = attended.swapaxes(1, 2).reshape(x.shape)
+    return dense("output", joined)
+
+
+def _layer_norm(layer, own, x):
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = (centred * centred).mean(axis=-1, keepdims=True)
+    return centred / jnp.sqrt(variance + layer["epsilon"]) * own["scale"] + own["offset"]
+
+
+KINDS = {
+    "conv": _conv,
+    "max_pool": _max_pool,
+    "global_average_pool": lambda layer, own, x: x.mean(axis=tuple(range(2, x.ndim))),
+    "lrn": _lrn,
+    "relu": lambda layer, own, x: jax.nn.relu(x),
+    "tanh": lambda layer, own, x: jnp.tanh(x),
+    "flatten": lambda layer, own, x: x.reshape(x.shape[0], -1),
+    "dense": _dense,
+    "rnn": _recurrent,
+    "lstm": _recurrent,
+    "gru": _recurrent,
+    "concat": lambda layer, own, *inputs: jnp.concatenate(inputs, axis=layer["axis"]),
+    "add": lambda layer, own, one, other: one + other,
+    "attention": lambda layer, own, query, memory: _attend(query, memory, memory),
+    "multihead_attention": _multihead,
+    "layer_norm": _layer_norm,
+    "position": lambda layer, own, x: x + own["table"],
+    "slice": lambda layer, own, x: lax.slice_in_dim(
+        x, layer["start"], layer["stop"], axis=layer["axis"]
+    ),
+    "mean": lambda layer, own, x: x.mean(axis=1),
+}
