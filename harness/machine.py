@@ -77,6 +77,12 @@ def process_threads():
         return None
 
 
+def thread_names():
+    """Return the names of this process's threads. Raises OSError where the system has no list."""
+    tasks = os.listdir("/proc/self/task")
+    return [_read(f"/proc/self/task/{task}/comm").strip() for task in tasks]
+
+
 def openblas():
     """Return numpy's OpenBLAS and the core type it chose, asked of the loaded library."""
     import ctypes

@@ -8,6 +8,7 @@ import os
 import numpy
 
 import harness.adapters as protocol
+from harness import machine
 
 jax = None  # the framework, once `start` has imported it
 optax = None
@@ -27,9 +28,7 @@ def start():
 def configure(name, threads):
     """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
     global device
-    if threads == 1:
-        flags = [os.environ.get("XLA_FLAGS", ""), "--xla_cpu_multi_thread_eigen=false"]
-        os.environ["XLA_FLAGS"] = " ".join(filter(None, flags))
+    os.environ["NPROC"] = str(threads)  # the one setting that XLA's CPU client sizes its pool by
     jax.config.update("jax_platforms", name)
     jax.config.update("jax_default_matmul_precision", "highest")
     try:
@@ -44,7 +43,7 @@ def describe():
     on_gpu = actual.platform == "gpu"
     return {
         "versions": {"jax": jax.__version__, "optax": optax.__version__},
-        "threads": 1 if "multi_thread_eigen=false" in os.environ["XLA_FLAGS"] else os.cpu_count(),
+        "threads": _pool(),
         "device": "cuda" if on_gpu else actual.platform,
         "device_name": actual.device_kind if on_gpu else None,
         "blas": "jax: XLA, Eigen",
@@ -139,7 +138,7 @@ def predict(model, x):
 
 
 def export(model, form, path, example):
-    """Write ``jax-export``, StableHLO for the CPU, or ``onnx`` by jax2onnx; the batch is free."""
+    """Write ``jax-export``, for both devices, or ``onnx`` by jax2onnx; the batch is free."""
     weights = model.weights
 
     def served(x):
@@ -150,7 +149,7 @@ def export(model, form, path, example):
 
         sides = ", ".join(map(str, ("batch",) + example.shape[1:]))
         shape = jax.ShapeDtypeStruct(exporting.symbolic_shape(sides), example.dtype)
-        program = exporting.export(jax.jit(served), platforms=["cpu"])(shape)
+        program = exporting.export(jax.jit(served), platforms=["cpu", "cuda"])(shape)
         with open(path, "wb") as target:
             target.write(program.serialize())
         return {"opset": None}
@@ -182,6 +181,14 @@ def load(form, path):
     if form != "jax-export":
         raise protocol.Unsupported("jax does not read " + form)
     return Served(path)
+
+
+def _pool():
+    """Return how many threads compute: jax has no function that says so, but XLA names them."""
+    try:
+        return machine.thread_names().count("tf_XLAEigen")
+    except OSError:  # no Linux: only what was asked for is known
+        return int(os.environ["NPROC"])
 
 
 def _tensor(array):

@@ -106,8 +106,9 @@ class Lrn(Unary):
         layer = self.layer
         self.x = x
         self.scale: Array = layer["k"] + layer["alpha"] / layer["size"] * self._summed(x**2)
-        self.y: Array = x * self.scale ** -float(layer["beta"])
-        return self.y
+        y: Array = x * self.scale ** -float(layer["beta"])
+        self.y = y
+        return y
 
     def derive(self, dy: Array) -> Array:
         """Return the input's gradient."""

@@ -107,7 +107,8 @@ BAD = [
     pytest.param(
         "    reads: [onnx]",
         "    reads: [onxn]",
-        "21:13: 'onxn' is not one of 'onnx', 'torch-export' or 'saved-model'; did you mean 'onnx'?",
+        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'saved-model' or 'jax-export'; "
+        "did you mean 'onnx'?",
         id="an unknown format",
     ),
     pytest.param(
@@ -286,7 +287,8 @@ BAD = [
     (
         "harness.adapters.torch_adapter",
         "os",
-        "15:14: no adapter 'os'; known: harness.adapters.onnxruntime_adapter, "
+        "15:14: no adapter 'os'; known: harness.adapters.jax_adapter, "
+        "harness.adapters.onnxruntime_adapter, "
         "harness.adapters.tensorflow_adapter, "
         "harness.adapters.torch_adapter",
     ),

@@ -101,6 +101,6 @@ def test_results_json_follows_its_published_schema(tmp_path: Path) -> None:
 
 def test_the_plan_document_counts_what_the_plan_does() -> None:
     document = plans.document(planned(), "docker")
-    assert document["jobs"] == {"produce": 16, "consume": 64}
-    assert len(document["artifacts"]) == 16
+    assert document["jobs"] == {"produce": 24, "consume": 96}
+    assert len(document["artifacts"]) == 24
     assert {one["reason"] for one in document["skipped"]} == {"the engine has no NVIDIA runtime"}
