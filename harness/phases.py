@@ -4,12 +4,14 @@ Each takes the session and a dict that it fills with what it finds, so that what
 before a failure is kept.
 """
 
+import functools
+import importlib
 import os
 import time
 
 import numpy
 
-from harness import artifacts, control, record, timing
+from harness import artifacts, control, probes, record, timing
 from harness.adapters import Unsupported
 
 
@@ -100,10 +102,13 @@ def startup(session, data):
 
 
 def parity(session, data):
-    """Take the first step without its update: every layer's output, every gradient."""
-    del data  # what is found is a file
-    session.can("build", "activations", "gradients")
+    """Take the first step without its update: every layer's output, every gradient.
+
+    What is found is a file; beside it stand the adapter's notes.
+    """
+    session.can("build", "notes", "activations", "gradients")
     adapter = session.adapter
+    data["notes"] = adapter.notes(session.job["workload"]["network"])
     model, _ = session.model()
     adapter.set_weights(model, session.workload("weights"))
     x, y = next(_batches(session))
@@ -111,6 +116,48 @@ def parity(session, data):
     gradients = adapter.gradients(model, adapter.put(x, y))
     found.update({"gradient/" + name: value for name, value in gradients.items()})
     control.save_arrays(session.directory, record.FIRST_STEP, found)
+
+
+def idiom(session, data):
+    """Answer the first batch by the network as a person writes it, with the initial weights."""
+    del data  # what is found is a file
+    name = session.job["cell"]["name"]
+    proof = importlib.import_module(f"harness.idioms.{name}_proof")
+    x, _ = next(_batches(session))
+    network = session.job["workload"]["network"]
+    logits = proof.logits(network, session.workload("weights"), x)
+    control.save_arrays(session.directory, record.IDIOM_LOGITS, {"y": logits})
+
+
+def probe(session, data):
+    """Try what this framework can express; what each probe answers is a file."""
+    asked = session.arrays(session.job["probes"])
+    module = importlib.import_module(f"harness.probes.{session.job['cell']['name']}_probes")
+    found, data["probes"] = probes.ask(module, asked)
+    control.save_arrays(session.directory, record.PROBES, found)
+
+
+def passes(session, data):
+    """Time the first batch forward, and forward and backward without an update.
+
+    The batch is on the device before and the results stay there.
+    """
+    session.can("build", "forward", "backward")
+    adapter = session.adapter
+    model, _ = session.model()
+    adapter.set_weights(model, session.workload("weights"))
+    x, y = next(_batches(session))
+    batch = adapter.put(x, y)
+    data["batch"] = len(x)
+    asked = session.job["infer"]
+    for name in ("forward", "backward"):
+        function = getattr(adapter, name)
+
+        def once(batch, function=function):
+            function(model, batch)
+            adapter.synchronise()
+
+        data[name] = _sampled(once, batch, asked)
 
 
 def train(session, data):
@@ -176,15 +223,17 @@ def infer(session, data):
     began = time.perf_counter()
     for size in asked["batches"]:
         x = _take(session.inputs(), size)
-        with timing.quiet():
-            samples = timing.sample(
-                lambda x: session.adapter.predict(model, x),
-                x,
-                asked["warmup"] + asked["samples"],
-                asked.get("min_s", 0.0),
-            )
-        data["batches"][str(size)] = {"latency_s": samples, "warmup": asked["warmup"]}
+        answer = functools.partial(session.adapter.predict, model)
+        data["batches"][str(size)] = _sampled(answer, x, asked)
     data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)
+
+
+def _sampled(function, argument, asked):
+    with timing.quiet():
+        samples = timing.sample(
+            function, argument, asked["warmup"] + asked["samples"], asked.get("min_s", 0.0)
+        )
+    return {"latency_s": samples, "warmup": asked["warmup"]}
 
 
 def _step(session, model, batch):
@@ -217,6 +266,9 @@ def _cross_entropy(logits, labels):
 ALL = {
     record.STARTUP: startup,
     record.PARITY: parity,
+    record.IDIOM: idiom,
+    record.PROBE: probe,
+    record.PASSES: passes,
     record.TRAIN: train,
     record.DEPLOY: deploy,
     record.INFER: infer,

@@ -19,17 +19,29 @@ ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a form
 TRAINED = "artifacts/weights.npz"  # trained weights by neutral name, float32
 PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``probe_x``
 FIRST_STEP = "first-step.npz"  # ``output/<layer>`` and ``gradient/<parameter>``, float32
+IDIOM_LOGITS = "idiom.npz"  # ``y``: logits of the first batch, float32
+PROBES = "probes.npz"  # ``<probe>/<name>``
 CONSUMED = "outputs.npz"  # ``y``: the consumer's logits on the artifact's inputs
 
 STARTUP = "startup"
 PARITY = "parity"
+IDIOM = "idiom"
+PROBE = "probe"
+PASSES = "passes"
 TRAIN = "train"
 DEPLOY = "deploy"
 INFER = "infer"
-PHASES = (STARTUP, PARITY, TRAIN, DEPLOY, INFER)
+PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, TRAIN, DEPLOY, INFER)
 
 #: A phase needs the one named here, where the job has both.
-NEEDS = {PARITY: STARTUP, TRAIN: STARTUP, DEPLOY: TRAIN, INFER: STARTUP}
+NEEDS = {
+    PARITY: STARTUP,
+    IDIOM: STARTUP,
+    PASSES: STARTUP,
+    TRAIN: STARTUP,
+    DEPLOY: TRAIN,
+    INFER: STARTUP,
+}
 
 OK = "ok"
 FAILED = "failed"

@@ -19,7 +19,18 @@ from typing import NoReturn
 from rich.console import Console
 from rich.text import Text
 
-from matrix import __version__, config, networks, pins, plan, provision, reports, results, runs
+from matrix import (
+    __version__,
+    config,
+    networks,
+    pins,
+    plan,
+    provision,
+    reports,
+    results,
+    rows,
+    runs,
+)
 from matrix.config import Matrix, did_you_mean
 from matrix.display import Display
 from matrix.engines import Engine
@@ -230,7 +241,7 @@ def _left(run: Run) -> bool:
     plan_of = run.manifest.plan
     return any(
         not run.done(job)
-        for wave in plan.PHASES
+        for wave in plan.WAVES
         for job in plan_of.jobs(wave)
         if job.artifact is None or run.artifact(job.artifact).is_dir()
     )
@@ -412,7 +423,7 @@ def _pins(options: argparse.Namespace) -> None:
 
 def _schema(options: argparse.Namespace) -> None:
     """Write the published JSON Schemas, or check that they are what the code says."""
-    documents = {"matrix.schema.json": config.schema(), "results.schema.json": results.schema()}
+    documents = {"matrix.schema.json": config.schema(), "results.schema.json": rows.schema()}
     for name, text in documents.items():
         path = SCHEMAS / name
         if options.check:

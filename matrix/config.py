@@ -23,6 +23,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
+from harness.record import NEEDS
 from matrix import source
 from matrix.errors import ConfigError
 from matrix.source import Location, Source, shown
@@ -38,6 +39,7 @@ Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Format = Literal["onnx", "torch-export", "saved-model", "jax-export"]
+Phase = Literal["startup", "parity", "idiom", "probe", "passes", "train", "deploy", "infer"]
 
 PATTERN_HELP = {
     Name: "use lower-case letters, digits, '_' and single '-'",
@@ -140,11 +142,19 @@ class Infer(Section):
     warmup: int = Field(ge=0, le=1_000_000)
 
 
+#: What a producer does where a preset does not say: without what only some presets need.
+USUAL_PHASES: tuple[Phase, ...] = ("startup", "parity", "train", "deploy", "infer")
+
+
 class Preset(Section):
-    """A named selection of cells and workloads, and how thoroughly to measure them."""
+    """A named selection of cells and workloads, and how thoroughly to measure them.
+
+    Forward and backward passes are sampled as inference is.
+    """
 
     cells: tuple[Text, ...] = Field(min_length=1)
     workloads: tuple[Name, ...] = Field(min_length=1)
+    phases: tuple[Phase, ...] = Field(default=USUAL_PHASES, min_length=1)
     rounds: Rounds
     infer: Infer
 
@@ -389,6 +399,17 @@ def did_you_mean(word: str, known: Iterable[str]) -> str:
     return f"; known: {', '.join(words)}" if words else ""
 
 
+def _unreached(name: str, phases: tuple[Phase, ...]) -> Iterator[Problem]:
+    """Yield the phases of a preset that lack the one they need."""
+    for index, phase in enumerate(phases):
+        needed = NEEDS.get(phase)
+        if needed and needed not in phases:
+            said = f"'{phase}' needs the phase '{needed}', which is not listed"
+            yield ("presets", name, "phases", index), said, False
+    if "startup" not in phases:
+        yield ("presets", name, "phases"), "the phase 'startup' must be listed", False
+
+
 def _references(matrix: Matrix, networks: tuple[str, ...]) -> Iterator[Problem]:
     """Yield every name that points at nothing."""
     for name in matrix.runtimes:
@@ -438,6 +459,8 @@ def _impossible(matrix: Matrix) -> Iterator[Problem]:
                 False,
             )
     for name, preset in matrix.presets.items():
+        if "phases" in preset.model_fields_set:
+            yield from _unreached(name, preset.phases)
         for index, glob in enumerate(preset.cells):
             location = ("presets", name, "cells", index)
             matched = fnmatch.filter(ids, glob)

@@ -10,7 +10,7 @@ import gzip
 import io
 import json
 import zipfile
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from matrix import gold, networks
-from matrix.config import Workload
+from matrix.config import USUAL_PHASES, Workload
 from matrix.networks import Network
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -30,6 +30,7 @@ SIDE = 8  # of an image, in pixels
 TEST_SHARE = 5  # one in five images of each class is held out
 SPLIT_SEED = 2015  # the split is part of the data set, not of a run
 PROBES = 64
+NOISE = 128  # examples: a full batch of the study
 
 #: Name in the control directory's ``data`` -> ending in the run's ``inputs``.
 _FILES = {"data.npz": ".npz", "weights.npz": ".weights.npz", "order.npz": ".order.npz"}
@@ -45,12 +46,20 @@ def first_step(folder: Path, workload: str) -> Path:
     return folder / f"{workload}.first-step.npz"
 
 
-def make(folder: Path, name: str, workload: Workload, *, seed: int) -> None:
-    """Make what is missing of a workload's inputs below *folder*.
+def make(
+    folder: Path,
+    name: str,
+    workload: Workload,
+    *,
+    seed: int,
+    phases: Collection[str] = USUAL_PHASES,
+) -> None:
+    """Make what is missing of a workload's inputs below *folder*, for some phases.
 
     Besides `files`: ``<name>.first-step.npz``, what gold makes of the first step (see
     `matrix.parity`), and ``<name>.gold.json``, the losses of the float64 training, one a step,
-    and its held-out accuracy. The latter is written last; where it is there, so is all the rest.
+    and its held-out accuracy, where the phases train. The latter is written last; where it is
+    there, so is all the rest.
     """
     finished = folder / f"{name}.gold.json"
     if finished.is_file():
@@ -60,20 +69,28 @@ def make(folder: Path, name: str, workload: Workload, *, seed: int) -> None:
     weights = networks.initial_weights(network, seed)
     count = len(data["train_x"])
     rows = order(count, batch=workload.batch, epochs=workload.epochs, seed=seed)[: workload.steps]
-    trained = gold.train(network, weights, batches(data, rows), rate=workload.rate)
-    logits = gold.forward(network, trained.weights, data["test_x"])
-    outcome = {
-        "losses": trained.losses.tolist(),
-        "accuracy": gold.accuracy(logits, data["test_y"]),
-    }
     folder.mkdir(parents=True, exist_ok=True)
     paths = files(folder, name)
     _write(paths["data.npz"], archive(data))
     _write(paths["weights.npz"], archive(weights))
     _write(paths["order.npz"], archive({"order": rows}))
-    first = next(batches(data, rows))
-    _write(first_step(folder, name), archive(_first_step(network, weights, *first)))
+    if not {"parity", "idiom"}.isdisjoint(phases):
+        first = next(batches(data, rows))
+        _write(first_step(folder, name), archive(_first_step(network, weights, *first)))
+    outcome = _trained(network, weights, data, rows, workload.rate) if "train" in phases else {}
     _write(finished, json.dumps(outcome).encode())
+
+
+def _trained(
+    network: Network,
+    weights: networks.Weights,
+    data: Arrays,
+    rows: NDArray[np.int64],
+    rate: float,
+) -> dict[str, Any]:
+    trained = gold.train(network, weights, batches(data, rows), rate=rate)
+    logits = gold.forward(network, trained.weights, data["test_x"])
+    return {"losses": trained.losses.tolist(), "accuracy": gold.accuracy(logits, data["test_y"])}
 
 
 def _first_step(
@@ -158,8 +175,8 @@ def _reversal(network: Network, count: int) -> tuple[Images, NDArray[np.int64]]:
 
 def _noise(network: Network) -> dict[str, NDArray[Any]]:
     random = np.random.default_rng(SPLIT_SEED)
-    x = random.random((PROBES, *network["input"]), np.float32)
-    y = (random.random(PROBES) * network["classes"]).astype(np.int64)
+    x = random.random((NOISE, *network["input"]), np.float32)
+    y = (random.random(NOISE) * network["classes"]).astype(np.int64)
     return {"train_x": x, "train_y": y, "test_x": x[:8], "test_y": y[:8], "probe_x": x[:8]}
 
 

@@ -39,6 +39,11 @@ def compare(network: Network, truth: Mapping[str, Floats], said: Path) -> Parity
     )
 
 
+def scale(truth: Floats) -> float:
+    """Return the largest absolute gold value, by which errors are divided; 1 where all are 0."""
+    return float(np.abs(truth).max(initial=0.0)) or 1.0
+
+
 def _errors(
     kind: str, truth: Mapping[str, Floats], found: Mapping[str, Floats], order: Mapping[str, int]
 ) -> dict[str, float | None]:

@@ -14,18 +14,20 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from harness import record
 from matrix.config import Infer, Matrix, Preset, did_you_mean
 from matrix.errors import ArgumentError
 
 Wave = Literal["produce", "consume"]
 Role = Literal["framework", "runtime"]
 
-PHASES: dict[Wave, tuple[str, ...]] = {
-    "produce": ("startup", "parity", "train", "deploy", "infer"),
-    "consume": ("startup", "infer"),
-}
+WAVES: tuple[Wave, ...] = ("produce", "consume")
 
-ONCE = frozenset({"parity", "deploy"})
+#: What a consumer does; what a producer does is the preset's, in the harness's order.
+CONSUMING = (record.STARTUP, record.INFER)
+
+#: What gives the same in every round, and is done in the first.
+ONCE = frozenset({record.PARITY, record.IDIOM, record.PROBE, record.DEPLOY})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,6 +128,7 @@ class Job:
     cell: str
     subject: str
     round: int
+    phases: tuple[str, ...]
     artifact: Artifact | None = None
 
     @property
@@ -137,11 +140,6 @@ class Job:
     def workload(self) -> str:
         """Id of the workload, whichever the wave."""
         return self.artifact.workload if self.artifact else self.subject
-
-    @property
-    def phases(self) -> tuple[str, ...]:
-        """What the process does; what gives the same in every round is done in the first."""
-        return tuple(phase for phase in PHASES[self.wave] if phase not in ONCE or self.round == 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,6 +154,7 @@ class Plan:
     workloads: tuple[str, ...]
     rounds_native: int
     rounds_emulated: int
+    phases: tuple[str, ...]
     infer: Infer
 
     def rounds(self, cell: Cell) -> int:
@@ -172,6 +171,8 @@ class Plan:
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield every artifact that the first wave will produce."""
+        if record.DEPLOY not in self.phases:
+            return
         for cell, workload in itertools.product(self.producers(), self.workloads):
             for format in cell.exports:
                 yield Artifact(producer=cell.id, workload=workload, format=format)
@@ -181,6 +182,8 @@ class Plan:
         if wave == "produce":
             return len(self.workloads) * sum(self.rounds(cell) for cell in self.producers())
         producers = [format for cell in self.producers() for format in cell.exports]
+        if record.DEPLOY not in self.phases:
+            return 0
         return len(self.workloads) * sum(
             producers.count(format) * sum(self.rounds(cell) for cell in self.consumers(format))
             for format in sorted(set(producers))
@@ -199,9 +202,10 @@ class Plan:
 
     def _round(self, wave: Wave, round: int) -> Iterator[Job]:
         if wave == "produce":
+            phases = tuple(phase for phase in self.phases if phase not in ONCE or round == 0)
             for cell, workload in itertools.product(self.producers(), self.workloads):
                 if round < self.rounds(cell):
-                    yield Job(wave=wave, cell=cell.id, subject=workload, round=round)
+                    yield Job(wave=wave, cell=cell.id, subject=workload, round=round, phases=phases)
             return
         readers = {
             format: self.consumers(format)
@@ -215,6 +219,7 @@ class Plan:
                         cell=cell.id,
                         subject=artifact.id,
                         round=round,
+                        phases=CONSUMING,
                         artifact=artifact,
                     )
 
@@ -248,6 +253,7 @@ def make(matrix: Matrix, selection: Selection, capabilities: Capabilities, *, se
         workloads=preset.workloads,
         rounds_native=preset.rounds.native,
         rounds_emulated=preset.rounds.emulated,
+        phases=tuple(phase for phase in record.PHASES if phase in preset.phases),
         infer=preset.infer,
     )
 

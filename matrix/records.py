@@ -173,13 +173,58 @@ class StartupRecord(PhaseRecord[StartupData]):
 
 
 class ParityData(Said):
-    """Nothing: what was found is a file of arrays."""
+    """By kind of layer, what the framework was made to agree in; its numbers are a file."""
+
+    notes: dict[str, str] = Field(default_factory=dict)
 
 
 class ParityRecord(PhaseRecord[ParityData]):
     """The first step without its update, layer by layer."""
 
     phase: Literal["parity"] = "parity"
+
+
+class IdiomData(Said):
+    """Nothing: what was found is a file of arrays."""
+
+
+class IdiomRecord(PhaseRecord[IdiomData]):
+    """The network as a person writes it, with the initial weights."""
+
+    phase: Literal["idiom"] = "idiom"
+
+
+class ProbeOutcome(Said):
+    """How one probe ended inside a cell; its numbers are a file of arrays."""
+
+    status: Literal["ok", "failed", "unsupported"]
+    error: Failure | None = None
+
+
+class ProbeData(Said):
+    """Outcomes by probe."""
+
+    probes: dict[str, ProbeOutcome]
+
+
+class ProbeRecord(PhaseRecord[ProbeData]):
+    """What the framework can express."""
+
+    phase: Literal["probe"] = "probe"
+
+
+class PassesData(Said):
+    """Raw samples of a batch forward, and forward and backward without an update."""
+
+    batch: int = Field(gt=0)
+    forward: BatchData
+    backward: BatchData
+
+
+class PassesRecord(PhaseRecord[PassesData]):
+    """One batch forward, and forward and backward."""
+
+    phase: Literal["passes"] = "passes"
 
 
 class TrainRecord(PhaseRecord[TrainData]):
@@ -201,7 +246,14 @@ class InferRecord(PhaseRecord[InferData]):
 
 
 AnyPhase = Annotated[
-    StartupRecord | ParityRecord | TrainRecord | DeployRecord | InferRecord,
+    StartupRecord
+    | ParityRecord
+    | IdiomRecord
+    | ProbeRecord
+    | PassesRecord
+    | TrainRecord
+    | DeployRecord
+    | InferRecord,
     Field(discriminator="phase"),
 ]
 
@@ -271,6 +323,10 @@ class Output(BaseModel):
     artifacts: tuple[Exported, ...] = ()
     canaries: tuple[Canary, ...] = ()
 
+    def phase(self, name: str) -> AnyPhase | None:
+        """Return the record of a phase, or None where the job has none of this name."""
+        return next((one for one in self.records if one.phase == name), None)
+
     def startup(self) -> StartupData | None:
         """Return what the start gave, where it succeeded."""
         return self._found(StartupRecord)
@@ -278,6 +334,18 @@ class Output(BaseModel):
     def first_step(self) -> ParityData | None:
         """Return what the phase `parity` gave, where it succeeded."""
         return self._found(ParityRecord)
+
+    def idiom(self) -> IdiomData | None:
+        """Return what the phase `idiom` gave, where it succeeded."""
+        return self._found(IdiomRecord)
+
+    def probes(self) -> ProbeData | None:
+        """Return how the probes ended, where the phase did."""
+        return self._found(ProbeRecord)
+
+    def passes(self) -> PassesData | None:
+        """Return the times of passes, where they were taken."""
+        return self._found(PassesRecord)
 
     def train(self) -> TrainData | None:
         """Return what training gave, where it succeeded."""
@@ -335,6 +403,10 @@ class JobRecord(Part):
     output: Output | None = None
     agreement: Agreement | None = None
     parity: Parity | None = None
+    #: The error of the idiom's logits from gold, as in `Agreement`.
+    idiom: float | None = None
+    #: The error of each probe's answer that is there, by its name.
+    probes: dict[str, float | None] | None = None
 
     @property
     def key(self) -> tuple[str, str, int]:

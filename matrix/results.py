@@ -11,142 +11,36 @@ import heapq
 import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field
 
-from matrix import canaries, parity
+from harness.record import PARITY, TRAIN
+from matrix import canaries, findings, networks, parity, timings
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Cell, Plan
 from matrix.prepared import Prepared
-from matrix.records import UNDONE, JobRecord, StartupData, TrainData
+from matrix.records import UNDONE, JobRecord, TrainData
+from matrix.rows import (
+    CellRow,
+    IdiomRow,
+    InferenceRow,
+    NoteRow,
+    PassRow,
+    PortabilityRow,
+    ProbeRow,
+    Results,
+    StartupRow,
+    TrainingRow,
+)
 from matrix.runs import Manifest, Run
-from matrix.statistics import Estimate, Warmup, estimate, quantile, spread, warmup
+from matrix.shares import Shares
+from matrix.statistics import estimate
+from matrix.timings import floats, steady, warmup_of
 from matrix.verdicts import Verdict, judge
 
-#: 1: first version.
-RESULTS_SCHEMA = 1
-
-#: Rounds of one measurement that differ by more than this share make a warning.
-APART = 0.2
-
-
-class Row(BaseModel):
-    """A row of results: frozen."""
-
-    model_config = ConfigDict(frozen=True)
-
-
-class CellRow(Row):
-    """What is known of one cell."""
-
-    cell: str
-    name: str
-    status: str
-    reason: str = ""
-    emulated: bool = False
-    engine: str = ""
-    versions: dict[str, str] = Field(default_factory=dict)
-    environment: dict[str, Any] = Field(default_factory=dict)
-    image: str = ""
-    image_bytes: int | None = None
-    build_s: float | None = None
-    import_s: Estimate | None = None
-    peak_flops: float | None = None
-    peak_memory_bytes: int | None = None
-    memory_source: str = ""
-    jobs: int = 0
-    failed: int = 0
-    missing: int = 0
-
-
-class TrainingRow(Row):
-    """How one cell trained one workload. Times in seconds; *unsteady* rounds never settled."""
-
-    cell: str
-    workload: str
-    emulated: bool
-    status: str
-    reason: str = ""
-    step_s: Estimate | None = None
-    unsteady: int = 0
-    samples_per_s: float | None = None
-    accuracy: float | None = None
-    accuracy_wanted: float
-    output_error: float | None = None
-    gradient_error: float | None = None
-    first_wrong: str = ""
-    loss_error: float | None = None
-    loss_error_all: float | None = None
-
-
-class StartupRow(Row):
-    """From nothing to the second step of training, or to the first answer. Times in seconds."""
-
-    cell: str
-    workload: str
-    emulated: bool
-    interpreter_s: Estimate | None
-    import_s: Estimate | None
-    build_s: Estimate | None
-    first_forward_s: Estimate | None
-    first_step_s: Estimate | None
-    second_step_s: Estimate | None
-
-
-class InferenceRow(Row):
-    """How fast one cell answers: its own model, or an artifact. Times in seconds a batch."""
-
-    cell: str
-    subject: str
-    workload: str
-    emulated: bool
-    batch: int
-    p50_s: Estimate
-    unsteady: int = 0
-    p99_s: float
-    samples_per_s: float
-
-
-class PortabilityRow(Row):
-    """One artifact on one consumer."""
-
-    artifact: str
-    consumer: str
-    emulated: bool
-    verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
-    error: float | None = None
-    tolerance: float | None = None
-    producer_error: float | None = None
-    reason: str = ""
-
-
-class Results(Row):
-    """Everything that a run found. ``results.json``."""
-
-    schema_version: int = RESULTS_SCHEMA
-    run: str
-    created: str
-    version: str
-    preset: str
-    seed: int
-    engines: dict[str, dict[str, str]]
-    cells: tuple[CellRow, ...]
-    startup: tuple[StartupRow, ...]
-    training: tuple[TrainingRow, ...]
-    inference: tuple[InferenceRow, ...]
-    portability: tuple[PortabilityRow, ...]
-    warnings: tuple[str, ...]
-    problems: tuple[str, ...]
-
-
-def schema() -> str:
-    """Return the JSON Schema of ``results.json``, as published in the repository."""
-    document = Results.model_json_schema(mode="serialization")
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    document["title"] = "deepmatrix results"
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+#: Phases of which the training table tells.
+TRAINING = frozenset({PARITY, TRAIN})
 
 
 def merge(runs: Sequence[Run]) -> Results:
@@ -207,7 +101,7 @@ def _common_manifest(runs: Sequence[Run]) -> Manifest:
 
 def _gold_losses(runs: Sequence[Run], manifest: Manifest) -> dict[str, np.ndarray]:
     return {
-        workload: _floats(losses)
+        workload: floats(losses)
         for run, workload in itertools.product(runs, manifest.plan.workloads)
         if (losses := run.gold_losses(workload)) is not None
     }
@@ -237,6 +131,10 @@ class _Rows:
         self._training: dict[tuple[str, str], TrainingRow] = {}
         self._startup: list[StartupRow] = []
         self._inference: list[InferenceRow] = []
+        self._passes: list[PassRow] = []
+        self._idioms: list[IdiomRow] = []
+        self._probes: list[ProbeRow] = []
+        self._remarks: dict[tuple[str, str], str] = {}
         self._verdicts: dict[tuple[str, str], tuple[Verdict, bool]] = {}
         self._notes: dict[str, _CellNotes] = {}
         self._cells = {cell.id: cell for cell in manifest.plan.cells}
@@ -252,14 +150,27 @@ class _Rows:
         for record in group:
             self._check(record)
         self._notes.setdefault(first.cell, _CellNotes()).add(group)
-        self._inference.extend(_inference_rows(group))
-        self._startup.extend(_startup_rows(group))
+        self._inference.extend(timings.inference(group))
+        self._startup.extend(timings.startup(group))
         if first.wave == "produce":
-            row = self._training_row(group)
-            self._training[first.cell, first.subject] = row
+            self._produced(group)
         else:
             verdict = judge(group, self._manifest.matrix.tolerances, "")
             self._verdicts[first.subject, first.cell] = (verdict, first.emulated)
+
+    def _produced(self, group: list[JobRecord]) -> None:
+        first = group[0]
+        self._training[first.cell, first.subject] = self._training_row(group)
+        self._passes.extend(timings.passes(group))
+        name = self._cells[first.cell].name
+        tolerance = self._manifest.matrix.tolerances.parity
+        network = self._manifest.matrix.workloads[first.workload].network
+        self._idioms.extend(findings.idioms(group, name, network, tolerance))
+        self._probes.extend(findings.probed(group, tolerance))
+        for one in group:
+            step = one.output.first_step() if one.output else None
+            for about, note in (step.notes if step else {}).items():
+                self._remarks.setdefault((name, about), note)
 
     def _check(self, record: JobRecord) -> None:
         cell = self._cells.get(record.cell)
@@ -279,11 +190,15 @@ class _Rows:
         self._expected = self._expected_jobs(plan)
         cells = [self._cell_row(cell) for cell in plan.cells]
         cells += [_skipped_row(one.cell, one.reason) for one in plan.skipped]
+        shares = self._shares()
         training = [
-            self._training.get((cell.id, workload)) or self._untrained(cell, workload)
+            shares.of_training(self._training.get((cell.id, workload)))
+            or self._untrained(cell, workload)
             for cell in plan.producers()
             for workload in plan.workloads
+            if not TRAINING.isdisjoint(plan.phases)
         ]
+        inference = [shares.of_inference(row) for row in self._inference]
         portability = list(self._portability(plan))
         return Results(
             run=manifest.id,
@@ -295,11 +210,39 @@ class _Rows:
             cells=tuple(cells),
             startup=tuple(self._startup),
             training=tuple(training),
-            inference=tuple(self._inference),
+            inference=tuple(inference),
+            passes=tuple(shares.of_passes(row) for row in self._passes),
+            idioms=tuple(self._idioms),
+            probes=tuple(self._probes),
+            notes=tuple(
+                NoteRow(name=name, about=about, note=note)
+                for (name, about), note in sorted(self._remarks.items())
+            ),
             portability=tuple(portability),
-            warnings=(*self._disturbed(), *_warnings(training, self._inference)),
-            problems=(*self._mixed(), *_problems(cells, training, portability)),
+            warnings=(*self._disturbed(), *timings.warnings(training, inference)),
+            problems=(
+                *self._mixed(),
+                *_problems(cells, training, portability),
+                *findings.problems(self._idioms, self._probes),
+            ),
         )
+
+    def _shares(self) -> Shares:
+        matrix = self._manifest.matrix
+        of_network = {
+            name: networks.NETWORKS[workload.network] for name, workload in matrix.workloads.items()
+        }
+        peaks: dict[tuple[str, ...], float] = {}
+        machines = {cell_id: notes.machine() for cell_id, notes in self._notes.items()}
+        for cell_id, notes in self._notes.items():
+            machine = machines[cell_id]
+            peaks[machine] = max(peaks.get(machine, 0.0), notes.peak or 0.0)
+        native = {
+            cell_id: peaks[machines[cell_id]]
+            for cell_id, notes in self._notes.items()
+            if not notes.emulated and self._cells[cell_id].device == "cpu"
+        }
+        return Shares(networks=of_network, peaks=native)
 
     def _disturbed(self) -> Iterator[str]:
         """Yield a warning for each native cell that a disturbed machine touched to the end."""
@@ -362,13 +305,14 @@ class _Rows:
         first = group[0]
         workload = self._manifest.matrix.workloads[first.workload]
         trained = [data for record in group if record.output and (data := record.output.train())]
-        step_s = estimate([_steady(data.step_s, data.warmup) for data in trained])
+        step_s = estimate([steady(data.step_s, data.warmup) for data in trained])
         near, far = self._loss_errors(first.workload, trained)
         accuracy = float(np.min([data.accuracy for data in trained])) if trained else None
         step = next((record.parity for record in group if record.parity), None)
         wrong = parity.first_wrong(step, self._manifest.matrix.tolerances.parity) if step else ""
         status, reason = self._training_status(group, accuracy, near)
-        if status == "ok" and step is None:
+        compared = PARITY in self._manifest.plan.phases
+        if status == "ok" and step is None and compared:
             status, reason = "failed", "its first step was not compared with gold"
         if wrong:
             status, reason = "failed", f"first outside tolerance: {wrong}"
@@ -379,7 +323,7 @@ class _Rows:
             status=status,
             reason=reason,
             step_s=step_s,
-            unsteady=sum(not _warmup(data.step_s, data.warmup).steady for data in trained),
+            unsteady=sum(not warmup_of(data.step_s, data.warmup).steady for data in trained),
             samples_per_s=workload.batch / step_s.median if step_s else None,
             accuracy=accuracy,
             accuracy_wanted=workload.accuracy,
@@ -397,7 +341,7 @@ class _Rows:
         gold = self._gold.get(workload)
         if gold is None or not trained:
             return None, None
-        rounds = [_floats(data.losses) for data in trained]
+        rounds = [floats(data.losses) for data in trained]
         if any(losses.shape != gold.shape for losses in rounds):
             return None, None
         differences = np.abs(np.stack(rounds) - gold)
@@ -409,9 +353,11 @@ class _Rows:
     ) -> tuple[str, str]:
         tolerances = self._manifest.matrix.tolerances
         wanted = self._manifest.matrix.workloads[group[0].workload].accuracy
-        for record in group:
-            if record.status != "ok":
-                return record.status, record.cause
+        for one in group:
+            if one.status != "ok":
+                return one.status, one.cause
+        if TRAIN not in self._manifest.plan.phases:
+            return "ok", ""
         if accuracy is None:
             return "failed", "it did not train"
         if loss_error is None:
@@ -509,89 +455,19 @@ class _CellNotes:
             self.canaries[record.job] = found
             self.peak = max(self.peak or 0.0, canaries.peak(record.output.canaries) or 0.0)
         if data := record.output.startup():
-            self.import_s.append(_floats([data.import_s]))
+            self.import_s.append(floats([data.import_s]))
 
     def status(self) -> tuple[str, str]:
         return self._worst
 
+    def machine(self) -> tuple[str, ...]:
+        """Return what tells the machine apart from others."""
+        facts = ("machine", "processor", "emulated")
+        return (self.engine, *(str(self.environment.get(fact)) for fact in facts))
+
 
 def _skipped_row(cell: Cell, reason: str) -> CellRow:
     return CellRow(cell=cell.id, name=cell.name, status="not-run", reason=reason)
-
-
-def _startup_rows(group: list[JobRecord]) -> Iterator[StartupRow]:
-    first = group[0]
-    starts = [start for record in group if record.output and (start := record.output.startup())]
-    if not starts or first.wave == "consume":
-        return
-    parts = {
-        name: [value for start in starts if (value := getattr(start, name)) is not None]
-        for name in StartupData.model_fields
-    }
-    yield StartupRow(
-        cell=first.cell,
-        workload=first.workload,
-        emulated=first.emulated,
-        **{name: estimate([_floats([one]) for one in values]) for name, values in parts.items()},
-    )
-
-
-def _inference_rows(group: list[JobRecord]) -> Iterator[InferenceRow]:
-    first = group[0]
-    answered = [
-        data.batches for record in group if record.output and (data := record.output.infer())
-    ]
-    for batch in sorted({int(batch) for batches in answered for batch in batches}):
-        measured = [batches[str(batch)] for batches in answered if str(batch) in batches]
-        rounds = [_steady(one.latency_s, one.warmup) for one in measured]
-        p50, p99 = estimate(rounds), quantile(rounds, 0.99)
-        if p50 is not None and p99 is not None:
-            yield InferenceRow(
-                cell=first.cell,
-                subject=first.subject,
-                workload=first.workload,
-                emulated=first.emulated,
-                batch=batch,
-                p50_s=p50,
-                unsteady=sum(not _warmup(one.latency_s, one.warmup).steady for one in measured),
-                p99_s=p99,
-                samples_per_s=batch / p50.median,
-            )
-
-
-def _warmup(samples: Sequence[float], declared: int) -> Warmup:
-    """Return the warm-up of a round: what was declared, or more where more is found."""
-    found = warmup(_floats(samples)[declared:])
-    return Warmup(length=declared + found.length, steady=found.steady)
-
-
-def _steady(samples: Sequence[float], declared: int) -> np.ndarray:
-    return _floats(samples)[_warmup(samples, declared).length :]
-
-
-def _floats(values: Sequence[float]) -> np.ndarray:
-    return np.asarray(values, dtype=np.float64)
-
-
-def _warnings(training: Sequence[TrainingRow], inference: Sequence[InferenceRow]) -> Iterator[str]:
-    """Yield, a line a native cell, what makes its times less than certain."""
-    times: dict[str, list[tuple[Estimate, int]]] = {}
-    for row in training:
-        if row.step_s and not row.emulated:
-            times.setdefault(row.cell, []).append((row.step_s, row.unsteady))
-    for served in inference:
-        if not served.emulated:
-            times.setdefault(served.cell, []).append((served.p50_s, served.unsteady))
-    for cell, measured in times.items():
-        apart = sum(spread(one) > APART for one, _ in measured)
-        moving = sum(unsteady > 0 for _, unsteady in measured)
-        if apart:
-            yield (
-                f"{cell}: rounds differ by more than {APART:.0%} in {apart} of "
-                f"{len(measured)} measurements"
-            )
-        if moving:
-            yield f"{cell}: no steady state in {moving} of {len(measured)} measurements"
 
 
 def _problems(

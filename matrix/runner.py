@@ -3,35 +3,31 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
 import shutil
 import signal
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
 
-import numpy as np
-from pydantic import ValidationError
+from numpy.typing import NDArray
 
-from harness.record import FIRST_STEP, SCHEMA_VERSION
-from matrix import arrays, canaries, gold, inputs, locks, networks, parity
-from matrix.arrays import Floats
-from matrix.engines import Ended, Engine, Limits, Prepared, Task
+from harness.record import SCHEMA_VERSION
+from matrix import arrays, canaries, evidence, exports, inputs, locks, networks, probes
+from matrix.conclusions import conclude
+from matrix.engines import Engine, Limits, Prepared, Task
 from matrix.errors import ArgumentError, EngineError, Interrupted, RecordError
+from matrix.evidence import Evidence
 from matrix.plan import Capabilities, Cell, Job, Wave
-from matrix.records import Agreement, Exported, ExportedFile, JobRecord, Output, Parity, Status
+from matrix.records import JobRecord
 from matrix.runs import Run, write_text
 
 #: How much longer than its own watchdog, which leaves a traceback, a process may live.
 GRACE_S = 10.0
 
-
-#: What the host puts beside a model: inputs, the producer's outputs and weights, gold outputs.
-HOST_FILES = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz")
 
 #: How often a round on a disturbed machine is run again.
 MOST_AGAIN = 2
@@ -207,22 +203,23 @@ class Runner:
                 raise self._interrupted()
             write_text(self.run.log(job), ended.log)
             output, status, cause = conclude(job, control, ended)
-            agreement, first = None, None
-            if output and output.first_step():
+            agreement, found = None, Evidence()
+            if output:
                 try:
-                    first = _parity(self.run, job, control / FIRST_STEP)
+                    found = evidence.gather(self.run, job, output, control)
                 except arrays.Unreadable as error:
-                    status, cause = "torn", f"its first step cannot be used: {error}"
+                    status, cause = "torn", f"what it left cannot be used: {error}"
             if output and "deploy" in job.phases:
                 try:
-                    _keep_artifacts(self.run, job, output, control)
+                    exports.keep(self.run, job, output, control)
                 except arrays.Unreadable as error:
                     status, cause = "bad-artifact", f"what it exported is not whole: {error}"
                 exported = {one.format for one in output.artifacts}
                 if status == "ok" and exported != set(cell.exports):
                     status, cause = "bad-artifact", f"it exported {', '.join(sorted(exported))}"
             if job.artifact is not None and status == "ok":
-                agreement = _agreement(self.run.artifact(job.artifact), control / "outputs.npz")
+                kept = self.run.artifact(job.artifact)
+                agreement = exports.agreement(kept, control / "outputs.npz")
         return JobRecord(
             run=self.run.id,
             job=job.id,
@@ -238,7 +235,7 @@ class Runner:
             wall_s=ended.wall_s,
             output=output,
             agreement=agreement,
-            parity=first,
+            **vars(found),
         )
 
     def _wait_for_engine(self) -> None:
@@ -332,7 +329,10 @@ class TaskMaker:
         data.mkdir()
         for name, source in inputs.files(self.run.inputs, job.workload).items():
             shutil.copyfile(source, data / name)
+        if "probe" in job.phases:
+            (data / "probes.npz").write_bytes(inputs.archive(_flat(probes.inputs())))
         return {
+            **({"probes": "data/probes.npz"} if "probe" in job.phases else {}),
             "formats": list(cell.exports),
             "workload": {
                 "id": job.workload,
@@ -348,7 +348,7 @@ class TaskMaker:
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
         source = self.run.artifact(job.artifact)
-        _verify(source)
+        exports.verify(source)
         shutil.copytree(source, control / "artifact", ignore=shutil.ignore_patterns("gold.npz"))
         return {
             "artifact": {
@@ -377,202 +377,12 @@ def _interruptible() -> Iterator[threading.Event]:
             signal.signal(number, handler)
 
 
+def _flat(grouped: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    return {f"{group}/{name}": one for group, ones in grouped.items() for name, one in ones.items()}
+
+
 def make_inputs(run: Run) -> None:
     """Make the data, weights, orders and gold losses of a run's workloads that are missing."""
-    matrix = run.manifest.matrix
-    for name in run.manifest.plan.workloads:
-        inputs.make(run.inputs, name, matrix.workloads[name], seed=run.manifest.plan.seed)
-
-
-def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
-    """Say what a process came to, from how it ended and what it left.
-
-    Nothing is believed that does not fit the job: another job's output, phases that are missing
-    or too many, an arithmetic that was not proven.
-
-    Returns the output where it can be read, the status, and its cause in one line.
-    """
-    if ended.ending == "cancelled":
-        raise ValueError("a cancelled job has no conclusion")
-    if ended.ending != "exited":
-        return None, ended.ending, ended.cause
-    path = control / "output.json"
-    if not path.is_file():
-        return _without_output(ended)
-    try:
-        output = Output.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None, "torn", f"output.json ({path.stat().st_size} bytes) is torn or not a record"
-    if output.job != job.id:
-        return None, "torn", f"output.json is that of another job, {output.job[:100]}"
-    said = tuple(record.phase for record in output.records)
-    if said != job.phases:
-        return None, "torn", f"output.json tells of {', '.join(said) or 'no phase'}"
-    if ended.exit_code != 0:
-        return output, "crashed", f"exit code {ended.exit_code} after it had written its output"
-    return output, *_of_phases(output)
-
-
-def _without_output(ended: Ended) -> tuple[None, Status, str]:
-    if ended.exit_code == 0:
-        return None, "lost", "exited with 0 but wrote no output.json"
-    if "Timeout (" in ended.log and "most recent call first" in ended.log:
-        return None, "timeout", f"its own watchdog ended it: {_hung_at(ended.log)}"
-    return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
-
-
-def _of_phases(output: Output) -> tuple[Status, str]:
-    for status in ("failed", "unsupported"):
-        for record in output.records:
-            if record.status == status:
-                line = record.error.line if record.error else "no error given"
-                return status, f"{record.phase}: {line}"
-    if not output.selftest or not all(test.passed for test in output.selftest):
-        return "failed", "its arithmetic was not proven, and yet it went on"
-    return "ok", ""
-
-
-def _hung_at(log: str) -> str:
-    """Return the innermost frame of a faulthandler traceback."""
-    lines = log[log.rindex("Timeout (") :].splitlines()
-    frames = [line.strip() for line in lines if line.strip().startswith("File ")]
-    return f"it hung in {frames[0]}" if frames else "no Python frame was running"
-
-
-def _last_line(log: str) -> str:
-    lines = log.strip().splitlines()
-    return lines[-1].strip()[:300] if lines else "it left no log"
-
-
-def _keep_artifacts(run: Run, job: Job, output: Output, control: Path) -> None:
-    """Copy what was exported from a control directory to the run's artifacts, with its gold.
-
-    Raises arrays.Unreadable when a file is missing or not what it should be.
-    """
-    exported = {one.format: one for one in output.artifacts}
-    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    weights = arrays.read(control / "artifacts" / "weights.npz", networks.parameters(network))
-    probe = _probe(run, job.workload)
-    truth = gold.forward(network, weights, probe)
-    arrays.read(control / "artifacts" / "outputs.npz", {"y": truth.shape})
-    for artifact in run.manifest.plan.artifacts():
-        if (artifact.producer, artifact.workload) != (job.cell, job.workload):
-            continue
-        if artifact.format not in exported:
-            continue
-        final = run.artifact(artifact)
-        part = final.with_name(f"{final.name}.part")
-        shutil.rmtree(part, ignore_errors=True)
-        _check_export(exported[artifact.format], control / "artifacts" / artifact.format)
-        try:
-            shutil.copytree(control / "artifacts" / artifact.format, part)
-        except shutil.Error as error:
-            raise arrays.Unreadable(f"{artifact.format}: {error}") from None
-        except FileNotFoundError:
-            raise arrays.Unreadable(f"there is no {artifact.format}") from None
-        for name in ("weights.npz", "outputs.npz"):
-            shutil.copyfile(control / "artifacts" / name, part / name)
-        np.savez(part / "inputs.npz", x=probe)
-        np.savez(part / "gold.npz", y=truth)
-        described = _describe(exported[artifact.format], artifact.id, part)
-        write_text(part / "artifact.json", described.model_dump_json(indent=1))
-        shutil.rmtree(final, ignore_errors=True)
-        part.replace(final)
-
-
-def _parity(run: Run, job: Job, said: Path) -> Parity:
-    """Compare a job's first step with gold. Raises arrays.Unreadable; see `parity.compare`."""
-    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    truth = arrays.read_all(inputs.first_step(run.inputs, job.workload))
-    return parity.compare(network, truth, said)
-
-
-def _probe(run: Run, workload: str) -> Floats:
-    """Return the inputs that artifacts are tried on. Raises RecordError when they are damaged."""
-    path = inputs.files(run.inputs, workload)["data.npz"]
-    try:
-        return arrays.read(path, {"probe_x": None})["probe_x"]
-    except arrays.Unreadable as error:
-        raise RecordError(
-            f"{path}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
-
-
-def _check_export(exported: Exported, folder: Path) -> None:
-    """Raise arrays.Unreadable unless a folder holds what its producer says, and nothing else."""
-    claimed = {one.path: one.sha256 for one in exported.files}
-    found = {path.relative_to(folder).as_posix() for path in _plain_files(folder)}
-    if taken := sorted(claimed.keys() & set(HOST_FILES)):
-        raise arrays.Unreadable(f"{exported.format}: {taken[0]} is a name of the host's own")
-    if different := sorted(claimed.keys() ^ found):
-        raise arrays.Unreadable(f"{exported.format}: {different[0]} is not both there and named")
-    for path, digest in claimed.items():
-        if _sha256(folder / path) != digest:
-            raise arrays.Unreadable(f"{exported.format}: {path} is not what it says")
-
-
-def _plain_files(folder: Path) -> list[Path]:
-    return [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
-
-
-def _describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
-    """Return what a producer says of its model with the host's files beside it."""
-    own = tuple(
-        ExportedFile(path=name, bytes=(folder / name).stat().st_size, sha256=_sha256(folder / name))
-        for name in HOST_FILES
-    )
-    return exported.model_copy(update={"id": artifact_id, "files": (*exported.files, *own)})
-
-
-def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def _verify(artifact: Path) -> None:
-    """Raise RecordError when a kept model, or what it is judged by, is not what it was."""
-    try:
-        described = Exported.model_validate_json((artifact / "artifact.json").read_bytes())
-        for one in described.files:
-            if _sha256(artifact / one.path) != one.sha256:
-                raise ValueError(f"{one.path} is not what was kept")
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
-
-
-def _agreement(artifact: Path, answer: Path) -> Agreement:
-    """Compare a consumer's logits, float32 (N, classes), with gold and with the producer's.
-
-    Raises RecordError when the artifact's own files are damaged.
-    """
-    try:
-        truth = arrays.read(artifact / "gold.npz", {"y": None})["y"]
-        produced = arrays.read(artifact / "outputs.npz", {"y": None})["y"]
-    except arrays.Unreadable as error:
-        raise RecordError(
-            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
-    scale = float(np.abs(truth).max(initial=0.0))
-    if not np.isfinite(scale) or scale == 0.0:
-        note = "the gold outputs are zero or not finite"
-        return Agreement(error=None, producer_error=None, from_producer=None, scale=0.0, note=note)
-    try:
-        answered = arrays.read(answer, {"y": truth.shape})["y"]
-        note = "" if np.isfinite(answered).all() else "its outputs are not finite"
-    except arrays.Unreadable as error:
-        answered, note = np.empty(0), f"its outputs cannot be used: {error}"
-    return Agreement(
-        error=_distance(answered, truth, scale),
-        producer_error=_distance(produced, truth, scale),
-        from_producer=_distance(answered, produced, scale),
-        scale=scale,
-        note=note,
-    )
-
-
-def _distance(one: Floats, other: Floats, scale: float) -> float | None:
-    if one.shape != other.shape or not np.isfinite(one).all():
-        return None
-    return float(np.abs(one.astype(np.float64) - other).max() / scale)
+    matrix, plan = run.manifest.matrix, run.manifest.plan
+    for name in plan.workloads:
+        inputs.make(run.inputs, name, matrix.workloads[name], seed=plan.seed, phases=plan.phases)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import stdtrit
+from scipy.special import ndtri, stdtrit
 
 Samples = npt.NDArray[np.float64]
 
@@ -25,8 +26,17 @@ BATCHED = 5
 
 
 @dataclass(frozen=True, kw_only=True)
+class Bounded:
+    """A quantile with its interval, in the unit of the samples."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, kw_only=True)
 class Estimate:
-    """A median with its interval, in the unit of the samples."""
+    """A median with its interval, and p90 and p99 with theirs, in the unit of the samples."""
 
     median: float
     low: float
@@ -34,20 +44,27 @@ class Estimate:
     samples: int
     rounds: int
     round_medians: tuple[float, ...] = ()
+    tail: tuple[Bounded, ...] = ()
 
 
-def estimate(rounds: Sequence[Samples], *, seed: int = 0) -> Estimate | None:
+def estimate(
+    rounds: Sequence[Samples], *, tail: Sequence[float] = (), seed: int = 0
+) -> Estimate | None:
     """Return the median over rounds and iterations with a hierarchical bootstrap interval.
 
     Every round counts the same: of those that took more samples than the shortest, the first
     ones are left out. Rounds are drawn with replacement, then iterations within each drawn round
     (Davison and Hinkley, Bootstrap Methods and Their Application, 1997, section 3.8); the
-    interval is the percentile one at `LEVEL` from `RESAMPLES` resamples, widened to the median
-    where it misses it. With one round only the iterations vary, and the interval cannot know
-    how rounds differ: `rounds` says so.
+    interval is the percentile one at `LEVEL` from `RESAMPLES` resamples. Of so few rounds it
+    would be too narrow; so its reach to either side is expanded, on a logarithmic scale, as much
+    as Student's t exceeds the normal one (Hesterberg, "What teachers should know about the
+    bootstrap", The American Statistician 69(4), 2015, section 3.2). With one round only the
+    iterations vary, and the interval cannot know how rounds differ: `rounds` says so.
 
     Args:
-        rounds: one array of samples, float64 (n,), a round; empty ones are left out.
+        rounds: one array of samples, float64 (n,), a round, none negative; empty ones are left
+            out.
+        tail: further quantiles, such as 0.9 and 0.99, each with its interval.
         seed: of the resampling; the same samples and seed give the same interval.
     """
     kept = [samples for samples in rounds if samples.size]
@@ -55,17 +72,45 @@ def estimate(rounds: Sequence[Samples], *, seed: int = 0) -> Estimate | None:
         return None
     shortest = min(samples.size for samples in kept)
     table = np.array([samples[-shortest:] for samples in kept])
-    middle = _quantile(np.sort(table, axis=None), 0.5)
+    ordered = np.sort(table, axis=None)
     every = -(-shortest // RESAMPLED)
-    resampled = _resampled_medians(table[:, ::every], seed)
+    shares = (0.5, *tail)
+    resampled = _resampled_quantiles(table[:, ::every], shares, seed)
+    middle, *rest = (
+        _bounded(_quantile(ordered, share), found, len(kept))
+        for share, found in zip(shares, resampled, strict=True)
+    )
     return Estimate(
-        median=middle,
-        low=min(_quantile(resampled, (1 - LEVEL) / 2), middle),
-        high=max(_quantile(resampled, (1 + LEVEL) / 2), middle),
+        median=middle.value,
+        low=middle.low,
+        high=middle.high,
         samples=table.size,
         rounds=len(kept),
         round_medians=tuple(_quantile(row, 0.5) for row in np.sort(table, axis=1)),
+        tail=tuple(rest),
     )
+
+
+def _bounded(value: float, resampled: Samples, rounds: int) -> Bounded:
+    """Return a quantile with its interval from the sorted quantiles of resamples."""
+    low = min(_quantile(resampled, (1 - LEVEL) / 2), value)
+    high = max(_quantile(resampled, (1 + LEVEL) / 2), value)
+    if low <= 0:
+        return Bounded(value=value, low=low, high=high)
+    wider = _expansion(rounds)
+    return Bounded(
+        value=value, low=value * (low / value) ** wider, high=value * (high / value) ** wider
+    )
+
+
+@lru_cache
+def _expansion(rounds: int) -> float:
+    """Return how much a percentile interval of so many rounds must be expanded."""
+    if rounds == 1:
+        return 1.0
+    student = float(stdtrit(rounds - 1, (1 + LEVEL) / 2))
+    normal = float(ndtri((1 + LEVEL) / 2))
+    return student / normal * math.sqrt(rounds / (rounds - 1))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -144,14 +189,22 @@ def compare(one: Sequence[float], other: Sequence[float]) -> Comparison | None:
     return Comparison(word=word, ratio=ratio, low=low, high=high)
 
 
-def _resampled_medians(table: Samples, seed: int) -> Samples:
-    """Return, sorted, `RESAMPLES` medians of two-level resamples of (rounds, iterations)."""
+def _resampled_quantiles(table: Samples, shares: Sequence[float], seed: int) -> list[Samples]:
+    """Return, sorted, for each share `RESAMPLES` quantiles of two-level resamples.
+
+    *table* holds the samples, (rounds, iterations); the quantiles are of type 7.
+    """
     drawn = table.ravel().take(_draws(*table.shape, seed))
-    low, high = (table.size - 1) // 2, table.size // 2
-    drawn.partition((low, high), axis=1)  # several times faster than np.median
-    medians: Samples = (drawn[:, low] + drawn[:, high]) / 2
-    medians.sort()
-    return medians
+    places = [share * (table.size - 1) for share in shares]
+    below = [int(place) for place in places]
+    above = [min(place + 1, table.size - 1) for place in below]
+    drawn.partition((*below, *above), axis=1)  # several times faster than np.quantile
+    found = []
+    for place, low, high in zip(places, below, above, strict=True):
+        quantiles: Samples = drawn[:, low] + (place - low) * (drawn[:, high] - drawn[:, low])
+        quantiles.sort()
+        found.append(quantiles)
+    return found
 
 
 @lru_cache(maxsize=8)
@@ -166,12 +219,6 @@ def _draws(count: int, length: int, seed: int) -> npt.NDArray[np.intp]:
 def spread(found: Estimate) -> float:
     """Return how far the medians of rounds are apart, as a share of the median."""
     return (max(found.round_medians) - min(found.round_medians)) / found.median
-
-
-def quantile(rounds: Sequence[Samples], q: float) -> float | None:
-    """Return a quantile of all samples, interpolated linearly (type 7), or None without any."""
-    kept = [samples for samples in rounds if samples.size]
-    return _quantile(np.sort(np.concatenate(kept)), q) if kept else None
 
 
 def _quantile(ordered: Samples, share: float) -> float:

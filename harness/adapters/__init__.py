@@ -2,13 +2,8 @@
 
 A module imports its framework inside `start`, so that the import is measured, and keeps it in
 module globals. Arrays that go in and out are numpy's; ``model`` and ``batch`` are the adapter's
-own business. Weights carry neutral names, ``<layer>.<parameter>``, in the neutral layouts:
-
-=========  =================================================================
-conv2d     kernel (O, I, kh, kw), bias (O)
-dense      kernel (out, in), bias (out)
-lstm       kernel (4H, D), recurrent (4H, H), bias (4H), gates i, f, g, o
-=========  =================================================================
+own business. Weights carry neutral names, ``<layer>.<parameter>``, in the neutral layouts,
+those of the table in ``matrix/networks/description.py``.
 
 Every adapter:
 
@@ -32,8 +27,13 @@ Frameworks also:
 
 ``build(network, weights, rate)``
     Build the neutral network with these initial weights, ready for plain SGD at *rate*.
+``notes(network)``
+    Return {kind: sentence}: where the framework's default differs and was made to agree.
 ``put(x, y)``
     Move a batch (float32, int64) to the device, outside the clock, and return it.
+``forward(model, batch)``, ``backward(model, batch)``
+    The logits of a batch; the loss and the gradients of all parameters, without an update. Both
+    stay on the device, unread.
 ``step(model, batch)``
     One step of SGD on the mean softmax cross entropy; return the loss, of the batch before
     the update, on the device (anything that ``float()`` takes).
@@ -51,6 +51,12 @@ Frameworks also:
 
 A runtime simply lacks what it cannot do; the harness records that as ``unsupported``.
 """
+
+
+def notes_on(network, notes):
+    """Return those of *notes*, by kind or kind and more, on kinds that a network has."""
+    kinds = {layer["kind"] for layer in network["layers"]}
+    return {about: note for about, note in notes.items() if about.split()[0] in kinds}
 
 
 class WrongDevice(Exception):

@@ -13,7 +13,7 @@ from harness import machine
 jax = None  # the framework, once `start` has imported it
 optax = None
 device = None
-pending = ()  # what the last step is still computing
+pending = ()  # what is still being computed
 
 
 def start():
@@ -91,9 +91,29 @@ def build(network, weights, rate):
     return Model(network, weights, rate)
 
 
+def notes(network):
+    """Return, by kind of layer, what jax was made to agree in."""
+    from harness.adapters import jax_layers
+
+    return protocol.notes_on(network, jax_layers.NOTES)
+
+
 def put(x, y):
     """Move a batch to the device."""
     return _tensor(x), _tensor(y.astype("int32"))
+
+
+def forward(model, batch):
+    """Compute the logits of a batch, on the device."""
+    global pending
+    pending = model.forward(model.weights, batch[0])
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch, on the device, by neutral name."""
+    global pending
+    pending = model.gradients(model.weights, *batch)
+    return pending
 
 
 def step(model, batch):
@@ -112,12 +132,12 @@ def activations(model, x):
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    found = model.gradients(model.weights, *batch)
+    found = backward(model, batch)
     return {name: numpy.asarray(value) for name, value in found.items()}
 
 
 def synchronise():
-    """Wait for what the last step computes: jax returns before it is done."""
+    """Wait for what was asked last: jax returns before it is done."""
     jax.block_until_ready(pending)
 
 

@@ -12,7 +12,8 @@ from harness.adapters import Unsupported
 #: Where jax's default differs from the neutral description, and what is done about it.
 NOTES = {
     "conv": "XLA is given channels first; jax's own examples put them last",
-    "max_pool": "a windowed reduction, padded with -inf",
+    "max_pool": "a windowed reduction, padded with -inf, of batch and channels as one axis, so "
+    "that ONNX Runtime takes what jax2onnx writes",
     "lrn": "written as a windowed sum of squares: jax has none",
     "rnn": "written as a scan: jax has no layers of its own",
     "lstm": "written as a scan: jax has no layers of its own",
@@ -57,14 +58,19 @@ def _conv(layer, own, x):
 
 
 def _max_pool(layer, own, x):
-    return lax.reduce_window(
-        x,
+    """Pool with batch and channels as one axis: jax2onnx counts every axis as a side to pool.
+
+    ONNX Runtime takes three sides, so of these networks only the one for video is beyond it.
+    """
+    pooled = lax.reduce_window(
+        x.reshape(-1, *x.shape[2:]),
         -jnp.inf,
         lax.max,
-        (1, 1, *layer["size"]),
-        (1, 1, *layer["stride"]),
-        [(0, 0), (0, 0)] + [tuple(side) for side in layer["padding"]],
+        (1, *layer["size"]),
+        (1, *layer["stride"]),
+        [(0, 0)] + [tuple(side) for side in layer["padding"]],
     )
+    return pooled.reshape(-1, x.shape[1], *pooled.shape[1:])
 
 
 def _lrn(layer, own, x):
@@ -129,9 +135,12 @@ def _one_way(layer, own, x, prefix):
         after = step(mine, carry, now)
         return after, after[0]
 
+    def in_time(values):  # not by scan's own reverse, which jax2onnx does not write
+        return values[::-1] if prefix else values
+
     zero = jnp.zeros((x.shape[0], layer["units"]), x.dtype)
-    last, outputs = lax.scan(advance, (zero,) * parts, x.swapaxes(0, 1), reverse=bool(prefix))
-    return outputs.swapaxes(0, 1) if layer["return_sequences"] else last[0]
+    last, outputs = lax.scan(advance, (zero,) * parts, in_time(x.swapaxes(0, 1)))
+    return in_time(outputs).swapaxes(0, 1) if layer["return_sequences"] else last[0]
 
 
 def _attend(query, key, value):

@@ -102,9 +102,27 @@ def build(network, weights, rate):
     return model
 
 
+def notes(network):
+    """Return, by kind of layer, what tensorflow was made to agree in."""
+    from harness.adapters import tensorflow_layers
+
+    return protocol.notes_on(network, tensorflow_layers.NOTES)
+
+
 def put(x, y):
     """Move a batch to the device."""
     return _tensor(x), _tensor(y)
+
+
+def forward(model, batch):
+    """Compute the logits of a batch, on the device."""
+    return model.forward(batch[0])
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch, on the device, in the order of the model's variables."""
+    with tf.device(device):
+        return model.gradients(*batch)
 
 
 def step(model, batch):
@@ -122,10 +140,9 @@ def activations(model, x):
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name, compiled as training is."""
-    with tf.device(device):
-        found = model.gradients(*batch)
     variables = model.keras.trainable_variables
-    by_variable = {id(variable): value for variable, value in zip(variables, found)}
+    found = zip(variables, backward(model, batch))
+    by_variable = {id(variable): value for variable, value in found}
     return {
         name: weight.neutral(by_variable[id(weight.variable)])
         for name, weight in model.graph.weights.items()

@@ -59,9 +59,28 @@ def build(network, weights, rate):
     return model
 
 
+def notes(network):
+    """Return, by kind of layer, what torch was made to agree in."""
+    from harness.adapters import torch_layers
+
+    return protocol.notes_on(network, torch_layers.NOTES)
+
+
 def put(x, y):
     """Move a batch to the device."""
     return _tensor(x), _tensor(y)
+
+
+def forward(model, batch):
+    """Compute the logits of a batch, on the device."""
+    with torch.inference_mode():
+        return model(batch[0])
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch, on the device."""
+    model.optimiser.zero_grad()
+    _loss(model, *batch).backward()
 
 
 def step(model, batch):
@@ -89,8 +108,7 @@ def activations(model, x):
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    model.optimiser.zero_grad()
-    _loss(model, *batch).backward()
+    backward(model, batch)
     return {name: value.grad.cpu().numpy() for name, value in model.neutral()}
 
 

@@ -15,6 +15,7 @@ from matrix.networks.description import (
     parameter_count,
     parameters,
     shapes,
+    training_flops,
 )
 
 __all__ = [
@@ -30,6 +31,7 @@ __all__ = [
     "parameter_count",
     "parameters",
     "shapes",
+    "training_flops",
 ]
 
 

@@ -206,6 +206,26 @@ def flops(network: Network) -> int:
     return sum(_flops(layer, before, after) for layer, before, after in shapes(network))
 
 
+def training_flops(network: Network) -> int:
+    """Return the floating-point operations of one example forward and backward.
+
+    Each product is followed by two on the way back, for its kernel and for what it read; the
+    latter is not needed where nothing trained lies before it.
+    """
+    trained: set[str] = set()
+    spared = 0
+    for (layer, before, after), (_, names) in zip(shapes(network), inputs_of(network), strict=True):
+        own = _parameters(layer, before[0])
+        if trained.isdisjoint(names) and layer["kind"] in {"conv", "dense"}:
+            spared += _flops(layer, before, after)
+        elif trained.isdisjoint(names) and layer["kind"] in GATES:
+            read = sum(math.prod(shape) for name, shape in own.items() if name.endswith("kernel"))
+            spared += 2 * read * before[0][0]
+        if own or not trained.isdisjoint(names):
+            trained.add(layer["name"])
+    return 3 * flops(network) - spared
+
+
 def _flops(layer: Layer, before: tuple[Shape, ...], after: Shape) -> int:
     kind = layer["kind"]
     if kind == "attention":

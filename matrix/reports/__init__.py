@@ -7,7 +7,7 @@ from rich.console import Console
 from matrix.plan import Plan
 from matrix.reports import junit, markdown, plans
 from matrix.reports.console import rich_table, show
-from matrix.results import Results
+from matrix.rows import Results
 from matrix.runs import Run, write_text
 
 __all__ = ["plan_document", "show", "show_plan", "write"]

@@ -8,8 +8,9 @@ from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from matrix.reports.tables import Mood, Table, tables
-from matrix.results import Results
+from matrix.reports.layout import Mood, Table
+from matrix.reports.tables import tables
+from matrix.rows import Results
 
 STYLES: dict[Mood, str] = {"good": "green", "bad": "bold red", "muted": "dim", "plain": ""}
 

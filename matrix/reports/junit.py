@@ -6,7 +6,7 @@ import re
 import xml.etree.ElementTree as ET
 
 from matrix.reports import numbers
-from matrix.results import Results
+from matrix.rows import Results
 
 #: Characters that XML 1.0 cannot hold at all (a log line may).
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from matrix.reports.tables import Table, tables
-from matrix.results import Results
+from matrix.reports.layout import Table
+from matrix.reports.tables import tables
+from matrix.rows import Results
 
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.
 LONGEST = 1_000_000

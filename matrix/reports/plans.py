@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from matrix.plan import Plan
-from matrix.reports.tables import Mood, Row, Table
+from matrix.reports.layout import Mood, Row, Table
 
 
 def document(plan: Plan, engine: str) -> dict[str, Any]:

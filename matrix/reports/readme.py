@@ -6,7 +6,7 @@ from pathlib import Path
 
 from matrix.errors import ArgumentError
 from matrix.reports import markdown
-from matrix.results import Results
+from matrix.rows import Results
 from matrix.runs import write_text
 
 BEGIN, END = "<!-- report -->", "<!-- /report -->"

@@ -4,36 +4,17 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Literal
 
-from matrix.reports import numbers
-from matrix.results import CellRow, InferenceRow, PortabilityRow, Results, StartupRow
+from matrix.reports import findings, numbers, study
+from matrix.reports.layout import Mood, Row, Table, mark, moods, status
+from matrix.reports.layout import row as row_of
+from matrix.rows import CellRow, InferenceRow, PortabilityRow, Results, StartupRow
 from matrix.statistics import Estimate, compare
 
-#: Of a reason in a table, in characters.
-LONGEST_REASON = 80
-
-Mood = Literal["good", "bad", "muted", "plain"]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of a table. *mood* is that of the cell at index *judged*, or of the whole line."""
-
-    texts: tuple[str, ...]
-    moods: tuple[Mood, ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """A titled table; ``note`` says how to read it. Columns in ``numeric`` are set right."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[Row, ...]
-    note: str = ""
-    numeric: frozenset[int] = frozenset()
+OF_PEAK = (
+    "Of peak: operations of convolutions and matrix products over time, over the fastest matrix "
+    "product that a canary saw on the machine."
+)
 
 
 def tables(results: Results) -> list[Table]:
@@ -42,7 +23,10 @@ def tables(results: Results) -> list[Table]:
         cells(results),
         startup(results),
         training(results),
+        passes(results),
+        study.table(results),
         *inference(results),
+        *findings.tables(results),
         *portability(results),
     ]
     return [table for table in found if table.rows]
@@ -67,13 +51,12 @@ def cells(results: Results) -> Table:
 
 def _cell(row: CellRow) -> Row:
     if row.status == "not-run":
-        return _row(row.cell, f"not run: {row.reason}", *[numbers.DASH] * 5, mood="muted")
-    status = _status(row.status, row.reason)
+        return row_of(row.cell, f"not run: {row.reason}", *[numbers.DASH] * 5, mood="muted")
     mood: Mood = "good" if row.status == "ok" else "bad"
     return Row(
         texts=(
-            row.cell + _mark(row.emulated),
-            status,
+            row.cell + mark(row.emulated),
+            status(row.status, row.reason),
             row.versions.get(row.name, numbers.DASH),
             numbers.size(row.image_bytes),
             _build(row),
@@ -125,11 +108,11 @@ def _startup(row: StartupRow) -> Row:
     parts = [getattr(row, f"{part}_s") for part in STARTUP_PARTS]
     texts = (
         row.workload,
-        row.cell + _mark(row.emulated),
+        row.cell + mark(row.emulated),
         *(numbers.duration(part.median if part else None) for part in parts),
         numbers.duration(_until_trained(row)),
     )
-    return Row(texts=texts, moods=_moods(len(texts), 0, "plain", row.emulated))
+    return Row(texts=texts, moods=moods(len(texts), 0, "plain", row.emulated))
 
 
 def _until_trained(row: StartupRow) -> float:
@@ -157,6 +140,7 @@ def training(results: Results) -> Table:
             "a step",
             "than the fastest",
             "samples",
+            "of peak",
             "accuracy",
             "outputs",
             "gradients",
@@ -166,27 +150,29 @@ def training(results: Results) -> Table:
             Row(
                 texts=(
                     row.workload,
-                    row.cell + _mark(row.emulated),
-                    _status(row.status, row.reason),
+                    row.cell + mark(row.emulated),
+                    status(row.status, row.reason),
                     numbers.interval(row.step_s),
                     _than(row.step_s, fastest.get(row.workload), row.emulated),
                     numbers.rate(row.samples_per_s),
+                    numbers.share(row.share),
                     numbers.share(row.accuracy),
                     numbers.error(row.output_error),
                     numbers.error(row.gradient_error),
                     numbers.error(row.loss_error),
                 ),
-                moods=_moods(10, 2, "good" if row.status == "ok" else "bad", row.emulated),
+                moods=moods(11, 2, "good" if row.status == "ok" else "bad", row.emulated),
             )
             for row in rows
         ),
-        numeric=frozenset(range(3, 10)),
+        numeric=frozenset(range(3, 11)),
         note=(
             "A step: median and 95 % bootstrap interval over rounds and steps, where there is more "
             "than one round. Than the fastest: the 95 % interval of the ratio, where it excludes "
-            "equal. Accuracy: held-out, the worst round. Outputs, gradients: the largest error of "
-            "a layer or a parameter in the first step, from a float64 evaluation over its largest "
-            "value. Losses: the largest difference from a float64 run in the first steps."
+            f"equal. {OF_PEAK} Accuracy: held-out, the worst round. Outputs, gradients: the "
+            "largest error of a layer or a parameter in the first step, from a float64 evaluation "
+            "over its largest value. Losses: the largest difference from a float64 run in the "
+            "first steps."
         ),
     )
 
@@ -201,6 +187,47 @@ def _than(one: Estimate | None, fastest: Estimate | None, emulated: bool) -> str
     return f"{found.word}, {found.low:.2f} to {found.high:.2f} times"
 
 
+def passes(results: Results) -> Table:
+    """Every batch forward, and forward and backward, the fastest native one first."""
+    rows = sorted(
+        results.passes, key=lambda row: (row.workload, row.emulated, row.backward_s.median)
+    )
+    return Table(
+        title="Passes",
+        columns=(
+            "workload",
+            "cell",
+            "batch",
+            "forward",
+            "of peak",
+            "forward and backward",
+            "of peak",
+            "samples",
+        ),
+        rows=tuple(
+            Row(
+                texts=(
+                    row.workload,
+                    row.cell + mark(row.emulated),
+                    str(row.batch),
+                    numbers.interval(row.forward_s),
+                    numbers.share(row.forward_share),
+                    numbers.interval(row.backward_s),
+                    numbers.share(row.backward_share),
+                    numbers.rate(row.batch / row.backward_s.median),
+                ),
+                moods=moods(8, 0, "plain", row.emulated),
+            )
+            for row in rows
+        ),
+        numeric=frozenset(range(2, 8)),
+        note=(
+            "One batch that is already on the device, without an update: median with 95 % "
+            f"interval, where there is more than one round. {OF_PEAK}"
+        ),
+    )
+
+
 def inference(results: Results) -> Iterator[Table]:
     """One table a workload: every model on every cell that serves it, the fastest first.
 
@@ -212,16 +239,16 @@ def inference(results: Results) -> Iterator[Table]:
         models = itertools.groupby(group, key=lambda row: (row.cell, row.subject))
         served = [{row.batch: row for row in model} for _, model in models]
         served.sort(key=_speed)
-        heads = [(f"p50, batch {batch}", "p99") for batch in batches]
+        heads = [(f"p50, batch {batch}", "p90", "p99") for batch in batches]
         yield Table(
             title=f"Inference: {workload}",
-            columns=("cell", "model", *itertools.chain.from_iterable(heads), "samples"),
+            columns=("cell", "model", *itertools.chain.from_iterable(heads), "samples", "of peak"),
             rows=tuple(_inference(model, batches) for model in served),
-            numeric=frozenset(range(2, 3 + 2 * len(batches))),
+            numeric=frozenset(range(2, 4 + 3 * len(batches))),
             note=(
                 "Latency of one batch: median with 95 % bootstrap interval, where there is more "
-                "than one round, and 99th percentile. "
-                f"Samples at batch {batches[-1]}."
+                "than one round, and 90th and 99th percentile, whose intervals are in "
+                f"results.json. Samples and share at batch {batches[-1]}. {OF_PEAK}"
             ),
         )
 
@@ -233,13 +260,15 @@ def _speed(model: dict[int, InferenceRow]) -> tuple[bool, float]:
 
 def _inference(model: dict[int, InferenceRow], batches: list[int]) -> Row:
     first = model[min(model)]
-    texts = [first.cell + _mark(first.emulated), model_name(first)]
+    texts = [first.cell + mark(first.emulated), model_name(first)]
     for batch in batches:
         row = model.get(batch)
         texts += [numbers.interval(row.p50_s if row else None)]
-        texts += [numbers.duration(row.p99_s if row else None)]
-    texts.append(numbers.rate(model[max(model)].samples_per_s))
-    return Row(texts=tuple(texts), moods=_moods(len(texts), 0, "plain", first.emulated))
+        texts += [numbers.duration(row.p90_s.value if row else None)]
+        texts += [numbers.duration(row.p99_s.value if row else None)]
+    last = model[max(model)]
+    texts += [numbers.rate(last.samples_per_s), numbers.share(last.share)]
+    return Row(texts=tuple(texts), moods=moods(len(texts), 0, "plain", first.emulated))
 
 
 def model_name(row: InferenceRow) -> str:
@@ -279,7 +308,7 @@ def _portability(format: str, rows: list[PortabilityRow]) -> Table:
         columns=(
             "model of",
             "own error",
-            *(f"on {consumer}{_mark(emulated)}" for consumer, emulated in consumers),
+            *(f"on {consumer}{mark(emulated)}" for consumer, emulated in consumers),
         ),
         rows=tuple(lines),
         numeric=frozenset({1}),
@@ -295,30 +324,10 @@ def _verdict(row: PortabilityRow | None) -> str:
         return numbers.DASH
     if row.verdict == "match":
         return f"match {numbers.error(row.error)}"
-    return _status(row.verdict, row.reason)
-
-
-def _status(word: str, reason: str) -> str:
-    """Return a status with its reason, cut to what a table bears: all of it is listed below."""
-    if len(reason) > LONGEST_REASON:
-        reason = reason[: LONGEST_REASON - 1].rstrip() + "…"
-    return f"{word}: {reason}" if reason else word
+    return status(row.verdict, row.reason)
 
 
 def _verdict_mood(row: PortabilityRow | None) -> Mood:
     if row is None or row.verdict == "not-run":
         return "muted"
     return "good" if row.verdict == "match" else "bad"
-
-
-def _mark(emulated: bool) -> str:
-    return " (emulated)" if emulated else ""
-
-
-def _row(*texts: str, mood: Mood) -> Row:
-    return Row(texts=texts, moods=(mood,) * len(texts))
-
-
-def _moods(width: int, judged: int, mood: Mood, emulated: bool) -> tuple[Mood, ...]:
-    rest: Mood = "muted" if emulated else "plain"
-    return tuple(mood if index == judged and mood != "plain" else rest for index in range(width))

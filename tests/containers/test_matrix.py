@@ -16,7 +16,7 @@ import pytest
 from matrix import processes
 from matrix.engines.docker_engine import DockerEngine
 from matrix.records import JobRecord
-from matrix.results import Results
+from matrix.rows import Results
 from matrix.runs import Run
 from tests.containers.conftest import ROOT, Waiter
 

@@ -53,7 +53,7 @@ def production(**changes):
         "batch": 32,
         "optimiser": {"name": "sgd", "rate": 0.5},
     }
-    phases = ["startup", "parity", "train", "deploy", "infer"]
+    phases = ["startup", "parity", "passes", "train", "deploy", "infer"]
     return job(
         **{"wave": "produce", "phases": phases, "formats": ["onnx"], "workload": workload} | changes
     )

@@ -5,6 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from matrix import config, plan
 from matrix.plan import Capabilities, Job, Plan, Selection
 from matrix.records import Agreement, JobRecord, Output, Parity
@@ -91,3 +93,11 @@ def record(job: Job, **changes: Any) -> JobRecord:
         "parity": PARITY if "parity" in job.phases else None,
     }
     return JobRecord(**{**values, **changes})
+
+
+def artifact(folder: Path, truth: object, produced: object) -> Path:
+    """Make the folder of a kept model, as far as answers are judged by it."""
+    folder.mkdir(parents=True)
+    np.savez(folder / "gold.npz", y=np.asarray(truth))
+    np.savez(folder / "outputs.npz", y=np.asarray(produced))
+    return folder

@@ -11,7 +11,7 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from matrix import reports, results
+from matrix import reports, results, rows
 from matrix.reports import numbers, plans
 from matrix.statistics import Estimate
 from tests.unit.examples import planned
@@ -20,7 +20,7 @@ from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
 SCHEMA = Path(results.__file__).parent / "schema" / "results.schema.json"
 
 
-def shown(found: results.Results) -> str:
+def shown(found: rows.Results) -> str:
     console = Console(file=io.StringIO(), width=200, no_color=True)
     reports.show(console, found)
     return console.file.getvalue()  # type: ignore[attr-defined]
@@ -96,7 +96,7 @@ def test_results_json_follows_its_published_schema(tmp_path: Path) -> None:
     document = json.loads((run.path / "results.json").read_text())
     schema = json.loads(SCHEMA.read_text())
     jsonschema.validate(document, schema)
-    assert SCHEMA.read_text() == results.schema()
+    assert SCHEMA.read_text() == rows.schema()
 
 
 def test_the_plan_document_counts_what_the_plan_does() -> None:

@@ -1,0 +1,167 @@
+"""The probes in torch: eager, as its users write them."""
+
+import numpy
+import torch
+from torch import nn
+from torch.nn import functional
+
+
+def _tensor(array, grad=False):
+    return torch.tensor(array, requires_grad=grad)
+
+
+def _numpy(**tensors):
+    return {name: value.detach().numpy() for name, value in tensors.items()}
+
+
+class Round(torch.autograd.Function):
+    @staticmethod
+    def forward(context, x):
+        return torch.round(x)
+
+    @staticmethod
+    def backward(context, gradient):
+        return 0.5 * gradient
+
+
+def own_layer(x, given):
+    x = _tensor(x, grad=True)
+    y = Round.apply(x)
+    (y * _tensor(given)).sum().backward()
+    return _numpy(y=y, gradient=x.grad)
+
+
+def _loop(x, w):
+    steps = 0
+    while x.abs().max() > 0.1:
+        x = torch.tanh(x @ w)
+        steps += 1
+    return x, steps
+
+
+def data_dependent_loop(x, brief, w):
+    long, many = _loop(_tensor(x), _tensor(w))
+    short, few = _loop(_tensor(brief), _tensor(w))
+    return dict(_numpy(long=long, short=short), steps=[many, few])
+
+
+def data_dependent_loop_gradient(x, brief, w):
+    w = _tensor(w, grad=True)
+    last, _ = _loop(_tensor(x), w)
+    last.sum().backward()
+    return _numpy(gradient=w.grad)
+
+
+def _lstm(width, units, **weights):
+    lstm = nn.LSTM(width, units, batch_first=True, bidirectional="backward_kernel" in weights)
+    with torch.no_grad():
+        for way, end in (("", ""), ("backward_", "_reverse")):
+            if way + "kernel" in weights:
+                getattr(lstm, "weight_ih_l0" + end).copy_(_tensor(weights[way + "kernel"]))
+                getattr(lstm, "weight_hh_l0" + end).copy_(_tensor(weights[way + "recurrent"]))
+                getattr(lstm, "bias_ih_l0" + end).copy_(_tensor(weights[way + "bias"]))
+                getattr(lstm, "bias_hh_l0" + end).zero_()
+    return lstm
+
+
+def different_lengths(x, lengths, given, **weights):
+    lstm = _lstm(x.shape[2], given.shape[1], **weights)
+    packed = nn.utils.rnn.pack_padded_sequence(
+        _tensor(x), _tensor(lengths), batch_first=True, enforce_sorted=False
+    )
+    _, (hidden, _) = lstm(packed)
+    last = hidden[0]
+    (last * _tensor(given)).sum().backward()
+    kernel, recurrent, bias = lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0
+    return _numpy(last=last, kernel=kernel.grad, recurrent=recurrent.grad, bias=bias.grad)
+
+
+def beam_search(embedding, recurrent, output):
+    embedding, recurrent, output = _tensor(embedding), _tensor(recurrent), _tensor(output)
+    sequences = torch.zeros(1, 1, dtype=torch.long)
+    scores, hidden = torch.zeros(1), torch.zeros(1, embedding.shape[1])
+    for _ in range(5):
+        hidden = torch.tanh(embedding[sequences[:, -1]] + hidden @ recurrent.T)
+        grown = scores[:, None] + functional.log_softmax(hidden @ output.T, dim=-1)
+        scores, chosen = grown.flatten().topk(3)
+        parents, tokens = chosen // len(output), chosen % len(output)
+        sequences = torch.cat([sequences[parents], tokens[:, None]], dim=1)
+        hidden = hidden[parents]
+    return _numpy(sequences=sequences[:, 1:], scores=scores)
+
+
+def bidirectional(x, **weights):
+    lstm = _lstm(x.shape[2], weights["recurrent"].shape[1], **weights)
+    y, _ = lstm(_tensor(x))
+    return _numpy(y=y)
+
+
+def attention(query, key, value, mask, given):
+    query, key, value = (_tensor(each, grad=True) for each in (query, key, value))
+    allowed = _tensor(mask).bool()
+    y = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
+    (y * _tensor(given)).sum().backward()
+    return _numpy(y=y, query=query.grad, key=key.grad, value=value.grad)
+
+
+def convolution_of_video(x, kernel, given):
+    kernel = _tensor(kernel, grad=True)
+    y = functional.conv3d(_tensor(x), kernel)
+    (y * _tensor(given)).sum().backward()
+    return _numpy(y=y, gradient=kernel.grad)
+
+
+def temporal_convolution(x, kernel, given):
+    kernel = _tensor(kernel, grad=True)
+    y = functional.conv1d(functional.pad(_tensor(x), (4, 0)), kernel, dilation=2)
+    (y * _tensor(given)).sum().backward()
+    return _numpy(y=y, gradient=kernel.grad)
+
+
+def weight_sharing(tokens, targets, embedding):
+    count, width = embedding.shape
+    embed, decode = nn.Embedding(count, width), nn.Linear(width, count, bias=False)
+    decode.weight = embed.weight
+    with torch.no_grad():
+        embed.weight.copy_(_tensor(embedding))
+    logits = decode(torch.tanh(embed(_tensor(tokens))))
+    loss = functional.cross_entropy(logits.flatten(0, 1), _tensor(targets).flatten())
+    loss.backward()
+    return _numpy(loss=loss, gradient=embed.weight.grad)
+
+
+def higher_order_gradients(x, w1, w2):
+    x, w1, w2 = (_tensor(each, grad=True) for each in (x, w1, w2))
+    y = (torch.tanh(x @ w1) @ w2).sum()
+    (by_input,) = torch.autograd.grad(y, x, create_graph=True)
+    penalty = (by_input**2).sum()
+    penalty.backward()
+    return _numpy(penalty=penalty, w1=w1.grad, w2=w2.grad)
+
+
+def _dense(weights):
+    layer = nn.Linear(weights.shape[1], weights.shape[0], bias=False)
+    with torch.no_grad():
+        layer.weight.copy_(_tensor(weights))
+    return layer
+
+
+def changed_model(x, y, w1, w2, w3):
+    model = nn.Sequential(_dense(w1), nn.Tanh(), _dense(w2))
+    losses = [_step(model, x, y)]
+    model.insert(2, _dense(w3))
+    model.insert(3, nn.Tanh())
+    losses.append(_step(model, x, y))
+    return dict(
+        _numpy(w1=model[0].weight, w2=model[4].weight, w3=model[2].weight),
+        losses=numpy.array(losses),
+    )
+
+
+def _step(model, x, y):
+    optimiser = torch.optim.SGD(model.parameters(), lr=0.1)
+    optimiser.zero_grad()
+    loss = functional.cross_entropy(model(_tensor(x)), _tensor(y))
+    loss.backward()
+    optimiser.step()
+    return loss.item()

@@ -1,0 +1,184 @@
+"""What a run found, row by row: the types behind ``results.json`` and its published schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from matrix.statistics import Bounded, Estimate
+
+#: 1: first version.
+RESULTS_SCHEMA = 1
+
+
+class Row(BaseModel):
+    """A row of results: frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class CellRow(Row):
+    """What is known of one cell."""
+
+    cell: str
+    name: str
+    status: str
+    reason: str = ""
+    emulated: bool = False
+    engine: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
+    image: str = ""
+    image_bytes: int | None = None
+    build_s: float | None = None
+    import_s: Estimate | None = None
+    peak_flops: float | None = None
+    peak_memory_bytes: int | None = None
+    memory_source: str = ""
+    jobs: int = 0
+    failed: int = 0
+    missing: int = 0
+
+
+class TrainingRow(Row):
+    """How one cell trained one workload. Times in seconds; *unsteady* rounds never settled."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    status: str
+    reason: str = ""
+    step_s: Estimate | None = None
+    unsteady: int = 0
+    samples_per_s: float | None = None
+    share: float | None = None
+    accuracy: float | None = None
+    accuracy_wanted: float
+    output_error: float | None = None
+    gradient_error: float | None = None
+    first_wrong: str = ""
+    loss_error: float | None = None
+    loss_error_all: float | None = None
+
+
+class StartupRow(Row):
+    """From nothing to the second step of training, or to the first answer. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    interpreter_s: Estimate | None
+    import_s: Estimate | None
+    build_s: Estimate | None
+    first_forward_s: Estimate | None
+    first_step_s: Estimate | None
+    second_step_s: Estimate | None
+
+
+class InferenceRow(Row):
+    """How fast one cell answers: its own model, or an artifact. Times in seconds a batch.
+
+    *share*: of the machine's measured peak, as everywhere here.
+    """
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    batch: int
+    p50_s: Estimate
+    p90_s: Bounded
+    p99_s: Bounded
+    unsteady: int = 0
+    samples_per_s: float
+    share: float | None = None
+
+
+class PassRow(Row):
+    """One batch forward, and forward and backward without an update. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    batch: int
+    forward_s: Estimate
+    backward_s: Estimate
+    forward_share: float | None = None
+    backward_share: float | None = None
+
+
+class IdiomRow(Row):
+    """A network as a person writes it: its logical lines, and whether it is the same network."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    status: str
+    reason: str = ""
+    lines: int | None = None
+    error: float | None = None
+
+
+class ProbeRow(Row):
+    """One thing that a framework can or cannot express, checked by its numbers."""
+
+    cell: str
+    probe: str
+    emulated: bool
+    verdict: Literal["match", "wrong", "failed", "unsupported"]
+    error: float | None = None
+    reason: str = ""
+
+
+class NoteRow(Row):
+    """Where a framework's default differs from the neutral description and was made to agree."""
+
+    name: str
+    about: str
+    note: str
+
+
+class PortabilityRow(Row):
+    """One artifact on one consumer."""
+
+    artifact: str
+    consumer: str
+    emulated: bool
+    verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
+    error: float | None = None
+    tolerance: float | None = None
+    producer_error: float | None = None
+    reason: str = ""
+
+
+class Results(Row):
+    """Everything that a run found. ``results.json``."""
+
+    schema_version: int = RESULTS_SCHEMA
+    run: str
+    created: str
+    version: str
+    preset: str
+    seed: int
+    engines: dict[str, dict[str, str]]
+    cells: tuple[CellRow, ...]
+    startup: tuple[StartupRow, ...]
+    training: tuple[TrainingRow, ...]
+    passes: tuple[PassRow, ...]
+    idioms: tuple[IdiomRow, ...]
+    probes: tuple[ProbeRow, ...]
+    notes: tuple[NoteRow, ...]
+    inference: tuple[InferenceRow, ...]
+    portability: tuple[PortabilityRow, ...]
+    warnings: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def schema() -> str:
+    """Return the JSON Schema of ``results.json``, as published in the repository."""
+    document = Results.model_json_schema(mode="serialization")
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["title"] = "deepmatrix results"
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,52 @@
+"""Times as shares of what the machine can do: a share travels between machines, a time does not.
+
+The peak is the fastest matrix product that any canary of the run saw on the machine, in FLOP/s.
+Emulated cells and GPUs have none: their canaries say nothing of them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from matrix import networks
+from matrix.networks import Network
+from matrix.rows import InferenceRow, PassRow, TrainingRow
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shares:
+    """Networks by workload and peaks, FLOP/s, by cell id; a cell without one has no share."""
+
+    networks: Mapping[str, Network]
+    peaks: Mapping[str, float]
+
+    def of_training(self, row: TrainingRow | None) -> TrainingRow | None:
+        """Return the row with the share that its steps reach; the update is not counted."""
+        if row is None or row.samples_per_s is None:
+            return row
+        share = self._share(row.cell, row.workload, row.samples_per_s, networks.training_flops)
+        return row.model_copy(update={"share": share})
+
+    def of_inference(self, row: InferenceRow) -> InferenceRow:
+        """Return the row with the share that its answers reach."""
+        share = self._share(row.cell, row.workload, row.samples_per_s, networks.flops)
+        return row.model_copy(update={"share": share})
+
+    def of_passes(self, row: PassRow) -> PassRow:
+        """Return the row with the shares of both passes."""
+        forward = row.batch / row.forward_s.median
+        backward = row.batch / row.backward_s.median
+        share = self._share
+        return row.model_copy(
+            update={
+                "forward_share": share(row.cell, row.workload, forward, networks.flops),
+                "backward_share": share(row.cell, row.workload, backward, networks.training_flops),
+            }
+        )
+
+    def _share(
+        self, cell: str, workload: str, samples_per_s: float, flops: Callable[[Network], int]
+    ) -> float | None:
+        peak = self.peaks.get(cell)
+        return flops(self.networks[workload]) * samples_per_s / peak if peak else None

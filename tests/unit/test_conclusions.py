@@ -1,0 +1,167 @@
+"""What a process comes to, from how it ended and what it left."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from matrix.conclusions import conclude
+from matrix.engines import Ended
+from tests.unit.examples import output, planned, record
+
+JOB = next(planned("torch-debian12-amd64-cpu").jobs("produce"))
+HUNG = """\
+harness: train
+Timeout (0:10:00)!
+Thread 0x00007f (most recent call first):
+  File "/opt/deepmatrix/harness/phases.py", line 12 in train
+  File "/opt/deepmatrix/harness/job.py", line 3 in main
+"""
+
+
+def ended(code: int | None = 0, log: str = "", ending: Any = "exited", cause: str = "") -> Ended:
+    return Ended(ending=ending, cause=cause, exit_code=code, wall_s=1.0, log=log)
+
+
+def write(control: Path, **changes: Any) -> dict[str, Any]:
+    document = json.loads(output(JOB).model_dump_json(by_alias=True))
+    document.update(changes)
+    (control / "output.json").write_text(json.dumps(document))
+    return document
+
+
+def test_a_whole_output_and_exit_code_0_is_ok(tmp_path: Path) -> None:
+    write(tmp_path)
+    found, status, cause = conclude(JOB, tmp_path, ended())
+    assert (status, cause) == ("ok", "")
+    assert found is not None
+
+
+@pytest.mark.parametrize(
+    ("code", "log", "status", "cause"),
+    [
+        (0, "", "lost", "exited with 0 but wrote no output.json"),
+        (3, "one\nBoom: it broke\n", "crashed", "exit code 3: Boom: it broke"),
+        (3, "", "crashed", "exit code 3: it left no log"),
+        (
+            1,
+            HUNG,
+            "timeout",
+            "its own watchdog ended it: it hung in "
+            'File "/opt/deepmatrix/harness/phases.py", line 12 in train',
+        ),
+    ],
+)
+def test_no_output_is_told_apart(
+    tmp_path: Path, code: int, log: str, status: str, cause: str
+) -> None:
+    assert conclude(JOB, tmp_path, ended(code, log))[1:] == (status, cause)
+
+
+@pytest.mark.parametrize("kept", [0, 1, 100])
+def test_a_torn_output_is_torn(tmp_path: Path, kept: int) -> None:
+    write(tmp_path)
+    path = tmp_path / "output.json"
+    path.write_text(path.read_text()[:kept])
+    found, status, cause = conclude(JOB, tmp_path, ended())
+    assert (found, status) == (None, "torn")
+    assert cause == f"output.json ({kept} bytes) is torn or not a record"
+
+
+def test_an_output_before_a_death_is_kept_but_is_a_crash(tmp_path: Path) -> None:
+    write(tmp_path)
+    found, status, cause = conclude(JOB, tmp_path, ended(134))
+    assert found is not None
+    assert (status, cause) == ("crashed", "exit code 134 after it had written its output")
+
+
+def test_what_the_engine_says_of_the_end_counts_first(tmp_path: Path) -> None:
+    write(tmp_path)
+    how = ended(None, ending="oom", cause="more than 4 GiB")
+    assert conclude(JOB, tmp_path, how) == (None, "oom", "more than 4 GiB")
+
+
+def test_the_first_failed_phase_is_the_cause(tmp_path: Path) -> None:
+    document = write(tmp_path)
+    document["records"][2].update(
+        status="failed",
+        error={"type": "ValueError", "message": "no such layer\nmore", "traceback": "..."},
+    )
+    write(tmp_path, records=document["records"])
+    assert conclude(JOB, tmp_path, ended())[1:] == ("failed", "train: ValueError: no such layer")
+
+
+def test_what_is_not_supported_is_its_own_status(tmp_path: Path) -> None:
+    document = write(tmp_path)
+    document["records"][2].update(
+        status="unsupported", error={"type": "Unsupported", "message": "no LSTM", "traceback": ""}
+    )
+    write(tmp_path, records=document["records"])
+    assert conclude(JOB, tmp_path, ended())[1:] == ("unsupported", "train: Unsupported: no LSTM")
+
+
+@pytest.mark.parametrize(
+    ("change", "status", "cause"),
+    [
+        ({"job": "another"}, "torn", "output.json is that of another job, another"),
+        ({"records": []}, "torn", "output.json tells of no phase"),
+        ({"selftest": []}, "failed", "its arithmetic was not proven, and yet it went on"),
+    ],
+)
+def test_an_output_that_does_not_fit_the_job_is_not_believed(
+    tmp_path: Path, change: dict[str, Any], status: str, cause: str
+) -> None:
+    write(tmp_path, **change)
+    assert conclude(JOB, tmp_path, ended())[1:] == (status, cause)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"schema": 2},
+        {"environment": {"versions": ["torch"]}},
+        {"peak_memory_bytes": "much"},
+    ],
+)
+def test_an_output_of_another_form_is_torn(tmp_path: Path, change: dict[str, Any]) -> None:
+    write(tmp_path, **change)
+    assert conclude(JOB, tmp_path, ended())[1] == "torn"
+
+
+@pytest.mark.parametrize(
+    ("phase", "data"),
+    [
+        ("train", {}),
+        ("train", {"step_s": ["fast"], "losses": [], "accuracy": 1}),
+        ("infer", {"batches": {"x": {"latency_s": [1.0], "warmup": 0}}}),
+        ("infer", {"batches": {"1": {"latency_s": [None], "warmup": 0}}}),
+        ("infer", {"batches": {"1": {"latency_s": [], "warmup": 0}}}),
+        ("infer", {"batches": {"1": {"latency_s": [-1.0], "warmup": 0}}}),
+        ("infer", {"batches": {"1": {"latency_s": [1.0, 1.0], "warmup": 2}}}),
+        ("train", {"step_s": [1.0], "losses": [1.0], "accuracy": 5.0}),
+        ("train", {"step_s": [1.0], "losses": [1.0], "accuracy": float("nan")}),
+    ],
+)
+def test_a_phase_without_its_samples_is_torn(tmp_path: Path, phase: str, data: dict) -> None:
+    document = write(tmp_path)
+    for said in document["records"]:
+        if said["phase"] == phase:
+            said["data"] = data
+    write(tmp_path, records=document["records"])
+    assert conclude(JOB, tmp_path, ended())[1] == "torn"
+
+
+@pytest.mark.parametrize("path", ["/etc/passwd", "../gold.npz", "a/../../b", "", "C:\\x", "a\\b"])
+def test_a_model_file_outside_its_folder_is_torn(tmp_path: Path, path: str) -> None:
+    file = {"path": path, "bytes": 1, "sha256": "0" * 64}
+    write(tmp_path, artifacts=[{"format": "onnx", "files": [file], "export_s": 1.0}])
+    assert conclude(JOB, tmp_path, ended())[1] == "torn"
+
+
+def test_a_terminal_obeys_no_cause(tmp_path: Path) -> None:
+    _, status, cause = conclude(JOB, tmp_path, ended(3, "\x1b]52;c;AAAA\x07\x1b[31mred\n"))
+    made = record(JOB, status=status, cause=cause, output=None)
+    assert made.cause == "exit code 3:  ]52;c;AAAA red"

@@ -1,0 +1,105 @@
+"""Exported models: proven whole, and judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matrix import exports
+from matrix.arrays import Unreadable
+from matrix.errors import RecordError
+from matrix.records import Exported, ExportedFile
+from tests.unit.examples import artifact
+
+
+def exported(folder: Path, *names: str) -> Exported:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    files = tuple(
+        ExportedFile(path=name, bytes=1, sha256=exports.sha256(folder / name)) for name in names
+    )
+    return Exported(format="onnx", files=files, export_s=1.0)
+
+
+def test_a_model_that_is_what_its_producer_says_is_taken(tmp_path: Path) -> None:
+    exports.check(exported(tmp_path / "onnx", "model.onnx"), tmp_path / "onnx")
+
+
+def test_a_model_that_is_not_what_its_producer_says_is_refused(tmp_path: Path) -> None:
+    said = exported(tmp_path / "onnx", "model.onnx", "data.bin")
+    (tmp_path / "onnx" / "data.bin").write_bytes(b"other")
+    with pytest.raises(Unreadable, match=r"data\.bin is not what it says"):
+        exports.check(said, tmp_path / "onnx")
+    (tmp_path / "onnx" / "data.bin").unlink()
+    (tmp_path / "onnx" / "data.bin").symlink_to("/etc/passwd")
+    with pytest.raises(Unreadable, match=r"data\.bin is not both there and named"):
+        exports.check(said, tmp_path / "onnx")
+
+
+def test_a_model_may_not_take_the_names_of_the_hosts_files(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match=r"gold\.npz is a name of the host's own"):
+        exports.check(exported(tmp_path / "onnx", "gold.npz"), tmp_path / "onnx")
+
+
+def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) -> None:
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    for name in ("inputs.npz", "weights.npz"):
+        np.savez(folder / name, x=np.ones(1))
+    described = exports.describe(exported(tmp_path / "onnx", "model.onnx"), "an-artifact", folder)
+    (folder / "model.onnx").write_bytes(b"model.onnx")
+    (folder / "artifact.json").write_text(described.model_dump_json())
+    exports.verify(folder)
+    np.savez(folder / "gold.npz", y=np.full((1, 1), 2.0))
+    with pytest.raises(RecordError, match=r"gold\.npz is not what was kept"):
+        exports.verify(folder)
+
+
+@pytest.mark.parametrize(
+    ("truth", "answered", "error", "note"),
+    [
+        ([[1.0, -4.0]], [[1.0, -3.0]], 0.25, ""),
+        ([[1.0, -4.0]], [[1.0, np.nan]], None, "its outputs are not finite"),
+        ([[1.0, np.nan]], [[1.0, 2.0]], None, "the gold outputs are zero or not finite"),
+        ([[0.0, 0.0]], [[1.0, 2.0]], None, "the gold outputs are zero or not finite"),
+        (
+            [[1.0, -4.0]],
+            [[1.0]],
+            None,
+            "its outputs cannot be used: y has the shape (1, 1), not (1, 2)",
+        ),
+        (
+            [[1.0, -4.0]],
+            [[1.0 + 1j, 2.0]],
+            None,
+            "its outputs cannot be used: y holds complex128, not floats",
+        ),
+    ],
+)
+def test_an_answer_is_measured_against_gold(
+    tmp_path: Path, truth: list, answered: list, error: float | None, note: str
+) -> None:
+    np.savez(tmp_path / "outputs.npz", y=np.asarray(answered))
+    folder = artifact(tmp_path / "artifact", truth, [[1.0, -4.0]])
+    found = exports.agreement(folder, tmp_path / "outputs.npz")
+    assert (found.error, found.note) == (error, note)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4torn", b"\x93NUMPY", b"x" * 1000])
+def test_an_answer_that_is_no_archive_is_the_consumers_fault(
+    tmp_path: Path, content: bytes
+) -> None:
+    (tmp_path / "outputs.npz").write_bytes(content)
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    found = exports.agreement(folder, tmp_path / "outputs.npz")
+    assert found.error is None
+    assert found.note.startswith("its outputs cannot be used: outputs.npz: ")
+
+
+def test_a_damaged_gold_is_the_runs_own_fault(tmp_path: Path) -> None:
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    (folder / "gold.npz").write_bytes(b"")
+    with pytest.raises(RecordError, match="damaged"):
+        exports.agreement(folder, tmp_path / "outputs.npz")

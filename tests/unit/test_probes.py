@@ -1,0 +1,135 @@
+"""What the probes must answer, by other ways of finding it."""
+
+from __future__ import annotations
+
+import itertools
+from typing import Any
+
+import numpy as np
+import pytest
+
+from matrix import gold, probes
+from matrix.config import ROOT
+
+GIVEN = {
+    name: {key: v.astype(np.float64) if v.dtype == np.float32 else v for key, v in own.items()}
+    for name, own in probes.inputs().items()
+}
+EXPECTED = probes.expected()
+
+
+def slope(function: Any, value: np.ndarray, step: float = 1e-6) -> np.ndarray:
+    """Return the gradient of a number by an array, by central differences."""
+    found = np.zeros_like(value)
+    for place in np.ndindex(value.shape):
+        change = np.zeros_like(value)
+        change[place] = step
+        found[place] = (function(value + change) - function(value - change)) / (2 * step)
+    return found
+
+
+def answer(name: str, part: str, **changes: np.ndarray) -> np.ndarray:
+    return probes.EXPECTED[name]({**GIVEN[name], **changes})[part]
+
+
+#: Probe, its answer that is a gradient, by which input, of the sum of which answer (with `given`).
+GRADIENTS = [
+    ("attention", "query", "query", "y"),
+    ("attention", "key", "key", "y"),
+    ("attention", "value", "value", "y"),
+    ("convolution_of_video", "gradient", "kernel", "y"),
+    ("temporal_convolution", "gradient", "kernel", "y"),
+    ("different_lengths", "kernel", "kernel", "last"),
+    ("different_lengths", "recurrent", "recurrent", "last"),
+    ("different_lengths", "bias", "bias", "last"),
+    ("weight_sharing", "gradient", "embedding", "loss"),
+    ("higher_order_gradients", "w1", "w1", "penalty"),
+    ("higher_order_gradients", "w2", "w2", "penalty"),
+]
+
+
+@pytest.mark.parametrize(("name", "gradient", "by", "of"), GRADIENTS)
+def test_a_gradient_is_that_of_small_differences(
+    name: str, gradient: str, by: str, of: str
+) -> None:
+    factor = GIVEN[name].get("given", 1.0)
+    found = slope(lambda value: (answer(name, of, **{by: value}) * factor).sum(), GIVEN[name][by])
+    assert EXPECTED[name][gradient] == pytest.approx(found, abs=1e-6)
+
+
+def test_the_gradient_of_a_loop_is_that_of_small_differences() -> None:
+    given = GIVEN["data_dependent_loop_gradient"]
+    found = slope(lambda w: probes._loop(given["x"], w)[0].sum(), given["w"])
+    assert EXPECTED["data_dependent_loop_gradient"]["gradient"] == pytest.approx(found, abs=1e-6)
+
+
+def test_the_own_gradient_is_not_the_true_one() -> None:
+    given = GIVEN["own_layer"]["given"]
+    true = slope(lambda x: (answer("own_layer", "y", x=x) * given).sum(), GIVEN["own_layer"]["x"])
+    assert np.all(true == 0)
+    assert np.all(EXPECTED["own_layer"]["gradient"] != 0)
+
+
+def test_the_loops_have_different_lengths_and_no_close_end() -> None:
+    given = GIVEN["data_dependent_loop"]
+    assert len(set(EXPECTED["data_dependent_loop"]["steps"])) == 2
+    for x in (given["x"], given["brief"]):
+        sizes = [np.abs(value).max() for value in probes._loop(x, given["w"])[1]]
+        assert min(abs(size - probes.SMALL) for size in sizes) > 1e-3
+
+
+def test_the_best_beam_is_the_best_of_all_sequences() -> None:
+    given = GIVEN["beam_search"]
+    best = max(
+        itertools.product(range(len(given["output"])), repeat=probes.STEPS),
+        key=lambda sequence: score(given, sequence),
+    )
+    assert EXPECTED["beam_search"]["sequences"][0].tolist() == list(best)
+    assert EXPECTED["beam_search"]["scores"][0] == pytest.approx(score(given, best))
+
+
+def score(given: dict[str, np.ndarray], sequence: tuple[int, ...]) -> float:
+    total, hidden, token = 0.0, np.zeros(given["recurrent"].shape[0]), 0
+    for after in sequence:
+        hidden = np.tanh(given["embedding"][token] + given["recurrent"] @ hidden)
+        logits = given["output"] @ hidden
+        total += logits[after] - np.log(np.exp(logits).sum())
+        token = after
+    return total
+
+
+def test_what_is_padded_does_not_count() -> None:
+    x = GIVEN["different_lengths"]["x"].copy()
+    for row, length in enumerate(GIVEN["different_lengths"]["lengths"]):
+        x[row, length:] = 9.0
+    assert answer("different_lengths", "last", x=x) == pytest.approx(
+        EXPECTED["different_lengths"]["last"]
+    )
+
+
+def test_the_changed_model_learns_as_gold_does() -> None:
+    given = GIVEN["changed_model"]
+    first = np.tanh(given["x"] @ given["w1"].T) @ given["w2"].T
+    losses = EXPECTED["changed_model"]["losses"]
+    assert losses[0] == pytest.approx(gold.cross_entropy(first, given["y"])[0])
+    assert losses[1] != pytest.approx(losses[0])
+
+
+@pytest.mark.parametrize("name", probes.NAMES)
+def test_a_changed_answer_is_seen(name: str) -> None:
+    right = {part: value.astype(np.float32) for part, value in EXPECTED[name].items()}
+    found = probes.compare(name, right)
+    assert found is not None
+    assert found < 1e-6
+    for part, value in right.items():
+        wrong = probes.compare(name, {**right, part: value * np.float32(1.001)})
+        assert wrong is not None
+        assert wrong > 5e-4
+        assert probes.compare(name, {**right, part: value.ravel()[:0]}) is None
+        assert probes.compare(name, {**right, part: value * np.float32(np.nan)}) is None
+
+
+@pytest.mark.parametrize("framework", ["torch", "tensorflow", "jax"])
+def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
+    source = (ROOT / "harness" / "probes" / f"{framework}_probes.py").read_text()
+    assert all(f"\ndef {name}(" in source for name in probes.NAMES)
