@@ -6,6 +6,7 @@ before a failure is kept.
 
 import functools
 import importlib
+import itertools
 import os
 import time
 
@@ -119,14 +120,21 @@ def parity(session, data):
 
 
 def idiom(session, data):
-    """Answer the first batch by the network as a person writes it, with the initial weights."""
+    """Answer the first batch by the network as a person writes it, before and after training.
+
+    Both start from the initial weights; training is a person's too, and takes a few steps.
+    """
     del data  # what is found is a file
     name = session.job["cell"]["name"]
     proof = importlib.import_module(f"harness.idioms.{name}_proof")
-    x, _ = next(_batches(session))
-    network = session.job["workload"]["network"]
-    logits = proof.logits(network, session.workload("weights"), x)
-    control.save_arrays(session.directory, record.IDIOM_LOGITS, {"y": logits})
+    workload, weights = session.job["workload"], session.workload("weights")
+    batches = list(itertools.islice(_batches(session), record.IDIOM_STEPS))
+    network, rate = workload["network"], workload["optimiser"]["rate"]
+    answers = {
+        "y": proof.logits(network, weights, batches[0][0]),
+        "trained": proof.trained(network, weights, batches, rate),
+    }
+    control.save_arrays(session.directory, record.IDIOM_LOGITS, answers)
 
 
 def probe(session, data):

@@ -19,7 +19,7 @@ ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a form
 TRAINED = "artifacts/weights.npz"  # trained weights by neutral name, float32
 PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``probe_x``
 FIRST_STEP = "first-step.npz"  # ``output/<layer>`` and ``gradient/<parameter>``, float32
-IDIOM_LOGITS = "idiom.npz"  # ``y``: logits of the first batch, float32
+IDIOM_LOGITS = "idiom.npz"  # logits of the first batch: ``y`` and, after training, ``trained``
 PROBES = "probes.npz"  # ``<probe>/<name>``
 CONSUMED = "outputs.npz"  # ``y``: the consumer's logits on the artifact's inputs
 
@@ -32,6 +32,9 @@ TRAIN = "train"
 DEPLOY = "deploy"
 INFER = "infer"
 PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, TRAIN, DEPLOY, INFER)
+
+#: Steps of training of an idiom: enough to prove the loop, too few for rounding to grow.
+IDIOM_STEPS = 2
 
 #: A phase needs the one named here, where the job has both.
 NEEDS = {

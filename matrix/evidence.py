@@ -37,14 +37,22 @@ def gather(run: Run, job: Job, output: Output, control: Path) -> Evidence:
 
 def _parity(run: Run, job: Job, control: Path) -> Parity:
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    return parity.compare(network, _first_step(run, job), control / FIRST_STEP)
+    truth = _first_step(run, job)
+    del truth[inputs.TRAINED]  # the idiom's
+    return parity.compare(network, truth, control / FIRST_STEP)
 
 
 def _idiom(run: Run, job: Job, control: Path) -> float | None:
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    truth = _first_step(run, job)[f"output/{network['layers'][-1]['name']}"]
-    said = arrays.read(control / IDIOM_LOGITS, {"y": truth.shape})["y"]
-    return exports.distance(said, truth, parity.scale(truth))
+    found = _first_step(run, job)
+    truth = {
+        "y": found[f"output/{network['layers'][-1]['name']}"],
+        "trained": found[inputs.TRAINED],
+    }
+    said = arrays.read(control / IDIOM_LOGITS, {name: one.shape for name, one in truth.items()})
+    return parity.worst(
+        {name: exports.distance(said[name], one, parity.scale(one)) for name, one in truth.items()}
+    )
 
 
 def _probes(said: ProbeData, control: Path) -> dict[str, float | None]:

@@ -14,14 +14,14 @@ from pathlib import Path
 FOLDER = Path(__file__).resolve().parents[1] / "harness" / "idioms"
 
 #: Files of the folder that no person would write.
-SUPPORT = ("__init__", "_proof")
+SUPPORT = ("__init__", "placing", "_proof")
 
 
 def logical_lines(source: str) -> int:
     """Return how many logical lines a module has.
 
     A logical line is a statement, or the head of a compound one (``def``, ``class``, ``for``,
-    ``else``, a decorator), however many lines it is broken over. Imports and docstrings do not
+    ``else``, ``case``, a decorator), however many lines it is broken over. Imports and docstrings do not
     count, nor do comments and blank lines.
     """
     return sum(_heads(node) for node in _statements(ast.parse(source)))
@@ -36,7 +36,7 @@ def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
 
 def _is_docstring(one: ast.stmt, body: list[ast.stmt], owner: ast.AST) -> bool:
     return (
-        isinstance(owner, ast.Module | ast.ClassDef | ast.FunctionDef)
+        isinstance(owner, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
         and one is body[0]
         and isinstance(one, ast.Expr)
         and isinstance(one.value, ast.Constant)
@@ -52,7 +52,7 @@ def _heads(node: ast.stmt) -> int:
     otherwise = getattr(node, "orelse", None)
     if otherwise and not (isinstance(node, ast.If) and isinstance(otherwise[0], ast.If)):
         lines += 1  # the line `else:`
-    lines += len(getattr(node, "handlers", ()))
+    lines += len(getattr(node, "handlers", ())) + len(getattr(node, "cases", ()))
     return lines + bool(getattr(node, "finalbody", None))
 
 

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from harness.record import IDIOM_STEPS
 from matrix import gold, networks
 from matrix.config import USUAL_PHASES, Workload
 from matrix.networks import Network
@@ -30,6 +31,7 @@ SIDE = 8  # of an image, in pixels
 TEST_SHARE = 5  # one in five images of each class is held out
 SPLIT_SEED = 2015  # the split is part of the data set, not of a run
 PROBES = 64
+TRAINED = "idiom/trained"  # beside the first step: the first batch's logits after a few steps
 NOISE = 128  # examples: a full batch of the study
 
 #: Name in the control directory's ``data`` -> ending in the run's ``inputs``.
@@ -76,7 +78,11 @@ def make(
     _write(paths["order.npz"], archive({"order": rows}))
     if not {"parity", "idiom"}.isdisjoint(phases):
         first = next(batches(data, rows))
-        _write(first_step(folder, name), archive(_first_step(network, weights, *first)))
+        found = _first_step(network, weights, *first)
+        few = batches(data, rows[:IDIOM_STEPS])
+        trained = gold.train(network, weights, few, rate=workload.rate).weights
+        found[TRAINED] = gold.forward(network, trained, first[0])
+        _write(first_step(folder, name), archive(found))
     outcome = _trained(network, weights, data, rows, workload.rate) if "train" in phases else {}
     _write(finished, json.dumps(outcome).encode())
 
@@ -95,7 +101,7 @@ def _trained(
 
 def _first_step(
     network: Network, weights: networks.Weights, x: NDArray[Any], labels: NDArray[np.int64]
-) -> Arrays:
+) -> dict[str, NDArray[Any]]:
     """Return, float64, ``output/<layer>`` and ``gradient/<parameter>`` of a batch."""
     _, gradients = gold.loss_and_gradients(network, weights, x, labels)
     outputs = gold.activations(network, weights, x)

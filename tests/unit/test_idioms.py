@@ -1,0 +1,47 @@
+"""Lines of code: what counts as one."""
+
+from __future__ import annotations
+
+import pytest
+
+from matrix import idioms, networks
+from matrix.config import ROOT
+
+
+@pytest.mark.parametrize(
+    ("source", "lines"),
+    [
+        ("", 0),
+        ('"""A module."""\n\nimport os\nfrom os import path\n', 0),
+        ("x = 1  # and why\n# more\n\ny = 2\n", 2),
+        ("x = 1; y = 2\n", 2),
+        ("x = call(\n    1,\n    2,\n)\n", 1),
+        ('def f():\n    """Say."""\n    return 1\n', 2),
+        ("@one\n@two\ndef f():\n    pass\n", 4),
+        ("for x in y:\n    a\nelse:\n    b\n", 4),
+        ("if a:\n    b\nelif c:\n    d\nelse:\n    e\n", 6),
+        ("try:\n    a\nexcept E:\n    b\nfinally:\n    c\n", 6),
+        ("with a as b, c as d:\n    e\n", 2),
+        ("class A:\n    x = 1\n\n    def f(self):\n        import os\n        return os\n", 4),
+        ("f = lambda x: x\n", 1),
+        ("async def f():\n    await g()\n", 2),
+        ("match a:\n    case 1:\n        b\n    case _:\n        c\n", 5),
+        ('"""A module."""\n"a statement"\n', 1),
+    ],
+)
+def test_logical_lines(source: str, lines: int) -> None:
+    assert idioms.logical_lines(source) == lines
+
+
+def test_every_network_has_an_idiom_in_every_framework_and_each_a_training_loop() -> None:
+    named = {idioms.name_of(name) for name in networks.NETWORKS if name.endswith("-small")}
+    assert len(named) == 12
+    wanted = {(name, by) for name in (*named, "training") for by in ("torch", "tensorflow", "jax")}
+    assert idioms.counts().keys() == wanted
+    assert all(count > 0 for count in idioms.counts().values())
+
+
+def test_an_idiom_is_nothing_but_the_definition() -> None:
+    for path in (ROOT / "harness" / "idioms").glob("*_*.py"):
+        if not path.stem.endswith("_proof"):
+            assert "harness" not in path.read_text(encoding="utf-8")
