@@ -21,8 +21,8 @@ def logical_lines(source: str) -> int:
     """Return how many logical lines a module has.
 
     A logical line is a statement, or the head of a compound one (``def``, ``class``, ``for``,
-    ``else``, ``case``, a decorator), however many lines it is broken over. Imports and docstrings do not
-    count, nor do comments and blank lines.
+    ``else``, ``case``, a decorator), however many lines it is broken over. Imports and docstrings
+    do not count, nor do comments and blank lines.
     """
     return sum(_heads(node) for node in _statements(ast.parse(source)))
 

@@ -37,7 +37,9 @@ def x(of: Network) -> Floats:
 
 def first_step(of: Network, start: dict[str, Any], batch: Floats) -> dict[str, Floats]:
     outputs = gold.activations(of, start, batch)
-    _, gradients = gold.loss_and_gradients(of, start, batch, LABELS)
+    logits = outputs[of["layers"][-1]["name"]]
+    labels = np.resize(LABELS, logits.shape[-2::-1]).T  # (N,), or (N, T) of sequences
+    _, gradients = gold.loss_and_gradients(of, start, batch, labels)
     found = {f"output/{name}": value for name, value in outputs.items()}
     return found | {f"gradient/{name}": value for name, value in gradients.items()}
 
@@ -88,6 +90,30 @@ def test_one_corrupted_weight_is_its_layers(tmp_path: Path) -> None:
     of, start = network("digits-conv"), weights(network("digits-conv"))
     start["conv1.kernel"][5, 0, 1, 1] *= 1.1
     assert wrong(judged(tmp_path, of, first_step(of, start, x(of)))) == "output of conv1"
+
+
+def test_swapped_padding_is_its_layers(tmp_path: Path) -> None:
+    of, start = network("alexnet-tiny"), weights(network("alexnet-tiny"))
+    truth = first_step(of, start, x(of))
+    other = network("alexnet-tiny")
+    layer = next(layer for layer in other["layers"] if layer["name"] == "pool2")
+    layer["padding"] = [[after, before] for before, after in layer["padding"]]
+    said = first_step(other, start, x(of))
+    assert wrong(judged(tmp_path, of, said, truth)) == "output of pool2"
+
+
+@pytest.mark.parametrize("name", [name for name in networks.NETWORKS if name.endswith("-tiny")])
+def test_a_corrupted_weight_of_any_layer_is_that_layers(tmp_path: Path, name: str) -> None:
+    of = network(name)
+    truth = first_step(of, weights(of), x(of))
+    for parameter in weights(of):
+        start = weights(of)
+        felt = np.abs(truth[f"gradient/{parameter}"])
+        if felt.max() < 1e-9:
+            continue  # nothing depends on it: behind a kernel that starts at zero, or a key's bias
+        start[parameter][np.unravel_index(felt.argmax(), felt.shape)] += 0.5
+        said = first_step(of, start, x(of))
+        assert wrong(judged(tmp_path, of, said, truth)) == f"output of {parameter.split('.')[0]}"
 
 
 def test_a_wrong_gradient_after_right_outputs_is_named(tmp_path: Path) -> None:
