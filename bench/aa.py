@@ -10,53 +10,29 @@ then kept, and false alarms counted once more on trials drawn at random from tho
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import random
 import tempfile
-import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from common import ROOT, Silent
+from common import ROOT, VenvLab
 from rich.progress import track
 
-from matrix import canaries, config, plan
+from matrix import canaries, config
 from matrix.config import Infer
-from matrix.engines.venv_engine import VenvEngine
-from matrix.plan import Cell, Selection
 from matrix.records import JobRecord
-from matrix.runner import MOST_AGAIN, Runner
-from matrix.runs import Run
+from matrix.runner import MOST_AGAIN
 from matrix.statistics import Comparison, compare
 from matrix.timings import steady
 
 BATCH = 32
 RECORDED = ROOT / "bench" / "recorded" / "aa.json"
-SLOWED = ROOT / "bench" / "adapters" / "slowed_adapter.py"
-CELLS = ("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
 
 
-class Lab:
-    """One consumer's job on a virtual environment, as it is and slowed down."""
-
-    def __init__(self, folder: Path, infer: Infer) -> None:
-        matrix = config.load(ROOT / "matrix.yaml")
-        self.engine = VenvEngine(extra={"slowed_adapter.py": SLOWED})
-        self.capabilities = self.engine.capabilities()
-        made = plan.make(
-            matrix, Selection(preset="smoke", include=CELLS), self.capabilities, seed=0
-        )
-        self.run = Run.create(
-            folder, dataclasses.replace(made, infer=infer), matrix, version="bench", name="aa"
-        )
-        self.runner = Runner(run=self.run, engine=self.engine, watcher=Silent())  # type: ignore[arg-type]
-        self.runner.execute()
-        self.job = next(job for job in made.jobs("consume") if job.cell == CELLS[1])
-        cell = next(cell for cell in made.cells if cell.id == CELLS[1])
-        slowed = dataclasses.replace(cell, adapter="slowed_adapter")
-        self.cells: dict[str, Cell] = {"one": cell, "same": cell, "slowed": slowed}
+class Trials(VenvLab):
+    """Trials of cells, which are measured in turn."""
 
     def trial(self, rounds: int, names: Sequence[str]) -> dict[str, list[float]]:
         """Measure cells in interleaved rounds; return the medians of their rounds, seconds."""
@@ -73,11 +49,7 @@ class Lab:
         return {name: [_median(found[name, n]) for n in range(rounds)] for name in names}
 
     def _measure(self, name: str) -> JobRecord:
-        record = self.runner.perform(
-            self.job, self.cells[name], self.capabilities, threading.Event()
-        )
-        assert record.status == "ok", record.cause
-        return record
+        return self.measure("slowed_adapter" if name == "slowed" else None)
 
     def _strayed(self, found: dict[tuple[str, int], JobRecord]) -> list[tuple[str, int]]:
         """Return the rounds that a disturbed machine touched: the machine is one for all cells."""
@@ -132,8 +104,10 @@ def main() -> None:
     options = parser.parse_args()
     infer = Infer(batches=(BATCH,), samples=50, min_s=options.seconds, warmup=5)
     alarms, found, pool = [], [], []
-    with tempfile.TemporaryDirectory() as folder:
-        lab = Lab(Path(folder), infer)
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        Trials(Path(folder), infer, "slowed_adapter") as lab,
+    ):
         for number in track(range(options.trials), "trials"):
             names = ["one", "same"] + (["slowed"] if number < options.slowed else [])
             medians = lab.trial(options.rounds, names)

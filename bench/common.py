@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Self
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
@@ -18,6 +19,7 @@ from matrix.config import Infer  # noqa: E402
 from matrix.engines import docker_engine, endpoints  # noqa: E402
 from matrix.engines.choose import discover  # noqa: E402
 from matrix.engines.docker_engine import DockerEngine  # noqa: E402
+from matrix.engines.venv_engine import VenvEngine  # noqa: E402
 from matrix.plan import Cell, Job, Selection  # noqa: E402
 from matrix.records import JobRecord  # noqa: E402
 from matrix.runner import Runner  # noqa: E402
@@ -25,7 +27,7 @@ from matrix.runs import Run  # noqa: E402
 
 CELLS = ("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
 
-__all__ = ["CELLS", "ROOT", "Bench", "docker_engine", "endpoints", "ready", "show"]
+__all__ = ["CELLS", "ROOT", "Bench", "VenvLab", "docker_engine", "endpoints", "ready", "show"]
 
 
 class Silent:
@@ -55,6 +57,40 @@ class Bench:
         """Run a job as a matrix would."""
         capabilities = self.engine.capabilities()
         return self.runner.perform(job, self.cells[job.cell], capabilities, threading.Event())
+
+
+class VenvLab:
+    """A consumer's job in a virtual environment, by its own adapter or one of bench/adapters."""
+
+    def __init__(self, folder: Path, infer: Infer, *adapters: str) -> None:
+        matrix = config.load(ROOT / "matrix.yaml")
+        extra = {f"{name}.py": ROOT / "bench" / "adapters" / f"{name}.py" for name in adapters}
+        self.engine = VenvEngine(extra=extra)
+        self.capabilities = self.engine.capabilities()
+        made = plan.make(
+            matrix, Selection(preset="smoke", include=CELLS), self.capabilities, seed=0
+        )
+        made = dataclasses.replace(made, infer=infer)
+        run = Run.create(folder, made, matrix, version="bench", name="bench")
+        self.runner = Runner(run=run, engine=self.engine, watcher=Silent())  # type: ignore[arg-type]
+        self.runner.execute()
+        self.job = next(job for job in made.jobs("consume") if job.cell == CELLS[1])
+        self.cell = next(cell for cell in made.cells if cell.id == CELLS[1])
+
+    def __enter__(self) -> Self:
+        self.engine.open("bench")
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.engine.close()
+
+    def measure(self, adapter: str | None = None) -> JobRecord:
+        """Run the job once, in a fresh process."""
+        cell = dataclasses.replace(self.cell, adapter=adapter or self.cell.adapter)
+        record = self.runner.perform(self.job, cell, self.capabilities, threading.Event())
+        if record.status != "ok":
+            raise SystemExit(f"{record.job}: {record.status}: {record.cause}")
+        return record
 
 
 @contextmanager

@@ -238,10 +238,10 @@ def infer(session, data):
 
 def _sampled(function, argument, asked):
     with timing.quiet():
-        samples = timing.sample(
+        samples, wall_s = timing.sample(
             function, argument, asked["warmup"] + asked["samples"], asked.get("min_s", 0.0)
         )
-    return {"latency_s": samples, "warmup": asked["warmup"]}
+    return {"latency_s": samples, "warmup": asked["warmup"], "wall_s": wall_s}
 
 
 def _step(session, model, batch):

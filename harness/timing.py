@@ -26,18 +26,19 @@ def timed(function, *arguments):
 
 
 def sample(function, argument, least, least_s):
-    """Call *function* until there are *least* samples and *least_s* seconds of them.
+    """Call *function* until there are *least* samples and *least_s* seconds have passed.
 
     Returns:
-        The seconds of every call, in order, warm-up included.
+        The seconds of every call, in order, warm-up included, and of all of it: what is more than
+        their sum was lost between them.
     """
     clock = time.perf_counter
     samples = []
-    total = 0.0
-    while len(samples) < least or total < least_s:
+    keep = samples.append
+    began = stop = clock()
+    while len(samples) < least or stop - began < least_s:
         start = clock()
         function(argument)
         stop = clock()
-        samples.append(stop - start)
-        total += stop - start
-    return samples
+        keep(stop - start)
+    return samples, stop - began

@@ -237,7 +237,7 @@ def make(matrix: Matrix, selection: Selection, capabilities: Capabilities, *, se
     preset = _preset(matrix, selection.preset)
     cells, skipped = [], []
     for cell in _select(matrix, selection, preset):
-        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
+        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell) or _idle(cell, preset)
         if reason is None:
             cells.append(cell)
         else:
@@ -256,6 +256,13 @@ def make(matrix: Matrix, selection: Selection, capabilities: Capabilities, *, se
         phases=tuple(phase for phase in record.PHASES if phase in preset.phases),
         infer=preset.infer,
     )
+
+
+def _idle(cell: Cell, preset: Preset) -> str | None:
+    """Return why a preset leaves a cell nothing to do, or None."""
+    if cell.role == "runtime" and record.DEPLOY not in preset.phases:
+        return "this preset exports nothing that it could serve"
+    return None
 
 
 def all_cells(matrix: Matrix) -> Iterator[Cell]:

@@ -114,10 +114,14 @@ class TrainData(Said):
 
 
 class BatchData(Said):
-    """Raw samples, seconds a batch, the first *warmup* of which do not count."""
+    """Raw samples, seconds a batch, the first *warmup* of which do not count.
+
+    *wall_s* is the time of all of it: what is more than the samples was lost between them.
+    """
 
     latency_s: list[Seconds] = Field(min_length=1)
     warmup: int = Field(ge=0)
+    wall_s: Seconds | None = None
 
     @model_validator(mode="after")
     def _leaves_samples(self) -> Self:

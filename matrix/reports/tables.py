@@ -13,7 +13,7 @@ from matrix.statistics import Estimate, compare
 
 OF_PEAK = (
     "Of peak: operations of convolutions and matrix products over time, over the fastest matrix "
-    "product that a canary saw on the machine."
+    "product of numpy that a canary saw on the machine; faster products than numpy's reach more."
 )
 
 
