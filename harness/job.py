@@ -4,7 +4,7 @@ import importlib
 import sys
 import time
 
-from harness import failures, machine, record, timing
+from harness import coldness, failures, machine, record, timing
 from harness.adapters import WrongDevice
 
 
@@ -23,7 +23,7 @@ def run(directory, job, interpreter_s):
     described = None
     try:
         adapter = importlib.import_module(job["adapter"])
-        _, import_s = timing.timed(adapter.start)
+        started = _start(adapter, job)
         # From here on only: these import numpy, whose import is part of the framework's.
         from harness import canary, phases, selftest
 
@@ -35,7 +35,8 @@ def run(directory, job, interpreter_s):
         output["records"] = _none_run(job, exception)
     else:
         output["canaries"].append(canary.measure())
-        session = phases.Session(directory, job, adapter, import_s, interpreter_s)
+        started["interpreter_s"] = interpreter_s
+        session = phases.Session(directory, job, adapter, started)
         output["records"] = _run_phases(session, phases.ALL, began)
         output["artifacts"] = session.produced
         output["canaries"].append(canary.measure())
@@ -43,6 +44,16 @@ def run(directory, job, interpreter_s):
     output["peak_memory_bytes"], output["memory_source"] = machine.peak_memory()
     output["peak_resident_bytes"] = machine.peak_resident()
     return output
+
+
+def _start(adapter, job):
+    """Import the framework, from a cold file cache where that is asked for; return its cost."""
+    evicted = coldness.evict() if job.get("cold") else None
+    before = coldness.read_bytes()
+    _, import_s = timing.timed(adapter.start)
+    after = coldness.read_bytes()
+    read = None if before is None or after is None else after - before
+    return {"import_s": import_s, "cold": evicted is not None, "read_bytes": read}
 
 
 class SelfTestFailed(Exception):

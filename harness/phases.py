@@ -23,12 +23,11 @@ class Diverged(Exception):
 class Session:
     """One job under way: its adapter, its data, and the model once there is one."""
 
-    def __init__(self, directory, job, adapter, import_s, interpreter_s):
+    def __init__(self, directory, job, adapter, started):
         self.directory = directory
         self.job = job
         self.adapter = adapter
-        self.import_s = import_s
-        self.interpreter_s = interpreter_s
+        self.started = started  # what the start cost, as `startup` tells it
         self.produced = []  # what `deploy` exported
         self._model = None
         self._made_s = None
@@ -85,8 +84,7 @@ class Session:
 
 def startup(session, data):
     """From nothing to the first answer, and for a producer to the second step of training."""
-    data["interpreter_s"] = session.interpreter_s
-    data["import_s"] = session.import_s
+    data.update(session.started)
     if session.consumes:
         model, data["build_s"] = session.model()
         _, data["first_forward_s"] = timing.timed(
@@ -174,7 +172,7 @@ def train(session, data):
     A step is forward, backward and update of a batch that is already on the device, until the
     device has done it; the loss is brought back outside the clock.
     """
-    session.can("build", "step")
+    session.can("build", "step", "set_rate")
     adapter = session.adapter
     model, _ = session.model()
     adapter.set_weights(model, session.workload("weights"))
@@ -183,7 +181,8 @@ def train(session, data):
     busy = time.process_time()
     began = time.perf_counter()
     with timing.quiet():
-        for x, y in _batches(session):
+        for (x, y), rate in zip(_batches(session), session.workload("order")["rates"]):
+            adapter.set_rate(model, float(rate))
             batch = adapter.put(x, y)
             loss, seconds = timing.timed(_step, session, model, batch)
             loss = float(loss)

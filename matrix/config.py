@@ -116,13 +116,18 @@ class Exclusion(Section):
 
 
 class Workload(Section):
-    """A network with its data and how it is trained."""
+    """A network with its data and how it is trained.
+
+    The rate grows evenly over the first *warmup* steps (Goyal and others, "Accurate, large
+    minibatch SGD", 2017, section 2.2).
+    """
 
     network: Name
     batch: PositiveInt
     epochs: PositiveInt = Field(le=100_000)
     steps: PositiveInt | None = None
     rate: PositiveFloat
+    warmup: PositiveInt = Field(default=1, le=1_000_000)
     accuracy: float = Field(ge=0, le=1)
 
 
@@ -156,6 +161,7 @@ class Preset(Section):
     workloads: tuple[Name, ...] = Field(min_length=1)
     phases: tuple[Phase, ...] = Field(default=USUAL_PHASES, min_length=1)
     rounds: Rounds
+    cold: bool = False
     infer: Infer
 
 

@@ -155,11 +155,16 @@ class Plan:
     rounds_native: int
     rounds_emulated: int
     phases: tuple[str, ...]
+    cold: bool
     infer: Infer
 
     def rounds(self, cell: Cell) -> int:
         """Return how many fresh processes repeat this cell's phases."""
         return self.rounds_emulated if cell.id in self.emulated else self.rounds_native
+
+    def is_cold(self, job: Job, cell: Cell) -> bool:
+        """Return whether a job starts from a cold file cache: the first of several rounds."""
+        return self.cold and job.round == 0 and self.rounds(cell) > 1
 
     def producers(self) -> list[Cell]:
         """Return the cells of the first wave."""
@@ -254,6 +259,7 @@ def make(matrix: Matrix, selection: Selection, capabilities: Capabilities, *, se
         rounds_native=preset.rounds.native,
         rounds_emulated=preset.rounds.emulated,
         phases=tuple(phase for phase in record.PHASES if phase in preset.phases),
+        cold=preset.cold,
         infer=preset.infer,
     )
 

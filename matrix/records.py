@@ -90,7 +90,11 @@ def _more_than_warmup(data: Found, samples: list[float], warmup: int) -> Found:
 
 
 class StartupData(Said):
-    """Seconds, one part of the start after the other; the last two only where it trains."""
+    """Seconds, one part of the start after the other; the last two only where it trains.
+
+    *cold*: the files of the import were no longer in the system's cache; *read_bytes* is what
+    the import had read from disks.
+    """
 
     interpreter_s: Seconds | None = None
     import_s: Seconds
@@ -98,6 +102,8 @@ class StartupData(Said):
     first_forward_s: Seconds | None = None
     first_step_s: Seconds | None = None
     second_step_s: Seconds | None = None
+    cold: bool = False
+    read_bytes: int | None = None
 
 
 class TrainData(Said):
@@ -404,6 +410,10 @@ class JobRecord(Part):
     status: Status
     cause: Annotated[str, AfterValidator(_one_line)] = ""
     wall_s: float
+    #: The most memory that its whole process tree was seen to hold, where the engine looks.
+    tree_bytes: int | None = None
+    #: What the processors spent while it ran, the host's share included; None if unreadable.
+    energy_j: float | None = None
     output: Output | None = None
     agreement: Agreement | None = None
     parity: Parity | None = None

@@ -39,6 +39,9 @@ from matrix.statistics import estimate
 from matrix.timings import floats, steady, warmup_of
 from matrix.verdicts import Verdict, judge
 
+#: Steps up to which the difference of losses from gold is told, besides the last.
+GROWTH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
 #: Phases of which the training table tells.
 TRAINING = frozenset({PARITY, TRAIN})
 
@@ -296,6 +299,7 @@ class _Rows:
             peak_flops=notes.peak,
             peak_memory_bytes=notes.peak_memory_bytes,
             memory_source=notes.memory_source,
+            energy_j=notes.energy_j,
             jobs=notes.jobs,
             failed=notes.failed,
             missing=max(self._expected.get(cell.id, 0) - notes.jobs, 0),
@@ -306,7 +310,7 @@ class _Rows:
         workload = self._manifest.matrix.workloads[first.workload]
         trained = [data for record in group if record.output and (data := record.output.train())]
         step_s = estimate([steady(data.step_s, data.warmup) for data in trained])
-        near, far = self._loss_errors(first.workload, trained)
+        near, growth = self._loss_errors(first.workload, trained)
         accuracy = float(np.min([data.accuracy for data in trained])) if trained else None
         step = next((record.parity for record in group if record.parity), None)
         wrong = parity.first_wrong(step, self._manifest.matrix.tolerances.parity) if step else ""
@@ -331,22 +335,25 @@ class _Rows:
             gradient_error=parity.worst(step.gradients) if step else None,
             first_wrong=wrong,
             loss_error=near,
-            loss_error_all=far,
+            loss_error_all=growth[-1][1] if growth else None,
+            loss_growth=growth,
         )
 
     def _loss_errors(
         self, workload: str, trained: list[TrainData]
-    ) -> tuple[float | None, float | None]:
-        """Return the largest loss difference from gold: in the first steps, and in all."""
+    ) -> tuple[float | None, tuple[tuple[int, float], ...]]:
+        """Return the largest loss difference from gold in the first steps, and how it grows."""
         gold = self._gold.get(workload)
         if gold is None or not trained:
-            return None, None
+            return None, ()
         rounds = [floats(data.losses) for data in trained]
         if any(losses.shape != gold.shape for losses in rounds):
-            return None, None
-        differences = np.abs(np.stack(rounds) - gold)
+            return None, ()
+        so_far = np.maximum.accumulate(np.abs(np.stack(rounds) - gold).max(axis=0))
         steps = self._manifest.matrix.tolerances.steps
-        return float(differences[:, :steps].max()), float(differences.max())
+        marks = sorted({*(n for n in GROWTH if n < len(so_far)), len(so_far)})
+        growth = tuple((mark, float(so_far[mark - 1])) for mark in marks)
+        return float(so_far[:steps][-1]), growth
 
     def _training_status(
         self, group: list[JobRecord], accuracy: float | None, loss_error: float | None
@@ -420,6 +427,7 @@ class _CellNotes:
         self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
         self.memory_source = ""
+        self.energy_j: float | None = None
         self.harnesses: set[str] = set()
         self.canaries: dict[str, canaries.Rates] = {}
         self.peak: float | None = None
@@ -448,13 +456,17 @@ class _CellNotes:
         self.environment = self.environment or record.output.environment.model_dump()
         self.harnesses.add(record.output.harness)
         self.memory_source = record.output.memory_source or self.memory_source
+        if record.energy_j is not None:
+            self.energy_j = (self.energy_j or 0.0) + record.energy_j
         peak = record.output.peak_memory_bytes
+        if record.tree_bytes and record.output.memory_source == "process":
+            peak, self.memory_source = max(peak or 0, record.tree_bytes), "process tree"
         if peak is not None:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
         if found := canaries.rates(record):
             self.canaries[record.job] = found
             self.peak = max(self.peak or 0.0, canaries.peak(record.output.canaries) or 0.0)
-        if data := record.output.startup():
+        if (data := record.output.startup()) and not data.cold:
             self.import_s.append(floats([data.import_s]))
 
     def status(self) -> tuple[str, str]:

@@ -37,13 +37,17 @@ class CellRow(Row):
     peak_flops: float | None = None
     peak_memory_bytes: int | None = None
     memory_source: str = ""
+    energy_j: float | None = None
     jobs: int = 0
     failed: int = 0
     missing: int = 0
 
 
 class TrainingRow(Row):
-    """How one cell trained one workload. Times in seconds; *unsteady* rounds never settled."""
+    """How one cell trained one workload. Times in seconds; *unsteady* rounds never settled.
+
+    *loss_growth*: the largest difference of a loss from gold up to a step, by its number.
+    """
 
     cell: str
     workload: str
@@ -61,6 +65,7 @@ class TrainingRow(Row):
     first_wrong: str = ""
     loss_error: float | None = None
     loss_error_all: float | None = None
+    loss_growth: tuple[tuple[int, float], ...] = ()
 
 
 class StartupRow(Row):
@@ -75,6 +80,8 @@ class StartupRow(Row):
     first_forward_s: Estimate | None
     first_step_s: Estimate | None
     second_step_s: Estimate | None
+    cold_import_s: float | None = None
+    cold_read_bytes: int | None = None
 
 
 class InferenceRow(Row):

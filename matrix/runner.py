@@ -16,7 +16,7 @@ from typing import Any, Protocol
 from numpy.typing import NDArray
 
 from harness.record import SCHEMA_VERSION
-from matrix import arrays, canaries, evidence, exports, inputs, locks, networks, probes
+from matrix import arrays, canaries, energy, evidence, exports, inputs, locks, networks, probes
 from matrix.conclusions import conclude
 from matrix.engines import Engine, Limits, Prepared, Task
 from matrix.errors import ArgumentError, EngineError, Interrupted, RecordError
@@ -198,7 +198,9 @@ class Runner:
             task = task_of(job, cell, control)
             with locks.alone(cancel, self.watcher.waiting):
                 self.watcher.started(job)
+                before = energy.counters()
                 ended = self.engine.run(task, cancel)
+                joules = energy.spent(before, energy.counters())
             if ended.ending == "cancelled":
                 raise self._interrupted()
             write_text(self.run.log(job), ended.log)
@@ -233,6 +235,8 @@ class Runner:
             status=status,
             cause=cause,
             wall_s=ended.wall_s,
+            tree_bytes=ended.tree_bytes,
+            energy_j=joules,
             output=output,
             agreement=agreement,
             **vars(found),
@@ -317,6 +321,7 @@ class TaskMaker:
             "emulated": self.emulated,
             "adapter": cell.adapter,
             "phases": list(job.phases),
+            "cold": manifest.plan.is_cold(job, cell),
             "deadline_s": deadline,
             "threads": manifest.matrix.limits.threads,
             "selftest": ["float32", "float64"],

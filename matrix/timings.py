@@ -24,13 +24,17 @@ def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
     if not starts or first.wave == "consume":
         return
     parts = {
-        name: [value for start in starts if (value := getattr(start, name)) is not None]
+        name: [value for start in starts if not start.cold and (value := getattr(start, name))]
         for name in StartupData.model_fields
+        if name.endswith("_s")
     }
+    cold = next((start for start in starts if start.cold), None)
     yield StartupRow(
         cell=first.cell,
         workload=first.workload,
         emulated=first.emulated,
+        cold_import_s=cold.import_s if cold else None,
+        cold_read_bytes=cold.read_bytes if cold else None,
         **{name: estimate([floats([one]) for one in values]) for name, values in parts.items()},
     )
 

@@ -45,6 +45,8 @@ Frameworks also:
     Wait until the device has done all that was asked.
 ``get_weights(model)``, ``set_weights(model, weights)``
     Weights by neutral name, float32.
+``set_rate(model, rate)``
+    Set the rate of the steps from now on, without compiling anything again.
 ``export(model, form, path, example)``
     Write the model to *path*. *example* is an input (2 or more, ...); the batch size stays free.
     Return {"opset": int or None}. Raises Unsupported for a format it does not know.

@@ -64,7 +64,8 @@ class Model:
 
         jax_layers.check(network)
         last = network["layers"][-1]["name"]
-        optimiser = optax.sgd(rate)
+        optimiser = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
+        self.rate = rate
 
         def forward(weights, x):
             return jax_layers.values(network, weights, x)[last]
@@ -150,6 +151,13 @@ def set_weights(model, weights):
     """Set the weights by neutral name."""
     model.weights = {name: _tensor(value) for name, value in weights.items()}
     model.state = model.initial(model.weights)
+    set_rate(model, model.rate)
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on: a part of the state, so nothing is compiled again."""
+    model.rate = rate
+    model.state.hyperparams["learning_rate"] = _tensor(numpy.float32(rate))
 
 
 def predict(model, x):

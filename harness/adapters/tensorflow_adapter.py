@@ -71,12 +71,12 @@ class Model:
         self.keras = graph.model
         anything = tf.TensorSpec((None,) + shape, "float32")  # else every batch size compiles
         self.forward = tf.function(self.keras, input_signature=[anything])
-        optimiser = keras.optimizers.SGD(rate)
+        self.optimiser = keras.optimizers.SGD(rate)
 
         @tf.function
         def step(x, y):
             loss, variables, gradients = self.differentiate(x, y)
-            optimiser.apply_gradients(zip(gradients, variables))
+            self.optimiser.apply_gradients(zip(gradients, variables))
             return loss
 
         self.step = step
@@ -164,6 +164,11 @@ def set_weights(model, weights):
     """Set the weights by neutral name."""
     for name, weight in model.graph.weights.items():
         weight.set(weights[name])
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on: a variable, so that nothing is compiled again."""
+    model.optimiser.learning_rate = rate
 
 
 def predict(model, x):

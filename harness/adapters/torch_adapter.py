@@ -130,6 +130,12 @@ def set_weights(model, weights):
             value.copy_(_tensor(weights[name]))
 
 
+def set_rate(model, rate):
+    """Set the rate of the steps from now on."""
+    for group in model.optimiser.param_groups:
+        group["lr"] = rate
+
+
 def predict(model, x):
     """Run the model without gradients, arrays in and out."""
     with torch.inference_mode():

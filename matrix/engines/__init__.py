@@ -58,13 +58,17 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a process ended and what that cost."""
+    """How a process ended and what that cost.
+
+    *tree_bytes*: the most memory that it and its descendants were seen to hold together.
+    """
 
     ending: Ending
     cause: str
     exit_code: int | None = None
     wall_s: float = 0.0
     log: str = ""
+    tree_bytes: int | None = None
 
 
 class Engine(Protocol):

@@ -86,11 +86,11 @@ class LocalProcesses:
     def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
         """Run one process of *python* to its end. See `matrix.engines.Engine`."""
         began = time.monotonic()
-        tail = Tail(task.limits.log_bytes)
+        tail, seen = Tail(task.limits.log_bytes), proctree.Seen()
         code: int | None = None
         try:
             with self._copy(task.control) as control:
-                stop, code = self._attempt(task, python, control, cancel, tail)
+                stop, code = self._attempt(task, python, control, cancel, tail, seen)
                 if stop.ending != "cancelled":
                     stop = _adopt(control, task, stop)
         except processes.CommandFailed as error:
@@ -101,10 +101,17 @@ class LocalProcesses:
             exit_code=code,
             wall_s=time.monotonic() - began,
             log=tail.text(),
+            tree_bytes=seen.memory_bytes or None,
         )
 
     def _attempt(
-        self, task: Task, python: Path, control: Path, cancel: threading.Event, tail: Tail
+        self,
+        task: Task,
+        python: Path,
+        control: Path,
+        cancel: threading.Event,
+        tail: Tail,
+        seen: proctree.Seen,
     ) -> tuple[Stop, int | None]:
         process = self._start(task, python, control)
         wake = threading.Event()
@@ -117,7 +124,7 @@ class LocalProcesses:
                 wake,
                 cancel=cancel,
                 deadline_s=task.deadline_s,
-                look=lambda: _over(process.pid, task.limits),
+                look=lambda: _over(seen.look(process.pid), task.limits),
             )
         finally:
             processes.kill_group(process)
@@ -226,9 +233,8 @@ def _limit(pid: int, limits: Limits) -> None:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
 
 
-def _over(pid: int, limits: Limits) -> Stop | None:
+def _over(used: proctree.Usage, limits: Limits) -> Stop | None:
     """Return why a process has to end for what it uses, or None."""
-    used = proctree.usage(pid)
     if used.processes > limits.processes:
         return endings.out_of_processes(limits)
     if used.memory_bytes > limits.memory_bytes:

@@ -26,6 +26,19 @@ class Usage:
     processes: int = 0
 
 
+class Seen:
+    """The most memory that a tree was seen to hold, in bytes."""
+
+    def __init__(self) -> None:
+        self.memory_bytes = 0
+
+    def look(self, root: int) -> Usage:
+        """Return what process *root* and its descendants use now, and remember the most."""
+        now = usage(root)
+        self.memory_bytes = max(self.memory_bytes, now.memory_bytes)
+        return now
+
+
 def is_known() -> bool:
     """Say whether this system tells."""
     return (PROC / "self/stat").exists()

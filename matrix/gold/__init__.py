@@ -83,12 +83,12 @@ def train(
     weights: Weights,
     batches: Iterable[tuple[NDArray[np.floating], Labels]],
     *,
-    rate: float,
+    rates: Iterable[float],
 ) -> Training:
-    """Train with plain SGD on batches (x (N, ...), labels (N, ...)), in order."""
+    """Train with plain SGD on batches (x (N, ...), labels (N, ...)), in order; a rate a step."""
     trained = {name: value.astype(np.float64) for name, value in weights.items()}
     losses = []
-    for x, labels in batches:
+    for (x, labels), rate in zip(batches, rates, strict=False):  # of endless rates, the first
         loss, gradients = loss_and_gradients(network, trained, x, labels)
         losses.append(loss)
         for name, gradient in gradients.items():

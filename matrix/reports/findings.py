@@ -38,7 +38,8 @@ def _idioms(results: Results) -> Table:
         rows=tuple(rows),
         note=(
             "Logical lines of each network as a person writes it in the framework, in "
-            "harness/idioms, without imports, comments and docstrings; in brackets how far its "
+            "harness/idioms, without imports, comments and docstrings; a call is one line, however "
+            "long. In brackets: how far its "
             "logits are from gold, with the same weights."
         ),
     )

@@ -44,9 +44,17 @@ def cells(results: Results) -> Table:
         numeric=frozenset({3, 4, 5, 6}),
         note=(
             "Image: `kept` was there before. Import and peak memory: of fresh processes"
-            + (f"; memory counted by {', '.join(counted)}." if counted else ".")
+            + (f"; memory counted by {', '.join(counted)}. " if counted else ". ")
+            + _energy(ran)
         ),
     )
+
+
+def _energy(rows: list[CellRow]) -> str:
+    told = [f"{row.cell} {row.energy_j:.0f} J" for row in rows if row.energy_j is not None]
+    if not told:
+        return "Energy: no RAPL counter can be read here."
+    return f"Energy of the processors while its jobs ran: {', '.join(told)}."
 
 
 def _cell(row: CellRow) -> Row:
@@ -88,6 +96,7 @@ def startup(results: Results) -> Table:
             "cell",
             "interpreter",
             "import",
+            "from disk",
             "build",
             "first answer",
             "first step",
@@ -95,24 +104,34 @@ def startup(results: Results) -> Table:
             "until trained once",
         ),
         rows=tuple(_startup(row) for row in rows),
-        numeric=frozenset(range(2, 9)),
+        numeric=frozenset(range(2, 10)),
         note=(
-            "Medians of fresh processes, files in the system's cache as the rounds before left "
-            "them. Build: the network with its weights. First answer and first step include what "
-            "is traced or compiled on first use; the second step does not."
+            "Medians of fresh processes whose files were in the system's cache. From disk: one "
+            "import after they were given up from the cache, and what it read. Build: the network "
+            "with its weights. First answer and first step include what is traced or compiled on "
+            "first use; the second step does not."
         ),
     )
 
 
 def _startup(row: StartupRow) -> Row:
     parts = [getattr(row, f"{part}_s") for part in STARTUP_PARTS]
+    times = [numbers.duration(part.median if part else None) for part in parts]
     texts = (
         row.workload,
         row.cell + mark(row.emulated),
-        *(numbers.duration(part.median if part else None) for part in parts),
+        *times[:2],
+        _cold(row),
+        *times[2:],
         numbers.duration(_until_trained(row)),
     )
     return Row(texts=texts, moods=moods(len(texts), 0, "plain", row.emulated))
+
+
+def _cold(row: StartupRow) -> str:
+    if row.cold_import_s is None:
+        return numbers.DASH
+    return f"{numbers.duration(row.cold_import_s)}, {numbers.size(row.cold_read_bytes)}"
 
 
 def _until_trained(row: StartupRow) -> float:
@@ -145,6 +164,7 @@ def training(results: Results) -> Table:
             "outputs",
             "gradients",
             "losses",
+            "to the end",
         ),
         rows=tuple(
             Row(
@@ -160,19 +180,20 @@ def training(results: Results) -> Table:
                     numbers.error(row.output_error),
                     numbers.error(row.gradient_error),
                     numbers.error(row.loss_error),
+                    numbers.error(row.loss_error_all),
                 ),
-                moods=moods(11, 2, "good" if row.status == "ok" else "bad", row.emulated),
+                moods=moods(12, 2, "good" if row.status == "ok" else "bad", row.emulated),
             )
             for row in rows
         ),
-        numeric=frozenset(range(3, 11)),
+        numeric=frozenset(range(3, 12)),
         note=(
             "A step: median and 95 % bootstrap interval over rounds and steps, where there is more "
             "than one round. Than the fastest: the 95 % interval of the ratio, where it excludes "
             f"equal. {OF_PEAK} Accuracy: held-out, the worst round. Outputs, gradients: the "
             "largest error of a layer or a parameter in the first step, from a float64 evaluation "
             "over its largest value. Losses: the largest difference from a float64 run in the "
-            "first steps."
+            "first steps, and in all: on the way results.json has it."
         ),
     )
 

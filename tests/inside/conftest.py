@@ -86,7 +86,11 @@ class Cell:
             "output.bias": np.zeros(10, np.float32),
         }
         (control / "data").mkdir(parents=True)
-        for name, arrays in (("data", data), ("weights", weights), ("order", {"order": rows})):
+        for name, arrays in (
+            ("data", data),
+            ("weights", weights),
+            ("order", {"order": rows, "rates": np.full(len(rows), 0.5)}),
+        ):
             (control / "data" / f"{name}.npz").write_bytes(inputs.archive(arrays))
 
     def start(self, document, fault=""):

@@ -65,6 +65,10 @@ def set_weights(model, weights):
     model.weights = {name: value.copy() for name, value in weights.items()}
 
 
+def set_rate(model, rate):
+    model.rate = rate
+
+
 def put(x, y):
     return x.reshape(len(x), -1), y
 

@@ -60,7 +60,7 @@ def test_training_follows_gold_and_learns(cell):
     rows = arrays(cell.control / "data" / "order.npz")["order"]
     start = arrays(cell.control / "data" / "weights.npz")
     batches = [(data["train_x"][some], data["train_y"][some]) for some in rows]
-    expected = gold.train(LINEAR, start, batches, rate=0.5)
+    expected = gold.train(LINEAR, start, batches, rates=[0.5] * len(rows))
 
     assert trained["batch"] == 32
     assert len(trained["losses"]) == len(trained["step_s"]) == len(rows)
@@ -121,7 +121,8 @@ def test_every_sample_is_kept_warm_up_included(cell):
 
 def test_a_step_lasts_until_the_device_is_done(cell):
     order = cell.control / "data" / "order.npz"
-    order.write_bytes(inputs.archive({"order": arrays(order)["order"][:20]}))
+    few = {name: one[:20] for name, one in arrays(order).items()}
+    order.write_bytes(inputs.archive(few))
     trained = data_of(cell.run(production(), fault="slow"), "train")
     assert 0.02 <= np.median(trained["step_s"]) < 0.03
 
@@ -135,8 +136,17 @@ def test_startup_is_told_apart(cell):
         "first_forward_s",
         "first_step_s",
         "second_step_s",
+        "cold",
+        "read_bytes",
     }
-    assert all(0 <= value < 10 for value in data.values())
+    assert all(0 <= value < 10 for name, value in data.items() if name.endswith("_s"))
+    assert data["cold"] is False
+
+
+def test_a_cold_start_gives_up_the_cache_of_what_it_imports(cell):
+    data = data_of(cell.run(production(cold=True)), "startup")
+    assert data["cold"] is True
+    assert data["read_bytes"] is None or data["read_bytes"] >= 0
 
 
 @pytest.mark.parametrize(

@@ -271,7 +271,9 @@ def test_training_changes_nothing_that_it_was_given():
     described = SMALL["dense"]
     weights, x, labels = example(described, 4)
     before = {name: value.copy() for name, value in weights.items()}
-    trained = gold.train(described, weights, itertools.repeat((x, labels), 50), rate=0.5)
+    trained = gold.train(
+        described, weights, itertools.repeat((x, labels), 50), rates=itertools.repeat(0.5)
+    )
     for name, value in weights.items():
         np.testing.assert_array_equal(value, before[name])
     assert trained.losses[-1] < trained.losses[0] / 2
@@ -287,6 +289,6 @@ def test_the_workloads_learn_the_digits(name, epochs, rate, least):
     data = inputs.digits(described)
     rows = inputs.order(len(data["train_x"]), batch=32, epochs=epochs, seed=0)
     start = networks.initial_weights(described, 0)
-    trained = gold.train(described, start, inputs.batches(data, rows), rate=rate)
+    trained = gold.train(described, start, inputs.batches(data, rows), rates=itertools.repeat(rate))
     logits = gold.forward(described, trained.weights, data["test_x"])
     assert gold.accuracy(logits, data["test_y"]) >= least

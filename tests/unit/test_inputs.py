@@ -45,7 +45,9 @@ def test_an_epoch_takes_no_row_twice():
 
 
 def test_made_again_they_are_the_same_bytes(tmp_path):
-    workload = SimpleNamespace(network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5)
+    workload = SimpleNamespace(
+        network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1
+    )
     for folder in ("one", "other"):
         inputs.make(tmp_path / folder, "a-workload", workload, seed=3)
     found = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
@@ -62,7 +64,9 @@ def test_made_again_they_are_the_same_bytes(tmp_path):
 
 
 def test_what_is_there_is_not_made_again(tmp_path):
-    workload = SimpleNamespace(network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5)
+    workload = SimpleNamespace(
+        network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1
+    )
     inputs.make(tmp_path, "w", workload, seed=3)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
     inputs.make(tmp_path, "w", workload, seed=3)
@@ -75,3 +79,12 @@ def test_an_archive_is_what_numpy_reads(tmp_path):
     with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
         for name, array in arrays.items():
             np.testing.assert_array_equal(found[name], array)
+
+
+def test_the_rate_grows_evenly_to_its_full_size() -> None:
+    workload = SimpleNamespace(rate=0.4, warmup=4)
+    assert inputs.learning_rates(workload, 6).tolist() == pytest.approx(
+        [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
+    )  # type: ignore[arg-type]
+    workload.warmup = 1
+    assert inputs.learning_rates(workload, 2).tolist() == [0.4, 0.4]  # type: ignore[arg-type]
