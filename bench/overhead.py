@@ -19,6 +19,7 @@ from pathlib import Path
 from common import ROOT, Bench, ready, show
 
 from matrix.plan import Job
+from matrix.records import JobRecord
 from matrix.runner import TaskMaker
 
 
@@ -55,6 +56,18 @@ def by_hand(bench: Bench, job: Job, control: Path) -> float:
     return took
 
 
+def between_samples(record: JobRecord) -> list[float]:
+    """Return the nanoseconds lost from one sample to the next, for each batch size."""
+    assert record.output is not None
+    infer = record.output.infer()
+    assert infer is not None
+    return [
+        (one.wall_s - sum(one.latency_s)) / len(one.latency_s) * 1e9
+        for one in infer.batches.values()
+        if one.wall_s is not None
+    ]
+
+
 def compare(bench: Bench, job: Job, repeat: int, folder: Path) -> None:
     """Print the times of a job, run by the matrix and by hand in turn."""
     control = folder / "control"
@@ -63,7 +76,7 @@ def compare(bench: Bench, job: Job, repeat: int, folder: Path) -> None:
     TaskMaker(run=bench.run, capabilities=capabilities, emulated=False)(
         job, bench.cells[job.cell], control
     )
-    matrix, hand, beyond = [], [], []
+    matrix, hand, beyond, lost = [], [], [], []
     for _ in range(repeat):
         start = time.perf_counter()
         record = bench.perform(job)
@@ -74,6 +87,7 @@ def compare(bench: Bench, job: Job, repeat: int, folder: Path) -> None:
         assert startup is not None
         work = startup.import_s + sum(one.seconds for one in record.output.records)
         beyond.append(matrix[-1] - work)
+        lost += between_samples(record)
         hand.append(by_hand(bench, job, control))
     shutil.rmtree(control)
     ratio = statistics.median(matrix) / statistics.median(hand)
@@ -82,6 +96,7 @@ def compare(bench: Bench, job: Job, repeat: int, folder: Path) -> None:
     print(f"  by hand           {show(hand)} s")
     print(f"  ratio             {ratio:.2f}")
     print(f"  beyond import and phases  {show(beyond)} s")
+    print(f"  lost between samples      {show(lost, 1)} ns each")
 
 
 def main() -> None:

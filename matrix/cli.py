@@ -206,6 +206,7 @@ def _parser() -> _Parser:
     made.add_argument("parts", nargs="*", type=Path, metavar="RUN", help="the newest by default")
     made = engine_of(command("readme", _readme))
     made.add_argument("into", nargs="?", type=Path, default=ROOT / "README.md", metavar="FILE")
+    made.add_argument("--run", type=Path, help="instead of the newest")
     made = command("engine", _engine)
     made.add_argument("--stop", action="store_true", help="end what this command started")
     made = command("pins", _pins)
@@ -381,8 +382,8 @@ def _existing(path: Path, parent: Path) -> Run:
 
 
 def _readme(options: argparse.Namespace) -> None:
-    """Put the tables of the newest run into the README, between its marks."""
-    run = runs.latest(options.runs)
+    """Put the tables of a run into the README, or another page, between its marks."""
+    run = _existing(options.run, options.runs) if options.run else runs.latest(options.runs)
     merged = results.merge([run])
     if not any(row.status == "ok" for row in merged.cells):
         raise ArgumentError(f"no cell of {run.id} ran", hint="run `nox -s matrix` first")

@@ -182,10 +182,13 @@ class StartupRecord(PhaseRecord[StartupData]):
     phase: Literal["startup"] = "startup"
 
 
+Remark = Annotated[str, StringConstraints(max_length=400), AfterValidator(_one_line)]
+
+
 class ParityData(Said):
     """By kind of layer, what the framework was made to agree in; its numbers are a file."""
 
-    notes: dict[str, str] = Field(default_factory=dict)
+    notes: dict[Remark, Remark] = Field(default_factory=dict, max_length=100)
 
 
 class ParityRecord(PhaseRecord[ParityData]):

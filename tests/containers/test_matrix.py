@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix import processes
+from matrix import probes, processes
 from matrix.engines.docker_engine import DockerEngine
 from matrix.records import JobRecord
 from matrix.rows import Results
@@ -80,20 +80,21 @@ def results(whole: Path) -> Results:
     return Results.model_validate_json((whole / "results.json").read_text())
 
 
-def test_torch_and_tensorflow_train_alike_on_both_architectures(results: Results) -> None:
-    assert len(results.training) == 4
+def test_all_frameworks_train_alike_on_both_architectures(results: Results) -> None:
+    assert len(results.training) == 6
     for row in results.training:
         assert row.status == "ok"
         assert row.accuracy is not None
         assert row.accuracy >= 0.95
         assert row.loss_error is not None
         assert 0 < row.loss_error < 1e-4
+        assert row.first_wrong == ""
         assert row.emulated == ("-arm64-" in row.cell)
 
 
 def test_every_onnx_artifact_matches_on_both_onnxruntime_cells(results: Results) -> None:
     rows = [row for row in results.portability if row.artifact.endswith("--onnx")]
-    assert len(rows) == 8
+    assert len(rows) == 12
     for row in rows:
         assert row.verdict == "match"
         assert row.error is not None
@@ -103,7 +104,7 @@ def test_every_onnx_artifact_matches_on_both_onnxruntime_cells(results: Results)
 
 def test_every_cell_says_what_it_really_was(results: Results) -> None:
     ran = [row for row in results.cells if row.status == "ok"]
-    assert len(ran) == 6
+    assert len(ran) == 8
     for row in ran:
         machine = {"amd64": "x86_64", "arm64": "aarch64"}[row.cell.split("-")[2]]
         assert row.environment["machine"] == machine
@@ -120,6 +121,46 @@ def test_every_process_proved_its_arithmetic_before_it_counted(whole: Path) -> N
         assert record.output is not None
         assert {test.dtype for test in record.output.selftest} >= {"float32", "float64"}
         assert all(test.passed for test in record.output.selftest)
+
+
+@pytest.fixture(scope="module")
+def expressed(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """A run of what a matrix does less often: probes, an idiom, passes; natively."""
+    del whole  # its images are there
+    runs = tmp_path_factory.mktemp("expressed")
+    text = (ROOT / "matrix.yaml").read_text(encoding="utf-8")
+    usual = "workloads: [digits-conv]\n    phases: [startup, probe]"
+    assert usual in text
+    asked = "workloads: [conv1d-small]\n    phases: [startup, parity, idiom, probe, passes]"
+    (runs / "matrix.yaml").write_text(text.replace(usual, asked), encoding="utf-8")
+    arguments = ("--file", str(runs / "matrix.yaml"), "--preset", "probes", "--name", "expressed")
+    assert finish(runs, *arguments, "*-debian12-amd64-cpu") == 0, (runs / "log").read_text()
+    return Results.model_validate_json((runs / "expressed" / "results.json").read_text())
+
+
+def test_what_frameworks_can_express_has_right_numbers(expressed: Results) -> None:
+    failed = {(row.cell, row.probe): row.reason for row in expressed.probes if row.error is None}
+    assert len(expressed.probes) == 3 * len(probes.NAMES)
+    assert list(failed) == [("jax-debian12-amd64-cpu", "data_dependent_loop_gradient")]
+    assert "Reverse-mode differentiation" in failed.popitem()[1]
+    assert {row.verdict for row in expressed.probes} == {"match", "failed"}
+
+
+def test_an_idiom_is_the_neutral_network(expressed: Results) -> None:
+    assert len(expressed.idioms) == 3
+    for row in expressed.idioms:
+        assert row.status == "ok"
+        assert row.lines
+        assert row.error is not None
+        assert 0 < row.error < 1e-5
+
+
+def test_passes_have_a_share_of_the_peak(expressed: Results) -> None:
+    assert len(expressed.passes) == 3
+    for row in expressed.passes:
+        assert row.forward_share is not None
+        assert 0 < row.forward_share < 2
+        assert row.backward_s.median > row.forward_s.median
 
 
 @pytest.mark.usefixtures("whole")
