@@ -198,7 +198,7 @@ def _resampled_quantiles(table: Samples, shares: Sequence[float], seed: int) -> 
     places = [share * (table.size - 1) for share in shares]
     below = [int(place) for place in places]
     above = [min(place + 1, table.size - 1) for place in below]
-    drawn.partition((*below, *above), axis=1)  # several times faster than np.quantile
+    drawn.sort(axis=1)  # faster than to partition: numpy sorts with vector instructions
     found = []
     for place, low, high in zip(places, below, above, strict=True):
         quantiles: Samples = drawn[:, low] + (place - low) * (drawn[:, high] - drawn[:, low])
