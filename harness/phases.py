@@ -120,14 +120,15 @@ def parity(session, data):
 def idiom(session, data):
     """Answer the first batch by the network as a person writes it, before and after training.
 
-    Both start from the initial weights; training is a person's too, and takes a few steps.
+    Both start from the initial weights; training is a person's too, and takes a few steps at the
+    first rate.
     """
     del data  # what is found is a file
     name = session.job["cell"]["name"]
     proof = importlib.import_module(f"harness.idioms.{name}_proof")
     workload, weights = session.job["workload"], session.workload("weights")
     batches = list(itertools.islice(_batches(session), record.IDIOM_STEPS))
-    network, rate = workload["network"], workload["optimiser"]["rate"]
+    network, rate = workload["network"], float(session.workload("order")["rates"][0])
     answers = {
         "y": proof.logits(network, weights, batches[0][0]),
         "trained": proof.trained(network, weights, batches, rate),

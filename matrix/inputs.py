@@ -83,7 +83,8 @@ def make(
         first = next(batches(data, rows))
         found = _first_step(network, weights, *first)
         few = batches(data, rows[:IDIOM_STEPS])
-        trained = gold.train(network, weights, few, rates=itertools.repeat(workload.rate)).weights
+        first_rate = itertools.repeat(rates[0])
+        trained = gold.train(network, weights, few, rates=first_rate).weights
         found[TRAINED] = gold.forward(network, trained, first[0])
         _write(first_step(folder, name), archive(found))
     outcome: dict[str, Any] = {"losses": [], "accuracy": 0.0}
