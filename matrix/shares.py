@@ -6,8 +6,9 @@ Emulated cells and GPUs have none: their canaries say nothing of them.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 from matrix import networks
 from matrix.networks import Network
@@ -21,16 +22,26 @@ class Shares:
     networks: Mapping[str, Network]
     peaks: Mapping[str, float]
 
+    @cached_property
+    def forward(self) -> dict[str, int]:
+        """Operations of one example forward, by workload."""
+        return {name: networks.flops(one) for name, one in self.networks.items()}
+
+    @cached_property
+    def backward(self) -> dict[str, int]:
+        """Operations of one example forward and backward, by workload."""
+        return {name: networks.training_flops(one) for name, one in self.networks.items()}
+
     def of_training(self, row: TrainingRow | None) -> TrainingRow | None:
         """Return the row with the share that its steps reach; the update is not counted."""
         if row is None or row.samples_per_s is None:
             return row
-        share = self._share(row.cell, row.workload, row.samples_per_s, networks.training_flops)
+        share = self._share(row.cell, row.workload, row.samples_per_s, self.backward)
         return row.model_copy(update={"share": share})
 
     def of_inference(self, row: InferenceRow) -> InferenceRow:
         """Return the row with the share that its answers reach."""
-        share = self._share(row.cell, row.workload, row.samples_per_s, networks.flops)
+        share = self._share(row.cell, row.workload, row.samples_per_s, self.forward)
         return row.model_copy(update={"share": share})
 
     def of_passes(self, row: PassRow) -> PassRow:
@@ -40,13 +51,13 @@ class Shares:
         share = self._share
         return row.model_copy(
             update={
-                "forward_share": share(row.cell, row.workload, forward, networks.flops),
-                "backward_share": share(row.cell, row.workload, backward, networks.training_flops),
+                "forward_share": share(row.cell, row.workload, forward, self.forward),
+                "backward_share": share(row.cell, row.workload, backward, self.backward),
             }
         )
 
     def _share(
-        self, cell: str, workload: str, samples_per_s: float, flops: Callable[[Network], int]
+        self, cell: str, workload: str, samples_per_s: float, flops: Mapping[str, int]
     ) -> float | None:
         peak = self.peaks.get(cell)
-        return flops(self.networks[workload]) * samples_per_s / peak if peak else None
+        return flops[workload] * samples_per_s / peak if peak else None
