@@ -14,8 +14,8 @@ from harness.adapters import Unsupported
 NOTES = {
     "conv": "channels last inside; where 'same' would pad otherwise, a padding layer is before it",
     "max_pool": "channels last inside; where 'same' would pad otherwise, -inf is put there before",
-    "max_pool of three sides": "run eagerly, TensorFlow 2.21's gradient of it differs from gold by "
-    "percents; compiled, as training here is, it does not",
+    "max_pool of three sides": "left as it is: TensorFlow's own kernel gives each of several equal "
+    "largest values the whole gradient; oneDNN's, used by graphs on x86-64, gives it to one",
     "lrn": "TensorFlow's alpha is that of one channel: alpha / size is given",
     "gru": "Keras orders the gates z, r, h",
     "multihead_attention": "Keras's kernels are (in, heads, width of a head)",
