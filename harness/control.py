@@ -82,6 +82,22 @@ def load_arrays(directory, path):
         return {name: archive[name] for name in archive.files}
 
 
+def save_array(directory, path, array):
+    """Write one array as ``.npy`` below *directory*."""
+    import numpy
+
+    path = os.path.join(directory, path)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    numpy.save(path, array, allow_pickle=False)
+
+
+def load_array(directory, path):
+    """Return the array of an ``.npy`` below *directory*. Never unpickles."""
+    import numpy
+
+    return numpy.load(os.path.join(directory, path), allow_pickle=False)
+
+
 def set_up_process(directory, threads):
     """Settle what must be settled before numpy or a framework is imported.
 

@@ -25,9 +25,10 @@ def run(directory, job, interpreter_s):
         adapter = importlib.import_module(job["adapter"])
         started = _start(adapter, job)
         # From here on only: these import numpy, whose import is part of the framework's.
-        from harness import canary, phases, selftest
+        from harness import canary, phases, selftest, serving
 
-        adapter.configure(job["cell"]["device"], job["threads"])
+        options = job.get("options", {})
+        adapter.configure(job["cell"]["device"], job["threads"], **options)
         output["selftest"] = selftest.run(job["selftest"], adapter.multiply)
         described = adapter.describe()
         _prove(job, described, output["selftest"])
@@ -36,9 +37,10 @@ def run(directory, job, interpreter_s):
     else:
         output["canaries"].append(canary.measure())
         started["interpreter_s"] = interpreter_s
-        session = phases.Session(directory, job, adapter, started)
-        output["records"] = _run_phases(session, phases.ALL, began)
-        output["artifacts"] = session.produced
+        does = serving if "artifact" in job else phases
+        session = does.Session(directory, job, adapter, started)
+        output["records"] = _run_phases(session, does.ALL, began)
+        output["artifacts"] = list(session.produced)
         output["canaries"].append(canary.measure())
     output["environment"] = machine.environment(job, described)
     output["peak_memory_bytes"], output["memory_source"] = machine.peak_memory()

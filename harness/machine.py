@@ -44,6 +44,7 @@ def environment(job, described):
             "name": described.get("device_name"),
         },
         "blas": "; ".join(filter(None, [openblas(), described.get("blas")])) or None,
+        "precision": described.get("precision"),
         "emulated": bool(job.get("emulated")),
     }
 

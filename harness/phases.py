@@ -1,4 +1,4 @@
-"""The phases: what is done with a workload or an artifact in a cell.
+"""The phases of a producer: what is done with a workload in a cell. `serving` has a consumer's.
 
 Each takes the session and a dict that it fills with what it finds, so that what was measured
 before a failure is kept.
@@ -7,7 +7,6 @@ before a failure is kept.
 import functools
 import importlib
 import itertools
-import os
 import time
 
 import numpy
@@ -33,11 +32,6 @@ class Session:
         self._made_s = None
         self._arrays = {}
 
-    @property
-    def consumes(self):
-        """Whether the job reads an artifact instead of training."""
-        return "artifact" in self.job
-
     def arrays(self, path):
         """Return the arrays of an ``.npz``, read once."""
         if path not in self._arrays:
@@ -49,16 +43,13 @@ class Session:
         return self.arrays(self.job["workload"][name])
 
     def inputs(self):
-        """Return what inference runs on: the artifact's inputs or the probe, (N, ...) float32."""
-        if self.consumes:
-            return self.arrays(self.job["artifact"]["inputs"])["x"]
+        """Return what inference runs on, (N, ...) float32."""
         return self.workload("data")["probe_x"]
 
     def model(self):
-        """Return (the model, the seconds it took to build or load), made on the first call."""
+        """Return (the model, the seconds it took to build), built on the first call."""
         if self._model is None:
-            make = self._load if self.consumes else self._build
-            self._model, self._made_s = timing.timed(make)
+            self._model, self._made_s = timing.timed(self._build)
         return self._model, self._made_s
 
     def can(self, *names):
@@ -66,14 +57,6 @@ class Session:
         missing = [name for name in names if not hasattr(self.adapter, name)]
         if missing:
             raise Unsupported(f"{self.adapter.__name__} cannot {', '.join(missing)}")
-
-    def _load(self):
-        artifact = self.job["artifact"]
-        name = record.MODEL_PATHS.get(artifact["format"])
-        if name is None:
-            raise Unsupported(f"unknown artifact format {artifact['format']}")
-        path = os.path.join(self.directory, artifact["path"], name)
-        return self.adapter.load(artifact["format"], path)
 
     def _build(self):
         self.can("build")
@@ -83,14 +66,8 @@ class Session:
 
 
 def startup(session, data):
-    """From nothing to the first answer, and for a producer to the second step of training."""
+    """From nothing to the first answer, and to the second step of training."""
     data.update(session.started)
-    if session.consumes:
-        model, data["build_s"] = session.model()
-        _, data["first_forward_s"] = timing.timed(
-            session.adapter.predict, model, session.inputs()[:1]
-        )
-        return
     batches = _batches(session)
     model, data["build_s"] = session.model()
     batch = next(batches)
@@ -164,7 +141,7 @@ def passes(session, data):
             function(model, batch)
             adapter.synchronise()
 
-        data[name] = _sampled(once, batch, asked)
+        data[name] = timing.sampled(once, batch, asked)
 
 
 def train(session, data):
@@ -220,11 +197,7 @@ def deploy(session, data):
 
 def infer(session, data):
     """Answer in batches of each size; latency is what a caller with arrays waits for."""
-    model, made_s = session.model()
-    if session.consumes:
-        data["load_s"] = made_s
-        logits = session.adapter.predict(model, session.inputs())
-        control.save_arrays(session.directory, record.CONSUMED, {"y": logits})
+    model, _ = session.model()
     asked = session.job["infer"]
     data["batches"] = {}
     busy = time.process_time()
@@ -232,16 +205,8 @@ def infer(session, data):
     for size in asked["batches"]:
         x = _take(session.inputs(), size)
         answer = functools.partial(session.adapter.predict, model)
-        data["batches"][str(size)] = _sampled(answer, x, asked)
+        data["batches"][str(size)] = timing.sampled(answer, x, asked)
     data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)
-
-
-def _sampled(function, argument, asked):
-    with timing.quiet():
-        samples, wall_s = timing.sample(
-            function, argument, asked["warmup"] + asked["samples"], asked.get("min_s", 0.0)
-        )
-    return {"latency_s": samples, "warmup": asked["warmup"], "wall_s": wall_s}
 
 
 def _step(session, model, batch):

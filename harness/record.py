@@ -21,7 +21,7 @@ PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``prob
 FIRST_STEP = "first-step.npz"  # ``output/<layer>`` and ``gradient/<parameter>``, float32
 IDIOM_LOGITS = "idiom.npz"  # logits of the first batch: ``y`` and, after training, ``trained``
 PROBES = "probes.npz"  # ``<probe>/<name>``
-CONSUMED = "outputs.npz"  # ``y``: the consumer's logits on the artifact's inputs
+ANSWERS = "outputs"  # folder for a consumer's answers to the artifact's inputs, see `answer_path`
 
 STARTUP = "startup"
 PARITY = "parity"
@@ -66,8 +66,14 @@ MODEL_PATHS = {
     "onnx": "model.onnx",
     "torch-export": "model.pt2",
     "saved-model": "saved_model",
+    "tflite": "model.tflite",
     "jax-export": "model.jax",
 }
+
+
+def answer_path(number):
+    """Return where a consumer puts its answer of this number, from 0, in the model's order."""
+    return f"{ANSWERS}/{number}.npy"
 
 
 def fingerprint():

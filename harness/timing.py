@@ -42,3 +42,12 @@ def sample(function, argument, least, least_s):
         stop = clock()
         keep(stop - start)
     return samples, stop - began
+
+
+def sampled(function, argument, asked):
+    """Sample as a job's ``infer`` asks; return what the record keeps of it."""
+    with quiet():
+        samples, wall_s = sample(
+            function, argument, asked["warmup"] + asked["samples"], asked.get("min_s", 0.0)
+        )
+    return {"latency_s": samples, "warmup": asked["warmup"], "wall_s": wall_s}

@@ -7,7 +7,7 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
@@ -52,22 +52,41 @@ def read_all(path: Path) -> dict[str, Floats]:
     return read(path, dict.fromkeys(names))
 
 
+def read_array(path: Path) -> Floats:
+    """Return the floats of an ``.npy``, as `read` does. Raises Unreadable."""
+    try:
+        with path.open("rb") as stream:
+            _check_header(stream, path.name, None, path.stat().st_size)
+            stream.seek(0)
+            read: Floats = np.lib.format.read_array(stream, allow_pickle=False)
+    except FileNotFoundError:
+        raise Unreadable(f"{path.name} is missing") from None
+    except (OSError, ValueError, EOFError) as error:
+        raise Unreadable(f"{path.name}: {error}") from None
+    return read
+
+
 def _read_one(file: zipfile.ZipFile, name: str, wanted: Shape | None) -> Floats:
     member = file.getinfo(f"{name}.npy")
     with file.open(member) as stream:
-        version = np.lib.format.read_magic(stream)
-        header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
-        shape, _, dtype = header(stream)
+        _check_header(stream, name, wanted, member.file_size)
+    with file.open(member) as stream:
+        read: Floats = np.lib.format.read_array(stream, allow_pickle=False)
+    return read
+
+
+def _check_header(stream: IO[bytes], name: str, wanted: Shape | None, there: int) -> None:
+    """Raise Unreadable unless a file of *there* bytes can hold the floats that it claims."""
+    version = np.lib.format.read_magic(stream)
+    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
+    shape, _, dtype = header(stream)
     if dtype.kind != "f":
         raise Unreadable(f"{name} holds {dtype}, not floats")
     if wanted is not None and shape != wanted:
         raise Unreadable(f"{name} has the shape {shape}, not {wanted}")
     size = math.prod(shape) * dtype.itemsize
-    if size > min(LARGEST_BYTES, member.file_size):
-        raise Unreadable(f"{name} claims {size} bytes and has {member.file_size}")
-    with file.open(member) as stream:
-        read: Floats = np.lib.format.read_array(stream, allow_pickle=False)
-    return read
+    if size > min(LARGEST_BYTES, there):
+        raise Unreadable(f"{name} claims {size} bytes and has {there}")
 
 
 _header_2_0 = np.lib.format.read_array_header_2_0

@@ -38,7 +38,8 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_leng
 Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
-Format = Literal["onnx", "torch-export", "saved-model", "jax-export"]
+Format = Literal["onnx", "torch-export", "saved-model", "tflite", "jax-export"]
+Precision = Literal["float32", "bfloat16", "float16"]
 Phase = Literal["startup", "parity", "idiom", "probe", "passes", "train", "deploy", "infer"]
 
 PATTERN_HELP = {
@@ -88,10 +89,18 @@ class Architecture(Section):
 
 
 class System(Section):
-    """What a cell is made of: a framework or a runtime."""
+    """What a cell is made of: a framework or a runtime.
+
+    It is started by *command*, with the control directory after it, where that is given; else
+    it is the module *adapter* of the harness. *precision* is the lowest that it may compute in
+    unasked; *options* are the adapter's own business.
+    """
 
     family: Name
-    adapter: ImportString
+    adapter: ImportString | None = None
+    command: tuple[Text, ...] = ()
+    options: dict[Name, Text] = {}
+    precision: Precision = "float32"
     reads: tuple[Format, ...] = ()
     tags: tuple[Name, ...] = ()
 
@@ -99,6 +108,7 @@ class System(Section):
 class Framework(System):
     """What trains and exports."""
 
+    adapter: ImportString
     exports: tuple[Format, ...] = Field(min_length=1)
 
 
@@ -119,7 +129,8 @@ class Workload(Section):
     """A network with its data and how it is trained.
 
     The rate grows evenly over the first *warmup* steps (Goyal and others, "Accurate, large
-    minibatch SGD", 2017, section 2.2).
+    minibatch SGD", 2017, section 2.2). *tolerance* is the error that its artifacts may have on a
+    consumer, where it is more than what `Tolerances` gives.
     """
 
     network: Name
@@ -127,6 +138,7 @@ class Workload(Section):
     epochs: PositiveInt = Field(le=100_000)
     steps: PositiveInt | None = None
     rate: PositiveFloat
+    tolerance: PositiveFloat | None = None
     warmup: PositiveInt = Field(default=1, le=1_000_000)
     accuracy: float = Field(ge=0, le=1)
 
@@ -170,6 +182,7 @@ class Tolerances(Section):
 
     floor: PositiveFloat
     factor: PositiveFloat = Field(le=1e6)
+    reduced: dict[Precision, PositiveFloat] = {}
     producer: PositiveFloat
     parity: PositiveFloat
     loss: PositiveFloat
@@ -438,7 +451,8 @@ def _names(
     for role in ("frameworks", "runtimes"):
         for name, system in getattr(matrix, role).items():
             yield (role, name, "family"), "image family", system.family, families
-            yield (role, name, "adapter"), "adapter", system.adapter, adapters
+            if system.adapter:
+                yield (role, name, "adapter"), "adapter", system.adapter, adapters
     for name, workload in matrix.workloads.items():
         yield ("workloads", name, "network"), "network", workload.network, networks
     for name, preset in matrix.presets.items():
@@ -453,6 +467,7 @@ def _impossible(matrix: Matrix) -> Iterator[Problem]:
         seen: set[str] = set()
         twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
         yield ("bases",), f"the id '{twice}' stands for two cells; rename one of its parts", True
+    yield from _impossible_runtimes(matrix)
     for name, workload in matrix.workloads.items():
         if workload.batch > TRAINING_IMAGES:
             said = f"'batch': the training set has {TRAINING_IMAGES} images"
@@ -475,6 +490,17 @@ def _impossible(matrix: Matrix) -> Iterator[Problem]:
             elif all(matrix.exclusion(one) for one in matched):
                 reason = matrix.exclusion(matched[0])
                 yield location, f"'{glob}' matches only excluded cells: {reason}", False
+
+
+def _impossible_runtimes(matrix: Matrix) -> Iterator[Problem]:
+    """Yield runtimes that cannot be started, or that nothing says how to judge."""
+    for name, runtime in matrix.runtimes.items():
+        if bool(runtime.adapter) == bool(runtime.command):
+            said = f"'{name}' needs an adapter or a command, and not both"
+            yield ("runtimes", name), said, True
+        if runtime.precision != "float32" and runtime.precision not in matrix.tolerances.reduced:
+            said = f"no tolerance for {runtime.precision} under tolerances.reduced"
+            yield ("runtimes", name, "precision"), said, False
 
 
 def _nearest_cell(glob: str, ids: list[str]) -> str:

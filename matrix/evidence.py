@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.record import FIRST_STEP, IDIOM_LOGITS, PROBES
-from matrix import arrays, exports, inputs, networks, parity, probes
+from matrix import agreements, arrays, inputs, networks, parity, probes
 from matrix.arrays import Floats
 from matrix.plan import Job
 from matrix.records import Output, Parity, ProbeData
@@ -51,7 +51,10 @@ def _idiom(run: Run, job: Job, control: Path) -> float | None:
     }
     said = arrays.read(control / IDIOM_LOGITS, {name: one.shape for name, one in truth.items()})
     return parity.worst(
-        {name: exports.distance(said[name], one, parity.scale(one)) for name, one in truth.items()}
+        {
+            name: agreements.distance(said[name], one, parity.scale(one))
+            for name, one in truth.items()
+        }
     )
 
 

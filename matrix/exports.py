@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import hashlib
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from matrix import arrays, gold, inputs, networks
+from harness.record import MODEL_PATHS, answer_path
+from matrix import agreements, arrays, gold, inputs, networks
 from matrix.arrays import Floats
 from matrix.errors import RecordError
 from matrix.plan import Job
@@ -98,8 +101,11 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def verify(artifact: Path) -> None:
-    """Raise RecordError when a kept model, or what it is judged by, is not what it was."""
+def verify(artifact: Path) -> Exported:
+    """Return how a kept model was described.
+
+    Raises RecordError when it, or what it is judged by, is not what it was.
+    """
     try:
         described = Exported.model_validate_json((artifact / "artifact.json").read_bytes())
         for one in described.files:
@@ -109,40 +115,64 @@ def verify(artifact: Path) -> None:
         raise RecordError(
             f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
         ) from None
+    return described
 
 
-def agreement(artifact: Path, answer: Path) -> Agreement:
-    """Compare a consumer's logits, float32 (N, classes), with gold and with the producer's.
+def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
+    """Copy a kept model and its inputs to a control directory; return what the job says of it.
+
+    Neither its gold nor its producer's outputs go along.
+    """
+    described = verify(artifact)
+    folder = control / "artifact"
+    shutil.copytree(artifact, folder, ignore=shutil.ignore_patterns(*HOST_FILES))
+    (folder / "inputs").mkdir()
+    entries, rows = [], 0
+    for number, (name, array) in enumerate(arrays.read_all(artifact / "inputs.npz").items()):
+        path = f"artifact/inputs/{number}.npy"
+        np.save(control / path, array)
+        entries.append({"name": name, "path": path})
+        rows = len(array)
+    return {
+        "id": described.id,
+        "format": described.format,
+        "model": f"artifact/{MODEL_PATHS[described.format]}",
+        "inputs": entries,
+        "splits": splits(rows, described.batch),
+        "batch": described.batch,
+    }
+
+
+def agreement(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
+    """Compare a consumer's answers below *control*, so named, with gold and with the producer's.
 
     Raises RecordError when the artifact's own files are damaged.
     """
     try:
-        truth = arrays.read(artifact / "gold.npz", {"y": None})["y"]
-        produced = arrays.read(artifact / "outputs.npz", {"y": None})["y"]
+        truth = arrays.read_all(artifact / "gold.npz")
+        produced = arrays.read_all(artifact / "outputs.npz")
     except arrays.Unreadable as error:
         raise RecordError(
             f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
         ) from None
-    scale = float(np.abs(truth).max(initial=0.0))
-    if not np.isfinite(scale) or scale == 0.0:
-        note = "the gold outputs are zero or not finite"
-        return Agreement(error=None, producer_error=None, from_producer=None, scale=0.0, note=note)
+    if len(set(names)) < len(names):
+        return agreements.nothing("two of its outputs have the same name")
     try:
-        answered = arrays.read(answer, {"y": truth.shape})["y"]
-        note = "" if np.isfinite(answered).all() else "its outputs are not finite"
+        answered = {
+            name: arrays.read_array(control / answer_path(number))
+            for number, name in enumerate(names)
+        }
     except arrays.Unreadable as error:
-        answered, note = np.empty(0), f"its outputs cannot be used: {error}"
-    return Agreement(
-        error=distance(answered, truth, scale),
-        producer_error=distance(produced, truth, scale),
-        from_producer=distance(answered, produced, scale),
-        scale=scale,
-        note=note,
-    )
+        return agreements.nothing(f"its outputs cannot be used: {error}")
+    return agreements.compare(answered, produced, truth)
 
 
-def distance(one: Floats, other: Floats, scale: float) -> float | None:
-    """Return the largest absolute difference over *scale*; None where that makes no sense."""
-    if one.shape != other.shape or not np.isfinite(one).all():
-        return None
-    return float(np.abs(one.astype(np.float64) - other).max() / scale)
+def splits(rows: int, batch: int | None = None) -> list[int]:
+    """Return how a consumer answers so many rows.
+
+    In batches of several sizes, one and an odd one; all of *batch* where a model takes no other.
+    """
+    if batch:
+        return [batch] * (rows // batch)
+    few = [1, 7] if rows > 8 else [1] if rows > 1 else []
+    return [*few, rows - sum(few)]

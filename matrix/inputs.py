@@ -126,7 +126,8 @@ def digits(network: Network) -> dict[str, NDArray[Any]]:
 
     Returns:
         ``train_x`` and ``test_x`` (N, ...) float32, shaped as the network's input; ``train_y``
-        and ``test_y`` (N,) or (N, T) int64; ``probe_x``, the first test examples.
+        and ``test_y`` (N,) or (N, T) int64; ``probe_x``, the first test examples and
+        after them one of zeros, one of ones, one of minus ones, one of both by turns.
     """
     task = network.get("task", "images")
     if task == "random":
@@ -145,7 +146,7 @@ def digits(network: Network) -> dict[str, NDArray[Any]]:
         "train_y": y[~test],
         "test_x": x[test],
         "test_y": y[test],
-        "probe_x": x[test][:PROBES],
+        "probe_x": _probe(x[test][:PROBES]),
     }
 
 
@@ -197,7 +198,16 @@ def _noise(network: Network) -> dict[str, NDArray[Any]]:
     random = np.random.default_rng(SPLIT_SEED)
     x = random.random((NOISE, *network["input"]), np.float32)
     y = (random.random(NOISE) * network["classes"]).astype(np.int64)
-    return {"train_x": x, "train_y": y, "test_x": x[:8], "test_y": y[:8], "probe_x": x[:8]}
+    return {"train_x": x, "train_y": y, "test_x": x[:8], "test_y": y[:8], "probe_x": _probe(x[:8])}
+
+
+def _probe(x: Images) -> Images:
+    """Return what artifacts are tried on: examples, and the edges of what they are made of."""
+    edges = np.zeros((4, *x.shape[1:]), np.float32)
+    edges[1] = 1
+    edges[2] = -1
+    edges[3].flat[::2], edges[3].flat[1::2] = 1, -1
+    return np.concatenate([x, edges])
 
 
 _TASKS: Mapping[str, Callable[[Network, Images], Images]] = {

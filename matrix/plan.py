@@ -10,12 +10,12 @@ import fnmatch
 import itertools
 import random
 import re
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal
 
 from harness import record
-from matrix.config import Infer, Matrix, Preset, did_you_mean
+from matrix.config import Infer, Matrix, Precision, Preset, did_you_mean
 from matrix.errors import ArgumentError
 
 Wave = Literal["produce", "consume"]
@@ -37,11 +37,14 @@ class Cell:
     name: str
     role: Role
     family: str
-    adapter: str
+    adapter: str | None
     base: str
     python: str
     architecture: str
     device: str
+    command: tuple[str, ...] = ()
+    options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    precision: Precision = "float32"
     exports: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
@@ -75,6 +78,8 @@ class Capabilities:
 
     def refusal(self, cell: Cell) -> str | None:
         """Return why this engine cannot run a cell, or None."""
+        if cell.command and self.engine != "docker":
+            return f"the {self.engine} engine runs only what is Python"
         if cell.architecture not in self.native | self.emulated:
             if self.engine == "docker":
                 return f"no {cell.architecture} emulation where this engine runs"
@@ -282,6 +287,9 @@ def all_cells(matrix: Matrix) -> Iterator[Cell]:
                 role=role,
                 family=system.family,
                 adapter=system.adapter,
+                command=system.command,
+                options=system.options,
+                precision=system.precision,
                 base=base,
                 python=matrix.bases[base].python,
                 architecture=architecture,

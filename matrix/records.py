@@ -79,6 +79,7 @@ class Said(BaseModel):
     model_config = ConfigDict(frozen=True, extra="allow")
 
 
+Remark = Annotated[str, StringConstraints(max_length=400), AfterValidator(_one_line)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Found = TypeVar("Found", bound=Said)
 
@@ -92,6 +93,7 @@ def _more_than_warmup(data: Found, samples: list[float], warmup: int) -> Found:
 class StartupData(Said):
     """Seconds, one part of the start after the other; the last two only where it trains.
 
+    *answered_at* is when a consumer had given its first answer, seconds since 1970.
     *cold*: the files of the import were no longer in the system's cache; *read_bytes* is what
     the import had read from disks.
     """
@@ -102,6 +104,7 @@ class StartupData(Said):
     first_forward_s: Seconds | None = None
     first_step_s: Seconds | None = None
     second_step_s: Seconds | None = None
+    answered_at: Seconds | None = None
     cold: bool = False
     read_bytes: int | None = None
 
@@ -135,8 +138,14 @@ class BatchData(Said):
 
 
 class InferData(Said):
-    """Samples by batch size."""
+    """Samples by batch size; of a consumer, what it calls its outputs, in their order.
 
+    *repeatable*: answering the same twice gave the same bits.
+    """
+
+    outputs: list[Remark] = Field(default_factory=list, max_length=1000)
+    repeatable: bool | None = None
+    load_s: Seconds | None = None
     batches: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], BatchData]
 
 
@@ -180,9 +189,6 @@ class StartupRecord(PhaseRecord[StartupData]):
     """The start, up to the first answer or step."""
 
     phase: Literal["startup"] = "startup"
-
-
-Remark = Annotated[str, StringConstraints(max_length=400), AfterValidator(_one_line)]
 
 
 class ParityData(Said):
@@ -311,12 +317,16 @@ class ExportedFile(Part):
 
 
 class Exported(Part):
-    """An exported model as its producer describes it; file paths are below its format's folder."""
+    """An exported model as its producer describes it; file paths are below its format's folder.
+
+    *batch* is the only number of rows that it takes at a time, where its exporter fixes one.
+    """
 
     id: str = ""
     format: str
     files: tuple[ExportedFile, ...] = Field(min_length=1)
     opset: int | None = None
+    batch: int | None = Field(default=None, gt=0)
     export_s: Seconds
 
 
@@ -372,8 +382,25 @@ class Output(BaseModel):
         return next((one.found for one in self.records if isinstance(one, kind)), None)
 
 
+class Deviation(Part):
+    """How far one output is from gold: see `matrix.agreements`.
+
+    *error* and *max_abs* are largest absolute differences, the former over the largest absolute
+    gold value; *max_rel* is over each value's own gold; *ulp* counts floats of the answer's dtype
+    in between; *top1* is the share of rows whose largest value is at the same place.
+    """
+
+    name: str
+    error: float | None
+    max_abs: float | None = None
+    max_rel: float | None = None
+    ulp: int | None = None
+    top1: float | None = None
+    note: str = ""
+
+
 class Agreement(Part):
-    """How far a consumer's outputs are from gold and from the producer's.
+    """How far a consumer's outputs are from gold and from the producer's; the worst counts.
 
     Errors are largest absolute differences over the largest absolute gold value, or None
     where shapes differ or a value is not finite; ``note`` says which.
@@ -384,6 +411,7 @@ class Agreement(Part):
     from_producer: float | None
     scale: float
     note: str = ""
+    outputs: tuple[Deviation, ...] = ()
 
 
 class Parity(Part):
@@ -413,6 +441,8 @@ class JobRecord(Part):
     status: Status
     cause: Annotated[str, AfterValidator(_one_line)] = ""
     wall_s: float
+    #: When its process was asked for, seconds since 1970.
+    started_at: float | None = None
     #: The most memory that its whole process tree was seen to hold, where the engine looks.
     tree_bytes: int | None = None
     #: What the processors spent while it ran, the host's share included; None if unreadable.

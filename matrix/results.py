@@ -37,7 +37,7 @@ from matrix.runs import Manifest, Run
 from matrix.shares import Shares
 from matrix.statistics import estimate
 from matrix.timings import floats, steady, warmup_of
-from matrix.verdicts import Verdict, judge
+from matrix.verdicts import Terms, Verdict, judge
 
 #: Steps up to which the difference of losses from gold is told, besides the last.
 GROWTH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -158,8 +158,16 @@ class _Rows:
         if first.wave == "produce":
             self._produced(group)
         else:
-            verdict = judge(group, self._manifest.matrix.tolerances, "")
+            verdict = judge(group, self._terms(first), "")
             self._verdicts[first.subject, first.cell] = (verdict, first.emulated)
+
+    def _terms(self, record: JobRecord) -> Terms:
+        matrix = self._manifest.matrix
+        return Terms(
+            tolerances=matrix.tolerances,
+            precision=self._cells[record.cell].precision,
+            stated=matrix.workloads[record.workload].tolerance,
+        )
 
     def _produced(self, group: list[JobRecord]) -> None:
         first = group[0]
@@ -400,8 +408,12 @@ class _Rows:
                     verdict=verdict.word,
                     error=verdict.error,
                     tolerance=verdict.tolerance,
+                    basis=verdict.basis,
+                    precision=consumer.precision,
                     producer_error=verdict.producer_error,
                     reason=verdict.reason,
+                    outputs=verdict.deviations,
+                    repeatable=verdict.repeatable,
                 )
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from matrix.records import Deviation
 from matrix.statistics import Bounded, Estimate
 
 #: 1: first version.
@@ -148,7 +149,11 @@ class NoteRow(Row):
 
 
 class PortabilityRow(Row):
-    """One artifact on one consumer."""
+    """One artifact on one consumer.
+
+    *basis*: where the tolerance comes from. *precision*: the lowest that the consumer computes in
+    unasked. *outputs*: the numbers of each. *repeatable*: a second answer had the same bits.
+    """
 
     artifact: str
     consumer: str
@@ -156,7 +161,11 @@ class PortabilityRow(Row):
     verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
     error: float | None = None
     tolerance: float | None = None
+    basis: str = ""
+    precision: str = "float32"
     producer_error: float | None = None
+    outputs: tuple[Deviation, ...] = ()
+    repeatable: bool | None = None
     reason: str = ""
 
 

@@ -220,8 +220,9 @@ class Runner:
                 if status == "ok" and exported != set(cell.exports):
                     status, cause = "bad-artifact", f"it exported {', '.join(sorted(exported))}"
             if job.artifact is not None and status == "ok":
-                kept = self.run.artifact(job.artifact)
-                agreement = exports.agreement(kept, control / "outputs.npz")
+                answered = output.infer() if output else None
+                names = answered.outputs if answered else []
+                agreement = exports.agreement(self.run.artifact(job.artifact), control, names)
         return JobRecord(
             run=self.run.id,
             job=job.id,
@@ -235,6 +236,7 @@ class Runner:
             status=status,
             cause=cause,
             wall_s=ended.wall_s,
+            started_at=ended.started_at,
             tree_bytes=ended.tree_bytes,
             energy_j=joules,
             output=output,
@@ -320,6 +322,7 @@ class TaskMaker:
             },
             "emulated": self.emulated,
             "adapter": cell.adapter,
+            "options": dict(cell.options),
             "phases": list(job.phases),
             "cold": manifest.plan.is_cold(job, cell),
             "deadline_s": deadline,
@@ -352,17 +355,11 @@ class TaskMaker:
 
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
-        source = self.run.artifact(job.artifact)
-        exports.verify(source)
-        shutil.copytree(source, control / "artifact", ignore=shutil.ignore_patterns("gold.npz"))
-        return {
-            "artifact": {
-                "id": job.artifact.id,
-                "format": job.artifact.format,
-                "path": "artifact",
-                "inputs": "artifact/inputs.npz",
-            }
-        }
+        artifact = exports.hand_over(self.run.artifact(job.artifact), control)
+        infer = self.run.manifest.plan.infer.model_dump()
+        if artifact["batch"]:
+            infer["batches"] = [artifact["batch"]]
+        return {"artifact": artifact, "infer": infer}
 
 
 @contextlib.contextmanager

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from matrix.config import Tolerances
-from matrix.records import Agreement, JobRecord
+from matrix.config import Precision, Tolerances
+from matrix.records import Agreement, Deviation, JobRecord
 
 Word = Literal["match", "drift", "error", "unsupported", "not-run"]
 
@@ -20,35 +20,59 @@ ORDER: tuple[Word, ...] = ("match", "not-run", "unsupported", "drift", "error")
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A word, the numbers behind it, and the reason in one line where it is not a match."""
+    """A word, the numbers behind it, and the reason in one line where it is not a match.
+
+    *basis* says where the tolerance comes from; *repeatable* whether a second answer was the same.
+    """
 
     word: Word
     error: float | None = None
     tolerance: float | None = None
+    basis: str = ""
     producer_error: float | None = None
     reason: str = ""
+    deviations: tuple[Deviation, ...] = ()
+    repeatable: bool | None = None
 
 
-def judge(records: Sequence[JobRecord], tolerances: Tolerances, missing: str) -> Verdict:
+@dataclass(frozen=True, kw_only=True)
+class Terms:
+    """By what an artifact is judged on a consumer: see `matrix.config`.
+
+    *stated* is the workload's own tolerance; *precision* the lowest that the consumer computes in.
+    """
+
+    tolerances: Tolerances
+    precision: Precision = "float32"
+    stated: float | None = None
+
+    def allowed(self, agreement: Agreement) -> tuple[float, str]:
+        """Return the largest error that still counts as a match, and where it comes from."""
+        own = self.tolerances.factor * (agreement.producer_error or 0.0)
+        terms = [
+            (self.tolerances.floor, "the floor"),
+            (own, f"{self.tolerances.factor:g} times the producer's own"),
+            (self.tolerances.reduced.get(self.precision, 0.0), f"stated for {self.precision}"),
+            (self.stated or 0.0, "stated for the workload"),
+        ]
+        return max(terms, key=lambda term: term[0])
+
+
+def judge(records: Sequence[JobRecord], terms: Terms, missing: str) -> Verdict:
     """Judge one artifact on one consumer from all its rounds; the worst round counts.
 
     Args:
         records: its consume records, any number.
-        tolerances: see the matrix file.
+        terms: see the class.
         missing: why there is no record, for when there is none.
     """
     if not records:
         return Verdict(word="not-run", reason=missing)
-    verdicts = [_judge_round(record, tolerances) for record in records]
+    verdicts = [_judge_round(record, terms) for record in records]
     return max(verdicts, key=lambda one: (ORDER.index(one.word), one.error or 0.0))
 
 
-def tolerance(agreement: Agreement, tolerances: Tolerances) -> float:
-    """Return the largest error that still counts as a match: scales with the producer's own."""
-    return max(tolerances.floor, tolerances.factor * (agreement.producer_error or 0.0))
-
-
-def _judge_round(record: JobRecord, tolerances: Tolerances) -> Verdict:
+def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     if record.status == "unsupported":
         return Verdict(word="unsupported", reason=record.cause)
     if record.status in NOT_THE_CELLS_FAULT:
@@ -56,14 +80,18 @@ def _judge_round(record: JobRecord, tolerances: Tolerances) -> Verdict:
     agreement = record.agreement
     if record.status != "ok" or agreement is None:
         return Verdict(word="error", reason=record.cause or record.status)
-    allowed = tolerance(agreement, tolerances)
-    word, reason = _compare(agreement, allowed, tolerances)
+    allowed, basis = terms.allowed(agreement)
+    word, reason = _compare(agreement, allowed, terms.tolerances)
+    answered = record.output.infer() if record.output else None
     return Verdict(
         word=word,
         error=agreement.error,
         tolerance=allowed,
+        basis=basis,
         producer_error=agreement.producer_error,
         reason=reason,
+        deviations=agreement.outputs,
+        repeatable=answered.repeatable if answered else None,
     )
 
 

@@ -9,21 +9,26 @@ Every adapter:
 
 ``start()``
     Import the framework. Nothing else; timed as the import.
-``configure(device, threads)``
-    Use this device ("cpu", "cuda") and this many threads. Raises WrongDevice.
+``configure(device, threads, **options)``
+    Use this device ("cpu", "cuda") and this many threads, and the cell's options where it has
+    any. Raises WrongDevice.
 ``describe()``
     Return {"versions": {name: version}, "threads": int, "device": "cpu" or "cuda",
     "device_name": str or None, "blas": str or None}, all asked of the framework, after the
-    self-test has run.
+    self-test has run; and "precision": str, where it may compute in less than it is given.
 ``multiply(left, right)``
-    Matrix product on the device, in the dtype of the arguments.
+    Matrix product on the device, in the dtype of the arguments. Raises Unsupported where there
+    is none in this dtype.
 ``load(form, path)``
     Read the artifact at *path* (the model file or folder) and return a model.
-``predict(model, x)``
-    x (N, ...) float32 -> logits (N, classes) float32. Arrays in and out: what a caller waits
-    for, both copies included, so it needs no further synchronisation.
+``answer(model, inputs)``
+    Inputs by name -> the loaded model's outputs by name, both in the model's order. Arrays in and
+    out: what a caller waits for, both copies included, so it needs no further synchronisation.
 
 Frameworks also:
+
+``predict(model, x)``
+    What `answer` is for a model that was built: x (N, ...) float32 -> logits (N, classes) float32.
 
 ``build(network, weights, rate)``
     Build the neutral network with these initial weights, ready for plain SGD at *rate*.
@@ -53,6 +58,25 @@ Frameworks also:
 
 A runtime simply lacks what it cannot do; the harness records that as ``unsupported``.
 """
+
+
+def only(inputs):
+    """Return the one input of a model that has one, whatever its name."""
+    (x,) = inputs.values()
+    return x
+
+
+def fed(inputs, names):
+    """Return *inputs* by the names that a model has for them.
+
+    Its own where it knows them all, else in their order. Raises ValueError where they are more
+    or fewer.
+    """
+    if len(inputs) != len(names):
+        raise ValueError(f"the model has {len(names)} inputs, {len(inputs)} were given")
+    if set(inputs) == set(names):
+        return inputs
+    return dict(zip(names, inputs.values()))
 
 
 def notes_on(network, notes):

@@ -165,6 +165,11 @@ def predict(model, x):
     return numpy.asarray(model.forward(model.weights, _tensor(x)))
 
 
+def answer(model, inputs):
+    """Answer as a program that was read back, with its one input and one output."""
+    return {"y": predict(model, protocol.only(inputs))}
+
+
 def export(model, form, path, example):
     """Write ``jax-export``, for both devices, or ``onnx`` by jax2onnx; the batch is free."""
     weights = model.weights

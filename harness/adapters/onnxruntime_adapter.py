@@ -54,18 +54,18 @@ def multiply(left, right):
 
 
 def load(form, path):
-    """Read a model; return its session and the name of its one input."""
+    """Read a model; return its session and the names of its inputs and outputs."""
     if form != "onnx":
         raise protocol.Unsupported(f"onnxruntime does not read {form}")
     session = _session(path)
-    (entry,) = session.get_inputs()
-    return session, entry.name
+    inputs = [entry.name for entry in session.get_inputs()]
+    return session, inputs, [entry.name for entry in session.get_outputs()]
 
 
-def predict(model, x):
+def answer(model, inputs):
     """Run the session, arrays in and out."""
-    session, name = model
-    return session.run(None, {name: x})[0]
+    session, names, outputs = model
+    return dict(zip(outputs, session.run(outputs, protocol.fed(inputs, names))))
 
 
 def _session(model):

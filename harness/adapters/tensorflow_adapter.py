@@ -4,6 +4,7 @@ Data is in the neutral layout outside, in exports too; see `tensorflow_layers` f
 """
 
 import os
+import tempfile
 
 import numpy
 
@@ -176,8 +177,16 @@ def predict(model, x):
     return model.forward(_tensor(x)).numpy()
 
 
+def answer(model, inputs):
+    """Answer as a program that was read back, with its one input and one output."""
+    return {"y": predict(model, protocol.only(inputs))}
+
+
 def export(model, form, path, example):
-    """Write ``onnx`` (Keras by way of tf2onnx) or ``saved-model``; the batch size stays free."""
+    """Write ``onnx`` (Keras by way of tf2onnx), ``saved-model`` or ``tflite``.
+
+    The batch size stays free, but for ``tflite``, where it is 1.
+    """
     shape = (None,) + example.shape[1:]
     signature = [keras.InputSpec(shape=shape, dtype="float32", name="input")]
     if form == "saved-model":
@@ -189,7 +198,23 @@ def export(model, form, path, example):
 
         opsets = {each.domain: each.version for each in onnx.load(path).opset_import}
         return {"opset": opsets[""]}
+    if form == "tflite":
+        _save_tflite(model.keras, path, example)
+        return {"opset": None, "batch": 1}
     raise protocol.Unsupported(f"tensorflow does not write {form}")
+
+
+def _save_tflite(model, path, example):
+    """Convert by way of a SavedModel: a converter that is fed a function drops the weights."""
+    signature = [tf.TensorSpec((1,) + example.shape[1:], "float32")]
+    with tempfile.TemporaryDirectory() as folder:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint("serve", model.__call__, input_signature=signature)
+        archive.write_out(folder, verbose=False)
+        converted = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    with open(path, "wb") as target:
+        target.write(converted)
 
 
 class Served:

@@ -142,6 +142,11 @@ def predict(model, x):
         return model(_tensor(x)).cpu().numpy()
 
 
+def answer(model, inputs):
+    """Answer as a program that was read back, with its one input and one output."""
+    return {"y": predict(model, protocol.only(inputs))}
+
+
 def export(model, form, path, example):
     """Write ``onnx`` or ``torch-export``, from the CPU, so that any machine can read it."""
     if form not in ("onnx", "torch-export"):

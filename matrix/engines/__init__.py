@@ -60,6 +60,7 @@ class Task:
 class Ended:
     """How a process ended and what that cost.
 
+    *started_at*: when its start was asked for, seconds since 1970.
     *tree_bytes*: the most memory that it and its descendants were seen to hold together.
     """
 
@@ -67,6 +68,7 @@ class Ended:
     cause: str
     exit_code: int | None = None
     wall_s: float = 0.0
+    started_at: float | None = None
     log: str = ""
     tree_bytes: int | None = None
 

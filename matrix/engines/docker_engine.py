@@ -66,6 +66,10 @@ LOST = (
 )
 
 
+_Attempt = tuple[Stop, int | None, float | None]
+"""How it ended, its exit code, and when its start was asked for."""
+
+
 class DockerEngine:
     """An engine behind the Docker API. See `matrix.engines.Engine`.
 
@@ -221,10 +225,11 @@ class DockerEngine:
         began = time.monotonic()
         tail = Tail(task.limits.log_bytes)
         code: int | None = None
+        asked: float | None = None
         try:
             if not self._swept:
                 self._sweep_own()
-            stop, code = self._attempt(task, cancel, tail)
+            stop, code, asked = self._attempt(task, cancel, tail)
         except NotFound as error:
             stop = Stop(ending="start-failed", cause=_said(error))
         except (DockerException, *LOST) as error:
@@ -234,22 +239,24 @@ class DockerEngine:
             cause=stop.cause,
             exit_code=code,
             wall_s=time.monotonic() - began,
+            started_at=asked,
             log=tail.text(),
         )
 
-    def _attempt(self, task: Task, cancel: threading.Event, tail: Tail) -> tuple[Stop, int | None]:
+    def _attempt(self, task: Task, cancel: threading.Event, tail: Tail) -> _Attempt:
         if task.cell.device == "cuda" and not self._gpu():
             cause = f"{self.endpoint.origin} has no NVIDIA runtime"
-            return Stop(ending="no-device", cause=cause), None
+            return Stop(ending="no-device", cause=cause), None, None
         image = self.references.get(task.cell.id)
         if image is None:
-            return Stop(ending="start-failed", cause=f"{task.cell.id} has no image"), None
+            return Stop(ending="start-failed", cause=f"{task.cell.id} has no image"), None, None
         self._ship(image)
         with self._container(task, image) as container:
+            asked = time.time()
             stop, code = self._follow(container, task, cancel, tail)
             if stop.ending != "cancelled":
                 stop = self._fetch(container, task, stop)
-            return stop, code
+            return stop, code, asked
 
     @contextlib.contextmanager
     def _container(self, task: Task, image: str) -> Iterator[str]:
@@ -259,8 +266,8 @@ class DockerEngine:
             self._api.create_container(
                 image,
                 name=container,
-                entrypoint=["python3"],
-                command=["-m", "harness", f"{VOLUME}/{CONTROL}"],
+                entrypoint=list(task.cell.command or ("python3", "-m", "harness")),
+                command=[f"{VOLUME}/{CONTROL}"],
                 user=f"{USER}:{USER}",
                 working_dir=SHIPPED,
                 environment={**task.environment, "PYTHONPATH": self._python_path(image)},

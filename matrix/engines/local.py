@@ -88,8 +88,10 @@ class LocalProcesses:
         began = time.monotonic()
         tail, seen = Tail(task.limits.log_bytes), proctree.Seen()
         code: int | None = None
+        asked: float | None = None
         try:
             with self._copy(task.control) as control:
+                asked = time.time()
                 stop, code = self._attempt(task, python, control, cancel, tail, seen)
                 if stop.ending != "cancelled":
                     stop = _adopt(control, task, stop)
@@ -100,6 +102,7 @@ class LocalProcesses:
             cause=stop.cause,
             exit_code=code,
             wall_s=time.monotonic() - began,
+            started_at=asked,
             log=tail.text(),
             tree_bytes=seen.memory_bytes or None,
         )

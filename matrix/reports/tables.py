@@ -344,7 +344,8 @@ def _verdict(row: PortabilityRow | None) -> str:
     if row is None:
         return numbers.DASH
     if row.verdict == "match":
-        return f"match {numbers.error(row.error)}"
+        lower = "" if row.precision == "float32" else f" ({row.precision})"
+        return f"match{lower} {numbers.error(row.error)}"
     return status(row.verdict, row.reason)
 
 

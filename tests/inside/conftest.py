@@ -64,8 +64,9 @@ def consumption(**changes):
     artifact = {
         "id": "an-artifact",
         "format": "onnx",
-        "path": "artifact",
-        "inputs": "artifact/inputs.npz",
+        "model": "artifact/model.onnx",
+        "inputs": [{"name": "x", "path": "artifact/inputs/0.npy"}],
+        "splits": [1, 3],
     }
     return job(
         **{"wave": "consume", "phases": ["startup", "infer"], "artifact": artifact} | changes

@@ -144,6 +144,13 @@ def export(model, form, path, example):
     return {"opset": 20}
 
 
+def answer(model, inputs):
+    (x,) = inputs.values()
+    if FAULT == "restless":
+        return {"y": predict(model, x) + numpy.float32(time.perf_counter() % 1)}
+    return {"y": predict(model, x)}
+
+
 def load(form, path):
     with open(path, "rb") as source:
         return Model(dict(numpy.load(source)), 0.0)

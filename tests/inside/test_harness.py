@@ -101,15 +101,32 @@ def test_the_artifact_is_served_with_the_producers_own_answers(cell):
 
     shutil.copytree(folder / "onnx", cell.control / "artifact")
     probe = arrays(cell.control / "data" / "data.npz")["probe_x"]
-    np.savez(cell.control / "artifact" / "inputs.npz", x=probe)
-    consumed = cell.run(consumption())
+    given(cell, probe)
+    document = consumption()
+    document["artifact"]["splits"] = [1, 7, len(probe) - 8]
+    consumed = cell.run(document)
 
     assert statuses(consumed) == {"startup": "ok", "infer": "ok"}
     assert data_of(consumed, "infer")["load_s"] > 0
-    answers = arrays(cell.control / "outputs.npz")["y"]
-    np.testing.assert_array_equal(answers, arrays(folder / "outputs.npz")["y"])
+    assert data_of(consumed, "infer")["outputs"] == ["y"]
+    assert data_of(consumed, "infer")["repeatable"] is True
+    answers = np.load(cell.control / "outputs" / "0.npy")
+    np.testing.assert_allclose(answers, arrays(folder / "outputs.npz")["y"], atol=1e-5)
     weights = arrays(folder / "weights.npz")
     np.testing.assert_allclose(answers, gold.forward(LINEAR, weights, probe), atol=1e-4)
+
+
+def test_answers_that_differ_from_one_time_to_the_next_are_told(cell):
+    cell.run(production())
+    shutil.copytree(cell.control / "artifacts" / "onnx", cell.control / "artifact")
+    given(cell, np.zeros((4, 1, 8, 8), np.float32))
+    consumed = cell.run(consumption(), fault="restless")
+    assert data_of(consumed, "infer")["repeatable"] is False
+
+
+def given(cell, x):
+    (cell.control / "artifact" / "inputs").mkdir()
+    np.save(cell.control / "artifact" / "inputs" / "0.npy", x)
 
 
 def test_every_sample_is_kept_warm_up_included(cell):
@@ -279,7 +296,7 @@ def test_missing_data_is_a_failed_phase(cell):
 def test_a_torn_artifact_is_a_failed_phase(cell):
     (cell.control / "artifact").mkdir()
     (cell.control / "artifact" / "model.onnx").write_bytes(b"PK\x03\x04torn")
-    np.savez(cell.control / "artifact" / "inputs.npz", x=np.zeros((4, 1, 8, 8), np.float32))
+    given(cell, np.zeros((4, 1, 8, 8), np.float32))
     output = cell.run(consumption())
     assert statuses(output) == {"startup": "failed", "infer": "failed"}
 

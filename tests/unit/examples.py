@@ -45,7 +45,8 @@ def output(job: Job, **changes: Any) -> Output:
             "batches": {
                 str(batch): {"latency_s": [1e-4 * batch * base] * 20, "warmup": 2}
                 for batch in (1, 32)
-            }
+            },
+            "outputs": ["y"] if job.wave == "consume" else [],
         },
     }
     document = {

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from matrix import exports
 from matrix.arrays import Unreadable
@@ -61,45 +63,72 @@ def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) ->
     ("truth", "answered", "error", "note"),
     [
         ([[1.0, -4.0]], [[1.0, -3.0]], 0.25, ""),
-        ([[1.0, -4.0]], [[1.0, np.nan]], None, "its outputs are not finite"),
-        ([[1.0, np.nan]], [[1.0, 2.0]], None, "the gold outputs are zero or not finite"),
-        ([[0.0, 0.0]], [[1.0, 2.0]], None, "the gold outputs are zero or not finite"),
+        ([[1.0, -4.0]], [[1.0, np.nan]], None, "1 of 2 values of y are not finite"),
+        ([[1.0, np.nan]], [[1.0, 2.0]], None, "the gold of y is zero or not finite"),
+        ([[0.0, 0.0]], [[1.0, 2.0]], None, "the gold of y is zero or not finite"),
         (
             [[1.0, -4.0]],
             [[1.0]],
             None,
-            "its outputs cannot be used: y has the shape (1, 1), not (1, 2)",
+            "y has the shape (1, 1), not (1, 2)",
         ),
         (
             [[1.0, -4.0]],
             [[1.0 + 1j, 2.0]],
             None,
-            "its outputs cannot be used: y holds complex128, not floats",
+            "its outputs cannot be used: 0.npy holds complex128, not floats",
         ),
     ],
 )
 def test_an_answer_is_measured_against_gold(
     tmp_path: Path, truth: list, answered: list, error: float | None, note: str
 ) -> None:
-    np.savez(tmp_path / "outputs.npz", y=np.asarray(answered))
+    (tmp_path / "outputs").mkdir()
+    np.save(tmp_path / "outputs" / "0.npy", np.asarray(answered))
     folder = artifact(tmp_path / "artifact", truth, [[1.0, -4.0]])
-    found = exports.agreement(folder, tmp_path / "outputs.npz")
+    found = exports.agreement(folder, tmp_path, ["y"])
     assert (found.error, found.note) == (error, note)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4torn", b"\x93NUMPY", b"x" * 1000])
-def test_an_answer_that_is_no_archive_is_the_consumers_fault(
-    tmp_path: Path, content: bytes
-) -> None:
-    (tmp_path / "outputs.npz").write_bytes(content)
+def test_an_answer_that_is_no_array_is_the_consumers_fault(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "0.npy").write_bytes(content)
     folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
-    found = exports.agreement(folder, tmp_path / "outputs.npz")
+    found = exports.agreement(folder, tmp_path, ["y"])
     assert found.error is None
-    assert found.note.startswith("its outputs cannot be used: outputs.npz: ")
+    assert found.note.startswith("its outputs cannot be used: 0.npy: ")
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        ([], "it gave 0 outputs, 1 are expected"),
+        (["y", "z"], "it gave 2 outputs, 1 are expected"),
+        (["y", "y"], "two of its outputs have the same name"),
+    ],
+)
+def test_a_missing_or_extra_output_is_no_answer(
+    tmp_path: Path, names: list[str], note: str
+) -> None:
+    (tmp_path / "outputs").mkdir()
+    for number in range(len(names)):
+        np.save(tmp_path / "outputs" / f"{number}.npy", np.ones((1, 1)))
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    found = exports.agreement(folder, tmp_path, names)
+    assert (found.error, found.note) == (None, note)
+
+
+@given(st.integers(1, 500))
+def test_splits_are_all_rows_and_hold_a_batch_of_one(rows: int) -> None:
+    found = exports.splits(rows)
+    assert sum(found) == rows
+    assert found[0] == 1
+    assert min(found) > 0
 
 
 def test_a_damaged_gold_is_the_runs_own_fault(tmp_path: Path) -> None:
     folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
     (folder / "gold.npz").write_bytes(b"")
     with pytest.raises(RecordError, match="damaged"):
-        exports.agreement(folder, tmp_path / "outputs.npz")
+        exports.agreement(folder, tmp_path, ["y"])

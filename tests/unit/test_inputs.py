@@ -16,7 +16,7 @@ def digits():
 def test_the_digits_are_split_once_and_for_all(digits):
     assert digits["train_x"].shape == (1438, 1, 8, 8)
     assert digits["test_x"].shape == (359, 1, 8, 8)
-    assert digits["probe_x"].shape == (64, 1, 8, 8)
+    assert digits["probe_x"].shape == (68, 1, 8, 8)
     assert digits["train_x"].dtype == digits["probe_x"].dtype == np.float32
     assert digits["train_y"].dtype == np.int64
     assert (digits["train_x"].min(), digits["train_x"].max()) == (0, 1)

@@ -93,7 +93,8 @@ class DisturbedEngine(NativeEngine):
         canary = {**CANARY, "matmul_flops": CANARY["matmul_flops"] * (0.5 if slow else 1)}
         said = output(job, canaries=[canary])
         (task.control / "output.json").write_text(said.model_dump_json(by_alias=True))
-        np.savez(task.control / "outputs.npz", y=np.ones((2, 2), np.float32))
+        (task.control / "outputs").mkdir()
+        np.save(task.control / "outputs" / "0.npy", np.ones((2, 2), np.float32))
         return Ended(ending="exited", cause="", exit_code=0, wall_s=1.0, log="")
 
 

@@ -1,0 +1,102 @@
+"""LiteRT, once TensorFlow Lite: reads ``tflite`` and answers."""
+
+import numpy
+
+import harness.adapters as protocol
+
+litert = None  # the runtime, once `start` has imported it
+threads = None
+
+
+def start():
+    """Import the interpreter."""
+    global litert
+    import ai_edge_litert.interpreter as module
+
+    litert = module
+
+
+def configure(device, count):
+    """Choose the threads of every interpreter from now on."""
+    global threads
+    if device != "cpu":
+        raise protocol.WrongDevice("this adapter is for the CPU only")
+    threads = count
+
+
+def describe():
+    """Say what is used. The interpreter cannot be asked for its threads."""
+    from importlib import metadata
+
+    return {
+        "versions": {"litert": metadata.version("ai-edge-litert")},
+        "threads": threads,
+        "device": "cpu",
+        "device_name": None,
+        "blas": "LiteRT: XNNPACK",
+    }
+
+
+def multiply(left, right):
+    """Matrix product as a model of one node. There is no product in float64."""
+    if left.dtype != "float32":
+        raise protocol.Unsupported("LiteRT has no matrix product in float64")
+    interpreter = litert.Interpreter(
+        model_content=_product_model(left.shape, right.shape), num_threads=threads
+    )
+    (product,) = answer(interpreter, {"left": left, "right": right}).values()
+    return product
+
+
+def load(form, path):
+    """Read a model."""
+    if form != "tflite":
+        raise protocol.Unsupported("LiteRT does not read " + form)
+    interpreter = litert.Interpreter(model_path=path, num_threads=threads)
+    interpreter.allocate_tensors()
+    return interpreter
+
+
+def answer(model, inputs):
+    """Run the interpreter, arrays in and out; it is resized where the inputs have other shapes."""
+    entries = {entry["name"]: entry for entry in model.get_input_details()}
+    fed = protocol.fed(inputs, list(entries))
+    other = [name for name, x in fed.items() if tuple(entries[name]["shape"]) != x.shape]
+    for name in other:
+        model.resize_tensor_input(entries[name]["index"], fed[name].shape, strict=False)
+    model.allocate_tensors()
+    for name, x in fed.items():
+        model.set_tensor(entries[name]["index"], x)
+    model.invoke()
+    return {entry["name"]: model.get_tensor(entry["index"]) for entry in model.get_output_details()}
+
+
+def _product_model(left, right):
+    """Return the bytes of a model ``product = BATCH_MATMUL(left, right)``, float32."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    shapes = (("left", left), ("right", right), ("product", (left[0], right[1])))
+    graph = schema.SubGraphT()
+    graph.tensors = [_tensor(schema, name, shape) for name, shape in shapes]
+    graph.inputs, graph.outputs = [0, 1], [2]
+    node = schema.OperatorT()
+    node.inputs, node.outputs = [0, 1], [2]
+    node.builtinOptionsType = schema.BuiltinOptions.BatchMatMulOptions
+    node.builtinOptions = schema.BatchMatMulOptionsT()
+    graph.operators = [node]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.BATCH_MATMUL
+    model = schema.ModelT()
+    model.version, model.subgraphs, model.operatorCodes = 3, [graph], [code]
+    model.buffers = [schema.BufferT()]  # the first is empty by convention
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _tensor(schema, name, shape):
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape = name, numpy.array(shape, "int32")
+    tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
+    return tensor

@@ -1,0 +1,75 @@
+"""OpenVINO on the CPU: reads ``onnx`` and answers.
+
+It computes in bfloat16 or float16 by itself where the processor can. Here it is told to keep to
+float32, unless the cell's option *precision* is ``default``.
+"""
+
+import numpy
+
+import harness.adapters as protocol
+
+openvino = None  # the runtime, once `start` has imported it
+core = None
+properties = None
+
+
+def start():
+    """Import openvino."""
+    global openvino
+    import openvino as module
+
+    openvino = module
+
+
+def configure(device, count, precision="float32"):
+    """Choose threads and precision, one of ``float32`` and ``default``."""
+    global core, properties
+    if device != "cpu":
+        raise protocol.WrongDevice("this adapter is for the CPU only")
+    core = openvino.Core()
+    properties = {"INFERENCE_NUM_THREADS": count, "NUM_STREAMS": 1}
+    if precision == "float32":
+        properties["INFERENCE_PRECISION_HINT"] = "f32"
+
+
+def describe():
+    """Say what is used, asked of a compiled model."""
+    model = _product(numpy.dtype("float32"))
+    return {
+        "versions": {"openvino": openvino.__version__},
+        "threads": model.get_property("INFERENCE_NUM_THREADS"),
+        "device": "cpu",
+        "device_name": core.get_property("CPU", "FULL_DEVICE_NAME"),
+        "blas": "openvino",
+        "precision": str(model.get_property("INFERENCE_PRECISION_HINT").to_string()),
+    }
+
+
+def multiply(left, right):
+    """Matrix product as a model of one node. It computes no product in float64."""
+    if left.dtype != "float32":
+        raise protocol.Unsupported("openvino computes in float32 at most")
+    (product,) = _product(left.dtype)([left, right]).values()
+    return product
+
+
+def load(form, path):
+    """Read and compile a model."""
+    if form != "onnx":
+        raise protocol.Unsupported("openvino does not read " + form)
+    return core.compile_model(path, "CPU", properties)
+
+
+def answer(model, inputs):
+    """Run the compiled model, arrays in and out."""
+    fed = protocol.fed(inputs, [entry.get_any_name() for entry in model.inputs])
+    found = model(fed, share_inputs=True)
+    return {entry.get_any_name(): numpy.array(found[entry]) for entry in model.outputs}
+
+
+def _product(dtype):
+    from openvino import opset8
+
+    sides = [opset8.parameter([-1, -1], dtype, name) for name in ("left", "right")]
+    model = openvino.Model([opset8.matmul(*sides, False, False)], sides, "product")
+    return core.compile_model(model, "CPU", properties)

@@ -1,0 +1,51 @@
+"""The numbers behind a verdict, against answers worked out by hand."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from matrix import agreements
+
+GOLD = np.array([[1.0, -4.0], [2.0, 3.0]])
+FINITE = st.floats(-1e6, 1e6, width=32)
+
+
+def test_every_number_of_one_output() -> None:
+    answer = np.array([[1.0, -4.0], [2.0, 1.0]], np.float32)
+    found = agreements.deviation("y", answer, GOLD, 4.0)
+    assert (found.error, found.max_abs, found.max_rel) == (0.5, 2.0, pytest.approx(2 / 3))
+    assert found.top1 == 0.5
+    assert found.ulp == (np.float32(3).view(np.int32) - np.float32(1).view(np.int32))
+
+
+def test_the_next_float_is_one_away_across_zero_too() -> None:
+    for value in (1.0, -1.0, 0.0, 1e-38):
+        one = np.array([value], np.float32)
+        assert agreements.ulps(one, np.nextafter(one, np.float32(9))) == 1
+    assert agreements.ulps(np.array([0.0], np.float32), np.array([-0.0], np.float32)) == 0
+
+
+@given(hnp.arrays(np.float32, 5, elements=FINITE), hnp.arrays(np.float32, 5, elements=FINITE))
+def test_ulps_are_symmetric_and_zero_only_between_equals(one: np.ndarray, two: np.ndarray) -> None:
+    found = agreements.ulps(one, two)
+    assert found == agreements.ulps(two, one)
+    assert (found == 0) == bool((one == two).all())
+
+
+def test_outputs_are_matched_by_name_before_order() -> None:
+    truth = {"a": np.array([1.0]), "b": np.array([2.0])}
+    turned = {"b": np.array([2.0]), "a": np.array([1.0])}
+    assert agreements.compare(turned, truth, truth).error == 0.0
+    other = {"x": np.array([1.0]), "z": np.array([2.0])}
+    assert agreements.compare(other, truth, truth).error == 0.0
+
+
+def test_the_worst_output_counts_and_is_named() -> None:
+    truth = {"a": np.array([[1.0]]), "b": np.array([[2.0]])}
+    found = agreements.compare({"a": np.array([[1.0]]), "b": np.array([[np.nan]])}, truth, truth)
+    assert found.error is None
+    assert found.note == "1 of 1 values of b are not finite"
