@@ -150,7 +150,8 @@ def get_weights(model):
 def set_weights(model, weights):
     """Set the weights by neutral name."""
     model.weights = {name: _tensor(value) for name, value in weights.items()}
-    model.state = model.initial(model.weights)
+    # What a step returns is bound to the device: so is what it starts from, or it compiles twice.
+    model.state = jax.device_put(model.initial(model.weights), device)
     set_rate(model, model.rate)
 
 
