@@ -93,7 +93,8 @@ class System(Section):
 
     It is started by *command*, with the control directory after it, where that is given; else
     it is the module *adapter* of the harness. *precision* is the lowest that it may compute in
-    unasked; *options* are the adapter's own business.
+    unasked; *options* are the adapter's own business; *language* is that of a program that
+    uses it so.
     """
 
     family: Name
@@ -101,6 +102,7 @@ class System(Section):
     command: tuple[Text, ...] = ()
     options: dict[Name, Text] = {}
     precision: Precision = "float32"
+    language: Text = "Python"
     reads: tuple[Format, ...] = ()
     tags: tuple[Name, ...] = ()
 

@@ -45,6 +45,7 @@ class Cell:
     command: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
     precision: Precision = "float32"
+    language: str = "Python"
     exports: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
@@ -290,6 +291,7 @@ def all_cells(matrix: Matrix) -> Iterator[Cell]:
                 command=system.command,
                 options=system.options,
                 precision=system.precision,
+                language=system.language,
                 base=base,
                 python=matrix.bases[base].python,
                 architecture=architecture,

@@ -23,6 +23,7 @@ from matrix.prepared import Prepared
 from matrix.records import UNDONE, JobRecord, TrainData
 from matrix.rows import (
     CellRow,
+    ExportRow,
     IdiomRow,
     InferenceRow,
     NoteRow,
@@ -30,6 +31,7 @@ from matrix.rows import (
     PortabilityRow,
     ProbeRow,
     Results,
+    ServingRow,
     StartupRow,
     TrainingRow,
 )
@@ -134,6 +136,8 @@ class _Rows:
         self._training: dict[tuple[str, str], TrainingRow] = {}
         self._startup: list[StartupRow] = []
         self._inference: list[InferenceRow] = []
+        self._serving: list[ServingRow] = []
+        self._exports: list[ExportRow] = []
         self._passes: list[PassRow] = []
         self._idioms: list[IdiomRow] = []
         self._probes: list[ProbeRow] = []
@@ -155,6 +159,8 @@ class _Rows:
         self._notes.setdefault(first.cell, _CellNotes()).add(group)
         self._inference.extend(timings.inference(group))
         self._startup.extend(timings.startup(group))
+        self._serving.extend(timings.serving(group))
+        self._exports.extend(timings.exports(group))
         if first.wave == "produce":
             self._produced(group)
         else:
@@ -222,6 +228,8 @@ class _Rows:
             startup=tuple(self._startup),
             training=tuple(training),
             inference=tuple(inference),
+            serving=tuple(self._serving),
+            exports=tuple(self._exports),
             passes=tuple(shares.of_passes(row) for row in self._passes),
             idioms=tuple(self._idioms),
             probes=tuple(self._probes),
@@ -294,6 +302,7 @@ class _Rows:
         return CellRow(
             cell=cell.id,
             name=cell.name,
+            language=cell.language,
             status=status,
             reason=reason,
             emulated=notes.emulated if notes.jobs else cell.id in self._manifest.plan.emulated,
@@ -491,7 +500,9 @@ class _CellNotes:
 
 
 def _skipped_row(cell: Cell, reason: str) -> CellRow:
-    return CellRow(cell=cell.id, name=cell.name, status="not-run", reason=reason)
+    return CellRow(
+        cell=cell.id, name=cell.name, language=cell.language, status="not-run", reason=reason
+    )
 
 
 def _problems(

@@ -25,6 +25,7 @@ class CellRow(Row):
 
     cell: str
     name: str
+    language: str = "Python"
     status: str
     reason: str = ""
     emulated: bool = False
@@ -102,6 +103,33 @@ class InferenceRow(Row):
     unsteady: int = 0
     samples_per_s: float
     share: float | None = None
+
+
+class ServingRow(Row):
+    """How a consumer came to serve one artifact. Times in seconds.
+
+    *start_s*: from the request to start its container or process to its first answer.
+    """
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    start_s: Estimate | None
+    load_s: Estimate | None
+    first_forward_s: Estimate | None
+
+
+class ExportRow(Row):
+    """One exported model: bytes of all its files, and the seconds its export took."""
+
+    cell: str
+    workload: str
+    format: str
+    emulated: bool
+    bytes: int
+    export_s: float
+    opset: int | None = None
 
 
 class PassRow(Row):
@@ -187,6 +215,8 @@ class Results(Row):
     probes: tuple[ProbeRow, ...]
     notes: tuple[NoteRow, ...]
     inference: tuple[InferenceRow, ...]
+    serving: tuple[ServingRow, ...]
+    exports: tuple[ExportRow, ...]
     portability: tuple[PortabilityRow, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]

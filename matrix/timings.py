@@ -8,7 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from matrix.records import JobRecord, StartupData
-from matrix.rows import InferenceRow, PassRow, StartupRow, TrainingRow
+from matrix.rows import ExportRow, InferenceRow, PassRow, ServingRow, StartupRow, TrainingRow
 from matrix.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
 
 #: Rounds of one measurement that differ by more than this share make a warning.
@@ -61,6 +61,54 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 p99_s=p50.tail[1],
                 unsteady=sum(not warmup_of(one.latency_s, one.warmup).steady for one in measured),
                 samples_per_s=batch / p50.median,
+            )
+
+
+def serving(group: list[JobRecord]) -> Iterator[ServingRow]:
+    """Yield the row of a consumer's start, where it answered."""
+    first = group[0]
+    told = [
+        (record.started_at, start)
+        for record in group
+        if record.output and (start := record.output.startup())
+    ]
+    if not told or first.wave == "produce":
+        return
+    waited = [
+        start.answered_at - asked
+        for asked, start in told
+        if asked is not None and start.answered_at is not None and not start.cold
+    ]
+    yield ServingRow(
+        cell=first.cell,
+        subject=first.subject,
+        workload=first.workload,
+        emulated=first.emulated,
+        # Clocks of two machines may differ by more than that.
+        start_s=_estimate([one for one in waited if one > 0]),
+        load_s=_estimate([start.build_s for _, start in told if start.build_s is not None]),
+        first_forward_s=_estimate(
+            [start.first_forward_s for _, start in told if start.first_forward_s is not None]
+        ),
+    )
+
+
+def _estimate(values: Sequence[float]) -> Estimate | None:
+    return estimate([floats([one]) for one in values])
+
+
+def exports(group: list[JobRecord]) -> Iterator[ExportRow]:
+    """Yield a row an exported model."""
+    for record in group:
+        for exported in record.output.artifacts if record.output else ():
+            yield ExportRow(
+                cell=record.cell,
+                workload=record.workload,
+                format=exported.format,
+                emulated=record.emulated,
+                bytes=sum(one.bytes for one in exported.files),
+                export_s=exported.export_s,
+                opset=exported.opset,
             )
 
 

@@ -34,12 +34,12 @@ def interval(estimate: Estimate | None) -> str:
 
 
 def size(count: int | None) -> str:
-    """Bytes in MB or GB, decimal units."""
+    """Bytes in kB, MB or GB, decimal units."""
     if count is None:
         return DASH
     if count >= 1e9:
         return f"{count / 1e9:.2f} GB"
-    return f"{count / 1e6:.0f} MB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
 
 
 def rate(value: float | None) -> str:

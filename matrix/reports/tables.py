@@ -5,10 +5,10 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from matrix.reports import findings, numbers, study
+from matrix.reports import findings, numbers, portability, study
 from matrix.reports.layout import Mood, Row, Table, mark, moods, status
 from matrix.reports.layout import row as row_of
-from matrix.rows import CellRow, InferenceRow, PortabilityRow, Results, StartupRow
+from matrix.rows import CellRow, InferenceRow, Results, StartupRow
 from matrix.statistics import Estimate, compare
 
 OF_PEAK = (
@@ -27,7 +27,7 @@ def tables(results: Results) -> list[Table]:
         study.table(results),
         *inference(results),
         *findings.tables(results),
-        *portability(results),
+        *portability.tables(results),
     ]
     return [table for table in found if table.rows]
 
@@ -298,58 +298,3 @@ def model_name(row: InferenceRow) -> str:
         return "its own"
     producer, _, format = row.subject.rsplit("--", 2)
     return f"{format} of {producer}"
-
-
-def portability(results: Results) -> Iterator[Table]:
-    """One table a format: artifacts down, consumers across, verdict and error in each field."""
-    rows = sorted(results.portability, key=lambda row: row.artifact.rsplit("--", 1)[1])
-    for format, group in itertools.groupby(rows, key=lambda row: row.artifact.rsplit("--", 1)[1]):
-        yield _portability(format, list(group))
-
-
-def _portability(format: str, rows: list[PortabilityRow]) -> Table:
-    consumers = sorted({row.consumer: row.emulated for row in rows}.items())
-    found = {(row.artifact, row.consumer): row for row in rows}
-    lines = []
-    for artifact in sorted({row.artifact for row in rows}):
-        judged = [found.get((artifact, consumer)) for consumer, _ in consumers]
-        own = next((row.producer_error for row in judged if row and row.producer_error), None)
-        lines.append(
-            Row(
-                texts=(
-                    artifact.rsplit("--", 1)[0].replace("--", ", "),
-                    numbers.error(own),
-                    *(_verdict(row) for row in judged),
-                ),
-                moods=("plain", "plain", *(_verdict_mood(row) for row in judged)),
-            )
-        )
-    return Table(
-        title=f"Portability: {format}",
-        columns=(
-            "model of",
-            "own error",
-            *(f"on {consumer}{mark(emulated)}" for consumer, emulated in consumers),
-        ),
-        rows=tuple(lines),
-        numeric=frozenset({1}),
-        note=(
-            "Errors are the largest difference from a float64 evaluation over its largest value; "
-            "`own error` is the producer's. The tolerance scales with it."
-        ),
-    )
-
-
-def _verdict(row: PortabilityRow | None) -> str:
-    if row is None:
-        return numbers.DASH
-    if row.verdict == "match":
-        lower = "" if row.precision == "float32" else f" ({row.precision})"
-        return f"match{lower} {numbers.error(row.error)}"
-    return status(row.verdict, row.reason)
-
-
-def _verdict_mood(row: PortabilityRow | None) -> Mood:
-    if row is None or row.verdict == "not-run":
-        return "muted"
-    return "good" if row.verdict == "match" else "bad"
