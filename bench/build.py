@@ -107,7 +107,7 @@ def compare(cell: Cell, matrix: config.Matrix, environment: dict[str, str], repe
                     print(f"{turn}/{repeat}  {way:26}{seconds:8.2f} s")
         finally:
             processes.run(["docker", "rmi", "--force", *tooled.values()], environment=environment)
-    size = sum(1 for _ in packages.locked(pins.path(cell.id).read_text()))
+    size = sum(1 for _ in packages.locked(pins.path(cell.pinned).read_text()))
     print(f"\n{cell.id}: {size} wheels, QEMU_CPU={architecture.emulation.get('QEMU_CPU')}")
     print(f"{'':26}{'wall s, median (range)':30}{'times ours':>14}")
     for way, seconds in took.items():
@@ -150,7 +150,7 @@ def fetch(cell: Cell, job: Path) -> None:
     """Download the cell's wheels, and uv's for both machines, so that no network is timed."""
     (job / "wheels").mkdir()
     (job / "bytecode.py").write_bytes((DOCKER / cell.family / "bytecode.py").read_bytes())
-    (job / "pins.txt").write_text(pins.path(cell.id).read_text())
+    (job / "pins.txt").write_text(pins.path(cell.pinned).read_text())
     (job / "tools.txt").write_text(pins.path(pins.TOOLS).read_text())
     tags = [*(f"manylinux_2_{minor}" for minor in range(17, 37)), "manylinux2014"]
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps"]

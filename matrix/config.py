@@ -39,6 +39,7 @@ Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Format = Literal["onnx", "torch-export", "saved-model", "tflite", "jax-export"]
+Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Phase = Literal["startup", "parity", "idiom", "probe", "passes", "train", "deploy", "infer"]
 
@@ -81,10 +82,14 @@ class Base(Section):
 
 
 class Architecture(Section):
-    """A processor architecture: its Docker platform and the tag of its wheels."""
+    """A processor architecture: its Docker platform and the tag of its wheels.
+
+    Where *systems* are named, only these exist on it.
+    """
 
     platform: Annotated[str, StringConstraints(pattern=r"^linux/[a-z0-9]+(/v\d)?$")]
-    wheels: Name
+    wheels: Name | None = None
+    systems: tuple[Name, ...] | None = None
     emulation: dict[Text, Text] = {}
 
 
@@ -94,13 +99,15 @@ class System(Section):
     It is started by *command*, with the control directory after it, where that is given; else
     it is the module *adapter* of the harness. *precision* is the lowest that it may compute in
     unasked; *options* are the adapter's own business; *language* is that of a program that
-    uses it so.
+    uses it so. A variant of another system has the same *pins*, and so the same wheels.
     """
 
     family: Name
     adapter: ImportString | None = None
     command: tuple[Text, ...] = ()
     options: dict[Name, Text] = {}
+    devices: tuple[Device, ...] | None = None
+    pins: Name | None = None
     precision: Precision = "float32"
     language: Text = "Python"
     reads: tuple[Format, ...] = ()
@@ -209,7 +216,7 @@ class Matrix(Section):
     version: int = Field(ge=1, le=1)
     bases: dict[Name, Base] = Field(min_length=1)
     architectures: dict[Name, Architecture] = Field(min_length=1)
-    devices: tuple[Literal["cpu", "cuda"], ...] = Field(min_length=1)
+    devices: tuple[Device, ...] = Field(min_length=1)
     frameworks: dict[Name, Framework] = Field(min_length=1)
     runtimes: dict[Name, Runtime] = {}
     exclude: tuple[Exclusion, ...] = ()
@@ -224,10 +231,17 @@ class Matrix(Section):
 
     def cell_ids(self) -> Iterator[str]:
         """Yield the id of every cell that can be written down, excluded ones included."""
-        for parts in itertools.product(
-            self.systems(), self.bases, self.architectures, self.devices
-        ):
+        for parts in self.cells():
             yield "-".join(parts)
+
+    def cells(self) -> Iterator[tuple[str, str, str, str]]:
+        """Yield system, base, architecture and device of every cell that can be written down."""
+        places = list(itertools.product(self.bases, self.architectures, self.devices))
+        for name, system in self.systems().items():
+            for base, architecture, device in places:
+                systems = self.architectures[architecture].systems
+                if name in (systems or (name,)) and device in (system.devices or (device,)):
+                    yield name, base, architecture, device
 
     def exclusion(self, cell_id: str) -> str | None:
         """Return why a cell is excluded, or None."""
@@ -453,8 +467,13 @@ def _names(
     for role in ("frameworks", "runtimes"):
         for name, system in getattr(matrix, role).items():
             yield (role, name, "family"), "image family", system.family, families
+            if system.pins:
+                yield (role, name, "pins"), "system", system.pins, matrix.systems()
             if system.adapter:
                 yield (role, name, "adapter"), "adapter", system.adapter, adapters
+    for name, architecture in matrix.architectures.items():
+        for index, one in enumerate(architecture.systems or ()):
+            yield ("architectures", name, "systems", index), "system", one, matrix.systems()
     for name, workload in matrix.workloads.items():
         yield ("workloads", name, "network"), "network", workload.network, networks
     for name, preset in matrix.presets.items():
@@ -470,6 +489,11 @@ def _impossible(matrix: Matrix) -> Iterator[Problem]:
         twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
         yield ("bases",), f"the id '{twice}' stands for two cells; rename one of its parts", True
     yield from _impossible_runtimes(matrix)
+    wheeled = {name for name, one in matrix.systems().items() if one.family == "wheels"}
+    for name, _, architecture, _ in matrix.cells():
+        if name in wheeled and not matrix.architectures[architecture].wheels:
+            said = f"'{name}' is made of wheels: give their tag, or name the systems without it"
+            yield ("architectures", architecture), said, True
     for name, workload in matrix.workloads.items():
         if workload.batch > TRAINING_IMAGES:
             said = f"'batch': the training set has {TRAINING_IMAGES} images"

@@ -78,7 +78,7 @@ def prepare(
 
     Raises EngineError when nothing can be built at all.
     """
-    pinned = [cell for cell in cells if pins.path(cell.id).exists()]
+    pinned = [cell for cell in cells if pins.path(cell.pinned).exists()]
     recipes = [
         recipe(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
         for cell in pinned
@@ -133,7 +133,7 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
             "secret": secrets,
             "output": ["type=docker"],
             "contexts": {
-                "wheels": workshop.wheels(one.cell.id),
+                "wheels": workshop.wheels(one.cell.pinned),
                 "toolwheels": workshop.wheels(pins.TOOLS),
                 **images,
                 **{name: f"target:{root.target}" for name, root in roots.items()},

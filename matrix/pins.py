@@ -26,6 +26,9 @@ FOLDER = Path(__file__).resolve().parents[1] / "docker" / "wheels"
 #: What installs the wheels inside the build; any platform, so one file serves them all.
 TOOLS = "tools"
 
+#: The projects of cells that are not named after theirs.
+PROJECTS = {"litert": "ai-edge-litert"}
+
 #: How many lists are locked at a time.
 PARALLEL = 4
 
@@ -46,18 +49,19 @@ def path(cell_id: str) -> Path:
 
 def requirements(cell: Cell) -> Path:
     """Return the requirements that a cell's pins are made from."""
-    return FOLDER / "requirements" / f"{cell.name}-{cell.device}.in"
+    return FOLDER / "requirements" / f"{cell.pins or cell.name}-{cell.device}.in"
 
 
 def version(cell: Cell) -> str | None:
     """Return the pinned version of what the cell is named after, or None without pins.
 
-    ``onnxruntime-gpu`` counts as ``onnxruntime``.
+    ``onnxruntime-gpu`` counts as ``onnxruntime``; for other names see PROJECTS.
     """
-    if not path(cell.id).exists():
+    if not path(cell.pinned).exists():
         return None
-    known = dict(packages.locked(path(cell.id).read_text("utf-8")).keys())
-    return known.get(cell.name) or known.get(f"{cell.name}-gpu")
+    known = dict(packages.locked(path(cell.pinned).read_text("utf-8")).keys())
+    name = cell.pins or cell.name
+    return known.get(name) or known.get(f"{name}-gpu") or known.get(PROJECTS.get(name, ""))
 
 
 def pin(
@@ -78,7 +82,7 @@ def pin(
     jobs += [
         (path(cell.id), requirements(cell), _platform(cell, architectures[cell.architecture]))
         for cell in cells
-        if cell.family == FOLDER.name
+        if cell.family == FOLDER.name and cell.pinned == cell.id
     ]
     # uv waits for indexes most of the time.
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -103,6 +107,7 @@ def differences(before: str, after: str) -> tuple[str, ...]:
 
 
 def _platform(cell: Cell, architecture: Architecture) -> list[str]:
+    assert architecture.wheels, "an architecture without wheels has no cells of wheels"
     return ["--python-platform", architecture.wheels, "--python-version", cell.python]
 
 

@@ -44,6 +44,7 @@ class Cell:
     device: str
     command: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    pins: str | None = None
     precision: Precision = "float32"
     language: str = "Python"
     exports: tuple[str, ...] = ()
@@ -59,6 +60,11 @@ class Cell:
     def id(self) -> str:
         """The one currency: selection, image tag, folder, record and CI job carry it."""
         return f"{self.name}-{self.platform}"
+
+    @property
+    def pinned(self) -> str:
+        """The cell whose pins it has: its own id, but for a variant of another system."""
+        return f"{self.pins or self.name}-{self.platform}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,27 +285,28 @@ def _idle(cell: Cell, preset: Preset) -> str | None:
 
 def all_cells(matrix: Matrix) -> Iterator[Cell]:
     """Yield every cell that the matrix file can write down, excluded ones included."""
-    platforms = list(itertools.product(matrix.bases, matrix.architectures, matrix.devices))
-    for name, system in matrix.systems().items():
+    systems = matrix.systems()
+    for name, base, architecture, device in matrix.cells():
+        system = systems[name]
         role: Role = "framework" if name in matrix.frameworks else "runtime"
-        for base, architecture, device in platforms:
-            yield Cell(
-                name=name,
-                role=role,
-                family=system.family,
-                adapter=system.adapter,
-                command=system.command,
-                options=system.options,
-                precision=system.precision,
-                language=system.language,
-                base=base,
-                python=matrix.bases[base].python,
-                architecture=architecture,
-                device=device,
-                exports=getattr(system, "exports", ()),
-                reads=system.reads,
-                tags=frozenset({name, role, base, architecture, device, *system.tags}),
-            )
+        yield Cell(
+            name=name,
+            role=role,
+            family=system.family,
+            adapter=system.adapter,
+            command=system.command,
+            options=system.options,
+            pins=system.pins,
+            precision=system.precision,
+            language=system.language,
+            base=base,
+            python=matrix.bases[base].python,
+            architecture=architecture,
+            device=device,
+            exports=getattr(system, "exports", ()),
+            reads=system.reads,
+            tags=frozenset({name, role, base, architecture, device, *system.tags}),
+        )
 
 
 def matching(ids: Iterable[str], globs: Iterable[str]) -> list[str]:

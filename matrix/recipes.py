@@ -45,7 +45,7 @@ class Recipe:
     def arguments(self) -> dict[str, str]:
         """Return the Dockerfile's arguments."""
         return {
-            "PINS": self.cell.id,
+            "PINS": self.cell.pinned,
             "PYTHON_VERSION": self.cell.python,
             "WHEELS": self.wheels,
             "SOURCE_DATE_EPOCH": "0",  # the same content has the same digest
@@ -78,7 +78,7 @@ class Recipe:
             self.folder / "install.sh",
             self.folder / "bytecode.py",
             pins.path(pins.TOOLS),
-            pins.path(self.cell.id),
+            pins.path(self.cell.pinned),
         ):
             content.update(hashlib.sha256(path.read_bytes()).digest())
         content.update(json.dumps([self.arguments(), self.base(), self.platform]).encode())
@@ -106,7 +106,7 @@ def recipe(cell: Cell, matrix: Matrix, kind: bases.Kind) -> Recipe:
     return Recipe(
         cell=cell,
         platform=architecture.platform,
-        wheels=architecture.wheels,
+        wheels=architecture.wheels or "",
         image=base.image,
         suite=base.suite,
         kind=kind,

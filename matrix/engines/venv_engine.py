@@ -120,7 +120,7 @@ class VenvEngine:
 
     def _prepare(self, cell: Cell, progress: Progress) -> Prepared:
         error = self.capabilities().refusal(cell)
-        if error is None and not pins.path(cell.id).exists():
+        if error is None and not pins.path(cell.pinned).exists():
             error = "it has no pins: run `nox -s pins`"
         if error:
             return Prepared(cell_id=cell.id, reference="", error=error)
@@ -144,7 +144,7 @@ class VenvEngine:
         )
 
     def _folder(self, cell: Cell, interpreter: Interpreter) -> Path:
-        content = hashlib.sha256(pins.path(cell.id).read_bytes())
+        content = hashlib.sha256(pins.path(cell.pinned).read_bytes())
         content.update(f"{interpreter} {platform.machine()} {RECIPE}".encode())
         return self._root / f"{cell.id}-{content.hexdigest()[:12]}"
 
@@ -193,7 +193,7 @@ class VenvEngine:
                 "--require-hashes",
                 "--compile-bytecode",  # as in an image; else every process would compile anew
                 "--requirements",
-                str(pins.path(cell.id)),
+                str(pins.path(cell.pinned)),
             )
             known = {"bytes": _bytes(part), "seconds": time.monotonic() - began}
             (part / COMPLETE).write_text(json.dumps(known), encoding="utf-8")

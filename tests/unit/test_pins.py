@@ -17,14 +17,14 @@ CELLS = [cell for cell in all_cells(MATRIX) if not MATRIX.exclusion(cell.id)]
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
 def test_every_cell_that_can_be_has_pins(cell: Cell) -> None:
-    assert pins.path(cell.id).exists()
+    assert pins.path(cell.pinned).exists()
     assert pins.requirements(cell).exists()
     assert pins.version(cell) is not None
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
 def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
-    locked = dict(packages.locked(pins.path(cell.id).read_text()).keys())
+    locked = dict(packages.locked(pins.path(cell.pinned).read_text()).keys())
     machine = "aarch64" if cell.architecture == "arm64" else "x86_64"
     for line in pins.requirements(cell).read_text().splitlines():
         if match := re.match(
@@ -49,7 +49,7 @@ def test_no_pins_are_left_of_cells_that_are_gone() -> None:
 
 def test_the_version_of_a_cuda_cell_is_that_of_its_cuda_wheel() -> None:
     cell = next(cell for cell in CELLS if cell.id == "onnxruntime-debian12-amd64-cuda")
-    locked = dict(packages.locked(pins.path(cell.id).read_text()).keys())
+    locked = dict(packages.locked(pins.path(cell.pinned).read_text()).keys())
     assert pins.version(cell) == locked["onnxruntime-gpu"]
 
 
