@@ -134,6 +134,18 @@ class Exclusion(Section):
     reason: Text
 
 
+class Known(Section):
+    """What is known to fail, and why: shown as it is, and no reason to fail the run.
+
+    *subjects* is a glob on workloads, for a training or an export, or on artifacts
+    (``producer--workload--format``), for serving one.
+    """
+
+    cells: Text
+    subjects: Text
+    reason: Text
+
+
 class Workload(Section):
     """A network with its data and how it is trained.
 
@@ -220,6 +232,7 @@ class Matrix(Section):
     frameworks: dict[Name, Framework] = Field(min_length=1)
     runtimes: dict[Name, Runtime] = {}
     exclude: tuple[Exclusion, ...] = ()
+    known: tuple[Known, ...] = ()
     workloads: dict[Name, Workload] = Field(min_length=1)
     presets: dict[Name, Preset] = Field(min_length=1)
     tolerances: Tolerances
@@ -249,6 +262,15 @@ class Matrix(Section):
             if fnmatch.fnmatchcase(cell_id, exclusion.cells):
                 return exclusion.reason
         return None
+
+    def known_of(self, cell_id: str, subject: str) -> str:
+        """Return why a cell is known to fail at a subject, or nothing."""
+        for known in self.known:
+            if fnmatch.fnmatchcase(cell_id, known.cells) and fnmatch.fnmatchcase(
+                subject, known.subjects
+            ):
+                return known.reason
+        return ""
 
 
 def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
@@ -498,13 +520,12 @@ def _impossible(matrix: Matrix) -> Iterator[Problem]:
         if workload.batch > TRAINING_IMAGES:
             said = f"'batch': the training set has {TRAINING_IMAGES} images"
             yield ("workloads", name, "batch"), f"{said}, found {workload.batch}", False
-    for index, exclusion in enumerate(matrix.exclude):
-        if not fnmatch.filter(ids, exclusion.cells):
-            yield (
-                ("exclude", index, "cells"),
-                f"'{exclusion.cells}' matches no cell{_nearest_cell(exclusion.cells, ids)}",
-                False,
-            )
+    globs = [("exclude", index, one.cells) for index, one in enumerate(matrix.exclude)]
+    globs += [("known", index, one.cells) for index, one in enumerate(matrix.known)]
+    for section, index, glob in globs:
+        if not fnmatch.filter(ids, glob):
+            said = f"'{glob}' matches no cell{_nearest_cell(glob, ids)}"
+            yield (section, index, "cells"), said, False
     for name, preset in matrix.presets.items():
         if "phases" in preset.model_fields_set:
             yield from _unreached(name, preset.phases)

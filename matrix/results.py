@@ -238,7 +238,12 @@ class _Rows:
                 for (name, about), note in sorted(self._remarks.items())
             ),
             portability=tuple(portability),
-            warnings=(*self._disturbed(), *timings.warnings(training, inference)),
+            findings=tuple(_findings(training, portability)),
+            warnings=(
+                *self._disturbed(),
+                *self._no_longer(training, portability),
+                *timings.warnings(training, inference),
+            ),
             problems=(
                 *self._mixed(),
                 *_problems(cells, training, portability),
@@ -272,6 +277,25 @@ class _Rows:
                     f"{cell_id}: the machine was slower at {len(strayed)} of "
                     f"{len(notes.canaries)} jobs"
                 )
+
+    def _no_longer(
+        self, training: Sequence[TrainingRow], portability: Sequence[PortabilityRow]
+    ) -> Iterator[str]:
+        """Yield a warning for each thing known to fail that does not, anywhere in the run."""
+        done = [(row.cell, row.workload, row.status) for row in training]
+        done += [(row.consumer, row.artifact, row.verdict) for row in portability]
+        failed = {
+            self._manifest.matrix.known_of(cell, subject)
+            for cell, subject, status in done
+            if status not in ("ok", "match", "not-run")
+        }
+        right = {
+            self._manifest.matrix.known_of(cell, subject)
+            for cell, subject, status in done
+            if status in ("ok", "match")
+        }
+        for reason in sorted(right - failed - {""}):
+            yield f"known to fail, and does not: {reason}"
 
     def _mixed(self) -> Iterator[str]:
         """Yield a problem when the harness changed while the run went on."""
@@ -343,6 +367,7 @@ class _Rows:
             emulated=first.emulated,
             status=status,
             reason=reason,
+            known=self._known(status, first.cell, first.workload),
             step_s=step_s,
             unsteady=sum(not warmup_of(data.step_s, data.warmup).steady for data in trained),
             samples_per_s=workload.batch / step_s.median if step_s else None,
@@ -355,6 +380,11 @@ class _Rows:
             loss_error_all=growth[-1][1] if growth else None,
             loss_growth=growth,
         )
+
+    def _known(self, status: str, cell: str, subject: str) -> str:
+        if status in ("ok", "match"):
+            return ""
+        return self._manifest.matrix.known_of(cell, subject)
 
     def _loss_errors(
         self, workload: str, trained: list[TrainData]
@@ -421,9 +451,15 @@ class _Rows:
                     precision=consumer.precision,
                     producer_error=verdict.producer_error,
                     reason=verdict.reason,
+                    known=self._known(verdict.word, consumer.id, artifact.id)
+                    or self._known_of_producer(verdict, artifact),
                     outputs=verdict.deviations,
                     repeatable=verdict.repeatable,
                 )
+
+    def _known_of_producer(self, verdict: Verdict, artifact: Artifact) -> str:
+        produced = self._training.get((artifact.producer, artifact.workload))
+        return produced.known if produced and verdict.word == "not-run" else ""
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
         produced = self._training.get((artifact.producer, artifact.workload))
@@ -505,6 +541,18 @@ def _skipped_row(cell: Cell, reason: str) -> CellRow:
     )
 
 
+def _findings(
+    training: Sequence[TrainingRow], portability: Sequence[PortabilityRow]
+) -> Iterator[str]:
+    """Yield, a line each, what failed and is known to."""
+    for trained in training:
+        if trained.known:
+            yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.known}"
+    for judged in portability:
+        if judged.known and judged.verdict != "not-run":
+            yield f"{judged.artifact} on {judged.consumer}: {judged.verdict}: {judged.known}"
+
+
 def _problems(
     cells: Sequence[CellRow],
     training: Sequence[TrainingRow],
@@ -512,7 +560,7 @@ def _problems(
 ) -> Iterator[str]:
     """Yield, a line each, everything that makes the run exit with 1.
 
-    A cell that the plan skipped is no problem; it has its reason. The rest has to be there.
+    A cell that the plan skipped is no problem, nor what is known to fail: they have their reason.
     """
     built = {row.cell for row in cells if row.jobs}
     for row in cells:
@@ -521,8 +569,8 @@ def _problems(
         elif row.missing > 0:
             yield f"{row.cell}: {row.missing} of {row.jobs + row.missing} jobs were not reached"
     for trained in training:
-        if trained.status != "ok" and trained.cell in built:
+        if trained.status != "ok" and trained.cell in built and not trained.known:
             yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.reason}"
     for judged in portability:
-        if judged.verdict != "match" and judged.consumer in built:
+        if judged.verdict != "match" and judged.consumer in built and not judged.known:
             yield f"{judged.artifact} on {judged.consumer}: {judged.verdict}: {judged.reason}"

@@ -48,7 +48,8 @@ class CellRow(Row):
 class TrainingRow(Row):
     """How one cell trained one workload. Times in seconds; *unsteady* rounds never settled.
 
-    *loss_growth*: the largest difference of a loss from gold up to a step, by its number.
+    *known*: why it is known to fail. *loss_growth*: the largest difference of a loss from gold up
+    to a step, by its number.
     """
 
     cell: str
@@ -56,6 +57,7 @@ class TrainingRow(Row):
     emulated: bool
     status: str
     reason: str = ""
+    known: str = ""
     step_s: Estimate | None = None
     unsteady: int = 0
     samples_per_s: float | None = None
@@ -181,6 +183,7 @@ class PortabilityRow(Row):
 
     *basis*: where the tolerance comes from. *precision*: the lowest that the consumer computes in
     unasked. *outputs*: the numbers of each. *repeatable*: a second answer had the same bits.
+    *known*: why it is known to fail.
     """
 
     artifact: str
@@ -195,6 +198,7 @@ class PortabilityRow(Row):
     outputs: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
     reason: str = ""
+    known: str = ""
 
 
 class Results(Row):
@@ -218,6 +222,7 @@ class Results(Row):
     serving: tuple[ServingRow, ...]
     exports: tuple[ExportRow, ...]
     portability: tuple[PortabilityRow, ...]
+    findings: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
 

@@ -22,6 +22,8 @@ def show(console: Console, results: Results) -> None:
         console.print(rich_table(table))
     console.print()
     console.print(f"[dim]run {escape(results.run)}, preset {escape(results.preset)}[/dim]")
+    for finding in results.findings:
+        console.print(Text(f"• {finding}", style=STYLES["muted"]))
     for warning in results.warnings:
         console.print(Text(f"! {warning}", style="yellow"))
     for problem in results.problems:

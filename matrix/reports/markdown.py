@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from matrix.reports.layout import Table
 from matrix.reports.tables import tables
 from matrix.rows import Results
@@ -14,7 +16,8 @@ def document(results: Results) -> str:
     """Return the whole report, cut with a note where it is too long for a job summary."""
     parts = [f"# Matrix `{results.run}`", _verdict(results)]
     parts += [_table(table) for table in tables(results)]
-    parts += [_warnings(results)] if results.warnings else []
+    parts += [_list("Known to fail", results.findings)] if results.findings else []
+    parts += [_list("Less than certain", results.warnings)] if results.warnings else []
     parts.append(
         f"<sub>preset `{results.preset}`, seed {results.seed}, deepmatrix {results.version}, "
         f"{results.created[:19]} UTC; {_engines(results)}</sub>"
@@ -33,9 +36,8 @@ def _verdict(results: Results) -> str:
     return "\n".join([*lines, *(f"- {_escape(problem)}" for problem in results.problems)])
 
 
-def _warnings(results: Results) -> str:
-    lines = [f"- {_escape(warning)}" for warning in results.warnings]
-    return "\n".join(["## Times that are less than certain", "", *lines])
+def _list(title: str, sentences: Sequence[str]) -> str:
+    return "\n".join([f"## {title}", "", *(f"- {_escape(one)}" for one in sentences)])
 
 
 def _table(table: Table) -> str:

@@ -95,14 +95,14 @@ def _verdict(row: PortabilityRow | None) -> str:
     if row is None:
         return numbers.DASH
     if row.verdict != "match":
-        return status(row.verdict, row.reason)
+        return f"{row.verdict}: known" if row.known else status(row.verdict, row.reason)
     lower = "" if row.precision == "float32" else f" ({row.precision})"
     again = "" if row.repeatable is not False else ", not repeatable"
     return f"match{lower} {numbers.error(row.error)}{again}"
 
 
 def _mood(row: PortabilityRow | None) -> Mood:
-    if row is None or row.verdict == "not-run":
+    if row is None or row.verdict == "not-run" or row.known:
         return "muted"
     return "good" if row.verdict == "match" else "bad"
 

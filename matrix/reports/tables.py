@@ -171,7 +171,7 @@ def training(results: Results) -> Table:
                 texts=(
                     row.workload,
                     row.cell + mark(row.emulated),
-                    status(row.status, row.reason),
+                    f"{row.status}: known" if row.known else status(row.status, row.reason),
                     numbers.interval(row.step_s),
                     _than(row.step_s, fastest.get(row.workload), row.emulated),
                     numbers.rate(row.samples_per_s),

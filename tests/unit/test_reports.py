@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from matrix import reports, results, rows
-from matrix.reports import numbers, plans
+from matrix.reports import numbers, plans, tables
 from matrix.statistics import Estimate
 from tests.unit.examples import planned
 from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
@@ -51,6 +51,25 @@ def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path
     assert "(emulated)" not in lines[0]
     assert "(emulated)" in lines[-1]
     assert "all as expected" in text
+
+
+def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Path) -> None:
+    found = results.merge([whole(tmp_path)])
+    (table,) = [one for one in tables.tables(found) if one.title == "Portability: digits-conv"]
+    assert table.rows[0].texts[0] == "the producer itself"
+    rows = {line.texts[0]: line.texts for line in table.rows}
+    assert rows["onnxruntime-debian12-amd64-cpu"][1:3] == ("onnx", "match 2.0e-07")
+    assert len(table.columns) == 2 + len(PLAN.producers())
+
+
+def test_interfaces_are_those_that_a_model_really_ran_from(tmp_path: Path) -> None:
+    found = results.merge([whole(tmp_path)])
+    (table,) = [one for one in tables.tables(found) if one.title == "Interfaces"]
+    ((language, by, matched, record_of),) = (line.texts for line in table.rows)
+    count = len(found.portability)
+    assert (language, matched) == ("Python", f"{count} of {count}")
+    assert by == "onnxruntime, torch"
+    assert record_of.startswith("records/")
 
 
 def test_every_problem_is_on_the_console_and_in_the_markdown(tmp_path: Path) -> None:

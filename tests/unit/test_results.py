@@ -15,12 +15,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from matrix import results
+from matrix.config import Known
 from matrix.errors import RecordError
 from matrix.plan import Job, Plan
 from matrix.prepared import Prepared
 from matrix.records import JobRecord, Output
 from matrix.runs import Run
-from tests.unit.examples import new_run, output, planned, record
+from tests.unit.examples import MATRIX, new_run, output, planned, record
 
 PLAN = planned("torch-debian1*-a*64-cpu", "onnxruntime-debian12-amd64-cpu")
 
@@ -58,6 +59,43 @@ def test_a_whole_run_is_as_expected(tmp_path: Path) -> None:
     assert row.step_s.low <= row.step_s.median <= row.step_s.high
     assert row.step_s.rounds == 3
     assert row.loss_error == 0.0
+
+
+KNOWN = Known(cells="onnxruntime-*", subjects="*--digits-lstm--onnx", reason="no LSTM here")
+
+
+def with_known(parent: Path) -> tuple[Run, Job]:
+    """A whole run that knows a failure, and a job that may have it."""
+    run = Run.create(
+        parent, PLAN, MATRIX.model_copy(update={"known": (KNOWN,)}), version="0.1.0", name="one"
+    )
+    write_gold(run)
+    for job in all_jobs(PLAN):
+        run.save(job, record(job))
+    artifacts = (job for job in PLAN.jobs("consume") if job.cell.startswith("onnxruntime"))
+    return run, next(job for job in artifacts if job.workload == "digits-lstm")
+
+
+def test_what_is_known_to_fail_is_shown_with_its_reason_and_fails_nothing(tmp_path: Path) -> None:
+    run, job = with_known(tmp_path)
+    run.save(job, record(job, status="unsupported", cause="no such node", agreement=None))
+    merged = results.merge([run])
+    assert merged.problems == ()
+    assert merged.findings == (f"{job.subject} on {job.cell}: unsupported: no LSTM here",)
+    (row,) = [row for row in merged.portability if row.known]
+    assert (row.verdict, row.reason) == ("unsupported", "no such node")
+
+
+def test_another_failure_than_the_known_one_still_counts(tmp_path: Path) -> None:
+    run, _ = with_known(tmp_path)
+    job = next(job for job in PLAN.jobs("consume") if job.workload == "digits-conv")
+    run.save(job, record(job, status="crashed", cause="SIGSEGV", agreement=None, output=None))
+    assert len(results.merge([run]).problems) == 1
+
+
+def test_what_was_known_to_fail_and_does_not_is_told(tmp_path: Path) -> None:
+    run, _ = with_known(tmp_path)
+    assert "known to fail, and does not: no LSTM here" in results.merge([run]).warnings
 
 
 @settings(deadline=None)
