@@ -20,6 +20,9 @@ from matrix.rows import Results
 from matrix.runs import Run
 from tests.containers.conftest import ROOT, Waiter
 
+#: A whole matrix, built on a machine that has nothing yet, counts as one test: its first.
+pytestmark = pytest.mark.timeout(2400)
+
 NATIVE = ("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
 JOBS = {"produce": 1, "consume": 2}
 
