@@ -10,6 +10,7 @@ import fnmatch
 import itertools
 import random
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
@@ -174,6 +175,15 @@ class Plan:
         """Return how many fresh processes repeat this cell's phases."""
         return self.rounds_emulated if cell.id in self.emulated else self.rounds_native
 
+    def rounds_of(self, artifact: Artifact, consumer: Cell) -> int:
+        """Return how many fresh processes of a consumer serve an artifact.
+
+        What was exported under emulation is like what was exported natively: it is served to be
+        judged, and timed no more often than it was made.
+        """
+        made = self.rounds_emulated if artifact.producer in self.emulated else self.rounds_native
+        return min(made, self.rounds(consumer))
+
     def is_cold(self, job: Job, cell: Cell) -> bool:
         """Return whether a job starts from a cold file cache: the first of several rounds."""
         return self.cold and job.round == 0 and self.rounds(cell) > 1
@@ -198,12 +208,17 @@ class Plan:
         """Return how many jobs a wave has, without making them."""
         if wave == "produce":
             return len(self.workloads) * sum(self.rounds(cell) for cell in self.producers())
-        producers = [format for cell in self.producers() for format in cell.exports]
         if record.DEPLOY not in self.phases:
             return 0
+        made = Counter(
+            (format, cell.id in self.emulated)
+            for cell in self.producers()
+            for format in cell.exports
+        )
+        most = {False: self.rounds_native, True: self.rounds_emulated}
         return len(self.workloads) * sum(
-            producers.count(format) * sum(self.rounds(cell) for cell in self.consumers(format))
-            for format in sorted(set(producers))
+            count * sum(min(most[emulated], self.rounds(cell)) for cell in self.consumers(format))
+            for (format, emulated), count in made.items()
         )
 
     def jobs(self, wave: Wave) -> Iterator[Job]:
@@ -230,7 +245,7 @@ class Plan:
         }
         for artifact in self.artifacts():
             for cell in readers[artifact.format]:
-                if round < self.rounds(cell):
+                if round < self.rounds_of(artifact, cell):
                     yield Job(
                         wave=wave,
                         cell=cell.id,

@@ -314,7 +314,7 @@ class _Rows:
             if trained is None or trained.status != "ok":
                 continue  # a problem already; its artifact may not be there
             for cell in plan.consumers(artifact.format):
-                expected[cell.id] += plan.rounds(cell)
+                expected[cell.id] += plan.rounds_of(artifact, cell)
         return expected
 
     def _cell_row(self, cell: Cell) -> CellRow:

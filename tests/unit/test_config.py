@@ -107,8 +107,8 @@ BAD = [
     pytest.param(
         "    reads: [onnx]",
         "    reads: [onxn]",
-        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'saved-model' or 'jax-export'; "
-        "did you mean 'onnx'?",
+        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'saved-model', 'tflite' or "
+        "'jax-export'; did you mean 'onnx'?",
         id="an unknown format",
     ),
     pytest.param(
@@ -288,7 +288,10 @@ BAD = [
         "harness.adapters.torch_adapter",
         "os",
         "15:14: no adapter 'os'; known: harness.adapters.jax_adapter, "
+        "harness.adapters.litert_adapter, "
+        "harness.adapters.onnx_adapter, "
         "harness.adapters.onnxruntime_adapter, "
+        "harness.adapters.openvino_adapter, "
         "harness.adapters.tensorflow_adapter, "
         "harness.adapters.torch_adapter",
     ),

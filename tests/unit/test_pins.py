@@ -44,7 +44,7 @@ def test_pins_hold_a_hash_for_every_project_and_no_address(path: Path) -> None:
 
 def test_no_pins_are_left_of_cells_that_are_gone() -> None:
     kept = {path.stem for path in (pins.FOLDER / "pins").glob("*.txt")}
-    assert kept == {cell.id for cell in CELLS} | {pins.TOOLS}
+    assert kept == {cell.pinned for cell in CELLS} | {pins.TOOLS}
 
 
 def test_the_version_of_a_cuda_cell_is_that_of_its_cuda_wheel() -> None:
