@@ -1,7 +1,6 @@
 #include "failures.hpp"
 
 #include <cxxabi.h>
-#include <onnxruntime_cxx_api.h>
 
 #include <cstdlib>
 #include <memory>
@@ -9,6 +8,7 @@
 #include <typeinfo>
 
 #include "errors.hpp"
+#include "runtime.hpp"
 
 namespace deepmatrix {
 namespace {

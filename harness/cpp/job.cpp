@@ -135,15 +135,19 @@ void prove(const Job& job, int threads, const std::vector<SelfTest>& tests) {
     }
 }
 
-Json environment(const Job& job, std::optional<int> threads) {
+// *version* and *threads* are unknown where the runtime never started.
+Json environment(const Job& job, const std::string& version, std::optional<int> threads) {
     Json found = describe_machine();
     found["emulated"] = job.emulated;
     found["threads"] = {{"requested", job.threads},
                         {"framework", threads ? Json(*threads) : Json(nullptr)},
                         {"process", process_threads()}};
-    found["versions"] = {{"onnxruntime", Runtime::version()}};
-    found["device"] = {{"requested", job.device}, {"actual", "cpu"}, {"name", nullptr}};
-    found["blas"] = "onnxruntime: MLAS";
+    const bool known = !version.empty();
+    found["versions"] = known ? Json{{"onnxruntime", version}} : Json::object();
+    found["device"] = {{"requested", job.device},
+                       {"actual", known ? Json("cpu") : Json(nullptr)},
+                       {"name", nullptr}};
+    found["blas"] = known ? Json("onnxruntime: MLAS") : Json(nullptr);
     return found;
 }
 
@@ -155,6 +159,7 @@ Json run_job(const Job& job, std::optional<double> interpreter_s) {
                    {"harness", DEEPMATRIX_HARNESS}, {"selftest", Json::array()},
                    {"records", Json::array()},    {"artifacts", Json::array()},
                    {"canaries", Json::array()}};
+    std::string version;
     std::optional<int> threads;
     try {
         std::optional<Runtime> runtime;
@@ -162,6 +167,7 @@ Json run_job(const Job& job, std::optional<double> interpreter_s) {
         const Json started = {
             {"interpreter_s", interpreter_s ? Json(*interpreter_s) : Json(nullptr)},
             {"import_s", import_s}};
+        version = runtime->version();
         log_stage("self-test");
         const auto tests = run_selftest(*runtime, job.selftest);
         output["selftest"] = to_json(tests);
@@ -175,7 +181,7 @@ Json run_job(const Job& job, std::optional<double> interpreter_s) {
         const Failure failure = current_failure();
         if (output["records"].empty()) output["records"] = none_run(job, failure);
     }
-    output["environment"] = environment(job, threads);
+    output["environment"] = environment(job, version, threads);
     const PeakMemory peak = peak_memory();
     output["peak_memory_bytes"] = peak.bytes;
     output["memory_source"] = peak.source;

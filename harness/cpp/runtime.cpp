@@ -1,8 +1,18 @@
 #include "runtime.hpp"
 
+#include <dlfcn.h>
+
 #include <algorithm>
+#include <iostream>
+#include <sstream>
 
 #include "errors.hpp"
+#include "product.hpp"
+
+// The library's file name; the build knows its version.
+#ifndef DEEPMATRIX_ONNXRUNTIME
+#define DEEPMATRIX_ONNXRUNTIME "libonnxruntime.so"
+#endif
 
 namespace deepmatrix {
 namespace {
@@ -18,6 +28,45 @@ std::vector<const char*> pointers(const std::vector<std::string>& names) {
     return found;
 }
 
+// Holds back what is written to std::cerr, and in the end lets pass what is of interest.
+//
+// Debian's ONNX Runtime and the ONNX library that it is linked to each register all operators, and
+// say so in hundreds of lines, among which nobody would find the one that matters.
+class WithoutSchemaErrors {
+  public:
+    WithoutSchemaErrors() : before_(std::cerr.rdbuf(&said_)) {}
+    ~WithoutSchemaErrors() {
+        std::cerr.rdbuf(before_);
+        std::istringstream lines(said_.str());
+        for (std::string line; std::getline(lines, line);) {
+            if (!line.empty() && line.rfind("Schema error: Trying to register", 0) != 0) {
+                std::cerr << line << '\n';
+            }
+        }
+    }
+    WithoutSchemaErrors(const WithoutSchemaErrors&) = delete;
+    WithoutSchemaErrors& operator=(const WithoutSchemaErrors&) = delete;
+
+  private:
+    std::stringbuf said_;
+    std::streambuf* before_;
+};
+
+// Load the library, for good; return its version.
+std::string load_library() {
+    void* library = dlopen(DEEPMATRIX_ONNXRUNTIME, RTLD_NOW | RTLD_LOCAL);
+    void* entry = library ? dlsym(library, "OrtGetApiBase") : nullptr;
+    if (!entry) throw Error("ImportError", dlerror());
+    const OrtApiBase* base = reinterpret_cast<decltype(&OrtGetApiBase)>(entry)();
+    const OrtApi* api = base->GetApi(ORT_API_VERSION);
+    if (!api) {
+        throw Error("ImportError", std::string("the runner was made for another ONNX Runtime than ") +
+                                       base->GetVersionString());
+    }
+    Ort::InitApi(api);
+    return base->GetVersionString();
+}
+
 // The runtime does not write to its inputs, but has one type for them and its outputs.
 Ort::Value borrowed(const View& input) {
     static std::byte nothing;  // an empty array may have no address
@@ -29,10 +78,14 @@ Ort::Value borrowed(const View& input) {
 
 }  // namespace
 
-Runtime::Runtime(int threads) : environment_(ORT_LOGGING_LEVEL_WARNING, "runner") {
+Runtime::Runtime(int threads)
+    : version_(load_library()), environment_(ORT_LOGGING_LEVEL_WARNING, "runner"), options_() {
     options_.SetIntraOpNumThreads(threads);
     options_.SetInterOpNumThreads(1);
     options_.AddConfigEntry("session.intra_op.allow_spinning", "0");
+    // The first session is the one that registers the operators: a part of loading the runtime.
+    const WithoutSchemaErrors quiet;
+    Model::parse(*this, product_model(*dtype_by_name("float32")), {"left", "right"});
 }
 
 Model Model::load(const Runtime& runtime, const std::string& path,

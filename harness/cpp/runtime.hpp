@@ -1,6 +1,9 @@
 // ONNX Runtime: its environment, and a model that answers.
 #pragma once
 
+// The library is loaded by `Runtime` and not by the system before main: then the time that it takes
+// is known, and its failure is data.
+#define ORT_API_MANUAL_INIT
 #include <onnxruntime_cxx_api.h>
 
 #include <string>
@@ -13,13 +16,15 @@ namespace deepmatrix {
 // The runtime once it is loaded, on the CPU, with a number of threads that sleep when idle.
 class Runtime {
   public:
+    // Throws Error ("ImportError") where there is no library, and Ort::Exception.
     explicit Runtime(int threads);
 
-    static std::string version() { return Ort::GetVersionString(); }
+    const std::string& version() const { return version_; }
     const Ort::Env& environment() const { return environment_; }
     const Ort::SessionOptions& options() const { return options_; }
 
   private:
+    std::string version_;
     Ort::Env environment_;
     Ort::SessionOptions options_;
 };
