@@ -1,0 +1,120 @@
+#include "control.hpp"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cmath>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <fstream>
+#include <nlohmann/json.hpp>
+
+#include "errors.hpp"
+
+namespace deepmatrix {
+namespace {
+
+using Json = nlohmann::json;
+
+// Return *path* below *directory*; a path that leads elsewhere is refused.
+std::string below(const std::string& directory, const std::string& path) {
+    const std::filesystem::path relative(path);
+    for (const auto& part : relative) {
+        if (part == "..") throw BadInput("the path " + path + " leads out of the directory");
+    }
+    if (path.empty() || relative.is_absolute()) {
+        throw BadInput("the path '" + path + "' is not below the directory");
+    }
+    return directory + "/" + path;
+}
+
+template <typename Number>
+Number at_least(const Json& object, const char* key, Number least) {
+    const auto value = object.at(key).get<Number>();
+    if (!(value >= least)) throw BadInput(std::string("'") + key + "' is too small");
+    return value;
+}
+
+Sampling sampling(const Json& asked) {
+    Sampling found;
+    found.batches = asked.at("batches").get<std::vector<std::int64_t>>();
+    for (std::int64_t size : found.batches) {
+        if (size < 1) throw BadInput("a batch has less than one row");
+    }
+    found.samples = at_least<std::int64_t>(asked, "samples", 0);
+    found.warmup = at_least<std::int64_t>(asked, "warmup", 0);
+    found.min_s = asked.value("min_s", 0.0);
+    return found;
+}
+
+Job parse(const std::string& directory, const Json& input) {
+    Job job;
+    job.directory = directory;
+    job.id = input.at("job");
+    const Json& cell = input.at("cell");
+    job.architecture = cell.at("architecture");
+    job.device = cell.at("device");
+    job.emulated = input.value("emulated", false);
+    input.at("phases").get_to(job.phases);
+    job.deadline_s = at_least(input, "deadline_s", 0.0);
+    job.threads = at_least(input, "threads", 1);
+    input.at("selftest").get_to(job.selftest);
+    if (input.contains("infer")) job.infer = sampling(input.at("infer"));
+    const Json& artifact = input.at("artifact");
+    job.format = artifact.at("format");
+    job.model = below(directory, artifact.at("model"));
+    for (const Json& one : artifact.at("inputs")) {
+        job.inputs.push_back({one.at("name"), below(directory, one.at("path"))});
+    }
+    if (artifact.contains("splits") && !artifact.at("splits").is_null()) {
+        job.splits = artifact.at("splits").get<std::vector<std::int64_t>>();
+    }
+    return job;
+}
+
+[[noreturn]] void cannot_write(const std::string& path) {
+    throw BadInput("cannot write " + path + ": " + std::strerror(errno) +
+                   "; the directory must be writable for this process's user");
+}
+
+}  // namespace
+
+Job read_job(const std::string& directory) {
+    const std::string path = directory + "/input.json";
+    std::ifstream file(path);
+    if (!file) {
+        throw BadInput("cannot read " + path + "; the host has to write it before the start");
+    }
+    try {
+        const Json input = Json::parse(file);
+        const Json schema = input.at("schema");
+        if (schema != kSchema) {
+            throw BadInput("schema " + schema.dump() + ", and this runner reads " +
+                           std::to_string(kSchema) + "; use the runner and the host of one version");
+        }
+        return parse(directory, input);
+    } catch (const Json::exception& error) {
+        throw BadInput("cannot use " + path + ": " + error.what());
+    } catch (const BadInput& error) {
+        throw BadInput("cannot use " + path + ": " + error.what());
+    }
+}
+
+void write_output(const std::string& directory, const Json& output) {
+    const std::string path = directory + "/output.json", temporary = path + ".part";
+    // Not a number becomes null; bytes of a message that are no UTF-8 become a question mark.
+    const std::string text = output.dump(-1, ' ', false, Json::error_handler_t::replace);
+    const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
+    if (file < 0) cannot_write(temporary);
+    for (std::size_t done = 0; done < text.size();) {
+        const ssize_t written = write(file, text.data() + done, text.size() - done);
+        if (written < 0) cannot_write(temporary);
+        done += static_cast<std::size_t>(written);
+    }
+    if (fsync(file) != 0 || close(file) != 0) cannot_write(temporary);
+    if (std::rename(temporary.c_str(), path.c_str()) != 0) cannot_write(path);
+}
+
+}  // namespace deepmatrix

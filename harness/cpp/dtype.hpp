@@ -1,0 +1,26 @@
+// Types of elements: those that .npy files and ONNX Runtime share.
+#pragma once
+
+#include <cstddef>
+#include <string>
+
+namespace deepmatrix {
+
+// What a type is called by whom. There is one object of each: compare addresses.
+struct DType {
+    const char* name;   // numpy's
+    const char* descr;  // in a .npy header
+    std::size_t size;   // bytes
+    int onnx;           // TensorProto.DataType, and ONNXTensorElementDataType
+};
+
+// Return the type of this name, or null.
+const DType* dtype_by_name(const std::string& name);
+
+// Return the type of a .npy file's `descr`. Throws Unsupported.
+const DType& dtype_by_descr(const std::string& descr);
+
+// Return the type of this number. Throws Unsupported.
+const DType& dtype_by_onnx(int number);
+
+}  // namespace deepmatrix

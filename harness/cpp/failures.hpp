@@ -1,0 +1,23 @@
+// Failures as data.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+
+#include <string>
+
+namespace deepmatrix {
+
+// What became of a phase: `status` and `error` of its record.
+struct Failure {
+    std::string status;  // "failed" or "unsupported"
+    std::string type;
+    std::string message;
+
+    // Return the `error` of a record.
+    nlohmann::json error() const;
+};
+
+// Return the failure that the exception being handled stands for. Only within a catch block.
+Failure current_failure();
+
+}  // namespace deepmatrix

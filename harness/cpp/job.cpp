@@ -1,0 +1,192 @@
+#include "job.hpp"
+
+#include <map>
+#include <memory>
+#include <nlohmann/json.hpp>
+
+#include "canary.hpp"
+#include "errors.hpp"
+#include "failures.hpp"
+#include "machine.hpp"
+#include "phases.hpp"
+#include "product.hpp"
+#include "selftest.hpp"
+#include "timing.hpp"
+#include "watchdog.hpp"
+
+// 16 hex digits of these sources; the build says which.
+#ifndef DEEPMATRIX_HARNESS
+#define DEEPMATRIX_HARNESS "unknown"
+#endif
+
+namespace deepmatrix {
+namespace {
+
+using Json = nlohmann::json;
+
+// A failure of these types is true of the whole job: it is recorded in every phase, and none runs.
+constexpr const char* kEverywhere[] = {"SelfTestFailed", "WrongDevice", "WrongPlatform",
+                                       "WrongThreads"};
+
+const Failure kNotReached = {"failed", "NotReached", "startup did not succeed, and this needs it"};
+
+Json record(const std::string& phase, const std::optional<Failure>& failure) {
+    return {{"phase", phase},
+            {"status", failure ? failure->status : "ok"},
+            {"error", failure ? failure->error() : Json(nullptr)},
+            {"started_s", 0.0},
+            {"seconds", 0.0},
+            {"data", Json::object()}};
+}
+
+// Return the records of a job whose phases cannot run: other failures than those of everywhere are
+// the first phase's, and the others were not reached.
+Json none_run(const Job& job, const Failure& failure) {
+    Failure others = kNotReached;
+    for (const char* type : kEverywhere) {
+        if (failure.type == type) others = failure;
+    }
+    Json records = Json::array();
+    for (const std::string& phase : job.phases) {
+        records.push_back(record(phase, records.empty() ? failure : others));
+    }
+    return records;
+}
+
+// Run one phase; say so in the log, which tells where a dead process was.
+Json run_phase(Session& session, const std::string& phase, double began) {
+    log_stage(phase.c_str());
+    Json data = Json::object();
+    std::optional<Failure> failure;
+    const double start = now_s();
+    try {
+        session.run(phase, data);
+    } catch (...) {
+        failure = current_failure();
+    }
+    Json found = record(phase, failure);
+    found["started_s"] = start - began;
+    found["seconds"] = now_s() - start;
+    found["data"] = std::move(data);
+    return found;
+}
+
+Json run_phases(const Job& job, Session& session, const Json& started, double began) {
+    Json records = Json::array();
+    bool starts = true;
+    for (const std::string& phase : job.phases) {
+        Json found = starts ? run_phase(session, phase, began) : record(phase, kNotReached);
+        if (phase == "startup") {
+            starts = found["status"] == "ok";
+            found["data"].update(started);
+        }
+        records.push_back(std::move(found));
+    }
+    return records;
+}
+
+Json to_json(const std::vector<SelfTest>& tests) {
+    Json found = Json::array();
+    for (const SelfTest& test : tests) {
+        found.push_back({{"dtype", test.dtype},
+                         {"by", "framework"},
+                         {"passed", test.passed},
+                         {"error", test.error}});
+    }
+    return found;
+}
+
+Json to_json(const Canary& canary) {
+    return {{"matmul_flops", canary.matmul_flops},
+            {"matmul_flops_best", canary.matmul_flops_best},
+            {"copy_bytes_s", canary.copy_bytes_s}};
+}
+
+// Return how many threads a session uses: this one, and those that it starts. The runtime does not
+// tell what it was set to.
+int session_threads(const Runtime& runtime) {
+    const int before = process_threads();
+    const Model model = Model::parse(runtime, product_model(*dtype_by_name("float32")),
+                                     {"left", "right"});
+    return process_threads() - before + 1;
+}
+
+// Raise unless platform, device, threads and arithmetic are as they must be.
+void prove(const Job& job, int threads, const std::vector<SelfTest>& tests) {
+    if (!is_own_architecture(job.architecture)) {
+        throw Error("WrongPlatform", "asked for architecture " + job.architecture +
+                                         ", this runner is of another");
+    }
+    if (job.device != "cpu") {
+        throw Error("WrongDevice", "asked for " + job.device + ", the runtime is on cpu");
+    }
+    if (threads > job.threads) {
+        throw Error("WrongThreads", "asked for " + std::to_string(job.threads) +
+                                        " threads, the runtime uses " + std::to_string(threads));
+    }
+    std::string wrong;
+    for (const SelfTest& test : tests) {
+        if (test.passed) continue;
+        wrong += (wrong.empty() ? "" : ", ") + test.dtype + " by " + Json(test.error).dump();
+    }
+    if (!wrong.empty()) {
+        throw Error("SelfTestFailed",
+                    "a matrix product is wrong: " + wrong + "; nothing here can count");
+    }
+}
+
+// *version* and *threads* are unknown where the runtime never started.
+Json environment(const Job& job, const std::string& version, std::optional<int> threads) {
+    Json found = describe_machine();
+    found["emulated"] = job.emulated;
+    found["threads"] = {{"requested", job.threads},
+                        {"framework", threads ? Json(*threads) : Json(nullptr)},
+                        {"process", process_threads()}};
+    const bool known = !version.empty();
+    found["versions"] = known ? Json{{"onnxruntime", version}} : Json::object();
+    found["device"] = {{"requested", job.device},
+                       {"actual", known ? Json("cpu") : Json(nullptr)},
+                       {"name", nullptr}};
+    found["blas"] = known ? Json("onnxruntime: MLAS") : Json(nullptr);
+    return found;
+}
+
+}  // namespace
+
+Json run_job(const Job& job, std::optional<double> interpreter_s) {
+    const double began = now_s();
+    Json output = {{"schema", kSchema},           {"job", job.id},
+                   {"harness", DEEPMATRIX_HARNESS}, {"selftest", Json::array()},
+                   {"records", Json::array()},    {"artifacts", Json::array()},
+                   {"canaries", Json::array()}};
+    std::string version;
+    std::optional<int> threads;
+    try {
+        std::optional<Runtime> runtime;
+        const double import_s = timed([&] { runtime.emplace(job.threads); });
+        const Json started = {
+            {"interpreter_s", interpreter_s ? Json(*interpreter_s) : Json(nullptr)},
+            {"import_s", import_s}};
+        version = runtime->version();
+        log_stage("self-test");
+        const auto tests = run_selftest(*runtime, job.selftest);
+        output["selftest"] = to_json(tests);
+        threads = session_threads(*runtime);
+        prove(job, *threads, tests);
+        Session session(job, *runtime);
+        output["canaries"].push_back(to_json(measure_canary(*runtime)));
+        output["records"] = run_phases(job, session, started, began);
+        output["canaries"].push_back(to_json(measure_canary(*runtime)));
+    } catch (...) {
+        const Failure failure = current_failure();
+        if (output["records"].empty()) output["records"] = none_run(job, failure);
+    }
+    output["environment"] = environment(job, version, threads);
+    const PeakMemory peak = peak_memory();
+    output["peak_memory_bytes"] = peak.bytes;
+    output["memory_source"] = peak.source;
+    output["peak_resident_bytes"] = peak_resident();
+    return output;
+}
+
+}  // namespace deepmatrix

@@ -1,0 +1,43 @@
+// Run one job: `runner DIR`. See harness/PROTOCOL.md.
+//
+// Exit codes: 0 when output.json is written, whatever it says; 2 when DIR cannot be used; 1 when
+// the deadline passed.
+
+#include <cstdio>
+#include <cstdlib>
+#include <nlohmann/json.hpp>
+
+#include "control.hpp"
+#include "errors.hpp"
+#include "job.hpp"
+#include "machine.hpp"
+#include "watchdog.hpp"
+
+namespace {
+
+// The answer is written: nothing is taken apart, which could only crash or hang and would be
+// counted as the death of a cell that has done its work.
+[[noreturn]] void leave(int code) {
+    std::fflush(nullptr);
+    std::_Exit(code);
+}
+
+}  // namespace
+
+int main(int count, char** arguments) {
+    const auto age = deepmatrix::process_age_s();
+    if (count != 2) {
+        std::fputs("usage: runner DIR\n", stderr);
+        leave(2);
+    }
+    const std::string directory = arguments[1];
+    try {
+        const auto job = deepmatrix::read_job(directory);
+        deepmatrix::start_watchdog(job.deadline_s);
+        deepmatrix::write_output(directory, deepmatrix::run_job(job, age));
+    } catch (const deepmatrix::BadInput& error) {
+        std::fprintf(stderr, "runner: %s\n", error.what());
+        leave(2);
+    }
+    leave(0);
+}

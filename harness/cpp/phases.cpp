@@ -1,0 +1,144 @@
+#include "phases.hpp"
+
+#include <filesystem>
+#include <nlohmann/json.hpp>
+
+#include "errors.hpp"
+#include "machine.hpp"
+#include "npy.hpp"
+#include "timing.hpp"
+
+namespace deepmatrix {
+namespace {
+
+std::vector<View> all(const std::vector<Array>& arrays) {
+    std::vector<View> views;
+    for (const Array& array : arrays) views.push_back(whole(array));
+    return views;
+}
+
+std::vector<View> rows_of(const std::vector<Array>& arrays, std::int64_t first,
+                          std::int64_t count) {
+    std::vector<View> views;
+    for (const Array& array : arrays) views.push_back(rows(array, first, count));
+    return views;
+}
+
+// Raise unless so many rows after each other are all the rows of every input.
+void check_splits(const std::vector<Array>& inputs, const std::vector<std::int64_t>& splits) {
+    std::int64_t total = 0;
+    for (std::int64_t count : splits) {
+        if (count < 0 || __builtin_add_overflow(total, count, &total)) {
+            throw Error("BadSplits", "a batch is negative or too large");
+        }
+    }
+    for (const Array& input : inputs) {
+        if (input.shape.empty() || input.shape.front() != total) {
+            throw Error("BadSplits", "the batches have " + std::to_string(total) +
+                                         " rows together, and an input has not");
+        }
+    }
+}
+
+// Call until there are enough samples: seconds of every call, in order, warm-up included, and of
+// all of it; what is more than their sum was lost between them.
+nlohmann::json sampled(Model& model, const std::vector<View>& batch, const Sampling& asked) {
+    std::vector<double> samples;
+    const auto least = static_cast<std::size_t>(asked.warmup + asked.samples);
+    const double began = now_s();
+    double stop = began;
+    while (samples.size() < least || stop - began < asked.min_s) {
+        const double start = now_s();
+        model.answer(batch);
+        stop = now_s();
+        samples.push_back(stop - start);
+    }
+    return {{"latency_s", samples}, {"warmup", asked.warmup}, {"wall_s", stop - began}};
+}
+
+}  // namespace
+
+void Session::run(const std::string& phase, nlohmann::json& data) {
+    if (phase == "startup") return startup(data);
+    if (phase == "infer") return infer(data);
+    throw Unsupported("this runner serves artifacts and has no phase " + phase);
+}
+
+void Session::startup(nlohmann::json& data) {
+    Model& loaded = model();
+    data["build_s"] = load_s_;
+    // Without splits the inputs need not have rows in common.
+    const auto first = job_.splits ? rows_of(inputs(), 0, 1) : all(inputs());
+    data["first_forward_s"] = timed([&] { loaded.answer(first); });
+}
+
+void Session::infer(nlohmann::json& data) {
+    Model& loaded = model();
+    data["load_s"] = load_s_;
+    data["outputs"] = loaded.outputs();
+    const auto answers = answer_all();
+    const std::string folder = job_.directory + "/outputs";
+    std::filesystem::create_directories(folder);
+    for (std::size_t i = 0; i < answers.size(); ++i) {
+        write_npy(folder + "/" + std::to_string(i) + ".npy", answers[i]);
+    }
+    const auto again = answer_all();
+    data["repeatable"] = std::equal(answers.begin(), answers.end(), again.begin(), again.end(),
+                                    identical);
+
+    data["batches"] = nlohmann::json::object();
+    const double busy = busy_s(), began = now_s();
+    for (std::int64_t size : job_.infer.batches) {
+        std::vector<Array> batch;
+        for (const Array& input : inputs()) batch.push_back(take(input, size));
+        data["batches"][std::to_string(size)] = sampled(loaded, all(batch), job_.infer);
+    }
+    data["cpu_share"] = (busy_s() - busy) / (now_s() - began);
+}
+
+Model& Session::model() {
+    if (!model_) {
+        if (job_.format != "onnx") throw Unsupported("ONNX Runtime does not read " + job_.format);
+        std::vector<std::string> names;
+        for (const Input& input : job_.inputs) names.push_back(input.name);
+        load_s_ = timed([&] { model_ = Model::load(runtime_, job_.model, names); });
+    }
+    return *model_;
+}
+
+const std::vector<Array>& Session::inputs() {
+    if (!inputs_) {
+        std::vector<Array> arrays;
+        for (const Input& input : job_.inputs) arrays.push_back(read_npy(input.path));
+        if (job_.splits) check_splits(arrays, *job_.splits);
+        inputs_ = std::move(arrays);
+    }
+    return *inputs_;
+}
+
+std::vector<Array> Session::answer_all() {
+    std::vector<Array> answers;
+    const auto keep = [&](const std::vector<View>& batch) {
+        const auto values = model().answer(batch);
+        for (std::size_t i = 0; i < values.size(); ++i) {
+            const View found = view(values[i]);
+            if (answers.size() <= i) {
+                answers.push_back({found.dtype, found.shape, {found.data, found.data + found.size}});
+            } else {
+                append(answers[i], found);
+            }
+        }
+    };
+    if (!job_.splits) {
+        keep(all(inputs()));
+        return answers;
+    }
+    std::int64_t first = 0;
+    for (std::int64_t count : *job_.splits) {
+        keep(rows_of(inputs(), first, count));
+        first += count;
+    }
+    return answers;
+}
+
+}  // namespace deepmatrix

@@ -1,0 +1,41 @@
+#include "product.hpp"
+
+namespace deepmatrix {
+namespace {
+
+// Written by hand as protocol buffers, so that nothing of ONNX is needed to build the runner. The
+// numbers are the fields of onnx.proto.
+
+std::string varint(std::size_t value) {
+    std::string bytes;
+    for (; value > 127; value >>= 7) bytes += static_cast<char>((value & 127) | 128);
+    return bytes + static_cast<char>(value);
+}
+
+std::string number(int field, int value) {
+    return varint(field << 3) + varint(value);
+}
+
+std::string message(int field, const std::string& content) {
+    return varint(field << 3 | 2) + varint(content.size()) + content;
+}
+
+}  // namespace
+
+std::string product_model(const DType& dtype) {
+    std::string graph = message(1, message(1, "left") + message(1, "right") +
+                                       message(2, "product") + message(4, "MatMul"));
+    graph += message(2, "product");
+    const struct {
+        int field;
+        std::string name;
+    } values[] = {{11, "left"}, {11, "right"}, {12, "product"}};
+    for (const auto& [field, name] : values) {
+        const std::string shape = message(1, message(2, name + "0")) + message(1, message(2, name + "1"));
+        const std::string tensor = message(1, number(1, dtype.onnx) + message(2, shape));
+        graph += message(field, message(1, name) + message(2, tensor));
+    }
+    return number(1, 8) + message(7, graph) + message(8, number(2, 13));  // IR 8, opset 13
+}
+
+}  // namespace deepmatrix

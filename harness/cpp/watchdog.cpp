@@ -1,0 +1,52 @@
+#include "watchdog.hpp"
+
+#include <signal.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <cmath>
+#include <cstring>
+
+namespace deepmatrix {
+namespace {
+
+std::atomic<const char*> stage_now{"start"};
+
+void say(const char* text) {
+    // What cannot be written to the log cannot be told anybody.
+    if (write(STDERR_FILENO, text, std::strlen(text)) < 0) return;
+}
+
+// A signal and not a thread: it also ends a process that hangs in the runtime, and the process has
+// no more threads than the runtime was given. Only what may be called in a handler is.
+void end(int) {
+    say("runner: the deadline passed in ");
+    say(stage_now.load());
+    say("\n");
+    _exit(1);
+}
+
+}  // namespace
+
+void start_watchdog(double deadline_s) {
+    struct sigaction action {};
+    action.sa_handler = end;
+    sigaction(SIGALRM, &action, nullptr);
+    // An interval of zero would be none at all, and one of centuries is refused by some systems.
+    const double bounded = std::clamp(deadline_s, 1e-3, 1e8);
+    itimerval timer{};
+    timer.it_value.tv_sec = static_cast<time_t>(bounded);
+    timer.it_value.tv_usec = static_cast<suseconds_t>((bounded - std::floor(bounded)) * 1e6);
+    setitimer(ITIMER_REAL, &timer, nullptr);
+}
+
+void log_stage(const char* stage) {
+    stage_now = stage;
+    say("runner: ");
+    say(stage);
+    say("\n");
+}
+
+}  // namespace deepmatrix
