@@ -34,8 +34,9 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from matrix import bases, binfmt, config, images, packages, pins, plan, processes  # noqa: E402
-from matrix.bases import BUILD_PACKAGES, Root  # noqa: E402
+from matrix.bases import Root  # noqa: E402
 from matrix.engines.choose import discover  # noqa: E402
+from matrix.families import FAMILIES  # noqa: E402
 from matrix.plan import Cell  # noqa: E402
 from matrix.recipes import DOCKER, recipe  # noqa: E402
 
@@ -137,7 +138,10 @@ def base_image(
         processes.run(["docker", "tag", base.image, tag], environment=environment)
         return tag
     root = Root(
-        name=cell.base, suite=base.suite, architecture=architecture, packages=BUILD_PACKAGES
+        name=f"{cell.base}-build",
+        suite=base.suite,
+        architecture=architecture,
+        packages=FAMILIES["wheels"].roots["build"].packages_for(architecture),
     )
     target = root.bake(root.make())
     build = ["docker", "buildx", "build", "--load", "--platform", target["platforms"][0]]

@@ -19,33 +19,12 @@ from typing import Any, Literal
 
 from matrix import processes
 from matrix.errors import ArgumentError, EngineError
+from matrix.families import DEBIAN_NAMES
 
 FOLDER = Path(__file__).resolve().parents[1] / "docker" / "base"
 
 Kind = Literal["registry", "debian"]
 KINDS: dict[str, Kind] = {"registry": "registry", "debian": "debian"}
-
-#: What an image needs besides its wheels: their C++ and OpenMP run times come from here.
-RUN_PACKAGES = (
-    "python3",
-    "libgomp1",
-    "libstdc++6",
-    "base-files",
-    "base-passwd",
-    "bash",
-    "dash",
-    "coreutils",
-    "libc-bin",
-    "grep",
-    "sed",
-    "findutils",
-)
-
-#: What installing the wheels needs on top; never in an image.
-BUILD_PACKAGES = (*RUN_PACKAGES, "python3-venv", "ca-certificates")
-
-#: Debian's names of Docker's architectures, where they differ.
-DEBIAN_NAMES = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
 
 #: How long an answer of the registry, or its silence, is remembered, and waited for.
 REMEMBERED_S = 3600.0
@@ -57,27 +36,34 @@ Bake = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Root:
-    """A Debian root to be made: a suite, an architecture, and what is in it."""
+    """A root to be made: a suite, an architecture, and what is in it.
+
+    *foreign* is another architecture some of whose packages it holds. *image* is what it stands
+    on where a registry answers; empty where it is made from Debian's packages alone.
+    """
 
     name: str
     suite: str
     architecture: str
     packages: tuple[str, ...]
+    foreign: str = ""
+    image: str = ""
 
     @property
     def target(self) -> str:
         """Its name in a bake file."""
-        kind = "build" if self.packages == BUILD_PACKAGES else "run"
-        return f"root-{self.name}-{self.architecture}-{kind}"
+        return "-".join(filter(None, ("root", self.name, self.architecture, self.foreign)))
 
     def digest(self) -> str:
         """Return 12 hex digits that change with everything it is made from, but the mirror."""
         recipe = (FOLDER / "finish.sh").read_bytes() + (FOLDER / "Dockerfile").read_bytes()
-        text = " ".join((self.suite, self.architecture, *self.packages))
+        text = " ".join((self.suite, self.architecture, self.foreign, *self.packages))
         return hashlib.sha256(recipe + text.encode()).hexdigest()[:12]
 
     def bake(self, folder: Path) -> Bake:
         """Return its bake target, from the folder that `make` returned."""
+        if self.image:
+            return self._on_image()
         return {
             "context": str(folder),
             "dockerfile": str(FOLDER / "Dockerfile"),
@@ -88,9 +74,23 @@ class Root:
             "args": {"SOURCE_DATE_EPOCH": "0"},
         }
 
+    def _on_image(self) -> Bake:
+        return {
+            "context": str(FOLDER),
+            "dockerfile": "packages.Dockerfile",
+            "platforms": [f"linux/{self.architecture}"],
+            "args": {
+                "IMAGE": self.image,
+                "FOREIGN": debian_name(self.foreign),
+                "PACKAGES": " ".join(self.packages),
+                "SOURCE_DATE_EPOCH": "0",
+            },
+            "output": ["type=cacheonly"],
+        }
+
     def made(self) -> bool:
-        """Say whether it is cached."""
-        return (self._folder() / "rootfs.tar").exists()
+        """Say whether it is cached, or needs no making here."""
+        return bool(self.image) or (self._folder() / "rootfs.tar").exists()
 
     def make(self) -> Path:
         """Return the folder that holds its ``rootfs.tar``, making it if it is not cached.
@@ -100,6 +100,7 @@ class Root:
         folder = self._folder()
         if self.made():
             return folder
+        architectures = filter(None, (self.architecture, self.foreign))
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as temporary:
             tar = Path(temporary) / "rootfs.tar"
@@ -107,7 +108,7 @@ class Root:
                 [
                     "mmdebstrap",
                     "--variant=extract",
-                    f"--architectures={DEBIAN_NAMES.get(self.architecture, self.architecture)}",
+                    f"--architectures={','.join(map(debian_name, architectures))}",
                     f"--include={','.join(self.packages)}",
                     f'--extract-hook={FOLDER / "finish.sh"} "$1"',
                     self.suite,
@@ -123,6 +124,11 @@ class Root:
 
     def _folder(self) -> Path:
         return cache() / "roots" / f"{self.target}-{self.digest()}"
+
+
+def debian_name(architecture: str) -> str:
+    """Return Debian's name of one of Docker's architectures."""
+    return DEBIAN_NAMES.get(architecture, architecture)
 
 
 def kind(image: str, environment: Mapping[str, str]) -> Kind:

@@ -26,6 +26,7 @@ from pydantic_core import ErrorDetails
 from harness.record import NEEDS
 from matrix import source
 from matrix.errors import ConfigError
+from matrix.families import FAMILIES
 from matrix.source import Location, Source, shown
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -483,12 +484,11 @@ def _names(
     matrix: Matrix, networks: tuple[str, ...]
 ) -> Iterator[tuple[Location, str, str, Collection[str]]]:
     """Yield every use of a name: where, of what, the name, and those there are."""
-    families = {file.parent.name for file in ROOT.glob("docker/*/Dockerfile")} - {"base"}
     modules = ROOT.glob("harness/adapters/*_adapter.py")
     adapters = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in modules}
     for role in ("frameworks", "runtimes"):
         for name, system in getattr(matrix, role).items():
-            yield (role, name, "family"), "image family", system.family, families
+            yield (role, name, "family"), "image family", system.family, FAMILIES
             if system.pins:
                 yield (role, name, "pins"), "system", system.pins, matrix.systems()
             if system.adapter:
@@ -511,7 +511,8 @@ def _impossible(matrix: Matrix) -> Iterator[Problem]:
         twice = next(one for one in ids if one in seen or seen.add(one))  # type: ignore[func-returns-value]
         yield ("bases",), f"the id '{twice}' stands for two cells; rename one of its parts", True
     yield from _impossible_runtimes(matrix)
-    wheeled = {name for name, one in matrix.systems().items() if one.family == "wheels"}
+    families = {name: FAMILIES.get(one.family) for name, one in matrix.systems().items()}
+    wheeled = {name for name, family in families.items() if family and family.wheels}
     for name, _, architecture, _ in matrix.cells():
         if name in wheeled and not matrix.architectures[architecture].wheels:
             said = f"'{name}' is made of wheels: give their tag, or name the systems without it"

@@ -19,6 +19,7 @@ from matrix import bases, packages, pins, processes
 from matrix.bases import Bake, Root
 from matrix.builds import Watch
 from matrix.config import Matrix
+from matrix.families import FAMILIES
 from matrix.plan import Cell
 from matrix.prepared import Prepared, Progress
 from matrix.recipes import REPOSITORY, WHEELS, Recipe, recipe
@@ -78,7 +79,11 @@ def prepare(
 
     Raises EngineError when nothing can be built at all.
     """
-    pinned = [cell for cell in cells if pins.path(cell.pinned).exists()]
+    pinned = [
+        cell
+        for cell in cells
+        if not FAMILIES[cell.family].wheels or pins.path(cell.pinned).exists()
+    ]
     recipes = [
         recipe(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
         for cell in pinned
@@ -121,7 +126,13 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
     for one in recipes:
         roots = one.roots(workshop.architecture)
         targets |= {root.target: root.bake(workshop.roots[root]) for root in roots.values()}
-        images = dict.fromkeys(("build", "base"), f"docker-image://{one.image}")
+        contexts = dict.fromkeys(one.family.roots, f"docker-image://{one.image}")
+        contexts |= {name: f"target:{root.target}" for name, root in roots.items()}
+        if one.family.wheels:
+            contexts["wheels"] = workshop.wheels(one.cell.pinned)
+            contexts["toolwheels"] = workshop.wheels(pins.TOOLS)
+        if one.family.sources:
+            contexts["sources"] = str(one.sources)
         targets[one.cell.id] = {
             "context": str(one.folder),
             "dockerfile": "Dockerfile",
@@ -132,12 +143,7 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
             "labels": one.labels(),
             "secret": secrets,
             "output": ["type=docker"],
-            "contexts": {
-                "wheels": workshop.wheels(one.cell.pinned),
-                "toolwheels": workshop.wheels(pins.TOOLS),
-                **images,
-                **{name: f"target:{root.target}" for name, root in roots.items()},
-            },
+            "contexts": contexts,
         }
     return {"group": {"default": {"targets": [one.cell.id for one in recipes]}}, "target": targets}
 

@@ -19,6 +19,7 @@ from uv import find_uv_bin
 from matrix import packages, processes
 from matrix.config import Architecture
 from matrix.errors import EngineError
+from matrix.families import FAMILIES
 from matrix.plan import Cell
 
 FOLDER = Path(__file__).resolve().parents[1] / "docker" / "wheels"
@@ -82,7 +83,7 @@ def pin(
     jobs += [
         (path(cell.id), requirements(cell), _platform(cell, architectures[cell.architecture]))
         for cell in cells
-        if cell.family == FOLDER.name and cell.pinned == cell.id
+        if FAMILIES[cell.family].wheels and cell.pinned == cell.id
     ]
     # uv waits for indexes most of the time.
     with ThreadPoolExecutor(PARALLEL) as pool:

@@ -4,15 +4,18 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from matrix import bases, pins
-from matrix.bases import BUILD_PACKAGES, RUN_PACKAGES, Root
+from matrix.bases import Root
 from matrix.config import Matrix
+from matrix.families import FAMILIES, Family, Part
 from matrix.plan import Cell
 
 DOCKER = Path(__file__).resolve().parents[1] / "docker"
+HARNESS = DOCKER.parent / "harness"
 
 #: The first part of every image's name.
 REPOSITORY = "deepmatrix"
@@ -42,47 +45,60 @@ class Recipe:
         """Name and tag of the image."""
         return f"{REPOSITORY}/{self.cell.id}:{self.digest()}"
 
+    @property
+    def family(self) -> Family:
+        """What the image's family is built from."""
+        return FAMILIES[self.cell.family]
+
+    @property
+    def target(self) -> str:
+        """Docker's name of the target's architecture."""
+        return self.platform.split("/")[1]
+
     def arguments(self) -> dict[str, str]:
         """Return the Dockerfile's arguments."""
-        return {
-            "PINS": self.cell.pinned,
-            "PYTHON_VERSION": self.cell.python,
-            "WHEELS": self.wheels,
-            "SOURCE_DATE_EPOCH": "0",  # the same content has the same digest
-        }
+        own: dict[str, str] = {}
+        if self.family.wheels:
+            own |= {"PINS": self.cell.pinned}
+            own |= {"PYTHON_VERSION": self.cell.python, "WHEELS": self.wheels}
+        if self.family.sources:
+            own |= {"HARNESS": _digest(self._sources())[:16]}
+        return {**own, "SOURCE_DATE_EPOCH": "0"}  # the same content has the same digest
 
     def roots(self, build_architecture: str) -> dict[str, Root]:
-        """Return the Debian roots that stand for the base, by the Dockerfile's names for them.
+        """Return the roots to be made, by the Dockerfile's names for them.
 
-        Empty where the base comes from a registry.
+        Where the base comes from a registry these are only those that need more packages.
         """
-        if self.kind == "registry":
-            return {}
         return {
-            "build": self._root(build_architecture, BUILD_PACKAGES),
-            "base": self._root(self.platform.removeprefix("linux/"), RUN_PACKAGES),
+            context: self._root(part, build_architecture)
+            for context, part in self.family.roots.items()
+            if self.kind == "debian" or not part.stock
         }
 
     def base(self) -> str:
         """Say what the image stands on."""
         if self.kind == "registry":
             return self.image
-        root = self._root(self.platform.removeprefix("linux/"), RUN_PACKAGES)
+        parts = self.family.roots
+        root = self._root(parts.get("base", parts["build"]), self.target)
         return f"debian:{self.suite}:{root.digest()}"
 
     def digest(self) -> str:
         """Return 12 hex digits of the content: files, base, arguments."""
-        content = hashlib.sha256()
-        for path in (
-            self.folder / "Dockerfile",
-            self.folder / "install.sh",
-            self.folder / "bytecode.py",
-            pins.path(pins.TOOLS),
-            pins.path(self.cell.pinned),
-        ):
-            content.update(hashlib.sha256(path.read_bytes()).digest())
-        content.update(json.dumps([self.arguments(), self.base(), self.platform]).encode())
-        return content.hexdigest()[:12]
+        files = [path for path in self.folder.glob("*") if path.is_file()]
+        if self.family.wheels:
+            files += [pins.path(pins.TOOLS), pins.path(self.cell.pinned)]
+        told = json.dumps([self.arguments(), self.base(), self.platform])
+        return hashlib.sha256((_digest(files) + told).encode()).hexdigest()[:12]
+
+    def _sources(self) -> list[Path]:
+        return [path for path in self.sources.rglob("*") if path.is_file()]
+
+    @property
+    def sources(self) -> Path:
+        """The folder of the harness that is compiled."""
+        return HARNESS / self.family.sources
 
     def labels(self) -> dict[str, str]:
         """Return the image's OCI labels."""
@@ -94,10 +110,27 @@ class Recipe:
             f"{name}.base.name": self.base(),
         }
 
-    def _root(self, architecture: str, wanted: tuple[str, ...]) -> Root:
+    def _root(self, part: Part, build_architecture: str) -> Root:
+        packages = part.packages_for(self.target)
+        architecture = build_architecture if part.native else self.target
+        # Packages that name an architecture are of the target's, which may be another.
+        foreign = self.target if any(":" in one for one in packages) else ""
         return Root(
-            name=self.cell.base, suite=self.suite, architecture=architecture, packages=wanted
+            name=f"{self.cell.base}-{part.name}",
+            suite=self.suite,
+            architecture=architecture,
+            foreign=foreign if foreign != architecture else "",
+            packages=packages,
+            image=self.image if self.kind == "registry" else "",
         )
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """Return hex digits of the names and the contents of files."""
+    content = hashlib.sha256()
+    for path in sorted(files):
+        content.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return content.hexdigest()
 
 
 def recipe(cell: Cell, matrix: Matrix, kind: bases.Kind) -> Recipe:

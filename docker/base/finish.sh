@@ -22,4 +22,6 @@ rm -f "$root/etc/resolv.conf" "$root/etc/hostname"
 # Nobody reads these in a container; the licences stay.
 find "$root/usr/share/doc" -type f ! -name copyright -delete
 rm -rf "$root/usr/share/man" "$root/usr/share/locale" "$root/usr/share/info" \
-    "$root/usr/share/lintian" "$root/usr/share/i18n" "$root/usr/include"
+    "$root/usr/share/lintian" "$root/usr/share/i18n"
+# Headers are for roots that compile.
+ls "$root"/usr/bin/*g++* >/dev/null 2>&1 || rm -rf "$root/usr/include"

@@ -277,7 +277,11 @@ BAD = [
     ("batch: 64", "batch: 1439", "26:46: 'batch': the training set has 1438 images, found 1439"),
     # Names of what is not there.
     ("family: wheels", "family: whels", "14:13: no image family 'whels'; did you mean 'wheels'?"),
-    ("family: wheels", "family: base", "14:13: no image family 'base'; known: wheels"),
+    (
+        "family: wheels",
+        "family: base",
+        "14:13: no image family 'base'; known: onnxruntime-cpp, wheels",
+    ),
     (
         "adapters.torch_adapter",
         "adapters.troch_adapter",

@@ -84,10 +84,10 @@ def test_a_foreign_image_is_built_by_this_machine_and_copied_into_its_own_base(
 ) -> None:
     target = bake_file(tmp_path, ARM)["target"]
     contexts = target[ARM.cell.id]["contexts"]
-    assert contexts["build"] == "target:root-debian13-amd64-build"
-    assert contexts["base"] == "target:root-debian13-arm64-run"
-    assert target["root-debian13-amd64-build"]["platforms"] == ["linux/amd64"]
-    assert target["root-debian13-arm64-run"]["platforms"] == ["linux/arm64"]
+    assert contexts["build"] == "target:root-debian13-build-amd64"
+    assert contexts["base"] == "target:root-debian13-run-arm64"
+    assert target["root-debian13-build-amd64"]["platforms"] == ["linux/amd64"]
+    assert target["root-debian13-run-arm64"]["platforms"] == ["linux/arm64"]
 
 
 def test_with_a_registry_both_bases_are_the_official_image(tmp_path: Path) -> None:

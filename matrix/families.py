@@ -1,0 +1,100 @@
+"""Image families: which operating-system roots and files a folder of ``docker/`` is built from.
+
+A family's Dockerfile names its roots as contexts. Each is an official image where a registry
+answers, with packages on top where it needs more, or a Debian root of just these packages.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+#: Of every root: what a person who looks into it expects.
+COMMON = (
+    "base-files",
+    "base-passwd",
+    "bash",
+    "dash",
+    "coreutils",
+    "libc-bin",
+    "grep",
+    "sed",
+    "findutils",
+)
+
+#: Debian's names of Docker's architectures, where they differ, and of their compilers.
+DEBIAN_NAMES = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
+COMPILERS = {
+    "amd64": "x86-64-linux-gnu",
+    "arm64": "aarch64-linux-gnu",
+    "arm": "arm-linux-gnueabihf",
+    "ppc64le": "powerpc64le-linux-gnu",
+    "riscv64": "riscv64-linux-gnu",
+    "s390x": "s390x-linux-gnu",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """A root of a family.
+
+    It is of the target's architecture, or *native*: of the machine that builds. In *packages*
+    ``{debian}`` stands for Debian's name of the target and ``{compiler}`` for its compiler's: a
+    native root can hold packages of both. *stock*: an official image of Python has all of them.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    native: bool = False
+    stock: bool = False
+
+    def packages_for(self, target: str) -> tuple[str, ...]:
+        """Return the packages for a target, by Docker's name of its architecture."""
+        names = {"debian": DEBIAN_NAMES.get(target, target), "compiler": COMPILERS.get(target, "")}
+        return tuple(package.format(**names) for package in (*COMMON, *self.packages))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Family:
+    """A folder of ``docker/``: its roots by the contexts of its Dockerfile.
+
+    *wheels*: it installs the cell's pins. *sources*: the folder of the harness that it compiles.
+    """
+
+    roots: Mapping[str, Part]
+    wheels: bool = False
+    sources: str = ""
+
+
+#: What images of wheels need besides them: their C++ and OpenMP run times come from here.
+_PYTHON = ("python3", "libgomp1", "libstdc++6")
+
+FAMILIES: Mapping[str, Family] = {
+    "wheels": Family(
+        roots={
+            "build": Part(
+                name="build",
+                native=True,
+                stock=True,
+                packages=(*_PYTHON, "python3-venv", "ca-certificates"),
+            ),
+            "base": Part(name="run", stock=True, packages=_PYTHON),
+        },
+        wheels=True,
+    ),
+    "onnxruntime-cpp": Family(
+        roots={
+            "build": Part(
+                name="toolbox",
+                native=True,
+                packages=(
+                    "binutils",
+                    "g++-14-{compiler}",
+                    "libonnxruntime-dev:{debian}",
+                    "nlohmann-json3-dev",
+                ),
+            ),
+        },
+        sources="cpp",
+    ),
+}
