@@ -222,7 +222,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, text: bytes) -> None:
         archives.unpack([text], target, limit_bytes=MIB)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 3000), max_size=30))
 def test_an_archive_may_come_in_any_pieces(sizes: list[int]) -> None:
     data = bytes(range(256)) * 100

@@ -128,7 +128,7 @@ def example(described, seed):
 
 @pytest.mark.parametrize("name", SMALL)
 @given(seed=st.integers(0, 2**32))
-@settings(max_examples=5, deadline=None)
+@settings(max_examples=5)
 def test_every_gradient_agrees_with_finite_differences(name, seed):
     described = SMALL[name]
     weights, x, labels = example(described, seed)

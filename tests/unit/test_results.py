@@ -98,7 +98,6 @@ def test_what_was_known_to_fail_and_does_not_is_told(tmp_path: Path) -> None:
     assert "known to fail, and does not: no LSTM here" in results.merge([run]).warnings
 
 
-@settings(deadline=None)
 @given(seed=st.integers(0, 10_000), parts=st.integers(1, 4), copies=st.integers(1, 3))
 def test_however_records_are_split_and_repeated_each_job_comes_once(
     seed: int, parts: int, copies: int
@@ -115,7 +114,7 @@ def test_however_records_are_split_and_repeated_each_job_comes_once(
     assert merged == sorted(RECORDS, key=lambda one: one.key)
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=3)
 @given(seed=st.integers(0, 10_000), parts=st.integers(2, 4), copies=st.integers(1, 3))
 def test_directories_merged_in_any_order_give_the_same_results(
     seed: int, parts: int, copies: int
