@@ -41,6 +41,9 @@ DEBIAN = (
 )
 UBUNTU = ("docker.io", "docker-buildx", "qemu-user-static", "binfmt-support")
 
+#: What a matrix file may name, by Docker's names.
+ARCHITECTURES = ("amd64", "arm64", "arm", "ppc64le", "riscv64", "s390x")
+
 #: What makes Debian roots where no registry answers; from the machine's own release.
 TOOLS = ("mmdebstrap", "arch-test")
 
@@ -228,19 +231,19 @@ def _is_installed(package: str) -> bool:
 
 
 def _emulate(made: Made, say: Say) -> None:
-    """Have the kernel run the other architecture; without it all else still works."""
-    native = binfmt.docker_name(platform.machine())
-    wanted = {"amd64": "arm64", "arm64": "amd64"}.get(native)
-    if wanted is None or wanted in binfmt.emulated():
-        return
-    try:
-        made.mounted = binfmt.mount()
-        binfmt.register(wanted)
-    except (OSError, EngineError) as error:
-        say(f"cells for {wanted} will not run: the kernel takes no entry for it ({error})")
-        return
-    made.architectures.append(wanted)
-    say(f"registered QEMU for {wanted} in {binfmt.TABLE}")
+    """Have the kernel run other architectures; without one all else still works."""
+    here = {binfmt.docker_name(platform.machine()), *binfmt.emulated()}
+    for wanted in ARCHITECTURES:
+        if wanted in here:
+            continue
+        try:
+            made.mounted = binfmt.mount() or made.mounted
+            binfmt.register(wanted)
+        except (OSError, EngineError) as error:
+            say(f"cells for {wanted} will not run: the kernel takes no entry for it ({error})")
+            continue
+        made.architectures.append(wanted)
+        say(f"registered QEMU for {wanted} in {binfmt.TABLE}")
 
 
 def _say_emulation(emulated: frozenset[str], say: Say) -> None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import heapq
 import itertools
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -299,9 +299,12 @@ class _Rows:
 
     def _mixed(self) -> Iterator[str]:
         """Yield a problem when the harness changed while the run went on."""
-        harnesses = set[str]().union(*(notes.harnesses for notes in self._notes.values()))
-        if len(harnesses) > 1:
-            yield f"the records are of different harnesses: {', '.join(sorted(harnesses))}"
+        harnesses: dict[tuple[str, ...], set[str]] = {}  # a runner in another language is another
+        for cell_id, notes in self._notes.items():
+            harnesses.setdefault(self._cells[cell_id].command, set()).update(notes.harnesses)
+        for found in harnesses.values():
+            if len(found) > 1:
+                yield f"the records are of different harnesses: {', '.join(sorted(found))}"
 
     def _expected_jobs(self, plan: Plan) -> dict[str, int]:
         """Return how many records each cell must have: consumers, one for what was exported."""
@@ -331,6 +334,7 @@ class _Rows:
             reason=reason,
             emulated=notes.emulated if notes.jobs else cell.id in self._manifest.plan.emulated,
             engine=notes.engine,
+            version=_version(cell.name, notes.environment.get("versions", {})),
             versions=notes.environment.get("versions", {}),
             environment=notes.environment,
             image=prepared.reference if prepared else "",
@@ -533,6 +537,12 @@ class _CellNotes:
         """Return what tells the machine apart from others."""
         facts = ("machine", "processor", "emulated")
         return (self.engine, *(str(self.environment.get(fact)) for fact in facts))
+
+
+def _version(name: str, versions: Mapping[str, str]) -> str:
+    """Return the version of what a cell is named after, or of what it is a variant of."""
+    known = [one for one in versions if name.startswith(one)]
+    return versions[max(known, key=len)] if known else ""
 
 
 def _skipped_row(cell: Cell, reason: str) -> CellRow:

@@ -30,6 +30,7 @@ class CellRow(Row):
     reason: str = ""
     emulated: bool = False
     engine: str = ""
+    version: str = ""
     versions: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
     image: str = ""

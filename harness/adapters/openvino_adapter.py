@@ -36,7 +36,7 @@ def describe():
     """Say what is used, asked of a compiled model."""
     model = _product(numpy.dtype("float32"))
     return {
-        "versions": {"openvino": openvino.__version__},
+        "versions": {"openvino": openvino.__version__.split("-")[0]},
         "threads": model.get_property("INFERENCE_NUM_THREADS"),
         "device": "cpu",
         "device_name": core.get_property("CPU", "FULL_DEVICE_NAME"),

@@ -65,7 +65,7 @@ def _cell(row: CellRow) -> Row:
         texts=(
             row.cell + mark(row.emulated),
             status(row.status, row.reason),
-            row.versions.get(row.name, numbers.DASH),
+            row.version or numbers.DASH,
             numbers.size(row.image_bytes),
             _build(row),
             numbers.duration(row.import_s.median if row.import_s else None),
