@@ -68,8 +68,7 @@ Array take(const Array& array, std::int64_t count) {
 
 void append(Array& array, const View& more) {
     const std::int64_t added = length(more.shape), before = length(array.shape);
-    if (more.dtype != array.dtype ||
-        with_rows(more.shape, 0) != with_rows(array.shape, 0)) {
+    if (more.dtype != array.dtype || with_rows(more.shape, 0) != with_rows(array.shape, 0)) {
         throw Error("BadOutput", "the answers of two batches differ in more than their rows");
     }
     array.shape.front() = before + added;
