@@ -45,8 +45,9 @@ View rows(const Array& array, std::int64_t first, std::int64_t count) {
                                   std::to_string(first) + " on, of " + std::to_string(there));
     }
     const std::size_t row = row_bytes(*array.dtype, array.shape);
-    return {array.dtype, with_rows(array.shape, count), array.bytes.data() + row * first,
-            row * count};
+    return {array.dtype, with_rows(array.shape, count),
+            array.bytes.data() + row * static_cast<std::size_t>(first),
+            row * static_cast<std::size_t>(count)};
 }
 
 Array take(const Array& array, std::int64_t count) {
