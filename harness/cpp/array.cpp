@@ -45,8 +45,9 @@ View rows(const Array& array, std::int64_t first, std::int64_t count) {
                                   std::to_string(first) + " on, of " + std::to_string(there));
     }
     const std::size_t row = row_bytes(*array.dtype, array.shape);
-    return {array.dtype, with_rows(array.shape, count), array.bytes.data() + row * first,
-            row * count};
+    return {array.dtype, with_rows(array.shape, count),
+            array.bytes.data() + row * static_cast<std::size_t>(first),
+            row * static_cast<std::size_t>(count)};
 }
 
 Array take(const Array& array, std::int64_t count) {
@@ -68,8 +69,7 @@ Array take(const Array& array, std::int64_t count) {
 
 void append(Array& array, const View& more) {
     const std::int64_t added = length(more.shape), before = length(array.shape);
-    if (more.dtype != array.dtype ||
-        with_rows(more.shape, 0) != with_rows(array.shape, 0)) {
+    if (more.dtype != array.dtype || with_rows(more.shape, 0) != with_rows(array.shape, 0)) {
         throw Error("BadOutput", "the answers of two batches differ in more than their rows");
     }
     array.shape.front() = before + added;

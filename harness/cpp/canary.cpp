@@ -9,9 +9,9 @@
 namespace deepmatrix {
 namespace {
 
-constexpr std::int64_t kSide = 256;            // three matrices of 256 KiB: in most second-level caches
-constexpr std::size_t kCopied = 16u << 20;     // bytes: beyond most caches
-constexpr double kBudget_s = 0.04;             // for each of the two
+constexpr std::int64_t kSide = 256;  // three matrices of 256 KiB: in most second-level caches
+constexpr std::size_t kCopied = 16u << 20;  // bytes: beyond most caches
+constexpr double kBudget_s = 0.04;          // for each of the two
 constexpr std::size_t kLeast = 3;
 
 // Return seconds, one an action, for as long as the budget lasts, in ascending order; the first

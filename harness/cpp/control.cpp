@@ -92,7 +92,8 @@ Job read_job(const std::string& directory) {
         const Json schema = input.at("schema");
         if (schema != kSchema) {
             throw BadInput("schema " + schema.dump() + ", and this runner reads " +
-                           std::to_string(kSchema) + "; use the runner and the host of one version");
+                           std::to_string(kSchema) +
+                           "; use the runner and the host of one version");
         }
         return parse(directory, input);
     } catch (const Json::exception& error) {

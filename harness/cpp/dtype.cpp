@@ -6,9 +6,9 @@ namespace deepmatrix {
 namespace {
 
 const DType kTypes[] = {
-    {"float32", "<f4", 4, 1}, {"uint8", "|u1", 1, 2},  {"int8", "|i1", 1, 3},
-    {"uint16", "<u2", 2, 4},  {"int16", "<i2", 2, 5},  {"int32", "<i4", 4, 6},
-    {"int64", "<i8", 8, 7},   {"bool", "|b1", 1, 9},   {"float16", "<f2", 2, 10},
+    {"float32", "<f4", 4, 1},  {"uint8", "|u1", 1, 2},   {"int8", "|i1", 1, 3},
+    {"uint16", "<u2", 2, 4},   {"int16", "<i2", 2, 5},   {"int32", "<i4", 4, 6},
+    {"int64", "<i8", 8, 7},    {"bool", "|b1", 1, 9},    {"float16", "<f2", 2, 10},
     {"float64", "<f8", 8, 11}, {"uint32", "<u4", 4, 12}, {"uint64", "<u8", 8, 13},
 };
 
@@ -28,6 +28,9 @@ const DType* dtype_by_name(const std::string& name) {
 
 const DType& dtype_by_descr(const std::string& descr) {
     const DType* found = find([&](const DType& type) { return descr == type.descr; });
+    if (!found && descr.rfind(">", 0) == 0) {
+        throw Error("BadArray", "the runner reads no big-endian arrays");
+    }
     if (!found) throw Unsupported("the runner reads no arrays of the type '" + descr + "'");
     return *found;
 }

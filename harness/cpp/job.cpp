@@ -106,16 +106,16 @@ Json to_json(const Canary& canary) {
 // tell what it was set to.
 int session_threads(const Runtime& runtime) {
     const int before = process_threads();
-    const Model model = Model::parse(runtime, product_model(*dtype_by_name("float32")),
-                                     {"left", "right"});
+    const Model model =
+        Model::parse(runtime, product_model(*dtype_by_name("float32")), {"left", "right"});
     return process_threads() - before + 1;
 }
 
 // Raise unless platform, device, threads and arithmetic are as they must be.
 void prove(const Job& job, int threads, const std::vector<SelfTest>& tests) {
     if (!is_own_architecture(job.architecture)) {
-        throw Error("WrongPlatform", "asked for architecture " + job.architecture +
-                                         ", this runner is of another");
+        throw Error("WrongPlatform",
+                    "asked for architecture " + job.architecture + ", this runner is of another");
     }
     if (job.device != "cpu") {
         throw Error("WrongDevice", "asked for " + job.device + ", the runtime is on cpu");
@@ -155,9 +155,12 @@ Json environment(const Job& job, const std::string& version, std::optional<int> 
 
 Json run_job(const Job& job, std::optional<double> interpreter_s) {
     const double began = now_s();
-    Json output = {{"schema", kSchema},           {"job", job.id},
-                   {"harness", DEEPMATRIX_HARNESS}, {"selftest", Json::array()},
-                   {"records", Json::array()},    {"artifacts", Json::array()},
+    Json output = {{"schema", kSchema},
+                   {"job", job.id},
+                   {"harness", DEEPMATRIX_HARNESS},
+                   {"selftest", Json::array()},
+                   {"records", Json::array()},
+                   {"artifacts", Json::array()},
                    {"canaries", Json::array()}};
     std::string version;
     std::optional<int> threads;
@@ -173,13 +176,15 @@ Json run_job(const Job& job, std::optional<double> interpreter_s) {
         output["selftest"] = to_json(tests);
         threads = session_threads(*runtime);
         prove(job, *threads, tests);
-        Session session(job, *runtime);
+        log_stage("canary");
         output["canaries"].push_back(to_json(measure_canary(*runtime)));
+        Session session(job, *runtime);
         output["records"] = run_phases(job, session, started, began);
+        log_stage("canary");
         output["canaries"].push_back(to_json(measure_canary(*runtime)));
     } catch (...) {
-        const Failure failure = current_failure();
-        if (output["records"].empty()) output["records"] = none_run(job, failure);
+        // What the phases found stands, even if there was no second canary.
+        if (output["records"].empty()) output["records"] = none_run(job, current_failure());
     }
     output["environment"] = environment(job, version, threads);
     const PeakMemory peak = peak_memory();

@@ -83,8 +83,8 @@ void Session::infer(nlohmann::json& data) {
         write_npy(folder + "/" + std::to_string(i) + ".npy", answers[i]);
     }
     const auto again = answer_all();
-    data["repeatable"] = std::equal(answers.begin(), answers.end(), again.begin(), again.end(),
-                                    identical);
+    data["repeatable"] =
+        std::equal(answers.begin(), answers.end(), again.begin(), again.end(), identical);
 
     data["batches"] = nlohmann::json::object();
     const double busy = busy_s(), began = now_s();
@@ -123,7 +123,8 @@ std::vector<Array> Session::answer_all() {
         for (std::size_t i = 0; i < values.size(); ++i) {
             const View found = view(values[i]);
             if (answers.size() <= i) {
-                answers.push_back({found.dtype, found.shape, {found.data, found.data + found.size}});
+                answers.push_back(
+                    {found.dtype, found.shape, {found.data, found.data + found.size}});
             } else {
                 append(answers[i], found);
             }

@@ -25,9 +25,9 @@ class Session {
     void startup(nlohmann::json& data);
     void infer(nlohmann::json& data);
 
-    Model& model();                         // loaded by the first call
-    const std::vector<Array>& inputs();     // read by the first call
-    std::vector<Array> answer_all();        // by splits
+    Model& model();                      // loaded by the first call
+    const std::vector<Array>& inputs();  // read by the first call
+    std::vector<Array> answer_all();     // by splits
 
     const Job& job_;
     const Runtime& runtime_;

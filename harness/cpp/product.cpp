@@ -12,9 +12,7 @@ std::string varint(std::size_t value) {
     return bytes + static_cast<char>(value);
 }
 
-std::string number(int field, int value) {
-    return varint(field << 3) + varint(value);
-}
+std::string number(int field, int value) { return varint(field << 3) + varint(value); }
 
 std::string message(int field, const std::string& content) {
     return varint(field << 3 | 2) + varint(content.size()) + content;
@@ -23,15 +21,16 @@ std::string message(int field, const std::string& content) {
 }  // namespace
 
 std::string product_model(const DType& dtype) {
-    std::string graph = message(1, message(1, "left") + message(1, "right") +
-                                       message(2, "product") + message(4, "MatMul"));
+    std::string graph = message(
+        1, message(1, "left") + message(1, "right") + message(2, "product") + message(4, "MatMul"));
     graph += message(2, "product");
     const struct {
         int field;
         std::string name;
     } values[] = {{11, "left"}, {11, "right"}, {12, "product"}};
     for (const auto& [field, name] : values) {
-        const std::string shape = message(1, message(2, name + "0")) + message(1, message(2, name + "1"));
+        const std::string shape =
+            message(1, message(2, name + "0")) + message(1, message(2, name + "1"));
         const std::string tensor = message(1, number(1, dtype.onnx) + message(2, shape));
         graph += message(field, message(1, name) + message(2, tensor));
     }

@@ -60,8 +60,9 @@ std::string load_library() {
     const OrtApiBase* base = reinterpret_cast<decltype(&OrtGetApiBase)>(entry)();
     const OrtApi* api = base->GetApi(ORT_API_VERSION);
     if (!api) {
-        throw Error("ImportError", std::string("the runner was made for another ONNX Runtime than ") +
-                                       base->GetVersionString());
+        throw Error("ImportError",
+                    std::string("the runner was made for another ONNX Runtime than ") +
+                        base->GetVersionString());
     }
     Ort::InitApi(api);
     return base->GetVersionString();

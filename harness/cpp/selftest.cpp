@@ -36,7 +36,8 @@ double difference(const View& found) {
             for (std::int64_t k = 0; k < kInner; ++k) exact += left_at(i, k) * right_at(k, j);
             Element element;
             std::memcpy(&element, found.data + (i * kColumns + j) * sizeof element, sizeof element);
-            const double error = std::abs(static_cast<double>(element) - static_cast<double>(exact));
+            const double error =
+                std::abs(static_cast<double>(element) - static_cast<double>(exact));
             if (!std::isfinite(error)) return std::numeric_limits<double>::max();
             largest = std::max(largest, error);
         }

@@ -31,7 +31,7 @@ void end(int) {
 }  // namespace
 
 void start_watchdog(double deadline_s) {
-    struct sigaction action {};
+    struct sigaction action{};
     action.sa_handler = end;
     sigaction(SIGALRM, &action, nullptr);
     // An interval of zero would be none at all, and one of centuries is refused by some systems.
