@@ -70,6 +70,7 @@ void Session::startup(nlohmann::json& data) {
     // Without splits the inputs need not have rows in common.
     const auto first = job_.splits ? rows_of(inputs(), 0, 1) : all(inputs());
     data["first_forward_s"] = timed([&] { loaded.answer(first); });
+    data["answered_at"] = since_1970_s();
 }
 
 void Session::infer(nlohmann::json& data) {

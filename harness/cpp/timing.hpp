@@ -1,4 +1,4 @@
-// The clock: steady, in seconds.
+// The clocks, in seconds: a steady one, and the one that other processes share.
 #pragma once
 
 #include <chrono>
@@ -7,6 +7,11 @@ namespace deepmatrix {
 
 inline double now_s() {
     const auto since = std::chrono::steady_clock::now().time_since_epoch();
+    return std::chrono::duration<double>(since).count();
+}
+
+inline double since_1970_s() {
+    const auto since = std::chrono::system_clock::now().time_since_epoch();
     return std::chrono::duration<double>(since).count();
 }
 
