@@ -25,7 +25,7 @@ def run(directory, job, interpreter_s):
         adapter = importlib.import_module(job["adapter"])
         started = _start(adapter, job)
         # From here on only: these import numpy, whose import is part of the framework's.
-        from harness import canary, phases, selftest, serving
+        from harness import canary, inspecting, phases, selftest, serving
 
         options = job.get("options", {})
         adapter.configure(job["cell"]["device"], job["threads"], **options)
@@ -37,7 +37,7 @@ def run(directory, job, interpreter_s):
     else:
         output["canaries"].append(canary.measure())
         started["interpreter_s"] = interpreter_s
-        does = serving if "artifact" in job else phases
+        does = serving if "artifact" in job else inspecting if "import" in job else phases
         session = does.Session(directory, job, adapter, started)
         output["records"] = _run_phases(session, does.ALL, began)
         output["artifacts"] = list(session.produced)

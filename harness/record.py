@@ -21,6 +21,8 @@ PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``prob
 FIRST_STEP = "first-step.npz"  # ``output/<layer>`` and ``gradient/<parameter>``, float32
 IDIOM_LOGITS = "idiom.npz"  # logits of the first batch: ``y`` and, after training, ``trained``
 PROBES = "probes.npz"  # ``<probe>/<name>``
+GIVEN = "artifacts/inputs.npz"  # what a person's own model is tried on, by name
+GOLD = "artifacts/gold.npz"  # float64 outputs of a person's own model by name
 ANSWERS = "outputs"  # folder for a consumer's answers to the artifact's inputs, see `answer_path`
 
 STARTUP = "startup"
@@ -31,6 +33,7 @@ PASSES = "passes"
 TRAIN = "train"
 DEPLOY = "deploy"
 INFER = "infer"
+INSPECT = "inspect"  # of a person's own model: apart from all others
 PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, TRAIN, DEPLOY, INFER)
 
 #: Steps of training of an idiom: enough to prove the loop, too few for rounding to grow.

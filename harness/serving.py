@@ -81,7 +81,7 @@ def infer(session, data):
     busy = time.process_time()
     began = time.perf_counter()
     for size in asked["batches"]:
-        some = batch(session.inputs(), size)
+        some = batch(session.inputs(), size if session.job["artifact"]["splits"] else None)
         answer = functools.partial(session.adapter.answer, model)
         data["batches"][str(size)] = timing.sampled(answer, some, asked)
     data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)

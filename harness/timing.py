@@ -25,8 +25,10 @@ def timed(function, *arguments):
     return result, time.perf_counter() - start
 
 
-def sample(function, argument, least, least_s):
+def sample(function, argument, least, least_s, most_s=float("inf"), fewest=1):
     """Call *function* until there are *least* samples and *least_s* seconds have passed.
+
+    After *most_s* seconds *fewest* samples are enough.
 
     Returns:
         The seconds of every call, in order, warm-up included, and of all of it: what is more than
@@ -36,7 +38,7 @@ def sample(function, argument, least, least_s):
     samples = []
     keep = samples.append
     began = stop = clock()
-    while len(samples) < least or stop - began < least_s:
+    while len(samples) < (least if stop - began < most_s else fewest) or stop - began < least_s:
         start = clock()
         function(argument)
         stop = clock()
@@ -48,6 +50,11 @@ def sampled(function, argument, asked):
     """Sample as a job's ``infer`` asks; return what the record keeps of it."""
     with quiet():
         samples, wall_s = sample(
-            function, argument, asked["warmup"] + asked["samples"], asked.get("min_s", 0.0)
+            function,
+            argument,
+            asked["warmup"] + asked["samples"],
+            asked.get("min_s", 0.0),
+            asked.get("max_s") or float("inf"),
+            asked["warmup"] + 3,
         )
     return {"latency_s": samples, "warmup": asked["warmup"], "wall_s": wall_s}

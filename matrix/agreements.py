@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from matrix.arrays import Floats
+from matrix.arrays import Values
 from matrix.records import Agreement, Deviation
 
-Answers = Mapping[str, Floats]
+Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
 
 
@@ -27,8 +27,6 @@ def compare(answered: Answers, produced: Answers, truth: Answers) -> Agreement:
     deviations, own, between, scales = [], [], [], []
     for number, (name, gold) in enumerate(truth.items()):
         scale = scale_of(gold)
-        if scale is None:
-            return nothing(f"the gold of {name} is zero or not finite")
         answer = answered[name] if named else list(answered.values())[number]
         deviations.append(deviation(name, answer, gold, scale))
         own.append(distance(produced[name], gold, scale))
@@ -52,44 +50,50 @@ def nothing(note: str) -> Agreement:
 def worst(errors: list[float | None]) -> float | None:
     """Return the largest error, or None where one of them makes no sense."""
     known = [one for one in errors if one is not None]
-    return max(known) if known and len(known) == len(errors) else None
+    return max(known, default=0.0) if len(known) == len(errors) else None
 
 
-def scale_of(gold: Floats) -> float | None:
-    """Return the largest absolute value that errors are divided by; None where there is none."""
-    scale = float(np.abs(gold).max(initial=0.0))
-    return scale if np.isfinite(scale) and scale > 0.0 else None
+def scale_of(gold: Values) -> float:
+    """Return the largest absolute finite value, that errors are divided by; 1 where all are 0."""
+    finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
+    return float(finite.max(initial=0.0)) or 1.0
 
 
-def distance(one: Floats, other: Floats, scale: float) -> float | None:
+def distance(one: Values, other: Values, scale: float) -> float | None:
     """Return the largest absolute difference over *scale*; None where that makes no sense."""
-    if one.shape != other.shape or not np.isfinite(one).all():
-        return None
-    return float(np.abs(one.astype(np.float64) - other).max(initial=0.0) / scale)
+    return deviation("", one, other, scale).error
 
 
-def deviation(name: str, answer: Floats, gold: Floats, scale: float) -> Deviation:
-    """Return all the numbers of one output, (N, ...), against gold of the same shape."""
+def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+    """Return all the numbers of one output, (N, ...), against gold of the same shape.
+
+    What is not finite in gold has to be the same in the answer, and what is finite, finite.
+    """
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
-    count = int((~np.isfinite(answer)).sum())
-    if count:
-        note = f"{count} of {answer.size} values of {name} are not finite"
+    finite = np.isfinite(gold)
+    wrong = int((np.isfinite(answer) != finite).sum())
+    if wrong:
+        said = "are not finite" if finite.all() else "are finite where gold is not, or else"
+        note = f"{wrong} of {answer.size} values of {name} {said}"
         return Deviation(name=name, error=None, note=note)
-    away = np.abs(answer.astype(np.float64) - gold)
-    some = gold != 0
+    if not np.array_equal(answer[~finite].astype(np.float64), gold[~finite], equal_nan=True):
+        return Deviation(name=name, error=None, note=f"{name} has another infinity, or NaN, in it")
+    found, wanted = answer[finite].astype(np.float64), gold[finite].astype(np.float64)
+    away = np.abs(found - wanted)
+    some = wanted != 0
     return Deviation(
         name=name,
         error=float(away.max(initial=0.0) / scale),
         max_abs=float(away.max(initial=0.0)),
-        max_rel=float((away[some] / np.abs(gold[some])).max(initial=0.0)),
-        ulp=ulps(answer, gold.astype(answer.dtype)),
+        max_rel=float((away[some] / np.abs(wanted[some])).max(initial=0.0)),
+        ulp=ulps(answer[finite], gold[finite].astype(answer.dtype)),
         top1=top1(answer, gold),
     )
 
 
-def top1(answer: Floats, gold: Floats) -> float | None:
+def top1(answer: Values, gold: Values) -> float | None:
     """Return the share of rows whose largest value stands at the same place as gold's."""
     if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
         return None
@@ -99,18 +103,18 @@ def top1(answer: Floats, gold: Floats) -> float | None:
 _WHOLE: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}
 
 
-def ulps(one: Floats, other: Floats) -> int | None:
+def ulps(one: Values, other: Values) -> int | None:
     """Return the most floats of their dtype that lie between two finite arrays' values.
 
     Bit patterns in the order of the numbers, after Dawson, "Comparing floating point numbers".
     """
-    if one.dtype.itemsize not in _WHOLE or not one.size:
+    if one.dtype.kind != "f" or one.dtype.itemsize not in _WHOLE or not one.size:
         return None
     apart = _ordered(one).astype(object) - _ordered(other).astype(object)
     return int(np.abs(apart).max())
 
 
-def _ordered(values: Floats) -> NDArray[Any]:
+def _ordered(values: Values) -> NDArray[Any]:
     """Return integers that are ordered, and next to each other, as floats are."""
     whole = _WHOLE[values.dtype.itemsize]
     bits = np.ascontiguousarray(values).view(values.dtype.newbyteorder("=")).view(whole)

@@ -1,4 +1,4 @@
-"""Reading ``.npz`` files that an untrusted process may have written."""
+"""Reading ``.npz`` and ``.npy`` files that an untrusted process may have written."""
 
 from __future__ import annotations
 
@@ -13,6 +13,11 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.floating[Any]]
+Values = npt.NDArray[Any]
+
+#: Kinds of dtypes, as numpy names them: floats; all numbers and truth values; and texts.
+FLOATS, NUMBERS, ANY = "f", "fiub", "fiubU"
+
 Shape = tuple[int, ...]
 
 #: No array of a model's weights or outputs is larger; a header can claim anything.
@@ -42,23 +47,27 @@ def read(path: Path, wanted: Mapping[str, Shape | None]) -> dict[str, Floats]:
         raise Unreadable(f"{path.name}: {error}") from None
 
 
-def read_all(path: Path) -> dict[str, Floats]:
-    """Return all arrays of a file that this program wrote. Raises Unreadable where it is torn."""
+def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:
+    """Return all arrays of a file, as `read` does, of some kinds of dtypes. Raises Unreadable."""
     try:
         with zipfile.ZipFile(path) as file:
             names = [name.removesuffix(".npy") for name in file.namelist()]
-    except (OSError, zipfile.BadZipFile) as error:
+            if len(set(names)) < len(names):
+                raise Unreadable(f"{path.name} holds two arrays of one name")
+            return {name: _read_one(file, name, None, kinds) for name in names}
+    except FileNotFoundError:
+        raise Unreadable(f"{path.name} is missing") from None
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise Unreadable(f"{path.name}: {error}") from None
-    return read(path, dict.fromkeys(names))
 
 
-def read_array(path: Path) -> Floats:
-    """Return the floats of an ``.npy``, as `read` does. Raises Unreadable."""
+def read_array(path: Path) -> Values:
+    """Return the numbers of an ``.npy``, as `read` does. Raises Unreadable."""
     try:
         with path.open("rb") as stream:
-            _check_header(stream, path.name, None, path.stat().st_size)
+            _check_header(stream, path.name, None, path.stat().st_size, NUMBERS)
             stream.seek(0)
-            read: Floats = np.lib.format.read_array(stream, allow_pickle=False)
+            read: Values = np.lib.format.read_array(stream, allow_pickle=False)
     except FileNotFoundError:
         raise Unreadable(f"{path.name} is missing") from None
     except (OSError, ValueError, EOFError) as error:
@@ -66,22 +75,27 @@ def read_array(path: Path) -> Floats:
     return read
 
 
-def _read_one(file: zipfile.ZipFile, name: str, wanted: Shape | None) -> Floats:
+def _read_one(
+    file: zipfile.ZipFile, name: str, wanted: Shape | None, kinds: str = FLOATS
+) -> Values:
     member = file.getinfo(f"{name}.npy")
     with file.open(member) as stream:
-        _check_header(stream, name, wanted, member.file_size)
+        _check_header(stream, name, wanted, member.file_size, kinds)
     with file.open(member) as stream:
-        read: Floats = np.lib.format.read_array(stream, allow_pickle=False)
+        read: Values = np.lib.format.read_array(stream, allow_pickle=False)
     return read
 
 
-def _check_header(stream: IO[bytes], name: str, wanted: Shape | None, there: int) -> None:
-    """Raise Unreadable unless a file of *there* bytes can hold the floats that it claims."""
+def _check_header(
+    stream: IO[bytes], name: str, wanted: Shape | None, there: int, kinds: str
+) -> None:
+    """Raise Unreadable unless a file of *there* bytes can hold what it claims."""
     version = np.lib.format.read_magic(stream)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
     shape, _, dtype = header(stream)
-    if dtype.kind != "f":
-        raise Unreadable(f"{name} holds {dtype}, not floats")
+    if dtype.kind not in kinds:
+        wanted_kind = "floats" if kinds == FLOATS else "numbers" if kinds == NUMBERS else "plain"
+        raise Unreadable(f"{name} holds {dtype}, not {wanted_kind}")
     if wanted is not None and shape != wanted:
         raise Unreadable(f"{name} has the shape {shape}, not {wanted}")
     size = math.prod(shape) * dtype.itemsize

@@ -173,11 +173,15 @@ class Rounds(Section):
 
 
 class Infer(Section):
-    """How inference is sampled: at least so many calls, and for at least so long."""
+    """How inference is sampled: at least so many calls, and for at least so long.
+
+    After *max_s* seconds a few calls are enough.
+    """
 
     batches: tuple[Annotated[PositiveInt, Field(le=100_000)], ...] = Field(min_length=1)
     samples: PositiveInt = Field(le=1_000_000)
     min_s: float = Field(ge=0, le=3600)
+    max_s: PositiveFloat | None = Field(default=None, le=36000)
     warmup: int = Field(ge=0, le=1_000_000)
 
 

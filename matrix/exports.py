@@ -128,17 +128,18 @@ def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
     shutil.copytree(artifact, folder, ignore=shutil.ignore_patterns(*HOST_FILES))
     (folder / "inputs").mkdir()
     entries, rows = [], 0
-    for number, (name, array) in enumerate(arrays.read_all(artifact / "inputs.npz").items()):
+    given = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
+    for number, (name, array) in enumerate(given.items()):
         path = f"artifact/inputs/{number}.npy"
         np.save(control / path, array)
         entries.append({"name": name, "path": path})
-        rows = len(array)
+        rows = len(array) if array.ndim else 0
     return {
         "id": described.id,
         "format": described.format,
         "model": f"artifact/{MODEL_PATHS[described.format]}",
         "inputs": entries,
-        "splits": splits(rows, described.batch),
+        "splits": splits(rows, described.batch) if described.in_parts else None,
         "batch": described.batch,
     }
 
@@ -149,8 +150,8 @@ def agreement(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
     Raises RecordError when the artifact's own files are damaged.
     """
     try:
-        truth = arrays.read_all(artifact / "gold.npz")
-        produced = arrays.read_all(artifact / "outputs.npz")
+        truth = arrays.read_all(artifact / "gold.npz", arrays.NUMBERS)
+        produced = arrays.read_all(artifact / "outputs.npz", arrays.NUMBERS)
     except arrays.Unreadable as error:
         raise RecordError(
             f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"

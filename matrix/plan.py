@@ -134,6 +134,24 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Import:
+    """A person's own model: its files are below the run's ``models/NAME``, *file* is the first.
+
+    *cell* looks into it, makes inputs where none were given, and gold where it can.
+    """
+
+    name: str
+    format: str
+    file: str
+    cell: str
+
+    @property
+    def artifact(self) -> Artifact:
+        """What the consumers serve."""
+        return Artifact(producer=self.cell, workload=self.name, format=self.format)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Job:
     """One process: a cell and its subject (a workload, or an artifact to consume) in a round."""
 
@@ -170,6 +188,7 @@ class Plan:
     phases: tuple[str, ...]
     cold: bool
     infer: Infer
+    imports: tuple[Import, ...] = ()
 
     def rounds(self, cell: Cell) -> int:
         """Return how many fresh processes repeat this cell's phases."""
@@ -198,6 +217,7 @@ class Plan:
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield every artifact that the first wave will produce."""
+        yield from (one.artifact for one in self.imports)
         if record.DEPLOY not in self.phases:
             return
         for cell, workload in itertools.product(self.producers(), self.workloads):
@@ -207,16 +227,22 @@ class Plan:
     def size(self, wave: Wave) -> int:
         """Return how many jobs a wave has, without making them."""
         if wave == "produce":
-            return len(self.workloads) * sum(self.rounds(cell) for cell in self.producers())
+            trained = sum(self.rounds(cell) for cell in self.producers())
+            return len(self.workloads) * trained + len(self.imports)
+        imported = sum(
+            self.rounds_of(one.artifact, cell)
+            for one in self.imports
+            for cell in self.consumers(one.format)
+        )
         if record.DEPLOY not in self.phases:
-            return 0
+            return imported
         made = Counter(
             (format, cell.id in self.emulated)
             for cell in self.producers()
             for format in cell.exports
         )
         most = {False: self.rounds_native, True: self.rounds_emulated}
-        return len(self.workloads) * sum(
+        return imported + len(self.workloads) * sum(
             count * sum(min(most[emulated], self.rounds(cell)) for cell in self.consumers(format))
             for (format, emulated), count in made.items()
         )
@@ -234,16 +260,19 @@ class Plan:
 
     def _round(self, wave: Wave, round: int) -> Iterator[Job]:
         if wave == "produce":
+            for one in self.imports if round == 0 else ():
+                yield Job(
+                    wave=wave, cell=one.cell, subject=one.name, round=0, phases=(record.INSPECT,)
+                )
             phases = tuple(phase for phase in self.phases if phase not in ONCE or round == 0)
             for cell, workload in itertools.product(self.producers(), self.workloads):
                 if round < self.rounds(cell):
                     yield Job(wave=wave, cell=cell.id, subject=workload, round=round, phases=phases)
             return
-        readers = {
-            format: self.consumers(format)
-            for format in sorted({one for cell in self.producers() for one in cell.exports})
-        }
+        readers: dict[str, list[Cell]] = {}
         for artifact in self.artifacts():
+            if artifact.format not in readers:
+                readers[artifact.format] = self.consumers(artifact.format)
             for cell in readers[artifact.format]:
                 if round < self.rounds_of(artifact, cell):
                     yield Job(

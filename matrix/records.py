@@ -264,8 +264,22 @@ class InferRecord(PhaseRecord[InferData]):
     phase: Literal["infer"] = "infer"
 
 
+class InspectData(Said):
+    """What a person's own model is: declared inputs and outputs, and who wrote it."""
+
+    precise: bool = False
+    opset: int | None = None
+
+
+class InspectRecord(PhaseRecord[InspectData]):
+    """A look into a person's own model."""
+
+    phase: Literal["inspect"] = "inspect"
+
+
 AnyPhase = Annotated[
-    StartupRecord
+    InspectRecord
+    | StartupRecord
     | ParityRecord
     | IdiomRecord
     | ProbeRecord
@@ -319,7 +333,8 @@ class ExportedFile(Part):
 class Exported(Part):
     """An exported model as its producer describes it; file paths are below its format's folder.
 
-    *batch* is the only number of rows that it takes at a time, where its exporter fixes one.
+    *batch* is the only number of rows that it takes at a time, where its exporter fixes one;
+    *in_parts*: its inputs are rows, which may be answered some at a time.
     """
 
     id: str = ""
@@ -327,6 +342,7 @@ class Exported(Part):
     files: tuple[ExportedFile, ...] = Field(min_length=1)
     opset: int | None = None
     batch: int | None = Field(default=None, gt=0)
+    in_parts: bool = True
     export_s: Seconds
 
 
@@ -369,6 +385,10 @@ class Output(BaseModel):
     def passes(self) -> PassesData | None:
         """Return the times of passes, where they were taken."""
         return self._found(PassesRecord)
+
+    def inspected(self) -> InspectData | None:
+        """Return what a person's own model is, where it could be looked into."""
+        return self._found(InspectRecord)
 
     def train(self) -> TrainData | None:
         """Return what training gave, where it succeeded."""

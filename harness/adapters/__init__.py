@@ -25,6 +25,13 @@ Every adapter:
     Inputs by name -> the loaded model's outputs by name, both in the model's order. Arrays in and
     out: what a caller waits for, both copies included, so it needs no further synchronisation.
 
+A runtime that can be the first to read a person's own model also:
+
+``inspect(form, path, given, seed)``
+    Return {"described": facts for JSON, "inputs": arrays by name, "outputs": the model's answers
+    by name, "gold": the same in float64 where that can be had}. *given* are inputs by name, or
+    None: then they are made, from *seed*.
+
 Frameworks also:
 
 ``predict(model, x)``

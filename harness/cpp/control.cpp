@@ -46,6 +46,8 @@ Sampling sampling(const Json& asked) {
     found.samples = at_least<std::int64_t>(asked, "samples", 0);
     found.warmup = at_least<std::int64_t>(asked, "warmup", 0);
     found.min_s = asked.value("min_s", 0.0);
+    const auto most = asked.find("max_s");
+    if (most != asked.end() && !most->is_null()) found.max_s = most->get<double>();
     return found;
 }
 

@@ -4,6 +4,7 @@
 #include <nlohmann/json_fwd.hpp>
 
 #include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 #include <vector>
@@ -23,6 +24,7 @@ struct Sampling {
     std::vector<std::int64_t> batches;
     std::int64_t samples = 0;
     double min_s = 0;
+    double max_s = std::numeric_limits<double>::infinity();
     std::int64_t warmup = 0;
 };
 

@@ -47,7 +47,9 @@ nlohmann::json sampled(Model& model, const std::vector<View>& batch, const Sampl
     const auto least = static_cast<std::size_t>(asked.warmup + asked.samples);
     const double began = now_s();
     double stop = began;
-    while (samples.size() < least || stop - began < asked.min_s) {
+    const auto fewest = static_cast<std::size_t>(asked.warmup + 3);
+    while (samples.size() < (stop - began < asked.max_s ? least : fewest) ||
+           stop - began < asked.min_s) {
         const double start = now_s();
         model.answer(batch);
         stop = now_s();
@@ -91,7 +93,9 @@ void Session::infer(nlohmann::json& data) {
     const double busy = busy_s(), began = now_s();
     for (std::int64_t size : job_.infer.batches) {
         std::vector<Array> batch;
-        for (const Array& input : inputs()) batch.push_back(take(input, size));
+        for (const Array& input : inputs()) {
+            batch.push_back(job_.splits ? take(input, size) : input);
+        }
         data["batches"][std::to_string(size)] = sampled(loaded, all(batch), job_.infer);
     }
     data["cpu_share"] = (busy_s() - busy) / (now_s() - began);
