@@ -15,6 +15,9 @@ optax = None
 device = None
 pending = ()  # what is still being computed
 
+#: What torch writes too: jax2onnx's own, 23, is too new for the runtimes of Linux distributions.
+OPSET = 20
+
 
 def start():
     """Import jax and optax."""
@@ -191,7 +194,7 @@ def export(model, form, path, example):
         import jax2onnx
         import onnx
 
-        translated = jax2onnx.to_onnx(served, inputs=[("batch",) + example.shape[1:]])
+        translated = jax2onnx.to_onnx(served, inputs=[("batch",) + example.shape[1:]], opset=OPSET)
         onnx.save(translated, path)
         opsets = {each.domain: each.version for each in translated.opset_import}
         return {"opset": opsets[""]}

@@ -64,7 +64,12 @@ def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) ->
     [
         ([[1.0, -4.0]], [[1.0, -3.0]], 0.25, ""),
         ([[1.0, -4.0]], [[1.0, np.nan]], None, "1 of 2 values of y are not finite"),
-        ([[1.0, np.nan]], [[1.0, 2.0]], None, "1 of 2 values of y are finite where gold is not, or else"),
+        (
+            [[1.0, np.nan]],
+            [[1.0, 2.0]],
+            None,
+            "1 of 2 values of y are finite where gold is not, or else",
+        ),
         ([[np.inf, 2.0]], [[np.inf, 2.0]], 0.0, ""),
         ([[np.inf, 2.0]], [[-np.inf, 2.0]], None, "y has another infinity, or NaN, in it"),
         ([[0.0, 0.0]], [[1.0, 2.0]], 2.0, ""),
