@@ -14,6 +14,7 @@
 """The sessions. Each is thin: what it does is in the package ``matrix``.
 
     nox -s matrix                 plan, build, run, merge, judge
+    nox -s verify -- MODEL        the same for a model of your own
     nox -s plan                   show what would run, and why the rest would not
     nox -s tests                  all tests
     nox -l                        everything else
@@ -78,6 +79,12 @@ def _matrix(session: nox.Session, *arguments: str) -> None:
 def matrix(session: nox.Session) -> None:
     """Plan, build, run, merge and judge. `-- --help` lists the options."""
     _matrix(session, "matrix", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def verify(session: nox.Session) -> None:
+    """Serve models of your own everywhere, and judge: `-- model.onnx`. `-- --help` for more."""
+    _matrix(session, "verify", *session.posargs)
 
 
 @nox.session(name="plan", venv_backend="none", default=False)

@@ -21,7 +21,9 @@ from rich.text import Text
 
 from matrix import (
     __version__,
+    budgets,
     config,
+    models,
     networks,
     pins,
     plan,
@@ -31,7 +33,7 @@ from matrix import (
     rows,
     runs,
 )
-from matrix.config import Matrix, did_you_mean
+from matrix.config import Infer, Matrix, did_you_mean
 from matrix.display import Display
 from matrix.engines import Engine
 from matrix.engines.choose import choose
@@ -190,6 +192,8 @@ def _parser() -> _Parser:
     made.add_argument(
         "--resume", nargs="?", const="", metavar="RUN", help="finish a run; the newest by default"
     )
+    made = engine_of(command("verify", _verify))
+    _of_verify(made)
     made = selecting(command("plan", _plan))
     made.add_argument("--json", action="store_true", help="for machines")
     made.add_argument("--write", metavar="RUN", help="make the run, with its inputs")
@@ -216,6 +220,28 @@ def _parser() -> _Parser:
     made = command("schema", _schema)
     made.add_argument("--check", action="store_true")
     return parser
+
+
+def _of_verify(made: _Parser) -> None:
+    made.add_argument("models", nargs="+", type=Path, metavar="MODEL")
+    made.add_argument("--inputs", type=Path, metavar="FILE.npz", help="arrays by input name")
+    made.add_argument(
+        "--reference", type=Path, metavar="FILE.npz", help="what the model should answer"
+    )
+    made.add_argument(
+        "--only", action="append", default=[], metavar="GLOB", help="only these cells"
+    )
+    made.add_argument(
+        "--exclude", action="append", default=[], metavar="GLOB", help="cells to leave out"
+    )
+    made.add_argument(
+        "--same", action="store_true", help="the models are one model in several formats"
+    )
+    made.add_argument("--seed", type=_seed, default=0, help="of the inputs that are made")
+    made.add_argument("--name", help="of the run; made up from the time by default")
+    made.add_argument("--max-p99", type=budgets.seconds, metavar="5ms", help="native cells only")
+    made.add_argument("--max-error", type=budgets.number, metavar="1e-5")
+    made.add_argument("--max-image", type=budgets.size, metavar="100MB")
 
 
 def _load(options: argparse.Namespace) -> Matrix:
@@ -264,6 +290,54 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
             hint="add a framework, for example 'torch-*'",
         )
     return Run.create(options.runs, planned, matrix, version=__version__, name=name), engine
+
+
+#: How a person's own model is timed: it may be large.
+OWN = Infer(batches=(1,), samples=30, min_s=0.2, max_s=2.0, warmup=3)
+
+
+def _verify(options: argparse.Namespace) -> None:
+    """Serve models of your own on every cell that reads them, and judge the answers."""
+    console = _console()
+    matrix = _load(options)
+    found = models.recognise(options.models)
+    engine = choose(options.engine, matrix, say=_sayer(console))
+    planned = plan.of_models(
+        matrix,
+        [(one.name, one.format, next(iter(one.files))) for one in found],
+        Selection(include=tuple(options.only), exclude=tuple(options.exclude)),
+        engine.capabilities(),
+        seed=options.seed,
+        infer=OWN,
+        same=options.same,
+    )
+    _check_limits(matrix, engine.capabilities())
+    arrays_of = {"inputs": options.inputs, "reference": options.reference}
+    models.check_arrays(arrays_of)
+    run = Run.create(options.runs, planned, matrix, version=__version__, name=_name(options.name))
+    for one in found:
+        models.take(one, run.model(one.name))
+    models.give(arrays_of, run)
+    console.print(Text(f"run {run.id} in {run.path}", style="dim"), soft_wrap=True)
+    _execute(run, engine, console, waves=["produce"])
+    _refuse_unreadable(run, found)
+    _execute(run, engine, console, waves=["consume"])
+    _report([run], console, budgets.Budgets(options.max_p99, options.max_error, options.max_image))
+
+
+def _refuse_unreadable(run: Run, found: Sequence[models.Model]) -> None:
+    """Raise ArgumentError where a model could not be looked into; none was served then."""
+    paths = {one.name: one.path for one in found}
+    said = []
+    for job in run.manifest.plan.jobs("produce"):
+        if not run.record_path(job).is_file():
+            raise EngineError(f"{job.cell} is not ready: {run.prepared()[job.cell].error}")
+        record = run.record(job)
+        if record.status != "ok":
+            cause = record.cause.removeprefix("inspect: ").removeprefix("BadModel: ")
+            said.append(f"{paths[job.subject]}: {cause or record.status}")
+    if said:
+        raise ArgumentError("\n".join(said), hint=f"nothing was served; the log is in {run.path}")
 
 
 def _check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
@@ -456,8 +530,11 @@ def _execute(
         Runner(run=run, engine=engine, watcher=display, cells=cells).execute(waves)
 
 
-def _report(parts: Sequence[Run], console: Console) -> None:
+def _report(parts: Sequence[Run], console: Console, limits: budgets.Budgets | None = None) -> None:
     merged = results.merge(parts)
+    if limits:
+        over = tuple(limits.exceeded(merged))
+        merged = merged.model_copy(update={"problems": (*merged.problems, *over)})
     reports.write(parts[0], merged)
     reports.show(console, merged)
     console.print(Text(f"written: {parts[0].path}/report.md, results.json, junit.xml", style="dim"))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +12,9 @@ import numpy as np
 
 from harness.record import MODEL_PATHS, answer_path
 from matrix import agreements, arrays, gold, inputs, networks
-from matrix.arrays import Floats
+from matrix.arrays import Floats, Values
 from matrix.errors import RecordError
-from matrix.plan import Job
+from matrix.plan import Import, Job
 from matrix.records import Agreement, Exported, ExportedFile, Output
 from matrix.runs import Run, write_text
 
@@ -56,6 +56,79 @@ def keep(run: Run, job: Job, output: Output, control: Path) -> None:
         write_text(part / "artifact.json", described.model_dump_json(indent=1))
         shutil.rmtree(final, ignore_errors=True)
         part.replace(final)
+
+
+def inputs_for(run: Run, one: Import) -> Path:
+    """Return the file of what a person's own model is to be tried on; it need not be there."""
+    first = run.manifest.plan.imports[0]
+    if run.manifest.plan.same and one != first:
+        return run.artifact(first.artifact) / "inputs.npz"
+    return run.given("inputs")
+
+
+def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
+    """Keep a person's own model with what its inspector found, as `keep` does what was exported.
+
+    Gold is the given reference where there is one, else the float64 evaluation, else the
+    inspector's own answers.
+
+    Raises arrays.Unreadable when a file is missing or not what it should be.
+    """
+    one = next(one for one in run.manifest.plan.imports if one.name == job.subject)
+    final = run.artifact(one.artifact)
+    part = final.with_name(f"{final.name}.part")
+    shutil.rmtree(part, ignore_errors=True)
+    shutil.copytree(run.model(one.name), part)
+    if taken := sorted(path.name for path in part.iterdir() if path.name in HOST_FILES):
+        raise arrays.Unreadable(f"{taken[0]} beside the model has a name of the host's own")
+    files = tuple(
+        ExportedFile(
+            path=path.relative_to(part).as_posix(), bytes=path.stat().st_size, sha256=sha256(path)
+        )
+        for path in sorted(_plain_files(part))
+    )
+    found = control / "artifacts"
+    arrays.read_all(found / "inputs.npz", arrays.ANY)
+    outputs = arrays.read_all(found / "outputs.npz", arrays.NUMBERS)
+    shutil.copyfile(found / "inputs.npz", part / "inputs.npz")
+    shutil.copyfile(found / "outputs.npz", part / "outputs.npz")
+    first = run.artifact(run.manifest.plan.imports[0].artifact)
+    if run.manifest.plan.same and first != final:
+        truth = _reference(first / "gold.npz", outputs)
+    elif run.given("reference").is_file():
+        truth = _reference(run.given("reference"), outputs)
+    elif (found / "gold.npz").is_file():
+        truth = arrays.read_all(found / "gold.npz", arrays.NUMBERS)
+    else:
+        truth = outputs
+    if truth.keys() != outputs.keys():
+        raise arrays.Unreadable("its outputs and its gold are not the same ones")
+    np.savez(part / "gold.npz", **truth)  # type: ignore[arg-type]
+    np.savez(part / "weights.npz")
+    seen = output.inspected()
+    exported = Exported(
+        format=one.format,
+        files=files,
+        opset=seen.opset if seen else None,
+        in_parts=False,
+        export_s=0.0,
+    )
+    described = describe(exported, one.artifact.id, part)
+    write_text(part / "artifact.json", described.model_dump_json(indent=1))
+    shutil.rmtree(final, ignore_errors=True)
+    part.replace(final)
+
+
+def _reference(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
+    """Return a person's reference by the model's names of its outputs."""
+    given = arrays.read_all(path, arrays.NUMBERS)
+    if len(given) != len(outputs):
+        raise arrays.Unreadable(
+            f"the reference has {len(given)} outputs, the model has {len(outputs)}"
+        )
+    if given.keys() == outputs.keys():
+        return {name: given[name] for name in outputs}
+    return dict(zip(outputs, given.values(), strict=True))
 
 
 def _probe(run: Run, workload: str) -> Floats:
@@ -141,6 +214,7 @@ def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
         "inputs": entries,
         "splits": splits(rows, described.batch) if described.in_parts else None,
         "batch": described.batch,
+        "rows": rows,
     }
 
 

@@ -12,7 +12,7 @@ import random
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from harness import record
@@ -189,6 +189,7 @@ class Plan:
     cold: bool
     infer: Infer
     imports: tuple[Import, ...] = ()
+    same: bool = False
 
     def rounds(self, cell: Cell) -> int:
         """Return how many fresh processes repeat this cell's phases."""
@@ -256,6 +257,9 @@ class Plan:
         for round in range(last):
             jobs = list(self._round(wave, round))
             random.Random(f"{self.seed}/{wave}/{round}").shuffle(jobs)
+            if wave == "produce" and self.imports:  # in their order: the first may be the others'
+                names = [one.name for one in self.imports]
+                jobs.sort(key=lambda job: names.index(job.subject))
             yield from jobs
 
     def _round(self, wave: Wave, round: int) -> Iterator[Job]:
@@ -317,6 +321,77 @@ def make(matrix: Matrix, selection: Selection, capabilities: Capabilities, *, se
         phases=tuple(phase for phase in record.PHASES if phase in preset.phases),
         cold=preset.cold,
         infer=preset.infer,
+    )
+
+
+def of_models(
+    matrix: Matrix,
+    models: Sequence[tuple[str, str, str]],
+    selection: Selection,
+    capabilities: Capabilities,
+    *,
+    seed: int,
+    infer: Infer,
+    same: bool = False,
+) -> Plan:
+    """Plan the verification of models, each a name, a format and its main file.
+
+    With *same* they are one model in several formats: the first gives inputs and gold to all.
+    All cells that read one of their formats serve them; a model is looked into by the first
+    native cell of these that can, see INSPECTORS.
+
+    Raises:
+        ArgumentError: as `make`; or no cell can look into a model.
+    """
+    formats = {form for _, form, _ in models}
+    preset = _preset(matrix, selection.preset)
+    cells, skipped = [], []
+    for cell in _select(matrix, selection, preset):
+        if formats.isdisjoint(cell.reads):
+            continue
+        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
+        if reason is None:
+            cells.append(cell)
+        else:
+            skipped.append(Skipped(cell=cell, reason=reason))
+    emulated = frozenset(cell.id for cell in cells if cell.architecture not in capabilities.native)
+    looking = {form: _inspector(matrix, form, capabilities) for form in sorted(formats)}
+    chosen = {cell.id for cell in cells}
+    # One that was not chosen looks, and serves nothing.
+    cells += [replace(cell, reads=()) for cell in looking.values() if cell.id not in chosen]
+    return Plan(
+        preset=selection.preset,
+        seed=seed,
+        cells=tuple(cells),
+        skipped=tuple(skipped),
+        emulated=emulated,
+        workloads=(),
+        rounds_native=preset.rounds.native,
+        rounds_emulated=preset.rounds.emulated,
+        phases=(),
+        cold=False,
+        infer=infer,
+        same=same,
+        imports=tuple(
+            Import(name=name, format=form, file=file, cell=looking[form].id)
+            for name, form, file in models
+        ),
+    )
+
+
+#: What looks into a model of a format.
+INSPECTORS = {"onnx": "onnx", "tflite": "litert", "saved-model": "tensorflow"}
+
+
+def _inspector(matrix: Matrix, form: str, capabilities: Capabilities) -> Cell:
+    name = INSPECTORS.get(form)
+    for cell in all_cells(matrix):
+        able = not (matrix.exclusion(cell.id) or capabilities.refusal(cell))
+        if cell.name == name and cell.architecture in capabilities.native and able:
+            return cell
+    raise ArgumentError(
+        f"nothing here can look into a model of the format {form}",
+        hint=f"formats that can be verified: {', '.join(INSPECTORS)}",
     )
 
 

@@ -146,9 +146,11 @@ class _Rows:
         self._notes: dict[str, _CellNotes] = {}
         self._cells = {cell.id: cell for cell in manifest.plan.cells}
         self._subjects = {
-            "produce": set(manifest.plan.workloads),
+            "produce": {*manifest.plan.workloads, *(one.name for one in manifest.plan.imports)},
             "consume": {artifact.id for artifact in manifest.plan.artifacts()},
         }
+        self._imports = {one.name for one in manifest.plan.imports}
+        self._looked: dict[tuple[str, str], JobRecord] = {}
         self._expected: dict[str, int] = {}
 
     def add(self, group: list[JobRecord]) -> None:
@@ -161,7 +163,9 @@ class _Rows:
         self._startup.extend(timings.startup(group))
         self._serving.extend(timings.serving(group))
         self._exports.extend(timings.exports(group))
-        if first.wave == "produce":
+        if first.subject in self._imports:
+            self._looked[first.cell, first.subject] = first
+        elif first.wave == "produce":
             self._produced(group)
         else:
             verdict = judge(group, self._terms(first), "")
@@ -172,8 +176,12 @@ class _Rows:
         return Terms(
             tolerances=matrix.tolerances,
             precision=self._cells[record.cell].precision,
-            stated=matrix.workloads[record.workload].tolerance,
+            stated=self._stated(record.workload),
         )
+
+    def _stated(self, workload: str) -> float | None:
+        found = self._manifest.matrix.workloads.get(workload)
+        return found.tolerance if found else None
 
     def _produced(self, group: list[JobRecord]) -> None:
         first = group[0]
@@ -312,13 +320,19 @@ class _Rows:
             cell.id: plan.rounds(cell) * len(plan.workloads) if cell.role == "framework" else 0
             for cell in plan.cells
         }
+        for one in plan.imports:
+            expected[one.cell] += 1
         for artifact in plan.artifacts():
-            trained = self._training.get((artifact.producer, artifact.workload))
-            if trained is None or trained.status != "ok":
+            if not self._made(artifact):
                 continue  # a problem already; its artifact may not be there
             for cell in plan.consumers(artifact.format):
                 expected[cell.id] += plan.rounds_of(artifact, cell)
         return expected
+
+    def _made(self, artifact: Artifact) -> bool:
+        looked = self._looked.get((artifact.producer, artifact.workload))
+        trained = self._training.get((artifact.producer, artifact.workload))
+        return bool(looked and looked.status == "ok") or bool(trained and trained.status == "ok")
 
     def _cell_row(self, cell: Cell) -> CellRow:
         prepared = self._prepared.get(cell.id)
@@ -466,6 +480,10 @@ class _Rows:
         return produced.known if produced and verdict.word == "not-run" else ""
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
+        if looked := self._looked.get((artifact.producer, artifact.workload)):
+            if looked.status != "ok":
+                return f"the model cannot be read: {looked.cause}"
+            return self._why_missing(consumer)
         produced = self._training.get((artifact.producer, artifact.workload))
         if produced is None:
             return f"the producer was not run: {self._why_missing(artifact.producer)}"

@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from numpy.typing import NDArray
 
-from harness.record import SCHEMA_VERSION
+from harness.record import INSPECT, SCHEMA_VERSION
 from matrix import arrays, canaries, energy, evidence, exports, inputs, locks, networks, probes
 from matrix.conclusions import conclude
 from matrix.engines import Engine, Limits, Prepared, Task
@@ -219,6 +219,11 @@ class Runner:
                 exported = {one.format for one in output.artifacts}
                 if status == "ok" and exported != set(cell.exports):
                     status, cause = "bad-artifact", f"it exported {', '.join(sorted(exported))}"
+            if output and status == "ok" and INSPECT in job.phases:
+                try:
+                    exports.keep_import(self.run, job, output, control)
+                except arrays.Unreadable as error:
+                    status, cause = "bad-artifact", str(error)
             if job.artifact is not None and status == "ok":
                 answered = output.infer() if output else None
                 names = answered.outputs if answered else []
@@ -274,8 +279,12 @@ class TaskMaker:
         limits = matrix.limits
         deadline = limits.deadline_s * (limits.emulated if self.emulated else 1)
         document = self._document(job, cell, deadline)
-        document.update(self._produce(job, cell, control) if job.artifact is None else {})
-        document.update(self._consume(job, control) if job.artifact else {})
+        if INSPECT in job.phases:
+            document.update(self._inspect(job, control))
+        elif job.artifact is None:
+            document.update(self._produce(job, cell, control))
+        else:
+            document.update(self._consume(job, control))
         (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
         environment = matrix.architectures[cell.architecture].emulation if self.emulated else {}
         return Task(
@@ -353,12 +362,30 @@ class TaskMaker:
             },
         }
 
+    def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
+        one = next(one for one in self.run.manifest.plan.imports if one.name == job.subject)
+        shutil.copytree(self.run.model(one.name), control / "model")
+        given = exports.inputs_for(self.run, one)
+        if given.is_file():
+            (control / "given").mkdir()
+            shutil.copyfile(given, control / "given" / "inputs.npz")
+        return {
+            "import": {
+                "format": one.format,
+                "model": f"model/{one.file}",
+                "inputs": "given/inputs.npz" if given.is_file() else None,
+                "seed": self.run.manifest.plan.seed,
+            }
+        }
+
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
         artifact = exports.hand_over(self.run.artifact(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]
+        if not artifact["splits"]:
+            infer["batches"] = [max(artifact["rows"], 1)]
         return {"artifact": artifact, "infer": infer}
 
 

@@ -125,6 +125,14 @@ class Run:
         """Return the directory of an exported model."""
         return self.path / "artifacts" / artifact.id
 
+    def model(self, name: str) -> Path:
+        """Return the directory of a person's own model."""
+        return self.path / "models" / name
+
+    def given(self, what: str) -> Path:
+        """Return where ``inputs`` or ``reference`` arrays of a person are kept."""
+        return self.path / "given" / f"{what}.npz"
+
     def log(self, job: Job) -> Path:
         """Return where a job's output to stdout and stderr is kept."""
         return self.path / "logs" / f"{job.id}.log"

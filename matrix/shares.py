@@ -60,4 +60,5 @@ class Shares:
         self, cell: str, workload: str, samples_per_s: float, flops: Mapping[str, int]
     ) -> float | None:
         peak = self.peaks.get(cell)
-        return flops[workload] * samples_per_s / peak if peak else None
+        known = flops.get(workload)  # of a person's own model nothing is counted
+        return known * samples_per_s / peak if peak and known else None

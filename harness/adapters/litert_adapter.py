@@ -3,6 +3,7 @@
 import numpy
 
 import harness.adapters as protocol
+from harness import making
 
 litert = None  # the runtime, once `start` has imported it
 threads = None
@@ -55,6 +56,26 @@ def load(form, path):
     interpreter = litert.Interpreter(model_path=path, num_threads=threads)
     interpreter.allocate_tensors()
     return interpreter
+
+
+def inspect(form, path, given, seed):
+    """Tell what a model takes and answers; there is no float64 in this format."""
+    model = load(form, path)
+    entries = model.get_input_details()
+    declared = [
+        {
+            "name": one["name"],
+            "dtype": str(numpy.dtype(one["dtype"])),
+            "shape": one["shape"].tolist(),
+        }
+        for one in entries
+    ]
+    inputs = given or making.arrays(declared, seed)
+    return {
+        "described": {"inputs": declared},
+        "inputs": inputs,
+        "outputs": answer(model, inputs),
+    }
 
 
 def answer(model, inputs):

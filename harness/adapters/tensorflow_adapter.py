@@ -9,6 +9,7 @@ import tempfile
 import numpy
 
 import harness.adapters as protocol
+from harness import making
 
 tf = None  # the framework, once `start` has imported it
 keras = None
@@ -177,9 +178,26 @@ def predict(model, x):
     return model.forward(_tensor(x)).numpy()
 
 
+def inspect(form, path, given, seed):
+    """Tell what a SavedModel's default signature takes and answers."""
+    model = load(form, path)
+    declared = [
+        {"name": name, "dtype": spec.dtype.name, "shape": [side or 0 for side in spec.shape]}
+        for name, spec in model.inputs.items()
+    ]
+    inputs = given or making.arrays(declared, seed)
+    return {
+        "described": {"inputs": declared},
+        "inputs": inputs,
+        "outputs": answer(model, inputs),
+    }
+
+
 def answer(model, inputs):
-    """Answer as a program that was read back, with its one input and one output."""
-    return {"y": predict(model, protocol.only(inputs))}
+    """Run the default signature of a SavedModel, arrays in and out."""
+    fed = protocol.fed(inputs, list(model.inputs))
+    found = model.serve(**{name: _tensor(x) for name, x in fed.items()})
+    return {name: found[name].numpy() for name in sorted(found)}
 
 
 def export(model, form, path, example):
@@ -218,17 +236,14 @@ def _save_tflite(model, path, example):
 
 
 class Served:
-    """A SavedModel read back: its default signature, with one input and one output."""
+    """A SavedModel read back: its default signature, with its inputs by name."""
 
     def __init__(self, path):
         self._model = tf.saved_model.load(path)  # the signature does not keep it alive
-        self._serve = self._model.signatures["serving_default"]
-        (self._input,) = self._serve.structured_input_signature[1]
-        (self._output,) = self._serve.structured_outputs
-
-    def forward(self, x):
-        """Run the signature on a tensor."""
-        return self._serve(**{self._input: x})[self._output]
+        if "serving_default" not in self._model.signatures:
+            raise protocol.Unsupported("the SavedModel has no signature serving_default")
+        self.serve = self._model.signatures["serving_default"]
+        self.inputs = dict(self.serve.structured_input_signature[1])
 
 
 def load(form, path):
