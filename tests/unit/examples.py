@@ -39,6 +39,7 @@ def output(job: Job, **changes: Any) -> Output:
             "losses": [2.3, 1.2, 0.7],
             "accuracy": 0.97,
         },
+        "inspect": {},
         "parity": {},
         "deploy": {},
         "infer": {

@@ -1,0 +1,278 @@
+"""A person's own models: recognised by what they are, planned, kept and judged."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from matrix import budgets, exports, models, plan, results
+from matrix.budgets import Budgets
+from matrix.config import Infer
+from matrix.errors import ArgumentError
+from matrix.plan import Capabilities, Job, Plan, Selection
+from matrix.records import Exported, Output
+from matrix.runs import Run
+from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
+
+INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
+
+
+def verification(*given: tuple[str, str, str], same: bool = False, only: str = "*") -> Plan:
+    return plan.of_models(
+        MATRIX, given, Selection(include=(only,)), DOCKER, seed=0, infer=INFER, same=same
+    )
+
+
+ONE = verification(("net", "onnx", "model.onnx"), only="*-debian12-amd64-cpu")
+
+
+# Recognised -----------------------------------------------------------------------------------
+
+
+def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path: Path) -> None:
+    (tmp_path / "My Net.onnx").write_bytes(b"onnx")
+    (tmp_path / "net.tflite").write_bytes(b"\x1c\0\0\0TFL3")
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "saved_model.pb").write_bytes(b"pb")
+    found = models.recognise([tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")])
+    assert [(one.name, one.format, list(one.files)) for one in found] == [
+        ("my-net", "onnx", ["model.onnx"]),
+        ("net", "tflite", ["model.tflite"]),
+        ("saved", "saved-model", ["saved_model/saved_model.pb"]),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("net.bin", b"x", "what ends in '.bin' is not known as a model"),
+        ("net.onnx", b"", "is empty"),
+        ("net.tflite", b"\x08\x07\x12\x07pytorch", "is no tflite: it does not begin as one"),
+        ("missing.onnx", None, "is not there"),
+    ],
+)
+def test_what_is_no_model_is_refused_by_name(
+    tmp_path: Path, name: str, content: bytes | None, said: str
+) -> None:
+    if content is not None:
+        (tmp_path / name).write_bytes(content)
+    with pytest.raises(ArgumentError, match=said):
+        models.recognise([tmp_path / name])
+
+
+def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
+    for folder in ("a", "b"):
+        (tmp_path / folder).mkdir()
+        (tmp_path / folder / "net.onnx").write_bytes(b"onnx")
+    found = models.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
+    assert [one.name for one in found] == ["net", "net-2"]
+
+
+@given(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=60))
+def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
+    made = models._name(Path(f"/x/{name}.onnx"), set())
+    assert plan.Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
+
+
+def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"..weights.bin..deep/more.bin..link.bin../etc/passwd")
+    (tmp_path / "weights.bin").write_bytes(b"w")
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "more.bin").write_bytes(b"m")
+    (tmp_path / "other.bin").write_bytes(b"o")
+    (tmp_path / "link.bin").symlink_to("/etc/passwd")
+    (found,) = models.recognise([tmp_path / "net.onnx"])
+    assert sorted(found.files) == ["deep/more.bin", "model.onnx", "weights.bin"]
+    models.take(found, tmp_path / "taken")
+    assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"m"
+
+
+# Planned --------------------------------------------------------------------------------------
+
+
+def test_a_model_is_looked_into_once_and_served_by_every_cell_that_reads_it() -> None:
+    (looked,) = ONE.jobs("produce")
+    assert (looked.cell, looked.phases) == ("onnx-debian12-amd64-cpu", ("inspect",))
+    serving = {job.cell for job in ONE.jobs("consume")}
+    assert serving == {cell.id for cell in ONE.cells if "onnx" in cell.reads}
+    assert len(list(ONE.jobs("consume"))) == ONE.size("consume")
+    assert ONE.size("produce") == 1
+
+
+def test_a_cell_that_only_looks_serves_nothing() -> None:
+    made = verification(("net", "onnx", "model.onnx"), only="onnxruntime-debian12-amd64-cpu")
+    assert {job.cell for job in made.jobs("consume")} == {"onnxruntime-debian12-amd64-cpu"}
+
+
+def test_the_first_of_several_formats_is_looked_into_first() -> None:
+    given = [(name, "onnx", "model.onnx") for name in ("z", "a", "m")]
+    made = verification(*given, same=True)
+    assert [job.subject for job in made.jobs("produce")] == ["z", "a", "m"]
+
+
+def test_without_a_cell_that_can_look_there_is_no_plan() -> None:
+    nothing = Capabilities(engine="venv", native=frozenset({"amd64"}), pythons=frozenset())
+    with pytest.raises(ArgumentError, match="nothing here can look into a model"):
+        plan.of_models(
+            MATRIX, [("n", "onnx", "model.onnx")], Selection(), nothing, seed=0, infer=INFER
+        )
+
+
+# Kept -----------------------------------------------------------------------------------------
+
+
+def looked_into(tmp_path: Path, made: Plan = ONE, **arrays: dict[str, np.ndarray]) -> Run:
+    """A run whose models were looked into, with what the inspector left."""
+    run = new_run(tmp_path, made)
+    for one in made.imports:
+        run.model(one.name).mkdir(parents=True)
+        (run.model(one.name) / one.file).write_bytes(b"model")
+    control = tmp_path / "control" / "artifacts"
+    control.mkdir(parents=True)
+    for name, found in arrays.items():
+        np.savez(control / f"{name}.npz", **found)
+    return run
+
+
+def said(job: Job) -> Output:
+    return Output.model_validate(
+        {
+            "schema": 1,
+            "job": job.id,
+            "harness": "0" * 16,
+            "environment": {},
+            "selftest": [],
+            "peak_memory_bytes": 1,
+            "memory_source": "process",
+            "records": [
+                {
+                    "phase": "inspect",
+                    "status": "ok",
+                    "started_s": 0.0,
+                    "seconds": 1.0,
+                    "data": {"precise": True, "opset": 17},
+                }
+            ],
+        }
+    )
+
+
+def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
+    tmp_path: Path,
+) -> None:
+    one, two, three = ({"y": np.array([value])} for value in (1.0, 2.0, 3.0))
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=one, gold=two)
+    (job,) = ONE.jobs("produce")
+    folder = run.artifact(ONE.imports[0].artifact)
+    gold = folder / "gold.npz"
+
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    assert np.load(gold)["y"] == 2.0
+    run.given("reference").parent.mkdir()
+    np.savez(run.given("reference"), **three)
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    assert np.load(gold)["y"] == 3.0
+    assert exports.verify(folder).opset == 17
+    run.given("reference").unlink()
+    (tmp_path / "control" / "artifacts" / "gold.npz").unlink()
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    assert np.load(gold)["y"] == 1.0
+
+
+def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: Path) -> None:
+    made = verification(("a", "onnx", "model.onnx"), ("b", "onnx", "model.onnx"), same=True)
+    values = {"y": np.array([1.0])}
+    run = looked_into(tmp_path, made, inputs={"x": np.ones(1)}, outputs=values, gold=values)
+    first, second = made.jobs("produce")
+    exports.keep_import(run, first, said(first), tmp_path / "control")
+    assert exports.inputs_for(run, made.imports[1]).is_file()
+    other = {"z": np.array([9.0])}
+    np.savez(tmp_path / "control" / "artifacts" / "outputs.npz", **other)
+    exports.keep_import(run, second, said(second), tmp_path / "control")
+    assert np.load(run.artifact(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
+
+
+def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
+    inputs = {"ids": np.array([[1, 2]]), "mask": np.array(True), "words": np.array(["a", "bc"])}
+    values = {"y": np.array([1.0])}
+    run = looked_into(tmp_path, inputs=inputs, outputs=values, gold=values)
+    (job,) = ONE.jobs("produce")
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    (tmp_path / "served").mkdir()
+    document = exports.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    assert document["splits"] is None
+    for entry in document["inputs"]:
+        array = np.load(tmp_path / "served" / entry["path"])
+        np.testing.assert_array_equal(array, inputs[entry["name"]])
+
+
+# Judged ---------------------------------------------------------------------------------------
+
+
+def judged(tmp_path: Path, **changes: object) -> Run:
+    run = new_run(tmp_path, ONE)
+    for job in ONE.jobs("produce"):
+        run.save(job, record(job, output=said(job), parity=None, **changes))
+    if not changes:
+        for job in ONE.jobs("consume"):
+            run.save(job, record(job, output=output(job)))
+    return run
+
+
+def test_a_verification_is_merged_like_any_run(tmp_path: Path) -> None:
+    merged = results.merge([judged(tmp_path)])
+    assert merged.problems == ()
+    assert merged.training == ()
+    assert {row.verdict for row in merged.portability} == {"match"}
+    assert {row.workload for row in merged.inference} == {"net"}
+
+
+def test_a_model_that_cannot_be_read_is_served_nowhere_and_says_why(tmp_path: Path) -> None:
+    merged = results.merge([judged(tmp_path, status="failed", cause="inspect: it is truncated")])
+    reasons = {row.reason for row in merged.portability}
+    assert reasons == {"the model cannot be read: inspect: it is truncated"}
+
+
+def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:
+    merged = results.merge([judged(tmp_path)])
+    assert list(Budgets(1.0, 1e-3, 1e12).exceeded(merged)) == []
+    lines = list(Budgets(1e-6, 1e-9, None).exceeded(merged))
+    assert any("p99" in line and "is over the budget of 1.00 µs" in line for line in lines)
+    assert any("error 2.0e-07 is over the budget of 1.0e-09" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    ("read", "text", "value"),
+    [
+        (budgets.seconds, "5ms", 0.005),
+        (budgets.seconds, "1.5 s", 1.5),
+        (budgets.size, "100MB", 1e8),
+        (budgets.size, "1 GiB", 2**30),
+        (budgets.number, "1e-5", 1e-5),
+    ],
+)
+def test_budgets_are_read_with_their_units(read: object, text: str, value: float) -> None:
+    assert read(text) == pytest.approx(value)  # type: ignore[operator]
+
+
+@pytest.mark.parametrize("text", ["5", "ms", "-5ms", "0ms", "5 MB", "five ms", ""])
+def test_a_budget_without_its_unit_is_refused(text: str) -> None:
+    with pytest.raises(argparse.ArgumentTypeError, match="is not a budget; write it like 5s"):
+        budgets.seconds(text)
+
+
+def test_what_was_kept_says_so(tmp_path: Path) -> None:
+    values = {"y": np.array([1.0])}
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=values)
+    (job,) = ONE.jobs("produce")
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    folder = run.artifact(ONE.imports[0].artifact)
+    assert isinstance(exports.verify(folder), Exported)
+    (folder / "model.onnx").write_bytes(b"other")
+    with pytest.raises(Exception, match=r"model\.onnx is not what was kept"):
+        exports.verify(folder)
