@@ -97,6 +97,7 @@ class Architecture(Section):
 class System(Section):
     """What a cell is made of: a framework or a runtime.
 
+    Where *bases* or *devices* are named, it exists on these only.
     It is started by *command*, with the control directory after it, where that is given; else
     it is the module *adapter* of the harness. *precision* is the lowest that it may compute in
     unasked; *options* are the adapter's own business; *language* is that of a program that
@@ -107,6 +108,7 @@ class System(Section):
     adapter: ImportString | None = None
     command: tuple[Text, ...] = ()
     options: dict[Name, Text] = {}
+    bases: tuple[Name, ...] | None = None
     devices: tuple[Device, ...] | None = None
     pins: Name | None = None
     precision: Precision = "float32"
@@ -258,7 +260,8 @@ class Matrix(Section):
         for name, system in self.systems().items():
             for base, architecture, device in places:
                 systems = self.architectures[architecture].systems
-                if name in (systems or (name,)) and device in (system.devices or (device,)):
+                exists = name in (systems or (name,)) and base in (system.bases or (base,))
+                if exists and device in (system.devices or (device,)):
                     yield name, base, architecture, device
 
     def exclusion(self, cell_id: str) -> str | None:
@@ -493,6 +496,8 @@ def _names(
     for role in ("frameworks", "runtimes"):
         for name, system in getattr(matrix, role).items():
             yield (role, name, "family"), "image family", system.family, FAMILIES
+            for index, base in enumerate(system.bases or ()):
+                yield (role, name, "bases", index), "base", base, matrix.bases
             if system.pins:
                 yield (role, name, "pins"), "system", system.pins, matrix.systems()
             if system.adapter:

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from matrix import config, networks, packages, pins, processes
+from matrix.families import FAMILIES
 from matrix.plan import Cell, all_cells
 
 ROOT = Path(__file__).resolve().parents[2]
 MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
-CELLS = [cell for cell in all_cells(MATRIX) if not MATRIX.exclusion(cell.id)]
+CELLS = [
+    cell
+    for cell in all_cells(MATRIX)
+    if not MATRIX.exclusion(cell.id) and FAMILIES[cell.family].wheels
+]
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
