@@ -35,24 +35,27 @@ export function processAge() {
   return age >= 0 && age < 3600 ? age : performance.now() / 1000;
 }
 
-/** Return *pid* and the processes that it started, and those that they started. */
-export function tree(pid) {
+/** Return the processes that *pid* started, and those that they started. */
+export function descendants(pid) {
   const children = {};
   for (const one of list("/proc").filter((name) => /^\d+$/.test(name))) {
     (children[stat(one)[1]] ??= []).push(Number(one));
   }
-  const found = [pid];
+  const found = [...(children[pid] ?? [])];
   for (const one of found) {
     found.push(...(children[one] ?? []));
   }
   return found;
 }
 
-/** Return the seconds of processor time that *pids* have used, or null where nobody says. */
-export function cpuSeconds(pids) {
-  const spent = pids.map((pid) => stat(pid)).map((fields) => Number(fields[11]) + Number(fields[12]));
-  const known = spent.filter(Number.isFinite);
-  return known.length ? known.reduce((sum, one) => sum + one, 0) / TICKS : null;
+/** Return the seconds of processor time that this process and *others* have used. */
+export function cpuSeconds(others) {
+  const { user, system } = process.cpuUsage(); // under QEMU its own /proc/self/stat is made up
+  return others
+    .map((pid) => stat(pid))
+    .map((fields) => (Number(fields[11]) + Number(fields[12])) / TICKS)
+    .filter(Number.isFinite) // some may have ended
+    .reduce((sum, one) => sum + one, (user + system) / 1e6);
 }
 
 /**

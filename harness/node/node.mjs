@@ -9,6 +9,9 @@ import { serve } from "./phases.mjs";
 
 const require = createRequire(import.meta.url);
 
+// It would collect what it is used for and try to send it, on threads of its own.
+process.env.ORT_DISABLE_TELEMETRY = "1";
+
 /** The runtime as `serve` wants it. */
 function runtimeOf(job, control) {
   let ort;
@@ -40,7 +43,7 @@ await start(async (job, control) => {
     interpreter_s: control.interpreterS,
     read: (name) => control.read(name),
     write: (name, bytes) => control.write(name, bytes),
-    cpuSeconds: () => machine.cpuSeconds(pids),
+    cpuSeconds: () => machine.cpuSeconds([]),
     progress: () => {},
     log,
   });

@@ -74,7 +74,9 @@ export function parse(bytes) {
       `a ${dtype} array of (${shape}) has ${expected} bytes, here are ${bytes.length - begin}`,
     );
   }
-  return { dtype, shape, data: new Typed(bytes.slice(begin).buffer) };
+  // Node's Buffer has a slice of its own, which does not copy.
+  const own = Uint8Array.prototype.slice.call(bytes, begin);
+  return { dtype, shape, data: new Typed(own.buffer) };
 }
 
 /** Return the bytes (Uint8Array) of the file that holds *array*. */

@@ -152,7 +152,7 @@ async function infer(session, data) {
   }
   const wallS = (performance.now() - began) / 1000;
   const after = await session.host.cpuSeconds();
-  data.cpu_share = busy === null || after === null || !wallS ? null : (after - busy) / wallS;
+  data.cpu_share = (after - busy) / wallS;
 }
 
 const PHASES = { startup, infer };

@@ -53,7 +53,7 @@ function handler(job, control, progress) {
       return room === "progress" ? progress(Buffer.concat(chunks).toString()) : null;
     }
     if (room === "cpu") {
-      return JSON.stringify(machine.cpuSeconds(machine.tree(process.pid)));
+      return JSON.stringify(machine.cpuSeconds(machine.descendants(process.pid)));
     }
     const found =
       room === "harness" ? file(HERE, name)
@@ -131,5 +131,5 @@ await start(async (job, control) => {
     versions: { ...answer.described.versions, chromium: version },
   };
   // The browser still runs, so that its memory can be read; it ends with this process.
-  return { ...answer, described, pids: machine.tree(process.pid) };
+  return { ...answer, described, pids: [process.pid, ...machine.descendants(process.pid)] };
 });
