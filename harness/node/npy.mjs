@@ -101,7 +101,7 @@ export const bytesOf = ({ data }) => new Uint8Array(data.buffer, data.byteOffset
 /** Return *count* rows of *array* from row *first*, from the start again where it ends. */
 export function rows(array, first, count) {
   const [total, ...rest] = array.shape;
-  if (!total && count) {
+  if (total === undefined || (!total && count)) {
     throw new BadArray("the array has no rows");
   }
   const width = countOf(rest);
