@@ -1,0 +1,197 @@
+// The control directory: read the job, write the answer in one piece. Only in Node.
+
+import { createHash } from "node:crypto";
+import fs from "node:fs";
+import path from "node:path";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+
+import { asError } from "./failures.mjs";
+import * as machine from "./machine.mjs";
+
+const SCHEMA = 1;
+const LONGEST_MS = 2 ** 31 - 1; // that a timer can wait
+export const HERE = path.dirname(fileURLToPath(import.meta.url));
+
+/** The control directory cannot be used. Ends the process with exit code 2. */
+export class BadInput extends Error {}
+
+/**
+ * Run one job: read it, let *execute* do it, write the answer; resolve to the exit code.
+ *
+ * *execute* takes the job and a Control; it resolves to {described, selftest, records, pids}, the
+ * last being the processes that did the work. What it throws ends the process.
+ */
+export async function main(args, execute) {
+  const interpreterS = machine.processAge();
+  let job, control;
+  try {
+    if (args.length !== 1) {
+      throw new BadInput("usage: node RUNNER DIR");
+    }
+    job = readJob(args[0]);
+    control = new Control(args[0], interpreterS);
+  } catch (thrown) {
+    if (!(thrown instanceof BadInput)) {
+      throw thrown;
+    }
+    process.stderr.write(`harness: ${thrown.message}\n`);
+    return 2;
+  }
+  await watch(job.deadline_s);
+  try {
+    const { described, selftest, records, pids } = await execute(job, control);
+    const { bytes, source } = machine.peakMemory(pids);
+    writeOutput(args[0], {
+      schema: SCHEMA,
+      job: job.job,
+      harness: fingerprint(),
+      environment: machine.environment(job, described, pids),
+      selftest,
+      peak_memory_bytes: bytes,
+      memory_source: source,
+      peak_resident_bytes: machine.peakResident(pids),
+      canaries: [],
+      artifacts: [],
+      records,
+    });
+  } finally {
+    control.clear();
+  }
+  return 0;
+}
+
+/** End the process at once: the answer is written, and an orderly end takes time and may crash. */
+export async function start(execute) {
+  let code = 1;
+  try {
+    code = await main(process.argv.slice(2), execute);
+  } catch (thrown) {
+    const { traceback, message } = asError(thrown);
+    process.stderr.write(`${traceback || message}\n`);
+  }
+  process.reallyExit(code);
+}
+
+/** Return the job in *directory*. Throws BadInput, which says what to do. */
+export function readJob(directory) {
+  const file = path.join(directory, "input.json");
+  let job;
+  try {
+    job = JSON.parse(fs.readFileSync(file, "utf8"));
+  } catch (thrown) {
+    const why = thrown.message;
+    throw new BadInput(`cannot read ${file}: ${why}; the host has to write it before the start`);
+  }
+  if (job?.schema !== SCHEMA) {
+    throw new BadInput(
+      `${file} has schema ${job?.schema}, this runner reads ${SCHEMA}; ` +
+        "use the runner and the host of one version",
+    );
+  }
+  const { job: id, phases, cell, threads, deadline_s: deadline, selftest, infer, artifact } = job;
+  const complete = {
+    job: typeof id === "string",
+    phases: Array.isArray(phases) && phases.length > 0,
+    cell: typeof cell?.device === "string",
+    threads: Number.isInteger(threads) && threads > 0,
+    deadline_s: deadline > 0,
+    selftest: Array.isArray(selftest),
+    infer: Array.isArray(infer?.batches) && infer.warmup >= 0 && infer.samples >= 0,
+    artifact: typeof artifact?.model === "string" && Array.isArray(artifact.inputs),
+  };
+  const wrong = Object.keys(complete).filter((key) => !complete[key]);
+  if (wrong.length) {
+    throw new BadInput(`${file} lacks ${wrong.join(", ")}, or has it in another form`);
+  }
+  return job;
+}
+
+/** Write output.json so that a reader sees all of it or nothing; JSON.stringify makes NaN null. */
+export function writeOutput(directory, output) {
+  writeWhole(path.join(directory, "output.json"), JSON.stringify(output));
+}
+
+/** What a job may touch: files below the control directory. */
+export class Control {
+  constructor(directory, interpreterS) {
+    this.root = path.resolve(directory);
+    this.interpreterS = interpreterS;
+    this.scratch = path.join(this.root, "tmp");
+    try {
+      fs.mkdirSync(this.scratch, { recursive: true });
+      fs.accessSync(this.root, fs.constants.W_OK);
+    } catch (thrown) {
+      throw new BadInput(`cannot write to ${directory}: ${thrown.message}`);
+    }
+    // The root file system may be read-only and the user unknown to it.
+    for (const name of ["TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"]) {
+      process.env[name] = this.scratch;
+    }
+  }
+
+  /** Return the whole path of a *name* below the directory. Throws RangeError for any other. */
+  path(name) {
+    const whole = path.resolve(this.root, name);
+    if (!whole.startsWith(this.root + path.sep)) {
+      throw new RangeError(`${name} is not below the control directory`);
+    }
+    return whole;
+  }
+
+  read(name) {
+    return fs.readFileSync(this.path(name));
+  }
+
+  write(name, bytes) {
+    const whole = this.path(name);
+    fs.mkdirSync(path.dirname(whole), { recursive: true });
+    writeWhole(whole, bytes);
+  }
+
+  /** Remove the scratch folder; what resists is the host's to remove. */
+  clear() {
+    try {
+      fs.rmSync(this.scratch, { recursive: true, force: true });
+    } catch {
+      // the answer is what counts
+    }
+  }
+}
+
+/** Return 16 hex digits of the runner's own sources, the same on every machine. */
+export function fingerprint() {
+  const digest = createHash("sha256");
+  const sources = fs.readdirSync(HERE).filter((name) => /\.(mjs|html)$/.test(name));
+  for (const name of sources.filter((one) => !one.endsWith(".test.mjs")).sort()) {
+    const text = fs.readFileSync(path.join(HERE, name), "utf8").replaceAll("\r\n", "\n");
+    digest.update(`${name}\0${text}\0`);
+  }
+  return digest.digest("hex").slice(0, 16);
+}
+
+export const log = (line) => process.stderr.write(`${line}\n`);
+
+/** Kill this process after *seconds*, from a thread: a model that is being loaded blocks timers. */
+async function watch(seconds) {
+  const source = `
+    setTimeout(() => {
+      require("node:fs").writeSync(2, "harness: the deadline has passed\\n");
+      process.kill(process.pid, "SIGKILL");
+    }, ${Math.min(seconds * 1000, LONGEST_MS)});`;
+  const watchdog = new Worker(source, { eval: true });
+  await new Promise((resolve, reject) => watchdog.once("online", resolve).once("error", reject));
+  watchdog.unref();
+}
+
+function writeWhole(file, content) {
+  const temporary = `${file}.part`;
+  const target = fs.openSync(temporary, "w");
+  try {
+    fs.writeFileSync(target, content);
+    fs.fsyncSync(target);
+  } finally {
+    fs.closeSync(target);
+  }
+  fs.renameSync(temporary, file);
+}

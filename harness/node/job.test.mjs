@@ -1,0 +1,113 @@
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import fs from "node:fs";
+import os from "node:os";
+import path from "node:path";
+import { test } from "node:test";
+
+import { BadInput, Control, HERE, fingerprint, readJob, writeOutput } from "./job.mjs";
+
+const JOB = {
+  schema: 1,
+  job: "one",
+  cell: { id: "x-debian13-amd64-cpu", device: "cpu" },
+  phases: ["startup", "infer"],
+  deadline_s: 60,
+  threads: 1,
+  selftest: ["float32"],
+  infer: { batches: [1], samples: 1, min_s: 0, warmup: 0 },
+  artifact: { format: "onnx", model: "model.onnx", inputs: [], splits: null },
+};
+
+function folder(context, job = JOB) {
+  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "deepmatrix-"));
+  context.after(() => fs.rmSync(directory, { recursive: true, force: true }));
+  if (job) {
+    fs.writeFileSync(path.join(directory, "input.json"), JSON.stringify(job));
+  }
+  return directory;
+}
+
+/** Run a job whose work is *source*, the body of an `execute`; return its end and its folder. */
+function run(context, source, job = JOB) {
+  const directory = folder(context, job);
+  const program = `
+    import { start } from ${JSON.stringify(`file://${HERE}/job.mjs`)};
+    await start(async (job, control) => {
+      const answer = { described: null, selftest: [], records: [], pids: [process.pid] };
+      ${source}
+    });`;
+  // A process that is started by `-e` has no file as its second argument.
+  const file = path.join(directory, "program.mjs");
+  fs.writeFileSync(file, program);
+  const { status, signal, stderr } = spawnSync(process.execPath, [file, directory], { encoding: "utf8" });
+  const output = path.join(directory, "output.json");
+  const found = fs.existsSync(output) ? JSON.parse(fs.readFileSync(output, "utf8")) : null;
+  return { directory, status, signal, stderr, output: found };
+}
+
+test("an answer is written whole, with what the machine is", (context) => {
+  const { directory, status, output } = run(context, "answer.records = [1, NaN]; return answer;");
+  assert.equal(status, 0);
+  assert.deepEqual(output.records, [1, null]);
+  assert.equal(output.job, "one");
+  assert.equal(output.harness, fingerprint());
+  assert.equal(output.environment.threads.requested, 1);
+  assert.ok(output.peak_memory_bytes >= 10e6);
+  assert.deepEqual(fs.readdirSync(directory).sort(), ["input.json", "output.json", "program.mjs"]);
+});
+
+test("work that throws ends with 1, its reason in the log, and no answer", (context) => {
+  const { status, stderr, output } = run(context, 'throw new Error("no such luck");');
+  assert.equal(status, 1);
+  assert.match(stderr, /no such luck/);
+  assert.equal(output, null);
+});
+
+test("the deadline ends work that blocks everything", (context) => {
+  const job = { ...JOB, deadline_s: 0.2 };
+  const { signal, stderr, output } = run(context, "for (;;);", job);
+  assert.equal(signal, "SIGKILL");
+  assert.match(stderr, /deadline/);
+  assert.equal(output, null);
+});
+
+test("temporary files go below the control directory and are gone afterwards", (context) => {
+  const { output } = run(context, "answer.records = [process.env.TMPDIR]; return answer;");
+  assert.ok(output.records[0].endsWith("/tmp"));
+  assert.ok(!fs.existsSync(output.records[0]));
+});
+
+for (const [name, job] of [
+  ["without a job", null],
+  ["with another schema", { ...JOB, schema: 2 }],
+  ["with a job that is no object", "text"],
+  ["without an artifact", { ...JOB, artifact: undefined }],
+]) {
+  test(`a directory ${name} cannot be used`, (context) => {
+    const directory = folder(context, job);
+    assert.throws(() => readJob(directory), BadInput);
+    const { status } = run(context, "return answer;", job);
+    assert.equal(status, 2);
+  });
+}
+
+test("a directory that is not there cannot be used", () => {
+  assert.throws(() => readJob("/nowhere"), BadInput);
+  assert.throws(() => new Control("/proc/nowhere", 0), BadInput);
+});
+
+test("paths stay below the control directory", (context) => {
+  const control = new Control(folder(context), 0);
+  assert.throws(() => control.path("../other"), RangeError);
+  assert.throws(() => control.path("/etc/passwd"), RangeError);
+  control.write("outputs/0.npy", Uint8Array.of(1, 2));
+  assert.deepEqual([...control.read("outputs/0.npy")], [1, 2]);
+});
+
+test("a number that is not finite is null", (context) => {
+  const directory = folder(context);
+  writeOutput(directory, { values: [1, NaN, Infinity], nested: { value: -Infinity } });
+  const text = fs.readFileSync(path.join(directory, "output.json"), "utf8");
+  assert.deepEqual(JSON.parse(text), { values: [1, null, null], nested: { value: null } });
+});

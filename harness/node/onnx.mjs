@@ -1,0 +1,77 @@
+// ONNX Runtime's one interface in JavaScript, as both `onnxruntime-node` and `onnxruntime-web` have it.
+
+import { Unsupported } from "./failures.mjs";
+import { constructorOf } from "./npy.mjs";
+import { productModel } from "./selftest.mjs";
+
+/** What ONNX Runtime says where it has no kernel, or does not read a model of this version. */
+const NOT_IMPLEMENTED =
+  /NOT_IMPLEMENTED|Could not find an implementation|ERROR_CODE: 9\b|Unsupported model IR version/;
+
+/** A model that is loaded: its session, and the names of its inputs and outputs in its own order. */
+export class Model {
+  constructor(session) {
+    this.session = session;
+    this.inputs = [...session.inputNames];
+    this.outputs = [...session.outputNames];
+  }
+}
+
+/**
+ * Load a model.
+ *
+ * *ort* is the runtime's module, *source* a path or the model's bytes. Throws Unsupported where the
+ * runtime says that it has no such operator or type.
+ */
+export async function load(ort, source, options) {
+  try {
+    return new Model(await ort.InferenceSession.create(source, options));
+  } catch (thrown) {
+    const message = String(thrown?.message ?? thrown);
+    throw NOT_IMPLEMENTED.test(message) ? new Unsupported(message, { cause: thrown }) : thrown;
+  }
+}
+
+/** Give each of the artifact's inputs to the model's input of its name, or all in order. */
+export function bind(model, inputs) {
+  if (inputs.length > model.inputs.length) {
+    const counts = `${model.inputs.length} inputs, the artifact ${inputs.length}`;
+    throw new RangeError(`the model has ${counts}`);
+  }
+  const named = inputs.every(({ name }) => model.inputs.includes(name));
+  return inputs.map(({ name, array }, index) => [named ? name : model.inputs[index], array]);
+}
+
+/** Answer: a list of [name, array] in, the model's arrays out, in its own order of outputs. */
+export async function predict(ort, model, feeds) {
+  const tensors = {};
+  for (const [name, { dtype, data, shape }] of feeds) {
+    tensors[name] = new ort.Tensor(dtype, data, shape);
+  }
+  const answers = await model.session.run(tensors);
+  return model.outputs.map((name) => arrayOf(answers[name]));
+}
+
+/** Multiply two arrays by a model of one node; null where the runtime has no such product. */
+export async function multiply(ort, options, dtype, left, right) {
+  let model;
+  try {
+    model = await load(ort, productModel(dtype), options);
+  } catch (thrown) {
+    if (thrown instanceof Unsupported) {
+      return null;
+    }
+    throw thrown;
+  }
+  const [product] = await predict(ort, model, [["left", left], ["right", right]]);
+  await model.session.release();
+  return product;
+}
+
+function arrayOf({ type, dims, data }) {
+  const Typed = constructorOf(type); // which knows no strings
+  // A float16 is a Float16Array where the engine has one: the same bits under another name.
+  const bits = type === "float16" && !(data instanceof Typed);
+  const array = bits ? new Typed(data.buffer, data.byteOffset, data.length) : data;
+  return { dtype: type, shape: [...dims], data: array };
+}

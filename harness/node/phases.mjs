@@ -1,0 +1,213 @@
+// The phases: what is done with an artifact, the same in Node and in a page.
+//
+// Each takes the session and an object that it fills with what it finds, so that what was found
+// before a failure is kept.
+
+import { sample, timed } from "./clock.mjs";
+import {
+  SelfTestFailed,
+  Unsupported,
+  WrongDevice,
+  WrongPlatform,
+  WrongThreads,
+  asError,
+  isEverywhere,
+  madeUp,
+  statusOf,
+} from "./failures.mjs";
+import { concatenate, format, parse, rows, same } from "./npy.mjs";
+import { bind } from "./onnx.mjs";
+import * as selftest from "./selftest.mjs";
+
+/**
+ * Do what *job* asks; resolve to the parts of output.json that a page can know.
+ *
+ * *runtime* has `start`, `multiply`, `describe`, `load` and `predict`; *host* has `read` and `write`
+ * of files below the control directory, `cpuSeconds`, `log`, `progress`, which takes the answer so
+ * far, and the facts `architecture` and `interpreter_s`.
+ */
+export async function serve(job, runtime, host) {
+  const began = performance.now();
+  const answer = { described: null, selftest: [], records: [] };
+  let session;
+  try {
+    const [, importS] = await timed(runtime.start);
+    answer.selftest = await selftest.run(job.selftest, runtime.multiply);
+    answer.described = runtime.describe();
+    prove(job, host.architecture, answer);
+    session = new Session(job, runtime, host);
+    session.started = { interpreter_s: host.interpreter_s, import_s: importS };
+  } catch (thrown) {
+    answer.records = noneRun(job, thrown);
+    return answer;
+  }
+  for (const phase of job.phases) {
+    const startup = answer.records.find((entry) => entry.phase === "startup");
+    answer.records.push(
+      phase !== "startup" && startup && startup.status !== "ok"
+        ? recordOf(phase, "failed", notReached("startup"))
+        : await runPhase(session, phase, began),
+    );
+    await host.progress(answer);
+  }
+  return answer;
+}
+
+/**
+ * Return the records of a job that was ended from outside, such as by the page's crash.
+ *
+ * *records* are those that were there before; the next phase gets the failure, later ones were
+ * not reached.
+ */
+export function noneRun(job, thrown, records = []) {
+  const error = asError(thrown);
+  const [first, ...rest] = job.phases.slice(records.length);
+  const others = rest.map((phase) =>
+    isEverywhere(thrown)
+      ? recordOf(phase, "failed", error)
+      : recordOf(phase, "failed", notReached(first)),
+  );
+  return first ? [...records, recordOf(first, statusOf(thrown), error), ...others] : records;
+}
+
+class Session {
+  #model;
+  #inputs;
+
+  constructor(job, runtime, host) {
+    Object.assign(this, { job, runtime, host, started: {} });
+  }
+
+  /** Resolve to {model, seconds}: loaded on the first call, and what that took. */
+  async model() {
+    if (!this.#model) {
+      const { format: form, model } = this.job.artifact;
+      if (form !== "onnx") {
+        throw new Unsupported(`onnxruntime does not read ${form}`);
+      }
+      const [loaded, seconds] = await timed(() => this.runtime.load(model));
+      this.#model = { model: loaded, seconds };
+    }
+    return this.#model;
+  }
+
+  /** Resolve to what the model is asked, a list of [name, array], read on the first call. */
+  async inputs() {
+    if (!this.#inputs) {
+      const { model } = await this.model();
+      const read = async ({ name, path }) => ({ name, array: parse(await this.host.read(path)) });
+      this.#inputs = bind(model, await Promise.all(this.job.artifact.inputs.map(read)));
+    }
+    return this.#inputs;
+  }
+
+  /** Resolve to the answers to all inputs, a list of arrays. */
+  async answers() {
+    const [{ model }, inputs] = [await this.model(), await this.inputs()];
+    const { splits } = this.job.artifact;
+    if (!splits) {
+      return this.runtime.predict(model, inputs);
+    }
+    checkSplits(splits, inputs);
+    const parts = [];
+    let first = 0;
+    for (const count of splits) {
+      parts.push(await this.runtime.predict(model, take(inputs, first, count)));
+      first += count;
+    }
+    return parts[0].map((_, index) => concatenate(parts.map((part) => part[index])));
+  }
+}
+
+/** From nothing to the first answer. */
+async function startup(session, data) {
+  Object.assign(data, session.started);
+  const { model, seconds } = await session.model();
+  data.build_s = seconds;
+  const inputs = await session.inputs();
+  // What cannot be split may have no rows: then the first answer is to all of it.
+  const first = session.job.artifact.splits ? take(inputs, 0, 1) : inputs;
+  [, data.first_forward_s] = await timed(() => session.runtime.predict(model, first));
+}
+
+/** Answer everything twice, then in batches; latency is what a caller with arrays waits for. */
+async function infer(session, data) {
+  const { model, seconds } = await session.model();
+  data.load_s = seconds;
+  data.outputs = model.outputs;
+  const answers = await session.answers();
+  for (const [index, array] of answers.entries()) {
+    await session.host.write(`outputs/${index}.npy`, format(array));
+  }
+  const again = await session.answers();
+  data.repeatable = answers.every((array, index) => same(array, again[index]));
+  const { batches, warmup, samples, min_s: leastS = 0 } = session.job.infer;
+  data.batches = {};
+  const busy = await session.host.cpuSeconds();
+  const began = performance.now();
+  for (const size of batches) {
+    const batch = take(await session.inputs(), 0, size);
+    const answer = () => session.runtime.predict(model, batch);
+    data.batches[size] = { warmup, ...(await sample(answer, warmup + samples, leastS)) };
+  }
+  const wallS = (performance.now() - began) / 1000;
+  const after = await session.host.cpuSeconds();
+  data.cpu_share = (after - busy) / wallS;
+}
+
+const PHASES = { startup, infer };
+
+/** Throw unless platform, device, threads and arithmetic are as they must be. */
+function prove(job, architecture, { described, selftest: tests }) {
+  const { cell, threads } = job;
+  if (cell.architecture !== undefined && cell.architecture !== architecture) {
+    throw new WrongPlatform(`asked for architecture ${cell.architecture}, this is ${architecture}`);
+  }
+  if (cell.device !== described.device) {
+    throw new WrongDevice(`asked for ${cell.device}, the runtime is on ${described.device}`);
+  }
+  if (described.threads > threads) {
+    throw new WrongThreads(`asked for ${threads} threads, the runtime uses ${described.threads}`);
+  }
+  const failed = tests.filter((test) => !test.passed);
+  if (failed.length) {
+    const wrong = failed.map(({ by, dtype, error }) => `${by} ${dtype} by ${error}`).join(", ");
+    throw new SelfTestFailed(`a matrix product is wrong: ${wrong}; nothing here can count`);
+  }
+}
+
+/** Run one phase; say so in the log, which tells where a dead process was. */
+async function runPhase(session, phase, began) {
+  session.host.log(`harness: ${phase}`);
+  const data = {};
+  const start = performance.now();
+  let [status, error] = ["ok", null];
+  try {
+    if (!Object.hasOwn(PHASES, phase)) {
+      throw new Unsupported(`a runtime that only serves has no phase ${phase}`);
+    }
+    await PHASES[phase](session, data);
+  } catch (thrown) {
+    [status, error] = [statusOf(thrown), asError(thrown)];
+    session.host.log(error.traceback || error.message);
+  }
+  const seconds = (performance.now() - start) / 1000;
+  return recordOf(phase, status, error, { started_s: (start - began) / 1000, seconds, data });
+}
+
+function recordOf(phase, status, error, found = {}) {
+  return { phase, status, error, started_s: 0, seconds: 0, data: {}, ...found };
+}
+
+const notReached = (phase) => madeUp("NotReached", `${phase} did not succeed, and this needs it`);
+
+const take = (inputs, first, count) => inputs.map(([name, array]) => [name, rows(array, first, count)]);
+
+function checkSplits(splits, inputs) {
+  const sum = splits.reduce((total, count) => total + count, 0);
+  for (const [name, { shape }] of inputs) {
+    if (!splits.length || sum !== shape[0]) {
+      throw new RangeError(`splits are ${sum} rows, the input ${name} has ${shape[0] ?? "none"}`);
+    }
+  }
+}
