@@ -58,16 +58,20 @@ class Part:
 class Family:
     """A folder of ``docker/``: its roots by the contexts of its Dockerfile.
 
-    *wheels*: it installs the cell's pins. *sources*: the folder of the harness that it compiles.
+    *wheels*: it installs the cell's pins. *npm*: it installs its own lock file. *sources*: the
+    folder of the harness that it compiles.
     """
 
     roots: Mapping[str, Part]
     wheels: bool = False
+    npm: bool = False
     sources: str = ""
 
 
 #: What images of wheels need besides them: their C++ and OpenMP run times come from here.
 _PYTHON = ("python3", "libgomp1", "libstdc++6")
+
+_NPM = Part(name="npm", native=True, packages=("nodejs", "npm", "ca-certificates"))
 
 FAMILIES: Mapping[str, Family] = {
     "wheels": Family(
@@ -96,5 +100,12 @@ FAMILIES: Mapping[str, Family] = {
             ),
         },
         sources="cpp",
+    ),
+    "node": Family(
+        roots={"build": _NPM, "base": Part(name="node", packages=("nodejs",))}, npm=True
+    ),
+    "chromium": Family(
+        roots={"build": _NPM, "base": Part(name="chromium", packages=("nodejs", "chromium"))},
+        npm=True,
     ),
 }

@@ -15,7 +15,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from matrix import bases, packages, pins, processes
+from matrix import bases, npm, packages, pins, processes
 from matrix.bases import Bake, Root
 from matrix.builds import Watch
 from matrix.config import Matrix
@@ -50,6 +50,7 @@ class Workshop:
             "uv.toml": self.sources.uv_file(WHEELS),
             "pip.conf": self.sources.pip_file(WHEELS),
             "certificates": certificates.read_text("utf-8") if certificates else "",
+            "npmrc": npm.configured(),
         }
         for name, text in texts.items():
             (self.folder / name).write_text(text, "utf-8")

@@ -28,13 +28,14 @@ export function resolution() {
 }
 
 /**
- * Call *action* until there are *least* samples and *leastS* seconds have passed.
+ * Call *action* until there are *least* samples and *leastS* seconds have passed; after *mostS*
+ * seconds *fewest* samples are enough.
  *
  * Where a call is shorter than a hundred steps of the clock, each sample is the mean of several
  * calls: `calls` says how many. Resolves to {latency_s, wall_s, calls, resolution_s}: seconds a
  * call, in order, warm-up included, and of all of it.
  */
-export async function sample(action, least, leastS) {
+export async function sample(action, { least, leastS, fewest = 1, mostS = Infinity }) {
   const step = resolution();
   const pilots = [];
   for (let pilot = 0; pilot < 3; pilot++) {
@@ -45,7 +46,8 @@ export async function sample(action, least, leastS) {
   const samples = [];
   const began = performance.now();
   let stop = began;
-  while (samples.length < least || stop - began < leastS * 1000) {
+  const wanted = () => (stop - began < mostS * 1000 ? least : fewest);
+  while (samples.length < wanted() || stop - began < leastS * 1000) {
     const start = performance.now();
     for (let call = 0; call < calls; call++) {
       await action();

@@ -128,6 +128,7 @@ async function startup(session, data) {
   // What cannot be split may have no rows: then the first answer is to all of it.
   const first = session.job.artifact.splits ? take(inputs, 0, 1) : inputs;
   [, data.first_forward_s] = await timed(() => session.runtime.predict(model, first));
+  data.answered_at = Date.now() / 1000;
 }
 
 /** Answer everything twice, then in batches; latency is what a caller with arrays waits for. */
@@ -141,14 +142,17 @@ async function infer(session, data) {
   }
   const again = await session.answers();
   data.repeatable = answers.every((array, index) => same(array, again[index]));
-  const { batches, warmup, samples, min_s: leastS = 0 } = session.job.infer;
+  const { batches, warmup, samples, min_s: leastS = 0, max_s: mostS } = session.job.infer;
+  const { splits } = session.job.artifact;
   data.batches = {};
   const busy = await session.host.cpuSeconds();
   const began = performance.now();
   for (const size of batches) {
-    const batch = take(await session.inputs(), 0, size);
+    const inputs = await session.inputs();
+    const batch = splits ? take(inputs, 0, size) : inputs;
     const answer = () => session.runtime.predict(model, batch);
-    data.batches[size] = { warmup, ...(await sample(answer, warmup + samples, leastS)) };
+    const asked = { least: warmup + samples, fewest: warmup + 3, leastS, mostS: mostS ?? Infinity };
+    data.batches[size] = { warmup, ...(await sample(answer, asked)) };
   }
   const wallS = (performance.now() - began) / 1000;
   const after = await session.host.cpuSeconds();

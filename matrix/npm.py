@@ -1,0 +1,27 @@
+"""How npm is configured on this machine, as far as a build elsewhere can use it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+#: What names a path of this machine, or concerns nothing but it.
+OWN = ("cafile", "cache", "prefix", "nodedir", "userconfig", "globalconfig", "tmp", "logs-dir")
+
+
+def configured(environment: Mapping[str, str] = os.environ) -> str:
+    """Return an ``.npmrc`` for a build: the user's own, registries and their tokens among it.
+
+    npm's environment variables win over its file, as in npm itself.
+    """
+    home = Path(environment.get("HOME") or Path.home())
+    file = Path(environment.get("NPM_CONFIG_USERCONFIG") or home / ".npmrc")
+    lines = file.read_text("utf-8").splitlines() if file.is_file() else []
+    lines += [
+        f"{key.lower().removeprefix('npm_config_').replace('_', '-')}={text}"
+        for key, text in environment.items()
+        if key.lower() == "npm_config_registry" and text
+    ]
+    kept = [line for line in lines if line.partition("=")[0].strip() not in OWN]
+    return "".join(f"{line}\n" for line in kept)
