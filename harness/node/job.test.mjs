@@ -19,8 +19,10 @@ const JOB = {
   artifact: { format: "onnx", model: "model.onnx", inputs: [], splits: null },
 };
 
+const TEMPORARY = os.tmpdir(); // a Control gives this process another
+
 function folder(context, job = JOB) {
-  const directory = fs.mkdtempSync(path.join(os.tmpdir(), "deepmatrix-"));
+  const directory = fs.mkdtempSync(path.join(TEMPORARY, "deepmatrix-"));
   context.after(() => fs.rmSync(directory, { recursive: true, force: true }));
   if (job) {
     fs.writeFileSync(path.join(directory, "input.json"), JSON.stringify(job));
@@ -94,7 +96,7 @@ for (const [name, job] of [
 
 test("a directory that is not there cannot be used", () => {
   assert.throws(() => readJob("/nowhere"), BadInput);
-  assert.throws(() => new Control("/proc/nowhere", 0), BadInput);
+  assert.throws(() => new Control("/dev/null/nowhere", 0), BadInput);
 });
 
 test("paths stay below the control directory", (context) => {

@@ -73,7 +73,6 @@ const HOSTILE = {
   "a nested header": file(`${"(".repeat(60000)}\n`),
   "a shape that is negative": file(header("<f4", "(-1,)")),
   "a shape that is beyond memory": file(header("<f4", "(999999999999999, 999999999999999)")),
-  "a shape of zeros and giants": file(header("<f4", `(0, ${"999999999999999, ".repeat(30)}1)`)),
   "a size with too many digits": file(header("<f4", "(9999999999999999999999,)")),
   "more shape than data": file(header("<f4", "(2,)"), [0, 0, 0, 0]),
   "more data than shape": file(header("<f4", "(1,)"), [0, 0, 0, 0, 0]),
