@@ -167,6 +167,58 @@ def test_passes_have_a_share_of_the_peak(expressed: Results) -> None:
         assert 0 < row.backward_share < 2
 
 
+SERVED = (
+    "torch-debian12-amd64-cpu",
+    "tensorflow-debian12-amd64-cpu",
+    "onnxruntime-cpp-debian13-amd64-cpu",
+    "onnxruntime-cpp-debian13-arm64-cpu",
+    "onnxruntime-node-debian13-amd64-cpu",
+    "onnxruntime-web-debian13-amd64-cpu",
+    "onnx-debian12-amd64-cpu",
+    "openvino-debian12-amd64-cpu",
+    "openvino_default-debian12-amd64-cpu",
+    "litert-debian12-amd64-cpu",
+)
+
+
+@pytest.fixture(scope="module")
+def served(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """A run that serves two frameworks' models wherever else they can be."""
+    del whole  # the same images, made once
+    runs = tmp_path_factory.mktemp("served")
+    code = finish(runs, "--preset", "smoke", "--name", "served", *SERVED)
+    assert code == 0, (runs / "log").read_text()[-5000:]
+    return Results.model_validate_json((runs / "served" / "results.json").read_text())
+
+
+def test_every_runtime_in_every_language_gives_the_same_answers(served: Results) -> None:
+    assert {row.consumer for row in served.portability} == set(SERVED)
+    for row in served.portability:
+        assert row.verdict == "match"
+        assert row.repeatable
+        (output,) = row.outputs
+        assert output.top1 == 1.0
+        assert output.max_abs is not None
+        assert output.max_abs > 0
+    languages = {row.language for row in served.cells if row.jobs}
+    assert languages == {"Python", "C++", "JavaScript in Node", "JavaScript in a browser"}
+
+
+def test_reduced_precision_is_named_and_never_passed_off_as_float32(served: Results) -> None:
+    named = {row.consumer.split("-")[0]: row.precision for row in served.portability}
+    assert named["openvino_default"] == "bfloat16"
+    assert {named[name] for name in named if name != "openvino_default"} == {"float32"}
+
+
+def test_without_python_an_image_is_a_few_megabytes(served: Results) -> None:
+    sizes = {row.cell: row.image_bytes for row in served.cells}
+    for cell in ("onnxruntime-cpp-debian13-amd64-cpu", "onnxruntime-cpp-debian13-arm64-cpu"):
+        assert sizes[cell] is not None
+        assert sizes[cell] < 40e6
+    starts = {row.cell: row.start_s for row in served.serving}
+    assert all(start is not None for start in starts.values())
+
+
 @pytest.mark.usefixtures("whole")
 def test_a_second_run_builds_nothing(tmp_path: Path) -> None:
     assert finish(tmp_path, *NATIVE, "--preset", "smoke", "--name", "again") == 0
