@@ -27,7 +27,7 @@ def configure(device, count):
 
 def describe():
     """Say what is used. The interpreter cannot be asked for its threads."""
-    from importlib import metadata
+    from importlib import metadata  # novm: its wheels are for newer Pythons only
 
     return {
         "versions": {"litert": metadata.version("ai-edge-litert")},

@@ -1,6 +1,10 @@
 """The ``onnx`` package's reference evaluator, in numpy: the neutral judge, and slow."""
 
+import functools
+
 import harness.adapters as protocol
+from harness.graphs import checks, making
+from harness.graphs.precise import widen
 
 onnx = None  # the package, once `start` has imported it
 threads = None
@@ -46,6 +50,34 @@ def multiply(left, right):
     )
     evaluator = onnx.reference.ReferenceEvaluator(onnx.helper.make_model(graph))
     return evaluator.run(None, {"left": left, "right": right})[0]
+
+
+def inspect(form, path, given, seed):
+    """Check a model; answer given inputs, or made ones, in float32 and in float64."""
+    if form != "onnx":
+        raise protocol.Unsupported("the onnx package does not read " + form)
+    model = checks.read(path)
+    entries = making.declared(model, onnx)
+    evaluate = functools.partial(answer, onnx.reference.ReferenceEvaluator(model))
+    if given is None:
+        inputs, outputs = making.made(entries, seed, evaluate)
+    else:
+        inputs = making.check(given, entries)
+        outputs = evaluate(inputs)
+    opsets = {one.domain: one.version for one in model.opset_import}
+    described = {
+        "inputs": [dict(one, shape=[str(side) for side in one["shape"]]) for one in entries],
+        "opset": opsets.get("", opsets.get("ai.onnx")),
+        "nodes": len(model.graph.node),
+        "writer": f"{model.producer_name} {model.producer_version}".strip(),
+    }
+    found = {"described": described, "inputs": inputs, "outputs": outputs}
+    try:
+        precise = onnx.reference.ReferenceEvaluator(widen(model))
+        found["gold"] = answer(precise, making.as_float64(inputs))
+    except Exception as error:  # the evaluator raises what it likes; float32 has to do then
+        described["no_gold"] = f"{type(error).__name__}: {error}"[:300]
+    return found
 
 
 def load(form, path):

@@ -1,0 +1,155 @@
+"""Reading an ONNX file that may be hostile, or no ONNX file at all."""
+
+import os
+
+from harness.graphs import BadModel
+
+#: How other files begin: (offset, bytes) -> what they are.
+MARKS = {
+    (0, b"PK\x03\x04"): "a zip archive, as torch writes for programs of its own",
+    (4, b"TFL3"): "a TFLite model; its name should end in .tflite",
+    (0, b"\x89HDF"): "an HDF5 file, as Keras writes",
+    (0, b"\x80"): "a pickle of Python",
+    (0, b"\x1f\x8b"): "a gzip archive: unpack it",
+}
+
+#: So many unknown operators are listed.
+FEW = 5
+
+
+def read(path):
+    """Return the model in a file, external data loaded. Raises BadModel."""
+    import google.protobuf.message
+    import onnx
+
+    with open(path, "rb") as source:
+        content = source.read()
+    for (offset, mark), kind in MARKS.items():
+        if content[offset : offset + len(mark)] == mark:
+            raise BadModel(f"it is no ONNX model but {kind}")
+    try:
+        model = onnx.ModelProto.FromString(content)
+    except google.protobuf.message.DecodeError:
+        raise BadModel("it is truncated, or no ONNX model: export it again") from None
+    if not model.graph.node or not model.graph.output:
+        raise BadModel("there is no graph in it that answers anything: export it again")
+    _check_versions(model, onnx)
+    _check_operators(model, onnx)
+    folder = os.path.dirname(os.path.abspath(path))
+    for tensor in _tensors(model.graph, onnx):
+        _check_tensor(tensor, folder, onnx)
+    onnx.load_external_data_for_model(model, folder)
+    try:
+        onnx.checker.check_model(model)
+    except onnx.checker.ValidationError as error:
+        raise BadModel("it breaks ONNX's rules: " + str(error).strip().splitlines()[0]) from None
+    return model
+
+
+def _check_versions(model, onnx):
+    if model.ir_version > onnx.IR_VERSION:
+        raise BadModel(f"its IR version is {model.ir_version}, known are up to {onnx.IR_VERSION}")
+    newest = onnx.defs.onnx_opset_version()
+    for opset in model.opset_import:
+        if opset.domain in ("", "ai.onnx") and not 0 < opset.version <= newest:
+            raise BadModel(
+                f"its opset is {opset.version}, known are 1 to {newest}: export it for a known one"
+            )
+
+
+def _check_operators(model, onnx):
+    versions = {one.domain: one.version for one in model.opset_import}
+    own = {(one.domain, one.name) for one in model.functions}
+    unknown = []
+    for node in _nodes(model.graph):
+        if (node.domain, node.op_type) in own:
+            continue
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        try:
+            onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), domain)
+        except onnx.defs.SchemaError:
+            name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
+            unknown += [] if name in unknown else [name]
+    if unknown:
+        more = " and more" if len(unknown) > FEW else ""
+        listed = ", ".join(unknown[:FEW])
+        raise BadModel(f"its opset does not define the operators {listed}{more}")
+
+
+def _check_tensor(tensor, folder, onnx):
+    """Raise BadModel unless a tensor is as large as it says, inside the file or beside it."""
+    if any(side < 0 for side in tensor.dims):
+        raise BadModel(f"the tensor {tensor.name} has a negative side")
+    if tensor.data_type == onnx.TensorProto.STRING:
+        return
+    try:
+        size = onnx.helper.tensor_dtype_to_np_dtype(tensor.data_type).itemsize
+    except (KeyError, TypeError):
+        raise BadModel(f"the tensor {tensor.name} has no type that is known") from None
+    count = 1
+    for side in tensor.dims:
+        count *= side
+    if tensor.data_location == onnx.TensorProto.EXTERNAL:
+        _check_external(tensor, folder, count * size)
+    elif tensor.HasField("raw_data"):
+        # Types of four bits have two values a byte.
+        if not count * size // 2 <= len(tensor.raw_data) <= count * size:
+            raise BadModel(
+                f"the tensor {tensor.name} claims {count * size} bytes and has "
+                f"{len(tensor.raw_data)}"
+            )
+    elif count > sum(len(getattr(tensor, f"{kind}_data")) for kind in _FIELDS) * 8:
+        raise BadModel(f"the tensor {tensor.name} claims {count} values that are not there")
+
+
+_FIELDS = ("float", "int32", "int64", "double", "uint64")
+
+
+def _check_external(tensor, folder, size):
+    entries = {entry.key: entry.value for entry in tensor.external_data}
+    location = entries.get("location", "")
+    parts = location.replace("\\", "/").split("/")
+    if not location or os.path.isabs(location) or ".." in parts:
+        raise BadModel(f"its external data is outside its folder: '{location}'")
+    path = os.path.join(folder, location)
+    walked = folder
+    for part in parts:
+        walked = os.path.join(walked, part)
+        if os.path.islink(walked):
+            raise BadModel(f"its external data is behind a link: '{location}'")
+    if not os.path.isfile(path):
+        raise BadModel(f"its external data is not beside it: '{location}'")
+    try:
+        begin, length = int(entries.get("offset") or 0), int(entries.get("length") or size)
+    except ValueError:
+        raise BadModel(f"the place of {tensor.name} in its external data is no number") from None
+    if begin < 0 or length != size or begin + length > os.path.getsize(path):
+        raise BadModel(f"the tensor {tensor.name} claims more than there is in '{location}'")
+
+
+def _nodes(graph):
+    """Yield all nodes, those of inner graphs too."""
+    for node in graph.node:
+        yield node
+        for attribute in node.attribute:
+            for inner in [attribute.g, *attribute.graphs]:
+                for one in _nodes(inner):
+                    yield one
+
+
+def _tensors(graph, onnx):
+    """Yield all tensors that a graph holds, those of inner graphs too."""
+    for tensor in graph.initializer:
+        yield tensor
+    for sparse in graph.sparse_initializer:
+        yield sparse.values
+        yield sparse.indices
+    for node in graph.node:
+        for attribute in node.attribute:
+            if attribute.type == onnx.AttributeProto.TENSOR:
+                yield attribute.t
+            for tensor in attribute.tensors:
+                yield tensor
+            for inner in [attribute.g, *attribute.graphs]:
+                for tensor in _tensors(inner, onnx):
+                    yield tensor
