@@ -53,10 +53,15 @@ def worst(errors: list[float | None]) -> float | None:
     return max(known, default=0.0) if len(known) == len(errors) else None
 
 
+#: What errors are divided by at least: of probabilities that are all next to nothing, what float32
+#: makes of them is no error that anyone could see.
+SMALLEST = 1e-3
+
+
 def scale_of(gold: Values) -> float:
-    """Return the largest absolute finite value, that errors are divided by; 1 where all are 0."""
+    """Return the largest absolute finite value, that errors are divided by; at least SMALLEST."""
     finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
-    return float(finite.max(initial=0.0)) or 1.0
+    return max(float(finite.max(initial=0.0)), SMALLEST)
 
 
 def distance(one: Values, other: Values, scale: float) -> float | None:

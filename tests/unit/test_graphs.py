@@ -1,0 +1,218 @@
+"""A person's own ONNX model: refused with its reason, or given inputs and evaluated in float64."""
+
+from __future__ import annotations
+
+import functools
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from harness.graphs import BadModel, checks, making
+from harness.graphs.operators import evaluator
+from harness.graphs.precise import widen
+
+FLOAT = TensorProto.FLOAT
+
+
+def model(nodes: list, inputs: list, *held: onnx.TensorProto, opset: int = 17) -> onnx.ModelProto:
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        inputs,
+        [helper.make_tensor_value_info(nodes[-1].output[0], FLOAT, None)],
+        list(held),
+    )
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", opset)], ir_version=8)
+
+
+def relu(*shape: object) -> onnx.ModelProto:
+    x = helper.make_tensor_value_info("x", FLOAT, list(shape))
+    return model([helper.make_node("Relu", ["x"], ["y"])], [x])
+
+
+def linear(weights: onnx.TensorProto) -> onnx.ModelProto:
+    x = helper.make_tensor_value_info("x", FLOAT, ["n", 4])
+    return model([helper.make_node("MatMul", ["x", "w"], ["y"])], [x], weights)
+
+
+def outside(location: str, length: int = 64) -> onnx.ModelProto:
+    weights = TensorProto(name="w", data_type=FLOAT, dims=[4, 4])
+    weights.data_location = TensorProto.EXTERNAL
+    for key, value in (("location", location), ("offset", "0"), ("length", str(length))):
+        weights.external_data.add(key=key, value=value)
+    return linear(weights)
+
+
+def huge() -> onnx.ModelProto:
+    return linear(TensorProto(name="w", data_type=FLOAT, dims=[1 << 20, 2500], raw_data=b"0" * 16))
+
+
+def of_opset(version: int) -> onnx.ModelProto:
+    made = relu(2)
+    made.opset_import[0].version = version
+    return made
+
+
+def strange() -> onnx.ModelProto:
+    made = relu(2)
+    made.graph.node[0].op_type = "Frobnicate"
+    return made
+
+
+def circular() -> onnx.ModelProto:
+    made = relu(2)
+    made.graph.node[0].input[0] = "y"
+    return made
+
+
+HOSTILE = {
+    "it is truncated, or no ONNX model": relu(2).SerializeToString()[:-7],
+    "it is no ONNX model but a zip archive": b"PK\x03\x04" + bytes(99),
+    "it is no ONNX model but a TFLite model": b"\x1c\0\0\0TFL3" + bytes(99),
+    "it is no ONNX model but an HDF5 file": b"\x89HDF\r\n" + bytes(99),
+    "it is no ONNX model but a gzip archive: unpack it": b"\x1f\x8b" + bytes(99),
+    "its opset is 999, known are 1 to ": of_opset(999),
+    "its opset does not define the operators Frobnicate": strange(),
+    "its external data is outside its folder: '../secret'": outside("../secret"),
+    "its external data is outside its folder: '/etc/passwd'": outside("/etc/passwd"),
+    "its external data is behind a link: 'link.bin'": outside("link.bin"),
+    "its external data is not beside it: 'gone.bin'": outside("gone.bin"),
+    "the tensor w claims more than there is in 'short.bin'": outside("short.bin"),
+    "the tensor w claims 10485760000 bytes and has 16": huge(),
+    "it breaks ONNX's rules": circular(),
+}
+
+
+@pytest.mark.parametrize("said", HOSTILE)
+def test_what_is_hostile_or_no_model_is_refused_with_its_reason(tmp_path: Path, said: str) -> None:
+    content = HOSTILE[said]
+    (tmp_path / "secret").write_bytes(bytes(64))
+    folder = tmp_path / "models"
+    folder.mkdir()
+    (folder / "link.bin").symlink_to(tmp_path / "secret")
+    (folder / "short.bin").write_bytes(bytes(32))
+    raw = content if isinstance(content, bytes) else content.SerializeToString()
+    (folder / "m.onnx").write_bytes(raw)
+    with pytest.raises(BadModel) as raised:
+        checks.read(str(folder / "m.onnx"))
+    assert said in str(raised.value)
+
+
+def test_external_data_beside_a_model_is_read(tmp_path: Path) -> None:
+    values = np.arange(16, dtype=np.float32).reshape(4, 4)
+    (tmp_path / "w.bin").write_bytes(values.tobytes())
+    (tmp_path / "m.onnx").write_bytes(outside("w.bin").SerializeToString())
+    found = checks.read(str(tmp_path / "m.onnx"))
+    np.testing.assert_array_equal(numpy_helper.to_array(found.graph.initializer[0]), values)
+
+
+def test_free_sides_get_sizes_and_the_same_seed_the_same_inputs() -> None:
+    made = relu("n", 3, "h", "w")
+    entries = making.declared(made, onnx)
+    evaluate = functools.partial(run, made)
+    first, _ = making.made(entries, 1, evaluate)
+    again, _ = making.made(entries, 1, evaluate)
+    assert first["x"].shape == (2, 3, 64, 64)
+    np.testing.assert_array_equal(first["x"], again["x"])
+
+
+def test_sizes_are_tried_until_the_model_can_be_evaluated() -> None:
+    x = helper.make_tensor_value_info("x", FLOAT, ["n", "w"])
+    weights = numpy_helper.from_array(np.ones((48, 2), np.float32), "w")
+    made = model([helper.make_node("MatMul", ["x", "w"], ["y"])], [x], weights)
+    inputs, _ = making.made(making.declared(made, onnx), 0, functools.partial(run, made))
+    assert inputs["x"].shape == (1, 48)
+
+
+def test_what_cannot_be_made_is_asked_for() -> None:
+    words = helper.make_tensor_value_info("words", TensorProto.STRING, [2])
+    made = model([helper.make_node("Identity", ["words"], ["y"])], [words])
+    with pytest.raises(BadModel, match="give --inputs"):
+        making.made(making.declared(made, onnx), 0, functools.partial(run, made))
+    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, None))
+    sequence = helper.make_value_info("s", kind)
+    made = model([helper.make_node("SequenceLength", ["s"], ["y"])], [sequence])
+    with pytest.raises(BadModel, match="its input s is a sequence: only tensors are served"):
+        making.declared(made, onnx)
+
+
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ({"a": np.ones((2, 4), np.float32)}, "1 inputs are given, it has 2: ids, mask"),
+        (
+            {"ids": np.ones((2, 4), np.float32), "mask": np.ones(2, bool)},
+            "the input ids is float32, it wants int64",
+        ),
+        (
+            {"ids": np.ones((2, 5), np.int64), "mask": np.ones(2, bool)},
+            r"the input ids has the shape \(2, 5\), not \(n, 4\)",
+        ),
+        (
+            {"ids": np.ones((2, 4), np.int64), "masks": np.ones(2, bool)},
+            "it has no input 'masks'; did you mean 'mask'",
+        ),
+    ],
+)
+def test_given_inputs_have_to_fit(given: dict[str, np.ndarray], said: str) -> None:
+    entries = [
+        {"name": "ids", "dtype": "int64", "shape": ["n", 4]},
+        {"name": "mask", "dtype": "bool", "shape": ["n"]},
+    ]
+    with pytest.raises(BadModel, match=said):
+        making.check(given, entries)
+
+
+def run(made: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    found: list[np.ndarray] = evaluator(made).run(None, inputs)
+    return found
+
+
+def test_a_widened_model_computes_in_float64() -> None:
+    random = np.random.default_rng(0)
+    x = helper.make_tensor_value_info("x", FLOAT, ["n", 4])
+    weights = numpy_helper.from_array(random.random((4, 3), np.float32), "w")
+    nodes = [
+        helper.make_node("MatMul", ["x", "w"], ["a"]),
+        helper.make_node("Constant", [], ["c"], value_float=0.1),
+        helper.make_node("Mul", ["a", "c"], ["b"]),
+        helper.make_node("Cast", ["b"], ["d"], to=FLOAT),
+        helper.make_node("Softmax", ["d"], ["y"]),
+    ]
+    made = model(nodes, [x], weights)
+    given = random.random((2, 4), np.float32)
+    (rough,) = run(made, {"x": given})
+    (precise,) = run(widen(made), {"x": given.astype(np.float64)})
+    assert (rough.dtype, precise.dtype) == (np.float32, np.float64)
+    logits = given.astype(np.float64) @ numpy_helper.to_array(weights).astype(np.float64)
+    odds = np.exp(logits * np.float32(0.1).astype(np.float64))
+    np.testing.assert_allclose(precise, odds / odds.sum(axis=1, keepdims=True), rtol=1e-14)
+    np.testing.assert_allclose(rough, precise, rtol=1e-5)
+
+
+def test_batch_normalisation_of_old_opsets_is_not_in_training() -> None:
+    x = helper.make_tensor_value_info("x", FLOAT, [2, 3, 4, 4])
+    random = np.random.default_rng(0)
+    held = {name: random.random(3, np.float32) + 0.5 for name in ("s", "b", "m", "v")}
+    node = helper.make_node("BatchNormalization", ["x", *held], ["y"], momentum=0.9, epsilon=1e-5)
+    made = model([node], [x], *(numpy_helper.from_array(v, k) for k, v in held.items()), opset=11)
+    given = random.random((2, 3, 4, 4), np.float32)
+    s, b, m, v = (one.reshape(3, 1, 1) for one in held.values())
+    np.testing.assert_allclose(
+        run(made, {"x": given})[0], s * (given - m) / np.sqrt(v + 1e-5) + b, rtol=1e-5
+    )
+
+
+@pytest.mark.parametrize("shape", [(1, 5, 2, 2), (5, 2, 1, 1), (2, 3, 2, 2)])
+def test_response_normalisation_runs_over_channels(shape: tuple[int, ...]) -> None:
+    x = helper.make_tensor_value_info("x", FLOAT, list(shape))
+    node = helper.make_node("LRN", ["x"], ["y"], size=3, alpha=0.3, beta=0.75, bias=2.0)
+    given = np.random.default_rng(0).random(shape, np.float32)
+    squares = np.zeros(shape)
+    for channel in range(shape[1]):
+        squares[:, channel] = (given[:, max(0, channel - 1) : channel + 2] ** 2).sum(axis=1)
+    expected = given / (2.0 + 0.1 * squares) ** 0.75
+    np.testing.assert_allclose(run(model([node], [x]), {"x": given})[0], expected, rtol=1e-5)
