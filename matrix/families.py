@@ -67,6 +67,12 @@ class Family:
     npm: bool = False
     sources: str = ""
 
+    def secrets(self) -> tuple[str, ...]:
+        """Return the names of the secrets of its builds."""
+        if self.wheels:
+            return ("uv.toml", "pip.conf", "certificates")
+        return ("npmrc", "certificates") if self.npm else ()
+
 
 #: What images of wheels need besides them: their C++ and OpenMP run times come from here.
 _PYTHON = ("python3", "libgomp1", "libstdc++6")

@@ -43,8 +43,8 @@ class Workshop:
     architecture: str
     roots: dict[Root, Path]
 
-    def secrets(self) -> list[str]:
-        """Write the secrets of the builds; return them in bake's words."""
+    def secrets(self) -> dict[str, str]:
+        """Write the secrets of the builds; return each in bake's words, by its name."""
         certificates = self.sources.certificates
         texts = {
             "uv.toml": self.sources.uv_file(WHEELS),
@@ -54,7 +54,7 @@ class Workshop:
         }
         for name, text in texts.items():
             (self.folder / name).write_text(text, "utf-8")
-        return [f"id={name},src={self.folder / name}" for name in texts]
+        return {name: f"id={name},src={self.folder / name}" for name in texts}
 
     def wheels(self, name: str) -> str:
         """Return a folder with the wheels that only this machine has for one list of pins."""
@@ -142,7 +142,7 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
             "tags": [one.reference],
             "args": one.arguments() | proxies,
             "labels": one.labels(),
-            "secret": secrets,
+            "secret": [secrets[name] for name in one.family.secrets()],
             "output": ["type=docker"],
             "contexts": contexts,
         }

@@ -182,13 +182,18 @@ SERVED = (
 
 
 @pytest.fixture(scope="module")
-def served(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
-    """A run that serves two frameworks' models wherever else they can be."""
+def serving(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run that serves two frameworks' models wherever else they can be."""
     del whole  # the same images, made once
     runs = tmp_path_factory.mktemp("served")
     code = finish(runs, "--preset", "smoke", "--name", "served", *SERVED)
     assert code == 0, (runs / "log").read_text()[-5000:]
-    return Results.model_validate_json((runs / "served" / "results.json").read_text())
+    return runs / "served"
+
+
+@pytest.fixture(scope="module")
+def served(serving: Path) -> Results:
+    return Results.model_validate_json((serving / "results.json").read_text())
 
 
 def test_every_runtime_in_every_language_gives_the_same_answers(served: Results) -> None:
@@ -217,6 +222,34 @@ def test_without_python_an_image_is_a_few_megabytes(served: Results) -> None:
         assert sizes[cell] < 40e6
     starts = {row.cell: row.start_s for row in served.serving}
     assert all(start is not None for start in starts.values())
+
+
+def verify(runs: Path, model: Path, *arguments: str) -> int:
+    command = [sys.executable, "-m", "matrix", "verify", str(model), "--runs", str(runs)]
+    with (runs / "log").open("ab") as log:
+        process = processes.start(
+            [*command, *arguments], cwd=ROOT, output=log, environment={"PYTHONPATH": str(ROOT)}
+        )
+        try:
+            return process.wait()
+        finally:
+            processes.end(process)
+
+
+def test_a_persons_own_model_is_verified_everywhere(serving: Path, tmp_path: Path) -> None:
+    model = tmp_path / "mine.onnx"
+    artifact = "torch-debian12-amd64-cpu--digits-conv--onnx"
+    shutil.copyfile(serving / "artifacts" / artifact / "model.onnx", model)
+    only = ("--only", "onnxruntime-*-debian13-amd64-cpu", "--name", "mine")
+    assert verify(tmp_path, model, *only, "--max-error", "1e-5", "--max-p99", "10s") == 0
+    found = Results.model_validate_json((tmp_path / "mine" / "results.json").read_text())
+    assert {row.verdict for row in found.portability} == {"match"}
+    assert len(found.portability) == 3
+
+    torn = tmp_path / "torn.onnx"
+    torn.write_bytes(model.read_bytes()[:-9])
+    assert verify(tmp_path, torn, "--name", "torn") == 2
+    assert "torn.onnx: it is truncated" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.usefixtures("whole")

@@ -280,7 +280,7 @@ BAD = [
     (
         "family: wheels",
         "family: base",
-        "14:13: no image family 'base'; known: onnxruntime-cpp, wheels",
+        "14:13: no image family 'base'; known: chromium, node, onnxruntime-cpp, wheels",
     ),
     (
         "adapters.torch_adapter",

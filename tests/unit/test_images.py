@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from matrix import bases, config, images, networks, packages, processes
+from matrix import bases, config, images, networks, npm, packages, processes, recipes
 from matrix.builds import Watch
 from matrix.errors import ArgumentError
+from matrix.families import FAMILIES
 from matrix.plan import Cell, all_cells
 from matrix.recipes import Recipe, recipe
 
@@ -124,6 +125,54 @@ def test_buildx_accepts_the_bake_file(tmp_path: Path) -> None:
     assert {AMD.cell.id, ARM.cell.id, CUDA.cell.id} <= read["target"].keys()
     assert read["target"][ARM.cell.id]["tags"] == [ARM.reference]
     assert len(read["target"][ARM.cell.id]["secret"]) == 3
+
+
+def test_every_family_has_its_dockerfile_and_every_dockerfile_its_family() -> None:
+    folders = {path.parent.name for path in (ROOT / "docker").glob("*/Dockerfile")} - {"base"}
+    assert folders == set(FAMILIES)
+
+
+def test_a_toolbox_holds_packages_of_both_architectures(tmp_path: Path) -> None:
+    one = recipe(cell("onnxruntime-cpp-debian13-s390x-cpu"), MATRIX, "debian")
+    (root,) = one.roots("amd64").values()
+    assert (root.architecture, root.foreign) == ("amd64", "s390x")
+    assert {"g++-14-s390x-linux-gnu", "libonnxruntime-dev:s390x"} <= set(root.packages)
+    target = bake_file(tmp_path, one)["target"][one.cell.id]
+    assert target["secret"] == []
+    assert target["platforms"] == ["linux/s390x"]
+
+
+def test_with_a_registry_a_root_is_the_official_image_and_its_packages(tmp_path: Path) -> None:
+    one = recipe(cell("onnxruntime-node-debian13-arm64-cpu"), MATRIX, "registry")
+    target = bake_file(tmp_path, one)["target"]
+    base = target["root-debian13-node-arm64"]
+    assert base["args"]["IMAGE"] == MATRIX.bases["debian13"].image
+    assert "nodejs" in base["args"]["PACKAGES"].split()
+
+
+def test_the_code_of_a_compiled_runner_is_part_of_its_images_tag(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = recipe(cell("onnxruntime-cpp-debian13-amd64-cpu"), MATRIX, "debian")
+    before = one.digest()
+    shutil.copytree(ROOT / "harness" / "cpp", tmp_path / "cpp")
+    (tmp_path / "cpp" / "main.cpp").write_text("int main() {}")
+    monkeypatch.setattr(recipes, "HARNESS", tmp_path)
+    assert one.digest() != before
+
+
+def test_npm_hears_of_the_users_registry_and_of_no_path_of_this_machine(tmp_path: Path) -> None:
+    (tmp_path / ".npmrc").write_text(
+        "registry=https://one.example/\ncafile=/etc/ca.pem\ncache = /x\n"
+        "//one.example/:_authToken=t\n"
+    )
+    environment = {"HOME": str(tmp_path), "npm_config_registry": "https://two.example/"}
+    assert npm.configured(environment).splitlines() == [
+        "registry=https://one.example/",
+        "//one.example/:_authToken=t",
+        "registry=https://two.example/",
+    ]
+    assert npm.configured({"HOME": str(tmp_path / "nobody")}) == ""
 
 
 # Bases ----------------------------------------------------------------------------------------
