@@ -293,7 +293,7 @@ def _begin(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
 
 
 #: How a person's own model is timed: it may be large.
-OWN = Infer(batches=(1,), samples=30, min_s=0.2, max_s=2.0, warmup=3)
+OWN = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 
 
 def _verify(options: argparse.Namespace) -> None:

@@ -27,6 +27,11 @@ from matrix.recipes import REPOSITORY, WHEELS, Recipe, recipe
 #: Predefined build arguments, which reach neither the history nor the layers.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
+#: What BuildKit says of a race of its own between targets that share steps. Asked again, it goes on
+#: from the steps that were done.
+RACE = "inconsistent graph state"
+TRIES = 3
+
 HINT = "set up an engine with `nox -s engine`"
 
 
@@ -221,15 +226,11 @@ def _bake(
     errors: dict[str, str] = {}
     with log.open("a", encoding="utf-8") as said:
         watch = Watch([one.cell.id for one in recipes], progress, said)
-        try:
-            processes.stream(
-                ["docker", "buildx", "bake", "--file", str(file), "--progress", "rawjson"],
-                on_line=watch.line,
-                environment={**environment, "BUILDX_BUILDER": builder},
-                hint=HINT,
-            )
-        except processes.CommandFailed as error:
-            whole = watch.last or error.message
+        for _ in range(TRIES):
+            whole = _call(file, {**environment, "BUILDX_BUILDER": builder}, watch)
+            if RACE not in whole:
+                break
+        if whole:
             errors = watch.errors() or {one.cell.id: whole for one in recipes}
     found = sizes([one.reference for one in recipes], environment)
     failed = {
@@ -247,6 +248,21 @@ def _bake(
         if one.reference in found
     }
     return failed | done
+
+
+def _call(file: Path, environment: Mapping[str, str], watch: Watch) -> str:
+    """Call bake once; return its error, or nothing."""
+    watch.last = ""
+    try:
+        processes.stream(
+            ["docker", "buildx", "bake", "--file", str(file), "--progress", "rawjson"],
+            on_line=watch.line,
+            environment=environment,
+            hint=HINT,
+        )
+    except processes.CommandFailed as error:
+        return watch.last or error.message
+    return ""
 
 
 def _failed(one: Recipe, error: str) -> Prepared:

@@ -24,8 +24,8 @@ AARCH64 = 183  # e_machine of an ELF file
 
 @pytest.fixture(scope="session")
 def cells(matrix: config.Matrix) -> dict[str, Cell]:
-    """The CPU cells of the default preset: the images that a run needs anyway."""
-    globs = matrix.presets["default"].cells
+    """The CPU cells of the smoke preset: the images that a run needs anyway."""
+    globs = matrix.presets["smoke"].cells
     found = {cell.id: cell for cell in plan.all_cells(matrix) if cell.device == "cpu"}
     return {one: found[one] for one in plan.matching(found, globs) if not matrix.exclusion(one)}
 

@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import subprocess
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -173,6 +174,32 @@ def test_npm_hears_of_the_users_registry_and_of_no_path_of_this_machine(tmp_path
         "registry=https://two.example/",
     ]
     assert npm.configured({"HOME": str(tmp_path / "nobody")}) == ""
+
+
+@pytest.mark.parametrize(("fails", "built"), [(0, True), (2, True), (3, False)])
+def test_a_race_of_the_builders_own_is_tried_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int, built: bool
+) -> None:
+    calls = []
+
+    def stream(command: list[str], *, on_line: Callable[[str], None], **_: object) -> None:
+        calls.append(command)
+        if len(calls) <= fails:
+            on_line("ERROR: failed to solve: failed to get edge: inconsistent graph state")
+            raise processes.CommandFailed("docker ended with 1", code=1)
+
+    workshop = images.Workshop(
+        folder=tmp_path,
+        sources=packages.Sources(),
+        architecture="amd64",
+        roots=dict.fromkeys(AMD.roots("amd64").values(), tmp_path),
+    )
+    monkeypatch.setattr(images, "_ask", lambda *_: "default")
+    monkeypatch.setattr(processes, "stream", stream)
+    monkeypatch.setattr(images, "sizes", lambda *_: {AMD.reference: 1} if built else {})
+    found = images._bake([AMD], workshop, {}, tmp_path / "log", lambda *_: None)[AMD.cell.id]
+    assert (found.error is None) == built
+    assert len(calls) == min(fails + 1, images.TRIES)
 
 
 # Bases ----------------------------------------------------------------------------------------
