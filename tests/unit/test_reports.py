@@ -124,4 +124,6 @@ def test_the_plan_document_counts_what_the_plan_does() -> None:
     jobs = {wave: len(list(made.jobs(wave))) for wave in ("produce", "consume")}
     assert document["jobs"] == jobs
     assert len(document["artifacts"]) == len(list(made.artifacts()))
-    assert {one["reason"] for one in document["skipped"]} == {"the engine has no NVIDIA runtime"}
+    reasons = {one["reason"] for one in document["skipped"]}
+    assert "the engine has no NVIDIA runtime" in reasons
+    assert "" not in reasons
