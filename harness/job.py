@@ -25,7 +25,7 @@ def run(directory, job, interpreter_s):
         adapter = importlib.import_module(job["adapter"])
         started = _start(adapter, job)
         # From here on only: these import numpy, whose import is part of the framework's.
-        from harness import canary, inspecting, phases, selftest, serving
+        from harness import canary, selftest
 
         options = job.get("options", {})
         adapter.configure(job["cell"]["device"], job["threads"], **options)
@@ -37,7 +37,7 @@ def run(directory, job, interpreter_s):
     else:
         output["canaries"].append(canary.measure())
         started["interpreter_s"] = interpreter_s
-        does = serving if "artifact" in job else inspecting if "import" in job else phases
+        does = _kind_of(job)
         session = does.Session(directory, job, adapter, started)
         output["records"] = _run_phases(session, does.ALL, began)
         output["artifacts"] = list(session.produced)
@@ -46,6 +46,14 @@ def run(directory, job, interpreter_s):
     output["peak_memory_bytes"], output["memory_source"] = machine.peak_memory()
     output["peak_resident_bytes"] = machine.peak_resident()
     return output
+
+
+def _kind_of(job):
+    """Return the module with the phases of a job, by what the job is about."""
+    from harness import inspecting, phases, serving, tracing
+
+    kinds = {"artifact": serving, "import": inspecting, "trace": tracing}
+    return next((module for about, module in kinds.items() if about in job), phases)
 
 
 def _start(adapter, job):

@@ -23,6 +23,9 @@ IDIOM_LOGITS = "idiom.npz"  # logits of the first batch: ``y`` and, after traini
 PROBES = "probes.npz"  # ``<probe>/<name>``
 GIVEN = "artifacts/inputs.npz"  # what a person's own model is tried on, by name
 GOLD = "artifacts/gold.npz"  # float64 outputs of a person's own model by name
+PRECISE = "trace/precise.npz"  # every inner tensor by its number, float64 where that can be had
+SINGLE = "trace/single.npz"  # the same as the judge computes it in float32, or nothing
+MADE = "made"  # folder for a model that was made to find a fault, its inputs and gold
 ANSWERS = "outputs"  # folder for a consumer's answers to the artifact's inputs, see `answer_path`
 
 STARTUP = "startup"
@@ -34,6 +37,9 @@ TRAIN = "train"
 DEPLOY = "deploy"
 INFER = "infer"
 INSPECT = "inspect"  # of a person's own model: apart from all others
+TRACE = "trace"  # these three look for the first wrong node, apart from all others too
+EXPOSE = "expose"
+CUT = "cut"
 PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, TRAIN, DEPLOY, INFER)
 
 #: Steps of training of an idiom: enough to prove the loop, too few for rounding to grow.

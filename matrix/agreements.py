@@ -78,11 +78,12 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
     finite = np.isfinite(gold)
-    wrong = int((np.isfinite(answer) != finite).sum())
+    differs = np.isfinite(answer) != finite
+    wrong = int(differs.sum())
     if wrong:
         said = "are not finite" if finite.all() else "are finite where gold is not, or else"
         note = f"{wrong} of {answer.size} values of {name} {said}"
-        return Deviation(name=name, error=None, note=note)
+        return Deviation(name=name, error=None, row=_row(differs), note=note)
     if not np.array_equal(answer[~finite].astype(np.float64), gold[~finite], equal_nan=True):
         return Deviation(name=name, error=None, note=f"{name} has another infinity, or NaN, in it")
     found, wanted = answer[finite].astype(np.float64), gold[finite].astype(np.float64)
@@ -95,7 +96,15 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
         max_rel=float((away[some] / np.abs(wanted[some])).max(initial=0.0)),
         ulp=ulps(answer[finite], gold[finite].astype(answer.dtype)),
         top1=top1(answer, gold),
+        row=_row(
+            np.abs(np.where(finite, answer, 0).astype(np.float64) - np.where(finite, gold, 0))
+        ),
     )
+
+
+def _row(away: Values) -> int | None:
+    """Return the first row with the largest value, None where there are no rows."""
+    return int(away.argmax()) // (away.size // len(away)) if away.ndim and away.size else None
 
 
 def top1(answer: Values, gold: Values) -> float | None:

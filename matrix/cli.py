@@ -23,6 +23,7 @@ from matrix import (
     __version__,
     budgets,
     config,
+    explain,
     models,
     networks,
     pins,
@@ -264,9 +265,12 @@ def _matrix(options: argparse.Namespace) -> None:
 
 
 def _left(run: Run) -> bool:
-    """Return whether a run has a job that is not done, of those whose artifact is there."""
+    """Return whether a run has a job that is not done, of those whose artifact is there.
+
+    Or an answer that is not right and has not been explained.
+    """
     plan_of = run.manifest.plan
-    return any(
+    return bool(explain.unexplained(run)) or any(
         not run.done(job)
         for wave in plan.WAVES
         for job in plan_of.jobs(wave)

@@ -15,7 +15,7 @@ from rich.text import Text
 
 from matrix.engines import Prepared
 from matrix.plan import Job
-from matrix.records import JobRecord
+from matrix.records import Cause, JobRecord
 from matrix.reports import numbers
 
 
@@ -97,6 +97,11 @@ class Display:
             text.append(f"  {record.status}: {record.cause}", style="bold red")
             text.append(f"  (logs/{job.id}.log)", style="dim")
         self._say(text)
+
+    def explained(self, cause: Cause) -> None:
+        """Say what something that is not right was traced to."""
+        self._running = None
+        self._say(Text(f"→ {cause.artifact} on {cause.consumer}: {cause.text}", style="yellow"))
 
     def left_s(self) -> float | None:
         """Estimate the time left in this wave from the jobs of the same cells that ended."""

@@ -355,7 +355,7 @@ def of_models(
         else:
             skipped.append(Skipped(cell=cell, reason=reason))
     emulated = frozenset(cell.id for cell in cells if cell.architecture not in capabilities.native)
-    looking = {form: _inspector(matrix, form, capabilities) for form in sorted(formats)}
+    looking = {form: inspector(matrix, form, capabilities) for form in sorted(formats)}
     chosen = {cell.id for cell in cells}
     # One that was not chosen looks, and serves nothing.
     cells += [replace(cell, reads=()) for cell in looking.values() if cell.id not in chosen]
@@ -383,7 +383,11 @@ def of_models(
 INSPECTORS = {"onnx": "onnx", "tflite": "litert", "saved-model": "tensorflow"}
 
 
-def _inspector(matrix: Matrix, form: str, capabilities: Capabilities) -> Cell:
+def inspector(matrix: Matrix, form: str, capabilities: Capabilities) -> Cell:
+    """Return the native cell that looks into models of a format.
+
+    Raises ArgumentError where there is none.
+    """
     name = INSPECTORS.get(form)
     for cell in all_cells(matrix):
         able = not (matrix.exclusion(cell.id) or capabilities.refusal(cell))

@@ -277,8 +277,50 @@ class InspectRecord(PhaseRecord[InspectData]):
     phase: Literal["inspect"] = "inspect"
 
 
+class Node(Said):
+    """A node of a model's graph: its tensors by name."""
+
+    name: Remark
+    kind: Remark
+    inputs: list[str] = Field(max_length=10_000)
+    outputs: list[str] = Field(max_length=10_000)
+
+
+class TraceData(Said):
+    """A model's graph; *tensors* are those whose values are kept, by their number, in a file."""
+
+    nodes: list[Node] = Field(max_length=1_000_000)
+    outputs: list[str] = Field(max_length=1000)
+    tensors: list[str] = Field(max_length=1_000_000)
+
+
+class TraceRecord(PhaseRecord[TraceData]):
+    """What every node of a model gives."""
+
+    phase: Literal["trace"] = "trace"
+
+
+class MadeData(Said):
+    """Nothing: what was made is a file."""
+
+
+class ExposeRecord(PhaseRecord[MadeData]):
+    """A model that also gives some of its inner tensors."""
+
+    phase: Literal["expose"] = "expose"
+
+
+class CutRecord(PhaseRecord[MadeData]):
+    """A model of one node."""
+
+    phase: Literal["cut"] = "cut"
+
+
 AnyPhase = Annotated[
     InspectRecord
+    | TraceRecord
+    | ExposeRecord
+    | CutRecord
     | StartupRecord
     | ParityRecord
     | IdiomRecord
@@ -390,6 +432,10 @@ class Output(BaseModel):
         """Return what a person's own model is, where it could be looked into."""
         return self._found(InspectRecord)
 
+    def traced(self) -> TraceData | None:
+        """Return a model's graph, where it could be looked into."""
+        return self._found(TraceRecord)
+
     def train(self) -> TrainData | None:
         """Return what training gave, where it succeeded."""
         return self._found(TrainRecord)
@@ -407,7 +453,8 @@ class Deviation(Part):
 
     *error* and *max_abs* are largest absolute differences, the former over the largest absolute
     gold value; *max_rel* is over each value's own gold; *ulp* counts floats of the answer's dtype
-    in between; *top1* is the share of rows whose largest value is at the same place.
+    in between; *top1* is the share of rows whose largest value is at the same place; *row* is the
+    first one with the largest error, or with something that is not finite and should be.
     """
 
     name: str
@@ -416,6 +463,7 @@ class Deviation(Part):
     max_rel: float | None = None
     ulp: int | None = None
     top1: float | None = None
+    row: int | None = None
     note: str = ""
 
 
@@ -432,6 +480,30 @@ class Agreement(Part):
     scale: float
     note: str = ""
     outputs: tuple[Deviation, ...] = ()
+
+
+#: What makes answers differ: the model's own file; the runtime at one node, or across several;
+#: answers that cannot be compared; a batch of several; or nothing that can be seen.
+CauseKind = Literal["file", "runtime", "fusion", "answers", "batch", "opaque"]
+
+
+class Cause(Part):
+    """Why an artifact's answers are not right on a consumer, as far as it could be traced.
+
+    *node* and *tensor* are the first that are outside tolerance; *runs* counts the consumer's runs
+    that it took; *reproduce* is a command that shows the fault alone.
+    """
+
+    artifact: str
+    consumer: str
+    kind: CauseKind
+    text: Annotated[str, AfterValidator(_one_line)]
+    node: str = ""
+    tensor: str = ""
+    error: float | None = None
+    tolerance: float | None = None
+    runs: int = 0
+    reproduce: str = ""
 
 
 class Parity(Part):

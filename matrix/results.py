@@ -20,7 +20,7 @@ from matrix import canaries, findings, networks, parity, timings
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Cell, Plan
 from matrix.prepared import Prepared
-from matrix.records import UNDONE, JobRecord, TrainData
+from matrix.records import UNDONE, Cause, JobRecord, TrainData
 from matrix.rows import (
     CellRow,
     ExportRow,
@@ -39,7 +39,7 @@ from matrix.runs import Manifest, Run
 from matrix.shares import Shares
 from matrix.statistics import estimate
 from matrix.timings import floats, steady, warmup_of
-from matrix.verdicts import Terms, Verdict, judge
+from matrix.verdicts import Verdict, judge, terms_of
 
 #: Steps up to which the difference of losses from gold is told, besides the last.
 GROWTH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
@@ -55,7 +55,8 @@ def merge(runs: Sequence[Run]) -> Results:
         RecordError: no part, parts of different plans, or two different records of one job.
     """
     manifest = _common_manifest(runs)
-    rows = _Rows(manifest, _gold_losses(runs, manifest), _prepared(runs))
+    causes = {key: one for run in runs for key, one in run.causes().items()}
+    rows = _Rows(manifest, _gold_losses(runs, manifest), _prepared(runs), causes)
     for group in groups(*(run.records() for run in runs)):
         rows.add(group)
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
@@ -128,8 +129,13 @@ class _Rows:
     """Collects rows from groups of records."""
 
     def __init__(
-        self, manifest: Manifest, gold: dict[str, np.ndarray], prepared: dict[str, Prepared]
+        self,
+        manifest: Manifest,
+        gold: dict[str, np.ndarray],
+        prepared: dict[str, Prepared],
+        causes: Mapping[tuple[str, str], Cause],
     ) -> None:
+        self._causes = causes
         self._manifest = manifest
         self._gold = gold
         self._prepared = prepared
@@ -168,20 +174,10 @@ class _Rows:
         elif first.wave == "produce":
             self._produced(group)
         else:
-            verdict = judge(group, self._terms(first), "")
+            consumer = self._cells[first.cell]
+            terms = terms_of(self._manifest.matrix, consumer, first.workload)
+            verdict = judge(group, terms, "")
             self._verdicts[first.subject, first.cell] = (verdict, first.emulated)
-
-    def _terms(self, record: JobRecord) -> Terms:
-        matrix = self._manifest.matrix
-        return Terms(
-            tolerances=matrix.tolerances,
-            precision=self._cells[record.cell].precision,
-            stated=self._stated(record.workload),
-        )
-
-    def _stated(self, workload: str) -> float | None:
-        found = self._manifest.matrix.workloads.get(workload)
-        return found.tolerance if found else None
 
     def _produced(self, group: list[JobRecord]) -> None:
         first = group[0]
@@ -454,6 +450,7 @@ class _Rows:
         for artifact in plan.artifacts():
             for consumer in plan.consumers(artifact.format):
                 found = self._verdicts.get((artifact.id, consumer.id))
+                cause = self._causes.get((artifact.id, consumer.id)) if found else None
                 verdict, emulated = found or (
                     Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id)),
                     consumer.id in plan.emulated,
@@ -471,6 +468,7 @@ class _Rows:
                     reason=verdict.reason,
                     known=self._known(verdict.word, consumer.id, artifact.id)
                     or self._known_of_producer(verdict, artifact),
+                    cause=cause if verdict.word != "match" else None,
                     outputs=verdict.deviations,
                     repeatable=verdict.repeatable,
                 )

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from matrix.records import Deviation
+from matrix.records import Cause, Deviation
 from matrix.statistics import Bounded, Estimate
 
 #: 1: first version.
@@ -184,7 +184,7 @@ class PortabilityRow(Row):
 
     *basis*: where the tolerance comes from. *precision*: the lowest that the consumer computes in
     unasked. *outputs*: the numbers of each. *repeatable*: a second answer had the same bits.
-    *known*: why it is known to fail.
+    *known*: why it is known to fail. *cause*: what it was traced to.
     """
 
     artifact: str
@@ -200,6 +200,7 @@ class PortabilityRow(Row):
     repeatable: bool | None = None
     reason: str = ""
     known: str = ""
+    cause: Cause | None = None
 
 
 class Results(Row):

@@ -3,31 +3,24 @@
 from __future__ import annotations
 
 import contextlib
-import json
-import shutil
 import signal
 import threading
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from types import FrameType
-from typing import Any, Protocol
+from typing import Protocol
 
-from numpy.typing import NDArray
-
-from harness.record import INSPECT, SCHEMA_VERSION
-from matrix import arrays, canaries, energy, evidence, exports, inputs, locks, networks, probes
+from harness.record import INSPECT
+from matrix import arrays, canaries, energy, evidence, exports, inputs, locks
 from matrix.conclusions import conclude
-from matrix.engines import Engine, Limits, Prepared, Task
-from matrix.errors import ArgumentError, EngineError, Interrupted, RecordError
+from matrix.engines import Engine, Prepared
+from matrix.errors import EngineError, Interrupted, RecordError
 from matrix.evidence import Evidence
+from matrix.explain import Explainer, unexplained
 from matrix.plan import Capabilities, Cell, Job, Wave
-from matrix.records import JobRecord
+from matrix.records import Cause, JobRecord
 from matrix.runs import Run, write_text
-
-#: How much longer than its own watchdog, which leaves a traceback, a process may live.
-GRACE_S = 10.0
-
+from matrix.tasks import TaskMaker
 
 #: How often a round on a disturbed machine is run again.
 MOST_AGAIN = 2
@@ -58,6 +51,10 @@ class Watcher(Protocol):
 
     def ended(self, job: Job, record: JobRecord) -> None:
         """Tell how it ended."""
+        ...
+
+    def explained(self, cause: Cause) -> None:
+        """Tell what something that is not right was traced to."""
         ...
 
 
@@ -91,8 +88,28 @@ class Runner:
                     self.engine.open(self.run.id)
                     for wave in waves:
                         self._wave(wave, ready, capabilities, cancel)
+                    if "consume" in waves and not self.cells:
+                        self._explain(ready, capabilities, cancel)
                 finally:
                     self.engine.close()
+
+    def _explain(
+        self, ready: dict[str, Cell], capabilities: Capabilities, cancel: threading.Event
+    ) -> None:
+        """Trace what is not right to its cause."""
+        explainer = Explainer(
+            run=self.run,
+            engine=self.engine,
+            capabilities=capabilities,
+            cancel=cancel,
+            tell=self.watcher.explained,
+            started=self.watcher.started,
+            prepare=lambda cells: self._prepare(cells, capabilities),
+            ready=ready,
+        )
+        for wrong in unexplained(self.run):
+            if not explainer.explain(wrong):
+                raise self._interrupted()
 
     def _mine(self, waves: Sequence[Wave]) -> list[Cell]:
         """Return the cells that still have a job to do here."""
@@ -265,130 +282,6 @@ class Runner:
         )
 
 
-@dataclass(frozen=True, kw_only=True)
-class TaskMaker:
-    """Writes a job's control directory, and says how to run it."""
-
-    run: Run
-    capabilities: Capabilities
-    emulated: bool
-
-    def __call__(self, job: Job, cell: Cell, control: Path) -> Task:
-        """Write *job* into the empty folder *control*; return what an engine needs to run it."""
-        matrix = self.run.manifest.matrix
-        limits = matrix.limits
-        deadline = limits.deadline_s * (limits.emulated if self.emulated else 1)
-        document = self._document(job, cell, deadline)
-        if INSPECT in job.phases:
-            document.update(self._inspect(job, control))
-        elif job.artifact is None:
-            document.update(self._produce(job, cell, control))
-        else:
-            document.update(self._consume(job, control))
-        (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
-        environment = matrix.architectures[cell.architecture].emulation if self.emulated else {}
-        return Task(
-            id=job.id,
-            run_id=self.run.id,
-            cell=cell,
-            control=control,
-            deadline_s=deadline + GRACE_S,
-            limits=self._limits(),
-            environment=dict(environment),
-        )
-
-    def _limits(self) -> Limits:
-        limits = self.run.manifest.matrix.limits
-        if limits.threads > self.capabilities.cpus:
-            raise ArgumentError(
-                f"limits.threads is {limits.threads}; the engine has {self.capabilities.cpus} CPUs"
-            )
-        last = self.capabilities.cpus
-        return Limits(
-            memory_bytes=int(limits.memory),
-            processes=limits.processes,
-            cpus=tuple(range(last - limits.threads, last)),  # the first are busiest with others
-            log_bytes=int(limits.log),
-            file_bytes=int(limits.file),
-        )
-
-    def _document(self, job: Job, cell: Cell, deadline: float) -> dict[str, Any]:
-        manifest = self.run.manifest
-        infer = manifest.plan.infer
-        return {
-            "schema": SCHEMA_VERSION,
-            "run": self.run.id,
-            "job": job.id,
-            "wave": job.wave,
-            "round": job.round,
-            "cell": {
-                "id": cell.id,
-                "name": cell.name,
-                "base": cell.base,
-                "architecture": cell.architecture,
-                "device": cell.device,
-                "python": cell.python,
-            },
-            "emulated": self.emulated,
-            "adapter": cell.adapter,
-            "options": dict(cell.options),
-            "phases": list(job.phases),
-            "cold": manifest.plan.is_cold(job, cell),
-            "deadline_s": deadline,
-            "threads": manifest.matrix.limits.threads,
-            "selftest": ["float32", "float64"],
-            "infer": infer.model_dump(),
-        }
-
-    def _produce(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:
-        workload = self.run.manifest.matrix.workloads[job.workload]
-        data = control / "data"
-        data.mkdir()
-        for name, source in inputs.files(self.run.inputs, job.workload).items():
-            shutil.copyfile(source, data / name)
-        if "probe" in job.phases:
-            (data / "probes.npz").write_bytes(inputs.archive(_flat(probes.inputs())))
-        return {
-            **({"probes": "data/probes.npz"} if "probe" in job.phases else {}),
-            "formats": list(cell.exports),
-            "workload": {
-                "id": job.workload,
-                "network": networks.NETWORKS[workload.network],
-                "data": "data/data.npz",
-                "weights": "data/weights.npz",
-                "order": "data/order.npz",
-                "batch": workload.batch,
-                "optimiser": {"name": "sgd", "rate": workload.rate},
-            },
-        }
-
-    def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
-        one = next(one for one in self.run.manifest.plan.imports if one.name == job.subject)
-        shutil.copytree(self.run.model(one.name), control / "model")
-        given = exports.inputs_for(self.run, one)
-        if given.is_file():
-            (control / "given").mkdir()
-            shutil.copyfile(given, control / "given" / "inputs.npz")
-        return {
-            "import": {
-                "format": one.format,
-                "model": f"model/{one.file}",
-                "inputs": "given/inputs.npz" if given.is_file() else None,
-                "seed": self.run.manifest.plan.seed,
-            }
-        }
-
-    def _consume(self, job: Job, control: Path) -> dict[str, Any]:
-        assert job.artifact is not None
-        artifact = exports.hand_over(self.run.artifact(job.artifact), control)
-        infer = self.run.manifest.plan.infer.model_dump()
-        if artifact["batch"]:
-            infer["batches"] = [artifact["batch"]]
-        if not artifact["splits"]:
-            infer["batches"] = [max(artifact["rows"], 1)]
-        return {"artifact": artifact, "infer": infer}
-
-
 @contextlib.contextmanager
 def _interruptible() -> Iterator[threading.Event]:
     """Turn SIGINT and SIGTERM into an event, so that a job ends in order; put them back after."""
@@ -404,10 +297,6 @@ def _interruptible() -> Iterator[threading.Event]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-def _flat(grouped: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    return {f"{group}/{name}": one for group, ones in grouped.items() for name, one in ones.items()}
 
 
 def make_inputs(run: Run) -> None:

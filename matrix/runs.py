@@ -29,7 +29,7 @@ from matrix.config import Matrix
 from matrix.engines import Prepared
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Job, Plan
-from matrix.records import UNDONE, JobRecord
+from matrix.records import UNDONE, Cause, JobRecord
 
 #: 1: first version.
 RUN_SCHEMA: Final = 1
@@ -195,6 +195,16 @@ class Run:
         path = self.inputs / f"{workload}.gold.json"
         return read(path, _GOLD).losses if path.is_file() else None
 
+    def cause_path(self, artifact: str, consumer: str) -> Path:
+        """Return the folder of what was found about an artifact that a consumer gets wrong."""
+        return self.path / "causes" / f"{artifact}--on--{consumer}"
+
+    def causes(self) -> dict[tuple[str, str], Cause]:
+        """Return why artifacts are not answered rightly, by artifact and consumer."""
+        files = sorted((self.path / "causes").glob("*/cause.json"))
+        found = [read(path, _CAUSE) for path in files if not path.parent.name.endswith(".part")]
+        return {(one.artifact, one.consumer): one for one in found}
+
     def save_engine(self, facts: dict[str, str]) -> None:
         """Keep what ran the cells."""
         text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
@@ -291,6 +301,7 @@ class _Gold(BaseModel):
 
 
 _RECORD = TypeAdapter(JobRecord)
+_CAUSE = TypeAdapter(Cause)
 _PREPARED = TypeAdapter(Prepared)
 _FACTS = TypeAdapter(dict[str, str])
 _GOLD = TypeAdapter(_Gold)

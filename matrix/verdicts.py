@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from matrix.config import Precision, Tolerances
+from matrix.config import Matrix, Precision, Tolerances
+from matrix.plan import Cell
 from matrix.records import Agreement, Deviation, JobRecord
 
 Word = Literal["match", "drift", "error", "unsupported", "not-run"]
@@ -46,9 +47,9 @@ class Terms:
     precision: Precision = "float32"
     stated: float | None = None
 
-    def allowed(self, agreement: Agreement) -> tuple[float, str]:
+    def allowed(self, producer_error: float | None) -> tuple[float, str]:
         """Return the largest error that still counts as a match, and where it comes from."""
-        own = self.tolerances.factor * (agreement.producer_error or 0.0)
+        own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
             (self.tolerances.floor, "the floor"),
             (own, f"{self.tolerances.factor:g} times the producer's own"),
@@ -56,6 +57,16 @@ class Terms:
             (self.stated or 0.0, "stated for the workload"),
         ]
         return max(terms, key=lambda term: term[0])
+
+
+def terms_of(matrix: Matrix, consumer: Cell, workload: str) -> Terms:
+    """Return by what an artifact of a workload is judged on a consumer."""
+    found = matrix.workloads.get(workload)
+    return Terms(
+        tolerances=matrix.tolerances,
+        precision=consumer.precision,
+        stated=found.tolerance if found else None,
+    )
 
 
 def judge(records: Sequence[JobRecord], terms: Terms, missing: str) -> Verdict:
@@ -80,7 +91,7 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     agreement = record.agreement
     if record.status != "ok" or agreement is None:
         return Verdict(word="error", reason=record.cause or record.status)
-    allowed, basis = terms.allowed(agreement)
+    allowed, basis = terms.allowed(agreement.producer_error)
     word, reason = _compare(agreement, allowed, terms.tolerances)
     answered = record.output.infer() if record.output else None
     return Verdict(

@@ -32,6 +32,17 @@ A runtime that can be the first to read a person's own model also:
     by name, "gold": the same in float64 where that can be had}. *given* are inputs by name, or
     None: then they are made, from *seed*.
 
+and, where the format can be looked into, which is how a fault is traced to its first wrong node:
+
+``trace(path, inputs)``
+    Return {"nodes": name, kind, inputs and outputs of each in their order; "outputs": the model's;
+    "precise": every inner tensor by name, in float64 where that can be had; "single": the same
+    in float32, or nothing}.
+``expose(path, tensors, target)``
+    Write the model with inner tensors, each {"name", "dtype", "sides"}, as more outputs.
+``cut(path, inputs, number, target)``
+    Write node *number* as a model; return {"inputs", "gold"}: what it has had, and should answer.
+
 Frameworks also:
 
 ``predict(model, x)``

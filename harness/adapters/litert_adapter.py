@@ -4,6 +4,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness import making
+from harness.graphs import lite
 
 litert = None  # the runtime, once `start` has imported it
 threads = None
@@ -76,6 +77,52 @@ def inspect(form, path, given, seed):
         "inputs": inputs,
         "outputs": answer(model, inputs),
     }
+
+
+def trace(path, inputs):
+    """Evaluate every operator by the reference kernels: float32, the most that there is."""
+    model = lite.read(path)
+    called = lite.names(model)
+    interpreter = _reference(model_path=path)
+    answer(interpreter, inputs)
+    nodes = lite.nodes(model)
+    made = [name for node in nodes for name in node["outputs"]]
+    return {
+        "nodes": nodes,
+        "outputs": [called[at] for at in model.subgraphs[0].outputs],
+        "precise": {name: interpreter.get_tensor(called.index(name)) for name in made},
+        "single": {},
+    }
+
+
+def expose(path, tensors, target):
+    """Write the model with inner tensors as more outputs."""
+    model = lite.read(path)
+    lite.expose(model, tensors)
+    lite.write(model, target)
+
+
+def cut(path, inputs, number, target):
+    """Write one operator as a model; return its inputs, and the reference kernel's answer."""
+    model = lite.read(path)
+    called = lite.names(model)
+    whole = _reference(model_path=path)
+    answer(whole, inputs)
+    own = {name: whole.get_tensor(called.index(name)) for name in lite.cut(model, number)}
+    lite.write(model, target)
+    return {"inputs": own, "gold": answer(_reference(model_path=target), own)}
+
+
+def _reference(**source):
+    """Return an interpreter without any delegate, of plain loops, that keeps every tensor."""
+    interpreter = litert.Interpreter(
+        num_threads=threads,
+        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=True,
+        **source,
+    )
+    interpreter.allocate_tensors()
+    return interpreter
 
 
 def answer(model, inputs):

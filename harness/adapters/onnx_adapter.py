@@ -6,7 +6,7 @@ Two of its operators are wrong and replaced: see `harness.graphs.operators`.
 import functools
 
 import harness.adapters as protocol
-from harness.graphs import checks, making
+from harness.graphs import checks, inner, making
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 
@@ -82,6 +82,41 @@ def inspect(form, path, given, seed):
     except Exception as error:  # the evaluator raises what it likes; float32 has to do then
         described["no_gold"] = f"{type(error).__name__}: {error}"[:300]
     return found
+
+
+def trace(path, inputs):
+    """Evaluate every node in float64 and in float32."""
+    model = checks.read(path)
+    precise, single = inner.evaluate(model, _fed(model, inputs))
+    return {
+        "nodes": inner.nodes(model),
+        "outputs": [value.name for value in model.graph.output],
+        "precise": precise,
+        "single": single,
+    }
+
+
+def expose(path, tensors, target):
+    """Write the model with inner tensors as more outputs."""
+    model = checks.read(path)
+    inner.expose(model, tensors)
+    onnx.save(model, target)
+
+
+def cut(path, inputs, number, target):
+    """Write one node as a model; return its inputs, and what it should answer in float64."""
+    model = checks.read(path)
+    fed = _fed(model, inputs)
+    _, single = inner.evaluate(model, fed)
+    alone, own = inner.cut(model, single, fed, number)
+    onnx.save(alone, target)
+    gold = evaluator(widen(alone)).run(None, making.as_float64(own))
+    return {"inputs": own, "gold": dict(zip([one.name for one in alone.graph.output], gold))}
+
+
+def _fed(model, inputs):
+    held = {tensor.name for tensor in model.graph.initializer}
+    return protocol.fed(inputs, [one.name for one in model.graph.input if one.name not in held])
 
 
 def load(form, path):

@@ -16,6 +16,7 @@ def tables(results: Results) -> Iterator[Table]:
     """Yield the tables in their order."""
     yield exports(results)
     yield from verdicts(results)
+    yield causes(results)
     yield deployment(results)
     yield interfaces(results)
 
@@ -81,6 +82,30 @@ def _verdicts(workload: str, rows: list[PortabilityRow]) -> Table:
             "than float32 is named with its precision, and has a tolerance of its own."
         ),
     )
+
+
+def causes(results: Results) -> Table:
+    """What is not a match, a line each with what it was traced to, else with its reason."""
+    wrong = [row for row in results.portability if row.verdict not in ("match", "not-run")]
+    lines = []
+    for row in wrong:
+        texts = (row.artifact, row.consumer + mark(row.emulated), row.verdict, _why(row))
+        lines.append(Row(texts=texts, moods=("plain", "plain", _mood(row), "plain")))
+    return Table(
+        title="Causes",
+        columns=("artifact", "served by", "verdict", "traced to"),
+        rows=tuple(lines),
+        note=(
+            "What differs is followed through the graph, by runs of the same consumer that also "
+            "give inner results, to the first node that is wrong; the node is kept alone below "
+            "`causes/` in the run, with a command that shows its fault in `cause.json`."
+        ),
+    )
+
+
+def _why(row: PortabilityRow) -> str:
+    found = row.cause.text if row.cause else row.reason
+    return f"{found}. Known: {row.known}" if row.known else found
 
 
 def _workload(artifact: str) -> str:
