@@ -94,7 +94,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     own = found / "gold.npz"
     precise = arrays.read_all(own, arrays.NUMBERS) if own.is_file() else outputs
     truth, produced = _judged_by(run, one, outputs, precise)
-    if truth.keys() != outputs.keys() or precise.keys() != outputs.keys():
+    if truth.keys() != outputs.keys():
         raise arrays.Unreadable("its outputs and its gold are not the same ones")
     np.savez(part / "outputs.npz", **produced)  # type: ignore[arg-type]
     np.savez(part / "gold.npz", **truth)  # type: ignore[arg-type]
@@ -128,16 +128,23 @@ def _judged_by(
     if not run.given("reference").is_file():
         return precise, outputs
     truth = _reference(run.given("reference"), outputs)
-    off = {name: truth[name] + (outputs[name] - precise[name]) for name in _floats(truth, outputs)}
+    off = {
+        name: truth[name] + (outputs[name] - precise[name])
+        for name in _floats(truth, outputs, precise)
+    }
     return truth, {**truth, **off}
 
 
-def _floats(truth: Mapping[str, Values], outputs: Mapping[str, Values]) -> list[str]:
-    """Return the names of the floats that have the same shape in both."""
+def _floats(
+    truth: Mapping[str, Values], outputs: Mapping[str, Values], precise: Mapping[str, Values]
+) -> list[str]:
+    """Return the names of the floats that are in all, in one shape."""
     return [
         name
         for name, wanted in truth.items()
-        if outputs[name].dtype.kind == "f" and outputs[name].shape == wanted.shape
+        if outputs[name].dtype.kind == "f"
+        and outputs[name].shape == wanted.shape
+        and name in precise
     ]
 
 

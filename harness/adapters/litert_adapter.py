@@ -86,13 +86,21 @@ def trace(path, inputs):
     interpreter = _reference(model_path=path)
     answer(interpreter, inputs)
     nodes = lite.nodes(model)
-    made = [name for node in nodes for name in node["outputs"]]
     return {
         "nodes": nodes,
         "outputs": [called[at] for at in model.subgraphs[0].outputs],
-        "precise": {name: interpreter.get_tensor(called.index(name)) for name in made},
+        "precise": dict(_kept(interpreter, called, nodes)),
         "single": {},
     }
+
+
+def _kept(interpreter, called, nodes):
+    """Yield the tensors that have values after a run: what a loop carries has none outside."""
+    for name in [name for node in nodes for name in node["outputs"]]:
+        try:
+            yield name, interpreter.get_tensor(called.index(name))
+        except ValueError:
+            continue
 
 
 def expose(path, tensors, target):

@@ -74,9 +74,9 @@ def cut(model, number):
     graph.operators = [node]
     graph.inputs = list(dict.fromkeys(at for at in node.inputs if at in moving))
     graph.outputs = list(node.outputs)
-    read_by_it = {graph.tensors[at].buffer for at in [*node.inputs, *node.outputs] if at >= 0}
+    needed = {graph.tensors[at].buffer for at in node.inputs if at >= 0}
+    needed.update(one.buffer for inner in model.subgraphs[1:] for one in inner.tensors)
     for at, buffer in enumerate(model.buffers):
-        if at not in read_by_it:
+        if at not in needed:
             buffer.data = None
-    model.subgraphs = [graph]
     return [called[at] for at in graph.inputs]

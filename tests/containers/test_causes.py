@@ -1,0 +1,109 @@
+"""Planted faults, each traced to its node by a real run in containers."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+from ruamel.yaml import YAML
+
+from matrix import cli
+from matrix.engines.docker_engine import DockerEngine
+from tests import planted
+
+ROOT = Path(__file__).resolve().parents[2]
+
+pytestmark = pytest.mark.usefixtures("docker_engine")
+
+
+@pytest.fixture
+def verified(tmp_path: Path) -> Any:
+    """Verify models on some cells; return the exit code, the causes, and all that was found."""
+
+    def verify(*arguments: str, only: str, matrix: Path = ROOT / "matrix.yaml") -> Any:
+        runs = tmp_path / "runs"
+        code = cli.main(
+            ["verify", *arguments, "--only", only, "--runs", str(runs), "--file", str(matrix)]
+        )
+        (run,) = runs.iterdir()
+        causes = [json.loads(path.read_text()) for path in run.glob("causes/*/cause.json")]
+        found = run / "results.json"
+        return code, causes, json.loads(found.read_text()) if found.is_file() else None
+
+    return verify
+
+
+def saved(folder: Path, name: str, **fault: Any) -> str:
+    onnx.save(planted.model(**fault), folder / f"{name}.onnx")
+    return str(folder / f"{name}.onnx")
+
+
+def other_matrix(folder: Path, change: Any) -> Path:
+    yaml = YAML()
+    document = yaml.load((ROOT / "matrix.yaml").read_text(encoding="utf-8"))
+    change(document)
+    with (folder / "matrix.yaml").open("w", encoding="utf-8") as file:
+        yaml.dump(document, file)
+    return folder / "matrix.yaml"
+
+
+NATIVE = "onnxruntime-debian12-amd64-cpu"
+
+
+@pytest.mark.parametrize("fault", [{"weight": 1.001}, {"shifted": True}], ids=["weight", "padding"])
+def test_a_model_that_is_not_the_same_is_traced_to_its_node(
+    verified: Any, tmp_path: Path, fault: dict[str, Any]
+) -> None:
+    good, bad = saved(tmp_path, "good"), saved(tmp_path, "bad", **fault)
+    code, causes, _ = verified(good, bad, "--same", only=NATIVE)
+    assert code == 1
+    assert [(one["kind"], one["node"]) for one in causes] == [("file", "conv10")]
+
+
+def test_the_node_that_gives_what_is_not_finite_is_named_and_kept_alone(
+    verified: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    code, causes, _ = verified(saved(tmp_path, "hot", overflow=True), only=NATIVE)
+    assert code == 1
+    assert [(one["kind"], one["node"]) for one in causes] == [("runtime", "exploded")]
+    command = causes[0]["reproduce"].split(" -- ")[1].split()
+    monkeypatch.chdir(Path.cwd())
+    again = cli.main(["verify", *command, "--runs", str(tmp_path / "again")])
+    assert again == 1
+
+
+def test_a_runtime_that_answers_in_bfloat16_unasked_is_caught_at_its_first_node(
+    verified: Any, tmp_path: Path
+) -> None:
+    def undeclared(document: Any) -> None:
+        del document["runtimes"]["openvino_default"]["precision"]
+
+    flags = Path("/proc/cpuinfo").read_text()
+    if not re.search(r"\bamx_bf16\b|\bavx512_bf16\b", flags):
+        pytest.skip("OpenVINO computes in float32 on this processor")
+    matrix = other_matrix(tmp_path, undeclared)
+    cell = "openvino_default-debian12-amd64-cpu"
+    code, causes, _ = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
+    assert code == 1
+    assert [(one["kind"], one["node"]) for one in causes] == [("runtime", "conv0")]
+
+
+def test_an_emulator_that_multiplies_wrongly_is_caught_before_it_answers(
+    verified: Any, tmp_path: Path, docker_engine: DockerEngine
+) -> None:
+    def forgotten(document: Any) -> None:
+        del document["architectures"]["arm64"]["emulation"]
+
+    if "arm64" in docker_engine.capabilities().native:
+        pytest.skip("arm64 is not emulated here")
+    matrix = other_matrix(tmp_path, forgotten)
+    cell = "onnx-debian13-arm64-cpu"
+    code, _, found = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
+    assert code == 1
+    (row,) = found["portability"]
+    assert row["verdict"] == "error"
+    assert "a matrix product is wrong" in row["reason"]
