@@ -107,8 +107,8 @@ BAD = [
     pytest.param(
         "    reads: [onnx]",
         "    reads: [onxn]",
-        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'saved-model', 'tflite' or "
-        "'jax-export'; did you mean 'onnx'?",
+        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'torchscript', 'saved-model', "
+        "'tflite' or 'jax-export'; did you mean 'onnx'?",
         id="an unknown format",
     ),
     pytest.param(

@@ -53,6 +53,7 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
         ("net.bin", b"x", "what ends in '.bin' is not known as a model"),
         ("net.onnx", b"", "is empty"),
         ("net.tflite", b"\x08\x07\x12\x07pytorch", "is no tflite: it does not begin as one"),
+        ("net.pt", b"\x80\x02pickled", "is no torchscript: it does not begin as one"),
         ("missing.onnx", None, "is not there"),
     ],
 )
@@ -63,6 +64,24 @@ def test_what_is_no_model_is_refused_by_name(
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ArgumentError, match=said):
         models.recognise([tmp_path / name])
+
+
+def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_path: Path) -> None:
+    (tmp_path / "net.ts").write_bytes(b"PK\x03\x04")
+    (tmp_path / "net.onnx").write_bytes(b"onnx")
+    script, onnx = models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
+    assert (script.format, list(script.files)) == ("torchscript", ["model.ts"])
+    with pytest.raises(ArgumentError, match="does not declare the shapes") as said:
+        models.check_declared([onnx, script], None, same=False)
+    assert "--inputs" in str(said.value.hint)
+    models.check_declared([onnx, script], None, same=True)
+    models.check_declared([script], tmp_path / "inputs.npz", same=False)
+
+
+def test_torch_looks_into_torchscript() -> None:
+    made = verification(("net", "torchscript", "model.pt"), only="torch-*")
+    (looked,) = made.jobs("produce")
+    assert looked.cell == "torch-debian12-amd64-cpu"
 
 
 def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
