@@ -521,7 +521,7 @@ def _impossible(matrix: Matrix) -> Iterator[Problem]:
         yield ("bases",), f"the id '{twice}' stands for two cells; rename one of its parts", True
     yield from _impossible_runtimes(matrix)
     families = {name: FAMILIES.get(one.family) for name, one in matrix.systems().items()}
-    wheeled = {name for name, family in families.items() if family and family.wheels}
+    wheeled = {name for name, family in families.items() if family and family.pinned}
     for name, _, architecture, _ in matrix.cells():
         if name in wheeled and not matrix.architectures[architecture].wheels:
             said = f"'{name}' is made of wheels: give their tag, or name the systems without it"

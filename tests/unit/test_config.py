@@ -280,7 +280,8 @@ BAD = [
     (
         "family: wheels",
         "family: base",
-        "14:13: no image family 'base'; known: chromium, node, onnxruntime-cpp, wheels",
+        "14:13: no image family 'base'; known: chromium, libtorch-cpp, node, "
+        "onnxruntime-cpp, tensorflow-c, wheels",
     ),
     (
         "adapters.torch_adapter",
