@@ -103,6 +103,7 @@ _COMPILER = Part(
         "libc6:{debian}",
         "libstdc++6:{debian}",
         "nlohmann-json3-dev",
+        "zlib1g:{debian}",  # of torch's wheel for ARM
     ),
 )
 

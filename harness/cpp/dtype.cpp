@@ -6,8 +6,8 @@ namespace deepmatrix {
 namespace {
 
 const DType kTypes[] = {
-    {"float32", "<f4", 4}, {"uint8", "|u1", 1},  {"int8", "|i1", 1},    {"uint16", "<u2", 2},
-    {"int16", "<i2", 2},   {"int32", "<i4", 4},  {"int64", "<i8", 8},   {"bool", "|b1", 1},
+    {"float32", "<f4", 4}, {"uint8", "|u1", 1},   {"int8", "|i1", 1},   {"uint16", "<u2", 2},
+    {"int16", "<i2", 2},   {"int32", "<i4", 4},   {"int64", "<i8", 8},  {"bool", "|b1", 1},
     {"float16", "<f2", 2}, {"float64", "<f8", 8}, {"uint32", "<u4", 4}, {"uint64", "<u8", 8},
 };
 

@@ -29,7 +29,7 @@ class Runtime {
   public:
     virtual ~Runtime() = default;
 
-    virtual std::string name() const = 0;     // as in `versions`
+    virtual std::string name() const = 0;  // as in `versions`
     virtual std::string version() const = 0;
     virtual std::string blas() const = 0;
     virtual int threads() const = 0;  // that compute, the caller's among them

@@ -37,7 +37,8 @@ const DType& dtype_of(at::ScalarType type) {
     for (const Element& element : kElements) {
         if (element.type == type) return *dtype_by_name(element.name);
     }
-    throw Unsupported(std::string("the runner has no arrays of torch's type ") + at::toString(type));
+    throw Unsupported(std::string("the runner has no arrays of torch's type ") +
+                      at::toString(type));
 }
 
 // Do something with the runtime; what it throws becomes the runner's own, named as in Python.
@@ -99,8 +100,8 @@ class TorchModel : public Model {
             throw Unsupported("the runner has no arrays for an output of the type " +
                               found.tagKind());
         }
-        const auto several = found.isTuple() ? found.toTupleRef().elements().vec()
-                                             : found.toListRef().vec();
+        const auto several =
+            found.isTuple() ? found.toTupleRef().elements().vec() : found.toListRef().vec();
         for (std::size_t i = 0; i < several.size(); ++i) keep(std::to_string(i), several[i]);
     }
 

@@ -8,8 +8,9 @@ namespace deepmatrix {
 namespace {
 
 // By their numbers; those without a name are not among ours.
-const char* const kNames[] = {"",      "float32", "uint8", "int8",    "uint16",  "int16",  "int32",
-                              "int64", "",        "bool",  "float16", "float64", "uint32", "uint64"};
+const char* const kNames[] = {"",        "float32", "uint8",  "int8",  "uint16",
+                              "int16",   "int32",   "int64",  "",      "bool",
+                              "float16", "float64", "uint32", "uint64"};
 
 }  // namespace
 

@@ -96,10 +96,9 @@ struct Loaded {
 // whose address is not a multiple of what its kernels want.
 Owned<TF_Tensor> borrowed(const View& input) {
     const auto keep = [](void*, std::size_t, void*) {};
-    return Owned<TF_Tensor>(TF_NewTensor(type_of(*input.dtype), input.shape.data(),
-                                         static_cast<int>(input.shape.size()),
-                                         const_cast<std::byte*>(input.data), input.size, keep,
-                                         nullptr));
+    return Owned<TF_Tensor>(TF_NewTensor(
+        type_of(*input.dtype), input.shape.data(), static_cast<int>(input.shape.size()),
+        const_cast<std::byte*>(input.data), input.size, keep, nullptr));
 }
 
 View view(const TF_Tensor* tensor) {
@@ -180,7 +179,7 @@ class TensorFlow : public Runtime {
         setenv("TF_CPP_MIN_LOG_LEVEL", "2", 0);  // warnings and errors are enough
         // A ConfigProto by hand: intra_op_parallelism_threads (2), and one inter_op (5).
         std::string config = "\x28\x01\x10";
-        for (unsigned left = static_cast<unsigned>(threads); ; left >>= 7) {
+        for (unsigned left = static_cast<unsigned>(threads);; left >>= 7) {
             config += static_cast<char>(left > 127 ? (left & 127) | 128 : left);
             if (left <= 127) break;
         }
