@@ -141,7 +141,7 @@ def base_image(
         name=f"{cell.base}-build",
         suite=base.suite,
         architecture=architecture,
-        packages=FAMILIES["wheels"].roots["build"].packages_for(architecture),
+        packages=FAMILIES["wheels"].roots["build"].packages_for(architecture, architecture),
     )
     target = root.bake(root.make())
     build = ["docker", "buildx", "build", "--load", "--platform", target["platforms"][0]]

@@ -74,6 +74,7 @@ EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
 MODEL_PATHS = {
     "onnx": "model.onnx",
     "torch-export": "model.pt2",
+    "torchscript": "model.pt",
     "saved-model": "saved_model",
     "tflite": "model.tflite",
     "jax-export": "model.jax",

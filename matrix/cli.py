@@ -305,6 +305,7 @@ def _verify(options: argparse.Namespace) -> None:
     console = _console()
     matrix = _load(options)
     found = models.recognise(options.models)
+    models.check_declared(found, options.inputs, same=options.same)
     engine = choose(options.engine, matrix, say=_sayer(console))
     planned = plan.of_models(
         matrix,

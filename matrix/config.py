@@ -39,7 +39,7 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_leng
 Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
-Format = Literal["onnx", "torch-export", "saved-model", "tflite", "jax-export"]
+Format = Literal["onnx", "torch-export", "torchscript", "saved-model", "tflite", "jax-export"]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Phase = Literal["startup", "parity", "idiom", "probe", "passes", "train", "deploy", "infer"]
@@ -521,7 +521,7 @@ def _impossible(matrix: Matrix) -> Iterator[Problem]:
         yield ("bases",), f"the id '{twice}' stands for two cells; rename one of its parts", True
     yield from _impossible_runtimes(matrix)
     families = {name: FAMILIES.get(one.family) for name, one in matrix.systems().items()}
-    wheeled = {name for name, family in families.items() if family and family.wheels}
+    wheeled = {name for name, family in families.items() if family and family.pinned}
     for name, _, architecture, _ in matrix.cells():
         if name in wheeled and not matrix.architectures[architecture].wheels:
             said = f"'{name}' is made of wheels: give their tag, or name the systems without it"

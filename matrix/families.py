@@ -39,8 +39,9 @@ class Part:
     """A root of a family.
 
     It is of the target's architecture, or *native*: of the machine that builds. In *packages*
-    ``{debian}`` stands for Debian's name of the target and ``{compiler}`` for its compiler's: a
-    native root can hold packages of both. *stock*: an official image of Python has all of them.
+    ``{debian}`` stands for Debian's name of the target, ``{compiler}`` for its compiler's and
+    ``{cross}`` for what follows the name of a compiler that is not the machine's own: a native
+    root can hold packages of both. *stock*: an official image of Python has all of them.
     """
 
     name: str
@@ -48,9 +49,14 @@ class Part:
     native: bool = False
     stock: bool = False
 
-    def packages_for(self, target: str) -> tuple[str, ...]:
-        """Return the packages for a target, by Docker's name of its architecture."""
-        names = {"debian": DEBIAN_NAMES.get(target, target), "compiler": COMPILERS.get(target, "")}
+    def packages_for(self, target: str, architecture: str) -> tuple[str, ...]:
+        """Return the packages for a target, in a root of an architecture, by Docker's names."""
+        compiler = COMPILERS.get(target, "")
+        names = {
+            "debian": DEBIAN_NAMES.get(target, target),
+            "compiler": compiler,
+            "cross": "" if target == architecture else f"-{compiler}",
+        }
         return tuple(package.format(**names) for package in (*COMMON, *self.packages))
 
 
@@ -58,14 +64,23 @@ class Part:
 class Family:
     """A folder of ``docker/``: its roots by the contexts of its Dockerfile.
 
-    *wheels*: it installs the cell's pins. *npm*: it installs its own lock file. *sources*: the
-    folder of the harness that it compiles.
+    *wheels*: it installs the cell's pins. *linked*: it takes libraries from what the family of
+    wheels installed of them. *npm*: it installs its own lock file. *sources*: the folder of the
+    harness that it compiles, for the *runtime* that is a folder in there.
     """
 
+    folder: str
     roots: Mapping[str, Part]
     wheels: bool = False
+    linked: bool = False
     npm: bool = False
     sources: str = ""
+    runtime: str = ""
+
+    @property
+    def pinned(self) -> bool:
+        """Whether its images hold something of the cell's pins."""
+        return self.wheels or self.linked
 
     def secrets(self) -> tuple[str, ...]:
         """Return the names of the secrets of its builds."""
@@ -77,10 +92,26 @@ class Family:
 #: What images of wheels need besides them: their C++ and OpenMP run times come from here.
 _PYTHON = ("python3", "libgomp1", "libstdc++6")
 
+#: What links with the libraries of a wheel: the compiler and the C++ run time of the system that
+#: the wheel's own cell stands on.
+_COMPILER = Part(
+    name="compiler",
+    native=True,
+    packages=(
+        "binutils",
+        "g++-12{cross}",
+        "libc6:{debian}",
+        "libstdc++6:{debian}",
+        "nlohmann-json3-dev",
+        "zlib1g:{debian}",  # of torch's wheel for ARM
+    ),
+)
+
 _NPM = Part(name="npm", native=True, packages=("nodejs", "npm", "ca-certificates"))
 
 FAMILIES: Mapping[str, Family] = {
     "wheels": Family(
+        folder="wheels",
         roots={
             "build": Part(
                 name="build",
@@ -93,6 +124,7 @@ FAMILIES: Mapping[str, Family] = {
         wheels=True,
     ),
     "onnxruntime-cpp": Family(
+        folder="cpp",
         roots={
             "build": Part(
                 name="toolbox",
@@ -106,11 +138,21 @@ FAMILIES: Mapping[str, Family] = {
             ),
         },
         sources="cpp",
+        runtime="onnxruntime",
+    ),
+    "libtorch-cpp": Family(
+        folder="cpp", roots={"build": _COMPILER}, linked=True, sources="cpp", runtime="libtorch"
+    ),
+    "tensorflow-c": Family(
+        folder="cpp", roots={"build": _COMPILER}, linked=True, sources="cpp", runtime="tensorflow"
     ),
     "node": Family(
-        roots={"build": _NPM, "base": Part(name="node", packages=("nodejs",))}, npm=True
+        folder="node",
+        roots={"build": _NPM, "base": Part(name="node", packages=("nodejs",))},
+        npm=True,
     ),
     "chromium": Family(
+        folder="chromium",
         roots={"build": _NPM, "base": Part(name="chromium", packages=("nodejs", "chromium"))},
         npm=True,
     ),

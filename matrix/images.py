@@ -88,7 +88,7 @@ def prepare(
     pinned = [
         cell
         for cell in cells
-        if not FAMILIES[cell.family].wheels or pins.path(cell.pinned).exists()
+        if not FAMILIES[cell.family].pinned or pins.path(cell.pinned).exists()
     ]
     recipes = [
         recipe(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
@@ -127,31 +127,44 @@ def sizes(references: Sequence[str], environment: Mapping[str, str]) -> dict[str
 def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
     """Return the bake file that builds *recipes*, as JSON."""
     secrets = workshop.secrets()
-    proxies = {name: os.environ[name] for name in PROXIES if name in os.environ}
     targets: dict[str, Bake] = {}
     for one in recipes:
-        roots = one.roots(workshop.architecture)
-        targets |= {root.target: root.bake(workshop.roots[root]) for root in roots.values()}
-        contexts = dict.fromkeys(one.family.roots, f"docker-image://{one.image}")
-        contexts |= {name: f"target:{root.target}" for name, root in roots.items()}
-        if one.family.wheels:
-            contexts["wheels"] = workshop.wheels(one.cell.pinned)
-            contexts["toolwheels"] = workshop.wheels(pins.TOOLS)
-        if one.family.sources:
-            contexts["sources"] = str(one.sources)
-        targets[one.cell.id] = {
-            "context": str(one.folder),
-            "dockerfile": "Dockerfile",
+        roots = {root.target: root for root in one.all_roots(workshop.architecture)}
+        targets |= {name: root.bake(workshop.roots[root]) for name, root in roots.items()}
+        target = _target(one, workshop, secrets) | {
             "target": one.cell.device,
-            "platforms": [one.platform],
             "tags": [one.reference],
-            "args": one.arguments() | proxies,
             "labels": one.labels(),
-            "secret": [secrets[name] for name in one.family.secrets()],
             "output": ["type=docker"],
-            "contexts": contexts,
         }
+        if one.packaged:
+            name = f"packages-{one.cell.pinned}"
+            made = _target(one.packaged, workshop, secrets)
+            targets[name] = made | {"target": "packages", "output": ["type=cacheonly"]}
+            target["contexts"]["packages"] = f"target:{name}"
+        targets[one.cell.id] = target
     return {"group": {"default": {"targets": [one.cell.id for one in recipes]}}, "target": targets}
+
+
+def _target(one: Recipe, workshop: Workshop, secrets: Mapping[str, str]) -> Bake:
+    """Return what a recipe's folder is built with; what comes out is not said yet."""
+    proxies = {name: os.environ[name] for name in PROXIES if name in os.environ}
+    contexts = dict.fromkeys(one.family.roots, f"docker-image://{one.image}")
+    roots = one.roots(workshop.architecture)
+    contexts |= {name: f"target:{root.target}" for name, root in roots.items()}
+    if one.family.wheels:
+        contexts["wheels"] = workshop.wheels(one.cell.pinned)
+        contexts["toolwheels"] = workshop.wheels(pins.TOOLS)
+    if one.family.sources:
+        contexts["sources"] = str(one.sources)
+    return {
+        "context": str(one.folder),
+        "dockerfile": "Dockerfile",
+        "platforms": [one.platform],
+        "args": one.arguments() | proxies,
+        "secret": [secrets[name] for name in one.family.secrets()],
+        "contexts": contexts,
+    }
 
 
 def _build(
@@ -184,7 +197,7 @@ def _roots(
     """Make the Debian roots of *recipes*; return their folders, and the cells that lack theirs."""
     users: dict[Root, list[Recipe]] = {}
     for one in recipes:
-        for root in one.roots(architecture).values():
+        for root in one.all_roots(architecture):
             users.setdefault(root, []).append(one)
 
     def make(root: Root) -> Path | str:

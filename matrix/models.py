@@ -17,10 +17,20 @@ from matrix.errors import ArgumentError
 from matrix.runs import Run
 
 #: What is read, by how names end.
-ENDINGS = {".onnx": "onnx", ".tflite": "tflite", ".pt2": "torch-export"}
+ENDINGS = {
+    ".onnx": "onnx",
+    ".tflite": "tflite",
+    ".pt2": "torch-export",
+    ".pt": "torchscript",
+    ".ts": "torchscript",
+}
+
+#: What does not declare the shapes of its inputs: these have to be given.
+UNDECLARED = frozenset({"torchscript"})
 
 #: How files begin, where a format has a mark: (offset, bytes).
-MARKS = {"tflite": (4, b"TFL3"), "torch-export": (0, b"PK\x03\x04")}
+ZIP = (0, b"PK\x03\x04")
+MARKS = {"tflite": (4, b"TFL3"), "torch-export": ZIP, "torchscript": ZIP}
 
 SAVED_MODEL = "saved_model.pb"
 
@@ -131,6 +141,20 @@ def _below(folder: Path) -> Iterator[tuple[str, Path]]:
                 return
             if file.is_file() and not file.is_symlink():
                 yield file.relative_to(folder).as_posix(), file
+
+
+def check_declared(models: Sequence[Model], inputs: Path | None, *, same: bool) -> None:
+    """Raise ArgumentError where nobody says the shapes of a model's inputs.
+
+    With *same* the first model's inputs are those of all.
+    """
+    for one in models[:1] if same else models:
+        if one.format in UNDECLARED and inputs is None:
+            raise ArgumentError(
+                f"{one.path}: a model of the format {one.format} does not declare the shapes of "
+                "its inputs",
+                hint="give them: --inputs FILE.npz, made with numpy.savez, an array a name",
+            )
 
 
 def check_arrays(given: Mapping[str, Path | None]) -> None:

@@ -380,7 +380,12 @@ def of_models(
 
 
 #: What looks into a model of a format.
-INSPECTORS = {"onnx": "onnx", "tflite": "litert", "saved-model": "tensorflow"}
+INSPECTORS = {
+    "onnx": "onnx",
+    "tflite": "litert",
+    "saved-model": "tensorflow",
+    "torchscript": "torch",
+}
 
 
 def inspector(matrix: Matrix, form: str, capabilities: Capabilities) -> Cell:

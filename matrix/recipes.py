@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from matrix import bases, pins
@@ -38,7 +38,7 @@ class Recipe:
     @property
     def folder(self) -> Path:
         """The folder of the image's family."""
-        return DOCKER / self.cell.family
+        return DOCKER / self.family.folder
 
     @property
     def reference(self) -> str:
@@ -49,6 +49,13 @@ class Recipe:
     def family(self) -> Family:
         """What the image's family is built from."""
         return FAMILIES[self.cell.family]
+
+    @property
+    def packaged(self) -> Recipe | None:
+        """The recipe of the wheels that it is linked with."""
+        if not self.family.linked:
+            return None
+        return replace(self, cell=replace(self.cell, family="wheels"))
 
     @property
     def target(self) -> str:
@@ -62,7 +69,7 @@ class Recipe:
             own |= {"PINS": self.cell.pinned}
             own |= {"PYTHON_VERSION": self.cell.python, "WHEELS": self.wheels}
         if self.family.sources:
-            own |= {"HARNESS": _digest(self._sources())[:16]}
+            own |= {"HARNESS": _digest(self._sources())[:16], "RUNTIME": self.family.runtime}
         return {**own, "SOURCE_DATE_EPOCH": "0"}  # the same content has the same digest
 
     def roots(self, build_architecture: str) -> dict[str, Root]:
@@ -75,6 +82,11 @@ class Recipe:
             for context, part in self.family.roots.items()
             if self.kind == "debian" or not part.stock
         }
+
+    def all_roots(self, build_architecture: str) -> list[Root]:
+        """Return its roots, and those of the wheels that it is linked with."""
+        others = self.packaged.all_roots(build_architecture) if self.packaged else []
+        return [*self.roots(build_architecture).values(), *others]
 
     def base(self) -> str:
         """Say what the image stands on."""
@@ -90,6 +102,8 @@ class Recipe:
         if self.family.wheels:
             files += [pins.path(pins.TOOLS), pins.path(self.cell.pinned)]
         told = json.dumps([self.arguments(), self.base(), self.platform])
+        if self.packaged:
+            told += self.packaged.digest()
         return hashlib.sha256((_digest(files) + told).encode()).hexdigest()[:12]
 
     def _sources(self) -> list[Path]:
@@ -111,8 +125,8 @@ class Recipe:
         }
 
     def _root(self, part: Part, build_architecture: str) -> Root:
-        packages = part.packages_for(self.target)
         architecture = build_architecture if part.native else self.target
+        packages = part.packages_for(self.target, architecture)
         # Packages that name an architecture are of the target's, which may be another.
         foreign = self.target if any(":" in one for one in packages) else ""
         return Root(

@@ -1,4 +1,4 @@
-"""PyTorch: eager training, ``torch.export`` and ONNX."""
+"""PyTorch: eager training, ``torch.export``, TorchScript and ONNX."""
 
 import harness.adapters as protocol
 
@@ -142,18 +142,57 @@ def predict(model, x):
         return model(_tensor(x)).cpu().numpy()
 
 
+class Served:
+    """A program that was read back: what it is called with, by name where it says so."""
+
+    def __init__(self, program, names):
+        self.program = program
+        self.names = names
+
+
 def answer(model, inputs):
-    """Answer as a program that was read back, with its one input and one output."""
-    return {"y": predict(model, protocol.only(inputs))}
+    """Run a program that was read back, arrays in and out."""
+    fed = protocol.fed(inputs, model.names)
+    with torch.inference_mode():
+        found = model.program(*[_tensor(fed[name]) for name in model.names])
+        return {name: value.cpu().numpy() for name, value in _named(found)}
+
+
+def _named(found):
+    """Return (name, tensor) for all that a program answered; one without a name is ``y``."""
+    if isinstance(found, dict):
+        return list(found.items())
+    if isinstance(found, (tuple, list)):
+        return [(str(number), value) for number, value in enumerate(found)]
+    return [("y", found)]
+
+
+def inspect(form, path, given, seed):  # noqa: ARG001 - nothing can be made from it
+    """Tell what a model answers to given inputs; a TorchScript file does not say their shapes."""
+    if given is None:
+        raise ValueError("TorchScript does not declare the shapes of its inputs: give --inputs")
+    model = load(form, path)
+    declared = [
+        {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)} for name, x in given.items()
+    ]
+    return {
+        "described": {"inputs": declared},
+        "inputs": given,
+        "outputs": answer(model, given),
+    }
 
 
 def export(model, form, path, example):
-    """Write ``onnx`` or ``torch-export``, from the CPU, so that any machine can read it."""
-    if form not in ("onnx", "torch-export"):
+    """Write ``onnx``, ``torch-export`` or ``torchscript``, from the CPU, for any machine."""
+    if form not in ("onnx", "torch-export", "torchscript"):
         raise protocol.Unsupported(f"torch does not write {form}")
     shapes = ({0: torch.export.Dim("batch")},)
     model = model.to("cpu").eval()
     try:
+        if form == "torchscript":
+            with torch.no_grad():
+                torch.jit.trace(model, torch.from_numpy(example)).save(path)
+            return {"opset": None}
         program = torch.export.export(model, (torch.from_numpy(example),), dynamic_shapes=shapes)
         if form == "torch-export":
             torch.export.save(program, path)
@@ -181,7 +220,11 @@ def _save_onnx(program, path, shapes):
 
 
 def load(form, path):
-    """Read a ``torch-export`` program. It is code: only ever do this in a cell."""
+    """Read a ``torch-export`` or ``torchscript`` program. It is code: only ever in a cell."""
+    if form == "torchscript":
+        program = torch.jit.load(path, map_location=device).eval()
+        _, *arguments = program.forward.schema.arguments  # the first is the module
+        return Served(program, [one.name for one in arguments if not one.has_default_value()])
     if form != "torch-export":
         raise protocol.Unsupported(f"torch does not read {form}")
     program = torch.export.load(path)
@@ -189,7 +232,7 @@ def load(form, path):
         from torch.export.passes import move_to_device_pass
 
         program = move_to_device_pass(program, device)
-    return program.module()
+    return Served(program.module(), list(program.graph_signature.user_inputs))
 
 
 def _tensor(array):

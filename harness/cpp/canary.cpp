@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cstring>
 
-#include "product.hpp"
 #include "timing.hpp"
 
 namespace deepmatrix {
@@ -46,10 +45,10 @@ Array ramp(const DType& dtype, bool transposed) {
 
 Canary measure_canary(const Runtime& runtime) {
     const DType& float32 = *dtype_by_name("float32");
-    Model model = Model::parse(runtime, product_model(float32), {"left", "right"});
+    const auto model = runtime.product(float32);
     const Array left = ramp(float32, false), right = ramp(float32, true);
     const std::vector<View> factors = {whole(left), whole(right)};
-    const auto products = samples([&] { model.answer(factors); });
+    const auto products = samples([&] { model->answer(factors); });
 
     const std::vector<std::byte> source(kCopied, std::byte{1});
     std::vector<std::byte> target(kCopied);

@@ -6,10 +6,9 @@ namespace deepmatrix {
 namespace {
 
 const DType kTypes[] = {
-    {"float32", "<f4", 4, 1},  {"uint8", "|u1", 1, 2},   {"int8", "|i1", 1, 3},
-    {"uint16", "<u2", 2, 4},   {"int16", "<i2", 2, 5},   {"int32", "<i4", 4, 6},
-    {"int64", "<i8", 8, 7},    {"bool", "|b1", 1, 9},    {"float16", "<f2", 2, 10},
-    {"float64", "<f8", 8, 11}, {"uint32", "<u4", 4, 12}, {"uint64", "<u8", 8, 13},
+    {"float32", "<f4", 4}, {"uint8", "|u1", 1},   {"int8", "|i1", 1},   {"uint16", "<u2", 2},
+    {"int16", "<i2", 2},   {"int32", "<i4", 4},   {"int64", "<i8", 8},  {"bool", "|b1", 1},
+    {"float16", "<f2", 2}, {"float64", "<f8", 8}, {"uint32", "<u4", 4}, {"uint64", "<u8", 8},
 };
 
 template <typename Matches>
@@ -32,15 +31,6 @@ const DType& dtype_by_descr(const std::string& descr) {
         throw Error("BadArray", "the runner reads no big-endian arrays");
     }
     if (!found) throw Unsupported("the runner reads no arrays of the type '" + descr + "'");
-    return *found;
-}
-
-const DType& dtype_by_onnx(int number) {
-    const DType* found = find([&](const DType& type) { return number == type.onnx; });
-    if (!found) {
-        throw Unsupported("the runner has no arrays of ONNX's type " + std::to_string(number) +
-                          (number == 8 ? " (string)" : ""));
-    }
     return *found;
 }
 

@@ -1,4 +1,4 @@
-// Types of elements: those that .npy files and ONNX Runtime share.
+// Types of elements: those that .npy files and the runtimes share.
 #pragma once
 
 #include <cstddef>
@@ -11,7 +11,6 @@ struct DType {
     const char* name;   // numpy's
     const char* descr;  // in a .npy header
     std::size_t size;   // bytes
-    int onnx;           // TensorProto.DataType, and ONNXTensorElementDataType
 };
 
 // Return the type of this name, or null.
@@ -19,8 +18,5 @@ const DType* dtype_by_name(const std::string& name);
 
 // Return the type of a .npy file's `descr`. Throws Unsupported.
 const DType& dtype_by_descr(const std::string& descr);
-
-// Return the type of this number. Throws Unsupported.
-const DType& dtype_by_onnx(int number);
 
 }  // namespace deepmatrix

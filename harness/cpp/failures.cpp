@@ -8,27 +8,9 @@
 #include <typeinfo>
 
 #include "errors.hpp"
-#include "runtime.hpp"
 
 namespace deepmatrix {
 namespace {
-
-// The same names as in the runtime's Python package.
-const char* name_of(OrtErrorCode code) {
-    switch (code) {
-        case ORT_INVALID_ARGUMENT: return "InvalidArgument";
-        case ORT_NO_SUCHFILE: return "NoSuchFile";
-        case ORT_NO_MODEL: return "NoModel";
-        case ORT_ENGINE_ERROR: return "EngineError";
-        case ORT_RUNTIME_EXCEPTION: return "RuntimeException";
-        case ORT_INVALID_PROTOBUF: return "InvalidProtobuf";
-        case ORT_MODEL_LOADED: return "ModelLoaded";
-        case ORT_NOT_IMPLEMENTED: return "NotImplemented";
-        case ORT_INVALID_GRAPH: return "InvalidGraph";
-        case ORT_EP_FAIL: return "EPFail";
-        default: return "Fail";
-    }
-}
 
 std::string name_of(const std::type_info& type) {
     int status = 0;
@@ -46,10 +28,6 @@ Failure current_failure() {
         return {"unsupported", error.type(), error.what()};
     } catch (const Error& error) {
         return {"failed", error.type(), error.what()};
-    } catch (const Ort::Exception& error) {
-        const OrtErrorCode code = error.GetOrtErrorCode();
-        return {code == ORT_NOT_IMPLEMENTED ? "unsupported" : "failed", name_of(code),
-                error.what()};
     } catch (const std::exception& error) {
         return {"failed", name_of(typeid(error)), error.what()};
     } catch (...) {

@@ -9,7 +9,7 @@
 #include "failures.hpp"
 #include "machine.hpp"
 #include "phases.hpp"
-#include "product.hpp"
+#include "runtime.hpp"
 #include "selftest.hpp"
 #include "timing.hpp"
 #include "watchdog.hpp"
@@ -102,15 +102,6 @@ Json to_json(const Canary& canary) {
             {"copy_bytes_s", canary.copy_bytes_s}};
 }
 
-// Return how many threads a session uses: this one, and those that it starts. The runtime does not
-// tell what it was set to.
-int session_threads(const Runtime& runtime) {
-    const int before = process_threads();
-    const Model model =
-        Model::parse(runtime, product_model(*dtype_by_name("float32")), {"left", "right"});
-    return process_threads() - before + 1;
-}
-
 // Raise unless platform, device, threads and arithmetic are as they must be.
 void prove(const Job& job, int threads, const std::vector<SelfTest>& tests) {
     if (!is_own_architecture(job.architecture)) {
@@ -135,19 +126,18 @@ void prove(const Job& job, int threads, const std::vector<SelfTest>& tests) {
     }
 }
 
-// *version* and *threads* are unknown where the runtime never started.
-Json environment(const Job& job, const std::string& version, std::optional<int> threads) {
+// *runtime* is null where it never started, and *threads* unknown where nobody came to ask.
+Json environment(const Job& job, const Runtime* runtime, std::optional<int> threads) {
     Json found = describe_machine();
     found["emulated"] = job.emulated;
     found["threads"] = {{"requested", job.threads},
                         {"framework", threads ? Json(*threads) : Json(nullptr)},
                         {"process", process_threads()}};
-    const bool known = !version.empty();
-    found["versions"] = known ? Json{{"onnxruntime", version}} : Json::object();
+    found["versions"] = runtime ? Json{{runtime->name(), runtime->version()}} : Json::object();
     found["device"] = {{"requested", job.device},
-                       {"actual", known ? Json("cpu") : Json(nullptr)},
+                       {"actual", runtime ? Json("cpu") : Json(nullptr)},
                        {"name", nullptr}};
-    found["blas"] = known ? Json("onnxruntime: MLAS") : Json(nullptr);
+    found["blas"] = runtime ? Json(runtime->blas()) : Json(nullptr);
     return found;
 }
 
@@ -162,19 +152,17 @@ Json run_job(const Job& job, std::optional<double> interpreter_s) {
                    {"records", Json::array()},
                    {"artifacts", Json::array()},
                    {"canaries", Json::array()}};
-    std::string version;
+    std::unique_ptr<Runtime> runtime;
     std::optional<int> threads;
     try {
-        std::optional<Runtime> runtime;
-        const double import_s = timed([&] { runtime.emplace(job.threads); });
+        const double import_s = timed([&] { runtime = start_runtime(job.threads); });
         const Json started = {
             {"interpreter_s", interpreter_s ? Json(*interpreter_s) : Json(nullptr)},
             {"import_s", import_s}};
-        version = runtime->version();
         log_stage("self-test");
         const auto tests = run_selftest(*runtime, job.selftest);
         output["selftest"] = to_json(tests);
-        threads = session_threads(*runtime);
+        threads = runtime->threads();
         prove(job, *threads, tests);
         log_stage("canary");
         output["canaries"].push_back(to_json(measure_canary(*runtime)));
@@ -186,7 +174,7 @@ Json run_job(const Job& job, std::optional<double> interpreter_s) {
         // What the phases found stands, even if there was no second canary.
         if (output["records"].empty()) output["records"] = none_run(job, current_failure());
     }
-    output["environment"] = environment(job, version, threads);
+    output["environment"] = environment(job, runtime.get(), threads);
     const PeakMemory peak = peak_memory();
     output["peak_memory_bytes"] = peak.bytes;
     output["memory_source"] = peak.source;

@@ -78,8 +78,8 @@ void Session::startup(nlohmann::json& data) {
 void Session::infer(nlohmann::json& data) {
     Model& loaded = model();
     data["load_s"] = load_s_;
-    data["outputs"] = loaded.outputs();
     const auto answers = answer_all();
+    data["outputs"] = loaded.outputs();
     const std::string folder = job_.directory + "/outputs";
     std::filesystem::create_directories(folder);
     for (std::size_t i = 0; i < answers.size(); ++i) {
@@ -103,10 +103,9 @@ void Session::infer(nlohmann::json& data) {
 
 Model& Session::model() {
     if (!model_) {
-        if (job_.format != "onnx") throw Unsupported("ONNX Runtime does not read " + job_.format);
         std::vector<std::string> names;
         for (const Input& input : job_.inputs) names.push_back(input.name);
-        load_s_ = timed([&] { model_ = Model::load(runtime_, job_.model, names); });
+        load_s_ = timed([&] { model_ = runtime_.load(job_.format, job_.model, names); });
     }
     return *model_;
 }
@@ -124,9 +123,9 @@ const std::vector<Array>& Session::inputs() {
 std::vector<Array> Session::answer_all() {
     std::vector<Array> answers;
     const auto keep = [&](const std::vector<View>& batch) {
-        const auto values = model().answer(batch);
-        for (std::size_t i = 0; i < values.size(); ++i) {
-            const View found = view(values[i]);
+        const auto views = model().answer(batch);
+        for (std::size_t i = 0; i < views.size(); ++i) {
+            const View& found = views[i];
             if (answers.size() <= i) {
                 answers.push_back(
                     {found.dtype, found.shape, {found.data, found.data + found.size}});

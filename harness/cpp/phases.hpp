@@ -3,6 +3,7 @@
 
 #include <nlohmann/json_fwd.hpp>
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -31,7 +32,7 @@ class Session {
 
     const Job& job_;
     const Runtime& runtime_;
-    std::optional<Model> model_;
+    std::unique_ptr<Model> model_;
     double load_s_ = 0;
     std::optional<std::vector<Array>> inputs_;
 };

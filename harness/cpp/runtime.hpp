@@ -1,11 +1,8 @@
-// ONNX Runtime: its environment, and a model that answers.
+// The seam between the runner and what answers. The build chooses one implementation, a folder
+// beside this file: it has all that is declared here, and `start_runtime`.
 #pragma once
 
-// The library is loaded by `Runtime` and not by the system before main: then the time that it takes
-// is known, and its failure is data.
-#define ORT_API_MANUAL_INIT
-#include <onnxruntime_cxx_api.h>
-
+#include <memory>
 #include <string>
 #include <vector>
 
@@ -13,49 +10,45 @@
 
 namespace deepmatrix {
 
-// The runtime once it is loaded, on the CPU, with a number of threads that sleep when idle.
-class Runtime {
-  public:
-    // Throws Error ("ImportError") where there is no library, and Ort::Exception.
-    explicit Runtime(int threads);
-
-    const std::string& version() const { return version_; }
-    const Ort::Env& environment() const { return environment_; }
-    const Ort::SessionOptions& options() const { return options_; }
-
-  private:
-    std::string version_;
-    Ort::Env environment_;
-    Ort::SessionOptions options_;
-};
-
-// A loaded model, and which of the arrays that it will be given is which of its inputs.
+// A loaded model.
 class Model {
   public:
-    // Load the file at *path*, to be given arrays of these names: to the inputs of the same names,
-    // or, where it lacks one of them, in its own order. Throws Error and Ort::Exception.
-    static Model load(const Runtime& runtime, const std::string& path,
-                      const std::vector<std::string>& given);
+    virtual ~Model() = default;
 
-    // The same with the model itself.
-    static Model parse(const Runtime& runtime, const std::string& bytes,
-                       const std::vector<std::string>& given);
+    // Return an array for each output, in the model's order, from one for each name that the model
+    // was loaded with. The elements are the runtime's, and stand until the next call.
+    virtual std::vector<View> answer(const std::vector<View>& inputs) = 0;
 
-    // Return an array for each output, in the model's order. The elements stay the runtime's
-    // and are not copied.
-    std::vector<Ort::Value> answer(const std::vector<View>& inputs);
-
-    const std::vector<std::string>& outputs() const { return outputs_; }
-
-  private:
-    Model(Ort::Session session, const std::vector<std::string>& given);
-
-    Ort::Session session_;
-    std::vector<std::string> inputs_;  // one for each array that is given
-    std::vector<std::string> outputs_;
+    // Return the outputs' names; there need not be any before the first answer.
+    virtual const std::vector<std::string>& outputs() const = 0;
 };
 
-// Return an answer's elements as an array. Throws Unsupported where it is none of ours.
-View view(const Ort::Value& value);
+// The runtime once it is loaded, on the CPU. What it throws is Error, and Unsupported where it says
+// itself that it cannot do something.
+class Runtime {
+  public:
+    virtual ~Runtime() = default;
+
+    virtual std::string name() const = 0;  // as in `versions`
+    virtual std::string version() const = 0;
+    virtual std::string blas() const = 0;
+    virtual int threads() const = 0;  // that compute, the caller's among them
+
+    // Load the model at *path*, to be given arrays of these names: to the inputs of the same names,
+    // or, where it lacks one of them, in its own order.
+    virtual std::unique_ptr<Model> load(const std::string& format, const std::string& path,
+                                        const std::vector<std::string>& given) const = 0;
+
+    // Return a model of one product of two matrices of any size: what proves the arithmetic.
+    virtual std::unique_ptr<Model> product(const DType& dtype) const = 0;
+};
+
+// Load the runtime, with this many threads that sleep when idle. Throws Error ("ImportError")
+// where there is none.
+std::unique_ptr<Runtime> start_runtime(int threads);
+
+// Return, for each array that is given, which of a model's *own* inputs it is for. Throws Error.
+std::vector<std::size_t> matched(const std::vector<std::string>& given,
+                                 const std::vector<std::string>& own);
 
 }  // namespace deepmatrix

@@ -4,7 +4,7 @@
 #include <cstring>
 #include <limits>
 
-#include "product.hpp"
+#include "errors.hpp"
 
 namespace deepmatrix {
 namespace {
@@ -47,11 +47,10 @@ double difference(const View& found) {
 
 template <typename Element>
 double error_of(const Runtime& runtime, const DType& dtype) {
-    Model model = Model::parse(runtime, product_model(dtype), {"left", "right"});
+    const auto model = runtime.product(dtype);
     const Array left = matrix<Element>(dtype, kRows, kInner, left_at);
     const Array right = matrix<Element>(dtype, kInner, kColumns, right_at);
-    const auto answers = model.answer({whole(left), whole(right)});
-    const View found = view(answers.at(0));
+    const View found = model->answer({whole(left), whole(right)}).at(0);
     if (found.dtype != &dtype || found.shape != Shape{kRows, kColumns}) {
         return std::numeric_limits<double>::max();
     }
@@ -83,8 +82,8 @@ std::vector<SelfTest> run_selftest(const Runtime& runtime, const std::vector<std
         try {
             const double error = error_in(runtime, *dtype);
             results.push_back({name, error == 0, error});
-        } catch (const Ort::Exception& refused) {
-            if (refused.GetOrtErrorCode() != ORT_NOT_IMPLEMENTED) throw;
+        } catch (const Unsupported&) {
+            continue;  // there is no product in this type
         }
     }
     return results;

@@ -107,8 +107,8 @@ BAD = [
     pytest.param(
         "    reads: [onnx]",
         "    reads: [onxn]",
-        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'saved-model', 'tflite' or "
-        "'jax-export'; did you mean 'onnx'?",
+        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'torchscript', 'saved-model', "
+        "'tflite' or 'jax-export'; did you mean 'onnx'?",
         id="an unknown format",
     ),
     pytest.param(
@@ -280,7 +280,8 @@ BAD = [
     (
         "family: wheels",
         "family: base",
-        "14:13: no image family 'base'; known: chromium, node, onnxruntime-cpp, wheels",
+        "14:13: no image family 'base'; known: chromium, libtorch-cpp, node, "
+        "onnxruntime-cpp, tensorflow-c, wheels",
     ),
     (
         "adapters.torch_adapter",

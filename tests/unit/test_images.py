@@ -130,7 +130,7 @@ def test_buildx_accepts_the_bake_file(tmp_path: Path) -> None:
 
 def test_every_family_has_its_dockerfile_and_every_dockerfile_its_family() -> None:
     folders = {path.parent.name for path in (ROOT / "docker").glob("*/Dockerfile")} - {"base"}
-    assert folders == set(FAMILIES)
+    assert folders == {family.folder for family in FAMILIES.values()}
 
 
 def test_a_toolbox_holds_packages_of_both_architectures(tmp_path: Path) -> None:
@@ -141,6 +141,41 @@ def test_a_toolbox_holds_packages_of_both_architectures(tmp_path: Path) -> None:
     target = bake_file(tmp_path, one)["target"][one.cell.id]
     assert target["secret"] == []
     assert target["platforms"] == ["linux/s390x"]
+
+
+def test_a_runner_is_linked_with_the_very_packages_of_its_python_cell(tmp_path: Path) -> None:
+    python = recipe(cell("torch-debian12-amd64-cpu"), MATRIX, "debian")
+    one = recipe(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
+    targets = bake_file(tmp_path, python, one)["target"]
+    target = targets[one.cell.id]
+    assert target["contexts"]["packages"] == "target:packages-torch-debian12-amd64-cpu"
+    made, stood = targets["packages-torch-debian12-amd64-cpu"], targets[python.cell.id]
+    assert made["target"] == "packages"
+    for same in ("context", "args", "contexts", "secret"):  # so the builder makes it once
+        assert made[same] == stood[same]
+    assert target["args"]["RUNTIME"] == "libtorch"
+    assert target["secret"] == []
+
+
+def test_a_runner_changes_with_the_wheels_that_it_is_linked_with(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = recipe(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
+    before = one.digest()
+    shutil.copytree(recipes.DOCKER, tmp_path / "docker")
+    (tmp_path / "docker" / "wheels" / "install.sh").write_text("true")
+    monkeypatch.setattr(recipes, "DOCKER", tmp_path / "docker")
+    assert one.digest() != before
+
+
+@pytest.mark.parametrize(
+    ("architecture", "compiler"), [("amd64", "g++-12"), ("arm64", "g++-12-aarch64-linux-gnu")]
+)
+def test_only_a_compiler_for_another_architecture_is_named_after_it(
+    architecture: str, compiler: str
+) -> None:
+    one = recipe(cell(f"tensorflow-c-debian12-{architecture}-cpu"), MATRIX, "debian")
+    assert compiler in one.roots("amd64")["build"].packages
 
 
 def test_with_a_registry_a_root_is_the_official_image_and_its_packages(tmp_path: Path) -> None:

@@ -53,6 +53,7 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
         ("net.bin", b"x", "what ends in '.bin' is not known as a model"),
         ("net.onnx", b"", "is empty"),
         ("net.tflite", b"\x08\x07\x12\x07pytorch", "is no tflite: it does not begin as one"),
+        ("net.pt", b"\x80\x02pickled", "is no torchscript: it does not begin as one"),
         ("missing.onnx", None, "is not there"),
     ],
 )
@@ -65,6 +66,24 @@ def test_what_is_no_model_is_refused_by_name(
         models.recognise([tmp_path / name])
 
 
+def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_path: Path) -> None:
+    (tmp_path / "net.ts").write_bytes(b"PK\x03\x04")
+    (tmp_path / "net.onnx").write_bytes(b"onnx")
+    script, onnx = models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
+    assert (script.format, list(script.files)) == ("torchscript", ["model.ts"])
+    with pytest.raises(ArgumentError, match="does not declare the shapes") as said:
+        models.check_declared([onnx, script], None, same=False)
+    assert "--inputs" in str(said.value.hint)
+    models.check_declared([onnx, script], None, same=True)
+    models.check_declared([script], tmp_path / "inputs.npz", same=False)
+
+
+def test_torch_looks_into_torchscript() -> None:
+    made = verification(("net", "torchscript", "model.pt"), only="torch-*")
+    (looked,) = made.jobs("produce")
+    assert looked.cell == "torch-debian12-amd64-cpu"
+
+
 def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
@@ -73,7 +92,12 @@ def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert [one.name for one in found] == ["net", "net-2"]
 
 
-@given(st.text(st.characters(exclude_characters="/\0"), min_size=1, max_size=60))
+#: What names are made of: text, and as half a surrogate pair each byte that is no UTF-8.
+IN_NAMES = st.characters(codec="utf-8", exclude_characters="/\0")
+IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF)
+
+
+@given(st.text(IN_NAMES, min_size=1, max_size=60))
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
     made = models._name(Path(f"/x/{name}.onnx"), set())
     assert plan.Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2

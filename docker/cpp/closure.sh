@@ -1,19 +1,22 @@
 #!/bin/sh
 # Put the program "$2", linked for the triplet "$1", into the root "$3" with the loader that it
-# names, every library that it needs, the library "$4" that it loads by itself, and the licences of
-# them all. It reads the files and runs none of them: `ldd` would.
+# names, every library that it needs, the library "$4" that it loads by itself (or none), and the
+# licences of them all. Libraries are those of the folders "$5", then Debian's; the files "$6" are
+# the licences of what is in these folders. It reads the files and runs none of them: `ldd` would.
 set -eu
 triplet=$1
 program=$2
 image=$3
 loaded=$4
+folders=$5
+licences=$6
 libraries=/usr/lib/$triplet
 documents=/usr/share/doc
 
 # The library is of which package? The packages' own lists are not in a root that was only unpacked.
 package_of() {
     case $1 in
-        ld-* | ld64* | libc.so.* | libm.so.*) echo 'libc6' ;;
+        ld-* | ld64* | libc.so.* | libdl.so.* | libm.so.* | libpthread.so.* | librt.so.*) echo 'libc6' ;;
         libabsl_*) echo 'libabsl[0-9]*' ;;
         libatomic.so.*) echo 'libatomic1' ;;
         libcpuinfo.so.*) echo 'libcpuinfo[0-9]*' ;;
@@ -43,11 +46,23 @@ licence() {
 
 collect() {
     # The loader is already in memory when a library asks for it.
-    if [ "$1" != "${loader##*/}" ] && [ ! -e "$image$libraries/$1" ]; then
-        install -D -m 644 "$libraries/$1" "$image$libraries/$1"
-        licence "$(package_of "$1")"
-        needs "$libraries/$1"
+    if [ "$1" = "${loader##*/}" ] || [ -e "$image$libraries/$1" ]; then
+        return
     fi
+    for folder in $folders; do
+        if [ -e "$folder/$1" ]; then
+            install -D -m 644 "$folder/$1" "$image$libraries/$1"
+            # Wheels keep the names of their own functions, a fifth of the file.
+            "$triplet-strip" --strip-unneeded "$image$libraries/$1"
+            needs "$folder/$1"
+            return
+        fi
+    done
+    library=$libraries/$1
+    [ -e "$library" ] || library=/lib/$triplet/$1  # where /lib is not yet a part of /usr
+    install -D -m 644 "$library" "$image$libraries/$1"
+    licence "$(package_of "$1")"
+    needs "$library"
 }
 
 needs() {
@@ -62,10 +77,13 @@ install -m 755 "$program" "$image/runner"
 licence 'libc6'
 licence 'nlohmann-json3-dev'
 needs "$program"
-collect "$loaded"
+if [ -n "$loaded" ]; then collect "$loaded"; fi
 
 # Those that the packages' notices point to; the runner's own is one of them.
 cp -r --dereference /usr/share/common-licenses "$image/usr/share/"
 mkdir -p "$image$documents/deepmatrix"
+for found in $licences; do
+    cp -r "$found" "$image$documents/deepmatrix/"
+done
 echo 'deepmatrix: Apache-2.0, in /usr/share/common-licenses/Apache-2.0' \
     >"$image$documents/deepmatrix/copyright"

@@ -1,4 +1,6 @@
-#include "product.hpp"
+#include "onnxruntime/product.hpp"
+
+#include "onnxruntime/elements.hpp"
 
 namespace deepmatrix {
 namespace {
@@ -31,7 +33,7 @@ std::string product_model(const DType& dtype) {
     for (const auto& [field, name] : values) {
         const std::string shape =
             message(1, message(2, name + "0")) + message(1, message(2, name + "1"));
-        const std::string tensor = message(1, number(1, dtype.onnx) + message(2, shape));
+        const std::string tensor = message(1, number(1, onnx_number(dtype)) + message(2, shape));
         graph += message(field, message(1, name) + message(2, tensor));
     }
     return number(1, 8) + message(7, graph) + message(8, number(2, 13));  // IR 8, opset 13

@@ -1,0 +1,220 @@
+// ONNX Runtime.
+#include "runtime.hpp"
+
+#include <dlfcn.h>
+
+// The library is loaded by `start_runtime` and not by the system before main: then the time that it
+// takes is known, and its failure is data.
+#define ORT_API_MANUAL_INIT
+#include <onnxruntime_cxx_api.h>
+
+#include <iostream>
+#include <sstream>
+
+#include "errors.hpp"
+#include "machine.hpp"
+#include "onnxruntime/elements.hpp"
+#include "onnxruntime/product.hpp"
+
+// The library's file name; the build knows its version.
+#ifndef DEEPMATRIX_ONNXRUNTIME
+#define DEEPMATRIX_ONNXRUNTIME "libonnxruntime.so"
+#endif
+
+namespace deepmatrix {
+namespace {
+
+// The same names as in the runtime's Python package.
+const char* name_of(OrtErrorCode code) {
+    switch (code) {
+        case ORT_INVALID_ARGUMENT: return "InvalidArgument";
+        case ORT_NO_SUCHFILE: return "NoSuchFile";
+        case ORT_NO_MODEL: return "NoModel";
+        case ORT_ENGINE_ERROR: return "EngineError";
+        case ORT_RUNTIME_EXCEPTION: return "RuntimeException";
+        case ORT_INVALID_PROTOBUF: return "InvalidProtobuf";
+        case ORT_MODEL_LOADED: return "ModelLoaded";
+        case ORT_NOT_IMPLEMENTED: return "NotImplemented";
+        case ORT_INVALID_GRAPH: return "InvalidGraph";
+        case ORT_EP_FAIL: return "EPFail";
+        default: return "Fail";
+    }
+}
+
+// Do something with the runtime; what it throws becomes the runner's own.
+template <typename Action>
+auto guarded(Action action) {
+    try {
+        return action();
+    } catch (const Ort::Exception& error) {
+        const OrtErrorCode code = error.GetOrtErrorCode();
+        if (code == ORT_NOT_IMPLEMENTED) throw Unsupported(error.what(), name_of(code));
+        throw Error(name_of(code), error.what());
+    }
+}
+
+// Holds back what is written to std::cerr, and in the end lets pass what is of interest.
+//
+// Debian's ONNX Runtime and the ONNX library that it is linked to each register all operators, and
+// say so in hundreds of lines, among which nobody would find the one that matters.
+class WithoutSchemaErrors {
+  public:
+    WithoutSchemaErrors() : before_(std::cerr.rdbuf(&said_)) {}
+    ~WithoutSchemaErrors() {
+        std::cerr.rdbuf(before_);
+        std::istringstream lines(said_.str());
+        for (std::string line; std::getline(lines, line);) {
+            if (!line.empty() && line.rfind("Schema error: Trying to register", 0) != 0) {
+                std::cerr << line << '\n';
+            }
+        }
+    }
+    WithoutSchemaErrors(const WithoutSchemaErrors&) = delete;
+    WithoutSchemaErrors& operator=(const WithoutSchemaErrors&) = delete;
+
+  private:
+    std::stringbuf said_;
+    std::streambuf* before_;
+};
+
+// Load the library, for good; return its version.
+std::string load_library() {
+    void* library = dlopen(DEEPMATRIX_ONNXRUNTIME, RTLD_NOW | RTLD_LOCAL);
+    void* entry = library ? dlsym(library, "OrtGetApiBase") : nullptr;
+    if (!entry) throw Error("ImportError", dlerror());
+    const OrtApiBase* base = reinterpret_cast<decltype(&OrtGetApiBase)>(entry)();
+    const OrtApi* api = base->GetApi(ORT_API_VERSION);
+    if (!api) {
+        throw Error("ImportError",
+                    std::string("the runner was made for another ONNX Runtime than ") +
+                        base->GetVersionString());
+    }
+    Ort::InitApi(api);
+    return base->GetVersionString();
+}
+
+const Ort::MemoryInfo& memory() {
+    static const auto info = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeCPU);
+    return info;
+}
+
+// The runtime does not write to its inputs, but has one type for them and its outputs.
+Ort::Value borrowed(const View& input) {
+    static std::byte nothing;  // an empty array may have no address
+    auto* data = const_cast<std::byte*>(input.size ? input.data : &nothing);
+    return Ort::Value::CreateTensor(
+        memory(), data, input.size, input.shape.data(), input.shape.size(),
+        static_cast<ONNXTensorElementDataType>(onnx_number(*input.dtype)));
+}
+
+View view(const Ort::Value& value) {
+    if (!value.HasValue() || !value.IsTensor()) {
+        throw Unsupported("the runner has no arrays for an output that is not a tensor");
+    }
+    const auto facts = value.GetTensorTypeAndShapeInfo();
+    const DType& dtype = dtype_by_onnx(facts.GetElementType());
+    Shape shape = facts.GetShape();
+    const std::size_t size = elements(shape) * dtype.size;
+    return {&dtype, std::move(shape), static_cast<const std::byte*>(value.GetTensorRawData()),
+            size};
+}
+
+std::vector<const char*> pointers(const std::vector<std::string>& names) {
+    std::vector<const char*> found;
+    for (const std::string& name : names) found.push_back(name.c_str());
+    return found;
+}
+
+class OnnxModel : public Model {
+  public:
+    OnnxModel(Ort::Session session, const std::vector<std::string>& given)
+        : session_(std::move(session)) {
+        const Ort::AllocatorWithDefaultOptions allocator;
+        std::vector<std::string> own;
+        for (std::size_t i = 0; i < session_.GetInputCount(); ++i) {
+            own.emplace_back(session_.GetInputNameAllocated(i, allocator).get());
+        }
+        for (std::size_t i = 0; i < session_.GetOutputCount(); ++i) {
+            outputs_.emplace_back(session_.GetOutputNameAllocated(i, allocator).get());
+        }
+        for (std::size_t place : matched(given, own)) inputs_.push_back(own[place]);
+    }
+
+    std::vector<View> answer(const std::vector<View>& inputs) override {
+        return guarded([&] {
+            std::vector<Ort::Value> values;
+            values.reserve(inputs.size());
+            for (const View& input : inputs) values.push_back(borrowed(input));
+            const auto in = pointers(inputs_), out = pointers(outputs_);
+            answers_ = session_.Run(Ort::RunOptions{nullptr}, in.data(), values.data(),
+                                    values.size(), out.data(), out.size());
+            std::vector<View> views;
+            for (const Ort::Value& value : answers_) views.push_back(view(value));
+            return views;
+        });
+    }
+
+    const std::vector<std::string>& outputs() const override { return outputs_; }
+
+  private:
+    Ort::Session session_;
+    std::vector<std::string> inputs_;  // one for each array that is given
+    std::vector<std::string> outputs_;
+    std::vector<Ort::Value> answers_;
+};
+
+class OnnxRuntime : public Runtime {
+  public:
+    explicit OnnxRuntime(int threads)
+        : version_(load_library()), environment_(ORT_LOGGING_LEVEL_WARNING, "runner"), options_() {
+        options_.SetIntraOpNumThreads(threads);
+        options_.SetInterOpNumThreads(1);
+        options_.AddConfigEntry("session.intra_op.allow_spinning", "0");
+        // The first session is the one that registers the operators: a part of loading the runtime.
+        const WithoutSchemaErrors quiet;
+        product(*dtype_by_name("float32"));
+    }
+
+    std::string name() const override { return "onnxruntime"; }
+    std::string version() const override { return version_; }
+    std::string blas() const override { return "onnxruntime: MLAS"; }
+
+    // The runtime does not tell what it was set to: this thread is counted, and those that a
+    // session starts.
+    int threads() const override {
+        const int before = process_threads();
+        const auto model = product(*dtype_by_name("float32"));
+        return process_threads() - before + 1;
+    }
+
+    std::unique_ptr<Model> load(const std::string& format, const std::string& path,
+                                const std::vector<std::string>& given) const override {
+        if (format != "onnx") throw Unsupported("ONNX Runtime does not read " + format);
+        return guarded([&] {
+            return std::make_unique<OnnxModel>(Ort::Session(environment_, path.c_str(), options_),
+                                               given);
+        });
+    }
+
+    std::unique_ptr<Model> product(const DType& dtype) const override {
+        return guarded([&] {
+            const std::string bytes = product_model(dtype);
+            return std::make_unique<OnnxModel>(
+                Ort::Session(environment_, bytes.data(), bytes.size(), options_),
+                std::vector<std::string>{"left", "right"});
+        });
+    }
+
+  private:
+    std::string version_;
+    Ort::Env environment_;
+    Ort::SessionOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Runtime> start_runtime(int threads) {
+    return guarded([&] { return std::make_unique<OnnxRuntime>(threads); });
+}
+
+}  // namespace deepmatrix
