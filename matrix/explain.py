@@ -351,7 +351,7 @@ class _Case:
 
     def _of_runtime(self, traced: _Traced) -> Cause:
         """Return the first node that the consumer gets wrong."""
-        found = self._look(traced, [])
+        found = dict(self._look(traced, []))
         outputs = [name for name in traced.graph.outputs if name in traced.precise]
         bad = [name for name in outputs if not self._is_right(traced, name, found)]
         if not bad:
@@ -359,11 +359,12 @@ class _Case:
             return _cause(self.wrong, "batch", text, runs=self.runs)
         search = Search(graph=traced.graph, wrong=traced.graph.ordered(bad)[0])
         while tensors := search.next():
-            found = self._look(traced, tensors)
-            if all(self._is_right(traced, name, found) for name in outputs):
+            looked = self._look(traced, tensors)
+            if all(self._is_right(traced, name, looked) for name in outputs):
                 return self._of_fusion(traced, tensors)
+            found.update(looked)
             every = [*outputs, *tensors]
-            search.learn({name: self._is_right(traced, name, found) for name in every})
+            search.learn({name: self._is_right(traced, name, looked) for name in every})
         return self._of_node(traced, search, found)
 
     def _of_node(self, traced: _Traced, search: Search, found: Mapping[str, Values]) -> Cause:

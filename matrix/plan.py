@@ -366,8 +366,8 @@ def of_models(
         skipped=tuple(skipped),
         emulated=emulated,
         workloads=(),
-        rounds_native=preset.rounds.native,
-        rounds_emulated=preset.rounds.emulated,
+        rounds_native=1,  # a person waits: the samples of one process are enough
+        rounds_emulated=1,
         phases=(),
         cold=False,
         infer=infer,

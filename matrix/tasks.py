@@ -21,6 +21,9 @@ from matrix.runs import Run
 #: How much longer than its own watchdog, which leaves a traceback, a process may live.
 GRACE_S = 10.0
 
+#: What is asked of an artifact under emulation: how long it takes there says nothing of a machine.
+UNTIMED = {"samples": 3, "min_s": 0.0, "warmup": 0}
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskMaker:
@@ -143,6 +146,8 @@ class TaskMaker:
         assert job.artifact is not None
         artifact = exports.hand_over(self.run.artifact(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
+        if self.emulated:
+            infer.update(UNTIMED)
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]
         if not artifact["splits"]:
