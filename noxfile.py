@@ -87,6 +87,12 @@ def verify(session: nox.Session) -> None:
     _matrix(session, "verify", *session.posargs)
 
 
+@nox.session(venv_backend="none", default=False)
+def conformance(session: nox.Session) -> None:
+    """Try the ONNX standard's own tests in every runtime. `-- --record` keeps a baseline."""
+    _matrix(session, "conformance", *session.posargs)
+
+
 @nox.session(name="plan", venv_backend="none", default=False)
 def plan_(session: nox.Session) -> None:
     """Show the plan as a table. `-- --json` for machines."""

@@ -50,9 +50,14 @@ def run(directory, job, interpreter_s):
 
 def _kind_of(job):
     """Return the module with the phases of a job, by what the job is about."""
-    from harness import inspecting, phases, serving, tracing
+    from harness import conforming, inspecting, phases, serving, tracing
 
-    kinds = {"artifact": serving, "import": inspecting, "trace": tracing}
+    kinds = {
+        "artifact": serving,
+        "import": inspecting,
+        "trace": tracing,
+        "suite": conforming,
+    }
     return next((module for about, module in kinds.items() if about in job), phases)
 
 

@@ -26,6 +26,10 @@ GOLD = "artifacts/gold.npz"  # float64 outputs of a person's own model by name
 PRECISE = "trace/precise.npz"  # every inner tensor by its number, float64 where that can be had
 SINGLE = "trace/single.npz"  # the same as the judge computes it in float32, or nothing
 MADE = "made"  # folder for a model that was made to find a fault, its inputs and gold
+SUITE_MODELS = "suite/models"  # folder of a suite's models, by the number of their case
+SUITE_ARRAYS = "suite/arrays.npz"  # ``<case>/in/<number>`` and ``<case>/out/<number>``
+SUITE_ANSWERS = "suite/answers.npz"  # ``<case>/<number>``
+SUITE_PLACE = "suite/place"  # the number of the case that is being answered
 ANSWERS = "outputs"  # folder for a consumer's answers to the artifact's inputs, see `answer_path`
 
 STARTUP = "startup"
@@ -40,6 +44,8 @@ INSPECT = "inspect"  # of a person's own model: apart from all others
 TRACE = "trace"  # these three look for the first wrong node, apart from all others too
 EXPOSE = "expose"
 CUT = "cut"
+SUITE = "suite"  # a standard's own tests, made and answered: apart from all others
+CONFORM = "conform"
 PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, TRAIN, DEPLOY, INFER)
 
 #: Steps of training of an idiom: enough to prove the loop, too few for rounding to grow.

@@ -23,6 +23,7 @@ from matrix import (
     __version__,
     budgets,
     config,
+    conformance,
     explain,
     models,
     networks,
@@ -35,6 +36,7 @@ from matrix import (
     runs,
 )
 from matrix.config import Infer, Matrix, did_you_mean
+from matrix.conformance import Conformity
 from matrix.display import Display
 from matrix.engines import Engine
 from matrix.engines.choose import choose
@@ -195,6 +197,10 @@ def _parser() -> _Parser:
     )
     made = engine_of(command("verify", _verify))
     _of_verify(made)
+    made = engine_of(command("conformance", _conformance))
+    made.add_argument("globs", nargs="*", metavar="GLOB", help="native cells by default")
+    made.add_argument("--record", action="store_true", help="keep what is found as the baseline")
+    made.add_argument("--name", help="of the run; made up from the time by default")
     made = selecting(command("plan", _plan))
     made.add_argument("--json", action="store_true", help="for machines")
     made.add_argument("--write", metavar="RUN", help="make the run, with its inputs")
@@ -328,6 +334,34 @@ def _verify(options: argparse.Namespace) -> None:
     _refuse_unreadable(run, found)
     _execute(run, engine, console, waves=["consume"])
     _report([run], console, budgets.Budgets(options.max_p99, options.max_error, options.max_image))
+
+
+def _conformance(options: argparse.Namespace) -> None:
+    """Try the ONNX standard's own tests of single nodes; a new failure fails."""
+    console = _console()
+    matrix = _load(options)
+    engine = choose(options.engine, matrix, say=_sayer(console))
+    selection = Selection(include=tuple(options.globs))
+    planned = plan.of_suite(matrix, "onnx", selection, engine.capabilities())
+    run = Run.create(options.runs, planned, matrix, version=__version__, name=_name(options.name))
+    console.print(Text(f"run {run.id} in {run.path}", style="dim"), soft_wrap=True)
+    found: list[Conformity] = []
+
+    def tried(one: Conformity) -> None:
+        found.append(one)
+        text = one.model_dump_json(indent=1) + "\n"
+        runs.write_text(run.path / "conformance" / f"{one.cell}.json", text)
+        if options.record:
+            runs.write_text(conformance.baseline_path(one.cell), text)
+        console.print(Text(f"✓ {one.cell}: {one.passed} pass, {len(one.failed)} do not"))
+
+    with Display(console) as display, tempfile.TemporaryDirectory() as folder:
+        broken = Runner(run=run, engine=engine, watcher=display).conform(Path(folder), tried)
+    worse = reports.conformed(run, console, found)
+    for cell_id, why in broken.items():
+        console.print(Text(f"✗ {cell_id}: {why}", style="red"), soft_wrap=True)
+    if broken or worse:
+        raise CellFailed(f"{worse} new failures, {len(broken)} cells that could not be tried")
 
 
 def _refuse_unreadable(run: Run, found: Sequence[models.Model]) -> None:

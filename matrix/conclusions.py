@@ -28,8 +28,9 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
         return _without_output(ended)
     try:
         output = Output.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError):
-        return None, "torn", f"output.json ({path.stat().st_size} bytes) is torn or not a record"
+    except (OSError, ValidationError) as error:
+        told = f"output.json ({path.stat().st_size} bytes) is torn or not a record"
+        return None, "torn", f"{told}: {_first(error)}"
     if output.job != job.id:
         return None, "torn", f"output.json is that of another job, {output.job[:100]}"
     said = tuple(record.phase for record in output.records)
@@ -38,6 +39,15 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
     if ended.exit_code != 0:
         return output, "crashed", f"exit code {ended.exit_code} after it had written its output"
     return output, *_of_phases(output)
+
+
+def _first(error: OSError | ValidationError) -> str:
+    """Return the first thing that is wrong, without what an untrusted file says there."""
+    if isinstance(error, OSError):
+        return error.strerror or "it cannot be read"
+    first = error.errors(include_url=False, include_input=False)[0]
+    place = ".".join(str(part) for part in first["loc"])
+    return f"{first['type']} at {place}" if place else first["type"]
 
 
 def _without_output(ended: Ended) -> tuple[None, Status, str]:

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import contextlib
 import shutil
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,15 +20,13 @@ import numpy as np
 from harness.record import CUT, EXPOSE, MADE, MODEL_PATHS, PRECISE, SINGLE, TRACE, answer_path
 from matrix import agreements, arrays, exports, gold, inside, networks
 from matrix.arrays import Values
-from matrix.conclusions import conclude
-from matrix.engines import Engine
+from matrix.asides import Asides, Cancelled
 from matrix.errors import ArgumentError
 from matrix.inside import Astray, Graph, Known, Search
 from matrix.networks import inputs_of
-from matrix.plan import CONSUMING, Artifact, Capabilities, Cell, Job, Plan, inspector
+from matrix.plan import CONSUMING, Artifact, Cell, Job, Plan, inspector
 from matrix.records import Agreement, Cause, CauseKind, Deviation, JobRecord, Node, Output
 from matrix.runs import Run, write_text
-from matrix.tasks import TaskMaker
 from matrix.verdicts import judge, terms_of
 
 #: The formats that can be looked into.
@@ -84,10 +81,6 @@ class _Stopped(Exception):
     """The search cannot go on; the message says why."""
 
 
-class _Cancelled(Exception):
-    """Ctrl-C."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class _Traced:
     """A model as its judge computes it, on some rows of its inputs."""
@@ -108,15 +101,16 @@ class _Traced:
 class Explainer:
     """Explains what is wrong in a run, on an engine that is open."""
 
-    run: Run
-    engine: Engine
-    capabilities: Capabilities
-    cancel: threading.Event
+    asides: Asides
     tell: Callable[[Cause], None]
-    started: Callable[[Job], None]
     prepare: Callable[[Sequence[Cell]], dict[str, Cell]]
     ready: dict[str, Cell]
     _traces: dict[tuple[str, tuple[int, ...]], _Traced] = field(default_factory=dict)
+
+    @property
+    def run(self) -> Run:
+        """The run that is looked into."""
+        return self.asides.run
 
     def explain(self, wrong: Wrong) -> bool:
         """Find a cause, keep and tell it. Return whether it was not interrupted."""
@@ -126,7 +120,7 @@ class Explainer:
         part.mkdir(parents=True)
         try:
             cause = _Case(self, wrong, part).cause()
-        except _Cancelled:
+        except Cancelled:
             shutil.rmtree(part)
             return False
         except _Stopped as error:
@@ -178,7 +172,9 @@ class Explainer:
     ) -> Iterator[tuple[Output, Path]]:
         """Have the judge of a format do something with an artifact; see `harness.tracing`."""
         try:
-            judge_cell = inspector(self.run.manifest.matrix, artifact.format, self.capabilities)
+            judge_cell = inspector(
+                self.run.manifest.matrix, artifact.format, self.asides.capabilities
+            )
         except ArgumentError as error:
             raise _Stopped(error.message) from None
 
@@ -237,20 +233,10 @@ class Explainer:
     ) -> Iterator[tuple[Output, Path]]:
         """Run a process that is in no plan; yield what it said, and its control directory."""
         self._make_ready(cell)
-        job = Job(wave="consume", cell=cell.id, subject=subject, round=0, phases=phases)
-        emulated = cell.architecture not in self.capabilities.native
-        maker = TaskMaker(run=self.run, capabilities=self.capabilities, emulated=emulated)
-        with self.run.scratch(job) as control:
-            task = maker.task(job, cell, control, {**fill(control), "cold": False})
-            self.started(job)
-            ended = self.engine.run(task, self.cancel)
-            if ended.ending == "cancelled":
-                raise _Cancelled
-            write_text(self.run.log(job), ended.log)
-            output, status, cause = conclude(job, control, ended)
-            if status != "ok" or output is None:
-                raise _Stopped(f"{cell.id} {status}: {cause}")
-            yield output, control
+        with self.asides.process(cell, subject, phases, fill) as left:
+            if left.status != "ok" or left.output is None:
+                raise _Stopped(f"{cell.id} {left.status}: {left.cause}")
+            yield left.output, left.control
 
     def _make_ready(self, cell: Cell) -> None:
         if cell.id not in self.ready:

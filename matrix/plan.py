@@ -11,7 +11,7 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -344,16 +344,7 @@ def of_models(
         ArgumentError: as `make`; or no cell can look into a model.
     """
     formats = {form for _, form, _ in models}
-    preset = _preset(matrix, selection.preset)
-    cells, skipped = [], []
-    for cell in _select(matrix, selection, preset):
-        if formats.isdisjoint(cell.reads):
-            continue
-        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
-        if reason is None:
-            cells.append(cell)
-        else:
-            skipped.append(Skipped(cell=cell, reason=reason))
+    cells, skipped = _readers(matrix, formats, selection, capabilities)
     emulated = frozenset(cell.id for cell in cells if cell.architecture not in capabilities.native)
     looking = {form: inspector(matrix, form, capabilities) for form in sorted(formats)}
     chosen = {cell.id for cell in cells}
@@ -363,7 +354,7 @@ def of_models(
         preset=selection.preset,
         seed=seed,
         cells=tuple(cells),
-        skipped=tuple(skipped),
+        skipped=skipped,
         emulated=emulated,
         workloads=(),
         rounds_native=1,  # a person waits: the samples of one process are enough
@@ -377,6 +368,59 @@ def of_models(
             for name, form, file in models
         ),
     )
+
+
+def of_suite(matrix: Matrix, form: str, selection: Selection, capabilities: Capabilities) -> Plan:
+    """Plan the tests of a format's standard: nothing is produced, and nothing timed.
+
+    They are tried by adapters of the harness: a runner in another language starts anew for every
+    model. Where no glob names a cell, emulated ones are left out. The first cell is the judge.
+
+    Raises:
+        ArgumentError: as `make`; or no cell can make the tests, or none try them.
+    """
+    cells, skipped = _readers(matrix, {form}, selection, capabilities)
+    able = [
+        cell
+        for cell in cells
+        if cell.adapter and (selection.include or cell.architecture in capabilities.native)
+    ]
+    if not able:
+        raise ArgumentError(
+            f"no cell that is left tries the tests of {form}",
+            hint="it needs a runtime with a Python adapter; emulated ones are named by a glob",
+        )
+    return Plan(
+        preset=selection.preset,
+        seed=0,
+        cells=(replace(inspector(matrix, form, capabilities), reads=()), *able),
+        skipped=skipped,
+        emulated=frozenset(
+            cell.id for cell in able if cell.architecture not in capabilities.native
+        ),
+        workloads=(),
+        rounds_native=1,
+        rounds_emulated=1,
+        phases=(),
+        cold=False,
+        infer=Infer(batches=(1,), samples=1, min_s=0.0, warmup=0),
+    )
+
+
+def _readers(
+    matrix: Matrix, formats: Set[str], selection: Selection, capabilities: Capabilities
+) -> tuple[list[Cell], tuple[Skipped, ...]]:
+    """Return the selected cells that read one of some formats, and those that cannot be."""
+    cells, skipped = [], []
+    for cell in _select(matrix, selection, _preset(matrix, selection.preset)):
+        if formats.isdisjoint(cell.reads):
+            continue
+        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
+        if reason is None:
+            cells.append(cell)
+        else:
+            skipped.append(Skipped(cell=cell, reason=reason))
+    return cells, tuple(skipped)
 
 
 #: What looks into a model of a format.

@@ -316,8 +316,56 @@ class CutRecord(PhaseRecord[MadeData]):
     phase: Literal["cut"] = "cut"
 
 
+class SuiteCase(Said):
+    """A case of a standard's own tests, or why it cannot be tried."""
+
+    name: Remark
+    skipped: Remark | None = None
+    form: str = ""
+    model: str = ""
+    inputs: list[str] = Field(default_factory=list, max_length=1000)
+    outputs: int = 0
+    rtol: float = 0.0
+    atol: float = 0.0
+
+
+class SuiteData(Said):
+    """The cases of a suite, by their number; models and arrays are files."""
+
+    version: Remark
+    cases: list[SuiteCase] = Field(max_length=100_000)
+
+
+class SuiteRecord(PhaseRecord[SuiteData]):
+    """A suite of a standard's own tests."""
+
+    phase: Literal["suite"] = "suite"
+
+
+class CaseOutcome(Said):
+    """How a case ended; its answers are in a file."""
+
+    status: Literal["ok", "failed", "unsupported"]
+    error: Failure | None = None
+    outputs: int = Field(default=0, ge=0, le=1000)
+
+
+class ConformData(Said):
+    """Outcomes by the number of the case."""
+
+    cases: dict[str, CaseOutcome]
+
+
+class ConformRecord(PhaseRecord[ConformData]):
+    """A suite, answered."""
+
+    phase: Literal["conform"] = "conform"
+
+
 AnyPhase = Annotated[
     InspectRecord
+    | SuiteRecord
+    | ConformRecord
     | TraceRecord
     | ExposeRecord
     | CutRecord
@@ -435,6 +483,14 @@ class Output(BaseModel):
     def traced(self) -> TraceData | None:
         """Return a model's graph, where it could be looked into."""
         return self._found(TraceRecord)
+
+    def suite(self) -> SuiteData | None:
+        """Return the cases of a suite, where it could be made."""
+        return self._found(SuiteRecord)
+
+    def conformed(self) -> ConformData | None:
+        """Return how a suite's cases ended, where they were tried."""
+        return self._found(ConformRecord)
 
     def train(self) -> TrainData | None:
         """Return what training gave, where it succeeded."""

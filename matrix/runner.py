@@ -5,14 +5,17 @@ from __future__ import annotations
 import contextlib
 import signal
 import threading
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import FrameType
 from typing import Protocol
 
 from harness.record import INSPECT
-from matrix import arrays, canaries, energy, evidence, exports, inputs, locks
+from matrix import arrays, canaries, conformance, energy, evidence, exports, inputs, locks
+from matrix.asides import Asides, Cancelled
 from matrix.conclusions import conclude
+from matrix.conformance import Conformity
 from matrix.engines import Engine, Prepared
 from matrix.errors import EngineError, Interrupted, RecordError
 from matrix.evidence import Evidence
@@ -97,19 +100,57 @@ class Runner:
         self, ready: dict[str, Cell], capabilities: Capabilities, cancel: threading.Event
     ) -> None:
         """Trace what is not right to its cause."""
-        explainer = Explainer(
+        asides = Asides(
             run=self.run,
             engine=self.engine,
             capabilities=capabilities,
             cancel=cancel,
-            tell=self.watcher.explained,
             started=self.watcher.started,
+        )
+        explainer = Explainer(
+            asides=asides,
+            tell=self.watcher.explained,
             prepare=lambda cells: self._prepare(cells, capabilities),
             ready=ready,
         )
         for wrong in unexplained(self.run):
             if not explainer.explain(wrong):
                 raise self._interrupted()
+
+    def conform(self, folder: Path, done: Callable[[Conformity], None]) -> dict[str, str]:
+        """Try a standard's own tests in the run's cells, the first of which makes them.
+
+        *folder* is an empty one for the tests; *done* is told of every cell. Returns, by cell,
+        why some could not be tried.
+
+        Raises:
+            EngineError: the tests cannot be made, or the engine went away.
+            Interrupted: Ctrl-C, or SIGTERM.
+        """
+        with self.run.locked(), _interruptible() as cancel:
+            capabilities = self.engine.capabilities()
+            judge, *others = self.run.manifest.plan.cells
+            wanted = {cell.id: cell for cell in (judge, *others)}
+            ready = self._prepare(list(wanted.values()), capabilities)
+            broken = {one: self.run.prepared()[one].error for one in wanted if one not in ready}
+            if judge.id in broken:
+                raise EngineError(f"{judge.id} is not ready: {broken[judge.id]}")
+            asides = Asides(
+                run=self.run,
+                engine=self.engine,
+                capabilities=capabilities,
+                cancel=cancel,
+                started=self.watcher.started,
+            )
+            try:
+                self.engine.open(self.run.id)
+                able = [cell for cell in others if cell.id in ready]
+                tried = conformance.try_all(asides, judge, able, folder, done)
+            except Cancelled:
+                raise Interrupted("interrupted", hint="nothing is left to finish") from None
+            finally:
+                self.engine.close()
+        return {**{one: error or "" for one, error in broken.items()}, **tried}
 
     def _mine(self, waves: Sequence[Wave]) -> list[Cell]:
         """Return the cells that still have a job to do here."""

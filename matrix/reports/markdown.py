@@ -15,7 +15,7 @@ LONGEST = 1_000_000
 def document(results: Results) -> str:
     """Return the whole report, cut with a note where it is too long for a job summary."""
     parts = [f"# Matrix `{results.run}`", _verdict(results)]
-    parts += [_table(table) for table in tables(results)]
+    parts += [markdown_table(table) for table in tables(results)]
     parts += [_list("Known to fail", results.findings)] if results.findings else []
     parts += [_list("Less than certain", results.warnings)] if results.warnings else []
     parts.append(
@@ -40,7 +40,8 @@ def _list(title: str, sentences: Sequence[str]) -> str:
     return "\n".join([f"## {title}", "", *(f"- {_escape(one)}" for one in sentences)])
 
 
-def _table(table: Table) -> str:
+def markdown_table(table: Table) -> str:
+    """Return a table with its title and note."""
     rule = ["---:" if index in table.numeric else "---" for index in range(len(table.columns))]
     lines = [table.columns, rule, *(row.texts for row in table.rows)]
     drawn = "\n".join("| " + " | ".join(_escape(text) for text in line) + " |" for line in lines)

@@ -102,10 +102,18 @@ def with_another_numpy(folder: Path, reference: str) -> str:
     platform = ["--python-platform", "aarch64-manylinux_2_36", "--python-version", "3.13"]
     where = ["--only-binary", ":all:", "--no-deps", "--target", str(folder / "packages")]
     subprocess.run(["uv", "pip", "install", "--quiet", *platform, *where, MISCOMPILED], check=True)
-    text = f"FROM {reference}\nCOPY packages/numpy /packages/numpy\n"
-    text += "COPY packages/numpy.libs /packages/numpy.libs\n"
+    text = f"FROM {reference}\nCOPY packages /other\nENV PYTHONPATH=/other:/packages\n"
     (folder / "Dockerfile").write_text(text, encoding="utf-8")
-    build = ["docker", "build", "--quiet", "--tag", "deepmatrix/miscompiled:test", str(folder)]
+    build = [
+        "docker",
+        "build",
+        "--quiet",
+        "--platform",
+        "linux/arm64",
+        "--tag",
+        "deepmatrix/miscompiled:test",
+        str(folder),
+    ]
     subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
     return "deepmatrix/miscompiled:test"
 

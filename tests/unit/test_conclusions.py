@@ -68,7 +68,7 @@ def test_a_torn_output_is_torn(tmp_path: Path, kept: int) -> None:
     path.write_text(path.read_text()[:kept])
     found, status, cause = conclude(JOB, tmp_path, ended())
     assert (found, status) == (None, "torn")
-    assert cause == f"output.json ({kept} bytes) is torn or not a record"
+    assert cause == f"output.json ({kept} bytes) is torn or not a record: json_invalid"
 
 
 def test_an_output_before_a_death_is_kept_but_is_a_crash(tmp_path: Path) -> None:

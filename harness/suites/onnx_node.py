@@ -1,0 +1,57 @@
+"""The ONNX standard's tests of single operators, which its package makes from its own code."""
+
+import numpy
+
+#: Kinds of numpy's dtypes that a file of arrays holds.
+KEPT = "biufcUS"
+
+
+def version():
+    """Return the version of the package that makes them."""
+    import onnx
+
+    return "onnx " + onnx.__version__
+
+
+def cases():
+    """Yield a case for every set of inputs of every test."""
+    from onnx.backend.test.loader import load_model_tests
+
+    for test in sorted(load_model_tests(kind="node"), key=lambda one: one.name):
+        for number, (inputs, outputs) in enumerate(test.data_sets):
+            name = test.name if len(test.data_sets) == 1 else f"{test.name}_{number}"
+            yield dict(_case(test, inputs, outputs), name=name)
+
+
+def _case(test, inputs, outputs):
+    strange = sorted({_strange(one) for one in [*inputs, *outputs]} - {None})
+    if strange:
+        return {"skipped": "it has " + ", ".join(strange)}
+    names = [entry.name for entry in test.model.graph.input]
+    return {
+        "form": "onnx",
+        "model": test.model.SerializeToString(),
+        "inputs": {name: _plain(one) for name, one in zip(names, inputs)},
+        "outputs": [_plain(one) for one in outputs],
+        "rtol": float(test.rtol),
+        "atol": float(test.atol),
+    }
+
+
+def _strange(value):
+    """Return what a value is, where it is no array that a file can hold."""
+    if isinstance(value, (list, tuple)):
+        return "a sequence"
+    if value is None:
+        return "an optional"
+    x = numpy.asarray(value)
+    return None if x.dtype.kind in KEPT or _is_text(x) else str(x.dtype)
+
+
+def _is_text(x):
+    return x.dtype.kind == "O" and all(isinstance(one, (str, bytes)) for one in x.ravel())
+
+
+def _plain(value):
+    x = numpy.asarray(value)
+    return x.astype(str) if x.dtype.kind in "OS" else x

@@ -1,0 +1,72 @@
+"""A standard's own tests, in real containers."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import threading
+from pathlib import Path
+
+import numpy as np
+
+from harness.record import SUITE_ARRAYS, SUITE_MODELS
+from matrix import __version__, cli, config, conformance, plan
+from matrix.asides import Asides
+from matrix.conformance import Outcome, Suite, Trial
+from matrix.engines.docker_engine import DockerEngine
+from matrix.plan import Cell, Selection
+from matrix.records import SuiteCase, SuiteData
+from matrix.runs import Run
+
+
+def suite(folder: Path, models: list[str]) -> Suite:
+    """Return cases that a faulty adapter takes: to double an array, or to fail at it."""
+    (folder / SUITE_MODELS).mkdir(parents=True)
+    cases, arrays = [], {}
+    for number, model in enumerate(models):
+        path = f"{SUITE_MODELS}/{number}.onnx"
+        (folder / path).write_text(model, encoding="utf-8")
+        told = {"form": "onnx", "model": path, "inputs": ["x"], "outputs": 1, "rtol": 1e-3}
+        cases.append(SuiteCase(name=f"case_{number}", **told))
+        arrays[f"{number}/in/0"] = np.arange(3, dtype=np.float32)
+        arrays[f"{number}/out/0"] = np.float32([0, 2, 5 if model == "off" else 4])
+    np.savez(folder / SUITE_ARRAYS, **arrays)
+    return Suite(name="doubling", said=SuiteData(version="1", cases=cases), folder=folder)
+
+
+def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
+    docker_engine: DockerEngine, cell: Cell, matrix: config.Matrix, tmp_path: Path
+) -> None:
+    capabilities = docker_engine.capabilities()
+    planned = plan.of_suite(matrix, "onnx", Selection(include=(cell.id,)), capabilities)
+    run = Run.create(tmp_path / "runs", planned, matrix, version=__version__)
+    asides = Asides(
+        run=run,
+        engine=docker_engine,
+        capabilities=capabilities,
+        cancel=threading.Event(),
+        started=lambda _: None,
+    )
+    faulty = dataclasses.replace(cell, adapter="faulty_adapter")
+    cases = suite(tmp_path / "suite", ["right", "segfault", "off", "refuse", "widen", "abort", ""])
+    found = Trial(asides, faulty, cases).conformity()
+    assert found.passed == 2
+    assert found.failed == {
+        "case_1": Outcome(ending="crash", reason="killed by SIGSEGV (invalid memory access)"),
+        "case_2": Outcome(ending="wrong", reason="1 of 3 values differ"),
+        "case_3": Outcome(ending="error", reason="ValueError: it refuses"),
+        "case_4": Outcome(ending="wrong", reason="the dtype float64, not float32"),
+        "case_5": Outcome(ending="crash", reason="killed by SIGABRT (it aborted itself)"),
+    }
+
+
+def test_a_runtime_fails_what_its_baseline_says_and_nothing_else(
+    cell: Cell, tmp_path: Path
+) -> None:
+    code = cli.main(["conformance", cell.id, "--runs", str(tmp_path)])
+    (path,) = tmp_path.glob("*/conformance/*.json")
+    found = json.loads(path.read_text(encoding="utf-8"))
+    assert found["passed"] > 1500
+    if known := conformance.baseline(cell.id):
+        assert code == 0
+        assert found["failed"].keys() <= known.failed.keys()

@@ -1,0 +1,103 @@
+"""Conformance: what differs, what is new, what is tried where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matrix import conformance, plan, reports
+from matrix.conformance import Conformity, Outcome
+from matrix.errors import ArgumentError, CellFailed
+from matrix.plan import Selection
+from matrix.records import CaseOutcome, SuiteCase
+from tests.unit.examples import DOCKER, MATRIX
+
+
+def conformity(failed: dict[str, str], skipped: tuple[str, ...] = ()) -> Conformity:
+    return Conformity(
+        cell="onnxruntime-debian12-amd64-cpu",
+        suite="onnx 1",
+        versions={"onnxruntime": "1"},
+        passed=10,
+        failed={name: Outcome(ending="error", reason=why) for name, why in failed.items()},
+        skipped=dict.fromkeys(skipped, "it has a sequence"),
+    )
+
+
+def test_only_what_the_baseline_does_not_know_is_new() -> None:
+    before = conformity({"test_a": "no kernel", "test_b": "no kernel", "test_c": "no kernel"})
+    now = conformity({"test_a": "another reason", "test_d": "no kernel"}, skipped=("test_c",))
+    found = conformance.change(now, before)
+    assert list(found.worse) == ["test_d"]
+    assert found.better == ["test_b"]
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (np.float32([1, 2.0005]), ""),
+        (np.float32([1, 2.1]), "1 of 2 values differ"),
+        (np.float32([1, np.nan]), "1 of 2 values differ"),
+        (np.float32([[1, 2]]), "the shape (1, 2), not (2,)"),
+        (np.float64([1, 2]), "the dtype float64, not float32"),
+        (np.array(["1", "2"]), "the dtype <U1, not float32"),
+    ],
+)
+def test_an_answer_is_held_to_the_dtype_shape_and_tolerance_of_its_case(
+    answer: np.ndarray, said: str
+) -> None:
+    case = SuiteCase(name="test_a", outputs=1, rtol=1e-3, atol=1e-7)
+    ended = CaseOutcome(status="ok", outputs=1)
+    found = conformance._outcome(case, ended, [answer], [np.float32([1, 2])])
+    assert found == Outcome(ending="wrong" if said else "pass", reason=said)
+
+
+def test_texts_are_compared_whatever_their_longest() -> None:
+    case = SuiteCase(name="test_a", outputs=1)
+    ended = CaseOutcome(status="ok", outputs=1)
+    found = conformance._outcome(case, ended, [np.array(["a"])], [np.array(["a"], dtype="U9")])
+    assert found.ending == "pass"
+
+
+def test_without_a_name_only_native_adapters_try_a_suite() -> None:
+    planned = plan.of_suite(MATRIX, "onnx", Selection(), DOCKER)
+    judge, *others = planned.cells
+    assert judge.name == "onnx"
+    assert {cell.architecture for cell in others} == {"amd64"}
+    assert all(cell.adapter and "onnx" in cell.reads for cell in others)
+
+
+def test_an_emulated_cell_tries_a_suite_where_it_is_named() -> None:
+    named = Selection(include=("onnxruntime-debian13-arm64-cpu",))
+    planned = plan.of_suite(MATRIX, "onnx", named, DOCKER)
+    assert [cell.id for cell in planned.cells[1:]] == list(named.include)
+
+
+def test_a_runner_without_an_adapter_is_refused() -> None:
+    with pytest.raises(ArgumentError, match="no cell that is left"):
+        plan.of_suite(MATRIX, "onnx", Selection(include=("onnxruntime-cpp-*",)), DOCKER)
+
+
+def test_the_tables_name_what_is_new_and_count_kinds(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(conformance, "BASELINES", tmp_path)
+    now = conformity({"test_a": "no Max(12) node 'x'", "test_b": "no Max(8) node 'y'"})
+    path = conformance.baseline_path(now.cell)
+    path.write_text(conformity({"test_a": ""}).model_dump_json(), encoding="utf-8")
+    changes = {now.cell: conformance.change(now, conformance.baseline(now.cell) or now)}
+    counts, new, kinds = reports.conformance.tables([now], changes)
+    assert counts.rows[0].texts[-2:] == ("1", "0")
+    assert [row.texts[1] for row in new.rows] == ["test_b"]
+    assert [row.texts for row in kinds.rows] == [("2", "error", "no Max(…) node '…'")]
+
+
+def test_a_baseline_that_cannot_be_read_is_said(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(conformance, "BASELINES", tmp_path)
+    conformance.baseline_path("a").write_text("{}", encoding="utf-8")
+    with pytest.raises(CellFailed, match="is no baseline"):
+        conformance.baseline("a")
