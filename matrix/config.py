@@ -194,10 +194,12 @@ USUAL_PHASES: tuple[Phase, ...] = ("startup", "parity", "train", "deploy", "infe
 class Preset(Section):
     """A named selection of cells and workloads, and how thoroughly to measure them.
 
-    Forward and backward passes are sampled as inference is.
+    *cells* are globs; those with one of the tags in *without* are left out. Forward and backward
+    passes are sampled as inference is.
     """
 
     cells: tuple[Text, ...] = Field(min_length=1)
+    without: tuple[Name, ...] = ()
     workloads: tuple[Name, ...] = Field(min_length=1)
     phases: tuple[Phase, ...] = Field(default=USUAL_PHASES, min_length=1)
     rounds: Rounds
@@ -492,6 +494,7 @@ def _names(
 ) -> Iterator[tuple[Location, str, str, Collection[str]]]:
     """Yield every use of a name: where, of what, the name, and those there are."""
     modules = ROOT.glob("harness/adapters/*_adapter.py")
+    tags = {tag for system in matrix.systems().values() for tag in system.tags}
     adapters = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in modules}
     for role in ("frameworks", "runtimes"):
         for name, system in getattr(matrix, role).items():
@@ -510,6 +513,8 @@ def _names(
     for name, preset in matrix.presets.items():
         for index, one in enumerate(preset.workloads):
             yield ("presets", name, "workloads", index), "workload", one, matrix.workloads
+        for index, one in enumerate(preset.without):
+            yield ("presets", name, "without", index), "tag", one, tags
 
 
 def _impossible(matrix: Matrix) -> Iterator[Problem]:

@@ -516,11 +516,15 @@ def _select(matrix: Matrix, selection: Selection, preset: Preset) -> list[Cell]:
         if tag not in known:
             raise ArgumentError(f"no cell has the tag '{tag}'{did_you_mean(tag, known)}")
     wanted = _matcher(selection.include or preset.cells)
+    without = frozenset() if selection.include else frozenset(preset.without)
     dropped = _matcher(selection.exclude)
     chosen = [
         cell
         for cell in cells
-        if wanted(cell.id) and not dropped(cell.id) and cell.tags.issuperset(selection.tags)
+        if wanted(cell.id)
+        and not dropped(cell.id)
+        and cell.tags.issuperset(selection.tags)
+        and cell.tags.isdisjoint(without)
     ]
     if not chosen:
         raise ArgumentError(

@@ -1,0 +1,60 @@
+"""OpenCV's DNN module: reads ``onnx`` and answers."""
+
+import numpy
+
+import harness.adapters as protocol
+
+cv2 = None  # the library, once `start` has imported it
+
+
+def start():
+    """Import OpenCV."""
+    global cv2
+    import cv2 as module
+
+    cv2 = module
+
+
+def configure(device, threads):
+    """Set the threads; raise WrongDevice unless the device is the CPU."""
+    if device != "cpu":
+        raise protocol.WrongDevice("OpenCV's wheel computes on the CPU only")
+    cv2.setNumThreads(threads)
+
+
+def describe():
+    """Say what OpenCV really uses."""
+    return {
+        "versions": {"opencv": cv2.__version__},
+        "threads": cv2.getNumThreads(),
+        "device": "cpu",
+        "device_name": None,
+        "blas": "OpenCV's own",
+    }
+
+
+def multiply(left, right):
+    """Matrix product by OpenCV's own function."""
+    return cv2.gemm(left, right, 1.0, None, 0.0)
+
+
+def load(form, path):
+    """Read a model; return its network and the names of its outputs."""
+    if form != "onnx":
+        raise protocol.Unsupported("OpenCV is not asked to read " + form)
+    net = cv2.dnn.readNetFromONNX(path)
+    return net, net.getUnconnectedOutLayersNames()
+
+
+def answer(model, inputs):
+    """Run the network, arrays in and out.
+
+    It does not say what its inputs are called: a single one is given without a name, several by
+    the names that they come with.
+    """
+    net, outputs = model
+    for name, x in inputs.items():
+        net.setInput(numpy.ascontiguousarray(x), name if len(inputs) > 1 else "")
+    found = net.forward(outputs)
+    # A copy: the network answers into the same memory again.
+    return {name: numpy.array(one) for name, one in zip(outputs, found)}
