@@ -42,7 +42,7 @@ from matrix.engines import Engine
 from matrix.engines.choose import choose
 from matrix.errors import ArgumentError, CellFailed, DeepmatrixError, EngineError, Interrupted
 from matrix.plan import Capabilities, Plan, Selection, Wave
-from matrix.reports import readme
+from matrix.reports import markdown, readme
 from matrix.runner import Runner, make_inputs
 from matrix.runs import Run
 
@@ -349,15 +349,15 @@ def _conformance(options: argparse.Namespace) -> None:
 
     def tried(one: Conformity) -> None:
         found.append(one)
-        text = one.model_dump_json(indent=1) + "\n"
-        runs.write_text(run.path / "conformance" / f"{one.cell}.json", text)
+        conformance.keep(one, conformance.path_in(run.path, one.cell))
         if options.record:
-            runs.write_text(conformance.baseline_path(one.cell), text)
+            conformance.keep(one, conformance.baseline_path(one.cell))
         console.print(Text(f"✓ {one.cell}: {one.passed} pass, {len(one.failed)} do not"))
 
     with Display(console) as display, tempfile.TemporaryDirectory() as folder:
         broken = Runner(run=run, engine=engine, watcher=display).conform(Path(folder), tried)
-    worse = reports.conformed(run, console, found)
+    worse = reports.show_conformance(console, found)
+    runs.write_text(run.path / "report.md", reports.conformance_page(run.id, found))
     for cell_id, why in broken.items():
         console.print(Text(f"✗ {cell_id}: {why}", style="red"), soft_wrap=True)
     if broken or worse:
@@ -497,10 +497,13 @@ def _existing(path: Path, parent: Path) -> Run:
 def _readme(options: argparse.Namespace) -> None:
     """Put the tables of a run into the README, or another page, between its marks."""
     run = _existing(options.run, options.runs) if options.run else runs.latest(options.runs)
-    merged = results.merge([run])
-    if not any(row.status == "ok" for row in merged.cells):
-        raise ArgumentError(f"no cell of {run.id} ran", hint="run `nox -s matrix` first")
-    readme.insert(options.into, merged)
+    if found := conformance.found(run.path):
+        readme.insert(options.into, reports.conformance_page(run.id, found))
+    else:
+        merged = results.merge([run])
+        if not any(row.status == "ok" for row in merged.cells):
+            raise ArgumentError(f"no cell of {run.id} ran", hint="run `nox -s matrix` first")
+        readme.insert(options.into, markdown.document(merged))
     _console().print(Text(f"{options.into}: the tables of {run.id}"), soft_wrap=True)
 
 

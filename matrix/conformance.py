@@ -13,15 +13,16 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from harness.record import CONFORM, SUITE, SUITE_ANSWERS, SUITE_ARRAYS, SUITE_MODELS, SUITE_PLACE
 from matrix import arrays
 from matrix.arrays import Values
 from matrix.asides import Asides
-from matrix.errors import CellFailed, EngineError
+from matrix.errors import EngineError
 from matrix.plan import Cell
 from matrix.records import CaseOutcome, SuiteCase, SuiteData
+from matrix.runs import read, write_text
 
 #: The suites, by the format that they are about.
 SUITES = {"onnx": "onnx_node"}
@@ -62,6 +63,9 @@ class Conformity(BaseModel):
         return sum(1 for one in self.failed.values() if one.ending == ending)
 
 
+_CONFORMITY = TypeAdapter(Conformity)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Change:
     """What differs from a baseline: cases that fail only now, and that failed only then."""
@@ -83,18 +87,25 @@ def baseline_path(cell_id: str) -> Path:
     return BASELINES / f"{cell_id}.json"
 
 
+def path_in(run: Path, cell_id: str) -> Path:
+    """Return where a run keeps what a cell came to."""
+    return run / "conformance" / f"{cell_id}.json"
+
+
+def keep(found: Conformity, path: Path) -> None:
+    """Write what a cell came to."""
+    write_text(path, found.model_dump_json(indent=1) + "\n")
+
+
+def found(run: Path) -> list[Conformity]:
+    """Return what the cells of a run came to; nothing where it tried no suite."""
+    return [read(path, _CONFORMITY) for path in sorted(path_in(run, "x").parent.glob("*.json"))]
+
+
 def baseline(cell_id: str) -> Conformity | None:
-    """Return a cell's baseline, if it has one. Raises CellFailed where it cannot be read."""
+    """Return a cell's baseline, if it has one. Raises RecordError where it cannot be read."""
     path = baseline_path(cell_id)
-    if not path.is_file():
-        return None
-    try:
-        return Conformity.model_validate_json(path.read_bytes())
-    except ValueError as error:
-        raise CellFailed(
-            f"{path} is no baseline: {str(error).splitlines()[0]}",
-            hint="write it anew with --record",
-        ) from None
+    return read(path, _CONFORMITY) if path.is_file() else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ from matrix.reports.console import rich_table, show
 from matrix.rows import Results
 from matrix.runs import Run, write_text
 
-__all__ = ["conformed", "plan_document", "show", "show_plan", "write"]
+__all__ = ["conformance_page", "plan_document", "show", "show_conformance", "show_plan", "write"]
 
 plan_document = plans.document
 
@@ -23,18 +23,23 @@ def show_plan(console: Console, plan: Plan, engine: str) -> None:
     console.print(rich_table(plans.table(plan, engine)))
 
 
-def conformed(run: Run, console: Console, found: Sequence[Conformity]) -> int:
-    """Print what conforms, and write it as ``report.md``; return how many failures are new."""
-    changes: dict[str, Change | None] = {}
-    for one in found:
-        known = baseline(one.cell)
-        changes[one.cell] = change(one, known) if known else None
-    drawn = list(conformance.tables(found, changes)) if found else []
-    for table in drawn:
+def show_conformance(console: Console, found: Sequence[Conformity]) -> int:
+    """Print what conforms; return how many failures are new."""
+    changes = _changes(found)
+    for table in conformance.tables(found, changes):
         console.print(rich_table(table))
-    parts = [f"# Conformance `{run.id}`", *map(markdown.markdown_table, drawn)]
-    write_text(run.path / "report.md", "\n\n".join(parts) + "\n")
     return sum(len(one.worse) for one in changes.values() if one)
+
+
+def conformance_page(run_id: str, found: Sequence[Conformity]) -> str:
+    """Return what conforms as Markdown."""
+    drawn = map(markdown.markdown_table, conformance.tables(found, _changes(found)))
+    return "\n\n".join([f"# Conformance `{run_id}`", *drawn]) + "\n"
+
+
+def _changes(found: Sequence[Conformity]) -> dict[str, Change | None]:
+    known = {one.cell: baseline(one.cell) for one in found}
+    return {one.cell: change(one, old) if (old := known[one.cell]) else None for one in found}
 
 
 def write(run: Run, results: Results) -> None:

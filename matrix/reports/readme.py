@@ -1,19 +1,17 @@
-"""The tables of a run inside another document, between two marks."""
+"""The report of a run inside another document, between two marks."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
 from matrix.errors import ArgumentError
-from matrix.reports import markdown
-from matrix.rows import Results
 from matrix.runs import write_text
 
 BEGIN, END = "<!-- report -->", "<!-- /report -->"
 
 
-def insert(path: Path, results: Results) -> None:
-    """Replace what stands between the marks of a Markdown file by the tables of a run.
+def insert(path: Path, page: str) -> None:
+    """Replace what stands between the marks of a Markdown file by a page with a title.
 
     Raises:
         ArgumentError: the marks are not there, once each and in their order.
@@ -25,5 +23,5 @@ def insert(path: Path, results: Results) -> None:
         raise ArgumentError(
             f"{path} has no one place for a report", hint=f"write {BEGIN} and {END} into it, once"
         )
-    report = markdown.document(results).replace("\n#", "\n##").replace("# ", "### ", 1)
+    report = page.replace("\n#", "\n##").replace("# ", "### ", 1)
     write_text(path, f"{before}{BEGIN}\n\n{report}\n{END}{after}")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix import cli
-from matrix.reports import readme
+from matrix.reports import markdown, readme
 from matrix.results import merge
 from tests.unit.test_results import PLAN, new_run, whole
 
@@ -145,7 +145,7 @@ def test_a_plan_for_machines_is_json_alone(capsys: pytest.CaptureFixture[str]) -
 def test_the_readme_takes_the_tables_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text("before\n<!-- report -->\nold\n<!-- /report -->\nafter\n")
-    readme.insert(path, merge([whole(tmp_path)]))
+    readme.insert(path, markdown.document(merge([whole(tmp_path)])))
     text = path.read_text()
     assert text.startswith("before\n<!-- report -->\n\n### Matrix `one`")
     assert "#### Portability: onnx" not in text.replace("### Portability: onnx", "", 1)

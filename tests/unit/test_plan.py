@@ -45,8 +45,12 @@ def test_the_default_preset_has_every_system_on_both_architectures() -> None:
             "debian13-amd64-cpu" if system.bases == ("debian13",) else "debian12-amd64-cpu",
             "debian13-arm64-cpu",
         )
-        if not MATRIX.exclusion(f"{name}-{platform}")
+        if "optional" not in system.tags and not MATRIX.exclusion(f"{name}-{platform}")
     }
+
+
+def test_what_is_optional_is_run_where_it_is_named() -> None:
+    assert ids(make("opencv-debian12-amd64-cpu")) == {"opencv-debian12-amd64-cpu"}
 
 
 def test_every_artifact_is_consumed_by_every_cell_that_reads_it() -> None:
