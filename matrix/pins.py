@@ -28,7 +28,7 @@ FOLDER = Path(__file__).resolve().parents[1] / "docker" / "wheels"
 TOOLS = "tools"
 
 #: The projects of cells that are not named after theirs.
-PROJECTS = {"litert": "ai-edge-litert"}
+PROJECTS = {"opencv": "opencv-python-headless", "litert": "ai-edge-litert"}
 
 #: How many lists are locked at a time.
 PARALLEL = 4

@@ -99,5 +99,5 @@ def test_a_baseline_that_cannot_be_read_is_said(
 ) -> None:
     monkeypatch.setattr(conformance, "BASELINES", tmp_path)
     conformance.baseline_path("a").write_text("{}", encoding="utf-8")
-    with pytest.raises(RecordError, match="a[.]json"):
+    with pytest.raises(RecordError, match=r"a[.]json"):
         conformance.baseline("a")
