@@ -66,7 +66,7 @@ class Family:
 
     *wheels*: it installs the cell's pins. *linked*: it takes libraries from what the family of
     wheels installed of them. *npm*: it installs its own lock file. *sources*: the folder of the
-    harness that it compiles, for the *runtime* that is a folder in there.
+    harness that it compiles. *runtime*: what its Dockerfile makes, where it can make several.
     """
 
     folder: str
@@ -108,6 +108,21 @@ _COMPILER = Part(
 )
 
 _NPM = Part(name="npm", native=True, packages=("nodejs", "npm", "ca-certificates"))
+
+#: A compiler for Windows, with the headers of a library that is not older than they are.
+_WINE = {
+    "build": Part(
+        name="mingw",
+        native=True,
+        packages=(
+            *_NPM.packages,
+            "g++-mingw-w64-x86-64-posix",
+            "libonnxruntime-dev",
+            "nlohmann-json3-dev",
+        ),
+    ),
+    "base": Part(name="wine", packages=("wine64",)),
+}
 
 FAMILIES: Mapping[str, Family] = {
     "wheels": Family(
@@ -151,6 +166,10 @@ FAMILIES: Mapping[str, Family] = {
         roots={"build": _NPM, "base": Part(name="node", packages=("nodejs",))},
         npm=True,
     ),
+    "wine-cpp": Family(
+        folder="wine", roots=_WINE, npm=True, sources="cpp", runtime="onnxruntime"
+    ),
+    "wine-node": Family(folder="wine", roots=_WINE, npm=True, runtime="node"),
     "chromium": Family(
         folder="chromium",
         roots={"build": _NPM, "base": Part(name="chromium", packages=("nodejs", "chromium"))},

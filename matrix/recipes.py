@@ -69,7 +69,9 @@ class Recipe:
             own |= {"PINS": self.cell.pinned}
             own |= {"PYTHON_VERSION": self.cell.python, "WHEELS": self.wheels}
         if self.family.sources:
-            own |= {"HARNESS": _digest(self._sources())[:16], "RUNTIME": self.family.runtime}
+            own |= {"HARNESS": _digest(self._sources())[:16]}
+        if self.family.runtime:
+            own |= {"RUNTIME": self.family.runtime}
         return {**own, "SOURCE_DATE_EPOCH": "0"}  # the same content has the same digest
 
     def roots(self, build_architecture: str) -> dict[str, Root]:

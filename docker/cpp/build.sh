@@ -31,15 +31,15 @@ licences=''  # of what is not Debian's
 # shellcheck source=/dev/null
 . "/$runtime.sh"
 
-mkdir -p /objects "/objects/$runtime" "$image/tmp"
+mkdir -p /objects/posix "/objects/$runtime" "$image/tmp"
 chmod 1777 "$image/tmp"
 # shellcheck disable=SC2086 # they are several
-(cd /sources && printf '%s\n' *.cpp "$runtime"/*.cpp) | xargs -P "$(nproc)" -I FILE \
+(cd /sources && printf '%s\n' *.cpp posix/*.cpp "$runtime"/*.cpp) | xargs -P "$(nproc)" -I FILE \
     "$compiler" -std=c++20 -O2 -Wall -Wextra -Wpedantic -Wshadow \
     -I /sources $compile "-DDEEPMATRIX_HARNESS=\"$harness\"" \
     -c /sources/FILE -o /objects/FILE.o
 # shellcheck disable=SC2086
-"$compiler" -s -o /runner /objects/*.o /objects/"$runtime"/*.o $link
+"$compiler" -s -o /runner /objects/*.o /objects/posix/*.o /objects/"$runtime"/*.o $link
 
 sh /closure.sh "$triplet" /runner "$image" "$loaded" "$folders" "$licences"
 

@@ -1,8 +1,5 @@
 #include "control.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <cerrno>
 #include <cmath>
 #include <cstdio>
@@ -109,15 +106,12 @@ void write_output(const std::string& directory, const Json& output) {
     const std::string path = directory + "/output.json", temporary = path + ".part";
     // Not a number becomes null; bytes of a message that are no UTF-8 become a question mark.
     const std::string text = output.dump(-1, ' ', false, Json::error_handler_t::replace);
-    const int file = open(temporary.c_str(), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0644);
-    if (file < 0) cannot_write(temporary);
-    for (std::size_t done = 0; done < text.size();) {
-        const ssize_t written = write(file, text.data() + done, text.size() - done);
-        if (written < 0) cannot_write(temporary);
-        done += static_cast<std::size_t>(written);
-    }
-    if (fsync(file) != 0 || close(file) != 0) cannot_write(temporary);
-    if (std::rename(temporary.c_str(), path.c_str()) != 0) cannot_write(path);
+    std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
+    if (!(file << text) || !file.flush()) cannot_write(temporary);
+    file.close();
+    std::error_code code;
+    std::filesystem::rename(temporary, path, code);  // also over what stands there, on Windows too
+    if (code) throw BadInput("cannot write " + path + ": " + code.message());
 }
 
 }  // namespace deepmatrix

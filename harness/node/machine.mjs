@@ -101,11 +101,15 @@ function processor() {
   const part = facts["CPU part"];
   return (
     facts["model name"] ??
+    (LINUX ? null : os.cpus()[0]?.model) ??
     (part ? `implementer ${facts["CPU implementer"] ?? "unknown"} part ${part}` : null)
   );
 }
 
 function libc() {
+  if (!LINUX) {
+    return `${os.type()} ${os.release()}`;
+  }
   try {
     process.report.excludeNetwork = true; // it would look names up
     const version = process.report.getReport().header.glibcVersionRuntime;
@@ -123,7 +127,13 @@ function stat(pid) {
   return text.slice(text.lastIndexOf(")") + 2).split(" ");
 }
 
+/** Another system under Wine sees Linux's files too: of processes that are not its own. */
+const LINUX = process.platform === "linux";
+
 function read(path) {
+  if (!LINUX) {
+    return "";
+  }
   try {
     return readFileSync(path, "utf8");
   } catch {
@@ -132,6 +142,9 @@ function read(path) {
 }
 
 function list(path) {
+  if (!LINUX) {
+    return [];
+  }
   try {
     return readdirSync(path);
   } catch {

@@ -1,17 +1,17 @@
 // ONNX Runtime.
 #include "runtime.hpp"
 
-#include <dlfcn.h>
-
 // The library is loaded by `start_runtime` and not by the system before main: then the time that it
 // takes is known, and its failure is data.
 #define ORT_API_MANUAL_INIT
 #include <onnxruntime_cxx_api.h>
 
+#include <filesystem>
 #include <iostream>
 #include <sstream>
 
 #include "errors.hpp"
+#include "library.hpp"
 #include "machine.hpp"
 #include "onnxruntime/elements.hpp"
 #include "onnxruntime/product.hpp"
@@ -79,9 +79,7 @@ class WithoutSchemaErrors {
 
 // Load the library, for good; return its version.
 std::string load_library() {
-    void* library = dlopen(DEEPMATRIX_ONNXRUNTIME, RTLD_NOW | RTLD_LOCAL);
-    void* entry = library ? dlsym(library, "OrtGetApiBase") : nullptr;
-    if (!entry) throw Error("ImportError", dlerror());
+    void* entry = function_of(DEEPMATRIX_ONNXRUNTIME, "OrtGetApiBase");
     const OrtApiBase* base = reinterpret_cast<decltype(&OrtGetApiBase)>(entry)();
     const OrtApi* api = base->GetApi(ORT_API_VERSION);
     if (!api) {
@@ -191,7 +189,8 @@ class OnnxRuntime : public Runtime {
                                 const std::vector<std::string>& given) const override {
         if (format != "onnx") throw Unsupported("ONNX Runtime does not read " + format);
         return guarded([&] {
-            return std::make_unique<OnnxModel>(Ort::Session(environment_, path.c_str(), options_),
+            const std::filesystem::path file(path);  // in the characters of the system's paths
+            return std::make_unique<OnnxModel>(Ort::Session(environment_, file.c_str(), options_),
                                                given);
         });
     }

@@ -6,7 +6,6 @@
 #include <time.h>
 #include <unistd.h>
 
-#include <algorithm>
 #include <filesystem>
 #include <fstream>
 #include <map>
@@ -15,23 +14,6 @@
 
 namespace deepmatrix {
 namespace {
-
-// Docker's name, and Debian's where it differs.
-#if defined(__x86_64__)
-const char* const kNames[] = {"amd64"};
-#elif defined(__aarch64__)
-const char* const kNames[] = {"arm64"};
-#elif defined(__arm__)
-const char* const kNames[] = {"arm", "armv7", "arm-v7", "armhf"};
-#elif defined(__riscv)
-const char* const kNames[] = {"riscv64"};
-#elif defined(__s390x__)
-const char* const kNames[] = {"s390x"};
-#elif defined(__powerpc64__)
-const char* const kNames[] = {"ppc64le", "ppc64el"};
-#else
-#error "name this architecture as Docker does"
-#endif
 
 double seconds(clockid_t clock) {
     timespec time{};
@@ -109,10 +91,6 @@ int process_threads() {
     std::error_code code;
     std::filesystem::directory_iterator tasks("/proc/self/task", code);
     return code ? 0 : static_cast<int>(std::distance(begin(tasks), end(tasks)));
-}
-
-bool is_own_architecture(const std::string& name) {
-    return std::find(std::begin(kNames), std::end(kNames), name) != std::end(kNames);
 }
 
 nlohmann::json describe_machine() {
