@@ -166,9 +166,7 @@ FAMILIES: Mapping[str, Family] = {
         roots={"build": _NPM, "base": Part(name="node", packages=("nodejs",))},
         npm=True,
     ),
-    "wine-cpp": Family(
-        folder="wine", roots=_WINE, npm=True, sources="cpp", runtime="onnxruntime"
-    ),
+    "wine-cpp": Family(folder="wine", roots=_WINE, npm=True, sources="cpp", runtime="onnxruntime"),
     "wine-node": Family(folder="wine", roots=_WINE, npm=True, runtime="node"),
     "chromium": Family(
         folder="chromium",

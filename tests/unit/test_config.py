@@ -281,7 +281,7 @@ BAD = [
         "family: wheels",
         "family: base",
         "14:13: no image family 'base'; known: chromium, libtorch-cpp, node, "
-        "onnxruntime-cpp, tensorflow-c, wheels",
+        "onnxruntime-cpp, tensorflow-c, wheels, wine-cpp, wine-node",
     ),
     (
         "adapters.torch_adapter",
@@ -296,6 +296,7 @@ BAD = [
         "harness.adapters.litert_adapter, "
         "harness.adapters.onnx_adapter, "
         "harness.adapters.onnxruntime_adapter, "
+        "harness.adapters.opencv_adapter, "
         "harness.adapters.openvino_adapter, "
         "harness.adapters.tensorflow_adapter, "
         "harness.adapters.torch_adapter",

@@ -464,3 +464,18 @@ def test_finishing_a_root_leaves_nothing_of_this_machine(tmp_path: Path) -> None
         "etc/group": "root:x:0:",
         "etc/ssl/certs/ca-certificates.crt": "CERTIFICATE",
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "compiles"), [("cpp", "onnxruntime", True), ("node", "node", False)]
+)
+def test_what_runs_under_wine_is_made_of_one_folder(
+    tmp_path: Path, name: str, runtime: str, compiles: bool
+) -> None:
+    one = recipe(cell(f"onnxruntime-{name}_wine-debian13-amd64-cpu"), MATRIX, "debian")
+    target = bake_file(tmp_path, one)["target"][one.cell.id]
+    assert target["context"].endswith("/docker/wine")
+    assert target["args"]["RUNTIME"] == runtime
+    assert target["contexts"]["base"] == "target:root-debian13-wine-amd64"
+    assert ("sources" in target["contexts"]) == compiles
+    assert ("HARNESS" in target["args"]) == compiles
