@@ -24,7 +24,7 @@ from tests.containers.conftest import ROOT, Waiter
 pytestmark = pytest.mark.timeout(2400)
 
 NATIVE = ("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
-JOBS = {"produce": 1, "consume": 2}
+JOBS = {"produce": 1, "consume": 3}
 
 
 @contextmanager
@@ -174,6 +174,10 @@ SERVED = (
     "onnxruntime-cpp-debian13-arm64-cpu",
     "onnxruntime-node-debian13-amd64-cpu",
     "onnxruntime-web-debian13-amd64-cpu",
+    "onnxruntime-cpp_wine-debian13-amd64-cpu",
+    "onnxruntime-node_wine-debian13-amd64-cpu",
+    "libtorch-cpp-debian12-amd64-cpu",
+    "tensorflow-c-debian12-amd64-cpu",
     "onnx-debian12-amd64-cpu",
     "openvino-debian12-amd64-cpu",
     "openvino_default-debian12-amd64-cpu",
@@ -206,7 +210,20 @@ def test_every_runtime_in_every_language_gives_the_same_answers(served: Results)
         assert output.max_abs is not None
         assert output.max_abs > 0
     languages = {row.language for row in served.cells if row.jobs}
-    assert languages == {"Python", "C++", "JavaScript in Node", "JavaScript in a browser"}
+    assert languages == {
+        "Python",
+        "C",
+        "C++",
+        "C++ for Windows (wine)",
+        "JavaScript in Node",
+        "JavaScript in Node for Windows (wine)",
+        "JavaScript in a browser",
+    }
+
+
+def test_what_runs_under_wine_says_so(served: Results) -> None:
+    (cell,) = [row for row in served.cells if row.cell.startswith("onnxruntime-cpp_wine-")]
+    assert cell.environment["libc"].startswith("wine ")
 
 
 def test_reduced_precision_is_named_and_never_passed_off_as_float32(served: Results) -> None:
@@ -244,7 +261,7 @@ def test_a_persons_own_model_is_verified_everywhere(serving: Path, tmp_path: Pat
     assert verify(tmp_path, model, *only, "--max-error", "1e-5", "--max-p99", "10s") == 0
     found = Results.model_validate_json((tmp_path / "mine" / "results.json").read_text())
     assert {row.verdict for row in found.portability} == {"match"}
-    assert len(found.portability) == 3
+    assert len(found.portability) == 5
 
     torn = tmp_path / "torn.onnx"
     torn.write_bytes(model.read_bytes()[:-9])
