@@ -15,7 +15,7 @@ from matrix.records import Node
 
 #: So many tensors are looked at in one run of a consumer. More would take fewer runs, and change
 #: more of what the consumer does: what is looked at cannot be fused away.
-AT_ONCE = 15
+AT_ONCE = 24
 
 
 @dataclass(frozen=True, kw_only=True)
