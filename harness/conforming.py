@@ -79,7 +79,11 @@ def _kept(value):
     if isinstance(value, (list, tuple, dict)):
         raise Unsupported(f"it answers with a {type(value).__name__}")
     x = numpy.asarray(value)
-    return x.astype(str) if x.dtype.kind == "O" else x
+    if x.dtype.kind == "O":
+        return x.astype(str)
+    if x.dtype.kind not in record.SUITE_KINDS:
+        raise Unsupported(f"it answers with {x.dtype}")
+    return x
 
 
 ALL = {record.SUITE: suite, record.CONFORM: conform}

@@ -2,8 +2,7 @@
 
 import numpy
 
-#: Kinds of numpy's dtypes that a file of arrays holds.
-KEPT = "biufcUS"
+from harness import record
 
 
 def version():
@@ -45,7 +44,7 @@ def _strange(value):
     if value is None:
         return "an optional"
     x = numpy.asarray(value)
-    return None if x.dtype.kind in KEPT or _is_text(x) else str(x.dtype)
+    return None if x.dtype.kind in record.SUITE_KINDS or _is_text(x) else str(x.dtype)
 
 
 def _is_text(x):
