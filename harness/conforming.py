@@ -79,7 +79,7 @@ def _kept(value):
     if isinstance(value, (list, tuple, dict)):
         raise Unsupported(f"it answers with a {type(value).__name__}")
     x = numpy.asarray(value)
-    if x.dtype.kind == "O":
+    if x.dtype.kind in "OS":
         return x.astype(str)
     if x.dtype.kind not in record.SUITE_KINDS:
         raise Unsupported(f"it answers with {x.dtype}")

@@ -29,7 +29,7 @@ MADE = "made"  # folder for a model that was made to find a fault, its inputs an
 SUITE_MODELS = "suite/models"  # folder of a suite's models, by the number of their case
 SUITE_ARRAYS = "suite/arrays.npz"  # ``<case>/in/<number>`` and ``<case>/out/<number>``
 SUITE_ANSWERS = "suite/answers.npz"  # ``<case>/<number>``
-SUITE_KINDS = "biufUS"  # numpy's kinds of dtypes that these files hold
+SUITE_KINDS = "biufU"  # numpy's kinds of dtypes that these files hold
 SUITE_PLACE = "suite/place"  # the number of the case that is being answered
 ANSWERS = "outputs"  # folder for a consumer's answers to the artifact's inputs, see `answer_path`
 
