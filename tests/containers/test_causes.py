@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +11,7 @@ import onnx
 import pytest
 from ruamel.yaml import YAML
 
-from matrix import cli
+from matrix import cli, processes
 from matrix.engines.docker_engine import DockerEngine
 from tests import planted
 
@@ -97,25 +96,17 @@ def test_a_runtime_that_answers_in_bfloat16_unasked_is_caught_at_its_first_node(
 MISCOMPILED = "numpy==2.5.5"
 
 
-def with_another_numpy(folder: Path, reference: str) -> str:
+def with_another_numpy(engine: DockerEngine, folder: Path, reference: str) -> str:
     """Return an image like an ARM64 one of Debian 13, but for its numpy."""
     platform = ["--python-platform", "aarch64-manylinux_2_36", "--python-version", "3.13"]
     where = ["--only-binary", ":all:", "--no-deps", "--target", str(folder / "packages")]
-    subprocess.run(["uv", "pip", "install", "--quiet", *platform, *where, MISCOMPILED], check=True)
+    processes.run(["uv", "pip", "install", "--quiet", *platform, *where, MISCOMPILED])
     text = f"FROM {reference}\nCOPY packages /other\nENV PYTHONPATH=/other:/packages\n"
     (folder / "Dockerfile").write_text(text, encoding="utf-8")
-    build = [
-        "docker",
-        "build",
-        "--quiet",
-        "--platform",
-        "linux/arm64",
-        "--tag",
-        "deepmatrix/miscompiled:test",
-        str(folder),
-    ]
-    subprocess.run(build, check=True, stdout=subprocess.DEVNULL)
-    return "deepmatrix/miscompiled:test"
+    tag = "deepmatrix/miscompiled:test"
+    build = ["docker", "build", "--quiet", "--platform", "linux/arm64", "--tag", tag, str(folder)]
+    processes.run(build, environment=engine.endpoint.environment())
+    return tag
 
 
 def test_an_emulator_that_multiplies_wrongly_is_caught_before_it_answers(
@@ -132,7 +123,7 @@ def test_an_emulator_that_multiplies_wrongly_is_caught_before_it_answers(
     def prepared(self: DockerEngine, cells: Any, progress: Any) -> Any:
         results = prepare(self, cells, progress)
         if cell in results:
-            self.references[cell] = with_another_numpy(tmp_path, self.references[cell])
+            self.references[cell] = with_another_numpy(self, tmp_path, self.references[cell])
         return results
 
     monkeypatch.setattr(DockerEngine, "prepare", prepared)
