@@ -85,6 +85,9 @@ def infer(session, data):
         answer = functools.partial(session.adapter.answer, model)
         data["batches"][str(size)] = timing.sampled(answer, some, asked)
     data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)
+    if hasattr(session.adapter, "scenarios"):
+        in_rows = session.job["artifact"]["splits"] is not None
+        data["scenarios"] = session.adapter.scenarios(model, session.inputs(), in_rows)
 
 
 def batch(inputs, size):

@@ -28,7 +28,11 @@ FOLDER = Path(__file__).resolve().parents[1] / "docker" / "wheels"
 TOOLS = "tools"
 
 #: The projects of cells that are not named after theirs.
-PROJECTS = {"opencv": "opencv-python-headless", "litert": "ai-edge-litert"}
+PROJECTS = {
+    "litert": "ai-edge-litert",
+    "onnxruntime_loadgen": "onnxruntime",
+    "opencv": "opencv-python-headless",
+}
 
 #: How many lists are locked at a time.
 PARALLEL = 4

@@ -137,11 +137,23 @@ class BatchData(Said):
         return _more_than_warmup(self, self.latency_s, self.warmup)
 
 
+class ScenarioData(Said):
+    """One of MLPerf's scenarios, as LoadGen judged it; *bound_s* is server's on *p99_s*."""
+
+    valid: bool
+    samples_per_s: float = Field(ge=0, allow_inf_nan=False)
+    p90_s: Seconds | None = None
+    p99_s: Seconds | None = None
+    bound_s: Seconds | None = None
+
+
 class InferData(Said):
     """Samples by batch size; of a consumer, what it calls its outputs, in their order.
 
     *repeatable*: answering the same twice gave the same bits.
     """
+
+    scenarios: dict[Literal["single-stream", "offline", "server"], ScenarioData] = {}
 
     outputs: list[Remark] = Field(default_factory=list, max_length=1000)
     repeatable: bool | None = None

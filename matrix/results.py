@@ -31,6 +31,7 @@ from matrix.rows import (
     PortabilityRow,
     ProbeRow,
     Results,
+    ScenarioRow,
     ServingRow,
     StartupRow,
     TrainingRow,
@@ -143,6 +144,7 @@ class _Rows:
         self._startup: list[StartupRow] = []
         self._inference: list[InferenceRow] = []
         self._serving: list[ServingRow] = []
+        self._scenarios: list[ScenarioRow] = []
         self._exports: list[ExportRow] = []
         self._passes: list[PassRow] = []
         self._idioms: list[IdiomRow] = []
@@ -168,6 +170,7 @@ class _Rows:
         self._inference.extend(timings.inference(group))
         self._startup.extend(timings.startup(group))
         self._serving.extend(timings.serving(group))
+        self._scenarios.extend(timings.scenarios(group))
         self._exports.extend(timings.exports(group))
         if first.subject in self._imports:
             self._looked[first.cell, first.subject] = first
@@ -233,6 +236,7 @@ class _Rows:
             training=tuple(training),
             inference=tuple(inference),
             serving=tuple(self._serving),
+            scenarios=tuple(self._scenarios),
             exports=tuple(self._exports),
             passes=tuple(shares.of_passes(row) for row in self._passes),
             idioms=tuple(self._idioms),

@@ -123,6 +123,21 @@ class ServingRow(Row):
     first_forward_s: Estimate | None
 
 
+class ScenarioRow(Row):
+    """One of MLPerf's scenarios on one artifact, in its first round. Times in seconds."""
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    scenario: str
+    valid: bool
+    samples_per_s: float
+    p90_s: float | None
+    p99_s: float | None
+    bound_s: float | None
+
+
 class ExportRow(Row):
     """One exported model: bytes of all its files, and the seconds its export took."""
 
@@ -222,6 +237,7 @@ class Results(Row):
     notes: tuple[NoteRow, ...]
     inference: tuple[InferenceRow, ...]
     serving: tuple[ServingRow, ...]
+    scenarios: tuple[ScenarioRow, ...] = ()
     exports: tuple[ExportRow, ...]
     portability: tuple[PortabilityRow, ...]
     findings: tuple[str, ...]

@@ -8,7 +8,15 @@ from dataclasses import replace
 import numpy as np
 
 from matrix.records import JobRecord, StartupData
-from matrix.rows import ExportRow, InferenceRow, PassRow, ServingRow, StartupRow, TrainingRow
+from matrix.rows import (
+    ExportRow,
+    InferenceRow,
+    PassRow,
+    ScenarioRow,
+    ServingRow,
+    StartupRow,
+    TrainingRow,
+)
 from matrix.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
 
 #: Rounds of one measurement that differ by more than this share make a warning.
@@ -91,6 +99,25 @@ def serving(group: list[JobRecord]) -> Iterator[ServingRow]:
             [start.first_forward_s for _, start in told if start.first_forward_s is not None]
         ),
     )
+
+
+def scenarios(group: list[JobRecord]) -> Iterator[ScenarioRow]:
+    """Yield a row for each of MLPerf's scenarios that was run."""
+    first = group[0]
+    said = first.output.infer() if first.output else None
+    for name, found in sorted(said.scenarios.items()) if said else ():
+        yield ScenarioRow(
+            cell=first.cell,
+            subject=first.subject,
+            workload=first.workload,
+            emulated=first.emulated,
+            scenario=name,
+            valid=found.valid,
+            samples_per_s=found.samples_per_s,
+            p90_s=found.p90_s,
+            p99_s=found.p99_s,
+            bound_s=found.bound_s,
+        )
 
 
 def _estimate(values: Sequence[float]) -> Estimate | None:

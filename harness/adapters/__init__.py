@@ -25,6 +25,12 @@ Every adapter:
     Inputs by name -> the loaded model's outputs by name, both in the model's order. Arrays in and
     out: what a caller waits for, both copies included, so it needs no further synchronisation.
 
+A runtime may also have:
+
+``scenarios(model, inputs, in_rows)``
+    Return {name: numbers} of `harness.loadgen`. A sample is a row of the inputs, or, where these
+    are not in rows, all of them.
+
 A runtime that can be the first to read a person's own model also:
 
 ``inspect(form, path, given, seed)``

@@ -18,6 +18,7 @@ def tables(results: Results) -> Iterator[Table]:
     yield from verdicts(results)
     yield causes(results)
     yield deployment(results)
+    yield scenarios(results)
     yield interfaces(results)
 
 
@@ -163,6 +164,43 @@ def deployment(results: Results) -> Table:
             "To answer: from the request to start the container (or process) to the first answer, "
             "with the start of the runtime and the loading of the model; the median over "
             "artifacts and rounds. The smallest image first."
+        ),
+    )
+
+
+def scenarios(results: Results) -> Table:
+    """MLPerf's scenarios, a line each."""
+    lines = []
+    for row in results.scenarios:
+        texts = (
+            row.cell + mark(row.emulated),
+            row.workload,
+            row.scenario,
+            f"{row.samples_per_s:,.0f}/s",
+            numbers.duration(row.p90_s),
+            numbers.duration(row.p99_s),
+            numbers.duration(row.bound_s),
+            "valid" if row.valid else "not valid",
+        )
+        moods_of = moods(len(texts), 7, "plain" if row.valid else "bad", row.emulated)
+        lines.append(Row(texts=texts, moods=moods_of))
+    return Table(
+        title="MLPerf scenarios",
+        columns=(
+            "cell",
+            "model",
+            "scenario",
+            "samples",
+            "p90",
+            "p99",
+            "bound on p99",
+            "LoadGen says",
+        ),
+        rows=tuple(lines),
+        numeric=frozenset(range(3, 7)),
+        note=(
+            "By MLCommons' LoadGen, over two seconds each: no MLPerf result. Server: the highest "
+            "load tried whose p99 is within ten times a single answer's time, or a millisecond."
         ),
     )
 

@@ -258,10 +258,13 @@ def test_a_persons_own_model_is_verified_everywhere(serving: Path, tmp_path: Pat
     artifact = "torch-debian12-amd64-cpu--digits-conv--onnx"
     shutil.copyfile(serving / "artifacts" / artifact / "model.onnx", model)
     only = ("--only", "onnxruntime-*-debian13-amd64-cpu", "--name", "mine")
+    only += ("--only", "onnxruntime_loadgen-debian12-amd64-cpu")
     assert verify(tmp_path, model, *only, "--max-error", "1e-5", "--max-p99", "10s") == 0
     found = Results.model_validate_json((tmp_path / "mine" / "results.json").read_text())
     assert {row.verdict for row in found.portability} == {"match"}
-    assert len(found.portability) == 5
+    assert len(found.portability) == 6
+    assert [row.scenario for row in found.scenarios] == ["offline", "server", "single-stream"]
+    assert all(row.samples_per_s > 0 for row in found.scenarios)
 
     torn = tmp_path / "torn.onnx"
     torn.write_bytes(model.read_bytes()[:-9])

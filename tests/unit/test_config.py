@@ -294,6 +294,7 @@ BAD = [
         "os",
         "15:14: no adapter 'os'; known: harness.adapters.jax_adapter, "
         "harness.adapters.litert_adapter, "
+        "harness.adapters.loadgen_adapter, "
         "harness.adapters.onnx_adapter, "
         "harness.adapters.onnxruntime_adapter, "
         "harness.adapters.opencv_adapter, "

@@ -1,0 +1,137 @@
+"""MLPerf's scenarios of inference, issued and judged by MLCommons' own LoadGen.
+
+Reddi and others, "MLPerf Inference Benchmark", 2020: single-stream asks for the next answer when it
+has the last; offline has all samples at once; server's queries arrive as a Poisson process, and 99
+percent of them have to be answered within a bound. Runs are short here, of seconds where a
+submission's take ten minutes: they compare runtimes, and are no MLPerf results.
+"""
+
+import os
+import re
+import shutil
+import tempfile
+import time
+
+DURATION_MS = 2000
+LEAST_QUERIES = 100
+BATCH = 32  # samples that offline answers at once
+PILOTS = 5
+
+#: Server's bound on latency: so many times a single answer's, and not less than so many seconds,
+#: in which threads can be woken.
+BOUND, LEAST_BOUND_S = 10, 1e-3
+
+#: Loads that server tries, the highest first, as shares of what single-stream came to.
+LOADS = (0.9, 0.7, 0.5, 0.3, 0.1)
+
+lg = None  # LoadGen, once `start` has imported it
+
+
+def start():
+    """Import LoadGen."""
+    global lg
+    import mlperf_loadgen as module
+
+    lg = module
+
+
+def scenarios(answer, rows):
+    """Run all scenarios; return {name: numbers}, times in seconds.
+
+    ``answer(indices)`` answers these samples, of *rows*, as one batch where that can be.
+    """
+    typical = _typical(lambda: answer([0]))
+    batched = _typical(lambda: answer([at % rows for at in range(BATCH)])) / BATCH
+    single = _run("SingleStream", answer, rows, single_stream_expected_latency_ns=_ns(typical))
+    # LoadGen makes one query of as many samples as it expects to take long enough.
+    offline = _run("Offline", answer, rows, offline_expected_qps=2 / batched)
+    found = {
+        "single-stream": {
+            "valid": _valid(single),
+            "p90_s": 1e-9 * _number(single, r"90\.00 percentile latency \(ns\)"),
+            "samples_per_s": _number(single, "QPS w/ loadgen overhead"),
+        },
+        "offline": {
+            "valid": _valid(offline),
+            "samples_per_s": _number(offline, "Samples per second"),
+        },
+    }
+    found["server"] = _server(answer, rows, found["single-stream"]["samples_per_s"], typical)
+    return found
+
+
+def _server(answer, rows, most, typical):
+    """Return what the highest load came to that keeps the bound, or the lowest that does not."""
+    bound_s = max(BOUND * typical, LEAST_BOUND_S)
+    for share in LOADS:
+        asked = {
+            "server_target_qps": share * most,
+            "server_target_latency_ns": _ns(bound_s),
+        }
+        said = _run("Server", answer, rows, **asked)
+        if _valid(said):
+            break
+    return {
+        "valid": _valid(said),
+        "bound_s": bound_s,
+        "p99_s": 1e-9 * _number(said, r"99\.00 percentile latency \(ns\)"),
+        "samples_per_s": _number(said, "Completed samples per second"),
+    }
+
+
+def _run(scenario, answer, rows, **asked):
+    """Run a scenario; return LoadGen's summary."""
+    settings = lg.TestSettings()
+    settings.scenario = getattr(lg.TestScenario, scenario)
+    settings.mode = lg.TestMode.PerformanceOnly
+    settings.min_duration_ms = DURATION_MS
+    settings.min_query_count = LEAST_QUERIES
+    for name, value in asked.items():
+        setattr(settings, name, value)
+
+    def issue(queries):
+        for first in range(0, len(queries), BATCH):
+            some = queries[first : first + BATCH]
+            answer([query.index for query in some])
+            lg.QuerySamplesComplete([lg.QuerySampleResponse(query.id, 0, 0) for query in some])
+
+    folder = tempfile.mkdtemp()
+    log = lg.LogSettings()
+    log.log_output = lg.LogOutputSettings()
+    log.log_output.outdir = folder
+    log.enable_trace = False
+    system = lg.ConstructSUT(issue, lambda: None)
+    library = lg.ConstructQSL(rows, rows, lambda _: None, lambda _: None)
+    try:
+        lg.StartTestWithLogSettings(system, library, settings, log)
+        path = os.path.join(folder, "mlperf_log_summary.txt")
+        with open(path, encoding="utf-8") as summary:
+            return summary.read()
+    finally:
+        lg.DestroyQSL(library)
+        lg.DestroySUT(system)
+        shutil.rmtree(folder)
+
+
+def _typical(action):
+    times = []
+    for _ in range(PILOTS):
+        began = time.perf_counter()
+        action()
+        times.append(time.perf_counter() - began)
+    return sorted(times)[PILOTS // 2]
+
+
+def _ns(seconds):
+    return max(int(1e9 * seconds), 1)
+
+
+def _valid(summary):
+    return "Result is : VALID" in summary
+
+
+def _number(summary, label):
+    found = re.search(label + r"\s*: ([\d.e+]+)", summary)
+    if not found:
+        raise ValueError("LoadGen's summary has no " + label)
+    return float(found.group(1))
