@@ -10,18 +10,14 @@ import numpy
 
 from harness import control, failures, record
 from harness.adapters import Unsupported
+from harness.sessions import JobSession
 
 
-class Session:
+class Session(JobSession):
     """One suite under way."""
 
-    produced = ()
-
     def __init__(self, directory, job, adapter, started):
-        self.directory = directory
-        self.job = job
-        self.adapter = adapter
-        self.started = started
+        super().__init__(directory, job, adapter, started)
         self.asked = job["suite"]
 
     def path(self, name):

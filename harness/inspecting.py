@@ -7,18 +7,11 @@ answers them: in float64 too, where the format can be evaluated so.
 import os
 
 from harness import control, record
+from harness.sessions import JobSession
 
 
-class Session:
+class Session(JobSession):
     """One model under way."""
-
-    produced = ()
-
-    def __init__(self, directory, job, adapter, started):
-        self.directory = directory
-        self.job = job
-        self.adapter = adapter
-        self.started = started
 
     def given(self):
         """Return the inputs that came with the model, by name, or None."""

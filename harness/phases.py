@@ -13,21 +13,18 @@ import numpy
 
 from harness import artifacts, control, probes, record, timing
 from harness.adapters import Unsupported
+from harness.sessions import JobSession
 
 
 class Diverged(Exception):
     """A loss, of a step or of the held-out data, is not a finite number."""
 
 
-class Session:
+class Session(JobSession):
     """One job under way: its adapter, its data, and the model once there is one."""
 
     def __init__(self, directory, job, adapter, started):
-        self.directory = directory
-        self.job = job
-        self.adapter = adapter
-        self.started = started  # what the start cost, as `startup` tells it
-        self.produced = []  # what `deploy` exported
+        super().__init__(directory, job, adapter, started)
         self._model = None
         self._made_s = None
         self._arrays = {}

@@ -10,18 +10,14 @@ import time
 import numpy
 
 from harness import control, record, timing
+from harness.sessions import JobSession
 
 
-class Session:
+class Session(JobSession):
     """One artifact under way: its adapter, its inputs, and the model once it is loaded."""
 
-    produced = ()
-
     def __init__(self, directory, job, adapter, started):
-        self.directory = directory
-        self.job = job
-        self.adapter = adapter
-        self.started = started  # what the start cost, as `startup` tells it
+        super().__init__(directory, job, adapter, started)
         self._model = None
         self._load_s = None
         self._inputs = None

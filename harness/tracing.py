@@ -6,18 +6,14 @@ Done by the judge of a format, the runtime that also looks into a person's own m
 import os
 
 from harness import control, record
+from harness.sessions import JobSession
 
 
-class Session:
+class Session(JobSession):
     """One model under way."""
 
-    produced = ()
-
     def __init__(self, directory, job, adapter, started):
-        self.directory = directory
-        self.job = job
-        self.adapter = adapter
-        self.started = started
+        super().__init__(directory, job, adapter, started)
         self.asked = job["trace"]
         self.path = os.path.join(directory, self.asked["model"])
 
