@@ -77,7 +77,8 @@ NOT_REACHED = "NotReached"
 #: These are true of the whole job: they are recorded in every phase, and none runs.
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
 
-#: Where an export puts its model, inside the folder of its format. ``saved_model`` is a folder.
+#: Where an export puts its model, inside the folder of its format. ``saved_model`` and
+#: ``ncnn`` are folders.
 MODEL_PATHS = {
     "onnx": "model.onnx",
     "torch-export": "model.pt2",
@@ -85,6 +86,9 @@ MODEL_PATHS = {
     "saved-model": "saved_model",
     "tflite": "model.tflite",
     "jax-export": "model.jax",
+    "aotinductor": "model.pt2",
+    "executorch": "model.pte",
+    "ncnn": "ncnn",
 }
 
 

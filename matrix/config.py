@@ -39,7 +39,17 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_leng
 Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
-Format = Literal["onnx", "torch-export", "torchscript", "saved-model", "tflite", "jax-export"]
+Format = Literal[
+    "onnx",
+    "torch-export",
+    "torchscript",
+    "aotinductor",
+    "executorch",
+    "ncnn",
+    "saved-model",
+    "tflite",
+    "jax-export",
+]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
 Phase = Literal["startup", "parity", "idiom", "probe", "passes", "train", "deploy", "infer"]

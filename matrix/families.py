@@ -92,6 +92,13 @@ class Family:
 #: What images of wheels need besides them: their C++ and OpenMP run times come from here.
 _PYTHON = ("python3", "libgomp1", "libstdc++6")
 
+_INSTALLER = Part(
+    name="build",
+    native=True,
+    stock=True,
+    packages=(*_PYTHON, "python3-venv", "ca-certificates"),
+)
+
 #: What links with the libraries of a wheel: the compiler and the C++ run time of the system that
 #: the wheel's own cell stands on.
 _COMPILER = Part(
@@ -128,13 +135,17 @@ FAMILIES: Mapping[str, Family] = {
     "wheels": Family(
         folder="wheels",
         roots={
-            "build": Part(
-                name="build",
-                native=True,
-                stock=True,
-                packages=(*_PYTHON, "python3-venv", "ca-certificates"),
-            ),
+            "build": _INSTALLER,
             "base": Part(name="run", stock=True, packages=_PYTHON),
+        },
+        wheels=True,
+    ),
+    # For frameworks that compile: the compiler is part of the image.
+    "wheels-compiler": Family(
+        folder="wheels",
+        roots={
+            "build": _INSTALLER,
+            "base": Part(name="compile", packages=(*_PYTHON, "g++", "libc6-dev")),
         },
         wheels=True,
     ),

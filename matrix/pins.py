@@ -1,6 +1,7 @@
 """Pins: one hash-locked list of wheels a cell, made from a few requirements by uv.
 
 ``docker/wheels/requirements/NAME-DEVICE.in`` is written by people and says what they care about;
+``NAME-DEVICE.excludes`` beside it are dependencies that nothing here imports;
 ``docker/wheels/pins/CELL.txt`` follows from it and from the cell's platform and Python. Pins hold
 hashes and no addresses: which index serves a file is the choice of the machine that installs it.
 """
@@ -29,9 +30,11 @@ TOOLS = "tools"
 
 #: The projects of cells that are not named after theirs.
 PROJECTS = {
+    "executorch": "executorch-numpy-runtime",
     "litert": "ai-edge-litert",
     "onnxruntime_loadgen": "onnxruntime",
     "opencv": "opencv-python-headless",
+    "torch_edge": "torch",
 }
 
 #: How many lists are locked at a time.
@@ -135,10 +138,12 @@ def _pin(target: Path, source: Path, where: list[str], *, check: bool, upgrade: 
 
 
 def _compile(target: Path, source: Path, where: list[str], upgrade: bool) -> None:
+    excludes = source.with_suffix(".excludes")
     _uv(
         ["pip", "compile", str(source), "--output-file", str(target), "--generate-hashes"],
         ["--no-header", "--no-annotate", "--only-binary", ":all:", "--quiet", *where],
         ["--upgrade"] if upgrade else [],
+        ["--excludes", str(excludes)] if excludes.exists() else [],
     )
 
 

@@ -143,7 +143,7 @@ def predict(model, x):
 
 
 class Served:
-    """A program that was read back: what it is called with, by name where it says so."""
+    """A program that was read back, and the names of its inputs, or None where it has none."""
 
     def __init__(self, program, names):
         self.program = program
@@ -152,9 +152,10 @@ class Served:
 
 def answer(model, inputs):
     """Run a program that was read back, arrays in and out."""
-    fed = protocol.fed(inputs, model.names)
+    names = model.names or list(inputs)
+    fed = protocol.fed(inputs, names)
     with torch.inference_mode():
-        found = model.program(*[_tensor(fed[name]) for name in model.names])
+        found = model.program(*[_tensor(fed[name]) for name in names])
         return {name: value.cpu().numpy() for name, value in _named(found)}
 
 
@@ -183,44 +184,23 @@ def inspect(form, path, given, seed):  # noqa: ARG001 - nothing can be made from
 
 
 def export(model, form, path, example):
-    """Write ``onnx``, ``torch-export`` or ``torchscript``, from the CPU, for any machine."""
-    if form not in ("onnx", "torch-export", "torchscript"):
-        raise protocol.Unsupported(f"torch does not write {form}")
-    shapes = ({0: torch.export.Dim("batch")},)
+    """Write one of the formats of `torch_exports`, from the CPU, for any machine."""
+    from harness.adapters import torch_exports
+
     model = model.to("cpu").eval()
     try:
-        if form == "torchscript":
-            with torch.no_grad():
-                torch.jit.trace(model, torch.from_numpy(example)).save(path)
-            return {"opset": None}
-        program = torch.export.export(model, (torch.from_numpy(example),), dynamic_shapes=shapes)
-        if form == "torch-export":
-            torch.export.save(program, path)
-            return {"opset": None}
-        return _save_onnx(program, path, shapes)
+        return torch_exports.write(model, form, path, torch.from_numpy(example))
     finally:
         model.to(device).train()
 
 
-def _save_onnx(program, path, shapes):
-    """Write an exported program as ONNX.
-
-    torch.onnx.export could export by itself, but torch 2.9 then refuses a free batch of an LSTM.
-    """
-    translated = torch.onnx.export(
-        program,
-        dynamo=True,
-        dynamic_shapes=shapes,
-        input_names=["input"],
-        output_names=["logits"],
-        verbose=False,
-    )
-    translated.save(path, external_data=False)
-    return {"opset": translated.model.opset_imports.get("")}
-
-
 def load(form, path):
-    """Read a ``torch-export`` or ``torchscript`` program. It is code: only ever in a cell."""
+    """Read a ``torch-export``, ``torchscript`` or ``aotinductor`` program.
+
+    It is code: only ever in a cell.
+    """
+    if form == "aotinductor":
+        return Served(torch._inductor.aoti_load_package(path), None)
     if form == "torchscript":
         program = torch.jit.load(path, map_location=device).eval()
         _, *arguments = program.forward.schema.arguments  # the first is the module

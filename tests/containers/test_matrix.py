@@ -182,12 +182,16 @@ SERVED = (
     "openvino-debian12-amd64-cpu",
     "openvino_default-debian12-amd64-cpu",
     "litert-debian12-amd64-cpu",
+    "torch_edge-debian12-amd64-cpu",
+    "executorch-debian13-amd64-cpu",
+    "ncnn-debian13-amd64-cpu",
+    "ncnn_default-debian13-amd64-cpu",
 )
 
 
 @pytest.fixture(scope="module")
 def serving(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A finished run that serves two frameworks' models wherever else they can be."""
+    """A finished run that serves two frameworks' models, in every format, wherever they can be."""
     del whole  # the same images, made once
     runs = tmp_path_factory.mktemp("served")
     code = finish(runs, "--preset", "smoke", "--name", "served", *SERVED)
@@ -228,8 +232,9 @@ def test_what_runs_under_wine_says_so(served: Results) -> None:
 
 def test_reduced_precision_is_named_and_never_passed_off_as_float32(served: Results) -> None:
     named = {row.consumer.split("-")[0]: row.precision for row in served.portability}
-    assert named["openvino_default"] == "bfloat16"
-    assert {named[name] for name in named if name != "openvino_default"} == {"float32"}
+    assert named.pop("openvino_default") == "bfloat16"
+    assert named.pop("ncnn_default") == "float16"
+    assert set(named.values()) == {"float32"}
 
 
 def test_without_python_an_image_is_a_few_megabytes(served: Results) -> None:

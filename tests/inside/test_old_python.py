@@ -12,7 +12,12 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 #: Modules that import a framework when they are imported: only ever where there is one.
-FRAMEWORKS_OWN = ("harness/adapters/*_layers.py", "harness/probes/*_*.py", "harness/idioms/*_*.py")
+FRAMEWORKS_OWN = (
+    "harness/adapters/*_exports.py",
+    "harness/adapters/*_layers.py",
+    "harness/probes/*_*.py",
+    "harness/idioms/*_*.py",
+)
 
 
 def interpreters():

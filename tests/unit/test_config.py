@@ -107,8 +107,8 @@ BAD = [
     pytest.param(
         "    reads: [onnx]",
         "    reads: [onxn]",
-        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'torchscript', 'saved-model', "
-        "'tflite' or 'jax-export'; did you mean 'onnx'?",
+        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'torchscript', 'aotinductor', "
+        "'executorch', 'ncnn', 'saved-model', 'tflite' or 'jax-export'; did you mean 'onnx'?",
         id="an unknown format",
     ),
     pytest.param(
@@ -281,7 +281,7 @@ BAD = [
         "family: wheels",
         "family: base",
         "14:13: no image family 'base'; known: chromium, libtorch-cpp, node, "
-        "onnxruntime-cpp, tensorflow-c, wheels, wine-cpp, wine-node",
+        "onnxruntime-cpp, tensorflow-c, wheels, wheels-compiler, wine-cpp, wine-node",
     ),
     (
         "adapters.torch_adapter",
@@ -292,9 +292,11 @@ BAD = [
     (
         "harness.adapters.torch_adapter",
         "os",
-        "15:14: no adapter 'os'; known: harness.adapters.jax_adapter, "
+        "15:14: no adapter 'os'; known: harness.adapters.executorch_adapter, "
+        "harness.adapters.jax_adapter, "
         "harness.adapters.litert_adapter, "
         "harness.adapters.loadgen_adapter, "
+        "harness.adapters.ncnn_adapter, "
         "harness.adapters.onnx_adapter, "
         "harness.adapters.onnxruntime_adapter, "
         "harness.adapters.opencv_adapter, "

@@ -40,6 +40,13 @@ def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
                 assert locked[name] == version
 
 
+@pytest.mark.parametrize("name", ["ncnn", "torch_edge"])
+def test_what_is_excluded_is_not_pinned(name: str) -> None:
+    excluded = (pins.FOLDER / "requirements" / f"{name}-cpu.excludes").read_text().splitlines()
+    for path in (pins.FOLDER / "pins").glob(f"{name}-*.txt"):
+        assert not {project for project, _ in packages.locked(path.read_text())} & {*excluded}
+
+
 @pytest.mark.parametrize("path", sorted((pins.FOLDER / "pins").glob("*.txt")), ids=lambda p: p.stem)
 def test_pins_hold_a_hash_for_every_project_and_no_address(path: Path) -> None:
     text = path.read_text()

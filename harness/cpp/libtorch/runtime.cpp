@@ -1,8 +1,9 @@
-// libtorch, and TorchScript.
+// libtorch: TorchScript, and what AOTInductor compiled.
 #include "runtime.hpp"
 
 #include <ATen/Parallel.h>
 #include <ATen/Version.h>
+#include <torch/csrc/inductor/aoti_package/model_package_loader.h>
 #include <torch/csrc/jit/runtime/jit_exception.h>
 #include <torch/script.h>
 #include <torch/version.h>
@@ -144,6 +145,23 @@ class Script : public TorchModel {
     std::vector<std::size_t> places_;  // of each array that is given, among the arguments
 };
 
+// A package knows of no names: inputs are taken in their order.
+class Package : public TorchModel {
+  public:
+    explicit Package(const std::string& path) : loader_(path) {}
+
+  protected:
+    c10::IValue run(const std::vector<View>& inputs) override {
+        std::vector<at::Tensor> values;
+        for (const View& input : inputs) values.push_back(borrowed(input));
+        std::vector<at::Tensor> found = loader_.run(values);
+        return found.size() == 1 ? c10::IValue(found.front()) : c10::IValue(std::move(found));
+    }
+
+  private:
+    torch::inductor::AOTIModelPackageLoader loader_;
+};
+
 class Product : public TorchModel {
   protected:
     c10::IValue run(const std::vector<View>& inputs) override {
@@ -168,9 +186,11 @@ class Torch : public Runtime {
 
     std::unique_ptr<Model> load(const std::string& format, const std::string& path,
                                 const std::vector<std::string>& given) const override {
-        if (format != "torchscript") throw Unsupported("libtorch does not read " + format);
-        return guarded(
-            [&] { return std::make_unique<Script>(torch::jit::load(path, at::kCPU), given); });
+        return guarded([&]() -> std::unique_ptr<Model> {
+            if (format == "aotinductor") return std::make_unique<Package>(path);
+            if (format != "torchscript") throw Unsupported("libtorch does not read " + format);
+            return std::make_unique<Script>(torch::jit::load(path, at::kCPU), given);
+        });
     }
 
     std::unique_ptr<Model> product(const DType&) const override {

@@ -1,0 +1,73 @@
+"""ExecuTorch on the CPU, without torch: reads ``executorch`` and answers."""
+
+import base64
+import os
+import zlib
+
+import numpy
+
+import harness.adapters as protocol
+
+executorch = None  # the runtime, once `start` has imported it
+
+#: (131, 197) x (197, 67) float32, the sizes of the self-test: only ExecuTorch's exporter, which
+#: needs torch, can make a program. Of ``torch.export.export(Product(), examples)``, where Product
+#: returns ``left @ right``, by `torch_exports`, compressed by zlib.
+PRODUCT = (
+    "eNqtkr9PwkAUx1+x1hMZEAnpwNA0DA7EBOOATCTq7sBGiCKtsUkpBK5RY0hMXNz9Fxwd/BOMkc3Bv8M/wvq9cpAr"
+    "4KCxzfde7929z/uRFonoqFHZhaEsmVjzsBlipMOKHdE2tKeIRVGkw2qUfMSeQXr8Jv3F+KsAVoks7EwlTwEnJagq"
+    "dQq9QG/QO/QBQGOFKKUwnz9TC7lFTucrikQNGQgh1At5XFObu0Gt1u1O72bjqPSshrSMqUtNeY/oNStTMNkdk2e6"
+    "kjtFyfrmfZqs5wk6lrkY1g3JY5Nrq68ynzmbGRlV+G7bqRlTfAh7Bx2IWeDcjKNzmOpWTJ/wdMrJXlXePe7XH7QF"
+    "3ljyGKaxLuuacnO0ucDNq1zDiOdoKL2rdY5lv0zp9xDah5qVsnVj8+u+a9esIPT9smV3egF3r7jiuPB8Z+AGJ8O+"
+    "24G72Rq1xP+ozcXbZ6Hncy8Y7vCw77t2gmULmL2M9m/xv6j/j12PlnbreB0+V2yzZf+EEKOjNei8N7hsDxz6BmR7"
+    "rNk="
+)
+
+
+def start():
+    """Import the runtime."""
+    global executorch
+    import executorch_numpy_runtime as module
+
+    executorch = module
+
+
+def configure(device, threads):
+    """Check the device; the threads are as many as the process has processors, and not set here."""
+    del threads
+    if device != "cpu":
+        raise protocol.WrongDevice("this adapter is for the CPU only")
+
+
+def describe():
+    """Say what is used. The runtime cannot be asked for its threads."""
+    information = executorch.runtime_info()
+    return {
+        "versions": {"executorch": information["executorch_version"]},
+        "threads": len(os.sched_getaffinity(0)),
+        "device": "cpu",
+        "device_name": None,
+        "blas": "ExecuTorch: " + ", ".join([*information["backends"], *information["kernel_libs"]]),
+    }
+
+
+def multiply(left, right):
+    """Matrix product by a program that was made for it. There is none in float64."""
+    if left.dtype != "float32":
+        raise protocol.Unsupported("the program of the product is in float32")
+    program = executorch.Runtime.get().load_program(zlib.decompress(base64.b64decode(PRODUCT)))
+    (product,) = program.load_method("forward")([left, right])
+    return product
+
+
+def load(form, path):
+    """Read a program; return the one method that our exports have."""
+    if form != "executorch":
+        raise protocol.Unsupported("ExecuTorch does not read " + form)
+    return executorch.Runtime.get().load_program(path).load_method("forward")
+
+
+def answer(model, inputs):
+    """Run the method, arrays in and out. Nothing in it has a name, only a place."""
+    found = model([numpy.ascontiguousarray(x) for x in inputs.values()])
+    return {str(number): y for number, y in enumerate(found)}

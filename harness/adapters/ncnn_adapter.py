@@ -1,0 +1,123 @@
+"""ncnn on the CPU: reads ``ncnn``, what pnnx wrote, and answers.
+
+It computes in float16 by itself. Here it is told to keep to float32, unless the cell's option
+*precision* is ``default``.
+"""
+
+import os
+
+import numpy
+
+import harness.adapters as protocol
+
+ncnn = None  # the runtime, once `start` has imported it
+threads = None
+exact = None
+
+PRODUCT = """7767517
+3 3
+Input left 0 1 left
+Input right 0 1 right
+MatMul product 2 1 left right product
+"""
+
+
+def start():
+    """Import ncnn."""
+    global ncnn
+    import ncnn as module
+
+    ncnn = module
+
+
+def configure(device, count, precision="float32"):
+    """Choose threads and precision, one of ``float32`` and ``default``."""
+    global threads, exact
+    if device != "cpu":
+        raise protocol.WrongDevice("this adapter is for the CPU only")
+    threads, exact = count, precision == "float32"
+    ncnn.set_omp_num_threads(count)
+
+
+def describe():
+    """Say what is used; the precision is the lowest that its options allow."""
+    options = _net(exact).opt
+    reduced = options.use_fp16_storage or options.use_fp16_arithmetic
+    return {
+        "versions": {"ncnn": ncnn.__version__},
+        "threads": ncnn.get_omp_num_threads(),
+        "device": "cpu",
+        "device_name": None,
+        "blas": "ncnn's own",
+        "precision": "float16" if reduced else "float32",
+    }
+
+
+def multiply(left, right):
+    """Matrix product as a net of one layer; in float32, as the answer is not exact in float16."""
+    if left.dtype != "float32":
+        raise protocol.Unsupported("ncnn computes in float32 at most")
+    net = _net(True)
+    net.load_param_mem(PRODUCT)
+    net.load_model(os.devnull)  # it has no weights, and has to be told so
+    return _run(net, {"left": left, "right": right})["product"]
+
+
+def load(form, path):
+    """Read a folder of ``model.param`` and ``model.bin``."""
+    if form != "ncnn":
+        raise protocol.Unsupported("ncnn does not read " + form)
+    net = _net(exact)
+    for read, name in ((net.load_param, "model.param"), (net.load_model, "model.bin")):
+        code = read(os.path.join(path, name))
+        if code != 0:
+            raise protocol.Unsupported(f"ncnn answers {code} to {name}: {_why(path)}")
+    return net
+
+
+def _why(path):
+    """Say what ncnn does not read in a net: its own words are in the log only."""
+    with open(os.path.join(path, "model.param"), encoding="utf-8") as source:
+        kinds = sorted({line.split()[0] for line in source.readlines()[2:]})
+    unknown = [kind for kind in kinds if ncnn.create_layer(kind) is None]
+    return "it has no layer " + ", ".join(unknown) if unknown else "its log says why"
+
+
+def _net(plain):
+    """Return an empty net, *plain*: of float32 and nothing less."""
+    net = ncnn.Net()
+    net.opt.num_threads = threads
+    if plain:
+        net.opt.use_fp16_packed = False
+        net.opt.use_fp16_storage = False
+        net.opt.use_fp16_arithmetic = False
+        net.opt.use_bf16_storage = False
+    return net
+
+
+def answer(model, inputs):
+    """Run the net, arrays in and out: row by row, as its layers know of no batch."""
+    fed = protocol.fed(inputs, model.input_names())
+    for name, x in fed.items():
+        if x.dtype != "float32":
+            raise protocol.Unsupported(f"ncnn takes float32, the input {name} is {x.dtype}")
+    rows = [
+        _run(model, dict(zip(fed, row)))
+        for row in zip(*(numpy.ascontiguousarray(x) for x in fed.values()))
+    ]
+    return {name: numpy.stack([row[name] for row in rows]) for name in model.output_names()}
+
+
+def _run(net, inputs):
+    """Return the outputs for one row, copied: their memory is the net's."""
+    extractor = net.create_extractor()
+    kept = [ncnn.Mat(x) for x in inputs.values()]  # they only refer to the arrays
+    for name, x in zip(inputs, kept):
+        extractor.input(name, x)
+    found = {}
+    for name in net.output_names():
+        code, mat = extractor.extract(name)
+        if code != 0:
+            raise RuntimeError(f"ncnn answers {code} for the output {name}")
+        found[name] = numpy.array(mat)
+    return found

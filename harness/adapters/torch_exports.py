@@ -1,0 +1,111 @@
+"""What torch writes a model as. Each function takes the model, an example and a path.
+
+Imported once torch is there.
+"""
+
+import os
+import shutil
+import tempfile
+
+import torch
+
+import harness.adapters as protocol
+
+#: The largest batch of an ExecuTorch program, which plans its memory for it.
+MOST_ROWS = 1024
+
+#: Rows of its example: with fewer than 16, torch chooses convolutions that are for fewer than 16.
+FEW_ROWS = 32
+
+
+def write(model, form, path, example):
+    """Write a model that is on the CPU and evaluates. Raises Unsupported."""
+    if form not in WRITERS:
+        raise protocol.Unsupported(f"torch does not write {form}")
+    return {"opset": WRITERS[form](model, example, path)}
+
+
+def _script(model, example, path):
+    with torch.no_grad():
+        torch.jit.trace(model, example).save(path)
+
+
+def _program(model, example, most=None):
+    """Return the model as an exported program, its batch free, up to *most* rows."""
+    batch = torch.export.Dim("batch", max=most)
+    return torch.export.export(model, (example,), dynamic_shapes=({0: batch},))
+
+
+def _exported(model, example, path):
+    torch.export.save(_program(model, example), path)
+
+
+def _onnx(model, example, path):
+    """Write ONNX; return its opset.
+
+    torch.onnx.export could export by itself, but torch 2.9 then refuses a free batch of an LSTM.
+    """
+    translated = torch.onnx.export(
+        _program(model, example),
+        dynamo=True,
+        dynamic_shapes=({0: torch.export.Dim("batch")},),
+        input_names=["input"],
+        output_names=["logits"],
+        verbose=False,
+    )
+    translated.save(path, external_data=False)
+    return translated.model.opset_imports.get("")
+
+
+def _aotinductor(model, example, path):
+    """Compile for this machine's processor.
+
+    The weights in assembler would ask for a stack that can be executed, which glibc refuses from
+    2.41 on; headers that are compiled before need OpenSSL's program, and save time on many models.
+    """
+    torch._inductor.aoti_compile_and_package(
+        _program(model, example),
+        package_path=path,
+        inductor_configs={
+            "aot_inductor.use_consts_asm_build": False,
+            "aot_inductor.precompile_headers": False,
+        },
+    )
+
+
+def _executorch(model, example, path):
+    """Lower to XNNPACK what it has, and the rest to ExecuTorch's own kernels."""
+    from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
+    from executorch.exir import to_edge_transform_and_lower
+
+    rows = example.repeat(FEW_ROWS, *[1] * (example.dim() - 1))[:FEW_ROWS]
+    lowered = to_edge_transform_and_lower(
+        _program(model, rows, MOST_ROWS), partitioner=[XnnpackPartitioner()]
+    )
+    with open(path, "wb") as target:
+        target.write(lowered.to_executorch().buffer)
+
+
+def _ncnn(model, example, path):
+    """Let pnnx translate a trace of one row, as ncnn knows of no batch.
+
+    It writes much beside the net, and names what it cannot translate in its output only.
+    """
+    import pnnx
+
+    with tempfile.TemporaryDirectory() as folder:
+        pnnx.export(model, os.path.join(folder, "model.pt"), example[:1], fp16=False)
+        os.makedirs(path)
+        for kind in ("param", "bin"):
+            made = os.path.join(folder, "model.ncnn." + kind)
+            shutil.copyfile(made, os.path.join(path, "model." + kind))
+
+
+WRITERS = {
+    "onnx": _onnx,
+    "torch-export": _exported,
+    "torchscript": _script,
+    "aotinductor": _aotinductor,
+    "executorch": _executorch,
+    "ncnn": _ncnn,
+}
