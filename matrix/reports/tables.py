@@ -252,26 +252,43 @@ def passes(results: Results) -> Table:
 def inference(results: Results) -> Iterator[Table]:
     """One table a workload: every model on every cell that serves it, the fastest first.
 
-    Native cells come before emulated ones, whose times say nothing of their architecture.
+    Emulated cells are left out where there are native ones: their times say nothing of their
+    architecture. A framework's models from several platforms are one network in one format: that
+    of a native producer stands for all.
     """
     batches = sorted({row.batch for row in results.inference})
-    rows = sorted(results.inference, key=lambda row: (row.workload, row.cell, row.subject))
+    emulated = {cell.cell for cell in results.cells if cell.emulated}
+    native = [row for row in results.inference if not row.emulated]
+    rows = sorted(native or results.inference, key=lambda row: row.workload)
     for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
-        models = itertools.groupby(group, key=lambda row: (row.cell, row.subject))
-        served = [{row.batch: row for row in model} for _, model in models]
-        served.sort(key=_speed)
+        served: dict[tuple[str, ...], dict[int, InferenceRow]] = {}
+        for row in sorted(group, key=lambda row: (_producer(row) in emulated, row.subject)):
+            model = served.setdefault((row.cell, *_source(row)), {})
+            model.setdefault(row.batch, row)
         heads = [(f"p50, batch {batch}", "p90", "p99") for batch in batches]
         yield Table(
             title=f"Inference: {workload}",
             columns=("cell", "model", *itertools.chain.from_iterable(heads), "samples", "of peak"),
-            rows=tuple(_inference(model, batches) for model in served),
+            rows=tuple(_inference(one, batches) for one in sorted(served.values(), key=_speed)),
             numeric=frozenset(range(2, 4 + 3 * len(batches))),
             note=(
                 "Latency of one batch: median with 95 % bootstrap interval, where there is more "
                 "than one round, and 90th and 99th percentile, whose intervals are in "
-                f"results.json. Samples and share at batch {batches[-1]}. {OF_PEAK}"
+                "results.json, as are a framework's models from further platforms and the times "
+                f"of emulated cells. Samples and share at batch {batches[-1]}. {OF_PEAK}"
             ),
         )
+
+
+def _producer(row: InferenceRow) -> str:
+    return row.subject.split("--")[0]
+
+
+def _source(row: InferenceRow) -> tuple[str, ...]:
+    """Return the framework and the format of a model, or nothing where it is the cell's own."""
+    if row.subject == row.workload:
+        return ()
+    return _producer(row).rsplit("-", 3)[0], row.subject.rsplit("--", 1)[1]
 
 
 def _speed(model: dict[int, InferenceRow]) -> tuple[bool, float]:

@@ -53,6 +53,26 @@ def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path
     assert "all as expected" in text
 
 
+def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path: Path) -> None:
+    found = results.merge([whole(tmp_path)])
+    (table,) = [one for one in tables.tables(found) if one.title == "Inference: digits-conv"]
+    told = [line.texts[:2] for line in table.rows]
+    assert not any("(emulated)" in cell for cell, _ in told)
+    natives = {row.cell for row in found.inference if not row.emulated}
+    assert len(told) == len(set(told)) < len({(r.cell, r.subject) for r in found.inference})
+    assert {cell for cell, _ in told} == natives
+    assert ("onnxruntime-debian12-amd64-cpu", "onnx of torch-debian12-amd64-cpu") in told
+    assert not any(model.endswith("of torch-debian13-arm64-cpu") for _, model in told)
+
+
+def test_emulated_speeds_are_told_where_there_are_no_others(tmp_path: Path) -> None:
+    found = results.merge([whole(tmp_path)])
+    left = tuple(row for row in found.inference if row.emulated)
+    tables_of = list(tables.inference(found.model_copy(update={"inference": left})))
+    assert all("(emulated)" in line.texts[0] for table in tables_of for line in table.rows)
+    assert tables_of
+
+
 def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Path) -> None:
     found = results.merge([whole(tmp_path)])
     (table,) = [one for one in tables.tables(found) if one.title == "Portability: digits-conv"]
