@@ -77,8 +77,8 @@ NOT_REACHED = "NotReached"
 #: These are true of the whole job: they are recorded in every phase, and none runs.
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
 
-#: Where an export puts its model, inside the folder of its format. ``saved_model`` and
-#: ``ncnn`` are folders.
+#: Where an export puts its model, inside the folder of its format. ``caffe``, ``ncnn``
+#: and ``saved_model`` are folders.
 MODEL_PATHS = {
     "onnx": "model.onnx",
     "torch-export": "model.pt2",
@@ -87,6 +87,7 @@ MODEL_PATHS = {
     "tflite": "model.tflite",
     "jax-export": "model.jax",
     "aotinductor": "model.pt2",
+    "caffe": "caffe",
     "executorch": "model.pte",
     "ncnn": "ncnn",
 }

@@ -44,6 +44,7 @@ Format = Literal[
     "torch-export",
     "torchscript",
     "aotinductor",
+    "caffe",
     "executorch",
     "ncnn",
     "saved-model",
@@ -85,11 +86,15 @@ class Section(BaseModel):
 
 
 class Base(Section):
-    """An operating-system root with one Python."""
+    """An operating-system root with one Python.
+
+    Where *systems* are named, only these exist on it.
+    """
 
     python: Version
     image: Image
     suite: Name
+    systems: tuple[Name, ...] | None = None
 
 
 class Architecture(Section):
@@ -110,14 +115,16 @@ class System(Section):
     Where *bases* or *devices* are named, it exists on these only.
     It is started by *command*, with the control directory after it, where that is given; else
     it is the module *adapter* of the harness. *precision* is the lowest that it may compute in
-    unasked; *options* are the adapter's own business; *language* is that of a program that
-    uses it so. A variant of another system has the same *pins*, and so the same wheels.
+    unasked; *options* are the adapter's own business, *environment* is that of its processes;
+    *language* is that of a program that uses it so. A variant of another system has the same
+    *pins*, and so the same wheels.
     """
 
     family: Name
     adapter: ImportString | None = None
     command: tuple[Text, ...] = ()
     options: dict[Name, Text] = {}
+    environment: dict[Text, Text] = {}
     bases: tuple[Name, ...] | None = None
     devices: tuple[Device, ...] | None = None
     pins: Name | None = None
@@ -271,8 +278,9 @@ class Matrix(Section):
         places = list(itertools.product(self.bases, self.architectures, self.devices))
         for name, system in self.systems().items():
             for base, architecture, device in places:
-                systems = self.architectures[architecture].systems
-                exists = name in (systems or (name,)) and base in (system.bases or (base,))
+                named = (self.architectures[architecture].systems, self.bases[base].systems)
+                exists = all(name in (systems or (name,)) for systems in named)
+                exists &= base in (system.bases or (base,))
                 if exists and device in (system.devices or (device,)):
                     yield name, base, architecture, device
 
@@ -515,9 +523,10 @@ def _names(
                 yield (role, name, "pins"), "system", system.pins, matrix.systems()
             if system.adapter:
                 yield (role, name, "adapter"), "adapter", system.adapter, adapters
-    for name, architecture in matrix.architectures.items():
-        for index, one in enumerate(architecture.systems or ()):
-            yield ("architectures", name, "systems", index), "system", one, matrix.systems()
+    for section in ("bases", "architectures"):
+        for name, place in getattr(matrix, section).items():
+            for index, one in enumerate(place.systems or ()):
+                yield (section, name, "systems", index), "system", one, matrix.systems()
     for name, workload in matrix.workloads.items():
         yield ("workloads", name, "network"), "network", workload.network, networks
     for name, preset in matrix.presets.items():

@@ -114,6 +114,9 @@ _COMPILER = Part(
     ),
 )
 
+#: The BLAS that is the fastest of Debian's.
+_BLAS = ("libopenblas0-pthread",)
+
 _NPM = Part(name="npm", native=True, packages=("nodejs", "npm", "ca-certificates"))
 
 #: A compiler for Windows, with the headers of a library that is not older than they are.
@@ -148,6 +151,10 @@ FAMILIES: Mapping[str, Family] = {
             "base": Part(name="compile", packages=(*_PYTHON, "g++", "libc6-dev")),
         },
         wheels=True,
+    ),
+    "caffe": Family(
+        folder="debian",
+        roots={"base": Part(name="caffe", packages=("python3", "python3-caffe", *_BLAS))},
     ),
     "onnxruntime-cpp": Family(
         folder="cpp",

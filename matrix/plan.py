@@ -45,6 +45,7 @@ class Cell:
     device: str
     command: tuple[str, ...] = ()
     options: Mapping[str, str] = field(default_factory=dict, hash=False)
+    environment: Mapping[str, str] = field(default_factory=dict, hash=False)
     pins: str | None = None
     precision: Precision = "float32"
     language: str = "Python"
@@ -468,6 +469,7 @@ def all_cells(matrix: Matrix) -> Iterator[Cell]:
             adapter=system.adapter,
             command=system.command,
             options=system.options,
+            environment=system.environment,
             pins=system.pins,
             precision=system.precision,
             language=system.language,

@@ -95,7 +95,7 @@ class Recipe:
         if self.kind == "registry":
             return self.image
         parts = self.family.roots
-        root = self._root(parts.get("base", parts["build"]), self.target)
+        root = self._root(parts["base" if "base" in parts else "build"], self.target)
         return f"debian:{self.suite}:{root.digest()}"
 
     def digest(self) -> str:

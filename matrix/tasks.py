@@ -50,7 +50,7 @@ class TaskMaker:
         deadline = limits.deadline_s * (limits.emulated if self.emulated else 1)
         document = {**self._document(job, cell, deadline), **about}
         (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
-        environment = matrix.architectures[cell.architecture].emulation if self.emulated else {}
+        emulation = matrix.architectures[cell.architecture].emulation if self.emulated else {}
         return Task(
             id=job.id,
             run_id=self.run.id,
@@ -58,7 +58,7 @@ class TaskMaker:
             control=control,
             deadline_s=deadline + GRACE_S,
             limits=self._limits(),
-            environment=dict(environment),
+            environment={**emulation, **cell.environment},
         )
 
     def _limits(self) -> Limits:
