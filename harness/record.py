@@ -90,6 +90,7 @@ MODEL_PATHS = {
     "caffe": "caffe",
     "executorch": "model.pte",
     "ncnn": "ncnn",
+    "theano": "model.npz",
 }
 
 

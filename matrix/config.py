@@ -49,6 +49,7 @@ Format = Literal[
     "ncnn",
     "saved-model",
     "tflite",
+    "theano",
     "jax-export",
 ]
 Device = Literal["cpu", "cuda"]

@@ -156,6 +156,17 @@ FAMILIES: Mapping[str, Family] = {
         folder="debian",
         roots={"base": Part(name="caffe", packages=("python3", "python3-caffe", *_BLAS))},
     ),
+    # It compiles at run time: the compiler is part of it.
+    "theano": Family(
+        folder="debian",
+        roots={
+            "base": Part(
+                name="theano",
+                packages=("python3", "python3-theano", "python3-dev", "g++", "libc6-dev", *_BLAS)
+                + ("libopenblas-pthread-dev",),
+            )
+        },
+    ),
     "onnxruntime-cpp": Family(
         folder="cpp",
         roots={

@@ -34,6 +34,7 @@ PROJECTS = {
     "litert": "ai-edge-litert",
     "onnxruntime_loadgen": "onnxruntime",
     "opencv": "opencv-python-headless",
+    "opencv4": "opencv-python-headless",
     "torch_edge": "torch",
 }
 

@@ -1,12 +1,12 @@
 """Caffe 1.0: nets as text, trained by its own solver."""
 
-import ctypes
 import os
 import tempfile
 
 import numpy
 
 import harness.adapters as protocol
+from harness import openblas
 
 caffe = None  # the framework, once `start` has imported it
 
@@ -43,26 +43,17 @@ def configure(device, threads):
     if device != "cpu":
         raise protocol.WrongDevice("Debian's Caffe computes on the CPU only")
     caffe.set_mode_cpu()
-    _blas().openblas_set_num_threads(threads)
-
-
-def _blas():
-    library = ctypes.CDLL("libopenblas.so.0")
-    library.openblas_get_config.restype = ctypes.c_char_p
-    library.openblas_get_corename.restype = ctypes.c_char_p
-    return library
+    openblas.set_threads(threads)
 
 
 def describe():
     """Say what Caffe really uses: the BLAS, and what processor that takes this one for."""
-    library = _blas()
-    name, version = library.openblas_get_config().decode().split()[:2]
     return {
         "versions": {"caffe": caffe.__version__},
-        "threads": library.openblas_get_num_threads(),
+        "threads": openblas.threads(),
         "device": "cpu",
         "device_name": None,
-        "blas": "%s %s, core %s" % (name, version, library.openblas_get_corename().decode()),
+        "blas": openblas.describe(),
     }
 
 

@@ -1,4 +1,6 @@
-"""OpenCV's DNN module: reads ``onnx`` and answers."""
+"""OpenCV's DNN module: reads ``onnx``, before its version 5 also ``caffe``, and answers."""
+
+import os
 
 import numpy
 
@@ -40,9 +42,13 @@ def multiply(left, right):
 
 def load(form, path):
     """Read a model; return its network and the names of its outputs."""
-    if form != "onnx":
-        raise protocol.Unsupported("OpenCV is not asked to read " + form)
-    net = cv2.dnn.readNetFromONNX(path)
+    if form == "caffe" and hasattr(cv2.dnn, "readNetFromCaffe"):
+        files = [os.path.join(path, "model." + kind) for kind in ("prototxt", "caffemodel")]
+        net = cv2.dnn.readNetFromCaffe(*files)
+    elif form == "onnx":
+        net = cv2.dnn.readNetFromONNX(path)
+    else:
+        raise protocol.Unsupported("this OpenCV does not read " + form)
     return net, net.getUnconnectedOutLayersNames()
 
 
