@@ -1,4 +1,4 @@
-"""OpenBLAS as it is loaded in this process: its version, and the core that it chose its kernels for.
+"""OpenBLAS as it is loaded in this process: its version, and the core that its kernels are for.
 
 An older one takes a newer processor for one that it knows, and can lose half the speed by it.
 """

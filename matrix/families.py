@@ -162,8 +162,15 @@ FAMILIES: Mapping[str, Family] = {
         roots={
             "base": Part(
                 name="theano",
-                packages=("python3", "python3-theano", "python3-dev", "g++", "libc6-dev", *_BLAS)
-                + ("libopenblas-pthread-dev",),
+                packages=(
+                    "python3",
+                    "python3-theano",
+                    "python3-dev",
+                    "g++",
+                    "libc6-dev",
+                    "libopenblas-pthread-dev",
+                    *_BLAS,
+                ),
             )
         },
     ),

@@ -4,17 +4,19 @@ A layer is a function of the layer's description, its parameters (shared variabl
 its inputs, symbolic all; it returns an expression.
 """
 
+import itertools
+
 import theano
-import theano.tensor as T
+import theano.tensor as tt
 from theano.tensor.nnet import conv2d, conv3d
-from theano.tensor.signal.pool import pool_2d, pool_3d
 
 from harness.adapters import Unsupported
 
 #: Where Theano's default differs from the neutral description, and what is done about it.
 NOTES = {
     "conv": "Theano turns kernels around; it is told not to. One side is two, the second 1 long",
-    "max_pool": "-inf is put around before it. One side is two, the second 1 long",
+    "max_pool": "Theano's own gives each of several equal largest values the whole gradient, and "
+    "images of digits have many: the largest of slices, -inf around them",
     "lrn": "Theano has none: from squares, slices and a power",
     "rnn": "a scan over time",
     "lstm": "a scan over time",
@@ -46,10 +48,10 @@ def _surround(x, padding, value):
         return x
     sides = [x.shape[axis] for axis in range(2, x.ndim)]
     shape = [side + before + after for side, (before, after) in zip(sides, padding)]
-    empty = T.alloc(T.constant(value, dtype=x.dtype), x.shape[0], x.shape[1], *shape)
+    empty = tt.alloc(tt.constant(value, dtype=x.dtype), x.shape[0], x.shape[1], *shape)
     inside = [slice(None), slice(None)]
     inside += [slice(before, before + side) for side, (before, _) in zip(sides, padding)]
-    return T.set_subtensor(empty[tuple(inside)], x)
+    return tt.set_subtensor(empty[tuple(inside)], x)
 
 
 def _conv(layer, own, x):
@@ -71,30 +73,38 @@ def _conv(layer, own, x):
 
 
 def _max_pool(layer, own, x):
+    """The largest of strided slices, the first of equal ones."""
     del own
-    size, stride = tuple(layer["size"]), tuple(layer["stride"])
     x = _surround(x, layer["padding"], -float("inf"))
-    if len(size) == 1:
-        image = x.dimshuffle(0, 1, 2, "x")
-        return pool_2d(image, (*size, 1), ignore_border=True, stride=(*stride, 1))[:, :, :, 0]
-    pool = pool_2d if len(size) == 2 else pool_3d
-    return pool(x, size, ignore_border=True, stride=stride)
+    counts = [
+        (x.shape[axis] - size) // stride + 1
+        for axis, (size, stride) in enumerate(zip(layer["size"], layer["stride"]), start=2)
+    ]
+    found = None
+    for starts in itertools.product(*(range(size) for size in layer["size"])):
+        places = [
+            slice(start, start + (count - 1) * stride + 1, stride)
+            for start, count, stride in zip(starts, counts, layer["stride"])
+        ]
+        piece = x[(slice(None), slice(None), *places)]
+        found = piece if found is None else tt.maximum(found, piece)
+    return found
 
 
 def _lrn(layer, own, x):
     """Every channel over the squares of its neighbours, as Caffe's: alpha over their number."""
     del own
     half = layer["size"] // 2
-    squares = _surround(T.sqr(x).dimshuffle(0, "x", 1, 2, 3), [(half, half), (0, 0), (0, 0)], 0.0)
+    squares = _surround(tt.sqr(x).dimshuffle(0, "x", 1, 2, 3), [(half, half), (0, 0), (0, 0)], 0.0)
     channels = x.shape[1]
     around = sum(squares[:, 0, number : number + channels] for number in range(layer["size"]))
     share = layer["alpha"] / layer["size"]
-    return x / T.power(layer["k"] + share * around, layer["beta"])
+    return x / tt.power(layer["k"] + share * around, layer["beta"])
 
 
 def _dense(layer, own, x):
     del layer
-    return T.dot(x, own["kernel"].T) + own["bias"]
+    return tt.dot(x, own["kernel"].T) + own["bias"]
 
 
 def _ways(layer, own, x, step, states):
@@ -106,8 +116,8 @@ def _ways(layer, own, x, step, states):
             for name, value in own.items()
             if name.startswith("backward_") == bool(prefix)
         }
-        given = T.dot(x.dimshuffle(1, 0, 2), weights["kernel"].T) + weights["bias"]
-        zeros = T.zeros((x.shape[0], layer["units"]), x.dtype)
+        given = tt.dot(x.dimshuffle(1, 0, 2), weights["kernel"].T) + weights["bias"]
+        zeros = tt.zeros((x.shape[0], layer["units"]), x.dtype)
         hidden, _ = theano.scan(
             lambda one, *before: step(layer["units"], weights, one, *before),  # noqa: B023
             sequences=given[::-1] if prefix else given,
@@ -118,40 +128,40 @@ def _ways(layer, own, x, step, states):
             found.append(hidden[-1])
         else:
             found.append((hidden[::-1] if prefix else hidden).dimshuffle(1, 0, 2))
-    return found[0] if len(found) == 1 else T.concatenate(found, axis=found[0].ndim - 1)
+    return found[0] if len(found) == 1 else tt.concatenate(found, axis=found[0].ndim - 1)
 
 
 def _rnn_step(units, own, given, hidden):
     del units
-    return T.tanh(given + T.dot(hidden, own["recurrent"].T))
+    return tt.tanh(given + tt.dot(hidden, own["recurrent"].T))
 
 
 def _lstm_step(units, own, given, hidden, memory):
-    gates = given + T.dot(hidden, own["recurrent"].T)
+    gates = given + tt.dot(hidden, own["recurrent"].T)
     write, forget, new, read = (gates[:, n * units : (n + 1) * units] for n in range(4))
-    memory = T.nnet.sigmoid(forget) * memory + T.nnet.sigmoid(write) * T.tanh(new)
-    return T.nnet.sigmoid(read) * T.tanh(memory), memory
+    memory = tt.nnet.sigmoid(forget) * memory + tt.nnet.sigmoid(write) * tt.tanh(new)
+    return tt.nnet.sigmoid(read) * tt.tanh(memory), memory
 
 
 def _gru_step(units, own, given, hidden):
-    again = T.dot(hidden, own["recurrent"].T) + own["recurrent_bias"]
-    both = T.nnet.sigmoid(given[:, : 2 * units] + again[:, : 2 * units])
+    again = tt.dot(hidden, own["recurrent"].T) + own["recurrent_bias"]
+    both = tt.nnet.sigmoid(given[:, : 2 * units] + again[:, : 2 * units])
     reset, update = both[:, :units], both[:, units:]
-    new = T.tanh(given[:, 2 * units :] + reset * again[:, 2 * units :])
+    new = tt.tanh(given[:, 2 * units :] + reset * again[:, 2 * units :])
     return (1 - update) * new + update * hidden
 
 
 def _softmax(x):
     """Over the last axis of three or more: Theano's own is for matrices."""
-    exponent = T.exp(x - x.max(axis=-1, keepdims=True))
+    exponent = tt.exp(x - x.max(axis=-1, keepdims=True))
     return exponent / exponent.sum(axis=-1, keepdims=True)
 
 
 def _attend(query, memory, values):
     """(B, T, D), (B, S, D), (B, S, D) -> (B, T, D)."""
-    width = T.cast(query.shape[2], query.dtype)
-    scores = T.batched_dot(query, memory.dimshuffle(0, 2, 1)) / T.sqrt(width)
-    return T.batched_dot(_softmax(scores), values)
+    width = tt.cast(query.shape[2], query.dtype)
+    scores = tt.batched_dot(query, memory.dimshuffle(0, 2, 1)) / tt.sqrt(width)
+    return tt.batched_dot(_softmax(scores), values)
 
 
 def _multihead_attention(layer, own, x):
@@ -159,7 +169,7 @@ def _multihead_attention(layer, own, x):
     rows, steps, width = x.shape[0], x.shape[1], own["query_bias"].shape[0]
 
     def part(name, of):
-        return T.dot(of, own[name + "_kernel"].T) + own[name + "_bias"]
+        return tt.dot(of, own[name + "_kernel"].T) + own[name + "_bias"]
 
     def split(one):
         apart = one.reshape((rows, steps, heads, width // heads)).dimshuffle(0, 2, 1, 3)
@@ -172,8 +182,8 @@ def _multihead_attention(layer, own, x):
 
 def _layer_norm(layer, own, x):
     centred = x - x.mean(axis=-1, keepdims=True)
-    variance = T.sqr(centred).mean(axis=-1, keepdims=True)
-    return centred / T.sqrt(variance + layer["epsilon"]) * own["scale"] + own["offset"]
+    variance = tt.sqr(centred).mean(axis=-1, keepdims=True)
+    return centred / tt.sqrt(variance + layer["epsilon"]) * own["scale"] + own["offset"]
 
 
 def _slice(layer, own, x):
@@ -187,14 +197,14 @@ KINDS = {
     "max_pool": _max_pool,
     "global_average_pool": lambda layer, own, x: x.flatten(3).mean(axis=2),
     "lrn": _lrn,
-    "relu": lambda layer, own, x: T.nnet.relu(x),
-    "tanh": lambda layer, own, x: T.tanh(x),
+    "relu": lambda layer, own, x: tt.nnet.relu(x),
+    "tanh": lambda layer, own, x: tt.tanh(x),
     "flatten": lambda layer, own, x: x.flatten(2),
     "dense": _dense,
     "rnn": lambda layer, own, x: _ways(layer, own, x, _rnn_step, 1),
     "lstm": lambda layer, own, x: _ways(layer, own, x, _lstm_step, 2),
     "gru": lambda layer, own, x: _ways(layer, own, x, _gru_step, 1),
-    "concat": lambda layer, own, *inputs: T.concatenate(inputs, axis=layer["axis"]),
+    "concat": lambda layer, own, *inputs: tt.concatenate(inputs, axis=layer["axis"]),
     "add": lambda layer, own, one, other: one + other,
     "attention": lambda layer, own, query, memory: _attend(query, memory, memory),
     "multihead_attention": _multihead_attention,

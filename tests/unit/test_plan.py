@@ -45,7 +45,8 @@ def test_the_default_preset_has_every_system_on_both_architectures() -> None:
             "debian13-amd64-cpu" if system.bases == ("debian13",) else "debian12-amd64-cpu",
             "debian13-arm64-cpu",
         )
-        if not {"optional", "wine"} & {*system.tags} and not MATRIX.exclusion(f"{name}-{platform}")
+        if not {"heritage", "optional", "wine"} & {*system.tags}
+        and not MATRIX.exclusion(f"{name}-{platform}")
     }
 
 
