@@ -30,6 +30,9 @@ KINDS: dict[str, Kind] = {"registry": "registry", "debian": "debian"}
 REMEMBERED_S = 3600.0
 PROBE_S = 8.0
 
+#: What apt says of a file that an index names and the mirror lacks.
+GONE = "404  Not Found"
+
 Bake = dict[str, Any]
 """A target of a bake file, as it stands in the JSON."""
 
@@ -100,27 +103,37 @@ class Root:
         folder = self._folder()
         if self.made():
             return folder
-        architectures = filter(None, (self.architecture, self.foreign))
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as temporary:
             tar = Path(temporary) / "rootfs.tar"
-            processes.run(
-                [
-                    "mmdebstrap",
-                    "--variant=extract",
-                    f"--architectures={','.join(map(debian_name, architectures))}",
-                    f"--include={','.join(self.packages)}",
-                    f'--extract-hook={FOLDER / "finish.sh"} "$1"',
-                    self.suite,
-                    str(tar),
-                    *_mirrors(self.suite),
-                ],
-                environment={"SOURCE_DATE_EPOCH": "0"},
-                hint="set up what makes Debian roots with `nox -s engine`, "
-                "or use a registry: DEEPMATRIX_BASES=registry",
-            )
+            sources = _mirrors(self.suite)
+            try:
+                self._make(tar, sources)
+            except processes.CommandFailed as error:
+                # Of a suite that is no longer kept, mirrors drop some architectures' updates.
+                if GONE not in error.output:
+                    raise
+                self._make(tar, [one for one in sources if "-security" not in one])
             tar.replace(folder / "rootfs.tar")
         return folder
+
+    def _make(self, tar: Path, sources: list[str]) -> None:
+        architectures = filter(None, (self.architecture, self.foreign))
+        processes.run(
+            [
+                "mmdebstrap",
+                "--variant=extract",
+                f"--architectures={','.join(map(debian_name, architectures))}",
+                f"--include={','.join(self.packages)}",
+                f'--extract-hook={FOLDER / "finish.sh"} "$1"',
+                self.suite,
+                str(tar),
+                *sources,
+            ],
+            environment={"SOURCE_DATE_EPOCH": "0"},
+            hint="set up what makes Debian roots with `nox -s engine`, "
+            "or use a registry: DEEPMATRIX_BASES=registry",
+        )
 
     def _folder(self) -> Path:
         return cache() / "roots" / f"{self.target}-{self.digest()}"

@@ -17,6 +17,8 @@ NOTES = {
     "conv": "Theano turns kernels around; it is told not to. One side is two, the second 1 long",
     "max_pool": "Theano's own gives each of several equal largest values the whole gradient, and "
     "images of digits have many: the largest of slices, -inf around them",
+    "relu": "Theano's own has a gradient of a half at zero, where blank parts of images are: a "
+    "switch",
     "lrn": "Theano has none: from squares, slices and a power",
     "rnn": "a scan over time",
     "lstm": "a scan over time",
@@ -197,7 +199,7 @@ KINDS = {
     "max_pool": _max_pool,
     "global_average_pool": lambda layer, own, x: x.flatten(3).mean(axis=2),
     "lrn": _lrn,
-    "relu": lambda layer, own, x: tt.nnet.relu(x),
+    "relu": lambda layer, own, x: tt.switch(x > 0, x, 0),
     "tanh": lambda layer, own, x: tt.tanh(x),
     "flatten": lambda layer, own, x: x.flatten(2),
     "dense": _dense,
