@@ -35,7 +35,7 @@ from matrix import (
     rows,
     runs,
 )
-from matrix.config import Infer, Matrix, did_you_mean
+from matrix.config import Infer, Known, Matrix, did_you_mean
 from matrix.conformance import Conformity
 from matrix.display import Display
 from matrix.engines import Engine
@@ -47,6 +47,7 @@ from matrix.runner import Runner, make_inputs
 from matrix.runs import Run
 
 ROOT = Path(__file__).resolve().parent.parent
+
 SCHEMAS = Path(__file__).resolve().parent / "schema"
 WIDE = 160
 
@@ -213,9 +214,9 @@ def _parser() -> _Parser:
     made.add_argument("globs", nargs="+", metavar="GLOB")
     made.add_argument("--run", type=Path, required=True, help="made by `plan --write`")
     made.add_argument("--wave", choices=("produce", "consume"), action="append", default=[])
-    made = engine_of(command("merge", _merge))
+    made = _knowing(engine_of(command("merge", _merge)))
     made.add_argument("parts", nargs="*", type=Path, metavar="RUN", help="the newest by default")
-    made = engine_of(command("readme", _readme))
+    made = _knowing(engine_of(command("readme", _readme)))
     made.add_argument("into", nargs="?", type=Path, default=ROOT / "README.md", metavar="FILE")
     made.add_argument("--run", type=Path, help="instead of the newest")
     made = command("engine", _engine)
@@ -227,6 +228,16 @@ def _parser() -> _Parser:
     made = command("schema", _schema)
     made.add_argument("--check", action="store_true")
     return parser
+
+
+def _knowing(made: _Parser) -> _Parser:
+    made.add_argument(
+        "--known",
+        type=Path,
+        metavar="FILE",
+        help="the matrix file whose known failures count, instead of the run's own",
+    )
+    return made
 
 
 def _of_verify(made: _Parser) -> None:
@@ -485,7 +496,14 @@ def _merge(options: argparse.Namespace) -> None:
     if not parts:
         parts = [runs.latest(options.runs)]
         console.print(Text(f"the newest run: {parts[0].path}", style="dim"), soft_wrap=True)
-    _report(parts, console)
+    _report(parts, console, known=_known(options))
+
+
+def _known(options: argparse.Namespace) -> tuple[Known, ...] | None:
+    """Return the known failures of the file that was named, if one was."""
+    if options.known is None:
+        return None
+    return config.load(options.known, networks=networks.NETWORKS).known
 
 
 def _existing(path: Path, parent: Path) -> Run:
@@ -498,12 +516,12 @@ def _readme(options: argparse.Namespace) -> None:
     """Put the tables of a run into the README, or another page, between its marks."""
     run = _existing(options.run, options.runs) if options.run else runs.latest(options.runs)
     if found := conformance.found(run.path):
-        readme.insert(options.into, reports.conformance_page(run.id, found))
+        readme.insert(options.into, lambda _: reports.conformance_page(run.id, found))
     else:
-        merged = results.merge([run])
+        merged = results.merge([run], _known(options))
         if not any(row.status == "ok" for row in merged.cells):
             raise ArgumentError(f"no cell of {run.id} ran", hint="run `nox -s matrix` first")
-        readme.insert(options.into, markdown.document(merged))
+        readme.insert(options.into, lambda titles: markdown.document(merged, titles))
     _console().print(Text(f"{options.into}: the tables of {run.id}"), soft_wrap=True)
 
 
@@ -572,8 +590,13 @@ def _execute(
         Runner(run=run, engine=engine, watcher=display, cells=cells).execute(waves)
 
 
-def _report(parts: Sequence[Run], console: Console, limits: budgets.Budgets | None = None) -> None:
-    merged = results.merge(parts)
+def _report(
+    parts: Sequence[Run],
+    console: Console,
+    limits: budgets.Budgets | None = None,
+    known: Sequence[Known] | None = None,
+) -> None:
+    merged = results.merge(parts, known)
     if limits:
         over = tuple(limits.exceeded(merged))
         merged = merged.model_copy(update={"problems": (*merged.problems, *over)})

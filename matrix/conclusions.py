@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from harness.record import NOT_REACHED
 from matrix.engines import Ended
 from matrix.plan import Job
 from matrix.records import Output, Status
@@ -59,8 +60,11 @@ def _without_output(ended: Ended) -> tuple[None, Status, str]:
 
 
 def _of_phases(output: Output) -> tuple[Status, str]:
+    wrong = [record for record in output.records if record.status != "ok"]
+    # What was not reached only follows from what went wrong before it.
+    causes = [one for one in wrong if not one.error or one.error.type != NOT_REACHED]
     for status in ("failed", "unsupported"):
-        for record in output.records:
+        for record in causes or wrong:
             if record.status == status:
                 line = record.error.line if record.error else "no error given"
                 return status, f"{record.phase}: {line}"

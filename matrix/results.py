@@ -17,6 +17,7 @@ import numpy as np
 
 from harness.record import PARITY, TRAIN
 from matrix import canaries, findings, networks, parity, timings
+from matrix.config import Known
 from matrix.errors import RecordError
 from matrix.plan import Artifact, Cell, Plan
 from matrix.prepared import Prepared
@@ -49,13 +50,18 @@ GROWTH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 TRAINING = frozenset({PARITY, TRAIN})
 
 
-def merge(runs: Sequence[Run]) -> Results:
+def merge(runs: Sequence[Run], known: Sequence[Known] | None = None) -> Results:
     """Merge the records of one run, or of the parts of one that ran on several machines.
+
+    *known* failures stand for the run's own, where more is known by now.
 
     Raises:
         RecordError: no part, parts of different plans, or two different records of one job.
     """
     manifest = _common_manifest(runs)
+    if known is not None:
+        matrix = manifest.matrix.model_copy(update={"known": tuple(known)})
+        manifest = manifest.model_copy(update={"matrix": matrix})
     causes = {key: one for run in runs for key, one in run.causes().items()}
     rows = _Rows(manifest, _gold_losses(runs, manifest), _prepared(runs), causes)
     for group in groups(*(run.records() for run in runs)):
@@ -166,7 +172,8 @@ class _Rows:
         first = group[0]
         for record in group:
             self._check(record)
-        self._notes.setdefault(first.cell, _CellNotes()).add(group)
+        known = self._manifest.matrix.known_of(first.cell, first.subject)
+        self._notes.setdefault(first.cell, _CellNotes()).add(group, known)
         self._inference.extend(timings.inference(group))
         self._startup.extend(timings.startup(group))
         self._serving.extend(timings.serving(group))
@@ -361,6 +368,7 @@ class _Rows:
             energy_j=notes.energy_j,
             jobs=notes.jobs,
             failed=notes.failed,
+            known=notes.known,
             missing=max(self._expected.get(cell.id, 0) - notes.jobs, 0),
         )
 
@@ -516,19 +524,23 @@ class _CellNotes:
         self.engine = ""
         self.jobs = 0
         self.failed = 0
+        self.known = 0
         self._worst = ("not-run", "not reached")
 
-    def add(self, group: list[JobRecord]) -> None:
+    def add(self, group: list[JobRecord], known: str) -> None:
+        """Add the records of one subject, which the cell may be *known* to fail at."""
         for record in group:
-            self._add(record)
+            self._add(record, known)
 
-    def _add(self, record: JobRecord) -> None:
+    def _add(self, record: JobRecord, known: str) -> None:
         if self.jobs == 0:
             self._worst = ("ok", "")
         self.jobs += 1
         self.emulated = record.emulated
         self.engine = record.engine
-        if record.status != "ok":
+        if record.status != "ok" and known:
+            self.known += 1
+        elif record.status != "ok":
             self.failed += 1
             if self._worst[0] == "ok":
                 self._worst = (record.status, record.cause)

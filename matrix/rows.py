@@ -21,7 +21,7 @@ class Row(BaseModel):
 
 
 class CellRow(Row):
-    """What is known of one cell."""
+    """What is said of one cell. Of its *jobs* some *failed*, beside those *known* to fail."""
 
     cell: str
     name: str
@@ -43,6 +43,7 @@ class CellRow(Row):
     energy_j: float | None = None
     jobs: int = 0
     failed: int = 0
+    known: int = 0
     missing: int = 0
 
 

@@ -57,7 +57,12 @@ def load(form, path):
     """Read and compile a model."""
     if form != "onnx":
         raise protocol.Unsupported("openvino does not read " + form)
-    return core.compile_model(path, "CPU", properties)
+    try:
+        return core.compile_model(path, "CPU", properties)
+    except RuntimeError as error:
+        # What it says begins with the places in its source that the error came through.
+        said = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
+        raise RuntimeError(" ".join(filter(None, said)) or str(error)) from error
 
 
 def answer(model, inputs):

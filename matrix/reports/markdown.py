@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from matrix.config import did_you_mean
+from matrix.errors import ArgumentError
 from matrix.reports.layout import Table
 from matrix.reports.tables import tables
 from matrix.rows import Results
@@ -12,10 +14,16 @@ from matrix.rows import Results
 LONGEST = 1_000_000
 
 
-def document(results: Results) -> str:
-    """Return the whole report, cut with a note where it is too long for a job summary."""
+def document(results: Results, titles: Sequence[str] = ()) -> str:
+    """Return the report, cut with a note where it is too long for a job summary.
+
+    Where tables are named by their *titles* it has these only.
+
+    Raises:
+        ArgumentError: there is no table of such a title.
+    """
     parts = [f"# Matrix `{results.run}`", _verdict(results)]
-    parts += [markdown_table(table) for table in tables(results)]
+    parts += [markdown_table(table) for table in _chosen(tables(results), titles)]
     parts += [_list("Known to fail", results.findings)] if results.findings else []
     parts += [_list("Less than certain", results.warnings)] if results.warnings else []
     parts.append(
@@ -27,6 +35,14 @@ def document(results: Results) -> str:
         return text
     kept = text.encode()[:LONGEST].decode(errors="ignore")
     return kept.rsplit("\n", 1)[0] + "\n\n(cut: see results.json for the rest)\n"
+
+
+def _chosen(found: list[Table], titles: Sequence[str]) -> list[Table]:
+    known = [table.title for table in found]
+    for title in titles:
+        if title not in known:
+            raise ArgumentError(f"there is no table '{title}'{did_you_mean(title, known)}")
+    return [table for table in found if not titles or table.title in titles]
 
 
 def _verdict(results: Results) -> str:

@@ -64,7 +64,7 @@ def _cell(row: CellRow) -> Row:
     return Row(
         texts=(
             row.cell + mark(row.emulated),
-            status(row.status, row.reason),
+            status(row.status, row.reason) + (f"; {row.known} known to fail" if row.known else ""),
             row.version or numbers.DASH,
             numbers.size(row.image_bytes),
             _build(row),

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from matrix import cli
+from matrix.errors import ArgumentError
 from matrix.reports import markdown, readme
 from matrix.results import merge
 from tests.unit.test_results import PLAN, new_run, whole
@@ -145,12 +146,46 @@ def test_a_plan_for_machines_is_json_alone(capsys: pytest.CaptureFixture[str]) -
 def test_the_readme_takes_the_tables_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text("before\n<!-- report -->\nold\n<!-- /report -->\nafter\n")
-    readme.insert(path, markdown.document(merge([whole(tmp_path)])))
+    merged = merge([whole(tmp_path)])
+    readme.insert(path, lambda titles: markdown.document(merged, titles))
     text = path.read_text()
     assert text.startswith("before\n<!-- report -->\n\n### Matrix `one`")
-    assert "#### Portability: onnx" not in text.replace("### Portability: onnx", "", 1)
+    assert "### Portability: digits-conv" in text
     assert text.endswith("<!-- /report -->\nafter\n")
     assert "old" not in text
+
+
+def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None:
+    path = tmp_path / "README.md"
+    mark = "<!-- report: Training; Interfaces -->"
+    path.write_text(f"{mark}\nold\n<!-- /report -->\n")
+    merged = merge([whole(tmp_path)])
+    readme.insert(path, lambda titles: markdown.document(merged, titles))
+    lines = path.read_text().splitlines()
+    assert lines[0] == mark
+    titles = [one for one in lines if one.startswith("### ")]
+    assert titles[:3] == ["### Matrix `one`", "### Training", "### Interfaces"]
+    assert "### Cells" not in titles
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("<!-- report: Trainin -->\n<!-- /report -->", "no table 'Trainin'; did you mean 'Train"),
+        ("<!-- report -->", "no one place for a report"),
+        ("<!-- /report --><!-- report -->", "no one place for a report"),
+        ("<!-- report --><!-- report --><!-- /report -->", "no one place for a report"),
+    ],
+)
+def test_a_place_for_a_report_that_is_none_is_left_alone(
+    text: str, message: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "README.md"
+    path.write_text(text)
+    merged = merge([whole(tmp_path)])
+    with pytest.raises(ArgumentError, match=message):
+        readme.insert(path, lambda titles: markdown.document(merged, titles))
+    assert path.read_text() == text
 
 
 def test_a_run_is_resumed_on_the_engine_that_it_began_on(

@@ -94,6 +94,21 @@ def test_the_first_failed_phase_is_the_cause(tmp_path: Path) -> None:
     assert conclude(JOB, tmp_path, ended())[1:] == ("failed", "train: ValueError: no such layer")
 
 
+def test_what_was_not_reached_is_no_cause(tmp_path: Path) -> None:
+    document = write(tmp_path)
+    first, *others = document["records"]
+    first |= {"status": "unsupported", "error": error("Unsupported", "no layer torch.narrow")}
+    for one in others:
+        one |= {"status": "failed", "error": error("NotReached", "startup did not succeed")}
+    write(tmp_path, records=document["records"])
+    _, status, cause = conclude(JOB, tmp_path, ended())
+    assert (status, cause) == ("unsupported", "startup: Unsupported: no layer torch.narrow")
+
+
+def error(name: str, message: str) -> dict[str, str]:
+    return {"type": name, "message": message, "traceback": ""}
+
+
 def test_what_is_not_supported_is_its_own_status(tmp_path: Path) -> None:
     document = write(tmp_path)
     document["records"][2].update(

@@ -84,6 +84,8 @@ def test_what_is_known_to_fail_is_shown_with_its_reason_and_fails_nothing(tmp_pa
     assert merged.findings == (f"{job.subject} on {job.cell}: unsupported: no LSTM here",)
     (row,) = [row for row in merged.portability if row.known]
     assert (row.verdict, row.reason) == ("unsupported", "no such node")
+    (cell,) = [row for row in merged.cells if row.cell == job.cell]
+    assert (cell.status, cell.failed, cell.known) == ("ok", 0, 1)
 
 
 def test_another_failure_than_the_known_one_still_counts(tmp_path: Path) -> None:
@@ -91,6 +93,18 @@ def test_another_failure_than_the_known_one_still_counts(tmp_path: Path) -> None
     job = next(job for job in PLAN.jobs("consume") if job.workload == "digits-conv")
     run.save(job, record(job, status="crashed", cause="SIGSEGV", agreement=None, output=None))
     assert len(results.merge([run]).problems) == 1
+
+
+def test_what_is_known_by_now_can_be_said_of_an_old_run(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    job = next(job for job in PLAN.jobs("consume") if job.subject.endswith("--digits-lstm--onnx"))
+    run.save(job, record(job, status="unsupported", cause="no such node", agreement=None))
+    assert results.merge([run]).problems
+    later = KNOWN.model_copy(update={"cells": "*"})
+    merged = results.merge([run], known=[later])
+    assert merged.problems == ()
+    assert merged.findings == (f"{job.subject} on {job.cell}: unsupported: no LSTM here",)
+    assert results.merge([run], known=[]).problems
 
 
 def test_what_was_known_to_fail_and_does_not_is_told(tmp_path: Path) -> None:
