@@ -186,6 +186,9 @@ SERVED = (
     "executorch-debian13-amd64-cpu",
     "ncnn-debian13-amd64-cpu",
     "ncnn_default-debian13-amd64-cpu",
+    "caffe-debian11-amd64-cpu",
+    "theano-debian11-amd64-cpu",
+    "opencv4-debian12-amd64-cpu",
 )
 
 
