@@ -51,9 +51,13 @@ def command(*arguments: str) -> None:
 
 
 def records(runs: Path, name: str) -> dict[str, bytes]:
-    """Return the records of a run by path: a job that ran again has other samples."""
+    """Return the records of a run by path: a job that ran again has other samples.
+
+    Not those put aside, of a time when the machine was slower.
+    """
     root = runs / name / "records"
-    return {str(path): path.read_bytes() for path in root.rglob("*.json")}
+    found = (path for path in root.rglob("*.json") if ".aside" not in path.name)
+    return {str(path): path.read_bytes() for path in found}
 
 
 def remaining(engine: DockerEngine, run_id: str) -> str:
