@@ -88,6 +88,7 @@ MODEL_PATHS = {
     "jax-export": "model.jax",
     "aotinductor": "model.pt2",
     "caffe": "caffe",
+    "cntk": "model.cntk",
     "executorch": "model.pte",
     "ncnn": "ncnn",
     "theano": "model.npz",

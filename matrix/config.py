@@ -45,6 +45,7 @@ Format = Literal[
     "torchscript",
     "aotinductor",
     "caffe",
+    "cntk",
     "executorch",
     "ncnn",
     "saved-model",
@@ -89,13 +90,17 @@ class Section(BaseModel):
 class Base(Section):
     """An operating-system root with one Python.
 
-    Where *systems* are named, only these exist on it.
+    Where *systems* are named, only these exist on it. A Python that Debian's *suite* lacks is this
+    machine's own, in the folder *interpreter* or found; *installer* is the base whose Python
+    installs the wheels for it then.
     """
 
     python: Version
     image: Image
     suite: Name
     systems: tuple[Name, ...] | None = None
+    installer: Name | None = None
+    interpreter: Text | None = None
 
 
 class Architecture(Section):
@@ -513,13 +518,12 @@ def _names(
 ) -> Iterator[tuple[Location, str, str, Collection[str]]]:
     """Yield every use of a name: where, of what, the name, and those there are."""
     modules = ROOT.glob("harness/adapters/*_adapter.py")
-    tags = {tag for system in matrix.systems().values() for tag in system.tags}
     adapters = {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in modules}
     for role in ("frameworks", "runtimes"):
         for name, system in getattr(matrix, role).items():
             yield (role, name, "family"), "image family", system.family, FAMILIES
-            for index, base in enumerate(system.bases or ()):
-                yield (role, name, "bases", index), "base", base, matrix.bases
+            for index, one in enumerate(system.bases or ()):
+                yield (role, name, "bases", index), "base", one, matrix.bases
             if system.pins:
                 yield (role, name, "pins"), "system", system.pins, matrix.systems()
             if system.adapter:
@@ -528,6 +532,16 @@ def _names(
         for name, place in getattr(matrix, section).items():
             for index, one in enumerate(place.systems or ()):
                 yield (section, name, "systems", index), "system", one, matrix.systems()
+    yield from _names_of_uses(matrix, networks)
+
+
+def _names_of_uses(
+    matrix: Matrix, networks: tuple[str, ...]
+) -> Iterator[tuple[Location, str, str, Collection[str]]]:
+    tags = {tag for system in matrix.systems().values() for tag in system.tags}
+    for name, base in matrix.bases.items():
+        if base.installer:
+            yield ("bases", name, "installer"), "base", base.installer, matrix.bases
     for name, workload in matrix.workloads.items():
         yield ("workloads", name, "network"), "network", workload.network, networks
     for name, preset in matrix.presets.items():

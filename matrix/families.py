@@ -64,15 +64,17 @@ class Part:
 class Family:
     """A folder of ``docker/``: its roots by the contexts of its Dockerfile.
 
-    *wheels*: it installs the cell's pins. *linked*: it takes libraries from what the family of
-    wheels installed of them. *npm*: it installs its own lock file. *sources*: the folder of the
-    harness that it compiles. *runtime*: what its Dockerfile makes, where it can make several.
+    *wheels*: it installs the cell's pins. *linked*: it takes from what the family of wheels
+    installed of them. *overlaid*: it puts a Python of this machine onto its root. *npm*: it
+    installs its own lock file. *sources*: the folder of the harness that it compiles. *runtime*:
+    what its Dockerfile makes, where it can make several.
     """
 
     folder: str
     roots: Mapping[str, Part]
     wheels: bool = False
     linked: bool = False
+    overlaid: bool = False
     npm: bool = False
     sources: str = ""
     runtime: str = ""
@@ -90,7 +92,8 @@ class Family:
 
 
 #: What images of wheels need besides them: their C++ and OpenMP run times come from here.
-_PYTHON = ("python3", "libgomp1", "libstdc++6")
+_RUN_TIMES = ("libgomp1", "libstdc++6")
+_PYTHON = ("python3", *_RUN_TIMES)
 
 _INSTALLER = Part(
     name="build",
@@ -151,6 +154,19 @@ FAMILIES: Mapping[str, Family] = {
             "base": Part(name="compile", packages=(*_PYTHON, "g++", "libc6-dev")),
         },
         wheels=True,
+    ),
+    # For wheels of a Python that is in no Debian.
+    "python": Family(
+        folder="python",
+        roots={"base": Part(name="run", packages=_RUN_TIMES)},
+        linked=True,
+        overlaid=True,
+    ),
+    "python-mpi": Family(
+        folder="python",
+        roots={"base": Part(name="mpi", packages=(*_RUN_TIMES, "libopenmpi3"))},
+        linked=True,
+        overlaid=True,
     ),
     "caffe": Family(
         folder="debian",

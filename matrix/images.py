@@ -61,6 +61,12 @@ class Workshop:
             (self.folder / name).write_text(text, "utf-8")
         return {name: f"id={name},src={self.folder / name}" for name in texts}
 
+    def interpreter(self, one: Recipe) -> str:
+        """Return a folder with this machine's Python for a recipe; empty where its base has one."""
+        empty = self.folder / "no-interpreter"
+        empty.mkdir(exist_ok=True)
+        return str(one.interpreter.folder if one.interpreter else empty)
+
     def wheels(self, name: str) -> str:
         """Return a folder with the wheels that only this machine has for one list of pins."""
         folder = self.folder / "wheels" / name
@@ -155,6 +161,8 @@ def _target(one: Recipe, workshop: Workshop, secrets: Mapping[str, str]) -> Bake
     if one.family.wheels:
         contexts["wheels"] = workshop.wheels(one.cell.pinned)
         contexts["toolwheels"] = workshop.wheels(pins.TOOLS)
+    if one.family.overlaid:
+        contexts["interpreter"] = workshop.interpreter(one)
     if one.family.sources:
         contexts["sources"] = str(one.sources)
     return {

@@ -1,7 +1,8 @@
 """Pins: one hash-locked list of wheels a cell, made from a few requirements by uv.
 
 ``docker/wheels/requirements/NAME-DEVICE.in`` is written by people and says what they care about;
-``NAME-DEVICE.excludes`` beside it are dependencies that nothing here imports;
+``NAME-DEVICE.excludes`` beside it are dependencies that nothing here imports, and
+``NAME-DEVICE.overrides`` others than those asked for;
 ``docker/wheels/pins/CELL.txt`` follows from it and from the cell's platform and Python. Pins hold
 hashes and no addresses: which index serves a file is the choice of the machine that installs it.
 """
@@ -30,6 +31,7 @@ TOOLS = "tools"
 
 #: The projects of cells that are not named after theirs.
 PROJECTS = {
+    "tensorflow1": "tensorflow",
     "executorch": "executorch-numpy-runtime",
     "litert": "ai-edge-litert",
     "onnxruntime_loadgen": "onnxruntime",
@@ -91,7 +93,7 @@ def pin(
     jobs += [
         (path(cell.id), requirements(cell), _platform(cell, architectures[cell.architecture]))
         for cell in cells
-        if FAMILIES[cell.family].wheels and cell.pinned == cell.id
+        if FAMILIES[cell.family].pinned and cell.pinned == cell.id
     ]
     # uv waits for indexes most of the time.
     with ThreadPoolExecutor(PARALLEL) as pool:
@@ -139,12 +141,12 @@ def _pin(target: Path, source: Path, where: list[str], *, check: bool, upgrade: 
 
 
 def _compile(target: Path, source: Path, where: list[str], upgrade: bool) -> None:
-    excludes = source.with_suffix(".excludes")
+    beside = {name: source.with_suffix(f".{name}") for name in ("excludes", "overrides")}
     _uv(
         ["pip", "compile", str(source), "--output-file", str(target), "--generate-hashes"],
         ["--no-header", "--no-annotate", "--only-binary", ":all:", "--quiet", *where],
         ["--upgrade"] if upgrade else [],
-        ["--excludes", str(excludes)] if excludes.exists() else [],
+        *([f"--{name}", str(path)] for name, path in beside.items() if path.exists()),
     )
 
 

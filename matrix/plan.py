@@ -73,8 +73,8 @@ class Cell:
 class Capabilities:
     """What an engine can run, as data.
 
-    ``pythons`` is None where the engine brings its own interpreters (containers); ``reasons``
-    says, for an architecture or device that is not there, what would bring it.
+    ``pythons`` is None where the engine brings its own interpreters (containers); ``lacking``
+    says, by base, what would bring one that cannot be made.
     """
 
     engine: str
@@ -82,6 +82,7 @@ class Capabilities:
     emulated: frozenset[str] = frozenset()
     devices: frozenset[str] = frozenset({"cpu"})
     pythons: frozenset[str] | None = None
+    lacking: Mapping[str, str] = field(default_factory=dict, hash=False)
     cpus: int = 1
     memory_bytes: int = 0
 
@@ -99,7 +100,7 @@ class Capabilities:
             return f"the {self.engine} engine has no {cell.device}"
         if self.pythons is not None and cell.python not in self.pythons:
             return f"no Python {cell.python} on this machine"
-        return None
+        return self.lacking.get(cell.base)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -8,10 +8,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from matrix import bases, pins
+from matrix import bases, interpreters, pins
 from matrix.bases import Root
 from matrix.config import Matrix
 from matrix.families import FAMILIES, Family, Part
+from matrix.interpreters import Interpreter
 from matrix.plan import Cell
 
 DOCKER = Path(__file__).resolve().parents[1] / "docker"
@@ -31,9 +32,12 @@ class Recipe:
     cell: Cell
     platform: str
     wheels: str
+    base_name: str
     image: str
     suite: str
     kind: bases.Kind
+    installer: Recipe | None = None
+    interpreter: Interpreter | None = None
 
     @property
     def folder(self) -> Path:
@@ -55,7 +59,8 @@ class Recipe:
         """The recipe of the wheels that it is linked with."""
         if not self.family.linked:
             return None
-        return replace(self, cell=replace(self.cell, family="wheels"))
+        cell = replace(self.cell, family="wheels")
+        return replace(self.installer or self, cell=cell)
 
     @property
     def target(self) -> str:
@@ -66,8 +71,9 @@ class Recipe:
         """Return the Dockerfile's arguments."""
         own: dict[str, str] = {}
         if self.family.wheels:
-            own |= {"PINS": self.cell.pinned}
-            own |= {"PYTHON_VERSION": self.cell.python, "WHEELS": self.wheels}
+            own |= {"PINS": self.cell.pinned, "WHEELS": self.wheels}
+        if self.family.wheels or self.family.overlaid:
+            own |= {"PYTHON_VERSION": self.cell.python}
         if self.family.sources:
             own |= {"HARNESS": _digest(self._sources())[:16]}
         if self.family.runtime:
@@ -96,7 +102,8 @@ class Recipe:
             return self.image
         parts = self.family.roots
         root = self._root(parts["base" if "base" in parts else "build"], self.target)
-        return f"debian:{self.suite}:{root.digest()}"
+        own = f" python:{self.interpreter.version}" if self.interpreter else ""
+        return f"debian:{self.suite}:{root.digest()}{own}"
 
     def digest(self) -> str:
         """Return 12 hex digits of the content: files, base, arguments."""
@@ -129,10 +136,12 @@ class Recipe:
     def _root(self, part: Part, build_architecture: str) -> Root:
         architecture = build_architecture if part.native else self.target
         packages = part.packages_for(self.target, architecture)
+        if self.interpreter:
+            packages += interpreters.LIBRARIES
         # Packages that name an architecture are of the target's, which may be another.
         foreign = self.target if any(":" in one for one in packages) else ""
         return Root(
-            name=f"{self.cell.base}-{part.name}",
+            name=f"{self.base_name}-{part.name}",
             suite=self.suite,
             architecture=architecture,
             foreign=foreign if foreign != architecture else "",
@@ -151,12 +160,19 @@ def _digest(files: Iterable[Path]) -> str:
 
 def recipe(cell: Cell, matrix: Matrix, kind: bases.Kind) -> Recipe:
     """Return how the image of a cell is made, on bases of a kind."""
-    base, architecture = matrix.bases[cell.base], matrix.architectures[cell.architecture]
+    return _recipe(cell, matrix, kind, cell.base)
+
+
+def _recipe(cell: Cell, matrix: Matrix, kind: bases.Kind, name: str) -> Recipe:
+    base, architecture = matrix.bases[name], matrix.architectures[cell.architecture]
     return Recipe(
         cell=cell,
         platform=architecture.platform,
         wheels=architecture.wheels or "",
+        base_name=name,
         image=base.image,
         suite=base.suite,
         kind=kind,
+        installer=_recipe(cell, matrix, kind, base.installer) if base.installer else None,
+        interpreter=interpreters.find(base) if base.installer and kind == "debian" else None,
     )

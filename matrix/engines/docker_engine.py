@@ -27,7 +27,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.tls import TLSConfig
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from matrix import bases, binfmt, images, processes
+from matrix import bases, binfmt, images, interpreters, processes
 from matrix.config import Matrix
 from matrix.engines import Ended, Limits, Prepared, Progress, Task, archives, endings, owner, watch
 from matrix.engines.endpoints import Endpoint
@@ -118,9 +118,15 @@ class DockerEngine:
             native=frozenset({native}),
             emulated=self._emulated() - {native},
             devices=frozenset({"cpu", "cuda"} if self._gpu() else {"cpu"}),
+            lacking=self._lacking(),
             cpus=info["NCPU"],
             memory_bytes=info["MemTotal"],
         )
+
+    def _lacking(self) -> dict[str, str]:
+        if self._matrix is None:
+            return {}
+        return interpreters.lacking(self._matrix, self.endpoint.environment())
 
     def describe(self) -> dict[str, str]:
         """Facts about the engine that belong in the run's records."""

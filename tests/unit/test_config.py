@@ -88,7 +88,7 @@ BAD = [
     pytest.param(
         "    suite: bookworm",
         "    suite: bookworm\n    colour: red",
-        "7:5: unknown key 'colour'; known: image, python, suite, systems",
+        "7:5: unknown key 'colour'; known: image, installer, interpreter, python, suite, systems",
         id="a key like no other",
     ),
     pytest.param(
@@ -108,7 +108,7 @@ BAD = [
         "    reads: [onnx]",
         "    reads: [onxn]",
         "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'torchscript', 'aotinductor', "
-        "'caffe', 'executorch', 'ncnn', 'saved-model', 'tflite', 'theano' or 'jax-export'; "
+        "'caffe', 'cntk', 'executorch', 'ncnn', 'saved-model', 'tflite', 'theano' or 'jax-export'; "
         "did you mean 'onnx'?",
         id="an unknown format",
     ),
@@ -282,7 +282,8 @@ BAD = [
         "family: wheels",
         "family: base",
         "14:13: no image family 'base'; known: caffe, chromium, libtorch-cpp, node, "
-        "onnxruntime-cpp, tensorflow-c, theano, wheels, wheels-compiler, wine-cpp, wine-node",
+        "onnxruntime-cpp, python, python-mpi, tensorflow-c, theano, wheels, wheels-compiler, "
+        "wine-cpp, wine-node",
     ),
     (
         "adapters.torch_adapter",
@@ -294,6 +295,7 @@ BAD = [
         "harness.adapters.torch_adapter",
         "os",
         "15:14: no adapter 'os'; known: harness.adapters.caffe_adapter, "
+        "harness.adapters.cntk_adapter, "
         "harness.adapters.executorch_adapter, "
         "harness.adapters.jax_adapter, "
         "harness.adapters.litert_adapter, "
@@ -303,6 +305,7 @@ BAD = [
         "harness.adapters.onnxruntime_adapter, "
         "harness.adapters.opencv_adapter, "
         "harness.adapters.openvino_adapter, "
+        "harness.adapters.tensorflow1_adapter, "
         "harness.adapters.tensorflow_adapter, "
         "harness.adapters.theano_adapter, "
         "harness.adapters.torch_adapter",

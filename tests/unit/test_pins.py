@@ -16,7 +16,7 @@ MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 CELLS = [
     cell
     for cell in all_cells(MATRIX)
-    if not MATRIX.exclusion(cell.id) and FAMILIES[cell.family].wheels
+    if not MATRIX.exclusion(cell.id) and FAMILIES[cell.family].pinned
 ]
 
 

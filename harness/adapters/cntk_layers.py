@@ -1,0 +1,268 @@
+"""The neutral layers in CNTK's own operations. Imported once CNTK is there.
+
+A layer is a function of the layer's description and its inputs; it returns an expression and its
+parameters. Shapes are those of one example: CNTK adds the batch itself.
+"""
+
+import cntk
+import numpy
+
+from harness.adapters import Unsupported
+
+#: Where CNTK's default differs from the neutral description, and what is done about it.
+NOTES = {
+    "conv": "where CNTK's own padding would be another, or it refuses a kernel that is larger than "
+    "its input, zeros are put around before",
+    "max_pool": "where the layer pads, the lowest number is put around before",
+    "lrn": "CNTK's alpha is over the size of its window, as here; fewer channels than that narrow "
+    "the window: channels of zeros are put around before",
+    "rnn": "RNNStep in a Recurrence, over a sequence axis made of the steps",
+    "lstm": "CNTK's LSTM orders the gates i, g, f, o; in a Recurrence",
+    "gru": "CNTK's GRU resets before the product: a step of our own in a Recurrence",
+    "multihead_attention": "head by head",
+    "layer_norm": "from means: CNTK's own has one scale and offset for all",
+}
+
+#: Put around where it must never be the largest.
+LOWEST = float(numpy.finfo("float32").min)
+
+
+class Weight:
+    """A parameter of CNTK's and how a neutral array becomes its value, and back."""
+
+    def __init__(self, parameter, enter=None, leave=None):
+        self.parameter = parameter
+        self._enter = enter
+        self._leave = leave
+
+    def set(self, array):
+        """Set the parameter."""
+        value = self._enter(array) if self._enter else array
+        self.parameter.value = numpy.ascontiguousarray(value, "float32")
+
+    def neutral(self, array):
+        """Return the parameter's value, or its gradient, in the neutral layout."""
+        return numpy.ascontiguousarray(self._leave(array) if self._leave else array)
+
+
+class Graph:
+    """A network as expressions: ``values`` by layer name, ``weights`` by neutral name."""
+
+    def __init__(self, network):
+        self.input = cntk.input_variable(tuple(network["input"]), name="input")
+        values = {"input": self.input}
+        self.weights = {}
+        before = "input"
+        for layer in network["layers"]:
+            if layer["kind"] not in KINDS:
+                raise Unsupported("layer kind " + layer["kind"])
+            inputs = [values[name] for name in layer.get("inputs", [before])]
+            found = KINDS[layer["kind"]](layer, *inputs)
+            values[layer["name"]], weights = found if isinstance(found, tuple) else (found, {})
+            for name, weight in weights.items():
+                self.weights[layer["name"] + "." + name] = weight
+            before = layer["name"]
+        del values["input"]
+        self.values = values
+        self.logits = values[before]
+
+
+def _parameter(*shape):
+    return cntk.parameter(shape, init=0.0)
+
+
+def _transposed(parameter):
+    return Weight(parameter, numpy.transpose, numpy.transpose)
+
+
+def _surround(x, padding, value):
+    """Put *value* around the sides that have padding."""
+    if not any(before or after for before, after in padding):
+        return x
+    pattern = [(0, 0), *(tuple(side) for side in padding)]
+    return cntk.pad(x, pattern, mode=cntk.ops.CONSTANT_PAD, constant_value=value)
+
+
+def _conv(layer, x):
+    kernel = _parameter(layer["filters"], x.shape[0], *layer["kernel"])
+    bias = _parameter(layer["filters"], *[1] * len(layer["kernel"]))
+    settings = zip(x.shape[1:], layer["kernel"], layer["stride"], layer["padding"])
+    own = all(
+        stride == 1 and size % 2 and tuple(around) == (size // 2, size // 2) and size <= side
+        for side, size, stride, around in settings
+    )
+    if not own:
+        x = _surround(x, layer["padding"], 0.0)
+    padding = [False] + [own] * len(layer["kernel"])
+    found = cntk.convolution(kernel, x, strides=tuple(layer["stride"]), auto_padding=padding)
+    flat = Weight(bias, lambda a: a.reshape(bias.shape), lambda a: a.reshape(-1))
+    return found + bias, {"kernel": Weight(kernel), "bias": flat}
+
+
+def _max_pool(layer, x):
+    x = _surround(x, layer["padding"], LOWEST)
+    size, stride = tuple(layer["size"]), tuple(layer["stride"])
+    return cntk.pooling(x, cntk.MAX_POOLING, size, stride, auto_padding=[False])
+
+
+def _average(layer, x):
+    del layer
+    flat = cntk.reshape(x, (x.shape[0], int(numpy.prod(x.shape[1:]))))
+    return cntk.reshape(cntk.reduce_mean(flat, axis=1), (x.shape[0],))
+
+
+def _lrn(layer, x):
+    half, channels = layer["size"] // 2, x.shape[0]
+    few = channels < layer["size"]
+    if few:
+        pattern = [(half, half)] + [(0, 0)] * (len(x.shape) - 1)
+        x = cntk.pad(x, pattern, mode=cntk.ops.CONSTANT_PAD, constant_value=0.0)
+    found = cntk.local_response_normalization(x, half, layer["k"], layer["alpha"], layer["beta"])
+    return cntk.slice(found, 0, half, half + channels) if few else found
+
+
+def _linear(x, units, prefix=""):
+    """Return a product over the last axis and a bias, and their weights."""
+    kernel, bias = _parameter(x.shape[-1], units), _parameter(units)
+    weights = {prefix + "kernel": _transposed(kernel), prefix + "bias": Weight(bias)}
+    return cntk.times(x, kernel) + bias, weights
+
+
+def _reordered(order):
+    """Return what puts the parts of equal width of a last axis into another order."""
+
+    def turn(array):
+        parts = numpy.split(array, len(order), axis=-1)
+        return numpy.concatenate([parts[each] for each in order], axis=-1)
+
+    return turn
+
+
+def _gates(parameter, order):
+    """A matrix (D, gates of H) or a bias of gates in CNTK's order of them."""
+    turn = _reordered(order)
+    back = _reordered([order.index(each) for each in range(len(order))])
+    return Weight(parameter, lambda a: turn(a.T), lambda a: back(a).T)
+
+
+def _gru_step(units, width):
+    """Return a step that resets after the product, and its weights."""
+    kernel, recurrent = _parameter(width, 3 * units), _parameter(units, 3 * units)
+    bias, again_bias = _parameter(3 * units), _parameter(3 * units)
+
+    @cntk.Function
+    def step(state, x):
+        given = cntk.times(x, kernel) + bias
+        again = cntk.times(state, recurrent) + again_bias
+
+        def part(of, number):
+            return cntk.slice(of, -1, number * units, (number + 1) * units)
+
+        reset = cntk.sigmoid(part(given, 0) + part(again, 0))
+        update = cntk.sigmoid(part(given, 1) + part(again, 1))
+        new = cntk.tanh(part(given, 2) + reset * part(again, 2))
+        return (1 - update) * new + update * state
+
+    return step, {
+        "kernel": _transposed(kernel),
+        "recurrent": _transposed(recurrent),
+        "bias": Weight(bias),
+        "recurrent_bias": Weight(again_bias),
+    }
+
+
+#: Of CNTK's own steps: what makes one, and its order of the gates i, f, g, o.
+_STEPS = {
+    "rnn": (lambda units: cntk.layers.RNNStep(units, activation=cntk.tanh), [0]),
+    "lstm": (cntk.layers.LSTM, [0, 2, 1, 3]),
+}
+
+
+def _way(layer, x, steps, backwards):
+    """Run over a sequence in one direction; return what comes out and the weights."""
+    units, kind = layer["units"], layer["kind"]
+    if kind == "gru":
+        step, weights = _gru_step(units, x.shape[-1])
+    else:
+        make, order = _STEPS[kind]
+        step = make(units)
+    out = cntk.layers.Recurrence(step, go_backwards=backwards)(x)
+    if kind != "gru":
+        own = {one.name: one for one in out.parameters}
+        names = {"kernel": "W", "recurrent": "H", "bias": "b"}
+        weights = {name: _gates(own[here], order) for name, here in names.items()}
+    if layer["return_sequences"]:
+        whole = cntk.sequence.unpack(out, 0, no_mask_output=True)
+        return cntk.reshape(whole, (steps, units)), weights
+    return (cntk.sequence.first if backwards else cntk.sequence.last)(out), weights
+
+
+def _recurrent(layer, x):
+    found, weights = [], {}
+    sequence = cntk.to_sequence(x)
+    for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
+        out, own = _way(layer, sequence, x.shape[0], bool(prefix))
+        found.append(out)
+        weights.update({prefix + name: weight for name, weight in own.items()})
+    return found[0] if len(found) == 1 else cntk.splice(*found, axis=-1), weights
+
+
+def _attend(query, memory, values):
+    """(T, D), (S, D), (S, D) -> (T, D)."""
+    scores = cntk.times(query, cntk.transpose(memory, (1, 0))) / float(numpy.sqrt(query.shape[-1]))
+    return cntk.times(cntk.softmax(scores, axis=-1), values)
+
+
+def _multihead(layer, x):
+    width = x.shape[-1]
+    each = width // layer["heads"]
+    weights, parts = {}, []
+    for name in ("query_", "key_", "value_"):
+        part, own = _linear(x, width, name)
+        weights.update(own)
+        parts.append(part)
+    heads = [
+        _attend(*(cntk.slice(part, -1, start, start + each) for part in parts))
+        for start in range(0, width, each)
+    ]
+    joined = heads[0] if len(heads) == 1 else cntk.splice(*heads, axis=-1)
+    found, own = _linear(joined, width, "output_")
+    weights.update(own)
+    return found, weights
+
+
+def _layer_norm(layer, x):
+    scale, offset = _parameter(x.shape[-1]), _parameter(x.shape[-1])
+    centred = x - cntk.reduce_mean(x, axis=-1)
+    variance = cntk.reduce_mean(centred * centred, axis=-1)
+    found = centred / cntk.sqrt(variance + layer["epsilon"]) * scale + offset
+    return found, {"scale": Weight(scale), "offset": Weight(offset)}
+
+
+def _position(layer, x):
+    del layer
+    table = _parameter(*x.shape)
+    return x + table, {"table": Weight(table)}
+
+
+KINDS = {
+    "conv": _conv,
+    "max_pool": _max_pool,
+    "global_average_pool": _average,
+    "lrn": _lrn,
+    "relu": lambda layer, x: cntk.relu(x),
+    "tanh": lambda layer, x: cntk.tanh(x),
+    "flatten": lambda layer, x: cntk.reshape(x, (int(numpy.prod(x.shape)),)),
+    "dense": lambda layer, x: _linear(x, layer["units"]),
+    "rnn": _recurrent,
+    "lstm": _recurrent,
+    "gru": _recurrent,
+    "concat": lambda layer, *inputs: cntk.splice(*inputs, axis=layer["axis"] - 1),
+    "add": lambda layer, one, other: one + other,
+    "attention": lambda layer, query, memory: _attend(query, memory, memory),
+    "multihead_attention": _multihead,
+    "layer_norm": _layer_norm,
+    "position": _position,
+    "slice": lambda layer, x: cntk.slice(x, layer["axis"] - 1, layer["start"], layer["stop"]),
+    "mean": lambda layer, x: cntk.reshape(cntk.reduce_mean(x, axis=0), (x.shape[1],)),
+}

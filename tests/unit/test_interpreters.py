@@ -1,0 +1,122 @@
+"""Pythons of this machine that images are made with."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from matrix import bases, config, images, interpreters, networks, packages
+from matrix.config import Base
+from matrix.families import FAMILIES
+from matrix.interpreters import LIBRARIES, Interpreter
+from matrix.plan import Capabilities, all_cells
+from matrix.recipes import Recipe, recipe
+
+ROOT = Path(__file__).resolve().parents[2]
+MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+OWN = ".".join(map(str, sys.version_info[:2]))
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> None:
+    interpreters._find.cache_clear()
+
+
+def base(python: str, folder: str | None = None) -> Base:
+    return Base(python=python, image="python", suite="bookworm", interpreter=folder)
+
+
+def cntk(kind: bases.Kind, found: Interpreter | None) -> Recipe:
+    cell = next(one for one in all_cells(MATRIX) if one.id == "cntk-python36-amd64-cpu")
+    return replace(recipe(cell, MATRIX, kind), interpreter=found)
+
+
+def test_the_folder_that_is_named_is_taken() -> None:
+    found = interpreters.find(base(OWN, sys.base_prefix))
+    assert found is not None
+    assert found.folder == Path(sys.base_prefix)
+    assert found.version.startswith(f"{OWN}.")
+
+
+@pytest.mark.parametrize("version", ["2.4", "99.1"])
+def test_a_python_that_is_not_here_is_not_found(version: str) -> None:
+    assert interpreters.find(base(version)) is None
+
+
+def test_a_folder_with_another_python_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin" / "python9.9").symlink_to(sys.executable)
+    assert interpreters.find(base("9.9", str(tmp_path))) is None
+
+
+def test_without_a_registry_and_a_python_the_base_is_lacking_and_its_cells_do_not_run(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(interpreters, "find", lambda _: None)
+    monkeypatch.setenv("DEEPMATRIX_BASES", "debian")
+    lacking = interpreters.lacking(MATRIX, {})
+    assert set(lacking) == {"python36", "python37"}
+    assert "'interpreter' of python36 in matrix.yaml" in lacking["python36"]
+    able = Capabilities(engine="docker", native=frozenset({"amd64"}), lacking=lacking)
+    cells = {one.id: one for one in all_cells(MATRIX)}
+    assert able.refusal(cells["cntk-python36-amd64-cpu"]) == lacking["python36"]
+    assert able.refusal(cells["torch-debian12-amd64-cpu"]) is None
+
+
+def test_with_a_registry_none_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interpreters, "find", lambda _: None)
+    monkeypatch.setenv("DEEPMATRIX_BASES", "registry")
+    assert interpreters.lacking(MATRIX, {}) == {}
+
+
+def test_a_tag_changes_with_the_version_of_the_python() -> None:
+    one = cntk("debian", Interpreter(version="3.6.15", folder=Path("/one")))
+    moved = cntk("debian", Interpreter(version="3.6.15", folder=Path("/two")))
+    other = cntk("debian", Interpreter(version="3.6.9", folder=Path("/one")))
+    assert one.digest() == moved.digest()
+    assert one.digest() != other.digest()
+
+
+def targets(one: Recipe, tmp_path: Path) -> dict[str, dict[str, dict[str, str]]]:
+    roots = {root: tmp_path / root.target for root in one.all_roots("amd64")}
+    workshop = images.Workshop(
+        folder=tmp_path, sources=packages.Sources(), architecture="amd64", roots=roots
+    )
+    found: dict[str, dict[str, dict[str, str]]] = images.bake_file([one], workshop)["target"]
+    return found
+
+
+def test_its_wheels_are_installed_by_another_base_for_its_own_python(tmp_path: Path) -> None:
+    one = cntk("debian", Interpreter(version="3.6.15", folder=tmp_path / "python"))
+    found = targets(one, tmp_path)
+    contexts = found[one.cell.id]["contexts"]
+    assert contexts["interpreter"] == str(tmp_path / "python")
+    assert contexts["base"] == "target:root-python36-mpi-amd64"
+    assert contexts["packages"] == "target:packages-cntk-python36-amd64-cpu"
+    installing = found["packages-cntk-python36-amd64-cpu"]
+    assert installing["contexts"]["build"] == "target:root-debian12-build-amd64"
+    assert installing["args"]["PYTHON_VERSION"] == "3.6"
+    root = one.roots("amd64")["base"]
+    assert set(LIBRARIES) <= set(root.packages)
+    assert "python3" not in root.packages
+
+
+def test_with_a_registry_its_base_is_the_official_image_and_nothing_is_put_onto_it(
+    tmp_path: Path,
+) -> None:
+    one = cntk("registry", None)
+    found = targets(one, tmp_path)
+    folder = Path(found[one.cell.id]["contexts"]["interpreter"])
+    assert list(folder.iterdir()) == []
+    root = found["root-python36-mpi-amd64"]
+    assert root["args"]["IMAGE"] == "docker.io/library/python:3.6-slim-bullseye"
+    assert "libopenmpi3" in root["args"]["PACKAGES"]
+    assert not set(LIBRARIES) & set(root["args"]["PACKAGES"].split())
+
+
+def test_every_overlaid_family_is_linked_with_wheels() -> None:
+    for family in FAMILIES.values():
+        assert family.linked or not family.overlaid
