@@ -1,0 +1,197 @@
+"""The probes in Caffe: nets as text. What a net cannot say is not here."""
+
+import os
+import tempfile
+
+import caffe
+import numpy
+
+
+def _net(*layers, without_a_loss=False):
+    """Return a net of layers as text, whose gradients are asked for *without_a_loss*, or with."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "net.prototxt")
+        with open(path, "w") as target:
+            target.write("\n".join(["force_backward: true" if without_a_loss else "", *layers]))
+        return caffe.Net(path, caffe.TRAIN)
+
+
+def _input(name, shape):
+    dims = " ".join("dim: %d" % side for side in shape)
+    return 'layer { name: "%s" type: "Input" top: "%s" input_param { shape { %s } } }' % (
+        name,
+        name,
+        dims,
+    )
+
+
+def _layer(kind, name, below, settings=""):
+    bottoms = " ".join('bottom: "%s"' % one for one in below)
+    return 'layer { name: "%s" type: "%s" %s top: "%s" %s }' % (name, kind, bottoms, name, settings)
+
+
+def _passed(net, given, **inputs):
+    """Run forward, and backward from *given*, the gradient by the last layer's output ``y``."""
+    for name, value in inputs.items():
+        net.blobs[name].data[...] = value
+    net.clear_param_diffs()
+    net.forward()
+    net.blobs["y"].diff[...] = given
+    net.backward(start="y")
+
+
+class Round(caffe.Layer):
+    """Rounding, in Python: a layer is its set-up, shape, forward and backward."""
+
+    def setup(self, bottom, top):
+        """Take no settings."""
+
+    def reshape(self, bottom, top):
+        """Give the output its input's shape."""
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):
+        """Round."""
+        top[0].data[...] = numpy.round(bottom[0].data)
+
+    def backward(self, top, propagate_down, bottom):
+        """Give half of the gradient."""
+        bottom[0].diff[...] = 0.5 * top[0].diff
+
+
+def own_layer(x, given):
+    settings = 'python_param { module: "harness.probes.caffe_probes" layer: "Round" }'
+    net = _net(_input("x", x.shape), _layer("Python", "y", ["x"], settings), without_a_loss=True)
+    _passed(net, given, x=x)
+    return {"y": net.blobs["y"].data, "gradient": net.blobs["x"].diff}
+
+
+def data_dependent_loop(x, brief, w):
+    """A net has no loop: Python runs one step again."""
+    settings = "inner_product_param { num_output: %d bias_term: false }" % len(w)
+    product = _layer("InnerProduct", "product", ["x"], settings)
+    net = _net(_input("x", x.shape), product, _layer("TanH", "y", ["product"]))
+    net.params["product"][0].data[...] = w.T
+    found = {}
+    for name, start in (("long", x), ("short", brief)):
+        value, steps = start, 0
+        while numpy.abs(value).max() > 0.1:
+            net.blobs["x"].data[...] = value
+            value, steps = net.forward()["y"].copy(), steps + 1
+        found[name] = value
+        found.setdefault("steps", []).append(steps)
+    return found
+
+
+def _gates(array):
+    """Exchange the last two quarters of the rows: Caffe's gates are i, f, o, g."""
+    one, two, three, four = numpy.split(array, 4)
+    return numpy.concatenate([one, two, four, three])
+
+
+def _lstm(x, kernel, recurrent, bias):
+    """Return a net of an LSTM, fed: time is first, and 0 says where a sequence begins."""
+    steps, rows = x.shape[1], x.shape[0]
+    settings = "recurrent_param { num_output: %d }" % recurrent.shape[1]
+    net = _net(
+        _input("x", (steps, rows, x.shape[2])),
+        _input("going-on", (steps, rows)),
+        _layer("LSTM", "y", ["x", "going-on"], settings),
+        without_a_loss=True,
+    )
+    for blob, value in zip(net.params["y"], (kernel, bias, recurrent)):
+        blob.data[...] = _gates(value)
+    net.blobs["x"].data[...] = x.transpose(1, 0, 2)
+    net.blobs["going-on"].data[...] = 1
+    net.blobs["going-on"].data[0] = 0
+    net.forward()
+    return net
+
+
+def different_lengths(x, lengths, given, **weights):
+    """A net runs to the longest; which steps count is said by the gradient."""
+    net = _lstm(x, **weights)
+    ends, rows = lengths - 1, numpy.arange(len(lengths))
+    net.clear_param_diffs()
+    net.blobs["y"].diff[...] = 0
+    net.blobs["y"].diff[ends, rows] = given
+    net.backward(start="y")
+    kernel, bias, recurrent = (_gates(blob.diff) for blob in net.params["y"])
+    last = net.blobs["y"].data[ends, rows]
+    return {"last": last, "kernel": kernel, "recurrent": recurrent, "bias": bias}
+
+
+def bidirectional(x, **weights):
+    """Caffe has no layer that turns time round: its input and its output are turned outside."""
+    names = ("kernel", "recurrent", "bias")
+    forward = _lstm(x, *(weights[name] for name in names)).blobs["y"].data
+    turned = _lstm(x[:, ::-1], *(weights["backward_" + name] for name in names)).blobs["y"].data
+    return {"y": numpy.concatenate([forward, turned[::-1]], axis=2).transpose(1, 0, 2)}
+
+
+def _convolution(x, kernel, given, settings=""):
+    sides = " ".join("kernel_size: %d" % side for side in kernel.shape[2:])
+    settings = "convolution_param { num_output: %d bias_term: false %s %s }" % (
+        len(kernel),
+        sides,
+        settings,
+    )
+    net = _net(
+        _input("x", x.shape), _layer("Convolution", "y", ["x"], settings), without_a_loss=True
+    )
+    net.params["y"][0].data[...] = kernel
+    _passed(net, given, x=x)
+    return {"y": net.blobs["y"].data, "gradient": net.params["y"][0].diff}
+
+
+def convolution_of_video(x, kernel, given):
+    return _convolution(x, kernel, given)
+
+
+def temporal_convolution(x, kernel, given):
+    before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")
+    return _convolution(before, kernel, given, "dilation: 2")
+
+
+def weight_sharing(tokens, targets, embedding):
+    """Layers share what has the same name."""
+    count, width = embedding.shape
+    shared = 'param { name: "matrix" }'
+    embed = "embed_param { input_dim: %d num_output: %d bias_term: false }" % (count, width)
+    product = "inner_product_param { num_output: %d axis: 2 bias_term: false }" % count
+    net = _net(
+        _input("tokens", tokens.shape),
+        _input("targets", targets.shape),
+        _layer("Embed", "embedded", ["tokens"], shared + embed),
+        _layer("TanH", "hidden", ["embedded"]),
+        _layer("InnerProduct", "logits", ["hidden"], shared + product),
+        _layer("SoftmaxWithLoss", "y", ["logits", "targets"], "softmax_param { axis: 2 }"),
+    )
+    net.params["embedded"][0].data[...] = embedding
+    _passed(net, 1.0, tokens=tokens, targets=targets)
+    return {"loss": net.blobs["y"].data, "gradient": net.params["embedded"][0].diff}
+
+
+def changed_model(x, y, w1, w2, w3):
+    """Another net, which is given the weights of the first."""
+    weights = {"w1": w1, "w2": w2, "w3": w3}
+    losses = [_step(names, weights, x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))]
+    return dict(weights, losses=losses)
+
+
+def _step(names, weights, x, y):
+    layers, before = [_input("x", x.shape), _input("labels", y.shape)], "x"
+    for name in names:
+        settings = "inner_product_param { num_output: %d bias_term: false }" % len(weights[name])
+        layers.append(_layer("InnerProduct", name, [before], settings))
+        before = name
+        if name != names[-1]:
+            before = name + "-tanh"
+            layers.append(_layer("TanH", before, [name]))
+    net = _net(*layers, _layer("SoftmaxWithLoss", "y", [before, "labels"]))
+    for name in names:
+        net.params[name][0].data[...] = weights[name]
+    _passed(net, 1.0, x=x, labels=y)
+    for name in names:
+        weights[name] = weights[name] - 0.1 * net.params[name][0].diff
+    return float(net.blobs["y"].data)

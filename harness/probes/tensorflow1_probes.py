@@ -1,0 +1,201 @@
+"""The probes in TensorFlow 1: a graph each, run once by a session."""
+
+import functools
+
+import numpy
+import tensorflow as tf
+
+#: The collection of what sets variables.
+SET = "set"
+
+
+def _in_a_graph(probe):
+    """Return what builds a probe's graph and runs it: *probe* returns tensors by name."""
+
+    @functools.wraps(probe)
+    def ran(**given):
+        with tf.Graph().as_default(), tf.Session() as session:
+            wanted = probe(**given)
+            session.run(tf.global_variables_initializer())
+            session.run(tf.get_collection(SET))
+            return session.run(wanted)
+
+    return ran
+
+
+@_in_a_graph
+def own_layer(x, given):
+    @tf.custom_gradient
+    def layer(x):
+        return tf.round(x), lambda gradient: 0.5 * gradient
+
+    x = tf.constant(x)
+    y = layer(x)
+    (gradient,) = tf.gradients(tf.reduce_sum(y * given), x)
+    return {"y": y, "gradient": gradient}
+
+
+def _loop(x, w):
+    return tf.while_loop(
+        lambda x, steps: tf.reduce_max(tf.abs(x)) > 0.1,
+        lambda x, steps: (tf.tanh(tf.matmul(x, w)), steps + 1),
+        (x, tf.constant(0)),
+    )
+
+
+@_in_a_graph
+def data_dependent_loop(x, brief, w):
+    w = tf.constant(w)
+    (long, many), (short, few) = _loop(tf.constant(x), w), _loop(tf.constant(brief), w)
+    return {"long": long, "short": short, "steps": tf.stack([many, few])}
+
+
+@_in_a_graph
+def data_dependent_loop_gradient(x, brief, w):
+    del brief
+    w = tf.Variable(w)
+    last, _ = _loop(tf.constant(x), w)
+    return {"gradient": tf.gradients(tf.reduce_sum(last), w)[0]}
+
+
+def _gates(array):
+    """(4H, D) of gates i, f, g, o to (D, 4H) of i, g, f, o, and a vector alike."""
+    one, two, three, four = numpy.split(array, 4)
+    return numpy.concatenate([one, three, two, four]).T
+
+
+def _ungates(tensor):
+    one, three, two, four = tf.split(tf.transpose(tensor), 4)
+    return tf.concat([one, two, three, four], 0)
+
+
+def _set(cell, kernel, recurrent, bias):
+    """Set the weights of TensorFlow's cell: one kernel for inputs and states."""
+    values = [numpy.concatenate([_gates(kernel), _gates(recurrent)]), _gates(bias)]
+    for variable, value in zip(cell.variables, values):
+        tf.add_to_collection(SET, tf.assign(variable, value))
+
+
+@_in_a_graph
+def different_lengths(x, lengths, given, **weights):
+    cell = tf.nn.rnn_cell.BasicLSTMCell(given.shape[1], forget_bias=0.0)
+    _, state = tf.nn.dynamic_rnn(cell, tf.constant(x), lengths, dtype=tf.float32)
+    _set(cell, **weights)
+    by_kernel, by_bias = tf.gradients(tf.reduce_sum(state.h * given), cell.variables)
+    width = x.shape[2]
+    return {
+        "last": state.h,
+        "kernel": _ungates(by_kernel[:width]),
+        "recurrent": _ungates(by_kernel[width:]),
+        "bias": _ungates(by_bias),
+    }
+
+
+@_in_a_graph
+def beam_search(embedding, recurrent, output):
+    count = output.shape[0]
+    sequences = tf.zeros((1, 1), tf.int32)
+    scores, hidden = tf.zeros(1), tf.zeros((1, embedding.shape[1]))
+    for _ in range(5):
+        now = tf.gather(embedding, sequences[:, -1])
+        hidden = tf.tanh(now + tf.matmul(hidden, recurrent, transpose_b=True))
+        logits = tf.matmul(hidden, output, transpose_b=True)
+        grown = scores[:, None] + tf.nn.log_softmax(logits)
+        scores, chosen = tf.nn.top_k(tf.reshape(grown, [-1]), 3)
+        parents, tokens = chosen // count, chosen % count
+        sequences = tf.concat([tf.gather(sequences, parents), tokens[:, None]], axis=1)
+        hidden = tf.gather(hidden, parents)
+    return {"sequences": sequences[:, 1:], "scores": scores}
+
+
+@_in_a_graph
+def bidirectional(x, **weights):
+    units = weights["recurrent"].shape[1]
+    ways = [tf.nn.rnn_cell.BasicLSTMCell(units, forget_bias=0.0) for _ in range(2)]
+    outputs, _ = tf.nn.bidirectional_dynamic_rnn(*ways, tf.constant(x), dtype=tf.float32)
+    for cell, prefix in zip(ways, ("", "backward_")):
+        _set(cell, *(weights[prefix + name] for name in ("kernel", "recurrent", "bias")))
+    return {"y": tf.concat(outputs, -1)}
+
+
+@_in_a_graph
+def attention(query, key, value, mask, given):
+    query, key, value = map(tf.constant, (query, key, value))
+    scores = tf.matmul(query, key, transpose_b=True) / float(int(query.shape[-1])) ** 0.5
+    allowed = tf.broadcast_to(tf.constant(mask > 0), tf.shape(scores))
+    odds = tf.nn.softmax(tf.where(allowed, scores, tf.fill(tf.shape(scores), -numpy.inf)))
+    y = tf.matmul(odds, value)
+    gradients = tf.gradients(tf.reduce_sum(y * given), [query, key, value])
+    return dict(zip(("query", "key", "value"), gradients), y=y)
+
+
+def _convolution(operation, x, kernel, given):
+    """Convolve with channels last, which is all that TensorFlow has on a CPU."""
+    sides = x.ndim - 2
+    x, given = (numpy.moveaxis(each, 1, -1) for each in (x, given))
+    kernel = tf.constant(kernel.transpose((*range(2, sides + 2), 1, 0)))
+    y = operation(tf.constant(x), kernel)
+    (gradient,) = tf.gradients(tf.reduce_sum(y * given), kernel)
+    return {
+        "y": tf.transpose(y, (0, sides + 1, *range(1, sides + 1))),
+        "gradient": tf.transpose(gradient, (sides + 1, sides, *range(sides))),
+    }
+
+
+@_in_a_graph
+def convolution_of_video(x, kernel, given):
+    return _convolution(lambda x, k: tf.nn.conv3d(x, k, [1] * 5, "VALID"), x, kernel, given)
+
+
+@_in_a_graph
+def temporal_convolution(x, kernel, given):
+    def causal(x, kernel):
+        before = tf.pad(x, [[0, 0], [4, 0], [0, 0]])
+        return tf.nn.convolution(before, kernel, "VALID", dilation_rate=[2])
+
+    return _convolution(causal, x, kernel, given)
+
+
+@_in_a_graph
+def weight_sharing(tokens, targets, embedding):
+    matrix = tf.Variable(embedding)
+    hidden = tf.tanh(tf.nn.embedding_lookup(matrix, tokens))
+    logits = tf.tensordot(hidden, matrix, [[2], [1]])
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=targets, logits=logits)
+    loss = tf.reduce_mean(losses)
+    (gradient,) = tf.gradients(loss, matrix)
+    return {"loss": loss, "gradient": tf.convert_to_tensor(gradient)}
+
+
+@_in_a_graph
+def higher_order_gradients(x, w1, w2):
+    x, w1, w2 = tf.constant(x), tf.Variable(w1), tf.Variable(w2)
+    total = tf.reduce_sum(tf.linalg.matvec(tf.tanh(tf.matmul(x, w1)), w2))
+    penalty = tf.reduce_sum(tf.gradients(total, x)[0] ** 2)
+    by_w1, by_w2 = tf.gradients(penalty, [w1, w2])
+    return {"penalty": penalty, "w1": by_w1, "w2": by_w2}
+
+
+def changed_model(x, y, w1, w2, w3):
+    """A graph is never changed: a second part is added to it, with the same variables."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        first, middle, last = (tf.Variable(each.T) for each in (w1, w3, w2))
+        session.run(tf.global_variables_initializer())
+        losses = [
+            session.run(_step(names, tf.constant(x), y))[0]
+            for names in ([first, last], [first, middle, last])
+        ]
+        weights = zip(("w1", "w2", "w3"), (first, last, middle))
+        found = session.run({name: tf.transpose(each) for name, each in weights})
+    return dict(found, losses=losses)
+
+
+def _step(weights, x, y):
+    for each in weights[:-1]:
+        x = tf.tanh(tf.matmul(x, each))
+    logits = tf.matmul(x, weights[-1])
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
+    loss = tf.reduce_mean(losses)
+    optimiser = tf.train.GradientDescentOptimizer(0.1)
+    gate = tf.train.Optimizer.GATE_GRAPH  # no variable changes while a gradient needs it
+    return loss, optimiser.minimize(loss, var_list=weights, gate_gradients=gate)

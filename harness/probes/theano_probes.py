@@ -1,0 +1,181 @@
+"""The probes in Theano: expressions, each compiled once."""
+
+import numpy
+import theano
+import theano.tensor as tt
+from theano.tensor.nnet import conv2d, conv3d
+
+
+def _ask(**wanted):
+    """Compile expressions without inputs, and evaluate them."""
+    return dict(zip(wanted, theano.function([], list(wanted.values()))()))
+
+
+class Round(theano.Op):
+    """Rounding, in Python: an operation of one's own has a gradient of its own."""
+
+    __props__ = ()
+
+    def make_node(self, x):
+        return theano.Apply(self, [x], [x.type()])
+
+    def perform(self, node, inputs, outputs):
+        del node
+        outputs[0][0] = numpy.round(inputs[0])
+
+    def grad(self, inputs, gradients):
+        del inputs
+        return [0.5 * gradients[0]]
+
+
+def own_layer(x, given):
+    x = theano.shared(x)
+    y = Round()(x)
+    return _ask(y=y, gradient=theano.grad((y * given).sum(), x))
+
+
+def _loop(x, w):
+    """A scan has a largest number of steps, and may end before. Before the first it always runs."""
+
+    def step(x, steps):
+        after = tt.tanh(tt.dot(x, w))
+        return (after, steps + 1), theano.scan_module.until(abs(after).max() <= 0.1)
+
+    start = [x, tt.constant(0, dtype="int64")]
+    (values, steps), _ = theano.scan(step, outputs_info=start, n_steps=1000)
+    none = abs(x).max() <= 0.1
+    return tt.switch(none, x, values[-1]), tt.switch(none, 0, steps[-1])
+
+
+def data_dependent_loop(x, brief, w):
+    # Two loops in one function Theano merges into one, which ends where the first does.
+    start = tt.matrix()
+    loop = theano.function([start], _loop(start, theano.shared(w)))
+    (long, many), (short, few) = loop(x), loop(brief)
+    return {"long": long, "short": short, "steps": [many, few]}
+
+
+def data_dependent_loop_gradient(x, brief, w):
+    del brief
+    x, w = theano.shared(x), theano.shared(w)
+    last, _ = _loop(x, w)
+    return _ask(gradient=theano.grad(last.sum(), w))
+
+
+def _lstm(x, kernel, recurrent, bias, mask=None):
+    """(N, T, D) to every step's output (T, N, H). Where the mask is 0 the state stays."""
+    units = recurrent.get_value().shape[1]
+
+    def step(given, kept, hidden, memory):
+        gates = given + tt.dot(hidden, recurrent.T)
+        write, forget, new, read = (gates[:, n * units : (n + 1) * units] for n in range(4))
+        after = tt.nnet.sigmoid(forget) * memory + tt.nnet.sigmoid(write) * tt.tanh(new)
+        answer = tt.nnet.sigmoid(read) * tt.tanh(after)
+        return kept * answer + (1 - kept) * hidden, kept * after + (1 - kept) * memory
+
+    rows, steps = x.shape[:2]
+    given = tt.dot(x.transpose(1, 0, 2), kernel.T) + bias
+    mask = numpy.ones((steps, rows, 1), "float32") if mask is None else mask
+    zeros = numpy.zeros((rows, units), "float32")
+    (hidden, _), _ = theano.scan(
+        step, sequences=[given, tt.constant(mask)], outputs_info=[tt.constant(zeros)] * 2
+    )
+    return hidden
+
+
+def different_lengths(x, lengths, given, **weights):
+    own = {name: theano.shared(value) for name, value in weights.items()}
+    mask = (numpy.arange(x.shape[1])[:, None] < lengths).astype("float32")[:, :, None]
+    last = _lstm(x, mask=mask, **own)[-1]
+    gradients = theano.grad((last * given).sum(), list(own.values()))
+    return _ask(last=last, **dict(zip(own, gradients)))
+
+
+def beam_search(embedding, recurrent, output):
+    embedding, recurrent, output = (theano.shared(each) for each in (embedding, recurrent, output))
+    sequences = tt.zeros((1, 1), "int64")
+    scores, hidden = tt.zeros((1,)), tt.zeros((1, embedding.shape[1]))
+    for _ in range(5):
+        hidden = tt.tanh(embedding[sequences[:, -1]] + tt.dot(hidden, recurrent.T))
+        logs = tt.log(tt.nnet.softmax(tt.dot(hidden, output.T)))
+        grown = (scores[:, None] + logs).flatten()
+        chosen = tt.argsort(-grown)[:3]
+        scores = grown[chosen]
+        parents, tokens = chosen // output.shape[0], chosen % output.shape[0]
+        sequences = tt.concatenate([sequences[parents], tokens[:, None]], axis=1)
+        hidden = hidden[parents]
+    return _ask(sequences=sequences[:, 1:], scores=scores)
+
+
+def bidirectional(x, **weights):
+    own = {name: theano.shared(value) for name, value in weights.items()}
+    names = ("kernel", "recurrent", "bias")
+    forward = _lstm(x, *(own[name] for name in names))
+    backward = _lstm(x[:, ::-1], *(own["backward_" + name] for name in names))[::-1]
+    return _ask(y=tt.concatenate([forward, backward], axis=2).dimshuffle(1, 0, 2))
+
+
+def attention(query, key, value, mask, given):
+    query, key, value = (theano.shared(each) for each in (query, key, value))
+    factor = numpy.float32(query.get_value().shape[-1] ** -0.5)
+    scores = (query.dimshuffle(0, 1, 2, "x", 3) * key.dimshuffle(0, 1, "x", 2, 3)).sum(-1) * factor
+    scores = tt.switch(tt.constant(mask > 0), scores, -numpy.inf)
+    odds = tt.exp(scores - scores.max(axis=-1, keepdims=True))
+    odds = odds / odds.sum(axis=-1, keepdims=True)
+    y = (odds.dimshuffle(0, 1, 2, 3, "x") * value.dimshuffle(0, 1, "x", 2, 3)).sum(3)
+    gradients = theano.grad((y * given).sum(), [query, key, value])
+    return _ask(y=y, **dict(zip(("query", "key", "value"), gradients)))
+
+
+def convolution_of_video(x, kernel, given):
+    kernel = theano.shared(kernel)
+    y = conv3d(tt.constant(x), kernel, filter_flip=False)
+    return _ask(y=y, gradient=theano.grad((y * given).sum(), kernel))
+
+
+def temporal_convolution(x, kernel, given):
+    """Theano has no convolution of one side: two sides, the second 1 long."""
+    kernel = theano.shared(kernel)
+    before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")[:, :, :, None]
+    y = conv2d(
+        tt.constant(before),
+        kernel.dimshuffle(0, 1, 2, "x"),
+        filter_dilation=(2, 1),
+        filter_flip=False,
+    )[:, :, :, 0]
+    return _ask(y=y, gradient=theano.grad((y * given).sum(), kernel))
+
+
+def weight_sharing(tokens, targets, embedding):
+    matrix = theano.shared(embedding)
+    hidden = tt.tanh(matrix[tokens]).reshape((tokens.size, embedding.shape[1]))
+    odds = tt.nnet.softmax(tt.dot(hidden, matrix.T))
+    loss = tt.nnet.categorical_crossentropy(odds, tt.constant(targets.flatten())).mean()
+    return _ask(loss=loss, gradient=theano.grad(loss, matrix))
+
+
+def higher_order_gradients(x, w1, w2):
+    x, w1, w2 = (theano.shared(each) for each in (x, w1, w2))
+    total = tt.dot(tt.tanh(tt.dot(x, w1)), w2).sum()
+    penalty = tt.sqr(theano.grad(total, x)).sum()
+    by_w1, by_w2 = theano.grad(penalty, [w1, w2])
+    return _ask(penalty=penalty, w1=by_w1, w2=by_w2)
+
+
+def changed_model(x, y, w1, w2, w3):
+    own = {name: theano.shared(value) for name, value in (("w1", w1), ("w2", w2), ("w3", w3))}
+    losses = [
+        _step([own[name] for name in names], x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))
+    ]
+    return dict({name: value.get_value() for name, value in own.items()}, losses=losses)
+
+
+def _step(weights, x, y):
+    value = tt.constant(x)
+    for each in weights[:-1]:
+        value = tt.tanh(tt.dot(value, each.T))
+    odds = tt.nnet.softmax(tt.dot(value, weights[-1].T))
+    loss = tt.nnet.categorical_crossentropy(odds, tt.constant(y)).mean()
+    rate = numpy.float32(0.1)
+    updates = [(each, each - rate * theano.grad(loss, each)) for each in weights]
+    return theano.function([], loss, updates=updates)()
