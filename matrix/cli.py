@@ -35,9 +35,10 @@ from matrix import (
     rows,
     runs,
 )
-from matrix.config import Infer, Known, Matrix, did_you_mean
+from matrix.config import Infer, Known, Matrix
 from matrix.conformance import Conformity
 from matrix.display import Display
+from matrix.documents import did_you_mean
 from matrix.engines import Engine
 from matrix.engines.choose import choose
 from matrix.errors import ArgumentError, CellFailed, DeepmatrixError, EngineError, Interrupted

@@ -16,7 +16,8 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from harness import record
-from matrix.config import Infer, Matrix, Precision, Preset, did_you_mean
+from matrix.config import Infer, Matrix, Precision, Preset
+from matrix.documents import did_you_mean
 from matrix.errors import ArgumentError
 
 Wave = Literal["produce", "consume"]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from matrix.config import Matrix, did_you_mean
+from matrix.config import Matrix
+from matrix.documents import did_you_mean
 from matrix.engines import Engine, docker_engine, endpoints
 from matrix.engines.docker_engine import DockerEngine
 from matrix.engines.here_engine import HereEngine

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlparse
 
-from matrix.config import did_you_mean
+from matrix.documents import did_you_mean
 from matrix.errors import ArgumentError, EngineError
 
 #: Where `nox -s engine` puts the private engine's socket.

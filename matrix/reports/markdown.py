@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from matrix.config import did_you_mean
+from matrix.documents import did_you_mean
 from matrix.errors import ArgumentError
 from matrix.reports.layout import Table
 from matrix.reports.tables import tables
