@@ -131,6 +131,12 @@ def readme(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def claims(session: nox.Session) -> None:
+    """Decide the study's statements by some runs, the last of which that can."""
+    _matrix(session, "claims", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def engine(session: nox.Session) -> None:
     """Set a Docker engine up on Debian or Ubuntu. `-- --stop` ends what it started."""
     _matrix(session, "engine", *session.posargs)

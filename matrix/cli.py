@@ -22,8 +22,10 @@ from rich.text import Text
 from matrix import (
     __version__,
     budgets,
+    claims,
     config,
     conformance,
+    deciding,
     explain,
     models,
     networks,
@@ -220,6 +222,7 @@ def _parser() -> _Parser:
     made = _knowing(engine_of(command("readme", _readme)))
     made.add_argument("into", nargs="?", type=Path, default=ROOT / "README.md", metavar="FILE")
     made.add_argument("--run", type=Path, help="instead of the newest")
+    _of_claims(_knowing(engine_of(command("claims", _claims))))
     made = command("engine", _engine)
     made.add_argument("--stop", action="store_true", help="end what this command started")
     made = command("pins", _pins)
@@ -239,6 +242,12 @@ def _knowing(made: _Parser) -> _Parser:
         help="the matrix file whose known failures count, instead of the run's own",
     )
     return made
+
+
+def _of_claims(made: _Parser) -> None:
+    made.add_argument("parts", nargs="+", type=Path, metavar="RUN")
+    made.add_argument("--claims", type=Path, default=claims.FILE, help="the statements")
+    made.add_argument("--into", type=Path, metavar="FILE", help="put the tables between its marks")
 
 
 def _of_verify(made: _Parser) -> None:
@@ -524,6 +533,17 @@ def _readme(options: argparse.Namespace) -> None:
             raise ArgumentError(f"no cell of {run.id} ran", hint="run `nox -s matrix` first")
         readme.insert(options.into, lambda titles: markdown.document(merged, titles))
     _console().print(Text(f"{options.into}: the tables of {run.id}"), soft_wrap=True)
+
+
+def _claims(options: argparse.Namespace) -> None:
+    """Decide the study's statements by some runs, the last of which that can."""
+    document = claims.load(options.claims)
+    known = _known(options)
+    merged = [results.merge([_existing(path, options.runs)], known) for path in options.parts]
+    decided = deciding.decide(document, merged)
+    reports.show_claims(_console(), decided)
+    if options.into:
+        readme.insert(options.into, lambda _: reports.claims_page(decided))
 
 
 def _engine(options: argparse.Namespace) -> None:

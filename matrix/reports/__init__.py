@@ -7,13 +7,23 @@ from collections.abc import Sequence
 from rich.console import Console
 
 from matrix.conformance import Change, Conformity, baseline, change
+from matrix.deciding import Decided
 from matrix.plan import Plan
-from matrix.reports import conformance, junit, markdown, plans
+from matrix.reports import claims, conformance, junit, markdown, plans
 from matrix.reports.console import rich_table, show
 from matrix.rows import Results
 from matrix.runs import Run, write_text
 
-__all__ = ["conformance_page", "plan_document", "show", "show_conformance", "show_plan", "write"]
+__all__ = [
+    "claims_page",
+    "conformance_page",
+    "plan_document",
+    "show",
+    "show_claims",
+    "show_conformance",
+    "show_plan",
+    "write",
+]
 
 plan_document = plans.document
 
@@ -35,6 +45,19 @@ def conformance_page(run_id: str, found: Sequence[Conformity]) -> str:
     """Return what conforms as Markdown."""
     drawn = map(markdown.markdown_table, conformance.tables(found, _changes(found)))
     return "\n\n".join([f"# Conformance `{run_id}`", *drawn]) + "\n"
+
+
+def show_claims(console: Console, found: Sequence[Decided]) -> None:
+    """Print what became of the study's statements."""
+    for table in claims.tables(found):
+        console.print()
+        console.print(rich_table(table))
+
+
+def claims_page(found: Sequence[Decided]) -> str:
+    """Return the same as Markdown."""
+    drawn = map(markdown.markdown_table, claims.tables(found))
+    return "\n\n".join(["# The study's statements", *drawn]) + "\n"
 
 
 def _changes(found: Sequence[Conformity]) -> dict[str, Change | None]:
