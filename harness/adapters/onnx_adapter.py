@@ -128,5 +128,7 @@ def load(form, path):
 
 def answer(model, inputs):
     """Evaluate the graph, arrays in and out."""
-    fed = protocol.fed(inputs, model.input_names)
+    # Early writers list a model's own weights among its inputs, too.
+    names = [name for name in model.input_names if name not in model.rt_inits_]
+    fed = protocol.fed(inputs, names)
     return dict(zip(model.output_names, model.run(None, fed)))

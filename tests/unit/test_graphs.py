@@ -10,6 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from harness.adapters import onnx_adapter
 from harness.graphs import BadModel, checks, making
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
@@ -216,3 +217,12 @@ def test_response_normalisation_runs_over_channels(shape: tuple[int, ...]) -> No
         squares[:, channel] = (given[:, max(0, channel - 1) : channel + 2] ** 2).sum(axis=1)
     expected = given / (2.0 + 0.1 * squares) ** 0.75
     np.testing.assert_allclose(run(model([node], [x]), {"x": given})[0], expected, rtol=1e-5)
+
+
+def test_a_weight_that_is_listed_among_the_inputs_is_none() -> None:
+    weights = numpy_helper.from_array(np.eye(4, dtype=np.float32), "w")
+    listed = linear(weights)
+    listed.graph.input.append(helper.make_tensor_value_info("w", FLOAT, [4, 4]))
+    x = np.arange(8, dtype=np.float32).reshape(2, 4)
+    (found,) = onnx_adapter.answer(evaluator(listed), {"x": x}).values()
+    assert (found == x).all()
