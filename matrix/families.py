@@ -155,6 +155,25 @@ FAMILIES: Mapping[str, Family] = {
         },
         wheels=True,
     ),
+    # For what compiles against Python itself, and links with a BLAS.
+    "wheels-headers": Family(
+        folder="wheels",
+        roots={
+            "build": _INSTALLER,
+            "base": Part(
+                name="headers",
+                packages=(
+                    *_PYTHON,
+                    "python3-dev",
+                    "g++",
+                    "libc6-dev",
+                    "libopenblas-pthread-dev",
+                    *_BLAS,
+                ),
+            ),
+        },
+        wheels=True,
+    ),
     # For wheels of a Python that is in no Debian.
     "python": Family(
         folder="python",

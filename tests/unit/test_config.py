@@ -283,7 +283,7 @@ BAD = [
         "family: base",
         "14:13: no image family 'base'; known: caffe, chromium, libtorch-cpp, node, "
         "onnxruntime-cpp, python, python-mpi, tensorflow-c, theano, wheels, wheels-compiler, "
-        "wine-cpp, wine-node",
+        "wheels-headers, wine-cpp, wine-node",
     ),
     (
         "adapters.torch_adapter",
@@ -305,6 +305,7 @@ BAD = [
         "harness.adapters.onnxruntime_adapter, "
         "harness.adapters.opencv_adapter, "
         "harness.adapters.openvino_adapter, "
+        "harness.adapters.pytensor_adapter, "
         "harness.adapters.tensorflow1_adapter, "
         "harness.adapters.tensorflow_adapter, "
         "harness.adapters.theano_adapter, "
