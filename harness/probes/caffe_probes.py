@@ -129,6 +129,33 @@ def bidirectional(x, **weights):
     return {"y": numpy.concatenate([forward, turned[::-1]], axis=2).transpose(1, 0, 2)}
 
 
+def beam_search(embedding, recurrent, output):
+    """A net steps; what goes on is chosen outside."""
+    settings = "inner_product_param { num_output: %d bias_term: false }"
+    net = _net(
+        _input("before", (1, len(recurrent))),
+        _input("state", (1, len(recurrent))),
+        _layer("InnerProduct", "again", ["state"], settings % len(recurrent)),
+        _layer("Eltwise", "sum", ["before", "again"]),
+        _layer("TanH", "hidden", ["sum"]),
+        _layer("InnerProduct", "logits", ["hidden"], settings % len(output)),
+        _layer("Softmax", "odds", ["logits"]),
+    )
+    net.params["again"][0].data[...], net.params["logits"][0].data[...] = recurrent, output
+    sequences, scores = numpy.zeros((1, 1), int), numpy.zeros(1, "float32")
+    states = numpy.zeros((1, len(recurrent)), "float32")
+    for _ in range(5):
+        for name, value in (("before", embedding[sequences[:, -1]]), ("state", states)):
+            net.blobs[name].reshape(*value.shape)
+            net.blobs[name].data[...] = value
+        grown = (scores[:, None] + numpy.log(net.forward()["odds"])).reshape(-1)
+        chosen = numpy.argsort(-grown)[:3]
+        parents, tokens = divmod(chosen, len(output))
+        scores, states = grown[chosen], net.blobs["hidden"].data[parents]
+        sequences = numpy.concatenate([sequences[parents], tokens[:, None]], axis=1)
+    return {"sequences": sequences[:, 1:], "scores": scores}
+
+
 def _convolution(x, kernel, given, settings=""):
     sides = " ".join("kernel_size: %d" % side for side in kernel.shape[2:])
     settings = "convolution_param { num_output: %d bias_term: false %s %s }" % (

@@ -1,0 +1,80 @@
+"""The study's systems: each trains as gold does, with what differs in it made to agree."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from matrix import config, interpreters, networks
+from matrix.engines.docker_engine import DockerEngine
+from matrix.rows import Results
+from tests.containers.conftest import ROOT
+from tests.containers.test_matrix import finish
+
+pytestmark = pytest.mark.timeout(2400)
+
+MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+
+
+#: What stands on a Python that this machine, or a registry, has to have.
+OLD = {"python36": "cntk-python36-amd64-cpu", "python37": "tensorflow1-python37-amd64-cpu"}
+
+
+def run(engine: DockerEngine, runs: Path, preset: str, *cells: str) -> Results:
+    """Run a preset on some cells and those old ones that can be."""
+    lacking = interpreters.lacking(MATRIX, engine.endpoint.environment())
+    old = [cell for base, cell in OLD.items() if base not in lacking]
+    code = finish(runs, "--preset", preset, "--name", "heritage", *cells, *old)
+    assert code == 0, (runs / "log").read_text()[-5000:]
+    return Results.model_validate_json((runs / "heritage" / "results.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def trained(docker_engine: DockerEngine, tmp_path_factory: pytest.TempPathFactory) -> Results:
+    """The first steps of every network in those that do not compile for minutes."""
+    runs = tmp_path_factory.mktemp("trained")
+    return run(docker_engine, runs, "tiny", "caffe-debian11-amd64-cpu")
+
+
+@pytest.mark.parametrize(
+    ("about", "workload"),
+    [
+        ("the order of an LSTM's gates", "lstm-tiny"),
+        ("the order of a GRU's gates, and its reset", "gru-tiny"),
+        ("initial states, and both directions", "bilstm-tiny"),
+        ("alpha of the local response normalization", "googlenet-tiny"),
+        ("how pooling rounds", "alexnet-tiny"),
+        ("which of equal values pooling takes", "vgg-a-tiny"),
+    ],
+)
+def test_what_differs_in_each_system_is_made_to_agree(
+    trained: Results, about: str, workload: str
+) -> None:
+    rows = [row for row in trained.training if row.workload == workload]
+    assert rows, about
+    for row in rows:
+        assert row.status == "ok", (about, row)
+        for error in (row.output_error, row.gradient_error, row.loss_error):
+            assert error is not None
+            assert error < 1e-4, (about, row)
+
+
+def test_all_twelve_networks_are_trained_but_for_what_is_known(trained: Results) -> None:
+    wrong = {row.cell.split("-")[0] for row in trained.training if row.status != "ok"}
+    assert wrong <= {"tensorflow1"}
+    for row in trained.training:
+        assert row.status == "ok" or row.known
+    for name in {row.cell for row in trained.training}:
+        assert len([row for row in trained.training if row.cell == name]) == 12
+
+
+def test_what_they_export_is_right_on_the_runtimes_of_today(
+    docker_engine: DockerEngine, tmp_path: Path
+) -> None:
+    runtimes = ["onnxruntime-debian12-amd64-cpu", "tensorflow-c-debian12-amd64-cpu"]
+    found = run(docker_engine, tmp_path, "smoke", *runtimes)
+    served = {row.artifact.split("-")[0] for row in found.portability if row.consumer in runtimes}
+    ran = {row.name for row in found.cells if row.jobs and row.cell in OLD.values()}
+    assert served == ran
+    assert {row.verdict for row in found.portability} == {"match"}
