@@ -233,6 +233,13 @@ def _pool(text, x, windows, name):
 
 
 def _global_average_pool(text, layer, x):
+    """Pool an image as a whole; Caffe's pooling has two sides, so all else is reduced."""
+    channels, *sides = text.shapes[x]
+    if len(sides) == 2:
+        settings = "pooling_param { pool: AVE global_pooling: true }"
+        pooled = text.inner("Pooling", layer["name"], [x], (channels, 1, 1), settings)
+        text.reshape(pooled, (0, -1), (channels,), layer["name"])
+        return
     settings = "reduction_param { operation: MEAN axis: 2 }"
     text.add("Reduction", layer["name"], [x], text.shapes[x][:1], settings)
 
