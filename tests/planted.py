@@ -11,13 +11,16 @@ MIDDLE = 10
 SIDE = 12
 
 
-def model(*, weight: float = 1.0, shifted: bool = False, overflow: bool = False) -> onnx.ModelProto:
+def model(
+    *, weight: float = 1.0, shifted: bool = False, overflow: bool = False, dropped: bool = False
+) -> onnx.ModelProto:
     """Return blocks of a convolution, tanh and a sum: x (n, 8, 12, 12) -> y (n, 8), and ``add5``.
 
     Args:
         weight: what one weight of the middle convolution is multiplied with.
         shifted: the middle convolution pads after the image only.
         overflow: the end goes through an exponential that float32 cannot hold.
+        dropped: the second output is none.
     """
     random = np.random.default_rng(0)
     nodes, held, last = [], [], "x"
@@ -40,9 +43,8 @@ def model(*, weight: float = 1.0, shifted: bool = False, overflow: bool = False)
     else:
         nodes.append(_node("ReduceMean", [last], "y", axes=[2, 3], keepdims=0))
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8, SIDE, SIDE])
-    outputs = [
-        helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in ("y", "add5")
-    ]
+    names = ["y"] if dropped else ["y", "add5"]
+    outputs = [helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names]
     graph = helper.make_graph(nodes, "planted", [image], outputs, held)
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
 

@@ -64,6 +64,21 @@ def test_a_model_that_is_not_the_same_is_traced_to_its_node(
     assert [(one["kind"], one["node"]) for one in causes] == [("file", "conv10")]
 
 
+@pytest.mark.parametrize("first", ["whole", "part"])
+def test_an_output_that_one_of_two_models_lacks_is_no_match(
+    verified: Any, tmp_path: Path, first: str
+) -> None:
+    models = {"whole": saved(tmp_path, "whole"), "part": saved(tmp_path, "part", dropped=True)}
+    order = [models.pop(first), *models.values()]
+    code, _, found = verified(*order, "--same", only=NATIVE)
+    assert code == 1
+    verdicts = {row["artifact"].split("--")[1]: row for row in found["portability"]}
+    assert verdicts[first]["verdict"] == "match"
+    (other,) = (row for name, row in verdicts.items() if name != first)
+    assert other["verdict"] == "error"
+    assert "1 outputs" in other["reason"] or "2 outputs" in other["reason"]
+
+
 def test_the_node_that_gives_what_is_not_finite_is_named_and_kept_alone(
     verified: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
