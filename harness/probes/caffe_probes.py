@@ -1,10 +1,12 @@
-"""The probes in Caffe: nets as text. What a net cannot say is not here."""
+"""The probes in Caffe: nets as text, and Python around them for what a net cannot say."""
 
 import os
 import tempfile
 
 import caffe
 import numpy
+
+from harness.adapters import Unsupported
 
 
 def _net(*layers, without_a_loss=False):
@@ -66,21 +68,41 @@ def own_layer(x, given):
     return {"y": net.blobs["y"].data, "gradient": net.blobs["x"].diff}
 
 
-def data_dependent_loop(x, brief, w):
-    """A net has no loop: Python runs one step again."""
+def _loop_step(x, w):
+    """Return the net of one step of the loop: a net has no loop, Python runs this one again."""
     settings = "inner_product_param { num_output: %d bias_term: false }" % len(w)
     product = _layer("InnerProduct", "product", ["x"], settings)
-    net = _net(_input("x", x.shape), product, _layer("TanH", "y", ["product"]))
+    tanh = _layer("TanH", "y", ["product"])
+    net = _net(_input("x", x.shape), product, tanh, without_a_loss=True)
     net.params["product"][0].data[...] = w.T
-    found = {}
-    for name, start in (("long", x), ("short", brief)):
-        value, steps = start, 0
-        while numpy.abs(value).max() > 0.1:
-            net.blobs["x"].data[...] = value
-            value, steps = net.forward()["y"].copy(), steps + 1
-        found[name] = value
-        found.setdefault("steps", []).append(steps)
-    return found
+    return net
+
+
+def _looped(net, start):
+    """Run a step until all of it is small; return what it began with and every step's answer."""
+    values = [start]
+    while numpy.abs(values[-1]).max() > 0.1:
+        net.blobs["x"].data[...] = values[-1]
+        values.append(net.forward()["y"].copy())
+    return values
+
+
+def data_dependent_loop(x, brief, w):
+    net = _loop_step(x, w)
+    long, short = _looped(net, x), _looped(net, brief)
+    return {"long": long[-1], "short": short[-1], "steps": [len(long) - 1, len(short) - 1]}
+
+
+def data_dependent_loop_gradient(x, brief, w):
+    """Each step is run again, the last first, and given the gradient that the next one took."""
+    del brief
+    net = _loop_step(x, w)
+    given, total = numpy.ones_like(x), numpy.zeros_like(w)
+    for before in _looped(net, x)[-2::-1]:
+        _passed(net, given, x=before)
+        given = net.blobs["x"].diff.copy()
+        total += net.params["product"][0].diff.T
+    return {"gradient": total}
 
 
 def _gates(array):
@@ -154,6 +176,48 @@ def beam_search(embedding, recurrent, output):
         scores, states = grown[chosen], net.blobs["hidden"].data[parents]
         sequences = numpy.concatenate([sequences[parents], tokens[:, None]], axis=1)
     return {"sequences": sequences[:, 1:], "scores": scores}
+
+
+def attention(query, key, value, mask, given):
+    """Caffe has no product of two blobs: both are tiled, multiplied and summed.
+
+    N is batch and heads, T and S the steps of queries and keys: (N, T, S, D).
+    """
+    *outer, steps, width = query.shape
+    count, seen = int(numpy.prod(outer)), key.shape[-2]
+    parts = ["part-%d" % number for number in range(seen)]
+    points = " ".join("slice_point: %d" % number for number in range(1, seen))
+    sliced = "".join(' top: "%s"' % part for part in parts)
+    scale = "reduction_param { operation: SUM axis: 3 coeff: %r }" % width**-0.5
+    net = _net(
+        _input("query", (count, steps, 1, width)),
+        _input("key", (count, 1, seen, width)),
+        _input("value", (count, 1, seen, width)),
+        _input("mask", (count, steps, seen)),
+        _layer("Tile", "queries", ["query"], "tile_param { axis: 2 tiles: %d }" % seen),
+        _layer("Tile", "keys", ["key"], "tile_param { axis: 1 tiles: %d }" % steps),
+        _layer("Tile", "values", ["value"], "tile_param { axis: 1 tiles: %d }" % steps),
+        _layer("Eltwise", "product", ["queries", "keys"], "eltwise_param { operation: PROD }"),
+        _layer("Reduction", "scores", ["product"], scale),
+        _layer("Eltwise", "allowed", ["scores", "mask"]),
+        _layer("Softmax", "shares", ["allowed"], "softmax_param { axis: 2 }"),
+        _layer("Scale", "shared", ["values", "shares"], "scale_param { axis: 0 }"),
+        'layer { name: "slice" type: "Slice" bottom: "shared" %s slice_param { axis: 2 %s } }'
+        % (sliced, points),
+        _layer("Eltwise", "y", parts),
+        without_a_loss=True,
+    )
+    fed = {"query": query, "key": key, "value": value}
+    fed = {name: array.reshape(net.blobs[name].data.shape) for name, array in fed.items()}
+    hidden = numpy.where(mask > 0, 0, -1e30)
+    _passed(net, given.reshape((count, steps, 1, width)), mask=hidden, **fed)
+    found = {name: net.blobs[name].diff.reshape(query.shape) for name in fed}
+    return dict(found, y=net.blobs["y"].data.reshape(given.shape))
+
+
+def higher_order_gradients(x, w1, w2):
+    del x, w1, w2
+    raise Unsupported("Caffe's gradients are arrays outside of any net: none is made of them")
 
 
 def _convolution(x, kernel, given, settings=""):
