@@ -8,7 +8,7 @@ import itertools
 import json
 from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, StringConstraints
 
@@ -48,6 +48,7 @@ Format = Literal[
 ]
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 Phase = Literal["startup", "parity", "idiom", "probe", "passes", "train", "deploy", "infer"]
 
 
@@ -140,8 +141,7 @@ class Workload(Section):
     """A network with its data and how it is trained.
 
     The rate grows evenly over the first *warmup* steps (Goyal and others, "Accurate, large
-    minibatch SGD", 2017, section 2.2). *tolerance* is the error that its artifacts may have on a
-    consumer, where it is more than what `Tolerances` gives.
+    minibatch SGD", 2017, section 2.2).
     """
 
     network: Name
@@ -149,7 +149,6 @@ class Workload(Section):
     epochs: PositiveInt = Field(le=100_000)
     steps: PositiveInt | None = None
     rate: PositiveFloat
-    tolerance: PositiveFloat | None = None
     warmup: PositiveInt = Field(default=1, le=1_000_000)
     accuracy: float = Field(ge=0, le=1)
 
@@ -194,12 +193,27 @@ class Preset(Section):
     infer: Infer
 
 
+class Stated(Section):
+    """A tolerance that is set, and why: it stands instead of the one that would be derived.
+
+    *subjects* is a glob on artifacts (``producer--workload--format``), *cells* one on consumers and
+    *outputs* one on the names of an artifact's outputs. The first that fits counts.
+    """
+
+    subjects: Text
+    cells: Text = "*"
+    outputs: Text = "*"
+    error: PositiveFloat
+    reason: Text
+
+
 class Tolerances(Section):
     """When a number still counts as right. See the comments of the matrix file."""
 
     floor: PositiveFloat
     factor: PositiveFloat = Field(le=1e6)
     reduced: dict[Precision, PositiveFloat] = Field(default_factory=dict)
+    stated: tuple[Stated, ...] = ()
     producer: PositiveFloat
     parity: PositiveFloat
     loss: PositiveFloat

@@ -65,7 +65,7 @@ def _wrong(run: Run, plan: Plan) -> Iterator[Wrong]:
             if not run.record_path(job).is_file():
                 continue
             record = run.record(job)
-            terms = terms_of(run.manifest.matrix, consumer, artifact.workload)
+            terms = terms_of(run.manifest.matrix, consumer, artifact.id)
             is_wrong = record.agreement and judge([record], terms, "").word in ("drift", "error")
             known = (run.cause_path(artifact.id, consumer.id) / "cause.json").is_file()
             if is_wrong and record.agreement and not known:
@@ -259,7 +259,8 @@ class _Case:
         self.artifact = self.wrong.artifact
         self.described = exports.verify(run.artifact(self.artifact))
         self.rows = self._rows()
-        self.terms = terms_of(run.manifest.matrix, self.wrong.consumer, self.artifact.workload)
+        terms = terms_of(run.manifest.matrix, self.wrong.consumer, self.artifact.id)
+        self.terms = terms.of(self.wrong.record)
 
     def _rows(self) -> list[int]:
         """Return the rows to look at: the worst, in a batch of its own; none stands for all."""
@@ -285,10 +286,10 @@ class _Case:
         """Return the cause where the file itself, evaluated by the judge, is not right."""
         folder = self.explainer.run.artifact(self.artifact)
         truths = arrays.read_all(folder / "gold.npz", arrays.NUMBERS).values()
-        allowed, _ = self.terms.allowed(self.wrong.agreement.producer_error)
         for name, truth in zip(traced.graph.outputs, truths, strict=False):
             if name not in traced.precise:
                 continue
+            allowed, _ = self.terms.allowed(self.wrong.agreement.producer_error, name)
             wanted = truth[self.rows] if self.rows else truth
             scale = agreements.scale_of(wanted)
             error = agreements.distance(traced.precise[name], wanted, scale)

@@ -394,9 +394,15 @@ AnyPhase = Annotated[
 
 
 class Environment(Said):
-    """What a process read back of itself; the rest as the harness wrote it."""
+    """What a process read back of itself; the rest as the harness wrote it.
+
+    *blas*: what multiplies matrices, and for which core. *precision*: the lowest that it computes
+    in, where it may choose.
+    """
 
     versions: dict[str, str] = Field(default_factory=dict)
+    blas: Remark | None = None
+    precision: Remark | None = None
 
 
 class SelfTest(Part):

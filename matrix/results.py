@@ -185,7 +185,7 @@ class _Rows:
             self._produced(group)
         else:
             consumer = self._cells[first.cell]
-            terms = terms_of(self._manifest.matrix, consumer, first.workload)
+            terms = terms_of(self._manifest.matrix, consumer, first.subject)
             verdict = judge(group, terms, "")
             self._verdicts[first.subject, first.cell] = (verdict, first.emulated)
 
@@ -475,7 +475,7 @@ class _Rows:
                     error=verdict.error,
                     tolerance=verdict.tolerance,
                     basis=verdict.basis,
-                    precision=consumer.precision,
+                    precision=verdict.precision,
                     producer_error=verdict.producer_error,
                     reason=verdict.reason,
                     known=self._known(verdict.word, consumer.id, artifact.id)

@@ -198,9 +198,9 @@ class NoteRow(Row):
 class PortabilityRow(Row):
     """One artifact on one consumer.
 
-    *basis*: where the tolerance comes from. *precision*: the lowest that the consumer computes in
-    unasked. *outputs*: the numbers of each. *repeatable*: a second answer had the same bits.
-    *known*: why it is known to fail. *cause*: what it was traced to.
+    *basis*: where the tolerance comes from. *precision*: the lowest that the consumer computed in.
+    *outputs*: the numbers of each. *repeatable*: a second answer had the same bits. *known*: why it
+    is known to fail. *cause*: what it was traced to.
     """
 
     artifact: str

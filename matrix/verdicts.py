@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import fnmatch
+import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from matrix.config import Matrix, Precision, Tolerances
+from matrix.config import PRECISIONS, Matrix, Precision, Stated, Tolerances
 from matrix.plan import Cell
 from matrix.records import Agreement, Deviation, JobRecord
 
@@ -23,13 +25,15 @@ ORDER: tuple[Word, ...] = ("match", "not-run", "unsupported", "drift", "error")
 class Verdict:
     """A word, the numbers behind it, and the reason in one line where it is not a match.
 
-    *basis* says where the tolerance comes from; *repeatable* whether a second answer was the same.
+    *basis* says where the tolerance comes from, *precision* what was computed in; *repeatable*
+    whether a second answer was the same.
     """
 
     word: Word
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""
+    precision: Precision = "float32"
     producer_error: float | None = None
     reason: str = ""
     deviations: tuple[Deviation, ...] = ()
@@ -40,32 +44,49 @@ class Verdict:
 class Terms:
     """By what an artifact is judged on a consumer: see `matrix.config`.
 
-    *stated* is the workload's own tolerance; *precision* the lowest that the consumer computes in.
+    *precision* is the lowest that the consumer computes in; *stated* are the tolerances that are
+    set for this artifact on it.
     """
 
     tolerances: Tolerances
     precision: Precision = "float32"
-    stated: float | None = None
+    stated: tuple[Stated, ...] = ()
 
-    def allowed(self, producer_error: float | None) -> tuple[float, str]:
-        """Return the largest error that still counts as a match, and where it comes from."""
+    def of(self, record: JobRecord) -> Terms:
+        """Return these terms in the precision that a process said, where it may choose its own.
+
+        What has to keep to float32 is judged by it, whatever it says.
+        """
+        said = record.output.environment.precision if record.output else None
+        if self.precision == "float32" or said not in PRECISIONS:
+            return self
+        return replace(self, precision=said)
+
+    def allowed(self, producer_error: float | None, output: str = "") -> tuple[float, str]:
+        """Return the largest error of an output that still matches, and where it comes from."""
+        for one in self.stated:
+            if fnmatch.fnmatchcase(output, one.outputs):
+                return one.error, f"set: {one.reason}"
         own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
             (self.tolerances.floor, "the floor"),
             (own, f"{self.tolerances.factor:g} times the producer's own"),
             (self.tolerances.reduced.get(self.precision, 0.0), f"stated for {self.precision}"),
-            (self.stated or 0.0, "stated for the workload"),
         ]
         return max(terms, key=lambda term: term[0])
 
 
-def terms_of(matrix: Matrix, consumer: Cell, workload: str) -> Terms:
-    """Return by what an artifact of a workload is judged on a consumer."""
-    found = matrix.workloads.get(workload)
+def terms_of(matrix: Matrix, consumer: Cell, artifact: str) -> Terms:
+    """Return by what an artifact, named by its id, is judged on a consumer."""
     return Terms(
         tolerances=matrix.tolerances,
         precision=consumer.precision,
-        stated=found.tolerance if found else None,
+        stated=tuple(
+            one
+            for one in matrix.tolerances.stated
+            if fnmatch.fnmatchcase(artifact, one.subjects)
+            and fnmatch.fnmatchcase(consumer.id, one.cells)
+        ),
     )
 
 
@@ -91,23 +112,38 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     agreement = record.agreement
     if record.status != "ok" or agreement is None:
         return Verdict(word="error", reason=record.cause or record.status)
-    allowed, basis = terms.allowed(agreement.producer_error)
-    word, reason = _compare(agreement, allowed, terms.tolerances)
+    terms = terms.of(record)
     answered = record.output.infer() if record.output else None
-    return Verdict(
-        word=word,
+    return replace(
+        _compare(agreement, terms),
         error=agreement.error,
-        tolerance=allowed,
-        basis=basis,
+        precision=terms.precision,
         producer_error=agreement.producer_error,
-        reason=reason,
         deviations=agreement.outputs,
         repeatable=answered.repeatable if answered else None,
     )
 
 
-def _compare(agreement: Agreement, allowed: float, tolerances: Tolerances) -> tuple[Word, str]:
-    """Compare by what has to hold, so that a NaN never passes."""
+def _compare(agreement: Agreement, terms: Terms) -> Verdict:
+    """Compare by what has to hold, so that a NaN never passes; the worst output counts."""
+    own = agreement.producer_error
+    outputs = agreement.outputs or (Deviation(name="", error=agreement.error),)
+    limits = [(one, *terms.allowed(own, one.name)) for one in outputs]
+    worst, allowed, basis = max(limits, key=lambda limit: _share(limit[0].error, limit[1]))
+    word, reason = _word(agreement, terms.tolerances)
+    if word == "match" and not _share(worst.error, allowed) <= 1:
+        named = f"output {worst.name}: " if len(limits) > 1 else ""
+        word, reason = "drift", f"{named}error {worst.error:.1e} is above {allowed:.1e}"
+    return Verdict(word=word, tolerance=allowed, basis=basis, reason=reason)
+
+
+def _share(error: float | None, allowed: float) -> float:
+    """Return how much of what is allowed an error takes; all there is where it is no number."""
+    return math.inf if error is None or math.isnan(error) else error / allowed
+
+
+def _word(agreement: Agreement, tolerances: Tolerances) -> tuple[Word, str]:
+    """Say what is wrong apart from an output's error."""
     own = agreement.producer_error
     if own is None:
         return "drift", agreement.note or "the producer's own outputs cannot be compared with gold"
@@ -115,6 +151,4 @@ def _compare(agreement: Agreement, allowed: float, tolerances: Tolerances) -> tu
         return "drift", f"the producer's own error is {own:.1e}, above {tolerances.producer:.0e}"
     if agreement.error is None:
         return "error", agreement.note
-    if not agreement.error <= allowed:
-        return "drift", f"error {agreement.error:.1e} is above {allowed:.1e}"
     return "match", ""

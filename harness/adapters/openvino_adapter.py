@@ -8,6 +8,9 @@ import numpy
 
 import harness.adapters as protocol
 
+#: What OpenVINO calls them.
+PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+
 openvino = None  # the runtime, once `start` has imported it
 core = None
 properties = None
@@ -35,13 +38,14 @@ def configure(device, count, precision="float32"):
 def describe():
     """Say what is used, asked of a compiled model."""
     model = _product(numpy.dtype("float32"))
+    hint = model.get_property("INFERENCE_PRECISION_HINT").to_string()
     return {
         "versions": {"openvino": openvino.__version__.split("-")[0]},
         "threads": model.get_property("INFERENCE_NUM_THREADS"),
         "device": "cpu",
         "device_name": core.get_property("CPU", "FULL_DEVICE_NAME"),
         "blas": "openvino",
-        "precision": str(model.get_property("INFERENCE_PRECISION_HINT").to_string()),
+        "precision": PRECISIONS.get(hint, hint),
     }
 
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
-from matrix.config import Tolerances
-from matrix.records import Agreement
-from matrix.verdicts import Terms, judge
-from tests.unit.examples import planned, record
+from matrix.config import Stated, Tolerances
+from matrix.plan import all_cells
+from matrix.records import Agreement, Deviation, JobRecord
+from matrix.verdicts import Terms, judge, terms_of
+from tests.unit.examples import MATRIX, planned, record
 
 TERMS = Terms(
     tolerances=Tolerances(
@@ -60,11 +62,87 @@ def test_a_consumer_of_reduced_precision_has_its_own_stated_tolerance() -> None:
     assert (verdict.word, verdict.basis) == ("match", "stated for bfloat16")
 
 
-def test_a_workload_may_state_more_and_never_less() -> None:
-    verdict = judge([record(JOB, agreement=agreement(5e-3))], replace(TERMS, stated=1e-2), "")
-    assert (verdict.word, verdict.basis) == ("match", "stated for the workload")
-    verdict = judge([record(JOB, agreement=agreement(9e-7))], replace(TERMS, stated=1e-9), "")
-    assert (verdict.word, verdict.basis) == ("match", "the floor")
+def said(found: Agreement, precision: str) -> JobRecord:
+    """A record of a process that said what it computes in."""
+    plain = record(JOB, agreement=found)
+    assert plain.output is not None
+    environment = plain.output.environment.model_copy(update={"precision": precision})
+    output = plain.output.model_copy(update={"environment": environment})
+    return plain.model_copy(update={"output": output})
+
+
+@pytest.mark.parametrize(
+    ("declared", "computed", "word", "judged"),
+    [
+        ("bfloat16", "bfloat16", "match", "bfloat16"),
+        ("bfloat16", "float16", "drift", "float16"),
+        ("bfloat16", "float32", "drift", "float32"),
+        ("bfloat16", "something new", "match", "bfloat16"),
+        ("float32", "bfloat16", "drift", "float32"),
+    ],
+)
+def test_what_may_choose_its_precision_is_judged_by_the_one_it_says(
+    declared: Any, computed: str, word: str, judged: str
+) -> None:
+    verdict = judge([said(agreement(5e-3), computed)], replace(TERMS, precision=declared), "")
+    assert (verdict.word, verdict.precision) == (word, judged)
+
+
+def outputs(**errors: float | None) -> Agreement:
+    deviations = tuple(Deviation(name=name, error=error) for name, error in errors.items())
+    known = [error for error in errors.values() if error is not None]
+    return agreement(max(known)).model_copy(update={"outputs": deviations})
+
+
+def set_(error: float, outputs: str = "*") -> Stated:
+    return Stated(subjects="*", outputs=outputs, error=error, reason="so it was agreed")
+
+
+@pytest.mark.parametrize(
+    ("stated", "word", "reason"),
+    [
+        ((), "drift", "output boxes: error 5.0e-03 is above 1.0e-06"),
+        ((set_(1e-2),), "match", ""),
+        ((set_(1e-2, "boxes"),), "match", ""),
+        ((set_(1e-2, "scores"),), "drift", "output boxes: error 5.0e-03 is above 1.0e-06"),
+        ((set_(1e-3, "box*"), set_(1e-2)), "drift", "output boxes: error 5.0e-03 is above 1.0e-03"),
+        (
+            (set_(1e-9, "scores"), set_(1e-2)),
+            "drift",
+            "output scores: error 9.0e-07 is above 1.0e-09",
+        ),
+    ],
+)
+def test_a_tolerance_that_is_set_stands_instead_of_the_derived_one(
+    stated: tuple[Stated, ...], word: str, reason: str
+) -> None:
+    found = outputs(boxes=5e-3, scores=9e-7)
+    verdict = judge([record(JOB, agreement=found)], replace(TERMS, stated=stated), "")
+    assert (verdict.word, verdict.reason) == (word, reason)
+
+
+def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name() -> None:
+    stated = [
+        {"subjects": "*--lstm--*", "error": 1e-3, "reason": "a"},
+        {"subjects": "*", "cells": "*-arm64-*", "error": 1e-2, "reason": "b"},
+    ]
+    tolerances = MATRIX.tolerances.model_copy(
+        update={"stated": tuple(map(Stated.model_validate, stated))}
+    )
+    matrix = MATRIX.model_copy(update={"tolerances": tolerances})
+    cells = {cell.id: cell for cell in all_cells(matrix)}
+    here, there = (cells[f"onnx-debian12-{name}-cpu"] for name in ("amd64", "arm64"))
+    found = {
+        (cell.architecture, artifact): terms_of(matrix, cell, artifact).allowed(None)[1]
+        for cell in (here, there)
+        for artifact in ("torch--lstm--onnx", "torch--conv--onnx")
+    }
+    assert found == {
+        ("amd64", "torch--lstm--onnx"): "set: a",
+        ("arm64", "torch--lstm--onnx"): "set: a",
+        ("amd64", "torch--conv--onnx"): "the floor",
+        ("arm64", "torch--conv--onnx"): "set: b",
+    }
 
 
 def test_the_worst_round_counts() -> None:
