@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+
 from matrix.reports import numbers
 from matrix.reports.layout import Table, mark, row
 from matrix.rows import PassRow, Results
@@ -12,35 +14,35 @@ STUDY: dict[str, dict[str, int]] = {
     "alexnet-imagenet": {"TensorFlow 0.6": 292, "TensorFlow 0.8": 97, "Torch FP32": 81},
     "googlenet-imagenet": {"TensorFlow 0.6": 1237, "TensorFlow 0.8": 518, "Torch FP32": 470},
 }
-NAMES = {"alexnet-imagenet": "AlexNet", "googlenet-imagenet": "Inception v1"}
+NAMES = {"alexnet-imagenet": "AlexNet forward", "googlenet-imagenet": "Inception v1 forward"}
 
 
 def table(results: Results) -> Table:
-    """Return one column a network: the study's rows, then those of this run, fastest first."""
+    """Return two columns a network: the study's rows, then those of this run, fastest first."""
     found = {(one.cell, one.workload): one for one in results.passes if one.workload in STUDY}
     cells = sorted({cell for cell, _ in found}, key=lambda cell: _first(found, cell))
     rows = []
-    if found:
-        for toolkit in next(iter(STUDY.values())):
-            texts = (
-                toolkit,
-                "a Titan X, 2016",
-                *(f"{STUDY[network][toolkit]} ms, batch 128" for network in STUDY),
-            )
-            rows.append(row(*texts, mood="muted"))
+    for toolkit in next(iter(STUDY.values())) if found else ():
+        told = [(numbers.DASH, f"{STUDY[network][toolkit]} ms, batch 128") for network in STUDY]
+        texts = (toolkit, "a Titan X, 2016", *itertools.chain.from_iterable(told))
+        rows.append(row(*texts, mood="muted"))
     for cell in cells:
         measured = [found.get((cell, workload)) for workload in STUDY]
         emulated = any(one.emulated for one in measured if one)
-        texts = (cell + mark(emulated), "this machine", *(_pass(one) for one in measured))
-        rows.append(row(*texts))
+        times = itertools.chain.from_iterable(map(_pass, measured))
+        rows.append(row(cell + mark(emulated), "this machine", *times))
     return Table(
         title="The study's table",
-        columns=("toolkit", "on", *NAMES.values()),
+        columns=(
+            "toolkit",
+            "on",
+            *itertools.chain.from_iterable((name, "and backward") for name in NAMES.values()),
+        ),
         rows=tuple(rows),
-        numeric=frozenset({2, 3}),
+        numeric=frozenset({2, 3, 4, 5}),
         note=(
-            "One minibatch forward and backward. The study's figures are of another machine and "
-            "another decade: they are here to be looked at, not to be compared with."
+            "One minibatch forward, and forward and backward. The study's figures are of another "
+            "machine and another decade: they are here to be looked at, not to be compared with."
         ),
     )
 
@@ -50,5 +52,8 @@ def _first(found: dict[tuple[str, str], PassRow], cell: str) -> tuple[bool, floa
     return rows[0].emulated, rows[0].backward_s.median
 
 
-def _pass(row: PassRow | None) -> str:
-    return f"{numbers.interval(row.backward_s)}, batch {row.batch}" if row else numbers.DASH
+def _pass(row: PassRow | None) -> tuple[str, str]:
+    if row is None:
+        return numbers.DASH, numbers.DASH
+    backward = f"{numbers.interval(row.backward_s)}, batch {row.batch}"
+    return numbers.interval(row.forward_s), backward

@@ -21,6 +21,7 @@ def tables(results: Results) -> list[Table]:
     """Return the tables of a report, in their order; empty ones left out."""
     found = [
         cells(results),
+        libraries(results),
         startup(results),
         training(results),
         passes(results),
@@ -79,6 +80,30 @@ def _build(row: CellRow) -> str:
     if row.build_s is not None:
         return numbers.duration(row.build_s)
     return numbers.DASH if row.status == "build-failed" else "kept"
+
+
+def libraries(results: Results) -> Table:
+    """What multiplies matrices in every framework, as the process itself read it back."""
+    trained = {row.cell for row in results.training} | {row.cell for row in results.passes}
+    rows = [row for row in results.cells if row.cell in trained and row.environment.get("blas")]
+    return Table(
+        title="Matrix products",
+        columns=("cell", "by", "processor"),
+        rows=tuple(
+            row_of(
+                row.cell + mark(row.emulated),
+                str(row.environment["blas"]),
+                str(row.environment.get("processor") or numbers.DASH),
+                mood="muted" if row.emulated else "plain",
+            )
+            for row in rows
+        ),
+        note=(
+            "Asked of the libraries in the process. The core is the one whose kernels an OpenBLAS "
+            "runs: an older one may take the processor for one that it knew. The first library "
+            "named, where there are two, is numpy's."
+        ),
+    )
 
 
 STARTUP_PARTS = ("interpreter", "import", "build", "first_forward", "first_step", "second_step")

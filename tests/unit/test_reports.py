@@ -53,6 +53,23 @@ def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path
     assert "all as expected" in text
 
 
+def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) -> None:
+    found = results.merge([whole(tmp_path)])
+    blas = "OpenBLAS 0.3.13, core Prescott"
+    cells = tuple(
+        cell.model_copy(update={"environment": {"blas": blas, "processor": "a Xeon"}})
+        for cell in found.cells
+    )
+    (table,) = [
+        table
+        for table in tables.tables(found.model_copy(update={"cells": cells}))
+        if table.title == "Matrix products"
+    ]
+    trained = {row.cell for row in found.training}
+    assert {line.texts[0].removesuffix(" (emulated)") for line in table.rows} == trained
+    assert {line.texts[1:] for line in table.rows} == {(blas, "a Xeon")}
+
+
 def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path: Path) -> None:
     found = results.merge([whole(tmp_path)])
     (table,) = [one for one in tables.tables(found) if one.title == "Inference: digits-conv"]
