@@ -27,6 +27,7 @@ from matrix import (
     conformance,
     deciding,
     explain,
+    idioms,
     models,
     networks,
     pins,
@@ -596,7 +597,8 @@ def _make_plan(options: argparse.Namespace, matrix: Matrix, capabilities: Capabi
         exclude=tuple(options.exclude),
         tags=tuple(options.tag),
     )
-    return plan.make(matrix, selection, capabilities, seed=options.seed)
+    written = idioms.written()
+    return plan.make(matrix, selection, capabilities, seed=options.seed, idioms=written)
 
 
 def _execute(

@@ -68,6 +68,11 @@ def counts() -> dict[tuple[str, str], int]:
     return found
 
 
+def written() -> set[tuple[str, str]]:
+    """Return what there is an idiom of, by (network, framework); all are of the size ``small``."""
+    return {(f"{network}-small", framework) for network, framework in counts()}
+
+
 def name_of(network: str) -> str:
     """Return a network's name without its size: ``vgg-a`` of ``vgg-a-small``."""
     return network.rsplit("-", 1)[0]

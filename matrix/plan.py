@@ -11,7 +11,7 @@ import itertools
 import random
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -193,6 +193,8 @@ class Plan:
     infer: Infer
     imports: tuple[Import, ...] = ()
     same: bool = False
+    #: The frameworks and workloads of whose network an idiom is written.
+    idioms: frozenset[tuple[str, str]] = frozenset()
 
     def rounds(self, cell: Cell) -> int:
         """Return how many fresh processes repeat this cell's phases."""
@@ -265,15 +267,22 @@ class Plan:
                 jobs.sort(key=lambda job: names.index(job.subject))
             yield from jobs
 
+    def _phases(self, cell: Cell, workload: str, round: int) -> Iterator[str]:
+        for phase in self.phases:
+            if phase in ONCE and round > 0:
+                continue
+            if phase != record.IDIOM or (cell.name, workload) in self.idioms:
+                yield phase
+
     def _round(self, wave: Wave, round: int) -> Iterator[Job]:
         if wave == "produce":
             for one in self.imports if round == 0 else ():
                 yield Job(
                     wave=wave, cell=one.cell, subject=one.name, round=0, phases=(record.INSPECT,)
                 )
-            phases = tuple(phase for phase in self.phases if phase not in ONCE or round == 0)
             for cell, workload in itertools.product(self.producers(), self.workloads):
                 if round < self.rounds(cell):
+                    phases = tuple(self._phases(cell, workload, round))
                     yield Job(wave=wave, cell=cell.id, subject=workload, round=round, phases=phases)
             return
         readers: dict[str, list[Cell]] = {}
@@ -292,8 +301,15 @@ class Plan:
                     )
 
 
-def make(matrix: Matrix, selection: Selection, capabilities: Capabilities, *, seed: int) -> Plan:
-    """Plan a run.
+def make(
+    matrix: Matrix,
+    selection: Selection,
+    capabilities: Capabilities,
+    *,
+    seed: int,
+    idioms: Collection[tuple[str, str]] = (),
+) -> Plan:
+    """Plan a run. *idioms* are those that are written, by network and framework.
 
     A cell runs when the preset selects it (or, where globs are given, when a glob does, inside
     the preset or not), no ``--exclude`` drops it, all tags fit, no exclusion of the matrix file
@@ -324,6 +340,12 @@ def make(matrix: Matrix, selection: Selection, capabilities: Capabilities, *, se
         phases=tuple(phase for phase in record.PHASES if phase in preset.phases),
         cold=preset.cold,
         infer=preset.infer,
+        idioms=frozenset(
+            (framework, workload)
+            for workload in preset.workloads
+            for network, framework in idioms
+            if network == matrix.workloads[workload].network
+        ),
     )
 
 

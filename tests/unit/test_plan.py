@@ -140,6 +140,16 @@ def test_a_model_is_exported_in_the_first_round_only() -> None:
     assert set(deploying) == {0}
 
 
+def test_an_idiom_is_asked_for_where_one_is_written() -> None:
+    written = {("lstm-small", "torch"), ("gru-small", "jax"), ("lstm-small", "onnxruntime")}
+    made = plan.make(MATRIX, Selection(preset="small"), DOCKER, seed=0, idioms=written)
+    asked = {(job.cell, job.subject) for job in made.jobs("produce") if "idiom" in job.phases}
+    assert asked == {
+        ("torch-debian12-amd64-cpu", "lstm-small"),
+        ("jax-debian12-amd64-cpu", "gru-small"),
+    }
+
+
 cell_globs = st.sampled_from(["*", "torch-*", "*-amd64-*", "onnxruntime-*", "*-arm64-cpu"])
 
 
