@@ -32,12 +32,13 @@ AREAS = (
 Figure = Literal["import", "start", "first step", "step", "forward and backward", "image", "memory"]
 
 #: The keys of which a check has one: they say what kind of evidence it asks for.
-KINDS = ("probe", "network", "figure", "cell", "artifact", "undecided")
+KINDS = ("probe", "network", "note", "figure", "cell", "artifact", "undecided")
 
 #: Of a kind, the keys that it needs and those that it may have.
 NEEDED = {
     "probe": {"of"},
     "network": {"of"},
+    "note": {"of", "words"},
     "figure": {"of"},
     "cell": set[str](),
     "artifact": {"consumer"},
@@ -47,22 +48,25 @@ ALLOWED = {"figure": {"over", "workload", "at_least", "at_most"}}
 
 
 class Check(Section):
-    """What decides a statement: exactly one of the first six keys, and what it needs.
+    """What decides a statement: exactly one of the first seven keys, and what it needs.
 
     *probe*: a system can express it. *network*: it trained the workload of this name, as gold does.
-    *figure*: a number of a system, over another's where *over* names one, is *at_least* or
-    *at_most* so much. *cell*: cells of this glob ran. *artifact*: artifacts of this glob matched on
-    every *consumer* of that glob that read them. *undecided*: why nothing here can decide it.
-    With *expect* false the statement holds where it is not so.
+    *note*: it was made to agree in this kind of layer, in a way that has these *words*. *figure*: a
+    number of a system, over another's where *over* names one, is *at_least* or *at_most* so much.
+    *cell*: cells of this glob ran. *artifact*: artifacts of this glob matched on every *consumer*
+    of that glob that read them. *undecided*: why nothing here can decide it. With *expect* false
+    the statement holds where it is not so.
     """
 
     probe: Text | None = None
     network: Name | None = None
+    note: Name | None = None
     figure: Figure | None = None
     cell: Text | None = None
     artifact: Text | None = None
     undecided: Text | None = None
     of: Name | None = None
+    words: Text | None = None
     over: Name | None = None
     workload: Name | None = None
     consumer: Text | None = None

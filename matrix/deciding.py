@@ -91,6 +91,15 @@ def _network(check: Check, results: Results) -> Iterator[Fact]:
                 yield Fact(so=so, why=why, record=f"records/{cell}/{row.workload}")
 
 
+def _note(check: Check, results: Results) -> Iterator[Fact]:
+    for cell in _cells_of(check.of, results):
+        for row in results.notes:
+            if row.name == check.of and row.about == check.note:
+                so = (check.words or "") in row.note
+                why = f"{cell}, made to agree in {row.about}: {row.note}"
+                yield Fact(so=so, why=why, record=f"records/{cell}")
+
+
 @dataclass(frozen=True, kw_only=True)
 class Number:
     """A figure of a cell, and of what unit."""
@@ -221,6 +230,7 @@ def _name(row: PortabilityRow) -> str:
 FINDERS: dict[str, Callable[[Check, Results], Iterator[Fact]]] = {
     "probe": _probe,
     "network": _network,
+    "note": _note,
     "figure": _figure,
     "cell": _cell,
     "artifact": _artifact,

@@ -15,7 +15,7 @@ from matrix.claims import Check, Claim, Claims
 from matrix.deciding import decide
 from matrix.errors import ConfigError
 from matrix.plan import all_cells
-from matrix.rows import CellRow, PortabilityRow, ProbeRow, Results, StartupRow, TrainingRow
+from matrix.rows import CellRow, NoteRow, PortabilityRow, ProbeRow, Results, StartupRow, TrainingRow
 from matrix.statistics import Estimate
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -65,6 +65,10 @@ def probed(name: str, verdict: Any) -> ProbeRow:
     )
 
 
+def noted(note: str) -> NoteRow:
+    return NoteRow(name="one", about="conv", note=note)
+
+
 def served(verdict: Any, consumer: str = "onnxruntime-cpp-here-amd64-cpu") -> PortabilityRow:
     return PortabilityRow(
         artifact="one-here-amd64-cpu--digits-conv--onnx",
@@ -109,6 +113,7 @@ def outcome(check: Check, *runs: Results) -> str:
 
 PROBE = Check(probe="attention", of="one")
 NETWORK = Check(network="digits-conv", of="one")
+NOTED = Check(note="conv", of="one", words="side is two")
 SLOWER = Check(figure="first step", of="one", over="two", workload="digits-conv", at_least=10)
 RUNS = Check(cell="one-*-amd64-cpu")
 SERVED = Check(artifact="one-*--onnx", consumer="onnxruntime-*")
@@ -125,8 +130,9 @@ SERVED = Check(artifact="one-*--onnx", consumer="onnxruntime-*")
             {"startup": (startup("one", 5.0), startup("two", 0.6))},
         ),
         (SERVED, {"portability": (served("match"),)}, {"portability": (served("drift"),)}),
+        (NOTED, {"notes": (noted("one side is two"),)}, {"notes": (noted("turned"),)}),
     ],
-    ids=["probe", "network", "figure", "artifact"],
+    ids=["probe", "network", "figure", "artifact", "note"],
 )
 def test_a_statement_holds_where_its_evidence_says_so(
     check: Check, yes: dict[str, Any], no: dict[str, Any]
@@ -148,7 +154,7 @@ def test_a_cell_that_did_not_run_is_evidence_with_its_reason() -> None:
     assert found.now.why == "one-here-amd64-cpu: no wheels"
 
 
-@pytest.mark.parametrize("check", [PROBE, NETWORK, SLOWER, RUNS, SERVED])
+@pytest.mark.parametrize("check", [PROBE, NETWORK, NOTED, SLOWER, RUNS, SERVED])
 def test_without_evidence_nothing_is_decided(check: Check) -> None:
     assert outcome(check) == "undecided"
     assert outcome(check, run()) == "undecided"
@@ -220,6 +226,7 @@ def test_every_statement_names_systems_workloads_and_cells_that_there_are() -> N
         ("{says: x, now: {of: torch}}", "found none"),
         ("{says: x, now: {cell: a, probe: attention}}", "found probe and cell"),
         ("{says: x, now: {cell: a, over: torch}}", "a check of kind 'cell' has no 'over'"),
+        ("{says: x, now: {note: conv, of: torch}}", "a check of kind 'note' needs 'words'"),
         ("{says: x, now: {figure: step, of: torch}}", "needs one of 'at_least' and 'at_most'"),
         ("{says: x, now: {figure: stp, of: torch, at_most: 1}}", "'stp' is not one of"),
         ("{says: x, noww: {cell: a}}", "unknown key 'noww'; did you mean 'now'?"),
