@@ -11,22 +11,23 @@ from matrix.rows import IdiomRow, ProbeRow
 
 
 def idioms(
-    group: Sequence[JobRecord], framework: str, network: str, tolerance: float
+    group: Sequence[JobRecord], framework: str, network: str, tolerance: float, known: str
 ) -> Iterator[IdiomRow]:
-    """Yield the row of a network's idiom, where it was asked for."""
+    """Yield the row of a network's idiom, where it was asked for; *known* is why it may fail."""
     for record in group:
         phase = record.output.phase("idiom") if record.output else None
         if phase is None:
             continue
         status, reason = phase.status, phase.error.line if phase.error else ""
         if status == "ok" and not _within(record.idiom, tolerance):
-            status, reason = "failed", "it is not the same network: its logits differ from gold"
+            status, reason = "failed", "its logits, before or after training, are not those of gold"
         yield IdiomRow(
             cell=record.cell,
             workload=record.workload,
             emulated=record.emulated,
             status=status,
             reason=reason,
+            known=known if status != "ok" else "",
             lines=definitions.counts().get((definitions.name_of(network), framework)),
             error=record.idiom,
         )
@@ -65,7 +66,7 @@ def _within(error: float | None, tolerance: float) -> bool:
 def problems(found: Sequence[IdiomRow], probes: Sequence[ProbeRow]) -> Iterator[str]:
     """Yield what makes the run exit with 1. What a framework cannot express is a finding."""
     for idiom in found:
-        if idiom.status == "failed":
+        if idiom.status == "failed" and not idiom.known:
             yield f"{idiom.cell}, {idiom.workload}: idiom: {idiom.reason}"
     for probe in probes:
         if probe.verdict == "wrong":

@@ -196,7 +196,8 @@ class _Rows:
         name = self._cells[first.cell].name
         tolerance = self._manifest.matrix.tolerances.parity
         network = self._manifest.matrix.workloads[first.workload].network
-        self._idioms.extend(findings.idioms(group, name, network, tolerance))
+        known = self._manifest.matrix.known_of(first.cell, first.workload)
+        self._idioms.extend(findings.idioms(group, name, network, tolerance, known))
         self._probes.extend(findings.probed(group, tolerance))
         for one in group:
             step = one.output.first_step() if one.output else None

@@ -165,13 +165,17 @@ class PassRow(Row):
 
 
 class IdiomRow(Row):
-    """A network as a person writes it: its logical lines, and whether it is the same network."""
+    """A network as a person writes it: its logical lines, and whether it is the same network.
+
+    *known*: why it is known to fail.
+    """
 
     cell: str
     workload: str
     emulated: bool
     status: str
     reason: str = ""
+    known: str = ""
     lines: int | None = None
     error: float | None = None
 

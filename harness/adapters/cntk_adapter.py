@@ -68,7 +68,7 @@ class Model:
 
 
 def _schedule(rate):
-    """A rate for the mean gradient of a batch: CNTK's own is for the gradient of one example."""
+    """A rate for the mean gradient of a batch, whatever its size."""
     return cntk.learning_parameter_schedule(rate, minibatch_size=cntk.learners.IGNORE)
 
 

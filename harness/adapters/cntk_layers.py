@@ -20,7 +20,7 @@ NOTES = {
     "lstm": "CNTK's LSTM orders the gates i, g, f, o; in a Recurrence",
     "gru": "CNTK's GRU resets before the product: a step of our own in a Recurrence",
     "multihead_attention": "head by head",
-    "layer_norm": "from means: CNTK's own has one scale and offset for all",
+    "layer_norm": "from means: CNTK's own is over all axes and adds epsilon to the deviation",
 }
 
 #: Put around where it must never be the largest.

@@ -39,8 +39,8 @@ def _idioms(results: Results) -> Table:
         note=(
             "Logical lines of each network as a person writes it in the framework, in "
             "harness/idioms, without imports, comments and docstrings; a call is one line, however "
-            "long. In brackets: how far its "
-            "logits are from gold, with the same weights."
+            "long. In brackets: how far its logits are from gold, with the same weights, and after "
+            "two steps of training. The loop is the one that trains any of them."
         ),
     )
 
@@ -48,13 +48,17 @@ def _idioms(results: Results) -> Table:
 def _idiom(row: IdiomRow | None) -> str:
     if row is None:
         return numbers.DASH
+    if row.known and row.error is not None:
+        return f"{row.lines} ({numbers.error(row.error)}: known)"
     if row.status != "ok":
         return status(row.status, row.reason)
     return f"{row.lines} ({numbers.error(row.error)})"
 
 
 def _idiom_mood(row: IdiomRow | None) -> Mood:
-    return "muted" if row is None else "good" if row.status == "ok" else "bad"
+    if row is None or row.known:
+        return "muted"
+    return "good" if row.status == "ok" else "bad"
 
 
 def _probes(results: Results) -> Table:

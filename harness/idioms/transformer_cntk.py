@@ -1,0 +1,37 @@
+"""A transformer encoder in CNTK."""
+
+import cntk
+from cntk.layers import Dense
+
+
+def dense(units, **settings):
+    return Dense(units, input_rank=1, **settings)
+
+
+def normalize(x):
+    """Normalize the last axis; CNTK's own layer takes all of them."""
+    centred = x - cntk.reduce_mean(x, axis=-1)
+    deviation = cntk.sqrt(cntk.reduce_mean(cntk.square(centred), axis=-1) + 1e-5)
+    return centred / deviation * cntk.parameter(32, init=1) + cntk.parameter(32, init=0)
+
+
+def head(x):
+    query, key, value = [dense(8)(x) for _ in range(3)]
+    scores = cntk.times_transpose(query, key) / 8**0.5
+    return cntk.times(cntk.softmax(scores, axis=-1), value)
+
+
+def block(x):
+    normal = normalize(x)
+    heads = [head(normal) for _ in range(4)]
+    x = x + dense(32)(cntk.splice(*heads))
+    normal = normalize(x)
+    hidden = dense(128, activation=cntk.relu)(normal)
+    return x + dense(32)(hidden)
+
+
+def network():
+    x = dense(32)(cntk.input_variable((8, 8)))
+    x = x + cntk.parameter((8, 32), init=cntk.uniform(0.1))
+    x = normalize(block(block(x)))
+    return Dense(10)(cntk.reduce_mean(x, axis=0))
