@@ -10,8 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
+import tarfile
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -30,8 +32,12 @@ KINDS: dict[str, Kind] = {"registry": "registry", "debian": "debian"}
 REMEMBERED_S = 3600.0
 PROBE_S = 8.0
 
-#: What apt says of a file that an index names and the mirror lacks.
-GONE = "404  Not Found"
+#: What apt says of a mirror whose files do not fit each other: it is being synchronised, or no
+#: longer keeps all of a suite for every architecture.
+OUT_OF_STEP = ("404  Not Found", "Mirror sync in progress", "is expired (invalid since")
+
+#: What Debian also calls its current suite; a mirror may have the two at different times.
+STABLE = "stable"
 
 Bake = dict[str, Any]
 """A target of a bake file, as it stands in the JSON."""
@@ -106,18 +112,31 @@ class Root:
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as temporary:
             tar = Path(temporary) / "rootfs.tar"
-            sources = _mirrors(self.suite)
-            try:
-                self._make(tar, sources)
-            except processes.CommandFailed as error:
-                # Of a suite that is no longer kept, mirrors drop some architectures' updates.
-                if GONE not in error.output:
-                    raise
-                self._make(tar, [one for one in sources if "-security" not in one])
+            self._make(tar)
             tar.replace(folder / "rootfs.tar")
         return folder
 
-    def _make(self, tar: Path, sources: list[str]) -> None:
+    def _make(self, tar: Path) -> None:
+        """Make it from all sources of its suite; where these do not fit, from fewer."""
+        first: processes.CommandFailed | None = None
+        for suite, sources in _views(self.suite):
+            try:
+                self._unpack(tar, suite, sources)
+            except processes.CommandFailed as error:
+                if not any(said in error.output for said in OUT_OF_STEP):
+                    raise
+                first = first or error
+            else:
+                if suite == self.suite or _codename(tar) == self.suite:
+                    return
+        if first:
+            raise EngineError(
+                f"the Debian mirror is out of step with itself: {_said(first.output)}",
+                hint="try again later, name another mirror in this machine's apt sources, "
+                "or use a registry: DEEPMATRIX_BASES=registry",
+            )
+
+    def _unpack(self, tar: Path, suite: str, sources: list[str]) -> None:
         architectures = filter(None, (self.architecture, self.foreign))
         processes.run(
             [
@@ -126,7 +145,7 @@ class Root:
                 f"--architectures={','.join(map(debian_name, architectures))}",
                 f"--include={','.join(self.packages)}",
                 f'--extract-hook={FOLDER / "finish.sh"} "$1"',
-                self.suite,
+                suite,
                 str(tar),
                 *sources,
             ],
@@ -191,6 +210,35 @@ def _read(memory: Path) -> dict[str, tuple[float, bool]]:
     except (OSError, ValueError):
         return {}
     return known
+
+
+def _views(suite: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield suites with their sources, to be tried in turn.
+
+    All sources; the suite as it was released; the same by the name of the current suite, which is
+    right where it turns out to be the suite.
+    """
+    sources = _mirrors(suite)
+    yield suite, sources
+    if sources:
+        yield suite, sources[:1]
+        yield STABLE, _mirrors(STABLE)[:1]
+
+
+def _codename(tar: Path) -> str:
+    """Return the suite that a root is of, as its own ``os-release`` says."""
+    with tarfile.open(tar) as archive:
+        for member in archive:
+            if member.name.endswith("usr/lib/os-release") and (text := archive.extractfile(member)):
+                said = re.search(r"^VERSION_CODENAME=(\w+)$", text.read().decode(), re.MULTILINE)
+                return said[1] if said else ""
+    return ""
+
+
+def _said(output: str) -> str:
+    """Return the first line of apt's that says what does not fit."""
+    lines = [line.strip() for line in output.splitlines()]
+    return next(line for line in lines if any(said in line for said in OUT_OF_STEP))
 
 
 def _mirrors(suite: str) -> list[str]:

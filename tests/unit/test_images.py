@@ -8,6 +8,7 @@ import io
 import json
 import shutil
 import subprocess
+import tarfile
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -16,7 +17,7 @@ import pytest
 
 from matrix import bases, config, images, networks, npm, packages, processes, recipes
 from matrix.builds import Watch
-from matrix.errors import ArgumentError
+from matrix.errors import ArgumentError, EngineError
 from matrix.families import FAMILIES
 from matrix.plan import Cell, all_cells
 from matrix.recipes import Recipe, recipe
@@ -293,6 +294,68 @@ def test_a_root_that_fails_leaves_nothing_in_the_cache(
         root.make()
     assert not root.made()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
+
+
+def release(tar: Path, codename: str) -> None:
+    """Write a root of which nothing is there but the name of its suite."""
+    text = f'NAME="Debian"\nVERSION_CODENAME={codename}\n'.encode()
+    with tarfile.open(tar, "w") as archive:
+        member = tarfile.TarInfo("./usr/lib/os-release")
+        member.size = len(text)
+        archive.addfile(member, io.BytesIO(text))
+
+
+@pytest.mark.parametrize(
+    ("fits", "tried", "made"),
+    [
+        ({"bookworm bookworm-security", "bookworm", "stable"}, 1, True),
+        ({"bookworm", "stable"}, 2, True),
+        ({"stable"}, 3, True),
+        (set(), 3, False),
+    ],
+)
+def test_of_a_mirror_out_of_step_what_fits_is_taken(
+    fits: set[str], tried: int, made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def unpack(command: list[str], **_: object) -> str:
+        (tar,) = (at for at, word in enumerate(command) if word.endswith(".tar"))
+        calls.append(" ".join(command[tar + 1 :]))
+        if calls[-1] not in fits:
+            raise processes.CommandFailed("x", code=1, output="I: so\nE: a.deb  404  Not Found")
+        release(Path(command[tar]), "bookworm")
+        return ""
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(processes, "run", unpack)
+    monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite, f"{suite}-security"])
+    root = AMD.roots("amd64")["base"]
+    if made:
+        root.make()
+    else:
+        with pytest.raises(EngineError, match=r"out of step with itself: E: a\.deb  404"):
+            root.make()
+    assert len(calls) == tried
+    assert root.made() == made
+
+
+def test_the_current_suite_does_not_stand_for_an_older_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unpack(command: list[str], **_: object) -> str:
+        if "bookworm" in command:
+            raise processes.CommandFailed("x", code=1, output="Mirror sync in progress?")
+        release(Path(next(word for word in command if word.endswith(".tar"))), "trixie")
+        return ""
+
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setattr(processes, "run", unpack)
+    monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite])
+    root = AMD.roots("amd64")["base"]
+    with pytest.raises(EngineError, match="out of step"):
+        root.make()
+    assert not root.made()
 
 
 # Package sources ------------------------------------------------------------------------------
