@@ -100,15 +100,9 @@ def plan_(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
-@nox.parametrize("cell", CELLS)
-def image(session: nox.Session, cell: str) -> None:
-    """Build the image of one cell. `nox -s image -- 'torch-*-cuda'` builds those that match."""
-    if session.posargs:
-        if cell != CELLS[0].args[0]:
-            session.skip("built with the first")  # one call builds all that match
-        _matrix(session, "image", *session.posargs)
-    else:
-        _matrix(session, "image", cell)
+def image(session: nox.Session) -> None:
+    """Build images only: `-- 'torch-*-cuda'` those of the cells that match."""
+    _matrix(session, "image", *session.posargs)
 
 
 @nox.session(venv_backend="none", default=False)
