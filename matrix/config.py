@@ -88,7 +88,7 @@ class System(Section):
     it is the module *adapter* of the harness. *precision* is the lowest that it may compute in
     unasked; *options* are the adapter's own business, *environment* is that of its processes;
     *language* is that of a program that uses it so. A variant of another system has the same
-    *pins*, and so the same wheels.
+    *pins*, and so the same wheels. *patience* is how many times the usual deadline a process gets.
     """
 
     family: Name
@@ -101,6 +101,7 @@ class System(Section):
     pins: Name | None = None
     precision: Precision = "float32"
     language: Text = "Python"
+    patience: float = Field(default=1, ge=1, le=1000)
     reads: tuple[Format, ...] = ()
     tags: tuple[Name, ...] = ()
 

@@ -50,6 +50,7 @@ class Cell:
     pins: str | None = None
     precision: Precision = "float32"
     language: str = "Python"
+    patience: float = 1.0
     exports: tuple[str, ...] = ()
     reads: tuple[str, ...] = ()
     tags: frozenset[str] = frozenset()
@@ -497,6 +498,7 @@ def all_cells(matrix: Matrix) -> Iterator[Cell]:
             pins=system.pins,
             precision=system.precision,
             language=system.language,
+            patience=system.patience,
             base=base,
             python=matrix.bases[base].python,
             architecture=architecture,

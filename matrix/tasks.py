@@ -47,7 +47,7 @@ class TaskMaker:
         """Return the task of a control directory that holds what the job is *about*."""
         matrix = self.run.manifest.matrix
         limits = matrix.limits
-        deadline = limits.deadline_s * (limits.emulated if self.emulated else 1)
+        deadline = limits.deadline_s * cell.patience * (limits.emulated if self.emulated else 1)
         document = {**self._document(job, cell, deadline), **about}
         (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
         emulation = matrix.architectures[cell.architecture].emulation if self.emulated else {}
