@@ -1,0 +1,37 @@
+"""A bidirectional LSTM in Theano."""
+
+import numpy
+import theano
+from theano import tensor
+from theano.tensor.nnet import sigmoid
+
+
+def shared(value):
+    return theano.shared(value.astype(theano.config.floatX))
+
+
+def weights(inputs, outputs):
+    bound = numpy.sqrt(6.0 / inputs)
+    return shared(numpy.random.uniform(-bound, bound, (inputs, outputs)))
+
+
+def lstm(params, x, backwards):
+    w, u = weights(8, 4 * 48), weights(48, 4 * 48)
+    b = shared(numpy.repeat([0, 1, 0, 0], 48))  # the forget gate starts open
+    params += [w, u, b]
+
+    def step(given, hidden, memory):
+        i, f, g, o = tensor.split(given + tensor.dot(hidden, u), [48] * 4, 4, axis=1)
+        memory = sigmoid(f) * memory + sigmoid(i) * tensor.tanh(g)
+        return sigmoid(o) * tensor.tanh(memory), memory
+
+    given, zero = tensor.dot(x.dimshuffle(1, 0, 2), w) + b, tensor.zeros((x.shape[0], 48))
+    (hidden, _), _ = theano.scan(step, given, [zero, zero], go_backwards=backwards)
+    return hidden[-1]
+
+
+def network():
+    x, params = tensor.tensor3("x"), []
+    ways = [lstm(params, x, False), lstm(params, x, True)]
+    v, c = weights(96, 10), shared(numpy.zeros(10))
+    return [x], tensor.dot(tensor.concatenate(ways, axis=1), v) + c, params + [v, c]
