@@ -152,11 +152,13 @@ def _reference(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
     """Return a reference by the model's names of its outputs."""
     given = arrays.read_all(path, arrays.NUMBERS)
     if len(given) != len(outputs):
-        lacking = [f"'{name}'" for name in given if name not in outputs]
-        more = f": it does not give {', '.join(lacking)}" if len(lacking) < len(given) else ""
-        raise arrays.Unreadable(
-            f"the reference has {len(given)} outputs, the model has {len(outputs)}{more}"
-        )
+        said = f"the reference has {len(given)} outputs, the model has {len(outputs)}"
+        if given.keys() & outputs.keys():  # else they go by their order
+            lacking = [f"'{name}'" for name in given if name not in outputs]
+            surplus = [f"'{name}'" for name in outputs if name not in given]
+            said += f": it does not give {', '.join(lacking)}" if lacking else ""
+            said += f": it also gives {', '.join(surplus)}" if surplus and not lacking else ""
+        raise arrays.Unreadable(said)
     if given.keys() == outputs.keys():
         return {name: given[name] for name in outputs}
     return dict(zip(outputs, given.values(), strict=True))
