@@ -222,9 +222,14 @@ class Tolerances(Section):
 
 
 class Limits(Section):
-    """What one process of a cell may use."""
+    """What one process of a cell may use.
+
+    *cpus* are the engine's CPUs that it is kept to, the last ones where none are named. Runs on
+    other CPUs of a machine do not wait for each other.
+    """
 
     threads: PositiveInt = Field(le=1024)
+    cpus: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = ()
     memory: ByteSize = Field(ge=64 * 2**20, le=2**50)
     processes: PositiveInt = Field(le=1_000_000)
     log: ByteSize = Field(ge=2**10, le=2**50)

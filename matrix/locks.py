@@ -6,7 +6,7 @@ import contextlib
 import os
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 try:
@@ -14,7 +14,7 @@ try:
 except ImportError:  # Windows: every process counts as alone
     fcntl = None  # type: ignore[assignment]
 
-#: Two processes that sample at once would spoil each other's times.
+#: Two processes that sample at once on one CPU would spoil each other's times.
 SAMPLING = Path(tempfile.gettempdir()) / "deepmatrix-sampling.lock"
 ASK_AGAIN_S = 0.5
 
@@ -30,20 +30,26 @@ def held(path: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def alone(cancel: threading.Event, waiting: Callable[[], None]) -> Iterator[None]:
-    """Wait until no other process samples on this machine, or *cancel* is set.
+def alone(
+    cpus: Iterable[int], cancel: threading.Event, waiting: Callable[[], None]
+) -> Iterator[None]:
+    """Wait until no other process samples on any of these CPUs, or *cancel* is set.
 
     *waiting* is called once where there is something to wait for. Processes that wait are let in
     in turn: they wait in the kernel, which wakes them before the last one can ask again.
     """
-    descriptor = os.open(SAMPLING, os.O_RDONLY | os.O_CREAT, 0o666)
-    try:
-        if not _taken(descriptor):
-            waiting()
-            _wait(descriptor, cancel)
+    said = False
+    with contextlib.ExitStack() as stack:
+        for cpu in sorted(cpus):  # in one order everywhere, so that none waits in a circle
+            path = SAMPLING.with_name(f"{SAMPLING.stem}-{cpu}{SAMPLING.suffix}")
+            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+            stack.callback(os.close, descriptor)
+            if not _taken(descriptor):
+                if not said:
+                    waiting()
+                said = True
+                _wait(descriptor, cancel)
         yield
-    finally:
-        os.close(descriptor)
 
 
 def _wait(descriptor: int, cancel: threading.Event) -> None:

@@ -254,7 +254,7 @@ class Runner:
         task_of = TaskMaker(run=self.run, capabilities=capabilities, emulated=emulated)
         with self.run.scratch(job) as control:
             task = task_of(job, cell, control)
-            with locks.alone(cancel, self.watcher.waiting):
+            with locks.alone(task.limits.cpus, cancel, self.watcher.waiting):
                 self.watcher.started(job)
                 before = energy.counters()
                 ended = self.engine.run(task, cancel)

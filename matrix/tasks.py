@@ -68,10 +68,16 @@ class TaskMaker:
                 f"limits.threads is {limits.threads}; the engine has {self.capabilities.cpus} CPUs"
             )
         last = self.capabilities.cpus
+        cpus = limits.cpus or tuple(range(last - limits.threads, last))  # the first are busiest
+        if len(set(cpus)) < limits.threads or max(cpus) >= last:
+            raise ArgumentError(
+                f"limits.cpus is {list(cpus)}: at least {limits.threads} of the engine's CPUs, "
+                f"0 to {last - 1}, are needed"
+            )
         return Limits(
             memory_bytes=int(limits.memory),
             processes=limits.processes,
-            cpus=tuple(range(last - limits.threads, last)),  # the first are busiest with others
+            cpus=cpus,
             log_bytes=int(limits.log),
             file_bytes=int(limits.file),
         )
