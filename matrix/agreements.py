@@ -21,25 +21,53 @@ def compare(answered: Answers, produced: Answers, truth: Answers) -> Agreement:
     Outputs are matched by name where both sides have the same names, else by their order. The
     worst output counts.
     """
+    if not truth:
+        return nothing("it has no outputs")
     if len(answered) != len(truth):
         return nothing(f"it gave {len(answered)} outputs, {len(truth)} are expected")
     named = set(answered) == set(truth)
-    deviations, own, between, scales = [], [], [], []
+    deviations, between, scales = [], [], []
     for number, (name, gold) in enumerate(truth.items()):
         scale = scale_of(gold)
         answer = answered[name] if named else list(answered.values())[number]
-        deviations.append(deviation(name, answer, gold, scale))
-        own.append(distance(produced[name], gold, scale))
+        found = _typed(name, answer, produced[name]) or deviation(name, answer, gold, scale)
+        own = distance(produced[name], gold, scale)
+        about = {"dtype": str(produced[name].dtype), "caution": _caution(gold)}
+        deviations.append(found.model_copy(update={"producer_error": own, **about}))
         between.append(distance(answer, produced[name], scale))
         scales.append(scale)
     return Agreement(
         error=worst([one.error for one in deviations]),
-        producer_error=worst(own),
+        producer_error=worst([one.producer_error for one in deviations]),
         from_producer=worst(between),
         scale=max(scales),
         note="; ".join(one.note for one in deviations if one.note),
         outputs=tuple(deviations),
     )
+
+
+def _typed(name: str, answer: Values, produced: Values) -> Deviation | None:
+    """Return what is said of numbers of another kind: floats, integers or booleans."""
+    if answer.dtype.kind == produced.dtype.kind:
+        return None
+    note = f"{name} is {answer.dtype}, not {produced.dtype}"
+    return Deviation(name=name, error=None, note=note)
+
+
+#: Of what gold is at most, where answers of zero would match it too.
+NEXT_TO_NOTHING = 1e-6
+
+
+def _caution(gold: Values) -> str:
+    """Say why a match with this gold says little, where it does."""
+    finite = np.abs(gold[np.isfinite(gold)])
+    if not gold.size:
+        return "it is empty"
+    if not finite.size:
+        return "nothing in it is finite"
+    if gold.dtype.kind == "f" and finite.max() <= NEXT_TO_NOTHING:
+        return f"no value in it is above {NEXT_TO_NOTHING:g}"
+    return ""
 
 
 def nothing(note: str) -> Agreement:
@@ -74,10 +102,13 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     """Return all the numbers of one output, (N, ...), against gold of the same shape.
 
     What is not finite in gold has to be the same in the answer, and what is finite, finite.
+    Integers and booleans are right or wrong: where any differs the error is 1 at least.
     """
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
+    if gold.dtype.kind != "f":
+        return _whole_numbers(name, answer, gold, scale)
     finite = np.isfinite(gold)
     differs = np.isfinite(answer) != finite
     wrong = int(differs.sum())
@@ -103,6 +134,14 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     )
 
 
+def _whole_numbers(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+    differs = answer != gold
+    if not differs.any():
+        return Deviation(name=name, error=0.0, max_abs=0.0, max_rel=0.0)
+    away = float(np.abs(answer.astype(np.float64) - gold.astype(np.float64)).max())
+    return Deviation(name=name, error=max(away / scale, 1.0), max_abs=away, row=_row(differs))
+
+
 def _row(away: Values) -> int | None:
     """Return the first row with the largest value, None where there are no rows."""
     return int(away.argmax()) // (away.size // len(away)) if away.ndim and away.size else None
@@ -125,8 +164,10 @@ def ulps(one: Values, other: Values) -> int | None:
     """
     if one.dtype.kind != "f" or one.dtype.itemsize not in _WHOLE or not one.size:
         return None
-    apart = _ordered(one).astype(object) - _ordered(other).astype(object)
-    return int(np.abs(apart).max())
+    here, there = _ordered(one), _ordered(other)
+    # Two of 64 bits may lie further apart than their own type can say.
+    apart = np.maximum(here, there).view(np.uint64) - np.minimum(here, there).view(np.uint64)
+    return int(apart.max())
 
 
 def _ordered(values: Values) -> NDArray[Any]:

@@ -9,6 +9,7 @@ alone.
 from __future__ import annotations
 
 import contextlib
+import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,7 +28,7 @@ from matrix.networks import inputs_of
 from matrix.plan import CONSUMING, Artifact, Cell, Job, Plan, inspector
 from matrix.records import Agreement, Cause, CauseKind, Deviation, JobRecord, Node, Output
 from matrix.runs import Run, write_text
-from matrix.verdicts import judge, terms_of
+from matrix.verdicts import judge, lost, terms_of
 
 #: The formats that can be looked into.
 LOOKED_INTO = ("onnx", "tflite")
@@ -65,7 +66,7 @@ def _wrong(run: Run, plan: Plan) -> Iterator[Wrong]:
             if not run.record_path(job).is_file():
                 continue
             record = run.record(job)
-            terms = terms_of(run.manifest.matrix, consumer, artifact.id)
+            terms = terms_of(run.manifest, consumer, artifact.id)
             is_wrong = record.agreement and judge([record], terms, "").word in ("drift", "error")
             known = (run.cause_path(artifact.id, consumer.id) / "cause.json").is_file()
             if is_wrong and record.agreement and not known:
@@ -258,17 +259,31 @@ class _Case:
         run = self.explainer.run
         self.artifact = self.wrong.artifact
         self.described = exports.verify(run.artifact(self.artifact))
-        self.rows = self._rows()
-        terms = terms_of(run.manifest.matrix, self.wrong.consumer, self.artifact.id)
+        terms = terms_of(run.manifest, self.wrong.consumer, self.artifact.id)
         self.terms = terms.of(self.wrong.record)
+        self.outputs = {one.name: one for one in self.wrong.agreement.outputs}
+        self.worst = max(self.outputs.values(), key=self._badness, default=None)
+        self.rows = self._rows()
+
+    def _badness(self, one: Deviation) -> float:
+        """Return how much of what is allowed the error of an output takes."""
+        allowed, _ = self.terms.allowed_of(one, self.wrong.agreement)
+        return float("inf") if one.error is None else one.error / allowed
+
+    def _allowed(self, tensor: str, own: float | None) -> float:
+        """Return the largest error of a tensor: inside, what is set for the worst output counts."""
+        worst = self.worst.name if self.worst else ""
+        one = self.outputs.get(tensor)
+        if one is None:
+            return self.terms.allowed(own, worst)[0]
+        return self.terms.allowed(own, one.name, one.dtype)[0]
 
     def _rows(self) -> list[int]:
         """Return the rows to look at: the worst, in a batch of its own; none stands for all."""
         if not self.described.in_parts:
             return []
-        worst = max(self.wrong.agreement.outputs, key=_badness, default=None)
         size = self.described.batch or 1
-        first = (worst.row or 0) // size * size if worst else 0
+        first = (self.worst.row or 0) // size * size if self.worst else 0
         return list(range(first, first + size))
 
     def cause(self) -> Cause:
@@ -276,6 +291,8 @@ class _Case:
         compared = self.wrong.agreement.outputs
         if not compared or any(one.note and one.row is None for one in compared):
             return _cause(self.wrong, "answers", self.wrong.agreement.note)
+        if reason := lost(self.wrong.agreement, self.terms):
+            return _cause(self.wrong, "file", f"no answer can be judged: {reason}")
         if self.artifact.format not in LOOKED_INTO:
             text = f"the format {self.artifact.format} cannot be looked into: no node can be named"
             return _cause(self.wrong, "opaque", text)
@@ -289,7 +306,7 @@ class _Case:
         for name, truth in zip(traced.graph.outputs, truths, strict=False):
             if name not in traced.precise:
                 continue
-            allowed, _ = self.terms.allowed(self.wrong.agreement.producer_error, name)
+            allowed = self._allowed(name, self.wrong.agreement.producer_error)
             wanted = truth[self.rows] if self.rows else truth
             scale = agreements.scale_of(wanted)
             error = agreements.distance(traced.precise[name], wanted, scale)
@@ -342,8 +359,9 @@ class _Case:
         outputs = [name for name in traced.graph.outputs if name in traced.precise]
         bad = [name for name in outputs if not self._is_right(traced, name, found)]
         if not bad:
+            again = "answered again, it is right"
             text = "alone its worst row is answered rightly: the fault needs the whole batch"
-            return _cause(self.wrong, "batch", text, runs=self.runs)
+            return _cause(self.wrong, "batch", text if self.rows else again, runs=self.runs)
         search = Search(graph=traced.graph, wrong=traced.graph.ordered(bad)[0])
         while tensors := search.next():
             looked = self._look(traced, tensors)
@@ -361,7 +379,7 @@ class _Case:
         text += f": {_size(deviation)}, allowed {allowed:.1e}, and all that it reads is right"
         if traced.own_error(tensor) is None:
             text += "; float32 itself cannot hold it: the standard's evaluator gives the same"
-        alone = self._alone(traced, search.node, tensor)
+        alone, shown = self._alone(traced, search.node, tensor)
         return _cause(
             self.wrong,
             "runtime",
@@ -371,11 +389,11 @@ class _Case:
             error=deviation.error,
             tolerance=allowed,
             runs=self.runs,
-            reproduce=self._command(),
+            reproduce=self._command() if shown else "",
         )
 
-    def _alone(self, traced: _Traced, number: int, tensor: str) -> str:
-        """Try the node alone, and keep it; return what came of it."""
+    def _alone(self, traced: _Traced, number: int, tensor: str) -> tuple[str, bool]:
+        """Try the node alone, and keep it; return what came of it, and whether it is wrong."""
         explainer, form = self.explainer, self.artifact.format
         with explainer.looking(self.artifact, self.rows, CUT, node=number) as (_, control):
             shutil.copytree(control / MADE, self.folder, dirs_exist_ok=True)
@@ -385,14 +403,14 @@ class _Case:
         try:
             answers = explainer.answers(self.wrong.consumer, form, model, given)
         except _Stopped as error:
-            return f"alone it cannot be run: {error}"
+            return f"alone it cannot be run: {error}", True
         self.runs += 1
-        allowed, _ = self.terms.allowed(traced.own_error(tensor))
+        allowed = self._allowed(tensor, traced.own_error(tensor))
         for (name, truth), answer in zip(truths.items(), answers, strict=False):
             found = agreements.deviation(name, answer, truth, agreements.scale_of(truth))
             if found.error is None or found.error > allowed:
-                return f"alone too: {_size(found)}"
-        return "alone it is right: it is wrong only among its neighbours"
+                return f"alone too: {_size(found)}", True
+        return "alone it is right: it is wrong only among its neighbours", False
 
     def _of_fusion(self, traced: _Traced, tensors: list[str]) -> Cause:
         """Return which inner tensor makes the fault go away when it is kept."""
@@ -441,7 +459,7 @@ class _Case:
     def _deviation(
         self, traced: _Traced, tensor: str, answer: Values | None
     ) -> tuple[Deviation, float]:
-        allowed, _ = self.terms.allowed(self._own_error(traced, tensor))
+        allowed = self._allowed(tensor, self._own_error(traced, tensor))
         if answer is None:
             return Deviation(name=tensor, error=None, note=f"{tensor} was not given"), allowed
         truth = traced.precise[tensor]
@@ -459,20 +477,15 @@ class _Case:
         with contextlib.suppress(ValueError):
             folder = folder.resolve().relative_to(Path.cwd())
         model = folder / MODEL_PATHS[self.artifact.format]
-        return (
-            f"nox -s verify -- {model} --inputs {folder}/inputs.npz "
-            f"--reference {folder}/gold.npz --only {self.wrong.consumer.id}"
-        )
+        given = ["--inputs", f"{folder}/inputs.npz", "--reference", f"{folder}/gold.npz"]
+        words = ["nox", "-s", "verify", "--", str(model), *given, "--only", self.wrong.consumer.id]
+        return shlex.join(words)
 
 
 def _cause(wrong: Wrong, kind: CauseKind, text: str, **found: Any) -> Cause:
     return Cause(
         artifact=wrong.artifact.id, consumer=wrong.consumer.id, kind=kind, text=text, **found
     )
-
-
-def _badness(one: Deviation) -> float:
-    return float("inf") if one.error is None else one.error
 
 
 def _size(found: Deviation) -> str:

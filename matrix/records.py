@@ -528,7 +528,9 @@ class Deviation(Part):
     *error* and *max_abs* are largest absolute differences, the former over the largest absolute
     gold value; *max_rel* is over each value's own gold; *ulp* counts floats of the answer's dtype
     in between; *top1* is the share of rows whose largest value is at the same place; *row* is the
-    first one with the largest error, or with something that is not finite and should be.
+    first one with the largest error, or with something that is not finite and should be. *dtype*
+    and *producer_error* are those of the producer's own output; *caution* says why a match says
+    little.
     """
 
     name: str
@@ -539,6 +541,9 @@ class Deviation(Part):
     top1: float | None = None
     row: int | None = None
     note: str = ""
+    dtype: str = ""
+    producer_error: float | None = None
+    caution: str = ""
 
 
 class Agreement(Part):

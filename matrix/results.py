@@ -185,7 +185,7 @@ class _Rows:
             self._produced(group)
         else:
             consumer = self._cells[first.cell]
-            terms = terms_of(self._manifest.matrix, consumer, first.subject)
+            terms = terms_of(self._manifest, consumer, first.subject)
             verdict = judge(group, terms, "")
             self._verdicts[first.subject, first.cell] = (verdict, first.emulated)
 
@@ -259,6 +259,7 @@ class _Rows:
                 *self._disturbed(),
                 *self._no_longer(training, portability),
                 *timings.warnings(training, inference),
+                *_cautions(portability),
             ),
             problems=(
                 *self._mixed(),
@@ -582,6 +583,18 @@ def _skipped_row(cell: Cell, reason: str) -> CellRow:
     return CellRow(
         cell=cell.id, name=cell.name, language=cell.language, status="not-run", reason=reason
     )
+
+
+def _cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
+    """Yield, once an output, why a match with its gold says little."""
+    cautions = {
+        (row.artifact, output.name, output.caution)
+        for row in rows
+        for output in row.outputs
+        if output.caution
+    }
+    for artifact, output, caution in sorted(cautions):
+        yield f"{artifact}: a match of output {output} says little: {caution}"
 
 
 def _findings(

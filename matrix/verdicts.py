@@ -8,9 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from matrix.config import PRECISIONS, Matrix, Precision, Stated, Tolerances
+from matrix.config import PRECISIONS, Precision, Stated, Tolerances
 from matrix.plan import Cell
 from matrix.records import Agreement, Deviation, JobRecord
+from matrix.runs import Manifest
 
 Word = Literal["match", "drift", "error", "unsupported", "not-run"]
 
@@ -45,12 +46,13 @@ class Terms:
     """By what an artifact is judged on a consumer: see `matrix.config`.
 
     *precision* is the lowest that the consumer computes in; *stated* are the tolerances that are
-    set for this artifact on it.
+    set for this artifact on it. *imported*: it is a person's own, which nobody here produced.
     """
 
     tolerances: Tolerances
     precision: Precision = "float32"
     stated: tuple[Stated, ...] = ()
+    imported: bool = False
 
     def of(self, record: JobRecord) -> Terms:
         """Return these terms in the precision that a process said, where it may choose its own.
@@ -62,8 +64,13 @@ class Terms:
             return self
         return replace(self, precision=said)
 
-    def allowed(self, producer_error: float | None, output: str = "") -> tuple[float, str]:
-        """Return the largest error of an output that still matches, and where it comes from."""
+    def allowed(
+        self, producer_error: float | None, output: str = "", dtype: str = ""
+    ) -> tuple[float, str]:
+        """Return the largest error of an output that still matches, and where it comes from.
+
+        What is written in a reduced precision, as *dtype* says, can be right to that only.
+        """
         for one in self.stated:
             if fnmatch.fnmatchcase(output, one.outputs):
                 return one.error, f"set: {one.reason}"
@@ -71,22 +78,42 @@ class Terms:
         terms = [
             (self.tolerances.floor, "the floor"),
             (own, f"{self.tolerances.factor:g} times the producer's own"),
-            (self.tolerances.reduced.get(self.precision, 0.0), f"stated for {self.precision}"),
+            (self._reduced(self.precision), f"stated for {self.precision}"),
+            (self._reduced(dtype), f"stated for {dtype}"),
         ]
         return max(terms, key=lambda term: term[0])
 
+    def allowed_of(self, output: Deviation, agreement: Agreement) -> tuple[float, str]:
+        """Return the same for an output of an agreement; older records lack its own numbers."""
+        own = output.producer_error
+        own = agreement.producer_error if own is None else own
+        return self.allowed(own, output.name, output.dtype)
 
-def terms_of(matrix: Matrix, consumer: Cell, artifact: str) -> Terms:
+    def _reduced(self, precision: str) -> float:
+        named = (error for name, error in self.tolerances.reduced.items() if name == precision)
+        return next(named, 0.0)
+
+    def bearable(self) -> float:
+        """Return the error up to which a producer's own outputs are what it should give.
+
+        A person's own model may be written in float16: it is taken as it is.
+        """
+        return max(self.tolerances.producer, self._reduced("float16") if self.imported else 0.0)
+
+
+def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
     """Return by what an artifact, named by its id, is judged on a consumer."""
+    tolerances = manifest.matrix.tolerances
     return Terms(
-        tolerances=matrix.tolerances,
+        tolerances=tolerances,
         precision=consumer.precision,
         stated=tuple(
             one
-            for one in matrix.tolerances.stated
+            for one in tolerances.stated
             if fnmatch.fnmatchcase(artifact, one.subjects)
             and fnmatch.fnmatchcase(consumer.id, one.cells)
         ),
+        imported=any(one.artifact.id == artifact for one in manifest.plan.imports),
     )
 
 
@@ -126,11 +153,10 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
 
 def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     """Compare by what has to hold, so that a NaN never passes; the worst output counts."""
-    own = agreement.producer_error
     outputs = agreement.outputs or (Deviation(name="", error=agreement.error),)
-    limits = [(one, *terms.allowed(own, one.name)) for one in outputs]
+    limits = [(one, *terms.allowed_of(one, agreement)) for one in outputs]
     worst, allowed, basis = max(limits, key=lambda limit: _share(limit[0].error, limit[1]))
-    word, reason = _word(agreement, terms.tolerances)
+    word, reason = _word(agreement, terms)
     if word == "match" and not _share(worst.error, allowed) <= 1:
         named = f"output {worst.name}: " if len(limits) > 1 else ""
         word, reason = "drift", f"{named}error {worst.error:.1e} is above {allowed:.1e}"
@@ -142,13 +168,20 @@ def _share(error: float | None, allowed: float) -> float:
     return math.inf if error is None or math.isnan(error) else error / allowed
 
 
-def _word(agreement: Agreement, tolerances: Tolerances) -> tuple[Word, str]:
+def _word(agreement: Agreement, terms: Terms) -> tuple[Word, str]:
     """Say what is wrong apart from an output's error."""
-    own = agreement.producer_error
-    if own is None:
-        return "drift", agreement.note or "the producer's own outputs cannot be compared with gold"
-    if not own <= tolerances.producer:
-        return "drift", f"the producer's own error is {own:.1e}, above {tolerances.producer:.0e}"
+    if reason := lost(agreement, terms):
+        return "drift", reason
     if agreement.error is None:
         return "error", agreement.note
     return "match", ""
+
+
+def lost(agreement: Agreement, terms: Terms) -> str:
+    """Say why the producer's own outputs are nothing to be judged by, where they are not."""
+    own, bearable = agreement.producer_error, terms.bearable()
+    if own is None:
+        return agreement.note or "the producer's own outputs cannot be compared with gold"
+    if not own <= bearable:
+        return f"the producer's own error is {own:.1e}, above {bearable:.0e}"
+    return ""

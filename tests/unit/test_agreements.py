@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from hypothesis import given
@@ -49,3 +51,54 @@ def test_the_worst_output_counts_and_is_named() -> None:
     found = agreements.compare({"a": np.array([[1.0]]), "b": np.array([[np.nan]])}, truth, truth)
     assert found.error is None
     assert found.note == "1 of 1 values of b are not finite"
+
+
+@pytest.mark.parametrize(
+    ("answer", "gold"),
+    [
+        (np.array([31999]), np.array([32000])),
+        (np.array([2000001]), np.array([2000000])),
+        (np.array([2**60 + 100]), np.array([2**60])),
+        (np.array([True, False]), np.array([True, True])),
+    ],
+)
+def test_integers_and_booleans_are_right_or_wrong(answer: Any, gold: Any) -> None:
+    found = agreements.compare({"ids": answer}, {"ids": gold}, {"ids": gold})
+    assert found.error is not None
+    assert found.error >= 1
+    assert agreements.compare({"ids": gold}, {"ids": gold}, {"ids": gold}).error == 0
+
+
+@pytest.mark.parametrize(
+    ("dtype", "note"),
+    [("float64", ""), ("int64", "y is int64, not float32"), ("bool", "y is bool, not float32")],
+)
+def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
+    gold = np.ones((2, 3))
+    produced = {"y": gold.astype(np.float32)}
+    found = agreements.compare({"y": gold.astype(dtype)}, produced, {"y": gold})
+    assert (found.error is None, found.note) == (bool(note), note)
+
+
+@pytest.mark.parametrize(
+    ("gold", "caution"),
+    [
+        (np.ones((2, 3)), ""),
+        (np.zeros((2, 0)), "it is empty"),
+        (np.full((2, 3), np.nan), "nothing in it is finite"),
+        (np.full((2, 3), 1e-9), "no value in it is above 1e-06"),
+        (np.zeros((2, 3), np.int64), ""),
+    ],
+)
+def test_where_a_match_says_little_it_is_said(gold: Any, caution: str) -> None:
+    found = agreements.compare({"y": gold}, {"y": gold}, {"y": gold})
+    assert (found.error, found.outputs[0].caution) == (0, caution)
+
+
+def test_a_model_without_outputs_matches_nothing() -> None:
+    assert agreements.compare({}, {}, {}).note == "it has no outputs"
+
+
+def test_doubles_of_either_sign_are_counted_apart_by_all_that_lie_between() -> None:
+    ends = np.array([-np.finfo("f8").max]), np.array([np.finfo("f8").max])
+    assert agreements.ulps(*ends) == 2 * int(np.array(ends[1]).view(np.int64)[0])

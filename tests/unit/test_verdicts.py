@@ -10,6 +10,7 @@ import pytest
 from matrix.config import Stated, Tolerances
 from matrix.plan import all_cells
 from matrix.records import Agreement, Deviation, JobRecord
+from matrix.runs import Manifest
 from matrix.verdicts import Terms, judge, terms_of
 from tests.unit.examples import MATRIX, planned, record
 
@@ -121,6 +122,43 @@ def test_a_tolerance_that_is_set_stands_instead_of_the_derived_one(
     assert (verdict.word, verdict.reason) == (word, reason)
 
 
+def of_dtype(dtype: str, error: float, own: float) -> Agreement:
+    one = Deviation(name="y", error=error, dtype=dtype, producer_error=own)
+    return agreement(error, own=own).model_copy(update={"outputs": (one,)})
+
+
+@pytest.mark.parametrize(
+    ("dtype", "imported", "word"),
+    [("float16", True, "match"), ("float32", True, "match"), ("float32", False, "drift")],
+)
+def test_a_persons_own_model_may_be_written_in_float16(
+    dtype: str, imported: bool, word: str
+) -> None:
+    tolerances = TERMS.tolerances.model_copy(update={"reduced": {"float16": 1e-2}})
+    terms = replace(TERMS, tolerances=tolerances, imported=imported)
+    found = judge([record(JOB, agreement=of_dtype(dtype, 2e-4, 2.2e-4))], terms, "")
+    assert found.word == word
+
+
+def test_what_is_written_in_float16_can_be_right_to_that_only() -> None:
+    terms = replace(
+        TERMS, tolerances=TERMS.tolerances.model_copy(update={"reduced": {"float16": 1e-2}})
+    )
+    found = judge([record(JOB, agreement=of_dtype("float16", 5e-3, 0.0))], terms, "")
+    assert (found.word, found.basis) == ("match", "stated for float16")
+    found = judge([record(JOB, agreement=of_dtype("float32", 5e-3, 0.0))], terms, "")
+    assert (found.word, found.basis) == ("drift", "the floor")
+
+
+def test_every_output_has_the_tolerance_of_its_own_producer_error() -> None:
+    rough = Deviation(name="boxes", error=3e-5, producer_error=4e-6)
+    exact = Deviation(name="scores", error=3e-5, producer_error=1e-8)
+    found = agreement(3e-5, own=4e-6).model_copy(update={"outputs": (rough, exact)})
+    verdict = judge([record(JOB, agreement=found)], TERMS, "")
+    assert (verdict.word, verdict.basis) == ("drift", "the floor")
+    assert verdict.reason == "output scores: error 3.0e-05 is above 1.0e-06"
+
+
 def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name() -> None:
     stated = [
         {"subjects": "*--lstm--*", "error": 1e-3, "reason": "a"},
@@ -130,10 +168,11 @@ def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name(
         update={"stated": tuple(map(Stated.model_validate, stated))}
     )
     matrix = MATRIX.model_copy(update={"tolerances": tolerances})
+    manifest = Manifest.model_construct(matrix=matrix, plan=planned())
     cells = {cell.id: cell for cell in all_cells(matrix)}
     here, there = (cells[f"onnx-debian12-{name}-cpu"] for name in ("amd64", "arm64"))
     found = {
-        (cell.architecture, artifact): terms_of(matrix, cell, artifact).allowed(None)[1]
+        (cell.architecture, artifact): terms_of(manifest, cell, artifact).allowed(None)[1]
         for cell in (here, there)
         for artifact in ("torch--lstm--onnx", "torch--conv--onnx")
     }
