@@ -91,16 +91,30 @@ def only(inputs):
 
 
 def fed(inputs, names):
-    """Return *inputs* by the names that a model has for them.
+    """Return *inputs* by the names that a model has for them; a single one may have any.
 
-    Its own where it knows them all, else in their order. Raises ValueError where they are more
-    or fewer.
+    Raises ValueError where several do not fit: their order says nothing of which is which.
     """
-    if len(inputs) != len(names):
-        raise ValueError(f"the model has {len(names)} inputs, {len(inputs)} were given")
+    if len(names) > 1 and set(inputs) != set(names):
+        raise _unfit(inputs, names)
+    return placed(inputs, names)
+
+
+def placed(inputs, names):
+    """Do as `fed` for a format that knows places: inputs of none of its *names* go in their order.
+
+    Raises ValueError where only some fit, or they are more or fewer.
+    """
     if set(inputs) == set(names):
         return inputs
+    if len(inputs) != len(names) or not set(inputs).isdisjoint(names):
+        raise _unfit(inputs, names)
     return dict(zip(names, inputs.values()))
+
+
+def _unfit(inputs, names):
+    given, own = (", ".join(each) or "none" for each in (inputs, names))
+    return ValueError(f"the model's inputs are {own}; given were {given}")
 
 
 def notes_on(network, notes):
