@@ -24,6 +24,7 @@ Every adapter:
 ``answer(model, inputs)``
     Inputs by name -> the loaded model's outputs by name, both in the model's order. Arrays in and
     out: what a caller waits for, both copies included, so it needs no further synchronisation.
+    A model may write into its inputs: see `copies`.
 
 A runtime may also have:
 
@@ -83,6 +84,8 @@ Frameworks also:
 A runtime simply lacks what it cannot do; the harness records that as ``unsupported``.
 """
 
+import numpy
+
 
 def only(inputs):
     """Return the one input of a model that has one, whatever its name."""
@@ -115,6 +118,15 @@ def placed(inputs, names):
 def _unfit(inputs, names):
     given, own = (", ".join(each) or "none" for each in (inputs, names))
     return ValueError(f"the model's inputs are {own}; given were {given}")
+
+
+def copies(inputs):
+    """Return copies of the inputs, for one answer of a model that may write into them.
+
+    Many adapters lend a model the arrays themselves, as who deploys it would: `answer` is timed,
+    so who calls it copies, and outside the clock.
+    """
+    return {name: numpy.array(x) for name, x in inputs.items()}
 
 
 def notes_on(network, notes):

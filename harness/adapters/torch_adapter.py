@@ -179,7 +179,7 @@ def inspect(form, path, given, seed):  # noqa: ARG001 - nothing can be made from
     return {
         "described": {"inputs": declared},
         "inputs": given,
-        "outputs": answer(model, given),
+        "outputs": answer(model, protocol.copies(given)),
     }
 
 

@@ -124,6 +124,20 @@ def test_answers_that_differ_from_one_time_to_the_next_are_told(cell):
     assert data_of(consumed, "infer")["repeatable"] is False
 
 
+@pytest.mark.parametrize("splits", [None, [1, 3]])
+def test_a_model_that_writes_into_its_inputs_is_always_asked_the_same(cell, splits):
+    cell.run(production())
+    shutil.copytree(cell.control / "artifacts" / "onnx", cell.control / "artifact")
+    given(cell, np.ones((4, 1, 8, 8), np.float32))
+    document = consumption()
+    document["artifact"]["splits"] = splits
+    consumed = cell.run(document, fault="writing")
+    assert data_of(consumed, "infer")["repeatable"] is True
+    weights = arrays(cell.control / "artifacts" / "weights.npz")
+    expected = gold.forward(LINEAR, weights, np.full((4, 1, 8, 8), 0.5))
+    np.testing.assert_allclose(np.load(cell.control / "outputs" / "0.npy"), expected, atol=1e-4)
+
+
 def given(cell, x):
     (cell.control / "artifact" / "inputs").mkdir()
     np.save(cell.control / "artifact" / "inputs" / "0.npy", x)

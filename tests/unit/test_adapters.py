@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import harness.adapters as protocol
-from harness.adapters import litert_adapter
+from harness.adapters import litert_adapter, torch_adapter
 from harness.graphs import lite
 
 #: What gives inputs the names of a model.
@@ -143,3 +143,17 @@ def test_a_tflites_inner_names_are_the_signatures_and_each_is_there_once() -> No
     )
     assert lite.names(made) == ["a#0", "b", "a", "#3", "a#4", "out:0"]
     assert lite.names(graph(["x", "", "x"])) == ["x", "#1", "x#2"]
+
+
+def test_a_torchscript_that_writes_into_its_inputs_is_judged_on_those_given(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def writing(_: object, inputs: dict[str, Any]) -> dict[str, Any]:
+        inputs["x"] -= 0.5
+        return {"y": inputs["x"]}
+
+    monkeypatch.setattr(torch_adapter, "load", lambda *_: None)
+    monkeypatch.setattr(torch_adapter, "answer", writing)
+    found = torch_adapter.inspect("torchscript", "model.pt", {"x": np.ones(3)}, 0)
+    np.testing.assert_array_equal(found["inputs"]["x"], np.ones(3))
+    np.testing.assert_array_equal(found["outputs"]["y"], np.full(3, 0.5))
