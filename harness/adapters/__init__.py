@@ -79,7 +79,8 @@ Frameworks also:
     Set the rate of the steps from now on, without compiling anything again.
 ``export(model, form, path, example)``
     Write the model to *path*. *example* is an input (2 or more, ...); the batch size stays free.
-    Return {"opset": int or None}. Raises Unsupported for a format it does not know.
+    Return {"opset": int or None, "exporter": name and version of what wrote it, asked of it}.
+    Raises Unsupported for a format it does not know.
 
 A runtime simply lacks what it cannot do; the harness records that as ``unsupported``.
 """

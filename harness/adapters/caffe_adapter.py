@@ -239,7 +239,7 @@ def export(model, form, path, example):
     with open(os.path.join(path, "model.prototxt"), "w") as target:
         target.write("\n".join(model.text(1)) + "\n")
     model.net.save(os.path.join(path, "model.caffemodel"))
-    return {"opset": None}
+    return {"opset": None, "exporter": f"Caffe {caffe.__version__}"}
 
 
 def load(form, path):

@@ -96,6 +96,8 @@ def test_the_artifact_is_served_with_the_producers_own_answers(cell):
     folder = cell.control / "artifacts"
     assert artifact["format"] == "onnx"
     assert artifact["opset"] == 20
+    assert artifact["exporter"] == "fake2onnx 1.0"
+    assert Output.model_validate(produced).artifacts[0].exporter == "fake2onnx 1.0"
     assert [one["path"] for one in artifact["files"]] == ["model.onnx"]
     assert artifact["files"][0]["bytes"] == (folder / "onnx" / "model.onnx").stat().st_size
 
