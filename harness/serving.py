@@ -10,6 +10,7 @@ import time
 import numpy
 
 from harness import control, record, timing
+from harness.adapters import copies
 from harness.sessions import JobSession
 
 
@@ -46,11 +47,11 @@ class Session(JobSession):
         model, _ = self.model()
         splits = self.job["artifact"]["splits"]
         if splits is None:
-            return self.adapter.answer(model, self.inputs())
+            return self.adapter.answer(model, copies(self.inputs()))
         parts, first = [], 0
         for rows in splits:
             some = {name: x[first : first + rows] for name, x in self.inputs().items()}
-            parts.append(self.adapter.answer(model, some))
+            parts.append(self.adapter.answer(model, copies(some)))
             first += rows
         return {name: numpy.concatenate([one[name] for one in parts]) for name in parts[0]}
 
@@ -89,10 +90,10 @@ def infer(session, data):
 def batch(inputs, size):
     """Return *size* rows of every input, from the start again where there are not enough.
 
-    All as they are where *size* is None.
+    All as they are where *size* is None. The arrays are new ones, see `copies`.
     """
     if size is None:
-        return inputs
+        return copies(inputs)
     return {
         name: numpy.ascontiguousarray(x[numpy.arange(size) % len(x)]) for name, x in inputs.items()
     }

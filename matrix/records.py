@@ -441,6 +441,7 @@ class ExportedFile(Part):
 class Exported(Part):
     """An exported model as its producer describes it; file paths are below its format's folder.
 
+    *exporter*: name and version of what wrote it, where that is known.
     *batch* is the only number of rows that it takes at a time, where its exporter fixes one;
     *in_parts*: its inputs are rows, which may be answered some at a time.
     """
@@ -449,6 +450,7 @@ class Exported(Part):
     format: str
     files: tuple[ExportedFile, ...] = Field(min_length=1)
     opset: int | None = None
+    exporter: Remark | None = None
     batch: int | None = Field(default=None, gt=0)
     in_parts: bool = True
     export_s: Seconds

@@ -140,7 +140,7 @@ class ScenarioRow(Row):
 
 
 class ExportRow(Row):
-    """One exported model: bytes of all its files, and the seconds its export took."""
+    """One exported model: bytes of all its files, the seconds its export took, what wrote it."""
 
     cell: str
     workload: str
@@ -149,6 +149,7 @@ class ExportRow(Row):
     bytes: int
     export_s: float
     opset: int | None = None
+    exporter: str | None = None
 
 
 class PassRow(Row):

@@ -136,6 +136,7 @@ def exports(group: list[JobRecord]) -> Iterator[ExportRow]:
                 bytes=sum(one.bytes for one in exported.files),
                 export_s=exported.export_s,
                 opset=exported.opset,
+                exporter=exported.exporter,
             )
 
 

@@ -24,6 +24,7 @@ Every adapter:
 ``answer(model, inputs)``
     Inputs by name -> the loaded model's outputs by name, both in the model's order. Arrays in and
     out: what a caller waits for, both copies included, so it needs no further synchronisation.
+    A model may write into its inputs: see `copies`.
 
 A runtime may also have:
 
@@ -78,10 +79,13 @@ Frameworks also:
     Set the rate of the steps from now on, without compiling anything again.
 ``export(model, form, path, example)``
     Write the model to *path*. *example* is an input (2 or more, ...); the batch size stays free.
-    Return {"opset": int or None}. Raises Unsupported for a format it does not know.
+    Return {"opset": int or None, "exporter": name and version of what wrote it, asked of it}.
+    Raises Unsupported for a format it does not know.
 
 A runtime simply lacks what it cannot do; the harness records that as ``unsupported``.
 """
+
+import numpy
 
 
 def only(inputs):
@@ -91,16 +95,39 @@ def only(inputs):
 
 
 def fed(inputs, names):
-    """Return *inputs* by the names that a model has for them.
+    """Return *inputs* by the names that a model has for them; a single one may have any.
 
-    Its own where it knows them all, else in their order. Raises ValueError where they are more
-    or fewer.
+    Raises ValueError where several do not fit: their order says nothing of which is which.
     """
-    if len(inputs) != len(names):
-        raise ValueError(f"the model has {len(names)} inputs, {len(inputs)} were given")
+    if len(names) > 1 and set(inputs) != set(names):
+        raise _unfit(inputs, names)
+    return placed(inputs, names)
+
+
+def placed(inputs, names):
+    """Do as `fed` for a format that knows places: inputs of none of its *names* go in their order.
+
+    Raises ValueError where only some fit, or they are more or fewer.
+    """
     if set(inputs) == set(names):
         return inputs
+    if len(inputs) != len(names) or not set(inputs).isdisjoint(names):
+        raise _unfit(inputs, names)
     return dict(zip(names, inputs.values()))
+
+
+def _unfit(inputs, names):
+    given, own = (", ".join(each) or "none" for each in (inputs, names))
+    return ValueError(f"the model's inputs are {own}; given were {given}")
+
+
+def copies(inputs):
+    """Return copies of the inputs, for one answer of a model that may write into them.
+
+    Many adapters lend a model the arrays themselves, as who deploys it would: `answer` is timed,
+    so who calls it copies, and outside the clock.
+    """
+    return {name: numpy.array(x) for name, x in inputs.items()}
 
 
 def notes_on(network, notes):

@@ -239,7 +239,7 @@ def export(model, form, path, example):
     with open(os.path.join(path, "model.prototxt"), "w") as target:
         target.write("\n".join(model.text(1)) + "\n")
     model.net.save(os.path.join(path, "model.caffemodel"))
-    return {"opset": None}
+    return {"opset": None, "exporter": f"Caffe {caffe.__version__}"}
 
 
 def load(form, path):
@@ -253,7 +253,7 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run a net that was read, arrays in and out."""
-    fed = protocol.fed(inputs, list(model.inputs))
+    fed = protocol.placed(inputs, list(model.inputs))
     for name, x in fed.items():
         model.blobs[name].reshape(*x.shape)
         model.blobs[name].data[...] = x

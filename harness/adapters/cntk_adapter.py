@@ -164,12 +164,13 @@ def predict(model, x):
 def export(model, form, path, example):
     """Write ``cntk``, its own format, or ``onnx``, of opset 9 and for one example at a time."""
     del example
+    exporter = f"CNTK {cntk.__version__}"
     if form == "cntk":
         model.graph.logits.save(path)
-        return {"opset": None}
+        return {"opset": None, "exporter": exporter}
     if form == "onnx":
         model.graph.logits.save(path, format=cntk.ModelFormat.ONNX)
-        return {"opset": 9, "batch": 1}
+        return {"opset": 9, "exporter": exporter, "batch": 1}
     raise protocol.Unsupported("CNTK does not write " + form)
 
 

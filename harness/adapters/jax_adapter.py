@@ -189,15 +189,17 @@ def export(model, form, path, example):
         program = exporting.export(jax.jit(served), platforms=["cpu", "cuda"])(shape)
         with open(path, "wb") as target:
             target.write(program.serialize())
-        return {"opset": None}
+        return {"opset": None, "exporter": f"jax.export of jax {jax.__version__}"}
     if form == "onnx":
+        from importlib import metadata  # novm: its wheels are for newer Pythons only
+
         import jax2onnx
         import onnx
 
         translated = jax2onnx.to_onnx(served, inputs=[("batch",) + example.shape[1:]], opset=OPSET)
         onnx.save(translated, path)
         opsets = {each.domain: each.version for each in translated.opset_import}
-        return {"opset": opsets[""]}
+        return {"opset": opsets[""], "exporter": f"jax2onnx {metadata.version('jax2onnx')}"}
     raise protocol.Unsupported("jax does not write " + form)
 
 

@@ -43,33 +43,62 @@ def multiply(left, right):
     """Matrix product as a model of one node. There is no product in float64."""
     if left.dtype != "float32":
         raise protocol.Unsupported("LiteRT has no matrix product in float64")
-    interpreter = litert.Interpreter(
-        model_content=_product_model(left.shape, right.shape), num_threads=threads
-    )
-    (product,) = answer(interpreter, {"left": left, "right": right}).values()
+    model = Served(model_content=_product_model(left.shape, right.shape))
+    (product,) = answer(model, {"left": left, "right": right}).values()
     return product
+
+
+class Served:
+    """An interpreter with its tensors' places by name, inputs and outputs, both in its order.
+
+    The names are the signature's, as a person gave them, where the file has one.
+    """
+
+    def __init__(self, **options):
+        self.interpreter = litert.Interpreter(num_threads=threads, **options)
+        self.interpreter.allocate_tensors()
+        inputs = self.interpreter.get_input_details()
+        outputs = self.interpreter.get_output_details()
+        signature = self._signature(inputs)
+        self.inputs = _places(inputs, signature and signature.get_input_details())
+        self.outputs = _places(outputs, signature and signature.get_output_details())
+
+    def _signature(self, inputs):
+        """Return the signature of what `invoke` runs: of several, that with its inputs; or None."""
+        own = {(entry["index"], entry["name"]) for entry in inputs}
+        for key in self.interpreter.get_signature_list():
+            found = self.interpreter.get_signature_runner(key)
+            if {(one["index"], one["name"]) for one in found.get_input_details().values()} == own:
+                return found
+        return None
+
+    def declared(self):
+        """Return name, dtype and shape of the inputs, as they are now."""
+        entries = {entry["index"]: entry for entry in self.interpreter.get_input_details()}
+        return {name: entries[at] for name, at in self.inputs.items()}
+
+
+def _places(entries, signed):
+    """Return the places of tensors by name, in the order of *entries*."""
+    order = [entry["index"] for entry in entries]
+    named = signed or {entry["name"]: entry for entry in entries}
+    found = {name: entry["index"] for name, entry in named.items()}
+    return dict(sorted(found.items(), key=lambda one: order.index(one[1])))
 
 
 def load(form, path):
     """Read a model."""
     if form != "tflite":
         raise protocol.Unsupported("LiteRT does not read " + form)
-    interpreter = litert.Interpreter(model_path=path, num_threads=threads)
-    interpreter.allocate_tensors()
-    return interpreter
+    return Served(model_path=path)
 
 
 def inspect(form, path, given, seed):
     """Tell what a model takes and answers; there is no float64 in this format."""
     model = load(form, path)
-    entries = model.get_input_details()
     declared = [
-        {
-            "name": one["name"],
-            "dtype": str(numpy.dtype(one["dtype"])),
-            "shape": one["shape"].tolist(),
-        }
-        for one in entries
+        {"name": name, "dtype": str(numpy.dtype(one["dtype"])), "shape": one["shape"].tolist()}
+        for name, one in model.declared().items()
     ]
     inputs = given or making.arrays(declared, seed)
     return {
@@ -83,13 +112,13 @@ def trace(path, inputs):
     """Evaluate every operator by the reference kernels: float32, the most that there is."""
     model = lite.read(path)
     called = lite.names(model)
-    interpreter = _reference(model_path=path)
-    answer(interpreter, inputs)
+    whole = _reference(path)
+    answer(whole, inputs)
     nodes = lite.nodes(model)
     return {
         "nodes": nodes,
         "outputs": [called[at] for at in model.subgraphs[0].outputs],
-        "precise": dict(_kept(interpreter, called, nodes)),
+        "precise": dict(_kept(whole.interpreter, called, nodes)),
         "single": {},
     }
 
@@ -114,37 +143,35 @@ def cut(path, inputs, number, target):
     """Write one operator as a model; return its inputs, and the reference kernel's answer."""
     model = lite.read(path)
     called = lite.names(model)
-    whole = _reference(model_path=path)
+    whole = _reference(path)
     answer(whole, inputs)
-    own = {name: whole.get_tensor(called.index(name)) for name in lite.cut(model, number)}
+    kept = whole.interpreter.get_tensor
+    own = {name: kept(called.index(name)) for name in lite.cut(model, number)}
     lite.write(model, target)
-    return {"inputs": own, "gold": answer(_reference(model_path=target), own)}
+    return {"inputs": own, "gold": answer(_reference(target), own)}
 
 
-def _reference(**source):
-    """Return an interpreter without any delegate, of plain loops, that keeps every tensor."""
-    interpreter = litert.Interpreter(
-        num_threads=threads,
+def _reference(path):
+    """Return a model without any delegate, of plain loops, that keeps every tensor."""
+    return Served(
+        model_path=path,
         experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
         experimental_preserve_all_tensors=True,
-        **source,
     )
-    interpreter.allocate_tensors()
-    return interpreter
 
 
 def answer(model, inputs):
     """Run the interpreter, arrays in and out; it is resized where the inputs have other shapes."""
-    entries = {entry["name"]: entry for entry in model.get_input_details()}
-    fed = protocol.fed(inputs, list(entries))
-    other = [name for name, x in fed.items() if tuple(entries[name]["shape"]) != x.shape]
+    interpreter, declared = model.interpreter, model.declared()
+    fed = protocol.fed(inputs, list(declared))
+    other = [name for name, x in fed.items() if tuple(declared[name]["shape"]) != x.shape]
     for name in other:
-        model.resize_tensor_input(entries[name]["index"], fed[name].shape, strict=False)
-    model.allocate_tensors()
+        interpreter.resize_tensor_input(model.inputs[name], fed[name].shape, strict=False)
+    interpreter.allocate_tensors()
     for name, x in fed.items():
-        model.set_tensor(entries[name]["index"], x)
-    model.invoke()
-    return {entry["name"]: model.get_tensor(entry["index"]) for entry in model.get_output_details()}
+        interpreter.set_tensor(model.inputs[name], x)
+    interpreter.invoke()
+    return {name: interpreter.get_tensor(at) for name, at in model.outputs.items()}
 
 
 def _product_model(left, right):

@@ -154,7 +154,7 @@ def export(model, form, path, example):
     description = numpy.frombuffer(json.dumps(model.network).encode(), "uint8")
     with open(path, "wb") as target:
         numpy.savez(target, network=description, **get_weights(model))
-    return {"opset": None}
+    return {"opset": None, "exporter": f"numpy {numpy.__version__}"}
 
 
 def load(form, path):

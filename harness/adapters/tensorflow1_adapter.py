@@ -173,7 +173,7 @@ def export(model, form, path, example):
         tf.saved_model.simple_save(
             model.session, path, {"input": model.graph.input}, {"y": model.graph.logits}
         )
-    return {"opset": None}
+    return {"opset": None, "exporter": f"tensorflow {tf.__version__}"}
 
 
 class Served:

@@ -207,18 +207,20 @@ def export(model, form, path, example):
     """
     shape = (None,) + example.shape[1:]
     signature = [keras.InputSpec(shape=shape, dtype="float32", name="input")]
+    tensorflow = f"tensorflow {tf.__version__}"
     if form == "saved-model":
         model.keras.export(path, "tf_saved_model", verbose=False, input_signature=signature)
-        return {"opset": None}
+        return {"opset": None, "exporter": f"keras {keras.__version__}, {tensorflow}"}
     if form == "onnx":
         model.keras.export(path, "onnx", verbose=False, input_signature=signature)
         import onnx
+        import tf2onnx
 
         opsets = {each.domain: each.version for each in onnx.load(path).opset_import}
-        return {"opset": opsets[""]}
+        return {"opset": opsets[""], "exporter": f"tf2onnx {tf2onnx.__version__}"}
     if form == "tflite":
         _save_tflite(model.keras, path, example)
-        return {"opset": None, "batch": 1}
+        return {"opset": None, "exporter": f"TFLiteConverter of {tensorflow}", "batch": 1}
     raise protocol.Unsupported(f"tensorflow does not write {form}")
 
 

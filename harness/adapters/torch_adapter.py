@@ -153,7 +153,7 @@ class Served:
 def answer(model, inputs):
     """Run a program that was read back, arrays in and out."""
     names = model.names or list(inputs)
-    fed = protocol.fed(inputs, names)
+    fed = protocol.placed(inputs, names)
     with torch.inference_mode():
         found = model.program(*[_tensor(fed[name]) for name in names])
         return {name: value.cpu().numpy() for name, value in _named(found)}
@@ -179,7 +179,7 @@ def inspect(form, path, given, seed):  # noqa: ARG001 - nothing can be made from
     return {
         "described": {"inputs": declared},
         "inputs": given,
-        "outputs": answer(model, given),
+        "outputs": answer(model, protocol.copies(given)),
     }
 
 

@@ -6,6 +6,7 @@ Imported once torch is there.
 import os
 import shutil
 import tempfile
+from importlib import metadata  # novm: torch's wheels are for newer Pythons only
 
 import torch
 
@@ -22,7 +23,11 @@ def write(model, form, path, example):
     """Write a model that is on the CPU and evaluates. Raises Unsupported."""
     if form not in WRITERS:
         raise protocol.Unsupported(f"torch does not write {form}")
-    return {"opset": WRITERS[form](model, example, path)}
+    opset = WRITERS[form](model, example, path)
+    return {
+        "opset": opset,
+        "exporter": EXPORTERS[form].format_map(_Versions(torch=torch.__version__)),
+    }
 
 
 def _script(model, example, path):
@@ -101,6 +106,13 @@ def _ncnn(model, example, path):
             shutil.copyfile(made, os.path.join(path, "model." + kind))
 
 
+class _Versions(dict):
+    """Versions by the names of packages, asked of what is installed."""
+
+    def __missing__(self, package):
+        return metadata.version(package)
+
+
 WRITERS = {
     "onnx": _onnx,
     "torch-export": _exported,
@@ -108,4 +120,14 @@ WRITERS = {
     "aotinductor": _aotinductor,
     "executorch": _executorch,
     "ncnn": _ncnn,
+}
+
+#: What these are, with the packages whose versions say which.
+EXPORTERS = {
+    "onnx": "torch {torch} dynamo, onnxscript {onnxscript}",
+    "torch-export": "torch.export of torch {torch}",
+    "torchscript": "torch.jit.trace of torch {torch}",
+    "aotinductor": "AOTInductor of torch {torch}",
+    "executorch": "executorch {executorch}, torch {torch}",
+    "ncnn": "pnnx {pnnx}, torch {torch}",
 }

@@ -1,7 +1,7 @@
 """The inside of a TFLite model: its operators, and models made from parts of it.
 
-Through the flatbuffer classes that LiteRT brings; an operator's tensors are named by their place
-where names are not unique.
+Through the flatbuffer classes that LiteRT brings. Tensors have the names of the model's signature,
+which what serves it goes by, else their own, with their place where these are not unique.
 """
 
 
@@ -14,9 +14,14 @@ def read(path):
 
 
 def write(model, path):
-    """Write a model. The signatures go: they name outputs that may no longer be all."""
+    """Write a model. The signatures go: they name outputs that may no longer be all.
+
+    Their names stay, as the tensors' own.
+    """
     import flatbuffers
 
+    for tensor, name in zip(model.subgraphs[0].tensors, names(model)):
+        tensor.name = name.encode()
     model.signatureDefs = None
     builder = flatbuffers.Builder(1 << 20)
     builder.Finish(model.Pack(builder), b"TFL3")
@@ -26,10 +31,24 @@ def write(model, path):
 
 def names(model):
     """Return the tensors' names by their place, each once."""
+    signed = _signed(model)
     found = []
     for at, tensor in enumerate(model.subgraphs[0].tensors):
         name = (tensor.name or b"").decode(errors="replace")
-        found.append(f"{name}#{at}" if not name or name in found else name)
+        taken = not name or name in found or name in signed.values()
+        found.append(signed.get(at) or (f"{name}#{at}" if taken else name))
+    return found
+
+
+def _signed(model):
+    """Return the names that the first graph's signature has, by place, each once: inputs' first."""
+    found = {}
+    own = [one for one in model.signatureDefs or [] if one.subgraphIndex == 0]
+    for one in own[:1]:
+        for entry in [*one.inputs, *one.outputs]:
+            name = entry.name.decode(errors="replace")
+            if name not in found.values():
+                found.setdefault(entry.tensorIndex, name)
     return found
 
 

@@ -32,14 +32,18 @@ export async function load(ort, source, options) {
   }
 }
 
-/** Give each of the artifact's inputs to the model's input of its name, or all in order. */
+/**
+ * Give each of the artifact's inputs to the model's input of its name; a single one may have any.
+ *
+ * Throws RangeError where several do not fit: their order says nothing of which is which.
+ */
 export function bind(model, inputs) {
-  if (inputs.length > model.inputs.length) {
-    const counts = `${model.inputs.length} inputs, the artifact ${inputs.length}`;
-    throw new RangeError(`the model has ${counts}`);
+  const given = inputs.map(({ name }) => name);
+  const single = given.length === 1 && model.inputs.length === 1;
+  if (!single && !given.every((name) => model.inputs.includes(name))) {
+    throw new RangeError(`the model's inputs are ${model.inputs.join(", ")}; given were ${given.join(", ")}`);
   }
-  const named = inputs.every(({ name }) => model.inputs.includes(name));
-  return inputs.map(({ name, array }, index) => [named ? name : model.inputs[index], array]);
+  return inputs.map(({ name, array }) => [single ? model.inputs[0] : name, array]);
 }
 
 /** Answer: a list of [name, array] in, the model's arrays out, in its own order of outputs. */

@@ -3,6 +3,7 @@ import { test } from "node:test";
 
 import { Unsupported } from "./failures.mjs";
 import { format, parse } from "./npy.mjs";
+import { bind } from "./onnx.mjs";
 import { noneRun, serve } from "./phases.mjs";
 import { COLUMNS, INNER, ROWS } from "./selftest.mjs";
 
@@ -97,6 +98,19 @@ test("splits that do not add up are a failure of infer", async () => {
   const { records } = await served({ job: { artifact: { ...JOB.artifact, splits: [1, 1] } } });
   assert.deepEqual(records.map((record) => record.status), ["ok", "failed"]);
   assert.match(records[1].error.message, /2 rows.*has 3/);
+});
+
+test("inputs go by their names; a single one may have any", () => {
+  const [a, b] = ["a", "b"].map((name) => ({ name, array: array([1], [1]) }));
+  assert.deepEqual(bind({ inputs: ["a", "b"] }, [b, a]), [["b", b.array], ["a", a.array]]);
+  assert.deepEqual(bind({ inputs: ["input"] }, [a]), [["input", a.array]]);
+});
+
+test("several inputs whose names do not fit are refused, with both", () => {
+  const inputs = ["b", "typo"].map((name) => ({ name, array: array([1], [1]) }));
+  const said = { name: "RangeError", message: "the model's inputs are a, b; given were b, typo" };
+  assert.throws(() => bind({ inputs: ["a", "b"] }, inputs), said);
+  assert.throws(() => bind({ inputs: ["a", "b"] }, inputs.slice(1)), RangeError);
 });
 
 test("an answer that changes is not repeatable", async () => {

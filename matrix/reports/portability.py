@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 import statistics
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from matrix.reports import numbers
 from matrix.reports.layout import Mood, Row, Table, mark, moods, status
@@ -23,7 +23,7 @@ def tables(results: Results) -> Iterator[Table]:
 
 
 def exports(results: Results) -> Table:
-    """Every producer's exports: a line a workload, a column a format."""
+    """Every producer's exports: a line a workload, a column a format, and by what."""
     formats = sorted({row.format for row in results.exports})
     lines = []
     rows = sorted(results.exports, key=lambda row: (row.workload, row.cell))
@@ -32,14 +32,16 @@ def exports(results: Results) -> Table:
     ):
         found = {row.format: row for row in group}
         emulated = any(row.emulated for row in found.values())
-        texts = (workload, cell + mark(emulated), *(_export(found.get(one)) for one in formats))
+        exported = (_export(found.get(one)) for one in formats)
+        texts = (workload, cell + mark(emulated), *exported, _exporters(found.values()))
         lines.append(Row(texts=texts, moods=moods(len(texts), 0, "plain", emulated)))
     return Table(
         title="Exports",
-        columns=("workload", "cell", *formats),
+        columns=("workload", "cell", *formats, "written by"),
         rows=tuple(lines),
         numeric=frozenset(range(2, 2 + len(formats))),
-        note="Size of a model's files, and the time of its export with the exporter's import.",
+        note="Size of a model's files, and the time of its export with the exporter's import. "
+        "Written by: each exporter with its version, in the order of the formats.",
     )
 
 
@@ -47,6 +49,12 @@ def _export(row: ExportRow | None) -> str:
     if row is None:
         return numbers.DASH
     return f"{numbers.size(row.bytes)}, {numbers.duration(row.export_s)}"
+
+
+def _exporters(rows: Iterable[ExportRow]) -> str:
+    """Return what wrote them, each once: some exporters write several formats."""
+    ordered = sorted(rows, key=lambda row: row.format)
+    return "; ".join(dict.fromkeys(row.exporter for row in ordered if row.exporter)) or numbers.DASH
 
 
 def verdicts(results: Results) -> Iterator[Table]:

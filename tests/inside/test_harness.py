@@ -96,6 +96,8 @@ def test_the_artifact_is_served_with_the_producers_own_answers(cell):
     folder = cell.control / "artifacts"
     assert artifact["format"] == "onnx"
     assert artifact["opset"] == 20
+    assert artifact["exporter"] == "fake2onnx 1.0"
+    assert Output.model_validate(produced).artifacts[0].exporter == "fake2onnx 1.0"
     assert [one["path"] for one in artifact["files"]] == ["model.onnx"]
     assert artifact["files"][0]["bytes"] == (folder / "onnx" / "model.onnx").stat().st_size
 
@@ -122,6 +124,20 @@ def test_answers_that_differ_from_one_time_to_the_next_are_told(cell):
     given(cell, np.zeros((4, 1, 8, 8), np.float32))
     consumed = cell.run(consumption(), fault="restless")
     assert data_of(consumed, "infer")["repeatable"] is False
+
+
+@pytest.mark.parametrize("splits", [None, [1, 3]])
+def test_a_model_that_writes_into_its_inputs_is_always_asked_the_same(cell, splits):
+    cell.run(production())
+    shutil.copytree(cell.control / "artifacts" / "onnx", cell.control / "artifact")
+    given(cell, np.ones((4, 1, 8, 8), np.float32))
+    document = consumption()
+    document["artifact"]["splits"] = splits
+    consumed = cell.run(document, fault="writing")
+    assert data_of(consumed, "infer")["repeatable"] is True
+    weights = arrays(cell.control / "artifacts" / "weights.npz")
+    expected = gold.forward(LINEAR, weights, np.full((4, 1, 8, 8), 0.5))
+    np.testing.assert_allclose(np.load(cell.control / "outputs" / "0.npy"), expected, atol=1e-4)
 
 
 def given(cell, x):

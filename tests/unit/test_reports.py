@@ -12,7 +12,7 @@ import pytest
 from rich.console import Console
 
 from matrix import reports, results, rows
-from matrix.reports import numbers, plans, tables
+from matrix.reports import numbers, plans, portability, tables
 from matrix.statistics import Estimate
 from tests.unit.examples import planned
 from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
@@ -88,6 +88,24 @@ def test_emulated_speeds_are_told_where_there_are_no_others(tmp_path: Path) -> N
     tables_of = list(tables.inference(found.model_copy(update={"inference": left})))
     assert all("(emulated)" in line.texts[0] for table in tables_of for line in table.rows)
     assert tables_of
+
+
+def test_exports_say_what_wrote_them_each_once_where_it_is_known(tmp_path: Path) -> None:
+    found = results.merge([whole(tmp_path)])
+    written = {
+        "onnx": "tf2onnx 1.17.0",
+        "saved-model": "keras 3",
+        "tflite": "keras 3",
+        "cntk": None,
+    }
+    row = rows.ExportRow(cell="a", workload="w", format="-", emulated=False, bytes=1, export_s=1.0)
+    exported = [
+        row.model_copy(update={"format": form, "exporter": by}) for form, by in written.items()
+    ]
+    old = row.model_copy(update={"cell": "b", "format": "onnx"})
+    table = portability.exports(found.model_copy(update={"exports": (*exported, old)}))
+    assert table.columns[-1] == "written by"
+    assert [one.texts[-1] for one in table.rows] == ["tf2onnx 1.17.0; keras 3", numbers.DASH]
 
 
 def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Path) -> None:
