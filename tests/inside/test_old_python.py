@@ -15,6 +15,7 @@ ROOT = Path(__file__).resolve().parents[2]
 FRAMEWORKS_OWN = (
     "harness/adapters/*_exports.py",
     "harness/adapters/*_layers.py",
+    "harness/adapters/*_operations.py",
     "harness/probes/*_*.py",
     "harness/idioms/*_*.py",
 )
