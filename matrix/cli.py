@@ -337,7 +337,7 @@ def _verify(options: argparse.Namespace) -> None:
     engine = choose(options.engine, matrix, say=_sayer(console))
     planned = plan.of_models(
         matrix,
-        [(one.name, one.format, next(iter(one.files))) for one in found],
+        [(one.name, one.format, one.main) for one in found],
         Selection(include=tuple(options.only), exclude=tuple(options.exclude)),
         engine.capabilities(),
         seed=options.seed,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -40,10 +41,10 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"pb")
     found = models.recognise([tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")])
-    assert [(one.name, one.format, list(one.files)) for one in found] == [
-        ("my-net", "onnx", ["model.onnx"]),
-        ("net", "tflite", ["model.tflite"]),
-        ("saved", "saved-model", ["saved_model/saved_model.pb"]),
+    assert [(one.name, one.format, one.main, list(one.files)) for one in found] == [
+        ("my-net", "onnx", "model.onnx", ["model.onnx"]),
+        ("net", "tflite", "model.tflite", ["model.tflite"]),
+        ("saved", "saved-model", "saved_model", ["saved_model/saved_model.pb"]),
     ]
 
 
@@ -70,7 +71,7 @@ def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_pat
     (tmp_path / "net.ts").write_bytes(b"PK\x03\x04")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
     script, onnx = models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
-    assert (script.format, list(script.files)) == ("torchscript", ["model.ts"])
+    assert (script.format, list(script.files)) == ("torchscript", ["model.pt"])
     with pytest.raises(ArgumentError, match="does not declare the shapes") as said:
         models.check_declared([onnx, script], None, same=False)
     assert "--inputs" in str(said.value.hint)
@@ -116,6 +117,20 @@ def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
     assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"m"
 
 
+def test_a_file_whose_name_is_no_text_belongs_to_no_model(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"..\xff.bin..")
+    (tmp_path / os.fsdecode(b"\xff.bin")).write_bytes(b"w")
+    (found,) = models.recognise([tmp_path / "net.onnx"])
+    assert list(found.files) == ["model.onnx"]
+
+
+def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "net.onnx").open("wb") as file:
+        file.truncate(12 * 2**30)
+    with pytest.raises(ArgumentError, match=r"has 12\.0 GiB, a file of the format onnx less"):
+        models.recognise([tmp_path / "net.onnx"])
+
+
 # Planned --------------------------------------------------------------------------------------
 
 
@@ -145,6 +160,27 @@ def test_without_a_cell_that_can_look_there_is_no_plan() -> None:
         plan.of_models(
             MATRIX, [("n", "onnx", "model.onnx")], Selection(), nothing, seed=0, infer=INFER
         )
+
+
+@pytest.mark.parametrize(
+    ("only", "left", "hint"),
+    [
+        ("torch-*", "net", "try a wider --only"),
+        ("onnxruntime-*-cuda", "net", "the engine has no NVIDIA runtime"),
+        ("onnxruntime-debian12-amd64-cpu", "lite", "try a wider --only"),
+    ],
+)
+def test_a_model_that_no_chosen_cell_reads_is_refused(only: str, left: str, hint: str) -> None:
+    given = [("net", "onnx", "model.onnx"), ("lite", "tflite", "model.tflite")]
+    with pytest.raises(ArgumentError, match=f"{left}: no cell that is chosen") as said:
+        verification(*given, only=only)
+    assert hint in str(said.value.hint)
+
+
+def test_every_cell_left_out_is_refused() -> None:
+    nothing = Selection(exclude=("*",))
+    with pytest.raises(ArgumentError, match="the selection leaves no cell"):
+        plan.of_models(MATRIX, [("n", "onnx", "model.onnx")], nothing, DOCKER, seed=0, infer=INFER)
 
 
 # Kept -----------------------------------------------------------------------------------------
