@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix import budgets, exports, models, plan, results
+from matrix import budgets, cli, exports, models, plan, results
 from matrix.budgets import Budgets
-from matrix.config import Infer
+from matrix.config import Infer, Known
 from matrix.errors import ArgumentError
 from matrix.plan import Capabilities, Job, Plan, Selection
 from matrix.records import Exported, Output
@@ -300,10 +300,40 @@ def test_a_model_that_cannot_be_read_is_served_nowhere_and_says_why(tmp_path: Pa
 
 def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:
     merged = results.merge([judged(tmp_path)])
-    assert list(Budgets(1.0, 1e-3, 1e12).exceeded(merged)) == []
-    lines = list(Budgets(1e-6, 1e-9, None).exceeded(merged))
+    assert list(Budgets(1.0, 1e-3).exceeded(merged)) == []
+    lines = list(Budgets(1e-6, 1e-9).exceeded(merged))
     assert any("p99" in line and "is over the budget of 1.00 µs" in line for line in lines)
     assert any("error 2.0e-07 is over the budget of 1.0e-09" in line for line in lines)
+
+
+def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
+    merged = results.merge([judged(tmp_path)])
+    emulated = tuple(row.model_copy(update={"emulated": True}) for row in merged.inference)
+    merged = merged.model_copy(update={"inference": emulated})
+    assert list(Budgets(1.0, 1e-3, 1e8).exceeded(merged)) == [
+        "p99: nothing was measured that the budget of 1.00 s is for",
+        "image: nothing was measured that the budget of 100 MB is for",
+    ]
+
+
+def test_whoever_finishes_a_verification_holds_it_to_its_budgets(tmp_path: Path) -> None:
+    run = judged(tmp_path)
+    assert cli.main(["merge", str(run.path)]) == 0
+    budgets.keep(Budgets(error=1e-9), run)
+    assert cli.main(["merge", str(run.path)]) == 1
+
+
+def test_what_is_known_of_this_projects_artifacts_excuses_no_model_of_a_person(
+    tmp_path: Path,
+) -> None:
+    known = Known(cells="*", subjects="*", reason="it is ours")
+    matrix = MATRIX.model_copy(update={"known": (known,)})
+    run = Run.create(tmp_path, ONE, matrix, version="0.1.0", name="one")
+    for job in (*ONE.jobs("produce"), *ONE.jobs("consume")):
+        status = "ok" if job.wave == "produce" else "crashed"
+        run.save(job, record(job, parity=None, status=status))
+    assert results.merge([run]).problems
+    assert results.merge([run], known=[known]).problems
 
 
 @pytest.mark.parametrize(
@@ -320,7 +350,7 @@ def test_budgets_are_read_with_their_units(read: object, text: str, value: float
     assert read(text) == pytest.approx(value)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("text", ["5", "ms", "-5ms", "0ms", "5 MB", "five ms", ""])
+@pytest.mark.parametrize("text", ["5", "ms", "-5ms", "0ms", "5 MB", "five ms", "", "1e999s"])
 def test_a_budget_without_its_unit_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not a budget; write it like 5s"):
         budgets.seconds(text)
