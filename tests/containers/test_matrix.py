@@ -269,7 +269,7 @@ def verify(runs: Path, model: Path, *arguments: str) -> int:
 def test_a_persons_own_model_is_verified_everywhere(serving: Path, tmp_path: Path) -> None:
     model = tmp_path / "mine.onnx"
     artifact = "torch-debian12-amd64-cpu--digits-conv--onnx"
-    shutil.copyfile(serving / "artifacts" / artifact / "model.onnx", model)
+    shutil.copyfile(serving / "artifacts" / artifact / "model" / "model.onnx", model)
     only = ("--only", "onnxruntime-*-debian13-amd64-cpu", "--name", "mine")
     only += ("--only", "onnxruntime_loadgen-debian12-amd64-cpu")
     assert verify(tmp_path, model, *only, "--max-error", "1e-5", "--max-p99", "10s") == 0

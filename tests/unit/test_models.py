@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix import budgets, cli, exports, models, plan, results
+from matrix import budgets, cli, exports, inputs, models, plan, results
+from matrix.arrays import Unreadable
 from matrix.budgets import Budgets
 from matrix.config import Infer, Known
 from matrix.errors import ArgumentError
@@ -271,6 +272,40 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, inputs[entry["name"]])
 
 
+@pytest.mark.parametrize("name", ["inputs/w.bin", "artifact.json", "gold.npz", "inputs.npz"])
+def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, name: str) -> None:
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={"y": np.ones(1)})
+    (job,) = ONE.jobs("produce")
+    beside = run.model("net") / name
+    beside.parent.mkdir(exist_ok=True)
+    beside.write_bytes(b"weights")
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    (tmp_path / "served").mkdir()
+    document = exports.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    model = tmp_path / "served" / document["model"]
+    assert (model.parent / name).read_bytes() == b"weights"
+    assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
+
+
+def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path) -> None:
+    values = {name: np.ones(1) for name in ("file", "self", "args")}
+    run = looked_into(tmp_path)
+    for name in ("inputs", "outputs"):
+        path = tmp_path / "control" / "artifacts" / f"{name}.npz"
+        path.write_bytes(inputs.archive(values))
+    (job,) = ONE.jobs("produce")
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    folder = run.artifact(ONE.imports[0].artifact)
+    assert np.load(folder / "gold.npz").files == list(values)
+
+
+def test_a_model_that_gives_nothing_is_not_kept(tmp_path: Path) -> None:
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={})
+    (job,) = ONE.jobs("produce")
+    with pytest.raises(Unreadable, match="it gives no outputs"):
+        exports.keep_import(run, job, said(job), tmp_path / "control")
+
+
 # Judged ---------------------------------------------------------------------------------------
 
 
@@ -363,6 +398,6 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     exports.keep_import(run, job, said(job), tmp_path / "control")
     folder = run.artifact(ONE.imports[0].artifact)
     assert isinstance(exports.verify(folder), Exported)
-    (folder / "model.onnx").write_bytes(b"other")
+    (folder / "model" / "model.onnx").write_bytes(b"other")
     with pytest.raises(Exception, match=r"model\.onnx is not what was kept"):
         exports.verify(folder)
