@@ -285,6 +285,15 @@ def test_a_persons_own_model_is_verified_everywhere(serving: Path, tmp_path: Pat
     assert "torn.onnx: it is truncated" in (tmp_path / "log").read_text()
 
 
+def test_a_saved_model_is_verified_by_its_folder(serving: Path, tmp_path: Path) -> None:
+    artifact = "tensorflow-debian12-amd64-cpu--digits-conv--saved-model"
+    model = serving / "artifacts" / artifact / "model" / "saved_model"
+    only = ("--only", "tensorflow-debian12-amd64-cpu", "--name", "saved")
+    assert verify(tmp_path, model, *only) == 0, (tmp_path / "log").read_text()[-5000:]
+    found = Results.model_validate_json((tmp_path / "saved" / "results.json").read_text())
+    assert [row.verdict for row in found.portability] == ["match"]
+
+
 @pytest.mark.usefixtures("whole")
 def test_a_second_run_builds_nothing(tmp_path: Path) -> None:
     assert finish(tmp_path, *NATIVE, "--preset", "smoke", "--name", "again") == 0
