@@ -32,7 +32,7 @@ SETUP = f"""
 import numpy, onnxruntime
 options = onnxruntime.SessionOptions()
 options.intra_op_num_threads = options.inter_op_num_threads = 1
-session = onnxruntime.InferenceSession("/artifact/model.onnx", options)
+session = onnxruntime.InferenceSession("/artifact/model/model.onnx", options)
 x = numpy.load("/artifact/inputs.npz")["x"]
 x = numpy.ascontiguousarray(numpy.resize(x, ({BATCH}, *x.shape[1:])))
 feed = {{session.get_inputs()[0].name: x}}

@@ -5,6 +5,7 @@ import math
 import os
 import shutil
 import time
+import zipfile
 
 from harness import record
 
@@ -63,14 +64,19 @@ def _finite(value):
 
 
 def save_arrays(directory, path, arrays):
-    """Write *arrays* (name to array) as ``.npz`` below *directory*, in one piece."""
+    """Write *arrays* (name to array) as ``.npz`` below *directory*, in one piece.
+
+    Whatever they are called: numpy.savez has arguments of its own, among them ``file``.
+    """
     import numpy
 
     path = os.path.join(directory, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)
     temporary = path + ".part"
-    with open(temporary, "wb") as target:
-        numpy.savez(target, **arrays)
+    with zipfile.ZipFile(temporary, "w") as target:
+        for name, array in arrays.items():
+            with target.open(name + ".npy", "w", force_zip64=True) as member:
+                numpy.lib.format.write_array(member, numpy.asanyarray(array))
     os.replace(temporary, path)
 
 

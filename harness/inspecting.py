@@ -6,7 +6,9 @@ answers them: in float64 too, where the format can be evaluated so.
 
 import os
 
-from harness import control, record
+import numpy
+
+from harness import control, making, record
 from harness.sessions import JobSession
 
 
@@ -24,6 +26,8 @@ def inspect(session, data):
     asked = session.job["import"]
     path = os.path.join(session.directory, asked["model"])
     found = session.adapter.inspect(asked["format"], path, session.given(), asked["seed"])
+    for name, value in found["outputs"].items():
+        making.check_kind("output", name, numpy.asarray(value).dtype)
     data.update(found["described"])
     data["precise"] = "gold" in found
     for name, target in (

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import math
 import zipfile
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -20,7 +20,7 @@ FLOATS, NUMBERS, ANY = "f", "fiub", "fiubU"
 
 Shape = tuple[int, ...]
 
-#: No array of a model's weights or outputs is larger; a header can claim anything.
+#: No model's weights or outputs are larger, all of a file's together; a header can claim anything.
 LARGEST_BYTES = 8 * 2**30
 
 
@@ -38,41 +38,54 @@ def read(path: Path, wanted: Mapping[str, Shape | None]) -> dict[str, Floats]:
     Raises:
         Unreadable: see the class.
     """
-    try:
-        with zipfile.ZipFile(path) as file:
-            return {name: _read_one(file, name, shape) for name, shape in wanted.items()}
-    except FileNotFoundError:
-        raise Unreadable(f"{path.name} is missing") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise Unreadable(f"{path.name}: {error}") from None
+    with _archive(path) as file:
+        return {name: _read_one(file, name, shape) for name, shape in wanted.items()}
 
 
 def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:
     """Return all arrays of a file, as `read` does, of some kinds of dtypes. Raises Unreadable."""
-    try:
-        with zipfile.ZipFile(path) as file:
-            names = [name.removesuffix(".npy") for name in file.namelist()]
-            if len(set(names)) < len(names):
-                raise Unreadable(f"{path.name} holds two arrays of one name")
-            return {name: _read_one(file, name, None, kinds) for name in names}
-    except FileNotFoundError:
-        raise Unreadable(f"{path.name} is missing") from None
-    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise Unreadable(f"{path.name}: {error}") from None
+    with _archive(path) as file:
+        names = [name.removesuffix(".npy") for name in file.namelist()]
+        if len(set(names)) < len(names):
+            raise Unreadable(f"{path.name} holds two arrays of one name")
+        return {name: _read_one(file, name, None, kinds) for name in names}
 
 
 def read_array(path: Path) -> Values:
     """Return the numbers of an ``.npy``, as `read` does. Raises Unreadable."""
+    with _reading(path), path.open("rb") as stream:
+        _check_header(stream, path.name, None, path.stat().st_size, NUMBERS)
+        stream.seek(0)
+        read: Values = np.lib.format.read_array(stream, allow_pickle=False)
+    return read
+
+
+@contextlib.contextmanager
+def _reading(path: Path) -> Iterator[None]:
+    """Turn whatever the reading of a file raises into Unreadable.
+
+    What zipfile, its decompressors and numpy's parser of headers raise at a file that was made to
+    harm is nowhere written down.
+    """
     try:
-        with path.open("rb") as stream:
-            _check_header(stream, path.name, None, path.stat().st_size, NUMBERS)
-            stream.seek(0)
-            read: Values = np.lib.format.read_array(stream, allow_pickle=False)
+        yield
+    except Unreadable:
+        raise
     except FileNotFoundError:
         raise Unreadable(f"{path.name} is missing") from None
-    except (OSError, ValueError, EOFError) as error:
-        raise Unreadable(f"{path.name}: {error}") from None
-    return read
+    except Exception as error:
+        said = str(error).strip() or type(error).__name__
+        raise Unreadable(f"{path.name}: {said.splitlines()[0]}") from None
+
+
+@contextlib.contextmanager
+def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
+    """Open an ``.npz`` that does not unpack to more than there can be. Raises Unreadable."""
+    with _reading(path), zipfile.ZipFile(path) as file:
+        size = sum(member.file_size for member in file.infolist())
+        if size > LARGEST_BYTES:
+            raise Unreadable(f"{path.name} unpacks to {size} bytes")
+        yield file
 
 
 def _read_one(
@@ -98,6 +111,8 @@ def _check_header(
         raise Unreadable(f"{name} holds {dtype}, not {wanted_kind}")
     if wanted is not None and shape != wanted:
         raise Unreadable(f"{name} has the shape {shape}, not {wanted}")
+    if any(isinstance(side, bool) or not 0 <= side <= LARGEST_BYTES for side in shape):
+        raise Unreadable(f"{name} has the shape {shape}, which none has")
     size = math.prod(shape) * dtype.itemsize
     if size > min(LARGEST_BYTES, there):
         raise Unreadable(f"{name} claims {size} bytes and has {there}")

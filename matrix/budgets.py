@@ -3,12 +3,19 @@
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter
 
 from matrix.reports import numbers
 from matrix.rows import Results
+from matrix.runs import Run, read, write_text
+
+FILE = "budgets.json"
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
 _BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
@@ -31,10 +38,11 @@ def number(text: str) -> float:
 
 def _with_unit(text: str, units: Mapping[str, float]) -> float:
     found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(\D*)", text.strip())
-    if not found or found[2] not in units or not float(found[1]) > 0:
+    value = float(found[1]) * units.get(found[2], 0.0) if found else 0.0
+    if not 0 < value < math.inf:
         wanted = " or ".join(f"5{unit}" for unit in units)
         raise argparse.ArgumentTypeError(f"'{text}' is not a budget; write it like {wanted}")
-    return float(found[1]) * units[found[2]]
+    return value
 
 
 @dataclass(frozen=True)
@@ -46,23 +54,55 @@ class Budgets:
     image_bytes: float | None = None
 
     def exceeded(self, results: Results) -> Iterator[str]:
-        """Yield a line for everything that is over its budget. Emulated times do not count."""
-        for served in results.inference:
-            if self.p99_s and not served.emulated and served.p99_s.value > self.p99_s:
-                yield (
-                    f"{served.cell}, {served.subject}: p99 {numbers.duration(served.p99_s.value)} "
-                    f"is over the budget of {numbers.duration(self.p99_s)}"
-                )
-        for judged in results.portability:
-            if self.error and judged.error is not None and judged.error > self.error:
-                yield (
-                    f"{judged.artifact} on {judged.consumer}: error {numbers.error(judged.error)} "
-                    f"is over the budget of {numbers.error(self.error)}"
-                )
+        """Yield a line for everything over its budget, and for a budget that nothing was held to.
+
+        Emulated times do not count.
+        """
         serving = {judged.consumer for judged in results.portability}
-        for cell in (cell for cell in results.cells if cell.cell in serving):
-            if self.image_bytes and cell.image_bytes and cell.image_bytes > self.image_bytes:
-                yield (
-                    f"{cell.cell}: an image of {numbers.size(cell.image_bytes)} is over the budget "
-                    f"of {numbers.size(int(self.image_bytes))}"
-                )
+        times = [
+            (f"{served.cell}, {served.subject}", served.p99_s.value)
+            for served in results.inference
+            if not served.emulated
+        ]
+        errors = [
+            (f"{judged.artifact} on {judged.consumer}", judged.error)
+            for judged in results.portability
+            if judged.error is not None
+        ]
+        images = [
+            (row.cell, row.image_bytes)
+            for row in results.cells
+            if row.cell in serving and row.image_bytes
+        ]
+        yield from _over("p99", self.p99_s, times, numbers.duration)
+        yield from _over("error", self.error, errors, numbers.error)
+        yield from _over("image", self.image_bytes, images, lambda size: numbers.size(int(size)))
+
+
+def _over(
+    what: str,
+    most: float | None,
+    measured: Sequence[tuple[str, float]],
+    shown: Callable[[float], str],
+) -> Iterator[str]:
+    if most is None:
+        return
+    if not measured:
+        yield f"{what}: nothing was measured that the budget of {shown(most)} is for"
+    for name, value in measured:
+        if value > most:
+            yield f"{name}: {what} {shown(value)} is over the budget of {shown(most)}"
+
+
+_BUDGETS = TypeAdapter(Budgets)
+
+
+def keep(budgets: Budgets, run: Run) -> None:
+    """Keep the budgets of a run in it, for whoever finishes it."""
+    write_text(run.path / FILE, json.dumps(asdict(budgets)))
+
+
+def kept(run: Run) -> Budgets:
+    """Return the budgets of a run; without any where none were kept. Raises RecordError."""
+    path = run.path / FILE
+    return read(path, _BUDGETS) if path.is_file() else Budgets()

@@ -337,7 +337,7 @@ def _verify(options: argparse.Namespace) -> None:
     engine = choose(options.engine, matrix, say=_sayer(console))
     planned = plan.of_models(
         matrix,
-        [(one.name, one.format, next(iter(one.files))) for one in found],
+        [(one.name, one.format, one.main) for one in found],
         Selection(include=tuple(options.only), exclude=tuple(options.exclude)),
         engine.capabilities(),
         seed=options.seed,
@@ -348,6 +348,7 @@ def _verify(options: argparse.Namespace) -> None:
     arrays_of = {"inputs": options.inputs, "reference": options.reference}
     models.check_arrays(arrays_of)
     run = Run.create(options.runs, planned, matrix, version=__version__, name=_name(options.name))
+    budgets.keep(budgets.Budgets(options.max_p99, options.max_error, options.max_image), run)
     for one in found:
         models.take(one, run.model(one.name))
     models.give(arrays_of, run)
@@ -355,7 +356,7 @@ def _verify(options: argparse.Namespace) -> None:
     _execute(run, engine, console, waves=["produce"])
     _refuse_unreadable(run, found)
     _execute(run, engine, console, waves=["consume"])
-    _report([run], console, budgets.Budgets(options.max_p99, options.max_error, options.max_image))
+    _report([run], console)
 
 
 def _conformance(options: argparse.Namespace) -> None:
@@ -507,7 +508,7 @@ def _merge(options: argparse.Namespace) -> None:
     if not parts:
         parts = [runs.latest(options.runs)]
         console.print(Text(f"the newest run: {parts[0].path}", style="dim"), soft_wrap=True)
-    _report(parts, console, known=_known(options))
+    _report(parts, console, _known(options))
 
 
 def _known(options: argparse.Namespace) -> tuple[Known, ...] | None:
@@ -616,13 +617,11 @@ def _execute(
 def _report(
     parts: Sequence[Run],
     console: Console,
-    limits: budgets.Budgets | None = None,
     known: Sequence[Known] | None = None,
 ) -> None:
     merged = results.merge(parts, known)
-    if limits:
-        over = tuple(limits.exceeded(merged))
-        merged = merged.model_copy(update={"problems": (*merged.problems, *over)})
+    over = tuple(budgets.kept(parts[0]).exceeded(merged))
+    merged = merged.model_copy(update={"problems": (*merged.problems, *over)})
     reports.write(parts[0], merged)
     reports.show(console, merged)
     console.print(Text(f"written: {parts[0].path}/report.md, results.json, junit.xml", style="dim"))

@@ -180,9 +180,7 @@ class Explainer:
             raise _Stopped(error.message) from None
 
         def fill(control: Path) -> dict[str, Any]:
-            folder = self.run.artifact(artifact)
-            ignored = shutil.ignore_patterns(*exports.HOST_FILES)
-            shutil.copytree(folder, control / "model", ignore=ignored)
+            shutil.copytree(self.run.artifact(artifact) / exports.MODEL, control / "model")
             (control / "given").mkdir()
             given = self.inputs(artifact, rows)
             np.savez(control / "given" / "inputs.npz", **given)  # type: ignore[arg-type]

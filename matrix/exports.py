@@ -18,7 +18,10 @@ from matrix.plan import Import, Job
 from matrix.records import Agreement, Exported, ExportedFile, Output
 from matrix.runs import Run, write_text
 
-#: What the host puts beside a model: inputs, the producer's outputs and weights, gold outputs.
+#: Where an artifact keeps the files of the model: whatever they are called, they meet no others.
+MODEL = "model"
+
+#: What the host puts beside that: inputs, the producer's outputs and weights, gold outputs.
 HOST_FILES = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz")
 
 
@@ -43,7 +46,7 @@ def keep(run: Run, job: Job, output: Output, control: Path) -> None:
         shutil.rmtree(part, ignore_errors=True)
         check(exported[artifact.format], control / "artifacts" / artifact.format)
         try:
-            shutil.copytree(control / "artifacts" / artifact.format, part)
+            shutil.copytree(control / "artifacts" / artifact.format, part / MODEL)
         except shutil.Error as error:
             raise arrays.Unreadable(f"{artifact.format}: {error}") from None
         except FileNotFoundError:
@@ -78,31 +81,25 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     final = run.artifact(one.artifact)
     part = final.with_name(f"{final.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(run.model(one.name), part)
-    if taken := sorted(path.name for path in part.iterdir() if path.name in HOST_FILES):
-        raise arrays.Unreadable(f"{taken[0]} beside the model has a name of the host's own")
-    files = tuple(
-        ExportedFile(
-            path=path.relative_to(part).as_posix(), bytes=path.stat().st_size, sha256=sha256(path)
-        )
-        for path in sorted(_plain_files(part))
-    )
+    shutil.copytree(run.model(one.name), part / MODEL)
     found = control / "artifacts"
     arrays.read_all(found / "inputs.npz", arrays.ANY)
     outputs = arrays.read_all(found / "outputs.npz", arrays.NUMBERS)
+    if not outputs:
+        raise arrays.Unreadable("it gives no outputs: there is nothing to be judged")
     shutil.copyfile(found / "inputs.npz", part / "inputs.npz")
     own = found / "gold.npz"
     precise = arrays.read_all(own, arrays.NUMBERS) if own.is_file() else outputs
     truth, produced = _judged_by(run, one, outputs, precise)
     if truth.keys() != outputs.keys():
         raise arrays.Unreadable("its outputs and its gold are not the same ones")
-    np.savez(part / "outputs.npz", **produced)  # type: ignore[arg-type]
-    np.savez(part / "gold.npz", **truth)  # type: ignore[arg-type]
-    np.savez(part / "weights.npz")
+    (part / "outputs.npz").write_bytes(inputs.archive(produced))
+    (part / "gold.npz").write_bytes(inputs.archive(truth))
+    (part / "weights.npz").write_bytes(inputs.archive({}))
     seen = output.inspected()
     exported = Exported(
         format=one.format,
-        files=files,
+        files=tuple(_described(path, part / MODEL) for path in sorted(_plain_files(part / MODEL))),
         opset=seen.opset if seen else None,
         in_parts=False,
         export_s=0.0,
@@ -179,8 +176,6 @@ def check(exported: Exported, folder: Path) -> None:
     """Raise arrays.Unreadable unless a folder holds what its producer says, and nothing else."""
     claimed = {one.path: one.sha256 for one in exported.files}
     found = {path.relative_to(folder).as_posix() for path in _plain_files(folder)}
-    if taken := sorted(claimed.keys() & set(HOST_FILES)):
-        raise arrays.Unreadable(f"{exported.format}: {taken[0]} is a name of the host's own")
     if different := sorted(claimed.keys() ^ found):
         raise arrays.Unreadable(f"{exported.format}: {different[0]} is not both there and named")
     for path, digest in claimed.items():
@@ -193,12 +188,19 @@ def _plain_files(folder: Path) -> list[Path]:
 
 
 def describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
-    """Return what a producer says of its model with the host's files beside it."""
-    own = tuple(
-        ExportedFile(path=name, bytes=(folder / name).stat().st_size, sha256=sha256(folder / name))
-        for name in HOST_FILES
+    """Return what a producer says of its model with the host's files beside it.
+
+    All are named as they lie in the artifact's *folder*.
+    """
+    its = [one.model_copy(update={"path": f"{MODEL}/{one.path}"}) for one in exported.files]
+    own = [_described(folder / name, folder) for name in HOST_FILES]
+    return exported.model_copy(update={"id": artifact_id, "files": (*its, *own)})
+
+
+def _described(path: Path, folder: Path) -> ExportedFile:
+    return ExportedFile(
+        path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256(path)
     )
-    return exported.model_copy(update={"id": artifact_id, "files": (*exported.files, *own)})
 
 
 def sha256(path: Path) -> str:
@@ -230,9 +232,8 @@ def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
     Neither its gold nor its producer's outputs go along.
     """
     described = verify(artifact)
-    folder = control / "artifact"
-    shutil.copytree(artifact, folder, ignore=shutil.ignore_patterns(*HOST_FILES))
-    (folder / "inputs").mkdir()
+    shutil.copytree(artifact / MODEL, control / "artifact" / MODEL)
+    (control / "artifact" / "inputs").mkdir()
     entries, rows = [], 0
     given = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
     for number, (name, array) in enumerate(given.items()):
@@ -243,7 +244,7 @@ def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
     return {
         "id": described.id,
         "format": described.format,
-        "model": f"artifact/{MODEL_PATHS[described.format]}",
+        "model": f"artifact/{MODEL}/{MODEL_PATHS[described.format]}",
         "inputs": entries,
         "splits": splits(rows, described.batch) if described.in_parts else None,
         "batch": described.batch,

@@ -5,6 +5,7 @@ Nothing here parses a model: it may be hostile, and containers are the boundary.
 
 from __future__ import annotations
 
+import mmap
 import os
 import re
 import shutil
@@ -12,6 +13,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from harness.record import MODEL_PATHS
 from matrix import arrays
 from matrix.errors import ArgumentError
 from matrix.runs import Run
@@ -37,15 +39,24 @@ SAVED_MODEL = "saved_model.pb"
 #: A model's folder is searched for files that it names; no further than this.
 MOST_BESIDE = 10_000
 
+#: No file of a protobuf or of a FlatBuffer is larger: what has more weights has them beside it.
+LARGEST_BYTES = {"onnx": 2 * 2**30, "tflite": 2 * 2**30}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model to be verified: *files* by the names that it knows them by, the main one first."""
+    """A model to be verified: *files* by the names that it knows them by."""
 
     name: str
     format: str
     path: Path
     files: dict[str, Path]
+
+    @property
+    def main(self) -> str:
+        """What is read of its files: one of them, or a SavedModel's folder."""
+        main: str = MODEL_PATHS[self.format]
+        return main
 
 
 def recognise(paths: Sequence[Path]) -> list[Model]:
@@ -88,6 +99,7 @@ def _format(path: Path) -> str:
         )
     if not path.stat().st_size:
         raise ArgumentError(f"{path} is empty", hint="export it again")
+    _check_size(path, form)
     if form in MARKS:
         offset, mark = MARKS[form]
         with path.open("rb") as file:
@@ -97,6 +109,16 @@ def _format(path: Path) -> str:
                 f"{path} is no {form}: it does not begin as one", hint="export it again"
             )
     return form
+
+
+def _check_size(path: Path, form: str) -> None:
+    size, largest = path.stat().st_size, LARGEST_BYTES.get(form)
+    if largest is not None and size >= largest:
+        raise ArgumentError(
+            f"{path} has {size / 2**30:.1f} GiB, a file of the format {form} less than "
+            f"{largest // 2**30}",
+            hint="export it again, ONNX with its weights as external data",
+        )
 
 
 def _name(path: Path, taken: set[str]) -> str:
@@ -109,10 +131,9 @@ def _name(path: Path, taken: set[str]) -> str:
 
 def _files(path: Path, form: str) -> dict[str, Path]:
     if form == "saved-model":
-        return {f"saved_model/{name}": file for name, file in _below(path)}
-    if form == "onnx":
-        return {"model.onnx": path, **_external(path)}
-    return {f"model{path.suffix.lower()}": path}
+        return {f"{MODEL_PATHS[form]}/{name}": file for name, file in _below(path)}
+    beside = _external(path) if form == "onnx" else {}
+    return {**beside, MODEL_PATHS[form]: path}
 
 
 def _external(path: Path) -> dict[str, Path]:
@@ -121,16 +142,22 @@ def _external(path: Path) -> dict[str, Path]:
     The model is searched as bytes. What it says beyond these names, a path that leads out of
     its folder among it, it will not find where it is read.
     """
-    content = path.read_bytes()
-    return {
-        name: file
-        for name, file in _below(path.parent)
-        if file != path and name.encode() in content and name != "model.onnx"
-    }
+    with (
+        path.open("rb") as opened,
+        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
+    ):
+        return {
+            name: file
+            for name, file in _below(path.parent)
+            if file != path and content.find(name.encode()) >= 0
+        }
 
 
 def _below(folder: Path) -> Iterator[tuple[str, Path]]:
-    """Yield the plain files below a folder; links are not followed."""
+    """Yield the plain files below a folder; links are not followed.
+
+    What is not called by UTF-8 is left out: a protobuf's text, and so a model, cannot name it.
+    """
     count = 0
     for parent, folders, names in os.walk(folder):
         folders.sort()
@@ -139,8 +166,14 @@ def _below(folder: Path) -> Iterator[tuple[str, Path]]:
             count += 1
             if count > MOST_BESIDE:
                 return
-            if file.is_file() and not file.is_symlink():
-                yield file.relative_to(folder).as_posix(), file
+            called = file.relative_to(folder).as_posix()
+            if file.is_file() and not file.is_symlink() and _is_utf8(called):
+                yield called, file
+
+
+def _is_utf8(text: str) -> bool:
+    """Return whether a file's name is text, and not bytes that stand for none."""
+    return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def check_declared(models: Sequence[Model], inputs: Path | None, *, same: bool) -> None:

@@ -367,12 +367,13 @@ def of_models(
     native cell of these that can, see INSPECTORS.
 
     Raises:
-        ArgumentError: as `make`; or no cell can look into a model.
+        ArgumentError: as `make`; or no cell can look into a model, or none serve it.
     """
     formats = {form for _, form, _ in models}
     cells, skipped = _readers(matrix, formats, selection, capabilities)
     emulated = frozenset(cell.id for cell in cells if cell.architecture not in capabilities.native)
     looking = {form: inspector(matrix, form, capabilities) for form in sorted(formats)}
+    _check_served(models, cells, skipped)
     chosen = {cell.id for cell in cells}
     # One that was not chosen looks, and serves nothing.
     cells += [replace(cell, reads=()) for cell in looking.values() if cell.id not in chosen]
@@ -394,6 +395,27 @@ def of_models(
             for name, form, file in models
         ),
     )
+
+
+def _check_served(
+    models: Sequence[tuple[str, str, str]], cells: Sequence[Cell], skipped: Sequence[Skipped]
+) -> None:
+    """Raise ArgumentError for the models that none of the chosen cells read."""
+    left = [(name, form) for name, form, _ in models if all(form not in one.reads for one in cells)]
+    if left:
+        forms = {form for _, form in left}
+        reasons = [
+            f"{one.cell.id}: {one.reason}"
+            for one in skipped
+            if not forms.isdisjoint(one.cell.reads)
+        ]
+        raise ArgumentError(
+            "\n".join(
+                f"{name}: no cell that is chosen, and can run here, reads {form}"
+                for name, form in left
+            ),
+            hint="\n".join(reasons) or "try a wider --only, or drop an --exclude",
+        )
 
 
 def of_suite(matrix: Matrix, form: str, selection: Selection, capabilities: Capabilities) -> Plan:

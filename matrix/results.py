@@ -53,12 +53,15 @@ TRAINING = frozenset({PARITY, TRAIN})
 def merge(runs: Sequence[Run], known: Sequence[Known] | None = None) -> Results:
     """Merge the records of one run, or of the parts of one that ran on several machines.
 
-    *known* failures stand for the run's own, where more is known by now.
+    *known* failures stand for the run's own, where more is known by now. They are of this
+    project's own artifacts: none excuses a person's own model.
 
     Raises:
         RecordError: no part, parts of different plans, or two different records of one job.
     """
     manifest = _common_manifest(runs)
+    if manifest.plan.imports:
+        known = ()
     if known is not None:
         matrix = manifest.matrix.model_copy(update={"known": tuple(known)})
         manifest = manifest.model_copy(update={"matrix": matrix})

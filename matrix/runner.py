@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import shlex
 import signal
 import threading
 from collections.abc import Callable, Collection, Iterator, Sequence
@@ -313,14 +314,19 @@ class Runner:
         except EngineError as error:
             raise EngineError(
                 f"the engine went away: {error.message}",
-                hint=f"start it again, then: nox -s matrix -- --resume {self.run.id}",
+                hint=f"start it again, then: {self._going_on()}",
             ) from None
 
     def _interrupted(self) -> Interrupted:
         return Interrupted(
             "interrupted; what was done is kept",
-            hint=f"go on with: nox -s matrix -- --resume {self.run.id}",
+            hint=f"go on with: {self._going_on()}",
         )
+
+    def _going_on(self) -> str:
+        """Return the command that finishes the run, wherever it is."""
+        path = self.run.path.resolve()
+        return f"nox -s matrix -- --resume {path.name} --runs {shlex.quote(str(path.parent))}"
 
 
 @contextlib.contextmanager

@@ -12,25 +12,44 @@ TRIED = ((2, 64), (1, 32), (1, 48), (1, 96), (1, 128), (1, 224), (1, 320), (2, 1
 
 
 def declared(model, onnx):
-    """Return name, dtype and sides, numbers or names, of every input. Raises BadModel."""
+    """Return name, dtype and sides, numbers or names, of every input.
+
+    Raises BadModel where an input or an output is nothing that is served.
+    """
+    for value in model.graph.output:
+        _dtype("output", value, onnx)
     held = {tensor.name for tensor in model.graph.initializer}
-    found = []
-    for value in model.graph.input:
-        if value.name in held:
-            continue
-        if not value.type.HasField("tensor_type"):
-            kind = value.type.WhichOneof("value") or "nothing"
-            raise BadModel(
-                f"its input {value.name} is a {kind.replace('_type', '')}: only tensors are served"
-            )
-        kind = value.type.tensor_type.elem_type
-        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind)
-        shape = [
-            side.dim_value if side.HasField("dim_value") else side.dim_param or f"{value.name}.{at}"
-            for at, side in enumerate(value.type.tensor_type.shape.dim)
-        ]
-        found.append({"name": value.name, "dtype": str(dtype), "shape": shape})
-    return found
+    return [
+        {"name": value.name, "dtype": _dtype("input", value, onnx), "shape": _sides(value)}
+        for value in model.graph.input
+        if value.name not in held
+    ]
+
+
+def _dtype(what, value, onnx):
+    """Return the name of the type of a tensor's elements; *what* it is, an input or an output."""
+    if not value.type.HasField("tensor_type"):
+        kind = (value.type.WhichOneof("value") or "none").replace("_type", "")
+        raise BadModel(f"its {what} {value.name} is of the kind {kind}: only tensors are served")
+    kind = value.type.tensor_type.elem_type
+    try:
+        dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind))
+    except (KeyError, TypeError):
+        raise BadModel(
+            f"its {what} {value.name} has elements of the type {kind}: there is none"
+        ) from None
+    making.check_kind(what, value.name, dtype)
+    return dtype
+
+
+def _sides(value):
+    """Return the sides of a tensor; one that is free has a name, its own where it has none."""
+    return [
+        side.dim_value
+        if side.HasField("dim_value") and side.dim_value >= 0
+        else side.dim_param or f"{value.name}.{at}"
+        for at, side in enumerate(value.type.tensor_type.shape.dim)
+    ]
 
 
 def check(given, entries):
@@ -50,7 +69,7 @@ def check(given, entries):
 
 
 def _check_one(value, entry):
-    if entry["dtype"] != "object" and str(value.dtype) != entry["dtype"]:
+    if str(value.dtype) != entry["dtype"]:
         raise BadModel(f"the input {entry['name']} is {value.dtype}, it wants {entry['dtype']}")
     sides = entry["shape"]
     fits = len(sides) == value.ndim and all(
@@ -68,24 +87,27 @@ def made(entries, seed, evaluate):
     """
     free = any(isinstance(side, str) for entry in entries for side in entry["shape"])
     for first, others in TRIED if free else TRIED[:1]:
-        sized = [dict(entry, shape=_sizes(entry["shape"], first, others)) for entry in entries]
+        sizes = _sizes(entries, first, others)
+        sized = [dict(one, shape=[sizes[side] for side in one["shape"]]) for one in entries]
         try:
-            inputs = making.arrays(sized, seed)
-        except ValueError as error:
-            raise BadModel(str(error)) from None
-        try:
+            inputs = making.sized(sized, seed)
             return inputs, evaluate(inputs)
         except Exception as error:  # the evaluator raises what it likes
             last = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
     raise BadModel(f"it cannot be evaluated on inputs that were made: give --inputs ({last[:200]})")
 
 
-def _sizes(shape, first, others):
-    """Return sides as numbers: a first one that is free is the batch."""
-    return [
-        side if not isinstance(side, str) else first if at == 0 else others
-        for at, side in enumerate(shape)
-    ]
+def _sizes(entries, first, others):
+    """Return the size of every side, a number or a name: a name has one size wherever it is.
+
+    One that begins a shape is the batch, unless another input has it elsewhere before.
+    """
+    sizes = {}
+    for entry in entries:
+        for at, side in enumerate(entry["shape"]):
+            free = first if at == 0 else others
+            sizes.setdefault(side, free if isinstance(side, str) else side)
+    return sizes
 
 
 def as_float64(inputs):

@@ -269,7 +269,7 @@ def verify(runs: Path, model: Path, *arguments: str) -> int:
 def test_a_persons_own_model_is_verified_everywhere(serving: Path, tmp_path: Path) -> None:
     model = tmp_path / "mine.onnx"
     artifact = "torch-debian12-amd64-cpu--digits-conv--onnx"
-    shutil.copyfile(serving / "artifacts" / artifact / "model.onnx", model)
+    shutil.copyfile(serving / "artifacts" / artifact / "model" / "model.onnx", model)
     only = ("--only", "onnxruntime-*-debian13-amd64-cpu", "--name", "mine")
     only += ("--only", "onnxruntime_loadgen-debian12-amd64-cpu")
     assert verify(tmp_path, model, *only, "--max-error", "1e-5", "--max-p99", "10s") == 0
@@ -283,6 +283,15 @@ def test_a_persons_own_model_is_verified_everywhere(serving: Path, tmp_path: Pat
     torn.write_bytes(model.read_bytes()[:-9])
     assert verify(tmp_path, torn, "--name", "torn") == 2
     assert "torn.onnx: it is truncated" in (tmp_path / "log").read_text()
+
+
+def test_a_saved_model_is_verified_by_its_folder(serving: Path, tmp_path: Path) -> None:
+    artifact = "tensorflow-debian12-amd64-cpu--digits-conv--saved-model"
+    model = serving / "artifacts" / artifact / "model" / "saved_model"
+    only = ("--only", "tensorflow-debian12-amd64-cpu", "--name", "saved")
+    assert verify(tmp_path, model, *only) == 0, (tmp_path / "log").read_text()[-5000:]
+    found = Results.model_validate_json((tmp_path / "saved" / "results.json").read_text())
+    assert [row.verdict for row in found.portability] == ["match"]
 
 
 @pytest.mark.usefixtures("whole")

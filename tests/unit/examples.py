@@ -99,7 +99,7 @@ def record(job: Job, **changes: Any) -> JobRecord:
 
 def artifact(folder: Path, truth: object, produced: object) -> Path:
     """Make the folder of a kept model, as far as answers are judged by it."""
-    folder.mkdir(parents=True)
+    (folder / "model").mkdir(parents=True)
     np.savez(folder / "gold.npz", y=np.asarray(truth))
     np.savez(folder / "outputs.npz", y=np.asarray(produced))
     return folder

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import functools
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
+from harness import control, inspecting, record
 from harness.adapters import onnx_adapter
 from harness.graphs import BadModel, checks, making
 from harness.graphs.operators import evaluator
@@ -128,16 +130,77 @@ def test_sizes_are_tried_until_the_model_can_be_evaluated() -> None:
     assert inputs["x"].shape == (1, 48)
 
 
-def test_what_cannot_be_made_is_asked_for() -> None:
-    words = helper.make_tensor_value_info("words", TensorProto.STRING, [2])
-    made = model([helper.make_node("Identity", ["words"], ["y"])], [words])
-    with pytest.raises(BadModel, match="give --inputs"):
-        making.made(making.declared(made, onnx), 0, functools.partial(run, made))
-    kind = helper.make_sequence_type_proto(helper.make_tensor_type_proto(FLOAT, None))
-    sequence = helper.make_value_info("s", kind)
-    made = model([helper.make_node("SequenceLength", ["s"], ["y"])], [sequence])
-    with pytest.raises(BadModel, match="its input s is a sequence: only tensors are served"):
-        making.declared(made, onnx)
+def made_for(entries: list, evaluate: object = dict) -> dict[str, np.ndarray]:
+    found: dict[str, np.ndarray] = making.made(entries, 0, evaluate)[0]
+    return found
+
+
+def test_a_side_of_one_name_has_one_size_and_a_size_of_none_stays() -> None:
+    sides = {"a": ["m", "k"], "b": ["k", "n"], "c": ["n", 0, -1]}
+    inputs = [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in sides.items()]
+    entries = making.declared(model([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs), onnx)
+    shapes = [x.shape for x in made_for(entries).values()]
+    assert shapes == [(2, 64), (64, 64), (64, 0, 64)]
+
+
+def identity(kind: onnx.TypeProto, outcome: onnx.TypeProto) -> onnx.ModelProto:
+    made = relu(2)
+    made.graph.input[0].type.CopyFrom(kind)
+    made.graph.output[0].type.CopyFrom(outcome)
+    return made
+
+
+PLAIN = helper.make_tensor_type_proto(FLOAT, [2])
+REFUSED = {
+    "is text: served are integers, truth values and floats": TensorProto.STRING,
+    "is bfloat16: served are": TensorProto.BFLOAT16,
+    "is complex64: served are": TensorProto.COMPLEX64,
+    "has elements of the type 0: there is none": TensorProto.UNDEFINED,
+    "has elements of the type 999: there is none": 999,
+    "is of the kind sequence: only tensors are served": helper.make_sequence_type_proto(PLAIN),
+    "is of the kind optional: only tensors are served": helper.make_optional_type_proto(PLAIN),
+}
+
+
+@pytest.mark.parametrize("said", REFUSED)
+def test_what_is_not_served_is_refused_among_inputs_and_outputs_alike(said: str) -> None:
+    refused = REFUSED[said]
+    if isinstance(refused, int):
+        refused = helper.make_tensor_type_proto(refused, [2])
+    with pytest.raises(BadModel, match=f"its input x {said}"):
+        making.declared(identity(refused, PLAIN), onnx)
+    with pytest.raises(BadModel, match=f"its output y {said}"):
+        making.declared(identity(PLAIN, refused), onnx)
+
+
+def test_inputs_larger_than_what_is_made_are_refused_before_they_are() -> None:
+    entries = making.declared(relu(1 << 40, 1 << 40), onnx)
+    with pytest.raises(BadModel, match=r"its input x would have .* GiB, made are up to 1"):
+        made_for(entries)
+
+
+def look(folder: Path, outputs: dict[str, np.ndarray]) -> None:
+    """Look into a model of which the adapter says that it gives some outputs."""
+    found = {"described": {}, "inputs": {}, "outputs": outputs}
+    session = SimpleNamespace(
+        job={"import": {"format": "saved-model", "model": "model", "seed": 0}},
+        directory=str(folder),
+        adapter=SimpleNamespace(inspect=lambda *_: found),
+        given=lambda: None,
+    )
+    inspecting.inspect(session, {})
+
+
+def test_answers_that_are_no_numbers_are_refused_whatever_the_format(tmp_path: Path) -> None:
+    with pytest.raises(BadModel, match="its output words is text"):
+        look(tmp_path, {"words": np.array([b"a"], object)})
+
+
+def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
+    outputs = {name: np.ones(2) for name in ("file", "self", "args", "allow_pickle", "/y:0")}
+    look(tmp_path, outputs)
+    found = control.load_arrays(str(tmp_path), record.PRODUCED)
+    assert list(found) == list(outputs)
 
 
 @pytest.mark.parametrize(

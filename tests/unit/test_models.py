@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from pathlib import Path
 
 import numpy as np
@@ -10,9 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix import budgets, exports, models, plan, results
+from matrix import budgets, cli, exports, inputs, models, plan, results
+from matrix.arrays import Unreadable
 from matrix.budgets import Budgets
-from matrix.config import Infer
+from matrix.config import Infer, Known
 from matrix.errors import ArgumentError
 from matrix.plan import Capabilities, Job, Plan, Selection
 from matrix.records import Exported, Output
@@ -40,10 +42,10 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"pb")
     found = models.recognise([tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")])
-    assert [(one.name, one.format, list(one.files)) for one in found] == [
-        ("my-net", "onnx", ["model.onnx"]),
-        ("net", "tflite", ["model.tflite"]),
-        ("saved", "saved-model", ["saved_model/saved_model.pb"]),
+    assert [(one.name, one.format, one.main, list(one.files)) for one in found] == [
+        ("my-net", "onnx", "model.onnx", ["model.onnx"]),
+        ("net", "tflite", "model.tflite", ["model.tflite"]),
+        ("saved", "saved-model", "saved_model", ["saved_model/saved_model.pb"]),
     ]
 
 
@@ -70,7 +72,7 @@ def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_pat
     (tmp_path / "net.ts").write_bytes(b"PK\x03\x04")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
     script, onnx = models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
-    assert (script.format, list(script.files)) == ("torchscript", ["model.ts"])
+    assert (script.format, list(script.files)) == ("torchscript", ["model.pt"])
     with pytest.raises(ArgumentError, match="does not declare the shapes") as said:
         models.check_declared([onnx, script], None, same=False)
     assert "--inputs" in str(said.value.hint)
@@ -116,6 +118,20 @@ def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
     assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"m"
 
 
+def test_a_file_whose_name_is_no_text_belongs_to_no_model(tmp_path: Path) -> None:
+    (tmp_path / "net.onnx").write_bytes(b"..\xff.bin..")
+    (tmp_path / os.fsdecode(b"\xff.bin")).write_bytes(b"w")
+    (found,) = models.recognise([tmp_path / "net.onnx"])
+    assert list(found.files) == ["model.onnx"]
+
+
+def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path) -> None:
+    with (tmp_path / "net.onnx").open("wb") as file:
+        file.truncate(12 * 2**30)
+    with pytest.raises(ArgumentError, match=r"has 12\.0 GiB, a file of the format onnx less"):
+        models.recognise([tmp_path / "net.onnx"])
+
+
 # Planned --------------------------------------------------------------------------------------
 
 
@@ -145,6 +161,27 @@ def test_without_a_cell_that_can_look_there_is_no_plan() -> None:
         plan.of_models(
             MATRIX, [("n", "onnx", "model.onnx")], Selection(), nothing, seed=0, infer=INFER
         )
+
+
+@pytest.mark.parametrize(
+    ("only", "left", "hint"),
+    [
+        ("torch-*", "net", "try a wider --only"),
+        ("onnxruntime-*-cuda", "net", "the engine has no NVIDIA runtime"),
+        ("onnxruntime-debian12-amd64-cpu", "lite", "try a wider --only"),
+    ],
+)
+def test_a_model_that_no_chosen_cell_reads_is_refused(only: str, left: str, hint: str) -> None:
+    given = [("net", "onnx", "model.onnx"), ("lite", "tflite", "model.tflite")]
+    with pytest.raises(ArgumentError, match=f"{left}: no cell that is chosen") as said:
+        verification(*given, only=only)
+    assert hint in str(said.value.hint)
+
+
+def test_every_cell_left_out_is_refused() -> None:
+    nothing = Selection(exclude=("*",))
+    with pytest.raises(ArgumentError, match="the selection leaves no cell"):
+        plan.of_models(MATRIX, [("n", "onnx", "model.onnx")], nothing, DOCKER, seed=0, infer=INFER)
 
 
 # Kept -----------------------------------------------------------------------------------------
@@ -235,6 +272,40 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
         np.testing.assert_array_equal(array, inputs[entry["name"]])
 
 
+@pytest.mark.parametrize("name", ["inputs/w.bin", "artifact.json", "gold.npz", "inputs.npz"])
+def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, name: str) -> None:
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={"y": np.ones(1)})
+    (job,) = ONE.jobs("produce")
+    beside = run.model("net") / name
+    beside.parent.mkdir(exist_ok=True)
+    beside.write_bytes(b"weights")
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    (tmp_path / "served").mkdir()
+    document = exports.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    model = tmp_path / "served" / document["model"]
+    assert (model.parent / name).read_bytes() == b"weights"
+    assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
+
+
+def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path) -> None:
+    values = {name: np.ones(1) for name in ("file", "self", "args")}
+    run = looked_into(tmp_path)
+    for name in ("inputs", "outputs"):
+        path = tmp_path / "control" / "artifacts" / f"{name}.npz"
+        path.write_bytes(inputs.archive(values))
+    (job,) = ONE.jobs("produce")
+    exports.keep_import(run, job, said(job), tmp_path / "control")
+    folder = run.artifact(ONE.imports[0].artifact)
+    assert np.load(folder / "gold.npz").files == list(values)
+
+
+def test_a_model_that_gives_nothing_is_not_kept(tmp_path: Path) -> None:
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={})
+    (job,) = ONE.jobs("produce")
+    with pytest.raises(Unreadable, match="it gives no outputs"):
+        exports.keep_import(run, job, said(job), tmp_path / "control")
+
+
 # Judged ---------------------------------------------------------------------------------------
 
 
@@ -264,10 +335,40 @@ def test_a_model_that_cannot_be_read_is_served_nowhere_and_says_why(tmp_path: Pa
 
 def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:
     merged = results.merge([judged(tmp_path)])
-    assert list(Budgets(1.0, 1e-3, 1e12).exceeded(merged)) == []
-    lines = list(Budgets(1e-6, 1e-9, None).exceeded(merged))
+    assert list(Budgets(1.0, 1e-3).exceeded(merged)) == []
+    lines = list(Budgets(1e-6, 1e-9).exceeded(merged))
     assert any("p99" in line and "is over the budget of 1.00 µs" in line for line in lines)
     assert any("error 2.0e-07 is over the budget of 1.0e-09" in line for line in lines)
+
+
+def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
+    merged = results.merge([judged(tmp_path)])
+    emulated = tuple(row.model_copy(update={"emulated": True}) for row in merged.inference)
+    merged = merged.model_copy(update={"inference": emulated})
+    assert list(Budgets(1.0, 1e-3, 1e8).exceeded(merged)) == [
+        "p99: nothing was measured that the budget of 1.00 s is for",
+        "image: nothing was measured that the budget of 100 MB is for",
+    ]
+
+
+def test_whoever_finishes_a_verification_holds_it_to_its_budgets(tmp_path: Path) -> None:
+    run = judged(tmp_path)
+    assert cli.main(["merge", str(run.path)]) == 0
+    budgets.keep(Budgets(error=1e-9), run)
+    assert cli.main(["merge", str(run.path)]) == 1
+
+
+def test_what_is_known_of_this_projects_artifacts_excuses_no_model_of_a_person(
+    tmp_path: Path,
+) -> None:
+    known = Known(cells="*", subjects="*", reason="it is ours")
+    matrix = MATRIX.model_copy(update={"known": (known,)})
+    run = Run.create(tmp_path, ONE, matrix, version="0.1.0", name="one")
+    for job in (*ONE.jobs("produce"), *ONE.jobs("consume")):
+        status = "ok" if job.wave == "produce" else "crashed"
+        run.save(job, record(job, parity=None, status=status))
+    assert results.merge([run]).problems
+    assert results.merge([run], known=[known]).problems
 
 
 @pytest.mark.parametrize(
@@ -284,7 +385,7 @@ def test_budgets_are_read_with_their_units(read: object, text: str, value: float
     assert read(text) == pytest.approx(value)  # type: ignore[operator]
 
 
-@pytest.mark.parametrize("text", ["5", "ms", "-5ms", "0ms", "5 MB", "five ms", ""])
+@pytest.mark.parametrize("text", ["5", "ms", "-5ms", "0ms", "5 MB", "five ms", "", "1e999s"])
 def test_a_budget_without_its_unit_is_refused(text: str) -> None:
     with pytest.raises(argparse.ArgumentTypeError, match="is not a budget; write it like 5s"):
         budgets.seconds(text)
@@ -297,6 +398,6 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     exports.keep_import(run, job, said(job), tmp_path / "control")
     folder = run.artifact(ONE.imports[0].artifact)
     assert isinstance(exports.verify(folder), Exported)
-    (folder / "model.onnx").write_bytes(b"other")
+    (folder / "model" / "model.onnx").write_bytes(b"other")
     with pytest.raises(Exception, match=r"model\.onnx is not what was kept"):
         exports.verify(folder)

@@ -12,7 +12,7 @@ import pytest
 
 from matrix import exports, runner
 from matrix.engines import Ended, Prepared, Progress
-from matrix.errors import RecordError
+from matrix.errors import Interrupted, RecordError
 from matrix.plan import Capabilities, Cell
 from matrix.records import Exported, ExportedFile
 from matrix.runner import Runner
@@ -71,6 +71,21 @@ def test_a_run_is_run_by_one_process_at_a_time(tmp_path: Path) -> None:
     with run.locked(), pytest.raises(RecordError, match="is being run by another process"):
         Runner(run=run, engine=NativeEngine(), watcher=Quiet()).execute()
     assert not (run.path / "builds").exists()
+
+
+class StoppedEngine(NativeEngine):
+    """An engine at which Ctrl-C is pressed."""
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        del cells, progress
+        raise KeyboardInterrupt
+
+
+def test_what_was_interrupted_says_how_it_is_finished_wherever_it_is(tmp_path: Path) -> None:
+    run = new_run(tmp_path / "my runs", planned("torch-debian12-amd64-cpu"))
+    with pytest.raises(Interrupted) as raised:
+        Runner(run=run, engine=StoppedEngine(), watcher=Quiet()).execute()
+    assert raised.value.hint.endswith(f"--resume one --runs '{tmp_path}/my runs'")
 
 
 class DisturbedEngine(NativeEngine):

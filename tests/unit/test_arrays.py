@@ -1,0 +1,79 @@
+"""Files of arrays that were made to harm are refused in one line, whatever is wrong with them."""
+
+from __future__ import annotations
+
+import io
+import zipfile
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from matrix import arrays
+from matrix.arrays import Unreadable
+
+
+def npy(header: str) -> bytes:
+    """Return a file of four floats with any header."""
+    padded = header.encode().ljust(117) + b"\n"
+    return b"\x93NUMPY\x01\x00" + len(padded).to_bytes(2, "little") + padded + bytes(16)
+
+
+def shaped(shape: str) -> bytes:
+    return npy(f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}}}")
+
+
+def whole() -> bytes:
+    target = io.BytesIO()
+    np.save(target, np.ones(100))
+    return target.getvalue()
+
+
+def archive(content: bytes, method: int = zipfile.ZIP_STORED) -> bytearray:
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", method) as file:
+        file.writestr("x.npy", content)
+    return bytearray(target.getvalue())
+
+
+def edited(made: bytearray, place: int, value: int) -> bytearray:
+    """Change a byte of a member's header, in the archive's directory too."""
+    made[place] = value
+    made[made.find(b"PK\x01\x02") + place + 2] = value
+    return made
+
+
+def torn() -> bytearray:
+    made = archive(whole(), zipfile.ZIP_LZMA)
+    made[50:70] = b"\xff" * 20
+    return made
+
+
+HARMFUL = {
+    "is encrypted": edited(archive(whole()), 6, 1),
+    "compression method is not supported": edited(archive(whole()), 8, 97),
+    "Corrupt input data": torn(),
+    "EOF in multi-line": archive(npy("{'descr': '''<f4")),
+    "which none has": archive(shaped(f"({10**30}, 0)")),
+    r"the shape \(True,\)": archive(shaped("(True,)")),
+    r"the shape \(-1, -4\)": archive(shaped("(-1, -4)")),
+}
+
+
+@pytest.mark.parametrize("said", HARMFUL)
+def test_a_harmful_archive_is_unreadable_in_one_line(tmp_path: Path, said: str) -> None:
+    (tmp_path / "x.npz").write_bytes(HARMFUL[said])
+    with pytest.raises(Unreadable, match=said) as raised:
+        arrays.read_all(tmp_path / "x.npz")
+    assert "\n" not in str(raised.value)
+
+
+def test_what_an_archive_unpacks_to_is_bounded_as_a_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(arrays, "LARGEST_BYTES", 3000)
+    np.savez_compressed(tmp_path / "x.npz", **{name: np.ones(200) for name in "ab"})
+    with pytest.raises(Unreadable, match="unpacks to"):
+        arrays.read_all(tmp_path / "x.npz")
+    np.savez_compressed(tmp_path / "x.npz", a=np.ones(200))
+    assert list(arrays.read_all(tmp_path / "x.npz")) == ["a"]
