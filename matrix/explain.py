@@ -23,6 +23,7 @@ from matrix import agreements, arrays, exports, gold, inside, networks
 from matrix.arrays import Values
 from matrix.asides import Asides, Cancelled
 from matrix.errors import ArgumentError
+from matrix.inputs import archive
 from matrix.inside import Astray, Graph, Known, Search
 from matrix.networks import inputs_of
 from matrix.plan import CONSUMING, Artifact, Cell, Job, Plan, inspector
@@ -182,8 +183,8 @@ class Explainer:
         def fill(control: Path) -> dict[str, Any]:
             shutil.copytree(self.run.artifact(artifact) / exports.MODEL, control / "model")
             (control / "given").mkdir()
-            given = self.inputs(artifact, rows)
-            np.savez(control / "given" / "inputs.npz", **given)  # type: ignore[arg-type]
+            given = archive(self.inputs(artifact, rows))
+            (control / "given" / "inputs.npz").write_bytes(given)
             about = {
                 "format": artifact.format,
                 "model": f"model/{MODEL_PATHS[artifact.format]}",

@@ -1,10 +1,11 @@
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
-from matrix import inputs
+from matrix import arrays, inputs
 from matrix.networks import NETWORKS
 
 
@@ -88,3 +89,15 @@ def test_the_rate_grows_evenly_to_its_full_size() -> None:
     )  # type: ignore[arg-type]
     workload.warmup = 1
     assert inputs.learning_rates(workload, 2).tolist() == [0.4, 0.4]  # type: ignore[arg-type]
+
+
+def test_an_archive_keeps_every_shape_and_any_name(tmp_path: Path) -> None:
+    given = {"file": np.float32(3.0), "self": np.zeros((2, 0)), "a/b": np.arange(6).reshape(2, 3).T}
+    (tmp_path / "given.npz").write_bytes(inputs.archive(given))
+    found = arrays.read_all(tmp_path / "given.npz", arrays.NUMBERS)
+    assert {name: one.shape for name, one in found.items()} == {
+        "file": (),
+        "self": (2, 0),
+        "a/b": (3, 2),
+    }
+    np.testing.assert_array_equal(found["a/b"], given["a/b"])
