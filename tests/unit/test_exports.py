@@ -68,7 +68,8 @@ def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) ->
         ([[np.inf, 2.0]], [[np.inf, 2.0]], 0.0, ""),
         ([[np.inf, 2.0]], [[-np.inf, 2.0]], None, "y has another infinity, or NaN, in it"),
         ([[0.0, 0.0]], [[1.0, 2.0]], 8.0, ""),
-        ([[1, 4]], [[1, 3]], 0.25, ""),
+        ([[1.0, 4.0]], [[1.0, 3.0]], 0.25, ""),
+        ([[1.0, 4.0]], [[1, 4]], None, "y is int64, not float64"),
         (
             [[1.0, -4.0]],
             [[1.0]],
