@@ -1,10 +1,15 @@
 """CNTK 2.7: functions over dynamic axes, trained by its own learner."""
 
+import ctypes
 import os
+import re
 
 import numpy
 
 import harness.adapters as protocol
+
+#: As MKL_DEBUG_CPU_TYPE numbers them.
+KERNELS = {0: "any x86-64", 4: "AVX", 5: "AVX2", 7: "AVX-512"}
 
 cntk = None  # the framework, once `start` has imported it
 
@@ -36,8 +41,22 @@ def describe():
         "threads": int(os.environ["OMP_THREAD_LIMIT"]),
         "device": "cpu" if on_cpu else "cuda",
         "device_name": None,
-        "blas": "MKLML, in its wheel",
+        "blas": _mkl(),
     }
+
+
+def _mkl():
+    """Return the version of the MKL in the wheel, and for which kernels it took the processor.
+
+    It takes those of other makers than Intel for any, whatever they have.
+    """
+    folder = os.path.dirname(cntk.__file__)
+    library = ctypes.CDLL(os.path.join(folder, "libs", "libmklml_intel.so"))
+    said = ctypes.create_string_buffer(200)
+    library.MKL_Get_Version_String(said, len(said))
+    version = re.search(r"Version ([\d.]+)", said.value.decode()).group(1)
+    kind = library.mkl_serv_cpu_detect()
+    return "MKL {}, kernels for {}".format(version, KERNELS.get(kind, "type %d" % kind))
 
 
 def multiply(left, right):

@@ -59,8 +59,10 @@ def _conv(ops, layer, own, x):
 
 
 def _max_pool(ops, layer, own, x):
-    """The largest of strided slices, the first of equal ones."""
+    """The largest of strided slices, the first of equal ones; or the system's own pooling."""
     del own
+    if getattr(ops, "pool", None):
+        return ops.pool(layer, x)
     x = surround(ops.tensor, x, layer["padding"], -float("inf"))
     found = None
     for piece in pieces(x, layer["size"], layer["stride"]):

@@ -42,10 +42,11 @@ def start():
     symbolic.use(theano_operations)
 
 
-def configure(device, threads):
-    """Use the CPU; the threads are those of the BLAS."""
+def configure(device, threads, pooling="agreeing"):
+    """Use the CPU; the threads are those of the BLAS. *pooling* is ``agreeing`` or ``own``."""
     if device != "cpu":
         raise protocol.WrongDevice("Debian's Theano computes on the CPU only")
+    symbolic.ops.use_own_pooling(pooling == "own")
     openblas.set_threads(threads)
 
 

@@ -4,6 +4,7 @@ import theano as module
 from theano import scan, tensor
 from theano.tensor import batched_dot
 from theano.tensor.nnet import categorical_crossentropy, conv2d, conv3d, sigmoid, softmax
+from theano.tensor.signal.pool import pool_2d, pool_3d
 
 from harness.adapters.symbolic_layers import surround
 
@@ -31,6 +32,31 @@ NOTES = {
     "gru": "a scan over time",
     "layer_norm": "from means and a square root",
 }
+
+
+pool = None  # of its own, where it is to be used: layer, input -> output
+
+
+def use_own_pooling(wanted):
+    """Pool as Theano does, from now on, or by what agrees with everybody else."""
+    global pool
+    if wanted:
+        pool = _pooled
+        NOTES["max_pool"] = (
+            "Theano's own, for times: its gradient gives each of several equal largest values the "
+            "whole"
+        )
+
+
+def _pooled(layer, x):
+    """Pool by Theano's own, of two sides or three; one side is two, the second 1 long."""
+    size, stride = tuple(layer["size"]), tuple(layer["stride"])
+    x = surround(tensor, x, layer["padding"], -float("inf"))
+    if len(size) == 1:
+        image = x.dimshuffle(0, 1, 2, "x")
+        return pool_2d(image, (*size, 1), ignore_border=True, stride=(*stride, 1))[:, :, :, 0]
+    operation = pool_2d if len(size) == 2 else pool_3d
+    return operation(x, size, ignore_border=True, stride=stride)
 
 
 def variable(name, dtype, sides):
