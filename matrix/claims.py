@@ -29,49 +29,61 @@ AREAS = (
     "cross-platform",
 )
 
-Figure = Literal["import", "start", "first step", "step", "forward and backward", "image", "memory"]
+Figure = Literal[
+    "import", "start", "first step", "step", "forward and backward", "lines", "image", "memory"
+]
 
 #: The keys of which a check has one: they say what kind of evidence it asks for.
-KINDS = ("probe", "network", "note", "figure", "cell", "artifact", "undecided")
+KINDS = ("probe", "network", "figure", "cell", "artifact", "undecided")
 
 #: Of a kind, the keys that it needs and those that it may have.
 NEEDED = {
     "probe": {"of"},
     "network": {"of"},
-    "note": {"of", "words"},
     "figure": {"of"},
     "cell": set[str](),
     "artifact": {"consumer"},
     "undecided": set[str](),
 }
-ALLOWED = {"figure": {"over", "workload", "at_least", "at_most"}}
+ALLOWED = {
+    "probe": {"ran", "error"},
+    "network": {"error"},
+    "figure": {"over", "workload", "at_least", "at_most"},
+}
+
+#: Keys of any check.
+COMMON = {"expect", "stand_in"}
 
 
 class Check(Section):
-    """What decides a statement: exactly one of the first seven keys, and what it needs.
+    """What decides a statement: exactly one of the first six keys, and what it needs.
 
-    *probe*: a system can express it. *network*: it trained the workload of this name, as gold does.
-    *note*: it was made to agree in this kind of layer, in a way that has these *words*. *figure*: a
-    number of a system, over another's where *over* names one, is *at_least* or *at_most* so much.
-    *cell*: cells of this glob ran. *artifact*: artifacts of this glob matched on every *consumer*
-    of that glob that read them. *undecided*: why nothing here can decide it. With *expect* false
-    the statement holds where it is not so.
+    *probe*: a system can express it; or, with *ran*, what it came to there fits that glob.
+    *network*: it trained the workload of this name, as gold does. *figure*: a number of a system,
+    over another's where *over* names one, is *at_least* or *at_most* so much. *cell*: cells of this
+    glob ran. *artifact*: artifacts of this glob matched on every *consumer* of that glob that read
+    them. *undecided*: why nothing here can decide it. With *expect* false the statement holds where
+    it is not so.
+
+    A failure decides nothing, but for one that says what the system lacks: as unsupported, or by an
+    *error* that has this text. *stand_in*: what was tried in place of what the statement names.
     """
 
     probe: Text | None = None
     network: Name | None = None
-    note: Name | None = None
     figure: Figure | None = None
     cell: Text | None = None
     artifact: Text | None = None
     undecided: Text | None = None
     of: Name | None = None
-    words: Text | None = None
+    ran: Text | None = None
+    error: Text | None = None
     over: Name | None = None
     workload: Name | None = None
     consumer: Text | None = None
     at_least: PositiveFloat | None = None
     at_most: PositiveFloat | None = None
+    stand_in: Text | None = None
     expect: bool = True
 
     @property
@@ -126,7 +138,7 @@ def _wrong(check: Check) -> Iterator[str]:
         yield f"a check has one of {', '.join(KINDS)}; found {found}"
         return
     kind = kinds[0]
-    given = check.model_fields_set - {kind, "expect"}
+    given = check.model_fields_set - {kind} - COMMON
     needed, allowed = NEEDED[kind], ALLOWED.get(kind, set())
     for key in sorted(needed - given):
         yield f"a check of kind '{kind}' needs '{key}'"

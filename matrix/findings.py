@@ -46,7 +46,14 @@ def probed(group: Sequence[JobRecord], tolerance: float) -> Iterator[ProbeRow]:
 def _probe_row(
     record: JobRecord, name: str, outcome: ProbeOutcome | None, tolerance: float
 ) -> ProbeRow:
-    row = ProbeRow(cell=record.cell, probe=name, emulated=record.emulated, verdict="match")
+    row = ProbeRow(
+        cell=record.cell,
+        probe=name,
+        workload=record.workload,
+        emulated=record.emulated,
+        verdict="match",
+        ran=(outcome.ran if outcome else None) or "",
+    )
     if outcome is None:
         return row.model_copy(update={"verdict": "failed", "reason": "it was not tried"})
     if outcome.status != "ok":

@@ -226,10 +226,14 @@ class IdiomRecord(PhaseRecord[IdiomData]):
 
 
 class ProbeOutcome(Said):
-    """How one probe ended inside a cell; its numbers are a file of arrays."""
+    """How one probe ended inside a cell; its numbers are a file of arrays.
+
+    *ran*: the framework's operations that it came to, where it says so.
+    """
 
     status: Literal["ok", "failed", "unsupported"]
     error: Failure | None = None
+    ran: Remark | None = None
 
 
 class ProbeData(Said):

@@ -224,7 +224,7 @@ class _Rows:
         plan = manifest.plan
         self._expected = self._expected_jobs(plan)
         cells = [self._cell_row(cell) for cell in plan.cells]
-        cells += [_skipped_row(one.cell, one.reason) for one in plan.skipped]
+        cells += [self._skipped_row(one.cell, one.reason) for one in plan.skipped]
         shares = self._shares()
         training = [
             shares.of_training(self._training.get((cell.id, workload)))
@@ -375,6 +375,16 @@ class _Rows:
             failed=notes.failed,
             known=notes.known,
             missing=max(self._expected.get(cell.id, 0) - notes.jobs, 0),
+        )
+
+    def _skipped_row(self, cell: Cell, reason: str) -> CellRow:
+        return CellRow(
+            cell=cell.id,
+            name=cell.name,
+            language=cell.language,
+            status="not-run",
+            reason=reason,
+            excluded=reason == self._manifest.matrix.exclusion(cell.id),
         )
 
     def _training_row(self, group: list[JobRecord]) -> TrainingRow:
@@ -580,12 +590,6 @@ def _version(name: str, versions: Mapping[str, str]) -> str:
     """Return the version of what a cell is named after, or of what it is a variant of."""
     known = [one for one in versions if name.startswith(one)]
     return versions[max(known, key=len)] if known else ""
-
-
-def _skipped_row(cell: Cell, reason: str) -> CellRow:
-    return CellRow(
-        cell=cell.id, name=cell.name, language=cell.language, status="not-run", reason=reason
-    )
 
 
 def _cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:

@@ -21,13 +21,17 @@ class Row(BaseModel):
 
 
 class CellRow(Row):
-    """What is said of one cell. Of its *jobs* some *failed*, beside those *known* to fail."""
+    """What is said of one cell. Of its *jobs* some *failed*, beside those *known* to fail.
+
+    *excluded*: the matrix file says, in *reason*, that there can be no such cell.
+    """
 
     cell: str
     name: str
     language: str = "Python"
     status: str
     reason: str = ""
+    excluded: bool = False
     emulated: bool = False
     engine: str = ""
     version: str = ""
@@ -182,14 +186,19 @@ class IdiomRow(Row):
 
 
 class ProbeRow(Row):
-    """One thing that a framework can or cannot express, checked by its numbers."""
+    """One thing that a framework can or cannot express, checked by its numbers.
+
+    *workload*: that of the job that tried it. *ran*: the framework's operations that it came to.
+    """
 
     cell: str
     probe: str
+    workload: str = ""
     emulated: bool
     verdict: Literal["match", "wrong", "failed", "unsupported"]
     error: float | None = None
     reason: str = ""
+    ran: str = ""
 
 
 class NoteRow(Row):

@@ -3,7 +3,8 @@
 A module a framework, ``<framework>_probes``, with a function a probe: it takes its inputs as numpy
 arrays by name and returns its answers as numpy arrays by name. What they must be is known to the
 host alone. A probe that cannot be expressed is written as a person would try it, so that the
-framework's own error is the answer.
+framework's own error is the answer. Beside its arrays a probe may say in ``ran``, a short text,
+which of the framework's operations it came to.
 """
 
 import time
@@ -22,7 +23,7 @@ def ask(module, given):
 
     Returns:
         The answers, ``<probe>/<name>`` -> float32 array, and how each probe ended: by its name
-        ``status``, ``error`` and ``seconds``.
+        ``status``, ``error``, ``seconds`` and ``ran``, which is empty where it does not say.
     """
     inputs = {}
     for name, value in given.items():
@@ -41,9 +42,15 @@ def _try(module, probe, own):
     answers, status, error = {}, record.OK, None
     try:
         if not hasattr(module, probe):
-            raise failures.Unsupported("no program for " + probe)
-        answers = getattr(module, probe)(**own)
+            raise NotImplementedError("no program for " + probe)  # which is not the framework's
+        answers = dict(getattr(module, probe)(**own))
     except failures.CAUGHT as exception:
         status, error = failures.status_of(exception), failures.as_error(exception)
     seconds = time.perf_counter() - start
-    return answers, {"status": status, "error": error, "seconds": seconds}
+    ran = answers.pop("ran", "")
+    return answers, {"status": status, "error": error, "seconds": seconds, "ran": ran}
+
+
+def sides(count):
+    """Return over how many sides an operation goes, in words."""
+    return "1 side" if count == 1 else "%d sides" % count

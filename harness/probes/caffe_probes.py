@@ -7,6 +7,7 @@ import caffe
 import numpy
 
 from harness.adapters import Unsupported
+from harness.probes import sides
 
 
 def _net(*layers, without_a_loss=False):
@@ -221,10 +222,10 @@ def higher_order_gradients(x, w1, w2):
 
 
 def _convolution(x, kernel, given, settings=""):
-    sides = " ".join("kernel_size: %d" % side for side in kernel.shape[2:])
+    sizes = " ".join("kernel_size: %d" % side for side in kernel.shape[2:])
     settings = "convolution_param { num_output: %d bias_term: false %s %s }" % (
         len(kernel),
-        sides,
+        sizes,
         settings,
     )
     net = _net(
@@ -232,7 +233,12 @@ def _convolution(x, kernel, given, settings=""):
     )
     net.params["y"][0].data[...] = kernel
     _passed(net, given, x=x)
-    return {"y": net.blobs["y"].data, "gradient": net.params["y"][0].diff}
+    kind, over = net.layers[-1].type, net.params["y"][0].data.ndim - 2
+    return {
+        "y": net.blobs["y"].data,
+        "gradient": net.params["y"][0].diff,
+        "ran": "%s of %s" % (kind, sides(over)),
+    }
 
 
 def convolution_of_video(x, kernel, given):

@@ -3,6 +3,8 @@
 import cntk
 import numpy
 
+from harness.probes import sides
+
 
 def _input(x, gradient=True):
     return cntk.input_variable(x.shape[1:], needs_gradient=gradient)
@@ -155,7 +157,8 @@ def _convolution(x, kernel, given, **settings):
     y = cntk.convolution(weights, taken, auto_padding=[False], **settings)
     total = cntk.reduce_sum(y * factors)
     gradient = total.grad({taken: x, factors: given}, wrt=[weights])
-    return {"y": y.eval({taken: x}), "gradient": gradient}
+    ran = "%s of %s" % (y.root_function.op_name, sides(kernel.ndim - 2))
+    return {"y": y.eval({taken: x}), "gradient": gradient, "ran": ran}
 
 
 def convolution_of_video(x, kernel, given):

@@ -8,6 +8,8 @@ import optax
 from jax import lax
 from jax import numpy as jnp
 
+from harness.probes import sides
+
 
 @jax.custom_vjp
 def _round(x):
@@ -128,7 +130,11 @@ def _convolution(x, kernel, given, **settings):
         return lax.conv_general_dilated(x, kernel, strides, **settings)
 
     gradient = jax.jit(jax.grad(lambda kernel: (convolve(kernel) * given).sum()))(kernel)
-    return {"y": jax.jit(convolve)(kernel), "gradient": gradient}
+    called = [one for one in jax.make_jaxpr(convolve)(kernel).eqns if "conv_" in one.primitive.name]
+    ran = ", ".join(
+        "%s of %s" % (one.primitive.name, sides(one.invars[0].aval.ndim - 2)) for one in called
+    )
+    return {"y": jax.jit(convolve)(kernel), "gradient": gradient, "ran": ran}
 
 
 def convolution_of_video(x, kernel, given):

@@ -18,9 +18,15 @@ def _in_a_graph(probe):
             wanted = probe(**given)
             session.run(tf.global_variables_initializer())
             session.run(tf.get_collection(SET))
-            return session.run(wanted)
+            return dict(session.run(wanted), ran=_convolutions(session.graph))
 
     return ran
+
+
+def _convolutions(graph):
+    """Return the kinds of a graph's convolutions, and of their gradients."""
+    kinds = {one.type for one in graph.get_operations()}
+    return ", ".join(sorted(kind for kind in kinds if "Conv" in kind))
 
 
 @_in_a_graph

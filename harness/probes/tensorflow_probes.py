@@ -123,7 +123,15 @@ def _convolution(layer, x, kernel, given):
     return {
         "y": numpy.moveaxis(y.numpy(), -1, 1),
         "gradient": gradient.numpy().transpose(numpy.argsort(last)),
+        "ran": _convolutions(layer, x),
     }
+
+
+def _convolutions(layer, x):
+    """Return the kinds of the convolutions in a layer's graph."""
+    graph = tf.function(layer).get_concrete_function(tf.constant(x)).graph
+    kinds = {one.type for one in graph.get_operations()}
+    return ", ".join(sorted(kind for kind in kinds if "Conv" in kind))
 
 
 def convolution_of_video(x, kernel, given):

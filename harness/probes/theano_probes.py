@@ -8,7 +8,14 @@ from theano.tensor.nnet import conv2d, conv3d
 
 def _ask(**wanted):
     """Compile expressions without inputs, and evaluate them."""
-    return dict(zip(wanted, theano.function([], list(wanted.values()))()))
+    compiled = theano.function([], list(wanted.values()))
+    return dict(zip(wanted, compiled()), ran=_convolutions(compiled))
+
+
+def _convolutions(compiled):
+    """Return the kinds of the convolutions that a function was compiled to."""
+    kinds = {type(node.op).__name__ for node in compiled.maker.fgraph.apply_nodes}
+    return ", ".join(sorted(kind for kind in kinds if "Conv" in kind or "Corr" in kind))
 
 
 class Round(theano.Op):

@@ -5,6 +5,8 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from harness.probes import sides
+
 
 def _tensor(array, grad=False):
     return torch.tensor(array, requires_grad=grad)
@@ -113,9 +115,16 @@ def convolution_of_video(x, kernel, given):
 
 def temporal_convolution(x, kernel, given):
     kernel = _tensor(kernel, grad=True)
-    y = functional.conv1d(functional.pad(_tensor(x), (4, 0)), kernel, dilation=2)
+    with torch.profiler.profile(record_shapes=True) as profile:
+        y = functional.conv1d(functional.pad(_tensor(x), (4, 0)), kernel, dilation=2)
     (y * _tensor(given)).sum().backward()
-    return _numpy(y=y, gradient=kernel.grad)
+    return dict(_numpy(y=y, gradient=kernel.grad), ran=_convolutions(profile))
+
+
+def _convolutions(profile):
+    """Return the convolutions that were called, each by the next, and over how many sides."""
+    called = [one for one in profile.events() if "conv" in one.name]
+    return ", ".join("%s of %s" % (one.name, sides(len(one.input_shapes[0]) - 2)) for one in called)
 
 
 def weight_sharing(tokens, targets, embedding):

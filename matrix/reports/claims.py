@@ -5,16 +5,28 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
+from matrix.claims import Check
 from matrix.deciding import Decided, Decision, Outcome
 from matrix.reports.layout import Mood, Row, Table
 from matrix.reports.numbers import DASH
 
 MOODS: dict[Outcome, Mood] = {"holds": "good", "no longer holds": "bad", "undecided": "muted"}
 
+UNDECIDED = "cannot be decided here"
+
+#: What an outcome is called in each column.
+WORDS: dict[str, dict[Outcome, str]] = {
+    "then": {"holds": "holds", "no longer holds": "did not hold", "undecided": UNDECIDED},
+    "now": {"holds": "holds", "no longer holds": "no longer holds", "undecided": UNDECIDED},
+}
+
 NOTE = (
     "Then: on Caffe 1.0, CNTK 2.7, Theano 1.0 and TensorFlow 1.15, the last versions of the "
-    "study's systems, years younger than it. Now: on torch, TensorFlow and JAX, which is taken for "
-    "Theano's heir. docs/claims.yaml has what decides each; where nothing does, the reason is here."
+    "study's systems, years younger than it. Now: on PyTorch for Torch, TensorFlow 2, and for "
+    "Theano on PyTensor, its heir, where that has a figure, and on JAX where only JAX was asked. "
+    "docs/claims.yaml has what decides each. A failure decides nothing unless it says what a system"
+    " lacks, nor does a time that is too near to its bound: the reason is here. Records are files "
+    "below the folder of all runs."
 )
 
 
@@ -32,7 +44,7 @@ def _summary(found: Sequence[Decided]) -> Table:
     }
     lines = [
         Row(
-            texts=(outcome, *(str(counts[outcome]) for counts in columns.values())),
+            texts=(_name(outcome), *(str(counts[outcome]) for counts in columns.values())),
             moods=(mood, "plain", "plain"),
         )
         for outcome, mood in MOODS.items()
@@ -46,6 +58,11 @@ def _summary(found: Sequence[Decided]) -> Table:
     )
 
 
+def _name(outcome: Outcome) -> str:
+    """Return what an outcome is called, whatever the column."""
+    return " / ".join(dict.fromkeys(words[outcome] for words in WORDS.values()))
+
+
 def _table(area: str, found: Sequence[Decided]) -> Table:
     return Table(
         title=area.capitalize(),
@@ -55,20 +72,20 @@ def _table(area: str, found: Sequence[Decided]) -> Table:
 
 
 def _row(one: Decided) -> Row:
-    decisions = [("then", one.then), ("now", one.now)]
-    known = [(when, decision) for when, decision in decisions if decision]
+    parts = [("then", one.claim.then, one.then), ("now", one.claim.now, one.now)]
+    known = [(when, check, decision) for when, check, decision in parts if check and decision]
+    records = dict.fromkeys(decision.record for _, _, decision in known if decision.record)
     texts = (
         one.claim.says,
-        _word(one.then),
-        _word(one.now),
-        "; ".join(f"{when}: {decision.why}" for when, decision in known),
-        "; ".join(decision.record for _, decision in known if decision.record) or DASH,
+        *(WORDS[when][decision.outcome] if decision else DASH for when, _, decision in parts),
+        "; ".join(f"{when}{_stand_in(check)}: {decision.why}" for when, check, decision in known),
+        "; ".join(records) or DASH,
     )
     return Row(texts=texts, moods=("plain", _mood(one.then), _mood(one.now), "plain", "muted"))
 
 
-def _word(decision: Decision | None) -> str:
-    return decision.outcome if decision else DASH
+def _stand_in(check: Check) -> str:
+    return f" ({check.stand_in})" if check.stand_in else ""
 
 
 def _mood(decision: Decision | None) -> Mood:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import itertools
+import types
 from typing import Any
 
 import numpy as np
 import pytest
 
-from matrix import gold, probes
+from harness import probes as harness_probes
+from matrix import findings, gold, probes
 from matrix.config import ROOT
+from matrix.records import JobRecord, Output
 
 GIVEN = {
     name: {key: v.astype(np.float64) if v.dtype == np.float32 else v for key, v in own.items()}
@@ -133,3 +136,61 @@ def test_a_changed_answer_is_seen(name: str) -> None:
 def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
     source = (ROOT / "harness" / "probes" / f"{framework}_probes.py").read_text()
     assert all(f"\ndef {name}(" in source for name in probes.NAMES)
+
+
+# What ran -------------------------------------------------------------------------------------
+
+
+def attended(**given: np.ndarray) -> dict[str, Any]:
+    return {"y": given["query"], "ran": "Attention of 1 side"}
+
+
+def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
+    given = {"attention/query": np.zeros((2, 3), np.float32)}
+    return harness_probes.ask(types.SimpleNamespace(**programs), given)
+
+
+def test_a_probe_may_say_which_operations_ran_and_they_are_no_array() -> None:
+    found, said = outcomes(attention=attended)
+    assert list(found) == ["attention/y"]
+    assert said["attention"]["ran"] == "Attention of 1 side"
+    assert outcomes(attention=lambda query: {"y": query})[1]["attention"]["ran"] == ""
+
+
+def test_a_program_that_nobody_wrote_is_nothing_that_the_framework_lacks() -> None:
+    assert outcomes()[1]["attention"]["status"] == "failed"
+
+
+@pytest.mark.parametrize("programs", [{"attention": attended}, {}])
+def test_the_row_of_a_probe_has_what_ran_and_whose_job_it_was(programs: dict[str, Any]) -> None:
+    _, said = outcomes(**programs)
+    phase = {"phase": "probe", "status": "ok", "started_s": 0, "seconds": 1}
+    output = {
+        "schema": 1,
+        "job": "j",
+        "harness": "h",
+        "environment": {},
+        "selftest": [],
+        "peak_memory_bytes": None,
+        "memory_source": None,
+        "records": [{**phase, "data": {"probes": said}}],
+    }
+    record = JobRecord(
+        run="r",
+        job="j",
+        wave="produce",
+        cell="one-debian12-amd64-cpu",
+        subject="digits-conv",
+        workload="digits-conv",
+        round=0,
+        engine="docker",
+        emulated=False,
+        status="ok",
+        wall_s=1.0,
+        output=Output.model_validate(output),
+        probes={"attention": 1e-7},
+    )
+    (row,) = (one for one in findings.probed([record], 1e-4) if one.probe == "attention")
+    assert row.workload == "digits-conv"
+    assert row.ran == ("Attention of 1 side" if programs else "")
+    assert row.verdict == ("match" if programs else "failed")

@@ -61,6 +61,17 @@ def test_a_whole_run_is_as_expected(tmp_path: Path) -> None:
     assert row.loss_error == 0.0
 
 
+def test_a_cell_that_the_matrix_file_excludes_is_told_from_one_that_cannot_run_here(
+    tmp_path: Path,
+) -> None:
+    made = planned("torch-debian1?-amd64-c*")
+    rows = results.merge([new_run(tmp_path, made)]).cells
+    excluded = {row.cell: row.excluded for row in rows}
+    assert excluded["torch-debian13-amd64-cpu"]
+    assert not excluded["torch-debian12-amd64-cuda"]  # no such device in these examples
+    assert not excluded["torch-debian12-amd64-cpu"]
+
+
 KNOWN = Known(cells="onnxruntime-*", subjects="*--digits-lstm--onnx", reason="no LSTM here")
 
 
