@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from ruamel.yaml import YAML
 
 from matrix import config, interpreters, networks
 from matrix.engines.docker_engine import DockerEngine
@@ -28,6 +29,12 @@ def run(engine: DockerEngine, runs: Path, preset: str, *cells: str) -> Results:
     code = finish(runs, "--preset", preset, "--name", "heritage", *cells, *old)
     assert code == 0, (runs / "log").read_text()[-5000:]
     return Results.model_validate_json((runs / "heritage" / "results.json").read_text())
+
+
+@pytest.mark.parametrize("base", OLD)
+def test_what_needs_an_old_python_has_one(docker_engine: DockerEngine, base: str) -> None:
+    if base in interpreters.lacking(MATRIX, docker_engine.endpoint.environment()):
+        pytest.skip(f"no Python of {base} here, and no registry: {OLD[base]} is not tested")
 
 
 @pytest.fixture(scope="module")
@@ -58,6 +65,28 @@ def test_what_differs_in_each_system_is_made_to_agree(
         for error in (row.output_error, row.gradient_error, row.loss_error):
             assert error is not None
             assert error < 1e-4, (about, row)
+
+
+@pytest.mark.usefixtures("docker_engine")
+def test_theano_agrees_in_its_gates_its_states_and_how_pooling_rounds(tmp_path: Path) -> None:
+    """Two networks only: it compiles for a minute each."""
+    matrix = tmp_path / "matrix.yaml"
+    yaml = YAML()
+    document = yaml.load((ROOT / "matrix.yaml").read_text(encoding="utf-8"))
+    document["presets"]["tiny"]["workloads"] = ["lstm-tiny", "alexnet-tiny"]
+    with matrix.open("w", encoding="utf-8") as file:
+        yaml.dump(document, file)
+    cell = "theano-debian11-amd64-cpu"
+    arguments = ("--file", str(matrix), "--preset", "tiny", "--name", "theano")
+    assert finish(tmp_path, *arguments, cell) == 0, (tmp_path / "log").read_text()[-5000:]
+    found = Results.model_validate_json((tmp_path / "theano" / "results.json").read_text())
+    errors = {
+        row.workload: (row.output_error, row.gradient_error, row.loss_error)
+        for row in found.training
+    }
+    assert errors.keys() == {"lstm-tiny", "alexnet-tiny"}
+    for of_one in errors.values():
+        assert all(error is not None and error < 1e-4 for error in of_one), errors
 
 
 def test_all_twelve_networks_are_trained_but_for_what_is_known(trained: Results) -> None:
