@@ -170,6 +170,8 @@ def _share(error: float | None, allowed: float) -> float:
 
 def _word(agreement: Agreement, terms: Terms) -> tuple[Word, str]:
     """Say what is wrong apart from an output's error."""
+    if agreement.error is None and not agreement.outputs:
+        return "error", agreement.note  # of another number of outputs, or unreadable
     if reason := lost(agreement, terms):
         return "drift", reason
     if agreement.error is None:

@@ -1,6 +1,7 @@
 """OpenCV's DNN module: reads ``onnx``, before its version 5 also ``caffe``, and answers."""
 
 import os
+import re
 
 import numpy
 
@@ -42,14 +43,34 @@ def multiply(left, right):
 
 def load(form, path):
     """Read a model; return its network and the names of its outputs."""
+    silenced = set()
     if form == "caffe" and hasattr(cv2.dnn, "readNetFromCaffe"):
         files = [os.path.join(path, "model." + kind) for kind in ("prototxt", "caffemodel")]
         net = cv2.dnn.readNetFromCaffe(*files)
+        with open(files[0]) as source:
+            silenced = _silenced(source.read())
     elif form == "onnx":
         net = cv2.dnn.readNetFromONNX(path)
     else:
         raise protocol.Unsupported("this OpenCV does not read " + form)
-    return net, net.getUnconnectedOutLayersNames()
+    return net, [name for name in net.getUnconnectedOutLayersNames() if name not in silenced]
+
+
+def _silenced(prototxt):
+    """Return the Silence layers, and those that give them something: to OpenCV nobody reads it.
+
+    As our adapter writes nets, a layer a line.
+    """
+    layers = re.findall(r'layer \{ name: "([^"]+)" type: "(\w+)"(.*)', prototxt)
+    blobs, found = set(), set()
+    for name, kind, rest in layers:
+        if kind == "Silence":
+            found.add(name)
+            blobs.update(re.findall(r'bottom: "([^"]+)"', rest))
+    for name, _, rest in layers:
+        if blobs & set(re.findall(r'top: "([^"]+)"', rest)):
+            found.add(name)
+    return found
 
 
 def answer(model, inputs):

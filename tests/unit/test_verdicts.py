@@ -206,3 +206,15 @@ def test_what_the_consumer_does_not_support_is_said() -> None:
 def test_what_the_engine_could_not_do_is_no_verdict_on_the_model(status: str) -> None:
     rounds = [record(JOB, status=status, cause="gone", agreement=None)]
     assert judge(rounds, TERMS, "").word == "not-run"
+
+
+def test_another_number_of_outputs_is_an_error() -> None:
+    found = Agreement(
+        error=None,
+        producer_error=None,
+        from_producer=None,
+        scale=0.0,
+        note="it gave 3 outputs, 1 are expected",
+    )
+    verdict = judge([record(JOB, agreement=found)], TERMS, "")
+    assert (verdict.word, verdict.reason) == ("error", "it gave 3 outputs, 1 are expected")
