@@ -128,8 +128,11 @@ class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         unknown = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         if unknown:
-            near = did_you_mean(unknown[1], self._options())
+            others = self._options()
+            near = did_you_mean(unknown[1], others)
             message = f"no option '{unknown[1]}'{near}"
+            if unknown[1] in others:
+                message = f"this command has no option '{unknown[1]}', another one has"
         wrong = re.match(r"argument \w+: invalid choice: '([^']*)' \(choose from (.*)\)", message)
         if wrong:
             words = [word.strip(" '") for word in wrong[2].split(",")]
@@ -252,7 +255,9 @@ def _of_claims(made: _Parser) -> None:
 
 
 def _of_verify(made: _Parser) -> None:
-    made.add_argument("models", nargs="+", type=Path, metavar="MODEL")
+    made.add_argument(
+        "models", nargs="+", type=Path, metavar="MODEL", help=".onnx, .tflite, .pt or a SavedModel"
+    )
     made.add_argument("--inputs", type=Path, metavar="FILE.npz", help="arrays by input name")
     made.add_argument(
         "--reference", type=Path, metavar="FILE.npz", help="what the model should answer"
@@ -264,13 +269,15 @@ def _of_verify(made: _Parser) -> None:
         "--exclude", action="append", default=[], metavar="GLOB", help="cells to leave out"
     )
     made.add_argument(
-        "--same", action="store_true", help="the models are one model in several formats"
+        "--same", action="store_true", help="all are one model; the first says what is right"
     )
     made.add_argument("--seed", type=_seed, default=0, help="of the inputs that are made")
     made.add_argument("--name", help="of the run; made up from the time by default")
     made.add_argument("--max-p99", type=budgets.seconds, metavar="5ms", help="native cells only")
-    made.add_argument("--max-error", type=budgets.number, metavar="1e-5")
-    made.add_argument("--max-image", type=budgets.size, metavar="100MB")
+    made.add_argument(
+        "--max-error", type=budgets.number, metavar="1e-5", help="from gold, over its largest value"
+    )
+    made.add_argument("--max-image", type=budgets.size, metavar="100MB", help="of every cell")
 
 
 def _load(options: argparse.Namespace) -> Matrix:
@@ -334,6 +341,11 @@ def _verify(options: argparse.Namespace) -> None:
     matrix = _load(options)
     found = models.recognise(options.models)
     models.check_declared(found, options.inputs, same=options.same)
+    if options.reference and not options.inputs:
+        raise ArgumentError(
+            f"--reference {options.reference} without --inputs: what does it answer?",
+            hint="give the inputs that it answers: --inputs FILE.npz",
+        )
     engine = choose(options.engine, matrix, say=_sayer(console))
     planned = plan.of_models(
         matrix,

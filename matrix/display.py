@@ -66,13 +66,14 @@ class Display:
             took = numbers.duration(result.build_s)
             self._say(Text(f"✓ {cell_id} built: {size} in {took}", style="green"))
 
-    def planned(self, jobs: Sequence[Job]) -> None:
-        """Take what a wave has still to do."""
+    def planned(self, jobs: Sequence[Job], again: bool) -> None:
+        """Take what a wave has still to do, or does again."""
         self._jobs, self._ended = list(jobs), 0
         if jobs:
             cells = len({job.cell for job in jobs})
             on = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
-            self._say(Text(f"{jobs[0].wave}: {on}", style="bold"))
+            why = " again: the machine was slower when they ran" if again else ""
+            self._say(Text(f"{jobs[0].wave}: {on}{why}", style="bold"))
 
     def waiting(self) -> None:
         """Say that another run has its turn."""

@@ -41,8 +41,8 @@ class Watcher(Protocol):
         """Tell that a cell is ready, or why it is not."""
         ...
 
-    def planned(self, jobs: Sequence[Job]) -> None:
-        """Tell what a wave has still to do."""
+    def planned(self, jobs: Sequence[Job], again: bool) -> None:
+        """Tell what a wave has still to do, or does *again*, as the machine was slower."""
         ...
 
     def waiting(self) -> None:
@@ -212,7 +212,7 @@ class Runner:
         while strayed := self._strayed(jobs):
             for job in strayed:
                 self.run.set_aside(job)
-            self._jobs(strayed, ready, capabilities, cancel)
+            self._jobs(strayed, ready, capabilities, cancel, again=True)
 
     def _jobs(
         self,
@@ -220,8 +220,9 @@ class Runner:
         ready: dict[str, Cell],
         capabilities: Capabilities,
         cancel: threading.Event,
+        again: bool = False,
     ) -> None:
-        self.watcher.planned(jobs)
+        self.watcher.planned(jobs, again)
         for job in jobs:
             record = self.perform(job, ready[job.cell], capabilities, cancel)
             if record.status == "start-failed":  # the engine's hiccup, more often than not

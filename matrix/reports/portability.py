@@ -128,9 +128,10 @@ def _reader(row: PortabilityRow) -> tuple[str, str]:
 def _verdict(row: PortabilityRow | None) -> str:
     if row is None:
         return numbers.DASH
-    if row.verdict != "match":
-        return f"{row.verdict}: known" if row.known else status(row.verdict, row.reason)
     lower = "" if row.precision == "float32" else f" ({row.precision})"
+    if row.verdict != "match":
+        word = row.verdict + lower
+        return f"{word}: known" if row.known else status(word, row.reason)
     again = "" if row.repeatable is not False else ", not repeatable"
     return f"match{lower} {numbers.error(row.error)}{again}"
 

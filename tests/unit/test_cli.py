@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import onnx
 import pytest
 
 from matrix import cli
 from matrix.errors import ArgumentError
 from matrix.reports import markdown, readme
 from matrix.results import merge
+from tests import planted
 from tests.unit.test_results import PLAN, new_run, whole
 
 VENV = ["--engine", "venv"]
@@ -204,3 +206,21 @@ def test_the_readme_takes_no_tables_of_nothing(
     new_run(tmp_path, PLAN)
     assert cli.main(["readme", str(tmp_path / "README.md"), "--runs", str(tmp_path)]) == 2
     assert said(capsys)[0] == "error: no cell of one ran"
+
+
+def test_a_reference_needs_the_inputs_that_it_answers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = tmp_path / "m.onnx"
+    onnx.save(planted.model(), model)
+    assert cli.main(["verify", str(model), "--reference", "y.npz", "--runs", str(tmp_path)]) == 2
+    said = capsys.readouterr().err
+    assert "--reference y.npz without --inputs" in said
+    assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_an_option_of_another_command_is_not_its_own_suggestion(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert cli.main(["verify", "m.onnx", "--resume"]) == 2
+    assert "this command has no option '--resume', another one has" in capsys.readouterr().err
