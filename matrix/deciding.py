@@ -54,12 +54,14 @@ class Decided:
 class Fact:
     """What a run says that bears on a check: whether it is so, in words, and in which file.
 
-    *so* is None where it cannot be told; *why* then says what is in the way.
+    *so* is None where it cannot be told; *why* then says what is in the way. What was *measured*
+    and is too near to tell still stands instead of an earlier figure.
     """
 
     so: bool | None
     why: str
     record: str
+    measured: bool = False
 
 
 def decide(document: Claims, runs: Sequence[Results]) -> list[Decided]:
@@ -85,7 +87,7 @@ def _decision(check: Check, runs: Sequence[Results]) -> Decision:
         telling = [fact for fact in facts if fact.so is not None]
         for fact in (telling or facts)[:1]:
             found = _of_fact(check, fact, results)
-            if telling or left.outcome == "undecided":
+            if telling or fact.measured or left.outcome == "undecided":
                 left = found
     return left
 
@@ -217,7 +219,7 @@ def _figure(check: Check, results: Results) -> Iterator[Fact]:
     between = "" if low == high else ", one round" if of_one else f" [{low:.3g}, {high:.3g}]"
     near = f", too near to {check.at_least or check.at_most:g} to tell" if so is None else ""
     why = f"{check.figure} {mine.text}{unit}{between}{near}"
-    yield Fact(so=so, why=why, record=mine.record)
+    yield Fact(so=so, why=why, record=mine.record, measured=True)
 
 
 def _range(mine: Number, other: Number) -> tuple[float, float]:

@@ -348,6 +348,13 @@ def test_both_figures_are_of_one_run() -> None:
     assert outcome(SLOWER, *apart) == "undecided"
 
 
+def test_a_later_figure_that_is_too_near_to_tell_stands_instead_of_an_earlier_one() -> None:
+    clear, near = started(50.0, 1.0), started(10.0, 1.0)
+    assert outcome(SLOWER, near, clear) == "holds"
+    assert outcome(SLOWER, clear, near) == "undecided"
+    assert outcome(SLOWER, clear, run("neither")) == "holds"
+
+
 def test_the_last_run_that_can_decides() -> None:
     yes, no = of_probe(probed("one", "match")), of_probe(probed("one", "unsupported"))
     failed = of_probe(probed("one", "failed"))
