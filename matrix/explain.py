@@ -290,7 +290,8 @@ class _Case:
         compared = self.wrong.agreement.outputs
         if not compared or any(one.note and one.row is None for one in compared):
             return _cause(self.wrong, "answers", self.wrong.agreement.note)
-        if reason := lost(self.wrong.agreement, self.terms):
+        own = self.wrong.agreement.producer_error  # none where its own answers are not finite
+        if own is not None and (reason := lost(self.wrong.agreement, self.terms)):
             return _cause(self.wrong, "file", f"no answer can be judged: {reason}")
         if self.artifact.format not in LOOKED_INTO:
             text = f"the format {self.artifact.format} cannot be looked into: no node can be named"
