@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
-from ruamel.yaml import YAML
 
 from matrix import config, interpreters, networks
 from matrix.engines.docker_engine import DockerEngine
 from matrix.rows import Results
 from tests.containers.conftest import ROOT
+from tests.containers.test_causes import other_matrix
 from tests.containers.test_matrix import finish
 
 pytestmark = pytest.mark.timeout(2400)
@@ -70,12 +71,11 @@ def test_what_differs_in_each_system_is_made_to_agree(
 @pytest.mark.usefixtures("docker_engine")
 def test_theano_agrees_in_its_gates_its_states_and_how_pooling_rounds(tmp_path: Path) -> None:
     """Two networks only: it compiles for a minute each."""
-    matrix = tmp_path / "matrix.yaml"
-    yaml = YAML()
-    document = yaml.load((ROOT / "matrix.yaml").read_text(encoding="utf-8"))
-    document["presets"]["tiny"]["workloads"] = ["lstm-tiny", "alexnet-tiny"]
-    with matrix.open("w", encoding="utf-8") as file:
-        yaml.dump(document, file)
+
+    def fewer(document: Any) -> None:
+        document["presets"]["tiny"]["workloads"] = ["lstm-tiny", "alexnet-tiny"]
+
+    matrix = other_matrix(tmp_path, fewer)
     cell = "theano-debian11-amd64-cpu"
     arguments = ("--file", str(matrix), "--preset", "tiny", "--name", "theano")
     assert finish(tmp_path, *arguments, cell) == 0, (tmp_path / "log").read_text()[-5000:]
