@@ -11,7 +11,7 @@
 #   "uv==0.13.9",
 # ]
 # ///
-"""The sessions. Each is thin: what it does is in the package ``matrix``.
+"""The sessions. Each is thin: what it does is in the package ``deepmatrix``.
 
     nox -s matrix                 plan, build, run, merge, judge
     nox -s verify -- MODEL        the same for a model of your own
@@ -34,9 +34,10 @@ import nox
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from matrix import networks, plan  # noqa: E402
-from matrix.config import load  # noqa: E402
-from matrix.errors import DeepmatrixError  # noqa: E402
+from deepmatrix.config.matrix_file import load  # noqa: E402
+from deepmatrix.errors import DeepmatrixError  # noqa: E402
+from deepmatrix.planning import plan  # noqa: E402
+from deepmatrix.workloads import networks  # noqa: E402
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -67,7 +68,7 @@ def _matrix(session: nox.Session, *arguments: str) -> None:
     session.run(
         sys.executable,
         "-m",
-        "matrix",
+        "deepmatrix",
         *arguments,
         external=True,
         interrupt_timeout=STOP_S,

@@ -20,12 +20,13 @@ import numpy as np
 from common import ROOT, VenvLab
 from rich.progress import track
 
-from matrix import canaries, config
-from matrix.config import Infer
-from matrix.records import JobRecord
-from matrix.runner import MOST_AGAIN
-from matrix.statistics import Comparison, compare
-from matrix.timings import steady
+from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix_file import Infer
+from deepmatrix.execution.runner import MOST_AGAIN
+from deepmatrix.judging import canaries
+from deepmatrix.results.statistics import Comparison, compare
+from deepmatrix.results.timings import steady
+from deepmatrix.store.records import JobRecord
 
 BATCH = 32
 RECORDED = ROOT / "bench" / "recorded" / "aa.json"
@@ -95,7 +96,7 @@ def share(said: Sequence[str], wanted: str) -> str:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    default = config.load(ROOT / "matrix.yaml").presets["default"].rounds.native
+    default = matrix_file.load(ROOT / "matrix.yaml").presets["default"].rounds.native
     parser.add_argument("--rounds", type=int, default=default)
     parser.add_argument("--trials", type=int, default=200)
     parser.add_argument("--slowed", type=int, default=100, help="trials of the slow-down")

@@ -22,8 +22,8 @@ import psutil
 import pyperf
 from common import Bench, ready, show
 
-from matrix.config import Infer
-from matrix.plan import Job
+from deepmatrix.config.matrix_file import Infer
+from deepmatrix.planning.plan import Job
 
 BATCH = 256
 CALLS = 2000

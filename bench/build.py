@@ -33,12 +33,15 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
-from matrix import bases, binfmt, config, images, packages, pins, plan, processes  # noqa: E402
-from matrix.bases import Root  # noqa: E402
-from matrix.engines.choose import discover  # noqa: E402
-from matrix.families import FAMILIES  # noqa: E402
-from matrix.plan import Cell  # noqa: E402
-from matrix.recipes import DOCKER, recipe  # noqa: E402
+from deepmatrix.config import matrix_file  # noqa: E402
+from deepmatrix.config.families import FAMILIES  # noqa: E402
+from deepmatrix.engines.choose import discover  # noqa: E402
+from deepmatrix.images import bases, build, pins  # noqa: E402
+from deepmatrix.images.bases import Root  # noqa: E402
+from deepmatrix.images.recipes import DOCKER, recipe  # noqa: E402
+from deepmatrix.machine import binfmt, packages, processes  # noqa: E402
+from deepmatrix.planning import plan  # noqa: E402
+from deepmatrix.planning.plan import Cell  # noqa: E402
 
 FOREIGN = "arm64"
 GOAL = 20.0
@@ -65,7 +68,7 @@ def main() -> int:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--images", metavar="GLOB", help="build these cells with emulation off")
     options = parser.parse_args()
-    matrix = config.load(ROOT / "matrix.yaml")
+    matrix = matrix_file.load(ROOT / "matrix.yaml")
     cells = [cell for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
     engine = discover()
     environment = engine.endpoint.environment()
@@ -78,7 +81,9 @@ def main() -> int:
     return compare(cell, matrix, environment, options.repeat)
 
 
-def compare(cell: Cell, matrix: config.Matrix, environment: dict[str, str], repeat: int) -> int:
+def compare(
+    cell: Cell, matrix: matrix_file.Matrix, environment: dict[str, str], repeat: int
+) -> int:
     """Time the three ways in turn; print medians, spread and ratios; say whether it is enough."""
     architecture = matrix.architectures[cell.architecture]
     native = binfmt.docker_name(os.uname().machine)
@@ -127,7 +132,7 @@ def compare(cell: Cell, matrix: config.Matrix, environment: dict[str, str], repe
 
 
 def base_image(
-    cell: Cell, matrix: config.Matrix, architecture: str, environment: dict[str, str]
+    cell: Cell, matrix: matrix_file.Matrix, architecture: str, environment: dict[str, str]
 ) -> str:
     """Return an image with the cell's Python and pip for an architecture."""
     base = matrix.bases[cell.base]
@@ -198,7 +203,7 @@ def container(job: Path, *more: str) -> list[str]:
 
 
 def build_without_emulation(
-    cells: list[Cell], matrix: config.Matrix, environment: dict[str, str]
+    cells: list[Cell], matrix: matrix_file.Matrix, environment: dict[str, str]
 ) -> None:
     """Build images from nothing while no foreign program can run, and say how long it took."""
     recipes = [
@@ -208,14 +213,14 @@ def build_without_emulation(
     native = binfmt.docker_name(os.uname().machine)
     roots = {root for one in recipes for root in one.roots(native).values()}
     with tempfile.TemporaryDirectory() as temporary, emulation_off():
-        workshop = images.Workshop(
+        workshop = build.Workshop(
             folder=Path(temporary),
             sources=packages.configured(),
             architecture=native,
             roots={root: root.make() for root in roots},
         )
         file = Path(temporary) / "bake.json"
-        file.write_text(json.dumps(images.bake_file(recipes, workshop)))
+        file.write_text(json.dumps(build.bake_file(recipes, workshop)))
         builder = processes.run(["docker", "context", "show"], environment=environment).strip()
         start = time.perf_counter()
         processes.run(
@@ -223,7 +228,7 @@ def build_without_emulation(
             environment={**environment, "BUILDX_BUILDER": builder},
         )
         took = time.perf_counter() - start
-    sizes = images.sizes([one.reference for one in recipes], environment)
+    sizes = build.sizes([one.reference for one in recipes], environment)
     for one in recipes:
         print(f"{one.reference}  {one.platform}  {sizes[one.reference] / 1e6:,.0f} MB")
     print(f"built from nothing, with emulation off, in {took:.1f} s")

@@ -14,20 +14,21 @@ from typing import Self
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from matrix import config, plan  # noqa: E402
-from matrix.config import Infer  # noqa: E402
-from matrix.engines import docker_engine, endpoints  # noqa: E402
-from matrix.engines.choose import discover  # noqa: E402
-from matrix.engines.docker_engine import DockerEngine  # noqa: E402
-from matrix.engines.venv_engine import VenvEngine  # noqa: E402
-from matrix.plan import Cell, Job, Selection  # noqa: E402
-from matrix.records import JobRecord  # noqa: E402
-from matrix.runner import Runner  # noqa: E402
-from matrix.runs import Run  # noqa: E402
+from deepmatrix.config import matrix_file  # noqa: E402
+from deepmatrix.config.matrix_file import Infer  # noqa: E402
+from deepmatrix.engines.choose import discover  # noqa: E402
+from deepmatrix.engines.docker import endpoints  # noqa: E402
+from deepmatrix.engines.docker.engine import DockerEngine  # noqa: E402
+from deepmatrix.engines.venv import VenvEngine  # noqa: E402
+from deepmatrix.execution.runner import Runner  # noqa: E402
+from deepmatrix.planning import plan  # noqa: E402
+from deepmatrix.planning.plan import Cell, Job, Selection  # noqa: E402
+from deepmatrix.store.records import JobRecord  # noqa: E402
+from deepmatrix.store.runs import Run  # noqa: E402
 
 CELLS = ("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
 
-__all__ = ["CELLS", "ROOT", "Bench", "VenvLab", "docker_engine", "endpoints", "ready", "show"]
+__all__ = ["CELLS", "ROOT", "Bench", "VenvLab", "endpoints", "ready", "show"]
 
 
 class Silent:
@@ -63,7 +64,7 @@ class VenvLab:
     """A consumer's job in a virtual environment, by its own adapter or one of bench/adapters."""
 
     def __init__(self, folder: Path, infer: Infer, *adapters: str) -> None:
-        matrix = config.load(ROOT / "matrix.yaml")
+        matrix = matrix_file.load(ROOT / "matrix.yaml")
         extra = {f"{name}.py": ROOT / "bench" / "adapters" / f"{name}.py" for name in adapters}
         self.engine = VenvEngine(extra=extra)
         self.capabilities = self.engine.capabilities()
@@ -96,7 +97,7 @@ class VenvLab:
 @contextmanager
 def ready(folder: Path, infer: Infer | None = None) -> Iterator[Bench]:
     """Make a run of torch and onnxruntime on digits-conv, and run all of it once."""
-    matrix = config.load(ROOT / "matrix.yaml")
+    matrix = matrix_file.load(ROOT / "matrix.yaml")
     engine = discover(matrix)
     made = plan.make(
         matrix, Selection(preset="smoke", include=CELLS), engine.capabilities(), seed=0

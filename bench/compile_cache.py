@@ -15,10 +15,12 @@ from pathlib import Path
 import numpy as np
 from common import ROOT, show
 
-from matrix import config, inputs, networks, processes
-from matrix.engines.choose import discover
-from matrix.plan import Cell, all_cells
-from matrix.prepared import Prepared
+from deepmatrix.config import matrix_file
+from deepmatrix.engines.choose import discover
+from deepmatrix.images.prepared import Prepared
+from deepmatrix.machine import processes
+from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.workloads import inputs, networks
 
 CELLS = ("theano-debian11-amd64-cpu", "pytensor-debian13-amd64-cpu")
 NETWORKS = ("digits-conv", "lstm-tiny", "googlenet-tiny", "transformer-tiny")
@@ -47,7 +49,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=1)
     parser.add_argument("networks", nargs="*", default=NETWORKS)
     options = parser.parse_args()
-    matrix = config.load(ROOT / "matrix.yaml")
+    matrix = matrix_file.load(ROOT / "matrix.yaml")
     cells = [cell for cell in all_cells(matrix) if cell.id in CELLS]
     engine = discover(matrix)
     prepared = engine.prepare(cells, lambda *_: None)

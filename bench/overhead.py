@@ -18,9 +18,9 @@ from pathlib import Path
 
 from common import ROOT, Bench, ready, show
 
-from matrix.plan import Job
-from matrix.records import JobRecord
-from matrix.runner import TaskMaker
+from deepmatrix.execution.runner import TaskMaker
+from deepmatrix.planning.plan import Job
+from deepmatrix.store.records import JobRecord
 
 
 def by_hand(bench: Bench, job: Job, control: Path) -> float:

@@ -21,10 +21,12 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from matrix import config, plan, results  # noqa: E402
-from matrix.config import Matrix  # noqa: E402
-from matrix.plan import Capabilities, Job, Plan, Selection  # noqa: E402
-from matrix.runs import Run  # noqa: E402
+from deepmatrix.config import matrix_file  # noqa: E402
+from deepmatrix.config.matrix_file import Matrix  # noqa: E402
+from deepmatrix.planning import plan  # noqa: E402
+from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection  # noqa: E402
+from deepmatrix.results import merging  # noqa: E402
+from deepmatrix.store.runs import Run  # noqa: E402
 from tests.unit import examples  # noqa: E402
 
 MERGED = (1_000, 10_000, 100_000)
@@ -33,7 +35,7 @@ CELLS = 10_000
 
 def wide_matrix() -> Matrix:
     """Return a matrix of 50 systems on 50 bases, 2 architectures and 2 devices."""
-    small = config.load(ROOT / "matrix.yaml")
+    small = matrix_file.load(ROOT / "matrix.yaml")
     base, system = small.bases["debian12"], small.frameworks["torch"]
     return small.model_copy(
         update={
@@ -95,10 +97,10 @@ def merge_one(path: Path) -> None:
     run.manifest  # noqa: B018  # the plan is read before the clock starts
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()
-    count = sum(len(group) for group in results.groups(run.records()))
+    count = sum(len(group) for group in merging.groups(run.records()))
     grouped = time.perf_counter() - start
     start = time.perf_counter()
-    rows = results.merge([run])
+    rows = merging.merge([run])
     merged = time.perf_counter() - start
     assert sum(row.jobs for row in rows.cells) == count
     grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before

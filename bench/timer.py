@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common import VenvLab, show
 
-from matrix.config import Infer
+from deepmatrix.config.matrix_file import Infer
 
 COSTS_US = (100, 1000, 10_000)
 

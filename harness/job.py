@@ -4,8 +4,9 @@ import importlib
 import sys
 import time
 
-from harness import coldness, failures, machine, record, timing
+from harness import failures, record
 from harness.adapters import WrongDevice
+from harness.measuring import cold_start, machine, timing
 
 
 def run(directory, job, interpreter_s):
@@ -25,7 +26,7 @@ def run(directory, job, interpreter_s):
         adapter = importlib.import_module(job["adapter"])
         started = _start(adapter, job)
         # From here on only: these import numpy, whose import is part of the framework's.
-        from harness import canary, selftest
+        from harness.measuring import canary, selftest
 
         options = job.get("options", {})
         adapter.configure(job["cell"]["device"], job["threads"], **options)
@@ -50,23 +51,23 @@ def run(directory, job, interpreter_s):
 
 def _kind_of(job):
     """Return the module with the phases of a job, by what the job is about."""
-    from harness import conforming, inspecting, phases, serving, tracing
+    from harness.phases import conformance, inference, inspection, tracing, training
 
     kinds = {
-        "artifact": serving,
-        "import": inspecting,
+        "artifact": inference,
+        "import": inspection,
         "trace": tracing,
-        "suite": conforming,
+        "suite": conformance,
     }
-    return next((module for about, module in kinds.items() if about in job), phases)
+    return next((module for about, module in kinds.items() if about in job), training)
 
 
 def _start(adapter, job):
     """Import the framework, from a cold file cache where that is asked for; return its cost."""
-    evicted = coldness.evict() if job.get("cold") else None
-    before = coldness.read_bytes()
+    evicted = cold_start.evict() if job.get("cold") else None
+    before = cold_start.read_bytes()
     _, import_s = timing.timed(adapter.start)
-    after = coldness.read_bytes()
+    after = cold_start.read_bytes()
     read = None if before is None or after is None else after - before
     return {"import_s": import_s, "cold": evicted is not None, "read_bytes": read}
 

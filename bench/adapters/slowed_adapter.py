@@ -3,8 +3,8 @@
 import os
 import time
 
-from harness.adapters import onnxruntime_adapter as real
-from harness.adapters.onnxruntime_adapter import *  # noqa: F403
+from harness.runtimes.onnxruntime import adapter as real
+from harness.runtimes.onnxruntime.adapter import *  # noqa: F403
 
 SHARE = float(os.environ.get("SLOWED_BY", "0.05"))
 

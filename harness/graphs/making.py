@@ -4,8 +4,8 @@ import difflib
 
 import numpy
 
-from harness import making
 from harness.graphs import BadModel
+from harness.phases import sample_inputs
 
 #: Sizes of free sides that are tried: of the first one, as a rule the batch, and of the others.
 TRIED = ((2, 64), (1, 32), (1, 48), (1, 96), (1, 128), (1, 224), (1, 320), (2, 16), (2, 8), (1, 1))
@@ -38,7 +38,7 @@ def _dtype(what, value, onnx):
         raise BadModel(
             f"its {what} {value.name} has elements of the type {kind}: there is none"
         ) from None
-    making.check_kind(what, value.name, dtype)
+    sample_inputs.check_kind(what, value.name, dtype)
     return dtype
 
 
@@ -90,7 +90,7 @@ def made(entries, seed, evaluate):
         sizes = _sizes(entries, first, others)
         sized = [dict(one, shape=[sizes[side] for side in one["shape"]]) for one in entries]
         try:
-            inputs = making.sized(sized, seed)
+            inputs = sample_inputs.sized(sized, seed)
             return inputs, evaluate(inputs)
         except Exception as error:  # the evaluator raises what it likes
             last = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)

@@ -15,12 +15,14 @@ from pathlib import Path
 
 import pytest
 
-from matrix import config, networks, processes
-from matrix.engines import Ended, Limits, Task, owner
-from matrix.engines.choose import discover
-from matrix.engines.docker_engine import DockerEngine
-from matrix.errors import EngineError
-from matrix.plan import Cell, all_cells
+from deepmatrix.config import matrix_file
+from deepmatrix.engines import Ended, Limits, Task, owner
+from deepmatrix.engines.choose import discover
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.errors import EngineError
+from deepmatrix.machine import processes
+from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.workloads import networks
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -40,12 +42,12 @@ def no_engine(why: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def matrix() -> config.Matrix:
-    return config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+def matrix() -> matrix_file.Matrix:
+    return matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 
 
 @pytest.fixture(scope="session")
-def docker_engine(matrix: config.Matrix) -> Iterator[DockerEngine]:
+def docker_engine(matrix: matrix_file.Matrix) -> Iterator[DockerEngine]:
     """The engine that answers, open, with the faulty adapter beside the harness."""
     try:
         found = discover()
@@ -61,7 +63,7 @@ def docker_engine(matrix: config.Matrix) -> Iterator[DockerEngine]:
 
 
 @pytest.fixture(scope="session")
-def cell(docker_engine: DockerEngine, matrix: config.Matrix) -> Cell:
+def cell(docker_engine: DockerEngine, matrix: matrix_file.Matrix) -> Cell:
     """The smallest cell that this engine runs natively, its image made."""
     (native,) = docker_engine.capabilities().native
     wanted = f"onnxruntime-debian12-{native}-cpu"

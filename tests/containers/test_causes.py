@@ -11,8 +11,9 @@ import onnx
 import pytest
 from ruamel.yaml import YAML
 
-from matrix import cli, processes
-from matrix.engines.docker_engine import DockerEngine
+from deepmatrix.cli import main
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.machine import processes
 from tests import planted
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -26,7 +27,7 @@ def verified(tmp_path: Path) -> Any:
 
     def verify(*arguments: str, only: str, matrix: Path = ROOT / "matrix.yaml") -> Any:
         runs = tmp_path / "runs"
-        code = cli.main(
+        code = main.main(
             ["verify", *arguments, "--only", only, "--runs", str(runs), "--file", str(matrix)]
         )
         (run,) = runs.iterdir()
@@ -88,7 +89,7 @@ def test_the_node_that_gives_what_is_not_finite_is_named_and_kept_alone(
     assert [(one["kind"], one["node"]) for one in causes] == [("runtime", "exploded")]
     command = causes[0]["reproduce"].split(" -- ")[1].split()
     monkeypatch.chdir(Path.cwd())
-    again = cli.main(["verify", *command, "--runs", str(tmp_path / "again")])
+    again = main.main(["verify", *command, "--runs", str(tmp_path / "again")])
     assert again == 1
 
 

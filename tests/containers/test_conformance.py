@@ -9,17 +9,21 @@ from pathlib import Path
 
 import numpy as np
 
+from deepmatrix import __version__
+from deepmatrix.cli import main
+from deepmatrix.config import matrix_file
+from deepmatrix.conformance import suite
+from deepmatrix.conformance.suite import Outcome, Suite, Trial
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.execution.one_off import Asides
+from deepmatrix.planning import plan
+from deepmatrix.planning.plan import Cell, Selection
+from deepmatrix.store.records import SuiteCase, SuiteData
+from deepmatrix.store.runs import Run
 from harness.record import SUITE_ARRAYS, SUITE_MODELS
-from matrix import __version__, cli, config, conformance, plan
-from matrix.asides import Asides
-from matrix.conformance import Outcome, Suite, Trial
-from matrix.engines.docker_engine import DockerEngine
-from matrix.plan import Cell, Selection
-from matrix.records import SuiteCase, SuiteData
-from matrix.runs import Run
 
 
-def suite(folder: Path, models: list[str]) -> Suite:
+def cases_of(folder: Path, models: list[str]) -> Suite:
     """Return cases that a faulty adapter takes: to double an array, or to fail at it."""
     (folder / SUITE_MODELS).mkdir(parents=True)
     cases, arrays = [], {}
@@ -35,7 +39,7 @@ def suite(folder: Path, models: list[str]) -> Suite:
 
 
 def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
-    docker_engine: DockerEngine, cell: Cell, matrix: config.Matrix, tmp_path: Path
+    docker_engine: DockerEngine, cell: Cell, matrix: matrix_file.Matrix, tmp_path: Path
 ) -> None:
     capabilities = docker_engine.capabilities()
     planned = plan.of_suite(matrix, "onnx", Selection(include=(cell.id,)), capabilities)
@@ -48,7 +52,9 @@ def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
         started=lambda _: None,
     )
     faulty = dataclasses.replace(cell, adapter="faulty_adapter")
-    cases = suite(tmp_path / "suite", ["right", "segfault", "off", "refuse", "widen", "abort", ""])
+    cases = cases_of(
+        tmp_path / "suite", ["right", "segfault", "off", "refuse", "widen", "abort", ""]
+    )
     found = Trial(asides, faulty, cases).conformity()
     assert found.passed == 2
     assert found.failed == {
@@ -63,10 +69,10 @@ def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
 def test_a_runtime_fails_what_its_baseline_says_and_nothing_else(
     cell: Cell, tmp_path: Path
 ) -> None:
-    code = cli.main(["conformance", cell.id, "--runs", str(tmp_path)])
+    code = main.main(["conformance", cell.id, "--runs", str(tmp_path)])
     (path,) = tmp_path.glob("*/conformance/*.json")
     found = json.loads(path.read_text(encoding="utf-8"))
     assert found["passed"] > 1500
-    if known := conformance.baseline(cell.id):
+    if known := suite.baseline(cell.id):
         assert code == 0
         assert found["failed"].keys() <= known.failed.keys()

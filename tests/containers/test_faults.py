@@ -18,11 +18,12 @@ from pathlib import Path
 
 import pytest
 
-from matrix import processes
-from matrix.daemon import Daemon
-from matrix.engines import Ended, endpoints, owner
-from matrix.engines.docker_engine import DockerEngine
-from matrix.plan import Cell
+from deepmatrix.engines import Ended, owner
+from deepmatrix.engines.docker import endpoints
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.engines.setup.daemon import Daemon
+from deepmatrix.machine import processes
+from deepmatrix.planning.plan import Cell
 
 from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed, no_engine
 
@@ -162,11 +163,11 @@ def test_what_a_killed_host_left_is_swept(lab: Lab, until: Waiter) -> None:
     lab.task("hang", deadline_s=600)
     script = f"""
 from pathlib import Path
-from matrix.engines import endpoints
-from matrix.engines.docker_engine import DockerEngine
-from matrix.plan import Cell
+from deepmatrix.engines import endpoints
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.planning.plan import Cell
 from tests.containers.conftest import EXTRA, Lab
-from matrix.plan import Cell
+from deepmatrix.planning.plan import Cell
 engine = DockerEngine(endpoints.named({lab.engine.endpoint.url!r}), extra=EXTRA)
 cell = {lab.cell!r}
 engine.references[cell.id] = {lab.engine.references[lab.cell.id]!r}

@@ -7,16 +7,18 @@ from typing import Any
 
 import pytest
 
-from matrix import config, interpreters, networks
-from matrix.engines.docker_engine import DockerEngine
-from matrix.rows import Results
+from deepmatrix.config import matrix_file
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.images import interpreters
+from deepmatrix.results.rows import Results
+from deepmatrix.workloads import networks
 from tests.containers.conftest import ROOT
 from tests.containers.test_causes import other_matrix
 from tests.containers.test_matrix import finish
 
 pytestmark = pytest.mark.timeout(2400)
 
-MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 
 
 #: What stands on a Python that this machine, or a registry, has to have.

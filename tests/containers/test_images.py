@@ -12,10 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from matrix import bases, config, images, packages, pins, plan, processes, recipes
-from matrix.engines.docker_engine import DockerEngine
-from matrix.plan import Cell
-from matrix.prepared import Prepared
+from deepmatrix.config import matrix_file
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.images import bases, build, pins, recipes
+from deepmatrix.images.prepared import Prepared
+from deepmatrix.machine import packages, processes
+from deepmatrix.planning import plan
+from deepmatrix.planning.plan import Cell
 
 SMALL = "onnxruntime-debian12-amd64-cpu"
 FOREIGN = "onnxruntime-debian13-arm64-cpu"
@@ -23,7 +26,7 @@ AARCH64 = 183  # e_machine of an ELF file
 
 
 @pytest.fixture(scope="session")
-def cells(matrix: config.Matrix) -> dict[str, Cell]:
+def cells(matrix: matrix_file.Matrix) -> dict[str, Cell]:
     """The CPU cells of the smoke preset: the images that a run needs anyway."""
     globs = matrix.presets["smoke"].cells
     found = {cell.id: cell for cell in plan.all_cells(matrix) if cell.device == "cpu"}
@@ -224,7 +227,7 @@ def of_project(locked: str, name: str) -> str:
 def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
     family: Path,
     cells: dict[str, Cell],
-    matrix: config.Matrix,
+    matrix: matrix_file.Matrix,
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
@@ -234,7 +237,7 @@ def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
     (family / "pins" / f"{bad.id}.txt").write_text(
         "packaging==26.3 --hash=sha256:" + "0" * 64 + "\n"
     )
-    made = images.prepare(
+    made = build.prepare(
         [bad, good],
         matrix,
         environment=environment,
@@ -254,7 +257,7 @@ def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
 def test_an_interrupted_build_leaves_no_image_and_no_file(
     family: Path,
     cells: dict[str, Cell],
-    matrix: config.Matrix,
+    matrix: matrix_file.Matrix,
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
@@ -269,12 +272,12 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        images.prepare(
+        build.prepare(
             [one.cell],
             matrix,
             environment=environment,
             log=tmp_path / "build.log",
             progress=interrupt,
         )
-    assert images.sizes([one.reference], environment) == {}
+    assert build.sizes([one.reference], environment) == {}
     assert list((tmp_path / "temporary").iterdir()) == []

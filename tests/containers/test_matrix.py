@@ -13,11 +13,12 @@ from pathlib import Path
 
 import pytest
 
-from matrix import probes, processes
-from matrix.engines.docker_engine import DockerEngine
-from matrix.records import JobRecord
-from matrix.rows import Results
-from matrix.runs import Run
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.machine import processes
+from deepmatrix.results.rows import Results
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Run
+from deepmatrix.workloads import probes
 from tests.containers.conftest import ROOT, Waiter
 
 #: A whole matrix, built on a machine that has nothing yet, counts as one test: its first.
@@ -30,7 +31,7 @@ JOBS = {"produce": 1, "consume": 3}
 @contextmanager
 def started(runs: Path, *arguments: str) -> Iterator[subprocess.Popen[bytes]]:
     """Start ``nox -s matrix``'s command as a process of its own; see it ended."""
-    command = [sys.executable, "-m", "matrix", "matrix", "--runs", str(runs), *arguments]
+    command = [sys.executable, "-m", "deepmatrix", "matrix", "--runs", str(runs), *arguments]
     environment = {"PYTHONPATH": str(ROOT), "COLUMNS": "160"}
     with (runs / "log").open("ab") as log:
         process = processes.start(command, cwd=ROOT, output=log, environment=environment)
@@ -47,7 +48,7 @@ def finish(runs: Path, *arguments: str) -> int:
 
 def command(*arguments: str) -> None:
     """Run a command of the host to its end, which has to be a good one."""
-    processes.run([sys.executable, "-m", "matrix", *arguments], cwd=ROOT)
+    processes.run([sys.executable, "-m", "deepmatrix", *arguments], cwd=ROOT)
 
 
 def records(runs: Path, name: str) -> dict[str, bytes]:
@@ -255,7 +256,7 @@ def test_without_python_an_image_is_a_few_megabytes(served: Results) -> None:
 
 
 def verify(runs: Path, model: Path, *arguments: str) -> int:
-    command = [sys.executable, "-m", "matrix", "verify", str(model), "--runs", str(runs)]
+    command = [sys.executable, "-m", "deepmatrix", "verify", str(model), "--runs", str(runs)]
     with (runs / "log").open("ab") as log:
         process = processes.start(
             [*command, *arguments], cwd=ROOT, output=log, environment={"PYTHONPATH": str(ROOT)}

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matrix import inputs
+from deepmatrix.workloads import inputs
 
 ROOT = Path(__file__).resolve().parents[2]
 

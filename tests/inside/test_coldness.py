@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from harness import coldness
+from harness.measuring import cold_start
 
 
 def is_cached(path):
@@ -30,11 +30,11 @@ def test_what_could_be_imported_is_no_longer_in_memory(tmp_path, monkeypatch):
     if not is_cached(path):
         pytest.skip("this file system does not say")
     monkeypatch.setattr(sys, "path", [str(tmp_path)])
-    assert coldness.evict() == 1 << 20
+    assert cold_start.evict() == 1 << 20
     assert not is_cached(path)
 
 
 def test_what_cannot_be_opened_is_passed_over(tmp_path, monkeypatch):
     (tmp_path / "dangling").symlink_to("nowhere")
     monkeypatch.setattr(sys, "path", [str(tmp_path), "/no/such/folder"])
-    assert coldness.evict() == 0
+    assert cold_start.evict() == 0

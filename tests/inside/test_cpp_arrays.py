@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-SOURCES = Path(__file__).resolve().parents[2] / "harness" / "cpp"
+SOURCES = Path(__file__).resolve().parents[2] / "harness" / "runtimes" / "cpp"
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).resolve().parents[2] / "harness" / "cpp"
+SOURCES = Path(__file__).resolve().parents[2] / "harness" / "runtimes" / "cpp"
 COMPILER = shutil.which("g++") or shutil.which("clang++")
 
 pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")

@@ -10,9 +10,9 @@ import time
 import numpy as np
 import pytest
 
+from deepmatrix.store.records import Output
+from deepmatrix.workloads import gold, inputs
 from harness import control, record
-from matrix import gold, inputs
-from matrix.records import Output
 from tests.inside.conftest import LINEAR, ROOT, consumption, production
 
 

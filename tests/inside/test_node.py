@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-NODE = Path(__file__).resolve().parents[2] / "harness" / "node"
+NODE = Path(__file__).resolve().parents[2] / "harness" / "runtimes" / "node"
 
 
 @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")

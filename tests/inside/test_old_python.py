@@ -13,11 +13,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 #: Modules that import a framework when they are imported: only ever where there is one.
 FRAMEWORKS_OWN = (
-    "harness/adapters/*_exports.py",
-    "harness/adapters/*_layers.py",
-    "harness/adapters/*_operations.py",
-    "harness/probes/*_*.py",
-    "harness/idioms/*_*.py",
+    "harness/frameworks/*/exports.py",
+    "harness/frameworks/*/layers.py",
+    "harness/frameworks/*/operations.py",
+    "harness/frameworks/*/probes.py",
+    "harness/frameworks/*/idioms/*.py",
 )
 
 

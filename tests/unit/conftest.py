@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix import locks
+from deepmatrix.machine import locks
 
 
 @pytest.fixture(autouse=True)

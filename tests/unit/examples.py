@@ -7,13 +7,14 @@ from typing import Any
 
 import numpy as np
 
-from matrix import config, plan
-from matrix.plan import Capabilities, Job, Plan, Selection
-from matrix.records import Agreement, JobRecord, Output, Parity
-from matrix.runs import Run
+from deepmatrix.config import matrix_file
+from deepmatrix.paths import ROOT
+from deepmatrix.planning import plan
+from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection
+from deepmatrix.store.records import Agreement, JobRecord, Output, Parity
+from deepmatrix.store.runs import Run
 
-ROOT = Path(config.__file__).parent.parent
-MATRIX = config.load(ROOT / "matrix.yaml")
+MATRIX = matrix_file.load(ROOT / "matrix.yaml")
 DOCKER = Capabilities(
     engine="docker", native=frozenset({"amd64"}), emulated=frozenset({"arm64"}), cpus=2
 )

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import harness.adapters as protocol
-from harness.adapters import litert_adapter, torch_adapter
+from harness.frameworks.torch import adapter as torch_adapter
 from harness.graphs import lite
+from harness.runtimes.litert import adapter as litert_adapter
 
 #: What gives inputs the names of a model.
 Take = Callable[[dict[str, Any], list[str]], dict[str, Any]]

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from matrix import agreements
+from deepmatrix.judging import agreements
 
 GOLD = np.array([[1.0, -4.0], [2.0, 3.0]])
 FINITE = st.floats(-1e6, 1e6, width=32)

@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matrix import arrays
-from matrix.arrays import Unreadable
+from deepmatrix.store import arrays
+from deepmatrix.store.arrays import Unreadable
 
 
 def npy(header: str) -> bytes:

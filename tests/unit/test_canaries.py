@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from matrix import canaries
-from matrix.records import Canary, Output
+from deepmatrix.judging import canaries
+from deepmatrix.store.records import Canary, Output
 from tests.unit.examples import CANARY, output, planned, record
 
 JOB = next(planned("torch-debian12-amd64-cpu").jobs("produce"))

@@ -11,12 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix import claims, config, networks, reports
-from matrix.claims import Check, Claim, Claims
-from matrix.deciding import Decision, decide
-from matrix.errors import ConfigError
-from matrix.plan import all_cells
-from matrix.rows import (
+from deepmatrix import reports
+from deepmatrix.config import matrix_file
+from deepmatrix.errors import ConfigError
+from deepmatrix.planning.plan import all_cells
+from deepmatrix.results.rows import (
     CellRow,
     IdiomRow,
     PortabilityRow,
@@ -25,7 +24,11 @@ from matrix.rows import (
     StartupRow,
     TrainingRow,
 )
-from matrix.statistics import Estimate
+from deepmatrix.results.statistics import Estimate
+from deepmatrix.study import claims
+from deepmatrix.study.claims import Check, Claim, Claims
+from deepmatrix.study.decisions import Decision, decide
+from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = claims.load()
@@ -396,7 +399,7 @@ def test_there_are_about_fifty_statements_of_every_area() -> None:
 
 
 def test_every_statement_names_systems_workloads_and_cells_that_there_are() -> None:
-    matrix = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+    matrix = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
     ids = [one.id for one in all_cells(matrix)]
     checks = [
         check

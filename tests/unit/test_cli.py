@@ -7,10 +7,10 @@ from pathlib import Path
 import onnx
 import pytest
 
-from matrix import cli
-from matrix.errors import ArgumentError
-from matrix.reports import markdown, readme
-from matrix.results import merge
+from deepmatrix.cli import main
+from deepmatrix.errors import ArgumentError
+from deepmatrix.reports import markdown, readme
+from deepmatrix.results.merging import merge
 from tests import planted
 from tests.unit.test_results import PLAN, new_run, whole
 
@@ -90,7 +90,7 @@ def test_wrong_arguments_say_what_is_wrong(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     takes_runs = arguments and arguments[0] in {"matrix", "plan", "merge"}
-    assert cli.main([*arguments, *(["--runs", "runs"] if takes_runs else [])]) == 2
+    assert main.main([*arguments, *(["--runs", "runs"] if takes_runs else [])]) == 2
     assert said(capsys)[0].startswith(message)
     assert list(tmp_path.iterdir()) == []
 
@@ -99,7 +99,7 @@ def test_an_engine_that_is_not_there_is_exit_code_3(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     engine = f"docker:unix://{tmp_path}/no.sock"
-    assert cli.main(["plan", "--engine", engine]) == 3
+    assert main.main(["plan", "--engine", engine]) == 3
     assert said(capsys)[0].startswith("error: ")
 
 
@@ -111,9 +111,9 @@ def test_an_unexpected_error_leaves_a_log_that_can_be_pasted(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr(cli.config, "load", broken)
-    monkeypatch.setattr(cli.tempfile, "gettempdir", lambda: str(tmp_path))
-    assert cli.main(["plan"]) == 4
+    monkeypatch.setattr(main.matrix_file, "load", broken)
+    monkeypatch.setattr(main.tempfile, "gettempdir", lambda: str(tmp_path))
+    assert main.main(["plan"]) == 4
     (log,) = tmp_path.glob("deepmatrix-crash-*.log")
     assert "ZeroDivisionError: on purpose" in log.read_text()
     assert "please report it" in capsys.readouterr().err
@@ -123,7 +123,7 @@ def test_a_place_that_cannot_be_written_is_exit_code_3(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("")
-    assert cli.main(["plan", "--write", "x", "--runs", str(tmp_path / "file"), *HERE]) == 3
+    assert main.main(["plan", "--write", "x", "--runs", str(tmp_path / "file"), *HERE]) == 3
     assert said(capsys)[0] == f"error: {tmp_path}/file: File exists"
 
 
@@ -131,16 +131,16 @@ def test_a_merge_with_a_problem_is_exit_code_1(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     run = whole(tmp_path)
-    assert cli.main(["merge", str(run.path)]) == 0
+    assert main.main(["merge", str(run.path)]) == 0
     next(iter((run.path / "records").rglob("r1.json"))).unlink()
-    assert cli.main(["merge", str(run.path)]) == 1
+    assert main.main(["merge", str(run.path)]) == 1
     assert "not as expected" in capsys.readouterr().err
 
 
 def test_a_plan_for_machines_is_json_alone(capsys: pytest.CaptureFixture[str]) -> None:
     import json
 
-    assert cli.main(["plan", "--json", "--native", "amd64", "--native", "arm64"]) == 0
+    assert main.main(["plan", "--json", "--native", "amd64", "--native", "arm64"]) == 0
     document = json.loads(capsys.readouterr().out)
     assert {cell["emulated"] for cell in document["cells"]} == {False}
 
@@ -196,7 +196,7 @@ def test_a_run_is_resumed_on_the_engine_that_it_began_on(
     run = whole(tmp_path)
     run.save_engine({"engine": "docker"})
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
-    assert cli.main(["matrix", "--resume", "one", "--runs", str(tmp_path)]) == 3
+    assert main.main(["matrix", "--resume", "one", "--runs", str(tmp_path)]) == 3
     assert said(capsys)[0].startswith("error: one began on the engine docker: ")
 
 
@@ -204,7 +204,7 @@ def test_the_readme_takes_no_tables_of_nothing(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     new_run(tmp_path, PLAN)
-    assert cli.main(["readme", str(tmp_path / "README.md"), "--runs", str(tmp_path)]) == 2
+    assert main.main(["readme", str(tmp_path / "README.md"), "--runs", str(tmp_path)]) == 2
     assert said(capsys)[0] == "error: no cell of one ran"
 
 
@@ -213,7 +213,7 @@ def test_a_reference_needs_the_inputs_that_it_answers(
 ) -> None:
     model = tmp_path / "m.onnx"
     onnx.save(planted.model(), model)
-    assert cli.main(["verify", str(model), "--reference", "y.npz", "--runs", str(tmp_path)]) == 2
+    assert main.main(["verify", str(model), "--reference", "y.npz", "--runs", str(tmp_path)]) == 2
     said = capsys.readouterr().err
     assert "--reference y.npz without --inputs" in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
@@ -222,5 +222,5 @@ def test_a_reference_needs_the_inputs_that_it_answers(
 def test_an_option_of_another_command_is_not_its_own_suggestion(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert cli.main(["verify", "m.onnx", "--resume"]) == 2
+    assert main.main(["verify", "m.onnx", "--resume"]) == 2
     assert "this command has no option '--resume', another one has" in capsys.readouterr().err

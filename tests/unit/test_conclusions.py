@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from matrix.conclusions import conclude
-from matrix.engines import Ended
+from deepmatrix.engines import Ended
+from deepmatrix.execution.conclusions import conclude
 from tests.unit.examples import output, planned, record
 
 JOB = next(planned("torch-debian12-amd64-cpu").jobs("produce"))

@@ -10,11 +10,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from matrix import config, inputs, networks
-from matrix.errors import ArgumentError, ConfigError
+from deepmatrix.config import matrix_file
+from deepmatrix.errors import ArgumentError, ConfigError
+from deepmatrix.paths import ROOT, SCHEMAS
+from deepmatrix.workloads import inputs, networks
 
 NETWORKS = ("digits-conv", "digits-lstm")
-SCHEMA = Path(config.__file__).parent / "schema" / "matrix.schema.json"
+SCHEMA = SCHEMAS / "matrix.schema.json"
 
 GOOD = """\
 version: 1
@@ -31,12 +33,12 @@ devices: [cpu, cuda]
 frameworks:
   torch:
     family: wheels
-    adapter: harness.adapters.torch_adapter
+    adapter: harness.frameworks.torch.adapter
     exports: [onnx]
 runtimes:
   onnxruntime:
     family: wheels
-    adapter: harness.adapters.onnxruntime_adapter
+    adapter: harness.runtimes.onnxruntime.adapter
     reads: [onnx]
 exclude:
   - cells: "*-cuda"
@@ -204,10 +206,10 @@ BAD = [
         'reason: "no GPU"', 'reason: ""', "24:13: 'reason' must not be empty", id="no reason"
     ),
     pytest.param(
-        "adapter: harness.adapters.torch_adapter",
+        "adapter: harness.frameworks.torch.adapter",
         "adapter: harness/torch",
         "15:14: 'harness/torch' is not valid here; "
-        "write a dotted module name, like harness.adapters.torch_adapter",
+        "write a dotted module name, like harness.frameworks.torch.adapter",
         id="a path for a module",
     ),
     pytest.param(
@@ -286,30 +288,32 @@ BAD = [
         "wheels-headers, wine-cpp, wine-node",
     ),
     (
-        "adapters.torch_adapter",
-        "adapters.troch_adapter",
-        "15:14: no adapter 'harness.adapters.troch_adapter'; "
-        "did you mean 'harness.adapters.torch_adapter'?",
+        "frameworks.torch.adapter",
+        "frameworks.troch.adapter",
+        "15:14: no adapter 'harness.frameworks.troch.adapter'; "
+        "did you mean 'harness.frameworks.torch.adapter'?",
     ),
     (
-        "harness.adapters.torch_adapter",
+        "harness.frameworks.torch.adapter",
         "os",
-        "15:14: no adapter 'os'; known: harness.adapters.caffe_adapter, "
-        "harness.adapters.cntk_adapter, "
-        "harness.adapters.executorch_adapter, "
-        "harness.adapters.jax_adapter, "
-        "harness.adapters.litert_adapter, "
-        "harness.adapters.loadgen_adapter, "
-        "harness.adapters.ncnn_adapter, "
-        "harness.adapters.onnx_adapter, "
-        "harness.adapters.onnxruntime_adapter, "
-        "harness.adapters.opencv_adapter, "
-        "harness.adapters.openvino_adapter, "
-        "harness.adapters.pytensor_adapter, "
-        "harness.adapters.tensorflow1_adapter, "
-        "harness.adapters.tensorflow_adapter, "
-        "harness.adapters.theano_adapter, "
-        "harness.adapters.torch_adapter",
+        "15:14: no adapter 'os'; known: "
+        "harness.frameworks.caffe.adapter, "
+        "harness.frameworks.cntk.adapter, "
+        "harness.frameworks.jax.adapter, "
+        "harness.frameworks.pytensor.adapter, "
+        "harness.frameworks.symbolic.adapter, "
+        "harness.frameworks.tensorflow.adapter, "
+        "harness.frameworks.tensorflow1.adapter, "
+        "harness.frameworks.theano.adapter, "
+        "harness.frameworks.torch.adapter, "
+        "harness.runtimes.executorch.adapter, "
+        "harness.runtimes.litert.adapter, "
+        "harness.runtimes.ncnn.adapter, "
+        "harness.runtimes.onnx.adapter, "
+        "harness.runtimes.onnxruntime.adapter, "
+        "harness.runtimes.onnxruntime_loadgen.adapter, "
+        "harness.runtimes.opencv.adapter, "
+        "harness.runtimes.openvino.adapter",
     ),
     # The same twice.
     (
@@ -359,10 +363,10 @@ BAD = [
 ]
 
 
-def load(tmp_path: Path, text: str) -> config.Matrix:
+def load(tmp_path: Path, text: str) -> matrix_file.Matrix:
     path = tmp_path / "matrix.yaml"
     path.write_text(text)
-    return config.load(path, networks=NETWORKS)
+    return matrix_file.load(path, networks=NETWORKS)
 
 
 def test_the_good_file_loads(tmp_path: Path) -> None:
@@ -394,7 +398,7 @@ def test_a_bad_file_says_where_and_what(
 
 def test_the_training_set_has_as_many_images_as_said() -> None:
     images = inputs.digits(networks.NETWORKS["digits-conv"])["train_x"]
-    assert len(images) == config.TRAINING_IMAGES
+    assert len(images) == matrix_file.TRAINING_IMAGES
 
 
 def test_two_cells_cannot_have_one_id(tmp_path: Path) -> None:
@@ -433,14 +437,14 @@ def test_a_file_that_is_no_mapping_is_refused(tmp_path: Path, text: str, message
 
 def test_a_file_that_is_not_there_is_an_argument_error(tmp_path: Path) -> None:
     with pytest.raises(ArgumentError, match="no such file"):
-        config.load(tmp_path / "matrix.yaml")
+        matrix_file.load(tmp_path / "matrix.yaml")
 
 
 def test_a_file_that_is_not_text_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "matrix.yaml"
     path.write_bytes(b"version: \xff\n")
     with pytest.raises(ConfigError, match=r"matrix.yaml:1:1: not UTF-8 text"):
-        config.load(path)
+        matrix_file.load(path)
 
 
 @given(st.text(alphabet="abc:-[]{}\"'\n \t#&*!|>%@`0123456789.", max_size=80))
@@ -451,25 +455,23 @@ def test_whatever_is_inserted_no_other_error_comes(text: str) -> None:
         path = Path(folder) / "matrix.yaml"
         path.write_text(GOOD.replace("suite: bookworm", f"suite: {text}", 1))
         try:
-            config.load(path, networks=NETWORKS)
+            matrix_file.load(path, networks=NETWORKS)
         except ConfigError as error:
             assert error.message.startswith("matrix.yaml:")
 
 
 def test_the_published_schema_is_what_the_code_says() -> None:
-    assert SCHEMA.read_text() == config.schema()
+    assert SCHEMA.read_text() == matrix_file.schema()
 
 
 def test_the_published_schema_accepts_the_matrix_file() -> None:
     import json
 
-    root = Path(config.__file__).parent.parent
-    document = YAML(typ="safe").load((root / "matrix.yaml").read_text())
+    document = YAML(typ="safe").load((ROOT / "matrix.yaml").read_text())
     jsonschema.validate(document, json.loads(SCHEMA.read_text()))
 
 
 def test_the_matrix_file_names_its_schema() -> None:
-    root = Path(config.__file__).parent.parent
-    first = (root / "matrix.yaml").read_text().splitlines()[0]
-    assert first == "# yaml-language-server: $schema=matrix/schema/matrix.schema.json"
-    assert (root / "matrix/schema/matrix.schema.json").is_file()
+    first = (ROOT / "matrix.yaml").read_text().splitlines()[0]
+    assert first == "# yaml-language-server: $schema=deepmatrix/schema/matrix.schema.json"
+    assert (ROOT / "deepmatrix/schema/matrix.schema.json").is_file()

@@ -7,11 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from matrix import conformance, plan, reports
-from matrix.conformance import Conformity, Outcome
-from matrix.errors import ArgumentError, RecordError
-from matrix.plan import Selection
-from matrix.records import CaseOutcome, SuiteCase
+from deepmatrix import reports
+from deepmatrix.conformance import suite
+from deepmatrix.conformance.suite import Conformity, Outcome
+from deepmatrix.errors import ArgumentError, RecordError
+from deepmatrix.planning import plan
+from deepmatrix.planning.plan import Selection
+from deepmatrix.store.records import CaseOutcome, SuiteCase
 from tests.unit.examples import DOCKER, MATRIX
 
 
@@ -29,7 +31,7 @@ def conformity(failed: dict[str, str], skipped: tuple[str, ...] = ()) -> Conform
 def test_only_what_the_baseline_does_not_know_is_new() -> None:
     before = conformity({"test_a": "no kernel", "test_b": "no kernel", "test_c": "no kernel"})
     now = conformity({"test_a": "another reason", "test_d": "no kernel"}, skipped=("test_c",))
-    found = conformance.change(now, before)
+    found = suite.change(now, before)
     assert list(found.worse) == ["test_d"]
     assert found.better == ["test_b"]
 
@@ -50,14 +52,14 @@ def test_an_answer_is_held_to_the_dtype_shape_and_tolerance_of_its_case(
 ) -> None:
     case = SuiteCase(name="test_a", outputs=1, rtol=1e-3, atol=1e-7)
     ended = CaseOutcome(status="ok", outputs=1)
-    found = conformance._outcome(case, ended, [answer], [np.float32([1, 2])])
+    found = suite._outcome(case, ended, [answer], [np.float32([1, 2])])
     assert found == Outcome(ending="wrong" if said else "pass", reason=said)
 
 
 def test_texts_are_compared_whatever_their_longest() -> None:
     case = SuiteCase(name="test_a", outputs=1)
     ended = CaseOutcome(status="ok", outputs=1)
-    found = conformance._outcome(case, ended, [np.array(["a"])], [np.array(["a"], dtype="U9")])
+    found = suite._outcome(case, ended, [np.array(["a"])], [np.array(["a"], dtype="U9")])
     assert found.ending == "pass"
 
 
@@ -83,11 +85,11 @@ def test_a_runner_without_an_adapter_is_refused() -> None:
 def test_the_tables_name_what_is_new_and_count_kinds(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(conformance, "BASELINES", tmp_path)
+    monkeypatch.setattr(suite, "BASELINES", tmp_path)
     now = conformity({"test_a": "no Max(12) node 'x'", "test_b": "no Max(8) node 'y'"})
-    path = conformance.baseline_path(now.cell)
+    path = suite.baseline_path(now.cell)
     path.write_text(conformity({"test_a": ""}).model_dump_json(), encoding="utf-8")
-    changes = {now.cell: conformance.change(now, conformance.baseline(now.cell) or now)}
+    changes = {now.cell: suite.change(now, suite.baseline(now.cell) or now)}
     counts, new, kinds = reports.conformance.tables([now], changes)
     assert counts.rows[0].texts[-2:] == ("1", "0")
     assert [row.texts[1] for row in new.rows] == ["test_b"]
@@ -97,7 +99,7 @@ def test_the_tables_name_what_is_new_and_count_kinds(
 def test_a_baseline_that_cannot_be_read_is_said(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(conformance, "BASELINES", tmp_path)
-    conformance.baseline_path("a").write_text("{}", encoding="utf-8")
+    monkeypatch.setattr(suite, "BASELINES", tmp_path)
+    suite.baseline_path("a").write_text("{}", encoding="utf-8")
     with pytest.raises(RecordError, match=r"a[.]json"):
-        conformance.baseline("a")
+        suite.baseline("a")

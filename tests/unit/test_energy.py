@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from matrix import energy
+from deepmatrix.machine import energy
 
 
 def domain(root: Path, name: str, what: str, used: int | str) -> None:

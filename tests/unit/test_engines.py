@@ -24,29 +24,28 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix import binfmt, processes
-from matrix.engines import (
+from deepmatrix.engines import (
     Ended,
     Limits,
     Progress,
     Task,
     archives,
     choose,
-    docker_engine,
     endings,
-    endpoints,
     owner,
-    venv_engine,
+    venv,
     watch,
 )
-from matrix.engines.choose import choose as choose_engine
-from matrix.engines.endpoints import Endpoint
-from matrix.engines.here_engine import HereEngine
-from matrix.engines.local import LocalProcesses
-from matrix.engines.venv_engine import Interpreter, VenvEngine
-from matrix.engines.watch import Stop, Tail
-from matrix.errors import ArgumentError, EngineError
-from matrix.plan import Cell
+from deepmatrix.engines.choose import choose as choose_engine
+from deepmatrix.engines.docker import endpoints, engine
+from deepmatrix.engines.docker.endpoints import Endpoint
+from deepmatrix.engines.here import HereEngine
+from deepmatrix.engines.local import LocalProcesses
+from deepmatrix.engines.venv import Interpreter, VenvEngine
+from deepmatrix.engines.watch import Stop, Tail
+from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.machine import binfmt, processes
+from deepmatrix.planning.plan import Cell
 
 from .examples import MATRIX
 
@@ -455,7 +454,7 @@ def test_a_socket_that_nobody_listens_to_is_not_left_open(tmp_path: Path, form: 
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         with pytest.raises(EngineError, match="No such file or directory"):
-            docker_engine.connect(nobody)
+            engine.connect(nobody)
         gc.collect()
     assert [str(one.message) for one in caught] == []
 
@@ -468,7 +467,7 @@ def test_the_newest_python_of_each_version_is_used(monkeypatch: pytest.MonkeyPat
         Interpreter(version=version, path=Path(version))
         for version in ("3.11.2", "3.11.10", "3.13.0")
     ]
-    monkeypatch.setattr(venv_engine, "interpreters", lambda: found)
+    monkeypatch.setattr(venv, "interpreters", lambda: found)
     engine = VenvEngine()
     assert engine.capabilities().pythons == {"3.11", "3.13"}
     assert "3.11.10, 3.13.0" in engine.describe()["pythons"]
@@ -478,7 +477,7 @@ def test_a_cell_without_its_python_or_pins_is_not_prepared(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(
-        venv_engine, "interpreters", lambda: [Interpreter(version="3.13.0", path=Path("x"))]
+        venv, "interpreters", lambda: [Interpreter(version="3.13.0", path=Path("x"))]
     )
     mine = dataclasses.replace(OWN, python="3.11")
     other = dataclasses.replace(OWN, name="unpinned", python="3.13")
@@ -499,7 +498,7 @@ def test_a_cell_that_is_not_this_machine_is_not_prepared(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, change: dict[str, str]
 ) -> None:
     monkeypatch.setattr(
-        venv_engine,
+        venv,
         "interpreters",
         lambda: [Interpreter(version=f"{OWN.python}.0", path=Path("x"))],
     )
@@ -512,8 +511,8 @@ def pinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> VenvEngine:
     """An engine whose cells all have pins, with a uv that takes a while to make nothing."""
     (tmp_path / "pins.txt").touch()
     python = Interpreter(version=f"{OWN.python}.0", path=Path("x"))
-    monkeypatch.setattr(venv_engine, "interpreters", lambda: [python])
-    monkeypatch.setattr(venv_engine.pins, "path", lambda _: tmp_path / "pins.txt")
+    monkeypatch.setattr(venv, "interpreters", lambda: [python])
+    monkeypatch.setattr(venv.pins, "path", lambda _: tmp_path / "pins.txt")
 
     def uv(_: VenvEngine, cell: Cell, progress: Progress, *arguments: str) -> None:
         if arguments[0] == "venv":
@@ -638,7 +637,7 @@ def test_each_fault_of_a_plain_process_has_its_own_ending(
 def test_what_a_killed_host_left_running_is_ended(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
-from matrix.engines.local import LocalProcesses
+from deepmatrix.engines.local import LocalProcesses
 from tests.unit.test_engines import FAULTY, _run
 root = Path({str(tmp_path)!r})
 engine = LocalProcesses(clean=True, extra={{"faulty_adapter.py": FAULTY}}, root=root / "work")

@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix import exports
-from matrix.arrays import Unreadable
-from matrix.errors import RecordError
-from matrix.records import Exported, ExportedFile
+from deepmatrix.errors import RecordError
+from deepmatrix.judging import exports
+from deepmatrix.store.arrays import Unreadable
+from deepmatrix.store.records import Exported, ExportedFile
 from tests.unit.examples import artifact
 
 

@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix import gold, inputs, networks
-from matrix.networks import NETWORKS
+from deepmatrix.workloads import gold, inputs, networks
+from deepmatrix.workloads.networks import NETWORKS
 
 
 def conv(name, sides=2, **settings):

@@ -11,11 +11,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from harness import control, inspecting, record
-from harness.adapters import onnx_adapter
+from harness import control, record
 from harness.graphs import BadModel, checks, making
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
+from harness.phases import inspection
+from harness.runtimes.onnx import adapter
 
 FLOAT = TensorProto.FLOAT
 
@@ -188,7 +189,7 @@ def look(folder: Path, outputs: dict[str, np.ndarray]) -> None:
         adapter=SimpleNamespace(inspect=lambda *_: found),
         given=lambda: None,
     )
-    inspecting.inspect(session, {})
+    inspection.inspect(session, {})
 
 
 def test_answers_that_are_no_numbers_are_refused_whatever_the_format(tmp_path: Path) -> None:
@@ -287,5 +288,5 @@ def test_a_weight_that_is_listed_among_the_inputs_is_none() -> None:
     listed = linear(weights)
     listed.graph.input.append(helper.make_tensor_value_info("w", FLOAT, [4, 4]))
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
-    (found,) = onnx_adapter.answer(evaluator(listed), {"x": x}).values()
+    (found,) = adapter.answer(evaluator(listed), {"x": x}).values()
     assert (found == x).all()

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from matrix import idioms, networks
-from matrix.config import ROOT
+from deepmatrix.config.matrix_file import ROOT
+from deepmatrix.workloads import idioms, networks
 
 
 @pytest.mark.parametrize(

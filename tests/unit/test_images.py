@@ -15,15 +15,18 @@ from pathlib import Path
 
 import pytest
 
-from matrix import bases, config, images, networks, npm, packages, processes, recipes
-from matrix.builds import Watch
-from matrix.errors import ArgumentError, EngineError
-from matrix.families import FAMILIES
-from matrix.plan import Cell, all_cells
-from matrix.recipes import Recipe, recipe
+from deepmatrix.config import matrix_file
+from deepmatrix.config.families import FAMILIES
+from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.images import bases, build, recipes
+from deepmatrix.images.progress import Watch
+from deepmatrix.images.recipes import Recipe, recipe
+from deepmatrix.machine import npm, packages, processes
+from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
-MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 
 
 def cell(cell_id: str) -> Cell:
@@ -73,13 +76,13 @@ def bake_file(tmp_path: Path, *recipes: Recipe) -> dict[str, object]:
     roots = {root for one in recipes for root in one.roots("amd64").values()}
     for root in roots:
         (tmp_path / root.target).mkdir()
-    workshop = images.Workshop(
+    workshop = build.Workshop(
         folder=tmp_path,
         sources=packages.Sources(index="https://user:secret@mirror.example/simple"),
         architecture="amd64",
         roots={root: tmp_path / root.target for root in roots},
     )
-    return images.bake_file(recipes, workshop)
+    return build.bake_file(recipes, workshop)
 
 
 def test_a_foreign_image_is_built_by_this_machine_and_copied_into_its_own_base(
@@ -192,8 +195,8 @@ def test_the_code_of_a_compiled_runner_is_part_of_its_images_tag(
 ) -> None:
     one = recipe(cell("onnxruntime-cpp-debian13-amd64-cpu"), MATRIX, "debian")
     before = one.digest()
-    shutil.copytree(ROOT / "harness" / "cpp", tmp_path / "cpp")
-    (tmp_path / "cpp" / "main.cpp").write_text("int main() {}")
+    shutil.copytree(ROOT / "harness" / "runtimes" / "cpp", tmp_path / "runtimes" / "cpp")
+    (tmp_path / "runtimes" / "cpp" / "main.cpp").write_text("int main() {}")
     monkeypatch.setattr(recipes, "HARNESS", tmp_path)
     assert one.digest() != before
 
@@ -224,18 +227,18 @@ def test_a_race_of_the_builders_own_is_tried_again(
             on_line("ERROR: failed to solve: failed to get edge: inconsistent graph state")
             raise processes.CommandFailed("docker ended with 1", code=1)
 
-    workshop = images.Workshop(
+    workshop = build.Workshop(
         folder=tmp_path,
         sources=packages.Sources(),
         architecture="amd64",
         roots=dict.fromkeys(AMD.roots("amd64").values(), tmp_path),
     )
-    monkeypatch.setattr(images, "_ask", lambda *_: "default")
+    monkeypatch.setattr(build, "_ask", lambda *_: "default")
     monkeypatch.setattr(processes, "stream", stream)
-    monkeypatch.setattr(images, "sizes", lambda *_: {AMD.reference: 1} if built else {})
-    found = images._bake([AMD], workshop, {}, tmp_path / "log", lambda *_: None)[AMD.cell.id]
+    monkeypatch.setattr(build, "sizes", lambda *_: {AMD.reference: 1} if built else {})
+    found = build._bake([AMD], workshop, {}, tmp_path / "log", lambda *_: None)[AMD.cell.id]
     assert (found.error is None) == built
-    assert len(calls) == min(fails + 1, images.TRIES)
+    assert len(calls) == min(fails + 1, build.TRIES)
 
 
 # Bases ----------------------------------------------------------------------------------------

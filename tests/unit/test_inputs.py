@@ -5,8 +5,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from matrix import arrays, inputs
-from matrix.networks import NETWORKS
+from deepmatrix.store import arrays
+from deepmatrix.workloads import inputs
+from deepmatrix.workloads.networks import NETWORKS
 
 
 @pytest.fixture(scope="module")

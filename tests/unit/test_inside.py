@@ -6,11 +6,11 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.diagnosis.search import AT_ONCE, Graph, Known, Search, astray, of_nodes
+from deepmatrix.store.records import Node
 from harness.graphs import inner
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
-from matrix.inside import AT_ONCE, Graph, Known, Search, astray, of_nodes
-from matrix.records import Node
 from tests import planted
 
 

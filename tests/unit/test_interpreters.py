@@ -8,15 +8,18 @@ from pathlib import Path
 
 import pytest
 
-from matrix import bases, config, images, interpreters, networks, packages
-from matrix.config import Base
-from matrix.families import FAMILIES
-from matrix.interpreters import LIBRARIES, Interpreter
-from matrix.plan import Capabilities, all_cells
-from matrix.recipes import Recipe, recipe
+from deepmatrix.config import matrix_file
+from deepmatrix.config.families import FAMILIES
+from deepmatrix.config.matrix_file import Base
+from deepmatrix.images import bases, build, interpreters
+from deepmatrix.images.interpreters import LIBRARIES, Interpreter
+from deepmatrix.images.recipes import Recipe, recipe
+from deepmatrix.machine import packages
+from deepmatrix.planning.plan import Capabilities, all_cells
+from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
-MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 OWN = ".".join(map(str, sys.version_info[:2]))
 
 
@@ -82,10 +85,10 @@ def test_a_tag_changes_with_the_version_of_the_python() -> None:
 
 def targets(one: Recipe, tmp_path: Path) -> dict[str, dict[str, dict[str, str]]]:
     roots = {root: tmp_path / root.target for root in one.all_roots("amd64")}
-    workshop = images.Workshop(
+    workshop = build.Workshop(
         folder=tmp_path, sources=packages.Sources(), architecture="amd64", roots=roots
     )
-    found: dict[str, dict[str, dict[str, str]]] = images.bake_file([one], workshop)["target"]
+    found: dict[str, dict[str, dict[str, str]]] = build.bake_file([one], workshop)["target"]
     return found
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness import loadgen
+from harness.runtimes.onnxruntime_loadgen import loadgen
 
 SERVER = """\
 Scenario : Server

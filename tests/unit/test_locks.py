@@ -6,17 +6,15 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
-from matrix import locks
-
-ROOT = Path(locks.__file__).parents[1]
+from deepmatrix.machine import locks
+from deepmatrix.paths import ROOT
 
 #: Takes its turn again and again, with next to no time between, until it is killed.
 GREEDY = """
 import sys, threading, time
 from pathlib import Path
-from matrix import locks
+from deepmatrix.machine import locks
 locks.SAMPLING = Path(sys.argv[1])
 while True:
     with locks.alone([0], threading.Event(), lambda: None):

@@ -11,14 +11,20 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix import budgets, cli, exports, inputs, models, plan, results
-from matrix.arrays import Unreadable
-from matrix.budgets import Budgets
-from matrix.config import Infer, Known
-from matrix.errors import ArgumentError
-from matrix.plan import Capabilities, Job, Plan, Selection
-from matrix.records import Exported, Output
-from matrix.runs import Run
+from deepmatrix.cli import main
+from deepmatrix.config.matrix_file import Infer, Known
+from deepmatrix.errors import ArgumentError
+from deepmatrix.judging import exports
+from deepmatrix.planning import plan
+from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection
+from deepmatrix.reports import budgets
+from deepmatrix.reports.budgets import Budgets
+from deepmatrix.results import merging
+from deepmatrix.store import models
+from deepmatrix.store.arrays import Unreadable
+from deepmatrix.store.records import Exported, Output
+from deepmatrix.store.runs import Run
+from deepmatrix.workloads import inputs
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
 
 INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
@@ -320,7 +326,7 @@ def judged(tmp_path: Path, **changes: object) -> Run:
 
 
 def test_a_verification_is_merged_like_any_run(tmp_path: Path) -> None:
-    merged = results.merge([judged(tmp_path)])
+    merged = merging.merge([judged(tmp_path)])
     assert merged.problems == ()
     assert merged.training == ()
     assert {row.verdict for row in merged.portability} == {"match"}
@@ -328,13 +334,13 @@ def test_a_verification_is_merged_like_any_run(tmp_path: Path) -> None:
 
 
 def test_a_model_that_cannot_be_read_is_served_nowhere_and_says_why(tmp_path: Path) -> None:
-    merged = results.merge([judged(tmp_path, status="failed", cause="inspect: it is truncated")])
+    merged = merging.merge([judged(tmp_path, status="failed", cause="inspect: it is truncated")])
     reasons = {row.reason for row in merged.portability}
     assert reasons == {"the model cannot be read: inspect: it is truncated"}
 
 
 def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:
-    merged = results.merge([judged(tmp_path)])
+    merged = merging.merge([judged(tmp_path)])
     assert list(Budgets(1.0, 1e-3).exceeded(merged)) == []
     lines = list(Budgets(1e-6, 1e-9).exceeded(merged))
     assert any("p99" in line and "is over the budget of 1.00 µs" in line for line in lines)
@@ -342,7 +348,7 @@ def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:
 
 
 def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
-    merged = results.merge([judged(tmp_path)])
+    merged = merging.merge([judged(tmp_path)])
     emulated = tuple(row.model_copy(update={"emulated": True}) for row in merged.inference)
     merged = merged.model_copy(update={"inference": emulated})
     assert list(Budgets(1.0, 1e-3, 1e8).exceeded(merged)) == [
@@ -353,9 +359,9 @@ def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
 
 def test_whoever_finishes_a_verification_holds_it_to_its_budgets(tmp_path: Path) -> None:
     run = judged(tmp_path)
-    assert cli.main(["merge", str(run.path)]) == 0
+    assert main.main(["merge", str(run.path)]) == 0
     budgets.keep(Budgets(error=1e-9), run)
-    assert cli.main(["merge", str(run.path)]) == 1
+    assert main.main(["merge", str(run.path)]) == 1
 
 
 def test_what_is_known_of_this_projects_artifacts_excuses_no_model_of_a_person(
@@ -367,8 +373,8 @@ def test_what_is_known_of_this_projects_artifacts_excuses_no_model_of_a_person(
     for job in (*ONE.jobs("produce"), *ONE.jobs("consume")):
         status = "ok" if job.wave == "produce" else "crashed"
         run.save(job, record(job, parity=None, status=status))
-    assert results.merge([run]).problems
-    assert results.merge([run], known=[known]).problems
+    assert merging.merge([run]).problems
+    assert merging.merge([run], known=[known]).problems
 
 
 @pytest.mark.parametrize(

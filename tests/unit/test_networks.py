@@ -4,8 +4,8 @@ import json
 import numpy as np
 import pytest
 
-from matrix import networks
-from matrix.networks import NETWORKS
+from deepmatrix.workloads import networks
+from deepmatrix.workloads.networks import NETWORKS
 
 
 def dense(name, units):

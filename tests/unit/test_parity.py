@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matrix import gold, networks, parity
-from matrix.arrays import Floats, Unreadable
-from matrix.networks import Network
-from matrix.records import Parity
+from deepmatrix.judging import parity
+from deepmatrix.store.arrays import Floats, Unreadable
+from deepmatrix.store.records import Parity
+from deepmatrix.workloads import gold, networks
+from deepmatrix.workloads.networks import Network
 
 TOLERANCE = 1e-4
 LABELS = np.arange(8) % 10

@@ -7,12 +7,15 @@ from pathlib import Path
 
 import pytest
 
-from matrix import config, networks, packages, pins, processes
-from matrix.families import FAMILIES
-from matrix.plan import Cell, all_cells
+from deepmatrix.config import matrix_file
+from deepmatrix.config.families import FAMILIES
+from deepmatrix.images import pins
+from deepmatrix.machine import packages, processes
+from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
-MATRIX = config.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
+MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 CELLS = [
     cell
     for cell in all_cells(MATRIX)

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
-from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from matrix import config, plan
-from matrix.errors import ArgumentError
-from matrix.plan import Capabilities, Plan, Selection
+from deepmatrix.config import matrix_file
+from deepmatrix.errors import ArgumentError
+from deepmatrix.paths import ROOT
+from deepmatrix.planning import plan
+from deepmatrix.planning.plan import Capabilities, Plan, Selection
 
-ROOT = Path(config.__file__).parent.parent
-MATRIX = config.load(ROOT / "matrix.yaml")
+MATRIX = matrix_file.load(ROOT / "matrix.yaml")
 DOCKER = Capabilities(
     engine="docker", native=frozenset({"amd64"}), emulated=frozenset({"arm64"}), cpus=2
 )

@@ -9,10 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from deepmatrix.config.matrix_file import ROOT
+from deepmatrix.results import findings
+from deepmatrix.store.records import JobRecord, Output
+from deepmatrix.workloads import gold, probes
 from harness import probes as harness_probes
-from matrix import findings, gold, probes
-from matrix.config import ROOT
-from matrix.records import JobRecord, Output
 
 GIVEN = {
     name: {key: v.astype(np.float64) if v.dtype == np.float32 else v for key, v in own.items()}
@@ -134,7 +135,7 @@ def test_a_changed_answer_is_seen(name: str) -> None:
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow", "jax"])
 def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
-    source = (ROOT / "harness" / "probes" / f"{framework}_probes.py").read_text()
+    source = (ROOT / "harness" / "frameworks" / framework / "probes.py").read_text()
     assert all(f"\ndef {name}(" in source for name in probes.NAMES)
 
 

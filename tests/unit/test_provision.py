@@ -7,11 +7,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from matrix import provision
-from matrix.daemon import Daemon
-from matrix.engines import choose
-from matrix.errors import EngineError
-from matrix.provision import DEBIAN, SUITE, TOOLS, UBUNTU, Recipe, recipe_for
+from deepmatrix.engines import choose
+from deepmatrix.engines.setup import debian
+from deepmatrix.engines.setup.daemon import Daemon
+from deepmatrix.engines.setup.debian import DEBIAN, SUITE, TOOLS, UBUNTU, Recipe, recipe_for
+from deepmatrix.errors import EngineError
 
 OLD = {"ID": "debian", "PRETTY_NAME": "Debian GNU/Linux 12 (bookworm)"}
 UBUNTU_RELEASE = {"ID": "ubuntu", "ID_LIKE": "debian", "PRETTY_NAME": "Ubuntu 24.04 LTS"}
@@ -47,21 +47,21 @@ def test_elsewhere_nothing_is_tried(system: dict[str, str], name: str) -> None:
 
 
 def test_the_foreign_suite_gives_only_what_is_asked_for() -> None:
-    assert provision.source("http://mirror/debian", "trixie") == (
+    assert debian.source("http://mirror/debian", "trixie") == (
         "Types: deb\n"
         "URIs: http://mirror/debian\n"
         "Suites: trixie\n"
         "Components: main\n"
         "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
     )
-    assert "Pin-Priority: 100" in provision.pin("trixie")
+    assert "Pin-Priority: 100" in debian.pin("trixie")
 
 
 def test_the_name_of_a_system_is_read(tmp_path: Path) -> None:
     file = tmp_path / "os-release"
     file.write_text('ID=debian\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n\n')
-    assert provision.os_release(file) == OLD
-    assert provision.os_release(tmp_path / "none") == {}
+    assert debian.os_release(file) == OLD
+    assert debian.os_release(tmp_path / "none") == {}
 
 
 def test_where_an_engine_answers_nothing_is_changed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,16 +72,16 @@ def test_where_an_engine_answers_nothing_is_changed(monkeypatch: pytest.MonkeyPa
         close=lambda: None,
     )
     monkeypatch.setattr(choose, "discover", lambda: engine)
-    monkeypatch.setattr(provision, "_install", lambda *_: pytest.fail("installed something"))
+    monkeypatch.setattr(debian, "_install", lambda *_: pytest.fail("installed something"))
     said: list[str] = []
-    provision.start(say=said.append)
+    debian.start(say=said.append)
     assert said[0] == "Docker answers at DOCKER_HOST: nothing changed"
     assert "emulates no other architecture" in said[1]
 
 
 def test_without_a_daemon_there_is_nothing_to_end(tmp_path: Path) -> None:
     said: list[str] = []
-    provision.stop(say=said.append, place=Daemon(run=tmp_path, data=tmp_path))
+    debian.stop(say=said.append, place=Daemon(run=tmp_path, data=tmp_path))
     assert said == ["nothing to end: no private daemon runs"]
 
 

@@ -11,13 +11,15 @@ import jsonschema
 import pytest
 from rich.console import Console
 
-from matrix import reports, results, rows
-from matrix.reports import numbers, plans, portability, tables
-from matrix.statistics import Estimate
+from deepmatrix import reports
+from deepmatrix.paths import SCHEMAS
+from deepmatrix.reports import numbers, plans, portability, tables
+from deepmatrix.results import merging, rows
+from deepmatrix.results.statistics import Estimate
 from tests.unit.examples import planned
 from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
 
-SCHEMA = Path(results.__file__).parent / "schema" / "results.schema.json"
+SCHEMA = SCHEMAS / "results.schema.json"
 
 
 def shown(found: rows.Results) -> str:
@@ -45,7 +47,7 @@ def test_one_round_claims_no_interval() -> None:
 
 
 def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path) -> None:
-    text = shown(results.merge([whole(tmp_path)]))
+    text = shown(merging.merge([whole(tmp_path)]))
     training = text[text.index("Training") : text.index("Inference")]
     lines = [line for line in training.splitlines() if line.lstrip().startswith("digits-conv")]
     assert "(emulated)" not in lines[0]
@@ -54,7 +56,7 @@ def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path
 
 
 def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) -> None:
-    found = results.merge([whole(tmp_path)])
+    found = merging.merge([whole(tmp_path)])
     blas = "OpenBLAS 0.3.13, core Prescott"
     cells = tuple(
         cell.model_copy(update={"environment": {"blas": blas, "processor": "a Xeon"}})
@@ -71,7 +73,7 @@ def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) ->
 
 
 def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path: Path) -> None:
-    found = results.merge([whole(tmp_path)])
+    found = merging.merge([whole(tmp_path)])
     (table,) = [one for one in tables.tables(found) if one.title == "Inference: digits-conv"]
     told = [line.texts[:2] for line in table.rows]
     assert not any("(emulated)" in cell for cell, _ in told)
@@ -83,7 +85,7 @@ def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path
 
 
 def test_emulated_speeds_are_told_where_there_are_no_others(tmp_path: Path) -> None:
-    found = results.merge([whole(tmp_path)])
+    found = merging.merge([whole(tmp_path)])
     left = tuple(row for row in found.inference if row.emulated)
     tables_of = list(tables.inference(found.model_copy(update={"inference": left})))
     assert all("(emulated)" in line.texts[0] for table in tables_of for line in table.rows)
@@ -91,7 +93,7 @@ def test_emulated_speeds_are_told_where_there_are_no_others(tmp_path: Path) -> N
 
 
 def test_exports_say_what_wrote_them_each_once_where_it_is_known(tmp_path: Path) -> None:
-    found = results.merge([whole(tmp_path)])
+    found = merging.merge([whole(tmp_path)])
     written = {
         "onnx": "tf2onnx 1.17.0",
         "saved-model": "keras 3",
@@ -109,7 +111,7 @@ def test_exports_say_what_wrote_them_each_once_where_it_is_known(tmp_path: Path)
 
 
 def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Path) -> None:
-    found = results.merge([whole(tmp_path)])
+    found = merging.merge([whole(tmp_path)])
     (table,) = [one for one in tables.tables(found) if one.title == "Portability: digits-conv"]
     assert table.rows[0].texts[0] == "the producer itself"
     rows = {line.texts[0]: line.texts for line in table.rows}
@@ -118,7 +120,7 @@ def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Pat
 
 
 def test_interfaces_are_those_that_a_model_really_ran_from(tmp_path: Path) -> None:
-    found = results.merge([whole(tmp_path)])
+    found = merging.merge([whole(tmp_path)])
     (table,) = [one for one in tables.tables(found) if one.title == "Interfaces"]
     ((language, by, matched, record_of),) = (line.texts for line in table.rows)
     count = len(found.portability)
@@ -131,7 +133,7 @@ def test_every_problem_is_on_the_console_and_in_the_markdown(tmp_path: Path) -> 
     run = new_run(tmp_path, PLAN)
     for job in all_jobs(PLAN):
         run.save(job, record(job, status="crashed", cause="killed by SIGSEGV | x", output=None))
-    found = results.merge([run])
+    found = merging.merge([run])
     assert found.problems
     text = shown(found)
     assert "killed by SIGSEGV" in text
@@ -144,10 +146,10 @@ def test_every_problem_is_on_the_console_and_in_the_markdown(tmp_path: Path) -> 
 def test_a_report_that_is_too_long_for_a_job_summary_is_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from matrix.reports import markdown
+    from deepmatrix.reports import markdown
 
     monkeypatch.setattr(markdown, "LONGEST", 2000)
-    text = markdown.document(results.merge([whole(tmp_path)]))
+    text = markdown.document(merging.merge([whole(tmp_path)]))
     assert len(text.encode()) < 2100
     assert text.endswith("(cut: see results.json for the rest)\n")
 
@@ -156,7 +158,7 @@ def test_junit_counts_failures_and_skips(tmp_path: Path) -> None:
     run = whole(tmp_path)
     job = next(PLAN.jobs("consume"))
     run.save(job, record(job, status="crashed", cause="bad \x00 byte", agreement=None))
-    reports.write(run, results.merge([run]))
+    reports.write(run, merging.merge([run]))
     root = ET.parse(run.path / "junit.xml").getroot()
     suites = {suite.get("name"): suite for suite in root}
     assert suites["portability"].get("failures") == "1"
@@ -166,7 +168,7 @@ def test_junit_counts_failures_and_skips(tmp_path: Path) -> None:
 
 def test_results_json_follows_its_published_schema(tmp_path: Path) -> None:
     run = whole(tmp_path)
-    reports.write(run, results.merge([run]))
+    reports.write(run, merging.merge([run]))
     document = json.loads((run.path / "results.json").read_text())
     schema = json.loads(SCHEMA.read_text())
     jsonschema.validate(document, schema)

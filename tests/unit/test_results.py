@@ -14,13 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from matrix import results
-from matrix.config import Known
-from matrix.errors import RecordError
-from matrix.plan import Job, Plan
-from matrix.prepared import Prepared
-from matrix.records import JobRecord, Output
-from matrix.runs import Run
+from deepmatrix.config.matrix_file import Known
+from deepmatrix.errors import RecordError
+from deepmatrix.images.prepared import Prepared
+from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.results import merging
+from deepmatrix.store.records import JobRecord, Output
+from deepmatrix.store.runs import Run
 from tests.unit.examples import MATRIX, new_run, output, planned, record
 
 PLAN = planned("torch-debian1*-a*64-cpu", "onnxruntime-debian12-amd64-cpu")
@@ -50,7 +50,7 @@ def write_gold(run: Run) -> None:
 
 
 def test_a_whole_run_is_as_expected(tmp_path: Path) -> None:
-    merged = results.merge([whole(tmp_path)])
+    merged = merging.merge([whole(tmp_path)])
     assert merged.problems == ()
     assert {row.status for row in merged.training} == {"ok"}
     assert {row.verdict for row in merged.portability} == {"match"}
@@ -65,7 +65,7 @@ def test_a_cell_that_the_matrix_file_excludes_is_told_from_one_that_cannot_run_h
     tmp_path: Path,
 ) -> None:
     made = planned("torch-debian1?-amd64-c*")
-    rows = results.merge([new_run(tmp_path, made)]).cells
+    rows = merging.merge([new_run(tmp_path, made)]).cells
     excluded = {row.cell: row.excluded for row in rows}
     assert excluded["torch-debian13-amd64-cpu"]
     assert not excluded["torch-debian12-amd64-cuda"]  # no such device in these examples
@@ -90,7 +90,7 @@ def with_known(parent: Path) -> tuple[Run, Job]:
 def test_what_is_known_to_fail_is_shown_with_its_reason_and_fails_nothing(tmp_path: Path) -> None:
     run, job = with_known(tmp_path)
     run.save(job, record(job, status="unsupported", cause="no such node", agreement=None))
-    merged = results.merge([run])
+    merged = merging.merge([run])
     assert merged.problems == ()
     assert merged.findings == (f"{job.subject} on {job.cell}: unsupported: no LSTM here",)
     (row,) = [row for row in merged.portability if row.known]
@@ -103,24 +103,24 @@ def test_another_failure_than_the_known_one_still_counts(tmp_path: Path) -> None
     run, _ = with_known(tmp_path)
     job = next(job for job in PLAN.jobs("consume") if job.workload == "digits-conv")
     run.save(job, record(job, status="crashed", cause="SIGSEGV", agreement=None, output=None))
-    assert len(results.merge([run]).problems) == 1
+    assert len(merging.merge([run]).problems) == 1
 
 
 def test_what_is_known_by_now_can_be_said_of_an_old_run(tmp_path: Path) -> None:
     run = whole(tmp_path)
     job = next(job for job in PLAN.jobs("consume") if job.subject.endswith("--digits-lstm--onnx"))
     run.save(job, record(job, status="unsupported", cause="no such node", agreement=None))
-    assert results.merge([run]).problems
+    assert merging.merge([run]).problems
     later = KNOWN.model_copy(update={"cells": "*"})
-    merged = results.merge([run], known=[later])
+    merged = merging.merge([run], known=[later])
     assert merged.problems == ()
     assert merged.findings == (f"{job.subject} on {job.cell}: unsupported: no LSTM here",)
-    assert results.merge([run], known=[]).problems
+    assert merging.merge([run], known=[]).problems
 
 
 def test_what_was_known_to_fail_and_does_not_is_told(tmp_path: Path) -> None:
     run, _ = with_known(tmp_path)
-    assert "known to fail, and does not: no LSTM here" in results.merge([run]).warnings
+    assert "known to fail, and does not: no LSTM here" in merging.merge([run]).warnings
 
 
 @given(seed=st.integers(0, 10_000), parts=st.integers(1, 4), copies=st.integers(1, 3))
@@ -135,7 +135,7 @@ def test_however_records_are_split_and_repeated_each_job_comes_once(
     for stream in streams:
         stream.sort(key=lambda one: one.key)
     shuffled.shuffle(streams)
-    merged = [one for group in results.groups(*streams) for one in group]
+    merged = [one for group in merging.groups(*streams) for one in group]
     assert merged == sorted(RECORDS, key=lambda one: one.key)
 
 
@@ -146,7 +146,7 @@ def test_directories_merged_in_any_order_give_the_same_results(
 ) -> None:
     shuffled = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
-        expected = results.merge([whole(Path(folder, "whole"))])
+        expected = merging.merge([whole(Path(folder, "whole"))])
         source = Run.existing(Path(folder, "whole", "one"))
         split = []
         for index in range(parts):
@@ -161,7 +161,7 @@ def test_directories_merged_in_any_order_give_the_same_results(
         for path in source.inputs.iterdir():
             (split[0].inputs / path.name).write_bytes(path.read_bytes())
         shuffled.shuffle(split)
-        assert results.merge(split) == expected
+        assert merging.merge(split) == expected
 
         lost = all_jobs(PLAN)[-1]
         for number, part in enumerate(split):
@@ -173,11 +173,11 @@ def test_directories_merged_in_any_order_give_the_same_results(
                 (part.path / "builds" / f"{cell.id}.json").write_text(text)
             part.save_engine({"engine": "docker", "version": str(number)})
             part.save(lost, record(lost, status="engine-lost", cause=f"{number}", output=None))
-        once = results.merge(split)
+        once = merging.merge(split)
         assert all(not row.reason for row in once.cells if row.jobs and row.cell != lost.cell)
         assert {row.image for row in once.cells if row.jobs} == {"one"}
         shuffled.shuffle(split)
-        again = results.merge(split)
+        again = merging.merge(split)
         assert again.model_dump_json() == once.model_dump_json()
 
 
@@ -185,14 +185,14 @@ def test_two_different_records_of_a_job_are_refused(tmp_path: Path) -> None:
     one, other = whole(tmp_path / "a"), whole(tmp_path / "b", wall_s=9.0)
     # The plans carry their time of making, which is no part of what must be equal.
     with pytest.raises(RecordError, match="two different records of the job"):
-        results.merge([one, other])
+        merging.merge([one, other])
 
 
 def test_parts_of_different_plans_are_refused(tmp_path: Path) -> None:
     one = new_run(tmp_path / "a", PLAN)
     other = new_run(tmp_path / "b", planned("torch-*-cpu", seed=7))
     with pytest.raises(RecordError, match="differ in their plan"):
-        results.merge([one, other])
+        merging.merge([one, other])
 
 
 def test_a_lost_engine_gives_way_to_what_was_found_later(tmp_path: Path) -> None:
@@ -200,14 +200,14 @@ def test_a_lost_engine_gives_way_to_what_was_found_later(tmp_path: Path) -> None
     job = next(PLAN.jobs("produce"))
     lost.save(job, record(job, status="engine-lost", output=None))
     assert not lost.done(job)
-    assert results.merge([lost, found]).problems == ()
+    assert merging.merge([lost, found]).problems == ()
 
 
 def test_a_job_that_failed_is_a_problem_and_its_artifacts_are_not_judged(tmp_path: Path) -> None:
     run = new_run(tmp_path, PLAN)
     for job in PLAN.jobs("produce"):
         run.save(job, record(job, status="oom", cause="too much", output=None))
-    merged = results.merge([run])
+    merged = merging.merge([run])
     assert any("oom: too much" in problem for problem in merged.problems)
     assert {row.verdict for row in merged.portability} == {"not-run"}
     assert "the producer oom: too much" in merged.portability[0].reason
@@ -238,7 +238,7 @@ def test_a_training_that_went_wrong_fails(tmp_path: Path, change: dict, reason: 
     run = whole(tmp_path)
     job = next(job for job in PLAN.jobs("produce") if job.subject == "digits-conv")
     run.save(job, record(job, output=trained(job, **change)))
-    merged = results.merge([run])
+    merged = merging.merge([run])
     failed = [row for row in merged.training if row.status != "ok"]
     assert [row.reason for row in failed] == [reason]
     assert len(merged.problems) == 1
@@ -249,7 +249,7 @@ def test_a_torn_record_says_what_to_do(tmp_path: Path) -> None:
     path = run.record_path(next(PLAN.jobs("produce")))
     path.write_text(path.read_text()[:100])
     with pytest.raises(RecordError, match="torn, or not of this version") as caught:
-        results.merge([run])
+        merging.merge([run])
     assert "--resume" in caught.value.hint
 
 
@@ -279,7 +279,7 @@ def test_more_than_ten_rounds_come_in_their_order_and_once(tmp_path: Path) -> No
         one.save(job, record(job))
         if job.round in (0, 1, 9, 10, 11):
             other.save(job, record(job))
-    (row,) = (row for row in results.merge([one, other]).cells if row.jobs)
+    (row,) = (row for row in merging.merge([one, other]).cells if row.jobs)
     assert row.jobs == len(all_jobs(made))
     assert row.missing == 0
 
@@ -288,7 +288,7 @@ def test_rounds_that_are_missing_are_a_problem(tmp_path: Path) -> None:
     run = whole(tmp_path)
     for path in (run.path / "records").rglob("r2.json"):
         path.unlink()
-    merged = results.merge([run])
+    merged = merging.merge([run])
     assert "torch-debian12-amd64-cpu: 12 of 52 jobs were not reached" in merged.problems
 
 
@@ -300,7 +300,7 @@ def test_a_record_that_was_not_planned_is_refused(tmp_path: Path) -> None:
     path = run.record_path(job).parent.with_name("digits-cnov") / f"r{job.round}.json"
     path.write_text(stray.model_dump_json(by_alias=True))
     with pytest.raises(RecordError, match="is not in the plan of one"):
-        results.merge([run])
+        merging.merge([run])
 
 
 def test_a_record_in_another_jobs_place_is_refused(tmp_path: Path) -> None:
@@ -308,7 +308,7 @@ def test_a_record_in_another_jobs_place_is_refused(tmp_path: Path) -> None:
     first, second = (job for job in all_jobs(PLAN)[:2])
     run.record_path(second).write_bytes(run.record_path(first).read_bytes())
     with pytest.raises(RecordError, match="it is the record of"):
-        results.merge([run])
+        merging.merge([run])
     with pytest.raises(RecordError, match="it is the record of"):
         run.done(second)
 
@@ -317,7 +317,7 @@ def test_a_run_keeps_its_name_wherever_its_directory_lies(tmp_path: Path) -> Non
     run = whole(tmp_path)
     moved = Run(path=run.path.rename(tmp_path / "elsewhere"))
     assert moved.id == "one"
-    assert results.merge([moved]).problems == ()
+    assert merging.merge([moved]).problems == ()
 
 
 def test_a_preparation_that_fails_later_does_not_replace_what_ran(tmp_path: Path) -> None:
@@ -340,14 +340,14 @@ def test_a_record_of_another_run_is_refused(tmp_path: Path) -> None:
     job = next(PLAN.jobs("produce"))
     run.save(job, record(job, run="two"))
     with pytest.raises(RecordError, match="is of the run two"):
-        results.merge([run])
+        merging.merge([run])
 
 
 def test_records_of_two_harnesses_are_a_problem(tmp_path: Path) -> None:
     run = whole(tmp_path)
     job = next(PLAN.jobs("produce"))
     run.save(job, record(job, output=output(job, harness="1" * 16)))
-    (problem,) = results.merge([run]).problems
+    (problem,) = merging.merge([run]).problems
     assert problem.startswith("the records are of different harnesses: ")
 
 
@@ -366,7 +366,7 @@ def test_a_torn_file_of_a_run_names_itself(tmp_path: Path, name: str, text: str)
     (run.path / name).parent.mkdir(exist_ok=True)
     (run.path / name).write_text(text)
     with pytest.raises(RecordError) as caught:
-        results.merge([Run(path=run.path)])
+        merging.merge([Run(path=run.path)])
     assert caught.value.message.startswith(str(run.path / name))
 
 
@@ -374,4 +374,4 @@ def test_files_that_are_no_records_are_left_alone(tmp_path: Path) -> None:
     run = whole(tmp_path)
     (run.path / "records" / "notes.txt").write_text("mine")
     (run.path / "records" / "torch-debian12-amd64-cpu" / ".DS_Store").write_text("")
-    assert results.merge([run]).problems == ()
+    assert merging.merge([run]).problems == ()

@@ -10,12 +10,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from matrix import exports, runner
-from matrix.engines import Ended, Prepared, Progress
-from matrix.errors import Interrupted, RecordError
-from matrix.plan import Capabilities, Cell
-from matrix.records import Exported, ExportedFile
-from matrix.runner import Runner
+from deepmatrix.engines import Ended, Prepared, Progress
+from deepmatrix.errors import Interrupted, RecordError
+from deepmatrix.execution import runner
+from deepmatrix.execution.runner import Runner
+from deepmatrix.judging import exports
+from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.store.records import Exported, ExportedFile
 from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned
 
 

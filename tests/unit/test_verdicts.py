@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
-from matrix.config import Stated, Tolerances
-from matrix.plan import all_cells
-from matrix.records import Agreement, Deviation, JobRecord
-from matrix.runs import Manifest
-from matrix.verdicts import Terms, judge, terms_of
+from deepmatrix.config.matrix_file import Stated, Tolerances
+from deepmatrix.judging.verdicts import Terms, judge, terms_of
+from deepmatrix.planning.plan import all_cells
+from deepmatrix.store.records import Agreement, Deviation, JobRecord
+from deepmatrix.store.runs import Manifest
 from tests.unit.examples import MATRIX, planned, record
 
 TERMS = Terms(

@@ -1,0 +1,144 @@
+"""Reading YAML so that every value still knows where it stands in its file."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ruamel.yaml import YAML
+from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
+from ruamel.yaml.nodes import Node
+
+from deepmatrix.errors import ArgumentError, ConfigError
+
+DEEPEST = 20
+"""Mappings and lists inside one another; the matrix file needs four."""
+
+Location = Sequence[str | int]
+"""Keys and indices from the top of the document down to a value."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A YAML document, its text, and the way from a value to its line and column."""
+
+    path: Path
+    lines: tuple[str, ...]
+    document: CommentedMap
+
+    def place(self, location: Location, *, key: bool = False) -> str:
+        """Return ``name:line:column`` of a value, or of its key when *key* is set.
+
+        Follows *location* as far as the document goes, so that the place of a missing key is
+        that of the mapping it is missing from.
+        """
+        line, column = self._position(location, key=key)
+        return f"{self.path.name}:{line + 1}:{column + 1}"
+
+    def text(self, location: Location) -> str:
+        """Return a number, or another scalar of one word, as it is written in the file."""
+        line, column = self._position(location, key=False)
+        return re.split(r"[\s,\]}]", self.lines[line][column:], maxsplit=1)[0]
+
+    def _position(self, location: Location, *, key: bool) -> tuple[int, int]:
+        node: object = self.document
+        position = (self.document.lc.line or 0, self.document.lc.col or 0)
+        for step, name in enumerate(location):
+            last = step == len(location) - 1
+            if isinstance(node, CommentedMap) and name in node:
+                position = node.lc.key(name) if key and last else node.lc.value(name)
+                if isinstance(node[name], CommentedMap | CommentedSeq) and not (key and last):
+                    inner = node[name].lc
+                    position = (inner.line, inner.col)
+            elif isinstance(node, CommentedSeq) and isinstance(name, int) and name < len(node):
+                position = node.lc.item(name)
+            else:
+                break
+            node = node[name]
+        return position
+
+
+def read(path: Path) -> Source:
+    """Read a YAML 1.2 mapping.
+
+    Raises:
+        ArgumentError: the file does not exist or cannot be read.
+        ConfigError: it is not UTF-8, not YAML, not a mapping, too deep, or repeats a key.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise ArgumentError(
+            f"{path}: no such file", hint="run in the repository's root, or name one with --file"
+        ) from None
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path.name}:1:1: not UTF-8 text ({error.reason})") from None
+    except OSError as error:
+        raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from None
+    document = _parse(path, text)
+    if not isinstance(document, CommentedMap):
+        found = shown(document)
+        raise ConfigError(f"{path.name}:1:1: expected a mapping with 'version', found {found}")
+    return Source(path=path, lines=tuple(text.splitlines()), document=document)
+
+
+def shown(value: object) -> str:
+    """Return a value of a document in the words of a message."""
+    match value:
+        case Mapping():
+            return "a mapping" if value else "an empty mapping"
+        case list() | tuple():
+            return "a list" if value else "an empty list"
+        case None:
+            return "nothing"
+        case bool():
+            return str(value).lower()
+        case str():
+            return repr(str(value))
+    return str(value)
+
+
+class _Constructor(RoundTripConstructor):
+    """Says where a scalar stands that cannot be what it looks like, like the date 2001-99-99."""
+
+    def construct_object(self, node: Node, deep: bool = False) -> object:
+        try:
+            return super().construct_object(node, deep=deep)
+        except (ValueError, KeyError) as error:
+            raise ConstructorError(problem=str(error), problem_mark=node.start_mark) from None
+
+
+def _check_depth(text: str) -> None:
+    """Refuse what the recursive steps that follow could not end. Parsing itself is a loop."""
+    depth = 0
+    for event in YAML(typ="rt").parse(text):
+        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
+        if depth > DEEPEST:
+            raise MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
+
+
+def _parse(path: Path, text: str) -> object:
+    yaml = YAML(typ="rt")
+    yaml.Constructor = _Constructor
+    try:
+        _check_depth(text)
+        return yaml.load(text)
+    except DuplicateKeyError as error:
+        mark = error.problem_mark
+        name = str(error.problem).split('"')[1]
+        raise ConfigError(
+            f"{path.name}:{mark.line + 1}:{mark.column + 1}: duplicate key '{name}'",
+            hint="keep one of the two",
+        ) from None
+    except MarkedYAMLError as error:
+        mark = error.problem_mark or error.context_mark
+        raise ConfigError(
+            f"{path.name}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}"
+        ) from None
+    except YAMLError as error:
+        raise ConfigError(f"{path.name}:1:1: not YAML: {str(error).splitlines()[0]}") from None

@@ -1,0 +1,80 @@
+"""Which engine: the one named, else the best that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from deepmatrix.config.documents import did_you_mean
+from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.engines import Engine
+from deepmatrix.engines.docker import endpoints, engine
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.engines.here import HereEngine
+from deepmatrix.engines.venv import VenvEngine
+from deepmatrix.errors import ArgumentError, EngineError
+
+NAMES = ("auto", "docker", "venv", "here")
+
+NONE = "no container engine answers on this machine"
+HINT = "set one up with `nox -s engine`, or name one: --engine docker:CONTEXT_OR_URL"
+
+
+def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
+    """Return the engine that *name* asks for: auto, docker, docker:CONTEXT_OR_URL, venv or here.
+
+    *say* is told what a user should know of the choice.
+
+    Raises:
+        ArgumentError: no such engine or context.
+        EngineError: it does not answer.
+    """
+    kind, colon, where = name.partition(":")
+    if kind not in NAMES or (colon and kind != "docker"):
+        raise ArgumentError(
+            f"no engine '{name}'{did_you_mean(kind, NAMES)}",
+            hint="--engine auto, docker, docker:CONTEXT_OR_URL, venv or here",
+        )
+    if colon and not where:
+        raise ArgumentError(
+            f"'{name}' names no context and no URL",
+            hint="`docker context ls` lists contexts; `docker` alone is the first that answers",
+        )
+    if kind == "venv":
+        return VenvEngine()
+    if kind == "here":
+        return HereEngine()
+    if where:
+        return _told(engine.connect(endpoints.named(where), matrix), say)
+    try:
+        return _told(discover(matrix), say)
+    except EngineError as error:
+        if kind == "docker":
+            raise
+        say(
+            f"{error.message}: cells run in virtual environments, natively and on the CPU only; "
+            "`nox -s engine` sets an engine up for the rest"
+        )
+        return VenvEngine()
+
+
+def discover(matrix: Matrix | None = None) -> DockerEngine:
+    """Return the first Docker engine that answers.
+
+    Raises:
+        EngineError: none does; the message says why not where the user had named one.
+    """
+    silent: EngineError | None = None
+    for endpoint in endpoints.candidates():
+        try:
+            return engine.connect(endpoint, matrix)
+        except EngineError as error:
+            if endpoint.explicit:
+                raise
+            silent = silent or error
+    raise EngineError(silent.message if silent else NONE, hint=HINT)
+
+
+def _told(engine: DockerEngine, say: Callable[[str], None]) -> DockerEngine:
+    if engine.product() == "Podman":
+        say(f"{engine.endpoint.origin} is Podman, which answers like Docker")
+    return engine

@@ -1,0 +1,177 @@
+"""Where a Docker engine may answer: DOCKER_HOST, contexts, known sockets. Asks none of them."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlparse
+
+from deepmatrix.config.documents import did_you_mean
+from deepmatrix.errors import ArgumentError, EngineError
+
+#: Where `nox -s engine` puts the private engine's socket.
+PRIVATE = "unix:///run/deepmatrix/docker.sock"
+
+SCHEMES = ("unix", "npipe", "tcp", "http", "https", "ssh")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Endpoint:
+    """Where an engine may answer, who said so, and the certificates it wants.
+
+    ``tls`` is a folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; ``explicit`` means that
+    the user named it, so that no other engine may stand for it.
+    """
+
+    url: str
+    origin: str
+    context: str | None = None
+    tls: Path | None = None
+    verify: bool = True
+    explicit: bool = False
+
+    def environment(self) -> dict[str, str]:
+        """Return what makes Docker's command line speak to the same engine."""
+        if self.context:
+            return {"DOCKER_CONTEXT": self.context, "DOCKER_HOST": ""}
+        return {"DOCKER_HOST": self.url, "DOCKER_CONTEXT": ""}
+
+
+def named(text: str, environment: Mapping[str, str] = os.environ) -> Endpoint:
+    """Return the endpoint that a URL or the name of a context names.
+
+    Raises:
+        ArgumentError: no such context, or not a URL of an engine.
+    """
+    if "://" not in text:
+        return _context(text, environment, origin=f"context '{text}'", explicit=True)
+    _check(text)
+    return Endpoint(url=text, origin=text, tls=_tls(text, environment), explicit=True)
+
+
+def candidates(environment: Mapping[str, str] = os.environ) -> Iterator[Endpoint]:
+    """Yield where an engine may answer, best first.
+
+    One that the user's environment names is the only one.
+
+    Raises:
+        ArgumentError: the environment names a context that does not exist, or no URL.
+    """
+    if host := environment.get("DOCKER_HOST"):
+        _check(host)
+        yield Endpoint(url=host, origin="DOCKER_HOST", tls=_tls(host, environment), explicit=True)
+        return
+    named_by = "DOCKER_CONTEXT" if environment.get("DOCKER_CONTEXT") else "the current context"
+    current = environment.get("DOCKER_CONTEXT") or _configured(environment)
+    if current and current != "default":
+        origin = f"{named_by} '{current}'"
+        yield _context(current, environment, origin=origin, explicit=True)
+        return
+    for socket in _default_sockets(environment):
+        yield Endpoint(url=f"unix://{socket}", origin="the default socket")
+    if sys.platform == "win32":
+        yield Endpoint(url="npipe:////./pipe/docker_engine", origin="the default pipe")
+    if _exists(PRIVATE):
+        yield Endpoint(url=PRIVATE, origin="the private engine")
+    for socket in _podman_sockets(environment):
+        yield Endpoint(url=f"unix://{socket}", origin="Podman's socket")
+
+
+def _check(url: str) -> None:
+    try:
+        parts = urlparse(url)
+        problem = "" if parts.scheme in SCHEMES else f"no scheme of {', '.join(SCHEMES)}"
+        _ = parts.port  # looked at only now
+    except ValueError as error:
+        problem = str(error)
+    if problem:
+        raise ArgumentError(
+            f"'{url}' is not where an engine can be: {problem}",
+            hint="write unix:///PATH, ssh://USER@HOST or tcp://HOST:PORT",
+        )
+
+
+def _context(name: str, environment: Mapping[str, str], *, origin: str, explicit: bool) -> Endpoint:
+    if name == "default":
+        sockets = list(_default_sockets(environment)) or [Path("/var/run/docker.sock")]
+        return Endpoint(url=f"unix://{sockets[0]}", origin=origin, explicit=explicit)
+    store = _folder(environment) / "contexts"
+    # The folder of a context is named by the hash of its name.
+    digest = hashlib.sha256(name.encode()).hexdigest()
+    meta = _json(store / "meta" / digest / "meta.json")
+    endpoint = meta.get("Endpoints", {}).get("docker", {})
+    if not endpoint.get("Host"):
+        known = [str(_json(path).get("Name")) for path in store.glob("meta/*/meta.json")]
+        raise ArgumentError(
+            f"no Docker context '{name}'{did_you_mean(name, ['default', *known])}",
+            hint="`docker context ls` lists them",
+        )
+    _check(endpoint["Host"])
+    tls = store / "tls" / digest / "docker"
+    return Endpoint(
+        url=endpoint["Host"],
+        origin=origin,
+        context=name,
+        tls=tls if tls.is_dir() else None,
+        verify=not endpoint.get("SkipTLSVerify", False),
+        explicit=explicit,
+    )
+
+
+def _tls(url: str, environment: Mapping[str, str]) -> Path | None:
+    """Return the folder of certificates that Docker's own variables name, for a TCP address."""
+    if urlparse(url).scheme not in ("tcp", "https") or not environment.get("DOCKER_TLS_VERIFY"):
+        return None
+    folder = Path(environment.get("DOCKER_CERT_PATH") or _folder(environment))
+    if not (folder / "cert.pem").is_file():
+        raise EngineError(
+            f"DOCKER_TLS_VERIFY is set, and {folder} has no cert.pem",
+            hint="set DOCKER_CERT_PATH to the folder with ca.pem, cert.pem and key.pem",
+        )
+    return folder
+
+
+def _configured(environment: Mapping[str, str]) -> str:
+    return str(_json(_folder(environment) / "config.json").get("currentContext") or "")
+
+
+def _folder(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("DOCKER_CONFIG") or _home(environment) / ".docker")
+
+
+def _home(environment: Mapping[str, str]) -> Path:
+    return Path(environment.get("HOME") or Path.home())
+
+
+def _default_sockets(environment: Mapping[str, str]) -> Iterator[Path]:
+    sockets = [Path("/var/run/docker.sock"), _home(environment) / ".docker/run/docker.sock"]
+    if runtime := environment.get("XDG_RUNTIME_DIR"):
+        sockets.append(Path(runtime) / "docker.sock")
+    return (socket for socket in sockets if socket.exists())
+
+
+def _podman_sockets(environment: Mapping[str, str]) -> Iterator[Path]:
+    folders = [environment.get("XDG_RUNTIME_DIR"), "/run"]
+    sockets = (Path(folder) / "podman/podman.sock" for folder in folders if folder)
+    return (socket for socket in sockets if _exists(f"unix://{socket}"))
+
+
+def _exists(url: str) -> bool:
+    try:
+        return Path(url.removeprefix("unix://")).exists()
+    except PermissionError:
+        return True  # it says so itself when it is asked
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return document if isinstance(document, dict) else {}

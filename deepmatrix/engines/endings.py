@@ -1,0 +1,64 @@
+"""What the end of a process means, from its exit code or signal and what the system said."""
+
+from __future__ import annotations
+
+import signal
+
+from deepmatrix.engines import Limits
+from deepmatrix.engines.watch import Stop, size
+
+#: A shell, and the init process of a container, report a signal as 128 + its number.
+SIGNALLED = 128
+LAST_SIGNAL = 64
+
+EXPLAINED = {
+    "SIGSEGV": "invalid memory access",
+    "SIGBUS": "bus error",
+    "SIGILL": "illegal instruction: built for another processor",
+    "SIGFPE": "arithmetic error",
+    "SIGABRT": "it aborted itself",
+    "SIGSYS": "forbidden system call",
+    "SIGXFSZ": "file too large",
+}
+
+
+def signal_of(code: int) -> int | None:
+    """Return the signal behind an exit code, which is negative or over 128; None for neither."""
+    if code < 0:
+        return -code
+    return code - SIGNALLED if SIGNALLED < code <= SIGNALLED + LAST_SIGNAL else None
+
+
+def by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
+    """Say how a process ended that nobody stopped. *oom*: the memory limit killed one of it."""
+    if code == 0:
+        note = "a process it had started was killed: out of memory" if oom else ""
+        return Stop(ending="exited", cause=note)
+    number = signal_of(code)
+    if oom:
+        return out_of_memory(limits)
+    if number is None:
+        return Stop(ending="exited", cause=f"exit code {code}")
+    return Stop(ending="crashed", cause=f"killed by {name_of(number)}")
+
+
+def out_of_memory(limits: Limits) -> Stop:
+    """Say that a process needed more memory than it may use."""
+    return Stop(ending="oom", cause=f"needed more than its {size(limits.memory_bytes)} of memory")
+
+
+def out_of_processes(limits: Limits) -> Stop:
+    """Say that a process used up its processes and threads."""
+    return Stop(
+        ending="process-limit",
+        cause=f"used up its {limits.processes} processes and threads",
+    )
+
+
+def name_of(number: int) -> str:
+    """Name a signal, with what it means where that helps: ``SIGSEGV (invalid memory access)``."""
+    try:
+        name = signal.Signals(number).name
+    except ValueError:
+        return f"signal {number}"
+    return f"{name} ({EXPLAINED[name]})" if name in EXPLAINED else name

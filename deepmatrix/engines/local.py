@@ -1,0 +1,269 @@
+"""Cells in plain processes of this machine: what the engines `venv` and `here` share.
+
+Less is held here than in a container. A process has its own session, CPUs, deadline, bounded
+files and log; its memory and its processes are looked at four times a second, where the system
+tells (Linux), and it is killed when it uses more. It can read what the user can, and the network.
+RLIMIT_AS would be no memory limit: frameworks reserve far more addresses than they use.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from deepmatrix.engines import Ended, Limits, Task, archives, endings, owner, proctree, watch
+from deepmatrix.engines.watch import Stop, Tail
+from deepmatrix.errors import EngineError
+from deepmatrix.images import bases
+from deepmatrix.machine import processes
+from deepmatrix.paths import HARNESS
+
+#: What a process gets of this one's environment when it is to start clean.
+KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH")
+
+#: How long to wait for the last words of a process that was killed, in seconds.
+LAST_WORDS_S = 2.0
+
+
+class LocalProcesses:
+    """Runs the harness in processes, from a copy of it and of the control directory.
+
+    *clean*: start from an almost empty environment, not from this process's. *extra* are more
+    files to put beside the harness, by path.
+    """
+
+    def __init__(
+        self,
+        *,
+        clean: bool,
+        harness: Path = HARNESS,
+        extra: Mapping[str, Path] | None = None,
+        root: Path | None = None,
+    ) -> None:
+        self._clean = clean
+        self._files = {
+            **{f"harness/{name}": path for name, path in archives.tree(harness).items()},
+            **(extra or {}),
+        }
+        self._root = root or bases.cache() / "work"
+        self._folder: Path | None = None
+
+    def open(self) -> None:
+        """Remove what dead runs left, their processes too; copy the harness."""
+        proctree.kill_marked(owner.is_gone)
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+            for mark in self._root.glob("*/owner"):
+                with contextlib.suppress(FileNotFoundError):  # another run has just closed
+                    if owner.is_gone(mark.read_text(encoding="utf-8")):
+                        archives.remove(mark.parent)
+            self._folder = Path(tempfile.mkdtemp(dir=self._root))
+            (self._folder / "owner").write_text(str(owner.me()), encoding="utf-8")
+            for name, source in self._files.items():
+                target = self._folder / "code" / name
+                target.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copyfile(source, target)
+        except OSError as error:
+            raise EngineError(
+                f"cannot write below {self._root}: {error.strerror}",
+                hint="set XDG_CACHE_HOME to a folder that can be written",
+            ) from None
+
+    def close(self) -> None:
+        """Remove the copy of the harness."""
+        if self._folder:
+            archives.remove(self._folder)
+            self._folder = None
+
+    def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
+        """Run one process of *python* to its end. See `deepmatrix.engines.Engine`."""
+        began = time.monotonic()
+        tail, seen = Tail(task.limits.log_bytes), proctree.Seen()
+        code: int | None = None
+        asked: float | None = None
+        try:
+            with self._copy(task.control) as control:
+                asked = time.time()
+                stop, code = self._attempt(task, python, control, cancel, tail, seen)
+                if stop.ending != "cancelled":
+                    stop = _adopt(control, task, stop)
+        except processes.CommandFailed as error:
+            stop = Stop(ending="start-failed", cause=error.message)
+        return Ended(
+            ending=stop.ending,
+            cause=stop.cause,
+            exit_code=code,
+            wall_s=time.monotonic() - began,
+            started_at=asked,
+            log=tail.text(),
+            tree_bytes=seen.memory_bytes or None,
+        )
+
+    def _attempt(
+        self,
+        task: Task,
+        python: Path,
+        control: Path,
+        cancel: threading.Event,
+        tail: Tail,
+        seen: proctree.Seen,
+    ) -> tuple[Stop, int | None]:
+        process = self._start(task, python, control)
+        wake = threading.Event()
+        reader = threading.Thread(target=_read, args=(process, tail, wake), daemon=True)
+        waiter = threading.Thread(target=_wait, args=(process, wake), daemon=True)
+        reader.start()
+        waiter.start()
+        try:
+            stop = watch.wait(
+                wake,
+                cancel=cancel,
+                deadline_s=task.deadline_s,
+                look=lambda: _over(seen.look(process.pid), task.limits),
+            )
+        finally:
+            processes.kill_group(process)
+            marker = self._mark(control)
+            proctree.kill_marked(lambda mark: mark == marker)
+            waiter.join()
+            reader.join(LAST_WORDS_S)
+        if tail.is_over and (stop is None or stop.ending != "cancelled"):
+            stop = tail.stop()
+        if stop:
+            return stop, None
+        code = process.returncode
+        return endings.by_itself(code, oom=False, limits=task.limits), code
+
+    def _start(self, task: Task, python: Path, control: Path) -> subprocess.Popen[bytes]:
+        assert self._folder is not None, "open() comes first"
+        code = self._folder / "code"
+        kept = {key: os.environ[key] for key in KEPT if key in os.environ}
+        path = [str(code)]
+        if not self._clean and os.environ.get("PYTHONPATH"):
+            path.append(os.environ["PYTHONPATH"])
+        with _on(task.limits.cpus):
+            process = processes.start(
+                [str(python), "-m", "harness", str(control)],
+                environment={
+                    **(kept if self._clean else {}),
+                    **task.environment,
+                    "PYTHONPATH": os.pathsep.join(path),
+                    "PYTHONDONTWRITEBYTECODE": "1",
+                    "PYTHONUNBUFFERED": "1",
+                    proctree.MARK: self._mark(control),
+                },
+                inherit=not self._clean,
+                cwd=code,
+                new_session=True,
+            )
+        _limit(process.pid, task.limits)
+        return process
+
+    def _mark(self, control: Path) -> str:
+        """Return what marks a process: its owner, and after that the one task."""
+        return f"{owner.me()}/{control.parent.name}"
+
+    @contextlib.contextmanager
+    def _copy(self, control: Path) -> Iterator[Path]:
+        """Lend a copy of a control directory."""
+        temporary = Path(tempfile.mkdtemp(dir=self._folder))
+        try:
+            copy = temporary / "control"
+            shutil.copytree(control, copy)
+            yield copy
+        finally:
+            archives.remove(temporary)
+
+
+def cpus() -> list[int]:
+    """Return the CPUs that this process may use, by number."""
+    if hasattr(os, "sched_getaffinity"):
+        return sorted(os.sched_getaffinity(0))
+    return list(range(os.cpu_count() or 1))
+
+
+def memory_bytes() -> int:
+    """Return the memory of this machine, or 0 where it does not say."""
+    try:
+        return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    except (AttributeError, ValueError, OSError):
+        return 0
+
+
+def held() -> dict[str, str]:
+    """Say what limits hold on this system."""
+    watched = "killed when seen to use more" if proctree.is_known() else "not limited here"
+    return {
+        "memory": watched,
+        "processes": watched,
+        "cpus": "pinned" if hasattr(os, "sched_setaffinity") else "not pinned here",
+        "isolation": "none: it can read what you can, and reach the network",
+    }
+
+
+@contextlib.contextmanager
+def _on(wanted: tuple[int, ...]) -> Iterator[None]:
+    """Have this thread, and so what it starts, run on some of the CPUs it may use.
+
+    *wanted* counts from 0 over those that this process has.
+    """
+    if not wanted or not hasattr(os, "sched_setaffinity"):
+        yield
+        return
+    mine = cpus()
+    os.sched_setaffinity(0, {mine[number % len(mine)] for number in wanted})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, mine)
+
+
+def _limit(pid: int, limits: Limits) -> None:
+    """Bound a process's files. It has hardly started: neither matters before."""
+    if sys.platform == "linux":
+        import resource  # noqa: PLC0415 - not on every system
+
+        with contextlib.suppress(ProcessLookupError):
+            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
+            resource.prlimit(pid, resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
+
+
+def _over(used: proctree.Usage, limits: Limits) -> Stop | None:
+    """Return why a process has to end for what it uses, or None."""
+    if used.processes > limits.processes:
+        return endings.out_of_processes(limits)
+    if used.memory_bytes > limits.memory_bytes:
+        return endings.out_of_memory(limits)
+    return None
+
+
+def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
+    """Take what a process left, or say why not where it has not failed already."""
+    try:
+        archives.adopt(control, task.control)
+    except archives.Refused as error:
+        return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
+    return stop
+
+
+def _read(process: subprocess.Popen[bytes], tail: Tail, wake: threading.Event) -> None:
+    assert process.stdout is not None
+    with process.stdout as pipe:
+        while data := os.read(pipe.fileno(), 1 << 16):
+            tail.add(data)
+            if tail.is_over:
+                wake.set()
+                return
+
+
+def _wait(process: subprocess.Popen[bytes], wake: threading.Event) -> None:
+    process.wait()
+    wake.set()

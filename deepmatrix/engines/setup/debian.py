@@ -1,0 +1,304 @@
+"""`nox -s engine`: a Docker engine on Debian or Ubuntu, from their own packages.
+
+Asks nothing, changes nothing where an engine answers, says everything it does, and can end what
+it started: packages, a private daemon, and the kernel's entry for the other architecture.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import shlex
+import shutil
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+
+from deepmatrix.engines import choose
+from deepmatrix.engines.setup import daemon
+from deepmatrix.engines.setup.daemon import Daemon
+from deepmatrix.errors import EngineError
+from deepmatrix.machine import binfmt, processes
+from deepmatrix.paths import ROOT
+
+Say = Callable[[str], None]
+
+ETC = Path("/etc")
+
+#: The Debian release whose engine is new enough, for machines whose own is not.
+SUITE = "trixie"
+
+DEBIAN = (
+    "docker.io",
+    "docker-cli",
+    "docker-buildx",
+    "qemu-user",
+    "qemu-user-static",
+    "qemu-user-binfmt",
+    "binfmt-support",
+)
+UBUNTU = ("docker.io", "docker-buildx", "qemu-user-static", "binfmt-support")
+
+#: What a matrix file may name, by Docker's names.
+ARCHITECTURES = ("amd64", "arm64", "arm", "ppc64le", "riscv64", "s390x")
+
+#: What makes Debian roots where no registry answers; from the machine's own release.
+TOOLS = ("mmdebstrap", "arch-test")
+
+ELSEWHERE = "install Docker or Podman as its makers say, or use --engine venv"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """Which packages to install: *engine* from *suite* where that is given, *tools* as they are."""
+
+    engine: tuple[str, ...]
+    tools: tuple[str, ...]
+    suite: str | None = None
+
+
+@dataclass(kw_only=True)
+class Made:
+    """What was made and has to be ended; kept in a file of the run folder, gone after a boot."""
+
+    architectures: list[str] = field(default_factory=list)
+    mounted: bool = False
+    bridge: bool = False
+    service: bool = False
+
+    def save(self, place: Daemon) -> None:
+        """Keep it."""
+        place.run.mkdir(parents=True, exist_ok=True)
+        _file(place).write_text(json.dumps(asdict(self)), encoding="utf-8")
+
+
+def start(*, say: Say, place: Daemon | None = None) -> None:
+    """Set an engine up, or say which one answers already.
+
+    Raises:
+        EngineError: not Debian or Ubuntu, no right to do it, or a step failed.
+    """
+    place = place or Daemon()
+    with suppress(EngineError):
+        engine = choose.discover()
+        say(f"{engine.product()} answers at {engine.endpoint.origin}: nothing changed")
+        _say_emulation(engine.capabilities().emulated, say)
+        return
+    system = os_release()
+    recipe = recipe_for(system, has_candidate=_has_candidate)
+    if os.geteuid() != 0:
+        _again_as_root("engine", say=say)
+        return
+    made = Made()
+    _install(recipe, say)
+    made.save(place)
+    _emulate(made, say)
+    made.save(place)
+    if _has_own_service():
+        made.service = True
+        made.save(place)
+        say("its package has started Docker's own service: no private daemon is needed")
+        return
+    _start_daemon(place, made, say)
+    say("to end it: nox -s engine -- --stop")
+
+
+def stop(*, say: Say, place: Daemon | None = None) -> None:
+    """End what `start` started. Packages and images stay; it says how to remove them."""
+    place = place or Daemon()
+    if place.pid() is None and not _file(place).exists():
+        say("nothing to end: no private daemon runs")
+        return
+    if os.geteuid() != 0:
+        _again_as_root("engine", "--stop", say=say)
+        return
+    made = _read(place)
+    if place.stop():
+        say(f"ended the private daemon at {place.url}")
+    if made.service:
+        processes.run(["systemctl", "stop", "docker.socket", "docker.service"])
+        say("stopped Docker's own service")
+    if made.bridge and Path("/sys/class/net/docker0").exists() and not daemon.others(place):
+        processes.run(["ip", "link", "delete", "docker0"])
+        say("removed the network bridge docker0")
+    for architecture in made.architectures:
+        with suppress(OSError):
+            binfmt.unregister(architecture)
+            say(f"removed the kernel's entry for {architecture}")
+    if made.mounted:
+        with suppress(EngineError):
+            processes.run(["umount", str(binfmt.TABLE)])
+            say(f"unmounted {binfmt.TABLE}")
+    shutil.rmtree(place.run, ignore_errors=True)
+    say(f"images stay in {place.data}; to remove them: rm -r {place.data}")
+
+
+def os_release(path: Path = ETC / "os-release") -> dict[str, str]:
+    """Read what system this is. Empty where it does not say."""
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return {}
+    pairs = (line.partition("=") for line in lines if "=" in line)
+    return {key: "".join(shlex.split(text)) for key, _, text in pairs}
+
+
+def recipe_for(system: dict[str, str], *, has_candidate: Callable[[str], bool]) -> Recipe:
+    """Say what to install on a system, as its ``/etc/os-release`` describes it.
+
+    *has_candidate* tells whether a package can be installed from the sources it has: what they
+    offer counts, and not the number of the release. Raises EngineError for other systems.
+    """
+    names = {system.get("ID", ""), *system.get("ID_LIKE", "").split()}
+    if "ubuntu" in names and has_candidate("docker-buildx"):
+        return Recipe(engine=UBUNTU, tools=(*TOOLS, "debian-archive-keyring"))
+    if "debian" in names and "ubuntu" not in names:
+        suite = None if has_candidate("docker-buildx") else SUITE
+        return Recipe(engine=DEBIAN, tools=TOOLS, suite=suite)
+    name = system.get("PRETTY_NAME") or platform.system()
+    raise EngineError(f"engines are set up on Debian and Ubuntu; this is {name}", hint=ELSEWHERE)
+
+
+def source(mirror: str, suite: str) -> str:
+    """Return an apt source, in apt's own format, for a suite of Debian."""
+    return (
+        f"Types: deb\nURIs: {mirror}\nSuites: {suite}\nComponents: main\n"
+        "Signed-By: /usr/share/keyrings/debian-archive-keyring.gpg\n"
+    )
+
+
+def pin(suite: str) -> str:
+    """Return the apt preference that takes from a suite only what is asked for by its name."""
+    return f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n"
+
+
+def _install(recipe: Recipe, say: Say) -> None:
+    environment = {"DEBIAN_FRONTEND": "noninteractive"}
+    engine = [name for name in recipe.engine if not _is_installed(name)]
+    tools = [name for name in recipe.tools if not _is_installed(name)]
+    if engine and recipe.suite:
+        for path, text in _apt_files(recipe.suite):
+            path.write_text(text, encoding="utf-8")
+            say(f"wrote {path}")
+    if engine or tools:
+        processes.run(["apt-get", "update"], environment=environment)
+    install = ["apt-get", "install", "--yes", "--no-install-recommends"]
+    target = ["--target-release", recipe.suite] if recipe.suite else []
+    if engine:
+        processes.run([*install, *target, *engine], environment=environment)
+    if tools:
+        processes.run([*install, *tools], environment=environment)
+    if engine or tools:
+        say(f"installed {' '.join([*engine, *tools])}")
+
+
+def _apt_files(suite: str) -> Iterator[tuple[Path, str]]:
+    yield ETC / f"apt/sources.list.d/deepmatrix-{suite}.sources", source(_mirror(), suite)
+    yield ETC / f"apt/preferences.d/deepmatrix-{suite}", pin(suite)
+
+
+def _mirror() -> str:
+    """Return the Debian mirror that this machine's own apt sources name."""
+    listed = processes.run(
+        ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
+    )
+    for line in listed.splitlines():
+        label, _, address = line.partition(" ")
+        if label == "Debian":
+            return address.rstrip("/")
+    raise EngineError(
+        "apt knows no Debian mirror", hint="add one to /etc/apt/sources.list.d and apt-get update"
+    )
+
+
+def _has_candidate(package: str) -> bool:
+    try:
+        text = processes.run(["apt-cache", "policy", package])
+    except EngineError:
+        return False
+    candidate = [line for line in text.splitlines() if line.strip().startswith("Candidate:")]
+    return bool(candidate) and "(none)" not in candidate[0]
+
+
+def _is_installed(package: str) -> bool:
+    try:
+        text = processes.run(["dpkg-query", "--show", "--showformat", "${Status}", package])
+    except EngineError:
+        return False
+    return text.endswith(" installed")
+
+
+def _emulate(made: Made, say: Say) -> None:
+    """Have the kernel run other architectures; without one all else still works."""
+    here = {binfmt.docker_name(platform.machine()), *binfmt.emulated()}
+    for wanted in ARCHITECTURES:
+        if wanted in here:
+            continue
+        try:
+            made.mounted = binfmt.mount() or made.mounted
+            binfmt.register(wanted)
+        except (OSError, EngineError) as error:
+            say(f"cells for {wanted} will not run: the kernel takes no entry for it ({error})")
+            continue
+        made.architectures.append(wanted)
+        say(f"registered QEMU for {wanted} in {binfmt.TABLE}")
+
+
+def _say_emulation(emulated: frozenset[str], say: Say) -> None:
+    if not emulated:
+        say(
+            "it emulates no other architecture; to have it do so, install qemu-user-static "
+            "and binfmt-support where it runs"
+        )
+
+
+def _start_daemon(place: Daemon, made: Made, say: Say) -> None:
+    if daemon.others(place) and not place.apart:
+        raise EngineError(
+            "another Docker daemon runs on this machine, and does not answer",
+            hint="join its group (usually docker), or name it by DOCKER_HOST",
+        )
+    made.bridge = not place.apart and not Path("/sys/class/net/docker0").exists()
+    group = ("--group", os.environ["SUDO_GID"]) if "SUDO_GID" in os.environ else ()
+    private = replace(place, options=(*place.options, *group))
+    private.start()
+    made.save(place)
+    say(f"started a private daemon: {shlex.join(private.command())}")
+    say(f"it answers at {place.url}, where deepmatrix finds it; for docker itself:")
+    say(f"  export DOCKER_HOST={place.url}")
+
+
+def _has_own_service() -> bool:
+    """Say whether the packages have brought up a daemon of the system's."""
+    try:
+        choose.discover()
+    except EngineError:
+        return False
+    return True
+
+
+def _again_as_root(*arguments: str, say: Say) -> None:
+    """Do the same by sudo, where it asks for no password."""
+    try:
+        processes.run(["sudo", "--non-interactive", "true"])
+    except EngineError:
+        again = f"sudo {shlex.join([sys.executable, '-m', 'deepmatrix', *arguments])}"
+        raise EngineError("this needs root", hint=f"run it as root: {again}") from None
+    # Root's byte code in the user's folders would be in the user's way.
+    environment = ["env", "PYTHONDONTWRITEBYTECODE=1", f"PYTHONPATH={ROOT}"]
+    command = [*environment, sys.executable, "-m", "deepmatrix", *arguments]
+    say(processes.run(["sudo", "--non-interactive", *command], cwd=ROOT).rstrip())
+
+
+def _file(place: Daemon) -> Path:
+    return place.run / "made.json"
+
+
+def _read(place: Daemon) -> Made:
+    try:
+        return Made(**json.loads(_file(place).read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError):
+        return Made()

@@ -1,0 +1,273 @@
+"""Cells in virtual environments of this machine: what runs where no container engine answers.
+
+The same pins as in the images, installed by uv, kept by a hash of their content. Only what this
+machine itself is: its architecture, its Pythons, the CPU.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import platform
+import shutil
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from uv import find_uv_bin
+
+from deepmatrix.engines import Ended, Prepared, Progress, Task, local, owner
+from deepmatrix.engines.local import LocalProcesses
+from deepmatrix.errors import EngineError
+from deepmatrix.images import bases, pins
+from deepmatrix.machine import binfmt, packages, processes
+from deepmatrix.paths import HARNESS
+from deepmatrix.planning.plan import Capabilities, Cell
+
+#: Raise it when environments are made in another way: those in place are then not taken.
+RECIPE = 2
+
+#: Written last into an environment: its size and how long it took.
+COMPLETE = "deepmatrix.json"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """A Python of this machine; ``version`` in full, ``3.11.7``."""
+
+    version: str
+    path: Path
+
+    @property
+    def short(self) -> str:
+        """Major and minor version."""
+        return ".".join(self.version.split(".")[:2])
+
+
+class VenvEngine:
+    """An engine that makes virtual environments. See `deepmatrix.engines.Engine`."""
+
+    name = "venv"
+
+    def __init__(
+        self,
+        *,
+        harness: Path = HARNESS,
+        extra: Mapping[str, Path] | None = None,
+        root: Path | None = None,
+    ) -> None:
+        self._root = root or bases.cache() / "venvs"
+        self._pythons: dict[str, Path] = {}
+        self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
+
+    def capabilities(self) -> Capabilities:
+        """Say which architecture and Pythons this machine has."""
+        return Capabilities(
+            engine=self.name,
+            native=frozenset({binfmt.docker_name(platform.machine().lower())}),
+            pythons=frozenset(self._interpreters),
+            cpus=len(local.cpus()),
+            memory_bytes=local.memory_bytes(),
+        )
+
+    def describe(self) -> dict[str, str]:
+        """Facts about this machine that belong in the run's records."""
+        found = sorted(one.version for one in self._interpreters.values())
+        return {
+            "product": "uv",
+            "system": platform.platform(),
+            "pythons": ", ".join(found),
+            **local.held(),
+        }
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        """Make the environments that are missing. A cell that cannot have one has ``error``."""
+        self._sweep()
+        return {cell.id: self._prepare(cell, progress) for cell in cells}
+
+    def open(self, run_id: str) -> None:
+        """Remove what dead runs left, copy the harness."""
+        del run_id
+        self._processes.open()
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        """Run one process in the cell's environment. See `deepmatrix.engines.Engine`."""
+        python = self._pythons.get(task.cell.id)
+        if task.cell.device != "cpu":
+            return Ended(ending="no-device", cause="virtual environments are for the CPU only")
+        if python is None:
+            return Ended(ending="start-failed", cause=f"{task.cell.id} has no environment")
+        return self._processes.run(task, python, cancel)
+
+    def close(self) -> None:
+        """Remove the copy of the harness; the environments stay."""
+        self._processes.close()
+
+    @cached_property
+    def _interpreters(self) -> dict[str, Interpreter]:
+        """The newest Python of this machine of each minor version, by that."""
+        found: dict[str, Interpreter] = {}
+        for one in interpreters():
+            best = found.get(one.short)
+            if best is None or _number(one.version) > _number(best.version):
+                found[one.short] = one
+        return found
+
+    def _prepare(self, cell: Cell, progress: Progress) -> Prepared:
+        error = self.capabilities().refusal(cell)
+        if error is None and not pins.path(cell.pinned).exists():
+            error = "it has no pins: run `nox -s pins`"
+        if error:
+            return Prepared(cell_id=cell.id, reference="", error=error)
+        interpreter = self._interpreters[cell.python]
+        folder = self._folder(cell, interpreter)
+        try:
+            built = self._build(cell, interpreter, folder, progress)
+            known = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+        except EngineError as failure:
+            return Prepared(cell_id=cell.id, reference=str(folder), error=failure.message)
+        except OSError as failure:
+            error = f"cannot make {folder}: {failure.strerror}"
+            return Prepared(cell_id=cell.id, reference=str(folder), error=error)
+        self._pythons[cell.id] = _python(folder)
+        return Prepared(
+            cell_id=cell.id,
+            reference=folder.name,
+            size_bytes=known["bytes"],
+            build_s=known["seconds"] if built else None,
+            built=built,
+        )
+
+    def _folder(self, cell: Cell, interpreter: Interpreter) -> Path:
+        content = hashlib.sha256(pins.path(cell.pinned).read_bytes())
+        content.update(f"{interpreter} {platform.machine()} {RECIPE}".encode())
+        return self._root / f"{cell.id}-{content.hexdigest()[:12]}"
+
+    def _build(
+        self, cell: Cell, interpreter: Interpreter, folder: Path, progress: Progress
+    ) -> bool:
+        """Make an environment that is not there, once for all who want it; say whether it was.
+
+        Raises:
+            EngineError: uv could not.
+            OSError: this machine cannot write it.
+        """
+        if (folder / COMPLETE).exists():
+            return False
+        with _alone(folder, lambda: progress(cell.id, "another process makes it: waiting")):
+            if (folder / COMPLETE).exists():
+                return False  # made while this one waited
+            self._make(cell, interpreter, folder, progress)
+        return True
+
+    def _make(self, cell: Cell, interpreter: Interpreter, folder: Path, progress: Progress) -> None:
+        """Make an environment aside and rename it, so that what has its name is whole."""
+        began = time.monotonic()
+        aside = Path(tempfile.mkdtemp(prefix=".part-", dir=self._root))
+        try:
+            (aside / "owner").write_text(str(owner.me()), encoding="utf-8")
+            part = aside / "venv"
+            self._uv(
+                cell,
+                progress,
+                "venv",
+                "--relocatable",
+                "--python",
+                str(interpreter.path),
+                str(part),
+            )
+            self._uv(
+                cell,
+                progress,
+                "pip",
+                "install",
+                "--python",
+                str(_python(part)),
+                "--only-binary=:all:",
+                "--no-deps",
+                "--require-hashes",
+                "--compile-bytecode",  # as in an image; else every process would compile anew
+                "--requirements",
+                str(pins.path(cell.pinned)),
+            )
+            known = {"bytes": _bytes(part), "seconds": time.monotonic() - began}
+            (part / COMPLETE).write_text(json.dumps(known), encoding="utf-8")
+            shutil.rmtree(folder, ignore_errors=True)
+            part.rename(folder)
+        finally:
+            shutil.rmtree(aside, ignore_errors=True)
+
+    def _uv(self, cell: Cell, progress: Progress, *arguments: str) -> None:
+        processes.stream(
+            [find_uv_bin(), *arguments, "--no-python-downloads", "--no-progress"],
+            log=self._root / "build.log",
+            environment=packages.configured().environment(),
+            on_line=lambda line: progress(cell.id, line),
+        )
+
+    def _sweep(self) -> None:
+        """Remove environments that a killed process left half made."""
+        try:
+            self._root.mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise EngineError(
+                f"cannot write below {self._root}: {error.strerror}",
+                hint="set XDG_CACHE_HOME to a folder that can be written",
+            ) from None
+        for mark in self._root.glob(".part-*/owner"):
+            with contextlib.suppress(FileNotFoundError):  # another has just finished it
+                if owner.is_gone(mark.read_text(encoding="utf-8")):
+                    shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+def interpreters() -> list[Interpreter]:
+    """Return the Pythons that uv finds on this machine, of its own architecture."""
+    listing = [find_uv_bin(), "python", "list", "--only-installed", "--output-format", "json"]
+    text = processes.run([*listing, "--no-python-downloads"])
+    machine = binfmt.docker_name(platform.machine().lower())
+    return [
+        Interpreter(version=one["version"], path=Path(one["path"]))
+        for one in json.loads(text)
+        if one.get("implementation") == "cpython"
+        and one.get("variant", "default") == "default"
+        and binfmt.docker_name(one.get("arch", "")) == machine
+    ]
+
+
+@contextlib.contextmanager
+def _alone(folder: Path, when_waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of an environment; Windows has none, and there the last one made stays.
+
+    The lock's file, beside the folder, stays: who removed it could remove another's.
+    """
+    with folder.with_name(f".{folder.name}.lock").open("a") as lock:
+        if sys.platform != "win32":
+            import fcntl  # noqa: PLC0415 - not on Windows
+
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                when_waiting()
+                fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def _python(environment: Path) -> Path:
+    windows = os.name == "nt"
+    return environment / ("Scripts/python.exe" if windows else "bin/python")
+
+
+def _bytes(folder: Path) -> int:
+    """Return the bytes of all files below *folder*."""
+    return sum(path.lstat().st_size for path in folder.rglob("*") if not path.is_dir())
+
+
+def _number(version: str) -> list[int]:
+    return [int(part) for part in version.split(".") if part.isdigit()]

@@ -1,0 +1,166 @@
+"""What a process is given: its control directory, its limits, its environment."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from numpy.typing import NDArray
+
+from deepmatrix.engines import Limits, Task
+from deepmatrix.errors import ArgumentError
+from deepmatrix.judging import exports
+from deepmatrix.planning.plan import Capabilities, Cell, Job
+from deepmatrix.store.runs import Run
+from deepmatrix.workloads import inputs, networks, probes
+from harness.record import INSPECT, SCHEMA_VERSION
+
+#: How much longer than its own watchdog, which leaves a traceback, a process may live.
+GRACE_S = 10.0
+
+#: What is asked of an artifact under emulation: how long it takes there says nothing of a machine.
+UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskMaker:
+    """Writes a job's control directory, and says how to run it."""
+
+    run: Run
+    capabilities: Capabilities
+    emulated: bool
+
+    def __call__(self, job: Job, cell: Cell, control: Path) -> Task:
+        """Write *job* into the empty folder *control*; return what an engine needs to run it."""
+        if INSPECT in job.phases:
+            about = self._inspect(job, control)
+        elif job.artifact is None:
+            about = self._produce(job, cell, control)
+        else:
+            about = self._consume(job, control)
+        return self.task(job, cell, control, about)
+
+    def task(self, job: Job, cell: Cell, control: Path, about: Mapping[str, Any]) -> Task:
+        """Return the task of a control directory that holds what the job is *about*."""
+        matrix = self.run.manifest.matrix
+        limits = matrix.limits
+        deadline = limits.deadline_s * cell.patience * (limits.emulated if self.emulated else 1)
+        document = {**self._document(job, cell, deadline), **about}
+        (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
+        emulation = matrix.architectures[cell.architecture].emulation if self.emulated else {}
+        return Task(
+            id=job.id,
+            run_id=self.run.id,
+            cell=cell,
+            control=control,
+            deadline_s=deadline + GRACE_S,
+            limits=self._limits(),
+            environment={**emulation, **cell.environment},
+        )
+
+    def _limits(self) -> Limits:
+        limits = self.run.manifest.matrix.limits
+        if limits.threads > self.capabilities.cpus:
+            raise ArgumentError(
+                f"limits.threads is {limits.threads}; the engine has {self.capabilities.cpus} CPUs"
+            )
+        last = self.capabilities.cpus
+        cpus = limits.cpus or tuple(range(last - limits.threads, last))  # the first are busiest
+        if len(set(cpus)) < limits.threads or max(cpus) >= last:
+            raise ArgumentError(
+                f"limits.cpus is {list(cpus)}: at least {limits.threads} of the engine's CPUs, "
+                f"0 to {last - 1}, are needed"
+            )
+        return Limits(
+            memory_bytes=int(limits.memory),
+            processes=limits.processes,
+            cpus=cpus,
+            log_bytes=int(limits.log),
+            file_bytes=int(limits.file),
+        )
+
+    def _document(self, job: Job, cell: Cell, deadline: float) -> dict[str, Any]:
+        manifest = self.run.manifest
+        infer = manifest.plan.infer
+        return {
+            "schema": SCHEMA_VERSION,
+            "run": self.run.id,
+            "job": job.id,
+            "wave": job.wave,
+            "round": job.round,
+            "cell": {
+                "id": cell.id,
+                "name": cell.name,
+                "base": cell.base,
+                "architecture": cell.architecture,
+                "device": cell.device,
+                "python": cell.python,
+            },
+            "emulated": self.emulated,
+            "adapter": cell.adapter,
+            "options": dict(cell.options),
+            "phases": list(job.phases),
+            "cold": manifest.plan.is_cold(job, cell),
+            "deadline_s": deadline,
+            "threads": manifest.matrix.limits.threads,
+            "selftest": ["float32", "float64"],
+            "infer": infer.model_dump(),
+        }
+
+    def _produce(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:
+        workload = self.run.manifest.matrix.workloads[job.workload]
+        data = control / "data"
+        data.mkdir()
+        for name, source in inputs.files(self.run.inputs, job.workload).items():
+            shutil.copyfile(source, data / name)
+        if "probe" in job.phases:
+            (data / "probes.npz").write_bytes(inputs.archive(_flat(probes.inputs())))
+        return {
+            **({"probes": "data/probes.npz"} if "probe" in job.phases else {}),
+            "formats": list(cell.exports),
+            "workload": {
+                "id": job.workload,
+                "network": networks.NETWORKS[workload.network],
+                "data": "data/data.npz",
+                "weights": "data/weights.npz",
+                "order": "data/order.npz",
+                "batch": workload.batch,
+                "optimiser": {"name": "sgd", "rate": workload.rate},
+            },
+        }
+
+    def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
+        one = next(one for one in self.run.manifest.plan.imports if one.name == job.subject)
+        shutil.copytree(self.run.model(one.name), control / "model")
+        given = exports.inputs_for(self.run, one)
+        if given.is_file():
+            (control / "given").mkdir()
+            shutil.copyfile(given, control / "given" / "inputs.npz")
+        return {
+            "import": {
+                "format": one.format,
+                "model": f"model/{one.file}",
+                "inputs": "given/inputs.npz" if given.is_file() else None,
+                "seed": self.run.manifest.plan.seed,
+            }
+        }
+
+    def _consume(self, job: Job, control: Path) -> dict[str, Any]:
+        assert job.artifact is not None
+        artifact = exports.hand_over(self.run.artifact(job.artifact), control)
+        infer = self.run.manifest.plan.infer.model_dump()
+        if self.emulated:
+            infer.update(UNTIMED)
+        if artifact["batch"]:
+            infer["batches"] = [artifact["batch"]]
+        if not artifact["splits"]:
+            infer["batches"] = [max(artifact["rows"], 1)]
+        return {"artifact": artifact, "infer": infer}
+
+
+def _flat(grouped: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
+    return {f"{group}/{name}": one for group, ones in grouped.items() for name, one in ones.items()}

@@ -1,0 +1,265 @@
+"""Bases: an operating-system root with one Python, from a registry or from Debian's packages.
+
+Where a registry answers, a base is the official image. Where none does, it is a Debian root
+that mmdebstrap unpacks on this machine, for any architecture, executing nothing of it. Which of
+the two it is can be forced with ``DEEPMATRIX_BASES=registry`` or ``DEEPMATRIX_BASES=debian``.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import tarfile
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal
+
+from deepmatrix.config.families import DEBIAN_NAMES
+from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.machine import processes
+from deepmatrix.paths import DOCKER
+
+FOLDER = DOCKER / "base"
+
+Kind = Literal["registry", "debian"]
+KINDS: dict[str, Kind] = {"registry": "registry", "debian": "debian"}
+
+#: How long an answer of the registry, or its silence, is remembered, and waited for.
+REMEMBERED_S = 3600.0
+PROBE_S = 8.0
+
+#: What apt says of a mirror whose files do not fit each other: it is being synchronised, or no
+#: longer keeps all of a suite for every architecture.
+OUT_OF_STEP = ("404  Not Found", "Mirror sync in progress", "is expired (invalid since")
+
+#: What Debian also calls its current suite; a mirror may have the two at different times.
+STABLE = "stable"
+
+Bake = dict[str, Any]
+"""A target of a bake file, as it stands in the JSON."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Root:
+    """A root to be made: a suite, an architecture, and what is in it.
+
+    *foreign* is another architecture some of whose packages it holds. *image* is what it stands
+    on where a registry answers; empty where it is made from Debian's packages alone.
+    """
+
+    name: str
+    suite: str
+    architecture: str
+    packages: tuple[str, ...]
+    foreign: str = ""
+    image: str = ""
+
+    @property
+    def target(self) -> str:
+        """Its name in a bake file."""
+        return "-".join(filter(None, ("root", self.name, self.architecture, self.foreign)))
+
+    def digest(self) -> str:
+        """Return 12 hex digits that change with everything it is made from, but the mirror."""
+        recipe = (FOLDER / "finish.sh").read_bytes() + (FOLDER / "Dockerfile").read_bytes()
+        text = " ".join((self.suite, self.architecture, self.foreign, *self.packages))
+        return hashlib.sha256(recipe + text.encode()).hexdigest()[:12]
+
+    def bake(self, folder: Path) -> Bake:
+        """Return its bake target, from the folder that `make` returned."""
+        if self.image:
+            return self._on_image()
+        return {
+            "context": str(folder),
+            "dockerfile": str(FOLDER / "Dockerfile"),
+            "platforms": [f"linux/{self.architecture}"],
+            # Some versions of buildx store it in the engine in any case: then not without a name.
+            "tags": [f"deepmatrix/{self.target}:{self.digest()}"],
+            "output": ["type=docker"],
+            "args": {"SOURCE_DATE_EPOCH": "0"},
+        }
+
+    def _on_image(self) -> Bake:
+        return {
+            "context": str(FOLDER),
+            "dockerfile": "packages.Dockerfile",
+            "platforms": [f"linux/{self.architecture}"],
+            "args": {
+                "IMAGE": self.image,
+                "FOREIGN": debian_name(self.foreign),
+                "PACKAGES": " ".join(self.packages),
+                "SOURCE_DATE_EPOCH": "0",
+            },
+            "output": ["type=cacheonly"],
+        }
+
+    def made(self) -> bool:
+        """Say whether it is cached, or needs no making here."""
+        return bool(self.image) or (self._folder() / "rootfs.tar").exists()
+
+    def make(self) -> Path:
+        """Return the folder that holds its ``rootfs.tar``, making it if it is not cached.
+
+        Raises EngineError when mmdebstrap is missing or fails.
+        """
+        folder = self._folder()
+        if self.made():
+            return folder
+        folder.mkdir(parents=True, exist_ok=True)
+        with TemporaryDirectory(dir=folder) as temporary:
+            tar = Path(temporary) / "rootfs.tar"
+            self._make(tar)
+            tar.replace(folder / "rootfs.tar")
+        return folder
+
+    def _make(self, tar: Path) -> None:
+        """Make it from all sources of its suite; where these do not fit, from fewer."""
+        first: processes.CommandFailed | None = None
+        for suite, sources in _views(self.suite):
+            try:
+                self._unpack(tar, suite, sources)
+            except processes.CommandFailed as error:
+                if not any(said in error.output for said in OUT_OF_STEP):
+                    raise
+                first = first or error
+            else:
+                if suite == self.suite or _codename(tar) == self.suite:
+                    return
+        if first:
+            raise EngineError(
+                f"the Debian mirror is out of step with itself: {_said(first.output)}",
+                hint="try again later, name another mirror in this machine's apt sources, "
+                "or use a registry: DEEPMATRIX_BASES=registry",
+            )
+
+    def _unpack(self, tar: Path, suite: str, sources: list[str]) -> None:
+        architectures = filter(None, (self.architecture, self.foreign))
+        processes.run(
+            [
+                "mmdebstrap",
+                "--variant=extract",
+                f"--architectures={','.join(map(debian_name, architectures))}",
+                f"--include={','.join(self.packages)}",
+                f'--extract-hook={FOLDER / "finish.sh"} "$1"',
+                suite,
+                str(tar),
+                *sources,
+            ],
+            environment={"SOURCE_DATE_EPOCH": "0"},
+            hint="set up what makes Debian roots with `nox -s engine`, "
+            "or use a registry: DEEPMATRIX_BASES=registry",
+        )
+
+    def _folder(self) -> Path:
+        return cache() / "roots" / f"{self.target}-{self.digest()}"
+
+
+def debian_name(architecture: str) -> str:
+    """Return Debian's name of one of Docker's architectures."""
+    return DEBIAN_NAMES.get(architecture, architecture)
+
+
+def kind(image: str, environment: Mapping[str, str]) -> Kind:
+    """Say whether *image* comes from its registry or a Debian root stands for it.
+
+    *environment* names the engine. The registry's answer is remembered for an hour.
+    """
+    forced = os.environ.get("DEEPMATRIX_BASES", "")
+    if forced:
+        if forced not in KINDS:
+            raise ArgumentError(
+                f"DEEPMATRIX_BASES is '{forced}'",
+                hint="set it to 'registry' or 'debian', or not at all",
+            )
+        return KINDS[forced]
+    memory = cache() / "registry.json"
+    known: dict[str, tuple[float, bool]] = _read(memory)
+    asked, reachable = known.get(image, (0.0, False))
+    if not 0 <= time.time() - asked < REMEMBERED_S:
+        reachable = _answers(image, environment)
+        memory.parent.mkdir(parents=True, exist_ok=True)
+        memory.write_text(json.dumps({**known, image: (time.time(), reachable)}))
+    return "registry" if reachable else "debian"
+
+
+def cache() -> Path:
+    """Return the folder of what can be made again."""
+    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(home) / "deepmatrix"
+
+
+def _answers(image: str, environment: Mapping[str, str]) -> bool:
+    try:
+        processes.run(
+            ["docker", "buildx", "imagetools", "inspect", "--raw", image],
+            environment=environment,
+            timeout_s=PROBE_S,
+        )
+    except EngineError:
+        return False
+    return True
+
+
+def _read(memory: Path) -> dict[str, tuple[float, bool]]:
+    try:
+        known: dict[str, tuple[float, bool]] = json.loads(memory.read_text())
+    except (OSError, ValueError):
+        return {}
+    return known
+
+
+def _views(suite: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield suites with their sources, to be tried in turn.
+
+    All sources; the suite as it was released; the same by the name of the current suite, which is
+    right where it turns out to be the suite.
+    """
+    sources = _mirrors(suite)
+    yield suite, sources
+    if sources:
+        yield suite, sources[:1]
+        yield STABLE, _mirrors(STABLE)[:1]
+
+
+def _codename(tar: Path) -> str:
+    """Return the suite that a root is of, as its own ``os-release`` says."""
+    with tarfile.open(tar) as archive:
+        for member in archive:
+            if member.name.endswith("usr/lib/os-release") and (text := archive.extractfile(member)):
+                said = re.search(r"^VERSION_CODENAME=(\w+)$", text.read().decode(), re.MULTILINE)
+                return said[1] if said else ""
+    return ""
+
+
+def _said(output: str) -> str:
+    """Return the first line of apt's that says what does not fit."""
+    lines = [line.strip() for line in output.splitlines()]
+    return next(line for line in lines if any(said in line for said in OUT_OF_STEP))
+
+
+def _mirrors(suite: str) -> list[str]:
+    """Return the apt sources of *suite* at the mirrors that this machine itself uses.
+
+    Empty where this machine is not a Debian one: mmdebstrap then knows where Debian is.
+    """
+    try:
+        listed = processes.run(
+            ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
+        )
+    except EngineError:
+        return []
+    found: dict[str, str] = {}
+    for line in listed.splitlines():
+        label, _, address = line.partition(" ")
+        found.setdefault(label, address)
+    if "Debian" not in found:
+        return []
+    sources = [f"deb {found['Debian']} {suite} main", f"deb {found['Debian']} {suite}-updates main"]
+    if "Debian-Security" in found:
+        sources.append(f"deb {found['Debian-Security']} {suite}-security main")
+    return sources

@@ -1,0 +1,86 @@
+"""Interpreters: Pythons of this machine that go into images, where no registry has one.
+
+Some systems need a Python that no Debian has any more. With a registry it comes in an official
+image; without, from a folder of this machine: the one that ``matrix.yaml`` names, that of PATH's
+``pythonX.Y``, or one of pyenv's.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepmatrix.config.matrix_file import Base, Matrix
+from deepmatrix.errors import EngineError
+from deepmatrix.images import bases
+from deepmatrix.machine import processes
+
+#: Debian's packages of the libraries that a Python's own modules are linked to.
+LIBRARIES = (
+    "libbz2-1.0",
+    "libcrypt1",
+    "libexpat1",
+    "libffi8",
+    "liblzma5",
+    "libncursesw6",
+    "libnsl2",
+    "libreadline8",
+    "libsqlite3-0",
+    "libssl3",
+    "zlib1g",
+)
+
+ASK = "import platform, sys; print(platform.python_version()); print(sys.base_prefix)"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Interpreter:
+    """A Python of this machine: its version in full and the folder of its bin and lib."""
+
+    version: str
+    folder: Path
+
+
+def find(base: Base) -> Interpreter | None:
+    """Return this machine's Python for a base, or None."""
+    return _find(base.python, base.interpreter)
+
+
+def lacking(matrix: Matrix, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the bases that need a Python that cannot be had, each with what would bring it.
+
+    *environment* names the engine, which is asked for a registry where this machine has none.
+    """
+    return {
+        name: f"no registry and no Python {base.python} on this machine: "
+        f"put one on PATH, or name its folder as 'interpreter' of {name} in matrix.yaml"
+        for name, base in matrix.bases.items()
+        if base.installer and not find(base) and bases.kind(base.image, environment) == "debian"
+    }
+
+
+@functools.cache
+def _find(version: str, given: str | None) -> Interpreter | None:
+    for program in _programs(version, given):
+        try:
+            full, folder = processes.run([str(program), "-I", "-c", ASK]).splitlines()
+        except EngineError:  # pyenv's stand-ins for Pythons that are not chosen
+            continue
+        if full.startswith(f"{version}."):
+            return Interpreter(version=full, folder=Path(folder))
+    return None
+
+
+def _programs(version: str, given: str | None) -> Iterator[Path]:
+    name = f"python{version}"
+    if given:
+        yield Path(given) / "bin" / name
+        return
+    if found := shutil.which(name):
+        yield Path(found)
+    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    yield from sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"), reverse=True)

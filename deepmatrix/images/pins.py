@@ -1,0 +1,167 @@
+"""Pins: one hash-locked list of wheels a cell, made from a few requirements by uv.
+
+``docker/wheels/requirements/NAME-DEVICE.in`` is written by people and says what they care about;
+``NAME-DEVICE.excludes`` beside it are dependencies that nothing here imports, and
+``NAME-DEVICE.overrides`` others than those asked for;
+``docker/wheels/pins/CELL.txt`` follows from it and from the cell's platform and Python. Pins hold
+hashes and no addresses: which index serves a file is the choice of the machine that installs it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from uv import find_uv_bin
+
+from deepmatrix.config.families import FAMILIES
+from deepmatrix.config.matrix_file import Architecture
+from deepmatrix.errors import EngineError
+from deepmatrix.machine import packages, processes
+from deepmatrix.paths import DOCKER
+from deepmatrix.planning.plan import Cell
+
+FOLDER = DOCKER / "wheels"
+
+#: What installs the wheels inside the build; any platform, so one file serves them all.
+TOOLS = "tools"
+
+#: The projects of cells that are not named after theirs.
+PROJECTS = {
+    "tensorflow1": "tensorflow",
+    "executorch": "executorch-numpy-runtime",
+    "litert": "ai-edge-litert",
+    "onnxruntime_loadgen": "onnxruntime",
+    "opencv": "opencv-python-headless",
+    "opencv4": "opencv-python-headless",
+    "torch_edge": "torch",
+}
+
+#: How many lists are locked at a time.
+PARALLEL = 4
+
+
+@dataclass(frozen=True, kw_only=True)
+class Change:
+    """What pinning one list changed: lines such as ``numpy 2.4.5 -> 2.4.6``, or an error."""
+
+    name: str
+    lines: tuple[str, ...] = ()
+    error: str = ""
+
+
+def path(cell_id: str) -> Path:
+    """Return where the pins of a cell (or of TOOLS) stand."""
+    return FOLDER / "pins" / f"{cell_id}.txt"
+
+
+def requirements(cell: Cell) -> Path:
+    """Return the requirements that a cell's pins are made from."""
+    return FOLDER / "requirements" / f"{cell.pins or cell.name}-{cell.device}.in"
+
+
+def version(cell: Cell) -> str | None:
+    """Return the pinned version of what the cell is named after, or None without pins.
+
+    ``onnxruntime-gpu`` counts as ``onnxruntime``; for other names see PROJECTS.
+    """
+    if not path(cell.pinned).exists():
+        return None
+    known = dict(packages.locked(path(cell.pinned).read_text("utf-8")).keys())
+    name = cell.pins or cell.name
+    return known.get(name) or known.get(f"{name}-gpu") or known.get(PROJECTS.get(name, ""))
+
+
+def pin(
+    cells: Sequence[Cell],
+    architectures: Mapping[str, Architecture],
+    *,
+    check: bool = False,
+    upgrade: bool = False,
+) -> list[Change]:
+    """Lock the pins of *cells* and of the build's tools; return what changed, in their order.
+
+    With *check* nothing is written, and a change means that the file in place is stale. With
+    *upgrade* free versions move to the newest; else those in place are kept where they fit.
+    A list that cannot be resolved, or lacks a wheel, is returned with its error.
+    """
+    tools = FOLDER / "requirements" / f"{TOOLS}.in"
+    jobs = [(path(TOOLS), tools, ["--universal"])]
+    jobs += [
+        (path(cell.id), requirements(cell), _platform(cell, architectures[cell.architecture]))
+        for cell in cells
+        if FAMILIES[cell.family].pinned and cell.pinned == cell.id
+    ]
+    # uv waits for indexes most of the time.
+    with ThreadPoolExecutor(PARALLEL) as pool:
+        return list(pool.map(lambda job: _pin(*job, check=check, upgrade=upgrade), jobs))
+
+
+def differences(before: str, after: str) -> tuple[str, ...]:
+    """Return what changed between two lock files, one line a project."""
+    if before == after:
+        return ()
+    old = dict(packages.locked(before).keys())
+    new = dict(packages.locked(after).keys())
+    lines = []
+    for name in sorted(old.keys() | new.keys()):
+        if name not in old:
+            lines.append(f"{name} {new[name]} added")
+        elif name not in new:
+            lines.append(f"{name} {old[name]} removed")
+        elif old[name] != new[name]:
+            lines.append(f"{name} {old[name]} -> {new[name]}")
+    return tuple(lines) or ("hashes",)
+
+
+def _platform(cell: Cell, architecture: Architecture) -> list[str]:
+    assert architecture.wheels, "an architecture without wheels has no cells of wheels"
+    return ["--python-platform", architecture.wheels, "--python-version", cell.python]
+
+
+def _pin(target: Path, source: Path, where: list[str], *, check: bool, upgrade: bool) -> Change:
+    with TemporaryDirectory(dir=target.parent) as temporary:
+        fresh = Path(temporary) / target.name
+        if target.exists():
+            shutil.copyfile(target, fresh)
+        try:
+            _compile(fresh, source, where, upgrade)
+            if where != ["--universal"]:
+                _try(fresh, where)
+        except EngineError as error:
+            return Change(name=target.stem, error=error.message)
+        before = target.read_text() if target.exists() else ""
+        changed = differences(before, fresh.read_text())
+        if changed and not check:
+            fresh.replace(target)
+    return Change(name=target.stem, lines=changed)
+
+
+def _compile(target: Path, source: Path, where: list[str], upgrade: bool) -> None:
+    beside = {name: source.with_suffix(f".{name}") for name in ("excludes", "overrides")}
+    _uv(
+        ["pip", "compile", str(source), "--output-file", str(target), "--generate-hashes"],
+        ["--no-header", "--no-annotate", "--only-binary", ":all:", "--quiet", *where],
+        ["--upgrade"] if upgrade else [],
+        *([f"--{name}", str(path)] for name, path in beside.items() if path.exists()),
+    )
+
+
+def _try(pins: Path, where: list[str]) -> None:
+    """Ask for the very wheels: a version can be resolved that has none for this platform."""
+    _uv(
+        ["pip", "install", "--dry-run", "--no-deps", "--require-hashes", "--quiet"],
+        ["--only-binary", ":all:", "--requirements", str(pins), *where],
+        ["--target", str(pins.parent / "none")],
+    )
+
+
+def _uv(*arguments: list[str]) -> None:
+    processes.run(
+        [find_uv_bin(), *(one for some in arguments for one in some)],
+        environment=packages.configured().shared().environment(),
+    )

@@ -1,0 +1,176 @@
+"""Recipes: everything that decides what a cell's image is, and the name that follows from it."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from deepmatrix.config.families import FAMILIES, Family, Part
+from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.images import bases, interpreters, pins
+from deepmatrix.images.bases import Root
+from deepmatrix.images.interpreters import Interpreter
+from deepmatrix.paths import DOCKER, HARNESS
+from deepmatrix.planning.plan import Cell
+
+#: The first part of every image's name.
+REPOSITORY = "deepmatrix"
+
+#: Where a family's Dockerfile expects the wheels that only the host has.
+WHEELS = "/wheels"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Recipe:
+    """How the image of one cell is made."""
+
+    cell: Cell
+    platform: str
+    wheels: str
+    base_name: str
+    image: str
+    suite: str
+    kind: bases.Kind
+    installer: Recipe | None = None
+    interpreter: Interpreter | None = None
+
+    @property
+    def folder(self) -> Path:
+        """The folder of the image's family."""
+        return DOCKER / self.family.folder
+
+    @property
+    def reference(self) -> str:
+        """Name and tag of the image."""
+        return f"{REPOSITORY}/{self.cell.id}:{self.digest()}"
+
+    @property
+    def family(self) -> Family:
+        """What the image's family is built from."""
+        return FAMILIES[self.cell.family]
+
+    @property
+    def packaged(self) -> Recipe | None:
+        """The recipe of the wheels that it is linked with."""
+        if not self.family.linked:
+            return None
+        cell = replace(self.cell, family="wheels")
+        return replace(self.installer or self, cell=cell)
+
+    @property
+    def target(self) -> str:
+        """Docker's name of the target's architecture."""
+        return self.platform.split("/")[1]
+
+    def arguments(self) -> dict[str, str]:
+        """Return the Dockerfile's arguments."""
+        own: dict[str, str] = {}
+        if self.family.wheels:
+            own |= {"PINS": self.cell.pinned, "WHEELS": self.wheels}
+        if self.family.wheels or self.family.overlaid:
+            own |= {"PYTHON_VERSION": self.cell.python}
+        if self.family.sources:
+            own |= {"HARNESS": _digest(self._sources())[:16]}
+        if self.family.runtime:
+            own |= {"RUNTIME": self.family.runtime}
+        return {**own, "SOURCE_DATE_EPOCH": "0"}  # the same content has the same digest
+
+    def roots(self, build_architecture: str) -> dict[str, Root]:
+        """Return the roots to be made, by the Dockerfile's names for them.
+
+        Where the base comes from a registry these are only those that need more packages.
+        """
+        return {
+            context: self._root(part, build_architecture)
+            for context, part in self.family.roots.items()
+            if self.kind == "debian" or not part.stock
+        }
+
+    def all_roots(self, build_architecture: str) -> list[Root]:
+        """Return its roots, and those of the wheels that it is linked with."""
+        others = self.packaged.all_roots(build_architecture) if self.packaged else []
+        return [*self.roots(build_architecture).values(), *others]
+
+    def base(self) -> str:
+        """Say what the image stands on."""
+        if self.kind == "registry":
+            return self.image
+        parts = self.family.roots
+        root = self._root(parts["base" if "base" in parts else "build"], self.target)
+        own = f" python:{self.interpreter.version}" if self.interpreter else ""
+        return f"debian:{self.suite}:{root.digest()}{own}"
+
+    def digest(self) -> str:
+        """Return 12 hex digits of the content: files, base, arguments."""
+        files = [path for path in self.folder.glob("*") if path.is_file()]
+        if self.family.wheels:
+            files += [pins.path(pins.TOOLS), pins.path(self.cell.pinned)]
+        told = json.dumps([self.arguments(), self.base(), self.platform])
+        if self.packaged:
+            told += self.packaged.digest()
+        return hashlib.sha256((_digest(files) + told).encode()).hexdigest()[:12]
+
+    def _sources(self) -> list[Path]:
+        return [path for path in self.sources.rglob("*") if path.is_file()]
+
+    @property
+    def sources(self) -> Path:
+        """The folder of the harness that is compiled."""
+        return HARNESS / self.family.sources
+
+    def labels(self) -> dict[str, str]:
+        """Return the image's OCI labels."""
+        name = "org.opencontainers.image"
+        return {
+            f"{name}.title": f"{REPOSITORY} {self.cell.id}",
+            f"{name}.version": pins.version(self.cell) or "unknown",
+            f"{name}.revision": self.digest(),
+            f"{name}.base.name": self.base(),
+        }
+
+    def _root(self, part: Part, build_architecture: str) -> Root:
+        architecture = build_architecture if part.native else self.target
+        packages = part.packages_for(self.target, architecture)
+        if self.interpreter:
+            packages += interpreters.LIBRARIES
+        # Packages that name an architecture are of the target's, which may be another.
+        foreign = self.target if any(":" in one for one in packages) else ""
+        return Root(
+            name=f"{self.base_name}-{part.name}",
+            suite=self.suite,
+            architecture=architecture,
+            foreign=foreign if foreign != architecture else "",
+            packages=packages,
+            image=self.image if self.kind == "registry" else "",
+        )
+
+
+def _digest(files: Iterable[Path]) -> str:
+    """Return hex digits of the names and the contents of files."""
+    content = hashlib.sha256()
+    for path in sorted(files):
+        content.update(path.name.encode() + b"\0" + hashlib.sha256(path.read_bytes()).digest())
+    return content.hexdigest()
+
+
+def recipe(cell: Cell, matrix: Matrix, kind: bases.Kind) -> Recipe:
+    """Return how the image of a cell is made, on bases of a kind."""
+    return _recipe(cell, matrix, kind, cell.base)
+
+
+def _recipe(cell: Cell, matrix: Matrix, kind: bases.Kind, name: str) -> Recipe:
+    base, architecture = matrix.bases[name], matrix.architectures[cell.architecture]
+    return Recipe(
+        cell=cell,
+        platform=architecture.platform,
+        wheels=architecture.wheels or "",
+        base_name=name,
+        image=base.image,
+        suite=base.suite,
+        kind=kind,
+        installer=_recipe(cell, matrix, kind, base.installer) if base.installer else None,
+        interpreter=interpreters.find(base) if base.installer and kind == "debian" else None,
+    )

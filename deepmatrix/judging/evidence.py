@@ -1,0 +1,82 @@
+"""What the files that a producer leaves prove: its first step, its idiom, its probes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepmatrix.judging import agreements, parity
+from deepmatrix.planning.plan import Job
+from deepmatrix.store import arrays
+from deepmatrix.store.arrays import Floats
+from deepmatrix.store.records import Output, Parity, ProbeData
+from deepmatrix.store.runs import Run
+from deepmatrix.workloads import inputs, networks, probes
+from harness.record import FIRST_STEP, IDIOM_LOGITS, PROBES
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evidence:
+    """The fields of a record of the same names."""
+
+    parity: Parity | None = None
+    idiom: float | None = None
+    probes: dict[str, float | None] | None = None
+
+
+def gather(run: Run, job: Job, output: Output, control: Path) -> Evidence:
+    """Compare what the phases that succeeded left with gold.
+
+    Raises:
+        arrays.Unreadable: a file is missing or torn, or an array is or has another shape.
+    """
+    return Evidence(
+        parity=_parity(run, job, control) if output.first_step() else None,
+        idiom=_idiom(run, job, control) if output.idiom() else None,
+        probes=_probes(said, control) if (said := output.probes()) else None,
+    )
+
+
+def _parity(run: Run, job: Job, control: Path) -> Parity:
+    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
+    truth = _first_step(run, job)
+    del truth[inputs.TRAINED]  # the idiom's
+    return parity.compare(network, truth, control / FIRST_STEP)
+
+
+def _idiom(run: Run, job: Job, control: Path) -> float | None:
+    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
+    found = _first_step(run, job)
+    truth = {
+        "y": found[f"output/{network['layers'][-1]['name']}"],
+        "trained": found[inputs.TRAINED],
+    }
+    said = arrays.read(control / IDIOM_LOGITS, {name: one.shape for name, one in truth.items()})
+    return parity.worst(
+        {
+            name: agreements.distance(said[name], one, parity.scale(one))
+            for name, one in truth.items()
+        }
+    )
+
+
+def _probes(said: ProbeData, control: Path) -> dict[str, float | None]:
+    """Return the error of every probe that answered; None where its answer cannot be used."""
+    found: dict[str, float | None] = {}
+    for name, expected in probes.expected().items():
+        outcome = said.probes.get(name)
+        if outcome is None or outcome.status != "ok":
+            continue
+        wanted = {f"{name}/{part}": value.shape for part, value in expected.items()}
+        try:
+            answers = arrays.read(control / PROBES, wanted)
+        except arrays.Unreadable:
+            found[name] = None
+            continue
+        parts = {part: answers[f"{name}/{part}"] for part in expected}
+        found[name] = probes.compare(name, parts)
+    return found
+
+
+def _first_step(run: Run, job: Job) -> dict[str, Floats]:
+    return arrays.read_all(inputs.first_step(run.inputs, job.workload))

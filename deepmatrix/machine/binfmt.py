@@ -1,0 +1,83 @@
+"""Linux's table of programs that run foreign programs: how a machine runs another architecture."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from deepmatrix.errors import EngineError
+from deepmatrix.machine import processes
+
+TABLE = Path("/proc/sys/fs/binfmt_misc")
+
+#: Where packages describe their entries, as systemd reads them.
+FOLDERS = (Path("/usr/lib/binfmt.d"), Path("/etc/binfmt.d"))
+
+#: QEMU's names of Docker's architectures, where they differ.
+QEMU_NAMES = {"arm64": "aarch64", "amd64": "x86_64"}
+DOCKER_NAMES = {qemu: docker for docker, qemu in QEMU_NAMES.items()}
+
+
+def docker_name(machine: str) -> str:
+    """Return Docker's name of what ``uname -m`` says."""
+    return {"armv7l": "arm", "i686": "386", **DOCKER_NAMES}.get(machine, machine)
+
+
+def entry(architecture: str, table: Path = TABLE) -> Path:
+    """Return the table's file for an architecture, there or not."""
+    return table / f"qemu-{QEMU_NAMES.get(architecture, architecture)}"
+
+
+def emulated(table: Path = TABLE) -> frozenset[str]:
+    """Return the architectures that containers of this machine can run by emulation.
+
+    Only entries that are enabled and hold their program open (flag F) count: without the flag
+    the program is looked for inside the container, where it is not.
+    """
+    found = set()
+    for path in table.glob("qemu-*"):
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except OSError:
+            continue
+        flags = next((line for line in lines if line.startswith("flags:")), "")
+        if lines[:1] == ["enabled"] and "F" in flags.removeprefix("flags:"):
+            name = path.name.removeprefix("qemu-")
+            found.add(DOCKER_NAMES.get(name, name))
+    return frozenset(found)
+
+
+def mount(table: Path = TABLE) -> bool:
+    """Mount the table if it is not; say whether it had to be. Needs root."""
+    if (table / "register").exists():
+        return False
+    processes.run(["mount", "-t", "binfmt_misc", "binfmt_misc", str(table)])
+    return True
+
+
+def register(architecture: str, table: Path = TABLE) -> None:
+    """Enter an architecture, as the package of its QEMU describes it. Needs root.
+
+    On a machine with systemd the package has done so itself; without, nothing does.
+
+    Raises:
+        EngineError: no package describes it, or the table refuses it.
+    """
+    name = entry(architecture).name
+    description = next(
+        (path for folder in FOLDERS if (path := folder / f"{name}.conf").is_file()), None
+    )
+    if description is None:
+        raise EngineError(
+            f"no description of {architecture} in {FOLDERS[0]}", hint="install qemu-user-binfmt"
+        )
+    lines = description.read_text(encoding="utf-8").splitlines()
+    line = next(one.strip() for one in lines if one.strip() and one.strip()[0] not in "#;")
+    with (table / "register").open("w", encoding="utf-8") as register_file:
+        register_file.write(line)
+    if architecture not in emulated(table):
+        raise EngineError(f"the kernel's entry for {architecture} is not one containers can use")
+
+
+def unregister(architecture: str, table: Path = TABLE) -> None:
+    """Take an architecture out. Needs root. Raises OSError when it is not there."""
+    entry(architecture, table).write_text("-1", encoding="utf-8")

@@ -1,0 +1,108 @@
+"""Budgets of a verification: what an answer may cost, and the line that breaks one."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import math
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass
+
+from pydantic import TypeAdapter
+
+from deepmatrix.reports import numbers
+from deepmatrix.results.rows import Results
+from deepmatrix.store.runs import Run, read, write_text
+
+FILE = "budgets.json"
+
+_SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+_BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+
+
+def seconds(text: str) -> float:
+    """Read ``5ms``. Raises ArgumentTypeError."""
+    return _with_unit(text, _SECONDS)
+
+
+def size(text: str) -> float:
+    """Read ``100MB``; return bytes. Raises ArgumentTypeError."""
+    return _with_unit(text, _BYTES)
+
+
+def number(text: str) -> float:
+    """Read a number above zero. Raises ArgumentTypeError."""
+    return _with_unit(text, {"": 1.0})
+
+
+def _with_unit(text: str, units: Mapping[str, float]) -> float:
+    found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(\D*)", text.strip())
+    value = float(found[1]) * units.get(found[2], 0.0) if found else 0.0
+    if not 0 < value < math.inf:
+        wanted = " or ".join(f"5{unit}" for unit in units)
+        raise argparse.ArgumentTypeError(f"'{text}' is not a budget; write it like {wanted}")
+    return value
+
+
+@dataclass(frozen=True)
+class Budgets:
+    """The most that answers may cost: seconds, error, bytes; None where there is no budget."""
+
+    p99_s: float | None = None
+    error: float | None = None
+    image_bytes: float | None = None
+
+    def exceeded(self, results: Results) -> Iterator[str]:
+        """Yield a line for everything over its budget, and for a budget that nothing was held to.
+
+        Emulated times do not count.
+        """
+        serving = {judged.consumer for judged in results.portability}
+        times = [
+            (f"{served.cell}, {served.subject}", served.p99_s.value)
+            for served in results.inference
+            if not served.emulated
+        ]
+        errors = [
+            (f"{judged.artifact} on {judged.consumer}", judged.error)
+            for judged in results.portability
+            if judged.error is not None
+        ]
+        images = [
+            (row.cell, row.image_bytes)
+            for row in results.cells
+            if row.cell in serving and row.image_bytes
+        ]
+        yield from _over("p99", self.p99_s, times, numbers.duration)
+        yield from _over("error", self.error, errors, numbers.error)
+        yield from _over("image", self.image_bytes, images, lambda size: numbers.size(int(size)))
+
+
+def _over(
+    what: str,
+    most: float | None,
+    measured: Sequence[tuple[str, float]],
+    shown: Callable[[float], str],
+) -> Iterator[str]:
+    if most is None:
+        return
+    if not measured:
+        yield f"{what}: nothing was measured that the budget of {shown(most)} is for"
+    for name, value in measured:
+        if value > most:
+            yield f"{name}: {what} {shown(value)} is over the budget of {shown(most)}"
+
+
+_BUDGETS = TypeAdapter(Budgets)
+
+
+def keep(budgets: Budgets, run: Run) -> None:
+    """Keep the budgets of a run in it, for whoever finishes it."""
+    write_text(run.path / FILE, json.dumps(asdict(budgets)))
+
+
+def kept(run: Run) -> Budgets:
+    """Return the budgets of a run; without any where none were kept. Raises RecordError."""
+    path = run.path / FILE
+    return read(path, _BUDGETS) if path.is_file() else Budgets()

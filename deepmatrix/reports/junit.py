@@ -1,0 +1,73 @@
+"""Results as JUnit XML, which CI systems show as tests."""
+
+from __future__ import annotations
+
+import re
+import xml.etree.ElementTree as ET
+
+from deepmatrix.reports import numbers
+from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
+
+KNOWN = "known to fail"
+
+#: Characters that XML 1.0 cannot hold at all (a log line may).
+_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+
+
+def document(results: Results) -> str:
+    """Return suites `cells`, `training` and `portability`, a test case a row, and `run`."""
+    root = ET.Element("testsuites", name=f"deepmatrix {results.run}")
+    _suite(
+        root,
+        "cells",
+        [(row.cell, "cell", row.status, row.reason, "") for row in results.cells],
+    )
+    _suite(
+        root,
+        "training",
+        [
+            (row.workload, row.cell, *_said(row), numbers.interval(row.step_s))
+            for row in results.training
+        ],
+    )
+    _suite(
+        root,
+        "portability",
+        [
+            (row.artifact, row.consumer, *_said(row), numbers.error(row.error))
+            for row in results.portability
+        ],
+    )
+    told = "; ".join(results.problems)
+    verdict = ("all as expected", "run", "failed" if told else "ok", told, "")
+    _suite(root, "run", [verdict])  # what the exit code says
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def _said(row: TrainingRow | PortabilityRow) -> tuple[str, str]:
+    """Return the status of a row and its reason; what is known to fail is skipped."""
+    word = row.status if isinstance(row, TrainingRow) else row.verdict
+    return (KNOWN, f"{word}: {row.known}") if row.known else (word, row.reason)
+
+
+def _suite(root: ET.Element, name: str, cases: list[tuple[str, str, str, str, str]]) -> None:
+    suite = ET.SubElement(root, "testsuite", name=name)
+    counts = {"failures": 0, "skipped": 0}
+    for case, group, status, reason, shown in cases:
+        element = ET.SubElement(suite, "testcase", name=_text(case), classname=_text(group))
+        if status in {"ok", "match"}:
+            if shown:
+                ET.SubElement(element, "system-out").text = _text(shown)
+            continue
+        skipped = status in {"not-run", KNOWN}
+        counts["skipped" if skipped else "failures"] += 1
+        kind = "skipped" if skipped else "failure"
+        ET.SubElement(element, kind, message=_text(f"{status}: {reason}"))
+    suite.set("tests", str(len(cases)))
+    for key, count in counts.items():
+        suite.set(key, str(count))
+
+
+def _text(text: str) -> str:
+    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)

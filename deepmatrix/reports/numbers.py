@@ -1,0 +1,62 @@
+"""Numbers as people read them. A number that is not there is a dash."""
+
+from __future__ import annotations
+
+from deepmatrix.results.statistics import Estimate
+
+DASH = "–"
+
+
+def duration(seconds: float | None) -> str:
+    """Three significant digits in the unit that fits: ``71.2 µs``, ``1.20 ms``, ``54.1 s``."""
+    if seconds is None:
+        return DASH
+    for unit, scale in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= scale or unit == "µs":
+            return f"{_significant(seconds / scale)} {unit}"
+    raise AssertionError("unreachable")
+
+
+def interval(estimate: Estimate | None) -> str:
+    """A median with its interval in one unit: ``1.20 [1.18, 1.25] ms``.
+
+    One round has no interval: it cannot know how processes differ.
+    """
+    if estimate is None:
+        return DASH
+    text = duration(estimate.median)
+    if estimate.rounds == 1:
+        return text
+    number, unit = text.split(" ")
+    scale = {"s": 1.0, "ms": 1e-3, "µs": 1e-6}[unit]
+    low, high = (_significant(value / scale) for value in (estimate.low, estimate.high))
+    return f"{number} [{low}, {high}] {unit}"
+
+
+def size(count: int | None) -> str:
+    """Bytes in kB, MB or GB, decimal units."""
+    if count is None:
+        return DASH
+    if count >= 1e9:
+        return f"{count / 1e9:.2f} GB"
+    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+
+
+def rate(value: float | None) -> str:
+    """A number a second."""
+    return DASH if value is None else f"{value:,.0f}/s"
+
+
+def error(value: float | None) -> str:
+    """A relative error: ``3.1e-08``."""
+    return DASH if value is None else f"{value:.1e}"
+
+
+def share(value: float | None) -> str:
+    """A share of one in percent: ``97.2 %``."""
+    return DASH if value is None else f"{value * 100:.1f} %"
+
+
+def _significant(value: float) -> str:
+    digits = 2 if value < 10 else 1 if value < 100 else 0
+    return f"{value:.{digits}f}"

@@ -1,0 +1,37 @@
+"""The report of a run inside another document, between two marks.
+
+The first mark may name tables, ``<!-- report: Cells; Portability: digits-conv -->``: then there
+are only these.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deepmatrix.errors import ArgumentError
+from deepmatrix.store.runs import write_text
+
+BEGIN, END = re.compile("<!-- report(?:: ([^\n]*?))? -->"), "<!-- /report -->"
+
+
+def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
+    """Replace what stands between the marks of a Markdown file by a page with a title.
+
+    *page* makes it, of the tables with these titles, or of all where there are none.
+
+    Raises:
+        ArgumentError: the marks are not there, once each and in their order.
+    """
+    text = path.read_text(encoding="utf-8")
+    begins = list(BEGIN.finditer(text))
+    if len(begins) != 1 or text.count(END) != 1 or text.index(END) < begins[0].end():
+        raise ArgumentError(
+            f"{path} has no one place for a report",
+            hint=f"write <!-- report --> and {END} into it, once",
+        )
+    titles = [one.strip() for one in (begins[0][1] or "").split(";") if one.strip()]
+    report = page(titles).replace("\n#", "\n##").replace("# ", "### ", 1)
+    before, after = text[: begins[0].end()], text[text.index(END) :]
+    write_text(path, f"{before}\n\n{report}\n{after}")

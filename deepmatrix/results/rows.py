@@ -1,0 +1,268 @@
+"""What a run found, row by row: the types behind ``results.json`` and its published schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from deepmatrix.results.statistics import Bounded, Estimate
+from deepmatrix.store.records import Cause, Deviation
+
+#: 1: first version.
+RESULTS_SCHEMA = 1
+
+
+class Row(BaseModel):
+    """A row of results: frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class CellRow(Row):
+    """What is said of one cell. Of its *jobs* some *failed*, beside those *known* to fail.
+
+    *excluded*: the matrix file says, in *reason*, that there can be no such cell.
+    """
+
+    cell: str
+    name: str
+    language: str = "Python"
+    status: str
+    reason: str = ""
+    excluded: bool = False
+    emulated: bool = False
+    engine: str = ""
+    version: str = ""
+    versions: dict[str, str] = Field(default_factory=dict)
+    environment: dict[str, Any] = Field(default_factory=dict)
+    image: str = ""
+    image_bytes: int | None = None
+    build_s: float | None = None
+    import_s: Estimate | None = None
+    peak_flops: float | None = None
+    peak_memory_bytes: int | None = None
+    memory_source: str = ""
+    energy_j: float | None = None
+    jobs: int = 0
+    failed: int = 0
+    known: int = 0
+    missing: int = 0
+
+
+class TrainingRow(Row):
+    """How one cell trained one workload. Times in seconds; *unsteady* rounds never settled.
+
+    *known*: why it is known to fail. *loss_growth*: the largest difference of a loss from gold up
+    to a step, by its number.
+    """
+
+    cell: str
+    workload: str
+    emulated: bool
+    status: str
+    reason: str = ""
+    known: str = ""
+    step_s: Estimate | None = None
+    unsteady: int = 0
+    samples_per_s: float | None = None
+    share: float | None = None
+    accuracy: float | None = None
+    accuracy_wanted: float
+    output_error: float | None = None
+    gradient_error: float | None = None
+    first_wrong: str = ""
+    loss_error: float | None = None
+    loss_error_all: float | None = None
+    loss_growth: tuple[tuple[int, float], ...] = ()
+
+
+class StartupRow(Row):
+    """From nothing to the second step of training, or to the first answer. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    interpreter_s: Estimate | None
+    import_s: Estimate | None
+    build_s: Estimate | None
+    first_forward_s: Estimate | None
+    first_step_s: Estimate | None
+    second_step_s: Estimate | None
+    cold_import_s: float | None = None
+    cold_read_bytes: int | None = None
+
+
+class InferenceRow(Row):
+    """How fast one cell answers: its own model, or an artifact. Times in seconds a batch.
+
+    *share*: of the machine's measured peak, as everywhere here.
+    """
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    batch: int
+    p50_s: Estimate
+    p90_s: Bounded
+    p99_s: Bounded
+    unsteady: int = 0
+    samples_per_s: float
+    share: float | None = None
+
+
+class ServingRow(Row):
+    """How a consumer came to serve one artifact. Times in seconds.
+
+    *start_s*: from the request to start its container or process to its first answer.
+    """
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    start_s: Estimate | None
+    load_s: Estimate | None
+    first_forward_s: Estimate | None
+
+
+class ScenarioRow(Row):
+    """One of MLPerf's scenarios on one artifact, in its first round. Times in seconds."""
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    scenario: str
+    valid: bool
+    samples_per_s: float
+    p90_s: float | None
+    p99_s: float | None
+    bound_s: float | None
+
+
+class ExportRow(Row):
+    """One exported model: bytes of all its files, the seconds its export took, what wrote it."""
+
+    cell: str
+    workload: str
+    format: str
+    emulated: bool
+    bytes: int
+    export_s: float
+    opset: int | None = None
+    exporter: str | None = None
+
+
+class PassRow(Row):
+    """One batch forward, and forward and backward without an update. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    batch: int
+    forward_s: Estimate
+    backward_s: Estimate
+    forward_share: float | None = None
+    backward_share: float | None = None
+
+
+class IdiomRow(Row):
+    """A network as a person writes it: its logical lines, and whether it is the same network.
+
+    *known*: why it is known to fail.
+    """
+
+    cell: str
+    workload: str
+    emulated: bool
+    status: str
+    reason: str = ""
+    known: str = ""
+    lines: int | None = None
+    error: float | None = None
+
+
+class ProbeRow(Row):
+    """One thing that a framework can or cannot express, checked by its numbers.
+
+    *workload*: that of the job that tried it. *ran*: the framework's operations that it came to.
+    """
+
+    cell: str
+    probe: str
+    workload: str = ""
+    emulated: bool
+    verdict: Literal["match", "wrong", "failed", "unsupported"]
+    error: float | None = None
+    reason: str = ""
+    ran: str = ""
+
+
+class NoteRow(Row):
+    """Where a framework's default differs from the neutral description and was made to agree."""
+
+    name: str
+    about: str
+    note: str
+
+
+class PortabilityRow(Row):
+    """One artifact on one consumer.
+
+    *basis*: where the tolerance comes from. *precision*: the lowest that the consumer computed in.
+    *outputs*: the numbers of each. *repeatable*: a second answer had the same bits. *known*: why it
+    is known to fail. *cause*: what it was traced to.
+    """
+
+    artifact: str
+    consumer: str
+    emulated: bool
+    verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
+    error: float | None = None
+    tolerance: float | None = None
+    basis: str = ""
+    precision: str = "float32"
+    producer_error: float | None = None
+    outputs: tuple[Deviation, ...] = ()
+    repeatable: bool | None = None
+    reason: str = ""
+    known: str = ""
+    cause: Cause | None = None
+
+
+class Results(Row):
+    """Everything that a run found. ``results.json``."""
+
+    schema_version: int = RESULTS_SCHEMA
+    run: str
+    created: str
+    version: str
+    preset: str
+    seed: int
+    engines: dict[str, dict[str, str]]
+    cells: tuple[CellRow, ...]
+    startup: tuple[StartupRow, ...]
+    training: tuple[TrainingRow, ...]
+    passes: tuple[PassRow, ...]
+    idioms: tuple[IdiomRow, ...]
+    probes: tuple[ProbeRow, ...]
+    notes: tuple[NoteRow, ...]
+    inference: tuple[InferenceRow, ...]
+    serving: tuple[ServingRow, ...]
+    scenarios: tuple[ScenarioRow, ...] = ()
+    exports: tuple[ExportRow, ...]
+    portability: tuple[PortabilityRow, ...]
+    findings: tuple[str, ...]
+    warnings: tuple[str, ...]
+    problems: tuple[str, ...]
+
+
+def schema() -> str:
+    """Return the JSON Schema of ``results.json``, as published in the repository."""
+    document = Results.model_json_schema(mode="serialization")
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["title"] = "deepmatrix results"
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"

@@ -1,0 +1,335 @@
+"""A run: one directory under ``runs/`` that holds everything one command planned and found.
+
+Files are written under a temporary name and renamed, so that whatever is there is whole, and a
+run that was killed can be resumed: a job is done when its record exists.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime
+import errno
+import hashlib
+import json
+import os
+import re
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Final, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+
+from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.engines import Prepared
+from deepmatrix.errors import RecordError
+from deepmatrix.machine import locks
+from deepmatrix.planning.plan import Artifact, Job, Plan
+from deepmatrix.store.records import UNDONE, Cause, JobRecord
+
+#: 1: first version.
+RUN_SCHEMA: Final = 1
+
+Read = TypeVar("Read")
+
+_ROUND = re.compile(r"r(\d+)\.json")
+
+
+class Manifest(BaseModel):
+    """What a run was asked to do: enough to finish it without the matrix file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[1] = RUN_SCHEMA
+    id: str
+    created: str
+    version: str
+    plan: Plan
+    matrix: Matrix
+
+
+@dataclass(frozen=True, kw_only=True)
+class Run:
+    """A run directory. See the module's docstring."""
+
+    path: Path
+
+    @staticmethod
+    def create(parent: Path, plan: Plan, matrix: Matrix, *, version: str, name: str = "") -> Run:
+        """Make a new run directory with its plan.
+
+        Raises:
+            RecordError: a run of this name exists.
+        """
+        now = datetime.datetime.now(datetime.UTC)
+        name = name or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
+        run = Run(path=parent / name)
+        manifest = Manifest(
+            id=name, created=now.isoformat(), version=version, plan=plan, matrix=matrix
+        )
+        parent.mkdir(parents=True, exist_ok=True)
+        part = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+        try:
+            part.chmod(0o755)
+            write_text(part / "plan.json", manifest.model_dump_json(indent=1) + "\n")
+            part.rename(run.path)
+        except OSError as error:
+            shutil.rmtree(part)
+            if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
+                raise
+            raise RecordError(
+                f"{run.path} exists already", hint=f"finish it with --resume {name}"
+            ) from None
+        return run
+
+    @staticmethod
+    def existing(path: Path) -> Run:
+        """Open a run directory that is there.
+
+        Raises:
+            RecordError: it is not a run.
+        """
+        if not (path / "plan.json").is_file():
+            raise RecordError(
+                f"{path} is not a run: it has no plan.json", hint=_known_runs(path.parent)
+            )
+        return Run(path=path)
+
+    @cached_property
+    def manifest(self) -> Manifest:
+        """The plan as written. Raises RecordError when it cannot be read."""
+        path = self.path / "plan.json"
+        try:
+            return Manifest.model_validate_json(path.read_bytes())
+        except (OSError, ValidationError) as error:
+            raise RecordError(
+                f"{path}: not a plan of this version: {_first(error)}",
+                hint="use the version that wrote it, or start a new run",
+            ) from None
+
+    @property
+    def id(self) -> str:
+        """The run's name, whatever its directory is called today."""
+        return self.manifest.id
+
+    @property
+    def inputs(self) -> Path:
+        """Where the host puts data, initial weights, batch orders and gold losses."""
+        return self.path / "inputs"
+
+    def artifact(self, artifact: Artifact) -> Path:
+        """Return the directory of an exported model."""
+        return self.path / "artifacts" / artifact.id
+
+    def model(self, name: str) -> Path:
+        """Return the directory of a person's own model."""
+        return self.path / "models" / name
+
+    def given(self, what: str) -> Path:
+        """Return where ``inputs`` or ``reference`` arrays of a person are kept."""
+        return self.path / "given" / f"{what}.npz"
+
+    def log(self, job: Job) -> Path:
+        """Return where a job's output to stdout and stderr is kept."""
+        return self.path / "logs" / f"{job.id}.log"
+
+    def record_path(self, job: Job) -> Path:
+        """Return where a job's record is kept; sorted by cell, subject and round."""
+        return self.path / "records" / job.cell / job.subject / f"r{job.round}.json"
+
+    def done(self, job: Job) -> bool:
+        """Return whether a job need not be run again."""
+        return self.record_path(job).is_file() and self.record(job).status not in UNDONE
+
+    def record(self, job: Job) -> JobRecord:
+        """Return a job's record. Raises RecordError when it cannot be read."""
+        path = self.record_path(job)
+        found = read_record(path)
+        _check_place(found, path)
+        return found
+
+    def save(self, job: Job, record: JobRecord) -> None:
+        """Keep a record."""
+        write_text(self.record_path(job), record.model_dump_json(by_alias=True))
+
+    def set_aside(self, job: Job) -> None:
+        """Keep a record under another name, for the job to be run again."""
+        path = self.record_path(job)
+        path.replace(path.with_name(f"r{job.round}.aside{self.times_aside(job) + 1}.json"))
+
+    def times_aside(self, job: Job) -> int:
+        """Return how many records of a job were set aside."""
+        return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.aside*.json"))
+
+    def records(self) -> Iterator[JobRecord]:
+        """Yield all records, those of one cell and subject together, one in memory at a time."""
+        for path in record_files(self.path):
+            found = read_record(path)
+            _check_place(found, path)
+            yield found
+
+    def save_prepared(self, prepared: dict[str, Prepared]) -> None:
+        """Keep, a file a cell, what the cells run from and what building that cost."""
+        for cell_id, one in prepared.items():
+            old = self.prepared().get(cell_id)
+            if old and _tells_more(old, one):
+                continue
+            write_text(self.path / "builds" / f"{cell_id}.json", json.dumps(vars(one)) + "\n")
+
+    def prepared(self) -> dict[str, Prepared]:
+        """Return what is known of the cells' images or environments, by cell id."""
+        files = sorted((self.path / "builds").glob("*.json"))
+        return {path.stem: read(path, _PREPARED) for path in files}
+
+    def engines(self) -> dict[str, dict[str, str]]:
+        """Return what ran the cells: facts by a name of their own."""
+        files = sorted((self.path / "engines").glob("*.json"))
+        return {path.stem: read(path, _FACTS) for path in files}
+
+    def gold_losses(self, workload: str) -> list[float] | None:
+        """Return the float64 losses of a workload, one a step, or None where they are not."""
+        path = self.inputs / f"{workload}.gold.json"
+        return read(path, _GOLD).losses if path.is_file() else None
+
+    def cause_path(self, artifact: str, consumer: str) -> Path:
+        """Return the folder of what was found about an artifact that a consumer gets wrong."""
+        return self.path / "causes" / f"{artifact}--on--{consumer}"
+
+    def causes(self) -> dict[tuple[str, str], Cause]:
+        """Return why artifacts are not answered rightly, by artifact and consumer."""
+        files = sorted((self.path / "causes").glob("*/cause.json"))
+        found = [read(path, _CAUSE) for path in files if not path.parent.name.endswith(".part")]
+        return {(one.artifact, one.consumer): one for one in found}
+
+    def save_engine(self, facts: dict[str, str]) -> None:
+        """Keep what ran the cells."""
+        text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
+        name = f"{facts['engine']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+        write_text(self.path / "engines" / f"{name}.json", text)
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Keep other processes from running this run. Raises RecordError when one does."""
+        with locks.held(self.path / "lock") as mine:
+            if not mine:
+                raise RecordError(
+                    f"{self.path} is being run by another process", hint="wait until it has ended"
+                )
+            yield
+
+    @contextlib.contextmanager
+    def scratch(self, job: Job) -> Iterator[Path]:
+        """Give a job an empty control directory, removed in the end."""
+        path = self.path / "scratch" / job.id
+        shutil.rmtree(path, ignore_errors=True)
+        path.mkdir(parents=True)
+        try:
+            yield path
+        finally:
+            shutil.rmtree(path, ignore_errors=True)
+            with contextlib.suppress(OSError):
+                path.parent.rmdir()
+
+    def sweep(self) -> None:
+        """Remove what a killed process of this run left half-done."""
+        shutil.rmtree(self.path / "scratch", ignore_errors=True)
+        for path in self.path.rglob("*.part"):
+            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+
+
+def record_files(path: Path) -> Iterator[str]:
+    """Yield the record files of a run directory in order, without holding all names.
+
+    Names, not paths: making 100,000 `Path` takes as long as reading the files.
+    """
+    root = path / "records"
+    if not root.is_dir():
+        return
+    for cell in _folders(root):
+        for subject in _folders(cell):
+            rounds = filter(None, map(_ROUND.fullmatch, os.listdir(subject.path)))
+            for match in sorted(rounds, key=lambda match: int(match[1])):
+                yield f"{subject.path}/{match[0]}"
+
+
+def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    entries = [entry for entry in os.scandir(path) if entry.is_dir()]
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def _check_place(found: JobRecord, path: str | Path) -> None:
+    """Raise RecordError where a record lies in another job's place: it would count as that job."""
+    *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")
+    if (found.cell, found.subject, f"r{found.round}.json") != (cell, subject, name):
+        raise RecordError(
+            f"{path}: it is the record of {found.job}",
+            hint="a record was moved or copied; remove it, and run again with --resume",
+        )
+
+
+def _tells_more(old: Prepared, new: Prepared) -> bool:
+    """Return whether a resumed run found the image that it built before, or none any more."""
+    if old.error:
+        return False
+    return bool(new.error) or (old.built and not new.built and old.reference == new.reference)
+
+
+def read_record(path: str | Path) -> JobRecord:
+    """Read one record. Raises RecordError when it is torn or of another version."""
+    return read(path, _RECORD)
+
+
+def read(path: str | Path, kind: TypeAdapter[Read]) -> Read:
+    """Read a JSON file of a run. Raises RecordError when it is torn or of another version."""
+    try:
+        with open(path, "rb") as file:  # noqa: PTH123  # a Path costs half of reading it
+            return kind.validate_json(file.read())
+    except (OSError, ValidationError) as error:
+        raise RecordError(
+            f"{path}: torn, or not of this version: {_first(error)}",
+            hint="remove the file and run again with --resume, or use the version that wrote it",
+        ) from None
+
+
+class _Gold(BaseModel):
+    losses: list[float]
+    accuracy: float
+
+
+_RECORD = TypeAdapter(JobRecord)
+_CAUSE = TypeAdapter(Cause)
+_PREPARED = TypeAdapter(Prepared)
+_FACTS = TypeAdapter(dict[str, str])
+_GOLD = TypeAdapter(_Gold)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file so that it is whole or not there."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f"{path.name}.{os.getpid()}.part")
+    part.write_text(text, encoding="utf-8")
+    part.replace(path)
+
+
+def latest(parent: Path) -> Run:
+    """Return the newest run. Raises RecordError when there is none."""
+    runs = sorted(parent.glob("[!.]*/plan.json"), key=lambda path: path.stat().st_mtime)
+    if not runs:
+        raise RecordError(f"no run under {parent}", hint="make one with `nox -s matrix`")
+    return Run(path=runs[-1].parent)
+
+
+def _known_runs(parent: Path) -> str:
+    names = sorted(path.parent.name for path in parent.glob("[!.]*/plan.json"))
+    return f"runs there: {', '.join(names[-5:])}" if names else "make one with `nox -s matrix`"
+
+
+def _first(error: Exception) -> Any:
+    if isinstance(error, ValidationError):
+        detail = error.errors()[0]
+        return f"{'.'.join(map(str, detail['loc'])) or 'document'}: {detail['msg']}"
+    return error

@@ -1,0 +1,158 @@
+"""The gold standard: networks evaluated and trained in float64, with numpy and nothing else."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepmatrix.workloads.gold import attention, elementary, recurrent, windows
+from deepmatrix.workloads.gold.operation import Array, Operation, Parameters
+from deepmatrix.workloads.networks import Layer, Network, Weights, inputs_of
+
+__all__ = [
+    "Array",
+    "Parameters",
+    "Training",
+    "accuracy",
+    "activations",
+    "cross_entropy",
+    "forward",
+    "loss_and_gradients",
+    "train",
+]
+
+Labels = NDArray[np.int64]
+
+KINDS: Mapping[str, type[Operation]] = {
+    "relu": elementary.Relu,
+    "tanh": elementary.Tanh,
+    "flatten": elementary.Flatten,
+    "dense": elementary.Dense,
+    "concat": elementary.Concat,
+    "add": elementary.Add,
+    "slice": elementary.Slice,
+    "mean": elementary.Mean,
+    "global_average_pool": elementary.GlobalAveragePool,
+    "position": elementary.Position,
+    "layer_norm": elementary.LayerNorm,
+    "conv": windows.Conv,
+    "max_pool": windows.MaxPool,
+    "lrn": windows.Lrn,
+    "rnn": recurrent.Recurrent,
+    "lstm": recurrent.Recurrent,
+    "gru": recurrent.Recurrent,
+    "attention": attention.Attention,
+    "multihead_attention": attention.MultiheadAttention,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Training:
+    """What a run of SGD gave: a loss a step, of the batch before its update, and the weights."""
+
+    losses: Array
+    weights: Parameters
+
+
+def forward(network: Network, weights: Weights, x: NDArray[np.floating]) -> Array:
+    """Return the logits, (N, ..., classes) float64, of inputs (N, ...)."""
+    return _Graph(network, weights).forward(x)
+
+
+def activations(network: Network, weights: Weights, x: NDArray[np.floating]) -> dict[str, Array]:
+    """Return every layer's output, float64, by the layer's name, in the network's order."""
+    graph = _Graph(network, weights)
+    graph.forward(x)
+    return {name: value for name, value in graph.values.items() if name != "input"}
+
+
+def loss_and_gradients(
+    network: Network, weights: Weights, x: NDArray[np.floating], labels: Labels
+) -> tuple[float, Parameters]:
+    """Return the mean cross entropy of a batch and its gradients by neutral name."""
+    graph = _Graph(network, weights)
+    loss, gradient = cross_entropy(graph.forward(x), labels)
+    return loss, graph.backward(gradient)
+
+
+def train(
+    network: Network,
+    weights: Weights,
+    batches: Iterable[tuple[NDArray[np.floating], Labels]],
+    *,
+    rates: Iterable[float],
+) -> Training:
+    """Train with plain SGD on batches (x (N, ...), labels (N, ...)), in order; a rate a step."""
+    trained = {name: value.astype(np.float64) for name, value in weights.items()}
+    losses = []
+    for (x, labels), rate in zip(batches, rates, strict=False):  # of endless rates, the first
+        loss, gradients = loss_and_gradients(network, trained, x, labels)
+        losses.append(loss)
+        for name, gradient in gradients.items():
+            trained[name] -= rate * gradient
+    return Training(losses=np.asarray(losses), weights=trained)
+
+
+def accuracy(logits: NDArray[np.floating], labels: Labels) -> float:
+    """Return the share of labels that have the largest logit."""
+    return float((logits.argmax(axis=-1) == labels).mean())
+
+
+def cross_entropy(logits: Array, labels: Labels) -> tuple[float, Array]:
+    """Return the mean softmax cross entropy over all labels, and its gradient by logit."""
+    shifted = logits - logits.max(axis=-1, keepdims=True)
+    odds = np.exp(shifted)
+    total = odds.sum(axis=-1, keepdims=True)
+    chosen = np.take_along_axis(shifted, labels[..., None], axis=-1)
+    loss = float((np.log(total) - chosen).mean())
+    gradient = odds / total
+    right = np.take_along_axis(gradient, labels[..., None], axis=-1)
+    np.put_along_axis(gradient, labels[..., None], right - 1, axis=-1)
+    return loss, gradient / labels.size
+
+
+class _Graph:
+    """A network at work on one batch; ``values`` are the outputs by name, the input's too."""
+
+    def __init__(self, network: Network, weights: Weights) -> None:
+        self.operations = [
+            (KINDS[layer["kind"]](layer, _own(layer, weights)), names)
+            for layer, names in inputs_of(network)
+        ]
+        self.values: dict[str, Array] = {}
+
+    def forward(self, x: NDArray[np.floating]) -> Array:
+        y = x.astype(np.float64)
+        self.values = {"input": y}
+        for operation, names in self.operations:
+            y = operation.forward(*(self.values[name] for name in names))
+            self.values[operation.layer["name"]] = y
+        return y
+
+    def backward(self, dy: Array) -> Parameters:
+        """Return the gradients by neutral name; where an output is read twice, they add up."""
+        last = self.operations[-1][0].layer["name"]
+        gradients: dict[str, Array] = {last: dy}
+        for operation, names in reversed(self.operations):
+            through = gradients.pop(operation.layer["name"], None)
+            if through is None:
+                raise ValueError(f"nothing reads layer {operation.layer['name']}")
+            for name, gradient in zip(names, operation.backward(through), strict=True):
+                gradients[name] = gradients[name] + gradient if name in gradients else gradient
+        return {
+            f"{operation.layer['name']}.{name}": value
+            for operation, _ in self.operations
+            for name, value in operation.gradients.items()
+        }
+
+
+def _own(layer: Layer, weights: Weights) -> Parameters:
+    prefix = f"{layer['name']}."
+    return {
+        name.removeprefix(prefix): value.astype(np.float64, copy=False)
+        for name, value in weights.items()
+        if name.startswith(prefix)
+    }

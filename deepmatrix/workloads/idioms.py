@@ -1,0 +1,77 @@
+"""Lines of code: how much a person writes for a network in each framework.
+
+What is counted stands in ``harness/frameworks/<framework>/idioms/<network>.py``, and is proven
+there to be the same network.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from functools import cache
+
+from deepmatrix.paths import HARNESS
+
+#: Files of a framework's folder that no person would write.
+SUPPORT = ("__init__", "proof")
+
+
+def logical_lines(source: str) -> int:
+    """Return how many logical lines a module has.
+
+    A logical line is a statement, or the head of a compound one (``def``, ``class``, ``for``,
+    ``else``, ``case``, a decorator), however many lines it is broken over. Imports and docstrings
+    do not count, nor do comments and blank lines.
+    """
+    return sum(_heads(node) for node in _statements(ast.parse(source)))
+
+
+def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
+    for node in ast.walk(tree):
+        for body in (getattr(node, name, ()) for name in ("body", "orelse", "finalbody")):
+            if isinstance(body, list):
+                yield from (one for one in body if not _is_docstring(one, body, node))
+
+
+def _is_docstring(one: ast.stmt, body: list[ast.stmt], owner: ast.AST) -> bool:
+    return (
+        isinstance(owner, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+        and one is body[0]
+        and isinstance(one, ast.Expr)
+        and isinstance(one.value, ast.Constant)
+        and isinstance(one.value.value, str)
+    )
+
+
+def _heads(node: ast.stmt) -> int:
+    """Return the logical lines of a statement without those inside it."""
+    if isinstance(node, ast.Import | ast.ImportFrom):
+        return 0
+    lines = 1 + len(getattr(node, "decorator_list", ()))
+    otherwise = getattr(node, "orelse", None)
+    if otherwise and not (isinstance(node, ast.If) and isinstance(otherwise[0], ast.If)):
+        lines += 1  # the line `else:`
+    lines += len(getattr(node, "handlers", ())) + len(getattr(node, "cases", ()))
+    return lines + bool(getattr(node, "finalbody", None))
+
+
+@cache
+def counts() -> dict[tuple[str, str], int]:
+    """Return logical lines by (network, framework); the network ``training`` is the loop."""
+    found = {}
+    for path in sorted(HARNESS.glob("frameworks/*/idioms/*.py")):
+        if path.stem not in SUPPORT:
+            network, framework = path.stem, path.parents[1].name
+            source = path.read_text(encoding="utf-8")
+            found[network.replace("_", "-"), framework] = logical_lines(source)
+    return found
+
+
+def written() -> set[tuple[str, str]]:
+    """Return what there is an idiom of, by (network, framework); all are of the size ``small``."""
+    return {(f"{network}-small", framework) for network, framework in counts()}
+
+
+def name_of(network: str) -> str:
+    """Return a network's name without its size: ``vgg-a`` of ``vgg-a-small``."""
+    return network.rsplit("-", 1)[0]

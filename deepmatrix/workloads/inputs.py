@@ -1,0 +1,271 @@
+"""The inputs of every workload: data, initial weights, batches, and what gold makes of them.
+
+The host makes them once a run, so that every framework starts from the same bytes. Made again
+from the same matrix file and seed, they are the same bytes again.
+"""
+
+from __future__ import annotations
+
+import gzip
+import io
+import itertools
+import json
+import zipfile
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepmatrix.config.matrix_file import USUAL_PHASES, Workload
+from deepmatrix.paths import DATA
+from deepmatrix.workloads import gold, networks
+from deepmatrix.workloads.networks import Network
+from harness.record import IDIOM_STEPS
+
+Arrays = Mapping[str, NDArray[Any]]
+Images = NDArray[np.float32]
+
+DIGITS = DATA / "digits.csv.gz"
+CLASSES = 10
+SIDE = 8  # of an image, in pixels
+TEST_SHARE = 5  # one in five images of each class is held out
+SPLIT_SEED = 2015  # the split is part of the data set, not of a run
+PROBES = 64
+TRAINED = "idiom/trained"  # beside the first step: the first batch's logits after a few steps
+GRAIN = 0.1  # of the brightest pixel
+NOISE = 128  # examples: a full batch of the study
+
+#: Name in the control directory's ``data`` -> ending in the run's ``inputs``.
+_FILES = {"data.npz": ".npz", "weights.npz": ".weights.npz", "order.npz": ".order.npz"}
+
+
+def files(folder: Path, workload: str) -> dict[str, Path]:
+    """Return what a producer is given: name in its ``data`` folder -> file below *folder*."""
+    return {name: folder / f"{workload}{ending}" for name, ending in _FILES.items()}
+
+
+def first_step(folder: Path, workload: str) -> Path:
+    """Return the file of what gold makes of the first step."""
+    return folder / f"{workload}.first-step.npz"
+
+
+def make(
+    folder: Path,
+    name: str,
+    workload: Workload,
+    *,
+    seed: int,
+    phases: Collection[str] = USUAL_PHASES,
+) -> None:
+    """Make what is missing of a workload's inputs below *folder*, for some phases.
+
+    Besides `files`: ``<name>.first-step.npz``, what gold makes of the first step (see
+    `deepmatrix.judging.parity`), and ``<name>.gold.json``, the losses of the float64 training, one
+    a step, and its held-out accuracy, where the phases train. The latter is written last;
+    where it is there, so is all the rest.
+    """
+    finished = folder / f"{name}.gold.json"
+    if finished.is_file():
+        return
+    network = networks.NETWORKS[workload.network]
+    data = digits(network)
+    weights = networks.initial_weights(network, seed)
+    count = len(data["train_x"])
+    rows = order(count, batch=workload.batch, epochs=workload.epochs, seed=seed)[: workload.steps]
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = files(folder, name)
+    _write(paths["data.npz"], archive(data))
+    _write(paths["weights.npz"], archive(weights))
+    rates = learning_rates(workload, len(rows))
+    _write(paths["order.npz"], archive({"order": rows, "rates": rates}))
+    if not {"parity", "idiom"}.isdisjoint(phases):
+        first = next(batches(data, rows))
+        found = _first_step(network, weights, *first)
+        few = batches(data, rows[:IDIOM_STEPS])
+        first_rate = itertools.repeat(rates[0])
+        trained = gold.train(network, weights, few, rates=first_rate).weights
+        found[TRAINED] = gold.forward(network, trained, first[0])
+        _write(first_step(folder, name), archive(found))
+    outcome: dict[str, Any] = {"losses": [], "accuracy": 0.0}
+    if "train" in phases:
+        outcome = _trained(network, weights, data, rows, rates)
+    _write(finished, json.dumps(outcome).encode())
+
+
+def _trained(
+    network: Network,
+    weights: networks.Weights,
+    data: Arrays,
+    rows: NDArray[np.int64],
+    rates: NDArray[np.float64],
+) -> dict[str, Any]:
+    trained = gold.train(network, weights, batches(data, rows), rates=rates)
+    logits = gold.forward(network, trained.weights, data["test_x"])
+    return {"losses": trained.losses.tolist(), "accuracy": gold.accuracy(logits, data["test_y"])}
+
+
+def _first_step(
+    network: Network, weights: networks.Weights, x: NDArray[Any], labels: NDArray[np.int64]
+) -> dict[str, NDArray[Any]]:
+    """Return, float64, ``output/<layer>`` and ``gradient/<parameter>`` of a batch."""
+    _, gradients = gold.loss_and_gradients(network, weights, x, labels)
+    outputs = gold.activations(network, weights, x)
+    return {
+        **{f"output/{name}": value for name, value in outputs.items()},
+        **{f"gradient/{name}": value for name, value in gradients.items()},
+    }
+
+
+def digits(network: Network) -> dict[str, NDArray[Any]]:
+    """Return the UCI digits, split for training and testing, as a network's task puts them.
+
+    Tasks: ``images``, enlarged to the network's input; ``rows``, one image a
+    sequence; ``video``, an image that moves over a larger one; ``reversal``, sequences of digits
+    to be given back in reverse; ``random``, noise with random labels, for times only.
+
+    Returns:
+        ``train_x`` and ``test_x`` (N, ...) float32, shaped as the network's input; ``train_y``
+        and ``test_y`` (N,) or (N, T) int64; ``probe_x``, the first test examples and
+        after them one of zeros, one of ones, one of minus ones, one of both by turns.
+    """
+    task = network.get("task", "images")
+    if task == "random":
+        return _noise(network)
+    with gzip.open(DIGITS) as source:
+        table = np.loadtxt(source, delimiter=",", dtype=np.uint8)
+    images = table[:, :-1].astype(np.float32).reshape(-1, SIDE, SIDE) / np.float32(16)
+    y = table[:, -1].astype(np.int64)
+    test = _held_out(y)
+    if task == "reversal":
+        x, y = _reversal(network, len(images))
+    else:
+        x = _TASKS[task](network, images)
+    return {
+        "train_x": x[~test],
+        "train_y": y[~test],
+        "test_x": x[test],
+        "test_y": y[test],
+        "probe_x": _probe(x[test][:PROBES]),
+    }
+
+
+def _images(network: Network, images: Images) -> Images:
+    """Enlarge by repetition, with a grain: equal neighbours would be equal in every layer.
+
+    Max pooling then chooses among equals, and which one it is would depend on rounding alone: at
+    a rate of 0.02, AlexNet's losses were 2e-2 from gold after twenty steps, and 3e-7 with it.
+    """
+    times = network["input"][-1] // SIDE
+    if times > 1:
+        images = images.repeat(times, axis=1).repeat(times, axis=2)
+        grain = np.random.default_rng([SPLIT_SEED, times]).random(images.shape, np.float32)
+        images = images + np.float32(GRAIN) * grain
+    return images.reshape(-1, *network["input"])
+
+
+def _rows(network: Network, images: Images) -> Images:
+    return images.reshape(-1, *network["input"])
+
+
+def _video(network: Network, images: Images) -> Images:
+    """Move every image from a corner of its own along the diagonal, a pixel a frame, and back."""
+    _, frames, side, _ = network["input"]
+    room = side - SIDE
+    found = np.zeros((len(images), *network["input"]), np.float32)
+    for frame in range(frames):
+        for corner in range(4):
+            step = (frame + corner) % (2 * room)
+            along = min(step, 2 * room - step)
+            top, left = along, (along if corner % 2 else room - along)
+            own = images[corner::4]
+            found[corner::4, 0, frame, top : top + SIDE, left : left + SIDE] = own
+    return found
+
+
+def _reversal(network: Network, count: int) -> tuple[Images, NDArray[np.int64]]:
+    """Return one-hot digits with, after them, what a decoder is fed; and the digits reversed."""
+    steps, tokens = network["input"][0] // 2, network["input"][1]
+    drawn = np.random.default_rng([SPLIT_SEED, steps]).random((count, steps))
+    source = (drawn * CLASSES).astype(np.int64)
+    target = source[:, ::-1].copy()
+    start = np.full((count, 1), tokens - 1)
+    rows = np.concatenate([source, start, target[:, :-1]], axis=1)
+    return np.eye(tokens, dtype=np.float32)[rows], target
+
+
+def _noise(network: Network) -> dict[str, NDArray[Any]]:
+    random = np.random.default_rng(SPLIT_SEED)
+    x = random.random((NOISE, *network["input"]), np.float32)
+    y = (random.random(NOISE) * network["classes"]).astype(np.int64)
+    return {"train_x": x, "train_y": y, "test_x": x[:8], "test_y": y[:8], "probe_x": _probe(x[:8])}
+
+
+def _probe(x: Images) -> Images:
+    """Return what artifacts are tried on: examples, and the edges of what they are made of."""
+    edges = np.zeros((4, *x.shape[1:]), np.float32)
+    edges[1] = 1
+    edges[2] = -1
+    edges[3].flat[::2], edges[3].flat[1::2] = 1, -1
+    return np.concatenate([x, edges])
+
+
+_TASKS: Mapping[str, Callable[[Network, Images], Images]] = {
+    "images": _images,
+    "rows": _rows,
+    "video": _video,
+}
+
+
+def _held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
+    """Return which examples are for testing: the same share of every class."""
+    test = np.zeros(len(labels), dtype=bool)
+    for label in range(CLASSES):
+        members = np.flatnonzero(labels == label)
+        shuffled = members[_permutation(len(members), [SPLIT_SEED, label])]
+        test[shuffled[: round(len(members) / TEST_SHARE)]] = True
+    return test
+
+
+def order(count: int, *, batch: int, epochs: int, seed: int) -> NDArray[np.int64]:
+    """Return which rows make each batch, (steps, batch): every epoch anew, only full batches."""
+    steps = count // batch
+    rows = [_permutation(count, [seed, epoch])[: steps * batch] for epoch in range(epochs)]
+    return np.concatenate(rows).reshape(epochs * steps, batch)
+
+
+def learning_rates(workload: Workload, steps: int) -> NDArray[np.float64]:
+    """Return the rate of each step, (steps,), as `Workload` says."""
+    return workload.rate * np.minimum(np.arange(1, steps + 1) / workload.warmup, 1.0)
+
+
+def _permutation(count: int, seed: list[int]) -> NDArray[np.int64]:
+    """Return 0..count-1 in a random order that does not depend on numpy's shuffling."""
+    drawn = np.random.default_rng(seed).random(count)
+    return np.argsort(drawn, kind="stable").astype(np.int64)
+
+
+def batches(
+    data: Arrays, rows: NDArray[np.int64]
+) -> Iterator[tuple[NDArray[np.float32], NDArray[np.int64]]]:
+    """Yield the batches of training in their order."""
+    for chosen in rows:
+        yield data["train_x"][chosen], data["train_y"][chosen]
+
+
+def archive(arrays: Arrays) -> bytes:
+    """Return an ``.npz`` of arrays by name, without the time of day that numpy's carries."""
+    target = io.BytesIO()
+    with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
+        for name, array in arrays.items():
+            member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            with file.open(member, "w") as stream:
+                np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
+    return target.getvalue()
+
+
+def _write(path: Path, content: bytes) -> None:
+    temporary = path.with_name(f"{path.name}.part")
+    temporary.write_bytes(content)
+    temporary.replace(path)

@@ -1,0 +1,50 @@
+"""The networks: neutral descriptions, the one source for every framework and for gold."""
+
+from __future__ import annotations
+
+from deepmatrix.workloads.networks import images, sequences
+from deepmatrix.workloads.networks.description import (
+    GATES,
+    Layer,
+    Network,
+    Shape,
+    Weights,
+    flops,
+    initial_weights,
+    inputs_of,
+    parameter_count,
+    parameters,
+    shapes,
+    training_flops,
+)
+
+__all__ = [
+    "GATES",
+    "NETWORKS",
+    "Layer",
+    "Network",
+    "Shape",
+    "Weights",
+    "flops",
+    "initial_weights",
+    "inputs_of",
+    "parameter_count",
+    "parameters",
+    "shapes",
+    "training_flops",
+]
+
+
+def _networks() -> dict[str, Network]:
+    made = [images.digits_conv(), sequences.digits_lstm()]
+    for size in ("tiny", "small", "imagenet"):
+        made += [images.alexnet(size), images.vgg_a(size), images.googlenet(size)]
+    for size in ("tiny", "small"):
+        made += [sequences.recurrent(kind, kind, size) for kind in ("rnn", "lstm", "gru")]
+        made.append(sequences.recurrent("bilstm", "lstm", size, bidirectional=True))
+        made += [sequences.seq2seq(size), sequences.conv1d(size), sequences.transformer(size)]
+        made += [images.conv3d(size), images.resnet(size)]
+    return {network["name"]: network for network in made}
+
+
+NETWORKS = _networks()

@@ -1,0 +1,261 @@
+"""Caffe 1.0: nets as text, trained by its own solver."""
+
+import os
+import tempfile
+
+import numpy
+
+import harness.adapters as protocol
+from harness.measuring import openblas
+
+caffe = None  # the framework, once `start` has imported it
+
+#: Plain SGD at rate 1. The rate is the weight of the loss instead, which can change at any time.
+SOLVER = """net: "%s"
+type: "SGD"
+base_lr: 1
+lr_policy: "fixed"
+momentum: 0
+weight_decay: 0
+display: 0
+snapshot_after_train: false
+"""
+
+PRODUCT = """layer { name: "x" type: "Input" top: "x" input_param { shape { dim: %d dim: %d } } }
+layer {
+  name: "product" type: "InnerProduct" bottom: "x" top: "product"
+  inner_product_param { num_output: %d bias_term: false }
+}
+"""
+
+
+def start():
+    """Import Caffe."""
+    os.environ.setdefault("GLOG_minloglevel", "2")  # it logs every layer of every net
+    global caffe
+    import caffe as module
+
+    caffe = module
+
+
+def configure(device, threads):
+    """Use the CPU; the threads are those of the BLAS."""
+    if device != "cpu":
+        raise protocol.WrongDevice("Debian's Caffe computes on the CPU only")
+    caffe.set_mode_cpu()
+    openblas.set_threads(threads)
+
+
+def describe():
+    """Say what Caffe really uses: the BLAS, and what processor that takes this one for."""
+    return {
+        "versions": {"caffe": caffe.__version__},
+        "threads": openblas.threads(),
+        "device": "cpu",
+        "device_name": None,
+        "blas": openblas.describe(),
+    }
+
+
+def multiply(left, right):
+    """Matrix product by a net of one layer. It computes in float32 only."""
+    if left.dtype != "float32":
+        raise protocol.Unsupported("Caffe computes in float32")
+    net = _net(PRODUCT % (left.shape[0], left.shape[1], right.shape[1]))
+    net.params["product"][0].data[...] = right.T
+    net.blobs["x"].data[...] = left
+    return net.forward()["product"].copy()
+
+
+def _net(text, weights=None):
+    """Return a net for answering."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "net.prototxt")
+        with open(path, "w") as target:
+            target.write(text)
+        return caffe.Net(path, caffe.TEST, **({"weights": weights} if weights else {}))
+
+
+class Model:
+    """A solver of the network with its loss, and where the neutral parameters are in it."""
+
+    def __init__(self, network, rate):
+        from harness.frameworks.caffe import layers
+
+        text = layers.write(network)
+        self.lines = text.lines
+        self.places = text.parameters
+        self.rate = rate
+        self.logits = network["layers"][-1]["name"]
+        self.outputs = [layer["name"] for layer in network["layers"]]
+        self.shape = tuple(network["input"])
+        steps = text.shapes[self.logits][:-1]
+        self.solver = self._solver(steps)
+        self.net = self.solver.net
+
+    def _solver(self, steps):
+        """Return the solver. The loss is the mean over all labels, (N,) or (N, T)."""
+        with tempfile.TemporaryDirectory() as folder:
+            net = os.path.join(folder, "net.prototxt")
+            with open(net, "w") as target:
+                target.write("\n".join([*self.text(2, steps), _loss(self.logits, steps)]))
+            path = os.path.join(folder, "solver.prototxt")
+            with open(path, "w") as target:
+                target.write(SOLVER % net)
+            return caffe.SGDSolver(path)
+
+    def text(self, rows, steps=None):
+        """Return the lines of the net, with its input and, where it has steps, labels."""
+        first, *rest = self.lines
+        lines = [first, _input("input", (rows, *self.shape))]
+        lines += [_input("label", (rows, *steps))] if steps is not None else []
+        return lines + rest
+
+    def feed(self, x, y=None):
+        """Copy a batch into the net, and reshape it where the batch has another size."""
+        self.net.blobs["input"].reshape(*x.shape)
+        self.net.blobs["input"].data[...] = x
+        if y is not None:
+            self.net.blobs["label"].reshape(*y.shape)
+            self.net.blobs["label"].data[...] = y
+
+    def weigh(self, weight):
+        """Set the weight of the loss, which every gradient is multiplied by."""
+        self.net.blobs["loss"].diff[...] = weight
+
+
+def _input(name, shape):
+    dims = " ".join("dim: %d" % side for side in shape)
+    return 'layer { name: "%s" type: "Input" top: "%s" input_param { shape { %s } } }' % (
+        name,
+        name,
+        dims,
+    )
+
+
+def _loss(logits, steps):
+    return (
+        'layer { name: "loss" type: "SoftmaxWithLoss" bottom: "%s" bottom: "label" top: "loss" '
+        "softmax_param { axis: %d } }"
+    ) % (logits, 1 + len(steps))
+
+
+def build(network, weights, rate):
+    """Write the network as text, and let Caffe's solver make it."""
+    model = Model(network, rate)
+    set_weights(model, weights)
+    return model
+
+
+def notes(network):
+    """Return, by kind of layer, what Caffe was made to agree in."""
+    from harness.frameworks.caffe import layers
+
+    return protocol.notes_on(network, layers.NOTES)
+
+
+def put(x, y):
+    """Keep a batch: Caffe copies it into the net in each step."""
+    return x, y
+
+
+def forward(model, batch):
+    """Compute the logits of a batch."""
+    model.feed(*batch)
+    model.net.forward(end=model.logits)
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch."""
+    model.feed(*batch)
+    model.net.clear_param_diffs()
+    model.weigh(1.0)
+    model.net.forward()
+    model.net.backward()
+
+
+def step(model, batch):
+    """One step of Caffe's solver; return the loss before the update."""
+    model.feed(*batch)
+    model.weigh(model.rate)
+    model.solver.step(1)
+    return model.net.blobs["loss"].data.item()
+
+
+def activations(model, x):
+    """Return every layer's output by name."""
+    predict(model, x)
+    return {name: model.net.blobs[name].data.copy() for name in model.outputs}
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    backward(model, batch)
+    return _neutral(model, lambda blob: blob.diff)
+
+
+def synchronise():
+    """Do nothing: Caffe on the CPU never runs ahead."""
+
+
+def get_weights(model):
+    """Return the weights by neutral name."""
+    return _neutral(model, lambda blob: blob.data)
+
+
+def _neutral(model, of):
+    found = {}
+    for name, (layer, index, turn) in model.places.items():
+        array = of(model.net.params[layer][index]).copy()
+        found[name] = turn(array) if turn else array
+    return found
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    for name, (layer, index, turn) in model.places.items():
+        array = weights[name]
+        model.net.params[layer][index].data[...] = turn(array) if turn else array
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on."""
+    model.rate = rate
+
+
+def predict(model, x):
+    """Run the net up to its logits, arrays in and out."""
+    model.feed(x)
+    model.net.forward(end=model.logits)
+    return model.net.blobs[model.logits].data.copy()
+
+
+def export(model, form, path, example):
+    """Write ``caffe``: a folder of the net as text and its weights."""
+    del example
+    if form != "caffe":
+        raise protocol.Unsupported("Caffe does not write " + form)
+    os.makedirs(path)
+    with open(os.path.join(path, "model.prototxt"), "w") as target:
+        target.write("\n".join(model.text(1)) + "\n")
+    model.net.save(os.path.join(path, "model.caffemodel"))
+    return {"opset": None, "exporter": f"Caffe {caffe.__version__}"}
+
+
+def load(form, path):
+    """Read a folder of ``model.prototxt`` and ``model.caffemodel``."""
+    if form != "caffe":
+        raise protocol.Unsupported("Caffe does not read " + form)
+    with open(os.path.join(path, "model.prototxt")) as source:
+        text = source.read()
+    return _net(text, os.path.join(path, "model.caffemodel"))
+
+
+def answer(model, inputs):
+    """Run a net that was read, arrays in and out."""
+    fed = protocol.placed(inputs, list(model.inputs))
+    for name, x in fed.items():
+        model.blobs[name].reshape(*x.shape)
+        model.blobs[name].data[...] = x
+    model.forward()
+    return {name: numpy.array(model.blobs[name].data) for name in model.outputs}

@@ -1,0 +1,99 @@
+"""Proof of Caffe's idioms."""
+
+import numpy
+
+from harness import idioms
+from harness.frameworks.caffe.idioms import training
+
+#: The parameters of a layer in Caffe's order, where an idiom makes them: attention's values are
+#: read first.
+NAMES = (
+    *("kernel", "bias", "recurrent", "recurrent_bias"),
+    *("backward_kernel", "backward_bias", "backward_recurrent"),
+    *(part + end for part in ("value", "query", "key", "output") for end in ("_kernel", "_bias")),
+    *("scale", "offset", "table"),
+)
+
+
+def logits(network, weights, x):
+    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
+    return _answer(_placed(network, weights, x, rate=1.0), network, x)
+
+
+def trained(network, weights, batches, rate):
+    """Answer the first batch after the idiomatic training on all of them."""
+    first, _ = batches[0]
+    solver = _placed(network, weights, first, rate)
+    given = [dict(_inputs(network, x), label=_turned(network, y)) for x, y in batches]
+    training.train(solver, given)
+    return _answer(solver, network, first)
+
+
+def _answer(solver, network, x):
+    for name, value in _inputs(network, x).items():
+        solver.net.blobs[name].data[...] = value
+    solver.net.forward(end="score")
+    found = _turned(network, solver.net.blobs["score"].data)
+    return found.squeeze().copy()  # the last step alone still has an axis of time
+
+
+def _has(network, *kinds):
+    return any(layer["kind"] in kinds for layer in network["layers"])
+
+
+def _time_first(network):
+    return _has(network, "rnn", "lstm", "gru")
+
+
+def _turned(network, array):
+    """Put time first where the idiom has it there."""
+    return array.swapaxes(0, 1) if _time_first(network) and array.ndim > 1 else array
+
+
+def _inputs(network, x):
+    """Return what the net is fed, by name; an LSTM is also told where a sequence goes on."""
+    given = [_turned(network, each) for each in idioms.inputs(network, x, last=False)]
+    fed = dict(zip(("source", "fed") if len(given) > 1 else ("data",), given))
+    if _has(network, "lstm"):
+        fed["cont"] = numpy.ones(given[0].shape[:2])
+        fed["cont"][0] = 0
+    return fed
+
+
+def _placed(network, weights, x, rate):
+    """Return the solver of the idiom, whose parameters are filled one after the other."""
+    steps = len(_inputs(network, x).get("fed", [x]))
+    labels = [steps, len(x)] if _time_first(network) else [len(x)]
+    spec = idioms.idiom(network, "caffe").network()
+    solver = training.make_solver(spec, labels, rate)
+    values = _values(network, weights)
+    for blob in _blobs(spec, solver.net):
+        value = next(values)
+        assert tuple(blob.shape) == value.shape, (tuple(blob.shape), value.shape)
+        blob.data[...] = value
+    left = list(values)
+    assert not left, len(left)
+    return solver
+
+
+def _blobs(spec, net):
+    """Yield the parameters in the net's order, what steps share once."""
+    shared = set()
+    for layer in spec.to_proto().layer:
+        names = [param.name for param in layer.param]
+        for index, blob in enumerate(net.params.get(layer.name, ())):
+            name = names[index] if index < len(names) else ""
+            if name not in shared:
+                yield blob
+            shared.update([name] if name else [])
+
+
+def _values(network, weights):
+    """Yield the weights in Caffe's order; its LSTM's gates are i, f, o, g."""
+    for kind, own in idioms.layers(network, weights):
+        for name in sorted(own, key=NAMES.index):
+            value = own[name]
+            if kind == "lstm":
+                i, f, g, o = numpy.split(value, 4)
+                value = numpy.concatenate([i, f, o, g])
+            yield value

@@ -1,0 +1,294 @@
+"""The probes in Caffe: nets as text, and Python around them for what a net cannot say."""
+
+import os
+import tempfile
+
+import caffe
+import numpy
+
+from harness.adapters import Unsupported
+from harness.probes import sides
+
+
+def _net(*layers, without_a_loss=False):
+    """Return a net of layers as text, whose gradients are asked for *without_a_loss*, or with."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = os.path.join(folder, "net.prototxt")
+        with open(path, "w") as target:
+            target.write("\n".join(["force_backward: true" if without_a_loss else "", *layers]))
+        return caffe.Net(path, caffe.TRAIN)
+
+
+def _input(name, shape):
+    dims = " ".join("dim: %d" % side for side in shape)
+    return 'layer { name: "%s" type: "Input" top: "%s" input_param { shape { %s } } }' % (
+        name,
+        name,
+        dims,
+    )
+
+
+def _layer(kind, name, below, settings=""):
+    bottoms = " ".join('bottom: "%s"' % one for one in below)
+    return 'layer { name: "%s" type: "%s" %s top: "%s" %s }' % (name, kind, bottoms, name, settings)
+
+
+def _passed(net, given, **inputs):
+    """Run forward, and backward from *given*, the gradient by the last layer's output ``y``."""
+    for name, value in inputs.items():
+        net.blobs[name].data[...] = value
+    net.clear_param_diffs()
+    net.forward()
+    net.blobs["y"].diff[...] = given
+    net.backward(start="y")
+
+
+class Round(caffe.Layer):
+    """Rounding, in Python: a layer is its set-up, shape, forward and backward."""
+
+    def setup(self, bottom, top):
+        """Take no settings."""
+
+    def reshape(self, bottom, top):
+        """Give the output its input's shape."""
+        top[0].reshape(*bottom[0].data.shape)
+
+    def forward(self, bottom, top):
+        """Round."""
+        top[0].data[...] = numpy.round(bottom[0].data)
+
+    def backward(self, top, propagate_down, bottom):
+        """Give half of the gradient."""
+        bottom[0].diff[...] = 0.5 * top[0].diff
+
+
+def own_layer(x, given):
+    settings = 'python_param { module: "harness.frameworks.caffe.probes" layer: "Round" }'
+    net = _net(_input("x", x.shape), _layer("Python", "y", ["x"], settings), without_a_loss=True)
+    _passed(net, given, x=x)
+    return {"y": net.blobs["y"].data, "gradient": net.blobs["x"].diff}
+
+
+def _loop_step(x, w):
+    """Return the net of one step of the loop: a net has no loop, Python runs this one again."""
+    settings = "inner_product_param { num_output: %d bias_term: false }" % len(w)
+    product = _layer("InnerProduct", "product", ["x"], settings)
+    tanh = _layer("TanH", "y", ["product"])
+    net = _net(_input("x", x.shape), product, tanh, without_a_loss=True)
+    net.params["product"][0].data[...] = w.T
+    return net
+
+
+def _looped(net, start):
+    """Run a step until all of it is small; return what it began with and every step's answer."""
+    values = [start]
+    while numpy.abs(values[-1]).max() > 0.1:
+        net.blobs["x"].data[...] = values[-1]
+        values.append(net.forward()["y"].copy())
+    return values
+
+
+def data_dependent_loop(x, brief, w):
+    net = _loop_step(x, w)
+    long, short = _looped(net, x), _looped(net, brief)
+    return {"long": long[-1], "short": short[-1], "steps": [len(long) - 1, len(short) - 1]}
+
+
+def data_dependent_loop_gradient(x, brief, w):
+    """Each step is run again, the last first, and given the gradient that the next one took."""
+    del brief
+    net = _loop_step(x, w)
+    given, total = numpy.ones_like(x), numpy.zeros_like(w)
+    for before in _looped(net, x)[-2::-1]:
+        _passed(net, given, x=before)
+        given = net.blobs["x"].diff.copy()
+        total += net.params["product"][0].diff.T
+    return {"gradient": total}
+
+
+def _gates(array):
+    """Exchange the last two quarters of the rows: Caffe's gates are i, f, o, g."""
+    one, two, three, four = numpy.split(array, 4)
+    return numpy.concatenate([one, two, four, three])
+
+
+def _lstm(x, kernel, recurrent, bias):
+    """Return a net of an LSTM, fed: time is first, and 0 says where a sequence begins."""
+    steps, rows = x.shape[1], x.shape[0]
+    settings = "recurrent_param { num_output: %d }" % recurrent.shape[1]
+    net = _net(
+        _input("x", (steps, rows, x.shape[2])),
+        _input("going-on", (steps, rows)),
+        _layer("LSTM", "y", ["x", "going-on"], settings),
+        without_a_loss=True,
+    )
+    for blob, value in zip(net.params["y"], (kernel, bias, recurrent)):
+        blob.data[...] = _gates(value)
+    net.blobs["x"].data[...] = x.transpose(1, 0, 2)
+    net.blobs["going-on"].data[...] = 1
+    net.blobs["going-on"].data[0] = 0
+    net.forward()
+    return net
+
+
+def different_lengths(x, lengths, given, **weights):
+    """A net runs to the longest; which steps count is said by the gradient."""
+    net = _lstm(x, **weights)
+    ends, rows = lengths - 1, numpy.arange(len(lengths))
+    net.clear_param_diffs()
+    net.blobs["y"].diff[...] = 0
+    net.blobs["y"].diff[ends, rows] = given
+    net.backward(start="y")
+    kernel, bias, recurrent = (_gates(blob.diff) for blob in net.params["y"])
+    last = net.blobs["y"].data[ends, rows]
+    return {"last": last, "kernel": kernel, "recurrent": recurrent, "bias": bias}
+
+
+def bidirectional(x, **weights):
+    """Caffe has no layer that turns time round: its input and its output are turned outside."""
+    names = ("kernel", "recurrent", "bias")
+    forward = _lstm(x, *(weights[name] for name in names)).blobs["y"].data
+    turned = _lstm(x[:, ::-1], *(weights["backward_" + name] for name in names)).blobs["y"].data
+    return {"y": numpy.concatenate([forward, turned[::-1]], axis=2).transpose(1, 0, 2)}
+
+
+def beam_search(embedding, recurrent, output):
+    """A net steps; what goes on is chosen outside."""
+    settings = "inner_product_param { num_output: %d bias_term: false }"
+    net = _net(
+        _input("before", (1, len(recurrent))),
+        _input("state", (1, len(recurrent))),
+        _layer("InnerProduct", "again", ["state"], settings % len(recurrent)),
+        _layer("Eltwise", "sum", ["before", "again"]),
+        _layer("TanH", "hidden", ["sum"]),
+        _layer("InnerProduct", "logits", ["hidden"], settings % len(output)),
+        _layer("Softmax", "odds", ["logits"]),
+    )
+    net.params["again"][0].data[...], net.params["logits"][0].data[...] = recurrent, output
+    sequences, scores = numpy.zeros((1, 1), int), numpy.zeros(1, "float32")
+    states = numpy.zeros((1, len(recurrent)), "float32")
+    for _ in range(5):
+        for name, value in (("before", embedding[sequences[:, -1]]), ("state", states)):
+            net.blobs[name].reshape(*value.shape)
+            net.blobs[name].data[...] = value
+        grown = (scores[:, None] + numpy.log(net.forward()["odds"])).reshape(-1)
+        chosen = numpy.argsort(-grown)[:3]
+        parents, tokens = divmod(chosen, len(output))
+        scores, states = grown[chosen], net.blobs["hidden"].data[parents]
+        sequences = numpy.concatenate([sequences[parents], tokens[:, None]], axis=1)
+    return {"sequences": sequences[:, 1:], "scores": scores}
+
+
+def attention(query, key, value, mask, given):
+    """Caffe has no product of two blobs: both are tiled, multiplied and summed.
+
+    N is batch and heads, T and S the steps of queries and keys: (N, T, S, D).
+    """
+    *outer, steps, width = query.shape
+    count, seen = int(numpy.prod(outer)), key.shape[-2]
+    parts = ["part-%d" % number for number in range(seen)]
+    points = " ".join("slice_point: %d" % number for number in range(1, seen))
+    sliced = "".join(' top: "%s"' % part for part in parts)
+    scale = "reduction_param { operation: SUM axis: 3 coeff: %r }" % width**-0.5
+    net = _net(
+        _input("query", (count, steps, 1, width)),
+        _input("key", (count, 1, seen, width)),
+        _input("value", (count, 1, seen, width)),
+        _input("mask", (count, steps, seen)),
+        _layer("Tile", "queries", ["query"], "tile_param { axis: 2 tiles: %d }" % seen),
+        _layer("Tile", "keys", ["key"], "tile_param { axis: 1 tiles: %d }" % steps),
+        _layer("Tile", "values", ["value"], "tile_param { axis: 1 tiles: %d }" % steps),
+        _layer("Eltwise", "product", ["queries", "keys"], "eltwise_param { operation: PROD }"),
+        _layer("Reduction", "scores", ["product"], scale),
+        _layer("Eltwise", "allowed", ["scores", "mask"]),
+        _layer("Softmax", "shares", ["allowed"], "softmax_param { axis: 2 }"),
+        _layer("Scale", "shared", ["values", "shares"], "scale_param { axis: 0 }"),
+        'layer { name: "slice" type: "Slice" bottom: "shared" %s slice_param { axis: 2 %s } }'
+        % (sliced, points),
+        _layer("Eltwise", "y", parts),
+        without_a_loss=True,
+    )
+    fed = {"query": query, "key": key, "value": value}
+    fed = {name: array.reshape(net.blobs[name].data.shape) for name, array in fed.items()}
+    hidden = numpy.where(mask > 0, 0, -1e30)
+    _passed(net, given.reshape((count, steps, 1, width)), mask=hidden, **fed)
+    found = {name: net.blobs[name].diff.reshape(query.shape) for name in fed}
+    return dict(found, y=net.blobs["y"].data.reshape(given.shape))
+
+
+def higher_order_gradients(x, w1, w2):
+    del x, w1, w2
+    raise Unsupported("Caffe's gradients are arrays outside of any net: none is made of them")
+
+
+def _convolution(x, kernel, given, settings=""):
+    sizes = " ".join("kernel_size: %d" % side for side in kernel.shape[2:])
+    settings = "convolution_param { num_output: %d bias_term: false %s %s }" % (
+        len(kernel),
+        sizes,
+        settings,
+    )
+    net = _net(
+        _input("x", x.shape), _layer("Convolution", "y", ["x"], settings), without_a_loss=True
+    )
+    net.params["y"][0].data[...] = kernel
+    _passed(net, given, x=x)
+    kind, over = net.layers[-1].type, net.params["y"][0].data.ndim - 2
+    return {
+        "y": net.blobs["y"].data,
+        "gradient": net.params["y"][0].diff,
+        "ran": "%s of %s" % (kind, sides(over)),
+    }
+
+
+def convolution_of_video(x, kernel, given):
+    return _convolution(x, kernel, given)
+
+
+def temporal_convolution(x, kernel, given):
+    before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")
+    return _convolution(before, kernel, given, "dilation: 2")
+
+
+def weight_sharing(tokens, targets, embedding):
+    """Layers share what has the same name."""
+    count, width = embedding.shape
+    shared = 'param { name: "matrix" }'
+    embed = "embed_param { input_dim: %d num_output: %d bias_term: false }" % (count, width)
+    product = "inner_product_param { num_output: %d axis: 2 bias_term: false }" % count
+    net = _net(
+        _input("tokens", tokens.shape),
+        _input("targets", targets.shape),
+        _layer("Embed", "embedded", ["tokens"], shared + embed),
+        _layer("TanH", "hidden", ["embedded"]),
+        _layer("InnerProduct", "logits", ["hidden"], shared + product),
+        _layer("SoftmaxWithLoss", "y", ["logits", "targets"], "softmax_param { axis: 2 }"),
+    )
+    net.params["embedded"][0].data[...] = embedding
+    _passed(net, 1.0, tokens=tokens, targets=targets)
+    return {"loss": net.blobs["y"].data, "gradient": net.params["embedded"][0].diff}
+
+
+def changed_model(x, y, w1, w2, w3):
+    """Another net, which is given the weights of the first."""
+    weights = {"w1": w1, "w2": w2, "w3": w3}
+    losses = [_step(names, weights, x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))]
+    return dict(weights, losses=losses)
+
+
+def _step(names, weights, x, y):
+    layers, before = [_input("x", x.shape), _input("labels", y.shape)], "x"
+    for name in names:
+        settings = "inner_product_param { num_output: %d bias_term: false }" % len(weights[name])
+        layers.append(_layer("InnerProduct", name, [before], settings))
+        before = name
+        if name != names[-1]:
+            before = name + "-tanh"
+            layers.append(_layer("TanH", before, [name]))
+    net = _net(*layers, _layer("SoftmaxWithLoss", "y", [before, "labels"]))
+    for name in names:
+        net.params[name][0].data[...] = weights[name]
+    _passed(net, 1.0, x=x, labels=y)
+    for name in names:
+        weights[name] = weights[name] - 0.1 * net.params[name][0].diff
+    return float(net.blobs["y"].data)

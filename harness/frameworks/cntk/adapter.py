@@ -1,0 +1,205 @@
+"""CNTK 2.7: functions over dynamic axes, trained by its own learner."""
+
+import ctypes
+import os
+import re
+
+import numpy
+
+import harness.adapters as protocol
+
+#: As MKL_DEBUG_CPU_TYPE numbers them.
+KERNELS = {0: "any x86-64", 4: "AVX", 5: "AVX2", 7: "AVX-512"}
+
+cntk = None  # the framework, once `start` has imported it
+
+
+def start():
+    """Import CNTK. Its OpenMP takes a second thread, that spins, unless it has a limit, too."""
+    global cntk
+    os.environ["OMP_THREAD_LIMIT"] = os.environ.get("OMP_NUM_THREADS", "1")
+    os.environ["KMP_WARNINGS"] = "off"  # of that limit
+    import cntk as module
+
+    cntk = module
+
+
+def configure(device, threads):
+    """Use the CPU; the threads are those of OpenMP, set before CNTK was imported."""
+    del threads
+    if device != "cpu":
+        raise protocol.WrongDevice("CNTK's wheel for CUDA is another, for CUDA 10")
+    cntk.logging.set_trace_level(cntk.logging.TraceLevel.Error)
+    cntk.device.try_set_default_device(cntk.cpu())
+
+
+def describe():
+    """Say what CNTK really uses."""
+    on_cpu = cntk.use_default_device().type() == cntk.device.DeviceKind.CPU
+    return {
+        "versions": {"cntk": cntk.__version__},
+        "threads": int(os.environ["OMP_THREAD_LIMIT"]),
+        "device": "cpu" if on_cpu else "cuda",
+        "device_name": None,
+        "blas": _mkl(),
+    }
+
+
+def _mkl():
+    """Return the version of the MKL in the wheel, and for which kernels it took the processor.
+
+    It takes those of other makers than Intel for any, whatever they have.
+    """
+    folder = os.path.dirname(cntk.__file__)
+    library = ctypes.CDLL(os.path.join(folder, "libs", "libmklml_intel.so"))
+    said = ctypes.create_string_buffer(200)
+    library.MKL_Get_Version_String(said, len(said))
+    version = re.search(r"Version ([\d.]+)", said.value.decode()).group(1)
+    kind = library.mkl_serv_cpu_detect()
+    return "MKL {}, kernels for {}".format(version, KERNELS.get(kind, "type %d" % kind))
+
+
+def multiply(left, right):
+    """Matrix product of two constants."""
+    return cntk.times(*(cntk.constant(one, dtype=one.dtype.type) for one in (left, right))).eval()
+
+
+class Model:
+    """A network's expressions with its loss, and the trainer that steps."""
+
+    def __init__(self, network, rate):
+        from harness.frameworks.cntk import layers
+
+        self.graph = layers.Graph(network)
+        logits = self.graph.logits
+        self.classes = network["classes"]
+        self.x, self.y = self.graph.input, cntk.input_variable(logits.shape, name="labels")
+        right = cntk.reduce_sum(logits * self.y, axis=-1)
+        # The mean over all labels of an example, where it has several.
+        self.loss = cntk.reduce_mean(cntk.reduce_log_sum_exp(logits, axis=-1) - right)
+        self.learner = cntk.sgd(self.loss.parameters, _schedule(rate))
+        self.trainer = cntk.Trainer(logits, (self.loss,), [self.learner])
+        self.outputs = cntk.combine(list(self.graph.values.values()))
+
+    def fed(self, batch):
+        """Return what the loss is given."""
+        return {self.x: batch[0], self.y: batch[1]}
+
+
+def _schedule(rate):
+    """A rate for the mean gradient of a batch, whatever its size."""
+    return cntk.learning_parameter_schedule(rate, minibatch_size=cntk.learners.IGNORE)
+
+
+def build(network, weights, rate):
+    """Write the network as expressions."""
+    model = Model(network, rate)
+    set_weights(model, weights)
+    return model
+
+
+def notes(network):
+    """Return, by kind of layer, what CNTK was made to agree in."""
+    from harness.frameworks.cntk import layers
+
+    return protocol.notes_on(network, layers.NOTES)
+
+
+class Batch(tuple):
+    """x and its labels, (N, ...) int64."""
+
+
+def put(x, y):
+    """Keep a batch. Its labels become rows of zeros and a one when a model takes it."""
+    return Batch((x, y))
+
+
+def _labelled(model, batch):
+    x, y = batch
+    return x, numpy.eye(model.classes, dtype="float32")[y]
+
+
+def forward(model, batch):
+    """Compute the logits of a batch."""
+    return model.graph.logits.eval({model.x: batch[0]})
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch, summed over it, by parameter."""
+    fed = model.fed(_labelled(model, batch))
+    return model.loss.grad(fed, wrt=list(model.loss.parameters))
+
+
+def step(model, batch):
+    """One step of CNTK's learner; return the loss before the update."""
+    model.trainer.train_minibatch(model.fed(_labelled(model, batch)))
+    return model.trainer.previous_minibatch_loss_average
+
+
+def activations(model, x):
+    """Return every layer's output by name."""
+    found = model.outputs.eval({model.x: x})
+    by_id = {variable.uid: value for variable, value in found.items()}
+    return {name: by_id[one.output.uid] for name, one in model.graph.values.items()}
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    found = backward(model, batch)
+    by_id = {parameter.uid: value / len(batch[0]) for parameter, value in found.items()}
+    return {
+        name: weight.neutral(by_id[weight.parameter.uid])
+        for name, weight in model.graph.weights.items()
+    }
+
+
+def synchronise():
+    """Do nothing: CNTK on the CPU never runs ahead."""
+
+
+def get_weights(model):
+    """Return the weights by neutral name."""
+    return {
+        name: weight.neutral(weight.parameter.value) for name, weight in model.graph.weights.items()
+    }
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    for name, weight in model.graph.weights.items():
+        weight.set(weights[name])
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on."""
+    model.learner.reset_learning_rate(_schedule(rate))
+
+
+def predict(model, x):
+    """Run the model, arrays in and out."""
+    return model.graph.logits.eval({model.x: x})
+
+
+def export(model, form, path, example):
+    """Write ``cntk``, its own format, or ``onnx``, of opset 9 and for one example at a time."""
+    del example
+    exporter = f"CNTK {cntk.__version__}"
+    if form == "cntk":
+        model.graph.logits.save(path)
+        return {"opset": None, "exporter": exporter}
+    if form == "onnx":
+        model.graph.logits.save(path, format=cntk.ModelFormat.ONNX)
+        return {"opset": 9, "exporter": exporter, "batch": 1}
+    raise protocol.Unsupported("CNTK does not write " + form)
+
+
+def load(form, path):
+    """Read CNTK's own format."""
+    if form != "cntk":
+        raise protocol.Unsupported("CNTK is not asked to read " + form)
+    return cntk.load_model(path)
+
+
+def answer(model, inputs):
+    """Run a model that was read, arrays in and out."""
+    return {"y": model.eval({model.arguments[0]: protocol.only(inputs)})}

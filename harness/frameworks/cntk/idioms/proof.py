@@ -1,0 +1,94 @@
+"""Proof of CNTK's idioms."""
+
+import re
+
+import numpy
+
+from harness import idioms
+from harness.frameworks.cntk.idioms import training
+
+HEADS = 4
+
+
+def logits(network, weights, x):
+    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
+    return _answer(_placed(network, weights), network, x)
+
+
+def trained(network, weights, batches, rate):
+    """Answer the first batch after the idiomatic training on all of them."""
+    model = _placed(network, weights)
+    given = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
+    training.train(model, given, rate)
+    return _answer(model, network, batches[0][0])
+
+
+def _answer(model, network, x):
+    given = idioms.inputs(network, x, last=False)
+    return numpy.stack(model.eval(dict(zip(model.arguments, given))))
+
+
+def _placed(network, weights):
+    """Return the idiom, its parameters filled one after the other in the order of making."""
+    model = idioms.idiom(network, "cntk").network()
+    parameters = sorted(model.parameters, key=_number)
+    values = [one for kind, own in idioms.layers(network, weights) for one in VALUES[kind](own)]
+    assert len(parameters) == len(values), (len(parameters), len(values))
+    for parameter, value in zip(parameters, values):
+        assert parameter.shape[-1] in (value.shape[-1], 1), (parameter.shape, value.shape)
+        parameter.value = numpy.ascontiguousarray(value.reshape(parameter.shape))
+    return model
+
+
+def _number(parameter):
+    """Return when a parameter was made: CNTK numbers all that it makes."""
+    return int(re.findall(r"\d+$", parameter.uid)[0])
+
+
+def _dense(own):
+    return [own["kernel"].T, own["bias"]]
+
+
+def _recurrent(own):
+    ways = ("", "backward_") if "backward_kernel" in own else ("",)
+    return [
+        array
+        for way in ways
+        for array in (own[way + "bias"], own[way + "kernel"].T, own[way + "recurrent"].T)
+    ]
+
+
+def _lstm(own):
+    """CNTK orders the gates i, g, f, o."""
+    ordered = {}
+    for name, array in own.items():
+        i, f, g, o = numpy.split(array, 4)
+        ordered[name] = numpy.concatenate([i, g, f, o])
+    return _recurrent(ordered)
+
+
+def _gru(own):
+    return [own["kernel"].T, own["bias"], own["recurrent"].T, own["recurrent_bias"]]
+
+
+def _attention(own):
+    """Head by head, and of each query, key and value."""
+    arrays = []
+    for head in range(HEADS):
+        for part in idioms.PARTS[:3]:
+            arrays.append(numpy.split(own[part + "_kernel"], HEADS)[head].T)
+            arrays.append(numpy.split(own[part + "_bias"], HEADS)[head])
+    return [*arrays, own["output_kernel"].T, own["output_bias"]]
+
+
+#: Of a kind: its arrays in CNTK's layouts, in the order in which a definition makes them.
+VALUES = {
+    "conv": lambda own: [own["kernel"], own["bias"]],
+    "dense": _dense,
+    "rnn": _recurrent,
+    "lstm": _lstm,
+    "gru": _gru,
+    "multihead_attention": _attention,
+    "layer_norm": lambda own: [own["scale"], own["offset"]],
+    "position": lambda own: [own["table"]],
+}

@@ -1,0 +1,234 @@
+"""jax with optax: a compiled training step over a dict of parameters, ``jax.export`` and ONNX.
+
+XLA compiles once for every shape, so for every batch size that it meets.
+"""
+
+import os
+
+import numpy
+
+import harness.adapters as protocol
+from harness.measuring import machine
+
+jax = None  # the framework, once `start` has imported it
+optax = None
+device = None
+pending = ()  # what is still being computed
+
+#: What torch writes too: jax2onnx's own, 23, is too new for the runtimes of Linux distributions.
+OPSET = 20
+
+
+def start():
+    """Import jax and optax."""
+    global jax, optax
+    import jax as module
+    import optax as optax_module
+
+    jax, optax = module, optax_module
+
+
+def configure(name, threads):
+    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
+    global device
+    os.environ["NPROC"] = str(threads)  # the one setting that XLA's CPU client sizes its pool by
+    jax.config.update("jax_platforms", name)
+    jax.config.update("jax_default_matmul_precision", "highest")
+    try:
+        device = jax.devices(name)[0]
+    except RuntimeError as error:
+        raise protocol.WrongDevice("asked for {}, jax says: {}".format(name, error))
+
+
+def describe():
+    """Say what jax really uses."""
+    actual = _tensor(numpy.zeros(1, "float32")).device
+    on_gpu = actual.platform == "gpu"
+    return {
+        "versions": {"jax": jax.__version__, "optax": optax.__version__},
+        "threads": _pool(),
+        "device": "cuda" if on_gpu else actual.platform,
+        "device_name": actual.device_kind if on_gpu else None,
+        "blas": "jax: XLA, Eigen",
+    }
+
+
+def multiply(left, right):
+    """Matrix product on the device; float64 only where it is asked for, as here."""
+    with jax.enable_x64(left.dtype == "float64"):
+        return numpy.asarray(_tensor(left) @ _tensor(right))
+
+
+class Model:
+    """A network's parameters with its compiled functions."""
+
+    def __init__(self, network, weights, rate):
+        from harness.frameworks.jax import layers
+
+        layers.check(network)
+        last = network["layers"][-1]["name"]
+        optimiser = optax.inject_hyperparams(optax.sgd)(learning_rate=rate)
+        self.rate = rate
+
+        def forward(weights, x):
+            return layers.values(network, weights, x)[last]
+
+        def loss(weights, x, y):
+            logits = forward(weights, x)
+            return optax.softmax_cross_entropy_with_integer_labels(logits, y).mean()
+
+        def step(weights, state, x, y):
+            value, gradients = jax.value_and_grad(loss)(weights, x, y)
+            updates, state = optimiser.update(gradients, state, weights)
+            return value, optax.apply_updates(weights, updates), state
+
+        self.forward = jax.jit(forward)
+        self.values = jax.jit(lambda weights, x: layers.values(network, weights, x))
+        self.gradients = jax.jit(jax.grad(loss))
+        self.step = jax.jit(step)
+        self.initial = optimiser.init
+        set_weights(self, weights)
+
+
+def build(network, weights, rate):
+    """Build the network as functions of its parameters, and its SGD."""
+    return Model(network, weights, rate)
+
+
+def notes(network):
+    """Return, by kind of layer, what jax was made to agree in."""
+    from harness.frameworks.jax import layers
+
+    return protocol.notes_on(network, layers.NOTES)
+
+
+def put(x, y):
+    """Move a batch to the device."""
+    return _tensor(x), _tensor(y.astype("int32"))
+
+
+def forward(model, batch):
+    """Compute the logits of a batch, on the device."""
+    global pending
+    pending = model.forward(model.weights, batch[0])
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch, on the device, by neutral name."""
+    global pending
+    pending = model.gradients(model.weights, *batch)
+    return pending
+
+
+def step(model, batch):
+    """One step of SGD; return the loss as an array on the device."""
+    global pending
+    loss, model.weights, model.state = model.step(model.weights, model.state, *batch)
+    pending = (loss, model.weights)
+    return loss
+
+
+def activations(model, x):
+    """Return every layer's output by name."""
+    found = model.values(model.weights, _tensor(x))
+    return {name: numpy.asarray(value) for name, value in found.items() if name != "input"}
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    found = backward(model, batch)
+    return {name: numpy.asarray(value) for name, value in found.items()}
+
+
+def synchronise():
+    """Wait for what was asked last: jax returns before it is done."""
+    jax.block_until_ready(pending)
+
+
+def get_weights(model):
+    """Return the weights by neutral name; the layouts are the neutral ones."""
+    return {name: numpy.asarray(value) for name, value in model.weights.items()}
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    model.weights = {name: _tensor(value) for name, value in weights.items()}
+    # What a step returns is bound to the device: so is what it starts from, or it compiles twice.
+    model.state = jax.device_put(model.initial(model.weights), device)
+    set_rate(model, model.rate)
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on: a part of the state, so nothing is compiled again."""
+    model.rate = rate
+    model.state.hyperparams["learning_rate"] = _tensor(numpy.float32(rate))
+
+
+def predict(model, x):
+    """Run the compiled model, arrays in and out."""
+    return numpy.asarray(model.forward(model.weights, _tensor(x)))
+
+
+def answer(model, inputs):
+    """Answer as a program that was read back, with its one input and one output."""
+    return {"y": predict(model, protocol.only(inputs))}
+
+
+def export(model, form, path, example):
+    """Write ``jax-export``, for both devices, or ``onnx`` by jax2onnx; the batch is free."""
+    weights = model.weights
+
+    def served(x):
+        return model.forward(weights, x)
+
+    if form == "jax-export":
+        from jax import export as exporting
+
+        sides = ", ".join(map(str, ("batch",) + example.shape[1:]))
+        shape = jax.ShapeDtypeStruct(exporting.symbolic_shape(sides), example.dtype)
+        program = exporting.export(jax.jit(served), platforms=["cpu", "cuda"])(shape)
+        with open(path, "wb") as target:
+            target.write(program.serialize())
+        return {"opset": None, "exporter": f"jax.export of jax {jax.__version__}"}
+    if form == "onnx":
+        from importlib import metadata  # novm: its wheels are for newer Pythons only
+
+        import jax2onnx
+        import onnx
+
+        translated = jax2onnx.to_onnx(served, inputs=[("batch",) + example.shape[1:]], opset=OPSET)
+        onnx.save(translated, path)
+        opsets = {each.domain: each.version for each in translated.opset_import}
+        return {"opset": opsets[""], "exporter": f"jax2onnx {metadata.version('jax2onnx')}"}
+    raise protocol.Unsupported("jax does not write " + form)
+
+
+class Served:
+    """A program read back, with its compiled call."""
+
+    def __init__(self, path):
+        from jax import export as exporting
+
+        with open(path, "rb") as source:
+            call = exporting.deserialize(bytearray(source.read())).call
+        self.weights = None
+        self.forward = jax.jit(lambda _, x: call(x))
+
+
+def load(form, path):
+    """Read a ``jax-export``."""
+    if form != "jax-export":
+        raise protocol.Unsupported("jax does not read " + form)
+    return Served(path)
+
+
+def _pool():
+    """Return how many threads compute: jax has no function that says so, but XLA names them."""
+    try:
+        return machine.thread_names().count("tf_XLAEigen")
+    except OSError:  # no Linux: only what was asked for is known
+        return int(os.environ["NPROC"])
+
+
+def _tensor(array):
+    return jax.device_put(array, device)

@@ -1,0 +1,62 @@
+"""Proof of jax's idioms."""
+
+import jax
+import numpy
+from jax import numpy as jnp
+
+from harness import idioms
+from harness.frameworks.jax.idioms import training
+
+
+def logits(network, weights, x):
+    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
+    module, params = _placed(network, weights)
+    return _answer(module, params, network, x)
+
+
+def trained(network, weights, batches, rate):
+    """Answer the first batch after the idiomatic training on all of them."""
+    module, params = _placed(network, weights)
+    given = [(idioms.inputs(network, x, last=True), y) for x, y in batches]
+    params = training.train(module.apply, params, given, rate)
+    return _answer(module, params, network, batches[0][0])
+
+
+def _answer(module, params, network, x):
+    given = idioms.inputs(network, x, last=True)
+    return numpy.asarray(jax.jit(module.apply)(params, *given))
+
+
+def _placed(network, weights):
+    """Return the idiom and its parameters, filled one after the other in the order of making."""
+    module = idioms.idiom(network, "jax")
+    values = _values(network, idioms.channels_last(network, weights))
+    params = _filled(module.initial(jax.random.PRNGKey(0)), values)
+    left = list(values)
+    assert not left, len(left)
+    return module, params
+
+
+def _filled(node, values):
+    if isinstance(node, dict):
+        return {name: _filled(child, values) for name, child in node.items()}
+    if isinstance(node, list):
+        return [_filled(child, values) for child in node]
+    value = next(values)
+    assert node.shape == value.shape, (node.shape, value.shape)
+    return jnp.asarray(value)
+
+
+def _values(network, weights):
+    """Yield the weights in order, inputs before outputs."""
+    for kind, own in idioms.layers(network, weights):
+        names = list(own)
+        if kind == "multihead_attention":
+            names = [part + end for part in idioms.PARTS for end in ("_kernel", "_bias")]
+        for name in names:
+            value = own[name]
+            if kind == "conv" and name == "kernel":
+                value = value.transpose(tuple(range(2, value.ndim)) + (1, 0))
+            elif kind != "position" and value.ndim == 2:
+                value = value.T
+            yield value

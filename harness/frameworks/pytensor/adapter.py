@@ -1,0 +1,63 @@
+"""PyTensor, Theano's successor: the same expressions, compiled by a C++ compiler as well."""
+
+import os
+
+import harness.adapters as protocol
+from harness.frameworks.symbolic import adapter as symbolic
+from harness.frameworks.symbolic.adapter import (  # noqa: F401 - the rest of the adapter
+    activations,
+    answer,
+    backward,
+    build,
+    export,
+    forward,
+    get_weights,
+    gradients,
+    load,
+    multiply,
+    notes,
+    predict,
+    put,
+    set_rate,
+    set_weights,
+    step,
+    synchronise,
+)
+from harness.measuring import openblas
+
+pytensor = None  # the framework, once `start` has imported it
+
+
+def start():
+    """Import PyTensor. What it compiles goes to this process's own folder: nothing is there yet.
+
+    CVM: C++, as Theano did. Its default, Numba, takes minutes where this takes one.
+    """
+    global pytensor
+    folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "pytensor")
+    flags = ["mode=CVM", "floatX=float32", "base_compiledir=" + folder, "compiledir_format=c"]
+    os.environ["PYTENSOR_FLAGS"] = ",".join([*flags, "blas__ldflags=" + os.environ["BLAS_FLAGS"]])
+    import pytensor as module
+
+    pytensor = module
+    from harness.frameworks.pytensor import operations
+
+    symbolic.use(operations)
+
+
+def configure(device, threads):
+    """Use the CPU; the threads are those of the BLAS."""
+    if device != "cpu":
+        raise protocol.WrongDevice("PyTensor computes on the CPU")
+    openblas.set_threads(threads)
+
+
+def describe():
+    """Say what PyTensor really uses: the BLAS, and what processor that takes this one for."""
+    return {
+        "versions": {"pytensor": pytensor.__version__},
+        "threads": openblas.threads(),
+        "device": "cpu",
+        "device_name": None,
+        "blas": openblas.describe(),
+    }

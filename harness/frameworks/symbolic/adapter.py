@@ -1,0 +1,174 @@
+"""Theano and its successor PyTensor: expressions, compiled when a function is made of them.
+
+All of an adapter that is the same for both. What differs is given by `use`: an object or module
+``ops`` with ``module`` (theano or pytensor), ``tensor`` (its operations), ``scan``, ``sigmoid``,
+``batched_dot``, ``variable(name, dtype, sides)``, ``cross_entropy(logits, labels)`` a row,
+``convolve(layer, kernel, x)`` and ``NOTES``.
+"""
+
+import json
+
+import numpy
+
+import harness.adapters as protocol
+from harness.frameworks.symbolic import layers
+
+ops = None  # what `use` was given
+
+
+def use(given):
+    """Compute by this system from now on."""
+    global ops
+    ops = given
+
+
+def multiply(left, right):
+    """Matrix product by a function that is compiled for it."""
+    sides = [ops.variable(None, str(one.dtype), 2) for one in (left, right)]
+    return ops.module.function(sides, ops.tensor.dot(*sides))(left, right)
+
+
+class Model:
+    """The functions of a network, each compiled when it is first needed, and its parameters."""
+
+    def __init__(self, network, weights, rate):
+        self.network = network
+        self.weights = {
+            name: ops.module.shared(value, name, borrow=False) for name, value in weights.items()
+        }
+        self.rate = ops.module.shared(numpy.float32(rate), "rate")
+        self.x = ops.variable("x", "float32", 1 + len(network["input"]))
+        self.layers = layers.outputs(ops, network, self.weights, self.x)
+        self.logits = self.layers[network["layers"][-1]["name"]]
+        self.y = ops.variable("y", "int64", self.logits.ndim - 1)
+        self._compiled = {}
+
+    def loss(self):
+        """Return the mean cross entropy over all labels, (N,) or (N, T)."""
+        logits = self.logits.reshape((-1, self.network["classes"]))
+        return ops.cross_entropy(logits, self.y.flatten()).mean()
+
+    def function(self, name):
+        """Return a function of this name, made of its expressions by `_FUNCTIONS`."""
+        if name not in self._compiled:
+            self._compiled[name] = _FUNCTIONS[name](self)
+        return self._compiled[name]
+
+
+def _stepping(model):
+    loss = model.loss()
+    names = list(model.weights)
+    gradients = ops.module.grad(loss, [model.weights[name] for name in names])
+    updates = [
+        (model.weights[name], model.weights[name] - model.rate * gradient)
+        for name, gradient in zip(names, gradients)
+    ]
+    return ops.module.function([model.x, model.y], loss, updates=updates)
+
+
+_FUNCTIONS = {
+    "logits": lambda model: ops.module.function([model.x], model.logits),
+    "layers": lambda model: ops.module.function([model.x], list(model.layers.values())),
+    "gradients": lambda model: ops.module.function(
+        [model.x, model.y], ops.module.grad(model.loss(), list(model.weights.values()))
+    ),
+    "step": _stepping,
+}
+
+
+def build(network, weights, rate):
+    """Write the network as expressions; nothing is compiled before it is needed."""
+    return Model(network, weights, rate)
+
+
+def notes(network):
+    """Return, by kind of layer, what the system was made to agree in."""
+    return protocol.notes_on(network, ops.NOTES)
+
+
+def put(x, y):
+    """Keep a batch: the CPU has it already."""
+    return x, y
+
+
+def forward(model, batch):
+    """Compute the logits of a batch."""
+    return model.function("logits")(batch[0])
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch."""
+    return model.function("gradients")(*batch)
+
+
+def step(model, batch):
+    """One step of SGD; return the loss before the update."""
+    return model.function("step")(*batch)
+
+
+def activations(model, x):
+    """Return every layer's output by name."""
+    return dict(zip(model.layers, model.function("layers")(x)))
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    found = backward(model, batch)
+    return {name: numpy.asarray(value) for name, value in zip(model.weights, found)}
+
+
+def synchronise():
+    """Do nothing: on the CPU it never runs ahead."""
+
+
+def get_weights(model):
+    """Return the weights by neutral name."""
+    return {name: value.get_value() for name, value in model.weights.items()}
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    for name, value in model.weights.items():
+        value.set_value(weights[name])
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on."""
+    model.rate.set_value(numpy.float32(rate))
+
+
+def predict(model, x):
+    """Run the model, arrays in and out."""
+    return model.function("logits")(x)
+
+
+def export(model, form, path, example):
+    """Write ``theano``: the weights, and the description that expressions are made from again.
+
+    These systems have no format of their own but pickles of their objects, which their manuals
+    advise against for keeping.
+    """
+    del example
+    if form != "theano":
+        raise protocol.Unsupported("there is no writer of " + form)
+    description = numpy.frombuffer(json.dumps(model.network).encode(), "uint8")
+    with open(path, "wb") as target:
+        numpy.savez(target, network=description, **get_weights(model))
+    return {"opset": None, "exporter": f"numpy {numpy.__version__}"}
+
+
+def load(form, path):
+    """Read what `export` wrote, and compile."""
+    if form != "theano":
+        raise protocol.Unsupported("there is no reader of " + form)
+    with numpy.load(path, allow_pickle=False) as archive:
+        weights = {name: archive[name] for name in archive.files}
+    network = json.loads(weights.pop("network").tobytes().decode())
+    model = Model(network, weights, 0.0)
+    model.function("logits")
+    return model
+
+
+def answer(model, inputs):
+    """Run a model that was read, arrays in and out."""
+    return {"y": predict(model, protocol.only(inputs))}

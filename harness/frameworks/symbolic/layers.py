@@ -1,0 +1,195 @@
+"""The neutral layers in the operations that Theano and its successor PyTensor share.
+
+A layer is a function of the system's operations (see `adapter.use` beside it), the layer's
+description, its parameters (shared variables by name) and its inputs, symbolic all; it returns an
+expression.
+"""
+
+import itertools
+
+from harness.adapters import Unsupported
+
+
+def outputs(ops, network, weights, x):
+    """Return every layer's expression by name, with *x* as the network's input."""
+    found, before = {"input": x}, "input"
+    for layer in network["layers"]:
+        if layer["kind"] not in KINDS:
+            raise Unsupported("layer kind " + layer["kind"])
+        name = layer["name"]
+        own = {
+            key.split(".")[1]: value for key, value in weights.items() if key.split(".")[0] == name
+        }
+        inputs = [found[each] for each in layer.get("inputs", [before])]
+        found[name] = KINDS[layer["kind"]](ops, layer, own, *inputs)
+        before = name
+    del found["input"]
+    return found
+
+
+def surround(tensor, x, padding, value):
+    """Put *value* around the sides that have padding."""
+    if not any(before or after for before, after in padding):
+        return x
+    sides = [x.shape[axis] for axis in range(2, x.ndim)]
+    shape = [side + before + after for side, (before, after) in zip(sides, padding)]
+    empty = tensor.alloc(tensor.constant(value, dtype=x.dtype), x.shape[0], x.shape[1], *shape)
+    inside = [slice(None), slice(None)]
+    inside += [slice(before, before + side) for side, (before, _) in zip(sides, padding)]
+    return tensor.set_subtensor(empty[tuple(inside)], x)
+
+
+def pieces(x, window, stride):
+    """Yield, for every place in a window over the sides of x, what the windows have there."""
+    counts = [
+        (x.shape[axis] - size) // step + 1
+        for axis, (size, step) in enumerate(zip(window, stride), start=2)
+    ]
+    for starts in itertools.product(*(range(size) for size in window)):
+        places = [
+            slice(start, start + (count - 1) * step + 1, step)
+            for start, count, step in zip(starts, counts, stride)
+        ]
+        yield x[(slice(None), slice(None), *places)]
+
+
+def _conv(ops, layer, own, x):
+    found = ops.convolve(layer, own["kernel"], x)
+    return found + own["bias"].dimshuffle("x", 0, *["x"] * len(layer["kernel"]))
+
+
+def _max_pool(ops, layer, own, x):
+    """The largest of strided slices, the first of equal ones; or the system's own pooling."""
+    del own
+    if getattr(ops, "pool", None):
+        return ops.pool(layer, x)
+    x = surround(ops.tensor, x, layer["padding"], -float("inf"))
+    found = None
+    for piece in pieces(x, layer["size"], layer["stride"]):
+        found = piece if found is None else ops.tensor.maximum(found, piece)
+    return found
+
+
+def _lrn(ops, layer, own, x):
+    """Every channel over the squares of its neighbours, as Caffe's: alpha over their number."""
+    del own
+    half = layer["size"] // 2
+    squares = ops.tensor.sqr(x).dimshuffle(0, "x", 1, 2, 3)
+    squares = surround(ops.tensor, squares, [(half, half), (0, 0), (0, 0)], 0.0)
+    channels = x.shape[1]
+    around = sum(squares[:, 0, number : number + channels] for number in range(layer["size"]))
+    share = layer["alpha"] / layer["size"]
+    return x / ops.tensor.power(layer["k"] + share * around, layer["beta"])
+
+
+def _dense(ops, layer, own, x):
+    del layer
+    return ops.tensor.dot(x, own["kernel"].T) + own["bias"]
+
+
+def _ways(ops, layer, own, x, step, states):
+    """Scan over time, forward, and backward where it is bidirectional. *states*: how many."""
+    found = []
+    for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
+        weights = {
+            name[len(prefix) :]: value
+            for name, value in own.items()
+            if name.startswith("backward_") == bool(prefix)
+        }
+        given = ops.tensor.dot(x.dimshuffle(1, 0, 2), weights["kernel"].T) + weights["bias"]
+        zeros = ops.tensor.zeros((x.shape[0], layer["units"]), x.dtype)
+        hidden, _ = ops.scan(
+            lambda one, *before: step(ops, layer["units"], weights, one, *before),  # noqa: B023
+            sequences=given[::-1] if prefix else given,
+            outputs_info=[zeros] * states,
+        )
+        hidden = hidden[0] if states > 1 else hidden
+        if not layer["return_sequences"]:
+            found.append(hidden[-1])
+        else:
+            found.append((hidden[::-1] if prefix else hidden).dimshuffle(1, 0, 2))
+    return found[0] if len(found) == 1 else ops.tensor.concatenate(found, axis=found[0].ndim - 1)
+
+
+def _rnn_step(ops, units, own, given, hidden):
+    del units
+    return ops.tensor.tanh(given + ops.tensor.dot(hidden, own["recurrent"].T))
+
+
+def _lstm_step(ops, units, own, given, hidden, memory):
+    gates = given + ops.tensor.dot(hidden, own["recurrent"].T)
+    write, forget, new, read = (gates[:, n * units : (n + 1) * units] for n in range(4))
+    memory = ops.sigmoid(forget) * memory + ops.sigmoid(write) * ops.tensor.tanh(new)
+    return ops.sigmoid(read) * ops.tensor.tanh(memory), memory
+
+
+def _gru_step(ops, units, own, given, hidden):
+    again = ops.tensor.dot(hidden, own["recurrent"].T) + own["recurrent_bias"]
+    both = ops.sigmoid(given[:, : 2 * units] + again[:, : 2 * units])
+    reset, update = both[:, :units], both[:, units:]
+    new = ops.tensor.tanh(given[:, 2 * units :] + reset * again[:, 2 * units :])
+    return (1 - update) * new + update * hidden
+
+
+def _softmax(ops, x):
+    """Over the last axis of three or more: Theano's own is for matrices."""
+    exponent = ops.tensor.exp(x - x.max(axis=-1, keepdims=True))
+    return exponent / exponent.sum(axis=-1, keepdims=True)
+
+
+def _attend(ops, query, memory, values):
+    """(B, T, D), (B, S, D), (B, S, D) -> (B, T, D)."""
+    width = ops.tensor.cast(query.shape[2], query.dtype)
+    scores = ops.batched_dot(query, memory.dimshuffle(0, 2, 1)) / ops.tensor.sqrt(width)
+    return ops.batched_dot(_softmax(ops, scores), values)
+
+
+def _multihead_attention(ops, layer, own, x):
+    heads = layer["heads"]
+    rows, steps, width = x.shape[0], x.shape[1], own["query_bias"].shape[0]
+
+    def part(name, of):
+        return ops.tensor.dot(of, own[name + "_kernel"].T) + own[name + "_bias"]
+
+    def split(one):
+        apart = one.reshape((rows, steps, heads, width // heads)).dimshuffle(0, 2, 1, 3)
+        return apart.reshape((rows * heads, steps, width // heads))
+
+    found = _attend(ops, *(split(part(name, x)) for name in ("query", "key", "value")))
+    joined = found.reshape((rows, heads, steps, width // heads)).dimshuffle(0, 2, 1, 3)
+    return part("output", joined.reshape((rows, steps, width)))
+
+
+def _layer_norm(ops, layer, own, x):
+    centred = x - x.mean(axis=-1, keepdims=True)
+    variance = ops.tensor.sqr(centred).mean(axis=-1, keepdims=True)
+    return centred / ops.tensor.sqrt(variance + layer["epsilon"]) * own["scale"] + own["offset"]
+
+
+def _slice(ops, layer, own, x):
+    del own
+    chosen = [slice(None)] * layer["axis"] + [slice(layer["start"], layer["stop"])]
+    return x[tuple(chosen)]
+
+
+KINDS = {
+    "conv": _conv,
+    "max_pool": _max_pool,
+    "global_average_pool": lambda ops, layer, own, x: x.flatten(3).mean(axis=2),
+    "lrn": _lrn,
+    "relu": lambda ops, layer, own, x: ops.tensor.switch(x > 0, x, 0),
+    "tanh": lambda ops, layer, own, x: ops.tensor.tanh(x),
+    "flatten": lambda ops, layer, own, x: x.flatten(2),
+    "dense": _dense,
+    "rnn": lambda ops, layer, own, x: _ways(ops, layer, own, x, _rnn_step, 1),
+    "lstm": lambda ops, layer, own, x: _ways(ops, layer, own, x, _lstm_step, 2),
+    "gru": lambda ops, layer, own, x: _ways(ops, layer, own, x, _gru_step, 1),
+    "concat": lambda ops, layer, own, *inputs: ops.tensor.concatenate(inputs, axis=layer["axis"]),
+    "add": lambda ops, layer, own, one, other: one + other,
+    "attention": lambda ops, layer, own, query, memory: _attend(ops, query, memory, memory),
+    "multihead_attention": _multihead_attention,
+    "layer_norm": _layer_norm,
+    "position": lambda ops, layer, own, x: x + own["table"],
+    "slice": _slice,
+    "mean": lambda ops, layer, own, x: x.mean(axis=1),
+}

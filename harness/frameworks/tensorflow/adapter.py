@@ -1,0 +1,261 @@
+"""TensorFlow with Keras 3: a compiled training step, SavedModel and ONNX.
+
+Data is in the neutral layout outside, in exports too; see `tensorflow_layers` for inside.
+"""
+
+import os
+import tempfile
+
+import numpy
+
+import harness.adapters as protocol
+from harness.phases import sample_inputs
+
+tf = None  # the framework, once `start` has imported it
+keras = None
+device = None
+
+
+def start():
+    """Import TensorFlow and Keras."""
+    global tf, keras
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    import keras as keras_module
+    import tensorflow as module
+
+    tf, keras = module, keras_module
+
+
+def configure(name, threads):
+    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
+    global device
+    found = tf.config.list_physical_devices("GPU")
+    if name == "cuda" and not found:
+        raise protocol.WrongDevice("asked for cuda, TensorFlow lists no GPU")
+    used = found[:1] if name == "cuda" else []
+    tf.config.set_visible_devices(used, "GPU")
+    for gpu in used:
+        tf.config.experimental.set_memory_growth(gpu, True)  # take what is needed, not all
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    tf.config.threading.set_inter_op_parallelism_threads(1)
+    tf.config.experimental.enable_tensor_float_32_execution(False)
+    device = "/GPU:0" if name == "cuda" else "/CPU:0"
+
+
+def describe():
+    """Say what TensorFlow really uses."""
+    on_gpu = "GPU" in _tensor(numpy.zeros(1, "float32")).device
+    name = None
+    if on_gpu:
+        gpu = tf.config.list_physical_devices("GPU")[0]
+        name = tf.config.experimental.get_device_details(gpu).get("device_name")
+    onednn = os.environ.get("TF_ENABLE_ONEDNN_OPTS", "default")
+    return {
+        "versions": {"tensorflow": tf.__version__, "keras": keras.__version__},
+        "threads": tf.config.threading.get_intra_op_parallelism_threads(),
+        "device": "cuda" if on_gpu else "cpu",
+        "device_name": name,
+        "blas": f"tensorflow: Eigen, oneDNN {onednn}",
+    }
+
+
+def multiply(left, right):
+    """Matrix product on the device."""
+    return tf.matmul(_tensor(left), _tensor(right)).numpy()
+
+
+class Model:
+    """A Keras model with its compiled functions."""
+
+    def __init__(self, graph, shape, rate):
+        self.graph = graph
+        self.keras = graph.model
+        anything = tf.TensorSpec((None,) + shape, "float32")  # else every batch size compiles
+        self.forward = tf.function(self.keras, input_signature=[anything])
+        self.optimiser = keras.optimizers.SGD(rate)
+
+        @tf.function
+        def step(x, y):
+            loss, variables, gradients = self.differentiate(x, y)
+            self.optimiser.apply_gradients(zip(gradients, variables))
+            return loss
+
+        self.step = step
+        self.gradients = tf.function(lambda x, y: self.differentiate(x, y)[2])
+
+    def differentiate(self, x, y):
+        """Return the mean loss over all labels, the variables and the loss's gradients."""
+        cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
+        with tf.GradientTape() as tape:
+            logits = self.keras(x, training=True)
+            loss = tf.reduce_mean(cross_entropy(labels=y, logits=logits))
+        variables = self.keras.trainable_variables
+        return loss, variables, tape.gradient(loss, variables)
+
+
+def build(network, weights, rate):
+    """Build the network by Keras's functional API, and its SGD."""
+    from harness.frameworks.tensorflow import layers
+
+    with tf.device(device):
+        model = Model(layers.Graph(network), tuple(network["input"]), rate)
+        set_weights(model, weights)
+    return model
+
+
+def notes(network):
+    """Return, by kind of layer, what tensorflow was made to agree in."""
+    from harness.frameworks.tensorflow import layers
+
+    return protocol.notes_on(network, layers.NOTES)
+
+
+def put(x, y):
+    """Move a batch to the device."""
+    return _tensor(x), _tensor(y)
+
+
+def forward(model, batch):
+    """Compute the logits of a batch, on the device."""
+    return model.forward(batch[0])
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch, on the device, in the order of the model's variables."""
+    with tf.device(device):
+        return model.gradients(*batch)
+
+
+def step(model, batch):
+    """One step of SGD; return the loss as a tensor."""
+    return model.step(*batch)
+
+
+def activations(model, x):
+    """Return every layer's output by name."""
+    names, watched = model.graph.watched()
+    with tf.device(device):
+        outputs = watched(_tensor(x))
+    return {name: value.numpy() for name, value in zip(names, outputs)}
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name, compiled as training is."""
+    variables = model.keras.trainable_variables
+    found = zip(variables, backward(model, batch))
+    by_variable = {id(variable): value for variable, value in found}
+    return {
+        name: weight.neutral(by_variable[id(weight.variable)])
+        for name, weight in model.graph.weights.items()
+    }
+
+
+def synchronise():
+    """Wait for the GPU; on the CPU a step returns when it is done."""
+    if "GPU" in device:
+        tf.test.experimental.sync_devices()
+
+
+def get_weights(model):
+    """Return the weights by neutral name."""
+    return {name: weight.neutral(weight.variable) for name, weight in model.graph.weights.items()}
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    for name, weight in model.graph.weights.items():
+        weight.set(weights[name])
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on: a variable, so that nothing is compiled again."""
+    model.optimiser.learning_rate = rate
+
+
+def predict(model, x):
+    """Run the compiled model, arrays in and out."""
+    return model.forward(_tensor(x)).numpy()
+
+
+def inspect(form, path, given, seed):
+    """Tell what a SavedModel's default signature takes and answers."""
+    model = load(form, path)
+    declared = [
+        {"name": name, "dtype": spec.dtype.name, "shape": [side or 0 for side in spec.shape]}
+        for name, spec in model.inputs.items()
+    ]
+    inputs = given or sample_inputs.arrays(declared, seed)
+    return {
+        "described": {"inputs": declared},
+        "inputs": inputs,
+        "outputs": answer(model, inputs),
+    }
+
+
+def answer(model, inputs):
+    """Run the default signature of a SavedModel, arrays in and out."""
+    fed = protocol.fed(inputs, list(model.inputs))
+    found = model.serve(**{name: _tensor(x) for name, x in fed.items()})
+    return {name: found[name].numpy() for name in sorted(found)}
+
+
+def export(model, form, path, example):
+    """Write ``onnx`` (Keras by way of tf2onnx), ``saved-model`` or ``tflite``.
+
+    The batch size stays free, but for ``tflite``, where it is 1.
+    """
+    shape = (None,) + example.shape[1:]
+    signature = [keras.InputSpec(shape=shape, dtype="float32", name="input")]
+    tensorflow = f"tensorflow {tf.__version__}"
+    if form == "saved-model":
+        model.keras.export(path, "tf_saved_model", verbose=False, input_signature=signature)
+        return {"opset": None, "exporter": f"keras {keras.__version__}, {tensorflow}"}
+    if form == "onnx":
+        model.keras.export(path, "onnx", verbose=False, input_signature=signature)
+        import onnx
+        import tf2onnx
+
+        opsets = {each.domain: each.version for each in onnx.load(path).opset_import}
+        return {"opset": opsets[""], "exporter": f"tf2onnx {tf2onnx.__version__}"}
+    if form == "tflite":
+        _save_tflite(model.keras, path, example)
+        return {"opset": None, "exporter": f"TFLiteConverter of {tensorflow}", "batch": 1}
+    raise protocol.Unsupported(f"tensorflow does not write {form}")
+
+
+def _save_tflite(model, path, example):
+    """Convert by way of a SavedModel: a converter that is fed a function drops the weights."""
+    signature = [tf.TensorSpec((1,) + example.shape[1:], "float32")]
+    with tempfile.TemporaryDirectory() as folder:
+        archive = keras.export.ExportArchive()
+        archive.track(model)
+        archive.add_endpoint("serve", model.__call__, input_signature=signature)
+        archive.write_out(folder, verbose=False)
+        converted = tf.lite.TFLiteConverter.from_saved_model(folder).convert()
+    with open(path, "wb") as target:
+        target.write(converted)
+
+
+class Served:
+    """A SavedModel read back: its default signature, with its inputs by name."""
+
+    def __init__(self, path):
+        self._model = tf.saved_model.load(path)  # the signature does not keep it alive
+        if "serving_default" not in self._model.signatures:
+            raise protocol.Unsupported("the SavedModel has no signature serving_default")
+        self.serve = self._model.signatures["serving_default"]
+        self.inputs = dict(self.serve.structured_input_signature[1])
+
+
+def load(form, path):
+    """Read a ``saved-model``."""
+    if form != "saved-model":
+        raise protocol.Unsupported(f"tensorflow does not read {form}")
+    with tf.device(device):
+        return Served(path)
+
+
+def _tensor(array):
+    with tf.device(device):
+        return tf.convert_to_tensor(array)

@@ -1,0 +1,205 @@
+"""TensorFlow 1: a static graph that a session runs."""
+
+import numpy
+
+import harness.adapters as protocol
+
+tf = None  # the framework, once `start` has imported it
+threads = 1
+
+
+def start():
+    """Import TensorFlow."""
+    global tf
+    import tensorflow as module
+
+    module.logging.set_verbosity(module.logging.ERROR)  # of what was to be deprecated in 2020
+    tf = module
+
+
+def configure(device, count):
+    """Use the CPU and this many threads an operation."""
+    global threads
+    if device != "cpu":
+        raise protocol.WrongDevice("TensorFlow 1's wheel for CUDA is another, for CUDA 10")
+    threads = count
+
+
+def describe():
+    """Say what TensorFlow really uses."""
+    return {
+        "versions": {"tensorflow": tf.__version__},
+        "threads": threads,
+        "device": "cpu",
+        "device_name": None,
+        "blas": "tensorflow: Eigen",
+    }
+
+
+def _session(graph):
+    options = {"intra_op_parallelism_threads": threads, "inter_op_parallelism_threads": 1}
+    return tf.Session(graph=graph, config=tf.ConfigProto(**options))
+
+
+def multiply(left, right):
+    """Matrix product by a graph of one operation."""
+    graph = tf.Graph()
+    with graph.as_default():
+        product = tf.matmul(tf.constant(left), tf.constant(right))
+    with _session(graph) as session:
+        return session.run(product)
+
+
+class Model:
+    """A graph with its gradients and its step, and the session that runs it."""
+
+    def __init__(self, network, rate):
+        from harness.frameworks.tensorflow1 import layers
+
+        graph = tf.Graph()
+        with graph.as_default():
+            self.graph = layers.Graph(network)
+            self.outputs = self.graph.outputs()
+            logits = self.graph.logits
+            self.y = tf.placeholder(tf.int64, logits.shape.as_list()[:-1], "y")
+            cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
+            self.loss = tf.reduce_mean(cross_entropy(labels=self.y, logits=logits))
+            self.gradients = tf.gradients(self.loss, self.graph.variables)
+            self.rate = rate
+            self.rate_fed = tf.placeholder(tf.float32, [], "rate")
+            optimiser = tf.train.GradientDescentOptimizer(self.rate_fed)
+            # Else a variable may change while another's gradient is still computed from it.
+            with tf.control_dependencies(self.gradients):
+                self.update = optimiser.apply_gradients(zip(self.gradients, self.graph.variables))
+            initial = tf.global_variables_initializer()
+        self.session = _session(graph)
+        self.session.run(initial)
+
+    def run(self, wanted, x, y=None):
+        """Run the operations that *wanted* needs."""
+        fed = {self.graph.input: x}
+        if y is not None:
+            fed.update({self.y: y, self.rate_fed: self.rate})
+        return self.session.run(wanted, fed)
+
+    def neutral(self, values):
+        """Return the variables' values, or gradients, by neutral name."""
+        by_variable = {id(one): value for one, value in zip(self.graph.variables, values)}
+        return {
+            name: weight.neutral(by_variable[id(weight.variable)])
+            for name, weight in self.graph.weights.items()
+        }
+
+
+def build(network, weights, rate):
+    """Write the network as a graph, with its gradients."""
+    model = Model(network, rate)
+    set_weights(model, weights)
+    return model
+
+
+def notes(network):
+    """Return, by kind of layer, what TensorFlow was made to agree in."""
+    from harness.frameworks.tensorflow1 import layers
+
+    return protocol.notes_on(network, layers.NOTES)
+
+
+def put(x, y):
+    """Keep a batch: a session is fed arrays."""
+    return x, y
+
+
+def forward(model, batch):
+    """Compute the logits of a batch."""
+    return model.run(model.graph.logits, batch[0])
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch, in the order of the graph's variables."""
+    return model.run(model.gradients, *batch)
+
+
+def step(model, batch):
+    """One step of SGD; return the loss before the update."""
+    return model.run([model.loss, model.update], *batch)[0]
+
+
+def activations(model, x):
+    """Return every layer's output by name."""
+    return model.run(model.outputs, x)
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    return model.neutral(backward(model, batch))
+
+
+def synchronise():
+    """Do nothing: a session returns when it is done."""
+
+
+def get_weights(model):
+    """Return the weights by neutral name."""
+    return model.neutral(model.session.run(model.graph.variables))
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    for variable in model.graph.variables:
+        whole = numpy.zeros(variable.shape.as_list(), "float32")
+        for name, weight in model.graph.weights.items():
+            if weight.variable is variable:
+                weight.put(whole, weights[name])
+        variable.load(whole, model.session)
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on: it is fed."""
+    model.rate = rate
+
+
+def predict(model, x):
+    """Run the graph, arrays in and out."""
+    return model.run(model.graph.logits, x)
+
+
+def export(model, form, path, example):
+    """Write ``saved-model``. The batch size stays free."""
+    del example
+    if form != "saved-model":
+        raise protocol.Unsupported("TensorFlow 1 does not write " + form)
+    with model.session.graph.as_default():
+        tf.saved_model.simple_save(
+            model.session, path, {"input": model.graph.input}, {"y": model.graph.logits}
+        )
+    return {"opset": None, "exporter": f"tensorflow {tf.__version__}"}
+
+
+class Served:
+    """A SavedModel read back: the tensors of its default signature by name."""
+
+    def __init__(self, path):
+        graph = tf.Graph()
+        self.session = _session(graph)
+        with graph.as_default():
+            read = tf.saved_model.load(self.session, [tf.saved_model.SERVING], path)
+        if "serving_default" not in read.signature_def:
+            raise protocol.Unsupported("the SavedModel has no signature serving_default")
+        signature = read.signature_def["serving_default"]
+        self.inputs = {name: one.name for name, one in signature.inputs.items()}
+        self.outputs = {name: signature.outputs[name].name for name in sorted(signature.outputs)}
+
+
+def load(form, path):
+    """Read a ``saved-model``."""
+    if form != "saved-model":
+        raise protocol.Unsupported("TensorFlow 1 does not read " + form)
+    return Served(path)
+
+
+def answer(model, inputs):
+    """Run the default signature of a SavedModel, arrays in and out."""
+    fed = protocol.fed(inputs, list(model.inputs))
+    by_tensor = {model.inputs[name]: x for name, x in fed.items()}
+    return model.session.run(model.outputs, by_tensor)

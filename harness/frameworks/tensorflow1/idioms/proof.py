@@ -1,0 +1,93 @@
+"""Proof of TensorFlow 1's idioms."""
+
+import numpy
+import tensorflow as tf
+
+from harness import idioms
+from harness.frameworks.tensorflow1.idioms import training
+
+
+def logits(network, weights, x):
+    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs, answer = _placed(session, network, weights)
+        return session.run(answer, {inputs: _given(network, x)})
+
+
+def trained(network, weights, batches, rate):
+    """Answer the first batch after the idiomatic training on all of them."""
+    given = [(_given(network, x), y) for x, y in batches]
+    with tf.Graph().as_default(), tf.Session() as session:
+        inputs, answer = _placed(session, network, weights)
+        training.train(session, inputs, answer, given, rate)
+        return session.run(answer, {inputs: given[0][0]})
+
+
+def _given(network, x):
+    """Return what is fed: as many arrays as there are placeholders."""
+    given = idioms.inputs(network, x, last=True)
+    return tuple(given) if len(given) > 1 else given[0]
+
+
+def _placed(session, network, weights):
+    """Return the idiom's inputs and logits, its variables filled in the order of making."""
+    made = idioms.idiom(network, "tensorflow1").network()
+    variables = iter(tf.trainable_variables())
+    for kind, own in idioms.layers(network, idioms.channels_last(network, weights)):
+        for value in ARRAYS[kind](own):
+            variable = next(variables)
+            assert variable.shape == value.shape, (variable, value.shape)
+            variable.load(value, session)
+    left = list(variables)
+    assert not left, left
+    return made
+
+
+def _conv(own):
+    kernel = own["kernel"]
+    return [kernel.transpose(tuple(range(2, kernel.ndim)) + (1, 0)), own["bias"]]
+
+
+def _dense(own):
+    return [own["kernel"].T, own["bias"]]
+
+
+def _rnn(own):
+    """A cell has one kernel, for inputs and states."""
+    return [numpy.concatenate([own["kernel"].T, own["recurrent"].T]), own["bias"]]
+
+
+def _lstm(own):
+    """A cell orders the gates i, g, f, o, and adds one to f."""
+    arrays = []
+    for way in ("", "backward_") if "backward_kernel" in own else ("",):
+        parts = {name: own[way + name] for name in ("kernel", "recurrent", "bias")}
+        for name, part in parts.items():
+            i, f, g, o = numpy.split(part, 4)
+            parts[name] = numpy.concatenate([i, g, f - 1 if name == "bias" else f, o])
+        arrays += _rnn(parts)
+    return arrays
+
+
+def _gru(own):
+    """The gates are the idiom's own, and two biases."""
+    return [own["kernel"].T, own["bias"], own["recurrent"].T, own["recurrent_bias"]]
+
+
+def _attention(own):
+    return [
+        array for part in idioms.PARTS for array in (own[part + "_kernel"].T, own[part + "_bias"])
+    ]
+
+
+#: Of a kind: its arrays as TensorFlow's layers and cells make them.
+ARRAYS = {
+    "conv": _conv,
+    "dense": _dense,
+    "rnn": _rnn,
+    "lstm": _lstm,
+    "gru": _gru,
+    "multihead_attention": _attention,
+    "layer_norm": lambda own: [own["scale"], own["offset"]],
+    "position": lambda own: [own["table"]],
+}

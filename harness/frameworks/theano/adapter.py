@@ -1,0 +1,61 @@
+"""Theano 1.0: expressions that are compiled by a C++ compiler when a function is made of them."""
+
+import os
+
+import harness.adapters as protocol
+from harness.frameworks.symbolic import adapter as symbolic
+from harness.frameworks.symbolic.adapter import (  # noqa: F401 - the rest of the adapter
+    activations,
+    answer,
+    backward,
+    build,
+    export,
+    forward,
+    get_weights,
+    gradients,
+    load,
+    multiply,
+    notes,
+    predict,
+    put,
+    set_rate,
+    set_weights,
+    step,
+    synchronise,
+)
+from harness.measuring import openblas
+
+theano = None  # the framework, once `start` has imported it
+
+
+def start():
+    """Import Theano. What it compiles goes to this process's own folder: nothing is there yet."""
+    global theano
+    folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "theano")
+    flags = ["device=cpu", "floatX=float32", "base_compiledir=" + folder, "compiledir_format=c"]
+    os.environ["THEANO_FLAGS"] = ",".join([*flags, "blas.ldflags=" + os.environ["BLAS_FLAGS"]])
+    import theano as module
+
+    theano = module
+    from harness.frameworks.theano import operations
+
+    symbolic.use(operations)
+
+
+def configure(device, threads, pooling="agreeing"):
+    """Use the CPU; the threads are those of the BLAS. *pooling* is ``agreeing`` or ``own``."""
+    if device != "cpu":
+        raise protocol.WrongDevice("Debian's Theano computes on the CPU only")
+    symbolic.ops.use_own_pooling(pooling == "own")
+    openblas.set_threads(threads)
+
+
+def describe():
+    """Say what Theano really uses: the BLAS, and what processor that takes this one for."""
+    return {
+        "versions": {"theano": theano.__version__},
+        "threads": openblas.threads(),
+        "device": "cpu",
+        "device_name": None,
+        "blas": openblas.describe(),
+    }

@@ -1,0 +1,86 @@
+"""Theano's operations for `harness.frameworks.symbolic`. Imported once Theano is there."""
+
+import theano as module
+from theano import scan, tensor
+from theano.tensor import batched_dot
+from theano.tensor.nnet import categorical_crossentropy, conv2d, conv3d, sigmoid, softmax
+from theano.tensor.signal.pool import pool_2d, pool_3d
+
+from harness.frameworks.symbolic.layers import surround
+
+__all__ = [
+    "NOTES",
+    "batched_dot",
+    "convolve",
+    "cross_entropy",
+    "module",
+    "scan",
+    "sigmoid",
+    "tensor",
+]
+
+#: Where Theano's default differs from the neutral description, and what is done about it.
+NOTES = {
+    "conv": "Theano turns kernels around; it is told not to. One side is two, the second 1 long",
+    "max_pool": "Theano's own gives each of several equal largest values the whole gradient, and "
+    "images of digits have many: the largest of slices, -inf around them",
+    "relu": "Theano's own has a gradient of a half at zero, where blank parts of images are: a "
+    "switch",
+    "lrn": "Theano has none: from squares, slices and a power",
+    "rnn": "a scan over time",
+    "lstm": "a scan over time",
+    "gru": "a scan over time",
+    "layer_norm": "from means and a square root",
+}
+
+
+pool = None  # of its own, where it is to be used: layer, input -> output
+
+
+def use_own_pooling(wanted):
+    """Pool as Theano does, from now on, or by what agrees with everybody else."""
+    global pool
+    if wanted:
+        pool = _pooled
+        NOTES["max_pool"] = (
+            "Theano's own, for times: its gradient gives each of several equal largest values the "
+            "whole"
+        )
+
+
+def _pooled(layer, x):
+    """Pool by Theano's own, of two sides or three; one side is two, the second 1 long."""
+    size, stride = tuple(layer["size"]), tuple(layer["stride"])
+    x = surround(tensor, x, layer["padding"], -float("inf"))
+    if len(size) == 1:
+        image = x.dimshuffle(0, 1, 2, "x")
+        return pool_2d(image, (*size, 1), ignore_border=True, stride=(*stride, 1))[:, :, :, 0]
+    operation = pool_2d if len(size) == 2 else pool_3d
+    return operation(x, size, ignore_border=True, stride=stride)
+
+
+def variable(name, dtype, sides):
+    """Return an input of so many sides."""
+    return tensor.TensorType(dtype, (False,) * sides)(name)
+
+
+def cross_entropy(logits, labels):
+    """Return that of every row."""
+    return categorical_crossentropy(softmax(logits), labels)
+
+
+def convolve(layer, kernel, x):
+    """Convolve by Theano's own, of two sides or three."""
+    stride, padding = tuple(layer["stride"]), layer["padding"]
+    if all(before == after for before, after in padding):
+        border = tuple(before for before, _ in padding)
+    else:
+        x, border = surround(tensor, x, padding, 0.0), (0,) * len(padding)
+    if len(stride) > 1:
+        operation = conv2d if len(stride) == 2 else conv3d
+        return operation(x, kernel, border_mode=border, subsample=stride, filter_flip=False)
+    image, filters = x.dimshuffle(0, 1, 2, "x"), kernel.dimshuffle(0, 1, 2, "x")
+    wide = conv2d(
+        image, filters, border_mode=(*border, 0), subsample=(*stride, 1), filter_flip=False
+    )
+    return wide[:, :, :, 0]

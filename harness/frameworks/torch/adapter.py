@@ -1,0 +1,219 @@
+"""PyTorch: eager training, ``torch.export``, TorchScript and ONNX."""
+
+import harness.adapters as protocol
+
+torch = None  # the framework, once `start` has imported it
+device = None
+
+
+def start():
+    """Import torch."""
+    global torch
+    import torch as module
+
+    torch = module
+
+
+def configure(name, threads):
+    """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
+    global device
+    if name == "cuda" and not torch.cuda.is_available():
+        raise protocol.WrongDevice("asked for cuda, torch.cuda.is_available() is False")
+    device = torch.device(name)
+    torch.set_num_threads(threads)
+    torch.set_num_interop_threads(1)
+    torch.backends.cudnn.allow_tf32 = False
+    torch.backends.cuda.matmul.allow_tf32 = False
+
+
+def describe():
+    """Say what torch really uses."""
+    actual = torch.zeros(1, device=device).device.type
+    instructions = torch.backends.cpu.get_cpu_capability()
+    library = "MKL" if torch.backends.mkl.is_available() else "no MKL"
+    versions = {"torch": torch.__version__}
+    if torch.version.cuda:
+        versions["cuda"] = torch.version.cuda
+    return {
+        "versions": versions,
+        "threads": torch.get_num_threads(),
+        "device": actual,
+        "device_name": torch.cuda.get_device_name() if actual == "cuda" else None,
+        "blas": f"torch: {library}, {instructions}",
+    }
+
+
+def multiply(left, right):
+    """Matrix product on the device."""
+    return (_tensor(left) @ _tensor(right)).cpu().numpy()
+
+
+def build(network, weights, rate):
+    """Build the network as a graph of torch's modules, and its SGD."""
+    from harness.frameworks.torch import layers
+
+    model = layers.Graph(network, weights).to(device)
+    set_weights(model, weights)
+    trained = [each for each in model.parameters() if each.requires_grad]
+    model.optimiser = torch.optim.SGD(trained, lr=rate)
+    return model
+
+
+def notes(network):
+    """Return, by kind of layer, what torch was made to agree in."""
+    from harness.frameworks.torch import layers
+
+    return protocol.notes_on(network, layers.NOTES)
+
+
+def put(x, y):
+    """Move a batch to the device."""
+    return _tensor(x), _tensor(y)
+
+
+def forward(model, batch):
+    """Compute the logits of a batch, on the device."""
+    with torch.inference_mode():
+        return model(batch[0])
+
+
+def backward(model, batch):
+    """Compute the gradients of a batch, on the device."""
+    model.optimiser.zero_grad()
+    _loss(model, *batch).backward()
+
+
+def step(model, batch):
+    """One step of SGD; return the loss as a tensor."""
+    x, y = batch
+    model.optimiser.zero_grad()
+    loss = _loss(model, x, y)
+    loss.backward()
+    model.optimiser.step()
+    return loss.detach()
+
+
+def _loss(model, x, y):
+    """Return the mean over all labels, (N,) or (N, T)."""
+    logits = model(x)
+    return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
+
+
+def activations(model, x):
+    """Return every layer's output by name."""
+    with torch.no_grad():
+        found = model.values(_tensor(x))
+    return {name: value.cpu().numpy() for name, value in found.items() if name != "input"}
+
+
+def gradients(model, batch):
+    """Return the gradient of the mean loss by neutral name."""
+    backward(model, batch)
+    return {name: value.grad.cpu().numpy() for name, value in model.neutral()}
+
+
+def synchronise():
+    """Wait for the GPU; the CPU never runs ahead."""
+    if device.type == "cuda":
+        torch.cuda.synchronize()
+
+
+def get_weights(model):
+    """Return the weights by neutral name."""
+    return {name: value.detach().cpu().numpy() for name, value in model.neutral()}
+
+
+def set_weights(model, weights):
+    """Set the weights by neutral name."""
+    with torch.no_grad():
+        for name, value in model.neutral():
+            value.copy_(_tensor(weights[name]))
+
+
+def set_rate(model, rate):
+    """Set the rate of the steps from now on."""
+    for group in model.optimiser.param_groups:
+        group["lr"] = rate
+
+
+def predict(model, x):
+    """Run the model without gradients, arrays in and out."""
+    with torch.inference_mode():
+        return model(_tensor(x)).cpu().numpy()
+
+
+class Served:
+    """A program that was read back, and the names of its inputs, or None where it has none."""
+
+    def __init__(self, program, names):
+        self.program = program
+        self.names = names
+
+
+def answer(model, inputs):
+    """Run a program that was read back, arrays in and out."""
+    names = model.names or list(inputs)
+    fed = protocol.placed(inputs, names)
+    with torch.inference_mode():
+        found = model.program(*[_tensor(fed[name]) for name in names])
+        return {name: value.cpu().numpy() for name, value in _named(found)}
+
+
+def _named(found):
+    """Return (name, tensor) for all that a program answered; one without a name is ``y``."""
+    if isinstance(found, dict):
+        return list(found.items())
+    if isinstance(found, (tuple, list)):
+        return [(str(number), value) for number, value in enumerate(found)]
+    return [("y", found)]
+
+
+def inspect(form, path, given, seed):  # noqa: ARG001 - nothing can be made from it
+    """Tell what a model answers to given inputs; a TorchScript file does not say their shapes."""
+    if given is None:
+        raise ValueError("TorchScript does not declare the shapes of its inputs: give --inputs")
+    model = load(form, path)
+    declared = [
+        {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)} for name, x in given.items()
+    ]
+    return {
+        "described": {"inputs": declared},
+        "inputs": given,
+        "outputs": answer(model, protocol.copies(given)),
+    }
+
+
+def export(model, form, path, example):
+    """Write one of the formats of `torch_exports`, from the CPU, for any machine."""
+    from harness.frameworks.torch import exports
+
+    model = model.to("cpu").eval()
+    try:
+        return exports.write(model, form, path, torch.from_numpy(example))
+    finally:
+        model.to(device).train()
+
+
+def load(form, path):
+    """Read a ``torch-export``, ``torchscript`` or ``aotinductor`` program.
+
+    It is code: only ever in a cell.
+    """
+    if form == "aotinductor":
+        return Served(torch._inductor.aoti_load_package(path), None)
+    if form == "torchscript":
+        program = torch.jit.load(path, map_location=device).eval()
+        _, *arguments = program.forward.schema.arguments  # the first is the module
+        return Served(program, [one.name for one in arguments if not one.has_default_value()])
+    if form != "torch-export":
+        raise protocol.Unsupported(f"torch does not read {form}")
+    program = torch.export.load(path)
+    if device.type == "cuda":
+        from torch.export.passes import move_to_device_pass
+
+        program = move_to_device_pass(program, device)
+    return Served(program.module(), list(program.graph_signature.user_inputs))
+
+
+def _tensor(array):
+    return torch.from_numpy(array).to(device)

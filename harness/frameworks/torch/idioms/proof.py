@@ -1,0 +1,105 @@
+"""Proof of torch's idioms."""
+
+import numpy
+import torch
+from torch import nn
+
+from harness import idioms
+from harness.frameworks.torch.idioms import training
+
+
+def logits(network, weights, x):
+    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
+    return _answer(_placed(network, weights), network, x)
+
+
+def trained(network, weights, batches, rate):
+    """Answer the first batch after the idiomatic training on all of them."""
+    model = _placed(network, weights)
+    given = [(_inputs(network, x), torch.tensor(y)) for x, y in batches]
+    training.train(model, given, rate)
+    return _answer(model, network, batches[0][0])
+
+
+def _answer(model, network, x):
+    with torch.no_grad():
+        return model(*_inputs(network, x)).numpy()
+
+
+def _inputs(network, x):
+    return [torch.tensor(each) for each in idioms.inputs(network, x, last=False)]
+
+
+def _placed(network, weights):
+    model = idioms.idiom(network, "torch").Network()
+    modules, tables = _modules(model), model.parameters(recurse=False)
+    with torch.no_grad():
+        for kind, own in idioms.layers(network, weights):
+            if kind == "position":
+                _set(next(tables), own["table"])
+            else:
+                module = next(modules)
+                place = next(place for made, place in PLACES.items() if isinstance(module, made))
+                place(module, own)
+    left = list(modules)
+    assert not left, left
+    return model
+
+
+def _modules(module):
+    """Yield the modules that have weights in the order of making, an encoder's in that of use."""
+    if isinstance(module, nn.TransformerEncoderLayer):
+        yield from (module.norm1, module.self_attn, module.norm2, module.linear1, module.linear2)
+    elif isinstance(module, tuple(PLACES)):
+        yield module
+    else:
+        for child in module.children():
+            yield from _modules(child)
+
+
+def _set(parameter, value):
+    assert parameter.shape == value.shape, (parameter.shape, value.shape)
+    parameter.copy_(torch.tensor(value))
+
+
+def _plain(module, own):
+    _set(module.weight, own["kernel"])
+    _set(module.bias, own["bias"])
+
+
+def _norm(module, own):
+    _set(module.weight, own["scale"])
+    _set(module.bias, own["offset"])
+
+
+def _recurrent(module, own):
+    for way, end in (("", ""), ("backward_", "_reverse")):
+        if way + "kernel" not in own:
+            continue
+        second = getattr(module, "bias_hh_l0" + end)
+        _set(getattr(module, "weight_ih_l0" + end), own[way + "kernel"])
+        _set(getattr(module, "weight_hh_l0" + end), own[way + "recurrent"])
+        _set(getattr(module, "bias_ih_l0" + end), own[way + "bias"])
+        if way + "recurrent_bias" in own:
+            _set(second, own[way + "recurrent_bias"])
+        else:  # the neutral network has no second one
+            second.zero_().requires_grad_(False)
+
+
+def _attention(module, own):
+    for end, joined, last in (
+        ("_kernel", module.in_proj_weight, module.out_proj.weight),
+        ("_bias", module.in_proj_bias, module.out_proj.bias),
+    ):
+        query, key, value, output = (own[part + end] for part in idioms.PARTS)
+        _set(joined, numpy.concatenate([query, key, value]))
+        _set(last, output)
+
+
+PLACES = {
+    nn.MultiheadAttention: _attention,
+    nn.RNNBase: _recurrent,
+    nn.modules.conv._ConvNd: _plain,
+    nn.Linear: _plain,
+    nn.LayerNorm: _norm,
+}

@@ -1,0 +1,205 @@
+"""LiteRT, once TensorFlow Lite: reads ``tflite`` and answers."""
+
+import numpy
+
+import harness.adapters as protocol
+from harness.graphs import lite
+from harness.phases import sample_inputs
+
+litert = None  # the runtime, once `start` has imported it
+threads = None
+
+
+def start():
+    """Import the interpreter."""
+    global litert
+    import ai_edge_litert.interpreter as module
+
+    litert = module
+
+
+def configure(device, count):
+    """Choose the threads of every interpreter from now on."""
+    global threads
+    if device != "cpu":
+        raise protocol.WrongDevice("this adapter is for the CPU only")
+    threads = count
+
+
+def describe():
+    """Say what is used. The interpreter cannot be asked for its threads."""
+    from importlib import metadata  # novm: its wheels are for newer Pythons only
+
+    return {
+        "versions": {"litert": metadata.version("ai-edge-litert")},
+        "threads": threads,
+        "device": "cpu",
+        "device_name": None,
+        "blas": "LiteRT: XNNPACK",
+    }
+
+
+def multiply(left, right):
+    """Matrix product as a model of one node. There is no product in float64."""
+    if left.dtype != "float32":
+        raise protocol.Unsupported("LiteRT has no matrix product in float64")
+    model = Served(model_content=_product_model(left.shape, right.shape))
+    (product,) = answer(model, {"left": left, "right": right}).values()
+    return product
+
+
+class Served:
+    """An interpreter with its tensors' places by name, inputs and outputs, both in its order.
+
+    The names are the signature's, as a person gave them, where the file has one.
+    """
+
+    def __init__(self, **options):
+        self.interpreter = litert.Interpreter(num_threads=threads, **options)
+        self.interpreter.allocate_tensors()
+        inputs = self.interpreter.get_input_details()
+        outputs = self.interpreter.get_output_details()
+        signature = self._signature(inputs)
+        self.inputs = _places(inputs, signature and signature.get_input_details())
+        self.outputs = _places(outputs, signature and signature.get_output_details())
+
+    def _signature(self, inputs):
+        """Return the signature of what `invoke` runs: of several, that with its inputs; or None."""
+        own = {(entry["index"], entry["name"]) for entry in inputs}
+        for key in self.interpreter.get_signature_list():
+            found = self.interpreter.get_signature_runner(key)
+            if {(one["index"], one["name"]) for one in found.get_input_details().values()} == own:
+                return found
+        return None
+
+    def declared(self):
+        """Return name, dtype and shape of the inputs, as they are now."""
+        entries = {entry["index"]: entry for entry in self.interpreter.get_input_details()}
+        return {name: entries[at] for name, at in self.inputs.items()}
+
+
+def _places(entries, signed):
+    """Return the places of tensors by name, in the order of *entries*."""
+    order = [entry["index"] for entry in entries]
+    named = signed or {entry["name"]: entry for entry in entries}
+    found = {name: entry["index"] for name, entry in named.items()}
+    return dict(sorted(found.items(), key=lambda one: order.index(one[1])))
+
+
+def load(form, path):
+    """Read a model."""
+    if form != "tflite":
+        raise protocol.Unsupported("LiteRT does not read " + form)
+    return Served(model_path=path)
+
+
+def inspect(form, path, given, seed):
+    """Tell what a model takes and answers; there is no float64 in this format."""
+    model = load(form, path)
+    declared = [
+        {"name": name, "dtype": str(numpy.dtype(one["dtype"])), "shape": one["shape"].tolist()}
+        for name, one in model.declared().items()
+    ]
+    inputs = given or sample_inputs.arrays(declared, seed)
+    return {
+        "described": {"inputs": declared},
+        "inputs": inputs,
+        "outputs": answer(model, inputs),
+    }
+
+
+def trace(path, inputs):
+    """Evaluate every operator by the reference kernels: float32, the most that there is."""
+    model = lite.read(path)
+    called = lite.names(model)
+    whole = _reference(path)
+    answer(whole, inputs)
+    nodes = lite.nodes(model)
+    return {
+        "nodes": nodes,
+        "outputs": [called[at] for at in model.subgraphs[0].outputs],
+        "precise": dict(_kept(whole.interpreter, called, nodes)),
+        "single": {},
+    }
+
+
+def _kept(interpreter, called, nodes):
+    """Yield the tensors that have values after a run: what a loop carries has none outside."""
+    for name in [name for node in nodes for name in node["outputs"]]:
+        try:
+            yield name, interpreter.get_tensor(called.index(name))
+        except ValueError:
+            continue
+
+
+def expose(path, tensors, target):
+    """Write the model with inner tensors as more outputs."""
+    model = lite.read(path)
+    lite.expose(model, tensors)
+    lite.write(model, target)
+
+
+def cut(path, inputs, number, target):
+    """Write one operator as a model; return its inputs, and the reference kernel's answer."""
+    model = lite.read(path)
+    called = lite.names(model)
+    whole = _reference(path)
+    answer(whole, inputs)
+    kept = whole.interpreter.get_tensor
+    own = {name: kept(called.index(name)) for name in lite.cut(model, number)}
+    lite.write(model, target)
+    return {"inputs": own, "gold": answer(_reference(target), own)}
+
+
+def _reference(path):
+    """Return a model without any delegate, of plain loops, that keeps every tensor."""
+    return Served(
+        model_path=path,
+        experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
+        experimental_preserve_all_tensors=True,
+    )
+
+
+def answer(model, inputs):
+    """Run the interpreter, arrays in and out; it is resized where the inputs have other shapes."""
+    interpreter, declared = model.interpreter, model.declared()
+    fed = protocol.fed(inputs, list(declared))
+    other = [name for name, x in fed.items() if tuple(declared[name]["shape"]) != x.shape]
+    for name in other:
+        interpreter.resize_tensor_input(model.inputs[name], fed[name].shape, strict=False)
+    interpreter.allocate_tensors()
+    for name, x in fed.items():
+        interpreter.set_tensor(model.inputs[name], x)
+    interpreter.invoke()
+    return {name: interpreter.get_tensor(at) for name, at in model.outputs.items()}
+
+
+def _product_model(left, right):
+    """Return the bytes of a model ``product = BATCH_MATMUL(left, right)``, float32."""
+    import flatbuffers
+    from ai_edge_litert import schema_py_generated as schema
+
+    shapes = (("left", left), ("right", right), ("product", (left[0], right[1])))
+    graph = schema.SubGraphT()
+    graph.tensors = [_tensor(schema, name, shape) for name, shape in shapes]
+    graph.inputs, graph.outputs = [0, 1], [2]
+    node = schema.OperatorT()
+    node.inputs, node.outputs = [0, 1], [2]
+    node.builtinOptionsType = schema.BuiltinOptions.BatchMatMulOptions
+    node.builtinOptions = schema.BatchMatMulOptionsT()
+    graph.operators = [node]
+    code = schema.OperatorCodeT()
+    code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.BATCH_MATMUL
+    model = schema.ModelT()
+    model.version, model.subgraphs, model.operatorCodes = 3, [graph], [code]
+    model.buffers = [schema.BufferT()]  # the first is empty by convention
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    return bytes(builder.Output())
+
+
+def _tensor(schema, name, shape):
+    tensor = schema.TensorT()
+    tensor.name, tensor.shape = name, numpy.array(shape, "int32")
+    tensor.type, tensor.buffer = schema.TensorType.FLOAT32, 0
+    return tensor
