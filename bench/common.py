@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import statistics
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -20,9 +20,9 @@ from deepmatrix.engines.choose import discover  # noqa: E402
 from deepmatrix.engines.docker import endpoints  # noqa: E402
 from deepmatrix.engines.docker.engine import DockerEngine  # noqa: E402
 from deepmatrix.engines.venv import VenvEngine  # noqa: E402
-from deepmatrix.execution.runner import Runner  # noqa: E402
+from deepmatrix.execution.runner import OpenRun, Runner  # noqa: E402
 from deepmatrix.planning import plan  # noqa: E402
-from deepmatrix.planning.plan import Cell, Job, Selection  # noqa: E402
+from deepmatrix.planning.plan import Job, Selection  # noqa: E402
 from deepmatrix.store.records import JobRecord  # noqa: E402
 from deepmatrix.store.runs import Run  # noqa: E402
 
@@ -44,8 +44,7 @@ class Bench:
 
     run: Run
     engine: DockerEngine
-    runner: Runner
-    cells: dict[str, Cell]
+    opened: OpenRun
 
     def job(self, wave: str, format: str = "onnx") -> Job:
         """Return the first job of a wave; of the second, one that reads *format*."""
@@ -56,8 +55,7 @@ class Bench:
 
     def perform(self, job: Job) -> JobRecord:
         """Run a job as a matrix would."""
-        capabilities = self.engine.capabilities()
-        return self.runner.perform(job, self.cells[job.cell], capabilities, threading.Event())
+        return self.opened.perform(job)
 
 
 class VenvLab:
@@ -76,19 +74,23 @@ class VenvLab:
         self.runner = Runner(run=run, engine=self.engine, watcher=Silent())  # type: ignore[arg-type]
         self.runner.execute()
         self.job = next(job for job in made.jobs("consume") if job.cell == CELLS[1])
-        self.cell = next(cell for cell in made.cells if cell.id == CELLS[1])
+        self._cells = made.cells
+        self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
-        self.engine.open("bench")
+        self.opened = self._stack.enter_context(self.runner.open(self._cells))
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.engine.close()
+        self._stack.close()
 
     def measure(self, adapter: str | None = None) -> JobRecord:
         """Run the job once, in a fresh process."""
-        cell = dataclasses.replace(self.cell, adapter=adapter or self.cell.adapter)
-        record = self.runner.perform(self.job, cell, self.capabilities, threading.Event())
+        ready = self.opened.ready
+        cell = ready[self.job.cell]
+        changed = dataclasses.replace(cell, adapter=adapter or cell.adapter)
+        opened = dataclasses.replace(self.opened, ready={**ready, cell.id: changed})
+        record = opened.perform(self.job)
         if record.status != "ok":
             raise SystemExit(f"{record.job}: {record.status}: {record.cause}")
         return record
@@ -110,13 +112,8 @@ def ready(folder: Path, infer: Infer | None = None) -> Iterator[Bench]:
     failed = [record for record in run.records() if record.status != "ok"]
     if failed:
         raise SystemExit(f"{failed[0].job}: {failed[0].status}: {failed[0].cause}")
-    engine.open("bench")
-    try:
-        yield Bench(
-            run=run, engine=engine, runner=runner, cells={cell.id: cell for cell in made.cells}
-        )
-    finally:
-        engine.close()
+    with runner.open(made.cells) as opened:
+        yield Bench(run=run, engine=engine, opened=opened)
 
 
 def show(values: list[float], digits: int = 3) -> str:

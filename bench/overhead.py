@@ -73,9 +73,9 @@ def compare(bench: Bench, job: Job, repeat: int, folder: Path) -> None:
     control = folder / "control"
     control.mkdir()
     capabilities = bench.engine.capabilities()
-    TaskMaker(run=bench.run, capabilities=capabilities, emulated=False)(
-        job, bench.cells[job.cell], control
-    )
+    maker = TaskMaker(run=bench.run, capabilities=capabilities, emulated=False)
+    cell = bench.opened.ready[job.cell]
+    maker.task(job, cell, control, maker.contents(job, cell, control))
     matrix, hand, beyond, lost = [], [], [], []
     for _ in range(repeat):
         start = time.perf_counter()

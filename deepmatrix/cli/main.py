@@ -27,6 +27,7 @@ from deepmatrix.config.matrix_file import Infer, Known, Matrix
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Conformity
 from deepmatrix.diagnosis import explain
+from deepmatrix.diagnosis.explain import explain_all
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.engines.setup import debian
@@ -380,7 +381,9 @@ def _conformance(options: argparse.Namespace) -> None:
         console.print(Text(f"✓ {one.cell}: {one.passed} pass, {len(one.failed)} do not"))
 
     with Display(console) as display, tempfile.TemporaryDirectory() as folder:
-        broken = Runner(run=run, engine=engine, watcher=display).conform(Path(folder), tried)
+        runner = Runner(run=run, engine=engine, watcher=display)
+        with runner.open(planned.cells) as opened:
+            broken = suite.try_all(opened, Path(folder), tried)
     worse = reports.show_conformance(console, found)
     runs.write_text(run.path / "report.md", reports.conformance_page(run.id, found))
     for cell_id, why in broken.items():
@@ -613,7 +616,12 @@ def _execute(
     waves: Sequence[Wave] = ("produce", "consume"),
 ) -> None:
     with Display(console) as display:
-        Runner(run=run, engine=engine, watcher=display, cells=cells).execute(waves)
+        runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
+        with runner.open(runner.pending_cells(waves)) as opened:
+            for wave in waves:
+                opened.run_wave(wave)
+            if "consume" in waves and not cells:
+                explain_all(opened, display.explained)
 
 
 def _report(

@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, TypeAdapter
 
 from deepmatrix.errors import EngineError
-from deepmatrix.execution.one_off import Asides
+from deepmatrix.execution.attempts import Attempts
+from deepmatrix.execution.runner import OpenRun
 from deepmatrix.paths import DATA
 from deepmatrix.planning.plan import Cell
 from deepmatrix.store import arrays
@@ -123,13 +124,13 @@ class Suite:
         return {at: case for at, case in enumerate(self.said.cases) if not case.skipped}
 
 
-def make(asides: Asides, judge: Cell, form: str, folder: Path) -> Suite:
+def make(attempts: Attempts, judge: Cell, form: str, folder: Path) -> Suite:
     """Have a suite made in a cell, into an empty folder.
 
     Raises EngineError where the cell cannot make it.
     """
     name = SUITES[form]
-    with asides.process(judge, name, (SUITE,), lambda _: {"suite": {"name": name}}) as left:
+    with attempts.one_off(judge, name, (SUITE,), lambda _: {"suite": {"name": name}}) as left:
         said = left.output.suite() if left.output and left.status == "ok" else None
         if said is None:
             raise EngineError(f"{judge.id} cannot make the suite {name}: {left.cause}")
@@ -144,7 +145,7 @@ def make(asides: Asides, judge: Cell, form: str, folder: Path) -> Suite:
 class Trial:
     """A suite in one cell: tried until every case has an outcome, whatever it kills."""
 
-    asides: Asides
+    attempts: Attempts
     cell: Cell
     suite: Suite
     outcomes: dict[int, Outcome] = field(default_factory=dict)
@@ -178,7 +179,7 @@ class Trial:
             asked = [{"number": at, **self.suite.tried[at].model_dump()} for at in numbers]
             return {"suite": {"name": self.suite.name, "cases": asked}}
 
-        with self.asides.process(self.cell, self.suite.name, (CONFORM,), fill) as left:
+        with self.attempts.one_off(self.cell, self.suite.name, (CONFORM,), fill) as left:
             said = left.output.conformed() if left.output and left.status == "ok" else None
             if said is None:
                 self._blame(left.control, numbers, left.cause or left.status)
@@ -242,22 +243,30 @@ def _differs(answer: Values | None, truth: Values, case: SuiteCase) -> str:
     return f"{wrong} of {truth.size} values differ" if wrong else ""
 
 
-def try_all(
-    asides: Asides,
-    judge: Cell,
-    cells: Sequence[Cell],
-    folder: Path,
-    done: Callable[[Conformity], None],
-) -> dict[str, str]:
-    """Try the suite of ONNX in cells, one after the other; return why some could not be tried.
+def try_all(opened: OpenRun, folder: Path, done: Callable[[Conformity], None]) -> dict[str, str]:
+    """Try the suite of ONNX in a run's cells, one after the other; the first of them makes it.
 
-    *done* is told of every cell that got through.
+    *folder* is an empty one for the suite; *done* is told of every cell that got through. Returns,
+    by cell, why the others could not be tried.
+
+    Raises:
+        EngineError: the suite cannot be made, or the engine went away.
+        Cancelled: the user interrupted it.
     """
-    suite = make(asides, judge, "onnx", folder)
+    judge, *cells = opened.run.manifest.plan.cells
+    not_ready = {
+        cell.id: opened.run.prepared()[cell.id].error or ""
+        for cell in (judge, *cells)
+        if cell.id not in opened.ready
+    }
+    if judge.id in not_ready:
+        raise EngineError(f"{judge.id} is not ready: {not_ready[judge.id]}")
+    suite = make(opened.attempts, judge, "onnx", folder)
     broken = {}
     for cell in cells:
-        try:
-            done(Trial(asides, cell, suite).conformity())
-        except EngineError as error:
-            broken[cell.id] = error.message
-    return broken
+        if cell.id in opened.ready:
+            try:
+                done(Trial(opened.attempts, cell, suite).conformity())
+            except EngineError as error:
+                broken[cell.id] = error.message
+    return {**not_ready, **broken}

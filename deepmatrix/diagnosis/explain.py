@@ -21,7 +21,8 @@ import numpy as np
 from deepmatrix.diagnosis import search
 from deepmatrix.diagnosis.search import Astray, Graph, Known, Search
 from deepmatrix.errors import ArgumentError
-from deepmatrix.execution.one_off import Asides, Cancelled
+from deepmatrix.execution.attempts import Cancelled
+from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import agreements, exports
 from deepmatrix.judging.verdicts import judge, lost, terms_of
 from deepmatrix.planning.plan import CONSUMING, Artifact, Cell, Job, Plan, inspector
@@ -54,6 +55,17 @@ class Wrong:
 def unexplained(run: Run) -> list[Wrong]:
     """Return what drifts, or gives something that is not finite, and has no cause yet."""
     return list(_wrong(run, run.manifest.plan))
+
+
+def explain_all(opened: OpenRun, tell: Callable[[Cause], None]) -> None:
+    """Trace everything that is wrong in a run to its cause; *tell* hears of each.
+
+    Raises:
+        Cancelled: the user interrupted it; what was explained is kept.
+    """
+    explainer = Explainer(opened=opened, tell=tell)
+    for wrong in unexplained(opened.run):
+        explainer.explain(wrong)
 
 
 def _wrong(run: Run, plan: Plan) -> Iterator[Wrong]:
@@ -106,19 +118,17 @@ class _Traced:
 class Explainer:
     """Explains what is wrong in a run, on an engine that is open."""
 
-    asides: Asides
+    opened: OpenRun
     tell: Callable[[Cause], None]
-    prepare: Callable[[Sequence[Cell]], dict[str, Cell]]
-    ready: dict[str, Cell]
     _traces: dict[tuple[str, tuple[int, ...]], _Traced] = field(default_factory=dict)
 
     @property
     def run(self) -> Run:
         """The run that is looked into."""
-        return self.asides.run
+        return self.opened.run
 
-    def explain(self, wrong: Wrong) -> bool:
-        """Find a cause, keep and tell it. Return whether it was not interrupted."""
+    def explain(self, wrong: Wrong) -> None:
+        """Find a cause, keep and tell it. Raises Cancelled where the user interrupts it."""
         final = self.run.cause_path(wrong.artifact.id, wrong.consumer.id)
         part = final.with_name(f"{final.name}.part")
         shutil.rmtree(part, ignore_errors=True)
@@ -127,14 +137,13 @@ class Explainer:
             cause = _Case(self, wrong, part).cause()
         except Cancelled:
             shutil.rmtree(part)
-            return False
+            raise
         except _Stopped as error:
             cause = _cause(wrong, "opaque", f"it could not be traced: {error}")
         write_text(part / "cause.json", cause.model_dump_json(indent=1) + "\n")
         shutil.rmtree(final, ignore_errors=True)
         part.replace(final)
         self.tell(cause)
-        return True
 
     def traced(self, artifact: Artifact, rows: Sequence[int]) -> _Traced:
         """Return an artifact as its judge computes it on some rows, asked for once."""
@@ -178,7 +187,7 @@ class Explainer:
         """Have a format's judge do something with an artifact; see `harness.phases.tracing`."""
         try:
             judge_cell = inspector(
-                self.run.manifest.matrix, artifact.format, self.asides.capabilities
+                self.run.manifest.matrix, artifact.format, self.opened.attempts.capabilities
             )
         except ArgumentError as error:
             raise _Stopped(error.message) from None
@@ -236,15 +245,14 @@ class Explainer:
     ) -> Iterator[tuple[Output, Path]]:
         """Run a process that is in no plan; yield what it said, and its control directory."""
         self._make_ready(cell)
-        with self.asides.process(cell, subject, phases, fill) as left:
+        with self.opened.attempts.one_off(cell, subject, phases, fill) as left:
             if left.status != "ok" or left.output is None:
                 raise _Stopped(f"{cell.id} {left.status}: {left.cause}")
             yield left.output, left.control
 
     def _make_ready(self, cell: Cell) -> None:
-        if cell.id not in self.ready:
-            self.ready.update(self.prepare([cell]))
-        if cell.id not in self.ready:
+        self.opened.prepare(cell)
+        if cell.id not in self.opened.ready:
             raise _Stopped(f"{cell.id} is not ready: {self.run.prepared()[cell.id].error}")
 
 

@@ -34,15 +34,13 @@ class TaskMaker:
     capabilities: Capabilities
     emulated: bool
 
-    def __call__(self, job: Job, cell: Cell, control: Path) -> Task:
-        """Write *job* into the empty folder *control*; return what an engine needs to run it."""
+    def contents(self, job: Job, cell: Cell, control: Path) -> Mapping[str, Any]:
+        """Write the files of a planned job into *control*; return what the job is about."""
         if INSPECT in job.phases:
-            about = self._inspect(job, control)
-        elif job.artifact is None:
-            about = self._produce(job, cell, control)
-        else:
-            about = self._consume(job, control)
-        return self.task(job, cell, control, about)
+            return self._inspect(job, control)
+        if job.artifact is None:
+            return self._produce(job, cell, control)
+        return self._consume(job, control)
 
     def task(self, job: Job, cell: Cell, control: Path, about: Mapping[str, Any]) -> Task:
         """Return the task of a control directory that holds what the job is *about*."""

@@ -8,14 +8,16 @@ import threading
 from pathlib import Path
 
 import numpy as np
+from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.cli import main
+from deepmatrix.cli.display import Display
 from deepmatrix.config import matrix_file
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Outcome, Suite, Trial
 from deepmatrix.engines.docker.engine import DockerEngine
-from deepmatrix.execution.one_off import Asides
+from deepmatrix.execution.attempts import Attempts
 from deepmatrix.planning import plan
 from deepmatrix.planning.plan import Cell, Selection
 from deepmatrix.store.records import SuiteCase, SuiteData
@@ -44,18 +46,18 @@ def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
     capabilities = docker_engine.capabilities()
     planned = plan.of_suite(matrix, "onnx", Selection(include=(cell.id,)), capabilities)
     run = Run.create(tmp_path / "runs", planned, matrix, version=__version__)
-    asides = Asides(
+    attempts = Attempts(
         run=run,
         engine=docker_engine,
         capabilities=capabilities,
         cancel=threading.Event(),
-        started=lambda _: None,
+        watcher=Display(Console(quiet=True)),
     )
     faulty = dataclasses.replace(cell, adapter="faulty_adapter")
     cases = cases_of(
         tmp_path / "suite", ["right", "segfault", "off", "refuse", "widen", "abort", ""]
     )
-    found = Trial(asides, faulty, cases).conformity()
+    found = Trial(attempts, faulty, cases).conformity()
     assert found.passed == 2
     assert found.failed == {
         "case_1": Outcome(ending="crash", reason="killed by SIGSEGV (invalid memory access)"),

@@ -362,7 +362,9 @@ def test_output_appears_whole_or_not_at_all(cell):
 
 
 LARGE = "large = b'1' * (300 << 20)"
-PEAK = "import json; from harness import machine; print(json.dumps(machine.peak_memory()))"
+PEAK = (
+    "import json; from harness.measuring import machine; print(json.dumps(machine.peak_memory()))"
+)
 
 
 @pytest.mark.skipif(os.getpid() == 1, reason="a container's own memory counts")

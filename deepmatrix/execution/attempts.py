@@ -1,0 +1,112 @@
+"""Attempts: one process of a cell, from its control directory to what it left."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepmatrix.engines import Ended, Engine
+from deepmatrix.execution.conclusions import conclude
+from deepmatrix.execution.tasks import TaskMaker
+from deepmatrix.execution.watching import Watcher
+from deepmatrix.machine import energy, locks
+from deepmatrix.planning.plan import Capabilities, Cell, Job
+from deepmatrix.store.records import Output, Status
+from deepmatrix.store.runs import Run, write_text
+
+
+class Cancelled(Exception):
+    """The user pressed Ctrl-C, or SIGTERM came; the process was ended."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempt:
+    """What one process wrote, how it ended and why, and the control directory that it left."""
+
+    output: Output | None
+    status: Status
+    cause: str
+    control: Path
+    ended: Ended
+    emulated: bool
+    energy_j: float | None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Attempts:
+    """Runs processes on an engine that is open, in cells that are ready.
+
+    Every process takes its turn on its CPUs, whatever it is for: one that is only looked at would
+    disturb the times of another.
+    """
+
+    run: Run
+    engine: Engine
+    capabilities: Capabilities
+    cancel: threading.Event
+    watcher: Watcher
+
+    @contextlib.contextmanager
+    def planned(self, job: Job, cell: Cell) -> Iterator[Attempt]:
+        """Run a job of the plan; yield what it left, while it lasts.
+
+        Raises:
+            Cancelled: the user interrupted it.
+        """
+        with self._attempt(
+            job, cell, lambda maker, control: maker.contents(job, cell, control)
+        ) as attempt:
+            yield attempt
+
+    @contextlib.contextmanager
+    def one_off(
+        self,
+        cell: Cell,
+        subject: str,
+        phases: tuple[str, ...],
+        fill: Callable[[Path], Mapping[str, Any]],
+    ) -> Iterator[Attempt]:
+        """Run a job that is in no plan and leaves no record.
+
+        *fill* writes its files into the control directory and returns what its job is about.
+
+        Raises:
+            Cancelled: the user interrupted it.
+        """
+        job = Job(wave="consume", cell=cell.id, subject=subject, round=0, phases=phases)
+
+        with self._attempt(
+            job, cell, lambda _, control: {**fill(control), "cold": False}
+        ) as attempt:
+            yield attempt
+
+    @contextlib.contextmanager
+    def _attempt(
+        self, job: Job, cell: Cell, contents: Callable[[TaskMaker, Path], Mapping[str, Any]]
+    ) -> Iterator[Attempt]:
+        emulated = cell.architecture not in self.capabilities.native
+        maker = TaskMaker(run=self.run, capabilities=self.capabilities, emulated=emulated)
+        with self.run.scratch(job) as control:
+            task = maker.task(job, cell, control, contents(maker, control))
+            with locks.alone(task.limits.cpus, self.cancel, self.watcher.waiting):
+                self.watcher.started(job)
+                before = energy.counters()
+                ended = self.engine.run(task, self.cancel)
+                joules = energy.spent(before, energy.counters())
+            if ended.ending == "cancelled":
+                raise Cancelled
+            write_text(self.run.log(job), ended.log)
+            output, status, cause = conclude(job, control, ended)
+            yield Attempt(
+                output=output,
+                status=status,
+                cause=cause,
+                control=control,
+                ended=ended,
+                emulated=emulated,
+                energy_j=joules,
+            )

@@ -1,0 +1,93 @@
+"""Collecting: from what an attempt left to the record of its job, and the artifacts it exported."""
+
+from __future__ import annotations
+
+from deepmatrix.execution.attempts import Attempt
+from deepmatrix.judging import evidence, exports
+from deepmatrix.judging.evidence import Evidence
+from deepmatrix.planning.plan import Cell, Job
+from deepmatrix.store import arrays
+from deepmatrix.store.records import Agreement, JobRecord, Output, Status
+from deepmatrix.store.runs import Run
+from harness.record import INSPECT
+
+
+def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> JobRecord:
+    """Keep what a planned job exported, judge what it answered; return its record.
+
+    What cannot be read of it is the job's own fault: the first cause found stands in the record.
+    """
+    collector = _Collector(run, job, cell, attempt)
+    evidence_of_training = collector.gather()
+    if attempt.output and "deploy" in job.phases:
+        collector.keep_exports(attempt.output)
+    if attempt.output and collector.status == "ok" and INSPECT in job.phases:
+        collector.keep_import(attempt.output)
+    agreement = collector.agreement()
+    return JobRecord(
+        run=run.id,
+        job=job.id,
+        wave=job.wave,
+        cell=job.cell,
+        subject=job.subject,
+        workload=job.workload,
+        round=job.round,
+        engine=engine,
+        emulated=attempt.emulated,
+        status=collector.status,
+        cause=collector.cause,
+        wall_s=attempt.ended.wall_s,
+        started_at=attempt.ended.started_at,
+        tree_bytes=attempt.ended.tree_bytes,
+        energy_j=attempt.energy_j,
+        output=attempt.output,
+        agreement=agreement,
+        **vars(evidence_of_training),
+    )
+
+
+class _Collector:
+    """One attempt while it is collected; its status and cause may still change."""
+
+    def __init__(self, run: Run, job: Job, cell: Cell, attempt: Attempt) -> None:
+        self.run, self.job, self.cell, self.attempt = run, job, cell, attempt
+        self.status: Status = attempt.status
+        self.cause = attempt.cause
+
+    def gather(self) -> Evidence:
+        """Return what the files of a training prove."""
+        if self.attempt.output is None:
+            return Evidence()
+        try:
+            return evidence.gather(self.run, self.job, self.attempt.output, self.attempt.control)
+        except arrays.Unreadable as error:
+            self.status, self.cause = "torn", f"what it left cannot be used: {error}"
+            return Evidence()
+
+    def keep_exports(self, output: Output) -> None:
+        """Keep the artifacts that the job exported; all that its cell exports have to be there."""
+        try:
+            exports.keep(self.run, self.job, output, self.attempt.control)
+        except arrays.Unreadable as error:
+            self._blame(f"what it exported is not whole: {error}")
+        exported = {artifact.format for artifact in output.artifacts}
+        if self.status == "ok" and exported != set(self.cell.exports):
+            self._blame(f"it exported {', '.join(sorted(exported))}")
+
+    def keep_import(self, output: Output) -> None:
+        """Keep a user's own model as an artifact, with what it was found to be."""
+        try:
+            exports.keep_import(self.run, self.job, output, self.attempt.control)
+        except arrays.Unreadable as error:
+            self._blame(str(error))
+
+    def agreement(self) -> Agreement | None:
+        """Return how far the answers to an artifact are from gold."""
+        if self.job.artifact is None or self.status != "ok":
+            return None
+        answered = self.attempt.output.infer() if self.attempt.output else None
+        names = answered.outputs if answered else []
+        return exports.agreement(self.run.artifact(self.job.artifact), self.attempt.control, names)
+
+    def _blame(self, cause: str) -> None:
+        self.status, self.cause = "bad-artifact", cause
