@@ -1,1 +1,5 @@
-"""TODO."""
+"""The store: a run's directory with its records, artifacts and arrays, and users' own models.
+
+In come typed values; out go files that are written whole or not at all, and typed values again.
+What an untrusted process wrote is read here, with suspicion.
+"""
