@@ -1,7 +1,7 @@
 """The names and the version of what goes in and out of a cell.
 
-The host imports this module and nothing else of the harness, so it needs only the standard
-library, Python 3.6, and no other module of this package.
+The host imports this module and ``formats``, and nothing else of the harness, so both need only
+the standard library, Python 3.6, and no other module of this package.
 """
 
 import hashlib
@@ -76,23 +76,6 @@ NOT_REACHED = "NotReached"
 
 #: These are true of the whole job: they are recorded in every phase, and none runs.
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
-
-#: Where an export puts its model, inside the folder of its format. ``caffe``, ``ncnn``
-#: and ``saved_model`` are folders.
-MODEL_PATHS = {
-    "onnx": "model.onnx",
-    "torch-export": "model.pt2",
-    "torchscript": "model.pt",
-    "saved-model": "saved_model",
-    "tflite": "model.tflite",
-    "jax-export": "model.jax",
-    "aotinductor": "model.pt2",
-    "caffe": "caffe",
-    "cntk": "model.cntk",
-    "executorch": "model.pte",
-    "ncnn": "ncnn",
-    "theano": "model.npz",
-}
 
 
 def answer_path(number):

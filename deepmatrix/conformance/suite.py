@@ -24,10 +24,8 @@ from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import CaseOutcome, SuiteCase, SuiteData
 from deepmatrix.store.runs import read, write_text
+from harness.formats import FORMATS
 from harness.record import CONFORM, SUITE, SUITE_ANSWERS, SUITE_ARRAYS, SUITE_MODELS, SUITE_PLACE
-
-#: The suites, by the format that they are about.
-SUITES = {"onnx": "onnx_node"}
 
 #: So many cases may kill their process before a cell is given up.
 MOST_CRASHES = 50
@@ -129,7 +127,7 @@ def make(attempts: Attempts, judge: Cell, form: str, folder: Path) -> Suite:
 
     Raises EngineError where the cell cannot make it.
     """
-    name = SUITES[form]
+    name = FORMATS[form].suite
     with attempts.one_off(judge, name, (SUITE,), lambda _: {"suite": {"name": name}}) as left:
         said = left.output.suite() if left.output and left.status == "ok" else None
         if said is None:

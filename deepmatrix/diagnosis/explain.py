@@ -33,10 +33,11 @@ from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.inputs import archive
 from deepmatrix.workloads.networks import inputs_of
-from harness.record import CUT, EXPOSE, MADE, MODEL_PATHS, PRECISE, SINGLE, TRACE, answer_path
+from harness.formats import FORMATS, MODEL_PATHS
+from harness.record import CUT, EXPOSE, MADE, PRECISE, SINGLE, TRACE, answer_path
 
-#: The formats that can be looked into.
-LOOKED_INTO = ("onnx", "tflite")
+#: The formats in which the first wrong node can be searched.
+LOOKED_INTO = frozenset(name for name, known in FORMATS.items() if known.is_traceable)
 
 #: One answer, untimed.
 ONCE = {"batches": [1], "samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}

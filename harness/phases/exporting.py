@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 
-from harness import failures, record
+from harness import failures, formats, record
 from harness.adapters import Unsupported
 from harness.measuring import timing
 
@@ -42,10 +42,10 @@ def raise_for(formats):
 
 
 def _export(adapter, model, form, folder, example):
-    if form not in record.MODEL_PATHS:
+    if form not in formats.MODEL_PATHS:
         raise Unsupported(f"unknown artifact format {form}")
     os.makedirs(folder)
-    return adapter.export(model, form, os.path.join(folder, record.MODEL_PATHS[form]), example)
+    return adapter.export(model, form, os.path.join(folder, formats.MODEL_PATHS[form]), example)
 
 
 def _files(folder):

@@ -5,7 +5,7 @@ Done by the judge of a format, the runtime that also looks into a person's own m
 
 import os
 
-from harness import control, record
+from harness import control, formats, record
 from harness.sessions import JobSession
 
 
@@ -23,7 +23,7 @@ class Session(JobSession):
 
     def target(self):
         """Return where a model that is made goes, its folder made."""
-        path = os.path.join(self.directory, record.MADE, record.MODEL_PATHS[self.asked["format"]])
+        path = os.path.join(self.directory, record.MADE, formats.MODEL_PATHS[self.asked["format"]])
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
 
