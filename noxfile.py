@@ -36,7 +36,7 @@ sys.path.insert(0, str(ROOT))
 
 from deepmatrix.config.matrix_file import load  # noqa: E402
 from deepmatrix.errors import DeepmatrixError  # noqa: E402
-from deepmatrix.planning import plan  # noqa: E402
+from deepmatrix.planning.cells import all_cells  # noqa: E402
 from deepmatrix.workloads import networks  # noqa: E402
 
 nox.needs_version = ">=2025.5"
@@ -58,7 +58,7 @@ def _cells() -> list[str]:
         matrix = load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
     except DeepmatrixError:
         return ["*"]
-    return [cell.id for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
+    return [cell.id for cell in all_cells(matrix) if not matrix.exclusion(cell.id)]
 
 
 CELLS = [nox.param(cell, id=cell) for cell in _cells()]

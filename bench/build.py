@@ -35,13 +35,13 @@ sys.path.insert(0, str(ROOT))
 
 from deepmatrix.config import matrix_file  # noqa: E402
 from deepmatrix.config.families import FAMILIES  # noqa: E402
+from deepmatrix.config.matrix import Matrix  # noqa: E402
 from deepmatrix.engines.choose import discover  # noqa: E402
 from deepmatrix.images import bases, build, pins  # noqa: E402
 from deepmatrix.images.bases import Root  # noqa: E402
 from deepmatrix.images.recipes import DOCKER, recipe  # noqa: E402
 from deepmatrix.machine import binfmt, packages, processes  # noqa: E402
-from deepmatrix.planning import plan  # noqa: E402
-from deepmatrix.planning.plan import Cell  # noqa: E402
+from deepmatrix.planning.cells import Cell, all_cells  # noqa: E402
 
 FOREIGN = "arm64"
 GOAL = 20.0
@@ -69,7 +69,7 @@ def main() -> int:
     parser.add_argument("--images", metavar="GLOB", help="build these cells with emulation off")
     options = parser.parse_args()
     matrix = matrix_file.load(ROOT / "matrix.yaml")
-    cells = [cell for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
+    cells = [cell for cell in all_cells(matrix) if not matrix.exclusion(cell.id)]
     engine = discover()
     environment = engine.endpoint.environment()
     engine.close()
@@ -81,9 +81,7 @@ def main() -> int:
     return compare(cell, matrix, environment, options.repeat)
 
 
-def compare(
-    cell: Cell, matrix: matrix_file.Matrix, environment: dict[str, str], repeat: int
-) -> int:
+def compare(cell: Cell, matrix: Matrix, environment: dict[str, str], repeat: int) -> int:
     """Time the three ways in turn; print medians, spread and ratios; say whether it is enough."""
     architecture = matrix.architectures[cell.architecture]
     native = binfmt.docker_name(os.uname().machine)
@@ -131,9 +129,7 @@ def compare(
     return 0 if ratio >= GOAL else 1
 
 
-def base_image(
-    cell: Cell, matrix: matrix_file.Matrix, architecture: str, environment: dict[str, str]
-) -> str:
+def base_image(cell: Cell, matrix: Matrix, architecture: str, environment: dict[str, str]) -> str:
     """Return an image with the cell's Python and pip for an architecture."""
     base = matrix.bases[cell.base]
     if bases.kind(base.image, environment) == "registry":
@@ -202,9 +198,7 @@ def container(job: Path, *more: str) -> list[str]:
     ]
 
 
-def build_without_emulation(
-    cells: list[Cell], matrix: matrix_file.Matrix, environment: dict[str, str]
-) -> None:
+def build_without_emulation(cells: list[Cell], matrix: Matrix, environment: dict[str, str]) -> None:
     """Build images from nothing while no foreign program can run, and say how long it took."""
     recipes = [
         recipe(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))

@@ -21,9 +21,10 @@ from rich.text import Text
 
 from deepmatrix import __version__, reports
 from deepmatrix.cli.display import Display
-from deepmatrix.config import matrix_file
+from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.config.documents import did_you_mean
-from deepmatrix.config.matrix_file import Infer, Known, Matrix
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Conformity
 from deepmatrix.diagnosis import explain
@@ -35,8 +36,12 @@ from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError, Engine
 from deepmatrix.execution.runner import Runner, make_inputs
 from deepmatrix.images import pins
 from deepmatrix.paths import ROOT, SCHEMAS
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Capabilities, Plan, Selection, Wave
+from deepmatrix.planning.cells import Capabilities, all_cells
+from deepmatrix.planning.matrix_plan import plan_matrix
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.plan import WAVES, Plan, Wave
+from deepmatrix.planning.selection import Selection, check_globs, match_globs
+from deepmatrix.planning.suite_plan import plan_suite
 from deepmatrix.reports import budgets, markdown, readme
 from deepmatrix.results import merging, rows
 from deepmatrix.store import models, runs
@@ -231,10 +236,10 @@ def _parser() -> _Parser:
 
 def _knowing(made: _Parser) -> _Parser:
     made.add_argument(
-        "--known",
+        "--expected-failures",
         type=Path,
         metavar="FILE",
-        help="the matrix file whose known failures count, instead of the run's own",
+        help="the expected failures that count, instead of the run's own",
     )
     return made
 
@@ -298,7 +303,7 @@ def _left(run: Run) -> bool:
     plan_of = run.manifest.plan
     return bool(explain.unexplained(run)) or any(
         not run.done(job)
-        for wave in plan.WAVES
+        for wave in WAVES
         for job in plan_of.jobs(wave)
         if job.artifact is None or run.artifact(job.artifact).is_dir()
     )
@@ -338,7 +343,7 @@ def _verify(options: argparse.Namespace) -> None:
             hint="give the inputs that it answers: --inputs FILE.npz",
         )
     engine = choose(options.engine, matrix, say=_sayer(console))
-    planned = plan.of_models(
+    planned = plan_models(
         matrix,
         [(one.name, one.format, one.main) for one in found],
         Selection(include=tuple(options.only), exclude=tuple(options.exclude)),
@@ -368,7 +373,7 @@ def _conformance(options: argparse.Namespace) -> None:
     matrix = _load(options)
     engine = choose(options.engine, matrix, say=_sayer(console))
     selection = Selection(include=tuple(options.globs))
-    planned = plan.of_suite(matrix, "onnx", selection, engine.capabilities())
+    planned = plan_suite(matrix, "onnx", selection, engine.capabilities())
     run = Run.create(options.runs, planned, matrix, version=__version__, name=_name(options.name))
     console.print(Text(f"run {run.id} in {run.path}", style="dim"), soft_wrap=True)
     found: list[Conformity] = []
@@ -469,7 +474,7 @@ def _image(options: argparse.Namespace) -> None:
         native=frozenset(matrix.architectures),
         devices=frozenset(matrix.devices),
     )
-    planned = plan.make(matrix, Selection(include=tuple(options.globs)), anywhere, seed=0)
+    planned = plan_matrix(matrix, Selection(include=tuple(options.globs)), anywhere, seed=0)
     if not planned.cells:
         raise ArgumentError(
             f"{planned.skipped[0].cell.id} is excluded: {planned.skipped[0].reason}"
@@ -492,8 +497,8 @@ def _bench(options: argparse.Namespace) -> None:
     run = _existing(options.run, options.runs)
     engine = choose(options.engine, run.manifest.matrix, say=_sayer(console))
     ids = [cell.id for cell in run.manifest.plan.cells]
-    plan.check_globs(ids, options.globs, hint=f"cells of {run.id}: {', '.join(ids)}")
-    wanted = plan.matching(ids, options.globs)
+    check_globs(ids, options.globs, hint=f"cells of {run.id}: {', '.join(ids)}")
+    wanted = match_globs(ids, options.globs)
     waves: Sequence[Wave] = options.wave or ("produce", "consume")
     _execute(run, engine, console, cells=wanted, waves=waves)
     broken = [cell_id for cell_id in wanted if run.prepared()[cell_id].error]
@@ -513,14 +518,15 @@ def _merge(options: argparse.Namespace) -> None:
     if not parts:
         parts = [runs.latest(options.runs)]
         console.print(Text(f"the newest run: {parts[0].path}", style="dim"), soft_wrap=True)
-    _report(parts, console, _known(options))
+    _report(parts, console, _expected_failures(options))
 
 
-def _known(options: argparse.Namespace) -> tuple[Known, ...] | None:
-    """Return the known failures of the file that was named, if one was."""
-    if options.known is None:
+def _expected_failures(options: argparse.Namespace) -> tuple[ExpectedFailure, ...] | None:
+    """Return the expected failures of the file that was named, if one was."""
+    if options.expected_failures is None:
         return None
-    return matrix_file.load(options.known, networks=networks.NETWORKS).known
+    cell_ids = tuple(_load(options).cell_ids())
+    return expected_failures.load(options.expected_failures, cell_ids=cell_ids)
 
 
 def _existing(path: Path, parent: Path) -> Run:
@@ -535,7 +541,7 @@ def _readme(options: argparse.Namespace) -> None:
     if found := suite.found(run.path):
         readme.insert(options.into, lambda _: reports.conformance_page(run.id, found))
     else:
-        merged = merging.merge([run], _known(options))
+        merged = merging.merge([run], _expected_failures(options))
         if not any(row.status == "ok" for row in merged.cells):
             raise ArgumentError(f"no cell of {run.id} ran", hint="run `nox -s matrix` first")
         readme.insert(options.into, lambda titles: markdown.document(merged, titles))
@@ -545,7 +551,7 @@ def _readme(options: argparse.Namespace) -> None:
 def _claims(options: argparse.Namespace) -> None:
     """Decide the study's statements by some runs, the last of which that can."""
     document = claims.load(options.claims)
-    known = _known(options)
+    known = _expected_failures(options)
     merged = [merging.merge([_existing(path, options.runs)], known) for path in options.parts]
     decided = decisions.decide(document, merged)
     reports.show_claims(_console(), decided)
@@ -565,11 +571,11 @@ def _engine(options: argparse.Namespace) -> None:
 def _pins(options: argparse.Namespace) -> None:
     """Lock the requirements of the cells that match, with hashes."""
     matrix = _load(options)
-    cells = [cell for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
+    cells = [cell for cell in all_cells(matrix) if not matrix.exclusion(cell.id)]
     if options.globs:
         ids = [cell.id for cell in cells]
-        plan.check_globs(ids, options.globs)
-        wanted = plan.matching(ids, options.globs)
+        check_globs(ids, options.globs)
+        wanted = match_globs(ids, options.globs)
         cells = [cell for cell in cells if cell.id in wanted]
     say = _sayer(_console())
     changes = pins.pin(cells, matrix.architectures, check=options.check, upgrade=options.upgrade)
@@ -586,7 +592,11 @@ def _pins(options: argparse.Namespace) -> None:
 
 def _schema(options: argparse.Namespace) -> None:
     """Write the published JSON Schemas, or check that they are what the code says."""
-    documents = {"matrix.schema.json": matrix_file.schema(), "results.schema.json": rows.schema()}
+    documents = {
+        "matrix.schema.json": matrix_file.schema(),
+        "expected-failures.schema.json": expected_failures.schema(),
+        "results.schema.json": rows.schema(),
+    }
     for name, text in documents.items():
         path = SCHEMAS / name
         if options.check:
@@ -604,7 +614,7 @@ def _make_plan(options: argparse.Namespace, matrix: Matrix, capabilities: Capabi
         tags=tuple(options.tag),
     )
     written = idioms.written()
-    return plan.make(matrix, selection, capabilities, seed=options.seed, idioms=written)
+    return plan_matrix(matrix, selection, capabilities, seed=options.seed, idioms=written)
 
 
 def _execute(
@@ -627,7 +637,7 @@ def _execute(
 def _report(
     parts: Sequence[Run],
     console: Console,
-    known: Sequence[Known] | None = None,
+    known: Sequence[ExpectedFailure] | None = None,
 ) -> None:
     merged = merging.merge(parts, known)
     over = tuple(budgets.kept(parts[0]).exceeded(merged))

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import difflib
+import json
+import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -55,27 +58,76 @@ Problem = tuple[Location, str, bool]
 """Where, what, and whether the place meant is that of the key and not of its value."""
 
 
+Document = dict[str, Any]
+"""A document as plain dicts, tuples and scalars."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """A document with what follows from it filled in.
+
+    *inherited* are the places of values that stand elsewhere in the document too, and are reported
+    there where they are wrong. *problems* stop the loading.
+    """
+
+    document: Document
+    inherited: frozenset[tuple[str, ...]] = frozenset()
+    problems: tuple[Problem, ...] = ()
+
+    def has_inherited(self, location: Location) -> bool:
+        """Return whether a place is one of the inherited values, or inside one."""
+        path = tuple(location)
+        return any(path[:length] in self.inherited for length in range(1, len(path) + 1))
+
+
 M = typing.TypeVar("M", bound=Section)
 
 
-def load(path: Path, model: type[M], check: Callable[[M], Iterable[Problem]]) -> M:
-    """Load a document and check it: first its form, then by *check* what only a reader knows.
+def load(
+    path: Path,
+    model: type[M],
+    check: Callable[[M], Iterable[Problem]],
+    *,
+    complete: Callable[[Document], Completed] = lambda document: Completed(document=document),
+) -> M:
+    """Load a document, complete it, and check it.
+
+    Its form is checked by *model*, then by *check* what the model cannot know.
 
     Raises:
         ArgumentError: the file is not there.
         ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
     """
     text = source.read(path)
-    document = _plain(text.document)
-    if odd := list(_odd_keys(document)):
+    written = _plain(text.document)
+    if odd := list(_odd_keys(written)):
         _raise(text, odd)
+    completed = complete(written)
+    if completed.problems:
+        _raise(text, completed.problems)
     try:
-        found = model.model_validate(document)
+        document = model.model_validate(completed.document)
     except ValidationError as error:
-        _raise(text, (_explain(text, one, model) for one in _causes(error.errors(), model)))
-    if problems := list(_repeated(document)) or list(check(found)):
-        _raise(text, problems)
-    return found
+        details = list(_causes(error.errors(), model))
+        own = [detail for detail in details if not completed.has_inherited(detail["loc"])]
+        _raise(text, (_explain(text, detail, model) for detail in own or details))
+    if problems := list(_repeated(written)) or list(check(document)):
+        own_problems = [each for each in problems if not completed.has_inherited(each[0])]
+        _raise(text, own_problems or problems)
+    return document
+
+
+def json_schema(
+    model: type[Section],
+    title: str,
+    change: Callable[[dict[str, object]], None] = lambda _: None,
+) -> str:
+    """Return the JSON Schema of a document, as text to be published."""
+    document = model.model_json_schema()
+    change(document)
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["title"] = title
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 
 def _raise(text: Source, problems: Iterable[Problem]) -> typing.NoReturn:
@@ -208,7 +260,9 @@ def _fields_at(model: type[Section], location: Location) -> Iterable[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[str(part)].annotation
         else:
-            kind = [arg for arg in typing.get_args(kind) if arg is not Ellipsis][-1]
+            kind = [inner for inner in typing.get_args(kind) if inner is not Ellipsis][-1]
+        if types.NoneType in typing.get_args(kind):
+            kind = typing.get_args(kind)[0]
     return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
 
 

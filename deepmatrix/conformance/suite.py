@@ -19,7 +19,7 @@ from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.paths import DATA
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import CaseOutcome, SuiteCase, SuiteData

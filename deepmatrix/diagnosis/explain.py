@@ -25,7 +25,9 @@ from deepmatrix.execution.attempts import Cancelled
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import agreements, exports
 from deepmatrix.judging.verdicts import judge, lost, terms_of
-from deepmatrix.planning.plan import CONSUMING, Artifact, Cell, Job, Plan, inspector
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import CONSUMING, Artifact, Job, Plan
+from deepmatrix.planning.readers import find_inspector
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, Cause, CauseKind, Deviation, JobRecord, Node, Output
@@ -187,7 +189,7 @@ class Explainer:
     ) -> Iterator[tuple[Output, Path]]:
         """Have a format's judge do something with an artifact; see `harness.phases.tracing`."""
         try:
-            judge_cell = inspector(
+            judge_cell = find_inspector(
                 self.run.manifest.matrix, artifact.format, self.opened.attempts.capabilities
             )
         except ArgumentError as error:

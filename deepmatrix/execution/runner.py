@@ -16,7 +16,8 @@ from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import canaries
-from deepmatrix.planning.plan import WAVES, Capabilities, Cell, Job, Wave
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import WAVES, Job, Wave
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs

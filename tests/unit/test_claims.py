@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deepmatrix import reports
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ConfigError
-from deepmatrix.planning.plan import all_cells
+from deepmatrix.planning.cells import all_cells
 from deepmatrix.results.rows import (
     CellRow,
     IdiomRow,

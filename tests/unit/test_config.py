@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from deepmatrix.config import matrix_file
+from deepmatrix.config import matrix_file, references
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, ConfigError
 from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.workloads import inputs, networks
@@ -363,7 +364,7 @@ BAD = [
 ]
 
 
-def load(tmp_path: Path, text: str) -> matrix_file.Matrix:
+def load(tmp_path: Path, text: str) -> Matrix:
     path = tmp_path / "matrix.yaml"
     path.write_text(text)
     return matrix_file.load(path, networks=NETWORKS)
@@ -398,7 +399,7 @@ def test_a_bad_file_says_where_and_what(
 
 def test_the_training_set_has_as_many_images_as_said() -> None:
     images = inputs.digits(networks.NETWORKS["digits-conv"])["train_x"]
-    assert len(images) == matrix_file.TRAINING_IMAGES
+    assert len(images) == references.TRAINING_IMAGES
 
 
 def test_two_cells_cannot_have_one_id(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ from deepmatrix import reports
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Conformity, Outcome
 from deepmatrix.errors import ArgumentError, RecordError
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Selection
+from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.suite_plan import plan_suite
 from deepmatrix.store.records import CaseOutcome, SuiteCase
 from tests.unit.examples import DOCKER, MATRIX
 
@@ -64,7 +64,7 @@ def test_texts_are_compared_whatever_their_longest() -> None:
 
 
 def test_without_a_name_only_native_adapters_try_a_suite() -> None:
-    planned = plan.of_suite(MATRIX, "onnx", Selection(), DOCKER)
+    planned = plan_suite(MATRIX, "onnx", Selection(), DOCKER)
     judge, *others = planned.cells
     assert judge.name == "onnx"
     assert {cell.architecture for cell in others} == {"amd64"}
@@ -73,13 +73,13 @@ def test_without_a_name_only_native_adapters_try_a_suite() -> None:
 
 def test_an_emulated_cell_tries_a_suite_where_it_is_named() -> None:
     named = Selection(include=("onnxruntime-debian13-arm64-cpu",))
-    planned = plan.of_suite(MATRIX, "onnx", named, DOCKER)
+    planned = plan_suite(MATRIX, "onnx", named, DOCKER)
     assert [cell.id for cell in planned.cells[1:]] == list(named.include)
 
 
 def test_a_runner_without_an_adapter_is_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"no cell that is left"):
-        plan.of_suite(MATRIX, "onnx", Selection(include=("onnxruntime-cpp-*",)), DOCKER)
+    with pytest.raises(ArgumentError, match=r"no selected cell tries the tests"):
+        plan_suite(MATRIX, "onnx", Selection(include=("onnxruntime-cpp-*",)), DOCKER)
 
 
 def test_the_tables_name_what_is_new_and_count_kinds(

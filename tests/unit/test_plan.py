@@ -12,8 +12,10 @@ from hypothesis import strategies as st
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Capabilities, Plan, Selection
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.matrix_plan import plan_matrix
+from deepmatrix.planning.plan import Plan
+from deepmatrix.planning.selection import Selection
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")
 DOCKER = Capabilities(
@@ -30,7 +32,7 @@ def make(
     seed: int = 0,
 ) -> Plan:
     selection = Selection(preset=preset, include=include, exclude=tuple(exclude), tags=tuple(tags))
-    return plan.make(MATRIX, selection, capabilities, seed=seed)
+    return plan_matrix(MATRIX, selection, capabilities, seed=seed)
 
 
 def ids(made: Plan) -> set[str]:
@@ -142,7 +144,7 @@ def test_a_model_is_exported_in_the_first_round_only() -> None:
 
 def test_an_idiom_is_asked_for_where_one_is_written() -> None:
     written = {("lstm-small", "torch"), ("gru-small", "jax"), ("lstm-small", "onnxruntime")}
-    made = plan.make(MATRIX, Selection(preset="small"), DOCKER, seed=0, idioms=written)
+    made = plan_matrix(MATRIX, Selection(preset="small"), DOCKER, seed=0, idioms=written)
     asked = {(job.cell, job.subject) for job in made.jobs("produce") if "idiom" in job.phases}
     assert asked == {
         ("torch-debian12-amd64-cpu", "lstm-small"),

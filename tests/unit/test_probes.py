@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepmatrix.config.matrix_file import ROOT
+from deepmatrix.paths import ROOT
 from deepmatrix.results import findings
 from deepmatrix.store.records import JobRecord, Output
 from deepmatrix.workloads import gold, probes

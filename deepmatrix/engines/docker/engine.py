@@ -27,7 +27,7 @@ from docker.errors import APIError, DockerException, NotFound
 from docker.tls import TLSConfig
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import (
     Ended,
     Limits,
@@ -45,7 +45,7 @@ from deepmatrix.errors import EngineError
 from deepmatrix.images import bases, build, interpreters
 from deepmatrix.machine import binfmt, processes
 from deepmatrix.paths import HARNESS
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 
 #: The harness on this machine, and where processes find it.
 SHIPPED = "/opt/deepmatrix"
