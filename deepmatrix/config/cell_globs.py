@@ -17,8 +17,9 @@ def nearest(glob: str, ids: Collection[str]) -> str | None:
 
 def no_match(glob: str, ids: Collection[str], *, noun: str = "cell") -> str:
     """Return the message about a glob that matches nothing."""
-    near = nearest(glob, ids)
-    return f"'{glob}' matches no {noun}" + (f"; the nearest is '{near}'" if near else "")
+    suggestion = nearest(glob, ids)
+    hint = f"; the nearest is '{suggestion}'" if suggestion else ""
+    return f"'{glob}' matches no {noun}{hint}"
 
 
 def unmatched(section: str, globs: Sequence[str], ids: Collection[str]) -> Iterator[Problem]:

@@ -77,8 +77,8 @@ def _wrong_variants(document: Document) -> Iterator[Problem]:
             if origin == name:
                 yield location, f"'{name}' cannot be a variant of itself", False
             elif origin not in systems:
-                near = did_you_mean(origin, systems)
-                yield location, f"no '{origin}' under {role}{near}", False
+                suggestion = did_you_mean(origin, systems)
+                yield location, f"no '{origin}' under {role}{suggestion}", False
             elif further := _mapping(systems[origin]).get("variant_of"):
                 message = f"'{origin}' is itself a variant; name its origin, '{further}'"
                 yield location, message, False

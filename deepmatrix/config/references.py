@@ -26,8 +26,8 @@ def check(matrix: Matrix, networks: Collection[str]) -> Iterator[Problem]:
     yield from _clashes(matrix)
     for use in _names(matrix, networks):
         if use.known and use.word not in use.known:
-            near = did_you_mean(use.word, use.known)
-            yield use.location, f"no {use.kind} '{use.word}'{near}", False
+            suggestion = did_you_mean(use.word, use.known)
+            yield use.location, f"no {use.kind} '{use.word}'{suggestion}", False
     yield from _missing_adapters_and_networks(matrix, networks)
     yield from _systems(matrix)
     yield from _wheels(matrix)
@@ -121,8 +121,8 @@ def _missing_adapters_and_networks(matrix: Matrix, networks: Collection[str]) ->
             yield (role, name), message, True
     for name, workload in matrix.workloads.items():
         if networks and workload.network == name and name not in networks:
-            near = did_you_mean(name, networks)
-            yield ("workloads", name), f"no network '{name}'{near}", True
+            suggestion = did_you_mean(name, networks)
+            yield ("workloads", name), f"no network '{name}'{suggestion}", True
 
 
 def _systems(matrix: Matrix) -> Iterator[Problem]:
@@ -164,8 +164,8 @@ def _preset(matrix: Matrix, name: str, preset: Preset, ids: list[str]) -> Iterat
         if "*" in glob or "?" in glob or "[" in glob:
             yield location, no_match(glob, matrix.workloads, noun="workload"), False
         else:
-            near = did_you_mean(glob, matrix.workloads)
-            yield location, f"no workload '{glob}'{near}", False
+            suggestion = did_you_mean(glob, matrix.workloads)
+            yield location, f"no workload '{glob}'{suggestion}", False
 
 
 def _unreached_phases(name: str, preset: Preset) -> Iterator[Problem]:

@@ -48,9 +48,9 @@ class Artifact:
 
 @dataclass(frozen=True, kw_only=True)
 class Import:
-    """A person's own model: its files are below the run's ``models/NAME``, *file* is the first.
+    """A user's own model: its files are below the run's ``models/NAME``, *file* is the main one.
 
-    *cell* looks into it, makes inputs where none were given, and gold where it can.
+    *cell* inspects it, makes sample inputs where the user has none, and gold where it can.
     """
 
     name: str
@@ -113,11 +113,12 @@ class Plan:
     def rounds_of(self, artifact: Artifact, consumer: Cell) -> int:
         """Return how many fresh processes of a consumer serve an artifact.
 
-        What was exported under emulation is like what was exported natively: it is served to be
-        judged, and timed no more often than it was made.
+        An artifact of an emulated producer equals the native one: it is served to be judged, in
+        no more rounds than its producer had.
         """
-        made = self.rounds_emulated if artifact.producer in self.emulated else self.rounds_native
-        return min(made, self.rounds(consumer))
+        is_emulated = artifact.producer in self.emulated
+        producer_rounds = self.rounds_emulated if is_emulated else self.rounds_native
+        return min(producer_rounds, self.rounds(consumer))
 
     def is_cold(self, job: Job, cell: Cell) -> bool:
         """Return whether a job starts from a cold file cache: the first of several rounds."""
@@ -133,7 +134,7 @@ class Plan:
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield every artifact that the first wave will produce."""
-        yield from (one.artifact for one in self.imports)
+        yield from (imported.artifact for imported in self.imports)
         if record.DEPLOY not in self.phases:
             return
         for cell, workload in itertools.product(self.producers(), self.workloads):
@@ -143,37 +144,38 @@ class Plan:
     def size(self, wave: Wave) -> int:
         """Return how many jobs a wave has, without making them."""
         if wave == "produce":
-            trained = sum(self.rounds(cell) for cell in self.producers())
-            return len(self.workloads) * trained + len(self.imports)
-        imported = sum(
-            self.rounds_of(one.artifact, cell)
-            for one in self.imports
-            for cell in self.consumers(one.format)
+            training_jobs = sum(self.rounds(cell) for cell in self.producers())
+            return len(self.workloads) * training_jobs + len(self.imports)
+        jobs_of_imports = sum(
+            self.rounds_of(imported.artifact, cell)
+            for imported in self.imports
+            for cell in self.consumers(imported.format)
         )
         if record.DEPLOY not in self.phases:
-            return imported
-        made = Counter(
+            return jobs_of_imports
+        exports = Counter(
             (format, cell.id in self.emulated)
             for cell in self.producers()
             for format in cell.exports
         )
-        most = {False: self.rounds_native, True: self.rounds_emulated}
-        return imported + len(self.workloads) * sum(
-            count * sum(min(most[emulated], self.rounds(cell)) for cell in self.consumers(format))
-            for (format, emulated), count in made.items()
+        limits = {False: self.rounds_native, True: self.rounds_emulated}
+        return jobs_of_imports + len(self.workloads) * sum(
+            count * sum(min(limits[emulated], self.rounds(cell)) for cell in self.consumers(format))
+            for (format, emulated), count in exports.items()
         )
 
     def jobs(self, wave: Wave) -> Iterator[Job]:
         """Yield a wave's jobs, round by round, cells interleaved in a seeded random order.
 
-        A drift of the machine so touches all cells alike, and the same seed gives the same order.
+        So a drift of the machine affects all cells alike. The same seed gives the same order.
         """
-        last = max((self.rounds(cell) for cell in self.cells), default=0)
-        for round in range(last):
-            jobs = list(self._round(wave, round))
+        round_count = max((self.rounds(cell) for cell in self.cells), default=0)
+        for round in range(round_count):
+            jobs = list(self._jobs_of_round(wave, round))
             random.Random(f"{self.seed}/{wave}/{round}").shuffle(jobs)
-            if wave == "produce" and self.imports:  # in their order: the first may be the others'
-                names = [one.name for one in self.imports]
+            if wave == "produce" and self.imports:
+                # In their order: the first may give its inputs to the others.
+                names = [imported.name for imported in self.imports]
                 jobs.sort(key=lambda job: names.index(job.subject))
             yield from jobs
 
@@ -184,17 +186,29 @@ class Plan:
             if phase != record.IDIOM or (cell.name, workload) in self.idioms:
                 yield phase
 
-    def _round(self, wave: Wave, round: int) -> Iterator[Job]:
-        if wave == "produce":
-            for one in self.imports if round == 0 else ():
+    def _jobs_of_round(self, wave: Wave, round: int) -> Iterator[Job]:
+        return self._producing(round) if wave == "produce" else self._consuming(round)
+
+    def _producing(self, round: int) -> Iterator[Job]:
+        for imported in self.imports if round == 0 else ():
+            yield Job(
+                wave="produce",
+                cell=imported.cell,
+                subject=imported.name,
+                round=0,
+                phases=(record.INSPECT,),
+            )
+        for cell, workload in itertools.product(self.producers(), self.workloads):
+            if round < self.rounds(cell):
                 yield Job(
-                    wave=wave, cell=one.cell, subject=one.name, round=0, phases=(record.INSPECT,)
+                    wave="produce",
+                    cell=cell.id,
+                    subject=workload,
+                    round=round,
+                    phases=tuple(self._phases(cell, workload, round)),
                 )
-            for cell, workload in itertools.product(self.producers(), self.workloads):
-                if round < self.rounds(cell):
-                    phases = tuple(self._phases(cell, workload, round))
-                    yield Job(wave=wave, cell=cell.id, subject=workload, round=round, phases=phases)
-            return
+
+    def _consuming(self, round: int) -> Iterator[Job]:
         readers: dict[str, list[Cell]] = {}
         for artifact in self.artifacts():
             if artifact.format not in readers:
@@ -202,7 +216,7 @@ class Plan:
             for cell in readers[artifact.format]:
                 if round < self.rounds_of(artifact, cell):
                     yield Job(
-                        wave=wave,
+                        wave="consume",
                         cell=cell.id,
                         subject=artifact.id,
                         round=round,

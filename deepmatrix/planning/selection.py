@@ -40,8 +40,8 @@ def check_globs(
     """Raise ArgumentError for the first glob that matches none of the ids."""
     for glob in globs:
         if not fnmatch.filter(ids, glob):
-            near = nearest(glob, ids)
-            suggestion = f"; did you mean '{near}'?" if near else ""
+            cell_id = nearest(glob, ids)
+            suggestion = f"; did you mean '{cell_id}'?" if cell_id else ""
             raise ArgumentError(f"'{glob}' matches no cell{suggestion}", hint=hint)
 
 
