@@ -17,6 +17,7 @@ from pydantic_core import ErrorDetails
 from deepmatrix.config import source
 from deepmatrix.config.source import Location, Source, shown
 from deepmatrix.errors import ConfigError
+from deepmatrix.sizes import binary_size
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=40)]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1)]
@@ -226,7 +227,7 @@ def _message(text: Source, location: Location, detail: ErrorDetails, model: type
         case "less_than_equal" | "greater_than_equal" if isinstance(value, str):
             [(bound, limit)] = detail["ctx"].items()  # of sizes: the only text with a bound
             end = {"le": "most", "ge": "least"}[bound]
-            return f"'{name}' must be at {end} {_size(limit)}, found {shown(value)}"
+            return f"'{name}' must be at {end} {binary_size(limit)}, found {shown(value)}"
     if detail["type"] in MESSAGES:
         return MESSAGES[detail["type"]].format(name=name, value=shown(value))
     message = detail["msg"].replace("Input should be", "must be").replace("Input", "value")
@@ -239,12 +240,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _size(count: int) -> str:
-    """Return bytes as they are written in the file: ``1 PiB``."""
-    power = (count.bit_length() - 1) // 10
-    return f"{count >> 10 * power} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')[power]}"
 
 
 def _pattern_help(detail: ErrorDetails) -> str:

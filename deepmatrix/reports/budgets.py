@@ -13,12 +13,13 @@ from pydantic import TypeAdapter
 
 from deepmatrix.reports import numbers
 from deepmatrix.results.rows import Results
+from deepmatrix.sizes import BINARY_UNITS, DECIMAL_UNITS
 from deepmatrix.store.runs import Run, read, write_text
 
 FILE = "budgets.json"
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
-_BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_BYTES = {**DECIMAL_UNITS, **BINARY_UNITS}
 
 
 def seconds(text: str) -> float:
