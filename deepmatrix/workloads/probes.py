@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from deepmatrix.workloads import gold
 from deepmatrix.workloads.gold import recurrent, windows
 from deepmatrix.workloads.networks import Network
+from deepmatrix.workloads.scale import scale_of
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]
@@ -136,8 +137,8 @@ def compare(name: str, said: Mapping[str, NDArray[Any]]) -> float | None:
         answer = said.get(part)
         if answer is None or answer.shape != truth.shape or not np.isfinite(answer).all():
             return None
-        scale = float(np.abs(truth).max(initial=0.0)) or 1.0
-        worst = max(worst, float(np.abs(answer.astype(np.float64) - truth).max()) / scale)
+        difference = float(np.abs(answer.astype(np.float64) - truth).max())
+        worst = max(worst, difference / scale_of(truth))
     return worst
 
 
