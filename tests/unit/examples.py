@@ -29,8 +29,8 @@ def planned(*globs: str, seed: int = 0) -> Plan:
     return plan_matrix(MATRIX, Selection(include=globs), DOCKER, seed=seed)
 
 
-def new_run(parent: Path, made: Plan, name: str = "one") -> Run:
-    return Run.create(parent, made, MATRIX, version="0.1.0", name=name)
+def new_run(parent: Path, plan: Plan, name: str = "one") -> Run:
+    return Run.create(parent, plan, MATRIX, version="0.1.0", name=name)
 
 
 def output(job: Job, **changes: Any) -> Output:

@@ -471,11 +471,11 @@ def test_a_default_stands_in_for_single_keys_too(tmp_path: Path) -> None:
 
 
 def test_globs_of_workloads_go_in_the_order_of_the_file(tmp_path: Path) -> None:
-    more = "workloads:\n" + "".join(
+    section = "workloads:\n" + "".join(
         f"  {name}: {{network: digits-conv, batch: 8, epochs: 1, rate: 1, accuracy: 0}}\n"
         for name in ("z-tiny", "b-tiny", "a-tiny")
     )
-    text = GOOD.replace("workloads:\n", more, 1)
+    text = GOOD.replace("workloads:\n", section, 1)
     text = text.replace("workloads: [digits-conv]", 'workloads: [digits-conv, a-tiny, "*-tiny"]')
     workloads = load(tmp_path, text).presets["default"].workloads
     assert workloads == ("digits-conv", "a-tiny", "z-tiny", "b-tiny")
