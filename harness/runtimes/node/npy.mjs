@@ -117,7 +117,9 @@ export function rows(array, first, count) {
 export function concatenate(arrays) {
   const [{ dtype, shape, data }] = arrays;
   const alike = (array) =>
-    array.shape.length && array.dtype === dtype && `${array.shape.slice(1)}` === `${shape.slice(1)}`;
+    array.shape.length &&
+    array.dtype === dtype &&
+    `${array.shape.slice(1)}` === `${shape.slice(1)}`;
   if (!arrays.every(alike)) {
     const shapes = arrays.map((array) => `${array.dtype} (${array.shape})`);
     throw new BadArray(`these cannot be put together: ${[...new Set(shapes)].join("; ")}`);

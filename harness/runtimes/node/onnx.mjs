@@ -41,7 +41,9 @@ export function bind(model, inputs) {
   const given = inputs.map(({ name }) => name);
   const single = given.length === 1 && model.inputs.length === 1;
   if (!single && !given.every((name) => model.inputs.includes(name))) {
-    throw new RangeError(`the model's inputs are ${model.inputs.join(", ")}; given were ${given.join(", ")}`);
+    throw new RangeError(
+      `the model's inputs are ${model.inputs.join(", ")}; given were ${given.join(", ")}`,
+    );
   }
   return inputs.map(({ name, array }) => [single ? model.inputs[0] : name, array]);
 }
@@ -67,7 +69,10 @@ export async function multiply(ort, options, dtype, left, right) {
     }
     throw thrown;
   }
-  const [product] = await predict(ort, model, [["left", left], ["right", right]]);
+  const [product] = await predict(ort, model, [
+    ["left", left],
+    ["right", right],
+  ]);
   await model.session.release();
   return product;
 }

@@ -5,15 +5,15 @@
 
 import { sample, timed } from "./clock.mjs";
 import {
+  asError,
+  isEverywhere,
+  madeUp,
   SelfTestFailed,
+  statusOf,
   Unsupported,
   WrongDevice,
   WrongPlatform,
   WrongThreads,
-  asError,
-  isEverywhere,
-  madeUp,
-  statusOf,
 } from "./failures.mjs";
 import { concatenate, format, parse, rows, same } from "./npy.mjs";
 import { bind } from "./onnx.mjs";
@@ -205,7 +205,8 @@ function recordOf(phase, status, error, found = {}) {
 
 const notReached = (phase) => madeUp("NotReached", `${phase} did not succeed, and this needs it`);
 
-const take = (inputs, first, count) => inputs.map(([name, array]) => [name, rows(array, first, count)]);
+const take = (inputs, first, count) =>
+  inputs.map(([name, array]) => [name, rows(array, first, count)]);
 
 function checkSplits(splits, inputs) {
   const sum = splits.reduce((total, count) => total + count, 0);

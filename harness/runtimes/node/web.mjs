@@ -42,7 +42,8 @@ const HEADERS = {
 function handler(job, control, progress) {
   const readable = new Set([job.artifact.model, ...job.artifact.inputs.map((one) => one.path)]);
   const packages = path.dirname(require.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
-  const file = (folder, name) => (/^[\w.-]+\.(html|mjs|wasm)$/.test(name) ? path.join(folder, name) : null);
+  const file = (folder, name) =>
+    /^[\w.-]+\.(html|mjs|wasm)$/.test(name) ? path.join(folder, name) : null;
   const answer = async (request) => {
     const [, room, name] = /^\/([a-z]+)(?:\/(.+))?$/.exec(decodeURI(request.url)) ?? [];
     if (request.method === "PUT") {
@@ -56,10 +57,13 @@ function handler(job, control, progress) {
       return JSON.stringify(machine.cpuSeconds(machine.descendants(process.pid)));
     }
     const found =
-      room === "harness" ? file(HERE, name)
-      : room === "packages" ? file(packages, name)
-      : room === "control" && readable.has(name) ? control.path(name)
-      : null;
+      room === "harness"
+        ? file(HERE, name)
+        : room === "packages"
+          ? file(packages, name)
+          : room === "control" && readable.has(name)
+            ? control.path(name)
+            : null;
     return found && fs.readFileSync(found);
   };
   return async (request, response) => {
