@@ -230,7 +230,7 @@ def _lint_docker(session: nox.Session) -> None:
 
 
 def _lint_scripts(session: nox.Session) -> None:
-    scripts = [path for path in _tracked("*.sh", ".ci/run") if (ROOT / path).is_file()]
+    scripts = [path for path in _tracked("*.sh", ".ci/*") if (ROOT / path).is_file()]
     session.run("shellcheck", *scripts)
 
 
