@@ -57,7 +57,7 @@ export function cpuSeconds(others) {
     .map((pid) => stat(pid))
     .map((fields) => (Number(fields[11]) + Number(fields[12])) / TICKS)
     .filter(Number.isFinite) // some may have ended
-    .reduce((sum, one) => sum + one, (user + system) / 1e6);
+    .reduce((sum, seconds) => sum + seconds, (user + system) / 1e6);
 }
 
 /**
