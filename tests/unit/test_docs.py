@@ -38,8 +38,13 @@ RUN_BY = {
     "verify": ".ci/commands",
 }
 
-#: Sessions that CI does not run, and why.
-NOT_RUN = {"benchmark": "its times need a quiet machine"}
+#: Sessions, and options, that CI does not run, and why.
+NOT_RUN = {
+    "benchmark": "its times need a quiet machine",
+    "conformance --record": "it rewrites the baselines",
+    "engine --stop": "it ends the engine that others use; a unit test stops another",
+    "pins --upgrade": "it rewrites the pins",
+}
 
 LINK = re.compile(r"(?<!!)\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()\s]*\))?)\)")
 FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
@@ -165,6 +170,19 @@ def test_a_documented_command_is_run_by_ci(session: str):
     if session not in NOT_RUN:
         text = (ROOT / RUN_BY[session]).read_text("utf-8")
         assert re.search(rf'nox -s "?{session}\b|session, "{session}"', text)
+
+
+def test_every_documented_option_is_run_by_ci():
+    places = (".ci/*", ".github/workflows/*.yml", "tests/containers/*.py")
+    text = "".join(path.read_text("utf-8") for place in places for path in ROOT.glob(place))
+    options = {
+        f"{session} {word}"
+        for session, arguments in (split(command) for _, command in documented())
+        for word in arguments
+        if word.startswith("--")
+    }
+    unrun = {option for option in options if not re.search(rf"{option.split()[1]}\b", text)}
+    assert unrun <= set(NOT_RUN)
 
 
 def test_the_parts_of_lint_are_those_of_pre_commit_and_of_the_documents():
