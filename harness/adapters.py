@@ -16,7 +16,7 @@ Every adapter:
     Return {"versions": {name: version}, "threads": int, "device": "cpu" or "cuda",
     "device_name": str or None, "blas": str or None}, all asked of the framework, after the
     self-test has run; and "precision": str, where it may compute in less than it is given.
-``multiply(left, right)``
+``multiply(a, b)``
     Matrix product on the device, in the dtype of the arguments. Raises Unsupported where there
     is none in this dtype.
 ``load(form, path)``

@@ -16,22 +16,22 @@ def cases():
     """Yield a case for every set of inputs of every test."""
     from onnx.backend.test.loader import load_model_tests
 
-    for test in sorted(load_model_tests(kind="node"), key=lambda one: one.name):
+    for test in sorted(load_model_tests(kind="node"), key=lambda entry: entry.name):
         for number, (inputs, outputs) in enumerate(test.data_sets):
             name = test.name if len(test.data_sets) == 1 else f"{test.name}_{number}"
             yield dict(_case(test, inputs, outputs), name=name)
 
 
 def _case(test, inputs, outputs):
-    strange = sorted({_strange(one) for one in [*inputs, *outputs]} - {None})
+    strange = sorted({_strange(value) for value in [*inputs, *outputs]} - {None})
     if strange:
         return {"skipped": "it has " + ", ".join(strange)}
     names = [entry.name for entry in test.model.graph.input]
     return {
         "form": "onnx",
         "model": test.model.SerializeToString(),
-        "inputs": {name: _plain(one) for name, one in zip(names, inputs)},
-        "outputs": [_plain(one) for one in outputs],
+        "inputs": {name: _plain(value) for name, value in zip(names, inputs)},
+        "outputs": [_plain(value) for value in outputs],
         "rtol": float(test.rtol),
         "atol": float(test.atol),
     }
@@ -48,7 +48,7 @@ def _strange(value):
 
 
 def _is_text(x):
-    return x.dtype.kind == "O" and all(isinstance(one, (str, bytes)) for one in x.ravel())
+    return x.dtype.kind == "O" and all(isinstance(item, (str, bytes)) for item in x.ravel())
 
 
 def _plain(value):

@@ -36,12 +36,12 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     if FAULT == "arithmetic":
-        return left @ right + (left.dtype == "float32")
+        return a @ b + (a.dtype == "float32")
     if FAULT == "not-a-number":
-        return left @ right * float("nan")
-    return left @ right
+        return a @ b * float("nan")
+    return a @ b
 
 
 class Model:

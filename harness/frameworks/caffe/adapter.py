@@ -57,13 +57,13 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by a net of one layer. It computes in float32 only."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("Caffe computes in float32")
-    net = _net(PRODUCT % (left.shape[0], left.shape[1], right.shape[1]))
-    net.params["product"][0].data[...] = right.T
-    net.blobs["x"].data[...] = left
+    net = _net(PRODUCT % (a.shape[0], a.shape[1], b.shape[1]))
+    net.params["product"][0].data[...] = b.T
+    net.blobs["x"].data[...] = a
     return net.forward()["product"].copy()
 
 
@@ -106,10 +106,10 @@ class Model:
 
     def text(self, rows, steps=None):
         """Return the lines of the net, with its input and, where it has steps, labels."""
-        first, *rest = self.lines
+        first, *layer_lines = self.lines
         lines = [first, _input("input", (rows, *self.shape))]
         lines += [_input("label", (rows, *steps))] if steps is not None else []
-        return lines + rest
+        return lines + layer_lines
 
     def feed(self, x, y=None):
         """Copy a batch into the net, and reshape it where the batch has another size."""
@@ -204,11 +204,11 @@ def get_weights(model):
 
 
 def _neutral(model, of):
-    found = {}
+    arrays = {}
     for name, (layer, index, turn) in model.places.items():
         array = of(model.net.params[layer][index]).copy()
-        found[name] = turn(array) if turn else array
-    return found
+        arrays[name] = turn(array) if turn else array
+    return arrays
 
 
 def set_weights(model, weights):

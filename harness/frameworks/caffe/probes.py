@@ -29,17 +29,17 @@ def _input(name, shape):
 
 
 def _layer(kind, name, below, settings=""):
-    bottoms = " ".join('bottom: "%s"' % one for one in below)
+    bottoms = " ".join('bottom: "%s"' % bottom for bottom in below)
     return 'layer { name: "%s" type: "%s" %s top: "%s" %s }' % (name, kind, bottoms, name, settings)
 
 
-def _passed(net, given, **inputs):
+def _passed(net, upstream, **inputs):
     """Run forward, and backward from *given*, the gradient by the last layer's output ``y``."""
     for name, value in inputs.items():
         net.blobs[name].data[...] = value
     net.clear_param_diffs()
     net.forward()
-    net.blobs["y"].diff[...] = given
+    net.blobs["y"].diff[...] = upstream
     net.backward(start="y")
 
 
@@ -62,10 +62,10 @@ class Round(caffe.Layer):
         bottom[0].diff[...] = 0.5 * top[0].diff
 
 
-def own_layer(x, given):
+def own_layer(x, upstream):
     settings = 'python_param { module: "harness.frameworks.caffe.probes" layer: "Round" }'
     net = _net(_input("x", x.shape), _layer("Python", "y", ["x"], settings), without_a_loss=True)
-    _passed(net, given, x=x)
+    _passed(net, upstream, x=x)
     return {"y": net.blobs["y"].data, "gradient": net.blobs["x"].diff}
 
 
@@ -98,18 +98,18 @@ def data_dependent_loop_gradient(x, brief, w):
     """Each step is run again, the last first, and given the gradient that the next one took."""
     del brief
     net = _loop_step(x, w)
-    given, total = numpy.ones_like(x), numpy.zeros_like(w)
+    upstream, total = numpy.ones_like(x), numpy.zeros_like(w)
     for before in _looped(net, x)[-2::-1]:
-        _passed(net, given, x=before)
-        given = net.blobs["x"].diff.copy()
+        _passed(net, upstream, x=before)
+        upstream = net.blobs["x"].diff.copy()
         total += net.params["product"][0].diff.T
     return {"gradient": total}
 
 
 def _gates(array):
     """Exchange the last two quarters of the rows: Caffe's gates are i, f, o, g."""
-    one, two, three, four = numpy.split(array, 4)
-    return numpy.concatenate([one, two, four, three])
+    first, second, third, fourth = numpy.split(array, 4)
+    return numpy.concatenate([first, second, fourth, third])
 
 
 def _lstm(x, kernel, recurrent, bias):
@@ -131,13 +131,13 @@ def _lstm(x, kernel, recurrent, bias):
     return net
 
 
-def different_lengths(x, lengths, given, **weights):
+def different_lengths(x, lengths, upstream, **weights):
     """A net runs to the longest; which steps count is said by the gradient."""
     net = _lstm(x, **weights)
     ends, rows = lengths - 1, numpy.arange(len(lengths))
     net.clear_param_diffs()
     net.blobs["y"].diff[...] = 0
-    net.blobs["y"].diff[ends, rows] = given
+    net.blobs["y"].diff[ends, rows] = upstream
     net.backward(start="y")
     kernel, bias, recurrent = (_gates(blob.diff) for blob in net.params["y"])
     last = net.blobs["y"].data[ends, rows]
@@ -179,23 +179,23 @@ def beam_search(embedding, recurrent, output):
     return {"sequences": sequences[:, 1:], "scores": scores}
 
 
-def attention(query, key, value, mask, given):
+def attention(query, key, value, mask, upstream):
     """Caffe has no product of two blobs: both are tiled, multiplied and summed.
 
     N is batch and heads, T and S the steps of queries and keys: (N, T, S, D).
     """
     *outer, steps, width = query.shape
-    count, seen = int(numpy.prod(outer)), key.shape[-2]
-    parts = ["part-%d" % number for number in range(seen)]
-    points = " ".join("slice_point: %d" % number for number in range(1, seen))
+    count, key_steps = int(numpy.prod(outer)), key.shape[-2]
+    parts = ["part-%d" % number for number in range(key_steps)]
+    points = " ".join("slice_point: %d" % number for number in range(1, key_steps))
     sliced = "".join(' top: "%s"' % part for part in parts)
     scale = "reduction_param { operation: SUM axis: 3 coeff: %r }" % width**-0.5
     net = _net(
         _input("query", (count, steps, 1, width)),
-        _input("key", (count, 1, seen, width)),
-        _input("value", (count, 1, seen, width)),
-        _input("mask", (count, steps, seen)),
-        _layer("Tile", "queries", ["query"], "tile_param { axis: 2 tiles: %d }" % seen),
+        _input("key", (count, 1, key_steps, width)),
+        _input("value", (count, 1, key_steps, width)),
+        _input("mask", (count, steps, key_steps)),
+        _layer("Tile", "queries", ["query"], "tile_param { axis: 2 tiles: %d }" % key_steps),
         _layer("Tile", "keys", ["key"], "tile_param { axis: 1 tiles: %d }" % steps),
         _layer("Tile", "values", ["value"], "tile_param { axis: 1 tiles: %d }" % steps),
         _layer("Eltwise", "product", ["queries", "keys"], "eltwise_param { operation: PROD }"),
@@ -211,9 +211,9 @@ def attention(query, key, value, mask, given):
     fed = {"query": query, "key": key, "value": value}
     fed = {name: array.reshape(net.blobs[name].data.shape) for name, array in fed.items()}
     hidden = numpy.where(mask > 0, 0, -1e30)
-    _passed(net, given.reshape((count, steps, 1, width)), mask=hidden, **fed)
-    found = {name: net.blobs[name].diff.reshape(query.shape) for name in fed}
-    return dict(found, y=net.blobs["y"].data.reshape(given.shape))
+    _passed(net, upstream.reshape((count, steps, 1, width)), mask=hidden, **fed)
+    gradients = {name: net.blobs[name].diff.reshape(query.shape) for name in fed}
+    return dict(gradients, y=net.blobs["y"].data.reshape(upstream.shape))
 
 
 def higher_order_gradients(x, w1, w2):
@@ -221,7 +221,7 @@ def higher_order_gradients(x, w1, w2):
     raise Unsupported("Caffe's gradients are arrays outside of any net: none is made of them")
 
 
-def _convolution(x, kernel, given, settings=""):
+def _convolution(x, kernel, upstream, settings=""):
     sizes = " ".join("kernel_size: %d" % side for side in kernel.shape[2:])
     settings = "convolution_param { num_output: %d bias_term: false %s %s }" % (
         len(kernel),
@@ -232,7 +232,7 @@ def _convolution(x, kernel, given, settings=""):
         _input("x", x.shape), _layer("Convolution", "y", ["x"], settings), without_a_loss=True
     )
     net.params["y"][0].data[...] = kernel
-    _passed(net, given, x=x)
+    _passed(net, upstream, x=x)
     kind, over = net.layers[-1].type, net.params["y"][0].data.ndim - 2
     return {
         "y": net.blobs["y"].data,
@@ -241,13 +241,13 @@ def _convolution(x, kernel, given, settings=""):
     }
 
 
-def convolution_of_video(x, kernel, given):
-    return _convolution(x, kernel, given)
+def convolution_of_video(x, kernel, upstream):
+    return _convolution(x, kernel, upstream)
 
 
-def temporal_convolution(x, kernel, given):
+def temporal_convolution(x, kernel, upstream):
     before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")
-    return _convolution(before, kernel, given, "dilation: 2")
+    return _convolution(before, kernel, upstream, "dilation: 2")
 
 
 def weight_sharing(tokens, targets, embedding):

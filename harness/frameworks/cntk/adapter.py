@@ -52,16 +52,16 @@ def _mkl():
     """
     folder = os.path.dirname(cntk.__file__)
     library = ctypes.CDLL(os.path.join(folder, "libs", "libmklml_intel.so"))
-    said = ctypes.create_string_buffer(200)
-    library.MKL_Get_Version_String(said, len(said))
-    version = re.search(r"Version ([\d.]+)", said.value.decode()).group(1)
+    version_text = ctypes.create_string_buffer(200)
+    library.MKL_Get_Version_String(version_text, len(version_text))
+    version = re.search(r"Version ([\d.]+)", version_text.value.decode()).group(1)
     kind = library.mkl_serv_cpu_detect()
     return "MKL {}, kernels for {}".format(version, KERNELS.get(kind, "type %d" % kind))
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product of two constants."""
-    return cntk.times(*(cntk.constant(one, dtype=one.dtype.type) for one in (left, right))).eval()
+    return cntk.times(*(cntk.constant(array, dtype=array.dtype.type) for array in (a, b))).eval()
 
 
 class Model:
@@ -138,15 +138,15 @@ def step(model, batch):
 
 def activations(model, x):
     """Return every layer's output by name."""
-    found = model.outputs.eval({model.x: x})
-    by_id = {variable.uid: value for variable, value in found.items()}
-    return {name: by_id[one.output.uid] for name, one in model.graph.values.items()}
+    values = model.outputs.eval({model.x: x})
+    by_id = {variable.uid: value for variable, value in values.items()}
+    return {name: by_id[node.output.uid] for name, node in model.graph.values.items()}
 
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    found = backward(model, batch)
-    by_id = {parameter.uid: value / len(batch[0]) for parameter, value in found.items()}
+    by_parameter = backward(model, batch)
+    by_id = {parameter.uid: value / len(batch[0]) for parameter, value in by_parameter.items()}
     return {
         name: weight.neutral(by_id[weight.parameter.uid])
         for name, weight in model.graph.weights.items()

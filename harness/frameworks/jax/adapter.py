@@ -53,10 +53,10 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product on the device; float64 only where it is asked for, as here."""
-    with jax.enable_x64(left.dtype == "float64"):
-        return numpy.asarray(_tensor(left) @ _tensor(right))
+    with jax.enable_x64(a.dtype == "float64"):
+        return numpy.asarray(_tensor(a) @ _tensor(b))
 
 
 class Model:
@@ -130,14 +130,14 @@ def step(model, batch):
 
 def activations(model, x):
     """Return every layer's output by name."""
-    found = model.values(model.weights, _tensor(x))
-    return {name: numpy.asarray(value) for name, value in found.items() if name != "input"}
+    values = model.values(model.weights, _tensor(x))
+    return {name: numpy.asarray(value) for name, value in values.items() if name != "input"}
 
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    found = backward(model, batch)
-    return {name: numpy.asarray(value) for name, value in found.items()}
+    arrays = backward(model, batch)
+    return {name: numpy.asarray(value) for name, value in arrays.items()}
 
 
 def synchronise():
@@ -198,7 +198,7 @@ def export(model, form, path, example):
 
         translated = jax2onnx.to_onnx(served, inputs=[("batch",) + example.shape[1:]], opset=OPSET)
         onnx.save(translated, path)
-        opsets = {each.domain: each.version for each in translated.opset_import}
+        opsets = {entry.domain: entry.version for entry in translated.opset_import}
         return {"opset": opsets[""], "exporter": f"jax2onnx {metadata.version('jax2onnx')}"}
     raise protocol.Unsupported("jax does not write " + form)
 

@@ -23,18 +23,18 @@ NOTES = {
 
 def values(network, weights, x):
     """Return every layer's output, and the input, by name."""
-    found = {"input": x}
+    outputs = {"input": x}
     before = "input"
     for layer in network["layers"]:
         name = layer["name"]
         own = {
             key.split(".")[1]: value for key, value in weights.items() if key.split(".")[0] == name
         }
-        found[name] = KINDS[layer["kind"]](
-            layer, own, *[found[each] for each in layer.get("inputs", [before])]
+        outputs[name] = KINDS[layer["kind"]](
+            layer, own, *[outputs[source] for source in layer.get("inputs", [before])]
         )
         before = name
-    return found
+    return outputs
 
 
 def check(network):
@@ -75,14 +75,14 @@ def _max_pool(layer, own, x):
 
 def _lrn(layer, own, x):
     half = layer["size"] // 2
-    rest = x.ndim - 2
+    sides = x.ndim - 2
     summed = lax.reduce_window(
         x * x,
         0.0,
         lax.add,
-        (1, layer["size"]) + (1,) * rest,
+        (1, layer["size"]) + (1,) * sides,
         (1,) * x.ndim,
-        [(0, 0), (half, half)] + [(0, 0)] * rest,
+        [(0, 0), (half, half)] + [(0, 0)] * sides,
     )
     return x / (layer["k"] + layer["alpha"] / layer["size"] * summed) ** layer["beta"]
 
@@ -106,10 +106,13 @@ def _lstm_step(own, carry, x):
 
 def _gru_step(own, carry, x):
     (hidden,) = carry
-    given = jnp.split(x @ own["kernel"].T + own["bias"], 3, axis=1)
-    kept = jnp.split(hidden @ own["recurrent"].T + own["recurrent_bias"], 3, axis=1)
-    r, z = jax.nn.sigmoid(given[0] + kept[0]), jax.nn.sigmoid(given[1] + kept[1])
-    n = jnp.tanh(given[2] + r * kept[2])
+    from_input = jnp.split(x @ own["kernel"].T + own["bias"], 3, axis=1)
+    from_state = jnp.split(hidden @ own["recurrent"].T + own["recurrent_bias"], 3, axis=1)
+    r, z = (
+        jax.nn.sigmoid(from_input[0] + from_state[0]),
+        jax.nn.sigmoid(from_input[1] + from_state[1]),
+    )
+    n = jnp.tanh(from_input[2] + r * from_state[2])
     return ((1 - z) * n + z * hidden,)
 
 
@@ -180,7 +183,7 @@ KINDS = {
     "lstm": _recurrent,
     "gru": _recurrent,
     "concat": lambda layer, own, *inputs: jnp.concatenate(inputs, axis=layer["axis"]),
-    "add": lambda layer, own, one, other: one + other,
+    "add": lambda layer, own, x, other: x + other,
     "attention": lambda layer, own, query, memory: _attend(query, memory, memory),
     "multihead_attention": _multihead,
     "layer_norm": _layer_norm,

@@ -53,5 +53,5 @@ def convolve(layer, kernel, x):
     rows = kernel.shape[1] * int(numpy.prod(layer["kernel"]))
     outer = range(2 + count, 2 + 2 * count)
     columns = windows.dimshuffle(1, *inner, 0, *outer).reshape((rows, -1))
-    found = tensor.dot(kernel.reshape((kernel.shape[0], rows)), columns)
-    return found.reshape((kernel.shape[0], x.shape[0], *sides)).dimshuffle(1, 0, *inner)
+    products = tensor.dot(kernel.reshape((kernel.shape[0], rows)), columns)
+    return products.reshape((kernel.shape[0], x.shape[0], *sides)).dimshuffle(1, 0, *inner)

@@ -16,16 +16,16 @@ from harness.frameworks.symbolic import layers
 ops = None  # what `use` was given
 
 
-def use(given):
+def use(system):
     """Compute by this system from now on."""
     global ops
-    ops = given
+    ops = system
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by a function that is compiled for it."""
-    sides = [ops.variable(None, str(one.dtype), 2) for one in (left, right)]
-    return ops.module.function(sides, ops.tensor.dot(*sides))(left, right)
+    sides = [ops.variable(None, str(array.dtype), 2) for array in (a, b)]
+    return ops.module.function(sides, ops.tensor.dot(*sides))(a, b)
 
 
 class Model:
@@ -113,8 +113,8 @@ def activations(model, x):
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    found = backward(model, batch)
-    return {name: numpy.asarray(value) for name, value in zip(model.weights, found)}
+    values = backward(model, batch)
+    return {name: numpy.asarray(value) for name, value in zip(model.weights, values)}
 
 
 def synchronise():

@@ -12,7 +12,7 @@ from harness.adapters import Unsupported
 
 def outputs(ops, network, weights, x):
     """Return every layer's expression by name, with *x* as the network's input."""
-    found, before = {"input": x}, "input"
+    expressions, before = {"input": x}, "input"
     for layer in network["layers"]:
         if layer["kind"] not in KINDS:
             raise Unsupported("layer kind " + layer["kind"])
@@ -20,11 +20,11 @@ def outputs(ops, network, weights, x):
         own = {
             key.split(".")[1]: value for key, value in weights.items() if key.split(".")[0] == name
         }
-        inputs = [found[each] for each in layer.get("inputs", [before])]
-        found[name] = KINDS[layer["kind"]](ops, layer, own, *inputs)
+        inputs = [expressions[source] for source in layer.get("inputs", [before])]
+        expressions[name] = KINDS[layer["kind"]](ops, layer, own, *inputs)
         before = name
-    del found["input"]
-    return found
+    del expressions["input"]
+    return expressions
 
 
 def surround(tensor, x, padding, value):
@@ -54,8 +54,8 @@ def pieces(x, window, stride):
 
 
 def _conv(ops, layer, own, x):
-    found = ops.convolve(layer, own["kernel"], x)
-    return found + own["bias"].dimshuffle("x", 0, *["x"] * len(layer["kernel"]))
+    convolved = ops.convolve(layer, own["kernel"], x)
+    return convolved + own["bias"].dimshuffle("x", 0, *["x"] * len(layer["kernel"]))
 
 
 def _max_pool(ops, layer, own, x):
@@ -64,10 +64,10 @@ def _max_pool(ops, layer, own, x):
     if getattr(ops, "pool", None):
         return ops.pool(layer, x)
     x = surround(ops.tensor, x, layer["padding"], -float("inf"))
-    found = None
+    largest = None
     for piece in pieces(x, layer["size"], layer["stride"]):
-        found = piece if found is None else ops.tensor.maximum(found, piece)
-    return found
+        largest = piece if largest is None else ops.tensor.maximum(largest, piece)
+    return largest
 
 
 def _lrn(ops, layer, own, x):
@@ -89,45 +89,49 @@ def _dense(ops, layer, own, x):
 
 def _ways(ops, layer, own, x, step, states):
     """Scan over time, forward, and backward where it is bidirectional. *states*: how many."""
-    found = []
+    outputs = []
     for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
         weights = {
             name[len(prefix) :]: value
             for name, value in own.items()
             if name.startswith("backward_") == bool(prefix)
         }
-        given = ops.tensor.dot(x.dimshuffle(1, 0, 2), weights["kernel"].T) + weights["bias"]
+        from_input = ops.tensor.dot(x.dimshuffle(1, 0, 2), weights["kernel"].T) + weights["bias"]
         zeros = ops.tensor.zeros((x.shape[0], layer["units"]), x.dtype)
         hidden, _ = ops.scan(
-            lambda one, *before: step(ops, layer["units"], weights, one, *before),  # noqa: B023
-            sequences=given[::-1] if prefix else given,
+            lambda current, *before: step(ops, layer["units"], weights, current, *before),  # noqa: B023
+            sequences=from_input[::-1] if prefix else from_input,
             outputs_info=[zeros] * states,
         )
         hidden = hidden[0] if states > 1 else hidden
         if not layer["return_sequences"]:
-            found.append(hidden[-1])
+            outputs.append(hidden[-1])
         else:
-            found.append((hidden[::-1] if prefix else hidden).dimshuffle(1, 0, 2))
-    return found[0] if len(found) == 1 else ops.tensor.concatenate(found, axis=found[0].ndim - 1)
+            outputs.append((hidden[::-1] if prefix else hidden).dimshuffle(1, 0, 2))
+    return (
+        outputs[0]
+        if len(outputs) == 1
+        else ops.tensor.concatenate(outputs, axis=outputs[0].ndim - 1)
+    )
 
 
-def _rnn_step(ops, units, own, given, hidden):
+def _rnn_step(ops, units, own, from_input, hidden):
     del units
-    return ops.tensor.tanh(given + ops.tensor.dot(hidden, own["recurrent"].T))
+    return ops.tensor.tanh(from_input + ops.tensor.dot(hidden, own["recurrent"].T))
 
 
-def _lstm_step(ops, units, own, given, hidden, memory):
-    gates = given + ops.tensor.dot(hidden, own["recurrent"].T)
+def _lstm_step(ops, units, own, from_input, hidden, memory):
+    gates = from_input + ops.tensor.dot(hidden, own["recurrent"].T)
     write, forget, new, read = (gates[:, n * units : (n + 1) * units] for n in range(4))
     memory = ops.sigmoid(forget) * memory + ops.sigmoid(write) * ops.tensor.tanh(new)
     return ops.sigmoid(read) * ops.tensor.tanh(memory), memory
 
 
-def _gru_step(ops, units, own, given, hidden):
-    again = ops.tensor.dot(hidden, own["recurrent"].T) + own["recurrent_bias"]
-    both = ops.sigmoid(given[:, : 2 * units] + again[:, : 2 * units])
-    reset, update = both[:, :units], both[:, units:]
-    new = ops.tensor.tanh(given[:, 2 * units :] + reset * again[:, 2 * units :])
+def _gru_step(ops, units, own, from_input, hidden):
+    from_state = ops.tensor.dot(hidden, own["recurrent"].T) + own["recurrent_bias"]
+    gates = ops.sigmoid(from_input[:, : 2 * units] + from_state[:, : 2 * units])
+    reset, update = gates[:, :units], gates[:, units:]
+    new = ops.tensor.tanh(from_input[:, 2 * units :] + reset * from_state[:, 2 * units :])
     return (1 - update) * new + update * hidden
 
 
@@ -151,12 +155,12 @@ def _multihead_attention(ops, layer, own, x):
     def part(name, of):
         return ops.tensor.dot(of, own[name + "_kernel"].T) + own[name + "_bias"]
 
-    def split(one):
-        apart = one.reshape((rows, steps, heads, width // heads)).dimshuffle(0, 2, 1, 3)
+    def split(projected):
+        apart = projected.reshape((rows, steps, heads, width // heads)).dimshuffle(0, 2, 1, 3)
         return apart.reshape((rows * heads, steps, width // heads))
 
-    found = _attend(ops, *(split(part(name, x)) for name in ("query", "key", "value")))
-    joined = found.reshape((rows, heads, steps, width // heads)).dimshuffle(0, 2, 1, 3)
+    attended = _attend(ops, *(split(part(name, x)) for name in ("query", "key", "value")))
+    joined = attended.reshape((rows, heads, steps, width // heads)).dimshuffle(0, 2, 1, 3)
     return part("output", joined.reshape((rows, steps, width)))
 
 
@@ -185,7 +189,7 @@ KINDS = {
     "lstm": lambda ops, layer, own, x: _ways(ops, layer, own, x, _lstm_step, 2),
     "gru": lambda ops, layer, own, x: _ways(ops, layer, own, x, _gru_step, 1),
     "concat": lambda ops, layer, own, *inputs: ops.tensor.concatenate(inputs, axis=layer["axis"]),
-    "add": lambda ops, layer, own, one, other: one + other,
+    "add": lambda ops, layer, own, x, y: x + y,
     "attention": lambda ops, layer, own, query, memory: _attend(ops, query, memory, memory),
     "multihead_attention": _multihead_attention,
     "layer_norm": _layer_norm,

@@ -30,10 +30,10 @@ def start():
 def configure(name, threads):
     """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
     global device
-    found = tf.config.list_physical_devices("GPU")
-    if name == "cuda" and not found:
+    gpus = tf.config.list_physical_devices("GPU")
+    if name == "cuda" and not gpus:
         raise protocol.WrongDevice("asked for cuda, TensorFlow lists no GPU")
-    used = found[:1] if name == "cuda" else []
+    used = gpus[:1] if name == "cuda" else []
     tf.config.set_visible_devices(used, "GPU")
     for gpu in used:
         tf.config.experimental.set_memory_growth(gpu, True)  # take what is needed, not all
@@ -60,9 +60,9 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product on the device."""
-    return tf.matmul(_tensor(left), _tensor(right)).numpy()
+    return tf.matmul(_tensor(a), _tensor(b)).numpy()
 
 
 class Model:
@@ -143,8 +143,8 @@ def activations(model, x):
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name, compiled as training is."""
     variables = model.keras.trainable_variables
-    found = zip(variables, backward(model, batch))
-    by_variable = {id(variable): value for variable, value in found}
+    pairs = zip(variables, backward(model, batch))
+    by_variable = {id(variable): value for variable, value in pairs}
     return {
         name: weight.neutral(by_variable[id(weight.variable)])
         for name, weight in model.graph.weights.items()
@@ -178,14 +178,14 @@ def predict(model, x):
     return model.forward(_tensor(x)).numpy()
 
 
-def inspect(form, path, given, seed):
+def inspect(form, path, user_inputs, seed):
     """Tell what a SavedModel's default signature takes and answers."""
     model = load(form, path)
     declared = [
         {"name": name, "dtype": spec.dtype.name, "shape": [side or 0 for side in spec.shape]}
         for name, spec in model.inputs.items()
     ]
-    inputs = given or sample_inputs.arrays(declared, seed)
+    inputs = user_inputs or sample_inputs.arrays(declared, seed)
     return {
         "described": {"inputs": declared},
         "inputs": inputs,
@@ -196,8 +196,8 @@ def inspect(form, path, given, seed):
 def answer(model, inputs):
     """Run the default signature of a SavedModel, arrays in and out."""
     fed = protocol.fed(inputs, list(model.inputs))
-    found = model.serve(**{name: _tensor(x) for name, x in fed.items()})
-    return {name: found[name].numpy() for name in sorted(found)}
+    outputs = model.serve(**{name: _tensor(x) for name, x in fed.items()})
+    return {name: outputs[name].numpy() for name in sorted(outputs)}
 
 
 def export(model, form, path, example):
@@ -216,7 +216,7 @@ def export(model, form, path, example):
         import onnx
         import tf2onnx
 
-        opsets = {each.domain: each.version for each in onnx.load(path).opset_import}
+        opsets = {entry.domain: entry.version for entry in onnx.load(path).opset_import}
         return {"opset": opsets[""], "exporter": f"tf2onnx {tf2onnx.__version__}"}
     if form == "tflite":
         _save_tflite(model.keras, path, example)

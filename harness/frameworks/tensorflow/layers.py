@@ -99,15 +99,18 @@ def _conv(layer, x):
         around = tuple(map(tuple, layer["padding"]))
         tensor = pads[sides - 1](around[0] if sides == 1 else around)(tensor)
     kind = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)[sides - 1]
-    made = kind(
+    keras_layer = kind(
         layer["filters"],
         tuple(layer["kernel"]),
         strides=tuple(layer["stride"]),
         padding=padding or "valid",
         name=layer["name"],
     )
-    value = Value(made(tensor), True)
-    return value, {"kernel": _transposed_kernel(made.kernel), "bias": _plain(made.bias)}
+    value = Value(keras_layer(tensor), True)
+    return value, {
+        "kernel": _transposed_kernel(keras_layer.kernel),
+        "bias": _plain(keras_layer.bias),
+    }
 
 
 def _transposed_kernel(variable):
@@ -139,8 +142,8 @@ def _max_pool(layer, x):
         tensor = PadForMax(layer["padding"])(tensor)
     kinds = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
     kind, window = kinds[len(layer["size"]) - 1], tuple(layer["size"])
-    made = kind(window, tuple(layer["stride"]), padding or "valid", name=layer["name"])
-    return Value(made(tensor), True), {}
+    keras_layer = kind(window, tuple(layer["stride"]), padding or "valid", name=layer["name"])
+    return Value(keras_layer(tensor), True), {}
 
 
 class PadForMax(keras.layers.Layer):
@@ -219,28 +222,28 @@ def _lrn(layer, x):
 
 
 def _dense(layer, x):
-    made = keras.layers.Dense(layer["units"], name=layer["name"])
-    value = Value(made(x.moved(False)))
-    return value, {"kernel": _transposed(made.kernel), "bias": _plain(made.bias)}
+    keras_layer = keras.layers.Dense(layer["units"], name=layer["name"])
+    value = Value(keras_layer(x.moved(False)))
+    return value, {"kernel": _transposed(keras_layer.kernel), "bias": _plain(keras_layer.bias)}
 
 
 def _recurrent(layer, x):
     kinds = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
-    made = kinds[layer["kind"]](
+    keras_layer = kinds[layer["kind"]](
         layer["units"], return_sequences=layer["return_sequences"], name=layer["name"]
     )
     if not layer.get("bidirectional"):
-        value = Value(made(x.moved(False)))
-        return value, _recurrent_weights(layer, made, "")
-    both = keras.layers.Bidirectional(made, name=layer["name"])
-    value = Value(both(x.moved(False)))
-    weights = _recurrent_weights(layer, both.forward_layer, "")
-    weights.update(_recurrent_weights(layer, both.backward_layer, "backward_"))
+        value = Value(keras_layer(x.moved(False)))
+        return value, _recurrent_weights(layer, keras_layer, "")
+    bidirectional = keras.layers.Bidirectional(keras_layer, name=layer["name"])
+    value = Value(bidirectional(x.moved(False)))
+    weights = _recurrent_weights(layer, bidirectional.forward_layer, "")
+    weights.update(_recurrent_weights(layer, bidirectional.backward_layer, "backward_"))
     return value, weights
 
 
-def _recurrent_weights(layer, made, prefix):
-    cell = made.cell
+def _recurrent_weights(layer, keras_layer, prefix):
+    cell = keras_layer.cell
     if layer["kind"] != "gru":
         return {
             prefix + "kernel": _transposed(cell.kernel),
@@ -259,8 +262,8 @@ def _recurrent_weights(layer, made, prefix):
 
 def _swap(array):
     """Exchange the first two thirds of the rows: the gates r and z."""
-    one, two, three = numpy.split(array, 3)
-    return numpy.concatenate([two, one, three])
+    first, second, third = numpy.split(array, 3)
+    return numpy.concatenate([second, first, third])
 
 
 class _Half(Weight):
@@ -284,16 +287,20 @@ class _Half(Weight):
 def _multihead(layer, x):
     tensor = x.moved(False)
     width, heads = tensor.shape[-1], layer["heads"]
-    made = keras.layers.MultiHeadAttention(heads, width // heads, name=layer["name"])
-    value = Value(made(tensor, tensor))
-    inner = {"query": made.query_dense, "key": made.key_dense, "value": made.value_dense}
+    keras_layer = keras.layers.MultiHeadAttention(heads, width // heads, name=layer["name"])
+    value = Value(keras_layer(tensor, tensor))
+    inner = {
+        "query": keras_layer.query_dense,
+        "key": keras_layer.key_dense,
+        "value": keras_layer.value_dense,
+    }
     weights = {}
     for part, dense in inner.items():
         weights[part + "_kernel"] = _reshaped(dense.kernel, (width, heads, width // heads), width)
         weights[part + "_bias"] = Weight(
             dense.bias, lambda a: a.reshape(heads, -1), lambda a: a.reshape(-1)
         )
-    output = made.output_dense
+    output = keras_layer.output_dense
     weights["output_kernel"] = _reshaped(output.kernel, (heads, width // heads, width), width)
     weights["output_bias"] = _plain(output.bias)
     return value, weights
@@ -304,15 +311,15 @@ def _reshaped(variable, shape, width):
 
 
 def _layer_norm(layer, x):
-    made = keras.layers.LayerNormalization(epsilon=layer["epsilon"], name=layer["name"])
-    value = Value(made(x.moved(False)))
-    return value, {"scale": _plain(made.gamma), "offset": _plain(made.beta)}
+    keras_layer = keras.layers.LayerNormalization(epsilon=layer["epsilon"], name=layer["name"])
+    value = Value(keras_layer(x.moved(False)))
+    return value, {"scale": _plain(keras_layer.gamma), "offset": _plain(keras_layer.beta)}
 
 
 def _position(layer, x):
-    made = Position(name=layer["name"])
-    value = Value(made(x.moved(False)))
-    return value, {"table": _plain(made.table)}
+    keras_layer = Position(name=layer["name"])
+    value = Value(keras_layer(x.moved(False)))
+    return value, {"table": _plain(keras_layer.table)}
 
 
 def _concat(layer, *inputs):
@@ -321,19 +328,19 @@ def _concat(layer, *inputs):
     axis = layer["axis"]
     if last:
         axis = rank - 1 if axis == 1 else axis - 1
-    made = keras.layers.Concatenate(axis=axis, name=layer["name"])
-    return Value(made([value.moved(last) for value in inputs]), last), {}
+    keras_layer = keras.layers.Concatenate(axis=axis, name=layer["name"])
+    return Value(keras_layer([value.moved(last) for value in inputs]), last), {}
 
 
 def _add(layer, *inputs):
     last = all(value.last for value in inputs)
-    made = keras.layers.Add(name=layer["name"])
-    return Value(made([value.moved(last) for value in inputs]), last), {}
+    keras_layer = keras.layers.Add(name=layer["name"])
+    return Value(keras_layer([value.moved(last) for value in inputs]), last), {}
 
 
 def _attention(layer, query, memory):
-    made = Attention(name=layer["name"])
-    return Value(made(query.moved(False), memory.moved(False))), {}
+    keras_layer = Attention(name=layer["name"])
+    return Value(keras_layer(query.moved(False), memory.moved(False))), {}
 
 
 def _slice(layer, x):

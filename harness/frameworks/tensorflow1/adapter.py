@@ -41,11 +41,11 @@ def _session(graph):
     return tf.Session(graph=graph, config=tf.ConfigProto(**options))
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by a graph of one operation."""
     graph = tf.Graph()
     with graph.as_default():
-        product = tf.matmul(tf.constant(left), tf.constant(right))
+        product = tf.matmul(tf.constant(a), tf.constant(b))
     with _session(graph) as session:
         return session.run(product)
 
@@ -84,7 +84,7 @@ class Model:
 
     def neutral(self, values):
         """Return the variables' values, or gradients, by neutral name."""
-        by_variable = {id(one): value for one, value in zip(self.graph.variables, values)}
+        by_variable = {id(variable): value for variable, value in zip(self.graph.variables, values)}
         return {
             name: weight.neutral(by_variable[id(weight.variable)])
             for name, weight in self.graph.weights.items()
@@ -187,7 +187,7 @@ class Served:
         if "serving_default" not in read.signature_def:
             raise protocol.Unsupported("the SavedModel has no signature serving_default")
         signature = read.signature_def["serving_default"]
-        self.inputs = {name: one.name for name, one in signature.inputs.items()}
+        self.inputs = {name: tensor.name for name, tensor in signature.inputs.items()}
         self.outputs = {name: signature.outputs[name].name for name in sorted(signature.outputs)}
 
 

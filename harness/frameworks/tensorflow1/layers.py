@@ -82,7 +82,7 @@ class Graph:
         self.logits = self.values[before].moved(False)
         self.variables = []
         for weight in self.weights.values():
-            if all(weight.variable is not one for one in self.variables):
+            if all(weight.variable is not variable for variable in self.variables):
                 self.variables.append(weight.variable)
 
     def outputs(self):
@@ -121,11 +121,11 @@ def _conv(layer, x):
     kernel, bias = _variable("kernel", shape), _variable("bias", shape[-1:])
     operation = (tf.nn.conv1d, tf.nn.conv2d, tf.nn.conv3d)[sides - 1]
     strides = layer["stride"][0] if sides == 1 else [1] + list(layer["stride"]) + [1]
-    found = operation(tensor, kernel, strides, padding or "VALID") + bias
+    convolved = operation(tensor, kernel, strides, padding or "VALID") + bias
     enter = (*range(2, sides + 2), 1, 0)
     leave = (sides + 1, sides, *range(sides))
     moved = Weight(kernel, lambda a: a.transpose(enter), lambda a: a.transpose(leave))
-    return Value(found, True), {"kernel": moved, "bias": Weight(bias)}
+    return Value(convolved, True), {"kernel": moved, "bias": Weight(bias)}
 
 
 def _max_pool(layer, x):
@@ -135,8 +135,8 @@ def _max_pool(layer, x):
         around = [[0, 0]] + list(layer["padding"]) + [[0, 0]]
         tensor = tf.pad(tensor, around, constant_values=tensor.dtype.min)
     operation = (tf.nn.max_pool1d, tf.nn.max_pool2d, tf.nn.max_pool3d)[len(layer["size"]) - 1]
-    found = operation(tensor, list(layer["size"]), list(layer["stride"]), padding or "VALID")
-    return Value(found, True), {}
+    pooled = operation(tensor, list(layer["size"]), list(layer["stride"]), padding or "VALID")
+    return Value(pooled, True), {}
 
 
 def _average(layer, x):
@@ -147,8 +147,8 @@ def _average(layer, x):
 
 def _lrn(layer, x):
     share = layer["alpha"] / layer["size"]
-    found = tf.nn.lrn(x.moved(True), layer["size"] // 2, layer["k"], share, layer["beta"])
-    return Value(found, True), {}
+    normalised = tf.nn.lrn(x.moved(True), layer["size"] // 2, layer["k"], share, layer["beta"])
+    return Value(normalised, True), {}
 
 
 def _flatten(layer, x):
@@ -175,14 +175,14 @@ def _linear(x, units, prefix=""):
 
 
 def _dense(layer, x):
-    found, weights = _linear(x.moved(False), layer["units"])
-    return Value(found), weights
+    output, weights = _linear(x.moved(False), layer["units"])
+    return Value(output), weights
 
 
 def _swap(array):
     """Exchange the second and the third quarter of the rows: the gates f and g."""
-    one, two, three, four = numpy.split(array, 4)
-    return numpy.concatenate([one, three, two, four])
+    first, second, third, fourth = numpy.split(array, 4)
+    return numpy.concatenate([first, third, second, fourth])
 
 
 class _GruCell(tf.nn.rnn_cell.RNNCell):
@@ -208,11 +208,11 @@ class _GruCell(tf.nn.rnn_cell.RNNCell):
 
     def call(self, inputs, state):
         """Return the output and the state after one step."""
-        given = tf.matmul(inputs, self.kernel) + self.bias
-        again = tf.matmul(state, self.recurrent) + self.recurrent_bias
-        both = tf.sigmoid(given[:, : 2 * self.units] + again[:, : 2 * self.units])
-        reset, update = both[:, : self.units], both[:, self.units :]
-        new = tf.tanh(given[:, 2 * self.units :] + reset * again[:, 2 * self.units :])
+        from_input = tf.matmul(inputs, self.kernel) + self.bias
+        from_state = tf.matmul(state, self.recurrent) + self.recurrent_bias
+        gates = tf.sigmoid(from_input[:, : 2 * self.units] + from_state[:, : 2 * self.units])
+        reset, update = gates[:, : self.units], gates[:, self.units :]
+        new = tf.tanh(from_input[:, 2 * self.units :] + reset * from_state[:, 2 * self.units :])
         after = (1 - update) * new + update * state
         return after, after
 
@@ -282,8 +282,8 @@ def _recurrent(layer, x):
     for prefix, cell in zip(["", "backward_"], cells):
         for name, weight in cell.weights_by_name(width).items():
             weights[prefix + name] = weight
-    found = outputs[0] if len(cells) == 1 else tf.concat(outputs, -1)
-    return Value(found), weights
+    joined = outputs[0] if len(cells) == 1 else tf.concat(outputs, -1)
+    return Value(joined), weights
 
 
 def _attend(query, memory, values):
@@ -307,20 +307,20 @@ def _multihead(layer, x):
     for name in ("query_", "key_", "value_"):
         part, own = _linear(tensor, width, name)
         weights.update(own)
-        apart = tf.reshape(part, [-1, steps, heads, width // heads])
-        parts.append(tf.transpose(apart, [0, 2, 1, 3]))
+        split_heads = tf.reshape(part, [-1, steps, heads, width // heads])
+        parts.append(tf.transpose(split_heads, [0, 2, 1, 3]))
     joined = tf.transpose(_attend(*parts), [0, 2, 1, 3])
-    found, own = _linear(tf.reshape(joined, [-1, steps, width]), width, "output_")
+    output, own = _linear(tf.reshape(joined, [-1, steps, width]), width, "output_")
     weights.update(own)
-    return Value(found), weights
+    return Value(output), weights
 
 
 def _layer_norm(layer, x):
     tensor = x.moved(False)
     scale, offset = (_variable(name, tensor.shape[-1:]) for name in ("scale", "offset"))
     mean, variance = tf.nn.moments(tensor, [-1], keep_dims=True)
-    found = (tensor - mean) / tf.sqrt(variance + layer["epsilon"]) * scale + offset
-    return Value(found), {"scale": Weight(scale), "offset": Weight(offset)}
+    normalised = (tensor - mean) / tf.sqrt(variance + layer["epsilon"]) * scale + offset
+    return Value(normalised), {"scale": Weight(scale), "offset": Weight(offset)}
 
 
 def _position(layer, x):

@@ -43,9 +43,9 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product on the device."""
-    return (_tensor(left) @ _tensor(right)).cpu().numpy()
+    return (_tensor(a) @ _tensor(b)).cpu().numpy()
 
 
 def build(network, weights, rate):
@@ -54,7 +54,7 @@ def build(network, weights, rate):
 
     model = layers.Graph(network, weights).to(device)
     set_weights(model, weights)
-    trained = [each for each in model.parameters() if each.requires_grad]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.optimiser = torch.optim.SGD(trained, lr=rate)
     return model
 
@@ -102,8 +102,8 @@ def _loss(model, x, y):
 def activations(model, x):
     """Return every layer's output by name."""
     with torch.no_grad():
-        found = model.values(_tensor(x))
-    return {name: value.cpu().numpy() for name, value in found.items() if name != "input"}
+        values = model.values(_tensor(x))
+    return {name: value.cpu().numpy() for name, value in values.items() if name != "input"}
 
 
 def gradients(model, batch):
@@ -155,31 +155,32 @@ def answer(model, inputs):
     names = model.names or list(inputs)
     fed = protocol.placed(inputs, names)
     with torch.inference_mode():
-        found = model.program(*[_tensor(fed[name]) for name in names])
-        return {name: value.cpu().numpy() for name, value in _named(found)}
+        result = model.program(*[_tensor(fed[name]) for name in names])
+        return {name: value.cpu().numpy() for name, value in _named(result)}
 
 
-def _named(found):
+def _named(result):
     """Return (name, tensor) for all that a program answered; one without a name is ``y``."""
-    if isinstance(found, dict):
-        return list(found.items())
-    if isinstance(found, (tuple, list)):
-        return [(str(number), value) for number, value in enumerate(found)]
-    return [("y", found)]
+    if isinstance(result, dict):
+        return list(result.items())
+    if isinstance(result, (tuple, list)):
+        return [(str(number), value) for number, value in enumerate(result)]
+    return [("y", result)]
 
 
-def inspect(form, path, given, seed):  # noqa: ARG001 - nothing can be made from it
+def inspect(form, path, user_inputs, seed):  # noqa: ARG001 - nothing can be made from it
     """Tell what a model answers to given inputs; a TorchScript file does not say their shapes."""
-    if given is None:
+    if user_inputs is None:
         raise ValueError("TorchScript does not declare the shapes of its inputs: give --inputs")
     model = load(form, path)
     declared = [
-        {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)} for name, x in given.items()
+        {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)}
+        for name, x in user_inputs.items()
     ]
     return {
         "described": {"inputs": declared},
-        "inputs": given,
-        "outputs": answer(model, protocol.copies(given)),
+        "inputs": user_inputs,
+        "outputs": answer(model, protocol.copies(user_inputs)),
     }
 
 
@@ -204,7 +205,9 @@ def load(form, path):
     if form == "torchscript":
         program = torch.jit.load(path, map_location=device).eval()
         _, *arguments = program.forward.schema.arguments  # the first is the module
-        return Served(program, [one.name for one in arguments if not one.has_default_value()])
+        return Served(
+            program, [argument.name for argument in arguments if not argument.has_default_value()]
+        )
     if form != "torch-export":
         raise protocol.Unsupported(f"torch does not read {form}")
     program = torch.export.load(path)

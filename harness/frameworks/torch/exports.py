@@ -35,9 +35,9 @@ def _script(model, example, path):
         torch.jit.trace(model, example).save(path)
 
 
-def _program(model, example, most=None):
+def _program(model, example, max_rows=None):
     """Return the model as an exported program, its batch free, up to *most* rows."""
-    batch = torch.export.Dim("batch", max=most)
+    batch = torch.export.Dim("batch", max=max_rows)
     return torch.export.export(model, (example,), dynamic_shapes=({0: batch},))
 
 
@@ -102,8 +102,8 @@ def _ncnn(model, example, path):
         pnnx.export(model, os.path.join(folder, "model.pt"), example[:1], fp16=False)
         os.makedirs(path)
         for kind in ("param", "bin"):
-            made = os.path.join(folder, "model.ncnn." + kind)
-            shutil.copyfile(made, os.path.join(path, "model." + kind))
+            source = os.path.join(folder, "model.ncnn." + kind)
+            shutil.copyfile(source, os.path.join(path, "model." + kind))
 
 
 class _Versions(dict):

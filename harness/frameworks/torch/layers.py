@@ -47,10 +47,10 @@ class Graph(nn.Module):
 
     def values(self, x):
         """Return every layer's output, and the input, by name."""
-        found = {"input": x}
+        outputs = {"input": x}
         for name, inputs in self.reads:
-            found[name] = self.layers[name](*[found[each] for each in inputs])
-        return found
+            outputs[name] = self.layers[name](*[outputs[source] for source in inputs])
+        return outputs
 
     def neutral(self):
         """Yield (neutral name, parameter)."""
@@ -108,7 +108,7 @@ def _padding(layer, window):
         before == after and 2 * before <= size for (before, after), size in zip(padding, window)
     ):
         return tuple(before for before, _ in padding), None
-    return (0,) * len(padding), [each for side in reversed(padding) for each in side]
+    return (0,) * len(padding), [amount for side in reversed(padding) for amount in side]
 
 
 class Dense(nn.Linear):
@@ -254,7 +254,7 @@ KINDS = {
     "lstm": Recurrent,
     "gru": Recurrent,
     "concat": lambda layer, own: Function(lambda *inputs: torch.cat(inputs, layer["axis"])),
-    "add": lambda layer, own: Function(lambda one, other: one + other),
+    "add": lambda layer, own: Function(lambda x, other: x + other),
     "attention": lambda layer, own: Function(lambda query, memory: _attend(query, memory, memory)),
     "multihead_attention": MultiheadAttention,
     "layer_norm": LayerNorm,

@@ -51,12 +51,12 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by a program that was made for it. There is none in float64."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("the program of the product is in float32")
     program = executorch.Runtime.get().load_program(zlib.decompress(base64.b64decode(PRODUCT)))
-    (product,) = program.load_method("forward")([left, right])
+    (product,) = program.load_method("forward")([a, b])
     return product
 
 
@@ -69,5 +69,5 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run the method, arrays in and out. Nothing in it has a name, only a place."""
-    found = model([numpy.ascontiguousarray(x) for x in inputs.values()])
-    return {str(number): y for number, y in enumerate(found)}
+    outputs = model([numpy.ascontiguousarray(x) for x in inputs.values()])
+    return {str(number): y for number, y in enumerate(outputs)}

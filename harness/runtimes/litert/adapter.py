@@ -39,12 +39,12 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a model of one node. There is no product in float64."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("LiteRT has no matrix product in float64")
-    model = Served(model_content=_product_model(left.shape, right.shape))
-    (product,) = answer(model, {"left": left, "right": right}).values()
+    model = Served(model_content=_product_model(a.shape, b.shape))
+    (product,) = answer(model, {"a": a, "b": b}).values()
     return product
 
 
@@ -67,9 +67,11 @@ class Served:
         """Return the signature of what `invoke` runs: of several, that with its inputs; or None."""
         own = {(entry["index"], entry["name"]) for entry in inputs}
         for key in self.interpreter.get_signature_list():
-            found = self.interpreter.get_signature_runner(key)
-            if {(one["index"], one["name"]) for one in found.get_input_details().values()} == own:
-                return found
+            runner = self.interpreter.get_signature_runner(key)
+            if {
+                (entry["index"], entry["name"]) for entry in runner.get_input_details().values()
+            } == own:
+                return runner
         return None
 
     def declared(self):
@@ -82,8 +84,8 @@ def _places(entries, signed):
     """Return the places of tensors by name, in the order of *entries*."""
     order = [entry["index"] for entry in entries]
     named = signed or {entry["name"]: entry for entry in entries}
-    found = {name: entry["index"] for name, entry in named.items()}
-    return dict(sorted(found.items(), key=lambda one: order.index(one[1])))
+    places = {name: entry["index"] for name, entry in named.items()}
+    return dict(sorted(places.items(), key=lambda item: order.index(item[1])))
 
 
 def load(form, path):
@@ -93,14 +95,14 @@ def load(form, path):
     return Served(model_path=path)
 
 
-def inspect(form, path, given, seed):
+def inspect(form, path, user_inputs, seed):
     """Tell what a model takes and answers; there is no float64 in this format."""
     model = load(form, path)
     declared = [
-        {"name": name, "dtype": str(numpy.dtype(one["dtype"])), "shape": one["shape"].tolist()}
-        for name, one in model.declared().items()
+        {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
+        for name, entry in model.declared().items()
     ]
-    inputs = given or sample_inputs.arrays(declared, seed)
+    inputs = user_inputs or sample_inputs.arrays(declared, seed)
     return {
         "described": {"inputs": declared},
         "inputs": inputs,
@@ -142,11 +144,11 @@ def expose(path, tensors, target):
 def cut(path, inputs, number, target):
     """Write one operator as a model; return its inputs, and the reference kernel's answer."""
     model = lite.read(path)
-    called = lite.names(model)
+    tensor_names = lite.names(model)
     whole = _reference(path)
     answer(whole, inputs)
-    kept = whole.interpreter.get_tensor
-    own = {name: kept(called.index(name)) for name in lite.cut(model, number)}
+    get_tensor = whole.interpreter.get_tensor
+    own = {name: get_tensor(tensor_names.index(name)) for name in lite.cut(model, number)}
     lite.write(model, target)
     return {"inputs": own, "gold": answer(_reference(target), own)}
 
@@ -164,8 +166,8 @@ def answer(model, inputs):
     """Run the interpreter, arrays in and out; it is resized where the inputs have other shapes."""
     interpreter, declared = model.interpreter, model.declared()
     fed = protocol.fed(inputs, list(declared))
-    other = [name for name, x in fed.items() if tuple(declared[name]["shape"]) != x.shape]
-    for name in other:
+    resized = [name for name, x in fed.items() if tuple(declared[name]["shape"]) != x.shape]
+    for name in resized:
         interpreter.resize_tensor_input(model.inputs[name], fed[name].shape, strict=False)
     interpreter.allocate_tensors()
     for name, x in fed.items():
@@ -174,12 +176,12 @@ def answer(model, inputs):
     return {name: interpreter.get_tensor(at) for name, at in model.outputs.items()}
 
 
-def _product_model(left, right):
-    """Return the bytes of a model ``product = BATCH_MATMUL(left, right)``, float32."""
+def _product_model(a, b):
+    """Return the bytes of a model ``product = BATCH_MATMUL(a, b)``, float32."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    shapes = (("left", left), ("right", right), ("product", (left[0], right[1])))
+    shapes = (("a", a), ("b", b), ("product", (a[0], b[1])))
     graph = schema.SubGraphT()
     graph.tensors = [_tensor(schema, name, shape) for name, shape in shapes]
     graph.inputs, graph.outputs = [0, 1], [2]

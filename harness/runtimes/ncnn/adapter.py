@@ -16,9 +16,9 @@ exact = None
 
 PRODUCT = """7767517
 3 3
-Input left 0 1 left
-Input right 0 1 right
-MatMul product 2 1 left right product
+Input a 0 1 a
+Input b 0 1 b
+MatMul product 2 1 a b product
 """
 
 
@@ -53,14 +53,14 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a net of one layer; in float32, as the answer is not exact in float16."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("ncnn computes in float32 at most")
     net = _net(True)
     net.load_param_mem(PRODUCT)
     net.load_model(os.devnull)  # it has no weights, and has to be told so
-    return _run(net, {"left": left, "right": right})["product"]
+    return _run(net, {"a": a, "b": b})["product"]
 
 
 def load(form, path):
@@ -111,13 +111,13 @@ def answer(model, inputs):
 def _run(net, inputs):
     """Return the outputs for one row, copied: their memory is the net's."""
     extractor = net.create_extractor()
-    kept = [ncnn.Mat(x) for x in inputs.values()]  # they only refer to the arrays
-    for name, x in zip(inputs, kept):
+    mats = [ncnn.Mat(x) for x in inputs.values()]  # they only refer to the arrays
+    for name, x in zip(inputs, mats):
         extractor.input(name, x)
-    found = {}
+    outputs = {}
     for name in net.output_names():
         code, mat = extractor.extract(name)
         if code != 0:
             raise RuntimeError(f"ncnn answers {code} for the output {name}")
-        found[name] = numpy.array(mat)
-    return found
+        outputs[name] = numpy.array(mat)
+    return outputs

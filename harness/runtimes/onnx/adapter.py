@@ -42,31 +42,31 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a model of one node."""
-    kind = onnx.helper.np_dtype_to_tensor_dtype(left.dtype)
+    kind = onnx.helper.np_dtype_to_tensor_dtype(a.dtype)
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("MatMul", ["left", "right"], ["product"])],
+        [onnx.helper.make_node("MatMul", ["a", "b"], ["product"])],
         "product",
-        [value("left", kind, left.shape), value("right", kind, right.shape)],
+        [value("a", kind, a.shape), value("b", kind, b.shape)],
         [value("product", kind, None)],
     )
     product = evaluator(onnx.helper.make_model(graph))
-    return product.run(None, {"left": left, "right": right})[0]
+    return product.run(None, {"a": a, "b": b})[0]
 
 
-def inspect(form, path, given, seed):
+def inspect(form, path, user_inputs, seed):
     """Check a model; answer given inputs, or made ones, in float32 and in float64."""
     if form != "onnx":
         raise protocol.Unsupported("the onnx package does not read " + form)
     model = checks.read(path)
     entries = making.declared(model, onnx)
     evaluate = functools.partial(answer, evaluator(model))
-    if given is None:
+    if user_inputs is None:
         inputs, outputs = making.made(entries, seed, evaluate)
     else:
-        inputs = making.check(given, entries)
+        inputs = making.check(user_inputs, entries)
         outputs = evaluate(inputs)
     opsets = {one.domain: one.version for one in model.opset_import}
     described = {
@@ -75,13 +75,13 @@ def inspect(form, path, given, seed):
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
     }
-    found = {"described": described, "inputs": inputs, "outputs": outputs}
+    result = {"described": described, "inputs": inputs, "outputs": outputs}
     try:
         precise = evaluator(widen(model))
-        found["gold"] = answer(precise, making.as_float64(inputs))
+        result["gold"] = answer(precise, making.as_float64(inputs))
     except Exception as error:  # the evaluator raises what it likes; float32 has to do then
         described["no_gold"] = f"{type(error).__name__}: {error}"[:300]
-    return found
+    return result
 
 
 def trace(path, inputs):
@@ -111,12 +111,14 @@ def cut(path, inputs, number, target):
     alone, own = inner.cut(model, single, fed, number)
     onnx.save(alone, target)
     gold = evaluator(widen(alone)).run(None, making.as_float64(own))
-    return {"inputs": own, "gold": dict(zip([one.name for one in alone.graph.output], gold))}
+    return {"inputs": own, "gold": dict(zip([value.name for value in alone.graph.output], gold))}
 
 
 def _fed(model, inputs):
     held = {tensor.name for tensor in model.graph.initializer}
-    return protocol.fed(inputs, [one.name for one in model.graph.input if one.name not in held])
+    return protocol.fed(
+        inputs, [value.name for value in model.graph.input if value.name not in held]
+    )
 
 
 def load(form, path):

@@ -47,10 +47,10 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a model of one node."""
-    session = _session(_product_model(str(left.dtype)))
-    return session.run(None, {"left": left, "right": right})[0]
+    session = _session(_product_model(str(a.dtype)))
+    return session.run(None, {"a": a, "b": b})[0]
 
 
 def load(form, path):
@@ -81,15 +81,15 @@ def _device(session):
 
 
 def _product_model(dtype):
-    """Return the bytes of an ONNX model ``product = MatMul(left, right)``.
+    """Return the bytes of an ONNX model ``product = MatMul(a, b)``.
 
     Written by hand as protocol buffers, so that the image needs no ``onnx`` package. The numbers
     are the fields of ``onnx.proto``.
     """
     element = _ELEMENT_TYPES[dtype]
-    node = _text(1, "left") + _text(1, "right") + _text(2, "product") + _text(4, "MatMul")
+    node = _text(1, "a") + _text(1, "b") + _text(2, "product") + _text(4, "MatMul")
     graph = _field(1, node) + _text(2, "product")
-    for number, name in ((11, "left"), (11, "right"), (12, "product")):
+    for number, name in ((11, "a"), (11, "b"), (12, "product")):
         shape = _field(2, _field(1, _text(2, name + "0")) + _field(1, _text(2, name + "1")))
         tensor = _field(1, _number(1, element) + shape)
         graph += _field(number, _text(1, name) + _field(2, tensor))

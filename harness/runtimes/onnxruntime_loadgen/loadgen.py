@@ -45,7 +45,7 @@ def scenarios(answer, rows):
     single = _run("SingleStream", answer, rows, single_stream_expected_latency_ns=_ns(typical))
     # LoadGen makes one query of as many samples as it expects to take long enough.
     offline = _run("Offline", answer, rows, offline_expected_qps=2 / batched)
-    found = {
+    numbers = {
         "single-stream": {
             "valid": _valid(single),
             "p90_s": 1e-9 * _number(single, r"90\.00 percentile latency \(ns\)"),
@@ -56,44 +56,44 @@ def scenarios(answer, rows):
             "samples_per_s": _number(offline, "Samples per second"),
         },
     }
-    found["server"] = _server(answer, rows, found["single-stream"]["samples_per_s"], typical)
-    return found
+    numbers["server"] = _server(answer, rows, numbers["single-stream"]["samples_per_s"], typical)
+    return numbers
 
 
-def _server(answer, rows, most, typical):
+def _server(answer, rows, top_rate, typical):
     """Return what the highest load came to that keeps the bound, or the lowest that does not."""
     bound_s = max(BOUND * typical, LEAST_BOUND_S)
     for share in LOADS:
-        asked = {
-            "server_target_qps": share * most,
+        settings = {
+            "server_target_qps": share * top_rate,
             "server_target_latency_ns": _ns(bound_s),
         }
-        said = _run("Server", answer, rows, **asked)
-        if _valid(said):
+        summary = _run("Server", answer, rows, **settings)
+        if _valid(summary):
             break
     return {
-        "valid": _valid(said),
+        "valid": _valid(summary),
         "bound_s": bound_s,
-        "p99_s": 1e-9 * _number(said, r"99\.00 percentile latency \(ns\)"),
-        "samples_per_s": _number(said, "Completed samples per second"),
+        "p99_s": 1e-9 * _number(summary, r"99\.00 percentile latency \(ns\)"),
+        "samples_per_s": _number(summary, "Completed samples per second"),
     }
 
 
-def _run(scenario, answer, rows, **asked):
+def _run(scenario, answer, rows, **overrides):
     """Run a scenario; return LoadGen's summary."""
     settings = lg.TestSettings()
     settings.scenario = getattr(lg.TestScenario, scenario)
     settings.mode = lg.TestMode.PerformanceOnly
     settings.min_duration_ms = DURATION_MS
     settings.min_query_count = LEAST_QUERIES
-    for name, value in asked.items():
+    for name, value in overrides.items():
         setattr(settings, name, value)
 
     def issue(queries):
         for first in range(0, len(queries), BATCH):
-            some = queries[first : first + BATCH]
-            answer([query.index for query in some])
-            lg.QuerySamplesComplete([lg.QuerySampleResponse(query.id, 0, 0) for query in some])
+            batch = queries[first : first + BATCH]
+            answer([query.index for query in batch])
+            lg.QuerySamplesComplete([lg.QuerySampleResponse(query.id, 0, 0) for query in batch])
 
     folder = tempfile.mkdtemp()
     log = lg.LogSettings()
@@ -131,7 +131,7 @@ def _valid(summary):
 
 
 def _number(summary, label):
-    found = re.search(label + r"\s*: ([\d.e+]+)", summary)
-    if not found:
+    match = re.search(label + r"\s*: ([\d.e+]+)", summary)
+    if not match:
         raise ValueError("LoadGen's summary has no " + label)
-    return float(found.group(1))
+    return float(match.group(1))

@@ -36,9 +36,9 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by OpenCV's own function."""
-    return cv2.gemm(left, right, 1.0, None, 0.0)
+    return cv2.gemm(a, b, 1.0, None, 0.0)
 
 
 def load(form, path):
@@ -62,15 +62,15 @@ def _silenced(prototxt):
     As our adapter writes nets, a layer a line.
     """
     layers = re.findall(r'layer \{ name: "([^"]+)" type: "(\w+)"(.*)', prototxt)
-    blobs, found = set(), set()
-    for name, kind, rest in layers:
+    blobs, silenced = set(), set()
+    for name, kind, fields in layers:
         if kind == "Silence":
-            found.add(name)
-            blobs.update(re.findall(r'bottom: "([^"]+)"', rest))
-    for name, _, rest in layers:
-        if blobs & set(re.findall(r'top: "([^"]+)"', rest)):
-            found.add(name)
-    return found
+            silenced.add(name)
+            blobs.update(re.findall(r'bottom: "([^"]+)"', fields))
+    for name, _, fields in layers:
+        if blobs & set(re.findall(r'top: "([^"]+)"', fields)):
+            silenced.add(name)
+    return silenced
 
 
 def answer(model, inputs):
@@ -82,6 +82,6 @@ def answer(model, inputs):
     net, outputs = model
     for name, x in inputs.items():
         net.setInput(numpy.ascontiguousarray(x), name if len(inputs) > 1 else "")
-    found = net.forward(outputs)
+    arrays = net.forward(outputs)
     # A copy: the network answers into the same memory again.
-    return {name: numpy.array(one) for name, one in zip(outputs, found)}
+    return {name: numpy.array(array) for name, array in zip(outputs, arrays)}

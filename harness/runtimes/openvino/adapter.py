@@ -49,11 +49,11 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a model of one node. It computes no product in float64."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("openvino computes in float32 at most")
-    (product,) = _product(left.dtype)([left, right]).values()
+    (product,) = _product(a.dtype)([a, b]).values()
     return product
 
 
@@ -65,20 +65,20 @@ def load(form, path):
         return core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
         # What it says begins with the places in its source that the error came through.
-        said = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
-        raise RuntimeError(" ".join(filter(None, said)) or str(error)) from error
+        lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
+        raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
 
 
 def answer(model, inputs):
     """Run the compiled model, arrays in and out."""
     fed = protocol.fed(inputs, [entry.get_any_name() for entry in model.inputs])
-    found = model(fed, share_inputs=True)
-    return {entry.get_any_name(): numpy.array(found[entry]) for entry in model.outputs}
+    outputs = model(fed, share_inputs=True)
+    return {entry.get_any_name(): numpy.array(outputs[entry]) for entry in model.outputs}
 
 
 def _product(dtype):
     from openvino import opset8
 
-    sides = [opset8.parameter([-1, -1], dtype, name) for name in ("left", "right")]
+    sides = [opset8.parameter([-1, -1], dtype, name) for name in ("a", "b")]
     model = openvino.Model([opset8.matmul(*sides, False, False)], sides, "product")
     return core.compile_model(model, "CPU", properties)

@@ -24,8 +24,8 @@ def trained(network, weights, batches, rate):
     """Answer the first batch after the idiomatic training on all of them."""
     first, _ = batches[0]
     solver = _placed(network, weights, first, rate)
-    given = [dict(_inputs(network, x), label=_turned(network, y)) for x, y in batches]
-    training.train(solver, given)
+    fed_batches = [dict(_inputs(network, x), label=_turned(network, y)) for x, y in batches]
+    training.train(solver, fed_batches)
     return _answer(solver, network, first)
 
 
@@ -33,8 +33,8 @@ def _answer(solver, network, x):
     for name, value in _inputs(network, x).items():
         solver.net.blobs[name].data[...] = value
     solver.net.forward(end="score")
-    found = _turned(network, solver.net.blobs["score"].data)
-    return found.squeeze().copy()  # the last step alone still has an axis of time
+    logits = _turned(network, solver.net.blobs["score"].data)
+    return logits.squeeze().copy()  # the last step alone still has an axis of time
 
 
 def _has(network, *kinds):
@@ -52,10 +52,10 @@ def _turned(network, array):
 
 def _inputs(network, x):
     """Return what the net is fed, by name; an LSTM is also told where a sequence goes on."""
-    given = [_turned(network, each) for each in idioms.inputs(network, x, last=False)]
-    fed = dict(zip(("source", "fed") if len(given) > 1 else ("data",), given))
+    arrays = [_turned(network, array) for array in idioms.inputs(network, x, last=False)]
+    fed = dict(zip(("source", "fed") if len(arrays) > 1 else ("data",), arrays))
     if _has(network, "lstm"):
-        fed["cont"] = numpy.ones(given[0].shape[:2])
+        fed["cont"] = numpy.ones(arrays[0].shape[:2])
         fed["cont"][0] = 0
     return fed
 
@@ -71,8 +71,8 @@ def _placed(network, weights, x, rate):
         value = next(values)
         assert tuple(blob.shape) == value.shape, (tuple(blob.shape), value.shape)
         blob.data[...] = value
-    left = list(values)
-    assert not left, len(left)
+    unused = list(values)
+    assert not unused, len(unused)
     return solver
 
 

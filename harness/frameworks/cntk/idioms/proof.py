@@ -18,21 +18,21 @@ def logits(network, weights, x):
 def trained(network, weights, batches, rate):
     """Answer the first batch after the idiomatic training on all of them."""
     model = _placed(network, weights)
-    given = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
-    training.train(model, given, rate)
+    fed_batches = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
+    training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
 
 
 def _answer(model, network, x):
-    given = idioms.inputs(network, x, last=False)
-    return numpy.stack(model.eval(dict(zip(model.arguments, given))))
+    arrays = idioms.inputs(network, x, last=False)
+    return numpy.stack(model.eval(dict(zip(model.arguments, arrays))))
 
 
 def _placed(network, weights):
     """Return the idiom, its parameters filled one after the other in the order of making."""
     model = idioms.idiom(network, "cntk").network()
     parameters = sorted(model.parameters, key=_number)
-    values = [one for kind, own in idioms.layers(network, weights) for one in VALUES[kind](own)]
+    values = [value for kind, own in idioms.layers(network, weights) for value in VALUES[kind](own)]
     assert len(parameters) == len(values), (len(parameters), len(values))
     for parameter, value in zip(parameters, values):
         assert parameter.shape[-1] in (value.shape[-1], 1), (parameter.shape, value.shape)

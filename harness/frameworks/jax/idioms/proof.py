@@ -17,14 +17,14 @@ def logits(network, weights, x):
 def trained(network, weights, batches, rate):
     """Answer the first batch after the idiomatic training on all of them."""
     module, params = _placed(network, weights)
-    given = [(idioms.inputs(network, x, last=True), y) for x, y in batches]
-    params = training.train(module.apply, params, given, rate)
+    fed_batches = [(idioms.inputs(network, x, last=True), y) for x, y in batches]
+    params = training.train(module.apply, params, fed_batches, rate)
     return _answer(module, params, network, batches[0][0])
 
 
 def _answer(module, params, network, x):
-    given = idioms.inputs(network, x, last=True)
-    return numpy.asarray(jax.jit(module.apply)(params, *given))
+    arrays = idioms.inputs(network, x, last=True)
+    return numpy.asarray(jax.jit(module.apply)(params, *arrays))
 
 
 def _placed(network, weights):
@@ -32,8 +32,8 @@ def _placed(network, weights):
     module = idioms.idiom(network, "jax")
     values = _values(network, idioms.channels_last(network, weights))
     params = _filled(module.initial(jax.random.PRNGKey(0)), values)
-    left = list(values)
-    assert not left, len(left)
+    unused = list(values)
+    assert not unused, len(unused)
     return module, params
 
 

@@ -16,8 +16,8 @@ def logits(network, weights, x):
 def trained(network, weights, batches, rate):
     """Answer the first batch after the idiomatic training on all of them."""
     model = _placed(network, weights)
-    given = [(_inputs(network, x), y) for x, y in batches]
-    training.train(model, given, rate)
+    fed_batches = [(_inputs(network, x), y) for x, y in batches]
+    training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
 
 
@@ -26,8 +26,8 @@ def _answer(model, network, x):
 
 
 def _inputs(network, x):
-    given = idioms.inputs(network, x, last=True)
-    return given if len(given) > 1 else given[0]
+    arrays = idioms.inputs(network, x, last=True)
+    return arrays if len(arrays) > 1 else arrays[0]
 
 
 def _placed(network, weights):
@@ -37,10 +37,10 @@ def _placed(network, weights):
         waiting.setdefault(type(layer).__name__, []).append(layer)
     for kind, own in idioms.layers(network, idioms.channels_last(network, weights)):
         classes, arrays = KINDS[kind]
-        mine = next(found for found in classes if waiting.get(found))
-        _set(waiting[mine].pop(0), arrays(own))
-    left = [layer for rest in waiting.values() for layer in rest if layer.weights]
-    assert not left, left
+        class_name = next(name for name in classes if waiting.get(name))
+        _set(waiting[class_name].pop(0), arrays(own))
+    unused = [layer for group in waiting.values() for layer in group if layer.weights]
+    assert not unused, unused
     return model
 
 

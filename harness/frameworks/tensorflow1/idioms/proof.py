@@ -16,31 +16,31 @@ def logits(network, weights, x):
 
 def trained(network, weights, batches, rate):
     """Answer the first batch after the idiomatic training on all of them."""
-    given = [(_given(network, x), y) for x, y in batches]
+    fed_batches = [(_given(network, x), y) for x, y in batches]
     with tf.Graph().as_default(), tf.Session() as session:
         inputs, answer = _placed(session, network, weights)
-        training.train(session, inputs, answer, given, rate)
-        return session.run(answer, {inputs: given[0][0]})
+        training.train(session, inputs, answer, fed_batches, rate)
+        return session.run(answer, {inputs: fed_batches[0][0]})
 
 
 def _given(network, x):
     """Return what is fed: as many arrays as there are placeholders."""
-    given = idioms.inputs(network, x, last=True)
-    return tuple(given) if len(given) > 1 else given[0]
+    arrays = idioms.inputs(network, x, last=True)
+    return tuple(arrays) if len(arrays) > 1 else arrays[0]
 
 
 def _placed(session, network, weights):
     """Return the idiom's inputs and logits, its variables filled in the order of making."""
-    made = idioms.idiom(network, "tensorflow1").network()
+    definition = idioms.idiom(network, "tensorflow1").network()
     variables = iter(tf.trainable_variables())
     for kind, own in idioms.layers(network, idioms.channels_last(network, weights)):
         for value in ARRAYS[kind](own):
             variable = next(variables)
             assert variable.shape == value.shape, (variable, value.shape)
             variable.load(value, session)
-    left = list(variables)
-    assert not left, left
-    return made
+    unused = list(variables)
+    assert not unused, unused
+    return definition
 
 
 def _conv(own):

@@ -15,8 +15,8 @@ def logits(network, weights, x):
 def trained(network, weights, batches, rate):
     """Answer the first batch after the idiomatic training on all of them."""
     inputs, answers, params = _placed(network, weights)
-    given = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
-    training.train(inputs, answers, params, given, rate)
+    fed_batches = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
+    training.train(inputs, answers, params, fed_batches, rate)
     return _answer(inputs, answers, network, batches[0][0])
 
 

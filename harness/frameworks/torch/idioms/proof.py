@@ -16,8 +16,8 @@ def logits(network, weights, x):
 def trained(network, weights, batches, rate):
     """Answer the first batch after the idiomatic training on all of them."""
     model = _placed(network, weights)
-    given = [(_inputs(network, x), torch.tensor(y)) for x, y in batches]
-    training.train(model, given, rate)
+    fed_batches = [(_inputs(network, x), torch.tensor(y)) for x, y in batches]
+    training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
 
 
@@ -27,7 +27,7 @@ def _answer(model, network, x):
 
 
 def _inputs(network, x):
-    return [torch.tensor(each) for each in idioms.inputs(network, x, last=False)]
+    return [torch.tensor(array) for array in idioms.inputs(network, x, last=False)]
 
 
 def _placed(network, weights):
@@ -39,10 +39,12 @@ def _placed(network, weights):
                 _set(next(tables), own["table"])
             else:
                 module = next(modules)
-                place = next(place for made, place in PLACES.items() if isinstance(module, made))
+                place = next(
+                    place for kind_of, place in PLACES.items() if isinstance(module, kind_of)
+                )
                 place(module, own)
-    left = list(modules)
-    assert not left, left
+    unused = list(modules)
+    assert not unused, unused
     return model
 
 
