@@ -9,7 +9,7 @@ import pytest
 
 import harness.adapters as protocol
 from harness.frameworks.torch import adapter as torch_adapter
-from harness.graphs import lite
+from harness.graphs import tflite
 from harness.runtimes.litert import adapter as litert_adapter
 
 #: What gives inputs the names of a model.
@@ -18,7 +18,7 @@ Take = Callable[[dict[str, Any], list[str]], dict[str, Any]]
 A, B = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
 
 
-@pytest.mark.parametrize("taken", [protocol.fed, protocol.placed])
+@pytest.mark.parametrize("taken", [protocol.match_names, protocol.match_places])
 def test_inputs_go_by_the_models_names_and_a_single_one_may_have_any(taken: Take) -> None:
     assert taken({"b": B, "a": A}, ["a", "b"]) == {"a": A, "b": B}
     assert taken({"x": A}, ["input"]) == {"input": A}
@@ -28,17 +28,17 @@ def test_inputs_go_by_the_models_names_and_a_single_one_may_have_any(taken: Take
 def test_several_inputs_whose_names_do_not_fit_are_refused_with_both(names: list[str]) -> None:
     said = f"the model's inputs are a, b; given were {', '.join(names)}"
     with pytest.raises(ValueError, match=f"^{said}$"):
-        protocol.fed(dict.fromkeys(names, A), ["a", "b"])
+        protocol.match_names(dict.fromkeys(names, A), ["a", "b"])
 
 
 def test_where_names_are_places_inputs_of_other_names_go_in_their_order() -> None:
-    assert protocol.placed({"x": A, "y": B}, ["a", "b"]) == {"a": A, "b": B}
+    assert protocol.match_places({"x": A, "y": B}, ["a", "b"]) == {"a": A, "b": B}
 
 
 @pytest.mark.parametrize("names", [["b", "typo"], ["x"], ["x", "y", "z"]])
 def test_where_names_are_places_a_part_of_them_is_refused(names: list[str]) -> None:
     with pytest.raises(ValueError, match="the model's inputs are a, b; given were "):
-        protocol.placed(dict.fromkeys(names, A), ["a", "b"])
+        protocol.match_places(dict.fromkeys(names, A), ["a", "b"])
 
 
 class Interpreter:
@@ -142,8 +142,8 @@ def test_a_tflites_inner_names_are_the_signatures_and_each_is_there_once() -> No
     made = graph(
         ["a", "in_b:0", "in_a:0", "", "a", "out:0"], inputs={"a": 2, "b": 1}, outputs={"a": 5}
     )
-    assert lite.names(made) == ["a#0", "b", "a", "#3", "a#4", "out:0"]
-    assert lite.names(graph(["x", "", "x"])) == ["x", "#1", "x#2"]
+    assert tflite.names(made) == ["a#0", "b", "a", "#3", "a#4", "out:0"]
+    assert tflite.names(graph(["x", "", "x"])) == ["x", "#1", "x#2"]
 
 
 def test_a_torchscript_that_writes_into_its_inputs_is_judged_on_those_given(

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from harness import control, record
-from harness.graphs import BadModel, checks, making
+from harness.graphs import BadModel, checks, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.phases import inspection
@@ -115,10 +115,10 @@ def test_external_data_beside_a_model_is_read(tmp_path: Path) -> None:
 
 def test_free_sides_get_sizes_and_the_same_seed_the_same_inputs() -> None:
     made = relu("n", 3, "h", "w")
-    entries = making.declared(made, onnx)
+    entries = onnx_inputs.declared_inputs(made, onnx)
     evaluate = functools.partial(run, made)
-    first, _ = making.made(entries, 1, evaluate)
-    again, _ = making.made(entries, 1, evaluate)
+    first, _ = onnx_inputs.sample_and_evaluate(entries, 1, evaluate)
+    again, _ = onnx_inputs.sample_and_evaluate(entries, 1, evaluate)
     assert first["x"].shape == (2, 3, 64, 64)
     np.testing.assert_array_equal(first["x"], again["x"])
 
@@ -127,19 +127,23 @@ def test_sizes_are_tried_until_the_model_can_be_evaluated() -> None:
     x = helper.make_tensor_value_info("x", FLOAT, ["n", "w"])
     weights = numpy_helper.from_array(np.ones((48, 2), np.float32), "w")
     made = model([helper.make_node("MatMul", ["x", "w"], ["y"])], [x], weights)
-    inputs, _ = making.made(making.declared(made, onnx), 0, functools.partial(run, made))
+    inputs, _ = onnx_inputs.sample_and_evaluate(
+        onnx_inputs.declared_inputs(made, onnx), 0, functools.partial(run, made)
+    )
     assert inputs["x"].shape == (1, 48)
 
 
 def made_for(entries: list, evaluate: object = dict) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = making.made(entries, 0, evaluate)[0]
+    found: dict[str, np.ndarray] = onnx_inputs.sample_and_evaluate(entries, 0, evaluate)[0]
     return found
 
 
 def test_a_side_of_one_name_has_one_size_and_a_size_of_none_stays() -> None:
     sides = {"a": ["m", "k"], "b": ["k", "n"], "c": ["n", 0, -1]}
     inputs = [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in sides.items()]
-    entries = making.declared(model([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs), onnx)
+    entries = onnx_inputs.declared_inputs(
+        model([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs), onnx
+    )
     shapes = [x.shape for x in made_for(entries).values()]
     assert shapes == [(2, 64), (64, 64), (64, 0, 64)]
 
@@ -169,14 +173,16 @@ def test_what_is_not_served_is_refused_among_inputs_and_outputs_alike(said: str)
     if isinstance(refused, int):
         refused = helper.make_tensor_type_proto(refused, [2])
     with pytest.raises(BadModel, match=f"its input x {said}"):
-        making.declared(identity(refused, PLAIN), onnx)
+        onnx_inputs.declared_inputs(identity(refused, PLAIN), onnx)
     with pytest.raises(BadModel, match=f"its output y {said}"):
-        making.declared(identity(PLAIN, refused), onnx)
+        onnx_inputs.declared_inputs(identity(PLAIN, refused), onnx)
 
 
 def test_inputs_larger_than_what_is_made_are_refused_before_they_are() -> None:
-    entries = making.declared(relu(1 << 40, 1 << 40), onnx)
-    with pytest.raises(BadModel, match=r"its input x would have .* GiB, made are up to 1"):
+    entries = onnx_inputs.declared_inputs(relu(1 << 40, 1 << 40), onnx)
+    with pytest.raises(
+        BadModel, match=r"its input x would have .* GiB: sample inputs have at most 1"
+    ):
         made_for(entries)
 
 
@@ -187,7 +193,7 @@ def look(folder: Path, outputs: dict[str, np.ndarray]) -> None:
         job={"import": {"format": "saved-model", "model": "model", "seed": 0}},
         directory=str(folder),
         adapter=SimpleNamespace(inspect=lambda *_: found),
-        given=lambda: None,
+        user_inputs=lambda: None,
     )
     inspection.inspect(session, {})
 
@@ -228,7 +234,7 @@ def test_given_inputs_have_to_fit(given: dict[str, np.ndarray], said: str) -> No
         {"name": "mask", "dtype": "bool", "shape": ["n"]},
     ]
     with pytest.raises(BadModel, match=said):
-        making.check(given, entries)
+        onnx_inputs.check_inputs(given, entries)
 
 
 def run(made: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:

@@ -253,7 +253,7 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run a net that was read, arrays in and out."""
-    fed = protocol.placed(inputs, list(model.inputs))
+    fed = protocol.match_places(inputs, list(model.inputs))
     for name, x in fed.items():
         model.blobs[name].reshape(*x.shape)
         model.blobs[name].data[...] = x

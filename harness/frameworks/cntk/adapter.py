@@ -202,4 +202,4 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run a model that was read, arrays in and out."""
-    return {"y": model.eval({model.arguments[0]: protocol.only(inputs)})}
+    return {"y": model.eval({model.arguments[0]: protocol.single_input(inputs)})}

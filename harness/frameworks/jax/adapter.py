@@ -171,7 +171,7 @@ def predict(model, x):
 
 def answer(model, inputs):
     """Answer as a program that was read back, with its one input and one output."""
-    return {"y": predict(model, protocol.only(inputs))}
+    return {"y": predict(model, protocol.single_input(inputs))}
 
 
 def export(model, form, path, example):

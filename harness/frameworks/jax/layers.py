@@ -183,7 +183,7 @@ KINDS = {
     "lstm": _recurrent,
     "gru": _recurrent,
     "concat": lambda layer, own, *inputs: jnp.concatenate(inputs, axis=layer["axis"]),
-    "add": lambda layer, own, x, other: x + other,
+    "add": lambda layer, own, x, y: x + y,
     "attention": lambda layer, own, query, memory: _attend(query, memory, memory),
     "multihead_attention": _multihead,
     "layer_norm": _layer_norm,

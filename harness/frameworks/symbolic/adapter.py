@@ -171,4 +171,4 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run a model that was read, arrays in and out."""
-    return {"y": predict(model, protocol.only(inputs))}
+    return {"y": predict(model, protocol.single_input(inputs))}

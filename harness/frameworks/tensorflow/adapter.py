@@ -9,7 +9,7 @@ import tempfile
 import numpy
 
 import harness.adapters as protocol
-from harness.phases import sample_inputs
+from harness.graphs import sample_inputs
 
 tf = None  # the framework, once `start` has imported it
 keras = None
@@ -195,7 +195,7 @@ def inspect(form, path, user_inputs, seed):
 
 def answer(model, inputs):
     """Run the default signature of a SavedModel, arrays in and out."""
-    fed = protocol.fed(inputs, list(model.inputs))
+    fed = protocol.match_names(inputs, list(model.inputs))
     outputs = model.serve(**{name: _tensor(x) for name, x in fed.items()})
     return {name: outputs[name].numpy() for name in sorted(outputs)}
 

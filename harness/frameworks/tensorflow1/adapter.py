@@ -200,6 +200,6 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run the default signature of a SavedModel, arrays in and out."""
-    fed = protocol.fed(inputs, list(model.inputs))
+    fed = protocol.match_names(inputs, list(model.inputs))
     by_tensor = {model.inputs[name]: x for name, x in fed.items()}
     return model.session.run(model.outputs, by_tensor)

@@ -153,7 +153,7 @@ class Served:
 def answer(model, inputs):
     """Run a program that was read back, arrays in and out."""
     names = model.names or list(inputs)
-    fed = protocol.placed(inputs, names)
+    fed = protocol.match_places(inputs, names)
     with torch.inference_mode():
         result = model.program(*[_tensor(fed[name]) for name in names])
         return {name: value.cpu().numpy() for name, value in _named(result)}
@@ -180,7 +180,7 @@ def inspect(form, path, user_inputs, seed):  # noqa: ARG001 - nothing can be mad
     return {
         "described": {"inputs": declared},
         "inputs": user_inputs,
-        "outputs": answer(model, protocol.copies(user_inputs)),
+        "outputs": answer(model, protocol.copy_inputs(user_inputs)),
     }
 
 

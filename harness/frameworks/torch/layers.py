@@ -254,7 +254,7 @@ KINDS = {
     "lstm": Recurrent,
     "gru": Recurrent,
     "concat": lambda layer, own: Function(lambda *inputs: torch.cat(inputs, layer["axis"])),
-    "add": lambda layer, own: Function(lambda x, other: x + other),
+    "add": lambda layer, own: Function(lambda x, y: x + y),
     "attention": lambda layer, own: Function(lambda query, memory: _attend(query, memory, memory)),
     "multihead_attention": MultiheadAttention,
     "layer_norm": LayerNorm,

@@ -3,8 +3,7 @@
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import lite
-from harness.phases import sample_inputs
+from harness.graphs import sample_inputs, tflite
 
 litert = None  # the runtime, once `start` has imported it
 threads = None
@@ -112,11 +111,11 @@ def inspect(form, path, user_inputs, seed):
 
 def trace(path, inputs):
     """Evaluate every operator by the reference kernels: float32, the most that there is."""
-    model = lite.read(path)
-    called = lite.names(model)
+    model = tflite.read(path)
+    called = tflite.names(model)
     whole = _reference(path)
     answer(whole, inputs)
-    nodes = lite.nodes(model)
+    nodes = tflite.nodes(model)
     return {
         "nodes": nodes,
         "outputs": [called[at] for at in model.subgraphs[0].outputs],
@@ -136,20 +135,20 @@ def _kept(interpreter, called, nodes):
 
 def expose(path, tensors, target):
     """Write the model with inner tensors as more outputs."""
-    model = lite.read(path)
-    lite.expose(model, tensors)
-    lite.write(model, target)
+    model = tflite.read(path)
+    tflite.expose(model, tensors)
+    tflite.write(model, target)
 
 
 def cut(path, inputs, number, target):
     """Write one operator as a model; return its inputs, and the reference kernel's answer."""
-    model = lite.read(path)
-    tensor_names = lite.names(model)
+    model = tflite.read(path)
+    tensor_names = tflite.names(model)
     whole = _reference(path)
     answer(whole, inputs)
     get_tensor = whole.interpreter.get_tensor
-    own = {name: get_tensor(tensor_names.index(name)) for name in lite.cut(model, number)}
-    lite.write(model, target)
+    own = {name: get_tensor(tensor_names.index(name)) for name in tflite.cut(model, number)}
+    tflite.write(model, target)
     return {"inputs": own, "gold": answer(_reference(target), own)}
 
 
@@ -165,7 +164,7 @@ def _reference(path):
 def answer(model, inputs):
     """Run the interpreter, arrays in and out; it is resized where the inputs have other shapes."""
     interpreter, declared = model.interpreter, model.declared()
-    fed = protocol.fed(inputs, list(declared))
+    fed = protocol.match_names(inputs, list(declared))
     resized = [name for name, x in fed.items() if tuple(declared[name]["shape"]) != x.shape]
     for name in resized:
         interpreter.resize_tensor_input(model.inputs[name], fed[name].shape, strict=False)

@@ -97,7 +97,7 @@ def _net(plain):
 
 def answer(model, inputs):
     """Run the net, arrays in and out: row by row, as its layers know of no batch."""
-    fed = protocol.placed(inputs, model.input_names())
+    fed = protocol.match_places(inputs, model.input_names())
     for name, x in fed.items():
         if x.dtype != "float32":
             raise protocol.Unsupported(f"ncnn takes float32, the input {name} is {x.dtype}")

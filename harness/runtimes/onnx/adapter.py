@@ -6,7 +6,7 @@ Two of its operators are wrong and replaced: see `harness.graphs.operators`.
 import functools
 
 import harness.adapters as protocol
-from harness.graphs import checks, inner, making
+from harness.graphs import checks, inner, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 
@@ -61,16 +61,16 @@ def inspect(form, path, user_inputs, seed):
     if form != "onnx":
         raise protocol.Unsupported("the onnx package does not read " + form)
     model = checks.read(path)
-    entries = making.declared(model, onnx)
+    entries = onnx_inputs.declared_inputs(model, onnx)
     evaluate = functools.partial(answer, evaluator(model))
     if user_inputs is None:
-        inputs, outputs = making.made(entries, seed, evaluate)
+        inputs, outputs = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
     else:
-        inputs = making.check(user_inputs, entries)
+        inputs = onnx_inputs.check_inputs(user_inputs, entries)
         outputs = evaluate(inputs)
-    opsets = {one.domain: one.version for one in model.opset_import}
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
-        "inputs": [dict(one, shape=[str(side) for side in one["shape"]]) for one in entries],
+        "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],
         "opset": opsets.get("", opsets.get("ai.onnx")),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
@@ -78,7 +78,7 @@ def inspect(form, path, user_inputs, seed):
     result = {"described": described, "inputs": inputs, "outputs": outputs}
     try:
         precise = evaluator(widen(model))
-        result["gold"] = answer(precise, making.as_float64(inputs))
+        result["gold"] = answer(precise, onnx_inputs.as_float64(inputs))
     except Exception as error:  # the evaluator raises what it likes; float32 has to do then
         described["no_gold"] = f"{type(error).__name__}: {error}"[:300]
     return result
@@ -110,13 +110,13 @@ def cut(path, inputs, number, target):
     _, single = inner.evaluate(model, fed)
     alone, own = inner.cut(model, single, fed, number)
     onnx.save(alone, target)
-    gold = evaluator(widen(alone)).run(None, making.as_float64(own))
+    gold = evaluator(widen(alone)).run(None, onnx_inputs.as_float64(own))
     return {"inputs": own, "gold": dict(zip([value.name for value in alone.graph.output], gold))}
 
 
 def _fed(model, inputs):
     held = {tensor.name for tensor in model.graph.initializer}
-    return protocol.fed(
+    return protocol.match_names(
         inputs, [value.name for value in model.graph.input if value.name not in held]
     )
 
@@ -132,5 +132,5 @@ def answer(model, inputs):
     """Evaluate the graph, arrays in and out."""
     # Early writers list a model's own weights among its inputs, too.
     names = [name for name in model.input_names if name not in model.rt_inits_]
-    fed = protocol.fed(inputs, names)
+    fed = protocol.match_names(inputs, names)
     return dict(zip(model.output_names, model.run(None, fed)))

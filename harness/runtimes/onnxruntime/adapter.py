@@ -65,7 +65,7 @@ def load(form, path):
 def answer(model, inputs):
     """Run the session, arrays in and out."""
     session, names, outputs = model
-    return dict(zip(outputs, session.run(outputs, protocol.fed(inputs, names))))
+    return dict(zip(outputs, session.run(outputs, protocol.match_names(inputs, names))))
 
 
 def _session(model):

@@ -71,7 +71,7 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run the compiled model, arrays in and out."""
-    fed = protocol.fed(inputs, [entry.get_any_name() for entry in model.inputs])
+    fed = protocol.match_names(inputs, [entry.get_any_name() for entry in model.inputs])
     outputs = model(fed, share_inputs=True)
     return {entry.get_any_name(): numpy.array(outputs[entry]) for entry in model.outputs}
 
