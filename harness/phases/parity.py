@@ -39,6 +39,6 @@ def idiom(session: Session, data: Dict[str, Any]) -> None:
     network, rate = workload["network"], float(session.workload("order")["rates"][0])
     answers = {
         "y": proof.logits(network, weights, batches[0][0]),
-        "trained": proof.trained(network, weights, batches, rate),
+        "trained": proof.trained_logits(network, weights, batches, rate),
     }
     control.save_arrays(session.directory, record.IDIOM_LOGITS, answers)

@@ -6,7 +6,7 @@ that make it.
 
 
 def _attend(text, query, keys, values, name):
-    """Return one step, (N, D): what a query, (N, D), makes of keys and values, (N, D) a step."""
+    """Return attention of a query, (N, D), over steps of keys and values, each (N, D): (N, D)."""
     width = text.shapes[query][0]
     scores = []
     for key in keys:

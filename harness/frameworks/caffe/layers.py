@@ -1,15 +1,15 @@
 """A neutral network as Caffe's own description, in text, with the place of every parameter.
 
-Caffe knows of no axis of time but for its LSTM, of no product of two blobs as matrices, of images
-only where it pools, and of one padding for both ends of a side. What follows from that is built
-here from the layers that it has.
+Caffe has no axis of time but in its LSTM, no product of two blobs as matrices, pooling of images
+only, and one padding for both ends of a side. This module builds what is missing from the layers
+that Caffe has.
 """
 
 from harness.adapters import Unsupported
 from harness.frameworks.caffe import attention, recurrent
 from harness.frameworks.caffe.net_text import Text
 
-#: Where Caffe's default differs from the neutral description, and what is done about it.
+#: Where Caffe's default differs from the neutral description, and how it is adapted.
 NOTES = {
     "flatten": "Caffe's Flatten takes its gradient elsewhere, where a Reshape before it does not "
     "see it: a Reshape",
@@ -36,7 +36,7 @@ def write(network):
         inputs = layer.get("inputs", [before])
         KINDS[layer["kind"]](text, layer, *inputs)
         before = layer["name"]
-    # What nobody reads would be one more output.
+    # A blob that no layer reads would become an output.
     for blob in [top for top in text.shapes if top not in text.read and top != before]:
         text.add("Silence", text.fresh("silence"), [blob], None, tops=[])
     return text
@@ -62,7 +62,7 @@ def _conv(text, layer, x):
 
 
 def _max_pool(text, layer, x):
-    """Pool an image; a signal as one of one column; a video's images, then its frames."""
+    """Pool an image; a signal as an image of one column; a video's images, then its frames."""
     name, sides = layer["name"], len(layer["size"])
     windows = list(zip(layer["size"], layer["stride"], layer["padding"]))
     channels, *lengths = text.shapes[x]
@@ -87,7 +87,7 @@ def _max_pool(text, layer, x):
 
 
 def _pool(text, x, windows, name):
-    """Pool both sides of an image; Caffe rounds up, so there may be too much at the ends."""
+    """Pool both sides of an image; Caffe rounds up, so surplus at the ends is cut off."""
     channels, *lengths = text.shapes[x]
     wanted_lengths, pooled_lengths = [], []
     for length, (size, stride, (before, after)) in zip(lengths, windows):

@@ -6,18 +6,18 @@ two blobs as matrices; sequences are sliced into steps.
 
 
 class Text:
-    """A network that is being written: its layers, and the shape of every blob without N."""
+    """A net while it is written: its layers, and the shape of every blob without N."""
 
     def __init__(self, network):
         self.lines = ['name: "%s"' % network["name"]]
         self.shapes = {"input": tuple(network["input"])}
-        self.parameters = {}  # neutral name -> (layer, index, how it is turned into the neutral)
+        self.parameters = {}  # neutral name -> (layer, index, function to the neutral layout)
         self.read = set()
         self.cache = {}
         self.count = 0
 
     def add(self, kind, name, bottoms, shape, settings="", tops=None):
-        """Add a layer; its tops, or the one named as it, get the shape. Return the first."""
+        """Add a layer whose tops, by default its own name, have the shape; return the first top."""
         tops = [name] if tops is None else tops
         self.read.update(bottoms)
         words = ['name: "%s" type: "%s"' % (name, kind)]
@@ -38,7 +38,7 @@ class Text:
         return self.add(kind, self.fresh(name), bottoms, shape, settings, tops)
 
     def keep(self, neutral, layer, index, turn=None):
-        """Remember where a parameter is."""
+        """Remember the place of a neutral parameter."""
         self.parameters[neutral] = (layer, index, turn)
 
     def slices(self, x, axis, points):
@@ -61,7 +61,7 @@ class Text:
         return self.cache[key]
 
     def reshape(self, x, dims, shape, name=None):
-        """Reshape to *dims*, N among them; 0 copies and -1 is what is left."""
+        """Reshape to *dims*, N among them; 0 copies a side and -1 is the remaining size."""
         name = name or self.fresh("reshape")
         dim_text = " ".join("dim: %d" % dim for dim in dims)
         return self.add("Reshape", name, [x], shape, "reshape_param { shape { %s } }" % dim_text)

@@ -1,4 +1,4 @@
-"""The probes in Caffe: nets as text, and Python around them for what a net cannot say."""
+"""The probes in Caffe: nets as text, with Python around them for what a net cannot express."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from harness.probes import sides
 
 
 def _net(*layers, without_a_loss=False):
-    """Return a net of layers as text, whose gradients are asked for *without_a_loss*, or with."""
+    """Return a net of layers as text, for gradients *without_a_loss* or with one."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "net.prototxt")
         with open(path, "w") as target:
@@ -33,8 +33,8 @@ def _layer(kind, name, below, settings=""):
     return 'layer { name: "%s" type: "%s" %s top: "%s" %s }' % (name, kind, bottoms, name, settings)
 
 
-def _passed(net, upstream, **inputs):
-    """Run forward, and backward from *given*, the gradient by the last layer's output ``y``."""
+def _run_backward(net, upstream, **inputs):
+    """Run forward, then backward from *upstream*, the gradient by the last layer's output ``y``."""
     for name, value in inputs.items():
         net.blobs[name].data[...] = value
     net.clear_param_diffs()
@@ -65,12 +65,12 @@ class Round(caffe.Layer):
 def own_layer(x, upstream):
     settings = 'python_param { module: "harness.frameworks.caffe.probes" layer: "Round" }'
     net = _net(_input("x", x.shape), _layer("Python", "y", ["x"], settings), without_a_loss=True)
-    _passed(net, upstream, x=x)
+    _run_backward(net, upstream, x=x)
     return {"y": net.blobs["y"].data, "gradient": net.blobs["x"].diff}
 
 
 def _loop_step(x, w):
-    """Return the net of one step of the loop: a net has no loop, Python runs this one again."""
+    """Return the net of one step of the loop: a net has no loop, so Python repeats it."""
     settings = "inner_product_param { num_output: %d bias_term: false }" % len(w)
     product = _layer("InnerProduct", "product", ["x"], settings)
     tanh = _layer("TanH", "y", ["product"])
@@ -79,8 +79,8 @@ def _loop_step(x, w):
     return net
 
 
-def _looped(net, start):
-    """Run a step until all of it is small; return what it began with and every step's answer."""
+def _run_loop(net, start):
+    """Repeat a step until all values are small; return the start and every step's output."""
     values = [start]
     while numpy.abs(values[-1]).max() > 0.1:
         net.blobs["x"].data[...] = values[-1]
@@ -90,17 +90,17 @@ def _looped(net, start):
 
 def data_dependent_loop(x, brief, w):
     net = _loop_step(x, w)
-    long, short = _looped(net, x), _looped(net, brief)
+    long, short = _run_loop(net, x), _run_loop(net, brief)
     return {"long": long[-1], "short": short[-1], "steps": [len(long) - 1, len(short) - 1]}
 
 
 def data_dependent_loop_gradient(x, brief, w):
-    """Each step is run again, the last first, and given the gradient that the next one took."""
+    """Run each step again, the last first, and pass the gradient of the step after it."""
     del brief
     net = _loop_step(x, w)
     upstream, total = numpy.ones_like(x), numpy.zeros_like(w)
-    for before in _looped(net, x)[-2::-1]:
-        _passed(net, upstream, x=before)
+    for before in _run_loop(net, x)[-2::-1]:
+        _run_backward(net, upstream, x=before)
         upstream = net.blobs["x"].diff.copy()
         total += net.params["product"][0].diff.T
     return {"gradient": total}
@@ -113,7 +113,7 @@ def _gates(array):
 
 
 def _lstm(x, kernel, recurrent, bias):
-    """Return a net of an LSTM, fed: time is first, and 0 says where a sequence begins."""
+    """Return a net of an LSTM with its inputs set: time first; 0 marks the begin of a sequence."""
     steps, rows = x.shape[1], x.shape[0]
     settings = "recurrent_param { num_output: %d }" % recurrent.shape[1]
     net = _net(
@@ -132,7 +132,7 @@ def _lstm(x, kernel, recurrent, bias):
 
 
 def different_lengths(x, lengths, upstream, **weights):
-    """A net runs to the longest; which steps count is said by the gradient."""
+    """The net runs to the longest length; the gradient selects the steps that count."""
     net = _lstm(x, **weights)
     ends, rows = lengths - 1, numpy.arange(len(lengths))
     net.clear_param_diffs()
@@ -145,7 +145,7 @@ def different_lengths(x, lengths, upstream, **weights):
 
 
 def bidirectional(x, **weights):
-    """Caffe has no layer that turns time round: its input and its output are turned outside."""
+    """Caffe has no layer that reverses time: Python reverses its input and its output."""
     names = ("kernel", "recurrent", "bias")
     forward = _lstm(x, *(weights[name] for name in names)).blobs["y"].data
     turned = _lstm(x[:, ::-1], *(weights["backward_" + name] for name in names)).blobs["y"].data
@@ -153,7 +153,7 @@ def bidirectional(x, **weights):
 
 
 def beam_search(embedding, recurrent, output):
-    """A net steps; what goes on is chosen outside."""
+    """The net takes a step; Python chooses which beams continue."""
     settings = "inner_product_param { num_output: %d bias_term: false }"
     net = _net(
         _input("before", (1, len(recurrent))),
@@ -211,7 +211,7 @@ def attention(query, key, value, mask, upstream):
     fed = {"query": query, "key": key, "value": value}
     fed = {name: array.reshape(net.blobs[name].data.shape) for name, array in fed.items()}
     hidden = numpy.where(mask > 0, 0, -1e30)
-    _passed(net, upstream.reshape((count, steps, 1, width)), mask=hidden, **fed)
+    _run_backward(net, upstream.reshape((count, steps, 1, width)), mask=hidden, **fed)
     gradients = {name: net.blobs[name].diff.reshape(query.shape) for name in fed}
     return dict(gradients, y=net.blobs["y"].data.reshape(upstream.shape))
 
@@ -232,7 +232,7 @@ def _convolution(x, kernel, upstream, settings=""):
         _input("x", x.shape), _layer("Convolution", "y", ["x"], settings), without_a_loss=True
     )
     net.params["y"][0].data[...] = kernel
-    _passed(net, upstream, x=x)
+    _run_backward(net, upstream, x=x)
     kind, over = net.layers[-1].type, net.params["y"][0].data.ndim - 2
     return {
         "y": net.blobs["y"].data,
@@ -251,7 +251,7 @@ def temporal_convolution(x, kernel, upstream):
 
 
 def weight_sharing(tokens, targets, embedding):
-    """Layers share what has the same name."""
+    """Layers share parameters of the same name."""
     count, width = embedding.shape
     shared = 'param { name: "matrix" }'
     embed = "embed_param { input_dim: %d num_output: %d bias_term: false }" % (count, width)
@@ -265,12 +265,12 @@ def weight_sharing(tokens, targets, embedding):
         _layer("SoftmaxWithLoss", "y", ["logits", "targets"], "softmax_param { axis: 2 }"),
     )
     net.params["embedded"][0].data[...] = embedding
-    _passed(net, 1.0, tokens=tokens, targets=targets)
+    _run_backward(net, 1.0, tokens=tokens, targets=targets)
     return {"loss": net.blobs["y"].data, "gradient": net.params["embedded"][0].diff}
 
 
 def changed_model(x, y, w1, w2, w3):
-    """Another net, which is given the weights of the first."""
+    """A second net gets the weights of the first."""
     weights = {"w1": w1, "w2": w2, "w3": w3}
     losses = [_step(names, weights, x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))]
     return dict(weights, losses=losses)
@@ -288,7 +288,7 @@ def _step(names, weights, x, y):
     net = _net(*layers, _layer("SoftmaxWithLoss", "y", [before, "labels"]))
     for name in names:
         net.params[name][0].data[...] = weights[name]
-    _passed(net, 1.0, x=x, labels=y)
+    _run_backward(net, 1.0, x=x, labels=y)
     for name in names:
         weights[name] = weights[name] - 0.1 * net.params[name][0].diff
     return float(net.blobs["y"].data)

@@ -54,7 +54,7 @@ def _rnn_direction(text, layer, steps, prefix):
 
 
 def _gru_direction(text, layer, steps, prefix):
-    """Gates r, z, n; the state begins as zeros, made from the first step."""
+    """Return the output steps; gates r, z, n; the initial zeros are made from the first step."""
     name, units, outputs = layer["name"], layer["units"], []
     hidden = None
     for x in steps:
@@ -86,7 +86,7 @@ def _gru_direction(text, layer, steps, prefix):
 
 
 def _lstm_direction(text, layer, steps, prefix):
-    """Caffe's own: (T, N, D) with indicators (T, N) that are 0 where a sequence begins."""
+    """Return the output steps of Caffe's LSTM: (T, N, D), indicators (T, N) with 0 at a begin."""
     name, units, length = layer["name"], layer["units"], len(steps)
     width = text.shapes[steps[0]][0]
     lines = [text.reshape(step, (1, -1, width), (-1, width)) for step in steps]
@@ -108,7 +108,7 @@ def _lstm_direction(text, layer, steps, prefix):
 
 
 def _reorder_gates(units):
-    """Return what turns the rows of the gates from Caffe's order to the neutral one, or back."""
+    """Return a function from Caffe's order of the gates' rows to the neutral order, or back."""
 
     def turn(array):
         gates = array.reshape((4, units) + array.shape[1:])
@@ -120,8 +120,8 @@ def _reorder_gates(units):
 def _indicators(text, length):
     """Return indicators (T, N): 0 for the first step, 1 for the others.
 
-    Made from the input, as nothing else knows N; and not from what is trained, as Caffe refuses to
-    go back through them.
+    They are made from the input, which alone knows N, and not from trained layers: Caffe does not
+    propagate gradients through them.
     """
     key = ("indicators", length)
     if key not in text.cache:

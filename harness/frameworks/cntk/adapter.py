@@ -15,7 +15,7 @@ cntk = None  # the framework, once `start` has imported it
 
 
 def start():
-    """Import CNTK. Its OpenMP takes a second thread, that spins, unless it has a limit, too."""
+    """Import CNTK. Without a limit, its OpenMP takes a second thread, which spins."""
     global cntk
     os.environ["OMP_THREAD_LIMIT"] = os.environ.get("OMP_NUM_THREADS", "1")
     os.environ["KMP_WARNINGS"] = "off"  # of that limit
@@ -34,7 +34,7 @@ def configure(device, threads):
 
 
 def describe():
-    """Say what CNTK really uses."""
+    """Describe what CNTK really uses."""
     on_cpu = cntk.use_default_device().type() == cntk.device.DeviceKind.CPU
     return {
         "versions": {"cntk": cntk.__version__},
@@ -46,9 +46,9 @@ def describe():
 
 
 def _mkl():
-    """Return the version of the MKL in the wheel, and for which kernels it took the processor.
+    """Return the version of the MKL in the wheel, and the processor type that it chose kernels for.
 
-    It takes those of other makers than Intel for any, whatever they have.
+    It chooses generic kernels for processors that are not Intel's.
     """
     folder = os.path.dirname(cntk.__file__)
     library = ctypes.CDLL(os.path.join(folder, "libs", "libmklml_intel.so"))
@@ -65,7 +65,7 @@ def multiply(a, b):
 
 
 class Model:
-    """A network's expressions with its loss, and the trainer that steps."""
+    """A network's expressions with its loss, and the trainer."""
 
     def __init__(self, network, rate):
         from harness.frameworks.cntk import layers
@@ -82,12 +82,12 @@ class Model:
         self.outputs = cntk.combine(list(self.graph.values.values()))
 
     def fed(self, batch):
-        """Return what the loss is given."""
+        """Return the inputs of the loss."""
         return {self.x: batch[0], self.y: batch[1]}
 
 
 def _schedule(rate):
-    """A rate for the mean gradient of a batch, whatever its size."""
+    """Return a schedule that applies the rate to the mean gradient of a batch of any size."""
     return cntk.learning_parameter_schedule(rate, minibatch_size=cntk.learners.IGNORE)
 
 
@@ -99,7 +99,7 @@ def build(network, weights, rate):
 
 
 def notes(network):
-    """Return, by kind of layer, what CNTK was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.cntk import layers
 
     return protocol.notes_on(network, layers.NOTES)
@@ -110,7 +110,7 @@ class Batch(tuple):
 
 
 def put(x, y):
-    """Keep a batch. Its labels become rows of zeros and a one when a model takes it."""
+    """Keep a batch. A model converts its labels to one-hot rows."""
     return Batch((x, y))
 
 
@@ -154,7 +154,7 @@ def gradients(model, batch):
 
 
 def synchronise():
-    """Do nothing: CNTK on the CPU never runs ahead."""
+    """Do nothing: CNTK on the CPU is synchronous."""
 
 
 def get_weights(model):
@@ -171,7 +171,7 @@ def set_weights(model, weights):
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on."""
+    """Set the learning rate of the next steps."""
     model.learner.reset_learning_rate(_schedule(rate))
 
 
@@ -181,7 +181,7 @@ def predict(model, x):
 
 
 def export(model, form, path, example):
-    """Write ``cntk``, its own format, or ``onnx``, of opset 9 and for one example at a time."""
+    """Write ``cntk``, its own format, or ``onnx`` of opset 9 for a batch of 1."""
     del example
     exporter = f"CNTK {cntk.__version__}"
     if form == "cntk":
@@ -201,5 +201,5 @@ def load(form, path):
 
 
 def answer(model, inputs):
-    """Run a model that was read, arrays in and out."""
+    """Run a loaded model, arrays in and out."""
     return {"y": model.eval({model.arguments[0]: protocol.single_input(inputs)})}

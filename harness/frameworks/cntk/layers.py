@@ -1,4 +1,4 @@
-"""The neutral layers in CNTK's own operations. Imported once CNTK is there.
+"""The neutral layers in CNTK's own operations. Import this module after CNTK only.
 
 A layer is a function of the layer's description and its inputs; it returns an expression and its
 parameters. Shapes are those of one example: CNTK adds the batch itself.
@@ -9,7 +9,7 @@ import numpy
 
 from harness.adapters import Unsupported
 
-#: Where CNTK's default differs from the neutral description, and what is done about it.
+#: Where CNTK's default differs from the neutral description, and how it is adapted.
 NOTES = {
     "conv": "where CNTK's own padding would be another, or it refuses a kernel that is larger than "
     "its input, zeros are put around before",
@@ -23,12 +23,12 @@ NOTES = {
     "layer_norm": "from means: CNTK's own is over all axes and adds epsilon to the deviation",
 }
 
-#: Put around where it must never be the largest.
+#: Padding that never wins a maximum.
 LOWEST = float(numpy.finfo("float32").min)
 
 
 class Weight:
-    """A parameter of CNTK's and how a neutral array becomes its value, and back."""
+    """A parameter of CNTK, with the conversion from and to the neutral layout."""
 
     def __init__(self, parameter, enter=None, leave=None):
         self.parameter = parameter
@@ -130,8 +130,8 @@ def _linear(x, units, prefix=""):
     return cntk.times(x, kernel) + bias, weights
 
 
-def _reordered(order):
-    """Return what puts the parts of equal width of a last axis into another order."""
+def _reorder(order):
+    """Return a function that reorders the equal parts of the last axis."""
 
     def turn(array):
         parts = numpy.split(array, len(order), axis=-1)
@@ -142,13 +142,13 @@ def _reordered(order):
 
 def _gates(parameter, order):
     """A matrix (D, gates of H) or a bias of gates in CNTK's order of them."""
-    turn = _reordered(order)
-    back = _reordered([order.index(gate) for gate in range(len(order))])
+    turn = _reorder(order)
+    back = _reorder([order.index(gate) for gate in range(len(order))])
     return Weight(parameter, lambda a: turn(a.T), lambda a: back(a).T)
 
 
 def _gru_step(units, width):
-    """Return a step that resets after the product, and its weights."""
+    """Return a GRU step that resets after the product, and its weights."""
     kernel, recurrent = _parameter(width, 3 * units), _parameter(units, 3 * units)
     bias, state_bias = _parameter(3 * units), _parameter(3 * units)
 
@@ -173,15 +173,15 @@ def _gru_step(units, width):
     }
 
 
-#: Of CNTK's own steps: what makes one, and its order of the gates i, f, g, o.
+#: By kind: the maker of CNTK's own step, and its order of the gates i, f, g, o.
 _STEPS = {
     "rnn": (lambda units: cntk.layers.RNNStep(units, activation=cntk.tanh), [0]),
     "lstm": (cntk.layers.LSTM, [0, 2, 1, 3]),
 }
 
 
-def _way(layer, x, steps, backwards):
-    """Run over a sequence in one direction; return what comes out and the weights."""
+def _direction(layer, x, steps, backwards):
+    """Run over a sequence in one direction; return the output and the weights."""
     units, kind = layer["units"], layer["kind"]
     if kind == "gru":
         step, weights = _gru_step(units, x.shape[-1])
@@ -203,7 +203,7 @@ def _recurrent(layer, x):
     outputs, weights = [], {}
     sequence = cntk.to_sequence(x)
     for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
-        out, own = _way(layer, sequence, x.shape[0], bool(prefix))
+        out, own = _direction(layer, sequence, x.shape[0], bool(prefix))
         outputs.append(out)
         weights.update({prefix + name: weight for name, weight in own.items()})
     return outputs[0] if len(outputs) == 1 else cntk.splice(*outputs, axis=-1), weights

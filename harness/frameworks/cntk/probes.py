@@ -1,4 +1,4 @@
-"""The probes in CNTK: functions of one example, that CNTK batches itself."""
+"""The probes in CNTK: functions of one example, which CNTK batches."""
 
 import cntk
 import numpy
@@ -36,7 +36,7 @@ def own_layer(x, upstream):
 
 
 def _loop(start, longest, w):
-    """Unfold over a sequence that is long enough, until it is done."""
+    """Unfold over a sequence that is long enough, until all values are small."""
 
     def small(value):
         return cntk.less_equal(cntk.reduce_max(cntk.abs(value)), 0.1)
@@ -70,7 +70,7 @@ def data_dependent_loop_gradient(x, brief, w):
 
 
 def _lstm(units, width, **weights):
-    """Return CNTK's LSTM, which orders the gates i, g, f, o, and how to read a gradient of it."""
+    """Return CNTK's LSTM, with gates in the order i, g, f, o, and its parameters by name."""
     step = cntk.layers.LSTM(units)
     out = cntk.layers.Recurrence(step)(cntk.sequence.input_variable(width))
     own = {parameter.name: parameter for parameter in out.parameters}
@@ -103,7 +103,7 @@ def different_lengths(x, lengths, upstream, **weights):
 
 
 def beam_search(embedding, recurrent, output):
-    """CNTK steps; what goes on is chosen outside: its own top_k gives no indices to gather by."""
+    """CNTK takes the steps; Python chooses the beams: top_k gives no indices to gather by."""
     before, state = cntk.input_variable(4), cntk.input_variable(4)
     hidden = cntk.tanh(before + cntk.times(state, recurrent.T.copy()))
     logs = cntk.log_softmax(cntk.times(hidden, output.T.copy()))
@@ -131,7 +131,7 @@ def bidirectional(x, **weights):
 
 
 def attention(query, key, value, mask, upstream):
-    """Of one head at a time: CNTK multiplies matrices."""
+    """Attend one head at a time: CNTK multiplies matrices only."""
     answers = {"y": [], "query": [], "key": [], "value": []}
     for head in range(query.shape[1]):
         arrays = [array[:, head] for array in (query, key, value)]
@@ -187,7 +187,7 @@ def weight_sharing(tokens, targets, embedding):
 
 
 def higher_order_gradients(x, w1, w2):
-    """CNTK gives gradients as arrays, and has none of them."""
+    """Try a gradient of a gradient: CNTK gives gradients as arrays, which have none."""
     variable, first, second = _input(x), cntk.parameter(init=w1), cntk.parameter(init=w2[:, None])
     total = cntk.reduce_sum(cntk.times(cntk.tanh(cntk.times(variable, first)), second))
     penalty = cntk.reduce_sum(cntk.square(total.grad({variable: x}, wrt=[variable])))

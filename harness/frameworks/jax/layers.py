@@ -1,6 +1,6 @@
 """The neutral layers as plain jax functions over a dict of parameters, and a network as a graph.
 
-Imported once jax is there. Everything is in the neutral layout, which XLA takes as it is.
+Import this module after jax only. All arrays have the neutral layout, which XLA supports directly.
 """
 
 import jax
@@ -9,7 +9,7 @@ from jax import numpy as jnp
 
 from harness.adapters import Unsupported
 
-#: Where jax's default differs from the neutral description, and what is done about it.
+#: Where jax's default differs from the neutral description, and how it is adapted.
 NOTES = {
     "conv": "XLA is given channels first; jax's own examples put them last",
     "max_pool": "a windowed reduction, padded with -inf, of batch and channels as one axis, so "
@@ -38,7 +38,7 @@ def values(network, weights, x):
 
 
 def check(network):
-    """Raise Unsupported for a layer of a kind that is not here."""
+    """Raise Unsupported for a kind of layer that this module does not have."""
     for layer in network["layers"]:
         if layer["kind"] not in KINDS:
             raise Unsupported("layer kind " + layer["kind"])
@@ -58,7 +58,7 @@ def _conv(layer, own, x):
 
 
 def _max_pool(layer, own, x):
-    """Pool with batch and channels as one axis: jax2onnx counts every axis as a side to pool.
+    """Pool with batch and channels as one axis: jax2onnx treats every axis as a side to pool.
 
     ONNX Runtime takes three sides, so of these networks only the one for video is beyond it.
     """
@@ -138,7 +138,7 @@ def _one_way(layer, own, x, prefix):
         after = step(mine, carry, now)
         return after, after[0]
 
-    def in_time(values):  # not by scan's own reverse, which jax2onnx does not write
+    def in_time(values):  # jax2onnx cannot export scan's own reverse
         return values[::-1] if prefix else values
 
     zero = jnp.zeros((x.shape[0], layer["units"]), x.dtype)

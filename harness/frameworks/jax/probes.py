@@ -112,7 +112,7 @@ def bidirectional(x, **weights):
 
 
 def attention(query, key, value, mask, upstream):
-    def attend(query, key, value):  # jax's own function has the heads after the time
+    def attend(query, key, value):  # jax's own function expects heads after time
         query, key, value = (array.swapaxes(1, 2) for array in (query, key, value))
         allowed = (mask > 0)[None, None]
         return jax.nn.dot_product_attention(query, key, value, mask=allowed).swapaxes(1, 2)

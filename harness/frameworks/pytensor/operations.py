@@ -1,4 +1,7 @@
-"""PyTensor's operations for `harness.frameworks.symbolic`. Imported once it is there."""
+"""PyTensor's operations for `harness.frameworks.symbolic`.
+
+Import this module after PyTensor only.
+"""
 
 import numpy
 import pytensor as module
@@ -10,7 +13,7 @@ from harness.frameworks.symbolic.layers import surround
 
 __all__ = ["batched_dot", "module", "scan", "sigmoid", "tensor"]
 
-#: Where PyTensor's default differs from the neutral description, and what is done about it.
+#: Where PyTensor's default differs from the neutral description, and how it is adapted.
 NOTES = {
     "conv": "PyTensor has none any more: a matrix product with what all windows gather",
     "max_pool": "PyTensor has none any more: the largest of slices, -inf around them",
@@ -24,20 +27,20 @@ NOTES = {
 
 
 def variable(name, dtype, sides):
-    """Return an input of so many sides."""
+    """Return a symbolic input with this number of axes."""
     return tensor.tensor(name, dtype=dtype, shape=(None,) * sides)
 
 
 def cross_entropy(logits, labels):
-    """Return that of every row."""
+    """Return the cross entropy of every row."""
     rows = tensor.arange(labels.shape[0])
     return tensor.logsumexp(logits, axis=1) - logits[rows, labels]
 
 
 def convolve(layer, kernel, x):
-    """Gather what every window has, (N, C, places..., sides...): one matrix product does the rest.
+    """Gather all windows, (N, C, places..., sides...), and multiply once by the kernel.
 
-    One gathering instead of a slice a place: what compiles these graphs takes time for every node.
+    One gather instead of a slice for each place: compile time grows with the number of nodes.
     """
     x = surround(tensor, x, layer["padding"], 0.0)
     count = len(layer["kernel"])

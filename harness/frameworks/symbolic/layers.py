@@ -40,7 +40,7 @@ def surround(tensor, x, padding, value):
 
 
 def pieces(x, window, stride):
-    """Yield, for every place in a window over the sides of x, what the windows have there."""
+    """Yield, for every position in a window over the sides of x, the values of all windows."""
     counts = [
         (x.shape[axis] - size) // step + 1
         for axis, (size, step) in enumerate(zip(window, stride), start=2)
@@ -59,7 +59,7 @@ def _conv(ops, layer, own, x):
 
 
 def _max_pool(ops, layer, own, x):
-    """The largest of strided slices, the first of equal ones; or the system's own pooling."""
+    """Return the maximum of strided slices, the first of equal values; or the system's pooling."""
     del own
     if getattr(ops, "pool", None):
         return ops.pool(layer, x)
@@ -71,7 +71,7 @@ def _max_pool(ops, layer, own, x):
 
 
 def _lrn(ops, layer, own, x):
-    """Every channel over the squares of its neighbours, as Caffe's: alpha over their number."""
+    """Normalise over the squares of neighbouring channels as Caffe: alpha over their number."""
     del own
     half = layer["size"] // 2
     squares = ops.tensor.sqr(x).dimshuffle(0, "x", 1, 2, 3)
@@ -87,8 +87,11 @@ def _dense(ops, layer, own, x):
     return ops.tensor.dot(x, own["kernel"].T) + own["bias"]
 
 
-def _ways(ops, layer, own, x, step, states):
-    """Scan over time, forward, and backward where it is bidirectional. *states*: how many."""
+def _directions(ops, layer, own, x, step, states):
+    """Scan over time, forward, and backward where it is bidirectional.
+
+    *states* is the number of states that a step carries.
+    """
     outputs = []
     for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
         weights = {
@@ -136,7 +139,7 @@ def _gru_step(ops, units, own, from_input, hidden):
 
 
 def _softmax(ops, x):
-    """Over the last axis of three or more: Theano's own is for matrices."""
+    """Return the softmax over the last of three or more axes: Theano's own is for matrices."""
     exponent = ops.tensor.exp(x - x.max(axis=-1, keepdims=True))
     return exponent / exponent.sum(axis=-1, keepdims=True)
 
@@ -185,9 +188,9 @@ KINDS = {
     "tanh": lambda ops, layer, own, x: ops.tensor.tanh(x),
     "flatten": lambda ops, layer, own, x: x.flatten(2),
     "dense": _dense,
-    "rnn": lambda ops, layer, own, x: _ways(ops, layer, own, x, _rnn_step, 1),
-    "lstm": lambda ops, layer, own, x: _ways(ops, layer, own, x, _lstm_step, 2),
-    "gru": lambda ops, layer, own, x: _ways(ops, layer, own, x, _gru_step, 1),
+    "rnn": lambda ops, layer, own, x: _directions(ops, layer, own, x, _rnn_step, 1),
+    "lstm": lambda ops, layer, own, x: _directions(ops, layer, own, x, _lstm_step, 2),
+    "gru": lambda ops, layer, own, x: _directions(ops, layer, own, x, _gru_step, 1),
     "concat": lambda ops, layer, own, *inputs: ops.tensor.concatenate(inputs, axis=layer["axis"]),
     "add": lambda ops, layer, own, x, y: x + y,
     "attention": lambda ops, layer, own, query, memory: _attend(ops, query, memory, memory),

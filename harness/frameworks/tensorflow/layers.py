@@ -1,7 +1,7 @@
 """The neutral layers in Keras's own, wired by its functional API.
 
-Imported once Keras is there. Keras convolves with channels last, so a value carries where its
-channels are, and is permuted only where a layer needs it otherwise.
+Import this module after Keras only. Keras convolves with channels last. So a value knows where its
+channels are, and is permuted only where a layer needs another layout.
 """
 
 import keras
@@ -10,7 +10,7 @@ import tensorflow as tf
 
 from harness.adapters import Unsupported
 
-#: Where Keras's default differs from the neutral description, and what is done about it.
+#: Where Keras's default differs from the neutral description, and how it is adapted.
 NOTES = {
     "conv": "channels last inside; where 'same' would pad otherwise, a padding layer is before it",
     "max_pool": "channels last inside; where 'same' would pad otherwise, -inf is put there before",
@@ -23,14 +23,14 @@ NOTES = {
 
 
 class Value:
-    """A Keras tensor and whether its channels are last, while the neutral layout has them first."""
+    """A Keras tensor and whether its channels are last; the neutral layout has them first."""
 
     def __init__(self, tensor, last=False):
         self.tensor = tensor
         self.last = last
 
     def moved(self, last):
-        """Return the tensor with its channels there."""
+        """Return the tensor with its channels last, or first."""
         rank = len(self.tensor.shape)
         if self.last == last or rank < 3:
             return self.tensor
@@ -39,7 +39,7 @@ class Value:
 
 
 class Weight:
-    """A variable of Keras's and how a neutral array becomes its value, and back."""
+    """A variable of Keras, with the conversion from and to the neutral layout."""
 
     def __init__(self, variable, enter=None, leave=None):
         self.variable = variable
@@ -76,7 +76,7 @@ class Graph:
         self.model = keras.Model(source, self.values[before].moved(False))
 
     def watched(self):
-        """Return the names of all layers and a model that gives their neutral outputs."""
+        """Return the names of all layers and a model of their outputs in the neutral layout."""
         names = [name for name in self.values if name != "input"]
         outputs = [self.values[name].moved(False) for name in names]
         return names, keras.Model(self.model.inputs, outputs)
@@ -93,7 +93,7 @@ def _transposed(variable):
 def _conv(layer, x):
     tensor = x.moved(True)
     sides = len(layer["kernel"])
-    padding = _same(layer, layer["kernel"], tensor)
+    padding = _padding_mode(layer, layer["kernel"], tensor)
     if padding is None:
         pads = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D)
         around = tuple(map(tuple, layer["padding"]))
@@ -121,8 +121,8 @@ def _transposed_kernel(variable):
     return Weight(variable, lambda a: a.transpose(enter), lambda a: a.transpose(leave))
 
 
-def _same(layer, window, tensor):
-    """Return "valid" or "same" where Keras then pads as the layer says, else None."""
+def _padding_mode(layer, window, tensor):
+    """Return "valid" or "same" where Keras's padding equals the layer's, else None."""
     padding = [tuple(side) for side in layer["padding"]]
     if not any(map(any, padding)):
         return "valid"
@@ -137,7 +137,7 @@ def _same(layer, window, tensor):
 
 def _max_pool(layer, x):
     tensor = x.moved(True)
-    padding = _same(layer, layer["size"], tensor)
+    padding = _padding_mode(layer, layer["size"], tensor)
     if padding is None:
         tensor = PadForMax(layer["padding"])(tensor)
     kinds = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
@@ -147,7 +147,7 @@ def _max_pool(layer, x):
 
 
 class PadForMax(keras.layers.Layer):
-    """Pads the sides of (N, sides..., C) with what never wins a maximum."""
+    """Pads the sides of (N, sides..., C) with values that never win a maximum."""
 
     def __init__(self, padding):
         super().__init__()
@@ -198,12 +198,12 @@ class Position(keras.layers.Layer):
 
 
 def _simple(make):
-    """Return a maker of a layer that works on each element wherever channels are."""
+    """Return a function that makes an element-wise layer, for any place of the channels."""
     return lambda layer, x: (Value(make(layer)(x.tensor), x.last), {})
 
 
 def _neutral(make):
-    """Return a maker of a layer without parameters that reads the neutral layout."""
+    """Return a function that makes a layer without parameters on the neutral layout."""
     return lambda layer, x: (Value(make(layer)(x.moved(False))), {})
 
 
@@ -251,16 +251,18 @@ def _recurrent_weights(layer, keras_layer, prefix):
             prefix + "bias": _plain(cell.bias),
         }
     return {
-        prefix + "kernel": Weight(cell.kernel, lambda a: _swap(a).T, lambda a: _swap(a.T)),
+        prefix + "kernel": Weight(
+            cell.kernel, lambda a: _swap_gates(a).T, lambda a: _swap_gates(a.T)
+        ),
         prefix + "recurrent": Weight(
-            cell.recurrent_kernel, lambda a: _swap(a).T, lambda a: _swap(a.T)
+            cell.recurrent_kernel, lambda a: _swap_gates(a).T, lambda a: _swap_gates(a.T)
         ),
         prefix + "bias": _Half(cell.bias, 0),
         prefix + "recurrent_bias": _Half(cell.bias, 1),
     }
 
 
-def _swap(array):
+def _swap_gates(array):
     """Exchange the first two thirds of the rows: the gates r and z."""
     first, second, third = numpy.split(array, 3)
     return numpy.concatenate([second, first, third])
@@ -276,12 +278,12 @@ class _Half(Weight):
     def set(self, array):
         """Set the row."""
         whole = tf.convert_to_tensor(self.variable).numpy().copy()
-        whole[self.row] = _swap(array)
+        whole[self.row] = _swap_gates(array)
         self.variable.assign(whole)
 
     def neutral(self, tensor):
         """Return the row in the neutral layout."""
-        return _swap(tf.convert_to_tensor(tensor).numpy()[self.row])
+        return _swap_gates(tf.convert_to_tensor(tensor).numpy()[self.row])
 
 
 def _multihead(layer, x):

@@ -1,4 +1,4 @@
-"""The probes in TensorFlow and Keras: compiled by ``tf.function`` where that is usual."""
+"""The probes in TensorFlow and Keras, compiled by ``tf.function`` where that is usual."""
 
 import keras
 import numpy
@@ -111,7 +111,7 @@ def attention(query, key, value, mask, upstream):
 
 
 def _convolution(layer, x, kernel, upstream):
-    """Convolve with channels last, which is all that TensorFlow has on a CPU."""
+    """Convolve with channels last, the only layout of TensorFlow on a CPU."""
     last = tuple(range(2, x.ndim)) + (1, 0)
     x, upstream = (numpy.moveaxis(array, 1, -1) for array in (x, upstream))
     layer.build(x.shape)

@@ -13,12 +13,12 @@ def start():
     global tf
     import tensorflow as module
 
-    module.logging.set_verbosity(module.logging.ERROR)  # of what was to be deprecated in 2020
+    module.logging.set_verbosity(module.logging.ERROR)  # deprecation warnings of 2020
     tf = module
 
 
 def configure(device, count):
-    """Use the CPU and this many threads an operation."""
+    """Use the CPU and this number of threads for each operation."""
     global threads
     if device != "cpu":
         raise protocol.WrongDevice("TensorFlow 1's wheel for CUDA is another, for CUDA 10")
@@ -26,7 +26,7 @@ def configure(device, count):
 
 
 def describe():
-    """Say what TensorFlow really uses."""
+    """Describe what TensorFlow really uses."""
     return {
         "versions": {"tensorflow": tf.__version__},
         "threads": threads,
@@ -68,7 +68,7 @@ class Model:
             self.rate = rate
             self.rate_fed = tf.placeholder(tf.float32, [], "rate")
             optimiser = tf.train.GradientDescentOptimizer(self.rate_fed)
-            # Else a variable may change while another's gradient is still computed from it.
+            # Otherwise a variable may change while another gradient still reads it.
             with tf.control_dependencies(self.gradients):
                 self.update = optimiser.apply_gradients(zip(self.gradients, self.graph.variables))
             initial = tf.global_variables_initializer()
@@ -76,7 +76,7 @@ class Model:
         self.session.run(initial)
 
     def run(self, wanted, x, y=None):
-        """Run the operations that *wanted* needs."""
+        """Run the operations that *wanted* needs; return its values."""
         fed = {self.graph.input: x}
         if y is not None:
             fed.update({self.y: y, self.rate_fed: self.rate})
@@ -99,7 +99,7 @@ def build(network, weights, rate):
 
 
 def notes(network):
-    """Return, by kind of layer, what TensorFlow was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.tensorflow1 import layers
 
     return protocol.notes_on(network, layers.NOTES)
@@ -155,7 +155,7 @@ def set_weights(model, weights):
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on: it is fed."""
+    """Set the learning rate of the next steps: it is an input of the graph."""
     model.rate = rate
 
 
@@ -177,7 +177,7 @@ def export(model, form, path, example):
 
 
 class Served:
-    """A SavedModel read back: the tensors of its default signature by name."""
+    """A loaded SavedModel: the tensors of its default signature by name."""
 
     def __init__(self, path):
         graph = tf.Graph()

@@ -1,7 +1,7 @@
-"""The neutral layers in TensorFlow 1's operations. Imported once TensorFlow is there.
+"""The neutral layers in TensorFlow 1's operations. Import this module after TensorFlow only.
 
-On the CPU it convolves with channels last only, so a value carries where its channels are, and is
-transposed only where a layer needs it otherwise.
+On the CPU it convolves with channels last only. So a value knows where its channels are, and is
+transposed only where a layer needs another layout.
 """
 
 import numpy
@@ -9,7 +9,7 @@ import tensorflow as tf
 
 from harness.adapters import Unsupported
 
-#: Where TensorFlow's default differs from the neutral description, and what is done about it.
+#: Where TensorFlow's default differs from the neutral description, and how it is adapted.
 NOTES = {
     "conv": "channels last inside; zeros are put around where 'SAME' would pad otherwise",
     "max_pool": "channels last inside; where 'SAME' would pad otherwise, -inf is put around",
@@ -24,14 +24,14 @@ NOTES = {
 
 
 class Value:
-    """A tensor and whether its channels are last, while the neutral layout has them first."""
+    """A tensor and whether its channels are last; the neutral layout has them first."""
 
     def __init__(self, tensor, last=False):
         self.tensor = tensor
         self.last = last
 
     def moved(self, last):
-        """Return the tensor with its channels there."""
+        """Return the tensor with its channels last, or first."""
         rank = len(self.tensor.shape)
         if self.last == last or rank < 3:
             return self.tensor
@@ -40,7 +40,7 @@ class Value:
 
 
 class Weight:
-    """A part of a variable, and how a neutral array becomes it, and back.
+    """A part of a variable, with the conversion from and to the neutral layout.
 
     *rows*: of the variable's, where it is not all of them.
     """
@@ -98,8 +98,8 @@ def _transposed(variable, rows=slice(None)):
     return Weight(variable, numpy.transpose, numpy.transpose, rows)
 
 
-def _same(layer, window, tensor):
-    """Return "VALID" or "SAME" where TensorFlow then pads as the layer says, else None."""
+def _padding_mode(layer, window, tensor):
+    """Return "VALID" or "SAME" where TensorFlow's padding equals the layer's, else None."""
     padding = [tuple(side) for side in layer["padding"]]
     if not any(map(any, padding)):
         return "VALID"
@@ -114,7 +114,7 @@ def _same(layer, window, tensor):
 def _conv(layer, x):
     tensor = x.moved(True)
     sides = len(layer["kernel"])
-    padding = _same(layer, layer["kernel"], tensor)
+    padding = _padding_mode(layer, layer["kernel"], tensor)
     if padding is None:
         tensor = tf.pad(tensor, [[0, 0]] + list(layer["padding"]) + [[0, 0]])
     shape = [*layer["kernel"], tensor.shape[-1], layer["filters"]]
@@ -130,7 +130,7 @@ def _conv(layer, x):
 
 def _max_pool(layer, x):
     tensor = x.moved(True)
-    padding = _same(layer, layer["size"], tensor)
+    padding = _padding_mode(layer, layer["size"], tensor)
     if padding is None:
         around = [[0, 0]] + list(layer["padding"]) + [[0, 0]]
         tensor = tf.pad(tensor, around, constant_values=tensor.dtype.min)
@@ -179,7 +179,7 @@ def _dense(layer, x):
     return Value(output), weights
 
 
-def _swap(array):
+def _swap_gates(array):
     """Exchange the second and the third quarter of the rows: the gates f and g."""
     first, second, third, fourth = numpy.split(array, 4)
     return numpy.concatenate([first, third, second, fourth])
@@ -238,11 +238,13 @@ class _LstmCell(tf.nn.rnn_cell.BasicLSTMCell):
         """Return its weights by the names of a layer's parameters."""
         kernel, bias = self.variables
         return {
-            "kernel": Weight(kernel, lambda a: _swap(a).T, lambda a: _swap(a.T), slice(width)),
-            "recurrent": Weight(
-                kernel, lambda a: _swap(a).T, lambda a: _swap(a.T), slice(width, None)
+            "kernel": Weight(
+                kernel, lambda a: _swap_gates(a).T, lambda a: _swap_gates(a.T), slice(width)
             ),
-            "bias": Weight(bias, _swap, _swap),
+            "recurrent": Weight(
+                kernel, lambda a: _swap_gates(a).T, lambda a: _swap_gates(a.T), slice(width, None)
+            ),
+            "bias": Weight(bias, _swap_gates, _swap_gates),
         }
 
 

@@ -1,16 +1,16 @@
-"""The probes in TensorFlow 1: a graph each, run once by a session."""
+"""The probes in TensorFlow 1: each is a graph that a session runs once."""
 
 import functools
 
 import numpy
 import tensorflow as tf
 
-#: The collection of what sets variables.
+#: The collection of the operations that set variables.
 SET = "set"
 
 
 def _in_a_graph(probe):
-    """Return what builds a probe's graph and runs it: *probe* returns tensors by name."""
+    """Return a function that builds and runs a probe's graph: *probe* returns tensors by name."""
 
     @functools.wraps(probe)
     def ran(**inputs):
@@ -136,7 +136,7 @@ def attention(query, key, value, mask, upstream):
 
 
 def _convolution(operation, x, kernel, upstream):
-    """Convolve with channels last, which is all that TensorFlow has on a CPU."""
+    """Convolve with channels last, the only layout of TensorFlow on a CPU."""
     sides = x.ndim - 2
     x, upstream = (numpy.moveaxis(array, 1, -1) for array in (x, upstream))
     kernel = tf.constant(kernel.transpose((*range(2, sides + 2), 1, 0)))
@@ -183,7 +183,7 @@ def higher_order_gradients(x, w1, w2):
 
 
 def changed_model(x, y, w1, w2, w3):
-    """A graph is never changed: a second part is added to it, with the same variables."""
+    """Add a second part with the same variables: a graph itself cannot change."""
     with tf.Graph().as_default(), tf.Session() as session:
         first, middle, last = (tf.Variable(weight.T) for weight in (w1, w3, w2))
         session.run(tf.global_variables_initializer())
@@ -203,5 +203,5 @@ def _step(weights, x, y):
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
     loss = tf.reduce_mean(losses)
     optimiser = tf.train.GradientDescentOptimizer(0.1)
-    gate = tf.train.Optimizer.GATE_GRAPH  # no variable changes while a gradient needs it
+    gate = tf.train.Optimizer.GATE_GRAPH  # no variable changes while a gradient reads it
     return loss, optimiser.minimize(loss, var_list=weights, gate_gradients=gate)

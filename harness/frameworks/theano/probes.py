@@ -6,20 +6,20 @@ import theano.tensor as tt
 from theano.tensor.nnet import conv2d, conv3d
 
 
-def _ask(**wanted):
-    """Compile expressions without inputs, and evaluate them."""
+def _evaluate(**wanted):
+    """Compile expressions without inputs and evaluate them."""
     compiled = theano.function([], list(wanted.values()))
     return dict(zip(wanted, compiled()), ran=_convolutions(compiled))
 
 
 def _convolutions(compiled):
-    """Return the kinds of the convolutions that a function was compiled to."""
+    """Return the kinds of the convolutions in a compiled function."""
     kinds = {type(node.op).__name__ for node in compiled.maker.fgraph.apply_nodes}
     return ", ".join(sorted(kind for kind in kinds if "Conv" in kind or "Corr" in kind))
 
 
 class Round(theano.Op):
-    """Rounding, in Python: an operation of one's own has a gradient of its own."""
+    """Rounding, in Python: an own operation with an own gradient."""
 
     __props__ = ()
 
@@ -38,11 +38,11 @@ class Round(theano.Op):
 def own_layer(x, upstream):
     x = theano.shared(x)
     y = Round()(x)
-    return _ask(y=y, gradient=theano.grad((y * upstream).sum(), x))
+    return _evaluate(y=y, gradient=theano.grad((y * upstream).sum(), x))
 
 
 def _loop(x, w):
-    """A scan has a largest number of steps, and may end before. Before the first it always runs."""
+    """Scan until all values are small: a scan has a maximum number of steps, and at least one."""
 
     def step(x, steps):
         after = tt.tanh(tt.dot(x, w))
@@ -55,7 +55,7 @@ def _loop(x, w):
 
 
 def data_dependent_loop(x, brief, w):
-    # Two loops in one function Theano merges into one, which ends where the first does.
+    # In one function, Theano would merge the two loops into one that ends with the first.
     start = tt.matrix()
     loop = theano.function([start], _loop(start, theano.shared(w)))
     (long, many), (short, few) = loop(x), loop(brief)
@@ -66,11 +66,11 @@ def data_dependent_loop_gradient(x, brief, w):
     del brief
     x, w = theano.shared(x), theano.shared(w)
     last, _ = _loop(x, w)
-    return _ask(gradient=theano.grad(last.sum(), w))
+    return _evaluate(gradient=theano.grad(last.sum(), w))
 
 
 def _lstm(x, kernel, recurrent, bias, mask=None):
-    """(N, T, D) to every step's output (T, N, H). Where the mask is 0 the state stays."""
+    """(N, T, D) to every step's output (T, N, H). Where the mask is 0, the state stays."""
     units = recurrent.get_value().shape[1]
 
     def step(from_input, step_mask, hidden, memory):
@@ -97,7 +97,7 @@ def different_lengths(x, lengths, upstream, **weights):
     mask = (numpy.arange(x.shape[1])[:, None] < lengths).astype("float32")[:, :, None]
     last = _lstm(x, mask=mask, **own)[-1]
     gradients = theano.grad((last * upstream).sum(), list(own.values()))
-    return _ask(last=last, **dict(zip(own, gradients)))
+    return _evaluate(last=last, **dict(zip(own, gradients)))
 
 
 def beam_search(embedding, recurrent, output):
@@ -115,7 +115,7 @@ def beam_search(embedding, recurrent, output):
         parents, tokens = chosen // output.shape[0], chosen % output.shape[0]
         sequences = tt.concatenate([sequences[parents], tokens[:, None]], axis=1)
         hidden = hidden[parents]
-    return _ask(sequences=sequences[:, 1:], scores=scores)
+    return _evaluate(sequences=sequences[:, 1:], scores=scores)
 
 
 def bidirectional(x, **weights):
@@ -123,7 +123,7 @@ def bidirectional(x, **weights):
     names = ("kernel", "recurrent", "bias")
     forward = _lstm(x, *(own[name] for name in names))
     backward = _lstm(x[:, ::-1], *(own["backward_" + name] for name in names))[::-1]
-    return _ask(y=tt.concatenate([forward, backward], axis=2).dimshuffle(1, 0, 2))
+    return _evaluate(y=tt.concatenate([forward, backward], axis=2).dimshuffle(1, 0, 2))
 
 
 def attention(query, key, value, mask, upstream):
@@ -135,17 +135,17 @@ def attention(query, key, value, mask, upstream):
     odds = odds / odds.sum(axis=-1, keepdims=True)
     y = (odds.dimshuffle(0, 1, 2, 3, "x") * value.dimshuffle(0, 1, "x", 2, 3)).sum(3)
     gradients = theano.grad((y * upstream).sum(), [query, key, value])
-    return _ask(y=y, **dict(zip(("query", "key", "value"), gradients)))
+    return _evaluate(y=y, **dict(zip(("query", "key", "value"), gradients)))
 
 
 def convolution_of_video(x, kernel, upstream):
     kernel = theano.shared(kernel)
     y = conv3d(tt.constant(x), kernel, filter_flip=False)
-    return _ask(y=y, gradient=theano.grad((y * upstream).sum(), kernel))
+    return _evaluate(y=y, gradient=theano.grad((y * upstream).sum(), kernel))
 
 
 def temporal_convolution(x, kernel, upstream):
-    """Theano has no convolution of one side: two sides, the second 1 long."""
+    """Convolve two sides, the second of size 1: Theano has no convolution of one side."""
     kernel = theano.shared(kernel)
     before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")[:, :, :, None]
     y = conv2d(
@@ -154,7 +154,7 @@ def temporal_convolution(x, kernel, upstream):
         filter_dilation=(2, 1),
         filter_flip=False,
     )[:, :, :, 0]
-    return _ask(y=y, gradient=theano.grad((y * upstream).sum(), kernel))
+    return _evaluate(y=y, gradient=theano.grad((y * upstream).sum(), kernel))
 
 
 def weight_sharing(tokens, targets, embedding):
@@ -162,7 +162,7 @@ def weight_sharing(tokens, targets, embedding):
     hidden = tt.tanh(matrix[tokens]).reshape((tokens.size, embedding.shape[1]))
     odds = tt.nnet.softmax(tt.dot(hidden, matrix.T))
     loss = tt.nnet.categorical_crossentropy(odds, tt.constant(targets.flatten())).mean()
-    return _ask(loss=loss, gradient=theano.grad(loss, matrix))
+    return _evaluate(loss=loss, gradient=theano.grad(loss, matrix))
 
 
 def higher_order_gradients(x, w1, w2):
@@ -170,7 +170,7 @@ def higher_order_gradients(x, w1, w2):
     total = tt.dot(tt.tanh(tt.dot(x, w1)), w2).sum()
     penalty = tt.sqr(theano.grad(total, x)).sum()
     by_w1, by_w2 = theano.grad(penalty, [w1, w2])
-    return _ask(penalty=penalty, w1=by_w1, w2=by_w2)
+    return _evaluate(penalty=penalty, w1=by_w1, w2=by_w2)
 
 
 def changed_model(x, y, w1, w2, w3):

@@ -1,7 +1,7 @@
 """The neutral layers in torch's own modules, and a network of them as a graph.
 
-Imported once torch is there. Every module that has parameters says which they are by their
-neutral names; torch's layouts are the neutral ones.
+Import this module after torch only. A module with parameters yields them by their neutral
+names; torch's layouts are the neutral layouts.
 """
 
 import math
@@ -11,7 +11,7 @@ from torch import nn
 
 from harness.adapters import Unsupported
 
-#: Where torch's default differs from the neutral description, and what is done about it.
+#: Where torch's default differs from the neutral description, and how it is adapted.
 NOTES = {
     "conv": "torch pads both ends alike; where they differ, a padding layer stands before it",
     "max_pool": "torch pads both ends alike; where they differ, -inf is put there before it",
@@ -22,7 +22,7 @@ NOTES = {
 
 
 class Graph(nn.Module):
-    """A network: modules by layer name, each with the names of what it reads."""
+    """A network: modules by layer name, each with the names of its inputs."""
 
     def __init__(self, network, weights):
         super().__init__()
@@ -61,7 +61,7 @@ class Graph(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution of one, two or three sides, padded as it says."""
+    """A convolution of one, two or three sides, with the padding of its description."""
 
     def __init__(self, layer, own):
         super().__init__()
@@ -102,7 +102,7 @@ class MaxPool(nn.Module):
 
 
 def _padding(layer, window):
-    """Return (what torch's layer pads, what has to be padded before it, last side first)."""
+    """Return (padding of torch's layer, padding before that layer, last side first, or None)."""
     padding = layer["padding"]
     if all(
         before == after and 2 * before <= size for (before, after), size in zip(padding, window)
@@ -143,7 +143,7 @@ class Recurrent(nn.Module):
                 nn.init.zeros_(bias)
 
     def forward(self, x):
-        """(N, T, D) -> (N, T, H) or the last of each way, (N, H)."""
+        """(N, T, D) -> (N, T, H) or the last step of each direction, (N, H)."""
         y, _ = self.cell(x)
         if self.whole:
             return y

@@ -1,4 +1,4 @@
-"""The probes in torch: eager, as its users write them."""
+"""The probes in torch, eager, as its users write them."""
 
 import numpy
 import torch
@@ -122,7 +122,7 @@ def temporal_convolution(x, kernel, upstream):
 
 
 def _convolutions(profile):
-    """Return the convolutions that were called, each by the next, and over how many sides."""
+    """Return the names of the convolutions that ran, each with its number of sides."""
     events = [event for event in profile.events() if "conv" in event.name]
     return ", ".join(
         "%s of %s" % (event.name, sides(len(event.input_shapes[0]) - 2)) for event in events

@@ -18,7 +18,7 @@ def start():
 
 
 def configure(device, count):
-    """Choose the threads of every interpreter from now on."""
+    """Set the number of threads of all later interpreters."""
     global threads
     if device != "cpu":
         raise protocol.WrongDevice("this adapter is for the CPU only")
@@ -26,7 +26,7 @@ def configure(device, count):
 
 
 def describe():
-    """Say what is used. The interpreter cannot be asked for its threads."""
+    """Describe what is used. The interpreter does not tell its number of threads."""
     from importlib import metadata  # novm: its wheels are for newer Pythons only
 
     return {
@@ -48,9 +48,9 @@ def multiply(a, b):
 
 
 class Served:
-    """An interpreter with its tensors' places by name, inputs and outputs, both in its order.
+    """An interpreter with the indices of its inputs and outputs by name, both in its order.
 
-    The names are the signature's, as a person gave them, where the file has one.
+    The names are those of the signature, where the file has one.
     """
 
     def __init__(self, **options):
@@ -63,7 +63,7 @@ class Served:
         self.outputs = _places(outputs, signature and signature.get_output_details())
 
     def _signature(self, inputs):
-        """Return the signature of what `invoke` runs: of several, that with its inputs; or None."""
+        """Return the signature with the inputs of the graph that `invoke` runs, or None."""
         own = {(entry["index"], entry["name"]) for entry in inputs}
         for key in self.interpreter.get_signature_list():
             runner = self.interpreter.get_signature_runner(key)
@@ -74,13 +74,13 @@ class Served:
         return None
 
     def declared(self):
-        """Return name, dtype and shape of the inputs, as they are now."""
+        """Return the current details, such as dtype and shape, of the inputs by name."""
         entries = {entry["index"]: entry for entry in self.interpreter.get_input_details()}
         return {name: entries[at] for name, at in self.inputs.items()}
 
 
 def _places(entries, signed):
-    """Return the places of tensors by name, in the order of *entries*."""
+    """Return the indices of tensors by name, in the order of *entries*."""
     order = [entry["index"] for entry in entries]
     named = signed or {entry["name"]: entry for entry in entries}
     places = {name: entry["index"] for name, entry in named.items()}
@@ -95,7 +95,7 @@ def load(form, path):
 
 
 def inspect(form, path, user_inputs, seed):
-    """Tell what a model takes and answers; there is no float64 in this format."""
+    """Inspect a model: its inputs and its outputs; this format has no float64."""
     model = load(form, path)
     declared = [
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
@@ -110,7 +110,7 @@ def inspect(form, path, user_inputs, seed):
 
 
 def trace(path, inputs):
-    """Evaluate every operator by the reference kernels: float32, the most that there is."""
+    """Evaluate every operator by the reference kernels, in float32, the format's best precision."""
     model = tflite.read(path)
     called = tflite.names(model)
     whole = _reference(path)
@@ -119,13 +119,13 @@ def trace(path, inputs):
     return {
         "nodes": nodes,
         "outputs": [called[at] for at in model.subgraphs[0].outputs],
-        "precise": dict(_kept(whole.interpreter, called, nodes)),
+        "precise": dict(_values_after_run(whole.interpreter, called, nodes)),
         "single": {},
     }
 
 
-def _kept(interpreter, called, nodes):
-    """Yield the tensors that have values after a run: what a loop carries has none outside."""
+def _values_after_run(interpreter, called, nodes):
+    """Yield the tensors that have values after a run; those inside a loop have none."""
     for name in [name for node in nodes for name in node["outputs"]]:
         try:
             yield name, interpreter.get_tensor(called.index(name))
@@ -134,14 +134,14 @@ def _kept(interpreter, called, nodes):
 
 
 def expose(path, tensors, target):
-    """Write the model with inner tensors as more outputs."""
+    """Write the model with inner tensors as additional outputs."""
     model = tflite.read(path)
     tflite.expose(model, tensors)
     tflite.write(model, target)
 
 
 def cut(path, inputs, number, target):
-    """Write one operator as a model; return its inputs, and the reference kernel's answer."""
+    """Write one operator as a model; return its inputs and the reference kernel's outputs."""
     model = tflite.read(path)
     tensor_names = tflite.names(model)
     whole = _reference(path)
@@ -153,7 +153,7 @@ def cut(path, inputs, number, target):
 
 
 def _reference(path):
-    """Return a model without any delegate, of plain loops, that keeps every tensor."""
+    """Return a model on the reference kernels, without a delegate, that keeps every tensor."""
     return Served(
         model_path=path,
         experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
@@ -162,7 +162,7 @@ def _reference(path):
 
 
 def answer(model, inputs):
-    """Run the interpreter, arrays in and out; it is resized where the inputs have other shapes."""
+    """Run the interpreter, arrays in and out; it is resized where the shapes differ."""
     interpreter, declared = model.interpreter, model.declared()
     fed = protocol.match_names(inputs, list(declared))
     resized = [name for name, x in fed.items() if tuple(declared[name]["shape"]) != x.shape]
@@ -193,7 +193,7 @@ def _product_model(a, b):
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.BATCH_MATMUL
     model = schema.ModelT()
     model.version, model.subgraphs, model.operatorCodes = 3, [graph], [code]
-    model.buffers = [schema.BufferT()]  # the first is empty by convention
+    model.buffers = [schema.BufferT()]  # the first buffer is empty by convention
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

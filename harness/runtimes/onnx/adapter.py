@@ -1,6 +1,6 @@
-"""The ``onnx`` package's reference evaluator, in numpy: the neutral judge, and slow.
+"""The ``onnx`` package's reference evaluator, in numpy: the neutral reference, and slow.
 
-Two of its operators are wrong and replaced: see `harness.graphs.operators`.
+Two of its operators are wrong; `harness.graphs.operators` replaces them.
 """
 
 import functools
@@ -24,7 +24,7 @@ def start():
 
 
 def configure(device, count):
-    """Raise WrongDevice unless the device is the CPU; numpy has its threads from the process."""
+    """Raise WrongDevice unless the device is the CPU; the environment sets numpy's threads."""
     global threads
     if device != "cpu":
         raise protocol.WrongDevice("the reference evaluator computes on the CPU only")
@@ -32,7 +32,7 @@ def configure(device, count):
 
 
 def describe():
-    """Say what is used; the products are numpy's."""
+    """Describe what is used; the matrix products are numpy's."""
     return {
         "versions": {"onnx": onnx.__version__},
         "threads": threads,
@@ -57,7 +57,7 @@ def multiply(a, b):
 
 
 def inspect(form, path, user_inputs, seed):
-    """Check a model; answer given inputs, or made ones, in float32 and in float64."""
+    """Inspect a model: check it, and answer the user's or sample inputs in float32 and float64."""
     if form != "onnx":
         raise protocol.Unsupported("the onnx package does not read " + form)
     model = checks.read(path)
@@ -79,7 +79,7 @@ def inspect(form, path, user_inputs, seed):
     try:
         precise = evaluator(widen(model))
         result["gold"] = answer(precise, onnx_inputs.as_float64(inputs))
-    except Exception as error:  # the evaluator raises what it likes; float32 has to do then
+    except Exception as error:  # the evaluator may raise anything; then there is no gold
         described["no_gold"] = f"{type(error).__name__}: {error}"[:300]
     return result
 
@@ -97,14 +97,14 @@ def trace(path, inputs):
 
 
 def expose(path, tensors, target):
-    """Write the model with inner tensors as more outputs."""
+    """Write the model with inner tensors as additional outputs."""
     model = checks.read(path)
     inner.expose(model, tensors)
     onnx.save(model, target)
 
 
 def cut(path, inputs, number, target):
-    """Write one node as a model; return its inputs, and what it should answer in float64."""
+    """Write one node as a model; return its inputs and its float64 outputs."""
     model = checks.read(path)
     fed = _fed(model, inputs)
     _, single = inner.evaluate(model, fed)
@@ -130,7 +130,7 @@ def load(form, path):
 
 def answer(model, inputs):
     """Evaluate the graph, arrays in and out."""
-    # Early writers list a model's own weights among its inputs, too.
+    # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]
     fed = protocol.match_names(inputs, names)
     return dict(zip(model.output_names, model.run(None, fed)))

@@ -25,18 +25,18 @@ def start():
 
 
 def configure(device, count):
-    """Choose device and threads; a session that is not on the device raises WrongDevice."""
+    """Choose device and threads. Raises WrongDevice where a session is not on the device."""
     global providers, threads
     providers, threads = _PROVIDERS[device], count
     if device == "cuda":
-        ort.preload_dlls()  # the CUDA libraries are wheels beside it, not the system's
+        ort.preload_dlls()  # the CUDA libraries come as wheels, not from the system
     actual = _device(_session(_product_model("float32")))
     if actual != device:
         raise protocol.WrongDevice(f"asked for {device}, the session is on {actual}")
 
 
 def describe():
-    """Say what onnxruntime really uses, asked of a session."""
+    """Describe what onnxruntime really uses, read from a session."""
     session = _session(_product_model("float32"))
     return {
         "versions": {"onnxruntime": ort.__version__},

@@ -1,9 +1,9 @@
-"""MLPerf's scenarios of inference, issued and judged by MLCommons' own LoadGen.
+"""MLPerf's inference scenarios, issued and judged by MLCommons' own LoadGen.
 
-Reddi and others, "MLPerf Inference Benchmark", 2020: single-stream asks for the next answer when it
-has the last; offline has all samples at once; server's queries arrive as a Poisson process, and 99
-percent of them have to be answered within a bound. Runs are short here, of seconds where a
-submission's take ten minutes: they compare runtimes, and are no MLPerf results.
+Reddi and others, "MLPerf Inference Benchmark", 2020: single-stream sends the next query when it has
+the last answer; offline sends all samples at once; server's queries arrive as a Poisson process,
+and 99 percent of them must be answered within a bound. A run takes seconds here, not the ten
+minutes of a submission: the numbers compare runtimes and are no MLPerf results.
 """
 
 import os
@@ -17,11 +17,11 @@ LEAST_QUERIES = 100
 BATCH = 32  # samples that offline answers at once
 PILOTS = 5
 
-#: Server's bound on latency: so many times a single answer's, and not less than so many seconds,
-#: in which threads can be woken.
+#: The server scenario's latency bound: this multiple of a single answer's latency, and at least
+#: this number of seconds, in which threads can wake up.
 BOUND, LEAST_BOUND_S = 10, 1e-3
 
-#: Loads that server tries, the highest first, as shares of what single-stream came to.
+#: Loads that the server scenario tries, the highest first, as shares of single-stream's rate.
 LOADS = (0.9, 0.7, 0.5, 0.3, 0.1)
 
 lg = None  # LoadGen, once `start` has imported it
@@ -61,7 +61,7 @@ def scenarios(answer, rows):
 
 
 def _server(answer, rows, top_rate, typical):
-    """Return what the highest load came to that keeps the bound, or the lowest that does not."""
+    """Return the numbers of the highest load within the bound, or of the lowest load."""
     bound_s = max(BOUND * typical, LEAST_BOUND_S)
     for share in LOADS:
         settings = {

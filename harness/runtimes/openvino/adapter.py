@@ -1,6 +1,6 @@
 """OpenVINO on the CPU: reads ``onnx`` and answers.
 
-It computes in bfloat16 or float16 by itself where the processor can. Here it is told to keep to
+By default it computes in bfloat16 or float16 where the processor can. Here it is forced to
 float32, unless the cell's option *precision* is ``default``.
 """
 
@@ -8,7 +8,7 @@ import numpy
 
 import harness.adapters as protocol
 
-#: What OpenVINO calls them.
+#: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 openvino = None  # the runtime, once `start` has imported it
@@ -36,7 +36,7 @@ def configure(device, count, precision="float32"):
 
 
 def describe():
-    """Say what is used, asked of a compiled model."""
+    """Describe what is used, read from a compiled model."""
     model = _product(numpy.dtype("float32"))
     hint = model.get_property("INFERENCE_PRECISION_HINT").to_string()
     return {
@@ -64,7 +64,7 @@ def load(form, path):
     try:
         return core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
-        # What it says begins with the places in its source that the error came through.
+        # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
 

@@ -16,14 +16,14 @@ NAMES = (
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    return _answer(_placed(network, weights, x, rate=1.0), network, x)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    return _answer(_with_weights(network, weights, x, rate=1.0), network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
     first, _ = batches[0]
-    solver = _placed(network, weights, first, rate)
+    solver = _with_weights(network, weights, first, rate)
     fed_batches = [dict(_inputs(network, x), label=_turned(network, y)) for x, y in batches]
     training.train(solver, fed_batches)
     return _answer(solver, network, first)
@@ -46,12 +46,12 @@ def _time_first(network):
 
 
 def _turned(network, array):
-    """Put time first where the idiom has it there."""
+    """Put time first where the idiom has time first."""
     return array.swapaxes(0, 1) if _time_first(network) and array.ndim > 1 else array
 
 
 def _inputs(network, x):
-    """Return what the net is fed, by name; an LSTM is also told where a sequence goes on."""
+    """Return the inputs of the net by name; an LSTM also needs where a sequence continues."""
     arrays = [_turned(network, array) for array in idioms.inputs(network, x, last=False)]
     fed = dict(zip(("source", "fed") if len(arrays) > 1 else ("data",), arrays))
     if _has(network, "lstm"):
@@ -60,8 +60,8 @@ def _inputs(network, x):
     return fed
 
 
-def _placed(network, weights, x, rate):
-    """Return the solver of the idiom, whose parameters are filled one after the other."""
+def _with_weights(network, weights, x, rate):
+    """Return the solver of the idiom, with the neutral weights set in order."""
     steps = len(_inputs(network, x).get("fed", [x]))
     labels = [steps, len(x)] if _time_first(network) else [len(x)]
     spec = idioms.idiom(network, "caffe").network()
@@ -77,7 +77,7 @@ def _placed(network, weights, x, rate):
 
 
 def _blobs(spec, net):
-    """Yield the parameters in the net's order, what steps share once."""
+    """Yield the parameters in the net's order; one that steps share comes once."""
     shared = set()
     for layer in spec.to_proto().layer:
         names = [param.name for param in layer.param]

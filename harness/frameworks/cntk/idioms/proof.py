@@ -11,13 +11,13 @@ HEADS = 4
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    return _answer(_placed(network, weights), network, x)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    return _answer(_with_weights(network, weights), network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    model = _placed(network, weights)
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    model = _with_weights(network, weights)
     fed_batches = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
     training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
@@ -28,8 +28,8 @@ def _answer(model, network, x):
     return numpy.stack(model.eval(dict(zip(model.arguments, arrays))))
 
 
-def _placed(network, weights):
-    """Return the idiom, its parameters filled one after the other in the order of making."""
+def _with_weights(network, weights):
+    """Return the idiom with the neutral weights, set in the order of the parameters' creation."""
     model = idioms.idiom(network, "cntk").network()
     parameters = sorted(model.parameters, key=_number)
     values = [value for kind, own in idioms.layers(network, weights) for value in VALUES[kind](own)]
@@ -41,7 +41,7 @@ def _placed(network, weights):
 
 
 def _number(parameter):
-    """Return when a parameter was made: CNTK numbers all that it makes."""
+    """Return the creation number of a parameter: CNTK numbers all objects."""
     return int(re.findall(r"\d+$", parameter.uid)[0])
 
 
@@ -72,7 +72,7 @@ def _gru(own):
 
 
 def _attention(own):
-    """Head by head, and of each query, key and value."""
+    """Yield the weights head by head, each with query, key and value."""
     arrays = []
     for head in range(HEADS):
         for part in idioms.PARTS[:3]:
@@ -81,7 +81,7 @@ def _attention(own):
     return [*arrays, own["output_kernel"].T, own["output_bias"]]
 
 
-#: Of a kind: its arrays in CNTK's layouts, in the order in which a definition makes them.
+#: By kind of layer: its arrays in CNTK's layouts, in creation order.
 VALUES = {
     "conv": lambda own: [own["kernel"], own["bias"]],
     "dense": _dense,

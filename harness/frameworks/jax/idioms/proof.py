@@ -9,14 +9,14 @@ from harness.frameworks.jax.idioms import training
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    module, params = _placed(network, weights)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    module, params = _with_weights(network, weights)
     return _answer(module, params, network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    module, params = _placed(network, weights)
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    module, params = _with_weights(network, weights)
     fed_batches = [(idioms.inputs(network, x, last=True), y) for x, y in batches]
     params = training.train(module.apply, params, fed_batches, rate)
     return _answer(module, params, network, batches[0][0])
@@ -27,8 +27,8 @@ def _answer(module, params, network, x):
     return numpy.asarray(jax.jit(module.apply)(params, *arrays))
 
 
-def _placed(network, weights):
-    """Return the idiom and its parameters, filled one after the other in the order of making."""
+def _with_weights(network, weights):
+    """Return the idiom and its parameters with the neutral weights, set in creation order."""
     module = idioms.idiom(network, "jax")
     values = _values(network, idioms.channels_last(network, weights))
     params = _filled(module.initial(jax.random.PRNGKey(0)), values)

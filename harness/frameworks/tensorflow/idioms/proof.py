@@ -9,13 +9,13 @@ from harness.frameworks.tensorflow.idioms import training
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    return _answer(_placed(network, weights), network, x)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    return _answer(_with_weights(network, weights), network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    model = _placed(network, weights)
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    model = _with_weights(network, weights)
     fed_batches = [(_inputs(network, x), y) for x, y in batches]
     training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
@@ -30,7 +30,7 @@ def _inputs(network, x):
     return arrays if len(arrays) > 1 else arrays[0]
 
 
-def _placed(network, weights):
+def _with_weights(network, weights):
     model = idioms.idiom(network, "tensorflow").network()
     waiting = {}
     for layer in sorted(model.layers, key=_number):
@@ -45,7 +45,7 @@ def _placed(network, weights):
 
 
 def _number(layer):
-    """Return when a layer was made, among those of its class: Keras numbers their names."""
+    """Return the creation number of a layer within its class, which Keras puts into its name."""
     return int((re.findall(r"_(\d+)$", layer.name) or ["0"])[0])
 
 
@@ -65,7 +65,7 @@ def _dense(own):
 
 
 def _recurrent(own):
-    """Keras orders an LSTM's gates as the neutral network does."""
+    """Return kernel, recurrent kernel and bias; Keras has the neutral order of the gates."""
     ways = ("", "backward_") if "backward_kernel" in own else ("",)
     return [
         array
@@ -75,7 +75,7 @@ def _recurrent(own):
 
 
 def _gru(own):
-    """Keras orders the gates z, r, h and has both biases in one array."""
+    """Return the arrays; Keras orders the gates z, r, h and has both biases in one array."""
 
     def ordered(array):
         r, z, n = numpy.split(array, 3)
@@ -86,7 +86,7 @@ def _gru(own):
 
 
 def _attention(own):
-    """Keras's kernels are (in, heads, width of a head), and the last one the other way round."""
+    """Return Keras's kernels, (in, heads, width of a head); the last is (heads, width, out)."""
     arrays, width, heads = [], len(own["query_bias"]), 4
     for part in idioms.PARTS[:3]:
         arrays.append(own[part + "_kernel"].T.reshape(width, heads, -1))
@@ -94,7 +94,7 @@ def _attention(own):
     return [*arrays, own["output_kernel"].T.reshape(heads, -1, width), own["output_bias"]]
 
 
-#: Of a kind: the classes that a person would take, and their arrays in Keras's layouts.
+#: By kind of layer: the classes that a user would choose, and their arrays in Keras's layouts.
 KINDS = {
     "conv": (("Conv1D", "Conv2D", "Conv3D"), _conv),
     "dense": (("Dense",), _dense),

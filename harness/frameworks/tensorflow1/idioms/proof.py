@@ -8,29 +8,29 @@ from harness.frameworks.tensorflow1.idioms import training
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
     with tf.Graph().as_default(), tf.Session() as session:
-        inputs, answer = _placed(session, network, weights)
-        return session.run(answer, {inputs: _given(network, x)})
+        inputs, answer = _with_weights(session, network, weights)
+        return session.run(answer, {inputs: _inputs(network, x)})
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    fed_batches = [(_given(network, x), y) for x, y in batches]
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    fed_batches = [(_inputs(network, x), y) for x, y in batches]
     with tf.Graph().as_default(), tf.Session() as session:
-        inputs, answer = _placed(session, network, weights)
+        inputs, answer = _with_weights(session, network, weights)
         training.train(session, inputs, answer, fed_batches, rate)
         return session.run(answer, {inputs: fed_batches[0][0]})
 
 
-def _given(network, x):
-    """Return what is fed: as many arrays as there are placeholders."""
+def _inputs(network, x):
+    """Return the arrays for the placeholders: one array or a tuple."""
     arrays = idioms.inputs(network, x, last=True)
     return tuple(arrays) if len(arrays) > 1 else arrays[0]
 
 
-def _placed(session, network, weights):
-    """Return the idiom's inputs and logits, its variables filled in the order of making."""
+def _with_weights(session, network, weights):
+    """Return the idiom's inputs and logits, with the neutral weights set in creation order."""
     definition = idioms.idiom(network, "tensorflow1").network()
     variables = iter(tf.trainable_variables())
     for kind, own in idioms.layers(network, idioms.channels_last(network, weights)):
@@ -80,7 +80,7 @@ def _attention(own):
     ]
 
 
-#: Of a kind: its arrays as TensorFlow's layers and cells make them.
+#: By kind of layer: its arrays as TensorFlow's layers and cells have them.
 ARRAYS = {
     "conv": _conv,
     "dense": _dense,

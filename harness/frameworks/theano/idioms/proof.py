@@ -7,14 +7,14 @@ from harness.frameworks.theano.idioms import training
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    inputs, answers, _ = _placed(network, weights)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    inputs, answers, _ = _with_weights(network, weights)
     return _answer(inputs, answers, network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    inputs, answers, params = _placed(network, weights)
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    inputs, answers, params = _with_weights(network, weights)
     fed_batches = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
     training.train(inputs, answers, params, fed_batches, rate)
     return _answer(inputs, answers, network, batches[0][0])
@@ -24,8 +24,8 @@ def _answer(inputs, answers, network, x):
     return theano.function(inputs, answers)(*idioms.inputs(network, x, last=False))
 
 
-def _placed(network, weights):
-    """Return the idiom's inputs, logits and parameters, filled in the order of making."""
+def _with_weights(network, weights):
+    """Return the idiom's inputs, logits and parameters, with the neutral weights."""
     inputs, answers, params = idioms.idiom(network, "theano").network()
     values = list(_values(network, weights))
     assert len(params) == len(values), (len(params), len(values))

@@ -9,13 +9,13 @@ from harness.frameworks.torch.idioms import training
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    return _answer(_placed(network, weights), network, x)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    return _answer(_with_weights(network, weights), network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    model = _placed(network, weights)
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    model = _with_weights(network, weights)
     fed_batches = [(_inputs(network, x), torch.tensor(y)) for x, y in batches]
     training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
@@ -30,7 +30,7 @@ def _inputs(network, x):
     return [torch.tensor(array) for array in idioms.inputs(network, x, last=False)]
 
 
-def _placed(network, weights):
+def _with_weights(network, weights):
     model = idioms.idiom(network, "torch").Network()
     modules, tables = _modules(model), model.parameters(recurse=False)
     with torch.no_grad():
@@ -49,7 +49,7 @@ def _placed(network, weights):
 
 
 def _modules(module):
-    """Yield the modules that have weights in the order of making, an encoder's in that of use."""
+    """Yield the modules with weights in creation order; those of an encoder in the order of use."""
     if isinstance(module, nn.TransformerEncoderLayer):
         yield from (module.norm1, module.self_attn, module.norm2, module.linear1, module.linear2)
     elif isinstance(module, tuple(PLACES)):
@@ -84,7 +84,7 @@ def _recurrent(module, own):
         _set(getattr(module, "bias_ih_l0" + end), own[way + "bias"])
         if way + "recurrent_bias" in own:
             _set(second, own[way + "recurrent_bias"])
-        else:  # the neutral network has no second one
+        else:  # the neutral network has no second bias
             second.zero_().requires_grad_(False)
 
 
