@@ -41,9 +41,11 @@ def layers(network: Network, weights: Arrays) -> Iterator[Tuple[str, Arrays]]:
     """Yield (kind, {short name: array}) of every layer with weights, in order."""
     for layer in network["layers"]:
         start = layer["name"] + "."
-        own = {name[len(start) :]: w for name, w in weights.items() if name.startswith(start)}
-        if own:
-            yield layer["kind"], own
+        params = {
+            name[len(start) :]: value for name, value in weights.items() if name.startswith(start)
+        }
+        if params:
+            yield layer["kind"], params
 
 
 def channels_last(network: Network, weights: Arrays) -> Arrays:

@@ -73,10 +73,10 @@ def _check_versions(model: Any, onnx: Any) -> None:
 
 def _check_operators(model: Any, onnx: Any) -> None:
     versions = {opset.domain: opset.version for opset in model.opset_import}
-    own = {(function.domain, function.name) for function in model.functions}
+    local_functions = {(function.domain, function.name) for function in model.functions}
     unknown: List[str] = []
     for node in _nodes(model.graph):
-        if (node.domain, node.op_type) in own:
+        if (node.domain, node.op_type) in local_functions:
             continue
         domain = "" if node.domain == "ai.onnx" else node.domain
         try:

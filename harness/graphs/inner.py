@@ -85,13 +85,13 @@ def cut(model: Any, values: Arrays, inputs: Arrays, number: int) -> Tuple[Any, A
         [_info(onnx, name, known[name]) for name in node.output if name],
         initializer=constant,
     )
-    alone = onnx.helper.make_model(
+    single_node = onnx.helper.make_model(
         graph,
         opset_imports=list(model.opset_import),
         functions=list(model.functions),
         ir_version=model.ir_version,
     )
-    return alone, {name: known[name] for name in free}
+    return single_node, {name: known[name] for name in free}
 
 
 def _info(onnx: Any, name: str, value: "numpy.ndarray") -> Any:
@@ -113,10 +113,12 @@ def _captured(node: Any) -> List[str]:
     captured: List[str] = []
     for attribute in node.attribute:
         for graph in [attribute.g, *attribute.graphs]:
-            own = {value.name for value in graph.input}
-            own.update(tensor.name for tensor in graph.initializer)
+            local_names = {value.name for value in graph.input}
+            local_names.update(tensor.name for tensor in graph.initializer)
             for inner in graph.node:
-                captured += [name for name in [*inner.input, *_captured(inner)] if name not in own]
-                own.update(inner.output)
-            captured += [value.name for value in graph.output if value.name not in own]
+                captured += [
+                    name for name in [*inner.input, *_captured(inner)] if name not in local_names
+                ]
+                local_names.update(inner.output)
+            captured += [value.name for value in graph.output if value.name not in local_names]
     return captured

@@ -73,6 +73,33 @@ def consumption(**changes):
     )
 
 
+def statuses(output):
+    return {entry["phase"]: entry["status"] for entry in output["records"]}
+
+
+def errors(output):
+    return {entry["phase"]: entry["error"]["type"] for entry in output["records"] if entry["error"]}
+
+
+def data_of(output, phase):
+    (data,) = [entry["data"] for entry in output["records"] if entry["phase"] == phase]
+    return data
+
+
+#: The phases of `production`.
+PHASES = tuple(production()["phases"])
+
+
+def arrays(path):
+    with np.load(path) as archive:
+        return dict(archive)
+
+
+def write_inputs(cell, x):
+    (cell.control / "artifact" / "inputs").mkdir()
+    np.save(cell.control / "artifact" / "inputs" / "0.npy", x)
+
+
 class Cell:
     """Where harness processes run."""
 

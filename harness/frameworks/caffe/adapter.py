@@ -253,8 +253,8 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run a loaded net, arrays in and out."""
-    fed = protocol.match_places(inputs, list(model.inputs))
-    for name, x in fed.items():
+    feed = protocol.match_places(inputs, list(model.inputs))
+    for name, x in feed.items():
         model.blobs[name].reshape(*x.shape)
         model.blobs[name].data[...] = x
     model.forward()

@@ -208,11 +208,11 @@ def attention(query, key, value, mask, upstream):
         _layer("Eltwise", "y", parts),
         without_a_loss=True,
     )
-    fed = {"query": query, "key": key, "value": value}
-    fed = {name: array.reshape(net.blobs[name].data.shape) for name, array in fed.items()}
+    feed = {"query": query, "key": key, "value": value}
+    feed = {name: array.reshape(net.blobs[name].data.shape) for name, array in feed.items()}
     hidden = numpy.where(mask > 0, 0, -1e30)
-    _run_backward(net, upstream.reshape((count, steps, 1, width)), mask=hidden, **fed)
-    gradients = {name: net.blobs[name].diff.reshape(query.shape) for name in fed}
+    _run_backward(net, upstream.reshape((count, steps, 1, width)), mask=hidden, **feed)
+    gradients = {name: net.blobs[name].diff.reshape(query.shape) for name in feed}
     return dict(gradients, y=net.blobs["y"].data.reshape(upstream.shape))
 
 

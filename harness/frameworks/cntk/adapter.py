@@ -126,8 +126,8 @@ def forward(model, batch):
 
 def backward(model, batch):
     """Compute the gradients of a batch, summed over it, by parameter."""
-    fed = model.fed(_labelled(model, batch))
-    return model.loss.grad(fed, wrt=list(model.loss.parameters))
+    feed = model.fed(_labelled(model, batch))
+    return model.loss.grad(feed, wrt=list(model.loss.parameters))
 
 
 def step(model, batch):

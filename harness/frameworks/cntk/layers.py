@@ -87,13 +87,13 @@ def _conv(layer, x):
     kernel = _parameter(layer["filters"], x.shape[0], *layer["kernel"])
     bias = _parameter(layer["filters"], *[1] * len(layer["kernel"]))
     settings = zip(x.shape[1:], layer["kernel"], layer["stride"], layer["padding"])
-    own = all(
+    auto_padding = all(
         stride == 1 and size % 2 and tuple(around) == (size // 2, size // 2) and size <= side
         for side, size, stride, around in settings
     )
-    if not own:
+    if not auto_padding:
         x = _surround(x, layer["padding"], 0.0)
-    padding = [False] + [own] * len(layer["kernel"])
+    padding = [False] + [auto_padding] * len(layer["kernel"])
     convolved = cntk.convolution(kernel, x, strides=tuple(layer["stride"]), auto_padding=padding)
     flat = Weight(bias, lambda a: a.reshape(bias.shape), lambda a: a.reshape(-1))
     return convolved + bias, {"kernel": Weight(kernel), "bias": flat}
@@ -190,9 +190,9 @@ def _direction(layer, x, steps, backwards):
         step = make(units)
     out = cntk.layers.Recurrence(step, go_backwards=backwards)(x)
     if kind != "gru":
-        own = {parameter.name: parameter for parameter in out.parameters}
+        by_name = {parameter.name: parameter for parameter in out.parameters}
         names = {"kernel": "W", "recurrent": "H", "bias": "b"}
-        weights = {name: _gates(own[here], order) for name, here in names.items()}
+        weights = {name: _gates(by_name[here], order) for name, here in names.items()}
     if layer["return_sequences"]:
         whole = cntk.sequence.unpack(out, 0, no_mask_output=True)
         return cntk.reshape(whole, (steps, units)), weights
@@ -203,9 +203,9 @@ def _recurrent(layer, x):
     outputs, weights = [], {}
     sequence = cntk.to_sequence(x)
     for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
-        out, own = _direction(layer, sequence, x.shape[0], bool(prefix))
+        out, new_weights = _direction(layer, sequence, x.shape[0], bool(prefix))
         outputs.append(out)
-        weights.update({prefix + name: weight for name, weight in own.items()})
+        weights.update({prefix + name: weight for name, weight in new_weights.items()})
     return outputs[0] if len(outputs) == 1 else cntk.splice(*outputs, axis=-1), weights
 
 
@@ -220,16 +220,16 @@ def _multihead(layer, x):
     head_width = width // layer["heads"]
     weights, parts = {}, []
     for name in ("query_", "key_", "value_"):
-        part, own = _linear(x, width, name)
-        weights.update(own)
+        part, new_weights = _linear(x, width, name)
+        weights.update(new_weights)
         parts.append(part)
     heads = [
         _attend(*(cntk.slice(part, -1, start, start + head_width) for part in parts))
         for start in range(0, width, head_width)
     ]
     joined = heads[0] if len(heads) == 1 else cntk.splice(*heads, axis=-1)
-    output, own = _linear(joined, width, "output_")
-    weights.update(own)
+    output, new_weights = _linear(joined, width, "output_")
+    weights.update(new_weights)
     return output, weights
 
 

@@ -31,8 +31,8 @@ def own_layer(x, upstream):
     variable, weights = _input(x), _input(upstream, gradient=False)
     y = cntk.user_function(Round(variable))
     total = cntk.reduce_sum(y * weights)
-    fed = {variable: x, weights: upstream}
-    return {"y": y.eval({variable: x}), "gradient": total.grad(fed, wrt=[variable])}
+    feed = {variable: x, weights: upstream}
+    return {"y": y.eval({variable: x}), "gradient": total.grad(feed, wrt=[variable])}
 
 
 def _loop(start, longest, w):
@@ -53,8 +53,8 @@ def data_dependent_loop(x, brief, w):
     loop = _loop(variable, longest, cntk.constant(w))
     answers = {}
     for name, start in (("long", x), ("short", brief)):
-        fed = {variable: start[None], longest: numpy.zeros((1, 1000, 1), "float32")}
-        values = loop.eval(fed)[0]
+        feed = {variable: start[None], longest: numpy.zeros((1, 1000, 1), "float32")}
+        values = loop.eval(feed)[0]
         answers[name] = values[-1]
         answers.setdefault("steps", []).append(len(values))
     return answers
@@ -65,20 +65,20 @@ def data_dependent_loop_gradient(x, brief, w):
     variable, weights = cntk.input_variable(x.shape), cntk.parameter(init=w)
     longest = cntk.sequence.input_variable(1)
     total = cntk.reduce_sum(cntk.sequence.last(_loop(variable, longest, weights)))
-    fed = {variable: x[None], longest: numpy.zeros((1, 1000, 1), "float32")}
-    return {"gradient": total.grad(fed, wrt=[weights])}
+    feed = {variable: x[None], longest: numpy.zeros((1, 1000, 1), "float32")}
+    return {"gradient": total.grad(feed, wrt=[weights])}
 
 
 def _lstm(units, width, **weights):
     """Return CNTK's LSTM, with gates in the order i, g, f, o, and its parameters by name."""
     step = cntk.layers.LSTM(units)
     out = cntk.layers.Recurrence(step)(cntk.sequence.input_variable(width))
-    own = {parameter.name: parameter for parameter in out.parameters}
+    params = {parameter.name: parameter for parameter in out.parameters}
     order = [0, 2, 1, 3]
     for name, here in (("kernel", "W"), ("recurrent", "H"), ("bias", "b")):
         parts = numpy.split(weights[name], 4)
-        own[here].value = numpy.ascontiguousarray(numpy.concatenate([parts[n] for n in order]).T)
-    return step, own
+        params[here].value = numpy.ascontiguousarray(numpy.concatenate([parts[n] for n in order]).T)
+    return step, params
 
 
 def _neutral(gradient):
@@ -88,17 +88,17 @@ def _neutral(gradient):
 
 def different_lengths(x, lengths, upstream, **weights):
     units = weights["recurrent"].shape[1]
-    step, own = _lstm(units, x.shape[2], **weights)
+    step, params = _lstm(units, x.shape[2], **weights)
     variable, factors = cntk.sequence.input_variable(x.shape[2]), cntk.input_variable(units)
     last = cntk.sequence.last(cntk.layers.Recurrence(step)(variable))
     total = cntk.reduce_sum(last * factors)
     rows = [row[:length] for row, length in zip(x, lengths)]
-    gradients = total.grad({variable: rows, factors: upstream}, wrt=list(own.values()))
+    gradients = total.grad({variable: rows, factors: upstream}, wrt=list(params.values()))
     return {
         "last": last.eval({variable: rows}),
-        "kernel": _neutral(gradients[own["W"]]),
-        "recurrent": _neutral(gradients[own["H"]]),
-        "bias": _neutral(gradients[own["b"]]),
+        "kernel": _neutral(gradients[params["W"]]),
+        "recurrent": _neutral(gradients[params["H"]]),
+        "bias": _neutral(gradients[params["b"]]),
     }
 
 
@@ -124,8 +124,8 @@ def bidirectional(x, **weights):
     variable = cntk.sequence.input_variable(x.shape[2])
     ways = []
     for prefix in ("", "backward_"):
-        own = {name: weights[prefix + name] for name in ("kernel", "recurrent", "bias")}
-        step, _ = _lstm(own["recurrent"].shape[1], x.shape[2], **own)
+        params = {name: weights[prefix + name] for name in ("kernel", "recurrent", "bias")}
+        step, _ = _lstm(params["recurrent"].shape[1], x.shape[2], **params)
         ways.append(cntk.layers.Recurrence(step, go_backwards=bool(prefix))(variable))
     return {"y": numpy.stack(cntk.splice(*ways).eval({variable: list(x)}))}
 
@@ -143,9 +143,9 @@ def attention(query, key, value, mask, upstream):
         scores = cntk.element_select(allowed, scores, cntk.constant(-1e30, shape=mask.shape))
         y = cntk.times(cntk.softmax(scores, axis=-1), variables[2])
         total = cntk.reduce_sum(y * factors)
-        fed = dict(zip(variables, arrays))
-        answers["y"].append(y.eval(fed))
-        gradients = total.grad({**fed, factors: upstream[:, head]}, wrt=variables)
+        feed = dict(zip(variables, arrays))
+        answers["y"].append(y.eval(feed))
+        gradients = total.grad({**feed, factors: upstream[:, head]}, wrt=variables)
         for name, variable in zip(("query", "key", "value"), variables):
             answers[name].append(gradients[variable])
     return {name: numpy.stack(values, axis=1) for name, values in answers.items()}
@@ -179,10 +179,10 @@ def weight_sharing(tokens, targets, embedding):
     right = cntk.reduce_sum(logits * wanted, axis=-1)
     loss = cntk.reduce_mean(cntk.reduce_log_sum_exp(logits, axis=-1) - right)
     rows = numpy.eye(count, dtype="float32")
-    fed = {source: rows[tokens], wanted: rows[targets]}
+    feed = {source: rows[tokens], wanted: rows[targets]}
     return {
-        "loss": loss.eval(fed).mean(),
-        "gradient": loss.grad(fed, wrt=[matrix]) / len(tokens),
+        "loss": loss.eval(feed).mean(),
+        "gradient": loss.grad(feed, wrt=[matrix]) / len(tokens),
     }
 
 
@@ -196,14 +196,15 @@ def higher_order_gradients(x, w1, w2):
 
 
 def changed_model(x, y, w1, w2, w3):
-    own = {
+    params = {
         name: cntk.parameter(init=numpy.ascontiguousarray(value.T))
         for name, value in (("w1", w1), ("w2", w2), ("w3", w3))
     }
     losses = [
-        _step([own[name] for name in names], x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))
+        _step([params[name] for name in names], x, y)
+        for names in (("w1", "w2"), ("w1", "w3", "w2"))
     ]
-    return dict({name: parameter.value.T for name, parameter in own.items()}, losses=losses)
+    return dict({name: parameter.value.T for name, parameter in params.items()}, losses=losses)
 
 
 def _step(weights, x, y):

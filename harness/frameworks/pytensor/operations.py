@@ -45,11 +45,11 @@ def convolve(layer, kernel, x):
     x = surround(tensor, x, layer["padding"], 0.0)
     count = len(layer["kernel"])
     places = []
-    for at, (size, stride) in enumerate(zip(layer["kernel"], layer["stride"])):
-        steps = (x.shape[2 + at] - size) // stride + 1
+    for side, (size, stride) in enumerate(zip(layer["kernel"], layer["stride"])):
+        steps = (x.shape[2 + side] - size) // stride + 1
         index = numpy.arange(size)[:, None] + tensor.arange(steps)[None, :] * stride
         axes = ["x"] * (2 * count)
-        axes[at], axes[count + at] = 0, 1
+        axes[side], axes[count + side] = 0, 1
         places.append(index.dimshuffle(*axes))
     windows = x[(slice(None), slice(None), *places)]
     inner, sides = range(2, 2 + count), windows.shape[2 + count :]

@@ -199,8 +199,8 @@ def inspect(form, path, user_inputs, seed):
 
 def answer(model, inputs):
     """Run the default signature of a SavedModel, arrays in and out."""
-    fed = protocol.match_names(inputs, list(model.inputs))
-    outputs = model.serve(**{name: _tensor(x) for name, x in fed.items()})
+    feed = protocol.match_names(inputs, list(model.inputs))
+    outputs = model.serve(**{name: _tensor(x) for name, x in feed.items()})
     return {name: outputs[name].numpy() for name in sorted(outputs)}
 
 

@@ -77,10 +77,10 @@ class Model:
 
     def run(self, wanted, x, y=None):
         """Run the operations that *wanted* needs; return its values."""
-        fed = {self.graph.input: x}
+        feed = {self.graph.input: x}
         if y is not None:
-            fed.update({self.y: y, self.rate_fed: self.rate})
-        return self.session.run(wanted, fed)
+            feed.update({self.y: y, self.rate_fed: self.rate})
+        return self.session.run(wanted, feed)
 
     def neutral(self, values):
         """Return the variables' values, or gradients, by neutral name."""
@@ -200,6 +200,6 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run the default signature of a SavedModel, arrays in and out."""
-    fed = protocol.match_names(inputs, list(model.inputs))
-    by_tensor = {model.inputs[name]: x for name, x in fed.items()}
+    feed = protocol.match_names(inputs, list(model.inputs))
+    by_tensor = {model.inputs[name]: x for name, x in feed.items()}
     return model.session.run(model.outputs, by_tensor)

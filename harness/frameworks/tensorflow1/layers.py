@@ -307,13 +307,13 @@ def _multihead(layer, x):
     heads = layer["heads"]
     weights, parts = {}, []
     for name in ("query_", "key_", "value_"):
-        part, own = _linear(tensor, width, name)
-        weights.update(own)
+        part, new_weights = _linear(tensor, width, name)
+        weights.update(new_weights)
         split_heads = tf.reshape(part, [-1, steps, heads, width // heads])
         parts.append(tf.transpose(split_heads, [0, 2, 1, 3]))
     joined = tf.transpose(_attend(*parts), [0, 2, 1, 3])
-    output, own = _linear(tf.reshape(joined, [-1, steps, width]), width, "output_")
-    weights.update(own)
+    output, new_weights = _linear(tf.reshape(joined, [-1, steps, width]), width, "output_")
+    weights.update(new_weights)
     return Value(output), weights
 
 

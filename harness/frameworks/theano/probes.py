@@ -93,11 +93,11 @@ def _lstm(x, kernel, recurrent, bias, mask=None):
 
 
 def different_lengths(x, lengths, upstream, **weights):
-    own = {name: theano.shared(value) for name, value in weights.items()}
+    params = {name: theano.shared(value) for name, value in weights.items()}
     mask = (numpy.arange(x.shape[1])[:, None] < lengths).astype("float32")[:, :, None]
-    last = _lstm(x, mask=mask, **own)[-1]
-    gradients = theano.grad((last * upstream).sum(), list(own.values()))
-    return _evaluate(last=last, **dict(zip(own, gradients)))
+    last = _lstm(x, mask=mask, **params)[-1]
+    gradients = theano.grad((last * upstream).sum(), list(params.values()))
+    return _evaluate(last=last, **dict(zip(params, gradients)))
 
 
 def beam_search(embedding, recurrent, output):
@@ -119,10 +119,10 @@ def beam_search(embedding, recurrent, output):
 
 
 def bidirectional(x, **weights):
-    own = {name: theano.shared(value) for name, value in weights.items()}
+    params = {name: theano.shared(value) for name, value in weights.items()}
     names = ("kernel", "recurrent", "bias")
-    forward = _lstm(x, *(own[name] for name in names))
-    backward = _lstm(x[:, ::-1], *(own["backward_" + name] for name in names))[::-1]
+    forward = _lstm(x, *(params[name] for name in names))
+    backward = _lstm(x[:, ::-1], *(params["backward_" + name] for name in names))[::-1]
     return _evaluate(y=tt.concatenate([forward, backward], axis=2).dimshuffle(1, 0, 2))
 
 
@@ -174,11 +174,12 @@ def higher_order_gradients(x, w1, w2):
 
 
 def changed_model(x, y, w1, w2, w3):
-    own = {name: theano.shared(value) for name, value in (("w1", w1), ("w2", w2), ("w3", w3))}
+    params = {name: theano.shared(value) for name, value in (("w1", w1), ("w2", w2), ("w3", w3))}
     losses = [
-        _step([own[name] for name in names], x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))
+        _step([params[name] for name in names], x, y)
+        for names in (("w1", "w2"), ("w1", "w3", "w2"))
     ]
-    return dict({name: value.get_value() for name, value in own.items()}, losses=losses)
+    return dict({name: value.get_value() for name, value in params.items()}, losses=losses)
 
 
 def _step(weights, x, y):

@@ -153,9 +153,9 @@ class Served:
 def answer(model, inputs):
     """Run a loaded program, arrays in and out."""
     names = model.names or list(inputs)
-    fed = protocol.match_places(inputs, names)
+    feed = protocol.match_places(inputs, names)
     with torch.inference_mode():
-        result = model.program(*[_tensor(fed[name]) for name in names])
+        result = model.program(*[_tensor(feed[name]) for name in names])
         return {name: value.cpu().numpy() for name, value in _outputs_by_name(result)}
 
 

@@ -64,19 +64,19 @@ class Served:
 
     def _signature(self, inputs):
         """Return the signature with the inputs of the graph that `invoke` runs, or None."""
-        own = {(entry["index"], entry["name"]) for entry in inputs}
+        tensors = {(entry["index"], entry["name"]) for entry in inputs}
         for key in self.interpreter.get_signature_list():
             runner = self.interpreter.get_signature_runner(key)
             if {
                 (entry["index"], entry["name"]) for entry in runner.get_input_details().values()
-            } == own:
+            } == tensors:
                 return runner
         return None
 
     def declared(self):
         """Return the current details, such as dtype and shape, of the inputs by name."""
         entries = {entry["index"]: entry for entry in self.interpreter.get_input_details()}
-        return {name: entries[at] for name, at in self.inputs.items()}
+        return {name: entries[index] for name, index in self.inputs.items()}
 
 
 def _places(entries, signed):
@@ -112,23 +112,23 @@ def inspect(form, path, user_inputs, seed):
 def trace(path, inputs):
     """Evaluate every operator by the reference kernels, in float32, the format's best precision."""
     model = tflite.read(path)
-    called = tflite.names(model)
+    tensor_names = tflite.names(model)
     whole = _reference(path)
     answer(whole, inputs)
     nodes = tflite.nodes(model)
     return {
         "nodes": nodes,
-        "outputs": [called[at] for at in model.subgraphs[0].outputs],
-        "precise": dict(_values_after_run(whole.interpreter, called, nodes)),
+        "outputs": [tensor_names[index] for index in model.subgraphs[0].outputs],
+        "precise": dict(_values_after_run(whole.interpreter, tensor_names, nodes)),
         "single": {},
     }
 
 
-def _values_after_run(interpreter, called, nodes):
+def _values_after_run(interpreter, tensor_names, nodes):
     """Yield the tensors that have values after a run; those inside a loop have none."""
     for name in [name for node in nodes for name in node["outputs"]]:
         try:
-            yield name, interpreter.get_tensor(called.index(name))
+            yield name, interpreter.get_tensor(tensor_names.index(name))
         except ValueError:
             continue
 
@@ -147,9 +147,9 @@ def cut(path, inputs, number, target):
     whole = _reference(path)
     answer(whole, inputs)
     get_tensor = whole.interpreter.get_tensor
-    own = {name: get_tensor(tensor_names.index(name)) for name in tflite.cut(model, number)}
+    node_inputs = {name: get_tensor(tensor_names.index(name)) for name in tflite.cut(model, number)}
     tflite.write(model, target)
-    return {"inputs": own, "gold": answer(_reference(target), own)}
+    return {"inputs": node_inputs, "gold": answer(_reference(target), node_inputs)}
 
 
 def _reference(path):
@@ -164,15 +164,15 @@ def _reference(path):
 def answer(model, inputs):
     """Run the interpreter, arrays in and out; it is resized where the shapes differ."""
     interpreter, declared = model.interpreter, model.declared()
-    fed = protocol.match_names(inputs, list(declared))
-    resized = [name for name, x in fed.items() if tuple(declared[name]["shape"]) != x.shape]
+    feed = protocol.match_names(inputs, list(declared))
+    resized = [name for name, x in feed.items() if tuple(declared[name]["shape"]) != x.shape]
     for name in resized:
-        interpreter.resize_tensor_input(model.inputs[name], fed[name].shape, strict=False)
+        interpreter.resize_tensor_input(model.inputs[name], feed[name].shape, strict=False)
     interpreter.allocate_tensors()
-    for name, x in fed.items():
+    for name, x in feed.items():
         interpreter.set_tensor(model.inputs[name], x)
     interpreter.invoke()
-    return {name: interpreter.get_tensor(at) for name, at in model.outputs.items()}
+    return {name: interpreter.get_tensor(index) for name, index in model.outputs.items()}
 
 
 def _product_model(a, b):

@@ -97,13 +97,13 @@ def _net(plain):
 
 def answer(model, inputs):
     """Run the net, arrays in and out: row by row, as its layers have no batch axis."""
-    fed = protocol.match_places(inputs, model.input_names())
-    for name, x in fed.items():
+    feed = protocol.match_places(inputs, model.input_names())
+    for name, x in feed.items():
         if x.dtype != "float32":
             raise protocol.Unsupported(f"ncnn takes float32, the input {name} is {x.dtype}")
     rows = [
-        _run(model, dict(zip(fed, row)))
-        for row in zip(*(numpy.ascontiguousarray(x) for x in fed.values()))
+        _run(model, dict(zip(feed, row)))
+        for row in zip(*(numpy.ascontiguousarray(x) for x in feed.values()))
     ]
     return {name: numpy.stack([row[name] for row in rows]) for name in model.output_names()}
 

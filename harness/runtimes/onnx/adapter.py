@@ -106,12 +106,15 @@ def expose(path, tensors, target):
 def cut(path, inputs, number, target):
     """Write one node as a model; return its inputs and its float64 outputs."""
     model = checks.read(path)
-    fed = _fed(model, inputs)
-    _, single = inner.evaluate(model, fed)
-    alone, own = inner.cut(model, single, fed, number)
-    onnx.save(alone, target)
-    gold = evaluator(widen(alone)).run(None, onnx_inputs.as_float64(own))
-    return {"inputs": own, "gold": dict(zip([value.name for value in alone.graph.output], gold))}
+    feed = _fed(model, inputs)
+    _, single = inner.evaluate(model, feed)
+    single_node, node_inputs = inner.cut(model, single, feed, number)
+    onnx.save(single_node, target)
+    gold = evaluator(widen(single_node)).run(None, onnx_inputs.as_float64(node_inputs))
+    return {
+        "inputs": node_inputs,
+        "gold": dict(zip([value.name for value in single_node.graph.output], gold)),
+    }
 
 
 def _fed(model, inputs):
@@ -132,5 +135,5 @@ def answer(model, inputs):
     """Evaluate the graph, arrays in and out."""
     # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]
-    fed = protocol.match_names(inputs, names)
-    return dict(zip(model.output_names, model.run(None, fed)))
+    feed = protocol.match_names(inputs, names)
+    return dict(zip(model.output_names, model.run(None, feed)))

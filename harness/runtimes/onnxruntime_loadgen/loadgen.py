@@ -41,7 +41,7 @@ def scenarios(answer, rows):
     ``answer(indices)`` answers these samples, of *rows*, as one batch where that can be.
     """
     typical = _typical(lambda: answer([0]))
-    batched = _typical(lambda: answer([at % rows for at in range(BATCH)])) / BATCH
+    batched = _typical(lambda: answer([number % rows for number in range(BATCH)])) / BATCH
     single = _run("SingleStream", answer, rows, single_stream_expected_latency_ns=_ns(typical))
     # LoadGen makes one query of as many samples as it expects to take long enough.
     offline = _run("Offline", answer, rows, offline_expected_qps=2 / batched)

@@ -71,8 +71,8 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run the compiled model, arrays in and out."""
-    fed = protocol.match_names(inputs, [entry.get_any_name() for entry in model.inputs])
-    outputs = model(fed, share_inputs=True)
+    feed = protocol.match_names(inputs, [entry.get_any_name() for entry in model.inputs])
+    outputs = model(feed, share_inputs=True)
     return {entry.get_any_name(): numpy.array(outputs[entry]) for entry in model.outputs}
 
 

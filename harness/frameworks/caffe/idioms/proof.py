@@ -53,11 +53,11 @@ def _turned(network, array):
 def _inputs(network, x):
     """Return the inputs of the net by name; an LSTM also needs where a sequence continues."""
     arrays = [_turned(network, array) for array in idioms.inputs(network, x, last=False)]
-    fed = dict(zip(("source", "fed") if len(arrays) > 1 else ("data",), arrays))
+    feed = dict(zip(("source", "fed") if len(arrays) > 1 else ("data",), arrays))
     if _has(network, "lstm"):
-        fed["cont"] = numpy.ones(arrays[0].shape[:2])
-        fed["cont"][0] = 0
-    return fed
+        feed["cont"] = numpy.ones(arrays[0].shape[:2])
+        feed["cont"][0] = 0
+    return feed
 
 
 def _with_weights(network, weights, x, rate):
@@ -90,9 +90,9 @@ def _blobs(spec, net):
 
 def _values(network, weights):
     """Yield the weights in Caffe's order; its LSTM's gates are i, f, o, g."""
-    for kind, own in idioms.layers(network, weights):
-        for name in sorted(own, key=NAMES.index):
-            value = own[name]
+    for kind, params in idioms.layers(network, weights):
+        for name in sorted(params, key=NAMES.index):
+            value = params[name]
             if kind == "lstm":
                 i, f, g, o = numpy.split(value, 4)
                 value = numpy.concatenate([i, f, o, g])

@@ -32,7 +32,9 @@ def _with_weights(network, weights):
     """Return the idiom with the neutral weights, set in the order of the parameters' creation."""
     model = idioms.idiom(network, "cntk").network()
     parameters = sorted(model.parameters, key=_number)
-    values = [value for kind, own in idioms.layers(network, weights) for value in VALUES[kind](own)]
+    values = [
+        value for kind, params in idioms.layers(network, weights) for value in VALUES[kind](params)
+    ]
     assert len(parameters) == len(values), (len(parameters), len(values))
     for parameter, value in zip(parameters, values):
         assert parameter.shape[-1] in (value.shape[-1], 1), (parameter.shape, value.shape)
@@ -45,50 +47,50 @@ def _number(parameter):
     return int(re.findall(r"\d+$", parameter.uid)[0])
 
 
-def _dense(own):
-    return [own["kernel"].T, own["bias"]]
+def _dense(params):
+    return [params["kernel"].T, params["bias"]]
 
 
-def _recurrent(own):
-    ways = ("", "backward_") if "backward_kernel" in own else ("",)
+def _recurrent(params):
+    ways = ("", "backward_") if "backward_kernel" in params else ("",)
     return [
         array
         for way in ways
-        for array in (own[way + "bias"], own[way + "kernel"].T, own[way + "recurrent"].T)
+        for array in (params[way + "bias"], params[way + "kernel"].T, params[way + "recurrent"].T)
     ]
 
 
-def _lstm(own):
+def _lstm(params):
     """CNTK orders the gates i, g, f, o."""
     ordered = {}
-    for name, array in own.items():
+    for name, array in params.items():
         i, f, g, o = numpy.split(array, 4)
         ordered[name] = numpy.concatenate([i, g, f, o])
     return _recurrent(ordered)
 
 
-def _gru(own):
-    return [own["kernel"].T, own["bias"], own["recurrent"].T, own["recurrent_bias"]]
+def _gru(params):
+    return [params["kernel"].T, params["bias"], params["recurrent"].T, params["recurrent_bias"]]
 
 
-def _attention(own):
+def _attention(params):
     """Yield the weights head by head, each with query, key and value."""
     arrays = []
     for head in range(HEADS):
         for part in idioms.PARTS[:3]:
-            arrays.append(numpy.split(own[part + "_kernel"], HEADS)[head].T)
-            arrays.append(numpy.split(own[part + "_bias"], HEADS)[head])
-    return [*arrays, own["output_kernel"].T, own["output_bias"]]
+            arrays.append(numpy.split(params[part + "_kernel"], HEADS)[head].T)
+            arrays.append(numpy.split(params[part + "_bias"], HEADS)[head])
+    return [*arrays, params["output_kernel"].T, params["output_bias"]]
 
 
 #: By kind of layer: its arrays in CNTK's layouts, in creation order.
 VALUES = {
-    "conv": lambda own: [own["kernel"], own["bias"]],
+    "conv": lambda params: [params["kernel"], params["bias"]],
     "dense": _dense,
     "rnn": _recurrent,
     "lstm": _lstm,
     "gru": _gru,
     "multihead_attention": _attention,
-    "layer_norm": lambda own: [own["scale"], own["offset"]],
-    "position": lambda own: [own["table"]],
+    "layer_norm": lambda params: [params["scale"], params["offset"]],
+    "position": lambda params: [params["table"]],
 }

@@ -49,12 +49,12 @@ def _filled(node, values):
 
 def _values(network, weights):
     """Yield the weights in order, inputs before outputs."""
-    for kind, own in idioms.layers(network, weights):
-        names = list(own)
+    for kind, layer_params in idioms.layers(network, weights):
+        names = list(layer_params)
         if kind == "multihead_attention":
             names = [part + end for part in idioms.PARTS for end in ("_kernel", "_bias")]
         for name in names:
-            value = own[name]
+            value = layer_params[name]
             if kind == "conv" and name == "kernel":
                 value = value.transpose(tuple(range(2, value.ndim)) + (1, 0))
             elif kind != "position" and value.ndim == 2:

@@ -35,10 +35,10 @@ def _with_weights(network, weights):
     waiting = {}
     for layer in sorted(model.layers, key=_number):
         waiting.setdefault(type(layer).__name__, []).append(layer)
-    for kind, own in idioms.layers(network, idioms.channels_last(network, weights)):
+    for kind, params in idioms.layers(network, idioms.channels_last(network, weights)):
         classes, arrays = KINDS[kind]
         class_name = next(name for name in classes if waiting.get(name))
-        _set(waiting[class_name].pop(0), arrays(own))
+        _set(waiting[class_name].pop(0), arrays(params))
     unused = [layer for group in waiting.values() for layer in group if layer.weights]
     assert not unused, unused
     return model
@@ -55,43 +55,43 @@ def _set(layer, arrays):
     layer.set_weights(arrays)
 
 
-def _conv(own):
-    kernel = own["kernel"]
-    return [kernel.transpose(tuple(range(2, kernel.ndim)) + (1, 0)), own["bias"]]
+def _conv(params):
+    kernel = params["kernel"]
+    return [kernel.transpose(tuple(range(2, kernel.ndim)) + (1, 0)), params["bias"]]
 
 
-def _dense(own):
-    return [own["kernel"].T, own["bias"]]
+def _dense(params):
+    return [params["kernel"].T, params["bias"]]
 
 
-def _recurrent(own):
+def _recurrent(params):
     """Return kernel, recurrent kernel and bias; Keras has the neutral order of the gates."""
-    ways = ("", "backward_") if "backward_kernel" in own else ("",)
+    ways = ("", "backward_") if "backward_kernel" in params else ("",)
     return [
         array
         for way in ways
-        for array in (own[way + "kernel"].T, own[way + "recurrent"].T, own[way + "bias"])
+        for array in (params[way + "kernel"].T, params[way + "recurrent"].T, params[way + "bias"])
     ]
 
 
-def _gru(own):
+def _gru(params):
     """Return the arrays; Keras orders the gates z, r, h and has both biases in one array."""
 
     def ordered(array):
         r, z, n = numpy.split(array, 3)
         return numpy.concatenate([z, r, n])
 
-    biases = [ordered(own["bias"]), ordered(own["recurrent_bias"])]
-    return [ordered(own["kernel"]).T, ordered(own["recurrent"]).T, numpy.stack(biases)]
+    biases = [ordered(params["bias"]), ordered(params["recurrent_bias"])]
+    return [ordered(params["kernel"]).T, ordered(params["recurrent"]).T, numpy.stack(biases)]
 
 
-def _attention(own):
+def _attention(params):
     """Return Keras's kernels, (in, heads, width of a head); the last is (heads, width, out)."""
-    arrays, width, heads = [], len(own["query_bias"]), 4
+    arrays, width, heads = [], len(params["query_bias"]), 4
     for part in idioms.PARTS[:3]:
-        arrays.append(own[part + "_kernel"].T.reshape(width, heads, -1))
-        arrays.append(own[part + "_bias"].reshape(heads, -1))
-    return [*arrays, own["output_kernel"].T.reshape(heads, -1, width), own["output_bias"]]
+        arrays.append(params[part + "_kernel"].T.reshape(width, heads, -1))
+        arrays.append(params[part + "_bias"].reshape(heads, -1))
+    return [*arrays, params["output_kernel"].T.reshape(heads, -1, width), params["output_bias"]]
 
 
 #: By kind of layer: the classes that a user would choose, and their arrays in Keras's layouts.
@@ -102,6 +102,6 @@ KINDS = {
     "lstm": (("LSTM", "Bidirectional"), _recurrent),
     "gru": (("GRU",), _gru),
     "multihead_attention": (("MultiHeadAttention",), _attention),
-    "layer_norm": (("LayerNormalization",), lambda own: [own["scale"], own["offset"]]),
-    "position": (("Position",), lambda own: [own["table"]]),
+    "layer_norm": (("LayerNormalization",), lambda params: [params["scale"], params["offset"]]),
+    "position": (("Position",), lambda params: [params["table"]]),
 }

@@ -38,12 +38,12 @@ def _with_weights(network, weights):
 
 def _values(network, weights):
     """Yield the weights in order, inputs before outputs where they are of two sides."""
-    for kind, own in idioms.layers(network, weights):
-        names = list(own)
+    for kind, layer_params in idioms.layers(network, weights):
+        names = list(layer_params)
         if kind == "multihead_attention":
             names = [part + end for part in idioms.PARTS for end in ("_kernel", "_bias")]
         for name in names:
-            value = own[name]
+            value = layer_params[name]
             if kind == "conv" and value.ndim == 3:
                 value = value[..., None]  # a convolution of one side is one of two, one wide
             elif kind != "position" and value.ndim == 2:
