@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from harness import record
 
-if TYPE_CHECKING:  # numpy is part of the framework's import, which is measured later
+if TYPE_CHECKING:  # only after `set_up_process`, which sets the threads of numpy's BLAS
     import numpy
 
 THREAD_VARIABLES = (
