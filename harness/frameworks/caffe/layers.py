@@ -11,13 +11,12 @@ from harness.frameworks.caffe.net_text import Text
 
 #: Where Caffe's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "flatten": "Caffe's Flatten takes its gradient elsewhere, where a Reshape before it does not "
-    "see it: a Reshape",
-    "max_pool": "Caffe rounds up and pads both ends alike: what is too much is cropped; it pools "
-    "images only: a signal is one that is 1 wide, a video is pooled side by side",
+    "flatten": "a Reshape: Caffe's Flatten hides its gradient from the blob before it",
+    "max_pool": "Caffe rounds sizes up and pads both ends alike: the surplus is cropped; it pools "
+    "images only: a signal is an image 1 wide, a video is pooled side by side",
     "rnn": "Caffe's own has a second layer inside: unrolled, from inner products",
-    "lstm": "gates i, f, o, g; time first, which slices and reshapes make; the indicators of "
-    "where a sequence begins are made from the input",
+    "lstm": "gates i, f, o, g; time first, by slices and reshapes; the indicators of where a "
+    "sequence begins are made from the input",
     "gru": "Caffe has none: unrolled, from inner products",
     "attention": "Caffe has no product of two blobs: steps are scaled and summed",
     "multihead_attention": "Caffe has no product of two blobs: steps are scaled and summed",

@@ -11,16 +11,16 @@ from harness.adapters import Unsupported
 
 #: Where CNTK's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "where CNTK's own padding would be another, or it refuses a kernel that is larger than "
-    "its input, zeros are put around before",
-    "max_pool": "where the layer pads, the lowest number is put around before",
-    "lrn": "CNTK's alpha is over the size of its window, as here; fewer channels than that narrow "
-    "the window: channels of zeros are put around before",
-    "rnn": "RNNStep in a Recurrence, over a sequence axis made of the steps",
+    "conv": "zeros are padded before where CNTK's own padding differs, or where it refuses a "
+    "kernel larger than its input",
+    "max_pool": "where the layer pads, the lowest number is padded before",
+    "lrn": "CNTK divides alpha by the window's size, as the neutral layer; it narrows the window "
+    "where there are fewer channels: channels of zeros are padded before",
+    "rnn": "RNNStep in a Recurrence, over a sequence axis made from the steps",
     "lstm": "CNTK's LSTM orders the gates i, g, f, o; in a Recurrence",
-    "gru": "CNTK's GRU resets before the product: a step of our own in a Recurrence",
-    "multihead_attention": "head by head",
-    "layer_norm": "from means: CNTK's own is over all axes and adds epsilon to the deviation",
+    "gru": "CNTK's GRU resets before the product: an own step in a Recurrence",
+    "multihead_attention": "computed head by head",
+    "layer_norm": "built from means: CNTK's own is over all axes and adds epsilon to the deviation",
 }
 
 #: Padding that never wins a maximum.

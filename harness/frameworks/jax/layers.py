@@ -11,10 +11,10 @@ from harness.adapters import Unsupported
 
 #: Where jax's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "XLA is given channels first; jax's own examples put them last",
-    "max_pool": "a windowed reduction, padded with -inf, of batch and channels as one axis, so "
-    "that ONNX Runtime takes what jax2onnx writes",
-    "lrn": "written as a windowed sum of squares: jax has none",
+    "conv": "XLA gets channels first; jax's own examples put them last",
+    "max_pool": "a windowed reduction, padded with -inf, with batch and channels as one axis, so "
+    "that ONNX Runtime reads the export of jax2onnx",
+    "lrn": "a windowed sum of squares: jax has none",
     "rnn": "written as a scan: jax has no layers of its own",
     "lstm": "written as a scan: jax has no layers of its own",
     "gru": "written as a scan: jax has no layers of its own",

@@ -15,14 +15,14 @@ __all__ = ["batched_dot", "module", "scan", "sigmoid", "tensor"]
 
 #: Where PyTensor's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "PyTensor has none any more: a matrix product with what all windows gather",
-    "max_pool": "PyTensor has none any more: the largest of slices, -inf around them",
-    "relu": "a switch: the larger of x and 0 has a gradient of a half at zero",
-    "lrn": "PyTensor has none: from squares, slices and a power",
+    "conv": "PyTensor no longer has one: a matrix product with the gathered windows",
+    "max_pool": "PyTensor no longer has one: the maximum of slices, padded with -inf",
+    "relu": "a switch: the maximum of x and 0 has a gradient of a half at zero",
+    "lrn": "PyTensor has none: built from squares, slices and a power",
     "rnn": "a scan over time",
     "lstm": "a scan over time",
     "gru": "a scan over time",
-    "layer_norm": "from means and a square root",
+    "layer_norm": "built from means and a square root",
 }
 
 

@@ -12,11 +12,11 @@ from harness.adapters import Unsupported
 
 #: Where Keras's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "channels last inside; where 'same' would pad otherwise, a padding layer is before it",
-    "max_pool": "channels last inside; where 'same' would pad otherwise, -inf is put there before",
-    "max_pool of three sides": "left as it is: TensorFlow's own kernel gives each of several equal "
-    "largest values the whole gradient; oneDNN's, used by graphs on x86-64, gives it to one",
-    "lrn": "TensorFlow's alpha is that of one channel: alpha / size is given",
+    "conv": "channels last inside; a padding layer before it where 'same' would pad differently",
+    "max_pool": "channels last inside; -inf is padded before it where 'same' would pad differently",
+    "max_pool of three sides": "not adapted: TensorFlow's own kernel gives each of several equal "
+    "maxima the whole gradient; oneDNN's, used by graphs on x86-64, gives it to one",
+    "lrn": "TensorFlow's alpha is for one channel: it gets alpha / size",
     "gru": "Keras orders the gates z, r, h",
     "multihead_attention": "Keras's kernels are (in, heads, width of a head)",
 }

@@ -11,15 +11,15 @@ from harness.adapters import Unsupported
 
 #: Where TensorFlow's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "channels last inside; zeros are put around where 'SAME' would pad otherwise",
-    "max_pool": "channels last inside; where 'SAME' would pad otherwise, -inf is put around",
-    "max_pool of three sides": "left as it is: TensorFlow's kernel gives each of several equal "
-    "largest values the whole gradient",
-    "lrn": "TensorFlow's alpha is that of one channel: alpha / size is given",
+    "conv": "channels last inside; zeros are padded before it where 'SAME' would pad differently",
+    "max_pool": "channels last inside; -inf is padded before it where 'SAME' would pad differently",
+    "max_pool of three sides": "not adapted: TensorFlow's kernel gives each of several equal "
+    "maxima the whole gradient",
+    "lrn": "TensorFlow's alpha is for one channel: it gets alpha / size",
     "rnn": "BasicRNNCell in a dynamic_rnn; one kernel for inputs and states",
-    "lstm": "BasicLSTMCell orders the gates i, g, f, o and adds 1 to f: told to add 0",
-    "gru": "GRUCell resets before the product: a cell of our own in a dynamic_rnn",
-    "layer_norm": "from moments",
+    "lstm": "BasicLSTMCell orders the gates i, g, f, o and adds 1 to f by default: set to add 0",
+    "gru": "GRUCell resets before the product: an own cell in a dynamic_rnn",
+    "layer_norm": "built from moments",
 }
 
 

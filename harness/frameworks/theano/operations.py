@@ -21,16 +21,16 @@ __all__ = [
 
 #: Where Theano's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "Theano turns kernels around; it is told not to. One side is two, the second 1 long",
-    "max_pool": "Theano's own gives each of several equal largest values the whole gradient, and "
-    "images of digits have many: the largest of slices, -inf around them",
-    "relu": "Theano's own has a gradient of a half at zero, where blank parts of images are: a "
-    "switch",
-    "lrn": "Theano has none: from squares, slices and a power",
+    "conv": "Theano flips kernels by default: set not to. One side becomes two, the second of "
+    "size 1",
+    "max_pool": "Theano's own gives each of several equal maxima the whole gradient, and images "
+    "of digits have many: the maximum of slices, padded with -inf",
+    "relu": "a switch: Theano's own has a gradient of a half at zero, as in blank parts of images",
+    "lrn": "Theano has none: built from squares, slices and a power",
     "rnn": "a scan over time",
     "lstm": "a scan over time",
     "gru": "a scan over time",
-    "layer_norm": "from means and a square root",
+    "layer_norm": "built from means and a square root",
 }
 
 

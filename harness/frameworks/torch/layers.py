@@ -13,11 +13,11 @@ from harness.adapters import Unsupported
 
 #: Where torch's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "torch pads both ends alike; where they differ, a padding layer stands before it",
-    "max_pool": "torch pads both ends alike; where they differ, -inf is put there before it",
-    "rnn": "torch has two biases; the second is zero and not trained",
-    "lstm": "torch has two biases; the second is zero and not trained",
-    "multihead_attention": "four linear layers, as torch's own module keeps three in one matrix",
+    "conv": "torch pads both ends alike; a padding layer before it where they differ",
+    "max_pool": "torch pads both ends alike; -inf is padded before it where they differ",
+    "rnn": "torch has a second bias: it is zero and not trained",
+    "lstm": "torch has a second bias: it is zero and not trained",
+    "multihead_attention": "four linear layers: torch's own module has three of them in one matrix",
 }
 
 
