@@ -32,7 +32,7 @@ A runtime may also have:
     Return {name: numbers} of `harness.runtimes.onnxruntime_loadgen.loadgen`. A sample is a row of
     the inputs, or, where these are not in rows, all of them.
 
-A runtime that can be the first to read a person's own model also:
+A runtime that can be the first to read a user's own model also has:
 
 ``inspect(form, path, user_inputs, seed)``
     Return {"described": facts for JSON, "inputs": arrays by name, "outputs": the model's answers

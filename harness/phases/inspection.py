@@ -34,7 +34,7 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
     data.update(inspected["described"])
     data["precise"] = "gold" in inspected
     for name, target in (
-        ("inputs", record.GIVEN),
+        ("inputs", record.MODEL_INPUTS),
         ("outputs", record.PRODUCED),
         ("gold", record.GOLD),
     ):

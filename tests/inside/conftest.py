@@ -25,7 +25,7 @@ LINEAR = {
 
 
 def job(**changes):
-    """Return an ``input.json`` that says nothing yet of what is produced or consumed."""
+    """Return an ``input.json`` without a workload or an artifact."""
     return {
         "schema": 1,
         "run": "a-run",
@@ -60,7 +60,7 @@ def production(**changes):
 
 
 def consumption(**changes):
-    """Return a job that reads the artifact that `production` leaves."""
+    """Return a job that reads the artifact of `production`."""
     artifact = {
         "id": "an-artifact",
         "format": "onnx",
@@ -101,7 +101,7 @@ def write_inputs(cell, x):
 
 
 class Cell:
-    """Where harness processes run."""
+    """A control directory in which harness processes run."""
 
     def __init__(self, control, python=sys.executable):
         self.control = control

@@ -1,4 +1,4 @@
-"""The arrays of the C++ runner: the same as numpy's, and nothing is believed of a file."""
+"""The arrays of the C++ runner: equal to numpy's, and no header of a file is trusted."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ DTYPES += ["uint8", "uint16", "uint32", "uint64"]
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that copies an array, which checks what it touches."""
+    """Return a program that copies an array, built with a sanitizer."""
     path = tmp_path_factory.mktemp("program") / "npy_copy"
     files = [SOURCES / name for name in ("npy.cpp", "array.cpp", "dtype.cpp")]
     options = ["-std=c++17", "-Wall", "-Wextra", "-fsanitize=undefined", "-fno-sanitize-recover"]
@@ -33,7 +33,7 @@ def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def copy(program: Path, source: Path, target: Path) -> tuple[int, str]:
-    """Return the program's exit code and what it said."""
+    """Return the program's exit code and its output."""
     ended = subprocess.run(
         [str(program), str(source), str(target)], capture_output=True, text=True, check=False
     )

@@ -1,4 +1,4 @@
-"""The signature of a SavedModel, as the C++ runner reads it: nothing is believed of the bytes."""
+"""The signature of a SavedModel, as the C++ runner reads it: no byte of a file is trusted."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ OTHER = signature("__saved_model_init_op", {}, {"op": "NoOp"})
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that prints a signature, and checks what it touches."""
+    """Return a program that prints a signature, built with a sanitizer."""
     path = tmp_path_factory.mktemp("program") / "signature_print"
     options = ["-std=c++20", "-Wall", "-Wextra", "-fsanitize=undefined", "-fno-sanitize-recover"]
     files = [

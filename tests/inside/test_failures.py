@@ -1,4 +1,4 @@
-"""The harness where something fails: every failure becomes data, or ends the process as it says."""
+"""The harness where something fails: a failure becomes data, or ends the process."""
 
 import json
 import platform

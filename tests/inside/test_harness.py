@@ -1,4 +1,4 @@
-"""The harness by its whole jobs: what it measures, writes and leaves."""
+"""Whole jobs of the harness: what it measures and writes, and what it leaves behind."""
 
 import json
 import os
@@ -172,7 +172,7 @@ def test_a_cold_start_gives_up_the_cache_of_what_it_imports(cell):
 
 
 def test_output_appears_whole_or_not_at_all(cell):
-    """A reader that looks all the time never sees a torn file."""
+    """A reader that polls never sees a torn file."""
     texts, stop = [], threading.Event()
 
     def watch():
@@ -226,7 +226,7 @@ def test_nothing_but_the_answer_is_left(cell):
 
 
 def test_the_harness_takes_little_time_beyond_its_work(cell):
-    """All but interpreter, import, phases: reading, self-test, environment, writing."""
+    """The time without interpreter, import and phases: self-test, environment, reading, writing."""
     began = time.perf_counter()
     output = cell.run(production())
     wall = time.perf_counter() - began

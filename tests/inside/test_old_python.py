@@ -1,4 +1,4 @@
-"""The harness on the oldest Python it promises."""
+"""The harness on Python 3.6, the oldest that it supports."""
 
 import os
 import subprocess

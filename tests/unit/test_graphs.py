@@ -1,4 +1,4 @@
-"""A person's own ONNX model: refused with its reason, or given inputs and evaluated in float64."""
+"""A user's own ONNX model: refused with its reason, or evaluated on inputs in float64."""
 
 from __future__ import annotations
 
@@ -188,8 +188,8 @@ def test_inputs_larger_than_what_is_made_are_refused_before_they_are() -> None:
         sample_inputs_for(entries)
 
 
-def look(folder: Path, outputs: dict[str, np.ndarray]) -> None:
-    """Look into a model of which the adapter says that it gives some outputs."""
+def inspect(folder: Path, outputs: dict[str, np.ndarray]) -> None:
+    """Inspect a model for which the adapter returns these outputs."""
     inspected = {"described": {}, "inputs": {}, "outputs": outputs}
     session = SimpleNamespace(
         job={"import": {"format": "saved-model", "model": "model", "seed": 0}},
@@ -202,12 +202,12 @@ def look(folder: Path, outputs: dict[str, np.ndarray]) -> None:
 
 def test_answers_that_are_no_numbers_are_refused_whatever_the_format(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="its output words is text"):
-        look(tmp_path, {"words": np.array([b"a"], object)})
+        inspect(tmp_path, {"words": np.array([b"a"], object)})
 
 
 def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
     outputs = {name: np.ones(2) for name in ("file", "self", "args", "allow_pickle", "/y:0")}
-    look(tmp_path, outputs)
+    inspect(tmp_path, outputs)
     saved = control.load_arrays(str(tmp_path), record.PRODUCED)
     assert list(saved) == list(outputs)
 
