@@ -149,6 +149,12 @@ def schema(session: nox.Session) -> None:
     _matrix(session, "schema", *session.posargs)
 
 
+@nox.session(venv_backend="none", default=False)
+def reference(session: nox.Session) -> None:
+    """Write docs/reference.md from the parser. `-- --check` only says whether it is stale."""
+    _matrix(session, "reference", *session.posargs)
+
+
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
     """Run the tests; those of containers need an engine. `-- tests/unit` runs only those."""
@@ -182,6 +188,7 @@ def lint(session: nox.Session) -> None:
     session.run("actionlint")
     session.run("zizmor", "--offline", "--quiet", ".github")
     _matrix(session, "schema", "--check")
+    _matrix(session, "reference", "--check")
 
 
 def _install(session: nox.Session, *groups: str) -> None:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from deepmatrix.config import source
@@ -141,7 +141,7 @@ def _causes(details: list[ErrorDetails], model: type[Section]) -> Iterator[Error
 
 def _explain(text: Source, detail: ErrorDetails, model: type[Section]) -> Problem:
     of_key = "[key]" in detail["loc"]
-    location: Location = [part for part in detail["loc"] if part != "[key]"]
+    location: Location = [part for part in detail["loc"] if not _is_tag(part)]
     unknown = detail["type"] == "extra_forbidden"
     return location, _message(text, location, detail, model), of_key or unknown
 
@@ -152,7 +152,11 @@ def _message(text: Source, location: Location, detail: ErrorDetails, model: type
     given = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"unknown key '{name}'{did_you_mean(name, _fields_at(model, location[:-1]))}"
+            return (
+                f"unknown key '{name}'{did_you_mean(name, _fields_at(model, detail['loc'][:-1]))}"
+            )
+        case "complete":
+            return detail["msg"]
         case "string_type" if isinstance(given, int | float):
             written = text.text(location)
             sort = "truth value" if isinstance(given, bool) else "number"
@@ -207,9 +211,25 @@ def _fields_at(model: type[Section], location: Location) -> Iterable[str]:
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[str(part)].annotation
+        elif _is_tag(part):
+            kind = _tagged(kind, str(part))
         else:
             kind = [arg for arg in typing.get_args(kind) if arg is not Ellipsis][-1]
     return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+
+
+def _is_tag(part: object) -> bool:
+    """Return whether a part of a pydantic location is a tag: ``[key]``, or a class of a union."""
+    return isinstance(part, str) and part.startswith("[")
+
+
+def _tagged(kind: Any, tag: str) -> Any:
+    """Return the class that has a tag in a union, None if it has none."""
+    arguments = typing.get_args(kind)
+    if any(isinstance(argument, Tag) and argument.tag == tag for argument in arguments):
+        return arguments[0]
+    classes = (_tagged(argument, tag) for argument in arguments)
+    return next((found for found in classes if found), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

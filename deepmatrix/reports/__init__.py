@@ -12,7 +12,7 @@ from deepmatrix.reports import claims, conformance, junit, markdown, plans
 from deepmatrix.reports.console import rich_table, show
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run, write_text
-from deepmatrix.study.decisions import Decided
+from deepmatrix.study.decisions import DecidedStatement
 
 __all__ = [
     "claims_page",
@@ -47,14 +47,14 @@ def conformance_page(run_id: str, found: Sequence[Conformity]) -> str:
     return "\n\n".join([f"# Conformance `{run_id}`", *drawn]) + "\n"
 
 
-def show_claims(console: Console, found: Sequence[Decided]) -> None:
+def show_claims(console: Console, found: Sequence[DecidedStatement]) -> None:
     """Print what became of the study's statements."""
     for table in claims.tables(found):
         console.print()
         console.print(rich_table(table))
 
 
-def claims_page(found: Sequence[Decided]) -> str:
+def claims_page(found: Sequence[DecidedStatement]) -> str:
     """Return the same as Markdown."""
     drawn = map(markdown.markdown_table, claims.tables(found))
     return "\n\n".join(["# The study's statements", *drawn]) + "\n"

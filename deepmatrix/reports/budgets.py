@@ -97,12 +97,12 @@ def _over(
 _BUDGETS = TypeAdapter(Budgets)
 
 
-def keep(budgets: Budgets, run: Run) -> None:
-    """Keep the budgets of a run in it, for whoever finishes it."""
+def save(budgets: Budgets, run: Run) -> None:
+    """Write the budgets of a run into it: a resumed run is held to them too."""
     write_text(run.path / FILE, json.dumps(asdict(budgets)))
 
 
-def kept(run: Run) -> Budgets:
-    """Return the budgets of a run; without any where none were kept. Raises RecordError."""
+def load(run: Run) -> Budgets:
+    """Return the budgets of a run, empty if it has none. Raises RecordError."""
     path = run.path / FILE
     return read(path, _BUDGETS) if path.is_file() else Budgets()

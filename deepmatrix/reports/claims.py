@@ -1,4 +1,4 @@
-"""The study's statements with what decided them."""
+"""The study's statements with the decisions of runs."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from collections.abc import Sequence
 
 from deepmatrix.reports.layout import Mood, Row, Table
 from deepmatrix.reports.numbers import DASH
-from deepmatrix.study.claims import Check
-from deepmatrix.study.decisions import Decided, Decision, Outcome
+from deepmatrix.study.checks import Check
+from deepmatrix.study.decisions import DecidedStatement, Decision, Outcome
 
 MOODS: dict[Outcome, Mood] = {"holds": "good", "no longer holds": "bad", "undecided": "muted"}
 
@@ -21,67 +21,77 @@ WORDS: dict[str, dict[Outcome, str]] = {
 }
 
 NOTE = (
-    "Then: on Caffe 1.0, CNTK 2.7, Theano 1.0 and TensorFlow 1.15, the last versions of the "
-    "study's systems, years younger than it. Now: on PyTorch for Torch, TensorFlow 2, and for "
-    "Theano on PyTensor, its heir, where that has a figure, and on JAX where only JAX was asked. "
-    "docs/claims.yaml has what decides each. A failure decides nothing unless it says what a system"
-    " lacks, nor does a time that is too near to its bound: the reason is here. Records are files "
-    "below the folder of all runs."
+    "Then: the last versions of the study's systems, Caffe 1.0, CNTK 2.7, Theano 1.0 and "
+    "TensorFlow 1.15; they are years younger than the study. Now: PyTorch for Torch, TensorFlow 2, "
+    "and for Theano its successor PyTensor, or JAX where PyTensor was not tried. "
+    "`docs/claims.yaml` has the check that decides each statement. A failure decides a statement "
+    "only if it shows what the system lacks. Timings near the bound are inconclusive. Records are "
+    "files below the folder of all runs."
 )
 
 
-def tables(found: Sequence[Decided]) -> list[Table]:
-    """Return a table an area, and first how many statements came out how."""
-    areas = list(dict.fromkeys(one.area for one in found))
-    by_area = {area: [one for one in found if one.area == area] for area in areas}
-    return [_summary(found), *(_table(area, own) for area, own in by_area.items())]
+def tables(decided: Sequence[DecidedStatement]) -> list[Table]:
+    """Return a count of the outcomes, then a table for each area."""
+    areas = dict.fromkeys(statement.area for statement in decided)
+    return [_summary(decided), *(_table(area, decided) for area in areas)]
 
 
-def _summary(found: Sequence[Decided]) -> Table:
-    columns = {
-        "then": Counter(one.then.outcome for one in found if one.then),
-        "now": Counter(one.now.outcome for one in found if one.now),
+def _summary(decided: Sequence[DecidedStatement]) -> Table:
+    counts = {
+        "then": Counter(statement.then.outcome for statement in decided if statement.then),
+        "now": Counter(statement.now.outcome for statement in decided if statement.now),
     }
-    lines = [
+    rows = [
         Row(
-            texts=(_name(outcome), *(str(counts[outcome]) for counts in columns.values())),
+            texts=(_outcome_name(outcome), *(str(count[outcome]) for count in counts.values())),
             moods=(mood, "plain", "plain"),
         )
         for outcome, mood in MOODS.items()
     ]
     return Table(
-        title=f"{len(found)} statements of 2016",
-        columns=("", *columns),
-        rows=tuple(lines),
+        title=f"{len(decided)} statements of 2016",
+        columns=("", *counts),
+        rows=tuple(rows),
         note=NOTE,
         numeric=frozenset({1, 2}),
     )
 
 
-def _name(outcome: Outcome) -> str:
+def _outcome_name(outcome: Outcome) -> str:
     """Return what an outcome is called, whatever the column."""
     return " / ".join(dict.fromkeys(words[outcome] for words in WORDS.values()))
 
 
-def _table(area: str, found: Sequence[Decided]) -> Table:
+def _table(area: str, decided: Sequence[DecidedStatement]) -> Table:
     return Table(
         title=area.capitalize(),
         columns=("statement", "then", "now", "why", "record"),
-        rows=tuple(map(_row, found)),
+        rows=tuple(_row(statement) for statement in decided if statement.area == area),
     )
 
 
-def _row(one: Decided) -> Row:
-    parts = [("then", one.claim.then, one.then), ("now", one.claim.now, one.now)]
-    known = [(when, check, decision) for when, check, decision in parts if check and decision]
-    records = dict.fromkeys(decision.record for _, _, decision in known if decision.record)
+def _row(decided: DecidedStatement) -> Row:
+    periods = [
+        ("then", decided.statement.then, decided.then),
+        ("now", decided.statement.now, decided.now),
+    ]
+    decisions = [
+        (period, check, decision) for period, check, decision in periods if check and decision
+    ]
+    records = dict.fromkeys(decision.record for _, _, decision in decisions if decision.record)
+    reasons = (
+        f"{period}{_stand_in(check)}: {decision.reason}" for period, check, decision in decisions
+    )
     texts = (
-        one.claim.says,
-        *(WORDS[when][decision.outcome] if decision else DASH for when, _, decision in parts),
-        "; ".join(f"{when}{_stand_in(check)}: {decision.why}" for when, check, decision in known),
+        decided.statement.says,
+        *(WORDS[period][decision.outcome] if decision else DASH for period, _, decision in periods),
+        "; ".join(reasons),
         "; ".join(records) or DASH,
     )
-    return Row(texts=texts, moods=("plain", _mood(one.then), _mood(one.now), "plain", "muted"))
+    return Row(
+        texts=texts,
+        moods=("plain", _mood(decided.then), _mood(decided.now), "plain", "muted"),
+    )
 
 
 def _stand_in(check: Check) -> str:

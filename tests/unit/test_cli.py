@@ -8,6 +8,9 @@ import onnx
 import pytest
 
 from deepmatrix.cli import main
+from deepmatrix.cli.maintenance import reference
+from deepmatrix.cli.parser import COMMANDS, build_parser
+from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import markdown, readme
 from deepmatrix.results.merging import merge
@@ -111,7 +114,7 @@ def test_an_unexpected_error_leaves_a_log_that_can_be_pasted(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr(main.matrix_file, "load", broken)
+    monkeypatch.setattr(matrix_file, "load", broken)
     monkeypatch.setattr(main.tempfile, "gettempdir", lambda: str(tmp_path))
     assert main.main(["plan"]) == 4
     (log,) = tmp_path.glob("deepmatrix-crash-*.log")
@@ -217,6 +220,29 @@ def test_a_reference_needs_the_inputs_that_it_answers(
     said = capsys.readouterr().err
     assert "--reference y.npz without --inputs" in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_the_reference_page_is_what_the_parser_says() -> None:
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.render()
+    assert main.main(["reference", "--check"]) == 0
+
+
+def test_every_option_has_a_description() -> None:
+    parser = build_parser()
+    assert list(parser.commands()) == list(COMMANDS)
+    for command in parser.commands().values():
+        assert command.description
+        assert all(action.help for action in command._actions)
+
+
+def test_a_stale_reference_page_is_exit_code_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "PAGE", tmp_path / "reference.md")
+    assert main.main(["reference", "--check"]) == 1
+    assert said(capsys)[0] == "error: reference.md is stale"
+    assert main.main(["reference"]) == 0
+    assert main.main(["reference", "--check"]) == 0
 
 
 def test_an_option_of_another_command_is_not_its_own_suggestion(

@@ -360,7 +360,7 @@ def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
 def test_whoever_finishes_a_verification_holds_it_to_its_budgets(tmp_path: Path) -> None:
     run = judged(tmp_path)
     assert main.main(["merge", str(run.path)]) == 0
-    budgets.keep(Budgets(error=1e-9), run)
+    budgets.save(Budgets(error=1e-9), run)
     assert main.main(["merge", str(run.path)]) == 1
 
 
