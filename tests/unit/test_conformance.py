@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepmatrix import reports
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Conformity, Outcome
 from deepmatrix.errors import ArgumentError, RecordError
 from deepmatrix.planning import plan
 from deepmatrix.planning.plan import Selection
+from deepmatrix.reports.tables import conformance
 from deepmatrix.store.records import CaseOutcome, SuiteCase
 from tests.unit.examples import DOCKER, MATRIX
 
@@ -90,7 +90,7 @@ def test_the_tables_name_what_is_new_and_count_kinds(
     path = suite.baseline_path(now.cell)
     path.write_text(conformity({"test_a": ""}).model_dump_json(), encoding="utf-8")
     changes = {now.cell: suite.change(now, suite.baseline(now.cell) or now)}
-    counts, new, kinds = reports.conformance.tables([now], changes)
+    counts, new, kinds = conformance.tables([now], changes)
     assert counts.rows[0].texts[-2:] == ("1", "0")
     assert [row.texts[1] for row in new.rows] == ["test_b"]
     assert [row.texts for row in kinds.rows] == [("2", "error", "no Max(…) node '…'")]

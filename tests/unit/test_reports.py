@@ -13,7 +13,8 @@ from rich.console import Console
 
 from deepmatrix import reports
 from deepmatrix.paths import SCHEMAS
-from deepmatrix.reports import numbers, plans, portability, tables
+from deepmatrix.reports import numbers
+from deepmatrix.reports.tables import deployment, plans, result_tables, speed
 from deepmatrix.results import merging, rows
 from deepmatrix.results.statistics import Estimate
 from tests.unit.examples import planned
@@ -64,7 +65,7 @@ def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) ->
     )
     (table,) = [
         table
-        for table in tables.tables(found.model_copy(update={"cells": cells}))
+        for table in result_tables(found.model_copy(update={"cells": cells}))
         if table.title == "Matrix products"
     ]
     trained = {row.cell for row in found.training}
@@ -74,7 +75,7 @@ def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) ->
 
 def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in tables.tables(found) if one.title == "Inference: digits-conv"]
+    (table,) = [one for one in result_tables(found) if one.title == "Inference: digits-conv"]
     told = [line.texts[:2] for line in table.rows]
     assert not any("(emulated)" in cell for cell, _ in told)
     natives = {row.cell for row in found.inference if not row.emulated}
@@ -87,7 +88,7 @@ def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path
 def test_emulated_speeds_are_told_where_there_are_no_others(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     left = tuple(row for row in found.inference if row.emulated)
-    tables_of = list(tables.inference(found.model_copy(update={"inference": left})))
+    tables_of = list(speed.inference(found.model_copy(update={"inference": left})))
     assert all("(emulated)" in line.texts[0] for table in tables_of for line in table.rows)
     assert tables_of
 
@@ -105,14 +106,14 @@ def test_exports_say_what_wrote_them_each_once_where_it_is_known(tmp_path: Path)
         row.model_copy(update={"format": form, "exporter": by}) for form, by in written.items()
     ]
     old = row.model_copy(update={"cell": "b", "format": "onnx"})
-    table = portability.exports(found.model_copy(update={"exports": (*exported, old)}))
-    assert table.columns[-1] == "written by"
+    table = deployment.exports(found.model_copy(update={"exports": (*exported, old)}))
+    assert table.titles[-1] == "exporters"
     assert [one.texts[-1] for one in table.rows] == ["tf2onnx 1.17.0; keras 3", numbers.DASH]
 
 
 def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in tables.tables(found) if one.title == "Portability: digits-conv"]
+    (table,) = [one for one in result_tables(found) if one.title == "Portability: digits-conv"]
     assert table.rows[0].texts[0] == "the producer itself"
     rows = {line.texts[0]: line.texts for line in table.rows}
     assert rows["onnxruntime-debian12-amd64-cpu"][1:3] == ("onnx", "match 2.0e-07")
@@ -121,7 +122,7 @@ def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Pat
 
 def test_interfaces_are_those_that_a_model_really_ran_from(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in tables.tables(found) if one.title == "Interfaces"]
+    (table,) = [one for one in result_tables(found) if one.title == "Interfaces"]
     ((language, by, matched, record_of),) = (line.texts for line in table.rows)
     count = len(found.portability)
     assert (language, matched) == ("Python", f"{count} of {count}")

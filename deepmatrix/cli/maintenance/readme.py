@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         default=ROOT / "README.md",
         metavar="FILE",
-        help="the page; it has the marks <!-- report --> and <!-- /report -->",
+        help="the page; it has the marks `<!-- report -->` and `<!-- /report -->`",
     )
     shared.add_engine(parser)
     shared.add_expected_failures(parser)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from deepmatrix.reports.layout import Mood, Row, Table
+from deepmatrix.reports.layout import Mood, Row, Table, key, number, text
 from deepmatrix.reports.numbers import DASH
 from deepmatrix.study.checks import Check
 from deepmatrix.study.decisions import DecidedStatement, Decision, Outcome
@@ -50,10 +50,9 @@ def _summary(decided: Sequence[DecidedStatement]) -> Table:
     ]
     return Table(
         title=f"{len(decided)} statements of 2016",
-        columns=("", *counts),
+        columns=(key("outcome"), *(number(period) for period in counts)),
         rows=tuple(rows),
         note=NOTE,
-        numeric=frozenset({1, 2}),
     )
 
 
@@ -65,7 +64,13 @@ def _outcome_name(outcome: Outcome) -> str:
 def _table(area: str, decided: Sequence[DecidedStatement]) -> Table:
     return Table(
         title=area.capitalize(),
-        columns=("statement", "then", "now", "why", "record"),
+        columns=(
+            key("statement"),
+            text("then"),
+            text("now"),
+            text("reason"),
+            text("record", optional=1),
+        ),
         rows=tuple(_row(statement) for statement in decided if statement.area == area),
     )
 
