@@ -78,9 +78,9 @@ def wrap(text: str, width: int, *, numeric: bool = False) -> str:
 def _pieces(text: str, *, numeric: bool) -> list[str]:
     """Return the pieces that are not broken, each with the space that follows it."""
     pieces, start = [], 0
-    for found in (_NUMBER_BREAKS if numeric else _BREAKS).finditer(text):
-        pieces.append(text[start : found.end()])
-        start = found.end()
+    for match in (_NUMBER_BREAKS if numeric else _BREAKS).finditer(text):
+        pieces.append(text[start : match.end()])
+        start = match.end()
     return [*pieces, text[start:]]
 
 
