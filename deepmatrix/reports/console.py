@@ -48,7 +48,8 @@ def print_table(console: Console, table: Table) -> None:
         if fit.left_out:
             names = ", ".join(fit.left_out)
             notes.append(f"More columns in report.md or on a wider console: {names}.")
-    lines += [Text(note, style="dim") for note in notes]
+    if notes:
+        lines += [Text(""), *(Text(note, style="dim") for note in notes)]
     console.print(Group(*lines))
 
 

@@ -150,14 +150,14 @@ def test_a_plan_for_machines_is_json_alone(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_readme_takes_the_tables_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text("before\n<!-- report -->\nold\n<!-- /report -->\nafter\n")
+    path.write_text("before\n<!-- report -->\nearlier tables\n<!-- /report -->\nafter\n")
     merged = merge([whole(tmp_path)])
     readme.insert(path, lambda titles: markdown.document(merged, titles))
     text = path.read_text()
     assert text.startswith("before\n<!-- report -->\n\n### Matrix `one`")
     assert "### Portability: digits-conv" in text
     assert text.endswith("<!-- /report -->\nafter\n")
-    assert "old" not in text
+    assert "earlier tables" not in text
 
 
 def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None:
@@ -177,9 +177,9 @@ def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None
     ("text", "message"),
     [
         ("<!-- report: Trainin -->\n<!-- /report -->", "no table 'Trainin'; did you mean 'Train"),
-        ("<!-- report -->", "no one place for a report"),
-        ("<!-- /report --><!-- report -->", "no one place for a report"),
-        ("<!-- report --><!-- report --><!-- /report -->", "no one place for a report"),
+        ("<!-- report -->", "must have one place for a report"),
+        ("<!-- /report --><!-- report -->", "must have one place for a report"),
+        ("<!-- report --><!-- report --><!-- /report -->", "must have one place for a report"),
     ],
 )
 def test_a_place_for_a_report_that_is_none_is_left_alone(
