@@ -71,8 +71,19 @@ def wrap(text: str, width: int, *, numeric: bool = False) -> str:
         if cell_len(piece.rstrip()) <= width:
             lines[-1] += piece
         else:
-            lines[-1:] = chop_cells(piece, width)
+            lines[-1:] = _chop(piece, width)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _chop(piece: str, width: int) -> list[str]:
+    """Break a piece that is too long, after an underscore where there is one."""
+    lines = []
+    while cell_len(piece.rstrip()) > width:
+        line = chop_cells(piece, width)[0]
+        line = line[: line.rfind("_") + 1] or line
+        lines.append(line)
+        piece = piece[len(line) :]
+    return [*lines, piece]
 
 
 def _pieces(text: str, *, numeric: bool) -> list[str]:

@@ -1,4 +1,4 @@
-"""The study's statements: what may decide one, and what runs say of them."""
+"""The study's statements: the checks that decide them, and what runs say."""
 
 from __future__ import annotations
 
@@ -265,7 +265,7 @@ def test_a_statement_holds_where_its_evidence_says_so(
         ),
     ],
 )
-def test_what_failed_for_another_reason_or_is_too_near_decides_nothing(
+def test_unrelated_failures_and_near_bounds_decide_nothing(
     check: Check, found: Results, said: str, expect: bool
 ) -> None:
     open_ = decision(check.model_copy(update={"expect": expect}), found)
@@ -290,7 +290,7 @@ def test_an_error_that_the_check_names_says_what_is_lacking() -> None:
     assert outcome(NETWORK.model_copy(update=named), crashed) == "undecided"
 
 
-def test_one_cell_that_is_excluded_says_nothing_of_the_others() -> None:
+def test_one_excluded_cell_does_not_decide_for_others() -> None:
     there = cell("one", "not-run", reason="not here")
     none = there.model_copy(update={"cell": "one-there-amd64-cpu", "excluded": True})
     assert outcome(RUNS, run(cells=(there, none))) == "undecided"
@@ -344,7 +344,7 @@ def test_the_time_of_a_start_is_the_sum_of_its_parts() -> None:
     assert outcome(check, run(cells=both(), startup=lacking)) == "undecided"
 
 
-def test_no_figure_is_of_an_emulated_cell_or_of_a_wrong_training() -> None:
+def test_emulated_cells_and_wrong_trainings_have_no_figures() -> None:
     emulated = (cell("one", emulated=True), cell("two"))
     found = started(5.0, 0.1).model_copy(update={"cells": emulated})
     assert "no first step of one" in decision(SLOWER, found).reason
@@ -359,7 +359,7 @@ def test_both_figures_are_of_one_run() -> None:
     assert outcome(SLOWER, *apart) == "undecided"
 
 
-def test_a_later_figure_that_is_too_near_to_tell_stands_instead_of_an_earlier_one() -> None:
+def test_a_later_inconclusive_figure_replaces_an_earlier_one() -> None:
     clear, near = started(50.0, 1.0), started(10.0, 1.0)
     assert outcome(SLOWER, near, clear) == "holds"
     assert outcome(SLOWER, clear, near) == "undecided"
@@ -406,7 +406,7 @@ def test_there_are_about_fifty_statements_of_every_area() -> None:
     assert 45 <= counts.total() <= 60
 
 
-def test_every_statement_names_systems_workloads_and_cells_that_there_are() -> None:
+def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
     matrix = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
     ids = [one.id for one in all_cells(matrix)]
     checks = [
@@ -429,7 +429,7 @@ def test_every_statement_names_systems_workloads_and_cells_that_there_are() -> N
             assert len(names) == 1, "evidence of another system"
 
 
-def test_what_is_said_of_torch_in_2016_names_its_stand_in() -> None:
+def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
     for found in DOCUMENT.claims.values():
         for claim in found:
             fields = claim.then.model_dump() if claim.then else {}
@@ -466,14 +466,14 @@ def test_a_statement_that_nothing_can_decide_is_refused_at_its_place(
     assert caught.value.message.startswith("claims.yaml:4:")
 
 
-def test_an_area_that_the_study_has_not_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_area_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "claims.yaml"
     path.write_text("version: 1\nclaims:\n  interface:\n    - {says: x, now: {cell: a}}\n")
     with pytest.raises(ConfigError, match="no area 'interface'; did you mean 'interfaces'"):
         statements.load(path)
 
 
-def test_the_page_has_every_statement_with_what_became_of_it() -> None:
+def test_the_page_has_every_statement_with_its_decision() -> None:
     page = reports.claims_page(decide(DOCUMENT, [run()]))
     for found in DOCUMENT.claims.values():
         for claim in found:
@@ -481,7 +481,7 @@ def test_the_page_has_every_statement_with_what_became_of_it() -> None:
     assert "none of these runs tried it" in page
 
 
-def test_the_page_says_what_stood_in_and_what_an_outcome_is_then_and_now() -> None:
+def test_the_page_names_stand_ins_and_both_outcomes() -> None:
     check = PROBE.model_copy(update={"stand_in": "PyTorch for Torch"})
     document = Statements(
         version=1, claims={"interfaces": (Statement(says="so", then=PROBE, now=check),)}

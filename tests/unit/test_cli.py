@@ -98,7 +98,7 @@ def test_wrong_arguments_say_what_is_wrong(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_engine_that_is_not_there_is_exit_code_3(
+def test_an_absent_engine_is_exit_code_3(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     engine = f"docker:unix://{tmp_path}/no.sock"
@@ -182,7 +182,7 @@ def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None
         ("<!-- report --><!-- report --><!-- /report -->", "must have one place for a report"),
     ],
 )
-def test_a_place_for_a_report_that_is_none_is_left_alone(
+def test_a_page_without_one_place_for_a_report_is_unchanged(
     text: str, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "README.md"
@@ -203,7 +203,7 @@ def test_a_run_is_resumed_on_the_engine_that_it_began_on(
     assert said(capsys)[0].startswith("error: one began on the engine docker: ")
 
 
-def test_the_readme_takes_no_tables_of_nothing(
+def test_a_run_without_results_changes_no_page(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     new_run(tmp_path, PLAN)
@@ -211,7 +211,7 @@ def test_the_readme_takes_no_tables_of_nothing(
     assert said(capsys)[0] == "error: no cell of one ran"
 
 
-def test_a_reference_needs_the_inputs_that_it_answers(
+def test_reference_outputs_need_their_inputs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "m.onnx"

@@ -56,7 +56,7 @@ def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path
     assert "all as expected" in text
 
 
-def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) -> None:
+def test_matrix_libraries_are_shown_for_cells_that_train(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     blas = "OpenBLAS 0.3.13, core Prescott"
     cells = tuple(
@@ -73,7 +73,7 @@ def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) ->
     assert {line.texts[1:] for line in table.rows} == {(blas, "a Xeon")}
 
 
-def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path: Path) -> None:
+def test_inference_shows_one_native_model_of_a_framework_and_format(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     (table,) = [one for one in result_tables(found) if one.title == "Inference: digits-conv"]
     told = [line.texts[:2] for line in table.rows]
@@ -85,7 +85,7 @@ def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path
     assert not any(model.endswith("of torch-debian13-arm64-cpu") for _, model in told)
 
 
-def test_emulated_speeds_are_told_where_there_are_no_others(tmp_path: Path) -> None:
+def test_emulated_latencies_are_shown_if_none_is_native(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     left = tuple(row for row in found.inference if row.emulated)
     tables_of = list(speed.inference(found.model_copy(update={"inference": left})))
@@ -93,7 +93,7 @@ def test_emulated_speeds_are_told_where_there_are_no_others(tmp_path: Path) -> N
     assert tables_of
 
 
-def test_exports_say_what_wrote_them_each_once_where_it_is_known(tmp_path: Path) -> None:
+def test_exports_name_each_exporter_once(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     written = {
         "onnx": "tf2onnx 1.17.0",
@@ -111,7 +111,7 @@ def test_exports_say_what_wrote_them_each_once_where_it_is_known(tmp_path: Path)
     assert [one.texts[-1] for one in table.rows] == ["tf2onnx 1.17.0; keras 3", numbers.DASH]
 
 
-def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Path) -> None:
+def test_verdicts_are_by_consumer_and_producer_with_errors(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     (table,) = [one for one in result_tables(found) if one.title == "Portability: digits-conv"]
     assert table.rows[0].texts[0] == "the producer itself"
@@ -120,7 +120,7 @@ def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Pat
     assert len(table.columns) == 2 + len(PLAN.producers())
 
 
-def test_interfaces_are_those_that_a_model_really_ran_from(tmp_path: Path) -> None:
+def test_interfaces_are_the_languages_in_which_a_model_ran(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     (table,) = [one for one in result_tables(found) if one.title == "Interfaces"]
     ((language, by, matched, record_of),) = (line.texts for line in table.rows)

@@ -419,6 +419,13 @@ def test_the_least_important_columns_are_left_out_first() -> None:
         assert fit.left_out == names
 
 
+def test_a_name_that_is_too_long_breaks_after_an_underscore() -> None:
+    assert fitting.wrap("test_sequence_map_identity_1", 16).split("\n") == [
+        "test_sequence_",
+        "map_identity_1",
+    ]
+
+
 @given(st.text(alphabet="ab1-_/. ,[]é字", max_size=60), st.integers(2, 30), st.booleans())
 def test_wrapping_loses_nothing_and_keeps_the_width(text: str, width: int, numeric: bool) -> None:
     wrapped = fitting.wrap(text, width, numeric=numeric)
