@@ -120,7 +120,6 @@ def _refuse_unreadable(inspected: Run, own_models: Sequence[models.Model]) -> No
 def _inspection_error(record: JobRecord) -> str:
     """Return why a model could not be inspected; a bad model's message stands for itself."""
     phase = record.output.phase("inspect") if record.output else None
-    if phase is None or phase.error is None:
-        return record.cause or record.status
-    line = phase.error.line
-    return line.removeprefix("BadModel: ") if phase.error.type == "BadModel" else line
+    if phase and phase.error and phase.error.type == "BadModel":
+        return phase.error.line.removeprefix("BadModel: ")
+    return record.cause or record.status
