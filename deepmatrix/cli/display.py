@@ -66,16 +66,16 @@ class Display:
             took = numbers.duration(result.build_s)
             self._say(Text(f"✓ {cell_id} built: {size} in {took}", style="green"))
 
-    def planned(self, jobs: Sequence[Job], again: bool) -> None:
+    def planned(self, jobs: Sequence[Job], retry: bool) -> None:
         """Take what a wave has still to do, or does again."""
         self._jobs, self._ended = list(jobs), 0
         if jobs:
             cells = len({job.cell for job in jobs})
             on = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
-            why = " again: the machine was slower when they ran" if again else ""
+            why = " again: the machine was slower when they ran" if retry else ""
             self._say(Text(f"{jobs[0].wave}: {on}{why}", style="bold"))
 
-    def waiting(self) -> None:
+    def waiting_for_cpus(self) -> None:
         """Say that another run has its turn."""
         self._say(Text("… waiting: another run is measuring on this machine", style="dim"))
 
