@@ -56,14 +56,8 @@ def _changed_inputs() -> Arrays:
     return {"x": _numbers(90, 6, 4), "y": labels, **weights}
 
 
-def inputs() -> dict[str, Arrays]:
-    """Return what each probe is given, float32 and int64 arrays by probe and name."""
-    tokens = (np.random.default_rng(61).random((2, 3, 4)) * 7).astype(np.int64)
-    causal = np.tril(np.ones((4, 4), np.int64))
+def _sequence_inputs() -> dict[str, Arrays]:
     return {
-        "own_layer": {"x": 3 * _numbers(1, 4, 5), "given": _numbers(2, 4, 5)},
-        "data_dependent_loop": _loop_inputs(),
-        "data_dependent_loop_gradient": _loop_inputs(),
         "different_lengths": {
             "x": _numbers(20, 3, 5, 2),
             "lengths": np.array([5, 3, 1]),
@@ -80,14 +74,25 @@ def inputs() -> dict[str, Arrays]:
             **_lstm(41, 2, 4),
             **{f"backward_{name}": value for name, value in _lstm(44, 2, 4).items()},
         },
-        "attention": {
-            **{
-                name: _numbers(50 + n, 2, 3, 4, 5)
-                for n, name in enumerate(("query", "key", "value"))
-            },
-            "mask": causal,
-            "given": _numbers(54, 2, 3, 4, 5),
-        },
+    }
+
+
+def _weight_sharing_inputs() -> Arrays:
+    tokens, targets = (np.random.default_rng(61).random((2, 3, 4)) * 7).astype(np.int64)
+    return {"tokens": tokens, "targets": targets, "embedding": _numbers(62, 7, 5)}
+
+
+def _attention_inputs() -> Arrays:
+    names = ("query", "key", "value")
+    return {
+        **{name: _numbers(50 + n, 2, 3, 4, 5) for n, name in enumerate(names)},
+        "mask": np.tril(np.ones((4, 4), np.int64)),  # causal
+        "given": _numbers(54, 2, 3, 4, 5),
+    }
+
+
+def _convolution_inputs() -> dict[str, Arrays]:
+    return {
         "convolution_of_video": {
             "x": _numbers(70, 2, 3, 4, 5, 6),
             "kernel": _numbers(71, 4, 3, 2, 3, 3),
@@ -98,11 +103,22 @@ def inputs() -> dict[str, Arrays]:
             "kernel": _numbers(74, 4, 3, 3),
             "given": _numbers(75, 2, 4, 10),
         },
-        "weight_sharing": {
-            "tokens": tokens[0],
-            "targets": tokens[1],
-            "embedding": _numbers(62, 7, 5),
-        },
+    }
+
+
+def inputs() -> dict[str, Arrays]:
+    """Return the inputs of each probe, float32 and int64 arrays by probe and name.
+
+    ``given`` is the upstream gradient: of the probe's output, for its backward pass.
+    """
+    return {
+        "own_layer": {"x": 3 * _numbers(1, 4, 5), "given": _numbers(2, 4, 5)},
+        "data_dependent_loop": _loop_inputs(),
+        "data_dependent_loop_gradient": _loop_inputs(),
+        **_sequence_inputs(),
+        "attention": _attention_inputs(),
+        **_convolution_inputs(),
+        "weight_sharing": _weight_sharing_inputs(),
         "higher_order_gradients": {
             "x": _numbers(80, 4, 3),
             "w1": _numbers(81, 3, 6),

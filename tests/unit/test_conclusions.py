@@ -45,12 +45,12 @@ def test_a_whole_output_and_exit_code_0_is_ok(tmp_path: Path) -> None:
     [
         (0, "", "lost", "exited with 0 but wrote no output.json"),
         (3, "one\nBoom: it broke\n", "crashed", "exit code 3: Boom: it broke"),
-        (3, "", "crashed", "exit code 3: it left no log"),
+        (3, "", "crashed", "exit code 3: its log is empty"),
         (
             1,
             HUNG,
             "timeout",
-            "its own watchdog ended it: it hung in "
+            "the harness's watchdog ended it: it hung in "
             'File "/opt/deepmatrix/harness/phases.py", line 12 in train',
         ),
     ],
@@ -75,7 +75,7 @@ def test_an_output_before_a_death_is_kept_but_is_a_crash(tmp_path: Path) -> None
     write(tmp_path)
     found, status, cause = conclude(JOB, tmp_path, ended(134))
     assert found is not None
-    assert (status, cause) == ("crashed", "exit code 134 after it had written its output")
+    assert (status, cause) == ("crashed", "exit code 134 after it wrote its output")
 
 
 def test_what_the_engine_says_of_the_end_counts_first(tmp_path: Path) -> None:
@@ -121,9 +121,9 @@ def test_what_is_not_supported_is_its_own_status(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "cause"),
     [
-        ({"job": "another"}, "torn", "output.json is that of another job, another"),
-        ({"records": []}, "torn", "output.json tells of no phase"),
-        ({"selftest": []}, "failed", "its arithmetic was not proven, and yet it went on"),
+        ({"job": "another"}, "torn", "output.json belongs to another job, another"),
+        ({"records": []}, "torn", "output.json has records of no phase"),
+        ({"selftest": []}, "failed", "the self-test failed, but the job continued"),
     ],
 )
 def test_an_output_that_does_not_fit_the_job_is_not_believed(
