@@ -38,7 +38,7 @@ from deepmatrix.config.families import FAMILIES  # noqa: E402
 from deepmatrix.engines.choose import discover  # noqa: E402
 from deepmatrix.images import bases, build, pins  # noqa: E402
 from deepmatrix.images.bases import Root  # noqa: E402
-from deepmatrix.images.recipes import DOCKER, recipe  # noqa: E402
+from deepmatrix.images.recipes import DOCKER, recipe_for  # noqa: E402
 from deepmatrix.machine import binfmt, packages, processes  # noqa: E402
 from deepmatrix.planning import plan  # noqa: E402
 from deepmatrix.planning.plan import Cell  # noqa: E402
@@ -207,7 +207,7 @@ def build_without_emulation(
 ) -> None:
     """Build images from nothing while no foreign program can run, and say how long it took."""
     recipes = [
-        recipe(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
+        recipe_for(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
         for cell in cells
     ]
     native = binfmt.docker_name(os.uname().machine)

@@ -1,4 +1,4 @@
-"""What the end of a process means, from its exit code or signal and what the system said."""
+"""What the end of a process means, from its exit code or signal and the system's report."""
 
 from __future__ import annotations
 

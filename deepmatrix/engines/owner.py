@@ -1,4 +1,4 @@
-"""Who made a container, a volume or a folder, so that what a killed process left can be swept."""
+"""Who made a container, a volume or a folder, so that those of killed processes can be removed."""
 
 from __future__ import annotations
 

@@ -42,7 +42,7 @@ pytestmark = pytest.mark.engine
         ("odd_exit", "exited", "exit code 7"),
         ("no_output", "exited", ""),
         ("torn_output", "exited", ""),
-        ("deep_folders", "crashed", "it left folders nested more than 32 deep"),
+        ("deep_folders", "crashed", "it nested folders more than 32 deep"),
     ],
 )
 def test_each_fault_has_its_own_ending(lab: Lab, fault: str, ending: str, cause: str) -> None:

@@ -263,7 +263,7 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
 ) -> None:
     with (family / "install.sh").open("a") as script:
         script.write("sleep 600\n")
-    one = recipes.recipe(
+    one = recipes.recipe_for(
         cells[SMALL], matrix, bases.kind(matrix.bases[cells[SMALL].base].image, environment)
     )
 

@@ -196,10 +196,10 @@ def test_an_answer_that_is_too_large_is_refused(
     source.mkdir()
     target.mkdir()
     with (source / "output.json").open("wb") as file:
-        file.truncate(archives.MOST_OUTPUT + 1)
+        file.truncate(archives.MAX_OUTPUT_BYTES + 1)
     with pytest.raises(archives.Refused, match=r"output\.json of more than 32 MiB"):
         archives.adopt(source, target)
-    monkeypatch.setattr(archives, "MOST_OUTPUT", 1)
+    monkeypatch.setattr(archives, "MAX_OUTPUT_BYTES", 1)
     with pytest.raises(archives.Refused, match=r"an output\.json of more than"):
         archives.unpack([_tar({"control/output.json": b"{}"})], target, limit_bytes=MIB)
     archives.unpack([_tar({"control/deeper/output.json": b"{}"})], target, limit_bytes=MIB)
@@ -284,9 +284,9 @@ def test_a_tail_keeps_the_end_of_a_log_and_counts_all_of_it() -> None:
     text = tail.text()
     assert tail.is_over
     assert text.splitlines()[-1] == "line 399999"
-    assert text.splitlines()[0].endswith("bytes before this are not kept]")
+    assert text.splitlines()[0].endswith("bytes are not stored]")
     assert text.splitlines()[1].startswith("line ")
-    assert len(text) <= watch.KEPT_BYTES + 100
+    assert len(text) <= watch.LOG_BYTES + 100
 
 
 def test_a_tail_decodes_anything() -> None:
@@ -308,7 +308,7 @@ def test_why_a_process_is_stopped() -> None:
     stop = watch.wait(never, cancel=cancel, deadline_s=0.1)
     assert stop == Stop(ending="timeout", cause="still ran after 0.1 s")
     found = Stop(ending="oom", cause="seen")
-    assert watch.wait(never, cancel=cancel, deadline_s=9, look=lambda: found) is found
+    assert watch.wait(never, cancel=cancel, deadline_s=9, check=lambda: found) is found
     cancel.set()
     stop = watch.wait(never, cancel=cancel, deadline_s=9)
     assert stop is not None
@@ -541,7 +541,7 @@ def test_two_who_want_one_environment_make_it_once(pinned: VenvEngine, tmp_path:
     made = pinned.prepare([OWN], first)[OWN.id]
     thread.join(30)
     assert (made.built, made.error) == (True, None)
-    assert said == ["another process makes it: waiting"]
+    assert said == ["waiting: another process makes this environment"]
     assert [(one.built, one.error) for one in prepared] == [(False, None)]
     assert prepared[0].reference == made.reference
 
@@ -621,7 +621,7 @@ def _run(
         ("odd_exit", "exited", "exit code 7"),
         ("torn_output", "exited", ""),
         ("escape", "exited", ""),
-        ("deep_folders", "crashed", "it left folders nested more than 32 deep"),
+        ("deep_folders", "crashed", "it nested folders more than 32 deep"),
     ],
 )
 def test_each_fault_of_a_plain_process_has_its_own_ending(

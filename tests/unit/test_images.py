@@ -20,7 +20,7 @@ from deepmatrix.config.families import FAMILIES
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images import bases, build, recipes
 from deepmatrix.images.progress import Watch
-from deepmatrix.images.recipes import Recipe, recipe
+from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine import npm, packages, processes
 from deepmatrix.planning.plan import Cell, all_cells
 from deepmatrix.workloads import networks
@@ -33,9 +33,9 @@ def cell(cell_id: str) -> Cell:
     return next(cell for cell in all_cells(MATRIX) if cell.id == cell_id)
 
 
-AMD = recipe(cell("onnxruntime-debian12-amd64-cpu"), MATRIX, "debian")
-ARM = recipe(cell("onnxruntime-debian13-arm64-cpu"), MATRIX, "debian")
-CUDA = recipe(cell("onnxruntime-debian12-amd64-cuda"), MATRIX, "registry")
+AMD = recipe_for(cell("onnxruntime-debian12-amd64-cpu"), MATRIX, "debian")
+ARM = recipe_for(cell("onnxruntime-debian13-arm64-cpu"), MATRIX, "debian")
+CUDA = recipe_for(cell("onnxruntime-debian12-amd64-cuda"), MATRIX, "registry")
 
 
 # Recipes --------------------------------------------------------------------------------------
@@ -45,7 +45,7 @@ def test_a_reference_is_the_cell_and_a_hash_of_its_content() -> None:
     name, tag = AMD.reference.split(":")
     assert name == "deepmatrix/onnxruntime-debian12-amd64-cpu"
     assert len(tag) == 12
-    assert AMD.reference == recipe(AMD.cell, MATRIX, "debian").reference
+    assert AMD.reference == recipe_for(AMD.cell, MATRIX, "debian").reference
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_with_a_registry_both_bases_are_the_official_image(tmp_path: Path) -> No
 
 
 def test_only_cells_are_asked_for_and_roots_are_shared(tmp_path: Path) -> None:
-    other = recipe(cell("tensorflow-debian12-amd64-cpu"), MATRIX, "debian")
+    other = recipe_for(cell("tensorflow-debian12-amd64-cpu"), MATRIX, "debian")
     file = bake_file(tmp_path, AMD, other)
     assert file["group"]["default"]["targets"] == [AMD.cell.id, other.cell.id]
     assert len(file["target"]) == 4
@@ -138,7 +138,7 @@ def test_every_family_has_its_dockerfile_and_every_dockerfile_its_family() -> No
 
 
 def test_a_toolbox_holds_packages_of_both_architectures(tmp_path: Path) -> None:
-    one = recipe(cell("onnxruntime-cpp-debian13-s390x-cpu"), MATRIX, "debian")
+    one = recipe_for(cell("onnxruntime-cpp-debian13-s390x-cpu"), MATRIX, "debian")
     (root,) = one.roots("amd64").values()
     assert (root.architecture, root.foreign) == ("amd64", "s390x")
     assert {"g++-14-s390x-linux-gnu", "libonnxruntime-dev:s390x"} <= set(root.packages)
@@ -148,8 +148,8 @@ def test_a_toolbox_holds_packages_of_both_architectures(tmp_path: Path) -> None:
 
 
 def test_a_runner_is_linked_with_the_very_packages_of_its_python_cell(tmp_path: Path) -> None:
-    python = recipe(cell("torch-debian12-amd64-cpu"), MATRIX, "debian")
-    one = recipe(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
+    python = recipe_for(cell("torch-debian12-amd64-cpu"), MATRIX, "debian")
+    one = recipe_for(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
     targets = bake_file(tmp_path, python, one)["target"]
     target = targets[one.cell.id]
     assert target["contexts"]["packages"] == "target:packages-torch-debian12-amd64-cpu"
@@ -164,7 +164,7 @@ def test_a_runner_is_linked_with_the_very_packages_of_its_python_cell(tmp_path: 
 def test_a_runner_changes_with_the_wheels_that_it_is_linked_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = recipe(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
+    one = recipe_for(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
     before = one.digest()
     shutil.copytree(recipes.DOCKER, tmp_path / "docker")
     (tmp_path / "docker" / "wheels" / "install.sh").write_text("true")
@@ -178,12 +178,12 @@ def test_a_runner_changes_with_the_wheels_that_it_is_linked_with(
 def test_only_a_compiler_for_another_architecture_is_named_after_it(
     architecture: str, compiler: str
 ) -> None:
-    one = recipe(cell(f"tensorflow-c-debian12-{architecture}-cpu"), MATRIX, "debian")
+    one = recipe_for(cell(f"tensorflow-c-debian12-{architecture}-cpu"), MATRIX, "debian")
     assert compiler in one.roots("amd64")["build"].packages
 
 
 def test_with_a_registry_a_root_is_the_official_image_and_its_packages(tmp_path: Path) -> None:
-    one = recipe(cell("onnxruntime-node-debian13-arm64-cpu"), MATRIX, "registry")
+    one = recipe_for(cell("onnxruntime-node-debian13-arm64-cpu"), MATRIX, "registry")
     target = bake_file(tmp_path, one)["target"]
     base = target["root-debian13-node-arm64"]
     assert base["args"]["IMAGE"] == MATRIX.bases["debian13"].image
@@ -193,7 +193,7 @@ def test_with_a_registry_a_root_is_the_official_image_and_its_packages(tmp_path:
 def test_the_code_of_a_compiled_runner_is_part_of_its_images_tag(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = recipe(cell("onnxruntime-cpp-debian13-amd64-cpu"), MATRIX, "debian")
+    one = recipe_for(cell("onnxruntime-cpp-debian13-amd64-cpu"), MATRIX, "debian")
     before = one.digest()
     shutil.copytree(ROOT / "harness" / "runtimes" / "cpp", tmp_path / "runtimes" / "cpp")
     (tmp_path / "runtimes" / "cpp" / "main.cpp").write_text("int main() {}")
@@ -295,7 +295,7 @@ def test_a_root_that_fails_leaves_nothing_in_the_cache(
     root = AMD.roots("amd64")["base"]
     with pytest.raises(processes.CommandFailed):
         root.make()
-    assert not root.made()
+    assert not root.is_cached()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -337,10 +337,10 @@ def test_of_a_mirror_out_of_step_what_fits_is_taken(
     if made:
         root.make()
     else:
-        with pytest.raises(EngineError, match=r"out of step with itself: E: a\.deb  404"):
+        with pytest.raises(EngineError, match=r"the Debian mirror is inconsistent: E: a\.deb  404"):
             root.make()
     assert len(calls) == tried
-    assert root.made() == made
+    assert root.is_cached() == made
 
 
 def test_the_current_suite_does_not_stand_for_an_older_one(
@@ -358,7 +358,7 @@ def test_the_current_suite_does_not_stand_for_an_older_one(
     root = AMD.roots("amd64")["base"]
     with pytest.raises(EngineError, match="out of step"):
         root.make()
-    assert not root.made()
+    assert not root.is_cached()
 
 
 # Package sources ------------------------------------------------------------------------------
@@ -538,7 +538,7 @@ def test_finishing_a_root_leaves_nothing_of_this_machine(tmp_path: Path) -> None
 def test_what_runs_under_wine_is_made_of_one_folder(
     tmp_path: Path, name: str, runtime: str, compiles: bool
 ) -> None:
-    one = recipe(cell(f"onnxruntime-{name}_wine-debian13-amd64-cpu"), MATRIX, "debian")
+    one = recipe_for(cell(f"onnxruntime-{name}_wine-debian13-amd64-cpu"), MATRIX, "debian")
     target = bake_file(tmp_path, one)["target"][one.cell.id]
     assert target["context"].endswith("/docker/wine")
     assert target["args"]["RUNTIME"] == runtime

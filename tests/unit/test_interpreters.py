@@ -13,7 +13,7 @@ from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix_file import Base
 from deepmatrix.images import bases, build, interpreters
 from deepmatrix.images.interpreters import LIBRARIES, Interpreter
-from deepmatrix.images.recipes import Recipe, recipe
+from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine import packages
 from deepmatrix.planning.plan import Capabilities, all_cells
 from deepmatrix.workloads import networks
@@ -34,7 +34,7 @@ def base(python: str, folder: str | None = None) -> Base:
 
 def cntk(kind: bases.Kind, found: Interpreter | None) -> Recipe:
     cell = next(one for one in all_cells(MATRIX) if one.id == "cntk-python36-amd64-cpu")
-    return replace(recipe(cell, MATRIX, kind), interpreter=found)
+    return replace(recipe_for(cell, MATRIX, kind), interpreter=found)
 
 
 def test_the_folder_that_is_named_is_taken() -> None:
