@@ -73,9 +73,8 @@ def make(
     data = digits(network)
     weights = networks.initial_weights(network, seed)
     example_count = len(data["train_x"])
-    batch_rows = order(example_count, batch=workload.batch, epochs=workload.epochs, seed=seed)[
-        : workload.steps
-    ]
+    rows = order(example_count, batch=workload.batch, epochs=workload.epochs, seed=seed)
+    batch_rows = rows[: workload.steps]
     folder.mkdir(parents=True, exist_ok=True)
     paths = files(folder, name)
     _write(paths["data.npz"], archive(data))
@@ -175,17 +174,15 @@ def _video(network: Network, images: Images) -> Images:
     """Move each image along a diagonal from one of the corners and back, a pixel a frame."""
     _, frames, side, _ = network["input"]
     travel = side - SIDE
-    frames_array = np.zeros((len(images), *network["input"]), np.float32)
+    videos = np.zeros((len(images), *network["input"]), np.float32)
     for frame in range(frames):
         for corner in range(4):
             step = (frame + corner) % (2 * travel)
             offset = min(step, 2 * travel - step)
             row, column = offset, (offset if corner % 2 else travel - offset)
-            corner_images = images[corner::4]
-            frames_array[corner::4, 0, frame, row : row + SIDE, column : column + SIDE] = (
-                corner_images
-            )
-    return frames_array
+            window = (slice(row, row + SIDE), slice(column, column + SIDE))
+            videos[(slice(corner, None, 4), 0, frame, *window)] = images[corner::4]
+    return videos
 
 
 def _reversal(network: Network, count: int) -> tuple[Images, NDArray[np.int64]]:

@@ -158,10 +158,10 @@ def test_links_and_devices_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({f"control/{'x' * 300}": b"x"}, "cannot be written here, 'xxx"),
-        ({"control/a": b"x", "control/a/b/c": b"x"}, "cannot be written here, 'c'"),
-        ({"control/" + "d/" * 33 + "x": b"x"}, "nested more than 32 deep"),
-        ({"control/" + "d/" * 1500 + "x": b"x"}, "nested more than 32 deep"),
+        ({f"control/{'x' * 300}": b"x"}, "this machine refuses, 'xxx"),
+        ({"control/a": b"x", "control/a/b/c": b"x"}, "this machine refuses, 'c'"),
+        ({"control/" + "d/" * 33 + "x": b"x"}, "folders more than 32 deep"),
+        ({"control/" + "d/" * 1500 + "x": b"x"}, "folders more than 32 deep"),
     ],
 )
 def test_a_name_that_cannot_be_here_is_the_cells_fault(
@@ -443,7 +443,7 @@ def test_an_engine_that_was_asked_for_has_to_answer(monkeypatch: pytest.MonkeyPa
         "No such file or directory"
     )
     assert caught.value.exit_code == 3
-    assert choose.NONE not in caught.value.message
+    assert choose.NO_ENGINE not in caught.value.message
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no local sockets")

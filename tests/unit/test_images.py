@@ -356,7 +356,7 @@ def test_the_current_suite_does_not_stand_for_an_older_one(
     monkeypatch.setattr(processes, "run", unpack)
     monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite])
     root = AMD.roots("amd64")["base"]
-    with pytest.raises(EngineError, match="out of step"):
+    with pytest.raises(EngineError, match="mirror is inconsistent"):
         root.make()
     assert not root.is_cached()
 
