@@ -83,7 +83,7 @@ def main() -> int:
 def compare(
     cell: Cell, matrix: matrix_file.Matrix, environment: dict[str, str], repeat: int
 ) -> int:
-    """Time the ways in turn; print medians, ranges and ratios; return 1 if the goal is missed."""
+    """Time the ways in turn and report the times; return 1 if the goal is missed."""
     architecture = matrix.architectures[cell.architecture]
     native = binfmt.docker_name(os.uname().machine)
     across = f"--python-version {cell.python} --python-platform {architecture.wheels}"
@@ -116,7 +116,14 @@ def compare(
                     print(f"{turn}/{repeat}  {way:26}{seconds:8.2f} s")
         finally:
             processes.run(["docker", "rmi", "--force", *tooled.values()], environment=environment)
-    size = sum(1 for _ in packages.locked(pins.path(cell.pinned).read_text()))
+    return report(cell, architecture, seconds_by_way)
+
+
+def report(
+    cell: Cell, architecture: matrix_file.Architecture, seconds_by_way: dict[str, list[float]]
+) -> int:
+    """Print medians, ranges and ratios; return 1 if the goal is missed."""
+    size = sum(1 for _ in packages.hashes_by_project(pins.path(cell.pinned).read_text()))
     print(f"\n{cell.id}: {size} wheels, QEMU_CPU={architecture.emulation.get('QEMU_CPU')}")
     print(f"{'':26}{'wall s, median (range)':30}{'times ours':>14}")
     for way, seconds in seconds_by_way.items():
@@ -139,7 +146,7 @@ def base_image(
 ) -> str:
     """Return an image with the cell's Python and pip for an architecture."""
     base = matrix.bases[cell.base]
-    if bases.kind(base.image, environment) == "registry":
+    if bases.base_kind(base.image, environment) == "registry":
         pull = ["docker", "pull", "--quiet", "--platform", f"linux/{architecture}", base.image]
         processes.run(pull, environment=environment)
         tag = f"deepmatrix/bench-{architecture}"
@@ -210,7 +217,7 @@ def build_without_emulation(
 ) -> None:
     """Build images from nothing while no foreign program can run; print how long it took."""
     recipes = [
-        recipe_for(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
+        recipe_for(cell, matrix, bases.base_kind(matrix.bases[cell.base].image, environment))
         for cell in cells
     ]
     native = binfmt.docker_name(os.uname().machine)
@@ -218,7 +225,7 @@ def build_without_emulation(
     with tempfile.TemporaryDirectory() as temporary, emulation_off():
         workshop = build.Workshop(
             folder=Path(temporary),
-            sources=packages.configured(),
+            sources=packages.configured_sources(),
             architecture=native,
             roots={root: root.make() for root in roots},
         )
@@ -231,7 +238,7 @@ def build_without_emulation(
             environment={**environment, "BUILDX_BUILDER": builder},
         )
         seconds = time.perf_counter() - start
-    sizes = build.sizes([recipe.reference for recipe in recipes], environment)
+    sizes = build.image_sizes([recipe.reference for recipe in recipes], environment)
     for recipe in recipes:
         print(f"{recipe.reference}  {recipe.platform}  {sizes[recipe.reference] / 1e6:,.0f} MB")
     print(f"built from nothing, with emulation off, in {seconds:.1f} s")
@@ -241,11 +248,11 @@ def build_without_emulation(
 def emulation_off() -> Iterator[None]:
     """Switch the kernel's entry for the foreign architecture off, and on again in any case."""
     entry = binfmt.entry(FOREIGN)
-    was = entry.exists() and FOREIGN in binfmt.emulated()
+    was = entry.exists() and FOREIGN in binfmt.emulated_architectures()
     if was:
         entry.write_text("0")
     try:
-        assert FOREIGN not in binfmt.emulated()
+        assert FOREIGN not in binfmt.emulated_architectures()
         yield
     finally:
         if was:

@@ -603,7 +603,7 @@ def _make_plan(options: argparse.Namespace, matrix: Matrix, capabilities: Capabi
         exclude=tuple(options.exclude),
         tags=tuple(options.tag),
     )
-    written = idioms.written()
+    written = idioms.available_idioms()
     return plan.make(matrix, selection, capabilities, seed=options.seed, idioms=written)
 
 

@@ -39,7 +39,7 @@ class Refused(DeepmatrixError):
     """A process wrote files that no honest process writes."""
 
 
-def tree(folder: Path, *, links: bool = True) -> dict[str, Path]:
+def list_files(folder: Path, *, links: bool = True) -> dict[str, Path]:
     """Return the files below *folder* by relative path with slashes.
 
     With *links*, those to folders are followed.
@@ -101,7 +101,7 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def adopt(source: Path, folder: Path) -> None:
+def copy_plain_files(source: Path, folder: Path) -> None:
     """Replace *folder* by a copy of the plain files and folders of *source*.
 
     Raises:
@@ -110,7 +110,7 @@ def adopt(source: Path, folder: Path) -> None:
     """
     part = _beside(folder)
     try:
-        for count, (name, path) in enumerate(tree(source, links=False).items()):
+        for count, (name, path) in enumerate(list_files(source, links=False).items()):
             if count >= MAX_FILES:
                 raise Refused(f"it wrote more than {MAX_FILES} files into its control directory")
             _copy_plain_file(name, path, part)

@@ -44,7 +44,7 @@ def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
     if kind == "here":
         return HereEngine()
     if address:
-        return _announced(engine.connect(endpoints.named(address), matrix), say)
+        return _announced(engine.connect(endpoints.endpoint_named(address), matrix), say)
     try:
         return _announced(discover(matrix), say)
     except EngineError as error:

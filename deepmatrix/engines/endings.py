@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from deepmatrix.engines import Limits
-from deepmatrix.engines.watch import Stop, size
+from deepmatrix.engines.watch import Stop, format_size
 
 #: A shell, and the init process of a container, report a signal as 128 + its number.
 SIGNALLED = 128
@@ -29,7 +29,7 @@ def signal_of(code: int) -> int | None:
     return code - SIGNALLED if SIGNALLED < code <= SIGNALLED + LAST_SIGNAL else None
 
 
-def by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
+def ended_by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
     """Say how a process ended that nobody stopped. *oom*: the memory limit killed one of it."""
     if code == 0:
         note = "a process it had started was killed: out of memory" if oom else ""
@@ -39,12 +39,14 @@ def by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
         return out_of_memory(limits)
     if number is None:
         return Stop(ending="exited", cause=f"exit code {code}")
-    return Stop(ending="crashed", cause=f"killed by {name_of(number)}")
+    return Stop(ending="crashed", cause=f"killed by {signal_name(number)}")
 
 
 def out_of_memory(limits: Limits) -> Stop:
     """Say that a process needed more memory than it may use."""
-    return Stop(ending="oom", cause=f"needed more than its {size(limits.memory_bytes)} of memory")
+    return Stop(
+        ending="oom", cause=f"needed more than its {format_size(limits.memory_bytes)} of memory"
+    )
 
 
 def out_of_processes(limits: Limits) -> Stop:
@@ -55,7 +57,7 @@ def out_of_processes(limits: Limits) -> Stop:
     )
 
 
-def name_of(number: int) -> str:
+def signal_name(number: int) -> str:
     """Name a signal, with what it means where that helps: ``SIGSEGV (invalid memory access)``."""
     try:
         name = signal.Signals(number).name

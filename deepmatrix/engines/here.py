@@ -40,7 +40,7 @@ class HereEngine:
             native=frozenset({binfmt.docker_name(platform.machine().lower())}),
             devices=frozenset({"cpu", "cuda"} if NVIDIA.exists() else {"cpu"}),
             pythons=frozenset({"{}.{}".format(*sys.version_info)}),
-            cpus=len(local.cpus()),
+            cpus=len(local.usable_cpus()),
             memory_bytes=local.memory_bytes(),
         )
 

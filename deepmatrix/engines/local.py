@@ -50,10 +50,10 @@ class LocalProcesses:
     ) -> None:
         self._clean = clean
         self._files = {
-            **{f"harness/{name}": path for name, path in archives.tree(harness).items()},
+            **{f"harness/{name}": path for name, path in archives.list_files(harness).items()},
             **(extra or {}),
         }
-        self._root = root or bases.cache() / "work"
+        self._root = root or bases.cache_folder() / "work"
         self._folder: Path | None = None
 
     def open(self) -> None:
@@ -66,7 +66,7 @@ class LocalProcesses:
                     if owner.is_gone(mark.read_text(encoding="utf-8")):
                         archives.remove(mark.parent)
             self._folder = Path(tempfile.mkdtemp(dir=self._root))
-            (self._folder / "owner").write_text(str(owner.me()), encoding="utf-8")
+            (self._folder / "owner").write_text(str(owner.this_process()), encoding="utf-8")
             for name, source in self._files.items():
                 target = self._folder / "code" / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -123,7 +123,7 @@ class LocalProcesses:
         reader.start()
         waiter.start()
         try:
-            stop = watch.wait(
+            stop = watch.wait_for_end(
                 wake,
                 cancel=cancel,
                 deadline_s=task.deadline_s,
@@ -140,7 +140,7 @@ class LocalProcesses:
         if stop:
             return stop, None
         code = process.returncode
-        return endings.by_itself(code, oom=False, limits=task.limits), code
+        return endings.ended_by_itself(code, oom=False, limits=task.limits), code
 
     def _start(self, task: Task, python: Path, control: Path) -> subprocess.Popen[bytes]:
         assert self._folder is not None, "open() comes first"
@@ -169,7 +169,7 @@ class LocalProcesses:
 
     def _mark(self, control: Path) -> str:
         """Return the mark of a task's processes: their owner and the task."""
-        return f"{owner.me()}/{control.parent.name}"
+        return f"{owner.this_process()}/{control.parent.name}"
 
     @contextlib.contextmanager
     def _copy(self, control: Path) -> Iterator[Path]:
@@ -183,7 +183,7 @@ class LocalProcesses:
             archives.remove(temporary)
 
 
-def cpus() -> list[int]:
+def usable_cpus() -> list[int]:
     """Return the CPUs that this process may use, by number."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
@@ -218,7 +218,7 @@ def _pinned_to(numbers: tuple[int, ...]) -> Iterator[None]:
     if not numbers or not hasattr(os, "sched_setaffinity"):
         yield
         return
-    mine = cpus()
+    mine = usable_cpus()
     os.sched_setaffinity(0, {mine[number % len(mine)] for number in numbers})
     try:
         yield
@@ -248,7 +248,7 @@ def _limit_exceeded(usage: proctree.Usage, limits: Limits) -> Stop | None:
 def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
     """Copy the files of a process back; refused files are its failure, if it had no other."""
     try:
-        archives.adopt(control, task.control)
+        archives.copy_plain_files(control, task.control)
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
     return stop

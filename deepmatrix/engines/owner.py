@@ -32,7 +32,7 @@ class Owner:
 
     def is_gone(self) -> bool:
         """Say whether it surely runs no more. What cannot be seen from here counts as alive."""
-        here = me()
+        here = this_process()
         if self.machine != here.machine or not here.boot:
             return False
         if self.boot != here.boot:
@@ -55,7 +55,7 @@ def is_gone(label: str) -> bool:
     return owner is not None and owner.is_gone()
 
 
-def me() -> Owner:
+def this_process() -> Owner:
     """Return this process."""
     pid = os.getpid()  # asked each time: it changes with a fork
     return Owner(

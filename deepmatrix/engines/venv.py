@@ -63,7 +63,7 @@ class VenvEngine:
         extra: Mapping[str, Path] | None = None,
         root: Path | None = None,
     ) -> None:
-        self._root = root or bases.cache() / "venvs"
+        self._root = root or bases.cache_folder() / "venvs"
         self._pythons: dict[str, Path] = {}
         self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
 
@@ -73,7 +73,7 @@ class VenvEngine:
             engine=self.name,
             native=frozenset({binfmt.docker_name(platform.machine().lower())}),
             pythons=frozenset(self._interpreters),
-            cpus=len(local.cpus()),
+            cpus=len(local.usable_cpus()),
             memory_bytes=local.memory_bytes(),
         )
 
@@ -161,9 +161,8 @@ class VenvEngine:
         """
         if (folder / COMPLETE).exists():
             return False
-        with _alone(
-            folder, lambda: progress(cell.id, "waiting: another process makes this environment")
-        ):
+        waiting = "waiting: another process makes this environment"
+        with _locked(folder, lambda: progress(cell.id, waiting)):
             if (folder / COMPLETE).exists():
                 return False  # another process made it meanwhile
             self._make(cell, interpreter, folder, progress)
@@ -174,7 +173,7 @@ class VenvEngine:
         began = time.monotonic()
         temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=self._root))
         try:
-            (temporary / "owner").write_text(str(owner.me()), encoding="utf-8")
+            (temporary / "owner").write_text(str(owner.this_process()), encoding="utf-8")
             part = temporary / "venv"
             self._uv(
                 cell,
@@ -210,7 +209,7 @@ class VenvEngine:
         processes.stream(
             [find_uv_bin(), *arguments, "--no-python-downloads", "--no-progress"],
             log=self._root / "build.log",
-            environment=packages.configured().environment(),
+            environment=packages.configured_sources().environment(),
             on_line=lambda line: progress(cell.id, line),
         )
 
@@ -244,7 +243,7 @@ def interpreters() -> list[Interpreter]:
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, when_waiting: Callable[[], None]) -> Iterator[None]:
+def _locked(folder: Path, when_waiting: Callable[[], None]) -> Iterator[None]:
     """Hold the lock of an environment. On Windows there is none: the last one made stays.
 
     The lock's file beside the folder is never removed: another process may hold it.

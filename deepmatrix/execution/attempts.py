@@ -92,11 +92,11 @@ class Attempts:
         maker = TaskMaker(run=self.run, capabilities=self.capabilities, emulated=emulated)
         with self.run.scratch(job) as control:
             task = maker.task(job, cell, control, contents(maker, control))
-            with locks.alone(task.limits.cpus, self.cancel, self.watcher.waiting_for_cpus):
+            with locks.exclusive_cpus(task.limits.cpus, self.cancel, self.watcher.waiting_for_cpus):
                 self.watcher.started(job)
-                before = energy.counters()
+                before = energy.read_counters()
                 ended = self.engine.run(task, self.cancel)
-                joules = energy.spent(before, energy.counters())
+                joules = energy.joules_between(before, energy.read_counters())
             if ended.ending == "cancelled":
                 raise Cancelled
             write_text(self.run.log(job), ended.log)

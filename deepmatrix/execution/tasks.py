@@ -116,7 +116,7 @@ class TaskMaker:
         for name, source in inputs.files(self.run.inputs, job.workload).items():
             shutil.copyfile(source, data / name)
         if "probe" in job.phases:
-            (data / "probes.npz").write_bytes(inputs.archive(_flat(probes.inputs())))
+            (data / "probes.npz").write_bytes(inputs.npz_bytes(_flat(probes.inputs())))
         return {
             **({"probes": "data/probes.npz"} if "probe" in job.phases else {}),
             "formats": list(cell.exports),

@@ -156,7 +156,7 @@ class Root:
         )
 
     def _folder(self) -> Path:
-        return cache() / "roots" / f"{self.target}-{self.digest()}"
+        return cache_folder() / "roots" / f"{self.target}-{self.digest()}"
 
 
 def debian_name(architecture: str) -> str:
@@ -164,7 +164,7 @@ def debian_name(architecture: str) -> str:
     return DEBIAN_NAMES.get(architecture, architecture)
 
 
-def kind(image: str, environment: Mapping[str, str]) -> Kind:
+def base_kind(image: str, environment: Mapping[str, str]) -> Kind:
     """Say whether *image* comes from its registry or a Debian root takes its place.
 
     *environment* names the engine. The registry's answer is remembered for an hour.
@@ -177,7 +177,7 @@ def kind(image: str, environment: Mapping[str, str]) -> Kind:
                 hint="set it to 'registry' or 'debian', or not at all",
             )
         return KINDS[forced]
-    memory = cache() / "registry.json"
+    memory = cache_folder() / "registry.json"
     answers: dict[str, tuple[float, bool]] = _read(memory)
     asked_at, reachable = answers.get(image, (0.0, False))
     if not 0 <= time.time() - asked_at < REMEMBERED_S:
@@ -187,7 +187,7 @@ def kind(image: str, environment: Mapping[str, str]) -> Kind:
     return "registry" if reachable else "debian"
 
 
-def cache() -> Path:
+def cache_folder() -> Path:
     """Return the folder of everything that can be made anew."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "deepmatrix"

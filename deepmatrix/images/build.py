@@ -56,7 +56,7 @@ class Workshop:
             "uv.toml": self.sources.uv_file(WHEELS),
             "pip.conf": self.sources.pip_file(WHEELS),
             "certificates": certificates.read_text("utf-8") if certificates else "",
-            "npmrc": npm.configured(),
+            "npmrc": npm.build_npmrc(),
         }
         for name, text in texts.items():
             (self.folder / name).write_text(text, "utf-8")
@@ -98,18 +98,18 @@ def prepare(
         if not FAMILIES[cell.family].pinned or pins.path(cell.pinned).exists()
     ]
     recipes = [
-        recipe_for(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
+        recipe_for(cell, matrix, bases.base_kind(matrix.bases[cell.base].image, environment))
         for cell in pinned
     ]
-    image_sizes = sizes([recipe.reference for recipe in recipes], environment)
+    sizes = image_sizes([recipe.reference for recipe in recipes], environment)
     prepared = {
         recipe.cell.id: Prepared(
             cell_id=recipe.cell.id,
             reference=recipe.reference,
-            size_bytes=image_sizes[recipe.reference],
+            size_bytes=sizes[recipe.reference],
         )
         for recipe in recipes
-        if recipe.reference in image_sizes
+        if recipe.reference in sizes
     }
     if missing := [recipe for recipe in recipes if recipe.cell.id not in prepared]:
         log.write_text("", "utf-8")
@@ -121,7 +121,7 @@ def prepare(
     }
 
 
-def sizes(references: Sequence[str], environment: Mapping[str, str]) -> dict[str, int]:
+def image_sizes(references: Sequence[str], environment: Mapping[str, str]) -> dict[str, int]:
     """Return the bytes of those images that the engine has."""
     listing = ["docker", "image", "ls", "--filter", f"reference={REPOSITORY}/*"]
     listing += ["--format", "{{.Repository}}:{{.Tag}}"]
@@ -194,7 +194,7 @@ def _build(
     with TemporaryDirectory(prefix="deepmatrix-") as temporary:
         workshop = Workshop(
             folder=Path(temporary),
-            sources=packages.configured(),
+            sources=packages.configured_sources(),
             architecture=architecture,
             roots=roots,
         )
@@ -259,7 +259,7 @@ def _bake(
                 break
         if call_error:
             errors = watch.errors() or {recipe.cell.id: call_error for recipe in recipes}
-    image_sizes = sizes([recipe.reference for recipe in recipes], environment)
+    sizes = image_sizes([recipe.reference for recipe in recipes], environment)
     failed = {
         recipe.cell.id: _failed(recipe, errors[recipe.cell.id])
         for recipe in recipes
@@ -269,12 +269,12 @@ def _bake(
         recipe.cell.id: Prepared(
             cell_id=recipe.cell.id,
             reference=recipe.reference,
-            size_bytes=image_sizes[recipe.reference],
+            size_bytes=sizes[recipe.reference],
             build_s=watch.seconds(recipe.cell.id),
             built=True,
         )
         for recipe in recipes
-        if recipe.reference in image_sizes
+        if recipe.reference in sizes
     }
     return failed | prepared
 

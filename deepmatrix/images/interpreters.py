@@ -45,12 +45,12 @@ class Interpreter:
     folder: Path
 
 
-def find(base: Base) -> Interpreter | None:
+def find_interpreter(base: Base) -> Interpreter | None:
     """Return this machine's Python for a base, or None."""
     return _find(base.python, base.interpreter)
 
 
-def lacking(matrix: Matrix, environment: Mapping[str, str]) -> dict[str, str]:
+def missing_interpreters(matrix: Matrix, environment: Mapping[str, str]) -> dict[str, str]:
     """Return the bases that need a Python that is nowhere available, each with what to do.
 
     *environment* names the engine, whose registry is tried where this machine has no such Python.
@@ -59,7 +59,9 @@ def lacking(matrix: Matrix, environment: Mapping[str, str]) -> dict[str, str]:
         name: f"no registry and no Python {base.python} on this machine: "
         f"put one on PATH, or name its folder as 'interpreter' of {name} in matrix.yaml"
         for name, base in matrix.bases.items()
-        if base.installer and not find(base) and bases.kind(base.image, environment) == "debian"
+        if base.installer
+        and not find_interpreter(base)
+        and bases.base_kind(base.image, environment) == "debian"
     }
 
 

@@ -72,7 +72,7 @@ def version(cell: Cell) -> str | None:
     """
     if not path(cell.pinned).exists():
         return None
-    known = dict(packages.locked(path(cell.pinned).read_text("utf-8")).keys())
+    known = dict(packages.hashes_by_project(path(cell.pinned).read_text("utf-8")).keys())
     name = cell.pins or cell.name
     return known.get(name) or known.get(f"{name}-gpu") or known.get(PROJECTS.get(name, ""))
 
@@ -106,8 +106,8 @@ def differences(before: str, after: str) -> tuple[str, ...]:
     """Return what changed between two lock files, one line a project."""
     if before == after:
         return ()
-    old = dict(packages.locked(before).keys())
-    new = dict(packages.locked(after).keys())
+    old = dict(packages.hashes_by_project(before).keys())
+    new = dict(packages.hashes_by_project(after).keys())
     lines = []
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
@@ -164,5 +164,5 @@ def _check_wheels(pins: Path, where: list[str]) -> None:
 def _uv(*arguments: list[str]) -> None:
     processes.run(
         [find_uv_bin(), *itertools.chain.from_iterable(arguments)],
-        environment=packages.configured().shared().environment(),
+        environment=packages.configured_sources().shared().environment(),
     )

@@ -172,5 +172,7 @@ def _recipe_on(cell: Cell, matrix: Matrix, kind: bases.Kind, name: str) -> Recip
         suite=base.suite,
         kind=kind,
         installer=_recipe_on(cell, matrix, kind, base.installer) if base.installer else None,
-        interpreter=interpreters.find(base) if base.installer and kind == "debian" else None,
+        interpreter=interpreters.find_interpreter(base)
+        if base.installer and kind == "debian"
+        else None,
     )

@@ -27,7 +27,7 @@ def entry(architecture: str, table: Path = TABLE) -> Path:
     return table / f"qemu-{QEMU_NAMES.get(architecture, architecture)}"
 
 
-def emulated(table: Path = TABLE) -> frozenset[str]:
+def emulated_architectures(table: Path = TABLE) -> frozenset[str]:
     """Return the architectures that containers of this machine can run by emulation.
 
     Only entries that are enabled and hold their program open (flag F) count: without the flag
@@ -74,7 +74,7 @@ def register(architecture: str, table: Path = TABLE) -> None:
     line = next(text.strip() for text in lines if text.strip() and text.strip()[0] not in "#;")
     with (table / "register").open("w", encoding="utf-8") as register_file:
         register_file.write(line)
-    if architecture not in emulated(table):
+    if architecture not in emulated_architectures(table):
         raise EngineError(f"the kernel's entry for {architecture} is not one containers can use")
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 POWERCAP = Path("/sys/class/powercap")
 
 
-def counters(root: Path = POWERCAP) -> dict[str, int]:
+def read_counters(root: Path = POWERCAP) -> dict[str, int]:
     """Return the counters of the processor packages, microjoules by domain; none if unreadable."""
     microjoules = {}
     for domain in sorted(root.glob("*-rapl:*")):
@@ -23,7 +23,9 @@ def counters(root: Path = POWERCAP) -> dict[str, int]:
     return microjoules
 
 
-def spent(before: dict[str, int], after: dict[str, int], root: Path = POWERCAP) -> float | None:
+def joules_between(
+    before: dict[str, int], after: dict[str, int], root: Path = POWERCAP
+) -> float | None:
     """Return the joules between two readings, or None where nothing could be read.
 
     A counter that overflows starts at zero; it is assumed to overflow at most once.

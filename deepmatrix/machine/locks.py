@@ -20,7 +20,7 @@ CHECK_S = 0.5
 
 
 @contextlib.contextmanager
-def held(path: Path) -> Iterator[bool]:
+def try_lock(path: Path) -> Iterator[bool]:
     """Try to lock a file, which is made where it is missing; yield whether that succeeded."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
     try:
@@ -30,7 +30,7 @@ def held(path: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
-def alone(
+def exclusive_cpus(
     cpus: Iterable[int], cancel: threading.Event, when_waiting: Callable[[], None]
 ) -> Iterator[None]:
     """Wait until no other process samples on any of these CPUs, or *cancel* is set.

@@ -10,7 +10,7 @@ from pathlib import Path
 OWN = ("cafile", "cache", "prefix", "nodedir", "userconfig", "globalconfig", "tmp", "logs-dir")
 
 
-def configured(environment: Mapping[str, str] = os.environ) -> str:
+def build_npmrc(environment: Mapping[str, str] = os.environ) -> str:
     """Return an ``.npmrc`` for a build: the user's own, with registries and their tokens.
 
     npm's environment variables win over its file, as in npm itself.

@@ -93,24 +93,24 @@ class Sources:
 
     def stage(self, pins: str, folder: Path) -> None:
         """Copy into *folder* each wheel of this machine's own folders whose hash is in *pins*."""
-        wanted = locked(pins)
+        wanted = hashes_by_project(pins)
         for wheel in self._wheels({name for name, _ in wanted}):
             name, version = wheel.name.split("-")[:2]
-            hashes = wanted.get((normal(name), urllib.parse.unquote(version)), frozenset())
+            hashes = wanted.get((normalized(name), urllib.parse.unquote(version)), frozenset())
             if hashes and not (folder / wheel.name).exists() and _sha256(wheel) in hashes:
                 _link(wheel, folder / wheel.name)
 
     def _wheels(self, names: set[str]) -> Iterator[Path]:
         """Yield the wheels of *names* in local folders and local indexes."""
         for links in filter(None, map(_local, self.links)):
-            yield from (path for path in links.glob("*.whl") if normal_of(path) in names)
+            yield from (path for path in links.glob("*.whl") if project_of(path) in names)
         for index in filter(None, map(_local, (self.index or "", *self.indexes))):
             for page in (index / name / "index.html" for name in sorted(names)):
                 if page.exists():
                     yield from _linked(page)
 
 
-def configured(environment: Mapping[str, str] = os.environ) -> Sources:
+def configured_sources(environment: Mapping[str, str] = os.environ) -> Sources:
     """Read pip's configuration files and the environment variables of pip and uv.
 
     uv's variables override pip's, and pip's variables its files, as in the tools themselves.
@@ -138,24 +138,24 @@ def configured(environment: Mapping[str, str] = os.environ) -> Sources:
     )
 
 
-def locked(pins: str) -> dict[tuple[str, str], frozenset[str]]:
+def hashes_by_project(pins: str) -> dict[tuple[str, str], frozenset[str]]:
     """Return the sha256 hashes of a lock file by (normalised name, version)."""
-    hashes_by_project: dict[tuple[str, str], frozenset[str]] = {}
+    hashes: dict[tuple[str, str], frozenset[str]] = {}
     for block in re.split(r"\n(?=\S)", pins):
         if match := re.match(r"([\w.-]+)==([^\s;\\]+)", block):
-            key = (normal(match[1]), match[2])
-            hashes_by_project[key] = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", block))
-    return hashes_by_project
+            key = (normalized(match[1]), match[2])
+            hashes[key] = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", block))
+    return hashes
 
 
-def normal(name: str) -> str:
+def normalized(name: str) -> str:
     """Normalise a project's name as indexes do."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def normal_of(wheel: Path) -> str:
+def project_of(wheel: Path) -> str:
     """Return the normalised project name of a wheel's file name."""
-    return normal(wheel.name.split("-")[0])
+    return normalized(wheel.name.split("-")[0])
 
 
 def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:

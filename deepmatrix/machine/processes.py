@@ -66,12 +66,12 @@ def run(
         )
     except subprocess.TimeoutExpired:
         raise CommandFailed(
-            f"took longer than {timeout_s:g} s: {shown(command)}", hint=hint
+            f"took longer than {timeout_s:g} s: {shell_line(command)}", hint=hint
         ) from None
     except OSError as error:
         raise _cannot_start(command, error, hint) from None
     if completed.returncode:
-        raise failed(
+        raise failure(
             command, completed.returncode, completed.stderr.strip() or completed.stdout, hint
         )
     return completed.stdout
@@ -103,7 +103,7 @@ def stream(
         finally:
             end(process)
     if code:
-        raise failed(command, code, "\n".join(last), hint)
+        raise failure(command, code, "\n".join(last), hint)
 
 
 def start(
@@ -160,15 +160,15 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def failed(command: Sequence[str], code: int, output: str, hint: str = "") -> CommandFailed:
+def failure(command: Sequence[str], code: int, output: str, hint: str = "") -> CommandFailed:
     """Return the error for a command that ended with *code*, quoting its last lines."""
     last = "\n".join(output.strip().splitlines()[-QUOTED_LINES:])
     how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
-    message = f"{command[0]} {how}: {shown(command)}" + (f"\n{last}" if last else "")
+    message = f"{command[0]} {how}: {shell_line(command)}" + (f"\n{last}" if last else "")
     return CommandFailed(message, hint=hint, code=code, output=last)
 
 
-def shown(command: Sequence[str]) -> str:
+def shell_line(command: Sequence[str]) -> str:
     """Write *command* so that it can be pasted into a shell."""
     return shlex.join(command)
 

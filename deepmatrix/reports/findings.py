@@ -29,7 +29,7 @@ def _idioms(results: Results) -> Table:
         texts = (workload, *(_idiom(row) for row in own))
         rows.append(Row(texts=texts, moods=("plain", *(_idiom_mood(row) for row in own))))
     if rows:
-        loops = [idioms.counts().get(("training", names[cell])) for cell, _ in cells]
+        loops = [idioms.line_counts().get(("training", names[cell])) for cell, _ in cells]
         texts = ("training loop", *(str(loop or numbers.DASH) for loop in loops))
         rows.append(row_of(*texts))
     return Table(

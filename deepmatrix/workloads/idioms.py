@@ -58,22 +58,22 @@ def _heads(node: ast.stmt) -> int:
 
 
 @cache
-def counts() -> dict[tuple[str, str], int]:
+def line_counts() -> dict[tuple[str, str], int]:
     """Return logical lines by (network, framework); the network ``training`` is the loop."""
-    line_counts = {}
+    counts = {}
     for path in sorted(HARNESS.glob("frameworks/*/idioms/*.py")):
         if path.stem not in SUPPORT:
             network, framework = path.stem, path.parents[1].name
             source = path.read_text(encoding="utf-8")
-            line_counts[network.replace("_", "-"), framework] = logical_lines(source)
-    return line_counts
+            counts[network.replace("_", "-"), framework] = logical_lines(source)
+    return counts
 
 
-def written() -> set[tuple[str, str]]:
+def available_idioms() -> set[tuple[str, str]]:
     """Return all idioms, as (network, framework); every network has the size ``small``."""
-    return {(f"{network}-small", framework) for network, framework in counts()}
+    return {(f"{network}-small", framework) for network, framework in line_counts()}
 
 
-def name_of(network: str) -> str:
+def network_name(network: str) -> str:
     """Return a network's name without its size: ``vgg-a`` of ``vgg-a-small``."""
     return network.rsplit("-", 1)[0]

@@ -70,17 +70,17 @@ def make(
     if finished.is_file():
         return
     network = networks.NETWORKS[workload.network]
-    data = digits(network)
+    data = load_digits(network)
     weights = networks.initial_weights(network, seed)
     example_count = len(data["train_x"])
-    rows = order(example_count, batch=workload.batch, epochs=workload.epochs, seed=seed)
+    rows = batch_order(example_count, batch=workload.batch, epochs=workload.epochs, seed=seed)
     batch_rows = rows[: workload.steps]
     folder.mkdir(parents=True, exist_ok=True)
     paths = files(folder, name)
-    _write(paths["data.npz"], archive(data))
-    _write(paths["weights.npz"], archive(weights))
+    _write(paths["data.npz"], npz_bytes(data))
+    _write(paths["weights.npz"], npz_bytes(weights))
     rates = learning_rates(workload, len(batch_rows))
-    _write(paths["order.npz"], archive({"order": batch_rows, "rates": rates}))
+    _write(paths["order.npz"], npz_bytes({"order": batch_rows, "rates": rates}))
     if not {"parity", "idiom"}.isdisjoint(phases):
         first_batch = next(batches(data, batch_rows))
         first_step_arrays = _first_step(network, weights, *first_batch)
@@ -88,7 +88,7 @@ def make(
         constant_rate = itertools.repeat(rates[0])
         trained_weights = gold.train(network, weights, first_batches, rates=constant_rate).weights
         first_step_arrays[TRAINED] = gold.forward(network, trained_weights, first_batch[0])
-        _write(first_step(folder, name), archive(first_step_arrays))
+        _write(first_step(folder, name), npz_bytes(first_step_arrays))
     training: dict[str, Any] = {"losses": [], "accuracy": 0.0}
     if "train" in phases:
         training = _trained(network, weights, data, batch_rows, rates)
@@ -119,7 +119,7 @@ def _first_step(
     }
 
 
-def digits(network: Network) -> dict[str, NDArray[Any]]:
+def load_digits(network: Network) -> dict[str, NDArray[Any]]:
     """Return the UCI digits, split for training and testing, in the form of a network's task.
 
     Tasks: ``images``, enlarged to the network's input; ``rows``, one image a
@@ -229,7 +229,7 @@ def _held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     return test
 
 
-def order(count: int, *, batch: int, epochs: int, seed: int) -> NDArray[np.int64]:
+def batch_order(count: int, *, batch: int, epochs: int, seed: int) -> NDArray[np.int64]:
     """Return the rows of each batch, (steps, batch): a new order each epoch, full batches only."""
     steps = count // batch
     rows = [_permutation(count, [seed, epoch])[: steps * batch] for epoch in range(epochs)]
@@ -255,7 +255,7 @@ def batches(
         yield data["train_x"][chosen], data["train_y"][chosen]
 
 
-def archive(arrays: Arrays) -> bytes:
+def npz_bytes(arrays: Arrays) -> bytes:
     """Return an ``.npz`` of arrays by name, without the timestamps that numpy writes."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:

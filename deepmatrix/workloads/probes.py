@@ -128,7 +128,7 @@ def inputs() -> dict[str, Arrays]:
     }
 
 
-def expected() -> dict[str, Answers]:
+def expected_answers() -> dict[str, Answers]:
     """Return the expected answers, float64 arrays by probe and name."""
     return {
         name: EXPECTED[name](
@@ -141,14 +141,14 @@ def expected() -> dict[str, Answers]:
     }
 
 
-def compare(name: str, answers: Mapping[str, NDArray[Any]]) -> float | None:
+def answer_error(name: str, answers: Mapping[str, NDArray[Any]]) -> float | None:
     """Return the error of a probe's answers from gold, or None where they cannot be used.
 
     The largest absolute difference, of each answer over its largest gold value; None where one
     is missing, has another shape or is not finite.
     """
     largest = 0.0
-    for part, gold_answer in expected()[name].items():
+    for part, gold_answer in expected_answers()[name].items():
         answer = answers.get(part)
         if answer is None or answer.shape != gold_answer.shape or not np.isfinite(answer).all():
             return None

@@ -163,7 +163,7 @@ def lab(
 
 def left(engine: DockerEngine) -> dict[str, list[str]]:
     """Return what this process has on an engine, by kind; networks whosever they are."""
-    mine = f"label=deepmatrix.owner={owner.me()}"
+    mine = f"label=deepmatrix.owner={owner.this_process()}"
     everything = {
         "containers": listed(engine, "ps", "--all", "--quiet", "--filter", mine),
         "volumes": listed(engine, "volume", "ls", "--quiet", "--filter", mine),

@@ -142,7 +142,7 @@ def test_a_process_killed_from_outside_is_not_out_of_memory(lab: Lab, until: Wai
     results: list[Ended] = []
     thread = threading.Thread(target=lambda: results.append(lab.run("hang")))
     thread.start()
-    running = ["ps", "--quiet", "--filter", f"label=deepmatrix.owner={owner.me()}"]
+    running = ["ps", "--quiet", "--filter", f"label=deepmatrix.owner={owner.this_process()}"]
     until(lambda: bool(listed(lab.engine, *running)))
     listed(lab.engine, "kill", *listed(lab.engine, *running))
     thread.join(60)
@@ -168,7 +168,7 @@ from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.planning.plan import Cell
 from tests.containers.conftest import EXTRA, Lab
 from deepmatrix.planning.plan import Cell
-engine = DockerEngine(endpoints.named({lab.engine.endpoint.url!r}), extra=EXTRA)
+engine = DockerEngine(endpoints.endpoint_named({lab.engine.endpoint.url!r}), extra=EXTRA)
 cell = {lab.cell!r}
 engine.references[cell.id] = {lab.engine.references[lab.cell.id]!r}
 engine.open("killed")
@@ -239,7 +239,7 @@ unclosed = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 def test_an_engine_that_stops_in_the_middle(
     lab: Lab, second_daemon: Daemon, how: str, until: Waiter
 ) -> None:
-    endpoint = endpoints.named(second_daemon.url)
+    endpoint = endpoints.endpoint_named(second_daemon.url)
     engine = DockerEngine(endpoint, extra=EXTRA, return_s=2)
     engine.references = lab.engine.references
     engine.open("tests")
@@ -264,7 +264,7 @@ def test_an_engine_that_stops_in_the_middle(
 
 @unclosed
 def test_an_engine_that_comes_back_is_swept(lab: Lab, second_daemon: Daemon, until: Waiter) -> None:
-    engine = DockerEngine(endpoints.named(second_daemon.url), extra=EXTRA)
+    engine = DockerEngine(endpoints.endpoint_named(second_daemon.url), extra=EXTRA)
     engine.references = lab.engine.references
     engine.open("tests")
     other = Lab(engine=engine, cell=lab.cell, control=lab.control)

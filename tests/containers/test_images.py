@@ -110,7 +110,7 @@ def test_every_image_says_what_it_is(
 def test_no_history_tells_where_packages_came_from(
     described: dict[str, dict[str, object]],
 ) -> None:
-    sources = packages.configured()
+    sources = packages.configured_sources()
     addresses = [*filter(None, [sources.index, *sources.indexes, *sources.links])]
     told = "".join(
         json.dumps(image["Config"]) + str(image["History"]) for image in described.values()
@@ -264,7 +264,7 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
     with (family / "install.sh").open("a") as script:
         script.write("sleep 600\n")
     one = recipes.recipe_for(
-        cells[SMALL], matrix, bases.kind(matrix.bases[cells[SMALL].base].image, environment)
+        cells[SMALL], matrix, bases.base_kind(matrix.bases[cells[SMALL].base].image, environment)
     )
 
     def interrupt(_: str, step: str) -> None:
@@ -279,5 +279,5 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
             log=tmp_path / "build.log",
             progress=interrupt,
         )
-    assert build.sizes([one.reference], environment) == {}
+    assert build.image_sizes([one.reference], environment) == {}
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -397,7 +397,7 @@ def test_a_bad_file_says_where_and_what(
 
 
 def test_the_training_set_has_as_many_images_as_said() -> None:
-    images = inputs.digits(networks.NETWORKS["digits-conv"])["train_x"]
+    images = inputs.load_digits(networks.NETWORKS["digits-conv"])["train_x"]
     assert len(images) == matrix_file.TRAINING_IMAGES
 
 

@@ -24,22 +24,26 @@ def test_joules_are_those_of_all_packages_and_of_nothing_else(tmp_path: Path) ->
         ("intel-rapl:0:0", "core", 9_000_000),
     ):
         domain(tmp_path, name, what, used)
-    before = energy.counters(tmp_path)
+    before = energy.read_counters(tmp_path)
     domain(tmp_path, "intel-rapl:0", "package-0", 3_500_000)
     domain(tmp_path, "intel-rapl:1", "package-1", 5_500_000)
     domain(tmp_path, "intel-rapl:0:0", "core", 9_900_000)
-    assert energy.spent(before, energy.counters(tmp_path), tmp_path) == pytest.approx(3.0)
+    assert energy.joules_between(before, energy.read_counters(tmp_path), tmp_path) == pytest.approx(
+        3.0
+    )
 
 
 def test_a_counter_may_run_over(tmp_path: Path) -> None:
     domain(tmp_path, "intel-rapl:0", "package-0", 999_000_000)
-    before = energy.counters(tmp_path)
+    before = energy.read_counters(tmp_path)
     domain(tmp_path, "intel-rapl:0", "package-0", 1_000_000)
-    assert energy.spent(before, energy.counters(tmp_path), tmp_path) == pytest.approx(2.0)
+    assert energy.joules_between(before, energy.read_counters(tmp_path), tmp_path) == pytest.approx(
+        2.0
+    )
 
 
 def test_without_counters_nothing_is_said(tmp_path: Path) -> None:
-    assert energy.counters(tmp_path / "missing") == {}
-    assert energy.spent({}, {}) is None
+    assert energy.read_counters(tmp_path / "missing") == {}
+    assert energy.joules_between({}, {}) is None
     domain(tmp_path, "intel-rapl:0", "package-0", "secret")
-    assert energy.counters(tmp_path) == {}
+    assert energy.read_counters(tmp_path) == {}

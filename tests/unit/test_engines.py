@@ -76,9 +76,9 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 @on_linux
 def test_a_process_knows_itself_by_its_label() -> None:
-    assert owner.parse(str(owner.me())) == owner.me()
-    assert owner.parse(f"{owner.me()}/and/more") == owner.me()
-    assert not owner.me().is_gone()
+    assert owner.parse(str(owner.this_process())) == owner.this_process()
+    assert owner.parse(f"{owner.this_process()}/and/more") == owner.this_process()
+    assert not owner.this_process().is_gone()
 
 
 @on_linux
@@ -93,7 +93,7 @@ def test_a_process_knows_itself_by_its_label() -> None:
     ],
 )
 def test_who_is_gone(change: dict[str, object], gone: bool) -> None:
-    assert dataclasses.replace(owner.me(), **change).is_gone() is gone
+    assert dataclasses.replace(owner.this_process(), **change).is_gone() is gone
 
 
 @pytest.mark.parametrize("label", ["", "nonsense", "a/b/c/not a number/e"])
@@ -112,11 +112,11 @@ def test_a_folder_goes_through_an_archive_unchanged(tmp_path: Path) -> None:
     (source / "input.json").write_text("{}")
     (source / "data" / "x.npz").write_bytes(bytes(range(256)) * 1000)
     (source / "linked.npz").symlink_to(source / "data" / "x.npz")
-    files = {f"control/{name}": path for name, path in archives.tree(source).items()}
+    files = {f"control/{name}": path for name, path in archives.list_files(source).items()}
     with archives.pack(files, user=65532) as archive:
         archives.unpack(_chunks(archive.read()), target, limit_bytes=MIB)
-    assert {name: path.read_bytes() for name, path in archives.tree(target).items()} == {
-        name: path.read_bytes() for name, path in archives.tree(source).items()
+    assert {name: path.read_bytes() for name, path in archives.list_files(target).items()} == {
+        name: path.read_bytes() for name, path in archives.list_files(source).items()
     }
     assert not (target / "linked.npz").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
@@ -198,7 +198,7 @@ def test_an_answer_that_is_too_large_is_refused(
     with (source / "output.json").open("wb") as file:
         file.truncate(archives.MAX_OUTPUT_BYTES + 1)
     with pytest.raises(archives.Refused, match=r"output\.json of more than 32 MiB"):
-        archives.adopt(source, target)
+        archives.copy_plain_files(source, target)
     monkeypatch.setattr(archives, "MAX_OUTPUT_BYTES", 1)
     with pytest.raises(archives.Refused, match=r"an output\.json of more than"):
         archives.unpack([_tar({"control/output.json": b"{}"})], target, limit_bytes=MIB)
@@ -272,7 +272,7 @@ def _tar(files: dict[str, bytes], *kinds: bytes) -> bytes:
     ],
 )
 def test_what_an_exit_means(code: int, oom: bool, ending: str, cause: str) -> None:
-    stop = endings.by_itself(code, oom=oom, limits=LIMITS)
+    stop = endings.ended_by_itself(code, oom=oom, limits=LIMITS)
     assert stop.ending == ending
     assert stop.cause.startswith(cause)
 
@@ -299,18 +299,18 @@ def test_the_end_is_noticed_at_once() -> None:
     wake = threading.Event()
     threading.Timer(0.05, wake.set).start()
     began = time.perf_counter()
-    assert watch.wait(wake, cancel=threading.Event(), deadline_s=10) is None
+    assert watch.wait_for_end(wake, cancel=threading.Event(), deadline_s=10) is None
     assert time.perf_counter() - began < 0.2
 
 
 def test_why_a_process_is_stopped() -> None:
     never, cancel = threading.Event(), threading.Event()
-    stop = watch.wait(never, cancel=cancel, deadline_s=0.1)
+    stop = watch.wait_for_end(never, cancel=cancel, deadline_s=0.1)
     assert stop == Stop(ending="timeout", cause="still ran after 0.1 s")
     found = Stop(ending="oom", cause="seen")
-    assert watch.wait(never, cancel=cancel, deadline_s=9, check=lambda: found) is found
+    assert watch.wait_for_end(never, cancel=cancel, deadline_s=9, check=lambda: found) is found
     cancel.set()
-    stop = watch.wait(never, cancel=cancel, deadline_s=9)
+    stop = watch.wait_for_end(never, cancel=cancel, deadline_s=9)
     assert stop is not None
     assert stop.ending == "cancelled"
 
@@ -358,7 +358,7 @@ def test_a_context_brings_its_certificates(home: Path) -> None:
 
 def test_an_unknown_context_is_an_error(home: Path) -> None:
     with pytest.raises(ArgumentError) as caught:
-        endpoints.named("fra", {"HOME": str(home)})
+        endpoints.endpoint_named("fra", {"HOME": str(home)})
     assert caught.value.message == "no Docker context 'fra'; did you mean 'far'?"
     with pytest.raises(ArgumentError):
         _first({"HOME": str(home), "DOCKER_CONTEXT": "gone"})
@@ -375,7 +375,7 @@ def test_an_unknown_context_is_an_error(home: Path) -> None:
 )
 def test_what_is_no_address_is_an_error(url: str, problem: str) -> None:
     with pytest.raises(ArgumentError) as caught:
-        endpoints.named(url, {})
+        endpoints.endpoint_named(url, {})
     assert caught.value.message == f"'{url}' is not where an engine can be: {problem}"
     assert "tcp://HOST:PORT" in caught.value.hint
     with pytest.raises(ArgumentError):
@@ -400,7 +400,7 @@ def test_only_entries_that_containers_can_use_emulate(tmp_path: Path) -> None:
     }
     for name, text in entries.items():
         (tmp_path / name).write_text(text)
-    assert binfmt.emulated(tmp_path) == {"arm64"}
+    assert binfmt.emulated_architectures(tmp_path) == {"arm64"}
 
 
 # Choosing -------------------------------------------------------------------------------------

@@ -286,8 +286,8 @@ def test_training_changes_nothing_that_it_was_given():
 )
 def test_the_workloads_learn_the_digits(name, epochs, rate, least):
     described = NETWORKS[name]
-    data = inputs.digits(described)
-    rows = inputs.order(len(data["train_x"]), batch=32, epochs=epochs, seed=0)
+    data = inputs.load_digits(described)
+    rows = inputs.batch_order(len(data["train_x"]), batch=32, epochs=epochs, seed=0)
     start = networks.initial_weights(described, 0)
     trained = gold.train(described, start, inputs.batches(data, rows), rates=itertools.repeat(rate))
     logits = gold.forward(described, trained.weights, data["test_x"])

@@ -207,12 +207,12 @@ def test_npm_hears_of_the_users_registry_and_of_no_path_of_this_machine(tmp_path
         "//one.example/:_authToken=t\n"
     )
     environment = {"HOME": str(tmp_path), "npm_config_registry": "https://two.example/"}
-    assert npm.configured(environment).splitlines() == [
+    assert npm.build_npmrc(environment).splitlines() == [
         "registry=https://one.example/",
         "//one.example/:_authToken=t",
         "registry=https://two.example/",
     ]
-    assert npm.configured({"HOME": str(tmp_path / "nobody")}) == ""
+    assert npm.build_npmrc({"HOME": str(tmp_path / "nobody")}) == ""
 
 
 @pytest.mark.parametrize(("fails", "built"), [(0, True), (2, True), (3, False)])
@@ -235,7 +235,7 @@ def test_a_race_of_the_builders_own_is_tried_again(
     )
     monkeypatch.setattr(build, "_ask", lambda *_: "default")
     monkeypatch.setattr(processes, "stream", stream)
-    monkeypatch.setattr(build, "sizes", lambda *_: {AMD.reference: 1} if built else {})
+    monkeypatch.setattr(build, "image_sizes", lambda *_: {AMD.reference: 1} if built else {})
     found = build._bake([AMD], workshop, {}, tmp_path / "log", lambda *_: None)[AMD.cell.id]
     assert (found.error is None) == built
     assert len(calls) == min(fails + 1, build.TRIES)
@@ -246,10 +246,10 @@ def test_a_race_of_the_builders_own_is_tried_again(
 
 def test_the_kind_of_bases_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPMATRIX_BASES", "registry")
-    assert bases.kind("any", {}) == "registry"
+    assert bases.base_kind("any", {}) == "registry"
     monkeypatch.setenv("DEEPMATRIX_BASES", "alpine")
     with pytest.raises(ArgumentError, match="DEEPMATRIX_BASES is 'alpine'") as raised:
-        bases.kind("any", {})
+        bases.base_kind("any", {})
     assert raised.value.hint == "set it to 'registry' or 'debian', or not at all"
 
 
@@ -268,7 +268,7 @@ def test_the_registry_is_asked_once(
     monkeypatch.delenv("DEEPMATRIX_BASES", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(processes, "run", ask)
-    assert [bases.kind("python:3", {}) for _ in range(2)] == [kind, kind]
+    assert [bases.base_kind("python:3", {}) for _ in range(2)] == [kind, kind]
     assert len(asked) == 1
 
 
@@ -367,7 +367,9 @@ def test_the_current_suite_does_not_stand_for_an_older_one(
 def configured(tmp_path: Path, text: str = "", **environment: str) -> packages.Sources:
     file = tmp_path / "pip.conf"
     file.write_text(text)
-    return packages.configured({"PIP_CONFIG_FILE": str(file), "HOME": str(tmp_path), **environment})
+    return packages.configured_sources(
+        {"PIP_CONFIG_FILE": str(file), "HOME": str(tmp_path), **environment}
+    )
 
 
 def test_uv_hears_what_pip_was_told(tmp_path: Path) -> None:

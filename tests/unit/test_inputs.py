@@ -12,7 +12,7 @@ from deepmatrix.workloads.networks import NETWORKS
 
 @pytest.fixture(scope="module")
 def digits():
-    return inputs.digits(NETWORKS["digits-conv"])
+    return inputs.load_digits(NETWORKS["digits-conv"])
 
 
 def test_the_digits_are_split_once_and_for_all(digits):
@@ -31,19 +31,19 @@ def test_every_digit_is_held_out_in_the_same_share(digits):
 
 
 def test_the_lstm_reads_the_same_images_row_by_row(digits):
-    rows = inputs.digits(NETWORKS["digits-lstm"])
+    rows = inputs.load_digits(NETWORKS["digits-lstm"])
     np.testing.assert_array_equal(rows["train_x"], digits["train_x"][:, 0])
     np.testing.assert_array_equal(rows["test_y"], digits["test_y"])
 
 
 def test_an_epoch_takes_no_row_twice():
-    rows = inputs.order(100, batch=8, epochs=3, seed=1)
+    rows = inputs.batch_order(100, batch=8, epochs=3, seed=1)
     assert rows.shape == (36, 8)
     for epoch in rows.reshape(3, -1):
         assert len(set(epoch)) == 96
     assert (rows[:12] != rows[12:24]).any()
-    np.testing.assert_array_equal(rows, inputs.order(100, batch=8, epochs=3, seed=1))
-    assert (rows != inputs.order(100, batch=8, epochs=3, seed=2)).any()
+    np.testing.assert_array_equal(rows, inputs.batch_order(100, batch=8, epochs=3, seed=1))
+    assert (rows != inputs.batch_order(100, batch=8, epochs=3, seed=2)).any()
 
 
 def test_made_again_they_are_the_same_bytes(tmp_path):
@@ -77,7 +77,7 @@ def test_what_is_there_is_not_made_again(tmp_path):
 
 def test_an_archive_is_what_numpy_reads(tmp_path):
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(6).reshape(2, 3).T}
-    (tmp_path / "x.npz").write_bytes(inputs.archive(arrays))
+    (tmp_path / "x.npz").write_bytes(inputs.npz_bytes(arrays))
     with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
         for name, array in arrays.items():
             np.testing.assert_array_equal(found[name], array)
@@ -94,7 +94,7 @@ def test_the_rate_grows_evenly_to_its_full_size() -> None:
 
 def test_an_archive_keeps_every_shape_and_any_name(tmp_path: Path) -> None:
     given = {"file": np.float32(3.0), "self": np.zeros((2, 0)), "a/b": np.arange(6).reshape(2, 3).T}
-    (tmp_path / "given.npz").write_bytes(inputs.archive(given))
+    (tmp_path / "given.npz").write_bytes(inputs.npz_bytes(given))
     found = arrays.read_all(tmp_path / "given.npz", arrays.NUMBERS)
     assert {name: one.shape for name, one in found.items()} == {
         "file": (),

@@ -38,7 +38,7 @@ def cntk(kind: bases.Kind, found: Interpreter | None) -> Recipe:
 
 
 def test_the_folder_that_is_named_is_taken() -> None:
-    found = interpreters.find(base(OWN, sys.base_prefix))
+    found = interpreters.find_interpreter(base(OWN, sys.base_prefix))
     assert found is not None
     assert found.folder == Path(sys.base_prefix)
     assert found.version.startswith(f"{OWN}.")
@@ -46,21 +46,21 @@ def test_the_folder_that_is_named_is_taken() -> None:
 
 @pytest.mark.parametrize("version", ["2.4", "99.1"])
 def test_a_python_that_is_not_here_is_not_found(version: str) -> None:
-    assert interpreters.find(base(version)) is None
+    assert interpreters.find_interpreter(base(version)) is None
 
 
 def test_a_folder_with_another_python_is_refused(tmp_path: Path) -> None:
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "python9.9").symlink_to(sys.executable)
-    assert interpreters.find(base("9.9", str(tmp_path))) is None
+    assert interpreters.find_interpreter(base("9.9", str(tmp_path))) is None
 
 
 def test_without_a_registry_and_a_python_the_base_is_lacking_and_its_cells_do_not_run(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(interpreters, "find", lambda _: None)
+    monkeypatch.setattr(interpreters, "find_interpreter", lambda _: None)
     monkeypatch.setenv("DEEPMATRIX_BASES", "debian")
-    lacking = interpreters.lacking(MATRIX, {})
+    lacking = interpreters.missing_interpreters(MATRIX, {})
     assert set(lacking) == {"python36", "python37"}
     assert "'interpreter' of python36 in matrix.yaml" in lacking["python36"]
     able = Capabilities(engine="docker", native=frozenset({"amd64"}), lacking=lacking)
@@ -70,9 +70,9 @@ def test_without_a_registry_and_a_python_the_base_is_lacking_and_its_cells_do_no
 
 
 def test_with_a_registry_none_is_lacking(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(interpreters, "find", lambda _: None)
+    monkeypatch.setattr(interpreters, "find_interpreter", lambda _: None)
     monkeypatch.setenv("DEEPMATRIX_BASES", "registry")
-    assert interpreters.lacking(MATRIX, {}) == {}
+    assert interpreters.missing_interpreters(MATRIX, {}) == {}
 
 
 def test_a_tag_changes_with_the_version_of_the_python() -> None:

@@ -17,7 +17,7 @@ from pathlib import Path
 from deepmatrix.machine import locks
 locks.SAMPLING = Path(sys.argv[1])
 while True:
-    with locks.alone([0], threading.Event(), lambda: None):
+    with locks.exclusive_cpus([0], threading.Event(), lambda: None):
         print("mine", flush=True)
         time.sleep(0.05)
 """
@@ -35,7 +35,9 @@ def test_who_waits_is_told_and_let_in_by_one_that_asks_again_at_once() -> None:
         assert other.stdout is not None
         assert other.stdout.readline() == "mine\n"
         for _ in range(5):
-            with locks.alone([0], threading.Event(), lambda: told.append(time.monotonic())):
+            with locks.exclusive_cpus(
+                [0], threading.Event(), lambda: told.append(time.monotonic())
+            ):
                 pass
     finally:
         other.kill()
@@ -47,13 +49,16 @@ def test_who_waits_is_told_and_let_in_by_one_that_asks_again_at_once() -> None:
 
 def test_a_wait_ends_when_it_is_cancelled() -> None:
     cancel = threading.Event()
-    with locks.alone([0], threading.Event(), lambda: None), locks.alone([0, 1], cancel, cancel.set):
+    with (
+        locks.exclusive_cpus([0], threading.Event(), lambda: None),
+        locks.exclusive_cpus([0, 1], cancel, cancel.set),
+    ):
         pass
 
 
 def test_those_on_other_cpus_do_not_wait() -> None:
     told = threading.Event()
-    first = locks.alone([0], threading.Event(), lambda: None)
-    with first, locks.alone([1], threading.Event(), told.set):
+    first = locks.exclusive_cpus([0], threading.Event(), lambda: None)
+    with first, locks.exclusive_cpus([1], threading.Event(), told.set):
         pass
     assert not told.is_set()

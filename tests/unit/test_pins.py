@@ -32,7 +32,7 @@ def test_every_cell_that_can_be_has_pins(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
 def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
-    locked = dict(packages.locked(pins.path(cell.pinned).read_text()).keys())
+    locked = dict(packages.hashes_by_project(pins.path(cell.pinned).read_text()).keys())
     machine = "aarch64" if cell.architecture == "arm64" else "x86_64"
     for line in pins.requirements(cell).read_text().splitlines():
         if match := re.match(
@@ -47,14 +47,16 @@ def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
 def test_what_is_excluded_is_not_pinned(name: str) -> None:
     excluded = (pins.FOLDER / "requirements" / f"{name}-cpu.excludes").read_text().splitlines()
     for path in (pins.FOLDER / "pins").glob(f"{name}-*.txt"):
-        assert not {project for project, _ in packages.locked(path.read_text())} & {*excluded}
+        assert not {project for project, _ in packages.hashes_by_project(path.read_text())} & {
+            *excluded
+        }
 
 
 @pytest.mark.parametrize("path", sorted((pins.FOLDER / "pins").glob("*.txt")), ids=lambda p: p.stem)
 def test_pins_hold_a_hash_for_every_project_and_no_address(path: Path) -> None:
     text = path.read_text()
     assert "://" not in text
-    assert all(packages.locked(text).values())
+    assert all(packages.hashes_by_project(text).values())
 
 
 def test_no_pins_are_left_of_cells_that_are_gone() -> None:
@@ -64,7 +66,7 @@ def test_no_pins_are_left_of_cells_that_are_gone() -> None:
 
 def test_the_version_of_a_cuda_cell_is_that_of_its_cuda_wheel() -> None:
     cell = next(cell for cell in CELLS if cell.id == "onnxruntime-debian12-amd64-cuda")
-    locked = dict(packages.locked(pins.path(cell.pinned).read_text()).keys())
+    locked = dict(packages.hashes_by_project(pins.path(cell.pinned).read_text()).keys())
     assert pins.version(cell) == locked["onnxruntime-gpu"]
 
 

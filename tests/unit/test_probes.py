@@ -19,7 +19,7 @@ GIVEN = {
     name: {key: v.astype(np.float64) if v.dtype == np.float32 else v for key, v in own.items()}
     for name, own in probes.inputs().items()
 }
-EXPECTED = probes.expected()
+EXPECTED = probes.expected_answers()
 
 
 def slope(function: Any, value: np.ndarray, step: float = 1e-6) -> np.ndarray:
@@ -122,15 +122,15 @@ def test_the_changed_model_learns_as_gold_does() -> None:
 @pytest.mark.parametrize("name", probes.NAMES)
 def test_a_changed_answer_is_seen(name: str) -> None:
     right = {part: value.astype(np.float32) for part, value in EXPECTED[name].items()}
-    found = probes.compare(name, right)
+    found = probes.answer_error(name, right)
     assert found is not None
     assert found < 1e-6
     for part, value in right.items():
-        wrong = probes.compare(name, {**right, part: value * np.float32(1.001)})
+        wrong = probes.answer_error(name, {**right, part: value * np.float32(1.001)})
         assert wrong is not None
         assert wrong > 5e-4
-        assert probes.compare(name, {**right, part: value.ravel()[:0]}) is None
-        assert probes.compare(name, {**right, part: value * np.float32(np.nan)}) is None
+        assert probes.answer_error(name, {**right, part: value.ravel()[:0]}) is None
+        assert probes.answer_error(name, {**right, part: value * np.float32(np.nan)}) is None
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow", "jax"])

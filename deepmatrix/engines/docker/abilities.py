@@ -21,7 +21,7 @@ Info = Mapping[str, Any]
 def emulated_architectures(endpoint: Endpoint, info: Info) -> frozenset[str]:
     """Return the architectures that the engine's machine runs by emulation, by Docker's names."""
     if _shares_kernel(endpoint, info):
-        return binfmt.emulated()
+        return binfmt.emulated_architectures()
     # What another machine can run, BuildKit there finds out by trying.
     builder = endpoint.context or "default"
     try:

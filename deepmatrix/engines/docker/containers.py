@@ -49,7 +49,7 @@ def task_container(
             stop_signal="SIGKILL",
             host_config=_host_config(api, task.limits, mounts, gpu),
         )
-        files = archives.tree(task.control).items()
+        files = archives.list_files(task.control).items()
         archived = {f"{CONTROL}/{name}": path for name, path in files}
         with archives.pack(archived, user=USER) as archive:
             api.put_archive(container, VOLUME, archive)
@@ -63,7 +63,7 @@ def fetch_control(api: APIClient, container: str, task: Task, stop: Stop) -> Sto
 
     A process whose files are refused has crashed, unless it failed in another way before.
     """
-    size_before = sum(path.stat().st_size for path in archives.tree(task.control).values())
+    size_before = sum(path.stat().st_size for path in archives.list_files(task.control).values())
     chunks, _ = api.get_archive(container, f"{VOLUME}/{CONTROL}")
     try:
         archives.unpack(chunks, task.control, limit_bytes=size_before + task.limits.file_bytes)

@@ -63,7 +63,7 @@ class DockerEngine:
         self.endpoint = endpoint
         self.references: dict[str, str] = {}
         self._matrix = matrix
-        files = {f"harness/{name}": path for name, path in archives.tree(harness).items()}
+        files = {f"harness/{name}": path for name, path in archives.list_files(harness).items()}
         self._connection = Connection(endpoint, return_s=return_s)
         self._api = self._connection.api
         self._harness = HarnessVolume(self._api, {**files, **(extra or {})})
@@ -92,7 +92,7 @@ class DockerEngine:
     def _lacking(self) -> dict[str, str]:
         if self._matrix is None:
             return {}
-        return interpreters.lacking(self._matrix, self.endpoint.environment())
+        return interpreters.missing_interpreters(self._matrix, self.endpoint.environment())
 
     def describe(self) -> dict[str, str]:
         """Facts about the engine that belong in the run's records."""
@@ -117,7 +117,7 @@ class DockerEngine:
         """Build the images that are missing. A cell that cannot be built has ``error``."""
         if self._matrix is None:
             raise ValueError("an engine without a matrix cannot build")
-        log = bases.cache() / "build.log"
+        log = bases.cache_folder() / "build.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         prepared = build.prepare(
             cells,

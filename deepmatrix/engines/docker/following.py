@@ -26,7 +26,7 @@ def follow(
     follower = _Follower(api, container, tail)
     api.start(container)
     follower.start()
-    stop = watch.wait(follower.wake, cancel=cancel, deadline_s=task.deadline_s)
+    stop = watch.wait_for_end(follower.wake, cancel=cancel, deadline_s=task.deadline_s)
     if stop is None and tail.is_over:
         stop = tail.stop()
     if stop:
@@ -51,7 +51,7 @@ def _ended_by_itself(connection: Connection, container: str, code: int, limits: 
         # On cgroup v2 the engine may not have heard of the memory limit's kill.
         if number == 9 and not _was_killed_by_hand(connection.api, container):
             oom = True
-    return endings.by_itself(code, oom=oom, limits=limits)
+    return endings.ended_by_itself(code, oom=oom, limits=limits)
 
 
 def _was_killed_by_hand(api: APIClient, container: str) -> bool:

@@ -20,7 +20,7 @@ KILL_S = 30.0
 
 def labels(run_id: str) -> dict[str, str]:
     """Return the labels of what this process makes for a run."""
-    return {RUN: run_id, OWNER: str(owner.me())}
+    return {RUN: run_id, OWNER: str(owner.this_process())}
 
 
 def remove_container(api: APIClient, container: str) -> None:
@@ -48,7 +48,7 @@ def remove_volume(api: APIClient, volume: str) -> None:
 
 def sweep_own(api: APIClient) -> None:
     """Remove every container and volume of this process, the harness's volume too."""
-    _sweep(api, lambda label: label == str(owner.me()))
+    _sweep(api, lambda label: label == str(owner.this_process()))
 
 
 def sweep_dead(api: APIClient) -> None:

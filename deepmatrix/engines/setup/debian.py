@@ -233,7 +233,7 @@ def _is_installed(package: str) -> bool:
 
 def _emulate(changes: Changes, say: Say) -> None:
     """Register QEMU for other architectures; without it all native cells still run."""
-    runnable = {binfmt.docker_name(platform.machine()), *binfmt.emulated()}
+    runnable = {binfmt.docker_name(platform.machine()), *binfmt.emulated_architectures()}
     for architecture in ARCHITECTURES:
         if architecture in runnable:
             continue
