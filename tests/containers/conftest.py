@@ -50,12 +50,12 @@ def matrix() -> matrix_file.Matrix:
 def docker_engine(matrix: matrix_file.Matrix) -> Iterator[DockerEngine]:
     """The engine that answers, open, with the faulty adapter beside the harness."""
     try:
-        found = discover()
+        discovered = discover()
     except EngineError as error:
         no_engine(error.message)
         raise
-    found.close()
-    engine = DockerEngine(found.endpoint, matrix=matrix, extra=EXTRA)
+    discovered.close()
+    engine = DockerEngine(discovered.endpoint, matrix=matrix, extra=EXTRA)
     engine.open("tests")
     yield engine
     engine.close()
@@ -67,10 +67,10 @@ def cell(docker_engine: DockerEngine, matrix: matrix_file.Matrix) -> Cell:
     """The smallest cell that this engine runs natively, its image made."""
     (native,) = docker_engine.capabilities().native
     wanted = f"onnxruntime-debian12-{native}-cpu"
-    found = next(cell for cell in all_cells(matrix) if cell.id == wanted)
-    prepared = docker_engine.prepare([found], lambda *_: None)[found.id]
+    native_cell = next(cell for cell in all_cells(matrix) if cell.id == wanted)
+    prepared = docker_engine.prepare([native_cell], lambda *_: None)[native_cell.id]
     assert prepared.error is None
-    return found
+    return native_cell
 
 
 @dataclass

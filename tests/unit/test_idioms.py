@@ -42,7 +42,7 @@ def test_every_network_has_an_idiom_in_every_framework_and_each_a_training_loop(
     assert all(count > 0 for count in idioms.line_counts().values())
 
 
-def test_an_idiom_is_nothing_but_the_definition() -> None:
+def test_an_idiom_holds_only_the_definition() -> None:
     for path in (ROOT / "harness" / "idioms").glob("*_*.py"):
         if not path.stem.endswith("_proof"):
             assert "harness" not in path.read_text(encoding="utf-8")
