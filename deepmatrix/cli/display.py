@@ -66,16 +66,16 @@ class Display:
             took = numbers.duration(result.build_s)
             self._print(Text(f"✓ {cell_id} built: {size} in {took}", style="green"))
 
-    def planned(self, jobs: Sequence[Job], again: bool) -> None:
-        """Print the jobs of a wave that will run, or that are retried (*again*)."""
+    def planned(self, jobs: Sequence[Job], retry: bool) -> None:
+        """Print the jobs of a wave that will run, or that are retried (*retry*)."""
         self._jobs, self._ended = list(jobs), 0
         if jobs:
             cells = len({job.cell for job in jobs})
             counts = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
-            reason = ", retried: the machine was slower when they ran" if again else ""
+            reason = ", retried: the machine was slower when they ran" if retry else ""
             self._print(Text(f"{jobs[0].wave}: {counts}{reason}", style="bold"))
 
-    def waiting(self) -> None:
+    def waiting_for_cpus(self) -> None:
         """Print that another run is measuring."""
         self._print(Text("… waiting: another run is measuring on this machine", style="dim"))
 

@@ -33,7 +33,7 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, Cause, CauseKind, Deviation, JobRecord, Node, Output
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import gold, networks
-from deepmatrix.workloads.inputs import archive
+from deepmatrix.workloads.inputs import npz_bytes
 from deepmatrix.workloads.networks import inputs_of
 from harness.formats import FORMATS, MODEL_PATHS
 from harness.record import CUT, EXPOSE, MADE, PRECISE, SINGLE, TRACE, answer_path
@@ -198,7 +198,7 @@ class Explainer:
         def fill(control: Path) -> dict[str, Any]:
             shutil.copytree(self.run.artifact(artifact) / exports.MODEL, control / "model")
             (control / "given").mkdir()
-            given = archive(self.inputs(artifact, rows))
+            given = npz_bytes(self.inputs(artifact, rows))
             (control / "given" / "inputs.npz").write_bytes(given)
             about = {
                 "format": artifact.format,

@@ -1,4 +1,4 @@
-"""What the end of a process means, from its exit code or signal and what the system said."""
+"""What the end of a process means, from its exit code or signal and the system's report."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def signal_of(code: int) -> int | None:
     return code - SIGNALLED if SIGNALLED < code <= SIGNALLED + LAST_SIGNAL else None
 
 
-def by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
+def ended_by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
     """Say how a process ended that nobody stopped. *oom*: the memory limit killed one of it."""
     if code == 0:
         note = "a process it had started was killed: out of memory" if oom else ""
@@ -40,7 +40,7 @@ def by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
         return out_of_memory(limits)
     if number is None:
         return Stop(ending="exited", cause=f"exit code {code}")
-    return Stop(ending="crashed", cause=f"killed by {name_of(number)}")
+    return Stop(ending="crashed", cause=f"killed by {signal_name(number)}")
 
 
 def out_of_memory(limits: Limits) -> Stop:
@@ -58,7 +58,7 @@ def out_of_processes(limits: Limits) -> Stop:
     )
 
 
-def name_of(number: int) -> str:
+def signal_name(number: int) -> str:
     """Name a signal, with what it means where that helps: ``SIGSEGV (invalid memory access)``."""
     try:
         name = signal.Signals(number).name

@@ -63,7 +63,7 @@ def _idiom(run: Run, job: Job, control: Path) -> float | None:
 def _probes(said: ProbeData, control: Path) -> dict[str, float | None]:
     """Return the error of every probe that answered; None where its answer cannot be used."""
     found: dict[str, float | None] = {}
-    for name, expected in probes.expected().items():
+    for name, expected in probes.expected_answers().items():
         outcome = said.probes.get(name)
         if outcome is None or outcome.status != "ok":
             continue
@@ -74,7 +74,7 @@ def _probes(said: ProbeData, control: Path) -> dict[str, float | None]:
             found[name] = None
             continue
         parts = {part: answers[f"{name}/{part}"] for part in expected}
-        found[name] = probes.compare(name, parts)
+        found[name] = probes.answer_error(name, parts)
     return found
 
 

@@ -96,9 +96,9 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     truth, produced = _judged_by(run, one, outputs, precise)
     if truth.keys() != outputs.keys():
         raise arrays.Unreadable("its outputs and its gold are not the same ones")
-    (part / "outputs.npz").write_bytes(inputs.archive(produced))
-    (part / "gold.npz").write_bytes(inputs.archive(truth))
-    (part / "weights.npz").write_bytes(inputs.archive({}))
+    (part / "outputs.npz").write_bytes(inputs.npz_bytes(produced))
+    (part / "gold.npz").write_bytes(inputs.npz_bytes(truth))
+    (part / "weights.npz").write_bytes(inputs.npz_bytes({}))
     seen = output.inspected()
     exported = Exported(
         format=one.format,

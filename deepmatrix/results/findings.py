@@ -28,7 +28,7 @@ def idioms(
             status=status,
             reason=reason,
             known=known if status != "ok" else "",
-            lines=definitions.counts().get((definitions.name_of(network), framework)),
+            lines=definitions.line_counts().get((definitions.network_name(network), framework)),
             error=record.idiom,
         )
 

@@ -214,7 +214,7 @@ class Run:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from running this run. Raises RecordError when one does."""
-        with locks.held(self.path / "lock") as mine:
+        with locks.try_lock(self.path / "lock") as mine:
             if not mine:
                 raise RecordError(
                     f"{self.path} is being run by another process", hint="wait until it has ended"

@@ -107,8 +107,8 @@ class Cell:
         self.control = control
         self.python = python
         self.log = ""
-        data = inputs.digits(LINEAR)
-        rows = inputs.order(len(data["train_x"]), batch=32, epochs=5, seed=1)
+        data = inputs.load_digits(LINEAR)
+        rows = inputs.batch_order(len(data["train_x"]), batch=32, epochs=5, seed=1)
         weights = {
             "output.kernel": np.zeros((10, 64), np.float32),
             "output.bias": np.zeros(10, np.float32),
@@ -119,7 +119,7 @@ class Cell:
             ("weights", weights),
             ("order", {"order": rows, "rates": np.full(len(rows), 0.5)}),
         ):
-            (control / "data" / f"{name}.npz").write_bytes(inputs.archive(arrays))
+            (control / "data" / f"{name}.npz").write_bytes(inputs.npz_bytes(arrays))
 
     def start(self, document, fault=""):
         """Run the harness on *document*; return the exit code."""

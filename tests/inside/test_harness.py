@@ -144,7 +144,7 @@ def test_every_sample_is_kept_warm_up_included(cell):
 def test_a_step_lasts_until_the_device_is_done(cell):
     order = cell.control / "data" / "order.npz"
     few = {name: array[:20] for name, array in arrays(order).items()}
-    order.write_bytes(inputs.archive(few))
+    order.write_bytes(inputs.npz_bytes(few))
     trained = data_of(cell.run(production(), fault="slow"), "train")
     assert 0.02 <= np.median(trained["step_s"]) < 0.03
 

@@ -595,7 +595,7 @@ def test_a_bad_file_of_expected_failures_says_where_and_what(
 
 
 def test_the_training_set_has_as_many_images_as_said() -> None:
-    images = inputs.digits(networks.NETWORKS["digits-conv"])["train_x"]
+    images = inputs.load_digits(networks.NETWORKS["digits-conv"])["train_x"]
     assert len(images) == references.TRAINING_IMAGES
 
 

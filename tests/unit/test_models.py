@@ -300,7 +300,7 @@ def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path)
     run = looked_into(tmp_path)
     for name in ("inputs", "outputs"):
         path = tmp_path / "control" / "artifacts" / f"{name}.npz"
-        path.write_bytes(inputs.archive(values))
+        path.write_bytes(inputs.npz_bytes(values))
     (job,) = ONE.jobs("produce")
     exports.keep_import(run, job, said(job), tmp_path / "control")
     folder = run.artifact(ONE.imports[0].artifact)

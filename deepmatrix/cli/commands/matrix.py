@@ -66,7 +66,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         shared.selection(options),
         engine.capabilities(),
         seed=options.seed,
-        idioms=idioms.written(),
+        idioms=idioms.available_idioms(),
     )
     running.check_limits(matrix, engine.capabilities())
     if not planned.cells:

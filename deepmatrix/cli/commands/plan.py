@@ -44,7 +44,7 @@ def run(options: argparse.Namespace) -> None:
         shared.selection(options),
         capabilities,
         seed=options.seed,
-        idioms=idioms.written(),
+        idioms=idioms.available_idioms(),
     )
     if options.write is not None:
         name = shared.check_run_name(options.write)

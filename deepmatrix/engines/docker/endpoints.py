@@ -43,7 +43,7 @@ class Endpoint:
         return {"DOCKER_HOST": self.url, "DOCKER_CONTEXT": ""}
 
 
-def named(text: str, environment: Mapping[str, str] = os.environ) -> Endpoint:
+def endpoint_named(text: str, environment: Mapping[str, str] = os.environ) -> Endpoint:
     """Return the endpoint that a URL or the name of a context names.
 
     Raises:

@@ -29,7 +29,7 @@ def idiom_lines(results: Results) -> Table:
         texts = (workload, *map(_idiom_text, line))
         rows.append(Row(texts=texts, moods=("plain", *map(_idiom_mood, line))))
     if rows:
-        loops = [idioms.counts().get(("training", systems[cell])) for cell, _ in cells]
+        loops = [idioms.line_counts().get(("training", systems[cell])) for cell, _ in cells]
         rows.append(row("training loop", *(str(loop or numbers.DASH) for loop in loops)))
     return Table(
         title="Lines of code",
