@@ -28,7 +28,10 @@ from deepmatrix.judging.verdicts import judge, lost, terms_of
 from deepmatrix.planning.plan import CONSUMING, Artifact, Cell, Job, Plan, inspector
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.records import Agreement, Cause, CauseKind, Deviation, JobRecord, Node, Output
+from deepmatrix.store.causes import Cause, CauseKind
+from deepmatrix.store.output import Output
+from deepmatrix.store.phases import Node
+from deepmatrix.store.records import Agreement, Deviation, JobRecord
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.inputs import archive

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from deepmatrix.judging.agreements import scale_of
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.records import Node
+from deepmatrix.store.phases import Node
 
 #: So many tensors are looked at in one run of a consumer. More would take fewer runs, and change
 #: more of what the consumer does: what is looked at cannot be fused away.

@@ -15,7 +15,8 @@ from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import energy, locks
 from deepmatrix.planning.plan import Capabilities, Cell, Job
-from deepmatrix.store.records import Output, Status
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Status
 from deepmatrix.store.runs import Run, write_text
 
 

@@ -7,7 +7,8 @@ from deepmatrix.judging import evidence, exports
 from deepmatrix.judging.evidence import Evidence
 from deepmatrix.planning.plan import Cell, Job
 from deepmatrix.store import arrays
-from deepmatrix.store.records import Agreement, JobRecord, Output, Status
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run
 from harness.record import INSPECT
 

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from deepmatrix.engines import Ended
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.records import Output, Status
-from harness.record import NOT_REACHED
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Status
 
 
 def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
@@ -60,14 +60,9 @@ def _without_output(ended: Ended) -> tuple[None, Status, str]:
 
 
 def _of_phases(output: Output) -> tuple[Status, str]:
-    wrong = [record for record in output.records if record.status != "ok"]
-    # What was not reached only follows from what went wrong before it.
-    causes = [one for one in wrong if not one.error or one.error.type != NOT_REACHED]
-    for status in ("failed", "unsupported"):
-        for record in causes or wrong:
-            if record.status == status:
-                line = record.error.line if record.error else "no error given"
-                return status, f"{record.phase}: {line}"
+    if phase := output.failure():
+        line = phase.error.line if phase.error else "no error given"
+        return phase.status, f"{phase.phase}: {line}"
     if not output.selftest or not all(test.passed for test in output.selftest):
         return "failed", "its arithmetic was not proven, and yet it went on"
     return "ok", ""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from deepmatrix.store.records import Canary, JobRecord
+from deepmatrix.store.output import Canary
+from deepmatrix.store.records import JobRecord
 
 #: A round whose canary is below this share of its cell's median strays: the machine was busy.
 STRAYS_BELOW = 0.8

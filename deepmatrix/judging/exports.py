@@ -15,7 +15,8 @@ from deepmatrix.judging import agreements
 from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats, Values
-from deepmatrix.store.records import Agreement, Exported, ExportedFile, Output
+from deepmatrix.store.output import Exported, ExportedFile, Output
+from deepmatrix.store.records import Agreement
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import gold, inputs, networks
 from harness.record import MODEL_PATHS, answer_path

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deepmatrix.results.rows import IdiomRow, ProbeRow
-from deepmatrix.store.records import JobRecord, ProbeOutcome
+from deepmatrix.store.phases import ProbeOutcome
+from deepmatrix.store.records import JobRecord
 from deepmatrix.workloads import idioms as definitions
 from deepmatrix.workloads.probes import NAMES
 

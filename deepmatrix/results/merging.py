@@ -40,7 +40,9 @@ from deepmatrix.results.rows import (
 )
 from deepmatrix.results.statistics import estimate
 from deepmatrix.results.timings import floats, steady, warmup_of
-from deepmatrix.store.records import UNDONE, Cause, JobRecord, TrainData
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.phases import TrainData
+from deepmatrix.store.records import UNDONE, JobRecord
 from deepmatrix.store.runs import Manifest, Run
 from deepmatrix.workloads import networks
 from harness.record import PARITY, TRAIN

@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepmatrix.results.statistics import Bounded, Estimate
-from deepmatrix.store.records import Cause, Deviation
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import Deviation
 
 #: 1: first version.
 RESULTS_SCHEMA = 1

@@ -17,7 +17,8 @@ from deepmatrix.results.rows import (
     TrainingRow,
 )
 from deepmatrix.results.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
-from deepmatrix.store.records import JobRecord, StartupData
+from deepmatrix.store.phases import StartupData
+from deepmatrix.store.records import JobRecord
 
 #: Rounds of one measurement that differ by more than this share make a warning.
 APART = 0.2

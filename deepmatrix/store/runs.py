@@ -29,7 +29,8 @@ from deepmatrix.engines import Prepared
 from deepmatrix.errors import RecordError
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Artifact, Job, Plan
-from deepmatrix.store.records import UNDONE, Cause, JobRecord
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import UNDONE, JobRecord
 
 #: 1: first version.
 RUN_SCHEMA: Final = 1

@@ -20,7 +20,7 @@ from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.execution.attempts import Attempts
 from deepmatrix.planning import plan
 from deepmatrix.planning.plan import Cell, Selection
-from deepmatrix.store.records import SuiteCase, SuiteData
+from deepmatrix.store.phases import SuiteCase, SuiteData
 from deepmatrix.store.runs import Run
 from harness.record import SUITE_ARRAYS, SUITE_MODELS
 

@@ -10,7 +10,7 @@ import time
 import numpy as np
 import pytest
 
-from deepmatrix.store.records import Output
+from deepmatrix.store.output import Output
 from deepmatrix.workloads import gold, inputs
 from harness import control, record
 from tests.inside.conftest import LINEAR, ROOT, consumption, production

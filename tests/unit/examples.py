@@ -11,7 +11,8 @@ from deepmatrix.config import matrix_file
 from deepmatrix.paths import ROOT
 from deepmatrix.planning import plan
 from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection
-from deepmatrix.store.records import Agreement, JobRecord, Output, Parity
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Agreement, JobRecord, Parity
 from deepmatrix.store.runs import Run
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")

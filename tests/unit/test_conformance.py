@@ -13,7 +13,7 @@ from deepmatrix.conformance.suite import Conformity, Outcome
 from deepmatrix.errors import ArgumentError, RecordError
 from deepmatrix.planning import plan
 from deepmatrix.planning.plan import Selection
-from deepmatrix.store.records import CaseOutcome, SuiteCase
+from deepmatrix.store.phases import CaseOutcome, SuiteCase
 from tests.unit.examples import DOCKER, MATRIX
 
 

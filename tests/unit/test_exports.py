@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from deepmatrix.errors import RecordError
 from deepmatrix.judging import exports
 from deepmatrix.store.arrays import Unreadable
-from deepmatrix.store.records import Exported, ExportedFile
+from deepmatrix.store.output import Exported, ExportedFile
 from tests.unit.examples import artifact
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.diagnosis.search import AT_ONCE, Graph, Known, Search, astray, of_nodes
-from deepmatrix.store.records import Node
+from deepmatrix.store.phases import Node
 from harness.graphs import inner
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen

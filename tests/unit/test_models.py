@@ -22,7 +22,7 @@ from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
 from deepmatrix.store import models
 from deepmatrix.store.arrays import Unreadable
-from deepmatrix.store.records import Exported, Output
+from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record

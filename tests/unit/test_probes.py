@@ -11,7 +11,8 @@ import pytest
 
 from deepmatrix.config.matrix_file import ROOT
 from deepmatrix.results import findings
-from deepmatrix.store.records import JobRecord, Output
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import JobRecord
 from deepmatrix.workloads import gold, probes
 from harness import probes as harness_probes
 

@@ -19,7 +19,8 @@ from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import merging
-from deepmatrix.store.records import JobRecord, Output
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from tests.unit.examples import MATRIX, new_run, output, planned, record
 
