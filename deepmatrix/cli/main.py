@@ -26,8 +26,8 @@ from deepmatrix.config.documents import did_you_mean
 from deepmatrix.config.matrix_file import Infer, Known, Matrix
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Conformity
-from deepmatrix.diagnosis import explain
 from deepmatrix.diagnosis.explain import explain_all
+from deepmatrix.diagnosis.faults import find_faults
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.engines.setup import debian
@@ -296,7 +296,7 @@ def _left(run: Run) -> bool:
     Or an answer that is not right and has not been explained.
     """
     plan_of = run.manifest.plan
-    return bool(explain.unexplained(run)) or any(
+    return bool(find_faults(run)) or any(
         not run.done(job)
         for wave in plan.WAVES
         for job in plan_of.jobs(wave)

@@ -172,14 +172,14 @@ def _word(agreement: Agreement, terms: Terms) -> tuple[Word, str]:
     """Say what is wrong apart from an output's error."""
     if agreement.error is None and not agreement.outputs:
         return "error", agreement.note  # of another number of outputs, or unreadable
-    if reason := lost(agreement, terms):
+    if reason := producer_fault(agreement, terms):
         return "drift", reason
     if agreement.error is None:
         return "error", agreement.note
     return "match", ""
 
 
-def lost(agreement: Agreement, terms: Terms) -> str:
+def producer_fault(agreement: Agreement, terms: Terms) -> str:
     """Say why the producer's own outputs are nothing to be judged by, where they are not."""
     own, bearable = agreement.producer_error, terms.bearable()
     if own is None:
