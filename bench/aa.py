@@ -23,7 +23,7 @@ from rich.progress import track
 from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix_file import Infer
 from deepmatrix.execution.runner import MOST_AGAIN
-from deepmatrix.judging import canaries
+from deepmatrix.judging import noise
 from deepmatrix.results.statistics import Comparison, compare
 from deepmatrix.results.timings import steady
 from deepmatrix.store.records import JobRecord
@@ -45,21 +45,21 @@ class Trials(VenvLab):
             for name, _ in turn:
                 found[name, number] = self._measure(name)
         for _ in range(MOST_AGAIN):
-            for key in self._strayed(found):
+            for key in self._noisy_jobs(found):
                 found[key] = self._measure(key[0])
         return {name: [_median(found[name, n]) for n in range(rounds)] for name in names}
 
     def _measure(self, name: str) -> JobRecord:
         return self.measure("slowed_adapter" if name == "slowed" else None)
 
-    def _strayed(self, found: dict[tuple[str, int], JobRecord]) -> list[tuple[str, int]]:
+    def _noisy_jobs(self, found: dict[tuple[str, int], JobRecord]) -> list[tuple[str, int]]:
         """Return the rounds that a disturbed machine touched: the machine is one for all cells."""
         taken = {
             f"{name}/{number}": rates
             for (name, number), record in found.items()
-            if (rates := canaries.rates(record))
+            if (rates := noise.rates(record))
         }
-        names = [one.partition("/") for one in canaries.strays(taken)]
+        names = [one.partition("/") for one in noise.noisy_jobs(taken)]
         return [(name, int(number)) for name, _, number in names]
 
 

@@ -401,8 +401,7 @@ def _refuse_unreadable(run: Run, found: Sequence[models.Model]) -> None:
             raise EngineError(f"{job.cell} is not ready: {run.prepared()[job.cell].error}")
         record = run.record(job)
         if record.status != "ok":
-            cause = record.cause.removeprefix("inspect: ").removeprefix("BadModel: ")
-            said.append(f"{paths[job.subject]}: {cause or record.status}")
+            said.append(f"{paths[job.subject]}: {record.model_problem}")
     if said:
         raise ArgumentError("\n".join(said), hint=f"nothing was served; the log is in {run.path}")
 

@@ -15,7 +15,7 @@ from deepmatrix.errors import EngineError, Interrupted, RecordError
 from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
 from deepmatrix.execution.watching import Watcher
-from deepmatrix.judging import canaries
+from deepmatrix.judging import noise
 from deepmatrix.planning.plan import WAVES, Capabilities, Cell, Job, Wave
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
@@ -165,7 +165,7 @@ class OpenRun:
         self._run_jobs(jobs)
         while noisy := self._noisy(jobs):
             for job in noisy:
-                self.run.set_aside(job)
+                self.run.keep_for_retry(job)
             self._run_jobs(noisy, again=True)
 
     def perform(self, job: Job) -> JobRecord:
@@ -198,12 +198,12 @@ class OpenRun:
     def _noisy(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the native jobs that a disturbed machine touched and that may be retried."""
         emulated = self.run.manifest.plan.emulated
-        by_cell: dict[str, dict[str, canaries.Rates]] = {}
+        by_cell: dict[str, dict[str, noise.Rates]] = {}
         for job in jobs:
-            if job.cell not in emulated and (rates := canaries.rates(self.run.record(job))):
+            if job.cell not in emulated and (rates := noise.rates(self.run.record(job))):
                 by_cell.setdefault(job.cell, {})[job.id] = rates
-        noisy = {job_id for rates in by_cell.values() for job_id in canaries.strays(rates)}
-        return [job for job in jobs if job.id in noisy and self.run.times_aside(job) < MOST_RETRIES]
+        noisy = {job_id for rates in by_cell.values() for job_id in noise.noisy_jobs(rates)}
+        return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < MOST_RETRIES]
 
     def _exported(self, job: Job) -> bool:
         return job.artifact is not None and self.run.artifact(job.artifact).is_dir()

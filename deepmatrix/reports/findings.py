@@ -48,7 +48,7 @@ def _idioms(results: Results) -> Table:
 def _idiom(row: IdiomRow | None) -> str:
     if row is None:
         return numbers.DASH
-    if row.known and row.error is not None:
+    if row.expected_failure and row.error is not None:
         return f"{row.lines} ({numbers.error(row.error)}: known)"
     if row.status != "ok":
         return status(row.status, row.reason)
@@ -56,7 +56,7 @@ def _idiom(row: IdiomRow | None) -> str:
 
 
 def _idiom_mood(row: IdiomRow | None) -> Mood:
-    if row is None or row.known:
+    if row is None or row.expected_failure:
         return "muted"
     return "good" if row.status == "ok" else "bad"
 

@@ -48,7 +48,9 @@ def document(results: Results) -> str:
 def _said(row: TrainingRow | PortabilityRow) -> tuple[str, str]:
     """Return the status of a row and its reason; what is known to fail is skipped."""
     word = row.status if isinstance(row, TrainingRow) else row.verdict
-    return (KNOWN, f"{word}: {row.known}") if row.known else (word, row.reason)
+    return (
+        (KNOWN, f"{word}: {row.expected_failure}") if row.expected_failure else (word, row.reason)
+    )
 
 
 def _suite(root: ET.Element, name: str, cases: list[tuple[str, str, str, str, str]]) -> None:

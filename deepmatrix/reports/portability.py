@@ -114,7 +114,7 @@ def causes(results: Results) -> Table:
 
 def _why(row: PortabilityRow) -> str:
     found = row.cause.text if row.cause else row.reason
-    return f"{found}. Known: {row.known}" if row.known else found
+    return f"{found}. Known: {row.expected_failure}" if row.expected_failure else found
 
 
 def _workload(artifact: str) -> str:
@@ -131,13 +131,13 @@ def _verdict(row: PortabilityRow | None) -> str:
     lower = "" if row.precision == "float32" else f" ({row.precision})"
     if row.verdict != "match":
         word = row.verdict + lower
-        return f"{word}: known" if row.known else status(word, row.reason)
+        return f"{word}: known" if row.expected_failure else status(word, row.reason)
     again = "" if row.repeatable is not False else ", not repeatable"
     return f"match{lower} {numbers.error(row.error)}{again}"
 
 
 def _mood(row: PortabilityRow | None) -> Mood:
-    if row is None or row.verdict == "not-run" or row.known:
+    if row is None or row.verdict == "not-run" or row.expected_failure:
         return "muted"
     return "good" if row.verdict == "match" else "bad"
 

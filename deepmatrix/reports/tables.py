@@ -65,7 +65,8 @@ def _cell(row: CellRow) -> Row:
     return Row(
         texts=(
             row.cell + mark(row.emulated),
-            status(row.status, row.reason) + (f"; {row.known} known to fail" if row.known else ""),
+            status(row.status, row.reason)
+            + (f"; {row.expected_failures} known to fail" if row.expected_failures else ""),
             row.version or numbers.DASH,
             numbers.size(row.image_bytes),
             _build(row),
@@ -196,11 +197,13 @@ def training(results: Results) -> Table:
                 texts=(
                     row.workload,
                     row.cell + mark(row.emulated),
-                    f"{row.status}: known" if row.known else status(row.status, row.reason),
+                    f"{row.status}: known"
+                    if row.expected_failure
+                    else status(row.status, row.reason),
                     numbers.interval(row.step_s),
                     _than(row.step_s, fastest.get(row.workload), row.emulated),
                     numbers.rate(row.samples_per_s),
-                    numbers.share(row.share),
+                    numbers.share(row.efficiency),
                     numbers.share(row.accuracy),
                     numbers.error(row.output_error),
                     numbers.error(row.gradient_error),
@@ -257,9 +260,9 @@ def passes(results: Results) -> Table:
                     row.cell + mark(row.emulated),
                     str(row.batch),
                     numbers.interval(row.forward_s),
-                    numbers.share(row.forward_share),
+                    numbers.share(row.forward_efficiency),
                     numbers.interval(row.backward_s),
-                    numbers.share(row.backward_share),
+                    numbers.share(row.backward_efficiency),
                     numbers.rate(row.batch / row.backward_s.median),
                 ),
                 moods=moods(8, 0, "plain", row.emulated),
@@ -330,7 +333,7 @@ def _inference(model: dict[int, InferenceRow], batches: list[int]) -> Row:
         texts += [numbers.duration(row.p90_s.value if row else None)]
         texts += [numbers.duration(row.p99_s.value if row else None)]
     last = model[max(model)]
-    texts += [numbers.rate(last.samples_per_s), numbers.share(last.share)]
+    texts += [numbers.rate(last.samples_per_s), numbers.share(last.efficiency)]
     return Row(texts=tuple(texts), moods=moods(len(texts), 0, "plain", first.emulated))
 
 

@@ -36,7 +36,7 @@ class Failure(Part):
     traceback: str = ""
 
     @property
-    def first_line(self) -> str:
+    def message_line(self) -> str:
         """The first line of the message, without a terminal's colours."""
         return one_line(next(iter(self.message.strip().splitlines()), ""))
 

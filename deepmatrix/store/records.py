@@ -35,6 +35,9 @@ Status = Literal[
     "bad-artifact",
 ]
 
+#: The type of the error that describes a user's own model, in words for the user.
+BAD_MODEL: Final = "BadModel"
+
 #: The engine's failures, not the cell's: ``--resume`` retries such jobs.
 UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed"})
 
@@ -129,6 +132,14 @@ class JobRecord(Part):
         if self.output is None or self.status not in ("failed", "unsupported"):
             return None
         return self.output.failure()
+
+    @property
+    def model_problem(self) -> str:
+        """What is wrong with the user's own model that the job inspected, for the user."""
+        error = self.failure.error if self.failure else None
+        if error is None:
+            return self.cause or self.status
+        return error.message_line if error.type == BAD_MODEL and error.message_line else error.line
 
     @property
     def failed_phase(self) -> str:

@@ -157,14 +157,14 @@ class Run:
         """Keep a record."""
         write_text(self.record_path(job), record.model_dump_json(by_alias=True))
 
-    def set_aside(self, job: Job) -> None:
-        """Keep a record under another name, for the job to be run again."""
+    def keep_for_retry(self, job: Job) -> None:
+        """Rename a job's record, so that the job can be retried and the record stays readable."""
         path = self.record_path(job)
-        path.replace(path.with_name(f"r{job.round}.aside{self.times_aside(job) + 1}.json"))
+        path.replace(path.with_name(f"r{job.round}.retried{self.retry_count(job) + 1}.json"))
 
-    def times_aside(self, job: Job) -> int:
-        """Return how many records of a job were set aside."""
-        return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.aside*.json"))
+    def retry_count(self, job: Job) -> int:
+        """Return how many times a job was retried."""
+        return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.retried*.json"))
 
     def records(self) -> Iterator[JobRecord]:
         """Yield all records, those of one cell and subject together, one in memory at a time."""

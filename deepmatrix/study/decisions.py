@@ -153,9 +153,12 @@ def _of_training(check: Check, row: TrainingRow) -> tuple[bool | None, str]:
         return True, f"{row.cell} trained {row.workload}{far}"
     if row.status == "ok":
         return None, f"{row.cell}: it was not to train"
-    lacks = row.status == "unsupported" and row.reason.split(":")[0] in EXPRESSING
+    lacks = row.status == "unsupported" and row.failed_phase in EXPRESSING
     lacks = lacks or (row.status == "failed" and _named(check, row.reason))
-    return False if lacks else None, f"{row.cell}: {row.status}: {row.known or row.reason}"
+    return (
+        False if lacks else None,
+        f"{row.cell}: {row.status}: {row.expected_failure or row.reason}",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -333,7 +336,7 @@ def _artifact(check: Check, results: Results) -> Iterator[Fact]:
 
 def _served(rows: Sequence[PortabilityRow]) -> bool | None:
     """Return whether artifacts can be run: None where some answer wrongly, or none was tried."""
-    wrong = [row for row in rows if row.verdict in ("drift", "error") and not row.known]
+    wrong = [row for row in rows if row.verdict in ("drift", "error") and not row.expected_failure]
     if not wrong and any(row.verdict == "match" for row in rows):
         return True
     return False if rows and all(map(_refused, rows)) else None
@@ -341,20 +344,21 @@ def _served(rows: Sequence[PortabilityRow]) -> bool | None:
 
 def _refused(row: PortabilityRow) -> bool:
     """Return whether a consumer cannot load an artifact, for all that is known."""
-    phase, _, error = row.reason.partition(": ")
-    at_loading = phase == "startup" and error.split(":")[0] not in BROKEN
+    at_loading = row.failed_phase == "startup" and row.error_type not in BROKEN
     return row.verdict == "unsupported" or (row.verdict == "error" and at_loading)
 
 
 def _shown(rows: Sequence[PortabilityRow]) -> PortabilityRow:
     """Return the row to tell of: one that is wrong, and decides least, before all others."""
-    return min(rows, key=lambda row: (row.verdict == "match", bool(row.known), _refused(row)))
+    return min(
+        rows, key=lambda row: (row.verdict == "match", bool(row.expected_failure), _refused(row))
+    )
 
 
 def _why_served(tried: Sequence[PortabilityRow], shown: PortabilityRow) -> str:
     matched = [row for row in tried if row.verdict == "match"]
     if not tried or len(matched) < len(tried):
-        reason = shown.known or shown.reason
+        reason = shown.expected_failure or shown.reason
         said = f"{shown.artifact} on {shown.consumer}: {shown.verdict}: {reason}"
         return f"{len(matched)} of {len(tried)} match; {said}"
     worst = max((row.error for row in tried if row.error is not None), default=0.0)

@@ -374,7 +374,7 @@ def test_what_is_known_of_this_projects_artifacts_excuses_no_model_of_a_person(
         status = "ok" if job.wave == "produce" else "crashed"
         run.save(job, record(job, parity=None, status=status))
     assert merging.merge([run]).problems
-    assert merging.merge([run], known=[known]).problems
+    assert merging.merge([run], expected_failures=[known]).problems
 
 
 @pytest.mark.parametrize(

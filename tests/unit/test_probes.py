@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepmatrix.config.matrix_file import ROOT
-from deepmatrix.results import findings
+from deepmatrix.results import expressiveness
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import JobRecord
 from deepmatrix.workloads import gold, probes
@@ -192,7 +192,7 @@ def test_the_row_of_a_probe_has_what_ran_and_whose_job_it_was(programs: dict[str
         output=Output.model_validate(output),
         probes={"attention": 1e-7},
     )
-    (row,) = (one for one in findings.probed([record], 1e-4) if one.probe == "attention")
+    (row,) = (one for one in expressiveness.probed([record], 1e-4) if one.probe == "attention")
     assert row.workload == "digits-conv"
     assert row.ran == ("Attention of 1 side" if programs else "")
     assert row.verdict == ("match" if programs else "failed")

@@ -137,5 +137,5 @@ def test_a_round_on_a_disturbed_machine_is_run_again_at_most_twice_and_kept(
     )
     for job in second:
         kept = sorted(path.name for path in run.record_path(job).parent.glob("r1.*"))
-        assert kept == [f"r1.aside{number + 1}.json" for number in range(again)] + ["r1.json"]
+        assert kept == ["r1.json"] + [f"r1.retried{number + 1}.json" for number in range(again)]
     assert len(list(run.records())) == len(jobs)
