@@ -1,4 +1,4 @@
-"""Exported models: kept with what they are judged by, proven whole, and judged."""
+"""Exported models: stored with inputs and gold, verified to be whole, and judged."""
 
 from __future__ import annotations
 
@@ -21,19 +21,19 @@ from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import gold, inputs, networks
 from harness.record import MODEL_PATHS, answer_path
 
-#: Where an artifact keeps the files of the model: whatever they are called, they meet no others.
+#: The folder of a model's own files in an artifact, so that their names cannot clash with ours.
 MODEL = "model"
 
-#: What the host puts beside that: inputs, the producer's outputs and weights, gold outputs.
+#: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
 HOST_FILES = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz")
 
 
 def keep(run: Run, job: Job, output: Output, control: Path) -> None:
-    """Copy what was exported from a control directory to the run's artifacts, with its gold.
+    """Copy exported models from a control directory to the run's artifacts, with their gold.
 
-    Raises arrays.Unreadable when a file is missing or not what it should be.
+    Raises arrays.Unreadable where a file is missing or wrong.
     """
-    exported = {one.format: one for one in output.artifacts}
+    exported = {model.format: model for model in output.artifacts}
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
     weights = arrays.read(control / "artifacts" / "weights.npz", networks.parameters(network))
     probe = _probe(run, job.workload)
@@ -64,81 +64,81 @@ def keep(run: Run, job: Job, output: Output, control: Path) -> None:
         part.replace(final)
 
 
-def inputs_for(run: Run, one: Import) -> Path:
-    """Return the file of what a person's own model is to be tried on; it need not be there."""
+def inputs_for(run: Run, model: Import) -> Path:
+    """Return the path of a user's model's inputs; the file may be missing."""
     first = run.manifest.plan.imports[0]
-    if run.manifest.plan.same and one != first:
+    if run.manifest.plan.same and model != first:
         return run.artifact(first.artifact) / "inputs.npz"
     return run.given("inputs")
 
 
 def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
-    """Keep a person's own model with what its inspector found, as `keep` does what was exported.
+    """Store a user's own model with its inspection, like `keep` does with exported models.
 
-    Gold is the given reference where there is one, else the float64 evaluation, else the
-    inspector's own answers.
+    Gold is the user's reference where there is one, else the float64 evaluation, else the
+    inspector's own outputs.
 
-    Raises arrays.Unreadable when a file is missing or not what it should be.
+    Raises arrays.Unreadable where a file is missing or wrong.
     """
-    one = next(one for one in run.manifest.plan.imports if one.name == job.subject)
-    final = run.artifact(one.artifact)
+    model = next(model for model in run.manifest.plan.imports if model.name == job.subject)
+    final = run.artifact(model.artifact)
     part = final.with_name(f"{final.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(run.model(one.name), part / MODEL)
-    found = control / "artifacts"
-    arrays.read_all(found / "inputs.npz", arrays.ANY)
-    outputs = arrays.read_all(found / "outputs.npz", arrays.NUMBERS)
+    shutil.copytree(run.model(model.name), part / MODEL)
+    inspection = control / "artifacts"
+    arrays.read_all(inspection / "inputs.npz", arrays.ANY)
+    outputs = arrays.read_all(inspection / "outputs.npz", arrays.NUMBERS)
     if not outputs:
-        raise arrays.Unreadable("it gives no outputs: there is nothing to be judged")
-    shutil.copyfile(found / "inputs.npz", part / "inputs.npz")
-    own = found / "gold.npz"
-    precise = arrays.read_all(own, arrays.NUMBERS) if own.is_file() else outputs
-    truth, produced = _judged_by(run, one, outputs, precise)
+        raise arrays.Unreadable("it has no outputs: there is nothing to judge")
+    shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
+    evaluation = inspection / "gold.npz"
+    precise = arrays.read_all(evaluation, arrays.NUMBERS) if evaluation.is_file() else outputs
+    truth, produced = _judged_by(run, model, outputs, precise)
     if truth.keys() != outputs.keys():
-        raise arrays.Unreadable("its outputs and its gold are not the same ones")
+        raise arrays.Unreadable("its outputs and its gold have different names")
     (part / "outputs.npz").write_bytes(inputs.archive(produced))
     (part / "gold.npz").write_bytes(inputs.archive(truth))
     (part / "weights.npz").write_bytes(inputs.archive({}))
-    seen = output.inspected()
+    inspected = output.inspected()
     exported = Exported(
-        format=one.format,
+        format=model.format,
         files=tuple(_described(path, part / MODEL) for path in sorted(_plain_files(part / MODEL))),
-        opset=seen.opset if seen else None,
+        opset=inspected.opset if inspected else None,
         in_parts=False,
         export_s=0.0,
     )
-    described = describe(exported, one.artifact.id, part)
+    described = describe(exported, model.artifact.id, part)
     write_text(part / "artifact.json", described.model_dump_json(indent=1))
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
 
 
 def _judged_by(
-    run: Run, one: Import, outputs: Mapping[str, Values], precise: Mapping[str, Values]
+    run: Run, model: Import, outputs: Mapping[str, Values], precise: Mapping[str, Values]
 ) -> tuple[Mapping[str, Values], Mapping[str, Values]]:
-    """Return gold, and what comes of it in float32, which the tolerance scales with.
+    """Return gold, and gold in float32, whose error the tolerance scales with.
 
-    Where something else than the model itself is gold, that must not be its own outputs: a model
-    that is another one would be allowed its own difference.
+    Where gold comes from a reference or another model, gold in float32 must not be this model's
+    own outputs: its difference from gold would widen its own tolerance.
     """
     first = run.artifact(run.manifest.plan.imports[0].artifact)
-    if run.manifest.plan.same and one != run.manifest.plan.imports[0]:
+    if run.manifest.plan.same and model != run.manifest.plan.imports[0]:
         truth = _reference(first / "gold.npz", outputs)
         return truth, _reference(first / "outputs.npz", outputs)
     if not run.given("reference").is_file():
         return precise, outputs
     truth = _reference(run.given("reference"), outputs)
-    off = {
+    rounded = {
         name: truth[name] + (outputs[name] - precise[name])
         for name in _floats(truth, outputs, precise)
     }
-    return truth, {**truth, **off}
+    return truth, {**truth, **rounded}
 
 
 def _floats(
     truth: Mapping[str, Values], outputs: Mapping[str, Values], precise: Mapping[str, Values]
 ) -> list[str]:
-    """Return the names of the floats that are in all, in one shape."""
+    """Return the names of the float outputs that all three have in the same shape."""
     return [
         name
         for name, wanted in truth.items()
@@ -150,22 +150,22 @@ def _floats(
 
 def _reference(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
     """Return a reference by the model's names of its outputs."""
-    given = arrays.read_all(path, arrays.NUMBERS)
-    if len(given) != len(outputs):
-        said = f"the reference has {len(given)} outputs, the model has {len(outputs)}"
-        if given.keys() & outputs.keys():  # else they go by their order
-            lacking = [f"'{name}'" for name in given if name not in outputs]
-            surplus = [f"'{name}'" for name in outputs if name not in given]
-            said += f": it does not give {', '.join(lacking)}" if lacking else ""
-            said += f": it also gives {', '.join(surplus)}" if surplus and not lacking else ""
-        raise arrays.Unreadable(said)
-    if given.keys() == outputs.keys():
-        return {name: given[name] for name in outputs}
-    return dict(zip(outputs, given.values(), strict=True))
+    reference = arrays.read_all(path, arrays.NUMBERS)
+    if len(reference) != len(outputs):
+        message = f"the reference has {len(reference)} outputs, the model has {len(outputs)}"
+        if reference.keys() & outputs.keys():  # else outputs are matched by their order
+            missing = [f"'{name}'" for name in reference if name not in outputs]
+            surplus = [f"'{name}'" for name in outputs if name not in reference]
+            message += f": it does not give {', '.join(missing)}" if missing else ""
+            message += f": it also gives {', '.join(surplus)}" if surplus and not missing else ""
+        raise arrays.Unreadable(message)
+    if reference.keys() == outputs.keys():
+        return {name: reference[name] for name in outputs}
+    return dict(zip(outputs, reference.values(), strict=True))
 
 
 def _probe(run: Run, workload: str) -> Floats:
-    """Return the inputs that artifacts are tried on. Raises RecordError when they are damaged."""
+    """Return the inputs of artifacts. Raises RecordError where the file is damaged."""
     path = inputs.files(run.inputs, workload)["data.npz"]
     try:
         return arrays.read(path, {"probe_x": None})["probe_x"]
@@ -176,14 +176,14 @@ def _probe(run: Run, workload: str) -> Floats:
 
 
 def check(exported: Exported, folder: Path) -> None:
-    """Raise arrays.Unreadable unless a folder holds what its producer says, and nothing else."""
-    claimed = {one.path: one.sha256 for one in exported.files}
-    found = {path.relative_to(folder).as_posix() for path in _plain_files(folder)}
-    if different := sorted(claimed.keys() ^ found):
-        raise arrays.Unreadable(f"{exported.format}: {different[0]} is not both there and named")
-    for path, digest in claimed.items():
+    """Raise arrays.Unreadable unless a folder holds exactly the files that its producer lists."""
+    listed = {file.path: file.sha256 for file in exported.files}
+    on_disk = {path.relative_to(folder).as_posix() for path in _plain_files(folder)}
+    if different := sorted(listed.keys() ^ on_disk):
+        raise arrays.Unreadable(f"{exported.format}: manifest and disk differ in {different[0]}")
+    for path, digest in listed.items():
         if sha256(folder / path) != digest:
-            raise arrays.Unreadable(f"{exported.format}: {path} is not what it says")
+            raise arrays.Unreadable(f"{exported.format}: {path} differs from its listed digest")
 
 
 def _plain_files(folder: Path) -> list[Path]:
@@ -191,13 +191,15 @@ def _plain_files(folder: Path) -> list[Path]:
 
 
 def describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
-    """Return what a producer says of its model with the host's files beside it.
+    """Return a producer's description of its model with the host's files added.
 
-    All are named as they lie in the artifact's *folder*.
+    Paths are relative to the artifact's *folder*.
     """
-    its = [one.model_copy(update={"path": f"{MODEL}/{one.path}"}) for one in exported.files]
-    own = [_described(folder / name, folder) for name in HOST_FILES]
-    return exported.model_copy(update={"id": artifact_id, "files": (*its, *own)})
+    model_files = [
+        file.model_copy(update={"path": f"{MODEL}/{file.path}"}) for file in exported.files
+    ]
+    host_files = [_described(folder / name, folder) for name in HOST_FILES]
+    return exported.model_copy(update={"id": artifact_id, "files": (*model_files, *host_files)})
 
 
 def _described(path: Path, folder: Path) -> ExportedFile:
@@ -213,15 +215,15 @@ def sha256(path: Path) -> str:
 
 
 def verify(artifact: Path) -> Exported:
-    """Return how a kept model was described.
+    """Return the description of a stored artifact.
 
-    Raises RecordError when it, or what it is judged by, is not what it was.
+    Raises RecordError where one of its files has changed since.
     """
     try:
         described = Exported.model_validate_json((artifact / "artifact.json").read_bytes())
-        for one in described.files:
-            if sha256(artifact / one.path) != one.sha256:
-                raise ValueError(f"{one.path} is not what was kept")
+        for file in described.files:
+            if sha256(artifact / file.path) != file.sha256:
+                raise ValueError(f"{file.path} has changed")
     except (OSError, ValueError) as error:
         raise RecordError(
             f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
@@ -230,16 +232,16 @@ def verify(artifact: Path) -> Exported:
 
 
 def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
-    """Copy a kept model and its inputs to a control directory; return what the job says of it.
+    """Copy an artifact's model and inputs to a control directory; return its part of the job.
 
-    Neither its gold nor its producer's outputs go along.
+    Its gold and its producer's outputs stay on the host.
     """
     described = verify(artifact)
     shutil.copytree(artifact / MODEL, control / "artifact" / MODEL)
     (control / "artifact" / "inputs").mkdir()
     entries, rows = [], 0
-    given = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
-    for number, (name, array) in enumerate(given.items()):
+    sample_inputs = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
+    for number, (name, array) in enumerate(sample_inputs.items()):
         path = f"artifact/inputs/{number}.npy"
         np.save(control / path, array)
         entries.append({"name": name, "path": path})
@@ -256,7 +258,7 @@ def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
 
 
 def agreement(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
-    """Compare a consumer's answers below *control*, so named, with gold and with the producer's.
+    """Compare a consumer's outputs below *control* with gold and with the producer's.
 
     Raises RecordError when the artifact's own files are damaged.
     """
@@ -280,11 +282,11 @@ def agreement(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
 
 
 def splits(rows: int, batch: int | None = None) -> list[int]:
-    """Return how a consumer answers so many rows.
+    """Return the batch sizes in which a consumer computes so many rows.
 
-    In batches of several sizes, one and an odd one; all of *batch* where a model takes no other.
+    One row, an odd number, and the remainder; or always *batch* where a model takes no other.
     """
     if batch:
         return [batch] * (rows // batch)
-    few = [1, 7] if rows > 8 else [1] if rows > 1 else []
-    return [*few, rows - sum(few)]
+    small = [1, 7] if rows > 8 else [1] if rows > 1 else []
+    return [*small, rows - sum(small)]

@@ -63,16 +63,16 @@ def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
 
 def _unique_record(records: list[JobRecord]) -> JobRecord:
     """Return the one record of a job; failures of the engine give way to any other record."""
-    done = [record for record in records if record.status not in UNDONE] or [
+    final = [record for record in records if record.status not in UNDONE] or [
         min(records, key=JobRecord.model_dump_json)
     ]
-    for duplicate in done[1:]:
-        if duplicate != done[0]:
+    for duplicate in final[1:]:
+        if duplicate != final[0]:
             raise RecordError(
                 f"two different records of the job {duplicate.job}",
                 hint="merge parts of one run only; start a new run to measure again",
             )
-    return done[0]
+    return final[0]
 
 
 def _common_manifest(runs: Sequence[Run]) -> Manifest:
