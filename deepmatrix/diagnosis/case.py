@@ -9,9 +9,9 @@ from typing import Any
 
 from deepmatrix.diagnosis.faults import Fault
 from deepmatrix.diagnosis.tracing import Trace, Tracer
-from deepmatrix.judging import exports
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.planning.plan import Artifact
+from deepmatrix.store import artifacts
 from deepmatrix.store.causes import Cause, CauseKind
 from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.runs import Run
@@ -73,7 +73,7 @@ class Case:
 
     def _select_rows(self) -> list[int]:
         """Return the smallest batch of rows with the worst one; empty stands for all rows."""
-        described = exports.verify(self.run.artifact(self.artifact))
+        described = artifacts.verify(self.run.artifact(self.artifact))
         if not described.in_parts:
             return []
         size = described.batch or 1

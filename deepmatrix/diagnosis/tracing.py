@@ -17,9 +17,9 @@ import numpy as np
 from deepmatrix.diagnosis.graph import Graph
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
-from deepmatrix.judging import agreements, exports
+from deepmatrix.judging import agreements
 from deepmatrix.planning.plan import CONSUMING, Artifact, Cell, inspector
-from deepmatrix.store import arrays
+from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.output import Output
 from deepmatrix.store.phases import Node
@@ -100,7 +100,7 @@ class Tracer:
             raise Untraceable(error.message) from None
 
         def fill(control: Path) -> dict[str, Any]:
-            shutil.copytree(self.run.artifact(artifact) / exports.MODEL, control / "model")
+            shutil.copytree(self.run.artifact(artifact) / artifacts.MODEL, control / "model")
             (control / "given").mkdir()
             inputs = archive(self.inputs(artifact, rows))
             (control / "given" / "inputs.npz").write_bytes(inputs)

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from deepmatrix.execution.attempts import Attempt
-from deepmatrix.judging import evidence, exports
+from deepmatrix.judging import agreements, evidence
 from deepmatrix.judging.evidence import Evidence
 from deepmatrix.planning.plan import Cell, Job
-from deepmatrix.store import arrays
+from deepmatrix.store import arrays, artifacts, imports
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run
@@ -68,7 +68,7 @@ class _Collector:
     def keep_exports(self, output: Output) -> None:
         """Keep the artifacts that the job exported; all that its cell exports have to be there."""
         try:
-            exports.keep(self.run, self.job, output, self.attempt.control)
+            artifacts.keep_exports(self.run, self.job, output, self.attempt.control)
         except arrays.Unreadable as error:
             self._blame(f"what it exported is not whole: {error}")
         exported = {artifact.format for artifact in output.artifacts}
@@ -78,7 +78,7 @@ class _Collector:
     def keep_import(self, output: Output) -> None:
         """Keep a user's own model as an artifact, with what it was found to be."""
         try:
-            exports.keep_import(self.run, self.job, output, self.attempt.control)
+            imports.keep_import(self.run, self.job, output, self.attempt.control)
         except arrays.Unreadable as error:
             self._blame(str(error))
 
@@ -88,7 +88,7 @@ class _Collector:
             return None
         answered = self.attempt.output.infer() if self.attempt.output else None
         names = answered.outputs if answered else []
-        return exports.agreement(self.run.artifact(self.job.artifact), self.attempt.control, names)
+        return agreements.measure(self.run.artifact(self.job.artifact), self.attempt.control, names)
 
     def _blame(self, cause: str) -> None:
         self.status, self.cause = "bad-artifact", cause

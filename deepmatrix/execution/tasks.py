@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from deepmatrix.engines import Limits, Task
 from deepmatrix.errors import ArgumentError
-from deepmatrix.judging import exports
 from deepmatrix.planning.plan import Capabilities, Cell, Job
+from deepmatrix.store import artifacts, imports
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs, networks, probes
 from harness.record import INSPECT, SCHEMA_VERSION
@@ -134,7 +134,7 @@ class TaskMaker:
     def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
         one = next(one for one in self.run.manifest.plan.imports if one.name == job.subject)
         shutil.copytree(self.run.model(one.name), control / "model")
-        given = exports.inputs_for(self.run, one)
+        given = imports.inputs_for(self.run, one)
         if given.is_file():
             (control / "given").mkdir()
             shutil.copyfile(given, control / "given" / "inputs.npz")
@@ -149,7 +149,7 @@ class TaskMaker:
 
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
-        artifact = exports.hand_over(self.run.artifact(job.artifact), control)
+        artifact = artifacts.hand_over(self.run.artifact(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
         if self.emulated:
             infer.update(UNTIMED)

@@ -2,17 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmatrix.errors import RecordError
+from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, Deviation
+from harness.record import answer_path
 
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
+
+
+def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
+    """Compare a consumer's outputs below *control* with gold and with the producer's.
+
+    Raises RecordError when the artifact's own files are damaged.
+    """
+    try:
+        truth = arrays.read_all(artifact / "gold.npz", arrays.NUMBERS)
+        produced = arrays.read_all(artifact / "outputs.npz", arrays.NUMBERS)
+    except arrays.Unreadable as error:
+        raise RecordError(
+            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
+        ) from None
+    if len(set(names)) < len(names):
+        return nothing("two of its outputs have the same name")
+    try:
+        answered = {
+            name: arrays.read_array(control / answer_path(number))
+            for number, name in enumerate(names)
+        }
+    except arrays.Unreadable as error:
+        return nothing(f"its outputs cannot be used: {error}")
+    return compare(answered, produced, truth)
 
 
 def compare(answered: Answers, produced: Answers, truth: Answers) -> Agreement:

@@ -14,13 +14,12 @@ from hypothesis import strategies as st
 from deepmatrix.cli import main
 from deepmatrix.config.matrix_file import Infer, Known
 from deepmatrix.errors import ArgumentError
-from deepmatrix.judging import exports
 from deepmatrix.planning import plan
 from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
-from deepmatrix.store import models
+from deepmatrix.store import artifacts, imports, models
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run
@@ -238,16 +237,16 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     folder = run.artifact(ONE.imports[0].artifact)
     gold = folder / "gold.npz"
 
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 2.0
     run.given("reference").parent.mkdir()
     np.savez(run.given("reference"), **three)
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 3.0
-    assert exports.verify(folder).opset == 17
+    assert artifacts.verify(folder).opset == 17
     run.given("reference").unlink()
     (tmp_path / "control" / "artifacts" / "gold.npz").unlink()
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 1.0
 
 
@@ -256,11 +255,11 @@ def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: P
     values = {"y": np.array([1.0])}
     run = looked_into(tmp_path, made, inputs={"x": np.ones(1)}, outputs=values, gold=values)
     first, second = made.jobs("produce")
-    exports.keep_import(run, first, said(first), tmp_path / "control")
-    assert exports.inputs_for(run, made.imports[1]).is_file()
+    imports.keep_import(run, first, said(first), tmp_path / "control")
+    assert imports.inputs_for(run, made.imports[1]).is_file()
     other = {"z": np.array([9.0])}
     np.savez(tmp_path / "control" / "artifacts" / "outputs.npz", **other)
-    exports.keep_import(run, second, said(second), tmp_path / "control")
+    imports.keep_import(run, second, said(second), tmp_path / "control")
     assert np.load(run.artifact(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
 
 
@@ -269,9 +268,9 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
     values = {"y": np.array([1.0])}
     run = looked_into(tmp_path, inputs=inputs, outputs=values, gold=values)
     (job,) = ONE.jobs("produce")
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = exports.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
     assert document["splits"] is None
     for entry in document["inputs"]:
         array = np.load(tmp_path / "served" / entry["path"])
@@ -285,9 +284,9 @@ def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, 
     beside = run.model("net") / name
     beside.parent.mkdir(exist_ok=True)
     beside.write_bytes(b"weights")
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = exports.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
     model = tmp_path / "served" / document["model"]
     assert (model.parent / name).read_bytes() == b"weights"
     assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
@@ -300,7 +299,7 @@ def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path)
         path = tmp_path / "control" / "artifacts" / f"{name}.npz"
         path.write_bytes(inputs.archive(values))
     (job,) = ONE.jobs("produce")
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     folder = run.artifact(ONE.imports[0].artifact)
     assert np.load(folder / "gold.npz").files == list(values)
 
@@ -309,7 +308,7 @@ def test_a_model_that_gives_nothing_is_not_kept(tmp_path: Path) -> None:
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={})
     (job,) = ONE.jobs("produce")
     with pytest.raises(Unreadable, match="it has no outputs"):
-        exports.keep_import(run, job, said(job), tmp_path / "control")
+        imports.keep_import(run, job, said(job), tmp_path / "control")
 
 
 # Judged ---------------------------------------------------------------------------------------
@@ -401,9 +400,9 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     values = {"y": np.array([1.0])}
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=values)
     (job,) = ONE.jobs("produce")
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     folder = run.artifact(ONE.imports[0].artifact)
-    assert isinstance(exports.verify(folder), Exported)
+    assert isinstance(artifacts.verify(folder), Exported)
     (folder / "model" / "model.onnx").write_bytes(b"other")
     with pytest.raises(Exception, match=r"model\.onnx has changed"):
-        exports.verify(folder)
+        artifacts.verify(folder)

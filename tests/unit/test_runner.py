@@ -14,8 +14,8 @@ from deepmatrix.engines import Ended, Prepared, Progress
 from deepmatrix.errors import Interrupted, RecordError
 from deepmatrix.execution import runner
 from deepmatrix.execution.runner import Runner
-from deepmatrix.judging import exports
 from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.store import artifacts
 from deepmatrix.store.output import Exported, ExportedFile
 from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned
 
@@ -126,7 +126,7 @@ def test_a_round_on_a_disturbed_machine_is_run_again_at_most_twice_and_kept(
     for made in {job.artifact for job in jobs if job.artifact}:
         folder = artifact(run.artifact(made), np.ones((2, 2)), np.ones((2, 2)))
         np.savez(folder / "inputs.npz", x=np.ones((2, 2)))
-        named = ExportedFile(path="gold.npz", bytes=1, sha256=exports.sha256(folder / "gold.npz"))
+        named = ExportedFile(path="gold.npz", bytes=1, sha256=artifacts.sha256(folder / "gold.npz"))
         described = Exported(id=made.id, format=made.format, files=(named,), export_s=1.0)
         (folder / "artifact.json").write_text(described.model_dump_json())
     Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
