@@ -22,7 +22,7 @@ from rich.progress import track
 
 from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix_file import Infer
-from deepmatrix.execution.runner import MOST_AGAIN
+from deepmatrix.execution.runner import MOST_RETRIES
 from deepmatrix.judging import noise
 from deepmatrix.results.statistics import Comparison, compare
 from deepmatrix.results.timings import steady
@@ -44,7 +44,7 @@ class Trials(VenvLab):
             random.shuffle(turn)
             for name, _ in turn:
                 found[name, number] = self._measure(name)
-        for _ in range(MOST_AGAIN):
+        for _ in range(MOST_RETRIES):
             for key in self._noisy_jobs(found):
                 found[key] = self._measure(key[0])
         return {name: [_median(found[name, n]) for n in range(rounds)] for name in names}

@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common import ROOT, Bench, ready, show
 
-from deepmatrix.execution.runner import TaskMaker
+from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
 
