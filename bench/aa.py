@@ -23,7 +23,7 @@ from rich.progress import track
 from deepmatrix.config import matrix_file
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.runner import MAX_RETRIES
-from deepmatrix.judging import canaries
+from deepmatrix.judging import noise
 from deepmatrix.results.statistics import Comparison, compare
 from deepmatrix.results.timings import steady
 from deepmatrix.store.records import JobRecord
@@ -57,9 +57,9 @@ class Trials(VenvLab):
         rates_by_round = {
             f"{name}/{number}": rates
             for (name, number), record in records.items()
-            if (rates := canaries.rates(record))
+            if (rates := noise.rates(record))
         }
-        names = [round_id.partition("/") for round_id in canaries.strays(rates_by_round)]
+        names = [round_id.partition("/") for round_id in noise.noisy_jobs(rates_by_round)]
         return [(name, int(number)) for name, _, number in names]
 
 

@@ -16,7 +16,8 @@ from rich.text import Text
 from deepmatrix.engines import Prepared
 from deepmatrix.planning.plan import Job
 from deepmatrix.reports import numbers
-from deepmatrix.store.records import Cause, JobRecord
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import JobRecord
 
 
 class Display:

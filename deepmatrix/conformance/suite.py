@@ -22,7 +22,7 @@ from deepmatrix.paths import DATA
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.records import CaseOutcome, SuiteCase, SuiteData
+from deepmatrix.store.phases import CaseOutcome, SuiteCase, SuiteData
 from deepmatrix.store.runs import read, write_text
 from harness.formats import FORMATS
 from harness.record import CONFORM, SUITE, SUITE_ANSWERS, SUITE_ARRAYS, SUITE_MODELS, SUITE_PLACE

@@ -16,7 +16,8 @@ from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import energy, locks
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.records import Output, Status
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Status
 from deepmatrix.store.runs import Run, write_text
 
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from deepmatrix.execution.attempts import Attempt
-from deepmatrix.judging import evidence, exports
+from deepmatrix.judging import agreements, evidence
 from deepmatrix.judging.evidence import Evidence
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store import arrays
-from deepmatrix.store.records import Agreement, JobRecord, Output, Status
+from deepmatrix.store import arrays, artifacts, imports
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run
 from harness.record import INSPECT
 
@@ -68,7 +69,7 @@ class _Collector:
     def store_exports(self, output: Output) -> None:
         """Store the exported artifacts; every format that the cell exports must be among them."""
         try:
-            exports.keep(self.run, self.job, output, self.attempt.control)
+            artifacts.keep_exports(self.run, self.job, output, self.attempt.control)
         except arrays.Unreadable as error:
             self._blame_artifact(f"an exported artifact is incomplete: {error}")
         exported = {artifact.format for artifact in output.artifacts}
@@ -79,7 +80,7 @@ class _Collector:
     def store_import(self, output: Output) -> None:
         """Store a user's own model as an artifact, with the inputs and outputs that it has."""
         try:
-            exports.keep_import(self.run, self.job, output, self.attempt.control)
+            imports.keep_import(self.run, self.job, output, self.attempt.control)
         except arrays.Unreadable as error:
             self._blame_artifact(str(error))
 
@@ -89,7 +90,7 @@ class _Collector:
             return None
         inference = self.attempt.output.infer() if self.attempt.output else None
         names = inference.outputs if inference else []
-        return exports.agreement(self.run.artifact(self.job.artifact), self.attempt.control, names)
+        return agreements.measure(self.run.artifact(self.job.artifact), self.attempt.control, names)
 
     def _blame_artifact(self, cause: str) -> None:
         self.status, self.cause = "bad-artifact", cause

@@ -8,8 +8,8 @@ from pydantic import ValidationError
 
 from deepmatrix.engines import Ended
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.records import Output, Status
-from harness.record import NOT_REACHED
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Status
 
 
 def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
@@ -58,14 +58,9 @@ def _without_output(ended: Ended) -> tuple[None, Status, str]:
 
 
 def _status_of_phases(output: Output) -> tuple[Status, str]:
-    not_ok = [record for record in output.records if record.status != "ok"]
-    # Skipped phases are consequences of an earlier failure, not causes.
-    causes = [record for record in not_ok if not record.error or record.error.type != NOT_REACHED]
-    for status in ("failed", "unsupported"):
-        for record in causes or not_ok:
-            if record.status == status:
-                line = record.error.line if record.error else "it reports no error"
-                return status, f"{record.phase}: {line}"
+    if phase := output.failure():
+        line = phase.error.line if phase.error else "it reports no error"
+        return phase.status, f"{phase.phase}: {line}"
     if not output.selftest or not all(test.passed for test in output.selftest):
         return "failed", "the self-test failed, but the job continued"
     return "ok", ""

@@ -13,7 +13,7 @@ from deepmatrix.execution.collecting import collect
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.resuming import cancel_on_signal, interrupted, resume_command
 from deepmatrix.execution.watching import Watcher
-from deepmatrix.judging import canaries
+from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import WAVES, Job, Wave
 from deepmatrix.store.records import JobRecord
@@ -118,7 +118,7 @@ class OpenRun:
         self._run_jobs(jobs, retry=False)
         while noisy := self._noisy(jobs):
             for job in noisy:
-                self.run.set_aside(job)
+                self.run.keep_for_retry(job)
             self._run_jobs(noisy, retry=True)
 
     def perform(self, job: Job) -> JobRecord:
@@ -156,12 +156,12 @@ class OpenRun:
     def _noisy(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the native jobs that a busy machine slowed down and that may be retried."""
         emulated = self.run.manifest.plan.emulated
-        by_cell: dict[str, dict[str, canaries.Rates]] = {}
+        by_cell: dict[str, dict[str, noise.Rates]] = {}
         for job in jobs:
-            if job.cell not in emulated and (rates := canaries.rates(self.run.record(job))):
+            if job.cell not in emulated and (rates := noise.rates(self.run.record(job))):
                 by_cell.setdefault(job.cell, {})[job.id] = rates
-        noisy = {job_id for rates in by_cell.values() for job_id in canaries.strays(rates)}
-        return [job for job in jobs if job.id in noisy and self.run.times_aside(job) < MAX_RETRIES]
+        noisy = {job_id for rates in by_cell.values() for job_id in noise.noisy_jobs(rates)}
+        return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < MAX_RETRIES]
 
     def _is_exported(self, job: Job) -> bool:
         return job.artifact is not None and self.run.artifact(job.artifact).is_dir()

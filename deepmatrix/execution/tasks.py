@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 
 from deepmatrix.engines import Limits, Task
 from deepmatrix.errors import ArgumentError
-from deepmatrix.judging import exports
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
+from deepmatrix.store import artifacts, imports
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs, networks, probes
 from harness.record import INSPECT, SCHEMA_VERSION
@@ -135,10 +135,10 @@ class TaskMaker:
         }
 
     def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
-        imports = self.run.manifest.plan.imports
-        model = next(model for model in imports if model.name == job.subject)
+        planned = self.run.manifest.plan.imports
+        model = next(model for model in planned if model.name == job.subject)
         shutil.copytree(self.run.model(model.name), control / "model")
-        sample_inputs = exports.inputs_for(self.run, model)
+        sample_inputs = imports.inputs_for(self.run, model)
         if sample_inputs.is_file():
             (control / "given").mkdir()
             shutil.copyfile(sample_inputs, control / "given" / "inputs.npz")
@@ -153,7 +153,7 @@ class TaskMaker:
 
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
-        artifact = exports.hand_over(self.run.artifact(job.artifact), control)
+        artifact = artifacts.hand_over(self.run.artifact(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
         if self.emulated:
             infer.update(UNTIMED)

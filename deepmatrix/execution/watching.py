@@ -7,7 +7,8 @@ from typing import Protocol
 
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.records import Cause, JobRecord
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import JobRecord
 
 
 class Watcher(Protocol):

@@ -48,7 +48,11 @@ def document(results: Results) -> str:
 def _status(row: TrainingRow | PortabilityRow) -> tuple[str, str]:
     """Return the status of a row and its reason; an expected failure has its own status."""
     status = row.status if isinstance(row, TrainingRow) else row.verdict
-    return (EXPECTED, f"{status}: {row.known}") if row.known else (status, row.reason)
+    return (
+        (EXPECTED, f"{status}: {row.expected_failure}")
+        if row.expected_failure
+        else (status, row.reason)
+    )
 
 
 def _suite(root: ET.Element, name: str, cases: list[tuple[str, str, str, str, str]]) -> None:

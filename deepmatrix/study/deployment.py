@@ -53,7 +53,7 @@ def artifact_evidence(check: ArtifactCheck, results: Results) -> Iterator[Eviden
 
 def _is_served(rows: Sequence[PortabilityRow]) -> bool | None:
     """Return whether artifacts can be run; None where some answers are wrong or none was tried."""
-    wrong = [row for row in rows if row.verdict in ("drift", "error") and not row.known]
+    wrong = [row for row in rows if row.verdict in ("drift", "error") and not row.expected_failure]
     if not wrong and any(row.verdict == "match" for row in rows):
         return True
     return False if rows and all(map(_is_refused, rows)) else None
@@ -61,20 +61,21 @@ def _is_served(rows: Sequence[PortabilityRow]) -> bool | None:
 
 def _is_refused(row: PortabilityRow) -> bool:
     """Return whether a consumer cannot load an artifact, as far as the record shows."""
-    phase, _, error = row.reason.partition(": ")
-    at_loading = phase == "startup" and error.split(":")[0] not in BROKEN_CELL_ERRORS
+    at_loading = row.failed_phase == "startup" and row.error_type not in BROKEN_CELL_ERRORS
     return row.verdict == "unsupported" or (row.verdict == "error" and at_loading)
 
 
 def _example(rows: Sequence[PortabilityRow]) -> PortabilityRow:
     """Return the row to show: a wrong one that is inconclusive before all others."""
-    return min(rows, key=lambda row: (row.verdict == "match", bool(row.known), _is_refused(row)))
+    return min(
+        rows, key=lambda row: (row.verdict == "match", bool(row.expected_failure), _is_refused(row))
+    )
 
 
 def _serving_reason(tried: Sequence[PortabilityRow], example: PortabilityRow) -> str:
     matched = [row for row in tried if row.verdict == "match"]
     if not tried or len(matched) < len(tried):
-        reason = example.known or example.reason
+        reason = example.expected_failure or example.reason
         detail = f"{example.artifact} on {example.consumer}: {example.verdict}: {reason}"
         return f"{len(matched)} of {len(tried)} match; {detail}"
     largest = max((row.error for row in tried if row.error is not None), default=0.0)

@@ -63,6 +63,9 @@ def _judge_training(check: NetworkCheck, row: TrainingRow) -> tuple[bool | None,
         return True, f"{row.cell} trained {row.workload}{error}"
     if row.status == "ok":
         return None, f"{row.cell}: the workload has no training"
-    lacking = row.status == "unsupported" and row.reason.split(":")[0] in EXPRESSING_PHASES
+    lacking = row.status == "unsupported" and row.failed_phase in EXPRESSING_PHASES
     lacking = lacking or (row.status == "failed" and _names_error(check, row.reason))
-    return False if lacking else None, f"{row.cell}: {row.status}: {row.known or row.reason}"
+    return (
+        False if lacking else None,
+        f"{row.cell}: {row.status}: {row.expected_failure or row.reason}",
+    )

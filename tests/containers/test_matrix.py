@@ -54,10 +54,10 @@ def command(*arguments: str) -> None:
 def records(runs: Path, name: str) -> dict[str, bytes]:
     """Return the records of a run by path: a job that ran again has other samples.
 
-    Not those put aside, of a time when the machine was slower.
+    Not those retried, of a time when the machine was slower.
     """
     root = runs / name / "records"
-    paths = (path for path in root.rglob("*.json") if ".aside" not in path.name)
+    paths = (path for path in root.rglob("*.json") if ".retried" not in path.name)
     return {str(path): path.read_bytes() for path in paths}
 
 
@@ -167,10 +167,10 @@ def test_an_idiom_is_the_neutral_network(expressed: Results) -> None:
 def test_passes_have_a_share_of_the_peak(expressed: Results) -> None:
     assert len(expressed.passes) == 3
     for row in expressed.passes:
-        assert row.forward_share is not None
-        assert row.backward_share is not None
-        assert 0 < row.forward_share < 2
-        assert 0 < row.backward_share < 2
+        assert row.forward_efficiency is not None
+        assert row.backward_efficiency is not None
+        assert 0 < row.forward_efficiency < 2
+        assert 0 < row.backward_efficiency < 2
 
 
 SERVED = (

@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 
-from deepmatrix.store.records import Output
+from deepmatrix.store.output import Output
 from deepmatrix.workloads import gold, inputs
 from harness import record
 from tests.inside.conftest import (

@@ -13,7 +13,8 @@ from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
-from deepmatrix.store.records import Agreement, JobRecord, Output, Parity
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Agreement, JobRecord, Parity
 from deepmatrix.store.runs import Run
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")

@@ -74,8 +74,18 @@ def started(one: float, two: float, reach: float = 0.0, rounds: int = 1) -> Resu
     return run(cells=both(), startup=rows)
 
 
+def origin(reason: str) -> dict[str, str]:
+    """Return the fields that a record's phase and error give beside their text."""
+    phase, error_type, *message = [*reason.split(": ", 2), ""]
+    return {"failed_phase": phase, "error_type": error_type} if message[:-1] else {}
+
+
 def training(name: str, status: str = "ok", **more: Any) -> TrainingRow:
-    facts: dict[str, Any] = {"accuracy": 0.9 if status == "ok" else None, **more}
+    facts: dict[str, Any] = {
+        "accuracy": 0.9 if status == "ok" else None,
+        **origin(more.get("reason", "")),
+        **more,
+    }
     return TrainingRow(
         cell=f"{name}-here-amd64-cpu",
         workload="digits-conv",
@@ -111,7 +121,12 @@ def written(name: str, lines: int, status: str = "ok") -> IdiomRow:
 
 
 def served(verdict: Any, reason: str = "it is wrong", **more: Any) -> PortabilityRow:
-    facts = {"consumer": "onnxruntime-cpp-here-amd64-cpu", "emulated": False, **more}
+    facts: dict[str, Any] = {
+        "consumer": "onnxruntime-cpp-here-amd64-cpu",
+        "emulated": False,
+        **origin(reason),
+        **more,
+    }
     return PortabilityRow(
         artifact="one-here-amd64-cpu--digits-conv--onnx",
         verdict=verdict,
@@ -239,7 +254,9 @@ def test_a_statement_holds_where_its_evidence_says_so(
         ),
         (
             NETWORK,
-            of_network(training("one", "failed", reason="off", known="its pooling drifts")),
+            of_network(
+                training("one", "failed", reason="off", expected_failure="its pooling drifts")
+            ),
             "its pooling drifts",
         ),
         (
@@ -299,7 +316,7 @@ def test_one_excluded_cell_does_not_decide_for_others() -> None:
 
 def test_an_artifact_that_one_consumer_does_not_know_matches_on_the_others() -> None:
     assert outcome(SERVED, of_served(served("unsupported"), served("match"))) == "holds"
-    known = served("error", known="it has no such layer")
+    known = served("error", expected_failure="it has no such layer")
     assert outcome(SERVED, of_served(known, served("match"))) == "holds"
     assert outcome(SERVED, of_served(served("unsupported"), served("error", LOADING))) == (
         "no longer holds"

@@ -15,7 +15,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import markdown, readme
 from deepmatrix.results.merging import merge
-from deepmatrix.store.records import Output
+from deepmatrix.store.output import Output
 from tests import planted
 from tests.unit.examples import output
 from tests.unit.test_results import PLAN, new_run, record, whole

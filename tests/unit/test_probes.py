@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from deepmatrix.paths import ROOT
-from deepmatrix.results import findings
-from deepmatrix.store.records import JobRecord, Output
+from deepmatrix.results import expressiveness
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import JobRecord
 from deepmatrix.workloads import gold, probes
 from harness import probes as harness_probes
 
@@ -198,7 +199,9 @@ def test_the_row_of_a_probe_has_its_operations_and_its_job(programs: dict[str, A
         probes={"attention": 1e-7},
     )
     (row,) = (
-        probe_row for probe_row in findings.probed([record], 1e-4) if probe_row.probe == "attention"
+        probe_row
+        for probe_row in expressiveness.probed([record], 1e-4)
+        if probe_row.probe == "attention"
     )
     assert row.workload == "digits-conv"
     assert row.ran == ("Attention of 1 side" if programs else "")

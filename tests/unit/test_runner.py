@@ -14,9 +14,9 @@ from deepmatrix.engines import Ended, Prepared, Progress
 from deepmatrix.errors import Interrupted, RecordError
 from deepmatrix.execution import runner
 from deepmatrix.execution.runner import Runner
-from deepmatrix.judging import exports
 from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.store.records import Exported, ExportedFile
+from deepmatrix.store import artifacts
+from deepmatrix.store.output import Exported, ExportedFile
 from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned
 
 
@@ -129,7 +129,7 @@ def test_a_noisy_round_is_retried_at_most_twice_and_its_records_stay(
     for exported in {job.artifact for job in jobs if job.artifact}:
         folder = artifact(run.artifact(exported), np.ones((2, 2)), np.ones((2, 2)))
         np.savez(folder / "inputs.npz", x=np.ones((2, 2)))
-        named = ExportedFile(path="gold.npz", bytes=1, sha256=exports.sha256(folder / "gold.npz"))
+        named = ExportedFile(path="gold.npz", bytes=1, sha256=artifacts.sha256(folder / "gold.npz"))
         described = Exported(id=exported.id, format=exported.format, files=(named,), export_s=1.0)
         (folder / "artifact.json").write_text(described.model_dump_json())
     Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
@@ -140,7 +140,7 @@ def test_a_noisy_round_is_retried_at_most_twice_and_its_records_stay(
     )
     for job in second:
         record_files = sorted(path.name for path in run.record_path(job).parent.glob("r1.*"))
-        assert record_files == [f"r1.aside{number + 1}.json" for number in range(retries)] + [
-            "r1.json"
+        assert record_files == ["r1.json"] + [
+            f"r1.retried{number + 1}.json" for number in range(retries)
         ]
     assert len(list(run.records())) == len(jobs)

@@ -65,7 +65,7 @@ def cell_rows() -> list[rows.CellRow]:
             "processor": "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz",
         },
         "jobs": 9,
-        "known": 2,
+        "expected_failures": 2,
     }
     cells = [
         rows.CellRow(
@@ -89,10 +89,10 @@ def training_rows() -> list[rows.TrainingRow]:
             emulated="arm64" in cell,
             status="failed" if cell.startswith(("jax", "caffe")) else "ok",
             reason=REASON if cell.startswith("jax") else "",
-            known="it has no such layer" if cell.startswith("caffe") else "",
+            expected_failure="it has no such layer" if cell.startswith("caffe") else "",
             step_s=estimate(0.0123),
             samples_per_s=12_345.6,
-            share=0.431,
+            efficiency=0.431,
             accuracy=0.972,
             accuracy_wanted=0.9,
             output_error=1.2e-7,
@@ -130,8 +130,8 @@ def pass_rows() -> list[rows.PassRow]:
             batch=128,
             forward_s=estimate(0.213),
             backward_s=estimate(0.654),
-            forward_share=0.612,
-            backward_share=0.598,
+            forward_efficiency=0.612,
+            backward_efficiency=0.598,
         )
         for workload in ("alexnet-imagenet", "googlenet-imagenet")
         for cell in PRODUCERS
@@ -146,7 +146,7 @@ def expression_rows() -> dict[str, Any]:
             emulated="arm64" in cell,
             status="failed" if cell.startswith("jax") else "ok",
             reason=REASON if cell.startswith("jax") else "",
-            known="its pooling differs" if cell.startswith("caffe") else "",
+            expected_failure="its pooling differs" if cell.startswith("caffe") else "",
             lines=34,
             error=1.2e-7,
         )
@@ -197,7 +197,7 @@ def serving_rows() -> dict[str, Any]:
             p90_s=bounded(0.00133 * batch),
             p99_s=bounded(0.00143 * batch),
             samples_per_s=23_456.7,
-            share=0.321,
+            efficiency=0.321,
         )
         for facts in common
         for batch in (1, 8, 32)
@@ -238,7 +238,7 @@ def portability_rows() -> list[rows.PortabilityRow]:
             precision="bfloat16" if consumer.startswith("openvino") else "float32",
             producer_error=1e-7,
             reason=REASON if artifact.startswith("tensorflow") else "",
-            known="it has no such layer" if artifact.startswith("tensorflow1") else "",
+            expected_failure="it has no such layer" if artifact.startswith("tensorflow1") else "",
         )
         for artifact in artifact_ids()
         for consumer in CONSUMERS

@@ -9,7 +9,7 @@ from rich.console import Console
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
-from deepmatrix.diagnosis import explain
+from deepmatrix.diagnosis.faults import find_faults
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError, EngineError
@@ -53,7 +53,7 @@ def _is_finished(unfinished: Run) -> bool:
         for job in unfinished.manifest.plan.jobs(wave)
         if job.artifact is None or unfinished.artifact(job.artifact).is_dir()
     )
-    return not pending and not explain.unexplained(unfinished)
+    return not pending and not find_faults(unfinished)
 
 
 def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:

@@ -15,7 +15,6 @@ from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.store import models
-from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 
 #: How a person's own model is timed: it may be large.
@@ -111,15 +110,7 @@ def _refuse_unreadable(inspected: Run, own_models: Sequence[models.Model]) -> No
             raise EngineError(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
         record = inspected.record(job)
         if record.status != "ok":
-            causes.append(f"{paths[job.subject]}: {_inspection_error(record)}")
+            causes.append(f"{paths[job.subject]}: {record.model_problem}")
     if causes:
         hint = f"nothing was served; the log is in {inspected.path}"
         raise ArgumentError("\n".join(causes), hint=hint)
-
-
-def _inspection_error(record: JobRecord) -> str:
-    """Return why a model could not be inspected; a bad model's message stands for itself."""
-    phase = record.output.phase("inspect") if record.output else None
-    if phase and phase.error and phase.error.type == "BadModel":
-        return phase.error.line.removeprefix("BadModel: ")
-    return record.cause or record.status

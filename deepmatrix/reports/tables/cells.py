@@ -55,8 +55,10 @@ def _cell_row(cell: CellRow) -> Row:
     if cell.status == "not-run":
         return row(cell.cell, f"not run: {cell.reason}", *[numbers.DASH] * 5, mood="muted")
     mood: Mood = "good" if cell.status == "ok" else "bad"
-    plural = "s" if cell.known > 1 else ""
-    expected = f"; {cell.known} expected failure{plural}" if cell.known else ""
+    plural = "s" if cell.expected_failures > 1 else ""
+    expected = (
+        f"; {cell.expected_failures} expected failure{plural}" if cell.expected_failures else ""
+    )
     texts = (
         cell.cell + mark(cell.emulated),
         status(cell.status, cell.reason) + expected,

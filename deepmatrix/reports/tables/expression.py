@@ -47,7 +47,7 @@ def idiom_lines(results: Results) -> Table:
 def _idiom_text(idiom: IdiomRow | None) -> str:
     if idiom is None:
         return numbers.DASH
-    if idiom.known and idiom.error is not None:
+    if idiom.expected_failure and idiom.error is not None:
         return f"{idiom.lines} ({expected_status(numbers.error(idiom.error))})"
     if idiom.status != "ok":
         return status(idiom.status, idiom.reason)
@@ -55,7 +55,7 @@ def _idiom_text(idiom: IdiomRow | None) -> str:
 
 
 def _idiom_mood(idiom: IdiomRow | None) -> Mood:
-    if idiom is None or idiom.known:
+    if idiom is None or idiom.expected_failure:
         return "muted"
     return "good" if idiom.status == "ok" else "bad"
 

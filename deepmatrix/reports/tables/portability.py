@@ -83,7 +83,7 @@ def causes(results: Results) -> Table:
 
 def _cause_row(judged: PortabilityRow) -> Row:
     cause = judged.cause.text if judged.cause else judged.reason
-    expected = f". Expected failure: {judged.known}" if judged.known else ""
+    expected = f". Expected failure: {judged.expected_failure}" if judged.expected_failure else ""
     return Row(
         texts=(
             judged.artifact,
@@ -114,13 +114,15 @@ def _verdict_text(judged: PortabilityRow | None) -> str:
     precision = "" if judged.precision == "float32" else f" ({judged.precision})"
     if judged.verdict != "match":
         verdict = judged.verdict + precision
-        return expected_status(verdict) if judged.known else status(verdict, judged.reason)
+        return (
+            expected_status(verdict) if judged.expected_failure else status(verdict, judged.reason)
+        )
     repeatable = "" if judged.repeatable is not False else ", not repeatable"
     return f"match{precision} {numbers.error(judged.error)}{repeatable}"
 
 
 def _mood(judged: PortabilityRow | None) -> Mood:
-    if judged is None or judged.verdict == "not-run" or judged.known:
+    if judged is None or judged.verdict == "not-run" or judged.expected_failure:
         return "muted"
     return "good" if judged.verdict == "match" else "bad"
 

@@ -68,7 +68,7 @@ def training(results: Results) -> Table:
 
 
 def _training_row(row: TrainingRow, fastest: Estimate | None) -> Row:
-    expected = expected_status(row.status) if row.known else ""
+    expected = expected_status(row.status) if row.expected_failure else ""
     texts = (
         row.workload,
         row.cell + mark(row.emulated),
@@ -76,7 +76,7 @@ def _training_row(row: TrainingRow, fastest: Estimate | None) -> Row:
         numbers.interval(row.step_s),
         _slowdown(row.step_s, fastest, row.emulated),
         numbers.rate(row.samples_per_s),
-        numbers.share(row.share),
+        numbers.share(row.efficiency),
         numbers.share(row.accuracy),
         numbers.error(row.output_error),
         numbers.error(row.gradient_error),
@@ -128,9 +128,9 @@ def _pass_row(row: PassRow) -> Row:
         row.cell + mark(row.emulated),
         str(row.batch),
         numbers.interval(row.forward_s),
-        numbers.share(row.forward_share),
+        numbers.share(row.forward_efficiency),
         numbers.interval(row.backward_s),
-        numbers.share(row.backward_share),
+        numbers.share(row.backward_efficiency),
         numbers.rate(row.batch / row.backward_s.median),
     )
     return judged_row(texts, 0, "plain", emulated=row.emulated)
@@ -204,7 +204,7 @@ def _inference_row(model: dict[int, InferenceRow], batches: list[int]) -> Row:
         texts += [numbers.duration(row.p90_s.value if row else None)]
         texts += [numbers.duration(row.p99_s.value if row else None)]
     last = model[max(model)]
-    texts += [numbers.rate(last.samples_per_s), numbers.share(last.share)]
+    texts += [numbers.rate(last.samples_per_s), numbers.share(last.efficiency)]
     return judged_row(tuple(texts), 0, "plain", emulated=first.emulated)
 
 

@@ -6,8 +6,10 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepmatrix.diagnosis.search import AT_ONCE, Graph, Known, Search, astray, of_nodes
-from deepmatrix.store.records import Node
+from deepmatrix.diagnosis.bisection import TENSORS_PER_RUN, Bisection
+from deepmatrix.diagnosis.divergence import ExpectedLayer, find_divergence, layers_of
+from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.store.phases import Node
 from harness.graphs import inner
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
@@ -40,10 +42,10 @@ def spoiled(graph: Graph, culprits: set[int]) -> set[str]:
     return wrong
 
 
-def looks(graph: Graph, wrong: set[str]) -> tuple[Search, int]:
-    search, count = Search(graph=graph, wrong=graph.outputs[0]), 0
-    while tensors := search.next():
-        assert len(tensors) <= AT_ONCE
+def looks(graph: Graph, wrong: set[str]) -> tuple[Bisection, int]:
+    search, count = Bisection(graph=graph, wrong=graph.outputs[0]), 0
+    while tensors := search.next_tensors():
+        assert len(tensors) <= TENSORS_PER_RUN
         search.learn({name: name not in wrong for name in tensors})
         count += 1
     return search, count
@@ -53,7 +55,7 @@ def looks(graph: Graph, wrong: set[str]) -> tuple[Search, int]:
 def test_the_search_ends_at_a_node_that_is_wrong_and_reads_only_what_is_right(
     graph: Graph, data: st.DataObject
 ) -> None:
-    on_the_way = sorted(graph.before(graph.outputs))
+    on_the_way = sorted(graph.ancestors(graph.outputs))
     culprits = data.draw(st.sets(st.sampled_from(on_the_way), min_size=1, max_size=3))
     search, _ = looks(graph, spoiled(graph, culprits))
     assert search.node in culprits
@@ -84,27 +86,27 @@ def seen(**fault: object) -> tuple[Graph, dict[str, np.ndarray]]:
     return Graph(nodes=nodes, inputs={"x"}, outputs=outputs, tensors=list(precise)), precise
 
 
-def right() -> list[Known]:
-    return list(of_nodes(*seen()))
+def right() -> list[ExpectedLayer]:
+    return list(layers_of(*seen()))
 
 
-def test_the_same_model_is_nowhere_astray() -> None:
-    assert astray(right(), *seen(), 1e-6) is None
+def test_the_same_model_is_diverges_nowhere() -> None:
+    assert find_divergence(right(), *seen(), 1e-6) is None
 
 
 def test_one_weight_a_thousandth_off_is_found_at_its_node() -> None:
     graph, values = seen(weight=1.001)
-    found = astray(right(), graph, values, 1e-6)
-    assert found is not None
-    assert found.node is not None
-    assert (found.layer, graph.nodes[found.node].name) == ("conv10", "conv10")
+    divergence = find_divergence(right(), graph, values, 1e-6)
+    assert divergence is not None
+    assert divergence.node is not None
+    assert (divergence.layer, graph.nodes[divergence.node].name) == ("conv10", "conv10")
 
 
 def test_a_wrong_padding_is_found_at_its_node() -> None:
     graph, values = seen(shifted=True)
-    found = astray(right(), graph, values, 1e-6)
-    assert found is not None
-    assert found.layer == "conv10"
+    divergence = find_divergence(right(), graph, values, 1e-6)
+    assert divergence is not None
+    assert divergence.layer == "conv10"
 
 
 def test_layers_are_found_in_any_layout_and_where_some_are_fused_away() -> None:
@@ -114,13 +116,13 @@ def test_layers_are_found_in_any_layout_and_where_some_are_fused_away() -> None:
         for name, value in values.items()
     }
     layers = [
-        Known(name=one.name, values=one.values, inputs=_through(one.inputs))
+        ExpectedLayer(name=one.name, values=one.values, inputs=_through(one.inputs))
         for one in right()
         if not one.name.startswith("tanh")
     ]
-    found = astray(layers, graph, turned, 1e-6)
-    assert found is not None
-    assert found.layer == "conv10"
+    divergence = find_divergence(layers, graph, turned, 1e-6)
+    assert divergence is not None
+    assert divergence.layer == "conv10"
 
 
 def _through(inputs: object) -> list[str]:
