@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 
 from deepmatrix.engines import Limits
-from deepmatrix.engines.watch import Stop, format_size
+from deepmatrix.engines.watch import Stop, size
 
 #: A shell, and the init process of a container, report a signal as 128 + its number.
 SIGNALLED = 128
@@ -43,10 +43,8 @@ def ended_by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
 
 
 def out_of_memory(limits: Limits) -> Stop:
-    """Return the ending of a process that needed more memory than its limit."""
-    return Stop(
-        ending="oom", cause=f"needed more than its {format_size(limits.memory_bytes)} of memory"
-    )
+    """Say that a process needed more memory than it may use."""
+    return Stop(ending="oom", cause=f"needed more than its {size(limits.memory_bytes)} of memory")
 
 
 def out_of_processes(limits: Limits) -> Stop:

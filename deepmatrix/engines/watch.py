@@ -54,9 +54,7 @@ class Tail:
 
     def stop(self) -> Stop:
         """Return the reason to stop a process whose log is too long."""
-        return Stop(
-            ending="log-limit", cause=f"wrote more than {format_size(self.limit_bytes)} of log"
-        )
+        return Stop(ending="log-limit", cause=f"wrote more than {size(self.limit_bytes)} of log")
 
 
 def wait_for_end(
@@ -82,7 +80,7 @@ def wait_for_end(
             return stop
 
 
-def format_size(count: int) -> str:
+def size(count: int) -> str:
     """Write a number of bytes for a person: ``4 GiB``."""
     for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
         if count >= 1 << power:

@@ -31,7 +31,7 @@ FOLDER = DOCKER / "wheels"
 #: The tools that install wheels inside the build; one file serves all platforms.
 TOOLS = "tools"
 
-#: The PyPI projects of cells that are not named after theirs.
+#: The projects of cells that are not named after theirs.
 PROJECTS = {
     "tensorflow1": "tensorflow",
     "executorch": "executorch-numpy-runtime",
@@ -66,7 +66,7 @@ def requirements(cell: Cell) -> Path:
 
 
 def version(cell: Cell) -> str | None:
-    """Return the pinned version of the cell's project, or None without pins.
+    """Return the pinned version of what the cell is named after, or None without pins.
 
     ``onnxruntime-gpu`` counts as ``onnxruntime``; for other names see PROJECTS.
     """

@@ -181,8 +181,8 @@ def describe():
     }
 
 
-def multiply(first, second):
-    return first @ second
+def multiply(a, b):
+    return a @ b
 
 
 def load(form, path):
