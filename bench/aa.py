@@ -21,7 +21,7 @@ from common import ROOT, VenvLab
 from rich.progress import track
 
 from deepmatrix.config import matrix_file
-from deepmatrix.config.matrix_file import Infer
+from deepmatrix.config.sections import Infer
 from deepmatrix.execution.runner import MAX_RETRIES
 from deepmatrix.judging import canaries
 from deepmatrix.results.statistics import Comparison, compare

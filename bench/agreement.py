@@ -22,7 +22,7 @@ import psutil
 import pyperf
 from common import Bench, ready, show
 
-from deepmatrix.config.matrix_file import Infer
+from deepmatrix.config.sections import Infer
 from deepmatrix.planning.plan import Job
 
 BATCH = 256

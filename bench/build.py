@@ -34,13 +34,13 @@ sys.path.insert(0, str(ROOT))
 
 from deepmatrix.config import matrix_file  # noqa: E402
 from deepmatrix.config.families import FAMILIES  # noqa: E402
+from deepmatrix.config.matrix import Matrix  # noqa: E402
 from deepmatrix.engines.choose import discover  # noqa: E402
 from deepmatrix.images import bases, build, pins  # noqa: E402
 from deepmatrix.images.bases import Root  # noqa: E402
 from deepmatrix.images.recipes import DOCKER, recipe_for  # noqa: E402
 from deepmatrix.machine import binfmt, packages, processes  # noqa: E402
-from deepmatrix.planning import plan  # noqa: E402
-from deepmatrix.planning.plan import Cell  # noqa: E402
+from deepmatrix.planning.cells import Cell, all_cells  # noqa: E402
 
 FOREIGN = "arm64"
 GOAL = 20.0
@@ -68,7 +68,7 @@ def main() -> int:
     parser.add_argument("--images", metavar="GLOB", help="build these cells with emulation off")
     options = parser.parse_args()
     matrix = matrix_file.load(ROOT / "matrix.yaml")
-    cells = [cell for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
+    cells = [cell for cell in all_cells(matrix) if not matrix.exclusion(cell.id)]
     engine = discover()
     environment = engine.endpoint.environment()
     engine.close()
@@ -80,9 +80,7 @@ def main() -> int:
     return compare(cell, matrix, environment, options.repeat)
 
 
-def compare(
-    cell: Cell, matrix: matrix_file.Matrix, environment: dict[str, str], repeat: int
-) -> int:
+def compare(cell: Cell, matrix: Matrix, environment: dict[str, str], repeat: int) -> int:
     """Time the ways in turn and report the times; return 1 if the goal is missed."""
     architecture = matrix.architectures[cell.architecture]
     native = binfmt.docker_name(os.uname().machine)
@@ -141,9 +139,7 @@ def report(
     return 0 if ratio >= GOAL else 1
 
 
-def base_image(
-    cell: Cell, matrix: matrix_file.Matrix, architecture: str, environment: dict[str, str]
-) -> str:
+def base_image(cell: Cell, matrix: Matrix, architecture: str, environment: dict[str, str]) -> str:
     """Return an image with the cell's Python and pip for an architecture."""
     base = matrix.bases[cell.base]
     if bases.base_kind(base.image, environment) == "registry":
@@ -212,9 +208,7 @@ def container(job: Path, *options: str) -> list[str]:
     ]
 
 
-def build_without_emulation(
-    cells: list[Cell], matrix: matrix_file.Matrix, environment: dict[str, str]
-) -> None:
+def build_without_emulation(cells: list[Cell], matrix: Matrix, environment: dict[str, str]) -> None:
     """Build images from nothing while no foreign program can run; print how long it took."""
     recipes = [
         recipe_for(cell, matrix, bases.base_kind(matrix.bases[cell.base].image, environment))

@@ -19,7 +19,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.engines.choose import discover
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.machine import processes
-from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import inputs, networks
 
 CELLS = ("theano-debian11-amd64-cpu", "pytensor-debian13-amd64-cpu")

@@ -22,9 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from deepmatrix.config import matrix_file  # noqa: E402
-from deepmatrix.config.matrix_file import Matrix  # noqa: E402
-from deepmatrix.planning import plan  # noqa: E402
-from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection  # noqa: E402
+from deepmatrix.config.matrix import Matrix  # noqa: E402
+from deepmatrix.planning.cells import Capabilities  # noqa: E402
+from deepmatrix.planning.matrix_plan import plan_matrix  # noqa: E402
+from deepmatrix.planning.plan import Job, Plan  # noqa: E402
+from deepmatrix.planning.selection import Selection  # noqa: E402
 from deepmatrix.results import merging  # noqa: E402
 from deepmatrix.store.runs import Run  # noqa: E402
 from tests.unit import examples  # noqa: E402
@@ -55,7 +57,7 @@ def time_planning() -> list[float]:
     times = []
     for seed in range(5):
         start = time.perf_counter()
-        job_plan = plan.make(matrix, Selection(preset="full"), engine, seed=seed)
+        job_plan = plan_matrix(matrix, Selection(preset="full"), engine, seed=seed)
         counted = sum(1 for _ in job_plan.jobs("produce"))
         times.append(time.perf_counter() - start)
         assert len(job_plan.cells) == CELLS
@@ -76,7 +78,7 @@ def write_records(parent: Path, count: int) -> Run:
         }
     )
     engine = Capabilities(engine="docker", native=frozenset({"amd64"}))
-    job_plan = plan.make(matrix, Selection(preset="full"), engine, seed=0)
+    job_plan = plan_matrix(matrix, Selection(preset="full"), engine, seed=0)
     run = Run.create(parent, job_plan, matrix, version="bench", name=f"records{count}")
     for job in itertools.islice(all_jobs(job_plan), count):
         record = examples.record(job, run=run.id)

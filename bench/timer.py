@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common import VenvLab, show
 
-from deepmatrix.config.matrix_file import Infer
+from deepmatrix.config.sections import Infer
 
 COSTS_US = (100, 1000, 10_000)
 

@@ -25,7 +25,9 @@ from deepmatrix.execution.attempts import Cancelled
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import agreements, exports
 from deepmatrix.judging.verdicts import judge, lost, terms_of
-from deepmatrix.planning.plan import CONSUMING, Artifact, Cell, Job, Plan, inspector
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import CONSUMING, Artifact, Job, Plan
+from deepmatrix.planning.readers import find_inspector
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, Cause, CauseKind, Deviation, JobRecord, Node, Output
@@ -33,10 +35,11 @@ from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.inputs import npz_bytes
 from deepmatrix.workloads.networks import inputs_of
-from harness.record import CUT, EXPOSE, MADE, MODEL_PATHS, PRECISE, SINGLE, TRACE, answer_path
+from harness.formats import FORMATS, MODEL_PATHS
+from harness.record import CUT, EXPOSE, MADE, PRECISE, SINGLE, TRACE, answer_path
 
-#: The formats that can be looked into.
-LOOKED_INTO = ("onnx", "tflite")
+#: The formats in which the first wrong node can be searched.
+LOOKED_INTO = frozenset(name for name, known in FORMATS.items() if known.is_traceable)
 
 #: One answer, untimed.
 ONCE = {"batches": [1], "samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
@@ -186,7 +189,7 @@ class Explainer:
     ) -> Iterator[tuple[Output, Path]]:
         """Have a format's judge do something with an artifact; see `harness.phases.tracing`."""
         try:
-            judge_cell = inspector(
+            judge_cell = find_inspector(
                 self.run.manifest.matrix, artifact.format, self.opened.attempts.capabilities
             )
         except ArgumentError as error:

@@ -18,7 +18,7 @@ from typing import Literal, Protocol
 
 from deepmatrix.images.prepared import Prepared as Prepared
 from deepmatrix.images.prepared import Progress as Progress
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 
 #: How a process ended, whatever it wrote.
 Ending = Literal[

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deepmatrix.config.documents import did_you_mean
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Engine
 from deepmatrix.engines.docker import endpoints, engine
 from deepmatrix.engines.docker.engine import DockerEngine

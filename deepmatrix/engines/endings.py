@@ -5,7 +5,8 @@ from __future__ import annotations
 import signal
 
 from deepmatrix.engines import Limits
-from deepmatrix.engines.watch import Stop, size
+from deepmatrix.engines.watch import Stop
+from deepmatrix.sizes import binary_size
 
 #: A shell, and the init process of a container, report a signal as 128 + its number.
 SIGNALLED = 128
@@ -44,7 +45,9 @@ def ended_by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
 
 def out_of_memory(limits: Limits) -> Stop:
     """Say that a process needed more memory than it may use."""
-    return Stop(ending="oom", cause=f"needed more than its {size(limits.memory_bytes)} of memory")
+    return Stop(
+        ending="oom", cause=f"needed more than its {binary_size(limits.memory_bytes)} of memory"
+    )
 
 
 def out_of_processes(limits: Limits) -> Stop:

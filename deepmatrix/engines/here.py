@@ -19,7 +19,7 @@ from deepmatrix.engines import Ended, Prepared, Progress, Task, local
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import HARNESS
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 
 #: Exists when an NVIDIA driver is loaded.
 NVIDIA = Path("/dev/nvidiactl")
@@ -80,7 +80,7 @@ def _prepare(cell: Cell, able: Capabilities) -> Prepared:
     if error:
         return Prepared(cell_id=cell.id, reference="", error=error)
     try:
-        version = importlib.metadata.version(cell.name)
+        version = importlib.metadata.version(cell.distribution)
     except importlib.metadata.PackageNotFoundError:
         version = "of an unknown version"
     return Prepared(cell_id=cell.id, reference=f"{cell.name} {version}")

@@ -29,7 +29,7 @@ from deepmatrix.errors import EngineError
 from deepmatrix.images import bases, pins
 from deepmatrix.machine import binfmt, packages, processes
 from deepmatrix.paths import HARNESS
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 
 #: Raise it when environments are made in another way: cached ones are then not used.
 RECIPE = 2

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deepmatrix.engines import Ending
+from deepmatrix.sizes import binary_size
 
 #: How often to check whether the user interrupted. The end of a process is noticed at once.
 TICK_S = 0.25
@@ -54,7 +55,9 @@ class Tail:
 
     def stop(self) -> Stop:
         """Return the reason to stop a process whose log is too long."""
-        return Stop(ending="log-limit", cause=f"wrote more than {size(self.limit_bytes)} of log")
+        return Stop(
+            ending="log-limit", cause=f"wrote more than {binary_size(self.limit_bytes)} of log"
+        )
 
 
 def wait_for_end(
@@ -78,11 +81,3 @@ def wait_for_end(
             return Stop(ending="timeout", cause=f"still ran after {deadline_s:g} s")
         if stop := check():
             return stop
-
-
-def size(count: int) -> str:
-    """Write a number of bytes for a person: ``4 GiB``."""
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if count >= 1 << power:
-            return f"{count / (1 << power):.3g} {unit}"
-    return f"{count} bytes"

@@ -14,7 +14,8 @@ from deepmatrix.execution.conclusions import conclude
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import energy, locks
-from deepmatrix.planning.plan import Capabilities, Cell, Job
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import Output, Status
 from deepmatrix.store.runs import Run, write_text
 
@@ -88,7 +89,7 @@ class Attempts:
     def _attempt(
         self, job: Job, cell: Cell, contents: Callable[[TaskMaker, Path], Mapping[str, Any]]
     ) -> Iterator[Attempt]:
-        emulated = cell.architecture not in self.capabilities.native
+        emulated = self.capabilities.emulates(cell)
         maker = TaskMaker(run=self.run, capabilities=self.capabilities, emulated=emulated)
         with self.run.scratch(job) as control:
             task = maker.task(job, cell, control, contents(maker, control))

@@ -5,7 +5,8 @@ from __future__ import annotations
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.judging import evidence, exports
 from deepmatrix.judging.evidence import Evidence
-from deepmatrix.planning.plan import Cell, Job
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import Job
 from deepmatrix.store import arrays
 from deepmatrix.store.records import Agreement, JobRecord, Output, Status
 from deepmatrix.store.runs import Run

@@ -9,7 +9,7 @@ from deepmatrix.engines import Engine, Prepared
 from deepmatrix.errors import RecordError
 from deepmatrix.execution.resuming import interrupted
 from deepmatrix.execution.watching import Watcher
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.store.runs import Run
 
 

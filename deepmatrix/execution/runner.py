@@ -14,7 +14,8 @@ from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.resuming import cancel_on_signal, interrupted, resume_command
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import canaries
-from deepmatrix.planning.plan import WAVES, Cell, Job, Wave
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import WAVES, Job, Wave
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs

@@ -14,7 +14,8 @@ from numpy.typing import NDArray
 from deepmatrix.engines import Limits, Task
 from deepmatrix.errors import ArgumentError
 from deepmatrix.judging import exports
-from deepmatrix.planning.plan import Capabilities, Cell, Job
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Job
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs, networks, probes
 from harness.record import INSPECT, SCHEMA_VERSION
@@ -46,7 +47,9 @@ class TaskMaker:
         """Write ``input.json`` with the job's own *contents* into *control*; return the task."""
         matrix = self.run.manifest.matrix
         limits = matrix.limits
-        deadline = limits.deadline_s * cell.patience * (limits.emulated if self.emulated else 1)
+        deadline = (
+            limits.deadline_s * cell.deadline_factor * (limits.emulated if self.emulated else 1)
+        )
         document = {**self._document(job, cell, deadline), **contents}
         (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
         emulation = matrix.architectures[cell.architecture].emulation if self.emulated else {}

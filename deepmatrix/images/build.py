@@ -16,14 +16,14 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deepmatrix.config.families import FAMILIES
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.images import bases, pins
 from deepmatrix.images.bases import Bake, Root
 from deepmatrix.images.prepared import Prepared, Progress
 from deepmatrix.images.progress import Watch
 from deepmatrix.images.recipes import REPOSITORY, WHEELS, Recipe, recipe_for
 from deepmatrix.machine import npm, packages, processes
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 #: Predefined build arguments, which reach neither the history nor the layers.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")

@@ -14,7 +14,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepmatrix.config.matrix_file import Base, Matrix
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Base
 from deepmatrix.errors import EngineError
 from deepmatrix.images import bases
 from deepmatrix.machine import processes

@@ -20,27 +20,16 @@ from tempfile import TemporaryDirectory
 from uv import find_uv_bin
 
 from deepmatrix.config.families import FAMILIES
-from deepmatrix.config.matrix_file import Architecture
+from deepmatrix.config.sections import Architecture
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import packages, processes
 from deepmatrix.paths import DOCKER
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 FOLDER = DOCKER / "wheels"
 
 #: The tools that install wheels inside the build; one file serves all platforms.
 TOOLS = "tools"
-
-#: The projects of cells that are not named after theirs.
-PROJECTS = {
-    "tensorflow1": "tensorflow",
-    "executorch": "executorch-numpy-runtime",
-    "litert": "ai-edge-litert",
-    "onnxruntime_loadgen": "onnxruntime",
-    "opencv": "opencv-python-headless",
-    "opencv4": "opencv-python-headless",
-    "torch_edge": "torch",
-}
 
 #: How many lists are locked at a time.
 PARALLEL = 4
@@ -62,19 +51,18 @@ def path(cell_id: str) -> Path:
 
 def requirements(cell: Cell) -> Path:
     """Return the requirements that a cell's pins are made from."""
-    return FOLDER / "requirements" / f"{cell.pins or cell.name}-{cell.device}.in"
+    return FOLDER / "requirements" / f"{cell.pins_name}-{cell.device}.in"
 
 
 def version(cell: Cell) -> str | None:
-    """Return the pinned version of what the cell is named after, or None without pins.
+    """Return the pinned version of a cell's distribution, or None without pins.
 
-    ``onnxruntime-gpu`` counts as ``onnxruntime``; for other names see PROJECTS.
+    ``onnxruntime-gpu`` counts as ``onnxruntime``.
     """
     if not path(cell.pinned).exists():
         return None
     known = dict(packages.hashes_by_project(path(cell.pinned).read_text("utf-8")).keys())
-    name = cell.pins or cell.name
-    return known.get(name) or known.get(f"{name}-gpu") or known.get(PROJECTS.get(name, ""))
+    return known.get(cell.distribution) or known.get(f"{cell.distribution}-gpu")
 
 
 def pin(

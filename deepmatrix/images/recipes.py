@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepmatrix.config.families import FAMILIES, Family, Part
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.images import bases, interpreters, pins
 from deepmatrix.images.bases import Root
 from deepmatrix.images.interpreters import Interpreter
 from deepmatrix.paths import DOCKER, HARNESS
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 #: The first part of every image's name.
 REPOSITORY = "deepmatrix"
@@ -57,7 +57,7 @@ class Recipe:
         """The recipe of the image whose wheels it is linked with."""
         if not self.family.linked:
             return None
-        cell = replace(self.cell, family="wheels")
+        cell = self.cell.with_system(family="wheels")
         return replace(self.installer or self, cell=cell)
 
     @property

@@ -18,7 +18,8 @@ from deepmatrix.store.arrays import Floats, Values
 from deepmatrix.store.records import Agreement, Exported, ExportedFile, Output
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import gold, inputs, networks
-from harness.record import MODEL_PATHS, answer_path
+from harness.formats import MODEL_PATHS
+from harness.record import answer_path
 
 #: Where an artifact keeps the files of the model: whatever they are called, they meet no others.
 MODEL = "model"

@@ -16,6 +16,7 @@ from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
 from deepmatrix.store.records import Parity
 from deepmatrix.workloads.networks import Network
+from deepmatrix.workloads.scale import scale_of
 
 #: Of the largest of its kind: what is smaller is judged on this scale, not on its own, as all
 #: of it may be rounding.
@@ -41,7 +42,7 @@ def compare(network: Network, truth: Mapping[str, Floats], said: Path) -> Parity
 
 def scale(truth: Floats) -> float:
     """Return the largest absolute gold value, by which errors are divided; 1 where all are 0."""
-    return float(np.abs(truth).max(initial=0.0)) or 1.0
+    return scale_of(truth)
 
 
 def _errors(

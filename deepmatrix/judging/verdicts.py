@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from deepmatrix.config.matrix_file import PRECISIONS, Precision, Stated, Tolerances
-from deepmatrix.planning.plan import Cell
+from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
+from deepmatrix.planning.cells import Cell
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
 from deepmatrix.store.runs import Manifest
 
@@ -51,7 +51,7 @@ class Terms:
 
     tolerances: Tolerances
     precision: Precision = "float32"
-    stated: tuple[Stated, ...] = ()
+    stated: tuple[Override, ...] = ()
     imported: bool = False
 
     def of(self, record: JobRecord) -> Terms:
@@ -109,7 +109,7 @@ def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
         precision=consumer.precision,
         stated=tuple(
             one
-            for one in tolerances.stated
+            for one in tolerances.overrides
             if fnmatch.fnmatchcase(artifact, one.subjects)
             and fnmatch.fnmatchcase(consumer.id, one.cells)
         ),

@@ -15,12 +15,13 @@ from typing import Any
 
 import numpy as np
 
-from deepmatrix.config.matrix_file import Known
+from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import canaries, parity
 from deepmatrix.judging.verdicts import Verdict, judge, terms_of
-from deepmatrix.planning.plan import Artifact, Cell, Plan
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import Artifact, Plan
 from deepmatrix.results import findings, timings
 from deepmatrix.results.efficiency import Shares
 from deepmatrix.results.rows import (
@@ -52,7 +53,7 @@ GROWTH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 TRAINING = frozenset({PARITY, TRAIN})
 
 
-def merge(runs: Sequence[Run], known: Sequence[Known] | None = None) -> Results:
+def merge(runs: Sequence[Run], known: Sequence[ExpectedFailure] | None = None) -> Results:
     """Merge the records of one run, or of the parts of one that ran on several machines.
 
     *known* failures stand for the run's own, where more is known by now. They are of this
@@ -65,7 +66,7 @@ def merge(runs: Sequence[Run], known: Sequence[Known] | None = None) -> Results:
     if manifest.plan.imports:
         known = ()
     if known is not None:
-        matrix = manifest.matrix.model_copy(update={"known": tuple(known)})
+        matrix = manifest.matrix.model_copy(update={"expected_failures": tuple(known)})
         manifest = manifest.model_copy(update={"matrix": matrix})
     causes = {key: one for run in runs for key, one in run.causes().items()}
     rows = _Rows(manifest, _gold_losses(runs, manifest), _prepared(runs), causes)
@@ -177,7 +178,7 @@ class _Rows:
         first = group[0]
         for record in group:
             self._check(record)
-        known = self._manifest.matrix.known_of(first.cell, first.subject)
+        known = self._manifest.matrix.expected_failure(first.cell, first.subject)
         self._notes.setdefault(first.cell, _CellNotes()).add(group, known)
         self._inference.extend(timings.inference(group))
         self._startup.extend(timings.startup(group))
@@ -201,7 +202,7 @@ class _Rows:
         name = self._cells[first.cell].name
         tolerance = self._manifest.matrix.tolerances.parity
         network = self._manifest.matrix.workloads[first.workload].network
-        known = self._manifest.matrix.known_of(first.cell, first.workload)
+        known = self._manifest.matrix.expected_failure(first.cell, first.workload)
         self._idioms.extend(findings.idioms(group, name, network, tolerance, known))
         self._probes.extend(findings.probed(group, tolerance))
         for one in group:
@@ -307,12 +308,12 @@ class _Rows:
         done = [(row.cell, row.workload, row.status) for row in training]
         done += [(row.consumer, row.artifact, row.verdict) for row in portability]
         failed = {
-            self._manifest.matrix.known_of(cell, subject)
+            self._manifest.matrix.expected_failure(cell, subject)
             for cell, subject, status in done
             if status not in ("ok", "match", "not-run")
         }
         right = {
-            self._manifest.matrix.known_of(cell, subject)
+            self._manifest.matrix.expected_failure(cell, subject)
             for cell, subject, status in done
             if status in ("ok", "match")
         }
@@ -427,7 +428,7 @@ class _Rows:
     def _known(self, status: str, cell: str, subject: str) -> str:
         if status in ("ok", "match"):
             return ""
-        return self._manifest.matrix.known_of(cell, subject)
+        return self._manifest.matrix.expected_failure(cell, subject)
 
     def _loss_errors(
         self, workload: str, trained: list[TrainData]

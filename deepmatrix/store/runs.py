@@ -24,7 +24,7 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import RecordError
 from deepmatrix.machine import locks

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatrix.config.matrix_file import USUAL_PHASES, Workload
+from deepmatrix.config.sections import USUAL_PHASES, Workload
 from deepmatrix.paths import DATA
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.networks import Network

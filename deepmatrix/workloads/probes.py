@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from deepmatrix.workloads import gold
 from deepmatrix.workloads.gold import recurrent, windows
 from deepmatrix.workloads.networks import Network
+from deepmatrix.workloads.scale import scale_of
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]
@@ -61,7 +62,7 @@ def _sequence_inputs() -> dict[str, Arrays]:
         "different_lengths": {
             "x": _numbers(20, 3, 5, 2),
             "lengths": np.array([5, 3, 1]),
-            "given": _numbers(21, 3, 4),
+            "upstream": _numbers(21, 3, 4),
             **_lstm(22, 2, 4),
         },
         "beam_search": {
@@ -87,7 +88,7 @@ def _attention_inputs() -> Arrays:
     return {
         **{name: _numbers(50 + n, 2, 3, 4, 5) for n, name in enumerate(names)},
         "mask": np.tril(np.ones((4, 4), np.int64)),  # causal
-        "given": _numbers(54, 2, 3, 4, 5),
+        "upstream": _numbers(54, 2, 3, 4, 5),
     }
 
 
@@ -96,12 +97,12 @@ def _convolution_inputs() -> dict[str, Arrays]:
         "convolution_of_video": {
             "x": _numbers(70, 2, 3, 4, 5, 6),
             "kernel": _numbers(71, 4, 3, 2, 3, 3),
-            "given": _numbers(72, 2, 4, 3, 3, 4),
+            "upstream": _numbers(72, 2, 4, 3, 3, 4),
         },
         "temporal_convolution": {
             "x": _numbers(73, 2, 3, 10),
             "kernel": _numbers(74, 4, 3, 3),
-            "given": _numbers(75, 2, 4, 10),
+            "upstream": _numbers(75, 2, 4, 10),
         },
     }
 
@@ -109,10 +110,10 @@ def _convolution_inputs() -> dict[str, Arrays]:
 def inputs() -> dict[str, Arrays]:
     """Return the inputs of each probe, float32 and int64 arrays by probe and name.
 
-    ``given`` is the upstream gradient: of the probe's output, for its backward pass.
+    ``upstream`` is the upstream gradient: of the probe's output, for its backward pass.
     """
     return {
-        "own_layer": {"x": 3 * _numbers(1, 4, 5), "given": _numbers(2, 4, 5)},
+        "own_layer": {"x": 3 * _numbers(1, 4, 5), "upstream": _numbers(2, 4, 5)},
         "data_dependent_loop": _loop_inputs(),
         "data_dependent_loop_gradient": _loop_inputs(),
         **_sequence_inputs(),
@@ -152,15 +153,15 @@ def answer_error(name: str, answers: Mapping[str, NDArray[Any]]) -> float | None
         answer = answers.get(part)
         if answer is None or answer.shape != gold_answer.shape or not np.isfinite(answer).all():
             return None
-        scale = float(np.abs(gold_answer).max(initial=0.0)) or 1.0
-        largest = max(largest, float(np.abs(answer.astype(np.float64) - gold_answer).max()) / scale)
+        difference = float(np.abs(answer.astype(np.float64) - gold_answer).max())
+        largest = max(largest, difference / scale_of(gold_answer))
     return largest
 
 
 def _own_layer(arrays: Arrays) -> Answers:
     """Rounding, whose gradient is zero, with a custom gradient: the output's, scaled."""
     rounded = np.asarray(np.round(arrays["x"]), np.float64)
-    return {"y": rounded, "gradient": SCALE * arrays["given"]}
+    return {"y": rounded, "gradient": SCALE * arrays["upstream"]}
 
 
 def _loop(x: Floats, w: Floats) -> tuple[Floats, list[Floats]]:
@@ -199,12 +200,12 @@ def _recurrence(arrays: Arrays, **settings: bool) -> recurrent.Recurrent:
 
 
 def _different_lengths(arrays: Arrays) -> Answers:
-    """Each sequence by itself: the last output, and the gradient of its sum with *given*."""
+    """Each sequence by itself: the last output, and the gradient of its sum with *upstream*."""
     last_outputs, gradients = [], dict.fromkeys(("kernel", "recurrent", "bias"), np.zeros(1))
     for row, length in enumerate(arrays["lengths"]):
         layer = _recurrence(arrays, return_sequences=False)
         last_outputs.append(layer.forward(arrays["x"][row : row + 1, :length])[0])
-        layer.backward(arrays["given"][row : row + 1])
+        layer.backward(arrays["upstream"][row : row + 1])
         gradients = {name: value + layer.gradients[name] for name, value in gradients.items()}
     return {"last": np.stack(last_outputs), **gradients}
 
@@ -238,7 +239,7 @@ def _bidirectional(arrays: Arrays) -> Answers:
 
 def _attention(arrays: Arrays) -> Answers:
     """Scaled dot products, softmax over the keys that the mask allows; with all gradients."""
-    query, key, value, upstream = (arrays[name] for name in ("query", "key", "value", "given"))
+    query, key, value, upstream = (arrays[name] for name in ("query", "key", "value", "upstream"))
     scale = query.shape[-1] ** -0.5
     scores = np.where(arrays["mask"] > 0, query @ key.swapaxes(-1, -2) * scale, -np.inf)
     weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -258,7 +259,7 @@ def _convolved(arrays: Arrays, kernel: Floats, padding: list[list[int]]) -> Answ
     layer = {"name": "conv", "kernel": sides, "stride": [1] * len(sides), "padding": padding}
     conv = windows.Conv(layer, {"kernel": kernel, "bias": np.zeros(len(kernel))})
     y = conv.forward(arrays["x"])
-    conv.backward(arrays["given"])
+    conv.backward(arrays["upstream"])
     return {"y": y, "gradient": conv.gradients["kernel"]}
 
 

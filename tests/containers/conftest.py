@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Limits, Task, owner
 from deepmatrix.engines.choose import discover
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import processes
-from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 
 HERE = Path(__file__).resolve().parent
@@ -42,12 +43,12 @@ def no_engine(why: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def matrix() -> matrix_file.Matrix:
+def matrix() -> Matrix:
     return matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 
 
 @pytest.fixture(scope="session")
-def docker_engine(matrix: matrix_file.Matrix) -> Iterator[DockerEngine]:
+def docker_engine(matrix: Matrix) -> Iterator[DockerEngine]:
     """The engine that answers, open, with the faulty adapter beside the harness."""
     try:
         discovered = discover()
@@ -63,7 +64,7 @@ def docker_engine(matrix: matrix_file.Matrix) -> Iterator[DockerEngine]:
 
 
 @pytest.fixture(scope="session")
-def cell(docker_engine: DockerEngine, matrix: matrix_file.Matrix) -> Cell:
+def cell(docker_engine: DockerEngine, matrix: Matrix) -> Cell:
     """The smallest cell that this engine runs natively, its image made."""
     (native,) = docker_engine.capabilities().native
     wanted = f"onnxruntime-debian12-{native}-cpu"

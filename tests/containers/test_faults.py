@@ -23,7 +23,7 @@ from deepmatrix.engines.docker import endpoints
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.machine import processes
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed, no_engine
 

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.images import bases, build, pins, recipes
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.machine import packages, processes
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell, all_cells
+from deepmatrix.planning.selection import match_globs
 
 SMALL = "onnxruntime-debian12-amd64-cpu"
 FOREIGN = "onnxruntime-debian13-arm64-cpu"
@@ -26,13 +26,13 @@ AARCH64 = 183  # e_machine of an ELF file
 
 
 @pytest.fixture(scope="session")
-def cells(matrix: matrix_file.Matrix) -> dict[str, Cell]:
+def cells(matrix: Matrix) -> dict[str, Cell]:
     """The CPU cells of the smoke preset: the images that a run needs anyway."""
     globs = matrix.presets["smoke"].cells
-    cells_by_id = {cell.id: cell for cell in plan.all_cells(matrix) if cell.device == "cpu"}
+    cells_by_id = {cell.id: cell for cell in all_cells(matrix) if cell.device == "cpu"}
     return {
         cell_id: cells_by_id[cell_id]
-        for cell_id in plan.matching(cells_by_id, globs)
+        for cell_id in match_globs(cells_by_id, globs)
         if not matrix.exclusion(cell_id)
     }
 
@@ -232,7 +232,7 @@ def of_project(locked: str, name: str) -> str:
 def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
     family: Path,
     cells: dict[str, Cell],
-    matrix: matrix_file.Matrix,
+    matrix: Matrix,
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
@@ -262,7 +262,7 @@ def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
 def test_an_interrupted_build_leaves_no_image_and_no_file(
     family: Path,
     cells: dict[str, Cell],
-    matrix: matrix_file.Matrix,
+    matrix: Matrix,
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:

@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepmatrix.config.sections import Runtime
 from deepmatrix.engines import (
     Ended,
     Limits,
@@ -45,7 +46,7 @@ from deepmatrix.engines.venv import Interpreter, VenvEngine
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.machine import binfmt, processes
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 from .examples import MATRIX
 
@@ -54,9 +55,7 @@ MIB = 1 << 20
 LIMITS = Limits(memory_bytes=200 * MIB, processes=30, cpus=(0,), log_bytes=MIB, file_bytes=64 * MIB)
 CELL = Cell(
     name="onnxruntime",
-    role="runtime",
-    family="wheels",
-    adapter="faulty_adapter",
+    system=Runtime(family="wheels", adapter="faulty_adapter", reads=("onnx",)),
     base="debian12",
     python="3.11",
     architecture="amd64",

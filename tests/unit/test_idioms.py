@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepmatrix.config.matrix_file import ROOT
+from deepmatrix.paths import ROOT
 from deepmatrix.workloads import idioms, networks
 
 

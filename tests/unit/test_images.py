@@ -22,7 +22,7 @@ from deepmatrix.images import bases, build, recipes
 from deepmatrix.images.progress import Watch
 from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine import npm, packages, processes
-from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -10,12 +10,12 @@ import pytest
 
 from deepmatrix.config import matrix_file
 from deepmatrix.config.families import FAMILIES
-from deepmatrix.config.matrix_file import Base
+from deepmatrix.config.sections import Base
 from deepmatrix.images import bases, build, interpreters
 from deepmatrix.images.interpreters import LIBRARIES, Interpreter
 from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine import packages
-from deepmatrix.planning.plan import Capabilities, all_cells
+from deepmatrix.planning.cells import Capabilities, all_cells
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -12,11 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.cli import main
-from deepmatrix.config.matrix_file import Infer, Known
+from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
 from deepmatrix.judging import exports
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.plan import Artifact, Job, Plan
+from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
@@ -31,7 +33,7 @@ INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
 
 def verification(*given: tuple[str, str, str], same: bool = False, only: str = "*") -> Plan:
-    return plan.of_models(
+    return plan_models(
         MATRIX, given, Selection(include=(only,)), DOCKER, seed=0, infer=INFER, same=same
     )
 
@@ -108,7 +110,7 @@ IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint
 @given(st.text(IN_NAMES, min_size=1, max_size=60))
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
     made = models._name(Path(f"/x/{name}.onnx"), set())
-    assert plan.Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
+    assert Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
 
 
 def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
@@ -163,8 +165,8 @@ def test_the_first_of_several_formats_is_looked_into_first() -> None:
 
 def test_without_a_cell_that_can_look_there_is_no_plan() -> None:
     nothing = Capabilities(engine="venv", native=frozenset({"amd64"}), pythons=frozenset())
-    with pytest.raises(ArgumentError, match="nothing here can look into a model"):
-        plan.of_models(
+    with pytest.raises(ArgumentError, match="nothing here can inspect a model"):
+        plan_models(
             MATRIX, [("n", "onnx", "model.onnx")], Selection(), nothing, seed=0, infer=INFER
         )
 
@@ -187,7 +189,7 @@ def test_a_model_that_no_chosen_cell_reads_is_refused(only: str, left: str, hint
 def test_every_cell_left_out_is_refused() -> None:
     nothing = Selection(exclude=("*",))
     with pytest.raises(ArgumentError, match="the selection leaves no cell"):
-        plan.of_models(MATRIX, [("n", "onnx", "model.onnx")], nothing, DOCKER, seed=0, infer=INFER)
+        plan_models(MATRIX, [("n", "onnx", "model.onnx")], nothing, DOCKER, seed=0, infer=INFER)
 
 
 # Kept -----------------------------------------------------------------------------------------
@@ -352,23 +354,23 @@ def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
     emulated = tuple(row.model_copy(update={"emulated": True}) for row in merged.inference)
     merged = merged.model_copy(update={"inference": emulated})
     assert list(Budgets(1.0, 1e-3, 1e8).exceeded(merged)) == [
-        "p99: nothing was measured that the budget of 1.00 s is for",
-        "image: nothing was measured that the budget of 100 MB is for",
+        "p99: no measurement to compare with the budget of 1.00 s",
+        "image: no measurement to compare with the budget of 100 MB",
     ]
 
 
 def test_whoever_finishes_a_verification_holds_it_to_its_budgets(tmp_path: Path) -> None:
     run = judged(tmp_path)
     assert main.main(["merge", str(run.path)]) == 0
-    budgets.keep(Budgets(error=1e-9), run)
+    budgets.save(Budgets(error=1e-9), run)
     assert main.main(["merge", str(run.path)]) == 1
 
 
 def test_what_is_known_of_this_projects_artifacts_excuses_no_model_of_a_person(
     tmp_path: Path,
 ) -> None:
-    known = Known(cells="*", subjects="*", reason="it is ours")
-    matrix = MATRIX.model_copy(update={"known": (known,)})
+    known = ExpectedFailure(cells="*", subjects="*", reason="it is ours")
+    matrix = MATRIX.model_copy(update={"expected_failures": (known,)})
     run = Run.create(tmp_path, ONE, matrix, version="0.1.0", name="one")
     for job in (*ONE.jobs("produce"), *ONE.jobs("consume")):
         status = "ok" if job.wave == "produce" else "crashed"

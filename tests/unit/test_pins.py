@@ -11,7 +11,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.images import pins
 from deepmatrix.machine import packages, processes
-from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepmatrix.config.matrix_file import ROOT
+from deepmatrix.paths import ROOT
 from deepmatrix.results import findings
 from deepmatrix.store.records import JobRecord, Output
 from deepmatrix.workloads import gold, probes
@@ -56,7 +56,7 @@ GRADIENTS = [
 def test_a_gradient_agrees_with_finite_differences(
     name: str, gradient: str, by: str, of: str
 ) -> None:
-    factor = GIVEN[name].get("given", 1.0)
+    factor = GIVEN[name].get("upstream", 1.0)
     differences = slope(
         lambda value: (answer(name, of, **{by: value}) * factor).sum(), GIVEN[name][by]
     )
@@ -72,7 +72,7 @@ def test_the_gradient_of_a_loop_agrees_with_finite_differences() -> None:
 
 
 def test_the_custom_gradient_is_not_the_true_one() -> None:
-    upstream = GIVEN["own_layer"]["given"]
+    upstream = GIVEN["own_layer"]["upstream"]
     true = slope(
         lambda x: (answer("own_layer", "y", x=x) * upstream).sum(), GIVEN["own_layer"]["x"]
     )
@@ -154,7 +154,7 @@ def attended(**arrays: np.ndarray) -> dict[str, Any]:
 
 def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
     arrays = {"attention/query": np.zeros((2, 3), np.float32)}
-    return harness_probes.ask(types.SimpleNamespace(**programs), arrays)
+    return harness_probes.try_all(types.SimpleNamespace(**programs), arrays)
 
 
 def test_a_probe_may_report_operations_beside_its_arrays() -> None:

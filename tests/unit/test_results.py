@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepmatrix.config.matrix_file import Known
+from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.plan import Job, Plan
@@ -72,13 +72,19 @@ def test_a_cell_that_the_matrix_file_excludes_is_told_from_one_that_cannot_run_h
     assert not excluded["torch-debian12-amd64-cpu"]
 
 
-KNOWN = Known(cells="onnxruntime-*", subjects="*--digits-lstm--onnx", reason="no LSTM here")
+KNOWN = ExpectedFailure(
+    cells="onnxruntime-*", subjects="*--digits-lstm--onnx", reason="no LSTM here"
+)
 
 
 def with_known(parent: Path) -> tuple[Run, Job]:
     """A whole run that knows a failure, and a job that may have it."""
     run = Run.create(
-        parent, PLAN, MATRIX.model_copy(update={"known": (KNOWN,)}), version="0.1.0", name="one"
+        parent,
+        PLAN,
+        MATRIX.model_copy(update={"expected_failures": (KNOWN,)}),
+        version="0.1.0",
+        name="one",
     )
     write_gold(run)
     for job in all_jobs(PLAN):

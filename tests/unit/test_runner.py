@@ -15,7 +15,7 @@ from deepmatrix.errors import Interrupted, RecordError
 from deepmatrix.execution import runner
 from deepmatrix.execution.runner import Runner
 from deepmatrix.judging import exports
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.store.records import Exported, ExportedFile
 from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deepmatrix.config.matrix_file import Stated, Tolerances
+from deepmatrix.config.sections import Override, Tolerances
 from deepmatrix.judging.verdicts import Terms, judge, terms_of
-from deepmatrix.planning.plan import all_cells
+from deepmatrix.planning.cells import all_cells
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
 from deepmatrix.store.runs import Manifest
 from tests.unit.examples import MATRIX, planned, record
@@ -95,8 +95,8 @@ def outputs(**errors: float | None) -> Agreement:
     return agreement(max(known)).model_copy(update={"outputs": deviations})
 
 
-def set_(error: float, outputs: str = "*") -> Stated:
-    return Stated(subjects="*", outputs=outputs, error=error, reason="so it was agreed")
+def set_(error: float, outputs: str = "*") -> Override:
+    return Override(subjects="*", outputs=outputs, error=error, reason="so it was agreed")
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,7 @@ def set_(error: float, outputs: str = "*") -> Stated:
     ],
 )
 def test_a_tolerance_that_is_set_stands_instead_of_the_derived_one(
-    stated: tuple[Stated, ...], word: str, reason: str
+    stated: tuple[Override, ...], word: str, reason: str
 ) -> None:
     found = outputs(boxes=5e-3, scores=9e-7)
     verdict = judge([record(JOB, agreement=found)], replace(TERMS, stated=stated), "")
@@ -165,7 +165,7 @@ def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name(
         {"subjects": "*", "cells": "*-arm64-*", "error": 1e-2, "reason": "b"},
     ]
     tolerances = MATRIX.tolerances.model_copy(
-        update={"stated": tuple(map(Stated.model_validate, stated))}
+        update={"overrides": tuple(map(Override.model_validate, stated))}
     )
     matrix = MATRIX.model_copy(update={"tolerances": tolerances})
     manifest = Manifest.model_construct(matrix=matrix, plan=planned())

@@ -15,7 +15,7 @@ from typing import Any
 
 from docker.errors import APIError, NotFound
 
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task, archives
 from deepmatrix.engines.docker import abilities, containers, leftovers
 from deepmatrix.engines.docker.connection import (
@@ -33,7 +33,7 @@ from deepmatrix.errors import EngineError
 from deepmatrix.images import bases, build, interpreters
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import HARNESS
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 
 _Attempt = tuple[Stop, int | None, float | None]
 """How a process ended, its exit code, and when its start was requested."""
