@@ -37,7 +37,7 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
         return None, "torn", f"output.json has records of {', '.join(phases) or 'no phase'}"
     if ended.exit_code != 0:
         return output, "crashed", f"exit code {ended.exit_code} after it wrote its output"
-    return output, *_of_phases(output)
+    return output, *_status_of_phases(output)
 
 
 def _first_problem(error: OSError | ValidationError) -> str:
@@ -57,14 +57,14 @@ def _without_output(ended: Ended) -> tuple[None, Status, str]:
     return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
 
 
-def _of_phases(output: Output) -> tuple[Status, str]:
-    wrong = [record for record in output.records if record.status != "ok"]
-    # What was not reached only follows from what went wrong before it.
-    causes = [one for one in wrong if not one.error or one.error.type != NOT_REACHED]
+def _status_of_phases(output: Output) -> tuple[Status, str]:
+    not_ok = [record for record in output.records if record.status != "ok"]
+    # Skipped phases are consequences of an earlier failure, not causes.
+    causes = [record for record in not_ok if not record.error or record.error.type != NOT_REACHED]
     for status in ("failed", "unsupported"):
-        for record in causes or wrong:
+        for record in causes or not_ok:
             if record.status == status:
-                line = record.error.line if record.error else "no error given"
+                line = record.error.line if record.error else "it reports no error"
                 return status, f"{record.phase}: {line}"
     if not output.selftest or not all(test.passed for test in output.selftest):
         return "failed", "the self-test failed, but the job continued"

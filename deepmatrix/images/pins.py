@@ -61,8 +61,8 @@ def version(cell: Cell) -> str | None:
     """
     if not path(cell.pinned).exists():
         return None
-    known = dict(packages.hashes_by_project(path(cell.pinned).read_text("utf-8")).keys())
-    return known.get(cell.distribution) or known.get(f"{cell.distribution}-gpu")
+    versions = dict(packages.hashes_by_project(path(cell.pinned).read_text("utf-8")).keys())
+    return versions.get(cell.distribution) or versions.get(f"{cell.distribution}-gpu")
 
 
 def pin(

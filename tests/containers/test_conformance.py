@@ -37,7 +37,7 @@ def cases_of(folder: Path, models: list[str]) -> Suite:
         arrays[f"{number}/in/0"] = np.arange(3, dtype=np.float32)
         arrays[f"{number}/out/0"] = np.float32([0, 2, 5 if model == "off" else 4])
     np.savez(folder / SUITE_ARRAYS, **arrays)
-    return Suite(name="doubling", said=SuiteData(version="1", cases=cases), folder=folder)
+    return Suite(name="doubling", data=SuiteData(version="1", cases=cases), folder=folder)
 
 
 def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(

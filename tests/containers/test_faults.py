@@ -167,9 +167,9 @@ def test_leftovers_of_a_killed_host_are_swept(lab: Lab, until: Waiter) -> None:
 from pathlib import Path
 from deepmatrix.engines import endpoints
 from deepmatrix.engines.docker.engine import DockerEngine
-from deepmatrix.planning.plan import Cell
+
 from tests.containers.conftest import EXTRA, Lab
-from deepmatrix.planning.plan import Cell
+
 engine = DockerEngine(endpoints.endpoint_named({lab.engine.endpoint.url!r}), extra=EXTRA)
 cell = {lab.cell!r}
 engine.references[cell.id] = {lab.engine.references[lab.cell.id]!r}
