@@ -31,7 +31,7 @@ def signal_of(code: int) -> int | None:
 
 
 def ended_by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
-    """Say how a process ended that nobody stopped. *oom*: the memory limit killed one of it."""
+    """Return how a process ended that was not stopped. *oom*: the memory limit killed in it."""
     if code == 0:
         note = "a process it had started was killed: out of memory" if oom else ""
         return Stop(ending="exited", cause=note)
@@ -51,7 +51,7 @@ def out_of_memory(limits: Limits) -> Stop:
 
 
 def out_of_processes(limits: Limits) -> Stop:
-    """Say that a process used up its processes and threads."""
+    """Return the ending of a process that used up its processes and threads."""
     return Stop(
         ending="process-limit",
         cause=f"used up its {limits.processes} processes and threads",
@@ -59,7 +59,7 @@ def out_of_processes(limits: Limits) -> Stop:
 
 
 def signal_name(number: int) -> str:
-    """Name a signal, with what it means where that helps: ``SIGSEGV (invalid memory access)``."""
+    """Name a signal, with its meaning where known: ``SIGSEGV (invalid memory access)``."""
     try:
         name = signal.Signals(number).name
     except ValueError:

@@ -34,7 +34,7 @@ class HereEngine:
         self._processes = LocalProcesses(clean=False, harness=harness, extra=extra)
 
     def capabilities(self) -> Capabilities:
-        """Say what this interpreter is."""
+        """Return this machine's architecture, devices, CPUs and this interpreter's Python."""
         return Capabilities(
             engine=self.name,
             native=frozenset({binfmt.docker_name(platform.machine().lower())}),
@@ -59,7 +59,7 @@ class HereEngine:
         return {cell.id: _prepare(cell, able) for cell in cells}
 
     def open(self, run_id: str) -> None:
-        """Remove what dead runs left, copy the harness."""
+        """Remove the leftovers of dead runs, copy the harness."""
         del run_id
         self._processes.open()
 

@@ -1,4 +1,4 @@
-"""Cells in plain processes of this machine: what the engines `venv` and `here` share.
+"""Cells in plain processes of this machine, for the engines `venv` and `here`.
 
 Fewer limits hold here than in a container. A process has its own session, CPUs, deadline, bounded
 files and log. On Linux its memory and its number of processes are checked four times a second, and
@@ -57,7 +57,7 @@ class LocalProcesses:
         self._folder: Path | None = None
 
     def open(self) -> None:
-        """Remove what dead runs left, their processes too; copy the harness."""
+        """Remove the leftovers of dead runs, their processes too; copy the harness."""
         proctree.kill_marked(owner.is_gone)
         try:
             self._root.mkdir(parents=True, exist_ok=True)
@@ -191,7 +191,7 @@ def usable_cpus() -> list[int]:
 
 
 def memory_bytes() -> int:
-    """Return the memory of this machine, or 0 where it does not say."""
+    """Return the memory of this machine, or 0 where it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):

@@ -1,4 +1,4 @@
-"""What a process and those it started use, read from Linux's ``/proc``.
+"""The memory and the number of processes of a tree of processes, from Linux's ``/proc``.
 
 On other systems there is no ``/proc``: nothing is limited, and the engine says so.
 """

@@ -68,7 +68,7 @@ class VenvEngine:
         self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
 
     def capabilities(self) -> Capabilities:
-        """Say which architecture and Pythons this machine has."""
+        """Return this machine's architecture, Pythons, CPUs and memory."""
         return Capabilities(
             engine=self.name,
             native=frozenset({binfmt.docker_name(platform.machine().lower())}),
@@ -93,7 +93,7 @@ class VenvEngine:
         return {cell.id: self._prepare(cell, progress) for cell in cells}
 
     def open(self, run_id: str) -> None:
-        """Remove what dead runs left, copy the harness."""
+        """Remove the leftovers of dead runs, copy the harness."""
         del run_id
         self._processes.open()
 

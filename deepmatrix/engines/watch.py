@@ -26,7 +26,7 @@ class Stop:
 
 
 class Tail:
-    """The last part of a log, and whether there was more of it than allowed."""
+    """The last part of a log, and whether the log is longer than allowed."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
@@ -39,7 +39,7 @@ class Tail:
         return self.bytes > self.limit_bytes
 
     def add(self, data: bytes) -> None:
-        """Take what was written next."""
+        """Add the next output."""
         self.bytes += len(data)
         self._end += data
         if len(self._end) > 2 * LOG_BYTES:

@@ -26,9 +26,9 @@ MAX_RETRIES = 2
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
-    """Runs what is missing of a run on one engine.
+    """Runs the missing jobs of a run on one engine.
 
-    *cells* narrows it to some cell ids (one CI job a cell); all others count as elsewhere.
+    *cells* narrows it to some cell ids (one CI job a cell); the others run elsewhere.
     """
 
     run: Run

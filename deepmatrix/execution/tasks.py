@@ -29,7 +29,7 @@ UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
 @dataclass(frozen=True, kw_only=True)
 class TaskMaker:
-    """Writes a job's control directory, and says how to run it."""
+    """Writes the control directory of a job and makes its task."""
 
     run: Run
     capabilities: Capabilities

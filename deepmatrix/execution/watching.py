@@ -39,5 +39,5 @@ class Watcher(Protocol):
         ...
 
     def explained(self, cause: Cause) -> None:
-        """Tell what a wrong answer was traced to."""
+        """Tell the cause to which a wrong answer was traced."""
         ...

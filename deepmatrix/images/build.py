@@ -122,7 +122,7 @@ def prepare(
 
 
 def image_sizes(references: Sequence[str], environment: Mapping[str, str]) -> dict[str, int]:
-    """Return the bytes of those images that the engine has."""
+    """Return the bytes of the images that the engine has cached."""
     listing = ["docker", "image", "ls", "--filter", f"reference={REPOSITORY}/*"]
     listing += ["--format", "{{.Repository}}:{{.Tag}}"]
     listed = set(processes.run(listing, environment=environment, hint=HINT).split())
@@ -244,7 +244,7 @@ def _bake(
 ) -> dict[str, Prepared]:
     """Run one bake; return the cells that it finished and those that failed by themselves.
 
-    At least one cell is returned: where no step failed but the whole call did, all of them.
+    At least one cell is returned: if the call failed without a failed step, every cell.
     """
     file = workshop.folder / "bake.json"
     file.write_text(json.dumps(bake_file(recipes, workshop), indent=2), "utf-8")

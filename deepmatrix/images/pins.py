@@ -72,7 +72,7 @@ def pin(
     check: bool = False,
     upgrade: bool = False,
 ) -> list[Change]:
-    """Lock the pins of *cells* and of the build's tools; return what changed, in their order.
+    """Lock the pins of *cells* and of the build's tools; return the changes, tools first.
 
     With *check* nothing is written, and a change means that the pins are stale. With *upgrade*
     free versions move to the newest; without it, pinned versions stay where they fit.
@@ -91,7 +91,7 @@ def pin(
 
 
 def differences(before: str, after: str) -> tuple[str, ...]:
-    """Return what changed between two lock files, one line a project."""
+    """Return the changes between two lock files, one line a project."""
     if before == after:
         return ()
     old = dict(packages.hashes_by_project(before).keys())

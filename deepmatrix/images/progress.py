@@ -77,7 +77,7 @@ class Watch:
         return (span.last - span.first).total_seconds()
 
     def errors(self) -> dict[str, str]:
-        """Return the targets that failed by themselves, each with one line that says why."""
+        """Return the error line of each target that failed by itself."""
         return dict(self._errors)
 
     def _take(self, status: dict[str, Any]) -> None:
@@ -108,7 +108,7 @@ class Watch:
 
 
 def _cause(output: str) -> str:
-    """Return what follows the last line that names an error, or the last line, as one line."""
+    """Return the output from its last error line on, or its last line, as one line."""
     lines = [line for line in map(_one_line, output.splitlines()) if line]
     error_lines = [at for at, line in enumerate(lines) if re.match(r"(?i)(error|fatal)\b", line)]
     return " ".join(lines[error_lines[-1] :] if error_lines else lines[-1:])[:CAUSE_LENGTH]

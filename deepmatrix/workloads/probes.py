@@ -200,7 +200,7 @@ def _recurrence(arrays: Arrays, **settings: bool) -> recurrent.Recurrent:
 
 
 def _different_lengths(arrays: Arrays) -> Answers:
-    """Each sequence by itself: the last output, and the gradient of its sum with *given*."""
+    """Each sequence by itself: the last output, and the gradient of its sum with *upstream*."""
     last_outputs, gradients = [], dict.fromkeys(("kernel", "recurrent", "bias"), np.zeros(1))
     for row, length in enumerate(arrays["lengths"]):
         layer = _recurrence(arrays, return_sequences=False)

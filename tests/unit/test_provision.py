@@ -81,7 +81,7 @@ def test_where_an_engine_answers_nothing_is_changed(monkeypatch: pytest.MonkeyPa
 
 def test_without_a_daemon_stop_does_nothing(tmp_path: Path) -> None:
     messages: list[str] = []
-    debian.stop(say=messages.append, place=Daemon(run=tmp_path, data=tmp_path))
+    debian.stop(say=messages.append, private=Daemon(run=tmp_path, data=tmp_path))
     assert messages == ["nothing to end: no private daemon runs"]
 
 

@@ -76,7 +76,7 @@ class DockerEngine:
             raise
 
     def capabilities(self) -> Capabilities:
-        """Say what this engine can run. Raises EngineError if it does not answer."""
+        """Return what this engine can run. Raises EngineError if it does not answer."""
         self._info = info = self._connection.info()
         native = binfmt.docker_name(info["Architecture"])
         return Capabilities(
@@ -130,7 +130,7 @@ class DockerEngine:
         return prepared
 
     def open(self, run_id: str) -> None:
-        """Remove what dead runs left. The harness is shipped with the first process."""
+        """Remove the leftovers of dead runs. The harness is shipped with the first process."""
         self._run_id = run_id
         try:
             leftovers.sweep_dead(self._api)
@@ -138,7 +138,7 @@ class DockerEngine:
             raise no_answer(self.endpoint, error) from None
 
     def close(self) -> None:
-        """Remove the harness, and what could not be removed while the engine was away.
+        """Remove the harness, and the leftovers from when the engine was away.
 
         Also ends the connections; the next call makes new ones.
         """

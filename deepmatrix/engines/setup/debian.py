@@ -69,19 +69,19 @@ class Changes:
     bridge: bool = False
     service: bool = False
 
-    def save(self, place: Daemon) -> None:
+    def save(self, private: Daemon) -> None:
         """Write it to its file."""
-        place.run.mkdir(parents=True, exist_ok=True)
-        _changes_file(place).write_text(json.dumps(asdict(self)), encoding="utf-8")
+        private.run.mkdir(parents=True, exist_ok=True)
+        _changes_file(private).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
-def start(*, say: Say, place: Daemon | None = None) -> None:
+def start(*, say: Say, private: Daemon | None = None) -> None:
     """Set an engine up, or say which one answers already.
 
     Raises:
         EngineError: not Debian or Ubuntu, no right to do it, or a step failed.
     """
-    place = place or Daemon()
+    private = private or Daemon()
     with suppress(EngineError):
         engine = choose.discover()
         say(f"{engine.product()} answers at {engine.endpoint.origin}: nothing changed")
@@ -94,34 +94,34 @@ def start(*, say: Say, place: Daemon | None = None) -> None:
         return
     changes = Changes()
     _install(recipe, say)
-    changes.save(place)
+    changes.save(private)
     _emulate(changes, say)
-    changes.save(place)
+    changes.save(private)
     if _has_own_service():
         changes.service = True
-        changes.save(place)
+        changes.save(private)
         say("the package has started Docker's own service: no private daemon is needed")
         return
-    _start_daemon(place, changes, say)
+    _start_daemon(private, changes, say)
     say("to end it: nox -s engine -- --stop")
 
 
-def stop(*, say: Say, place: Daemon | None = None) -> None:
+def stop(*, say: Say, private: Daemon | None = None) -> None:
     """Undo `start`, except for packages and images; print how to remove the images."""
-    place = place or Daemon()
-    if place.pid() is None and not _changes_file(place).exists():
+    private = private or Daemon()
+    if private.pid() is None and not _changes_file(private).exists():
         say("nothing to end: no private daemon runs")
         return
     if os.geteuid() != 0:
         _rerun_as_root("engine", "--stop", say=say)
         return
-    changes = _read(place)
-    if place.stop():
-        say(f"ended the private daemon at {place.url}")
+    changes = _read(private)
+    if private.stop():
+        say(f"ended the private daemon at {private.url}")
     if changes.service:
         processes.run(["systemctl", "stop", "docker.socket", "docker.service"])
         say("stopped Docker's own service")
-    if changes.bridge and Path("/sys/class/net/docker0").exists() and not daemon.others(place):
+    if changes.bridge and Path("/sys/class/net/docker0").exists() and not daemon.others(private):
         processes.run(["ip", "link", "delete", "docker0"])
         say("removed the network bridge docker0")
     for architecture in changes.architectures:
@@ -132,8 +132,8 @@ def stop(*, say: Say, place: Daemon | None = None) -> None:
         with suppress(EngineError):
             processes.run(["umount", str(binfmt.TABLE)])
             say(f"unmounted {binfmt.TABLE}")
-    shutil.rmtree(place.run, ignore_errors=True)
-    say(f"images stay in {place.data}; to remove them: rm -r {place.data}")
+    shutil.rmtree(private.run, ignore_errors=True)
+    say(f"images stay in {private.data}; to remove them: rm -r {private.data}")
 
 
 def os_release(path: Path = ETC / "os-release") -> dict[str, str]:
@@ -255,20 +255,20 @@ def _say_emulation(emulated: frozenset[str], say: Say) -> None:
         )
 
 
-def _start_daemon(place: Daemon, changes: Changes, say: Say) -> None:
-    if daemon.others(place) and not place.apart:
+def _start_daemon(private: Daemon, changes: Changes, say: Say) -> None:
+    if daemon.others(private) and not private.apart:
         raise EngineError(
             "another Docker daemon runs on this machine, and does not answer",
             hint="join its group (usually docker), or name it by DOCKER_HOST",
         )
-    changes.bridge = not place.apart and not Path("/sys/class/net/docker0").exists()
+    changes.bridge = not private.apart and not Path("/sys/class/net/docker0").exists()
     group = ("--group", os.environ["SUDO_GID"]) if "SUDO_GID" in os.environ else ()
-    private = replace(place, options=(*place.options, *group))
-    private.start()
-    changes.save(place)
-    say(f"started a private daemon: {shlex.join(private.command())}")
-    say(f"it answers at {place.url}, where deepmatrix finds it; for docker itself:")
-    say(f"  export DOCKER_HOST={place.url}")
+    started = replace(private, options=(*private.options, *group))
+    started.start()
+    changes.save(private)
+    say(f"started a private daemon: {shlex.join(started.command())}")
+    say(f"it answers at {private.url}, where deepmatrix finds it; for docker itself:")
+    say(f"  export DOCKER_HOST={private.url}")
 
 
 def _has_own_service() -> bool:
@@ -293,12 +293,12 @@ def _rerun_as_root(*arguments: str, say: Say) -> None:
     say(processes.run(["sudo", "--non-interactive", *command], cwd=ROOT).rstrip())
 
 
-def _changes_file(place: Daemon) -> Path:
-    return place.run / "made.json"
+def _changes_file(private: Daemon) -> Path:
+    return private.run / "made.json"
 
 
-def _read(place: Daemon) -> Changes:
+def _read(private: Daemon) -> Changes:
     try:
-        return Changes(**json.loads(_changes_file(place).read_text(encoding="utf-8")))
+        return Changes(**json.loads(_changes_file(private).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
         return Changes()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from deepmatrix.workloads.networks.builder import Builder
 from deepmatrix.workloads.networks.description import Network
 
-#: Of an input side that is odd: what Caffe's pooling, which rounds up, reads beyond the end.
+#: Padding for an odd input side: Caffe's pooling rounds up and reads one element beyond the end.
 CEIL = (0, 1)
 
 SIDES = {"tiny": 8, "small": 32}

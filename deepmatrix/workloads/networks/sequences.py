@@ -7,7 +7,7 @@ from deepmatrix.workloads.networks.description import Network
 
 UNITS = {"tiny": 8, "small": 48}
 
-#: Ten digits and what stands before the first one.
+#: Ten digits and the start token.
 TOKENS = 11
 
 
