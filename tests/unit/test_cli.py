@@ -8,17 +8,14 @@ import onnx
 import pytest
 
 from deepmatrix.cli import main
-from deepmatrix.cli.commands import verify
 from deepmatrix.cli.maintenance import reference
 from deepmatrix.cli.parser import COMMANDS, build_parser
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import markdown, readme
 from deepmatrix.results.merging import merge
-from deepmatrix.store.output import Output
 from tests import planted
-from tests.unit.examples import output
-from tests.unit.test_results import PLAN, new_run, record, whole
+from tests.unit.test_results import PLAN, new_run, whole
 
 VENV = ["--engine", "venv"]
 HERE = ["--native", "amd64"]
@@ -223,18 +220,6 @@ def test_reference_outputs_need_their_inputs(
     said = capsys.readouterr().err
     assert "--reference y.npz without --inputs" in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
-
-
-def test_a_bad_model_is_described_by_its_own_message() -> None:
-    job = next(PLAN.jobs("produce"))
-    data = output(job).model_dump(mode="json", by_alias=True)
-    error = {"type": "BadModel", "message": "it is truncated: export it again", "traceback": ""}
-    phase = {"status": "failed", "error": error, "started_s": 0.0, "seconds": 1.0, "data": {}}
-    data["records"] = [{"phase": "inspect", **phase}]
-    bad_model = record(job, status="failed", cause="inspect: x", output=Output.model_validate(data))
-    assert verify._inspection_error(bad_model) == "it is truncated: export it again"
-    crashed = record(job, status="crashed", cause="killed by SIGSEGV", output=None)
-    assert verify._inspection_error(crashed) == "killed by SIGSEGV"
 
 
 def test_the_reference_page_is_what_the_parser_says() -> None:

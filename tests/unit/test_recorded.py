@@ -30,11 +30,41 @@ from deepmatrix.store.runs import Run
 ARCHIVE = Path(__file__).parent / "recorded" / "run.tar.xz"
 
 #: (path of the object, old key, new key). In a path, ``*`` stands for every item of a list or every
-#: value of an object. A new key with dots is nested: ``system.role``. An empty one drops the value.
+#: value of an object. A new key with dots is nested: ``system.family``; there an empty value, which
+#: is the default, is dropped. An empty new key drops any value.
 Rename = tuple[str, str, str]
 
 #: Renamed in ``plan.json``.
-MANIFEST: list[Rename] = []
+MANIFEST: list[Rename] = [
+    ("matrix", "known", "expected_failures"),
+    ("matrix.tolerances", "stated", "overrides"),
+    ("matrix.frameworks.*", "patience", "deadline_factor"),
+    ("matrix.runtimes.*", "patience", "deadline_factor"),
+    *(
+        rename
+        for cells in ("plan.cells.*", "plan.skipped.*.cell")
+        for rename in (
+            (cells, "role", ""),
+            (cells, "tags", ""),
+            (cells, "patience", "system.deadline_factor"),
+            *(
+                (cells, key, f"system.{key}")
+                for key in (
+                    "family",
+                    "adapter",
+                    "command",
+                    "options",
+                    "environment",
+                    "pins",
+                    "precision",
+                    "language",
+                    "exports",
+                    "reads",
+                )
+            ),
+        )
+    ),
+]
 
 #: Renamed in the files below ``records/``.
 RECORD: list[Rename] = []
@@ -106,6 +136,8 @@ def rename(document: Any, renames: Sequence[Rename]) -> None:
             if old in target:
                 value = target.pop(old)
                 *parents, last = new.split(".")
+                if parents and value in (None, [], {}):
+                    continue
                 parent = target
                 for name in parents:
                     parent = parent.setdefault(name, {})
