@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from deepmatrix.config import source
@@ -197,7 +197,7 @@ def _causes(details: list[ErrorDetails], model: type[Section]) -> Iterator[Error
 
 def _explain(text: Source, detail: ErrorDetails, model: type[Section]) -> Problem:
     at_key = "[key]" in detail["loc"] or detail["type"] == "extra_forbidden"
-    location: Location = [part for part in detail["loc"] if part != "[key]"]
+    location: Location = [part for part in detail["loc"] if not _is_tag(part)]
     return location, _message(text, location, detail, model), at_key
 
 
@@ -207,7 +207,10 @@ def _message(text: Source, location: Location, detail: ErrorDetails, model: type
     value = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"unknown key '{name}'{did_you_mean(name, _fields_at(model, location[:-1]))}"
+            keys = _fields_at(model, detail["loc"][:-1])
+            return f"unknown key '{name}'{did_you_mean(name, keys)}"
+        case "complete":
+            return detail["msg"]
         case "string_type" if isinstance(value, int | float):
             written = text.text(location)
             kind = "truth value" if isinstance(value, bool) else "number"
@@ -256,11 +259,27 @@ def _fields_at(model: type[Section], location: Location) -> Iterable[str]:
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[str(part)].annotation
+        elif _is_tag(part):
+            kind = _tagged_class(kind, str(part))
         else:
             kind = [inner for inner in typing.get_args(kind) if inner is not Ellipsis][-1]
         if types.NoneType in typing.get_args(kind):
             kind = typing.get_args(kind)[0]
     return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+
+
+def _is_tag(part: object) -> bool:
+    """Return whether a part of a pydantic location is a tag: ``[key]``, or a class of a union."""
+    return isinstance(part, str) and part.startswith("[")
+
+
+def _tagged_class(kind: Any, tag: str) -> Any:
+    """Return the class that has a tag in a union, None if it has none."""
+    arguments = typing.get_args(kind)
+    if any(isinstance(argument, Tag) and argument.tag == tag for argument in arguments):
+        return arguments[0]
+    classes = (_tagged_class(argument, tag) for argument in arguments)
+    return next((model for model in classes if model), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
