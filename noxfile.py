@@ -164,6 +164,12 @@ def schema(session: nox.Session) -> None:
     _matrix(session, "schema", *session.posargs)
 
 
+@nox.session(venv_backend="none", default=False)
+def reference(session: nox.Session) -> None:
+    """Write docs/reference.md from the parser. `-- --check` only says whether it is stale."""
+    _matrix(session, "reference", *session.posargs)
+
+
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
     """Run the tests; those of containers need an engine. `-- tests/unit` runs only those."""
@@ -200,6 +206,7 @@ def _lint_python(session: nox.Session) -> None:
     session.run("lint-imports", "--no-cache")
     session.run("vermin", "--no-tips", "-t=3.6-", "--violations", "harness")
     _matrix(session, "schema", "--check")
+    _matrix(session, "reference", "--check")
 
 
 def _lint_javascript(session: nox.Session) -> None:

@@ -40,7 +40,7 @@ def size(count: int | None) -> str:
 
 
 def rate(value: float | None) -> str:
-    """A number a second."""
+    """A throughput in samples per second: ``1,200/s``."""
     return DASH if value is None else f"{value:,.0f}/s"
 
 

@@ -62,13 +62,13 @@ def inputs() -> dict[str, Arrays]:
     tokens = (np.random.default_rng(61).random((2, 3, 4)) * 7).astype(np.int64)
     causal = np.tril(np.ones((4, 4), np.int64))
     return {
-        "own_layer": {"x": 3 * _numbers(1, 4, 5), "given": _numbers(2, 4, 5)},
+        "own_layer": {"x": 3 * _numbers(1, 4, 5), "upstream": _numbers(2, 4, 5)},
         "data_dependent_loop": _loop_inputs(),
         "data_dependent_loop_gradient": _loop_inputs(),
         "different_lengths": {
             "x": _numbers(20, 3, 5, 2),
             "lengths": np.array([5, 3, 1]),
-            "given": _numbers(21, 3, 4),
+            "upstream": _numbers(21, 3, 4),
             **_lstm(22, 2, 4),
         },
         "beam_search": {
@@ -87,17 +87,17 @@ def inputs() -> dict[str, Arrays]:
                 for n, name in enumerate(("query", "key", "value"))
             },
             "mask": causal,
-            "given": _numbers(54, 2, 3, 4, 5),
+            "upstream": _numbers(54, 2, 3, 4, 5),
         },
         "convolution_of_video": {
             "x": _numbers(70, 2, 3, 4, 5, 6),
             "kernel": _numbers(71, 4, 3, 2, 3, 3),
-            "given": _numbers(72, 2, 4, 3, 3, 4),
+            "upstream": _numbers(72, 2, 4, 3, 3, 4),
         },
         "temporal_convolution": {
             "x": _numbers(73, 2, 3, 10),
             "kernel": _numbers(74, 4, 3, 3),
-            "given": _numbers(75, 2, 4, 10),
+            "upstream": _numbers(75, 2, 4, 10),
         },
         "weight_sharing": {
             "tokens": tokens[0],
@@ -145,7 +145,7 @@ def compare(name: str, said: Mapping[str, NDArray[Any]]) -> float | None:
 def _own_layer(given: Arrays) -> Answers:
     """Rounding, whose own gradient is zero, with one of its own: the output's, scaled."""
     rounded = np.asarray(np.round(given["x"]), np.float64)
-    return {"y": rounded, "gradient": SCALE * given["given"]}
+    return {"y": rounded, "gradient": SCALE * given["upstream"]}
 
 
 def _loop(x: Floats, w: Floats) -> tuple[Floats, list[Floats]]:
@@ -189,7 +189,7 @@ def _different_lengths(given: Arrays) -> Answers:
     for row, length in enumerate(given["lengths"]):
         layer = _recurrence(given, whole=False)
         lasts.append(layer.forward(given["x"][row : row + 1, :length])[0])
-        layer.backward(given["given"][row : row + 1])
+        layer.backward(given["upstream"][row : row + 1])
         gradients = {name: value + layer.gradients[name] for name, value in gradients.items()}
     return {"last": np.stack(lasts), **gradients}
 
@@ -219,7 +219,7 @@ def _bidirectional(given: Arrays) -> Answers:
 
 def _attention(given: Arrays) -> Answers:
     """Scaled dot products, softmax over the keys that the mask allows; with all gradients."""
-    query, key, value, dy = (given[name] for name in ("query", "key", "value", "given"))
+    query, key, value, dy = (given[name] for name in ("query", "key", "value", "upstream"))
     factor = query.shape[-1] ** -0.5
     scores = np.where(given["mask"] > 0, query @ key.swapaxes(-1, -2) * factor, -np.inf)
     odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
@@ -239,7 +239,7 @@ def _convolved(given: Arrays, kernel: Floats, padding: list[list[int]]) -> Answe
     layer = {"name": "conv", "kernel": sides, "stride": [1] * len(sides), "padding": padding}
     conv = windows.Conv(layer, {"kernel": kernel, "bias": np.zeros(len(kernel))})
     y = conv.forward(given["x"])
-    conv.backward(given["given"])
+    conv.backward(given["upstream"])
     return {"y": y, "gradient": conv.gradients["kernel"]}
 
 

@@ -181,8 +181,8 @@ def describe():
     }
 
 
-def multiply(left, right):
-    return left @ right
+def multiply(a, b):
+    return a @ b
 
 
 def load(form, path):

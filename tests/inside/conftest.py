@@ -25,7 +25,7 @@ LINEAR = {
 
 
 def job(**changes):
-    """Return an ``input.json`` that says nothing yet of what is produced or consumed."""
+    """Return an ``input.json`` without a workload or an artifact."""
     return {
         "schema": 1,
         "run": "a-run",
@@ -60,7 +60,7 @@ def production(**changes):
 
 
 def consumption(**changes):
-    """Return a job that reads the artifact that `production` leaves."""
+    """Return a job that reads the artifact of `production`."""
     artifact = {
         "id": "an-artifact",
         "format": "onnx",
@@ -73,8 +73,35 @@ def consumption(**changes):
     )
 
 
+def statuses(output):
+    return {entry["phase"]: entry["status"] for entry in output["records"]}
+
+
+def errors(output):
+    return {entry["phase"]: entry["error"]["type"] for entry in output["records"] if entry["error"]}
+
+
+def data_of(output, phase):
+    (data,) = [entry["data"] for entry in output["records"] if entry["phase"] == phase]
+    return data
+
+
+#: The phases of `production`.
+PHASES = tuple(production()["phases"])
+
+
+def arrays(path):
+    with np.load(path) as archive:
+        return dict(archive)
+
+
+def write_inputs(cell, x):
+    (cell.control / "artifact" / "inputs").mkdir()
+    np.save(cell.control / "artifact" / "inputs" / "0.npy", x)
+
+
 class Cell:
-    """Where harness processes run."""
+    """A control directory in which harness processes run."""
 
     def __init__(self, control, python=sys.executable):
         self.control = control

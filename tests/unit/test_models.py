@@ -354,15 +354,15 @@ def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
     emulated = tuple(row.model_copy(update={"emulated": True}) for row in merged.inference)
     merged = merged.model_copy(update={"inference": emulated})
     assert list(Budgets(1.0, 1e-3, 1e8).exceeded(merged)) == [
-        "p99: nothing was measured that the budget of 1.00 s is for",
-        "image: nothing was measured that the budget of 100 MB is for",
+        "p99: no measurement to compare with the budget of 1.00 s",
+        "image: no measurement to compare with the budget of 100 MB",
     ]
 
 
 def test_whoever_finishes_a_verification_holds_it_to_its_budgets(tmp_path: Path) -> None:
     run = judged(tmp_path)
     assert main.main(["merge", str(run.path)]) == 0
-    budgets.keep(Budgets(error=1e-9), run)
+    budgets.save(Budgets(error=1e-9), run)
     assert main.main(["merge", str(run.path)]) == 1
 
 

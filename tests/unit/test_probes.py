@@ -56,7 +56,7 @@ GRADIENTS = [
 def test_a_gradient_is_that_of_small_differences(
     name: str, gradient: str, by: str, of: str
 ) -> None:
-    factor = GIVEN[name].get("given", 1.0)
+    factor = GIVEN[name].get("upstream", 1.0)
     found = slope(lambda value: (answer(name, of, **{by: value}) * factor).sum(), GIVEN[name][by])
     assert EXPECTED[name][gradient] == pytest.approx(found, abs=1e-6)
 
@@ -68,7 +68,7 @@ def test_the_gradient_of_a_loop_is_that_of_small_differences() -> None:
 
 
 def test_the_own_gradient_is_not_the_true_one() -> None:
-    given = GIVEN["own_layer"]["given"]
+    given = GIVEN["own_layer"]["upstream"]
     true = slope(lambda x: (answer("own_layer", "y", x=x) * given).sum(), GIVEN["own_layer"]["x"])
     assert np.all(true == 0)
     assert np.all(EXPECTED["own_layer"]["gradient"] != 0)
@@ -148,7 +148,7 @@ def attended(**given: np.ndarray) -> dict[str, Any]:
 
 def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
     given = {"attention/query": np.zeros((2, 3), np.float32)}
-    return harness_probes.ask(types.SimpleNamespace(**programs), given)
+    return harness_probes.try_all(types.SimpleNamespace(**programs), given)
 
 
 def test_a_probe_may_say_which_operations_ran_and_they_are_no_array() -> None:

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import Any
 
 from deepmatrix.planning.plan import Plan
-from deepmatrix.reports.layout import Mood, Row, Table
+from deepmatrix.reports.layout import Mood, Row, Table, judged_row, key, number, row, text
 
 
 def document(plan: Plan, engine: str) -> dict[str, Any]:
-    """Return a plan for machines: what CI fans out over, and why the rest does not run."""
+    """Return a plan for machines: the cells that run, and why the others do not."""
     return {
         "schema": 1,
         "engine": engine,
@@ -30,7 +30,7 @@ def document(plan: Plan, engine: str) -> dict[str, Any]:
             }
             for cell in plan.cells
         ],
-        "skipped": [{"id": one.cell.id, "reason": one.reason} for one in plan.skipped],
+        "skipped": [{"id": skipped.cell.id, "reason": skipped.reason} for skipped in plan.skipped],
         "workloads": list(plan.workloads),
         "artifacts": [artifact.id for artifact in plan.artifacts()],
         "jobs": {"produce": plan.size("produce"), "consume": plan.size("consume")},
@@ -39,25 +39,24 @@ def document(plan: Plan, engine: str) -> dict[str, Any]:
 
 def table(plan: Plan, engine: str) -> Table:
     """Return the cells of a plan for an engine, those that run first."""
-    rows = []
+    rows: list[Row] = []
     for cell in plan.cells:
         emulated = cell.id in plan.emulated
-        how = "emulated" if emulated else "native"
-        does = f"produces {', '.join(cell.exports)}" if cell.exports else ""
-        reads = f"consumes {', '.join(cell.reads)}" if cell.reads else ""
-        texts = (cell.id, how, cell.python, str(plan.rounds(cell)), f"{does}; {reads}".strip("; "))
+        runs = "emulated" if emulated else "native"
+        produces = f"produces {', '.join(cell.exports)}" if cell.exports else ""
+        consumes = f"consumes {', '.join(cell.reads)}" if cell.reads else ""
+        task = f"{produces}; {consumes}".strip("; ")
+        texts = (cell.id, runs, cell.python, str(plan.rounds(cell)), task)
         mood: Mood = "muted" if emulated else "good"
-        moods: tuple[Mood, ...] = ("plain", mood, "plain", "plain", "plain")
-        rows.append(Row(texts=texts, moods=moods))
-    for one in plan.skipped:
-        texts = (one.cell.id, f"not run: {one.reason}", one.cell.python, "", "")
-        rows.append(Row(texts=texts, moods=("muted",) * 5))
+        rows.append(judged_row(texts, 1, mood, emulated=False))
+    for skipped in plan.skipped:
+        reason = f"not run: {skipped.reason}"
+        rows.append(row(skipped.cell.id, reason, skipped.cell.python, "", "", mood="muted"))
     artifacts = sum(1 for _ in plan.artifacts())
     return Table(
         title=f"Plan: preset {plan.preset} on the engine {engine}",
-        columns=("cell", "runs", "Python", "rounds", "does"),
+        columns=(key("cell"), text("runs"), text("Python"), number("rounds"), text("task")),
         rows=tuple(rows),
-        numeric=frozenset({3}),
         note=(
             f"{plan.size('produce')} jobs produce {artifacts} artifacts from "
             f"{len(plan.workloads)} workloads; {plan.size('consume')} jobs consume them."
