@@ -207,9 +207,8 @@ def _message(text: Source, location: Location, detail: ErrorDetails, model: type
     value = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return (
-                f"unknown key '{name}'{did_you_mean(name, _fields_at(model, detail['loc'][:-1]))}"
-            )
+            keys = _fields_at(model, detail["loc"][:-1])
+            return f"unknown key '{name}'{did_you_mean(name, keys)}"
         case "complete":
             return detail["msg"]
         case "string_type" if isinstance(value, int | float):
@@ -261,7 +260,7 @@ def _fields_at(model: type[Section], location: Location) -> Iterable[str]:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[str(part)].annotation
         elif _is_tag(part):
-            kind = _tagged(kind, str(part))
+            kind = _tagged_class(kind, str(part))
         else:
             kind = [inner for inner in typing.get_args(kind) if inner is not Ellipsis][-1]
         if types.NoneType in typing.get_args(kind):
@@ -274,13 +273,13 @@ def _is_tag(part: object) -> bool:
     return isinstance(part, str) and part.startswith("[")
 
 
-def _tagged(kind: Any, tag: str) -> Any:
+def _tagged_class(kind: Any, tag: str) -> Any:
     """Return the class that has a tag in a union, None if it has none."""
     arguments = typing.get_args(kind)
     if any(isinstance(argument, Tag) and argument.tag == tag for argument in arguments):
         return arguments[0]
-    classes = (_tagged(argument, tag) for argument in arguments)
-    return next((found for found in classes if found), None)
+    classes = (_tagged_class(argument, tag) for argument in arguments)
+    return next((model for model in classes if model), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:

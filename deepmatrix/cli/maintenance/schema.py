@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from deepmatrix.config import matrix_file
+from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.errors import CellFailed
 from deepmatrix.paths import SCHEMAS
 from deepmatrix.results import rows
@@ -20,7 +20,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Write the published JSON Schemas, or check that they are what the code says."""
-    documents = {"matrix.schema.json": matrix_file.schema(), "results.schema.json": rows.schema()}
+    documents = {
+        "matrix.schema.json": matrix_file.schema(),
+        "expected-failures.schema.json": expected_failures.schema(),
+        "results.schema.json": rows.schema(),
+    }
     for name, text in documents.items():
         path = SCHEMAS / name
         if not options.check:
