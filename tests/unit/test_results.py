@@ -128,7 +128,7 @@ def test_what_is_known_by_now_can_be_said_of_an_old_run(tmp_path: Path) -> None:
 def test_what_was_known_to_fail_and_does_not_is_told(tmp_path: Path) -> None:
     run, _ = with_known(tmp_path)
     assert (
-        "an expected failure passes, remove it from the matrix file: no LSTM here"
+        "an expected failure no longer happens; remove it from expected-failures.yaml: no LSTM here"
         in merging.merge([run]).warnings
     )
 
