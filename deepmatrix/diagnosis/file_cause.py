@@ -1,4 +1,4 @@
-"""Causes in a model's file: its judge, evaluating it precisely, does not get gold either."""
+"""Causes in a model's file: its precise evaluation by the inspector differs from gold too."""
 
 from __future__ import annotations
 

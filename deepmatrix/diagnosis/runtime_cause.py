@@ -74,7 +74,7 @@ class RuntimeSearch:
     def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
         """Cut a node out and run it alone; return the outcome, and whether it shows the fault."""
         case, model_format = self.case, self.case.artifact.format
-        with case.tracer.judge_job(case.artifact, case.rows, CUT, node=node) as (_, control):
+        with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
         inputs = arrays.read_all(case.folder / "inputs.npz", arrays.NUMBERS)
         truths = arrays.read_all(case.folder / "gold.npz", arrays.NUMBERS)
@@ -113,7 +113,7 @@ class RuntimeSearch:
         exposed = [name for name in tensors if name not in self.trace.graph.outputs]
         types = [self._tensor_type(name) for name in exposed]
         folder = case.folder / "exposed"
-        with case.tracer.judge_job(artifact, case.rows, EXPOSE, tensors=types) as (_, control):
+        with case.tracer.inspector_job(artifact, case.rows, EXPOSE, tensors=types) as (_, control):
             shutil.copytree(control / MADE, folder)
         try:
             model = folder / MODEL_PATHS[artifact.format]
