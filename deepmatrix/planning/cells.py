@@ -14,10 +14,10 @@ Role = Literal["framework", "runtime"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One framework or runtime at one pinned version set on one platform: one image.
+    """One framework or runtime, or a variant of it, on one platform, with its pinned packages.
 
-    *system* is what the matrix file states of the framework or runtime. A cell with *serves*
-    unset inspects models, or makes a suite, and serves none.
+    *system* is its entry in the matrix file. A cell with *serves* unset inspects models or makes
+    a suite, and serves no model.
     """
 
     name: str
