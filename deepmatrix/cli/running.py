@@ -117,4 +117,5 @@ def report(
     reports.show(console, merged)
     console.print(Text(f"written: {parts[0].path}/report.md, results.json, junit.xml", style="dim"))
     if merged.problems:
-        raise CellFailed(f"{len(merged.problems)} not as expected, listed above")
+        plural = "s" if len(merged.problems) > 1 else ""
+        raise CellFailed(f"{len(merged.problems)} problem{plural}, listed above")

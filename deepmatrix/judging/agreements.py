@@ -185,7 +185,7 @@ def _row(values: Values) -> int | None:
 
 
 def top1(answer: Values, gold: Values) -> float | None:
-    """Return the share of rows whose largest value stands at gold's place; None without classes."""
+    """Return the share of rows whose largest value has gold's index; None without classes."""
     if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
         return None
     return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())

@@ -68,7 +68,11 @@ def _error(values: Floats, truth: Floats, scale: float) -> float | None:
 
 
 def first_wrong(parity: Parity, tolerance: float) -> str:
-    """Return the first output outside tolerance, else the first gradient going back; or ""."""
+    """Return the first place outside tolerance, or "" if there is none.
+
+    Outputs are checked in the order of the forward pass, then gradients in that of the backward
+    pass.
+    """
     for layer, error in parity.outputs.items():
         if not _within(error, tolerance):
             return f"output of {layer}"

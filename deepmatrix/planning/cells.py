@@ -1,4 +1,4 @@
-"""Cells, all that a matrix file can write down, and what an engine can run of them."""
+"""Cells: those of a matrix file, and which of them an engine can run."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """The one currency: selection, image tag, folder, record and CI job carry it."""
+        """The cell's name in selections, image tags, folders, records and CI jobs."""
         return f"{self.name}-{self.platform}"
 
     @property
@@ -162,7 +162,7 @@ class Capabilities:
 
 
 def all_cells(matrix: Matrix) -> Iterator[Cell]:
-    """Yield every cell that the matrix file can write down, excluded ones included."""
+    """Yield every cell of the matrix file, excluded ones included."""
     systems = matrix.systems()
     for name, base, architecture, device in matrix.cells():
         yield Cell(
