@@ -22,7 +22,7 @@ def find_file_cause(case: Case, trace: Trace) -> Cause | None:
             continue
         tolerance = case.tolerance_of(name, case.agreement.producer_error)
         wanted = truth[case.rows] if case.rows else truth
-        error = agreements.distance(trace.precise[name], wanted, agreements.scale_of(wanted))
+        error = agreements.distance(trace.precise[name], wanted, agreements.output_scale(wanted))
         if error is None or error > tolerance:
             return _wrong_file(case, trace, name, error, tolerance)
     return None

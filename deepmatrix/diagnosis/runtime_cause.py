@@ -86,7 +86,7 @@ class RuntimeSearch:
         case.consumer_runs += 1
         tolerance = case.tolerance_of(tensor, self.trace.float32_error(tensor))
         for (name, truth), output in zip(truths.items(), outputs, strict=False):
-            deviation = agreements.deviation(name, output, truth, agreements.scale_of(truth))
+            deviation = agreements.deviation(name, output, truth, agreements.output_scale(truth))
             if deviation.error is None or deviation.error > tolerance:
                 return f"run alone it is wrong too: {_describe(deviation)}", True
         return "run alone it is right: it is wrong only inside the model", False
@@ -141,7 +141,7 @@ class RuntimeSearch:
         if value is None:
             return Deviation(name=tensor, error=None, note=f"{tensor} is missing"), tolerance
         truth = self.trace.precise[tensor]
-        return agreements.deviation(tensor, value, truth, agreements.scale_of(truth)), tolerance
+        return agreements.deviation(tensor, value, truth, agreements.output_scale(truth)), tolerance
 
     def _command(self) -> str:
         """Return the command that shows the fault at the node alone."""

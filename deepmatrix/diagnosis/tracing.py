@@ -59,7 +59,7 @@ class Trace:
         if tensor not in self.single:
             return 0.0
         truth = self.precise[tensor]
-        return agreements.distance(self.single[tensor], truth, agreements.scale_of(truth))
+        return agreements.distance(self.single[tensor], truth, agreements.output_scale(truth))
 
 
 @dataclass(kw_only=True)

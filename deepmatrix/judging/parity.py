@@ -16,7 +16,7 @@ from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
 from deepmatrix.store.records import Parity
 from deepmatrix.workloads.networks import Network
-from deepmatrix.workloads.scale import scale_of
+from deepmatrix.workloads.scale import parity_scale
 
 #: The smallest scale of an error, as a share of the largest scale of its kind: arrays of smaller
 #: values may be all rounding.
@@ -42,7 +42,7 @@ def compare(network: Network, truth: Mapping[str, Floats], path: Path) -> Parity
 
 def scale(truth: Floats) -> float:
     """Return the largest absolute gold value, by which errors are divided; 1 where all are 0."""
-    return scale_of(truth)
+    return parity_scale(truth)
 
 
 def _errors(
@@ -82,7 +82,7 @@ def first_wrong(parity: Parity, tolerance: float) -> str:
     return ""
 
 
-def worst(errors: Mapping[str, float | None]) -> float | None:
+def worst_parity_error(errors: Mapping[str, float | None]) -> float | None:
     """Return the largest error, or None where one is not finite or there is none."""
     values = list(errors.values())
     if not values or any(value is None for value in values):
