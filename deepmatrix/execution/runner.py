@@ -10,8 +10,8 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
+from deepmatrix.execution.interrupting import cancel_on_signal, interrupted, resume_command
 from deepmatrix.execution.preparing import Preparation
-from deepmatrix.execution.resuming import cancel_on_signal, interrupted, resume_command
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
