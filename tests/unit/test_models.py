@@ -21,7 +21,7 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
-from deepmatrix.store import artifacts, imports, models
+from deepmatrix.store import artifacts, imports, user_models
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run
@@ -48,7 +48,9 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
     (tmp_path / "net.tflite").write_bytes(b"\x1c\0\0\0TFL3")
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"pb")
-    found = models.recognise([tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")])
+    found = user_models.recognise(
+        [tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")]
+    )
     assert [(one.name, one.format, one.main, list(one.files)) for one in found] == [
         ("my-net", "onnx", "model.onnx", ["model.onnx"]),
         ("net", "tflite", "model.tflite", ["model.tflite"]),
@@ -72,19 +74,19 @@ def test_what_is_no_model_is_refused_by_name(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ArgumentError, match=said):
-        models.recognise([tmp_path / name])
+        user_models.recognise([tmp_path / name])
 
 
 def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_path: Path) -> None:
     (tmp_path / "net.ts").write_bytes(b"PK\x03\x04")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
-    script, onnx = models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
+    script, onnx = user_models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
     assert (script.format, list(script.files)) == ("torchscript", ["model.pt"])
     with pytest.raises(ArgumentError, match="does not declare the shapes") as said:
-        models.check_declared([onnx, script], None, same=False)
+        user_models.check_declared([onnx, script], None, same=False)
     assert "--inputs" in str(said.value.hint)
-    models.check_declared([onnx, script], None, same=True)
-    models.check_declared([script], tmp_path / "inputs.npz", same=False)
+    user_models.check_declared([onnx, script], None, same=True)
+    user_models.check_declared([script], tmp_path / "inputs.npz", same=False)
 
 
 def test_torch_looks_into_torchscript() -> None:
@@ -97,7 +99,7 @@ def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.onnx").write_bytes(b"onnx")
-    found = models.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
+    found = user_models.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
     assert [one.name for one in found] == ["net", "net-2"]
 
 
@@ -108,7 +110,7 @@ IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint
 
 @given(st.text(IN_NAMES, min_size=1, max_size=60))
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
-    made = models._name(Path(f"/x/{name}.onnx"), set())
+    made = user_models._name(Path(f"/x/{name}.onnx"), set())
     assert Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
 
 
@@ -119,16 +121,16 @@ def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
     (tmp_path / "deep" / "more.bin").write_bytes(b"m")
     (tmp_path / "other.bin").write_bytes(b"o")
     (tmp_path / "link.bin").symlink_to("/etc/passwd")
-    (found,) = models.recognise([tmp_path / "net.onnx"])
+    (found,) = user_models.recognise([tmp_path / "net.onnx"])
     assert sorted(found.files) == ["deep/more.bin", "model.onnx", "weights.bin"]
-    models.take(found, tmp_path / "taken")
+    user_models.copy_model(found, tmp_path / "taken")
     assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"m"
 
 
 def test_a_file_whose_name_is_no_text_belongs_to_no_model(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"..\xff.bin..")
     (tmp_path / os.fsdecode(b"\xff.bin")).write_bytes(b"w")
-    (found,) = models.recognise([tmp_path / "net.onnx"])
+    (found,) = user_models.recognise([tmp_path / "net.onnx"])
     assert list(found.files) == ["model.onnx"]
 
 
@@ -136,7 +138,7 @@ def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path)
     with (tmp_path / "net.onnx").open("wb") as file:
         file.truncate(12 * 2**30)
     with pytest.raises(ArgumentError, match=r"has 12\.0 GiB, a file of the format onnx less"):
-        models.recognise([tmp_path / "net.onnx"])
+        user_models.recognise([tmp_path / "net.onnx"])
 
 
 # Planned --------------------------------------------------------------------------------------
