@@ -71,7 +71,7 @@ def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
 def open_run(path: Path, parent: Path) -> Run:
     """Open a run by its path, or by its name among the runs. Raises ArgumentError."""
     named = parent / path
-    return Run.existing(named if not path.exists() and named.exists() else path)
+    return Run.open(named if not path.exists() and named.exists() else path)
 
 
 def announce(run: Run, console: Console) -> None:

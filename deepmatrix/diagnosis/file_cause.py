@@ -15,7 +15,7 @@ from deepmatrix.workloads.networks import inputs_of
 
 def find_file_cause(case: Case, trace: Trace) -> Cause | None:
     """Return the cause where the file itself is wrong, else None."""
-    folder = case.run.artifact(case.artifact)
+    folder = case.run.artifact_path(case.artifact)
     truths = arrays.read_all(folder / "gold.npz", arrays.NUMBERS).values()
     for name, truth in zip(trace.graph.outputs, truths, strict=False):
         if name not in trace.precise:
@@ -65,7 +65,7 @@ def _expected_layers(case: Case) -> list[ExpectedLayer]:
 def _network_layers(case: Case) -> list[ExpectedLayer]:
     workload = case.run.manifest.matrix.workloads[case.artifact.workload]
     network = networks.NETWORKS[workload.network]
-    path = case.run.artifact(case.artifact) / "weights.npz"
+    path = case.run.artifact_path(case.artifact) / "weights.npz"
     weights = arrays.read(path, networks.parameters(network))
     (x,) = case.tracer.inputs(case.artifact, case.rows).values()
     values = gold.activations(network, weights, x)

@@ -84,7 +84,7 @@ class Tracer:
 
     def inputs(self, artifact: Artifact, rows: Sequence[int]) -> dict[str, Values]:
         """Return some rows of an artifact's inputs, or all of them where *rows* is empty."""
-        inputs = arrays.read_all(self.run.artifact(artifact) / "inputs.npz", arrays.ANY)
+        inputs = arrays.read_all(self.run.artifact_path(artifact) / "inputs.npz", arrays.ANY)
         return {name: x[list(rows)] if rows else x for name, x in inputs.items()}
 
     @contextlib.contextmanager
@@ -103,7 +103,7 @@ class Tracer:
             raise Untraceable(error.message) from None
 
         def fill(control: Path) -> dict[str, Any]:
-            shutil.copytree(self.run.artifact(artifact) / artifacts.MODEL, control / "model")
+            shutil.copytree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
             (control / "given").mkdir()
             inputs = npz_bytes(self.inputs(artifact, rows))
             (control / "given" / "inputs.npz").write_bytes(inputs)

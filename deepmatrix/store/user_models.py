@@ -204,6 +204,6 @@ def copy_arrays(paths: Mapping[str, Path | None], run: Run) -> None:
     """Copy files of arrays, by their options, into a run."""
     for option, path in paths.items():
         if path is not None:
-            target = run.given(option)
+            target = run.user_arrays_path(option)
             target.parent.mkdir(exist_ok=True)
             shutil.copyfile(path, target)

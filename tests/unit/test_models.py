@@ -200,8 +200,8 @@ def looked_into(tmp_path: Path, made: Plan = ONE, **arrays: dict[str, np.ndarray
     """A run whose models were looked into, with what the inspector left."""
     run = new_run(tmp_path, made)
     for one in made.imports:
-        run.model(one.name).mkdir(parents=True)
-        (run.model(one.name) / one.file).write_bytes(b"model")
+        run.model_path(one.name).mkdir(parents=True)
+        (run.model_path(one.name) / one.file).write_bytes(b"model")
     control = tmp_path / "control" / "artifacts"
     control.mkdir(parents=True)
     for name, found in arrays.items():
@@ -238,17 +238,17 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     one, two, three = ({"y": np.array([value])} for value in (1.0, 2.0, 3.0))
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=one, gold=two)
     (job,) = ONE.jobs("produce")
-    folder = run.artifact(ONE.imports[0].artifact)
+    folder = run.artifact_path(ONE.imports[0].artifact)
     gold = folder / "gold.npz"
 
     imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 2.0
-    run.given("reference").parent.mkdir()
-    np.savez(run.given("reference"), **three)
+    run.user_arrays_path("reference").parent.mkdir()
+    np.savez(run.user_arrays_path("reference"), **three)
     imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 3.0
     assert artifacts.verify(folder).opset == 17
-    run.given("reference").unlink()
+    run.user_arrays_path("reference").unlink()
     (tmp_path / "control" / "artifacts" / "gold.npz").unlink()
     imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 1.0
@@ -264,7 +264,7 @@ def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: P
     other = {"z": np.array([9.0])}
     np.savez(tmp_path / "control" / "artifacts" / "outputs.npz", **other)
     imports.keep_import(run, second, said(second), tmp_path / "control")
-    assert np.load(run.artifact(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
+    assert np.load(run.artifact_path(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
 
 
 def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
@@ -274,7 +274,7 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
     (job,) = ONE.jobs("produce")
     imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = artifacts.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run.artifact_path(ONE.imports[0].artifact), tmp_path / "served")
     assert document["splits"] is None
     for entry in document["inputs"]:
         array = np.load(tmp_path / "served" / entry["path"])
@@ -285,12 +285,12 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
 def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, name: str) -> None:
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={"y": np.ones(1)})
     (job,) = ONE.jobs("produce")
-    beside = run.model("net") / name
+    beside = run.model_path("net") / name
     beside.parent.mkdir(exist_ok=True)
     beside.write_bytes(b"weights")
     imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = artifacts.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run.artifact_path(ONE.imports[0].artifact), tmp_path / "served")
     model = tmp_path / "served" / document["model"]
     assert (model.parent / name).read_bytes() == b"weights"
     assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
@@ -304,7 +304,7 @@ def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path)
         path.write_bytes(inputs.npz_bytes(values))
     (job,) = ONE.jobs("produce")
     imports.keep_import(run, job, said(job), tmp_path / "control")
-    folder = run.artifact(ONE.imports[0].artifact)
+    folder = run.artifact_path(ONE.imports[0].artifact)
     assert np.load(folder / "gold.npz").files == list(values)
 
 
@@ -405,7 +405,7 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=values)
     (job,) = ONE.jobs("produce")
     imports.keep_import(run, job, said(job), tmp_path / "control")
-    folder = run.artifact(ONE.imports[0].artifact)
+    folder = run.artifact_path(ONE.imports[0].artifact)
     assert isinstance(artifacts.verify(folder), Exported)
     (folder / "model" / "model.onnx").write_bytes(b"other")
     with pytest.raises(Exception, match=r"model\.onnx has changed"):

@@ -157,7 +157,7 @@ def test_directories_merged_in_any_order_give_the_same_results(
     shuffled = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         expected = merging.merge([whole(Path(folder, "whole"))])
-        source = Run.existing(Path(folder, "whole", "one"))
+        source = Run.open(Path(folder, "whole", "one"))
         split = []
         for index in range(parts):
             part = Run(path=Path(folder, f"part{index}", "one"))
@@ -209,7 +209,7 @@ def test_a_lost_engine_gives_way_to_what_was_found_later(tmp_path: Path) -> None
     lost, found = new_run(tmp_path / "a", PLAN), whole(tmp_path / "b")
     job = next(PLAN.jobs("produce"))
     lost.save(job, record(job, status="engine-lost", output=None))
-    assert not lost.done(job)
+    assert not lost.is_done(job)
     assert merging.merge([lost, found]).problems == ()
 
 
@@ -323,7 +323,7 @@ def test_a_record_in_another_jobs_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="it is the record of"):
         merging.merge([run])
     with pytest.raises(RecordError, match="it is the record of"):
-        run.done(second)
+        run.is_done(second)
 
 
 def test_a_run_keeps_its_name_wherever_its_directory_lies(tmp_path: Path) -> None:

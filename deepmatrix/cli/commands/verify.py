@@ -92,7 +92,7 @@ def run(options: argparse.Namespace) -> None:
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
     for model in own_models:
-        user_models.copy_model(model, new_run.model(model.name))
+        user_models.copy_model(model, new_run.model_path(model.name))
     user_models.copy_arrays(array_files, new_run)
     running.announce(new_run, console)
     running.execute(new_run, engine, console, waves=["produce"])
