@@ -165,8 +165,10 @@ def test_leftovers_of_a_killed_host_are_swept(lab: Lab, until: Waiter) -> None:
     lab.task("hang", deadline_s=600)
     script = f"""
 from pathlib import Path
-from deepmatrix.engines import endpoints
+from deepmatrix.config.sections import Framework, Runtime
+from deepmatrix.engines.docker import endpoints
 from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.planning.cells import Cell
 
 from tests.containers.conftest import EXTRA, Lab
 
