@@ -25,7 +25,9 @@ def floats(*shape: int, low: float = -1.0, high: float = 1.0) -> np.ndarray:
     return RANDOM.uniform(low, high, shape).astype(np.float32)
 
 
-def integers(dtype: str, *shape: int, low: int | None = None, high: int | None = None) -> np.ndarray:
+def integers(
+    dtype: str, *shape: int, low: int | None = None, high: int | None = None
+) -> np.ndarray:
     limits = np.iinfo(dtype)
     first = limits.min if low is None else low
     last = limits.max if high is None else high
@@ -98,7 +100,13 @@ PAIR = [
     integers("uint8", 2, 8), scalar(0.03), scalar(110, "uint8"),
     scalar(0.05), scalar(128, "uint8"),
 ]  # fmt: skip
-SINGLE = [integers("uint8", 2, 8), scalar(0.03), scalar(120, "uint8"), scalar(0.01), scalar(5, "uint8")]
+SINGLE = [
+    integers("uint8", 2, 8),
+    scalar(0.03),
+    scalar(120, "uint8"),
+    scalar(0.01),
+    scalar(5, "uint8"),
+]
 PICTURE = [integers("uint8", 1, 2, 5, 5), *SINGLE[1:]]
 TABLES = [floats(16, 4), floats(16, 4)]
 WIDTH = {"num_heads": 2}
