@@ -11,6 +11,7 @@ MARKS = {
     (0, b"\x89HDF"): "an HDF5 file, as Keras writes",
     (0, b"\x80"): "a pickle of Python",
     (0, b"\x1f\x8b"): "a gzip archive: unpack it",
+    (0, b"version https://git-lfs"): "a Git LFS pointer, in place of one: run `git lfs pull`",
 }
 
 #: So many unknown operators are listed.
