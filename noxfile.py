@@ -25,8 +25,10 @@ The environment of the sessions is this file's own, from the block above; only `
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import nox
@@ -36,7 +38,7 @@ sys.path.insert(0, str(ROOT))
 
 from deepmatrix.config.matrix_file import load  # noqa: E402
 from deepmatrix.errors import DeepmatrixError  # noqa: E402
-from deepmatrix.planning import plan  # noqa: E402
+from deepmatrix.planning.cells import all_cells  # noqa: E402
 from deepmatrix.workloads import networks  # noqa: E402
 
 nox.needs_version = ">=2025.5"
@@ -46,6 +48,19 @@ nox.options.sessions = ["matrix"]
 
 #: How long a session may take to stop its containers after Ctrl-C; nox's own 0.3 s kills it.
 STOP_S = 60.0
+
+#: C++ that includes the headers of a library or of Windows, which lint does not have.
+NEED_HEADERS = (
+    "cpp/architecture.cpp",
+    "cpp/control.cpp",
+    "cpp/failures.cpp",
+    "cpp/job.cpp",
+    "cpp/main.cpp",
+    "cpp/phases.cpp",
+    "cpp/*/machine.cpp",
+    "cpp/*/runtime.cpp",
+    "cpp/windows/*.cpp",
+)
 
 
 def _cells() -> list[str]:
@@ -58,7 +73,7 @@ def _cells() -> list[str]:
         matrix = load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
     except DeepmatrixError:
         return ["*"]
-    return [cell.id for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
+    return [cell.id for cell in all_cells(matrix) if not matrix.exclusion(cell.id)]
 
 
 CELLS = [nox.param(cell, id=cell) for cell in _cells()]
@@ -149,6 +164,12 @@ def schema(session: nox.Session) -> None:
     _matrix(session, "schema", *session.posargs)
 
 
+@nox.session(venv_backend="none", default=False)
+def reference(session: nox.Session) -> None:
+    """Write docs/reference.md from the parser. `-- --check` only says whether it is stale."""
+    _matrix(session, "reference", *session.posargs)
+
+
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
     """Run the tests; those of containers need an engine. `-- tests/unit` runs only those."""
@@ -169,19 +190,76 @@ def benchmark(session: nox.Session) -> None:
 
 @nox.session(default=False)
 def lint(session: nox.Session) -> None:
-    """Check style, types, imports, the harness's Python, Dockerfiles, workflows and scripts."""
+    """Check style, types, imports and documents. `-- javascript cpp` checks only these parts."""
+    parts = session.posargs or list(LINT_PARTS)
+    if unknown := [part for part in parts if part not in LINT_PARTS]:
+        session.error(f"no part {', '.join(unknown)}; the parts are {', '.join(LINT_PARTS)}")
     _install(session, "lint", "test")
-    scripts = [path for path in _tracked("*.sh", ".ci/run") if (ROOT / path).is_file()]
+    for part in parts:
+        LINT_PARTS[part](session)
+
+
+def _lint_python(session: nox.Session) -> None:
     session.run("ruff", "check", ".")
     session.run("ruff", "format", "--check", ".")
     session.run("mypy")
     session.run("lint-imports", "--no-cache")
     session.run("vermin", "--no-tips", "-t=3.6-", "--violations", "harness")
+    _matrix(session, "schema", "--check")
+    _matrix(session, "reference", "--check")
+
+
+def _lint_javascript(session: nox.Session) -> None:
+    """Check JavaScript with biome, which npm installs at the version of package-lock.json."""
+    if shutil.which("npm") is None:
+        session.error("JavaScript is checked by biome, which npm installs: install Node and npm")
+    installed = ROOT / "node_modules" / ".package-lock.json"
+    lock = ROOT / "package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
+        session.run("npm", "ci", "--no-audit", "--no-fund", external=True)
+    biome = str(ROOT / "node_modules" / ".bin" / "biome")
+    session.run(biome, "ci", "--error-on-warnings", external=True)
+
+
+def _lint_cpp(session: nox.Session) -> None:
+    """Check the style of all C++, and with clang-tidy what needs no library's headers."""
+    if shutil.which("g++") is None:
+        session.error("clang-tidy reads the headers of the C++ library: install g++")
+    sources = _tracked("harness/*.cpp", "tests/*.cpp")
+    checkable = [path for path in sources if not any(map(Path(path).match, NEED_HEADERS))]
+    session.run("clang-format", "--dry-run", "-Werror", *sources, *_tracked("harness/*.hpp"))
+    options = ("-std=c++17", "-Iharness/runtimes/cpp")
+    session.run("clang-tidy", "--quiet", *checkable, "--", *options)
+
+
+def _lint_docker(session: nox.Session) -> None:
     session.run("hadolint", *_tracked("docker/*Dockerfile"))
+
+
+def _lint_scripts(session: nox.Session) -> None:
+    scripts = [path for path in _tracked("*.sh", ".ci/*") if (ROOT / path).is_file()]
     session.run("shellcheck", *scripts)
+
+
+def _lint_workflows(session: nox.Session) -> None:
     session.run("actionlint")
     session.run("zizmor", "--offline", "--quiet", ".github")
-    _matrix(session, "schema", "--check")
+
+
+def _lint_documents(session: nox.Session) -> None:
+    """Check every link between documents, and every command that they show."""
+    session.run("pytest", "-q", "tests/unit/test_docs.py", env={"PYTHONPATH": str(ROOT)})
+
+
+LINT_PARTS: dict[str, Callable[[nox.Session], None]] = {
+    "python": _lint_python,
+    "javascript": _lint_javascript,
+    "cpp": _lint_cpp,
+    "docker": _lint_docker,
+    "scripts": _lint_scripts,
+    "workflows": _lint_workflows,
+    "documents": _lint_documents,
+}
 
 
 def _install(session: nox.Session, *groups: str) -> None:

@@ -1,10 +1,10 @@
-"""A cell against itself: how often is a difference seen where there is none, or missed?
+"""A cell against itself: how often is a difference reported where there is none, or missed?
 
 Three cells are measured in trials, round by round in a random order, each round a fresh process:
-one, the same again, and the same with every answer slowed down by a known share. The first
-against the second is a false alarm where it is not "cannot tell"; the third against the first
-has to be "slower". Rounds on a disturbed machine are run again as a matrix does. All rounds are
-then kept, and false alarms counted once more on trials drawn at random from those recorded.
+a cell, the same cell, and the same cell slowed down by a known share. Comparing the first two must
+give "cannot tell": anything else is a false alarm. Comparing the third with the first must give
+"slower". Noisy rounds are retried as in a matrix. With ``--keep`` all rounds are recorded; false
+alarms are also counted on trials drawn at random from the recorded rounds.
 """
 
 from __future__ import annotations
@@ -21,9 +21,9 @@ from common import ROOT, VenvLab
 from rich.progress import track
 
 from deepmatrix.config import matrix_file
-from deepmatrix.config.matrix_file import Infer
-from deepmatrix.execution.runner import MOST_AGAIN
-from deepmatrix.judging import canaries
+from deepmatrix.config.sections import Infer
+from deepmatrix.execution.runner import MAX_RETRIES
+from deepmatrix.judging import noise
 from deepmatrix.results.statistics import Comparison, compare
 from deepmatrix.results.timings import steady
 from deepmatrix.store.records import JobRecord
@@ -37,29 +37,29 @@ class Trials(VenvLab):
 
     def trial(self, rounds: int, names: Sequence[str]) -> dict[str, list[float]]:
         """Measure cells in interleaved rounds; return the medians of their rounds, seconds."""
-        found: dict[tuple[str, int], JobRecord] = {}
+        records: dict[tuple[str, int], JobRecord] = {}
         order = [(name, number) for number in range(rounds) for name in names]
         for number in range(rounds):
             turn = order[number * len(names) : (number + 1) * len(names)]
             random.shuffle(turn)
             for name, _ in turn:
-                found[name, number] = self._measure(name)
-        for _ in range(MOST_AGAIN):
-            for key in self._strayed(found):
-                found[key] = self._measure(key[0])
-        return {name: [_median(found[name, n]) for n in range(rounds)] for name in names}
+                records[name, number] = self._measure(name)
+        for _ in range(MAX_RETRIES):
+            for key in self._noisy(records):
+                records[key] = self._measure(key[0])
+        return {name: [_median(records[name, n]) for n in range(rounds)] for name in names}
 
     def _measure(self, name: str) -> JobRecord:
         return self.measure("slowed_adapter" if name == "slowed" else None)
 
-    def _strayed(self, found: dict[tuple[str, int], JobRecord]) -> list[tuple[str, int]]:
-        """Return the rounds that a disturbed machine touched: the machine is one for all cells."""
-        taken = {
+    def _noisy(self, records: dict[tuple[str, int], JobRecord]) -> list[tuple[str, int]]:
+        """Return the noisy rounds: a busy machine slows down all cells."""
+        rates_by_round = {
             f"{name}/{number}": rates
-            for (name, number), record in found.items()
-            if (rates := canaries.rates(record))
+            for (name, number), record in records.items()
+            if (rates := noise.rates(record))
         }
-        names = [one.partition("/") for one in canaries.strays(taken)]
+        names = [round_id.partition("/") for round_id in noise.noisy_jobs(rates_by_round)]
         return [(name, int(number)) for name, _, number in names]
 
 
@@ -71,27 +71,27 @@ def _median(record: JobRecord) -> float:
     return float(np.median(steady(measured.latency_s, measured.warmup)))
 
 
-def word(one: Sequence[float], other: Sequence[float]) -> str:
-    """Say what may be said of two lists of round medians."""
-    found: Comparison | None = compare(one, other)
-    assert found is not None
-    return found.word
+def word(times: Sequence[float], baseline: Sequence[float]) -> str:
+    """Return the verdict of comparing two lists of round medians."""
+    comparison: Comparison | None = compare(times, baseline)
+    assert comparison is not None
+    return comparison.word
 
 
 def drawn(pool: Sequence[float], rounds: int, trials: int, factor: float = 1.0) -> list[str]:
-    """Return the words of trials whose rounds are drawn, without return, from a pool."""
+    """Return the verdicts of trials whose rounds are drawn, without replacement, from a pool."""
     generator = random.Random(0)
-    said = []
+    words = []
     for _ in range(trials):
-        chosen = generator.sample(list(pool), 2 * rounds)
-        said.append(word([factor * one for one in chosen[:rounds]], chosen[rounds:]))
-    return said
+        sample = generator.sample(list(pool), 2 * rounds)
+        words.append(word([factor * seconds for seconds in sample[:rounds]], sample[rounds:]))
+    return words
 
 
-def share(said: Sequence[str], wanted: str) -> str:
-    """Show how many of the words are as wanted."""
-    count = sum(one == wanted for one in said)
-    return f"{count} of {len(said)} ({count / len(said):.1%})"
+def share(words: Sequence[str], wanted: str) -> str:
+    """Show how many of the verdicts are the wanted one."""
+    count = sum(text == wanted for text in words)
+    return f"{count} of {len(words)} ({count / len(words):.1%})"
 
 
 def main() -> None:
@@ -104,7 +104,7 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="replace the recorded rounds")
     options = parser.parse_args()
     infer = Infer(batches=(BATCH,), samples=50, min_s=options.seconds, warmup=5)
-    alarms, found, pool = [], [], []
+    equal_words, slowdowns, pool = [], [], []
     with (
         tempfile.TemporaryDirectory() as folder,
         Trials(Path(folder), infer, "slowed_adapter") as lab,
@@ -112,22 +112,22 @@ def main() -> None:
         for number in track(range(options.trials), "trials"):
             names = ["one", "same"] + (["slowed"] if number < options.slowed else [])
             medians = lab.trial(options.rounds, names)
-            alarms.append(word(medians["one"], medians["same"]))
+            equal_words.append(word(medians["one"], medians["same"]))
             pool += medians["one"] + medians["same"]
             if "slowed" in medians:
-                found.append(word(medians["slowed"], medians["one"]))
+                slowdowns.append(word(medians["slowed"], medians["one"]))
     if options.keep:
-        RECORDED.write_text(json.dumps([float(f"{one:.5g}") for one in pool]) + "\n")
+        RECORDED.write_text(json.dumps([float(f"{median:.5g}") for median in pool]) + "\n")
     recorded = json.loads(RECORDED.read_text())
-    logs = np.log(pool)
+    log_medians = np.log(pool)
     print(f"{options.rounds} rounds a cell, {options.seconds} s of sampling a round")
-    print(f"  round medians differ by        {logs.std():.2%} (standard deviation)")
-    print(f"  fresh: equal and said so       {share(alarms, 'cannot tell')}")
-    print(f"  fresh: 5 % slower and said so  {share(found, 'slower')}")
-    calm = drawn(recorded, options.rounds, 1000)
-    slow = drawn(recorded, options.rounds, 1000, 1.05)
-    print(f"  recorded: equal and said so    {share(calm, 'cannot tell')}")
-    print(f"  recorded, times 1.05: slower   {share(slow, 'slower')}")
+    print(f"  round medians differ by       {log_medians.std():.2%} (standard deviation)")
+    print(f"  measured: equal, cannot tell  {share(equal_words, 'cannot tell')}")
+    print(f"  measured: 5 % slower, slower  {share(slowdowns, 'slower')}")
+    drawn_equal = drawn(recorded, options.rounds, 1000)
+    drawn_slower = drawn(recorded, options.rounds, 1000, 1.05)
+    print(f"  recorded: equal, cannot tell  {share(drawn_equal, 'cannot tell')}")
+    print(f"  recorded times 1.05, slower   {share(drawn_slower, 'slower')}")
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
 """One ONNX model, three clocks: the harness, a bare loop, and pyperf. Do they agree?
 
 All three run in turn, round by round, in containers of the same image on the same CPU with the
-same session settings; pyperf times single calls (loops of one). Shown are the medians of each
-round, and how far the medians over all rounds are apart. Beside it, the CPU time that the host's
-process spends while a cell samples.
+same session settings; pyperf times single calls (loops of one). Prints the medians of each round,
+the difference between the medians over all rounds, and the CPU time of the host's process while a
+cell samples.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import psutil
 import pyperf
 from common import Bench, ready, show
 
-from deepmatrix.config.matrix_file import Infer
+from deepmatrix.config.sections import Infer
 from deepmatrix.planning.plan import Job
 
 BATCH = 256
@@ -67,7 +67,7 @@ def in_container(bench: Bench, job: Job, script: str, *arguments: str) -> str:
         file.write(script)
         file.flush()
         Path(file.name).chmod(0o644)
-        done = subprocess.run(
+        completed = subprocess.run(
             [
                 "docker",
                 "run",
@@ -89,15 +89,15 @@ def in_container(bench: Bench, job: Job, script: str, *arguments: str) -> str:
             text=True,
             env={**os.environ, **bench.engine.endpoint.environment()},
         )
-    return done.stdout
+    return completed.stdout
 
 
 def by_harness(bench: Bench, job: Job) -> float:
     record = bench.perform(job)
     assert record.output is not None, record.cause
-    found = record.output.infer()
-    assert found is not None, record.cause
-    measured = found.batches[str(BATCH)]
+    inference = record.output.infer()
+    assert inference is not None, record.cause
+    measured = inference.batches[str(BATCH)]
     return statistics.median(measured.latency_s[measured.warmup :])
 
 
@@ -106,8 +106,8 @@ def by_loop(bench: Bench, job: Job) -> float:
 
 
 def by_pyperf(bench: Bench, job: Job) -> float:
-    kept = "--inherit-environ=PYTHONPATH,OMP_NUM_THREADS"
-    text = in_container(bench, job, PYPERF, "--quiet", kept)
+    inherit = "--inherit-environ=PYTHONPATH,OMP_NUM_THREADS"
+    text = in_container(bench, job, PYPERF, "--quiet", inherit)
     document = json.loads(text[text.index("{") : text.rindex("}") + 1])
     return statistics.median(pyperf.Benchmark.loads(json.dumps(document)).get_values())
 
@@ -140,15 +140,15 @@ def main() -> None:
     infer = Infer(batches=(BATCH,), samples=CALLS, min_s=0, warmup=100)
     with tempfile.TemporaryDirectory() as folder, ready(Path(folder), infer) as bench:
         job = bench.job("consume")
-        found: dict[str, list[float]] = {name: [] for name in clocks}
+        medians: dict[str, list[float]] = {name: [] for name in clocks}
         for _ in range(options.rounds):
             for name, clock in clocks.items():
-                found[name].append(clock(bench, job) * 1e6)
+                medians[name].append(clock(bench, job) * 1e6)
     print(f"p50 of one inference of {job.artifact.id}, batch {BATCH}, {options.rounds} rounds")  # type: ignore[union-attr]
-    for name, values in found.items():
+    for name, values in medians.items():
         print(f"  {name:10} {show(values, 1)} µs")
-    middles = [statistics.median(values) for values in found.values()]
-    print(f"  apart by   {(max(middles) / min(middles) - 1) * 100:.1f} %")
+    overall_medians = [statistics.median(values) for values in medians.values()]
+    print(f"  differ by  {(max(overall_medians) / min(overall_medians) - 1) * 100:.1f} %")
     long = Infer(batches=(BATCH,), samples=1, min_s=8, warmup=0)
     with tempfile.TemporaryDirectory() as folder, ready(Path(folder), long) as bench:
         share = host_cpu(bench, bench.job("consume"))

@@ -1,18 +1,17 @@
-"""What it saves to install a foreign architecture's wheels without emulating it.
+"""The time saved by installing a foreign architecture's wheels without emulation.
 
-Two things are shown, on the machine's own engine:
+Two measurements, on the machine's own engine:
 
 * The same wheels of one arm64 cell, from one local folder, with the same Python, installed three
   ways, interleaved: by pip and by uv running emulated in an arm64 container, and by uv running
   natively in a container of this machine's architecture; each without and with bytecode, which
-  pip makes by default and uv only when told. Last, natively and as images are built: with the
-  bytecode that cells need, that is of all but the packages' own tests. The goal is on pip's
-  default, which is what a plain Dockerfile does, against this. The clock is inside the container
-  and around the installation alone, which goes into memory: the engine's disk takes up to ten
-  times as long for the same files, and is not what differs. A first turn, which reads the tools
-  from disk, is not counted.
-* With ``--images``, that the images of arm64 cells build, from nothing, while the kernel's entry
-  that runs foreign programs is off, so that not one emulated instruction can run. Needs root.
+  pip makes by default and uv with an option. Last, natively and as images are built: with the
+  bytecode that cells need, of everything but the packages' own tests. The goal compares this with
+  pip's default, which is what a plain Dockerfile does. The clock runs inside the container and
+  times only the installation, into memory: the engine's disk takes up to ten times as long for
+  the same files, whatever the way. A first turn, which reads the tools from disk, is not counted.
+* With ``--images``: the images of arm64 cells build from nothing while the kernel's entry that
+  runs foreign programs is off, so that no emulated instruction can run. Needs root.
 """
 
 from __future__ import annotations
@@ -35,13 +34,13 @@ sys.path.insert(0, str(ROOT))
 
 from deepmatrix.config import matrix_file  # noqa: E402
 from deepmatrix.config.families import FAMILIES  # noqa: E402
+from deepmatrix.config.matrix import Matrix  # noqa: E402
 from deepmatrix.engines.choose import discover  # noqa: E402
 from deepmatrix.images import bases, build, pins  # noqa: E402
 from deepmatrix.images.bases import Root  # noqa: E402
-from deepmatrix.images.recipes import DOCKER, recipe  # noqa: E402
+from deepmatrix.images.recipes import DOCKER, recipe_for  # noqa: E402
 from deepmatrix.machine import binfmt, packages, processes  # noqa: E402
-from deepmatrix.planning import plan  # noqa: E402
-from deepmatrix.planning.plan import Cell  # noqa: E402
+from deepmatrix.planning.cells import Cell, all_cells  # noqa: E402
 
 FOREIGN = "arm64"
 GOAL = 20.0
@@ -60,7 +59,7 @@ TOOLS += "--no-index --find-links /job/wheels --require-hashes --requirement /jo
 
 
 def main() -> int:
-    """Run what the arguments ask for; fail when the goal is missed."""
+    """Run the measurement that the arguments choose; fail when the goal is missed."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
@@ -69,22 +68,20 @@ def main() -> int:
     parser.add_argument("--images", metavar="GLOB", help="build these cells with emulation off")
     options = parser.parse_args()
     matrix = matrix_file.load(ROOT / "matrix.yaml")
-    cells = [cell for cell in plan.all_cells(matrix) if not matrix.exclusion(cell.id)]
+    cells = [cell for cell in all_cells(matrix) if not matrix.exclusion(cell.id)]
     engine = discover()
     environment = engine.endpoint.environment()
     engine.close()
     if options.images:
-        chosen = [one for one in cells if fnmatch.fnmatchcase(one.id, options.images)]
+        chosen = [cell for cell in cells if fnmatch.fnmatchcase(cell.id, options.images)]
         build_without_emulation(chosen, matrix, environment)
         return 0
-    cell = next(one for one in cells if one.id == options.cell)
+    cell = next(cell for cell in cells if cell.id == options.cell)
     return compare(cell, matrix, environment, options.repeat)
 
 
-def compare(
-    cell: Cell, matrix: matrix_file.Matrix, environment: dict[str, str], repeat: int
-) -> int:
-    """Time the three ways in turn; print medians, spread and ratios; say whether it is enough."""
+def compare(cell: Cell, matrix: Matrix, environment: dict[str, str], repeat: int) -> int:
+    """Time the ways in turn and report the times; return 1 if the goal is missed."""
     architecture = matrix.architectures[cell.architecture]
     native = binfmt.docker_name(os.uname().machine)
     across = f"--python-version {cell.python} --python-platform {architecture.wheels}"
@@ -97,46 +94,55 @@ def compare(
         "uv, native, + bytecode": (native, f"{UV} --compile-bytecode {COMMON} {across}"),
         IMAGES: (native, f"{UV} {COMMON} {across} && {BYTECODE}"),
     }
-    took: dict[str, list[float]] = {way: [] for way in ways}
+    seconds_by_way: dict[str, list[float]] = {way: [] for way in ways}
     with tempfile.TemporaryDirectory() as temporary:
         job = Path(temporary)
-        images_of = {one: base_image(cell, matrix, one, environment) for one in (native, FOREIGN)}
+        images_of = {
+            name: base_image(cell, matrix, name, environment) for name in (native, FOREIGN)
+        }
         fetch(cell, job)
-        tooled = {one: with_tools(image, one, job, environment) for one, image in images_of.items()}
+        tooled = {
+            name: with_tools(image, name, job, environment) for name, image in images_of.items()
+        }
         try:
             for turn in range(repeat + 1):
                 for way in random.Random(turn).sample(list(ways), len(ways)):
                     where, command = ways[way]
                     seconds = timed(tooled[where], command, job, environment)
                     if turn:
-                        took[way].append(seconds)
+                        seconds_by_way[way].append(seconds)
                     print(f"{turn}/{repeat}  {way:26}{seconds:8.2f} s")
         finally:
             processes.run(["docker", "rmi", "--force", *tooled.values()], environment=environment)
-    size = sum(1 for _ in packages.locked(pins.path(cell.pinned).read_text()))
+    return report(cell, architecture, seconds_by_way)
+
+
+def report(
+    cell: Cell, architecture: matrix_file.Architecture, seconds_by_way: dict[str, list[float]]
+) -> int:
+    """Print medians, ranges and ratios; return 1 if the goal is missed."""
+    size = sum(1 for _ in packages.hashes_by_project(pins.path(cell.pinned).read_text()))
     print(f"\n{cell.id}: {size} wheels, QEMU_CPU={architecture.emulation.get('QEMU_CPU')}")
     print(f"{'':26}{'wall s, median (range)':30}{'times ours':>14}")
-    for way, seconds in took.items():
-        middle = statistics.median(seconds)
+    for way, seconds in seconds_by_way.items():
+        median = statistics.median(seconds)
         print(
-            f"{way:26}{f'{middle:7.2f} ({min(seconds):.2f} to {max(seconds):.2f})':30}"
-            f"{middle / statistics.median(took[IMAGES]):14.1f}"
+            f"{way:26}{f'{median:7.2f} ({min(seconds):.2f} to {max(seconds):.2f})':30}"
+            f"{median / statistics.median(seconds_by_way[IMAGES]):14.1f}"
         )
-    plain = statistics.median(took["pip, emulated, + bytecode"])
-    ratio = plain / statistics.median(took[IMAGES])
+    plain = statistics.median(seconds_by_way["pip, emulated, + bytecode"])
+    ratio = plain / statistics.median(seconds_by_way[IMAGES])
     print(f"a plain Dockerfile, pip emulated, against ours: {ratio:.1f} times")
     print(f"goal {GOAL:g} times: {'met' if ratio >= GOAL else 'MISSED'}")
-    same = plain / statistics.median(took["uv, native, + bytecode"])
+    same = plain / statistics.median(seconds_by_way["uv, native, + bytecode"])
     print(f"with bytecode of everything on both sides it is {same:.1f} times")
     return 0 if ratio >= GOAL else 1
 
 
-def base_image(
-    cell: Cell, matrix: matrix_file.Matrix, architecture: str, environment: dict[str, str]
-) -> str:
+def base_image(cell: Cell, matrix: Matrix, architecture: str, environment: dict[str, str]) -> str:
     """Return an image with the cell's Python and pip for an architecture."""
     base = matrix.bases[cell.base]
-    if bases.kind(base.image, environment) == "registry":
+    if bases.base_kind(base.image, environment) == "registry":
         pull = ["docker", "pull", "--quiet", "--platform", f"linux/{architecture}", base.image]
         processes.run(pull, environment=environment)
         tag = f"deepmatrix/bench-{architecture}"
@@ -187,35 +193,33 @@ def with_tools(image: str, architecture: str, job: Path, environment: dict[str, 
 def timed(image: str, command: str, job: Path, environment: dict[str, str]) -> float:
     """Run an installation in a fresh container; return its seconds."""
     script = f"set -e; {TIMED.format(command=command)}"
-    said = processes.run([*container(job, "--rm"), image, "-c", script], environment=environment)
-    start, end = said.split()
+    output = processes.run([*container(job, "--rm"), image, "-c", script], environment=environment)
+    start, end = output.split()
     return float(end) - float(start)
 
 
-def container(job: Path, *more: str) -> list[str]:
+def container(job: Path, *options: str) -> list[str]:
     """Return the start of a command line that runs a shell in a container."""
     return [
         *("docker", "run", "--network=none", "--entrypoint=/bin/sh"),
         *(f"--volume={job}:/job:ro", "--env=QEMU_CPU=neoverse-n1"),
         *("--tmpfs=/memory:exec", "--env=TMPDIR=/memory"),
-        *more,
+        *options,
     ]
 
 
-def build_without_emulation(
-    cells: list[Cell], matrix: matrix_file.Matrix, environment: dict[str, str]
-) -> None:
-    """Build images from nothing while no foreign program can run, and say how long it took."""
+def build_without_emulation(cells: list[Cell], matrix: Matrix, environment: dict[str, str]) -> None:
+    """Build images from nothing while no foreign program can run; print how long it took."""
     recipes = [
-        recipe(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
+        recipe_for(cell, matrix, bases.base_kind(matrix.bases[cell.base].image, environment))
         for cell in cells
     ]
     native = binfmt.docker_name(os.uname().machine)
-    roots = {root for one in recipes for root in one.roots(native).values()}
+    roots = {root for recipe in recipes for root in recipe.roots(native).values()}
     with tempfile.TemporaryDirectory() as temporary, emulation_off():
         workshop = build.Workshop(
             folder=Path(temporary),
-            sources=packages.configured(),
+            sources=packages.configured_sources(),
             architecture=native,
             roots={root: root.make() for root in roots},
         )
@@ -227,22 +231,22 @@ def build_without_emulation(
             ["docker", "buildx", "bake", "--file", str(file), "--no-cache"],
             environment={**environment, "BUILDX_BUILDER": builder},
         )
-        took = time.perf_counter() - start
-    sizes = build.sizes([one.reference for one in recipes], environment)
-    for one in recipes:
-        print(f"{one.reference}  {one.platform}  {sizes[one.reference] / 1e6:,.0f} MB")
-    print(f"built from nothing, with emulation off, in {took:.1f} s")
+        seconds = time.perf_counter() - start
+    sizes = build.image_sizes([recipe.reference for recipe in recipes], environment)
+    for recipe in recipes:
+        print(f"{recipe.reference}  {recipe.platform}  {sizes[recipe.reference] / 1e6:,.0f} MB")
+    print(f"built from nothing, with emulation off, in {seconds:.1f} s")
 
 
 @contextlib.contextmanager
 def emulation_off() -> Iterator[None]:
     """Switch the kernel's entry for the foreign architecture off, and on again in any case."""
     entry = binfmt.entry(FOREIGN)
-    was = entry.exists() and FOREIGN in binfmt.emulated()
+    was = entry.exists() and FOREIGN in binfmt.emulated_architectures()
     if was:
         entry.write_text("0")
     try:
-        assert FOREIGN not in binfmt.emulated()
+        assert FOREIGN not in binfmt.emulated_architectures()
         yield
     finally:
         if was:

@@ -15,14 +15,15 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from deepmatrix.config import matrix_file  # noqa: E402
-from deepmatrix.config.matrix_file import Infer  # noqa: E402
+from deepmatrix.config.sections import Infer  # noqa: E402
 from deepmatrix.engines.choose import discover  # noqa: E402
 from deepmatrix.engines.docker import endpoints  # noqa: E402
 from deepmatrix.engines.docker.engine import DockerEngine  # noqa: E402
 from deepmatrix.engines.venv import VenvEngine  # noqa: E402
 from deepmatrix.execution.runner import OpenRun, Runner  # noqa: E402
-from deepmatrix.planning import plan  # noqa: E402
-from deepmatrix.planning.plan import Job, Selection  # noqa: E402
+from deepmatrix.planning.matrix_plan import plan_matrix  # noqa: E402
+from deepmatrix.planning.plan import Job  # noqa: E402
+from deepmatrix.planning.selection import Selection  # noqa: E402
 from deepmatrix.store.records import JobRecord  # noqa: E402
 from deepmatrix.store.runs import Run  # noqa: E402
 
@@ -66,15 +67,15 @@ class VenvLab:
         extra = {f"{name}.py": ROOT / "bench" / "adapters" / f"{name}.py" for name in adapters}
         self.engine = VenvEngine(extra=extra)
         self.capabilities = self.engine.capabilities()
-        made = plan.make(
+        job_plan = plan_matrix(
             matrix, Selection(preset="smoke", include=CELLS), self.capabilities, seed=0
         )
-        made = dataclasses.replace(made, infer=infer)
-        run = Run.create(folder, made, matrix, version="bench", name="bench")
+        job_plan = dataclasses.replace(job_plan, infer=infer)
+        run = Run.create(folder, job_plan, matrix, version="bench", name="bench")
         self.runner = Runner(run=run, engine=self.engine, watcher=Silent())  # type: ignore[arg-type]
         self.runner.execute()
-        self.job = next(job for job in made.jobs("consume") if job.cell == CELLS[1])
-        self._cells = made.cells
+        self.job = next(job for job in job_plan.jobs("consume") if job.cell == CELLS[1])
+        self._cells = job_plan.cells
         self._stack = contextlib.ExitStack()
 
     def __enter__(self) -> Self:
@@ -88,7 +89,7 @@ class VenvLab:
         """Run the job once, in a fresh process."""
         ready = self.opened.ready
         cell = ready[self.job.cell]
-        changed = dataclasses.replace(cell, adapter=adapter or cell.adapter)
+        changed = cell.with_system(adapter=adapter or cell.adapter)
         opened = dataclasses.replace(self.opened, ready={**ready, cell.id: changed})
         record = opened.perform(self.job)
         if record.status != "ok":
@@ -101,18 +102,18 @@ def ready(folder: Path, infer: Infer | None = None) -> Iterator[Bench]:
     """Make a run of torch and onnxruntime on digits-conv, and run all of it once."""
     matrix = matrix_file.load(ROOT / "matrix.yaml")
     engine = discover(matrix)
-    made = plan.make(
+    job_plan = plan_matrix(
         matrix, Selection(preset="smoke", include=CELLS), engine.capabilities(), seed=0
     )
     if infer:
-        made = dataclasses.replace(made, infer=infer)
-    run = Run.create(folder, made, matrix, version="bench", name="bench")
+        job_plan = dataclasses.replace(job_plan, infer=infer)
+    run = Run.create(folder, job_plan, matrix, version="bench", name="bench")
     runner = Runner(run=run, engine=engine, watcher=Silent())  # type: ignore[arg-type]
     runner.execute()
     failed = [record for record in run.records() if record.status != "ok"]
     if failed:
         raise SystemExit(f"{failed[0].job}: {failed[0].status}: {failed[0].cause}")
-    with runner.open(made.cells) as opened:
+    with runner.open(job_plan.cells) as opened:
         yield Bench(run=run, engine=engine, opened=opened)
 
 

@@ -1,7 +1,7 @@
-"""What Theano and PyTensor lose by compiling: from a network to its first step, cold and warm.
+"""The cost of compiling in Theano and PyTensor: from a network to its first step, cold and warm.
 
-Two fresh processes a round share a folder of compiled code: it is empty for the first, and holds
-all that is needed for the second. Both build the network, take one step and answer once.
+Two fresh processes a round share a folder of compiled code: it is empty for the first process and
+complete for the second. Both build the network, take one step and one inference.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.engines.choose import discover
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.machine import processes
-from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import inputs, networks
 
 CELLS = ("theano-debian11-amd64-cpu", "pytensor-debian13-amd64-cpu")
@@ -31,8 +31,8 @@ import numpy
 adapter = importlib.import_module("{adapter}")
 adapter.start()
 adapter.configure("cpu", 1)
-with numpy.load("/shared/{network}.npz") as given:
-    arrays = {{name: given[name] for name in given.files}}
+with numpy.load("/shared/{network}.npz") as file:
+    arrays = {{name: file[name] for name in file.files}}
 network = json.loads(arrays.pop("network").tobytes().decode())
 x, y = arrays.pop("x"), arrays.pop("y")
 start = time.perf_counter()
@@ -63,8 +63,8 @@ def main() -> None:
                     write(shared, name)
                     for spent in times.values():
                         command = docker(cell, prepared[cell.id], shared, name)
-                        said = processes.run(command, environment=engine.endpoint.environment())
-                        spent.append(float(json.loads(said.splitlines()[-1])))
+                        output = processes.run(command, environment=engine.endpoint.environment())
+                        spent.append(float(json.loads(output.splitlines()[-1])))
             shown = ", ".join(f"{state} {show(values, 2)}" for state, values in times.items())
             print(f"  {name:18} {cell.name:9} {shown}", flush=True)
 
@@ -72,7 +72,7 @@ def main() -> None:
 def write(shared: Path, name: str) -> None:
     """Write a network with its weights and a batch where the process finds them."""
     network = networks.NETWORKS[name]
-    data = inputs.digits(network)
+    data = inputs.load_digits(network)
     target = io.BytesIO()
     np.savez(
         target,
@@ -91,9 +91,11 @@ def docker(cell: Cell, prepared: Prepared, shared: Path, name: str) -> list[str]
     harness = f"{ROOT / 'harness'}:/opt/deepmatrix/harness:ro"
     settings = {**cell.environment, "TMPDIR": "/shared", "OPENBLAS_NUM_THREADS": "1"}
     settings["PYTHONPATH"] = "/opt/deepmatrix:/packages"
-    given = [part for key, value in settings.items() for part in ("--env", f"{key}={value}")]
+    environment_options = [
+        part for key, value in settings.items() for part in ("--env", f"{key}={value}")
+    ]
     mounts = ["--volume", harness, "--volume", f"{shared}:/shared"]
-    return ["docker", "run", "--rm", *mounts, *given, prepared.reference, "-c", code]
+    return ["docker", "run", "--rm", *mounts, *environment_options, prepared.reference, "-c", code]
 
 
 if __name__ == "__main__":

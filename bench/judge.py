@@ -1,11 +1,11 @@
 """Judge the judge: the standard's node tests of all opsets, against our float64 evaluator.
 
-    nox -s benchmark -- judge [--releases 1.6.0 ...] [--into docs/results/judge.md]
+    nox -s benchmark -- judge [--releases 1.6.0 ...] [--keep]
 
 Every release of the ``onnx`` package carries the node tests of its time. Those of the installed one
-are made by its own code; older ones are fetched as wheels and only unpacked. A later release may correct the data of an
-earlier one: of tests of one name, for one version of an operator, the newest counts. The table of
-operators and versions that this proves is kept in ``harness/graphs/proven.json``.
+are made by its own code; older ones are fetched as wheels and only unpacked. A later release may
+correct the data of an earlier one: of tests of one name, for one version of an operator, the newest
+counts. With ``--keep`` the table of operators and versions goes to ``harness/graphs/proven.json``.
 """
 
 from __future__ import annotations

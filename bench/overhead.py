@@ -1,4 +1,4 @@
-"""What running a job costs beyond the framework's import and the phases themselves.
+"""The cost of running a job beyond the framework's import and the phases themselves.
 
 Side by side, interleaved: the job as a matrix runs it, and a hand-written ``docker run`` of the
 same harness on the same control directory with bind mounts. Both are warm.
@@ -18,7 +18,7 @@ from pathlib import Path
 
 from common import ROOT, Bench, ready, show
 
-from deepmatrix.execution.runner import TaskMaker
+from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
 
@@ -57,14 +57,14 @@ def by_hand(bench: Bench, job: Job, control: Path) -> float:
 
 
 def between_samples(record: JobRecord) -> list[float]:
-    """Return the nanoseconds lost from one sample to the next, for each batch size."""
+    """Return the nanoseconds lost between two samples, for each batch size."""
     assert record.output is not None
     infer = record.output.infer()
     assert infer is not None
     return [
-        (one.wall_s - sum(one.latency_s)) / len(one.latency_s) * 1e9
-        for one in infer.batches.values()
-        if one.wall_s is not None
+        (batch.wall_s - sum(batch.latency_s)) / len(batch.latency_s) * 1e9
+        for batch in infer.batches.values()
+        if batch.wall_s is not None
     ]
 
 
@@ -85,7 +85,9 @@ def compare(bench: Bench, job: Job, repeat: int, folder: Path) -> None:
         assert record.output is not None
         startup = record.output.startup()
         assert startup is not None
-        work = startup.import_s + sum(one.seconds for one in record.output.records)
+        work = startup.import_s + sum(
+            phase_record.seconds for phase_record in record.output.records
+        )
         beyond.append(matrix[-1] - work)
         lost += between_samples(record)
         hand.append(by_hand(bench, job, control))

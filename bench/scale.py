@@ -1,4 +1,4 @@
-"""How planning and merging grow: 10,000 cells, 100,000 records, and the memory they take.
+"""How planning and merging scale: 10,000 cells, 100,000 records, their time and memory.
 
 Run with ``nox -s benchmark -- scale``. Records are written by the code that writes real ones;
 each size is merged in a fresh process, several times, and the median and the range are shown.
@@ -22,9 +22,11 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from deepmatrix.config import matrix_file  # noqa: E402
-from deepmatrix.config.matrix_file import Matrix  # noqa: E402
-from deepmatrix.planning import plan  # noqa: E402
-from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection  # noqa: E402
+from deepmatrix.config.matrix import Matrix  # noqa: E402
+from deepmatrix.planning.cells import Capabilities  # noqa: E402
+from deepmatrix.planning.matrix_plan import plan_matrix  # noqa: E402
+from deepmatrix.planning.plan import Job, Plan  # noqa: E402
+from deepmatrix.planning.selection import Selection  # noqa: E402
 from deepmatrix.results import merging  # noqa: E402
 from deepmatrix.store.runs import Run  # noqa: E402
 from tests.unit import examples  # noqa: E402
@@ -55,11 +57,11 @@ def time_planning() -> list[float]:
     times = []
     for seed in range(5):
         start = time.perf_counter()
-        made = plan.make(matrix, Selection(preset="full"), engine, seed=seed)
-        counted = sum(1 for _ in made.jobs("produce"))
+        job_plan = plan_matrix(matrix, Selection(preset="full"), engine, seed=seed)
+        counted = sum(1 for _ in job_plan.jobs("produce"))
         times.append(time.perf_counter() - start)
-        assert len(made.cells) == CELLS
-        assert counted == made.size("produce")
+        assert len(job_plan.cells) == CELLS
+        assert counted == job_plan.size("produce")
     return times
 
 
@@ -70,15 +72,15 @@ def write_records(parent: Path, count: int) -> Run:
         update={
             "bases": dict(itertools.islice(wide.bases.items(), 10)),
             "frameworks": {
-                name: one.model_copy(update={"exports": ("onnx",), "reads": ()})
-                for name, one in itertools.islice(wide.frameworks.items(), 10)
+                name: system.model_copy(update={"exports": ("onnx",), "reads": ()})
+                for name, system in itertools.islice(wide.frameworks.items(), 10)
             },
         }
     )
     engine = Capabilities(engine="docker", native=frozenset({"amd64"}))
-    made = plan.make(matrix, Selection(preset="full"), engine, seed=0)
-    run = Run.create(parent, made, matrix, version="bench", name=f"records{count}")
-    for job in itertools.islice(all_jobs(made), count):
+    job_plan = plan_matrix(matrix, Selection(preset="full"), engine, seed=0)
+    run = Run.create(parent, job_plan, matrix, version="bench", name=f"records{count}")
+    for job in itertools.islice(all_jobs(job_plan), count):
         record = examples.record(job, run=run.id)
         path = run.record_path(job)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -86,9 +88,9 @@ def write_records(parent: Path, count: int) -> Run:
     return run
 
 
-def all_jobs(made: Plan) -> Iterator[Job]:
-    yield from made.jobs("produce")
-    yield from made.jobs("consume")
+def all_jobs(job_plan: Plan) -> Iterator[Job]:
+    yield from job_plan.jobs("produce")
+    yield from job_plan.jobs("consume")
 
 
 def merge_one(path: Path) -> None:
@@ -122,7 +124,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for count in MERGED:
             run = write_records(Path(folder), count)
-            found = [
+            measurements = [
                 json.loads(
                     subprocess.run(
                         [sys.executable, __file__, "--merge", str(run.path)],
@@ -133,11 +135,13 @@ def main() -> None:
                 )
                 for _ in range(options.repeat)
             ]
-            assert {one["records"] for one in found} == {count}
-            grown = max(one["grown"] for one in found)
+            assert {measurement["records"] for measurement in measurements} == {count}
+            grown = max(measurement["grown"] for measurement in measurements)
+            merge_s = [measurement["merge_s"] for measurement in measurements]
+            read_s = [measurement["read_s"] for measurement in measurements]
             print(
-                f"merge {count:,} records: {show([one['merge_s'] for one in found])} s, of which "
-                f"reading and grouping {show([one['read_s'] for one in found])} s; memory grew by "
+                f"merge {count:,} records: {show(merge_s)} s, of which reading and grouping "
+                f"{show(read_s)} s; memory grew by "
                 f"{grown / 1e6:.1f} MB, {grown / count:.0f} bytes a record"
             )
 

@@ -1,4 +1,4 @@
-"""The harness's clock on a model of known cost, and what it loses between samples.
+"""The error of the harness's clock on a model of known cost, and the time between samples.
 
 The model waits in a busy loop for as many microseconds as its batch is large, by another clock
 than the harness's. Shown for each cost: the median that the harness reports, its error, and the
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from common import VenvLab, show
 
-from deepmatrix.config.matrix_file import Infer
+from deepmatrix.config.sections import Infer
 
 COSTS_US = (100, 1000, 10_000)
 
@@ -35,9 +35,9 @@ def main() -> None:
             for _ in range(options.rounds):
                 record = lab.measure("busy_adapter")
                 assert record.output is not None
-                found = record.output.infer()
-                assert found is not None
-                measured = found.batches[str(cost)]
+                inference = record.output.infer()
+                assert inference is not None
+                measured = inference.batches[str(cost)]
                 assert measured.wall_s is not None
                 medians.append(statistics.median(measured.latency_s) * 1e6)
                 lost.append(measured.wall_s / sum(measured.latency_s) - 1)

@@ -14,9 +14,9 @@ code      meaning
 
 
 class DeepmatrixError(Exception):
-    """Base of every error with a message meant for the user.
+    """Base of every error with a message for the user.
 
-    ``hint`` says what to do about it; it is printed on its own line.
+    ``hint`` says what to do about it; it is printed on a line of its own.
     """
 
     exit_code = 4
@@ -58,6 +58,6 @@ class EngineError(DeepmatrixError):
 
 
 class Interrupted(DeepmatrixError):
-    """The user pressed Ctrl-C; what was done is kept and can be resumed."""
+    """The user pressed Ctrl-C; the records of finished jobs are saved, the run can be resumed."""
 
     exit_code = 130

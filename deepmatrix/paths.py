@@ -1,4 +1,4 @@
-"""Where the files that deepmatrix ships lie: the only module that knows its own place."""
+"""Paths of the files that deepmatrix ships: only this module knows its own location."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ PACKAGE = Path(__file__).resolve().parent
 #: The repository.
 ROOT = PACKAGE.parent
 
-#: What is mounted into every cell.
+#: The code that runs in every cell.
 HARNESS = ROOT / "harness"
 
 #: One folder an image family.

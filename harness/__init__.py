@@ -1,6 +1,20 @@
 """What runs inside every cell: ``python -m harness DIR``.
 
-DIR is the control directory: ``input.json`` and data come in, ``output.json``, arrays and
-artifacts go out. Standard library, numpy and one framework; Python 3.6 and later.
-Nothing of this package imports ``matrix``.
+DIR is the control directory. ``input.json`` and data come in; ``output.json``, arrays and artifacts
+go out; `harness/PROTOCOL.md` has the form. The harness uses the standard library, numpy and one
+framework, on Python 3.6 and later. It never imports ``deepmatrix``, which imports only `record` and
+`formats`.
+
+The way of a job:
+
+- `__main__` reads the job by `control`, and `job` runs it: it starts the adapter, proves device,
+  threads and arithmetic, and runs the phases. A failure becomes data in `failures`.
+- `adapters` says which functions the adapter of a framework or a runtime has.
+- `frameworks` has all that is known of each framework, `runtimes` of each runtime.
+- `phases` has what is done with a workload, an artifact, a model or a suite; `sessions` what
+  their jobs have in common.
+- `measuring` has clocks, the self-test and facts about the machine.
+- `graphs` reads, evaluates and cuts model files; `suites` has tests of standards.
+- `idioms` and `probes` are what the folders of frameworks share for these two phases.
+- `record` has the names and the version of all that goes in and out.
 """

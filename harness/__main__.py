@@ -7,12 +7,13 @@ Exit codes: 0 when ``output.json`` is written, whatever it says; 2 when DIR cann
 import faulthandler
 import os
 import sys
+from typing import List
 
 from harness import control
 
 
-def main(arguments):
-    """Read the job from the control directory, do it, write the answer."""
+def main(arguments: List[str]) -> int:
+    """Read the job from the control directory, run it, write the output; return the exit code."""
     interpreter_s = control.process_age_s()
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m harness DIR\n")
@@ -26,24 +27,24 @@ def main(arguments):
     faulthandler.enable()
     faulthandler.dump_traceback_later(job["deadline_s"], exit=True)
     scratch = control.set_up_process(directory, job["threads"])
-    first = os.getpid()
+    own_process = os.getpid()
     try:
-        from harness import job as one_job
+        from harness.job import run
 
-        output = one_job.run(directory, job, interpreter_s)
-        if os.getpid() != first:
-            os._exit(1)  # a child that a framework forked fell out of a phase: not its answer
+        output = run(directory, job, interpreter_s)
+        if os.getpid() != own_process:
+            os._exit(1)  # a child that a framework forked left a phase: it has no output to write
         control.write_output(directory, output)
     finally:
         control.remove_scratch(scratch)
     return 0
 
 
-def leave(code):
+def leave(code: int) -> None:
     """End the process at once.
 
-    The answer is written. Frameworks take up to two seconds to take themselves apart, and some
-    crash or hang at it, which would be counted as the death of a cell that has done its work.
+    The output is written. Frameworks take up to two seconds to shut down, and some crash or hang
+    then, which would count as a death of a cell whose work is done.
     """
     sys.stdout.flush()
     sys.stderr.flush()

@@ -1,4 +1,4 @@
-"""The control directory: read the job, write the answer in one piece."""
+"""The control directory: read the job, read and write arrays, write the output in one piece."""
 
 import json
 import math
@@ -6,8 +6,12 @@ import os
 import shutil
 import time
 import zipfile
+from typing import TYPE_CHECKING, Any, Dict, Optional
 
 from harness import record
+
+if TYPE_CHECKING:  # only after `set_up_process`, which sets the threads of numpy's BLAS
+    import numpy
 
 THREAD_VARIABLES = (
     "OMP_NUM_THREADS",
@@ -23,7 +27,7 @@ class BadInput(Exception):
     """The control directory cannot be used. Ends the process with exit code 2."""
 
 
-def read_job(directory):
+def read_job(directory: str) -> Dict[str, Any]:
     """Return the job in ``input.json``. Raises BadInput, which says what to do."""
     path = os.path.join(directory, record.INPUT)
     try:
@@ -31,16 +35,17 @@ def read_job(directory):
             job = json.load(source)
     except (OSError, ValueError) as error:
         raise BadInput(f"cannot read {path}: {error}; the host has to write it before the start")
-    found = job.get("schema") if isinstance(job, dict) else None
-    if found != record.SCHEMA_VERSION:
+    schema = job.get("schema") if isinstance(job, dict) else None
+    if schema != record.SCHEMA_VERSION:
         raise BadInput(
-            f"{path} has schema {found}, this harness reads {record.SCHEMA_VERSION}; "
+            f"{path} has schema {schema}, this harness reads {record.SCHEMA_VERSION}; "
             "use the harness and the host of one version"
         )
-    return job
+    checked: Dict[str, Any] = job
+    return checked
 
 
-def write_output(directory, output):
+def write_output(directory: str, output: Dict[str, Any]) -> None:
     """Write ``output.json`` so that a reader sees all of it or nothing.
 
     JSON has no NaN and no infinity: such a number becomes null.
@@ -54,19 +59,19 @@ def write_output(directory, output):
     os.replace(temporary, path)
 
 
-def _finite(value):
-    """Return *value* with null for every number that is not finite, however deep."""
+def _finite(value: Any) -> Any:
+    """Return *value* with None for every number that is not finite, at any depth."""
     if isinstance(value, dict):
-        return {key: _finite(each) for key, each in value.items()}
+        return {key: _finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(each) for each in value]
+        return [_finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def save_arrays(directory, path, arrays):
+def save_arrays(directory: str, path: str, arrays: "Dict[str, numpy.ndarray]") -> None:
     """Write *arrays* (name to array) as ``.npz`` below *directory*, in one piece.
 
-    Whatever they are called: numpy.savez has arguments of its own, among them ``file``.
+    Any name works; numpy.savez has arguments of its own, among them ``file``.
     """
     import numpy
 
@@ -80,7 +85,7 @@ def save_arrays(directory, path, arrays):
     os.replace(temporary, path)
 
 
-def load_arrays(directory, path):
+def load_arrays(directory: str, path: str) -> "Dict[str, numpy.ndarray]":
     """Return the arrays of an ``.npz`` below *directory* by name. Never unpickles."""
     import numpy
 
@@ -88,7 +93,7 @@ def load_arrays(directory, path):
         return {name: archive[name] for name in archive.files}
 
 
-def save_array(directory, path, array):
+def save_array(directory: str, path: str, array: "numpy.ndarray") -> None:
     """Write one array as ``.npy`` below *directory*."""
     import numpy
 
@@ -97,18 +102,19 @@ def save_array(directory, path, array):
     numpy.save(path, array, allow_pickle=False)
 
 
-def load_array(directory, path):
+def load_array(directory: str, path: str) -> "numpy.ndarray":
     """Return the array of an ``.npy`` below *directory*. Never unpickles."""
     import numpy
 
-    return numpy.load(os.path.join(directory, path), allow_pickle=False)
+    array: numpy.ndarray = numpy.load(os.path.join(directory, path), allow_pickle=False)
+    return array
 
 
-def set_up_process(directory, threads):
-    """Settle what must be settled before numpy or a framework is imported.
+def set_up_process(directory: str, threads: int) -> str:
+    """Set the environment variables that numpy and frameworks read at import; return a folder.
 
     The root file system may be read-only and the user unknown to it, so every cache and
-    temporary file goes below DIR. Frameworks ask for the user's name only to name such
+    temporary file goes into this folder below DIR. Frameworks need the user's name to name such
     folders, and fail where there is none.
     """
     scratch = os.path.join(os.path.abspath(directory), "tmp")
@@ -122,13 +128,13 @@ def set_up_process(directory, threads):
     return scratch
 
 
-def remove_scratch(scratch):
-    """Remove what `set_up_process` made; what resists is the host's to remove."""
+def remove_scratch(scratch: str) -> None:
+    """Remove the folder of `set_up_process`; the host removes files that stay."""
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def process_age_s():
-    """Return the seconds since this process started, or None where the system does not say."""
+def process_age_s() -> Optional[float]:
+    """Return the seconds since this process started, or None where the system hides it."""
     boottime = 7  # time.CLOCK_BOOTTIME has a name only since Python 3.7
     try:
         with open("/proc/self/stat", encoding="utf-8", errors="replace") as source:

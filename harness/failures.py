@@ -1,20 +1,21 @@
-"""Failures as data."""
+"""Failures as data: exceptions become the ``error`` and ``status`` of a record."""
 
 import traceback
+from typing import Dict
 
 from harness import record
 from harness.adapters import Unsupported
 
-#: What a phase may raise without ending the process. SystemExit is here because a framework that
-#: exits has failed and the rest can go on; KeyboardInterrupt is not: it is the user's.
+#: What a phase may raise without ending the process. SystemExit is included: where a framework
+#: exits, the other phases can still run. KeyboardInterrupt is not: it is the user's.
 CAUGHT = (Exception, SystemExit)
 
 
-def as_error(exception):
+def as_error(exception: BaseException) -> Dict[str, str]:
     """Return the ``error`` of a record: ``type``, ``message``, ``traceback``.
 
-    Half a surrogate pair, as in a file name that is not UTF-8, becomes a question mark: JSON
-    that holds one cannot be read by everyone.
+    Half a surrogate pair, as in a file name that is not UTF-8, becomes a question mark: not every
+    reader accepts JSON with one.
     """
     lines = traceback.format_exception(type(exception), exception, exception.__traceback__)
     return {
@@ -24,15 +25,15 @@ def as_error(exception):
     }
 
 
-def _readable(text):
+def _readable(text: str) -> str:
     return text.encode("utf-8", "replace").decode("utf-8")
 
 
-def made_up(kind, message):
-    """Return an ``error`` that no exception stands for."""
+def error_entry(kind: str, message: str) -> Dict[str, str]:
+    """Return an ``error`` without an exception behind it."""
     return {"type": kind, "message": message, "traceback": ""}
 
 
-def status_of(exception):
-    """Return the status that an exception means."""
+def status_of(exception: BaseException) -> str:
+    """Return the status of a phase that raised this exception."""
     return record.UNSUPPORTED if isinstance(exception, Unsupported) else record.FAILED

@@ -1,18 +1,23 @@
-"""One job from start to answer. Whatever goes wrong in a phase becomes data."""
+"""One job from start to output. A failure in a phase becomes data."""
 
 import importlib
 import sys
 import time
+from types import ModuleType
+from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
 from harness import failures, record
 from harness.adapters import WrongDevice
 from harness.measuring import cold_start, machine, timing
+from harness.sessions import JobSession
+
+Phase = Callable[[Any, Dict[str, Any]], None]
 
 
-def run(directory, job, interpreter_s):
-    """Do what *job* asks and return the ``output.json`` for it."""
+def run(directory: str, job: Dict[str, Any], interpreter_s: Optional[float]) -> Dict[str, Any]:
+    """Run a job and return its ``output.json``."""
     began = time.perf_counter()
-    output = {
+    output: Dict[str, Any] = {
         "schema": record.SCHEMA_VERSION,
         "job": job["job"],
         "harness": record.fingerprint(),
@@ -25,7 +30,7 @@ def run(directory, job, interpreter_s):
     try:
         adapter = importlib.import_module(job["adapter"])
         started = _start(adapter, job)
-        # From here on only: these import numpy, whose import is part of the framework's.
+        # Not before: these import numpy, whose import is part of the framework's.
         from harness.measuring import canary, selftest
 
         options = job.get("options", {})
@@ -34,13 +39,13 @@ def run(directory, job, interpreter_s):
         described = adapter.describe()
         _prove(job, described, output["selftest"])
     except failures.CAUGHT as exception:
-        output["records"] = _none_run(job, exception)
+        output["records"] = _records_without_phases(job, exception)
     else:
         output["canaries"].append(canary.measure())
         started["interpreter_s"] = interpreter_s
-        does = _kind_of(job)
-        session = does.Session(directory, job, adapter, started)
-        output["records"] = _run_phases(session, does.ALL, began)
+        make_session, phases = _session_and_phases(job)
+        session = make_session(directory, job, adapter, started)
+        output["records"] = _run_phases(session, phases, began)
         output["artifacts"] = list(session.produced)
         output["canaries"].append(canary.measure())
     output["environment"] = machine.environment(job, described)
@@ -49,21 +54,43 @@ def run(directory, job, interpreter_s):
     return output
 
 
-def _kind_of(job):
-    """Return the module with the phases of a job, by what the job is about."""
-    from harness.phases import conformance, inference, inspection, tracing, training
+def _session_and_phases(job: Dict[str, Any]) -> Tuple[Type[JobSession], Dict[str, Phase]]:
+    """Return the session class and the phases for a job, by the subject that the job has."""
+    from harness.phases import (
+        conformance,
+        deployment,
+        inference,
+        inspection,
+        parity,
+        probing,
+        tracing,
+        training,
+        workload,
+    )
 
-    kinds = {
+    subjects: Dict[str, Any] = {
         "artifact": inference,
         "import": inspection,
         "trace": tracing,
         "suite": conformance,
     }
-    return next((module for about, module in kinds.items() if about in job), training)
+    for subject, module in subjects.items():
+        if subject in job:
+            return module.Session, module.ALL
+    return workload.Session, {
+        record.STARTUP: workload.startup,
+        record.PARITY: parity.parity,
+        record.IDIOM: parity.idiom,
+        record.PROBE: probing.probe,
+        record.PASSES: training.passes,
+        record.TRAIN: training.train,
+        record.DEPLOY: deployment.deploy,
+        record.INFER: workload.infer,
+    }
 
 
-def _start(adapter, job):
-    """Import the framework, from a cold file cache where that is asked for; return its cost."""
+def _start(adapter: ModuleType, job: Dict[str, Any]) -> Dict[str, Any]:
+    """Import the framework, from a cold file cache where the job says so; return its cost."""
     evicted = cold_start.evict() if job.get("cold") else None
     before = cold_start.read_bytes()
     _, import_s = timing.timed(adapter.start)
@@ -73,41 +100,43 @@ def _start(adapter, job):
 
 
 class SelfTestFailed(Exception):
-    """This cell computes wrong numbers."""
+    """This cell computes wrong matrix products."""
 
 
 class WrongPlatform(Exception):
-    """This interpreter is not the one that the cell is named after."""
+    """This interpreter has another architecture or Python than the cell's name says."""
 
 
 class WrongThreads(Exception):
-    """The framework takes more threads than it was given."""
+    """The framework uses more threads than the job allows."""
 
 
-def _prove(job, described, tests):
-    """Raise unless platform, device, threads and arithmetic are as they must be."""
-    for fact, is_so in machine.identity().items():
-        asked = job["cell"].get(fact, is_so)
-        if asked != is_so:
-            raise WrongPlatform(f"asked for {fact} {asked}, this is {is_so}")
-    asked = job["cell"]["device"]
-    if described["device"] != asked:
-        raise WrongDevice(f"asked for {asked}, the framework is on {described['device']}")
+def _prove(job: Dict[str, Any], described: Dict[str, Any], tests: List[Dict[str, Any]]) -> None:
+    """Raise unless platform, device, threads and arithmetic are as the job says."""
+    for fact, actual in machine.identity().items():
+        requested = job["cell"].get(fact, actual)
+        if requested != actual:
+            raise WrongPlatform(f"asked for {fact} {requested}, this is {actual}")
+    device = job["cell"]["device"]
+    if described["device"] != device:
+        raise WrongDevice(f"asked for {device}, the framework is on {described['device']}")
     if described["threads"] > job["threads"]:
         raise WrongThreads(
             f"asked for {job['threads']} threads, the framework uses {described['threads']}"
         )
     failed = [entry for entry in tests if not entry["passed"]]
     if failed:
-        wrong = ", ".join(f"{e['by']} {e['dtype']} by {e['error']:g}" for e in failed)
+        wrong = ", ".join(
+            f"{entry['by']} {entry['dtype']} by {entry['error']:g}" for entry in failed
+        )
         raise SelfTestFailed(f"a matrix product is wrong: {wrong}; nothing here can count")
 
 
-def _none_run(job, exception):
+def _records_without_phases(job: Dict[str, Any], exception: BaseException) -> List[Dict[str, Any]]:
     """Return the records of a job whose phases cannot run.
 
-    A wrong platform, device or number of threads, or wrong arithmetic, is every phase's failure.
-    Anything else is the first phase's, and the others were not reached.
+    A wrong platform, device or number of threads and wrong arithmetic fail every phase. Any other
+    error fails the first phase; the others were not reached.
     """
     error = failures.as_error(exception)
     everywhere = error["type"] in record.EVERYWHERE
@@ -120,11 +149,13 @@ def _none_run(job, exception):
     ]
 
 
-def _run_phases(session, functions, began):
+def _run_phases(
+    session: JobSession, functions: Dict[str, Phase], began: float
+) -> List[Dict[str, Any]]:
     records = []
-    statuses = {}
+    statuses: Dict[str, str] = {}
     for phase in session.job["phases"]:
-        needed = record.NEEDS.get(phase)
+        needed = record.NEEDS.get(phase, "")
         if statuses.get(needed, record.OK) == record.OK:
             entry = _run_phase(session, phase, functions[phase], began)
         else:
@@ -134,27 +165,29 @@ def _run_phases(session, functions, began):
     return records
 
 
-def _run_phase(session, phase, function, began):
-    """Run one phase; say so in the log, which tells where a dead process was."""
+def _run_phase(session: JobSession, phase: str, function: Phase, began: float) -> Dict[str, Any]:
+    """Run one phase; name it in the log, which then shows where a process died."""
     sys.stderr.write(f"harness: {phase}\n")
     sys.stderr.flush()
-    data = {}
+    data: Dict[str, Any] = {}
     status, error = record.OK, None
     start = time.perf_counter()
     try:
         function(session, data)
     except failures.CAUGHT as exception:
         status, error = failures.status_of(exception), failures.as_error(exception)
-        sys.stderr.write(error["traceback"])  # for who reads the log
+        sys.stderr.write(error["traceback"])
     seconds = time.perf_counter() - start
     return _record(phase, status, error, started_s=start - began, seconds=seconds, data=data)
 
 
-def _not_reached(phase):
-    return failures.made_up(record.NOT_REACHED, f"{phase} did not succeed, and this needs it")
+def _not_reached(phase: str) -> Dict[str, str]:
+    return failures.error_entry(record.NOT_REACHED, f"{phase} did not succeed, and this needs it")
 
 
-def _record(phase, status, error, **found):
-    record_of = {"phase": phase, "status": status, "error": error}
-    record_of.update({"started_s": 0.0, "seconds": 0.0, "data": {}}, **found)
-    return record_of
+def _record(
+    phase: str, status: str, error: Optional[Dict[str, str]], **measured: Any
+) -> Dict[str, Any]:
+    entry: Dict[str, Any] = {"phase": phase, "status": status, "error": error}
+    entry.update({"started_s": 0.0, "seconds": 0.0, "data": {}}, **measured)
+    return entry

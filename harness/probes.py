@@ -1,49 +1,54 @@
 """Probes: what a framework can express, as small programs in each framework's own way.
 
-A module a framework, ``<framework>_probes``, with a function a probe: it takes its inputs as numpy
-arrays by name and returns its answers as numpy arrays by name. What they must be is known to the
-host alone. A probe that cannot be expressed is written as a person would try it, so that the
-framework's own error is the answer. Beside its arrays a probe may say in ``ran``, a short text,
-which of the framework's operations it came to.
+``harness/frameworks/<framework>/probes.py`` has a function for each probe. It takes its inputs as
+numpy arrays by name and returns its answers as numpy arrays by name. Only the host knows the
+expected answers. A probe that a framework cannot express is written as a user would try it, so that
+the framework's own error is recorded. Beside its arrays a probe may return ``ran``, a short text:
+which of the framework's operations ran.
 """
 
 import time
+from types import ModuleType
+from typing import Any, Dict, Tuple
 
 import numpy
 
 from harness import failures, record
+from harness.adapters import Arrays
 
 
-def ask(module, given):
+def try_all(module: ModuleType, inputs: Arrays) -> Tuple[Arrays, Dict[str, Dict[str, Any]]]:
     """Try all probes.
 
     Args:
         module: the framework's functions.
-        given: inputs, ``<probe>/<name>`` -> array.
+        inputs: ``<probe>/<name>`` -> array.
 
     Returns:
-        The answers, ``<probe>/<name>`` -> float32 array, and how each probe ended: by its name
-        ``status``, ``error``, ``seconds`` and ``ran``, which is empty where it does not say.
+        (the answers, ``<probe>/<name>`` -> float32 array; the outcome of each probe by its name:
+        ``status``, ``error``, ``seconds`` and ``ran``, which may be empty).
     """
-    inputs = {}
-    for name, value in given.items():
+    inputs_by_probe: Dict[str, Arrays] = {}
+    for name, value in inputs.items():
         probe, part = name.split("/")
-        inputs.setdefault(probe, {})[part] = value
-    found, outcomes = {}, {}
-    for probe, own in inputs.items():
-        answers, outcomes[probe] = _try(module, probe, own)
-        for part, value in answers.items():
-            found[probe + "/" + part] = numpy.asarray(value, "float32")
-    return found, outcomes
+        inputs_by_probe.setdefault(probe, {})[part] = value
+    answers: Arrays = {}
+    outcomes = {}
+    for probe, arrays in inputs_by_probe.items():
+        parts, outcomes[probe] = _try(module, probe, arrays)
+        for part, value in parts.items():
+            answers[probe + "/" + part] = numpy.asarray(value, "float32")
+    return answers, outcomes
 
 
-def _try(module, probe, own):
+def _try(module: ModuleType, probe: str, arrays: Arrays) -> Tuple[Dict[str, Any], Dict[str, Any]]:
     start = time.perf_counter()
-    answers, status, error = {}, record.OK, None
+    answers: Dict[str, Any] = {}
+    status, error = record.OK, None
     try:
         if not hasattr(module, probe):
-            raise NotImplementedError("no program for " + probe)  # which is not the framework's
-        answers = dict(getattr(module, probe)(**own))
+            raise NotImplementedError("no program for " + probe)  # not the framework's own error
+        answers = dict(getattr(module, probe)(**arrays))
     except failures.CAUGHT as exception:
         status, error = failures.status_of(exception), failures.as_error(exception)
     seconds = time.perf_counter() - start
@@ -51,6 +56,6 @@ def _try(module, probe, own):
     return answers, {"status": status, "error": error, "seconds": seconds, "ran": ran}
 
 
-def sides(count):
-    """Return over how many sides an operation goes, in words."""
+def sides(count: int) -> str:
+    """Return the number of sides that an operation covers, in words."""
     return "1 side" if count == 1 else "%d sides" % count

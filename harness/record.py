@@ -1,7 +1,7 @@
 """The names and the version of what goes in and out of a cell.
 
-The host imports this module and nothing else of the harness, so it needs only the standard
-library, Python 3.6, and no other module of this package.
+The host imports this module and ``formats``, and nothing else of the harness, so both need only
+the standard library, Python 3.6, and no other module of this package.
 """
 
 import hashlib
@@ -21,11 +21,11 @@ PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``prob
 FIRST_STEP = "first-step.npz"  # ``output/<layer>`` and ``gradient/<parameter>``, float32
 IDIOM_LOGITS = "idiom.npz"  # logits of the first batch: ``y`` and, after training, ``trained``
 PROBES = "probes.npz"  # ``<probe>/<name>``
-GIVEN = "artifacts/inputs.npz"  # what a person's own model is tried on, by name
-GOLD = "artifacts/gold.npz"  # float64 outputs of a person's own model by name
-PRECISE = "trace/precise.npz"  # every inner tensor by its number, float64 where that can be had
-SINGLE = "trace/single.npz"  # the same as the judge computes it in float32, or nothing
-MADE = "made"  # folder for a model that was made to find a fault, its inputs and gold
+MODEL_INPUTS = "artifacts/inputs.npz"  # inputs of a user's own model by name, the user's or samples
+GOLD = "artifacts/gold.npz"  # float64 outputs of a user's own model by name
+PRECISE = "trace/precise.npz"  # every inner tensor by its number, float64 where possible
+SINGLE = "trace/single.npz"  # the same in float32, or nothing
+MADE = "made"  # folder for a model cut or exposed to find a wrong node, its inputs and gold
 SUITE_MODELS = "suite/models"  # folder of a suite's models, by the number of their case
 SUITE_ARRAYS = "suite/arrays.npz"  # ``<case>/in/<number>`` and ``<case>/out/<number>``
 SUITE_ANSWERS = "suite/answers.npz"  # ``<case>/<number>``
@@ -41,18 +41,18 @@ PASSES = "passes"
 TRAIN = "train"
 DEPLOY = "deploy"
 INFER = "infer"
-INSPECT = "inspect"  # of a person's own model: apart from all others
-TRACE = "trace"  # these three look for the first wrong node, apart from all others too
+INSPECT = "inspect"  # of a user's own model; apart from all other phases
+TRACE = "trace"  # these three find the first wrong node; apart from all other phases
 EXPOSE = "expose"
 CUT = "cut"
-SUITE = "suite"  # a standard's own tests, made and answered: apart from all others
+SUITE = "suite"  # a standard's own tests, written and answered; apart from all other phases
 CONFORM = "conform"
 PHASES = (STARTUP, PARITY, IDIOM, PROBE, PASSES, TRAIN, DEPLOY, INFER)
 
 #: Steps of training of an idiom: enough to prove the loop, too few for rounding to grow.
 IDIOM_STEPS = 2
 
-#: A phase needs the one named here, where the job has both.
+#: A phase runs only after the phase named here succeeded, where the job has both.
 NEEDS = {
     PARITY: STARTUP,
     IDIOM: STARTUP,
@@ -67,40 +67,23 @@ FAILED = "failed"
 UNSUPPORTED = "unsupported"
 STATUSES = (OK, FAILED, UNSUPPORTED)
 
-# Values of ``error.type`` that the harness itself makes up.
+# Values of ``error.type`` that the harness itself sets.
 SELF_TEST_FAILED = "SelfTestFailed"
 WRONG_DEVICE = "WrongDevice"
 WRONG_PLATFORM = "WrongPlatform"
 WRONG_THREADS = "WrongThreads"
 NOT_REACHED = "NotReached"
 
-#: These are true of the whole job: they are recorded in every phase, and none runs.
+#: These hold for the whole job: they are recorded in every phase, and no phase runs.
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
 
-#: Where an export puts its model, inside the folder of its format. ``caffe``, ``ncnn``
-#: and ``saved_model`` are folders.
-MODEL_PATHS = {
-    "onnx": "model.onnx",
-    "torch-export": "model.pt2",
-    "torchscript": "model.pt",
-    "saved-model": "saved_model",
-    "tflite": "model.tflite",
-    "jax-export": "model.jax",
-    "aotinductor": "model.pt2",
-    "caffe": "caffe",
-    "cntk": "model.cntk",
-    "executorch": "model.pte",
-    "ncnn": "ncnn",
-    "theano": "model.npz",
-}
 
-
-def answer_path(number):
-    """Return where a consumer puts its answer of this number, from 0, in the model's order."""
+def answer_path(number: int) -> str:
+    """Return the path of a consumer's output; *number* counts from 0 in the model's order."""
     return f"{ANSWERS}/{number}.npy"
 
 
-def fingerprint():
+def fingerprint() -> str:
     """Return the SHA-256 of the harness's own sources, 16 hex digits, the same on every machine."""
     root = os.path.dirname(os.path.abspath(__file__))
     digest = hashlib.sha256()

@@ -1,7 +1,7 @@
-"""A model of known cost: an answer to a batch of N takes N microseconds, no more and no less.
+"""A model of known cost: the inference of a batch of N takes exactly N microseconds.
 
-It waits in a busy loop by the system's raw clock, another one than the harness's, which no
-time server slews.
+It waits in a busy loop on the system's raw clock. The harness uses another clock; no time server
+slews the raw one.
 """
 
 import time
@@ -29,8 +29,8 @@ def describe():
     }
 
 
-def multiply(left, right):
-    return left @ right
+def multiply(a, b):
+    return a @ b
 
 
 def load(form, path):

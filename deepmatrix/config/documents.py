@@ -1,19 +1,23 @@
-"""YAML documents that people write: models of them, and one clear error when they do not fit."""
+"""YAML documents that people write: how they are loaded and checked, and how errors read."""
 
 from __future__ import annotations
 
 import difflib
+import json
+import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, Tag, ValidationError
 from pydantic_core import ErrorDetails
 
 from deepmatrix.config import source
 from deepmatrix.config.source import Location, Source, shown
 from deepmatrix.errors import ConfigError
+from deepmatrix.sizes import binary_size
 
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=40)]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1)]
@@ -29,59 +33,110 @@ PATTERN_HELP = {
     ImportString: "write a dotted module name, like harness.frameworks.torch.adapter",
 }
 
-#: By pydantic's type of error, where the name and what was found say all.
+#: By pydantic's type of error: messages that need only the name and the value.
 MESSAGES = {
     "missing": "missing key '{name}'",
-    "model_type": "'{name}' must be a mapping, found {given}",
-    "dict_type": "'{name}' must be a mapping, found {given}",
-    "tuple_type": "'{name}' must be a list, found {given}",
-    "int_type": "'{name}' must be a whole number, found {given}",
-    "float_type": "'{name}' must be a number, found {given}",
-    "string_type": "'{name}' must be text, found {given}",
+    "model_type": "'{name}' must be a mapping, found {value}",
+    "dict_type": "'{name}' must be a mapping, found {value}",
+    "tuple_type": "'{name}' must be a list, found {value}",
+    "int_type": "'{name}' must be a whole number, found {value}",
+    "float_type": "'{name}' must be a number, found {value}",
+    "string_type": "'{name}' must be text, found {value}",
     "too_short": "'{name}' must not be empty",
     "string_too_short": "'{name}' must not be empty",
-    "byte_size": '{given} is not a size; write it like "4 GiB"',
-    "byte_size_unit": '{given} is not a size; write it like "4 GiB"',
+    "byte_size": '{value} is not a size; write it like "4 GiB"',
+    "byte_size_unit": '{value} is not a size; write it like "4 GiB"',
 }
 
 
 class Section(BaseModel):
-    """A mapping of a document: frozen, unknown keys and near-enough types refused."""
+    """A mapping of a document: frozen; unknown keys and almost right types are refused."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 Problem = tuple[Location, str, bool]
-"""Where, what, and whether the place meant is that of the key and not of its value."""
+"""The location, the message, and whether the place is that of the key instead of its value."""
+
+
+Document = dict[str, Any]
+"""A document as plain dicts, tuples and scalars."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Completed:
+    """A document with what follows from it filled in.
+
+    *inherited* are the places of values that stand elsewhere in the document too, and are reported
+    there where they are wrong. *problems* stop the loading.
+    """
+
+    document: Document
+    inherited: frozenset[tuple[str, ...]] = frozenset()
+    problems: tuple[Problem, ...] = ()
+
+    def has_inherited(self, location: Location) -> bool:
+        """Return whether a place is one of the inherited values, or inside one."""
+        path = tuple(location)
+        return any(path[:length] in self.inherited for length in range(1, len(path) + 1))
 
 
 M = typing.TypeVar("M", bound=Section)
 
 
-def load(path: Path, model: type[M], check: Callable[[M], Iterable[Problem]]) -> M:
-    """Load a document and check it: first its form, then by *check* what only a reader knows.
+def load(
+    path: Path,
+    model: type[M],
+    check: Callable[[M], Iterable[Problem]],
+    *,
+    complete: Callable[[Document], Completed] = lambda document: Completed(document=document),
+) -> M:
+    """Load a document, complete it, and check it.
+
+    Its form is checked by *model*, then by *check* what the model cannot know.
 
     Raises:
         ArgumentError: the file is not there.
         ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
     """
     text = source.read(path)
-    document = _plain(text.document)
-    if odd := list(_odd_keys(document)):
+    written = _plain(text.document)
+    if odd := list(_odd_keys(written)):
         _raise(text, odd)
+    completed = complete(written)
+    if completed.problems:
+        _raise(text, completed.problems)
     try:
-        found = model.model_validate(document)
+        document = model.model_validate(completed.document)
     except ValidationError as error:
-        _raise(text, (_explain(text, one, model) for one in _causes(error.errors(), model)))
-    if problems := list(_repeated(document)) or list(check(found)):
-        _raise(text, problems)
-    return found
+        details = list(_causes(error.errors(), model))
+        own = [detail for detail in details if not completed.has_inherited(detail["loc"])]
+        _raise(text, (_explain(text, detail, model) for detail in own or details))
+    if problems := list(_repeated(written)) or list(check(document)):
+        own_problems = [problem for problem in problems if not completed.has_inherited(problem[0])]
+        _raise(text, own_problems or problems)
+    return document
+
+
+def json_schema(
+    model: type[Section],
+    title: str,
+    change: Callable[[dict[str, object]], None] = lambda _: None,
+) -> str:
+    """Return the JSON Schema of a document, as text to be published."""
+    document = model.model_json_schema()
+    change(document)
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["title"] = title
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"
 
 
 def _raise(text: Source, problems: Iterable[Problem]) -> typing.NoReturn:
     """Raise one ConfigError that lists the problems in the order of the file."""
     placed = {(text.place(location, key=key), message) for location, message, key in problems}
-    ordered = sorted(placed, key=lambda one: [int(n) for n in one[0].rsplit(":", 2)[1:]])
+    ordered = sorted(
+        placed, key=lambda line: [int(number) for number in line[0].rsplit(":", 2)[1:]]
+    )
     raise ConfigError("\n".join(f"{place}: {message}" for place, message in ordered))
 
 
@@ -107,8 +162,8 @@ def _odd_keys(document: Any) -> Iterator[Problem]:
     for location, node in _walk(document):
         for key in node if isinstance(node, dict) else ():
             if not isinstance(key, str):
-                said = f"the key {shown(key)} is not text; write it in quotes"
-                yield (*location, key), said, True
+                message = f"the key {shown(key)} is not text; write it in quotes"
+                yield (*location, key), message, True
 
 
 def _repeated(document: Any) -> Iterator[Problem]:
@@ -120,63 +175,66 @@ def _repeated(document: Any) -> Iterator[Problem]:
 
 
 def _causes(details: list[ErrorDetails], model: type[Section]) -> Iterator[ErrorDetails]:
-    """Leave out what only follows from another problem.
+    """Yield the problems that do not only follow from another one.
 
     A misspelt key is also a missing one, and a list of wrong items is also too short.
     """
     misspelt: set[Location] = set()
-    for one in details:
-        if one["type"] == "extra_forbidden":
-            *above, name = one["loc"]
-            near = difflib.get_close_matches(str(name), list(_fields_at(model, above)), n=1)
-            misspelt |= {(*above, *near)}
-    for one in details:
-        follows = one["type"] == "missing" and one["loc"] in misspelt
-        follows |= one["type"] == "too_short" and any(
-            other["loc"][: len(one["loc"])] == one["loc"] for other in details if other is not one
+    for detail in details:
+        if detail["type"] == "extra_forbidden":
+            *above, name = detail["loc"]
+            matches = difflib.get_close_matches(str(name), list(_fields_at(model, above)), n=1)
+            misspelt |= {(*above, *matches)}
+    for detail in details:
+        location = detail["loc"]
+        follows = detail["type"] == "missing" and location in misspelt
+        follows |= detail["type"] == "too_short" and any(
+            inner["loc"][: len(location)] == location for inner in details if inner is not detail
         )
         if not follows:
-            yield one
+            yield detail
 
 
 def _explain(text: Source, detail: ErrorDetails, model: type[Section]) -> Problem:
-    of_key = "[key]" in detail["loc"]
-    location: Location = [part for part in detail["loc"] if part != "[key]"]
-    unknown = detail["type"] == "extra_forbidden"
-    return location, _message(text, location, detail, model), of_key or unknown
+    at_key = "[key]" in detail["loc"] or detail["type"] == "extra_forbidden"
+    location: Location = [part for part in detail["loc"] if not _is_tag(part)]
+    return location, _message(text, location, detail, model), at_key
 
 
 def _message(text: Source, location: Location, detail: ErrorDetails, model: type[Section]) -> str:
-    """Say what is wrong with a value, or a key."""
+    """Return what is wrong with a value, or a key."""
     name = str(location[-1]) if location else "the document"
-    given = detail["input"]
+    value = detail["input"]
     match detail["type"]:
         case "extra_forbidden":
-            return f"unknown key '{name}'{did_you_mean(name, _fields_at(model, location[:-1]))}"
-        case "string_type" if isinstance(given, int | float):
+            keys = _fields_at(model, detail["loc"][:-1])
+            return f"unknown key '{name}'{did_you_mean(name, keys)}"
+        case "complete":
+            return detail["msg"]
+        case "string_type" if isinstance(value, int | float):
             written = text.text(location)
-            sort = "truth value" if isinstance(given, bool) else "number"
-            return f"'{name}' is the {sort} {written}; quote it: \"{written}\""
-        case "int_type" | "float_type" if isinstance(given, str) and _is_number(given):
-            return f"'{name}' is the text \"{given}\"; write it without quotes"
+            kind = "truth value" if isinstance(value, bool) else "number"
+            return f"'{name}' is the {kind} {written}; quote it: \"{written}\""
+        case "int_type" | "float_type" if isinstance(value, str) and _is_number(value):
+            return f"'{name}' is the text \"{value}\"; write it without quotes"
         case "string_pattern_mismatch":
-            return f"{shown(given)} is not valid here; {_pattern_help(detail)}"
+            return f"{shown(value)} is not valid here; {_pattern_help(detail)}"
         case "literal_error":
             expected = str(detail["ctx"]["expected"])
             words = [word.strip("'") for word in expected.replace(" or ", ", ").split(", ")]
-            near = did_you_mean(str(given), words)
-            return f"{shown(given)} is not one of {expected}{near}"
+            suggestion = did_you_mean(str(value), words)
+            return f"{shown(value)} is not one of {expected}{suggestion}"
         case "string_too_long":
-            most = detail["ctx"]["max_length"]
-            return f"'{name}' may have {most} characters at most, found {len(given)}"
-        case "less_than_equal" | "greater_than_equal" if isinstance(given, str):
+            max_length = detail["ctx"]["max_length"]
+            return f"'{name}' may have {max_length} characters at most, found {len(value)}"
+        case "less_than_equal" | "greater_than_equal" if isinstance(value, str):
             [(bound, limit)] = detail["ctx"].items()  # of sizes: the only text with a bound
             end = {"le": "most", "ge": "least"}[bound]
-            return f"'{name}' must be at {end} {_size(limit)}, found {shown(given)}"
+            return f"'{name}' must be at {end} {binary_size(limit)}, found {shown(value)}"
     if detail["type"] in MESSAGES:
-        return MESSAGES[detail["type"]].format(name=name, given=shown(given))
-    said = detail["msg"].replace("Input should be", "must be").replace("Input", "value")
-    return f"'{name}': {said[0].lower()}{said[1:]}, found {shown(given)}"
+        return MESSAGES[detail["type"]].format(name=name, value=shown(value))
+    message = detail["msg"].replace("Input should be", "must be").replace("Input", "value")
+    return f"'{name}': {message[0].lower()}{message[1:]}, found {shown(value)}"
 
 
 def _is_number(text: str) -> bool:
@@ -185,12 +243,6 @@ def _is_number(text: str) -> bool:
     except ValueError:
         return False
     return True
-
-
-def _size(count: int) -> str:
-    """Return bytes as they are written in the file: ``1 PiB``."""
-    power = (count.bit_length() - 1) // 10
-    return f"{count >> 10 * power} {('bytes', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB')[power]}"
 
 
 def _pattern_help(detail: ErrorDetails) -> str:
@@ -207,15 +259,33 @@ def _fields_at(model: type[Section], location: Location) -> Iterable[str]:
     for part in location:
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             kind = kind.model_fields[str(part)].annotation
+        elif _is_tag(part):
+            kind = _tagged_class(kind, str(part))
         else:
-            kind = [arg for arg in typing.get_args(kind) if arg is not Ellipsis][-1]
+            kind = [inner for inner in typing.get_args(kind) if inner is not Ellipsis][-1]
+        if types.NoneType in typing.get_args(kind):
+            kind = typing.get_args(kind)[0]
     return kind.model_fields if isinstance(kind, type) and issubclass(kind, BaseModel) else ()
+
+
+def _is_tag(part: object) -> bool:
+    """Return whether a part of a pydantic location is a tag: ``[key]``, or a class of a union."""
+    return isinstance(part, str) and part.startswith("[")
+
+
+def _tagged_class(kind: Any, tag: str) -> Any:
+    """Return the class that has a tag in a union, None if it has none."""
+    arguments = typing.get_args(kind)
+    if any(isinstance(argument, Tag) and argument.tag == tag for argument in arguments):
+        return arguments[0]
+    classes = (_tagged_class(argument, tag) for argument in arguments)
+    return next((model for model in classes if model), None)
 
 
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known word, else what is known."""
     words = sorted(set(known))
-    near = difflib.get_close_matches(word, words, n=1)
-    if near:
-        return f"; did you mean '{near[0]}'?"
+    matches = difflib.get_close_matches(word, words, n=1)
+    if matches:
+        return f"; did you mean '{matches[0]}'?"
     return f"; known: {', '.join(words)}" if words else ""

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Of every root: what a person who looks into it expects.
+#: Packages of every root: the basic commands that a person expects in a shell.
 COMMON = (
     "base-files",
     "base-passwd",
@@ -22,7 +22,7 @@ COMMON = (
     "findutils",
 )
 
-#: Debian's names of Docker's architectures, where they differ, and of their compilers.
+#: Debian's names of Docker's architectures, where they differ, and the names of their compilers.
 DEBIAN_NAMES = {"386": "i386", "arm": "armhf", "ppc64le": "ppc64el"}
 COMPILERS = {
     "amd64": "x86-64-linux-gnu",
@@ -38,10 +38,12 @@ COMPILERS = {
 class Part:
     """A root of a family.
 
-    It is of the target's architecture, or *native*: of the machine that builds. In *packages*
-    ``{debian}`` stands for Debian's name of the target, ``{compiler}`` for its compiler's and
-    ``{cross}`` for what follows the name of a compiler that is not the machine's own: a native
-    root can hold packages of both. *stock*: an official image of Python has all of them.
+    It has the target's architecture, or where *native* is set, that of the build machine.
+    *stock*: an official image of Python has all its packages.
+
+    *packages* are templates, since a native root can hold packages of both architectures.
+    ``{debian}`` is Debian's name of the target, ``{compiler}`` the name of its compiler, and
+    ``{cross}`` the suffix of a cross compiler's package, empty for a native compiler.
     """
 
     name: str
@@ -64,10 +66,10 @@ class Part:
 class Family:
     """A folder of ``docker/``: its roots by the contexts of its Dockerfile.
 
-    *wheels*: it installs the cell's pins. *linked*: it takes from what the family of wheels
-    installed of them. *overlaid*: it puts a Python of this machine onto its root. *npm*: it
-    installs its own lock file. *sources*: the folder of the harness that it compiles. *runtime*:
-    what its Dockerfile makes, where it can make several.
+    *wheels*: it installs the cell's pins. *linked*: it copies what the family `wheels` installed
+    of them. *overlaid*: it copies a Python of this machine onto its root. *npm*: it installs from
+    its own lock file. *sources*: the folder of the harness that it compiles. *runtime*: which of
+    several runtimes its Dockerfile makes.
     """
 
     folder: str
@@ -81,7 +83,7 @@ class Family:
 
     @property
     def pinned(self) -> bool:
-        """Whether its images hold something of the cell's pins."""
+        """Whether its images hold wheels of the cell's pins."""
         return self.wheels or self.linked
 
     def secrets(self) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ class Family:
         return ("npmrc", "certificates") if self.npm else ()
 
 
-#: What images of wheels need besides them: their C++ and OpenMP run times come from here.
+#: The C++ and OpenMP libraries that wheels need.
 _RUN_TIMES = ("libgomp1", "libstdc++6")
 _PYTHON = ("python3", *_RUN_TIMES)
 
@@ -102,8 +104,8 @@ _INSTALLER = Part(
     packages=(*_PYTHON, "python3-venv", "ca-certificates"),
 )
 
-#: What links with the libraries of a wheel: the compiler and the C++ run time of the system that
-#: the wheel's own cell stands on.
+#: For programs that link with the libraries of a wheel: the compiler and the C++ libraries of the
+#: base that the wheel's own cell has.
 _COMPILER = Part(
     name="compiler",
     native=True,
@@ -117,12 +119,12 @@ _COMPILER = Part(
     ),
 )
 
-#: The BLAS that is the fastest of Debian's.
+#: The fastest BLAS in Debian.
 _BLAS = ("libopenblas0-pthread",)
 
 _NPM = Part(name="npm", native=True, packages=("nodejs", "npm", "ca-certificates"))
 
-#: A compiler for Windows, with the headers of a library that is not older than they are.
+#: A compiler for Windows, with headers that are not newer than the library it links with.
 _WINE = {
     "build": Part(
         name="mingw",

@@ -82,8 +82,8 @@ def read(path: Path) -> Source:
         raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from None
     document = _parse(path, text)
     if not isinstance(document, CommentedMap):
-        found = shown(document)
-        raise ConfigError(f"{path.name}:1:1: expected a mapping with 'version', found {found}")
+        message = f"expected a mapping with 'version', found {shown(document)}"
+        raise ConfigError(f"{path.name}:1:1: {message}")
     return Source(path=path, lines=tuple(text.splitlines()), document=document)
 
 
@@ -104,7 +104,7 @@ def shown(value: object) -> str:
 
 
 class _Constructor(RoundTripConstructor):
-    """Says where a scalar stands that cannot be what it looks like, like the date 2001-99-99."""
+    """Gives the place of a scalar that cannot be read, like the date 2001-99-99."""
 
     def construct_object(self, node: Node, deep: bool = False) -> object:
         try:
@@ -114,7 +114,7 @@ class _Constructor(RoundTripConstructor):
 
 
 def _check_depth(text: str) -> None:
-    """Refuse what the recursive steps that follow could not end. Parsing itself is a loop."""
+    """Refuse a document too deep for the recursive steps that follow. Parsing itself is a loop."""
     depth = 0
     for event in YAML(typ="rt").parse(text):
         depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)

@@ -1,8 +1,11 @@
-"""Engines: where a cell's process runs.
+"""Engines: where the process of a cell runs.
 
-Every engine takes a control directory on the host, runs ``python -m harness DIR`` on a
-copy of it somewhere, brings back what the harness wrote, and says how the process ended.
-It never interprets ``output.json``: that belongs to the runner.
+In come cells to prepare and tasks: a cell, a control directory on the host, limits. An engine runs
+``python -m harness DIR`` on a copy of the control directory. Out go prepared cells and how each
+process ended; the harness's files are in the control directory. An engine never reads
+``output.json``: that is the runner's part.
+
+Three engines: `docker`, `venv` and `here`. `choose` picks one, `setup` installs Docker.
 """
 
 from __future__ import annotations
@@ -15,12 +18,12 @@ from typing import Literal, Protocol
 
 from deepmatrix.images.prepared import Prepared as Prepared
 from deepmatrix.images.prepared import Progress as Progress
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 
-#: How a process ended, before anyone looked at what it wrote.
+#: How a process ended, whatever it wrote.
 Ending = Literal[
     "exited",  # by itself; see ``exit_code``
-    "crashed",  # killed by a signal that nobody sent on purpose (SIGSEGV, SIGILL, ...)
+    "crashed",  # killed by a signal of its own fault (SIGSEGV, SIGILL, ...)
     "oom",  # the memory limit killed it
     "timeout",  # the deadline killed it
     "process-limit",  # it used up its processes
@@ -58,10 +61,10 @@ class Task:
 
 @dataclass(frozen=True, kw_only=True)
 class Ended:
-    """How a process ended and what that cost.
+    """How a process ended, its time and its memory.
 
-    *started_at*: when its start was asked for, seconds since 1970.
-    *tree_bytes*: the most memory that it and its descendants were seen to hold together.
+    *started_at*: when its start was requested, seconds since 1970.
+    *tree_bytes*: the most memory that it and its descendants had together at any check.
     """
 
     ending: Ending
@@ -74,12 +77,12 @@ class Ended:
 
 
 class Engine(Protocol):
-    """What the runner needs of a place to run cells in."""
+    """The interface of an engine to the runner."""
 
     name: str
 
     def capabilities(self) -> Capabilities:
-        """Say what this engine can run. Raises EngineError if it does not answer."""
+        """Return what this engine can run. Raises EngineError if it does not answer."""
         ...
 
     def describe(self) -> dict[str, str]:
@@ -89,12 +92,12 @@ class Engine(Protocol):
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         """Make every cell ready to run, building only what is missing.
 
-        A cell that cannot be built is returned with ``error``; the others go on.
+        A cell that cannot be built is returned with ``error``; the other cells are built.
         """
         ...
 
     def open(self, run_id: str) -> None:
-        """Get ready for a run: remove what a dead run left, ship the harness."""
+        """Start a run: remove the leftovers of dead runs, ship the harness."""
         ...
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:

@@ -1,7 +1,7 @@
 """Control directories as tar archives: the only way into and out of a container.
 
-What comes out was written by a process that is not trusted: only plain files and folders are
-taken, below one folder, up to a size and a depth.
+A process is not trusted: of the files it wrote only plain files and folders are accepted, below
+one folder, up to a size and a depth.
 """
 
 from __future__ import annotations
@@ -20,47 +20,47 @@ from typing import IO, cast
 from deepmatrix.errors import DeepmatrixError, EngineError
 from harness.record import OUTPUT
 
-#: Most files that a process may leave in its control directory.
-MOST_FILES = 10_000
+#: How many files a process may write into its control directory.
+MAX_FILES = 10_000
 
-#: How deep it may nest folders: more than any export does, less than what walks them can bear.
-MOST_DEEP = 32
+#: How deep it may nest folders: more than any export does, less than Python's recursion allows.
+MAX_DEPTH = 32
 
-#: Most bytes of its ``output.json``, which is read as a whole.
-MOST_OUTPUT = 32 << 20
+#: How large its ``output.json``, which is read as a whole, may be.
+MAX_OUTPUT_BYTES = 32 << 20
 
-#: What an operating system says of a name that it cannot have: the fault of who chose it.
+#: Error numbers of a name that this operating system refuses: the process's fault.
 BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR})
 
 CHUNK = 1 << 20
 
 
 class Refused(DeepmatrixError):
-    """An archive holds what no honest process leaves."""
+    """A process wrote files that no honest process writes."""
 
 
-def tree(folder: Path, *, links: bool = True) -> dict[str, Path]:
+def list_files(folder: Path, *, links: bool = True) -> dict[str, Path]:
     """Return the files below *folder* by relative path with slashes.
 
     With *links*, those to folders are followed.
 
     Raises:
-        Refused: folders are nested deeper than `MOST_DEEP`.
+        Refused: folders are nested deeper than `MAX_DEPTH`.
     """
-    found = {}
-    for place, folders, names in os.walk(folder, followlinks=links):
-        _check_depth(len(Path(place).relative_to(folder).parts))
+    files = {}
+    for directory, folders, names in os.walk(folder, followlinks=links):
+        _check_depth(len(Path(directory).relative_to(folder).parts))
         folders[:] = sorted(name for name in folders if name != "__pycache__")
         for name in sorted(names):
-            path = Path(place, name)
-            found[path.relative_to(folder).as_posix()] = path
-    return found
+            path = Path(directory, name)
+            files[path.relative_to(folder).as_posix()] = path
+    return files
 
 
 def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
-    """Return a tar of *files* by the path they get, at its start, in a nameless temporary file.
+    """Return a tar of *files*, by their path in it, as a temporary file open at its start.
 
-    They, and the folders they lie in, will belong to *user*.
+    The files, and the folders they lie in, will belong to *user*.
     """
     archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
     with tarfile.open(fileobj=archive, mode="w") as tar:
@@ -72,7 +72,7 @@ def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
         for name, path in files.items():
             with path.open("rb") as source:
                 entry = tar.gettarinfo(arcname=name, fileobj=source)
-                # What is a link on this side, even a hard one, is a file on the other.
+                # A link, even a hard one, becomes a file of its own.
                 entry.type, entry.linkname, entry.size = tarfile.REGTYPE, "", _size(source)
                 entry.mode, entry.uid, entry.gid = 0o644, user, user
                 entry.uname = entry.gname = ""
@@ -86,7 +86,7 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
 
     Raises:
         Refused: it leaves its folder, is larger or deeper than it may be, or holds a name that
-            this machine cannot have; *folder* is as it was.
+            this machine cannot have; *folder* is unchanged.
         EngineError: this machine cannot write it.
     """
     part = _beside(folder)
@@ -96,12 +96,12 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
             _extract(tar, part, limit_bytes)
         replace_folder(folder, part)
     except tarfile.TarError as error:
-        raise Refused(f"what it left cannot be read: {error}") from None
+        raise Refused(f"its control directory cannot be read: {error}") from None
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def adopt(source: Path, folder: Path) -> None:
+def copy_plain_files(source: Path, folder: Path) -> None:
     """Replace *folder* by a copy of the plain files and folders of *source*.
 
     Raises:
@@ -110,24 +110,24 @@ def adopt(source: Path, folder: Path) -> None:
     """
     part = _beside(folder)
     try:
-        for count, (name, path) in enumerate(tree(source, links=False).items()):
-            if count >= MOST_FILES:
-                raise Refused(f"it left more than {MOST_FILES} files in its control directory")
-            _take(name, path, part)
+        for count, (name, path) in enumerate(list_files(source, links=False).items()):
+            if count >= MAX_FILES:
+                raise Refused(f"it wrote more than {MAX_FILES} files into its control directory")
+            _copy_plain_file(name, path, part)
         replace_folder(folder, part)
     finally:
         shutil.rmtree(part, ignore_errors=True)
 
 
-def _take(name: str, path: Path, part: Path) -> None:
-    """Copy one plain file to its place below *part*; anything else is left out."""
+def _copy_plain_file(name: str, path: Path, part: Path) -> None:
+    """Copy a plain file to its place below *part*; skip anything else."""
     try:
         if path.is_symlink() or not path.is_file():
             return
         _check_output(name, path.stat().st_size)
         data = path.open("rb")
     except OSError as error:
-        raise Refused(f"it left a file that cannot be read: {error.strerror}") from None
+        raise Refused(f"it wrote a file that cannot be read: {error.strerror}") from None
     with data:
         _write(part / name, data)
 
@@ -152,40 +152,42 @@ def remove(folder: Path) -> None:
 def _flatten(folder: Path) -> None:
     """Move every folder below *folder* to its top, which keeps paths short too."""
     numbers = itertools.count()
-    places = [folder]
-    while places:
-        with os.scandir(places.pop()) as entries:
-            inner = [Path(one.path) for one in entries if one.is_dir(follow_symlinks=False)]
-        for path in inner:
+    pending = [folder]
+    while pending:
+        with os.scandir(pending.pop()) as entries:
+            subfolders = [
+                Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)
+            ]
+        for path in subfolders:
             moved = folder / f".removed-{next(numbers)}"
             with contextlib.suppress(OSError):
                 path.rename(moved)
-                places.append(moved)
+                pending.append(moved)
 
 
 def _beside(folder: Path) -> Path:
     """Make an empty folder on the file system of *folder*."""
-    made = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
-    made.chmod(0o755)
-    return made
+    sibling = Path(tempfile.mkdtemp(prefix=f".{folder.name[:40]}-", dir=folder.parent))
+    sibling.chmod(0o755)
+    return sibling
 
 
 def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int) -> None:
-    left, count = limit_bytes, 0
+    remaining_bytes, count = limit_bytes, 0
     for member in tar:
         parts = PurePosixPath(member.name).parts[1:]
         count += 1
         if not parts or not (member.isdir() or member.isfile()):
-            if count > MOST_FILES:
-                raise Refused(f"it left more than {MOST_FILES} files in its control directory")
-            continue  # links, devices, sockets: nothing that a record could mean
+            if count > MAX_FILES:
+                raise Refused(f"it wrote more than {MAX_FILES} files into its control directory")
+            continue  # links, devices, sockets: no record refers to them
         if ".." in parts or any(set(part) & {"\\", ":", "\0"} for part in parts):
-            raise Refused(f"it left a file with a forbidden name: {member.name[:100]!r}")
-        left -= member.size
-        if left < 0 or count > MOST_FILES:
+            raise Refused(f"it wrote a file with a forbidden name: {member.name[:100]!r}")
+        remaining_bytes -= member.size
+        if remaining_bytes < 0 or count > MAX_FILES:
             raise Refused(
-                f"it left more than {limit_bytes >> 20} MiB or {MOST_FILES} files "
-                "in its control directory"
+                f"it wrote more than {limit_bytes >> 20} MiB or {MAX_FILES} files "
+                "into its control directory"
             )
         _check_depth(len(parts) - 1)
         _check_output("/".join(parts), member.size)
@@ -194,13 +196,13 @@ def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int) -> None:
 
 
 def _check_depth(depth: int) -> None:
-    if depth > MOST_DEEP:
-        raise Refused(f"it left folders nested more than {MOST_DEEP} deep")
+    if depth > MAX_DEPTH:
+        raise Refused(f"it nested folders more than {MAX_DEPTH} deep")
 
 
 def _check_output(name: str, size: int) -> None:
-    if name == OUTPUT and size > MOST_OUTPUT:
-        raise Refused(f"it left an {OUTPUT} of more than {MOST_OUTPUT >> 20} MiB")
+    if name == OUTPUT and size > MAX_OUTPUT_BYTES:
+        raise Refused(f"it wrote an {OUTPUT} of more than {MAX_OUTPUT_BYTES >> 20} MiB")
 
 
 def _write(path: Path, source: IO[bytes] | None) -> None:
@@ -211,13 +213,13 @@ def _write(path: Path, source: IO[bytes] | None) -> None:
             with path.open("xb") as target:
                 shutil.copyfileobj(source, target, CHUNK)
     except FileExistsError:
-        raise Refused(f"it left two things named {path.name!r}") from None
+        raise Refused(f"it wrote two files named {path.name!r}") from None
     except OSError as error:
         if error.errno is None:
             raise  # the stream's own failure, not this machine's
         if error.errno in BAD_NAME:
             raise Refused(
-                f"it left a file with a name that cannot be written here, {path.name[:100]!r}: "
+                f"it wrote a file whose name this machine refuses, {path.name[:100]!r}: "
                 f"{error.strerror}"
             ) from None
         raise EngineError(f"cannot write {path}: {error.strerror}", hint="make room") from None
@@ -232,14 +234,14 @@ class _Stream:
 
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
-        self._held = b""
+        self._buffer = b""
 
     def read(self, size: int) -> bytes:
-        parts = [self._held]
-        have = len(self._held)
+        parts = [self._buffer]
+        have = len(self._buffer)
         while have < size and (chunk := next(self._chunks, b"")):
             parts.append(chunk)
             have += len(chunk)
         whole = b"".join(parts)
-        self._held = whole[size:]
+        self._buffer = whole[size:]
         return whole[:size]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from deepmatrix.config.documents import did_you_mean
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Engine
 from deepmatrix.engines.docker import endpoints, engine
 from deepmatrix.engines.docker.engine import DockerEngine
@@ -15,26 +15,26 @@ from deepmatrix.errors import ArgumentError, EngineError
 
 NAMES = ("auto", "docker", "venv", "here")
 
-NONE = "no container engine answers on this machine"
+NO_ENGINE = "no container engine answers on this machine"
 HINT = "set one up with `nox -s engine`, or name one: --engine docker:CONTEXT_OR_URL"
 
 
 def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
     """Return the engine that *name* asks for: auto, docker, docker:CONTEXT_OR_URL, venv or here.
 
-    *say* is told what a user should know of the choice.
+    *say* is called with notes on the choice for the user.
 
     Raises:
         ArgumentError: no such engine or context.
         EngineError: it does not answer.
     """
-    kind, colon, where = name.partition(":")
+    kind, colon, address = name.partition(":")
     if kind not in NAMES or (colon and kind != "docker"):
         raise ArgumentError(
             f"no engine '{name}'{did_you_mean(kind, NAMES)}",
             hint="--engine auto, docker, docker:CONTEXT_OR_URL, venv or here",
         )
-    if colon and not where:
+    if colon and not address:
         raise ArgumentError(
             f"'{name}' names no context and no URL",
             hint="`docker context ls` lists contexts; `docker` alone is the first that answers",
@@ -43,10 +43,10 @@ def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
         return VenvEngine()
     if kind == "here":
         return HereEngine()
-    if where:
-        return _told(engine.connect(endpoints.named(where), matrix), say)
+    if address:
+        return _announced(engine.connect(endpoints.endpoint_named(address), matrix), say)
     try:
-        return _told(discover(matrix), say)
+        return _announced(discover(matrix), say)
     except EngineError as error:
         if kind == "docker":
             raise
@@ -61,20 +61,20 @@ def discover(matrix: Matrix | None = None) -> DockerEngine:
     """Return the first Docker engine that answers.
 
     Raises:
-        EngineError: none does; the message says why not where the user had named one.
+        EngineError: none does, or the one that the user named does not.
     """
-    silent: EngineError | None = None
+    first_error: EngineError | None = None
     for endpoint in endpoints.candidates():
         try:
             return engine.connect(endpoint, matrix)
         except EngineError as error:
             if endpoint.explicit:
                 raise
-            silent = silent or error
-    raise EngineError(silent.message if silent else NONE, hint=HINT)
+            first_error = first_error or error
+    raise EngineError(first_error.message if first_error else NO_ENGINE, hint=HINT)
 
 
-def _told(engine: DockerEngine, say: Callable[[str], None]) -> DockerEngine:
+def _announced(engine: DockerEngine, say: Callable[[str], None]) -> DockerEngine:
     if engine.product() == "Podman":
         say(f"{engine.endpoint.origin} is Podman, which answers like Docker")
     return engine

@@ -1,11 +1,12 @@
-"""What the end of a process means, from its exit code or signal and what the system said."""
+"""What the end of a process means, from its exit code or signal and the system's report."""
 
 from __future__ import annotations
 
 import signal
 
 from deepmatrix.engines import Limits
-from deepmatrix.engines.watch import Stop, size
+from deepmatrix.engines.watch import Stop
+from deepmatrix.sizes import binary_size
 
 #: A shell, and the init process of a container, report a signal as 128 + its number.
 SIGNALLED = 128
@@ -29,8 +30,8 @@ def signal_of(code: int) -> int | None:
     return code - SIGNALLED if SIGNALLED < code <= SIGNALLED + LAST_SIGNAL else None
 
 
-def by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
-    """Say how a process ended that nobody stopped. *oom*: the memory limit killed one of it."""
+def ended_by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
+    """Return how a process ended that was not stopped. *oom*: the memory limit killed in it."""
     if code == 0:
         note = "a process it had started was killed: out of memory" if oom else ""
         return Stop(ending="exited", cause=note)
@@ -39,24 +40,26 @@ def by_itself(code: int, *, oom: bool, limits: Limits) -> Stop:
         return out_of_memory(limits)
     if number is None:
         return Stop(ending="exited", cause=f"exit code {code}")
-    return Stop(ending="crashed", cause=f"killed by {name_of(number)}")
+    return Stop(ending="crashed", cause=f"killed by {signal_name(number)}")
 
 
 def out_of_memory(limits: Limits) -> Stop:
     """Say that a process needed more memory than it may use."""
-    return Stop(ending="oom", cause=f"needed more than its {size(limits.memory_bytes)} of memory")
+    return Stop(
+        ending="oom", cause=f"needed more than its {binary_size(limits.memory_bytes)} of memory"
+    )
 
 
 def out_of_processes(limits: Limits) -> Stop:
-    """Say that a process used up its processes and threads."""
+    """Return the ending of a process that used up its processes and threads."""
     return Stop(
         ending="process-limit",
         cause=f"used up its {limits.processes} processes and threads",
     )
 
 
-def name_of(number: int) -> str:
-    """Name a signal, with what it means where that helps: ``SIGSEGV (invalid memory access)``."""
+def signal_name(number: int) -> str:
+    """Name a signal, with its meaning where known: ``SIGSEGV (invalid memory access)``."""
     try:
         name = signal.Signals(number).name
     except ValueError:

@@ -1,8 +1,8 @@
 """Cells in the interpreter that runs the command: for HPC and vendor containers.
 
 Nothing is installed. A cell runs when its framework can be imported here and its architecture,
-device and Python are this interpreter's; any other is refused. Its pins are not looked at, and
-the record says the versions that were really there.
+device and Python are this interpreter's; any other is refused. Its pins are ignored; the record
+holds the versions that are installed.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from deepmatrix.engines import Ended, Prepared, Progress, Task, local
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import HARNESS
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 
-#: There when an NVIDIA driver is loaded.
+#: Exists when an NVIDIA driver is loaded.
 NVIDIA = Path("/dev/nvidiactl")
 
 
@@ -34,13 +34,13 @@ class HereEngine:
         self._processes = LocalProcesses(clean=False, harness=harness, extra=extra)
 
     def capabilities(self) -> Capabilities:
-        """Say what this interpreter is."""
+        """Return this machine's architecture, devices, CPUs and this interpreter's Python."""
         return Capabilities(
             engine=self.name,
             native=frozenset({binfmt.docker_name(platform.machine().lower())}),
             devices=frozenset({"cpu", "cuda"} if NVIDIA.exists() else {"cpu"}),
             pythons=frozenset({"{}.{}".format(*sys.version_info)}),
-            cpus=len(local.cpus()),
+            cpus=len(local.usable_cpus()),
             memory_bytes=local.memory_bytes(),
         )
 
@@ -49,17 +49,17 @@ class HereEngine:
         return {
             "product": f"{platform.python_implementation()} {platform.python_version()}",
             "system": platform.platform(),
-            **local.held(),
+            **local.limits_held(),
         }
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         """Look for each cell's framework; a cell that is not this interpreter has ``error``."""
         del progress
         able = self.capabilities()
-        return {cell.id: _find(cell, able) for cell in cells}
+        return {cell.id: _prepare(cell, able) for cell in cells}
 
     def open(self, run_id: str) -> None:
-        """Remove what dead runs left, copy the harness."""
+        """Remove the leftovers of dead runs, copy the harness."""
         del run_id
         self._processes.open()
 
@@ -72,15 +72,15 @@ class HereEngine:
         self._processes.close()
 
 
-def _find(cell: Cell, able: Capabilities) -> Prepared:
-    """Say whether a cell can run here: its framework is looked for without importing it."""
+def _prepare(cell: Cell, able: Capabilities) -> Prepared:
+    """Say whether a cell can run here; its framework is searched without importing it."""
     error = able.refusal(cell)
     if error is None and importlib.util.find_spec(cell.name.replace("-", "_")) is None:
         error = f"{cell.name} is not installed in {sys.executable}"
     if error:
         return Prepared(cell_id=cell.id, reference="", error=error)
     try:
-        version = importlib.metadata.version(cell.name)
+        version = importlib.metadata.version(cell.distribution)
     except importlib.metadata.PackageNotFoundError:
         version = "of an unknown version"
     return Prepared(cell_id=cell.id, reference=f"{cell.name} {version}")

@@ -1,8 +1,8 @@
-"""Cells in plain processes of this machine: what the engines `venv` and `here` share.
+"""Cells in plain processes of this machine, for the engines `venv` and `here`.
 
-Less is held here than in a container. A process has its own session, CPUs, deadline, bounded
-files and log; its memory and its processes are looked at four times a second, where the system
-tells (Linux), and it is killed when it uses more. It can read what the user can, and the network.
+Fewer limits hold here than in a container. A process has its own session, CPUs, deadline, bounded
+files and log. On Linux its memory and its number of processes are checked four times a second, and
+it is killed when it uses too much. It can read every file that the user can, and the network.
 RLIMIT_AS would be no memory limit: frameworks reserve far more addresses than they use.
 """
 
@@ -26,11 +26,11 @@ from deepmatrix.images import bases
 from deepmatrix.machine import processes
 from deepmatrix.paths import HARNESS
 
-#: What a process gets of this one's environment when it is to start clean.
-KEPT = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH")
+#: The variables of this process's environment that a process with a clean one gets.
+INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH")
 
-#: How long to wait for the last words of a process that was killed, in seconds.
-LAST_WORDS_S = 2.0
+#: How long to wait for the end of the log of a process that was killed, in seconds.
+LOG_END_S = 2.0
 
 
 class LocalProcesses:
@@ -50,14 +50,14 @@ class LocalProcesses:
     ) -> None:
         self._clean = clean
         self._files = {
-            **{f"harness/{name}": path for name, path in archives.tree(harness).items()},
+            **{f"harness/{name}": path for name, path in archives.list_files(harness).items()},
             **(extra or {}),
         }
-        self._root = root or bases.cache() / "work"
+        self._root = root or bases.cache_folder() / "work"
         self._folder: Path | None = None
 
     def open(self) -> None:
-        """Remove what dead runs left, their processes too; copy the harness."""
+        """Remove the leftovers of dead runs, their processes too; copy the harness."""
         proctree.kill_marked(owner.is_gone)
         try:
             self._root.mkdir(parents=True, exist_ok=True)
@@ -66,7 +66,7 @@ class LocalProcesses:
                     if owner.is_gone(mark.read_text(encoding="utf-8")):
                         archives.remove(mark.parent)
             self._folder = Path(tempfile.mkdtemp(dir=self._root))
-            (self._folder / "owner").write_text(str(owner.me()), encoding="utf-8")
+            (self._folder / "owner").write_text(str(owner.this_process()), encoding="utf-8")
             for name, source in self._files.items():
                 target = self._folder / "code" / name
                 target.parent.mkdir(parents=True, exist_ok=True)
@@ -86,13 +86,13 @@ class LocalProcesses:
     def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
         """Run one process of *python* to its end. See `deepmatrix.engines.Engine`."""
         began = time.monotonic()
-        tail, seen = Tail(task.limits.log_bytes), proctree.Seen()
+        tail, peak = Tail(task.limits.log_bytes), proctree.MemoryPeak()
         code: int | None = None
-        asked: float | None = None
+        started_at: float | None = None
         try:
             with self._copy(task.control) as control:
-                asked = time.time()
-                stop, code = self._attempt(task, python, control, cancel, tail, seen)
+                started_at = time.time()
+                stop, code = self._attempt(task, python, control, cancel, tail, peak)
                 if stop.ending != "cancelled":
                     stop = _adopt(control, task, stop)
         except processes.CommandFailed as error:
@@ -102,9 +102,9 @@ class LocalProcesses:
             cause=stop.cause,
             exit_code=code,
             wall_s=time.monotonic() - began,
-            started_at=asked,
+            started_at=started_at,
             log=tail.text(),
-            tree_bytes=seen.memory_bytes or None,
+            tree_bytes=peak.memory_bytes or None,
         )
 
     def _attempt(
@@ -114,7 +114,7 @@ class LocalProcesses:
         control: Path,
         cancel: threading.Event,
         tail: Tail,
-        seen: proctree.Seen,
+        peak: proctree.MemoryPeak,
     ) -> tuple[Stop, int | None]:
         process = self._start(task, python, control)
         wake = threading.Event()
@@ -123,37 +123,37 @@ class LocalProcesses:
         reader.start()
         waiter.start()
         try:
-            stop = watch.wait(
+            stop = watch.wait_for_end(
                 wake,
                 cancel=cancel,
                 deadline_s=task.deadline_s,
-                look=lambda: _over(seen.look(process.pid), task.limits),
+                check=lambda: _limit_exceeded(peak.measure(process.pid), task.limits),
             )
         finally:
             processes.kill_group(process)
             marker = self._mark(control)
             proctree.kill_marked(lambda mark: mark == marker)
             waiter.join()
-            reader.join(LAST_WORDS_S)
+            reader.join(LOG_END_S)
         if tail.is_over and (stop is None or stop.ending != "cancelled"):
             stop = tail.stop()
         if stop:
             return stop, None
         code = process.returncode
-        return endings.by_itself(code, oom=False, limits=task.limits), code
+        return endings.ended_by_itself(code, oom=False, limits=task.limits), code
 
     def _start(self, task: Task, python: Path, control: Path) -> subprocess.Popen[bytes]:
         assert self._folder is not None, "open() comes first"
         code = self._folder / "code"
-        kept = {key: os.environ[key] for key in KEPT if key in os.environ}
+        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
         path = [str(code)]
         if not self._clean and os.environ.get("PYTHONPATH"):
             path.append(os.environ["PYTHONPATH"])
-        with _on(task.limits.cpus):
+        with _pinned_to(task.limits.cpus):
             process = processes.start(
                 [str(python), "-m", "harness", str(control)],
                 environment={
-                    **(kept if self._clean else {}),
+                    **(inherited if self._clean else {}),
                     **task.environment,
                     "PYTHONPATH": os.pathsep.join(path),
                     "PYTHONDONTWRITEBYTECODE": "1",
@@ -168,12 +168,12 @@ class LocalProcesses:
         return process
 
     def _mark(self, control: Path) -> str:
-        """Return what marks a process: its owner, and after that the one task."""
-        return f"{owner.me()}/{control.parent.name}"
+        """Return the mark of a task's processes: their owner and the task."""
+        return f"{owner.this_process()}/{control.parent.name}"
 
     @contextlib.contextmanager
     def _copy(self, control: Path) -> Iterator[Path]:
-        """Lend a copy of a control directory."""
+        """Yield a copy of a control directory; remove it after."""
         temporary = Path(tempfile.mkdtemp(dir=self._folder))
         try:
             copy = temporary / "control"
@@ -183,7 +183,7 @@ class LocalProcesses:
             archives.remove(temporary)
 
 
-def cpus() -> list[int]:
+def usable_cpus() -> list[int]:
     """Return the CPUs that this process may use, by number."""
     if hasattr(os, "sched_getaffinity"):
         return sorted(os.sched_getaffinity(0))
@@ -191,35 +191,35 @@ def cpus() -> list[int]:
 
 
 def memory_bytes() -> int:
-    """Return the memory of this machine, or 0 where it does not say."""
+    """Return the memory of this machine, or 0 where it is unknown."""
     try:
         return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     except (AttributeError, ValueError, OSError):
         return 0
 
 
-def held() -> dict[str, str]:
-    """Say what limits hold on this system."""
-    watched = "killed when seen to use more" if proctree.is_known() else "not limited here"
+def limits_held() -> dict[str, str]:
+    """Return which limits hold on this system."""
+    checked = "killed when seen to use more" if proctree.is_known() else "not limited here"
     return {
-        "memory": watched,
-        "processes": watched,
+        "memory": checked,
+        "processes": checked,
         "cpus": "pinned" if hasattr(os, "sched_setaffinity") else "not pinned here",
         "isolation": "none: it can read what you can, and reach the network",
     }
 
 
 @contextlib.contextmanager
-def _on(wanted: tuple[int, ...]) -> Iterator[None]:
-    """Have this thread, and so what it starts, run on some of the CPUs it may use.
+def _pinned_to(numbers: tuple[int, ...]) -> Iterator[None]:
+    """Pin this thread, and so the processes it starts, to some of its CPUs.
 
-    *wanted* counts from 0 over those that this process has.
+    *numbers* count from 0 over the CPUs that this process may use.
     """
-    if not wanted or not hasattr(os, "sched_setaffinity"):
+    if not numbers or not hasattr(os, "sched_setaffinity"):
         yield
         return
-    mine = cpus()
-    os.sched_setaffinity(0, {mine[number % len(mine)] for number in wanted})
+    mine = usable_cpus()
+    os.sched_setaffinity(0, {mine[number % len(mine)] for number in numbers})
     try:
         yield
     finally:
@@ -227,7 +227,7 @@ def _on(wanted: tuple[int, ...]) -> Iterator[None]:
 
 
 def _limit(pid: int, limits: Limits) -> None:
-    """Bound a process's files. It has hardly started: neither matters before."""
+    """Limit a process's files. It has hardly started: it has written none yet."""
     if sys.platform == "linux":
         import resource  # noqa: PLC0415 - not on every system
 
@@ -236,19 +236,19 @@ def _limit(pid: int, limits: Limits) -> None:
             resource.prlimit(pid, resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
 
 
-def _over(used: proctree.Usage, limits: Limits) -> Stop | None:
-    """Return why a process has to end for what it uses, or None."""
-    if used.processes > limits.processes:
+def _limit_exceeded(usage: proctree.Usage, limits: Limits) -> Stop | None:
+    """Return why a process has to be stopped, or None while it keeps within its limits."""
+    if usage.processes > limits.processes:
         return endings.out_of_processes(limits)
-    if used.memory_bytes > limits.memory_bytes:
+    if usage.memory_bytes > limits.memory_bytes:
         return endings.out_of_memory(limits)
     return None
 
 
 def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
-    """Take what a process left, or say why not where it has not failed already."""
+    """Copy the files of a process back; refused files are its failure, if it had no other."""
     try:
-        archives.adopt(control, task.control)
+        archives.copy_plain_files(control, task.control)
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
     return stop

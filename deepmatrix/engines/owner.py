@@ -1,4 +1,4 @@
-"""Who made a container, a volume or a folder, so that what a killed process left can be swept."""
+"""Who made a container, a volume or a folder, so that those of killed processes can be removed."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Owner:
 
     def is_gone(self) -> bool:
         """Say whether it surely runs no more. What cannot be seen from here counts as alive."""
-        here = me()
+        here = this_process()
         if self.machine != here.machine or not here.boot:
             return False
         if self.boot != here.boot:
@@ -55,7 +55,7 @@ def is_gone(label: str) -> bool:
     return owner is not None and owner.is_gone()
 
 
-def me() -> Owner:
+def this_process() -> Owner:
     """Return this process."""
     pid = os.getpid()  # asked each time: it changes with a fork
     return Owner(

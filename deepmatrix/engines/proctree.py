@@ -1,6 +1,6 @@
-"""What a process and those it started use, read from Linux's ``/proc``.
+"""The memory and the number of processes of a tree of processes, from Linux's ``/proc``.
 
-Elsewhere there is no ``/proc``: nothing is found, nothing is limited, and the engine says so.
+On other systems there is no ``/proc``: nothing is limited, and the engine says so.
 """
 
 from __future__ import annotations
@@ -26,26 +26,26 @@ class Usage:
     processes: int = 0
 
 
-class Seen:
-    """The most memory that a tree was seen to hold, in bytes."""
+class MemoryPeak:
+    """The most memory that a tree of processes had at any check, in bytes."""
 
     def __init__(self) -> None:
         self.memory_bytes = 0
 
-    def look(self, root: int) -> Usage:
-        """Return what process *root* and its descendants use now, and remember the most."""
+    def measure(self, root: int) -> Usage:
+        """Return the usage of process *root* and its descendants; remember the most memory."""
         now = usage(root)
         self.memory_bytes = max(self.memory_bytes, now.memory_bytes)
         return now
 
 
 def is_known() -> bool:
-    """Say whether this system tells."""
+    """Say whether this system has ``/proc``."""
     return (PROC / "self/stat").exists()
 
 
 def usage(root: int) -> Usage:
-    """Return what process *root* and its descendants use. Takes tens of microseconds each."""
+    """Return the usage of process *root* and its descendants; tens of microseconds a process."""
     memory = processes = 0
     for pid in _tree(root):
         try:
@@ -59,7 +59,7 @@ def usage(root: int) -> Usage:
 
 
 def kill_marked(is_wanted: Callable[[str], bool]) -> None:
-    """Kill every process of this user whose mark is wanted, wherever it went."""
+    """Kill every process of this user whose mark *is_wanted*, in whatever session it is."""
     for environ in PROC.glob("[0-9]*/environ"):
         mark = _mark(environ)
         if mark is not None and is_wanted(mark):
@@ -74,18 +74,22 @@ def _mark(environ: Path) -> str | None:
         return None
     start = f"{MARK}=".encode()
     return next(
-        (one[len(start) :].decode(errors="replace") for one in entries if one.startswith(start)),
+        (
+            entry[len(start) :].decode(errors="replace")
+            for entry in entries
+            if entry.startswith(start)
+        ),
         None,
     )
 
 
 def _tree(root: int) -> Iterator[int]:
-    left = [root]
-    while left:
-        pid = left.pop()
+    pending = [root]
+    while pending:
+        pid = pending.pop()
         yield pid
         with suppress(OSError):
             for thread in os.listdir(PROC / str(pid) / "task"):
                 with suppress(OSError):
                     children = (PROC / str(pid) / "task" / thread / "children").read_text()
-                    left += map(int, children.split())
+                    pending += map(int, children.split())

@@ -1,7 +1,7 @@
-"""Cells in virtual environments of this machine: what runs where no container engine answers.
+"""Cells in virtual environments of this machine: for machines without a container engine.
 
-The same pins as in the images, installed by uv, kept by a hash of their content. Only what this
-machine itself is: its architecture, its Pythons, the CPU.
+uv installs the same pins as in the images; the environments are cached by a hash of their content.
+Only cells of this machine's architecture, its Pythons and the CPU run.
 """
 
 from __future__ import annotations
@@ -29,9 +29,9 @@ from deepmatrix.errors import EngineError
 from deepmatrix.images import bases, pins
 from deepmatrix.machine import binfmt, packages, processes
 from deepmatrix.paths import HARNESS
-from deepmatrix.planning.plan import Capabilities, Cell
+from deepmatrix.planning.cells import Capabilities, Cell
 
-#: Raise it when environments are made in another way: those in place are then not taken.
+#: Raise it when environments are made in another way: cached ones are then not used.
 RECIPE = 2
 
 #: Written last into an environment: its size and how long it took.
@@ -63,28 +63,28 @@ class VenvEngine:
         extra: Mapping[str, Path] | None = None,
         root: Path | None = None,
     ) -> None:
-        self._root = root or bases.cache() / "venvs"
+        self._root = root or bases.cache_folder() / "venvs"
         self._pythons: dict[str, Path] = {}
         self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
 
     def capabilities(self) -> Capabilities:
-        """Say which architecture and Pythons this machine has."""
+        """Return this machine's architecture, Pythons, CPUs and memory."""
         return Capabilities(
             engine=self.name,
             native=frozenset({binfmt.docker_name(platform.machine().lower())}),
             pythons=frozenset(self._interpreters),
-            cpus=len(local.cpus()),
+            cpus=len(local.usable_cpus()),
             memory_bytes=local.memory_bytes(),
         )
 
     def describe(self) -> dict[str, str]:
         """Facts about this machine that belong in the run's records."""
-        found = sorted(one.version for one in self._interpreters.values())
+        versions = sorted(interpreter.version for interpreter in self._interpreters.values())
         return {
             "product": "uv",
             "system": platform.platform(),
-            "pythons": ", ".join(found),
-            **local.held(),
+            "pythons": ", ".join(versions),
+            **local.limits_held(),
         }
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
@@ -93,7 +93,7 @@ class VenvEngine:
         return {cell.id: self._prepare(cell, progress) for cell in cells}
 
     def open(self, run_id: str) -> None:
-        """Remove what dead runs left, copy the harness."""
+        """Remove the leftovers of dead runs, copy the harness."""
         del run_id
         self._processes.open()
 
@@ -112,13 +112,13 @@ class VenvEngine:
 
     @cached_property
     def _interpreters(self) -> dict[str, Interpreter]:
-        """The newest Python of this machine of each minor version, by that."""
-        found: dict[str, Interpreter] = {}
-        for one in interpreters():
-            best = found.get(one.short)
-            if best is None or _number(one.version) > _number(best.version):
-                found[one.short] = one
-        return found
+        """The newest Python of this machine of each minor version, by minor version."""
+        newest: dict[str, Interpreter] = {}
+        for interpreter in interpreters():
+            known = newest.get(interpreter.short)
+            if known is None or _number(interpreter.version) > _number(known.version):
+                newest[interpreter.short] = interpreter
+        return newest
 
     def _prepare(self, cell: Cell, progress: Progress) -> Prepared:
         error = self.capabilities().refusal(cell)
@@ -130,7 +130,7 @@ class VenvEngine:
         folder = self._folder(cell, interpreter)
         try:
             built = self._build(cell, interpreter, folder, progress)
-            known = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
+            facts = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
         except EngineError as failure:
             return Prepared(cell_id=cell.id, reference=str(folder), error=failure.message)
         except OSError as failure:
@@ -140,8 +140,8 @@ class VenvEngine:
         return Prepared(
             cell_id=cell.id,
             reference=folder.name,
-            size_bytes=known["bytes"],
-            build_s=known["seconds"] if built else None,
+            size_bytes=facts["bytes"],
+            build_s=facts["seconds"] if built else None,
             built=built,
         )
 
@@ -153,7 +153,7 @@ class VenvEngine:
     def _build(
         self, cell: Cell, interpreter: Interpreter, folder: Path, progress: Progress
     ) -> bool:
-        """Make an environment that is not there, once for all who want it; say whether it was.
+        """Make an environment unless it is cached; say whether it was made.
 
         Raises:
             EngineError: uv could not.
@@ -161,19 +161,20 @@ class VenvEngine:
         """
         if (folder / COMPLETE).exists():
             return False
-        with _alone(folder, lambda: progress(cell.id, "another process makes it: waiting")):
+        waiting = "waiting: another process makes this environment"
+        with _locked(folder, lambda: progress(cell.id, waiting)):
             if (folder / COMPLETE).exists():
-                return False  # made while this one waited
+                return False  # another process made it meanwhile
             self._make(cell, interpreter, folder, progress)
         return True
 
     def _make(self, cell: Cell, interpreter: Interpreter, folder: Path, progress: Progress) -> None:
-        """Make an environment aside and rename it, so that what has its name is whole."""
+        """Make an environment in a temporary folder and rename it, so that it is whole."""
         began = time.monotonic()
-        aside = Path(tempfile.mkdtemp(prefix=".part-", dir=self._root))
+        temporary = Path(tempfile.mkdtemp(prefix=".part-", dir=self._root))
         try:
-            (aside / "owner").write_text(str(owner.me()), encoding="utf-8")
-            part = aside / "venv"
+            (temporary / "owner").write_text(str(owner.this_process()), encoding="utf-8")
+            part = temporary / "venv"
             self._uv(
                 cell,
                 progress,
@@ -197,23 +198,23 @@ class VenvEngine:
                 "--requirements",
                 str(pins.path(cell.pinned)),
             )
-            known = {"bytes": _bytes(part), "seconds": time.monotonic() - began}
-            (part / COMPLETE).write_text(json.dumps(known), encoding="utf-8")
+            facts = {"bytes": _bytes(part), "seconds": time.monotonic() - began}
+            (part / COMPLETE).write_text(json.dumps(facts), encoding="utf-8")
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
         finally:
-            shutil.rmtree(aside, ignore_errors=True)
+            shutil.rmtree(temporary, ignore_errors=True)
 
     def _uv(self, cell: Cell, progress: Progress, *arguments: str) -> None:
         processes.stream(
             [find_uv_bin(), *arguments, "--no-python-downloads", "--no-progress"],
             log=self._root / "build.log",
-            environment=packages.configured().environment(),
+            environment=packages.configured_sources().environment(),
             on_line=lambda line: progress(cell.id, line),
         )
 
     def _sweep(self) -> None:
-        """Remove environments that a killed process left half made."""
+        """Remove the incomplete environments of killed processes."""
         try:
             self._root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
@@ -233,19 +234,19 @@ def interpreters() -> list[Interpreter]:
     text = processes.run([*listing, "--no-python-downloads"])
     machine = binfmt.docker_name(platform.machine().lower())
     return [
-        Interpreter(version=one["version"], path=Path(one["path"]))
-        for one in json.loads(text)
-        if one.get("implementation") == "cpython"
-        and one.get("variant", "default") == "default"
-        and binfmt.docker_name(one.get("arch", "")) == machine
+        Interpreter(version=entry["version"], path=Path(entry["path"]))
+        for entry in json.loads(text)
+        if entry.get("implementation") == "cpython"
+        and entry.get("variant", "default") == "default"
+        and binfmt.docker_name(entry.get("arch", "")) == machine
     ]
 
 
 @contextlib.contextmanager
-def _alone(folder: Path, when_waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock of an environment; Windows has none, and there the last one made stays.
+def _locked(folder: Path, when_waiting: Callable[[], None]) -> Iterator[None]:
+    """Hold the lock of an environment. On Windows there is none: the last one made stays.
 
-    The lock's file, beside the folder, stays: who removed it could remove another's.
+    The lock's file beside the folder is never removed: another process may hold it.
     """
     with folder.with_name(f".{folder.name}.lock").open("a") as lock:
         if sys.platform != "win32":

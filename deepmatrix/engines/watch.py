@@ -8,29 +8,30 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from deepmatrix.engines import Ending
+from deepmatrix.sizes import binary_size
 
-#: How often to look whether the user interrupted. The end of a process is noticed at once.
+#: How often to check whether the user interrupted. The end of a process is noticed at once.
 TICK_S = 0.25
 
-#: How much of the end of a log is kept, in bytes.
-KEPT_BYTES = 1 << 20
+#: How much of the end of a log is stored, in bytes.
+LOG_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
 class Stop:
-    """Why a process was, or has to be, stopped, in one line a person understands."""
+    """How a process ended or why it has to be stopped, with the cause in one line."""
 
     ending: Ending
     cause: str
 
 
 class Tail:
-    """The last part of a log, and whether there was more of it than allowed."""
+    """The last part of a log, and whether the log is longer than allowed."""
 
     def __init__(self, limit_bytes: int) -> None:
         self.limit_bytes = limit_bytes
         self.bytes = 0
-        self._kept = bytearray()
+        self._end = bytearray()
 
     @property
     def is_over(self) -> bool:
@@ -38,35 +39,37 @@ class Tail:
         return self.bytes > self.limit_bytes
 
     def add(self, data: bytes) -> None:
-        """Take what was written next."""
+        """Add the next output."""
         self.bytes += len(data)
-        self._kept += data
-        if len(self._kept) > 2 * KEPT_BYTES:
-            del self._kept[:-KEPT_BYTES]
+        self._end += data
+        if len(self._end) > 2 * LOG_BYTES:
+            del self._end[:-LOG_BYTES]
 
     def text(self) -> str:
-        """Return the last part, at most `KEPT_BYTES`, starting with a whole line if it was cut."""
-        kept = bytes(self._kept[-KEPT_BYTES:])
-        if len(kept) < self.bytes:
-            dropped = self.bytes - len(kept)
-            kept = b"[%d bytes before this are not kept]\n" % dropped + kept.partition(b"\n")[2]
-        return kept.decode("utf-8", "replace")
+        """Return the last part, at most `LOG_BYTES`, starting with a whole line if it was cut."""
+        end = bytes(self._end[-LOG_BYTES:])
+        if len(end) < self.bytes:
+            dropped = self.bytes - len(end)
+            end = b"[the first %d bytes are not stored]\n" % dropped + end.partition(b"\n")[2]
+        return end.decode("utf-8", "replace")
 
     def stop(self) -> Stop:
-        """Say that the process has to end for its log."""
-        return Stop(ending="log-limit", cause=f"wrote more than {size(self.limit_bytes)} of log")
+        """Return the reason to stop a process whose log is too long."""
+        return Stop(
+            ending="log-limit", cause=f"wrote more than {binary_size(self.limit_bytes)} of log"
+        )
 
 
-def wait(
+def wait_for_end(
     wake: threading.Event,
     *,
     cancel: threading.Event,
     deadline_s: float,
-    look: Callable[[], Stop | None] = lambda: None,
+    check: Callable[[], Stop | None] = lambda: None,
 ) -> Stop | None:
     """Wait until *wake* is set and return None, or return why to stop the process before.
 
-    *look* is asked every `TICK_S`; it must be cheap.
+    *check* is called every `TICK_S` and returns why to stop; it must be cheap.
     """
     end = time.monotonic() + deadline_s
     while True:
@@ -76,13 +79,5 @@ def wait(
             return Stop(ending="cancelled", cause="interrupted")
         if time.monotonic() >= end:
             return Stop(ending="timeout", cause=f"still ran after {deadline_s:g} s")
-        if stop := look():
+        if stop := check():
             return stop
-
-
-def size(count: int) -> str:
-    """Write a number of bytes for a person: ``4 GiB``."""
-    for power, unit in ((30, "GiB"), (20, "MiB"), (10, "KiB")):
-        if count >= 1 << power:
-            return f"{count / (1 << power):.3g} {unit}"
-    return f"{count} bytes"

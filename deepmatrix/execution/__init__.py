@@ -1,4 +1,4 @@
-"""Execution: what runs when and where, retries, deadlines, turns on the CPU.
+"""Execution: running the jobs of a plan, with deadlines, retries and turns on the CPUs.
 
 In comes a run with its plan, and an engine; out go records and artifacts in the run's directory.
 """

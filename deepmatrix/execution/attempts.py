@@ -1,4 +1,4 @@
-"""Attempts: one process of a cell, from its control directory to what it left."""
+"""Attempts: one process of a cell, from its control directory to the files it wrote."""
 
 from __future__ import annotations
 
@@ -14,8 +14,10 @@ from deepmatrix.execution.conclusions import conclude
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import energy, locks
-from deepmatrix.planning.plan import Capabilities, Cell, Job
-from deepmatrix.store.records import Output, Status
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Job
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Status
 from deepmatrix.store.runs import Run, write_text
 
 
@@ -25,7 +27,7 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What one process wrote, how it ended and why, and the control directory that it left."""
+    """What one process wrote, how it ended and why; *control* is removed after the attempt."""
 
     output: Output | None
     status: Status
@@ -40,8 +42,8 @@ class Attempt:
 class Attempts:
     """Runs processes on an engine that is open, in cells that are ready.
 
-    Every process takes its turn on its CPUs, whatever it is for: one that is only looked at would
-    disturb the times of another.
+    Every process takes its turn on its CPUs, a one-off job too: it would disturb the times of
+    another run.
     """
 
     run: Run
@@ -52,7 +54,7 @@ class Attempts:
 
     @contextlib.contextmanager
     def planned(self, job: Job, cell: Cell) -> Iterator[Attempt]:
-        """Run a job of the plan; yield what it left, while it lasts.
+        """Run a job of the plan; yield its attempt, whose files are there until the block ends.
 
         Raises:
             Cancelled: the user interrupted it.
@@ -70,9 +72,9 @@ class Attempts:
         phases: tuple[str, ...],
         fill: Callable[[Path], Mapping[str, Any]],
     ) -> Iterator[Attempt]:
-        """Run a job that is in no plan and leaves no record.
+        """Run a one-off job: it is in no plan and has no record.
 
-        *fill* writes its files into the control directory and returns what its job is about.
+        *fill* writes its files into the control directory and returns its part of the input.
 
         Raises:
             Cancelled: the user interrupted it.
@@ -88,15 +90,15 @@ class Attempts:
     def _attempt(
         self, job: Job, cell: Cell, contents: Callable[[TaskMaker, Path], Mapping[str, Any]]
     ) -> Iterator[Attempt]:
-        emulated = cell.architecture not in self.capabilities.native
+        emulated = self.capabilities.emulates(cell)
         maker = TaskMaker(run=self.run, capabilities=self.capabilities, emulated=emulated)
         with self.run.scratch(job) as control:
             task = maker.task(job, cell, control, contents(maker, control))
-            with locks.alone(task.limits.cpus, self.cancel, self.watcher.waiting):
+            with locks.exclusive_cpus(task.limits.cpus, self.cancel, self.watcher.waiting_for_cpus):
                 self.watcher.started(job)
-                before = energy.counters()
+                before = energy.read_counters()
                 ended = self.engine.run(task, self.cancel)
-                joules = energy.spent(before, energy.counters())
+                joules = energy.joules_between(before, energy.read_counters())
             if ended.ending == "cancelled":
                 raise Cancelled
             write_text(self.run.log(job), ended.log)

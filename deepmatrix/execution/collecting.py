@@ -1,28 +1,30 @@
-"""Collecting: from what an attempt left to the record of its job, and the artifacts it exported."""
+"""Collecting: turn the files of an attempt into its job's record and the artifacts it exported."""
 
 from __future__ import annotations
 
 from deepmatrix.execution.attempts import Attempt
-from deepmatrix.judging import evidence, exports
+from deepmatrix.judging import agreements, evidence
 from deepmatrix.judging.evidence import Evidence
-from deepmatrix.planning.plan import Cell, Job
-from deepmatrix.store import arrays
-from deepmatrix.store.records import Agreement, JobRecord, Output, Status
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import Job
+from deepmatrix.store import arrays, artifacts, imports
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run
 from harness.record import INSPECT
 
 
 def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> JobRecord:
-    """Keep what a planned job exported, judge what it answered; return its record.
+    """Store the artifacts of a planned job, judge its answers; return its record.
 
-    What cannot be read of it is the job's own fault: the first cause found stands in the record.
+    Files that cannot be read are the job's own fault: its record says so as its cause.
     """
     collector = _Collector(run, job, cell, attempt)
-    evidence_of_training = collector.gather()
+    evidence_of_training = collector.training_evidence()
     if attempt.output and "deploy" in job.phases:
-        collector.keep_exports(attempt.output)
+        collector.store_exports(attempt.output)
     if attempt.output and collector.status == "ok" and INSPECT in job.phases:
-        collector.keep_import(attempt.output)
+        collector.store_import(attempt.output)
     agreement = collector.agreement()
     return JobRecord(
         run=run.id,
@@ -54,40 +56,41 @@ class _Collector:
         self.status: Status = attempt.status
         self.cause = attempt.cause
 
-    def gather(self) -> Evidence:
+    def training_evidence(self) -> Evidence:
         """Return what the files of a training prove."""
         if self.attempt.output is None:
             return Evidence()
         try:
             return evidence.gather(self.run, self.job, self.attempt.output, self.attempt.control)
         except arrays.Unreadable as error:
-            self.status, self.cause = "torn", f"what it left cannot be used: {error}"
+            self.status, self.cause = "torn", f"its files cannot be used: {error}"
             return Evidence()
 
-    def keep_exports(self, output: Output) -> None:
-        """Keep the artifacts that the job exported; all that its cell exports have to be there."""
+    def store_exports(self, output: Output) -> None:
+        """Store the exported artifacts; every format that the cell exports must be among them."""
         try:
-            exports.keep(self.run, self.job, output, self.attempt.control)
+            artifacts.keep_exports(self.run, self.job, output, self.attempt.control)
         except arrays.Unreadable as error:
-            self._blame(f"what it exported is not whole: {error}")
+            self._blame_artifact(f"an exported artifact is incomplete: {error}")
         exported = {artifact.format for artifact in output.artifacts}
         if self.status == "ok" and exported != set(self.cell.exports):
-            self._blame(f"it exported {', '.join(sorted(exported))}")
+            names = ", ".join(sorted(exported)) or "nothing"
+            self._blame_artifact(f"exported {names}, not {', '.join(sorted(self.cell.exports))}")
 
-    def keep_import(self, output: Output) -> None:
-        """Keep a user's own model as an artifact, with what it was found to be."""
+    def store_import(self, output: Output) -> None:
+        """Store a user's own model as an artifact, with the inputs and outputs that it has."""
         try:
-            exports.keep_import(self.run, self.job, output, self.attempt.control)
+            imports.keep_import(self.run, self.job, output, self.attempt.control)
         except arrays.Unreadable as error:
-            self._blame(str(error))
+            self._blame_artifact(str(error))
 
     def agreement(self) -> Agreement | None:
         """Return how far the answers to an artifact are from gold."""
         if self.job.artifact is None or self.status != "ok":
             return None
-        answered = self.attempt.output.infer() if self.attempt.output else None
-        names = answered.outputs if answered else []
-        return exports.agreement(self.run.artifact(self.job.artifact), self.attempt.control, names)
+        inference = self.attempt.output.infer() if self.attempt.output else None
+        names = inference.outputs if inference else []
+        return agreements.measure(self.run.artifact(self.job.artifact), self.attempt.control, names)
 
-    def _blame(self, cause: str) -> None:
+    def _blame_artifact(self, cause: str) -> None:
         self.status, self.cause = "bad-artifact", cause

@@ -1,4 +1,4 @@
-"""What a process came to, from how it ended and what it left."""
+"""The status of a job and its cause, from how its process ended and what it wrote."""
 
 from __future__ import annotations
 
@@ -8,17 +8,15 @@ from pydantic import ValidationError
 
 from deepmatrix.engines import Ended
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.records import Output, Status
-from harness.record import NOT_REACHED
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Status
 
 
 def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
-    """Say what a process came to, from how it ended and what it left.
+    """Return a process's output where it can be read, its job's status, and the cause in one line.
 
-    Nothing is believed that does not fit the job: another job's output, phases that are missing
-    or too many, an arithmetic that was not proven.
-
-    Returns the output where it can be read, the status, and its cause in one line.
+    An output that does not fit the job is refused: another job's, one with missing or extra
+    phases, one whose self-test failed.
     """
     if ended.ending == "cancelled":
         raise ValueError("a cancelled job has no conclusion")
@@ -30,46 +28,41 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
     try:
         output = Output.model_validate_json(path.read_bytes())
     except (OSError, ValidationError) as error:
-        told = f"output.json ({path.stat().st_size} bytes) is torn or not a record"
-        return None, "torn", f"{told}: {_first(error)}"
+        cause = f"output.json ({path.stat().st_size} bytes) is torn or not a record"
+        return None, "torn", f"{cause}: {_first_problem(error)}"
     if output.job != job.id:
-        return None, "torn", f"output.json is that of another job, {output.job[:100]}"
-    said = tuple(record.phase for record in output.records)
-    if said != job.phases:
-        return None, "torn", f"output.json tells of {', '.join(said) or 'no phase'}"
+        return None, "torn", f"output.json belongs to another job, {output.job[:100]}"
+    phases = tuple(record.phase for record in output.records)
+    if phases != job.phases:
+        return None, "torn", f"output.json has records of {', '.join(phases) or 'no phase'}"
     if ended.exit_code != 0:
-        return output, "crashed", f"exit code {ended.exit_code} after it had written its output"
-    return output, *_of_phases(output)
+        return output, "crashed", f"exit code {ended.exit_code} after it wrote its output"
+    return output, *_status_of_phases(output)
 
 
-def _first(error: OSError | ValidationError) -> str:
-    """Return the first thing that is wrong, without what an untrusted file says there."""
+def _first_problem(error: OSError | ValidationError) -> str:
+    """Return the first problem, without quoting the untrusted file."""
     if isinstance(error, OSError):
         return error.strerror or "it cannot be read"
-    first = error.errors(include_url=False, include_input=False)[0]
-    place = ".".join(str(part) for part in first["loc"])
-    return f"{first['type']} at {place}" if place else first["type"]
+    problem = error.errors(include_url=False, include_input=False)[0]
+    field = ".".join(str(part) for part in problem["loc"])
+    return f"{problem['type']} at {field}" if field else problem["type"]
 
 
 def _without_output(ended: Ended) -> tuple[None, Status, str]:
     if ended.exit_code == 0:
         return None, "lost", "exited with 0 but wrote no output.json"
     if "Timeout (" in ended.log and "most recent call first" in ended.log:
-        return None, "timeout", f"its own watchdog ended it: {_hung_at(ended.log)}"
+        return None, "timeout", f"the harness's watchdog ended it: {_hung_at(ended.log)}"
     return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
 
 
-def _of_phases(output: Output) -> tuple[Status, str]:
-    wrong = [record for record in output.records if record.status != "ok"]
-    # What was not reached only follows from what went wrong before it.
-    causes = [one for one in wrong if not one.error or one.error.type != NOT_REACHED]
-    for status in ("failed", "unsupported"):
-        for record in causes or wrong:
-            if record.status == status:
-                line = record.error.line if record.error else "no error given"
-                return status, f"{record.phase}: {line}"
+def _status_of_phases(output: Output) -> tuple[Status, str]:
+    if phase := output.failure():
+        line = phase.error.line if phase.error else "it reports no error"
+        return phase.status, f"{phase.phase}: {line}"
     if not output.selftest or not all(test.passed for test in output.selftest):
-        return "failed", "its arithmetic was not proven, and yet it went on"
+        return "failed", "the self-test failed, but the job continued"
     return "ok", ""
 
 
@@ -82,4 +75,4 @@ def _hung_at(log: str) -> str:
 
 def _last_line(log: str) -> str:
     lines = log.strip().splitlines()
-    return lines[-1].strip()[:300] if lines else "it left no log"
+    return lines[-1].strip()[:300] if lines else "its log is empty"

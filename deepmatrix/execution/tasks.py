@@ -1,4 +1,4 @@
-"""What a process is given: its control directory, its limits, its environment."""
+"""Tasks: the control directory, limits and environment of a process."""
 
 from __future__ import annotations
 
@@ -13,41 +13,44 @@ from numpy.typing import NDArray
 
 from deepmatrix.engines import Limits, Task
 from deepmatrix.errors import ArgumentError
-from deepmatrix.judging import exports
-from deepmatrix.planning.plan import Capabilities, Cell, Job
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Job
+from deepmatrix.store import artifacts, imports
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs, networks, probes
 from harness.record import INSPECT, SCHEMA_VERSION
 
-#: How much longer than its own watchdog, which leaves a traceback, a process may live.
+#: Seconds that a process may live beyond its own watchdog, which writes a traceback.
 GRACE_S = 10.0
 
-#: What is asked of an artifact under emulation: how long it takes there says nothing of a machine.
+#: How an artifact is run under emulation, where times say nothing of a machine: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
 
 @dataclass(frozen=True, kw_only=True)
 class TaskMaker:
-    """Writes a job's control directory, and says how to run it."""
+    """Writes the control directory of a job and makes its task."""
 
     run: Run
     capabilities: Capabilities
     emulated: bool
 
     def contents(self, job: Job, cell: Cell, control: Path) -> Mapping[str, Any]:
-        """Write the files of a planned job into *control*; return what the job is about."""
+        """Write the files of a planned job into *control*; return the job's part of its input."""
         if INSPECT in job.phases:
             return self._inspect(job, control)
         if job.artifact is None:
             return self._produce(job, cell, control)
         return self._consume(job, control)
 
-    def task(self, job: Job, cell: Cell, control: Path, about: Mapping[str, Any]) -> Task:
-        """Return the task of a control directory that holds what the job is *about*."""
+    def task(self, job: Job, cell: Cell, control: Path, contents: Mapping[str, Any]) -> Task:
+        """Write ``input.json`` with the job's own *contents* into *control*; return the task."""
         matrix = self.run.manifest.matrix
         limits = matrix.limits
-        deadline = limits.deadline_s * cell.patience * (limits.emulated if self.emulated else 1)
-        document = {**self._document(job, cell, deadline), **about}
+        deadline = (
+            limits.deadline_s * cell.deadline_factor * (limits.emulated if self.emulated else 1)
+        )
+        document = {**self._document(job, cell, deadline), **contents}
         (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
         emulation = matrix.architectures[cell.architecture].emulation if self.emulated else {}
         return Task(
@@ -116,7 +119,7 @@ class TaskMaker:
         for name, source in inputs.files(self.run.inputs, job.workload).items():
             shutil.copyfile(source, data / name)
         if "probe" in job.phases:
-            (data / "probes.npz").write_bytes(inputs.archive(_flat(probes.inputs())))
+            (data / "probes.npz").write_bytes(inputs.npz_bytes(_flat(probes.inputs())))
         return {
             **({"probes": "data/probes.npz"} if "probe" in job.phases else {}),
             "formats": list(cell.exports),
@@ -132,24 +135,25 @@ class TaskMaker:
         }
 
     def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
-        one = next(one for one in self.run.manifest.plan.imports if one.name == job.subject)
-        shutil.copytree(self.run.model(one.name), control / "model")
-        given = exports.inputs_for(self.run, one)
-        if given.is_file():
+        planned = self.run.manifest.plan.imports
+        model = next(model for model in planned if model.name == job.subject)
+        shutil.copytree(self.run.model(model.name), control / "model")
+        sample_inputs = imports.inputs_for(self.run, model)
+        if sample_inputs.is_file():
             (control / "given").mkdir()
-            shutil.copyfile(given, control / "given" / "inputs.npz")
+            shutil.copyfile(sample_inputs, control / "given" / "inputs.npz")
         return {
             "import": {
-                "format": one.format,
-                "model": f"model/{one.file}",
-                "inputs": "given/inputs.npz" if given.is_file() else None,
+                "format": model.format,
+                "model": f"model/{model.file}",
+                "inputs": "given/inputs.npz" if sample_inputs.is_file() else None,
                 "seed": self.run.manifest.plan.seed,
             }
         }
 
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
-        artifact = exports.hand_over(self.run.artifact(job.artifact), control)
+        artifact = artifacts.hand_over(self.run.artifact(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
         if self.emulated:
             infer.update(UNTIMED)
@@ -161,4 +165,8 @@ class TaskMaker:
 
 
 def _flat(grouped: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:
-    return {f"{group}/{name}": one for group, ones in grouped.items() for name, one in ones.items()}
+    return {
+        f"{group}/{name}": array
+        for group, arrays in grouped.items()
+        for name, array in arrays.items()
+    }

@@ -1,4 +1,4 @@
-"""Watching a run: who is told what happens, as it happens."""
+"""Watching a run: the events that a progress display is told of, as they happen."""
 
 from __future__ import annotations
 
@@ -7,11 +7,12 @@ from typing import Protocol
 
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.records import Cause, JobRecord
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import JobRecord
 
 
 class Watcher(Protocol):
-    """Is told what happens; the progress display is one."""
+    """Gets the events of a run; the progress display is one."""
 
     def preparing(self, cell_id: str, text: str) -> None:
         """Tell that a cell's image or environment is being made."""
@@ -21,12 +22,12 @@ class Watcher(Protocol):
         """Tell that a cell is ready, or why it is not."""
         ...
 
-    def planned(self, jobs: Sequence[Job], again: bool) -> None:
-        """Tell what a wave has still to do, or does *again*, as the machine was slower."""
+    def planned(self, jobs: Sequence[Job], retry: bool) -> None:
+        """Tell which jobs of a wave will run; with *retry*, noisy ones for another time."""
         ...
 
-    def waiting(self) -> None:
-        """Tell that another process measures on this machine, and that this one waits."""
+    def waiting_for_cpus(self) -> None:
+        """Tell that another process measures on the same CPUs, and that this one waits."""
         ...
 
     def started(self, job: Job) -> None:
@@ -34,9 +35,9 @@ class Watcher(Protocol):
         ...
 
     def ended(self, job: Job, record: JobRecord) -> None:
-        """Tell how it ended."""
+        """Tell how a job ended."""
         ...
 
     def explained(self, cause: Cause) -> None:
-        """Tell what a wrong answer was traced to."""
+        """Tell the cause to which a wrong answer was traced."""
         ...

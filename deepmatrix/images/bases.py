@@ -1,8 +1,8 @@
 """Bases: an operating-system root with one Python, from a registry or from Debian's packages.
 
 Where a registry answers, a base is the official image. Where none does, it is a Debian root
-that mmdebstrap unpacks on this machine, for any architecture, executing nothing of it. Which of
-the two it is can be forced with ``DEEPMATRIX_BASES=registry`` or ``DEEPMATRIX_BASES=debian``.
+that mmdebstrap unpacks on this machine, for any architecture, executing nothing of it. Set
+``DEEPMATRIX_BASES=registry`` or ``DEEPMATRIX_BASES=debian`` to force one of the two.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ FOLDER = DOCKER / "base"
 Kind = Literal["registry", "debian"]
 KINDS: dict[str, Kind] = {"registry": "registry", "debian": "debian"}
 
-#: How long an answer of the registry, or its silence, is remembered, and waited for.
+#: How long it is remembered whether the registry answers, and how long to wait for its answer.
 REMEMBERED_S = 3600.0
 PROBE_S = 8.0
 
-#: What apt says of a mirror whose files do not fit each other: it is being synchronised, or no
-#: longer keeps all of a suite for every architecture.
-OUT_OF_STEP = ("404  Not Found", "Mirror sync in progress", "is expired (invalid since")
+#: apt's messages about a mirror whose files do not fit each other: it is being synchronised, or it
+#: no longer has all of a suite for every architecture.
+INCONSISTENT = ("404  Not Found", "Mirror sync in progress", "is expired (invalid since")
 
 #: What Debian also calls its current suite; a mirror may have the two at different times.
 STABLE = "stable"
@@ -46,10 +46,10 @@ Bake = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True)
 class Root:
-    """A root to be made: a suite, an architecture, and what is in it.
+    """A root to be made: a suite, an architecture, and its packages.
 
-    *foreign* is another architecture some of whose packages it holds. *image* is what it stands
-    on where a registry answers; empty where it is made from Debian's packages alone.
+    *foreign* is a second architecture, some of whose packages it holds. *image* is the base image
+    where a registry answers; empty where the root is made from Debian's packages alone.
     """
 
     name: str
@@ -65,7 +65,7 @@ class Root:
         return "-".join(filter(None, ("root", self.name, self.architecture, self.foreign)))
 
     def digest(self) -> str:
-        """Return 12 hex digits that change with everything it is made from, but the mirror."""
+        """Return 12 hex digits that change with everything it is made from, except the mirror."""
         recipe = (FOLDER / "finish.sh").read_bytes() + (FOLDER / "Dockerfile").read_bytes()
         text = " ".join((self.suite, self.architecture, self.foreign, *self.packages))
         return hashlib.sha256(recipe + text.encode()).hexdigest()[:12]
@@ -78,7 +78,7 @@ class Root:
             "context": str(folder),
             "dockerfile": str(FOLDER / "Dockerfile"),
             "platforms": [f"linux/{self.architecture}"],
-            # Some versions of buildx store it in the engine in any case: then not without a name.
+            # Some versions of buildx store it in the engine in any case, so it gets a name.
             "tags": [f"deepmatrix/{self.target}:{self.digest()}"],
             "output": ["type=docker"],
             "args": {"SOURCE_DATE_EPOCH": "0"},
@@ -98,8 +98,8 @@ class Root:
             "output": ["type=cacheonly"],
         }
 
-    def made(self) -> bool:
-        """Say whether it is cached, or needs no making here."""
+    def is_cached(self) -> bool:
+        """Say whether it is cached, or is an image that needs no making here."""
         return bool(self.image) or (self._folder() / "rootfs.tar").exists()
 
     def make(self) -> Path:
@@ -108,7 +108,7 @@ class Root:
         Raises EngineError when mmdebstrap is missing or fails.
         """
         folder = self._folder()
-        if self.made():
+        if self.is_cached():
             return folder
         folder.mkdir(parents=True, exist_ok=True)
         with TemporaryDirectory(dir=folder) as temporary:
@@ -118,21 +118,21 @@ class Root:
         return folder
 
     def _make(self, tar: Path) -> None:
-        """Make it from all sources of its suite; where these do not fit, from fewer."""
-        first: processes.CommandFailed | None = None
+        """Make it from all sources of its suite; where these are inconsistent, from fewer."""
+        first_error: processes.CommandFailed | None = None
         for suite, sources in _views(self.suite):
             try:
                 self._unpack(tar, suite, sources)
             except processes.CommandFailed as error:
-                if not any(said in error.output for said in OUT_OF_STEP):
+                if not any(symptom in error.output for symptom in INCONSISTENT):
                     raise
-                first = first or error
+                first_error = first_error or error
             else:
                 if suite == self.suite or _codename(tar) == self.suite:
                     return
-        if first:
+        if first_error:
             raise EngineError(
-                f"the Debian mirror is out of step with itself: {_said(first.output)}",
+                f"the Debian mirror is inconsistent: {_mirror_symptom(first_error.output)}",
                 hint="try again later, name another mirror in this machine's apt sources, "
                 "or use a registry: DEEPMATRIX_BASES=registry",
             )
@@ -151,12 +151,12 @@ class Root:
                 *sources,
             ],
             environment={"SOURCE_DATE_EPOCH": "0"},
-            hint="set up what makes Debian roots with `nox -s engine`, "
+            hint="install mmdebstrap with `nox -s engine`, "
             "or use a registry: DEEPMATRIX_BASES=registry",
         )
 
     def _folder(self) -> Path:
-        return cache() / "roots" / f"{self.target}-{self.digest()}"
+        return cache_folder() / "roots" / f"{self.target}-{self.digest()}"
 
 
 def debian_name(architecture: str) -> str:
@@ -164,8 +164,8 @@ def debian_name(architecture: str) -> str:
     return DEBIAN_NAMES.get(architecture, architecture)
 
 
-def kind(image: str, environment: Mapping[str, str]) -> Kind:
-    """Say whether *image* comes from its registry or a Debian root stands for it.
+def base_kind(image: str, environment: Mapping[str, str]) -> Kind:
+    """Say whether *image* comes from its registry or a Debian root takes its place.
 
     *environment* names the engine. The registry's answer is remembered for an hour.
     """
@@ -177,18 +177,18 @@ def kind(image: str, environment: Mapping[str, str]) -> Kind:
                 hint="set it to 'registry' or 'debian', or not at all",
             )
         return KINDS[forced]
-    memory = cache() / "registry.json"
-    known: dict[str, tuple[float, bool]] = _read(memory)
-    asked, reachable = known.get(image, (0.0, False))
-    if not 0 <= time.time() - asked < REMEMBERED_S:
+    memory = cache_folder() / "registry.json"
+    answers: dict[str, tuple[float, bool]] = _read(memory)
+    asked_at, reachable = answers.get(image, (0.0, False))
+    if not 0 <= time.time() - asked_at < REMEMBERED_S:
         reachable = _answers(image, environment)
         memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps({**known, image: (time.time(), reachable)}))
+        memory.write_text(json.dumps({**answers, image: (time.time(), reachable)}))
     return "registry" if reachable else "debian"
 
 
-def cache() -> Path:
-    """Return the folder of what can be made again."""
+def cache_folder() -> Path:
+    """Return the folder of everything that can be made anew."""
     home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(home) / "deepmatrix"
 
@@ -216,8 +216,8 @@ def _read(memory: Path) -> dict[str, tuple[float, bool]]:
 def _views(suite: str) -> Iterator[tuple[str, list[str]]]:
     """Yield suites with their sources, to be tried in turn.
 
-    All sources; the suite as it was released; the same by the name of the current suite, which is
-    right where it turns out to be the suite.
+    First all sources; then the suite as it was released; then the current suite, under its name
+    "stable", which helps where it is this suite.
     """
     sources = _mirrors(suite)
     yield suite, sources
@@ -227,19 +227,19 @@ def _views(suite: str) -> Iterator[tuple[str, list[str]]]:
 
 
 def _codename(tar: Path) -> str:
-    """Return the suite that a root is of, as its own ``os-release`` says."""
+    """Return the suite of a root, from its own ``os-release``."""
     with tarfile.open(tar) as archive:
         for member in archive:
             if member.name.endswith("usr/lib/os-release") and (text := archive.extractfile(member)):
-                said = re.search(r"^VERSION_CODENAME=(\w+)$", text.read().decode(), re.MULTILINE)
-                return said[1] if said else ""
+                match = re.search(r"^VERSION_CODENAME=(\w+)$", text.read().decode(), re.MULTILINE)
+                return match[1] if match else ""
     return ""
 
 
-def _said(output: str) -> str:
-    """Return the first line of apt's that says what does not fit."""
+def _mirror_symptom(output: str) -> str:
+    """Return the first line of apt's output that says what is inconsistent."""
     lines = [line.strip() for line in output.splitlines()]
-    return next(line for line in lines if any(said in line for said in OUT_OF_STEP))
+    return next(line for line in lines if any(symptom in line for symptom in INCONSISTENT))
 
 
 def _mirrors(suite: str) -> list[str]:
@@ -253,13 +253,16 @@ def _mirrors(suite: str) -> list[str]:
         )
     except EngineError:
         return []
-    found: dict[str, str] = {}
+    mirrors: dict[str, str] = {}
     for line in listed.splitlines():
         label, _, address = line.partition(" ")
-        found.setdefault(label, address)
-    if "Debian" not in found:
+        mirrors.setdefault(label, address)
+    if "Debian" not in mirrors:
         return []
-    sources = [f"deb {found['Debian']} {suite} main", f"deb {found['Debian']} {suite}-updates main"]
-    if "Debian-Security" in found:
-        sources.append(f"deb {found['Debian-Security']} {suite}-security main")
+    sources = [
+        f"deb {mirrors['Debian']} {suite} main",
+        f"deb {mirrors['Debian']} {suite}-updates main",
+    ]
+    if "Debian-Security" in mirrors:
+        sources.append(f"deb {mirrors['Debian-Security']} {suite}-security main")
     return sources

@@ -1,7 +1,7 @@
-"""Images: one a cell, all that are missing in one call of ``docker buildx bake``.
+"""Images: one a cell; all missing ones are built by one call of ``docker buildx bake``.
 
-A cell's image is tagged with a hash of everything it is made from, so an image that exists is
-the right one and is not built again. The bake file is generated; its targets are the cells' ids.
+An image's tag is a hash of everything it is made from: an image with that tag is cached and is
+not built again. The bake file is generated; its targets are the cells' ids.
 """
 
 from __future__ import annotations
@@ -16,20 +16,20 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from deepmatrix.config.families import FAMILIES
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.images import bases, pins
 from deepmatrix.images.bases import Bake, Root
 from deepmatrix.images.prepared import Prepared, Progress
 from deepmatrix.images.progress import Watch
-from deepmatrix.images.recipes import REPOSITORY, WHEELS, Recipe, recipe
+from deepmatrix.images.recipes import REPOSITORY, WHEELS, Recipe, recipe_for
 from deepmatrix.machine import npm, packages, processes
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 #: Predefined build arguments, which reach neither the history nor the layers.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
-#: What BuildKit says of a race of its own between targets that share steps. Asked again, it goes on
-#: from the steps that were done.
+#: BuildKit's error for a race of its own between targets that share steps. A retry goes on from the
+#: finished steps.
 RACE = "inconsistent graph state"
 TRIES = 3
 
@@ -40,8 +40,8 @@ HINT = "set up an engine with `nox -s engine`"
 class Workshop:
     """What a build needs of this machine.
 
-    ``folder`` is where things are put for the builder; ``roots`` are the folders of the Debian
-    roots by target, made before.
+    ``folder`` holds files for the builder; ``roots`` are the folders of the Debian roots, made
+    before.
     """
 
     folder: Path
@@ -50,23 +50,23 @@ class Workshop:
     roots: dict[Root, Path]
 
     def secrets(self) -> dict[str, str]:
-        """Write the secrets of the builds; return each in bake's words, by its name."""
+        """Write the secrets of the builds; return each as bake writes it, by its name."""
         certificates = self.sources.certificates
         texts = {
             "uv.toml": self.sources.uv_file(WHEELS),
             "pip.conf": self.sources.pip_file(WHEELS),
             "certificates": certificates.read_text("utf-8") if certificates else "",
-            "npmrc": npm.configured(),
+            "npmrc": npm.build_npmrc(),
         }
         for name, text in texts.items():
             (self.folder / name).write_text(text, "utf-8")
         return {name: f"id={name},src={self.folder / name}" for name in texts}
 
-    def interpreter(self, one: Recipe) -> str:
+    def interpreter(self, recipe: Recipe) -> str:
         """Return a folder with this machine's Python for a recipe; empty where its base has one."""
         empty = self.folder / "no-interpreter"
         empty.mkdir(exist_ok=True)
-        return str(one.interpreter.folder if one.interpreter else empty)
+        return str(recipe.interpreter.folder if recipe.interpreter else empty)
 
     def wheels(self, name: str) -> str:
         """Return a folder with the wheels that only this machine has for one list of pins."""
@@ -87,8 +87,8 @@ def prepare(
 ) -> dict[str, Prepared]:
     """Make sure that every cell has its image, building those that are missing.
 
-    *environment* names the engine (``DOCKER_HOST`` or ``DOCKER_CONTEXT``); *log* takes what the
-    builder said, the last time that it was needed. A cell that cannot be built has an error.
+    *environment* names the engine (``DOCKER_HOST`` or ``DOCKER_CONTEXT``); *log* gets the
+    builder's output of this call, if anything is built. A cell that cannot be built has an error.
 
     Raises EngineError when nothing can be built at all.
     """
@@ -98,80 +98,85 @@ def prepare(
         if not FAMILIES[cell.family].pinned or pins.path(cell.pinned).exists()
     ]
     recipes = [
-        recipe(cell, matrix, bases.kind(matrix.bases[cell.base].image, environment))
+        recipe_for(cell, matrix, bases.base_kind(matrix.bases[cell.base].image, environment))
         for cell in pinned
     ]
-    found = sizes([one.reference for one in recipes], environment)
-    done = {
-        one.cell.id: Prepared(
-            cell_id=one.cell.id, reference=one.reference, size_bytes=found[one.reference]
+    sizes = image_sizes([recipe.reference for recipe in recipes], environment)
+    prepared = {
+        recipe.cell.id: Prepared(
+            cell_id=recipe.cell.id,
+            reference=recipe.reference,
+            size_bytes=sizes[recipe.reference],
         )
-        for one in recipes
-        if one.reference in found
+        for recipe in recipes
+        if recipe.reference in sizes
     }
-    if missing := [one for one in recipes if one.cell.id not in done]:
+    if missing := [recipe for recipe in recipes if recipe.cell.id not in prepared]:
         log.write_text("", "utf-8")
-        done |= _build(missing, environment, log, progress)
+        prepared |= _build(missing, environment, log, progress)
     unpinned = "it has no pins: run `nox -s pins`"
     return {
-        cell.id: done.get(cell.id) or Prepared(cell_id=cell.id, reference="", error=unpinned)
+        cell.id: prepared.get(cell.id) or Prepared(cell_id=cell.id, reference="", error=unpinned)
         for cell in cells
     }
 
 
-def sizes(references: Sequence[str], environment: Mapping[str, str]) -> dict[str, int]:
-    """Return the bytes of those images that the engine has."""
+def image_sizes(references: Sequence[str], environment: Mapping[str, str]) -> dict[str, int]:
+    """Return the bytes of the images that the engine has cached."""
     listing = ["docker", "image", "ls", "--filter", f"reference={REPOSITORY}/*"]
     listing += ["--format", "{{.Repository}}:{{.Tag}}"]
-    known = set(processes.run(listing, environment=environment, hint=HINT).split())
-    wanted = [one for one in references if one in known]
-    if not wanted:
+    listed = set(processes.run(listing, environment=environment, hint=HINT).split())
+    present = [image for image in references if image in listed]
+    if not present:
         return {}
-    answer = processes.run(["docker", "image", "inspect", *wanted], environment=environment)
-    return dict(zip(wanted, (one["Size"] for one in json.loads(answer)), strict=True))
+    answer = processes.run(["docker", "image", "inspect", *present], environment=environment)
+    return dict(zip(present, (image["Size"] for image in json.loads(answer)), strict=True))
 
 
 def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
     """Return the bake file that builds *recipes*, as JSON."""
     secrets = workshop.secrets()
     targets: dict[str, Bake] = {}
-    for one in recipes:
-        roots = {root.target: root for root in one.all_roots(workshop.architecture)}
+    for recipe in recipes:
+        roots = {root.target: root for root in recipe.all_roots(workshop.architecture)}
         targets |= {name: root.bake(workshop.roots[root]) for name, root in roots.items()}
-        target = _target(one, workshop, secrets) | {
-            "target": one.cell.device,
-            "tags": [one.reference],
-            "labels": one.labels(),
+        target = _target(recipe, workshop, secrets) | {
+            "target": recipe.cell.device,
+            "tags": [recipe.reference],
+            "labels": recipe.labels(),
             "output": ["type=docker"],
         }
-        if one.packaged:
-            name = f"packages-{one.cell.pinned}"
-            made = _target(one.packaged, workshop, secrets)
-            targets[name] = made | {"target": "packages", "output": ["type=cacheonly"]}
+        if recipe.packaged:
+            name = f"packages-{recipe.cell.pinned}"
+            packages_target = _target(recipe.packaged, workshop, secrets)
+            targets[name] = packages_target | {"target": "packages", "output": ["type=cacheonly"]}
             target["contexts"]["packages"] = f"target:{name}"
-        targets[one.cell.id] = target
-    return {"group": {"default": {"targets": [one.cell.id for one in recipes]}}, "target": targets}
-
-
-def _target(one: Recipe, workshop: Workshop, secrets: Mapping[str, str]) -> Bake:
-    """Return what a recipe's folder is built with; what comes out is not said yet."""
-    proxies = {name: os.environ[name] for name in PROXIES if name in os.environ}
-    contexts = dict.fromkeys(one.family.roots, f"docker-image://{one.image}")
-    roots = one.roots(workshop.architecture)
-    contexts |= {name: f"target:{root.target}" for name, root in roots.items()}
-    if one.family.wheels:
-        contexts["wheels"] = workshop.wheels(one.cell.pinned)
-        contexts["toolwheels"] = workshop.wheels(pins.TOOLS)
-    if one.family.overlaid:
-        contexts["interpreter"] = workshop.interpreter(one)
-    if one.family.sources:
-        contexts["sources"] = str(one.sources)
+        targets[recipe.cell.id] = target
     return {
-        "context": str(one.folder),
+        "group": {"default": {"targets": [recipe.cell.id for recipe in recipes]}},
+        "target": targets,
+    }
+
+
+def _target(recipe: Recipe, workshop: Workshop, secrets: Mapping[str, str]) -> Bake:
+    """Return the inputs of a recipe's build; the caller adds its output."""
+    proxies = {name: os.environ[name] for name in PROXIES if name in os.environ}
+    contexts = dict.fromkeys(recipe.family.roots, f"docker-image://{recipe.image}")
+    roots = recipe.roots(workshop.architecture)
+    contexts |= {name: f"target:{root.target}" for name, root in roots.items()}
+    if recipe.family.wheels:
+        contexts["wheels"] = workshop.wheels(recipe.cell.pinned)
+        contexts["toolwheels"] = workshop.wheels(pins.TOOLS)
+    if recipe.family.overlaid:
+        contexts["interpreter"] = workshop.interpreter(recipe)
+    if recipe.family.sources:
+        contexts["sources"] = str(recipe.sources)
+    return {
+        "context": str(recipe.folder),
         "dockerfile": "Dockerfile",
-        "platforms": [one.platform],
-        "args": one.arguments() | proxies,
-        "secret": [secrets[name] for name in one.family.secrets()],
+        "platforms": [recipe.platform],
+        "args": recipe.arguments() | proxies,
+        "secret": [secrets[name] for name in recipe.family.secrets()],
         "contexts": contexts,
     }
 
@@ -181,23 +186,23 @@ def _build(
 ) -> dict[str, Prepared]:
     """Build images; while some fail, build the others without them.
 
-    The builder stops everything at the first failure, but keeps the steps that were done.
+    The builder stops everything at the first failure, but caches the finished steps.
     """
     processes.run(["docker", "buildx", "version"], environment=environment, hint=HINT)
     architecture = _ask(["docker", "version", "--format", "{{.Server.Arch}}"], environment)
-    roots, done = _roots(recipes, architecture, progress)
+    roots, prepared = _roots(recipes, architecture, progress)
     with TemporaryDirectory(prefix="deepmatrix-") as temporary:
         workshop = Workshop(
             folder=Path(temporary),
-            sources=packages.configured(),
+            sources=packages.configured_sources(),
             architecture=architecture,
             roots=roots,
         )
-        left = [one for one in recipes if one.cell.id not in done]
-        while left:
-            done |= _bake(left, workshop, environment, log, progress)
-            left = [one for one in left if one.cell.id not in done]
-    return done
+        pending = [recipe for recipe in recipes if recipe.cell.id not in prepared]
+        while pending:
+            prepared |= _bake(pending, workshop, environment, log, progress)
+            pending = [recipe for recipe in pending if recipe.cell.id not in prepared]
+    return prepared
 
 
 def _roots(
@@ -205,13 +210,13 @@ def _roots(
 ) -> tuple[dict[Root, Path], dict[str, Prepared]]:
     """Make the Debian roots of *recipes*; return their folders, and the cells that lack theirs."""
     users: dict[Root, list[Recipe]] = {}
-    for one in recipes:
-        for root in one.all_roots(architecture):
-            users.setdefault(root, []).append(one)
+    for recipe in recipes:
+        for root in recipe.all_roots(architecture):
+            users.setdefault(root, []).append(recipe)
 
     def make(root: Root) -> Path | str:
-        for one in users[root] if not root.made() else ():
-            progress(one.cell.id, f"making a Debian root: {root.suite}, {root.architecture}")
+        for recipe in users[root] if not root.is_cached() else ():
+            progress(recipe.cell.id, f"making a Debian root: {root.suite}, {root.architecture}")
         try:
             return root.make()
         except processes.CommandFailed as error:
@@ -219,15 +224,15 @@ def _roots(
                 raise
             return error.output.splitlines()[-1] if error.output else error.message
 
-    with ThreadPoolExecutor(2) as pool:  # half of the time it waits for the mirror
-        made = dict(zip(users, pool.map(make, users), strict=True))
+    with ThreadPoolExecutor(2) as pool:  # each waits for the mirror half of its time
+        results = dict(zip(users, pool.map(make, users), strict=True))
     failed = {
-        one.cell.id: _failed(one, f"its Debian root cannot be made: {answer}")
-        for root, answer in made.items()
-        if isinstance(answer, str)
-        for one in users[root]
+        recipe.cell.id: _failed(recipe, f"its Debian root cannot be made: {result}")
+        for root, result in results.items()
+        if isinstance(result, str)
+        for recipe in users[root]
     }
-    return {root: answer for root, answer in made.items() if isinstance(answer, Path)}, failed
+    return {root: result for root, result in results.items() if isinstance(result, Path)}, failed
 
 
 def _bake(
@@ -239,37 +244,39 @@ def _bake(
 ) -> dict[str, Prepared]:
     """Run one bake; return the cells that it finished and those that failed by themselves.
 
-    At least one cell is returned: where no step failed but the whole call did, all of them.
+    At least one cell is returned: if the call failed without a failed step, every cell.
     """
     file = workshop.folder / "bake.json"
     file.write_text(json.dumps(bake_file(recipes, workshop), indent=2), "utf-8")
     # The builder that is the engine itself bears its context's name.
     builder = _ask(["docker", "context", "show"], environment)
     errors: dict[str, str] = {}
-    with log.open("a", encoding="utf-8") as said:
-        watch = Watch([one.cell.id for one in recipes], progress, said)
+    with log.open("a", encoding="utf-8") as log_file:
+        watch = Watch([recipe.cell.id for recipe in recipes], progress, log_file)
         for _ in range(TRIES):
-            whole = _call(file, {**environment, "BUILDX_BUILDER": builder}, watch)
-            if RACE not in whole:
+            call_error = _call(file, {**environment, "BUILDX_BUILDER": builder}, watch)
+            if RACE not in call_error:
                 break
-        if whole:
-            errors = watch.errors() or {one.cell.id: whole for one in recipes}
-    found = sizes([one.reference for one in recipes], environment)
+        if call_error:
+            errors = watch.errors() or {recipe.cell.id: call_error for recipe in recipes}
+    sizes = image_sizes([recipe.reference for recipe in recipes], environment)
     failed = {
-        one.cell.id: _failed(one, errors[one.cell.id]) for one in recipes if one.cell.id in errors
+        recipe.cell.id: _failed(recipe, errors[recipe.cell.id])
+        for recipe in recipes
+        if recipe.cell.id in errors
     }
-    done = {
-        one.cell.id: Prepared(
-            cell_id=one.cell.id,
-            reference=one.reference,
-            size_bytes=found[one.reference],
-            build_s=watch.seconds(one.cell.id),
+    prepared = {
+        recipe.cell.id: Prepared(
+            cell_id=recipe.cell.id,
+            reference=recipe.reference,
+            size_bytes=sizes[recipe.reference],
+            build_s=watch.seconds(recipe.cell.id),
             built=True,
         )
-        for one in recipes
-        if one.reference in found
+        for recipe in recipes
+        if recipe.reference in sizes
     }
-    return failed | done
+    return failed | prepared
 
 
 def _call(file: Path, environment: Mapping[str, str], watch: Watch) -> str:
@@ -287,8 +294,8 @@ def _call(file: Path, environment: Mapping[str, str], watch: Watch) -> str:
     return ""
 
 
-def _failed(one: Recipe, error: str) -> Prepared:
-    return Prepared(cell_id=one.cell.id, reference=one.reference, error=error)
+def _failed(recipe: Recipe, error: str) -> Prepared:
+    return Prepared(cell_id=recipe.cell.id, reference=recipe.reference, error=error)
 
 
 def _ask(command: Sequence[str], environment: Mapping[str, str]) -> str:

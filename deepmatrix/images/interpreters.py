@@ -14,12 +14,13 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepmatrix.config.matrix_file import Base, Matrix
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Base
 from deepmatrix.errors import EngineError
 from deepmatrix.images import bases
 from deepmatrix.machine import processes
 
-#: Debian's packages of the libraries that a Python's own modules are linked to.
+#: Debian's packages of the libraries that Python's own modules are linked to.
 LIBRARIES = (
     "libbz2-1.0",
     "libcrypt1",
@@ -34,7 +35,7 @@ LIBRARIES = (
     "zlib1g",
 )
 
-ASK = "import platform, sys; print(platform.python_version()); print(sys.base_prefix)"
+REPORT_VERSION = "import platform, sys; print(platform.python_version()); print(sys.base_prefix)"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -45,42 +46,44 @@ class Interpreter:
     folder: Path
 
 
-def find(base: Base) -> Interpreter | None:
+def find_interpreter(base: Base) -> Interpreter | None:
     """Return this machine's Python for a base, or None."""
     return _find(base.python, base.interpreter)
 
 
-def lacking(matrix: Matrix, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the bases that need a Python that cannot be had, each with what would bring it.
+def missing_interpreters(matrix: Matrix, environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the bases that need a Python that is nowhere available, each with what to do.
 
-    *environment* names the engine, which is asked for a registry where this machine has none.
+    *environment* names the engine, whose registry is tried where this machine has no such Python.
     """
     return {
         name: f"no registry and no Python {base.python} on this machine: "
         f"put one on PATH, or name its folder as 'interpreter' of {name} in matrix.yaml"
         for name, base in matrix.bases.items()
-        if base.installer and not find(base) and bases.kind(base.image, environment) == "debian"
+        if base.installer
+        and not find_interpreter(base)
+        and bases.base_kind(base.image, environment) == "debian"
     }
 
 
 @functools.cache
-def _find(version: str, given: str | None) -> Interpreter | None:
-    for program in _programs(version, given):
+def _find(version: str, folder_in_matrix: str | None) -> Interpreter | None:
+    for program in _programs(version, folder_in_matrix):
         try:
-            full, folder = processes.run([str(program), "-I", "-c", ASK]).splitlines()
-        except EngineError:  # pyenv's stand-ins for Pythons that are not chosen
+            full, folder = processes.run([str(program), "-I", "-c", REPORT_VERSION]).splitlines()
+        except EngineError:  # a shim of pyenv's for a Python that is not selected
             continue
         if full.startswith(f"{version}."):
             return Interpreter(version=full, folder=Path(folder))
     return None
 
 
-def _programs(version: str, given: str | None) -> Iterator[Path]:
+def _programs(version: str, folder_in_matrix: str | None) -> Iterator[Path]:
     name = f"python{version}"
-    if given:
-        yield Path(given) / "bin" / name
+    if folder_in_matrix:
+        yield Path(folder_in_matrix) / "bin" / name
         return
-    if found := shutil.which(name):
-        yield Path(found)
+    if on_path := shutil.which(name):
+        yield Path(on_path)
     pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
     yield from sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"), reverse=True)

@@ -1,14 +1,15 @@
 """Pins: one hash-locked list of wheels a cell, made from a few requirements by uv.
 
-``docker/wheels/requirements/NAME-DEVICE.in`` is written by people and says what they care about;
-``NAME-DEVICE.excludes`` beside it are dependencies that nothing here imports, and
-``NAME-DEVICE.overrides`` others than those asked for;
-``docker/wheels/pins/CELL.txt`` follows from it and from the cell's platform and Python. Pins hold
-hashes and no addresses: which index serves a file is the choice of the machine that installs it.
+``docker/wheels/requirements/NAME-DEVICE.in`` is written by people and names what they care about;
+``NAME-DEVICE.excludes`` beside it lists dependencies that nothing here imports, and
+``NAME-DEVICE.overrides`` versions other than those that dependents require;
+``docker/wheels/pins/CELL.txt`` is compiled from them for the cell's platform and Python. Pins hold
+hashes and no addresses: the machine that installs a file chooses its index.
 """
 
 from __future__ import annotations
 
+import itertools
 import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -19,27 +20,16 @@ from tempfile import TemporaryDirectory
 from uv import find_uv_bin
 
 from deepmatrix.config.families import FAMILIES
-from deepmatrix.config.matrix_file import Architecture
+from deepmatrix.config.sections import Architecture
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import packages, processes
 from deepmatrix.paths import DOCKER
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 FOLDER = DOCKER / "wheels"
 
-#: What installs the wheels inside the build; any platform, so one file serves them all.
+#: The tools that install wheels inside the build; one file serves all platforms.
 TOOLS = "tools"
-
-#: The projects of cells that are not named after theirs.
-PROJECTS = {
-    "tensorflow1": "tensorflow",
-    "executorch": "executorch-numpy-runtime",
-    "litert": "ai-edge-litert",
-    "onnxruntime_loadgen": "onnxruntime",
-    "opencv": "opencv-python-headless",
-    "opencv4": "opencv-python-headless",
-    "torch_edge": "torch",
-}
 
 #: How many lists are locked at a time.
 PARALLEL = 4
@@ -61,19 +51,18 @@ def path(cell_id: str) -> Path:
 
 def requirements(cell: Cell) -> Path:
     """Return the requirements that a cell's pins are made from."""
-    return FOLDER / "requirements" / f"{cell.pins or cell.name}-{cell.device}.in"
+    return FOLDER / "requirements" / f"{cell.pins_name}-{cell.device}.in"
 
 
 def version(cell: Cell) -> str | None:
-    """Return the pinned version of what the cell is named after, or None without pins.
+    """Return the pinned version of a cell's distribution, or None without pins.
 
-    ``onnxruntime-gpu`` counts as ``onnxruntime``; for other names see PROJECTS.
+    ``onnxruntime-gpu`` counts as ``onnxruntime``.
     """
     if not path(cell.pinned).exists():
         return None
-    known = dict(packages.locked(path(cell.pinned).read_text("utf-8")).keys())
-    name = cell.pins or cell.name
-    return known.get(name) or known.get(f"{name}-gpu") or known.get(PROJECTS.get(name, ""))
+    versions = dict(packages.hashes_by_project(path(cell.pinned).read_text("utf-8")).keys())
+    return versions.get(cell.distribution) or versions.get(f"{cell.distribution}-gpu")
 
 
 def pin(
@@ -83,10 +72,10 @@ def pin(
     check: bool = False,
     upgrade: bool = False,
 ) -> list[Change]:
-    """Lock the pins of *cells* and of the build's tools; return what changed, in their order.
+    """Lock the pins of *cells* and of the build's tools; return the changes, tools first.
 
-    With *check* nothing is written, and a change means that the file in place is stale. With
-    *upgrade* free versions move to the newest; else those in place are kept where they fit.
+    With *check* nothing is written, and a change means that the pins are stale. With *upgrade*
+    free versions move to the newest; without it, pinned versions stay where they fit.
     A list that cannot be resolved, or lacks a wheel, is returned with its error.
     """
     tools = FOLDER / "requirements" / f"{TOOLS}.in"
@@ -102,11 +91,11 @@ def pin(
 
 
 def differences(before: str, after: str) -> tuple[str, ...]:
-    """Return what changed between two lock files, one line a project."""
+    """Return the changes between two lock files, one line a project."""
     if before == after:
         return ()
-    old = dict(packages.locked(before).keys())
-    new = dict(packages.locked(after).keys())
+    old = dict(packages.hashes_by_project(before).keys())
+    new = dict(packages.hashes_by_project(after).keys())
     lines = []
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
@@ -131,7 +120,7 @@ def _pin(target: Path, source: Path, where: list[str], *, check: bool, upgrade: 
         try:
             _compile(fresh, source, where, upgrade)
             if where != ["--universal"]:
-                _try(fresh, where)
+                _check_wheels(fresh, where)
         except EngineError as error:
             return Change(name=target.stem, error=error.message)
         before = target.read_text() if target.exists() else ""
@@ -151,8 +140,8 @@ def _compile(target: Path, source: Path, where: list[str], upgrade: bool) -> Non
     )
 
 
-def _try(pins: Path, where: list[str]) -> None:
-    """Ask for the very wheels: a version can be resolved that has none for this platform."""
+def _check_wheels(pins: Path, where: list[str]) -> None:
+    """Check that the wheels exist: a version can be resolved without one for this platform."""
     _uv(
         ["pip", "install", "--dry-run", "--no-deps", "--require-hashes", "--quiet"],
         ["--only-binary", ":all:", "--requirements", str(pins), *where],
@@ -162,6 +151,6 @@ def _try(pins: Path, where: list[str]) -> None:
 
 def _uv(*arguments: list[str]) -> None:
     processes.run(
-        [find_uv_bin(), *(one for some in arguments for one in some)],
-        environment=packages.configured().shared().environment(),
+        [find_uv_bin(), *itertools.chain.from_iterable(arguments)],
+        environment=packages.configured_sources().shared().environment(),
     )

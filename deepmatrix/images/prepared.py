@@ -1,4 +1,4 @@
-"""What making a cell ready to run gives: known to those that build and to those that run."""
+"""The result of making a cell ready, for those that build and those that run."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 Progress = Callable[[str, str], None]
-"""Called with (cell id, what is happening to it now)."""
+"""Called with (cell id, what is being done to it now)."""
 
 
 @dataclass(frozen=True, kw_only=True)

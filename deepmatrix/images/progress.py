@@ -1,4 +1,4 @@
-"""What BuildKit says while it builds, and what of it a person needs to know.
+"""The output of BuildKit, and the part of it that a person needs.
 
 The stream is ``--progress rawjson``: one JSON object after the other, written over one line or
 many. A vertex is one step; its name starts with the target it belongs to, as in
@@ -21,9 +21,9 @@ from deepmatrix.images.prepared import Progress
 CANCELLED = ("context canceled", "CANCELED")
 
 
-#: How many characters of a step's output are kept, and shown as the cause of its failure.
-KEPT = 4000
-CAUSE = 300
+#: How many characters of a step's output are remembered, and how many its cause may have.
+OUTPUT_LENGTH = 4000
+CAUSE_LENGTH = 300
 
 
 @dataclass
@@ -41,7 +41,7 @@ class Span:
 
 
 class Watch:
-    """Follows one build of several targets, line by line, and retells it to *log* as text."""
+    """Follows one build of several targets, line by line, and writes it to *log* as text."""
 
     def __init__(self, targets: Sequence[str], progress: Progress, log: IO[str]) -> None:
         self.last = ""  # the last line that was not JSON: the client's own error
@@ -50,7 +50,7 @@ class Watch:
         self._progress = progress
         self._log = log
         self._lines: list[str] = []
-        self._said: dict[str, str] = {}  # by vertex
+        self._output: dict[str, str] = {}  # by vertex
 
     def line(self, line: str) -> None:
         """Take one line of the stream."""
@@ -69,7 +69,7 @@ class Watch:
     def seconds(self, target: str) -> float | None:
         """Return the seconds from a target's first step to the end of its last, or None.
 
-        Steps that other targets did, or an earlier build, do not count; targets share the machine.
+        Steps of other targets or of an earlier build do not count; targets share the machine.
         """
         span = self._spans[target]
         if span.first is None or span.last is None:
@@ -77,7 +77,7 @@ class Watch:
         return (span.last - span.first).total_seconds()
 
     def errors(self) -> dict[str, str]:
-        """Return the targets that failed by themselves, each with one line that says why."""
+        """Return the error line of each target that failed by itself."""
         return dict(self._errors)
 
     def _take(self, status: dict[str, Any]) -> None:
@@ -85,7 +85,9 @@ class Watch:
             text = base64.b64decode(entry.get("data") or "").decode("utf-8", "replace")
             self._log.write(text)
             # Programs write in pieces: a line may come in several entries.
-            self._said[entry["vertex"]] = (self._said.get(entry["vertex"], "") + text)[-KEPT:]
+            self._output[entry["vertex"]] = (self._output.get(entry["vertex"], "") + text)[
+                -OUTPUT_LENGTH:
+            ]
         for vertex in status.get("vertexes") or ():
             self._step(vertex)
 
@@ -96,7 +98,7 @@ class Watch:
         target, step = match[1], _one_line(f"{match[2]} {match[3]}")
         if error := vertex.get("error"):
             if not any(word in error for word in CANCELLED):
-                cause = _cause(self._said.get(vertex["digest"], "")) or _one_line(error)
+                cause = _cause(self._output.get(vertex["digest"], "")) or _one_line(error)
                 self._errors[target] = f"{cause} (step {match[2]})" if match[2] else cause
         elif not vertex.get("completed"):
             self._log.write(f"[{target}] {step}\n")
@@ -106,10 +108,10 @@ class Watch:
 
 
 def _cause(output: str) -> str:
-    """Return what follows the last line that names an error, or the last line, as one line."""
+    """Return the output from its last error line on, or its last line, as one line."""
     lines = [line for line in map(_one_line, output.splitlines()) if line]
-    named = [at for at, line in enumerate(lines) if re.match(r"(?i)(error|fatal)\b", line)]
-    return " ".join(lines[named[-1] :] if named else lines[-1:])[:CAUSE]
+    error_lines = [at for at, line in enumerate(lines) if re.match(r"(?i)(error|fatal)\b", line)]
+    return " ".join(lines[error_lines[-1] :] if error_lines else lines[-1:])[:CAUSE_LENGTH]
 
 
 def _one_line(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Recipes: everything that decides what a cell's image is, and the name that follows from it."""
+"""Recipes: everything that determines a cell's image, and the image's name."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from deepmatrix.config.families import FAMILIES, Family, Part
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.images import bases, interpreters, pins
 from deepmatrix.images.bases import Root
 from deepmatrix.images.interpreters import Interpreter
 from deepmatrix.paths import DOCKER, HARNESS
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 #: The first part of every image's name.
 REPOSITORY = "deepmatrix"
@@ -54,10 +54,10 @@ class Recipe:
 
     @property
     def packaged(self) -> Recipe | None:
-        """The recipe of the wheels that it is linked with."""
+        """The recipe of the image whose wheels it is linked with."""
         if not self.family.linked:
             return None
-        cell = replace(self.cell, family="wheels")
+        cell = self.cell.with_system(family="wheels")
         return replace(self.installer or self, cell=cell)
 
     @property
@@ -79,9 +79,9 @@ class Recipe:
         return {**own, "SOURCE_DATE_EPOCH": "0"}  # the same content has the same digest
 
     def roots(self, build_architecture: str) -> dict[str, Root]:
-        """Return the roots to be made, by the Dockerfile's names for them.
+        """Return the roots to be made, by their names in the Dockerfile.
 
-        Where the base comes from a registry these are only those that need more packages.
+        Where the base comes from a registry, only roots that need more packages have to be made.
         """
         return {
             context: self._root(part, build_architecture)
@@ -90,12 +90,12 @@ class Recipe:
         }
 
     def all_roots(self, build_architecture: str) -> list[Root]:
-        """Return its roots, and those of the wheels that it is linked with."""
-        others = self.packaged.all_roots(build_architecture) if self.packaged else []
-        return [*self.roots(build_architecture).values(), *others]
+        """Return its roots, and those of the image whose wheels it is linked with."""
+        wheels_roots = self.packaged.all_roots(build_architecture) if self.packaged else []
+        return [*self.roots(build_architecture).values(), *wheels_roots]
 
     def base(self) -> str:
-        """Say what the image stands on."""
+        """Name the base of the image."""
         if self.kind == "registry":
             return self.image
         parts = self.family.roots
@@ -108,10 +108,10 @@ class Recipe:
         files = [path for path in self.folder.glob("*") if path.is_file()]
         if self.family.wheels:
             files += [pins.path(pins.TOOLS), pins.path(self.cell.pinned)]
-        told = json.dumps([self.arguments(), self.base(), self.platform])
+        settings = json.dumps([self.arguments(), self.base(), self.platform])
         if self.packaged:
-            told += self.packaged.digest()
-        return hashlib.sha256((_digest(files) + told).encode()).hexdigest()[:12]
+            settings += self.packaged.digest()
+        return hashlib.sha256((_digest(files) + settings).encode()).hexdigest()[:12]
 
     def _sources(self) -> list[Path]:
         return [path for path in self.sources.rglob("*") if path.is_file()]
@@ -136,8 +136,8 @@ class Recipe:
         packages = part.packages_for(self.target, architecture)
         if self.interpreter:
             packages += interpreters.LIBRARIES
-        # Packages that name an architecture are of the target's, which may be another.
-        foreign = self.target if any(":" in one for one in packages) else ""
+        # Packages that name an architecture are built for the target's, which may be a foreign one.
+        foreign = self.target if any(":" in package for package in packages) else ""
         return Root(
             name=f"{self.base_name}-{part.name}",
             suite=self.suite,
@@ -156,12 +156,12 @@ def _digest(files: Iterable[Path]) -> str:
     return content.hexdigest()
 
 
-def recipe(cell: Cell, matrix: Matrix, kind: bases.Kind) -> Recipe:
-    """Return how the image of a cell is made, on bases of a kind."""
-    return _recipe(cell, matrix, kind, cell.base)
+def recipe_for(cell: Cell, matrix: Matrix, kind: bases.Kind) -> Recipe:
+    """Return the recipe of a cell's image, on bases of a kind."""
+    return _recipe_on(cell, matrix, kind, cell.base)
 
 
-def _recipe(cell: Cell, matrix: Matrix, kind: bases.Kind, name: str) -> Recipe:
+def _recipe_on(cell: Cell, matrix: Matrix, kind: bases.Kind, name: str) -> Recipe:
     base, architecture = matrix.bases[name], matrix.architectures[cell.architecture]
     return Recipe(
         cell=cell,
@@ -171,6 +171,8 @@ def _recipe(cell: Cell, matrix: Matrix, kind: bases.Kind, name: str) -> Recipe:
         image=base.image,
         suite=base.suite,
         kind=kind,
-        installer=_recipe(cell, matrix, kind, base.installer) if base.installer else None,
-        interpreter=interpreters.find(base) if base.installer and kind == "debian" else None,
+        installer=_recipe_on(cell, matrix, kind, base.installer) if base.installer else None,
+        interpreter=interpreters.find_interpreter(base)
+        if base.installer and kind == "debian"
+        else None,
     )

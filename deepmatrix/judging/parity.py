@@ -1,8 +1,8 @@
 """Training parity: a framework's first step against the float64 evaluation, layer by layer.
 
-The first step is taken on the first batch, from the initial weights, without its update. What
-is compared are the output of every layer, on the way forward, and the gradient of the loss by
-every parameter, on the way back; so the first one outside tolerance names the layer at fault.
+The first step runs on the first batch, from the initial weights, without its update. Compared are
+the output of every layer, forward, and the gradient of the loss by every parameter, backward. The
+first one outside tolerance names the layer at fault.
 """
 
 from __future__ import annotations
@@ -16,55 +16,59 @@ from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
 from deepmatrix.store.records import Parity
 from deepmatrix.workloads.networks import Network
+from deepmatrix.workloads.scale import scale_of
 
-#: Of the largest of its kind: what is smaller is judged on this scale, not on its own, as all
-#: of it may be rounding.
+#: The smallest scale of an error, as a share of the largest scale of its kind: arrays of smaller
+#: values may be all rounding.
 SMALLEST_SCALE = 1e-3
 
 
-def compare(network: Network, truth: Mapping[str, Floats], said: Path) -> Parity:
-    """Compare what a framework says in the file *said* with gold.
+def compare(network: Network, truth: Mapping[str, Floats], path: Path) -> Parity:
+    """Compare a framework's arrays in a file with gold.
 
     Returns errors in the network's order: largest absolute difference over the largest absolute
     gold value, None where a value is not finite.
 
     Raises:
-        arrays.Unreadable: the file is missing or torn, or an array is or has another shape.
+        arrays.Unreadable: the file or an array is missing, torn, or of another shape.
     """
-    found = arrays.read(said, {name: value.shape for name, value in truth.items()})
+    reported = arrays.read(path, {name: value.shape for name, value in truth.items()})
     order = {layer["name"]: index for index, layer in enumerate(network["layers"])}
     return Parity(
-        outputs=_errors("output/", truth, found, order),
-        gradients=_errors("gradient/", truth, found, order),
+        outputs=_errors("output/", truth, reported, order),
+        gradients=_errors("gradient/", truth, reported, order),
     )
 
 
 def scale(truth: Floats) -> float:
     """Return the largest absolute gold value, by which errors are divided; 1 where all are 0."""
-    return float(np.abs(truth).max(initial=0.0)) or 1.0
+    return scale_of(truth)
 
 
 def _errors(
-    kind: str, truth: Mapping[str, Floats], found: Mapping[str, Floats], order: Mapping[str, int]
+    kind: str,
+    truth: Mapping[str, Floats],
+    reported: Mapping[str, Floats],
+    order: Mapping[str, int],
 ) -> dict[str, float | None]:
     names = [name.removeprefix(kind) for name in truth if name.startswith(kind)]
     scales = {name: float(np.abs(truth[kind + name]).max(initial=0.0)) for name in names}
     least = SMALLEST_SCALE * max(scales.values(), default=0.0)
     return {
-        name: _error(found[kind + name], truth[kind + name], max(scales[name], least))
+        name: _error(reported[kind + name], truth[kind + name], max(scales[name], least))
         for name in sorted(names, key=lambda name: order[name.split(".")[0]])
     }
 
 
-def _error(found: Floats, truth: Floats, scale: float) -> float | None:
-    if not np.isfinite(found).all():
+def _error(values: Floats, truth: Floats, scale: float) -> float | None:
+    if not np.isfinite(values).all():
         return None
-    difference = float(np.abs(found.astype(np.float64) - truth).max(initial=0.0))
+    difference = float(np.abs(values.astype(np.float64) - truth).max(initial=0.0))
     return difference / scale if difference else 0.0
 
 
 def first_wrong(parity: Parity, tolerance: float) -> str:
-    """Name the first thing outside tolerance: forward by layer, then back by gradient; or ""."""
+    """Return the first output outside tolerance, else the first gradient going back; or ""."""
     for layer, error in parity.outputs.items():
         if not _within(error, tolerance):
             return f"output of {layer}"

@@ -1,4 +1,4 @@
-"""What the host concludes for an artifact on a consumer, and why."""
+"""Verdicts: what the host concludes for an artifact on a consumer, and why."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from deepmatrix.config.matrix_file import PRECISIONS, Precision, Stated, Tolerances
-from deepmatrix.planning.plan import Cell
+from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
+from deepmatrix.planning.cells import Cell
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
 from deepmatrix.store.runs import Manifest
 
 Word = Literal["match", "drift", "error", "unsupported", "not-run"]
 
-#: Endings that say nothing about the artifact.
-NOT_THE_CELLS_FAULT = frozenset({"engine-lost", "no-device", "start-failed"})
+#: The engine's failures: they say nothing about the artifact.
+ENGINE_FAILURES = frozenset({"engine-lost", "no-device", "start-failed"})
 
-#: From the best news to the worst: several rounds count as their worst.
+#: From best to worst: of several rounds the worst counts.
 ORDER: tuple[Word, ...] = ("match", "not-run", "unsupported", "drift", "error")
 
 
@@ -26,8 +26,9 @@ ORDER: tuple[Word, ...] = ("match", "not-run", "unsupported", "drift", "error")
 class Verdict:
     """A word, the numbers behind it, and the reason in one line where it is not a match.
 
-    *basis* says where the tolerance comes from, *precision* what was computed in; *repeatable*
-    whether a second answer was the same.
+    *basis*: where the tolerance comes from. *precision*: of the consumer's arithmetic.
+    *failed_phase*, *error_type*: what an error comes from. *repeatable*: whether a second
+    inference gave the same bits.
     """
 
     word: Word
@@ -37,83 +38,86 @@ class Verdict:
     precision: Precision = "float32"
     producer_error: float | None = None
     reason: str = ""
+    failed_phase: str = ""
+    error_type: str = ""
     deviations: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Terms:
-    """By what an artifact is judged on a consumer: see `deepmatrix.config.matrix_file`.
+    """The tolerances of an artifact on a consumer: see `deepmatrix.config.matrix_file`.
 
-    *precision* is the lowest that the consumer computes in; *stated* are the tolerances that are
-    set for this artifact on it. *imported*: it is a person's own, which nobody here produced.
+    *precision*: the lowest of the consumer's arithmetic. *overrides*: tolerances that the matrix
+    file sets for this artifact on it. *imported*: it is a user's own model.
     """
 
     tolerances: Tolerances
     precision: Precision = "float32"
-    stated: tuple[Stated, ...] = ()
+    overrides: tuple[Override, ...] = ()
     imported: bool = False
 
     def of(self, record: JobRecord) -> Terms:
-        """Return these terms in the precision that a process said, where it may choose its own.
+        """Return these terms in the precision that a process reports, where it may choose one.
 
-        What has to keep to float32 is judged by it, whatever it says.
+        A consumer that has to keep to float32 is judged by float32, whatever it reports.
         """
-        said = record.output.environment.precision if record.output else None
-        if self.precision == "float32" or said not in PRECISIONS:
+        reported = record.output.environment.precision if record.output else None
+        if self.precision == "float32" or reported not in PRECISIONS:
             return self
-        return replace(self, precision=said)
+        return replace(self, precision=reported)
 
     def allowed(
         self, producer_error: float | None, output: str = "", dtype: str = ""
     ) -> tuple[float, str]:
-        """Return the largest error of an output that still matches, and where it comes from.
+        """Return the tolerance of an output, and where it comes from.
 
-        What is written in a reduced precision, as *dtype* says, can be right to that only.
+        An output in a reduced precision, *dtype*, cannot be more exact than that.
         """
-        for one in self.stated:
-            if fnmatch.fnmatchcase(output, one.outputs):
-                return one.error, f"set: {one.reason}"
+        for override in self.overrides:
+            if fnmatch.fnmatchcase(output, override.outputs):
+                return override.error, f"override: {override.reason}"
         own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
             (self.tolerances.floor, "the floor"),
-            (own, f"{self.tolerances.factor:g} times the producer's own"),
-            (self._reduced(self.precision), f"stated for {self.precision}"),
-            (self._reduced(dtype), f"stated for {dtype}"),
+            (own, f"{self.tolerances.factor:g} times the producer's own error"),
+            (self._reduced(self.precision), f"tolerance of {self.precision}"),
+            (self._reduced(dtype), f"tolerance of {dtype}"),
         ]
         return max(terms, key=lambda term: term[0])
 
     def allowed_of(self, output: Deviation, agreement: Agreement) -> tuple[float, str]:
-        """Return the same for an output of an agreement; older records lack its own numbers."""
-        own = output.producer_error
-        own = agreement.producer_error if own is None else own
-        return self.allowed(own, output.name, output.dtype)
+        """Return the same for an output of an agreement; old records lack its producer error."""
+        producer_error = output.producer_error
+        if producer_error is None:
+            producer_error = agreement.producer_error
+        return self.allowed(producer_error, output.name, output.dtype)
 
     def _reduced(self, precision: str) -> float:
-        named = (error for name, error in self.tolerances.reduced.items() if name == precision)
-        return next(named, 0.0)
+        errors = (error for name, error in self.tolerances.reduced.items() if name == precision)
+        return next(errors, 0.0)
 
-    def bearable(self) -> float:
-        """Return the error up to which a producer's own outputs are what it should give.
+    def largest_producer_error(self) -> float:
+        """Return the error up to which a producer's own outputs count as right.
 
-        A person's own model may be written in float16: it is taken as it is.
+        A user's own model may be written in float16.
         """
         return max(self.tolerances.producer, self._reduced("float16") if self.imported else 0.0)
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
-    """Return by what an artifact, named by its id, is judged on a consumer."""
+    """Return the terms of an artifact, given by its id, on a consumer."""
     tolerances = manifest.matrix.tolerances
     return Terms(
         tolerances=tolerances,
         precision=consumer.precision,
-        stated=tuple(
-            one
-            for one in tolerances.stated
-            if fnmatch.fnmatchcase(artifact, one.subjects)
-            and fnmatch.fnmatchcase(consumer.id, one.cells)
+        overrides=tuple(
+            override
+            for override in tolerances.overrides
+            if fnmatch.fnmatchcase(artifact, override.subjects)
+            and fnmatch.fnmatchcase(consumer.id, override.cells)
         ),
-        imported=any(one.artifact.id == artifact for one in manifest.plan.imports),
+        imported=any(model.artifact.id == artifact for model in manifest.plan.imports),
     )
 
 
@@ -123,22 +127,22 @@ def judge(records: Sequence[JobRecord], terms: Terms, missing: str) -> Verdict:
     Args:
         records: its consume records, any number.
         terms: see the class.
-        missing: why there is no record, for when there is none.
+        missing: the reason to give where there is no record.
     """
     if not records:
         return Verdict(word="not-run", reason=missing)
     verdicts = [_judge_round(record, terms) for record in records]
-    return max(verdicts, key=lambda one: (ORDER.index(one.word), one.error or 0.0))
+    return max(verdicts, key=lambda verdict: (ORDER.index(verdict.word), verdict.error or 0.0))
 
 
 def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     if record.status == "unsupported":
-        return Verdict(word="unsupported", reason=record.cause)
-    if record.status in NOT_THE_CELLS_FAULT:
+        return _failed("unsupported", record)
+    if record.status in ENGINE_FAILURES:
         return Verdict(word="not-run", reason=record.cause or record.status)
     agreement = record.agreement
     if record.status != "ok" or agreement is None:
-        return Verdict(word="error", reason=record.cause or record.status)
+        return _failed("error", record)
     terms = terms.of(record)
     answered = record.output.infer() if record.output else None
     return replace(
@@ -151,39 +155,48 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     )
 
 
+def _failed(word: Word, record: JobRecord) -> Verdict:
+    return Verdict(
+        word=word,
+        reason=record.cause or record.status,
+        failed_phase=record.failed_phase,
+        error_type=record.error_type,
+    )
+
+
 def _compare(agreement: Agreement, terms: Terms) -> Verdict:
-    """Compare by what has to hold, so that a NaN never passes; the worst output counts."""
+    """Compare errors with tolerances so that a NaN never passes; the worst output counts."""
     outputs = agreement.outputs or (Deviation(name="", error=agreement.error),)
-    limits = [(one, *terms.allowed_of(one, agreement)) for one in outputs]
-    worst, allowed, basis = max(limits, key=lambda limit: _share(limit[0].error, limit[1]))
+    limits = [(output, *terms.allowed_of(output, agreement)) for output in outputs]
+    worst, tolerance, basis = max(limits, key=lambda limit: _excess(limit[0].error, limit[1]))
     word, reason = _word(agreement, terms)
-    if word == "match" and not _share(worst.error, allowed) <= 1:
-        named = f"output {worst.name}: " if len(limits) > 1 else ""
-        word, reason = "drift", f"{named}error {worst.error:.1e} is above {allowed:.1e}"
-    return Verdict(word=word, tolerance=allowed, basis=basis, reason=reason)
+    if word == "match" and not _excess(worst.error, tolerance) <= 1:
+        output = f"output {worst.name}: " if len(limits) > 1 else ""
+        word, reason = "drift", f"{output}error {worst.error:.1e} is above {tolerance:.1e}"
+    return Verdict(word=word, tolerance=tolerance, basis=basis, reason=reason)
 
 
-def _share(error: float | None, allowed: float) -> float:
-    """Return how much of what is allowed an error takes; all there is where it is no number."""
-    return math.inf if error is None or math.isnan(error) else error / allowed
+def _excess(error: float | None, tolerance: float) -> float:
+    """Return an error over its tolerance; infinity where there is no error, or a NaN."""
+    return math.inf if error is None or math.isnan(error) else error / tolerance
 
 
 def _word(agreement: Agreement, terms: Terms) -> tuple[Word, str]:
-    """Say what is wrong apart from an output's error."""
+    """Return what is wrong apart from an output's error."""
     if agreement.error is None and not agreement.outputs:
-        return "error", agreement.note  # of another number of outputs, or unreadable
-    if reason := lost(agreement, terms):
+        return "error", agreement.note  # the number of outputs differs, or they are unreadable
+    if reason := producer_fault(agreement, terms):
         return "drift", reason
     if agreement.error is None:
         return "error", agreement.note
     return "match", ""
 
 
-def lost(agreement: Agreement, terms: Terms) -> str:
-    """Say why the producer's own outputs are nothing to be judged by, where they are not."""
-    own, bearable = agreement.producer_error, terms.bearable()
-    if own is None:
+def producer_fault(agreement: Agreement, terms: Terms) -> str:
+    """Return why the producer's own outputs are wrong, so that nothing can be judged; or ""."""
+    error, largest = agreement.producer_error, terms.largest_producer_error()
+    if error is None:
         return agreement.note or "the producer's own outputs cannot be compared with gold"
-    if not own <= bearable:
-        return f"the producer's own error is {own:.1e}, above {bearable:.0e}"
+    if not error <= largest:
+        return f"the producer's own error is {error:.1e}, above {largest:.0e}"
     return ""

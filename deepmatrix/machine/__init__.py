@@ -1,4 +1,5 @@
-"""This machine: its other programs, locks, energy counters, emulation, package settings.
+"""This machine: running its programs, locks, energy counters, emulation, package settings.
 
-Knows nothing of cells or runs.
+In come commands, paths and environment variables; out go outputs, readings and settings. Knows
+nothing of cells or runs.
 """

@@ -18,22 +18,22 @@ DOCKER_NAMES = {qemu: docker for docker, qemu in QEMU_NAMES.items()}
 
 
 def docker_name(machine: str) -> str:
-    """Return Docker's name of what ``uname -m`` says."""
+    """Return Docker's name of an architecture that ``uname -m`` names."""
     return {"armv7l": "arm", "i686": "386", **DOCKER_NAMES}.get(machine, machine)
 
 
 def entry(architecture: str, table: Path = TABLE) -> Path:
-    """Return the table's file for an architecture, there or not."""
+    """Return the path of the table's entry for an architecture, which may not exist."""
     return table / f"qemu-{QEMU_NAMES.get(architecture, architecture)}"
 
 
-def emulated(table: Path = TABLE) -> frozenset[str]:
+def emulated_architectures(table: Path = TABLE) -> frozenset[str]:
     """Return the architectures that containers of this machine can run by emulation.
 
     Only entries that are enabled and hold their program open (flag F) count: without the flag
-    the program is looked for inside the container, where it is not.
+    the kernel searches the program inside the container, where it is not.
     """
-    found = set()
+    architectures = set()
     for path in table.glob("qemu-*"):
         try:
             lines = path.read_text(encoding="utf-8").splitlines()
@@ -42,8 +42,8 @@ def emulated(table: Path = TABLE) -> frozenset[str]:
         flags = next((line for line in lines if line.startswith("flags:")), "")
         if lines[:1] == ["enabled"] and "F" in flags.removeprefix("flags:"):
             name = path.name.removeprefix("qemu-")
-            found.add(DOCKER_NAMES.get(name, name))
-    return frozenset(found)
+            architectures.add(DOCKER_NAMES.get(name, name))
+    return frozenset(architectures)
 
 
 def mount(table: Path = TABLE) -> bool:
@@ -57,7 +57,7 @@ def mount(table: Path = TABLE) -> bool:
 def register(architecture: str, table: Path = TABLE) -> None:
     """Enter an architecture, as the package of its QEMU describes it. Needs root.
 
-    On a machine with systemd the package has done so itself; without, nothing does.
+    With systemd the package has registered it already; without systemd nothing has.
 
     Raises:
         EngineError: no package describes it, or the table refuses it.
@@ -71,10 +71,10 @@ def register(architecture: str, table: Path = TABLE) -> None:
             f"no description of {architecture} in {FOLDERS[0]}", hint="install qemu-user-binfmt"
         )
     lines = description.read_text(encoding="utf-8").splitlines()
-    line = next(one.strip() for one in lines if one.strip() and one.strip()[0] not in "#;")
+    line = next(text.strip() for text in lines if text.strip() and text.strip()[0] not in "#;")
     with (table / "register").open("w", encoding="utf-8") as register_file:
         register_file.write(line)
-    if architecture not in emulated(table):
+    if architecture not in emulated_architectures(table):
         raise EngineError(f"the kernel's entry for {architecture} is not one containers can use")
 
 

@@ -1,7 +1,7 @@
 """Energy of whole processors, in joules, where Intel's RAPL counters can be read.
 
 Linux shows them below ``/sys/class/powercap``; most systems let only root read them, and virtual
-machines rarely have any. What is counted is the machine's, not a process's.
+machines rarely have any. They count the energy of the whole machine, not of one process.
 """
 
 from __future__ import annotations
@@ -11,30 +11,32 @@ from pathlib import Path
 POWERCAP = Path("/sys/class/powercap")
 
 
-def counters(root: Path = POWERCAP) -> dict[str, int]:
+def read_counters(root: Path = POWERCAP) -> dict[str, int]:
     """Return the counters of the processor packages, microjoules by domain; none if unreadable."""
-    found = {}
+    microjoules = {}
     for domain in sorted(root.glob("*-rapl:*")):
         try:
             if (domain / "name").read_text().startswith("package"):
-                found[domain.name] = int((domain / "energy_uj").read_text())
+                microjoules[domain.name] = int((domain / "energy_uj").read_text())
         except (OSError, ValueError):
             continue
-    return found
+    return microjoules
 
 
-def spent(before: dict[str, int], after: dict[str, int], root: Path = POWERCAP) -> float | None:
+def joules_between(
+    before: dict[str, int], after: dict[str, int], root: Path = POWERCAP
+) -> float | None:
     """Return the joules between two readings, or None where nothing could be read.
 
-    A counter that ran over starts again at zero; it is taken to have done so once.
+    A counter that overflows starts at zero; it is assumed to overflow at most once.
     """
-    total = 0
+    microjoules = 0
     for domain in before.keys() & after.keys():
-        used = after[domain] - before[domain]
-        if used < 0:
+        difference = after[domain] - before[domain]
+        if difference < 0:
             try:
-                used += int((root / domain / "max_energy_range_uj").read_text())
+                difference += int((root / domain / "max_energy_range_uj").read_text())
             except (OSError, ValueError):
                 return None
-        total += used
-    return total / 1e6 if before.keys() & after.keys() else None
+        microjoules += difference
+    return microjoules / 1e6 if before.keys() & after.keys() else None

@@ -1,4 +1,4 @@
-"""How npm is configured on this machine, as far as a build elsewhere can use it."""
+"""npm's configuration on this machine, as far as a build in a container can use it."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
-#: What names a path of this machine, or concerns nothing but it.
+#: Settings that name a path of this machine or concern only this machine.
 OWN = ("cafile", "cache", "prefix", "nodedir", "userconfig", "globalconfig", "tmp", "logs-dir")
 
 
-def configured(environment: Mapping[str, str] = os.environ) -> str:
-    """Return an ``.npmrc`` for a build: the user's own, registries and their tokens among it.
+def build_npmrc(environment: Mapping[str, str] = os.environ) -> str:
+    """Return an ``.npmrc`` for a build: the user's own, with registries and their tokens.
 
     npm's environment variables win over its file, as in npm itself.
     """
@@ -23,5 +23,5 @@ def configured(environment: Mapping[str, str] = os.environ) -> str:
         for key, text in environment.items()
         if key.lower() == "npm_config_registry" and text
     ]
-    kept = [line for line in lines if line.partition("=")[0].strip() not in OWN]
-    return "".join(f"{line}\n" for line in kept)
+    settings = [line for line in lines if line.partition("=")[0].strip() not in OWN]
+    return "".join(f"{line}\n" for line in settings)

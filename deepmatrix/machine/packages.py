@@ -1,8 +1,8 @@
-"""Where this machine gets its Python packages, as pip and uv are configured on it.
+"""Where this machine gets its Python packages: the configuration of pip and uv.
 
-uv does not read pip's configuration; this module reads both and says it in uv's words: as an
-environment for uv on this machine, and as a configuration file for uv inside an image build,
-where folders of this machine are replaced by one folder that holds the wheels it needs of them.
+uv does not read pip's configuration. This module reads both and writes them for uv: as environment
+variables on this machine, and as a configuration file inside an image build. There, one folder
+with the wheels that the build needs replaces the folders of this machine.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-#: An index that lacks the pinned version must not hide the one that has it. The pins' hashes,
-#: not the order of the indexes, say which file is meant.
+#: An index that lacks the pinned version must not hide another that has it. The pins' hashes, not
+#: the order of the indexes, determine the file.
 STRATEGY = "unsafe-best-match"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sources:
-    """Indexes and folders of packages, and whom to trust. Addresses are URLs or paths.
+    """Indexes and folders of packages, and the certificates to trust. Addresses are URLs or paths.
 
     ``index`` replaces PyPI; ``indexes`` are searched beside it; ``links`` are folders or pages of
     files; ``insecure`` are hosts whose certificate is not checked.
@@ -43,8 +43,8 @@ class Sources:
     certificates: Path | None = None
 
     def environment(self) -> dict[str, str]:
-        """Return what uv on this machine needs in its environment."""
-        found = {
+        """Return the environment variables for uv on this machine."""
+        variables = {
             "UV_DEFAULT_INDEX": self.index or "",
             "UV_INDEX": " ".join(self.indexes),
             "UV_FIND_LINKS": ",".join(self.links),
@@ -52,13 +52,15 @@ class Sources:
             "UV_NO_INDEX": "1" if self.no_index else "",
             "SSL_CERT_FILE": str(self.certificates or ""),
         }
-        return {"UV_INDEX_STRATEGY": STRATEGY} | {key: text for key, text in found.items() if text}
+        return {"UV_INDEX_STRATEGY": STRATEGY} | {
+            key: text for key, text in variables.items() if text
+        }
 
     def shared(self) -> Sources:
         """Return the same without local indexes beside the main one.
 
-        Such an index holds some files of versions whose others are elsewhere: pins made with it
-        would lack the hashes of the rest.
+        A local index holds only some files of a version: pins made with it would lack the hashes
+        of the other files.
         """
         return dataclasses.replace(self, indexes=tuple(filter(_remote, self.indexes)))
 
@@ -77,7 +79,7 @@ class Sources:
         return "\n".join(lines) + "\n"
 
     def pip_file(self, folder: str) -> str:
-        """Return a ``pip.conf`` that says the same to pip."""
+        """Return a ``pip.conf`` with the same settings for pip."""
         lines = ["[global]", f"find-links = {' '.join([folder, *filter(_remote, self.links)])}"]
         if self.index and _remote(self.index):
             lines.append(f"index-url = {self.index}")
@@ -90,28 +92,28 @@ class Sources:
         return "\n".join(lines) + "\n"
 
     def stage(self, pins: str, folder: Path) -> None:
-        """Put into *folder* every wheel of this machine's own folders that *pins* names by hash."""
-        wanted = locked(pins)
+        """Copy into *folder* each wheel of this machine's own folders whose hash is in *pins*."""
+        wanted = hashes_by_project(pins)
         for wheel in self._wheels({name for name, _ in wanted}):
             name, version = wheel.name.split("-")[:2]
-            hashes = wanted.get((normal(name), urllib.parse.unquote(version)), frozenset())
+            hashes = wanted.get((normalized(name), urllib.parse.unquote(version)), frozenset())
             if hashes and not (folder / wheel.name).exists() and _sha256(wheel) in hashes:
                 _link(wheel, folder / wheel.name)
 
     def _wheels(self, names: set[str]) -> Iterator[Path]:
         """Yield the wheels of *names* in local folders and local indexes."""
         for links in filter(None, map(_local, self.links)):
-            yield from (path for path in links.glob("*.whl") if normal_of(path) in names)
+            yield from (path for path in links.glob("*.whl") if project_of(path) in names)
         for index in filter(None, map(_local, (self.index or "", *self.indexes))):
             for page in (index / name / "index.html" for name in sorted(names)):
                 if page.exists():
                     yield from _linked(page)
 
 
-def configured(environment: Mapping[str, str] = os.environ) -> Sources:
+def configured_sources(environment: Mapping[str, str] = os.environ) -> Sources:
     """Read pip's configuration files and the environment variables of pip and uv.
 
-    uv's variables win over pip's, and pip's over its files, as they do in the tools themselves.
+    uv's variables override pip's, and pip's variables its files, as in the tools themselves.
     """
     settings = _pip_settings(environment)
 
@@ -123,9 +125,9 @@ def configured(environment: Mapping[str, str] = os.environ) -> Sources:
     return Sources(
         index=value(("UV_DEFAULT_INDEX", "UV_INDEX_URL"), "index-url") or None,
         indexes=tuple(
-            # uv's own form may name an index: NAME=URL.
-            re.sub(r"^[\w.-]+=(?=\w+:)", "", one)
-            for one in value(("UV_INDEX", "UV_EXTRA_INDEX_URL"), "extra-index-url").split()
+            # uv accepts NAME=URL.
+            re.sub(r"^[\w.-]+=(?=\w+:)", "", index)
+            for index in value(("UV_INDEX", "UV_EXTRA_INDEX_URL"), "extra-index-url").split()
         ),
         links=tuple(re.split(r"[,\s]+", links))
         if (links := value(("UV_FIND_LINKS",), "find-links").strip())
@@ -136,24 +138,24 @@ def configured(environment: Mapping[str, str] = os.environ) -> Sources:
     )
 
 
-def locked(pins: str) -> dict[tuple[str, str], frozenset[str]]:
+def hashes_by_project(pins: str) -> dict[tuple[str, str], frozenset[str]]:
     """Return the sha256 hashes of a lock file by (normalised name, version)."""
-    found: dict[tuple[str, str], frozenset[str]] = {}
+    hashes: dict[tuple[str, str], frozenset[str]] = {}
     for block in re.split(r"\n(?=\S)", pins):
         if match := re.match(r"([\w.-]+)==([^\s;\\]+)", block):
-            key = (normal(match[1]), match[2])
-            found[key] = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", block))
-    return found
+            key = (normalized(match[1]), match[2])
+            hashes[key] = frozenset(re.findall(r"--hash=sha256:([0-9a-f]{64})", block))
+    return hashes
 
 
-def normal(name: str) -> str:
+def normalized(name: str) -> str:
     """Normalise a project's name as indexes do."""
     return re.sub(r"[-_.]+", "-", name).lower()
 
 
-def normal_of(wheel: Path) -> str:
+def project_of(wheel: Path) -> str:
     """Return the normalised project name of a wheel's file name."""
-    return normal(wheel.name.split("-")[0])
+    return normalized(wheel.name.split("-")[0])
 
 
 def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
@@ -165,7 +167,7 @@ def _pip_settings(environment: Mapping[str, str]) -> dict[str, str]:
         try:
             parser.read(file, encoding="utf-8")
         except configparser.Error:
-            continue  # pip itself refuses it; its own words are the better message
+            continue  # pip itself refuses the file, with a better message
         for section in ("global", "install"):
             if parser.has_section(section):
                 settings |= dict(parser.items(section))
@@ -202,8 +204,8 @@ def _pip_files(environment: Mapping[str, str]) -> list[Path]:
 
 def _certificates(environment: Mapping[str, str], pip: str | None) -> Path | None:
     named = [environment.get("SSL_CERT_FILE"), environment.get("REQUESTS_CA_BUNDLE"), pip]
-    found = [Path(one) for one in (*named, ssl.get_default_verify_paths().cafile) if one]
-    return next((path for path in found if path.is_file()), None)
+    candidates = [Path(path_) for path_ in (*named, ssl.get_default_verify_paths().cafile) if path_]
+    return next((path for path in candidates if path.is_file()), None)
 
 
 def _local(address: str) -> Path | None:

@@ -1,7 +1,7 @@
 """The one module that runs other programs.
 
-Three ways: `run` for a short command whose output is wanted, `stream` for a long one whose
-lines are shown while it works, `start` for a process that its caller looks after.
+Three ways: `run` for a short command whose output is needed, `stream` for a long one whose
+lines are shown while it works, `start` for a process that its caller ends.
 """
 
 from __future__ import annotations
@@ -49,11 +49,11 @@ def run(
 ) -> str:
     """Run *command* to its end and return its standard output.
 
-    *environment* is laid over this process's own. Raises CommandFailed, quoting the last lines
+    *environment* is added to this process's own. Raises CommandFailed, quoting the last lines
     of standard error (of standard output, where that is empty), with *hint* as its hint.
     """
     try:
-        done = subprocess.run(
+        completed = subprocess.run(
             command,
             env=_over_own(environment),
             cwd=cwd,
@@ -66,13 +66,15 @@ def run(
         )
     except subprocess.TimeoutExpired:
         raise CommandFailed(
-            f"took longer than {timeout_s:g} s: {shown(command)}", hint=hint
+            f"took longer than {timeout_s:g} s: {shell_line(command)}", hint=hint
         ) from None
     except OSError as error:
         raise _cannot_start(command, error, hint) from None
-    if done.returncode:
-        raise failed(command, done.returncode, done.stderr.strip() or done.stdout, hint)
-    return done.stdout
+    if completed.returncode:
+        raise failure(
+            command, completed.returncode, completed.stderr.strip() or completed.stdout, hint
+        )
+    return completed.stdout
 
 
 def stream(
@@ -85,7 +87,7 @@ def stream(
 ) -> None:
     """Run *command*, giving each line of both its outputs to *on_line* and appending it to *log*.
 
-    Whatever ends this call early (Ctrl-C too) ends the program first. Raises CommandFailed.
+    If this call ends early, by Ctrl-C too, it ends the program first. Raises CommandFailed.
     """
     last: deque[str] = deque(maxlen=QUOTED_LINES)
     with open(log or os.devnull, "a", encoding="utf-8") as file:  # noqa: PTH123
@@ -101,7 +103,7 @@ def stream(
         finally:
             end(process)
     if code:
-        raise failed(command, code, "\n".join(last), hint)
+        raise failure(command, code, "\n".join(last), hint)
 
 
 def start(
@@ -116,7 +118,7 @@ def start(
 ) -> subprocess.Popen[bytes]:
     """Start *command* with both its outputs going to *output*; the caller ends it.
 
-    Without *inherit*, *environment* is all that it gets. End it with `end`, or, where it has a
+    Without *inherit*, *environment* is its whole environment. End it with `end`, or, where it has a
     session of its own, with `kill_group`.
     """
     try:
@@ -147,9 +149,9 @@ def end(process: subprocess.Popen[bytes], grace_s: float = GRACE_S) -> None:
 
 
 def kill_group(process: subprocess.Popen[bytes]) -> None:
-    """Kill *process*, started with a session of its own, and what it started that stayed in it.
+    """Kill *process*, started with a session of its own, and its descendants in that session.
 
-    Also after *process* itself has ended; the caller still waits for it.
+    Works after *process* itself has ended, too; the caller still waits for it.
     """
     if os.name != "posix":
         process.kill()
@@ -158,15 +160,15 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
-def failed(command: Sequence[str], code: int, output: str, hint: str = "") -> CommandFailed:
-    """Describe that *command* ended with *code*: its last lines and the command itself."""
+def failure(command: Sequence[str], code: int, output: str, hint: str = "") -> CommandFailed:
+    """Return the error for a command that ended with *code*, quoting its last lines."""
     last = "\n".join(output.strip().splitlines()[-QUOTED_LINES:])
     how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
-    message = f"{command[0]} {how}: {shown(command)}" + (f"\n{last}" if last else "")
+    message = f"{command[0]} {how}: {shell_line(command)}" + (f"\n{last}" if last else "")
     return CommandFailed(message, hint=hint, code=code, output=last)
 
 
-def shown(command: Sequence[str]) -> str:
+def shell_line(command: Sequence[str]) -> str:
     """Write *command* so that it can be pasted into a shell."""
     return shlex.join(command)
 

@@ -1,4 +1,8 @@
-"""Reports: results as console tables, Markdown, JUnit XML and JSON, all from the same tables."""
+"""Reports: results as console tables, Markdown, JUnit XML and JSON, all from the same tables.
+
+In come results, plans, decisions and conformance outcomes; out goes what a console prints and the
+files ``report.md``, ``results.json`` and ``junit.xml`` of a run.
+"""
 
 from __future__ import annotations
 
@@ -8,11 +12,12 @@ from rich.console import Console
 
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.planning.plan import Plan
-from deepmatrix.reports import claims, conformance, junit, markdown, plans
-from deepmatrix.reports.console import rich_table, show
+from deepmatrix.reports import junit, markdown
+from deepmatrix.reports.console import print_table, show
+from deepmatrix.reports.tables import claims, conformance, plans
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run, write_text
-from deepmatrix.study.decisions import Decided
+from deepmatrix.study.decisions import DecidedStatement
 
 __all__ = [
     "claims_page",
@@ -30,39 +35,44 @@ plan_document = plans.document
 
 def show_plan(console: Console, plan: Plan, engine: str) -> None:
     """Print a plan for an engine as a table."""
-    console.print(rich_table(plans.table(plan, engine)))
+    print_table(console, plans.table(plan, engine))
 
 
-def show_conformance(console: Console, found: Sequence[Conformity]) -> int:
-    """Print what conforms; return how many failures are new."""
-    changes = _changes(found)
-    for table in conformance.tables(found, changes):
-        console.print(rich_table(table))
-    return sum(len(one.worse) for one in changes.values() if one)
-
-
-def conformance_page(run_id: str, found: Sequence[Conformity]) -> str:
-    """Return what conforms as Markdown."""
-    drawn = map(markdown.markdown_table, conformance.tables(found, _changes(found)))
-    return "\n\n".join([f"# Conformance `{run_id}`", *drawn]) + "\n"
-
-
-def show_claims(console: Console, found: Sequence[Decided]) -> None:
-    """Print what became of the study's statements."""
-    for table in claims.tables(found):
+def show_conformance(console: Console, conformities: Sequence[Conformity]) -> int:
+    """Print the outcomes of conformance tests; return how many failures are new."""
+    changes = _changes(conformities)
+    for table in conformance.tables(conformities, changes):
         console.print()
-        console.print(rich_table(table))
+        print_table(console, table)
+    return sum(len(change.worse) for change in changes.values() if change)
 
 
-def claims_page(found: Sequence[Decided]) -> str:
-    """Return the same as Markdown."""
-    drawn = map(markdown.markdown_table, claims.tables(found))
-    return "\n\n".join(["# The study's statements", *drawn]) + "\n"
+def conformance_page(run_id: str, conformities: Sequence[Conformity]) -> str:
+    """Return the outcomes of conformance tests as Markdown."""
+    tables = conformance.tables(conformities, _changes(conformities))
+    parts = [f"# Conformance `{run_id}`", *map(markdown.markdown_table, tables)]
+    return "\n\n".join(parts) + "\n"
 
 
-def _changes(found: Sequence[Conformity]) -> dict[str, Change | None]:
-    known = {one.cell: baseline(one.cell) for one in found}
-    return {one.cell: change(one, old) if (old := known[one.cell]) else None for one in found}
+def show_claims(console: Console, decided: Sequence[DecidedStatement]) -> None:
+    """Print the decisions of the study's statements."""
+    for table in claims.tables(decided):
+        console.print()
+        print_table(console, table)
+
+
+def claims_page(decided: Sequence[DecidedStatement]) -> str:
+    """Return the decisions of the study's statements as Markdown."""
+    parts = ["# The study's statements", *map(markdown.markdown_table, claims.tables(decided))]
+    return "\n\n".join(parts) + "\n"
+
+
+def _changes(conformities: Sequence[Conformity]) -> dict[str, Change | None]:
+    changes: dict[str, Change | None] = {}
+    for conformity in conformities:
+        before = baseline(conformity.cell)
+        changes[conformity.cell] = change(conformity, before) if before else None
+    return changes
 
 
 def write(run: Run, results: Results) -> None:

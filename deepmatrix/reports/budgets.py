@@ -1,4 +1,4 @@
-"""Budgets of a verification: what an answer may cost, and the line that breaks one."""
+"""Budgets of a verification: limits of latency, error and image size, and what exceeds them."""
 
 from __future__ import annotations
 
@@ -13,12 +13,13 @@ from pydantic import TypeAdapter
 
 from deepmatrix.reports import numbers
 from deepmatrix.results.rows import Results
+from deepmatrix.sizes import BINARY_UNITS, DECIMAL_UNITS
 from deepmatrix.store.runs import Run, read, write_text
 
 FILE = "budgets.json"
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
-_BYTES = {"kB": 1e3, "MB": 1e6, "GB": 1e9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
+_BYTES = {**DECIMAL_UNITS, **BINARY_UNITS}
 
 
 def seconds(text: str) -> float:
@@ -37,24 +38,24 @@ def number(text: str) -> float:
 
 
 def _with_unit(text: str, units: Mapping[str, float]) -> float:
-    found = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(\D*)", text.strip())
-    value = float(found[1]) * units.get(found[2], 0.0) if found else 0.0
+    match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(\D*)", text.strip())
+    value = float(match[1]) * units.get(match[2], 0.0) if match else 0.0
     if not 0 < value < math.inf:
-        wanted = " or ".join(f"5{unit}" for unit in units)
-        raise argparse.ArgumentTypeError(f"'{text}' is not a budget; write it like {wanted}")
+        examples = " or ".join(f"5{unit}" for unit in units)
+        raise argparse.ArgumentTypeError(f"'{text}' is not a budget; write it like {examples}")
     return value
 
 
 @dataclass(frozen=True)
 class Budgets:
-    """The most that answers may cost: seconds, error, bytes; None where there is no budget."""
+    """The limits in seconds, error and bytes; None is no limit."""
 
     p99_s: float | None = None
     error: float | None = None
     image_bytes: float | None = None
 
     def exceeded(self, results: Results) -> Iterator[str]:
-        """Yield a line for everything over its budget, and for a budget that nothing was held to.
+        """Yield a line for everything over its budget, and for a budget without a measurement.
 
         Emulated times do not count.
         """
@@ -80,29 +81,30 @@ class Budgets:
 
 
 def _over(
-    what: str,
-    most: float | None,
+    quantity: str,
+    limit: float | None,
     measured: Sequence[tuple[str, float]],
-    shown: Callable[[float], str],
+    format_value: Callable[[float], str],
 ) -> Iterator[str]:
-    if most is None:
+    if limit is None:
         return
+    budget = f"the budget of {format_value(limit)}"
     if not measured:
-        yield f"{what}: nothing was measured that the budget of {shown(most)} is for"
+        yield f"{quantity}: no measurement to compare with {budget}"
     for name, value in measured:
-        if value > most:
-            yield f"{name}: {what} {shown(value)} is over the budget of {shown(most)}"
+        if value > limit:
+            yield f"{name}: {quantity} {format_value(value)} is over {budget}"
 
 
 _BUDGETS = TypeAdapter(Budgets)
 
 
-def keep(budgets: Budgets, run: Run) -> None:
-    """Keep the budgets of a run in it, for whoever finishes it."""
+def save(budgets: Budgets, run: Run) -> None:
+    """Write the budgets of a run into it: a resumed run is held to them too."""
     write_text(run.path / FILE, json.dumps(asdict(budgets)))
 
 
-def kept(run: Run) -> Budgets:
-    """Return the budgets of a run; without any where none were kept. Raises RecordError."""
+def load(run: Run) -> Budgets:
+    """Return the budgets of a run, empty if it has none. Raises RecordError."""
     path = run.path / FILE
     return read(path, _BUDGETS) if path.is_file() else Budgets()

@@ -8,7 +8,7 @@ import xml.etree.ElementTree as ET
 from deepmatrix.reports import numbers
 from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
 
-KNOWN = "known to fail"
+EXPECTED = "expected failure"
 
 #: Characters that XML 1.0 cannot hold at all (a log line may).
 _FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
@@ -26,7 +26,7 @@ def document(results: Results) -> str:
         root,
         "training",
         [
-            (row.workload, row.cell, *_said(row), numbers.interval(row.step_s))
+            (row.workload, row.cell, *_status(row), numbers.interval(row.step_s))
             for row in results.training
         ],
     )
@@ -34,21 +34,25 @@ def document(results: Results) -> str:
         root,
         "portability",
         [
-            (row.artifact, row.consumer, *_said(row), numbers.error(row.error))
+            (row.artifact, row.consumer, *_status(row), numbers.error(row.error))
             for row in results.portability
         ],
     )
-    told = "; ".join(results.problems)
-    verdict = ("all as expected", "run", "failed" if told else "ok", told, "")
+    problems = "; ".join(results.problems)
+    verdict = ("all as expected", "run", "failed" if problems else "ok", problems, "")
     _suite(root, "run", [verdict])  # what the exit code says
     ET.indent(root)
     return ET.tostring(root, encoding="unicode", xml_declaration=True) + "\n"
 
 
-def _said(row: TrainingRow | PortabilityRow) -> tuple[str, str]:
-    """Return the status of a row and its reason; what is known to fail is skipped."""
-    word = row.status if isinstance(row, TrainingRow) else row.verdict
-    return (KNOWN, f"{word}: {row.known}") if row.known else (word, row.reason)
+def _status(row: TrainingRow | PortabilityRow) -> tuple[str, str]:
+    """Return the status of a row and its reason; an expected failure has its own status."""
+    status = row.status if isinstance(row, TrainingRow) else row.verdict
+    return (
+        (EXPECTED, f"{status}: {row.expected_failure}")
+        if row.expected_failure
+        else (status, row.reason)
+    )
 
 
 def _suite(root: ET.Element, name: str, cases: list[tuple[str, str, str, str, str]]) -> None:
@@ -60,7 +64,7 @@ def _suite(root: ET.Element, name: str, cases: list[tuple[str, str, str, str, st
             if shown:
                 ET.SubElement(element, "system-out").text = _text(shown)
             continue
-        skipped = status in {"not-run", KNOWN}
+        skipped = status in {"not-run", EXPECTED}
         counts["skipped" if skipped else "failures"] += 1
         kind = "skipped" if skipped else "failure"
         ET.SubElement(element, kind, message=_text(f"{status}: {reason}"))

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports.layout import Table
-from deepmatrix.reports.tables import tables
+from deepmatrix.reports.tables import result_tables
 from deepmatrix.results.rows import Results
 
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.
@@ -15,17 +15,17 @@ LONGEST = 1_000_000
 
 
 def document(results: Results, titles: Sequence[str] = ()) -> str:
-    """Return the report, cut with a note where it is too long for a job summary.
+    """Return the report with all tables, or only those with these *titles*.
 
-    Where tables are named by their *titles* it has these only.
+    It is cut, and says so, where it is too long for a job summary.
 
     Raises:
         ArgumentError: there is no table of such a title.
     """
     parts = [f"# Matrix `{results.run}`", _verdict(results)]
-    parts += [markdown_table(table) for table in _chosen(tables(results), titles)]
-    parts += [_list("Known to fail", results.findings)] if results.findings else []
-    parts += [_list("Less than certain", results.warnings)] if results.warnings else []
+    parts += [markdown_table(table) for table in _select(result_tables(results), titles)]
+    parts += [_list("Expected failures", results.findings)] if results.findings else []
+    parts += [_list("Warnings", results.warnings)] if results.warnings else []
     parts.append(
         f"<sub>preset `{results.preset}`, seed {results.seed}, deepmatrix {results.version}, "
         f"{results.created[:19]} UTC; {_engines(results)}</sub>"
@@ -33,16 +33,16 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
     text = "\n\n".join(parts) + "\n"
     if len(text.encode()) <= LONGEST:
         return text
-    kept = text.encode()[:LONGEST].decode(errors="ignore")
-    return kept.rsplit("\n", 1)[0] + "\n\n(cut: see results.json for the rest)\n"
+    start = text.encode()[:LONGEST].decode(errors="ignore")
+    return start.rsplit("\n", 1)[0] + "\n\n(cut: see results.json for the rest)\n"
 
 
-def _chosen(found: list[Table], titles: Sequence[str]) -> list[Table]:
-    known = [table.title for table in found]
+def _select(tables: list[Table], titles: Sequence[str]) -> list[Table]:
+    known_titles = [table.title for table in tables]
     for title in titles:
-        if title not in known:
-            raise ArgumentError(f"there is no table '{title}'{did_you_mean(title, known)}")
-    return [table for table in found if not titles or table.title in titles]
+        if title not in known_titles:
+            raise ArgumentError(f"there is no table '{title}'{did_you_mean(title, known_titles)}")
+    return [table for table in tables if not titles or table.title in titles]
 
 
 def _verdict(results: Results) -> str:
@@ -53,26 +53,26 @@ def _verdict(results: Results) -> str:
 
 
 def _list(title: str, sentences: Sequence[str]) -> str:
-    return "\n".join([f"## {title}", "", *(f"- {_escape(one)}" for one in sentences)])
+    return "\n".join([f"## {title}", "", *(f"- {_escape(sentence)}" for sentence in sentences)])
 
 
 def markdown_table(table: Table) -> str:
     """Return a table with its title and note."""
-    rule = ["---:" if index in table.numeric else "---" for index in range(len(table.columns))]
-    lines = [table.columns, rule, *(row.texts for row in table.rows)]
-    drawn = "\n".join("| " + " | ".join(_escape(text) for text in line) + " |" for line in lines)
-    return f"## {table.title}\n\n{drawn}\n\n{table.note}".rstrip()
+    rule = ["---:" if column.numeric else "---" for column in table.columns]
+    lines = [table.titles, rule, *(row.texts for row in table.rows)]
+    text = "\n".join("| " + " | ".join(_escape(text) for text in line) + " |" for line in lines)
+    return f"## {table.title}\n\n{text}\n\n{table.note}".rstrip()
 
 
 def _engines(results: Results) -> str:
-    """Name the engines; the rest of their facts, host details among them, is in results.json."""
-    said = [
+    """Name the engines; results.json has all their facts."""
+    names = {
         " ".join(facts[key] for key in ("engine", "product", "version") if facts.get(key))
         for facts in results.engines.values()
-    ]
-    return _escape(", ".join(sorted(set(said))))
+    }
+    return _escape(", ".join(sorted(names)))
 
 
 def _escape(text: str) -> str:
     escaped = text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-    return escaped.replace("](", "]\\(")  # a cause is a cell's word: no image, no link
+    return escaped.replace("](", "]\\(")  # a process in a cell wrote it: no image, no link

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from deepmatrix.results.statistics import Estimate
+from deepmatrix.sizes import decimal_size
 
 DASH = "–"
 
@@ -35,15 +36,11 @@ def interval(estimate: Estimate | None) -> str:
 
 def size(count: int | None) -> str:
     """Bytes in kB, MB or GB, decimal units."""
-    if count is None:
-        return DASH
-    if count >= 1e9:
-        return f"{count / 1e9:.2f} GB"
-    return f"{count / 1e6:.0f} MB" if count >= 1e6 else f"{count / 1e3:.1f} kB"
+    return DASH if count is None else decimal_size(count)
 
 
 def rate(value: float | None) -> str:
-    """A number a second."""
+    """A throughput in samples per second: ``1,200/s``."""
     return DASH if value is None else f"{value:,.0f}/s"
 
 

@@ -17,9 +17,9 @@ BEGIN, END = re.compile("<!-- report(?:: ([^\n]*?))? -->"), "<!-- /report -->"
 
 
 def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
-    """Replace what stands between the marks of a Markdown file by a page with a title.
+    """Replace the text between the marks of a Markdown file by a page with a title.
 
-    *page* makes it, of the tables with these titles, or of all where there are none.
+    *page* is called with the titles that the first mark names, empty for all tables.
 
     Raises:
         ArgumentError: the marks are not there, once each and in their order.
@@ -28,10 +28,10 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
     begins = list(BEGIN.finditer(text))
     if len(begins) != 1 or text.count(END) != 1 or text.index(END) < begins[0].end():
         raise ArgumentError(
-            f"{path} has no one place for a report",
+            f"{path} must have one place for a report",
             hint=f"write <!-- report --> and {END} into it, once",
         )
-    titles = [one.strip() for one in (begins[0][1] or "").split(";") if one.strip()]
+    titles = [title.strip() for title in (begins[0][1] or "").split(";") if title.strip()]
     report = page(titles).replace("\n#", "\n##").replace("# ", "### ", 1)
     before, after = text[: begins[0].end()], text[text.index(END) :]
     write_text(path, f"{before}\n\n{report}\n{after}")

@@ -1,7 +1,7 @@
-"""Times as shares of what the machine can do: a share travels between machines, a time does not.
+"""Efficiency: throughput as a share of the machine's peak, which compares between machines.
 
-The peak is the fastest matrix product that any canary of the run saw on the machine, in FLOP/s.
-Emulated cells and GPUs have none: their canaries say nothing of them.
+The peak is the fastest matrix product that any canary of the run measured on the machine, in
+FLOP/s. Emulated cells and GPUs have no peak: canaries do not measure them.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from deepmatrix.workloads.networks import Network
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shares:
-    """Networks by workload and peaks, FLOP/s, by cell id; a cell without one has no share."""
+class Efficiency:
+    """Computes efficiencies from networks by workload and peaks, FLOP/s, by cell id."""
 
     networks: Mapping[str, Network]
     peaks: Mapping[str, float]
@@ -25,40 +25,40 @@ class Shares:
     @cached_property
     def forward(self) -> dict[str, int]:
         """Operations of one example forward, by workload."""
-        return {name: networks.flops(one) for name, one in self.networks.items()}
+        return {name: networks.flops(network) for name, network in self.networks.items()}
 
     @cached_property
     def backward(self) -> dict[str, int]:
         """Operations of one example forward and backward, by workload."""
-        return {name: networks.training_flops(one) for name, one in self.networks.items()}
+        return {name: networks.training_flops(network) for name, network in self.networks.items()}
 
     def of_training(self, row: TrainingRow | None) -> TrainingRow | None:
-        """Return the row with the share that its steps reach; the update is not counted."""
+        """Return the row with the efficiency of its steps; the update's FLOPs are not counted."""
         if row is None or row.samples_per_s is None:
             return row
-        share = self._share(row.cell, row.workload, row.samples_per_s, self.backward)
-        return row.model_copy(update={"share": share})
+        efficiency = self._compute(row.cell, row.workload, row.samples_per_s, self.backward)
+        return row.model_copy(update={"efficiency": efficiency})
 
     def of_inference(self, row: InferenceRow) -> InferenceRow:
-        """Return the row with the share that its answers reach."""
-        share = self._share(row.cell, row.workload, row.samples_per_s, self.forward)
-        return row.model_copy(update={"share": share})
+        """Return the row with its efficiency."""
+        efficiency = self._compute(row.cell, row.workload, row.samples_per_s, self.forward)
+        return row.model_copy(update={"efficiency": efficiency})
 
     def of_passes(self, row: PassRow) -> PassRow:
-        """Return the row with the shares of both passes."""
+        """Return the row with the efficiency of both passes."""
         forward = row.batch / row.forward_s.median
         backward = row.batch / row.backward_s.median
-        share = self._share
+        compute = self._compute
         return row.model_copy(
             update={
-                "forward_share": share(row.cell, row.workload, forward, self.forward),
-                "backward_share": share(row.cell, row.workload, backward, self.backward),
+                "forward_efficiency": compute(row.cell, row.workload, forward, self.forward),
+                "backward_efficiency": compute(row.cell, row.workload, backward, self.backward),
             }
         )
 
-    def _share(
-        self, cell: str, workload: str, samples_per_s: float, flops: Mapping[str, int]
+    def _compute(
+        self, cell: str, workload: str, throughput: float, flops: Mapping[str, int]
     ) -> float | None:
         peak = self.peaks.get(cell)
-        known = flops.get(workload)  # of a person's own model nothing is counted
-        return known * samples_per_s / peak if peak and known else None
+        operations = flops.get(workload)  # not counted in a user's own model
+        return operations * throughput / peak if peak and operations else None

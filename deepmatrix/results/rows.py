@@ -1,4 +1,4 @@
-"""What a run found, row by row: the types behind ``results.json`` and its published schema."""
+"""The rows of results: the types behind ``results.json`` and its published schema."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepmatrix.results.statistics import Bounded, Estimate
-from deepmatrix.store.records import Cause, Deviation
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import Deviation
 
 #: 1: first version.
 RESULTS_SCHEMA = 1
@@ -21,9 +22,9 @@ class Row(BaseModel):
 
 
 class CellRow(Row):
-    """What is said of one cell. Of its *jobs* some *failed*, beside those *known* to fail.
+    """One cell. Of its *jobs* some *failed*; *expected_failures* are not among these.
 
-    *excluded*: the matrix file says, in *reason*, that there can be no such cell.
+    *excluded*: the matrix file excludes the cell; *reason* says why.
     """
 
     cell: str
@@ -47,15 +48,17 @@ class CellRow(Row):
     energy_j: float | None = None
     jobs: int = 0
     failed: int = 0
-    known: int = 0
+    expected_failures: int = 0
     missing: int = 0
 
 
 class TrainingRow(Row):
-    """How one cell trained one workload. Times in seconds; *unsteady* rounds never settled.
+    """How one cell trained one workload. Times in seconds.
 
-    *known*: why it is known to fail. *loss_growth*: the largest difference of a loss from gold up
-    to a step, by its number.
+    *failed_phase*, *error_type*: what the status comes from. *expected_failure*: why it may fail.
+    *unsteady*: rounds without a steady state. *efficiency*: the share of the machine's measured
+    peak, as everywhere here. *loss_growth*: the largest difference of a loss from gold up to a
+    step, by the step's number.
     """
 
     cell: str
@@ -63,11 +66,13 @@ class TrainingRow(Row):
     emulated: bool
     status: str
     reason: str = ""
-    known: str = ""
+    failed_phase: str = ""
+    error_type: str = ""
+    expected_failure: str = ""
     step_s: Estimate | None = None
     unsteady: int = 0
     samples_per_s: float | None = None
-    share: float | None = None
+    efficiency: float | None = None
     accuracy: float | None = None
     accuracy_wanted: float
     output_error: float | None = None
@@ -79,7 +84,7 @@ class TrainingRow(Row):
 
 
 class StartupRow(Row):
-    """From nothing to the second step of training, or to the first answer. Times in seconds."""
+    """The start: to the second training step, or to the first inference. Times in seconds."""
 
     cell: str
     workload: str
@@ -95,10 +100,7 @@ class StartupRow(Row):
 
 
 class InferenceRow(Row):
-    """How fast one cell answers: its own model, or an artifact. Times in seconds a batch.
-
-    *share*: of the machine's measured peak, as everywhere here.
-    """
+    """The inference of one cell: its own model, or an artifact. Times in seconds a batch."""
 
     cell: str
     subject: str
@@ -110,13 +112,13 @@ class InferenceRow(Row):
     p99_s: Bounded
     unsteady: int = 0
     samples_per_s: float
-    share: float | None = None
+    efficiency: float | None = None
 
 
 class ServingRow(Row):
-    """How a consumer came to serve one artifact. Times in seconds.
+    """The cold start of a consumer with one artifact. Times in seconds.
 
-    *start_s*: from the request to start its container or process to its first answer.
+    *start_s*: from the request to start its container or process to its first inference.
     """
 
     cell: str
@@ -144,7 +146,7 @@ class ScenarioRow(Row):
 
 
 class ExportRow(Row):
-    """One exported model: bytes of all its files, the seconds its export took, what wrote it."""
+    """One exported model: bytes of all its files, seconds of its export, what wrote it."""
 
     cell: str
     workload: str
@@ -157,7 +159,7 @@ class ExportRow(Row):
 
 
 class PassRow(Row):
-    """One batch forward, and forward and backward without an update. Times in seconds."""
+    """One batch forward, and forward with backward, without an update. Times in seconds."""
 
     cell: str
     workload: str
@@ -165,14 +167,14 @@ class PassRow(Row):
     batch: int
     forward_s: Estimate
     backward_s: Estimate
-    forward_share: float | None = None
-    backward_share: float | None = None
+    forward_efficiency: float | None = None
+    backward_efficiency: float | None = None
 
 
 class IdiomRow(Row):
-    """A network as a person writes it: its logical lines, and whether it is the same network.
+    """A network in a framework's own idiom: its logical lines, and whether it matches gold.
 
-    *known*: why it is known to fail.
+    *expected_failure*: why it may fail.
     """
 
     cell: str
@@ -180,15 +182,15 @@ class IdiomRow(Row):
     emulated: bool
     status: str
     reason: str = ""
-    known: str = ""
+    expected_failure: str = ""
     lines: int | None = None
     error: float | None = None
 
 
 class ProbeRow(Row):
-    """One thing that a framework can or cannot express, checked by its numbers.
+    """One capability of a framework, checked by its numbers.
 
-    *workload*: that of the job that tried it. *ran*: the framework's operations that it came to.
+    *workload*: that of the job that ran the probe. *ran*: the framework's operations that ran.
     """
 
     cell: str
@@ -202,7 +204,7 @@ class ProbeRow(Row):
 
 
 class NoteRow(Row):
-    """Where a framework's default differs from the neutral description and was made to agree."""
+    """A framework's default that differs from the neutral description and was set to agree."""
 
     name: str
     about: str
@@ -212,9 +214,10 @@ class NoteRow(Row):
 class PortabilityRow(Row):
     """One artifact on one consumer.
 
-    *basis*: where the tolerance comes from. *precision*: the lowest that the consumer computed in.
-    *outputs*: the numbers of each. *repeatable*: a second answer had the same bits. *known*: why it
-    is known to fail. *cause*: what it was traced to.
+    *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
+    *outputs*: the numbers of each. *repeatable*: a second inference gave the same bits.
+    *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
+    *cause*: what a diagnosis found.
     """
 
     artifact: str
@@ -229,12 +232,14 @@ class PortabilityRow(Row):
     outputs: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
     reason: str = ""
-    known: str = ""
+    failed_phase: str = ""
+    error_type: str = ""
+    expected_failure: str = ""
     cause: Cause | None = None
 
 
 class Results(Row):
-    """Everything that a run found. ``results.json``."""
+    """All results of a run: ``results.json``."""
 
     schema_version: int = RESULTS_SCHEMA
     run: str

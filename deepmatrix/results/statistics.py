@@ -17,11 +17,11 @@ Samples = npt.NDArray[np.float64]
 RESAMPLES = 200
 LEVEL = 0.95
 
-#: Of a longer round this many samples, evenly spaced, are resampled: the interval is then wider
-#: than it had to be, never narrower, and time and memory stay bounded.
+#: At most this many samples of a round, evenly spaced, are resampled. The interval of a longer
+#: round is then wider than necessary, never narrower, and time and memory stay bounded.
 RESAMPLED = 1000
 
-#: Samples that the warm-up rule looks at together: the median of five knows no single outlier.
+#: Samples in a batch of the warm-up rule: the median of five ignores a single outlier.
 BATCHED = 5
 
 
@@ -52,42 +52,42 @@ def estimate(
 ) -> Estimate | None:
     """Return the median over rounds and iterations with a hierarchical bootstrap interval.
 
-    Every round counts the same: of those that took more samples than the shortest, the first
-    ones are left out. Rounds are drawn with replacement, then iterations within each drawn round
+    Every round counts the same: longer rounds lose their first samples, down to the length of the
+    shortest. Rounds are drawn with replacement, then iterations within each drawn round
     (Davison and Hinkley, Bootstrap Methods and Their Application, 1997, section 3.8); the
-    interval is the percentile one at `LEVEL` from `RESAMPLES` resamples. Of so few rounds it
-    would be too narrow; so its reach to either side is expanded, on a logarithmic scale, as much
-    as Student's t exceeds the normal one (Hesterberg, "What teachers should know about the
-    bootstrap", The American Statistician 69(4), 2015, section 3.2). With one round only the
-    iterations vary, and the interval cannot know how rounds differ: `rounds` says so.
+    interval is the percentile one at `LEVEL` from `RESAMPLES` resamples. With few rounds it is
+    too narrow; so each side is expanded, on a logarithmic scale, by the ratio of Student's t to
+    the normal quantile (Hesterberg, "What teachers should know about the
+    bootstrap", The American Statistician 69(4), 2015, section 3.2). With one round
+    only the iterations vary: the interval does not cover differences between rounds.
 
     Args:
-        rounds: one array of samples, float64 (n,), a round, none negative; empty ones are left
-            out.
+        rounds: one array of samples for each round, float64 (n,), none negative; empty arrays are
+            ignored.
         tail: further quantiles, such as 0.9 and 0.99, each with its interval.
         seed: of the resampling; the same samples and seed give the same interval.
     """
-    kept = [samples for samples in rounds if samples.size]
-    if not kept:
+    nonempty = [samples for samples in rounds if samples.size]
+    if not nonempty:
         return None
-    shortest = min(samples.size for samples in kept)
-    table = np.array([samples[-shortest:] for samples in kept])
+    shortest = min(samples.size for samples in nonempty)
+    table = np.array([samples[-shortest:] for samples in nonempty])
     ordered = np.sort(table, axis=None)
     every = -(-shortest // RESAMPLED)
     shares = (0.5, *tail)
     resampled = _resampled_quantiles(table[:, ::every], shares, seed)
-    middle, *rest = (
-        _bounded(_quantile(ordered, share), found, len(kept))
-        for share, found in zip(shares, resampled, strict=True)
+    middle, *tail_quantiles = (
+        _bounded(_quantile(ordered, share), quantiles, len(nonempty))
+        for share, quantiles in zip(shares, resampled, strict=True)
     )
     return Estimate(
         median=middle.value,
         low=middle.low,
         high=middle.high,
         samples=table.size,
-        rounds=len(kept),
+        rounds=len(nonempty),
         round_medians=tuple(_quantile(row, 0.5) for row in np.sort(table, axis=1)),
-        tail=tuple(rest),
+        tail=tuple(tail_quantiles),
     )
 
 
@@ -105,7 +105,7 @@ def _bounded(value: float, resampled: Samples, rounds: int) -> Bounded:
 
 @lru_cache
 def _expansion(rounds: int) -> float:
-    """Return how much a percentile interval of so many rounds must be expanded."""
+    """Return the factor by which a percentile interval of so many rounds is expanded."""
     if rounds == 1:
         return 1.0
     student = float(stdtrit(rounds - 1, (1 + LEVEL) / 2))
@@ -115,7 +115,7 @@ def _expansion(rounds: int) -> float:
 
 @dataclass(frozen=True, kw_only=True)
 class Warmup:
-    """How many samples to leave out, and whether the rest is steady."""
+    """The number of warm-up samples, and whether the samples after them are steady."""
 
     length: int
     steady: bool
@@ -126,18 +126,18 @@ def warmup(samples: Samples) -> Warmup:
 
     The marginal standard error rule (White, "An effective truncation heuristic for bias reduction
     in simulation output", Simulation 69(6), 1997), on medians of `BATCHED` samples in place of
-    means: leave out as many as make the standard error of the mean of the rest the smallest. It
-    may take half of them; where it asks for as much, the samples are still moving at their end.
-    Fewer than four batches are too few to tell, and taken as they are.
+    means: drop as many as minimise the standard error of the mean of the remaining ones, at most
+    half. Where the minimum is at half, there is no steady state. Fewer than four batches are too
+    few for the rule: nothing is dropped.
     """
     count = samples.size // BATCHED
     if count < 4:
         return Warmup(length=0, steady=True)
     medians = np.median(samples[: count * BATCHED].reshape(count, BATCHED), axis=1)
-    left = count - np.arange(count)
+    remaining = count - np.arange(count)
     sums = np.cumsum(medians[::-1])[::-1]
     squares = np.cumsum(medians[::-1] ** 2)[::-1]
-    errors = np.maximum(squares - sums**2 / left, 0.0) / left**2
+    errors = np.maximum(squares - sums**2 / remaining, 0.0) / remaining**2
     half = count // 2
     dropped = int(np.argmin(errors[: half + 1]))
     return Warmup(length=dropped * BATCHED, steady=dropped < half)
@@ -145,7 +145,7 @@ def warmup(samples: Samples) -> Warmup:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """One thing's times over another's: the ratio with its interval, and what may be said."""
+    """The ratio of two times with its interval, and the conclusion it allows."""
 
     word: Literal["faster", "slower", "cannot tell"]
     ratio: float
@@ -153,23 +153,23 @@ class Comparison:
     high: float
 
 
-def compare(one: Sequence[float], other: Sequence[float]) -> Comparison | None:
-    """Say whether one thing is faster or slower than another, from the rounds of both.
+def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison | None:
+    """Return whether a candidate is faster or slower than a baseline, from the rounds of both.
 
-    A round is one number, the logarithm of its median: rounds are what repeats, and iterations
-    within one are far too alike to count as evidence. The interval of the ratio is Welch's t
+    A round is one number, the logarithm of its median: only rounds are independent, iterations
+    within one are too alike to count as evidence. The interval of the ratio is Welch's t
     interval at `LEVEL` on them (Welch, "The generalization of Student's problem when several
     different population variances are involved", Biometrika 34, 1947). A bootstrap of so few
-    rounds would be too narrow and raise false alarms.
+    rounds would be too narrow and give false alarms.
 
     Args:
-        one: the medians of its rounds, in seconds; `Estimate.round_medians`.
-        other: those of what it is compared with.
+        candidate: the medians of its rounds, in seconds; `Estimate.round_medians`.
+        baseline: the same of what it is compared with.
 
     Returns:
-        None where either has fewer than two rounds.
+        None where one of them has fewer than two rounds.
     """
-    a, b = np.log(one), np.log(other)
+    a, b = np.log(candidate), np.log(baseline)
     if a.size < 2 or b.size < 2:
         return None
     parts = [float(side.var(ddof=1) / side.size) for side in (a, b)]
@@ -199,30 +199,30 @@ def _resampled_quantiles(table: Samples, shares: Sequence[float], seed: int) -> 
     below = [int(place) for place in places]
     above = [min(place + 1, table.size - 1) for place in below]
     drawn.sort(axis=1)  # faster than to partition: numpy sorts with vector instructions
-    found = []
+    by_share = []
     for place, low, high in zip(places, below, above, strict=True):
         quantiles: Samples = drawn[:, low] + (place - low) * (drawn[:, high] - drawn[:, low])
         quantiles.sort()
-        found.append(quantiles)
-    return found
+        by_share.append(quantiles)
+    return by_share
 
 
 @lru_cache(maxsize=8)
 def _draws(count: int, length: int, seed: int) -> npt.NDArray[np.intp]:
-    """Return which samples each resample draws, (RESAMPLES, count x length); many share these."""
+    """Return the indices each resample draws, (RESAMPLES, count x length); shared by many calls."""
     random = np.random.default_rng(seed)
     outer = random.integers(count, size=(RESAMPLES, count, 1))
     inner = random.integers(length, size=(RESAMPLES, count, length))
     return (outer * length + inner).reshape(RESAMPLES, -1)
 
 
-def spread(found: Estimate) -> float:
-    """Return how far the medians of rounds are apart, as a share of the median."""
-    return (max(found.round_medians) - min(found.round_medians)) / found.median
+def spread(times: Estimate) -> float:
+    """Return the range of the rounds' medians over the median."""
+    return (max(times.round_medians) - min(times.round_medians)) / times.median
 
 
 def _quantile(ordered: Samples, share: float) -> float:
-    """Return a quantile of type 7 of sorted samples; np.quantile takes far longer on so few."""
+    """Return a quantile of type 7 of sorted samples; np.quantile is far slower on so few."""
     place = share * (ordered.size - 1)
     below = int(place)
     low, high = float(ordered[below]), float(ordered[min(below + 1, ordered.size - 1)])

@@ -1,4 +1,4 @@
-"""Rows of times, from the records of one (cell, subject), and what makes them less certain."""
+"""Rows of times from the records of one (cell, subject), and warnings about them."""
 
 from __future__ import annotations
 
@@ -17,16 +17,17 @@ from deepmatrix.results.rows import (
     TrainingRow,
 )
 from deepmatrix.results.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
-from deepmatrix.store.records import JobRecord, StartupData
+from deepmatrix.store.phases import StartupData
+from deepmatrix.store.records import JobRecord
 
-#: Rounds of one measurement that differ by more than this share make a warning.
-APART = 0.2
+#: Rounds of one measurement that differ by more than this share cause a warning.
+LARGEST_SPREAD = 0.2
 
 TAIL = (0.9, 0.99)
 
 
 def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
-    """Yield the row of a producer's start, where it started."""
+    """Yield the row of a producer's start, where it succeeded."""
     first = group[0]
     starts = [start for record in group if record.output and (start := record.output.startup())]
     if not starts or first.wave == "consume":
@@ -43,19 +44,19 @@ def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
         emulated=first.emulated,
         cold_import_s=cold.import_s if cold else None,
         cold_read_bytes=cold.read_bytes if cold else None,
-        **{name: estimate([floats([one]) for one in values]) for name, values in parts.items()},
+        **{name: _estimate(values) for name, values in parts.items()},
     )
 
 
 def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
-    """Yield a row a batch size."""
+    """Yield a row for each batch size."""
     first = group[0]
-    answered = [
+    inferred = [
         data.batches for record in group if record.output and (data := record.output.infer())
     ]
-    for batch in sorted({int(batch) for batches in answered for batch in batches}):
-        measured = [batches[str(batch)] for batches in answered if str(batch) in batches]
-        rounds = [steady(one.latency_s, one.warmup) for one in measured]
+    for batch in sorted({int(batch) for batches in inferred for batch in batches}):
+        measured = [batches[str(batch)] for batches in inferred if str(batch) in batches]
+        rounds = [steady(data.latency_s, data.warmup) for data in measured]
         p50 = estimate(rounds, tail=TAIL)
         if p50 is not None:
             yield InferenceRow(
@@ -67,36 +68,38 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 p50_s=replace(p50, tail=()),
                 p90_s=p50.tail[0],
                 p99_s=p50.tail[1],
-                unsteady=sum(not warmup_of(one.latency_s, one.warmup).steady for one in measured),
+                unsteady=sum(
+                    not warmup_of(data.latency_s, data.warmup).steady for data in measured
+                ),
                 samples_per_s=batch / p50.median,
             )
 
 
 def serving(group: list[JobRecord]) -> Iterator[ServingRow]:
-    """Yield the row of a consumer's start, where it answered."""
+    """Yield the row of a consumer's cold start, where it succeeded."""
     first = group[0]
-    told = [
+    starts = [
         (record.started_at, start)
         for record in group
         if record.output and (start := record.output.startup())
     ]
-    if not told or first.wave == "produce":
+    if not starts or first.wave == "produce":
         return
-    waited = [
-        start.answered_at - asked
-        for asked, start in told
-        if asked is not None and start.answered_at is not None and not start.cold
+    start_s = [
+        start.answered_at - requested_at
+        for requested_at, start in starts
+        if requested_at is not None and start.answered_at is not None and not start.cold
     ]
     yield ServingRow(
         cell=first.cell,
         subject=first.subject,
         workload=first.workload,
         emulated=first.emulated,
-        # Clocks of two machines may differ by more than that.
-        start_s=_estimate([one for one in waited if one > 0]),
-        load_s=_estimate([start.build_s for _, start in told if start.build_s is not None]),
+        # The clocks of two machines may differ by more than a start takes.
+        start_s=_estimate([seconds for seconds in start_s if seconds > 0]),
+        load_s=_estimate([start.build_s for _, start in starts if start.build_s is not None]),
         first_forward_s=_estimate(
-            [start.first_forward_s for _, start in told if start.first_forward_s is not None]
+            [start.first_forward_s for _, start in starts if start.first_forward_s is not None]
         ),
     )
 
@@ -104,28 +107,28 @@ def serving(group: list[JobRecord]) -> Iterator[ServingRow]:
 def scenarios(group: list[JobRecord]) -> Iterator[ScenarioRow]:
     """Yield a row for each of MLPerf's scenarios that was run."""
     first = group[0]
-    said = first.output.infer() if first.output else None
-    for name, found in sorted(said.scenarios.items()) if said else ():
+    inferred = first.output.infer() if first.output else None
+    for name, scenario in sorted(inferred.scenarios.items()) if inferred else ():
         yield ScenarioRow(
             cell=first.cell,
             subject=first.subject,
             workload=first.workload,
             emulated=first.emulated,
             scenario=name,
-            valid=found.valid,
-            samples_per_s=found.samples_per_s,
-            p90_s=found.p90_s,
-            p99_s=found.p99_s,
-            bound_s=found.bound_s,
+            valid=scenario.valid,
+            samples_per_s=scenario.samples_per_s,
+            p90_s=scenario.p90_s,
+            p99_s=scenario.p99_s,
+            bound_s=scenario.bound_s,
         )
 
 
 def _estimate(values: Sequence[float]) -> Estimate | None:
-    return estimate([floats([one]) for one in values])
+    return estimate([floats([value]) for value in values])
 
 
 def exports(group: list[JobRecord]) -> Iterator[ExportRow]:
-    """Yield a row an exported model."""
+    """Yield a row for each exported model."""
     for record in group:
         for exported in record.output.artifacts if record.output else ():
             yield ExportRow(
@@ -133,7 +136,7 @@ def exports(group: list[JobRecord]) -> Iterator[ExportRow]:
                 workload=record.workload,
                 format=exported.format,
                 emulated=record.emulated,
-                bytes=sum(one.bytes for one in exported.files),
+                bytes=sum(file.bytes for file in exported.files),
                 export_s=exported.export_s,
                 opset=exported.opset,
                 exporter=exported.exporter,
@@ -141,12 +144,12 @@ def exports(group: list[JobRecord]) -> Iterator[ExportRow]:
 
 
 def passes(group: list[JobRecord]) -> Iterator[PassRow]:
-    """Yield the row of a batch forward, and forward and backward, where they were timed."""
+    """Yield the row of a batch forward, and forward with backward, where they were measured."""
     first = group[0]
-    timed = [found for record in group if record.output and (found := record.output.passes())]
+    timed = [data for record in group if record.output and (data := record.output.passes())]
     forward, backward = (
-        estimate([steady(one.latency_s, one.warmup) for one in measured])
-        for measured in ([one.forward for one in timed], [one.backward for one in timed])
+        estimate([steady(data.latency_s, data.warmup) for data in measured])
+        for measured in ([data.forward for data in timed], [data.backward for data in timed])
     )
     if forward and backward:
         yield PassRow(
@@ -160,9 +163,9 @@ def passes(group: list[JobRecord]) -> Iterator[PassRow]:
 
 
 def warmup_of(samples: Sequence[float], declared: int) -> Warmup:
-    """Return the warm-up of a round: what was declared, or more where more is found."""
-    found = warmup(floats(samples)[declared:])
-    return Warmup(length=declared + found.length, steady=found.steady)
+    """Return the warm-up of a round: at least what was declared, more where more is found."""
+    further = warmup(floats(samples)[declared:])
+    return Warmup(length=declared + further.length, steady=further.steady)
 
 
 def steady(samples: Sequence[float], declared: int) -> Samples:
@@ -176,7 +179,7 @@ def floats(values: Sequence[float]) -> Samples:
 
 
 def warnings(training: Sequence[TrainingRow], inference: Sequence[InferenceRow]) -> Iterator[str]:
-    """Yield, a line a native cell, what makes its times less than certain."""
+    """Yield, for each native cell, warnings about unstable times."""
     times: dict[str, list[tuple[Estimate, int]]] = {}
     for row in training:
         if row.step_s and not row.emulated:
@@ -185,12 +188,15 @@ def warnings(training: Sequence[TrainingRow], inference: Sequence[InferenceRow])
         if not served.emulated:
             times.setdefault(served.cell, []).append((served.p50_s, served.unsteady))
     for cell, measured in times.items():
-        apart = sum(spread(one) > APART for one, _ in measured)
-        moving = sum(unsteady > 0 for _, unsteady in measured)
-        if apart:
+        spread_out = sum(spread(estimated) > LARGEST_SPREAD for estimated, _ in measured)
+        unsteady_count = sum(unsteady > 0 for _, unsteady in measured)
+        if spread_out:
             yield (
-                f"{cell}: rounds differ by more than {APART:.0%} in {apart} of "
-                f"{len(measured)} measurements"
+                f"{cell}: in {spread_out} of {len(measured)} measurements the rounds differ by "
+                f"more than {LARGEST_SPREAD:.0%}; measure again on an idle machine"
             )
-        if moving:
-            yield f"{cell}: no steady state in {moving} of {len(measured)} measurements"
+        if unsteady_count:
+            yield (
+                f"{cell}: {unsteady_count} of {len(measured)} measurements did not reach a steady "
+                "state; longer measurements may give other medians"
+            )

@@ -1,5 +1,5 @@
 """The store: a run's directory with its records, artifacts and arrays, and users' own models.
 
 In come typed values; out go files that are written whole or not at all, and typed values again.
-What an untrusted process wrote is read here, with suspicion.
+Files of an untrusted process are checked here before anything uses them.
 """

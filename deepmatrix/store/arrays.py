@@ -20,20 +20,20 @@ FLOATS, NUMBERS, ANY = "f", "fiub", "fiubU"
 
 Shape = tuple[int, ...]
 
-#: No model's weights or outputs are larger, all of a file's together; a header can claim anything.
+#: The limit of all arrays of a file together. A header can claim any size; no model needs more.
 LARGEST_BYTES = 8 * 2**30
 
 
 class Unreadable(Exception):
-    """A file is missing, torn, or holds something else than it should; the message says what."""
+    """A file is missing, torn, or holds something unexpected; the message says what."""
 
 
 def read(path: Path, wanted: Mapping[str, Shape | None]) -> dict[str, Floats]:
-    """Return arrays of floats by name. Runs no code of the file and believes no header of it.
+    """Return arrays of floats by name. Runs no code of the file and checks every header.
 
     Args:
         path: an ``.npz``.
-        wanted: the shape of each array that has to be there, None where any will do.
+        wanted: the required arrays and their shapes; None where any shape will do.
 
     Raises:
         Unreadable: see the class.
@@ -43,7 +43,7 @@ def read(path: Path, wanted: Mapping[str, Shape | None]) -> dict[str, Floats]:
 
 
 def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:
-    """Return all arrays of a file, as `read` does, of some kinds of dtypes. Raises Unreadable."""
+    """Return all arrays of a file like `read`; dtypes must be of *kinds*. Raises Unreadable."""
     with _archive(path) as file:
         names = [name.removesuffix(".npy") for name in file.namelist()]
         if len(set(names)) < len(names):
@@ -52,7 +52,7 @@ def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:
 
 
 def read_array(path: Path) -> Values:
-    """Return the numbers of an ``.npy``, as `read` does. Raises Unreadable."""
+    """Return the array of numbers of an ``.npy`` like `read`. Raises Unreadable."""
     with _reading(path), path.open("rb") as stream:
         _check_header(stream, path.name, None, path.stat().st_size, NUMBERS)
         stream.seek(0)
@@ -62,10 +62,10 @@ def read_array(path: Path) -> Values:
 
 @contextlib.contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn whatever the reading of a file raises into Unreadable.
+    """Turn every exception of reading a file into Unreadable.
 
-    What zipfile, its decompressors and numpy's parser of headers raise at a file that was made to
-    harm is nowhere written down.
+    zipfile, its decompressors and numpy's header parser do not document what they raise at a
+    malicious file.
     """
     try:
         yield
@@ -74,13 +74,13 @@ def _reading(path: Path) -> Iterator[None]:
     except FileNotFoundError:
         raise Unreadable(f"{path.name} is missing") from None
     except Exception as error:
-        said = str(error).strip() or type(error).__name__
-        raise Unreadable(f"{path.name}: {said.splitlines()[0]}") from None
+        message = str(error).strip() or type(error).__name__
+        raise Unreadable(f"{path.name}: {message.splitlines()[0]}") from None
 
 
 @contextlib.contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
-    """Open an ``.npz`` that does not unpack to more than there can be. Raises Unreadable."""
+    """Open an ``.npz`` whose unpacked size is within the limit. Raises Unreadable."""
     with _reading(path), zipfile.ZipFile(path) as file:
         size = sum(member.file_size for member in file.infolist())
         if size > LARGEST_BYTES:
@@ -100,9 +100,9 @@ def _read_one(
 
 
 def _check_header(
-    stream: IO[bytes], name: str, wanted: Shape | None, there: int, kinds: str
+    stream: IO[bytes], name: str, wanted: Shape | None, file_bytes: int, kinds: str
 ) -> None:
-    """Raise Unreadable unless a file of *there* bytes can hold what it claims."""
+    """Raise Unreadable unless a file of *file_bytes* can hold the array that it claims."""
     version = np.lib.format.read_magic(stream)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
     shape, _, dtype = header(stream)
@@ -112,10 +112,10 @@ def _check_header(
     if wanted is not None and shape != wanted:
         raise Unreadable(f"{name} has the shape {shape}, not {wanted}")
     if any(isinstance(side, bool) or not 0 <= side <= LARGEST_BYTES for side in shape):
-        raise Unreadable(f"{name} has the shape {shape}, which none has")
+        raise Unreadable(f"{name} has the shape {shape}, which is impossible")
     size = math.prod(shape) * dtype.itemsize
-    if size > min(LARGEST_BYTES, there):
-        raise Unreadable(f"{name} claims {size} bytes and has {there}")
+    if size > min(LARGEST_BYTES, file_bytes):
+        raise Unreadable(f"{name} claims {size} bytes and has {file_bytes}")
 
 
 _header_2_0 = np.lib.format.read_array_header_2_0

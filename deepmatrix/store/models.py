@@ -16,31 +16,18 @@ from pathlib import Path
 from deepmatrix.errors import ArgumentError
 from deepmatrix.store import arrays
 from deepmatrix.store.runs import Run
-from harness.record import MODEL_PATHS
+from harness.formats import FORMATS, MODEL_PATHS
 
-#: What is read, by how names end.
-ENDINGS = {
-    ".onnx": "onnx",
-    ".tflite": "tflite",
-    ".pt2": "torch-export",
-    ".pt": "torchscript",
-    ".ts": "torchscript",
+#: Formats of files, by how their names end.
+FORMAT_BY_EXTENSION = {
+    extension: entry.name for entry in FORMATS.values() for extension in entry.extensions
 }
 
-#: What does not declare the shapes of its inputs: these have to be given.
-UNDECLARED = frozenset({"torchscript"})
-
-#: How files begin, where a format has a mark: (offset, bytes).
-ZIP = (0, b"PK\x03\x04")
-MARKS = {"tflite": (4, b"TFL3"), "torch-export": ZIP, "torchscript": ZIP}
-
-SAVED_MODEL = "saved_model.pb"
+#: Formats of folders, by the file that tells them.
+FORMAT_BY_MARKER = {entry.marker: entry.name for entry in FORMATS.values() if entry.marker}
 
 #: A model's folder is searched for files that it names; no further than this.
 MOST_BESIDE = 10_000
-
-#: No file of a protobuf or of a FlatBuffer is larger: what has more weights has them beside it.
-LARGEST_BYTES = {"onnx": 2 * 2**30, "tflite": 2 * 2**30}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,38 +72,45 @@ def _format(path: Path) -> str:
     if not path.exists():
         raise ArgumentError(f"{path} is not there", hint="name a model file or a SavedModel folder")
     if path.is_dir():
-        if (path / SAVED_MODEL).is_file():
-            return "saved-model"
-        raise ArgumentError(
-            f"{path} is a folder without {SAVED_MODEL}, so it is no SavedModel",
-            hint="name the model file itself",
-        )
-    form = ENDINGS.get(path.suffix.lower())
+        return _format_of_folder(path)
+    form = FORMAT_BY_EXTENSION.get(path.suffix.lower())
     if form is None:
         raise ArgumentError(
             f"{path}: what ends in '{path.suffix}' is not known as a model",
-            hint=f"known: {', '.join(ENDINGS)}, and a SavedModel's folder",
+            hint=f"known: {', '.join(FORMAT_BY_EXTENSION)}, and a SavedModel's folder",
         )
     if not path.stat().st_size:
         raise ArgumentError(f"{path} is empty", hint="export it again")
     _check_size(path, form)
-    if form in MARKS:
-        offset, mark = MARKS[form]
+    magic = FORMATS[form].magic
+    if magic is not None:
+        offset, expected = magic
         with path.open("rb") as file:
-            begins = file.read(offset + len(mark))
-        if begins[offset:] != mark:
+            head = file.read(offset + len(expected))
+        if head[offset:] != expected:
             raise ArgumentError(
                 f"{path} is no {form}: it does not begin as one", hint="export it again"
             )
     return form
 
 
+def _format_of_folder(folder: Path) -> str:
+    for marker, form in FORMAT_BY_MARKER.items():
+        if (folder / marker).is_file():
+            return form
+    markers = " or ".join(FORMAT_BY_MARKER)
+    raise ArgumentError(
+        f"{folder} is a folder without {markers}, so it is no SavedModel",
+        hint="name the model file itself",
+    )
+
+
 def _check_size(path: Path, form: str) -> None:
-    size, largest = path.stat().st_size, LARGEST_BYTES.get(form)
-    if largest is not None and size >= largest:
+    size, limit = path.stat().st_size, FORMATS[form].size_limit
+    if limit is not None and size >= limit:
         raise ArgumentError(
             f"{path} has {size / 2**30:.1f} GiB, a file of the format {form} less than "
-            f"{largest // 2**30}",
+            f"{limit // 2**30}",
             hint="export it again, ONNX with its weights as external data",
         )
 
@@ -130,9 +124,9 @@ def _name(path: Path, taken: set[str]) -> str:
 
 
 def _files(path: Path, form: str) -> dict[str, Path]:
-    if form == "saved-model":
+    if FORMATS[form].marker:
         return {f"{MODEL_PATHS[form]}/{name}": file for name, file in _below(path)}
-    beside = _external(path) if form == "onnx" else {}
+    beside = _external(path) if FORMATS[form].has_external_data else {}
     return {**beside, MODEL_PATHS[form]: path}
 
 
@@ -182,7 +176,7 @@ def check_declared(models: Sequence[Model], inputs: Path | None, *, same: bool) 
     With *same* the first model's inputs are those of all.
     """
     for one in models[:1] if same else models:
-        if one.format in UNDECLARED and inputs is None:
+        if not FORMATS[one.format].declares_shapes and inputs is None:
             raise ArgumentError(
                 f"{one.path}: a model of the format {one.format} does not declare the shapes of "
                 "its inputs",

@@ -1,7 +1,7 @@
-"""A run: one directory under ``runs/`` that holds everything one command planned and found.
+"""A run: one directory under ``runs/`` with the plan, records and artifacts of one command.
 
-Files are written under a temporary name and renamed, so that whatever is there is whole, and a
-run that was killed can be resumed: a job is done when its record exists.
+Files are written under a temporary name and renamed, so that every file is whole. A killed run
+can be resumed: a job is done when its record exists.
 """
 
 from __future__ import annotations
@@ -24,12 +24,13 @@ from typing import Any, Final, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
-from deepmatrix.config.matrix_file import Matrix
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import RecordError
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Artifact, Job, Plan
-from deepmatrix.store.records import UNDONE, Cause, JobRecord
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import UNDONE, JobRecord
 
 #: 1: first version.
 RUN_SCHEMA: Final = 1
@@ -40,7 +41,7 @@ _ROUND = re.compile(r"r(\d+)\.json")
 
 
 class Manifest(BaseModel):
-    """What a run was asked to do: enough to finish it without the matrix file."""
+    """The plan of a run and the matrix file's content: enough to finish it without that file."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -88,7 +89,7 @@ class Run:
 
     @staticmethod
     def existing(path: Path) -> Run:
-        """Open a run directory that is there.
+        """Open an existing run directory.
 
         Raises:
             RecordError: it is not a run.
@@ -126,87 +127,87 @@ class Run:
         return self.path / "artifacts" / artifact.id
 
     def model(self, name: str) -> Path:
-        """Return the directory of a person's own model."""
+        """Return the directory of a user's own model."""
         return self.path / "models" / name
 
-    def given(self, what: str) -> Path:
-        """Return where ``inputs`` or ``reference`` arrays of a person are kept."""
-        return self.path / "given" / f"{what}.npz"
+    def given(self, option: str) -> Path:
+        """Return where a user's arrays of the option ``inputs`` or ``reference`` are stored."""
+        return self.path / "given" / f"{option}.npz"
 
     def log(self, job: Job) -> Path:
-        """Return where a job's output to stdout and stderr is kept."""
+        """Return the path of a job's log: its stdout and stderr."""
         return self.path / "logs" / f"{job.id}.log"
 
     def record_path(self, job: Job) -> Path:
-        """Return where a job's record is kept; sorted by cell, subject and round."""
+        """Return the path of a job's record; paths sort by cell, subject and round."""
         return self.path / "records" / job.cell / job.subject / f"r{job.round}.json"
 
     def done(self, job: Job) -> bool:
-        """Return whether a job need not be run again."""
+        """Return whether a job has a final record."""
         return self.record_path(job).is_file() and self.record(job).status not in UNDONE
 
     def record(self, job: Job) -> JobRecord:
         """Return a job's record. Raises RecordError when it cannot be read."""
         path = self.record_path(job)
-        found = read_record(path)
-        _check_place(found, path)
-        return found
+        record = read_record(path)
+        _check_place(record, path)
+        return record
 
     def save(self, job: Job, record: JobRecord) -> None:
-        """Keep a record."""
+        """Write a job's record."""
         write_text(self.record_path(job), record.model_dump_json(by_alias=True))
 
-    def set_aside(self, job: Job) -> None:
-        """Keep a record under another name, for the job to be run again."""
+    def keep_for_retry(self, job: Job) -> None:
+        """Rename a job's record, so that the job can be retried and the record stays readable."""
         path = self.record_path(job)
-        path.replace(path.with_name(f"r{job.round}.aside{self.times_aside(job) + 1}.json"))
+        path.replace(path.with_name(f"r{job.round}.retried{self.retry_count(job) + 1}.json"))
 
-    def times_aside(self, job: Job) -> int:
-        """Return how many records of a job were set aside."""
-        return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.aside*.json"))
+    def retry_count(self, job: Job) -> int:
+        """Return how many times a job was retried."""
+        return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.retried*.json"))
 
     def records(self) -> Iterator[JobRecord]:
         """Yield all records, those of one cell and subject together, one in memory at a time."""
         for path in record_files(self.path):
-            found = read_record(path)
-            _check_place(found, path)
-            yield found
+            record = read_record(path)
+            _check_place(record, path)
+            yield record
 
     def save_prepared(self, prepared: dict[str, Prepared]) -> None:
-        """Keep, a file a cell, what the cells run from and what building that cost."""
-        for cell_id, one in prepared.items():
+        """Write, in a file for each cell, its image or environment and the cost of building it."""
+        for cell_id, image in prepared.items():
             old = self.prepared().get(cell_id)
-            if old and _tells_more(old, one):
+            if old and _prefers_old(old, image):
                 continue
-            write_text(self.path / "builds" / f"{cell_id}.json", json.dumps(vars(one)) + "\n")
+            write_text(self.path / "builds" / f"{cell_id}.json", json.dumps(vars(image)) + "\n")
 
     def prepared(self) -> dict[str, Prepared]:
-        """Return what is known of the cells' images or environments, by cell id."""
+        """Return the cells' images or environments, by cell id."""
         files = sorted((self.path / "builds").glob("*.json"))
         return {path.stem: read(path, _PREPARED) for path in files}
 
     def engines(self) -> dict[str, dict[str, str]]:
-        """Return what ran the cells: facts by a name of their own."""
+        """Return the engines that ran cells: their facts, by a name of their own."""
         files = sorted((self.path / "engines").glob("*.json"))
         return {path.stem: read(path, _FACTS) for path in files}
 
     def gold_losses(self, workload: str) -> list[float] | None:
-        """Return the float64 losses of a workload, one a step, or None where they are not."""
+        """Return the float64 losses of a workload, one a step, or None without any."""
         path = self.inputs / f"{workload}.gold.json"
         return read(path, _GOLD).losses if path.is_file() else None
 
     def cause_path(self, artifact: str, consumer: str) -> Path:
-        """Return the folder of what was found about an artifact that a consumer gets wrong."""
+        """Return the folder of the cause of an artifact's wrong outputs on a consumer."""
         return self.path / "causes" / f"{artifact}--on--{consumer}"
 
     def causes(self) -> dict[tuple[str, str], Cause]:
-        """Return why artifacts are not answered rightly, by artifact and consumer."""
+        """Return the causes of wrong outputs, by artifact and consumer."""
         files = sorted((self.path / "causes").glob("*/cause.json"))
-        found = [read(path, _CAUSE) for path in files if not path.parent.name.endswith(".part")]
-        return {(one.artifact, one.consumer): one for one in found}
+        causes = [read(path, _CAUSE) for path in files if not path.parent.name.endswith(".part")]
+        return {(cause.artifact, cause.consumer): cause for cause in causes}
 
     def save_engine(self, facts: dict[str, str]) -> None:
-        """Keep what ran the cells."""
+        """Write the facts of the engine that runs the cells."""
         text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
         name = f"{facts['engine']}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
         write_text(self.path / "engines" / f"{name}.json", text)
@@ -214,7 +215,7 @@ class Run:
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Keep other processes from running this run. Raises RecordError when one does."""
-        with locks.held(self.path / "lock") as mine:
+        with locks.try_lock(self.path / "lock") as mine:
             if not mine:
                 raise RecordError(
                     f"{self.path} is being run by another process", hint="wait until it has ended"
@@ -235,7 +236,7 @@ class Run:
                 path.parent.rmdir()
 
     def sweep(self) -> None:
-        """Remove what a killed process of this run left half-done."""
+        """Remove the unfinished files of a killed process of this run."""
         shutil.rmtree(self.path / "scratch", ignore_errors=True)
         for path in self.path.rglob("*.part"):
             shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
@@ -261,18 +262,18 @@ def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _check_place(found: JobRecord, path: str | Path) -> None:
-    """Raise RecordError where a record lies in another job's place: it would count as that job."""
+def _check_place(record: JobRecord, path: str | Path) -> None:
+    """Raise RecordError where a record lies at another job's path: it would count as that job."""
     *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")
-    if (found.cell, found.subject, f"r{found.round}.json") != (cell, subject, name):
+    if (record.cell, record.subject, f"r{record.round}.json") != (cell, subject, name):
         raise RecordError(
-            f"{path}: it is the record of {found.job}",
+            f"{path}: it is the record of {record.job}",
             hint="a record was moved or copied; remove it, and run again with --resume",
         )
 
 
-def _tells_more(old: Prepared, new: Prepared) -> bool:
-    """Return whether a resumed run found the image that it built before, or none any more."""
+def _prefers_old(old: Prepared, new: Prepared) -> bool:
+    """Return whether the old entry says more: the image was built then, or is now missing."""
     if old.error:
         return False
     return bool(new.error) or (old.built and not new.built and old.reference == new.reference)

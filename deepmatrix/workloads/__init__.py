@@ -1,4 +1,4 @@
-"""Workloads: networks with their data, the inputs of every job, and what gold makes of them.
+"""Workloads: networks with their data, the inputs of every job, and the gold evaluation.
 
-In come the names of networks and a seed; out go weights, batches and float64 answers.
+In come the names of networks and a seed; out go weights, batches, float64 outputs and gradients.
 """

@@ -1,7 +1,7 @@
 """Lines of code: how much a person writes for a network in each framework.
 
-What is counted stands in ``harness/frameworks/<framework>/idioms/<network>.py``, and is proven
-there to be the same network.
+The counted code is in ``harness/frameworks/<framework>/idioms/<network>.py``; the harness proves
+that it is the same network.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from functools import cache
 
 from deepmatrix.paths import HARNESS
 
-#: Files of a framework's folder that no person would write.
+#: Files of a framework's folder that are not part of its idioms.
 SUPPORT = ("__init__", "proof")
 
 
@@ -30,16 +30,18 @@ def _statements(tree: ast.AST) -> Iterator[ast.stmt]:
     for node in ast.walk(tree):
         for body in (getattr(node, name, ()) for name in ("body", "orelse", "finalbody")):
             if isinstance(body, list):
-                yield from (one for one in body if not _is_docstring(one, body, node))
+                yield from (
+                    statement for statement in body if not _is_docstring(statement, body, node)
+                )
 
 
-def _is_docstring(one: ast.stmt, body: list[ast.stmt], owner: ast.AST) -> bool:
+def _is_docstring(statement: ast.stmt, body: list[ast.stmt], owner: ast.AST) -> bool:
     return (
         isinstance(owner, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        and one is body[0]
-        and isinstance(one, ast.Expr)
-        and isinstance(one.value, ast.Constant)
-        and isinstance(one.value.value, str)
+        and statement is body[0]
+        and isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
     )
 
 
@@ -56,22 +58,22 @@ def _heads(node: ast.stmt) -> int:
 
 
 @cache
-def counts() -> dict[tuple[str, str], int]:
+def line_counts() -> dict[tuple[str, str], int]:
     """Return logical lines by (network, framework); the network ``training`` is the loop."""
-    found = {}
+    counts = {}
     for path in sorted(HARNESS.glob("frameworks/*/idioms/*.py")):
         if path.stem not in SUPPORT:
             network, framework = path.stem, path.parents[1].name
             source = path.read_text(encoding="utf-8")
-            found[network.replace("_", "-"), framework] = logical_lines(source)
-    return found
+            counts[network.replace("_", "-"), framework] = logical_lines(source)
+    return counts
 
 
-def written() -> set[tuple[str, str]]:
-    """Return what there is an idiom of, by (network, framework); all are of the size ``small``."""
-    return {(f"{network}-small", framework) for network, framework in counts()}
+def available_idioms() -> set[tuple[str, str]]:
+    """Return all idioms, as (network, framework); every network has the size ``small``."""
+    return {(f"{network}-small", framework) for network, framework in line_counts()}
 
 
-def name_of(network: str) -> str:
+def network_name(network: str) -> str:
     """Return a network's name without its size: ``vgg-a`` of ``vgg-a-small``."""
     return network.rsplit("-", 1)[0]

@@ -1,7 +1,7 @@
-"""The inputs of every workload: data, initial weights, batches, and what gold makes of them.
+"""The inputs of every workload: data, initial weights, batches, and gold's training.
 
-The host makes them once a run, so that every framework starts from the same bytes. Made again
-from the same matrix file and seed, they are the same bytes again.
+The host makes them once a run, so that every framework starts from the same bytes. The same matrix
+file and seed always give the same bytes.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatrix.config.matrix_file import USUAL_PHASES, Workload
+from deepmatrix.config.sections import USUAL_PHASES, Workload
 from deepmatrix.paths import DATA
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.networks import Network
@@ -33,7 +33,7 @@ SIDE = 8  # of an image, in pixels
 TEST_SHARE = 5  # one in five images of each class is held out
 SPLIT_SEED = 2015  # the split is part of the data set, not of a run
 PROBES = 64
-TRAINED = "idiom/trained"  # beside the first step: the first batch's logits after a few steps
+TRAINED = "idiom/trained"  # the first batch's logits after the steps of an idiom
 GRAIN = 0.1  # of the brightest pixel
 NOISE = 128  # examples: a full batch of the study
 
@@ -42,12 +42,12 @@ _FILES = {"data.npz": ".npz", "weights.npz": ".weights.npz", "order.npz": ".orde
 
 
 def files(folder: Path, workload: str) -> dict[str, Path]:
-    """Return what a producer is given: name in its ``data`` folder -> file below *folder*."""
+    """Return the files for a producer: name in its ``data`` folder -> file below *folder*."""
     return {name: folder / f"{workload}{ending}" for name, ending in _FILES.items()}
 
 
 def first_step(folder: Path, workload: str) -> Path:
-    """Return the file of what gold makes of the first step."""
+    """Return the file with gold's first step."""
     return folder / f"{workload}.first-step.npz"
 
 
@@ -59,39 +59,40 @@ def make(
     seed: int,
     phases: Collection[str] = USUAL_PHASES,
 ) -> None:
-    """Make what is missing of a workload's inputs below *folder*, for some phases.
+    """Make the missing inputs of a workload below *folder*, for some phases.
 
-    Besides `files`: ``<name>.first-step.npz``, what gold makes of the first step (see
+    Besides `files`: ``<name>.first-step.npz``, gold's outputs and gradients of the first step (see
     `deepmatrix.judging.parity`), and ``<name>.gold.json``, the losses of the float64 training, one
-    a step, and its held-out accuracy, where the phases train. The latter is written last;
-    where it is there, so is all the rest.
+    a step, and its held-out accuracy, where the phases train. The latter is written last: where
+    it exists, all inputs do.
     """
     finished = folder / f"{name}.gold.json"
     if finished.is_file():
         return
     network = networks.NETWORKS[workload.network]
-    data = digits(network)
+    data = load_digits(network)
     weights = networks.initial_weights(network, seed)
-    count = len(data["train_x"])
-    rows = order(count, batch=workload.batch, epochs=workload.epochs, seed=seed)[: workload.steps]
+    example_count = len(data["train_x"])
+    rows = batch_order(example_count, batch=workload.batch, epochs=workload.epochs, seed=seed)
+    batch_rows = rows[: workload.steps]
     folder.mkdir(parents=True, exist_ok=True)
     paths = files(folder, name)
-    _write(paths["data.npz"], archive(data))
-    _write(paths["weights.npz"], archive(weights))
-    rates = learning_rates(workload, len(rows))
-    _write(paths["order.npz"], archive({"order": rows, "rates": rates}))
+    _write(paths["data.npz"], npz_bytes(data))
+    _write(paths["weights.npz"], npz_bytes(weights))
+    rates = learning_rates(workload, len(batch_rows))
+    _write(paths["order.npz"], npz_bytes({"order": batch_rows, "rates": rates}))
     if not {"parity", "idiom"}.isdisjoint(phases):
-        first = next(batches(data, rows))
-        found = _first_step(network, weights, *first)
-        few = batches(data, rows[:IDIOM_STEPS])
-        first_rate = itertools.repeat(rates[0])
-        trained = gold.train(network, weights, few, rates=first_rate).weights
-        found[TRAINED] = gold.forward(network, trained, first[0])
-        _write(first_step(folder, name), archive(found))
-    outcome: dict[str, Any] = {"losses": [], "accuracy": 0.0}
+        first_batch = next(batches(data, batch_rows))
+        first_step_arrays = _first_step(network, weights, *first_batch)
+        first_batches = batches(data, batch_rows[:IDIOM_STEPS])
+        constant_rate = itertools.repeat(rates[0])
+        trained_weights = gold.train(network, weights, first_batches, rates=constant_rate).weights
+        first_step_arrays[TRAINED] = gold.forward(network, trained_weights, first_batch[0])
+        _write(first_step(folder, name), npz_bytes(first_step_arrays))
+    training: dict[str, Any] = {"losses": [], "accuracy": 0.0}
     if "train" in phases:
-        outcome = _trained(network, weights, data, rows, rates)
-    _write(finished, json.dumps(outcome).encode())
+        training = _trained(network, weights, data, batch_rows, rates)
+    _write(finished, json.dumps(training).encode())
 
 
 def _trained(
@@ -118,17 +119,17 @@ def _first_step(
     }
 
 
-def digits(network: Network) -> dict[str, NDArray[Any]]:
-    """Return the UCI digits, split for training and testing, as a network's task puts them.
+def load_digits(network: Network) -> dict[str, NDArray[Any]]:
+    """Return the UCI digits, split for training and testing, in the form of a network's task.
 
     Tasks: ``images``, enlarged to the network's input; ``rows``, one image a
     sequence; ``video``, an image that moves over a larger one; ``reversal``, sequences of digits
-    to be given back in reverse; ``random``, noise with random labels, for times only.
+    whose reverse is the answer; ``random``, noise with random labels, for times only.
 
     Returns:
         ``train_x`` and ``test_x`` (N, ...) float32, shaped as the network's input; ``train_y``
-        and ``test_y`` (N,) or (N, T) int64; ``probe_x``, the first test examples and
-        after them one of zeros, one of ones, one of minus ones, one of both by turns.
+        and ``test_y`` (N,) or (N, T) int64; ``probe_x``, the first test examples, followed by
+        one of zeros, one of ones, one of minus ones and one of alternating ones and minus ones.
     """
     task = network.get("task", "images")
     if task == "random":
@@ -152,10 +153,10 @@ def digits(network: Network) -> dict[str, NDArray[Any]]:
 
 
 def _images(network: Network, images: Images) -> Images:
-    """Enlarge by repetition, with a grain: equal neighbours would be equal in every layer.
+    """Enlarge by repetition and add a grain, so that no equal neighbours reach the layers.
 
-    Max pooling then chooses among equals, and which one it is would depend on rounding alone: at
-    a rate of 0.02, AlexNet's losses were 2e-2 from gold after twenty steps, and 3e-7 with it.
+    Max pooling would choose among equal values, by rounding alone. At a rate of 0.02, AlexNet's
+    losses were 2e-2 from gold after twenty steps without the grain, and 3e-7 with it.
     """
     times = network["input"][-1] // SIDE
     if times > 1:
@@ -170,22 +171,22 @@ def _rows(network: Network, images: Images) -> Images:
 
 
 def _video(network: Network, images: Images) -> Images:
-    """Move every image from a corner of its own along the diagonal, a pixel a frame, and back."""
+    """Move each image along a diagonal from one of the corners and back, a pixel a frame."""
     _, frames, side, _ = network["input"]
-    room = side - SIDE
-    found = np.zeros((len(images), *network["input"]), np.float32)
+    travel = side - SIDE
+    videos = np.zeros((len(images), *network["input"]), np.float32)
     for frame in range(frames):
         for corner in range(4):
-            step = (frame + corner) % (2 * room)
-            along = min(step, 2 * room - step)
-            top, left = along, (along if corner % 2 else room - along)
-            own = images[corner::4]
-            found[corner::4, 0, frame, top : top + SIDE, left : left + SIDE] = own
-    return found
+            step = (frame + corner) % (2 * travel)
+            offset = min(step, 2 * travel - step)
+            row, column = offset, (offset if corner % 2 else travel - offset)
+            window = (slice(row, row + SIDE), slice(column, column + SIDE))
+            videos[(slice(corner, None, 4), 0, frame, *window)] = images[corner::4]
+    return videos
 
 
 def _reversal(network: Network, count: int) -> tuple[Images, NDArray[np.int64]]:
-    """Return one-hot digits with, after them, what a decoder is fed; and the digits reversed."""
+    """Return one-hot digits followed by the decoder's inputs; and the digits reversed."""
     steps, tokens = network["input"][0] // 2, network["input"][1]
     drawn = np.random.default_rng([SPLIT_SEED, steps]).random((count, steps))
     source = (drawn * CLASSES).astype(np.int64)
@@ -203,7 +204,7 @@ def _noise(network: Network) -> dict[str, NDArray[Any]]:
 
 
 def _probe(x: Images) -> Images:
-    """Return what artifacts are tried on: examples, and the edges of what they are made of."""
+    """Return the sample inputs of artifacts: examples, and the extremes of the value range."""
     edges = np.zeros((4, *x.shape[1:]), np.float32)
     edges[1] = 1
     edges[2] = -1
@@ -219,7 +220,7 @@ _TASKS: Mapping[str, Callable[[Network, Images], Images]] = {
 
 
 def _held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
-    """Return which examples are for testing: the same share of every class."""
+    """Return a mask of the examples for testing: the same share of every class."""
     test = np.zeros(len(labels), dtype=bool)
     for label in range(CLASSES):
         members = np.flatnonzero(labels == label)
@@ -228,8 +229,8 @@ def _held_out(labels: NDArray[np.int64]) -> NDArray[np.bool_]:
     return test
 
 
-def order(count: int, *, batch: int, epochs: int, seed: int) -> NDArray[np.int64]:
-    """Return which rows make each batch, (steps, batch): every epoch anew, only full batches."""
+def batch_order(count: int, *, batch: int, epochs: int, seed: int) -> NDArray[np.int64]:
+    """Return the rows of each batch, (steps, batch): a new order each epoch, full batches only."""
     steps = count // batch
     rows = [_permutation(count, [seed, epoch])[: steps * batch] for epoch in range(epochs)]
     return np.concatenate(rows).reshape(epochs * steps, batch)
@@ -254,8 +255,8 @@ def batches(
         yield data["train_x"][chosen], data["train_y"][chosen]
 
 
-def archive(arrays: Arrays) -> bytes:
-    """Return an ``.npz`` of arrays by name, without the time of day that numpy's carries."""
+def npz_bytes(arrays: Arrays) -> bytes:
+    """Return an ``.npz`` of arrays by name, without the timestamps that numpy writes."""
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
         for name, array in arrays.items():

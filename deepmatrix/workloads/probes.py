@@ -1,8 +1,8 @@
-"""Probes of modeling capability: what each is given, and what it must answer, in float64.
+"""Probes of modeling capability: their inputs, and the answers expected of them, in float64.
 
 Each is a small program in ``harness/frameworks/<framework>/probes.py``. Nothing is asserted there:
-what it answers is compared with the evaluation here, of the same float32 inputs. Answers that are
-whole numbers are given as floats.
+its answers are compared with an evaluation of the same float32 inputs here. Answers that are
+whole numbers are floats too.
 """
 
 from __future__ import annotations
@@ -16,13 +16,14 @@ from numpy.typing import NDArray
 from deepmatrix.workloads import gold
 from deepmatrix.workloads.gold import recurrent, windows
 from deepmatrix.workloads.networks import Network
+from deepmatrix.workloads.scale import scale_of
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]
 Answers = dict[str, Floats]
 
-SCALE = 0.5  # of the gradient that `own_layer` gives
-SMALL = 0.1  # below which the loop ends
+SCALE = 0.5  # factor of `own_layer` in its own gradient
+SMALL = 0.1  # the loop ends when all values are smaller
 STEPS, WIDTH = 5, 3  # of the beam search
 DILATION = 2
 RATE = 0.1  # of the changed model's SGD
@@ -56,18 +57,12 @@ def _changed_inputs() -> Arrays:
     return {"x": _numbers(90, 6, 4), "y": labels, **weights}
 
 
-def inputs() -> dict[str, Arrays]:
-    """Return what each probe is given, float32 and int64 arrays by probe and name."""
-    tokens = (np.random.default_rng(61).random((2, 3, 4)) * 7).astype(np.int64)
-    causal = np.tril(np.ones((4, 4), np.int64))
+def _sequence_inputs() -> dict[str, Arrays]:
     return {
-        "own_layer": {"x": 3 * _numbers(1, 4, 5), "given": _numbers(2, 4, 5)},
-        "data_dependent_loop": _loop_inputs(),
-        "data_dependent_loop_gradient": _loop_inputs(),
         "different_lengths": {
             "x": _numbers(20, 3, 5, 2),
             "lengths": np.array([5, 3, 1]),
-            "given": _numbers(21, 3, 4),
+            "upstream": _numbers(21, 3, 4),
             **_lstm(22, 2, 4),
         },
         "beam_search": {
@@ -80,29 +75,51 @@ def inputs() -> dict[str, Arrays]:
             **_lstm(41, 2, 4),
             **{f"backward_{name}": value for name, value in _lstm(44, 2, 4).items()},
         },
-        "attention": {
-            **{
-                name: _numbers(50 + n, 2, 3, 4, 5)
-                for n, name in enumerate(("query", "key", "value"))
-            },
-            "mask": causal,
-            "given": _numbers(54, 2, 3, 4, 5),
-        },
+    }
+
+
+def _weight_sharing_inputs() -> Arrays:
+    tokens, targets = (np.random.default_rng(61).random((2, 3, 4)) * 7).astype(np.int64)
+    return {"tokens": tokens, "targets": targets, "embedding": _numbers(62, 7, 5)}
+
+
+def _attention_inputs() -> Arrays:
+    names = ("query", "key", "value")
+    return {
+        **{name: _numbers(50 + n, 2, 3, 4, 5) for n, name in enumerate(names)},
+        "mask": np.tril(np.ones((4, 4), np.int64)),  # causal
+        "upstream": _numbers(54, 2, 3, 4, 5),
+    }
+
+
+def _convolution_inputs() -> dict[str, Arrays]:
+    return {
         "convolution_of_video": {
             "x": _numbers(70, 2, 3, 4, 5, 6),
             "kernel": _numbers(71, 4, 3, 2, 3, 3),
-            "given": _numbers(72, 2, 4, 3, 3, 4),
+            "upstream": _numbers(72, 2, 4, 3, 3, 4),
         },
         "temporal_convolution": {
             "x": _numbers(73, 2, 3, 10),
             "kernel": _numbers(74, 4, 3, 3),
-            "given": _numbers(75, 2, 4, 10),
+            "upstream": _numbers(75, 2, 4, 10),
         },
-        "weight_sharing": {
-            "tokens": tokens[0],
-            "targets": tokens[1],
-            "embedding": _numbers(62, 7, 5),
-        },
+    }
+
+
+def inputs() -> dict[str, Arrays]:
+    """Return the inputs of each probe, float32 and int64 arrays by probe and name.
+
+    ``upstream`` is the upstream gradient: of the probe's output, for its backward pass.
+    """
+    return {
+        "own_layer": {"x": 3 * _numbers(1, 4, 5), "upstream": _numbers(2, 4, 5)},
+        "data_dependent_loop": _loop_inputs(),
+        "data_dependent_loop_gradient": _loop_inputs(),
+        **_sequence_inputs(),
+        "attention": _attention_inputs(),
+        **_convolution_inputs(),
+        "weight_sharing": _weight_sharing_inputs(),
         "higher_order_gradients": {
             "x": _numbers(80, 4, 3),
             "w1": _numbers(81, 3, 6),
@@ -112,196 +129,201 @@ def inputs() -> dict[str, Arrays]:
     }
 
 
-def expected() -> dict[str, Answers]:
-    """Return what each probe must answer, float64 arrays by probe and name."""
+def expected_answers() -> dict[str, Answers]:
+    """Return the expected answers, float64 arrays by probe and name."""
     return {
         name: EXPECTED[name](
             {
                 key: value.astype(np.float64) if value.dtype == np.float32 else value
-                for key, value in given.items()
+                for key, value in arrays.items()
             }
         )
-        for name, given in inputs().items()
+        for name, arrays in inputs().items()
     }
 
 
-def compare(name: str, said: Mapping[str, NDArray[Any]]) -> float | None:
-    """Return how far the answers of a probe are from gold, or None where they cannot be used.
+def answer_error(name: str, answers: Mapping[str, NDArray[Any]]) -> float | None:
+    """Return the error of a probe's answers from gold, or None where they cannot be used.
 
     The largest absolute difference, of each answer over its largest gold value; None where one
     is missing, has another shape or is not finite.
     """
-    worst = 0.0
-    for part, truth in expected()[name].items():
-        answer = said.get(part)
-        if answer is None or answer.shape != truth.shape or not np.isfinite(answer).all():
+    largest = 0.0
+    for part, gold_answer in expected_answers()[name].items():
+        answer = answers.get(part)
+        if answer is None or answer.shape != gold_answer.shape or not np.isfinite(answer).all():
             return None
-        scale = float(np.abs(truth).max(initial=0.0)) or 1.0
-        worst = max(worst, float(np.abs(answer.astype(np.float64) - truth).max()) / scale)
-    return worst
+        difference = float(np.abs(answer.astype(np.float64) - gold_answer).max())
+        largest = max(largest, difference / scale_of(gold_answer))
+    return largest
 
 
-def _own_layer(given: Arrays) -> Answers:
-    """Rounding, whose own gradient is zero, with one of its own: the output's, scaled."""
-    rounded = np.asarray(np.round(given["x"]), np.float64)
-    return {"y": rounded, "gradient": SCALE * given["given"]}
+def _own_layer(arrays: Arrays) -> Answers:
+    """Rounding, whose gradient is zero, with a custom gradient: the output's, scaled."""
+    rounded = np.asarray(np.round(arrays["x"]), np.float64)
+    return {"y": rounded, "gradient": SCALE * arrays["upstream"]}
 
 
 def _loop(x: Floats, w: Floats) -> tuple[Floats, list[Floats]]:
-    """Return tanh(... tanh(x w) w ...) until all of it is small, and the values on the way."""
-    values = [x]
-    while np.abs(values[-1]).max() > SMALL:
-        values.append(np.tanh(values[-1] @ w))
-    return values[-1], values
+    """Return tanh(... tanh(x w) w ...) until every value is small, and all states on the way."""
+    states = [x]
+    while np.abs(states[-1]).max() > SMALL:
+        states.append(np.tanh(states[-1] @ w))
+    return states[-1], states
 
 
-def _data_dependent_loop(given: Arrays) -> Answers:
-    long, short = _loop(given["x"], given["w"]), _loop(given["brief"], given["w"])
-    steps = np.array([len(long[1]) - 1.0, len(short[1]) - 1.0])
-    return {"long": long[0], "short": short[0], "steps": steps}
+def _data_dependent_loop(arrays: Arrays) -> Answers:
+    long_run, short_run = _loop(arrays["x"], arrays["w"]), _loop(arrays["brief"], arrays["w"])
+    steps = np.array([len(long_run[1]) - 1.0, len(short_run[1]) - 1.0])
+    return {"long": long_run[0], "short": short_run[0], "steps": steps}
 
 
-def _data_dependent_loop_gradient(given: Arrays) -> Answers:
-    """The gradient, by w, of the sum of what the loop ends with."""
-    w = given["w"]
-    _, values = _loop(given["x"], w)
-    total, through = np.zeros_like(w), np.ones_like(values[-1])
-    for before, after in zip(values[-2::-1], values[:0:-1], strict=True):
-        through = through * (1 - after**2)
-        total += before.T @ through
-        through = through @ w.T
-    return {"gradient": total}
+def _data_dependent_loop_gradient(arrays: Arrays) -> Answers:
+    """The gradient, by w, of the sum of the loop's last state."""
+    w = arrays["w"]
+    _, states = _loop(arrays["x"], w)
+    gradient, upstream = np.zeros_like(w), np.ones_like(states[-1])
+    for before, after in zip(states[-2::-1], states[:0:-1], strict=True):
+        upstream = upstream * (1 - after**2)
+        gradient += before.T @ upstream
+        upstream = upstream @ w.T
+    return {"gradient": gradient}
 
 
-def _recurrence(given: Arrays, *, whole: bool, both: bool = False) -> recurrent.Recurrent:
+def _recurrence(arrays: Arrays, **settings: bool) -> recurrent.Recurrent:
     names = ("kernel", "recurrent", "bias")
-    own = {
-        name: given[name] for name in (*names, *(f"backward_{n}" for n in names)) if name in given
+    weights = {
+        name: arrays[name] for name in (*names, *(f"backward_{n}" for n in names)) if name in arrays
     }
-    layer = {"name": "lstm", "kind": "lstm", "units": given["recurrent"].shape[1]}
-    return recurrent.Recurrent({**layer, "return_sequences": whole, "bidirectional": both}, own)
+    layer = {"name": "lstm", "kind": "lstm", "units": arrays["recurrent"].shape[1], **settings}
+    return recurrent.Recurrent(layer, weights)
 
 
-def _different_lengths(given: Arrays) -> Answers:
-    """Each sequence by itself: the last output, and the gradient of its sum with *given*."""
-    lasts, gradients = [], dict.fromkeys(("kernel", "recurrent", "bias"), np.zeros(1))
-    for row, length in enumerate(given["lengths"]):
-        layer = _recurrence(given, whole=False)
-        lasts.append(layer.forward(given["x"][row : row + 1, :length])[0])
-        layer.backward(given["given"][row : row + 1])
+def _different_lengths(arrays: Arrays) -> Answers:
+    """Each sequence by itself: the last output, and the gradient of its sum with *upstream*."""
+    last_outputs, gradients = [], dict.fromkeys(("kernel", "recurrent", "bias"), np.zeros(1))
+    for row, length in enumerate(arrays["lengths"]):
+        layer = _recurrence(arrays, return_sequences=False)
+        last_outputs.append(layer.forward(arrays["x"][row : row + 1, :length])[0])
+        layer.backward(arrays["upstream"][row : row + 1])
         gradients = {name: value + layer.gradients[name] for name, value in gradients.items()}
-    return {"last": np.stack(lasts), **gradients}
+    return {"last": np.stack(last_outputs), **gradients}
 
 
-def _beam_search(given: Arrays) -> Answers:
+def _beam_search(arrays: Arrays) -> Answers:
     """The best sequences from token 0 and their log probabilities, the best first."""
     beams: list[tuple[float, list[int], Floats]] = [
-        (0.0, [0], np.zeros(given["recurrent"].shape[0]))
+        (0.0, [0], np.zeros(arrays["recurrent"].shape[0]))
     ]
     for _ in range(STEPS):
-        grown = []
+        candidates = []
         for score, sequence, hidden in beams:
-            after = np.tanh(given["embedding"][sequence[-1]] + given["recurrent"] @ hidden)
-            logits = given["output"] @ after
-            logs = logits - np.log(np.exp(logits).sum())
-            grown += [(score + float(logs[t]), [*sequence, t], after) for t in range(len(logs))]
-        beams = sorted(grown, key=lambda beam: -beam[0])[:WIDTH]
+            next_hidden = np.tanh(arrays["embedding"][sequence[-1]] + arrays["recurrent"] @ hidden)
+            logits = arrays["output"] @ next_hidden
+            log_probabilities = logits - np.log(np.exp(logits).sum())
+            candidates += [
+                (score + float(log_probability), [*sequence, token], next_hidden)
+                for token, log_probability in enumerate(log_probabilities)
+            ]
+        beams = sorted(candidates, key=lambda beam: -beam[0])[:WIDTH]
     return {
         "sequences": np.array([sequence[1:] for _, sequence, _ in beams], np.float64),
         "scores": np.array([score for score, _, _ in beams]),
     }
 
 
-def _bidirectional(given: Arrays) -> Answers:
-    return {"y": _recurrence(given, whole=True, both=True).forward(given["x"])}
+def _bidirectional(arrays: Arrays) -> Answers:
+    layer = _recurrence(arrays, return_sequences=True, bidirectional=True)
+    return {"y": layer.forward(arrays["x"])}
 
 
-def _attention(given: Arrays) -> Answers:
+def _attention(arrays: Arrays) -> Answers:
     """Scaled dot products, softmax over the keys that the mask allows; with all gradients."""
-    query, key, value, dy = (given[name] for name in ("query", "key", "value", "given"))
-    factor = query.shape[-1] ** -0.5
-    scores = np.where(given["mask"] > 0, query @ key.swapaxes(-1, -2) * factor, -np.inf)
-    odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
-    odds /= odds.sum(axis=-1, keepdims=True)
-    through = dy @ value.swapaxes(-1, -2)
-    sums = odds * (through - (through * odds).sum(axis=-1, keepdims=True)) * factor
+    query, key, value, upstream = (arrays[name] for name in ("query", "key", "value", "upstream"))
+    scale = query.shape[-1] ** -0.5
+    scores = np.where(arrays["mask"] > 0, query @ key.swapaxes(-1, -2) * scale, -np.inf)
+    weights = np.exp(scores - scores.max(axis=-1, keepdims=True))
+    weights /= weights.sum(axis=-1, keepdims=True)
+    dweights = upstream @ value.swapaxes(-1, -2)
+    dscores = weights * (dweights - (dweights * weights).sum(axis=-1, keepdims=True)) * scale
     return {
-        "y": odds @ value,
-        "query": sums @ key,
-        "key": sums.swapaxes(-1, -2) @ query,
-        "value": odds.swapaxes(-1, -2) @ dy,
+        "y": weights @ value,
+        "query": dscores @ key,
+        "key": dscores.swapaxes(-1, -2) @ query,
+        "value": weights.swapaxes(-1, -2) @ upstream,
     }
 
 
-def _convolved(given: Arrays, kernel: Floats, padding: list[list[int]]) -> Answers:
+def _convolved(arrays: Arrays, kernel: Floats, padding: list[list[int]]) -> Answers:
     sides = list(kernel.shape[2:])
     layer = {"name": "conv", "kernel": sides, "stride": [1] * len(sides), "padding": padding}
     conv = windows.Conv(layer, {"kernel": kernel, "bias": np.zeros(len(kernel))})
-    y = conv.forward(given["x"])
-    conv.backward(given["given"])
+    y = conv.forward(arrays["x"])
+    conv.backward(arrays["upstream"])
     return {"y": y, "gradient": conv.gradients["kernel"]}
 
 
-def _convolution_of_video(given: Arrays) -> Answers:
-    return _convolved(given, given["kernel"], [[0, 0]] * 3)
+def _convolution_of_video(arrays: Arrays) -> Answers:
+    return _convolved(arrays, arrays["kernel"], [[0, 0]] * 3)
 
 
-def _temporal_convolution(given: Arrays) -> Answers:
-    """Causal and dilated: a kernel with holes, padded before alone."""
-    kernel = given["kernel"]
-    reach = DILATION * (kernel.shape[2] - 1)
-    holed = np.zeros((*kernel.shape[:2], reach + 1))
-    holed[:, :, ::DILATION] = kernel
-    found = _convolved(given, holed, [[reach, 0]])
-    return {"y": found["y"], "gradient": found["gradient"][:, :, ::DILATION]}
+def _temporal_convolution(arrays: Arrays) -> Answers:
+    """Causal and dilated: the kernel has gaps, the input is padded on the left only."""
+    kernel = arrays["kernel"]
+    left_padding = DILATION * (kernel.shape[2] - 1)
+    dilated_kernel = np.zeros((*kernel.shape[:2], left_padding + 1))
+    dilated_kernel[:, :, ::DILATION] = kernel
+    answers = _convolved(arrays, dilated_kernel, [[left_padding, 0]])
+    return {"y": answers["y"], "gradient": answers["gradient"][:, :, ::DILATION]}
 
 
-def _weight_sharing(given: Arrays) -> Answers:
+def _weight_sharing(arrays: Arrays) -> Answers:
     """One matrix embeds tokens and, transposed, gives the logits; its gradient is of both uses."""
-    matrix, tokens = given["embedding"], given["tokens"]
+    matrix, tokens = arrays["embedding"], arrays["tokens"]
     hidden = np.tanh(matrix[tokens])
-    loss, dlogits = gold.cross_entropy(hidden @ matrix.T, given["targets"])
+    loss, dlogits = gold.cross_entropy(hidden @ matrix.T, arrays["targets"])
     gradient = np.einsum("ntv,nth->vh", dlogits, hidden)
     np.add.at(gradient, tokens, (dlogits @ matrix) * (1 - hidden**2))
     return {"loss": np.array(loss), "gradient": gradient}
 
 
-def _higher_order_gradients(given: Arrays) -> Answers:
+def _higher_order_gradients(arrays: Arrays) -> Answers:
     """The gradients, by the weights, of the squared gradient of tanh(x w1) w2 by its input."""
-    x, w1, w2 = given["x"], given["w1"], given["w2"]
+    x, w1, w2 = arrays["x"], arrays["w1"], arrays["w2"]
     hidden = np.tanh(x @ w1)
     slope = (1 - hidden**2) * w2
-    by_input = slope @ w1.T
-    through = 2 * by_input @ w1
-    by_sum = through * w2 * -2 * hidden * (1 - hidden**2)
+    input_gradient = slope @ w1.T
+    dpenalty_dslope = 2 * input_gradient @ w1
+    dsums = dpenalty_dslope * w2 * -2 * hidden * (1 - hidden**2)
     return {
-        "penalty": np.array((by_input**2).sum()),
-        "w1": 2 * by_input.T @ slope + x.T @ by_sum,
-        "w2": (through * (1 - hidden**2)).sum(axis=0),
+        "penalty": np.array((input_gradient**2).sum()),
+        "w1": 2 * input_gradient.T @ slope + x.T @ dsums,
+        "w2": (dpenalty_dslope * (1 - hidden**2)).sum(axis=0),
     }
 
 
-def _changed_model(given: Arrays) -> Answers:
+def _changed_model(arrays: Arrays) -> Answers:
     """A step of SGD, then a layer w3 and its tanh in the middle, then another step."""
-    weights = {name: given[name] for name in ("w1", "w2")}
+    weights = {name: arrays[name] for name in ("w1", "w2")}
     losses = []
     for names in (("w1", "w2"), ("w1", "w3", "w2")):
-        weights.setdefault("w3", given["w3"]) if "w3" in names else None
-        loss, gradients = _dense_loss(names, weights, given)
+        if "w3" in names:
+            weights["w3"] = arrays["w3"]
+        loss, gradients = _dense_loss(names, weights, arrays)
         losses.append(loss)
         weights.update({name: weights[name] - RATE * gradients[name] for name in names})
     return {"losses": np.array(losses), **weights}
 
 
-def _dense_loss(names: tuple[str, ...], weights: Answers, given: Arrays) -> tuple[float, Answers]:
+def _dense_loss(names: tuple[str, ...], weights: Answers, arrays: Arrays) -> tuple[float, Answers]:
     layers: list[dict[str, Any]] = []
     for name in names:
         layers.append({"name": name, "kind": "dense", "units": len(weights[name])})
         layers.append({"name": f"{name}_tanh", "kind": "tanh"})
     network = Network(name="changed", input=[4], classes=3, layers=layers[:-1])
-    own = {f"{name}.kernel": weights[name] for name in names}
-    own |= {f"{name}.bias": np.zeros(len(weights[name])) for name in names}
-    loss, gradients = gold.loss_and_gradients(network, own, given["x"], given["y"])
+    parameters = {f"{name}.kernel": weights[name] for name in names}
+    parameters |= {f"{name}.bias": np.zeros(len(weights[name])) for name in names}
+    loss, gradients = gold.loss_and_gradients(network, parameters, arrays["x"], arrays["y"])
     return loss, {name: gradients[f"{name}.kernel"] for name in names}
 
 

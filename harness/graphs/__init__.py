@@ -1,9 +1,17 @@
-"""ONNX graphs of a person: read with suspicion, given inputs, evaluated in float64.
+"""The inside of model files: ONNX and TFLite graphs of a user, which may be wrong or hostile.
 
-Runs inside a cell that has the ``onnx`` package; the container is the boundary, but what is wrong
-with a file has to be said clearly.
+In: the path of a model file, arrays by name. Out: the checked model, sample inputs, the nodes
+with their tensors, gold outputs in float64, and models made from parts of a graph.
+
+`checks` reads an ONNX file and refuses what cannot be used, `onnx_inputs` checks or samples its
+inputs, `inner` evaluates its nodes and cuts it, `precise` widens it to float64, `operators`
+corrects the reference evaluator. `tflite` is the same for TFLite. `sample_inputs` makes arrays
+from names, dtypes and shapes.
+
+Runs in a cell that has the ``onnx`` or the LiteRT package. The container is the security
+boundary; what is wrong with a file must still be said clearly.
 """
 
 
 class BadModel(Exception):
-    """A model, or what was given with it, cannot be used; the message says why."""
+    """A model, or an input that came with it, cannot be used; the message says why."""

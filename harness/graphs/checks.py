@@ -1,10 +1,11 @@
-"""Reading an ONNX file that may be hostile, or no ONNX file at all."""
+"""Read an ONNX file that may be hostile, or no ONNX file at all."""
 
 import os
+from typing import Any, Iterator, List
 
 from harness.graphs import BadModel, operators
 
-#: How other files begin: (offset, bytes) -> what they are.
+#: How files of other formats begin: (offset, bytes) -> what they are.
 MARKS = {
     (0, b"PK\x03\x04"): "a zip archive, as torch writes for programs of its own",
     (4, b"TFL3"): "a TFLite model; its name should end in .tflite",
@@ -14,12 +15,12 @@ MARKS = {
     (0, b"version https://git-lfs"): "a Git LFS pointer, in place of one: run `git lfs pull`",
 }
 
-#: So many unknown operators are listed.
+#: At most this many unknown operators are listed.
 FEW = 5
 
 
-def read(path):
-    """Return the model in a file, external data loaded. Raises BadModel."""
+def read(path: str) -> Any:
+    """Return the checked model in a file, its external data loaded. Raises BadModel."""
     import google.protobuf.message
     import onnx
 
@@ -44,23 +45,23 @@ def read(path):
     return model
 
 
-def _check_rules(model, onnx):
+def _check_rules(model: Any, onnx: Any) -> None:
     # Outputs without a shape are against the rules, common, and read by every runtime.
     tensors = [value.type.tensor_type for value in model.graph.output]
-    bare = [one for one in tensors if one.elem_type and not one.HasField("shape")]
-    for one in bare:
-        one.shape.SetInParent()
+    bare = [tensor for tensor in tensors if tensor.elem_type and not tensor.HasField("shape")]
+    for tensor in bare:
+        tensor.shape.SetInParent()
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        said = str(error).strip().splitlines()[0]
-        raise BadModel("it breaks ONNX's rules: " + said) from None
+        first_line = str(error).strip().splitlines()[0]
+        raise BadModel("it breaks ONNX's rules: " + first_line) from None
     finally:
-        for one in bare:
-            one.ClearField("shape")
+        for tensor in bare:
+            tensor.ClearField("shape")
 
 
-def _check_versions(model, onnx):
+def _check_versions(model: Any, onnx: Any) -> None:
     if model.ir_version > onnx.IR_VERSION:
         raise BadModel(f"its IR version is {model.ir_version}, known are up to {onnx.IR_VERSION}")
     newest = onnx.defs.onnx_opset_version()
@@ -71,12 +72,12 @@ def _check_versions(model, onnx):
             )
 
 
-def _check_operators(model, onnx):
-    versions = {one.domain: one.version for one in model.opset_import}
-    own = {(one.domain, one.name) for one in model.functions}
-    unknown = []
+def _check_operators(model: Any, onnx: Any) -> None:
+    versions = {opset.domain: opset.version for opset in model.opset_import}
+    local_functions = {(function.domain, function.name) for function in model.functions}
+    unknown: List[str] = []
     for node in _nodes(model.graph):
-        if (node.domain, node.op_type) in own:
+        if (node.domain, node.op_type) in local_functions:
             continue
         domain = "" if node.domain == "ai.onnx" else node.domain
         try:
@@ -87,13 +88,13 @@ def _check_operators(model, onnx):
             name = f"{node.domain}.{node.op_type}" if node.domain else node.op_type
             unknown += [] if name in unknown else [name]
     if unknown:
-        more = " and more" if len(unknown) > FEW else ""
+        suffix = " and more" if len(unknown) > FEW else ""
         listed = ", ".join(unknown[:FEW])
-        raise BadModel(f"its opset does not define the operators {listed}{more}")
+        raise BadModel(f"its opset does not define the operators {listed}{suffix}")
 
 
-def _check_tensor(tensor, folder, onnx):
-    """Raise BadModel unless a tensor is as large as it says, inside the file or beside it."""
+def _check_tensor(tensor: Any, folder: str, onnx: Any) -> None:
+    """Raise BadModel unless a tensor has as many bytes as it claims, in the file or beside it."""
     if any(side < 0 for side in tensor.dims):
         raise BadModel(f"the tensor {tensor.name} has a negative side")
     if tensor.data_type == onnx.TensorProto.STRING:
@@ -121,7 +122,7 @@ def _check_tensor(tensor, folder, onnx):
 _FIELDS = ("float", "int32", "int64", "double", "uint64")
 
 
-def _check_external(tensor, folder, size):
+def _check_external(tensor: Any, folder: str, size: int) -> None:
     entries = {entry.key: entry.value for entry in tensor.external_data}
     location = entries.get("location", "")
     parts = location.replace("\\", "/").split("/")
@@ -143,18 +144,18 @@ def _check_external(tensor, folder, size):
         raise BadModel(f"the tensor {tensor.name} claims more than there is in '{location}'")
 
 
-def _nodes(graph):
-    """Yield all nodes, those of inner graphs too."""
+def _nodes(graph: Any) -> Iterator[Any]:
+    """Yield all nodes, inner graphs included."""
     for node in graph.node:
         yield node
         for attribute in node.attribute:
             for inner in [attribute.g, *attribute.graphs]:
-                for one in _nodes(inner):
-                    yield one
+                for inner_node in _nodes(inner):
+                    yield inner_node
 
 
-def _tensors(graph, onnx):
-    """Yield all tensors that a graph holds, those of inner graphs too."""
+def _tensors(graph: Any, onnx: Any) -> Iterator[Any]:
+    """Yield all tensors stored in a graph, inner graphs included."""
     for tensor in graph.initializer:
         yield tensor
     for sparse in graph.sparse_initializer:

@@ -1,33 +1,37 @@
 """The inside of an ONNX graph: every node's values, and models made from parts of it."""
 
-from harness.graphs import making
+from typing import Any, Dict, Iterable, List, Set, Tuple
+
+import numpy
+
+from harness.adapters import Arrays
+from harness.graphs import onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 
 
-def nodes(model):
+def nodes(model: Any) -> List[Dict[str, Any]]:
     """Return name, kind, inputs and outputs of the nodes in their order, for JSON.
 
     An inner graph belongs to its node: what it reads from outside is among the node's inputs.
     """
     return [
         {
-            "name": node.name or f"{node.op_type}.{at}",
+            "name": node.name or f"{node.op_type}.{number}",
             "kind": node.op_type,
             "inputs": [name for name in [*node.input, *_captured(node)] if name],
             "outputs": [name for name in node.output if name],
         }
-        for at, node in enumerate(model.graph.node)
+        for number, node in enumerate(model.graph.node)
     ]
 
 
-def evaluate(model, inputs):
+def evaluate(model: Any, inputs: Arrays) -> Tuple[Arrays, Arrays]:
     """Return every tensor's value by name, in the order of the nodes: (in float64, in float32)."""
-    return _all(widen(model), making.as_float64(inputs)), _all(model, inputs)
+    return _tensors(widen(model), onnx_inputs.as_float64(inputs)), _tensors(model, inputs)
 
 
-def _all(model, inputs):
-    import numpy
+def _tensors(model: Any, inputs: Arrays) -> Arrays:
 
     values = evaluator(model).run(None, inputs, intermediate=True)
     held = {tensor.name for tensor in model.graph.initializer}
@@ -41,38 +45,37 @@ def _all(model, inputs):
     }
 
 
-def expose(model, tensors):
-    """Add inner tensors to what a graph gives: dtype and number of sides by name."""
-    import numpy
+def expose(model: Any, tensors: Iterable[Dict[str, Any]]) -> None:
+    """Add inner tensors, each ``name``, ``dtype`` and number of ``sides``, to a graph's outputs."""
     import onnx
 
-    there = {value.name for value in model.graph.output}
-    for one in tensors:
-        if one["name"] in there:
+    present = {value.name for value in model.graph.output}
+    for tensor in tensors:
+        if tensor["name"] in present:
             continue
-        kind = onnx.helper.np_dtype_to_tensor_dtype(numpy.dtype(one["dtype"]))
-        sides = [f"{one['name']}.{at}" for at in range(one["sides"])]
-        value = onnx.helper.make_tensor_value_info(one["name"], kind, sides)
+        kind = onnx.helper.np_dtype_to_tensor_dtype(numpy.dtype(tensor["dtype"]))
+        sides = [f"{tensor['name']}.{axis}" for axis in range(tensor["sides"])]
+        value = onnx.helper.make_tensor_value_info(tensor["name"], kind, sides)
         model.graph.output.append(value)
 
 
-def cut(model, values, inputs, number):
+def cut(model: Any, values: Arrays, inputs: Arrays, number: int) -> Tuple[Any, Arrays]:
     """Return (a model of one node alone, its inputs by name).
 
-    What does not depend on the graph's inputs stays in it as a constant: runtimes ask for that.
+    What does not depend on the graph's inputs stays in it as a constant: runtimes require that.
     """
     import onnx
 
     node = model.graph.node[number]
     known = dict(values)
     known.update(inputs)
-    moving = _moving(model, inputs)
+    moving = _input_dependent(model, inputs)
     held = {tensor.name: tensor for tensor in model.graph.initializer}
-    taken = list(dict.fromkeys(name for name in [*node.input, *_captured(node)] if name))
-    free = [name for name in taken if name in moving]
+    read = list(dict.fromkeys(name for name in [*node.input, *_captured(node)] if name))
+    free = [name for name in read if name in moving]
     constant = [
         held[name] if name in held else onnx.numpy_helper.from_array(known[name], name)
-        for name in taken
+        for name in read
         if name not in moving
     ]
     graph = onnx.helper.make_graph(
@@ -82,38 +85,40 @@ def cut(model, values, inputs, number):
         [_info(onnx, name, known[name]) for name in node.output if name],
         initializer=constant,
     )
-    alone = onnx.helper.make_model(
+    single_node = onnx.helper.make_model(
         graph,
         opset_imports=list(model.opset_import),
         functions=list(model.functions),
         ir_version=model.ir_version,
     )
-    return alone, {name: known[name] for name in free}
+    return single_node, {name: known[name] for name in free}
 
 
-def _info(onnx, name, value):
+def _info(onnx: Any, name: str, value: "numpy.ndarray") -> Any:
     kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
     return onnx.helper.make_tensor_value_info(name, kind, list(value.shape))
 
 
-def _moving(model, inputs):
-    """Return the names of what depends on the graph's inputs."""
-    found = set(inputs)
+def _input_dependent(model: Any, inputs: Iterable[str]) -> Set[str]:
+    """Return the names of the tensors that depend on the graph's inputs."""
+    dependent = set(inputs)
     for node in model.graph.node:
-        if not found.isdisjoint([*node.input, *_captured(node)]):
-            found.update(node.output)
-    return found
+        if not dependent.isdisjoint([*node.input, *_captured(node)]):
+            dependent.update(node.output)
+    return dependent
 
 
-def _captured(node):
+def _captured(node: Any) -> List[str]:
     """Return the names that the inner graphs of a node read from outside."""
-    found = []
+    captured: List[str] = []
     for attribute in node.attribute:
         for graph in [attribute.g, *attribute.graphs]:
-            own = {value.name for value in graph.input}
-            own.update(tensor.name for tensor in graph.initializer)
+            local_names = {value.name for value in graph.input}
+            local_names.update(tensor.name for tensor in graph.initializer)
             for inner in graph.node:
-                found += [name for name in [*inner.input, *_captured(inner)] if name not in own]
-                own.update(inner.output)
-            found += [value.name for value in graph.output if value.name not in own]
-    return found
+                captured += [
+                    name for name in [*inner.input, *_captured(inner)] if name not in local_names
+                ]
+                local_names.update(inner.output)
+            captured += [value.name for value in graph.output if value.name not in local_names]
+    return captured

@@ -1,52 +1,54 @@
-"""A graph in float64: what gold is evaluated by."""
+"""An ONNX graph in float64, which gives the gold outputs."""
 
-_LESS = (1, 10, 16)  # onnx.TensorProto: FLOAT, FLOAT16, BFLOAT16
+from typing import Any
+
+_NARROW = (1, 10, 16)  # onnx.TensorProto: FLOAT, FLOAT16, BFLOAT16
 _DOUBLE = 11
 
-#: Attributes that name a type of element.
+#: Attributes that name an element type.
 _TYPES = ("to", "dtype", "output_dtype")
 
 
-def widen(model):
-    """Return a copy of *model* in which all that is a float has 64 bits."""
+def widen(model: Any) -> Any:
+    """Return a copy of *model* in which every float tensor and attribute is float64."""
     copy = type(model)()
     copy.CopyFrom(model)
-    _graph(copy.graph)
+    _widen_graph(copy.graph)
     for function in copy.functions:
         for node in function.node:
-            _node(node)
+            _widen_node(node)
     return copy
 
 
-def _graph(graph):
+def _widen_graph(graph: Any) -> None:
     for tensor in graph.initializer:
-        _tensor(tensor)
+        _widen_tensor(tensor)
     for value in [*graph.input, *graph.output]:
-        if value.type.tensor_type.elem_type in _LESS:
+        if value.type.tensor_type.elem_type in _NARROW:
             value.type.tensor_type.elem_type = _DOUBLE
-    del graph.value_info[:]  # found again where they are needed
+    del graph.value_info[:]  # inferred again where they are needed
     for node in graph.node:
-        _node(node)
+        _widen_node(node)
 
 
-def _node(node):
+def _widen_node(node: Any) -> None:
     import numpy
     import onnx
 
     for attribute in node.attribute:
-        if attribute.name in _TYPES and attribute.i in _LESS:
+        if attribute.name in _TYPES and attribute.i in _NARROW:
             attribute.i = _DOUBLE
         if attribute.type == onnx.AttributeProto.TENSOR:
-            _tensor(attribute.t)
+            _widen_tensor(attribute.t)
         for inner in [attribute.g, *attribute.graphs]:
-            _graph(inner)
-    given = {attribute.name: attribute for attribute in node.attribute}
-    value = None
-    if node.op_type == "Constant" and "value_float" in given:
-        value = numpy.float64(given["value_float"].f)
-    elif node.op_type == "Constant" and "value_floats" in given:
-        value = numpy.array(given["value_floats"].floats, "float64")
-    elif node.op_type == "ConstantOfShape" and not given:
+            _widen_graph(inner)
+    attributes = {attribute.name: attribute for attribute in node.attribute}
+    value: Any = None
+    if node.op_type == "Constant" and "value_float" in attributes:
+        value = numpy.float64(attributes["value_float"].f)
+    elif node.op_type == "Constant" and "value_floats" in attributes:
+        value = numpy.array(attributes["value_floats"].floats, "float64")
+    elif node.op_type == "ConstantOfShape" and not attributes:
         value = numpy.zeros(1, "float64")
     if value is not None:
         del node.attribute[:]
@@ -54,9 +56,9 @@ def _node(node):
         node.attribute.append(onnx.helper.make_attribute("value", tensor))
 
 
-def _tensor(tensor):
+def _widen_tensor(tensor: Any) -> None:
     import onnx
 
-    if tensor.data_type in _LESS:
+    if tensor.data_type in _NARROW:
         values = onnx.numpy_helper.to_array(tensor).astype("float64")
         tensor.CopyFrom(onnx.numpy_helper.from_array(values, tensor.name))

@@ -1,17 +1,18 @@
-"""The file cache of the system: emptied of what this interpreter would import, without rights.
+"""A cold start: the system's file cache without the files that this interpreter would import.
 
-Pages that are written back and that no process has mapped are given up on request; nothing else
-is touched. Whether it was really so is seen from what the import then reads from the disk.
+It needs no privileges. The system drops pages that are written back and that no process has mapped;
+other pages stay. What the import then reads from the disk shows whether the start was cold.
 """
 
 import os
 import sys
+from typing import Optional
 
 
-def evict():
-    """Give up the cached pages of every file below ``sys.path``; return their bytes, or None.
+def evict() -> Optional[int]:
+    """Drop the cached pages of every file below ``sys.path``; return the bytes of these files.
 
-    None where the system has no such request. Files that cannot be opened are passed over.
+    None where the system cannot do it. Files that cannot be opened are skipped.
     """
     if not hasattr(os, "posix_fadvise"):
         return None
@@ -23,7 +24,7 @@ def evict():
     return total
 
 
-def _evict(path):
+def _evict(path: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDONLY)
     except OSError:
@@ -37,8 +38,8 @@ def _evict(path):
         os.close(descriptor)
 
 
-def read_bytes():
-    """Return the bytes that this process has had read from disks, or None if nobody says."""
+def read_bytes() -> Optional[int]:
+    """Return the bytes that this process has read from disks, or None where the system hides it."""
     try:
         with open("/proc/self/io") as source:
             facts = dict(line.split(": ") for line in source.read().splitlines())

@@ -1,14 +1,15 @@
-"""What the process really runs on, read back from the machine itself."""
+"""What the process runs on, read from the machine itself."""
 
 import os
 import platform
 import sys
+from typing import Any, Dict, List, Optional, Tuple
 
-#: Names of architectures in a cell, where the system has its own.
+#: Names of architectures in a cell, where the system has other names.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
 
-def identity():
+def identity() -> Dict[str, str]:
     """Return what this interpreter is, by the keys of a job's cell: architecture and Python."""
     architecture = platform.machine().lower()
     return {
@@ -17,12 +18,12 @@ def identity():
     }
 
 
-def environment(job, described):
-    """Return the ``environment`` of the answer.
+def environment(job: Dict[str, Any], described: Optional[Dict[str, Any]]) -> Dict[str, Any]:
+    """Return the ``environment`` of ``output.json``.
 
     Args:
-        job: the job; what was asked for.
-        described: the adapter's `describe`, or None where the framework never started.
+        job: the job, with the requested threads and device.
+        described: the adapter's `describe`, or None where the framework did not start.
     """
     described = described or {}
     return {
@@ -49,7 +50,7 @@ def environment(job, described):
     }
 
 
-def libc():
+def libc() -> Optional[str]:
     """Return the C library and its version, such as ``glibc 2.36``."""
     try:
         return os.confstr("CS_GNU_LIBC_VERSION")
@@ -57,9 +58,9 @@ def libc():
         return " ".join(platform.libc_ver()).strip() or None
 
 
-def processor():
-    """Return the processor's own name, or what the kernel says of it; under QEMU often neither."""
-    facts = {}
+def processor() -> Optional[str]:
+    """Return the processor's name, else implementer and part; under QEMU often None."""
+    facts: Dict[str, str] = {}
     for line in _read("/proc/cpuinfo").splitlines():
         key, _, value = line.partition(":")
         facts.setdefault(key.strip(), value.strip())
@@ -70,22 +71,22 @@ def processor():
     return None
 
 
-def process_threads():
-    """Return how many threads this process has now, sleeping ones included."""
+def process_threads() -> Optional[int]:
+    """Return how many threads this process has now, sleeping threads included."""
     try:
         return len(os.listdir("/proc/self/task"))
     except OSError:
         return None
 
 
-def thread_names():
+def thread_names() -> List[str]:
     """Return the names of this process's threads. Raises OSError where the system has no list."""
     tasks = os.listdir("/proc/self/task")
     return [_read(f"/proc/self/task/{task}/comm").strip() for task in tasks]
 
 
-def openblas():
-    """Return numpy's OpenBLAS and the core type it chose, asked of the loaded library."""
+def openblas() -> Optional[str]:
+    """Return numpy's OpenBLAS and the core type it chose, read from the loaded library."""
     import ctypes
 
     paths = {line.split(None, 5)[-1] for line in _read("/proc/self/maps").splitlines()}
@@ -109,13 +110,13 @@ def openblas():
     return None
 
 
-def peak_memory():
-    """Return (bytes, source) of the most memory held so far.
+def peak_memory() -> Tuple[int, str]:
+    """Return (bytes, source) of the peak memory so far.
 
-    The source is ``cgroup2`` or ``cgroup1``: a control group, which counts all processes at
-    once, but is ours only in a container, where process 1 is the harness or the init that
-    started it; elsewhere it would count the whole session. Or it is ``process``: the largest
-    single process of this one and the children that ended, which is not their sum.
+    The source ``cgroup2`` or ``cgroup1`` is a control group, which counts all processes together.
+    It counts only ours in a container, where process 1 is the harness or the init that started
+    it; elsewhere it is not used. The source ``process`` is the largest single process of this
+    process and its ended children, which is not their sum.
     """
     if 1 in (os.getpid(), os.getppid()):
         for source, path in (
@@ -130,11 +131,11 @@ def peak_memory():
     return max(peak_resident(), _resident(resource.RUSAGE_CHILDREN)), "process"
 
 
-def peak_resident():
+def peak_resident() -> int:
     """Return the most bytes this process alone had in memory, mapped files included.
 
-    Linux is asked for this program's own peak: the one of `getrusage` outlives exec, and would
-    be the host's where that is larger.
+    On Linux the peak is read from /proc: the peak of `getrusage` outlives exec and could be the
+    host's.
     """
     import resource
 
@@ -144,19 +145,19 @@ def peak_resident():
     return _resident(resource.RUSAGE_SELF)
 
 
-def _resident(who):
+def _resident(who: int) -> int:
     import resource
 
     peak = resource.getrusage(who).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _numpy_version():
+def _numpy_version() -> Optional[str]:
     module = sys.modules.get("numpy")
     return getattr(module, "__version__", None)
 
 
-def _read(path):
+def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8", errors="replace") as source:
             return source.read()

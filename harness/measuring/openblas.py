@@ -1,6 +1,6 @@
-"""OpenBLAS as it is loaded in this process: its version, and the core that its kernels are for.
+"""The OpenBLAS loaded in this process: its version, and the core type that its kernels are for.
 
-An older one takes a newer processor for one that it knows, and can lose half the speed by it.
+An old OpenBLAS takes a newer processor for an older core type and can lose half the speed.
 """
 
 import ctypes
@@ -8,17 +8,17 @@ import ctypes
 NAME = "libopenblas.so.0"
 
 
-def set_threads(count):
-    """Set the threads of every product from now on."""
+def set_threads(count: int) -> None:
+    """Set the number of threads of all later products."""
     ctypes.CDLL(NAME).openblas_set_num_threads(count)
 
 
-def threads():
-    """Return the threads of a product."""
-    return ctypes.CDLL(NAME).openblas_get_num_threads()
+def threads() -> int:
+    """Return the number of threads of a product."""
+    return int(ctypes.CDLL(NAME).openblas_get_num_threads())
 
 
-def describe():
+def describe() -> str:
     """Return name, version and core: ``OpenBLAS 0.3.13, core Haswell``."""
     library = ctypes.CDLL(NAME)
     for function in (library.openblas_get_config, library.openblas_get_corename):

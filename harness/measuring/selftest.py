@@ -1,10 +1,11 @@
-"""Does this cell compute at all? A matrix product in each dtype against an exact answer.
+"""The self-test: a matrix product in each dtype, compared with the exact answer.
 
-Emulators have returned garbage from vectorised products without any error, so no result
-counts before numpy and the framework have both proved their arithmetic.
+Emulators have returned wrong vectorised products without any error. So no result counts before
+numpy and the framework have both passed.
 """
 
 import sys
+from typing import Any, Callable, Dict, Iterable, List, Tuple
 
 import numpy
 
@@ -14,17 +15,17 @@ from harness.adapters import Unsupported
 ROWS, INNER, COLUMNS = 131, 197, 67
 
 
-def factors():
+def factors() -> "Tuple[numpy.ndarray, numpy.ndarray]":
     """Return two integer matrices, (ROWS, INNER) and (INNER, COLUMNS), with entries in -8..8.
 
     Every partial sum of their product is an integer below 2**24: exact in float32 in any order.
     """
-    left = numpy.arange(ROWS * INNER).reshape(ROWS, INNER) * 7 % 17 - 8
-    right = numpy.arange(INNER * COLUMNS).reshape(INNER, COLUMNS) * 5 % 13 - 6
-    return left, right
+    a = numpy.arange(ROWS * INNER).reshape(ROWS, INNER) * 7 % 17 - 8
+    b = numpy.arange(INNER * COLUMNS).reshape(INNER, COLUMNS) * 5 % 13 - 6
+    return a, b
 
 
-def run(dtypes, multiply):
+def run(dtypes: Iterable[str], multiply: Callable[..., Any]) -> List[Dict[str, Any]]:
     """Test numpy and the framework in each dtype.
 
     Args:
@@ -32,27 +33,30 @@ def run(dtypes, multiply):
         multiply: the adapter's product of two arrays, arrays in and out.
 
     Returns:
-        One dict a dtype and party that has a product in it: ``dtype``, ``by``, ``passed``,
-        ``error`` (largest absolute difference; the largest float where it is not finite).
+        For each dtype, and numpy and the framework where they have a product in it: ``dtype``,
+        ``by``, ``passed``, ``error`` (largest absolute difference; the largest float where that is
+        not finite).
     """
-    left, right = factors()
-    exact = numpy.dot(left, right)  # integers never go through BLAS
+    a, b = factors()
+    exact = numpy.dot(a, b)  # integers never go through BLAS
     results = []
     for dtype in dtypes:
         for name, product in (("numpy", numpy.dot), ("framework", multiply)):
             try:
-                found = numpy.asarray(product(left.astype(dtype), right.astype(dtype)))
+                answer = numpy.asarray(product(a.astype(dtype), b.astype(dtype)))
             except Unsupported:
                 continue
-            results.append(_judge(dtype, name, found, exact))
+            results.append(_compare(dtype, name, answer, exact))
     if not any(entry["by"] == "framework" for entry in results):
         raise Unsupported("there is no dtype in which it multiplies matrices: nothing is proven")
     return results
 
 
-def _judge(dtype, name, found, exact):
+def _compare(
+    dtype: str, name: str, answer: "numpy.ndarray", exact: "numpy.ndarray"
+) -> Dict[str, Any]:
     error = sys.float_info.max
-    if found.shape == exact.shape and str(found.dtype) == dtype:
-        difference = float(numpy.abs(found - exact).max())
+    if answer.shape == exact.shape and str(answer.dtype) == dtype:
+        difference = float(numpy.abs(answer - exact).max())
         error = difference if numpy.isfinite(difference) else error
     return {"dtype": dtype, "by": name, "passed": error == 0, "error": error}

@@ -3,11 +3,12 @@
 import gc
 import time
 from contextlib import contextmanager
+from typing import Any, Callable, Dict, Iterator, List, Tuple
 
 
 @contextmanager
-def quiet():
-    """Keep the garbage collector out of the samples taken inside."""
+def quiet() -> Iterator[None]:
+    """Switch the garbage collector off, so that it does not run inside a sample."""
     gc.collect()
     enabled = gc.isenabled()
     gc.disable()
@@ -18,24 +19,31 @@ def quiet():
             gc.enable()
 
 
-def timed(function, *arguments):
+def timed(function: Callable[..., Any], *arguments: Any) -> Tuple[Any, float]:
     """Return (what *function* returned, the seconds it took)."""
     start = time.perf_counter()
     result = function(*arguments)
     return result, time.perf_counter() - start
 
 
-def sample(function, argument, least, least_s, most_s=float("inf"), fewest=1):
+def sample(
+    function: Callable[[Any], Any],
+    argument: Any,
+    least: int,
+    least_s: float,
+    most_s: float = float("inf"),
+    fewest: int = 1,
+) -> Tuple[List[float], float]:
     """Call *function* until there are *least* samples and *least_s* seconds have passed.
 
     After *most_s* seconds *fewest* samples are enough.
 
     Returns:
-        The seconds of every call, in order, warm-up included, and of all of it: what is more than
-        their sum was lost between them.
+        (the seconds of every call in order, warm-up included; the seconds of the whole). What the
+        whole is longer than the sum of the calls was lost between them.
     """
     clock = time.perf_counter
-    samples = []
+    samples: List[float] = []
     keep = samples.append
     began = stop = clock()
     while len(samples) < (least if stop - began < most_s else fewest) or stop - began < least_s:
@@ -46,15 +54,17 @@ def sample(function, argument, least, least_s, most_s=float("inf"), fewest=1):
     return samples, stop - began
 
 
-def sampled(function, argument, asked):
-    """Sample as a job's ``infer`` asks; return what the record keeps of it."""
+def sampled(
+    function: Callable[[Any], Any], argument: Any, settings: Dict[str, Any]
+) -> Dict[str, Any]:
+    """Sample with the *settings* of a job's ``infer``; return the entry for the record."""
     with quiet():
         samples, wall_s = sample(
             function,
             argument,
-            asked["warmup"] + asked["samples"],
-            asked.get("min_s", 0.0),
-            asked.get("max_s") or float("inf"),
-            asked["warmup"] + 3,
+            settings["warmup"] + settings["samples"],
+            settings.get("min_s", 0.0),
+            settings.get("max_s") or float("inf"),
+            settings["warmup"] + 3,
         )
-    return {"latency_s": samples, "warmup": asked["warmup"], "wall_s": wall_s}
+    return {"latency_s": samples, "warmup": settings["warmup"], "wall_s": wall_s}

@@ -1,77 +1,86 @@
-"""A standard's own tests: a suite of them is made in one cell, and answered in another.
+"""A standard's own tests: one cell writes the cases of a suite, other cells answer them.
 
-A case that kills the process is known by the number that is left in a file.
+While a case is answered its number is in a file: it names the case that killed the process.
 """
 
 import importlib
 import os
+from types import ModuleType
+from typing import Any, Dict, List
 
 import numpy
 
 from harness import control, failures, record
-from harness.adapters import Unsupported
+from harness.adapters import Arrays, Unsupported
 from harness.sessions import JobSession
 
 
 class Session(JobSession):
-    """One suite under way."""
+    """A job with a suite."""
 
-    def __init__(self, directory, job, adapter, started):
+    def __init__(
+        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+    ) -> None:
         super().__init__(directory, job, adapter, started)
-        self.asked = job["suite"]
+        self.request: Dict[str, Any] = job["suite"]
 
-    def path(self, name):
-        """Return a path in the control directory, its folder made."""
+    def path(self, name: str) -> str:
+        """Return a path in the control directory; make its folder."""
         path = os.path.join(self.directory, name)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
 
 
-def suite(session, data):
-    """Write the cases of a suite: a file a model, all arrays in one file by case and number."""
-    module = importlib.import_module("harness.suites." + session.asked["name"])
-    data["version"], data["cases"], arrays = module.version(), [], {}
+def suite(session: Session, data: Dict[str, Any]) -> None:
+    """Write the cases of a suite: a file for each model, all arrays in one file."""
+    module = importlib.import_module("harness.suites." + session.request["name"])
+    arrays: Arrays = {}
+    data["version"], data["cases"] = module.version(), []
     for number, case in enumerate(module.cases()):
-        told = {"name": case["name"], "skipped": case.get("skipped")}
-        if not told["skipped"]:
-            told.update({one: case[one] for one in ("form", "rtol", "atol")})
-            told.update(inputs=list(case["inputs"]), outputs=len(case["outputs"]))
-            told["model"] = f"{record.SUITE_MODELS}/{number}.{case['form']}"
-            with open(session.path(told["model"]), "wb") as file:
+        entry = {"name": case["name"], "skipped": case.get("skipped")}
+        if not entry["skipped"]:
+            entry.update({key: case[key] for key in ("form", "rtol", "atol")})
+            entry.update(inputs=list(case["inputs"]), outputs=len(case["outputs"]))
+            entry["model"] = f"{record.SUITE_MODELS}/{number}.{case['form']}"
+            with open(session.path(entry["model"]), "wb") as file:
                 file.write(case["model"])
             for kind, values in (("in", case["inputs"].values()), ("out", case["outputs"])):
-                arrays.update({f"{number}/{kind}/{at}": x for at, x in enumerate(values)})
-        data["cases"].append(told)
+                arrays.update({f"{number}/{kind}/{index}": x for index, x in enumerate(values)})
+        data["cases"].append(entry)
     control.save_arrays(session.directory, record.SUITE_ARRAYS, arrays)
 
 
-def conform(session, data):
-    """Answer the cases that are asked for; keep how each ended, and all answers in one file."""
-    given = control.load_arrays(session.directory, record.SUITE_ARRAYS)
-    data["cases"], answers = {}, {}
-    for case in session.asked["cases"]:
+def conform(session: Session, data: Dict[str, Any]) -> None:
+    """Answer the requested cases; record how each ended, and write all answers to one file."""
+    suite_arrays = control.load_arrays(session.directory, record.SUITE_ARRAYS)
+    answers: Arrays = {}
+    data["cases"] = {}
+    for case in session.request["cases"]:
         number = str(case["number"])
         with open(session.path(record.SUITE_PLACE), "w", encoding="utf-8") as file:
             file.write(number)
         try:
-            found = _answer(session, case, given)
-            answers.update({f"{number}/{at}": x for at, x in enumerate(found)})
-            data["cases"][number] = {"status": record.OK, "outputs": len(found)}
+            outputs = _answer(session, case, suite_arrays)
+            answers.update({f"{number}/{index}": x for index, x in enumerate(outputs)})
+            data["cases"][number] = {"status": record.OK, "outputs": len(outputs)}
         except failures.CAUGHT as exception:
             error = failures.as_error(exception)
-            told = {"type": error["type"], "message": error["message"][:1000]}
-            data["cases"][number] = {"status": failures.status_of(exception), "error": told}
+            brief = {"type": error["type"], "message": error["message"][:1000]}
+            data["cases"][number] = {"status": failures.status_of(exception), "error": brief}
     control.save_arrays(session.directory, record.SUITE_ANSWERS, answers)
 
 
-def _answer(session, case, given):
+def _answer(session: Session, case: Dict[str, Any], suite_arrays: Arrays) -> "List[numpy.ndarray]":
     adapter, number = session.adapter, case["number"]
     model = adapter.load(case["form"], os.path.join(session.directory, case["model"]))
-    inputs = {name: given[f"{number}/in/{at}"] for at, name in enumerate(case["inputs"])}
-    return [_kept(one) for one in adapter.answer(model, inputs).values()]
+    inputs = {
+        name: suite_arrays[f"{number}/in/{index}"] for index, name in enumerate(case["inputs"])
+    }
+    return [_as_stored(output) for output in adapter.answer(model, inputs).values()]
 
 
-def _kept(value):
+def _as_stored(value: Any) -> "numpy.ndarray":
+    """Return an output as an array that the file can hold. Raises Unsupported."""
     if isinstance(value, (list, tuple, dict)):
         raise Unsupported(f"it answers with a {type(value).__name__}")
     x = numpy.asarray(value)

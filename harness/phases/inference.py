@@ -6,26 +6,30 @@
 import functools
 import os
 import time
+from types import ModuleType
+from typing import Any, Dict, Optional, Tuple
 
 import numpy
 
 from harness import control, record
-from harness.adapters import copies
+from harness.adapters import Arrays, copy_inputs
 from harness.measuring import timing
 from harness.sessions import JobSession
 
 
 class Session(JobSession):
-    """One artifact under way: its adapter, its inputs, and the model once it is loaded."""
+    """A job with an artifact: its inputs, read once, and the model, loaded once."""
 
-    def __init__(self, directory, job, adapter, started):
+    def __init__(
+        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+    ) -> None:
         super().__init__(directory, job, adapter, started)
-        self._model = None
-        self._load_s = None
-        self._inputs = None
+        self._model: Any = None
+        self._load_s: Optional[float] = None
+        self._inputs: Optional[Arrays] = None
 
-    def inputs(self):
-        """Return the artifact's inputs by name, read once."""
+    def inputs(self) -> Arrays:
+        """Return the artifact's inputs by name."""
         if self._inputs is None:
             entries = self.job["artifact"]["inputs"]
             self._inputs = {
@@ -34,7 +38,7 @@ class Session(JobSession):
             }
         return self._inputs
 
-    def model(self):
+    def model(self) -> Tuple[Any, Optional[float]]:
         """Return (the model, the seconds it took to load), loaded on the first call."""
         if self._model is None:
             artifact = self.job["artifact"]
@@ -43,22 +47,23 @@ class Session(JobSession):
             self._model, self._load_s = timing.timed(load, artifact["format"], path)
         return self._model, self._load_s
 
-    def answer(self):
-        """Return the answers to all inputs, by name, one split of the rows after the other."""
+    def answer(self) -> Arrays:
+        """Return the outputs for all inputs, by name, one split of the rows after the other."""
         model, _ = self.model()
         splits = self.job["artifact"]["splits"]
         if splits is None:
-            return self.adapter.answer(model, copies(self.inputs()))
+            whole: Arrays = self.adapter.answer(model, copy_inputs(self.inputs()))
+            return whole
         parts, first = [], 0
         for rows in splits:
-            some = {name: x[first : first + rows] for name, x in self.inputs().items()}
-            parts.append(self.adapter.answer(model, copies(some)))
+            split = {name: x[first : first + rows] for name, x in self.inputs().items()}
+            parts.append(self.adapter.answer(model, copy_inputs(split)))
             first += rows
-        return {name: numpy.concatenate([one[name] for one in parts]) for name in parts[0]}
+        return {name: numpy.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def startup(session, data):
-    """From nothing to the first answer."""
+def startup(session: Session, data: Dict[str, Any]) -> None:
+    """Measure the way to the first answer, of one row."""
     data.update(session.started)
     model, data["build_s"] = session.model()
     first = batch(session.inputs(), 1 if session.job["artifact"]["splits"] else None)
@@ -66,45 +71,46 @@ def startup(session, data):
     data["answered_at"] = time.time()
 
 
-def infer(session, data):
-    """Answer all inputs twice, then in batches of each size; see `timing.sampled`."""
+def infer(session: Session, data: Dict[str, Any]) -> None:
+    """Answer all inputs twice, then time batches of each size; see `timing.sampled`."""
     model, data["load_s"] = session.model()
     answers = session.answer()
     data["outputs"] = list(answers)
     for number, answer in enumerate(answers.values()):
         control.save_array(session.directory, record.answer_path(number), answer)
-    data["repeatable"] = _same(answers, session.answer())
-    asked = session.job["infer"]
+    data["repeatable"] = _same_bits(answers, session.answer())
+    settings = session.job["infer"]
     data["batches"] = {}
-    busy = time.process_time()
-    began = time.perf_counter()
-    for size in asked["batches"]:
-        some = batch(session.inputs(), size if session.job["artifact"]["splits"] else None)
-        answer = functools.partial(session.adapter.answer, model)
-        data["batches"][str(size)] = timing.sampled(answer, some, asked)
-    data["cpu_share"] = (time.process_time() - busy) / (time.perf_counter() - began)
+    cpu_start = time.process_time()
+    wall_start = time.perf_counter()
+    for size in settings["batches"]:
+        inputs = batch(session.inputs(), size if session.job["artifact"]["splits"] else None)
+        call = functools.partial(session.adapter.answer, model)
+        data["batches"][str(size)] = timing.sampled(call, inputs, settings)
+    wall_s = time.perf_counter() - wall_start
+    data["cpu_share"] = (time.process_time() - cpu_start) / wall_s
     if hasattr(session.adapter, "scenarios"):
         in_rows = session.job["artifact"]["splits"] is not None
         data["scenarios"] = session.adapter.scenarios(model, session.inputs(), in_rows)
 
 
-def batch(inputs, size):
+def batch(inputs: Arrays, size: Optional[int]) -> Arrays:
     """Return *size* rows of every input, from the start again where there are not enough.
 
-    All as they are where *size* is None. The arrays are new ones, see `copies`.
+    Where *size* is None, the inputs are used whole. The arrays are copies, see `copy_inputs`.
     """
     if size is None:
-        return copies(inputs)
+        return copy_inputs(inputs)
     return {
         name: numpy.ascontiguousarray(x[numpy.arange(size) % len(x)]) for name, x in inputs.items()
     }
 
 
-def _same(one, other):
-    """Return whether two answers are the same in every bit, so that a NaN is as good as itself."""
-    return list(one) == list(other) and all(
-        one[name].dtype == other[name].dtype and one[name].tobytes() == other[name].tobytes()
-        for name in one
+def _same_bits(first: Arrays, second: Arrays) -> bool:
+    """Return whether two answers are equal in every bit; a NaN equals the same NaN."""
+    return list(first) == list(second) and all(
+        first[name].dtype == second[name].dtype and first[name].tobytes() == second[name].tobytes()
+        for name in first
     )
 
 

@@ -1,43 +1,45 @@
-"""A look into a person's own model: what it takes, and what it answers.
+"""Inspect a user's own model: what inputs it declares and what it answers.
 
-The cell that does it is the first to read the file. It makes inputs where none were given, and
-answers them: in float64 too, where the format can be evaluated so.
+The cell that does this is the first to read the file. Where the user gave no inputs, it makes
+sample inputs; it answers them in float64 as well, where the format can be evaluated so.
 """
 
 import os
+from typing import Any, Dict, Optional
 
 import numpy
 
 from harness import control, record
-from harness.phases import sample_inputs
+from harness.adapters import Arrays
+from harness.graphs import sample_inputs
 from harness.sessions import JobSession
 
 
 class Session(JobSession):
-    """One model under way."""
+    """A job with a user's own model."""
 
-    def given(self):
+    def user_inputs(self) -> Optional[Arrays]:
         """Return the inputs that came with the model, by name, or None."""
         path = self.job["import"]["inputs"]
         return control.load_arrays(self.directory, path) if path else None
 
 
-def inspect(session, data):
-    """Have the adapter look into the model; keep inputs, outputs and gold as files."""
-    asked = session.job["import"]
-    path = os.path.join(session.directory, asked["model"])
-    found = session.adapter.inspect(asked["format"], path, session.given(), asked["seed"])
-    for name, value in found["outputs"].items():
+def inspect(session: Session, data: Dict[str, Any]) -> None:
+    """Have the adapter inspect the model; write inputs, outputs and gold to files."""
+    model = session.job["import"]
+    path = os.path.join(session.directory, model["model"])
+    inspected = session.adapter.inspect(model["format"], path, session.user_inputs(), model["seed"])
+    for name, value in inspected["outputs"].items():
         sample_inputs.check_kind("output", name, numpy.asarray(value).dtype)
-    data.update(found["described"])
-    data["precise"] = "gold" in found
+    data.update(inspected["described"])
+    data["precise"] = "gold" in inspected
     for name, target in (
-        ("inputs", record.GIVEN),
+        ("inputs", record.MODEL_INPUTS),
         ("outputs", record.PRODUCED),
         ("gold", record.GOLD),
     ):
-        if name in found:
-            control.save_arrays(session.directory, target, found[name])
+        if name in inspected:
+            control.save_arrays(session.directory, target, inspected[name])
 
 
 ALL = {record.INSPECT: inspect}

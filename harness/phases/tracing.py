@@ -1,59 +1,67 @@
-"""A look inside a model: what each of its nodes gives, and models made from it to find a fault.
+"""Trace a model: what each of its nodes answers, and models cut from it to find the wrong node.
 
-Done by the judge of a format, the runtime that also looks into a person's own model.
+The runtime that inspects models of this format does it.
 """
 
 import os
+from types import ModuleType
+from typing import Any, Dict
 
-from harness import control, record
+from harness import control, formats, record
+from harness.adapters import Arrays
 from harness.sessions import JobSession
 
 
 class Session(JobSession):
-    """One model under way."""
+    """A job with a model to trace."""
 
-    def __init__(self, directory, job, adapter, started):
+    def __init__(
+        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+    ) -> None:
         super().__init__(directory, job, adapter, started)
-        self.asked = job["trace"]
-        self.path = os.path.join(directory, self.asked["model"])
+        self.request: Dict[str, Any] = job["trace"]
+        self.path = os.path.join(directory, self.request["model"])
 
-    def inputs(self):
-        """Return what the model is to be evaluated on, by name."""
-        return control.load_arrays(self.directory, self.asked["inputs"])
+    def inputs(self) -> Arrays:
+        """Return the inputs on which the model is evaluated, by name."""
+        return control.load_arrays(self.directory, self.request["inputs"])
 
-    def target(self):
-        """Return where a model that is made goes, its folder made."""
-        path = os.path.join(self.directory, record.MADE, record.MODEL_PATHS[self.asked["format"]])
+    def target(self) -> str:
+        """Return the path for a new model; make its folder."""
+        model_path = formats.MODEL_PATHS[self.request["format"]]
+        path = os.path.join(self.directory, record.MADE, model_path)
         os.makedirs(os.path.dirname(path), exist_ok=True)
         return path
 
 
-def trace(session, data):
-    """Evaluate every node, as precisely as the judge can; keep the numbers by their place."""
-    found = session.adapter.trace(session.path, session.inputs())
-    data["nodes"] = found["nodes"]
-    data["outputs"] = found["outputs"]
-    data["tensors"] = [name for name, x in found["precise"].items() if x.dtype.kind in "fiub"]
-    for target, values in ((record.PRECISE, found["precise"]), (record.SINGLE, found["single"])):
-        numbered = {str(at): values[name] for at, name in enumerate(data["tensors"]) if values}
+def trace(session: Session, data: Dict[str, Any]) -> None:
+    """Evaluate every node, in float64 where the adapter can; write the tensors by their number."""
+    traced = session.adapter.trace(session.path, session.inputs())
+    data["nodes"] = traced["nodes"]
+    data["outputs"] = traced["outputs"]
+    data["tensors"] = [name for name, x in traced["precise"].items() if x.dtype.kind in "fiub"]
+    for target, values in ((record.PRECISE, traced["precise"]), (record.SINGLE, traced["single"])):
+        numbered = {
+            str(number): values[name] for number, name in enumerate(data["tensors"]) if values
+        }
         control.save_arrays(session.directory, target, numbered)
 
 
-def expose(session, data):
-    """Make a model that also gives some of its inner tensors."""
-    asked = session.asked
-    data["tensors"] = [one["name"] for one in asked["tensors"]]
-    session.adapter.expose(session.path, asked["tensors"], session.target())
+def expose(session: Session, data: Dict[str, Any]) -> None:
+    """Write a model with inner tensors as additional outputs."""
+    tensors = session.request["tensors"]
+    data["tensors"] = [tensor["name"] for tensor in tensors]
+    session.adapter.expose(session.path, tensors, session.target())
 
 
-def cut(session, data):
-    """Make a model of one node, with the inputs that it has had and what it should answer."""
-    asked = session.asked
-    found = session.adapter.cut(session.path, session.inputs(), asked["node"], session.target())
-    data["inputs"], data["outputs"] = list(found["inputs"]), list(found["gold"])
+def cut(session: Session, data: Dict[str, Any]) -> None:
+    """Write a model of one node, the inputs that the node received, and what it should answer."""
+    number = session.request["node"]
+    arrays = session.adapter.cut(session.path, session.inputs(), number, session.target())
+    data["inputs"], data["outputs"] = list(arrays["inputs"]), list(arrays["gold"])
     for target in ("inputs", "gold"):
         path = os.path.join(record.MADE, target + ".npz")
-        control.save_arrays(session.directory, path, found[target])
+        control.save_arrays(session.directory, path, arrays[target])
 
 
 ALL = {record.TRACE: trace, record.EXPOSE: expose, record.CUT: cut}

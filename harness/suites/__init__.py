@@ -1,11 +1,12 @@
-"""Suites: models of a standard's own tests, each with inputs and what they have to be answered.
+"""Suites: models of a standard's own tests, each with inputs and the expected outputs.
 
-A module a suite, made in the cell that knows the standard, with these functions:
+In: a package that knows the standard, in the cell of that package. Out: cases, which the phase
+``suite`` of `harness.phases.conformance` writes. A suite is a module with these functions:
 
 ``version()``
     Return what the suite is a version of, such as ``onnx 1.20.0``.
 ``cases()``
-    Yield a dict a case: "name"; "model", the bytes of its file, and "form", its format; "inputs",
-    arrays by name, and "outputs", arrays, both in the model's order; "rtol" and "atol", by which
-    they may differ; or "name" and "skipped": why it cannot be tried here.
+    Yield a dict for each case: "name"; "model", the bytes of its file, and "form", its format;
+    "inputs", arrays by name, and "outputs", arrays, both in the model's order; "rtol" and "atol",
+    the tolerances; or "name" and "skipped": why the case cannot run here.
 """

@@ -16,12 +16,13 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Limits, Task, owner
 from deepmatrix.engines.choose import discover
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import processes
-from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 
 HERE = Path(__file__).resolve().parent
@@ -42,20 +43,20 @@ def no_engine(why: str) -> None:
 
 
 @pytest.fixture(scope="session")
-def matrix() -> matrix_file.Matrix:
+def matrix() -> Matrix:
     return matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 
 
 @pytest.fixture(scope="session")
-def docker_engine(matrix: matrix_file.Matrix) -> Iterator[DockerEngine]:
+def docker_engine(matrix: Matrix) -> Iterator[DockerEngine]:
     """The engine that answers, open, with the faulty adapter beside the harness."""
     try:
-        found = discover()
+        discovered = discover()
     except EngineError as error:
         no_engine(error.message)
         raise
-    found.close()
-    engine = DockerEngine(found.endpoint, matrix=matrix, extra=EXTRA)
+    discovered.close()
+    engine = DockerEngine(discovered.endpoint, matrix=matrix, extra=EXTRA)
     engine.open("tests")
     yield engine
     engine.close()
@@ -63,14 +64,14 @@ def docker_engine(matrix: matrix_file.Matrix) -> Iterator[DockerEngine]:
 
 
 @pytest.fixture(scope="session")
-def cell(docker_engine: DockerEngine, matrix: matrix_file.Matrix) -> Cell:
+def cell(docker_engine: DockerEngine, matrix: Matrix) -> Cell:
     """The smallest cell that this engine runs natively, its image made."""
     (native,) = docker_engine.capabilities().native
     wanted = f"onnxruntime-debian12-{native}-cpu"
-    found = next(cell for cell in all_cells(matrix) if cell.id == wanted)
-    prepared = docker_engine.prepare([found], lambda *_: None)[found.id]
+    native_cell = next(cell for cell in all_cells(matrix) if cell.id == wanted)
+    prepared = docker_engine.prepare([native_cell], lambda *_: None)[native_cell.id]
     assert prepared.error is None
-    return found
+    return native_cell
 
 
 @dataclass
@@ -163,7 +164,7 @@ def lab(
 
 def left(engine: DockerEngine) -> dict[str, list[str]]:
     """Return what this process has on an engine, by kind; networks whosever they are."""
-    mine = f"label=deepmatrix.owner={owner.me()}"
+    mine = f"label=deepmatrix.owner={owner.this_process()}"
     everything = {
         "containers": listed(engine, "ps", "--all", "--quiet", "--filter", mine),
         "volumes": listed(engine, "volume", "ls", "--quiet", "--filter", mine),

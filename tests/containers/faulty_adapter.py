@@ -21,9 +21,9 @@ def abort():
 
 
 def out_of_memory():
-    kept = []
+    blocks = []
     while True:
-        kept.append(bytearray(os.urandom(1 << 20)))
+        blocks.append(bytearray(os.urandom(1 << 20)))
 
 
 def memory_of_a_child():
@@ -124,7 +124,7 @@ def confinement():
 
     with open("/proc/self/status") as source:
         status = dict(line.split(":", 1) for line in source)
-    said = {
+    facts = {
         "user": os.getuid(),
         "group": os.getgid(),
         "capabilities": int(status["CapEff"], 16),
@@ -138,7 +138,7 @@ def confinement():
         "connect": tries(connect),
     }
     with open(os.path.join(CONTROL, "said.json"), "w") as target:
-        json.dump(said, target)
+        json.dump(facts, target)
 
 
 FAULTS = (
@@ -181,8 +181,8 @@ def describe():
     }
 
 
-def multiply(left, right):
-    return left @ right
+def multiply(a, b):
+    return a @ b
 
 
 def load(form, path):

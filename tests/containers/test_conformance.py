@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import threading
 from pathlib import Path
@@ -13,14 +12,15 @@ from rich.console import Console
 from deepmatrix import __version__
 from deepmatrix.cli import main
 from deepmatrix.cli.display import Display
-from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Outcome, Suite, Trial
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.execution.attempts import Attempts
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Cell, Selection
-from deepmatrix.store.records import SuiteCase, SuiteData
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.suite_plan import plan_suite
+from deepmatrix.store.phases import SuiteCase, SuiteData
 from deepmatrix.store.runs import Run
 from harness.record import SUITE_ARRAYS, SUITE_MODELS
 
@@ -37,14 +37,14 @@ def cases_of(folder: Path, models: list[str]) -> Suite:
         arrays[f"{number}/in/0"] = np.arange(3, dtype=np.float32)
         arrays[f"{number}/out/0"] = np.float32([0, 2, 5 if model == "off" else 4])
     np.savez(folder / SUITE_ARRAYS, **arrays)
-    return Suite(name="doubling", said=SuiteData(version="1", cases=cases), folder=folder)
+    return Suite(name="doubling", data=SuiteData(version="1", cases=cases), folder=folder)
 
 
 def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
-    docker_engine: DockerEngine, cell: Cell, matrix: matrix_file.Matrix, tmp_path: Path
+    docker_engine: DockerEngine, cell: Cell, matrix: Matrix, tmp_path: Path
 ) -> None:
     capabilities = docker_engine.capabilities()
-    planned = plan.of_suite(matrix, "onnx", Selection(include=(cell.id,)), capabilities)
+    planned = plan_suite(matrix, "onnx", Selection(include=(cell.id,)), capabilities)
     run = Run.create(tmp_path / "runs", planned, matrix, version=__version__)
     attempts = Attempts(
         run=run,
@@ -53,7 +53,7 @@ def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
         cancel=threading.Event(),
         watcher=Display(Console(quiet=True)),
     )
-    faulty = dataclasses.replace(cell, adapter="faulty_adapter")
+    faulty = cell.with_system(adapter="faulty_adapter")
     cases = cases_of(
         tmp_path / "suite", ["right", "segfault", "off", "refuse", "widen", "abort", ""]
     )

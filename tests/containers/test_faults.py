@@ -23,7 +23,7 @@ from deepmatrix.engines.docker import endpoints
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.machine import processes
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed, no_engine
 
@@ -42,7 +42,7 @@ pytestmark = pytest.mark.engine
         ("odd_exit", "exited", "exit code 7"),
         ("no_output", "exited", ""),
         ("torn_output", "exited", ""),
-        ("deep_folders", "crashed", "it left folders nested more than 32 deep"),
+        ("deep_folders", "crashed", "it nested folders more than 32 deep"),
     ],
 )
 def test_each_fault_has_its_own_ending(lab: Lab, fault: str, ending: str, cause: str) -> None:
@@ -51,20 +51,20 @@ def test_each_fault_has_its_own_ending(lab: Lab, fault: str, ending: str, cause:
     assert lab.still_works()
 
 
-def test_what_a_process_left_comes_back_as_it_is(lab: Lab) -> None:
+def test_files_of_a_process_come_back_unchanged(lab: Lab) -> None:
     lab.run("torn_output")
     assert (lab.control / "output.json").read_text() == '{"schema": 1, "rec'
     lab.run("no_output")
     assert "output.json" not in lab.files()
 
 
-def test_a_child_out_of_memory_is_no_death(lab: Lab) -> None:
+def test_a_child_out_of_memory_does_not_fail_its_parent(lab: Lab) -> None:
     ended = lab.run("memory_of_a_child")
     assert (ended.ending, ended.exit_code) == ("exited", 0)
     assert ended.cause == "a process it had started was killed: out of memory"
 
 
-def test_the_log_is_kept_and_bounded(lab: Lab) -> None:
+def test_the_log_is_stored_and_bounded(lab: Lab) -> None:
     assert lab.run("odd_exit").log == "the last words\n"
     log = lab.run("flood").log
     assert len(log) <= MIB + 100
@@ -77,7 +77,7 @@ def test_the_end_of_the_log_is_not_the_end_of_the_process(lab: Lab) -> None:
     assert (ended.ending, ended.exit_code) == ("exited", 5)
 
 
-def test_a_process_left_behind_ends_with_the_first(lab: Lab) -> None:
+def test_a_background_process_ends_with_its_parent(lab: Lab) -> None:
     """It would hang for ever: had it been waited for, the deadline would have ended this."""
     ended = lab.run("escape")
     assert (ended.ending, ended.exit_code) == ("exited", 0)
@@ -96,10 +96,10 @@ def test_a_file_cannot_be_larger_than_it_may(lab: Lab) -> None:
     assert "File too large" in ended.log
 
 
-def test_what_a_process_may_do(lab: Lab) -> None:
+def test_a_process_has_few_rights(lab: Lab) -> None:
     lab.run("confinement", limits=dataclasses.replace(LIMITS, cpus=(0,)))
-    said = json.loads((lab.control / "said.json").read_text())
-    assert said == {
+    facts = json.loads((lab.control / "said.json").read_text())
+    assert facts == {
         "user": 65532,
         "group": 65532,
         "capabilities": 0,
@@ -123,7 +123,7 @@ def test_without_the_nvidia_runtime_a_cuda_cell_has_no_device(lab: Lab) -> None:
     assert lab.still_works()
 
 
-def test_an_image_that_is_gone_cannot_start(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_removed_image_cannot_start(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(lab.engine.references, lab.cell.id, "deepmatrix/none:none")
     ended = lab.run("none")
     assert ended.ending == "start-failed"
@@ -142,11 +142,13 @@ def test_a_process_killed_from_outside_is_not_out_of_memory(lab: Lab, until: Wai
     results: list[Ended] = []
     thread = threading.Thread(target=lambda: results.append(lab.run("hang")))
     thread.start()
-    running = ["ps", "--quiet", "--filter", f"label=deepmatrix.owner={owner.me()}"]
+    running = ["ps", "--quiet", "--filter", f"label=deepmatrix.owner={owner.this_process()}"]
     until(lambda: bool(listed(lab.engine, *running)))
     listed(lab.engine, "kill", *listed(lab.engine, *running))
     thread.join(60)
-    assert [(one.ending, one.cause) for one in results] == [("crashed", "killed by SIGKILL")]
+    assert [(result.ending, result.cause) for result in results] == [
+        ("crashed", "killed by SIGKILL")
+    ]
 
 
 def test_watching_uses_no_cpu(lab: Lab) -> None:
@@ -159,16 +161,16 @@ def test_watching_uses_no_cpu(lab: Lab) -> None:
     assert (long - short) / 5 < 0.01
 
 
-def test_what_a_killed_host_left_is_swept(lab: Lab, until: Waiter) -> None:
+def test_leftovers_of_a_killed_host_are_swept(lab: Lab, until: Waiter) -> None:
     lab.task("hang", deadline_s=600)
     script = f"""
 from pathlib import Path
 from deepmatrix.engines import endpoints
 from deepmatrix.engines.docker.engine import DockerEngine
-from deepmatrix.planning.plan import Cell
+
 from tests.containers.conftest import EXTRA, Lab
-from deepmatrix.planning.plan import Cell
-engine = DockerEngine(endpoints.named({lab.engine.endpoint.url!r}), extra=EXTRA)
+
+engine = DockerEngine(endpoints.endpoint_named({lab.engine.endpoint.url!r}), extra=EXTRA)
 cell = {lab.cell!r}
 engine.references[cell.id] = {lab.engine.references[lab.cell.id]!r}
 engine.open("killed")
@@ -179,8 +181,10 @@ Lab(engine=engine, cell=cell, control=Path({str(lab.control)!r})).run("hang", de
     def theirs(*command: str) -> list[str]:
         """List by the owner's process id, which is the last but one part of its label."""
         form = '{{.Label "deepmatrix.owner"}}'
-        found = listed(lab.engine, *command, "--format", form)
-        return [one for one in found if one.split("/")[3:4] == [str(host.pid)]]
+        owners = listed(lab.engine, *command, "--format", form)
+        return [
+            owner_label for owner_label in owners if owner_label.split("/")[3:4] == [str(host.pid)]
+        ]
 
     until(lambda: bool(theirs("ps")))
     host.send_signal(signal.SIGKILL)
@@ -223,11 +227,11 @@ def second_daemon(docker_engine: DockerEngine, cell: Cell) -> Iterator[Daemon]:
 
 def _processes_of(folder: Path) -> list[str]:
     """Return the command lines that name something below *folder*."""
-    found = []
+    command_lines = []
     for path in Path("/proc").glob("[0-9]*/cmdline"):
         with contextlib.suppress(OSError):
-            found.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
-    return [line for line in found if str(folder) in line]
+            command_lines.append(path.read_bytes().replace(b"\0", b" ").decode("utf-8", "replace"))
+    return [line for line in command_lines if str(folder) in line]
 
 
 #: The SDK does not close a socket that nobody listens to.
@@ -236,26 +240,26 @@ unclosed = pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
 
 @unclosed
 @pytest.mark.parametrize("how", ["stop", "kill"])
-def test_an_engine_that_stops_in_the_middle(
+def test_an_engine_that_stops_during_a_process_is_lost(
     lab: Lab, second_daemon: Daemon, how: str, until: Waiter
 ) -> None:
-    endpoint = endpoints.named(second_daemon.url)
+    endpoint = endpoints.endpoint_named(second_daemon.url)
     engine = DockerEngine(endpoint, extra=EXTRA, return_s=2)
     engine.references = lab.engine.references
     engine.open("tests")
-    other = Lab(engine=engine, cell=lab.cell, control=lab.control)
+    second_lab = Lab(engine=engine, cell=lab.cell, control=lab.control)
     results: list[Ended] = []
-    thread = threading.Thread(target=lambda: results.append(other.run("hang")))
+    thread = threading.Thread(target=lambda: results.append(second_lab.run("hang")))
     thread.start()
     until(lambda: bool(listed(engine, "ps", "--quiet")))
     getattr(second_daemon, how)()
     thread.join(60)
-    assert [(one.ending, one.cause) for one in results] == [
+    assert [(result.ending, result.cause) for result in results] == [
         ("engine-lost", "the engine went away and was not back after 2 s")
     ]
-    assert other.run("none").ending == "engine-lost"
+    assert second_lab.run("none").ending == "engine-lost"
     second_daemon.start()
-    assert other.still_works()
+    assert second_lab.still_works()
     engine.close()
     assert left(engine) == {}
     assert listed(engine, "ps", "--all", "--quiet") == []
@@ -264,21 +268,21 @@ def test_an_engine_that_stops_in_the_middle(
 
 @unclosed
 def test_an_engine_that_comes_back_is_swept(lab: Lab, second_daemon: Daemon, until: Waiter) -> None:
-    engine = DockerEngine(endpoints.named(second_daemon.url), extra=EXTRA)
+    engine = DockerEngine(endpoints.endpoint_named(second_daemon.url), extra=EXTRA)
     engine.references = lab.engine.references
     engine.open("tests")
-    other = Lab(engine=engine, cell=lab.cell, control=lab.control)
+    second_lab = Lab(engine=engine, cell=lab.cell, control=lab.control)
     results: list[Ended] = []
-    thread = threading.Thread(target=lambda: results.append(other.run("hang")))
+    thread = threading.Thread(target=lambda: results.append(second_lab.run("hang")))
     thread.start()
     until(lambda: bool(listed(engine, "ps", "--quiet")))
     second_daemon.stop()
     second_daemon.start()
     thread.join(60)
-    assert [(one.ending, one.cause) for one in results] == [
+    assert [(result.ending, result.cause) for result in results] == [
         ("engine-lost", "the engine went away, and came back")
     ]
     assert left(engine) == {}
-    assert other.still_works()
+    assert second_lab.still_works()
     engine.close()
     assert left(engine) == {}

@@ -27,7 +27,7 @@ OLD = {"python36": "cntk-python36-amd64-cpu", "python37": "tensorflow1-python37-
 
 def run(engine: DockerEngine, runs: Path, preset: str, *cells: str) -> Results:
     """Run a preset on some cells and those old ones that can be."""
-    lacking = interpreters.lacking(MATRIX, engine.endpoint.environment())
+    lacking = interpreters.missing_interpreters(MATRIX, engine.endpoint.environment())
     old = [cell for base, cell in OLD.items() if base not in lacking]
     code = finish(runs, "--preset", preset, "--name", "heritage", *cells, *old)
     assert code == 0, (runs / "log").read_text()[-5000:]
@@ -35,8 +35,8 @@ def run(engine: DockerEngine, runs: Path, preset: str, *cells: str) -> Results:
 
 
 @pytest.mark.parametrize("base", OLD)
-def test_what_needs_an_old_python_has_one(docker_engine: DockerEngine, base: str) -> None:
-    if base in interpreters.lacking(MATRIX, docker_engine.endpoint.environment()):
+def test_bases_with_an_old_python_have_one(docker_engine: DockerEngine, base: str) -> None:
+    if base in interpreters.missing_interpreters(MATRIX, docker_engine.endpoint.environment()):
         pytest.skip(f"no Python of {base} here, and no registry: {OLD[base]} is not tested")
 
 
@@ -81,31 +81,31 @@ def test_theano_agrees_in_its_gates_its_states_and_how_pooling_rounds(tmp_path: 
     cell = "theano-debian11-amd64-cpu"
     arguments = ("--file", str(matrix), "--preset", "tiny", "--name", "theano")
     assert finish(tmp_path, *arguments, cell) == 0, (tmp_path / "log").read_text()[-5000:]
-    found = Results.model_validate_json((tmp_path / "theano" / "results.json").read_text())
+    results = Results.model_validate_json((tmp_path / "theano" / "results.json").read_text())
     errors = {
         row.workload: (row.output_error, row.gradient_error, row.loss_error)
-        for row in found.training
+        for row in results.training
     }
     assert errors.keys() == {"lstm-tiny", "alexnet-tiny"}
     for of_one in errors.values():
         assert all(error is not None and error < 1e-4 for error in of_one), errors
 
 
-def test_all_twelve_networks_are_trained_but_for_what_is_known(trained: Results) -> None:
+def test_all_twelve_networks_train_but_for_expected_failures(trained: Results) -> None:
     wrong = {row.cell.split("-")[0] for row in trained.training if row.status != "ok"}
     assert wrong <= {"tensorflow1"}
     for row in trained.training:
-        assert row.status == "ok" or row.known
+        assert row.status == "ok" or row.expected_failure
     for name in {row.cell for row in trained.training}:
         assert len([row for row in trained.training if row.cell == name]) == 12
 
 
-def test_what_they_export_is_right_on_the_runtimes_of_today(
+def test_exports_of_old_frameworks_match_on_current_runtimes(
     docker_engine: DockerEngine, tmp_path: Path
 ) -> None:
     runtimes = ["onnxruntime-debian12-amd64-cpu", "tensorflow-c-debian12-amd64-cpu"]
-    found = run(docker_engine, tmp_path, "smoke", *runtimes)
-    served = {row.artifact.split("-")[0] for row in found.portability if row.consumer in runtimes}
-    ran = {row.name for row in found.cells if row.jobs and row.cell in OLD.values()}
+    results = run(docker_engine, tmp_path, "smoke", *runtimes)
+    served = {row.artifact.split("-")[0] for row in results.portability if row.consumer in runtimes}
+    ran = {row.name for row in results.cells if row.jobs and row.cell in OLD.values()}
     assert served == ran
-    assert {row.verdict for row in found.portability} == {"match"}
+    assert {row.verdict for row in results.portability} == {"match"}

@@ -12,13 +12,13 @@ from pathlib import Path
 
 import pytest
 
-from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.images import bases, build, pins, recipes
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.machine import packages, processes
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell, all_cells
+from deepmatrix.planning.selection import match_globs
 
 SMALL = "onnxruntime-debian12-amd64-cpu"
 FOREIGN = "onnxruntime-debian13-arm64-cpu"
@@ -26,19 +26,23 @@ AARCH64 = 183  # e_machine of an ELF file
 
 
 @pytest.fixture(scope="session")
-def cells(matrix: matrix_file.Matrix) -> dict[str, Cell]:
+def cells(matrix: Matrix) -> dict[str, Cell]:
     """The CPU cells of the smoke preset: the images that a run needs anyway."""
     globs = matrix.presets["smoke"].cells
-    found = {cell.id: cell for cell in plan.all_cells(matrix) if cell.device == "cpu"}
-    return {one: found[one] for one in plan.matching(found, globs) if not matrix.exclusion(one)}
+    cells_by_id = {cell.id: cell for cell in all_cells(matrix) if cell.device == "cpu"}
+    return {
+        cell_id: cells_by_id[cell_id]
+        for cell_id in match_globs(cells_by_id, globs)
+        if not matrix.exclusion(cell_id)
+    }
 
 
 @pytest.fixture(scope="session")
 def prepared(docker_engine: DockerEngine, cells: dict[str, Cell]) -> dict[str, Prepared]:
     """Their images."""
-    made = docker_engine.prepare(list(cells.values()), lambda *_: None)
-    assert {one.error for one in made.values()} == {None}
-    return made
+    results = docker_engine.prepare(list(cells.values()), lambda *_: None)
+    assert {result.error for result in results.values()} == {None}
+    return results
 
 
 @pytest.fixture(scope="session")
@@ -52,14 +56,15 @@ def described(
     prepared: dict[str, Prepared], environment: dict[str, str]
 ) -> dict[str, dict[str, object]]:
     """What the engine says of each image, its history with it."""
-    found = {}
-    for cell_id, one in prepared.items():
-        (image,) = json.loads(
-            processes.run(["docker", "image", "inspect", one.reference], environment=environment)
-        )
-        history = ["docker", "history", "--no-trunc", "--format", "{{json .}}", one.reference]
-        found[cell_id] = image | {"History": processes.run(history, environment=environment)}
-    return found
+    descriptions = {}
+    for cell_id, result in prepared.items():
+        inspect = ["docker", "image", "inspect", result.reference]
+        (description,) = json.loads(processes.run(inspect, environment=environment))
+        history = ["docker", "history", "--no-trunc", "--format", "{{json .}}", result.reference]
+        descriptions[cell_id] = description | {
+            "History": processes.run(history, environment=environment)
+        }
+    return descriptions
 
 
 @pytest.fixture(scope="session")
@@ -69,14 +74,14 @@ def layers(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> dict[str, dict[str, bytes]]:
     """The files of the two small images, all layers, by path; only the small ones' content."""
-    found = {}
+    files_by_cell = {}
     for cell_id in (SMALL, FOREIGN):
         file = tmp_path_factory.mktemp("saved") / "image.tar"
         save = ["docker", "save", "--output", str(file), prepared[cell_id].reference]
         processes.run(save, environment=environment)
-        found[cell_id] = dict(files_of(file))
+        files_by_cell[cell_id] = dict(files_of(file))
         file.unlink()
-    return found
+    return files_by_cell
 
 
 def files_of(saved: Path) -> Iterator[tuple[str, bytes]]:
@@ -91,7 +96,7 @@ def files_of(saved: Path) -> Iterator[tuple[str, bytes]]:
 
 
 def test_no_image_runs_as_root(described: dict[str, dict[str, object]]) -> None:
-    assert {one["Config"]["User"] for one in described.values()} == {"65532:65532"}
+    assert {description["Config"]["User"] for description in described.values()} == {"65532:65532"}
 
 
 def test_every_image_says_what_it_is(
@@ -107,19 +112,19 @@ def test_every_image_says_what_it_is(
         assert image["Size"] == prepared[cell_id].size_bytes
 
 
-def test_no_history_tells_where_packages_came_from(
+def test_no_history_names_a_package_index(
     described: dict[str, dict[str, object]],
 ) -> None:
-    sources = packages.configured()
+    sources = packages.configured_sources()
     addresses = [*filter(None, [sources.index, *sources.indexes, *sources.links])]
-    told = "".join(
+    history = "".join(
         json.dumps(image["Config"]) + str(image["History"]) for image in described.values()
     )
-    assert [address for address in addresses if address in told] == []
+    assert [address for address in addresses if address in history] == []
 
 
 @pytest.mark.parametrize("cell_id", [SMALL, FOREIGN])
-def test_no_layer_holds_secrets_or_what_built_it(
+def test_no_layer_holds_secrets_or_build_tools(
     cell_id: str,
     layers: dict[str, dict[str, bytes]],
     described: dict[str, dict[str, object]],
@@ -181,7 +186,7 @@ def test_the_framework_imports_without_network_on_a_read_only_root(
     }
 
 
-def test_images_that_exist_are_not_built_again(
+def test_cached_images_are_not_rebuilt(
     docker_engine: DockerEngine,
     cells: dict[str, Cell],
     prepared: dict[str, Prepared],
@@ -191,11 +196,11 @@ def test_images_that_exist_are_not_built_again(
         pytest.fail("it was built again")
 
     monkeypatch.setattr(processes, "stream", refuse)
-    again = docker_engine.prepare(list(cells.values()), lambda *_: None)
-    assert {cell_id: one.reference for cell_id, one in again.items()} == {
-        cell_id: one.reference for cell_id, one in prepared.items()
+    second_results = docker_engine.prepare(list(cells.values()), lambda *_: None)
+    assert {cell_id: result.reference for cell_id, result in second_results.items()} == {
+        cell_id: result.reference for cell_id, result in prepared.items()
     }
-    assert not any(one.built for one in again.values())
+    assert not any(result.built for result in second_results.values())
 
 
 # Builds that go wrong ---------------------------------------------------------------------------
@@ -216,18 +221,18 @@ def family(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, prepared: dict[str, 
 
 def of_project(locked: str, name: str) -> str:
     """Return the lines of a lock file that belong to one project."""
-    kept: list[str] = []
+    project_lines: list[str] = []
     inside = False
     for line in locked.splitlines(keepends=True):
         inside = line.startswith(f"{name}==") if not line.startswith(" ") else inside
-        kept += [line] if inside else []
-    return "".join(kept)
+        project_lines += [line] if inside else []
+    return "".join(project_lines)
 
 
 def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
     family: Path,
     cells: dict[str, Cell],
-    matrix: matrix_file.Matrix,
+    matrix: Matrix,
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
@@ -237,7 +242,7 @@ def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
     (family / "pins" / f"{bad.id}.txt").write_text(
         "packaging==26.3 --hash=sha256:" + "0" * 64 + "\n"
     )
-    made = build.prepare(
+    results = build.prepare(
         [bad, good],
         matrix,
         environment=environment,
@@ -245,26 +250,26 @@ def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
         progress=lambda *_: None,
     )
     try:
-        assert made[good.id].built
-        assert made[good.id].error is None
-        assert "hash" in made[bad.id].error.lower()
-        assert "\n" not in made[bad.id].error
+        assert results[good.id].built
+        assert results[good.id].error is None
+        assert "hash" in results[bad.id].error.lower()
+        assert "\n" not in results[bad.id].error
         assert "packages 3/3" in (tmp_path / "build.log").read_text()
     finally:
-        processes.run(["docker", "rmi", made[good.id].reference], environment=environment)
+        processes.run(["docker", "rmi", results[good.id].reference], environment=environment)
 
 
 def test_an_interrupted_build_leaves_no_image_and_no_file(
     family: Path,
     cells: dict[str, Cell],
-    matrix: matrix_file.Matrix,
+    matrix: Matrix,
     environment: dict[str, str],
     tmp_path: Path,
 ) -> None:
     with (family / "install.sh").open("a") as script:
         script.write("sleep 600\n")
-    one = recipes.recipe(
-        cells[SMALL], matrix, bases.kind(matrix.bases[cells[SMALL].base].image, environment)
+    recipe = recipes.recipe_for(
+        cells[SMALL], matrix, bases.base_kind(matrix.bases[cells[SMALL].base].image, environment)
     )
 
     def interrupt(_: str, step: str) -> None:
@@ -273,11 +278,11 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
 
     with pytest.raises(KeyboardInterrupt):
         build.prepare(
-            [one.cell],
+            [recipe.cell],
             matrix,
             environment=environment,
             log=tmp_path / "build.log",
             progress=interrupt,
         )
-    assert build.sizes([one.reference], environment) == {}
+    assert build.image_sizes([recipe.reference], environment) == {}
     assert list((tmp_path / "temporary").iterdir()) == []

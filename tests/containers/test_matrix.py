@@ -54,11 +54,11 @@ def command(*arguments: str) -> None:
 def records(runs: Path, name: str) -> dict[str, bytes]:
     """Return the records of a run by path: a job that ran again has other samples.
 
-    Not those put aside, of a time when the machine was slower.
+    Not those retried, of a time when the machine was slower.
     """
     root = runs / name / "records"
-    found = (path for path in root.rglob("*.json") if ".aside" not in path.name)
-    return {str(path): path.read_bytes() for path in found}
+    paths = (path for path in root.rglob("*.json") if ".retried" not in path.name)
+    return {str(path): path.read_bytes() for path in paths}
 
 
 def remaining(engine: DockerEngine, run_id: str) -> str:
@@ -123,7 +123,7 @@ def test_every_cell_says_what_it_really_was(results: Results) -> None:
     assert "the engine has no NVIDIA runtime" in skipped.values()
 
 
-def test_every_process_proved_its_arithmetic_before_it_counted(whole: Path) -> None:
+def test_every_process_passed_its_self_test(whole: Path) -> None:
     for path in (whole / "records").rglob("*.json"):
         record = JobRecord.model_validate_json(path.read_bytes())
         assert record.output is not None
@@ -147,7 +147,7 @@ def expressed(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     return Results.model_validate_json((runs / "expressed" / "results.json").read_text())
 
 
-def test_what_frameworks_can_express_has_right_numbers(expressed: Results) -> None:
+def test_probes_have_the_expected_answers(expressed: Results) -> None:
     failed = {(row.cell, row.probe): row.reason for row in expressed.probes if row.error is None}
     assert len(expressed.probes) == 3 * len(probes.NAMES)
     assert list(failed) == [("jax-debian12-amd64-cpu", "data_dependent_loop_gradient")]
@@ -167,10 +167,10 @@ def test_an_idiom_is_the_neutral_network(expressed: Results) -> None:
 def test_passes_have_a_share_of_the_peak(expressed: Results) -> None:
     assert len(expressed.passes) == 3
     for row in expressed.passes:
-        assert row.forward_share is not None
-        assert row.backward_share is not None
-        assert 0 < row.forward_share < 2
-        assert 0 < row.backward_share < 2
+        assert row.forward_efficiency is not None
+        assert row.backward_efficiency is not None
+        assert 0 < row.forward_efficiency < 2
+        assert 0 < row.backward_efficiency < 2
 
 
 SERVED = (
@@ -234,7 +234,7 @@ def test_every_runtime_in_every_language_gives_the_same_answers(served: Results)
     }
 
 
-def test_what_runs_under_wine_says_so(served: Results) -> None:
+def test_runtimes_under_wine_report_it(served: Results) -> None:
     (cell,) = [row for row in served.cells if row.cell.startswith("onnxruntime-cpp_wine-")]
     assert cell.environment["libc"].startswith("wine ")
 
@@ -267,18 +267,18 @@ def verify(runs: Path, model: Path, *arguments: str) -> int:
             processes.end(process)
 
 
-def test_a_persons_own_model_is_verified_everywhere(serving: Path, tmp_path: Path) -> None:
+def test_a_users_own_model_is_verified_on_every_runtime(serving: Path, tmp_path: Path) -> None:
     model = tmp_path / "mine.onnx"
     artifact = "torch-debian12-amd64-cpu--digits-conv--onnx"
     shutil.copyfile(serving / "artifacts" / artifact / "model" / "model.onnx", model)
     only = ("--only", "onnxruntime-*-debian13-amd64-cpu", "--name", "mine")
     only += ("--only", "onnxruntime_loadgen-debian12-amd64-cpu")
     assert verify(tmp_path, model, *only, "--max-error", "1e-5", "--max-p99", "10s") == 0
-    found = Results.model_validate_json((tmp_path / "mine" / "results.json").read_text())
-    assert {row.verdict for row in found.portability} == {"match"}
-    assert len(found.portability) == 6
-    assert [row.scenario for row in found.scenarios] == ["offline", "server", "single-stream"]
-    assert all(row.samples_per_s > 0 for row in found.scenarios)
+    results = Results.model_validate_json((tmp_path / "mine" / "results.json").read_text())
+    assert {row.verdict for row in results.portability} == {"match"}
+    assert len(results.portability) == 6
+    assert [row.scenario for row in results.scenarios] == ["offline", "server", "single-stream"]
+    assert all(row.samples_per_s > 0 for row in results.scenarios)
 
     torn = tmp_path / "torn.onnx"
     torn.write_bytes(model.read_bytes()[:-9])
@@ -291,15 +291,15 @@ def test_a_saved_model_is_verified_by_its_folder(serving: Path, tmp_path: Path) 
     model = serving / "artifacts" / artifact / "model" / "saved_model"
     only = ("--only", "tensorflow-debian12-amd64-cpu", "--name", "saved")
     assert verify(tmp_path, model, *only) == 0, (tmp_path / "log").read_text()[-5000:]
-    found = Results.model_validate_json((tmp_path / "saved" / "results.json").read_text())
-    assert [row.verdict for row in found.portability] == ["match"]
+    results = Results.model_validate_json((tmp_path / "saved" / "results.json").read_text())
+    assert [row.verdict for row in results.portability] == ["match"]
 
 
 @pytest.mark.usefixtures("whole")
 def test_a_second_run_builds_nothing(tmp_path: Path) -> None:
     assert finish(tmp_path, *NATIVE, "--preset", "smoke", "--name", "again") == 0
     builds = [json.loads(path.read_text()) for path in (tmp_path / "again/builds").iterdir()]
-    assert [one["built"] for one in builds] == [False, False]
+    assert [built_cell["built"] for built_cell in builds] == [False, False]
     assert not (tmp_path / "again" / "scratch").exists()
 
 

@@ -25,7 +25,7 @@ LINEAR = {
 
 
 def job(**changes):
-    """Return an ``input.json`` that says nothing yet of what is produced or consumed."""
+    """Return an ``input.json`` without a workload or an artifact."""
     return {
         "schema": 1,
         "run": "a-run",
@@ -60,7 +60,7 @@ def production(**changes):
 
 
 def consumption(**changes):
-    """Return a job that reads the artifact that `production` leaves."""
+    """Return a job that reads the artifact of `production`."""
     artifact = {
         "id": "an-artifact",
         "format": "onnx",
@@ -73,15 +73,42 @@ def consumption(**changes):
     )
 
 
+def statuses(output):
+    return {entry["phase"]: entry["status"] for entry in output["records"]}
+
+
+def errors(output):
+    return {entry["phase"]: entry["error"]["type"] for entry in output["records"] if entry["error"]}
+
+
+def data_of(output, phase):
+    (data,) = [entry["data"] for entry in output["records"] if entry["phase"] == phase]
+    return data
+
+
+#: The phases of `production`.
+PHASES = tuple(production()["phases"])
+
+
+def arrays(path):
+    with np.load(path) as archive:
+        return dict(archive)
+
+
+def write_inputs(cell, x):
+    (cell.control / "artifact" / "inputs").mkdir()
+    np.save(cell.control / "artifact" / "inputs" / "0.npy", x)
+
+
 class Cell:
-    """Where harness processes run."""
+    """A control directory in which harness processes run."""
 
     def __init__(self, control, python=sys.executable):
         self.control = control
         self.python = python
         self.log = ""
-        data = inputs.digits(LINEAR)
-        rows = inputs.order(len(data["train_x"]), batch=32, epochs=5, seed=1)
+        data = inputs.load_digits(LINEAR)
+        rows = inputs.batch_order(len(data["train_x"]), batch=32, epochs=5, seed=1)
         weights = {
             "output.kernel": np.zeros((10, 64), np.float32),
             "output.bias": np.zeros(10, np.float32),
@@ -92,7 +119,7 @@ class Cell:
             ("weights", weights),
             ("order", {"order": rows, "rates": np.full(len(rows), 0.5)}),
         ):
-            (control / "data" / f"{name}.npz").write_bytes(inputs.archive(arrays))
+            (control / "data" / f"{name}.npz").write_bytes(inputs.npz_bytes(arrays))
 
     def start(self, document, fault=""):
         """Run the harness on *document*; return the exit code."""

@@ -36,12 +36,12 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     if FAULT == "arithmetic":
-        return left @ right + (left.dtype == "float32")
+        return a @ b + (a.dtype == "float32")
     if FAULT == "not-a-number":
-        return left @ right * float("nan")
-    return left @ right
+        return a @ b * float("nan")
+    return a @ b
 
 
 class Model:
@@ -95,8 +95,8 @@ def step(model, batch):
         sys.exit("the framework gave up")
     if FAULT == "hang":
         time.sleep(60)
-    loss, found = loss_and_gradients(model, x, y)
-    for name, gradient in found.items():
+    loss, by_name = loss_and_gradients(model, x, y)
+    for name, gradient in by_name.items():
         model.weights[name] -= model.rate * gradient
     return loss if FAULT != "diverge" else loss * numpy.inf
 

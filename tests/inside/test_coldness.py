@@ -1,4 +1,4 @@
-"""Giving up the system's cache of files."""
+"""A cold start drops files from the system's cache."""
 
 import os
 import sys
@@ -9,7 +9,7 @@ from harness.measuring import cold_start
 
 
 def is_cached(path):
-    """Say whether the first page of a file is in memory, without reading it from the disk."""
+    """Return whether the first page of a file is in memory, without reading it from the disk."""
     with path.open("rb") as file:
         try:
             os.preadv(file.fileno(), [bytearray(1)], 0, os.RWF_NOWAIT)

@@ -1,4 +1,4 @@
-"""The arrays of the C++ runner: the same as numpy's, and nothing is believed of a file."""
+"""The arrays of the C++ runner: equal to numpy's, and no header of a file is trusted."""
 
 from __future__ import annotations
 
@@ -20,24 +20,24 @@ DTYPES += ["uint8", "uint16", "uint32", "uint64"]
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that copies an array, which checks what it touches."""
-    made = tmp_path_factory.mktemp("program") / "npy_copy"
+    """Return a program that copies an array, built with a sanitizer."""
+    path = tmp_path_factory.mktemp("program") / "npy_copy"
     files = [SOURCES / name for name in ("npy.cpp", "array.cpp", "dtype.cpp")]
     options = ["-std=c++17", "-Wall", "-Wextra", "-fsanitize=undefined", "-fno-sanitize-recover"]
     driver = Path(__file__).with_name("npy_copy.cpp")
     subprocess.run(
-        [str(COMPILER), *options, f"-I{SOURCES}", *map(str, files), str(driver), "-o", str(made)],
+        [str(COMPILER), *options, f"-I{SOURCES}", *map(str, files), str(driver), "-o", str(path)],
         check=True,
     )
-    return made
+    return path
 
 
 def copy(program: Path, source: Path, target: Path) -> tuple[int, str]:
-    """Return the program's exit code and what it said."""
-    done = subprocess.run(
+    """Return the program's exit code and its output."""
+    ended = subprocess.run(
         [str(program), str(source), str(target)], capture_output=True, text=True, check=False
     )
-    return done.returncode, done.stdout
+    return ended.returncode, ended.stdout
 
 
 def npy(header: str, data: bytes = b"", version: bytes = b"\x01\x00") -> bytes:
@@ -86,8 +86,8 @@ def test_a_file_that_is_not_what_it_says_is_refused(
     program: Path, tmp_path: Path, content: bytes
 ) -> None:
     (tmp_path / "in.npy").write_bytes(content)
-    code, said = copy(program, tmp_path / "in.npy", tmp_path / "out.npy")
-    assert (code, said.partition(":")[0]) == (1, "BadArray")
+    code, output = copy(program, tmp_path / "in.npy", tmp_path / "out.npy")
+    assert (code, output.partition(":")[0]) == (1, "BadArray")
     assert not (tmp_path / "out.npy").exists()
 
 
@@ -101,5 +101,5 @@ def test_a_type_that_the_runtime_lacks_is_unsupported(
     program: Path, tmp_path: Path, dtype: str
 ) -> None:
     np.save(tmp_path / "in.npy", np.zeros(2, dtype))
-    code, said = copy(program, tmp_path / "in.npy", tmp_path / "out.npy")
-    assert (code, said.partition(":")[0]) == (1, "Unsupported")
+    code, output = copy(program, tmp_path / "in.npy", tmp_path / "out.npy")
+    assert (code, output.partition(":")[0]) == (1, "Unsupported")

@@ -1,4 +1,4 @@
-"""The signature of a SavedModel, as the C++ runner reads it: nothing is believed of the bytes."""
+"""The signature of a SavedModel, as the C++ runner reads it: no byte of a file is trusted."""
 
 from __future__ import annotations
 
@@ -46,17 +46,17 @@ OTHER = signature("__saved_model_init_op", {}, {"op": "NoOp"})
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that prints a signature, and checks what it touches."""
-    made = tmp_path_factory.mktemp("program") / "signature_print"
+    """Return a program that prints a signature, built with a sanitizer."""
+    path = tmp_path_factory.mktemp("program") / "signature_print"
     options = ["-std=c++20", "-Wall", "-Wextra", "-fsanitize=undefined", "-fno-sanitize-recover"]
     files = [
         SOURCES / "tensorflow" / "signature.cpp",
         Path(__file__).with_name("signature_print.cpp"),
     ]
     subprocess.run(
-        [str(COMPILER), *options, f"-I{SOURCES}", *map(str, files), "-o", str(made)], check=True
+        [str(COMPILER), *options, f"-I{SOURCES}", *map(str, files), "-o", str(path)], check=True
     )
-    return made
+    return path
 
 
 def read(program: Path, folder: Path, content: bytes) -> str:
@@ -69,8 +69,8 @@ def test_the_default_signature_is_found_among_everything_else(
     program: Path, tmp_path: Path
 ) -> None:
     around = field(1, "meta") + varint(9 << 3 | 1) + bytes(8) + varint(9 << 3 | 5) + bytes(4)
-    said = read(program, tmp_path, around + field(7, 300) + OTHER + SERVING + field(2, "graph"))
-    assert said == "a=in_a:0 x=in_x:0 -> y=Call:1"
+    output = read(program, tmp_path, around + field(7, 300) + OTHER + SERVING + field(2, "graph"))
+    assert output == "a=in_a:0 x=in_x:0 -> y=Call:1"
 
 
 @pytest.mark.parametrize("content", [b"", OTHER])

@@ -9,9 +9,12 @@ import numpy as np
 
 from deepmatrix.config import matrix_file
 from deepmatrix.paths import ROOT
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection
-from deepmatrix.store.records import Agreement, JobRecord, Output, Parity
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.matrix_plan import plan_matrix
+from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.planning.selection import Selection
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import Agreement, JobRecord, Parity
 from deepmatrix.store.runs import Run
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")
@@ -24,11 +27,11 @@ PARITY = Parity(outputs={"output": 1e-7}, gradients={"output.kernel": 2e-7})
 
 
 def planned(*globs: str, seed: int = 0) -> Plan:
-    return plan.make(MATRIX, Selection(include=globs), DOCKER, seed=seed)
+    return plan_matrix(MATRIX, Selection(include=globs), DOCKER, seed=seed)
 
 
-def new_run(parent: Path, made: Plan, name: str = "one") -> Run:
-    return Run.create(parent, made, MATRIX, version="0.1.0", name=name)
+def new_run(parent: Path, plan: Plan, name: str = "one") -> Run:
+    return Run.create(parent, plan, MATRIX, version="0.1.0", name=name)
 
 
 def output(job: Job, **changes: Any) -> Output:

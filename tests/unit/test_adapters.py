@@ -9,7 +9,7 @@ import pytest
 
 import harness.adapters as protocol
 from harness.frameworks.torch import adapter as torch_adapter
-from harness.graphs import lite
+from harness.graphs import tflite
 from harness.runtimes.litert import adapter as litert_adapter
 
 #: What gives inputs the names of a model.
@@ -18,27 +18,27 @@ Take = Callable[[dict[str, Any], list[str]], dict[str, Any]]
 A, B = np.ones((2, 3), np.float32), np.zeros((2, 3), np.float32)
 
 
-@pytest.mark.parametrize("taken", [protocol.fed, protocol.placed])
-def test_inputs_go_by_the_models_names_and_a_single_one_may_have_any(taken: Take) -> None:
-    assert taken({"b": B, "a": A}, ["a", "b"]) == {"a": A, "b": B}
-    assert taken({"x": A}, ["input"]) == {"input": A}
+@pytest.mark.parametrize("match", [protocol.match_names, protocol.match_places])
+def test_inputs_go_by_the_models_names_and_a_single_one_may_have_any(match: Take) -> None:
+    assert match({"b": B, "a": A}, ["a", "b"]) == {"a": A, "b": B}
+    assert match({"x": A}, ["input"]) == {"input": A}
 
 
 @pytest.mark.parametrize("names", [["b", "typo"], ["x", "y"], ["a"], ["a", "b", "c"]])
 def test_several_inputs_whose_names_do_not_fit_are_refused_with_both(names: list[str]) -> None:
-    said = f"the model's inputs are a, b; given were {', '.join(names)}"
-    with pytest.raises(ValueError, match=f"^{said}$"):
-        protocol.fed(dict.fromkeys(names, A), ["a", "b"])
+    message = f"the model's inputs are a, b; given were {', '.join(names)}"
+    with pytest.raises(ValueError, match=f"^{message}$"):
+        protocol.match_names(dict.fromkeys(names, A), ["a", "b"])
 
 
 def test_where_names_are_places_inputs_of_other_names_go_in_their_order() -> None:
-    assert protocol.placed({"x": A, "y": B}, ["a", "b"]) == {"a": A, "b": B}
+    assert protocol.match_places({"x": A, "y": B}, ["a", "b"]) == {"a": A, "b": B}
 
 
 @pytest.mark.parametrize("names", [["b", "typo"], ["x"], ["x", "y", "z"]])
 def test_where_names_are_places_a_part_of_them_is_refused(names: list[str]) -> None:
     with pytest.raises(ValueError, match="the model's inputs are a, b; given were "):
-        protocol.placed(dict.fromkeys(names, A), ["a", "b"])
+        protocol.match_places(dict.fromkeys(names, A), ["a", "b"])
 
 
 class Interpreter:
@@ -106,10 +106,10 @@ def litert(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
 
 @pytest.mark.usefixtures("litert")
 def test_a_tflites_tensors_have_the_names_of_its_signature_in_the_models_order() -> None:
-    found = litert_adapter.inspect("tflite", "model.tflite", {"a": A, "b": B}, 0)
-    assert [one["name"] for one in found["described"]["inputs"]] == ["b", "a"]
-    assert list(found["outputs"]) == ["z", "y"]
-    np.testing.assert_array_equal(found["outputs"]["y"], A - B)
+    inspected = litert_adapter.inspect("tflite", "model.tflite", {"a": A, "b": B}, 0)
+    assert [entry["name"] for entry in inspected["described"]["inputs"]] == ["b", "a"]
+    assert list(inspected["outputs"]) == ["z", "y"]
+    np.testing.assert_array_equal(inspected["outputs"]["y"], A - B)
 
 
 @pytest.mark.usefixtures("litert")
@@ -121,9 +121,9 @@ def test_a_tflite_refuses_inputs_that_its_signature_does_not_name() -> None:
 @pytest.mark.parametrize("litert", [Unsigned, Foreign], indirect=True)
 @pytest.mark.usefixtures("litert")
 def test_without_a_signature_of_what_is_run_its_tensors_names_are_all_there_is() -> None:
-    found = litert_adapter.inspect("tflite", "model.tflite", None, 0)
-    assert list(found["inputs"]) == ["serving_default_b:0", "serving_default_a:0"]
-    assert list(found["outputs"]) == ["PartitionedCall:1", "PartitionedCall:0"]
+    inspected = litert_adapter.inspect("tflite", "model.tflite", None, 0)
+    assert list(inspected["inputs"]) == ["serving_default_b:0", "serving_default_a:0"]
+    assert list(inspected["outputs"]) == ["PartitionedCall:1", "PartitionedCall:0"]
 
 
 def graph(names: list[str], **signature: dict[str, int]) -> SimpleNamespace:
@@ -133,17 +133,19 @@ def graph(names: list[str], **signature: dict[str, int]) -> SimpleNamespace:
         for side, places in signature.items()
     }
     return SimpleNamespace(
-        subgraphs=[SimpleNamespace(tensors=[SimpleNamespace(name=one.encode()) for one in names])],
+        subgraphs=[
+            SimpleNamespace(tensors=[SimpleNamespace(name=name.encode()) for name in names])
+        ],
         signatureDefs=[SimpleNamespace(subgraphIndex=0, **sides)] if sides else None,
     )
 
 
 def test_a_tflites_inner_names_are_the_signatures_and_each_is_there_once() -> None:
-    made = graph(
+    model = graph(
         ["a", "in_b:0", "in_a:0", "", "a", "out:0"], inputs={"a": 2, "b": 1}, outputs={"a": 5}
     )
-    assert lite.names(made) == ["a#0", "b", "a", "#3", "a#4", "out:0"]
-    assert lite.names(graph(["x", "", "x"])) == ["x", "#1", "x#2"]
+    assert tflite.names(model) == ["a#0", "b", "a", "#3", "a#4", "out:0"]
+    assert tflite.names(graph(["x", "", "x"])) == ["x", "#1", "x#2"]
 
 
 def test_a_torchscript_that_writes_into_its_inputs_is_judged_on_those_given(
@@ -155,6 +157,6 @@ def test_a_torchscript_that_writes_into_its_inputs_is_judged_on_those_given(
 
     monkeypatch.setattr(torch_adapter, "load", lambda *_: None)
     monkeypatch.setattr(torch_adapter, "answer", writing)
-    found = torch_adapter.inspect("torchscript", "model.pt", {"x": np.ones(3)}, 0)
-    np.testing.assert_array_equal(found["inputs"]["x"], np.ones(3))
-    np.testing.assert_array_equal(found["outputs"]["y"], np.full(3, 0.5))
+    inspected = torch_adapter.inspect("torchscript", "model.pt", {"x": np.ones(3)}, 0)
+    np.testing.assert_array_equal(inspected["inputs"]["x"], np.ones(3))
+    np.testing.assert_array_equal(inspected["outputs"]["y"], np.full(3, 0.5))

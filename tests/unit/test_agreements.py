@@ -84,9 +84,9 @@ def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
     ("gold", "caution"),
     [
         (np.ones((2, 3)), ""),
-        (np.zeros((2, 0)), "it is empty"),
-        (np.full((2, 3), np.nan), "nothing in it is finite"),
-        (np.full((2, 3), 1e-9), "no value in it is above 1e-06"),
+        (np.zeros((2, 0)), "gold is empty"),
+        (np.full((2, 3), np.nan), "gold has no finite value"),
+        (np.full((2, 3), 1e-9), "no gold value is above 1e-06, so all-zero outputs would match"),
         (np.zeros((2, 3), np.int64), ""),
     ],
 )

@@ -1,4 +1,4 @@
-"""The study's statements: what may decide one, and what runs say of them."""
+"""The study's statements: the checks that decide them, and what runs say."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deepmatrix import reports
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ConfigError
-from deepmatrix.planning.plan import all_cells
+from deepmatrix.planning.cells import all_cells
 from deepmatrix.results.rows import (
     CellRow,
     IdiomRow,
@@ -25,13 +25,21 @@ from deepmatrix.results.rows import (
     TrainingRow,
 )
 from deepmatrix.results.statistics import Estimate
-from deepmatrix.study import claims
-from deepmatrix.study.claims import Check, Claim, Claims
+from deepmatrix.study import statements
+from deepmatrix.study.checks import (
+    ArtifactCheck,
+    CellCheck,
+    Check,
+    FigureCheck,
+    NetworkCheck,
+    ProbeCheck,
+)
 from deepmatrix.study.decisions import Decision, decide
+from deepmatrix.study.statements import Statement, Statements
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
-DOCUMENT = claims.load()
+DOCUMENT = statements.load()
 
 
 def cell(name: str, status: str = "ok", **more: Any) -> CellRow:
@@ -66,8 +74,18 @@ def started(one: float, two: float, reach: float = 0.0, rounds: int = 1) -> Resu
     return run(cells=both(), startup=rows)
 
 
+def origin(reason: str) -> dict[str, str]:
+    """Return the fields that a record's phase and error give beside their text."""
+    phase, error_type, *message = [*reason.split(": ", 2), ""]
+    return {"failed_phase": phase, "error_type": error_type} if message[:-1] else {}
+
+
 def training(name: str, status: str = "ok", **more: Any) -> TrainingRow:
-    facts: dict[str, Any] = {"accuracy": 0.9 if status == "ok" else None, **more}
+    facts: dict[str, Any] = {
+        "accuracy": 0.9 if status == "ok" else None,
+        **origin(more.get("reason", "")),
+        **more,
+    }
     return TrainingRow(
         cell=f"{name}-here-amd64-cpu",
         workload="digits-conv",
@@ -103,7 +121,12 @@ def written(name: str, lines: int, status: str = "ok") -> IdiomRow:
 
 
 def served(verdict: Any, reason: str = "it is wrong", **more: Any) -> PortabilityRow:
-    facts = {"consumer": "onnxruntime-cpp-here-amd64-cpu", "emulated": False, **more}
+    facts: dict[str, Any] = {
+        "consumer": "onnxruntime-cpp-here-amd64-cpu",
+        "emulated": False,
+        **origin(reason),
+        **more,
+    }
     return PortabilityRow(
         artifact="one-here-amd64-cpu--digits-conv--onnx",
         verdict=verdict,
@@ -142,7 +165,7 @@ def both(**more: Any) -> tuple[CellRow, ...]:
 
 
 def decision(check: Check, *runs: Results) -> Decision:
-    document = Claims(version=1, claims={"interfaces": (Claim(says="so", then=check),)})
+    document = Statements(version=1, claims={"interfaces": (Statement(says="so", then=check),)})
     (found,) = decide(document, runs)
     assert found.then is not None
     return found.then
@@ -153,14 +176,14 @@ def outcome(check: Check, *runs: Results) -> str:
 
 
 ONES = ("one", "two")
-PROBE = Check(probe="attention", of="one")
-NETWORK = Check(network="digits-conv", of="one")
-RAN = Check(probe="attention", of="one", ran="*Conv2D*")
-SLOWER = Check(figure="first step", of="one", over="two", workload="digits-conv", at_least=10)
+PROBE = ProbeCheck(probe="attention", of="one")
+NETWORK = NetworkCheck(network="digits-conv", of="one")
+RAN = ProbeCheck(probe="attention", of="one", ran="*Conv2D*")
+SLOWER = FigureCheck(figure="first step", of="one", over="two", workload="digits-conv", at_least=10)
 STEP = SLOWER.model_copy(update={"figure": "step"})
-LONGER = Check(figure="lines", of="one", over="two", workload="digits-conv", at_least=2)
-RUNS = Check(cell="one-*-amd64-cpu")
-SERVED = Check(artifact="one-*--onnx", consumer="onnxruntime-*")
+LONGER = FigureCheck(figure="lines", of="one", over="two", workload="digits-conv", at_least=2)
+RUNS = CellCheck(cell="one-*-amd64-cpu")
+SERVED = ArtifactCheck(artifact="one-*--onnx", consumer="onnxruntime-*")
 
 LACKING = "train: Unsupported: layer kind lstm"
 LOADING = "startup: InvalidGraph: no such operation"
@@ -224,14 +247,16 @@ def test_a_statement_holds_where_its_evidence_says_so(
         (PROBE, of_probe(probed("one", "failed", "NameError: x")), "failed: NameError: x"),
         (PROBE, of_probe(probed("one", "wrong")), "wrong: it cannot"),
         (RAN, of_probe(probed("one", "failed", ran="Conv2D")), "failed: it cannot"),
-        (RAN, of_probe(probed("one", "match")), "it did not say what ran"),
+        (RAN, of_probe(probed("one", "match")), "it did not report which operations ran"),
         *(
             (NETWORK, of_network(training("one", status, reason="no luck")), "no luck")
             for status in ("failed", "oom", "timeout", "crashed", "lost", "torn", "not-run")
         ),
         (
             NETWORK,
-            of_network(training("one", "failed", reason="off", known="its pooling drifts")),
+            of_network(
+                training("one", "failed", reason="off", expected_failure="its pooling drifts")
+            ),
             "its pooling drifts",
         ),
         (
@@ -239,7 +264,7 @@ def test_a_statement_holds_where_its_evidence_says_so(
             of_network(training("one", "unsupported", reason="deploy: Unsupported: no")),
             "deploy: Unsupported: no",
         ),
-        (NETWORK, of_network(training("one", accuracy=None)), "it was not to train"),
+        (NETWORK, of_network(training("one", accuracy=None)), "the workload has no training"),
         (RUNS, run(cells=(cell("one", "not-run", reason="no emulation"),)), "no emulation"),
         (RUNS, run(cells=(cell("one", "oom", reason="killed"),)), "killed"),
         (SERVED, of_served(served("drift")), "drift: it is wrong"),
@@ -257,12 +282,12 @@ def test_a_statement_holds_where_its_evidence_says_so(
         ),
     ],
 )
-def test_what_failed_for_another_reason_or_is_too_near_decides_nothing(
+def test_unrelated_failures_and_near_bounds_decide_nothing(
     check: Check, found: Results, said: str, expect: bool
 ) -> None:
     open_ = decision(check.model_copy(update={"expect": expect}), found)
     assert open_.outcome == "undecided"
-    assert said in open_.why
+    assert said in open_.reason
 
 
 @pytest.mark.parametrize("check", [PROBE, RAN, NETWORK, SLOWER, LONGER, RUNS, SERVED])
@@ -282,7 +307,7 @@ def test_an_error_that_the_check_names_says_what_is_lacking() -> None:
     assert outcome(NETWORK.model_copy(update=named), crashed) == "undecided"
 
 
-def test_one_cell_that_is_excluded_says_nothing_of_the_others() -> None:
+def test_one_excluded_cell_does_not_decide_for_others() -> None:
     there = cell("one", "not-run", reason="not here")
     none = there.model_copy(update={"cell": "one-there-amd64-cpu", "excluded": True})
     assert outcome(RUNS, run(cells=(there, none))) == "undecided"
@@ -291,7 +316,7 @@ def test_one_cell_that_is_excluded_says_nothing_of_the_others() -> None:
 
 def test_an_artifact_that_one_consumer_does_not_know_matches_on_the_others() -> None:
     assert outcome(SERVED, of_served(served("unsupported"), served("match"))) == "holds"
-    known = served("error", known="it has no such layer")
+    known = served("error", expected_failure="it has no such layer")
     assert outcome(SERVED, of_served(known, served("match"))) == "holds"
     assert outcome(SERVED, of_served(served("unsupported"), served("error", LOADING))) == (
         "no longer holds"
@@ -327,23 +352,23 @@ def test_at_least_and_at_most_of_one_ratio_never_agree(
 
 
 def test_the_time_of_a_start_is_the_sum_of_its_parts() -> None:
-    check = Check(figure="start", of="one", workload="digits-conv", at_most=2)
+    check = FigureCheck(figure="start", of="one", workload="digits-conv", at_most=2)
     rows = (startup("one", seconds(0.4, 0.05, 3)),)
     found = decision(check, run(cells=both(), startup=rows))
     assert (found.outcome, found.record) == ("holds", RECORD)
-    assert found.why == "start one-here-amd64-cpu 1.6 s [1.4, 1.8]"
+    assert found.reason == "start one-here-amd64-cpu 1.6 s [1.4, 1.8]"
     lacking = (startup("one", seconds(0.4, 0.05, 3), import_s=None),)
     assert outcome(check, run(cells=both(), startup=lacking)) == "undecided"
 
 
-def test_no_figure_is_of_an_emulated_cell_or_of_a_wrong_training() -> None:
+def test_emulated_cells_and_wrong_trainings_have_no_figures() -> None:
     emulated = (cell("one", emulated=True), cell("two"))
     found = started(5.0, 0.1).model_copy(update={"cells": emulated})
-    assert "no first step of one" in decision(SLOWER, found).why
+    assert "no first step of one" in decision(SLOWER, found).reason
     rows = (training("one", step_s=seconds(5.0)), training("two", "failed", step_s=seconds(0.1)))
-    assert "no step of two" in decision(STEP, of_network(*rows)).why
+    assert "no step of two" in decision(STEP, of_network(*rows)).reason
     unproven = of_lines(written("one", 30), written("two", 10, "failed"))
-    assert "no lines of two" in decision(LONGER, unproven).why
+    assert "no lines of two" in decision(LONGER, unproven).reason
 
 
 def test_both_figures_are_of_one_run() -> None:
@@ -351,7 +376,7 @@ def test_both_figures_are_of_one_run() -> None:
     assert outcome(SLOWER, *apart) == "undecided"
 
 
-def test_a_later_figure_that_is_too_near_to_tell_stands_instead_of_an_earlier_one() -> None:
+def test_a_later_inconclusive_figure_replaces_an_earlier_one() -> None:
     clear, near = started(50.0, 1.0), started(10.0, 1.0)
     assert outcome(SLOWER, near, clear) == "holds"
     assert outcome(SLOWER, clear, near) == "undecided"
@@ -394,11 +419,11 @@ def test_there_are_about_fifty_statements_of_every_area() -> None:
     counts = Counter(
         {area: len(found) for area, found in DOCUMENT.claims.items()},
     )
-    assert set(counts) == set(claims.AREAS)
+    assert set(counts) == set(statements.AREAS)
     assert 45 <= counts.total() <= 60
 
 
-def test_every_statement_names_systems_workloads_and_cells_that_there_are() -> None:
+def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
     matrix = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
     ids = [one.id for one in all_cells(matrix)]
     checks = [
@@ -409,20 +434,23 @@ def test_every_statement_names_systems_workloads_and_cells_that_there_are() -> N
         if check
     ]
     for check in checks:
-        for system in filter(None, (check.of, check.over)):
+        fields = check.model_dump()
+        for system in filter(None, (fields.get("of"), fields.get("over"))):
             assert system in matrix.systems()
-        for workload in filter(None, (check.network, check.workload)):
+        for workload in filter(None, (fields.get("network"), fields.get("workload"))):
             assert workload in matrix.workloads
-        for glob in filter(None, (check.cell, check.consumer)):
+        for glob in filter(None, (fields.get("cell"), fields.get("consumer"))):
             assert fnmatch.filter(ids, glob), glob
-        names = {one.rsplit("-", 3)[0] for one in fnmatch.filter(ids, check.cell or "")}
-        assert len(names) == bool(check.cell), "evidence of another system"
+        if isinstance(check, CellCheck):
+            names = {cell_id.rsplit("-", 3)[0] for cell_id in fnmatch.filter(ids, check.cell)}
+            assert len(names) == 1, "evidence of another system"
 
 
-def test_what_is_said_of_torch_in_2016_names_its_stand_in() -> None:
+def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
     for found in DOCUMENT.claims.values():
         for claim in found:
-            if claim.then and "torch" in (claim.then.of, claim.then.over):
+            fields = claim.then.model_dump() if claim.then else {}
+            if claim.then and "torch" in (fields.get("of"), fields.get("over")):
                 assert "PyTorch for Torch" in str(claim.then.stand_in)
 
 
@@ -430,13 +458,15 @@ def test_what_is_said_of_torch_in_2016_names_its_stand_in() -> None:
     ("body", "said"),
     [
         ("says: x", "nothing decides it: write 'then', 'now' or both"),
-        ("{says: x, now: {probe: attention}}", "a check of kind 'probe' needs 'of'"),
+        ("{says: x, now: {probe: attention}}", "missing key 'of'"),
         ("{says: x, now: {probe: atention, of: torch}}", "did you mean 'attention'?"),
         ("{says: x, now: {of: torch}}", "found none"),
         ("{says: x, now: {cell: a, probe: attention}}", "found probe and cell"),
-        ("{says: x, now: {cell: a, over: torch}}", "a check of kind 'cell' has no 'over'"),
-        ("{says: x, now: {cell: a, ran: conv}}", "a check of kind 'cell' has no 'ran'"),
-        ("{says: x, now: {note: conv, of: torch}}", "unknown key 'note'"),
+        ("{says: x, now: {cell: a, over: torch}}", "unknown key 'over'"),
+        ("{says: x, now: {cell: a, ran: conv}}", "unknown key 'ran'"),
+        ("{says: x, now: {note: conv, of: torch}}", "found none"),
+        ("{says: x, now: {cell: a, expct: false}}", "did you mean 'expect'?"),
+        ("{says: x, now: cell}", "'now' must be a mapping, found 'cell'"),
         ("{says: x, now: {figure: step, of: torch}}", "needs one of 'at_least' and 'at_most'"),
         ("{says: x, now: {figure: stp, of: torch, at_most: 1}}", "'stp' is not one of"),
         ("{says: x, noww: {cell: a}}", "unknown key 'noww'; did you mean 'now'?"),
@@ -448,19 +478,19 @@ def test_a_statement_that_nothing_can_decide_is_refused_at_its_place(
     path = tmp_path / "claims.yaml"
     path.write_text(f"version: 1\nclaims:\n  interfaces:\n    - {body}\n")
     with pytest.raises(ConfigError) as caught:
-        claims.load(path)
+        statements.load(path)
     assert said in caught.value.message
     assert caught.value.message.startswith("claims.yaml:4:")
 
 
-def test_an_area_that_the_study_has_not_is_refused(tmp_path: Path) -> None:
+def test_an_unknown_area_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "claims.yaml"
     path.write_text("version: 1\nclaims:\n  interface:\n    - {says: x, now: {cell: a}}\n")
     with pytest.raises(ConfigError, match="no area 'interface'; did you mean 'interfaces'"):
-        claims.load(path)
+        statements.load(path)
 
 
-def test_the_page_has_every_statement_with_what_became_of_it() -> None:
+def test_the_page_has_every_statement_with_its_decision() -> None:
     page = reports.claims_page(decide(DOCUMENT, [run()]))
     for found in DOCUMENT.claims.values():
         for claim in found:
@@ -468,9 +498,11 @@ def test_the_page_has_every_statement_with_what_became_of_it() -> None:
     assert "none of these runs tried it" in page
 
 
-def test_the_page_says_what_stood_in_and_what_an_outcome_is_then_and_now() -> None:
+def test_the_page_names_stand_ins_and_both_outcomes() -> None:
     check = PROBE.model_copy(update={"stand_in": "PyTorch for Torch"})
-    document = Claims(version=1, claims={"interfaces": (Claim(says="so", then=PROBE, now=check),)})
+    document = Statements(
+        version=1, claims={"interfaces": (Statement(says="so", then=PROBE, now=check),)}
+    )
     page = reports.claims_page(decide(document, [of_probe(probed("one", "unsupported"))]))
     assert "| so | did not hold | no longer holds |" in page
     assert "then: one-here-amd64-cpu: unsupported: it cannot" in page

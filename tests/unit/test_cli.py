@@ -8,6 +8,9 @@ import onnx
 import pytest
 
 from deepmatrix.cli import main
+from deepmatrix.cli.maintenance import reference
+from deepmatrix.cli.parser import COMMANDS, build_parser
+from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import markdown, readme
 from deepmatrix.results.merging import merge
@@ -95,7 +98,7 @@ def test_wrong_arguments_say_what_is_wrong(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_an_engine_that_is_not_there_is_exit_code_3(
+def test_an_absent_engine_is_exit_code_3(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     engine = f"docker:unix://{tmp_path}/no.sock"
@@ -111,7 +114,7 @@ def test_an_unexpected_error_leaves_a_log_that_can_be_pasted(
     def broken(*_: object, **__: object) -> None:
         raise ZeroDivisionError("on purpose")
 
-    monkeypatch.setattr(main.matrix_file, "load", broken)
+    monkeypatch.setattr(matrix_file, "load", broken)
     monkeypatch.setattr(main.tempfile, "gettempdir", lambda: str(tmp_path))
     assert main.main(["plan"]) == 4
     (log,) = tmp_path.glob("deepmatrix-crash-*.log")
@@ -147,14 +150,14 @@ def test_a_plan_for_machines_is_json_alone(capsys: pytest.CaptureFixture[str]) -
 
 def test_the_readme_takes_the_tables_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
-    path.write_text("before\n<!-- report -->\nold\n<!-- /report -->\nafter\n")
+    path.write_text("before\n<!-- report -->\nearlier tables\n<!-- /report -->\nafter\n")
     merged = merge([whole(tmp_path)])
     readme.insert(path, lambda titles: markdown.document(merged, titles))
     text = path.read_text()
     assert text.startswith("before\n<!-- report -->\n\n### Matrix `one`")
     assert "### Portability: digits-conv" in text
     assert text.endswith("<!-- /report -->\nafter\n")
-    assert "old" not in text
+    assert "earlier tables" not in text
 
 
 def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None:
@@ -174,12 +177,12 @@ def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None
     ("text", "message"),
     [
         ("<!-- report: Trainin -->\n<!-- /report -->", "no table 'Trainin'; did you mean 'Train"),
-        ("<!-- report -->", "no one place for a report"),
-        ("<!-- /report --><!-- report -->", "no one place for a report"),
-        ("<!-- report --><!-- report --><!-- /report -->", "no one place for a report"),
+        ("<!-- report -->", "must have one place for a report"),
+        ("<!-- /report --><!-- report -->", "must have one place for a report"),
+        ("<!-- report --><!-- report --><!-- /report -->", "must have one place for a report"),
     ],
 )
-def test_a_place_for_a_report_that_is_none_is_left_alone(
+def test_a_page_without_one_place_for_a_report_is_unchanged(
     text: str, message: str, tmp_path: Path
 ) -> None:
     path = tmp_path / "README.md"
@@ -200,7 +203,7 @@ def test_a_run_is_resumed_on_the_engine_that_it_began_on(
     assert said(capsys)[0].startswith("error: one began on the engine docker: ")
 
 
-def test_the_readme_takes_no_tables_of_nothing(
+def test_a_run_without_results_changes_no_page(
     capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     new_run(tmp_path, PLAN)
@@ -208,7 +211,7 @@ def test_the_readme_takes_no_tables_of_nothing(
     assert said(capsys)[0] == "error: no cell of one ran"
 
 
-def test_a_reference_needs_the_inputs_that_it_answers(
+def test_reference_outputs_need_their_inputs(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = tmp_path / "m.onnx"
@@ -217,6 +220,29 @@ def test_a_reference_needs_the_inputs_that_it_answers(
     said = capsys.readouterr().err
     assert "--reference y.npz without --inputs" in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
+
+
+def test_the_reference_page_is_what_the_parser_says() -> None:
+    assert reference.PAGE.read_text(encoding="utf-8") == reference.render()
+    assert main.main(["reference", "--check"]) == 0
+
+
+def test_every_option_has_a_description() -> None:
+    parser = build_parser()
+    assert list(parser.commands()) == list(COMMANDS)
+    for command in parser.commands().values():
+        assert command.description
+        assert all(action.help for action in command._actions)
+
+
+def test_a_stale_reference_page_is_exit_code_1(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reference, "PAGE", tmp_path / "reference.md")
+    assert main.main(["reference", "--check"]) == 1
+    assert said(capsys)[0] == "error: reference.md is stale"
+    assert main.main(["reference"]) == 0
+    assert main.main(["reference", "--check"]) == 0
 
 
 def test_an_option_of_another_command_is_not_its_own_suggestion(

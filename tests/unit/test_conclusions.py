@@ -35,9 +35,9 @@ def write(control: Path, **changes: Any) -> dict[str, Any]:
 
 def test_a_whole_output_and_exit_code_0_is_ok(tmp_path: Path) -> None:
     write(tmp_path)
-    found, status, cause = conclude(JOB, tmp_path, ended())
+    output, status, cause = conclude(JOB, tmp_path, ended())
     assert (status, cause) == ("ok", "")
-    assert found is not None
+    assert output is not None
 
 
 @pytest.mark.parametrize(
@@ -45,40 +45,40 @@ def test_a_whole_output_and_exit_code_0_is_ok(tmp_path: Path) -> None:
     [
         (0, "", "lost", "exited with 0 but wrote no output.json"),
         (3, "one\nBoom: it broke\n", "crashed", "exit code 3: Boom: it broke"),
-        (3, "", "crashed", "exit code 3: it left no log"),
+        (3, "", "crashed", "exit code 3: its log is empty"),
         (
             1,
             HUNG,
             "timeout",
-            "its own watchdog ended it: it hung in "
+            "the harness's watchdog ended it: it hung in "
             'File "/opt/deepmatrix/harness/phases.py", line 12 in train',
         ),
     ],
 )
-def test_no_output_is_told_apart(
+def test_a_missing_output_has_a_status_and_a_cause(
     tmp_path: Path, code: int, log: str, status: str, cause: str
 ) -> None:
     assert conclude(JOB, tmp_path, ended(code, log))[1:] == (status, cause)
 
 
-@pytest.mark.parametrize("kept", [0, 1, 100])
-def test_a_torn_output_is_torn(tmp_path: Path, kept: int) -> None:
+@pytest.mark.parametrize("size", [0, 1, 100])
+def test_a_torn_output_is_torn(tmp_path: Path, size: int) -> None:
     write(tmp_path)
     path = tmp_path / "output.json"
-    path.write_text(path.read_text()[:kept])
-    found, status, cause = conclude(JOB, tmp_path, ended())
-    assert (found, status) == (None, "torn")
-    assert cause == f"output.json ({kept} bytes) is torn or not a record: json_invalid"
+    path.write_text(path.read_text()[:size])
+    output, status, cause = conclude(JOB, tmp_path, ended())
+    assert (output, status) == (None, "torn")
+    assert cause == f"output.json ({size} bytes) is torn or not a record: json_invalid"
 
 
-def test_an_output_before_a_death_is_kept_but_is_a_crash(tmp_path: Path) -> None:
+def test_an_output_before_a_death_is_stored_but_the_job_crashed(tmp_path: Path) -> None:
     write(tmp_path)
-    found, status, cause = conclude(JOB, tmp_path, ended(134))
-    assert found is not None
-    assert (status, cause) == ("crashed", "exit code 134 after it had written its output")
+    output, status, cause = conclude(JOB, tmp_path, ended(134))
+    assert output is not None
+    assert (status, cause) == ("crashed", "exit code 134 after it wrote its output")
 
 
-def test_what_the_engine_says_of_the_end_counts_first(tmp_path: Path) -> None:
+def test_the_engines_ending_overrides_the_output(tmp_path: Path) -> None:
     write(tmp_path)
     how = ended(None, ending="oom", cause="more than 4 GiB")
     assert conclude(JOB, tmp_path, how) == (None, "oom", "more than 4 GiB")
@@ -94,12 +94,15 @@ def test_the_first_failed_phase_is_the_cause(tmp_path: Path) -> None:
     assert conclude(JOB, tmp_path, ended())[1:] == ("failed", "train: ValueError: no such layer")
 
 
-def test_what_was_not_reached_is_no_cause(tmp_path: Path) -> None:
+def test_a_skipped_phase_is_not_the_cause(tmp_path: Path) -> None:
     document = write(tmp_path)
-    first, *others = document["records"]
+    first, *skipped = document["records"]
     first |= {"status": "unsupported", "error": error("Unsupported", "no layer torch.narrow")}
-    for one in others:
-        one |= {"status": "failed", "error": error("NotReached", "startup did not succeed")}
+    for phase_record in skipped:
+        phase_record |= {
+            "status": "failed",
+            "error": error("NotReached", "startup did not succeed"),
+        }
     write(tmp_path, records=document["records"])
     _, status, cause = conclude(JOB, tmp_path, ended())
     assert (status, cause) == ("unsupported", "startup: Unsupported: no layer torch.narrow")
@@ -109,7 +112,7 @@ def error(name: str, message: str) -> dict[str, str]:
     return {"type": name, "message": message, "traceback": ""}
 
 
-def test_what_is_not_supported_is_its_own_status(tmp_path: Path) -> None:
+def test_an_unsupported_phase_has_a_status_of_its_own(tmp_path: Path) -> None:
     document = write(tmp_path)
     document["records"][2].update(
         status="unsupported", error={"type": "Unsupported", "message": "no LSTM", "traceback": ""}
@@ -121,12 +124,12 @@ def test_what_is_not_supported_is_its_own_status(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "status", "cause"),
     [
-        ({"job": "another"}, "torn", "output.json is that of another job, another"),
-        ({"records": []}, "torn", "output.json tells of no phase"),
-        ({"selftest": []}, "failed", "its arithmetic was not proven, and yet it went on"),
+        ({"job": "another"}, "torn", "output.json belongs to another job, another"),
+        ({"records": []}, "torn", "output.json has records of no phase"),
+        ({"selftest": []}, "failed", "the self-test failed, but the job continued"),
     ],
 )
-def test_an_output_that_does_not_fit_the_job_is_not_believed(
+def test_an_output_that_does_not_fit_the_job_is_refused(
     tmp_path: Path, change: dict[str, Any], status: str, cause: str
 ) -> None:
     write(tmp_path, **change)
@@ -141,7 +144,7 @@ def test_an_output_that_does_not_fit_the_job_is_not_believed(
         {"peak_memory_bytes": "much"},
     ],
 )
-def test_an_output_of_another_form_is_torn(tmp_path: Path, change: dict[str, Any]) -> None:
+def test_an_output_that_breaks_the_schema_is_torn(tmp_path: Path, change: dict[str, Any]) -> None:
     write(tmp_path, **change)
     assert conclude(JOB, tmp_path, ended())[1] == "torn"
 
@@ -162,9 +165,9 @@ def test_an_output_of_another_form_is_torn(tmp_path: Path, change: dict[str, Any
 )
 def test_a_phase_without_its_samples_is_torn(tmp_path: Path, phase: str, data: dict) -> None:
     document = write(tmp_path)
-    for said in document["records"]:
-        if said["phase"] == phase:
-            said["data"] = data
+    for phase_record in document["records"]:
+        if phase_record["phase"] == phase:
+            phase_record["data"] = data
     write(tmp_path, records=document["records"])
     assert conclude(JOB, tmp_path, ended())[1] == "torn"
 
@@ -176,7 +179,7 @@ def test_a_model_file_outside_its_folder_is_torn(tmp_path: Path, path: str) -> N
     assert conclude(JOB, tmp_path, ended())[1] == "torn"
 
 
-def test_a_terminal_obeys_no_cause(tmp_path: Path) -> None:
+def test_a_cause_holds_no_terminal_control_sequences(tmp_path: Path) -> None:
     _, status, cause = conclude(JOB, tmp_path, ended(3, "\x1b]52;c;AAAA\x07\x1b[31mred\n"))
-    made = record(JOB, status=status, cause=cause, output=None)
-    assert made.cause == "exit code 3:  ]52;c;AAAA red"
+    job_record = record(JOB, status=status, cause=cause, output=None)
+    assert job_record.cause == "exit code 3:  ]52;c;AAAA red"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import re
+from collections.abc import Callable
 from pathlib import Path
 
 import jsonschema
@@ -10,13 +13,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from deepmatrix.config import matrix_file
+from deepmatrix.config import expected_failures, matrix_file, references
+from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, ConfigError
 from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.workloads import inputs, networks
 
 NETWORKS = ("digits-conv", "digits-lstm")
-SCHEMA = SCHEMAS / "matrix.schema.json"
 
 GOOD = """\
 version: 1
@@ -363,7 +366,7 @@ BAD = [
 ]
 
 
-def load(tmp_path: Path, text: str) -> matrix_file.Matrix:
+def load(tmp_path: Path, text: str) -> Matrix:
     path = tmp_path / "matrix.yaml"
     path.write_text(text)
     return matrix_file.load(path, networks=NETWORKS)
@@ -396,9 +399,204 @@ def test_a_bad_file_says_where_and_what(
     assert caught.value.exit_code == 2
 
 
+# What the file need not state ------------------------------------------------------------------
+
+VARIANT = """\
+  onnxruntime_fast:
+    variant_of: onnxruntime
+    options: {speed: high}
+exclude:
+"""
+
+
+def with_variant(text: str = VARIANT) -> str:
+    return GOOD.replace("exclude:\n", text, 1)
+
+
+def test_a_variant_has_all_of_its_origin_but_what_it_states(tmp_path: Path) -> None:
+    matrix = load(tmp_path, with_variant())
+    origin, variant = matrix.runtimes["onnxruntime"], matrix.runtimes["onnxruntime_fast"]
+    assert (variant.adapter, variant.reads) == (origin.adapter, origin.reads)
+    assert (variant.options, origin.options) == ({"speed": "high"}, {})
+    assert (variant.pins, origin.pins) == ("onnxruntime", None)
+
+
+def test_a_variant_with_a_command_has_not_its_origins_adapter(tmp_path: Path) -> None:
+    text = VARIANT.replace("options: {speed: high}", "command: [/runner]")
+    variant = load(tmp_path, with_variant(text)).runtimes["onnxruntime_fast"]
+    assert (variant.adapter, variant.command) == (None, ("/runner",))
+
+
+def test_a_base_that_names_its_systems_has_their_variants(tmp_path: Path) -> None:
+    text = with_variant().replace("suite: bookworm", "suite: bookworm\n    systems: [onnxruntime]")
+    text = text.replace('["*-cpu"]', '["onnxruntime_fast-*-cpu"]')
+    assert {cell_id.split("-")[0] for cell_id in load(tmp_path, text).cell_ids()} == {
+        "onnxruntime",
+        "onnxruntime_fast",
+    }
+
+
+ORIGIN = "    adapter: harness.runtimes.onnxruntime.adapter\n"
+
+
+def test_an_adapter_is_named_like_its_system_by_default(tmp_path: Path) -> None:
+    assert ORIGIN in GOOD
+    runtime = load(tmp_path, GOOD.replace(ORIGIN, "")).runtimes["onnxruntime"]
+    assert runtime.adapter == "harness.runtimes.onnxruntime.adapter"
+
+
+WITH_DEFAULTS = GOOD.replace(
+    "workloads:\n",
+    "defaults:\n  workloads: {batch: 16}\n"
+    "  presets: {infer: {batches: [1], samples: 9, min_s: 0, warmup: 1}}\nworkloads:\n",
+    1,
+)
+
+
+def test_workloads_and_presets_have_defaults(tmp_path: Path) -> None:
+    text = WITH_DEFAULTS.replace("{network: digits-conv, batch: 64, ", "{")
+    text = text.replace("infer: {batches: [1, 32], samples: 50, min_s: 0.5, warmup: 5}", "")
+    matrix = load(tmp_path, text)
+    workload, preset = matrix.workloads["digits-conv"], matrix.presets["default"]
+    assert (workload.network, workload.batch) == ("digits-conv", 16)
+    assert (preset.infer.batches, preset.infer.samples) == ((1,), 9)
+
+
+def test_a_default_stands_in_for_single_keys_too(tmp_path: Path) -> None:
+    text = WITH_DEFAULTS.replace(
+        "{batches: [1, 32], samples: 50, min_s: 0.5, warmup: 5}", "{warmup: 2}"
+    )
+    infer = load(tmp_path, text).presets["default"].infer
+    assert (infer.batches, infer.samples, infer.warmup) == ((1,), 9, 2)
+
+
+def test_globs_of_workloads_go_in_the_order_of_the_file(tmp_path: Path) -> None:
+    section = "workloads:\n" + "".join(
+        f"  {name}: {{network: digits-conv, batch: 8, epochs: 1, rate: 1, accuracy: 0}}\n"
+        for name in ("z-tiny", "b-tiny", "a-tiny")
+    )
+    text = GOOD.replace("workloads:\n", section, 1)
+    text = text.replace("workloads: [digits-conv]", 'workloads: [digits-conv, a-tiny, "*-tiny"]')
+    workloads = load(tmp_path, text).presets["default"].workloads
+    assert workloads == ("digits-conv", "a-tiny", "z-tiny", "b-tiny")
+
+
+INCOMPLETE = [
+    (
+        with_variant(VARIANT.replace("variant_of: onnxruntime", "variant_of: onnxrutnime")),
+        "23:17: no 'onnxrutnime' under runtimes; did you mean 'onnxruntime'?",
+    ),
+    (
+        with_variant(VARIANT.replace("variant_of: onnxruntime", "variant_of: torch")),
+        "23:17: no 'torch' under runtimes; known: onnxruntime, onnxruntime_fast",
+    ),
+    (
+        with_variant(VARIANT.replace("variant_of: onnxruntime", "variant_of: onnxruntime_fast")),
+        "23:17: 'onnxruntime_fast' cannot be a variant of itself",
+    ),
+    (
+        with_variant("  second:\n    variant_of: onnxruntime_fast\n" + VARIANT),
+        "23:17: 'onnxruntime_fast' is itself a variant; name its origin, 'onnxruntime'",
+    ),
+    (
+        with_variant().replace("reads: [onnx]", "reads: [onxn]"),
+        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'torchscript', 'aotinductor', "
+        "'caffe', 'cntk', 'executorch', 'ncnn', 'saved-model', 'tflite', 'theano' or 'jax-export'; "
+        "did you mean 'onnx'?",
+    ),
+    (
+        GOOD.replace("  onnxruntime:", "  mylib:").replace(ORIGIN, ""),
+        "18:3: 'mylib' has no adapter: write harness/runtimes/mylib/adapter.py, or name an adapter "
+        "or a command",
+    ),
+    (
+        GOOD.replace("{network: digits-conv, ", "{").replace("digits-conv", "digits-cnv"),
+        "26:3: no network 'digits-cnv'; did you mean 'digits-conv'?",
+    ),
+    (
+        WITH_DEFAULTS.replace("samples: 9", "samples: none").replace("samples: 50, ", ""),
+        "27:44: 'samples' must be a whole number, found 'none'",
+    ),
+    (
+        WITH_DEFAULTS.replace("samples: 9", "smaples: 9"),
+        "27:35: unknown key 'smaples'; did you mean 'samples'?",
+    ),
+    (
+        GOOD.replace("workloads: [digits-conv]", 'workloads: ["digits-l*"]'),
+        "30:17: 'digits-l*' matches no workload; the nearest is 'digits-conv'",
+    ),
+    # Keys of older versions.
+    (
+        GOOD + "known: []\n",
+        "42:1: 'known' has no place here: expected failures stand in expected-failures.yaml, "
+        "beside this file",
+    ),
+    (
+        with_variant("    patience: 4\nexclude:\n"),
+        "22:5: 'patience' is now 'deadline_factor'",
+    ),
+    (
+        GOOD.replace("{floor: 1.0e-6", "{stated: [], floor: 1.0e-6"),
+        "33:14: 'stated' is now 'overrides'",
+    ),
+]
+
+
+@pytest.mark.parametrize(("text", "message"), INCOMPLETE)
+def test_what_cannot_be_completed_is_said_at_its_place(
+    tmp_path: Path, text: str, message: str
+) -> None:
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, text)
+    assert caught.value.message == f"matrix.yaml:{message}"
+
+
+# Expected failures ----------------------------------------------------------------------------
+
+FAILURES = """\
+version: 1
+failures:
+  - cells: "onnxruntime-*"
+    subjects: "torch-*--onnx"
+    reason: "so it is"
+"""
+
+
+def test_expected_failures_stand_beside_the_matrix_file(tmp_path: Path) -> None:
+    assert not load(tmp_path, GOOD).expected_failures
+    (tmp_path / "expected-failures.yaml").write_text(FAILURES)
+    matrix = load(tmp_path, GOOD)
+    artifact = "torch-debian12-amd64-cpu--digits-conv--onnx"
+    assert matrix.expected_failure("onnxruntime-debian12-amd64-cpu", artifact) == "so it is"
+    assert not matrix.expected_failure("torch-debian12-amd64-cpu", artifact)
+
+
+@pytest.mark.parametrize(
+    ("right", "wrong", "message"),
+    [
+        (
+            '"onnxruntime-*"',
+            '"onnxrutnime-*"',
+            "3:12: 'onnxrutnime-*' matches no cell; "
+            "the nearest is 'onnxruntime-debian12-amd64-cpu'",
+        ),
+        ("reason:", "reasons:", "5:5: unknown key 'reasons'; did you mean 'reason'?"),
+        ("failures:", "known:", "2:1: unknown key 'known'; known: failures, version"),
+        ("version: 1\n", "", "1:1: missing key 'version'"),
+    ],
+)
+def test_a_bad_file_of_expected_failures_says_where_and_what(
+    tmp_path: Path, right: str, wrong: str, message: str
+) -> None:
+    (tmp_path / "expected-failures.yaml").write_text(FAILURES.replace(right, wrong))
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD)
+    assert caught.value.message == f"expected-failures.yaml:{message}"
+
+
 def test_the_training_set_has_as_many_images_as_said() -> None:
-    images = inputs.digits(networks.NETWORKS["digits-conv"])["train_x"]
-    assert len(images) == matrix_file.TRAINING_IMAGES
+    images = inputs.load_digits(networks.NETWORKS["digits-conv"])["train_x"]
+    assert len(images) == references.TRAINING_IMAGES
 
 
 def test_two_cells_cannot_have_one_id(tmp_path: Path) -> None:
@@ -460,18 +658,51 @@ def test_whatever_is_inserted_no_other_error_comes(text: str) -> None:
             assert error.message.startswith("matrix.yaml:")
 
 
-def test_the_published_schema_is_what_the_code_says() -> None:
-    assert SCHEMA.read_text() == matrix_file.schema()
+FILES = {
+    "matrix.yaml": ("matrix.schema.json", matrix_file.schema),
+    "expected-failures.yaml": ("expected-failures.schema.json", expected_failures.schema),
+}
 
 
-def test_the_published_schema_accepts_the_matrix_file() -> None:
-    import json
+@pytest.mark.parametrize(("schema", "written"), FILES.values())
+def test_the_published_schema_is_what_the_code_says(
+    schema: str, written: Callable[[], str]
+) -> None:
+    assert (SCHEMAS / schema).read_text() == written()
 
+
+@pytest.mark.parametrize("name", FILES)
+def test_the_published_schema_accepts_the_file(name: str) -> None:
+    document = YAML(typ="safe").load((ROOT / name).read_text())
+    jsonschema.validate(document, json.loads((SCHEMAS / FILES[name][0]).read_text()))
+
+
+def test_the_published_schema_refuses_what_no_variant_may_lack() -> None:
     document = YAML(typ="safe").load((ROOT / "matrix.yaml").read_text())
-    jsonschema.validate(document, json.loads(SCHEMA.read_text()))
+    del document["runtimes"]["onnxruntime"]["reads"]
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(document, json.loads((SCHEMAS / "matrix.schema.json").read_text()))
 
 
-def test_the_matrix_file_names_its_schema() -> None:
-    first = (ROOT / "matrix.yaml").read_text().splitlines()[0]
-    assert first == "# yaml-language-server: $schema=deepmatrix/schema/matrix.schema.json"
-    assert (ROOT / "deepmatrix/schema/matrix.schema.json").is_file()
+@pytest.mark.parametrize("name", FILES)
+def test_a_file_names_its_schema(name: str) -> None:
+    first = (ROOT / name).read_text().splitlines()[0]
+    path = f"deepmatrix/schema/{FILES[name][0]}"
+    assert first == f"# yaml-language-server: $schema={path}"
+    assert (ROOT / path).is_file()
+
+
+def test_the_matrix_file_says_on_its_first_page_how_to_extend_it(tmp_path: Path) -> None:
+    first_page = (ROOT / "matrix.yaml").read_text().split("version: 1", 1)[0]
+    examples = re.findall(r"`([\w-]+: \{.*\})`", first_page)
+    sections = dict(zip(("runtimes", "workloads", "presets"), examples, strict=True))
+    text = (ROOT / "matrix.yaml").read_text()
+    text = text.replace("  conv1d-small: {epochs: 8, rate: 0.1, accuracy: 0.9}\n", "")
+    for section, example in sections.items():
+        text = text.replace(f"\n{section}:\n", f"\n{section}:\n  {example}\n", 1)
+    text = text.replace("\n  mylib: {", "\n  mylib: {adapter: harness.runtimes.onnx.adapter, ", 1)
+    path = tmp_path / "matrix.yaml"
+    path.write_text(text)
+    matrix = matrix_file.load(path, networks=networks.NETWORKS)
+    assert "mylib" in matrix.runtimes
+    assert matrix.presets["mine"].workloads

@@ -1,4 +1,4 @@
-"""Conformance: what differs, what is new, what is tried where."""
+"""Conformance: differences, new failures, and the cells that try a suite."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepmatrix import reports
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Conformity, Outcome
 from deepmatrix.errors import ArgumentError, RecordError
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Selection
-from deepmatrix.store.records import CaseOutcome, SuiteCase
+from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.suite_plan import plan_suite
+from deepmatrix.reports.tables import conformance
+from deepmatrix.store.phases import CaseOutcome, SuiteCase
 from tests.unit.examples import DOCKER, MATRIX
 
 
@@ -28,7 +28,7 @@ def conformity(failed: dict[str, str], skipped: tuple[str, ...] = ()) -> Conform
     )
 
 
-def test_only_what_the_baseline_does_not_know_is_new() -> None:
+def test_only_failures_that_the_baseline_lacks_are_new() -> None:
     before = conformity({"test_a": "no kernel", "test_b": "no kernel", "test_c": "no kernel"})
     now = conformity({"test_a": "another reason", "test_d": "no kernel"}, skipped=("test_c",))
     found = suite.change(now, before)
@@ -47,7 +47,7 @@ def test_only_what_the_baseline_does_not_know_is_new() -> None:
         (np.array(["1", "2"]), "the dtype <U1, not float32"),
     ],
 )
-def test_an_answer_is_held_to_the_dtype_shape_and_tolerance_of_its_case(
+def test_an_answer_must_have_the_dtype_shape_and_values_of_its_case(
     answer: np.ndarray, said: str
 ) -> None:
     case = SuiteCase(name="test_a", outputs=1, rtol=1e-3, atol=1e-7)
@@ -56,7 +56,7 @@ def test_an_answer_is_held_to_the_dtype_shape_and_tolerance_of_its_case(
     assert found == Outcome(ending="wrong" if said else "pass", reason=said)
 
 
-def test_texts_are_compared_whatever_their_longest() -> None:
+def test_text_arrays_of_different_widths_are_compared() -> None:
     case = SuiteCase(name="test_a", outputs=1)
     ended = CaseOutcome(status="ok", outputs=1)
     found = suite._outcome(case, ended, [np.array(["a"])], [np.array(["a"], dtype="U9")])
@@ -64,7 +64,7 @@ def test_texts_are_compared_whatever_their_longest() -> None:
 
 
 def test_without_a_name_only_native_adapters_try_a_suite() -> None:
-    planned = plan.of_suite(MATRIX, "onnx", Selection(), DOCKER)
+    planned = plan_suite(MATRIX, "onnx", Selection(), DOCKER)
     judge, *others = planned.cells
     assert judge.name == "onnx"
     assert {cell.architecture for cell in others} == {"amd64"}
@@ -73,16 +73,16 @@ def test_without_a_name_only_native_adapters_try_a_suite() -> None:
 
 def test_an_emulated_cell_tries_a_suite_where_it_is_named() -> None:
     named = Selection(include=("onnxruntime-debian13-arm64-cpu",))
-    planned = plan.of_suite(MATRIX, "onnx", named, DOCKER)
+    planned = plan_suite(MATRIX, "onnx", named, DOCKER)
     assert [cell.id for cell in planned.cells[1:]] == list(named.include)
 
 
 def test_a_runner_without_an_adapter_is_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"no cell that is left"):
-        plan.of_suite(MATRIX, "onnx", Selection(include=("onnxruntime-cpp-*",)), DOCKER)
+    with pytest.raises(ArgumentError, match=r"no selected cell tries the tests"):
+        plan_suite(MATRIX, "onnx", Selection(include=("onnxruntime-cpp-*",)), DOCKER)
 
 
-def test_the_tables_name_what_is_new_and_count_kinds(
+def test_the_tables_list_new_failures_and_count_kinds(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(suite, "BASELINES", tmp_path)
@@ -90,13 +90,13 @@ def test_the_tables_name_what_is_new_and_count_kinds(
     path = suite.baseline_path(now.cell)
     path.write_text(conformity({"test_a": ""}).model_dump_json(), encoding="utf-8")
     changes = {now.cell: suite.change(now, suite.baseline(now.cell) or now)}
-    counts, new, kinds = reports.conformance.tables([now], changes)
+    counts, new, kinds = conformance.tables([now], changes)
     assert counts.rows[0].texts[-2:] == ("1", "0")
     assert [row.texts[1] for row in new.rows] == ["test_b"]
     assert [row.texts for row in kinds.rows] == [("2", "error", "no Max(…) node '…'")]
 
 
-def test_a_baseline_that_cannot_be_read_is_said(
+def test_an_unreadable_baseline_names_its_file(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr(suite, "BASELINES", tmp_path)

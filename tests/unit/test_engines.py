@@ -24,6 +24,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepmatrix.config.sections import Runtime
 from deepmatrix.engines import (
     Ended,
     Limits,
@@ -45,7 +46,7 @@ from deepmatrix.engines.venv import Interpreter, VenvEngine
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.machine import binfmt, processes
-from deepmatrix.planning.plan import Cell
+from deepmatrix.planning.cells import Cell
 
 from .examples import MATRIX
 
@@ -54,9 +55,7 @@ MIB = 1 << 20
 LIMITS = Limits(memory_bytes=200 * MIB, processes=30, cpus=(0,), log_bytes=MIB, file_bytes=64 * MIB)
 CELL = Cell(
     name="onnxruntime",
-    role="runtime",
-    family="wheels",
-    adapter="faulty_adapter",
+    system=Runtime(family="wheels", adapter="faulty_adapter", reads=("onnx",)),
     base="debian12",
     python="3.11",
     architecture="amd64",
@@ -76,9 +75,9 @@ on_linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
 
 @on_linux
 def test_a_process_knows_itself_by_its_label() -> None:
-    assert owner.parse(str(owner.me())) == owner.me()
-    assert owner.parse(f"{owner.me()}/and/more") == owner.me()
-    assert not owner.me().is_gone()
+    assert owner.parse(str(owner.this_process())) == owner.this_process()
+    assert owner.parse(f"{owner.this_process()}/and/more") == owner.this_process()
+    assert not owner.this_process().is_gone()
 
 
 @on_linux
@@ -92,12 +91,14 @@ def test_a_process_knows_itself_by_its_label() -> None:
         ({"namespace": "another"}, False),
     ],
 )
-def test_who_is_gone(change: dict[str, object], gone: bool) -> None:
-    assert dataclasses.replace(owner.me(), **change).is_gone() is gone
+def test_an_owner_is_gone_when_its_process_surely_ended(
+    change: dict[str, object], gone: bool
+) -> None:
+    assert dataclasses.replace(owner.this_process(), **change).is_gone() is gone
 
 
 @pytest.mark.parametrize("label", ["", "nonsense", "a/b/c/not a number/e"])
-def test_what_is_no_label_is_nobodys(label: str) -> None:
+def test_an_invalid_label_counts_as_gone(label: str) -> None:
     assert owner.parse(label) is None
     assert not owner.is_gone(label)
 
@@ -112,11 +113,11 @@ def test_a_folder_goes_through_an_archive_unchanged(tmp_path: Path) -> None:
     (source / "input.json").write_text("{}")
     (source / "data" / "x.npz").write_bytes(bytes(range(256)) * 1000)
     (source / "linked.npz").symlink_to(source / "data" / "x.npz")
-    files = {f"control/{name}": path for name, path in archives.tree(source).items()}
+    files = {f"control/{name}": path for name, path in archives.list_files(source).items()}
     with archives.pack(files, user=65532) as archive:
         archives.unpack(_chunks(archive.read()), target, limit_bytes=MIB)
-    assert {name: path.read_bytes() for name, path in archives.tree(target).items()} == {
-        name: path.read_bytes() for name, path in archives.tree(source).items()
+    assert {name: path.read_bytes() for name, path in archives.list_files(target).items()} == {
+        name: path.read_bytes() for name, path in archives.list_files(source).items()
     }
     assert not (target / "linked.npz").is_symlink()
     assert sorted(path.name for path in tmp_path.iterdir()) == ["source", "target"]
@@ -158,13 +159,13 @@ def test_links_and_devices_are_left_out(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        ({f"control/{'x' * 300}": b"x"}, "cannot be written here, 'xxx"),
-        ({"control/a": b"x", "control/a/b/c": b"x"}, "cannot be written here, 'c'"),
-        ({"control/" + "d/" * 33 + "x": b"x"}, "nested more than 32 deep"),
-        ({"control/" + "d/" * 1500 + "x": b"x"}, "nested more than 32 deep"),
+        ({f"control/{'x' * 300}": b"x"}, "this machine refuses, 'xxx"),
+        ({"control/a": b"x", "control/a/b/c": b"x"}, "this machine refuses, 'c'"),
+        ({"control/" + "d/" * 33 + "x": b"x"}, "folders more than 32 deep"),
+        ({"control/" + "d/" * 1500 + "x": b"x"}, "folders more than 32 deep"),
     ],
 )
-def test_a_name_that_cannot_be_here_is_the_cells_fault(
+def test_a_file_name_that_the_host_refuses_is_the_cells_fault(
     tmp_path: Path, files: dict[str, bytes], message: str
 ) -> None:
     target = tmp_path / "control"
@@ -175,7 +176,7 @@ def test_a_name_that_cannot_be_here_is_the_cells_fault(
 
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EROFS, errno.EACCES])
-def test_a_machine_that_cannot_write_is_not_the_cells_fault(
+def test_a_host_that_cannot_write_is_not_the_cells_fault(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int
 ) -> None:
     target = tmp_path / "control"
@@ -189,23 +190,21 @@ def test_a_machine_that_cannot_write_is_not_the_cells_fault(
         archives.unpack([_tar({"control/x": b"x"})], target, limit_bytes=MIB)
 
 
-def test_an_answer_that_is_too_large_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_too_large_output_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     source, target = tmp_path / "source", tmp_path / "target"
     source.mkdir()
     target.mkdir()
     with (source / "output.json").open("wb") as file:
-        file.truncate(archives.MOST_OUTPUT + 1)
+        file.truncate(archives.MAX_OUTPUT_BYTES + 1)
     with pytest.raises(archives.Refused, match=r"output\.json of more than 32 MiB"):
-        archives.adopt(source, target)
-    monkeypatch.setattr(archives, "MOST_OUTPUT", 1)
+        archives.copy_plain_files(source, target)
+    monkeypatch.setattr(archives, "MAX_OUTPUT_BYTES", 1)
     with pytest.raises(archives.Refused, match=r"an output\.json of more than"):
         archives.unpack([_tar({"control/output.json": b"{}"})], target, limit_bytes=MIB)
     archives.unpack([_tar({"control/deeper/output.json": b"{}"})], target, limit_bytes=MIB)
 
 
-def test_too_much_is_refused(tmp_path: Path) -> None:
+def test_too_many_bytes_or_files_are_refused(tmp_path: Path) -> None:
     target = tmp_path / "control"
     target.mkdir()
     with pytest.raises(archives.Refused, match="more than 1 MiB"):
@@ -214,7 +213,7 @@ def test_too_much_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("text", [b"", b"no archive at all" * 100])
-def test_what_is_no_archive_is_refused(tmp_path: Path, text: bytes) -> None:
+def test_a_broken_archive_is_refused(tmp_path: Path, text: bytes) -> None:
     target = tmp_path / "control"
     target.mkdir()
     with pytest.raises(archives.Refused, match="cannot be read"):
@@ -223,7 +222,7 @@ def test_what_is_no_archive_is_refused(tmp_path: Path, text: bytes) -> None:
 
 @settings(max_examples=50)
 @given(st.lists(st.integers(1, 3000), max_size=30))
-def test_an_archive_may_come_in_any_pieces(sizes: list[int]) -> None:
+def test_an_archive_is_read_from_chunks_of_any_size(sizes: list[int]) -> None:
     data = bytes(range(256)) * 100
     stream = archives._Stream(_chunks(data, sizes))
     parts = iter(lambda: stream.read(512), b"")
@@ -271,22 +270,24 @@ def _tar(files: dict[str, bytes], *kinds: bytes) -> bytes:
         (255, False, "exited", "exit code 255"),
     ],
 )
-def test_what_an_exit_means(code: int, oom: bool, ending: str, cause: str) -> None:
-    stop = endings.by_itself(code, oom=oom, limits=LIMITS)
+def test_an_exit_code_maps_to_an_ending_and_a_cause(
+    code: int, oom: bool, ending: str, cause: str
+) -> None:
+    stop = endings.ended_by_itself(code, oom=oom, limits=LIMITS)
     assert stop.ending == ending
     assert stop.cause.startswith(cause)
 
 
-def test_a_tail_keeps_the_end_of_a_log_and_counts_all_of_it() -> None:
+def test_a_tail_stores_the_end_of_a_log_and_counts_all_bytes() -> None:
     tail = Tail(limit_bytes=4 * MIB)
     for number in range(400_000):
         tail.add(b"line %d\n" % number)
     text = tail.text()
     assert tail.is_over
     assert text.splitlines()[-1] == "line 399999"
-    assert text.splitlines()[0].endswith("bytes before this are not kept]")
+    assert text.splitlines()[0].endswith("bytes are not stored]")
     assert text.splitlines()[1].startswith("line ")
-    assert len(text) <= watch.KEPT_BYTES + 100
+    assert len(text) <= watch.LOG_BYTES + 100
 
 
 def test_a_tail_decodes_anything() -> None:
@@ -295,22 +296,22 @@ def test_a_tail_decodes_anything() -> None:
     assert tail.text() == "�� ok"
 
 
-def test_the_end_is_noticed_at_once() -> None:
+def test_waiting_ends_as_soon_as_the_process_ends() -> None:
     wake = threading.Event()
     threading.Timer(0.05, wake.set).start()
     began = time.perf_counter()
-    assert watch.wait(wake, cancel=threading.Event(), deadline_s=10) is None
+    assert watch.wait_for_end(wake, cancel=threading.Event(), deadline_s=10) is None
     assert time.perf_counter() - began < 0.2
 
 
-def test_why_a_process_is_stopped() -> None:
+def test_waiting_returns_why_a_process_must_stop() -> None:
     never, cancel = threading.Event(), threading.Event()
-    stop = watch.wait(never, cancel=cancel, deadline_s=0.1)
+    stop = watch.wait_for_end(never, cancel=cancel, deadline_s=0.1)
     assert stop == Stop(ending="timeout", cause="still ran after 0.1 s")
-    found = Stop(ending="oom", cause="seen")
-    assert watch.wait(never, cancel=cancel, deadline_s=9, look=lambda: found) is found
+    reason = Stop(ending="oom", cause="seen")
+    assert watch.wait_for_end(never, cancel=cancel, deadline_s=9, check=lambda: reason) is reason
     cancel.set()
-    stop = watch.wait(never, cancel=cancel, deadline_s=9)
+    stop = watch.wait_for_end(never, cancel=cancel, deadline_s=9)
     assert stop is not None
     assert stop.ending == "cancelled"
 
@@ -338,8 +339,8 @@ def _first(environment: dict[str, str]) -> Endpoint:
 
 
 def test_docker_host_comes_before_the_context(home: Path) -> None:
-    both = {"HOME": str(home), "DOCKER_HOST": "unix:///x.sock", "DOCKER_CONTEXT": "secure"}
-    (endpoint,) = endpoints.candidates(both)
+    environment = {"HOME": str(home), "DOCKER_HOST": "unix:///x.sock", "DOCKER_CONTEXT": "secure"}
+    (endpoint,) = endpoints.candidates(environment)
     assert (endpoint.url, endpoint.origin) == ("unix:///x.sock", "DOCKER_HOST")
     assert endpoint.environment() == {"DOCKER_HOST": "unix:///x.sock", "DOCKER_CONTEXT": ""}
 
@@ -358,7 +359,7 @@ def test_a_context_brings_its_certificates(home: Path) -> None:
 
 def test_an_unknown_context_is_an_error(home: Path) -> None:
     with pytest.raises(ArgumentError) as caught:
-        endpoints.named("fra", {"HOME": str(home)})
+        endpoints.endpoint_named("fra", {"HOME": str(home)})
     assert caught.value.message == "no Docker context 'fra'; did you mean 'far'?"
     with pytest.raises(ArgumentError):
         _first({"HOME": str(home), "DOCKER_CONTEXT": "gone"})
@@ -373,10 +374,10 @@ def test_an_unknown_context_is_an_error(home: Path) -> None:
         ("tcp://[::1", "Invalid IPv6 URL"),
     ],
 )
-def test_what_is_no_address_is_an_error(url: str, problem: str) -> None:
+def test_an_invalid_address_is_an_error(url: str, problem: str) -> None:
     with pytest.raises(ArgumentError) as caught:
-        endpoints.named(url, {})
-    assert caught.value.message == f"'{url}' is not where an engine can be: {problem}"
+        endpoints.endpoint_named(url, {})
+    assert caught.value.message == f"'{url}' is no address of an engine: {problem}"
     assert "tcp://HOST:PORT" in caught.value.hint
     with pytest.raises(ArgumentError):
         _first({"DOCKER_HOST": url})
@@ -386,12 +387,12 @@ def test_podman_comes_after_docker(tmp_path: Path) -> None:
     for name in ("docker.sock", "podman/podman.sock"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
-    found = endpoints.candidates({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
-    urls = [one.url for one in found if str(tmp_path) in one.url]
+    candidates = endpoints.candidates({"HOME": str(tmp_path), "XDG_RUNTIME_DIR": str(tmp_path)})
+    urls = [endpoint.url for endpoint in candidates if str(tmp_path) in endpoint.url]
     assert urls == [f"unix://{tmp_path}/docker.sock", f"unix://{tmp_path}/podman/podman.sock"]
 
 
-def test_only_entries_that_containers_can_use_emulate(tmp_path: Path) -> None:
+def test_only_enabled_fixed_entries_count_as_emulated(tmp_path: Path) -> None:
     entries = {
         "qemu-aarch64": "enabled\ninterpreter /x\nflags: POF\n",
         "qemu-s390x": "enabled\ninterpreter /x\nflags: PO\n",
@@ -400,7 +401,7 @@ def test_only_entries_that_containers_can_use_emulate(tmp_path: Path) -> None:
     }
     for name, text in entries.items():
         (tmp_path / name).write_text(text)
-    assert binfmt.emulated(tmp_path) == {"arm64"}
+    assert binfmt.emulated_architectures(tmp_path) == {"arm64"}
 
 
 # Choosing -------------------------------------------------------------------------------------
@@ -426,14 +427,14 @@ def test_without_an_engine_cells_run_in_virtual_environments(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(endpoints, "candidates", lambda: iter(()))
-    said: list[str] = []
-    assert isinstance(choose_engine("auto", MATRIX, say=said.append), VenvEngine)
-    (line,) = said
+    notes: list[str] = []
+    assert isinstance(choose_engine("auto", MATRIX, say=notes.append), VenvEngine)
+    (line,) = notes
     assert line.startswith("no container engine answers on this machine: cells run in virtual")
     assert "nox -s engine" in line
 
 
-def test_an_engine_that_was_asked_for_has_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_named_engine_has_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = Endpoint(url="unix:///nobody.sock", origin="DOCKER_HOST", explicit=True)
     monkeypatch.setattr(endpoints, "candidates", lambda: iter([nobody]))
     with pytest.raises(EngineError) as caught:
@@ -443,12 +444,12 @@ def test_an_engine_that_was_asked_for_has_to_answer(monkeypatch: pytest.MonkeyPa
         "No such file or directory"
     )
     assert caught.value.exit_code == 3
-    assert choose.NONE not in caught.value.message
+    assert choose.NO_ENGINE not in caught.value.message
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no local sockets")
 @pytest.mark.parametrize("form", ["unix://{}", "unix:{}", "UNIX://{}"])
-def test_a_socket_that_nobody_listens_to_is_not_left_open(tmp_path: Path, form: str) -> None:
+def test_a_socket_without_a_listener_is_closed(tmp_path: Path, form: str) -> None:
     """A socket left open is a ResourceWarning, which is an error here."""
     nobody = Endpoint(url=form.format(tmp_path / "no.sock"), origin="DOCKER_HOST", explicit=True)
     with warnings.catch_warnings(record=True) as caught:
@@ -456,18 +457,18 @@ def test_a_socket_that_nobody_listens_to_is_not_left_open(tmp_path: Path, form: 
         with pytest.raises(EngineError, match="No such file or directory"):
             engine.connect(nobody)
         gc.collect()
-    assert [str(one.message) for one in caught] == []
+    assert [str(warning.message) for warning in caught] == []
 
 
 # Virtual environments and this interpreter ----------------------------------------------------
 
 
 def test_the_newest_python_of_each_version_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = [
+    pythons = [
         Interpreter(version=version, path=Path(version))
         for version in ("3.11.2", "3.11.10", "3.13.0")
     ]
-    monkeypatch.setattr(venv, "interpreters", lambda: found)
+    monkeypatch.setattr(venv, "interpreters", lambda: pythons)
     engine = VenvEngine()
     assert engine.capabilities().pythons == {"3.11", "3.13"}
     assert "3.11.10, 3.13.0" in engine.describe()["pythons"]
@@ -480,10 +481,10 @@ def test_a_cell_without_its_python_or_pins_is_not_prepared(
         venv, "interpreters", lambda: [Interpreter(version="3.13.0", path=Path("x"))]
     )
     mine = dataclasses.replace(OWN, python="3.11")
-    other = dataclasses.replace(OWN, name="unpinned", python="3.13")
-    prepared = VenvEngine(root=tmp_path).prepare([mine, other], lambda *_: None)
+    unpinned = dataclasses.replace(OWN, name="unpinned", python="3.13")
+    prepared = VenvEngine(root=tmp_path).prepare([mine, unpinned], lambda *_: None)
     assert prepared[mine.id].error == "no Python 3.11 on this machine"
-    assert prepared[other.id].error == "it has no pins: run `nox -s pins`"
+    assert prepared[unpinned.id].error == "it has no pins: run `nox -s pins`"
 
 
 def _is_refused(engine: VenvEngine | HereEngine, cell: Cell) -> bool:
@@ -524,11 +525,11 @@ def pinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> VenvEngine:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
-def test_two_who_want_one_environment_make_it_once(pinned: VenvEngine, tmp_path: Path) -> None:
-    waiting, said, prepared = threading.Event(), [], []
+def test_an_environment_is_made_once_for_two_processes(pinned: VenvEngine, tmp_path: Path) -> None:
+    waiting, messages, prepared = threading.Event(), [], []
 
     def other(_: str, line: str) -> None:
-        said.append(line)
+        messages.append(line)
         waiting.set()
 
     second = VenvEngine(root=tmp_path / "venvs")
@@ -538,12 +539,12 @@ def test_two_who_want_one_environment_make_it_once(pinned: VenvEngine, tmp_path:
         thread.start()
         assert waiting.wait(30)
 
-    made = pinned.prepare([OWN], first)[OWN.id]
+    first_result = pinned.prepare([OWN], first)[OWN.id]
     thread.join(30)
-    assert (made.built, made.error) == (True, None)
-    assert said == ["another process makes it: waiting"]
-    assert [(one.built, one.error) for one in prepared] == [(False, None)]
-    assert prepared[0].reference == made.reference
+    assert (first_result.built, first_result.error) == (True, None)
+    assert messages == ["waiting: another process makes this environment"]
+    assert [(result.built, result.error) for result in prepared] == [(False, None)]
+    assert prepared[0].reference == first_result.reference
 
 
 def test_an_environment_that_cannot_be_written_is_the_cells_error(
@@ -558,7 +559,7 @@ def test_an_environment_that_cannot_be_written_is_the_cells_error(
     assert error.endswith(": No space left on device")
 
 
-def test_here_only_what_can_be_imported_runs() -> None:
+def test_the_engine_here_runs_only_cells_that_can_be_imported() -> None:
     there, missing = (dataclasses.replace(OWN, name=name) for name in ("numpy", "no-such"))
     prepared = HereEngine().prepare([there, missing], lambda *_: None)
     assert prepared[there.id].reference.startswith("numpy ")
@@ -621,7 +622,7 @@ def _run(
         ("odd_exit", "exited", "exit code 7"),
         ("torn_output", "exited", ""),
         ("escape", "exited", ""),
-        ("deep_folders", "crashed", "it left folders nested more than 32 deep"),
+        ("deep_folders", "crashed", "it nested folders more than 32 deep"),
     ],
 )
 def test_each_fault_of_a_plain_process_has_its_own_ending(
@@ -634,7 +635,7 @@ def test_each_fault_of_a_plain_process_has_its_own_ending(
 
 
 @on_linux
-def test_what_a_killed_host_left_running_is_ended(tmp_path: Path) -> None:
+def test_processes_of_a_killed_host_are_ended(tmp_path: Path) -> None:
     script = f"""
 from pathlib import Path
 from deepmatrix.engines.local import LocalProcesses
@@ -665,11 +666,11 @@ _run(engine, root, "hang")
 
 def _processes_in(folder: Path) -> list[int]:
     """Return the processes whose working directory lies below *folder*."""
-    found = []
+    pids = []
     for path in Path("/proc").glob("[0-9]*/cwd"):
         try:
             if path.readlink().is_relative_to(folder) and int(path.parent.name) != os.getpid():
-                found.append(int(path.parent.name))
+                pids.append(int(path.parent.name))
         except OSError:
             continue
-    return found
+    return pids

@@ -147,7 +147,7 @@ def test_every_gradient_agrees_with_finite_differences(name, seed):
         np.testing.assert_allclose((gradient * direction).sum(), slope, rtol=1e-5, atol=1e-7)
 
 
-def test_a_convolution_is_the_sum_that_it_says():
+def test_a_convolution_is_its_defining_sum():
     described = SMALL["conv, stride 2"]
     weights, x, _ = example(described, 1)
     kernel, bias = weights["conv.kernel"], weights["conv.bias"]
@@ -159,7 +159,7 @@ def test_a_convolution_is_the_sum_that_it_says():
     np.testing.assert_allclose(gold.forward(described, weights, x), flat)
 
 
-def test_padding_is_put_where_it_says():
+def test_padding_is_put_on_the_named_sides():
     one_row = conv("conv", filters=1, kernel=[1, 2], padding=[[0, 0], [0, 1]])
     described = {"name": "n", "input": [1, 1, 3], "classes": 3, "layers": [one_row, FLATTEN]}
     weights = {"conv.kernel": np.array([[[[10.0, 1.0]]]]), "conv.bias": np.zeros(1)}
@@ -169,7 +169,7 @@ def test_padding_is_put_where_it_says():
     np.testing.assert_allclose(gold.forward(described, weights, x), [[1.0, 12.0, 23.0]])
 
 
-def test_padding_never_wins_a_pool():
+def test_padding_is_never_the_maximum_of_a_pool():
     described = {
         "name": "n",
         "input": [1, 1, 2],
@@ -180,15 +180,15 @@ def test_padding_never_wins_a_pool():
     np.testing.assert_array_equal(gold.forward(described, {}, x), [[-2.0, -2.0]])
 
 
-def test_lrn_is_the_sum_that_it_says():
+def test_lrn_is_its_defining_formula():
     described = SMALL["lrn"]
     weights, x, _ = example(described, 5)
-    found = gold.activations(described, weights, x)
-    before = found["conv"]
+    outputs = gold.activations(described, weights, x)
+    before = outputs["conv"]
     for channel in range(6):
         window = before[:, max(channel - 2, 0) : channel + 3]
         scale = 2.0 + 0.3 / 5 * (window**2).sum(axis=1)
-        np.testing.assert_allclose(found["lrn"][:, channel], before[:, channel] / scale**0.75)
+        np.testing.assert_allclose(outputs["lrn"][:, channel], before[:, channel] / scale**0.75)
 
 
 def test_a_gru_is_its_textbook_formula():
@@ -200,29 +200,29 @@ def test_a_gru_is_its_textbook_formula():
         return 1 / (1 + np.exp(-value))
 
     for step in range(4):
-        given = np.split(x[:, step] @ weights["l.kernel"].T + weights["l.bias"], 3, axis=1)
+        from_x = np.split(x[:, step] @ weights["l.kernel"].T + weights["l.bias"], 3, axis=1)
         own = hidden @ weights["l.recurrent"].T + weights["l.recurrent_bias"]
         r, z, n = np.split(own, 3, axis=1)
-        r, z = sigmoid(given[0] + r), sigmoid(given[1] + z)
-        hidden = (1 - z) * np.tanh(given[2] + r * n) + z * hidden
+        r, z = sigmoid(from_x[0] + r), sigmoid(from_x[1] + z)
+        hidden = (1 - z) * np.tanh(from_x[2] + r * n) + z * hidden
     expected = hidden @ weights["output.kernel"].T + weights["output.bias"]
     np.testing.assert_allclose(gold.forward(described, weights, x), expected)
 
 
-def test_both_ways_is_one_way_and_the_other_joined():
-    both = network((4, 3), layer("l", "lstm", **ALL, **BOTH))
-    weights, x, _ = example(both, 7)
-    one = network((4, 3), layer("l", "lstm", **ALL))
+def test_a_bidirectional_layer_joins_both_directions():
+    bidirectional = network((4, 3), layer("l", "lstm", **ALL, **BOTH))
+    weights, x, _ = example(bidirectional, 7)
+    unidirectional = network((4, 3), layer("l", "lstm", **ALL))
     forth = {name: value for name, value in weights.items() if "backward_" not in name}
     back = {name.replace("backward_", ""): weights[name] for name in weights if "backward" in name}
-    found = gold.activations(both, weights, x)["l"]
+    joined = gold.activations(bidirectional, weights, x)["l"]
     output = {"output.kernel": np.zeros((4, 3)), "output.bias": np.zeros(4)}
-    there = gold.activations(one, {**forth, **output}, x)["l"]
-    and_back = gold.activations(one, {**back, **output}, x[:, ::-1])["l"][:, ::-1]
-    np.testing.assert_allclose(found, np.concatenate([there, and_back], axis=2))
+    there = gold.activations(unidirectional, {**forth, **output}, x)["l"]
+    and_back = gold.activations(unidirectional, {**back, **output}, x[:, ::-1])["l"][:, ::-1]
+    np.testing.assert_allclose(joined, np.concatenate([there, and_back], axis=2))
 
 
-def test_a_layer_that_nothing_reads_is_refused():
+def test_an_unread_layer_is_refused():
     described = network((5,), dense("idle", 3), dense("used", 3) | {"inputs": ["input"]})
     weights, x, labels = example(described, 8)
     with pytest.raises(ValueError, match="nothing reads layer idle"):
@@ -246,7 +246,7 @@ def test_an_lstm_is_its_textbook_formula():
     np.testing.assert_allclose(gold.forward(described, weights, x), expected)
 
 
-def test_of_equal_ones_the_first_is_the_largest():
+def test_of_equal_values_a_pool_takes_the_first():
     plain = conv("conv", filters=1, kernel=[1, 1], padding=[[0, 0]] * 2)
     described = network((1, 2, 2), plain, pool([2, 2], [2, 2], [[0, 0]] * 2), FLATTEN)
     weights, _, labels = example(described, 3)
@@ -254,11 +254,11 @@ def test_of_equal_ones_the_first_is_the_largest():
     weights["conv.kernel"][:] = 1
     moved = x.copy()
     moved[:, :, 1, 1] = 0  # the last of three equal ones is never looked at
-    one, other = (
-        gold.loss_and_gradients(described, weights, some, labels)[1]["conv.kernel"]
-        for some in (x, moved)
+    first_gradient, moved_gradient = (
+        gold.loss_and_gradients(described, weights, pool_input, labels)[1]["conv.kernel"]
+        for pool_input in (x, moved)
     )
-    np.testing.assert_array_equal(one, other)
+    np.testing.assert_array_equal(first_gradient, moved_gradient)
 
 
 def test_large_logits_do_not_overflow():
@@ -267,7 +267,7 @@ def test_large_logits_do_not_overflow():
     np.testing.assert_allclose(gradient, [[1.0, -1.0, 0.0]])
 
 
-def test_training_changes_nothing_that_it_was_given():
+def test_training_does_not_change_its_inputs():
     described = SMALL["dense"]
     weights, x, labels = example(described, 4)
     before = {name: value.copy() for name, value in weights.items()}
@@ -286,8 +286,8 @@ def test_training_changes_nothing_that_it_was_given():
 )
 def test_the_workloads_learn_the_digits(name, epochs, rate, least):
     described = NETWORKS[name]
-    data = inputs.digits(described)
-    rows = inputs.order(len(data["train_x"]), batch=32, epochs=epochs, seed=0)
+    data = inputs.load_digits(described)
+    rows = inputs.batch_order(len(data["train_x"]), batch=32, epochs=epochs, seed=0)
     start = networks.initial_weights(described, 0)
     trained = gold.train(described, start, inputs.batches(data, rows), rates=itertools.repeat(rate))
     logits = gold.forward(described, trained.weights, data["test_x"])

@@ -1,4 +1,4 @@
-"""A person's own ONNX model: refused with its reason, or given inputs and evaluated in float64."""
+"""A user's own ONNX model: refused with its reason, or evaluated on inputs in float64."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from harness import control, record
-from harness.graphs import BadModel, checks, making
+from harness.graphs import BadModel, checks, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.phases import inspection
@@ -55,21 +55,21 @@ def huge() -> onnx.ModelProto:
 
 
 def of_opset(version: int) -> onnx.ModelProto:
-    made = relu(2)
-    made.opset_import[0].version = version
-    return made
+    graph = relu(2)
+    graph.opset_import[0].version = version
+    return graph
 
 
 def strange() -> onnx.ModelProto:
-    made = relu(2)
-    made.graph.node[0].op_type = "Frobnicate"
-    return made
+    graph = relu(2)
+    graph.graph.node[0].op_type = "Frobnicate"
+    return graph
 
 
 def circular() -> onnx.ModelProto:
-    made = relu(2)
-    made.graph.node[0].input[0] = "y"
-    return made
+    graph = relu(2)
+    graph.graph.node[0].input[0] = "y"
+    return graph
 
 
 HOSTILE = {
@@ -90,9 +90,11 @@ HOSTILE = {
 }
 
 
-@pytest.mark.parametrize("said", HOSTILE)
-def test_what_is_hostile_or_no_model_is_refused_with_its_reason(tmp_path: Path, said: str) -> None:
-    content = HOSTILE[said]
+@pytest.mark.parametrize("reason", HOSTILE)
+def test_what_is_hostile_or_no_model_is_refused_with_its_reason(
+    tmp_path: Path, reason: str
+) -> None:
+    content = HOSTILE[reason]
     (tmp_path / "secret").write_bytes(bytes(64))
     folder = tmp_path / "models"
     folder.mkdir()
@@ -102,53 +104,57 @@ def test_what_is_hostile_or_no_model_is_refused_with_its_reason(tmp_path: Path, 
     (folder / "m.onnx").write_bytes(raw)
     with pytest.raises(BadModel) as raised:
         checks.read(str(folder / "m.onnx"))
-    assert said in str(raised.value)
+    assert reason in str(raised.value)
 
 
 def test_external_data_beside_a_model_is_read(tmp_path: Path) -> None:
     values = np.arange(16, dtype=np.float32).reshape(4, 4)
     (tmp_path / "w.bin").write_bytes(values.tobytes())
     (tmp_path / "m.onnx").write_bytes(outside("w.bin").SerializeToString())
-    found = checks.read(str(tmp_path / "m.onnx"))
-    np.testing.assert_array_equal(numpy_helper.to_array(found.graph.initializer[0]), values)
+    loaded = checks.read(str(tmp_path / "m.onnx"))
+    np.testing.assert_array_equal(numpy_helper.to_array(loaded.graph.initializer[0]), values)
 
 
 def test_free_sides_get_sizes_and_the_same_seed_the_same_inputs() -> None:
-    made = relu("n", 3, "h", "w")
-    entries = making.declared(made, onnx)
-    evaluate = functools.partial(run, made)
-    first, _ = making.made(entries, 1, evaluate)
-    again, _ = making.made(entries, 1, evaluate)
+    free = relu("n", 3, "h", "w")
+    entries = onnx_inputs.declared_inputs(free, onnx)
+    evaluate = functools.partial(run, free)
+    first, _ = onnx_inputs.sample_and_evaluate(entries, 1, evaluate)
+    second, _ = onnx_inputs.sample_and_evaluate(entries, 1, evaluate)
     assert first["x"].shape == (2, 3, 64, 64)
-    np.testing.assert_array_equal(first["x"], again["x"])
+    np.testing.assert_array_equal(first["x"], second["x"])
 
 
 def test_sizes_are_tried_until_the_model_can_be_evaluated() -> None:
     x = helper.make_tensor_value_info("x", FLOAT, ["n", "w"])
     weights = numpy_helper.from_array(np.ones((48, 2), np.float32), "w")
-    made = model([helper.make_node("MatMul", ["x", "w"], ["y"])], [x], weights)
-    inputs, _ = making.made(making.declared(made, onnx), 0, functools.partial(run, made))
+    narrow = model([helper.make_node("MatMul", ["x", "w"], ["y"])], [x], weights)
+    inputs, _ = onnx_inputs.sample_and_evaluate(
+        onnx_inputs.declared_inputs(narrow, onnx), 0, functools.partial(run, narrow)
+    )
     assert inputs["x"].shape == (1, 48)
 
 
-def made_for(entries: list, evaluate: object = dict) -> dict[str, np.ndarray]:
-    found: dict[str, np.ndarray] = making.made(entries, 0, evaluate)[0]
-    return found
+def sample_inputs_for(entries: list, evaluate: object = dict) -> dict[str, np.ndarray]:
+    inputs: dict[str, np.ndarray] = onnx_inputs.sample_and_evaluate(entries, 0, evaluate)[0]
+    return inputs
 
 
 def test_a_side_of_one_name_has_one_size_and_a_size_of_none_stays() -> None:
     sides = {"a": ["m", "k"], "b": ["k", "n"], "c": ["n", 0, -1]}
     inputs = [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in sides.items()]
-    entries = making.declared(model([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs), onnx)
-    shapes = [x.shape for x in made_for(entries).values()]
+    entries = onnx_inputs.declared_inputs(
+        model([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs), onnx
+    )
+    shapes = [x.shape for x in sample_inputs_for(entries).values()]
     assert shapes == [(2, 64), (64, 64), (64, 0, 64)]
 
 
 def identity(kind: onnx.TypeProto, outcome: onnx.TypeProto) -> onnx.ModelProto:
-    made = relu(2)
-    made.graph.input[0].type.CopyFrom(kind)
-    made.graph.output[0].type.CopyFrom(outcome)
-    return made
+    graph = relu(2)
+    graph.graph.input[0].type.CopyFrom(kind)
+    graph.graph.output[0].type.CopyFrom(outcome)
+    return graph
 
 
 PLAIN = helper.make_tensor_type_proto(FLOAT, [2])
@@ -163,49 +169,51 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("said", REFUSED)
-def test_what_is_not_served_is_refused_among_inputs_and_outputs_alike(said: str) -> None:
-    refused = REFUSED[said]
+@pytest.mark.parametrize("reason", REFUSED)
+def test_what_is_not_served_is_refused_among_inputs_and_outputs_alike(reason: str) -> None:
+    refused = REFUSED[reason]
     if isinstance(refused, int):
         refused = helper.make_tensor_type_proto(refused, [2])
-    with pytest.raises(BadModel, match=f"its input x {said}"):
-        making.declared(identity(refused, PLAIN), onnx)
-    with pytest.raises(BadModel, match=f"its output y {said}"):
-        making.declared(identity(PLAIN, refused), onnx)
+    with pytest.raises(BadModel, match=f"its input x {reason}"):
+        onnx_inputs.declared_inputs(identity(refused, PLAIN), onnx)
+    with pytest.raises(BadModel, match=f"its output y {reason}"):
+        onnx_inputs.declared_inputs(identity(PLAIN, refused), onnx)
 
 
 def test_inputs_larger_than_what_is_made_are_refused_before_they_are() -> None:
-    entries = making.declared(relu(1 << 40, 1 << 40), onnx)
-    with pytest.raises(BadModel, match=r"its input x would have .* GiB, made are up to 1"):
-        made_for(entries)
+    entries = onnx_inputs.declared_inputs(relu(1 << 40, 1 << 40), onnx)
+    with pytest.raises(
+        BadModel, match=r"its input x would have .* GiB: sample inputs have at most 1"
+    ):
+        sample_inputs_for(entries)
 
 
-def look(folder: Path, outputs: dict[str, np.ndarray]) -> None:
-    """Look into a model of which the adapter says that it gives some outputs."""
-    found = {"described": {}, "inputs": {}, "outputs": outputs}
+def inspect(folder: Path, outputs: dict[str, np.ndarray]) -> None:
+    """Inspect a model for which the adapter returns these outputs."""
+    inspected = {"described": {}, "inputs": {}, "outputs": outputs}
     session = SimpleNamespace(
         job={"import": {"format": "saved-model", "model": "model", "seed": 0}},
         directory=str(folder),
-        adapter=SimpleNamespace(inspect=lambda *_: found),
-        given=lambda: None,
+        adapter=SimpleNamespace(inspect=lambda *_: inspected),
+        user_inputs=lambda: None,
     )
     inspection.inspect(session, {})
 
 
 def test_answers_that_are_no_numbers_are_refused_whatever_the_format(tmp_path: Path) -> None:
     with pytest.raises(BadModel, match="its output words is text"):
-        look(tmp_path, {"words": np.array([b"a"], object)})
+        inspect(tmp_path, {"words": np.array([b"a"], object)})
 
 
 def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
     outputs = {name: np.ones(2) for name in ("file", "self", "args", "allow_pickle", "/y:0")}
-    look(tmp_path, outputs)
-    found = control.load_arrays(str(tmp_path), record.PRODUCED)
-    assert list(found) == list(outputs)
+    inspect(tmp_path, outputs)
+    saved = control.load_arrays(str(tmp_path), record.PRODUCED)
+    assert list(saved) == list(outputs)
 
 
 @pytest.mark.parametrize(
-    ("given", "said"),
+    ("user_inputs", "message"),
     [
         ({"a": np.ones((2, 4), np.float32)}, "1 inputs are given, it has 2: ids, mask"),
         (
@@ -222,18 +230,18 @@ def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
         ),
     ],
 )
-def test_given_inputs_have_to_fit(given: dict[str, np.ndarray], said: str) -> None:
+def test_given_inputs_have_to_fit(user_inputs: dict[str, np.ndarray], message: str) -> None:
     entries = [
         {"name": "ids", "dtype": "int64", "shape": ["n", 4]},
         {"name": "mask", "dtype": "bool", "shape": ["n"]},
     ]
-    with pytest.raises(BadModel, match=said):
-        making.check(given, entries)
+    with pytest.raises(BadModel, match=message):
+        onnx_inputs.check_inputs(user_inputs, entries)
 
 
-def run(made: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
-    found: list[np.ndarray] = evaluator(made).run(None, inputs)
-    return found
+def run(graph: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> list[np.ndarray]:
+    outputs: list[np.ndarray] = evaluator(graph).run(None, inputs)
+    return outputs
 
 
 def test_a_widened_model_computes_in_float64() -> None:
@@ -247,12 +255,12 @@ def test_a_widened_model_computes_in_float64() -> None:
         helper.make_node("Cast", ["b"], ["d"], to=FLOAT),
         helper.make_node("Softmax", ["d"], ["y"]),
     ]
-    made = model(nodes, [x], weights)
-    given = random.random((2, 4), np.float32)
-    (rough,) = run(made, {"x": given})
-    (precise,) = run(widen(made), {"x": given.astype(np.float64)})
+    single = model(nodes, [x], weights)
+    rows = random.random((2, 4), np.float32)
+    (rough,) = run(single, {"x": rows})
+    (precise,) = run(widen(single), {"x": rows.astype(np.float64)})
     assert (rough.dtype, precise.dtype) == (np.float32, np.float64)
-    logits = given.astype(np.float64) @ numpy_helper.to_array(weights).astype(np.float64)
+    logits = rows.astype(np.float64) @ numpy_helper.to_array(weights).astype(np.float64)
     odds = np.exp(logits * np.float32(0.1).astype(np.float64))
     np.testing.assert_allclose(precise, odds / odds.sum(axis=1, keepdims=True), rtol=1e-14)
     np.testing.assert_allclose(rough, precise, rtol=1e-5)
@@ -263,11 +271,13 @@ def test_batch_normalisation_of_old_opsets_is_not_in_training() -> None:
     random = np.random.default_rng(0)
     held = {name: random.random(3, np.float32) + 0.5 for name in ("s", "b", "m", "v")}
     node = helper.make_node("BatchNormalization", ["x", *held], ["y"], momentum=0.9, epsilon=1e-5)
-    made = model([node], [x], *(numpy_helper.from_array(v, k) for k, v in held.items()), opset=11)
-    given = random.random((2, 3, 4, 4), np.float32)
-    s, b, m, v = (one.reshape(3, 1, 1) for one in held.values())
+    normalising = model(
+        [node], [x], *(numpy_helper.from_array(v, k) for k, v in held.items()), opset=11
+    )
+    images = random.random((2, 3, 4, 4), np.float32)
+    s, b, m, v = (array.reshape(3, 1, 1) for array in held.values())
     np.testing.assert_allclose(
-        run(made, {"x": given})[0], s * (given - m) / np.sqrt(v + 1e-5) + b, rtol=1e-5
+        run(normalising, {"x": images})[0], s * (images - m) / np.sqrt(v + 1e-5) + b, rtol=1e-5
     )
 
 
@@ -275,12 +285,12 @@ def test_batch_normalisation_of_old_opsets_is_not_in_training() -> None:
 def test_response_normalisation_runs_over_channels(shape: tuple[int, ...]) -> None:
     x = helper.make_tensor_value_info("x", FLOAT, list(shape))
     node = helper.make_node("LRN", ["x"], ["y"], size=3, alpha=0.3, beta=0.75, bias=2.0)
-    given = np.random.default_rng(0).random(shape, np.float32)
+    images = np.random.default_rng(0).random(shape, np.float32)
     squares = np.zeros(shape)
     for channel in range(shape[1]):
-        squares[:, channel] = (given[:, max(0, channel - 1) : channel + 2] ** 2).sum(axis=1)
-    expected = given / (2.0 + 0.1 * squares) ** 0.75
-    np.testing.assert_allclose(run(model([node], [x]), {"x": given})[0], expected, rtol=1e-5)
+        squares[:, channel] = (images[:, max(0, channel - 1) : channel + 2] ** 2).sum(axis=1)
+    expected = images / (2.0 + 0.1 * squares) ** 0.75
+    np.testing.assert_allclose(run(model([node], [x]), {"x": images})[0], expected, rtol=1e-5)
 
 
 def test_a_weight_that_is_listed_among_the_inputs_is_none() -> None:
@@ -288,5 +298,5 @@ def test_a_weight_that_is_listed_among_the_inputs_is_none() -> None:
     listed = linear(weights)
     listed.graph.input.append(helper.make_tensor_value_info("w", FLOAT, [4, 4]))
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
-    (found,) = adapter.answer(evaluator(listed), {"x": x}).values()
-    assert (found == x).all()
+    (answer,) = adapter.answer(evaluator(listed), {"x": x}).values()
+    assert (answer == x).all()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from deepmatrix.config.matrix_file import ROOT
+from deepmatrix.paths import ROOT
 from deepmatrix.workloads import idioms, networks
 
 
@@ -34,15 +34,15 @@ def test_logical_lines(source: str, lines: int) -> None:
 
 
 def test_every_network_has_an_idiom_in_every_framework_and_each_a_training_loop() -> None:
-    named = {idioms.name_of(name) for name in networks.NETWORKS if name.endswith("-small")}
+    named = {idioms.network_name(name) for name in networks.NETWORKS if name.endswith("-small")}
     assert len(named) == 12
     systems = ("torch", "tensorflow", "jax", "caffe", "cntk", "theano", "tensorflow1")
     wanted = {(name, by) for name in (*named, "training") for by in systems}
-    assert idioms.counts().keys() == wanted
-    assert all(count > 0 for count in idioms.counts().values())
+    assert idioms.line_counts().keys() == wanted
+    assert all(count > 0 for count in idioms.line_counts().values())
 
 
-def test_an_idiom_is_nothing_but_the_definition() -> None:
+def test_an_idiom_holds_only_the_definition() -> None:
     for path in (ROOT / "harness" / "idioms").glob("*_*.py"):
         if not path.stem.endswith("_proof"):
             assert "harness" not in path.read_text(encoding="utf-8")

@@ -20,9 +20,9 @@ from deepmatrix.config.families import FAMILIES
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images import bases, build, recipes
 from deepmatrix.images.progress import Watch
-from deepmatrix.images.recipes import Recipe, recipe
+from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine import npm, packages, processes
-from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -33,19 +33,19 @@ def cell(cell_id: str) -> Cell:
     return next(cell for cell in all_cells(MATRIX) if cell.id == cell_id)
 
 
-AMD = recipe(cell("onnxruntime-debian12-amd64-cpu"), MATRIX, "debian")
-ARM = recipe(cell("onnxruntime-debian13-arm64-cpu"), MATRIX, "debian")
-CUDA = recipe(cell("onnxruntime-debian12-amd64-cuda"), MATRIX, "registry")
+AMD = recipe_for(cell("onnxruntime-debian12-amd64-cpu"), MATRIX, "debian")
+ARM = recipe_for(cell("onnxruntime-debian13-arm64-cpu"), MATRIX, "debian")
+CUDA = recipe_for(cell("onnxruntime-debian12-amd64-cuda"), MATRIX, "registry")
 
 
 # Recipes --------------------------------------------------------------------------------------
 
 
-def test_a_reference_is_the_cell_and_a_hash_of_its_content() -> None:
+def test_a_reference_names_the_cell_and_hashes_its_content() -> None:
     name, tag = AMD.reference.split(":")
     assert name == "deepmatrix/onnxruntime-debian12-amd64-cpu"
     assert len(tag) == 12
-    assert AMD.reference == recipe(AMD.cell, MATRIX, "debian").reference
+    assert AMD.reference == recipe_for(AMD.cell, MATRIX, "debian").reference
 
 
 @pytest.mark.parametrize(
@@ -53,15 +53,15 @@ def test_a_reference_is_the_cell_and_a_hash_of_its_content() -> None:
     [{"kind": "registry"}, {"suite": "sid"}, {"wheels": "x86_64-manylinux_2_28"}],
     ids=lambda change: next(iter(change)),
 )
-def test_a_tag_changes_with_what_the_image_is_made_from(change: dict[str, str]) -> None:
+def test_a_tag_changes_with_every_input_of_the_image(change: dict[str, str]) -> None:
     assert replace(AMD, **change).digest() != AMD.digest()
 
 
-def test_a_tag_does_not_change_with_the_image_of_a_registry_that_is_not_used() -> None:
+def test_a_tag_ignores_the_image_of_an_unused_registry() -> None:
     assert replace(AMD, image="other").digest() == AMD.digest()
 
 
-def test_labels_say_what_is_in_the_image_and_no_time() -> None:
+def test_labels_describe_the_image_without_a_timestamp() -> None:
     labels = {key.rpartition("image.")[2]: text for key, text in AMD.labels().items()}
     assert labels["title"] == "deepmatrix onnxruntime-debian12-amd64-cpu"
     assert labels["version"].startswith("1.")
@@ -73,7 +73,7 @@ def test_labels_say_what_is_in_the_image_and_no_time() -> None:
 
 
 def bake_file(tmp_path: Path, *recipes: Recipe) -> dict[str, object]:
-    roots = {root for one in recipes for root in one.roots("amd64").values()}
+    roots = {root for recipe in recipes for root in recipe.roots("amd64").values()}
     for root in roots:
         (tmp_path / root.target).mkdir()
     workshop = build.Workshop(
@@ -105,10 +105,10 @@ def test_with_a_registry_both_bases_are_the_official_image(tmp_path: Path) -> No
     }
 
 
-def test_only_cells_are_asked_for_and_roots_are_shared(tmp_path: Path) -> None:
-    other = recipe(cell("tensorflow-debian12-amd64-cpu"), MATRIX, "debian")
-    file = bake_file(tmp_path, AMD, other)
-    assert file["group"]["default"]["targets"] == [AMD.cell.id, other.cell.id]
+def test_only_cells_are_default_targets_and_roots_are_shared(tmp_path: Path) -> None:
+    tensorflow = recipe_for(cell("tensorflow-debian12-amd64-cpu"), MATRIX, "debian")
+    file = bake_file(tmp_path, AMD, tensorflow)
+    assert file["group"]["default"]["targets"] == [AMD.cell.id, tensorflow.cell.id]
     assert len(file["target"]) == 4
 
 
@@ -138,25 +138,28 @@ def test_every_family_has_its_dockerfile_and_every_dockerfile_its_family() -> No
 
 
 def test_a_toolbox_holds_packages_of_both_architectures(tmp_path: Path) -> None:
-    one = recipe(cell("onnxruntime-cpp-debian13-s390x-cpu"), MATRIX, "debian")
-    (root,) = one.roots("amd64").values()
+    recipe = recipe_for(cell("onnxruntime-cpp-debian13-s390x-cpu"), MATRIX, "debian")
+    (root,) = recipe.roots("amd64").values()
     assert (root.architecture, root.foreign) == ("amd64", "s390x")
     assert {"g++-14-s390x-linux-gnu", "libonnxruntime-dev:s390x"} <= set(root.packages)
-    target = bake_file(tmp_path, one)["target"][one.cell.id]
+    target = bake_file(tmp_path, recipe)["target"][recipe.cell.id]
     assert target["secret"] == []
     assert target["platforms"] == ["linux/s390x"]
 
 
-def test_a_runner_is_linked_with_the_very_packages_of_its_python_cell(tmp_path: Path) -> None:
-    python = recipe(cell("torch-debian12-amd64-cpu"), MATRIX, "debian")
-    one = recipe(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
-    targets = bake_file(tmp_path, python, one)["target"]
-    target = targets[one.cell.id]
+def test_a_runner_is_linked_with_the_packages_of_its_python_cell(tmp_path: Path) -> None:
+    python = recipe_for(cell("torch-debian12-amd64-cpu"), MATRIX, "debian")
+    runner = recipe_for(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
+    targets = bake_file(tmp_path, python, runner)["target"]
+    target = targets[runner.cell.id]
     assert target["contexts"]["packages"] == "target:packages-torch-debian12-amd64-cpu"
-    made, stood = targets["packages-torch-debian12-amd64-cpu"], targets[python.cell.id]
-    assert made["target"] == "packages"
+    packages_target, python_target = (
+        targets["packages-torch-debian12-amd64-cpu"],
+        targets[python.cell.id],
+    )
+    assert packages_target["target"] == "packages"
     for same in ("context", "args", "contexts", "secret"):  # so the builder makes it once
-        assert made[same] == stood[same]
+        assert packages_target[same] == python_target[same]
     assert target["args"]["RUNTIME"] == "libtorch"
     assert target["secret"] == []
 
@@ -164,12 +167,12 @@ def test_a_runner_is_linked_with_the_very_packages_of_its_python_cell(tmp_path: 
 def test_a_runner_changes_with_the_wheels_that_it_is_linked_with(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = recipe(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
-    before = one.digest()
+    runner = recipe_for(cell("libtorch-cpp-debian12-amd64-cpu"), MATRIX, "debian")
+    before = runner.digest()
     shutil.copytree(recipes.DOCKER, tmp_path / "docker")
     (tmp_path / "docker" / "wheels" / "install.sh").write_text("true")
     monkeypatch.setattr(recipes, "DOCKER", tmp_path / "docker")
-    assert one.digest() != before
+    assert runner.digest() != before
 
 
 @pytest.mark.parametrize(
@@ -178,13 +181,13 @@ def test_a_runner_changes_with_the_wheels_that_it_is_linked_with(
 def test_only_a_compiler_for_another_architecture_is_named_after_it(
     architecture: str, compiler: str
 ) -> None:
-    one = recipe(cell(f"tensorflow-c-debian12-{architecture}-cpu"), MATRIX, "debian")
-    assert compiler in one.roots("amd64")["build"].packages
+    recipe = recipe_for(cell(f"tensorflow-c-debian12-{architecture}-cpu"), MATRIX, "debian")
+    assert compiler in recipe.roots("amd64")["build"].packages
 
 
 def test_with_a_registry_a_root_is_the_official_image_and_its_packages(tmp_path: Path) -> None:
-    one = recipe(cell("onnxruntime-node-debian13-arm64-cpu"), MATRIX, "registry")
-    target = bake_file(tmp_path, one)["target"]
+    recipe = recipe_for(cell("onnxruntime-node-debian13-arm64-cpu"), MATRIX, "registry")
+    target = bake_file(tmp_path, recipe)["target"]
     base = target["root-debian13-node-arm64"]
     assert base["args"]["IMAGE"] == MATRIX.bases["debian13"].image
     assert "nodejs" in base["args"]["PACKAGES"].split()
@@ -193,30 +196,30 @@ def test_with_a_registry_a_root_is_the_official_image_and_its_packages(tmp_path:
 def test_the_code_of_a_compiled_runner_is_part_of_its_images_tag(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    one = recipe(cell("onnxruntime-cpp-debian13-amd64-cpu"), MATRIX, "debian")
-    before = one.digest()
+    runner = recipe_for(cell("onnxruntime-cpp-debian13-amd64-cpu"), MATRIX, "debian")
+    before = runner.digest()
     shutil.copytree(ROOT / "harness" / "runtimes" / "cpp", tmp_path / "runtimes" / "cpp")
     (tmp_path / "runtimes" / "cpp" / "main.cpp").write_text("int main() {}")
     monkeypatch.setattr(recipes, "HARNESS", tmp_path)
-    assert one.digest() != before
+    assert runner.digest() != before
 
 
-def test_npm_hears_of_the_users_registry_and_of_no_path_of_this_machine(tmp_path: Path) -> None:
+def test_npm_gets_the_users_registry_but_no_path_of_this_machine(tmp_path: Path) -> None:
     (tmp_path / ".npmrc").write_text(
         "registry=https://one.example/\ncafile=/etc/ca.pem\ncache = /x\n"
         "//one.example/:_authToken=t\n"
     )
     environment = {"HOME": str(tmp_path), "npm_config_registry": "https://two.example/"}
-    assert npm.configured(environment).splitlines() == [
+    assert npm.build_npmrc(environment).splitlines() == [
         "registry=https://one.example/",
         "//one.example/:_authToken=t",
         "registry=https://two.example/",
     ]
-    assert npm.configured({"HOME": str(tmp_path / "nobody")}) == ""
+    assert npm.build_npmrc({"HOME": str(tmp_path / "nobody")}) == ""
 
 
 @pytest.mark.parametrize(("fails", "built"), [(0, True), (2, True), (3, False)])
-def test_a_race_of_the_builders_own_is_tried_again(
+def test_a_race_inside_the_builder_is_retried(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, fails: int, built: bool
 ) -> None:
     calls = []
@@ -235,9 +238,9 @@ def test_a_race_of_the_builders_own_is_tried_again(
     )
     monkeypatch.setattr(build, "_ask", lambda *_: "default")
     monkeypatch.setattr(processes, "stream", stream)
-    monkeypatch.setattr(build, "sizes", lambda *_: {AMD.reference: 1} if built else {})
-    found = build._bake([AMD], workshop, {}, tmp_path / "log", lambda *_: None)[AMD.cell.id]
-    assert (found.error is None) == built
+    monkeypatch.setattr(build, "image_sizes", lambda *_: {AMD.reference: 1} if built else {})
+    prepared = build._bake([AMD], workshop, {}, tmp_path / "log", lambda *_: None)[AMD.cell.id]
+    assert (prepared.error is None) == built
     assert len(calls) == min(fails + 1, build.TRIES)
 
 
@@ -246,10 +249,10 @@ def test_a_race_of_the_builders_own_is_tried_again(
 
 def test_the_kind_of_bases_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPMATRIX_BASES", "registry")
-    assert bases.kind("any", {}) == "registry"
+    assert bases.base_kind("any", {}) == "registry"
     monkeypatch.setenv("DEEPMATRIX_BASES", "alpine")
     with pytest.raises(ArgumentError, match="DEEPMATRIX_BASES is 'alpine'") as raised:
-        bases.kind("any", {})
+        bases.base_kind("any", {})
     assert raised.value.hint == "set it to 'registry' or 'debian', or not at all"
 
 
@@ -257,10 +260,10 @@ def test_the_kind_of_bases_can_be_forced(monkeypatch: pytest.MonkeyPatch) -> Non
 def test_the_registry_is_asked_once(
     answers: bool, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    questions = []
 
     def ask(command: list[str], **_: object) -> str:
-        asked.append(command)
+        questions.append(command)
         if not answers:
             raise processes.CommandFailed("no such host", code=1)
         return ""
@@ -268,8 +271,8 @@ def test_the_registry_is_asked_once(
     monkeypatch.delenv("DEEPMATRIX_BASES", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(processes, "run", ask)
-    assert [bases.kind("python:3", {}) for _ in range(2)] == [kind, kind]
-    assert len(asked) == 1
+    assert [bases.base_kind("python:3", {}) for _ in range(2)] == [kind, kind]
+    assert len(questions) == 1
 
 
 def test_a_missing_mmdebstrap_says_how_to_get_it(
@@ -286,7 +289,9 @@ def test_a_root_that_fails_leaves_nothing_in_the_cache(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(command: list[str], **_: object) -> str:
-        (Path(next(one for one in command if one.endswith(".tar")))).write_text("half")
+        (Path(next(argument for argument in command if argument.endswith(".tar")))).write_text(
+            "half"
+        )
         raise processes.CommandFailed("the mirror is gone", code=1)
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
@@ -295,7 +300,7 @@ def test_a_root_that_fails_leaves_nothing_in_the_cache(
     root = AMD.roots("amd64")["base"]
     with pytest.raises(processes.CommandFailed):
         root.make()
-    assert not root.made()
+    assert not root.is_cached()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
@@ -309,7 +314,7 @@ def release(tar: Path, codename: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("fits", "tried", "made"),
+    ("fits", "tried", "succeeds"),
     [
         ({"bookworm bookworm-security", "bookworm", "stable"}, 1, True),
         ({"bookworm", "stable"}, 2, True),
@@ -317,8 +322,8 @@ def release(tar: Path, codename: str) -> None:
         (set(), 3, False),
     ],
 )
-def test_of_a_mirror_out_of_step_what_fits_is_taken(
-    fits: set[str], tried: int, made: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_an_inconsistent_mirror_is_used_with_fewer_sources(
+    fits: set[str], tried: int, succeeds: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     calls = []
 
@@ -334,16 +339,16 @@ def test_of_a_mirror_out_of_step_what_fits_is_taken(
     monkeypatch.setattr(processes, "run", unpack)
     monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite, f"{suite}-security"])
     root = AMD.roots("amd64")["base"]
-    if made:
+    if succeeds:
         root.make()
     else:
-        with pytest.raises(EngineError, match=r"out of step with itself: E: a\.deb  404"):
+        with pytest.raises(EngineError, match=r"the Debian mirror is inconsistent: E: a\.deb  404"):
             root.make()
     assert len(calls) == tried
-    assert root.made() == made
+    assert root.is_cached() == succeeds
 
 
-def test_the_current_suite_does_not_stand_for_an_older_one(
+def test_the_current_suite_does_not_replace_an_older_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unpack(command: list[str], **_: object) -> str:
@@ -356,9 +361,9 @@ def test_the_current_suite_does_not_stand_for_an_older_one(
     monkeypatch.setattr(processes, "run", unpack)
     monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite])
     root = AMD.roots("amd64")["base"]
-    with pytest.raises(EngineError, match="out of step"):
+    with pytest.raises(EngineError, match="mirror is inconsistent"):
         root.make()
-    assert not root.made()
+    assert not root.is_cached()
 
 
 # Package sources ------------------------------------------------------------------------------
@@ -367,39 +372,41 @@ def test_the_current_suite_does_not_stand_for_an_older_one(
 def configured(tmp_path: Path, text: str = "", **environment: str) -> packages.Sources:
     file = tmp_path / "pip.conf"
     file.write_text(text)
-    return packages.configured({"PIP_CONFIG_FILE": str(file), "HOME": str(tmp_path), **environment})
+    return packages.configured_sources(
+        {"PIP_CONFIG_FILE": str(file), "HOME": str(tmp_path), **environment}
+    )
 
 
-def test_uv_hears_what_pip_was_told(tmp_path: Path) -> None:
-    found = configured(
+def test_uv_gets_pips_configuration(tmp_path: Path) -> None:
+    sources = configured(
         tmp_path,
         "[global]\nindex-url = https://mirror.example/simple\nfind-links =\n    /a\n    /b\n"
         "[install]\ntrusted-host = mirror.example\n",
     )
-    environment = found.environment()
+    environment = sources.environment()
     assert environment["UV_DEFAULT_INDEX"] == "https://mirror.example/simple"
     assert environment["UV_FIND_LINKS"] == "/a,/b"
     assert environment["UV_INSECURE_HOST"] == "mirror.example"
 
 
-def test_a_variable_wins_over_a_file_and_uvs_own_over_pips(tmp_path: Path) -> None:
+def test_variables_override_files_and_uvs_override_pips(tmp_path: Path) -> None:
     file = "[global]\nindex-url = https://file.example\n"
     pip = {"PIP_INDEX_URL": "https://pip.example"}
     assert configured(tmp_path, file, **pip).index == "https://pip.example"
-    both = {**pip, "UV_DEFAULT_INDEX": "https://uv.example"}
-    assert configured(tmp_path, file, **both).index == "https://uv.example"
+    variables = {**pip, "UV_DEFAULT_INDEX": "https://uv.example"}
+    assert configured(tmp_path, file, **variables).index == "https://uv.example"
 
 
-def test_a_named_index_of_uv_is_its_address(tmp_path: Path) -> None:
-    found = configured(tmp_path, UV_INDEX="cpu=https://one.example https://two.example")
-    assert found.indexes == ("https://one.example", "https://two.example")
+def test_a_named_index_of_uv_is_reduced_to_its_address(tmp_path: Path) -> None:
+    sources = configured(tmp_path, UV_INDEX="cpu=https://one.example https://two.example")
+    assert sources.indexes == ("https://one.example", "https://two.example")
 
 
-def test_inside_a_build_this_machines_folders_are_one_folder() -> None:
-    found = packages.Sources(
+def test_in_a_build_one_folder_replaces_this_machines_folders() -> None:
+    sources = packages.Sources(
         index="https://mirror.example", indexes=("file:///srv/simple",), links=("/srv/wheels",)
     )
-    for text in (found.uv_file("/wheels"), found.pip_file("/wheels")):
+    for text in (sources.uv_file("/wheels"), sources.pip_file("/wheels")):
         assert "/srv" not in text
         assert "/wheels" in text
         assert "https://mirror.example" in text
@@ -441,18 +448,20 @@ def test_only_wheels_that_the_pins_name_by_hash_are_staged(tmp_path: Path) -> No
 # The builder's stream -------------------------------------------------------------------------
 
 
-def step(name: str, digest: str = "d", **more: object) -> dict[str, object]:
-    return {"digest": digest, "name": name, "started": "2026-01-01T00:00:00.123456789Z", **more}
+def step(name: str, digest: str = "d", **fields: object) -> dict[str, object]:
+    return {"digest": digest, "name": name, "started": "2026-01-01T00:00:00.123456789Z", **fields}
 
 
 def watch(*statuses: object, indent: int | None = None) -> tuple[Watch, list[str], str]:
-    said: list[str] = []
+    messages: list[str] = []
     log = io.StringIO()
-    found = Watch(["one", "two"], lambda target, text: said.append(f"{target}: {text}"), log)
+    build_watch = Watch(
+        ["one", "two"], lambda target, text: messages.append(f"{target}: {text}"), log
+    )
     for status in statuses:
         for line in json.dumps(status, indent=indent).splitlines():
-            found.line(line)
-    return found, said, log.getvalue()
+            build_watch.line(line)
+    return build_watch, messages, log.getvalue()
 
 
 def text(words: str, digest: str = "d") -> dict[str, object]:
@@ -460,27 +469,27 @@ def text(words: str, digest: str = "d") -> dict[str, object]:
 
 
 @pytest.mark.parametrize("indent", [None, 2], ids=["a line each", "over many lines"])
-def test_a_target_takes_from_its_first_step_to_its_last(indent: int | None) -> None:
-    found, said, _ = watch(
+def test_a_targets_time_runs_from_its_first_step_to_its_last(indent: int | None) -> None:
+    build_watch, messages, _ = watch(
         {"vertexes": [step("[one packages 1/2] COPY a b")]},
         {"vertexes": [step("[one packages 1/2] COPY a b", completed="2026-01-01T00:00:02Z")]},
         {"vertexes": [step("[one] exporting to image", completed="2026-01-01T00:00:05.123456Z")]},
         indent=indent,
     )
-    assert found.seconds("one") == pytest.approx(5.0)
-    assert found.seconds("two") is None
-    assert said == ["one: packages 1/2 COPY a b"]
+    assert build_watch.seconds("one") == pytest.approx(5.0)
+    assert build_watch.seconds("two") is None
+    assert messages == ["one: packages 1/2 COPY a b"]
 
 
 def test_steps_that_were_cached_take_no_time() -> None:
-    found, _, _ = watch(
+    build_watch, _, _ = watch(
         {"vertexes": [step("[one a 1/2] RUN x", cached=True, completed="2026-01-01T00:00:02Z")]}
     )
-    assert found.seconds("one") is None
+    assert build_watch.seconds("one") is None
 
 
-def test_a_failure_is_told_in_one_line_and_only_of_the_target_that_failed() -> None:
-    found, _, log = watch(
+def test_a_failure_is_one_line_of_the_failed_target_only() -> None:
+    build_watch, _, log = watch(
         text("Resolved 3 packages\nerr"),
         text("or: no wheel\n  cause: wrong Python\n"),
         {
@@ -490,21 +499,23 @@ def test_a_failure_is_told_in_one_line_and_only_of_the_target_that_failed() -> N
             ]
         },
     )
-    assert found.errors() == {"one": "error: no wheel cause: wrong Python (step packages 3/3)"}
+    assert build_watch.errors() == {
+        "one": "error: no wheel cause: wrong Python (step packages 3/3)"
+    }
     assert "Resolved 3 packages" in log
 
 
-def test_what_the_client_itself_says_is_kept() -> None:
-    found, _, _ = watch()
-    found.line("ERROR: cannot connect")
-    assert found.last == "ERROR: cannot connect"
-    assert found.errors() == {}
+def test_the_clients_own_error_is_remembered() -> None:
+    build_watch, _, _ = watch()
+    build_watch.line("ERROR: cannot connect")
+    assert build_watch.last == "ERROR: cannot connect"
+    assert build_watch.errors() == {}
 
 
 # Scripts --------------------------------------------------------------------------------------
 
 
-def test_finishing_a_root_leaves_nothing_of_this_machine(tmp_path: Path) -> None:
+def test_a_finished_root_holds_nothing_of_this_machine(tmp_path: Path) -> None:
     for name, content in {
         "usr/share/base-passwd/passwd.master": "root:x:0:0",
         "usr/share/base-passwd/group.master": "root:x:0:",
@@ -535,11 +546,11 @@ def test_finishing_a_root_leaves_nothing_of_this_machine(tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("name", "runtime", "compiles"), [("cpp", "onnxruntime", True), ("node", "node", False)]
 )
-def test_what_runs_under_wine_is_made_of_one_folder(
+def test_a_wine_image_is_made_from_one_folder(
     tmp_path: Path, name: str, runtime: str, compiles: bool
 ) -> None:
-    one = recipe(cell(f"onnxruntime-{name}_wine-debian13-amd64-cpu"), MATRIX, "debian")
-    target = bake_file(tmp_path, one)["target"][one.cell.id]
+    recipe = recipe_for(cell(f"onnxruntime-{name}_wine-debian13-amd64-cpu"), MATRIX, "debian")
+    target = bake_file(tmp_path, recipe)["target"][recipe.cell.id]
     assert target["context"].endswith("/docker/wine")
     assert target["args"]["RUNTIME"] == runtime
     assert target["contexts"]["base"] == "target:root-debian13-wine-amd64"

@@ -12,7 +12,7 @@ from deepmatrix.workloads.networks import NETWORKS
 
 @pytest.fixture(scope="module")
 def digits():
-    return inputs.digits(NETWORKS["digits-conv"])
+    return inputs.load_digits(NETWORKS["digits-conv"])
 
 
 def test_the_digits_are_split_once_and_for_all(digits):
@@ -31,41 +31,41 @@ def test_every_digit_is_held_out_in_the_same_share(digits):
 
 
 def test_the_lstm_reads_the_same_images_row_by_row(digits):
-    rows = inputs.digits(NETWORKS["digits-lstm"])
+    rows = inputs.load_digits(NETWORKS["digits-lstm"])
     np.testing.assert_array_equal(rows["train_x"], digits["train_x"][:, 0])
     np.testing.assert_array_equal(rows["test_y"], digits["test_y"])
 
 
 def test_an_epoch_takes_no_row_twice():
-    rows = inputs.order(100, batch=8, epochs=3, seed=1)
+    rows = inputs.batch_order(100, batch=8, epochs=3, seed=1)
     assert rows.shape == (36, 8)
     for epoch in rows.reshape(3, -1):
         assert len(set(epoch)) == 96
     assert (rows[:12] != rows[12:24]).any()
-    np.testing.assert_array_equal(rows, inputs.order(100, batch=8, epochs=3, seed=1))
-    assert (rows != inputs.order(100, batch=8, epochs=3, seed=2)).any()
+    np.testing.assert_array_equal(rows, inputs.batch_order(100, batch=8, epochs=3, seed=1))
+    assert (rows != inputs.batch_order(100, batch=8, epochs=3, seed=2)).any()
 
 
-def test_made_again_they_are_the_same_bytes(tmp_path):
+def test_inputs_are_the_same_bytes_each_time(tmp_path):
     workload = SimpleNamespace(
         network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1
     )
     for folder in ("one", "other"):
         inputs.make(tmp_path / folder, "a-workload", workload, seed=3)
-    found = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
-    assert found == {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
-    assert set(found) == {
+    contents = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
+    assert contents == {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
+    assert set(contents) == {
         "a-workload.npz",
         "a-workload.first-step.npz",
         "a-workload.weights.npz",
         "a-workload.order.npz",
         "a-workload.gold.json",
     }
-    assert len(json.loads(found["a-workload.gold.json"])["losses"]) == 22
+    assert len(json.loads(contents["a-workload.gold.json"])["losses"]) == 22
     assert all(path.is_file() for path in inputs.files(tmp_path / "one", "a-workload").values())
 
 
-def test_what_is_there_is_not_made_again(tmp_path):
+def test_finished_inputs_are_not_made_anew(tmp_path):
     workload = SimpleNamespace(
         network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1
     )
@@ -75,15 +75,15 @@ def test_what_is_there_is_not_made_again(tmp_path):
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
 
-def test_an_archive_is_what_numpy_reads(tmp_path):
+def test_numpy_reads_an_archive(tmp_path):
     arrays = {"a": np.arange(6.0).reshape(2, 3), "b": np.arange(6).reshape(2, 3).T}
-    (tmp_path / "x.npz").write_bytes(inputs.archive(arrays))
-    with np.load(tmp_path / "x.npz", allow_pickle=False) as found:
+    (tmp_path / "x.npz").write_bytes(inputs.npz_bytes(arrays))
+    with np.load(tmp_path / "x.npz", allow_pickle=False) as file:
         for name, array in arrays.items():
-            np.testing.assert_array_equal(found[name], array)
+            np.testing.assert_array_equal(file[name], array)
 
 
-def test_the_rate_grows_evenly_to_its_full_size() -> None:
+def test_the_learning_rate_warms_up_linearly() -> None:
     workload = SimpleNamespace(rate=0.4, warmup=4)
     assert inputs.learning_rates(workload, 6).tolist() == pytest.approx(
         [0.1, 0.2, 0.3, 0.4, 0.4, 0.4]
@@ -93,12 +93,16 @@ def test_the_rate_grows_evenly_to_its_full_size() -> None:
 
 
 def test_an_archive_keeps_every_shape_and_any_name(tmp_path: Path) -> None:
-    given = {"file": np.float32(3.0), "self": np.zeros((2, 0)), "a/b": np.arange(6).reshape(2, 3).T}
-    (tmp_path / "given.npz").write_bytes(inputs.archive(given))
-    found = arrays.read_all(tmp_path / "given.npz", arrays.NUMBERS)
-    assert {name: one.shape for name, one in found.items()} == {
+    written = {
+        "file": np.float32(3.0),
+        "self": np.zeros((2, 0)),
+        "a/b": np.arange(6).reshape(2, 3).T,
+    }
+    (tmp_path / "given.npz").write_bytes(inputs.npz_bytes(written))
+    read = arrays.read_all(tmp_path / "given.npz", arrays.NUMBERS)
+    assert {name: array.shape for name, array in read.items()} == {
         "file": (),
         "self": (2, 0),
         "a/b": (3, 2),
     }
-    np.testing.assert_array_equal(found["a/b"], given["a/b"])
+    np.testing.assert_array_equal(read["a/b"], written["a/b"])

@@ -69,5 +69,5 @@ def test_nan_goes_through_clip_and_max() -> None:
 
 
 def test_a_git_lfs_pointer_is_told_from_a_damaged_model() -> None:
-    with pytest.raises(BadModel, match="Git LFS pointer.*git lfs pull"):
+    with pytest.raises(BadModel, match=r"Git LFS pointer.*git lfs pull"):
         inspect("lfs_pointer.onnx")

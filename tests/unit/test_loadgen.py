@@ -1,4 +1,4 @@
-"""What LoadGen's summaries say, as it writes them."""
+"""Numbers read from LoadGen's summaries."""
 
 from __future__ import annotations
 

@@ -17,43 +17,48 @@ from pathlib import Path
 from deepmatrix.machine import locks
 locks.SAMPLING = Path(sys.argv[1])
 while True:
-    with locks.alone([0], threading.Event(), lambda: None):
+    with locks.exclusive_cpus([0], threading.Event(), lambda: None):
         print("mine", flush=True)
         time.sleep(0.05)
 """
 
 
-def test_who_waits_is_told_and_let_in_by_one_that_asks_again_at_once() -> None:
-    other = subprocess.Popen(
+def test_a_waiting_process_gets_the_lock_from_one_that_locks_again_at_once() -> None:
+    greedy = subprocess.Popen(
         [sys.executable, "-c", GREEDY, str(locks.SAMPLING)],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         text=True,
     )
-    told: list[float] = []
+    waits: list[float] = []
     try:
-        assert other.stdout is not None
-        assert other.stdout.readline() == "mine\n"
+        assert greedy.stdout is not None
+        assert greedy.stdout.readline() == "mine\n"
         for _ in range(5):
-            with locks.alone([0], threading.Event(), lambda: told.append(time.monotonic())):
+            with locks.exclusive_cpus(
+                [0], threading.Event(), lambda: waits.append(time.monotonic())
+            ):
                 pass
     finally:
-        other.kill()
-        other.wait()
-        assert other.stdout is not None
-        other.stdout.close()
-    assert told  # it had to wait, and came in all the same
+        greedy.kill()
+        greedy.wait()
+        assert greedy.stdout is not None
+        greedy.stdout.close()
+    assert waits  # it had to wait, and came in all the same
 
 
 def test_a_wait_ends_when_it_is_cancelled() -> None:
     cancel = threading.Event()
-    with locks.alone([0], threading.Event(), lambda: None), locks.alone([0, 1], cancel, cancel.set):
+    with (
+        locks.exclusive_cpus([0], threading.Event(), lambda: None),
+        locks.exclusive_cpus([0, 1], cancel, cancel.set),
+    ):
         pass
 
 
-def test_those_on_other_cpus_do_not_wait() -> None:
-    told = threading.Event()
-    first = locks.alone([0], threading.Event(), lambda: None)
-    with first, locks.alone([1], threading.Event(), told.set):
+def test_processes_on_other_cpus_do_not_wait() -> None:
+    waited = threading.Event()
+    first = locks.exclusive_cpus([0], threading.Event(), lambda: None)
+    with first, locks.exclusive_cpus([1], threading.Event(), waited.set):
         pass
-    assert not told.is_set()
+    assert not waited.is_set()

@@ -12,17 +12,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.cli import main
-from deepmatrix.config.matrix_file import Infer, Known
+from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
-from deepmatrix.judging import exports
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Capabilities, Job, Plan, Selection
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.plan import Artifact, Job, Plan
+from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
-from deepmatrix.store import models
+from deepmatrix.store import artifacts, imports, models
 from deepmatrix.store.arrays import Unreadable
-from deepmatrix.store.records import Exported, Output
+from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
@@ -31,7 +32,7 @@ INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
 
 def verification(*given: tuple[str, str, str], same: bool = False, only: str = "*") -> Plan:
-    return plan.of_models(
+    return plan_models(
         MATRIX, given, Selection(include=(only,)), DOCKER, seed=0, infer=INFER, same=same
     )
 
@@ -108,7 +109,7 @@ IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint
 @given(st.text(IN_NAMES, min_size=1, max_size=60))
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
     made = models._name(Path(f"/x/{name}.onnx"), set())
-    assert plan.Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
+    assert Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
 
 
 def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
@@ -163,8 +164,8 @@ def test_the_first_of_several_formats_is_looked_into_first() -> None:
 
 def test_without_a_cell_that_can_look_there_is_no_plan() -> None:
     nothing = Capabilities(engine="venv", native=frozenset({"amd64"}), pythons=frozenset())
-    with pytest.raises(ArgumentError, match="nothing here can look into a model"):
-        plan.of_models(
+    with pytest.raises(ArgumentError, match="nothing here can inspect a model"):
+        plan_models(
             MATRIX, [("n", "onnx", "model.onnx")], Selection(), nothing, seed=0, infer=INFER
         )
 
@@ -187,7 +188,7 @@ def test_a_model_that_no_chosen_cell_reads_is_refused(only: str, left: str, hint
 def test_every_cell_left_out_is_refused() -> None:
     nothing = Selection(exclude=("*",))
     with pytest.raises(ArgumentError, match="the selection leaves no cell"):
-        plan.of_models(MATRIX, [("n", "onnx", "model.onnx")], nothing, DOCKER, seed=0, infer=INFER)
+        plan_models(MATRIX, [("n", "onnx", "model.onnx")], nothing, DOCKER, seed=0, infer=INFER)
 
 
 # Kept -----------------------------------------------------------------------------------------
@@ -238,16 +239,16 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     folder = run.artifact(ONE.imports[0].artifact)
     gold = folder / "gold.npz"
 
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 2.0
     run.given("reference").parent.mkdir()
     np.savez(run.given("reference"), **three)
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 3.0
-    assert exports.verify(folder).opset == 17
+    assert artifacts.verify(folder).opset == 17
     run.given("reference").unlink()
     (tmp_path / "control" / "artifacts" / "gold.npz").unlink()
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 1.0
 
 
@@ -256,11 +257,11 @@ def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: P
     values = {"y": np.array([1.0])}
     run = looked_into(tmp_path, made, inputs={"x": np.ones(1)}, outputs=values, gold=values)
     first, second = made.jobs("produce")
-    exports.keep_import(run, first, said(first), tmp_path / "control")
-    assert exports.inputs_for(run, made.imports[1]).is_file()
+    imports.keep_import(run, first, said(first), tmp_path / "control")
+    assert imports.inputs_for(run, made.imports[1]).is_file()
     other = {"z": np.array([9.0])}
     np.savez(tmp_path / "control" / "artifacts" / "outputs.npz", **other)
-    exports.keep_import(run, second, said(second), tmp_path / "control")
+    imports.keep_import(run, second, said(second), tmp_path / "control")
     assert np.load(run.artifact(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
 
 
@@ -269,9 +270,9 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
     values = {"y": np.array([1.0])}
     run = looked_into(tmp_path, inputs=inputs, outputs=values, gold=values)
     (job,) = ONE.jobs("produce")
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = exports.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
     assert document["splits"] is None
     for entry in document["inputs"]:
         array = np.load(tmp_path / "served" / entry["path"])
@@ -285,9 +286,9 @@ def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, 
     beside = run.model("net") / name
     beside.parent.mkdir(exist_ok=True)
     beside.write_bytes(b"weights")
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = exports.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
     model = tmp_path / "served" / document["model"]
     assert (model.parent / name).read_bytes() == b"weights"
     assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
@@ -298,9 +299,9 @@ def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path)
     run = looked_into(tmp_path)
     for name in ("inputs", "outputs"):
         path = tmp_path / "control" / "artifacts" / f"{name}.npz"
-        path.write_bytes(inputs.archive(values))
+        path.write_bytes(inputs.npz_bytes(values))
     (job,) = ONE.jobs("produce")
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     folder = run.artifact(ONE.imports[0].artifact)
     assert np.load(folder / "gold.npz").files == list(values)
 
@@ -308,8 +309,8 @@ def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path)
 def test_a_model_that_gives_nothing_is_not_kept(tmp_path: Path) -> None:
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={})
     (job,) = ONE.jobs("produce")
-    with pytest.raises(Unreadable, match="it gives no outputs"):
-        exports.keep_import(run, job, said(job), tmp_path / "control")
+    with pytest.raises(Unreadable, match="it has no outputs"):
+        imports.keep_import(run, job, said(job), tmp_path / "control")
 
 
 # Judged ---------------------------------------------------------------------------------------
@@ -352,29 +353,29 @@ def test_a_budget_that_nothing_was_held_to_is_broken(tmp_path: Path) -> None:
     emulated = tuple(row.model_copy(update={"emulated": True}) for row in merged.inference)
     merged = merged.model_copy(update={"inference": emulated})
     assert list(Budgets(1.0, 1e-3, 1e8).exceeded(merged)) == [
-        "p99: nothing was measured that the budget of 1.00 s is for",
-        "image: nothing was measured that the budget of 100 MB is for",
+        "p99: no measurement to compare with the budget of 1.00 s",
+        "image: no measurement to compare with the budget of 100 MB",
     ]
 
 
 def test_whoever_finishes_a_verification_holds_it_to_its_budgets(tmp_path: Path) -> None:
     run = judged(tmp_path)
     assert main.main(["merge", str(run.path)]) == 0
-    budgets.keep(Budgets(error=1e-9), run)
+    budgets.save(Budgets(error=1e-9), run)
     assert main.main(["merge", str(run.path)]) == 1
 
 
 def test_what_is_known_of_this_projects_artifacts_excuses_no_model_of_a_person(
     tmp_path: Path,
 ) -> None:
-    known = Known(cells="*", subjects="*", reason="it is ours")
-    matrix = MATRIX.model_copy(update={"known": (known,)})
+    known = ExpectedFailure(cells="*", subjects="*", reason="it is ours")
+    matrix = MATRIX.model_copy(update={"expected_failures": (known,)})
     run = Run.create(tmp_path, ONE, matrix, version="0.1.0", name="one")
     for job in (*ONE.jobs("produce"), *ONE.jobs("consume")):
         status = "ok" if job.wave == "produce" else "crashed"
         run.save(job, record(job, parity=None, status=status))
     assert merging.merge([run]).problems
-    assert merging.merge([run], known=[known]).problems
+    assert merging.merge([run], expected_failures=[known]).problems
 
 
 @pytest.mark.parametrize(
@@ -401,9 +402,9 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     values = {"y": np.array([1.0])}
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=values)
     (job,) = ONE.jobs("produce")
-    exports.keep_import(run, job, said(job), tmp_path / "control")
+    imports.keep_import(run, job, said(job), tmp_path / "control")
     folder = run.artifact(ONE.imports[0].artifact)
-    assert isinstance(exports.verify(folder), Exported)
+    assert isinstance(artifacts.verify(folder), Exported)
     (folder / "model" / "model.onnx").write_bytes(b"other")
-    with pytest.raises(Exception, match=r"model\.onnx is not what was kept"):
-        exports.verify(folder)
+    with pytest.raises(Exception, match=r"model\.onnx has changed"):
+        artifacts.verify(folder)

@@ -11,7 +11,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.images import pins
 from deepmatrix.machine import packages, processes
-from deepmatrix.planning.plan import Cell, all_cells
+from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -24,7 +24,7 @@ CELLS = [
 
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
-def test_every_cell_that_can_be_has_pins(cell: Cell) -> None:
+def test_every_cell_of_wheels_has_pins(cell: Cell) -> None:
     assert pins.path(cell.pinned).exists()
     assert pins.requirements(cell).exists()
     assert pins.version(cell) is not None
@@ -32,7 +32,7 @@ def test_every_cell_that_can_be_has_pins(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
 def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
-    locked = dict(packages.locked(pins.path(cell.pinned).read_text()).keys())
+    locked = dict(packages.hashes_by_project(pins.path(cell.pinned).read_text()).keys())
     machine = "aarch64" if cell.architecture == "arm64" else "x86_64"
     for line in pins.requirements(cell).read_text().splitlines():
         if match := re.match(
@@ -44,27 +44,29 @@ def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
 
 
 @pytest.mark.parametrize("name", ["ncnn", "torch_edge"])
-def test_what_is_excluded_is_not_pinned(name: str) -> None:
+def test_an_excluded_project_is_not_pinned(name: str) -> None:
     excluded = (pins.FOLDER / "requirements" / f"{name}-cpu.excludes").read_text().splitlines()
     for path in (pins.FOLDER / "pins").glob(f"{name}-*.txt"):
-        assert not {project for project, _ in packages.locked(path.read_text())} & {*excluded}
+        assert not {project for project, _ in packages.hashes_by_project(path.read_text())} & {
+            *excluded
+        }
 
 
 @pytest.mark.parametrize("path", sorted((pins.FOLDER / "pins").glob("*.txt")), ids=lambda p: p.stem)
 def test_pins_hold_a_hash_for_every_project_and_no_address(path: Path) -> None:
     text = path.read_text()
     assert "://" not in text
-    assert all(packages.locked(text).values())
+    assert all(packages.hashes_by_project(text).values())
 
 
-def test_no_pins_are_left_of_cells_that_are_gone() -> None:
-    kept = {path.stem for path in (pins.FOLDER / "pins").glob("*.txt")}
-    assert kept == {cell.pinned for cell in CELLS} | {pins.TOOLS}
+def test_every_pins_file_belongs_to_a_cell() -> None:
+    names_of_pins = {path.stem for path in (pins.FOLDER / "pins").glob("*.txt")}
+    assert names_of_pins == {cell.pinned for cell in CELLS} | {pins.TOOLS}
 
 
 def test_the_version_of_a_cuda_cell_is_that_of_its_cuda_wheel() -> None:
     cell = next(cell for cell in CELLS if cell.id == "onnxruntime-debian12-amd64-cuda")
-    locked = dict(packages.locked(pins.path(cell.pinned).read_text()).keys())
+    locked = dict(packages.hashes_by_project(pins.path(cell.pinned).read_text()).keys())
     assert pins.version(cell) == locked["onnxruntime-gpu"]
 
 
@@ -103,7 +105,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def test_a_check_writes_nothing_and_tells_that_pins_are_stale(folder: Path) -> None:
+def test_a_check_reports_stale_pins_and_writes_nothing(folder: Path) -> None:
     (change,) = pins.pin([], MATRIX.architectures, check=True)
     assert change.lines == ("numpy 2.4.5 added", "six 1.17.0 added")
     assert list((folder / "pins").iterdir()) == []
@@ -117,7 +119,7 @@ def test_pinning_twice_changes_nothing_the_second_time(folder: Path) -> None:
     assert [path.name for path in (folder / "pins").iterdir()] == ["tools.txt"]
 
 
-def test_what_cannot_be_locked_is_an_error_of_its_own_and_leaves_the_old_pins(
+def test_a_failed_lock_is_an_error_and_leaves_the_old_pins(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def refuse(_: list[str], **__: object) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from pathlib import Path
 
 import pytest
 from hypothesis import given
@@ -12,8 +13,12 @@ from hypothesis import strategies as st
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
-from deepmatrix.planning import plan
-from deepmatrix.planning.plan import Capabilities, Plan, Selection
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.matrix_plan import plan_matrix
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.plan import Plan
+from deepmatrix.planning.selection import Selection
+from deepmatrix.store.runs import Run
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")
 DOCKER = Capabilities(
@@ -30,11 +35,11 @@ def make(
     seed: int = 0,
 ) -> Plan:
     selection = Selection(preset=preset, include=include, exclude=tuple(exclude), tags=tuple(tags))
-    return plan.make(MATRIX, selection, capabilities, seed=seed)
+    return plan_matrix(MATRIX, selection, capabilities, seed=seed)
 
 
-def ids(made: Plan) -> set[str]:
-    return {cell.id for cell in made.cells}
+def ids(plan: Plan) -> set[str]:
+    return {cell.id for cell in plan.cells}
 
 
 def test_the_default_preset_has_every_system_on_both_architectures() -> None:
@@ -55,12 +60,12 @@ def test_what_is_optional_is_run_where_it_is_named() -> None:
 
 
 def test_every_artifact_is_consumed_by_every_cell_that_reads_it() -> None:
-    made = make()
-    judged = {(job.subject, job.cell) for job in made.jobs("consume")}
+    plan = make()
+    judged = {(job.subject, job.cell) for job in plan.jobs("consume")}
     assert judged == {
         (artifact.id, cell.id)
-        for artifact in made.artifacts()
-        for cell in made.cells
+        for artifact in plan.artifacts()
+        for cell in plan.cells
         if artifact.format in cell.reads
     }
     assert len(judged) >= 200
@@ -75,27 +80,27 @@ def test_what_was_made_under_emulation_is_served_as_often_as_it_was_made() -> No
 
 
 def test_a_cell_that_the_engine_cannot_run_is_kept_with_the_reason() -> None:
-    reasons = {one.cell.id: one.reason for one in make().skipped}
+    reasons = {skip.cell.id: skip.reason for skip in make().skipped}
     assert reasons["torch-debian12-amd64-cuda"] == "the engine has no NVIDIA runtime"
 
 
 def test_without_emulation_foreign_cells_are_not_run() -> None:
     native = Capabilities(engine="docker", native=frozenset({"amd64"}))
-    reasons = {one.cell.id: one.reason for one in make(capabilities=native).skipped}
+    reasons = {skip.cell.id: skip.reason for skip in make(capabilities=native).skipped}
     assert reasons["torch-debian13-arm64-cpu"] == ("no arm64 emulation where this engine runs")
 
 
 def test_virtual_environments_run_only_pythons_that_are_there() -> None:
     venv = Capabilities(engine="venv", native=frozenset({"amd64"}), pythons=frozenset({"3.13"}))
-    made = make(capabilities=venv)
-    assert not made.cells
-    reasons = {one.cell.id: one.reason for one in made.skipped}
+    plan = make(capabilities=venv)
+    assert not plan.cells
+    reasons = {skip.cell.id: skip.reason for skip in plan.skipped}
     assert reasons["torch-debian12-amd64-cpu"] == "no Python 3.11 on this machine"
     assert reasons["torch-debian13-arm64-cpu"] == "the venv engine runs only its own architecture"
 
 
 def test_an_excluded_cell_shows_the_reason_of_the_matrix_file() -> None:
-    skipped = {one.cell.id: one.reason for one in make("torch-debian12-arm64-cuda").skipped}
+    skipped = {skip.cell.id: skip.reason for skip in make("torch-debian12-arm64-cuda").skipped}
     assert skipped == {"torch-debian12-arm64-cuda": "the CUDA images are built for amd64 only"}
 
 
@@ -140,13 +145,32 @@ def test_a_model_is_exported_in_the_first_round_only() -> None:
     assert set(deploying) == {0}
 
 
-def test_an_idiom_is_asked_for_where_one_is_written() -> None:
+def test_an_idiom_is_planned_where_one_is_written() -> None:
     written = {("lstm-small", "torch"), ("gru-small", "jax"), ("lstm-small", "onnxruntime")}
-    made = plan.make(MATRIX, Selection(preset="small"), DOCKER, seed=0, idioms=written)
-    asked = {(job.cell, job.subject) for job in made.jobs("produce") if "idiom" in job.phases}
-    assert asked == {
+    plan = plan_matrix(MATRIX, Selection(preset="small"), DOCKER, seed=0, idioms=written)
+    planned = {(job.cell, job.subject) for job in plan.jobs("produce") if "idiom" in job.phases}
+    assert planned == {
         ("torch-debian12-amd64-cpu", "lstm-small"),
         ("jax-debian12-amd64-cpu", "gru-small"),
+    }
+
+
+def test_a_plan_is_the_same_after_its_way_through_a_run(tmp_path: Path) -> None:
+    plan = make(preset="full")
+    run = Run.create(tmp_path, plan, MATRIX, version="0.1.0", name="one")
+    manifest = Run.existing(run.path).manifest
+    assert (manifest.plan, manifest.matrix) == (plan, MATRIX)
+    assert manifest.matrix.expected_failures
+
+
+def test_a_cell_that_only_inspects_serves_nothing(tmp_path: Path) -> None:
+    infer = MATRIX.presets["smoke"].infer
+    server = Selection(include=("onnxruntime-debian12-amd64-cpu",))
+    plan = plan_models(MATRIX, [("net", "onnx", "model.onnx")], server, DOCKER, seed=0, infer=infer)
+    run = Run.create(tmp_path, plan, MATRIX, version="0.1.0", name="one")
+    assert {cell.id: cell.reads for cell in Run.existing(run.path).manifest.plan.cells} == {
+        "onnxruntime-debian12-amd64-cpu": ("onnx",),
+        "onnx-debian12-amd64-cpu": (),
     }
 
 
@@ -166,16 +190,16 @@ def test_every_plan_keeps_its_promises(
     capabilities = Capabilities(
         engine="docker", native=frozenset(native), emulated=frozenset(emulated - native)
     )
-    made = make(*include, preset=preset, capabilities=capabilities, seed=seed)
-    cells = {cell.id: cell for cell in made.cells}
-    assert not set(cells) & {one.cell.id for one in made.skipped}
-    assert all(one.reason for one in made.skipped)
+    plan = make(*include, preset=preset, capabilities=capabilities, seed=seed)
+    cells = {cell.id: cell for cell in plan.cells}
+    assert not set(cells) & {skip.cell.id for skip in plan.skipped}
+    assert all(skip.reason for skip in plan.skipped)
     for wave in ("produce", "consume"):
-        jobs = list(made.jobs(wave))
-        assert len({job.id for job in jobs}) == len(jobs) == made.size(wave)
+        jobs = list(plan.jobs(wave))
+        assert len({job.id for job in jobs}) == len(jobs) == plan.size(wave)
         assert [job.round for job in jobs] == sorted(job.round for job in jobs)
         for job in jobs:
-            assert job.round < made.rounds(cells[job.cell])
+            assert job.round < plan.rounds(cells[job.cell])
             if job.artifact:
                 assert job.artifact.format in cells[job.cell].reads
                 assert job.artifact.format in cells[job.artifact.producer].exports

@@ -9,9 +9,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from deepmatrix.config.matrix_file import ROOT
-from deepmatrix.results import findings
-from deepmatrix.store.records import JobRecord, Output
+from deepmatrix.paths import ROOT
+from deepmatrix.results import expressiveness
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import JobRecord
 from deepmatrix.workloads import gold, probes
 from harness import probes as harness_probes
 
@@ -19,17 +20,17 @@ GIVEN = {
     name: {key: v.astype(np.float64) if v.dtype == np.float32 else v for key, v in own.items()}
     for name, own in probes.inputs().items()
 }
-EXPECTED = probes.expected()
+EXPECTED = probes.expected_answers()
 
 
 def slope(function: Any, value: np.ndarray, step: float = 1e-6) -> np.ndarray:
     """Return the gradient of a number by an array, by central differences."""
-    found = np.zeros_like(value)
+    gradient = np.zeros_like(value)
     for place in np.ndindex(value.shape):
         change = np.zeros_like(value)
         change[place] = step
-        found[place] = (function(value + change) - function(value - change)) / (2 * step)
-    return found
+        gradient[place] = (function(value + change) - function(value - change)) / (2 * step)
+    return gradient
 
 
 def answer(name: str, part: str, **changes: np.ndarray) -> np.ndarray:
@@ -53,56 +54,62 @@ GRADIENTS = [
 
 
 @pytest.mark.parametrize(("name", "gradient", "by", "of"), GRADIENTS)
-def test_a_gradient_is_that_of_small_differences(
+def test_a_gradient_agrees_with_finite_differences(
     name: str, gradient: str, by: str, of: str
 ) -> None:
-    factor = GIVEN[name].get("given", 1.0)
-    found = slope(lambda value: (answer(name, of, **{by: value}) * factor).sum(), GIVEN[name][by])
-    assert EXPECTED[name][gradient] == pytest.approx(found, abs=1e-6)
+    factor = GIVEN[name].get("upstream", 1.0)
+    differences = slope(
+        lambda value: (answer(name, of, **{by: value}) * factor).sum(), GIVEN[name][by]
+    )
+    assert EXPECTED[name][gradient] == pytest.approx(differences, abs=1e-6)
 
 
-def test_the_gradient_of_a_loop_is_that_of_small_differences() -> None:
-    given = GIVEN["data_dependent_loop_gradient"]
-    found = slope(lambda w: probes._loop(given["x"], w)[0].sum(), given["w"])
-    assert EXPECTED["data_dependent_loop_gradient"]["gradient"] == pytest.approx(found, abs=1e-6)
+def test_the_gradient_of_a_loop_agrees_with_finite_differences() -> None:
+    arrays = GIVEN["data_dependent_loop_gradient"]
+    differences = slope(lambda w: probes._loop(arrays["x"], w)[0].sum(), arrays["w"])
+    assert EXPECTED["data_dependent_loop_gradient"]["gradient"] == pytest.approx(
+        differences, abs=1e-6
+    )
 
 
-def test_the_own_gradient_is_not_the_true_one() -> None:
-    given = GIVEN["own_layer"]["given"]
-    true = slope(lambda x: (answer("own_layer", "y", x=x) * given).sum(), GIVEN["own_layer"]["x"])
+def test_the_custom_gradient_is_not_the_true_one() -> None:
+    upstream = GIVEN["own_layer"]["upstream"]
+    true = slope(
+        lambda x: (answer("own_layer", "y", x=x) * upstream).sum(), GIVEN["own_layer"]["x"]
+    )
     assert np.all(true == 0)
     assert np.all(EXPECTED["own_layer"]["gradient"] != 0)
 
 
-def test_the_loops_have_different_lengths_and_no_close_end() -> None:
-    given = GIVEN["data_dependent_loop"]
+def test_the_loops_have_different_lengths_and_end_clearly() -> None:
+    arrays = GIVEN["data_dependent_loop"]
     assert len(set(EXPECTED["data_dependent_loop"]["steps"])) == 2
-    for x in (given["x"], given["brief"]):
-        sizes = [np.abs(value).max() for value in probes._loop(x, given["w"])[1]]
+    for x in (arrays["x"], arrays["brief"]):
+        sizes = [np.abs(value).max() for value in probes._loop(x, arrays["w"])[1]]
         assert min(abs(size - probes.SMALL) for size in sizes) > 1e-3
 
 
-def test_the_best_beam_is_the_best_of_all_sequences() -> None:
-    given = GIVEN["beam_search"]
+def test_the_best_beam_is_the_most_probable_of_all_sequences() -> None:
+    arrays = GIVEN["beam_search"]
     best = max(
-        itertools.product(range(len(given["output"])), repeat=probes.STEPS),
-        key=lambda sequence: score(given, sequence),
+        itertools.product(range(len(arrays["output"])), repeat=probes.STEPS),
+        key=lambda sequence: score(arrays, sequence),
     )
     assert EXPECTED["beam_search"]["sequences"][0].tolist() == list(best)
-    assert EXPECTED["beam_search"]["scores"][0] == pytest.approx(score(given, best))
+    assert EXPECTED["beam_search"]["scores"][0] == pytest.approx(score(arrays, best))
 
 
-def score(given: dict[str, np.ndarray], sequence: tuple[int, ...]) -> float:
-    total, hidden, token = 0.0, np.zeros(given["recurrent"].shape[0]), 0
+def score(arrays: dict[str, np.ndarray], sequence: tuple[int, ...]) -> float:
+    total, hidden, token = 0.0, np.zeros(arrays["recurrent"].shape[0]), 0
     for after in sequence:
-        hidden = np.tanh(given["embedding"][token] + given["recurrent"] @ hidden)
-        logits = given["output"] @ hidden
+        hidden = np.tanh(arrays["embedding"][token] + arrays["recurrent"] @ hidden)
+        logits = arrays["output"] @ hidden
         total += logits[after] - np.log(np.exp(logits).sum())
         token = after
     return total
 
 
-def test_what_is_padded_does_not_count() -> None:
+def test_padded_steps_do_not_count() -> None:
     x = GIVEN["different_lengths"]["x"].copy()
     for row, length in enumerate(GIVEN["different_lengths"]["lengths"]):
         x[row, length:] = 9.0
@@ -112,25 +119,25 @@ def test_what_is_padded_does_not_count() -> None:
 
 
 def test_the_changed_model_learns_as_gold_does() -> None:
-    given = GIVEN["changed_model"]
-    first = np.tanh(given["x"] @ given["w1"].T) @ given["w2"].T
+    arrays = GIVEN["changed_model"]
+    first = np.tanh(arrays["x"] @ arrays["w1"].T) @ arrays["w2"].T
     losses = EXPECTED["changed_model"]["losses"]
-    assert losses[0] == pytest.approx(gold.cross_entropy(first, given["y"])[0])
+    assert losses[0] == pytest.approx(gold.cross_entropy(first, arrays["y"])[0])
     assert losses[1] != pytest.approx(losses[0])
 
 
 @pytest.mark.parametrize("name", probes.NAMES)
-def test_a_changed_answer_is_seen(name: str) -> None:
+def test_a_changed_answer_has_a_larger_error(name: str) -> None:
     right = {part: value.astype(np.float32) for part, value in EXPECTED[name].items()}
-    found = probes.compare(name, right)
-    assert found is not None
-    assert found < 1e-6
+    error = probes.answer_error(name, right)
+    assert error is not None
+    assert error < 1e-6
     for part, value in right.items():
-        wrong = probes.compare(name, {**right, part: value * np.float32(1.001)})
+        wrong = probes.answer_error(name, {**right, part: value * np.float32(1.001)})
         assert wrong is not None
         assert wrong > 5e-4
-        assert probes.compare(name, {**right, part: value.ravel()[:0]}) is None
-        assert probes.compare(name, {**right, part: value * np.float32(np.nan)}) is None
+        assert probes.answer_error(name, {**right, part: value.ravel()[:0]}) is None
+        assert probes.answer_error(name, {**right, part: value * np.float32(np.nan)}) is None
 
 
 @pytest.mark.parametrize("framework", ["torch", "tensorflow", "jax"])
@@ -142,29 +149,29 @@ def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
 # What ran -------------------------------------------------------------------------------------
 
 
-def attended(**given: np.ndarray) -> dict[str, Any]:
-    return {"y": given["query"], "ran": "Attention of 1 side"}
+def attended(**arrays: np.ndarray) -> dict[str, Any]:
+    return {"y": arrays["query"], "ran": "Attention of 1 side"}
 
 
 def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
-    given = {"attention/query": np.zeros((2, 3), np.float32)}
-    return harness_probes.ask(types.SimpleNamespace(**programs), given)
+    arrays = {"attention/query": np.zeros((2, 3), np.float32)}
+    return harness_probes.try_all(types.SimpleNamespace(**programs), arrays)
 
 
-def test_a_probe_may_say_which_operations_ran_and_they_are_no_array() -> None:
-    found, said = outcomes(attention=attended)
-    assert list(found) == ["attention/y"]
-    assert said["attention"]["ran"] == "Attention of 1 side"
+def test_a_probe_may_report_operations_beside_its_arrays() -> None:
+    answers, reports = outcomes(attention=attended)
+    assert list(answers) == ["attention/y"]
+    assert reports["attention"]["ran"] == "Attention of 1 side"
     assert outcomes(attention=lambda query: {"y": query})[1]["attention"]["ran"] == ""
 
 
-def test_a_program_that_nobody_wrote_is_nothing_that_the_framework_lacks() -> None:
+def test_an_unwritten_program_is_not_a_lacking_capability() -> None:
     assert outcomes()[1]["attention"]["status"] == "failed"
 
 
 @pytest.mark.parametrize("programs", [{"attention": attended}, {}])
-def test_the_row_of_a_probe_has_what_ran_and_whose_job_it_was(programs: dict[str, Any]) -> None:
-    _, said = outcomes(**programs)
+def test_the_row_of_a_probe_has_its_operations_and_its_job(programs: dict[str, Any]) -> None:
+    _, reports = outcomes(**programs)
     phase = {"phase": "probe", "status": "ok", "started_s": 0, "seconds": 1}
     output = {
         "schema": 1,
@@ -174,7 +181,7 @@ def test_the_row_of_a_probe_has_what_ran_and_whose_job_it_was(programs: dict[str
         "selftest": [],
         "peak_memory_bytes": None,
         "memory_source": None,
-        "records": [{**phase, "data": {"probes": said}}],
+        "records": [{**phase, "data": {"probes": reports}}],
     }
     record = JobRecord(
         run="r",
@@ -191,7 +198,11 @@ def test_the_row_of_a_probe_has_what_ran_and_whose_job_it_was(programs: dict[str
         output=Output.model_validate(output),
         probes={"attention": 1e-7},
     )
-    (row,) = (one for one in findings.probed([record], 1e-4) if one.probe == "attention")
+    (row,) = (
+        probe_row
+        for probe_row in expressiveness.probed([record], 1e-4)
+        if probe_row.probe == "attention"
+    )
     assert row.workload == "digits-conv"
     assert row.ran == ("Attention of 1 side" if programs else "")
     assert row.verdict == ("match" if programs else "failed")

@@ -13,7 +13,8 @@ from rich.console import Console
 
 from deepmatrix import reports
 from deepmatrix.paths import SCHEMAS
-from deepmatrix.reports import numbers, plans, portability, tables
+from deepmatrix.reports import numbers
+from deepmatrix.reports.tables import deployment, plans, result_tables, speed
 from deepmatrix.results import merging, rows
 from deepmatrix.results.statistics import Estimate
 from tests.unit.examples import planned
@@ -55,7 +56,7 @@ def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path
     assert "all as expected" in text
 
 
-def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) -> None:
+def test_matrix_libraries_are_shown_for_cells_that_train(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     blas = "OpenBLAS 0.3.13, core Prescott"
     cells = tuple(
@@ -64,7 +65,7 @@ def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) ->
     )
     (table,) = [
         table
-        for table in tables.tables(found.model_copy(update={"cells": cells}))
+        for table in result_tables(found.model_copy(update={"cells": cells}))
         if table.title == "Matrix products"
     ]
     trained = {row.cell for row in found.training}
@@ -72,9 +73,9 @@ def test_what_multiplies_matrices_is_told_of_those_that_train(tmp_path: Path) ->
     assert {line.texts[1:] for line in table.rows} == {(blas, "a Xeon")}
 
 
-def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path: Path) -> None:
+def test_inference_shows_one_native_model_of_a_framework_and_format(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in tables.tables(found) if one.title == "Inference: digits-conv"]
+    (table,) = [one for one in result_tables(found) if one.title == "Inference: digits-conv"]
     told = [line.texts[:2] for line in table.rows]
     assert not any("(emulated)" in cell for cell, _ in told)
     natives = {row.cell for row in found.inference if not row.emulated}
@@ -84,15 +85,15 @@ def test_a_speed_is_told_once_for_a_framework_and_a_format_and_natively(tmp_path
     assert not any(model.endswith("of torch-debian13-arm64-cpu") for _, model in told)
 
 
-def test_emulated_speeds_are_told_where_there_are_no_others(tmp_path: Path) -> None:
+def test_emulated_latencies_are_shown_if_none_is_native(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     left = tuple(row for row in found.inference if row.emulated)
-    tables_of = list(tables.inference(found.model_copy(update={"inference": left})))
+    tables_of = list(speed.inference(found.model_copy(update={"inference": left})))
     assert all("(emulated)" in line.texts[0] for table in tables_of for line in table.rows)
     assert tables_of
 
 
-def test_exports_say_what_wrote_them_each_once_where_it_is_known(tmp_path: Path) -> None:
+def test_exports_name_each_exporter_once(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
     written = {
         "onnx": "tf2onnx 1.17.0",
@@ -105,23 +106,23 @@ def test_exports_say_what_wrote_them_each_once_where_it_is_known(tmp_path: Path)
         row.model_copy(update={"format": form, "exporter": by}) for form, by in written.items()
     ]
     old = row.model_copy(update={"cell": "b", "format": "onnx"})
-    table = portability.exports(found.model_copy(update={"exports": (*exported, old)}))
-    assert table.columns[-1] == "written by"
+    table = deployment.exports(found.model_copy(update={"exports": (*exported, old)}))
+    assert table.titles[-1] == "exporters"
     assert [one.texts[-1] for one in table.rows] == ["tf2onnx 1.17.0; keras 3", numbers.DASH]
 
 
-def test_verdicts_stand_by_consumer_and_producer_with_their_errors(tmp_path: Path) -> None:
+def test_verdicts_are_by_consumer_and_producer_with_errors(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in tables.tables(found) if one.title == "Portability: digits-conv"]
+    (table,) = [one for one in result_tables(found) if one.title == "Portability: digits-conv"]
     assert table.rows[0].texts[0] == "the producer itself"
     rows = {line.texts[0]: line.texts for line in table.rows}
     assert rows["onnxruntime-debian12-amd64-cpu"][1:3] == ("onnx", "match 2.0e-07")
     assert len(table.columns) == 2 + len(PLAN.producers())
 
 
-def test_interfaces_are_those_that_a_model_really_ran_from(tmp_path: Path) -> None:
+def test_interfaces_are_the_languages_in_which_a_model_ran(tmp_path: Path) -> None:
     found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in tables.tables(found) if one.title == "Interfaces"]
+    (table,) = [one for one in result_tables(found) if one.title == "Interfaces"]
     ((language, by, matched, record_of),) = (line.texts for line in table.rows)
     count = len(found.portability)
     assert (language, matched) == ("Python", f"{count} of {count}")

@@ -14,12 +14,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepmatrix.config.matrix_file import Known
+from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import merging
-from deepmatrix.store.records import JobRecord, Output
+from deepmatrix.store.output import Output
+from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from tests.unit.examples import MATRIX, new_run, output, planned, record
 
@@ -72,13 +73,19 @@ def test_a_cell_that_the_matrix_file_excludes_is_told_from_one_that_cannot_run_h
     assert not excluded["torch-debian12-amd64-cpu"]
 
 
-KNOWN = Known(cells="onnxruntime-*", subjects="*--digits-lstm--onnx", reason="no LSTM here")
+KNOWN = ExpectedFailure(
+    cells="onnxruntime-*", subjects="*--digits-lstm--onnx", reason="no LSTM here"
+)
 
 
 def with_known(parent: Path) -> tuple[Run, Job]:
     """A whole run that knows a failure, and a job that may have it."""
     run = Run.create(
-        parent, PLAN, MATRIX.model_copy(update={"known": (KNOWN,)}), version="0.1.0", name="one"
+        parent,
+        PLAN,
+        MATRIX.model_copy(update={"expected_failures": (KNOWN,)}),
+        version="0.1.0",
+        name="one",
     )
     write_gold(run)
     for job in all_jobs(PLAN):
@@ -93,10 +100,10 @@ def test_what_is_known_to_fail_is_shown_with_its_reason_and_fails_nothing(tmp_pa
     merged = merging.merge([run])
     assert merged.problems == ()
     assert merged.findings == (f"{job.subject} on {job.cell}: unsupported: no LSTM here",)
-    (row,) = [row for row in merged.portability if row.known]
+    (row,) = [row for row in merged.portability if row.expected_failure]
     assert (row.verdict, row.reason) == ("unsupported", "no such node")
     (cell,) = [row for row in merged.cells if row.cell == job.cell]
-    assert (cell.status, cell.failed, cell.known) == ("ok", 0, 1)
+    assert (cell.status, cell.failed, cell.expected_failures) == ("ok", 0, 1)
 
 
 def test_another_failure_than_the_known_one_still_counts(tmp_path: Path) -> None:
@@ -112,15 +119,18 @@ def test_what_is_known_by_now_can_be_said_of_an_old_run(tmp_path: Path) -> None:
     run.save(job, record(job, status="unsupported", cause="no such node", agreement=None))
     assert merging.merge([run]).problems
     later = KNOWN.model_copy(update={"cells": "*"})
-    merged = merging.merge([run], known=[later])
+    merged = merging.merge([run], expected_failures=[later])
     assert merged.problems == ()
     assert merged.findings == (f"{job.subject} on {job.cell}: unsupported: no LSTM here",)
-    assert merging.merge([run], known=[]).problems
+    assert merging.merge([run], expected_failures=[]).problems
 
 
 def test_what_was_known_to_fail_and_does_not_is_told(tmp_path: Path) -> None:
     run, _ = with_known(tmp_path)
-    assert "known to fail, and does not: no LSTM here" in merging.merge([run]).warnings
+    assert (
+        "an expected failure passes, remove it from the matrix file: no LSTM here"
+        in merging.merge([run]).warnings
+    )
 
 
 @given(seed=st.integers(0, 10_000), parts=st.integers(1, 4), copies=st.integers(1, 3))
@@ -230,7 +240,7 @@ def trained(job: Job, **changes: Any) -> Output:
         ({"losses": [2.3, float("nan"), 0.7]}, "loss differs from gold by nan"),
         (
             {"losses": [2.3]},
-            "its losses cannot be compared with gold: there are more or fewer",
+            "the losses cannot be compared with gold: their number differs",
         ),
     ],
 )
@@ -289,7 +299,10 @@ def test_rounds_that_are_missing_are_a_problem(tmp_path: Path) -> None:
     for path in (run.path / "records").rglob("r2.json"):
         path.unlink()
     merged = merging.merge([run])
-    assert "torch-debian12-amd64-cpu: 12 of 52 jobs were not reached" in merged.problems
+    assert (
+        "torch-debian12-amd64-cpu: 12 of 52 jobs have not run; finish with --resume"
+        in merged.problems
+    )
 
 
 def test_a_record_that_was_not_planned_is_refused(tmp_path: Path) -> None:

@@ -14,9 +14,9 @@ from deepmatrix.engines import Ended, Prepared, Progress
 from deepmatrix.errors import Interrupted, RecordError
 from deepmatrix.execution import runner
 from deepmatrix.execution.runner import Runner
-from deepmatrix.judging import exports
-from deepmatrix.planning.plan import Capabilities, Cell
-from deepmatrix.store.records import Exported, ExportedFile
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.store import artifacts
+from deepmatrix.store.output import Exported, ExportedFile
 from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned
 
 
@@ -44,7 +44,10 @@ class NativeEngine:
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         del progress
         self.asked = [cell.id for cell in cells]
-        return {one: Prepared(cell_id=one, reference="", error="cannot") for one in self.asked}
+        return {
+            cell_id: Prepared(cell_id=cell_id, reference="", error="cannot")
+            for cell_id in self.asked
+        }
 
     def open(self, run_id: str) -> None:
         del run_id
@@ -56,10 +59,10 @@ class NativeEngine:
         pass
 
 
-def test_another_engine_is_not_asked_for_what_it_cannot_run(tmp_path: Path) -> None:
-    made = planned("onnxruntime-debian1*-cpu", "torch-debian1*-a*64-cpu")
+def test_an_engine_is_not_asked_for_cells_that_it_refuses(tmp_path: Path) -> None:
+    plan = planned("onnxruntime-debian1*-cpu", "torch-debian1*-a*64-cpu")
     assert DOCKER.emulated
-    run, engine = new_run(tmp_path, made), NativeEngine()
+    run, engine = new_run(tmp_path, plan), NativeEngine()
     Runner(run=run, engine=engine, watcher=Quiet()).execute()
     assert engine.asked
     assert not [cell for cell in engine.asked if "-arm64-" in cell]
@@ -67,7 +70,7 @@ def test_another_engine_is_not_asked_for_what_it_cannot_run(tmp_path: Path) -> N
     assert error == "the venv engine runs only its own architecture"
 
 
-def test_a_run_is_run_by_one_process_at_a_time(tmp_path: Path) -> None:
+def test_a_locked_run_is_refused(tmp_path: Path) -> None:
     run = new_run(tmp_path, planned("torch-debian12-amd64-cpu"))
     with run.locked(), pytest.raises(RecordError, match="is being run by another process"):
         Runner(run=run, engine=NativeEngine(), watcher=Quiet()).execute()
@@ -82,7 +85,7 @@ class StoppedEngine(NativeEngine):
         raise KeyboardInterrupt
 
 
-def test_what_was_interrupted_says_how_it_is_finished_wherever_it_is(tmp_path: Path) -> None:
+def test_an_interruption_names_the_command_that_resumes_the_run(tmp_path: Path) -> None:
     run = new_run(tmp_path / "my runs", planned("torch-debian12-amd64-cpu"))
     with pytest.raises(Interrupted) as raised:
         Runner(run=run, engine=StoppedEngine(), watcher=Quiet()).execute()
@@ -107,8 +110,8 @@ class DisturbedEngine(NativeEngine):
         (job,) = [job for job in REPEATED.jobs("consume") if job.id == task.id]
         slow = job.round == 1 and self.ran.count(task.id) <= self.times
         canary = {**CANARY, "matmul_flops": CANARY["matmul_flops"] * (0.5 if slow else 1)}
-        said = output(job, canaries=[canary])
-        (task.control / "output.json").write_text(said.model_dump_json(by_alias=True))
+        job_output = output(job, canaries=[canary])
+        (task.control / "output.json").write_text(job_output.model_dump_json(by_alias=True))
         (task.control / "outputs").mkdir()
         np.save(task.control / "outputs" / "0.npy", np.ones((2, 2), np.float32))
         return Ended(ending="exited", cause="", exit_code=0, wall_s=1.0, log="")
@@ -117,25 +120,27 @@ class DisturbedEngine(NativeEngine):
 REPEATED = planned("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
 
 
-@pytest.mark.parametrize(("times", "again"), [(0, 0), (1, 1), (9, runner.MOST_RETRIES)])
-def test_a_round_on_a_disturbed_machine_is_run_again_at_most_twice_and_kept(
-    tmp_path: Path, times: int, again: int
+@pytest.mark.parametrize(("times", "retries"), [(0, 0), (1, 1), (9, runner.MAX_RETRIES)])
+def test_a_noisy_round_is_retried_at_most_twice_and_its_records_stay(
+    tmp_path: Path, times: int, retries: int
 ) -> None:
     run, engine = new_run(tmp_path, REPEATED), DisturbedEngine(times)
     jobs = [job for job in REPEATED.jobs("consume") if job.cell.startswith("onnxruntime")]
-    for made in {job.artifact for job in jobs if job.artifact}:
-        folder = artifact(run.artifact(made), np.ones((2, 2)), np.ones((2, 2)))
+    for exported in {job.artifact for job in jobs if job.artifact}:
+        folder = artifact(run.artifact(exported), np.ones((2, 2)), np.ones((2, 2)))
         np.savez(folder / "inputs.npz", x=np.ones((2, 2)))
-        named = ExportedFile(path="gold.npz", bytes=1, sha256=exports.sha256(folder / "gold.npz"))
-        described = Exported(id=made.id, format=made.format, files=(named,), export_s=1.0)
+        named = ExportedFile(path="gold.npz", bytes=1, sha256=artifacts.sha256(folder / "gold.npz"))
+        described = Exported(id=exported.id, format=exported.format, files=(named,), export_s=1.0)
         (folder / "artifact.json").write_text(described.model_dump_json())
     Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
 
     second = [job for job in jobs if job.round == 1]
     assert sorted(engine.ran) == sorted(
-        [job.id for job in jobs] + [job.id for job in second] * again
+        [job.id for job in jobs] + [job.id for job in second] * retries
     )
     for job in second:
-        kept = sorted(path.name for path in run.record_path(job).parent.glob("r1.*"))
-        assert kept == [f"r1.aside{number + 1}.json" for number in range(again)] + ["r1.json"]
+        record_files = sorted(path.name for path in run.record_path(job).parent.glob("r1.*"))
+        assert record_files == ["r1.json"] + [
+            f"r1.retried{number + 1}.json" for number in range(retries)
+        ]
     assert len(list(run.records())) == len(jobs)

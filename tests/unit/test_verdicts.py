@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from deepmatrix.config.matrix_file import Stated, Tolerances
+from deepmatrix.config.sections import Override, Tolerances
 from deepmatrix.judging.verdicts import Terms, judge, terms_of
-from deepmatrix.planning.plan import all_cells
+from deepmatrix.planning.cells import all_cells
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
 from deepmatrix.store.runs import Manifest
 from tests.unit.examples import MATRIX, planned, record
@@ -60,7 +60,7 @@ def test_a_consumer_of_reduced_precision_has_its_own_stated_tolerance() -> None:
     rough = agreement(5e-3)
     assert judge([record(JOB, agreement=rough)], TERMS, "").word == "drift"
     verdict = judge([record(JOB, agreement=rough)], replace(TERMS, precision="bfloat16"), "")
-    assert (verdict.word, verdict.basis) == ("match", "stated for bfloat16")
+    assert (verdict.word, verdict.basis) == ("match", "tolerance of bfloat16")
 
 
 def said(found: Agreement, precision: str) -> JobRecord:
@@ -95,8 +95,8 @@ def outputs(**errors: float | None) -> Agreement:
     return agreement(max(known)).model_copy(update={"outputs": deviations})
 
 
-def set_(error: float, outputs: str = "*") -> Stated:
-    return Stated(subjects="*", outputs=outputs, error=error, reason="so it was agreed")
+def set_(error: float, outputs: str = "*") -> Override:
+    return Override(subjects="*", outputs=outputs, error=error, reason="so it was agreed")
 
 
 @pytest.mark.parametrize(
@@ -115,10 +115,10 @@ def set_(error: float, outputs: str = "*") -> Stated:
     ],
 )
 def test_a_tolerance_that_is_set_stands_instead_of_the_derived_one(
-    stated: tuple[Stated, ...], word: str, reason: str
+    stated: tuple[Override, ...], word: str, reason: str
 ) -> None:
     found = outputs(boxes=5e-3, scores=9e-7)
-    verdict = judge([record(JOB, agreement=found)], replace(TERMS, stated=stated), "")
+    verdict = judge([record(JOB, agreement=found)], replace(TERMS, overrides=stated), "")
     assert (verdict.word, verdict.reason) == (word, reason)
 
 
@@ -145,7 +145,7 @@ def test_what_is_written_in_float16_can_be_right_to_that_only() -> None:
         TERMS, tolerances=TERMS.tolerances.model_copy(update={"reduced": {"float16": 1e-2}})
     )
     found = judge([record(JOB, agreement=of_dtype("float16", 5e-3, 0.0))], terms, "")
-    assert (found.word, found.basis) == ("match", "stated for float16")
+    assert (found.word, found.basis) == ("match", "tolerance of float16")
     found = judge([record(JOB, agreement=of_dtype("float32", 5e-3, 0.0))], terms, "")
     assert (found.word, found.basis) == ("drift", "the floor")
 
@@ -165,7 +165,7 @@ def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name(
         {"subjects": "*", "cells": "*-arm64-*", "error": 1e-2, "reason": "b"},
     ]
     tolerances = MATRIX.tolerances.model_copy(
-        update={"stated": tuple(map(Stated.model_validate, stated))}
+        update={"overrides": tuple(map(Override.model_validate, stated))}
     )
     matrix = MATRIX.model_copy(update={"tolerances": tolerances})
     manifest = Manifest.model_construct(matrix=matrix, plan=planned())
@@ -177,10 +177,10 @@ def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name(
         for artifact in ("torch--lstm--onnx", "torch--conv--onnx")
     }
     assert found == {
-        ("amd64", "torch--lstm--onnx"): "set: a",
-        ("arm64", "torch--lstm--onnx"): "set: a",
+        ("amd64", "torch--lstm--onnx"): "override: a",
+        ("arm64", "torch--lstm--onnx"): "override: a",
         ("amd64", "torch--conv--onnx"): "the floor",
-        ("arm64", "torch--conv--onnx"): "set: b",
+        ("arm64", "torch--conv--onnx"): "override: b",
     }
 
 

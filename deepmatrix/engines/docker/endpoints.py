@@ -23,10 +23,10 @@ SCHEMES = ("unix", "npipe", "tcp", "http", "https", "ssh")
 
 @dataclass(frozen=True, kw_only=True)
 class Endpoint:
-    """Where an engine may answer, who said so, and the certificates it wants.
+    """Where an engine may answer, the origin of that address, and the certificates to use.
 
     ``tls`` is a folder with ``ca.pem``, ``cert.pem`` and ``key.pem``; ``explicit`` means that
-    the user named it, so that no other engine may stand for it.
+    the user named it: no other engine is tried in its place.
     """
 
     url: str
@@ -37,13 +37,13 @@ class Endpoint:
     explicit: bool = False
 
     def environment(self) -> dict[str, str]:
-        """Return what makes Docker's command line speak to the same engine."""
+        """Return the variables that make Docker's command line use the same engine."""
         if self.context:
             return {"DOCKER_CONTEXT": self.context, "DOCKER_HOST": ""}
         return {"DOCKER_HOST": self.url, "DOCKER_CONTEXT": ""}
 
 
-def named(text: str, environment: Mapping[str, str] = os.environ) -> Endpoint:
+def endpoint_named(text: str, environment: Mapping[str, str] = os.environ) -> Endpoint:
     """Return the endpoint that a URL or the name of a context names.
 
     Raises:
@@ -58,7 +58,7 @@ def named(text: str, environment: Mapping[str, str] = os.environ) -> Endpoint:
 def candidates(environment: Mapping[str, str] = os.environ) -> Iterator[Endpoint]:
     """Yield where an engine may answer, best first.
 
-    One that the user's environment names is the only one.
+    If the user's environment names one, it is the only one.
 
     Raises:
         ArgumentError: the environment names a context that does not exist, or no URL.
@@ -87,12 +87,12 @@ def _check(url: str) -> None:
     try:
         parts = urlparse(url)
         problem = "" if parts.scheme in SCHEMES else f"no scheme of {', '.join(SCHEMES)}"
-        _ = parts.port  # looked at only now
+        _ = parts.port  # checked on access
     except ValueError as error:
         problem = str(error)
     if problem:
         raise ArgumentError(
-            f"'{url}' is not where an engine can be: {problem}",
+            f"'{url}' is no address of an engine: {problem}",
             hint="write unix:///PATH, ssh://USER@HOST or tcp://HOST:PORT",
         )
 
@@ -166,7 +166,7 @@ def _exists(url: str) -> bool:
     try:
         return Path(url.removeprefix("unix://")).exists()
     except PermissionError:
-        return True  # it says so itself when it is asked
+        return True  # connecting reports the problem
 
 
 def _json(path: Path) -> dict[str, Any]:

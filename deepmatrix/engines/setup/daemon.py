@@ -1,4 +1,4 @@
-"""A private Docker daemon: its own socket, data, run files and process id, nobody else's."""
+"""A private Docker daemon with a socket, data, run files and process id of its own."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ PROC = Path("/proc")
 START_S = 60.0
 STOP_S = 30.0
 
-#: Those that this process has started: it has to notice their end for them to be gone.
+#: The daemons that this process has started: it has to reap them after their end.
 _children: dict[int, subprocess.Popen[bytes]] = {}
 
 
@@ -29,8 +29,8 @@ _children: dict[int, subprocess.Popen[bytes]] = {}
 class Daemon:
     """A daemon with its files in two folders: *run* is gone after a boot, *data* stays.
 
-    *apart* gives it a network namespace of its own, with no way out: two daemons in one fight
-    over docker0, and one that is told to do without a bridge deletes the other's.
+    *apart* gives it a network namespace of its own, without a network: two daemons in one
+    namespace fight over docker0, and one that runs without a bridge deletes the other's.
     """
 
     run: Path = Path("/run/deepmatrix")
@@ -45,7 +45,7 @@ class Daemon:
 
     @property
     def log(self) -> Path:
-        """Where it writes what it does."""
+        """Where it writes its log."""
         return self.data / "dockerd.log"
 
     def command(self) -> list[str]:
@@ -63,7 +63,7 @@ class Daemon:
     def start(self) -> None:
         """Start it in a session of its own and wait until it answers.
 
-        Raises EngineError, quoting its last words, when it does not.
+        Raises EngineError, quoting the end of its log, when it does not.
         """
         for folder in (self.run, self.data):
             folder.mkdir(parents=True, exist_ok=True)
@@ -75,7 +75,7 @@ class Daemon:
             if process.poll() is not None or time.monotonic() > end:
                 processes.end(process)
                 raise EngineError(
-                    f"dockerd did not start: {self._last_words()}", hint=f"see {self.log}"
+                    f"dockerd did not start: {self._log_end()}", hint=f"see {self.log}"
                 )
             time.sleep(0.25)
 
@@ -95,11 +95,11 @@ class Daemon:
             words = (PROC / str(pid) / "cmdline").read_bytes().split(b"\0")
         except (OSError, ValueError):
             return None
-        # The number may be another process's by now.
+        # The number may belong to another process by now.
         return pid if str(self._pidfile).encode() in words else None
 
     def stop(self) -> bool:
-        """End it, its containers and what it mounted; say whether it ran. Its data stays.
+        """End it and its containers, unmount its folders; say whether it ran. Its data stays.
 
         Raises EngineError when it belongs to somebody else or does not end.
         """
@@ -112,21 +112,21 @@ class Daemon:
         return pid is not None
 
     def kill(self) -> None:
-        """End it as a crash would: its containers live on, until it is started again."""
+        """Kill it, as in a crash: its containers run on until it is started again."""
         pid = self.pid()
         if pid is not None:
             self._end(pid, signal.SIGKILL)
 
     def _end_containers(self) -> None:
-        """Kill what a daemon that was killed has left running, with its keepers."""
-        keepers = {
+        """Kill the containers of a daemon that was killed, and the shims that hold them."""
+        shims = {
             path.parent.name
             for path in PROC.glob("[0-9]*/cmdline")
             if f"{self.run / 'exec'}/containerd/containerd.sock" in _text(path).split("\0")
         }
         parents = {path.parent.name: _parent(path) for path in PROC.glob("[0-9]*/stat")}
-        kept = [pid for pid, parent in parents.items() if parent in keepers]
-        for pid in (*kept, *keepers):
+        children = [pid for pid, parent in parents.items() if parent in shims]
+        for pid in (*children, *shims):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(int(pid), signal.SIGKILL)
 
@@ -144,27 +144,27 @@ class Daemon:
             time.sleep(0.1)
 
     def _unmount(self) -> None:
-        """Take away what a daemon leaves mounted below its folders, innermost first."""
-        for place in sorted(self._mounts(), reverse=True):
+        """Unmount everything below the daemon's folders, innermost first."""
+        for mount_point in sorted(self._mounts(), reverse=True):
             with contextlib.suppress(EngineError):
-                processes.run(["umount", place])
+                processes.run(["umount", mount_point])
 
     def _mounts(self) -> Iterator[str]:
         ours = tuple(f"{folder}/" for folder in (self.run, self.data))
         for line in (PROC / "self/mounts").read_text(encoding="utf-8").splitlines():
-            place = line.split()[1]
-            if place.startswith(ours):
-                yield place
+            mount_point = line.split()[1]
+            if mount_point.startswith(ours):
+                yield mount_point
 
     @property
     def _pidfile(self) -> Path:
         return self.run / "docker.pid"
 
-    def _last_words(self) -> str:
+    def _log_end(self) -> str:
         try:
             text = self.log.read_text(encoding="utf-8", errors="replace")
         except OSError:
-            return "it left no log"
+            return "it has no log"
         return "\n".join(text.strip().splitlines()[-5:])
 
 

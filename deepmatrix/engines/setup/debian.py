@@ -1,7 +1,7 @@
 """`nox -s engine`: a Docker engine on Debian or Ubuntu, from their own packages.
 
-Asks nothing, changes nothing where an engine answers, says everything it does, and can end what
-it started: packages, a private daemon, and the kernel's entry for the other architecture.
+Asks no questions, changes nothing where an engine answers, prints every change, and can undo what
+it started: packages, a private daemon, and the kernel's entries for other architectures.
 """
 
 from __future__ import annotations
@@ -42,18 +42,18 @@ DEBIAN = (
 )
 UBUNTU = ("docker.io", "docker-buildx", "qemu-user-static", "binfmt-support")
 
-#: What a matrix file may name, by Docker's names.
+#: The architectures that a matrix file may name, by Docker's names.
 ARCHITECTURES = ("amd64", "arm64", "arm", "ppc64le", "riscv64", "s390x")
 
-#: What makes Debian roots where no registry answers; from the machine's own release.
+#: The packages that make Debian roots where no registry answers, from the machine's own release.
 TOOLS = ("mmdebstrap", "arch-test")
 
-ELSEWHERE = "install Docker or Podman as its makers say, or use --engine venv"
+ELSEWHERE = "install Docker or Podman as their documentation says, or use --engine venv"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """Which packages to install: *engine* from *suite* where that is given, *tools* as they are."""
+    """The packages to install: *engine* from *suite* if set, *tools* from the own release."""
 
     engine: tuple[str, ...]
     tools: tuple[str, ...]
@@ -61,27 +61,27 @@ class Recipe:
 
 
 @dataclass(kw_only=True)
-class Made:
-    """What was made and has to be ended; kept in a file of the run folder, gone after a boot."""
+class Changes:
+    """The changes to undo in the end; in a file of the run folder, which is gone after a boot."""
 
     architectures: list[str] = field(default_factory=list)
     mounted: bool = False
     bridge: bool = False
     service: bool = False
 
-    def save(self, place: Daemon) -> None:
-        """Keep it."""
-        place.run.mkdir(parents=True, exist_ok=True)
-        _file(place).write_text(json.dumps(asdict(self)), encoding="utf-8")
+    def save(self, private: Daemon) -> None:
+        """Write it to its file."""
+        private.run.mkdir(parents=True, exist_ok=True)
+        _changes_file(private).write_text(json.dumps(asdict(self)), encoding="utf-8")
 
 
-def start(*, say: Say, place: Daemon | None = None) -> None:
+def start(*, say: Say, private: Daemon | None = None) -> None:
     """Set an engine up, or say which one answers already.
 
     Raises:
         EngineError: not Debian or Ubuntu, no right to do it, or a step failed.
     """
-    place = place or Daemon()
+    private = private or Daemon()
     with suppress(EngineError):
         engine = choose.discover()
         say(f"{engine.product()} answers at {engine.endpoint.origin}: nothing changed")
@@ -90,54 +90,54 @@ def start(*, say: Say, place: Daemon | None = None) -> None:
     system = os_release()
     recipe = recipe_for(system, has_candidate=_has_candidate)
     if os.geteuid() != 0:
-        _again_as_root("engine", say=say)
+        _rerun_as_root("engine", say=say)
         return
-    made = Made()
+    changes = Changes()
     _install(recipe, say)
-    made.save(place)
-    _emulate(made, say)
-    made.save(place)
+    changes.save(private)
+    _emulate(changes, say)
+    changes.save(private)
     if _has_own_service():
-        made.service = True
-        made.save(place)
-        say("its package has started Docker's own service: no private daemon is needed")
+        changes.service = True
+        changes.save(private)
+        say("the package has started Docker's own service: no private daemon is needed")
         return
-    _start_daemon(place, made, say)
+    _start_daemon(private, changes, say)
     say("to end it: nox -s engine -- --stop")
 
 
-def stop(*, say: Say, place: Daemon | None = None) -> None:
-    """End what `start` started. Packages and images stay; it says how to remove them."""
-    place = place or Daemon()
-    if place.pid() is None and not _file(place).exists():
+def stop(*, say: Say, private: Daemon | None = None) -> None:
+    """Undo `start`, except for packages and images; print how to remove the images."""
+    private = private or Daemon()
+    if private.pid() is None and not _changes_file(private).exists():
         say("nothing to end: no private daemon runs")
         return
     if os.geteuid() != 0:
-        _again_as_root("engine", "--stop", say=say)
+        _rerun_as_root("engine", "--stop", say=say)
         return
-    made = _read(place)
-    if place.stop():
-        say(f"ended the private daemon at {place.url}")
-    if made.service:
+    changes = _read(private)
+    if private.stop():
+        say(f"ended the private daemon at {private.url}")
+    if changes.service:
         processes.run(["systemctl", "stop", "docker.socket", "docker.service"])
         say("stopped Docker's own service")
-    if made.bridge and Path("/sys/class/net/docker0").exists() and not daemon.others(place):
+    if changes.bridge and Path("/sys/class/net/docker0").exists() and not daemon.others(private):
         processes.run(["ip", "link", "delete", "docker0"])
         say("removed the network bridge docker0")
-    for architecture in made.architectures:
+    for architecture in changes.architectures:
         with suppress(OSError):
             binfmt.unregister(architecture)
             say(f"removed the kernel's entry for {architecture}")
-    if made.mounted:
+    if changes.mounted:
         with suppress(EngineError):
             processes.run(["umount", str(binfmt.TABLE)])
             say(f"unmounted {binfmt.TABLE}")
-    shutil.rmtree(place.run, ignore_errors=True)
-    say(f"images stay in {place.data}; to remove them: rm -r {place.data}")
+    shutil.rmtree(private.run, ignore_errors=True)
+    say(f"images stay in {private.data}; to remove them: rm -r {private.data}")
 
 
 def os_release(path: Path = ETC / "os-release") -> dict[str, str]:
-    """Read what system this is. Empty where it does not say."""
+    """Return the fields of ``/etc/os-release``; none where there is no such file."""
     try:
         lines = path.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -147,10 +147,10 @@ def os_release(path: Path = ETC / "os-release") -> dict[str, str]:
 
 
 def recipe_for(system: dict[str, str], *, has_candidate: Callable[[str], bool]) -> Recipe:
-    """Say what to install on a system, as its ``/etc/os-release`` describes it.
+    """Return what to install on a system with these fields of ``/etc/os-release``.
 
-    *has_candidate* tells whether a package can be installed from the sources it has: what they
-    offer counts, and not the number of the release. Raises EngineError for other systems.
+    *has_candidate* tells whether the system's package sources have a package: they count, not
+    the number of the release. Raises EngineError for other systems.
     """
     names = {system.get("ID", ""), *system.get("ID_LIKE", "").split()}
     if "ubuntu" in names and has_candidate("docker-buildx"):
@@ -171,7 +171,7 @@ def source(mirror: str, suite: str) -> str:
 
 
 def pin(suite: str) -> str:
-    """Return the apt preference that takes from a suite only what is asked for by its name."""
+    """Return the apt preference that installs from a suite only when the suite is named."""
     return f"Package: *\nPin: release n={suite}\nPin-Priority: 100\n"
 
 
@@ -231,48 +231,48 @@ def _is_installed(package: str) -> bool:
     return text.endswith(" installed")
 
 
-def _emulate(made: Made, say: Say) -> None:
-    """Have the kernel run other architectures; without one all else still works."""
-    here = {binfmt.docker_name(platform.machine()), *binfmt.emulated()}
-    for wanted in ARCHITECTURES:
-        if wanted in here:
+def _emulate(changes: Changes, say: Say) -> None:
+    """Register QEMU for other architectures; without it all native cells still run."""
+    runnable = {binfmt.docker_name(platform.machine()), *binfmt.emulated_architectures()}
+    for architecture in ARCHITECTURES:
+        if architecture in runnable:
             continue
         try:
-            made.mounted = binfmt.mount() or made.mounted
-            binfmt.register(wanted)
+            changes.mounted = binfmt.mount() or changes.mounted
+            binfmt.register(architecture)
         except (OSError, EngineError) as error:
-            say(f"cells for {wanted} will not run: the kernel takes no entry for it ({error})")
+            say(f"cells for {architecture} will not run: the kernel refuses its entry ({error})")
             continue
-        made.architectures.append(wanted)
-        say(f"registered QEMU for {wanted} in {binfmt.TABLE}")
+        changes.architectures.append(architecture)
+        say(f"registered QEMU for {architecture} in {binfmt.TABLE}")
 
 
 def _say_emulation(emulated: frozenset[str], say: Say) -> None:
     if not emulated:
         say(
-            "it emulates no other architecture; to have it do so, install qemu-user-static "
-            "and binfmt-support where it runs"
+            "it emulates no other architecture: install qemu-user-static and binfmt-support "
+            "on its machine to run their cells"
         )
 
 
-def _start_daemon(place: Daemon, made: Made, say: Say) -> None:
-    if daemon.others(place) and not place.apart:
+def _start_daemon(private: Daemon, changes: Changes, say: Say) -> None:
+    if daemon.others(private) and not private.apart:
         raise EngineError(
             "another Docker daemon runs on this machine, and does not answer",
             hint="join its group (usually docker), or name it by DOCKER_HOST",
         )
-    made.bridge = not place.apart and not Path("/sys/class/net/docker0").exists()
+    changes.bridge = not private.apart and not Path("/sys/class/net/docker0").exists()
     group = ("--group", os.environ["SUDO_GID"]) if "SUDO_GID" in os.environ else ()
-    private = replace(place, options=(*place.options, *group))
-    private.start()
-    made.save(place)
-    say(f"started a private daemon: {shlex.join(private.command())}")
-    say(f"it answers at {place.url}, where deepmatrix finds it; for docker itself:")
-    say(f"  export DOCKER_HOST={place.url}")
+    started = replace(private, options=(*private.options, *group))
+    started.start()
+    changes.save(private)
+    say(f"started a private daemon: {shlex.join(started.command())}")
+    say(f"it answers at {private.url}, where deepmatrix finds it; for docker itself:")
+    say(f"  export DOCKER_HOST={private.url}")
 
 
 def _has_own_service() -> bool:
-    """Say whether the packages have brought up a daemon of the system's."""
+    """Say whether the packages have started a daemon of the system's."""
     try:
         choose.discover()
     except EngineError:
@@ -280,25 +280,25 @@ def _has_own_service() -> bool:
     return True
 
 
-def _again_as_root(*arguments: str, say: Say) -> None:
-    """Do the same by sudo, where it asks for no password."""
+def _rerun_as_root(*arguments: str, say: Say) -> None:
+    """Run the command again by sudo, if sudo needs no password."""
     try:
         processes.run(["sudo", "--non-interactive", "true"])
     except EngineError:
-        again = f"sudo {shlex.join([sys.executable, '-m', 'deepmatrix', *arguments])}"
-        raise EngineError("this needs root", hint=f"run it as root: {again}") from None
-    # Root's byte code in the user's folders would be in the user's way.
+        command_line = f"sudo {shlex.join([sys.executable, '-m', 'deepmatrix', *arguments])}"
+        raise EngineError("this needs root", hint=f"run it as root: {command_line}") from None
+    # The user could not remove root's byte code from the user's folders.
     environment = ["env", "PYTHONDONTWRITEBYTECODE=1", f"PYTHONPATH={ROOT}"]
     command = [*environment, sys.executable, "-m", "deepmatrix", *arguments]
     say(processes.run(["sudo", "--non-interactive", *command], cwd=ROOT).rstrip())
 
 
-def _file(place: Daemon) -> Path:
-    return place.run / "made.json"
+def _changes_file(private: Daemon) -> Path:
+    return private.run / "made.json"
 
 
-def _read(place: Daemon) -> Made:
+def _read(private: Daemon) -> Changes:
     try:
-        return Made(**json.loads(_file(place).read_text(encoding="utf-8")))
+        return Changes(**json.loads(_changes_file(private).read_text(encoding="utf-8")))
     except (OSError, ValueError, TypeError):
-        return Made()
+        return Changes()

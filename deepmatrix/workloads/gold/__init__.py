@@ -51,7 +51,7 @@ KINDS: Mapping[str, type[Operation]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class Training:
-    """What a run of SGD gave: a loss a step, of the batch before its update, and the weights."""
+    """The result of SGD: the loss of each step's batch before the update, and the weights."""
 
     losses: Array
     weights: Parameters
@@ -66,7 +66,7 @@ def activations(network: Network, weights: Weights, x: NDArray[np.floating]) -> 
     """Return every layer's output, float64, by the layer's name, in the network's order."""
     graph = _Graph(network, weights)
     graph.forward(x)
-    return {name: value for name, value in graph.values.items() if name != "input"}
+    return {name: output for name, output in graph.outputs.items() if name != "input"}
 
 
 def loss_and_gradients(
@@ -86,9 +86,9 @@ def train(
     rates: Iterable[float],
 ) -> Training:
     """Train with plain SGD on batches (x (N, ...), labels (N, ...)), in order; a rate a step."""
-    trained = {name: value.astype(np.float64) for name, value in weights.items()}
+    trained = {name: array.astype(np.float64) for name, array in weights.items()}
     losses = []
-    for (x, labels), rate in zip(batches, rates, strict=False):  # of endless rates, the first
+    for (x, labels), rate in zip(batches, rates, strict=False):  # rates may be endless
         loss, gradients = loss_and_gradients(network, trained, x, labels)
         losses.append(loss)
         for name, gradient in gradients.items():
@@ -104,43 +104,44 @@ def accuracy(logits: NDArray[np.floating], labels: Labels) -> float:
 def cross_entropy(logits: Array, labels: Labels) -> tuple[float, Array]:
     """Return the mean softmax cross entropy over all labels, and its gradient by logit."""
     shifted = logits - logits.max(axis=-1, keepdims=True)
-    odds = np.exp(shifted)
-    total = odds.sum(axis=-1, keepdims=True)
-    chosen = np.take_along_axis(shifted, labels[..., None], axis=-1)
-    loss = float((np.log(total) - chosen).mean())
-    gradient = odds / total
-    right = np.take_along_axis(gradient, labels[..., None], axis=-1)
-    np.put_along_axis(gradient, labels[..., None], right - 1, axis=-1)
-    return loss, gradient / labels.size
+    exponentials = np.exp(shifted)
+    sums = exponentials.sum(axis=-1, keepdims=True)
+    label_logits = np.take_along_axis(shifted, labels[..., None], axis=-1)
+    loss = float((np.log(sums) - label_logits).mean())
+    probabilities = exponentials / sums
+    label_probabilities = np.take_along_axis(probabilities, labels[..., None], axis=-1)
+    # The gradient by logit is the softmax minus one-hot labels.
+    np.put_along_axis(probabilities, labels[..., None], label_probabilities - 1, axis=-1)
+    return loss, probabilities / labels.size
 
 
 class _Graph:
-    """A network at work on one batch; ``values`` are the outputs by name, the input's too."""
+    """A network on one batch; ``outputs`` are the layers' outputs by name, and the ``input``."""
 
     def __init__(self, network: Network, weights: Weights) -> None:
         self.operations = [
-            (KINDS[layer["kind"]](layer, _own(layer, weights)), names)
+            (KINDS[layer["kind"]](layer, _layer_weights(layer, weights)), names)
             for layer, names in inputs_of(network)
         ]
-        self.values: dict[str, Array] = {}
+        self.outputs: dict[str, Array] = {}
 
     def forward(self, x: NDArray[np.floating]) -> Array:
         y = x.astype(np.float64)
-        self.values = {"input": y}
+        self.outputs = {"input": y}
         for operation, names in self.operations:
-            y = operation.forward(*(self.values[name] for name in names))
-            self.values[operation.layer["name"]] = y
+            y = operation.forward(*(self.outputs[name] for name in names))
+            self.outputs[operation.layer["name"]] = y
         return y
 
-    def backward(self, dy: Array) -> Parameters:
-        """Return the gradients by neutral name; where an output is read twice, they add up."""
+    def backward(self, output_gradient: Array) -> Parameters:
+        """Return the gradients by neutral name; those of an output that is read twice add up."""
         last = self.operations[-1][0].layer["name"]
-        gradients: dict[str, Array] = {last: dy}
+        gradients: dict[str, Array] = {last: output_gradient}
         for operation, names in reversed(self.operations):
-            through = gradients.pop(operation.layer["name"], None)
-            if through is None:
+            upstream = gradients.pop(operation.layer["name"], None)
+            if upstream is None:
                 raise ValueError(f"nothing reads layer {operation.layer['name']}")
-            for name, gradient in zip(names, operation.backward(through), strict=True):
+            for name, gradient in zip(names, operation.backward(upstream), strict=True):
                 gradients[name] = gradients[name] + gradient if name in gradients else gradient
         return {
             f"{operation.layer['name']}.{name}": value
@@ -149,10 +150,10 @@ class _Graph:
         }
 
 
-def _own(layer: Layer, weights: Weights) -> Parameters:
+def _layer_weights(layer: Layer, weights: Weights) -> Parameters:
     prefix = f"{layer['name']}."
     return {
-        name.removeprefix(prefix): value.astype(np.float64, copy=False)
-        for name, value in weights.items()
+        name.removeprefix(prefix): array.astype(np.float64, copy=False)
+        for name, array in weights.items()
         if name.startswith(prefix)
     }

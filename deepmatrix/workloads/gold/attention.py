@@ -11,26 +11,26 @@ from deepmatrix.workloads.gold.operation import Array, Operation, Unary
 from deepmatrix.workloads.networks.description import ATTENTION_PARTS
 
 
-class _Scaled:
+class _ScaledDotProduct:
     """softmax(q k' / sqrt(D)) v over the last two axes: Vaswani and others, 2017, section 3.2.1."""
 
     def forward(self, query: Array, key: Array, value: Array) -> Array:
         self.query, self.key, self.value = query, key, value
-        self.factor = 1 / math.sqrt(query.shape[-1])
-        scores = query @ key.swapaxes(-1, -2) * self.factor
-        odds = np.exp(scores - scores.max(axis=-1, keepdims=True))
-        self.weights: Array = odds / odds.sum(axis=-1, keepdims=True)
+        self.scale = 1 / math.sqrt(query.shape[-1])
+        scores = query @ key.swapaxes(-1, -2) * self.scale
+        exponentials = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        self.weights: Array = exponentials / exponentials.sum(axis=-1, keepdims=True)
         attended: Array = self.weights @ value
         return attended
 
-    def backward(self, dy: Array) -> tuple[Array, Array, Array]:
-        dweights = dy @ self.value.swapaxes(-1, -2)
+    def backward(self, upstream: Array) -> tuple[Array, Array, Array]:
+        dweights = upstream @ self.value.swapaxes(-1, -2)
         inner = (dweights * self.weights).sum(axis=-1, keepdims=True)
-        dscores = self.weights * (dweights - inner) * self.factor
+        dscores = self.weights * (dweights - inner) * self.scale
         return (
             dscores @ self.key,
             dscores.swapaxes(-1, -2) @ self.query,
-            self.weights.swapaxes(-1, -2) @ dy,
+            self.weights.swapaxes(-1, -2) @ upstream,
         )
 
 
@@ -40,12 +40,12 @@ class Attention(Operation):
     def forward(self, *inputs: Array) -> Array:
         """Return the output of a batch."""
         query, memory = inputs
-        self.scaled = _Scaled()
+        self.scaled = _ScaledDotProduct()
         return self.scaled.forward(query, memory, memory)
 
-    def backward(self, dy: Array) -> tuple[Array, ...]:
+    def backward(self, upstream: Array) -> tuple[Array, ...]:
         """Return the gradient of each input."""
-        query, key, value = self.scaled.backward(dy)
+        query, key, value = self.scaled.backward(upstream)
         return query, key + value
 
 
@@ -56,29 +56,29 @@ class MultiheadAttention(Unary):
         """Return the output of a batch."""
         self.x = x
         parts = [self._heads(self._dense(x, part)) for part in ATTENTION_PARTS[:3]]
-        self.scaled = _Scaled()
+        self.scaled = _ScaledDotProduct()
         self.joined = self._join(self.scaled.forward(*parts))
         return self._dense(self.joined, "output")
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        djoined = self._back(self.joined, dy, "output")
+        djoined = self._dense_backward(self.joined, upstream, "output")
         parts = self.scaled.backward(self._heads(djoined))
         return sum(
             (
-                self._back(self.x, self._join(part), name)
+                self._dense_backward(self.x, self._join(part), name)
                 for name, part in zip(ATTENTION_PARTS[:3], parts, strict=True)
             ),
             start=np.zeros_like(self.x),
         )
 
     def _dense(self, x: Array, part: str) -> Array:
-        return x @ self.own[f"{part}_kernel"].T + self.own[f"{part}_bias"]
+        return x @ self.weights[f"{part}_kernel"].T + self.weights[f"{part}_bias"]
 
-    def _back(self, x: Array, dy: Array, part: str) -> Array:
+    def _dense_backward(self, x: Array, upstream: Array, part: str) -> Array:
         names = (f"{part}_kernel", f"{part}_bias")
-        found, dx = dense_gradients(x, dy, self.own[names[0]], *names)
-        self.gradients.update(found)
+        gradients, dx = dense_gradients(x, upstream, self.weights[names[0]], *names)
+        self.gradients.update(gradients)
         return dx
 
     def _heads(self, x: Array) -> Array:

@@ -1,4 +1,4 @@
-"""Layers without memory: element by element, joined, cut, averaged; and the dense one."""
+"""Layers without state: elementwise, concatenation, slicing, averages; and the dense layer."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ class Relu(Unary):
         self.positive = x > 0
         return np.maximum(x, 0)
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        return dy * self.positive
+        return upstream * self.positive
 
 
 class Tanh(Unary):
@@ -28,9 +28,9 @@ class Tanh(Unary):
         self.y: Array = np.tanh(x)
         return self.y
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        return dy * (1 - self.y**2)
+        return upstream * (1 - self.y**2)
 
 
 class Flatten(Unary):
@@ -41,9 +41,9 @@ class Flatten(Unary):
         self.shape = x.shape
         return x.reshape(len(x), -1)
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        return dy.reshape(self.shape)
+        return upstream.reshape(self.shape)
 
 
 class Dense(Unary):
@@ -52,24 +52,29 @@ class Dense(Unary):
     def apply(self, x: Array) -> Array:
         """Return the output of a batch."""
         self.x = x
-        return x @ self.own["kernel"].T + self.own["bias"]
+        return x @ self.weights["kernel"].T + self.weights["bias"]
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        self.gradients, dx = dense_gradients(self.x, dy, self.own["kernel"], "kernel", "bias")
+        self.gradients, dx = dense_gradients(
+            self.x, upstream, self.weights["kernel"], "kernel", "bias"
+        )
         return dx
 
 
 def dense_gradients(
-    x: Array, dy: Array, kernel: Array, kernel_name: str, bias_name: str
+    x: Array, upstream: Array, kernel: Array, kernel_name: str, bias_name: str
 ) -> tuple[dict[str, Array], Array]:
     """Return the gradients by parameter of ``x @ kernel.T + bias``, and the input's."""
-    rows, sums = x.reshape(-1, x.shape[-1]), dy.reshape(-1, dy.shape[-1])
-    return {kernel_name: sums.T @ rows, bias_name: sums.sum(axis=0)}, dy @ kernel
+    flat_x, flat_upstream = x.reshape(-1, x.shape[-1]), upstream.reshape(-1, upstream.shape[-1])
+    return {
+        kernel_name: flat_upstream.T @ flat_x,
+        bias_name: flat_upstream.sum(axis=0),
+    }, upstream @ kernel
 
 
 class Concat(Operation):
-    """Joins along an axis."""
+    """Concatenates its inputs along an axis."""
 
     def forward(self, *inputs: Array) -> Array:
         """Return the output of a batch."""
@@ -77,22 +82,22 @@ class Concat(Operation):
         self.ends = np.cumsum([x.shape[axis] for x in inputs])[:-1]
         return np.concatenate(inputs, axis=axis)
 
-    def backward(self, dy: Array) -> tuple[Array, ...]:
+    def backward(self, upstream: Array) -> tuple[Array, ...]:
         """Return the gradient of each input."""
-        return tuple(np.split(dy, self.ends, axis=self.layer["axis"]))
+        return tuple(np.split(upstream, self.ends, axis=self.layer["axis"]))
 
 
 class Add(Operation):
-    """The sum of two."""
+    """Adds its two inputs."""
 
     def forward(self, *inputs: Array) -> Array:
         """Return the output of a batch."""
-        one, other = inputs
-        return one + other
+        first, second = inputs
+        return first + second
 
-    def backward(self, dy: Array) -> tuple[Array, ...]:
+    def backward(self, upstream: Array) -> tuple[Array, ...]:
         """Return the gradient of each input."""
-        return dy, dy
+        return upstream, upstream
 
 
 class Slice(Unary):
@@ -103,19 +108,19 @@ class Slice(Unary):
         self.shape = x.shape
         return x[self._part()]
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
         dx = np.zeros(self.shape)
-        dx[self._part()] = dy
+        dx[self._part()] = upstream
         return dx
 
     def _part(self) -> tuple[slice, ...]:
-        before = (slice(None),) * self.layer["axis"]
-        return (*before, slice(self.layer["start"], self.layer["stop"]))
+        leading = (slice(None),) * self.layer["axis"]
+        return (*leading, slice(self.layer["start"], self.layer["stop"]))
 
 
 class Mean(Unary):
-    """(N, T, D) -> (N, D): over time."""
+    """(N, T, D) -> (N, D): the mean over time."""
 
     def apply(self, x: Array) -> Array:
         """Return the output of a batch."""
@@ -123,9 +128,9 @@ class Mean(Unary):
         averaged: Array = x.mean(axis=1)
         return averaged
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        return np.broadcast_to(dy[:, None] / self.shape[1], self.shape)
+        return np.broadcast_to(upstream[:, None] / self.shape[1], self.shape)
 
 
 class GlobalAveragePool(Unary):
@@ -137,11 +142,11 @@ class GlobalAveragePool(Unary):
         averaged: Array = x.reshape(*x.shape[:2], -1).mean(axis=2)
         return averaged
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
         sides = (1,) * (len(self.shape) - 2)
-        share = dy / np.prod(self.shape[2:])
-        return np.broadcast_to(share.reshape(*dy.shape, *sides), self.shape)
+        share = upstream / np.prod(self.shape[2:])
+        return np.broadcast_to(share.reshape(*upstream.shape, *sides), self.shape)
 
 
 class Position(Unary):
@@ -149,16 +154,16 @@ class Position(Unary):
 
     def apply(self, x: Array) -> Array:
         """Return the output of a batch."""
-        return x + self.own["table"]
+        return x + self.weights["table"]
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        self.gradients = {"table": dy.sum(axis=0)}
-        return dy
+        self.gradients = {"table": upstream.sum(axis=0)}
+        return upstream
 
 
 class LayerNorm(Unary):
-    """Ba, Kiros and Hinton, "Layer normalization", 2016: of the last axis."""
+    """Ba, Kiros and Hinton, "Layer normalization", 2016: over the last axis."""
 
     def apply(self, x: Array) -> Array:
         """Return the output of a batch."""
@@ -166,18 +171,18 @@ class LayerNorm(Unary):
         variance = (centred**2).mean(axis=-1, keepdims=True)
         self.deviation: Array = np.sqrt(variance + self.layer["epsilon"])
         self.normal: Array = centred / self.deviation
-        y: Array = self.normal * self.own["scale"] + self.own["offset"]
+        y: Array = self.normal * self.weights["scale"] + self.weights["offset"]
         return y
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        outer = tuple(range(dy.ndim - 1))
+        batch_axes = tuple(range(upstream.ndim - 1))
         self.gradients = {
-            "scale": (dy * self.normal).sum(axis=outer),
-            "offset": dy.sum(axis=outer),
+            "scale": (upstream * self.normal).sum(axis=batch_axes),
+            "offset": upstream.sum(axis=batch_axes),
         }
-        dnormal = dy * self.own["scale"]
-        along: Array = self.normal * (dnormal * self.normal).mean(axis=-1, keepdims=True)
-        mean: Array = dnormal.mean(axis=-1, keepdims=True)
-        dx: Array = (dnormal - mean - along) / self.deviation
+        dnormal = upstream * self.weights["scale"]
+        projection: Array = self.normal * (dnormal * self.normal).mean(axis=-1, keepdims=True)
+        dnormal_mean: Array = dnormal.mean(axis=-1, keepdims=True)
+        dx: Array = (dnormal - dnormal_mean - projection) / self.deviation
         return dx

@@ -1,4 +1,4 @@
-"""What every layer at work has in common."""
+"""The base classes of all layers: forward and backward on one batch."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ Parameters = dict[str, Array]
 
 
 class Operation(ABC):
-    """A layer at work: `forward` keeps what `backward` needs, for one batch."""
+    """A layer for one batch: `forward` saves the arrays that `backward` needs."""
 
-    def __init__(self, layer: Layer, own: Parameters) -> None:
+    def __init__(self, layer: Layer, weights: Parameters) -> None:
         self.layer = layer
-        self.own = own  # parameters by their short names
+        self.weights = weights  # parameters by their short names
         self.gradients: Parameters = {}
 
     @abstractmethod
@@ -26,8 +26,8 @@ class Operation(ABC):
         """Return the output of a batch."""
 
     @abstractmethod
-    def backward(self, dy: Array) -> tuple[Array, ...]:
-        """Take the output's gradient; set `gradients` and return that of each input."""
+    def backward(self, upstream: Array) -> tuple[Array, ...]:
+        """Take the output's gradient; set `gradients` and return the gradient of each input."""
 
 
 class Unary(Operation):
@@ -38,14 +38,14 @@ class Unary(Operation):
         (x,) = inputs
         return self.apply(x)
 
-    def backward(self, dy: Array) -> tuple[Array, ...]:
+    def backward(self, upstream: Array) -> tuple[Array, ...]:
         """Return the input's gradient."""
-        return (self.derive(dy),)
+        return (self.derive(upstream),)
 
     @abstractmethod
     def apply(self, x: Array) -> Array:
         """Return the output of a batch."""
 
     @abstractmethod
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Take the output's gradient; set `gradients` and return the input's."""

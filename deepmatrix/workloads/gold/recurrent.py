@@ -21,28 +21,30 @@ class Cell(ABC):
 
     parts = 1  # of the state
 
-    def __init__(self, own: Parameters) -> None:
-        self.own = own
-        self.gradients = {name: np.zeros_like(value) for name, value in own.items()}
+    def __init__(self, weights: Parameters) -> None:
+        self.weights = weights
+        self.gradients = {name: np.zeros_like(array) for name, array in weights.items()}
 
     @abstractmethod
     def forward(self, x: Array, state: State) -> tuple[State, Any]:
-        """Return the new state, and what `backward` needs of this step."""
+        """Return the new state, and the arrays of this step that `backward` needs."""
 
     @abstractmethod
-    def backward(self, kept: Any, dstate: State) -> tuple[Array, State]:
+    def backward(self, saved: Any, dstate: State) -> tuple[Array, State]:
         """Return the gradients of x and of the state before; add to `gradients`."""
 
-    def _product(self, sums: Array, x: Array, hidden: Array) -> tuple[Array, Array]:
+    def _preactivation_backward(
+        self, dpreactivation: Array, x: Array, hidden: Array
+    ) -> tuple[Array, Array]:
         """Go back through ``x @ kernel.T + hidden @ recurrent.T + bias``."""
-        self.gradients["kernel"] += sums.T @ x
-        self.gradients["recurrent"] += sums.T @ hidden
-        self.gradients["bias"] += sums.sum(axis=0)
-        return sums @ self.own["kernel"], sums @ self.own["recurrent"]
+        self.gradients["kernel"] += dpreactivation.T @ x
+        self.gradients["recurrent"] += dpreactivation.T @ hidden
+        self.gradients["bias"] += dpreactivation.sum(axis=0)
+        return dpreactivation @ self.weights["kernel"], dpreactivation @ self.weights["recurrent"]
 
-    def _sums(self, x: Array, hidden: Array) -> Array:
-        own = self.own
-        return x @ own["kernel"].T + hidden @ own["recurrent"].T + own["bias"]
+    def _preactivation(self, x: Array, hidden: Array) -> Array:
+        weights = self.weights
+        return x @ weights["kernel"].T + hidden @ weights["recurrent"].T + weights["bias"]
 
 
 class PlainCell(Cell):
@@ -50,73 +52,81 @@ class PlainCell(Cell):
 
     def forward(self, x: Array, state: State) -> tuple[State, Any]:
         """Take a step."""
-        after: Array = np.tanh(self._sums(x, state[0]))
-        return (after,), (x, state[0], after)
+        new_hidden: Array = np.tanh(self._preactivation(x, state[0]))
+        return (new_hidden,), (x, state[0], new_hidden)
 
-    def backward(self, kept: Any, dstate: State) -> tuple[Array, State]:
+    def backward(self, saved: Any, dstate: State) -> tuple[Array, State]:
         """Go a step back."""
-        x, hidden, after = kept
-        dx, dhidden = self._product(dstate[0] * (1 - after**2), x, hidden)
+        x, hidden, new_hidden = saved
+        dx, dhidden = self._preactivation_backward(dstate[0] * (1 - new_hidden**2), x, hidden)
         return dx, (dhidden,)
 
 
 class LstmCell(Cell):
-    """Hochreiter and Schmidhuber, 1997, with the forget gate of Gers and others, 2000."""
+    """Hochreiter and Schmidhuber, 1997, with the forget gate of Gers and others, 2000.
 
-    parts = 2  # hidden, memory
+    i, f and o are the input, forget and output gate, g is the candidate.
+    """
+
+    parts = 2  # hidden state, cell state
 
     def forward(self, x: Array, state: State) -> tuple[State, Any]:
         """Take a step."""
-        hidden, memory = state
-        i, f, g, o = np.split(self._sums(x, hidden), 4, axis=1)
+        hidden, cell_state = state
+        i, f, g, o = np.split(self._preactivation(x, hidden), 4, axis=1)
         i, f, g, o = _sigmoid(i), _sigmoid(f), np.tanh(g), _sigmoid(o)
-        after = f * memory + i * g
-        squashed: Array = np.tanh(after)
-        return (o * squashed, after), (x, hidden, memory, i, f, g, o, squashed)
+        new_cell_state = f * cell_state + i * g
+        squashed: Array = np.tanh(new_cell_state)
+        return (o * squashed, new_cell_state), (x, hidden, cell_state, i, f, g, o, squashed)
 
-    def backward(self, kept: Any, dstate: State) -> tuple[Array, State]:
+    def backward(self, saved: Any, dstate: State) -> tuple[Array, State]:
         """Go a step back."""
-        x, hidden, memory, i, f, g, o, squashed = kept
-        dhidden, dmemory = dstate
-        dmemory = dmemory + dhidden * o * (1 - squashed**2)
-        gates = (
-            dmemory * g * i * (1 - i),
-            dmemory * memory * f * (1 - f),
-            dmemory * i * (1 - g**2),
+        x, hidden, cell_state, i, f, g, o, squashed = saved
+        dhidden, dcell_state = dstate
+        dcell_state = dcell_state + dhidden * o * (1 - squashed**2)
+        dgates = (
+            dcell_state * g * i * (1 - i),
+            dcell_state * cell_state * f * (1 - f),
+            dcell_state * i * (1 - g**2),
             dhidden * squashed * o * (1 - o),
         )
-        dx, dbefore = self._product(np.concatenate(gates, axis=1), x, hidden)
-        return dx, (dbefore, dmemory * f)
+        dx, dhidden_before = self._preactivation_backward(np.concatenate(dgates, axis=1), x, hidden)
+        return dx, (dhidden_before, dcell_state * f)
 
 
 class GruCell(Cell):
-    """Cho and others, 2014, with the reset after the product, as in the cuDNN library."""
+    """Cho and others, 2014, with the reset after the product, as in the cuDNN library.
+
+    r and z are the reset and the update gate, n is the candidate.
+    """
 
     def forward(self, x: Array, state: State) -> tuple[State, Any]:
         """Take a step."""
         (hidden,) = state
-        own = self.own
-        from_x = np.split(x @ own["kernel"].T + own["bias"], 3, axis=1)
-        from_h = np.split(hidden @ own["recurrent"].T + own["recurrent_bias"], 3, axis=1)
-        r, z = _sigmoid(from_x[0] + from_h[0]), _sigmoid(from_x[1] + from_h[1])
-        n: Array = np.tanh(from_x[2] + r * from_h[2])
-        return ((1 - z) * n + z * hidden,), (x, hidden, r, z, n, from_h[2])
+        weights = self.weights
+        from_x = np.split(x @ weights["kernel"].T + weights["bias"], 3, axis=1)
+        from_hidden = np.split(
+            hidden @ weights["recurrent"].T + weights["recurrent_bias"], 3, axis=1
+        )
+        r, z = _sigmoid(from_x[0] + from_hidden[0]), _sigmoid(from_x[1] + from_hidden[1])
+        n: Array = np.tanh(from_x[2] + r * from_hidden[2])
+        return ((1 - z) * n + z * hidden,), (x, hidden, r, z, n, from_hidden[2])
 
-    def backward(self, kept: Any, dstate: State) -> tuple[Array, State]:
+    def backward(self, saved: Any, dstate: State) -> tuple[Array, State]:
         """Go a step back."""
-        x, hidden, r, z, n, candidate = kept
+        x, hidden, r, z, n, hidden_candidate = saved
         (dhidden,) = dstate
         dn = dhidden * (1 - z) * (1 - n**2)
         dz = dhidden * (hidden - n) * z * (1 - z)
-        dr = dn * candidate * r * (1 - r)
+        dr = dn * hidden_candidate * r * (1 - r)
         from_x = np.concatenate((dr, dz, dn), axis=1)
-        from_h = np.concatenate((dr, dz, dn * r), axis=1)
+        from_hidden = np.concatenate((dr, dz, dn * r), axis=1)
         self.gradients["kernel"] += from_x.T @ x
         self.gradients["bias"] += from_x.sum(axis=0)
-        self.gradients["recurrent"] += from_h.T @ hidden
-        self.gradients["recurrent_bias"] += from_h.sum(axis=0)
-        before = from_h @ self.own["recurrent"] + dhidden * z
-        return from_x @ self.own["kernel"], (before,)
+        self.gradients["recurrent"] += from_hidden.T @ hidden
+        self.gradients["recurrent_bias"] += from_hidden.sum(axis=0)
+        dhidden_before = from_hidden @ self.weights["recurrent"] + dhidden * z
+        return from_x @ self.weights["kernel"], (dhidden_before,)
 
 
 CELLS: dict[str, type[Cell]] = {"rnn": PlainCell, "lstm": LstmCell, "gru": GruCell}
@@ -124,68 +134,75 @@ BACKWARD = "backward_"
 
 
 class Recurrent(Unary):
-    """(N, T, D) -> (N, T, H) or, of the last step only, (N, H); 2H where it goes both ways."""
+    """(N, T, D) -> (N, T, H) or, of the last step only, (N, H); 2H where it is bidirectional."""
 
     def apply(self, x: Array) -> Array:
         """Return the output of a batch."""
         prefixes = ("", BACKWARD) if self.layer.get("bidirectional") else ("",)
-        self.passes = {prefix: _Pass(self._cell(prefix), self.layer, prefix) for prefix in prefixes}
-        return np.concatenate([each.forward(x) for each in self.passes.values()], axis=-1)
+        self.directions = {
+            prefix: _Direction(self._cell(prefix), self.layer, prefix) for prefix in prefixes
+        }
+        outputs = [direction.forward(x) for direction in self.directions.values()]
+        return np.concatenate(outputs, axis=-1)
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        parts = np.split(dy, len(self.passes), axis=-1)
-        inputs = [
-            each.backward(part) for each, part in zip(self.passes.values(), parts, strict=True)
+        parts = np.split(upstream, len(self.directions), axis=-1)
+        input_gradients = [
+            direction.backward(part)
+            for direction, part in zip(self.directions.values(), parts, strict=True)
         ]
         self.gradients = {
-            prefix + name: value
-            for prefix, each in self.passes.items()
-            for name, value in each.cell.gradients.items()
+            prefix + name: gradient
+            for prefix, direction in self.directions.items()
+            for name, gradient in direction.cell.gradients.items()
         }
-        return inputs[0] if len(inputs) == 1 else inputs[0] + inputs[1]
+        forward_gradient, *backward_gradients = input_gradients
+        return sum(backward_gradients, start=forward_gradient)
 
     def _cell(self, prefix: str) -> Cell:
-        own = {
-            name.removeprefix(prefix): value
-            for name, value in self.own.items()
+        weights = {
+            name.removeprefix(prefix): array
+            for name, array in self.weights.items()
             if name.startswith(BACKWARD) == bool(prefix)
         }
-        return CELLS[self.layer["kind"]](own)
+        return CELLS[self.layer["kind"]](weights)
 
 
-class _Pass:
+class _Direction:
     """One direction over a sequence."""
 
     def __init__(self, cell: Cell, layer: Layer, prefix: str) -> None:
         self.cell = cell
         self.units = layer["units"]
-        self.whole = layer["return_sequences"]
-        self.step = -1 if prefix else 1  # of time
-        self.kept: list[Any] = []
+        self.return_sequences = layer["return_sequences"]
+        self.time_step = -1 if prefix else 1
+        self.saved: list[Any] = []
 
     def forward(self, x: Array) -> Array:
-        """Return the outputs of all steps in order, (N, T, H), or of the last one taken, (N, H)."""
+        """Return the outputs of all steps in order, (N, T, H), or of the last step, (N, H)."""
         state: State = (np.zeros((len(x), self.units)),) * self.cell.parts
         outputs = []
-        for now in x[:, :: self.step].swapaxes(0, 1):
-            state, kept = self.cell.forward(now, state)
-            self.kept.append(kept)
+        for step_input in x[:, :: self.time_step].swapaxes(0, 1):
+            state, step_saved = self.cell.forward(step_input, state)
+            self.saved.append(step_saved)
             outputs.append(state[0])
-        return np.stack(outputs, axis=1)[:, :: self.step] if self.whole else state[0]
+        if self.return_sequences:
+            return np.stack(outputs, axis=1)[:, :: self.time_step]
+        return state[0]
 
-    def backward(self, dy: Array) -> Array:
+    def backward(self, upstream: Array) -> Array:
         """Return the input's gradient, (N, T, D)."""
-        dstate: State = (np.zeros((len(dy), self.units)),) * self.cell.parts
-        if not self.whole:
-            dstate = (dy, *dstate[1:])
-        inputs = []
-        for index in reversed(range(len(self.kept))):
-            if self.whole:
-                dstate = (dstate[0] + dy[:, :: self.step][:, index], *dstate[1:])
-            dx, dstate = self.cell.backward(self.kept[index], dstate)
-            inputs.append(dx)
-        return np.stack(inputs[::-1], axis=1)[:, :: self.step]
+        dstate: State = (np.zeros((len(upstream), self.units)),) * self.cell.parts
+        if not self.return_sequences:
+            dstate = (upstream, *dstate[1:])
+        input_gradients = []
+        for index in reversed(range(len(self.saved))):
+            if self.return_sequences:
+                dstate = (dstate[0] + upstream[:, :: self.time_step][:, index], *dstate[1:])
+            dx, dstate = self.cell.backward(self.saved[index], dstate)
+            input_gradients.append(dx)
+        return np.stack(input_gradients[::-1], axis=1)[:, :: self.time_step]
 
 
 def _sigmoid(x: Array) -> Array:

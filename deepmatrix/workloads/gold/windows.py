@@ -1,4 +1,4 @@
-"""Layers that slide a window over any number of sides: convolution, pooling; and LRN."""
+"""Layers that slide a window over any number of dimensions: convolution, pooling; and LRN."""
 
 from __future__ import annotations
 
@@ -56,20 +56,20 @@ class Conv(_Windowed):
         self.windows = self._windows(padded, size)
         inside = tuple(range(2 + len(size), 2 + 2 * len(size)))
         kernel_axes = tuple(range(1, 2 + len(size)))
-        y = np.tensordot(self.windows, self.own["kernel"], axes=((1, *inside), kernel_axes))
-        bias = self.own["bias"].reshape(-1, *(1,) * len(size))
+        y = np.tensordot(self.windows, self.weights["kernel"], axes=((1, *inside), kernel_axes))
+        bias = self.weights["bias"].reshape(-1, *(1,) * len(size))
         return np.moveaxis(y, -1, 1) + bias
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
         size = self.layer["kernel"]
-        outer = (0, *range(2, dy.ndim))
-        kernel = np.tensordot(dy, self.windows, axes=(outer, outer))
-        self.gradients = {"kernel": kernel, "bias": dy.sum(axis=outer)}
+        outer = (0, *range(2, upstream.ndim))
+        kernel = np.tensordot(upstream, self.windows, axes=(outer, outer))
+        self.gradients = {"kernel": kernel, "bias": upstream.sum(axis=outer)}
         dx: Array = np.zeros(self.padded_shape)
-        for place, reads in self._places(size, dy.shape[2:]):
-            weights = np.moveaxis(self.own["kernel"], (0, 1), (-2, -1))[place]  # O, C
-            dx[reads] += np.tensordot(weights, dy, axes=((0,), (1,))).swapaxes(0, 1)
+        for place, reads in self._places(size, upstream.shape[2:]):
+            weights = np.moveaxis(self.weights["kernel"], (0, 1), (-2, -1))[place]  # O, C
+            dx[reads] += np.tensordot(weights, upstream, axes=((0,), (1,))).swapaxes(0, 1)
         return self._unpadded(dx)
 
 
@@ -87,11 +87,11 @@ class MaxPool(_Windowed):
         largest: Array = np.take_along_axis(flat, self.chosen[..., None], axis=-1)[..., 0]
         return largest
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
         dx = np.zeros(self.padded_shape)
-        for index, (_, reads) in enumerate(self._places(self.layer["size"], dy.shape[2:])):
-            dx[reads] += np.where(self.chosen == index, dy, 0.0)
+        for index, (_, reads) in enumerate(self._places(self.layer["size"], upstream.shape[2:])):
+            dx[reads] += np.where(self.chosen == index, upstream, 0.0)
         return self._unpadded(dx)
 
 
@@ -110,11 +110,11 @@ class Lrn(Unary):
         self.y = y
         return y
 
-    def derive(self, dy: Array) -> Array:
+    def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
         layer = self.layer
-        direct: Array = dy * self.scale ** -layer["beta"]
-        through = self._summed(dy * self.y / self.scale)
+        direct: Array = upstream * self.scale ** -layer["beta"]
+        through = self._summed(upstream * self.y / self.scale)
         factor = float(2 * layer["alpha"] * layer["beta"] / layer["size"])
         dx: Array = direct - factor * self.x * through
         return dx

@@ -36,15 +36,15 @@ __all__ = [
 
 
 def _networks() -> dict[str, Network]:
-    made = [images.digits_conv(), sequences.digits_lstm()]
+    networks_ = [images.digits_conv(), sequences.digits_lstm()]
     for size in ("tiny", "small", "imagenet"):
-        made += [images.alexnet(size), images.vgg_a(size), images.googlenet(size)]
+        networks_ += [images.alexnet(size), images.vgg_a(size), images.googlenet(size)]
     for size in ("tiny", "small"):
-        made += [sequences.recurrent(kind, kind, size) for kind in ("rnn", "lstm", "gru")]
-        made.append(sequences.recurrent("bilstm", "lstm", size, bidirectional=True))
-        made += [sequences.seq2seq(size), sequences.conv1d(size), sequences.transformer(size)]
-        made += [images.conv3d(size), images.resnet(size)]
-    return {network["name"]: network for network in made}
+        networks_ += [sequences.recurrent(kind, kind, size) for kind in ("rnn", "lstm", "gru")]
+        networks_.append(sequences.recurrent("bilstm", "lstm", size, bidirectional=True))
+        networks_ += [sequences.seq2seq(size), sequences.conv1d(size), sequences.transformer(size)]
+        networks_ += [images.conv3d(size), images.resnet(size)]
+    return {network["name"]: network for network in networks_}
 
 
 NETWORKS = _networks()

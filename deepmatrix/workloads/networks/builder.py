@@ -1,4 +1,4 @@
-"""Writing a network down: a list of layers that grows, with the settings that most share."""
+"""A builder of network descriptions, with defaults for settings that most layers share."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ from deepmatrix.workloads.networks.description import Layer, Network
 
 
 class Builder:
-    """Collects layers; each method adds one and returns its name, for others to read."""
+    """Collects layers; each method adds a layer and returns its name, for later layers to read."""
 
     def __init__(self, name: str, shape: list[int], classes: int, task: str) -> None:
         self._network = Network(name=name, input=shape, classes=classes, layers=[], task=task)
         self._sides = len(shape) - 1
 
     def layer(self, name: str, kind: str, *inputs: str, **settings: Any) -> str:
-        """Add a layer that reads *inputs*, where none is given the one before it."""
+        """Add a layer that reads *inputs*; without any, the layer before it."""
         layer: Layer = {"name": name, "kind": kind, **settings}
         if inputs:
             layer["inputs"] = list(inputs)
@@ -32,7 +32,7 @@ class Builder:
         padding: int | None = None,
         **settings: Any,
     ) -> str:
-        """Add a convolution, alike on all sides; its padding keeps the size where none is given."""
+        """Add a convolution, the same on all sides; its default padding keeps the size."""
         around = kernel // 2 if padding is None else padding
         return self.layer(
             name,
@@ -45,15 +45,15 @@ class Builder:
             **settings,
         )
 
-    def conv_relu(self, name: str, filters: int, kernel: int, *inputs: str, **more: Any) -> str:
+    def conv_relu(self, name: str, filters: int, kernel: int, *inputs: str, **settings: Any) -> str:
         """Add a convolution and its relu; return the latter's name."""
-        self.conv(name, filters, kernel, *inputs, **more)
+        self.conv(name, filters, kernel, *inputs, **settings)
         return self.layer(f"{name}_relu", "relu")
 
     def max_pool(
         self, name: str, size: int, stride: int, *inputs: str, padding: tuple[int, int] = (0, 0)
     ) -> str:
-        """Add a max pooling, alike on all sides."""
+        """Add a max pooling, the same on all sides."""
         return self.layer(
             name,
             "max_pool",

@@ -1,7 +1,7 @@
 """The neutral description of a network: named layers, each a kind with settings and inputs.
 
-A layer reads those named in ``inputs``, where it has none the one before it, the first one the
-network's ``input``. The last layer gives the logits, (N, classes) or, for sequences,
+A layer reads the layers named in ``inputs``; without any, the layer before it, and the first layer
+the network's ``input``. The last layer gives the logits, (N, classes) or, for sequences,
 (N, T, classes); the loss is the mean softmax cross entropy over all of them. Images are
 (N, C, H, W), video (N, C, D, H, W), signals (N, C, L), sequences (N, T, D).
 
@@ -67,10 +67,10 @@ class Network(TypedDict):
 
 
 def inputs_of(network: Network) -> Iterator[tuple[Layer, tuple[str, ...]]]:
-    """Yield every layer with the names of what it reads.
+    """Yield every layer with the names of the layers it reads.
 
     Raises:
-        ValueError: it reads what is not before it, or two layers have one name.
+        ValueError: a layer reads one that is not before it, or two layers have one name.
     """
     known = {"input"}
     before = "input"
@@ -87,20 +87,22 @@ def inputs_of(network: Network) -> Iterator[tuple[Layer, tuple[str, ...]]]:
 
 
 def shapes(network: Network) -> Iterator[tuple[Layer, tuple[Shape, ...], Shape]]:
-    """Yield every layer with the shapes of one example that it reads and gives.
+    """Yield every layer with the shapes of its inputs and its output, for one example.
 
     Raises:
-        ValueError: a layer does not fit what it reads, or the last one does not give classes.
+        ValueError: a layer does not fit its inputs, or the last one does not give classes.
     """
-    found: dict[str, Shape] = {"input": tuple(network["input"])}
-    after = found["input"]
+    shapes_by_name: dict[str, Shape] = {"input": tuple(network["input"])}
+    output_shape = shapes_by_name["input"]
     for layer, names in inputs_of(network):
-        before = tuple(found[name] for name in names)
-        after = _output_shape(layer, before)
-        found[layer["name"]] = after
-        yield layer, before, after
-    if after[-1:] != (network["classes"],) or len(after) > 2:
-        raise ValueError(f"{network['name']} ends in {after}, not in {network['classes']} classes")
+        input_shapes = tuple(shapes_by_name[name] for name in names)
+        output_shape = _output_shape(layer, input_shapes)
+        shapes_by_name[layer["name"]] = output_shape
+        yield layer, input_shapes, output_shape
+    if output_shape[-1:] != (network["classes"],) or len(output_shape) > 2:
+        raise ValueError(
+            f"{network['name']} ends in {output_shape}, not in {network['classes']} classes"
+        )
 
 
 def _output_shape(layer: Layer, before: tuple[Shape, ...]) -> Shape:  # noqa: PLR0912
@@ -140,20 +142,20 @@ def _output_shape(layer: Layer, before: tuple[Shape, ...]) -> Shape:  # noqa: PL
 
 
 def _joinable(shapes: Sequence[Shape], axis: int) -> bool:
-    rest = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
-    return len(shapes) > 1 and len(rest) == 1 and all(axis < len(shape) for shape in shapes)
+    other_axes = {(*shape[:axis], *shape[axis + 1 :]) for shape in shapes}
+    return len(shapes) > 1 and len(other_axes) == 1 and all(axis < len(shape) for shape in shapes)
 
 
 def _sides(layer: Layer, window: Sequence[int], sides: Sequence[int]) -> Shape:
-    found = tuple(
+    output_sides = tuple(
         (side + sum(padding) - size) // stride + 1
         for side, size, stride, padding in zip(
             sides, window, layer["stride"], layer["padding"], strict=True
         )
     )
-    if min(found) < 1:
+    if min(output_sides) < 1:
         raise ValueError(f"layer {layer['name']} ({layer['kind']}) is larger than its input")
-    return found
+    return output_sides
 
 
 def parameters(network: Network) -> dict[str, Shape]:
@@ -201,7 +203,7 @@ def flops(network: Network) -> int:
     """Return the floating-point operations of one example's forward pass.
 
     A multiplication and an addition count as two. Only products with a kernel, and those of
-    attention, are counted: all else is less than a hundredth of these networks.
+    attention, are counted: everything else is less than 1 % of these networks.
     """
     return sum(_flops(layer, before, after) for layer, before, after in shapes(network))
 
@@ -209,8 +211,8 @@ def flops(network: Network) -> int:
 def training_flops(network: Network) -> int:
     """Return the floating-point operations of one example forward and backward.
 
-    Each product is followed by two on the way back, for its kernel and for what it read; the
-    latter is not needed where nothing trained lies before it.
+    Each product of the forward pass needs two in the backward pass, for the gradients of its
+    kernel and of its input; the latter is not needed where no trained layer lies before it.
     """
     trained: set[str] = set()
     spared = 0

@@ -10,7 +10,7 @@ from harness.measuring import openblas
 
 caffe = None  # the framework, once `start` has imported it
 
-#: Plain SGD at rate 1. The rate is the weight of the loss instead, which can change at any time.
+#: Plain SGD at rate 1. The weight of the loss is the learning rate: it can change at any time.
 SOLVER = """net: "%s"
 type: "SGD"
 base_lr: 1
@@ -47,7 +47,7 @@ def configure(device, threads):
 
 
 def describe():
-    """Say what Caffe really uses: the BLAS, and what processor that takes this one for."""
+    """Describe the versions, and the BLAS with the processor type that it chose."""
     return {
         "versions": {"caffe": caffe.__version__},
         "threads": openblas.threads(),
@@ -57,13 +57,13 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by a net of one layer. It computes in float32 only."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("Caffe computes in float32")
-    net = _net(PRODUCT % (left.shape[0], left.shape[1], right.shape[1]))
-    net.params["product"][0].data[...] = right.T
-    net.blobs["x"].data[...] = left
+    net = _net(PRODUCT % (a.shape[0], a.shape[1], b.shape[1]))
+    net.params["product"][0].data[...] = b.T
+    net.blobs["x"].data[...] = a
     return net.forward()["product"].copy()
 
 
@@ -77,7 +77,7 @@ def _net(text, weights=None):
 
 
 class Model:
-    """A solver of the network with its loss, and where the neutral parameters are in it."""
+    """A solver of the network with its loss, and the place of each neutral parameter in it."""
 
     def __init__(self, network, rate):
         from harness.frameworks.caffe import layers
@@ -105,11 +105,11 @@ class Model:
             return caffe.SGDSolver(path)
 
     def text(self, rows, steps=None):
-        """Return the lines of the net, with its input and, where it has steps, labels."""
-        first, *rest = self.lines
+        """Return the lines of the net with its input and, where *steps* is set, its labels."""
+        first, *layer_lines = self.lines
         lines = [first, _input("input", (rows, *self.shape))]
         lines += [_input("label", (rows, *steps))] if steps is not None else []
-        return lines + rest
+        return lines + layer_lines
 
     def feed(self, x, y=None):
         """Copy a batch into the net, and reshape it where the batch has another size."""
@@ -120,7 +120,7 @@ class Model:
             self.net.blobs["label"].data[...] = y
 
     def weigh(self, weight):
-        """Set the weight of the loss, which every gradient is multiplied by."""
+        """Set the weight of the loss, a factor of every gradient."""
         self.net.blobs["loss"].diff[...] = weight
 
 
@@ -141,14 +141,14 @@ def _loss(logits, steps):
 
 
 def build(network, weights, rate):
-    """Write the network as text, and let Caffe's solver make it."""
+    """Write the network as text and have Caffe's solver build it."""
     model = Model(network, rate)
     set_weights(model, weights)
     return model
 
 
 def notes(network):
-    """Return, by kind of layer, what Caffe was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.caffe import layers
 
     return protocol.notes_on(network, layers.NOTES)
@@ -195,7 +195,7 @@ def gradients(model, batch):
 
 
 def synchronise():
-    """Do nothing: Caffe on the CPU never runs ahead."""
+    """Do nothing: Caffe on the CPU is synchronous."""
 
 
 def get_weights(model):
@@ -204,11 +204,11 @@ def get_weights(model):
 
 
 def _neutral(model, of):
-    found = {}
+    arrays = {}
     for name, (layer, index, turn) in model.places.items():
         array = of(model.net.params[layer][index]).copy()
-        found[name] = turn(array) if turn else array
-    return found
+        arrays[name] = turn(array) if turn else array
+    return arrays
 
 
 def set_weights(model, weights):
@@ -219,7 +219,7 @@ def set_weights(model, weights):
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on."""
+    """Set the learning rate of the next steps."""
     model.rate = rate
 
 
@@ -252,9 +252,9 @@ def load(form, path):
 
 
 def answer(model, inputs):
-    """Run a net that was read, arrays in and out."""
-    fed = protocol.placed(inputs, list(model.inputs))
-    for name, x in fed.items():
+    """Run a loaded net, arrays in and out."""
+    feed = protocol.match_places(inputs, list(model.inputs))
+    for name, x in feed.items():
         model.blobs[name].reshape(*x.shape)
         model.blobs[name].data[...] = x
     model.forward()

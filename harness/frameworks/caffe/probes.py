@@ -1,4 +1,4 @@
-"""The probes in Caffe: nets as text, and Python around them for what a net cannot say."""
+"""The probes in Caffe: nets as text, with Python around them for what a net cannot express."""
 
 import os
 import tempfile
@@ -11,7 +11,7 @@ from harness.probes import sides
 
 
 def _net(*layers, without_a_loss=False):
-    """Return a net of layers as text, whose gradients are asked for *without_a_loss*, or with."""
+    """Return a net of layers as text, for gradients *without_a_loss* or with one."""
     with tempfile.TemporaryDirectory() as folder:
         path = os.path.join(folder, "net.prototxt")
         with open(path, "w") as target:
@@ -29,17 +29,17 @@ def _input(name, shape):
 
 
 def _layer(kind, name, below, settings=""):
-    bottoms = " ".join('bottom: "%s"' % one for one in below)
+    bottoms = " ".join('bottom: "%s"' % bottom for bottom in below)
     return 'layer { name: "%s" type: "%s" %s top: "%s" %s }' % (name, kind, bottoms, name, settings)
 
 
-def _passed(net, given, **inputs):
-    """Run forward, and backward from *given*, the gradient by the last layer's output ``y``."""
+def _run_backward(net, upstream, **inputs):
+    """Run forward, then backward from *upstream*, the gradient by the last layer's output ``y``."""
     for name, value in inputs.items():
         net.blobs[name].data[...] = value
     net.clear_param_diffs()
     net.forward()
-    net.blobs["y"].diff[...] = given
+    net.blobs["y"].diff[...] = upstream
     net.backward(start="y")
 
 
@@ -62,15 +62,15 @@ class Round(caffe.Layer):
         bottom[0].diff[...] = 0.5 * top[0].diff
 
 
-def own_layer(x, given):
+def own_layer(x, upstream):
     settings = 'python_param { module: "harness.frameworks.caffe.probes" layer: "Round" }'
     net = _net(_input("x", x.shape), _layer("Python", "y", ["x"], settings), without_a_loss=True)
-    _passed(net, given, x=x)
+    _run_backward(net, upstream, x=x)
     return {"y": net.blobs["y"].data, "gradient": net.blobs["x"].diff}
 
 
 def _loop_step(x, w):
-    """Return the net of one step of the loop: a net has no loop, Python runs this one again."""
+    """Return the net of one step of the loop: a net has no loop, so Python repeats it."""
     settings = "inner_product_param { num_output: %d bias_term: false }" % len(w)
     product = _layer("InnerProduct", "product", ["x"], settings)
     tanh = _layer("TanH", "y", ["product"])
@@ -79,8 +79,8 @@ def _loop_step(x, w):
     return net
 
 
-def _looped(net, start):
-    """Run a step until all of it is small; return what it began with and every step's answer."""
+def _run_loop(net, start):
+    """Repeat a step until all values are small; return the start and every step's output."""
     values = [start]
     while numpy.abs(values[-1]).max() > 0.1:
         net.blobs["x"].data[...] = values[-1]
@@ -90,30 +90,30 @@ def _looped(net, start):
 
 def data_dependent_loop(x, brief, w):
     net = _loop_step(x, w)
-    long, short = _looped(net, x), _looped(net, brief)
+    long, short = _run_loop(net, x), _run_loop(net, brief)
     return {"long": long[-1], "short": short[-1], "steps": [len(long) - 1, len(short) - 1]}
 
 
 def data_dependent_loop_gradient(x, brief, w):
-    """Each step is run again, the last first, and given the gradient that the next one took."""
+    """Run each step again, the last first, and pass the gradient of the step after it."""
     del brief
     net = _loop_step(x, w)
-    given, total = numpy.ones_like(x), numpy.zeros_like(w)
-    for before in _looped(net, x)[-2::-1]:
-        _passed(net, given, x=before)
-        given = net.blobs["x"].diff.copy()
+    upstream, total = numpy.ones_like(x), numpy.zeros_like(w)
+    for before in _run_loop(net, x)[-2::-1]:
+        _run_backward(net, upstream, x=before)
+        upstream = net.blobs["x"].diff.copy()
         total += net.params["product"][0].diff.T
     return {"gradient": total}
 
 
 def _gates(array):
     """Exchange the last two quarters of the rows: Caffe's gates are i, f, o, g."""
-    one, two, three, four = numpy.split(array, 4)
-    return numpy.concatenate([one, two, four, three])
+    first, second, third, fourth = numpy.split(array, 4)
+    return numpy.concatenate([first, second, fourth, third])
 
 
 def _lstm(x, kernel, recurrent, bias):
-    """Return a net of an LSTM, fed: time is first, and 0 says where a sequence begins."""
+    """Return a net of an LSTM with its inputs set: time first; 0 marks the begin of a sequence."""
     steps, rows = x.shape[1], x.shape[0]
     settings = "recurrent_param { num_output: %d }" % recurrent.shape[1]
     net = _net(
@@ -131,13 +131,13 @@ def _lstm(x, kernel, recurrent, bias):
     return net
 
 
-def different_lengths(x, lengths, given, **weights):
-    """A net runs to the longest; which steps count is said by the gradient."""
+def different_lengths(x, lengths, upstream, **weights):
+    """The net runs to the longest length; the gradient selects the steps that count."""
     net = _lstm(x, **weights)
     ends, rows = lengths - 1, numpy.arange(len(lengths))
     net.clear_param_diffs()
     net.blobs["y"].diff[...] = 0
-    net.blobs["y"].diff[ends, rows] = given
+    net.blobs["y"].diff[ends, rows] = upstream
     net.backward(start="y")
     kernel, bias, recurrent = (_gates(blob.diff) for blob in net.params["y"])
     last = net.blobs["y"].data[ends, rows]
@@ -145,7 +145,7 @@ def different_lengths(x, lengths, given, **weights):
 
 
 def bidirectional(x, **weights):
-    """Caffe has no layer that turns time round: its input and its output are turned outside."""
+    """Caffe has no layer that reverses time: Python reverses its input and its output."""
     names = ("kernel", "recurrent", "bias")
     forward = _lstm(x, *(weights[name] for name in names)).blobs["y"].data
     turned = _lstm(x[:, ::-1], *(weights["backward_" + name] for name in names)).blobs["y"].data
@@ -153,7 +153,7 @@ def bidirectional(x, **weights):
 
 
 def beam_search(embedding, recurrent, output):
-    """A net steps; what goes on is chosen outside."""
+    """The net takes a step; Python chooses which beams continue."""
     settings = "inner_product_param { num_output: %d bias_term: false }"
     net = _net(
         _input("before", (1, len(recurrent))),
@@ -179,23 +179,23 @@ def beam_search(embedding, recurrent, output):
     return {"sequences": sequences[:, 1:], "scores": scores}
 
 
-def attention(query, key, value, mask, given):
+def attention(query, key, value, mask, upstream):
     """Caffe has no product of two blobs: both are tiled, multiplied and summed.
 
     N is batch and heads, T and S the steps of queries and keys: (N, T, S, D).
     """
     *outer, steps, width = query.shape
-    count, seen = int(numpy.prod(outer)), key.shape[-2]
-    parts = ["part-%d" % number for number in range(seen)]
-    points = " ".join("slice_point: %d" % number for number in range(1, seen))
+    count, key_steps = int(numpy.prod(outer)), key.shape[-2]
+    parts = ["part-%d" % number for number in range(key_steps)]
+    points = " ".join("slice_point: %d" % number for number in range(1, key_steps))
     sliced = "".join(' top: "%s"' % part for part in parts)
     scale = "reduction_param { operation: SUM axis: 3 coeff: %r }" % width**-0.5
     net = _net(
         _input("query", (count, steps, 1, width)),
-        _input("key", (count, 1, seen, width)),
-        _input("value", (count, 1, seen, width)),
-        _input("mask", (count, steps, seen)),
-        _layer("Tile", "queries", ["query"], "tile_param { axis: 2 tiles: %d }" % seen),
+        _input("key", (count, 1, key_steps, width)),
+        _input("value", (count, 1, key_steps, width)),
+        _input("mask", (count, steps, key_steps)),
+        _layer("Tile", "queries", ["query"], "tile_param { axis: 2 tiles: %d }" % key_steps),
         _layer("Tile", "keys", ["key"], "tile_param { axis: 1 tiles: %d }" % steps),
         _layer("Tile", "values", ["value"], "tile_param { axis: 1 tiles: %d }" % steps),
         _layer("Eltwise", "product", ["queries", "keys"], "eltwise_param { operation: PROD }"),
@@ -208,12 +208,12 @@ def attention(query, key, value, mask, given):
         _layer("Eltwise", "y", parts),
         without_a_loss=True,
     )
-    fed = {"query": query, "key": key, "value": value}
-    fed = {name: array.reshape(net.blobs[name].data.shape) for name, array in fed.items()}
+    feed = {"query": query, "key": key, "value": value}
+    feed = {name: array.reshape(net.blobs[name].data.shape) for name, array in feed.items()}
     hidden = numpy.where(mask > 0, 0, -1e30)
-    _passed(net, given.reshape((count, steps, 1, width)), mask=hidden, **fed)
-    found = {name: net.blobs[name].diff.reshape(query.shape) for name in fed}
-    return dict(found, y=net.blobs["y"].data.reshape(given.shape))
+    _run_backward(net, upstream.reshape((count, steps, 1, width)), mask=hidden, **feed)
+    gradients = {name: net.blobs[name].diff.reshape(query.shape) for name in feed}
+    return dict(gradients, y=net.blobs["y"].data.reshape(upstream.shape))
 
 
 def higher_order_gradients(x, w1, w2):
@@ -221,7 +221,7 @@ def higher_order_gradients(x, w1, w2):
     raise Unsupported("Caffe's gradients are arrays outside of any net: none is made of them")
 
 
-def _convolution(x, kernel, given, settings=""):
+def _convolution(x, kernel, upstream, settings=""):
     sizes = " ".join("kernel_size: %d" % side for side in kernel.shape[2:])
     settings = "convolution_param { num_output: %d bias_term: false %s %s }" % (
         len(kernel),
@@ -232,7 +232,7 @@ def _convolution(x, kernel, given, settings=""):
         _input("x", x.shape), _layer("Convolution", "y", ["x"], settings), without_a_loss=True
     )
     net.params["y"][0].data[...] = kernel
-    _passed(net, given, x=x)
+    _run_backward(net, upstream, x=x)
     kind, over = net.layers[-1].type, net.params["y"][0].data.ndim - 2
     return {
         "y": net.blobs["y"].data,
@@ -241,17 +241,17 @@ def _convolution(x, kernel, given, settings=""):
     }
 
 
-def convolution_of_video(x, kernel, given):
-    return _convolution(x, kernel, given)
+def convolution_of_video(x, kernel, upstream):
+    return _convolution(x, kernel, upstream)
 
 
-def temporal_convolution(x, kernel, given):
+def temporal_convolution(x, kernel, upstream):
     before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")
-    return _convolution(before, kernel, given, "dilation: 2")
+    return _convolution(before, kernel, upstream, "dilation: 2")
 
 
 def weight_sharing(tokens, targets, embedding):
-    """Layers share what has the same name."""
+    """Layers share parameters of the same name."""
     count, width = embedding.shape
     shared = 'param { name: "matrix" }'
     embed = "embed_param { input_dim: %d num_output: %d bias_term: false }" % (count, width)
@@ -265,12 +265,12 @@ def weight_sharing(tokens, targets, embedding):
         _layer("SoftmaxWithLoss", "y", ["logits", "targets"], "softmax_param { axis: 2 }"),
     )
     net.params["embedded"][0].data[...] = embedding
-    _passed(net, 1.0, tokens=tokens, targets=targets)
+    _run_backward(net, 1.0, tokens=tokens, targets=targets)
     return {"loss": net.blobs["y"].data, "gradient": net.params["embedded"][0].diff}
 
 
 def changed_model(x, y, w1, w2, w3):
-    """Another net, which is given the weights of the first."""
+    """A second net gets the weights of the first."""
     weights = {"w1": w1, "w2": w2, "w3": w3}
     losses = [_step(names, weights, x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))]
     return dict(weights, losses=losses)
@@ -288,7 +288,7 @@ def _step(names, weights, x, y):
     net = _net(*layers, _layer("SoftmaxWithLoss", "y", [before, "labels"]))
     for name in names:
         net.params[name][0].data[...] = weights[name]
-    _passed(net, 1.0, x=x, labels=y)
+    _run_backward(net, 1.0, x=x, labels=y)
     for name in names:
         weights[name] = weights[name] - 0.1 * net.params[name][0].diff
     return float(net.blobs["y"].data)

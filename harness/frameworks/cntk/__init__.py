@@ -1,1 +1,1 @@
-"""TODO."""
+"""CNTK 2.7: `adapter`, its `layers`, its `probes`, and `idioms`."""

@@ -15,7 +15,7 @@ cntk = None  # the framework, once `start` has imported it
 
 
 def start():
-    """Import CNTK. Its OpenMP takes a second thread, that spins, unless it has a limit, too."""
+    """Import CNTK. Without a limit, its OpenMP takes a second thread, which spins."""
     global cntk
     os.environ["OMP_THREAD_LIMIT"] = os.environ.get("OMP_NUM_THREADS", "1")
     os.environ["KMP_WARNINGS"] = "off"  # of that limit
@@ -34,7 +34,7 @@ def configure(device, threads):
 
 
 def describe():
-    """Say what CNTK really uses."""
+    """Describe what CNTK really uses."""
     on_cpu = cntk.use_default_device().type() == cntk.device.DeviceKind.CPU
     return {
         "versions": {"cntk": cntk.__version__},
@@ -46,26 +46,26 @@ def describe():
 
 
 def _mkl():
-    """Return the version of the MKL in the wheel, and for which kernels it took the processor.
+    """Return the version of the MKL in the wheel, and the processor type that it chose kernels for.
 
-    It takes those of other makers than Intel for any, whatever they have.
+    It chooses generic kernels for processors that are not Intel's.
     """
     folder = os.path.dirname(cntk.__file__)
     library = ctypes.CDLL(os.path.join(folder, "libs", "libmklml_intel.so"))
-    said = ctypes.create_string_buffer(200)
-    library.MKL_Get_Version_String(said, len(said))
-    version = re.search(r"Version ([\d.]+)", said.value.decode()).group(1)
+    version_text = ctypes.create_string_buffer(200)
+    library.MKL_Get_Version_String(version_text, len(version_text))
+    version = re.search(r"Version ([\d.]+)", version_text.value.decode()).group(1)
     kind = library.mkl_serv_cpu_detect()
     return "MKL {}, kernels for {}".format(version, KERNELS.get(kind, "type %d" % kind))
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product of two constants."""
-    return cntk.times(*(cntk.constant(one, dtype=one.dtype.type) for one in (left, right))).eval()
+    return cntk.times(*(cntk.constant(array, dtype=array.dtype.type) for array in (a, b))).eval()
 
 
 class Model:
-    """A network's expressions with its loss, and the trainer that steps."""
+    """A network's expressions with its loss, and the trainer."""
 
     def __init__(self, network, rate):
         from harness.frameworks.cntk import layers
@@ -82,12 +82,12 @@ class Model:
         self.outputs = cntk.combine(list(self.graph.values.values()))
 
     def fed(self, batch):
-        """Return what the loss is given."""
+        """Return the inputs of the loss."""
         return {self.x: batch[0], self.y: batch[1]}
 
 
 def _schedule(rate):
-    """A rate for the mean gradient of a batch, whatever its size."""
+    """Return a schedule that applies the rate to the mean gradient of a batch of any size."""
     return cntk.learning_parameter_schedule(rate, minibatch_size=cntk.learners.IGNORE)
 
 
@@ -99,7 +99,7 @@ def build(network, weights, rate):
 
 
 def notes(network):
-    """Return, by kind of layer, what CNTK was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.cntk import layers
 
     return protocol.notes_on(network, layers.NOTES)
@@ -110,7 +110,7 @@ class Batch(tuple):
 
 
 def put(x, y):
-    """Keep a batch. Its labels become rows of zeros and a one when a model takes it."""
+    """Keep a batch. A model converts its labels to one-hot rows."""
     return Batch((x, y))
 
 
@@ -126,8 +126,8 @@ def forward(model, batch):
 
 def backward(model, batch):
     """Compute the gradients of a batch, summed over it, by parameter."""
-    fed = model.fed(_labelled(model, batch))
-    return model.loss.grad(fed, wrt=list(model.loss.parameters))
+    feed = model.fed(_labelled(model, batch))
+    return model.loss.grad(feed, wrt=list(model.loss.parameters))
 
 
 def step(model, batch):
@@ -138,15 +138,15 @@ def step(model, batch):
 
 def activations(model, x):
     """Return every layer's output by name."""
-    found = model.outputs.eval({model.x: x})
-    by_id = {variable.uid: value for variable, value in found.items()}
-    return {name: by_id[one.output.uid] for name, one in model.graph.values.items()}
+    values = model.outputs.eval({model.x: x})
+    by_id = {variable.uid: value for variable, value in values.items()}
+    return {name: by_id[node.output.uid] for name, node in model.graph.values.items()}
 
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    found = backward(model, batch)
-    by_id = {parameter.uid: value / len(batch[0]) for parameter, value in found.items()}
+    by_parameter = backward(model, batch)
+    by_id = {parameter.uid: value / len(batch[0]) for parameter, value in by_parameter.items()}
     return {
         name: weight.neutral(by_id[weight.parameter.uid])
         for name, weight in model.graph.weights.items()
@@ -154,7 +154,7 @@ def gradients(model, batch):
 
 
 def synchronise():
-    """Do nothing: CNTK on the CPU never runs ahead."""
+    """Do nothing: CNTK on the CPU is synchronous."""
 
 
 def get_weights(model):
@@ -171,7 +171,7 @@ def set_weights(model, weights):
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on."""
+    """Set the learning rate of the next steps."""
     model.learner.reset_learning_rate(_schedule(rate))
 
 
@@ -181,7 +181,7 @@ def predict(model, x):
 
 
 def export(model, form, path, example):
-    """Write ``cntk``, its own format, or ``onnx``, of opset 9 and for one example at a time."""
+    """Write ``cntk``, its own format, or ``onnx`` of opset 9 for a batch of 1."""
     del example
     exporter = f"CNTK {cntk.__version__}"
     if form == "cntk":
@@ -201,5 +201,5 @@ def load(form, path):
 
 
 def answer(model, inputs):
-    """Run a model that was read, arrays in and out."""
-    return {"y": model.eval({model.arguments[0]: protocol.only(inputs)})}
+    """Run a loaded model, arrays in and out."""
+    return {"y": model.eval({model.arguments[0]: protocol.single_input(inputs)})}

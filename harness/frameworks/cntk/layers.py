@@ -1,4 +1,4 @@
-"""The neutral layers in CNTK's own operations. Imported once CNTK is there.
+"""The neutral layers in CNTK's own operations. Import this module after CNTK only.
 
 A layer is a function of the layer's description and its inputs; it returns an expression and its
 parameters. Shapes are those of one example: CNTK adds the batch itself.
@@ -9,26 +9,26 @@ import numpy
 
 from harness.adapters import Unsupported
 
-#: Where CNTK's default differs from the neutral description, and what is done about it.
+#: Where CNTK's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "where CNTK's own padding would be another, or it refuses a kernel that is larger than "
-    "its input, zeros are put around before",
-    "max_pool": "where the layer pads, the lowest number is put around before",
-    "lrn": "CNTK's alpha is over the size of its window, as here; fewer channels than that narrow "
-    "the window: channels of zeros are put around before",
-    "rnn": "RNNStep in a Recurrence, over a sequence axis made of the steps",
+    "conv": "zeros are padded before where CNTK's own padding differs, or where it refuses a "
+    "kernel larger than its input",
+    "max_pool": "where the layer pads, the lowest number is padded before",
+    "lrn": "CNTK divides alpha by the window's size, as the neutral layer; it narrows the window "
+    "where there are fewer channels: channels of zeros are padded before",
+    "rnn": "RNNStep in a Recurrence, over a sequence axis made from the steps",
     "lstm": "CNTK's LSTM orders the gates i, g, f, o; in a Recurrence",
-    "gru": "CNTK's GRU resets before the product: a step of our own in a Recurrence",
-    "multihead_attention": "head by head",
-    "layer_norm": "from means: CNTK's own is over all axes and adds epsilon to the deviation",
+    "gru": "CNTK's GRU resets before the product: an own step in a Recurrence",
+    "multihead_attention": "computed head by head",
+    "layer_norm": "built from means: CNTK's own is over all axes and adds epsilon to the deviation",
 }
 
-#: Put around where it must never be the largest.
+#: Padding that never wins a maximum.
 LOWEST = float(numpy.finfo("float32").min)
 
 
 class Weight:
-    """A parameter of CNTK's and how a neutral array becomes its value, and back."""
+    """A parameter of CNTK, with the conversion from and to the neutral layout."""
 
     def __init__(self, parameter, enter=None, leave=None):
         self.parameter = parameter
@@ -57,8 +57,8 @@ class Graph:
             if layer["kind"] not in KINDS:
                 raise Unsupported("layer kind " + layer["kind"])
             inputs = [values[name] for name in layer.get("inputs", [before])]
-            found = KINDS[layer["kind"]](layer, *inputs)
-            values[layer["name"]], weights = found if isinstance(found, tuple) else (found, {})
+            result = KINDS[layer["kind"]](layer, *inputs)
+            values[layer["name"]], weights = result if isinstance(result, tuple) else (result, {})
             for name, weight in weights.items():
                 self.weights[layer["name"] + "." + name] = weight
             before = layer["name"]
@@ -87,16 +87,16 @@ def _conv(layer, x):
     kernel = _parameter(layer["filters"], x.shape[0], *layer["kernel"])
     bias = _parameter(layer["filters"], *[1] * len(layer["kernel"]))
     settings = zip(x.shape[1:], layer["kernel"], layer["stride"], layer["padding"])
-    own = all(
+    auto_padding = all(
         stride == 1 and size % 2 and tuple(around) == (size // 2, size // 2) and size <= side
         for side, size, stride, around in settings
     )
-    if not own:
+    if not auto_padding:
         x = _surround(x, layer["padding"], 0.0)
-    padding = [False] + [own] * len(layer["kernel"])
-    found = cntk.convolution(kernel, x, strides=tuple(layer["stride"]), auto_padding=padding)
+    padding = [False] + [auto_padding] * len(layer["kernel"])
+    convolved = cntk.convolution(kernel, x, strides=tuple(layer["stride"]), auto_padding=padding)
     flat = Weight(bias, lambda a: a.reshape(bias.shape), lambda a: a.reshape(-1))
-    return found + bias, {"kernel": Weight(kernel), "bias": flat}
+    return convolved + bias, {"kernel": Weight(kernel), "bias": flat}
 
 
 def _max_pool(layer, x):
@@ -117,8 +117,10 @@ def _lrn(layer, x):
     if few:
         pattern = [(half, half)] + [(0, 0)] * (len(x.shape) - 1)
         x = cntk.pad(x, pattern, mode=cntk.ops.CONSTANT_PAD, constant_value=0.0)
-    found = cntk.local_response_normalization(x, half, layer["k"], layer["alpha"], layer["beta"])
-    return cntk.slice(found, 0, half, half + channels) if few else found
+    normalised = cntk.local_response_normalization(
+        x, half, layer["k"], layer["alpha"], layer["beta"]
+    )
+    return cntk.slice(normalised, 0, half, half + channels) if few else normalised
 
 
 def _linear(x, units, prefix=""):
@@ -128,58 +130,58 @@ def _linear(x, units, prefix=""):
     return cntk.times(x, kernel) + bias, weights
 
 
-def _reordered(order):
-    """Return what puts the parts of equal width of a last axis into another order."""
+def _reorder(order):
+    """Return a function that reorders the equal parts of the last axis."""
 
     def turn(array):
         parts = numpy.split(array, len(order), axis=-1)
-        return numpy.concatenate([parts[each] for each in order], axis=-1)
+        return numpy.concatenate([parts[gate] for gate in order], axis=-1)
 
     return turn
 
 
 def _gates(parameter, order):
     """A matrix (D, gates of H) or a bias of gates in CNTK's order of them."""
-    turn = _reordered(order)
-    back = _reordered([order.index(each) for each in range(len(order))])
+    turn = _reorder(order)
+    back = _reorder([order.index(gate) for gate in range(len(order))])
     return Weight(parameter, lambda a: turn(a.T), lambda a: back(a).T)
 
 
 def _gru_step(units, width):
-    """Return a step that resets after the product, and its weights."""
+    """Return a GRU step that resets after the product, and its weights."""
     kernel, recurrent = _parameter(width, 3 * units), _parameter(units, 3 * units)
-    bias, again_bias = _parameter(3 * units), _parameter(3 * units)
+    bias, state_bias = _parameter(3 * units), _parameter(3 * units)
 
     @cntk.Function
     def step(state, x):
-        given = cntk.times(x, kernel) + bias
-        again = cntk.times(state, recurrent) + again_bias
+        from_input = cntk.times(x, kernel) + bias
+        from_state = cntk.times(state, recurrent) + state_bias
 
         def part(of, number):
             return cntk.slice(of, -1, number * units, (number + 1) * units)
 
-        reset = cntk.sigmoid(part(given, 0) + part(again, 0))
-        update = cntk.sigmoid(part(given, 1) + part(again, 1))
-        new = cntk.tanh(part(given, 2) + reset * part(again, 2))
+        reset = cntk.sigmoid(part(from_input, 0) + part(from_state, 0))
+        update = cntk.sigmoid(part(from_input, 1) + part(from_state, 1))
+        new = cntk.tanh(part(from_input, 2) + reset * part(from_state, 2))
         return (1 - update) * new + update * state
 
     return step, {
         "kernel": _transposed(kernel),
         "recurrent": _transposed(recurrent),
         "bias": Weight(bias),
-        "recurrent_bias": Weight(again_bias),
+        "recurrent_bias": Weight(state_bias),
     }
 
 
-#: Of CNTK's own steps: what makes one, and its order of the gates i, f, g, o.
+#: By kind: the maker of CNTK's own step, and its order of the gates i, f, g, o.
 _STEPS = {
     "rnn": (lambda units: cntk.layers.RNNStep(units, activation=cntk.tanh), [0]),
     "lstm": (cntk.layers.LSTM, [0, 2, 1, 3]),
 }
 
 
-def _way(layer, x, steps, backwards):
-    """Run over a sequence in one direction; return what comes out and the weights."""
+def _direction(layer, x, steps, backwards):
+    """Run over a sequence in one direction; return the output and the weights."""
     units, kind = layer["units"], layer["kind"]
     if kind == "gru":
         step, weights = _gru_step(units, x.shape[-1])
@@ -188,9 +190,9 @@ def _way(layer, x, steps, backwards):
         step = make(units)
     out = cntk.layers.Recurrence(step, go_backwards=backwards)(x)
     if kind != "gru":
-        own = {one.name: one for one in out.parameters}
+        by_name = {parameter.name: parameter for parameter in out.parameters}
         names = {"kernel": "W", "recurrent": "H", "bias": "b"}
-        weights = {name: _gates(own[here], order) for name, here in names.items()}
+        weights = {name: _gates(by_name[here], order) for name, here in names.items()}
     if layer["return_sequences"]:
         whole = cntk.sequence.unpack(out, 0, no_mask_output=True)
         return cntk.reshape(whole, (steps, units)), weights
@@ -198,13 +200,13 @@ def _way(layer, x, steps, backwards):
 
 
 def _recurrent(layer, x):
-    found, weights = [], {}
+    outputs, weights = [], {}
     sequence = cntk.to_sequence(x)
     for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
-        out, own = _way(layer, sequence, x.shape[0], bool(prefix))
-        found.append(out)
-        weights.update({prefix + name: weight for name, weight in own.items()})
-    return found[0] if len(found) == 1 else cntk.splice(*found, axis=-1), weights
+        out, new_weights = _direction(layer, sequence, x.shape[0], bool(prefix))
+        outputs.append(out)
+        weights.update({prefix + name: weight for name, weight in new_weights.items()})
+    return outputs[0] if len(outputs) == 1 else cntk.splice(*outputs, axis=-1), weights
 
 
 def _attend(query, memory, values):
@@ -215,28 +217,28 @@ def _attend(query, memory, values):
 
 def _multihead(layer, x):
     width = x.shape[-1]
-    each = width // layer["heads"]
+    head_width = width // layer["heads"]
     weights, parts = {}, []
     for name in ("query_", "key_", "value_"):
-        part, own = _linear(x, width, name)
-        weights.update(own)
+        part, new_weights = _linear(x, width, name)
+        weights.update(new_weights)
         parts.append(part)
     heads = [
-        _attend(*(cntk.slice(part, -1, start, start + each) for part in parts))
-        for start in range(0, width, each)
+        _attend(*(cntk.slice(part, -1, start, start + head_width) for part in parts))
+        for start in range(0, width, head_width)
     ]
     joined = heads[0] if len(heads) == 1 else cntk.splice(*heads, axis=-1)
-    found, own = _linear(joined, width, "output_")
-    weights.update(own)
-    return found, weights
+    output, new_weights = _linear(joined, width, "output_")
+    weights.update(new_weights)
+    return output, weights
 
 
 def _layer_norm(layer, x):
     scale, offset = _parameter(x.shape[-1]), _parameter(x.shape[-1])
     centred = x - cntk.reduce_mean(x, axis=-1)
     variance = cntk.reduce_mean(centred * centred, axis=-1)
-    found = centred / cntk.sqrt(variance + layer["epsilon"]) * scale + offset
-    return found, {"scale": Weight(scale), "offset": Weight(offset)}
+    normalised = centred / cntk.sqrt(variance + layer["epsilon"]) * scale + offset
+    return normalised, {"scale": Weight(scale), "offset": Weight(offset)}
 
 
 def _position(layer, x):
@@ -258,7 +260,7 @@ KINDS = {
     "lstm": _recurrent,
     "gru": _recurrent,
     "concat": lambda layer, *inputs: cntk.splice(*inputs, axis=layer["axis"] - 1),
-    "add": lambda layer, one, other: one + other,
+    "add": lambda layer, x, y: x + y,
     "attention": lambda layer, query, memory: _attend(query, memory, memory),
     "multihead_attention": _multihead,
     "layer_norm": _layer_norm,

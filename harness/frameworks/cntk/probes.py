@@ -1,4 +1,4 @@
-"""The probes in CNTK: functions of one example, that CNTK batches itself."""
+"""The probes in CNTK: functions of one example, which CNTK batches."""
 
 import cntk
 import numpy
@@ -27,16 +27,16 @@ class Round(cntk.ops.functions.UserFunction):
         return 0.5 * root_gradients
 
 
-def own_layer(x, given):
-    taken, weights = _input(x), _input(given, gradient=False)
-    y = cntk.user_function(Round(taken))
+def own_layer(x, upstream):
+    variable, weights = _input(x), _input(upstream, gradient=False)
+    y = cntk.user_function(Round(variable))
     total = cntk.reduce_sum(y * weights)
-    fed = {taken: x, weights: given}
-    return {"y": y.eval({taken: x}), "gradient": total.grad(fed, wrt=[taken])}
+    feed = {variable: x, weights: upstream}
+    return {"y": y.eval({variable: x}), "gradient": total.grad(feed, wrt=[variable])}
 
 
-def _loop(taken, longest, w):
-    """Unfold over a sequence that is long enough, until it is done."""
+def _loop(start, longest, w):
+    """Unfold over a sequence that is long enough, until all values are small."""
 
     def small(value):
         return cntk.less_equal(cntk.reduce_max(cntk.abs(value)), 0.1)
@@ -44,66 +44,66 @@ def _loop(taken, longest, w):
     step = cntk.layers.UnfoldFrom(
         lambda value: cntk.tanh(cntk.times(value, w)), until_predicate=small
     )
-    return step(taken, longest)
+    return step(start, longest)
 
 
 def data_dependent_loop(x, brief, w):
-    taken = cntk.input_variable(x.shape)
+    variable = cntk.input_variable(x.shape)
     longest = cntk.sequence.input_variable(1)
-    loop = _loop(taken, longest, cntk.constant(w))
-    found = {}
+    loop = _loop(variable, longest, cntk.constant(w))
+    answers = {}
     for name, start in (("long", x), ("short", brief)):
-        fed = {taken: start[None], longest: numpy.zeros((1, 1000, 1), "float32")}
-        values = loop.eval(fed)[0]
-        found[name] = values[-1]
-        found.setdefault("steps", []).append(len(values))
-    return found
+        feed = {variable: start[None], longest: numpy.zeros((1, 1000, 1), "float32")}
+        values = loop.eval(feed)[0]
+        answers[name] = values[-1]
+        answers.setdefault("steps", []).append(len(values))
+    return answers
 
 
 def data_dependent_loop_gradient(x, brief, w):
     del brief
-    taken, weights = cntk.input_variable(x.shape), cntk.parameter(init=w)
+    variable, weights = cntk.input_variable(x.shape), cntk.parameter(init=w)
     longest = cntk.sequence.input_variable(1)
-    total = cntk.reduce_sum(cntk.sequence.last(_loop(taken, longest, weights)))
-    fed = {taken: x[None], longest: numpy.zeros((1, 1000, 1), "float32")}
-    return {"gradient": total.grad(fed, wrt=[weights])}
+    total = cntk.reduce_sum(cntk.sequence.last(_loop(variable, longest, weights)))
+    feed = {variable: x[None], longest: numpy.zeros((1, 1000, 1), "float32")}
+    return {"gradient": total.grad(feed, wrt=[weights])}
 
 
 def _lstm(units, width, **weights):
-    """Return CNTK's LSTM, which orders the gates i, g, f, o, and how to read a gradient of it."""
+    """Return CNTK's LSTM, with gates in the order i, g, f, o, and its parameters by name."""
     step = cntk.layers.LSTM(units)
     out = cntk.layers.Recurrence(step)(cntk.sequence.input_variable(width))
-    own = {one.name: one for one in out.parameters}
+    params = {parameter.name: parameter for parameter in out.parameters}
     order = [0, 2, 1, 3]
     for name, here in (("kernel", "W"), ("recurrent", "H"), ("bias", "b")):
         parts = numpy.split(weights[name], 4)
-        own[here].value = numpy.ascontiguousarray(numpy.concatenate([parts[n] for n in order]).T)
-    return step, own
+        params[here].value = numpy.ascontiguousarray(numpy.concatenate([parts[n] for n in order]).T)
+    return step, params
 
 
 def _neutral(gradient):
-    one, three, two, four = numpy.split(gradient.T, 4)
-    return numpy.concatenate([one, two, three, four])
+    first, third, second, fourth = numpy.split(gradient.T, 4)
+    return numpy.concatenate([first, second, third, fourth])
 
 
-def different_lengths(x, lengths, given, **weights):
+def different_lengths(x, lengths, upstream, **weights):
     units = weights["recurrent"].shape[1]
-    step, own = _lstm(units, x.shape[2], **weights)
-    taken, factors = cntk.sequence.input_variable(x.shape[2]), cntk.input_variable(units)
-    last = cntk.sequence.last(cntk.layers.Recurrence(step)(taken))
+    step, params = _lstm(units, x.shape[2], **weights)
+    variable, factors = cntk.sequence.input_variable(x.shape[2]), cntk.input_variable(units)
+    last = cntk.sequence.last(cntk.layers.Recurrence(step)(variable))
     total = cntk.reduce_sum(last * factors)
     rows = [row[:length] for row, length in zip(x, lengths)]
-    gradients = total.grad({taken: rows, factors: given}, wrt=list(own.values()))
+    gradients = total.grad({variable: rows, factors: upstream}, wrt=list(params.values()))
     return {
-        "last": last.eval({taken: rows}),
-        "kernel": _neutral(gradients[own["W"]]),
-        "recurrent": _neutral(gradients[own["H"]]),
-        "bias": _neutral(gradients[own["b"]]),
+        "last": last.eval({variable: rows}),
+        "kernel": _neutral(gradients[params["W"]]),
+        "recurrent": _neutral(gradients[params["H"]]),
+        "bias": _neutral(gradients[params["b"]]),
     }
 
 
 def beam_search(embedding, recurrent, output):
-    """CNTK steps; what goes on is chosen outside: its own top_k gives no indices to gather by."""
+    """CNTK takes the steps; Python chooses the beams: top_k gives no indices to gather by."""
     before, state = cntk.input_variable(4), cntk.input_variable(4)
     hidden = cntk.tanh(before + cntk.times(state, recurrent.T.copy()))
     logs = cntk.log_softmax(cntk.times(hidden, output.T.copy()))
@@ -111,110 +111,111 @@ def beam_search(embedding, recurrent, output):
     sequences, scores = numpy.zeros((1, 1), int), numpy.zeros(1, "float32")
     states = numpy.zeros((1, embedding.shape[1]), "float32")
     for _ in range(5):
-        found = step.eval({before: embedding[sequences[:, -1]], state: states})
-        grown = (scores[:, None] + found[logs.output]).reshape(-1)
+        outputs = step.eval({before: embedding[sequences[:, -1]], state: states})
+        grown = (scores[:, None] + outputs[logs.output]).reshape(-1)
         chosen = numpy.argsort(-grown)[:3]
         parents, tokens = divmod(chosen, len(output))
-        scores, states = grown[chosen], found[hidden.output][parents]
+        scores, states = grown[chosen], outputs[hidden.output][parents]
         sequences = numpy.concatenate([sequences[parents], tokens[:, None]], axis=1)
     return {"sequences": sequences[:, 1:], "scores": scores}
 
 
 def bidirectional(x, **weights):
-    taken = cntk.sequence.input_variable(x.shape[2])
+    variable = cntk.sequence.input_variable(x.shape[2])
     ways = []
     for prefix in ("", "backward_"):
-        own = {name: weights[prefix + name] for name in ("kernel", "recurrent", "bias")}
-        step, _ = _lstm(own["recurrent"].shape[1], x.shape[2], **own)
-        ways.append(cntk.layers.Recurrence(step, go_backwards=bool(prefix))(taken))
-    return {"y": numpy.stack(cntk.splice(*ways).eval({taken: list(x)}))}
+        params = {name: weights[prefix + name] for name in ("kernel", "recurrent", "bias")}
+        step, _ = _lstm(params["recurrent"].shape[1], x.shape[2], **params)
+        ways.append(cntk.layers.Recurrence(step, go_backwards=bool(prefix))(variable))
+    return {"y": numpy.stack(cntk.splice(*ways).eval({variable: list(x)}))}
 
 
-def attention(query, key, value, mask, given):
-    """Of one head at a time: CNTK multiplies matrices."""
-    found = {"y": [], "query": [], "key": [], "value": []}
+def attention(query, key, value, mask, upstream):
+    """Attend one head at a time: CNTK multiplies matrices only."""
+    answers = {"y": [], "query": [], "key": [], "value": []}
     for head in range(query.shape[1]):
-        arrays = [each[:, head] for each in (query, key, value)]
-        taken = [_input(each) for each in arrays]
-        factors = cntk.input_variable(given.shape[2:])
-        scores = cntk.times(taken[0], cntk.transpose(taken[1], (1, 0)))
+        arrays = [array[:, head] for array in (query, key, value)]
+        variables = [_input(array) for array in arrays]
+        factors = cntk.input_variable(upstream.shape[2:])
+        scores = cntk.times(variables[0], cntk.transpose(variables[1], (1, 0)))
         scores = scores * float(query.shape[-1]) ** -0.5
         allowed = cntk.constant((mask > 0).astype("float32"))
         scores = cntk.element_select(allowed, scores, cntk.constant(-1e30, shape=mask.shape))
-        y = cntk.times(cntk.softmax(scores, axis=-1), taken[2])
+        y = cntk.times(cntk.softmax(scores, axis=-1), variables[2])
         total = cntk.reduce_sum(y * factors)
-        fed = dict(zip(taken, arrays))
-        found["y"].append(y.eval(fed))
-        gradients = total.grad({**fed, factors: given[:, head]}, wrt=taken)
-        for name, one in zip(("query", "key", "value"), taken):
-            found[name].append(gradients[one])
-    return {name: numpy.stack(values, axis=1) for name, values in found.items()}
+        feed = dict(zip(variables, arrays))
+        answers["y"].append(y.eval(feed))
+        gradients = total.grad({**feed, factors: upstream[:, head]}, wrt=variables)
+        for name, variable in zip(("query", "key", "value"), variables):
+            answers[name].append(gradients[variable])
+    return {name: numpy.stack(values, axis=1) for name, values in answers.items()}
 
 
-def _convolution(x, kernel, given, **settings):
-    weights, taken = cntk.parameter(init=kernel), _input(x, gradient=False)
-    factors = _input(given, gradient=False)
-    y = cntk.convolution(weights, taken, auto_padding=[False], **settings)
+def _convolution(x, kernel, upstream, **settings):
+    weights, variable = cntk.parameter(init=kernel), _input(x, gradient=False)
+    factors = _input(upstream, gradient=False)
+    y = cntk.convolution(weights, variable, auto_padding=[False], **settings)
     total = cntk.reduce_sum(y * factors)
-    gradient = total.grad({taken: x, factors: given}, wrt=[weights])
+    gradient = total.grad({variable: x, factors: upstream}, wrt=[weights])
     ran = "%s of %s" % (y.root_function.op_name, sides(kernel.ndim - 2))
-    return {"y": y.eval({taken: x}), "gradient": gradient, "ran": ran}
+    return {"y": y.eval({variable: x}), "gradient": gradient, "ran": ran}
 
 
-def convolution_of_video(x, kernel, given):
-    return _convolution(x, kernel, given)
+def convolution_of_video(x, kernel, upstream):
+    return _convolution(x, kernel, upstream)
 
 
-def temporal_convolution(x, kernel, given):
+def temporal_convolution(x, kernel, upstream):
     before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")
-    return _convolution(before, kernel, given, dilation=(1, 2))
+    return _convolution(before, kernel, upstream, dilation=(1, 2))
 
 
 def weight_sharing(tokens, targets, embedding):
     matrix = cntk.parameter(init=embedding)
     count = len(embedding)
-    given, wanted = (cntk.input_variable((tokens.shape[1], count)) for _ in range(2))
-    hidden = cntk.tanh(cntk.times(given, matrix))
+    source, wanted = (cntk.input_variable((tokens.shape[1], count)) for _ in range(2))
+    hidden = cntk.tanh(cntk.times(source, matrix))
     logits = cntk.times(hidden, cntk.transpose(matrix, (1, 0)))
     right = cntk.reduce_sum(logits * wanted, axis=-1)
     loss = cntk.reduce_mean(cntk.reduce_log_sum_exp(logits, axis=-1) - right)
     rows = numpy.eye(count, dtype="float32")
-    fed = {given: rows[tokens], wanted: rows[targets]}
+    feed = {source: rows[tokens], wanted: rows[targets]}
     return {
-        "loss": loss.eval(fed).mean(),
-        "gradient": loss.grad(fed, wrt=[matrix]) / len(tokens),
+        "loss": loss.eval(feed).mean(),
+        "gradient": loss.grad(feed, wrt=[matrix]) / len(tokens),
     }
 
 
 def higher_order_gradients(x, w1, w2):
-    """CNTK gives gradients as arrays, and has none of them."""
-    taken, first, second = _input(x), cntk.parameter(init=w1), cntk.parameter(init=w2[:, None])
-    total = cntk.reduce_sum(cntk.times(cntk.tanh(cntk.times(taken, first)), second))
-    penalty = cntk.reduce_sum(cntk.square(total.grad({taken: x}, wrt=[taken])))
+    """Try a gradient of a gradient: CNTK gives gradients as arrays, which have none."""
+    variable, first, second = _input(x), cntk.parameter(init=w1), cntk.parameter(init=w2[:, None])
+    total = cntk.reduce_sum(cntk.times(cntk.tanh(cntk.times(variable, first)), second))
+    penalty = cntk.reduce_sum(cntk.square(total.grad({variable: x}, wrt=[variable])))
     gradients = penalty.grad({}, wrt=[first, second])
     return {"penalty": penalty.eval(), "w1": gradients[first], "w2": gradients[second]}
 
 
 def changed_model(x, y, w1, w2, w3):
-    own = {
+    params = {
         name: cntk.parameter(init=numpy.ascontiguousarray(value.T))
         for name, value in (("w1", w1), ("w2", w2), ("w3", w3))
     }
     losses = [
-        _step([own[name] for name in names], x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))
+        _step([params[name] for name in names], x, y)
+        for names in (("w1", "w2"), ("w1", "w3", "w2"))
     ]
-    return dict({name: one.value.T for name, one in own.items()}, losses=losses)
+    return dict({name: parameter.value.T for name, parameter in params.items()}, losses=losses)
 
 
 def _step(weights, x, y):
-    taken, wanted = _input(x, gradient=False), cntk.input_variable(weights[-1].shape[-1])
-    value = taken
-    for each in weights[:-1]:
-        value = cntk.tanh(cntk.times(value, each))
+    variable, wanted = _input(x, gradient=False), cntk.input_variable(weights[-1].shape[-1])
+    value = variable
+    for weight in weights[:-1]:
+        value = cntk.tanh(cntk.times(value, weight))
     logits = cntk.times(value, weights[-1])
     loss = cntk.cross_entropy_with_softmax(logits, wanted)
     schedule = cntk.learning_parameter_schedule(0.1, minibatch_size=cntk.learners.IGNORE)
     trainer = cntk.Trainer(logits, (loss,), [cntk.sgd(weights, schedule)])
     rows = numpy.eye(weights[-1].shape[-1], dtype="float32")
-    trainer.train_minibatch({taken: x, wanted: rows[y]})
+    trainer.train_minibatch({variable: x, wanted: rows[y]})
     return trainer.previous_minibatch_loss_average

@@ -1,1 +1,1 @@
-"""TODO."""
+"""jax with optax: `adapter`, its `layers`, its `probes`, and `idioms`."""

@@ -1,6 +1,6 @@
 """jax with optax: a compiled training step over a dict of parameters, ``jax.export`` and ONNX.
 
-XLA compiles once for every shape, so for every batch size that it meets.
+XLA compiles once for every shape, and so for every batch size.
 """
 
 import os
@@ -13,9 +13,9 @@ from harness.measuring import machine
 jax = None  # the framework, once `start` has imported it
 optax = None
 device = None
-pending = ()  # what is still being computed
+pending = ()  # arrays that may still be computing
 
-#: What torch writes too: jax2onnx's own, 23, is too new for the runtimes of Linux distributions.
+#: The opset, as for torch: jax2onnx's default, 23, is too new for runtimes of distributions.
 OPSET = 20
 
 
@@ -31,7 +31,7 @@ def start():
 def configure(name, threads):
     """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
     global device
-    os.environ["NPROC"] = str(threads)  # the one setting that XLA's CPU client sizes its pool by
+    os.environ["NPROC"] = str(threads)  # the only setting for the size of XLA's CPU thread pool
     jax.config.update("jax_platforms", name)
     jax.config.update("jax_default_matmul_precision", "highest")
     try:
@@ -41,7 +41,7 @@ def configure(name, threads):
 
 
 def describe():
-    """Say what jax really uses."""
+    """Describe what jax really uses."""
     actual = _tensor(numpy.zeros(1, "float32")).device
     on_gpu = actual.platform == "gpu"
     return {
@@ -53,10 +53,10 @@ def describe():
     }
 
 
-def multiply(left, right):
-    """Matrix product on the device; float64 only where it is asked for, as here."""
-    with jax.enable_x64(left.dtype == "float64"):
-        return numpy.asarray(_tensor(left) @ _tensor(right))
+def multiply(a, b):
+    """Matrix product on the device; float64 is enabled for this call only."""
+    with jax.enable_x64(a.dtype == "float64"):
+        return numpy.asarray(_tensor(a) @ _tensor(b))
 
 
 class Model:
@@ -96,7 +96,7 @@ def build(network, weights, rate):
 
 
 def notes(network):
-    """Return, by kind of layer, what jax was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.jax import layers
 
     return protocol.notes_on(network, layers.NOTES)
@@ -130,18 +130,18 @@ def step(model, batch):
 
 def activations(model, x):
     """Return every layer's output by name."""
-    found = model.values(model.weights, _tensor(x))
-    return {name: numpy.asarray(value) for name, value in found.items() if name != "input"}
+    values = model.values(model.weights, _tensor(x))
+    return {name: numpy.asarray(value) for name, value in values.items() if name != "input"}
 
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    found = backward(model, batch)
-    return {name: numpy.asarray(value) for name, value in found.items()}
+    arrays = backward(model, batch)
+    return {name: numpy.asarray(value) for name, value in arrays.items()}
 
 
 def synchronise():
-    """Wait for what was asked last: jax returns before it is done."""
+    """Wait for the last computation: jax is asynchronous."""
     jax.block_until_ready(pending)
 
 
@@ -153,13 +153,13 @@ def get_weights(model):
 def set_weights(model, weights):
     """Set the weights by neutral name."""
     model.weights = {name: _tensor(value) for name, value in weights.items()}
-    # What a step returns is bound to the device: so is what it starts from, or it compiles twice.
+    # A step returns arrays committed to the device: start from such arrays, or it compiles twice.
     model.state = jax.device_put(model.initial(model.weights), device)
     set_rate(model, model.rate)
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on: a part of the state, so nothing is compiled again."""
+    """Set the learning rate of the next steps: it is in the state, so nothing compiles again."""
     model.rate = rate
     model.state.hyperparams["learning_rate"] = _tensor(numpy.float32(rate))
 
@@ -170,12 +170,12 @@ def predict(model, x):
 
 
 def answer(model, inputs):
-    """Answer as a program that was read back, with its one input and one output."""
-    return {"y": predict(model, protocol.only(inputs))}
+    """Run a loaded program, with its one input and one output."""
+    return {"y": predict(model, protocol.single_input(inputs))}
 
 
 def export(model, form, path, example):
-    """Write ``jax-export``, for both devices, or ``onnx`` by jax2onnx; the batch is free."""
+    """Write ``jax-export``, for both devices, or ``onnx`` by jax2onnx; the batch size is free."""
     weights = model.weights
 
     def served(x):
@@ -198,13 +198,13 @@ def export(model, form, path, example):
 
         translated = jax2onnx.to_onnx(served, inputs=[("batch",) + example.shape[1:]], opset=OPSET)
         onnx.save(translated, path)
-        opsets = {each.domain: each.version for each in translated.opset_import}
+        opsets = {entry.domain: entry.version for entry in translated.opset_import}
         return {"opset": opsets[""], "exporter": f"jax2onnx {metadata.version('jax2onnx')}"}
     raise protocol.Unsupported("jax does not write " + form)
 
 
 class Served:
-    """A program read back, with its compiled call."""
+    """A loaded program, with its compiled call."""
 
     def __init__(self, path):
         from jax import export as exporting
@@ -223,10 +223,10 @@ def load(form, path):
 
 
 def _pool():
-    """Return how many threads compute: jax has no function that says so, but XLA names them."""
+    """Return the number of compute threads, by the names that XLA gives its threads."""
     try:
         return machine.thread_names().count("tf_XLAEigen")
-    except OSError:  # no Linux: only what was asked for is known
+    except OSError:  # not Linux: only the requested number is known
         return int(os.environ["NPROC"])
 
 

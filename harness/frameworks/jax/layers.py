@@ -1,6 +1,6 @@
 """The neutral layers as plain jax functions over a dict of parameters, and a network as a graph.
 
-Imported once jax is there. Everything is in the neutral layout, which XLA takes as it is.
+Import this module after jax only. All arrays have the neutral layout, which XLA supports directly.
 """
 
 import jax
@@ -9,12 +9,12 @@ from jax import numpy as jnp
 
 from harness.adapters import Unsupported
 
-#: Where jax's default differs from the neutral description, and what is done about it.
+#: Where jax's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "XLA is given channels first; jax's own examples put them last",
-    "max_pool": "a windowed reduction, padded with -inf, of batch and channels as one axis, so "
-    "that ONNX Runtime takes what jax2onnx writes",
-    "lrn": "written as a windowed sum of squares: jax has none",
+    "conv": "XLA gets channels first; jax's own examples put them last",
+    "max_pool": "a windowed reduction, padded with -inf, with batch and channels as one axis, so "
+    "that ONNX Runtime reads the export of jax2onnx",
+    "lrn": "a windowed sum of squares: jax has none",
     "rnn": "written as a scan: jax has no layers of its own",
     "lstm": "written as a scan: jax has no layers of its own",
     "gru": "written as a scan: jax has no layers of its own",
@@ -23,42 +23,42 @@ NOTES = {
 
 def values(network, weights, x):
     """Return every layer's output, and the input, by name."""
-    found = {"input": x}
+    outputs = {"input": x}
     before = "input"
     for layer in network["layers"]:
         name = layer["name"]
-        own = {
+        params = {
             key.split(".")[1]: value for key, value in weights.items() if key.split(".")[0] == name
         }
-        found[name] = KINDS[layer["kind"]](
-            layer, own, *[found[each] for each in layer.get("inputs", [before])]
+        outputs[name] = KINDS[layer["kind"]](
+            layer, params, *[outputs[source] for source in layer.get("inputs", [before])]
         )
         before = name
-    return found
+    return outputs
 
 
 def check(network):
-    """Raise Unsupported for a layer of a kind that is not here."""
+    """Raise Unsupported for a kind of layer that this module does not have."""
     for layer in network["layers"]:
         if layer["kind"] not in KINDS:
             raise Unsupported("layer kind " + layer["kind"])
 
 
-def _conv(layer, own, x):
+def _conv(layer, params, x):
     sides = len(layer["kernel"])
     letters = "DHW"[-sides:]
     y = lax.conv_general_dilated(
         x,
-        own["kernel"],
+        params["kernel"],
         window_strides=layer["stride"],
         padding=[tuple(side) for side in layer["padding"]],
         dimension_numbers=("NC" + letters, "OI" + letters, "NC" + letters),
     )
-    return y + own["bias"].reshape((-1,) + (1,) * sides)
+    return y + params["bias"].reshape((-1,) + (1,) * sides)
 
 
-def _max_pool(layer, own, x):
-    """Pool with batch and channels as one axis: jax2onnx counts every axis as a side to pool.
+def _max_pool(layer, params, x):
+    """Pool with batch and channels as one axis: jax2onnx treats every axis as a side to pool.
 
     ONNX Runtime takes three sides, so of these networks only the one for video is beyond it.
     """
@@ -73,61 +73,64 @@ def _max_pool(layer, own, x):
     return pooled.reshape(-1, x.shape[1], *pooled.shape[1:])
 
 
-def _lrn(layer, own, x):
+def _lrn(layer, params, x):
     half = layer["size"] // 2
-    rest = x.ndim - 2
+    sides = x.ndim - 2
     summed = lax.reduce_window(
         x * x,
         0.0,
         lax.add,
-        (1, layer["size"]) + (1,) * rest,
+        (1, layer["size"]) + (1,) * sides,
         (1,) * x.ndim,
-        [(0, 0), (half, half)] + [(0, 0)] * rest,
+        [(0, 0), (half, half)] + [(0, 0)] * sides,
     )
     return x / (layer["k"] + layer["alpha"] / layer["size"] * summed) ** layer["beta"]
 
 
-def _dense(layer, own, x):
-    return x @ own["kernel"].T + own["bias"]
+def _dense(layer, params, x):
+    return x @ params["kernel"].T + params["bias"]
 
 
-def _rnn_step(own, carry, x):
+def _rnn_step(params, carry, x):
     (hidden,) = carry
-    return (jnp.tanh(x @ own["kernel"].T + hidden @ own["recurrent"].T + own["bias"]),)
+    return (jnp.tanh(x @ params["kernel"].T + hidden @ params["recurrent"].T + params["bias"]),)
 
 
-def _lstm_step(own, carry, x):
+def _lstm_step(params, carry, x):
     hidden, memory = carry
-    sums = x @ own["kernel"].T + hidden @ own["recurrent"].T + own["bias"]
+    sums = x @ params["kernel"].T + hidden @ params["recurrent"].T + params["bias"]
     i, f, g, o = jnp.split(sums, 4, axis=1)
     memory = jax.nn.sigmoid(f) * memory + jax.nn.sigmoid(i) * jnp.tanh(g)
     return jax.nn.sigmoid(o) * jnp.tanh(memory), memory
 
 
-def _gru_step(own, carry, x):
+def _gru_step(params, carry, x):
     (hidden,) = carry
-    given = jnp.split(x @ own["kernel"].T + own["bias"], 3, axis=1)
-    kept = jnp.split(hidden @ own["recurrent"].T + own["recurrent_bias"], 3, axis=1)
-    r, z = jax.nn.sigmoid(given[0] + kept[0]), jax.nn.sigmoid(given[1] + kept[1])
-    n = jnp.tanh(given[2] + r * kept[2])
+    from_input = jnp.split(x @ params["kernel"].T + params["bias"], 3, axis=1)
+    from_state = jnp.split(hidden @ params["recurrent"].T + params["recurrent_bias"], 3, axis=1)
+    r, z = (
+        jax.nn.sigmoid(from_input[0] + from_state[0]),
+        jax.nn.sigmoid(from_input[1] + from_state[1]),
+    )
+    n = jnp.tanh(from_input[2] + r * from_state[2])
     return ((1 - z) * n + z * hidden,)
 
 
 STEPS = {"rnn": (_rnn_step, 1), "lstm": (_lstm_step, 2), "gru": (_gru_step, 1)}
 
 
-def _recurrent(layer, own, x):
-    ways = [_one_way(layer, own, x, "")]
+def _recurrent(layer, params, x):
+    ways = [_one_way(layer, params, x, "")]
     if layer.get("bidirectional"):
-        ways.append(_one_way(layer, own, x, "backward_"))
+        ways.append(_one_way(layer, params, x, "backward_"))
     return jnp.concatenate(ways, axis=-1)
 
 
-def _one_way(layer, own, x, prefix):
+def _one_way(layer, params, x, prefix):
     step, parts = STEPS[layer["kind"]]
     mine = {
         name[len(prefix) :]: value
-        for name, value in own.items()
+        for name, value in params.items()
         if name.startswith("backward_") == bool(prefix)
     }
 
@@ -135,7 +138,7 @@ def _one_way(layer, own, x, prefix):
         after = step(mine, carry, now)
         return after, after[0]
 
-    def in_time(values):  # not by scan's own reverse, which jax2onnx does not write
+    def in_time(values):  # jax2onnx cannot export scan's own reverse
         return values[::-1] if prefix else values
 
     zero = jnp.zeros((x.shape[0], layer["units"]), x.dtype)
@@ -148,9 +151,9 @@ def _attend(query, key, value):
     return jax.nn.softmax(scores, axis=-1) @ value
 
 
-def _multihead(layer, own, x):
+def _multihead(layer, params, x):
     def dense(part, value):
-        return value @ own[part + "_kernel"].T + own[part + "_bias"]
+        return value @ params[part + "_kernel"].T + params[part + "_bias"]
 
     def heads(value):
         apart = value.reshape(value.shape[0], value.shape[1], layer["heads"], -1)
@@ -161,32 +164,32 @@ def _multihead(layer, own, x):
     return dense("output", joined)
 
 
-def _layer_norm(layer, own, x):
+def _layer_norm(layer, params, x):
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = (centred * centred).mean(axis=-1, keepdims=True)
-    return centred / jnp.sqrt(variance + layer["epsilon"]) * own["scale"] + own["offset"]
+    return centred / jnp.sqrt(variance + layer["epsilon"]) * params["scale"] + params["offset"]
 
 
 KINDS = {
     "conv": _conv,
     "max_pool": _max_pool,
-    "global_average_pool": lambda layer, own, x: x.mean(axis=tuple(range(2, x.ndim))),
+    "global_average_pool": lambda layer, params, x: x.mean(axis=tuple(range(2, x.ndim))),
     "lrn": _lrn,
-    "relu": lambda layer, own, x: jax.nn.relu(x),
-    "tanh": lambda layer, own, x: jnp.tanh(x),
-    "flatten": lambda layer, own, x: x.reshape(x.shape[0], -1),
+    "relu": lambda layer, params, x: jax.nn.relu(x),
+    "tanh": lambda layer, params, x: jnp.tanh(x),
+    "flatten": lambda layer, params, x: x.reshape(x.shape[0], -1),
     "dense": _dense,
     "rnn": _recurrent,
     "lstm": _recurrent,
     "gru": _recurrent,
-    "concat": lambda layer, own, *inputs: jnp.concatenate(inputs, axis=layer["axis"]),
-    "add": lambda layer, own, one, other: one + other,
-    "attention": lambda layer, own, query, memory: _attend(query, memory, memory),
+    "concat": lambda layer, params, *inputs: jnp.concatenate(inputs, axis=layer["axis"]),
+    "add": lambda layer, params, x, y: x + y,
+    "attention": lambda layer, params, query, memory: _attend(query, memory, memory),
     "multihead_attention": _multihead,
     "layer_norm": _layer_norm,
-    "position": lambda layer, own, x: x + own["table"],
-    "slice": lambda layer, own, x: lax.slice_in_dim(
+    "position": lambda layer, params, x: x + params["table"],
+    "slice": lambda layer, params, x: lax.slice_in_dim(
         x, layer["start"], layer["stop"], axis=layer["axis"]
     ),
-    "mean": lambda layer, own, x: x.mean(axis=1),
+    "mean": lambda layer, params, x: x.mean(axis=1),
 }

@@ -16,11 +16,11 @@ def _round(x):
     return jnp.round(x)
 
 
-_round.defvjp(lambda x: (jnp.round(x), None), lambda kept, gradient: (0.5 * gradient,))
+_round.defvjp(lambda x: (jnp.round(x), None), lambda residual, gradient: (0.5 * gradient,))
 
 
-def own_layer(x, given):
-    gradient = jax.jit(jax.grad(lambda x: (_round(x) * given).sum()))(x)
+def own_layer(x, upstream):
+    gradient = jax.jit(jax.grad(lambda x: (_round(x) * upstream).sum()))(x)
     return {"y": jax.jit(_round)(x), "gradient": gradient}
 
 
@@ -56,7 +56,7 @@ def _zero(x, weights):
     return zero, zero
 
 
-def different_lengths(x, lengths, given, **weights):
+def different_lengths(x, lengths, upstream, **weights):
     def last(weights):
         def advance(state, now):
             time, row = now
@@ -67,7 +67,7 @@ def different_lengths(x, lengths, given, **weights):
         times = jnp.arange(x.shape[1])
         return lax.scan(advance, _zero(x, weights), (times, x.swapaxes(0, 1)))[0][0]
 
-    gradients = jax.jit(jax.grad(lambda weights: (last(weights) * given).sum()))(weights)
+    gradients = jax.jit(jax.grad(lambda weights: (last(weights) * upstream).sum()))(weights)
     return dict(gradients, last=jax.jit(last)(weights))
 
 
@@ -111,38 +111,43 @@ def bidirectional(x, **weights):
     return {"y": _both_ways(x, weights)}
 
 
-def attention(query, key, value, mask, given):
-    def attend(query, key, value):  # jax's own function has the heads after the time
-        query, key, value = (each.swapaxes(1, 2) for each in (query, key, value))
+def attention(query, key, value, mask, upstream):
+    def attend(query, key, value):  # jax's own function expects heads after time
+        query, key, value = (array.swapaxes(1, 2) for array in (query, key, value))
         allowed = (mask > 0)[None, None]
         return jax.nn.dot_product_attention(query, key, value, mask=allowed).swapaxes(1, 2)
 
     def total(*inputs):
-        return (attend(*inputs) * given).sum()
+        return (attend(*inputs) * upstream).sum()
 
     gradients = jax.jit(jax.grad(total, argnums=(0, 1, 2)))(query, key, value)
     return dict(zip(("query", "key", "value"), gradients), y=jax.jit(attend)(query, key, value))
 
 
-def _convolution(x, kernel, given, **settings):
+def _convolution(x, kernel, upstream, **settings):
     def convolve(kernel):
         strides = (1,) * (x.ndim - 2)
         return lax.conv_general_dilated(x, kernel, strides, **settings)
 
-    gradient = jax.jit(jax.grad(lambda kernel: (convolve(kernel) * given).sum()))(kernel)
-    called = [one for one in jax.make_jaxpr(convolve)(kernel).eqns if "conv_" in one.primitive.name]
+    gradient = jax.jit(jax.grad(lambda kernel: (convolve(kernel) * upstream).sum()))(kernel)
+    equations = [
+        equation
+        for equation in jax.make_jaxpr(convolve)(kernel).eqns
+        if "conv_" in equation.primitive.name
+    ]
     ran = ", ".join(
-        "%s of %s" % (one.primitive.name, sides(one.invars[0].aval.ndim - 2)) for one in called
+        "%s of %s" % (equation.primitive.name, sides(equation.invars[0].aval.ndim - 2))
+        for equation in equations
     )
     return {"y": jax.jit(convolve)(kernel), "gradient": gradient, "ran": ran}
 
 
-def convolution_of_video(x, kernel, given):
-    return _convolution(x, kernel, given, padding="VALID")
+def convolution_of_video(x, kernel, upstream):
+    return _convolution(x, kernel, upstream, padding="VALID")
 
 
-def temporal_convolution(x, kernel, given):
-    return _convolution(x, kernel, given, padding=[(4, 0)], rhs_dilation=(2,))
+def temporal_convolution(x, kernel, upstream):
+    return _convolution(x, kernel, upstream, padding=[(4, 0)], rhs_dilation=(2,))
 
 
 def weight_sharing(tokens, targets, embedding):

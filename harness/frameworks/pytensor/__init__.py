@@ -1,1 +1,4 @@
-"""TODO."""
+"""PyTensor: `adapter` and `operations`, what differs from Theano.
+
+The rest is in `harness.frameworks.symbolic`.
+"""

@@ -29,9 +29,9 @@ pytensor = None  # the framework, once `start` has imported it
 
 
 def start():
-    """Import PyTensor. What it compiles goes to this process's own folder: nothing is there yet.
+    """Import PyTensor. Its compile cache is in this process's own folder and starts empty.
 
-    CVM: C++, as Theano did. Its default, Numba, takes minutes where this takes one.
+    The linker is CVM, C++ as in Theano: the default, Numba, takes minutes instead of one.
     """
     global pytensor
     folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "pytensor")
@@ -53,7 +53,7 @@ def configure(device, threads):
 
 
 def describe():
-    """Say what PyTensor really uses: the BLAS, and what processor that takes this one for."""
+    """Describe the versions, and the BLAS with the processor type that it chose."""
     return {
         "versions": {"pytensor": pytensor.__version__},
         "threads": openblas.threads(),

@@ -1,4 +1,7 @@
-"""PyTensor's operations for `harness.frameworks.symbolic`. Imported once it is there."""
+"""PyTensor's operations for `harness.frameworks.symbolic`.
+
+Import this module after PyTensor only.
+"""
 
 import numpy
 import pytensor as module
@@ -10,48 +13,48 @@ from harness.frameworks.symbolic.layers import surround
 
 __all__ = ["batched_dot", "module", "scan", "sigmoid", "tensor"]
 
-#: Where PyTensor's default differs from the neutral description, and what is done about it.
+#: Where PyTensor's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "PyTensor has none any more: a matrix product with what all windows gather",
-    "max_pool": "PyTensor has none any more: the largest of slices, -inf around them",
-    "relu": "a switch: the larger of x and 0 has a gradient of a half at zero",
-    "lrn": "PyTensor has none: from squares, slices and a power",
+    "conv": "PyTensor no longer has one: a matrix product with the gathered windows",
+    "max_pool": "PyTensor no longer has one: the maximum of slices, padded with -inf",
+    "relu": "a switch: the maximum of x and 0 has a gradient of a half at zero",
+    "lrn": "PyTensor has none: built from squares, slices and a power",
     "rnn": "a scan over time",
     "lstm": "a scan over time",
     "gru": "a scan over time",
-    "layer_norm": "from means and a square root",
+    "layer_norm": "built from means and a square root",
 }
 
 
 def variable(name, dtype, sides):
-    """Return an input of so many sides."""
+    """Return a symbolic input with this number of axes."""
     return tensor.tensor(name, dtype=dtype, shape=(None,) * sides)
 
 
 def cross_entropy(logits, labels):
-    """Return that of every row."""
+    """Return the cross entropy of every row."""
     rows = tensor.arange(labels.shape[0])
     return tensor.logsumexp(logits, axis=1) - logits[rows, labels]
 
 
 def convolve(layer, kernel, x):
-    """Gather what every window has, (N, C, places..., sides...): one matrix product does the rest.
+    """Gather all windows, (N, C, places..., sides...), and multiply once by the kernel.
 
-    One gathering instead of a slice a place: what compiles these graphs takes time for every node.
+    One gather instead of a slice for each place: compile time grows with the number of nodes.
     """
     x = surround(tensor, x, layer["padding"], 0.0)
     count = len(layer["kernel"])
     places = []
-    for at, (size, stride) in enumerate(zip(layer["kernel"], layer["stride"])):
-        steps = (x.shape[2 + at] - size) // stride + 1
+    for side, (size, stride) in enumerate(zip(layer["kernel"], layer["stride"])):
+        steps = (x.shape[2 + side] - size) // stride + 1
         index = numpy.arange(size)[:, None] + tensor.arange(steps)[None, :] * stride
         axes = ["x"] * (2 * count)
-        axes[at], axes[count + at] = 0, 1
+        axes[side], axes[count + side] = 0, 1
         places.append(index.dimshuffle(*axes))
     windows = x[(slice(None), slice(None), *places)]
     inner, sides = range(2, 2 + count), windows.shape[2 + count :]
     rows = kernel.shape[1] * int(numpy.prod(layer["kernel"]))
     outer = range(2 + count, 2 + 2 * count)
     columns = windows.dimshuffle(1, *inner, 0, *outer).reshape((rows, -1))
-    found = tensor.dot(kernel.reshape((kernel.shape[0], rows)), columns)
-    return found.reshape((kernel.shape[0], x.shape[0], *sides)).dimshuffle(1, 0, *inner)
+    products = tensor.dot(kernel.reshape((kernel.shape[0], rows)), columns)
+    return products.reshape((kernel.shape[0], x.shape[0], *sides)).dimshuffle(1, 0, *inner)

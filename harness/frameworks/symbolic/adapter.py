@@ -1,6 +1,6 @@
 """Theano and its successor PyTensor: expressions, compiled when a function is made of them.
 
-All of an adapter that is the same for both. What differs is given by `use`: an object or module
+The part of the adapter that both share. `use` sets what differs: an object or module
 ``ops`` with ``module`` (theano or pytensor), ``tensor`` (its operations), ``scan``, ``sigmoid``,
 ``batched_dot``, ``variable(name, dtype, sides)``, ``cross_entropy(logits, labels)`` a row,
 ``convolve(layer, kernel, x)`` and ``NOTES``.
@@ -13,23 +13,23 @@ import numpy
 import harness.adapters as protocol
 from harness.frameworks.symbolic import layers
 
-ops = None  # what `use` was given
+ops = None  # the object of `use`
 
 
-def use(given):
-    """Compute by this system from now on."""
+def use(system):
+    """Compute with this system from now on."""
     global ops
-    ops = given
+    ops = system
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by a function that is compiled for it."""
-    sides = [ops.variable(None, str(one.dtype), 2) for one in (left, right)]
-    return ops.module.function(sides, ops.tensor.dot(*sides))(left, right)
+    sides = [ops.variable(None, str(array.dtype), 2) for array in (a, b)]
+    return ops.module.function(sides, ops.tensor.dot(*sides))(a, b)
 
 
 class Model:
-    """The functions of a network, each compiled when it is first needed, and its parameters."""
+    """The functions of a network, each compiled at its first use, and its parameters."""
 
     def __init__(self, network, weights, rate):
         self.network = network
@@ -49,7 +49,7 @@ class Model:
         return ops.cross_entropy(logits, self.y.flatten()).mean()
 
     def function(self, name):
-        """Return a function of this name, made of its expressions by `_FUNCTIONS`."""
+        """Return the function of this name in `_FUNCTIONS`, compiled on the first call."""
         if name not in self._compiled:
             self._compiled[name] = _FUNCTIONS[name](self)
         return self._compiled[name]
@@ -77,17 +77,17 @@ _FUNCTIONS = {
 
 
 def build(network, weights, rate):
-    """Write the network as expressions; nothing is compiled before it is needed."""
+    """Write the network as expressions; functions compile at their first use."""
     return Model(network, weights, rate)
 
 
 def notes(network):
-    """Return, by kind of layer, what the system was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     return protocol.notes_on(network, ops.NOTES)
 
 
 def put(x, y):
-    """Keep a batch: the CPU has it already."""
+    """Return the batch: the CPU has it already."""
     return x, y
 
 
@@ -113,12 +113,12 @@ def activations(model, x):
 
 def gradients(model, batch):
     """Return the gradient of the mean loss by neutral name."""
-    found = backward(model, batch)
-    return {name: numpy.asarray(value) for name, value in zip(model.weights, found)}
+    values = backward(model, batch)
+    return {name: numpy.asarray(value) for name, value in zip(model.weights, values)}
 
 
 def synchronise():
-    """Do nothing: on the CPU it never runs ahead."""
+    """Do nothing: on the CPU it is synchronous."""
 
 
 def get_weights(model):
@@ -133,7 +133,7 @@ def set_weights(model, weights):
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on."""
+    """Set the learning rate of the next steps."""
     model.rate.set_value(numpy.float32(rate))
 
 
@@ -143,10 +143,10 @@ def predict(model, x):
 
 
 def export(model, form, path, example):
-    """Write ``theano``: the weights, and the description that expressions are made from again.
+    """Write ``theano``: the weights, and the description from which `load` builds the expressions.
 
     These systems have no format of their own but pickles of their objects, which their manuals
-    advise against for keeping.
+    advise against for storage.
     """
     del example
     if form != "theano":
@@ -170,5 +170,5 @@ def load(form, path):
 
 
 def answer(model, inputs):
-    """Run a model that was read, arrays in and out."""
-    return {"y": predict(model, protocol.only(inputs))}
+    """Run a loaded model, arrays in and out."""
+    return {"y": predict(model, protocol.single_input(inputs))}

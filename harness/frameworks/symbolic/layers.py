@@ -12,19 +12,19 @@ from harness.adapters import Unsupported
 
 def outputs(ops, network, weights, x):
     """Return every layer's expression by name, with *x* as the network's input."""
-    found, before = {"input": x}, "input"
+    expressions, before = {"input": x}, "input"
     for layer in network["layers"]:
         if layer["kind"] not in KINDS:
             raise Unsupported("layer kind " + layer["kind"])
         name = layer["name"]
-        own = {
+        params = {
             key.split(".")[1]: value for key, value in weights.items() if key.split(".")[0] == name
         }
-        inputs = [found[each] for each in layer.get("inputs", [before])]
-        found[name] = KINDS[layer["kind"]](ops, layer, own, *inputs)
+        inputs = [expressions[source] for source in layer.get("inputs", [before])]
+        expressions[name] = KINDS[layer["kind"]](ops, layer, params, *inputs)
         before = name
-    del found["input"]
-    return found
+    del expressions["input"]
+    return expressions
 
 
 def surround(tensor, x, padding, value):
@@ -40,7 +40,7 @@ def surround(tensor, x, padding, value):
 
 
 def pieces(x, window, stride):
-    """Yield, for every place in a window over the sides of x, what the windows have there."""
+    """Yield, for every position in a window over the sides of x, the values of all windows."""
     counts = [
         (x.shape[axis] - size) // step + 1
         for axis, (size, step) in enumerate(zip(window, stride), start=2)
@@ -53,26 +53,26 @@ def pieces(x, window, stride):
         yield x[(slice(None), slice(None), *places)]
 
 
-def _conv(ops, layer, own, x):
-    found = ops.convolve(layer, own["kernel"], x)
-    return found + own["bias"].dimshuffle("x", 0, *["x"] * len(layer["kernel"]))
+def _conv(ops, layer, params, x):
+    convolved = ops.convolve(layer, params["kernel"], x)
+    return convolved + params["bias"].dimshuffle("x", 0, *["x"] * len(layer["kernel"]))
 
 
-def _max_pool(ops, layer, own, x):
-    """The largest of strided slices, the first of equal ones; or the system's own pooling."""
-    del own
+def _max_pool(ops, layer, params, x):
+    """Return the maximum of strided slices, the first of equal values; or the system's pooling."""
+    del params
     if getattr(ops, "pool", None):
         return ops.pool(layer, x)
     x = surround(ops.tensor, x, layer["padding"], -float("inf"))
-    found = None
+    largest = None
     for piece in pieces(x, layer["size"], layer["stride"]):
-        found = piece if found is None else ops.tensor.maximum(found, piece)
-    return found
+        largest = piece if largest is None else ops.tensor.maximum(largest, piece)
+    return largest
 
 
-def _lrn(ops, layer, own, x):
-    """Every channel over the squares of its neighbours, as Caffe's: alpha over their number."""
-    del own
+def _lrn(ops, layer, params, x):
+    """Normalise over the squares of neighbouring channels as Caffe: alpha over their number."""
+    del params
     half = layer["size"] // 2
     squares = ops.tensor.sqr(x).dimshuffle(0, "x", 1, 2, 3)
     squares = surround(ops.tensor, squares, [(half, half), (0, 0), (0, 0)], 0.0)
@@ -82,57 +82,64 @@ def _lrn(ops, layer, own, x):
     return x / ops.tensor.power(layer["k"] + share * around, layer["beta"])
 
 
-def _dense(ops, layer, own, x):
+def _dense(ops, layer, params, x):
     del layer
-    return ops.tensor.dot(x, own["kernel"].T) + own["bias"]
+    return ops.tensor.dot(x, params["kernel"].T) + params["bias"]
 
 
-def _ways(ops, layer, own, x, step, states):
-    """Scan over time, forward, and backward where it is bidirectional. *states*: how many."""
-    found = []
+def _directions(ops, layer, params, x, step, states):
+    """Scan over time, forward, and backward where it is bidirectional.
+
+    *states* is the number of states that a step carries.
+    """
+    outputs = []
     for prefix in ["", "backward_"] if layer.get("bidirectional") else [""]:
         weights = {
             name[len(prefix) :]: value
-            for name, value in own.items()
+            for name, value in params.items()
             if name.startswith("backward_") == bool(prefix)
         }
-        given = ops.tensor.dot(x.dimshuffle(1, 0, 2), weights["kernel"].T) + weights["bias"]
+        from_input = ops.tensor.dot(x.dimshuffle(1, 0, 2), weights["kernel"].T) + weights["bias"]
         zeros = ops.tensor.zeros((x.shape[0], layer["units"]), x.dtype)
         hidden, _ = ops.scan(
-            lambda one, *before: step(ops, layer["units"], weights, one, *before),  # noqa: B023
-            sequences=given[::-1] if prefix else given,
+            lambda current, *before: step(ops, layer["units"], weights, current, *before),  # noqa: B023
+            sequences=from_input[::-1] if prefix else from_input,
             outputs_info=[zeros] * states,
         )
         hidden = hidden[0] if states > 1 else hidden
         if not layer["return_sequences"]:
-            found.append(hidden[-1])
+            outputs.append(hidden[-1])
         else:
-            found.append((hidden[::-1] if prefix else hidden).dimshuffle(1, 0, 2))
-    return found[0] if len(found) == 1 else ops.tensor.concatenate(found, axis=found[0].ndim - 1)
+            outputs.append((hidden[::-1] if prefix else hidden).dimshuffle(1, 0, 2))
+    return (
+        outputs[0]
+        if len(outputs) == 1
+        else ops.tensor.concatenate(outputs, axis=outputs[0].ndim - 1)
+    )
 
 
-def _rnn_step(ops, units, own, given, hidden):
+def _rnn_step(ops, units, params, from_input, hidden):
     del units
-    return ops.tensor.tanh(given + ops.tensor.dot(hidden, own["recurrent"].T))
+    return ops.tensor.tanh(from_input + ops.tensor.dot(hidden, params["recurrent"].T))
 
 
-def _lstm_step(ops, units, own, given, hidden, memory):
-    gates = given + ops.tensor.dot(hidden, own["recurrent"].T)
+def _lstm_step(ops, units, params, from_input, hidden, memory):
+    gates = from_input + ops.tensor.dot(hidden, params["recurrent"].T)
     write, forget, new, read = (gates[:, n * units : (n + 1) * units] for n in range(4))
     memory = ops.sigmoid(forget) * memory + ops.sigmoid(write) * ops.tensor.tanh(new)
     return ops.sigmoid(read) * ops.tensor.tanh(memory), memory
 
 
-def _gru_step(ops, units, own, given, hidden):
-    again = ops.tensor.dot(hidden, own["recurrent"].T) + own["recurrent_bias"]
-    both = ops.sigmoid(given[:, : 2 * units] + again[:, : 2 * units])
-    reset, update = both[:, :units], both[:, units:]
-    new = ops.tensor.tanh(given[:, 2 * units :] + reset * again[:, 2 * units :])
+def _gru_step(ops, units, params, from_input, hidden):
+    from_state = ops.tensor.dot(hidden, params["recurrent"].T) + params["recurrent_bias"]
+    gates = ops.sigmoid(from_input[:, : 2 * units] + from_state[:, : 2 * units])
+    reset, update = gates[:, :units], gates[:, units:]
+    new = ops.tensor.tanh(from_input[:, 2 * units :] + reset * from_state[:, 2 * units :])
     return (1 - update) * new + update * hidden
 
 
 def _softmax(ops, x):
-    """Over the last axis of three or more: Theano's own is for matrices."""
+    """Return the softmax over the last of three or more axes: Theano's own is for matrices."""
     exponent = ops.tensor.exp(x - x.max(axis=-1, keepdims=True))
     return exponent / exponent.sum(axis=-1, keepdims=True)
 
@@ -144,30 +151,32 @@ def _attend(ops, query, memory, values):
     return ops.batched_dot(_softmax(ops, scores), values)
 
 
-def _multihead_attention(ops, layer, own, x):
+def _multihead_attention(ops, layer, params, x):
     heads = layer["heads"]
-    rows, steps, width = x.shape[0], x.shape[1], own["query_bias"].shape[0]
+    rows, steps, width = x.shape[0], x.shape[1], params["query_bias"].shape[0]
 
     def part(name, of):
-        return ops.tensor.dot(of, own[name + "_kernel"].T) + own[name + "_bias"]
+        return ops.tensor.dot(of, params[name + "_kernel"].T) + params[name + "_bias"]
 
-    def split(one):
-        apart = one.reshape((rows, steps, heads, width // heads)).dimshuffle(0, 2, 1, 3)
-        return apart.reshape((rows * heads, steps, width // heads))
+    def split(projected):
+        split_heads = projected.reshape((rows, steps, heads, width // heads)).dimshuffle(0, 2, 1, 3)
+        return split_heads.reshape((rows * heads, steps, width // heads))
 
-    found = _attend(ops, *(split(part(name, x)) for name in ("query", "key", "value")))
-    joined = found.reshape((rows, heads, steps, width // heads)).dimshuffle(0, 2, 1, 3)
+    attended = _attend(ops, *(split(part(name, x)) for name in ("query", "key", "value")))
+    joined = attended.reshape((rows, heads, steps, width // heads)).dimshuffle(0, 2, 1, 3)
     return part("output", joined.reshape((rows, steps, width)))
 
 
-def _layer_norm(ops, layer, own, x):
+def _layer_norm(ops, layer, params, x):
     centred = x - x.mean(axis=-1, keepdims=True)
     variance = ops.tensor.sqr(centred).mean(axis=-1, keepdims=True)
-    return centred / ops.tensor.sqrt(variance + layer["epsilon"]) * own["scale"] + own["offset"]
+    return (
+        centred / ops.tensor.sqrt(variance + layer["epsilon"]) * params["scale"] + params["offset"]
+    )
 
 
-def _slice(ops, layer, own, x):
-    del own
+def _slice(ops, layer, params, x):
+    del params
     chosen = [slice(None)] * layer["axis"] + [slice(layer["start"], layer["stop"])]
     return x[tuple(chosen)]
 
@@ -175,21 +184,23 @@ def _slice(ops, layer, own, x):
 KINDS = {
     "conv": _conv,
     "max_pool": _max_pool,
-    "global_average_pool": lambda ops, layer, own, x: x.flatten(3).mean(axis=2),
+    "global_average_pool": lambda ops, layer, params, x: x.flatten(3).mean(axis=2),
     "lrn": _lrn,
-    "relu": lambda ops, layer, own, x: ops.tensor.switch(x > 0, x, 0),
-    "tanh": lambda ops, layer, own, x: ops.tensor.tanh(x),
-    "flatten": lambda ops, layer, own, x: x.flatten(2),
+    "relu": lambda ops, layer, params, x: ops.tensor.switch(x > 0, x, 0),
+    "tanh": lambda ops, layer, params, x: ops.tensor.tanh(x),
+    "flatten": lambda ops, layer, params, x: x.flatten(2),
     "dense": _dense,
-    "rnn": lambda ops, layer, own, x: _ways(ops, layer, own, x, _rnn_step, 1),
-    "lstm": lambda ops, layer, own, x: _ways(ops, layer, own, x, _lstm_step, 2),
-    "gru": lambda ops, layer, own, x: _ways(ops, layer, own, x, _gru_step, 1),
-    "concat": lambda ops, layer, own, *inputs: ops.tensor.concatenate(inputs, axis=layer["axis"]),
-    "add": lambda ops, layer, own, one, other: one + other,
-    "attention": lambda ops, layer, own, query, memory: _attend(ops, query, memory, memory),
+    "rnn": lambda ops, layer, params, x: _directions(ops, layer, params, x, _rnn_step, 1),
+    "lstm": lambda ops, layer, params, x: _directions(ops, layer, params, x, _lstm_step, 2),
+    "gru": lambda ops, layer, params, x: _directions(ops, layer, params, x, _gru_step, 1),
+    "concat": lambda ops, layer, params, *inputs: ops.tensor.concatenate(
+        inputs, axis=layer["axis"]
+    ),
+    "add": lambda ops, layer, params, x, y: x + y,
+    "attention": lambda ops, layer, params, query, memory: _attend(ops, query, memory, memory),
     "multihead_attention": _multihead_attention,
     "layer_norm": _layer_norm,
-    "position": lambda ops, layer, own, x: x + own["table"],
+    "position": lambda ops, layer, params, x: x + params["table"],
     "slice": _slice,
-    "mean": lambda ops, layer, own, x: x.mean(axis=1),
+    "mean": lambda ops, layer, params, x: x.mean(axis=1),
 }

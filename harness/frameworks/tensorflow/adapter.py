@@ -1,6 +1,6 @@
 """TensorFlow with Keras 3: a compiled training step, SavedModel and ONNX.
 
-Data is in the neutral layout outside, in exports too; see `tensorflow_layers` for inside.
+Inputs and outputs have the neutral layout, in exports too; see `layers` for inside.
 """
 
 import os
@@ -9,7 +9,7 @@ import tempfile
 import numpy
 
 import harness.adapters as protocol
-from harness.phases import sample_inputs
+from harness.graphs import sample_inputs
 
 tf = None  # the framework, once `start` has imported it
 keras = None
@@ -30,13 +30,15 @@ def start():
 def configure(name, threads):
     """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
     global device
-    found = tf.config.list_physical_devices("GPU")
-    if name == "cuda" and not found:
+    gpus = tf.config.list_physical_devices("GPU")
+    if name == "cuda" and not gpus:
         raise protocol.WrongDevice("asked for cuda, TensorFlow lists no GPU")
-    used = found[:1] if name == "cuda" else []
+    used = gpus[:1] if name == "cuda" else []
     tf.config.set_visible_devices(used, "GPU")
     for gpu in used:
-        tf.config.experimental.set_memory_growth(gpu, True)  # take what is needed, not all
+        tf.config.experimental.set_memory_growth(
+            gpu, True
+        )  # allocate what is needed, not all memory
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     tf.config.threading.set_inter_op_parallelism_threads(1)
     tf.config.experimental.enable_tensor_float_32_execution(False)
@@ -44,7 +46,7 @@ def configure(name, threads):
 
 
 def describe():
-    """Say what TensorFlow really uses."""
+    """Describe what TensorFlow really uses."""
     on_gpu = "GPU" in _tensor(numpy.zeros(1, "float32")).device
     name = None
     if on_gpu:
@@ -60,9 +62,9 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product on the device."""
-    return tf.matmul(_tensor(left), _tensor(right)).numpy()
+    return tf.matmul(_tensor(a), _tensor(b)).numpy()
 
 
 class Model:
@@ -71,7 +73,9 @@ class Model:
     def __init__(self, graph, shape, rate):
         self.graph = graph
         self.keras = graph.model
-        anything = tf.TensorSpec((None,) + shape, "float32")  # else every batch size compiles
+        anything = tf.TensorSpec(
+            (None,) + shape, "float32"
+        )  # otherwise every batch size compiles again
         self.forward = tf.function(self.keras, input_signature=[anything])
         self.optimiser = keras.optimizers.SGD(rate)
 
@@ -85,7 +89,7 @@ class Model:
         self.gradients = tf.function(lambda x, y: self.differentiate(x, y)[2])
 
     def differentiate(self, x, y):
-        """Return the mean loss over all labels, the variables and the loss's gradients."""
+        """Return the mean loss over all labels, the variables, and the gradients of the loss."""
         cross_entropy = tf.nn.sparse_softmax_cross_entropy_with_logits
         with tf.GradientTape() as tape:
             logits = self.keras(x, training=True)
@@ -95,7 +99,7 @@ class Model:
 
 
 def build(network, weights, rate):
-    """Build the network by Keras's functional API, and its SGD."""
+    """Build the network with Keras's functional API, and its SGD."""
     from harness.frameworks.tensorflow import layers
 
     with tf.device(device):
@@ -105,7 +109,7 @@ def build(network, weights, rate):
 
 
 def notes(network):
-    """Return, by kind of layer, what tensorflow was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.tensorflow import layers
 
     return protocol.notes_on(network, layers.NOTES)
@@ -141,10 +145,10 @@ def activations(model, x):
 
 
 def gradients(model, batch):
-    """Return the gradient of the mean loss by neutral name, compiled as training is."""
+    """Return the gradient of the mean loss by neutral name, compiled like training."""
     variables = model.keras.trainable_variables
-    found = zip(variables, backward(model, batch))
-    by_variable = {id(variable): value for variable, value in found}
+    pairs = zip(variables, backward(model, batch))
+    by_variable = {id(variable): value for variable, value in pairs}
     return {
         name: weight.neutral(by_variable[id(weight.variable)])
         for name, weight in model.graph.weights.items()
@@ -152,7 +156,7 @@ def gradients(model, batch):
 
 
 def synchronise():
-    """Wait for the GPU; on the CPU a step returns when it is done."""
+    """Wait for the GPU; on the CPU a step is synchronous."""
     if "GPU" in device:
         tf.test.experimental.sync_devices()
 
@@ -169,7 +173,7 @@ def set_weights(model, weights):
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on: a variable, so that nothing is compiled again."""
+    """Set the learning rate of the next steps: it is a variable, so nothing compiles again."""
     model.optimiser.learning_rate = rate
 
 
@@ -178,14 +182,14 @@ def predict(model, x):
     return model.forward(_tensor(x)).numpy()
 
 
-def inspect(form, path, given, seed):
-    """Tell what a SavedModel's default signature takes and answers."""
+def inspect(form, path, user_inputs, seed):
+    """Inspect a SavedModel: the inputs and the outputs of its default signature."""
     model = load(form, path)
     declared = [
         {"name": name, "dtype": spec.dtype.name, "shape": [side or 0 for side in spec.shape]}
         for name, spec in model.inputs.items()
     ]
-    inputs = given or sample_inputs.arrays(declared, seed)
+    inputs = user_inputs or sample_inputs.arrays(declared, seed)
     return {
         "described": {"inputs": declared},
         "inputs": inputs,
@@ -195,15 +199,15 @@ def inspect(form, path, given, seed):
 
 def answer(model, inputs):
     """Run the default signature of a SavedModel, arrays in and out."""
-    fed = protocol.fed(inputs, list(model.inputs))
-    found = model.serve(**{name: _tensor(x) for name, x in fed.items()})
-    return {name: found[name].numpy() for name in sorted(found)}
+    feed = protocol.match_names(inputs, list(model.inputs))
+    outputs = model.serve(**{name: _tensor(x) for name, x in feed.items()})
+    return {name: outputs[name].numpy() for name in sorted(outputs)}
 
 
 def export(model, form, path, example):
-    """Write ``onnx`` (Keras by way of tf2onnx), ``saved-model`` or ``tflite``.
+    """Write ``onnx`` (by Keras and tf2onnx), ``saved-model`` or ``tflite``.
 
-    The batch size stays free, but for ``tflite``, where it is 1.
+    The batch size stays free, except for ``tflite``, where it is 1.
     """
     shape = (None,) + example.shape[1:]
     signature = [keras.InputSpec(shape=shape, dtype="float32", name="input")]
@@ -216,7 +220,7 @@ def export(model, form, path, example):
         import onnx
         import tf2onnx
 
-        opsets = {each.domain: each.version for each in onnx.load(path).opset_import}
+        opsets = {entry.domain: entry.version for entry in onnx.load(path).opset_import}
         return {"opset": opsets[""], "exporter": f"tf2onnx {tf2onnx.__version__}"}
     if form == "tflite":
         _save_tflite(model.keras, path, example)
@@ -225,7 +229,7 @@ def export(model, form, path, example):
 
 
 def _save_tflite(model, path, example):
-    """Convert by way of a SavedModel: a converter that is fed a function drops the weights."""
+    """Convert a SavedModel: a converter made from a function drops the weights."""
     signature = [tf.TensorSpec((1,) + example.shape[1:], "float32")]
     with tempfile.TemporaryDirectory() as folder:
         archive = keras.export.ExportArchive()
@@ -238,10 +242,10 @@ def _save_tflite(model, path, example):
 
 
 class Served:
-    """A SavedModel read back: its default signature, with its inputs by name."""
+    """A loaded SavedModel: its default signature, with its inputs by name."""
 
     def __init__(self, path):
-        self._model = tf.saved_model.load(path)  # the signature does not keep it alive
+        self._model = tf.saved_model.load(path)  # the signature alone does not keep the model alive
         if "serving_default" not in self._model.signatures:
             raise protocol.Unsupported("the SavedModel has no signature serving_default")
         self.serve = self._model.signatures["serving_default"]

@@ -1,7 +1,7 @@
 """The neutral layers in Keras's own, wired by its functional API.
 
-Imported once Keras is there. Keras convolves with channels last, so a value carries where its
-channels are, and is permuted only where a layer needs it otherwise.
+Import this module after Keras only. Keras convolves with channels last. So a value knows where its
+channels are, and is permuted only where a layer needs another layout.
 """
 
 import keras
@@ -10,27 +10,27 @@ import tensorflow as tf
 
 from harness.adapters import Unsupported
 
-#: Where Keras's default differs from the neutral description, and what is done about it.
+#: Where Keras's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "channels last inside; where 'same' would pad otherwise, a padding layer is before it",
-    "max_pool": "channels last inside; where 'same' would pad otherwise, -inf is put there before",
-    "max_pool of three sides": "left as it is: TensorFlow's own kernel gives each of several equal "
-    "largest values the whole gradient; oneDNN's, used by graphs on x86-64, gives it to one",
-    "lrn": "TensorFlow's alpha is that of one channel: alpha / size is given",
+    "conv": "channels last inside; a padding layer before it where 'same' would pad differently",
+    "max_pool": "channels last inside; -inf is padded before it where 'same' would pad differently",
+    "max_pool of three sides": "not adapted: TensorFlow's own kernel gives each of several equal "
+    "maxima the whole gradient; oneDNN's, used by graphs on x86-64, gives it to one",
+    "lrn": "TensorFlow's alpha is for one channel: it gets alpha / size",
     "gru": "Keras orders the gates z, r, h",
     "multihead_attention": "Keras's kernels are (in, heads, width of a head)",
 }
 
 
 class Value:
-    """A Keras tensor and whether its channels are last, while the neutral layout has them first."""
+    """A Keras tensor and whether its channels are last; the neutral layout has them first."""
 
     def __init__(self, tensor, last=False):
         self.tensor = tensor
         self.last = last
 
     def moved(self, last):
-        """Return the tensor with its channels there."""
+        """Return the tensor with its channels last, or first."""
         rank = len(self.tensor.shape)
         if self.last == last or rank < 3:
             return self.tensor
@@ -39,7 +39,7 @@ class Value:
 
 
 class Weight:
-    """A variable of Keras's and how a neutral array becomes its value, and back."""
+    """A variable of Keras, with the conversion from and to the neutral layout."""
 
     def __init__(self, variable, enter=None, leave=None):
         self.variable = variable
@@ -76,7 +76,7 @@ class Graph:
         self.model = keras.Model(source, self.values[before].moved(False))
 
     def watched(self):
-        """Return the names of all layers and a model that gives their neutral outputs."""
+        """Return the names of all layers and a model of their outputs in the neutral layout."""
         names = [name for name in self.values if name != "input"]
         outputs = [self.values[name].moved(False) for name in names]
         return names, keras.Model(self.model.inputs, outputs)
@@ -93,21 +93,24 @@ def _transposed(variable):
 def _conv(layer, x):
     tensor = x.moved(True)
     sides = len(layer["kernel"])
-    padding = _same(layer, layer["kernel"], tensor)
+    padding = _padding_mode(layer, layer["kernel"], tensor)
     if padding is None:
         pads = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D)
         around = tuple(map(tuple, layer["padding"]))
         tensor = pads[sides - 1](around[0] if sides == 1 else around)(tensor)
     kind = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)[sides - 1]
-    made = kind(
+    keras_layer = kind(
         layer["filters"],
         tuple(layer["kernel"]),
         strides=tuple(layer["stride"]),
         padding=padding or "valid",
         name=layer["name"],
     )
-    value = Value(made(tensor), True)
-    return value, {"kernel": _transposed_kernel(made.kernel), "bias": _plain(made.bias)}
+    value = Value(keras_layer(tensor), True)
+    return value, {
+        "kernel": _transposed_kernel(keras_layer.kernel),
+        "bias": _plain(keras_layer.bias),
+    }
 
 
 def _transposed_kernel(variable):
@@ -118,8 +121,8 @@ def _transposed_kernel(variable):
     return Weight(variable, lambda a: a.transpose(enter), lambda a: a.transpose(leave))
 
 
-def _same(layer, window, tensor):
-    """Return "valid" or "same" where Keras then pads as the layer says, else None."""
+def _padding_mode(layer, window, tensor):
+    """Return "valid" or "same" where Keras's padding equals the layer's, else None."""
     padding = [tuple(side) for side in layer["padding"]]
     if not any(map(any, padding)):
         return "valid"
@@ -134,17 +137,17 @@ def _same(layer, window, tensor):
 
 def _max_pool(layer, x):
     tensor = x.moved(True)
-    padding = _same(layer, layer["size"], tensor)
+    padding = _padding_mode(layer, layer["size"], tensor)
     if padding is None:
         tensor = PadForMax(layer["padding"])(tensor)
     kinds = (keras.layers.MaxPooling1D, keras.layers.MaxPooling2D, keras.layers.MaxPooling3D)
     kind, window = kinds[len(layer["size"]) - 1], tuple(layer["size"])
-    made = kind(window, tuple(layer["stride"]), padding or "valid", name=layer["name"])
-    return Value(made(tensor), True), {}
+    keras_layer = kind(window, tuple(layer["stride"]), padding or "valid", name=layer["name"])
+    return Value(keras_layer(tensor), True), {}
 
 
 class PadForMax(keras.layers.Layer):
-    """Pads the sides of (N, sides..., C) with what never wins a maximum."""
+    """Pads the sides of (N, sides..., C) with values that never win a maximum."""
 
     def __init__(self, padding):
         super().__init__()
@@ -195,12 +198,12 @@ class Position(keras.layers.Layer):
 
 
 def _simple(make):
-    """Return a maker of a layer that works on each element wherever channels are."""
+    """Return a function that makes an element-wise layer, for any place of the channels."""
     return lambda layer, x: (Value(make(layer)(x.tensor), x.last), {})
 
 
 def _neutral(make):
-    """Return a maker of a layer without parameters that reads the neutral layout."""
+    """Return a function that makes a layer without parameters on the neutral layout."""
     return lambda layer, x: (Value(make(layer)(x.moved(False))), {})
 
 
@@ -219,28 +222,28 @@ def _lrn(layer, x):
 
 
 def _dense(layer, x):
-    made = keras.layers.Dense(layer["units"], name=layer["name"])
-    value = Value(made(x.moved(False)))
-    return value, {"kernel": _transposed(made.kernel), "bias": _plain(made.bias)}
+    keras_layer = keras.layers.Dense(layer["units"], name=layer["name"])
+    value = Value(keras_layer(x.moved(False)))
+    return value, {"kernel": _transposed(keras_layer.kernel), "bias": _plain(keras_layer.bias)}
 
 
 def _recurrent(layer, x):
     kinds = {"rnn": keras.layers.SimpleRNN, "lstm": keras.layers.LSTM, "gru": keras.layers.GRU}
-    made = kinds[layer["kind"]](
+    keras_layer = kinds[layer["kind"]](
         layer["units"], return_sequences=layer["return_sequences"], name=layer["name"]
     )
     if not layer.get("bidirectional"):
-        value = Value(made(x.moved(False)))
-        return value, _recurrent_weights(layer, made, "")
-    both = keras.layers.Bidirectional(made, name=layer["name"])
-    value = Value(both(x.moved(False)))
-    weights = _recurrent_weights(layer, both.forward_layer, "")
-    weights.update(_recurrent_weights(layer, both.backward_layer, "backward_"))
+        value = Value(keras_layer(x.moved(False)))
+        return value, _recurrent_weights(layer, keras_layer, "")
+    bidirectional = keras.layers.Bidirectional(keras_layer, name=layer["name"])
+    value = Value(bidirectional(x.moved(False)))
+    weights = _recurrent_weights(layer, bidirectional.forward_layer, "")
+    weights.update(_recurrent_weights(layer, bidirectional.backward_layer, "backward_"))
     return value, weights
 
 
-def _recurrent_weights(layer, made, prefix):
-    cell = made.cell
+def _recurrent_weights(layer, keras_layer, prefix):
+    cell = keras_layer.cell
     if layer["kind"] != "gru":
         return {
             prefix + "kernel": _transposed(cell.kernel),
@@ -248,19 +251,21 @@ def _recurrent_weights(layer, made, prefix):
             prefix + "bias": _plain(cell.bias),
         }
     return {
-        prefix + "kernel": Weight(cell.kernel, lambda a: _swap(a).T, lambda a: _swap(a.T)),
+        prefix + "kernel": Weight(
+            cell.kernel, lambda a: _swap_gates(a).T, lambda a: _swap_gates(a.T)
+        ),
         prefix + "recurrent": Weight(
-            cell.recurrent_kernel, lambda a: _swap(a).T, lambda a: _swap(a.T)
+            cell.recurrent_kernel, lambda a: _swap_gates(a).T, lambda a: _swap_gates(a.T)
         ),
         prefix + "bias": _Half(cell.bias, 0),
         prefix + "recurrent_bias": _Half(cell.bias, 1),
     }
 
 
-def _swap(array):
+def _swap_gates(array):
     """Exchange the first two thirds of the rows: the gates r and z."""
-    one, two, three = numpy.split(array, 3)
-    return numpy.concatenate([two, one, three])
+    first, second, third = numpy.split(array, 3)
+    return numpy.concatenate([second, first, third])
 
 
 class _Half(Weight):
@@ -273,27 +278,31 @@ class _Half(Weight):
     def set(self, array):
         """Set the row."""
         whole = tf.convert_to_tensor(self.variable).numpy().copy()
-        whole[self.row] = _swap(array)
+        whole[self.row] = _swap_gates(array)
         self.variable.assign(whole)
 
     def neutral(self, tensor):
         """Return the row in the neutral layout."""
-        return _swap(tf.convert_to_tensor(tensor).numpy()[self.row])
+        return _swap_gates(tf.convert_to_tensor(tensor).numpy()[self.row])
 
 
 def _multihead(layer, x):
     tensor = x.moved(False)
     width, heads = tensor.shape[-1], layer["heads"]
-    made = keras.layers.MultiHeadAttention(heads, width // heads, name=layer["name"])
-    value = Value(made(tensor, tensor))
-    inner = {"query": made.query_dense, "key": made.key_dense, "value": made.value_dense}
+    keras_layer = keras.layers.MultiHeadAttention(heads, width // heads, name=layer["name"])
+    value = Value(keras_layer(tensor, tensor))
+    inner = {
+        "query": keras_layer.query_dense,
+        "key": keras_layer.key_dense,
+        "value": keras_layer.value_dense,
+    }
     weights = {}
     for part, dense in inner.items():
         weights[part + "_kernel"] = _reshaped(dense.kernel, (width, heads, width // heads), width)
         weights[part + "_bias"] = Weight(
             dense.bias, lambda a: a.reshape(heads, -1), lambda a: a.reshape(-1)
         )
-    output = made.output_dense
+    output = keras_layer.output_dense
     weights["output_kernel"] = _reshaped(output.kernel, (heads, width // heads, width), width)
     weights["output_bias"] = _plain(output.bias)
     return value, weights
@@ -304,15 +313,15 @@ def _reshaped(variable, shape, width):
 
 
 def _layer_norm(layer, x):
-    made = keras.layers.LayerNormalization(epsilon=layer["epsilon"], name=layer["name"])
-    value = Value(made(x.moved(False)))
-    return value, {"scale": _plain(made.gamma), "offset": _plain(made.beta)}
+    keras_layer = keras.layers.LayerNormalization(epsilon=layer["epsilon"], name=layer["name"])
+    value = Value(keras_layer(x.moved(False)))
+    return value, {"scale": _plain(keras_layer.gamma), "offset": _plain(keras_layer.beta)}
 
 
 def _position(layer, x):
-    made = Position(name=layer["name"])
-    value = Value(made(x.moved(False)))
-    return value, {"table": _plain(made.table)}
+    keras_layer = Position(name=layer["name"])
+    value = Value(keras_layer(x.moved(False)))
+    return value, {"table": _plain(keras_layer.table)}
 
 
 def _concat(layer, *inputs):
@@ -321,19 +330,19 @@ def _concat(layer, *inputs):
     axis = layer["axis"]
     if last:
         axis = rank - 1 if axis == 1 else axis - 1
-    made = keras.layers.Concatenate(axis=axis, name=layer["name"])
-    return Value(made([value.moved(last) for value in inputs]), last), {}
+    keras_layer = keras.layers.Concatenate(axis=axis, name=layer["name"])
+    return Value(keras_layer([value.moved(last) for value in inputs]), last), {}
 
 
 def _add(layer, *inputs):
     last = all(value.last for value in inputs)
-    made = keras.layers.Add(name=layer["name"])
-    return Value(made([value.moved(last) for value in inputs]), last), {}
+    keras_layer = keras.layers.Add(name=layer["name"])
+    return Value(keras_layer([value.moved(last) for value in inputs]), last), {}
 
 
 def _attention(layer, query, memory):
-    made = Attention(name=layer["name"])
-    return Value(made(query.moved(False), memory.moved(False))), {}
+    keras_layer = Attention(name=layer["name"])
+    return Value(keras_layer(query.moved(False), memory.moved(False))), {}
 
 
 def _slice(layer, x):

@@ -1,4 +1,4 @@
-"""The probes in TensorFlow and Keras: compiled by ``tf.function`` where that is usual."""
+"""The probes in TensorFlow and Keras, compiled by ``tf.function`` where that is usual."""
 
 import keras
 import numpy
@@ -10,12 +10,12 @@ def _round(x):
     return tf.round(x), lambda gradient: 0.5 * gradient
 
 
-def own_layer(x, given):
+def own_layer(x, upstream):
     x = tf.constant(x)
     with tf.GradientTape() as tape:
         tape.watch(x)
         y = _round(x)
-        total = tf.reduce_sum(y * given)
+        total = tf.reduce_sum(y * upstream)
     return {"y": y, "gradient": tape.gradient(total, x)}
 
 
@@ -46,8 +46,8 @@ def _set(layer, kernel, recurrent, bias):
     layer.set_weights([kernel.T, recurrent.T, bias])  # Keras's gates are i, f, g, o as well
 
 
-def different_lengths(x, lengths, given, **weights):
-    lstm = keras.layers.LSTM(given.shape[1])
+def different_lengths(x, lengths, upstream, **weights):
+    lstm = keras.layers.LSTM(upstream.shape[1])
     mask = tf.sequence_mask(lengths, x.shape[1])
     lstm(x, mask=mask)
     _set(lstm, **weights)
@@ -56,7 +56,7 @@ def different_lengths(x, lengths, given, **weights):
     def answer():
         with tf.GradientTape() as tape:
             last = lstm(x, mask=mask)
-            total = tf.reduce_sum(last * given)
+            total = tf.reduce_sum(last * upstream)
         return last, tape.gradient(total, lstm.trainable_variables)
 
     last, (kernel, recurrent, bias) = answer()
@@ -92,33 +92,33 @@ def beam_search(embedding, recurrent, output):
 
 def bidirectional(x, **weights):
     lstm = keras.layers.LSTM(weights["recurrent"].shape[1], return_sequences=True)
-    both = keras.layers.Bidirectional(lstm)
-    both(x)
-    for layer, prefix in ((both.forward_layer, ""), (both.backward_layer, "backward_")):
+    wrapper = keras.layers.Bidirectional(lstm)
+    wrapper(x)
+    for layer, prefix in ((wrapper.forward_layer, ""), (wrapper.backward_layer, "backward_")):
         _set(layer, *[weights[prefix + name] for name in ("kernel", "recurrent", "bias")])
-    return {"y": both(x)}
+    return {"y": wrapper(x)}
 
 
-def attention(query, key, value, mask, given):
-    inputs = [tf.constant(each) for each in (query, key, value)]
+def attention(query, key, value, mask, upstream):
+    inputs = [tf.constant(tensor) for tensor in (query, key, value)]
     with tf.GradientTape() as tape:
         tape.watch(inputs)
-        apart = [tf.transpose(each, (0, 2, 1, 3)) for each in inputs]
-        attended = keras.ops.dot_product_attention(*apart, mask=(mask > 0)[None, None])
+        time_first = [tf.transpose(tensor, (0, 2, 1, 3)) for tensor in inputs]
+        attended = keras.ops.dot_product_attention(*time_first, mask=(mask > 0)[None, None])
         y = tf.transpose(attended, (0, 2, 1, 3))
-        total = tf.reduce_sum(y * given)
+        total = tf.reduce_sum(y * upstream)
     return dict(zip(("query", "key", "value"), tape.gradient(total, inputs)), y=y)
 
 
-def _convolution(layer, x, kernel, given):
-    """Convolve with channels last, which is all that TensorFlow has on a CPU."""
+def _convolution(layer, x, kernel, upstream):
+    """Convolve with channels last, the only layout of TensorFlow on a CPU."""
     last = tuple(range(2, x.ndim)) + (1, 0)
-    x, given = (numpy.moveaxis(each, 1, -1) for each in (x, given))
+    x, upstream = (numpy.moveaxis(array, 1, -1) for array in (x, upstream))
     layer.build(x.shape)
     layer.set_weights([kernel.transpose(last)])
     with tf.GradientTape() as tape:
         y = layer(x)
-        total = tf.reduce_sum(y * given)
+        total = tf.reduce_sum(y * upstream)
     (gradient,) = tape.gradient(total, layer.trainable_variables)
     return {
         "y": numpy.moveaxis(y.numpy(), -1, 1),
@@ -130,20 +130,20 @@ def _convolution(layer, x, kernel, given):
 def _convolutions(layer, x):
     """Return the kinds of the convolutions in a layer's graph."""
     graph = tf.function(layer).get_concrete_function(tf.constant(x)).graph
-    kinds = {one.type for one in graph.get_operations()}
+    kinds = {operation.type for operation in graph.get_operations()}
     return ", ".join(sorted(kind for kind in kinds if "Conv" in kind))
 
 
-def convolution_of_video(x, kernel, given):
+def convolution_of_video(x, kernel, upstream):
     layer = keras.layers.Conv3D(kernel.shape[0], kernel.shape[2:], use_bias=False)
-    return _convolution(layer, x, kernel, given)
+    return _convolution(layer, x, kernel, upstream)
 
 
-def temporal_convolution(x, kernel, given):
+def temporal_convolution(x, kernel, upstream):
     layer = keras.layers.Conv1D(
         kernel.shape[0], kernel.shape[2], dilation_rate=2, padding="causal", use_bias=False
     )
-    return _convolution(layer, x, kernel, given)
+    return _convolution(layer, x, kernel, upstream)
 
 
 def weight_sharing(tokens, targets, embedding):
@@ -176,7 +176,7 @@ def _dense(weights):
 
 
 def changed_model(x, y, w1, w2, w3):
-    first, middle, last = (_dense(each) for each in (w1, w3, w2))
+    first, middle, last = (_dense(weight) for weight in (w1, w3, w2))
     tanh = keras.layers.Activation("tanh")
     losses = [
         _step(keras.Sequential([first, tanh, last]), x, y),

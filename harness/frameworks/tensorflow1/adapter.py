@@ -13,12 +13,12 @@ def start():
     global tf
     import tensorflow as module
 
-    module.logging.set_verbosity(module.logging.ERROR)  # of what was to be deprecated in 2020
+    module.logging.set_verbosity(module.logging.ERROR)  # deprecation warnings of 2020
     tf = module
 
 
 def configure(device, count):
-    """Use the CPU and this many threads an operation."""
+    """Use the CPU and this number of threads for each operation."""
     global threads
     if device != "cpu":
         raise protocol.WrongDevice("TensorFlow 1's wheel for CUDA is another, for CUDA 10")
@@ -26,7 +26,7 @@ def configure(device, count):
 
 
 def describe():
-    """Say what TensorFlow really uses."""
+    """Describe what TensorFlow really uses."""
     return {
         "versions": {"tensorflow": tf.__version__},
         "threads": threads,
@@ -41,11 +41,11 @@ def _session(graph):
     return tf.Session(graph=graph, config=tf.ConfigProto(**options))
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by a graph of one operation."""
     graph = tf.Graph()
     with graph.as_default():
-        product = tf.matmul(tf.constant(left), tf.constant(right))
+        product = tf.matmul(tf.constant(a), tf.constant(b))
     with _session(graph) as session:
         return session.run(product)
 
@@ -68,7 +68,7 @@ class Model:
             self.rate = rate
             self.rate_fed = tf.placeholder(tf.float32, [], "rate")
             optimiser = tf.train.GradientDescentOptimizer(self.rate_fed)
-            # Else a variable may change while another's gradient is still computed from it.
+            # Otherwise a variable may change while another gradient still reads it.
             with tf.control_dependencies(self.gradients):
                 self.update = optimiser.apply_gradients(zip(self.gradients, self.graph.variables))
             initial = tf.global_variables_initializer()
@@ -76,15 +76,15 @@ class Model:
         self.session.run(initial)
 
     def run(self, wanted, x, y=None):
-        """Run the operations that *wanted* needs."""
-        fed = {self.graph.input: x}
+        """Run the operations that *wanted* needs; return its values."""
+        feed = {self.graph.input: x}
         if y is not None:
-            fed.update({self.y: y, self.rate_fed: self.rate})
-        return self.session.run(wanted, fed)
+            feed.update({self.y: y, self.rate_fed: self.rate})
+        return self.session.run(wanted, feed)
 
     def neutral(self, values):
         """Return the variables' values, or gradients, by neutral name."""
-        by_variable = {id(one): value for one, value in zip(self.graph.variables, values)}
+        by_variable = {id(variable): value for variable, value in zip(self.graph.variables, values)}
         return {
             name: weight.neutral(by_variable[id(weight.variable)])
             for name, weight in self.graph.weights.items()
@@ -99,7 +99,7 @@ def build(network, weights, rate):
 
 
 def notes(network):
-    """Return, by kind of layer, what TensorFlow was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.tensorflow1 import layers
 
     return protocol.notes_on(network, layers.NOTES)
@@ -155,7 +155,7 @@ def set_weights(model, weights):
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on: it is fed."""
+    """Set the learning rate of the next steps: it is an input of the graph."""
     model.rate = rate
 
 
@@ -177,7 +177,7 @@ def export(model, form, path, example):
 
 
 class Served:
-    """A SavedModel read back: the tensors of its default signature by name."""
+    """A loaded SavedModel: the tensors of its default signature by name."""
 
     def __init__(self, path):
         graph = tf.Graph()
@@ -187,7 +187,7 @@ class Served:
         if "serving_default" not in read.signature_def:
             raise protocol.Unsupported("the SavedModel has no signature serving_default")
         signature = read.signature_def["serving_default"]
-        self.inputs = {name: one.name for name, one in signature.inputs.items()}
+        self.inputs = {name: tensor.name for name, tensor in signature.inputs.items()}
         self.outputs = {name: signature.outputs[name].name for name in sorted(signature.outputs)}
 
 
@@ -200,6 +200,6 @@ def load(form, path):
 
 def answer(model, inputs):
     """Run the default signature of a SavedModel, arrays in and out."""
-    fed = protocol.fed(inputs, list(model.inputs))
-    by_tensor = {model.inputs[name]: x for name, x in fed.items()}
+    feed = protocol.match_names(inputs, list(model.inputs))
+    by_tensor = {model.inputs[name]: x for name, x in feed.items()}
     return model.session.run(model.outputs, by_tensor)

@@ -1,7 +1,7 @@
-"""The neutral layers in TensorFlow 1's operations. Imported once TensorFlow is there.
+"""The neutral layers in TensorFlow 1's operations. Import this module after TensorFlow only.
 
-On the CPU it convolves with channels last only, so a value carries where its channels are, and is
-transposed only where a layer needs it otherwise.
+On the CPU it convolves with channels last only. So a value knows where its channels are, and is
+transposed only where a layer needs another layout.
 """
 
 import numpy
@@ -9,29 +9,29 @@ import tensorflow as tf
 
 from harness.adapters import Unsupported
 
-#: Where TensorFlow's default differs from the neutral description, and what is done about it.
+#: Where TensorFlow's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "channels last inside; zeros are put around where 'SAME' would pad otherwise",
-    "max_pool": "channels last inside; where 'SAME' would pad otherwise, -inf is put around",
-    "max_pool of three sides": "left as it is: TensorFlow's kernel gives each of several equal "
-    "largest values the whole gradient",
-    "lrn": "TensorFlow's alpha is that of one channel: alpha / size is given",
+    "conv": "channels last inside; zeros are padded before it where 'SAME' would pad differently",
+    "max_pool": "channels last inside; -inf is padded before it where 'SAME' would pad differently",
+    "max_pool of three sides": "not adapted: TensorFlow's kernel gives each of several equal "
+    "maxima the whole gradient",
+    "lrn": "TensorFlow's alpha is for one channel: it gets alpha / size",
     "rnn": "BasicRNNCell in a dynamic_rnn; one kernel for inputs and states",
-    "lstm": "BasicLSTMCell orders the gates i, g, f, o and adds 1 to f: told to add 0",
-    "gru": "GRUCell resets before the product: a cell of our own in a dynamic_rnn",
-    "layer_norm": "from moments",
+    "lstm": "BasicLSTMCell orders the gates i, g, f, o and adds 1 to f by default: set to add 0",
+    "gru": "GRUCell resets before the product: an own cell in a dynamic_rnn",
+    "layer_norm": "built from moments",
 }
 
 
 class Value:
-    """A tensor and whether its channels are last, while the neutral layout has them first."""
+    """A tensor and whether its channels are last; the neutral layout has them first."""
 
     def __init__(self, tensor, last=False):
         self.tensor = tensor
         self.last = last
 
     def moved(self, last):
-        """Return the tensor with its channels there."""
+        """Return the tensor with its channels last, or first."""
         rank = len(self.tensor.shape)
         if self.last == last or rank < 3:
             return self.tensor
@@ -40,7 +40,7 @@ class Value:
 
 
 class Weight:
-    """A part of a variable, and how a neutral array becomes it, and back.
+    """A part of a variable, with the conversion from and to the neutral layout.
 
     *rows*: of the variable's, where it is not all of them.
     """
@@ -82,7 +82,7 @@ class Graph:
         self.logits = self.values[before].moved(False)
         self.variables = []
         for weight in self.weights.values():
-            if all(weight.variable is not one for one in self.variables):
+            if all(weight.variable is not variable for variable in self.variables):
                 self.variables.append(weight.variable)
 
     def outputs(self):
@@ -98,8 +98,8 @@ def _transposed(variable, rows=slice(None)):
     return Weight(variable, numpy.transpose, numpy.transpose, rows)
 
 
-def _same(layer, window, tensor):
-    """Return "VALID" or "SAME" where TensorFlow then pads as the layer says, else None."""
+def _padding_mode(layer, window, tensor):
+    """Return "VALID" or "SAME" where TensorFlow's padding equals the layer's, else None."""
     padding = [tuple(side) for side in layer["padding"]]
     if not any(map(any, padding)):
         return "VALID"
@@ -114,29 +114,29 @@ def _same(layer, window, tensor):
 def _conv(layer, x):
     tensor = x.moved(True)
     sides = len(layer["kernel"])
-    padding = _same(layer, layer["kernel"], tensor)
+    padding = _padding_mode(layer, layer["kernel"], tensor)
     if padding is None:
         tensor = tf.pad(tensor, [[0, 0]] + list(layer["padding"]) + [[0, 0]])
     shape = [*layer["kernel"], tensor.shape[-1], layer["filters"]]
     kernel, bias = _variable("kernel", shape), _variable("bias", shape[-1:])
     operation = (tf.nn.conv1d, tf.nn.conv2d, tf.nn.conv3d)[sides - 1]
     strides = layer["stride"][0] if sides == 1 else [1] + list(layer["stride"]) + [1]
-    found = operation(tensor, kernel, strides, padding or "VALID") + bias
+    convolved = operation(tensor, kernel, strides, padding or "VALID") + bias
     enter = (*range(2, sides + 2), 1, 0)
     leave = (sides + 1, sides, *range(sides))
     moved = Weight(kernel, lambda a: a.transpose(enter), lambda a: a.transpose(leave))
-    return Value(found, True), {"kernel": moved, "bias": Weight(bias)}
+    return Value(convolved, True), {"kernel": moved, "bias": Weight(bias)}
 
 
 def _max_pool(layer, x):
     tensor = x.moved(True)
-    padding = _same(layer, layer["size"], tensor)
+    padding = _padding_mode(layer, layer["size"], tensor)
     if padding is None:
         around = [[0, 0]] + list(layer["padding"]) + [[0, 0]]
         tensor = tf.pad(tensor, around, constant_values=tensor.dtype.min)
     operation = (tf.nn.max_pool1d, tf.nn.max_pool2d, tf.nn.max_pool3d)[len(layer["size"]) - 1]
-    found = operation(tensor, list(layer["size"]), list(layer["stride"]), padding or "VALID")
-    return Value(found, True), {}
+    pooled = operation(tensor, list(layer["size"]), list(layer["stride"]), padding or "VALID")
+    return Value(pooled, True), {}
 
 
 def _average(layer, x):
@@ -147,8 +147,8 @@ def _average(layer, x):
 
 def _lrn(layer, x):
     share = layer["alpha"] / layer["size"]
-    found = tf.nn.lrn(x.moved(True), layer["size"] // 2, layer["k"], share, layer["beta"])
-    return Value(found, True), {}
+    normalised = tf.nn.lrn(x.moved(True), layer["size"] // 2, layer["k"], share, layer["beta"])
+    return Value(normalised, True), {}
 
 
 def _flatten(layer, x):
@@ -175,14 +175,14 @@ def _linear(x, units, prefix=""):
 
 
 def _dense(layer, x):
-    found, weights = _linear(x.moved(False), layer["units"])
-    return Value(found), weights
+    output, weights = _linear(x.moved(False), layer["units"])
+    return Value(output), weights
 
 
-def _swap(array):
+def _swap_gates(array):
     """Exchange the second and the third quarter of the rows: the gates f and g."""
-    one, two, three, four = numpy.split(array, 4)
-    return numpy.concatenate([one, three, two, four])
+    first, second, third, fourth = numpy.split(array, 4)
+    return numpy.concatenate([first, third, second, fourth])
 
 
 class _GruCell(tf.nn.rnn_cell.RNNCell):
@@ -208,11 +208,11 @@ class _GruCell(tf.nn.rnn_cell.RNNCell):
 
     def call(self, inputs, state):
         """Return the output and the state after one step."""
-        given = tf.matmul(inputs, self.kernel) + self.bias
-        again = tf.matmul(state, self.recurrent) + self.recurrent_bias
-        both = tf.sigmoid(given[:, : 2 * self.units] + again[:, : 2 * self.units])
-        reset, update = both[:, : self.units], both[:, self.units :]
-        new = tf.tanh(given[:, 2 * self.units :] + reset * again[:, 2 * self.units :])
+        from_input = tf.matmul(inputs, self.kernel) + self.bias
+        from_state = tf.matmul(state, self.recurrent) + self.recurrent_bias
+        gates = tf.sigmoid(from_input[:, : 2 * self.units] + from_state[:, : 2 * self.units])
+        reset, update = gates[:, : self.units], gates[:, self.units :]
+        new = tf.tanh(from_input[:, 2 * self.units :] + reset * from_state[:, 2 * self.units :])
         after = (1 - update) * new + update * state
         return after, after
 
@@ -238,11 +238,13 @@ class _LstmCell(tf.nn.rnn_cell.BasicLSTMCell):
         """Return its weights by the names of a layer's parameters."""
         kernel, bias = self.variables
         return {
-            "kernel": Weight(kernel, lambda a: _swap(a).T, lambda a: _swap(a.T), slice(width)),
-            "recurrent": Weight(
-                kernel, lambda a: _swap(a).T, lambda a: _swap(a.T), slice(width, None)
+            "kernel": Weight(
+                kernel, lambda a: _swap_gates(a).T, lambda a: _swap_gates(a.T), slice(width)
             ),
-            "bias": Weight(bias, _swap, _swap),
+            "recurrent": Weight(
+                kernel, lambda a: _swap_gates(a).T, lambda a: _swap_gates(a.T), slice(width, None)
+            ),
+            "bias": Weight(bias, _swap_gates, _swap_gates),
         }
 
 
@@ -282,8 +284,8 @@ def _recurrent(layer, x):
     for prefix, cell in zip(["", "backward_"], cells):
         for name, weight in cell.weights_by_name(width).items():
             weights[prefix + name] = weight
-    found = outputs[0] if len(cells) == 1 else tf.concat(outputs, -1)
-    return Value(found), weights
+    joined = outputs[0] if len(cells) == 1 else tf.concat(outputs, -1)
+    return Value(joined), weights
 
 
 def _attend(query, memory, values):
@@ -305,22 +307,22 @@ def _multihead(layer, x):
     heads = layer["heads"]
     weights, parts = {}, []
     for name in ("query_", "key_", "value_"):
-        part, own = _linear(tensor, width, name)
-        weights.update(own)
-        apart = tf.reshape(part, [-1, steps, heads, width // heads])
-        parts.append(tf.transpose(apart, [0, 2, 1, 3]))
+        part, new_weights = _linear(tensor, width, name)
+        weights.update(new_weights)
+        split_heads = tf.reshape(part, [-1, steps, heads, width // heads])
+        parts.append(tf.transpose(split_heads, [0, 2, 1, 3]))
     joined = tf.transpose(_attend(*parts), [0, 2, 1, 3])
-    found, own = _linear(tf.reshape(joined, [-1, steps, width]), width, "output_")
-    weights.update(own)
-    return Value(found), weights
+    output, new_weights = _linear(tf.reshape(joined, [-1, steps, width]), width, "output_")
+    weights.update(new_weights)
+    return Value(output), weights
 
 
 def _layer_norm(layer, x):
     tensor = x.moved(False)
     scale, offset = (_variable(name, tensor.shape[-1:]) for name in ("scale", "offset"))
     mean, variance = tf.nn.moments(tensor, [-1], keep_dims=True)
-    found = (tensor - mean) / tf.sqrt(variance + layer["epsilon"]) * scale + offset
-    return Value(found), {"scale": Weight(scale), "offset": Weight(offset)}
+    normalised = (tensor - mean) / tf.sqrt(variance + layer["epsilon"]) * scale + offset
+    return Value(normalised), {"scale": Weight(scale), "offset": Weight(offset)}
 
 
 def _position(layer, x):

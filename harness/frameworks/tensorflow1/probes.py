@@ -1,21 +1,21 @@
-"""The probes in TensorFlow 1: a graph each, run once by a session."""
+"""The probes in TensorFlow 1: each is a graph that a session runs once."""
 
 import functools
 
 import numpy
 import tensorflow as tf
 
-#: The collection of what sets variables.
+#: The collection of the operations that set variables.
 SET = "set"
 
 
 def _in_a_graph(probe):
-    """Return what builds a probe's graph and runs it: *probe* returns tensors by name."""
+    """Return a function that builds and runs a probe's graph: *probe* returns tensors by name."""
 
     @functools.wraps(probe)
-    def ran(**given):
+    def ran(**inputs):
         with tf.Graph().as_default(), tf.Session() as session:
-            wanted = probe(**given)
+            wanted = probe(**inputs)
             session.run(tf.global_variables_initializer())
             session.run(tf.get_collection(SET))
             return dict(session.run(wanted), ran=_convolutions(session.graph))
@@ -25,19 +25,19 @@ def _in_a_graph(probe):
 
 def _convolutions(graph):
     """Return the kinds of a graph's convolutions, and of their gradients."""
-    kinds = {one.type for one in graph.get_operations()}
+    kinds = {operation.type for operation in graph.get_operations()}
     return ", ".join(sorted(kind for kind in kinds if "Conv" in kind))
 
 
 @_in_a_graph
-def own_layer(x, given):
+def own_layer(x, upstream):
     @tf.custom_gradient
     def layer(x):
         return tf.round(x), lambda gradient: 0.5 * gradient
 
     x = tf.constant(x)
     y = layer(x)
-    (gradient,) = tf.gradients(tf.reduce_sum(y * given), x)
+    (gradient,) = tf.gradients(tf.reduce_sum(y * upstream), x)
     return {"y": y, "gradient": gradient}
 
 
@@ -66,13 +66,13 @@ def data_dependent_loop_gradient(x, brief, w):
 
 def _gates(array):
     """(4H, D) of gates i, f, g, o to (D, 4H) of i, g, f, o, and a vector alike."""
-    one, two, three, four = numpy.split(array, 4)
-    return numpy.concatenate([one, three, two, four]).T
+    first, second, third, fourth = numpy.split(array, 4)
+    return numpy.concatenate([first, third, second, fourth]).T
 
 
 def _ungates(tensor):
-    one, three, two, four = tf.split(tf.transpose(tensor), 4)
-    return tf.concat([one, two, three, four], 0)
+    first, third, second, fourth = tf.split(tf.transpose(tensor), 4)
+    return tf.concat([first, second, third, fourth], 0)
 
 
 def _set(cell, kernel, recurrent, bias):
@@ -83,11 +83,11 @@ def _set(cell, kernel, recurrent, bias):
 
 
 @_in_a_graph
-def different_lengths(x, lengths, given, **weights):
-    cell = tf.nn.rnn_cell.BasicLSTMCell(given.shape[1], forget_bias=0.0)
+def different_lengths(x, lengths, upstream, **weights):
+    cell = tf.nn.rnn_cell.BasicLSTMCell(upstream.shape[1], forget_bias=0.0)
     _, state = tf.nn.dynamic_rnn(cell, tf.constant(x), lengths, dtype=tf.float32)
     _set(cell, **weights)
-    by_kernel, by_bias = tf.gradients(tf.reduce_sum(state.h * given), cell.variables)
+    by_kernel, by_bias = tf.gradients(tf.reduce_sum(state.h * upstream), cell.variables)
     width = x.shape[2]
     return {
         "last": state.h,
@@ -125,23 +125,23 @@ def bidirectional(x, **weights):
 
 
 @_in_a_graph
-def attention(query, key, value, mask, given):
+def attention(query, key, value, mask, upstream):
     query, key, value = map(tf.constant, (query, key, value))
     scores = tf.matmul(query, key, transpose_b=True) / float(int(query.shape[-1])) ** 0.5
     allowed = tf.broadcast_to(tf.constant(mask > 0), tf.shape(scores))
     odds = tf.nn.softmax(tf.where(allowed, scores, tf.fill(tf.shape(scores), -numpy.inf)))
     y = tf.matmul(odds, value)
-    gradients = tf.gradients(tf.reduce_sum(y * given), [query, key, value])
+    gradients = tf.gradients(tf.reduce_sum(y * upstream), [query, key, value])
     return dict(zip(("query", "key", "value"), gradients), y=y)
 
 
-def _convolution(operation, x, kernel, given):
-    """Convolve with channels last, which is all that TensorFlow has on a CPU."""
+def _convolution(operation, x, kernel, upstream):
+    """Convolve with channels last, the only layout of TensorFlow on a CPU."""
     sides = x.ndim - 2
-    x, given = (numpy.moveaxis(each, 1, -1) for each in (x, given))
+    x, upstream = (numpy.moveaxis(array, 1, -1) for array in (x, upstream))
     kernel = tf.constant(kernel.transpose((*range(2, sides + 2), 1, 0)))
     y = operation(tf.constant(x), kernel)
-    (gradient,) = tf.gradients(tf.reduce_sum(y * given), kernel)
+    (gradient,) = tf.gradients(tf.reduce_sum(y * upstream), kernel)
     return {
         "y": tf.transpose(y, (0, sides + 1, *range(1, sides + 1))),
         "gradient": tf.transpose(gradient, (sides + 1, sides, *range(sides))),
@@ -149,17 +149,17 @@ def _convolution(operation, x, kernel, given):
 
 
 @_in_a_graph
-def convolution_of_video(x, kernel, given):
-    return _convolution(lambda x, k: tf.nn.conv3d(x, k, [1] * 5, "VALID"), x, kernel, given)
+def convolution_of_video(x, kernel, upstream):
+    return _convolution(lambda x, k: tf.nn.conv3d(x, k, [1] * 5, "VALID"), x, kernel, upstream)
 
 
 @_in_a_graph
-def temporal_convolution(x, kernel, given):
+def temporal_convolution(x, kernel, upstream):
     def causal(x, kernel):
         before = tf.pad(x, [[0, 0], [4, 0], [0, 0]])
         return tf.nn.convolution(before, kernel, "VALID", dilation_rate=[2])
 
-    return _convolution(causal, x, kernel, given)
+    return _convolution(causal, x, kernel, upstream)
 
 
 @_in_a_graph
@@ -183,25 +183,25 @@ def higher_order_gradients(x, w1, w2):
 
 
 def changed_model(x, y, w1, w2, w3):
-    """A graph is never changed: a second part is added to it, with the same variables."""
+    """Add a second part with the same variables: a graph itself cannot change."""
     with tf.Graph().as_default(), tf.Session() as session:
-        first, middle, last = (tf.Variable(each.T) for each in (w1, w3, w2))
+        first, middle, last = (tf.Variable(weight.T) for weight in (w1, w3, w2))
         session.run(tf.global_variables_initializer())
         losses = [
             session.run(_step(names, tf.constant(x), y))[0]
             for names in ([first, last], [first, middle, last])
         ]
         weights = zip(("w1", "w2", "w3"), (first, last, middle))
-        found = session.run({name: tf.transpose(each) for name, each in weights})
-    return dict(found, losses=losses)
+        arrays = session.run({name: tf.transpose(weight) for name, weight in weights})
+    return dict(arrays, losses=losses)
 
 
 def _step(weights, x, y):
-    for each in weights[:-1]:
-        x = tf.tanh(tf.matmul(x, each))
+    for weight in weights[:-1]:
+        x = tf.tanh(tf.matmul(x, weight))
     logits = tf.matmul(x, weights[-1])
     losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels=y, logits=logits)
     loss = tf.reduce_mean(losses)
     optimiser = tf.train.GradientDescentOptimizer(0.1)
-    gate = tf.train.Optimizer.GATE_GRAPH  # no variable changes while a gradient needs it
+    gate = tf.train.Optimizer.GATE_GRAPH  # no variable changes while a gradient reads it
     return loss, optimiser.minimize(loss, var_list=weights, gate_gradients=gate)

@@ -29,7 +29,7 @@ theano = None  # the framework, once `start` has imported it
 
 
 def start():
-    """Import Theano. What it compiles goes to this process's own folder: nothing is there yet."""
+    """Import Theano. Its compile cache is in this process's own folder and starts empty."""
     global theano
     folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "theano")
     flags = ["device=cpu", "floatX=float32", "base_compiledir=" + folder, "compiledir_format=c"]
@@ -51,7 +51,7 @@ def configure(device, threads, pooling="agreeing"):
 
 
 def describe():
-    """Say what Theano really uses: the BLAS, and what processor that takes this one for."""
+    """Describe the versions, and the BLAS with the processor type that it chose."""
     return {
         "versions": {"theano": theano.__version__},
         "threads": openblas.threads(),

@@ -1,4 +1,4 @@
-"""Theano's operations for `harness.frameworks.symbolic`. Imported once Theano is there."""
+"""Theano's operations for `harness.frameworks.symbolic`. Import this module after Theano only."""
 
 import theano as module
 from theano import scan, tensor
@@ -19,26 +19,26 @@ __all__ = [
     "tensor",
 ]
 
-#: Where Theano's default differs from the neutral description, and what is done about it.
+#: Where Theano's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "Theano turns kernels around; it is told not to. One side is two, the second 1 long",
-    "max_pool": "Theano's own gives each of several equal largest values the whole gradient, and "
-    "images of digits have many: the largest of slices, -inf around them",
-    "relu": "Theano's own has a gradient of a half at zero, where blank parts of images are: a "
-    "switch",
-    "lrn": "Theano has none: from squares, slices and a power",
+    "conv": "Theano flips kernels by default: set not to. One side becomes two, the second of "
+    "size 1",
+    "max_pool": "Theano's own gives each of several equal maxima the whole gradient, and images "
+    "of digits have many: the maximum of slices, padded with -inf",
+    "relu": "a switch: Theano's own has a gradient of a half at zero, as in blank parts of images",
+    "lrn": "Theano has none: built from squares, slices and a power",
     "rnn": "a scan over time",
     "lstm": "a scan over time",
     "gru": "a scan over time",
-    "layer_norm": "from means and a square root",
+    "layer_norm": "built from means and a square root",
 }
 
 
-pool = None  # of its own, where it is to be used: layer, input -> output
+pool = None  # the own pooling where `use_own_pooling` chose it: (layer, input) -> output
 
 
 def use_own_pooling(wanted):
-    """Pool as Theano does, from now on, or by what agrees with everybody else."""
+    """Choose Theano's own pooling, or the pooling that agrees with the other frameworks."""
     global pool
     if wanted:
         pool = _pooled
@@ -49,7 +49,7 @@ def use_own_pooling(wanted):
 
 
 def _pooled(layer, x):
-    """Pool by Theano's own, of two sides or three; one side is two, the second 1 long."""
+    """Pool by Theano's own pooling of two or three sides; one side gets a second of size 1."""
     size, stride = tuple(layer["size"]), tuple(layer["stride"])
     x = surround(tensor, x, layer["padding"], -float("inf"))
     if len(size) == 1:
@@ -60,17 +60,17 @@ def _pooled(layer, x):
 
 
 def variable(name, dtype, sides):
-    """Return an input of so many sides."""
+    """Return a symbolic input with this number of axes."""
     return tensor.TensorType(dtype, (False,) * sides)(name)
 
 
 def cross_entropy(logits, labels):
-    """Return that of every row."""
+    """Return the cross entropy of every row."""
     return categorical_crossentropy(softmax(logits), labels)
 
 
 def convolve(layer, kernel, x):
-    """Convolve by Theano's own, of two sides or three."""
+    """Convolve by Theano's own convolution of two or three sides."""
     stride, padding = tuple(layer["stride"]), layer["padding"]
     if all(before == after for before, after in padding):
         border = tuple(before for before, _ in padding)

@@ -6,20 +6,20 @@ import theano.tensor as tt
 from theano.tensor.nnet import conv2d, conv3d
 
 
-def _ask(**wanted):
-    """Compile expressions without inputs, and evaluate them."""
+def _evaluate(**wanted):
+    """Compile expressions without inputs and evaluate them."""
     compiled = theano.function([], list(wanted.values()))
     return dict(zip(wanted, compiled()), ran=_convolutions(compiled))
 
 
 def _convolutions(compiled):
-    """Return the kinds of the convolutions that a function was compiled to."""
+    """Return the kinds of the convolutions in a compiled function."""
     kinds = {type(node.op).__name__ for node in compiled.maker.fgraph.apply_nodes}
     return ", ".join(sorted(kind for kind in kinds if "Conv" in kind or "Corr" in kind))
 
 
 class Round(theano.Op):
-    """Rounding, in Python: an operation of one's own has a gradient of its own."""
+    """Rounding, in Python: an own operation with an own gradient."""
 
     __props__ = ()
 
@@ -35,14 +35,14 @@ class Round(theano.Op):
         return [0.5 * gradients[0]]
 
 
-def own_layer(x, given):
+def own_layer(x, upstream):
     x = theano.shared(x)
     y = Round()(x)
-    return _ask(y=y, gradient=theano.grad((y * given).sum(), x))
+    return _evaluate(y=y, gradient=theano.grad((y * upstream).sum(), x))
 
 
 def _loop(x, w):
-    """A scan has a largest number of steps, and may end before. Before the first it always runs."""
+    """Scan until all values are small: a scan has a maximum number of steps, and at least one."""
 
     def step(x, steps):
         after = tt.tanh(tt.dot(x, w))
@@ -55,7 +55,7 @@ def _loop(x, w):
 
 
 def data_dependent_loop(x, brief, w):
-    # Two loops in one function Theano merges into one, which ends where the first does.
+    # In one function, Theano would merge the two loops into one that ends with the first.
     start = tt.matrix()
     loop = theano.function([start], _loop(start, theano.shared(w)))
     (long, many), (short, few) = loop(x), loop(brief)
@@ -66,40 +66,44 @@ def data_dependent_loop_gradient(x, brief, w):
     del brief
     x, w = theano.shared(x), theano.shared(w)
     last, _ = _loop(x, w)
-    return _ask(gradient=theano.grad(last.sum(), w))
+    return _evaluate(gradient=theano.grad(last.sum(), w))
 
 
 def _lstm(x, kernel, recurrent, bias, mask=None):
-    """(N, T, D) to every step's output (T, N, H). Where the mask is 0 the state stays."""
+    """(N, T, D) to every step's output (T, N, H). Where the mask is 0, the state stays."""
     units = recurrent.get_value().shape[1]
 
-    def step(given, kept, hidden, memory):
-        gates = given + tt.dot(hidden, recurrent.T)
+    def step(from_input, step_mask, hidden, memory):
+        gates = from_input + tt.dot(hidden, recurrent.T)
         write, forget, new, read = (gates[:, n * units : (n + 1) * units] for n in range(4))
         after = tt.nnet.sigmoid(forget) * memory + tt.nnet.sigmoid(write) * tt.tanh(new)
         answer = tt.nnet.sigmoid(read) * tt.tanh(after)
-        return kept * answer + (1 - kept) * hidden, kept * after + (1 - kept) * memory
+        return step_mask * answer + (1 - step_mask) * hidden, step_mask * after + (
+            1 - step_mask
+        ) * memory
 
     rows, steps = x.shape[:2]
-    given = tt.dot(x.transpose(1, 0, 2), kernel.T) + bias
+    from_input = tt.dot(x.transpose(1, 0, 2), kernel.T) + bias
     mask = numpy.ones((steps, rows, 1), "float32") if mask is None else mask
     zeros = numpy.zeros((rows, units), "float32")
     (hidden, _), _ = theano.scan(
-        step, sequences=[given, tt.constant(mask)], outputs_info=[tt.constant(zeros)] * 2
+        step, sequences=[from_input, tt.constant(mask)], outputs_info=[tt.constant(zeros)] * 2
     )
     return hidden
 
 
-def different_lengths(x, lengths, given, **weights):
-    own = {name: theano.shared(value) for name, value in weights.items()}
+def different_lengths(x, lengths, upstream, **weights):
+    params = {name: theano.shared(value) for name, value in weights.items()}
     mask = (numpy.arange(x.shape[1])[:, None] < lengths).astype("float32")[:, :, None]
-    last = _lstm(x, mask=mask, **own)[-1]
-    gradients = theano.grad((last * given).sum(), list(own.values()))
-    return _ask(last=last, **dict(zip(own, gradients)))
+    last = _lstm(x, mask=mask, **params)[-1]
+    gradients = theano.grad((last * upstream).sum(), list(params.values()))
+    return _evaluate(last=last, **dict(zip(params, gradients)))
 
 
 def beam_search(embedding, recurrent, output):
-    embedding, recurrent, output = (theano.shared(each) for each in (embedding, recurrent, output))
+    embedding, recurrent, output = (
+        theano.shared(array) for array in (embedding, recurrent, output)
+    )
     sequences = tt.zeros((1, 1), "int64")
     scores, hidden = tt.zeros((1,)), tt.zeros((1, embedding.shape[1]))
     for _ in range(5):
@@ -111,37 +115,37 @@ def beam_search(embedding, recurrent, output):
         parents, tokens = chosen // output.shape[0], chosen % output.shape[0]
         sequences = tt.concatenate([sequences[parents], tokens[:, None]], axis=1)
         hidden = hidden[parents]
-    return _ask(sequences=sequences[:, 1:], scores=scores)
+    return _evaluate(sequences=sequences[:, 1:], scores=scores)
 
 
 def bidirectional(x, **weights):
-    own = {name: theano.shared(value) for name, value in weights.items()}
+    params = {name: theano.shared(value) for name, value in weights.items()}
     names = ("kernel", "recurrent", "bias")
-    forward = _lstm(x, *(own[name] for name in names))
-    backward = _lstm(x[:, ::-1], *(own["backward_" + name] for name in names))[::-1]
-    return _ask(y=tt.concatenate([forward, backward], axis=2).dimshuffle(1, 0, 2))
+    forward = _lstm(x, *(params[name] for name in names))
+    backward = _lstm(x[:, ::-1], *(params["backward_" + name] for name in names))[::-1]
+    return _evaluate(y=tt.concatenate([forward, backward], axis=2).dimshuffle(1, 0, 2))
 
 
-def attention(query, key, value, mask, given):
-    query, key, value = (theano.shared(each) for each in (query, key, value))
+def attention(query, key, value, mask, upstream):
+    query, key, value = (theano.shared(array) for array in (query, key, value))
     factor = numpy.float32(query.get_value().shape[-1] ** -0.5)
     scores = (query.dimshuffle(0, 1, 2, "x", 3) * key.dimshuffle(0, 1, "x", 2, 3)).sum(-1) * factor
     scores = tt.switch(tt.constant(mask > 0), scores, -numpy.inf)
     odds = tt.exp(scores - scores.max(axis=-1, keepdims=True))
     odds = odds / odds.sum(axis=-1, keepdims=True)
     y = (odds.dimshuffle(0, 1, 2, 3, "x") * value.dimshuffle(0, 1, "x", 2, 3)).sum(3)
-    gradients = theano.grad((y * given).sum(), [query, key, value])
-    return _ask(y=y, **dict(zip(("query", "key", "value"), gradients)))
+    gradients = theano.grad((y * upstream).sum(), [query, key, value])
+    return _evaluate(y=y, **dict(zip(("query", "key", "value"), gradients)))
 
 
-def convolution_of_video(x, kernel, given):
+def convolution_of_video(x, kernel, upstream):
     kernel = theano.shared(kernel)
     y = conv3d(tt.constant(x), kernel, filter_flip=False)
-    return _ask(y=y, gradient=theano.grad((y * given).sum(), kernel))
+    return _evaluate(y=y, gradient=theano.grad((y * upstream).sum(), kernel))
 
 
-def temporal_convolution(x, kernel, given):
-    """Theano has no convolution of one side: two sides, the second 1 long."""
+def temporal_convolution(x, kernel, upstream):
+    """Convolve two sides, the second of size 1: Theano has no convolution of one side."""
     kernel = theano.shared(kernel)
     before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")[:, :, :, None]
     y = conv2d(
@@ -150,7 +154,7 @@ def temporal_convolution(x, kernel, given):
         filter_dilation=(2, 1),
         filter_flip=False,
     )[:, :, :, 0]
-    return _ask(y=y, gradient=theano.grad((y * given).sum(), kernel))
+    return _evaluate(y=y, gradient=theano.grad((y * upstream).sum(), kernel))
 
 
 def weight_sharing(tokens, targets, embedding):
@@ -158,31 +162,32 @@ def weight_sharing(tokens, targets, embedding):
     hidden = tt.tanh(matrix[tokens]).reshape((tokens.size, embedding.shape[1]))
     odds = tt.nnet.softmax(tt.dot(hidden, matrix.T))
     loss = tt.nnet.categorical_crossentropy(odds, tt.constant(targets.flatten())).mean()
-    return _ask(loss=loss, gradient=theano.grad(loss, matrix))
+    return _evaluate(loss=loss, gradient=theano.grad(loss, matrix))
 
 
 def higher_order_gradients(x, w1, w2):
-    x, w1, w2 = (theano.shared(each) for each in (x, w1, w2))
+    x, w1, w2 = (theano.shared(array) for array in (x, w1, w2))
     total = tt.dot(tt.tanh(tt.dot(x, w1)), w2).sum()
     penalty = tt.sqr(theano.grad(total, x)).sum()
     by_w1, by_w2 = theano.grad(penalty, [w1, w2])
-    return _ask(penalty=penalty, w1=by_w1, w2=by_w2)
+    return _evaluate(penalty=penalty, w1=by_w1, w2=by_w2)
 
 
 def changed_model(x, y, w1, w2, w3):
-    own = {name: theano.shared(value) for name, value in (("w1", w1), ("w2", w2), ("w3", w3))}
+    params = {name: theano.shared(value) for name, value in (("w1", w1), ("w2", w2), ("w3", w3))}
     losses = [
-        _step([own[name] for name in names], x, y) for names in (("w1", "w2"), ("w1", "w3", "w2"))
+        _step([params[name] for name in names], x, y)
+        for names in (("w1", "w2"), ("w1", "w3", "w2"))
     ]
-    return dict({name: value.get_value() for name, value in own.items()}, losses=losses)
+    return dict({name: value.get_value() for name, value in params.items()}, losses=losses)
 
 
 def _step(weights, x, y):
     value = tt.constant(x)
-    for each in weights[:-1]:
-        value = tt.tanh(tt.dot(value, each.T))
+    for weight in weights[:-1]:
+        value = tt.tanh(tt.dot(value, weight.T))
     odds = tt.nnet.softmax(tt.dot(value, weights[-1].T))
     loss = tt.nnet.categorical_crossentropy(odds, tt.constant(y)).mean()
     rate = numpy.float32(0.1)
-    updates = [(each, each - rate * theano.grad(loss, each)) for each in weights]
+    updates = [(weight, weight - rate * theano.grad(loss, weight)) for weight in weights]
     return theano.function([], loss, updates=updates)()

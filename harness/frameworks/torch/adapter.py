@@ -27,7 +27,7 @@ def configure(name, threads):
 
 
 def describe():
-    """Say what torch really uses."""
+    """Describe what torch really uses."""
     actual = torch.zeros(1, device=device).device.type
     instructions = torch.backends.cpu.get_cpu_capability()
     library = "MKL" if torch.backends.mkl.is_available() else "no MKL"
@@ -43,9 +43,9 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product on the device."""
-    return (_tensor(left) @ _tensor(right)).cpu().numpy()
+    return (_tensor(a) @ _tensor(b)).cpu().numpy()
 
 
 def build(network, weights, rate):
@@ -54,13 +54,13 @@ def build(network, weights, rate):
 
     model = layers.Graph(network, weights).to(device)
     set_weights(model, weights)
-    trained = [each for each in model.parameters() if each.requires_grad]
+    trained = [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.optimiser = torch.optim.SGD(trained, lr=rate)
     return model
 
 
 def notes(network):
-    """Return, by kind of layer, what torch was made to agree in."""
+    """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.torch import layers
 
     return protocol.notes_on(network, layers.NOTES)
@@ -102,8 +102,8 @@ def _loss(model, x, y):
 def activations(model, x):
     """Return every layer's output by name."""
     with torch.no_grad():
-        found = model.values(_tensor(x))
-    return {name: value.cpu().numpy() for name, value in found.items() if name != "input"}
+        values = model.values(_tensor(x))
+    return {name: value.cpu().numpy() for name, value in values.items() if name != "input"}
 
 
 def gradients(model, batch):
@@ -113,7 +113,7 @@ def gradients(model, batch):
 
 
 def synchronise():
-    """Wait for the GPU; the CPU never runs ahead."""
+    """Wait for the GPU; the CPU is synchronous."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
@@ -131,7 +131,7 @@ def set_weights(model, weights):
 
 
 def set_rate(model, rate):
-    """Set the rate of the steps from now on."""
+    """Set the learning rate of the next steps."""
     for group in model.optimiser.param_groups:
         group["lr"] = rate
 
@@ -143,7 +143,7 @@ def predict(model, x):
 
 
 class Served:
-    """A program that was read back, and the names of its inputs, or None where it has none."""
+    """A loaded program, and the names of its inputs, or None where it has none."""
 
     def __init__(self, program, names):
         self.program = program
@@ -151,40 +151,41 @@ class Served:
 
 
 def answer(model, inputs):
-    """Run a program that was read back, arrays in and out."""
+    """Run a loaded program, arrays in and out."""
     names = model.names or list(inputs)
-    fed = protocol.placed(inputs, names)
+    feed = protocol.match_places(inputs, names)
     with torch.inference_mode():
-        found = model.program(*[_tensor(fed[name]) for name in names])
-        return {name: value.cpu().numpy() for name, value in _named(found)}
+        result = model.program(*[_tensor(feed[name]) for name in names])
+        return {name: value.cpu().numpy() for name, value in _outputs_by_name(result)}
 
 
-def _named(found):
-    """Return (name, tensor) for all that a program answered; one without a name is ``y``."""
-    if isinstance(found, dict):
-        return list(found.items())
-    if isinstance(found, (tuple, list)):
-        return [(str(number), value) for number, value in enumerate(found)]
-    return [("y", found)]
+def _outputs_by_name(result):
+    """Return (name, tensor) for all outputs of a program; an output without a name is ``y``."""
+    if isinstance(result, dict):
+        return list(result.items())
+    if isinstance(result, (tuple, list)):
+        return [(str(number), value) for number, value in enumerate(result)]
+    return [("y", result)]
 
 
-def inspect(form, path, given, seed):  # noqa: ARG001 - nothing can be made from it
-    """Tell what a model answers to given inputs; a TorchScript file does not say their shapes."""
-    if given is None:
+def inspect(form, path, user_inputs, seed):  # noqa: ARG001 - no sample inputs
+    """Inspect a model with the user's inputs; a TorchScript file does not declare their shapes."""
+    if user_inputs is None:
         raise ValueError("TorchScript does not declare the shapes of its inputs: give --inputs")
     model = load(form, path)
     declared = [
-        {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)} for name, x in given.items()
+        {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)}
+        for name, x in user_inputs.items()
     ]
     return {
         "described": {"inputs": declared},
-        "inputs": given,
-        "outputs": answer(model, protocol.copies(given)),
+        "inputs": user_inputs,
+        "outputs": answer(model, protocol.copy_inputs(user_inputs)),
     }
 
 
 def export(model, form, path, example):
-    """Write one of the formats of `torch_exports`, from the CPU, for any machine."""
+    """Write one of the formats of `exports`, from the CPU, for any machine."""
     from harness.frameworks.torch import exports
 
     model = model.to("cpu").eval()
@@ -197,14 +198,16 @@ def export(model, form, path, example):
 def load(form, path):
     """Read a ``torch-export``, ``torchscript`` or ``aotinductor`` program.
 
-    It is code: only ever in a cell.
+    A program is code: load it in a cell only.
     """
     if form == "aotinductor":
         return Served(torch._inductor.aoti_load_package(path), None)
     if form == "torchscript":
         program = torch.jit.load(path, map_location=device).eval()
-        _, *arguments = program.forward.schema.arguments  # the first is the module
-        return Served(program, [one.name for one in arguments if not one.has_default_value()])
+        _, *arguments = program.forward.schema.arguments  # the first is the module itself
+        return Served(
+            program, [argument.name for argument in arguments if not argument.has_default_value()]
+        )
     if form != "torch-export":
         raise protocol.Unsupported(f"torch does not read {form}")
     program = torch.export.load(path)

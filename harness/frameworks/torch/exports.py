@@ -1,6 +1,6 @@
-"""What torch writes a model as. Each function takes the model, an example and a path.
+"""The formats that torch exports to. Each function takes the model, an example and a path.
 
-Imported once torch is there.
+Import this module after torch only.
 """
 
 import os
@@ -12,15 +12,15 @@ import torch
 
 import harness.adapters as protocol
 
-#: The largest batch of an ExecuTorch program, which plans its memory for it.
+#: The largest batch of an ExecuTorch program, which plans its memory ahead.
 MOST_ROWS = 1024
 
-#: Rows of its example: with fewer than 16, torch chooses convolutions that are for fewer than 16.
+#: Rows of its example: below 16, torch chooses convolutions that work for fewer than 16 only.
 FEW_ROWS = 32
 
 
 def write(model, form, path, example):
-    """Write a model that is on the CPU and evaluates. Raises Unsupported."""
+    """Write a model that is on the CPU and in evaluation mode. Raises Unsupported."""
     if form not in WRITERS:
         raise protocol.Unsupported(f"torch does not write {form}")
     opset = WRITERS[form](model, example, path)
@@ -35,9 +35,9 @@ def _script(model, example, path):
         torch.jit.trace(model, example).save(path)
 
 
-def _program(model, example, most=None):
-    """Return the model as an exported program, its batch free, up to *most* rows."""
-    batch = torch.export.Dim("batch", max=most)
+def _program(model, example, max_rows=None):
+    """Return the model as an exported program, its batch free, up to *max_rows*."""
+    batch = torch.export.Dim("batch", max=max_rows)
     return torch.export.export(model, (example,), dynamic_shapes=({0: batch},))
 
 
@@ -48,7 +48,7 @@ def _exported(model, example, path):
 def _onnx(model, example, path):
     """Write ONNX; return its opset.
 
-    torch.onnx.export could export by itself, but torch 2.9 then refuses a free batch of an LSTM.
+    torch.onnx.export alone would do, but in torch 2.9 it refuses a free batch of an LSTM.
     """
     translated = torch.onnx.export(
         _program(model, example),
@@ -65,8 +65,8 @@ def _onnx(model, example, path):
 def _aotinductor(model, example, path):
     """Compile for this machine's processor.
 
-    The weights in assembler would ask for a stack that can be executed, which glibc refuses from
-    2.41 on; headers that are compiled before need OpenSSL's program, and save time on many models.
+    Weights in assembler would need an executable stack, which glibc refuses from 2.41 on.
+    Precompiled headers would need OpenSSL's program and save time only for many models.
     """
     torch._inductor.aoti_compile_and_package(
         _program(model, example),
@@ -79,7 +79,7 @@ def _aotinductor(model, example, path):
 
 
 def _executorch(model, example, path):
-    """Lower to XNNPACK what it has, and the rest to ExecuTorch's own kernels."""
+    """Lower the operators of XNNPACK to it, and the others to ExecuTorch's own kernels."""
     from executorch.backends.xnnpack.partition.xnnpack_partitioner import XnnpackPartitioner
     from executorch.exir import to_edge_transform_and_lower
 
@@ -92,9 +92,9 @@ def _executorch(model, example, path):
 
 
 def _ncnn(model, example, path):
-    """Let pnnx translate a trace of one row, as ncnn knows of no batch.
+    """Have pnnx translate a trace of one row, as ncnn has no batch axis.
 
-    It writes much beside the net, and names what it cannot translate in its output only.
+    pnnx writes other files beside the net; it reports what it cannot translate in its log only.
     """
     import pnnx
 
@@ -102,12 +102,12 @@ def _ncnn(model, example, path):
         pnnx.export(model, os.path.join(folder, "model.pt"), example[:1], fp16=False)
         os.makedirs(path)
         for kind in ("param", "bin"):
-            made = os.path.join(folder, "model.ncnn." + kind)
-            shutil.copyfile(made, os.path.join(path, "model." + kind))
+            source = os.path.join(folder, "model.ncnn." + kind)
+            shutil.copyfile(source, os.path.join(path, "model." + kind))
 
 
 class _Versions(dict):
-    """Versions by the names of packages, asked of what is installed."""
+    """Versions of the installed packages by name."""
 
     def __missing__(self, package):
         return metadata.version(package)
@@ -122,7 +122,7 @@ WRITERS = {
     "ncnn": _ncnn,
 }
 
-#: What these are, with the packages whose versions say which.
+#: The exporter of each format, with the packages that it consists of.
 EXPORTERS = {
     "onnx": "torch {torch} dynamo, onnxscript {onnxscript}",
     "torch-export": "torch.export of torch {torch}",

@@ -1,7 +1,7 @@
 """The neutral layers in torch's own modules, and a network of them as a graph.
 
-Imported once torch is there. Every module that has parameters says which they are by their
-neutral names; torch's layouts are the neutral ones.
+Import this module after torch only. A module with parameters yields them by their neutral
+names; torch's layouts are the neutral layouts.
 """
 
 import math
@@ -11,18 +11,18 @@ from torch import nn
 
 from harness.adapters import Unsupported
 
-#: Where torch's default differs from the neutral description, and what is done about it.
+#: Where torch's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "torch pads both ends alike; where they differ, a padding layer stands before it",
-    "max_pool": "torch pads both ends alike; where they differ, -inf is put there before it",
-    "rnn": "torch has two biases; the second is zero and not trained",
-    "lstm": "torch has two biases; the second is zero and not trained",
-    "multihead_attention": "four linear layers, as torch's own module keeps three in one matrix",
+    "conv": "torch pads both ends alike; a padding layer before it where they differ",
+    "max_pool": "torch pads both ends alike; -inf is padded before it where they differ",
+    "rnn": "torch has a second bias: it is zero and not trained",
+    "lstm": "torch has a second bias: it is zero and not trained",
+    "multihead_attention": "four linear layers: torch's own module has three of them in one matrix",
 }
 
 
 class Graph(nn.Module):
-    """A network: modules by layer name, each with the names of what it reads."""
+    """A network: modules by layer name, each with the names of its inputs."""
 
     def __init__(self, network, weights):
         super().__init__()
@@ -30,14 +30,14 @@ class Graph(nn.Module):
         self.reads = []
         before = "input"
         for layer in network["layers"]:
-            own = {
+            params = {
                 name.split(".")[1]: value
                 for name, value in weights.items()
                 if name.split(".")[0] == layer["name"]
             }
             if layer["kind"] not in KINDS:
                 raise Unsupported("layer kind " + layer["kind"])
-            self.layers[layer["name"]] = KINDS[layer["kind"]](layer, own)
+            self.layers[layer["name"]] = KINDS[layer["kind"]](layer, params)
             self.reads.append((layer["name"], layer.get("inputs", [before])))
             before = layer["name"]
 
@@ -47,28 +47,28 @@ class Graph(nn.Module):
 
     def values(self, x):
         """Return every layer's output, and the input, by name."""
-        found = {"input": x}
+        outputs = {"input": x}
         for name, inputs in self.reads:
-            found[name] = self.layers[name](*[found[each] for each in inputs])
-        return found
+            outputs[name] = self.layers[name](*[outputs[source] for source in inputs])
+        return outputs
 
     def neutral(self):
         """Yield (neutral name, parameter)."""
         for name, module in self.layers.items():
             if hasattr(module, "neutral"):
-                for own, value in module.neutral():
-                    yield name + "." + own, value
+                for parameter_name, value in module.neutral():
+                    yield name + "." + parameter_name, value
 
 
 class Conv(nn.Module):
-    """A convolution of one, two or three sides, padded as it says."""
+    """A convolution of one, two or three sides, with the padding of its description."""
 
-    def __init__(self, layer, own):
+    def __init__(self, layer, params):
         super().__init__()
         sides = len(layer["kernel"])
         kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[sides - 1]
         even, self.around = _padding(layer, layer["kernel"])
-        filters, channels = own["kernel"].shape[:2]
+        filters, channels = params["kernel"].shape[:2]
         self.convolution = kind(
             channels, filters, tuple(layer["kernel"]), stride=tuple(layer["stride"]), padding=even
         )
@@ -88,7 +88,7 @@ class Conv(nn.Module):
 class MaxPool(nn.Module):
     """A max pooling of one, two or three sides; padding never wins."""
 
-    def __init__(self, layer, own):
+    def __init__(self, layer, params):
         super().__init__()
         kind = (nn.MaxPool1d, nn.MaxPool2d, nn.MaxPool3d)[len(layer["size"]) - 1]
         even, self.around = _padding(layer, layer["size"])
@@ -102,20 +102,20 @@ class MaxPool(nn.Module):
 
 
 def _padding(layer, window):
-    """Return (what torch's layer pads, what has to be padded before it, last side first)."""
+    """Return (padding of torch's layer, padding before that layer, last side first, or None)."""
     padding = layer["padding"]
     if all(
         before == after and 2 * before <= size for (before, after), size in zip(padding, window)
     ):
         return tuple(before for before, _ in padding), None
-    return (0,) * len(padding), [each for side in reversed(padding) for each in side]
+    return (0,) * len(padding), [amount for side in reversed(padding) for amount in side]
 
 
 class Dense(nn.Linear):
     """A linear layer on the last axis."""
 
-    def __init__(self, layer, own):
-        super().__init__(own["kernel"].shape[1], own["kernel"].shape[0])
+    def __init__(self, layer, params):
+        super().__init__(params["kernel"].shape[1], params["kernel"].shape[0])
 
     def neutral(self):
         """Yield (parameter's name, parameter)."""
@@ -126,7 +126,7 @@ class Dense(nn.Linear):
 class Recurrent(nn.Module):
     """torch's own recurrent layers. See `NOTES` for their second bias."""
 
-    def __init__(self, layer, own):
+    def __init__(self, layer, params):
         super().__init__()
         kinds = {"rnn": nn.RNN, "lstm": nn.LSTM, "gru": nn.GRU}
         self.units = layer["units"]
@@ -134,7 +134,10 @@ class Recurrent(nn.Module):
         self.ways = [""] + (["_reverse"] if layer.get("bidirectional") else [])
         self.second = layer["kind"] == "gru"
         self.cell = kinds[layer["kind"]](
-            own["kernel"].shape[1], self.units, batch_first=True, bidirectional=len(self.ways) == 2
+            params["kernel"].shape[1],
+            self.units,
+            batch_first=True,
+            bidirectional=len(self.ways) == 2,
         )
         for way in self.ways:
             bias = getattr(self.cell, "bias_hh_l0" + way)
@@ -143,7 +146,7 @@ class Recurrent(nn.Module):
                 nn.init.zeros_(bias)
 
     def forward(self, x):
-        """(N, T, D) -> (N, T, H) or the last of each way, (N, H)."""
+        """(N, T, D) -> (N, T, H) or the last step of each direction, (N, H)."""
         y, _ = self.cell(x)
         if self.whole:
             return y
@@ -165,9 +168,9 @@ class Recurrent(nn.Module):
 class MultiheadAttention(nn.Module):
     """Self-attention in several heads."""
 
-    def __init__(self, layer, own):
+    def __init__(self, layer, params):
         super().__init__()
-        width = own["query_bias"].shape[0]
+        width = params["query_bias"].shape[0]
         self.heads = layer["heads"]
         self.parts = nn.ModuleDict(
             {part: nn.Linear(width, width) for part in ("query", "key", "value", "output")}
@@ -197,8 +200,8 @@ def _attend(query, key, value):
 class LayerNorm(nn.LayerNorm):
     """A normalization of the last axis."""
 
-    def __init__(self, layer, own):
-        super().__init__(own["scale"].shape[0], eps=layer["epsilon"])
+    def __init__(self, layer, params):
+        super().__init__(params["scale"].shape[0], eps=layer["epsilon"])
 
     def neutral(self):
         """Yield (parameter's name, parameter)."""
@@ -209,9 +212,9 @@ class LayerNorm(nn.LayerNorm):
 class Position(nn.Module):
     """Adds a learned table."""
 
-    def __init__(self, layer, own):
+    def __init__(self, layer, params):
         super().__init__()
-        self.table = nn.Parameter(torch.zeros(own["table"].shape))
+        self.table = nn.Parameter(torch.zeros(params["table"].shape))
 
     def forward(self, x):
         """(N, T, D) -> (N, T, D)."""
@@ -234,7 +237,7 @@ class Function(nn.Module):
         return self.function(*inputs)
 
 
-def _slice(layer, own):
+def _slice(layer, params):
     length = layer["stop"] - layer["start"]
     return Function(lambda x: x.narrow(layer["axis"], layer["start"], length))
 
@@ -242,23 +245,25 @@ def _slice(layer, own):
 KINDS = {
     "conv": Conv,
     "max_pool": MaxPool,
-    "global_average_pool": lambda layer, own: Function(lambda x: x.flatten(2).mean(2)),
-    "lrn": lambda layer, own: nn.LocalResponseNorm(
+    "global_average_pool": lambda layer, params: Function(lambda x: x.flatten(2).mean(2)),
+    "lrn": lambda layer, params: nn.LocalResponseNorm(
         layer["size"], layer["alpha"], layer["beta"], layer["k"]
     ),
-    "relu": lambda layer, own: nn.ReLU(),
-    "tanh": lambda layer, own: nn.Tanh(),
-    "flatten": lambda layer, own: nn.Flatten(),
+    "relu": lambda layer, params: nn.ReLU(),
+    "tanh": lambda layer, params: nn.Tanh(),
+    "flatten": lambda layer, params: nn.Flatten(),
     "dense": Dense,
     "rnn": Recurrent,
     "lstm": Recurrent,
     "gru": Recurrent,
-    "concat": lambda layer, own: Function(lambda *inputs: torch.cat(inputs, layer["axis"])),
-    "add": lambda layer, own: Function(lambda one, other: one + other),
-    "attention": lambda layer, own: Function(lambda query, memory: _attend(query, memory, memory)),
+    "concat": lambda layer, params: Function(lambda *inputs: torch.cat(inputs, layer["axis"])),
+    "add": lambda layer, params: Function(lambda x, y: x + y),
+    "attention": lambda layer, params: Function(
+        lambda query, memory: _attend(query, memory, memory)
+    ),
     "multihead_attention": MultiheadAttention,
     "layer_norm": LayerNorm,
     "position": Position,
     "slice": _slice,
-    "mean": lambda layer, own: Function(lambda x: x.mean(1)),
+    "mean": lambda layer, params: Function(lambda x: x.mean(1)),
 }

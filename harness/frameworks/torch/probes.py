@@ -1,4 +1,4 @@
-"""The probes in torch: eager, as its users write them."""
+"""The probes in torch, eager, as its users write them."""
 
 import numpy
 import torch
@@ -26,10 +26,10 @@ class Round(torch.autograd.Function):
         return 0.5 * gradient
 
 
-def own_layer(x, given):
+def own_layer(x, upstream):
     x = _tensor(x, grad=True)
     y = Round.apply(x)
-    (y * _tensor(given)).sum().backward()
+    (y * _tensor(upstream)).sum().backward()
     return _numpy(y=y, gradient=x.grad)
 
 
@@ -66,14 +66,14 @@ def _lstm(width, units, **weights):
     return lstm
 
 
-def different_lengths(x, lengths, given, **weights):
-    lstm = _lstm(x.shape[2], given.shape[1], **weights)
+def different_lengths(x, lengths, upstream, **weights):
+    lstm = _lstm(x.shape[2], upstream.shape[1], **weights)
     packed = nn.utils.rnn.pack_padded_sequence(
         _tensor(x), _tensor(lengths), batch_first=True, enforce_sorted=False
     )
     _, (hidden, _) = lstm(packed)
     last = hidden[0]
-    (last * _tensor(given)).sum().backward()
+    (last * _tensor(upstream)).sum().backward()
     kernel, recurrent, bias = lstm.weight_ih_l0, lstm.weight_hh_l0, lstm.bias_ih_l0
     return _numpy(last=last, kernel=kernel.grad, recurrent=recurrent.grad, bias=bias.grad)
 
@@ -98,33 +98,35 @@ def bidirectional(x, **weights):
     return _numpy(y=y)
 
 
-def attention(query, key, value, mask, given):
-    query, key, value = (_tensor(each, grad=True) for each in (query, key, value))
+def attention(query, key, value, mask, upstream):
+    query, key, value = (_tensor(array, grad=True) for array in (query, key, value))
     allowed = _tensor(mask).bool()
     y = functional.scaled_dot_product_attention(query, key, value, attn_mask=allowed)
-    (y * _tensor(given)).sum().backward()
+    (y * _tensor(upstream)).sum().backward()
     return _numpy(y=y, query=query.grad, key=key.grad, value=value.grad)
 
 
-def convolution_of_video(x, kernel, given):
+def convolution_of_video(x, kernel, upstream):
     kernel = _tensor(kernel, grad=True)
     y = functional.conv3d(_tensor(x), kernel)
-    (y * _tensor(given)).sum().backward()
+    (y * _tensor(upstream)).sum().backward()
     return _numpy(y=y, gradient=kernel.grad)
 
 
-def temporal_convolution(x, kernel, given):
+def temporal_convolution(x, kernel, upstream):
     kernel = _tensor(kernel, grad=True)
     with torch.profiler.profile(record_shapes=True) as profile:
         y = functional.conv1d(functional.pad(_tensor(x), (4, 0)), kernel, dilation=2)
-    (y * _tensor(given)).sum().backward()
+    (y * _tensor(upstream)).sum().backward()
     return dict(_numpy(y=y, gradient=kernel.grad), ran=_convolutions(profile))
 
 
 def _convolutions(profile):
-    """Return the convolutions that were called, each by the next, and over how many sides."""
-    called = [one for one in profile.events() if "conv" in one.name]
-    return ", ".join("%s of %s" % (one.name, sides(len(one.input_shapes[0]) - 2)) for one in called)
+    """Return the names of the convolutions that ran, each with its number of sides."""
+    events = [event for event in profile.events() if "conv" in event.name]
+    return ", ".join(
+        "%s of %s" % (event.name, sides(len(event.input_shapes[0]) - 2)) for event in events
+    )
 
 
 def weight_sharing(tokens, targets, embedding):
@@ -140,7 +142,7 @@ def weight_sharing(tokens, targets, embedding):
 
 
 def higher_order_gradients(x, w1, w2):
-    x, w1, w2 = (_tensor(each, grad=True) for each in (x, w1, w2))
+    x, w1, w2 = (_tensor(array, grad=True) for array in (x, w1, w2))
     y = (torch.tanh(x @ w1) @ w2).sum()
     (by_input,) = torch.autograd.grad(y, x, create_graph=True)
     penalty = (by_input**2).sum()

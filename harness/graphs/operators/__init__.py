@@ -9,6 +9,7 @@ Modules of this package import the ``onnx`` package: only a cell that has it imp
 """
 
 import importlib
+from typing import Any, List, Type
 
 MODULES = (
     "attention",
@@ -23,21 +24,23 @@ MODULES = (
 )
 
 
-def evaluator(model):
+def evaluator(model: Any) -> Any:
     """Return a reference evaluator of a model (or of the file at a path) with these operators."""
     import onnx.reference
 
     return onnx.reference.ReferenceEvaluator(model, new_ops=definitions())
 
 
-def definitions():
+def definitions() -> List[Type[Any]]:
     """Return all classes of operators that are defined here."""
-    classes = []
+    classes: List[Type[Any]] = []
     for name in MODULES:
         classes += importlib.import_module(__name__ + "." + name).OPERATORS
     return classes
 
 
-def defined(domain, name):
+def defined(domain: str, name: str) -> bool:
     """Return whether an operator is defined here, whatever its version."""
-    return any(one.op_domain == domain and one.__name__ == name for one in definitions())
+    return any(
+        operator.op_domain == domain and operator.__name__ == name for operator in definitions()
+    )

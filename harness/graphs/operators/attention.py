@@ -39,29 +39,29 @@ def padding_mask(mask, batch, total, filter_value):
         return 0.0
     mask = numpy.asarray(mask)
     if mask.ndim == 1 and mask.size == batch:
-        kept = numpy.arange(total)[None] < mask[:, None]
-        kept = kept[:, None, None]
+        visible = numpy.arange(total)[None] < mask[:, None]
+        visible = visible[:, None, None]
     elif mask.ndim == 1 and mask.size == 2 * batch:  # ends, then begins
         places = numpy.arange(total)[None]
-        kept = (places < mask[:batch, None]) & (places >= mask[batch:, None])
-        kept = kept[:, None, None]
+        visible = (places < mask[:batch, None]) & (places >= mask[batch:, None])
+        visible = visible[:, None, None]
     elif mask.ndim == 2:
-        kept = (mask != 0)[:, None, None]
+        visible = (mask != 0)[:, None, None]
     elif mask.ndim == 3:
-        kept = (mask != 0)[:, None]
+        visible = (mask != 0)[:, None]
     else:
         raise NotImplementedError("an attention mask of {} sides".format(mask.ndim))
-    return numpy.where(kept, 0.0, filter_value)
+    return numpy.where(visible, 0.0, filter_value)
 
 
 def causal_mask(length, total, filter_value=-numpy.inf, window=-1):
     """Return what is added so that a place sees none after it, nor before its window."""
     query = numpy.arange(total - length, total)[:, None]
     key = numpy.arange(total)[None]
-    seen = key <= query
+    visible = key <= query
     if window > 0:
-        seen = seen & (key > query - window)
-    return numpy.where(seen, 0.0, filter_value)
+        visible = visible & (key > query - window)
+    return numpy.where(visible, 0.0, filter_value)
 
 
 class Attention(ContribOperator):
@@ -113,7 +113,7 @@ class MultiHeadAttention(ContribOperator):
         scale = settings.get("scale") or query.shape[-1] ** -0.5
         answer = join_heads(attended(query, key, value, scale, shift))
         results = (answer, key, value)
-        return tuple(one.astype(dtype) for one in results[: len(self.onnx_node.output)])
+        return tuple(array.astype(dtype) for array in results[: len(self.onnx_node.output)])
 
 
 def _projections(query, key, value, bias, heads):
@@ -138,7 +138,7 @@ def _projections(query, key, value, bias, heads):
 def rotated(x, cosine, sine, interleaved):
     """Return x (N, S, heads, size) with its leading part turned by angles (N, S, half)."""
     half = cosine.shape[-1]
-    turned, rest = x[..., : 2 * half], x[..., 2 * half :]
+    turned, unturned = x[..., : 2 * half], x[..., 2 * half :]
     cosine, sine = cosine[:, :, None], sine[:, :, None]
     if interleaved:
         first, second = turned[..., 0::2], turned[..., 1::2]
@@ -149,7 +149,7 @@ def rotated(x, cosine, sine, interleaved):
         turned = numpy.stack([real, imaginary], axis=-1).reshape(turned.shape)
     else:
         turned = numpy.concatenate([real, imaginary], axis=-1)
-    return numpy.concatenate([turned, rest], axis=-1)
+    return numpy.concatenate([turned, unturned], axis=-1)
 
 
 class RotaryEmbedding(ContribOperator):
@@ -174,7 +174,7 @@ class RotaryEmbedding(ContribOperator):
 class GroupQueryAttention(ContribOperator):
     """Causal attention in which several heads of queries share one of keys and values."""
 
-    def _run(self, query, key, value, past_key, past_value, lengths, total, *more, **settings):
+    def _run(self, query, key, value, past_key, past_value, lengths, total, *optional, **settings):
         heads, groups = settings["num_heads"], settings["kv_num_heads"]
         dtype = query.dtype
         if key is None:
@@ -187,7 +187,7 @@ class GroupQueryAttention(ContribOperator):
         if settings.get("do_rotary"):
             first = numpy.maximum(ends - length, 0)
             places = first[:, None] + numpy.arange(length)[None]
-            cosine, sine = more[0][places], more[1][places]
+            cosine, sine = optional[0][places], optional[1][places]
             turned = settings.get("rotary_interleaved")
             query, key = (rotated(part, cosine, sine, turned) for part in (query, key))
         room = max(
@@ -199,10 +199,10 @@ class GroupQueryAttention(ContribOperator):
         for row in range(batch):
             end = int(ends[row])
             before = max(end - length, 0)
-            for kept, past, new in ((keys, past_key, key), (values, past_value, value)):
+            for cache, past, new in ((keys, past_key, key), (values, past_value, value)):
                 if past is not None and before:
-                    kept[row, :, :before] = past[row, :, :before]
-                kept[row, :, before:end] = new[row].transpose(1, 0, 2)[:, : end - before]
+                    cache[row, :, :before] = past[row, :, :before]
+                cache[row, :, before:end] = new[row].transpose(1, 0, 2)[:, : end - before]
             window = settings.get("local_window_size") or -1
             shift = causal_mask(length, max(end, length), window=window)[:, :end]
             answer[row] = attended(
@@ -214,22 +214,23 @@ class GroupQueryAttention(ContribOperator):
                 settings.get("softcap") or 0.0,
             )
         results = (join_heads(answer), keys, values)
-        return tuple(one.astype(dtype) for one in results[: len(self.onnx_node.output)])
+        return tuple(array.astype(dtype) for array in results[: len(self.onnx_node.output)])
 
 
 class QAttention(ContribOperator):
     """Attention whose input and weights are quantised."""
 
-    def _run(self, x, w, bias, x_scale, w_scale, *more, **settings):
-        mask, x_zero, w_zero, past = (present(more, at) for at in range(4))
+    def _run(self, x, w, bias, x_scale, w_scale, *optional, **settings):
+        mask, x_zero, w_zero, past = (present(optional, at) for at in range(4))
         x_zero, w_zero = (
-            numpy.asarray(0 if one is None else one).astype("int64") for one in (x_zero, w_zero)
+            numpy.asarray(0 if array is None else array).astype("int64")
+            for array in (x_zero, w_zero)
         )
         total = (x.astype("int64") - x_zero) @ (w.astype("int64") - w_zero)
         projected = total * (numpy.asarray(x_scale) * numpy.asarray(w_scale)) + bias
         identity = numpy.eye(projected.shape[-1])
         answer = Attention._run(self, projected, identity, None, mask, past, **settings)
-        return tuple(one.astype(bias.dtype) for one in answer)
+        return tuple(array.astype(bias.dtype) for array in answer)
 
 
 OPERATORS = [Attention, MultiHeadAttention, RotaryEmbedding, GroupQueryAttention, QAttention]

@@ -18,7 +18,7 @@ _ACTIVATIONS = {
     "Tanh": lambda x, *parameters: numpy.tanh(x),
     "Sigmoid": lambda x, *parameters: sigmoid(x),
     "LeakyRelu": lambda x, alpha=0.01: numpy.where(x < 0, alpha * x, x),
-    "Clip": lambda x, low, high: numpy.clip(x, low, high),
+    "Clip": numpy.clip,
     "HardSigmoid": lambda x, alpha=0.2, beta=0.5: numpy.clip(alpha * x + beta, 0, 1),
     "Elu": lambda x, alpha=1.0: numpy.where(x < 0, alpha * numpy.expm1(numpy.minimum(x, 0)), x),
     "Softplus": lambda x, *parameters: numpy.logaddexp(x, 0),
@@ -70,8 +70,8 @@ _GEMM = ("activation_alpha", "activation_beta", "activation_gamma")
 class FusedConv(ContribOperator):
     """Conv with a sum and an activation."""
 
-    def _run(self, x, w, *more, activation="", activation_params=(), **settings):
-        bias, added = present(more, 0), present(more, 1)
+    def _run(self, x, w, *optional, activation="", activation_params=(), **settings):
+        bias, added = present(optional, 0), present(optional, 1)
         total = convolution(x, w, bias, **settings)
         total = total if added is None else total + added
         return (activated(total, activation, *(activation_params or ())).astype(x.dtype),)
@@ -158,7 +158,7 @@ class SkipLayerNormalization(ContribOperator):
         total = x + skip if bias is None else x + skip + bias
         answer, mean, reciprocal = layer_normalized(total, gamma, beta, epsilon)
         results = (answer, mean, reciprocal, total)
-        return tuple(one.astype(x.dtype) for one in results[: len(self.onnx_node.output)])
+        return tuple(array.astype(x.dtype) for array in results[: len(self.onnx_node.output)])
 
 
 class SkipSimplifiedLayerNormalization(ContribOperator):
@@ -168,7 +168,7 @@ class SkipSimplifiedLayerNormalization(ContribOperator):
         total = x + skip if bias is None else x + skip + bias
         answer, reciprocal = rms_normalized(total, gamma, epsilon)
         results = (answer, numpy.zeros(()), reciprocal, total)
-        return tuple(one.astype(x.dtype) for one in results[: len(self.onnx_node.output)])
+        return tuple(array.astype(x.dtype) for array in results[: len(self.onnx_node.output)])
 
 
 class SimplifiedLayerNormalization(Operator):
@@ -178,14 +178,14 @@ class SimplifiedLayerNormalization(Operator):
         del stash_type
         answer, reciprocal = rms_normalized(x, scale, epsilon, axis)
         results = (answer, reciprocal)
-        return tuple(one.astype(x.dtype) for one in results[: len(self.onnx_node.output)])
+        return tuple(array.astype(x.dtype) for array in results[: len(self.onnx_node.output)])
 
 
 class EmbedLayerNormalization(ContribOperator):
     """Embeddings of words, positions and segments, normalised; and the lengths by the mask."""
 
-    def _run(self, ids, segments, words, positions, *more, epsilon=1e-12, mask_index_type=1):
-        segment_table, gamma, beta, mask, places = (present(more, at) for at in range(5))
+    def _run(self, ids, segments, words, positions, *optional, epsilon=1e-12, mask_index_type=1):
+        segment_table, gamma, beta, mask, places = (present(optional, at) for at in range(5))
         del mask_index_type
         places = numpy.arange(ids.shape[1])[None] if places is None else places
         total = words[ids] + positions[places]

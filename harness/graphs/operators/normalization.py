@@ -12,7 +12,7 @@ class BatchNormalization(Operator):
     """
 
     def _run(self, x, scale, bias, mean, variance, **attributes):
-        if attributes.get("training_mode") or attributes.get("is_test") == 0 and self.opset < 7:
+        if attributes.get("training_mode") or (attributes.get("is_test") == 0 and self.opset < 7):
             raise NotImplementedError("BatchNormalization in training mode is not served")
         sides = (-1,) + (1,) * (x.ndim - 2)
         if attributes.get("spatial") == 0:

@@ -12,7 +12,9 @@ def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET
 
     Args:
         x: (N, C, sides...).
-        kernel, strides, dilations: a number a side.
+        kernel: its size, a number a side.
+        strides: from one window to the next, a number a side.
+        dilations: from one value of a window to the next, a number a side.
         pads: begins, then ends.
         auto_pad: ``NOTSET``, ``VALID``, ``SAME_UPPER`` or ``SAME_LOWER``.
         ceil_mode: whether a last window may begin inside and end outside.

@@ -328,8 +328,10 @@ _ContribQuantizeLinear.__name__ = "QuantizeLinear"
 class MatMulNBits(ContribOperator):
     """A product with a matrix of K x N kept in blocks of 2, 4 or 8 bits, along K."""
 
-    def _run(self, a, packed, scales, *more, K=None, N=None, bits=4, block_size=None, **settings):
-        zero_points, group, bias = (present(more, at) for at in (0, 1, 2))
+    def _run(
+        self, a, packed, scales, *optional, K=None, N=None, bits=4, block_size=None, **settings
+    ):
+        zero_points, group, bias = (present(optional, at) for at in (0, 1, 2))
         blocks = -(-K // block_size)
         weights = _unpacked(packed.reshape(N, blocks, -1), bits)[..., :block_size].astype("float64")
         if zero_points is None:

@@ -51,12 +51,12 @@ class _Recurrent(Operator):
         self.settings = attributes
         if attributes.get("layout"):
             x = numpy.swapaxes(x, 0, 1)
-            h, c = (None if one is None else numpy.swapaxes(one, 0, 1) for one in (h, c))
+            h, c = (None if array is None else numpy.swapaxes(array, 0, 1) for array in (h, c))
         steps, batch = x.shape[:2]
         directions, hidden = w.shape[0], r.shape[-1]
         lengths = numpy.full(batch, steps) if lengths is None else lengths
         zeros = numpy.zeros((directions, batch, hidden), x.dtype)
-        h, c = (zeros if one is None else one for one in (h, c))
+        h, c = (zeros if array is None else array for array in (h, c))
         b = numpy.zeros((directions, 2 * self.gates * hidden), x.dtype) if b is None else b
         p = numpy.zeros((directions, 3 * hidden), x.dtype) if p is None else p
         functions = self._functions(directions)
@@ -74,7 +74,9 @@ class _Recurrent(Operator):
         if attributes.get("layout"):
             y, h, c = numpy.transpose(y, (2, 0, 1, 3)), h.swapaxes(0, 1), c.swapaxes(0, 1)
         results = (y, h, c) if self.has_cell else (y, h)
-        return tuple(one.astype(x.dtype) for one in results[: max(len(self.onnx_node.output), 1)])
+        return tuple(
+            array.astype(x.dtype) for array in results[: max(len(self.onnx_node.output), 1)]
+        )
 
     def _direction(self, x, lengths, backwards, h, c, parameters, functions):
         """Return (T, N, H) outputs and the last states; after its end a sequence gives zeros."""
@@ -96,7 +98,7 @@ class _Recurrent(Operator):
     def _functions(self, directions):
         """Return the activations of each direction, in the order of the standard."""
         names = self.settings.get("activations") or list(self.usual) * directions
-        names = [(one.decode() if isinstance(one, bytes) else one).lower() for one in names]
+        names = [(name.decode() if isinstance(name, bytes) else name).lower() for name in names]
         alphas = list(self.settings.get("activation_alpha") or ())
         betas = list(self.settings.get("activation_beta") or ())
         functions = []
@@ -166,10 +168,8 @@ class LSTM(_Recurrent):
         i, o, f, g = numpy.split(x @ w.T + h @ r.T + bias_w + bias_r, 4, axis=-1)
         p_i, p_o, p_f = numpy.split(p, 3)
         i = functions[0](self.clipped(i + p_i * c))
-        if self.settings.get("input_forget"):
-            f = 1 - i
-        else:
-            f = functions[0](self.clipped(f + p_f * c))
+        coupled = self.settings.get("input_forget")
+        f = 1 - i if coupled else functions[0](self.clipped(f + p_f * c))
         cell = f * c + i * functions[1](self.clipped(g))
         o = functions[0](self.clipped(o + p_o * cell))
         return o * functions[2](cell), cell

@@ -32,7 +32,9 @@ def _scaled(x, scales, mode, place, nearest):
     """Return x with every side scaled, one after the other.
 
     Args:
+        x: an array of any number of sides.
         scales: a number a side.
+        mode: ``nearest``, ``linear`` or ``bilinear``.
         place: (a place of the result, the scale) -> the place of the input.
         nearest: (a place of the input, the scale) -> the index that is nearest.
     """
@@ -80,11 +82,11 @@ class Upsample(Operator):
 class Resize(Operator):
     """Opset 10 is Upsample, also to smaller sides; opsets 11 to 12 have a mode of TensorFlow's."""
 
-    def _run(self, x, *more, **settings):
+    def _run(self, x, *optional, **settings):
         if self.opset < 11:
-            return (_scaled(x, more[0], settings.get("mode"), _asymmetric, _simple),)
+            return (_scaled(x, optional[0], settings.get("mode"), _asymmetric, _simple),)
         if _text(settings.get("coordinate_transformation_mode")) == "tf_half_pixel_for_nn":
-            scales, sizes = (list(more) + [None, None, None])[1:3]
+            scales, sizes = (list(optional) + [None, None, None])[1:3]
             if sizes is not None and numpy.asarray(sizes).size:
                 scales = [float(new) / old for new, old in zip(sizes, x.shape)]
             nearest = _NEAREST[_text(settings.get("nearest_mode") or "round_prefer_floor")]
@@ -92,7 +94,7 @@ class Resize(Operator):
             return (_scaled(x, scales, mode, lambda scale, at: (at + 0.5) / scale, nearest),)
         if settings.get("keep_aspect_ratio_policy") is None:  # which came with opset 18
             settings["keep_aspect_ratio_policy"] = "stretch"
-        return op_resize.Resize._run(self, x, *more, **settings)
+        return op_resize.Resize._run(self, x, *optional, **settings)
 
 
 class RoiAlign(op_roi_align.RoiAlign):

@@ -27,7 +27,7 @@ const DType* dtype_by_name(const std::string& name) {
 
 const DType& dtype_by_descr(const std::string& descr) {
     const DType* found = find([&](const DType& type) { return descr == type.descr; });
-    if (!found && descr.rfind(">", 0) == 0) {
+    if (!found && descr.rfind('>', 0) == 0) {
         throw Error("BadArray", "the runner reads no big-endian arrays");
     }
     if (!found) throw Unsupported("the runner reads no arrays of the type '" + descr + "'");

@@ -1,1 +1,1 @@
-"""TODO."""
+"""ExecuTorch, without torch: `adapter` loads ``executorch`` programs and answers."""

@@ -10,9 +10,9 @@ import harness.adapters as protocol
 
 executorch = None  # the runtime, once `start` has imported it
 
-#: (131, 197) x (197, 67) float32, the sizes of the self-test: only ExecuTorch's exporter, which
-#: needs torch, can make a program. Of ``torch.export.export(Product(), examples)``, where Product
-#: returns ``left @ right``, by `torch_exports`, compressed by zlib.
+#: (131, 197) x (197, 67) float32, the sizes of the self-test. Only ExecuTorch's exporter, which
+#: needs torch, can make a program. This is ``torch.export.export(Product(), examples)``, where
+#: Product returns ``a @ b``, written by `harness.frameworks.torch.exports` and compressed by zlib.
 PRODUCT = (
     "eNqtkr9PwkAUx1+x1hMZEAnpwNA0DA7EBOOATCTq7sBGiCKtsUkpBK5RY0hMXNz9Fxwd/BOMkc3Bv8M/wvq9cpAr"
     "4KCxzfde7929z/uRFonoqFHZhaEsmVjzsBlipMOKHdE2tKeIRVGkw2qUfMSeQXr8Jv3F+KsAVoks7EwlTwEnJagq"
@@ -33,14 +33,14 @@ def start():
 
 
 def configure(device, threads):
-    """Check the device; the threads are as many as the process has processors, and not set here."""
+    """Check the device. The runtime uses as many threads as the process has processors."""
     del threads
     if device != "cpu":
         raise protocol.WrongDevice("this adapter is for the CPU only")
 
 
 def describe():
-    """Say what is used. The runtime cannot be asked for its threads."""
+    """Describe what is used. The runtime does not tell its number of threads."""
     information = executorch.runtime_info()
     return {
         "versions": {"executorch": information["executorch_version"]},
@@ -51,23 +51,23 @@ def describe():
     }
 
 
-def multiply(left, right):
-    """Matrix product by a program that was made for it. There is none in float64."""
-    if left.dtype != "float32":
+def multiply(a, b):
+    """Matrix product by the program `PRODUCT`. There is none in float64."""
+    if a.dtype != "float32":
         raise protocol.Unsupported("the program of the product is in float32")
     program = executorch.Runtime.get().load_program(zlib.decompress(base64.b64decode(PRODUCT)))
-    (product,) = program.load_method("forward")([left, right])
+    (product,) = program.load_method("forward")([a, b])
     return product
 
 
 def load(form, path):
-    """Read a program; return the one method that our exports have."""
+    """Read a program; return its method ``forward``, the only one of our exports."""
     if form != "executorch":
         raise protocol.Unsupported("ExecuTorch does not read " + form)
     return executorch.Runtime.get().load_program(path).load_method("forward")
 
 
 def answer(model, inputs):
-    """Run the method, arrays in and out. Nothing in it has a name, only a place."""
-    found = model([numpy.ascontiguousarray(x) for x in inputs.values()])
-    return {str(number): y for number, y in enumerate(found)}
+    """Run the method, arrays in and out. Inputs and outputs have no names, only an order."""
+    outputs = model([numpy.ascontiguousarray(x) for x in inputs.values()])
+    return {str(number): y for number, y in enumerate(outputs)}

@@ -1,1 +1,1 @@
-"""TODO."""
+"""LiteRT, once TensorFlow Lite: `adapter` loads, inspects and traces ``tflite`` models."""

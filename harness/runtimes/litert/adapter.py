@@ -3,8 +3,7 @@
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import lite
-from harness.phases import sample_inputs
+from harness.graphs import sample_inputs, tflite
 
 litert = None  # the runtime, once `start` has imported it
 threads = None
@@ -19,7 +18,7 @@ def start():
 
 
 def configure(device, count):
-    """Choose the threads of every interpreter from now on."""
+    """Set the number of threads of all later interpreters."""
     global threads
     if device != "cpu":
         raise protocol.WrongDevice("this adapter is for the CPU only")
@@ -27,7 +26,7 @@ def configure(device, count):
 
 
 def describe():
-    """Say what is used. The interpreter cannot be asked for its threads."""
+    """Describe what is used. The interpreter does not tell its number of threads."""
     from importlib import metadata  # novm: its wheels are for newer Pythons only
 
     return {
@@ -39,19 +38,19 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a model of one node. There is no product in float64."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("LiteRT has no matrix product in float64")
-    model = Served(model_content=_product_model(left.shape, right.shape))
-    (product,) = answer(model, {"left": left, "right": right}).values()
+    model = Served(model_content=_product_model(a.shape, b.shape))
+    (product,) = answer(model, {"a": a, "b": b}).values()
     return product
 
 
 class Served:
-    """An interpreter with its tensors' places by name, inputs and outputs, both in its order.
+    """An interpreter with the indices of its inputs and outputs by name, both in its order.
 
-    The names are the signature's, as a person gave them, where the file has one.
+    The names are those of the signature, where the file has one.
     """
 
     def __init__(self, **options):
@@ -64,26 +63,28 @@ class Served:
         self.outputs = _places(outputs, signature and signature.get_output_details())
 
     def _signature(self, inputs):
-        """Return the signature of what `invoke` runs: of several, that with its inputs; or None."""
-        own = {(entry["index"], entry["name"]) for entry in inputs}
+        """Return the signature with the inputs of the graph that `invoke` runs, or None."""
+        tensors = {(entry["index"], entry["name"]) for entry in inputs}
         for key in self.interpreter.get_signature_list():
-            found = self.interpreter.get_signature_runner(key)
-            if {(one["index"], one["name"]) for one in found.get_input_details().values()} == own:
-                return found
+            runner = self.interpreter.get_signature_runner(key)
+            if {
+                (entry["index"], entry["name"]) for entry in runner.get_input_details().values()
+            } == tensors:
+                return runner
         return None
 
     def declared(self):
-        """Return name, dtype and shape of the inputs, as they are now."""
+        """Return the current details, such as dtype and shape, of the inputs by name."""
         entries = {entry["index"]: entry for entry in self.interpreter.get_input_details()}
-        return {name: entries[at] for name, at in self.inputs.items()}
+        return {name: entries[index] for name, index in self.inputs.items()}
 
 
 def _places(entries, signed):
-    """Return the places of tensors by name, in the order of *entries*."""
+    """Return the indices of tensors by name, in the order of *entries*."""
     order = [entry["index"] for entry in entries]
     named = signed or {entry["name"]: entry for entry in entries}
-    found = {name: entry["index"] for name, entry in named.items()}
-    return dict(sorted(found.items(), key=lambda one: order.index(one[1])))
+    places = {name: entry["index"] for name, entry in named.items()}
+    return dict(sorted(places.items(), key=lambda item: order.index(item[1])))
 
 
 def load(form, path):
@@ -93,14 +94,14 @@ def load(form, path):
     return Served(model_path=path)
 
 
-def inspect(form, path, given, seed):
-    """Tell what a model takes and answers; there is no float64 in this format."""
+def inspect(form, path, user_inputs, seed):
+    """Inspect a model: its inputs and its outputs; this format has no float64."""
     model = load(form, path)
     declared = [
-        {"name": name, "dtype": str(numpy.dtype(one["dtype"])), "shape": one["shape"].tolist()}
-        for name, one in model.declared().items()
+        {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
+        for name, entry in model.declared().items()
     ]
-    inputs = given or sample_inputs.arrays(declared, seed)
+    inputs = user_inputs or sample_inputs.arrays(declared, seed)
     return {
         "described": {"inputs": declared},
         "inputs": inputs,
@@ -109,50 +110,50 @@ def inspect(form, path, given, seed):
 
 
 def trace(path, inputs):
-    """Evaluate every operator by the reference kernels: float32, the most that there is."""
-    model = lite.read(path)
-    called = lite.names(model)
+    """Evaluate every operator by the reference kernels, in float32, the format's best precision."""
+    model = tflite.read(path)
+    tensor_names = tflite.names(model)
     whole = _reference(path)
     answer(whole, inputs)
-    nodes = lite.nodes(model)
+    nodes = tflite.nodes(model)
     return {
         "nodes": nodes,
-        "outputs": [called[at] for at in model.subgraphs[0].outputs],
-        "precise": dict(_kept(whole.interpreter, called, nodes)),
+        "outputs": [tensor_names[index] for index in model.subgraphs[0].outputs],
+        "precise": dict(_values_after_run(whole.interpreter, tensor_names, nodes)),
         "single": {},
     }
 
 
-def _kept(interpreter, called, nodes):
-    """Yield the tensors that have values after a run: what a loop carries has none outside."""
+def _values_after_run(interpreter, tensor_names, nodes):
+    """Yield the tensors that have values after a run; those inside a loop have none."""
     for name in [name for node in nodes for name in node["outputs"]]:
         try:
-            yield name, interpreter.get_tensor(called.index(name))
+            yield name, interpreter.get_tensor(tensor_names.index(name))
         except ValueError:
             continue
 
 
 def expose(path, tensors, target):
-    """Write the model with inner tensors as more outputs."""
-    model = lite.read(path)
-    lite.expose(model, tensors)
-    lite.write(model, target)
+    """Write the model with inner tensors as additional outputs."""
+    model = tflite.read(path)
+    tflite.expose(model, tensors)
+    tflite.write(model, target)
 
 
 def cut(path, inputs, number, target):
-    """Write one operator as a model; return its inputs, and the reference kernel's answer."""
-    model = lite.read(path)
-    called = lite.names(model)
+    """Write one operator as a model; return its inputs and the reference kernel's outputs."""
+    model = tflite.read(path)
+    tensor_names = tflite.names(model)
     whole = _reference(path)
     answer(whole, inputs)
-    kept = whole.interpreter.get_tensor
-    own = {name: kept(called.index(name)) for name in lite.cut(model, number)}
-    lite.write(model, target)
-    return {"inputs": own, "gold": answer(_reference(target), own)}
+    get_tensor = whole.interpreter.get_tensor
+    node_inputs = {name: get_tensor(tensor_names.index(name)) for name in tflite.cut(model, number)}
+    tflite.write(model, target)
+    return {"inputs": node_inputs, "gold": answer(_reference(target), node_inputs)}
 
 
 def _reference(path):
-    """Return a model without any delegate, of plain loops, that keeps every tensor."""
+    """Return a model on the reference kernels, without a delegate, that keeps every tensor."""
     return Served(
         model_path=path,
         experimental_op_resolver_type=litert.OpResolverType.BUILTIN_REF,
@@ -161,25 +162,25 @@ def _reference(path):
 
 
 def answer(model, inputs):
-    """Run the interpreter, arrays in and out; it is resized where the inputs have other shapes."""
+    """Run the interpreter, arrays in and out; it is resized where the shapes differ."""
     interpreter, declared = model.interpreter, model.declared()
-    fed = protocol.fed(inputs, list(declared))
-    other = [name for name, x in fed.items() if tuple(declared[name]["shape"]) != x.shape]
-    for name in other:
-        interpreter.resize_tensor_input(model.inputs[name], fed[name].shape, strict=False)
+    feed = protocol.match_names(inputs, list(declared))
+    resized = [name for name, x in feed.items() if tuple(declared[name]["shape"]) != x.shape]
+    for name in resized:
+        interpreter.resize_tensor_input(model.inputs[name], feed[name].shape, strict=False)
     interpreter.allocate_tensors()
-    for name, x in fed.items():
+    for name, x in feed.items():
         interpreter.set_tensor(model.inputs[name], x)
     interpreter.invoke()
-    return {name: interpreter.get_tensor(at) for name, at in model.outputs.items()}
+    return {name: interpreter.get_tensor(index) for name, index in model.outputs.items()}
 
 
-def _product_model(left, right):
-    """Return the bytes of a model ``product = BATCH_MATMUL(left, right)``, float32."""
+def _product_model(a, b):
+    """Return the bytes of a model ``product = BATCH_MATMUL(a, b)``, float32."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
-    shapes = (("left", left), ("right", right), ("product", (left[0], right[1])))
+    shapes = (("a", a), ("b", b), ("product", (a[0], b[1])))
     graph = schema.SubGraphT()
     graph.tensors = [_tensor(schema, name, shape) for name, shape in shapes]
     graph.inputs, graph.outputs = [0, 1], [2]
@@ -192,7 +193,7 @@ def _product_model(left, right):
     code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.BATCH_MATMUL
     model = schema.ModelT()
     model.version, model.subgraphs, model.operatorCodes = 3, [graph], [code]
-    model.buffers = [schema.BufferT()]  # the first is empty by convention
+    model.buffers = [schema.BufferT()]  # the first buffer is empty by convention
     builder = flatbuffers.Builder(1024)
     builder.Finish(model.Pack(builder), b"TFL3")
     return bytes(builder.Output())

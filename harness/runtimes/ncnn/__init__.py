@@ -1,1 +1,1 @@
-"""TODO."""
+"""ncnn: `adapter` loads ``ncnn`` nets, written by pnnx, and answers row by row."""

@@ -1,6 +1,6 @@
-"""ncnn on the CPU: reads ``ncnn``, what pnnx wrote, and answers.
+"""ncnn on the CPU: reads ``ncnn``, written by pnnx, and answers.
 
-It computes in float16 by itself. Here it is told to keep to float32, unless the cell's option
+By default it computes in float16. Here it is forced to float32, unless the cell's option
 *precision* is ``default``.
 """
 
@@ -16,9 +16,9 @@ exact = None
 
 PRODUCT = """7767517
 3 3
-Input left 0 1 left
-Input right 0 1 right
-MatMul product 2 1 left right product
+Input a 0 1 a
+Input b 0 1 b
+MatMul product 2 1 a b product
 """
 
 
@@ -40,7 +40,7 @@ def configure(device, count, precision="float32"):
 
 
 def describe():
-    """Say what is used; the precision is the lowest that its options allow."""
+    """Describe what is used; the precision is the lowest that the options allow."""
     options = _net(exact).opt
     reduced = options.use_fp16_storage or options.use_fp16_arithmetic
     return {
@@ -53,14 +53,14 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a net of one layer; in float32, as the answer is not exact in float16."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("ncnn computes in float32 at most")
     net = _net(True)
     net.load_param_mem(PRODUCT)
-    net.load_model(os.devnull)  # it has no weights, and has to be told so
-    return _run(net, {"left": left, "right": right})["product"]
+    net.load_model(os.devnull)  # there are no weights; ncnn needs a file all the same
+    return _run(net, {"a": a, "b": b})["product"]
 
 
 def load(form, path):
@@ -71,12 +71,12 @@ def load(form, path):
     for read, name in ((net.load_param, "model.param"), (net.load_model, "model.bin")):
         code = read(os.path.join(path, name))
         if code != 0:
-            raise protocol.Unsupported(f"ncnn answers {code} to {name}: {_why(path)}")
+            raise protocol.Unsupported(f"ncnn answers {code} to {name}: {_load_error(path)}")
     return net
 
 
-def _why(path):
-    """Say what ncnn does not read in a net: its own words are in the log only."""
+def _load_error(path):
+    """Return the kinds of layers that ncnn does not have: its own message is in the log only."""
     with open(os.path.join(path, "model.param"), encoding="utf-8") as source:
         kinds = sorted({line.split()[0] for line in source.readlines()[2:]})
     unknown = [kind for kind in kinds if ncnn.create_layer(kind) is None]
@@ -84,7 +84,7 @@ def _why(path):
 
 
 def _net(plain):
-    """Return an empty net, *plain*: of float32 and nothing less."""
+    """Return an empty net; *plain* forces float32."""
     net = ncnn.Net()
     net.opt.num_threads = threads
     if plain:
@@ -96,28 +96,28 @@ def _net(plain):
 
 
 def answer(model, inputs):
-    """Run the net, arrays in and out: row by row, as its layers know of no batch."""
-    fed = protocol.placed(inputs, model.input_names())
-    for name, x in fed.items():
+    """Run the net, arrays in and out: row by row, as its layers have no batch axis."""
+    feed = protocol.match_places(inputs, model.input_names())
+    for name, x in feed.items():
         if x.dtype != "float32":
             raise protocol.Unsupported(f"ncnn takes float32, the input {name} is {x.dtype}")
     rows = [
-        _run(model, dict(zip(fed, row)))
-        for row in zip(*(numpy.ascontiguousarray(x) for x in fed.values()))
+        _run(model, dict(zip(feed, row)))
+        for row in zip(*(numpy.ascontiguousarray(x) for x in feed.values()))
     ]
     return {name: numpy.stack([row[name] for row in rows]) for name in model.output_names()}
 
 
 def _run(net, inputs):
-    """Return the outputs for one row, copied: their memory is the net's."""
+    """Return copies of the outputs for one row: the net owns their memory."""
     extractor = net.create_extractor()
-    kept = [ncnn.Mat(x) for x in inputs.values()]  # they only refer to the arrays
-    for name, x in zip(inputs, kept):
+    mats = [ncnn.Mat(x) for x in inputs.values()]  # a Mat refers to the array without a copy
+    for name, x in zip(inputs, mats):
         extractor.input(name, x)
-    found = {}
+    outputs = {}
     for name in net.output_names():
         code, mat = extractor.extract(name)
         if code != 0:
             raise RuntimeError(f"ncnn answers {code} for the output {name}")
-        found[name] = numpy.array(mat)
-    return found
+        outputs[name] = numpy.array(mat)
+    return outputs

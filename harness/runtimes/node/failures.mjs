@@ -31,7 +31,7 @@ export function asError(thrown) {
 }
 
 /** Return an `error` that no exception stands for. */
-export const madeUp = (type, message) => ({ type, message, traceback: "" });
+export const errorOf = (type, message) => ({ type, message, traceback: "" });
 
 /** Half a surrogate pair becomes a replacement character: not everyone can read JSON with one. */
 function readable(value) {

@@ -5,7 +5,7 @@ import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 
-import { BadInput, Control, HERE, fingerprint, readJob, writeOutput } from "./job.mjs";
+import { BadInput, Control, fingerprint, HERE, readJob, writeOutput } from "./job.mjs";
 
 const JOB = {
   schema: 1,
@@ -42,7 +42,9 @@ function run(context, source, job = JOB) {
   // A process that is started by `-e` has no file as its second argument.
   const file = path.join(directory, "program.mjs");
   fs.writeFileSync(file, program);
-  const { status, signal, stderr } = spawnSync(process.execPath, [file, directory], { encoding: "utf8" });
+  const { status, signal, stderr } = spawnSync(process.execPath, [file, directory], {
+    encoding: "utf8",
+  });
   const output = path.join(directory, "output.json");
   const found = fs.existsSync(output) ? JSON.parse(fs.readFileSync(output, "utf8")) : null;
   return { directory, status, signal, stderr, output: found };

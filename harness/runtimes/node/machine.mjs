@@ -1,6 +1,6 @@
 // What the process really runs on, read back from the machine itself.
 
-import { readFileSync, readdirSync } from "node:fs";
+import { readdirSync, readFileSync } from "node:fs";
 import os from "node:os";
 
 const ARCHITECTURES = { x64: "amd64" };
@@ -38,14 +38,16 @@ export function processAge() {
 /** Return the processes that *pid* started, and those that they started. */
 export function descendants(pid) {
   const children = {};
-  for (const one of list("/proc").filter((name) => /^\d+$/.test(name))) {
-    (children[stat(one)[1]] ??= []).push(Number(one));
+  for (const child of list("/proc").filter((name) => /^\d+$/.test(name))) {
+    const parent = stat(child)[1];
+    children[parent] ??= [];
+    children[parent].push(Number(child));
   }
-  const found = [...(children[pid] ?? [])];
-  for (const one of found) {
-    found.push(...(children[one] ?? []));
+  const started = [...(children[pid] ?? [])];
+  for (const child of started) {
+    started.push(...(children[child] ?? []));
   }
-  return found;
+  return started;
 }
 
 /** Return the seconds of processor time that this process and *others* have used. */
@@ -55,7 +57,7 @@ export function cpuSeconds(others) {
     .map((pid) => stat(pid))
     .map((fields) => (Number(fields[11]) + Number(fields[12])) / TICKS)
     .filter(Number.isFinite) // some may have ended
-    .reduce((sum, one) => sum + one, (user + system) / 1e6);
+    .reduce((sum, seconds) => sum + seconds, (user + system) / 1e6);
 }
 
 /**

@@ -53,11 +53,11 @@ export function parse(bytes) {
   if (begin > bytes.length) {
     throw new BadArray("the header is longer than the file");
   }
-  const found = HEADER.exec(String.fromCharCode(...bytes.subarray(10, begin)));
-  if (!found) {
+  const header = HEADER.exec(String.fromCharCode(...bytes.subarray(10, begin)));
+  if (!header) {
     throw new BadArray("the header is not one that NumPy writes");
   }
-  const [, descr, fortran, sizes] = found;
+  const [, descr, fortran, sizes] = header;
   if (!Object.hasOwn(DTYPES, descr)) {
     const kind = /^[<>=|]?[USaO]/.test(descr) ? "strings and objects" : "these elements";
     throw new Unsupported(`${kind} (${descr}) are not supported as an array`);
@@ -100,24 +100,26 @@ export const bytesOf = ({ data }) => new Uint8Array(data.buffer, data.byteOffset
 
 /** Return *count* rows of *array* from row *first*, from the start again where it ends. */
 export function rows(array, first, count) {
-  const [total, ...rest] = array.shape;
+  const [total, ...rowShape] = array.shape;
   if (total === undefined || (!total && count)) {
     throw new BadArray("the array has no rows");
   }
-  const width = countOf(rest);
+  const width = countOf(rowShape);
   const data = new array.data.constructor(count * width);
   for (let row = 0; row < count; row++) {
     const from = ((first + row) % total) * width;
     data.set(array.data.subarray(from, from + width), row * width);
   }
-  return { dtype: array.dtype, shape: [count, ...rest], data };
+  return { dtype: array.dtype, shape: [count, ...rowShape], data };
 }
 
 /** Return the *arrays* after each other along their first dimension. Throws BadArray. */
 export function concatenate(arrays) {
   const [{ dtype, shape, data }] = arrays;
   const alike = (array) =>
-    array.shape.length && array.dtype === dtype && `${array.shape.slice(1)}` === `${shape.slice(1)}`;
+    array.shape.length &&
+    array.dtype === dtype &&
+    `${array.shape.slice(1)}` === `${shape.slice(1)}`;
   if (!arrays.every(alike)) {
     const shapes = arrays.map((array) => `${array.dtype} (${array.shape})`);
     throw new BadArray(`these cannot be put together: ${[...new Set(shapes)].join("; ")}`);

@@ -22,7 +22,14 @@ const DATA = {
 /** A file of version 1.0 with this header, as long as it says, and these bytes of data. */
 function file(header, data = []) {
   const text = new TextEncoder().encode(header);
-  const lead = [0x93, ...new TextEncoder().encode("NUMPY"), 1, 0, text.length & 255, text.length >> 8];
+  const lead = [
+    0x93,
+    ...new TextEncoder().encode("NUMPY"),
+    1,
+    0,
+    text.length & 255,
+    text.length >> 8,
+  ];
   return Uint8Array.from([...lead, ...text, ...data]);
 }
 
@@ -94,7 +101,10 @@ test("rows start again where the array ends", () => {
   const found = rows(array, 2, 3);
   assert.deepEqual(found.shape, [3, 2]);
   assert.deepEqual([...found.data], [4n, 5n, 0n, 1n, 2n, 3n]);
-  assert.throws(() => rows({ dtype: "int8", shape: [0, 2], data: new Int8Array() }, 0, 1), BadArray);
+  assert.throws(
+    () => rows({ dtype: "int8", shape: [0, 2], data: new Int8Array() }, 0, 1),
+    BadArray,
+  );
 });
 
 test("splits that are put together are the whole", () => {

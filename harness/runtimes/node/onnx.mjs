@@ -38,10 +38,12 @@ export async function load(ort, source, options) {
  * Throws RangeError where several do not fit: their order says nothing of which is which.
  */
 export function bind(model, inputs) {
-  const given = inputs.map(({ name }) => name);
-  const single = given.length === 1 && model.inputs.length === 1;
-  if (!single && !given.every((name) => model.inputs.includes(name))) {
-    throw new RangeError(`the model's inputs are ${model.inputs.join(", ")}; given were ${given.join(", ")}`);
+  const names = inputs.map(({ name }) => name);
+  const single = names.length === 1 && model.inputs.length === 1;
+  if (!single && !names.every((name) => model.inputs.includes(name))) {
+    throw new RangeError(
+      `the model's inputs are ${model.inputs.join(", ")}; given were ${names.join(", ")}`,
+    );
   }
   return inputs.map(({ name, array }) => [single ? model.inputs[0] : name, array]);
 }
@@ -67,7 +69,10 @@ export async function multiply(ort, options, dtype, left, right) {
     }
     throw thrown;
   }
-  const [product] = await predict(ort, model, [["left", left], ["right", right]]);
+  const [product] = await predict(ort, model, [
+    ["left", left],
+    ["right", right],
+  ]);
   await model.session.release();
   return product;
 }

@@ -49,7 +49,7 @@ globalThis.run = async (job, facts) => {
     read,
     write: (name, bytes) => put(`/control/${name}`, bytes),
     cpuSeconds: async () => (await ask("/cpu")).json(),
-    progress: (found) => put("/progress", JSON.stringify(found)),
+    progress: (answer) => put("/progress", JSON.stringify(answer)),
     log: (line) => console.error(line),
   });
   return JSON.stringify(answer);

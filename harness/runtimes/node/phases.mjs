@@ -5,15 +5,15 @@
 
 import { sample, timed } from "./clock.mjs";
 import {
+  asError,
+  errorOf,
+  isEverywhere,
   SelfTestFailed,
+  statusOf,
   Unsupported,
   WrongDevice,
   WrongPlatform,
   WrongThreads,
-  asError,
-  isEverywhere,
-  madeUp,
-  statusOf,
 } from "./failures.mjs";
 import { concatenate, format, parse, rows, same } from "./npy.mjs";
 import { bind } from "./onnx.mjs";
@@ -61,13 +61,13 @@ export async function serve(job, runtime, host) {
  */
 export function noneRun(job, thrown, records = []) {
   const error = asError(thrown);
-  const [first, ...rest] = job.phases.slice(records.length);
-  const others = rest.map((phase) =>
+  const [first, ...later] = job.phases.slice(records.length);
+  const unreached = later.map((phase) =>
     isEverywhere(thrown)
       ? recordOf(phase, "failed", error)
       : recordOf(phase, "failed", notReached(first)),
   );
-  return first ? [...records, recordOf(first, statusOf(thrown), error), ...others] : records;
+  return first ? [...records, recordOf(first, statusOf(thrown), error), ...unreached] : records;
 }
 
 class Session {
@@ -151,8 +151,13 @@ async function infer(session, data) {
     const inputs = await session.inputs();
     const batch = splits ? take(inputs, 0, size) : inputs;
     const answer = () => session.runtime.predict(model, batch);
-    const asked = { least: warmup + samples, fewest: warmup + 3, leastS, mostS: mostS ?? Infinity };
-    data.batches[size] = { warmup, ...(await sample(answer, asked)) };
+    const limits = {
+      least: warmup + samples,
+      fewest: warmup + 3,
+      leastS,
+      mostS: mostS ?? Infinity,
+    };
+    data.batches[size] = { warmup, ...(await sample(answer, limits)) };
   }
   const wallS = (performance.now() - began) / 1000;
   const after = await session.host.cpuSeconds();
@@ -199,13 +204,14 @@ async function runPhase(session, phase, began) {
   return recordOf(phase, status, error, { started_s: (start - began) / 1000, seconds, data });
 }
 
-function recordOf(phase, status, error, found = {}) {
-  return { phase, status, error, started_s: 0, seconds: 0, data: {}, ...found };
+function recordOf(phase, status, error, fields = {}) {
+  return { phase, status, error, started_s: 0, seconds: 0, data: {}, ...fields };
 }
 
-const notReached = (phase) => madeUp("NotReached", `${phase} did not succeed, and this needs it`);
+const notReached = (phase) => errorOf("NotReached", `${phase} did not succeed, and this needs it`);
 
-const take = (inputs, first, count) => inputs.map(([name, array]) => [name, rows(array, first, count)]);
+const take = (inputs, first, count) =>
+  inputs.map(([name, array]) => [name, rows(array, first, count)]);
 
 function checkSplits(splits, inputs) {
   const sum = splits.reduce((total, count) => total + count, 0);

@@ -39,7 +39,12 @@ function runtimeOf(replaced = {}) {
     },
     describe: () => ({ threads: 1, device: "cpu" }),
     load: () => ({ inputs: ["x"], outputs: ["y"] }),
-    predict: (model, [[, { shape, data }]]) => [array(shape, data.map((value) => 2 * value))],
+    predict: (_model, [[, { shape, data }]]) => [
+      array(
+        shape,
+        data.map((value) => 2 * value),
+      ),
+    ],
     ...replaced,
   };
 }
@@ -61,9 +66,11 @@ async function served({ runtime, job, file = format(array([3, 2], [1, 2, 3, 4, 5
   return { ...answer, written };
 }
 
-const fail = (message, Kind = Error) => () => {
-  throw new Kind(message);
-};
+const fail =
+  (message, Kind = Error) =>
+  () => {
+    throw new Kind(message);
+  };
 
 test("the answers to the splits are put together and written", async () => {
   const sizes = [];
@@ -75,11 +82,20 @@ test("the answers to the splits are put together and written", async () => {
     },
   };
   const { records, selftest, written } = await served({ runtime });
-  assert.deepEqual(records.map((record) => record.status), ["ok", "ok"]);
+  assert.deepEqual(
+    records.map((record) => record.status),
+    ["ok", "ok"],
+  );
   assert.deepEqual([...written["outputs/0.npy"].data], [2, 4, 6, 8, 10, 12]);
   assert.deepEqual(sizes.slice(0, 5), [1, 1, 2, 1, 2]);
   assert.equal(sizes.at(-1), 5);
-  assert.deepEqual(selftest.map(({ dtype, passed }) => [dtype, passed]), [["float32", true], ["float64", true]]);
+  assert.deepEqual(
+    selftest.map(({ dtype, passed }) => [dtype, passed]),
+    [
+      ["float32", true],
+      ["float64", true],
+    ],
+  );
   const [startup, infer] = records.map((record) => record.data);
   assert.equal(startup.interpreter_s, 0.5);
   assert.deepEqual(infer.outputs, ["y"]);
@@ -96,13 +112,19 @@ test("without splits all inputs go in one call", async () => {
 
 test("splits that do not add up are a failure of infer", async () => {
   const { records } = await served({ job: { artifact: { ...JOB.artifact, splits: [1, 1] } } });
-  assert.deepEqual(records.map((record) => record.status), ["ok", "failed"]);
+  assert.deepEqual(
+    records.map((record) => record.status),
+    ["ok", "failed"],
+  );
   assert.match(records[1].error.message, /2 rows.*has 3/);
 });
 
 test("inputs go by their names; a single one may have any", () => {
   const [a, b] = ["a", "b"].map((name) => ({ name, array: array([1], [1]) }));
-  assert.deepEqual(bind({ inputs: ["a", "b"] }, [b, a]), [["b", b.array], ["a", a.array]]);
+  assert.deepEqual(bind({ inputs: ["a", "b"] }, [b, a]), [
+    ["b", b.array],
+    ["a", a.array],
+  ]);
   assert.deepEqual(bind({ inputs: ["input"] }, [a]), [["input", a.array]]);
 });
 
@@ -115,7 +137,14 @@ test("several inputs whose names do not fit are refused, with both", () => {
 
 test("an answer that changes is not repeatable", async () => {
   let calls = 0;
-  const runtime = { predict: (model, [[, { shape, data }]]) => [array(shape, data.map(() => calls++))] };
+  const runtime = {
+    predict: (_model, [[, { shape, data }]]) => [
+      array(
+        shape,
+        data.map(() => calls++),
+      ),
+    ],
+  };
   const { records } = await served({ runtime });
   assert.equal(records[1].data.repeatable, false);
 });
@@ -127,9 +156,18 @@ test("a runtime that cannot be loaded fails the first phase; the others are not 
 });
 
 test("a wrong product fails every phase, and nothing else is done", async () => {
-  const wrong = (dtype) => ({ dtype, shape: [ROWS, COLUMNS], data: new Float32Array(ROWS * COLUMNS).fill(NaN) });
-  const { records, selftest } = await served({ runtime: { multiply: wrong, load: fail("reached") } });
-  assert.deepEqual(records.map((record) => record.error.type), ["SelfTestFailed", "SelfTestFailed"]);
+  const wrong = (dtype) => ({
+    dtype,
+    shape: [ROWS, COLUMNS],
+    data: new Float32Array(ROWS * COLUMNS).fill(NaN),
+  });
+  const { records, selftest } = await served({
+    runtime: { multiply: wrong, load: fail("reached") },
+  });
+  assert.deepEqual(
+    records.map((record) => record.error.type),
+    ["SelfTestFailed", "SelfTestFailed"],
+  );
   assert.equal(selftest[0].error, Number.MAX_VALUE);
 });
 
@@ -137,7 +175,10 @@ test("a dtype without a product is left out", async () => {
   const { multiply } = runtimeOf();
   const only32 = (dtype, ...factors) => (dtype === "float32" ? multiply(dtype, ...factors) : null);
   const { records, selftest } = await served({ runtime: { multiply: only32 } });
-  assert.deepEqual(selftest.map((test) => test.dtype), ["float32"]);
+  assert.deepEqual(
+    selftest.map((test) => test.dtype),
+    ["float32"],
+  );
   assert.equal(records[1].status, "ok");
 });
 
@@ -147,13 +188,21 @@ for (const [type, job] of [
 ]) {
   test(`${type} is every phase's failure`, async () => {
     const { records } = await served({ job });
-    assert.deepEqual(records.map((record) => record.error.type), [type, type]);
+    assert.deepEqual(
+      records.map((record) => record.error.type),
+      [type, type],
+    );
   });
 }
 
 test("more threads than given are every phase's failure", async () => {
-  const { records } = await served({ runtime: { describe: () => ({ threads: 2, device: "cpu" }) } });
-  assert.deepEqual(records.map((record) => record.error.type), ["WrongThreads", "WrongThreads"]);
+  const { records } = await served({
+    runtime: { describe: () => ({ threads: 2, device: "cpu" }) },
+  });
+  assert.deepEqual(
+    records.map((record) => record.error.type),
+    ["WrongThreads", "WrongThreads"],
+  );
 });
 
 test("what the runtime cannot do is unsupported", async () => {
@@ -174,13 +223,18 @@ test("other formats and other phases are unsupported", async () => {
   const other = await served({ job: { artifact: { ...JOB.artifact, format: "torch-export" } } });
   assert.equal(other.records[0].status, "unsupported");
   const { records } = await served({ job: { phases: ["startup", "train"] } });
-  assert.deepEqual(records.map((record) => record.status), ["ok", "unsupported"]);
+  assert.deepEqual(
+    records.map((record) => record.status),
+    ["ok", "unsupported"],
+  );
 });
 
 test("a failure while answering keeps what was found before", async () => {
   let calls = 0;
   const { predict } = runtimeOf();
-  const runtime = { predict: (...given) => (++calls > 5 ? fail("out of memory")() : predict(...given)) };
+  const runtime = {
+    predict: (...given) => (++calls > 5 ? fail("out of memory")() : predict(...given)),
+  };
   const { records } = await served({ runtime });
   assert.equal(records[1].status, "failed");
   assert.equal(records[1].data.repeatable, true);

@@ -44,7 +44,11 @@ export function productModel(dtype) {
   // The numbers are the fields of onnx.proto; written by hand, no package of ONNX is needed.
   const operands = [...text(1, "left"), ...text(1, "right"), ...text(2, "product")];
   const graph = [...field(1, [...operands, ...text(4, "MatMul")]), ...text(2, "product")];
-  for (const [number, name] of [[11, "left"], [11, "right"], [12, "product"]]) {
+  for (const [number, name] of [
+    [11, "left"],
+    [11, "right"],
+    [12, "product"],
+  ]) {
     const shape = [0, 1].flatMap((axis) => field(1, text(2, `${name}${axis}`)));
     const tensor = field(1, [1 << 3, ELEMENT_TYPES[dtype], ...field(2, shape)]);
     graph.push(...field(number, [...text(1, name), ...field(2, tensor)]));
@@ -66,7 +70,8 @@ function product(left, right) {
   for (let row = 0; row < ROWS; row++) {
     for (let inner = 0; inner < INNER; inner++) {
       for (let column = 0; column < COLUMNS; column++) {
-        exact[row * COLUMNS + column] += left[row * INNER + inner] * right[inner * COLUMNS + column];
+        exact[row * COLUMNS + column] +=
+          left[row * INNER + inner] * right[inner * COLUMNS + column];
       }
     }
   }

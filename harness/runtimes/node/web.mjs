@@ -38,11 +38,12 @@ const HEADERS = {
   "Cache-Control": "no-store",
 };
 
-/** Answer a page's requests for one job; *progress* takes what the page has found so far. */
+/** Answer a page's requests for one job; *progress* takes what the page has answered so far. */
 function handler(job, control, progress) {
-  const readable = new Set([job.artifact.model, ...job.artifact.inputs.map((one) => one.path)]);
+  const readable = new Set([job.artifact.model, ...job.artifact.inputs.map((input) => input.path)]);
   const packages = path.dirname(require.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
-  const file = (folder, name) => (/^[\w.-]+\.(html|mjs|wasm)$/.test(name) ? path.join(folder, name) : null);
+  const file = (folder, name) =>
+    /^[\w.-]+\.(html|mjs|wasm)$/.test(name) ? path.join(folder, name) : null;
   const answer = async (request) => {
     const [, room, name] = /^\/([a-z]+)(?:\/(.+))?$/.exec(decodeURI(request.url)) ?? [];
     if (request.method === "PUT") {
@@ -55,12 +56,15 @@ function handler(job, control, progress) {
     if (room === "cpu") {
       return JSON.stringify(machine.cpuSeconds(machine.descendants(process.pid)));
     }
-    const found =
-      room === "harness" ? file(HERE, name)
-      : room === "packages" ? file(packages, name)
-      : room === "control" && readable.has(name) ? control.path(name)
-      : null;
-    return found && fs.readFileSync(found);
+    const source =
+      room === "harness"
+        ? file(HERE, name)
+        : room === "packages"
+          ? file(packages, name)
+          : room === "control" && readable.has(name)
+            ? control.path(name)
+            : null;
+    return source && fs.readFileSync(source);
   };
   return async (request, response) => {
     try {
@@ -120,8 +124,8 @@ await start(async (job, control) => {
     version = browser.version();
     // What interprets is the browser: its start is the interpreter's.
     const facts = { architecture: machine.architecture(), interpreter_s: machine.processAge() };
-    const done = page.evaluate(([one, known]) => globalThis.run(one, known), [job, facts]);
-    answer = JSON.parse(await Promise.race([done, crashed]));
+    const answered = page.evaluate(([job, facts]) => globalThis.run(job, facts), [job, facts]);
+    answer = JSON.parse(await Promise.race([answered, crashed]));
   } catch (thrown) {
     log(thrown?.stack ?? thrown);
     answer.records = noneRun(job, thrown, answer.records);

@@ -1,1 +1,1 @@
-"""TODO."""
+"""The ``onnx`` package: `adapter` inspects, evaluates and traces ``onnx`` models in numpy."""

@@ -1,12 +1,12 @@
-"""The ``onnx`` package's reference evaluator, in numpy: the neutral judge, and slow.
+"""The ``onnx`` package's reference evaluator, in numpy: the neutral reference, and slow.
 
-Two of its operators are wrong and replaced: see `harness.graphs.operators`.
+Two of its operators are wrong; `harness.graphs.operators` replaces them.
 """
 
 import functools
 
 import harness.adapters as protocol
-from harness.graphs import checks, inner, making
+from harness.graphs import checks, inner, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 
@@ -24,7 +24,7 @@ def start():
 
 
 def configure(device, count):
-    """Raise WrongDevice unless the device is the CPU; numpy has its threads from the process."""
+    """Raise WrongDevice unless the device is the CPU; the environment sets numpy's threads."""
     global threads
     if device != "cpu":
         raise protocol.WrongDevice("the reference evaluator computes on the CPU only")
@@ -32,7 +32,7 @@ def configure(device, count):
 
 
 def describe():
-    """Say what is used; the products are numpy's."""
+    """Describe what is used; the matrix products are numpy's."""
     return {
         "versions": {"onnx": onnx.__version__},
         "threads": threads,
@@ -42,46 +42,46 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a model of one node."""
-    kind = onnx.helper.np_dtype_to_tensor_dtype(left.dtype)
+    kind = onnx.helper.np_dtype_to_tensor_dtype(a.dtype)
     value = onnx.helper.make_tensor_value_info
     graph = onnx.helper.make_graph(
-        [onnx.helper.make_node("MatMul", ["left", "right"], ["product"])],
+        [onnx.helper.make_node("MatMul", ["a", "b"], ["product"])],
         "product",
-        [value("left", kind, left.shape), value("right", kind, right.shape)],
+        [value("a", kind, a.shape), value("b", kind, b.shape)],
         [value("product", kind, None)],
     )
     product = evaluator(onnx.helper.make_model(graph))
-    return product.run(None, {"left": left, "right": right})[0]
+    return product.run(None, {"a": a, "b": b})[0]
 
 
-def inspect(form, path, given, seed):
-    """Check a model; answer given inputs, or made ones, in float32 and in float64."""
+def inspect(form, path, user_inputs, seed):
+    """Inspect a model: check it, and answer the user's or sample inputs in float32 and float64."""
     if form != "onnx":
         raise protocol.Unsupported("the onnx package does not read " + form)
     model = checks.read(path)
-    entries = making.declared(model, onnx)
+    entries = onnx_inputs.declared_inputs(model, onnx)
     evaluate = functools.partial(answer, evaluator(model))
-    if given is None:
-        inputs, outputs = making.made(entries, seed, evaluate)
+    if user_inputs is None:
+        inputs, outputs = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
     else:
-        inputs = making.check(given, entries)
+        inputs = onnx_inputs.check_inputs(user_inputs, entries)
         outputs = evaluate(inputs)
-    opsets = {one.domain: one.version for one in model.opset_import}
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
-        "inputs": [dict(one, shape=[str(side) for side in one["shape"]]) for one in entries],
+        "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],
         "opset": opsets.get("", opsets.get("ai.onnx")),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
     }
-    found = {"described": described, "inputs": inputs, "outputs": outputs}
+    result = {"described": described, "inputs": inputs, "outputs": outputs}
     try:
         precise = evaluator(widen(model))
-        found["gold"] = answer(precise, making.as_float64(inputs))
-    except Exception as error:  # the evaluator raises what it likes; float32 has to do then
+        result["gold"] = answer(precise, onnx_inputs.as_float64(inputs))
+    except Exception as error:  # the evaluator may raise anything; then there is no gold
         described["no_gold"] = f"{type(error).__name__}: {error}"[:300]
-    return found
+    return result
 
 
 def trace(path, inputs):
@@ -97,26 +97,31 @@ def trace(path, inputs):
 
 
 def expose(path, tensors, target):
-    """Write the model with inner tensors as more outputs."""
+    """Write the model with inner tensors as additional outputs."""
     model = checks.read(path)
     inner.expose(model, tensors)
     onnx.save(model, target)
 
 
 def cut(path, inputs, number, target):
-    """Write one node as a model; return its inputs, and what it should answer in float64."""
+    """Write one node as a model; return its inputs and its float64 outputs."""
     model = checks.read(path)
-    fed = _fed(model, inputs)
-    _, single = inner.evaluate(model, fed)
-    alone, own = inner.cut(model, single, fed, number)
-    onnx.save(alone, target)
-    gold = evaluator(widen(alone)).run(None, making.as_float64(own))
-    return {"inputs": own, "gold": dict(zip([one.name for one in alone.graph.output], gold))}
+    feed = _fed(model, inputs)
+    _, single = inner.evaluate(model, feed)
+    single_node, node_inputs = inner.cut(model, single, feed, number)
+    onnx.save(single_node, target)
+    gold = evaluator(widen(single_node)).run(None, onnx_inputs.as_float64(node_inputs))
+    return {
+        "inputs": node_inputs,
+        "gold": dict(zip([value.name for value in single_node.graph.output], gold)),
+    }
 
 
 def _fed(model, inputs):
     held = {tensor.name for tensor in model.graph.initializer}
-    return protocol.fed(inputs, [one.name for one in model.graph.input if one.name not in held])
+    return protocol.match_names(
+        inputs, [value.name for value in model.graph.input if value.name not in held]
+    )
 
 
 def load(form, path):
@@ -128,7 +133,7 @@ def load(form, path):
 
 def answer(model, inputs):
     """Evaluate the graph, arrays in and out."""
-    # Early writers list a model's own weights among its inputs, too.
+    # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]
-    fed = protocol.fed(inputs, names)
-    return dict(zip(model.output_names, model.run(None, fed)))
+    feed = protocol.match_names(inputs, names)
+    return dict(zip(model.output_names, model.run(None, feed)))

@@ -1,1 +1,1 @@
-"""TODO."""
+"""ONNX Runtime: `adapter` loads ``onnx`` models and answers."""

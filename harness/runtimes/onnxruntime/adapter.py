@@ -25,18 +25,18 @@ def start():
 
 
 def configure(device, count):
-    """Choose device and threads; a session that is not on the device raises WrongDevice."""
+    """Choose device and threads. Raises WrongDevice where a session is not on the device."""
     global providers, threads
     providers, threads = _PROVIDERS[device], count
     if device == "cuda":
-        ort.preload_dlls()  # the CUDA libraries are wheels beside it, not the system's
+        ort.preload_dlls()  # the CUDA libraries come as wheels, not from the system
     actual = _device(_session(_product_model("float32")))
     if actual != device:
         raise protocol.WrongDevice(f"asked for {device}, the session is on {actual}")
 
 
 def describe():
-    """Say what onnxruntime really uses, asked of a session."""
+    """Describe what onnxruntime really uses, read from a session."""
     session = _session(_product_model("float32"))
     return {
         "versions": {"onnxruntime": ort.__version__},
@@ -47,10 +47,10 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a model of one node."""
-    session = _session(_product_model(str(left.dtype)))
-    return session.run(None, {"left": left, "right": right})[0]
+    session = _session(_product_model(str(a.dtype)))
+    return session.run(None, {"a": a, "b": b})[0]
 
 
 def load(form, path):
@@ -65,7 +65,7 @@ def load(form, path):
 def answer(model, inputs):
     """Run the session, arrays in and out."""
     session, names, outputs = model
-    return dict(zip(outputs, session.run(outputs, protocol.fed(inputs, names))))
+    return dict(zip(outputs, session.run(outputs, protocol.match_names(inputs, names))))
 
 
 def _session(model):
@@ -81,15 +81,15 @@ def _device(session):
 
 
 def _product_model(dtype):
-    """Return the bytes of an ONNX model ``product = MatMul(left, right)``.
+    """Return the bytes of an ONNX model ``product = MatMul(a, b)``.
 
     Written by hand as protocol buffers, so that the image needs no ``onnx`` package. The numbers
     are the fields of ``onnx.proto``.
     """
     element = _ELEMENT_TYPES[dtype]
-    node = _text(1, "left") + _text(1, "right") + _text(2, "product") + _text(4, "MatMul")
+    node = _text(1, "a") + _text(1, "b") + _text(2, "product") + _text(4, "MatMul")
     graph = _field(1, node) + _text(2, "product")
-    for number, name in ((11, "left"), (11, "right"), (12, "product")):
+    for number, name in ((11, "a"), (11, "b"), (12, "product")):
         shape = _field(2, _field(1, _text(2, name + "0")) + _field(1, _text(2, name + "1")))
         tensor = _field(1, _number(1, element) + shape)
         graph += _field(number, _text(1, name) + _field(2, tensor))

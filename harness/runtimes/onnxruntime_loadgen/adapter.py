@@ -1,4 +1,4 @@
-"""ONNX Runtime under MLPerf's LoadGen: the same answers, and the scenarios."""
+"""ONNX Runtime under MLPerf's LoadGen: the same answers, and LoadGen's scenarios."""
 
 import numpy
 
@@ -16,7 +16,7 @@ def start():
 
 
 def describe():
-    """Say what onnxruntime really uses."""
+    """Describe what onnxruntime really uses."""
     return runtime.describe()
 
 

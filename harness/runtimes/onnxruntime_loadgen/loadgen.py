@@ -1,9 +1,9 @@
-"""MLPerf's scenarios of inference, issued and judged by MLCommons' own LoadGen.
+"""MLPerf's inference scenarios, issued and judged by MLCommons' own LoadGen.
 
-Reddi and others, "MLPerf Inference Benchmark", 2020: single-stream asks for the next answer when it
-has the last; offline has all samples at once; server's queries arrive as a Poisson process, and 99
-percent of them have to be answered within a bound. Runs are short here, of seconds where a
-submission's take ten minutes: they compare runtimes, and are no MLPerf results.
+Reddi and others, "MLPerf Inference Benchmark", 2020: single-stream sends the next query when it has
+the last answer; offline sends all samples at once; server's queries arrive as a Poisson process,
+and 99 percent of them must be answered within a bound. A run takes seconds here, not the ten
+minutes of a submission: the numbers compare runtimes and are no MLPerf results.
 """
 
 import os
@@ -17,11 +17,11 @@ LEAST_QUERIES = 100
 BATCH = 32  # samples that offline answers at once
 PILOTS = 5
 
-#: Server's bound on latency: so many times a single answer's, and not less than so many seconds,
-#: in which threads can be woken.
+#: The server scenario's latency bound: this multiple of a single answer's latency, and at least
+#: this number of seconds, in which threads can wake up.
 BOUND, LEAST_BOUND_S = 10, 1e-3
 
-#: Loads that server tries, the highest first, as shares of what single-stream came to.
+#: Loads that the server scenario tries, the highest first, as shares of single-stream's rate.
 LOADS = (0.9, 0.7, 0.5, 0.3, 0.1)
 
 lg = None  # LoadGen, once `start` has imported it
@@ -41,11 +41,11 @@ def scenarios(answer, rows):
     ``answer(indices)`` answers these samples, of *rows*, as one batch where that can be.
     """
     typical = _typical(lambda: answer([0]))
-    batched = _typical(lambda: answer([at % rows for at in range(BATCH)])) / BATCH
+    batched = _typical(lambda: answer([number % rows for number in range(BATCH)])) / BATCH
     single = _run("SingleStream", answer, rows, single_stream_expected_latency_ns=_ns(typical))
     # LoadGen makes one query of as many samples as it expects to take long enough.
     offline = _run("Offline", answer, rows, offline_expected_qps=2 / batched)
-    found = {
+    numbers = {
         "single-stream": {
             "valid": _valid(single),
             "p90_s": 1e-9 * _number(single, r"90\.00 percentile latency \(ns\)"),
@@ -56,44 +56,44 @@ def scenarios(answer, rows):
             "samples_per_s": _number(offline, "Samples per second"),
         },
     }
-    found["server"] = _server(answer, rows, found["single-stream"]["samples_per_s"], typical)
-    return found
+    numbers["server"] = _server(answer, rows, numbers["single-stream"]["samples_per_s"], typical)
+    return numbers
 
 
-def _server(answer, rows, most, typical):
-    """Return what the highest load came to that keeps the bound, or the lowest that does not."""
+def _server(answer, rows, top_rate, typical):
+    """Return the numbers of the highest load within the bound, or of the lowest load."""
     bound_s = max(BOUND * typical, LEAST_BOUND_S)
     for share in LOADS:
-        asked = {
-            "server_target_qps": share * most,
+        settings = {
+            "server_target_qps": share * top_rate,
             "server_target_latency_ns": _ns(bound_s),
         }
-        said = _run("Server", answer, rows, **asked)
-        if _valid(said):
+        summary = _run("Server", answer, rows, **settings)
+        if _valid(summary):
             break
     return {
-        "valid": _valid(said),
+        "valid": _valid(summary),
         "bound_s": bound_s,
-        "p99_s": 1e-9 * _number(said, r"99\.00 percentile latency \(ns\)"),
-        "samples_per_s": _number(said, "Completed samples per second"),
+        "p99_s": 1e-9 * _number(summary, r"99\.00 percentile latency \(ns\)"),
+        "samples_per_s": _number(summary, "Completed samples per second"),
     }
 
 
-def _run(scenario, answer, rows, **asked):
+def _run(scenario, answer, rows, **overrides):
     """Run a scenario; return LoadGen's summary."""
     settings = lg.TestSettings()
     settings.scenario = getattr(lg.TestScenario, scenario)
     settings.mode = lg.TestMode.PerformanceOnly
     settings.min_duration_ms = DURATION_MS
     settings.min_query_count = LEAST_QUERIES
-    for name, value in asked.items():
+    for name, value in overrides.items():
         setattr(settings, name, value)
 
     def issue(queries):
         for first in range(0, len(queries), BATCH):
-            some = queries[first : first + BATCH]
-            answer([query.index for query in some])
-            lg.QuerySamplesComplete([lg.QuerySampleResponse(query.id, 0, 0) for query in some])
+            batch = queries[first : first + BATCH]
+            answer([query.index for query in batch])
+            lg.QuerySamplesComplete([lg.QuerySampleResponse(query.id, 0, 0) for query in batch])
 
     folder = tempfile.mkdtemp()
     log = lg.LogSettings()
@@ -131,7 +131,7 @@ def _valid(summary):
 
 
 def _number(summary, label):
-    found = re.search(label + r"\s*: ([\d.e+]+)", summary)
-    if not found:
+    match = re.search(label + r"\s*: ([\d.e+]+)", summary)
+    if not match:
         raise ValueError("LoadGen's summary has no " + label)
-    return float(found.group(1))
+    return float(match.group(1))

@@ -26,7 +26,7 @@ def configure(device, threads):
 
 
 def describe():
-    """Say what OpenCV really uses."""
+    """Describe what OpenCV really uses."""
     return {
         "versions": {"opencv": cv2.__version__},
         "threads": cv2.getNumThreads(),
@@ -36,9 +36,9 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product by OpenCV's own function."""
-    return cv2.gemm(left, right, 1.0, None, 0.0)
+    return cv2.gemm(a, b, 1.0, None, 0.0)
 
 
 def load(form, path):
@@ -48,7 +48,7 @@ def load(form, path):
         files = [os.path.join(path, "model." + kind) for kind in ("prototxt", "caffemodel")]
         net = cv2.dnn.readNetFromCaffe(*files)
         with open(files[0]) as source:
-            silenced = _silenced(source.read())
+            silenced = _silence_layers(source.read())
     elif form == "onnx":
         net = cv2.dnn.readNetFromONNX(path)
     else:
@@ -56,32 +56,32 @@ def load(form, path):
     return net, [name for name in net.getUnconnectedOutLayersNames() if name not in silenced]
 
 
-def _silenced(prototxt):
-    """Return the Silence layers, and those that give them something: to OpenCV nobody reads it.
+def _silence_layers(prototxt):
+    """Return the Silence layers and the layers that they read, which OpenCV takes for outputs.
 
-    As our adapter writes nets, a layer a line.
+    The text is as our Caffe adapter writes it, one layer on each line.
     """
     layers = re.findall(r'layer \{ name: "([^"]+)" type: "(\w+)"(.*)', prototxt)
-    blobs, found = set(), set()
-    for name, kind, rest in layers:
+    blobs, silenced = set(), set()
+    for name, kind, fields in layers:
         if kind == "Silence":
-            found.add(name)
-            blobs.update(re.findall(r'bottom: "([^"]+)"', rest))
-    for name, _, rest in layers:
-        if blobs & set(re.findall(r'top: "([^"]+)"', rest)):
-            found.add(name)
-    return found
+            silenced.add(name)
+            blobs.update(re.findall(r'bottom: "([^"]+)"', fields))
+    for name, _, fields in layers:
+        if blobs & set(re.findall(r'top: "([^"]+)"', fields)):
+            silenced.add(name)
+    return silenced
 
 
 def answer(model, inputs):
     """Run the network, arrays in and out.
 
-    It does not say what its inputs are called: a single one is given without a name, several by
-    the names that they come with.
+    OpenCV does not tell the names of the inputs: a single input goes without a name, several by
+    their own names.
     """
     net, outputs = model
     for name, x in inputs.items():
         net.setInput(numpy.ascontiguousarray(x), name if len(inputs) > 1 else "")
-    found = net.forward(outputs)
-    # A copy: the network answers into the same memory again.
-    return {name: numpy.array(one) for name, one in zip(outputs, found)}
+    arrays = net.forward(outputs)
+    # A copy: the network reuses this memory for the next answer.
+    return {name: numpy.array(array) for name, array in zip(outputs, arrays)}

@@ -1,1 +1,1 @@
-"""TODO."""
+"""OpenVINO: `adapter` loads ``onnx`` models and answers."""

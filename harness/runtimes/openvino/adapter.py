@@ -1,6 +1,6 @@
 """OpenVINO on the CPU: reads ``onnx`` and answers.
 
-It computes in bfloat16 or float16 by itself where the processor can. Here it is told to keep to
+By default it computes in bfloat16 or float16 where the processor can. Here it is forced to
 float32, unless the cell's option *precision* is ``default``.
 """
 
@@ -8,7 +8,7 @@ import numpy
 
 import harness.adapters as protocol
 
-#: What OpenVINO calls them.
+#: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 openvino = None  # the runtime, once `start` has imported it
@@ -36,7 +36,7 @@ def configure(device, count, precision="float32"):
 
 
 def describe():
-    """Say what is used, asked of a compiled model."""
+    """Describe what is used, read from a compiled model."""
     model = _product(numpy.dtype("float32"))
     hint = model.get_property("INFERENCE_PRECISION_HINT").to_string()
     return {
@@ -49,11 +49,11 @@ def describe():
     }
 
 
-def multiply(left, right):
+def multiply(a, b):
     """Matrix product as a model of one node. It computes no product in float64."""
-    if left.dtype != "float32":
+    if a.dtype != "float32":
         raise protocol.Unsupported("openvino computes in float32 at most")
-    (product,) = _product(left.dtype)([left, right]).values()
+    (product,) = _product(a.dtype)([a, b]).values()
     return product
 
 
@@ -64,21 +64,21 @@ def load(form, path):
     try:
         return core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
-        # What it says begins with the places in its source that the error came through.
-        said = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
-        raise RuntimeError(" ".join(filter(None, said)) or str(error)) from error
+        # Its message begins with places in its own source.
+        lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
+        raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
 
 
 def answer(model, inputs):
     """Run the compiled model, arrays in and out."""
-    fed = protocol.fed(inputs, [entry.get_any_name() for entry in model.inputs])
-    found = model(fed, share_inputs=True)
-    return {entry.get_any_name(): numpy.array(found[entry]) for entry in model.outputs}
+    feed = protocol.match_names(inputs, [entry.get_any_name() for entry in model.inputs])
+    outputs = model(feed, share_inputs=True)
+    return {entry.get_any_name(): numpy.array(outputs[entry]) for entry in model.outputs}
 
 
 def _product(dtype):
     from openvino import opset8
 
-    sides = [opset8.parameter([-1, -1], dtype, name) for name in ("left", "right")]
+    sides = [opset8.parameter([-1, -1], dtype, name) for name in ("a", "b")]
     model = openvino.Model([opset8.matmul(*sides, False, False)], sides, "product")
     return core.compile_model(model, "CPU", properties)

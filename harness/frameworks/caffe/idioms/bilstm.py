@@ -18,6 +18,6 @@ def network():
     n.cont = L.Input(shape={"dim": [8, 32]})
     steps = L.Slice(n.data, axis=0, slice_point=list(range(1, 8)), ntop=8)
     turned = L.Concat(*steps[::-1], axis=0)
-    both = L.Concat(last_of_lstm(n.data, n.cont), last_of_lstm(turned, n.cont), axis=2)
-    n.score = L.InnerProduct(both, num_output=10, axis=2, weight_filler=FILLER)
+    ends = L.Concat(last_of_lstm(n.data, n.cont), last_of_lstm(turned, n.cont), axis=2)
+    n.score = L.InnerProduct(ends, num_output=10, axis=2, weight_filler=FILLER)
     return n

@@ -24,10 +24,10 @@ def normalize(x):
     return L.LRN(x, local_size=5, alpha=1e-4, beta=0.75)
 
 
-def inception(x, one, three_reduce, three, five_reduce, five, pooled):
+def inception(x, pointwise, three_reduce, three, five_reduce, five, pooled):
     around = L.Pooling(x, pool=P.Pooling.MAX, kernel_size=3, stride=1, pad=1)
     return L.Concat(
-        conv(x, one, 1),
+        conv(x, pointwise, 1),
         conv(conv(x, three_reduce, 1), three, 3),
         conv(conv(x, five_reduce, 1), five, 5),
         conv(around, pooled, 1),

@@ -16,16 +16,16 @@ NAMES = (
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    return _answer(_placed(network, weights, x, rate=1.0), network, x)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    return _answer(_with_weights(network, weights, x, rate=1.0), network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
     first, _ = batches[0]
-    solver = _placed(network, weights, first, rate)
-    given = [dict(_inputs(network, x), label=_turned(network, y)) for x, y in batches]
-    training.train(solver, given)
+    solver = _with_weights(network, weights, first, rate)
+    fed_batches = [dict(_inputs(network, x), label=_turned(network, y)) for x, y in batches]
+    training.train(solver, fed_batches)
     return _answer(solver, network, first)
 
 
@@ -33,8 +33,8 @@ def _answer(solver, network, x):
     for name, value in _inputs(network, x).items():
         solver.net.blobs[name].data[...] = value
     solver.net.forward(end="score")
-    found = _turned(network, solver.net.blobs["score"].data)
-    return found.squeeze().copy()  # the last step alone still has an axis of time
+    logits = _turned(network, solver.net.blobs["score"].data)
+    return logits.squeeze().copy()  # the last step alone still has an axis of time
 
 
 def _has(network, *kinds):
@@ -46,22 +46,22 @@ def _time_first(network):
 
 
 def _turned(network, array):
-    """Put time first where the idiom has it there."""
+    """Put time first where the idiom has time first."""
     return array.swapaxes(0, 1) if _time_first(network) and array.ndim > 1 else array
 
 
 def _inputs(network, x):
-    """Return what the net is fed, by name; an LSTM is also told where a sequence goes on."""
-    given = [_turned(network, each) for each in idioms.inputs(network, x, last=False)]
-    fed = dict(zip(("source", "fed") if len(given) > 1 else ("data",), given))
+    """Return the inputs of the net by name; an LSTM also needs where a sequence continues."""
+    arrays = [_turned(network, array) for array in idioms.inputs(network, x, last=False)]
+    feed = dict(zip(("source", "fed") if len(arrays) > 1 else ("data",), arrays))
     if _has(network, "lstm"):
-        fed["cont"] = numpy.ones(given[0].shape[:2])
-        fed["cont"][0] = 0
-    return fed
+        feed["cont"] = numpy.ones(arrays[0].shape[:2])
+        feed["cont"][0] = 0
+    return feed
 
 
-def _placed(network, weights, x, rate):
-    """Return the solver of the idiom, whose parameters are filled one after the other."""
+def _with_weights(network, weights, x, rate):
+    """Return the solver of the idiom, with the neutral weights set in order."""
     steps = len(_inputs(network, x).get("fed", [x]))
     labels = [steps, len(x)] if _time_first(network) else [len(x)]
     spec = idioms.idiom(network, "caffe").network()
@@ -71,13 +71,13 @@ def _placed(network, weights, x, rate):
         value = next(values)
         assert tuple(blob.shape) == value.shape, (tuple(blob.shape), value.shape)
         blob.data[...] = value
-    left = list(values)
-    assert not left, len(left)
+    unused = list(values)
+    assert not unused, len(unused)
     return solver
 
 
 def _blobs(spec, net):
-    """Yield the parameters in the net's order, what steps share once."""
+    """Yield the parameters in the net's order; one that steps share comes once."""
     shared = set()
     for layer in spec.to_proto().layer:
         names = [param.name for param in layer.param]
@@ -90,9 +90,9 @@ def _blobs(spec, net):
 
 def _values(network, weights):
     """Yield the weights in Caffe's order; its LSTM's gates are i, f, o, g."""
-    for kind, own in idioms.layers(network, weights):
-        for name in sorted(own, key=NAMES.index):
-            value = own[name]
+    for kind, params in idioms.layers(network, weights):
+        for name in sorted(params, key=NAMES.index):
+            value = params[name]
             if kind == "lstm":
                 i, f, g, o = numpy.split(value, 4)
                 value = numpy.concatenate([i, f, o, g])

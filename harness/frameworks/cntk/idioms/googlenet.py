@@ -25,9 +25,9 @@ def normalize(x):
     return cntk.local_response_normalization(x, 2, 1.0, 1e-4, 0.75)
 
 
-def inception(one, three_reduce, three, five_reduce, five, pooled):
+def inception(pointwise, three_reduce, three, five_reduce, five, pooled):
     parts = [
-        conv(one, 1),
+        conv(pointwise, 1),
         Sequential([conv(three_reduce, 1), conv(three, 3)]),
         Sequential([conv(five_reduce, 1), conv(five, 5)]),
         Sequential([surround(3), MaxPooling((3, 3)), conv(pooled, 1)]),

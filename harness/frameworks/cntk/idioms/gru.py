@@ -9,10 +9,10 @@ def gru(units):
     read, recall = Dense(3 * units), Dense(3 * units)
 
     def step(state, x):
-        given, again = read(x), recall(state)
-        reset = cntk.sigmoid(given[:units] + again[:units])
-        update = cntk.sigmoid(given[units : 2 * units] + again[units : 2 * units])
-        new = cntk.tanh(given[2 * units :] + reset * again[2 * units :])
+        from_input, from_state = read(x), recall(state)
+        reset = cntk.sigmoid(from_input[:units] + from_state[:units])
+        update = cntk.sigmoid(from_input[units : 2 * units] + from_state[units : 2 * units])
+        new = cntk.tanh(from_input[2 * units :] + reset * from_state[2 * units :])
         return (1 - update) * new + update * state
 
     return step

@@ -11,28 +11,30 @@ HEADS = 4
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    return _answer(_placed(network, weights), network, x)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    return _answer(_with_weights(network, weights), network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    model = _placed(network, weights)
-    given = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
-    training.train(model, given, rate)
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    model = _with_weights(network, weights)
+    fed_batches = [(idioms.inputs(network, x, last=False), y) for x, y in batches]
+    training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
 
 
 def _answer(model, network, x):
-    given = idioms.inputs(network, x, last=False)
-    return numpy.stack(model.eval(dict(zip(model.arguments, given))))
+    arrays = idioms.inputs(network, x, last=False)
+    return numpy.stack(model.eval(dict(zip(model.arguments, arrays))))
 
 
-def _placed(network, weights):
-    """Return the idiom, its parameters filled one after the other in the order of making."""
+def _with_weights(network, weights):
+    """Return the idiom with the neutral weights, set in the order of the parameters' creation."""
     model = idioms.idiom(network, "cntk").network()
     parameters = sorted(model.parameters, key=_number)
-    values = [one for kind, own in idioms.layers(network, weights) for one in VALUES[kind](own)]
+    values = [
+        value for kind, params in idioms.layers(network, weights) for value in VALUES[kind](params)
+    ]
     assert len(parameters) == len(values), (len(parameters), len(values))
     for parameter, value in zip(parameters, values):
         assert parameter.shape[-1] in (value.shape[-1], 1), (parameter.shape, value.shape)
@@ -41,54 +43,54 @@ def _placed(network, weights):
 
 
 def _number(parameter):
-    """Return when a parameter was made: CNTK numbers all that it makes."""
+    """Return the creation number of a parameter: CNTK numbers all objects."""
     return int(re.findall(r"\d+$", parameter.uid)[0])
 
 
-def _dense(own):
-    return [own["kernel"].T, own["bias"]]
+def _dense(params):
+    return [params["kernel"].T, params["bias"]]
 
 
-def _recurrent(own):
-    ways = ("", "backward_") if "backward_kernel" in own else ("",)
+def _recurrent(params):
+    ways = ("", "backward_") if "backward_kernel" in params else ("",)
     return [
         array
         for way in ways
-        for array in (own[way + "bias"], own[way + "kernel"].T, own[way + "recurrent"].T)
+        for array in (params[way + "bias"], params[way + "kernel"].T, params[way + "recurrent"].T)
     ]
 
 
-def _lstm(own):
+def _lstm(params):
     """CNTK orders the gates i, g, f, o."""
     ordered = {}
-    for name, array in own.items():
+    for name, array in params.items():
         i, f, g, o = numpy.split(array, 4)
         ordered[name] = numpy.concatenate([i, g, f, o])
     return _recurrent(ordered)
 
 
-def _gru(own):
-    return [own["kernel"].T, own["bias"], own["recurrent"].T, own["recurrent_bias"]]
+def _gru(params):
+    return [params["kernel"].T, params["bias"], params["recurrent"].T, params["recurrent_bias"]]
 
 
-def _attention(own):
-    """Head by head, and of each query, key and value."""
+def _attention(params):
+    """Yield the weights head by head, each with query, key and value."""
     arrays = []
     for head in range(HEADS):
         for part in idioms.PARTS[:3]:
-            arrays.append(numpy.split(own[part + "_kernel"], HEADS)[head].T)
-            arrays.append(numpy.split(own[part + "_bias"], HEADS)[head])
-    return [*arrays, own["output_kernel"].T, own["output_bias"]]
+            arrays.append(numpy.split(params[part + "_kernel"], HEADS)[head].T)
+            arrays.append(numpy.split(params[part + "_bias"], HEADS)[head])
+    return [*arrays, params["output_kernel"].T, params["output_bias"]]
 
 
-#: Of a kind: its arrays in CNTK's layouts, in the order in which a definition makes them.
+#: By kind of layer: its arrays in CNTK's layouts, in creation order.
 VALUES = {
-    "conv": lambda own: [own["kernel"], own["bias"]],
+    "conv": lambda params: [params["kernel"], params["bias"]],
     "dense": _dense,
     "rnn": _recurrent,
     "lstm": _lstm,
     "gru": _gru,
     "multihead_attention": _attention,
-    "layer_norm": lambda own: [own["scale"], own["offset"]],
-    "position": lambda own: [own["table"]],
+    "layer_norm": lambda params: [params["scale"], params["offset"]],
+    "position": lambda params: [params["table"]],
 }

@@ -23,10 +23,10 @@ def layer(key, *shape):
     return {"w": jax.nn.initializers.he_uniform()(key, shape), "b": jnp.zeros(shape[-1])}
 
 
-def inception(key, inputs, one, three_reduce, three, five_reduce, five, pooled):
+def inception(key, inputs, pointwise, three_reduce, three, five_reduce, five, pooled):
     keys = jax.random.split(key, 6)
     return {
-        "one": layer(keys[0], 1, 1, inputs, one),
+        "one": layer(keys[0], 1, 1, inputs, pointwise),
         "three_reduce": layer(keys[1], 1, 1, inputs, three_reduce),
         "three": layer(keys[2], 3, 3, three_reduce, three),
         "five_reduce": layer(keys[3], 1, 1, inputs, five_reduce),

@@ -22,10 +22,13 @@ def initial(key):
 
 def apply(params, x):
     def step(hidden, now):
-        given = jnp.split(now @ params["w"] + params["b"], 3, axis=-1)
-        kept = jnp.split(hidden @ params["u"] + params["c"], 3, axis=-1)
-        r, z = jax.nn.sigmoid(given[0] + kept[0]), jax.nn.sigmoid(given[1] + kept[1])
-        n = jnp.tanh(given[2] + r * kept[2])
+        from_input = jnp.split(now @ params["w"] + params["b"], 3, axis=-1)
+        from_state = jnp.split(hidden @ params["u"] + params["c"], 3, axis=-1)
+        r, z = (
+            jax.nn.sigmoid(from_input[0] + from_state[0]),
+            jax.nn.sigmoid(from_input[1] + from_state[1]),
+        )
+        n = jnp.tanh(from_input[2] + r * from_state[2])
         return (1 - z) * n + z * hidden, None
 
     last, _ = lax.scan(step, jnp.zeros((len(x), 48)), x.swapaxes(0, 1))

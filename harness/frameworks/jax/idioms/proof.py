@@ -9,31 +9,31 @@ from harness.frameworks.jax.idioms import training
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    module, params = _placed(network, weights)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    module, params = _with_weights(network, weights)
     return _answer(module, params, network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    module, params = _placed(network, weights)
-    given = [(idioms.inputs(network, x, last=True), y) for x, y in batches]
-    params = training.train(module.apply, params, given, rate)
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    module, params = _with_weights(network, weights)
+    fed_batches = [(idioms.inputs(network, x, last=True), y) for x, y in batches]
+    params = training.train(module.apply, params, fed_batches, rate)
     return _answer(module, params, network, batches[0][0])
 
 
 def _answer(module, params, network, x):
-    given = idioms.inputs(network, x, last=True)
-    return numpy.asarray(jax.jit(module.apply)(params, *given))
+    arrays = idioms.inputs(network, x, last=True)
+    return numpy.asarray(jax.jit(module.apply)(params, *arrays))
 
 
-def _placed(network, weights):
-    """Return the idiom and its parameters, filled one after the other in the order of making."""
+def _with_weights(network, weights):
+    """Return the idiom and its parameters with the neutral weights, set in creation order."""
     module = idioms.idiom(network, "jax")
     values = _values(network, idioms.channels_last(network, weights))
     params = _filled(module.initial(jax.random.PRNGKey(0)), values)
-    left = list(values)
-    assert not left, len(left)
+    unused = list(values)
+    assert not unused, len(unused)
     return module, params
 
 
@@ -49,12 +49,12 @@ def _filled(node, values):
 
 def _values(network, weights):
     """Yield the weights in order, inputs before outputs."""
-    for kind, own in idioms.layers(network, weights):
-        names = list(own)
+    for kind, layer_params in idioms.layers(network, weights):
+        names = list(layer_params)
         if kind == "multihead_attention":
             names = [part + end for part in idioms.PARTS for end in ("_kernel", "_bias")]
         for name in names:
-            value = own[name]
+            value = layer_params[name]
             if kind == "conv" and name == "kernel":
                 value = value.transpose(tuple(range(2, value.ndim)) + (1, 0))
             elif kind != "position" and value.ndim == 2:

@@ -11,10 +11,10 @@ def layer(key, *shape):
 
 def block(key, inputs, width, stride):
     first, second = jax.random.split(key)
-    made = {"shortcut": layer(first, 1, 1, inputs, width)} if stride > 1 else {}
-    made["conv1"] = layer(second, 3, 3, inputs, width)
-    made["conv2"] = {"w": jnp.zeros((3, 3, width, width)), "b": jnp.zeros(width)}
-    return made
+    params = {"shortcut": layer(first, 1, 1, inputs, width)} if stride > 1 else {}
+    params["conv1"] = layer(second, 3, 3, inputs, width)
+    params["conv2"] = {"w": jnp.zeros((3, 3, width, width)), "b": jnp.zeros(width)}
+    return params
 
 
 def initial(key):

@@ -1,1 +1,4 @@
-"""TODO."""
+"""The networks as a user of TensorFlow 2 and Keras writes them, a module for each.
+
+`training` is the loop that trains any of them; `proof` compares them with the neutral networks.
+"""

@@ -5,5 +5,5 @@ from keras import layers
 
 
 def network():
-    both = layers.Bidirectional(layers.LSTM(48))
-    return keras.Sequential([keras.Input((8, 8)), both, layers.Dense(10)])
+    lstm = layers.Bidirectional(layers.LSTM(48))
+    return keras.Sequential([keras.Input((8, 8)), lstm, layers.Dense(10)])

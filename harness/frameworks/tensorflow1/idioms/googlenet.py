@@ -15,9 +15,9 @@ def normalize(x):
     return tf.nn.local_response_normalization(x, 2, bias=1.0, alpha=1e-4 / 5, beta=0.75)
 
 
-def inception(x, one, three_reduce, three, five_reduce, five, pooled):
+def inception(x, pointwise, three_reduce, three, five_reduce, five, pooled):
     parts = [
-        conv(x, one, 1),
+        conv(x, pointwise, 1),
         conv(conv(x, three_reduce, 1), three, 3),
         conv(conv(x, five_reduce, 1), five, 5),
         conv(pool(x, 1), pooled, 1),

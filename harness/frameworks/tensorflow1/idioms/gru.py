@@ -7,10 +7,13 @@ class Cell(tf.nn.rnn_cell.RNNCell):  # GRUCell would reset before the product
     state_size = output_size = 48
 
     def call(self, x, state):
-        given = tf.split(tf.layers.dense(x, 3 * 48), 3, axis=1)
-        kept = tf.split(tf.layers.dense(state, 3 * 48), 3, axis=1)
-        reset, update = tf.sigmoid(given[0] + kept[0]), tf.sigmoid(given[1] + kept[1])
-        candidate = tf.tanh(given[2] + reset * kept[2])
+        from_input = tf.split(tf.layers.dense(x, 3 * 48), 3, axis=1)
+        from_state = tf.split(tf.layers.dense(state, 3 * 48), 3, axis=1)
+        reset, update = (
+            tf.sigmoid(from_input[0] + from_state[0]),
+            tf.sigmoid(from_input[1] + from_state[1]),
+        )
+        candidate = tf.tanh(from_input[2] + reset * from_state[2])
         state = (1 - update) * candidate + update * state
         return state, state
 

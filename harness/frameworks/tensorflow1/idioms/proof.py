@@ -8,60 +8,60 @@ from harness.frameworks.tensorflow1.idioms import training
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
     with tf.Graph().as_default(), tf.Session() as session:
-        inputs, answer = _placed(session, network, weights)
-        return session.run(answer, {inputs: _given(network, x)})
+        inputs, answer = _with_weights(session, network, weights)
+        return session.run(answer, {inputs: _inputs(network, x)})
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    given = [(_given(network, x), y) for x, y in batches]
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    fed_batches = [(_inputs(network, x), y) for x, y in batches]
     with tf.Graph().as_default(), tf.Session() as session:
-        inputs, answer = _placed(session, network, weights)
-        training.train(session, inputs, answer, given, rate)
-        return session.run(answer, {inputs: given[0][0]})
+        inputs, answer = _with_weights(session, network, weights)
+        training.train(session, inputs, answer, fed_batches, rate)
+        return session.run(answer, {inputs: fed_batches[0][0]})
 
 
-def _given(network, x):
-    """Return what is fed: as many arrays as there are placeholders."""
-    given = idioms.inputs(network, x, last=True)
-    return tuple(given) if len(given) > 1 else given[0]
+def _inputs(network, x):
+    """Return the arrays for the placeholders: one array or a tuple."""
+    arrays = idioms.inputs(network, x, last=True)
+    return tuple(arrays) if len(arrays) > 1 else arrays[0]
 
 
-def _placed(session, network, weights):
-    """Return the idiom's inputs and logits, its variables filled in the order of making."""
-    made = idioms.idiom(network, "tensorflow1").network()
+def _with_weights(session, network, weights):
+    """Return the idiom's inputs and logits, with the neutral weights set in creation order."""
+    definition = idioms.idiom(network, "tensorflow1").network()
     variables = iter(tf.trainable_variables())
-    for kind, own in idioms.layers(network, idioms.channels_last(network, weights)):
-        for value in ARRAYS[kind](own):
+    for kind, params in idioms.layers(network, idioms.channels_last(network, weights)):
+        for value in ARRAYS[kind](params):
             variable = next(variables)
             assert variable.shape == value.shape, (variable, value.shape)
             variable.load(value, session)
-    left = list(variables)
-    assert not left, left
-    return made
+    unused = list(variables)
+    assert not unused, unused
+    return definition
 
 
-def _conv(own):
-    kernel = own["kernel"]
-    return [kernel.transpose(tuple(range(2, kernel.ndim)) + (1, 0)), own["bias"]]
+def _conv(params):
+    kernel = params["kernel"]
+    return [kernel.transpose(tuple(range(2, kernel.ndim)) + (1, 0)), params["bias"]]
 
 
-def _dense(own):
-    return [own["kernel"].T, own["bias"]]
+def _dense(params):
+    return [params["kernel"].T, params["bias"]]
 
 
-def _rnn(own):
+def _rnn(params):
     """A cell has one kernel, for inputs and states."""
-    return [numpy.concatenate([own["kernel"].T, own["recurrent"].T]), own["bias"]]
+    return [numpy.concatenate([params["kernel"].T, params["recurrent"].T]), params["bias"]]
 
 
-def _lstm(own):
+def _lstm(params):
     """A cell orders the gates i, g, f, o, and adds one to f."""
     arrays = []
-    for way in ("", "backward_") if "backward_kernel" in own else ("",):
-        parts = {name: own[way + name] for name in ("kernel", "recurrent", "bias")}
+    for way in ("", "backward_") if "backward_kernel" in params else ("",):
+        parts = {name: params[way + name] for name in ("kernel", "recurrent", "bias")}
         for name, part in parts.items():
             i, f, g, o = numpy.split(part, 4)
             parts[name] = numpy.concatenate([i, g, f - 1 if name == "bias" else f, o])
@@ -69,18 +69,20 @@ def _lstm(own):
     return arrays
 
 
-def _gru(own):
+def _gru(params):
     """The gates are the idiom's own, and two biases."""
-    return [own["kernel"].T, own["bias"], own["recurrent"].T, own["recurrent_bias"]]
+    return [params["kernel"].T, params["bias"], params["recurrent"].T, params["recurrent_bias"]]
 
 
-def _attention(own):
+def _attention(params):
     return [
-        array for part in idioms.PARTS for array in (own[part + "_kernel"].T, own[part + "_bias"])
+        array
+        for part in idioms.PARTS
+        for array in (params[part + "_kernel"].T, params[part + "_bias"])
     ]
 
 
-#: Of a kind: its arrays as TensorFlow's layers and cells make them.
+#: By kind of layer: its arrays as TensorFlow's layers and cells have them.
 ARRAYS = {
     "conv": _conv,
     "dense": _dense,
@@ -88,6 +90,6 @@ ARRAYS = {
     "lstm": _lstm,
     "gru": _gru,
     "multihead_attention": _attention,
-    "layer_norm": lambda own: [own["scale"], own["offset"]],
-    "position": lambda own: [own["table"]],
+    "layer_norm": lambda params: [params["scale"], params["offset"]],
+    "position": lambda params: [params["table"]],
 }

@@ -47,8 +47,8 @@ def normalize(x):
     return x / (1 + 1e-4 / 5 * summed) ** 0.75
 
 
-def inception(params, x, inputs, one, three, five, pooled):
-    first = conv(params, x, inputs, one, 1)
+def inception(params, x, inputs, pointwise, three, five, pooled):
+    first = conv(params, x, inputs, pointwise, 1)
     second = conv(params, conv(params, x, inputs, three[0], 1), *three, size=3)
     third = conv(params, conv(params, x, inputs, five[0], 1), *five, size=5)
     fourth = conv(params, pool(x, 1), inputs, pooled, 1)

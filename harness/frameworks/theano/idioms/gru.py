@@ -21,13 +21,13 @@ def network():
     b, c = shared(numpy.zeros(3 * 48)), shared(numpy.zeros(3 * 48))
     v, d = weights(48, 10), shared(numpy.zeros(10))
 
-    def step(given, hidden):
-        given = tensor.split(given, [48] * 3, 3, axis=1)
-        kept = tensor.split(tensor.dot(hidden, u) + c, [48] * 3, 3, axis=1)
-        r, z = sigmoid(given[0] + kept[0]), sigmoid(given[1] + kept[1])
-        n = tensor.tanh(given[2] + r * kept[2])
+    def step(from_input, hidden):
+        from_input = tensor.split(from_input, [48] * 3, 3, axis=1)
+        from_state = tensor.split(tensor.dot(hidden, u) + c, [48] * 3, 3, axis=1)
+        r, z = sigmoid(from_input[0] + from_state[0]), sigmoid(from_input[1] + from_state[1])
+        n = tensor.tanh(from_input[2] + r * from_state[2])
         return (1 - z) * n + z * hidden
 
-    given = tensor.dot(x.dimshuffle(1, 0, 2), w) + b
-    hidden, _ = theano.scan(step, given, tensor.zeros((x.shape[0], 48)))
+    from_input = tensor.dot(x.dimshuffle(1, 0, 2), w) + b
+    hidden, _ = theano.scan(step, from_input, tensor.zeros((x.shape[0], 48)))
     return [x], tensor.dot(hidden[-1], v) + d, [w, u, b, c, v, d]

@@ -21,11 +21,11 @@ def network():
     b = shared(numpy.repeat([0, 1, 0, 0], 48))  # the forget gate starts open
     v, c = weights(48, 10), shared(numpy.zeros(10))
 
-    def step(given, hidden, memory):
-        i, f, g, o = tensor.split(given + tensor.dot(hidden, u), [48] * 4, 4, axis=1)
+    def step(from_input, hidden, memory):
+        i, f, g, o = tensor.split(from_input + tensor.dot(hidden, u), [48] * 4, 4, axis=1)
         memory = sigmoid(f) * memory + sigmoid(i) * tensor.tanh(g)
         return sigmoid(o) * tensor.tanh(memory), memory
 
-    given, zero = tensor.dot(x.dimshuffle(1, 0, 2), w) + b, tensor.zeros((x.shape[0], 48))
-    (hidden, _), _ = theano.scan(step, given, [zero, zero])
+    from_input, zero = tensor.dot(x.dimshuffle(1, 0, 2), w) + b, tensor.zeros((x.shape[0], 48))
+    (hidden, _), _ = theano.scan(step, from_input, [zero, zero])
     return [x], tensor.dot(hidden[-1], v) + c, [w, u, b, v, c]

@@ -19,9 +19,9 @@ def network():
     w, u, b = weights(8, 48), weights(48, 48), shared(numpy.zeros(48))
     v, c = weights(48, 10), shared(numpy.zeros(10))
 
-    def step(given, hidden):
-        return tensor.tanh(given + tensor.dot(hidden, u))
+    def step(from_input, hidden):
+        return tensor.tanh(from_input + tensor.dot(hidden, u))
 
-    given = tensor.dot(x.dimshuffle(1, 0, 2), w) + b
-    hidden, _ = theano.scan(step, given, tensor.zeros((x.shape[0], 48)))
+    from_input = tensor.dot(x.dimshuffle(1, 0, 2), w) + b
+    hidden, _ = theano.scan(step, from_input, tensor.zeros((x.shape[0], 48)))
     return [x], tensor.dot(hidden[-1], v) + c, [w, u, b, v, c]

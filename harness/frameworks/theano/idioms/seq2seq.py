@@ -20,13 +20,13 @@ def lstm(params, x):
     b = shared(numpy.repeat([0, 1, 0, 0], 32))  # the forget gate starts open
     params += [w, u, b]
 
-    def step(given, hidden, memory):
-        i, f, g, o = tensor.split(given + tensor.dot(hidden, u), [32] * 4, 4, axis=1)
+    def step(from_input, hidden, memory):
+        i, f, g, o = tensor.split(from_input + tensor.dot(hidden, u), [32] * 4, 4, axis=1)
         memory = sigmoid(f) * memory + sigmoid(i) * tensor.tanh(g)
         return sigmoid(o) * tensor.tanh(memory), memory
 
-    given, zero = tensor.dot(x.dimshuffle(1, 0, 2), w) + b, tensor.zeros((x.shape[0], 32))
-    (hidden, _), _ = theano.scan(step, given, [zero, zero])
+    from_input, zero = tensor.dot(x.dimshuffle(1, 0, 2), w) + b, tensor.zeros((x.shape[0], 32))
+    (hidden, _), _ = theano.scan(step, from_input, [zero, zero])
     return hidden.dimshuffle(1, 0, 2)
 
 

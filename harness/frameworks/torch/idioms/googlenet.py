@@ -10,9 +10,9 @@ class Conv(nn.Sequential):
 
 
 class Inception(nn.Module):
-    def __init__(self, inputs, one, three_reduce, three, five_reduce, five, pooled):
+    def __init__(self, inputs, pointwise, three_reduce, three, five_reduce, five, pooled):
         super().__init__()
-        self.one = Conv(inputs, one, 1)
+        self.one = Conv(inputs, pointwise, 1)
         self.three = nn.Sequential(Conv(inputs, three_reduce, 1), Conv(three_reduce, three, 3))
         self.five = nn.Sequential(Conv(inputs, five_reduce, 1), Conv(five_reduce, five, 5))
         self.pooled = nn.Sequential(nn.MaxPool2d(3, 1, padding=1), Conv(inputs, pooled, 1))

@@ -9,15 +9,15 @@ from harness.frameworks.torch.idioms import training
 
 
 def logits(network, weights, x):
-    """Answer x by the idiom with the neutral weights: float32, as the neutral network does."""
-    return _answer(_placed(network, weights), network, x)
+    """Return the float32 logits of the idiom on x, with the neutral weights."""
+    return _answer(_with_weights(network, weights), network, x)
 
 
-def trained(network, weights, batches, rate):
-    """Answer the first batch after the idiomatic training on all of them."""
-    model = _placed(network, weights)
-    given = [(_inputs(network, x), torch.tensor(y)) for x, y in batches]
-    training.train(model, given, rate)
+def trained_logits(network, weights, batches, rate):
+    """Return the logits of the first batch after the idiomatic training on all batches."""
+    model = _with_weights(network, weights)
+    fed_batches = [(_inputs(network, x), torch.tensor(y)) for x, y in batches]
+    training.train(model, fed_batches, rate)
     return _answer(model, network, batches[0][0])
 
 
@@ -27,27 +27,29 @@ def _answer(model, network, x):
 
 
 def _inputs(network, x):
-    return [torch.tensor(each) for each in idioms.inputs(network, x, last=False)]
+    return [torch.tensor(array) for array in idioms.inputs(network, x, last=False)]
 
 
-def _placed(network, weights):
+def _with_weights(network, weights):
     model = idioms.idiom(network, "torch").Network()
     modules, tables = _modules(model), model.parameters(recurse=False)
     with torch.no_grad():
-        for kind, own in idioms.layers(network, weights):
+        for kind, params in idioms.layers(network, weights):
             if kind == "position":
-                _set(next(tables), own["table"])
+                _set(next(tables), params["table"])
             else:
                 module = next(modules)
-                place = next(place for made, place in PLACES.items() if isinstance(module, made))
-                place(module, own)
-    left = list(modules)
-    assert not left, left
+                place = next(
+                    place for kind_of, place in PLACES.items() if isinstance(module, kind_of)
+                )
+                place(module, params)
+    unused = list(modules)
+    assert not unused, unused
     return model
 
 
 def _modules(module):
-    """Yield the modules that have weights in the order of making, an encoder's in that of use."""
+    """Yield the modules with weights in creation order; those of an encoder in the order of use."""
     if isinstance(module, nn.TransformerEncoderLayer):
         yield from (module.norm1, module.self_attn, module.norm2, module.linear1, module.linear2)
     elif isinstance(module, tuple(PLACES)):
@@ -62,36 +64,36 @@ def _set(parameter, value):
     parameter.copy_(torch.tensor(value))
 
 
-def _plain(module, own):
-    _set(module.weight, own["kernel"])
-    _set(module.bias, own["bias"])
+def _plain(module, params):
+    _set(module.weight, params["kernel"])
+    _set(module.bias, params["bias"])
 
 
-def _norm(module, own):
-    _set(module.weight, own["scale"])
-    _set(module.bias, own["offset"])
+def _norm(module, params):
+    _set(module.weight, params["scale"])
+    _set(module.bias, params["offset"])
 
 
-def _recurrent(module, own):
+def _recurrent(module, params):
     for way, end in (("", ""), ("backward_", "_reverse")):
-        if way + "kernel" not in own:
+        if way + "kernel" not in params:
             continue
         second = getattr(module, "bias_hh_l0" + end)
-        _set(getattr(module, "weight_ih_l0" + end), own[way + "kernel"])
-        _set(getattr(module, "weight_hh_l0" + end), own[way + "recurrent"])
-        _set(getattr(module, "bias_ih_l0" + end), own[way + "bias"])
-        if way + "recurrent_bias" in own:
-            _set(second, own[way + "recurrent_bias"])
-        else:  # the neutral network has no second one
+        _set(getattr(module, "weight_ih_l0" + end), params[way + "kernel"])
+        _set(getattr(module, "weight_hh_l0" + end), params[way + "recurrent"])
+        _set(getattr(module, "bias_ih_l0" + end), params[way + "bias"])
+        if way + "recurrent_bias" in params:
+            _set(second, params[way + "recurrent_bias"])
+        else:  # the neutral network has no second bias
             second.zero_().requires_grad_(False)
 
 
-def _attention(module, own):
+def _attention(module, params):
     for end, joined, last in (
         ("_kernel", module.in_proj_weight, module.out_proj.weight),
         ("_bias", module.in_proj_bias, module.out_proj.bias),
     ):
-        query, key, value, output = (own[part + end] for part in idioms.PARTS)
+        query, key, value, output = (params[part + end] for part in idioms.PARTS)
         _set(joined, numpy.concatenate([query, key, value]))
         _set(last, output)
 

@@ -23,8 +23,7 @@ struct Times {
 
 Times times() {
     Times found{};
-    GetProcessTimes(GetCurrentProcess(), &found.created, &found.exited, &found.kernel,
-                    &found.user);
+    GetProcessTimes(GetCurrentProcess(), &found.created, &found.exited, &found.kernel, &found.user);
     return found;
 }
 

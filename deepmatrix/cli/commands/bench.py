@@ -1,0 +1,51 @@
+"""``bench``: run the jobs of some cells, as one job of CI does."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Sequence
+from pathlib import Path
+
+from deepmatrix.cli import options as shared
+from deepmatrix.cli import running
+from deepmatrix.errors import CellFailed
+from deepmatrix.planning.plan import Wave
+from deepmatrix.planning.selection import check_globs, match_globs
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("globs", nargs="+", metavar="GLOB", help="cells whose jobs run")
+    shared.add_engine(parser)
+    parser.add_argument("--run", type=Path, required=True, help="a run that `plan --write` created")
+    parser.add_argument(
+        "--wave",
+        choices=("produce", "consume"),
+        action="append",
+        default=[],
+        help="only this wave; both by default",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Run the jobs of some cells in a run that `plan --write` created."""
+    console = running.make_console()
+    opened_run = running.open_run(options.run, options.runs)
+    engine = running.choose_engine(options, opened_run.manifest.matrix, console)
+    ids = [cell.id for cell in opened_run.manifest.plan.cells]
+    check_globs(ids, options.globs, hint=f"cells of {opened_run.id}: {', '.join(ids)}")
+    selected_ids = match_globs(ids, options.globs)
+    waves: Sequence[Wave] = options.wave or ("produce", "consume")
+    running.execute(opened_run, engine, console, cells=selected_ids, waves=waves)
+    broken = [cell_id for cell_id in selected_ids if opened_run.prepared()[cell_id].error]
+    if broken:
+        raise CellFailed(f"cannot run here: {', '.join(broken)}", hint="the reasons are above")
+    records = [
+        opened_run.record(job)
+        for wave in waves
+        for job in opened_run.manifest.plan.jobs(wave)
+        if job.cell in selected_ids and opened_run.record_path(job).is_file()
+    ]
+    failed_jobs = [record.job for record in records if record.status != "ok"]
+    if failed_jobs:
+        raise CellFailed(f"{len(failed_jobs)} of {len(records)} jobs failed", hint="see above")

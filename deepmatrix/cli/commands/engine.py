@@ -1,0 +1,22 @@
+"""``engine``: set up a container engine."""
+
+from __future__ import annotations
+
+import argparse
+
+from deepmatrix.cli import running
+from deepmatrix.engines.setup import debian
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument("--stop", action="store_true", help="end what this command started")
+
+
+def run(options: argparse.Namespace) -> None:
+    """Set a container engine up on Debian or Ubuntu, or end the one that was set up."""
+    print_line = running.line_printer(running.make_console())
+    if options.stop:
+        debian.stop(say=print_line)
+    else:
+        debian.start(say=print_line)

@@ -1,0 +1,31 @@
+"""``merge``: make one report of a run whose parts ran on several machines."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.text import Text
+
+from deepmatrix.cli import options as shared
+from deepmatrix.cli import running
+from deepmatrix.store import runs
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "parts", nargs="*", type=Path, metavar="RUN", help="parts of one run; the newest by default"
+    )
+    shared.add_engine(parser)
+    shared.add_expected_failures(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Merge the parts of a run, judge, write the reports into the first part."""
+    console = running.make_console()
+    parts = [running.open_run(path, options.runs) for path in options.parts]
+    if not parts:
+        parts = [runs.latest(options.runs)]
+        console.print(Text(f"the newest run: {parts[0].path}", style="dim"), soft_wrap=True)
+    running.report(parts, console, running.load_expected_failures(options))

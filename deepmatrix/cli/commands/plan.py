@@ -1,0 +1,69 @@
+"""``plan``: show what would run, for people or for machines."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from deepmatrix import __version__, reports
+from deepmatrix.cli import options as shared
+from deepmatrix.cli import running
+from deepmatrix.config.documents import did_you_mean
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.errors import ArgumentError
+from deepmatrix.execution.runner import make_inputs
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.matrix_plan import plan_matrix
+from deepmatrix.store.runs import Run
+from deepmatrix.workloads import idioms
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    shared.add_selection(parser)
+    shared.add_engine(parser)
+    parser.add_argument("--json", action="store_true", help="print JSON, for machines")
+    parser.add_argument(
+        "--write", metavar="RUN", help="create the run of this name, with its inputs"
+    )
+    parser.add_argument(
+        "--native",
+        action="append",
+        default=[],
+        metavar="ARCH",
+        help="plan as if this architecture were native; asks no engine",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Show which cells would run, and why the others would not."""
+    matrix = running.load_matrix(options)
+    capabilities = _capabilities(options, matrix)
+    planned = plan_matrix(
+        matrix,
+        shared.selection(options),
+        capabilities,
+        seed=options.seed,
+        idioms=idioms.available_idioms(),
+    )
+    if options.write is not None:
+        name = shared.check_run_name(options.write)
+        make_inputs(Run.create(options.runs, planned, matrix, version=__version__, name=name))
+    if options.json:
+        print(json.dumps(reports.plan_document(planned, capabilities.engine), indent=1))
+    else:
+        reports.show_plan(running.make_console(), planned, capabilities.engine)
+
+
+def _capabilities(options: argparse.Namespace, matrix: Matrix) -> Capabilities:
+    """Return what the engine can run, or what ``--native`` names."""
+    if not options.native:
+        console = running.make_console(stderr=True)
+        capabilities = running.choose_engine(options, matrix, console).capabilities()
+        running.check_limits(matrix, capabilities)
+        return capabilities
+    unknown = [name for name in options.native if name not in matrix.architectures]
+    if unknown:
+        suggestion = did_you_mean(unknown[0], matrix.architectures)
+        raise ArgumentError(f"no architecture '{unknown[0]}'{suggestion}")
+    return Capabilities(engine="docker", native=frozenset(options.native))

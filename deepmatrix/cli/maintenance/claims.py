@@ -1,0 +1,46 @@
+"""``claims``: decide the study's statements."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from deepmatrix import reports
+from deepmatrix.cli import options as shared
+from deepmatrix.cli import running
+from deepmatrix.reports import readme
+from deepmatrix.results import merging
+from deepmatrix.study import decisions, statements
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "parts",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="the runs; the last one that can decides a statement",
+    )
+    shared.add_engine(parser)
+    shared.add_expected_failures(parser)
+    parser.add_argument(
+        "--claims", type=Path, default=statements.FILE, help="the file of the statements"
+    )
+    parser.add_argument(
+        "--into", type=Path, metavar="FILE", help="put the tables into this page, between its marks"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Decide the study's statements by some runs; of several, the last one that can decides."""
+    document = statements.load(options.claims)
+    expected_failures = running.load_expected_failures(options)
+    results = [
+        merging.merge([running.open_run(path, options.runs)], expected_failures)
+        for path in options.parts
+    ]
+    decided = decisions.decide(document, results)
+    reports.show_claims(running.make_console(), decided)
+    if options.into:
+        readme.insert(options.into, lambda _: reports.claims_page(decided))

@@ -1,0 +1,33 @@
+"""``schema``: write the published JSON Schemas."""
+
+from __future__ import annotations
+
+import argparse
+
+from deepmatrix.config import expected_failures, matrix_file
+from deepmatrix.errors import CellFailed
+from deepmatrix.paths import SCHEMAS
+from deepmatrix.results import rows
+from deepmatrix.store import runs
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "--check", action="store_true", help="write nothing; fail if a schema is stale"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Write the published JSON Schemas, or check that they are what the code says."""
+    documents = {
+        "matrix.schema.json": matrix_file.schema(),
+        "expected-failures.schema.json": expected_failures.schema(),
+        "results.schema.json": rows.schema(),
+    }
+    for name, text in documents.items():
+        path = SCHEMAS / name
+        if not options.check:
+            runs.write_text(path, text)
+        elif not path.is_file() or path.read_text(encoding="utf-8") != text:
+            raise CellFailed(f"{path.name} is stale", hint="run `nox -s schema`")

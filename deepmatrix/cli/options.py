@@ -1,0 +1,97 @@
+"""Options that several commands share, and the types of their values."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from deepmatrix.errors import ArgumentError
+from deepmatrix.paths import ROOT
+from deepmatrix.planning.selection import Selection
+
+
+def add_matrix_file(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the matrix file."""
+    parser.add_argument("--file", type=Path, default=ROOT / "matrix.yaml", help="the matrix file")
+
+
+def add_selection(parser: argparse.ArgumentParser) -> None:
+    """Add the options that select cells and workloads."""
+    parser.add_argument(
+        "globs", nargs="*", metavar="GLOB", help="cells to run instead of the preset's"
+    )
+    add_exclude(parser)
+    parser.add_argument(
+        "--tag",
+        action="append",
+        default=[],
+        metavar="TAG",
+        help="only cells of this system, role, base, architecture or device",
+    )
+    parser.add_argument(
+        "--preset", help="a preset of the matrix file, such as smoke or full; `default` if left out"
+    )
+    parser.add_argument(
+        "--seed", type=seed, default=0, help="seed of the orders and the initial weights"
+    )
+
+
+def add_exclude(parser: argparse.ArgumentParser) -> None:
+    """Add the option that leaves cells out."""
+    parser.add_argument(
+        "--exclude", action="append", default=[], metavar="GLOB", help="cells to leave out"
+    )
+
+
+def add_engine(parser: argparse.ArgumentParser) -> None:
+    """Add the options that name the engine and the folder of the runs."""
+    parser.add_argument(
+        "--engine",
+        default="auto",
+        help="docker; docker:CONTEXT_OR_URL; venv (virtual environments on this machine); "
+        "here (the interpreter that runs this); auto: docker if an engine answers, else venv",
+    )
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="the folder of all runs")
+
+
+def add_run_name(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names a new run."""
+    parser.add_argument("--name", help="name of the run; the time of its start if left out")
+
+
+def add_expected_failures(parser: argparse.ArgumentParser) -> None:
+    """Add the option that replaces the expected failures of a run."""
+    parser.add_argument(
+        "--expected-failures",
+        type=Path,
+        metavar="FILE",
+        help="matrix file whose expected failures count instead of the run's own",
+    )
+
+
+def selection(options: argparse.Namespace) -> Selection:
+    """Return the selection that `add_selection` asks for."""
+    return Selection(
+        preset=options.preset or "default",
+        include=tuple(options.globs),
+        exclude=tuple(options.exclude),
+        tags=tuple(options.tag),
+    )
+
+
+def check_run_name(name: str | None) -> str:
+    """Return the name of a new run, empty if the user gave none. Raises ArgumentError."""
+    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+        raise ArgumentError(
+            f"'{name}' cannot name a run",
+            hint="use up to 100 letters, digits, '.', '_' and '-'",
+        )
+    return name or ""
+
+
+def seed(text: str) -> int:
+    """Read a seed. Raises ArgumentTypeError."""
+    if not text.isdecimal():
+        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 on")
+    return int(text)

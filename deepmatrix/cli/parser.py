@@ -1,0 +1,105 @@
+"""The parser of all commands, built from their modules; a wrong argument raises ArgumentError."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import re
+from typing import NoReturn, Protocol, cast
+
+from deepmatrix import __version__
+from deepmatrix.cli import options
+from deepmatrix.config.documents import did_you_mean
+from deepmatrix.errors import ArgumentError
+
+#: Every command and the module that declares its options and runs it.
+COMMANDS = {
+    "matrix": "deepmatrix.cli.commands.matrix",
+    "verify": "deepmatrix.cli.commands.verify",
+    "conformance": "deepmatrix.cli.commands.conformance",
+    "plan": "deepmatrix.cli.commands.plan",
+    "image": "deepmatrix.cli.commands.image",
+    "bench": "deepmatrix.cli.commands.bench",
+    "merge": "deepmatrix.cli.commands.merge",
+    "engine": "deepmatrix.cli.commands.engine",
+    "readme": "deepmatrix.cli.maintenance.readme",
+    "claims": "deepmatrix.cli.maintenance.claims",
+    "pins": "deepmatrix.cli.maintenance.pins",
+    "schema": "deepmatrix.cli.maintenance.schema",
+    "reference": "deepmatrix.cli.maintenance.reference",
+}
+
+
+class Command(Protocol):
+    """What every command's module has."""
+
+    def add_options(self, parser: argparse.ArgumentParser) -> None:
+        """Declare the options of the command."""
+
+    def run(self, options: argparse.Namespace) -> None:
+        """Run the command. Raises DeepmatrixError where something is not as expected."""
+
+
+class Parser(argparse.ArgumentParser):
+    """A parser that raises ArgumentError with the nearest right word."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raise ArgumentError instead of exiting."""
+        raise ArgumentError(
+            self._explain(message),
+            hint="see `nox -s matrix -- --help`, and `nox -l` for the other sessions",
+        )
+
+    def commands(self) -> dict[str, argparse.ArgumentParser]:
+        """Return the parsers of the commands by name."""
+        return {
+            name: parser
+            for action in self._actions
+            if isinstance(action, argparse._SubParsersAction)
+            for name, parser in action.choices.items()
+        }
+
+    def _explain(self, message: str) -> str:
+        """Replace argparse's message by one that names the nearest right word."""
+        unknown_option = re.match(r"unrecognized arguments: (--[\w-]+)", message)
+        if unknown_option:
+            option, all_options = unknown_option[1], self._all_options()
+            if option in all_options:
+                return f"this command has no option '{option}', another one has"
+            return f"no option '{option}'{did_you_mean(option, all_options)}"
+        unknown_command = re.match(
+            r"argument \w+: invalid choice: '([^']*)' \(choose from (.*)\)", message
+        )
+        if unknown_command:
+            names = [name.strip(" '") for name in unknown_command[2].split(",")]
+            return f"no command '{unknown_command[1]}'{did_you_mean(unknown_command[1], names)}"
+        return message
+
+    def _all_options(self) -> list[str]:
+        """Return the options of all commands: argparse reports an unknown one to the root."""
+        parsers: list[argparse.ArgumentParser] = [self, *self.commands().values()]
+        return [option for parser in parsers for option in parser._option_string_actions]
+
+
+def build_parser() -> Parser:
+    """Return the parser of all commands; ``command`` of its namespace is the function to call."""
+    parser = Parser(
+        prog="deepmatrix", description="Train, deploy, serve and judge.", allow_abbrev=False
+    )
+    parser.add_argument(
+        "--version",
+        action="version",
+        version=f"deepmatrix {__version__}",
+        help="print the version and stop",
+    )
+    subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
+    for name, module_name in COMMANDS.items():
+        command = cast(Command, importlib.import_module(module_name))
+        summary = (command.run.__doc__ or "").splitlines()[0]
+        subparser = subparsers.add_parser(
+            name, help=summary, description=summary, allow_abbrev=False
+        )
+        subparser.set_defaults(command=command.run)
+        options.add_matrix_file(subparser)
+        command.add_options(subparser)
+    return parser

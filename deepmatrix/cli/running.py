@@ -1,0 +1,120 @@
+"""What several commands do: load, choose an engine, open a run, execute it, report it."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+from deepmatrix import reports
+from deepmatrix.cli.display import Display
+from deepmatrix.config import expected_failures, matrix_file
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import ExpectedFailure
+from deepmatrix.diagnosis.explain import explain_all
+from deepmatrix.engines import Engine
+from deepmatrix.engines.choose import choose
+from deepmatrix.errors import ArgumentError, CellFailed
+from deepmatrix.execution.runner import Runner
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.plan import Wave
+from deepmatrix.reports import budgets
+from deepmatrix.results import merging
+from deepmatrix.store.runs import Run
+from deepmatrix.workloads import networks
+
+#: The width of what is written to no terminal, in characters.
+FILE_WIDTH = 160
+
+
+def make_console(*, stderr: bool = False) -> Console:
+    """Return a console; one that is no terminal is wide, unless COLUMNS says how wide."""
+    console = Console(stderr=stderr, highlight=False)
+    if not console.is_terminal and "COLUMNS" not in console._environ:
+        console.width = FILE_WIDTH
+    return console
+
+
+def line_printer(console: Console) -> Callable[[str], None]:
+    """Return a function that prints a line as it is."""
+    return lambda text: console.print(Text(text), soft_wrap=True)
+
+
+def load_matrix(options: argparse.Namespace) -> Matrix:
+    """Load the matrix file. Raises ArgumentError, ConfigError."""
+    return matrix_file.load(options.file, networks=networks.NETWORKS)
+
+
+def load_expected_failures(options: argparse.Namespace) -> tuple[ExpectedFailure, ...] | None:
+    """Return the expected failures of the file that the user named, None if there is none."""
+    if options.expected_failures is None:
+        return None
+    cell_ids = tuple(load_matrix(options).cell_ids())
+    return expected_failures.load(options.expected_failures, cell_ids=cell_ids)
+
+
+def choose_engine(options: argparse.Namespace, matrix: Matrix, console: Console) -> Engine:
+    """Return the engine that the user named. Raises ArgumentError, EngineError."""
+    return choose(options.engine, matrix, say=line_printer(console))
+
+
+def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
+    """Raise ArgumentError where a cell may use more CPUs than the engine has."""
+    threads = matrix.limits.threads
+    if threads > capabilities.cpus:
+        raise ArgumentError(f"limits.threads is {threads}; the engine has {capabilities.cpus} CPUs")
+
+
+def open_run(path: Path, parent: Path) -> Run:
+    """Open a run by its path, or by its name among the runs. Raises ArgumentError."""
+    named = parent / path
+    return Run.existing(named if not path.exists() and named.exists() else path)
+
+
+def announce(run: Run, console: Console) -> None:
+    """Print the name of a run and where it is."""
+    console.print(Text(f"run {run.id} in {run.path}", style="dim"), soft_wrap=True)
+
+
+def execute(
+    run: Run,
+    engine: Engine,
+    console: Console,
+    *,
+    cells: Sequence[str] = (),
+    waves: Sequence[Wave] = ("produce", "consume"),
+) -> None:
+    """Run the jobs of a run that have no record yet, and diagnose wrong answers.
+
+    With *cells*, only their jobs; a diagnosis then waits for the whole run.
+    """
+    with Display(console) as display:
+        runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
+        with runner.open(runner.pending_cells(waves)) as opened:
+            for wave in waves:
+                opened.run_wave(wave)
+            if "consume" in waves and not cells:
+                explain_all(opened, display.explained)
+
+
+def report(
+    parts: Sequence[Run],
+    console: Console,
+    expected_failures: Sequence[ExpectedFailure] | None = None,
+) -> None:
+    """Merge the parts of a run, judge, write the reports into the first part and print them.
+
+    Raises:
+        CellFailed: something is not as expected.
+    """
+    merged = merging.merge(parts, expected_failures)
+    exceeded = tuple(budgets.load(parts[0]).exceeded(merged))
+    merged = merged.model_copy(update={"problems": (*merged.problems, *exceeded)})
+    reports.write(parts[0], merged)
+    reports.show(console, merged)
+    console.print(Text(f"written: {parts[0].path}/report.md, results.json, junit.xml", style="dim"))
+    if merged.problems:
+        raise CellFailed(f"{len(merged.problems)} not as expected, listed above")

@@ -1,0 +1,29 @@
+"""Globs on the ids of cells: what they match, and the nearest id where that is nothing."""
+
+from __future__ import annotations
+
+import difflib
+import fnmatch
+from collections.abc import Collection, Iterator, Sequence
+
+from deepmatrix.config.documents import Problem
+
+
+def nearest(glob: str, ids: Collection[str]) -> str | None:
+    """Return the id that a glob may have meant."""
+    matches = difflib.get_close_matches(glob.strip("*"), list(ids), n=1, cutoff=0.4)
+    return matches[0] if matches else None
+
+
+def no_match(glob: str, ids: Collection[str], *, noun: str = "cell") -> str:
+    """Return the message about a glob that matches nothing."""
+    suggestion = nearest(glob, ids)
+    hint = f"; the nearest is '{suggestion}'" if suggestion else ""
+    return f"'{glob}' matches no {noun}{hint}"
+
+
+def unmatched(section: str, globs: Sequence[str], ids: Collection[str]) -> Iterator[Problem]:
+    """Yield the globs of a section's entries, under their key ``cells``, that match no id."""
+    for index, glob in enumerate(globs):
+        if not fnmatch.filter(ids, glob):
+            yield (section, index, "cells"), no_match(glob, ids), False

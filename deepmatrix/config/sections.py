@@ -1,0 +1,247 @@
+"""The sections of the matrix file: what may stand in each, as typed models."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Literal, get_args
+
+from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, StringConstraints
+
+from deepmatrix.config.documents import Image, ImportString, Name, Section, Text, Version
+from harness import record
+from harness.formats import FORMATS
+
+if TYPE_CHECKING:
+    Format = str
+    Phase = str
+else:
+    Format = Literal[tuple(FORMATS)]
+    Phase = Literal[record.PHASES]
+
+Device = Literal["cpu", "cuda"]
+Precision = Literal["float32", "bfloat16", "float16"]
+PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+class Base(Section):
+    """An operating-system root with one Python.
+
+    Where *systems* are named, only these exist on it. A Python that Debian's *suite* lacks is this
+    machine's own, in the folder *interpreter* or found; *installer* is the base whose Python
+    installs the wheels for it then.
+    """
+
+    python: Version
+    image: Image
+    suite: Name
+    systems: tuple[Name, ...] | None = None
+    installer: Name | None = None
+    interpreter: Text | None = None
+
+
+class Architecture(Section):
+    """A processor architecture: its Docker platform and the tag of its wheels.
+
+    Where *systems* are named, only these exist on it.
+    """
+
+    platform: Annotated[str, StringConstraints(pattern=r"^linux/[a-z0-9]+(/v\d)?$")]
+    wheels: Name | None = None
+    systems: tuple[Name, ...] | None = None
+    emulation: dict[Text, Text] = Field(default_factory=dict)
+
+
+class System(Section):
+    """What a cell is made of: a framework or a runtime.
+
+    Where *bases* or *devices* are named, it exists on these only.
+    *variant_of* names the system whose keys stand for all that are missing here.
+
+    *adapter* is its module of the harness, ``harness.frameworks.NAME.adapter`` or
+    ``harness.runtimes.NAME.adapter`` by default. A program in another language has a *command*
+    instead, which gets the control directory as its last argument.
+
+    *pins* names the system whose locked wheels it uses; *distribution* is the package among them
+    whose version is shown, by default the one named like the system. *options* go to the adapter,
+    *environment* to its processes. *precision* is the lowest that it may compute in by itself.
+    *language* is that of the program that uses it. *deadline_factor* multiplies its deadline.
+    """
+
+    variant_of: Name | None = None
+    family: Name = "wheels"
+    adapter: ImportString | None = None
+    command: tuple[Text, ...] = ()
+    options: dict[Name, Text] = Field(default_factory=dict)
+    environment: dict[Text, Text] = Field(default_factory=dict)
+    bases: tuple[Name, ...] | None = None
+    devices: tuple[Device, ...] | None = None
+    pins: Name | None = None
+    distribution: Text | None = None
+    precision: Precision = "float32"
+    language: Text = "Python"
+    deadline_factor: float = Field(default=1, ge=1, le=1000)
+    reads: tuple[Format, ...] = ()
+    tags: tuple[Name, ...] = ()
+
+
+class Framework(System):
+    """What trains and exports."""
+
+    adapter: ImportString
+    exports: tuple[Format, ...] = Field(min_length=1)
+
+
+class Runtime(System):
+    """What loads an artifact and answers."""
+
+    reads: tuple[Format, ...] = Field(min_length=1)
+
+
+class Exclusion(Section):
+    """Cells that cannot be, with the reason that the tables show."""
+
+    cells: Text
+    reason: Text
+
+
+class ExpectedFailure(Section):
+    """A failure that does not fail the run, and why it happens.
+
+    *subjects* is a glob on workloads, for a training or an export, or on artifacts
+    (``producer--workload--format``), for serving one.
+    """
+
+    cells: Text
+    subjects: Text
+    reason: Text
+
+
+class Workload(Section):
+    """A network with its data and how it is trained.
+
+    *network* is by default the one that is named like the workload.
+    The rate grows evenly over the first *warmup* steps (Goyal and others, "Accurate, large
+    minibatch SGD", 2017, section 2.2).
+    """
+
+    network: Name
+    batch: PositiveInt
+    epochs: PositiveInt = Field(le=100_000)
+    steps: PositiveInt | None = None
+    rate: PositiveFloat
+    warmup: PositiveInt = Field(default=1, le=1_000_000)
+    accuracy: float = Field(ge=0, le=1)
+
+
+class Rounds(Section):
+    """How many fresh processes repeat a cell's phases."""
+
+    native: PositiveInt = Field(le=1000)
+    emulated: PositiveInt = Field(le=1000)
+
+
+class Infer(Section):
+    """How inference is sampled: at least so many calls, and for at least so long.
+
+    After *max_s* seconds a few calls are enough.
+    """
+
+    batches: tuple[Annotated[PositiveInt, Field(le=100_000)], ...] = Field(min_length=1)
+    samples: PositiveInt = Field(le=1_000_000)
+    min_s: float = Field(ge=0, le=3600)
+    max_s: PositiveFloat | None = Field(default=None, le=36000)
+    warmup: int = Field(ge=0, le=1_000_000)
+
+
+#: The phases of a producer where a preset does not name them.
+USUAL_PHASES: tuple[Phase, ...] = (
+    record.STARTUP,
+    record.PARITY,
+    record.TRAIN,
+    record.DEPLOY,
+    record.INFER,
+)
+
+
+class Preset(Section):
+    """A named selection of cells and workloads, and how thoroughly to measure them.
+
+    *cells* are globs, and so are *workloads* in the file; a workload glob becomes the names that it
+    matches, in the order of the file. Cells with a tag in *without* are dropped. Forward and
+    backward passes are sampled as inference is.
+    """
+
+    cells: tuple[Text, ...] = Field(min_length=1)
+    without: tuple[Name, ...] = ()
+    workloads: tuple[Text, ...] = Field(min_length=1)
+    phases: tuple[Phase, ...] = Field(default=USUAL_PHASES, min_length=1)
+    rounds: Rounds
+    cold: bool = False
+    infer: Infer
+
+
+class Override(Section):
+    """A tolerance that is set by hand, and why: it replaces the derived one.
+
+    *subjects* is a glob on artifacts (``producer--workload--format``), *cells* one on consumers and
+    *outputs* one on the names of an artifact's outputs. The first that
+    matches counts.
+    """
+
+    subjects: Text
+    cells: Text = "*"
+    outputs: Text = "*"
+    error: PositiveFloat
+    reason: Text
+
+
+class Tolerances(Section):
+    """When a number still counts as right. See the comments of the matrix file."""
+
+    floor: PositiveFloat
+    factor: PositiveFloat = Field(le=1e6)
+    reduced: dict[Precision, PositiveFloat] = Field(default_factory=dict)
+    overrides: tuple[Override, ...] = ()
+    producer: PositiveFloat
+    parity: PositiveFloat
+    loss: PositiveFloat
+    steps: PositiveInt = Field(le=1_000_000)
+
+
+class Limits(Section):
+    """What one process of a cell may use.
+
+    *cpus* are the engine's CPUs that it is kept to, the last ones where none are named. Runs on
+    other CPUs of a machine do not wait for each other.
+    """
+
+    threads: PositiveInt = Field(le=1024)
+    cpus: tuple[Annotated[int, Field(ge=0, le=65535)], ...] = ()
+    memory: ByteSize = Field(ge=64 * 2**20, le=2**50)
+    processes: PositiveInt = Field(le=1_000_000)
+    log: ByteSize = Field(ge=2**10, le=2**50)
+    file: ByteSize = Field(ge=2**20, le=2**50)
+    deadline_s: PositiveFloat = Field(le=7 * 24 * 3600)
+    emulated: float = Field(ge=1, le=1000)
+
+
+class WorkloadDefaults(Section):
+    """Values for the keys that a workload does not state."""
+
+    batch: PositiveInt | None = None
+    epochs: PositiveInt | None = None
+    rate: PositiveFloat | None = None
+    accuracy: float | None = Field(default=None, ge=0, le=1)
+
+
+class PresetDefaults(Section):
+    """Values for the keys that a preset does not state, one by one inside `rounds` and `infer`."""
+
+    rounds: Rounds | None = None
+    infer: Infer | None = None
+
+
+class Defaults(Section):
+    """Values for the keys that entries of other sections do not state."""
+
+    workloads: WorkloadDefaults = WorkloadDefaults()
+    presets: PresetDefaults = PresetDefaults()

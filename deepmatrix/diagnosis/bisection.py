@@ -1,0 +1,53 @@
+"""Bisection: from a wrong output of a graph to the first wrong tensor."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from deepmatrix.diagnosis.graph import Graph
+
+#: Tensors that one run of a consumer exposes. More would need fewer runs, but change more of what
+#: the consumer does: an exposed tensor cannot be fused away.
+TENSORS_PER_RUN = 24
+
+
+@dataclass(kw_only=True)
+class Bisection:
+    """Narrows a wrong output down to the first wrong tensor, several tensors a step.
+
+    It ends at a tensor that is wrong although its node reads only right ones. Right tensors cut
+    the graph; of several wrong tensors the first counts.
+    """
+
+    graph: Graph
+    wrong: str
+    right: set[str] = field(default_factory=set)
+
+    def next_tensors(self) -> list[str]:
+        """Return the tensors to compare next; none where the bisection has ended."""
+        nodes = self.graph.ancestors([self.wrong], self.right)
+        names = {
+            name
+            for index in nodes
+            for name in self.graph.nodes[index].outputs
+            if name in self.graph.observable and name != self.wrong and name not in self.right
+        }
+        ordered = self.graph.ordered(names)
+        count = min(TENSORS_PER_RUN, len(ordered))
+        return [
+            ordered[at] for at in np.linspace(0, len(ordered), count, endpoint=False, dtype=int)
+        ]
+
+    def learn(self, is_right: Mapping[str, bool]) -> None:
+        """Take the outcome of a comparison: whether each tensor was right."""
+        self.right.update(name for name, right in is_right.items() if right)
+        wrong_names = {name for name, right in is_right.items() if not right} | {self.wrong}
+        self.wrong = self.graph.ordered(wrong_names)[0]
+
+    @property
+    def node(self) -> int:
+        """The index of the node that computes the first wrong tensor known so far."""
+        return self.graph.makers[self.wrong]

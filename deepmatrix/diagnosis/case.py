@@ -1,0 +1,93 @@
+"""One fault under diagnosis: its tolerances, the rows to look at, and what was tried so far."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepmatrix.diagnosis.faults import Fault
+from deepmatrix.diagnosis.tracing import Trace, Tracer
+from deepmatrix.judging.verdicts import terms_of
+from deepmatrix.planning.plan import Artifact
+from deepmatrix.store import artifacts
+from deepmatrix.store.causes import Cause, CauseKind
+from deepmatrix.store.records import Agreement, Deviation
+from deepmatrix.store.runs import Run
+
+
+@dataclass
+class Case:
+    """One fault while it is diagnosed.
+
+    *folder* receives what reproduces it. *consumer_runs* counts the runs of its consumer.
+    """
+
+    tracer: Tracer
+    fault: Fault
+    folder: Path
+    consumer_runs: int = 0
+
+    def __post_init__(self) -> None:
+        terms = terms_of(self.run.manifest, self.fault.consumer, self.artifact.id)
+        self.terms = terms.of(self.fault.record)
+        self.outputs = {output.name: output for output in self.agreement.outputs}
+        self.worst = max(self.outputs.values(), key=self._excess, default=None)
+        self.rows = self._select_rows()
+
+    @property
+    def run(self) -> Run:
+        """The run that the fault is in."""
+        return self.tracer.run
+
+    @property
+    def artifact(self) -> Artifact:
+        """The artifact with wrong outputs."""
+        return self.fault.artifact
+
+    @property
+    def agreement(self) -> Agreement:
+        """How far its outputs are from gold."""
+        return self.fault.agreement
+
+    def tolerance_of(self, tensor: str, producer_error: float | None) -> float:
+        """Return the tolerance of a tensor. An inner tensor has that of the worst output."""
+        output = self.outputs.get(tensor)
+        if output is None:
+            return self.terms.allowed(producer_error, self.worst.name if self.worst else "")[0]
+        return self.terms.allowed(producer_error, output.name, output.dtype)[0]
+
+    def float32_error(self, trace: Trace, tensor: str) -> float | None:
+        """Return the rounding error of float32 at a tensor, else the producer's own error."""
+        return trace.float32_error(tensor) if trace.single else self.agreement.producer_error
+
+    def cause(self, kind: CauseKind, text: str, **fields: Any) -> Cause:
+        """Return the cause of this fault."""
+        return cause_of(self.fault, kind, text, **fields)
+
+    def _excess(self, output: Deviation) -> float:
+        """Return the error of an output over its tolerance."""
+        tolerance, _ = self.terms.allowed_of(output, self.agreement)
+        return math.inf if output.error is None else output.error / tolerance
+
+    def _select_rows(self) -> list[int]:
+        """Return the smallest batch of rows with the worst one; empty stands for all rows."""
+        described = artifacts.verify(self.run.artifact(self.artifact))
+        if not described.in_parts:
+            return []
+        size = described.batch or 1
+        first = (self.worst.row or 0) // size * size if self.worst else 0
+        return list(range(first, first + size))
+
+
+def cause_of(fault: Fault, kind: CauseKind, text: str, **fields: Any) -> Cause:
+    """Return a cause of a fault."""
+    return Cause(
+        artifact=fault.artifact.id, consumer=fault.consumer.id, kind=kind, text=text, **fields
+    )
+
+
+def name_node(kind: str, name: str) -> str:
+    """Return how a text names a node."""
+    return name if kind in name else f"{kind} '{name}'"

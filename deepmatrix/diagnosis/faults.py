@@ -1,0 +1,59 @@
+"""Faults of a run: which artifacts a consumer answers wrongly, without a known cause yet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import CONSUMING, Artifact, Job
+from deepmatrix.store.records import Agreement, JobRecord
+from deepmatrix.store.runs import Run
+
+#: Verdicts that have a cause to find.
+WRONG = ("drift", "error")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fault:
+    """An artifact with wrong outputs on a consumer, and the record that shows it."""
+
+    artifact: Artifact
+    consumer: Cell
+    record: JobRecord
+    agreement: Agreement
+
+
+def find_faults(run: Run) -> list[Fault]:
+    """Return the artifacts that drift, or give non-finite outputs, and have no cause yet."""
+    plan = run.manifest.plan
+    faults = (
+        _find_fault(run, artifact, consumer)
+        for artifact in plan.artifacts()
+        for consumer in plan.consumers(artifact.format)
+    )
+    return list(filter(None, faults))
+
+
+def _find_fault(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
+    job = Job(
+        wave="consume",
+        cell=consumer.id,
+        subject=artifact.id,
+        round=0,
+        phases=CONSUMING,
+        artifact=artifact,
+    )
+    if not run.record_path(job).is_file():
+        return None
+    record = run.record(job)
+    if record.agreement is None or _has_cause(run, artifact, consumer):
+        return None
+    terms = terms_of(run.manifest, consumer, artifact.id)
+    if judge([record], terms, "").word not in WRONG:
+        return None
+    return Fault(artifact=artifact, consumer=consumer, record=record, agreement=record.agreement)
+
+
+def _has_cause(run: Run, artifact: Artifact, consumer: Cell) -> bool:
+    return (run.cause_path(artifact.id, consumer.id) / "cause.json").is_file()

@@ -1,0 +1,83 @@
+"""Causes in a model's file: its judge, evaluating it precisely, does not get gold either."""
+
+from __future__ import annotations
+
+from deepmatrix.diagnosis import divergence
+from deepmatrix.diagnosis.case import Case, name_node
+from deepmatrix.diagnosis.divergence import Divergence, ExpectedLayer, find_divergence
+from deepmatrix.diagnosis.tracing import TRACEABLE, Trace
+from deepmatrix.judging import agreements
+from deepmatrix.store import arrays
+from deepmatrix.store.causes import Cause
+from deepmatrix.workloads import gold, networks
+from deepmatrix.workloads.networks import inputs_of
+
+
+def find_file_cause(case: Case, trace: Trace) -> Cause | None:
+    """Return the cause where the file itself is wrong, else None."""
+    folder = case.run.artifact(case.artifact)
+    truths = arrays.read_all(folder / "gold.npz", arrays.NUMBERS).values()
+    for name, truth in zip(trace.graph.outputs, truths, strict=False):
+        if name not in trace.precise:
+            continue
+        tolerance = case.tolerance_of(name, case.agreement.producer_error)
+        wanted = truth[case.rows] if case.rows else truth
+        error = agreements.distance(trace.precise[name], wanted, agreements.scale_of(wanted))
+        if error is None or error > tolerance:
+            return _wrong_file(case, trace, name, error, tolerance)
+    return None
+
+
+def _wrong_file(
+    case: Case, trace: Trace, tensor: str, error: float | None, tolerance: float
+) -> Cause:
+    distance = "cannot be compared with" if error is None else f"is {error:.1e} away from"
+    text = f"the model file is wrong: its precise evaluation {distance} gold"
+    expected = _expected_layers(case)
+    if not expected:
+        text += "; put the right model first and add `--same` to find the node"
+        return case.cause("file", text, error=error, tolerance=tolerance)
+    first = find_divergence(expected, trace.graph, trace.precise, tolerance)
+    if first is None:
+        return case.cause("file", text, error=error, tolerance=tolerance)
+    return case.cause(
+        "file",
+        f"{text}, from {_place(trace, first)} on",
+        node=trace.graph.nodes[first.node].name if first.node is not None else "",
+        tensor=tensor,
+        error=error,
+        tolerance=tolerance,
+    )
+
+
+def _expected_layers(case: Case) -> list[ExpectedLayer]:
+    """Return the right values inside: of the network's layers, or of another model's nodes."""
+    plan = case.run.manifest.plan
+    if not plan.imports:
+        return _network_layers(case)
+    right = plan.imports[0].artifact
+    if not plan.same or right == case.artifact or right.format not in TRACEABLE:
+        return []
+    trace = case.tracer.trace(right, case.rows)
+    return list(divergence.layers_of(trace.graph, trace.precise))
+
+
+def _network_layers(case: Case) -> list[ExpectedLayer]:
+    workload = case.run.manifest.matrix.workloads[case.artifact.workload]
+    network = networks.NETWORKS[workload.network]
+    path = case.run.artifact(case.artifact) / "weights.npz"
+    weights = arrays.read(path, networks.parameters(network))
+    (x,) = case.tracer.inputs(case.artifact, case.rows).values()
+    values = gold.activations(network, weights, x)
+    return [
+        ExpectedLayer(name=layer["name"], values=values[layer["name"]], inputs=names)
+        for layer, names in inputs_of(network)
+    ]
+
+
+def _place(trace: Trace, first: Divergence) -> str:
+    if first.node is None:
+        return first.layer
+    node = trace.graph.nodes[first.node]
+    name = name_node(node.kind, node.name)
+    return name if first.layer in node.outputs else f"{first.layer}, {name},"

@@ -1,0 +1,158 @@
+"""Causes in a runtime: the first node that a consumer computes wrongly, cut out and run alone."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from deepmatrix.diagnosis.bisection import Bisection
+from deepmatrix.diagnosis.case import Case, name_node
+from deepmatrix.diagnosis.tracing import Trace, Untraceable
+from deepmatrix.judging import agreements
+from deepmatrix.store import arrays
+from deepmatrix.store.arrays import Values
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import Deviation
+from harness.formats import MODEL_PATHS
+from harness.record import CUT, EXPOSE, MADE
+
+
+@dataclass
+class RuntimeSearch:
+    """The search for the first node of a traced model that its consumer computes wrongly."""
+
+    case: Case
+    trace: Trace
+
+    def find_cause(self) -> Cause:
+        """Return the first wrong node, or the optimisation across nodes that is wrong."""
+        values = self._run_consumer([])
+        wrong = [name for name in self.trace.outputs if not self._is_right(name, values)]
+        if not wrong:
+            return self._not_reproduced()
+        bisection = Bisection(graph=self.trace.graph, wrong=self.trace.graph.ordered(wrong)[0])
+        while tensors := bisection.next_tensors():
+            exposed = self._run_consumer(tensors)
+            if self._outputs_are_right(exposed):
+                return self._wrong_fusion(tensors)
+            values.update(exposed)
+            compared = [*self.trace.outputs, *tensors]
+            bisection.learn({name: self._is_right(name, exposed) for name in compared})
+        return self._wrong_node(bisection, values)
+
+    def _not_reproduced(self) -> Cause:
+        text = "a second inference is right: the fault is not repeatable"
+        if self.case.rows:
+            text = "the worst row alone is right: the fault needs the whole batch"
+        return self.case.cause("batch", text, runs=self.case.consumer_runs)
+
+    def _wrong_node(self, bisection: Bisection, values: Mapping[str, Values]) -> Cause:
+        case, tensor = self.case, bisection.wrong
+        node = self.trace.graph.nodes[bisection.node]
+        deviation, tolerance = self._compare(tensor, values.get(tensor))
+        text = f"{name_node(node.kind, node.name)} is the first node outside tolerance"
+        text += f": {_describe(deviation)}, tolerance {tolerance:.1e}; all its inputs are right"
+        if self.trace.float32_error(tensor) is None:
+            text += "; float32 cannot hold the value: the standard's evaluator gives the same"
+        outcome, is_wrong = self._run_alone(bisection.node, tensor)
+        return case.cause(
+            "runtime",
+            f"{text}; {outcome}",
+            node=node.name,
+            tensor=tensor,
+            error=deviation.error,
+            tolerance=tolerance,
+            runs=case.consumer_runs,
+            reproduce=self._command() if is_wrong else "",
+        )
+
+    def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
+        """Cut a node out and run it alone; return the outcome, and whether it shows the fault."""
+        case, model_format = self.case, self.case.artifact.format
+        with case.tracer.judge_job(case.artifact, case.rows, CUT, node=node) as (_, control):
+            shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
+        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.NUMBERS)
+        truths = arrays.read_all(case.folder / "gold.npz", arrays.NUMBERS)
+        model = case.folder / MODEL_PATHS[model_format]
+        try:
+            outputs = case.tracer.infer(case.fault.consumer, model_format, model, inputs)
+        except Untraceable as error:
+            return f"alone it cannot be run: {error}", True
+        case.consumer_runs += 1
+        tolerance = case.tolerance_of(tensor, self.trace.float32_error(tensor))
+        for (name, truth), output in zip(truths.items(), outputs, strict=False):
+            deviation = agreements.deviation(name, output, truth, agreements.scale_of(truth))
+            if deviation.error is None or deviation.error > tolerance:
+                return f"run alone it is wrong too: {_describe(deviation)}", True
+        return "run alone it is right: it is wrong only inside the model", False
+
+    def _wrong_fusion(self, tensors: list[str]) -> Cause:
+        """Return the inner tensor that makes the outputs right once it is an output itself."""
+        while len(tensors) > 1:
+            half = tensors[: len(tensors) // 2]
+            is_right = self._outputs_are_right(self._run_consumer(half))
+            tensors = half if is_right else tensors[len(half) :]
+        node = self.trace.graph.nodes[self.trace.graph.makers[tensors[0]]]
+        return self.case.cause(
+            "fusion",
+            f"an optimisation across {name_node(node.kind, node.name)} is wrong: the outputs are "
+            "right once this node's output is an output of the model",
+            node=node.name,
+            tensor=tensors[0],
+            runs=self.case.consumer_runs,
+        )
+
+    def _run_consumer(self, tensors: Sequence[str]) -> dict[str, Values]:
+        """Run the consumer on the model with *tensors* exposed; return these and the outputs."""
+        case, artifact = self.case, self.case.artifact
+        exposed = [name for name in tensors if name not in self.trace.graph.outputs]
+        types = [self._tensor_type(name) for name in exposed]
+        folder = case.folder / "exposed"
+        with case.tracer.judge_job(artifact, case.rows, EXPOSE, tensors=types) as (_, control):
+            shutil.copytree(control / MADE, folder)
+        try:
+            model = folder / MODEL_PATHS[artifact.format]
+            inputs = case.tracer.inputs(artifact, case.rows)
+            outputs = case.tracer.infer(case.fault.consumer, artifact.format, model, inputs)
+        finally:
+            shutil.rmtree(folder)
+        case.consumer_runs += 1
+        return dict(zip([*self.trace.graph.outputs, *exposed], outputs, strict=False))
+
+    def _tensor_type(self, tensor: str) -> dict[str, Any]:
+        value = (self.trace.single or self.trace.precise)[tensor]
+        return {"name": tensor, "dtype": str(value.dtype), "sides": value.ndim}
+
+    def _outputs_are_right(self, values: Mapping[str, Values]) -> bool:
+        return all(self._is_right(name, values) for name in self.trace.outputs)
+
+    def _is_right(self, tensor: str, values: Mapping[str, Values]) -> bool:
+        deviation, tolerance = self._compare(tensor, values.get(tensor))
+        return deviation.error is not None and deviation.error <= tolerance
+
+    def _compare(self, tensor: str, value: Values | None) -> tuple[Deviation, float]:
+        """Return the deviation of a tensor's value from its trace, and its tolerance."""
+        tolerance = self.case.tolerance_of(tensor, self.case.float32_error(self.trace, tensor))
+        if value is None:
+            return Deviation(name=tensor, error=None, note=f"{tensor} is missing"), tolerance
+        truth = self.trace.precise[tensor]
+        return agreements.deviation(tensor, value, truth, agreements.scale_of(truth)), tolerance
+
+    def _command(self) -> str:
+        """Return the command that shows the fault at the node alone."""
+        folder = self.case.folder.with_suffix("")
+        with contextlib.suppress(ValueError):
+            folder = folder.resolve().relative_to(Path.cwd())
+        model = str(folder / MODEL_PATHS[self.case.artifact.format])
+        files = ["--inputs", f"{folder}/inputs.npz", "--reference", f"{folder}/gold.npz"]
+        only = ["--only", self.case.fault.consumer.id]
+        return shlex.join(["nox", "-s", "verify", "--", model, *files, *only])
+
+
+def _describe(deviation: Deviation) -> str:
+    return deviation.note if deviation.error is None else f"its error is {deviation.error:.1e}"

@@ -1,0 +1,201 @@
+"""Traces: a model as its judge computes it, node by node, and one-off jobs on models.
+
+The judge of a format is a cell of its own. It evaluates every node as precisely as it can.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.errors import ArgumentError
+from deepmatrix.execution.runner import OpenRun
+from deepmatrix.judging import agreements
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import CONSUMING, Artifact
+from deepmatrix.planning.readers import find_inspector
+from deepmatrix.store import arrays, artifacts
+from deepmatrix.store.arrays import Values
+from deepmatrix.store.output import Output
+from deepmatrix.store.phases import Node
+from deepmatrix.store.runs import Run
+from deepmatrix.workloads.inputs import npz_bytes
+from harness.formats import FORMATS, MODEL_PATHS
+from harness.record import PRECISE, SINGLE, TRACE, answer_path
+
+#: The formats whose nodes can be traced.
+TRACEABLE = frozenset(name for name, known in FORMATS.items() if known.is_traceable)
+
+#: The inference of a diagnosis: one batch, not timed.
+UNTIMED = {"batches": [1], "samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
+
+
+class Untraceable(Exception):
+    """The diagnosis cannot go on; the message says why."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trace:
+    """A model as its judge computes it, on some rows of its inputs."""
+
+    graph: Graph
+    precise: Mapping[str, Values]
+    single: Mapping[str, Values]
+
+    @property
+    def outputs(self) -> list[str]:
+        """The model's outputs whose precise values are known."""
+        return [name for name in self.graph.outputs if name in self.precise]
+
+    def float32_error(self, tensor: str) -> float | None:
+        """Return the rounding error of float32 at a tensor; 0 where the judge has no float64."""
+        if tensor not in self.single:
+            return 0.0
+        truth = self.precise[tensor]
+        return agreements.distance(self.single[tensor], truth, agreements.scale_of(truth))
+
+
+@dataclass(kw_only=True)
+class Tracer:
+    """Runs the one-off jobs of a diagnosis in a run that is open."""
+
+    opened: OpenRun
+    _traces: dict[tuple[str, tuple[int, ...]], Trace] = field(default_factory=dict)
+
+    @property
+    def run(self) -> Run:
+        """The run that is diagnosed."""
+        return self.opened.run
+
+    def trace(self, artifact: Artifact, rows: Sequence[int]) -> Trace:
+        """Return the trace of an artifact on some rows, made once."""
+        key = (artifact.id, tuple(rows))
+        if key not in self._traces:
+            self._traces.clear()  # traces are large, and the next artifact needs others
+            self._traces[key] = self._make_trace(artifact, rows)
+        return self._traces[key]
+
+    def inputs(self, artifact: Artifact, rows: Sequence[int]) -> dict[str, Values]:
+        """Return some rows of an artifact's inputs, or all of them where *rows* is empty."""
+        inputs = arrays.read_all(self.run.artifact(artifact) / "inputs.npz", arrays.ANY)
+        return {name: x[list(rows)] if rows else x for name, x in inputs.items()}
+
+    @contextlib.contextmanager
+    def judge_job(
+        self, artifact: Artifact, rows: Sequence[int], phase: str, **options: Any
+    ) -> Iterator[tuple[Output, Path]]:
+        """Run a phase of `harness.phases.tracing` in the judge of an artifact's format.
+
+        Yields its output and its control directory. Raises Untraceable where it fails.
+        """
+        try:
+            judge_cell = find_inspector(
+                self.run.manifest.matrix, artifact.format, self.opened.attempts.capabilities
+            )
+        except ArgumentError as error:
+            raise Untraceable(error.message) from None
+
+        def fill(control: Path) -> dict[str, Any]:
+            shutil.copytree(self.run.artifact(artifact) / artifacts.MODEL, control / "model")
+            (control / "given").mkdir()
+            inputs = npz_bytes(self.inputs(artifact, rows))
+            (control / "given" / "inputs.npz").write_bytes(inputs)
+            description = {
+                "format": artifact.format,
+                "model": f"model/{MODEL_PATHS[artifact.format]}",
+                "inputs": "given/inputs.npz",
+            }
+            return {"trace": {**description, **options}}
+
+        with self._one_off(judge_cell, f"{artifact.id}--{phase}", (phase,), fill) as result:
+            yield result
+
+    def infer(
+        self, consumer: Cell, model_format: str, model: Path, inputs: Mapping[str, Values]
+    ) -> list[Values]:
+        """Return a consumer's outputs of a model, in the model's order.
+
+        Raises Untraceable where it fails.
+        """
+
+        def fill(control: Path) -> dict[str, Any]:
+            path = control / "artifact" / MODEL_PATHS[model_format]
+            path.parent.mkdir()
+            shutil.copyfile(model, path)
+            (control / "artifact" / "inputs").mkdir()
+            entries = []
+            for number, (name, x) in enumerate(inputs.items()):
+                entries.append({"name": name, "path": f"artifact/inputs/{number}.npy"})
+                np.save(control / entries[-1]["path"], x)
+            artifact = {"id": "one-off", "format": model_format, "model": f"artifact/{path.name}"}
+            return {"artifact": {**artifact, "inputs": entries, "splits": None}, "infer": UNTIMED}
+
+        subject = f"{model.parent.name}--infer"
+        with self._one_off(consumer, subject, CONSUMING, fill) as (output, control):
+            inferred = output.infer()
+            count = len(inferred.outputs) if inferred else 0
+            try:
+                return [arrays.read_array(control / answer_path(at)) for at in range(count)]
+            except arrays.Unreadable as error:
+                raise Untraceable(str(error)) from None
+
+    def _make_trace(self, artifact: Artifact, rows: Sequence[int]) -> Trace:
+        with self.judge_job(artifact, rows, TRACE) as (output, control):
+            traced = output.traced()
+            assert traced is not None
+            precise = _numbered_values(control / PRECISE, traced.tensors)
+            single = _numbered_values(control / SINGLE, traced.tensors)
+            graph = Graph(
+                nodes=traced.nodes,
+                inputs=_graph_inputs(traced.nodes, list(self.inputs(artifact, rows))),
+                outputs=traced.outputs,
+                tensors=list(precise),
+            )
+        return Trace(graph=graph, precise=precise, single=single)
+
+    @contextlib.contextmanager
+    def _one_off(
+        self,
+        cell: Cell,
+        subject: str,
+        phases: tuple[str, ...],
+        fill: Callable[[Path], dict[str, Any]],
+    ) -> Iterator[tuple[Output, Path]]:
+        """Run a one-off job; yield its output and its control directory."""
+        self._make_ready(cell)
+        with self.opened.attempts.one_off(cell, subject, phases, fill) as attempt:
+            if attempt.status != "ok" or attempt.output is None:
+                raise Untraceable(f"{cell.id} {attempt.status}: {attempt.cause}")
+            yield attempt.output, attempt.control
+
+    def _make_ready(self, cell: Cell) -> None:
+        self.opened.prepare(cell)
+        if cell.id not in self.opened.ready:
+            raise Untraceable(f"{cell.id} is not ready: {self.run.prepared()[cell.id].error}")
+
+
+def _numbered_values(path: Path, names: Sequence[str]) -> dict[str, Values]:
+    """Return the arrays of a file that are named by the number of a tensor, by its name."""
+    try:
+        numbered = arrays.read_all(path, arrays.NUMBERS)
+    except arrays.Unreadable as error:
+        raise Untraceable(str(error)) from None
+    return {names[int(number)]: value for number, value in numbered.items()}
+
+
+def _graph_inputs(nodes: Sequence[Node], input_names: Sequence[str]) -> set[str]:
+    """Return the graph's inputs: those of *input_names* that it reads, else what no node makes.
+
+    No node makes the constants of a TFLite model either. A constant that is taken for an input
+    only widens the search.
+    """
+    made_names = {name for node in nodes for name in node.outputs}
+    read_names = {name for node in nodes for name in node.inputs}
+    return set(input_names) & read_names or read_names - made_names

@@ -1,0 +1,62 @@
+"""What an engine can run, read from what it says of itself: emulation, GPUs, its product's name."""
+
+from __future__ import annotations
+
+import platform
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from docker.types import DeviceRequest
+
+from deepmatrix.engines.docker.connection import ANSWER_S
+from deepmatrix.engines.docker.endpoints import Endpoint
+from deepmatrix.errors import EngineError
+from deepmatrix.machine import binfmt, processes
+
+Info = Mapping[str, Any]
+"""The engine's answer to ``GET /info``."""
+
+
+def emulated_architectures(endpoint: Endpoint, info: Info) -> frozenset[str]:
+    """Return the architectures that the engine's machine runs by emulation, by Docker's names."""
+    if _shares_kernel(endpoint, info):
+        return binfmt.emulated_architectures()
+    # What another machine can run, BuildKit there finds out by trying.
+    builder = endpoint.context or "default"
+    try:
+        text = processes.run(
+            ["docker", "buildx", "inspect", builder],
+            environment=endpoint.environment(),
+            timeout_s=ANSWER_S,
+        )
+    except EngineError:
+        return frozenset()
+    platforms = next((line for line in text.splitlines() if line.startswith("Platforms:")), "")
+    return frozenset(re.findall(r"linux/(\w+)\*?(?=,|$)", platforms))
+
+
+def gpu_request(info: Info) -> DeviceRequest | None:
+    """Return the request for all NVIDIA devices, or None where the engine cannot serve it."""
+    devices = info.get("DiscoveredDevices") or ()
+    if any(str(device.get("ID", "")).startswith("nvidia.com/gpu=") for device in devices):
+        return DeviceRequest(driver="cdi", device_ids=["nvidia.com/gpu=all"])
+    if "nvidia" in info.get("Runtimes", {}):
+        return DeviceRequest(count=-1, capabilities=[["gpu"]])
+    return None
+
+
+def product(version: Info) -> str:
+    """Name who answers the Docker API, ``Docker`` or ``Podman``, by its ``GET /version``."""
+    components = version.get("Components") or ()
+    is_podman = any("Podman" in str(component.get("Name")) for component in components)
+    return "Podman" if is_podman else "Docker"
+
+
+def _shares_kernel(endpoint: Endpoint, info: Info) -> bool:
+    """Say whether containers share this machine's kernel."""
+    return (
+        endpoint.url.startswith("unix:")
+        and bool(info["OSType"] == platform.system().lower())
+        and bool(info["KernelVersion"] == platform.release())
+    )

@@ -1,0 +1,109 @@
+"""Containers: one a task, within its limits; its control directory goes in and out as a tar."""
+
+from __future__ import annotations
+
+import contextlib
+import secrets
+from collections.abc import Iterator
+from typing import Any
+
+from docker import APIClient
+from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
+
+from deepmatrix.engines import Limits, Task, archives
+from deepmatrix.engines.docker import leftovers
+from deepmatrix.engines.docker.harness_volume import MOUNT_POINT
+from deepmatrix.engines.watch import Stop
+
+#: A volume of the container's own, and the control directory in it: the volume's top stays root's.
+VOLUME, CONTROL = "/control", "control"
+
+#: The user id of every process: one that no image and no host knows.
+USER = 65532
+
+#: Options of ``/tmp``, which is in memory and counts against the container's memory limit.
+TMPFS = "rw,exec,nosuid,nodev,size=512m,mode=1777"
+
+
+@contextlib.contextmanager
+def task_container(
+    api: APIClient, task: Task, *, image: str, harness_volume: str, gpu: DeviceRequest | None
+) -> Iterator[str]:
+    """Make a container that holds a copy of the control directory; yield its name, remove it."""
+    container = f"deepmatrix-{secrets.token_hex(6)}"
+    labels = leftovers.labels(task.run_id)
+    mounts = [
+        Mount(MOUNT_POINT, harness_volume, read_only=True),
+        Mount(VOLUME, None, no_copy=True, labels=labels),
+    ]
+    try:
+        api.create_container(
+            image,
+            name=container,
+            entrypoint=list(task.cell.command or ("python3", "-m", "harness")),
+            command=[f"{VOLUME}/{CONTROL}"],
+            user=f"{USER}:{USER}",
+            working_dir=MOUNT_POINT,
+            environment={**task.environment, "PYTHONPATH": _python_path(api, image)},
+            labels={**labels, leftovers.TASK: task.id},
+            stop_signal="SIGKILL",
+            host_config=_host_config(api, task.limits, mounts, gpu),
+        )
+        files = archives.list_files(task.control).items()
+        archived = {f"{CONTROL}/{name}": path for name, path in files}
+        with archives.pack(archived, user=USER) as archive:
+            api.put_archive(container, VOLUME, archive)
+        yield container
+    finally:
+        leftovers.remove_container(api, container)
+
+
+def fetch_control(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:
+    """Replace the task's control directory by the container's; return how the process ended.
+
+    A process whose files are refused has crashed, unless it failed in another way before.
+    """
+    size_before = sum(path.stat().st_size for path in archives.list_files(task.control).values())
+    chunks, _ = api.get_archive(container, f"{VOLUME}/{CONTROL}")
+    try:
+        archives.unpack(chunks, task.control, limit_bytes=size_before + task.limits.file_bytes)
+    except archives.Refused as error:
+        return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
+    return stop
+
+
+def _host_config(
+    api: APIClient, limits: Limits, mounts: list[Mount], gpu: DeviceRequest | None
+) -> dict[str, Any]:
+    return api.create_host_config(
+        network_mode="none",
+        read_only=True,
+        cap_drop=["ALL"],
+        security_opt=["no-new-privileges:true"],
+        # A process with the id 1 survives its own abort(); under an init it does not.
+        init=True,
+        pids_limit=limits.processes,
+        mem_limit=limits.memory_bytes,
+        memswap_limit=limits.memory_bytes,
+        cpuset_cpus=",".join(map(str, limits.cpus)) or None,
+        ulimits=[
+            Ulimit(name="core", soft=0, hard=0),
+            Ulimit(name="fsize", soft=limits.file_bytes, hard=limits.file_bytes),
+        ],
+        tmpfs={"/tmp": TMPFS},
+        mounts=mounts,
+        # The log is read while it is written, and counted; the engine stores none of it.
+        log_config=LogConfig(type="none"),
+        device_requests=[gpu] if gpu else None,
+    )
+
+
+def _python_path(api: APIClient, image: str) -> str:
+    """Return PYTHONPATH: the harness, then what the image sets itself."""
+    config: dict[str, Any] = api.inspect_image(image)["Config"]  # type: ignore[no-untyped-call]
+    own = [
+        entry.removeprefix("PYTHONPATH=")
+        for entry in config.get("Env") or ()
+        if entry.startswith("PYTHONPATH=")
+    ]
+    return ":".join([MOUNT_POINT, *filter(None, own)])

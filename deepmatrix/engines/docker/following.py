@@ -1,0 +1,120 @@
+"""Following a container: start it, read its log, wait for its end or end it, say how it ended."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+
+from docker import APIClient
+from docker.errors import APIError
+
+from deepmatrix.engines import Limits, Task, endings, watch
+from deepmatrix.engines.docker.connection import FAILURES, Connection
+from deepmatrix.engines.docker.leftovers import KILL_S
+from deepmatrix.engines.watch import Stop, Tail
+
+
+def follow(
+    connection: Connection, container: str, task: Task, cancel: threading.Event, tail: Tail
+) -> tuple[Stop, int | None]:
+    """Start a container, wait for its end or end it; return how it ended and its exit code.
+
+    The log goes to *tail*. There is no exit code where the container had to be killed.
+    """
+    api = connection.api
+    follower = _Follower(api, container, tail)
+    api.start(container)
+    follower.start()
+    stop = watch.wait_for_end(follower.wake, cancel=cancel, deadline_s=task.deadline_s)
+    if stop is None and tail.is_over:
+        stop = tail.stop()
+    if stop:
+        if stop.ending == "timeout" and _is_out_of_processes(api, container, task.limits):
+            stop = endings.out_of_processes(task.limits)
+        with contextlib.suppress(APIError):  # it may have ended just now
+            api.kill(container, "SIGKILL")
+    code = follower.result()
+    if stop:
+        return stop, None
+    if tail.is_over:
+        return tail.stop(), code
+    return _ended_by_itself(connection, container, code, task.limits), code
+
+
+def _ended_by_itself(connection: Connection, container: str, code: int, limits: Limits) -> Stop:
+    state = connection.api.inspect_container(container)["State"]
+    number = endings.signal_of(code)
+    oom = bool(state.get("OOMKilled"))
+    if number in (9, 15) and not oom:
+        connection.check_stays()
+        # On cgroup v2 the engine may not have heard of the memory limit's kill.
+        if number == 9 and not _was_killed_by_hand(connection.api, container):
+            oom = True
+    return endings.ended_by_itself(code, oom=oom, limits=limits)
+
+
+def _was_killed_by_hand(api: APIClient, container: str) -> bool:
+    events = api.events(
+        since=0,
+        until=int(time.time()) + 1,
+        filters={"container": container, "event": ["kill", "stop"]},
+        decode=True,
+    )
+    return any(True for _ in events)
+
+
+def _is_out_of_processes(api: APIClient, container: str, limits: Limits) -> bool:
+    stats = api.stats(container, stream=False, one_shot=True)
+    current = stats.get("pids_stats", {}).get("current", 0)
+    return bool(current >= limits.processes)
+
+
+class _Follower(threading.Thread):
+    """Reads a container's output as it is written, then waits for its end.
+
+    ``wake`` is set when it ended, was lost, or has written more than it may.
+    """
+
+    def __init__(self, api: APIClient, container: str, tail: Tail) -> None:
+        super().__init__(daemon=True, name=f"follow {container}")
+        self.wake = threading.Event()
+        self._api = api
+        self._container = container
+        self._tail = tail
+        self._code: int | None = None
+        self._error: BaseException | None = None
+        # Before the start, so that nothing is missed.
+        self._stream = api.attach(container, stdout=True, stderr=True, stream=True, logs=False)
+
+    def run(self) -> None:
+        """Work until the container ended."""
+        try:
+            self._read()
+            # None waits for ever; without it the SDK gives up after its own time-out.
+            self._code = self._api.wait(self._container, timeout=None)["StatusCode"]
+        except FAILURES as error:
+            self._error = error
+        finally:
+            self.wake.set()
+
+    def _read(self) -> None:
+        try:
+            for chunk in self._stream:
+                self._tail.add(chunk)
+                if self._tail.is_over:
+                    self.wake.set()
+                    return
+        finally:
+            self._stream.close()
+            # The SDK itself leaves a file on the socket open.
+            self._stream._response.close()  # type: ignore[attr-defined]
+
+    def result(self) -> int:
+        """Return the exit code, once it ended. Raises what broke the connection."""
+        self.join(KILL_S)
+        if self._error:
+            raise self._error
+        if self._code is None:
+            raise ConnectionError("the engine does not end a container")
+        return self._code

@@ -1,0 +1,68 @@
+"""The harness in a volume of the engine, copied once a run and mounted into every container."""
+
+from __future__ import annotations
+
+import secrets
+import threading
+from collections.abc import Mapping
+from pathlib import Path
+
+from docker import APIClient
+from docker.types import Mount
+
+from deepmatrix.engines import archives
+from deepmatrix.engines.docker import leftovers
+
+#: Where the processes of a container find the harness.
+MOUNT_POINT = "/opt/deepmatrix"
+
+
+class HarnessVolume:
+    """A volume with *files*, by path below `MOUNT_POINT`; made when the first process needs it."""
+
+    def __init__(self, api: APIClient, files: Mapping[str, Path]) -> None:
+        self._api = api
+        self._files = files
+        self._name: str | None = None
+        self._lock = threading.Lock()
+
+    def fill(self, image: str, run_id: str) -> str:
+        """Return the volume's name; make and fill it first where this run has none yet.
+
+        Only a container can be filled through the API. One of *image* is made for that, but never
+        started.
+        """
+        with self._lock:
+            if self._name is None:
+                self._name = self._make(image, run_id)
+            return self._name
+
+    def remove(self) -> None:
+        """Remove the volume, if there is one."""
+        if self._name:
+            leftovers.remove_volume(self._api, self._name)
+            self._name = None
+
+    def forget(self) -> None:
+        """Take note that a sweep removed the volume."""
+        self._name = None
+
+    def _make(self, image: str, run_id: str) -> str:
+        name = f"deepmatrix-{secrets.token_hex(6)}"
+        labels = leftovers.labels(run_id)
+        self._api.create_volume(name, labels=labels)
+        container = f"{name}-fill"
+        mounts = [Mount(MOUNT_POINT, name, no_copy=True)]
+        try:
+            self._api.create_container(
+                image,
+                name=container,
+                command=["true"],
+                labels=labels,
+                host_config=self._api.create_host_config(mounts=mounts, network_mode="none"),
+            )
+            with archives.pack(self._files, user=0) as archive:
+                self._api.put_archive(container, MOUNT_POINT, archive)
+        finally:
+            leftovers.remove_container(self._api, container)
+        return name

@@ -1,0 +1,61 @@
+"""Preparing cells: their images or environments are made before any job runs."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from deepmatrix.engines import Engine, Prepared
+from deepmatrix.errors import RecordError
+from deepmatrix.execution.resuming import interrupted
+from deepmatrix.execution.watching import Watcher
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.store.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preparation:
+    """Makes the cells of a run ready on an engine."""
+
+    run: Run
+    engine: Engine
+    capabilities: Capabilities
+    watcher: Watcher
+
+    def prepare(self, cells: Sequence[Cell]) -> dict[str, Cell]:
+        """Make cells ready; return those that are, by id. The run records why others are not.
+
+        A plan made for another engine may hold cells that this one cannot run.
+
+        Raises:
+            Interrupted: Ctrl-C.
+            RecordError: a cell has records from another image.
+        """
+        refusals = {
+            cell.id: reason for cell in cells if (reason := self.capabilities.refusal(cell))
+        }
+        runnable = [cell for cell in cells if cell.id not in refusals]
+        try:
+            results = self.engine.prepare(runnable, self.watcher.preparing)
+        except KeyboardInterrupt:
+            raise interrupted(self.run) from None
+        for cell_id, reason in refusals.items():
+            results[cell_id] = Prepared(cell_id=cell_id, reference="", error=reason)
+        self._refuse_other_images(results)
+        self.run.save_prepared(results)
+        for cell_id, result in results.items():
+            self.watcher.prepared(cell_id, result)
+        return {cell.id: cell for cell in runnable if not results[cell.id].error}
+
+    def _refuse_other_images(self, results: Mapping[str, Prepared]) -> None:
+        """Refuse to mix records of one cell from two images."""
+        earlier = self.run.prepared()
+        for cell_id, result in results.items():
+            old = earlier.get(cell_id)
+            has_records = (self.run.path / "records" / cell_id).is_dir()
+            if old and has_records and not result.error and old.reference != result.reference:
+                raise RecordError(
+                    f"{cell_id} has records from {old.reference} and would go on with "
+                    f"{result.reference}",
+                    hint="its pins, Dockerfile or engine changed since: start a new run",
+                )

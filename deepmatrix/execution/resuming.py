@@ -1,0 +1,46 @@
+"""Ending a run early: signals that become an event, and how to go on with the run later."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType
+
+from deepmatrix.errors import Interrupted
+from deepmatrix.store.runs import Run
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def resume_command(run: Run) -> str:
+    """Return the command that finishes the run, wherever it is."""
+    path = run.path.resolve()
+    return f"nox -s matrix -- --resume {path.name} --runs {shlex.quote(str(path.parent))}"
+
+
+def interrupted(run: Run) -> Interrupted:
+    """Return the error of a run that the user interrupted."""
+    return Interrupted(
+        "interrupted; the records of all finished jobs are saved",
+        hint=f"go on with: {resume_command(run)}",
+    )
+
+
+@contextlib.contextmanager
+def cancel_on_signal() -> Iterator[threading.Event]:
+    """Turn SIGINT and SIGTERM into an event, so that a job ends in order; put them back after."""
+    cancel = threading.Event()
+
+    def set_event(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        cancel.set()
+
+    handlers = {number: signal.signal(number, set_event) for number in SIGNALS}
+    try:
+        yield cancel
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)

@@ -1,0 +1,175 @@
+"""Cells, all that a matrix file can write down, and what an engine can run of them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Framework, Precision, Runtime
+
+Role = Literal["framework", "runtime"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One framework or runtime at one pinned version set on one platform: one image.
+
+    *system* is what the matrix file states of the framework or runtime. A cell with *serves*
+    unset inspects models, or makes a suite, and serves none.
+    """
+
+    name: str
+    system: Framework | Runtime = field(hash=False)
+    base: str
+    python: str
+    architecture: str
+    device: str
+    serves: bool = True
+
+    @property
+    def platform(self) -> str:
+        """Base, architecture and device: ``debian12-amd64-cpu``."""
+        return f"{self.base}-{self.architecture}-{self.device}"
+
+    @property
+    def id(self) -> str:
+        """The one currency: selection, image tag, folder, record and CI job carry it."""
+        return f"{self.name}-{self.platform}"
+
+    @property
+    def role(self) -> Role:
+        """Whether it trains and exports, or only serves."""
+        return "framework" if isinstance(self.system, Framework) else "runtime"
+
+    @property
+    def tags(self) -> frozenset[str]:
+        """What ``--tag`` selects by: its name, role, base, architecture, device and own tags."""
+        own = (self.name, self.role, self.base, self.architecture, self.device)
+        return frozenset({*own, *self.system.tags})
+
+    @property
+    def exports(self) -> tuple[str, ...]:
+        """The formats that it exports; a runtime exports none."""
+        return self.system.exports if isinstance(self.system, Framework) else ()
+
+    @property
+    def reads(self) -> tuple[str, ...]:
+        """The formats that it serves."""
+        return self.system.reads if self.serves else ()
+
+    @property
+    def pins_name(self) -> str:
+        """The system whose locked wheels it uses: its own name, but for a variant."""
+        return self.system.pins or self.name
+
+    @property
+    def pinned(self) -> str:
+        """The cell whose pins it has: its own id, but for a variant."""
+        return f"{self.pins_name}-{self.platform}"
+
+    @property
+    def distribution(self) -> str:
+        """The package whose version is that of the system."""
+        return self.system.distribution or self.pins_name
+
+    @property
+    def family(self) -> str:
+        """The image family that it is built from."""
+        return self.system.family
+
+    @property
+    def adapter(self) -> str | None:
+        """Its module of the harness, or None where it has a command."""
+        return self.system.adapter
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """What starts it where it is no Python, without the control directory."""
+        return self.system.command
+
+    @property
+    def options(self) -> Mapping[str, str]:
+        """What its adapter is configured with."""
+        return self.system.options
+
+    @property
+    def environment(self) -> Mapping[str, str]:
+        """Environment variables of its processes."""
+        return self.system.environment
+
+    @property
+    def precision(self) -> Precision:
+        """The lowest precision that it may compute in."""
+        return self.system.precision
+
+    @property
+    def language(self) -> str:
+        """The language of the program that uses it."""
+        return self.system.language
+
+    @property
+    def deadline_factor(self) -> float:
+        """How many times the usual deadline its processes get."""
+        return self.system.deadline_factor
+
+    def with_system(self, **changes: Any) -> Cell:
+        """Return this cell with some keys of its system changed."""
+        return replace(self, system=self.system.model_copy(update=changes))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Capabilities:
+    """What an engine can run, as data.
+
+    *pythons* is None where the engine brings its own interpreters, as containers do. *lacking*
+    says, by base, why the base cannot be made here and what the user can do.
+    """
+
+    engine: str
+    native: frozenset[str]
+    emulated: frozenset[str] = frozenset()
+    devices: frozenset[str] = frozenset({"cpu"})
+    pythons: frozenset[str] | None = None
+    lacking: Mapping[str, str] = field(default_factory=dict, hash=False)
+    cpus: int = 1
+    memory_bytes: int = 0
+
+    def emulates(self, cell: Cell) -> bool:
+        """Return whether a cell is of another architecture than those that run natively."""
+        return cell.architecture not in self.native
+
+    def emulated_ids(self, cells: Iterable[Cell]) -> frozenset[str]:
+        """Return the ids of the cells that run emulated."""
+        return frozenset(cell.id for cell in cells if self.emulates(cell))
+
+    def refusal(self, cell: Cell) -> str | None:
+        """Return why this engine cannot run a cell, or None."""
+        if cell.command and self.engine != "docker":
+            return f"the {self.engine} engine runs only Python"
+        if cell.architecture not in self.native | self.emulated:
+            if self.engine == "docker":
+                return f"no {cell.architecture} emulation where this engine runs"
+            return f"the {self.engine} engine runs only its own architecture"
+        if cell.device not in self.devices:
+            if self.engine == "docker" and cell.device == "cuda":
+                return "the engine has no NVIDIA runtime"
+            return f"the {self.engine} engine has no {cell.device}"
+        if self.pythons is not None and cell.python not in self.pythons:
+            return f"no Python {cell.python} on this machine"
+        return self.lacking.get(cell.base)
+
+
+def all_cells(matrix: Matrix) -> Iterator[Cell]:
+    """Yield every cell that the matrix file can write down, excluded ones included."""
+    systems = matrix.systems()
+    for name, base, architecture, device in matrix.cells():
+        yield Cell(
+            name=name,
+            system=systems[name],
+            base=base,
+            python=matrix.bases[base].python,
+            architecture=architecture,
+            device=device,
+        )

@@ -1,0 +1,65 @@
+"""The plan of a matrix: a preset's workloads on the cells of a selection."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Preset
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Plan, Skipped
+from deepmatrix.planning.selection import Selection, find_preset, select_cells
+from harness import record
+
+
+def plan_matrix(
+    matrix: Matrix,
+    selection: Selection,
+    capabilities: Capabilities,
+    *,
+    seed: int,
+    idioms: Collection[tuple[str, str]] = (),
+) -> Plan:
+    """Plan a run. *idioms* are those that are written, by network and framework.
+
+    A cell runs when the selection chooses it, no exclusion of the matrix file forbids it, the
+    engine can run it, and the preset has something for it to do. A chosen cell that does not run
+    is skipped, with the reason.
+
+    Raises:
+        ArgumentError: a preset, glob or tag that matches nothing.
+    """
+    preset = find_preset(matrix, selection.preset)
+    cells, skipped = [], []
+    for cell in select_cells(matrix, selection):
+        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell) or _idle(cell, preset)
+        if reason is None:
+            cells.append(cell)
+        else:
+            skipped.append(Skipped(cell=cell, reason=reason))
+    return Plan(
+        preset=selection.preset,
+        seed=seed,
+        cells=tuple(cells),
+        skipped=tuple(skipped),
+        emulated=capabilities.emulated_ids(cells),
+        workloads=preset.workloads,
+        rounds_native=preset.rounds.native,
+        rounds_emulated=preset.rounds.emulated,
+        phases=tuple(phase for phase in record.PHASES if phase in preset.phases),
+        cold=preset.cold,
+        infer=preset.infer,
+        idioms=frozenset(
+            (framework, workload)
+            for workload in preset.workloads
+            for network, framework in idioms
+            if network == matrix.workloads[workload].network
+        ),
+    )
+
+
+def _idle(cell: Cell, preset: Preset) -> str | None:
+    """Return why a preset leaves a cell nothing to do, or None."""
+    if cell.role == "runtime" and record.DEPLOY not in preset.phases:
+        return "this preset exports nothing that it could serve"
+    return None

@@ -1,0 +1,84 @@
+"""The plan of a verification: users' own models on every cell that reads them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Infer
+from deepmatrix.errors import ArgumentError
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Import, Plan, Skipped
+from deepmatrix.planning.readers import find_inspector, find_readers
+from deepmatrix.planning.selection import Selection
+
+
+def plan_models(
+    matrix: Matrix,
+    models: Sequence[tuple[str, str, str]],
+    selection: Selection,
+    capabilities: Capabilities,
+    *,
+    seed: int,
+    infer: Infer,
+    same: bool = False,
+) -> Plan:
+    """Plan the verification of models, each a name, a format and its main file.
+
+    With *same* they are one model in several formats: the first gives inputs and gold to all.
+    Every selected cell that reads one of their formats serves them. The inspector of a format, see
+    `harness.formats`, inspects its models first, whether it is selected or not.
+
+    Raises:
+        ArgumentError: a preset, glob or tag that matches nothing; no cell can inspect a model, or
+            none serve it.
+    """
+    formats = {format for _, format, _ in models}
+    cells, skipped = find_readers(matrix, formats, selection, capabilities)
+    inspectors = {
+        format: find_inspector(matrix, format, capabilities) for format in sorted(formats)
+    }
+    _check_served(models, cells, skipped)
+    chosen = {cell.id for cell in cells}
+    inspecting = [replace(cell, serves=False) for cell in inspectors.values()]
+    return Plan(
+        preset=selection.preset,
+        seed=seed,
+        cells=(*cells, *(cell for cell in inspecting if cell.id not in chosen)),
+        skipped=skipped,
+        emulated=capabilities.emulated_ids(cells),
+        workloads=(),
+        rounds_native=1,  # a person waits: the samples of one process are enough
+        rounds_emulated=1,
+        phases=(),
+        cold=False,
+        infer=infer,
+        same=same,
+        imports=tuple(
+            Import(name=name, format=format, file=file, cell=inspectors[format].id)
+            for name, format, file in models
+        ),
+    )
+
+
+def _check_served(
+    models: Sequence[tuple[str, str, str]], cells: Sequence[Cell], skipped: Sequence[Skipped]
+) -> None:
+    """Raise ArgumentError for the models that none of the chosen cells read."""
+    served = {format for cell in cells for format in cell.reads}
+    unserved = [(name, format) for name, format, _ in models if format not in served]
+    if unserved:
+        formats = {format for _, format in unserved}
+        reasons = [
+            f"{skip.cell.id}: {skip.reason}"
+            for skip in skipped
+            if not formats.isdisjoint(skip.cell.reads)
+        ]
+        raise ArgumentError(
+            "\n".join(
+                f"{name}: no cell that is chosen, and can run here, reads {format}"
+                for name, format in unserved
+            ),
+            hint="\n".join(reasons) or "try a wider --only, or drop an --exclude",
+        )

@@ -1,0 +1,49 @@
+"""The cells that read a format, and the one that inspects its models."""
+
+from __future__ import annotations
+
+from collections.abc import Set
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.errors import ArgumentError
+from deepmatrix.planning.cells import Capabilities, Cell, all_cells
+from deepmatrix.planning.plan import Skipped
+from deepmatrix.planning.selection import Selection, select_cells
+from harness.formats import FORMATS
+
+
+def find_readers(
+    matrix: Matrix, formats: Set[str], selection: Selection, capabilities: Capabilities
+) -> tuple[list[Cell], tuple[Skipped, ...]]:
+    """Return the selected cells that read one of some formats, and those that cannot run.
+
+    Raises:
+        ArgumentError: a preset, glob or tag that matches nothing.
+    """
+    cells, skipped = [], []
+    for cell in select_cells(matrix, selection):
+        if formats.isdisjoint(cell.reads):
+            continue
+        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
+        if reason is None:
+            cells.append(cell)
+        else:
+            skipped.append(Skipped(cell=cell, reason=reason))
+    return cells, tuple(skipped)
+
+
+def find_inspector(matrix: Matrix, format: str, capabilities: Capabilities) -> Cell:
+    """Return the native cell that inspects models of a format.
+
+    Raises ArgumentError where there is none.
+    """
+    name = FORMATS[format].inspector
+    for cell in all_cells(matrix):
+        can_run = not (matrix.exclusion(cell.id) or capabilities.refusal(cell))
+        if cell.name == name and not capabilities.emulates(cell) and can_run:
+            return cell
+    inspected = [entry.name for entry in FORMATS.values() if entry.inspector]
+    raise ArgumentError(
+        f"nothing here can inspect a model of the format {format}",
+        hint=f"formats that can be verified: {', '.join(inspected)}",
+    )

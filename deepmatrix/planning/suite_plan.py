@@ -1,0 +1,53 @@
+"""The plan of a suite: the tests of a format's standard, in every runtime that reads it."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Infer
+from deepmatrix.errors import ArgumentError
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.plan import Plan
+from deepmatrix.planning.readers import find_inspector, find_readers
+from deepmatrix.planning.selection import Selection
+
+
+def plan_suite(
+    matrix: Matrix, format: str, selection: Selection, capabilities: Capabilities
+) -> Plan:
+    """Plan the tests of a format's standard: nothing is produced, and nothing timed.
+
+    Only cells with an adapter try them: a program in another language starts anew for every model.
+    Emulated cells try them where a glob names them. The first cell of the plan is the format's
+    inspector, which makes the suite.
+
+    Raises:
+        ArgumentError: a preset, glob or tag that matches nothing; no cell can make the tests, or
+            none try them.
+    """
+    readers, skipped = find_readers(matrix, {format}, selection, capabilities)
+    cells = [
+        cell
+        for cell in readers
+        if cell.adapter and (selection.include or not capabilities.emulates(cell))
+    ]
+    if not cells:
+        raise ArgumentError(
+            f"no selected cell tries the tests of {format}",
+            hint="it needs a runtime with a Python adapter; emulated ones are named by a glob",
+        )
+    inspector = replace(find_inspector(matrix, format, capabilities), serves=False)
+    return Plan(
+        preset=selection.preset,
+        seed=0,
+        cells=(inspector, *cells),
+        skipped=skipped,
+        emulated=capabilities.emulated_ids(cells),
+        workloads=(),
+        rounds_native=1,
+        rounds_emulated=1,
+        phases=(),
+        cold=False,
+        infer=Infer(batches=(1,), samples=1, min_s=0.0, warmup=0),
+    )

@@ -1,0 +1,138 @@
+"""Fitting a table into a width: which columns are shown, how wide they are, where words break."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from rich.cells import cell_len, chop_cells
+
+from deepmatrix.reports.layout import Column, Table
+
+#: Between two columns.
+GAP = 2
+
+#: A longer piece may be broken anywhere.
+LONGEST_PIECE = 24
+
+#: A column of words is never narrower, unless what it holds is.
+NARROWEST = 6
+
+#: A text is spread over about so many lines at most, while its column is narrower than this width.
+LINES, WIDE_ENOUGH = 3, 24
+
+#: Where words may break: at spaces, and after the '-', '/' or '.' inside an id, a path or a name.
+_BREAKS = re.compile(
+    r"\s+|(?<=\w-)(?=[A-Za-z])|(?<=\w--)(?=[A-Za-z])|(?<=\w/)(?=\w)|(?<=[A-Za-z]\.)(?=[A-Za-z])"
+)
+
+#: Where numbers may break: after a comma, unless it is inside an interval, and before an interval.
+_NUMBER_BREAKS = re.compile(r"(?<=,)\s+(?![^\[\]]*\])|\s+(?=\[)")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Fit:
+    """The columns of a table that are shown, by index, with their widths; and those left out."""
+
+    shown: tuple[int, ...]
+    widths: tuple[int, ...]
+    left_out: tuple[str, ...]
+
+
+def fit(table: Table, width: int) -> Fit | None:
+    """Choose columns and widths; return None where the table must become a listing.
+
+    Optional columns are left out, the least important first, until the others fit.
+    """
+    narrowest = [_narrowest(table, index) for index in range(len(table.columns))]
+    shown = list(range(len(table.columns)))
+    optional = sorted(
+        (index for index in shown if table.columns[index].optional),
+        key=lambda index: (table.columns[index].optional, index),
+    )
+    while _total([narrowest[index] for index in shown]) > width:
+        if not optional:
+            return None
+        shown.remove(optional.pop())
+    natural = [_natural(table, index) for index in shown]
+    widths = _share([narrowest[index] for index in shown], natural, width)
+    left_out = [title for index, title in enumerate(table.titles) if index not in shown]
+    return Fit(shown=tuple(shown), widths=tuple(widths), left_out=tuple(left_out))
+
+
+def wrap(text: str, width: int, *, numeric: bool = False) -> str:
+    """Break a text into lines of a width, between its pieces where that is possible."""
+    lines = [""]
+    for piece in _pieces(text, numeric=numeric):
+        if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > width:
+            lines.append("")
+        if cell_len(piece.rstrip()) <= width:
+            lines[-1] += piece
+        else:
+            lines[-1:] = _chop(piece, width)
+    return "\n".join(line.rstrip() for line in lines)
+
+
+def _chop(piece: str, width: int) -> list[str]:
+    """Break a piece that is too long, after an underscore where there is one."""
+    lines = []
+    while cell_len(piece.rstrip()) > width:
+        line = chop_cells(piece, width)[0]
+        line = line[: line.rfind("_") + 1] or line
+        lines.append(line)
+        piece = piece[len(line) :]
+    return [*lines, piece]
+
+
+def _pieces(text: str, *, numeric: bool) -> list[str]:
+    """Return the pieces that are not broken, each with the space that follows it."""
+    pieces, start = [], 0
+    for match in (_NUMBER_BREAKS if numeric else _BREAKS).finditer(text):
+        pieces.append(text[start : match.end()])
+        start = match.end()
+    return [*pieces, text[start:]]
+
+
+def _texts(table: Table, index: int) -> list[str]:
+    return [row.texts[index] for row in table.rows]
+
+
+def _longest_piece(text: str, *, numeric: bool) -> int:
+    return max(cell_len(piece.rstrip()) for piece in _pieces(text, numeric=numeric))
+
+
+def _natural(table: Table, index: int) -> int:
+    """Return the width at which no text of a column breaks; its title may, at words."""
+    title = _longest_piece(table.titles[index], numeric=False)
+    return max([title, *(cell_len(text) for text in _texts(table, index))])
+
+
+def _narrowest(table: Table, index: int) -> int:
+    """Return the smallest legible width of a column."""
+    column: Column = table.columns[index]
+    natural = _natural(table, index)
+    pieces = [_longest_piece(column.title, numeric=False)]
+    pieces += [_longest_piece(text, numeric=column.numeric) for text in _texts(table, index)]
+    if column.numeric:
+        return max(pieces)
+    spread = min(math.ceil(natural / LINES), WIDE_ENOUGH)
+    return min(natural, max(min(max(pieces), LONGEST_PIECE), NARROWEST, spread))
+
+
+def _total(widths: Sequence[int]) -> int:
+    return sum(widths) + GAP * (len(widths) - 1)
+
+
+def _share(narrowest: Sequence[int], natural: Sequence[int], width: int) -> list[int]:
+    """Return widths that fill *width*: all columns grow alike, from narrowest to natural."""
+    widths = list(narrowest)
+    for level in range(1, width + 1):
+        grown = [min(max(low, level), high) for low, high in zip(narrowest, natural, strict=True)]
+        if _total(grown) > width:
+            break
+        widths = grown
+    for index, high in enumerate(natural):  # what is left over
+        widths[index] += max(0, min(high - widths[index], width - _total(widths)))
+    return widths

@@ -1,0 +1,159 @@
+"""Tables of the cells: what they are, how they multiply matrices, how they start."""
+
+from __future__ import annotations
+
+from deepmatrix.reports import numbers
+from deepmatrix.reports.layout import (
+    Mood,
+    Row,
+    Table,
+    judged_row,
+    key,
+    mark,
+    number,
+    row,
+    status,
+    text,
+)
+from deepmatrix.results.rows import CellRow, Results, StartupRow
+
+
+def cells(results: Results) -> Table:
+    """Every selected cell: what it is, what it cost, or why it did not run."""
+    ran = [cell for cell in results.cells if cell.status != "not-run"]
+    skipped = [cell for cell in results.cells if cell.status == "not-run"]
+    sources = sorted({cell.memory_source for cell in ran} - {""})
+    counted = f" Memory is counted by {', '.join(sources)}." if sources else ""
+    return Table(
+        title="Cells",
+        columns=(
+            key("cell"),
+            text("status"),
+            text("version", optional=2),
+            number("image"),
+            number("build", optional=4),
+            number("import", optional=3),
+            number("peak memory", optional=1),
+        ),
+        rows=tuple(_cell_row(cell) for cell in [*ran, *skipped]),
+        note=(
+            "Image: its size. Build: the time to build it; `cached` means that it was there "
+            "before. Import and peak memory are of fresh processes."
+            f"{counted} {_energy(ran)}"
+        ),
+    )
+
+
+def _energy(ran: list[CellRow]) -> str:
+    energies = [f"{cell.cell} {cell.energy_j:.0f} J" for cell in ran if cell.energy_j is not None]
+    if not energies:
+        return "Energy was not measured: no RAPL counter can be read here."
+    return f"Energy of the processors while the jobs of a cell ran: {', '.join(energies)}."
+
+
+def _cell_row(cell: CellRow) -> Row:
+    if cell.status == "not-run":
+        return row(cell.cell, f"not run: {cell.reason}", *[numbers.DASH] * 5, mood="muted")
+    mood: Mood = "good" if cell.status == "ok" else "bad"
+    plural = "s" if cell.expected_failures > 1 else ""
+    expected = (
+        f"; {cell.expected_failures} expected failure{plural}" if cell.expected_failures else ""
+    )
+    texts = (
+        cell.cell + mark(cell.emulated),
+        status(cell.status, cell.reason) + expected,
+        cell.version or numbers.DASH,
+        numbers.size(cell.image_bytes),
+        _build_time(cell),
+        numbers.duration(cell.import_s.median if cell.import_s else None),
+        numbers.size(cell.peak_memory_bytes),
+    )
+    return judged_row(texts, 1, mood, emulated=False)
+
+
+def _build_time(cell: CellRow) -> str:
+    if cell.build_s is not None:
+        return numbers.duration(cell.build_s)
+    return numbers.DASH if cell.status == "build-failed" else "cached"
+
+
+def libraries(results: Results) -> Table:
+    """The library that multiplies matrices in each cell that trained."""
+    trained = {row.cell for row in results.training} | {row.cell for row in results.passes}
+    rows = [cell for cell in results.cells if cell.cell in trained and cell.environment.get("blas")]
+    return Table(
+        title="Matrix products",
+        columns=(key("cell"), text("library"), text("processor", optional=1)),
+        rows=tuple(
+            row(
+                cell.cell + mark(cell.emulated),
+                str(cell.environment["blas"]),
+                str(cell.environment.get("processor") or numbers.DASH),
+                mood="muted" if cell.emulated else "plain",
+            )
+            for cell in rows
+        ),
+        note=(
+            "Library: what multiplies matrices, as the process itself reports it; of two, the "
+            "first is NumPy's. Core: the processor whose kernels OpenBLAS chose; an old OpenBLAS "
+            "may not know a new processor and choose slower kernels."
+        ),
+    )
+
+
+STARTUP_PARTS = ("interpreter", "import", "build", "first_forward", "first_step", "second_step")
+
+
+def startup(results: Results) -> Table:
+    """Every producer from its start to its second training step, the quickest native first."""
+    rows = sorted(
+        results.startup, key=lambda start: (start.workload, start.emulated, _time_to_trained(start))
+    )
+    return Table(
+        title="Start-up",
+        columns=(
+            key("workload"),
+            key("cell"),
+            number("interpreter", optional=6),
+            number("import", optional=2),
+            number("cold import", optional=5),
+            number("build", optional=7),
+            number("first inference", optional=4),
+            number("first step", optional=1),
+            number("second step", optional=3),
+            number("time to first step"),
+        ),
+        rows=tuple(_startup_row(start) for start in rows),
+        note=(
+            "Medians of fresh processes. Their files are in the system's cache, but for the cold "
+            "import: one import from disk, with the bytes it read. Build: making the network with "
+            "its weights. First inference and first step include tracing and compiling; the second "
+            "step does not. Time to first step: the sum of all parts up to the first training step."
+        ),
+    )
+
+
+def _startup_row(start: StartupRow) -> Row:
+    parts = [getattr(start, f"{part}_s") for part in STARTUP_PARTS]
+    times = [numbers.duration(part.median if part else None) for part in parts]
+    texts = (
+        start.workload,
+        start.cell + mark(start.emulated),
+        *times[:2],
+        _cold_import(start),
+        *times[2:],
+        numbers.duration(_time_to_trained(start)),
+    )
+    return judged_row(texts, 0, "plain", emulated=start.emulated)
+
+
+def _cold_import(start: StartupRow) -> str:
+    if start.cold_import_s is None:
+        return numbers.DASH
+    return f"{numbers.duration(start.cold_import_s)}, {numbers.size(start.cold_read_bytes)}"
+
+
+def _time_to_trained(start: StartupRow) -> float:
+    """Return the seconds until the first training step was done."""
+    parts = [getattr(start, f"{part}_s") for part in STARTUP_PARTS[:-1]]
+    return float(sum(part.median for part in parts if part))

@@ -1,0 +1,107 @@
+"""The study's statements with the decisions of runs."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from deepmatrix.reports.layout import Mood, Row, Table, key, number, text
+from deepmatrix.reports.numbers import DASH
+from deepmatrix.study.checks import Check
+from deepmatrix.study.decisions import DecidedStatement, Decision, Outcome
+
+MOODS: dict[Outcome, Mood] = {"holds": "good", "no longer holds": "bad", "undecided": "muted"}
+
+UNDECIDED = "cannot be decided here"
+
+#: What an outcome is called in each column.
+WORDS: dict[str, dict[Outcome, str]] = {
+    "then": {"holds": "holds", "no longer holds": "did not hold", "undecided": UNDECIDED},
+    "now": {"holds": "holds", "no longer holds": "no longer holds", "undecided": UNDECIDED},
+}
+
+NOTE = (
+    "Then: the last versions of the study's systems, Caffe 1.0, CNTK 2.7, Theano 1.0 and "
+    "TensorFlow 1.15; they are years younger than the study. Now: PyTorch for Torch, TensorFlow 2, "
+    "and for Theano its successor PyTensor, or JAX where PyTensor was not tried. "
+    "`docs/claims.yaml` has the check that decides each statement. A failure decides a statement "
+    "only if it shows what the system lacks. Timings near the bound are inconclusive. Records are "
+    "files below the folder of all runs."
+)
+
+
+def tables(decided: Sequence[DecidedStatement]) -> list[Table]:
+    """Return a count of the outcomes, then a table for each area."""
+    areas = dict.fromkeys(statement.area for statement in decided)
+    return [_summary(decided), *(_table(area, decided) for area in areas)]
+
+
+def _summary(decided: Sequence[DecidedStatement]) -> Table:
+    counts = {
+        "then": Counter(statement.then.outcome for statement in decided if statement.then),
+        "now": Counter(statement.now.outcome for statement in decided if statement.now),
+    }
+    rows = [
+        Row(
+            texts=(_outcome_name(outcome), *(str(count[outcome]) for count in counts.values())),
+            moods=(mood, "plain", "plain"),
+        )
+        for outcome, mood in MOODS.items()
+    ]
+    return Table(
+        title=f"{len(decided)} statements of 2016",
+        columns=(key("outcome"), *(number(period) for period in counts)),
+        rows=tuple(rows),
+        note=NOTE,
+    )
+
+
+def _outcome_name(outcome: Outcome) -> str:
+    """Return what an outcome is called, whatever the column."""
+    return " / ".join(dict.fromkeys(words[outcome] for words in WORDS.values()))
+
+
+def _table(area: str, decided: Sequence[DecidedStatement]) -> Table:
+    return Table(
+        title=area.capitalize(),
+        columns=(
+            key("statement"),
+            text("then"),
+            text("now"),
+            text("reason"),
+            text("record", optional=1),
+        ),
+        rows=tuple(_row(statement) for statement in decided if statement.area == area),
+    )
+
+
+def _row(decided: DecidedStatement) -> Row:
+    periods = [
+        ("then", decided.statement.then, decided.then),
+        ("now", decided.statement.now, decided.now),
+    ]
+    decisions = [
+        (period, check, decision) for period, check, decision in periods if check and decision
+    ]
+    records = dict.fromkeys(decision.record for _, _, decision in decisions if decision.record)
+    reasons = (
+        f"{period}{_stand_in(check)}: {decision.reason}" for period, check, decision in decisions
+    )
+    texts = (
+        decided.statement.says,
+        *(WORDS[period][decision.outcome] if decision else DASH for period, _, decision in periods),
+        "; ".join(reasons),
+        "; ".join(records) or DASH,
+    )
+    return Row(
+        texts=texts,
+        moods=("plain", _mood(decided.then), _mood(decided.now), "plain", "muted"),
+    )
+
+
+def _stand_in(check: Check) -> str:
+    return f" ({check.stand_in})" if check.stand_in else ""
+
+
+def _mood(decision: Decision | None) -> Mood:
+    return MOODS[decision.outcome] if decision else "plain"

@@ -1,0 +1,103 @@
+"""The tables of a conformance run."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+
+from deepmatrix.conformance.suite import Change, Conformity
+from deepmatrix.reports.layout import Row, Table, key, number, row, text
+
+Changes = Mapping[str, Change | None]
+"""By cell, the difference from its baseline; None where it has none."""
+
+#: So many kinds of failure of a cell are shown; the file has all of them.
+MOST_KINDS = 12
+
+
+def tables(conformities: Sequence[Conformity], changes: Changes) -> Iterator[Table]:
+    """Yield the counts, the new failures, and the kinds of all failures."""
+    yield _counts_table(conformities, changes)
+    new_failures = [
+        row(conformity.cell, name, outcome.ending, outcome.reason, mood="bad")
+        for conformity in conformities
+        if (change := changes[conformity.cell])
+        for name, outcome in change.worse.items()
+    ]
+    if new_failures:
+        yield Table(
+            title="New failures",
+            columns=(key("cell"), key("test"), text("outcome"), text("reason")),
+            rows=tuple(new_failures),
+            note="Tests that pass in the cell's baseline, or are not in it.",
+        )
+    for conformity in conformities:
+        if conformity.failed:
+            yield _kinds_table(conformity)
+
+
+def _counts_table(conformities: Sequence[Conformity], changes: Changes) -> Table:
+    suite = conformities[0].suite if conformities else ""
+    return Table(
+        title=f"Conformance: {suite}, tests of single nodes",
+        columns=(
+            key("cell"),
+            text("versions", optional=1),
+            number("pass"),
+            number("wrong"),
+            number("error"),
+            number("crash"),
+            number("not tried", optional=2),
+            number("new failures"),
+            number("fixed", optional=3),
+        ),
+        rows=tuple(_counts_row(conformity, changes) for conformity in conformities),
+        note=(
+            "Not tried: tests with a sequence, an optional or a dtype that NumPy lacks. New "
+            "failures and fixed: the difference from the cell's baseline."
+        ),
+    )
+
+
+def _counts_row(conformity: Conformity, changes: Changes) -> Row:
+    change = changes[conformity.cell]
+    versions = ", ".join(f"{name} {version}" for name, version in conformity.versions.items())
+    counts = (conformity.counted(ending) for ending in ("pass", "wrong", "error", "crash"))
+    return row(
+        conformity.cell,
+        versions,
+        *map(str, counts),
+        str(conformity.counted("unsupported") + len(conformity.skipped)),
+        "no baseline" if change is None else str(len(change.worse)),
+        "" if change is None else str(len(change.better)),
+        mood="bad" if change and change.worse else "plain",
+    )
+
+
+def _kinds_table(conformity: Conformity) -> Table:
+    kinds = Counter(
+        (outcome.ending, _kind(outcome.reason)) for outcome in conformity.failed.values()
+    )
+    rows = [
+        row(str(count), ending, reason) for (ending, reason), count in kinds.most_common(MOST_KINDS)
+    ]
+    hidden = len(kinds) - len(rows)
+    hidden_note = f"{hidden} kinds with fewer tests are not shown. " if hidden > 0 else ""
+    return Table(
+        title=f"Failures: {conformity.cell}",
+        columns=(number("tests"), text("outcome"), text("reason")),
+        rows=tuple(rows),
+        note=(
+            f"{hidden_note}`conformance/{conformity.cell}.json` in the run has the reason of every "
+            "test."
+        ),
+    )
+
+
+def _kind(reason: str) -> str:
+    """Return a reason without what differs from test to test: names, numbers and shapes."""
+    kind = re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", reason)
+    kind = re.sub(r"\([\d, ]*\)", "(…)", kind)
+    kind = re.sub(r"\b(?:test_\w+|sub_graph\w*)\b", "…", kind)
+    return re.sub(r"\d+(?:\.\d+)*", "N", kind)[:110]

@@ -1,0 +1,129 @@
+"""Tables of deployment: exported models, the cost of serving them, MLPerf's scenarios."""
+
+from __future__ import annotations
+
+import itertools
+import statistics
+from collections.abc import Iterable
+
+from deepmatrix.reports import numbers
+from deepmatrix.reports.layout import Row, Table, judged_row, key, mark, number, text
+from deepmatrix.results.rows import ExportRow, Results, ScenarioRow
+
+
+def exports(results: Results) -> Table:
+    """Every producer's exports: a line a workload and cell, a column a format, the exporters."""
+    formats = sorted({row.format for row in results.exports})
+    rows = sorted(results.exports, key=lambda row: (row.workload, row.cell))
+    lines = []
+    for (workload, cell), group in itertools.groupby(rows, lambda row: (row.workload, row.cell)):
+        by_format = {row.format: row for row in group}
+        emulated = any(row.emulated for row in by_format.values())
+        sizes = (_size_and_time(by_format.get(name)) for name in formats)
+        texts = (workload, cell + mark(emulated), *sizes, _exporters(by_format.values()))
+        lines.append(judged_row(texts, 0, "plain", emulated=emulated))
+    return Table(
+        title="Exports",
+        columns=(
+            key("workload"),
+            key("cell"),
+            *(number(name) for name in formats),
+            text("exporters", optional=1),
+        ),
+        rows=tuple(lines),
+        note=(
+            "A column a format: the size of the model's files, and the time of the export with the "
+            "exporter's import. Exporters: with their versions, in the order of the formats."
+        ),
+    )
+
+
+def _size_and_time(row: ExportRow | None) -> str:
+    if row is None:
+        return numbers.DASH
+    return f"{numbers.size(row.bytes)}, {numbers.duration(row.export_s)}"
+
+
+def _exporters(rows: Iterable[ExportRow]) -> str:
+    """Return the exporters, each once: some write several formats."""
+    ordered = sorted(rows, key=lambda row: row.format)
+    return "; ".join(dict.fromkeys(row.exporter for row in ordered if row.exporter)) or numbers.DASH
+
+
+def deployment(results: Results) -> Table:
+    """Every cell that served: its image, its memory, and its time to first inference."""
+    workloads = sorted({row.workload for row in results.serving})
+    starts: dict[tuple[str, str], list[float]] = {}
+    for row in results.serving:
+        if row.start_s:
+            starts.setdefault((row.cell, row.workload), []).append(row.start_s.median)
+    served = {row.cell for row in results.serving}
+    cells = sorted(
+        (cell for cell in results.cells if cell.cell in served),
+        key=lambda cell: (cell.emulated, cell.image_bytes or 0),
+    )
+    lines = []
+    for cell in cells:
+        times = [starts.get((cell.cell, workload)) for workload in workloads]
+        texts = (
+            cell.cell + mark(cell.emulated),
+            numbers.size(cell.image_bytes),
+            numbers.size(cell.peak_memory_bytes),
+            *(
+                numbers.duration(statistics.median(seconds) if seconds else None)
+                for seconds in times
+            ),
+        )
+        lines.append(judged_row(texts, 0, "plain", emulated=cell.emulated))
+    return Table(
+        title="Deployment",
+        columns=(
+            key("cell"),
+            number("image"),
+            number("peak memory"),
+            *(number(f"first inference: {workload}") for workload in workloads),
+        ),
+        rows=tuple(lines),
+        note=(
+            "The smallest image first. First inference: the time to first inference, from the "
+            "request to start the container or process to the first answer; the median over "
+            "artifacts and rounds. It includes the runtime's start and the model's loading."
+        ),
+    )
+
+
+def scenarios(results: Results) -> Table:
+    """MLPerf's scenarios, a line each."""
+    return Table(
+        title="MLPerf scenarios",
+        columns=(
+            key("cell"),
+            key("model"),
+            key("scenario"),
+            number("throughput"),
+            number("p90", optional=2),
+            number("p99"),
+            number("bound on p99", optional=1),
+            text("LoadGen's verdict"),
+        ),
+        rows=tuple(map(_scenario_row, results.scenarios)),
+        note=(
+            "Measured by MLCommons' LoadGen for two seconds each; these are no official MLPerf "
+            "results. Throughput: samples per second. Server: the highest load that was tried with "
+            "a p99 within its bound: ten times the time of a single answer, at least a millisecond."
+        ),
+    )
+
+
+def _scenario_row(row: ScenarioRow) -> Row:
+    texts = (
+        row.cell + mark(row.emulated),
+        row.workload,
+        row.scenario,
+        numbers.rate(row.samples_per_s),
+        numbers.duration(row.p90_s),
+        numbers.duration(row.p99_s),
+        numbers.duration(row.bound_s),
+        "valid" if row.valid else "not valid",
+    )
+    return judged_row(texts, 7, "plain" if row.valid else "bad", emulated=row.emulated)

@@ -1,0 +1,216 @@
+"""Tables of speed: training, forward and backward passes, inference."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator
+
+from deepmatrix.reports import numbers
+from deepmatrix.reports.layout import (
+    Mood,
+    Row,
+    Table,
+    expected_status,
+    judged_row,
+    key,
+    mark,
+    number,
+    status,
+    text,
+)
+from deepmatrix.results.rows import InferenceRow, PassRow, Results, TrainingRow
+from deepmatrix.results.statistics import Estimate, compare
+
+OF_PEAK = (
+    "Of peak: operations of convolutions and matrix products per second, in % of the best NumPy "
+    "matmul rate measured on this machine; a faster library can exceed 100 %."
+)
+
+INTERVAL = "Times are medians; in brackets the 95 % bootstrap interval if there are several rounds."
+
+
+def training(results: Results) -> Table:
+    """Every training, the fastest native one first."""
+    rows = sorted(
+        results.training,
+        key=lambda row: (row.workload, row.emulated, row.step_s.median if row.step_s else 1e9),
+    )
+    fastest: dict[str, Estimate] = {}
+    for row in rows:
+        if row.step_s and not row.emulated:
+            fastest.setdefault(row.workload, row.step_s)
+    return Table(
+        title="Training",
+        columns=(
+            key("workload"),
+            key("cell"),
+            text("status"),
+            number("step"),
+            number("than the fastest", optional=5),
+            number("throughput", optional=4),
+            number("of peak", optional=3),
+            number("accuracy"),
+            number("outputs", optional=1),
+            number("gradients", optional=6),
+            number("losses", optional=2),
+            number("all losses", optional=7),
+        ),
+        rows=tuple(_training_row(row, fastest.get(row.workload)) for row in rows),
+        note=(
+            f"Step: time of one training step. {INTERVAL} Than the fastest: how many times slower, "
+            "as a 95 % interval; `cannot tell` if it includes equal. Throughput: samples per "
+            f"second. {OF_PEAK} Accuracy: on held-out data, the worst round. Outputs, gradients: "
+            "the largest error of a layer or a parameter in the first step, from a float64 "
+            "evaluation, over its largest value. Losses: the largest difference from a float64 "
+            "training in the first steps; all losses: in all steps. results.json has every step."
+        ),
+    )
+
+
+def _training_row(row: TrainingRow, fastest: Estimate | None) -> Row:
+    expected = expected_status(row.status) if row.expected_failure else ""
+    texts = (
+        row.workload,
+        row.cell + mark(row.emulated),
+        expected or status(row.status, row.reason),
+        numbers.interval(row.step_s),
+        _slowdown(row.step_s, fastest, row.emulated),
+        numbers.rate(row.samples_per_s),
+        numbers.share(row.efficiency),
+        numbers.share(row.accuracy),
+        numbers.error(row.output_error),
+        numbers.error(row.gradient_error),
+        numbers.error(row.loss_error),
+        numbers.error(row.loss_error_all),
+    )
+    mood: Mood = "good" if row.status == "ok" else "bad"
+    return judged_row(texts, 2, mood, emulated=row.emulated)
+
+
+def _slowdown(step: Estimate | None, fastest: Estimate | None, emulated: bool) -> str:
+    """Return how much slower a step is than the fastest native one, if the rounds can tell."""
+    if step is None or fastest is None or emulated or step is fastest:
+        return numbers.DASH
+    comparison = compare(step.round_medians, fastest.round_medians)
+    if comparison is None or comparison.word == "cannot tell":
+        return "cannot tell"
+    return f"{comparison.word}, {comparison.low:.2f} to {comparison.high:.2f} times"
+
+
+def passes(results: Results) -> Table:
+    """Every batch forward, and forward and backward, the fastest native one first."""
+    rows = sorted(
+        results.passes, key=lambda row: (row.workload, row.emulated, row.backward_s.median)
+    )
+    return Table(
+        title="Passes",
+        columns=(
+            key("workload"),
+            key("cell"),
+            number("batch"),
+            number("forward"),
+            number("of peak, forward", optional=3),
+            number("forward and backward"),
+            number("of peak, both", optional=2),
+            number("throughput", optional=1),
+        ),
+        rows=tuple(map(_pass_row, rows)),
+        note=(
+            "One batch that is on the device already, without an update of the weights. "
+            f"{INTERVAL} Throughput: samples per second, forward and backward. {OF_PEAK}"
+        ),
+    )
+
+
+def _pass_row(row: PassRow) -> Row:
+    texts = (
+        row.workload,
+        row.cell + mark(row.emulated),
+        str(row.batch),
+        numbers.interval(row.forward_s),
+        numbers.share(row.forward_efficiency),
+        numbers.interval(row.backward_s),
+        numbers.share(row.backward_efficiency),
+        numbers.rate(row.batch / row.backward_s.median),
+    )
+    return judged_row(texts, 0, "plain", emulated=row.emulated)
+
+
+def inference(results: Results) -> Iterator[Table]:
+    """One table a workload: every model on every cell that serves it, the fastest first.
+
+    Emulated cells are left out where there are native ones: their times measure the emulator. A
+    framework exports one network from several platforms; the model of a native producer stands for
+    all of them.
+    """
+    batches = sorted({row.batch for row in results.inference})
+    emulated = {cell.cell for cell in results.cells if cell.emulated}
+    native = [row for row in results.inference if not row.emulated]
+    rows = sorted(native or results.inference, key=lambda row: row.workload)
+    for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
+        served: dict[tuple[str, ...], dict[int, InferenceRow]] = {}
+        for row in sorted(group, key=lambda row: (_producer(row) in emulated, row.subject)):
+            served.setdefault((row.cell, *_source(row)), {}).setdefault(row.batch, row)
+        models = sorted(served.values(), key=_first_latency)
+        yield _inference_table(workload, models, batches)
+
+
+def _inference_table(
+    workload: str, models: list[dict[int, InferenceRow]], batches: list[int]
+) -> Table:
+    columns = [key("cell"), key("model")]
+    for position, batch in enumerate(batches):
+        columns += [
+            number(f"p50, batch {batch}", optional=min(position, 1) * 2),
+            number(f"p90, batch {batch}", optional=5),
+            number(f"p99, batch {batch}", optional=3 + min(position, 1)),
+        ]
+    columns += [number("throughput", optional=1), number("of peak", optional=2)]
+    return Table(
+        title=f"Inference: {workload}",
+        columns=tuple(columns),
+        rows=tuple(_inference_row(model, batches) for model in models),
+        note=(
+            f"Latency of one batch: 50th, 90th and 99th percentile. {INTERVAL} Throughput (samples "
+            f"per second) and share of peak are at batch {batches[-1]}. {OF_PEAK} results.json "
+            "also has the intervals of p90 and p99, the models of other platforms and the times of "
+            "emulated cells."
+        ),
+    )
+
+
+def _producer(row: InferenceRow) -> str:
+    return row.subject.split("--")[0]
+
+
+def _source(row: InferenceRow) -> tuple[str, ...]:
+    """Return the framework and the format of a model, or nothing where it is the cell's own."""
+    if row.subject == row.workload:
+        return ()
+    return _producer(row).rsplit("-", 3)[0], row.subject.rsplit("--", 1)[1]
+
+
+def _first_latency(model: dict[int, InferenceRow]) -> tuple[bool, float]:
+    first = model[min(model)]
+    return first.emulated, first.p50_s.median
+
+
+def _inference_row(model: dict[int, InferenceRow], batches: list[int]) -> Row:
+    first = model[min(model)]
+    texts = [first.cell + mark(first.emulated), model_name(first)]
+    for batch in batches:
+        row = model.get(batch)
+        texts += [numbers.interval(row.p50_s if row else None)]
+        texts += [numbers.duration(row.p90_s.value if row else None)]
+        texts += [numbers.duration(row.p99_s.value if row else None)]
+    last = model[max(model)]
+    texts += [numbers.rate(last.samples_per_s), numbers.share(last.efficiency)]
+    return judged_row(tuple(texts), 0, "plain", emulated=first.emulated)
+
+
+def model_name(row: InferenceRow) -> str:
+    """Return whose model it was: the cell's own, or the producer and format of an artifact."""
+    if row.subject == row.workload:
+        return "its own"
+    producer, _, format_name = row.subject.rsplit("--", 2)
+    return f"{format_name} of {producer}"

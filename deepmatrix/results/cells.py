@@ -1,0 +1,190 @@
+"""Rows of cells: what all records of one cell tell, and how many of its jobs are missing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from deepmatrix.images.prepared import Prepared
+from deepmatrix.judging import noise
+from deepmatrix.planning.cells import Cell
+from deepmatrix.results.rows import CellRow
+from deepmatrix.results.statistics import estimate
+from deepmatrix.results.timings import floats
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Manifest
+
+#: Facts of a process's environment that tell one machine from another.
+MACHINE_FACTS = ("machine", "processor", "emulated")
+
+
+class CellSummary:
+    """All records of one cell, all subjects together."""
+
+    def __init__(self) -> None:
+        self.environment: dict[str, Any] = {}
+        self.import_s: list[np.ndarray] = []
+        self.peak_memory_bytes: int | None = None
+        self.memory_source = ""
+        self.energy_j: float | None = None
+        self.harnesses: set[str] = set()
+        self.rates: dict[str, noise.Rates] = {}
+        self.peak_flops: float | None = None
+        self.emulated = False
+        self.engine = ""
+        self.jobs = 0
+        self.failed = 0
+        self.expected_failures = 0
+        self.status = "not-run"
+        self.reason = "no job has run"
+
+    def add(self, group: Sequence[JobRecord], expected_failure: str) -> None:
+        """Add the records of one subject. *expected_failure*: why the cell may fail at it."""
+        for record in group:
+            if self.jobs == 0:
+                self.status, self.reason = "ok", ""
+            self.jobs += 1
+            self.emulated = record.emulated
+            self.engine = record.engine
+            self._count_failure(record, expected_failure)
+            self._add_output(record)
+
+    def _count_failure(self, record: JobRecord, expected_failure: str) -> None:
+        if record.status == "ok":
+            return
+        if expected_failure:
+            self.expected_failures += 1
+            return
+        self.failed += 1
+        if self.status == "ok":
+            self.status, self.reason = record.status, record.cause
+
+    def _add_output(self, record: JobRecord) -> None:
+        output = record.output
+        if output is None:
+            return
+        self.environment = self.environment or output.environment.model_dump()
+        self.harnesses.add(output.harness)
+        if record.energy_j is not None:
+            self.energy_j = (self.energy_j or 0.0) + record.energy_j
+        self._add_memory(record, output.peak_memory_bytes, output.memory_source or "")
+        if rates := noise.rates(record):
+            self.rates[record.job] = rates
+            self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
+        if (start := output.startup()) and not start.cold:
+            self.import_s.append(floats([start.import_s]))
+
+    def _add_memory(self, record: JobRecord, peak: int | None, source: str) -> None:
+        self.memory_source = source or self.memory_source
+        if record.tree_bytes and source == "process":
+            peak, self.memory_source = max(peak or 0, record.tree_bytes), "process tree"
+        if peak is not None:
+            self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
+
+    @property
+    def machine(self) -> tuple[str, ...]:
+        """What tells the machine from others."""
+        return (self.engine, *(str(self.environment.get(fact)) for fact in MACHINE_FACTS))
+
+
+def cell_row(
+    cell: Cell,
+    summary: CellSummary | None,
+    prepared: Prepared | None,
+    *,
+    expected_jobs: int,
+    planned_emulated: bool,
+) -> CellRow:
+    """Return the row of a planned cell, run or not."""
+    summary = summary or CellSummary()
+    status, reason = summary.status, summary.reason
+    if prepared and prepared.error and not summary.jobs:
+        status, reason = "build-failed", prepared.error
+    versions = summary.environment.get("versions", {})
+    return CellRow(
+        cell=cell.id,
+        name=cell.name,
+        language=cell.language,
+        status=status,
+        reason=reason,
+        emulated=summary.emulated if summary.jobs else planned_emulated,
+        engine=summary.engine,
+        version=_version(cell.name, versions),
+        versions=versions,
+        environment=summary.environment,
+        image=prepared.reference if prepared else "",
+        image_bytes=prepared.size_bytes if prepared else None,
+        build_s=prepared.build_s if prepared and prepared.built else None,
+        import_s=estimate(summary.import_s),
+        peak_flops=summary.peak_flops,
+        peak_memory_bytes=summary.peak_memory_bytes,
+        memory_source=summary.memory_source,
+        energy_j=summary.energy_j,
+        jobs=summary.jobs,
+        failed=summary.failed,
+        expected_failures=summary.expected_failures,
+        missing=max(expected_jobs - summary.jobs, 0),
+    )
+
+
+def skipped_rows(manifest: Manifest) -> Iterator[CellRow]:
+    """Yield a row for each cell that the plan skipped."""
+    for skipped in manifest.plan.skipped:
+        cell = skipped.cell
+        yield CellRow(
+            cell=cell.id,
+            name=cell.name,
+            language=cell.language,
+            status="not-run",
+            reason=skipped.reason,
+            excluded=manifest.matrix.exclusion(cell.id) is not None,
+        )
+
+
+def native_peaks(
+    summaries: Mapping[str, CellSummary], cells: Mapping[str, Cell]
+) -> dict[str, float]:
+    """Return the peak, FLOP/s, of each native CPU cell's machine; all its cells count."""
+    peaks: dict[tuple[str, ...], float] = {}
+    for summary in summaries.values():
+        peaks[summary.machine] = max(peaks.get(summary.machine, 0.0), summary.peak_flops or 0.0)
+    return {
+        cell_id: peaks[summary.machine]
+        for cell_id, summary in summaries.items()
+        if not summary.emulated and cells[cell_id].device == "cpu"
+    }
+
+
+def noise_warnings(summaries: Mapping[str, CellSummary]) -> Iterator[str]:
+    """Yield a warning for each native cell with noisy rounds that no retry replaced."""
+    for cell_id, summary in summaries.items():
+        noisy = [] if summary.emulated else noise.noisy_jobs(summary.rates)
+        if noisy:
+            yield (
+                f"{cell_id}: {len(noisy)} of {len(summary.rates)} jobs are noisy: the machine was "
+                "slower; measure again when it is idle"
+            )
+
+
+def harness_problems(
+    summaries: Mapping[str, CellSummary], cells: Mapping[str, Cell]
+) -> Iterator[str]:
+    """Yield a problem where the harness changed during the run."""
+    harnesses: dict[tuple[str, ...], set[str]] = {}  # each language has a harness of its own
+    for cell_id, summary in summaries.items():
+        harnesses.setdefault(cells[cell_id].command, set()).update(summary.harnesses)
+    for hashes in harnesses.values():
+        if len(hashes) > 1:
+            yield (
+                f"the records are of different harnesses: {', '.join(sorted(hashes))}; "
+                "start a new run"
+            )
+
+
+def _version(name: str, versions: Mapping[str, str]) -> str:
+    """Return the version of what a cell is named after, or of what it is a variant of."""
+    prefixes: Iterable[str] = [library for library in versions if name.startswith(library)]
+    longest = max(prefixes, key=len, default=None)
+    return "" if longest is None else versions[longest]

@@ -1,0 +1,221 @@
+"""Collecting rows from groups of records, one (cell, subject) at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+
+from deepmatrix.errors import RecordError
+from deepmatrix.images.prepared import Prepared
+from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.planning.plan import Plan
+from deepmatrix.results import cells, expressiveness, remarks, timings
+from deepmatrix.results.cells import CellSummary
+from deepmatrix.results.efficiency import Efficiency
+from deepmatrix.results.portability import Judged, Pair, PortabilityRows
+from deepmatrix.results.rows import (
+    CellRow,
+    ExportRow,
+    IdiomRow,
+    InferenceRow,
+    NoteRow,
+    PassRow,
+    ProbeRow,
+    Results,
+    ScenarioRow,
+    ServingRow,
+    StartupRow,
+    TrainingRow,
+)
+from deepmatrix.results.statistics import Samples
+from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Manifest
+from deepmatrix.workloads import networks
+
+
+class RowCollector:
+    """Collects the rows of one run from its records."""
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        gold_losses: Mapping[str, Samples],
+        prepared: Mapping[str, Prepared],
+        causes: Mapping[Pair, Cause],
+    ) -> None:
+        self._manifest = manifest
+        self._prepared = prepared
+        self._cells = {cell.id: cell for cell in manifest.plan.cells}
+        self._imports = {model.name for model in manifest.plan.imports}
+        self._subjects = {
+            "produce": {*manifest.plan.workloads, *self._imports},
+            "consume": {artifact.id for artifact in manifest.plan.artifacts()},
+        }
+        self._summaries: dict[str, CellSummary] = {}
+        self._training: dict[Pair, TrainingRow] = {}
+        self._inspections: dict[Pair, JobRecord] = {}
+        self._training_rows = TrainingRows(manifest=manifest, gold_losses=gold_losses)
+        self._portability = PortabilityRows(
+            manifest=manifest,
+            causes=causes,
+            unready={cell_id: image.error for cell_id, image in prepared.items() if image.error},
+            training=self._training,
+            inspections=self._inspections,
+        )
+        self._startup: list[StartupRow] = []
+        self._inference: list[InferenceRow] = []
+        self._serving: list[ServingRow] = []
+        self._scenarios: list[ScenarioRow] = []
+        self._exports: list[ExportRow] = []
+        self._passes: list[PassRow] = []
+        self._idioms: list[IdiomRow] = []
+        self._probes: list[ProbeRow] = []
+        self._notes: dict[tuple[str, str], str] = {}
+
+    def add(self, group: list[JobRecord]) -> None:
+        """Add the records of one (cell, subject). Raises RecordError for one not planned."""
+        first = group[0]
+        for record in group:
+            self._check(record)
+        expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
+        self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
+        self._inference.extend(timings.inference(group))
+        self._startup.extend(timings.startup(group))
+        self._serving.extend(timings.serving(group))
+        self._scenarios.extend(timings.scenarios(group))
+        self._exports.extend(timings.exports(group))
+        if first.subject in self._imports:
+            self._inspections[first.cell, first.subject] = first
+        elif first.wave == "produce":
+            self._add_produced(group)
+        else:
+            terms = terms_of(self._manifest, self._cells[first.cell], first.subject)
+            judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
+            self._portability.judged[first.subject, first.cell] = judged
+
+    def _add_produced(self, group: list[JobRecord]) -> None:
+        first, matrix = group[0], self._manifest.matrix
+        self._training[first.cell, first.subject] = self._training_rows.row(group)
+        self._passes.extend(timings.passes(group))
+        name = self._cells[first.cell].name
+        tolerance = matrix.tolerances.parity
+        network = matrix.workloads[first.workload].network
+        expected_failure = matrix.expected_failure(first.cell, first.workload)
+        self._idioms.extend(
+            expressiveness.idioms(group, name, network, tolerance, expected_failure)
+        )
+        self._probes.extend(expressiveness.probed(group, tolerance))
+        for record in group:
+            step = record.output.first_step() if record.output else None
+            for about, note in (step.notes if step else {}).items():
+                self._notes.setdefault((name, about), note)
+
+    def _check(self, record: JobRecord) -> None:
+        cell = self._cells.get(record.cell)
+        if record.run != self._manifest.id:
+            raise RecordError(f"the record of {record.job} is of the run {record.run}")
+        is_planned = cell is not None and record.round < self._manifest.plan.rounds(cell)
+        if not is_planned or record.subject not in self._subjects[record.wave]:
+            raise RecordError(
+                f"the job {record.job} is not in the plan of {self._manifest.id}",
+                hint="a record was moved or renamed; remove it, and run again with --resume",
+            )
+
+    def results(self, engines: dict[str, dict[str, str]]) -> Results:
+        """Return the rows of everything that was planned, run or not."""
+        manifest, plan = self._manifest, self._manifest.plan
+        efficiency = self._efficiency()
+        cell_rows = [*self._cell_rows(), *cells.skipped_rows(manifest)]
+        training = self._all_training(efficiency)
+        inference = [efficiency.of_inference(row) for row in self._inference]
+        portability = list(self._portability.rows())
+        return Results(
+            run=manifest.id,
+            created=manifest.created,
+            version=manifest.version,
+            preset=plan.preset,
+            seed=plan.seed,
+            engines=engines,
+            cells=tuple(cell_rows),
+            startup=tuple(self._startup),
+            training=tuple(training),
+            inference=tuple(inference),
+            serving=tuple(self._serving),
+            scenarios=tuple(self._scenarios),
+            exports=tuple(self._exports),
+            passes=tuple(efficiency.of_passes(row) for row in self._passes),
+            idioms=tuple(self._idioms),
+            probes=tuple(self._probes),
+            notes=self._note_rows(),
+            portability=tuple(portability),
+            findings=tuple(remarks.findings(training, portability)),
+            warnings=(
+                *cells.noise_warnings(self._summaries),
+                *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
+                *timings.warnings(training, inference),
+                *remarks.cautions(portability),
+            ),
+            problems=(
+                *cells.harness_problems(self._summaries, self._cells),
+                *remarks.problems(cell_rows, training, portability),
+                *expressiveness.problems(self._idioms, self._probes),
+            ),
+        )
+
+    def _efficiency(self) -> Efficiency:
+        workloads = self._manifest.matrix.workloads
+        return Efficiency(
+            networks={
+                name: networks.NETWORKS[workload.network] for name, workload in workloads.items()
+            },
+            peaks=cells.native_peaks(self._summaries, self._cells),
+        )
+
+    def _cell_rows(self) -> list[CellRow]:
+        plan = self._manifest.plan
+        expected_jobs = self._count_expected_jobs(plan)
+        return [
+            cells.cell_row(
+                cell,
+                self._summaries.get(cell.id),
+                self._prepared.get(cell.id),
+                expected_jobs=expected_jobs[cell.id],
+                planned_emulated=cell.id in plan.emulated,
+            )
+            for cell in plan.cells
+        ]
+
+    def _count_expected_jobs(self, plan: Plan) -> dict[str, int]:
+        """Return how many records each cell must have."""
+        expected = {
+            cell.id: plan.rounds(cell) * len(plan.workloads) if cell.role == "framework" else 0
+            for cell in plan.cells
+        }
+        for model in plan.imports:
+            expected[model.cell] += 1
+        for artifact in plan.artifacts():
+            if self._portability.is_produced(artifact):  # else its producer is the problem
+                for cell in plan.consumers(artifact.format):
+                    expected[cell.id] += plan.rounds_of(artifact, cell)
+        return expected
+
+    def _all_training(self, efficiency: Efficiency) -> Sequence[TrainingRow]:
+        """Return a row for each framework and workload, where the plan has these phases."""
+        plan = self._manifest.plan
+        if TRAINING_PHASES.isdisjoint(plan.phases):
+            return []
+        return [
+            efficiency.of_training(self._training.get((cell.id, workload)))
+            or self._training_rows.missing_row(
+                cell.id, workload, self._portability.why_missing(cell.id)
+            )
+            for cell in plan.producers()
+            for workload in plan.workloads
+        ]
+
+    def _note_rows(self) -> tuple[NoteRow, ...]:
+        return tuple(
+            NoteRow(name=name, about=about, note=note)
+            for (name, about), note in sorted(self._notes.items())
+        )

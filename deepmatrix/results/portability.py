@@ -1,0 +1,109 @@
+"""Rows of portability: the verdict of each artifact on each consumer, judged or not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from deepmatrix.judging.verdicts import Verdict
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import Artifact
+from deepmatrix.results.rows import PortabilityRow, TrainingRow
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Manifest
+
+#: (cell, workload) or (artifact, consumer), by their names.
+Pair = tuple[str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Judged:
+    """A verdict, and whether the consumer was emulated."""
+
+    verdict: Verdict
+    emulated: bool
+
+
+@dataclass(kw_only=True)
+class PortabilityRows:
+    """Makes rows of portability from what was judged, and of what was produced.
+
+    *training*: rows by cell and workload. *inspections*: records of users' own models by cell and
+    name. *unready*: why a cell has no image, by cell.
+    """
+
+    manifest: Manifest
+    causes: Mapping[Pair, Cause]
+    unready: Mapping[str, str]
+    training: Mapping[Pair, TrainingRow]
+    inspections: Mapping[Pair, JobRecord]
+    judged: dict[Pair, Judged] = field(default_factory=dict)
+
+    def rows(self) -> Iterator[PortabilityRow]:
+        """Yield a row for each artifact on each consumer that the plan has."""
+        plan = self.manifest.plan
+        for artifact in plan.artifacts():
+            for consumer in plan.consumers(artifact.format):
+                yield self._row(artifact, consumer)
+
+    def is_produced(self, artifact: Artifact) -> bool:
+        """Return whether an artifact's producer succeeded, so that its consumers have jobs."""
+        pair = (artifact.producer, artifact.workload)
+        source = self.inspections.get(pair) or self.training.get(pair)
+        return source is not None and source.status == "ok"
+
+    def why_missing(self, cell_id: str) -> str:
+        """Return why a cell has no record of a job."""
+        if error := self.unready.get(cell_id):
+            return f"the image was not built: {error}"
+        return "the job has not run"
+
+    def _row(self, artifact: Artifact, consumer: Cell) -> PortabilityRow:
+        pair = (artifact.id, consumer.id)
+        judged = self.judged.get(pair)
+        cause = self.causes.get(pair) if judged else None
+        if judged is None:
+            verdict = Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id))
+            judged = Judged(verdict=verdict, emulated=consumer.id in self.manifest.plan.emulated)
+        verdict = judged.verdict
+        return PortabilityRow(
+            artifact=artifact.id,
+            consumer=consumer.id,
+            emulated=judged.emulated,
+            verdict=verdict.word,
+            error=verdict.error,
+            tolerance=verdict.tolerance,
+            basis=verdict.basis,
+            precision=verdict.precision,
+            producer_error=verdict.producer_error,
+            reason=verdict.reason,
+            failed_phase=verdict.failed_phase,
+            error_type=verdict.error_type,
+            expected_failure=self._expected_failure(verdict, artifact, consumer),
+            cause=cause if verdict.word != "match" else None,
+            outputs=verdict.deviations,
+            repeatable=verdict.repeatable,
+        )
+
+    def _expected_failure(self, verdict: Verdict, artifact: Artifact, consumer: Cell) -> str:
+        """Return why the consumer, or else the producer, may fail at an artifact."""
+        if verdict.word == "match":
+            return ""
+        if expected := self.manifest.matrix.expected_failure(consumer.id, artifact.id):
+            return expected
+        produced = self.training.get((artifact.producer, artifact.workload))
+        return produced.expected_failure if produced and verdict.word == "not-run" else ""
+
+    def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
+        pair = (artifact.producer, artifact.workload)
+        if inspected := self.inspections.get(pair):
+            if inspected.status != "ok":
+                return f"the model cannot be read: {inspected.cause}"
+            return self.why_missing(consumer)
+        produced = self.training.get(pair)
+        if produced is None:
+            return f"the producer did not run: {self.why_missing(artifact.producer)}"
+        if produced.status != "ok":
+            return f"the producer {produced.status}: {produced.reason}"
+        return self.why_missing(consumer)

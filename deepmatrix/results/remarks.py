@@ -1,0 +1,84 @@
+"""Remarks on all rows of a run: findings, warnings and problems, one line each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+
+from deepmatrix.results.rows import CellRow, PortabilityRow, TrainingRow
+
+#: Statuses and verdicts of success.
+SUCCESS = ("ok", "match")
+
+
+def findings(
+    training: Sequence[TrainingRow], portability: Sequence[PortabilityRow]
+) -> Iterator[str]:
+    """Yield the failures that were expected."""
+    for trained in training:
+        if trained.expected_failure:
+            subject = f"{trained.cell}, {trained.workload}"
+            yield f"{subject}: {trained.status}: {trained.expected_failure}"
+    for judged in portability:
+        if judged.expected_failure and judged.verdict != "not-run":
+            subject = f"{judged.artifact} on {judged.consumer}"
+            yield f"{subject}: {judged.verdict}: {judged.expected_failure}"
+
+
+def unexpected_passes(
+    training: Sequence[TrainingRow],
+    portability: Sequence[PortabilityRow],
+    expected_failure: Callable[[str, str], str],
+) -> Iterator[str]:
+    """Yield a warning for each expected failure that passes wherever it ran.
+
+    Args:
+        training: rows.
+        portability: rows.
+        expected_failure: returns why a cell may fail at a subject, or nothing.
+    """
+    outcomes = [(row.cell, row.workload, row.status) for row in training]
+    outcomes += [(row.consumer, row.artifact, row.verdict) for row in portability]
+    failed, passed = set(), set()
+    for cell, subject, status in outcomes:
+        if status in SUCCESS:
+            passed.add(expected_failure(cell, subject))
+        elif status != "not-run":
+            failed.add(expected_failure(cell, subject))
+    for reason in sorted(passed - failed - {""}):
+        yield f"an expected failure passes, remove it from the matrix file: {reason}"
+
+
+def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
+    """Yield, once for each output, why a match with its gold proves little."""
+    unique = {
+        (row.artifact, output.name, output.caution)
+        for row in rows
+        for output in row.outputs
+        if output.caution
+    }
+    for artifact, output, caution in sorted(unique):
+        yield f"{artifact}: a match of output {output} proves little: {caution}"
+
+
+def problems(
+    cells: Sequence[CellRow],
+    training: Sequence[TrainingRow],
+    portability: Sequence[PortabilityRow],
+) -> Iterator[str]:
+    """Yield everything that makes the run exit with 1.
+
+    Skipped cells and expected failures have their reason: they are no problems.
+    """
+    ran = {row.cell for row in cells if row.jobs}
+    for row in cells:
+        if row.status == "build-failed":
+            yield f"{row.cell}: not built: {row.reason}"
+        elif row.missing > 0:
+            total = row.jobs + row.missing
+            yield f"{row.cell}: {row.missing} of {total} jobs have not run; finish with --resume"
+    for trained in training:
+        if trained.status != "ok" and trained.cell in ran and not trained.expected_failure:
+            yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.reason}"
+    for judged in portability:
+        if judged.verdict != "match" and judged.consumer in ran and not judged.expected_failure:
+            yield f"{judged.artifact} on {judged.consumer}: {judged.verdict}: {judged.reason}"

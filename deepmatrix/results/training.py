@@ -1,0 +1,136 @@
+"""Rows of training: parity of the first step, losses against gold, accuracy, time a step."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepmatrix.judging import parity
+from deepmatrix.results.rows import TrainingRow
+from deepmatrix.results.statistics import Samples, estimate
+from deepmatrix.results.timings import floats, steady, warmup_of
+from deepmatrix.store.phases import TrainData
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Manifest
+from harness.record import PARITY, TRAIN
+
+#: Steps up to which the difference of losses from gold is reported, besides the last.
+GROWTH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
+
+#: Phases that the training table reports.
+TRAINING_PHASES = frozenset({PARITY, TRAIN})
+
+#: (step, largest difference of a loss from gold up to it).
+LossGrowth = tuple[tuple[int, float], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Outcome:
+    """A status with its reason, and the phase and error type that it comes from."""
+
+    status: str = "ok"
+    reason: str = ""
+    failed_phase: str = ""
+    error_type: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingRows:
+    """Makes rows of training. *gold_losses*: one loss a step, by workload."""
+
+    manifest: Manifest
+    gold_losses: Mapping[str, Samples]
+
+    def row(self, group: Sequence[JobRecord]) -> TrainingRow:
+        """Return the row of all rounds of one cell and workload."""
+        first = group[0]
+        matrix = self.manifest.matrix
+        workload = matrix.workloads[first.workload]
+        rounds = [data for record in group if record.output and (data := record.output.train())]
+        step_s = estimate([steady(data.step_s, data.warmup) for data in rounds])
+        loss_error, growth = self._loss_errors(first.workload, rounds)
+        accuracy = float(np.min([data.accuracy for data in rounds])) if rounds else None
+        step = next((record.parity for record in group if record.parity), None)
+        first_wrong = parity.first_wrong(step, matrix.tolerances.parity) if step else ""
+        outcome = self._outcome(group, accuracy, loss_error)
+        if outcome.status == "ok" and step is None and PARITY in self.manifest.plan.phases:
+            outcome = _failed("the first step was not compared with gold")
+        if first_wrong:
+            outcome = _failed(f"first outside tolerance: {first_wrong}")
+        expected_failure = matrix.expected_failure(first.cell, first.workload)
+        return TrainingRow(
+            cell=first.cell,
+            workload=first.workload,
+            emulated=first.emulated,
+            **vars(outcome),
+            expected_failure=expected_failure if outcome.status != "ok" else "",
+            step_s=step_s,
+            unsteady=sum(not warmup_of(data.step_s, data.warmup).steady for data in rounds),
+            samples_per_s=workload.batch / step_s.median if step_s else None,
+            accuracy=accuracy,
+            accuracy_wanted=workload.accuracy,
+            output_error=parity.worst(step.outputs) if step else None,
+            gradient_error=parity.worst(step.gradients) if step else None,
+            first_wrong=first_wrong,
+            loss_error=loss_error,
+            loss_error_all=growth[-1][1] if growth else None,
+            loss_growth=growth,
+        )
+
+    def missing_row(self, cell_id: str, workload: str, reason: str) -> TrainingRow:
+        """Return the row of a training without records."""
+        return TrainingRow(
+            cell=cell_id,
+            workload=workload,
+            emulated=cell_id in self.manifest.plan.emulated,
+            status="not-run",
+            reason=reason,
+            accuracy_wanted=self.manifest.matrix.workloads[workload].accuracy,
+        )
+
+    def _loss_errors(
+        self, workload: str, rounds: Sequence[TrainData]
+    ) -> tuple[float | None, LossGrowth]:
+        """Return the largest loss difference from gold in the first steps, and how it grows."""
+        gold = self.gold_losses.get(workload)
+        if gold is None or not rounds:
+            return None, ()
+        losses = [floats(data.losses) for data in rounds]
+        if any(of_round.shape != gold.shape for of_round in losses):
+            return None, ()
+        largest = np.maximum.accumulate(np.abs(np.stack(losses) - gold).max(axis=0))
+        steps = self.manifest.matrix.tolerances.steps
+        marks = sorted({*(step for step in GROWTH if step < len(largest)), len(largest)})
+        growth = tuple((mark, float(largest[mark - 1])) for mark in marks)
+        return float(largest[:steps][-1]), growth
+
+    def _outcome(
+        self, group: Sequence[JobRecord], accuracy: float | None, loss_error: float | None
+    ) -> _Outcome:
+        matrix = self.manifest.matrix
+        required = matrix.workloads[group[0].workload].accuracy
+        for record in group:
+            if record.status != "ok":
+                return _Outcome(
+                    status=record.status,
+                    reason=record.cause,
+                    failed_phase=record.failed_phase,
+                    error_type=record.error_type,
+                )
+        if TRAIN not in self.manifest.plan.phases:
+            return _Outcome()
+        if accuracy is None:
+            return _failed("the training gave no result")
+        if loss_error is None:
+            return _failed("the losses cannot be compared with gold: their number differs")
+        if not accuracy >= required:
+            return _failed(f"accuracy {accuracy:.3f} is below {required}")
+        if not loss_error <= matrix.tolerances.loss:
+            return _failed(f"loss differs from gold by {loss_error:.1e}")
+        return _Outcome()
+
+
+def _failed(reason: str) -> _Outcome:
+    return _Outcome(status="failed", reason=reason)

@@ -1,0 +1,167 @@
+"""Artifacts: exported models with their inputs and gold, stored, verified and handed over."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from deepmatrix.errors import RecordError
+from deepmatrix.planning.plan import Job
+from deepmatrix.store import arrays
+from deepmatrix.store.arrays import Floats
+from deepmatrix.store.output import Exported, ExportedFile, Output
+from deepmatrix.store.runs import Run, write_text
+from deepmatrix.workloads import gold, inputs, networks
+from harness.formats import MODEL_PATHS
+
+#: The folder of a model's own files in an artifact, so that their names cannot clash with ours.
+MODEL: Final = "model"
+
+#: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
+HOST_FILES: Final = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz")
+
+
+def keep_exports(run: Run, job: Job, output: Output, control: Path) -> None:
+    """Copy exported models from a control directory to the run's artifacts, with their gold.
+
+    Raises arrays.Unreadable where a file is missing or wrong.
+    """
+    exported = {model.format: model for model in output.artifacts}
+    network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
+    weights = arrays.read(control / "artifacts" / "weights.npz", networks.parameters(network))
+    probe = _probe(run, job.workload)
+    truth = gold.forward(network, weights, probe)
+    arrays.read(control / "artifacts" / "outputs.npz", {"y": truth.shape})
+    for artifact in run.manifest.plan.artifacts():
+        if (artifact.producer, artifact.workload) != (job.cell, job.workload):
+            continue
+        if artifact.format not in exported:
+            continue
+        final = run.artifact(artifact)
+        part = final.with_name(f"{final.name}.part")
+        shutil.rmtree(part, ignore_errors=True)
+        check_files(exported[artifact.format], control / "artifacts" / artifact.format)
+        try:
+            shutil.copytree(control / "artifacts" / artifact.format, part / MODEL)
+        except shutil.Error as error:
+            raise arrays.Unreadable(f"{artifact.format}: {error}") from None
+        except FileNotFoundError:
+            raise arrays.Unreadable(f"there is no {artifact.format}") from None
+        for name in ("weights.npz", "outputs.npz"):
+            shutil.copyfile(control / "artifacts" / name, part / name)
+        np.savez(part / "inputs.npz", x=probe)
+        np.savez(part / "gold.npz", y=truth)
+        described = describe(exported[artifact.format], artifact.id, part)
+        write_text(part / "artifact.json", described.model_dump_json(indent=1))
+        shutil.rmtree(final, ignore_errors=True)
+        part.replace(final)
+
+
+def _probe(run: Run, workload: str) -> Floats:
+    """Return the inputs of artifacts. Raises RecordError where the file is damaged."""
+    path = inputs.files(run.inputs, workload)["data.npz"]
+    try:
+        return arrays.read(path, {"probe_x": None})["probe_x"]
+    except arrays.Unreadable as error:
+        raise RecordError(
+            f"{path}: damaged: {error}", hint="the run's own file changed: start a new run"
+        ) from None
+
+
+def check_files(exported: Exported, folder: Path) -> None:
+    """Raise arrays.Unreadable unless a folder holds exactly the files that its producer lists."""
+    listed = {file.path: file.sha256 for file in exported.files}
+    on_disk = {path.relative_to(folder).as_posix() for path in plain_files(folder)}
+    if different := sorted(listed.keys() ^ on_disk):
+        raise arrays.Unreadable(f"{exported.format}: manifest and disk differ in {different[0]}")
+    for path, digest in listed.items():
+        if sha256(folder / path) != digest:
+            raise arrays.Unreadable(f"{exported.format}: {path} differs from its listed digest")
+
+
+def plain_files(folder: Path) -> list[Path]:
+    """Return the files below a folder, without links."""
+    return [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+
+
+def describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
+    """Return a producer's description of its model with the host's files added.
+
+    Paths are relative to the artifact's *folder*.
+    """
+    model_files = [
+        file.model_copy(update={"path": f"{MODEL}/{file.path}"}) for file in exported.files
+    ]
+    host_files = [describe_file(folder / name, folder) for name in HOST_FILES]
+    return exported.model_copy(update={"id": artifact_id, "files": (*model_files, *host_files)})
+
+
+def describe_file(path: Path, folder: Path) -> ExportedFile:
+    """Return a file's path relative to a folder, size and digest."""
+    return ExportedFile(
+        path=path.relative_to(folder).as_posix(), bytes=path.stat().st_size, sha256=sha256(path)
+    )
+
+
+def sha256(path: Path) -> str:
+    """Return a file's digest, 64 hex digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def verify(artifact: Path) -> Exported:
+    """Return the description of a stored artifact.
+
+    Raises RecordError where one of its files has changed since.
+    """
+    try:
+        described = Exported.model_validate_json((artifact / "artifact.json").read_bytes())
+        for file in described.files:
+            if sha256(artifact / file.path) != file.sha256:
+                raise ValueError(f"{file.path} has changed")
+    except (OSError, ValueError) as error:
+        raise RecordError(
+            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
+        ) from None
+    return described
+
+
+def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
+    """Copy an artifact's model and inputs to a control directory; return its part of the job.
+
+    Its gold and its producer's outputs stay on the host.
+    """
+    described = verify(artifact)
+    shutil.copytree(artifact / MODEL, control / "artifact" / MODEL)
+    (control / "artifact" / "inputs").mkdir()
+    entries, rows = [], 0
+    sample_inputs = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
+    for number, (name, array) in enumerate(sample_inputs.items()):
+        path = f"artifact/inputs/{number}.npy"
+        np.save(control / path, array)
+        entries.append({"name": name, "path": path})
+        rows = len(array) if array.ndim else 0
+    return {
+        "id": described.id,
+        "format": described.format,
+        "model": f"artifact/{MODEL}/{MODEL_PATHS[described.format]}",
+        "inputs": entries,
+        "splits": batch_sizes(rows, described.batch) if described.in_parts else None,
+        "batch": described.batch,
+        "rows": rows,
+    }
+
+
+def batch_sizes(rows: int, batch: int | None = None) -> list[int]:
+    """Return the batch sizes in which a consumer computes so many rows.
+
+    One row, an odd number, and the remainder; or always *batch* where a model takes no other.
+    """
+    if batch:
+        return [batch] * (rows // batch)
+    small = [1, 7] if rows > 8 else [1] if rows > 1 else []
+    return [*small, rows - sum(small)]

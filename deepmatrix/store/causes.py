@@ -1,0 +1,32 @@
+"""Why an artifact's answers are wrong on a consumer: what a diagnosis found."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator
+
+from deepmatrix.store.parts import Part, one_line
+
+#: What makes outputs wrong: the model file; the runtime at one node; the runtime across several
+#: nodes; outputs that cannot be compared; a batch of several rows; or a cause that stays unknown.
+CauseKind = Literal["file", "runtime", "fusion", "answers", "batch", "opaque"]
+
+
+class Cause(Part):
+    """Why an artifact's outputs are wrong on a consumer, as far as it could be traced.
+
+    *node*, *tensor*: the first ones outside tolerance. *runs*: how often the consumer ran during
+    the diagnosis. *reproduce*: a command that shows the fault alone.
+    """
+
+    artifact: str
+    consumer: str
+    kind: CauseKind
+    text: Annotated[str, AfterValidator(one_line)]
+    node: str = ""
+    tensor: str = ""
+    error: float | None = None
+    tolerance: float | None = None
+    runs: int = 0
+    reproduce: str = ""

@@ -1,0 +1,181 @@
+"""``output.json``: everything that the harness reports of one job."""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+
+from deepmatrix.store.parts import Part, Remark, Reported, Seconds
+from deepmatrix.store.phases import (
+    AnyPhase,
+    ConformData,
+    ConformRecord,
+    Data,
+    IdiomData,
+    IdiomRecord,
+    InferData,
+    InferRecord,
+    InspectData,
+    InspectRecord,
+    ParityData,
+    ParityRecord,
+    PassesData,
+    PassesRecord,
+    PhaseRecord,
+    ProbeData,
+    ProbeRecord,
+    StartupData,
+    StartupRecord,
+    SuiteData,
+    SuiteRecord,
+    TraceData,
+    TraceRecord,
+    TrainData,
+    TrainRecord,
+)
+from harness.record import NOT_REACHED
+
+
+class Environment(Reported):
+    """What a process reports of itself; further fields stay as the harness wrote them.
+
+    *blas*: the library that multiplies matrices, and its CPU target. *precision*: the lowest
+    precision of its arithmetic, where it can choose.
+    """
+
+    versions: dict[str, str] = Field(default_factory=dict)
+    blas: Remark | None = None
+    precision: Remark | None = None
+
+
+class SelfTest(Part):
+    """A matrix product compared with its exact result, in one dtype and one library."""
+
+    model_config = ConfigDict(extra="allow")
+
+    dtype: str
+    passed: bool
+    error: float | None
+
+
+class Canary(Reported):
+    """How fast the machine was, apart from any framework. See ``harness/measuring/canary.py``."""
+
+    matmul_flops: float = Field(gt=0)
+    matmul_flops_best: float = Field(gt=0)
+    copy_bytes_s: float = Field(gt=0)
+
+
+def _relative_path(path: str) -> str:
+    parts = PurePosixPath(path).parts
+    if not parts or parts[0] == "/" or ".." in parts or set(path) & {"\\", ":", "\0"}:
+        raise ValueError("it must be a relative path, with slashes and without '..'")
+    return path
+
+
+class ExportedFile(Part):
+    """A file of an exported model."""
+
+    path: Annotated[str, AfterValidator(_relative_path)]
+    bytes: int = Field(ge=0)
+    sha256: str
+
+
+class Exported(Part):
+    """An exported model as its producer describes it; file paths are below its format's folder.
+
+    *exporter*: name and version of what wrote it, where that is known. *batch*: the only batch
+    size that it takes, where its exporter fixes one. *in_parts*: the inputs are independent rows
+    and can be split into batches.
+    """
+
+    id: str = ""
+    format: str
+    files: tuple[ExportedFile, ...] = Field(min_length=1)
+    opset: int | None = None
+    exporter: Remark | None = None
+    batch: int | None = Field(default=None, gt=0)
+    in_parts: bool = True
+    export_s: Seconds
+
+
+class Output(BaseModel):
+    """``output.json``: everything that the harness reports."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+
+    schema_version: Literal[1] = Field(alias="schema")
+    job: str
+    harness: str
+    environment: Environment
+    selftest: tuple[SelfTest, ...]
+    peak_memory_bytes: int | None
+    memory_source: str | None
+    records: tuple[AnyPhase, ...]
+    artifacts: tuple[Exported, ...] = ()
+    canaries: tuple[Canary, ...] = ()
+
+    def phase(self, name: str) -> AnyPhase | None:
+        """Return the record of a phase, or None where the job has none of this name."""
+        return next((record for record in self.records if record.phase == name), None)
+
+    def failure(self) -> AnyPhase | None:
+        """Return the phase that made the job fail, or None where all phases are ok.
+
+        A skipped phase is a consequence: the phase that failed before it counts. A failed phase
+        counts before an unsupported one.
+        """
+        wrong = [record for record in self.records if record.status != "ok"]
+        causes = [phase for phase in wrong if not phase.error or phase.error.type != NOT_REACHED]
+        ordered = sorted(causes or wrong, key=lambda record: record.status != "failed")
+        return next(iter(ordered), None)
+
+    def startup(self) -> StartupData | None:
+        """Return the times of the start, where it succeeded."""
+        return self._result(StartupRecord)
+
+    def first_step(self) -> ParityData | None:
+        """Return the data of the phase `parity`, where it succeeded."""
+        return self._result(ParityRecord)
+
+    def idiom(self) -> IdiomData | None:
+        """Return the data of the phase `idiom`, where it succeeded."""
+        return self._result(IdiomRecord)
+
+    def probes(self) -> ProbeData | None:
+        """Return the outcomes of the probes, where the phase succeeded."""
+        return self._result(ProbeRecord)
+
+    def passes(self) -> PassesData | None:
+        """Return the times of the passes, where they were measured."""
+        return self._result(PassesRecord)
+
+    def inspected(self) -> InspectData | None:
+        """Return the inspection of a user's own model, where it succeeded."""
+        return self._result(InspectRecord)
+
+    def traced(self) -> TraceData | None:
+        """Return a model's graph, where tracing succeeded."""
+        return self._result(TraceRecord)
+
+    def suite(self) -> SuiteData | None:
+        """Return the cases of a conformance suite, where its preparation succeeded."""
+        return self._result(SuiteRecord)
+
+    def conformed(self) -> ConformData | None:
+        """Return the outcomes of a suite's cases, where they were run."""
+        return self._result(ConformRecord)
+
+    def train(self) -> TrainData | None:
+        """Return the data of the training, where it succeeded."""
+        return self._result(TrainRecord)
+
+    def infer(self) -> InferData | None:
+        """Return the data of the inference, where it succeeded."""
+        return self._result(InferRecord)
+
+    def _result(self, record_type: type[PhaseRecord[Data]]) -> Data | None:
+        results = (phase.result for phase in self.records if isinstance(phase, record_type))
+        return next(results, None)

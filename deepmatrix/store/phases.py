@@ -1,0 +1,326 @@
+"""What the harness reports of each phase of a job. Field names are the harness's own."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
+
+from pydantic import Field, StringConstraints, model_validator
+
+from deepmatrix.store.parts import Failure, Part, Remark, Reported, Seconds
+
+Timed = TypeVar("Timed", bound=Reported)
+
+
+def _check_warmup(data: Timed, samples: list[float], warmup: int) -> Timed:
+    if warmup >= len(samples) > 1:
+        raise ValueError(f"{warmup} of {len(samples)} samples are warm-up")
+    return data
+
+
+class StartupData(Reported):
+    """Seconds of each part of the start, in order; the last two only in a job that trains.
+
+    *answered_at*: when a consumer finished its first inference, seconds since 1970. *cold*: the
+    imported files were not in the system's page cache. *read_bytes*: what the import read from
+    disks.
+    """
+
+    interpreter_s: Seconds | None = None
+    import_s: Seconds
+    build_s: Seconds | None = None
+    first_forward_s: Seconds | None = None
+    first_step_s: Seconds | None = None
+    second_step_s: Seconds | None = None
+    answered_at: Seconds | None = None
+    cold: bool = False
+    read_bytes: int | None = None
+
+
+class TrainData(Reported):
+    """Raw samples in seconds a step, the first *warmup* of them warm-up; one loss a step."""
+
+    step_s: list[Seconds] = Field(min_length=1)
+    warmup: int = Field(default=1, ge=0)
+    losses: list[float]
+    accuracy: float = Field(ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _leaves_samples(self) -> Self:
+        return _check_warmup(self, self.step_s, self.warmup)
+
+
+class BatchData(Reported):
+    """Raw samples in seconds a batch, the first *warmup* of them warm-up.
+
+    *wall_s*: the whole measurement; what exceeds the sum of the samples passed between them.
+    """
+
+    latency_s: list[Seconds] = Field(min_length=1)
+    warmup: int = Field(ge=0)
+    wall_s: Seconds | None = None
+
+    @model_validator(mode="after")
+    def _leaves_samples(self) -> Self:
+        return _check_warmup(self, self.latency_s, self.warmup)
+
+
+class ScenarioData(Reported):
+    """One of MLPerf's scenarios as LoadGen judged it. *bound_s*: the server's limit of *p99_s*."""
+
+    valid: bool
+    samples_per_s: float = Field(ge=0, allow_inf_nan=False)
+    p90_s: Seconds | None = None
+    p99_s: Seconds | None = None
+    bound_s: Seconds | None = None
+
+
+class InferData(Reported):
+    """Samples by batch size; of a consumer also the names of its outputs, in their order.
+
+    *repeatable*: a second inference gave the same bits.
+    """
+
+    scenarios: dict[Literal["single-stream", "offline", "server"], ScenarioData] = Field(
+        default_factory=dict
+    )
+
+    outputs: list[Remark] = Field(default_factory=list, max_length=1000)
+    repeatable: bool | None = None
+    load_s: Seconds | None = None
+    batches: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], BatchData]
+
+
+class DeployData(Reported):
+    """Nothing: exported models are listed in `Output.artifacts`."""
+
+
+Data = TypeVar("Data", bound=Reported)
+
+
+class PhaseRecord(Part, Generic[Data]):
+    """What one phase reports. A failed phase keeps the data it had until then."""
+
+    phase: str
+    status: Literal["ok", "failed", "unsupported"]
+    error: Failure | None = None
+    started_s: float
+    seconds: float
+    # Left to right: the dict is tried only where `Data` does not fit.
+    data: Annotated[Data | dict[str, Any], Field(union_mode="left_to_right")]
+
+    @property
+    def result(self) -> Data | None:
+        """The data of a phase that succeeded, or None."""
+        return None if self.status != "ok" or isinstance(self.data, dict) else self.data
+
+    @model_validator(mode="after")
+    def _has_its_data(self) -> Self:
+        if self.status == "ok" and isinstance(self.data, dict):
+            self.data_type().model_validate(self.data)  # its error names what is missing
+        return self
+
+    @classmethod
+    def data_type(cls) -> type[Reported]:
+        """Return the type of the phase's data."""
+        data_type: type[Reported] = get_args(cls.model_fields["data"].annotation)[0]
+        return data_type
+
+
+class StartupRecord(PhaseRecord[StartupData]):
+    """The start, up to the first inference or training step."""
+
+    phase: Literal["startup"] = "startup"
+
+
+class ParityData(Reported):
+    """Notes by kind of layer: which default was changed to agree. The numbers are in a file."""
+
+    notes: dict[Remark, Remark] = Field(default_factory=dict, max_length=100)
+
+
+class ParityRecord(PhaseRecord[ParityData]):
+    """The first training step without its update, layer by layer."""
+
+    phase: Literal["parity"] = "parity"
+
+
+class IdiomData(Reported):
+    """Nothing: the logits are in a file of arrays."""
+
+
+class IdiomRecord(PhaseRecord[IdiomData]):
+    """The network in the framework's own idiom, with the initial weights."""
+
+    phase: Literal["idiom"] = "idiom"
+
+
+class ProbeOutcome(Reported):
+    """How one probe ended inside a cell; its numbers are in a file of arrays.
+
+    *ran*: the framework's operations that ran, where the probe reports them.
+    """
+
+    status: Literal["ok", "failed", "unsupported"]
+    error: Failure | None = None
+    ran: Remark | None = None
+
+
+class ProbeData(Reported):
+    """Outcomes by probe."""
+
+    probes: dict[str, ProbeOutcome]
+
+
+class ProbeRecord(PhaseRecord[ProbeData]):
+    """What the framework can express."""
+
+    phase: Literal["probe"] = "probe"
+
+
+class PassesData(Reported):
+    """Raw samples of one batch: forward, and forward with backward, without an update."""
+
+    batch: int = Field(gt=0)
+    forward: BatchData
+    backward: BatchData
+
+
+class PassesRecord(PhaseRecord[PassesData]):
+    """The times of one batch forward, and forward with backward."""
+
+    phase: Literal["passes"] = "passes"
+
+
+class TrainRecord(PhaseRecord[TrainData]):
+    """A training from the initial weights."""
+
+    phase: Literal["train"] = "train"
+
+
+class DeployRecord(PhaseRecord[DeployData]):
+    """The exports of the trained model."""
+
+    phase: Literal["deploy"] = "deploy"
+
+
+class InferRecord(PhaseRecord[InferData]):
+    """Inference in batches of several sizes."""
+
+    phase: Literal["infer"] = "infer"
+
+
+class InspectData(Reported):
+    """A user's own model: its declared inputs and outputs, and what wrote it."""
+
+    precise: bool = False
+    opset: int | None = None
+
+
+class InspectRecord(PhaseRecord[InspectData]):
+    """The inspection of a user's own model."""
+
+    phase: Literal["inspect"] = "inspect"
+
+
+class Node(Reported):
+    """A node of a model's graph: its tensors by name."""
+
+    name: Remark
+    kind: Remark
+    inputs: list[str] = Field(max_length=10_000)
+    outputs: list[str] = Field(max_length=10_000)
+
+
+class TraceData(Reported):
+    """A model's graph. *tensors*: those whose values are in a file, named by their number."""
+
+    nodes: list[Node] = Field(max_length=1_000_000)
+    outputs: list[str] = Field(max_length=1000)
+    tensors: list[str] = Field(max_length=1_000_000)
+
+
+class TraceRecord(PhaseRecord[TraceData]):
+    """The values of every node of a model."""
+
+    phase: Literal["trace"] = "trace"
+
+
+class FileData(Reported):
+    """Nothing: the new model is a file."""
+
+
+class ExposeRecord(PhaseRecord[FileData]):
+    """A copy of a model with some inner tensors as additional outputs."""
+
+    phase: Literal["expose"] = "expose"
+
+
+class CutRecord(PhaseRecord[FileData]):
+    """A model of one node."""
+
+    phase: Literal["cut"] = "cut"
+
+
+class SuiteCase(Reported):
+    """A case of a standard's conformance suite, or why it is skipped."""
+
+    name: Remark
+    skipped: Remark | None = None
+    form: str = ""
+    model: str = ""
+    inputs: list[str] = Field(default_factory=list, max_length=1000)
+    outputs: int = 0
+    rtol: float = 0.0
+    atol: float = 0.0
+
+
+class SuiteData(Reported):
+    """The cases of a suite, by number; models and arrays are files."""
+
+    version: Remark
+    cases: list[SuiteCase] = Field(max_length=100_000)
+
+
+class SuiteRecord(PhaseRecord[SuiteData]):
+    """The preparation of a standard's conformance suite."""
+
+    phase: Literal["suite"] = "suite"
+
+
+class CaseOutcome(Reported):
+    """How a case ended; its outputs are in a file."""
+
+    status: Literal["ok", "failed", "unsupported"]
+    error: Failure | None = None
+    outputs: int = Field(default=0, ge=0, le=1000)
+
+
+class ConformData(Reported):
+    """Outcomes by case number."""
+
+    cases: dict[str, CaseOutcome]
+
+
+class ConformRecord(PhaseRecord[ConformData]):
+    """A conformance suite, run on a consumer."""
+
+    phase: Literal["conform"] = "conform"
+
+
+AnyPhase = Annotated[
+    InspectRecord
+    | SuiteRecord
+    | ConformRecord
+    | TraceRecord
+    | ExposeRecord
+    | CutRecord
+    | StartupRecord
+    | ParityRecord
+    | IdiomRecord
+    | ProbeRecord
+    | PassesRecord
+    | TrainRecord
+    | DeployRecord
+    | InferRecord,
+    Field(discriminator="phase"),
+]

@@ -1,0 +1,131 @@
+"""The checks that decide a statement: one class for each kind of evidence a run can hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Literal
+
+from pydantic import BeforeValidator, Discriminator, PositiveFloat, Tag
+from pydantic_core import PydanticCustomError
+
+from deepmatrix.config.documents import Name, Section, Text
+
+Figure = Literal[
+    "import", "start", "first step", "step", "forward and backward", "lines", "image", "memory"
+]
+
+
+class BaseCheck(Section):
+    """What all checks have.
+
+    The statement holds where the evidence says yes, with *expect* false where it says no.
+    *stand_in*: what was tried in place of what the statement names.
+    """
+
+    kind: ClassVar[str]
+    stand_in: Text | None = None
+    expect: bool = True
+
+
+class ProbeCheck(BaseCheck):
+    """A system can express a probe; with *ran*, the operations that ran there match that glob.
+
+    A failure counts as "it cannot" only if it is ``unsupported`` or its message contains *error*.
+    """
+
+    kind = "probe"
+    probe: Text
+    of: Name
+    ran: Text | None = None
+    error: Text | None = None
+
+
+class NetworkCheck(BaseCheck):
+    """A system trained the workload *network* with the outputs of gold.
+
+    A failure counts as "it cannot" only if it is ``unsupported`` or its message contains *error*.
+    """
+
+    kind = "network"
+    network: Name
+    of: Name
+    error: Text | None = None
+
+
+class FigureCheck(BaseCheck):
+    """A number of a system is *at_least* or *at_most* a bound.
+
+    With *over* the number is the ratio to the same number of another system.
+    """
+
+    kind = "figure"
+    figure: Figure
+    of: Name
+    over: Name | None = None
+    workload: Name | None = None
+    at_least: PositiveFloat | None = None
+    at_most: PositiveFloat | None = None
+
+
+class CellCheck(BaseCheck):
+    """Cells of this glob ran."""
+
+    kind = "cell"
+    cell: Text
+
+
+class ArtifactCheck(BaseCheck):
+    """Artifacts of this glob matched on every *consumer* of that glob that read them."""
+
+    kind = "artifact"
+    artifact: Text
+    consumer: Text
+
+
+class NoCheck(BaseCheck):
+    """Nothing here can decide the statement; *undecided* says why."""
+
+    kind = "undecided"
+    undecided: Text
+
+
+KINDS = tuple(
+    check_class.kind
+    for check_class in (ProbeCheck, NetworkCheck, FigureCheck, CellCheck, ArtifactCheck, NoCheck)
+)
+
+
+def _check_kinds(value: object) -> object:
+    """Refuse a mapping that has none or several of the keys that name a kind."""
+    if isinstance(value, BaseCheck):
+        return value
+    if not isinstance(value, Mapping):
+        raise PydanticCustomError("dict_type", "not a mapping")
+    kinds = [kind for kind in KINDS if kind in value]
+    if len(kinds) != 1:
+        raise PydanticCustomError(
+            "complete",
+            "a check has one of {kinds}; found {found}",
+            {"kinds": ", ".join(KINDS), "found": " and ".join(kinds) or "none"},
+        )
+    return value
+
+
+def _tag(value: Mapping[str, object] | BaseCheck) -> str:
+    """Return the tag of a check's class: the one key that names its kind."""
+    if isinstance(value, BaseCheck):
+        return f"[{value.kind}]"
+    return next(f"[{kind}]" for kind in KINDS if kind in value)
+
+
+Check = Annotated[
+    Annotated[ProbeCheck, Tag("[probe]")]
+    | Annotated[NetworkCheck, Tag("[network]")]
+    | Annotated[FigureCheck, Tag("[figure]")]
+    | Annotated[CellCheck, Tag("[cell]")]
+    | Annotated[ArtifactCheck, Tag("[artifact]")]
+    | Annotated[NoCheck, Tag("[undecided]")],
+    Discriminator(_tag),
+    BeforeValidator(_check_kinds),
+]
+"""One of the checks; in a document the key that names its kind tells which."""

@@ -1,0 +1,139 @@
+"""Exported models: proven whole, and judged."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepmatrix.errors import RecordError
+from deepmatrix.judging import agreements
+from deepmatrix.store import artifacts
+from deepmatrix.store.arrays import Unreadable
+from deepmatrix.store.output import Exported, ExportedFile
+from tests.unit.examples import artifact
+
+
+def exported(folder: Path, *names: str) -> Exported:
+    folder.mkdir()
+    for name in names:
+        (folder / name).write_bytes(name.encode())
+    files = tuple(
+        ExportedFile(path=name, bytes=1, sha256=artifacts.sha256(folder / name)) for name in names
+    )
+    return Exported(format="onnx", files=files, export_s=1.0)
+
+
+def test_a_model_that_is_what_its_producer_says_is_taken(tmp_path: Path) -> None:
+    artifacts.check_files(exported(tmp_path / "onnx", "model.onnx"), tmp_path / "onnx")
+
+
+def test_a_model_that_is_not_what_its_producer_says_is_refused(tmp_path: Path) -> None:
+    said = exported(tmp_path / "onnx", "model.onnx", "data.bin")
+    (tmp_path / "onnx" / "data.bin").write_bytes(b"other")
+    with pytest.raises(Unreadable, match=r"data\.bin differs from its listed digest"):
+        artifacts.check_files(said, tmp_path / "onnx")
+    (tmp_path / "onnx" / "data.bin").unlink()
+    (tmp_path / "onnx" / "data.bin").symlink_to("/etc/passwd")
+    with pytest.raises(Unreadable, match=r"manifest and disk differ in data\.bin"):
+        artifacts.check_files(said, tmp_path / "onnx")
+
+
+def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) -> None:
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    for name in ("inputs.npz", "weights.npz"):
+        np.savez(folder / name, x=np.ones(1))
+    described = artifacts.describe(exported(tmp_path / "onnx", "model.onnx"), "an-artifact", folder)
+    (folder / "model" / "model.onnx").write_bytes(b"model.onnx")
+    (folder / "artifact.json").write_text(described.model_dump_json())
+    artifacts.verify(folder)
+    np.savez(folder / "gold.npz", y=np.full((1, 1), 2.0))
+    with pytest.raises(RecordError, match=r"gold\.npz has changed"):
+        artifacts.verify(folder)
+
+
+@pytest.mark.parametrize(
+    ("truth", "answered", "error", "note"),
+    [
+        ([[1.0, -4.0]], [[1.0, -3.0]], 0.25, ""),
+        ([[1.0, -4.0]], [[1.0, np.nan]], None, "1 of 2 values of y are not finite"),
+        (
+            [[1.0, np.nan]],
+            [[1.0, 2.0]],
+            None,
+            "1 of 2 values of y differ from gold in being finite",
+        ),
+        ([[np.inf, 2.0]], [[np.inf, 2.0]], 0.0, ""),
+        ([[np.inf, 2.0]], [[-np.inf, 2.0]], None, "y has an infinity or NaN that gold has not"),
+        ([[0.0, 0.0]], [[1.0, 2.0]], 8.0, ""),
+        ([[1.0, 4.0]], [[1.0, 3.0]], 0.25, ""),
+        ([[1.0, 4.0]], [[1, 4]], None, "y is int64, not float64"),
+        (
+            [[1.0, -4.0]],
+            [[1.0]],
+            None,
+            "y has the shape (1, 1), not (1, 2)",
+        ),
+        (
+            [[1.0, -4.0]],
+            [[1.0 + 1j, 2.0]],
+            None,
+            "its outputs cannot be used: 0.npy holds complex128, not numbers",
+        ),
+    ],
+)
+def test_an_answer_is_measured_against_gold(
+    tmp_path: Path, truth: list, answered: list, error: float | None, note: str
+) -> None:
+    (tmp_path / "outputs").mkdir()
+    np.save(tmp_path / "outputs" / "0.npy", np.asarray(answered))
+    folder = artifact(tmp_path / "artifact", truth, [[1.0, -4.0]])
+    found = agreements.measure(folder, tmp_path, ["y"])
+    assert (found.error, found.note) == (error, note)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\3\4torn", b"\x93NUMPY", b"x" * 1000])
+def test_an_answer_that_is_no_array_is_the_consumers_fault(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "outputs").mkdir()
+    (tmp_path / "outputs" / "0.npy").write_bytes(content)
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    found = agreements.measure(folder, tmp_path, ["y"])
+    assert found.error is None
+    assert found.note.startswith("its outputs cannot be used: 0.npy: ")
+
+
+@pytest.mark.parametrize(
+    ("names", "note"),
+    [
+        ([], "it gave 0 outputs, 1 are expected"),
+        (["y", "z"], "it gave 2 outputs, 1 are expected"),
+        (["y", "y"], "two of its outputs have the same name"),
+    ],
+)
+def test_a_missing_or_extra_output_is_no_answer(
+    tmp_path: Path, names: list[str], note: str
+) -> None:
+    (tmp_path / "outputs").mkdir()
+    for number in range(len(names)):
+        np.save(tmp_path / "outputs" / f"{number}.npy", np.ones((1, 1)))
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    found = agreements.measure(folder, tmp_path, names)
+    assert (found.error, found.note) == (None, note)
+
+
+@given(st.integers(1, 500))
+def test_splits_are_all_rows_and_hold_a_batch_of_one(rows: int) -> None:
+    found = artifacts.batch_sizes(rows)
+    assert sum(found) == rows
+    assert found[0] == 1
+    assert min(found) > 0
+
+
+def test_a_damaged_gold_is_the_runs_own_fault(tmp_path: Path) -> None:
+    folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    (folder / "gold.npz").write_bytes(b"")
+    with pytest.raises(RecordError, match="damaged"):
+        agreements.measure(folder, tmp_path, ["y"])

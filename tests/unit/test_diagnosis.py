@@ -1,0 +1,147 @@
+"""The search for the first wrong tensor, in graphs of any shape."""
+
+from __future__ import annotations
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepmatrix.diagnosis.bisection import TENSORS_PER_RUN, Bisection
+from deepmatrix.diagnosis.divergence import ExpectedLayer, find_divergence, layers_of
+from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.store.phases import Node
+from harness.graphs import inner
+from harness.graphs.operators import evaluator
+from harness.graphs.precise import widen
+from tests import planted
+
+
+@st.composite
+def graphs(draw: st.DrawFn) -> Graph:
+    """Graphs whose node number i gives the tensor ``ti`` from some before it."""
+    count = draw(st.integers(1, 120))
+    nodes = []
+    for at in range(count):
+        reads = draw(st.sets(st.integers(-1, at - 1), min_size=1, max_size=3))
+        names = ["x" if one < 0 else f"t{one}" for one in sorted(reads)]
+        nodes.append(Node(name=f"n{at}", kind="Any", inputs=names, outputs=[f"t{at}"]))
+    return Graph(
+        nodes=nodes,
+        inputs={"x"},
+        outputs=[f"t{count - 1}"],
+        tensors=[f"t{at}" for at in range(count)],
+    )
+
+
+def spoiled(graph: Graph, culprits: set[int]) -> set[str]:
+    """Return the tensors that are wrong where some nodes are, and all that depends on them."""
+    wrong: set[str] = set()
+    for at, node in enumerate(graph.nodes):
+        if at in culprits or not wrong.isdisjoint(node.inputs):
+            wrong.update(node.outputs)
+    return wrong
+
+
+def looks(graph: Graph, wrong: set[str]) -> tuple[Bisection, int]:
+    search, count = Bisection(graph=graph, wrong=graph.outputs[0]), 0
+    while tensors := search.next_tensors():
+        assert len(tensors) <= TENSORS_PER_RUN
+        search.learn({name: name not in wrong for name in tensors})
+        count += 1
+    return search, count
+
+
+@given(graphs(), st.data())
+def test_the_search_ends_at_a_node_that_is_wrong_and_reads_only_what_is_right(
+    graph: Graph, data: st.DataObject
+) -> None:
+    on_the_way = sorted(graph.ancestors(graph.outputs))
+    culprits = data.draw(st.sets(st.sampled_from(on_the_way), min_size=1, max_size=3))
+    search, _ = looks(graph, spoiled(graph, culprits))
+    assert search.node in culprits
+    assert spoiled(graph, culprits).isdisjoint(graph.nodes[search.node].inputs)
+
+
+def test_a_thousand_nodes_take_three_looks() -> None:
+    nodes = [
+        Node(name=f"n{at}", kind="Any", inputs=[f"t{at - 1}" if at else "x"], outputs=[f"t{at}"])
+        for at in range(1000)
+    ]
+    names = [f"t{at}" for at in range(1000)]
+    graph = Graph(nodes=nodes, inputs={"x"}, outputs=["t999"], tensors=names)
+    for culprit in (0, 1, 499, 998, 999):
+        search, count = looks(graph, spoiled(graph, {culprit}))
+        assert search.node == culprit
+        assert count <= 3
+
+
+X = {"x": np.random.default_rng(1).standard_normal((1, 8, 12, 12)).astype(np.float32)}
+
+
+def seen(**fault: object) -> tuple[Graph, dict[str, np.ndarray]]:
+    model = planted.model(**fault)  # type: ignore[arg-type]
+    precise, _ = inner.evaluate(model, X)
+    nodes = [Node.model_validate(one) for one in inner.nodes(model)]
+    outputs = [one.name for one in model.graph.output]
+    return Graph(nodes=nodes, inputs={"x"}, outputs=outputs, tensors=list(precise)), precise
+
+
+def right() -> list[ExpectedLayer]:
+    return list(layers_of(*seen()))
+
+
+def test_the_same_model_is_diverges_nowhere() -> None:
+    assert find_divergence(right(), *seen(), 1e-6) is None
+
+
+def test_one_weight_a_thousandth_off_is_found_at_its_node() -> None:
+    graph, values = seen(weight=1.001)
+    divergence = find_divergence(right(), graph, values, 1e-6)
+    assert divergence is not None
+    assert divergence.node is not None
+    assert (divergence.layer, graph.nodes[divergence.node].name) == ("conv10", "conv10")
+
+
+def test_a_wrong_padding_is_found_at_its_node() -> None:
+    graph, values = seen(shifted=True)
+    divergence = find_divergence(right(), graph, values, 1e-6)
+    assert divergence is not None
+    assert divergence.layer == "conv10"
+
+
+def test_layers_are_found_in_any_layout_and_where_some_are_fused_away() -> None:
+    graph, values = seen(weight=1.001)
+    turned = {
+        name: np.moveaxis(value, 1, -1) if value.ndim == 4 else value
+        for name, value in values.items()
+    }
+    layers = [
+        ExpectedLayer(name=one.name, values=one.values, inputs=_through(one.inputs))
+        for one in right()
+        if not one.name.startswith("tanh")
+    ]
+    divergence = find_divergence(layers, graph, turned, 1e-6)
+    assert divergence is not None
+    assert divergence.layer == "conv10"
+
+
+def _through(inputs: object) -> list[str]:
+    return [name.replace("tanh", "conv") for name in inputs]  # type: ignore[attr-defined]
+
+
+def test_a_node_alone_gives_what_it_gave_in_the_graph() -> None:
+    model = planted.model()
+    precise, single = inner.evaluate(model, X)
+    number = next(at for at, node in enumerate(model.graph.node) if node.name == "conv10")
+    alone, own = inner.cut(model, single, X, number)
+    assert [node.name for node in alone.graph.node] == ["conv10"]
+    assert list(own) == ["add9"]
+    (answer,) = evaluator(widen(alone)).run(None, {"add9": precise["add9"]})
+    np.testing.assert_allclose(answer, precise["conv10"], atol=1e-12)
+
+
+def test_an_exposed_model_gives_inner_tensors_beside_its_own_outputs() -> None:
+    model = planted.model()
+    inner.expose(model, [{"name": "conv10", "dtype": "float32", "sides": 4}])
+    y, add5, conv10 = evaluator(model).run(None, X)
+    assert (y.shape, add5.shape, conv10.shape) == ((1, 8), (1, 8, 12, 12), (1, 8, 12, 12))

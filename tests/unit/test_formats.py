@@ -1,0 +1,129 @@
+"""What is known of a format stands in one place, and so a new one is added in one."""
+
+from __future__ import annotations
+
+import ast
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepmatrix.config import matrix_file
+from deepmatrix.config.families import FAMILIES
+from deepmatrix.paths import HARNESS, PACKAGE, ROOT
+from harness.formats import FORMATS, MODEL_PATHS
+from harness.record import PHASES
+
+MATRIX = matrix_file.load(ROOT / "matrix.yaml")
+
+TOY_FORMAT = '    Format(name="toy-format", model_path="model.toy", extensions=(".toy",)),\n'
+TOY_RUNTIME = "\n  toy: {reads: [toy-format]}\n"
+
+#: Loads the matrix file of a tree and plans for it, with the code of the tree.
+SHOW = """
+from pathlib import Path
+from deepmatrix.config import matrix_file
+from deepmatrix.planning.cells import all_cells
+from deepmatrix.store import models
+
+matrix = matrix_file.load(Path("matrix.yaml"))
+print(*sorted({cell.adapter for cell in all_cells(matrix) if "toy-format" in cell.reads}))
+print(models.recognise([Path("net.toy")])[0].main)
+"""
+
+
+def test_every_format_of_the_matrix_file_is_in_the_registry() -> None:
+    formats = {
+        form
+        for system in MATRIX.systems().values()
+        for form in (*system.reads, *getattr(system, "exports", ()))
+    }
+    assert formats == set(FORMATS)
+
+
+def test_every_inspector_is_a_system_and_every_suite_a_module() -> None:
+    for entry in FORMATS.values():
+        assert not entry.inspector or entry.inspector in MATRIX.systems()
+        assert not entry.suite or (HARNESS / "suites" / f"{entry.suite}.py").is_file()
+        assert entry.inspector or not entry.is_traceable
+
+
+def test_an_extension_stands_for_one_format() -> None:
+    extensions = [extension for entry in FORMATS.values() for extension in entry.extensions]
+    assert len(set(extensions)) == len(extensions)
+
+
+def test_an_artifacts_model_is_one_name_in_its_folder() -> None:
+    assert all(path == Path(path).name for path in MODEL_PATHS.values())
+
+
+def literals_in_displays(path: Path) -> Iterator[tuple[int, set[str]]]:
+    """Yield the line and the texts of every list, tuple, set and dict, and every comparison."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        match node:
+            case ast.List() | ast.Tuple() | ast.Set():
+                parts: list[ast.expr | None] = [*node.elts]
+            case ast.Dict():
+                parts = [*node.keys, *node.values]
+            case ast.Compare():
+                parts = [node.left, *node.comparators]
+            case _:
+                continue
+        texts = {part.value for part in parts if isinstance(part, ast.Constant)}
+        yield node.lineno, {text for text in texts if isinstance(text, str)}
+
+
+#: Some formats are named like a system or an image family, which other places may name.
+AMBIGUOUS = {*MATRIX.systems(), *FAMILIES}
+
+
+@pytest.mark.parametrize(
+    "words",
+    [set(FORMATS) - AMBIGUOUS, set(MODEL_PATHS.values()) - AMBIGUOUS],
+    ids=["formats", "paths"],
+)
+def test_no_other_place_of_the_host_lists_formats(words: set[str]) -> None:
+    listed = [
+        f"{path.relative_to(ROOT)}:{line}: {sorted(texts & words)}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line, texts in literals_in_displays(path)
+        if texts & words
+    ]
+    assert not listed
+
+
+def test_no_other_place_of_the_host_lists_all_phases() -> None:
+    listed = [
+        f"{path.relative_to(ROOT)}:{line}: {sorted(texts)}"
+        for path in sorted(PACKAGE.rglob("*.py"))
+        for line, texts in literals_in_displays(path)
+        if len(texts & set(PHASES)) > len(PHASES) // 2
+    ]
+    assert not listed
+
+
+def test_a_runtime_with_a_new_format_touches_its_folder_the_registry_and_the_matrix_file(
+    tmp_path: Path,
+) -> None:
+    ignored = shutil.ignore_patterns("__pycache__")
+    for name in ("deepmatrix", "harness", "docker"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
+    # Its folder.
+    (tmp_path / "harness" / "runtimes" / "toy").mkdir()
+    (tmp_path / "harness" / "runtimes" / "toy" / "adapter.py").write_text('"""A toy."""\n')
+    # The registry.
+    registry = tmp_path / "harness" / "formats.py"
+    text = registry.read_text(encoding="utf-8")
+    registry.write_text(text.replace("_ALL = (\n", f"_ALL = (\n{TOY_FORMAT}", 1), encoding="utf-8")
+    # The matrix file.
+    text = (ROOT / "matrix.yaml").read_text(encoding="utf-8")
+    text = text.replace("\nruntimes:\n", f"\nruntimes:{TOY_RUNTIME}", 1)
+    (tmp_path / "matrix.yaml").write_text(text, encoding="utf-8")
+    (tmp_path / "net.toy").write_bytes(b"toy")
+    shown = subprocess.run(
+        [sys.executable, "-c", SHOW], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert shown.stdout.splitlines() == ["harness.runtimes.toy.adapter", "model.toy"], shown.stderr

@@ -1,0 +1,214 @@
+"""A recorded run gives the same results as the version that recorded it.
+
+``recorded/run.tar.xz`` holds what merging reads of a run of ``matrix.yaml``: its manifest, records,
+builds, causes, engines and gold losses. It has no arrays, models and logs. Raw times are rounded
+to six digits, and tracebacks are cut to their last line. One record was removed, and two skipped
+cells and an expected failure that passes were added, so that every kind of line occurs.
+
+``expected.json`` in the archive is the ``results.json`` that the recording version, of record
+schema 1, made of exactly these files.
+
+Keys that were renamed since are listed in the tables below, one line for each. To rename another
+key, add a line.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import tarfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
+from deepmatrix.store.runs import Run
+
+ARCHIVE = Path(__file__).parent / "recorded" / "run.tar.xz"
+
+#: (path of the object, old key, new key). In a path, ``*`` stands for every item of a list or every
+#: value of an object. A new key with dots is nested: ``system.family``; there an empty value, which
+#: is the default, is dropped. An empty new key drops any value.
+Rename = tuple[str, str, str]
+
+#: Renamed in ``plan.json``.
+MANIFEST: list[Rename] = [
+    ("matrix", "known", "expected_failures"),
+    ("matrix.tolerances", "stated", "overrides"),
+    ("matrix.frameworks.*", "patience", "deadline_factor"),
+    ("matrix.runtimes.*", "patience", "deadline_factor"),
+    *(
+        rename
+        for cells in ("plan.cells.*", "plan.skipped.*.cell")
+        for rename in (
+            (cells, "role", ""),
+            (cells, "tags", ""),
+            (cells, "patience", "system.deadline_factor"),
+            *(
+                (cells, key, f"system.{key}")
+                for key in (
+                    "family",
+                    "adapter",
+                    "command",
+                    "options",
+                    "environment",
+                    "pins",
+                    "precision",
+                    "language",
+                    "exports",
+                    "reads",
+                )
+            ),
+        )
+    ),
+]
+
+#: Renamed in the files below ``records/``.
+RECORD: list[Rename] = []
+
+#: Renamed in ``results.json``.
+RESULTS: list[Rename] = [
+    ("cells.*", "known", "expected_failures"),
+    ("training.*", "known", "expected_failure"),
+    ("idioms.*", "known", "expected_failure"),
+    ("portability.*", "known", "expected_failure"),
+    ("training.*", "share", "efficiency"),
+    ("inference.*", "share", "efficiency"),
+    ("passes.*", "forward_share", "forward_efficiency"),
+    ("passes.*", "backward_share", "backward_efficiency"),
+]
+
+#: (path of the object, key) that ``results.json`` has gained.
+GAINED = [
+    ("training.*", "failed_phase"),
+    ("training.*", "error_type"),
+    ("portability.*", "failed_phase"),
+    ("portability.*", "error_type"),
+]
+
+#: (pattern, replacement) of texts that were reworded. Numbers and names in them still count.
+TEXTS = [
+    (
+        r"the machine was slower at (\d+) of (\d+) jobs$",
+        r"\1 of \2 jobs are noisy: the machine was slower; measure again when it is idle",
+    ),
+    (
+        r"rounds differ by more than (\d+%) in (\d+) of (\d+) measurements$",
+        r"in \2 of \3 measurements the rounds differ by more than \1; "
+        "measure again on an idle machine",
+    ),
+    (
+        r"no steady state in (\d+) of (\d+) measurements$",
+        r"\1 of \2 measurements did not reach a steady state; "
+        "longer measurements may give other medians",
+    ),
+    (
+        r"^known to fail, and does not: ",
+        "an expected failure passes, remove it from the matrix file: ",
+    ),
+    (r"(\d+ of \d+) jobs were not reached$", r"\1 jobs have not run; finish with --resume"),
+    (r"^not reached$", "the job has not run"),
+    (r" times the producer's own$", " times the producer's own error"),
+    (r"^stated for (\w+)$", r"tolerance of \1"),
+    (r"(: a match of output .*) says little: ", r"\1 proves little: "),
+]
+
+
+def objects(document: Any, path: str) -> Iterator[dict[str, Any]]:
+    """Yield the objects at a path."""
+    first, _, remainder = path.partition(".")
+    if not path:
+        yield document
+    elif first == "*":
+        for value in document.values() if isinstance(document, dict) else document:
+            yield from objects(value, remainder)
+    elif document.get(first) is not None:
+        yield from objects(document[first], remainder)
+
+
+def rename(document: Any, renames: Sequence[Rename]) -> None:
+    """Rename keys from old to new."""
+    for path, old, new in renames:
+        for target in objects(document, path):
+            if old in target:
+                value = target.pop(old)
+                *parents, last = new.split(".")
+                if parents and value in (None, [], {}):
+                    continue
+                parent = target
+                for name in parents:
+                    parent = parent.setdefault(name, {})
+                if last:
+                    parent[last] = value
+
+
+def rename_back(document: Any, renames: Sequence[Rename]) -> None:
+    """Rename keys from new to old."""
+    rename(document, [(path, new, old) for path, old, new in renames])
+
+
+def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
+    """Yield the place and the value of everything that is no list or object."""
+    if isinstance(value, dict):
+        for key in sorted(value):
+            yield from leaves(value[key], f"{place}.{key}")
+    elif isinstance(value, list):
+        yield f"{place} (items)", len(value)
+        for index, item in enumerate(value):
+            yield from leaves(item, f"{place}.{index}")
+    else:
+        yield place, value
+
+
+def reword(value: Any) -> Any:
+    """Return a text in today's words; anything else as it is."""
+    if isinstance(value, str):
+        for pattern, replacement in TEXTS:
+            value = re.sub(pattern, replacement, value)
+    return value
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the recorded run, its keys and file names those of today."""
+    folder = tmp_path_factory.mktemp("recorded")
+    with tarfile.open(ARCHIVE) as archive:
+        archive.extractall(folder, filter="data")
+    for path in sorted((folder / "recorded").rglob("*.json")):
+        renames = {"plan.json": MANIFEST}.get(path.name, RECORD if "records" in path.parts else [])
+        document = json.loads(path.read_text(encoding="utf-8"))
+        rename(document, renames)
+        path.write_text(json.dumps(document), encoding="utf-8")
+        path.rename(path.with_name(path.name.replace(".aside", ".retried")))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def merged(recorded: Path) -> Results:
+    return merging.merge([Run(path=recorded / "recorded")])
+
+
+def test_a_recorded_run_gives_the_same_rows_and_verdicts(recorded: Path, merged: Results) -> None:
+    document = json.loads(merged.model_dump_json())
+    rename_back(document, RESULTS)
+    for path, key in GAINED:
+        for row in objects(document, path):
+            del row[key]
+    expected = json.loads((recorded / "expected.json").read_text(encoding="utf-8"))
+    today, then = dict(leaves(document)), dict(leaves(expected))
+    assert today.keys() == then.keys()
+    for place, value in then.items():
+        if isinstance(value, float):  # another processor may round the last digit differently
+            assert today[place] == pytest.approx(value, rel=1e-12), place
+        else:
+            assert today[place] == reword(value), place
+
+
+def test_a_recorded_run_tells_the_phase_and_the_type_of_every_error(merged: Results) -> None:
+    errors = [row for row in merged.portability if row.verdict == "error"]
+    assert errors
+    for row in errors:
+        assert row.reason.startswith(f"{row.failed_phase}: {row.error_type}: ")

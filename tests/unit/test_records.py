@@ -1,0 +1,69 @@
+"""Where a record's status comes from: the phase, the type of its error, and what the user reads."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from deepmatrix.planning.plan import Job
+from deepmatrix.store.records import JobRecord
+from harness.record import NOT_REACHED
+from tests.unit.examples import output, record
+
+JOB = Job(
+    wave="produce",
+    cell="torch-debian12-amd64-cpu",
+    subject="digits-conv",
+    round=0,
+    phases=("startup", "parity", "train"),
+)
+SKIPPED = ("failed", NOT_REACHED, "an earlier phase failed")
+
+
+def ended(phases: dict[str, tuple[str, str, str]], status: Any, cause: str = "") -> JobRecord:
+    """Return a record of which some phases ended with (status, type, message)."""
+    document = output(JOB).model_dump(by_alias=True)
+    for phase in document["records"]:
+        if phase["phase"] in phases:
+            state, error_type, message = phases[phase["phase"]]
+            phase.update(status=state, error={"type": error_type, "message": message})
+    return record(JOB, output=output(JOB, records=document["records"]), status=status, cause=cause)
+
+
+@pytest.mark.parametrize(
+    ("phases", "status", "expected"),
+    [
+        ({}, "ok", ("", "")),
+        ({"parity": ("failed", "E", ""), "train": SKIPPED}, "failed", ("parity", "E")),
+        ({"startup": SKIPPED, "train": ("failed", "E", "")}, "failed", ("train", "E")),
+        ({"startup": SKIPPED}, "failed", ("startup", NOT_REACHED)),
+        (
+            {"startup": ("unsupported", "U", ""), "train": ("failed", "E", "")},
+            "failed",
+            ("train", "E"),
+        ),
+        ({"parity": ("unsupported", "U", "")}, "unsupported", ("parity", "U")),
+        ({"parity": ("failed", "E", "")}, "torn", ("", "")),
+    ],
+)
+def test_a_record_tells_the_phase_that_failed_and_its_error(
+    phases: dict[str, tuple[str, str, str]], status: str, expected: tuple[str, str]
+) -> None:
+    found = ended(phases, status)
+    assert (found.failed_phase, found.error_type) == expected
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "problem"),
+    [
+        (("failed", "BadModel", "it is truncated\nat 12"), "failed", "it is truncated"),
+        (("failed", "BadModel", ""), "failed", "BadModel"),
+        (("failed", "ValueError", "no such op"), "failed", "ValueError: no such op"),
+        (("failed", "BadModel", "it is truncated"), "bad-artifact", "what the host found"),
+    ],
+)
+def test_a_bad_model_is_told_in_its_own_words_and_an_error_with_its_type(
+    error: tuple[str, str, str], status: str, problem: str
+) -> None:
+    assert ended({"startup": error}, status, cause="what the host found").model_problem == problem

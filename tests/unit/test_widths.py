@@ -1,0 +1,433 @@
+"""Every table is legible at 80, 120 and 160 columns, with ids as long as real ones."""
+
+from __future__ import annotations
+
+import io
+import itertools
+import re
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.cells import cell_len
+from rich.console import Console
+
+from deepmatrix.conformance.suite import Change, Conformity, Outcome
+from deepmatrix.reports import console as printing
+from deepmatrix.reports import fitting
+from deepmatrix.reports.layout import Column, Row, Table
+from deepmatrix.reports.tables import claims, conformance, plans, result_tables
+from deepmatrix.results import rows
+from deepmatrix.results.rows import Results
+from deepmatrix.results.statistics import Bounded, Estimate
+from deepmatrix.study import statements
+from deepmatrix.study.decisions import decide
+from tests.unit.examples import planned
+
+WIDTHS = (80, 120, 160)
+
+PRODUCERS = (
+    "caffe-debian11-amd64-cpu",
+    "jax-debian12-amd64-cpu",
+    "tensorflow-debian13-arm64-cpu",
+    "tensorflow1-python37-amd64-cpu",
+    "torch-debian12-amd64-cpu",
+    "torch_edge-debian13-arm64-cpu",
+)
+CONSUMERS = ("onnxruntime_wine-debian13-amd64-cpu", "openvino_default-debian13-arm64-cpu")
+WORKLOADS = ("digits-lstm", "googlenet-tiny")
+FORMATS = ("executorch", "litert", "onnx", "saved-model", "torchscript", "torch-export")
+REASON = (
+    "startup: InvalidArgumentError: tensorflow.python.framework.errors_impl.InvalidArgumentError: "
+    "no OpKernel was registered to support Op 'CudnnRNNV3' used by node bidirectional/forward_lstm"
+)
+
+
+def estimate(median: float) -> Estimate:
+    return Estimate(median=median, low=median * 0.97, high=median * 1.04, samples=90, rounds=3)
+
+
+def bounded(value: float) -> Bounded:
+    return Bounded(value=value, low=value, high=value)
+
+
+def cell_rows() -> list[rows.CellRow]:
+    facts: dict[str, Any] = {
+        "version": "2.12.0+cpu",
+        "image_bytes": 1_234_000_000,
+        "build_s": 312.0,
+        "import_s": estimate(4.56),
+        "peak_memory_bytes": 987_000_000,
+        "memory_source": "cgroup2",
+        "environment": {
+            "blas": "OpenBLAS 0.3.31.188, core SkylakeX; MKL 2026.0.1",
+            "processor": "Intel(R) Xeon(R) Platinum 8481C CPU @ 2.70GHz",
+        },
+        "jobs": 9,
+        "expected_failures": 2,
+    }
+    cells = [
+        rows.CellRow(
+            cell=cell, name=cell.split("-")[0], status="ok", emulated="arm64" in cell, **facts
+        )
+        for cell in (*PRODUCERS, *CONSUMERS)
+    ]
+    absent = {"cell": "torch-debian12-amd64-cuda", "name": "torch", "status": "not-run"}
+    return [
+        *cells,
+        cells[0].model_copy(update={"status": "failed", "reason": REASON}),
+        rows.CellRow(**absent, reason="the engine has no NVIDIA runtime"),
+    ]
+
+
+def training_rows() -> list[rows.TrainingRow]:
+    return [
+        rows.TrainingRow(
+            cell=cell,
+            workload=workload,
+            emulated="arm64" in cell,
+            status="failed" if cell.startswith(("jax", "caffe")) else "ok",
+            reason=REASON if cell.startswith("jax") else "",
+            expected_failure="it has no such layer" if cell.startswith("caffe") else "",
+            step_s=estimate(0.0123),
+            samples_per_s=12_345.6,
+            efficiency=0.431,
+            accuracy=0.972,
+            accuracy_wanted=0.9,
+            output_error=1.2e-7,
+            gradient_error=3.4e-6,
+            loss_error=5.6e-7,
+            loss_error_all=7.8e-5,
+        )
+        for workload in WORKLOADS
+        for cell in PRODUCERS
+    ]
+
+
+def startup_rows() -> list[rows.StartupRow]:
+    parts = ("interpreter_s", "import_s", "build_s", "first_forward_s", "first_step_s")
+    times: dict[str, Any] = {part: estimate(1.234) for part in (*parts, "second_step_s")}
+    return [
+        rows.StartupRow(
+            cell=cell,
+            workload="googlenet-tiny",
+            emulated="arm64" in cell,
+            cold_import_s=12.3,
+            cold_read_bytes=456_000_000,
+            **times,
+        )
+        for cell in PRODUCERS
+    ]
+
+
+def pass_rows() -> list[rows.PassRow]:
+    return [
+        rows.PassRow(
+            cell=cell,
+            workload=workload,
+            emulated="arm64" in cell,
+            batch=128,
+            forward_s=estimate(0.213),
+            backward_s=estimate(0.654),
+            forward_efficiency=0.612,
+            backward_efficiency=0.598,
+        )
+        for workload in ("alexnet-imagenet", "googlenet-imagenet")
+        for cell in PRODUCERS
+    ]
+
+
+def expression_rows() -> dict[str, Any]:
+    idioms = [
+        rows.IdiomRow(
+            cell=cell,
+            workload=workload,
+            emulated="arm64" in cell,
+            status="failed" if cell.startswith("jax") else "ok",
+            reason=REASON if cell.startswith("jax") else "",
+            expected_failure="its pooling differs" if cell.startswith("caffe") else "",
+            lines=34,
+            error=1.2e-7,
+        )
+        for workload in WORKLOADS
+        for cell in PRODUCERS
+    ]
+    probes = [
+        rows.ProbeRow(
+            cell=cell,
+            probe=probe,
+            workload="digits-conv",
+            emulated="arm64" in cell,
+            verdict="failed" if cell.startswith("caffe") else "match",
+            error=1.2e-7,
+            reason=REASON,
+        )
+        for probe in ("data_dependent_loop_gradient", "attention")
+        for cell in PRODUCERS
+    ]
+    note = rows.NoteRow(name="tensorflow", about="batch_norm", note=f"momentum is 0.1; {REASON}")
+    return {"idioms": tuple(idioms), "probes": tuple(probes), "notes": (note,)}
+
+
+def artifact_ids() -> list[str]:
+    return [
+        f"{cell}--{workload}--{'saved-model' if cell.startswith('tensorflow') else 'onnx'}"
+        for cell in PRODUCERS
+        for workload in WORKLOADS
+    ]
+
+
+def serving_rows() -> dict[str, Any]:
+    pairs = [(artifact, consumer) for artifact in artifact_ids() for consumer in CONSUMERS]
+    common = [
+        {
+            "cell": consumer,
+            "subject": artifact,
+            "workload": artifact.split("--")[1],
+            "emulated": "arm64" in consumer,
+        }
+        for artifact, consumer in pairs
+    ]
+    inference = [
+        rows.InferenceRow(
+            **facts,
+            batch=batch,
+            p50_s=estimate(0.00123 * batch),
+            p90_s=bounded(0.00133 * batch),
+            p99_s=bounded(0.00143 * batch),
+            samples_per_s=23_456.7,
+            efficiency=0.321,
+        )
+        for facts in common
+        for batch in (1, 8, 32)
+    ]
+    serving = [
+        rows.ServingRow(
+            **facts, start_s=estimate(1.23), load_s=estimate(0.2), first_forward_s=estimate(0.01)
+        )
+        for facts in common
+    ]
+    scenarios = [
+        rows.ScenarioRow(
+            **facts,
+            scenario="SingleStream",
+            valid=True,
+            samples_per_s=1234.5,
+            p90_s=0.0012,
+            p99_s=0.0013,
+            bound_s=0.012,
+        )
+        for facts in common
+    ]
+    return {
+        "inference": tuple(inference),
+        "serving": tuple(serving),
+        "scenarios": tuple(scenarios),
+    }
+
+
+def portability_rows() -> list[rows.PortabilityRow]:
+    return [
+        rows.PortabilityRow(
+            artifact=artifact,
+            consumer=consumer,
+            emulated="arm64" in consumer,
+            verdict="error" if artifact.startswith("tensorflow") else "match",
+            error=1.2e-7,
+            precision="bfloat16" if consumer.startswith("openvino") else "float32",
+            producer_error=1e-7,
+            reason=REASON if artifact.startswith("tensorflow") else "",
+            expected_failure="it has no such layer" if artifact.startswith("tensorflow1") else "",
+        )
+        for artifact in artifact_ids()
+        for consumer in CONSUMERS
+    ]
+
+
+def whole_results() -> Results:
+    """Return results in which every table has rows, with ids and reasons as long as real ones."""
+    exports = [
+        rows.ExportRow(
+            cell=cell,
+            workload=workload,
+            format=format_name,
+            emulated="arm64" in cell,
+            bytes=123_456_000,
+            export_s=12.34,
+            exporter=f"{format_name} exporter 1.17.0",
+        )
+        for cell in PRODUCERS
+        for workload in WORKLOADS
+        for format_name in FORMATS
+    ]
+    return Results(
+        run="20261126-nightly",
+        created="2026-11-26T12:00:00",
+        version="0.1.0",
+        preset="default",
+        seed=0,
+        engines={"docker": {"engine": "docker"}},
+        cells=tuple(cell_rows()),
+        startup=tuple(startup_rows()),
+        training=tuple(training_rows()),
+        passes=tuple(pass_rows()),
+        exports=tuple(exports),
+        portability=tuple(portability_rows()),
+        findings=(),
+        warnings=(),
+        problems=(),
+        **expression_rows(),
+        **serving_rows(),
+    )
+
+
+def conformance_tables() -> list[Table]:
+    conformity = Conformity(
+        cell="onnxruntime_wine-debian13-amd64-cpu",
+        suite="onnx 1.23.2",
+        versions={"onnxruntime": "1.24.0", "numpy": "2.4.6"},
+        passed=1234,
+        failed={
+            "test_sequence_map_identity_1_sequence_1_tensor": Outcome(ending="error", reason=REASON)
+        },
+        skipped={},
+    )
+    changes = {conformity.cell: Change(worse=conformity.failed, better=[])}
+    return list(conformance.tables([conformity], changes))
+
+
+def all_tables() -> list[Table]:
+    return [
+        *result_tables(whole_results()),
+        *claims.tables(decide(statements.load(), [whole_results()])),
+        *conformance_tables(),
+        plans.table(planned(), "docker"),
+    ]
+
+
+TABLES = all_tables()
+TITLES = [table.title for table in TABLES]
+
+
+def printed(table: Table, width: int) -> str:
+    console = Console(file=io.StringIO(), width=width, no_color=True)
+    printing.print_table(console, table)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_fixture_has_every_table_of_a_run() -> None:
+    titles = [title.split(":")[0] for title in TITLES]
+    assert set(titles) >= {
+        "Cells",
+        "Matrix products",
+        "Start-up",
+        "Training",
+        "Passes",
+        "The study's table",
+        "Inference",
+        "Lines of code",
+        "Modeling capability",
+        "Adjusted defaults",
+        "Exports",
+        "Portability",
+        "Causes",
+        "Deployment",
+        "MLPerf scenarios",
+        "Interfaces",
+        "New failures",
+        "Failures",
+    }
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("table", TABLES, ids=TITLES)
+def test_no_line_is_longer_than_the_console(table: Table, width: int) -> None:
+    lines = printed(table, width).splitlines()
+    assert max(cell_len(line.rstrip()) for line in lines) <= width
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("table", TABLES, ids=TITLES)
+def test_every_column_is_wide_enough_or_left_out_by_name(table: Table, width: int) -> None:
+    fit = fitting.fit(table, width)
+    text = " ".join(printed(table, width).split())
+    if fit is None:  # a listing: every key is there, and what each line holds
+        assert all(text.count(column.title) for column in table.columns if not column.key)
+        return
+    for index, column_width in zip(fit.shown, fit.widths, strict=True):
+        widest = max(cell_len(row.texts[index]) for row in table.rows)
+        assert column_width >= min(widest, fitting.NARROWEST)
+    for name in fit.left_out:
+        assert name in text.split("More columns")[1]
+    assert len(fit.shown) + len(fit.left_out) == len(table.columns)
+    assert all(index in fit.shown for index, column in enumerate(table.columns) if column.key)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("table", TABLES, ids=TITLES)
+def test_ids_break_only_at_hyphens_and_numbers_never(table: Table, width: int) -> None:
+    fit = fitting.fit(table, width)
+    if fit is None:
+        return
+    for index, column_width in zip(fit.shown, fit.widths, strict=True):
+        numeric = table.columns[index].numeric
+        for row in table.rows:
+            lines = fitting.wrap(row.texts[index], column_width, numeric=numeric).split("\n")
+            for before, after in itertools.pairwise(lines):
+                joined = f"{before}{after}"
+                if joined in row.texts[index]:  # no space was there
+                    longest = max(map(len, re.split(r"[\s/-]+", row.texts[index])))
+                    assert before[-1] in "-/." or longest > fitting.LONGEST_PIECE
+            if numeric:
+                numbers = re.findall(r"[\d.,e-]*\d", row.texts[index])
+                assert all(number in "\n".join(lines) for number in numbers)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_exports_are_one_table_or_a_block_a_cell(width: int) -> None:
+    """One letter on a line at 120 columns is how this table once was."""
+    text = printed(TABLES[TITLES.index("Exports")], width)
+    assert "123 MB" in text
+    assert all(part in text for format_name in FORMATS for part in format_name.split("-"))
+    assert not re.search(r"^\s*\S\s*$", text, re.MULTILINE)
+
+
+def test_a_listing_leaves_out_what_is_empty() -> None:
+    columns = (Column("cell", key=True), *(Column(f"number {i}", numeric=True) for i in range(9)))
+    texts = ("torch", "1.23 ms", *["–"] * 7, "")
+    table = Table(title="T", columns=columns, rows=(Row(texts=texts, moods=("plain",) * 10),))
+    assert [line.split() for line in printed(table, 40).splitlines()] == [
+        ["T"],
+        ["torch"],
+        ["number", "0", "1.23", "ms"],
+    ]
+
+
+def test_the_least_important_columns_are_left_out_first() -> None:
+    columns = (
+        Column("cell", key=True),
+        Column("last", optional=1),
+        Column("first", optional=3),
+        Column("second", optional=2),
+    )
+    row = Row(texts=("a" * 10,) * 4, moods=("plain",) * 4)
+    table = Table(title="T", columns=columns, rows=(row,))
+    for width, names in ((46, ()), (45, ("first",)), (33, ("first", "second"))):
+        fit = fitting.fit(table, width)
+        assert fit is not None
+        assert fit.left_out == names
+
+
+def test_a_name_that_is_too_long_breaks_after_an_underscore() -> None:
+    assert fitting.wrap("test_sequence_map_identity_1", 16).split("\n") == [
+        "test_sequence_",
+        "map_identity_1",
+    ]
+
+
+@given(st.text(alphabet="ab1-_/. ,[]é字", max_size=60), st.integers(2, 30), st.booleans())
+def test_wrapping_loses_nothing_and_keeps_the_width(text: str, width: int, numeric: bool) -> None:
+    wrapped = fitting.wrap(text, width, numeric=numeric)
+    assert all(cell_len(line) <= width for line in wrapped.split("\n"))
+    assert re.sub(r"\s", "", wrapped) == re.sub(r"\s", "", text)
