@@ -10,7 +10,7 @@ from deepmatrix.store.parts import Part, one_line
 
 #: What makes outputs wrong: the model file; the runtime at one node; the runtime across several
 #: nodes; outputs that cannot be compared; a batch of several rows; or a cause that stays unknown.
-CauseKind = Literal["file", "runtime", "fusion", "answers", "batch", "opaque"]
+CauseKind = Literal["file", "runtime", "fusion", "answers", "batch", "opaque", "unfinished"]
 
 
 class Cause(Part):
