@@ -75,7 +75,7 @@ def in_container(bench: Bench, job: Job, script: str, *arguments: str) -> str:
                 "--network=none",
                 "--cpuset-cpus=1",
                 "--tmpfs=/tmp:exec",
-                f"--volume={bench.run.artifact(job.artifact)}:/artifact:ro",
+                f"--volume={bench.run.artifact_path(job.artifact)}:/artifact:ro",
                 f"--volume={Path(pyperf.__file__).parent}:/extra/pyperf:ro",
                 f"--volume={file.name}:/script.py:ro",
                 "--env=PYTHONPATH=/packages:/extra",

@@ -95,7 +95,7 @@ def all_jobs(job_plan: Plan) -> Iterator[Job]:
 
 def merge_one(path: Path) -> None:
     """Merge a run in this process; print seconds and peak memory in bytes."""
-    run = Run.existing(path)
+    run = Run.open(path)
     run.manifest  # noqa: B018  # the plan is read before the clock starts
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     start = time.perf_counter()

@@ -3,18 +3,25 @@
 The words, here and everywhere:
 
 base        an operating-system root with one Python
-framework   what trains and exports
-runtime     what loads an artifact and answers; a framework may also be one
+system      a framework or a runtime: an entry of the matrix file
+framework   a system that trains and exports
+runtime     a system that loads an artifact and serves it; a framework may also do this
 platform    base + architecture + device
-cell        one framework or runtime at one pinned version set on one platform: one image
-workload    a network with its data
-phase       what is done with a workload in a cell: startup, parity, train, deploy, infer
-artifact    an exported model with the inputs it was tried on and its producer's outputs
-round       one fresh process
-job         one process: a cell and its subject (a workload, or an artifact) in one round
-record      what one job said, phase by phase, and how it ended
-verdict     what the host concludes for an artifact on a consumer
-run         everything that one ``nox -s matrix`` planned, did and found
+cell        one framework or runtime, or a variant of it, on one platform, with its pinned packages
+variant     a system that differs from another one by settings only
+network     layers and their shapes, described once for all frameworks
+workload    a network with its data, and how it is trained
+phase       a part of a job: startup, parity, idiom, probe, passes, train, deploy, infer
+artifact    an exported model with sample inputs, its producer's outputs and gold
+producer    the cell that exported an artifact
+consumer    a cell that serves an artifact
+gold        the outputs that errors are measured against: a float64 evaluation where there is one
+wave        all jobs of one kind: first produce, then consume
+round       one repetition of the jobs, each in a fresh process
+job         one process: a cell and its subject (a workload or an artifact) in one round
+record      the stored result of one job, phase by phase, and how the job ended
+verdict     match, drift, error, unsupported or not-run: of an artifact on a consumer
+run         one directory below ``runs/`` with all that one command planned, ran and found
 """
 
 import os

@@ -4,7 +4,7 @@
 code      meaning
 ========  =====================================================
 0         all as expected
-1         a cell or a verdict failed
+1         a cell, a verdict or a budget failed
 2         the matrix file, the arguments or the records are wrong
 3         the engine, an image or a tool it needs failed
 4         a fault of deepmatrix itself (unexpected exception)
@@ -28,13 +28,16 @@ class DeepmatrixError(Exception):
 
 
 class CellFailed(DeepmatrixError):
-    """A cell or a verdict is not as expected."""
+    """A cell, a verdict or a budget failed."""
 
     exit_code = 1
 
 
 class ConfigError(DeepmatrixError):
-    """The matrix file is wrong; the message starts with ``file:line:column``."""
+    """A file that people write is wrong: the matrix file or the expected failures.
+
+    The message starts with ``file:line:column``.
+    """
 
     exit_code = 2
 

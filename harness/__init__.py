@@ -2,13 +2,13 @@
 
 DIR is the control directory. ``input.json`` and data come in; ``output.json``, arrays and artifacts
 go out; `harness/PROTOCOL.md` has the form. The harness uses the standard library, numpy and one
-framework, on Python 3.6 and later. It never imports ``deepmatrix``, which imports only `record` and
-`formats`.
+framework, on Python 3.6 and later. It never imports ``deepmatrix``. Of the harness, ``deepmatrix``
+imports only `record` and `formats`.
 
-The way of a job:
+How a job runs:
 
-- `__main__` reads the job by `control`, and `job` runs it: it starts the adapter, proves device,
-  threads and arithmetic, and runs the phases. A failure becomes data in `failures`.
+- `__main__` reads the job with `control`, and `job` runs it: it starts the adapter, checks device,
+  threads and arithmetic, and runs the phases. `failures` turns an exception into data.
 - `adapters` says which functions the adapter of a framework or a runtime has.
 - `frameworks` has all that is known of each framework, `runtimes` of each runtime.
 - `phases` has what is done with a workload, an artifact, a model or a suite; `sessions` what

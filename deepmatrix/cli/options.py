@@ -28,7 +28,8 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         action="append",
         default=[],
         metavar="TAG",
-        help="only cells of this system, role, base, architecture or device",
+        help="only cells with this tag: a system, role, base, architecture, device, or one of the "
+        "entry's tags",
     )
     parser.add_argument(
         "--preset", help="a preset of the matrix file, such as smoke or full; `default` if left out"

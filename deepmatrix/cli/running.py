@@ -72,7 +72,7 @@ def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
 def open_run(path: Path, parent: Path) -> Run:
     """Open a run by its path, or by its name among the runs. Raises ArgumentError."""
     named = parent / path
-    return Run.existing(named if not path.exists() and named.exists() else path)
+    return Run.open(named if not path.exists() and named.exists() else path)
 
 
 def announce(run: Run, console: Console) -> None:
@@ -131,4 +131,5 @@ def report(
     reports.show(console, merged)
     console.print(Text(f"written: {parts[0].path}/report.md, results.json, junit.xml", style="dim"))
     if merged.problems:
-        raise CellFailed(f"{len(merged.problems)} not as expected, listed above")
+        plural = "s" if len(merged.problems) > 1 else ""
+        raise CellFailed(f"{len(merged.problems)} problem{plural}, listed above")

@@ -25,9 +25,10 @@ PRECISIONS: tuple[Precision, ...] = get_args(Precision)
 class Base(Section):
     """An operating-system root with one Python.
 
-    Where *systems* are named, only these exist on it. A Python that Debian's *suite* lacks is this
-    machine's own, in the folder *interpreter* or found; *installer* is the base whose Python
-    installs the wheels for it then.
+    With *systems*, only these systems have cells on it. *suite* is the Debian release that the root
+    is made from where no registry answers. A Python that this release lacks is copied from this
+    machine: from the folder *interpreter*, from PATH or from pyenv. *installer* is the base whose
+    Python then installs the wheels.
     """
 
     python: Version
@@ -41,7 +42,7 @@ class Base(Section):
 class Architecture(Section):
     """A processor architecture: its Docker platform and the tag of its wheels.
 
-    Where *systems* are named, only these exist on it.
+    With *systems*, only these systems have cells on it.
     """
 
     platform: Annotated[str, StringConstraints(pattern=r"^linux/[a-z0-9]+(/v\d)?$")]
@@ -97,7 +98,7 @@ class Runtime(System):
 
 
 class Exclusion(Section):
-    """Cells that cannot be, with the reason that the tables show."""
+    """Cells that cannot exist, with the reason that the tables show."""
 
     cells: Text
     reason: Text

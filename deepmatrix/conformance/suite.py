@@ -1,6 +1,6 @@
 """Conformance: a standard's own tests in every cell that claims to implement it.
 
-The cell that judges the format makes the suite once, the others run it, and the host compares.
+The cell that inspects the format makes the suite once, the others run it, and the host compares.
 Failures are compared with a baseline, so that a new one stands out.
 """
 
@@ -114,7 +114,7 @@ def baseline(cell_id: str) -> Conformity | None:
 
 @dataclass(frozen=True, kw_only=True)
 class Suite:
-    """A suite that its judge made: its cases, and their files below a folder."""
+    """A suite that the format's inspector made: its cases, and their files below a folder."""
 
     name: str
     data: SuiteData
@@ -126,16 +126,16 @@ class Suite:
         return {number: case for number, case in enumerate(self.data.cases) if not case.skipped}
 
 
-def make(attempts: Attempts, judge: Cell, format_name: str, folder: Path) -> Suite:
+def make(attempts: Attempts, inspector: Cell, format_name: str, folder: Path) -> Suite:
     """Make a suite in a cell, into an empty folder.
 
     Raises EngineError where the cell cannot make it.
     """
     name = FORMATS[format_name].suite
-    with attempts.one_off(judge, name, (SUITE,), lambda _: {"suite": {"name": name}}) as ended:
+    with attempts.one_off(inspector, name, (SUITE,), lambda _: {"suite": {"name": name}}) as ended:
         data = ended.output.suite() if ended.output and ended.status == "ok" else None
         if data is None:
-            raise EngineError(f"{judge.id} cannot make the suite {name}: {ended.cause}")
+            raise EngineError(f"{inspector.id} cannot make the suite {name}: {ended.cause}")
         for file_name in (SUITE_MODELS, SUITE_ARRAYS):
             target = folder / file_name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -264,15 +264,15 @@ def try_all(
         EngineError: the suite cannot be made, or the engine went away.
         Cancelled: the user interrupted it.
     """
-    judge, *cells = opened.run.manifest.plan.cells
+    inspector, *cells = opened.run.manifest.plan.cells
     not_ready = {
         cell.id: opened.run.prepared()[cell.id].error or ""
-        for cell in (judge, *cells)
+        for cell in (inspector, *cells)
         if cell.id not in opened.ready
     }
-    if judge.id in not_ready:
-        raise EngineError(f"{judge.id} is not ready: {not_ready[judge.id]}")
-    suite = make(opened.attempts, judge, "onnx", folder)
+    if inspector.id in not_ready:
+        raise EngineError(f"{inspector.id} is not ready: {not_ready[inspector.id]}")
+    suite = make(opened.attempts, inspector, "onnx", folder)
     broken = {}
     for cell in cells:
         if cell.id in opened.ready:

@@ -81,7 +81,7 @@ class Case:
 
     def _select_rows(self) -> list[int]:
         """Return the smallest batch of rows with the worst one; empty stands for all rows."""
-        described = artifacts.verify(self.run.artifact(self.artifact))
+        described = artifacts.verify(self.run.artifact_path(self.artifact))
         if not described.in_parts:
             return []
         size = described.batch or 1

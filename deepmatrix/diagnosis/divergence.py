@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmatrix.diagnosis.graph import Graph
-from deepmatrix.judging.agreements import scale_of
+from deepmatrix.judging.agreements import output_scale
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.phases import Node
 
@@ -107,7 +107,7 @@ class _SortedTensors:
         if not np.array_equal(finite, np.isfinite(candidate)):
             return False
         difference = np.abs(numbers[finite] - candidate[finite]).max(initial=0.0)
-        return bool(difference <= self._tolerance * scale_of(numbers))
+        return bool(difference <= self._tolerance * output_scale(numbers))
 
 
 def _sorted_values(values: Values) -> NDArray[np.float64]:

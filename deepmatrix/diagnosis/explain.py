@@ -1,7 +1,8 @@
 """Finding the causes of a run's faults, each in the model's file or in the runtime.
 
-Where the judge's precise evaluation of a file gives gold, the file is right. Then the consumer is
-run on copies of the model that also output inner tensors, until the first wrong node is known.
+Where the float64 evaluation of the file equals gold, the file is right and the runtime is wrong.
+Then the consumer runs on copies of the model that also output inner tensors, until the first wrong
+node is known.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Causes in a model's file: its judge, evaluating it precisely, does not get gold either."""
+"""Causes in a model's file: its precise evaluation by the inspector differs from gold too."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from deepmatrix.workloads.networks import inputs_of
 
 def find_file_cause(case: Case, trace: Trace) -> Cause | None:
     """Return the cause where the file itself is wrong, else None."""
-    folder = case.run.artifact(case.artifact)
+    folder = case.run.artifact_path(case.artifact)
     truths = arrays.read_all(folder / "gold.npz", arrays.NUMBERS).values()
     for name, truth in zip(trace.graph.outputs, truths, strict=False):
         if name not in trace.precise:
             continue
         tolerance = case.tolerance_of(name, case.agreement.producer_error)
         wanted = truth[case.rows] if case.rows else truth
-        error = agreements.distance(trace.precise[name], wanted, agreements.scale_of(wanted))
+        error = agreements.distance(trace.precise[name], wanted, agreements.output_scale(wanted))
         if error is None or error > tolerance:
             return _wrong_file(case, trace, name, error, tolerance)
     return None
@@ -65,7 +65,7 @@ def _expected_layers(case: Case) -> list[ExpectedLayer]:
 def _network_layers(case: Case) -> list[ExpectedLayer]:
     workload = case.run.manifest.matrix.workloads[case.artifact.workload]
     network = networks.NETWORKS[workload.network]
-    path = case.run.artifact(case.artifact) / "weights.npz"
+    path = case.run.artifact_path(case.artifact) / "weights.npz"
     weights = arrays.read(path, networks.parameters(network))
     (x,) = case.tracer.inputs(case.artifact, case.rows).values()
     values = gold.activations(network, weights, x)

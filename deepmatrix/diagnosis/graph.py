@@ -1,4 +1,4 @@
-"""The graph of a model, as its judge describes it."""
+"""The graph of a model, as its inspector describes it."""
 
 from __future__ import annotations
 

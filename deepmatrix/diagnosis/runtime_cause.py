@@ -87,7 +87,7 @@ class RuntimeSearch:
     def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
         """Cut a node out and run it alone; return the outcome, and whether it shows the fault."""
         case, model_format = self.case, self.case.artifact.format
-        with case.tracer.judge_job(case.artifact, case.rows, CUT, node=node) as (_, control):
+        with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
         inputs = arrays.read_all(case.folder / "inputs.npz", arrays.NUMBERS)
         truths = arrays.read_all(case.folder / "gold.npz", arrays.NUMBERS)
@@ -99,7 +99,7 @@ class RuntimeSearch:
         case.consumer_runs += 1
         tolerance = case.tolerance_of(tensor, self.trace.float32_error(tensor))
         for (name, truth), output in zip(truths.items(), outputs, strict=False):
-            deviation = agreements.deviation(name, output, truth, agreements.scale_of(truth))
+            deviation = agreements.deviation(name, output, truth, agreements.output_scale(truth))
             if deviation.error is None or deviation.error > tolerance:
                 return f"run alone it is wrong too: {_describe(deviation)}", True
         return "run alone it is right: it is wrong only inside the model", False
@@ -126,7 +126,7 @@ class RuntimeSearch:
         exposed = [name for name in tensors if name not in self.trace.graph.outputs]
         types = [self._tensor_type(name) for name in exposed]
         folder = case.folder / "exposed"
-        with case.tracer.judge_job(artifact, case.rows, EXPOSE, tensors=types) as (_, control):
+        with case.tracer.inspector_job(artifact, case.rows, EXPOSE, tensors=types) as (_, control):
             shutil.copytree(control / MADE, folder)
         try:
             model = folder / MODEL_PATHS[artifact.format]
@@ -154,7 +154,7 @@ class RuntimeSearch:
         if value is None:
             return Deviation(name=tensor, error=None, note=f"{tensor} is missing"), tolerance
         truth = self.trace.precise[tensor]
-        return agreements.deviation(tensor, value, truth, agreements.scale_of(truth)), tolerance
+        return agreements.deviation(tensor, value, truth, agreements.output_scale(truth)), tolerance
 
     def _command(self) -> str:
         """Return the command that shows the fault at the node alone."""

@@ -1,6 +1,6 @@
-"""Traces: a model as its judge computes it, node by node, and one-off jobs on models.
+"""Traces: a model as its inspector computes it, node by node, and one-off jobs on models.
 
-The judge of a format is a cell of its own. It evaluates every node as precisely as it can.
+The inspector of a format is a cell of its own. It evaluates every node as precisely as it can.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class Untraceable(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Trace:
-    """A model as its judge computes it, on some rows of its inputs."""
+    """A model as its inspector computes it, on some rows of its inputs."""
 
     graph: Graph
     precise: Mapping[str, Values]
@@ -55,11 +55,11 @@ class Trace:
         return [name for name in self.graph.outputs if name in self.precise]
 
     def float32_error(self, tensor: str) -> float | None:
-        """Return the rounding error of float32 at a tensor; 0 where the judge has no float64."""
+        """Return the rounding error of float32 at a tensor; 0 without a float64 evaluation."""
         if tensor not in self.single:
             return 0.0
         truth = self.precise[tensor]
-        return agreements.distance(self.single[tensor], truth, agreements.scale_of(truth))
+        return agreements.distance(self.single[tensor], truth, agreements.output_scale(truth))
 
 
 @dataclass(kw_only=True)
@@ -84,26 +84,26 @@ class Tracer:
 
     def inputs(self, artifact: Artifact, rows: Sequence[int]) -> dict[str, Values]:
         """Return some rows of an artifact's inputs, or all of them where *rows* is empty."""
-        inputs = arrays.read_all(self.run.artifact(artifact) / "inputs.npz", arrays.ANY)
+        inputs = arrays.read_all(self.run.artifact_path(artifact) / "inputs.npz", arrays.ANY)
         return {name: x[list(rows)] if rows else x for name, x in inputs.items()}
 
     @contextlib.contextmanager
-    def judge_job(
+    def inspector_job(
         self, artifact: Artifact, rows: Sequence[int], phase: str, **options: Any
     ) -> Iterator[tuple[Output, Path]]:
-        """Run a phase of `harness.phases.tracing` in the judge of an artifact's format.
+        """Run a phase of `harness.phases.tracing` in the inspector of an artifact's format.
 
         Yields its output and its control directory. Raises Untraceable where it fails.
         """
         try:
-            judge_cell = find_inspector(
+            inspector = find_inspector(
                 self.run.manifest.matrix, artifact.format, self.opened.attempts.capabilities
             )
         except ArgumentError as error:
             raise Untraceable(error.message) from None
 
         def fill(control: Path) -> dict[str, Any]:
-            shutil.copytree(self.run.artifact(artifact) / artifacts.MODEL, control / "model")
+            shutil.copytree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
             (control / "given").mkdir()
             inputs = npz_bytes(self.inputs(artifact, rows))
             (control / "given" / "inputs.npz").write_bytes(inputs)
@@ -114,7 +114,7 @@ class Tracer:
             }
             return {"trace": {**description, **options}}
 
-        with self._one_off(judge_cell, f"{artifact.id}--{phase}", (phase,), fill) as result:
+        with self._one_off(inspector, f"{artifact.id}--{phase}", (phase,), fill) as result:
             yield result
 
     def infer(
@@ -147,7 +147,7 @@ class Tracer:
                 raise Untraceable(str(error)) from None
 
     def _make_trace(self, artifact: Artifact, rows: Sequence[int]) -> Trace:
-        with self.judge_job(artifact, rows, TRACE) as (output, control):
+        with self.inspector_job(artifact, rows, TRACE) as (output, control):
             traced = output.traced()
             assert traced is not None
             precise = _numbered_values(control / PRECISE, traced.tensors)

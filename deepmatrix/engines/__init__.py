@@ -3,7 +3,7 @@
 In come cells to prepare and tasks: a cell, a control directory on the host, limits. An engine runs
 ``python -m harness DIR`` on a copy of the control directory. Out go prepared cells and how each
 process ended; the harness's files are in the control directory. An engine never reads
-``output.json``: that is the runner's part.
+``output.json``; `deepmatrix.execution` does.
 
 Three engines: `docker`, `venv` and `here`. `choose` picks one, `setup` installs Docker.
 """

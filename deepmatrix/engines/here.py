@@ -26,7 +26,7 @@ NVIDIA = Path("/dev/nvidiactl")
 
 
 class HereEngine:
-    """An engine that uses this very Python. See `deepmatrix.engines.Engine`."""
+    """An engine that uses the running interpreter. See `deepmatrix.engines.Engine`."""
 
     name = "here"
 

@@ -101,7 +101,7 @@ class Attempts:
                 joules = energy.joules_between(before, energy.read_counters())
             if ended.ending == "cancelled":
                 raise Cancelled
-            write_text(self.run.log(job), ended.log)
+            write_text(self.run.log_path(job), ended.log)
             output, status, cause = conclude(job, control, ended)
             yield Attempt(
                 output=output,

@@ -90,7 +90,9 @@ class _Collector:
             return None
         inference = self.attempt.output.infer() if self.attempt.output else None
         names = inference.outputs if inference else []
-        return agreements.measure(self.run.artifact(self.job.artifact), self.attempt.control, names)
+        return agreements.measure(
+            self.run.artifact_path(self.job.artifact), self.attempt.control, names
+        )
 
     def _blame_artifact(self, cause: str) -> None:
         self.status, self.cause = "bad-artifact", cause

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from deepmatrix.engines import Engine, Prepared
 from deepmatrix.errors import RecordError
-from deepmatrix.execution.resuming import interrupted
+from deepmatrix.execution.interrupting import interrupted
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.store.runs import Run

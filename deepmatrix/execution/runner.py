@@ -10,8 +10,8 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
+from deepmatrix.execution.interrupting import cancel_on_signal, interrupted, resume_command
 from deepmatrix.execution.preparing import Preparation
-from deepmatrix.execution.resuming import cancel_on_signal, interrupted, resume_command
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
@@ -164,7 +164,7 @@ class OpenRun:
         return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < MAX_RETRIES]
 
     def _is_exported(self, job: Job) -> bool:
-        return job.artifact is not None and self.run.artifact(job.artifact).is_dir()
+        return job.artifact is not None and self.run.artifact_path(job.artifact).is_dir()
 
 
 def missing_jobs(run: Run, wave: Wave, cells: Collection[str]) -> list[Job]:
@@ -172,7 +172,7 @@ def missing_jobs(run: Run, wave: Wave, cells: Collection[str]) -> list[Job]:
     return [
         job
         for job in run.manifest.plan.jobs(wave)
-        if (not cells or job.cell in cells) and not run.done(job)
+        if (not cells or job.cell in cells) and not run.is_done(job)
     ]
 
 

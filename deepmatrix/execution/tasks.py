@@ -137,7 +137,7 @@ class TaskMaker:
     def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
         planned = self.run.manifest.plan.imports
         model = next(model for model in planned if model.name == job.subject)
-        shutil.copytree(self.run.model(model.name), control / "model")
+        shutil.copytree(self.run.model_path(model.name), control / "model")
         sample_inputs = imports.inputs_for(self.run, model)
         if sample_inputs.is_file():
             (control / "given").mkdir()
@@ -153,7 +153,7 @@ class TaskMaker:
 
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
-        artifact = artifacts.hand_over(self.run.artifact(job.artifact), control)
+        artifact = artifacts.hand_over(self.run.artifact_path(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
         if self.emulated:
             infer.update(UNTIMED)

@@ -58,7 +58,7 @@ def compare(
     same_names = set(answered) == set(truth)
     deviations, between, scales = [], [], []
     for number, (name, gold) in enumerate(truth.items()):
-        scale = scale_of(gold)
+        scale = output_scale(gold)
         answer = answered[name] if same_names else list(answered.values())[number]
         is_random = name in random
         measure_output = _statistics if is_random else deviation
@@ -74,9 +74,9 @@ def compare(
         between.append(0.0 if is_random else distance(answer, produced[name], scale))
         scales.append(scale)
     return Agreement(
-        error=worst([output.error for output in deviations]),
-        producer_error=worst([output.producer_error for output in deviations]),
-        from_producer=worst(between),
+        error=worst_output_error([output.error for output in deviations]),
+        producer_error=worst_output_error([output.producer_error for output in deviations]),
+        from_producer=worst_output_error(between),
         scale=max(scales),
         note="; ".join(output.note for output in deviations if output.note),
         outputs=tuple(deviations),
@@ -139,7 +139,7 @@ def nothing(note: str) -> Agreement:
     return Agreement(error=None, producer_error=None, from_producer=None, scale=0.0, note=note)
 
 
-def worst(errors: list[float | None]) -> float | None:
+def worst_output_error(errors: list[float | None]) -> float | None:
     """Return the largest error, or None where one of them is None."""
     numbers = [error for error in errors if error is not None]
     return max(numbers, default=0.0) if len(numbers) == len(errors) else None
@@ -151,7 +151,7 @@ def worst(errors: list[float | None]) -> float | None:
 SMALLEST = 0.25
 
 
-def scale_of(gold: Values) -> float:
+def output_scale(gold: Values) -> float:
     """Return the scale of errors: the largest absolute finite gold value, at least SMALLEST."""
     finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
     return max(float(finite.max(initial=0.0)), SMALLEST)
@@ -216,7 +216,7 @@ def _row(values: Values) -> int | None:
 
 
 def top1(answer: Values, gold: Values) -> float | None:
-    """Return the share of rows whose largest value stands at gold's place; None without classes."""
+    """Return the share of rows whose largest value has gold's index; None without classes."""
     if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
         return None
     return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())

@@ -55,7 +55,7 @@ def _idiom(run: Run, job: Job, control: Path) -> float | None:
     }
     shapes = {name: logits.shape for name, logits in truth.items()}
     idiom = arrays.read(control / IDIOM_LOGITS, shapes)
-    return parity.worst(
+    return parity.worst_parity_error(
         {
             name: agreements.distance(idiom[name], logits, parity.scale(logits))
             for name, logits in truth.items()

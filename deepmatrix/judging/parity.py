@@ -16,7 +16,7 @@ from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
 from deepmatrix.store.records import Parity
 from deepmatrix.workloads.networks import Network
-from deepmatrix.workloads.scale import scale_of
+from deepmatrix.workloads.scale import parity_scale
 
 #: The smallest scale of an error, as a share of the largest scale of its kind: arrays of smaller
 #: values may be all rounding.
@@ -42,7 +42,7 @@ def compare(network: Network, truth: Mapping[str, Floats], path: Path) -> Parity
 
 def scale(truth: Floats) -> float:
     """Return the largest absolute gold value, by which errors are divided; 1 where all are 0."""
-    return scale_of(truth)
+    return parity_scale(truth)
 
 
 def _errors(
@@ -68,7 +68,11 @@ def _error(values: Floats, truth: Floats, scale: float) -> float | None:
 
 
 def first_wrong(parity: Parity, tolerance: float) -> str:
-    """Return the first output outside tolerance, else the first gradient going back; or ""."""
+    """Return the first place outside tolerance, or "" if there is none.
+
+    Outputs are checked in the order of the forward pass, then gradients in that of the backward
+    pass.
+    """
     for layer, error in parity.outputs.items():
         if not _within(error, tolerance):
             return f"output of {layer}"
@@ -78,7 +82,7 @@ def first_wrong(parity: Parity, tolerance: float) -> str:
     return ""
 
 
-def worst(errors: Mapping[str, float | None]) -> float | None:
+def worst_parity_error(errors: Mapping[str, float | None]) -> float | None:
     """Return the largest error, or None where one is not finite or there is none."""
     values = list(errors.values())
     if not values or any(value is None for value in values):

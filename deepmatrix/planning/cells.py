@@ -1,4 +1,4 @@
-"""Cells, all that a matrix file can write down, and what an engine can run of them."""
+"""Cells: those of a matrix file, and which of them an engine can run."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Role = Literal["framework", "runtime"]
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One framework or runtime at one pinned version set on one platform: one image.
+    """One framework or runtime, or a variant of it, on one platform, with its pinned packages.
 
-    *system* is what the matrix file states of the framework or runtime. A cell with *serves*
-    unset inspects models, or makes a suite, and serves none.
+    *system* is its entry in the matrix file. A cell with *serves* unset inspects models or makes
+    a suite, and serves no model.
     """
 
     name: str
@@ -35,7 +35,7 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """The one currency: selection, image tag, folder, record and CI job carry it."""
+        """The cell's name in selections, image tags, folders, records and CI jobs."""
         return f"{self.name}-{self.platform}"
 
     @property
@@ -162,7 +162,7 @@ class Capabilities:
 
 
 def all_cells(matrix: Matrix) -> Iterator[Cell]:
-    """Yield every cell that the matrix file can write down, excluded ones included."""
+    """Yield every cell of the matrix file, excluded ones included."""
     systems = matrix.systems()
     for name, base, architecture, device in matrix.cells():
         yield Cell(

@@ -103,18 +103,18 @@ class Plan:
     infer: Infer
     imports: tuple[Import, ...] = ()
     same: bool = False
-    #: The frameworks and workloads of whose network an idiom is written.
+    #: Pairs of a framework and a workload: the framework has an idiom of the workload's network.
     idioms: frozenset[tuple[str, str]] = frozenset()
 
     def rounds(self, cell: Cell) -> int:
-        """Return how many fresh processes repeat this cell's phases."""
+        """Return the number of rounds in which this cell runs its jobs."""
         return self.rounds_emulated if cell.id in self.emulated else self.rounds_native
 
     def rounds_of(self, artifact: Artifact, consumer: Cell) -> int:
-        """Return how many fresh processes of a consumer serve an artifact.
+        """Return the number of rounds in which a consumer serves an artifact.
 
-        An artifact of an emulated producer equals the native one: it is served to be judged, in
-        no more rounds than its producer had.
+        An artifact of an emulated producer is served in no more rounds than its producer had: it
+        is served for its verdict, and the times of the native artifact count.
         """
         is_emulated = artifact.producer in self.emulated
         producer_rounds = self.rounds_emulated if is_emulated else self.rounds_native

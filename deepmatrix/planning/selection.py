@@ -55,7 +55,8 @@ def find_preset(matrix: Matrix, name: str) -> Preset:
 def select_cells(matrix: Matrix, selection: Selection) -> list[Cell]:
     """Return the cells that a selection chooses, excluded ones included.
 
-    Globs stand instead of the preset's cells: they choose inside the preset or not.
+    Globs replace the preset's cells and its *without*. They may name cells that the preset does
+    not have.
 
     Raises:
         ArgumentError: a preset, glob or tag that matches nothing.

@@ -15,7 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
-from deepmatrix.results.collecting import RowCollector
+from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import Results
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.timings import floats

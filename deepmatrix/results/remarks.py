@@ -47,7 +47,10 @@ def unexpected_passes(
         elif status != "not-run":
             failed.add(expected_failure(cell, subject))
     for reason in sorted(passed - failed - {""}):
-        yield f"an expected failure passes, remove it from the matrix file: {reason}"
+        yield (
+            "an expected failure no longer happens; remove it from expected-failures.yaml: "
+            f"{reason}"
+        )
 
 
 def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:

@@ -116,9 +116,10 @@ class InferenceRow(Row):
 
 
 class ServingRow(Row):
-    """The cold start of a consumer with one artifact. Times in seconds.
+    """The time to first inference of a consumer with one artifact. Times in seconds.
 
-    *start_s*: from the request to start its container or process to its first inference.
+    *start_s*: from the request to start its container or process to its first inference. Starts
+    from a cold file cache are left out.
     """
 
     cell: str

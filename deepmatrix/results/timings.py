@@ -76,7 +76,7 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
 
 
 def serving(group: list[JobRecord]) -> Iterator[ServingRow]:
-    """Yield the row of a consumer's cold start, where it succeeded."""
+    """Yield the row of a consumer's time to first inference, where it succeeded."""
     first = group[0]
     starts = [
         (record.started_at, start)

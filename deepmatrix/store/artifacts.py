@@ -41,7 +41,7 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> None:
             continue
         if artifact.format not in exported:
             continue
-        final = run.artifact(artifact)
+        final = run.artifact_path(artifact)
         part = final.with_name(f"{final.name}.part")
         shutil.rmtree(part, ignore_errors=True)
         check_files(exported[artifact.format], control / "artifacts" / artifact.format)

@@ -8,8 +8,9 @@ from pydantic import AfterValidator
 
 from deepmatrix.store.parts import Part, one_line
 
-#: What makes outputs wrong: the model file; the runtime at one node; the runtime across several
-#: nodes; outputs that cannot be compared; a batch of several rows; or a cause that stays unknown.
+#: What makes outputs wrong. file: the model file. runtime: the runtime, at one node. fusion: the
+#: runtime, across several nodes. answers: outputs that cannot be compared. batch: a batch of
+#: several rows. opaque: the cause stays unknown. unfinished: the search ran out of time.
 CauseKind = Literal["file", "runtime", "fusion", "answers", "batch", "opaque", "unfinished"]
 
 

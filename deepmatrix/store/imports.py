@@ -19,8 +19,8 @@ def inputs_for(run: Run, model: Import) -> Path:
     """Return the path of a user's model's inputs; the file may be missing."""
     first = run.manifest.plan.imports[0]
     if run.manifest.plan.same and model != first:
-        return run.artifact(first.artifact) / "inputs.npz"
-    return run.given("inputs")
+        return run.artifact_path(first.artifact) / "inputs.npz"
+    return run.user_arrays_path("inputs")
 
 
 def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
@@ -32,10 +32,10 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     Raises arrays.Unreadable where a file is missing or wrong.
     """
     model = next(model for model in run.manifest.plan.imports if model.name == job.subject)
-    final = run.artifact(model.artifact)
+    final = run.artifact_path(model.artifact)
     part = final.with_name(f"{final.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(run.model(model.name), part / MODEL)
+    shutil.copytree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
     arrays.read_all(inspection / "inputs.npz", arrays.ANY)
     outputs = arrays.read_all(inspection / "outputs.npz", arrays.NUMBERS)
@@ -82,14 +82,14 @@ def _judged_by(
     Where gold comes from a reference or another model, gold in float32 must not be this model's
     own outputs: its difference from gold would widen its own tolerance.
     """
-    first = run.artifact(run.manifest.plan.imports[0].artifact)
+    first = run.artifact_path(run.manifest.plan.imports[0].artifact)
     if run.manifest.plan.same and model != run.manifest.plan.imports[0]:
         truth = _reference(first / "gold.npz", outputs)
         same = f"the outputs of {run.manifest.plan.imports[0].name}"
         return truth, _reference(first / "outputs.npz", outputs), dict.fromkeys(outputs, same)
-    if not run.given("reference").is_file():
+    if not run.user_arrays_path("reference").is_file():
         return precise, outputs, sources
-    truth = _reference(run.given("reference"), outputs)
+    truth = _reference(run.user_arrays_path("reference"), outputs)
     rounded = {
         name: truth[name] + (outputs[name] - precise[name])
         for name in _floats(truth, outputs, precise)

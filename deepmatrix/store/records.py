@@ -47,9 +47,10 @@ class Deviation(Part):
 
     *max_abs*: largest absolute difference. *error*: the same over the largest absolute gold value.
     *max_rel*: largest difference over each value's own gold. *ulp*: most floats of the output's
-    dtype between a value and its gold. *top1*: share of rows whose largest value stands at gold's
-    place. *row*: the first one with the largest error, or with an unexpected non-finite value.
-    *dtype*, *producer_error*: of the producer's own output. *caution*: why a match proves little.
+    dtype between a value and its gold. *top1*: top-1 agreement, the share of rows whose largest
+    value has the same index as in gold. *row*: the first one with the largest error, or with an
+    unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
+    *caution*: why a match proves little.
     """
 
     name: str

@@ -88,7 +88,7 @@ class Run:
         return run
 
     @staticmethod
-    def existing(path: Path) -> Run:
+    def open(path: Path) -> Run:
         """Open an existing run directory.
 
         Raises:
@@ -122,19 +122,19 @@ class Run:
         """Where the host puts data, initial weights, batch orders and gold losses."""
         return self.path / "inputs"
 
-    def artifact(self, artifact: Artifact) -> Path:
+    def artifact_path(self, artifact: Artifact) -> Path:
         """Return the directory of an exported model."""
         return self.path / "artifacts" / artifact.id
 
-    def model(self, name: str) -> Path:
+    def model_path(self, name: str) -> Path:
         """Return the directory of a user's own model."""
         return self.path / "models" / name
 
-    def given(self, option: str) -> Path:
+    def user_arrays_path(self, option: str) -> Path:
         """Return where a user's arrays of the option ``inputs`` or ``reference`` are stored."""
         return self.path / "given" / f"{option}.npz"
 
-    def log(self, job: Job) -> Path:
+    def log_path(self, job: Job) -> Path:
         """Return the path of a job's log: its stdout and stderr."""
         return self.path / "logs" / f"{job.id}.log"
 
@@ -142,7 +142,7 @@ class Run:
         """Return the path of a job's record; paths sort by cell, subject and round."""
         return self.path / "records" / job.cell / job.subject / f"r{job.round}.json"
 
-    def done(self, job: Job) -> bool:
+    def is_done(self, job: Job) -> bool:
         """Return whether a job has a final record."""
         return self.record_path(job).is_file() and self.record(job).status not in UNDONE
 

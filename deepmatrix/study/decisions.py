@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from deepmatrix.results.rows import Results
-from deepmatrix.study import deployment, expression, figures
+from deepmatrix.study import deployment, expressiveness, figures
 from deepmatrix.study.checks import (
     ArtifactCheck,
     CellCheck,
@@ -88,9 +88,9 @@ def find_evidence(check: Check, results: Results) -> Iterator[Evidence]:
     """Yield what a run says of a check, the most telling first."""
     match check:
         case ProbeCheck():
-            return expression.probe_evidence(check, results)
+            return expressiveness.probe_evidence(check, results)
         case NetworkCheck():
-            return expression.network_evidence(check, results)
+            return expressiveness.network_evidence(check, results)
         case FigureCheck():
             return figures.figure_evidence(check, results)
         case CellCheck():

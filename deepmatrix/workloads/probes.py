@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from deepmatrix.workloads import gold
 from deepmatrix.workloads.gold import recurrent, windows
 from deepmatrix.workloads.networks import Network
-from deepmatrix.workloads.scale import scale_of
+from deepmatrix.workloads.scale import parity_scale
 
 Arrays = dict[str, NDArray[Any]]
 Floats = NDArray[np.float64]
@@ -154,7 +154,7 @@ def answer_error(name: str, answers: Mapping[str, NDArray[Any]]) -> float | None
         if answer is None or answer.shape != gold_answer.shape or not np.isfinite(answer).all():
             return None
         difference = float(np.abs(answer.astype(np.float64) - gold_answer).max())
-        largest = max(largest, difference / scale_of(gold_answer))
+        largest = max(largest, difference / parity_scale(gold_answer))
     return largest
 
 

@@ -8,6 +8,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 
-def scale_of(gold: NDArray[Any]) -> float:
+def parity_scale(gold: NDArray[Any]) -> float:
     """Return the largest absolute gold value; 1 where all are 0."""
     return float(np.abs(gold).max(initial=0.0)) or 1.0

@@ -137,7 +137,7 @@ def test_a_merge_with_a_problem_is_exit_code_1(
     assert main.main(["merge", str(run.path)]) == 0
     next(iter((run.path / "records").rglob("r1.json"))).unlink()
     assert main.main(["merge", str(run.path)]) == 1
-    assert "not as expected" in capsys.readouterr().err
+    assert "1 problem, listed above" in capsys.readouterr().err
 
 
 def test_a_plan_for_machines_is_json_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -65,8 +65,8 @@ def test_text_arrays_of_different_widths_are_compared() -> None:
 
 def test_without_a_name_only_native_adapters_try_a_suite() -> None:
     planned = plan_suite(MATRIX, "onnx", Selection(), DOCKER)
-    judge, *others = planned.cells
-    assert judge.name == "onnx"
+    inspector, *others = planned.cells
+    assert inspector.name == "onnx"
     assert {cell.architecture for cell in others} == {"amd64"}
     assert all(cell.adapter and "onnx" in cell.reads for cell in others)
 

@@ -27,11 +27,11 @@ SHOW = """
 from pathlib import Path
 from deepmatrix.config import matrix_file
 from deepmatrix.planning.cells import all_cells
-from deepmatrix.store import models
+from deepmatrix.store import user_models
 
 matrix = matrix_file.load(Path("matrix.yaml"))
 print(*sorted({cell.adapter for cell in all_cells(matrix) if "toy-format" in cell.reads}))
-print(models.recognise([Path("net.toy")])[0].main)
+print(user_models.recognise([Path("net.toy")])[0].main)
 """
 
 

@@ -21,7 +21,7 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
-from deepmatrix.store import artifacts, imports, models
+from deepmatrix.store import artifacts, imports, user_models
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run
@@ -48,7 +48,9 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
     (tmp_path / "net.tflite").write_bytes(b"\x1c\0\0\0TFL3")
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"pb")
-    found = models.recognise([tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")])
+    found = user_models.recognise(
+        [tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")]
+    )
     assert [(one.name, one.format, one.main, list(one.files)) for one in found] == [
         ("my-net", "onnx", "model.onnx", ["model.onnx"]),
         ("net", "tflite", "model.tflite", ["model.tflite"]),
@@ -72,19 +74,19 @@ def test_what_is_no_model_is_refused_by_name(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ArgumentError, match=said):
-        models.recognise([tmp_path / name])
+        user_models.recognise([tmp_path / name])
 
 
 def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_path: Path) -> None:
     (tmp_path / "net.ts").write_bytes(b"PK\x03\x04")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
-    script, onnx = models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
+    script, onnx = user_models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
     assert (script.format, list(script.files)) == ("torchscript", ["model.pt"])
     with pytest.raises(ArgumentError, match="does not declare the shapes") as said:
-        models.check_declared([onnx, script], None, same=False)
+        user_models.check_declared([onnx, script], None, same=False)
     assert "--inputs" in str(said.value.hint)
-    models.check_declared([onnx, script], None, same=True)
-    models.check_declared([script], tmp_path / "inputs.npz", same=False)
+    user_models.check_declared([onnx, script], None, same=True)
+    user_models.check_declared([script], tmp_path / "inputs.npz", same=False)
 
 
 def test_torch_looks_into_torchscript() -> None:
@@ -97,7 +99,7 @@ def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.onnx").write_bytes(b"onnx")
-    found = models.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
+    found = user_models.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
     assert [one.name for one in found] == ["net", "net-2"]
 
 
@@ -108,7 +110,7 @@ IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint
 
 @given(st.text(IN_NAMES, min_size=1, max_size=60))
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
-    made = models._name(Path(f"/x/{name}.onnx"), set())
+    made = user_models._name(Path(f"/x/{name}.onnx"), set())
     assert Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
 
 
@@ -119,16 +121,16 @@ def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
     (tmp_path / "deep" / "more.bin").write_bytes(b"m")
     (tmp_path / "other.bin").write_bytes(b"o")
     (tmp_path / "link.bin").symlink_to("/etc/passwd")
-    (found,) = models.recognise([tmp_path / "net.onnx"])
+    (found,) = user_models.recognise([tmp_path / "net.onnx"])
     assert sorted(found.files) == ["deep/more.bin", "model.onnx", "weights.bin"]
-    models.take(found, tmp_path / "taken")
+    user_models.copy_model(found, tmp_path / "taken")
     assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"m"
 
 
 def test_a_file_whose_name_is_no_text_belongs_to_no_model(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"..\xff.bin..")
     (tmp_path / os.fsdecode(b"\xff.bin")).write_bytes(b"w")
-    (found,) = models.recognise([tmp_path / "net.onnx"])
+    (found,) = user_models.recognise([tmp_path / "net.onnx"])
     assert list(found.files) == ["model.onnx"]
 
 
@@ -136,7 +138,7 @@ def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path)
     with (tmp_path / "net.onnx").open("wb") as file:
         file.truncate(12 * 2**30)
     with pytest.raises(ArgumentError, match=r"has 12\.0 GiB, a file of the format onnx less"):
-        models.recognise([tmp_path / "net.onnx"])
+        user_models.recognise([tmp_path / "net.onnx"])
 
 
 # Planned --------------------------------------------------------------------------------------
@@ -198,8 +200,8 @@ def looked_into(tmp_path: Path, made: Plan = ONE, **arrays: dict[str, np.ndarray
     """A run whose models were looked into, with what the inspector left."""
     run = new_run(tmp_path, made)
     for one in made.imports:
-        run.model(one.name).mkdir(parents=True)
-        (run.model(one.name) / one.file).write_bytes(b"model")
+        run.model_path(one.name).mkdir(parents=True)
+        (run.model_path(one.name) / one.file).write_bytes(b"model")
     control = tmp_path / "control" / "artifacts"
     control.mkdir(parents=True)
     for name, found in arrays.items():
@@ -236,17 +238,17 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     one, two, three = ({"y": np.array([value])} for value in (1.0, 2.0, 3.0))
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=one, gold=two)
     (job,) = ONE.jobs("produce")
-    folder = run.artifact(ONE.imports[0].artifact)
+    folder = run.artifact_path(ONE.imports[0].artifact)
     gold = folder / "gold.npz"
 
     imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 2.0
-    run.given("reference").parent.mkdir()
-    np.savez(run.given("reference"), **three)
+    run.user_arrays_path("reference").parent.mkdir()
+    np.savez(run.user_arrays_path("reference"), **three)
     imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 3.0
     assert artifacts.verify(folder).opset == 17
-    run.given("reference").unlink()
+    run.user_arrays_path("reference").unlink()
     (tmp_path / "control" / "artifacts" / "gold.npz").unlink()
     imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 1.0
@@ -262,7 +264,7 @@ def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: P
     other = {"z": np.array([9.0])}
     np.savez(tmp_path / "control" / "artifacts" / "outputs.npz", **other)
     imports.keep_import(run, second, said(second), tmp_path / "control")
-    assert np.load(run.artifact(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
+    assert np.load(run.artifact_path(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
 
 
 def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
@@ -272,7 +274,7 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
     (job,) = ONE.jobs("produce")
     imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = artifacts.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run.artifact_path(ONE.imports[0].artifact), tmp_path / "served")
     assert document["splits"] is None
     for entry in document["inputs"]:
         array = np.load(tmp_path / "served" / entry["path"])
@@ -283,12 +285,12 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
 def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, name: str) -> None:
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={"y": np.ones(1)})
     (job,) = ONE.jobs("produce")
-    beside = run.model("net") / name
+    beside = run.model_path("net") / name
     beside.parent.mkdir(exist_ok=True)
     beside.write_bytes(b"weights")
     imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = artifacts.hand_over(run.artifact(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run.artifact_path(ONE.imports[0].artifact), tmp_path / "served")
     model = tmp_path / "served" / document["model"]
     assert (model.parent / name).read_bytes() == b"weights"
     assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
@@ -302,7 +304,7 @@ def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path)
         path.write_bytes(inputs.npz_bytes(values))
     (job,) = ONE.jobs("produce")
     imports.keep_import(run, job, said(job), tmp_path / "control")
-    folder = run.artifact(ONE.imports[0].artifact)
+    folder = run.artifact_path(ONE.imports[0].artifact)
     assert np.load(folder / "gold.npz").files == list(values)
 
 
@@ -403,7 +405,7 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=values)
     (job,) = ONE.jobs("produce")
     imports.keep_import(run, job, said(job), tmp_path / "control")
-    folder = run.artifact(ONE.imports[0].artifact)
+    folder = run.artifact_path(ONE.imports[0].artifact)
     assert isinstance(artifacts.verify(folder), Exported)
     (folder / "model" / "model.onnx").write_bytes(b"other")
     with pytest.raises(Exception, match=r"model\.onnx has changed"):

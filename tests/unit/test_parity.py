@@ -63,7 +63,7 @@ def test_the_same_step_in_float32_is_within_tolerance(tmp_path: Path, name: str)
     of = network(name)
     found = judged(tmp_path, of, first_step(of, weights(of), x(of)))
     assert wrong(found) == ""
-    assert 0 < (parity.worst(found.outputs) or 0) < 1e-6
+    assert 0 < (parity.worst_parity_error(found.outputs) or 0) < 1e-6
     assert list(found.outputs) == [layer["name"] for layer in of["layers"]]
 
 
@@ -130,7 +130,7 @@ def test_what_is_not_finite_is_outside_tolerance(tmp_path: Path) -> None:
     said["output/relu1"] = np.full_like(said["output/relu1"], np.nan)
     found = judged(tmp_path, of, said)
     assert found.outputs["relu1"] is None
-    assert parity.worst(found.outputs) is None
+    assert parity.worst_parity_error(found.outputs) is None
     assert wrong(found) == "output of relu1"
 
 

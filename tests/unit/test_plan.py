@@ -158,7 +158,7 @@ def test_an_idiom_is_planned_where_one_is_written() -> None:
 def test_a_plan_is_the_same_after_its_way_through_a_run(tmp_path: Path) -> None:
     plan = make(preset="full")
     run = Run.create(tmp_path, plan, MATRIX, version="0.1.0", name="one")
-    manifest = Run.existing(run.path).manifest
+    manifest = Run.open(run.path).manifest
     assert (manifest.plan, manifest.matrix) == (plan, MATRIX)
     assert manifest.matrix.expected_failures
 
@@ -168,7 +168,7 @@ def test_a_cell_that_only_inspects_serves_nothing(tmp_path: Path) -> None:
     server = Selection(include=("onnxruntime-debian12-amd64-cpu",))
     plan = plan_models(MATRIX, [("net", "onnx", "model.onnx")], server, DOCKER, seed=0, infer=infer)
     run = Run.create(tmp_path, plan, MATRIX, version="0.1.0", name="one")
-    assert {cell.id: cell.reads for cell in Run.existing(run.path).manifest.plan.cells} == {
+    assert {cell.id: cell.reads for cell in Run.open(run.path).manifest.plan.cells} == {
         "onnxruntime-debian12-amd64-cpu": ("onnx",),
         "onnx-debian12-amd64-cpu": (),
     }

@@ -107,7 +107,7 @@ TEXTS = [
     ),
     (
         r"^known to fail, and does not: ",
-        "an expected failure passes, remove it from the matrix file: ",
+        "an expected failure no longer happens; remove it from expected-failures.yaml: ",
     ),
     (r"(\d+ of \d+) jobs were not reached$", r"\1 jobs have not run; finish with --resume"),
     (r"^not reached$", "the job has not run"),

@@ -128,7 +128,7 @@ def test_what_is_known_by_now_can_be_said_of_an_old_run(tmp_path: Path) -> None:
 def test_what_was_known_to_fail_and_does_not_is_told(tmp_path: Path) -> None:
     run, _ = with_known(tmp_path)
     assert (
-        "an expected failure passes, remove it from the matrix file: no LSTM here"
+        "an expected failure no longer happens; remove it from expected-failures.yaml: no LSTM here"
         in merging.merge([run]).warnings
     )
 
@@ -157,7 +157,7 @@ def test_directories_merged_in_any_order_give_the_same_results(
     shuffled = random.Random(seed)
     with tempfile.TemporaryDirectory() as folder:
         expected = merging.merge([whole(Path(folder, "whole"))])
-        source = Run.existing(Path(folder, "whole", "one"))
+        source = Run.open(Path(folder, "whole", "one"))
         split = []
         for index in range(parts):
             part = Run(path=Path(folder, f"part{index}", "one"))
@@ -209,7 +209,7 @@ def test_a_lost_engine_gives_way_to_what_was_found_later(tmp_path: Path) -> None
     lost, found = new_run(tmp_path / "a", PLAN), whole(tmp_path / "b")
     job = next(PLAN.jobs("produce"))
     lost.save(job, record(job, status="engine-lost", output=None))
-    assert not lost.done(job)
+    assert not lost.is_done(job)
     assert merging.merge([lost, found]).problems == ()
 
 
@@ -323,7 +323,7 @@ def test_a_record_in_another_jobs_place_is_refused(tmp_path: Path) -> None:
     with pytest.raises(RecordError, match="it is the record of"):
         merging.merge([run])
     with pytest.raises(RecordError, match="it is the record of"):
-        run.done(second)
+        run.is_done(second)
 
 
 def test_a_run_keeps_its_name_wherever_its_directory_lies(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_noisy_round_is_retried_at_most_twice_and_its_records_stay(
     run, engine = new_run(tmp_path, REPEATED), DisturbedEngine(times)
     jobs = [job for job in REPEATED.jobs("consume") if job.cell.startswith("onnxruntime")]
     for exported in {job.artifact for job in jobs if job.artifact}:
-        folder = artifact(run.artifact(exported), np.ones((2, 2)), np.ones((2, 2)))
+        folder = artifact(run.artifact_path(exported), np.ones((2, 2)), np.ones((2, 2)))
         np.savez(folder / "inputs.npz", x=np.ones((2, 2)))
         named = ExportedFile(path="gold.npz", bytes=1, sha256=artifacts.sha256(folder / "gold.npz"))
         described = Exported(id=exported.id, format=exported.format, files=(named,), export_s=1.0)

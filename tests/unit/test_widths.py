@@ -138,7 +138,7 @@ def pass_rows() -> list[rows.PassRow]:
     ]
 
 
-def expression_rows() -> dict[str, Any]:
+def expressiveness_rows() -> dict[str, Any]:
     idioms = [
         rows.IdiomRow(
             cell=cell,
@@ -277,7 +277,7 @@ def whole_results() -> Results:
         findings=(),
         warnings=(),
         problems=(),
-        **expression_rows(),
+        **expressiveness_rows(),
         **serving_rows(),
     )
 

@@ -49,10 +49,10 @@ def run(options: argparse.Namespace) -> None:
 def _is_finished(unfinished: Run) -> bool:
     """Return whether every job whose artifact exists is done, and every wrong answer explained."""
     pending = any(
-        not unfinished.done(job)
+        not unfinished.is_done(job)
         for wave in WAVES
         for job in unfinished.manifest.plan.jobs(wave)
-        if job.artifact is None or unfinished.artifact(job.artifact).is_dir()
+        if job.artifact is None or unfinished.artifact_path(job.artifact).is_dir()
     )
     return not pending and not find_faults(unfinished)
 
@@ -89,7 +89,7 @@ def _resume_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
             "--resume finishes a run as it was planned", hint="leave globs and other options out"
         )
     parent = options.runs
-    resumed = Run.existing(parent / options.resume) if options.resume else runs.latest(parent)
+    resumed = Run.open(parent / options.resume) if options.resume else runs.latest(parent)
     engine_names = sorted({facts["engine"] for facts in resumed.engines().values()})
     name = engine_names[0] if engine_names and options.engine == "auto" else options.engine
     try:

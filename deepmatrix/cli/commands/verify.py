@@ -14,7 +14,7 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
-from deepmatrix.store import models
+from deepmatrix.store import user_models
 from deepmatrix.store.runs import Run
 
 #: How a person's own model is timed: it may be large.
@@ -68,8 +68,8 @@ def run(options: argparse.Namespace) -> None:
     """Serve models of your own on every cell that reads them, and judge the answers."""
     console = running.make_console()
     matrix = running.load_matrix(options)
-    own_models = models.recognise(options.models)
-    models.check_declared(own_models, options.inputs, same=options.same)
+    own_models = user_models.recognise(options.models)
+    user_models.check_declared(own_models, options.inputs, same=options.same)
     if options.reference and not options.inputs:
         raise ArgumentError(
             f"--reference {options.reference} without --inputs: outputs of which inputs?",
@@ -87,14 +87,14 @@ def run(options: argparse.Namespace) -> None:
     )
     running.check_limits(matrix, engine.capabilities())
     array_files = {"inputs": options.inputs, "reference": options.reference}
-    models.check_arrays(array_files)
+    user_models.check_arrays(array_files)
     name = shared.check_run_name(options.name)
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
     for model in own_models:
-        models.take(model, new_run.model(model.name))
-    models.give(array_files, new_run)
+        user_models.copy_model(model, new_run.model_path(model.name))
+    user_models.copy_arrays(array_files, new_run)
     running.announce(new_run, console)
     running.execute(new_run, engine, console, waves=["produce"])
     _refuse_unreadable(new_run, own_models)
@@ -102,7 +102,7 @@ def run(options: argparse.Namespace) -> None:
     running.report([new_run], console)
 
 
-def _refuse_unreadable(inspected: Run, own_models: Sequence[models.Model]) -> None:
+def _refuse_unreadable(inspected: Run, own_models: Sequence[user_models.Model]) -> None:
     """Raise ArgumentError where a model could not be inspected; none was served then."""
     paths = {model.name: model.path for model in own_models}
     causes = []

@@ -6,7 +6,7 @@ In come results, a plan, decisions or conformance outcomes; out go titled tables
 from __future__ import annotations
 
 from deepmatrix.reports.layout import Table
-from deepmatrix.reports.tables import cells, deployment, expression, portability, speed, study
+from deepmatrix.reports.tables import cells, deployment, expressiveness, portability, speed, study
 from deepmatrix.results.rows import Results
 
 
@@ -20,9 +20,9 @@ def result_tables(results: Results) -> list[Table]:
         speed.passes(results),
         study.latencies(results),
         *speed.inference(results),
-        expression.idiom_lines(results),
-        expression.probes(results),
-        expression.notes(results),
+        expressiveness.idiom_lines(results),
+        expressiveness.probes(results),
+        expressiveness.notes(results),
         deployment.exports(results),
         *portability.verdicts(results),
         portability.causes(results),

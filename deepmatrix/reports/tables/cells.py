@@ -95,8 +95,8 @@ def libraries(results: Results) -> Table:
         ),
         note=(
             "Library: what multiplies matrices, as the process itself reports it; of two, the "
-            "first is NumPy's. Core: the processor whose kernels OpenBLAS chose; an old OpenBLAS "
-            "may not know a new processor and choose slower kernels."
+            "first is NumPy's. \"core\" in the library's text: the processor that OpenBLAS chose "
+            "its kernels for. An old OpenBLAS may not know a new processor and choose slower ones."
         ),
     )
 

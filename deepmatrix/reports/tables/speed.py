@@ -46,23 +46,24 @@ def training(results: Results) -> Table:
             key("cell"),
             text("status"),
             number("step"),
-            number("than the fastest", optional=5),
+            number("slowdown", optional=5),
             number("throughput", optional=4),
             number("of peak", optional=3),
             number("accuracy"),
-            number("outputs", optional=1),
-            number("gradients", optional=6),
-            number("losses", optional=2),
-            number("all losses", optional=7),
+            number("output error", optional=1),
+            number("gradient error", optional=6),
+            number("loss error", optional=2),
+            number("loss error, all steps", optional=7),
         ),
         rows=tuple(_training_row(row, fastest.get(row.workload)) for row in rows),
         note=(
-            f"Step: time of one training step. {INTERVAL} Than the fastest: how many times slower, "
-            "as a 95 % interval; `cannot tell` if it includes equal. Throughput: samples per "
-            f"second. {OF_PEAK} Accuracy: on held-out data, the worst round. Outputs, gradients: "
-            "the largest error of a layer or a parameter in the first step, from a float64 "
-            "evaluation, over its largest value. Losses: the largest difference from a float64 "
-            "training in the first steps; all losses: in all steps. results.json has every step."
+            f"Step: time of one training step. {INTERVAL} Slowdown: how many times slower than the "
+            "fastest native cell, as a 95 % interval; `cannot tell` if it includes 1. Throughput: "
+            f"samples per second. {OF_PEAK} Accuracy: on held-out data, in the worst round. Output "
+            "and gradient error: the largest difference from a float64 evaluation in the first "
+            "step, of any layer or parameter, over its largest value. Loss error: the largest "
+            "difference from the losses of a float64 training in the first steps, and in all "
+            "steps. results.json has the loss of every step."
         ),
     )
 

@@ -1,4 +1,4 @@
-"""Ending a run early: signals that become an event, and how to go on with the run later."""
+"""Interrupting a run: signals become an event; the error names the command that resumes it."""
 
 from __future__ import annotations
 

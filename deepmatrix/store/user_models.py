@@ -1,4 +1,4 @@
-"""A person's own models: recognised, and taken into a run with the files that belong to them.
+"""A user's own models: recognised, and copied into a run with the files that belong to them.
 
 Nothing here parses a model: it may be hostile, and containers are the boundary.
 """
@@ -32,7 +32,7 @@ MOST_BESIDE = 10_000
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """A model to be verified: *files* by the names that it knows them by."""
+    """A model to be verified. *files*: by the names under which it refers to them."""
 
     name: str
     format: str
@@ -41,7 +41,7 @@ class Model:
 
     @property
     def main(self) -> str:
-        """What is read of its files: one of them, or a SavedModel's folder."""
+        """The file that a runtime loads, or a SavedModel's folder."""
         main: str = MODEL_PATHS[self.format]
         return main
 
@@ -52,15 +52,15 @@ def recognise(paths: Sequence[Path]) -> list[Model]:
     Raises:
         ArgumentError: a path is not there, or is no model that can be read.
     """
-    found: list[Model] = []
+    models: list[Model] = []
     for path in paths:
         form = _format(path)
-        name = _name(path, {one.name for one in found})
-        found.append(Model(name=name, format=form, path=path, files=_files(path, form)))
-    return found
+        name = _name(path, {model.name for model in models})
+        models.append(Model(name=name, format=form, path=path, files=_files(path, form)))
+    return models
 
 
-def take(model: Model, folder: Path) -> None:
+def copy_model(model: Model, folder: Path) -> None:
     """Copy a model's files into a folder that is not there yet."""
     for name, source in model.files.items():
         target = folder / name
@@ -115,12 +115,12 @@ def _check_size(path: Path, form: str) -> None:
         )
 
 
-def _name(path: Path, taken: set[str]) -> str:
-    """Return a name that can be part of an id: of the file, with a number where it is taken."""
+def _name(path: Path, used_names: set[str]) -> str:
+    """Return a name that can be part of an id: the file's, with a number where it is in use."""
     stem = re.sub(r"[^a-z0-9_]+", "-", path.resolve().stem.lower()).strip("-")[:40].strip("-")
     stem = stem or "model"
-    numbers = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
-    return next(name for name in (stem, *numbers) if name not in taken)
+    numbered = (f"{stem}-{number}" for number in range(2, len(used_names) + 3))
+    return next(name for name in (stem, *numbered) if name not in used_names)
 
 
 def _files(path: Path, form: str) -> dict[str, Path]:
@@ -131,10 +131,10 @@ def _files(path: Path, form: str) -> dict[str, Path]:
 
 
 def _external(path: Path) -> dict[str, Path]:
-    """Return the files beside a model whose names stand in it: its external data, if any.
+    """Return the files beside a model whose names occur in it: its external data, if any.
 
-    The model is searched as bytes. What it says beyond these names, a path that leads out of
-    its folder among it, it will not find where it is read.
+    The model is searched as bytes. Only files below its folder are copied, so a path that leads
+    out of the folder finds nothing in the cell.
     """
     with (
         path.open("rb") as opened,
@@ -150,7 +150,8 @@ def _external(path: Path) -> dict[str, Path]:
 def _below(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the plain files below a folder; links are not followed.
 
-    What is not called by UTF-8 is left out: a protobuf's text, and so a model, cannot name it.
+    A file whose name is not UTF-8 is left out: the text of a protobuf, and so a model, cannot
+    name it.
     """
     count = 0
     for parent, folders, names in os.walk(folder):
@@ -160,48 +161,49 @@ def _below(folder: Path) -> Iterator[tuple[str, Path]]:
             count += 1
             if count > MOST_BESIDE:
                 return
-            called = file.relative_to(folder).as_posix()
-            if file.is_file() and not file.is_symlink() and _is_utf8(called):
-                yield called, file
+            relative_name = file.relative_to(folder).as_posix()
+            if file.is_file() and not file.is_symlink() and _is_utf8(relative_name):
+                yield relative_name, file
 
 
 def _is_utf8(text: str) -> bool:
-    """Return whether a file's name is text, and not bytes that stand for none."""
+    """Return whether a file's name holds no byte that is not UTF-8."""
     return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
 def check_declared(models: Sequence[Model], inputs: Path | None, *, same: bool) -> None:
-    """Raise ArgumentError where nobody says the shapes of a model's inputs.
+    """Raise ArgumentError where neither a model nor *inputs* declares the shapes of its inputs.
 
     With *same* the first model's inputs are those of all.
     """
-    for one in models[:1] if same else models:
-        if not FORMATS[one.format].declares_shapes and inputs is None:
+    for model in models[:1] if same else models:
+        if not FORMATS[model.format].declares_shapes and inputs is None:
             raise ArgumentError(
-                f"{one.path}: a model of the format {one.format} does not declare the shapes of "
-                "its inputs",
+                f"{model.path}: a model of the format {model.format} does not declare the shapes "
+                "of its inputs",
                 hint="give them: --inputs FILE.npz, made with numpy.savez, an array a name",
             )
 
 
-def check_arrays(given: Mapping[str, Path | None]) -> None:
-    """Raise ArgumentError where a file of arrays is not there, or holds something else."""
-    for what, path in given.items():
+def check_arrays(paths: Mapping[str, Path | None]) -> None:
+    """Raise ArgumentError where a file of arrays, by its option, is missing or is none."""
+    for option, path in paths.items():
         if path is None:
             continue
         try:
-            found = arrays.read_all(path, arrays.ANY)
+            values = arrays.read_all(path, arrays.ANY)
         except arrays.Unreadable as error:
             raise ArgumentError(
-                f"--{what} {path}: {error}", hint="make it with numpy.savez, an array a name"
+                f"--{option} {path}: {error}", hint="make it with numpy.savez, an array a name"
             ) from None
-        if not found:
-            raise ArgumentError(f"--{what} {path}: it holds no array")
+        if not values:
+            raise ArgumentError(f"--{option} {path}: it holds no array")
 
 
-def give(given: Mapping[str, Path | None], run: Run) -> None:
-    """Copy files of arrays into a run."""
-    for what, path in given.items():
+def copy_arrays(paths: Mapping[str, Path | None], run: Run) -> None:
+    """Copy files of arrays, by their options, into a run."""
+    for option, path in paths.items():
         if path is not None:
-            run.given(what).parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, run.given(what))
+            target = run.user_arrays_path(option)
+            target.parent.mkdir(exist_ok=True)
+            shutil.copyfile(path, target)
