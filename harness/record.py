@@ -13,6 +13,9 @@ import os
 #: 1  first form
 SCHEMA_VERSION = 1
 
+#: What judges an output of a model where the standard's evaluator, in float64, can.
+FLOAT64 = "float64 evaluation"
+
 INPUT = "input.json"
 OUTPUT = "output.json"
 ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a format in it

@@ -6,6 +6,7 @@ import argparse
 import re
 from pathlib import Path
 
+from deepmatrix.diagnosis.explain import BUDGET_S
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
 from deepmatrix.planning.selection import Selection
@@ -56,6 +57,17 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="the folder of all runs")
 
 
+def add_explain_for(parser: argparse.ArgumentParser) -> None:
+    """Add the option that limits the search for causes."""
+    parser.add_argument(
+        "--explain-for",
+        type=duration,
+        default=BUDGET_S,
+        metavar="2m",
+        help="how long to search the first wrong node of each wrong answer; 0s: not at all",
+    )
+
+
 def add_run_name(parser: argparse.ArgumentParser) -> None:
     """Add the option that names a new run."""
     parser.add_argument("--name", help="name of the run; the time of its start if left out")
@@ -89,6 +101,14 @@ def check_run_name(name: str | None) -> str:
             hint="use up to 100 letters, digits, '.', '_' and '-'",
         )
     return name or ""
+
+
+def duration(text: str) -> float:
+    """Read ``30s``, ``2m`` or ``1h``; return seconds. Raises ArgumentTypeError."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(f"'{text}' is no duration; write it like 30s, 2m or 1h")
+    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def seed(text: str) -> int:

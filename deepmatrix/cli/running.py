@@ -14,7 +14,8 @@ from deepmatrix.cli.display import Display
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import ExpectedFailure
-from deepmatrix.diagnosis.explain import explain_all
+from deepmatrix.diagnosis.explain import BUDGET_S, explain_all
+from deepmatrix.diagnosis.faults import find_faults
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError, CellFailed
@@ -86,9 +87,11 @@ def execute(
     *,
     cells: Sequence[str] = (),
     waves: Sequence[Wave] = ("produce", "consume"),
+    explain_s: float = BUDGET_S,
 ) -> None:
     """Run the jobs of a run that have no record yet, and diagnose wrong answers.
 
+    All verdicts are stored before the first diagnosis, which may take *explain_s* seconds a fault.
     With *cells*, only their jobs; a diagnosis then waits for the whole run.
     """
     with Display(console) as display:
@@ -97,7 +100,18 @@ def execute(
             for wave in waves:
                 opened.run_wave(wave)
             if "consume" in waves and not cells:
-                explain_all(opened, display.explained)
+                _store_verdicts(run, console)
+                explain_all(opened, display.explained, explain_s)
+
+
+def _store_verdicts(run: Run, console: Console) -> None:
+    """Write the reports of what is known before the causes are searched, if there are any."""
+    faults = find_faults(run)
+    if not faults:
+        return
+    reports.write(run, merging.merge([run]))
+    line = f"verdicts: {run.path}/report.md; {len(faults)} wrong, now searching the causes"
+    console.print(Text(line), soft_wrap=True)
 
 
 def report(

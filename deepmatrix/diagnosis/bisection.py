@@ -19,30 +19,36 @@ class Bisection:
     """Narrows a wrong output down to the first wrong tensor, several tensors a step.
 
     It ends at a tensor that is wrong although its node reads only right ones. Right tensors cut
-    the graph; of several wrong tensors the first counts.
+    the graph; of several wrong tensors the first counts. It always ends: a tensor is compared once,
+    so every step leaves fewer to compare.
     """
 
     graph: Graph
     wrong: str
     right: set[str] = field(default_factory=set)
+    compared: set[str] = field(default_factory=set)
 
-    def next_tensors(self) -> list[str]:
-        """Return the tensors to compare next; none where the bisection has ended."""
+    def suspects(self) -> list[str]:
+        """Return the tensors that may be the first wrong one and were not compared, in order."""
         nodes = self.graph.ancestors([self.wrong], self.right)
         names = {
             name
             for index in nodes
             for name in self.graph.nodes[index].outputs
-            if name in self.graph.observable and name != self.wrong and name not in self.right
+            if name in self.graph.observable and name != self.wrong
         }
-        ordered = self.graph.ordered(names)
-        count = min(TENSORS_PER_RUN, len(ordered))
-        return [
-            ordered[at] for at in np.linspace(0, len(ordered), count, endpoint=False, dtype=int)
-        ]
+        return self.graph.ordered(names - self.right - self.compared)
+
+    def next_tensors(self) -> list[str]:
+        """Return the tensors to compare next; none where the bisection has ended."""
+        suspects = self.suspects()
+        count = min(TENSORS_PER_RUN, len(suspects))
+        places = np.linspace(0, len(suspects), count, endpoint=False, dtype=int)
+        return [suspects[at] for at in places]
 
     def learn(self, is_right: Mapping[str, bool]) -> None:
         """Take the outcome of a comparison: whether each tensor was right."""
+        self.compared.update(is_right)
         self.right.update(name for name, right in is_right.items() if right)
         wrong_names = {name for name, right in is_right.items() if not right} | {self.wrong}
         self.wrong = self.graph.ordered(wrong_names)[0]

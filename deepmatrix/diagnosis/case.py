@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -21,12 +22,14 @@ from deepmatrix.store.runs import Run
 class Case:
     """One fault while it is diagnosed.
 
-    *folder* receives what reproduces it. *consumer_runs* counts the runs of its consumer.
+    *folder* receives what reproduces it. *consumer_runs* counts the runs of its consumer. The
+    search for a node ends at *deadline*, in seconds of the monotonic clock.
     """
 
     tracer: Tracer
     fault: Fault
     folder: Path
+    deadline: float = math.inf
     consumer_runs: int = 0
 
     def __post_init__(self) -> None:
@@ -40,6 +43,11 @@ class Case:
     def run(self) -> Run:
         """The run that the fault is in."""
         return self.tracer.run
+
+    @property
+    def is_out_of_time(self) -> bool:
+        """Whether the search has used up its time."""
+        return time.monotonic() > self.deadline
 
     @property
     def artifact(self) -> Artifact:

@@ -8,6 +8,7 @@ node is known.
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -22,26 +23,38 @@ from deepmatrix.judging.verdicts import producer_fault
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.runs import write_text
 
+#: How long the search for the first wrong node of one fault may take, in seconds.
+BUDGET_S = 120.0
 
-def explain_all(opened: OpenRun, report: Callable[[Cause], None]) -> None:
+#: A consumer that is emulated gets this part of it.
+EMULATED_PART = 0.5
+
+
+def explain_all(
+    opened: OpenRun, report: Callable[[Cause], None], budget_s: float = BUDGET_S
+) -> None:
     """Find and store the cause of every fault of a run; *report* is called with each.
+
+    The search for a node may take *budget_s* seconds for each fault; with 0 nothing is searched.
 
     Raises:
         Cancelled: the user interrupted it; the causes found so far are stored.
     """
     tracer = Tracer(opened=opened)
-    for fault in find_faults(opened.run):
-        report(explain(tracer, fault))
+    emulated = opened.run.manifest.plan.emulated
+    for fault in find_faults(opened.run) if budget_s else []:
+        part = EMULATED_PART if fault.consumer.id in emulated else 1.0
+        report(explain(tracer, fault, budget_s * part))
 
 
-def explain(tracer: Tracer, fault: Fault) -> Cause:
+def explain(tracer: Tracer, fault: Fault, budget_s: float = BUDGET_S) -> Cause:
     """Find the cause of a fault and store it. Raises Cancelled where the user interrupts it."""
     final = tracer.run.cause_path(fault.artifact.id, fault.consumer.id)
     part = final.with_name(f"{final.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        cause = _find_cause(tracer, fault, part)
+        cause = _find_cause(tracer, fault, part, time.monotonic() + budget_s)
     except Cancelled:
         shutil.rmtree(part)
         raise
@@ -51,9 +64,9 @@ def explain(tracer: Tracer, fault: Fault) -> Cause:
     return cause
 
 
-def _find_cause(tracer: Tracer, fault: Fault, folder: Path) -> Cause:
+def _find_cause(tracer: Tracer, fault: Fault, folder: Path, deadline: float) -> Cause:
     try:
-        case = Case(tracer, fault, folder)
+        case = Case(tracer, fault, folder, deadline)
         cause = _obvious_cause(case)
         if cause is None:
             trace = tracer.trace(fault.artifact, case.rows)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from pydantic import TypeAdapter
+
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import CONSUMING, Artifact, Job
+from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Agreement, JobRecord
-from deepmatrix.store.runs import Run
+from deepmatrix.store.runs import Run, read
+
+_CAUSE = TypeAdapter(Cause)
 
 #: Verdicts that have a cause to find.
 WRONG = ("drift", "error")
@@ -56,4 +61,6 @@ def _find_fault(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
 
 
 def _has_cause(run: Run, artifact: Artifact, consumer: Cell) -> bool:
-    return (run.cause_path(artifact.id, consumer.id) / "cause.json").is_file()
+    """Return whether a cause is stored; one whose search ran out of time is searched again."""
+    path = run.cause_path(artifact.id, consumer.id) / "cause.json"
+    return path.is_file() and read(path, _CAUSE).kind != "unfinished"

@@ -37,6 +37,8 @@ class RuntimeSearch:
             return self._not_reproduced()
         bisection = Bisection(graph=self.trace.graph, wrong=self.trace.graph.ordered(wrong)[0])
         while tensors := bisection.next_tensors():
+            if self.case.is_out_of_time:
+                return self._unfinished(bisection)
             exposed = self._run_consumer(tensors)
             if self._outputs_are_right(exposed):
                 return self._wrong_fusion(tensors)
@@ -50,6 +52,17 @@ class RuntimeSearch:
         if self.case.rows:
             text = "the worst row alone is right: the fault needs the whole batch"
         return self.case.cause("batch", text, runs=self.case.consumer_runs)
+
+    def _unfinished(self, bisection: Bisection) -> Cause:
+        node = self.trace.graph.nodes[bisection.node]
+        return self.case.cause(
+            "unfinished",
+            f"the search used up its time: {name_node(node.kind, node.name)} is wrong, or one of "
+            f"{len(bisection.suspects())} tensors before it; search longer with --explain-for",
+            node=node.name,
+            tensor=bisection.wrong,
+            runs=self.case.consumer_runs,
+        )
 
     def _wrong_node(self, bisection: Bisection, values: Mapping[str, Values]) -> Cause:
         case, tensor = self.case, bisection.wrong

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmatrix.errors import RecordError
-from deepmatrix.store import arrays
+from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, Deviation
 from harness.record import answer_path
@@ -40,14 +40,16 @@ def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
         }
     except arrays.Unreadable as error:
         return nothing(f"its outputs cannot be used: {error}")
-    return compare(answered, produced, truth)
+    return compare(answered, produced, truth, random=artifacts.random_outputs(artifact))
 
 
-def compare(answered: Answers, produced: Answers, truth: Answers) -> Agreement:
+def compare(
+    answered: Answers, produced: Answers, truth: Answers, random: Collection[str] = ()
+) -> Agreement:
     """Compare a consumer's outputs, and the producer's own, with gold.
 
     Outputs are matched by name where both sides have the same names, else by their order. The
-    worst output counts.
+    worst output counts. Of those that are *random* by design only shape and statistics count.
     """
     if not truth:
         return nothing("it has no outputs")
@@ -58,16 +60,18 @@ def compare(answered: Answers, produced: Answers, truth: Answers) -> Agreement:
     for number, (name, gold) in enumerate(truth.items()):
         scale = output_scale(gold)
         answer = answered[name] if same_names else list(answered.values())[number]
-        measured = _type_mismatch(name, answer, produced[name]) or deviation(
+        is_random = name in random
+        measure_output = _statistics if is_random else deviation
+        measured = _type_mismatch(name, answer, produced[name]) or measure_output(
             name, answer, gold, scale
         )
         fields = {
-            "producer_error": distance(produced[name], gold, scale),
+            "producer_error": 0.0 if is_random else distance(produced[name], gold, scale),
             "dtype": str(produced[name].dtype),
-            "caution": _caution(gold),
+            "caution": RANDOM if is_random else _caution(gold),
         }
         deviations.append(measured.model_copy(update=fields))
-        between.append(distance(answer, produced[name], scale))
+        between.append(0.0 if is_random else distance(answer, produced[name], scale))
         scales.append(scale)
     return Agreement(
         error=worst_output_error([output.error for output in deviations]),
@@ -77,6 +81,33 @@ def compare(answered: Answers, produced: Answers, truth: Answers) -> Agreement:
         note="; ".join(output.note for output in deviations if output.note),
         outputs=tuple(deviations),
     )
+
+
+RANDOM = "it is random by design, so only its shape, mean and spread are compared"
+
+#: Means of two random samples may differ by so many of their standard errors.
+STANDARD_ERRORS = 8
+
+
+def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+    """Compare an output that is random by design: shape, mean and spread.
+
+    With few values hardly anything can be said, and hardly anything is refused.
+    """
+    del scale
+    if answer.shape != gold.shape:
+        note = f"{name} has the shape {answer.shape}, not {gold.shape}"
+        return Deviation(name=name, error=None, note=note)
+    if not np.isfinite(answer).all():
+        return Deviation(name=name, error=None, note=f"{name} is not finite everywhere")
+    drawn, expected = answer.astype(np.float64), gold.astype(np.float64)
+    spread = max(float(expected.std()), 1e-12)
+    allowed = STANDARD_ERRORS * spread / np.sqrt(max(expected.size, 1))
+    if abs(float(drawn.mean() - expected.mean())) > allowed:
+        return Deviation(name=name, error=None, note=f"the mean of {name} is another one")
+    if expected.size >= 100 and not 0.5 <= float(drawn.std()) / spread <= 2:
+        return Deviation(name=name, error=None, note=f"the spread of {name} is another one")
+    return Deviation(name=name, error=0.0)
 
 
 def _type_mismatch(name: str, answer: Values, produced: Values) -> Deviation | None:

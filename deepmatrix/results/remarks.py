@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deepmatrix.results.rows import CellRow, PortabilityRow, TrainingRow
+from deepmatrix.store.records import JobRecord
+from harness.record import FLOAT64
 
 #: Statuses and verdicts of success.
 SUCCESS = ("ok", "match")
@@ -61,6 +63,23 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
     }
     for artifact, output, caution in sorted(unique):
         yield f"{artifact}: a match of output {output} proves little: {caution}"
+
+
+def gold_sources(inspections: Iterable[JobRecord]) -> Iterator[str]:
+    """Yield where the gold of users' own models is not a float64 evaluation, and why.
+
+    A reference that the user gave counts before all this.
+    """
+    for record in inspections:
+        inspected = record.output.inspected() if record.output else None
+        if inspected is None:
+            continue
+        baselines = sorted(set(inspected.judged_by.values()) - {FLOAT64})
+        for source in baselines:
+            outputs = [name for name, by in inspected.judged_by.items() if by == source]
+            yield f"{record.subject}: {', '.join(outputs)} without a reference: {source}"
+        for remark in inspected.remarks:
+            yield f"{record.subject}: {remark}"
 
 
 def problems(

@@ -155,6 +155,7 @@ class RowCollector:
                 *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
                 *timings.warnings(training, inference),
                 *remarks.cautions(portability),
+                *remarks.gold_sources(self._inspections.values()),
             ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),

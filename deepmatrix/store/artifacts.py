@@ -113,13 +113,30 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def random_outputs(artifact: Path) -> frozenset[str]:
+    """Return the outputs of a stored model that are random by design.
+
+    Raises RecordError when its description is damaged.
+    """
+    return frozenset(_read_description(artifact).random)
+
+
+def _read_description(artifact: Path) -> Exported:
+    try:
+        return Exported.model_validate_json((artifact / "artifact.json").read_bytes())
+    except (OSError, ValueError) as error:
+        raise RecordError(
+            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
+        ) from None
+
+
 def verify(artifact: Path) -> Exported:
     """Return the description of a stored artifact.
 
     Raises RecordError where one of its files has changed since.
     """
+    described = _read_description(artifact)
     try:
-        described = Exported.model_validate_json((artifact / "artifact.json").read_bytes())
         for file in described.files:
             if sha256(artifact / file.path) != file.sha256:
                 raise ValueError(f"{file.path} has changed")

@@ -44,13 +44,14 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
     evaluation = inspection / "gold.npz"
     precise = arrays.read_all(evaluation, arrays.NUMBERS) if evaluation.is_file() else outputs
-    truth, produced = _judged_by(run, model, outputs, precise)
+    inspected = output.inspected()
+    sources = inspected.judged_by if inspected else {}
+    truth, produced, gold_sources = _judged_by(run, model, outputs, precise, sources)
     if truth.keys() != outputs.keys():
         raise arrays.Unreadable("its outputs and its gold have different names")
     (part / "outputs.npz").write_bytes(inputs.npz_bytes(produced))
     (part / "gold.npz").write_bytes(inputs.npz_bytes(truth))
     (part / "weights.npz").write_bytes(inputs.npz_bytes({}))
-    inspected = output.inspected()
     exported = Exported(
         format=model.format,
         files=tuple(
@@ -58,6 +59,9 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         ),
         opset=inspected.opset if inspected else None,
         in_parts=False,
+        gold=dict(gold_sources),
+        gold_remarks=tuple(inspected.remarks) if inspected else (),
+        random=tuple(inspected.random) if inspected else (),
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)
@@ -67,9 +71,13 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
 
 
 def _judged_by(
-    run: Run, model: Import, outputs: Mapping[str, Values], precise: Mapping[str, Values]
-) -> tuple[Mapping[str, Values], Mapping[str, Values]]:
-    """Return gold, and gold in float32, whose error the tolerance scales with.
+    run: Run,
+    model: Import,
+    outputs: Mapping[str, Values],
+    precise: Mapping[str, Values],
+    sources: Mapping[str, str],
+) -> tuple[Mapping[str, Values], Mapping[str, Values], Mapping[str, str]]:
+    """Return gold, gold in float32, whose error the tolerance scales with, and gold's sources.
 
     Where gold comes from a reference or another model, gold in float32 must not be this model's
     own outputs: its difference from gold would widen its own tolerance.
@@ -77,15 +85,16 @@ def _judged_by(
     first = run.artifact_path(run.manifest.plan.imports[0].artifact)
     if run.manifest.plan.same and model != run.manifest.plan.imports[0]:
         truth = _reference(first / "gold.npz", outputs)
-        return truth, _reference(first / "outputs.npz", outputs)
+        same = f"the outputs of {run.manifest.plan.imports[0].name}"
+        return truth, _reference(first / "outputs.npz", outputs), dict.fromkeys(outputs, same)
     if not run.user_arrays_path("reference").is_file():
-        return precise, outputs
+        return precise, outputs, sources
     truth = _reference(run.user_arrays_path("reference"), outputs)
     rounded = {
         name: truth[name] + (outputs[name] - precise[name])
         for name in _floats(truth, outputs, precise)
     }
-    return truth, {**truth, **rounded}
+    return truth, {**truth, **rounded}, dict.fromkeys(outputs, "the reference")
 
 
 def _floats(

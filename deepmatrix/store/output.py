@@ -88,7 +88,8 @@ class Exported(Part):
 
     *exporter*: name and version of what wrote it, where that is known. *batch*: the only batch
     size that it takes, where its exporter fixes one. *in_parts*: the inputs are independent rows
-    and can be split into batches.
+    and can be split into batches. *gold*: by output, where its gold comes from; *gold_remarks*:
+    why a better source does not count. *random*: outputs that are random by design.
     """
 
     id: str = ""
@@ -98,6 +99,9 @@ class Exported(Part):
     exporter: Remark | None = None
     batch: int | None = Field(default=None, gt=0)
     in_parts: bool = True
+    gold: dict[str, Remark] = Field(default_factory=dict)
+    gold_remarks: tuple[Remark, ...] = ()
+    random: tuple[str, ...] = ()
     export_s: Seconds
 
 

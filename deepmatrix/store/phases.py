@@ -210,10 +210,17 @@ class InferRecord(PhaseRecord[InferData]):
 
 
 class InspectData(Reported):
-    """A user's own model: its declared inputs and outputs, and what wrote it."""
+    """A user's own model, as its inspector describes it.
+
+    *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
+    count. *random*: the outputs that are random by design.
+    """
 
     precise: bool = False
     opset: int | None = None
+    judged_by: dict[str, Remark] = Field(default_factory=dict, max_length=10_000)
+    remarks: list[Remark] = Field(default_factory=list, max_length=10_000)
+    random: list[str] = Field(default_factory=list, max_length=10_000)
 
 
 class InspectRecord(PhaseRecord[InspectData]):

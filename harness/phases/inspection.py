@@ -33,6 +33,7 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
         sample_inputs.check_kind("output", name, numpy.asarray(value).dtype)
     data.update(inspected["described"])
     data["precise"] = "gold" in inspected
+    data.setdefault("judged_by", {})
     for name, target in (
         ("inputs", record.MODEL_INPUTS),
         ("outputs", record.PRODUCED),

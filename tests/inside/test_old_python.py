@@ -18,6 +18,7 @@ FRAMEWORKS_OWN = (
     "harness/frameworks/*/operations.py",
     "harness/frameworks/*/probes.py",
     "harness/frameworks/*/idioms/*.py",
+    "harness/graphs/operators/*.py",
 )
 
 

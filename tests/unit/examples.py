@@ -13,7 +13,7 @@ from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
-from deepmatrix.store.output import Output
+from deepmatrix.store.output import Exported, ExportedFile, Output
 from deepmatrix.store.records import Agreement, JobRecord, Parity
 from deepmatrix.store.runs import Run
 
@@ -106,4 +106,7 @@ def artifact(folder: Path, truth: object, produced: object) -> Path:
     (folder / "model").mkdir(parents=True)
     np.savez(folder / "gold.npz", y=np.asarray(truth))
     np.savez(folder / "outputs.npz", y=np.asarray(produced))
+    model = ExportedFile(path="model/model.onnx", bytes=1, sha256="0" * 64)
+    description = Exported(format="onnx", files=(model,), export_s=1.0)
+    (folder / "artifact.json").write_text(description.model_dump_json())
     return folder

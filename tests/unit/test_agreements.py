@@ -102,3 +102,39 @@ def test_a_model_without_outputs_matches_nothing() -> None:
 def test_doubles_of_either_sign_are_counted_apart_by_all_that_lie_between() -> None:
     ends = np.array([-np.finfo("f8").max]), np.array([np.finfo("f8").max])
     assert agreements.ulps(*ends) == 2 * int(np.array(ends[1]).view(np.int64)[0])
+
+
+# Random by design ------------------------------------------------------------------------------
+
+
+def drawn(seed: int, mean: float = 0.0, spread: float = 1.0) -> np.ndarray:
+    return np.random.default_rng(seed).normal(mean, spread, (64, 8)).astype(np.float32)
+
+
+def judged_as_random(answer: np.ndarray) -> agreements.Agreement:
+    gold = {"z": drawn(1), "y": np.ones((2, 2))}
+    answered = {"z": answer, "y": np.ones((2, 2))}
+    return agreements.compare(answered, gold, gold, random={"z"})
+
+
+def test_an_output_that_is_random_by_design_may_have_other_values() -> None:
+    agreement = judged_as_random(drawn(2))
+    assert agreement.error == 0.0
+    assert agreement.outputs[0].caution == agreements.RANDOM
+    assert agreement.outputs[1].caution == ""
+
+
+@pytest.mark.parametrize(
+    ("answer", "note"),
+    [
+        (drawn(2)[:32], "z has the shape (32, 8), not (64, 8)"),
+        (drawn(2, mean=1.0), "the mean of z is another one"),
+        (drawn(2, spread=3.0), "the spread of z is another one"),
+        (np.full((64, 8), np.nan, np.float32), "z is not finite everywhere"),
+    ],
+)
+def test_an_output_that_is_random_by_design_has_a_shape_a_mean_and_a_spread(
+    answer: np.ndarray, note: str
+) -> None:
+    agreement = judged_as_random(answer)
+    assert (agreement.error, agreement.note) == (None, note)

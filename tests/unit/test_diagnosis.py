@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from random import Random
+
 import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
@@ -73,6 +75,23 @@ def test_a_thousand_nodes_take_three_looks() -> None:
         search, count = looks(graph, spoiled(graph, {culprit}))
         assert search.node == culprit
         assert count <= 3
+
+
+def test_a_node_with_two_wrong_outputs_ends_the_search_at_once() -> None:
+    node = Node(name="split", kind="Split", inputs=["x"], outputs=["a", "b"])
+    graph = Graph(nodes=[node], inputs={"x"}, outputs=["a", "b"], tensors=["a", "b"])
+    search, count = looks(graph, {"a", "b"})
+    assert (search.node, count) == (0, 1)
+
+
+@given(graphs(), st.randoms(use_true_random=False))
+def test_the_search_ends_whatever_the_comparisons_say(graph: Graph, random: Random) -> None:
+    search = Bisection(graph=graph, wrong=graph.outputs[0])
+    suspects = len(search.suspects())
+    while tensors := search.next_tensors():
+        search.learn({name: random.random() < 0.5 for name in tensors})
+        assert len(search.suspects()) < suspects
+        suspects = len(search.suspects())
 
 
 X = {"x": np.random.default_rng(1).standard_normal((1, 8, 12, 12)).astype(np.float32)}

@@ -24,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     shared.add_selection(parser)
     shared.add_engine(parser)
+    shared.add_explain_for(parser)
     shared.add_run_name(parser)
     parser.add_argument(
         "--resume", nargs="?", const="", metavar="RUN", help="finish a run; the newest by default"
@@ -41,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
     if _is_finished(opened_run):
         console.print("nothing is left to run")
     else:
-        running.execute(opened_run, engine, console)
+        running.execute(opened_run, engine, console, explain_s=options.explain_for)
     running.report([opened_run], console)
 
 

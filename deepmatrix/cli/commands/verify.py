@@ -45,6 +45,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=shared.seed, default=0, help="seed of the sample inputs, without --inputs"
     )
+    shared.add_explain_for(parser)
     shared.add_run_name(parser)
     parser.add_argument(
         "--max-p99",
@@ -97,7 +98,7 @@ def run(options: argparse.Namespace) -> None:
     running.announce(new_run, console)
     running.execute(new_run, engine, console, waves=["produce"])
     _refuse_unreadable(new_run, own_models)
-    running.execute(new_run, engine, console, waves=["consume"])
+    running.execute(new_run, engine, console, waves=["consume"], explain_s=options.explain_for)
     running.report([new_run], console)
 
 

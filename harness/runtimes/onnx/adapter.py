@@ -1,6 +1,7 @@
 """The ``onnx`` package's reference evaluator, in numpy: the neutral reference, and slow.
 
-Two of its operators are wrong; `harness.graphs.operators` replaces them.
+Operators that it lacks or gets wrong are those of `harness.graphs.operators`. Where it has no
+float64 answer, ONNX Runtime without optimisations gives a baseline: see `gold`.
 """
 
 import functools
@@ -9,6 +10,7 @@ import harness.adapters as protocol
 from harness.graphs import checks, inner, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
+from harness.runtimes.onnx import gold
 
 onnx = None  # the package, once `start` has imported it
 threads = None
@@ -62,25 +64,25 @@ def inspect(form, path, user_inputs, seed):
         raise protocol.Unsupported("the onnx package does not read " + form)
     model = checks.read(path)
     entries = onnx_inputs.declared_inputs(model, onnx)
-    evaluate = functools.partial(answer, evaluator(model))
+    evaluate = functools.partial(gold.evaluate, model, path)
     if user_inputs is None:
-        inputs, outputs = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
+        inputs, (outputs, reason) = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
     else:
         inputs = onnx_inputs.check_inputs(user_inputs, entries)
-        outputs = evaluate(inputs)
+        outputs, reason = evaluate(inputs)
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
         "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],
         "opset": opsets.get("", opsets.get("ai.onnx")),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
+        "random": gold.random_outputs(model),
     }
     result = {"described": described, "inputs": inputs, "outputs": outputs}
-    try:
-        precise = evaluator(widen(model))
-        result["gold"] = answer(precise, onnx_inputs.as_float64(inputs))
-    except Exception as error:  # the evaluator may raise anything; then there is no gold
-        described["no_gold"] = f"{type(error).__name__}: {error}"[:300]
+    result["gold"], described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
+    if reason:
+        remarks.append("no float32 evaluation: " + reason)
+    described["remarks"] = remarks
     return result
 
 

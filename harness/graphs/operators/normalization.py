@@ -1,0 +1,51 @@
+"""Normalisations."""
+
+import numpy
+
+from harness.graphs.operators.base import Operator
+
+
+class BatchNormalization(Operator):
+    """Inference only: the statistics are inputs.
+
+    The standard's evaluator takes a model before opset 14 that has a momentum to be in training.
+    """
+
+    def _run(self, x, scale, bias, mean, variance, **attributes):
+        if attributes.get("training_mode") or (attributes.get("is_test") == 0 and self.opset < 7):
+            raise NotImplementedError("BatchNormalization in training mode is not served")
+        sides = (-1,) + (1,) * (x.ndim - 2)
+        if attributes.get("spatial") == 0:
+            sides = x.shape[1:]
+        scale, bias, mean, variance = (
+            parameter.reshape(sides) for parameter in (scale, bias, mean, variance)
+        )
+        epsilon = attributes.get("epsilon")
+        epsilon = 1e-5 if epsilon is None else epsilon
+        return ((scale * (x - mean) / numpy.sqrt(variance + epsilon) + bias).astype(x.dtype),)
+
+
+class LRN(Operator):
+    """The evaluator counts examples where it should count channels."""
+
+    def _run(self, x, alpha=None, beta=None, bias=None, size=None):
+        squares = numpy.zeros_like(x)
+        channels = x.shape[1]
+        for channel in range(channels):
+            first = max(0, channel - (size - 1) // 2)
+            last = min(channels, channel + size // 2 + 1)
+            squares[:, channel] = (x[:, first:last] ** 2).sum(axis=1)
+        return ((x / (bias + alpha / size * squares) ** beta).astype(x.dtype),)
+
+
+class MeanVarianceNormalization(Operator):
+    """The evaluator expands it with constants of float32, which no float64 goes with."""
+
+    def _run(self, x, axes=None):
+        axes = tuple(int(axis) for axis in (axes if axes is not None else (0, 2, 3)))
+        mean = x.mean(axis=axes, keepdims=True)
+        deviation = numpy.sqrt((x * x).mean(axis=axes, keepdims=True) - mean * mean)
+        return (((x - mean) / (deviation + 1e-9)).astype(x.dtype),)
+
+
+OPERATORS = [BatchNormalization, LRN, MeanVarianceNormalization]

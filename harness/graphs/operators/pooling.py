@@ -1,0 +1,112 @@
+"""Pooling over any number of sides."""
+
+import itertools
+
+import numpy
+
+from harness.graphs.operators.base import Operator
+
+
+def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET", ceil_mode=0):
+    """Yield, for every place of the output, its index, its window and its slices of the input.
+
+    Args:
+        x: (N, C, sides...).
+        kernel: its size, a number a side.
+        strides: from one window to the next, a number a side.
+        dilations: from one value of a window to the next, a number a side.
+        pads: begins, then ends.
+        auto_pad: ``NOTSET``, ``VALID``, ``SAME_UPPER`` or ``SAME_LOWER``.
+        ceil_mode: whether a last window may begin inside and end outside.
+
+    Returns:
+        (sides of the output, a list a side of the list, a place of the output, of the input's
+        indices in its window, -1 for padding, and None beyond the padding).
+    """
+    count = len(kernel)
+    strides = strides or [1] * count
+    dilations = dilations or [1] * count
+    auto_pad = auto_pad.decode() if isinstance(auto_pad, bytes) else auto_pad
+    indices = []
+    for at in range(count):
+        size, reach = x.shape[2 + at], (kernel[at] - 1) * dilations[at] + 1
+        begin, end = (pads[at], pads[count + at]) if pads and auto_pad in ("NOTSET", "") else (0, 0)
+        if auto_pad.startswith("SAME"):
+            places = -(-size // strides[at])
+            total = max((places - 1) * strides[at] + reach - size, 0)
+            begin = total // 2 if auto_pad == "SAME_UPPER" else total - total // 2
+            end = total - begin
+        else:
+            room = size + begin + end - reach
+            places = (-(-room // strides[at]) if ceil_mode else room // strides[at]) + 1
+            if ceil_mode and (places - 1) * strides[at] >= size + begin:
+                places -= 1  # a window must not begin in the padding at the end
+        lines = []
+        for place in range(places):
+            first = place * strides[at] - begin
+            line = []
+            for step in range(kernel[at]):
+                index = first + step * dilations[at]
+                if 0 <= index < size:
+                    line.append(index)
+                elif -begin <= index < size + end:
+                    line.append(-1)
+                else:
+                    line.append(None)
+            lines.append(line)
+        indices.append(lines)
+    return [len(lines) for lines in indices], indices
+
+
+def reduced(x, kernel, reduce, **settings):
+    """Return *reduce* of every window: called with its values (N, C, n) and its padded count."""
+    sides, indices = windows(x, kernel, **settings)
+    answer = numpy.zeros(x.shape[:2] + tuple(sides), x.dtype)
+    for place in itertools.product(*(range(side) for side in sides)):
+        lines = [indices[at][index] for at, index in enumerate(place)]
+        padded = numpy.prod([sum(index is not None for index in line) for line in lines])
+        inside = [[index for index in line if index is not None and index >= 0] for line in lines]
+        values = x[(slice(None), slice(None)) + numpy.ix_(*inside)]
+        answer[(slice(None), slice(None)) + place] = reduce(
+            values.reshape(x.shape[:2] + (-1,)), int(padded)
+        )
+    return answer
+
+
+class AveragePool(Operator):
+    """Means over windows; with *count_include_pad* the padding counts as zeros."""
+
+    def _run(self, x, kernel_shape=None, count_include_pad=0, **settings):
+        def mean(values, padded):
+            count = padded if count_include_pad else values.shape[-1]
+            return values.sum(axis=-1) / max(count, 1)
+
+        return (reduced(x, kernel_shape, mean, **settings),)
+
+
+class LpPool(Operator):
+    """The p-norm of windows."""
+
+    def _run(self, x, kernel_shape=None, p=2, **settings):
+        def norm(values, _):
+            return (numpy.abs(values) ** p).sum(axis=-1) ** (1.0 / p)
+
+        return (reduced(x, kernel_shape, norm, **settings),)
+
+
+class GlobalMaxPool(Operator):
+    """The largest value of every channel; the evaluator reduces exactly two sides."""
+
+    def _run(self, x):
+        return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
+
+
+class GlobalLpPool(Operator):
+    """The p-norm of every channel."""
+
+    def _run(self, x, p=2):
+        sides = tuple(range(2, x.ndim))
+        return ((numpy.abs(x) ** p).sum(axis=sides, keepdims=True) ** (1.0 / p),)
+
+
+OPERATORS = [AveragePool, LpPool, GlobalMaxPool, GlobalLpPool]

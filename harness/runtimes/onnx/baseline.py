@@ -1,0 +1,37 @@
+"""A baseline: ONNX Runtime on the CPU without graph optimisations, in the model's own precision.
+
+It stands in where the evaluator knows no float64, and it is the second opinion where the
+evaluator's own definition of an operator has not been proven.
+"""
+
+NAME = "baseline: ONNX Runtime without optimisations"
+
+
+class NoBaseline(Exception):
+    """ONNX Runtime is not there, or cannot load or answer the model; the message says why."""
+
+
+def answer(path, names, inputs):
+    """Return the outputs of a model file by name, for inputs by name.
+
+    Args:
+        path: the ``.onnx`` file, external data beside it.
+        names: of its outputs, in its order.
+        inputs: arrays by name.
+
+    Raises:
+        NoBaseline: with ONNX Runtime's own first line.
+    """
+    try:
+        import onnxruntime
+    except ImportError:
+        raise NoBaseline("ONNX Runtime is not installed beside the evaluator")
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    try:
+        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+        return dict(zip(names, session.run(names, inputs)))
+    except Exception as error:  # its errors share no class
+        raise NoBaseline("{}: {}".format(type(error).__name__, error).splitlines()[0][:300])

@@ -1,0 +1,148 @@
+"""What an ONNX model should answer: by our float64 evaluation, else by a baseline.
+
+The evaluation is the better judge where it is right. It may not know an operator, or define one
+wrongly: `harness/graphs/proven.json` says which definitions the standard's own tests have proven.
+Where an evaluation with an unproven operator and the baseline differ, the baseline counts, and the
+difference is a finding about the evaluator.
+"""
+
+import json
+import os
+
+import numpy
+
+from harness import graphs
+from harness.graphs import onnx_inputs
+from harness.graphs.operators import evaluator
+from harness.graphs.precise import widen
+from harness.record import FLOAT64
+from harness.runtimes.onnx import baseline
+
+#: Evaluations in float32 and float64 that differ by more than this, over the largest value, are
+#: not the same function: float32 itself costs a thousandth of it.
+DIFFERENT = 1e-3
+
+#: Operators whose answers are random by design.
+RANDOM = frozenset(
+    ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"]
+    + ["RandomUniformLike"]
+)
+
+
+def evaluate(model, path, inputs):
+    """Return the model's outputs in its own precision, and why the evaluator gave none, if so.
+
+    Raises the evaluator's own error where the baseline fails as well.
+    """
+    names = [value.name for value in model.graph.output]
+    try:
+        return dict(zip(names, evaluator(model).run(None, inputs))), ""
+    except Exception as error:  # the evaluator may raise anything
+        reason = "{}: {}".format(type(error).__name__, error).splitlines()[0][:300]
+        try:
+            return baseline.answer(path, names, inputs), reason
+        except baseline.NoBaseline:
+            raise error
+
+
+def judge(model, path, inputs, outputs):
+    """Return gold by name of output, and what each is judged by.
+
+    Args:
+        model: the model.
+        path: its file.
+        inputs: arrays by name.
+        outputs: by name, from `evaluate`.
+
+    Returns:
+        (gold by name, source by name, remarks): a remark says why the evaluation does not count.
+    """
+    names = list(outputs)
+    try:
+        answers = evaluator(widen(model)).run(None, onnx_inputs.as_float64(inputs))
+        precise, reason = dict(zip(names, answers)), ""
+    except Exception as error:  # the evaluator may raise anything
+        precise, reason = None, "{}: {}".format(type(error).__name__, error).splitlines()[0][:300]
+    if precise is None:
+        return outputs, dict.fromkeys(names, baseline.NAME), ["no float64 evaluation: " + reason]
+    unproven = unproven_operators(model)
+    if not unproven:
+        return precise, dict.fromkeys(names, FLOAT64), []
+    try:
+        second = baseline.answer(path, names, inputs)
+    except baseline.NoBaseline:
+        return precise, dict.fromkeys(names, FLOAT64), []
+    gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
+    for name in names:
+        if differs(precise[name], second[name]):
+            gold[name], sources[name] = second[name], baseline.NAME
+            remarks.append(
+                "output {}: the evaluator differs from the baseline; its definition of {} is not "
+                "proven".format(name, ", ".join(unproven[:5]))
+            )
+    return gold, sources, remarks
+
+
+def differs(precise, second):
+    """Return whether two answers are not those of the same function."""
+    precise, second = numpy.asarray(precise), numpy.asarray(second)
+    if precise.shape != second.shape:
+        return True
+    if second.dtype.kind not in "fiub":
+        return bool((precise != second).any())
+    precise, second = precise.astype("float64"), second.astype("float64")
+    if (numpy.isfinite(precise) != numpy.isfinite(second)).any():
+        return True
+    finite = numpy.isfinite(precise)
+    scale = float(numpy.abs(precise[finite]).max(initial=0.0)) or 1.0
+    return bool(numpy.abs(precise[finite] - second[finite]).max(initial=0.0) > DIFFERENT * scale)
+
+
+def unproven_operators(model):
+    """Return the names of a model's operators whose definition here is not proven, in order."""
+    import onnx
+
+    with open(os.path.join(os.path.dirname(graphs.__file__), "proven.json")) as source:
+        table = json.load(source)["operators"]
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
+    own = {(function.domain, function.name) for function in model.functions}
+    unproven = set()
+    for node in all_nodes(model.graph):
+        domain = "" if node.domain == "ai.onnx" else node.domain
+        if (node.domain, node.op_type) in own:
+            continue
+        try:
+            version = opsets.get(node.domain, opsets.get("", 1))
+            since = onnx.defs.get_schema(node.op_type, version, domain).since_version
+            state = table.get(domain, {}).get(node.op_type, {}).get(str(since), ["unknown"])[0]
+        except onnx.defs.SchemaError:
+            state = "unknown"
+        if state not in ("proven", "replaced"):
+            unproven.add(node.op_type)
+    return sorted(unproven)
+
+
+def random_outputs(model):
+    """Return the names of the outputs that depend on an operator that is random by design."""
+    moving = set()
+    for node in model.graph.node:
+        inner = {one.op_type for one in all_nodes_of(node)}
+        if not RANDOM.isdisjoint(inner | {node.op_type}) or not moving.isdisjoint(node.input):
+            moving.update(name for name in node.output if name)
+    return [value.name for value in model.graph.output if value.name in moving]
+
+
+def all_nodes(graph):
+    """Yield all nodes, those of inner graphs too."""
+    for node in graph.node:
+        yield node
+        for inner in all_nodes_of(node):
+            yield inner
+
+
+def all_nodes_of(node):
+    """Yield the nodes of a node's inner graphs."""
+    for attribute in node.attribute:
+        for graph in [attribute.g] + list(attribute.graphs):
+            for inner in all_nodes(graph):
+                yield inner

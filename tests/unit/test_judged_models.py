@@ -1,0 +1,73 @@
+"""Models after public bug reports, which the judge has to evaluate rightly, or refuse clearly."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from harness.graphs import BadModel
+from harness.runtimes.onnx import adapter
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+MODELS = Path(__file__).resolve().parents[1] / "models"
+
+
+@pytest.fixture(autouse=True)
+def started() -> None:
+    adapter.start()
+
+
+def inspect(name: str, inputs: str | None = None) -> dict[str, Any]:
+    fed = dict(np.load(MODELS / inputs)) if inputs else None
+    return adapter.inspect("onnx", str(MODELS / name), fed, 0)
+
+
+def run_unoptimised(name: str, inputs: dict[str, Any]) -> list[Any]:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 4
+    session = onnxruntime.InferenceSession(str(MODELS / name), options)
+    return list(session.run(None, inputs))
+
+
+@pytest.mark.parametrize(
+    ("name", "inputs"),
+    [
+        ("int8_qdq.onnx", "int8_qdq_in.npz"),
+        ("contrib_optimised.onnx", "contrib_in.npz"),
+        ("gridsample16.onnx", None),
+        ("softmax11.onnx", None),
+        ("lstm_seqlens.onnx", None),
+        ("batch_reshape.onnx", None),
+        ("ir_new.onnx", None),
+    ],
+)
+def test_a_valid_model_has_a_gold_that_a_right_runtime_meets(name: str, inputs: str | None) -> None:
+    inspected = inspect(name, inputs)
+    assert "no_gold" not in inspected["described"]
+    run = run_unoptimised(name, inspected["inputs"])
+    for judged, answer in zip(inspected["gold"].values(), run, strict=True):
+        scale = np.abs(judged).max()
+        assert np.abs(judged - answer).max() <= 2e-5 * scale
+
+
+def test_gold_is_the_reference_of_who_optimised_the_model() -> None:
+    gold = inspect("contrib_optimised.onnx", "contrib_in.npz")["gold"]
+    np.testing.assert_allclose(
+        gold["y"], np.load(MODELS / "contrib_ref.npz")["y"], rtol=1e-4, atol=1e-5
+    )
+
+
+def test_nan_goes_through_clip_and_max() -> None:
+    gold = inspect("nan_clip.onnx", "nan_clip_in.npz")["gold"]
+    x = np.load(MODELS / "nan_clip_in.npz")["x"]
+    np.testing.assert_array_equal(np.isnan(gold["clipped"]), x < 0)
+
+
+def test_a_git_lfs_pointer_is_told_from_a_damaged_model() -> None:
+    with pytest.raises(BadModel, match=r"Git LFS pointer.*git lfs pull"):
+        inspect("lfs_pointer.onnx")

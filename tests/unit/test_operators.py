@@ -1,0 +1,462 @@
+"""The judge's own definitions of operators, against ONNX Runtime's kernels."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from harness.graphs.operators import evaluator
+from harness.graphs.operators.base import softmax
+from harness.graphs.precise import widen
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+RANDOM = np.random.default_rng(7)
+
+#: Text that stands for an input that is left out.
+ABSENT = None
+
+
+def floats(*shape: int, low: float = -1.0, high: float = 1.0) -> np.ndarray:
+    return RANDOM.uniform(low, high, shape).astype(np.float32)
+
+
+def integers(
+    dtype: str, *shape: int, low: int | None = None, high: int | None = None
+) -> np.ndarray:
+    limits = np.iinfo(dtype)
+    first = limits.min if low is None else low
+    last = limits.max if high is None else high
+    return RANDOM.integers(first, last + 1, shape).astype(dtype)
+
+
+def scalar(value: Any, dtype: str = "float32") -> np.ndarray:
+    return np.asarray(value, dtype)
+
+
+def model(
+    operator: str,
+    inputs: list[np.ndarray | None],
+    attributes: dict[str, Any],
+    outputs: int,
+    domain: str = "com.microsoft",
+    opset: int = 17,
+) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    """Return a model of one node, and its inputs by name."""
+    names = ["" if value is None else f"x{at}" for at, value in enumerate(inputs)]
+    fed = {name: value for name, value in zip(names, inputs, strict=True) if value is not None}
+    answers = [f"y{at}" for at in range(outputs)]
+    node = helper.make_node(operator, names, answers, domain=domain, **attributes)
+    graph = helper.make_graph(
+        [node],
+        "one",
+        [
+            helper.make_tensor_value_info(
+                name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
+            )
+            for name, value in fed.items()
+        ],
+        [helper.make_empty_tensor_value_info(name) for name in answers],
+    )
+    imports = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
+    return helper.make_model(graph, opset_imports=imports, ir_version=8), fed
+
+
+def by_runtime(one: onnx.ModelProto, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    options = onnxruntime.SessionOptions()
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(
+        one.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    return list(session.run(None, fed))
+
+
+def by_judge(one: onnx.ModelProto, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
+    wide = {
+        name: value.astype("float64") if value.dtype == np.float32 else value
+        for name, value in fed.items()
+    }
+    return list(evaluator(widen(one)).run(None, wide))
+
+
+def assert_alike(judged: np.ndarray, run: np.ndarray) -> None:
+    """Floats within float32's own error, integers within one step: ties may round either way."""
+    assert judged.shape == run.shape
+    if run.dtype.kind == "f":
+        np.testing.assert_allclose(judged, run, rtol=2e-4, atol=2e-5)
+    else:
+        assert np.abs(judged.astype("int64") - run.astype("int64")).max(initial=0) <= 1
+
+
+E4 = floats(2, 3, 4, 5)
+Q8, S8 = integers("uint8", 2, 3, 6, 6), integers("int8", 4, 3, 3, 3)
+PAIR = [
+    integers("uint8", 2, 8),
+    scalar(0.02),
+    scalar(120, "uint8"),
+    integers("uint8", 2, 8),
+    scalar(0.03),
+    scalar(110, "uint8"),
+    scalar(0.05),
+    scalar(128, "uint8"),
+]
+SINGLE = [
+    integers("uint8", 2, 8),
+    scalar(0.03),
+    scalar(120, "uint8"),
+    scalar(0.01),
+    scalar(5, "uint8"),
+]
+PICTURE = [integers("uint8", 1, 2, 5, 5), *SINGLE[1:]]
+TABLES = [floats(16, 4), floats(16, 4)]
+WIDTH = {"num_heads": 2}
+
+CASES: dict[str, tuple[str, list[np.ndarray | None], dict[str, Any], int]] = {
+    "FusedMatMul": (
+        "FusedMatMul",
+        [floats(2, 4, 3), floats(2, 4, 5)],
+        {"alpha": 0.5, "transA": 1},
+        1,
+    ),
+    "FusedMatMul, batches turned": (
+        "FusedMatMul",
+        [floats(3, 2, 4), floats(2, 4, 5)],
+        {"transBatchA": 1},
+        1,
+    ),
+    "FusedGemm": (
+        "FusedGemm",
+        [floats(3, 4), floats(5, 4), floats(5)],
+        {"transB": 1, "activation": "Relu"},
+        1,
+    ),
+    "FusedConv": (
+        "FusedConv",
+        [floats(1, 2, 6, 6), floats(3, 2, 3, 3), floats(3)],
+        {"kernel_shape": [3, 3], "activation": "Relu"},
+        1,
+    ),
+    "Gelu": ("Gelu", [E4], {}, 1),
+    "BiasGelu": ("BiasGelu", [E4, floats(5)], {}, 1),
+    "FastGelu": ("FastGelu", [E4, floats(5)], {}, 1),
+    "QuickGelu": ("QuickGelu", [E4], {"alpha": 1.5}, 1),
+    "SkipLayerNormalization": (
+        "SkipLayerNormalization",
+        [floats(2, 3, 8), floats(2, 3, 8), floats(8), floats(8), floats(8)],
+        {"epsilon": 1e-5},
+        1,
+    ),
+    "SkipSimplifiedLayerNormalization": (
+        "SkipSimplifiedLayerNormalization",
+        [floats(2, 3, 8), floats(2, 3, 8), floats(8)],
+        {"epsilon": 1e-5},
+        1,
+    ),
+    "EmbedLayerNormalization": (
+        "EmbedLayerNormalization",
+        [
+            integers("int32", 2, 4, low=0, high=9),
+            integers("int32", 2, 4, low=0, high=1),
+            floats(10, 8),
+            floats(6, 8),
+            floats(2, 8),
+            floats(8),
+            floats(8),
+            np.int32([[1, 1, 1, 0], [1, 1, 0, 0]]),
+        ],
+        {"epsilon": 1e-5},
+        2,
+    ),
+    "Trilu": ("Trilu", [floats(2, 4, 4), scalar(1, "int64")], {"upper": 0}, 1),
+    "QLinearAdd": ("QLinearAdd", PAIR, {}, 1),
+    "QLinearMul": ("QLinearMul", PAIR, {}, 1),
+    "QLinearSigmoid": ("QLinearSigmoid", SINGLE, {}, 1),
+    "QLinearLeakyRelu": ("QLinearLeakyRelu", SINGLE, {"alpha": 0.2}, 1),
+    "QLinearSoftmax": ("QLinearSoftmax", SINGLE, {"axis": -1, "opset": 13}, 1),
+    "QLinearGlobalAveragePool": ("QLinearGlobalAveragePool", PICTURE, {"channels_last": 0}, 1),
+    "QLinearAveragePool": (
+        "QLinearAveragePool",
+        PICTURE,
+        {"kernel_shape": [2, 2], "pads": [1, 1, 0, 0]},
+        1,
+    ),
+    "QLinearConcat": (
+        "QLinearConcat",
+        [scalar(0.05), scalar(128, "uint8"), *PAIR[:6]],
+        {"axis": 1},
+        1,
+    ),
+    "QGemm": (
+        "QGemm",
+        [
+            integers("uint8", 2, 8),
+            scalar(0.02),
+            scalar(120, "uint8"),
+            integers("int8", 8, 4),
+            scalar(0.01),
+            scalar(0, "int8"),
+            integers("int32", 4, low=-99, high=99),
+            scalar(0.1),
+            scalar(100, "uint8"),
+        ],
+        {},
+        1,
+    ),
+    "QGemm to floats": (
+        "QGemm",
+        [
+            integers("uint8", 2, 8),
+            scalar(0.02),
+            scalar(120, "uint8"),
+            integers("int8", 4, 8),
+            floats(4, low=0.01, high=0.1),
+            np.zeros(4, "int8"),
+        ],
+        {"transB": 1},
+        1,
+    ),
+    "MatMulIntegerToFloat": (
+        "MatMulIntegerToFloat",
+        [
+            integers("uint8", 2, 8),
+            integers("int8", 8, 4),
+            scalar(0.02),
+            scalar(0.01),
+            scalar(120, "uint8"),
+            scalar(3, "int8"),
+            floats(4),
+        ],
+        {},
+        1,
+    ),
+    "DynamicQuantizeMatMul": (
+        "DynamicQuantizeMatMul",
+        [floats(2, 8), integers("int8", 8, 4), scalar(0.01), scalar(3, "int8"), floats(4)],
+        {},
+        1,
+    ),
+    "MatMulNBits": (
+        "MatMulNBits",
+        [floats(2, 32), integers("uint8", 6, 2, 8), floats(12), integers("uint8", 6)],
+        {"K": 32, "N": 6, "bits": 4, "block_size": 16},
+        1,
+    ),
+    "MatMulNBits without zero points": (
+        "MatMulNBits",
+        [floats(2, 48), integers("uint8", 6, 2, 16), floats(12)],
+        {"K": 48, "N": 6, "bits": 4, "block_size": 32},
+        1,
+    ),
+    "DequantizeLinear": (
+        "DequantizeLinear",
+        [integers("uint8", 2, 3), scalar(0.1), scalar(7, "uint8")],
+        {},
+        1,
+    ),
+    "QuantizeLinear": ("QuantizeLinear", [floats(2, 3), scalar(0.01), scalar(7, "uint8")], {}, 1),
+    "Attention": ("Attention", [floats(2, 5, 8), floats(8, 24), floats(24)], WIDTH, 1),
+    "Attention with lengths": (
+        "Attention",
+        [floats(2, 5, 8), floats(8, 24), floats(24), np.int32([3, 5])],
+        WIDTH,
+        1,
+    ),
+    "Attention with a mask": (
+        "Attention",
+        [floats(2, 5, 8), floats(8, 24), floats(24), integers("int32", 2, 5, low=0, high=1)],
+        WIDTH,
+        1,
+    ),
+    "Attention, causal": (
+        "Attention",
+        [floats(2, 5, 8), floats(8, 24), floats(24)],
+        {**WIDTH, "unidirectional": 1},
+        1,
+    ),
+    "MultiHeadAttention": (
+        "MultiHeadAttention",
+        [floats(2, 5, 8), floats(2, 6, 8), floats(2, 6, 8), floats(24)],
+        WIDTH,
+        1,
+    ),
+    "MultiHeadAttention with padding": (
+        "MultiHeadAttention",
+        [floats(2, 5, 8), floats(2, 6, 8), floats(2, 6, 8), ABSENT, np.int32([4, 6])],
+        WIDTH,
+        1,
+    ),
+    "GroupQueryAttention": (
+        "GroupQueryAttention",
+        [
+            floats(2, 5, 32),
+            floats(2, 5, 16),
+            floats(2, 5, 16),
+            ABSENT,
+            ABSENT,
+            np.int32([4, 4]),
+            scalar(5, "int32"),
+        ],
+        {"num_heads": 4, "kv_num_heads": 2},
+        3,
+    ),
+    "GroupQueryAttention, turned": (
+        "GroupQueryAttention",
+        [
+            floats(1, 1, 64),
+            floats(1, 1, 32),
+            floats(1, 1, 32),
+            floats(1, 2, 4, 16),
+            floats(1, 2, 4, 16),
+            np.int32([4]),
+            scalar(5, "int32"),
+            floats(16, 8),
+            floats(16, 8),
+        ],
+        {"num_heads": 4, "kv_num_heads": 2, "do_rotary": 1},
+        3,
+    ),
+    "RotaryEmbedding": (
+        "RotaryEmbedding",
+        [floats(2, 5, 16), np.tile(np.arange(5), (2, 1)), *TABLES],
+        {},
+        1,
+    ),
+    "RotaryEmbedding, interleaved": (
+        "RotaryEmbedding",
+        [floats(2, 2, 5, 8), scalar([3], "int64"), *TABLES],
+        {"interleaved": 1},
+        1,
+    ),
+    "QAttention": (
+        "QAttention",
+        [
+            integers("uint8", 2, 5, 8),
+            integers("int8", 8, 24),
+            floats(24),
+            scalar(0.01),
+            scalar(0.01),
+            ABSENT,
+            scalar(128, "uint8"),
+            scalar(0, "int8"),
+        ],
+        WIDTH,
+        1,
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_an_operator_of_onnx_runtime_is_defined_as_its_kernel_computes_it(name: str) -> None:
+    operator, inputs, attributes, outputs = CASES[name]
+    one, fed = model(operator, inputs, attributes, outputs)
+    for judged, run in zip(by_judge(one, fed), by_runtime(one, fed), strict=True):
+        assert_alike(np.asarray(judged), run)
+
+
+STANDARD: dict[str, tuple[str, int, list[np.ndarray | None], dict[str, Any]]] = {
+    "Softmax 11": ("Softmax", 11, [E4], {"axis": 1}),
+    "Softmax 11, its default axis": ("Softmax", 11, [E4], {}),
+    "LogSoftmax 11": ("LogSoftmax", 11, [E4], {"axis": 2}),
+    "Hardmax 11": ("Hardmax", 11, [E4], {"axis": 1}),
+    "Softmax 13": ("Softmax", 13, [E4], {}),
+    "GlobalMaxPool of one side": ("GlobalMaxPool", 13, [floats(2, 3, 7)], {}),
+    "GlobalMaxPool of three sides": ("GlobalMaxPool", 13, [floats(2, 3, 4, 5, 6)], {}),
+    "DequantizeLinear 13": (
+        "DequantizeLinear",
+        13,
+        [S8, floats(4, low=0.01, high=0.1), np.zeros(4, "int8")],
+        {"axis": 0},
+    ),
+    "QLinearConv": (
+        "QLinearConv",
+        13,
+        [
+            Q8,
+            scalar(0.02),
+            scalar(120, "uint8"),
+            S8,
+            floats(4, low=0.01, high=0.1),
+            np.zeros(4, "int8"),
+            scalar(0.4),
+            scalar(100, "uint8"),
+            integers("int32", 4, low=-99, high=99),
+        ],
+        {"kernel_shape": [3, 3]},
+    ),
+    "MatMulInteger": (
+        "MatMulInteger",
+        13,
+        [integers("uint8", 2, 8), integers("int8", 8, 4), scalar(120, "uint8"), scalar(3, "int8")],
+        {},
+    ),
+    "AveragePool with a window that ends outside": (
+        "AveragePool",
+        13,
+        [floats(1, 2, 6, 6)],
+        {"kernel_shape": [3, 3], "strides": [2, 2], "ceil_mode": 1, "pads": [1, 1, 1, 1]},
+    ),
+    "Resize 10": (
+        "Resize",
+        10,
+        [floats(1, 2, 4, 5), np.float32([1, 1, 2, 1.5])],
+        {"mode": "linear"},
+    ),
+    "LSTM with lengths": (
+        "LSTM",
+        14,
+        [floats(6, 2, 3), floats(2, 16, 3), floats(2, 16, 4), floats(2, 32), np.int32([6, 4])],
+        {"hidden_size": 4, "direction": "bidirectional"},
+    ),
+    "LSTM with peepholes and clipping": (
+        "LSTM",
+        14,
+        [
+            floats(6, 2, 3),
+            floats(1, 16, 3),
+            floats(1, 16, 4),
+            floats(1, 32),
+            ABSENT,
+            floats(1, 2, 4),
+            floats(1, 2, 4),
+            floats(1, 12),
+        ],
+        {"hidden_size": 4, "clip": 0.5},
+    ),
+    "GRU with lengths, backwards": (
+        "GRU",
+        14,
+        [floats(6, 2, 3), floats(1, 12, 3), floats(1, 12, 4), floats(1, 24), np.int32([6, 4])],
+        {"hidden_size": 4, "direction": "reverse", "linear_before_reset": 1},
+    ),
+    "RNN with other activations": (
+        "RNN",
+        14,
+        [floats(6, 2, 3), floats(2, 4, 3), floats(2, 4, 4), floats(2, 8)],
+        {"hidden_size": 4, "direction": "bidirectional", "activations": ["Relu", "Tanh"]},
+    ),
+    "CumSum": ("CumSum", 14, [floats(3, 4), scalar([1], "int64")], {"exclusive": 1, "reverse": 1}),
+    "OneHot": (
+        "OneHot",
+        11,
+        [np.int64([[1, -2], [0, 9]]), scalar([4], "int64"), np.float32([0.5, 2])],
+        {"axis": 1},
+    ),
+}
+
+
+@pytest.mark.parametrize("name", STANDARD)
+def test_an_operator_of_the_standard_is_as_a_kernel_that_is_right(name: str) -> None:
+    operator, opset, inputs, attributes = STANDARD[name]
+    outputs = {"LSTM": 3, "GRU": 2, "RNN": 2}.get(operator, 1)
+    one, fed = model(operator, inputs, attributes, outputs, domain="", opset=opset)
+    for judged, run in zip(by_judge(one, fed), by_runtime(one, fed), strict=True):
+        assert_alike(np.asarray(judged), run)
+
+
+def test_a_row_that_is_masked_throughout_gives_zeros_and_no_nan() -> None:
+    np.testing.assert_array_equal(softmax(np.full((1, 3), -np.inf)), np.zeros((1, 3)))
