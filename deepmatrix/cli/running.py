@@ -97,8 +97,7 @@ def execute(
     with Display(console) as display:
         runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
         with runner.open(runner.pending_cells(waves)) as opened:
-            for wave in waves:
-                opened.run_wave(wave)
+            opened.run_waves(waves)
             if "consume" in waves and not cells:
                 _store_verdicts(run, console)
                 explain_all(opened, display.explained, explain_s)

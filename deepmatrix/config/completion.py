@@ -11,12 +11,12 @@ from typing import Any
 
 from deepmatrix.config.documents import Completed, Document, Problem, did_you_mean
 
-EXPECTED_FAILURES = "expected-failures.yaml"
+EXPECTED_FAILURES = "expected_failures_file"
 
 #: The sections with systems.
 ROLES = ("frameworks", "runtimes")
 
-_MOVED = f"expected failures stand in {EXPECTED_FAILURES}, beside this file"
+_MOVED = f"expected failures stand in a file of their own: name it as {EXPECTED_FAILURES}"
 
 
 def complete(document: Document) -> Completed:

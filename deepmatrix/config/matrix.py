@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from pydantic import Field
 
-from deepmatrix.config.documents import Name, Section
+from deepmatrix.config.documents import Name, Section, Text
 from deepmatrix.config.sections import (
     Architecture,
     Base,
@@ -26,7 +26,7 @@ from deepmatrix.config.sections import (
 
 
 class Matrix(Section):
-    """The whole matrix file, completed, with the expected failures of the file beside it."""
+    """The whole matrix file, completed, with the expected failures of the file that it names."""
 
     version: int = Field(ge=1, le=1)
     bases: dict[Name, Base] = Field(min_length=1)
@@ -35,6 +35,7 @@ class Matrix(Section):
     frameworks: dict[Name, Framework] = Field(min_length=1)
     runtimes: dict[Name, Runtime] = Field(default_factory=dict)
     exclude: tuple[Exclusion, ...] = ()
+    expected_failures_file: Text | None = None
     expected_failures: tuple[ExpectedFailure, ...] = ()
     defaults: Defaults = Defaults()
     workloads: dict[Name, Workload] = Field(min_length=1)

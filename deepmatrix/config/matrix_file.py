@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from deepmatrix.config import documents, expected_failures, references
-from deepmatrix.config.completion import EXPECTED_FAILURES, complete
+from deepmatrix.config.completion import complete
 from deepmatrix.config.matrix import Matrix
 
 #: Keys that are filled in where the file does not state them, by model.
@@ -43,10 +43,10 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
             for name, preset in matrix.presets.items()
         }
     }
-    beside = path.parent / EXPECTED_FAILURES
-    if beside.is_file():
+    if matrix.expected_failures_file is not None:
+        named = path.parent / matrix.expected_failures_file
         cell_ids = tuple(matrix.cell_ids())
-        changes["expected_failures"] = expected_failures.load(beside, cell_ids=cell_ids)
+        changes["expected_failures"] = expected_failures.load(named, cell_ids=cell_ids)
     return matrix.model_copy(update=changes)
 
 

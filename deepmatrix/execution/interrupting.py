@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from types import FrameType
 
 from deepmatrix.errors import Interrupted
+from deepmatrix.planning.plan import WAVES
 from deepmatrix.store.runs import Run
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
@@ -23,6 +24,9 @@ def resume_command(run: Run) -> str:
 
 def interrupted(run: Run) -> Interrupted:
     """Return the error of a run that the user interrupted."""
+    plan = run.manifest.plan
+    if not any(plan.size(wave) for wave in WAVES):
+        return Interrupted("interrupted", hint="nothing was saved: start again")
     return Interrupted(
         "interrupted; the records of all finished jobs are saved",
         hint=f"go on with: {resume_command(run)}",

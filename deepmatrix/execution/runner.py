@@ -44,8 +44,7 @@ class Runner:
             Interrupted: Ctrl-C, or SIGTERM; the records of finished jobs are saved.
         """
         with self.open(self.pending_cells(waves)) as opened:
-            for wave in waves:
-                opened.run_wave(wave)
+            opened.run_waves(waves)
 
     @contextlib.contextmanager
     def open(self, cells: Sequence[Cell]) -> Iterator[OpenRun]:
@@ -107,6 +106,11 @@ class OpenRun:
         """Make one more cell ready, if it can be."""
         if cell.id not in self.ready:
             self.ready.update(self.preparation.prepare([cell]))
+
+    def run_waves(self, waves: Sequence[Wave]) -> None:
+        """Run what is missing of some waves, in their order."""
+        for wave in waves:
+            self.run_wave(wave)
 
     def run_wave(self, wave: Wave) -> None:
         """Run the missing jobs of a wave, then retry the noisy ones."""

@@ -11,8 +11,9 @@ from deepmatrix.results.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation
 
-#: 1: first version.
-RESULTS_SCHEMA = 1
+#: 1: first version. 2: ``known`` is ``expected_failure`` (of a cell ``expected_failures``), a
+#: ``share`` is an ``efficiency``; ``failed_phase`` and ``error_type`` are new.
+RESULTS_SCHEMA = 2
 
 
 class Row(BaseModel):

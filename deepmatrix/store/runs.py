@@ -32,8 +32,9 @@ from deepmatrix.planning.plan import Artifact, Job, Plan
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import UNDONE, JobRecord
 
-#: 1: first version.
-RUN_SCHEMA: Final = 1
+#: 1: first version. 2: cells hold their ``system``; ``known`` is ``expected_failures``, ``stated``
+#: ``overrides``, ``patience`` ``deadline_factor``.
+RUN_SCHEMA: Final = 2
 
 Read = TypeVar("Read")
 
@@ -45,12 +46,22 @@ class Manifest(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    schema_version: Literal[1] = RUN_SCHEMA
+    schema_version: Literal[2] = RUN_SCHEMA
     id: str
     created: str
     version: str
     plan: Plan
     matrix: Matrix
+
+
+class _Written(BaseModel):
+    """What every version of a manifest says of itself."""
+
+    schema_version: int
+    version: str
+
+
+_WRITTEN = TypeAdapter(_Written)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -104,12 +115,20 @@ class Run:
     def manifest(self) -> Manifest:
         """The plan as written. Raises RecordError when it cannot be read."""
         path = self.path / "plan.json"
+        hint = "use the version that wrote it, or start a new run"
         try:
-            return Manifest.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
+            written = _WRITTEN.validate_json(content)
+            if written.schema_version != RUN_SCHEMA:
+                raise RecordError(
+                    f"{path}: a run of schema {written.schema_version}, written by deepmatrix "
+                    f"{written.version}; this version reads schema {RUN_SCHEMA}",
+                    hint=hint,
+                )
+            return Manifest.model_validate_json(content)
         except (OSError, ValidationError) as error:
             raise RecordError(
-                f"{path}: not a plan of this version: {_first(error)}",
-                hint="use the version that wrote it, or start a new run",
+                f"{path}: not a plan of this version: {_first(error)}", hint=hint
             ) from None
 
     @property

@@ -141,6 +141,7 @@ def expressed(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     assert usual in text
     asked = "workloads: [conv1d-small]\n    phases: [startup, parity, idiom, probe, passes]"
     (runs / "matrix.yaml").write_text(text.replace(usual, asked), encoding="utf-8")
+    shutil.copyfile(ROOT / "expected-failures.yaml", runs / "expected-failures.yaml")
     arguments = ("--file", str(runs / "matrix.yaml"), "--preset", "probes", "--name", "expressed")
     cells = [f"{name}-debian12-amd64-cpu" for name in ("torch", "tensorflow", "jax")]
     assert finish(runs, *arguments, *cells) == 0, (runs / "log").read_text()

@@ -6,7 +6,6 @@ import shutil
 import subprocess
 import sys
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -223,13 +222,3 @@ def test_nothing_but_the_answer_is_left(cell):
         "artifacts",
     }
     assert not list(cell.control.rglob("*.part"))
-
-
-def test_the_harness_takes_little_time_beyond_its_work(cell):
-    """The time without interpreter, import and phases: self-test, environment, reading, writing."""
-    began = time.perf_counter()
-    output = cell.run(production())
-    wall = time.perf_counter() - began
-    work = sum(entry["seconds"] for entry in output["records"])
-    startup = data_of(output, "startup")
-    assert wall - work - startup["import_s"] - startup["interpreter_s"] < 1.0

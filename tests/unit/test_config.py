@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -528,8 +529,8 @@ INCOMPLETE = [
     # Keys of older versions.
     (
         GOOD + "known: []\n",
-        "42:1: 'known' has no place here: expected failures stand in expected-failures.yaml, "
-        "beside this file",
+        "42:1: 'known' has no place here: expected failures stand in a file of their own: "
+        "name it as expected_failures_file",
     ),
     (
         with_variant("    patience: 4\nexclude:\n"),
@@ -562,10 +563,13 @@ failures:
 """
 
 
-def test_expected_failures_stand_beside_the_matrix_file(tmp_path: Path) -> None:
-    assert not load(tmp_path, GOOD).expected_failures
+NAMING_FAILURES = GOOD + "expected_failures_file: expected-failures.yaml\n"
+
+
+def test_expected_failures_stand_in_the_file_that_the_matrix_file_names(tmp_path: Path) -> None:
     (tmp_path / "expected-failures.yaml").write_text(FAILURES)
-    matrix = load(tmp_path, GOOD)
+    assert not load(tmp_path, GOOD).expected_failures
+    matrix = load(tmp_path, NAMING_FAILURES)
     artifact = "torch-debian12-amd64-cpu--digits-conv--onnx"
     assert matrix.expected_failure("onnxruntime-debian12-amd64-cpu", artifact) == "so it is"
     assert not matrix.expected_failure("torch-debian12-amd64-cpu", artifact)
@@ -590,8 +594,13 @@ def test_a_bad_file_of_expected_failures_says_where_and_what(
 ) -> None:
     (tmp_path / "expected-failures.yaml").write_text(FAILURES.replace(right, wrong))
     with pytest.raises(ConfigError) as caught:
-        load(tmp_path, GOOD)
+        load(tmp_path, NAMING_FAILURES)
     assert caught.value.message == f"expected-failures.yaml:{message}"
+
+
+def test_a_named_file_of_expected_failures_has_to_be_there(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match=r"expected-failures[.]yaml"):
+        load(tmp_path, NAMING_FAILURES)
 
 
 def test_the_training_set_has_as_many_images_as_said() -> None:
@@ -703,6 +712,7 @@ def test_the_matrix_file_says_on_its_first_page_how_to_extend_it(tmp_path: Path)
     text = text.replace("\n  mylib: {", "\n  mylib: {adapter: harness.runtimes.onnx.adapter, ", 1)
     path = tmp_path / "matrix.yaml"
     path.write_text(text)
+    shutil.copyfile(ROOT / "expected-failures.yaml", tmp_path / "expected-failures.yaml")
     matrix = matrix_file.load(path, networks=networks.NETWORKS)
     assert matrix.runtimes["mylib_fast"].reads == matrix.runtimes["mylib"].reads
     assert matrix.presets["mine"].workloads

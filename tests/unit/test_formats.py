@@ -122,6 +122,7 @@ def test_a_runtime_with_a_new_format_touches_its_folder_the_registry_and_the_mat
     text = (ROOT / "matrix.yaml").read_text(encoding="utf-8")
     text = text.replace("\nruntimes:\n", f"\nruntimes:{TOY_RUNTIME}", 1)
     (tmp_path / "matrix.yaml").write_text(text, encoding="utf-8")
+    shutil.copyfile(ROOT / "expected-failures.yaml", tmp_path / "expected-failures.yaml")
     (tmp_path / "net.toy").write_bytes(b"toy")
     shown = subprocess.run(
         [sys.executable, "-c", SHOW], cwd=tmp_path, capture_output=True, text=True, check=False

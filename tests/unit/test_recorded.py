@@ -25,7 +25,7 @@ import pytest
 
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
-from deepmatrix.store.runs import Run
+from deepmatrix.store.runs import RUN_SCHEMA, Run
 
 ARCHIVE = Path(__file__).parent / "recorded" / "run.tar.xz"
 
@@ -181,6 +181,8 @@ def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
         renames = {"plan.json": MANIFEST}.get(path.name, RECORD if "records" in path.parts else [])
         document = json.loads(path.read_text(encoding="utf-8"))
         rename(document, renames)
+        if path.name == "plan.json":
+            document["schema_version"] = RUN_SCHEMA
         path.write_text(json.dumps(document), encoding="utf-8")
         path.rename(path.with_name(path.name.replace(".aside", ".retried")))
     return folder
@@ -194,6 +196,7 @@ def merged(recorded: Path) -> Results:
 def test_a_recorded_run_gives_the_same_rows_and_verdicts(recorded: Path, merged: Results) -> None:
     document = json.loads(merged.model_dump_json())
     rename_back(document, RESULTS)
+    document["schema_version"] = 1
     for path, key in GAINED:
         for row in objects(document, path):
             del row[key]

@@ -36,16 +36,26 @@ def run(options: argparse.Namespace) -> None:
     check_globs(ids, options.globs, hint=f"cells of {opened_run.id}: {', '.join(ids)}")
     selected_ids = match_globs(ids, options.globs)
     waves: Sequence[Wave] = options.wave or ("produce", "consume")
-    running.execute(opened_run, engine, console, cells=selected_ids, waves=waves)
-    broken = [cell_id for cell_id in selected_ids if opened_run.prepared()[cell_id].error]
-    if broken:
-        raise CellFailed(f"cannot run here: {', '.join(broken)}", hint="the reasons are above")
-    records = [
-        opened_run.record(job)
+    jobs = [
+        job
         for wave in waves
         for job in opened_run.manifest.plan.jobs(wave)
-        if job.cell in selected_ids and opened_run.record_path(job).is_file()
+        if job.cell in selected_ids
     ]
+    if not jobs:
+        console.print(f"nothing to do: {', '.join(selected_ids)} has no job in {', '.join(waves)}")
+        return
+    running.execute(opened_run, engine, console, cells=selected_ids, waves=waves)
+    prepared = opened_run.prepared()
+    broken = [cell for cell in selected_ids if cell in prepared and prepared[cell].error]
+    if broken:
+        raise CellFailed(f"cannot run here: {', '.join(broken)}", hint="the reasons are above")
+    records = [opened_run.record(job) for job in jobs if opened_run.record_path(job).is_file()]
+    if not records:
+        raise CellFailed(
+            f"none of {len(jobs)} jobs could run: their artifacts are not in {opened_run.path}",
+            hint="run the producers first: --wave produce",
+        )
     failed_jobs = [record.job for record in records if record.status != "ok"]
     if failed_jobs:
         raise CellFailed(f"{len(failed_jobs)} of {len(records)} jobs failed", hint="see above")

@@ -58,12 +58,13 @@ def training(results: Results) -> Table:
         rows=tuple(_training_row(row, fastest.get(row.workload)) for row in rows),
         note=(
             f"Step: time of one training step. {INTERVAL} Slowdown: how many times slower than the "
-            "fastest native cell, as a 95 % interval; `cannot tell` if it includes 1. Throughput: "
-            f"samples per second. {OF_PEAK} Accuracy: on held-out data, in the worst round. Output "
-            "and gradient error: the largest difference from a float64 evaluation in the first "
-            "step, of any layer or parameter, over its largest value. Loss error: the largest "
-            "difference from the losses of a float64 training in the first steps, and in all "
-            "steps. results.json has the loss of every step."
+            "fastest native cell, as a 95 % interval; `cannot tell` if it includes 1, `one round` "
+            f"if there is no second one. Throughput: samples per second. {OF_PEAK} Accuracy: on "
+            "held-out data, in the worst round. Output and gradient error: the largest difference "
+            "from a float64 evaluation in the first step, of any layer or parameter, over its "
+            "largest value. Loss error: the largest difference from the losses of a float64 "
+            "training in the first steps, and in all steps. results.json has the loss of every "
+            "step."
         ),
     )
 
@@ -93,7 +94,9 @@ def _slowdown(step: Estimate | None, fastest: Estimate | None, emulated: bool) -
     if step is None or fastest is None or emulated or step is fastest:
         return numbers.DASH
     comparison = compare(step.round_medians, fastest.round_medians)
-    if comparison is None or comparison.word == "cannot tell":
+    if comparison is None:
+        return "one round"
+    if comparison.word == "cannot tell":
         return "cannot tell"
     return f"{comparison.word}, {comparison.low:.2f} to {comparison.high:.2f} times"
 
