@@ -296,17 +296,6 @@ def test_without_evidence_nothing_is_decided(check: Check) -> None:
     assert outcome(check, run()) == "undecided"
 
 
-def test_an_error_that_the_check_names_says_what_is_lacking() -> None:
-    named = {"error": "no such layer"}
-    lacking = "train: E: no such layer: lstm"
-    found = of_probe(probed("one", "failed", lacking))
-    assert outcome(PROBE.model_copy(update=named), found) == "no longer holds"
-    network = of_network(training("one", "failed", reason=lacking))
-    assert outcome(NETWORK.model_copy(update=named), network) == "no longer holds"
-    crashed = of_network(training("one", "crashed", reason=lacking))
-    assert outcome(NETWORK.model_copy(update=named), crashed) == "undecided"
-
-
 def test_one_excluded_cell_does_not_decide_for_others() -> None:
     there = cell("one", "not-run", reason="not here")
     none = there.model_copy(update={"cell": "one-there-amd64-cpu", "excluded": True})
