@@ -41,7 +41,7 @@ def figure_evidence(check: FigureCheck, results: Results) -> Iterator[Evidence]:
     ratio = f", {reference.text}: {value:.3g} times" if check.over else ""
     reason = f"{check.figure} {number.text}{ratio}{_range_text(number, reference)}"
     if confirms is None:
-        reason += f", too near to {check.at_least or check.at_most:g} to tell"
+        reason += f", near the threshold {check.at_least or check.at_most:g}: inconclusive"
     yield Evidence(confirms=confirms, reason=reason, record=number.record, measured=True)
 
 

@@ -273,8 +273,8 @@ def test_a_statement_holds_where_its_evidence_says_so(
         (SERVED, of_served(served("error", "startup: WrongDevice: x")), "WrongDevice"),
         (SERVED, of_served(served("unsupported"), served("error", "oom")), "oom"),
         (SERVED, of_served(served("not-run", "not reached")), "not reached"),
-        (SLOWER, started(5.0, 0.4), "too near to 10 to tell"),
-        (SLOWER, started(5.0, 0.51, reach=0.1, rounds=3), "too near to 10 to tell"),
+        (SLOWER, started(5.0, 0.4), "near the threshold 10: inconclusive"),
+        (SLOWER, started(5.0, 0.51, reach=0.1, rounds=3), "near the threshold 10: inconclusive"),
         (
             SLOWER,
             run(cells=both(), startup=(startup("one", seconds(5.0)),)),
