@@ -10,6 +10,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
 
+from deepmatrix.planning.plan import Wave
 from deepmatrix.store.output import Output
 from deepmatrix.store.parts import Part, one_line
 from deepmatrix.store.phases import AnyPhase
@@ -96,7 +97,7 @@ class JobRecord(Part):
     schema_version: Literal[1] = RECORD_SCHEMA
     run: str
     job: str
-    wave: Literal["produce", "consume"]
+    wave: Wave
     cell: str
     subject: str
     workload: str
