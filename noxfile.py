@@ -105,7 +105,7 @@ def verify(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def conformance(session: nox.Session) -> None:
-    """Try the ONNX standard's own tests in every runtime. `-- --record` keeps a baseline."""
+    """Try the ONNX standard's own tests in every runtime. `-- --record` writes a baseline."""
     _matrix(session, "conformance", *session.posargs)
 
 
@@ -142,7 +142,7 @@ def readme(session: nox.Session) -> None:
 
 @nox.session(venv_backend="none", default=False)
 def claims(session: nox.Session) -> None:
-    """Decide the study's statements by some runs, the last of which that can."""
+    """Decide the study's statements by the records of some runs."""
     _matrix(session, "claims", *session.posargs)
 
 

@@ -11,7 +11,8 @@ def binary_size(count: int) -> str:
     """Return a number of bytes in the largest binary unit that it fills: ``4 GiB``."""
     for unit, unit_bytes in reversed(BINARY_UNITS.items()):
         if count >= unit_bytes:
-            return f"{count / unit_bytes:.3g} {unit}"
+            amount = count / unit_bytes
+            return f"{amount:.0f} {unit}" if amount >= 100 else f"{amount:.3g} {unit}"
     return f"{count} bytes"
 
 

@@ -16,6 +16,7 @@ Every adapter:
     Return {"versions": {name: version}, "threads": int, "device": "cpu" or "cuda",
     "device_name": str or None, "blas": str or None}, all read from the framework after the
     self-test; and "precision": str, where it may compute in less than the dtype of its inputs.
+    The first of the versions is the framework's own.
 ``multiply(a, b)``
     Matrix product of (M, K) and (K, N) on the device, in the dtype of the arguments. Raises
     Unsupported where the framework has no product in this dtype.

@@ -73,7 +73,7 @@ class Display:
         if jobs:
             cells = len({job.cell for job in jobs})
             counts = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
-            reason = ", retried: the machine was slower when they ran" if retry else ""
+            reason = ", retried because the machine was slower" if retry else ""
             self._print(Text(f"{jobs[0].wave}: {counts}{reason}", style="bold"))
 
     def waiting_for_cpus(self) -> None:

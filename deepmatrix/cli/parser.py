@@ -30,6 +30,10 @@ COMMANDS = {
 }
 
 
+#: Options of earlier versions, and what they are called now.
+RENAMED_OPTIONS = {"--known": "--expected-failures"}
+
+
 class Command(Protocol):
     """What every command's module has."""
 
@@ -64,6 +68,8 @@ class Parser(argparse.ArgumentParser):
         unknown_option = re.match(r"unrecognized arguments: (--[\w-]+)", message)
         if unknown_option:
             option, all_options = unknown_option[1], self._all_options()
+            if option in RENAMED_OPTIONS:
+                return f"{option} is now {RENAMED_OPTIONS[option]}"
             if option in all_options:
                 return f"this command has no option '{option}', another one has"
             return f"no option '{option}'{did_you_mean(option, all_options)}"

@@ -21,7 +21,7 @@ from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.execution.runner import Runner
 from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.plan import Wave
+from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.reports import budgets
 from deepmatrix.results import merging
 from deepmatrix.store.runs import Run
@@ -86,7 +86,7 @@ def execute(
     console: Console,
     *,
     cells: Sequence[str] = (),
-    waves: Sequence[Wave] = ("produce", "consume"),
+    waves: Sequence[Wave] = WAVES,
     explain_s: float = BUDGET_S,
 ) -> None:
     """Run the jobs of a run that have no record yet, and diagnose wrong answers.

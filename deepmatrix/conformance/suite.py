@@ -32,6 +32,9 @@ MOST_CRASHES = 50
 
 BASELINES = DATA / "conformance"
 
+#: The format whose standard has a suite of tests.
+SUITE_FORMAT = next(entry.name for entry in FORMATS.values() if entry.suite)
+
 Ending = Literal["pass", "wrong", "error", "unsupported", "crash"]
 
 
@@ -272,7 +275,7 @@ def try_all(
     }
     if inspector.id in not_ready:
         raise EngineError(f"{inspector.id} is not ready: {not_ready[inspector.id]}")
-    suite = make(opened.attempts, inspector, "onnx", folder)
+    suite = make(opened.attempts, inspector, SUITE_FORMAT, folder)
     broken = {}
     for cell in cells:
         if cell.id in opened.ready:

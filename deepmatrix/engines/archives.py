@@ -18,6 +18,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
 from deepmatrix.errors import DeepmatrixError, EngineError
+from deepmatrix.sizes import binary_size
 from harness.record import OUTPUT
 
 #: How many files a process may write into its control directory.
@@ -186,7 +187,7 @@ def _extract(tar: tarfile.TarFile, folder: Path, limit_bytes: int) -> None:
         remaining_bytes -= member.size
         if remaining_bytes < 0 or count > MAX_FILES:
             raise Refused(
-                f"it wrote more than {limit_bytes >> 20} MiB or {MAX_FILES} files "
+                f"it wrote more than {binary_size(limit_bytes)} or {MAX_FILES} files "
                 "into its control directory"
             )
         _check_depth(len(parts) - 1)
@@ -202,7 +203,7 @@ def _check_depth(depth: int) -> None:
 
 def _check_output(name: str, size: int) -> None:
     if name == OUTPUT and size > MAX_OUTPUT_BYTES:
-        raise Refused(f"it wrote an {OUTPUT} of more than {MAX_OUTPUT_BYTES >> 20} MiB")
+        raise Refused(f"it wrote an {OUTPUT} of more than {binary_size(MAX_OUTPUT_BYTES)}")
 
 
 def _write(path: Path, source: IO[bytes] | None) -> None:

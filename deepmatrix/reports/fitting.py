@@ -23,9 +23,10 @@ NARROWEST = 6
 #: A text is spread over about so many lines at most, while its column is narrower than this width.
 LINES, WIDE_ENOUGH = 3, 24
 
-#: Where words may break: at spaces, and after the '-', '/' or '.' inside an id, a path or a name.
+#: Where words may break: at spaces but no-break ones, and after the '-', '/' or '.' inside an id, a
+#: path or a name.
 _BREAKS = re.compile(
-    r"\s+|(?<=\w-)(?=[A-Za-z])|(?<=\w--)(?=[A-Za-z])|(?<=\w/)(?=\w)|(?<=[A-Za-z]\.)(?=[A-Za-z])"
+    r"[^\S\xa0]+|(?<=\w-)(?=[A-Za-z])|(?<=\w--)(?=[A-Za-z])|(?<=\w/)(?=\w)|(?<=[A-Za-z]\.)(?=[A-Za-z])"
 )
 
 #: Where numbers may break: after a comma, unless it is inside an interval, and before an interval.

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+#: Between a word and its number, which stay on one line.
+NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
+
 #: The longest reason in a table, in characters.
 LONGEST_REASON = 80
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
-from deepmatrix.reports.layout import Table
+from deepmatrix.reports.layout import NO_BREAK_SPACE, Table
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.results.rows import Results
 
@@ -75,4 +75,5 @@ def _engines(results: Results) -> str:
 
 def _escape(text: str) -> str:
     escaped = text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
+    escaped = escaped.replace(NO_BREAK_SPACE, " ")  # a browser fits tables by itself
     return escaped.replace("](", "]\\(")  # a process in a cell wrote it: no image, no link

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -18,6 +18,9 @@ from deepmatrix.store.runs import Manifest
 
 #: Facts of a process's environment that tell one machine from another.
 MACHINE_FACTS = ("machine", "processor", "emulated")
+
+#: Versions that every process reports beside its library's, even where the library never started.
+PLATFORM = frozenset({"numpy", "node", "chromium"})
 
 
 class CellSummary:
@@ -111,7 +114,7 @@ def cell_row(
         reason=reason,
         emulated=summary.emulated if summary.jobs else planned_emulated,
         engine=summary.engine,
-        version=_version(cell.name, versions),
+        version=_version(cell, versions),
         versions=versions,
         environment=summary.environment,
         image=prepared.reference if prepared else "",
@@ -183,8 +186,12 @@ def harness_problems(
             )
 
 
-def _version(name: str, versions: Mapping[str, str]) -> str:
-    """Return the version of what a cell is named after, or of what it is a variant of."""
-    prefixes: Iterable[str] = [library for library in versions if name.startswith(library)]
-    longest = max(prefixes, key=len, default=None)
-    return "" if longest is None else versions[longest]
+def _version(cell: Cell, versions: Mapping[str, str]) -> str:
+    """Return the version of a cell's library, empty where it never started.
+
+    It is that of the cell's distribution. Where the process names its library otherwise, as
+    ``libtorch`` for ``torch``, it is the first that the process reports.
+    """
+    if cell.distribution in versions:
+        return versions[cell.distribution]
+    return next((version for name, version in versions.items() if name not in PLATFORM), "")

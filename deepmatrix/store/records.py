@@ -10,9 +10,11 @@ from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
 
+from deepmatrix.planning.plan import Wave
 from deepmatrix.store.output import Output
 from deepmatrix.store.parts import Part, one_line
 from deepmatrix.store.phases import AnyPhase
+from harness.record import BAD_MODEL
 
 #: 1: first version.
 RECORD_SCHEMA: Final = 1
@@ -34,9 +36,6 @@ Status = Literal[
     "start-failed",
     "bad-artifact",
 ]
-
-#: The type of the error that describes a user's own model, in words for the user.
-BAD_MODEL: Final = "BadModel"
 
 #: The engine's failures, not the cell's: ``--resume`` retries such jobs.
 UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed"})
@@ -98,7 +97,7 @@ class JobRecord(Part):
     schema_version: Literal[1] = RECORD_SCHEMA
     run: str
     job: str
-    wave: Literal["produce", "consume"]
+    wave: Wave
     cell: str
     subject: str
     workload: str

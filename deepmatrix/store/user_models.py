@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepmatrix.errors import ArgumentError
+from deepmatrix.sizes import binary_size
 from deepmatrix.store import arrays
 from deepmatrix.store.runs import Run
 from harness.formats import FORMATS, MODEL_PATHS
@@ -109,8 +110,8 @@ def _check_size(path: Path, form: str) -> None:
     size, limit = path.stat().st_size, FORMATS[form].size_limit
     if limit is not None and size >= limit:
         raise ArgumentError(
-            f"{path} has {size / 2**30:.1f} GiB, a file of the format {form} less than "
-            f"{limit // 2**30}",
+            f"{path} has {binary_size(size)}, a file of the format {form} less than "
+            f"{binary_size(limit)}",
             hint="export it again, ONNX with its weights as external data",
         )
 

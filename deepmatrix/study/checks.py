@@ -30,26 +30,24 @@ class BaseCheck(Section):
 class ProbeCheck(BaseCheck):
     """A system can express a probe; with *ran*, the operations that ran there match that glob.
 
-    A failure counts as "it cannot" only if it is ``unsupported`` or its message contains *error*.
+    Of the failures only ``unsupported`` counts as "it cannot".
     """
 
     kind = "probe"
     probe: Text
     of: Name
     ran: Text | None = None
-    error: Text | None = None
 
 
 class NetworkCheck(BaseCheck):
     """A system trained the workload *network* with the outputs of gold.
 
-    A failure counts as "it cannot" only if it is ``unsupported`` or its message contains *error*.
+    Of the failures only ``unsupported`` counts as "it cannot".
     """
 
     kind = "network"
     network: Name
     of: Name
-    error: Text | None = None
 
 
 class FigureCheck(BaseCheck):

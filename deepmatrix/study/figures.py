@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deepmatrix.results.rows import CellRow, Results
 from deepmatrix.results.statistics import Estimate
+from deepmatrix.sizes import DECIMAL_UNITS, decimal_size
 from deepmatrix.study.checks import FigureCheck
 from deepmatrix.study.evidence import Evidence, cell_record_path, cells_of, record_path
 
@@ -41,7 +42,7 @@ def figure_evidence(check: FigureCheck, results: Results) -> Iterator[Evidence]:
     ratio = f", {reference.text}: {value:.3g} times" if check.over else ""
     reason = f"{check.figure} {number.text}{ratio}{_range_text(number, reference)}"
     if confirms is None:
-        reason += f", too near to {check.at_least or check.at_most:g} to tell"
+        reason += f", near the threshold {check.at_least or check.at_most:g}: inconclusive"
     yield Evidence(confirms=confirms, reason=reason, record=number.record, measured=True)
 
 
@@ -84,12 +85,6 @@ def _numbers(check: FigureCheck, system: str, results: Results) -> Iterator[Numb
     for cell in cells_of(system, results):
         if not cell.emulated:
             yield from FIGURES[check.figure](check, cell, results)
-
-
-def _exact_number(value: float, unit: str, cell: str, record: str) -> Number:
-    """Return a figure that is the same every time."""
-    text = f"{cell} {value:.3g} {unit}"
-    return Number(value=value, low=value, high=value, text=text, record=record)
 
 
 def _sum_of_times(
@@ -142,21 +137,25 @@ def _line_count(check: FigureCheck, cell: CellRow, results: Results) -> Iterator
     for row in results.idioms:
         matches = row.cell == cell.cell and row.workload == check.workload
         if matches and row.status == "ok" and row.lines:
+            text = f"{row.cell} {row.lines} lines"
             record = record_path(row.cell, row.workload)
-            yield _exact_number(row.lines, "lines", row.cell, record)
+            yield Number(value=row.lines, low=row.lines, high=row.lines, text=text, record=record)
 
 
 def _image_size(check: FigureCheck, cell: CellRow, results: Results) -> Iterator[Number]:
     del check, results
     if cell.image_bytes:
-        yield _exact_number(cell.image_bytes / 1e6, "MB", cell.cell, f"builds/{cell.cell}.json")
+        value = cell.image_bytes / DECIMAL_UNITS["MB"]
+        text = f"{cell.cell} {decimal_size(cell.image_bytes)}"
+        record = f"builds/{cell.cell}.json"
+        yield Number(value=value, low=value, high=value, text=text, record=record)
 
 
 def _peak_memory(check: FigureCheck, cell: CellRow, results: Results) -> Iterator[Number]:
     del check
     if cell.peak_memory_bytes:
-        value = cell.peak_memory_bytes / 1e6
-        text = f"{cell.cell} {value:.3g} MB"
+        value = cell.peak_memory_bytes / DECIMAL_UNITS["MB"]
+        text = f"{cell.cell} {decimal_size(cell.peak_memory_bytes)}"
         yield Number(value=value, text=text, record=cell_record_path(cell, results))
 
 

@@ -81,6 +81,8 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
         ),
         (["merge", "nowhere"], "error: nowhere is not a run: it has no plan.json"),
         (["merge"], "error: no run under runs"),
+        (["merge", "--known", "x.yaml"], "error: --known is now --expected-failures"),
+        (["merge", "--known=x.yaml"], "error: --known is now --expected-failures"),
         (["engine", "--stopp"], "error: no option '--stopp'; did you mean '--stop'?"),
     ],
 )

@@ -305,7 +305,6 @@ BAD = [
         "harness.frameworks.cntk.adapter, "
         "harness.frameworks.jax.adapter, "
         "harness.frameworks.pytensor.adapter, "
-        "harness.frameworks.symbolic.adapter, "
         "harness.frameworks.tensorflow.adapter, "
         "harness.frameworks.tensorflow1.adapter, "
         "harness.frameworks.theano.adapter, "

@@ -34,6 +34,7 @@ RUN_BY = {
     "plan": ".ci/commands",
     "readme": ".ci/commands",
     "reference": "noxfile.py",  # lint checks it
+    "schema": "noxfile.py",  # lint checks it
     "tests": ".ci/run",
     "verify": ".ci/commands",
 }

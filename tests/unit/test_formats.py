@@ -105,7 +105,13 @@ def test_no_other_place_of_the_host_lists_all_phases() -> None:
     assert not listed
 
 
-def test_a_runtime_with_a_new_format_touches_its_folder_the_registry_and_the_matrix_file(
+def run_python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Python in a folder, with the code of the folder."""
+    command = [sys.executable, *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
+
+
+def test_a_runtime_with_a_new_format_needs_its_folder_the_registry_the_matrix_file_and_the_schema(
     tmp_path: Path,
 ) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
@@ -124,7 +130,12 @@ def test_a_runtime_with_a_new_format_touches_its_folder_the_registry_and_the_mat
     (tmp_path / "matrix.yaml").write_text(text, encoding="utf-8")
     shutil.copyfile(ROOT / "expected-failures.yaml", tmp_path / "expected-failures.yaml")
     (tmp_path / "net.toy").write_bytes(b"toy")
-    shown = subprocess.run(
-        [sys.executable, "-c", SHOW], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
+    shown = run_python(tmp_path, "-c", SHOW)
     assert shown.stdout.splitlines() == ["harness.runtimes.toy.adapter", "model.toy"], shown.stderr
+    # The schema of the matrix file lists the formats, and is written by a command.
+    stale = run_python(tmp_path, "-m", "deepmatrix", "schema", "--check")
+    assert stale.returncode, stale.stdout
+    assert "matrix.schema.json is stale" in stale.stderr
+    for arguments in (("schema",), ("schema", "--check")):
+        ended = run_python(tmp_path, "-m", "deepmatrix", *arguments)
+        assert ended.returncode == 0, ended.stderr

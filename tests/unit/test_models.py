@@ -26,6 +26,7 @@ from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
+from harness.record import BAD_MODEL
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
 
 INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
@@ -137,7 +138,7 @@ def test_a_file_whose_name_is_no_text_belongs_to_no_model(tmp_path: Path) -> Non
 def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path) -> None:
     with (tmp_path / "net.onnx").open("wb") as file:
         file.truncate(12 * 2**30)
-    with pytest.raises(ArgumentError, match=r"has 12\.0 GiB, a file of the format onnx less"):
+    with pytest.raises(ArgumentError, match=r"has 12 GiB, a file of the format onnx less"):
         user_models.recognise([tmp_path / "net.onnx"])
 
 
@@ -340,6 +341,19 @@ def test_a_model_that_cannot_be_read_is_served_nowhere_and_says_why(tmp_path: Pa
     merged = merging.merge([judged(tmp_path, status="failed", cause="inspect: it is truncated")])
     reasons = {row.reason for row in merged.portability}
     assert reasons == {"the model cannot be read: inspect: it is truncated"}
+
+
+def test_a_model_that_cannot_be_read_is_told_without_the_phase_and_the_type(tmp_path: Path) -> None:
+    run = new_run(tmp_path, ONE)
+    for job in ONE.jobs("produce"):
+        document = output(job).model_dump(by_alias=True)
+        error = {"type": BAD_MODEL, "message": "it is truncated"}
+        document["records"][0].update(status="failed", error=error)
+        failed = output(job, records=document["records"])
+        cause = f"inspect: {BAD_MODEL}: it is truncated"
+        run.save(job, record(job, output=failed, parity=None, status="failed", cause=cause))
+    reasons = {row.reason for row in merging.merge([run]).portability}
+    assert reasons == {"the model cannot be read: it is truncated"}
 
 
 def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:

@@ -8,7 +8,8 @@ import pytest
 
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.records import JobRecord
-from harness.record import NOT_REACHED
+from harness.graphs import BadModel
+from harness.record import BAD_MODEL, NOT_REACHED
 from tests.unit.examples import output, record
 
 JOB = Job(
@@ -57,13 +58,17 @@ def test_a_record_tells_the_phase_that_failed_and_its_error(
 @pytest.mark.parametrize(
     ("error", "status", "problem"),
     [
-        (("failed", "BadModel", "it is truncated\nat 12"), "failed", "it is truncated"),
-        (("failed", "BadModel", ""), "failed", "BadModel"),
+        (("failed", BAD_MODEL, "it is truncated\nat 12"), "failed", "it is truncated"),
+        (("failed", BAD_MODEL, ""), "failed", BAD_MODEL),
         (("failed", "ValueError", "no such op"), "failed", "ValueError: no such op"),
-        (("failed", "BadModel", "it is truncated"), "bad-artifact", "what the host found"),
+        (("failed", BAD_MODEL, "it is truncated"), "bad-artifact", "what the host found"),
     ],
 )
 def test_a_bad_model_is_told_in_its_own_words_and_an_error_with_its_type(
     error: tuple[str, str, str], status: str, problem: str
 ) -> None:
     assert ended({"startup": error}, status, cause="what the host found").model_problem == problem
+
+
+def test_the_harness_and_the_host_agree_on_the_name_of_a_bad_model() -> None:
+    assert BadModel.__name__ == BAD_MODEL

@@ -17,8 +17,9 @@ from hypothesis import strategies as st
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.plan import Job, Plan
-from deepmatrix.results import merging
+from deepmatrix.results import cells, merging
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
@@ -388,3 +389,21 @@ def test_files_that_are_no_records_are_left_alone(tmp_path: Path) -> None:
     (run.path / "records" / "notes.txt").write_text("mine")
     (run.path / "records" / "torch-debian12-amd64-cpu" / ".DS_Store").write_text("")
     assert merging.merge([run]).problems == ()
+
+
+@pytest.mark.parametrize(
+    ("cell_id", "versions", "expected"),
+    [
+        ("torch-debian12-amd64-cpu", {"torch": "2.13.0", "cuda": "13", "numpy": "2.4.6"}, "2.13.0"),
+        ("torch_edge-debian12-amd64-cpu", {"torch": "2.13.0", "numpy": "2.4.6"}, "2.13.0"),
+        ("onnxruntime-node-debian13-amd64-cpu", {"onnxruntime": "1.24", "node": "24"}, "1.24"),
+        ("litert-debian12-amd64-cpu", {"litert": "2.3.0", "numpy": "2.4.6"}, "2.3.0"),
+        ("libtorch-cpp-debian12-amd64-cpu", {"libtorch": "2.13.0"}, "2.13.0"),
+        ("torch-debian12-amd64-cpu", {"numpy": "2.4.6"}, ""),
+    ],
+)
+def test_the_version_of_a_cell_is_that_of_its_library(
+    cell_id: str, versions: dict[str, str], expected: str
+) -> None:
+    cell = next(cell for cell in all_cells(MATRIX) if cell.id == cell_id)
+    assert cells._version(cell, versions) == expected

@@ -15,12 +15,13 @@ from rich.console import Console
 
 from deepmatrix.conformance.suite import Change, Conformity, Outcome
 from deepmatrix.reports import console as printing
-from deepmatrix.reports import fitting
+from deepmatrix.reports import fitting, markdown
 from deepmatrix.reports.layout import Column, Row, Table
 from deepmatrix.reports.tables import claims, conformance, plans, result_tables
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
 from deepmatrix.results.statistics import Bounded, Estimate
+from deepmatrix.sizes import binary_size
 from deepmatrix.study import statements
 from deepmatrix.study.decisions import decide
 from tests.unit.examples import planned
@@ -316,6 +317,11 @@ def printed(table: Table, width: int) -> str:
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
+def plain_spaces(text: str) -> str:
+    """Return a text with one plain space between its words."""
+    return " ".join(text.split())
+
+
 def test_the_fixture_has_every_table_of_a_run() -> None:
     titles = [title.split(":")[0] for title in TITLES]
     assert set(titles) >= {
@@ -351,15 +357,16 @@ def test_no_line_is_longer_than_the_console(table: Table, width: int) -> None:
 @pytest.mark.parametrize("table", TABLES, ids=TITLES)
 def test_every_column_is_wide_enough_or_left_out_by_name(table: Table, width: int) -> None:
     fit = fitting.fit(table, width)
-    text = " ".join(printed(table, width).split())
+    text = plain_spaces(printed(table, width))
     if fit is None:  # a listing: every key is there, and what each line holds
-        assert all(text.count(column.title) for column in table.columns if not column.key)
+        titles = [column.title for column in table.columns if not column.key]
+        assert all(plain_spaces(title) in text for title in titles)
         return
     for index, column_width in zip(fit.shown, fit.widths, strict=True):
         widest = max(cell_len(row.texts[index]) for row in table.rows)
         assert column_width >= min(widest, fitting.NARROWEST)
     for name in fit.left_out:
-        assert name in text.split("More columns")[1]
+        assert plain_spaces(name) in text.split("More columns")[1]
     assert len(fit.shown) + len(fit.left_out) == len(table.columns)
     assert all(index in fit.shown for index, column in enumerate(table.columns) if column.key)
 
@@ -382,6 +389,30 @@ def test_ids_break_only_at_hyphens_and_numbers_never(table: Table, width: int) -
             if numeric:
                 numbers = re.findall(r"[\d.,e-]*\d", row.texts[index])
                 assert all(number in "\n".join(lines) for number in numbers)
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_number_of_a_batch_is_on_the_line_of_its_word(width: int) -> None:
+    inference_tables = [table for table in TABLES if table.title.startswith("Inference")]
+    assert inference_tables
+    for table in inference_tables:
+        header = printed(table, width).split("Latency of")[0]
+        assert "batch\N{NO-BREAK SPACE}1" in header
+        assert not re.search(r"\bbatch *($|  )", header, re.MULTILINE)
+
+
+def test_a_report_in_markdown_has_plain_spaces_only() -> None:
+    page = markdown.document(whole_results())
+    assert "| p50, batch 32 |" in page
+    assert "\N{NO-BREAK SPACE}" not in page
+
+
+@pytest.mark.parametrize(
+    ("count", "text"),
+    [(512, "512 bytes"), (1010 << 20, "1010 MiB"), (5 << 29, "2.5 GiB"), (200 << 20, "200 MiB")],
+)
+def test_a_binary_size_is_written_without_an_exponent(count: int, text: str) -> None:
+    assert binary_size(count) == text
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -9,7 +9,7 @@ from pathlib import Path
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
 from deepmatrix.errors import CellFailed
-from deepmatrix.planning.plan import Wave
+from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.planning.selection import check_globs, match_globs
 
 
@@ -20,7 +20,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--run", type=Path, required=True, help="a run that `plan --write` created")
     parser.add_argument(
         "--wave",
-        choices=("produce", "consume"),
+        choices=WAVES,
         action="append",
         default=[],
         help="only this wave; both by default",
@@ -35,7 +35,7 @@ def run(options: argparse.Namespace) -> None:
     ids = [cell.id for cell in opened_run.manifest.plan.cells]
     check_globs(ids, options.globs, hint=f"cells of {opened_run.id}: {', '.join(ids)}")
     selected_ids = match_globs(ids, options.globs)
-    waves: Sequence[Wave] = options.wave or ("produce", "consume")
+    waves: Sequence[Wave] = options.wave or WAVES
     jobs = [
         job
         for wave in waves

@@ -38,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
     matrix = running.load_matrix(options)
     engine = running.choose_engine(options, matrix, console)
     selection = Selection(include=tuple(options.globs))
-    planned = plan_suite(matrix, "onnx", selection, engine.capabilities())
+    planned = plan_suite(matrix, suite.SUITE_FORMAT, selection, engine.capabilities())
     name = shared.check_run_name(options.name)
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     running.announce(new_run, console)

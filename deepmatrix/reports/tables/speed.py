@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import (
+    NO_BREAK_SPACE,
     Mood,
     Row,
     Table,
@@ -163,11 +164,12 @@ def _inference_table(
     workload: str, models: list[dict[int, InferenceRow]], batches: list[int]
 ) -> Table:
     columns = [key("cell"), key("model")]
-    for position, batch in enumerate(batches):
+    for position, size in enumerate(batches):
+        batch = f"batch{NO_BREAK_SPACE}{size}"
         columns += [
-            number(f"p50, batch {batch}", optional=min(position, 1) * 2),
-            number(f"p90, batch {batch}", optional=5),
-            number(f"p99, batch {batch}", optional=3 + min(position, 1)),
+            number(f"p50, {batch}", optional=min(position, 1) * 2),
+            number(f"p90, {batch}", optional=5),
+            number(f"p99, {batch}", optional=3 + min(position, 1)),
         ]
     columns += [number("throughput", optional=1), number("of peak", optional=2)]
     return Table(

@@ -1,4 +1,5 @@
-"""What Theano and PyTensor share: `adapter`, and the neutral layers as expressions in `layers`.
+"""What Theano and PyTensor share.
 
-`harness.frameworks.theano` and `harness.frameworks.pytensor` choose the system by `adapter.use`.
+`functions` has those of an adapter, `layers` the neutral layers as expressions.
+`harness.frameworks.theano` and `harness.frameworks.pytensor` choose the system by `functions.use`.
 """

@@ -3,8 +3,8 @@
 import os
 
 import harness.adapters as protocol
-from harness.frameworks.symbolic import adapter as symbolic
-from harness.frameworks.symbolic.adapter import (  # noqa: F401 - the rest of the adapter
+from harness.frameworks.symbolic import functions as symbolic
+from harness.frameworks.symbolic.functions import (  # noqa: F401 - the rest of the adapter
     activations,
     answer,
     backward,

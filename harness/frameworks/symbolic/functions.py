@@ -1,6 +1,6 @@
 """Theano and its successor PyTensor: expressions, compiled when a function is made of them.
 
-The part of the adapter that both share. `use` sets what differs: an object or module
+The functions that both adapters share. `use` sets what differs: an object or module
 ``ops`` with ``module`` (theano or pytensor), ``tensor`` (its operations), ``scan``, ``sigmoid``,
 ``batched_dot``, ``variable(name, dtype, sides)``, ``cross_entropy(logits, labels)`` a row,
 ``convolve(layer, kernel, x)`` and ``NOTES``.
