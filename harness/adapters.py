@@ -87,9 +87,15 @@ Frameworks also:
 A runtime leaves out the functions for what it cannot do; the harness records ``unsupported``.
 """
 
-from typing import Any, Dict, Iterable, List
+from typing import TYPE_CHECKING, Any, Dict, Iterable, List
 
 import numpy
+
+if TYPE_CHECKING:
+    #: A numpy array.
+    Array = numpy.ndarray
+else:
+    Array = Any
 
 #: Arrays by name.
 Arrays = Dict[str, "numpy.ndarray"]

@@ -2,13 +2,14 @@
 
 import os
 import tempfile
+from typing import Any, Dict
 
 import numpy
 
 import harness.adapters as protocol
 from harness.measuring import openblas
 
-caffe = None  # the framework, once `start` has imported it
+caffe: Any = None  # the framework, once `start` has imported it
 
 #: Plain SGD at rate 1. The weight of the loss is the learning rate: it can change at any time.
 SOLVER = """net: "%s"
@@ -29,7 +30,7 @@ layer {
 """
 
 
-def start():
+def start() -> None:
     """Import Caffe."""
     os.environ.setdefault("GLOG_minloglevel", "2")  # it logs every layer of every net
     global caffe
@@ -38,7 +39,7 @@ def start():
     caffe = module
 
 
-def configure(device, threads):
+def configure(device: str, threads: int) -> None:
     """Use the CPU; the threads are those of the BLAS."""
     if device != "cpu":
         raise protocol.WrongDevice("Debian's Caffe computes on the CPU only")
@@ -46,7 +47,7 @@ def configure(device, threads):
     openblas.set_threads(threads)
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe the versions, and the BLAS with the processor type that it chose."""
     return {
         "versions": {"caffe": caffe.__version__},
@@ -57,7 +58,7 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product by a net of one layer. It computes in float32 only."""
     if a.dtype != "float32":
         raise protocol.Unsupported("Caffe computes in float32")
@@ -140,32 +141,32 @@ def _loss(logits, steps):
     ) % (logits, 1 + len(steps))
 
 
-def build(network, weights, rate):
+def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
     """Write the network as text and have Caffe's solver build it."""
     model = Model(network, rate)
     set_weights(model, weights)
     return model
 
 
-def notes(network):
+def notes(network: Dict[str, Any]) -> Dict[str, str]:
     """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.caffe import layers
 
     return protocol.notes_on(network, layers.NOTES)
 
 
-def put(x, y):
+def put(x: protocol.Array, y: protocol.Array) -> Any:
     """Keep a batch: Caffe copies it into the net in each step."""
     return x, y
 
 
-def forward(model, batch):
+def forward(model: Any, batch: Any) -> Any:
     """Compute the logits of a batch."""
     model.feed(*batch)
     model.net.forward(end=model.logits)
 
 
-def backward(model, batch):
+def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch."""
     model.feed(*batch)
     model.net.clear_param_diffs()
@@ -174,7 +175,7 @@ def backward(model, batch):
     model.net.backward()
 
 
-def step(model, batch):
+def step(model: Any, batch: Any) -> Any:
     """One step of Caffe's solver; return the loss before the update."""
     model.feed(*batch)
     model.weigh(model.rate)
@@ -182,23 +183,23 @@ def step(model, batch):
     return model.net.blobs["loss"].data.item()
 
 
-def activations(model, x):
+def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     predict(model, x)
     return {name: model.net.blobs[name].data.copy() for name in model.outputs}
 
 
-def gradients(model, batch):
+def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     backward(model, batch)
     return _neutral(model, lambda blob: blob.diff)
 
 
-def synchronise():
+def synchronise() -> None:
     """Do nothing: Caffe on the CPU is synchronous."""
 
 
-def get_weights(model):
+def get_weights(model: Any) -> protocol.Arrays:
     """Return the weights by neutral name."""
     return _neutral(model, lambda blob: blob.data)
 
@@ -211,26 +212,26 @@ def _neutral(model, of):
     return arrays
 
 
-def set_weights(model, weights):
+def set_weights(model: Any, weights: protocol.Arrays) -> None:
     """Set the weights by neutral name."""
     for name, (layer, index, turn) in model.places.items():
         array = weights[name]
         model.net.params[layer][index].data[...] = turn(array) if turn else array
 
 
-def set_rate(model, rate):
+def set_rate(model: Any, rate: float) -> None:
     """Set the learning rate of the next steps."""
     model.rate = rate
 
 
-def predict(model, x):
+def predict(model: Any, x: protocol.Array) -> protocol.Array:
     """Run the net up to its logits, arrays in and out."""
     model.feed(x)
     model.net.forward(end=model.logits)
     return model.net.blobs[model.logits].data.copy()
 
 
-def export(model, form, path, example):
+def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``caffe``: a folder of the net as text and its weights."""
     del example
     if form != "caffe":
@@ -242,7 +243,7 @@ def export(model, form, path, example):
     return {"opset": None, "exporter": f"Caffe {caffe.__version__}"}
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a folder of ``model.prototxt`` and ``model.caffemodel``."""
     if form != "caffe":
         raise protocol.Unsupported("Caffe does not read " + form)
@@ -251,7 +252,7 @@ def load(form, path):
     return _net(text, os.path.join(path, "model.caffemodel"))
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run a loaded net, arrays in and out."""
     feed = protocol.match_places(inputs, list(model.inputs))
     for name, x in feed.items():

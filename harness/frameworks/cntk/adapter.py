@@ -3,6 +3,7 @@
 import ctypes
 import os
 import re
+from typing import Any, Dict
 
 import numpy
 
@@ -11,10 +12,10 @@ import harness.adapters as protocol
 #: As MKL_DEBUG_CPU_TYPE numbers them.
 KERNELS = {0: "any x86-64", 4: "AVX", 5: "AVX2", 7: "AVX-512"}
 
-cntk = None  # the framework, once `start` has imported it
+cntk: Any = None  # the framework, once `start` has imported it
 
 
-def start():
+def start() -> None:
     """Import CNTK. Without a limit, its OpenMP takes a second thread, which spins."""
     global cntk
     os.environ["OMP_THREAD_LIMIT"] = os.environ.get("OMP_NUM_THREADS", "1")
@@ -24,7 +25,7 @@ def start():
     cntk = module
 
 
-def configure(device, threads):
+def configure(device: str, threads: int) -> None:
     """Use the CPU; the threads are those of OpenMP, set before CNTK was imported."""
     del threads
     if device != "cpu":
@@ -33,7 +34,7 @@ def configure(device, threads):
     cntk.device.try_set_default_device(cntk.cpu())
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what CNTK really uses."""
     on_cpu = cntk.use_default_device().type() == cntk.device.DeviceKind.CPU
     return {
@@ -54,12 +55,12 @@ def _mkl():
     library = ctypes.CDLL(os.path.join(folder, "libs", "libmklml_intel.so"))
     version_text = ctypes.create_string_buffer(200)
     library.MKL_Get_Version_String(version_text, len(version_text))
-    version = re.search(r"Version ([\d.]+)", version_text.value.decode()).group(1)
+    version = re.search(r"Version ([\d.]+)", version_text.value.decode()).group(1)  # type: ignore[union-attr] # it always says one
     kind = library.mkl_serv_cpu_detect()
     return "MKL {}, kernels for {}".format(version, KERNELS.get(kind, "type %d" % kind))
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product of two constants."""
     return cntk.times(*(cntk.constant(array, dtype=array.dtype.type) for array in (a, b))).eval()
 
@@ -91,25 +92,25 @@ def _schedule(rate):
     return cntk.learning_parameter_schedule(rate, minibatch_size=cntk.learners.IGNORE)
 
 
-def build(network, weights, rate):
+def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
     """Write the network as expressions."""
     model = Model(network, rate)
     set_weights(model, weights)
     return model
 
 
-def notes(network):
+def notes(network: Dict[str, Any]) -> Dict[str, str]:
     """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.cntk import layers
 
     return protocol.notes_on(network, layers.NOTES)
 
 
-class Batch(tuple):
+class Batch(tuple):  # type: ignore[type-arg] # Python 3.6
     """x and its labels, (N, ...) int64."""
 
 
-def put(x, y):
+def put(x: protocol.Array, y: protocol.Array) -> Any:
     """Keep a batch. A model converts its labels to one-hot rows."""
     return Batch((x, y))
 
@@ -119,31 +120,31 @@ def _labelled(model, batch):
     return x, numpy.eye(model.classes, dtype="float32")[y]
 
 
-def forward(model, batch):
+def forward(model: Any, batch: Any) -> Any:
     """Compute the logits of a batch."""
     return model.graph.logits.eval({model.x: batch[0]})
 
 
-def backward(model, batch):
+def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch, summed over it, by parameter."""
     feed = model.fed(_labelled(model, batch))
     return model.loss.grad(feed, wrt=list(model.loss.parameters))
 
 
-def step(model, batch):
+def step(model: Any, batch: Any) -> Any:
     """One step of CNTK's learner; return the loss before the update."""
     model.trainer.train_minibatch(model.fed(_labelled(model, batch)))
     return model.trainer.previous_minibatch_loss_average
 
 
-def activations(model, x):
+def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     values = model.outputs.eval({model.x: x})
     by_id = {variable.uid: value for variable, value in values.items()}
     return {name: by_id[node.output.uid] for name, node in model.graph.values.items()}
 
 
-def gradients(model, batch):
+def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     by_parameter = backward(model, batch)
     by_id = {parameter.uid: value / len(batch[0]) for parameter, value in by_parameter.items()}
@@ -153,34 +154,34 @@ def gradients(model, batch):
     }
 
 
-def synchronise():
+def synchronise() -> None:
     """Do nothing: CNTK on the CPU is synchronous."""
 
 
-def get_weights(model):
+def get_weights(model: Any) -> protocol.Arrays:
     """Return the weights by neutral name."""
     return {
         name: weight.neutral(weight.parameter.value) for name, weight in model.graph.weights.items()
     }
 
 
-def set_weights(model, weights):
+def set_weights(model: Any, weights: protocol.Arrays) -> None:
     """Set the weights by neutral name."""
     for name, weight in model.graph.weights.items():
         weight.set(weights[name])
 
 
-def set_rate(model, rate):
+def set_rate(model: Any, rate: float) -> None:
     """Set the learning rate of the next steps."""
     model.learner.reset_learning_rate(_schedule(rate))
 
 
-def predict(model, x):
+def predict(model: Any, x: protocol.Array) -> protocol.Array:
     """Run the model, arrays in and out."""
     return model.graph.logits.eval({model.x: x})
 
 
-def export(model, form, path, example):
+def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``cntk``, its own format, or ``onnx`` of opset 9 for a batch of 1."""
     del example
     exporter = f"CNTK {cntk.__version__}"
@@ -193,13 +194,13 @@ def export(model, form, path, example):
     raise protocol.Unsupported("CNTK does not write " + form)
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read CNTK's own format."""
     if form != "cntk":
         raise protocol.Unsupported("CNTK is not asked to read " + form)
     return cntk.load_model(path)
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run a loaded model, arrays in and out."""
     return {"y": model.eval({model.arguments[0]: protocol.single_input(inputs)})}

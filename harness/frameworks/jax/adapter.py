@@ -4,22 +4,23 @@ XLA compiles once for every shape, and so for every batch size.
 """
 
 import os
+from typing import Any, Dict
 
 import numpy
 
 import harness.adapters as protocol
 from harness.measuring import machine
 
-jax = None  # the framework, once `start` has imported it
-optax = None
-device = None
-pending = ()  # arrays that may still be computing
+jax: Any = None  # the framework, once `start` has imported it
+optax: Any = None
+device: Any = None
+pending: Any = ()  # arrays that may still be computing
 
 #: The opset, as for torch: jax2onnx's default, 23, is too new for runtimes of distributions.
 OPSET = 20
 
 
-def start():
+def start() -> None:
     """Import jax and optax."""
     global jax, optax
     import jax as module
@@ -28,7 +29,7 @@ def start():
     jax, optax = module, optax_module
 
 
-def configure(name, threads):
+def configure(name: Any, threads: int) -> None:
     """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
     global device
     os.environ["NPROC"] = str(threads)  # the only setting for the size of XLA's CPU thread pool
@@ -40,7 +41,7 @@ def configure(name, threads):
         raise protocol.WrongDevice("asked for {}, jax says: {}".format(name, error))
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what jax really uses."""
     actual = _tensor(numpy.zeros(1, "float32")).device
     on_gpu = actual.platform == "gpu"
@@ -53,7 +54,7 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product on the device; float64 is enabled for this call only."""
     with jax.enable_x64(a.dtype == "float64"):
         return numpy.asarray(_tensor(a) @ _tensor(b))
@@ -90,37 +91,37 @@ class Model:
         set_weights(self, weights)
 
 
-def build(network, weights, rate):
+def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
     """Build the network as functions of its parameters, and its SGD."""
     return Model(network, weights, rate)
 
 
-def notes(network):
+def notes(network: Dict[str, Any]) -> Dict[str, str]:
     """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.jax import layers
 
     return protocol.notes_on(network, layers.NOTES)
 
 
-def put(x, y):
+def put(x: protocol.Array, y: protocol.Array) -> Any:
     """Move a batch to the device."""
     return _tensor(x), _tensor(y.astype("int32"))
 
 
-def forward(model, batch):
+def forward(model: Any, batch: Any) -> Any:
     """Compute the logits of a batch, on the device."""
     global pending
     pending = model.forward(model.weights, batch[0])
 
 
-def backward(model, batch):
+def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch, on the device, by neutral name."""
     global pending
     pending = model.gradients(model.weights, *batch)
     return pending
 
 
-def step(model, batch):
+def step(model: Any, batch: Any) -> Any:
     """One step of SGD; return the loss as an array on the device."""
     global pending
     loss, model.weights, model.state = model.step(model.weights, model.state, *batch)
@@ -128,29 +129,29 @@ def step(model, batch):
     return loss
 
 
-def activations(model, x):
+def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     values = model.values(model.weights, _tensor(x))
     return {name: numpy.asarray(value) for name, value in values.items() if name != "input"}
 
 
-def gradients(model, batch):
+def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     arrays = backward(model, batch)
     return {name: numpy.asarray(value) for name, value in arrays.items()}
 
 
-def synchronise():
+def synchronise() -> None:
     """Wait for the last computation: jax is asynchronous."""
     jax.block_until_ready(pending)
 
 
-def get_weights(model):
+def get_weights(model: Any) -> protocol.Arrays:
     """Return the weights by neutral name; the layouts are the neutral ones."""
     return {name: numpy.asarray(value) for name, value in model.weights.items()}
 
 
-def set_weights(model, weights):
+def set_weights(model: Any, weights: protocol.Arrays) -> None:
     """Set the weights by neutral name."""
     model.weights = {name: _tensor(value) for name, value in weights.items()}
     # A step returns arrays committed to the device: start from such arrays, or it compiles twice.
@@ -158,23 +159,23 @@ def set_weights(model, weights):
     set_rate(model, model.rate)
 
 
-def set_rate(model, rate):
+def set_rate(model: Any, rate: float) -> None:
     """Set the learning rate of the next steps: it is in the state, so nothing compiles again."""
     model.rate = rate
     model.state.hyperparams["learning_rate"] = _tensor(numpy.float32(rate))
 
 
-def predict(model, x):
+def predict(model: Any, x: protocol.Array) -> protocol.Array:
     """Run the compiled model, arrays in and out."""
     return numpy.asarray(model.forward(model.weights, _tensor(x)))
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run a loaded program, with its one input and one output."""
     return {"y": predict(model, protocol.single_input(inputs))}
 
 
-def export(model, form, path, example):
+def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``jax-export``, for both devices, or ``onnx`` by jax2onnx; the batch size is free."""
     weights = model.weights
 
@@ -215,7 +216,7 @@ class Served:
         self.forward = jax.jit(lambda _, x: call(x))
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a ``jax-export``."""
     if form != "jax-export":
         raise protocol.Unsupported("jax does not read " + form)

@@ -1,6 +1,7 @@
 """PyTensor, Theano's successor: the same expressions, compiled by a C++ compiler as well."""
 
 import os
+from typing import Any, Dict
 
 import harness.adapters as protocol
 from harness.frameworks.symbolic import functions as symbolic
@@ -25,10 +26,10 @@ from harness.frameworks.symbolic.functions import (  # noqa: F401 - the rest of 
 )
 from harness.measuring import openblas
 
-pytensor = None  # the framework, once `start` has imported it
+pytensor: Any = None  # the framework, once `start` has imported it
 
 
-def start():
+def start() -> None:
     """Import PyTensor. Its compile cache is in this process's own folder and starts empty.
 
     The linker is CVM, C++ as in Theano: the default, Numba, takes minutes instead of one.
@@ -45,14 +46,14 @@ def start():
     symbolic.use(operations)
 
 
-def configure(device, threads):
+def configure(device: str, threads: int) -> None:
     """Use the CPU; the threads are those of the BLAS."""
     if device != "cpu":
         raise protocol.WrongDevice("PyTensor computes on the CPU")
     openblas.set_threads(threads)
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe the versions, and the BLAS with the processor type that it chose."""
     return {
         "versions": {"pytensor": pytensor.__version__},

@@ -7,13 +7,14 @@ The functions that both adapters share. `use` sets what differs: an object or mo
 """
 
 import json
+from typing import Any, Dict
 
 import numpy
 
 import harness.adapters as protocol
 from harness.frameworks.symbolic import layers
 
-ops = None  # the object of `use`
+ops: Any = None  # the object of `use`
 
 
 def use(system):
@@ -22,7 +23,7 @@ def use(system):
     ops = system
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product by a function that is compiled for it."""
     sides = [ops.variable(None, str(array.dtype), 2) for array in (a, b)]
     return ops.module.function(sides, ops.tensor.dot(*sides))(a, b)
@@ -76,73 +77,73 @@ _FUNCTIONS = {
 }
 
 
-def build(network, weights, rate):
+def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
     """Write the network as expressions; functions compile at their first use."""
     return Model(network, weights, rate)
 
 
-def notes(network):
+def notes(network: Dict[str, Any]) -> Dict[str, str]:
     """Return, by kind of layer, what differs from the neutral description and is adapted."""
     return protocol.notes_on(network, ops.NOTES)
 
 
-def put(x, y):
+def put(x: protocol.Array, y: protocol.Array) -> Any:
     """Return the batch: the CPU has it already."""
     return x, y
 
 
-def forward(model, batch):
+def forward(model: Any, batch: Any) -> Any:
     """Compute the logits of a batch."""
     return model.function("logits")(batch[0])
 
 
-def backward(model, batch):
+def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch."""
     return model.function("gradients")(*batch)
 
 
-def step(model, batch):
+def step(model: Any, batch: Any) -> Any:
     """One step of SGD; return the loss before the update."""
     return model.function("step")(*batch)
 
 
-def activations(model, x):
+def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     return dict(zip(model.layers, model.function("layers")(x)))
 
 
-def gradients(model, batch):
+def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     values = backward(model, batch)
     return {name: numpy.asarray(value) for name, value in zip(model.weights, values)}
 
 
-def synchronise():
+def synchronise() -> None:
     """Do nothing: on the CPU it is synchronous."""
 
 
-def get_weights(model):
+def get_weights(model: Any) -> protocol.Arrays:
     """Return the weights by neutral name."""
     return {name: value.get_value() for name, value in model.weights.items()}
 
 
-def set_weights(model, weights):
+def set_weights(model: Any, weights: protocol.Arrays) -> None:
     """Set the weights by neutral name."""
     for name, value in model.weights.items():
         value.set_value(weights[name])
 
 
-def set_rate(model, rate):
+def set_rate(model: Any, rate: float) -> None:
     """Set the learning rate of the next steps."""
     model.rate.set_value(numpy.float32(rate))
 
 
-def predict(model, x):
+def predict(model: Any, x: protocol.Array) -> protocol.Array:
     """Run the model, arrays in and out."""
     return model.function("logits")(x)
 
 
-def export(model, form, path, example):
+def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``theano``: the weights, and the description from which `load` builds the expressions.
 
     These systems have no format of their own but pickles of their objects, which their manuals
@@ -153,11 +154,11 @@ def export(model, form, path, example):
         raise protocol.Unsupported("there is no writer of " + form)
     description = numpy.frombuffer(json.dumps(model.network).encode(), "uint8")
     with open(path, "wb") as target:
-        numpy.savez(target, network=description, **get_weights(model))
+        numpy.savez(target, network=description, **get_weights(model))  # type: ignore[arg-type]
     return {"opset": None, "exporter": f"numpy {numpy.__version__}"}
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read what `export` wrote, and compile."""
     if form != "theano":
         raise protocol.Unsupported("there is no reader of " + form)
@@ -169,6 +170,6 @@ def load(form, path):
     return model
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run a loaded model, arrays in and out."""
     return {"y": predict(model, protocol.single_input(inputs))}

@@ -5,18 +5,19 @@ Inputs and outputs have the neutral layout, in exports too; see `layers` for ins
 
 import os
 import tempfile
+from typing import Any, Dict, Optional
 
 import numpy
 
 import harness.adapters as protocol
 from harness.graphs import sample_inputs
 
-tf = None  # the framework, once `start` has imported it
-keras = None
-device = None
+tf: Any = None  # the framework, once `start` has imported it
+keras: Any = None
+device: Any = None
 
 
-def start():
+def start() -> None:
     """Import TensorFlow and Keras."""
     global tf, keras
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
@@ -27,7 +28,7 @@ def start():
     tf, keras = module, keras_module
 
 
-def configure(name, threads):
+def configure(name: Any, threads: int) -> None:
     """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
     global device
     gpus = tf.config.list_physical_devices("GPU")
@@ -45,7 +46,7 @@ def configure(name, threads):
     device = "/GPU:0" if name == "cuda" else "/CPU:0"
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what TensorFlow really uses."""
     on_gpu = "GPU" in _tensor(numpy.zeros(1, "float32")).device
     name = None
@@ -62,7 +63,7 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product on the device."""
     return tf.matmul(_tensor(a), _tensor(b)).numpy()
 
@@ -98,7 +99,7 @@ class Model:
         return loss, variables, tape.gradient(loss, variables)
 
 
-def build(network, weights, rate):
+def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
     """Build the network with Keras's functional API, and its SGD."""
     from harness.frameworks.tensorflow import layers
 
@@ -108,35 +109,35 @@ def build(network, weights, rate):
     return model
 
 
-def notes(network):
+def notes(network: Dict[str, Any]) -> Dict[str, str]:
     """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.tensorflow import layers
 
     return protocol.notes_on(network, layers.NOTES)
 
 
-def put(x, y):
+def put(x: protocol.Array, y: protocol.Array) -> Any:
     """Move a batch to the device."""
     return _tensor(x), _tensor(y)
 
 
-def forward(model, batch):
+def forward(model: Any, batch: Any) -> Any:
     """Compute the logits of a batch, on the device."""
     return model.forward(batch[0])
 
 
-def backward(model, batch):
+def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch, on the device, in the order of the model's variables."""
     with tf.device(device):
         return model.gradients(*batch)
 
 
-def step(model, batch):
+def step(model: Any, batch: Any) -> Any:
     """One step of SGD; return the loss as a tensor."""
     return model.step(*batch)
 
 
-def activations(model, x):
+def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     names, watched = model.graph.watched()
     with tf.device(device):
@@ -144,7 +145,7 @@ def activations(model, x):
     return {name: value.numpy() for name, value in zip(names, outputs)}
 
 
-def gradients(model, batch):
+def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name, compiled like training."""
     variables = model.keras.trainable_variables
     pairs = zip(variables, backward(model, batch))
@@ -155,34 +156,36 @@ def gradients(model, batch):
     }
 
 
-def synchronise():
+def synchronise() -> None:
     """Wait for the GPU; on the CPU a step is synchronous."""
     if "GPU" in device:
         tf.test.experimental.sync_devices()
 
 
-def get_weights(model):
+def get_weights(model: Any) -> protocol.Arrays:
     """Return the weights by neutral name."""
     return {name: weight.neutral(weight.variable) for name, weight in model.graph.weights.items()}
 
 
-def set_weights(model, weights):
+def set_weights(model: Any, weights: protocol.Arrays) -> None:
     """Set the weights by neutral name."""
     for name, weight in model.graph.weights.items():
         weight.set(weights[name])
 
 
-def set_rate(model, rate):
+def set_rate(model: Any, rate: float) -> None:
     """Set the learning rate of the next steps: it is a variable, so nothing compiles again."""
     model.optimiser.learning_rate = rate
 
 
-def predict(model, x):
+def predict(model: Any, x: protocol.Array) -> protocol.Array:
     """Run the compiled model, arrays in and out."""
     return model.forward(_tensor(x)).numpy()
 
 
-def inspect(form, path, user_inputs, seed):
+def inspect(
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+) -> Dict[str, Any]:
     """Inspect a SavedModel: the inputs and the outputs of its default signature."""
     model = load(form, path)
     declared = [
@@ -197,14 +200,14 @@ def inspect(form, path, user_inputs, seed):
     }
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the default signature of a SavedModel, arrays in and out."""
     feed = protocol.match_names(inputs, list(model.inputs))
     outputs = model.serve(**{name: _tensor(x) for name, x in feed.items()})
     return {name: outputs[name].numpy() for name in sorted(outputs)}
 
 
-def export(model, form, path, example):
+def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``onnx`` (by Keras and tf2onnx), ``saved-model`` or ``tflite``.
 
     The batch size stays free, except for ``tflite``, where it is 1.
@@ -252,7 +255,7 @@ class Served:
         self.inputs = dict(self.serve.structured_input_signature[1])
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a ``saved-model``."""
     if form != "saved-model":
         raise protocol.Unsupported(f"tensorflow does not read {form}")

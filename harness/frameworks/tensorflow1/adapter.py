@@ -1,14 +1,16 @@
 """TensorFlow 1: a static graph that a session runs."""
 
+from typing import Any, Dict
+
 import numpy
 
 import harness.adapters as protocol
 
-tf = None  # the framework, once `start` has imported it
+tf: Any = None  # the framework, once `start` has imported it
 threads = 1
 
 
-def start():
+def start() -> None:
     """Import TensorFlow."""
     global tf
     import tensorflow as module
@@ -17,7 +19,7 @@ def start():
     tf = module
 
 
-def configure(device, count):
+def configure(device: str, count: int) -> None:
     """Use the CPU and this number of threads for each operation."""
     global threads
     if device != "cpu":
@@ -25,7 +27,7 @@ def configure(device, count):
     threads = count
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what TensorFlow really uses."""
     return {
         "versions": {"tensorflow": tf.__version__},
@@ -41,7 +43,7 @@ def _session(graph):
     return tf.Session(graph=graph, config=tf.ConfigProto(**options))
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product by a graph of one operation."""
     graph = tf.Graph()
     with graph.as_default():
@@ -91,60 +93,60 @@ class Model:
         }
 
 
-def build(network, weights, rate):
+def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
     """Write the network as a graph, with its gradients."""
     model = Model(network, rate)
     set_weights(model, weights)
     return model
 
 
-def notes(network):
+def notes(network: Dict[str, Any]) -> Dict[str, str]:
     """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.tensorflow1 import layers
 
     return protocol.notes_on(network, layers.NOTES)
 
 
-def put(x, y):
+def put(x: protocol.Array, y: protocol.Array) -> Any:
     """Keep a batch: a session is fed arrays."""
     return x, y
 
 
-def forward(model, batch):
+def forward(model: Any, batch: Any) -> Any:
     """Compute the logits of a batch."""
     return model.run(model.graph.logits, batch[0])
 
 
-def backward(model, batch):
+def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch, in the order of the graph's variables."""
     return model.run(model.gradients, *batch)
 
 
-def step(model, batch):
+def step(model: Any, batch: Any) -> Any:
     """One step of SGD; return the loss before the update."""
     return model.run([model.loss, model.update], *batch)[0]
 
 
-def activations(model, x):
+def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     return model.run(model.outputs, x)
 
 
-def gradients(model, batch):
+def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     return model.neutral(backward(model, batch))
 
 
-def synchronise():
+def synchronise() -> None:
     """Do nothing: a session returns when it is done."""
 
 
-def get_weights(model):
+def get_weights(model: Any) -> protocol.Arrays:
     """Return the weights by neutral name."""
     return model.neutral(model.session.run(model.graph.variables))
 
 
-def set_weights(model, weights):
+def set_weights(model: Any, weights: protocol.Arrays) -> None:
     """Set the weights by neutral name."""
     for variable in model.graph.variables:
         whole = numpy.zeros(variable.shape.as_list(), "float32")
@@ -154,17 +156,17 @@ def set_weights(model, weights):
         variable.load(whole, model.session)
 
 
-def set_rate(model, rate):
+def set_rate(model: Any, rate: float) -> None:
     """Set the learning rate of the next steps: it is an input of the graph."""
     model.rate = rate
 
 
-def predict(model, x):
+def predict(model: Any, x: protocol.Array) -> protocol.Array:
     """Run the graph, arrays in and out."""
     return model.run(model.graph.logits, x)
 
 
-def export(model, form, path, example):
+def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``saved-model``. The batch size stays free."""
     del example
     if form != "saved-model":
@@ -191,14 +193,14 @@ class Served:
         self.outputs = {name: signature.outputs[name].name for name in sorted(signature.outputs)}
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a ``saved-model``."""
     if form != "saved-model":
         raise protocol.Unsupported("TensorFlow 1 does not read " + form)
     return Served(path)
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the default signature of a SavedModel, arrays in and out."""
     feed = protocol.match_names(inputs, list(model.inputs))
     by_tensor = {model.inputs[name]: x for name, x in feed.items()}

@@ -1,6 +1,7 @@
 """Theano 1.0: expressions that are compiled by a C++ compiler when a function is made of them."""
 
 import os
+from typing import Any, Dict
 
 import harness.adapters as protocol
 from harness.frameworks.symbolic import functions as symbolic
@@ -25,10 +26,10 @@ from harness.frameworks.symbolic.functions import (  # noqa: F401 - the rest of 
 )
 from harness.measuring import openblas
 
-theano = None  # the framework, once `start` has imported it
+theano: Any = None  # the framework, once `start` has imported it
 
 
-def start():
+def start() -> None:
     """Import Theano. Its compile cache is in this process's own folder and starts empty."""
     global theano
     folder = os.path.join(os.environ.get("TMPDIR", "/tmp"), "theano")
@@ -42,7 +43,7 @@ def start():
     symbolic.use(operations)
 
 
-def configure(device, threads, pooling="agreeing"):
+def configure(device: str, threads: int, pooling: str = "agreeing") -> None:
     """Use the CPU; the threads are those of the BLAS. *pooling* is ``agreeing`` or ``own``."""
     if device != "cpu":
         raise protocol.WrongDevice("Debian's Theano computes on the CPU only")
@@ -50,7 +51,7 @@ def configure(device, threads, pooling="agreeing"):
     openblas.set_threads(threads)
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe the versions, and the BLAS with the processor type that it chose."""
     return {
         "versions": {"theano": theano.__version__},

@@ -1,5 +1,7 @@
 """Theano's operations for `harness.frameworks.symbolic`. Import this module after Theano only."""
 
+from typing import Any
+
 import theano as module
 from theano import scan, tensor
 from theano.tensor import batched_dot
@@ -34,7 +36,7 @@ NOTES = {
 }
 
 
-pool = None  # the own pooling where `use_own_pooling` chose it: (layer, input) -> output
+pool: Any = None  # the own pooling where `use_own_pooling` chose it: (layer, input) -> output
 
 
 def use_own_pooling(wanted):

@@ -1,12 +1,14 @@
 """PyTorch: eager training, ``torch.export``, TorchScript and ONNX."""
 
+from typing import Any, Dict, Optional
+
 import harness.adapters as protocol
 
-torch = None  # the framework, once `start` has imported it
-device = None
+torch: Any = None  # the framework, once `start` has imported it
+device: Any = None
 
 
-def start():
+def start() -> None:
     """Import torch."""
     global torch
     import torch as module
@@ -14,7 +16,7 @@ def start():
     torch = module
 
 
-def configure(name, threads):
+def configure(name: Any, threads: int) -> None:
     """Choose device and threads; plain float32 everywhere, also on a GPU (no TF32)."""
     global device
     if name == "cuda" and not torch.cuda.is_available():
@@ -26,7 +28,7 @@ def configure(name, threads):
     torch.backends.cuda.matmul.allow_tf32 = False
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what torch really uses."""
     actual = torch.zeros(1, device=device).device.type
     instructions = torch.backends.cpu.get_cpu_capability()
@@ -43,12 +45,12 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product on the device."""
     return (_tensor(a) @ _tensor(b)).cpu().numpy()
 
 
-def build(network, weights, rate):
+def build(network: Dict[str, Any], weights: protocol.Arrays, rate: float) -> Any:
     """Build the network as a graph of torch's modules, and its SGD."""
     from harness.frameworks.torch import layers
 
@@ -59,31 +61,31 @@ def build(network, weights, rate):
     return model
 
 
-def notes(network):
+def notes(network: Dict[str, Any]) -> Dict[str, str]:
     """Return, by kind of layer, what differs from the neutral description and is adapted."""
     from harness.frameworks.torch import layers
 
     return protocol.notes_on(network, layers.NOTES)
 
 
-def put(x, y):
+def put(x: protocol.Array, y: protocol.Array) -> Any:
     """Move a batch to the device."""
     return _tensor(x), _tensor(y)
 
 
-def forward(model, batch):
+def forward(model: Any, batch: Any) -> Any:
     """Compute the logits of a batch, on the device."""
     with torch.inference_mode():
         return model(batch[0])
 
 
-def backward(model, batch):
+def backward(model: Any, batch: Any) -> Any:
     """Compute the gradients of a batch, on the device."""
     model.optimiser.zero_grad()
     _loss(model, *batch).backward()
 
 
-def step(model, batch):
+def step(model: Any, batch: Any) -> Any:
     """One step of SGD; return the loss as a tensor."""
     x, y = batch
     model.optimiser.zero_grad()
@@ -99,44 +101,44 @@ def _loss(model, x, y):
     return torch.nn.functional.cross_entropy(logits.reshape(-1, logits.shape[-1]), y.reshape(-1))
 
 
-def activations(model, x):
+def activations(model: Any, x: protocol.Array) -> protocol.Arrays:
     """Return every layer's output by name."""
     with torch.no_grad():
         values = model.values(_tensor(x))
     return {name: value.cpu().numpy() for name, value in values.items() if name != "input"}
 
 
-def gradients(model, batch):
+def gradients(model: Any, batch: Any) -> protocol.Arrays:
     """Return the gradient of the mean loss by neutral name."""
     backward(model, batch)
     return {name: value.grad.cpu().numpy() for name, value in model.neutral()}
 
 
-def synchronise():
+def synchronise() -> None:
     """Wait for the GPU; the CPU is synchronous."""
     if device.type == "cuda":
         torch.cuda.synchronize()
 
 
-def get_weights(model):
+def get_weights(model: Any) -> protocol.Arrays:
     """Return the weights by neutral name."""
     return {name: value.detach().cpu().numpy() for name, value in model.neutral()}
 
 
-def set_weights(model, weights):
+def set_weights(model: Any, weights: protocol.Arrays) -> None:
     """Set the weights by neutral name."""
     with torch.no_grad():
         for name, value in model.neutral():
             value.copy_(_tensor(weights[name]))
 
 
-def set_rate(model, rate):
+def set_rate(model: Any, rate: float) -> None:
     """Set the learning rate of the next steps."""
     for group in model.optimiser.param_groups:
         group["lr"] = rate
 
 
-def predict(model, x):
+def predict(model: Any, x: protocol.Array) -> protocol.Array:
     """Run the model without gradients, arrays in and out."""
     with torch.inference_mode():
         return model(_tensor(x)).cpu().numpy()
@@ -150,7 +152,7 @@ class Served:
         self.names = names
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run a loaded program, arrays in and out."""
     names = model.names or list(inputs)
     feed = protocol.match_places(inputs, names)
@@ -168,7 +170,12 @@ def _outputs_by_name(result):
     return [("y", result)]
 
 
-def inspect(form, path, user_inputs, seed):  # noqa: ARG001 - no sample inputs
+def inspect(
+    form: str,
+    path: str,
+    user_inputs: Optional[protocol.Arrays],
+    seed: int,  # noqa: ARG001 - not used
+) -> Dict[str, Any]:
     """Inspect a model with the user's inputs; a TorchScript file does not declare their shapes."""
     if user_inputs is None:
         raise ValueError("TorchScript does not declare the shapes of its inputs: give --inputs")
@@ -184,7 +191,7 @@ def inspect(form, path, user_inputs, seed):  # noqa: ARG001 - no sample inputs
     }
 
 
-def export(model, form, path, example):
+def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write one of the formats of `exports`, from the CPU, for any machine."""
     from harness.frameworks.torch import exports
 
@@ -195,7 +202,7 @@ def export(model, form, path, example):
         model.to(device).train()
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a ``torch-export``, ``torchscript`` or ``aotinductor`` program.
 
     A program is code: load it in a cell only.

@@ -3,12 +3,13 @@
 import base64
 import os
 import zlib
+from typing import Any, Dict
 
 import numpy
 
 import harness.adapters as protocol
 
-executorch = None  # the runtime, once `start` has imported it
+executorch: Any = None  # the runtime, once `start` has imported it
 
 #: (131, 197) x (197, 67) float32, the sizes of the self-test. Only ExecuTorch's exporter, which
 #: needs torch, can make a program. This is ``torch.export.export(Product(), examples)``, where
@@ -24,7 +25,7 @@ PRODUCT = (
 )
 
 
-def start():
+def start() -> None:
     """Import the runtime."""
     global executorch
     import executorch_numpy_runtime as module
@@ -32,14 +33,14 @@ def start():
     executorch = module
 
 
-def configure(device, threads):
+def configure(device: str, threads: int) -> None:
     """Check the device. The runtime uses as many threads as the process has processors."""
     del threads
     if device != "cpu":
         raise protocol.WrongDevice("this adapter is for the CPU only")
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what is used. The runtime does not tell its number of threads."""
     information = executorch.runtime_info()
     return {
@@ -51,7 +52,7 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product by the program `PRODUCT`. There is none in float64."""
     if a.dtype != "float32":
         raise protocol.Unsupported("the program of the product is in float32")
@@ -60,14 +61,14 @@ def multiply(a, b):
     return product
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a program; return its method ``forward``, the only one of our exports."""
     if form != "executorch":
         raise protocol.Unsupported("ExecuTorch does not read " + form)
     return executorch.Runtime.get().load_program(path).load_method("forward")
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the method, arrays in and out. Inputs and outputs have no names, only an order."""
     outputs = model([numpy.ascontiguousarray(x) for x in inputs.values()])
     return {str(number): y for number, y in enumerate(outputs)}

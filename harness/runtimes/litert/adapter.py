@@ -1,15 +1,17 @@
 """LiteRT, once TensorFlow Lite: reads ``tflite`` and answers."""
 
+from typing import Any, Dict, List, Optional
+
 import numpy
 
 import harness.adapters as protocol
 from harness.graphs import sample_inputs, tflite
 
-litert = None  # the runtime, once `start` has imported it
-threads = None
+litert: Any = None  # the runtime, once `start` has imported it
+threads: Any = None
 
 
-def start():
+def start() -> None:
     """Import the interpreter."""
     global litert
     import ai_edge_litert.interpreter as module
@@ -17,7 +19,7 @@ def start():
     litert = module
 
 
-def configure(device, count):
+def configure(device: str, count: int) -> None:
     """Set the number of threads of all later interpreters."""
     global threads
     if device != "cpu":
@@ -25,7 +27,7 @@ def configure(device, count):
     threads = count
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what is used. The interpreter does not tell its number of threads."""
     from importlib import metadata  # novm: its wheels are for newer Pythons only
 
@@ -38,7 +40,7 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product as a model of one node. There is no product in float64."""
     if a.dtype != "float32":
         raise protocol.Unsupported("LiteRT has no matrix product in float64")
@@ -87,14 +89,16 @@ def _places(entries, signed):
     return dict(sorted(places.items(), key=lambda item: order.index(item[1])))
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a model."""
     if form != "tflite":
         raise protocol.Unsupported("LiteRT does not read " + form)
     return Served(model_path=path)
 
 
-def inspect(form, path, user_inputs, seed):
+def inspect(
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+) -> Dict[str, Any]:
     """Inspect a model: its inputs and its outputs; this format has no float64."""
     model = load(form, path)
     declared = [
@@ -109,7 +113,7 @@ def inspect(form, path, user_inputs, seed):
     }
 
 
-def trace(path, inputs):
+def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:
     """Evaluate every operator by the reference kernels, in float32, the format's best precision."""
     model = tflite.read(path)
     tensor_names = tflite.names(model)
@@ -133,14 +137,14 @@ def _values_after_run(interpreter, tensor_names, nodes):
             continue
 
 
-def expose(path, tensors, target):
+def expose(path: str, tensors: List[Dict[str, Any]], target: str) -> None:
     """Write the model with inner tensors as additional outputs."""
     model = tflite.read(path)
     tflite.expose(model, tensors)
     tflite.write(model, target)
 
 
-def cut(path, inputs, number, target):
+def cut(path: str, inputs: protocol.Arrays, number: int, target: str) -> Dict[str, Any]:
     """Write one operator as a model; return its inputs and the reference kernel's outputs."""
     model = tflite.read(path)
     tensor_names = tflite.names(model)
@@ -161,7 +165,7 @@ def _reference(path):
     )
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the interpreter, arrays in and out; it is resized where the shapes differ."""
     interpreter, declared = model.interpreter, model.declared()
     feed = protocol.match_names(inputs, list(declared))

@@ -5,14 +5,15 @@ By default it computes in float16. Here it is forced to float32, unless the cell
 """
 
 import os
+from typing import Any, Dict
 
 import numpy
 
 import harness.adapters as protocol
 
-ncnn = None  # the runtime, once `start` has imported it
-threads = None
-exact = None
+ncnn: Any = None  # the runtime, once `start` has imported it
+threads: Any = None
+exact: Any = None
 
 PRODUCT = """7767517
 3 3
@@ -22,7 +23,7 @@ MatMul product 2 1 a b product
 """
 
 
-def start():
+def start() -> None:
     """Import ncnn."""
     global ncnn
     import ncnn as module
@@ -30,7 +31,7 @@ def start():
     ncnn = module
 
 
-def configure(device, count, precision="float32"):
+def configure(device: str, count: int, precision: str = "float32") -> None:
     """Choose threads and precision, one of ``float32`` and ``default``."""
     global threads, exact
     if device != "cpu":
@@ -39,7 +40,7 @@ def configure(device, count, precision="float32"):
     ncnn.set_omp_num_threads(count)
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what is used; the precision is the lowest that the options allow."""
     options = _net(exact).opt
     reduced = options.use_fp16_storage or options.use_fp16_arithmetic
@@ -53,7 +54,7 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product as a net of one layer; in float32, as the answer is not exact in float16."""
     if a.dtype != "float32":
         raise protocol.Unsupported("ncnn computes in float32 at most")
@@ -63,7 +64,7 @@ def multiply(a, b):
     return _run(net, {"a": a, "b": b})["product"]
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a folder of ``model.param`` and ``model.bin``."""
     if form != "ncnn":
         raise protocol.Unsupported("ncnn does not read " + form)
@@ -95,7 +96,7 @@ def _net(plain):
     return net
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the net, arrays in and out: row by row, as its layers have no batch axis."""
     feed = protocol.match_places(inputs, model.input_names())
     for name, x in feed.items():

@@ -5,6 +5,7 @@ float64 answer, ONNX Runtime without optimisations gives a baseline: see `gold`.
 """
 
 import functools
+from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
 from harness.graphs import checks, inner, onnx_inputs
@@ -12,11 +13,11 @@ from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.runtimes.onnx import gold
 
-onnx = None  # the package, once `start` has imported it
-threads = None
+onnx: Any = None  # the package, once `start` has imported it
+threads: Any = None
 
 
-def start():
+def start() -> None:
     """Import onnx and its evaluator."""
     global onnx
     import onnx as module
@@ -25,7 +26,7 @@ def start():
     onnx = module
 
 
-def configure(device, count):
+def configure(device: str, count: int) -> None:
     """Raise WrongDevice unless the device is the CPU; the environment sets numpy's threads."""
     global threads
     if device != "cpu":
@@ -33,7 +34,7 @@ def configure(device, count):
     threads = count
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what is used; the matrix products are numpy's."""
     return {
         "versions": {"onnx": onnx.__version__},
@@ -44,7 +45,7 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product as a model of one node."""
     kind = onnx.helper.np_dtype_to_tensor_dtype(a.dtype)
     value = onnx.helper.make_tensor_value_info
@@ -58,7 +59,9 @@ def multiply(a, b):
     return product.run(None, {"a": a, "b": b})[0]
 
 
-def inspect(form, path, user_inputs, seed):
+def inspect(
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+) -> Dict[str, Any]:
     """Inspect a model: check it, and answer the user's or sample inputs in float32 and float64."""
     if form != "onnx":
         raise protocol.Unsupported("the onnx package does not read " + form)
@@ -86,7 +89,7 @@ def inspect(form, path, user_inputs, seed):
     return result
 
 
-def trace(path, inputs):
+def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:
     """Evaluate every node in float64 and in float32."""
     model = checks.read(path)
     precise, single = inner.evaluate(model, _fed(model, inputs))
@@ -98,14 +101,14 @@ def trace(path, inputs):
     }
 
 
-def expose(path, tensors, target):
+def expose(path: str, tensors: List[Dict[str, Any]], target: str) -> None:
     """Write the model with inner tensors as additional outputs."""
     model = checks.read(path)
     inner.expose(model, tensors)
     onnx.save(model, target)
 
 
-def cut(path, inputs, number, target):
+def cut(path: str, inputs: protocol.Arrays, number: int, target: str) -> Dict[str, Any]:
     """Write one node as a model; return its inputs and its float64 outputs."""
     model = checks.read(path)
     feed = _fed(model, inputs)
@@ -126,14 +129,14 @@ def _fed(model, inputs):
     )
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a model; return its evaluator."""
     if form != "onnx":
         raise protocol.Unsupported("the onnx package does not read " + form)
     return evaluator(path)
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Evaluate the graph, arrays in and out."""
     # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]

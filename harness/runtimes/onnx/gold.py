@@ -8,6 +8,7 @@ difference is a finding about the evaluator.
 
 import json
 import os
+from typing import Set
 
 import numpy
 
@@ -124,7 +125,7 @@ def unproven_operators(model):
 
 def random_outputs(model):
     """Return the names of the outputs that depend on an operator that is random by design."""
-    moving = set()
+    moving: Set[str] = set()
     for node in model.graph.node:
         inner = {one.op_type for one in all_nodes_of(node)}
         if not RANDOM.isdisjoint(inner | {node.op_type}) or not moving.isdisjoint(node.input):

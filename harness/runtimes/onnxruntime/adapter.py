@@ -1,12 +1,13 @@
 """ONNX Runtime: reads ``onnx`` and answers."""
 
 import struct
+from typing import Any, Dict
 
 import harness.adapters as protocol
 
-ort = None  # the runtime, once `start` has imported it
-providers = None
-threads = None
+ort: Any = None  # the runtime, once `start` has imported it
+providers: Any = None
+threads: Any = None
 
 _PROVIDERS = {
     "cpu": ["CPUExecutionProvider"],
@@ -16,7 +17,7 @@ _DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
 _ELEMENT_TYPES = {"float32": 1, "float64": 11}  # onnx.TensorProto.DataType
 
 
-def start():
+def start() -> None:
     """Import onnxruntime."""
     global ort
     import onnxruntime as module
@@ -24,7 +25,7 @@ def start():
     ort = module
 
 
-def configure(device, count):
+def configure(device: str, count: int) -> None:
     """Choose device and threads. Raises WrongDevice where a session is not on the device."""
     global providers, threads
     providers, threads = _PROVIDERS[device], count
@@ -35,7 +36,7 @@ def configure(device, count):
         raise protocol.WrongDevice(f"asked for {device}, the session is on {actual}")
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what onnxruntime really uses, read from a session."""
     session = _session(_product_model("float32"))
     return {
@@ -47,13 +48,13 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product as a model of one node."""
     session = _session(_product_model(str(a.dtype)))
     return session.run(None, {"a": a, "b": b})[0]
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a model; return its session and the names of its inputs and outputs."""
     if form != "onnx":
         raise protocol.Unsupported(f"onnxruntime does not read {form}")
@@ -62,7 +63,7 @@ def load(form, path):
     return session, inputs, [entry.name for entry in session.get_outputs()]
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the session, arrays in and out."""
     session, names, outputs = model
     return dict(zip(outputs, session.run(outputs, protocol.match_names(inputs, names))))

@@ -1,7 +1,10 @@
 """ONNX Runtime under MLPerf's LoadGen: the same answers, and LoadGen's scenarios."""
 
+from typing import Any, Dict
+
 import numpy
 
+import harness.adapters as protocol
 from harness.runtimes.onnxruntime import adapter as runtime
 from harness.runtimes.onnxruntime.adapter import answer, configure, load, multiply
 from harness.runtimes.onnxruntime_loadgen import loadgen
@@ -9,18 +12,18 @@ from harness.runtimes.onnxruntime_loadgen import loadgen
 __all__ = ["answer", "configure", "describe", "load", "multiply", "scenarios", "start"]
 
 
-def start():
+def start() -> None:
     """Import onnxruntime and LoadGen."""
     runtime.start()
     loadgen.start()
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what onnxruntime really uses."""
     return runtime.describe()
 
 
-def scenarios(model, inputs, in_rows):
+def scenarios(model: Any, inputs: protocol.Arrays, in_rows: bool) -> Dict[str, Any]:
     """Run the scenarios on the rows of the inputs, or on all of them as one sample."""
 
     def batch(indices):

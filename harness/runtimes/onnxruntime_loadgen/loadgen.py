@@ -11,6 +11,7 @@ import re
 import shutil
 import tempfile
 import time
+from typing import Any
 
 DURATION_MS = 2000
 LEAST_QUERIES = 100
@@ -24,7 +25,7 @@ BOUND, LEAST_BOUND_S = 10, 1e-3
 #: Loads that the server scenario tries, the highest first, as shares of single-stream's rate.
 LOADS = (0.9, 0.7, 0.5, 0.3, 0.1)
 
-lg = None  # LoadGen, once `start` has imported it
+lg: Any = None  # LoadGen, once `start` has imported it
 
 
 def start():

@@ -2,15 +2,16 @@
 
 import os
 import re
+from typing import Any, Dict
 
 import numpy
 
 import harness.adapters as protocol
 
-cv2 = None  # the library, once `start` has imported it
+cv2: Any = None  # the library, once `start` has imported it
 
 
-def start():
+def start() -> None:
     """Import OpenCV."""
     global cv2
     import cv2 as module
@@ -18,14 +19,14 @@ def start():
     cv2 = module
 
 
-def configure(device, threads):
+def configure(device: str, threads: int) -> None:
     """Set the threads; raise WrongDevice unless the device is the CPU."""
     if device != "cpu":
         raise protocol.WrongDevice("OpenCV's wheel computes on the CPU only")
     cv2.setNumThreads(threads)
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what OpenCV really uses."""
     return {
         "versions": {"opencv": cv2.__version__},
@@ -36,12 +37,12 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product by OpenCV's own function."""
     return cv2.gemm(a, b, 1.0, None, 0.0)
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read a model; return its network and the names of its outputs."""
     silenced = set()
     if form == "caffe" and hasattr(cv2.dnn, "readNetFromCaffe"):
@@ -73,7 +74,7 @@ def _silence_layers(prototxt):
     return silenced
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the network, arrays in and out.
 
     OpenCV does not tell the names of the inputs: a single input goes without a name, several by

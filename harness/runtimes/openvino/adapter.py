@@ -4,6 +4,8 @@ By default it computes in bfloat16 or float16 where the processor can. Here it i
 float32, unless the cell's option *precision* is ``default``.
 """
 
+from typing import Any, Dict
+
 import numpy
 
 import harness.adapters as protocol
@@ -11,12 +13,12 @@ import harness.adapters as protocol
 #: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
-openvino = None  # the runtime, once `start` has imported it
-core = None
-properties = None
+openvino: Any = None  # the runtime, once `start` has imported it
+core: Any = None
+properties: Any = None
 
 
-def start():
+def start() -> None:
     """Import openvino."""
     global openvino
     import openvino as module
@@ -24,7 +26,7 @@ def start():
     openvino = module
 
 
-def configure(device, count, precision="float32"):
+def configure(device: str, count: int, precision: str = "float32") -> None:
     """Choose threads and precision, one of ``float32`` and ``default``."""
     global core, properties
     if device != "cpu":
@@ -35,7 +37,7 @@ def configure(device, count, precision="float32"):
         properties["INFERENCE_PRECISION_HINT"] = "f32"
 
 
-def describe():
+def describe() -> Dict[str, Any]:
     """Describe what is used, read from a compiled model."""
     model = _product(numpy.dtype("float32"))
     hint = model.get_property("INFERENCE_PRECISION_HINT").to_string()
@@ -49,7 +51,7 @@ def describe():
     }
 
 
-def multiply(a, b):
+def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product as a model of one node. It computes no product in float64."""
     if a.dtype != "float32":
         raise protocol.Unsupported("openvino computes in float32 at most")
@@ -57,7 +59,7 @@ def multiply(a, b):
     return product
 
 
-def load(form, path):
+def load(form: str, path: str) -> Any:
     """Read and compile a model."""
     if form != "onnx":
         raise protocol.Unsupported("openvino does not read " + form)
@@ -69,7 +71,7 @@ def load(form, path):
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
 
 
-def answer(model, inputs):
+def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the compiled model, arrays in and out."""
     feed = protocol.match_names(inputs, [entry.get_any_name() for entry in model.inputs])
     outputs = model(feed, share_inputs=True)
