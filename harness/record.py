@@ -26,6 +26,7 @@ IDIOM_LOGITS = "idiom.npz"  # logits of the first batch: ``y`` and, after traini
 PROBES = "probes.npz"  # ``<probe>/<name>``
 MODEL_INPUTS = "artifacts/inputs.npz"  # inputs of a user's own model by name, the user's or samples
 GOLD = "artifacts/gold.npz"  # float64 outputs of a user's own model by name
+UNDEFINED = "artifacts/undefined.npz"  # by output, where the standard leaves it undefined, bool
 PRECISE = "trace/precise.npz"  # every inner tensor by its number, float64 where possible
 SINGLE = "trace/single.npz"  # the same in float32, or nothing
 MADE = "made"  # folder for a model cut or exposed to find a wrong node, its inputs and gold

@@ -27,6 +27,8 @@ def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
     try:
         truth = arrays.read_all(artifact / "gold.npz", arrays.NUMBERS)
         produced = arrays.read_all(artifact / "outputs.npz", arrays.NUMBERS)
+        masks = artifact / artifacts.UNDEFINED
+        undefined = arrays.read_all(masks, arrays.ANY) if masks.is_file() else {}
     except arrays.Unreadable as error:
         raise RecordError(
             f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
@@ -40,16 +42,23 @@ def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
         }
     except arrays.Unreadable as error:
         return nothing(f"its outputs cannot be used: {error}")
-    return compare(answered, produced, truth, random=artifacts.random_outputs(artifact))
+    return compare(
+        answered, produced, truth, random=artifacts.random_outputs(artifact), undefined=undefined
+    )
 
 
 def compare(
-    answered: Answers, produced: Answers, truth: Answers, random: Collection[str] = ()
+    answered: Answers,
+    produced: Answers,
+    truth: Answers,
+    random: Collection[str] = (),
+    undefined: Answers | None = None,
 ) -> Agreement:
     """Compare a consumer's outputs, and the producer's own, with gold.
 
     Outputs are matched by name where both sides have the same names, else by their order. The
-    worst output counts. Of those that are *random* by design only shape and statistics count.
+    worst output counts. Of those that are *random* by design only shape and statistics count. Where
+    the mask of an output in *undefined* is true, its values do not count.
     """
     if not truth:
         return nothing("it has no outputs")
@@ -60,15 +69,19 @@ def compare(
     for number, (name, gold) in enumerate(truth.items()):
         scale = output_scale(gold)
         answer = answered[name] if same_names else list(answered.values())[number]
+        mask = (undefined or {}).get(name)
+        answer = _with_gold(answer, gold, mask)
         is_random = name in random
         measure_output = _statistics if is_random else deviation
         measured = _type_mismatch(name, answer, produced[name]) or measure_output(
             name, answer, gold, scale
         )
         fields = {
-            "producer_error": 0.0 if is_random else distance(produced[name], gold, scale),
+            "producer_error": 0.0
+            if is_random
+            else distance(_with_gold(produced[name], gold, mask), gold, scale),
             "dtype": str(produced[name].dtype),
-            "caution": RANDOM if is_random else _caution(gold),
+            "caution": RANDOM if is_random else _caution(gold, mask),
         }
         deviations.append(measured.model_copy(update=fields))
         between.append(0.0 if is_random else distance(answer, produced[name], scale))
@@ -122,8 +135,17 @@ def _type_mismatch(name: str, answer: Values, produced: Values) -> Deviation | N
 TINY_GOLD = 1e-6
 
 
-def _caution(gold: Values) -> str:
+def _with_gold(answer: Values, gold: Values, mask: Values | None) -> Values:
+    """Return an answer with gold where it is undefined, if their shapes fit."""
+    if mask is None or not (answer.shape == gold.shape == mask.shape):
+        return answer
+    return np.where(mask, gold.astype(answer.dtype), answer)
+
+
+def _caution(gold: Values, mask: Values | None = None) -> str:
     """Return why a match with this gold proves little, or nothing."""
+    if mask is not None and mask.any():
+        return f"the standard leaves {int(mask.sum())} of {mask.size} values undefined"
     finite = np.abs(gold[np.isfinite(gold)])
     if not gold.size:
         return "gold is empty"

@@ -24,6 +24,9 @@ MODEL: Final = "model"
 #: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
 HOST_FILES: Final = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz")
 
+#: By output, where the format's standard leaves its values undefined, bool; not always there.
+UNDEFINED: Final = "undefined.npz"
+
 
 def keep_exports(run: Run, job: Job, output: Output, control: Path) -> None:
     """Copy exported models from a control directory to the run's artifacts, with their gold.
@@ -96,7 +99,8 @@ def describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
     model_files = [
         file.model_copy(update={"path": f"{MODEL}/{file.path}"}) for file in exported.files
     ]
-    host_files = [describe_file(folder / name, folder) for name in HOST_FILES]
+    names = [*HOST_FILES, *([UNDEFINED] if (folder / UNDEFINED).is_file() else [])]
+    host_files = [describe_file(folder / name, folder) for name in names]
     return exported.model_copy(update={"id": artifact_id, "files": (*model_files, *host_files)})
 
 

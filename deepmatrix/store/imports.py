@@ -9,7 +9,7 @@ from pathlib import Path
 from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.artifacts import MODEL, describe, describe_file, plain_files
+from deepmatrix.store.artifacts import MODEL, UNDEFINED, describe, describe_file, plain_files
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import inputs
@@ -42,6 +42,9 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     if not outputs:
         raise arrays.Unreadable("it has no outputs: there is nothing to judge")
     shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
+    if (inspection / UNDEFINED).is_file():
+        arrays.read_all(inspection / UNDEFINED, arrays.ANY)
+        shutil.copyfile(inspection / UNDEFINED, part / UNDEFINED)
     evaluation = inspection / "gold.npz"
     precise = arrays.read_all(evaluation, arrays.NUMBERS) if evaluation.is_file() else outputs
     inspected = output.inspected()

@@ -38,8 +38,9 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
         ("inputs", record.MODEL_INPUTS),
         ("outputs", record.PRODUCED),
         ("gold", record.GOLD),
+        ("undefined", record.UNDEFINED),
     ):
-        if name in inspected:
+        if inspected.get(name):
             control.save_arrays(session.directory, target, inspected[name])
 
 

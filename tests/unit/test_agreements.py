@@ -138,3 +138,14 @@ def test_an_output_that_is_random_by_design_has_a_shape_a_mean_and_a_spread(
 ) -> None:
     agreement = judged_as_random(answer)
     assert (agreement.error, agreement.note) == (None, note)
+
+
+def test_where_the_standard_leaves_a_value_undefined_it_does_not_count() -> None:
+    gold = {"i": np.array([[1, 2], [3, 4]])}
+    answered = {"i": np.array([[9, 2], [3, 4]])}
+    mask = {"i": np.array([[True, False], [False, False]])}
+    agreement = agreements.compare(answered, gold, gold, undefined=mask)
+    assert agreement.error == 0.0
+    assert agreement.outputs[0].caution == "the standard leaves 1 of 4 values undefined"
+    answered["i"][1, 1] = 0
+    assert agreements.compare(answered, gold, gold, undefined=mask).error == 1.0

@@ -68,6 +68,27 @@ def test_nan_goes_through_clip_and_max() -> None:
     np.testing.assert_array_equal(np.isnan(gold["clipped"]), x < 0)
 
 
+def test_the_place_of_the_smallest_value_among_nan_is_undefined() -> None:
+    inspected = inspect("nan_clip.onnx", "nan_clip_in.npz")
+    has_nan = (np.load(MODELS / "nan_clip_in.npz")["x"] < 0).any(axis=1)
+    assert list(inspected["undefined"]) == ["arg"]
+    np.testing.assert_array_equal(inspected["undefined"]["arg"].ravel(), has_nan)
+    (remark,) = inspected["described"]["remarks"]
+    assert remark.startswith("ArgMin 'argmin' of NaN")
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_cast_of_nan_and_of_what_is_out_of_range_to_an_integer_is_undefined() -> None:
+    inspected = inspect("cast_saturate.onnx", "cast_saturate_nan.npz")
+    assert set(inspected["undefined"]) <= {"i32", "u8"}
+    assert inspected["undefined"]["u8"].any()
+    assert not inspected["undefined"]["u8"].all()
+
+
+def test_an_output_that_is_random_by_design_is_named() -> None:
+    assert inspect("random_vae.onnx")["described"]["random"] == ["z"]
+
+
 def test_a_git_lfs_pointer_is_told_from_a_damaged_model() -> None:
     with pytest.raises(BadModel, match=r"Git LFS pointer.*git lfs pull"):
         inspect("lfs_pointer.onnx")

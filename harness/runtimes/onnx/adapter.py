@@ -11,7 +11,7 @@ import harness.adapters as protocol
 from harness.graphs import checks, inner, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
-from harness.runtimes.onnx import gold
+from harness.runtimes.onnx import gold, undefined
 
 onnx: Any = None  # the package, once `start` has imported it
 threads: Any = None
@@ -83,6 +83,8 @@ def inspect(
     }
     result = {"described": described, "inputs": inputs, "outputs": outputs}
     result["gold"], described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
+    result["undefined"], undefined_remarks = undefined.masks(model, inputs)
+    remarks += undefined_remarks
     if reason:
         remarks.append("no float32 evaluation: " + reason)
     described["remarks"] = remarks
