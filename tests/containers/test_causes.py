@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -49,6 +50,8 @@ def other_matrix(folder: Path, change: Any) -> Path:
     change(document)
     with (folder / "matrix.yaml").open("w", encoding="utf-8") as file:
         yaml.dump(document, file)
+    named = document["expected_failures_file"]
+    shutil.copyfile(ROOT / named, folder / named)
     return folder / "matrix.yaml"
 
 
