@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from harness.graphs import BadModel
-from harness.runtimes.onnx import adapter
+from harness.runtimes.onnx import adapter, gold
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -87,6 +87,22 @@ def test_a_cast_of_nan_and_of_what_is_out_of_range_to_an_integer_is_undefined() 
 
 def test_an_output_that_is_random_by_design_is_named() -> None:
     assert inspect("random_vae.onnx")["described"]["random"] == ["z"]
+
+
+@pytest.mark.parametrize(
+    ("version", "proven"), [(6, True), (7, True), (10, True), (13, False), (14, False), (20, False)]
+)
+def test_a_version_without_a_test_of_its_own_is_as_proven_as_its_neighbours(
+    version: int, proven: bool
+) -> None:
+    row = {"1": ["unknown", 0], "7": ["proven", 2], "11": ["replaced", 1], "14": ["wrong", 1]}
+    assert gold.is_proven(row, version) == proven
+    assert not gold.is_proven({}, version)
+
+
+def test_what_overflows_in_float32_keeps_its_float64_gold() -> None:
+    assert not gold.differs(np.array([1e39, 1.0]), np.array([np.inf, 1.0], np.float32))
+    assert gold.differs(np.array([2.0, 1.0]), np.array([1.0, 1.0], np.float32))
 
 
 def test_a_git_lfs_pointer_is_told_from_a_damaged_model() -> None:
