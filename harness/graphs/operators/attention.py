@@ -64,6 +64,22 @@ def causal_mask(length, total, filter_value=-numpy.inf, window=-1):
     return numpy.where(visible, 0.0, filter_value)
 
 
+def attend_after(past, query, key, value, mask, added, settings):
+    """Return (outputs, all keys, all values); what is *past* comes before the keys and values."""
+    if past is not None:
+        key = numpy.concatenate([past[0], key], axis=2)
+        value = numpy.concatenate([past[1], value], axis=2)
+    total, length = key.shape[2], query.shape[2]
+    low = settings.get("mask_filter_value") or -10000.0
+    shift = padding_mask(mask, query.shape[0], total, low)
+    if settings.get("unidirectional"):
+        shift = shift + causal_mask(length, total)
+    if added is not None:
+        shift = shift + added
+    scale = settings.get("scale") or query.shape[-1] ** -0.5
+    return join_heads(attended(query, key, value, scale, shift)), key, value
+
+
 class Attention(ContribOperator):
     """Self-attention with its projections in one matrix."""
 
@@ -75,18 +91,7 @@ class Attention(ContribOperator):
             split_heads(part, heads)
             for part in numpy.split(projected, [sizes[0], sizes[0] + sizes[1]], axis=-1)
         )
-        if past is not None:
-            key = numpy.concatenate([past[0], key], axis=2)
-            value = numpy.concatenate([past[1], value], axis=2)
-        total, length = key.shape[2], query.shape[2]
-        low = settings.get("mask_filter_value") or -10000.0
-        shift = padding_mask(mask, x.shape[0], total, low)
-        if settings.get("unidirectional"):
-            shift = shift + causal_mask(length, total)
-        if added is not None:
-            shift = shift + added
-        scale = settings.get("scale") or query.shape[-1] ** -0.5
-        answer = join_heads(attended(query, key, value, scale, shift))
+        answer, key, value = attend_after(past, query, key, value, mask, added, settings)
         results = (answer.astype(x.dtype), numpy.stack([key, value]).astype(x.dtype))
         return results[: len(self.onnx_node.output)]
 
@@ -100,19 +105,8 @@ class MultiHeadAttention(ContribOperator):
         heads = settings["num_heads"]
         dtype = query.dtype
         query, key, value = _projections(query, key, value, bias, heads)
-        if present(past, 0) is not None and present(past, 0).size:
-            key = numpy.concatenate([past[0], key], axis=2)
-            value = numpy.concatenate([past[1], value], axis=2)
-        total, length = key.shape[2], query.shape[2]
-        low = settings.get("mask_filter_value") or -10000.0
-        shift = padding_mask(mask, query.shape[0], total, low)
-        if settings.get("unidirectional"):
-            shift = shift + causal_mask(length, total)
-        if added is not None:
-            shift = shift + added
-        scale = settings.get("scale") or query.shape[-1] ** -0.5
-        answer = join_heads(attended(query, key, value, scale, shift))
-        results = (answer, key, value)
+        has_past = present(past, 0) is not None and present(past, 0).size
+        results = attend_after(past if has_past else None, query, key, value, mask, added, settings)
         return tuple(array.astype(dtype) for array in results[: len(self.onnx_node.output)])
 
 
