@@ -83,7 +83,7 @@ def _check_operators(model: Any, onnx: Any) -> bool:
     local_functions = {(function.domain, function.name) for function in model.functions}
     unknown: List[str] = []
     has_unofficial = False
-    for node in _nodes(model.graph):
+    for node in all_nodes(model.graph):
         if (node.domain, node.op_type) in local_functions:
             continue
         domain = "" if node.domain == "ai.onnx" else node.domain
@@ -152,14 +152,20 @@ def _check_external(tensor: Any, folder: str, size: int) -> None:
         raise BadModel(f"the tensor {tensor.name} claims more than there is in '{location}'")
 
 
-def _nodes(graph: Any) -> Iterator[Any]:
+def all_nodes(graph: Any) -> Iterator[Any]:
     """Yield all nodes, inner graphs included."""
     for node in graph.node:
         yield node
-        for attribute in node.attribute:
-            for inner in [attribute.g, *attribute.graphs]:
-                for inner_node in _nodes(inner):
-                    yield inner_node
+        for inner_node in nodes_within(node):
+            yield inner_node
+
+
+def nodes_within(node: Any) -> Iterator[Any]:
+    """Yield the nodes of a node's inner graphs."""
+    for attribute in node.attribute:
+        for graph in [attribute.g, *attribute.graphs]:
+            for inner_node in all_nodes(graph):
+                yield inner_node
 
 
 def _tensors(graph: Any, onnx: Any) -> Iterator[Any]:

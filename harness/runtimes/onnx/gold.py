@@ -13,7 +13,7 @@ from typing import Set
 import numpy
 
 from harness import graphs
-from harness.graphs import onnx_inputs
+from harness.graphs import checks, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.record import FLOAT64
@@ -109,7 +109,7 @@ def unproven_operators(model):
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     own = {(function.domain, function.name) for function in model.functions}
     unproven = set()
-    for node in all_nodes(model.graph):
+    for node in checks.all_nodes(model.graph):
         domain = "" if node.domain == "ai.onnx" else node.domain
         if (node.domain, node.op_type) in own:
             continue
@@ -141,23 +141,7 @@ def random_outputs(model):
     """Return the names of the outputs that depend on an operator that is random by design."""
     moving: Set[str] = set()
     for node in model.graph.node:
-        inner = {one.op_type for one in all_nodes_of(node)}
+        inner = {one.op_type for one in checks.nodes_within(node)}
         if not RANDOM.isdisjoint(inner | {node.op_type}) or not moving.isdisjoint(node.input):
             moving.update(name for name in node.output if name)
     return [value.name for value in model.graph.output if value.name in moving]
-
-
-def all_nodes(graph):
-    """Yield all nodes, those of inner graphs too."""
-    for node in graph.node:
-        yield node
-        for inner in all_nodes_of(node):
-            yield inner
-
-
-def all_nodes_of(node):
-    """Yield the nodes of a node's inner graphs."""
-    for attribute in node.attribute:
-        for graph in [attribute.g] + list(attribute.graphs):
-            for inner in all_nodes(graph):
-                yield inner
