@@ -7,7 +7,7 @@ from deepmatrix.judging import agreements, evidence
 from deepmatrix.judging.evidence import Evidence
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store import arrays, artifacts, imports
+from deepmatrix.store import answers, arrays, artifacts, imports, truths
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run
@@ -85,14 +85,19 @@ class _Collector:
             self._blame_artifact(str(error))
 
     def agreement(self) -> Agreement | None:
-        """Return how far the answers to an artifact are from gold."""
+        """Return how far the answers to an artifact are from gold, None before that is settled."""
         if self.job.artifact is None or self.status != "ok":
             return None
         inference = self.attempt.output.infer() if self.attempt.output else None
         names = inference.outputs if inference else []
-        return agreements.measure(
-            self.run.artifact_path(self.job.artifact), self.attempt.control, names
-        )
+        truth = truths.read(self.run.artifact_path(self.job.artifact))
+        try:
+            answered = answers.read_control(self.attempt.control, names)
+        except arrays.Unreadable as error:
+            return agreements.nothing(f"its outputs cannot be used: {error}")
+        if self.run.manifest.plan.imports:
+            answers.keep(self.run, self.job.artifact, self.cell.id, answered)
+        return agreements.compare(answered, truth) if truth.gold else None
 
     def _blame_artifact(self, cause: str) -> None:
         self.status, self.cause = "bad-artifact", cause
