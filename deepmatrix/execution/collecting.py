@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.judging import agreements, evidence
 from deepmatrix.judging.evidence import Evidence
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store import answers, arrays, artifacts, imports, truths
+from deepmatrix.store import answers, arrays, artifacts, imports
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run
@@ -90,14 +92,12 @@ class _Collector:
             return None
         inference = self.attempt.output.infer() if self.attempt.output else None
         names = inference.outputs if inference else []
-        truth = truths.read(self.run.artifact_path(self.job.artifact))
-        try:
-            answered = answers.read_control(self.attempt.control, names)
-        except arrays.Unreadable as error:
-            return agreements.nothing(f"its outputs cannot be used: {error}")
+        control, artifact = self.attempt.control, self.job.artifact
         if self.run.manifest.plan.imports:
-            answers.keep(self.run, self.job.artifact, self.cell.id, answered)
-        return agreements.compare(answered, truth) if truth.gold else None
+            with contextlib.suppress(arrays.Unreadable):  # then that is its agreement
+                answered = answers.read_control(control, names)
+                answers.keep(self.run, artifact, self.cell.id, answered)
+        return agreements.measure(self.run.artifact_path(artifact), control, names)
 
     def _blame_artifact(self, cause: str) -> None:
         self.status, self.cause = "bad-artifact", cause

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.truths import Truth
@@ -15,6 +17,19 @@ from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
 
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
+
+
+def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement | None:
+    """Compare a consumer's outputs below *control* with gold and with the producer's.
+
+    None where nothing judges the artifact yet. Raises RecordError when its own files are damaged.
+    """
+    truth = truths.read(artifact)
+    try:
+        answered = answers.read_control(control, names)
+    except arrays.Unreadable as error:
+        return nothing(f"its outputs cannot be used: {error}")
+    return compare(answered, truth) if truth.gold else None
 
 
 def compare(answered: Answers, truth: Truth) -> Agreement:
