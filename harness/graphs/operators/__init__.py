@@ -18,6 +18,7 @@ MODULES = (
     "attention",
     "contrib",
     "control",
+    "convolution",
     "normalization",
     "pooling",
     "quantization",
