@@ -11,6 +11,7 @@ import harness.adapters as protocol
 from harness.graphs import checks, inner, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
+from harness.record import FLOAT64
 from harness.runtimes.onnx import gold, limits, undefined
 
 onnx: Any = None  # the package, once `start` has imported it
@@ -92,6 +93,7 @@ def _judged(model, path, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     outputs, reason = result
     truth, described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
+    described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
     undefined_masks, undefined_remarks = undefined.masks(model, inputs)
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     described["remarks"] += remarks + undefined_remarks + limit_remarks
@@ -100,7 +102,7 @@ def _judged(model, path, inputs, result, described):
     return {
         "described": described,
         "inputs": inputs,
-        "outputs": outputs,
+        "outputs": gold.least_exact(path, inputs, outputs, truth),
         "gold": truth,
         "undefined": limits.join(limit_masks, undefined_masks),
     }
