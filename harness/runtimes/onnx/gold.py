@@ -13,7 +13,7 @@ from typing import Set
 import numpy
 
 from harness import graphs
-from harness.graphs import checks, onnx_inputs
+from harness.graphs import checks, onnx_inputs, values
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.record import FLOAT64
@@ -31,13 +31,15 @@ RANDOM = frozenset(
 
 
 def evaluate(model, path, inputs):
-    """Return the model's outputs in its own precision, and why the evaluator gave none, if so.
+    """Return the model's outputs as named arrays in its own precision.
+
+    Second, why the evaluator gave none, if so; they are the baseline's then.
 
     Raises the evaluator's own error where the baseline fails as well.
     """
-    names = [value.name for value in model.graph.output]
+    names = output_names(model)
     try:
-        return dict(zip(names, evaluator(model).run(None, inputs))), ""
+        return values.flatten(zip(names, evaluator(model).run(None, inputs))), ""
     except Exception as error:  # the evaluator may raise anything
         reason = "{}: {}".format(type(error).__name__, error).splitlines()[0][:300]
         try:
@@ -58,30 +60,37 @@ def judge(model, path, inputs, outputs):
     Returns:
         (gold by name, source by name, remarks): a remark says why the evaluation does not count.
     """
-    names = list(outputs)
+    names, reason = output_names(model), ""
     try:
         answers = evaluator(widen(model)).run(None, onnx_inputs.as_float64(inputs))
-        precise, reason = dict(zip(names, answers)), ""
+        precise = values.flatten(zip(names, answers))
     except Exception as error:  # the evaluator may raise anything
         precise, reason = None, "{}: {}".format(type(error).__name__, error).splitlines()[0][:300]
+    if precise is not None and list(precise) != list(outputs):
+        precise, reason = None, "its sequences and maps have other parts than in float32"
     if precise is None:
-        return outputs, dict.fromkeys(names, baseline.NAME), ["no float64 evaluation: " + reason]
+        return outputs, dict.fromkeys(outputs, baseline.NAME), ["no float64 evaluation: " + reason]
     unproven = unproven_operators(model)
     if not unproven:
-        return precise, dict.fromkeys(names, FLOAT64), []
+        return precise, dict.fromkeys(outputs, FLOAT64), []
     try:
         second = baseline.answer(path, names, inputs)
     except baseline.NoBaseline:
-        return precise, dict.fromkeys(names, FLOAT64), []
-    gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
-    for name in names:
-        if differs(precise[name], second[name]):
+        return precise, dict.fromkeys(outputs, FLOAT64), []
+    gold, sources, remarks = dict(precise), dict.fromkeys(outputs, FLOAT64), []
+    for name in outputs:
+        if name in second and differs(precise[name], second[name]):
             gold[name], sources[name] = second[name], baseline.NAME
             remarks.append(
                 "output {}: the evaluator differs from the baseline; its definition of {} is not "
                 "proven".format(name, ", ".join(unproven[:5]))
             )
     return gold, sources, remarks
+
+
+def output_names(model):
+    """Return the names of a model's outputs."""
+    return [value.name for value in model.graph.output]
 
 
 def differs(precise, second):
