@@ -89,8 +89,8 @@ class RuntimeSearch:
         case, model_format = self.case, self.case.artifact.format
         with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
-        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.NUMBERS)
-        truths = arrays.read_all(case.folder / "gold.npz", arrays.NUMBERS)
+        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.ANY)
+        truths = arrays.read_all(case.folder / "gold.npz", arrays.ANY)
         model = case.folder / MODEL_PATHS[model_format]
         try:
             outputs = case.tracer.infer(case.fault.consumer, model_format, model, inputs)
@@ -98,7 +98,7 @@ class RuntimeSearch:
             return f"alone it cannot be run: {error}", True
         case.consumer_runs += 1
         tolerance = case.tolerance_of(tensor, self.trace.float32_error(tensor))
-        for (name, truth), output in zip(truths.items(), outputs, strict=False):
+        for (name, truth), output in zip(truths.items(), outputs.values(), strict=False):
             deviation = agreements.deviation(name, output, truth, agreements.output_scale(truth))
             if deviation.error is None or deviation.error > tolerance:
                 return f"run alone it is wrong too: {_describe(deviation)}", True
@@ -135,7 +135,13 @@ class RuntimeSearch:
         finally:
             shutil.rmtree(folder)
         case.consumer_runs += 1
-        return dict(zip([*self.trace.graph.outputs, *exposed], outputs, strict=False))
+        names = [*self.trace.graph.outputs, *exposed]
+        # Of a sequence or a map there are several arrays: then only names say which is which.
+        return (
+            dict(zip(names, outputs.values(), strict=True))
+            if len(names) == len(outputs)
+            else outputs
+        )
 
     def _tensor_type(self, tensor: str) -> dict[str, Any]:
         value = (self.trace.single or self.trace.precise)[tensor]

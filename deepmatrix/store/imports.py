@@ -38,7 +38,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     shutil.copytree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
     arrays.read_all(inspection / "inputs.npz", arrays.ANY)
-    outputs = arrays.read_all(inspection / "outputs.npz", arrays.NUMBERS)
+    outputs = arrays.read_all(inspection / "outputs.npz", arrays.ANY)
     if not outputs:
         raise arrays.Unreadable("it has no outputs: there is nothing to judge")
     shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
@@ -46,7 +46,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         arrays.read_all(inspection / UNDEFINED, arrays.ANY)
         shutil.copyfile(inspection / UNDEFINED, part / UNDEFINED)
     evaluation = inspection / "gold.npz"
-    precise = arrays.read_all(evaluation, arrays.NUMBERS) if evaluation.is_file() else outputs
+    precise = arrays.read_all(evaluation, arrays.ANY) if evaluation.is_file() else outputs
     inspected = output.inspected()
     sources = inspected.judged_by if inspected else {}
     truth, produced, gold_sources = _judged_by(run, model, outputs, precise, sources)
@@ -115,7 +115,7 @@ def _floats(
 
 def _reference(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
     """Return a reference by the model's names of its outputs."""
-    reference = arrays.read_all(path, arrays.NUMBERS)
+    reference = arrays.read_all(path, arrays.ANY)
     if len(reference) != len(outputs):
         message = f"the reference has {len(reference)} outputs, the model has {len(outputs)}"
         if reference.keys() & outputs.keys():  # else outputs are matched by their order

@@ -30,21 +30,27 @@ Entry = Dict[str, Any]  # ``name``, ``dtype`` and ``shape``, a list of `Side`
 def declared_inputs(model: Any, onnx: Any) -> List[Entry]:
     """Return the name, dtype and shape of every input; a free side has a name, not a size.
 
-    Raises BadModel where an input is no tensor, or has elements of a type that is not served.
+    Raises BadModel where an input is no tensor, or an input or an output has elements of a type
+    that is not served.
     """
+    for value in model.graph.output:
+        if value.type.HasField("tensor_type"):
+            _dtype("output", value, onnx)
     initialised = {tensor.name for tensor in model.graph.initializer}
     return [
-        {"name": value.name, "dtype": _dtype(value, onnx), "shape": _sides(value)}
+        {"name": value.name, "dtype": _dtype("input", value, onnx), "shape": _sides(value)}
         for value in model.graph.input
         if value.name not in initialised
     ]
 
 
-def _dtype(value: Any, onnx: Any) -> str:
-    """Return the dtype of an input by name."""
+def _dtype(role: str, value: Any, onnx: Any) -> str:
+    """Return the dtype of a tensor by name; *role* is "input" or "output"."""
     if not value.type.HasField("tensor_type"):
         kind = (value.type.WhichOneof("value") or "none").replace("_type", "")
-        raise BadModel(f"its input {value.name} is of the kind {kind}: tensors are served")
+        raise BadModel(
+            f"its {role} {value.name} is of the kind {kind}: only tensors are served there"
+        )
     kind = value.type.tensor_type.elem_type
     if kind == onnx.TensorProto.STRING:
         return values.TEXT
@@ -52,9 +58,9 @@ def _dtype(value: Any, onnx: Any) -> str:
         dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind))
     except (KeyError, TypeError):
         raise BadModel(
-            f"its input {value.name} has elements of the type {kind}: there is none"
+            f"its {role} {value.name} has elements of the type {kind}: there is none"
         ) from None
-    sample_inputs.check_kind("input", value.name, dtype)
+    sample_inputs.check_kind(role, value.name, dtype)
     return dtype
 
 

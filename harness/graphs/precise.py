@@ -5,6 +5,10 @@ from typing import Any
 _NARROW = (1, 10, 16)  # onnx.TensorProto: FLOAT, FLOAT16, BFLOAT16
 _DOUBLE = 11
 
+#: Operators that compare what they are given with numbers of their own, so that these stay: what is
+#: equal to a threshold in float32 may be above it in float64, and takes another branch.
+_COMPARING = ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
+
 #: Attributes that name an element type.
 _TYPES = ("to", "dtype", "output_dtype")
 
@@ -38,7 +42,7 @@ def _widen_node(node: Any) -> None:
     for attribute in node.attribute:
         if attribute.name in _TYPES and attribute.i in _NARROW:
             attribute.i = _DOUBLE
-        if attribute.type == onnx.AttributeProto.TENSOR:
+        if attribute.type == onnx.AttributeProto.TENSOR and node.op_type not in _COMPARING:
             _widen_tensor(attribute.t)
         for inner in [attribute.g, *attribute.graphs]:
             _widen_graph(inner)

@@ -51,7 +51,8 @@ def sized(declared: Iterable[Dict[str, Any]], seed: int) -> Arrays:
     """Return arrays as `arrays` does, for shapes without a free side.
 
     Floats are drawn from the standard normal distribution, integers from 0 to `MOST` - 1, texts
-    from `WORDS`. Raises BadModel for a dtype that is not served and for an array of more than `LARGEST_BYTES`.
+    from `WORDS`. Raises BadModel for a dtype that is not served and for an array of more than
+    `LARGEST_BYTES`.
     """
     random = numpy.random.RandomState(seed)
     return {entry["name"]: _array(entry, random) for entry in declared}

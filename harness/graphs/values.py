@@ -69,10 +69,11 @@ def _plain(numbers: List[Any]) -> "numpy.ndarray":
 
     ONNX Runtime gives the float32 of a map as Python's floats; float64 comes as numpy's.
     """
-    first = numbers
+    first: Any = numbers
     while isinstance(first, list) and first:
         first = first[0]
-    return as_array(numpy.array(numbers, "float32" if type(first) is float else None))
+    is_plain = isinstance(first, float) and not isinstance(first, numpy.generic)
+    return as_array(numpy.array(numbers, "float32" if is_plain else None))
 
 
 def as_array(value: Any) -> "numpy.ndarray":

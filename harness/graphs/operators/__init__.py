@@ -13,6 +13,8 @@ from typing import Any, List, Type
 
 MODULES = (
     "attention",
+    "categories",
+    "classical",
     "contrib",
     "control",
     "normalization",
@@ -21,6 +23,7 @@ MODULES = (
     "recurrent",
     "resizing",
     "selection",
+    "trees",
 )
 
 
