@@ -5,6 +5,10 @@ from typing import Any
 _NARROW = (1, 10, 16)  # onnx.TensorProto: FLOAT, FLOAT16, BFLOAT16
 _DOUBLE = 11
 
+#: A widened model says so by this name among its opsets: attributes that are floats have no type,
+#: so that an operator that makes floats of integers or of text would not know in which precision.
+WIDE = "harness.float64"
+
 #: Operators that compare what they are given with numbers of their own, so that these stay: what is
 #: equal to a threshold in float32 may be above it in float64, and takes another branch.
 _COMPARING = ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
@@ -18,7 +22,9 @@ def widen(model: Any) -> Any:
     copy = type(model)()
     copy.CopyFrom(model)
     _widen_graph(copy.graph)
+    copy.opset_import.add(domain=WIDE, version=1)
     for function in copy.functions:
+        function.opset_import.add(domain=WIDE, version=1)
         for node in function.node:
             _widen_node(node)
     return copy

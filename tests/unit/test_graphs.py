@@ -217,7 +217,9 @@ def inspect(folder: Path, outputs: dict[str, np.ndarray]) -> None:
     inspection.inspect(session, {})
 
 
-def test_answers_that_are_neither_numbers_nor_text_are_refused_whatever_the_format(tmp_path: Path) -> None:
+def test_answers_that_are_neither_numbers_nor_text_are_refused_whatever_the_format(
+    tmp_path: Path,
+) -> None:
     with pytest.raises(BadModel, match="its output things is object"):
         inspect(tmp_path, {"things": np.array([{}], object)})
 

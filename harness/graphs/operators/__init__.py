@@ -24,6 +24,7 @@ MODULES = (
     "resizing",
     "selection",
     "trees",
+    "words",
 )
 
 

@@ -2,7 +2,7 @@
 
 import numpy
 
-from harness.graphs.operators.classical import MlOperator, given, like, text
+from harness.graphs.operators.classical import MlOperator, given, text
 
 
 def plain(keys):
@@ -76,7 +76,8 @@ class LabelEncoder(MlOperator):
             values = plain(settings["values_" + kind])
             default = text(settings["default_" + kind.rstrip("s")])
             dtype = {"floats": "float64", "int64s": "int64", "strings": object}[kind]
-        return (_looked_up(x, dict(zip(plain(keys), values)), default, dtype),)
+        found = _looked_up(x, dict(zip(plain(keys), values)), default, dtype)
+        return (self.floats(found) if kind == "floats" else found,)
 
     @staticmethod
     def _by_places(x, words, settings):
@@ -97,7 +98,7 @@ class OneHotEncoder(MlOperator):
         hot = elements[..., None] == numpy.array(categories)
         if not zeros and not hot.any(axis=-1).all():
             raise ValueError("an element is in no category, and zeros are not allowed")
-        return (hot.astype("float32"),)
+        return (self.floats(hot, x),)
 
 
 class Imputer(MlOperator):
@@ -117,7 +118,7 @@ class FeatureVectorizer(MlOperator):
     def _run(self, *columns, inputdimensions=None):
         parts = []
         for x, width in zip(columns, inputdimensions):
-            rows = like(numpy.atleast_2d(x), x)[:, :width]
+            rows = self.floats(numpy.atleast_2d(x), x)[:, :width]
             parts.append(numpy.pad(rows, ((0, 0), (0, width - rows.shape[1]))))
         return (numpy.concatenate(parts, axis=1),)
 

@@ -7,12 +7,22 @@ classes with one score answer), as ONNX Runtime's kernels, which skl2onnx and ot
 import numpy
 
 from harness.graphs.operators.base import Operator, sigmoid, softmax
+from harness.graphs.precise import WIDE
 
 
 class MlOperator(Operator):
     """An operator of the standard's domain for machine learning."""
 
     op_domain = "ai.onnx.ml"
+
+    def __init__(self, onnx_node, run_params, schema=None):
+        Operator.__init__(self, onnx_node, run_params, schema)
+        self.is_wide = WIDE in run_params["opsets"]
+
+    def floats(self, values, x=None):
+        """Return what is computed, of features x, in the precision of the evaluation."""
+        is_double = x is not None and x.dtype == "float64"
+        return values.astype("float64" if self.is_wide or is_double else "float32")
 
 
 def text(value):
@@ -26,11 +36,6 @@ def given(*candidates):
         if candidate is not None and len(candidate):
             return list(candidate)
     return []
-
-
-def like(scores, x):
-    """Return scores in the precision of the evaluation, which is that of the features."""
-    return scores.astype("float64" if x.dtype == "float64" else "float32")
 
 
 def transformed(scores, name):
@@ -104,7 +109,7 @@ class LinearClassifier(MlOperator):
             places, scores = scores.argmax(axis=1), transformed(scores, transform)
         else:
             places, scores = (scores[:, 0] > 0).astype(int), two_scores(scores, transform, True)
-        return labelled(places, integers, strings), like(scores, x)
+        return labelled(places, integers, strings), self.floats(scores, x)
 
 
 class LinearRegressor(MlOperator):
@@ -114,7 +119,7 @@ class LinearRegressor(MlOperator):
         rows = numpy.array(coefficients, "float64").reshape(targets or 1, -1)
         scores = numpy.atleast_2d(x).astype("float64") @ rows.T
         scores = scores + numpy.array(given(intercepts) or [0.0])
-        return (like(transformed(scores, post_transform), x),)
+        return (self.floats(transformed(scores, post_transform), x),)
 
 
 class Scaler(MlOperator):
@@ -122,7 +127,7 @@ class Scaler(MlOperator):
 
     def _run(self, x, offset=None, scale=None):
         wide = x.astype("float64")
-        return (like((wide - numpy.array(offset)) * numpy.array(scale), x),)
+        return (self.floats((wide - numpy.array(offset)) * numpy.array(scale), x),)
 
 
 class Normalizer(MlOperator):
@@ -137,7 +142,7 @@ class Normalizer(MlOperator):
             size = numpy.abs(wide).sum(axis=-1, keepdims=True)
         else:
             size = numpy.sqrt(numpy.square(wide).sum(axis=-1, keepdims=True))
-        return (like(wide / numpy.where(size == 0, 1, size), x),)
+        return (self.floats(wide / numpy.where(size == 0, 1, size), x),)
 
 
 def kernels(x, vectors, kind, parameters):
@@ -167,8 +172,8 @@ class SVMRegressor(MlOperator):
             scores = wide @ weights
         scores = (scores + shift[0])[:, None]
         if settings.get("one_class"):
-            return (like(numpy.where(scores > 0, 1.0, -1.0), x),)
-        return (like(transformed(scores, settings.get("post_transform")), x),)
+            return (self.floats(numpy.where(scores > 0, 1.0, -1.0), x),)
+        return (self.floats(transformed(scores, settings.get("post_transform")), x),)
 
 
 class SVMClassifier(MlOperator):
@@ -192,7 +197,7 @@ class SVMClassifier(MlOperator):
             scores = transformed(scores, settings.get("post_transform"))
         elif classes == 2:
             scores = two_scores(scores, settings.get("post_transform"), False)
-        return labelled(places, integers, strings), like(scores, x)
+        return labelled(places, integers, strings), self.floats(scores, x)
 
 
 def _pairs(x, weights, shift, counts, settings):

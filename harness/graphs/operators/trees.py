@@ -11,7 +11,6 @@ from harness.graphs.operators.classical import (
     MlOperator,
     given,
     labelled,
-    like,
     text,
     transformed,
     two_scores,
@@ -69,7 +68,10 @@ class Forest:
 
 def _stated(settings, name):
     """Return an attribute of floats, or of doubles as a tensor, as an array; None without it."""
-    for value, dtype in ((settings.get(name + "_as_tensor"), None), (settings.get(name), "float32")):
+    for value, dtype in (
+        (settings.get(name + "_as_tensor"), None),
+        (settings.get(name), "float32"),
+    ):
         if value is not None and len(value):
             return numpy.array(value, dtype)
     return None
@@ -88,7 +90,9 @@ def _forest(settings):
             )
         ]
     )
-    missing = numpy.array(given(settings.get("nodes_missing_value_tracks_true")) or [0] * len(rules))
+    missing = numpy.array(
+        given(settings.get("nodes_missing_value_tracks_true")) or [0] * len(rules)
+    )
     forest = Forest(
         rules,
         _stated(settings, "nodes_values"),
@@ -131,7 +135,7 @@ class TreeEnsembleRegressor(MlOperator):
         scores = _aggregated(votes, text(aggregate_function))
         base = _stated(settings, "base_values")
         scores = scores if base is None else scores + base.astype("float64")
-        return (like(transformed(scores, post_transform), x),)
+        return (self.floats(transformed(scores, post_transform), x),)
 
 
 class TreeEnsembleClassifier(MlOperator):
@@ -149,11 +153,10 @@ class TreeEnsembleClassifier(MlOperator):
             return self._positive(scores, base, labels, settings, x)
         scores = scores + base
         places = scores.argmax(axis=1)
-        scores = like(transformed(scores, settings.get("post_transform")), x)
+        scores = self.floats(transformed(scores, settings.get("post_transform")), x)
         return labelled(places, *labels), scores
 
-    @staticmethod
-    def _positive(scores, base, labels, settings, x):
+    def _positive(self, scores, base, labels, settings, x):
         """Return the answer of an ensemble that votes for one of two classes only.
 
         The standard is silent here. Converters write the votes for the second class under the
@@ -169,7 +172,7 @@ class TreeEnsembleClassifier(MlOperator):
         else:
             score = scores[:, 1:]
             scores = transformed(scores + base * [1, 0], transform)
-        return labelled((score[:, 0] > limit).astype(int), *labels), like(scores, x)
+        return labelled((score[:, 0] > limit).astype(int), *labels), self.floats(scores, x)
 
 
 class TreeEnsemble(MlOperator):
@@ -179,9 +182,8 @@ class TreeEnsemble(MlOperator):
         splits = settings["nodes_splits"]
         count = len(splits)
         pairs = [
-            numpy.where(
-                settings["nodes_" + side + "leafs"], count, 0
-            ) + numpy.array(settings["nodes_" + side + "nodeids"])
+            numpy.where(settings["nodes_" + side + "leafs"], count, 0)
+            + numpy.array(settings["nodes_" + side + "nodeids"])
             for side in ("false", "true")
         ]
         leaf_count = len(settings["leaf_targetids"])
@@ -202,7 +204,7 @@ class TreeEnsemble(MlOperator):
         votes = numpy.stack([leaves[forest.leaf(x, root)] for root in settings["tree_roots"]])
         scores = _aggregated(votes, ("AVERAGE", "SUM", "MIN", "MAX")[aggregate_function or 0])
         names = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
-        return (like(transformed(scores, names[post_transform or 0]), x),)
+        return (self.floats(transformed(scores, names[post_transform or 0]), x),)
 
 
 def _members(modes, values):
