@@ -41,10 +41,16 @@ class DictVectorizer(MlOperator):
         return (numpy.array([[nothing if value is None else value for value in values]]),)
 
 
+def _is_nan(value):
+    return isinstance(value, (float, numpy.floating)) and bool(numpy.isnan(value))
+
+
 def _looked_up(x, table, default, dtype):
     """Return every element's entry in a table; NaN is a key like others."""
-    missing = next((value for key, value in table.items() if key != key), default)
-    values = [table.get(key, missing if key != key else default) for key in x.ravel().tolist()]
+    missing = next((value for key, value in table.items() if _is_nan(key)), default)
+    values = [
+        missing if _is_nan(key) else table.get(key, default) for key in x.ravel().tolist()
+    ]
     return numpy.array(values, dtype).reshape(x.shape)
 
 
@@ -108,7 +114,7 @@ class Imputer(MlOperator):
         floats = given(settings.get("imputed_value_floats"))
         new = floats or given(settings.get("imputed_value_int64s"))
         old = settings["replaced_value_float" if floats else "replaced_value_int64"]
-        missing = numpy.isnan(x) if old != old else x == numpy.asarray(old).astype(x.dtype)
+        missing = numpy.isnan(x) if _is_nan(old) else x == numpy.asarray(old).astype(x.dtype)
         return (numpy.where(missing, numpy.array(new, x.dtype), x),)
 
 
