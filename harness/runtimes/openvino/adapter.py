@@ -66,9 +66,24 @@ def load(form: str, path: str) -> Any:
     try:
         return core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
+        _check_readable(path)
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
+
+
+def _check_readable(path):
+    """Raise Unsupported where the reader of ONNX refuses a file, before any node is converted.
+
+    The file is valid, or nobody would serve it: so it has what OpenVINO lacks, as sequences.
+    """
+    from openvino.frontend import FrontEndManager
+
+    try:
+        FrontEndManager().load_by_framework("onnx").load(path)
+    except RuntimeError as error:
+        last_line = str(error).strip().splitlines()[-1]
+        raise protocol.Unsupported("openvino does not read it: " + last_line) from error
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
