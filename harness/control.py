@@ -122,7 +122,7 @@ def set_up_process(directory: str, threads: int) -> str:
     for name in ("TMPDIR", "HOME", "XDG_CACHE_HOME", "KERAS_HOME", "TORCHINDUCTOR_CACHE_DIR"):
         os.environ[name] = scratch
     os.environ.setdefault("USER", "harness")
-    _provide_locale(os.path.join(scratch, "locale"))
+    provide_locale(os.path.join(scratch, "locale"))
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a thread without work sleeps
@@ -134,7 +134,7 @@ _LOCALES = "/usr/lib/locale"
 _LOCALE, _LOCALE_NAMES = "C.utf8", ("C.UTF-8", "en_US.UTF-8")
 
 
-def _provide_locale(folder: str) -> None:
+def provide_locale(folder: str) -> None:
     """Let the C library find a locale for American English, where the system has none.
 
     ONNX's StringNormalizer asks for it by default, to change the case of letters. In the locale

@@ -73,17 +73,27 @@ def load(form: str, path: str) -> Any:
 
 
 def _check_readable(path):
-    """Raise Unsupported where the reader of ONNX refuses a file, before any node is converted.
+    """Raise Unsupported where OpenVINO's frontend refuses a file, or operators in it.
 
     The file is valid, or nobody would serve it: so it has what OpenVINO lacks, as sequences.
     """
-    from openvino.frontend import FrontEndManager
+    from openvino.frontend import FrontEndManager, OpConversionFailure
 
+    frontend = FrontEndManager().load_by_framework("onnx")
     try:
-        FrontEndManager().load_by_framework("onnx").load(path)
+        source = frontend.load(path)
     except RuntimeError as error:
-        last_line = str(error).strip().splitlines()[-1]
-        raise protocol.Unsupported("openvino does not read it: " + last_line) from error
+        raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
+    try:
+        frontend.convert(source)
+    except OpConversionFailure as error:
+        raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
+    except Exception:  # the caller has the error of the compilation
+        return
+
+
+def _last_line(error):
+    return str(error).strip().splitlines()[-1].lstrip("- ")
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
