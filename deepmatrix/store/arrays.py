@@ -59,6 +59,7 @@ def read_array(path: Path) -> Values:
         _check_header(stream, path.name, None, path.stat().st_size, ANY)
         stream.seek(0)
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)
+        _check_letters(path.name, read)
     return read
 
 
@@ -98,7 +99,20 @@ def _read_one(
         _check_header(stream, name, wanted, member.file_size, kinds)
     with file.open(member) as stream:
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)
+    _check_letters(name, read)
     return read
+
+
+def _check_letters(name: str, values: Values) -> None:
+    """Raise Unreadable unless all texts are Unicode; half a surrogate pair cannot be printed."""
+    if values.dtype.kind != "U" or not values.size:
+        return
+    native = np.ascontiguousarray(values).view(f"{values.dtype.byteorder}u4")
+    if ((native > _LARGEST_LETTER) | (native >> 11 == _SURROGATES)).any():
+        raise Unreadable(f"{name} holds text with what is no letter of Unicode")
+
+
+_LARGEST_LETTER, _SURROGATES = 0x10FFFF, 0xD800 >> 11
 
 
 def _check_header(

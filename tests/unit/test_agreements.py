@@ -149,3 +149,42 @@ def test_where_the_standard_leaves_a_value_undefined_it_does_not_count() -> None
     assert agreement.outputs[0].caution == "the standard leaves 1 of 4 values undefined"
     answered["i"][1, 1] = 0
     assert agreements.compare(answered, gold, gold, undefined=mask).error == 1.0
+
+
+WORDS = np.array([["no", "yes"], ["Ångström", ""]])
+
+
+def test_text_is_right_or_wrong() -> None:
+    right = agreements.deviation("y", WORDS.astype("U30"), WORDS, 1.0)
+    assert (right.error, right.note) == (0.0, "")
+    answer = WORDS.copy()
+    answer[1] = ["Angstrom", "x"]
+    wrong = agreements.deviation("y", answer, WORDS, 1.0)
+    assert (wrong.error, wrong.row) == (1.0, 1)
+    assert wrong.note == (
+        "2 of 4 texts of y differ, the first at [1, 0]: 'Angstrom', not 'Ångström'"
+    )
+
+
+def test_text_beside_numbers_is_compared_with_them() -> None:
+    scores = np.array([[0.25, 0.75], [1.0, 0.0]], np.float32)
+    gold = {"label": WORDS, "scores": scores.astype(np.float64)}
+    answered = {"label": WORDS, "scores": scores + np.float32(0.5)}
+    agreement = agreements.compare(answered, {"label": WORDS, "scores": scores}, gold)
+    assert [output.error for output in agreement.outputs] == [0.0, 0.5]
+    assert agreement.producer_error == 0.0
+
+
+def test_a_number_in_the_place_of_a_text_is_no_answer() -> None:
+    numbers = np.ones(WORDS.shape, np.int64)
+    agreement = agreements.compare({"y": numbers}, {"y": WORDS}, {"y": WORDS})
+    assert agreement.outputs[0].error is None
+    assert agreement.note == "y is int64, not text"
+
+
+def test_text_that_depends_on_an_undefined_value_does_not_count() -> None:
+    mask = np.array([[False, True], [False, False]])
+    answer = np.array([["no", "anything"], ["Ångström", ""]])
+    outputs = {"y": WORDS}
+    agreement = agreements.compare({"y": answer}, outputs, outputs, undefined={"y": mask})
+    assert agreement.error == 0.0
