@@ -18,7 +18,7 @@ Values = npt.NDArray[Any]
 #: Kinds of dtypes, as numpy names them: floats; all numbers and truth values; and texts.
 FLOATS, NUMBERS, ANY = "f", "fiub", "fiubU"
 
-_WANTED = {FLOATS: "floats", NUMBERS: "numbers", ANY: "numbers or text (numpy's dtype U)"}
+_WANTED = {FLOATS: "floats", NUMBERS: "numbers", ANY: "numbers or text (dtype U)"}
 
 Shape = tuple[int, ...]
 
