@@ -203,6 +203,7 @@ class Tolerances(Section):
     reduced: dict[Precision, PositiveFloat] = Field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
     producer: PositiveFloat
+    rounded: PositiveFloat = 1e-4
     parity: PositiveFloat
     loss: PositiveFloat
     steps: PositiveInt = Field(le=1_000_000)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from deepmatrix.diagnosis.case import Case, cause_of
+from deepmatrix.diagnosis.evaluator_cause import find_evaluator_cause
 from deepmatrix.diagnosis.faults import Fault, find_faults
 from deepmatrix.diagnosis.file_cause import find_file_cause
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
@@ -70,7 +71,11 @@ def _find_cause(tracer: Tracer, fault: Fault, folder: Path, deadline: float) -> 
         cause = _obvious_cause(case)
         if cause is None:
             trace = tracer.trace(fault.artifact, case.rows)
-            cause = find_file_cause(case, trace) or RuntimeSearch(case, trace).find_cause()
+            cause = (
+                find_evaluator_cause(case, trace)
+                or find_file_cause(case, trace)
+                or RuntimeSearch(case, trace).find_cause()
+            )
     except Untraceable as error:
         cause = cause_of(fault, "opaque", f"it could not be traced: {error}")
     return cause

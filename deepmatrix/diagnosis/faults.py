@@ -40,7 +40,8 @@ def find_faults(run: Run) -> list[Fault]:
     return list(filter(None, faults))
 
 
-def _find_fault(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
+def consumer_record(run: Run, artifact: Artifact, consumer: Cell) -> JobRecord | None:
+    """Return the record of a consumer's first round with an artifact, if there is one."""
     job = Job(
         wave="consume",
         cell=consumer.id,
@@ -49,10 +50,12 @@ def _find_fault(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
         phases=CONSUMING,
         artifact=artifact,
     )
-    if not run.record_path(job).is_file():
-        return None
-    record = run.record(job)
-    if record.agreement is None or _has_cause(run, artifact, consumer):
+    return run.record(job) if run.record_path(job).is_file() else None
+
+
+def _find_fault(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
+    record = consumer_record(run, artifact, consumer)
+    if record is None or record.agreement is None or _has_cause(run, artifact, consumer):
         return None
     terms = terms_of(run.manifest, consumer, artifact.id)
     if judge([record], terms, "").word not in WRONG:

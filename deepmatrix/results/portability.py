@@ -12,6 +12,10 @@ from deepmatrix.results.rows import PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
+from harness.formats import FORMATS
+
+#: Why it is no problem where an evaluator does not answer a user's own model as gold does.
+ABOUT_THE_JUDGE = "this is about the evaluator, not about the model: another source judged it"
 
 #: (cell, workload) or (artifact, consumer), by their names.
 Pair = tuple[str, str]
@@ -92,8 +96,16 @@ class PortabilityRows:
             return ""
         if expected := self.manifest.matrix.expected_failure(consumer.id, artifact.id):
             return expected
+        if self._is_judge(consumer, artifact):
+            return ABOUT_THE_JUDGE
         produced = self.training.get((artifact.producer, artifact.workload))
         return produced.expected_failure if produced and verdict.word == "not-run" else ""
+
+    def _is_judge(self, consumer: Cell, artifact: Artifact) -> bool:
+        """Return whether a consumer is the evaluator that judges users' own models of a format."""
+        known = FORMATS[artifact.format]
+        imported = any(model.artifact == artifact for model in self.manifest.plan.imports)
+        return imported and known.has_evaluator and consumer.name == known.inspector
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
         pair = (artifact.producer, artifact.workload)

@@ -29,6 +29,7 @@ from deepmatrix.results.rows import (
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.output import Exported
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
 from deepmatrix.workloads import networks
@@ -43,8 +44,10 @@ class RowCollector:
         gold_losses: Mapping[str, Samples],
         prepared: Mapping[str, Prepared],
         causes: Mapping[Pair, Cause],
+        models: Mapping[str, Exported],
     ) -> None:
         self._manifest = manifest
+        self._models = models
         self._prepared = prepared
         self._cells = {cell.id: cell for cell in manifest.plan.cells}
         self._imports = {model.name for model in manifest.plan.imports}
@@ -155,7 +158,7 @@ class RowCollector:
                 *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
                 *timings.warnings(training, inference),
                 *remarks.cautions(portability),
-                *remarks.gold_sources(self._inspections.values()),
+                *remarks.gold_sources(self._models),
             ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),

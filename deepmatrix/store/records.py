@@ -49,7 +49,8 @@ class Deviation(Part):
     dtype between a value and its gold. *top1*: top-1 agreement, the share of rows whose largest
     value has the same index as in gold. *row*: the first one with the largest error, or with an
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
-    *caution*: why a match proves little.
+    *caution*: why a match proves little. *judged_by*: where gold comes from.
+    *rounded*: gold is in the model's own precision.
     """
 
     name: str
@@ -63,6 +64,8 @@ class Deviation(Part):
     dtype: str = ""
     producer_error: float | None = None
     caution: str = ""
+    judged_by: str = ""
+    rounded: bool = False
 
 
 class Agreement(Part):

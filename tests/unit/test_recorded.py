@@ -87,6 +87,8 @@ GAINED = [
     ("training.*", "error_type"),
     ("portability.*", "failed_phase"),
     ("portability.*", "error_type"),
+    ("portability.*.outputs.*", "judged_by"),
+    ("portability.*.outputs.*", "rounded"),
 ]
 
 #: (pattern, replacement) of texts that were reworded. Numbers and names in them still count.

@@ -13,8 +13,7 @@ from typing import Set
 import numpy
 
 from harness import graphs
-from harness.graphs import checks, onnx_inputs, values
-from harness.graphs.operators import evaluator
+from harness.graphs import checks, onnx_inputs, operators
 from harness.graphs.precise import widen
 from harness.record import FLOAT64
 from harness.runtimes.onnx import baseline
@@ -31,19 +30,15 @@ RANDOM = frozenset(
 
 
 def evaluate(model, path, inputs):
-    """Return the model's outputs as named arrays in its own precision.
+    """Return the model's outputs in its own precision, and why the evaluator gave none, if so.
 
-    Second, why the evaluator gave none, if so; they are the baseline's then.
-
-    Raises the evaluator's own error where the baseline fails as well.
+    Raises NotEvaluated, with the evaluator's reason, where the baseline fails as well.
     """
-    names = output_names(model)
     try:
-        return values.flatten(zip(names, evaluator(model).run(None, inputs))), ""
-    except Exception as error:  # the evaluator may raise anything
-        reason = "{}: {}".format(type(error).__name__, error).splitlines()[0][:300]
+        return operators.evaluate(model, inputs), ""
+    except operators.NotEvaluated as error:
         try:
-            return baseline.answer(path, names, inputs), reason
+            return baseline.answer(path, operators.output_names(model), inputs), str(error)
         except baseline.NoBaseline:
             raise error
 
@@ -60,25 +55,24 @@ def judge(model, path, inputs, outputs):
     Returns:
         (gold by name, source by name, remarks): a remark says why the evaluation does not count.
     """
-    names, reason = output_names(model), ""
+    names = list(outputs)
     try:
-        answers = evaluator(widen(model)).run(None, onnx_inputs.as_float64(inputs))
-        precise = values.flatten(zip(names, answers))
-    except Exception as error:  # the evaluator may raise anything
-        precise, reason = None, "{}: {}".format(type(error).__name__, error).splitlines()[0][:300]
-    if precise is not None and list(precise) != list(outputs):
-        precise, reason = None, "its sequences and maps have other parts than in float32"
-    if precise is None:
-        return outputs, dict.fromkeys(outputs, baseline.NAME), ["no float64 evaluation: " + reason]
+        precise = operators.evaluate(widen(model), onnx_inputs.as_float64(inputs))
+    except operators.NotEvaluated as error:
+        remark = "no float64 evaluation: {}".format(error)
+        return outputs, dict.fromkeys(names, baseline.NAME), [remark]
+    if list(precise) != names:
+        remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
+        return outputs, dict.fromkeys(names, baseline.NAME), [remark]
     unproven = unproven_operators(model)
     if not unproven:
-        return precise, dict.fromkeys(outputs, FLOAT64), []
+        return precise, dict.fromkeys(names, FLOAT64), []
     try:
-        second = baseline.answer(path, names, inputs)
+        second = baseline.answer(path, operators.output_names(model), inputs)
     except baseline.NoBaseline:
-        return precise, dict.fromkeys(outputs, FLOAT64), []
-    gold, sources, remarks = dict(precise), dict.fromkeys(outputs, FLOAT64), []
-    for name in outputs:
+        return precise, dict.fromkeys(names, FLOAT64), []
+    gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
+    for name in names:
         if name in second and differs(precise[name], second[name]):
             gold[name], sources[name] = second[name], baseline.NAME
             remarks.append(
@@ -86,11 +80,6 @@ def judge(model, path, inputs, outputs):
                 "proven".format(name, ", ".join(unproven[:5]))
             )
     return gold, sources, remarks
-
-
-def output_names(model):
-    """Return the names of a model's outputs."""
-    return [value.name for value in model.graph.output]
 
 
 def differs(precise, second):
