@@ -22,7 +22,18 @@ LARGEST_BYTES = 2**30
 SERVED = "fiubU"
 
 #: Sample texts are drawn from these.
-WORDS = ("the", "quick", "brown", "fox", "jumps", "over", "the lazy dog", "Ångström", "42", "")
+WORDS = (
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "the lazy dog",
+    "\u00c5ngstr\u00f6m",
+    "42",
+    "",
+)
 
 
 def check_kind(role: str, name: str, dtype: Any) -> None:
