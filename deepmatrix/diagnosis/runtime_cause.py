@@ -34,6 +34,7 @@ class RuntimeSearch:
         values = self._run_consumer([])
         wrong = [name for name in self.trace.outputs if not self._is_right(name, values)]
         if not wrong:
+            self._check_traced()
             return self._not_reproduced()
         bisection = Bisection(graph=self.trace.graph, wrong=self.trace.graph.ordered(wrong)[0])
         while tensors := bisection.next_tensors():
@@ -46,6 +47,12 @@ class RuntimeSearch:
             compared = [*self.trace.outputs, *tensors]
             bisection.learn({name: self._is_right(name, exposed) for name in compared})
         return self._wrong_node(bisection, values)
+
+    def _check_traced(self) -> None:
+        """Raise Untraceable where an output is not traced: it may be the wrong one."""
+        graph = self.trace.graph
+        if untraced := [name for name in graph.outputs if name not in self.trace.precise]:
+            raise Untraceable(f"the output {untraced[0]} is no array of numbers: it is not traced")
 
     def _not_reproduced(self) -> Cause:
         text = "a second inference is right: the fault is not repeatable"
