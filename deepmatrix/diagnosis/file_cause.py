@@ -16,8 +16,11 @@ from deepmatrix.workloads.networks import inputs_of
 def find_file_cause(case: Case, trace: Trace) -> Cause | None:
     """Return the cause where the file itself is wrong, else None."""
     folder = case.run.artifact_path(case.artifact)
-    truths = arrays.read_all(folder / "gold.npz", arrays.NUMBERS).values()
-    for name, truth in zip(trace.graph.outputs, truths, strict=False):
+    truths = arrays.read_all(folder / "gold.npz", arrays.ANY)
+    # Of a sequence or a map gold has several arrays, which no tensor of the graph is.
+    in_order = len(truths) == len(trace.graph.outputs)
+    names = trace.graph.outputs if in_order else list(truths)
+    for name, truth in zip(names, truths.values(), strict=True):
         if name not in trace.precise:
             continue
         tolerance = case.tolerance_of(name, case.agreement.producer_error)

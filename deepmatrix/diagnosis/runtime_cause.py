@@ -34,6 +34,7 @@ class RuntimeSearch:
         values = self._run_consumer([])
         wrong = [name for name in self.trace.outputs if not self._is_right(name, values)]
         if not wrong:
+            self._check_traced()
             return self._not_reproduced()
         bisection = Bisection(graph=self.trace.graph, wrong=self.trace.graph.ordered(wrong)[0])
         while tensors := bisection.next_tensors():
@@ -46,6 +47,12 @@ class RuntimeSearch:
             compared = [*self.trace.outputs, *tensors]
             bisection.learn({name: self._is_right(name, exposed) for name in compared})
         return self._wrong_node(bisection, values)
+
+    def _check_traced(self) -> None:
+        """Raise Untraceable where an output is not traced: it may be the wrong one."""
+        graph = self.trace.graph
+        if untraced := [name for name in graph.outputs if name not in self.trace.precise]:
+            raise Untraceable(f"the output {untraced[0]} is no array of numbers: it is not traced")
 
     def _not_reproduced(self) -> Cause:
         text = "a second inference is right: the fault is not repeatable"
@@ -89,8 +96,8 @@ class RuntimeSearch:
         case, model_format = self.case, self.case.artifact.format
         with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
-        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.NUMBERS)
-        truths = arrays.read_all(case.folder / "gold.npz", arrays.NUMBERS)
+        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.ANY)
+        truths = arrays.read_all(case.folder / "gold.npz", arrays.ANY)
         model = case.folder / MODEL_PATHS[model_format]
         try:
             outputs = case.tracer.infer(case.fault.consumer, model_format, model, inputs)
@@ -98,7 +105,7 @@ class RuntimeSearch:
             return f"alone it cannot be run: {error}", True
         case.consumer_runs += 1
         tolerance = case.tolerance_of(tensor, self.trace.float32_error(tensor))
-        for (name, truth), output in zip(truths.items(), outputs, strict=False):
+        for (name, truth), output in zip(truths.items(), outputs.values(), strict=False):
             deviation = agreements.deviation(name, output, truth, agreements.output_scale(truth))
             if deviation.error is None or deviation.error > tolerance:
                 return f"run alone it is wrong too: {_describe(deviation)}", True
@@ -135,7 +142,13 @@ class RuntimeSearch:
         finally:
             shutil.rmtree(folder)
         case.consumer_runs += 1
-        return dict(zip([*self.trace.graph.outputs, *exposed], outputs, strict=False))
+        names = [*self.trace.graph.outputs, *exposed]
+        # Of a sequence or a map there are several arrays: then only names say which is which.
+        return (
+            dict(zip(names, outputs.values(), strict=True))
+            if len(names) == len(outputs)
+            else outputs
+        )
 
     def _tensor_type(self, tensor: str) -> dict[str, Any]:
         value = (self.trace.single or self.trace.precise)[tensor]

@@ -15,6 +15,12 @@ from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
 
+#: The kind of numpy's dtypes of text.
+TEXT = "U"
+
+#: At most so many letters of a text that differs are shown.
+SHOWN = 40
+
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
 
@@ -98,6 +104,8 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
+    if gold.dtype.kind == TEXT:
+        return Deviation(name=name, error=0.0)
     if not np.isfinite(answer).all():
         return Deviation(name=name, error=None, note=f"{name} is not finite everywhere")
     drawn, expected = answer.astype(np.float64), gold.astype(np.float64)
@@ -111,10 +119,11 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
 
 
 def _type_mismatch(name: str, answer: Values, produced: Values) -> Deviation | None:
-    """Return the deviation of an output of another kind (floats, integers, booleans), or None."""
+    """Return the deviation of an output of another kind (floats, integers, text), or None."""
     if answer.dtype.kind == produced.dtype.kind:
         return None
-    note = f"{name} is {answer.dtype}, not {produced.dtype}"
+    kinds = ["text" if x.dtype.kind == TEXT else str(x.dtype) for x in (answer, produced)]
+    note = f"{name} is {kinds[0]}, not {kinds[1]}"
     return Deviation(name=name, error=None, note=note)
 
 
@@ -133,6 +142,8 @@ def _with_gold(answer: Values, gold: Values, mask: Values | None) -> Values:
     ignored = mask != 0
     if answer.dtype.kind == "f":
         ignored &= (mask != OVERFLOW) | ~np.isfinite(answer)
+    if gold.dtype.kind == TEXT:
+        return np.where(ignored, gold, answer)
     return np.where(ignored, gold.astype(answer.dtype), answer)
 
 
@@ -153,9 +164,11 @@ def _caution(gold: Values, mask: Values | None = None) -> str:
             for code, text in _NOT_COMPARED.items()
             if counts[code]
         )
-    finite = np.abs(gold[np.isfinite(gold)])
     if not gold.size:
         return "gold is empty"
+    if gold.dtype.kind == TEXT:
+        return ""
+    finite = np.abs(gold[np.isfinite(gold)])
     if not finite.size:
         return "gold has no finite value"
     if gold.dtype.kind == "f" and finite.max() <= TINY_GOLD:
@@ -182,6 +195,8 @@ SMALLEST = 0.25
 
 def output_scale(gold: Values) -> float:
     """Return the scale of errors: the largest absolute finite gold value, at least SMALLEST."""
+    if gold.dtype.kind == TEXT:
+        return SMALLEST
     finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
     return max(float(finite.max(initial=0.0)), SMALLEST)
 
@@ -195,11 +210,13 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     """Return all the numbers of one output, (N, ...), against gold of the same shape.
 
     Finite gold needs a finite answer; infinities and NaN of gold must be the same in the answer.
-    Integers and booleans are right or wrong: where any differs the error is at least 1.
+    Integers, booleans and texts are right or wrong: where any differs the error is at least 1.
     """
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
+    if TEXT in (gold.dtype.kind, answer.dtype.kind):
+        return _texts(name, answer, gold)
     if gold.dtype.kind != "f":
         return _whole_numbers(name, answer, gold, scale)
     finite = np.isfinite(gold)
@@ -235,6 +252,20 @@ def _whole_numbers(name: str, answer: Values, gold: Values, scale: float) -> Dev
         return Deviation(name=name, error=0.0, max_abs=0.0, max_rel=0.0)
     largest = float(np.abs(answer.astype(np.float64) - gold.astype(np.float64)).max())
     return Deviation(name=name, error=max(largest / scale, 1.0), max_abs=largest, row=_row(differs))
+
+
+def _texts(name: str, answer: Values, gold: Values) -> Deviation:
+    if mismatch := _type_mismatch(name, answer, gold):
+        return mismatch
+    differs = np.atleast_1d(answer != gold)
+    if not differs.any():
+        return Deviation(name=name, error=0.0)
+    first = np.unravel_index(int(differs.argmax()), differs.shape)
+    wrong, wanted = (str(np.atleast_1d(x)[first])[:SHOWN] for x in (answer, gold))
+    place = ", ".join(map(str, first))
+    note = f"{int(differs.sum())} of {differs.size} texts of {name} differ, the first at "
+    note += f"[{place}]: {wrong!r}, not {wanted!r}"
+    return Deviation(name=name, error=1.0, row=_row(differs), note=note)
 
 
 def _row(values: Values) -> int | None:

@@ -181,7 +181,8 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     word, reason = _word(agreement, terms)
     if word == "match" and not _excess(worst.error, tolerance) <= 1:
         output = f"output {worst.name}: " if len(limits) > 1 else ""
-        word, reason = "drift", f"{output}error {worst.error:.1e} is above {tolerance:.1e}"
+        excess = worst.note or f"{output}error {worst.error:.1e} is above {tolerance:.1e}"
+        word, reason = "drift", excess
     return Verdict(word=word, tolerance=tolerance, basis=basis, reason=reason)
 
 

@@ -85,7 +85,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         first = truths.read(run.artifact_path(plan.imports[0].artifact))
         return _named_like(first, outputs, f"the outputs of {plan.imports[0].name}")
     evaluation = inspection / "gold.npz"
-    precise = arrays.read_all(evaluation, arrays.NUMBERS) if evaluation.is_file() else {}
+    precise = arrays.read_all(evaluation, arrays.ANY) if evaluation.is_file() else {}
     if run.user_arrays_path("reference").is_file():
         return _by_reference(run.user_arrays_path("reference"), outputs, precise)
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
@@ -98,13 +98,13 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
 
 def _outputs(path: Path) -> dict[str, Values]:
     """Return the inspector's own outputs, none where it could not evaluate the model."""
-    return arrays.read_all(path, arrays.NUMBERS) if path.is_file() else {}
+    return arrays.read_all(path, arrays.ANY) if path.is_file() else {}
 
 
 def _by_reference(
     path: Path, outputs: Mapping[str, Values], precise: Mapping[str, Values]
 ) -> Truth:
-    truth = arrays.read_all(path, arrays.NUMBERS)
+    truth = arrays.read_all(path, arrays.ANY)
     if outputs:
         _check_reference(truth, outputs)
         names = _output_names(list(truth), list(outputs))

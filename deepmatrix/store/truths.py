@@ -65,7 +65,7 @@ def read(folder: Path) -> Truth:
 
 
 def _arrays(path: Path) -> dict[str, Values]:
-    return arrays.read_all(path, arrays.NUMBERS) if path.is_file() else {}
+    return arrays.read_all(path, arrays.ANY) if path.is_file() else {}
 
 
 def replace(folder: Path, truth: Truth) -> None:

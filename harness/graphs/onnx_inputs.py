@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Union
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import BadModel, sample_inputs
+from harness.graphs import BadModel, sample_inputs, values
 from harness.graphs.operators import NotEvaluated
 
 #: Sizes of free sides in the order in which they are tried: of the first side of an input, as a
@@ -31,10 +31,12 @@ Entry = Dict[str, Any]  # ``name``, ``dtype`` and ``shape``, a list of `Side`
 def declared_inputs(model: Any, onnx: Any) -> List[Entry]:
     """Return the name, dtype and shape of every input; a free side has a name, not a size.
 
-    Raises BadModel where an input or an output has a type that is not served.
+    Raises BadModel where an input is no tensor, or an input or an output has elements of a type
+    that is not served.
     """
     for value in model.graph.output:
-        _dtype("output", value, onnx)
+        if value.type.HasField("tensor_type"):
+            _dtype("output", value, onnx)
     initialised = {tensor.name for tensor in model.graph.initializer}
     return [
         {"name": value.name, "dtype": _dtype("input", value, onnx), "shape": _sides(value)}
@@ -47,8 +49,12 @@ def _dtype(role: str, value: Any, onnx: Any) -> str:
     """Return the dtype of a tensor by name; *role* is "input" or "output"."""
     if not value.type.HasField("tensor_type"):
         kind = (value.type.WhichOneof("value") or "none").replace("_type", "")
-        raise BadModel(f"its {role} {value.name} is of the kind {kind}: only tensors are served")
+        raise BadModel(
+            f"its {role} {value.name} is of the kind {kind}: only tensors are served there"
+        )
     kind = value.type.tensor_type.elem_type
+    if kind == onnx.TensorProto.STRING:
+        return values.TEXT
     try:
         dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind))
     except (KeyError, TypeError):
@@ -85,15 +91,16 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
         hint = f"; did you mean '{matches[0]}'?" if matches else f"; it has {', '.join(names)}"
         raise BadModel(f"it has no input '{unknown}'{hint}")
     same_names = set(user_inputs) == set(names)
-    values = user_inputs if same_names else dict(zip(names, user_inputs.values()))
+    named = user_inputs if same_names else dict(zip(names, user_inputs.values()))
     for entry in entries:
-        _check_array(values[entry["name"]], entry)
-    return {name: values[name] for name in names}
+        _check_array(named[entry["name"]], entry)
+    return {name: named[name] for name in names}
 
 
 def _check_array(array: "numpy.ndarray", entry: Entry) -> None:
-    if str(array.dtype) != entry["dtype"]:
-        raise BadModel(f"the input {entry['name']} is {array.dtype}, it wants {entry['dtype']}")
+    dtype = values.dtype_name(array)
+    if dtype != entry["dtype"]:
+        raise BadModel(f"the input {entry['name']} is {dtype}, it wants {entry['dtype']}")
     sides = entry["shape"]
     fits = len(sides) == array.ndim and all(
         isinstance(side, str) or side == size for side, size in zip(sides, array.shape)

@@ -7,7 +7,7 @@ from typing import Any, Dict, Iterable, List
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import BadModel
+from harness.graphs import BadModel, values
 
 #: The size of a free side.
 FREE = 2
@@ -18,8 +18,22 @@ MOST = 10
 #: A larger sample input is refused.
 LARGEST_BYTES = 2**30
 
-#: Kinds of dtypes, as numpy names them, that are served.
-SERVED = "fiub"
+#: Kinds of dtypes, as numpy names them, that are served: numbers, truth values, and text.
+SERVED = "fiubU"
+
+#: Sample texts are drawn from these.
+WORDS = (
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "the lazy dog",
+    "\u00c5ngstr\u00f6m",
+    "42",
+    "",
+)
 
 
 def check_kind(role: str, name: str, dtype: Any) -> None:
@@ -29,9 +43,8 @@ def check_kind(role: str, name: str, dtype: Any) -> None:
     except TypeError:  # a dtype that numpy itself does not have
         kind = None
     if kind not in SERVED:
-        type_name = "text" if kind in ("O", "U", "S") else str(dtype)
         raise BadModel(
-            f"its {role} {name} is {type_name}: served are integers, truth values and floats of "
+            f"its {role} {name} is {dtype}: served are text, integers, truth values and floats of "
             "16 to 64 bits"
         )
 
@@ -48,8 +61,9 @@ def arrays(declared: Iterable[Dict[str, Any]], seed: int) -> Arrays:
 def sized(declared: Iterable[Dict[str, Any]], seed: int) -> Arrays:
     """Return arrays as `arrays` does, for shapes without a free side.
 
-    Floats are drawn from the standard normal distribution, integers from 0 to `MOST` - 1. Raises
-    BadModel for a dtype that is not served and for an array of more than `LARGEST_BYTES`.
+    Floats are drawn from the standard normal distribution, integers from 0 to `MOST` - 1, texts
+    from `WORDS`. Raises BadModel for a dtype that is not served and for an array of more than
+    `LARGEST_BYTES`.
     """
     random = numpy.random.RandomState(seed)
     return {entry["name"]: _array(entry, random) for entry in declared}
@@ -57,7 +71,8 @@ def sized(declared: Iterable[Dict[str, Any]], seed: int) -> Arrays:
 
 def _array(entry: Dict[str, Any], random: "numpy.random.RandomState") -> "numpy.ndarray":
     check_kind("input", entry["name"], entry["dtype"])
-    dtype = numpy.dtype(entry["dtype"])
+    is_text = entry["dtype"] == values.TEXT
+    dtype = numpy.array(WORDS).dtype if is_text else numpy.dtype(entry["dtype"])
     shape: List[int] = entry["shape"]
     size = functools.reduce(operator.mul, shape, dtype.itemsize)
     if size > LARGEST_BYTES:
@@ -69,4 +84,6 @@ def _array(entry: Dict[str, Any], random: "numpy.random.RandomState") -> "numpy.
         return random.standard_normal(shape).astype(dtype)
     if dtype.kind in "iu":
         return random.randint(0, MOST, shape).astype(dtype)
+    if is_text:
+        return numpy.array(WORDS)[random.randint(0, len(WORDS), shape)]
     return random.randint(0, 2, shape).astype(dtype)

@@ -59,6 +59,32 @@ def test_a_valid_model_has_a_gold_that_a_right_runtime_meets(name: str, inputs: 
         assert np.abs(judged - answer).max() <= 2e-5 * scale
 
 
+@pytest.mark.parametrize("name", ["skl_zipmap", "skl_zipmap_int", "skl_trees"])
+def test_labels_and_maps_of_scores_have_a_float64_gold(name: str) -> None:
+    inspected = inspect(f"{name}.onnx", "skl_iris_in.npz")
+    sources = inspected["described"]["judged_by"]
+    parts = ["output_label", "output_probability.keys", "output_probability.values"]
+    assert sources == dict.fromkeys(parts, "float64 evaluation")
+    x = next(iter(inspected["inputs"].values()))
+    labels, maps = run_unoptimised(
+        f"{name}.onnx", {"X": x} if name == "skl_trees" else {"float_input": x}
+    )
+    label, keys, scores = inspected["gold"].values()
+    assert label.tolist() == labels.tolist()
+    assert keys.tolist() == sorted(maps[0])
+    for row, scored in zip(scores, maps, strict=True):
+        np.testing.assert_allclose(row, [scored[key] for key in keys.tolist()], atol=1e-6)
+
+
+def test_text_goes_in_and_is_sampled() -> None:
+    given = inspect("skl_words.onnx", "skl_words_in.npz")
+    made = inspect("skl_words.onnx")
+    for inspected in (given, made):
+        assert set(inspected["described"]["judged_by"].values()) == {"float64 evaluation"}
+        assert inspected["inputs"]["text"].dtype.kind == "U"
+    assert given["gold"]["output_probability.values"].shape == (6, 2)
+
+
 def test_gold_is_the_reference_of_who_optimised_the_model() -> None:
     gold = inspect("contrib_optimised.onnx", "contrib_in.npz")["gold"]
     np.testing.assert_allclose(

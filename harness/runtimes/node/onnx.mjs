@@ -11,6 +11,13 @@ const NOT_IMPLEMENTED =
 /** A model that is loaded: its session, and the names of its inputs and outputs in its own order. */
 export class Model {
   constructor(session) {
+    const other = session.outputMetadata.find(({ isTensor }) => !isTensor);
+    if (other) {
+      throw new Unsupported(
+        `ONNX Runtime fetches only tensors in JavaScript: the output ${other.name} is a sequence, ` +
+          "a map or an optional",
+      );
+    }
     this.session = session;
     this.inputs = [...session.inputNames];
     this.outputs = [...session.outputNames];
@@ -52,7 +59,7 @@ export function bind(model, inputs) {
 export async function predict(ort, model, feeds) {
   const tensors = {};
   for (const [name, { dtype, data, shape }] of feeds) {
-    tensors[name] = new ort.Tensor(dtype, data, shape);
+    tensors[name] = new ort.Tensor(dtype === "str" ? "string" : dtype, data, shape);
   }
   const answers = await model.session.run(tensors);
   return model.outputs.map((name) => arrayOf(answers[name]));
@@ -78,7 +85,10 @@ export async function multiply(ort, options, dtype, left, right) {
 }
 
 function arrayOf({ type, dims, data }) {
-  const Typed = constructorOf(type); // which knows no strings
+  if (type === "string") {
+    return { dtype: "str", shape: [...dims], data: [...data] };
+  }
+  const Typed = constructorOf(type);
   // A float16 is a Float16Array where the engine has one: the same bits under another name.
   const bits = type === "float16" && !(data instanceof Typed);
   const array = bits ? new Typed(data.buffer, data.byteOffset, data.length) : data;

@@ -8,7 +8,7 @@ import functools
 from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
-from harness.graphs import checks, inner, onnx_inputs
+from harness.graphs import checks, inner, onnx_inputs, operators, values
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.record import FLOAT64
@@ -134,11 +134,8 @@ def cut(path: str, inputs: protocol.Arrays, number: int, target: str) -> Dict[st
     _, single = inner.evaluate(model, feed)
     single_node, node_inputs = inner.cut(model, single, feed, number)
     onnx.save(single_node, target)
-    gold = evaluator(widen(single_node)).run(None, onnx_inputs.as_float64(node_inputs))
-    return {
-        "inputs": node_inputs,
-        "gold": dict(zip([value.name for value in single_node.graph.output], gold)),
-    }
+    truth = operators.evaluate(widen(single_node), onnx_inputs.as_float64(node_inputs))
+    return {"inputs": node_inputs, "gold": truth}
 
 
 def _fed(model, inputs):
@@ -160,4 +157,4 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]
     feed = protocol.match_names(inputs, names)
-    return dict(zip(model.output_names, model.run(None, feed)))
+    return values.flatten(zip(model.output_names, model.run(None, feed)))

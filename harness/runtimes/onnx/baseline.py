@@ -4,6 +4,8 @@ It stands in where the evaluator knows no float64, and it is the second opinion 
 evaluator's own definition of an operator has not been proven.
 """
 
+from harness.graphs import values
+
 NAME = "baseline: ONNX Runtime without optimisations"
 
 
@@ -12,7 +14,7 @@ class NoBaseline(Exception):
 
 
 def answer(path, names, inputs):
-    """Return the outputs of a model file by name, for inputs by name.
+    """Return the outputs of a model file as named arrays, for inputs by name.
 
     Args:
         path: the ``.onnx`` file, external data beside it.
@@ -32,6 +34,6 @@ def answer(path, names, inputs):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return dict(zip(names, session.run(names, inputs)))
+        return values.flatten(zip(names, session.run(names, inputs)))
     except Exception as error:  # its errors share no class
         raise NoBaseline("{}: {}".format(type(error).__name__, error).splitlines()[0][:300])

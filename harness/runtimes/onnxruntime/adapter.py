@@ -4,6 +4,7 @@ import struct
 from typing import Any, Dict
 
 import harness.adapters as protocol
+from harness.graphs import values
 
 ort: Any = None  # the runtime, once `start` has imported it
 providers: Any = None
@@ -66,7 +67,8 @@ def load(form: str, path: str) -> Any:
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the session, arrays in and out."""
     session, names, outputs = model
-    return dict(zip(outputs, session.run(outputs, protocol.match_names(inputs, names))))
+    answers = session.run(outputs, protocol.match_names(inputs, names))
+    return values.flatten(zip(outputs, answers))
 
 
 def _session(model):

@@ -66,9 +66,34 @@ def load(form: str, path: str) -> Any:
     try:
         return core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
+        _check_readable(path)
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
+
+
+def _check_readable(path):
+    """Raise Unsupported where OpenVINO's frontend refuses a file, or operators in it.
+
+    The file is valid, or nobody would serve it: so it has what OpenVINO lacks, as sequences.
+    """
+    from openvino.frontend import FrontEndManager, OpConversionFailure
+
+    frontend = FrontEndManager().load_by_framework("onnx")
+    try:
+        source = frontend.load(path)
+    except RuntimeError as error:
+        raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
+    try:
+        frontend.convert(source)
+    except OpConversionFailure as error:
+        raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
+    except Exception:  # the caller has the error of the compilation
+        return
+
+
+def _last_line(error):
+    return str(error).strip().splitlines()[-1].lstrip("- ")
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
