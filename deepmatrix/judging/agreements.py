@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from deepmatrix.errors import RecordError
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.records import Agreement, Deviation
+from deepmatrix.store.parts import Quantised
+from deepmatrix.store.records import Agreement, Deviation, Steps
 from harness.record import answer_path
 
 Answers = Mapping[str, Values]
@@ -42,8 +43,14 @@ def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
         }
     except arrays.Unreadable as error:
         return nothing(f"its outputs cannot be used: {error}")
+    described = artifacts.read_description(artifact)
     return compare(
-        answered, produced, truth, random=artifacts.random_outputs(artifact), undefined=undefined
+        answered,
+        produced,
+        truth,
+        random=described.random,
+        undefined=undefined,
+        quantised=described.quantised,
     )
 
 
@@ -53,38 +60,42 @@ def compare(
     truth: Answers,
     random: Collection[str] = (),
     undefined: Answers | None = None,
+    quantised: Mapping[str, Quantised] | None = None,
 ) -> Agreement:
     """Compare a consumer's outputs, and the producer's own, with gold.
 
     Outputs are matched by name where both sides have the same names, else by their order. The
     worst output counts. Of those that are *random* by design only shape and statistics count. Where
-    the mask of an output in *undefined* is true, its values do not count.
+    the mask of an output in *undefined* is true, its values do not count. Outputs that are
+    *quantised* are compared by steps, and with gold in floats by what their integers stand for.
     """
     if not truth:
         return nothing("it has no outputs")
     if len(answered) != len(truth):
         return nothing(f"it gave {len(answered)} outputs, {len(truth)} are expected")
     same_names = set(answered) == set(truth)
+    quantised = quantised or {}
     deviations, between, scales = [], [], []
     for number, (name, gold) in enumerate(truth.items()):
         scale = output_scale(gold)
         answer = answered[name] if same_names else list(answered.values())[number]
         mask = (undefined or {}).get(name)
-        answer = _with_gold(answer, gold, mask)
+        grid = quantised.get(name)
+        answer = _with_gold(as_gold_is(answer, gold, grid), gold, mask)
         is_random = name in random
-        measure_output = _statistics if is_random else deviation
+        measure_output = _statistics if is_random else _in_steps if grid else deviation
         measured = _type_mismatch(name, answer, produced[name]) or measure_output(
             name, answer, gold, scale
         )
+        own = _with_gold(produced[name], gold, mask)
         fields = {
-            "producer_error": 0.0
-            if is_random
-            else distance(_with_gold(produced[name], gold, mask), gold, scale),
+            "producer_error": 0.0 if is_random else measure_output(name, own, gold, scale).error,
             "dtype": str(produced[name].dtype),
             "caution": RANDOM if is_random else _caution(gold, mask),
+            "steps": _steps(grid, gold, scale) if grid else None,
         }
         deviations.append(measured.model_copy(update=fields))
-        between.append(0.0 if is_random else distance(answer, produced[name], scale))
+        between.append(0.0 if is_random else measure_output(name, answer, own, scale).error)
         scales.append(scale)
     return Agreement(
         error=worst_output_error([output.error for output in deviations]),
@@ -94,6 +105,25 @@ def compare(
         note="; ".join(output.note for output in deviations if output.note),
         outputs=tuple(deviations),
     )
+
+
+def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
+    """Return an answer; integers as what they stand for where gold is in floats."""
+    if grid is None or grid.scale is None or gold.dtype.kind != "f" or answer.dtype.kind == "f":
+        return answer
+    real: Values = (answer.astype(np.float64) - (grid.zero_point or 0)) * grid.scale
+    return real.astype(np.float32)
+
+
+def _steps(grid: Quantised, gold: Values, scale: float) -> Steps:
+    """Return what an output is allowed, in the unit of gold: integers are one step apart."""
+    size = grid.step * (grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0)
+    return Steps(count=grid.steps, size=size, error=grid.steps * size / scale)
+
+
+def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+    """Return the deviation of an output whose integers are steps, not classes."""
+    return deviation(name, answer, gold, scale, in_steps=True)
 
 
 RANDOM = "it is random by design, so only its shape, mean and spread are compared"
@@ -184,17 +214,20 @@ def distance(answer: Values, gold: Values, scale: float) -> float | None:
     return deviation("", answer, gold, scale).error
 
 
-def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+def deviation(
+    name: str, answer: Values, gold: Values, scale: float, *, in_steps: bool = False
+) -> Deviation:
     """Return all the numbers of one output, (N, ...), against gold of the same shape.
 
     Finite gold needs a finite answer; infinities and NaN of gold must be the same in the answer.
-    Integers and booleans are right or wrong: where any differs the error is at least 1.
+    Integers and booleans are right or wrong: where any differs the error is at least 1, unless
+    the integers are steps of something.
     """
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
     if gold.dtype.kind != "f":
-        return _whole_numbers(name, answer, gold, scale)
+        return _whole_numbers(name, answer, gold, scale, in_steps=in_steps)
     finite = np.isfinite(gold)
     differs = np.isfinite(answer) != finite
     wrong = int(differs.sum())
@@ -222,12 +255,15 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     )
 
 
-def _whole_numbers(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+def _whole_numbers(
+    name: str, answer: Values, gold: Values, scale: float, *, in_steps: bool
+) -> Deviation:
     differs = answer != gold
     if not differs.any():
         return Deviation(name=name, error=0.0, max_abs=0.0, max_rel=0.0)
     largest = float(np.abs(answer.astype(np.float64) - gold.astype(np.float64)).max())
-    return Deviation(name=name, error=max(largest / scale, 1.0), max_abs=largest, row=_row(differs))
+    error = largest / scale if in_steps else max(largest / scale, 1.0)
+    return Deviation(name=name, error=error, max_abs=largest, row=_row(differs))
 
 
 def _row(values: Values) -> int | None:

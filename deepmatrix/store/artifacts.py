@@ -117,15 +117,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def random_outputs(artifact: Path) -> frozenset[str]:
-    """Return the outputs of a stored model that are random by design.
-
-    Raises RecordError when its description is damaged.
-    """
-    return frozenset(_read_description(artifact).random)
-
-
-def _read_description(artifact: Path) -> Exported:
+def read_description(artifact: Path) -> Exported:
+    """Return what is stored of an artifact. Raises RecordError when it is damaged."""
     try:
         return Exported.model_validate_json((artifact / "artifact.json").read_bytes())
     except (OSError, ValueError) as error:
@@ -139,7 +132,7 @@ def verify(artifact: Path) -> Exported:
 
     Raises RecordError where one of its files has changed since.
     """
-    described = _read_description(artifact)
+    described = read_description(artifact)
     try:
         for file in described.files:
             if sha256(artifact / file.path) != file.sha256:

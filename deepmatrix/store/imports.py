@@ -65,6 +65,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         gold=dict(gold_sources),
         gold_remarks=tuple(inspected.remarks) if inspected else (),
         random=tuple(inspected.random) if inspected else (),
+        quantised=inspected.quantised if inspected else {},
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from deepmatrix.store.parts import Part, Remark, Reported, Seconds
+from deepmatrix.store.parts import Part, Quantised, Remark, Reported, Seconds
 from deepmatrix.store.phases import (
     AnyPhase,
     ConformData,
@@ -89,7 +89,8 @@ class Exported(Part):
     *exporter*: name and version of what wrote it, where that is known. *batch*: the only batch
     size that it takes, where its exporter fixes one. *in_parts*: the inputs are independent rows
     and can be split into batches. *gold*: by output, where its gold comes from; *gold_remarks*:
-    why a better source does not count. *random*: outputs that are random by design.
+    why a better source does not count. *random*: outputs that are random by design. *quantised*:
+    outputs that are compared by steps.
     """
 
     id: str = ""
@@ -102,6 +103,7 @@ class Exported(Part):
     gold: dict[str, Remark] = Field(default_factory=dict)
     gold_remarks: tuple[Remark, ...] = ()
     random: tuple[str, ...] = ()
+    quantised: dict[str, Quantised] = Field(default_factory=dict)
     export_s: Seconds
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
-from deepmatrix.store.parts import Failure, Part, Remark, Reported, Seconds
+from deepmatrix.store.parts import Failure, Part, Quantised, Remark, Reported, Seconds
 
 Timed = TypeVar("Timed", bound=Reported)
 
@@ -213,7 +213,7 @@ class InspectData(Reported):
     """A user's own model, as its inspector describes it.
 
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
-    count. *random*: the outputs that are random by design.
+    count. *random*: the outputs that are random by design. *quantised*: by output.
     """
 
     precise: bool = False
@@ -221,6 +221,7 @@ class InspectData(Reported):
     judged_by: dict[str, Remark] = Field(default_factory=dict, max_length=10_000)
     remarks: list[Remark] = Field(default_factory=list, max_length=10_000)
     random: list[str] = Field(default_factory=list, max_length=10_000)
+    quantised: dict[str, Quantised] = Field(default_factory=dict, max_length=10_000)
 
 
 class InspectRecord(PhaseRecord[InspectData]):

@@ -41,6 +41,14 @@ Status = Literal[
 UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed"})
 
 
+class Steps(Part):
+    """What a quantised output is allowed: *count* steps of *size*; *error*: over gold's scale."""
+
+    count: int
+    size: float
+    error: float
+
+
 class Deviation(Part):
     """How far one output is from gold: see `deepmatrix.judging.agreements`.
 
@@ -49,7 +57,7 @@ class Deviation(Part):
     dtype between a value and its gold. *top1*: top-1 agreement, the share of rows whose largest
     value has the same index as in gold. *row*: the first one with the largest error, or with an
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
-    *caution*: why a match proves little.
+    *caution*: why a match proves little. *steps*: what a quantised output is allowed.
     """
 
     name: str
@@ -63,6 +71,7 @@ class Deviation(Part):
     dtype: str = ""
     producer_error: float | None = None
     caution: str = ""
+    steps: Steps | None = None
 
 
 class Agreement(Part):

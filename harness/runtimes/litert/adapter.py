@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import sample_inputs, tflite
+from harness.graphs import quantisation, sample_inputs, tflite
 
 litert: Any = None  # the runtime, once `start` has imported it
 threads: Any = None
@@ -105,9 +105,12 @@ def inspect(
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
         for name, entry in model.declared().items()
     ]
+    graph = tflite.read(path)
+    grids = tflite.grids(graph)
     inputs = user_inputs or sample_inputs.arrays(declared, seed)
+    inputs = quantisation.quantise(inputs, declared, grids)
     return {
-        "described": {"inputs": declared},
+        "described": {"inputs": declared, "quantised": tflite.outputs_in_steps(graph)},
         "inputs": inputs,
         "outputs": answer(model, inputs),
     }

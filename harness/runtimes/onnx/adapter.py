@@ -8,10 +8,10 @@ import functools
 from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
-from harness.graphs import checks, inner, onnx_inputs
+from harness.graphs import checks, inner, onnx_inputs, quantisation
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
-from harness.runtimes.onnx import gold, undefined
+from harness.runtimes.onnx import gold, quantised, undefined
 
 onnx: Any = None  # the package, once `start` has imported it
 threads: Any = None
@@ -71,7 +71,9 @@ def inspect(
     if user_inputs is None:
         inputs, (outputs, reason) = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
     else:
-        inputs = onnx_inputs.check_inputs(user_inputs, entries)
+        grids = quantised.grids(model)
+        fed = quantisation.quantise(user_inputs, entries, grids)
+        inputs = onnx_inputs.check_inputs(fed, entries)
         outputs, reason = evaluate(inputs)
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
@@ -80,6 +82,7 @@ def inspect(
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
         "random": gold.random_outputs(model),
+        "quantised": quantised.outputs_in_steps(model, inputs),
     }
     result = {"described": described, "inputs": inputs, "outputs": outputs}
     result["gold"], described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
