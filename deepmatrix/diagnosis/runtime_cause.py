@@ -12,6 +12,7 @@ from typing import Any
 
 from deepmatrix.diagnosis.bisection import Bisection
 from deepmatrix.diagnosis.case import Case, name_node
+from deepmatrix.diagnosis.saturation import saturation_hint
 from deepmatrix.diagnosis.tracing import Trace, Untraceable
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
@@ -74,7 +75,7 @@ class RuntimeSearch:
         outcome, is_wrong = self._run_alone(bisection.node, tensor)
         return case.cause(
             "runtime",
-            f"{text}; {outcome}",
+            f"{text}; {outcome}{saturation_hint(node.kind, case.fault.consumer)}",
             node=node.name,
             tensor=tensor,
             error=deviation.error,
@@ -113,7 +114,8 @@ class RuntimeSearch:
         return self.case.cause(
             "fusion",
             f"an optimisation across {name_node(node.kind, node.name)} is wrong: the outputs are "
-            "right once this node's output is an output of the model",
+            "right once this node's output is an output of the model"
+            + saturation_hint(node.kind, self.case.fault.consumer),
             node=node.name,
             tensor=tensors[0],
             runs=self.case.consumer_runs,
@@ -162,7 +164,8 @@ class RuntimeSearch:
             folder = folder.resolve().relative_to(Path.cwd())
         model = str(folder / MODEL_PATHS[self.case.artifact.format])
         files = ["--inputs", f"{folder}/inputs.npz", "--reference", f"{folder}/gold.npz"]
-        only = ["--only", self.case.fault.consumer.id]
+        consumer = self.case.fault.consumer
+        only = ["--only", consumer.plain.id, *(["--isa", consumer.isa] if consumer.isa else [])]
         return shlex.join(["nox", "-s", "verify", "--", model, *files, *only])
 
 

@@ -23,11 +23,13 @@ def plan_models(
     seed: int,
     infer: Infer,
     same: bool = False,
+    isas: Sequence[str] = (),
 ) -> Plan:
     """Plan the verification of models, each a name, a format and its main file.
 
     With *same* they are one model in several formats: the first gives inputs and gold to all.
-    Every selected cell that reads one of their formats serves them. The inspector of a format, see
+    Every selected cell that reads one of their formats serves them, kept to each of the
+    instruction sets *isas* too. The inspector of a format, see
     `harness.formats`, inspects its models first, whether it is selected or not.
 
     Raises:
@@ -35,7 +37,7 @@ def plan_models(
             none serve it.
     """
     formats = {format for _, format, _ in models}
-    cells, skipped = find_readers(matrix, formats, selection, capabilities)
+    cells, skipped = find_readers(matrix, formats, selection, capabilities, isas)
     inspectors = {
         format: find_inspector(matrix, format, capabilities) for format in sorted(formats)
     }

@@ -216,6 +216,7 @@ class NoteRow(Row):
 class PortabilityRow(Row):
     """One artifact on one consumer.
 
+    *isa*: the instruction set that the consumer was kept to, by its name in the matrix file.
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
     *outputs*: the numbers of each. *repeatable*: a second inference gave the same bits.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
@@ -224,6 +225,7 @@ class PortabilityRow(Row):
 
     artifact: str
     consumer: str
+    isa: str = ""
     emulated: bool
     verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
     error: float | None = None

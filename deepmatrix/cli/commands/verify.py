@@ -45,6 +45,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=shared.seed, default=0, help="seed of the sample inputs, without --inputs"
     )
+    parser.add_argument(
+        "--isa",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve on this instruction set too: haswell, cortex-a53, ...; all: on all there are",
+    )
     shared.add_explain_for(parser)
     shared.add_run_name(parser)
     parser.add_argument(
@@ -84,6 +91,7 @@ def run(options: argparse.Namespace) -> None:
         seed=options.seed,
         infer=OWN_MODEL,
         same=options.same,
+        isas=options.isa,
     )
     running.check_limits(matrix, engine.capabilities())
     array_files = {"inputs": options.inputs, "reference": options.reference}
