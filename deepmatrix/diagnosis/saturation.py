@@ -1,8 +1,8 @@
 """Saturation: what products of 8 bits do on processors of x86 that lack VNNI.
 
-``vpmaddubsw`` adds two products of uint8 and int8 in 16 bits, where two of 255 x 127 do not fit. See
-Intel's "Software Developer's Manual", PMADDUBSW, and ONNX Runtime's "Quantize ONNX Models", "When
-and why do I need to try U8U8?".
+``vpmaddubsw`` adds two products of uint8 and int8 in 16 bits, where two of 255 x 127 do not fit.
+See Intel's "Software Developer's Manual", PMADDUBSW, and ONNX Runtime's "Quantize ONNX Models",
+"When and why do I need to try U8U8?".
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def saturation_hint(kind: str, consumer: Cell) -> str:
     if kind not in PRODUCTS or not consumer.isa or consumer.architecture not in X86:
         return ""
     return (
-        "; sums of two products of uint8 and int8 saturate at 16 bits on x86 without VNNI: quantise "
-        "with weights of 7 bits (reduce_range), or in ONNX Runtime set session.x64quantprecision=1"
+        "; sums of two products of uint8 and int8 saturate at 16 bits on x86 without VNNI: "
+        "quantise weights to 7 bits (reduce_range), or set ONNX Runtime's "
+        "session.x64quantprecision to 1"
     )

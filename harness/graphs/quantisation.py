@@ -24,12 +24,12 @@ def quantise(inputs: Arrays, declared: Iterable[Dict[str, Any]], grids: Grids) -
     """Return the inputs with floats quantised where a model declares quantised integers.
 
     Args:
-        inputs: arrays by name; other names than the model's are matched by order.
+        inputs: arrays by name; a single one may have any name.
         declared: ``name`` and ``dtype`` of each input, in the model's order.
         grids: of the model's quantised inputs; other inputs stay as they are.
     """
     dtypes = {entry["name"]: numpy.dtype(entry["dtype"]) for entry in declared}
-    if set(dtypes) != set(inputs) and len(dtypes) == len(inputs):
+    if len(dtypes) == len(inputs) == 1:
         inputs = dict(zip(dtypes, inputs.values()))
     return {
         name: quantised(x, dtypes[name], **grids[name])

@@ -87,6 +87,8 @@ GAINED = [
     ("training.*", "error_type"),
     ("portability.*", "failed_phase"),
     ("portability.*", "error_type"),
+    ("portability.*", "isa"),
+    ("portability.*.outputs.*", "steps"),
 ]
 
 #: (pattern, replacement) of texts that were reworded. Numbers and names in them still count.

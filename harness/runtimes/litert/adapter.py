@@ -105,15 +105,20 @@ def inspect(
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
         for name, entry in model.declared().items()
     ]
-    graph = tflite.read(path)
-    grids = tflite.grids(graph)
+    grids, quantised = _quantisation(path)
     inputs = user_inputs or sample_inputs.arrays(declared, seed)
     inputs = quantisation.quantise(inputs, declared, grids)
     return {
-        "described": {"inputs": declared, "quantised": tflite.outputs_in_steps(graph)},
+        "described": {"inputs": declared, "quantised": quantised},
         "inputs": inputs,
         "outputs": answer(model, inputs),
     }
+
+
+def _quantisation(path):
+    """Return what quantised tensors stand for, and the outputs that are compared by steps."""
+    graph = tflite.read(path)
+    return tflite.grids(graph), tflite.outputs_in_steps(graph)
 
 
 def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:
