@@ -242,6 +242,23 @@ class PortabilityRow(Row):
     cause: Cause | None = None
 
 
+class CostRow(Row):
+    """What quantisation costs at an output of a user's own model, against its original.
+
+    *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
+    rows whose top-1 is another one, *margins*: there the original's largest value less its second.
+    """
+
+    artifact: str
+    original: str
+    output: str
+    error: float | None = None
+    snr_db: float | None = None
+    rows: int = 0
+    flips: tuple[int, ...] | None = None
+    margins: tuple[float, ...] = ()
+
+
 class Results(Row):
     """All results of a run: ``results.json``."""
 
@@ -264,6 +281,7 @@ class Results(Row):
     scenarios: tuple[ScenarioRow, ...] = ()
     exports: tuple[ExportRow, ...]
     portability: tuple[PortabilityRow, ...]
+    costs: tuple[CostRow, ...] = ()
     findings: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]

@@ -17,8 +17,9 @@ from deepmatrix.workloads import inputs
 
 def inputs_for(run: Run, model: Import) -> Path:
     """Return the path of a user's model's inputs; the file may be missing."""
-    first = run.manifest.plan.imports[0]
-    if run.manifest.plan.same and model != first:
+    plan = run.manifest.plan
+    first = plan.imports[0]
+    if (plan.same or plan.original) and model != first:
         return run.artifact_path(first.artifact) / "inputs.npz"
     return run.user_arrays_path("inputs")
 
@@ -91,7 +92,7 @@ def _judged_by(
         truth = _reference(first / "gold.npz", outputs)
         same = f"the outputs of {run.manifest.plan.imports[0].name}"
         return truth, _reference(first / "outputs.npz", outputs), dict.fromkeys(outputs, same)
-    if not run.user_arrays_path("reference").is_file():
+    if model not in run.manifest.plan.served or not run.user_arrays_path("reference").is_file():
         return precise, outputs, sources
     truth = _reference(run.user_arrays_path("reference"), outputs)
     rounded = {
