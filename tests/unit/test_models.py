@@ -34,7 +34,13 @@ INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
 def verification(*given: tuple[str, str, str], same: bool = False, only: str = "*") -> Plan:
     return plan_models(
-        MATRIX, given, Selection(include=(only,)), DOCKER, seed=0, infer=INFER, same=same
+        MATRIX,
+        given,
+        Selection(include=(only,)),
+        DOCKER,
+        seed=0,
+        infer=INFER,
+        first="same" if same else "served",
     )
 
 
