@@ -60,3 +60,21 @@ def chain(length: int, after: str = "", scale: float = 0.25) -> Any:
     nodes.append(helper.make_node(after or "Identity", [name], ["y"]))
     held = {"scale": np.float32(scale), "zero": np.int8(0)}
     return model(nodes, [floats("x", 2, 4)], [floats("y", None, None)], **held)
+
+
+def product_of_weights(sides: tuple[int, int] = (256, 64)) -> Any:
+    """Return a product with weights of int8, a scale a column; its activations are floats."""
+    weights = np.random.default_rng(1).normal(size=sides).astype(np.float32)
+    scale = (np.abs(weights).max(axis=0) / 127).astype(np.float32)
+    nodes = [
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["weights"], axis=1),
+        helper.make_node("MatMul", ["x", "weights"], ["y"]),
+    ]
+    return model(
+        nodes,
+        [floats("x", "n", sides[0])],
+        [floats("y", "n", sides[1])],
+        q=np.rint(weights / scale).astype(np.int8),
+        scale=scale,
+        zero=np.zeros(sides[1], np.int8),
+    )

@@ -1,0 +1,55 @@
+"""Quantised models in containers: a saturating product on an emulated processor, int8 as float32."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from deepmatrix.cli import main
+from tests import quantised
+
+pytestmark = pytest.mark.usefixtures("docker_engine")
+
+CELL = "onnxruntime-debian12-amd64-cpu"
+HASWELL = "onnxruntime_haswell-debian12-amd64-cpu"
+
+
+def verify(folder: Path, model: Any, x: np.ndarray, *arguments: str) -> tuple[int, dict[str, Any]]:
+    """Verify a model; return the exit code and the rows of portability by consumer."""
+    onnx.save(model, folder / "m.onnx")
+    np.savez(folder / "x.npz", x=x)
+    files = [str(folder / "m.onnx"), "--inputs", str(folder / "x.npz")]
+    code = main.main(["verify", *files, "--runs", str(folder / "runs"), *arguments])
+    (run,) = (folder / "runs").iterdir()
+    rows = json.loads((run / "results.json").read_text())["portability"]
+    return code, {row["consumer"]: row for row in rows}
+
+
+def test_the_sweep_finds_a_product_that_saturates_without_vnni_and_names_its_node(
+    tmp_path: Path,
+) -> None:
+    code, rows = verify(
+        tmp_path,
+        quantised.saturating(),
+        quantised.large_inputs(),
+        *("--only", CELL, "--isa", "haswell", "--explain-for", "4m"),
+    )
+    assert code == 1
+    assert (rows[HASWELL]["isa"], rows[HASWELL]["verdict"]) == ("haswell", "drift")
+    assert rows[HASWELL]["cause"]["node"] == "product"
+    assert "--isa haswell" in rows[HASWELL]["cause"]["reproduce"]
+
+
+def test_openvinos_float32_row_quantises_no_activations(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(size=(2, 256)).astype(np.float32)
+    code, rows = verify(
+        tmp_path, quantised.product_of_weights(), x, "--only", "openvino-debian12-amd64-cpu"
+    )
+    assert code == 0
+    assert rows["openvino-debian12-amd64-cpu"]["error"] < 1e-5
