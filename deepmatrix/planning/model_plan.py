@@ -33,22 +33,22 @@ def plan_models(
 ) -> Plan:
     """Plan the verification of models, each a name, a format and its main file.
 
-    *first* says what the first one is to the others: see `First`.
-    Every selected cell that reads one of their formats serves them, kept to each of the
-    instruction sets *isas* too. The inspector of a format, see
-    `harness.formats`, inspects its models first, whether it is selected or not.
+    *first* says what the first one is to the others: see `First`. Every selected cell that reads
+    one of their formats serves them, kept to each of the instruction sets *isas* too. The inspector
+    of a format, see `harness.formats`, inspects its models first, whether it is selected or not.
 
     Raises:
         ArgumentError: a preset, glob or tag that matches nothing; no cell can inspect a model, or
             none serve it.
     """
     formats = {format for _, format, _ in models}
-    served = {format for _, format, _ in models[first == "original" :]}
-    cells, skipped = find_readers(matrix, served, selection, capabilities, isas)
+    served = models[first == "original" :]
+    read = {format for _, format, _ in served}
+    cells, skipped = find_readers(matrix, read, selection, capabilities, isas)
     inspectors = {
         format: find_inspector(matrix, format, capabilities) for format in sorted(formats)
     }
-    _check_served(models[first == "original" :], cells, skipped)
+    _check_served(served, cells, skipped)
     chosen = {cell.id for cell in cells}
     inspecting = [replace(cell, serves=False) for cell in inspectors.values()]
     return Plan(

@@ -1,4 +1,4 @@
-"""Quantised models in containers: a saturating product on an emulated processor, int8 as float32."""
+"""Quantised models in containers: a product that saturates, and weights of int8 in float32."""
 
 from __future__ import annotations
 

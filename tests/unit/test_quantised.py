@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +14,25 @@ import numpy as np
 import onnx
 import pytest
 
+from deepmatrix.config.sections import Infer
+from deepmatrix.engines import Task
+from deepmatrix.engines.docker.containers import _program
 from deepmatrix.errors import ArgumentError
+from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.judging import agreements
 from deepmatrix.judging.costs import _cost
 from deepmatrix.judging.verdicts import Terms, producer_fault
+from deepmatrix.machine import binfmt
+from deepmatrix.paths import ROOT
 from deepmatrix.planning.cells import Capabilities, all_cells
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.sweeps import sweep
 from deepmatrix.store.parts import Quantised
 from harness.graphs.quantisation import allowed_steps, quantise
 from harness.runtimes.onnx import adapter, quantised
 from tests import quantised as models
-from tests.unit.examples import MATRIX
+from tests.unit.examples import MATRIX, new_run
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -187,3 +200,50 @@ def test_without_qemu_a_processor_cannot_be_tried() -> None:
     bare = Capabilities(engine="docker", native=frozenset({"amd64"}))
     assert NATIVE.refusal(kept) is None
     assert "install qemu-user-static" in (bare.refusal(kept) or "")
+
+
+def task_of(cell_id: str, isa: str, folder: Path) -> Task:
+    kept = swept(cell_id, isa)
+    (cell,) = [cell for cell in kept.values() if cell.isa]
+    selection = Selection(include=(cell_id,))
+    files = (("m", "onnx", "model.onnx"),)
+    plan = plan_models(MATRIX, files, selection, ABLE, seed=0, infer=INFER, isas=(isa,))
+    assert cell.id in {planned.id for planned in plan.cells}
+    (job,) = [job for job in plan.jobs("consume") if job.cell == cell.id]
+    maker = TaskMaker(run=new_run(folder, plan), capabilities=ABLE, emulated=ABLE.emulates(cell))
+    return maker.task(job, cell, folder, {})
+
+
+INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
+ABLE = replace(NATIVE, cpus=2)
+
+
+def test_a_processor_of_the_machines_own_architecture_is_emulated_by_the_task(
+    tmp_path: Path,
+) -> None:
+    task = task_of("onnxruntime-debian12-amd64-cpu", "haswell", tmp_path)
+    assert task.environment["QEMU_CPU"] == "Haswell"
+    assert task.emulator == Path("/usr/bin/qemu-x86_64-static")
+    assert _program(task) == ["python3", "-m", "harness.emulated", "/control/emulator"]
+
+
+def test_the_kernel_emulates_another_architecture_and_is_told_the_processor(
+    tmp_path: Path,
+) -> None:
+    task = task_of("onnxruntime-debian13-arm64-cpu", "cortex-a53", tmp_path)
+    assert task.environment["QEMU_CPU"] == "cortex-a53"
+    assert task.emulator is None
+    assert _program(task) == ["python3", "-m", "harness"]
+
+
+EMULATOR = binfmt.emulator(binfmt.docker_name(platform.machine().lower()))
+
+
+@pytest.mark.skipif(not EMULATOR, reason="there is no QEMU here")
+def test_the_harness_starts_again_on_the_processor_that_is_emulated(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness.emulated", EMULATOR, str(tmp_path / "missing")]
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "QEMU_CPU": "max"}, capture_output=True, check=False
+    )
+    assert ended.returncode == 2  # the directory cannot be used
+    assert b"harness:" in ended.stderr
