@@ -87,6 +87,7 @@ GAINED = [
     ("training.*", "error_type"),
     ("portability.*", "failed_phase"),
     ("portability.*", "error_type"),
+    ("", "costs"),
     ("portability.*", "isa"),
     ("portability.*.outputs.*", "steps"),
 ]
