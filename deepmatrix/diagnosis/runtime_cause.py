@@ -12,8 +12,8 @@ from typing import Any
 
 from deepmatrix.diagnosis.bisection import Bisection
 from deepmatrix.diagnosis.case import Case, name_node
+from deepmatrix.diagnosis.saturation import saturation_hint
 from deepmatrix.diagnosis.tracing import Trace, Untraceable
-from deepmatrix.judging import agreements
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause
@@ -82,7 +82,7 @@ class RuntimeSearch:
         outcome, is_wrong = self._run_alone(bisection.node, tensor)
         return case.cause(
             "runtime",
-            f"{text}; {outcome}",
+            f"{text}; {outcome}{saturation_hint(node.kind, case.fault.consumer)}",
             node=node.name,
             tensor=tensor,
             error=deviation.error,
@@ -104,9 +104,9 @@ class RuntimeSearch:
         except Untraceable as error:
             return f"alone it cannot be run: {error}", True
         case.consumer_runs += 1
-        tolerance = case.tolerance_of(tensor, self.trace.float32_error(tensor))
+        float32_error = self.trace.float32_error(tensor)
         for (name, truth), output in zip(truths.items(), outputs.values(), strict=False):
-            deviation = agreements.deviation(name, output, truth, agreements.output_scale(truth))
+            deviation, tolerance = case.compare(name, output, truth, float32_error)
             if deviation.error is None or deviation.error > tolerance:
                 return f"run alone it is wrong too: {_describe(deviation)}", True
         return "run alone it is right: it is wrong only inside the model", False
@@ -121,7 +121,8 @@ class RuntimeSearch:
         return self.case.cause(
             "fusion",
             f"an optimisation across {name_node(node.kind, node.name)} is wrong: the outputs are "
-            "right once this node's output is an output of the model",
+            "right once this node's output is an output of the model"
+            + saturation_hint(node.kind, self.case.fault.consumer),
             node=node.name,
             tensor=tensors[0],
             runs=self.case.consumer_runs,
@@ -163,11 +164,11 @@ class RuntimeSearch:
 
     def _compare(self, tensor: str, value: Values | None) -> tuple[Deviation, float]:
         """Return the deviation of a tensor's value from its trace, and its tolerance."""
-        tolerance = self.case.tolerance_of(tensor, self.case.float32_error(self.trace, tensor))
+        float32_error = self.case.float32_error(self.trace, tensor)
         if value is None:
-            return Deviation(name=tensor, error=None, note=f"{tensor} is missing"), tolerance
-        truth = self.trace.precise[tensor]
-        return agreements.deviation(tensor, value, truth, agreements.output_scale(truth)), tolerance
+            missing = Deviation(name=tensor, error=None, note=f"{tensor} is missing")
+            return missing, self.case.tolerance_of(tensor, float32_error)
+        return self.case.compare(tensor, value, self.trace.precise[tensor], float32_error)
 
     def _command(self) -> str:
         """Return the command that shows the fault at the node alone."""
@@ -176,7 +177,8 @@ class RuntimeSearch:
             folder = folder.resolve().relative_to(Path.cwd())
         model = str(folder / MODEL_PATHS[self.case.artifact.format])
         files = ["--inputs", f"{folder}/inputs.npz", "--reference", f"{folder}/gold.npz"]
-        only = ["--only", self.case.fault.consumer.id]
+        consumer = self.case.fault.consumer
+        only = ["--only", consumer.plain.id, *(["--isa", consumer.isa] if consumer.isa else [])]
         return shlex.join(["nox", "-s", "verify", "--", model, *files, *only])
 
 

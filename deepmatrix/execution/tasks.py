@@ -23,6 +23,9 @@ from harness.record import INSPECT, SCHEMA_VERSION
 #: Seconds that a process may live beyond its own watchdog, which writes a traceback.
 GRACE_S = 10.0
 
+#: Names the processor that QEMU emulates.
+QEMU_CPU = "QEMU_CPU"
+
 #: How an artifact is run under emulation, where times say nothing of a machine: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
@@ -52,7 +55,10 @@ class TaskMaker:
         )
         document = {**self._document(job, cell, deadline), **contents}
         (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
-        emulation = matrix.architectures[cell.architecture].emulation if self.emulated else {}
+        is_native = cell.architecture in self.capabilities.native
+        emulation = {} if is_native else matrix.architectures[cell.architecture].emulation
+        processor = {QEMU_CPU: cell.processor} if cell.processor else {}
+        emulator = Path(self.capabilities.emulator) if is_native and cell.processor else None
         return Task(
             id=job.id,
             run_id=self.run.id,
@@ -60,7 +66,8 @@ class TaskMaker:
             control=control,
             deadline_s=deadline + GRACE_S,
             limits=self._limits(),
-            environment={**emulation, **cell.environment},
+            environment={**emulation, **processor, **cell.environment},
+            emulator=emulator,
         )
 
     def _limits(self) -> Limits:

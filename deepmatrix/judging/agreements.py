@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.records import Agreement, Deviation
+from deepmatrix.store.parts import Quantised
+from deepmatrix.store.records import Agreement, Deviation, Steps
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
 
@@ -43,6 +44,8 @@ def compare(answered: Answers, truth: Truth) -> Agreement:
 
     Outputs are matched by name where both sides have the same names, else by their order. The
     worst output counts. Of those that are random by design only shape and statistics count.
+    Quantised outputs are compared by steps, and with gold in floats by what their integers stand
+    for.
     """
     if not truth.gold:
         return nothing("it has no outputs")
@@ -54,9 +57,7 @@ def compare(answered: Answers, truth: Truth) -> Agreement:
         answer = answered[name] if same_names else list(answered.values())[number]
         scale = output_scale(gold)
         deviations.append(_output_deviation(name, answer, truth, scale))
-        is_random = name in truth.random
-        masked = _with_gold(answer, gold, truth.masks.get(name))
-        between.append(0.0 if is_random else distance(masked, truth.produced[name], scale))
+        between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
     return Agreement(
         error=worst_output_error([output.error for output in deviations]),
@@ -73,11 +74,11 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
     gold, produced, mask = truth.gold[name], truth.produced[name], truth.masks.get(name)
     if reason := truth.unjudged.get(name):
         return Deviation(name=name, error=None, note=f"{name}: {reason}", dtype=str(produced.dtype))
-    is_random = name in truth.random
-    measure_output = _statistics if is_random else deviation
-    answer = _with_gold(answer, gold, mask)
+    is_random, grid = name in truth.random, truth.quantised.get(name)
+    measure_output = _statistics if is_random else _in_steps if grid else deviation
+    answer = _with_gold(as_gold_is(answer, gold, grid), gold, mask)
     measured = _type_mismatch(name, answer, produced) or measure_output(name, answer, gold, scale)
-    own = 0.0 if is_random else distance(_with_gold(produced, gold, mask), gold, scale)
+    own = 0.0 if is_random else measure_output(name, _own(name, truth), gold, scale).error
     return measured.model_copy(
         update={
             "producer_error": own,
@@ -85,8 +86,43 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
             "caution": RANDOM if is_random else _caution(gold, mask),
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
+            "steps": _steps(grid, gold, scale) if grid else None,
         }
     )
+
+
+def _from_producer(name: str, answer: Values, truth: Truth, scale: float) -> float | None:
+    """Return how far an answer is from the producer's own."""
+    if name in truth.random:
+        return 0.0
+    gold, grid = truth.gold[name], truth.quantised.get(name)
+    masked = _with_gold(as_gold_is(answer, gold, grid), gold, truth.masks.get(name))
+    measure_output = _in_steps if grid else deviation
+    return measure_output(name, masked, _own(name, truth), scale).error
+
+
+def _own(name: str, truth: Truth) -> Values:
+    """Return the producer's own output, with gold where it is not compared."""
+    return _with_gold(truth.produced[name], truth.gold[name], truth.masks.get(name))
+
+
+def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
+    """Return an answer; integers as what they stand for where gold is in floats."""
+    if grid is None or grid.scale is None or gold.dtype.kind != "f" or answer.dtype.kind == "f":
+        return answer
+    real: Values = (answer.astype(np.float64) - (grid.zero_point or 0)) * grid.scale
+    return real.astype(np.float32)
+
+
+def _steps(grid: Quantised, gold: Values, scale: float) -> Steps:
+    """Return what an output is allowed, in the unit of gold: integers are one step apart."""
+    size = grid.step * (grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0)
+    return Steps(count=grid.steps, size=size, error=grid.steps * size / scale)
+
+
+def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+    """Return the deviation of an output whose integers are steps, not classes."""
+    return deviation(name, answer, gold, scale, in_steps=True)
 
 
 RANDOM = "it is random by design, so only its shape, mean and spread are compared"
@@ -206,11 +242,14 @@ def distance(answer: Values, gold: Values, scale: float) -> float | None:
     return deviation("", answer, gold, scale).error
 
 
-def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+def deviation(
+    name: str, answer: Values, gold: Values, scale: float, *, in_steps: bool = False
+) -> Deviation:
     """Return all the numbers of one output, (N, ...), against gold of the same shape.
 
     Finite gold needs a finite answer; infinities and NaN of gold must be the same in the answer.
-    Integers, booleans and texts are right or wrong: where any differs the error is at least 1.
+    Integers, booleans and texts are right or wrong: where any differs the error is at least 1,
+    unless the integers are steps of something.
     """
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
@@ -218,7 +257,7 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     if TEXT in (gold.dtype.kind, answer.dtype.kind):
         return _texts(name, answer, gold)
     if gold.dtype.kind != "f":
-        return _whole_numbers(name, answer, gold, scale)
+        return _whole_numbers(name, answer, gold, scale, in_steps=in_steps)
     finite = np.isfinite(gold)
     differs = np.isfinite(answer) != finite
     wrong = int(differs.sum())
@@ -246,12 +285,15 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     )
 
 
-def _whole_numbers(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+def _whole_numbers(
+    name: str, answer: Values, gold: Values, scale: float, *, in_steps: bool
+) -> Deviation:
     differs = answer != gold
     if not differs.any():
         return Deviation(name=name, error=0.0, max_abs=0.0, max_rel=0.0)
     largest = float(np.abs(answer.astype(np.float64) - gold.astype(np.float64)).max())
-    return Deviation(name=name, error=max(largest / scale, 1.0), max_abs=largest, row=_row(differs))
+    error = largest / scale if in_steps else max(largest / scale, 1.0)
+    return Deviation(name=name, error=error, max_abs=largest, row=_row(differs))
 
 
 def _texts(name: str, answer: Values, gold: Values) -> Deviation:

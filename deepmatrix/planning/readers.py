@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities, Cell, all_cells
 from deepmatrix.planning.plan import Skipped
 from deepmatrix.planning.selection import Selection, select_cells
+from deepmatrix.planning.sweeps import sweep
 from harness.formats import FORMATS
 
 
 def find_readers(
-    matrix: Matrix, formats: Set[str], selection: Selection, capabilities: Capabilities
+    matrix: Matrix,
+    formats: Set[str],
+    selection: Selection,
+    capabilities: Capabilities,
+    isas: Sequence[str] = (),
 ) -> tuple[list[Cell], tuple[Skipped, ...]]:
     """Return the selected cells that read one of some formats, and those that cannot run.
 
+    Each is there once more for every instruction set in *isas* that it can have.
+
     Raises:
-        ArgumentError: a preset, glob or tag that matches nothing.
+        ArgumentError: a preset, glob, tag or instruction set that matches nothing.
     """
     cells, skipped = [], []
-    for cell in select_cells(matrix, selection):
-        if formats.isdisjoint(cell.reads):
-            continue
+    readers = (
+        cell for cell in select_cells(matrix, selection) if not formats.isdisjoint(cell.reads)
+    )
+    for cell in sweep(matrix, readers, isas):
         reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
         if reason is None:
             cells.append(cell)

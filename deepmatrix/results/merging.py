@@ -15,8 +15,9 @@ from collections.abc import Iterable, Iterator, Sequence
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.judging import costs
 from deepmatrix.results.row_collector import RowCollector
-from deepmatrix.results.rows import Results
+from deepmatrix.results.rows import CostRow, Results
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.timings import floats
 from deepmatrix.store import artifacts
@@ -49,7 +50,8 @@ def merge(
     for group in groups(*(run.records() for run in runs)):
         collector.add(group)
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
-    return collector.results(dict(sorted(engines.items())))
+    results = collector.results(dict(sorted(engines.items())))
+    return results.model_copy(update={"costs": _costs(runs, manifest)})
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
@@ -111,6 +113,20 @@ def _models(runs: Sequence[Run], manifest: Manifest) -> dict[str, Exported]:
         if run.artifact_path(model.artifact).is_dir()
     }
     return {name: artifacts.read_description(folder) for name, folder in folders.items()}
+
+
+def _costs(runs: Sequence[Run], manifest: Manifest) -> tuple[CostRow, ...]:
+    """Return what quantisation costs the models; the first part that has them counts."""
+    plan = manifest.plan
+    if not plan.original:
+        return ()
+    original = plan.imports[0].artifact
+    rows: list[CostRow] = []
+    for model in plan.served:
+        parts = (costs.costs(run, original, model.artifact) for run in runs)
+        names = {"artifact": model.artifact.id, "original": original.id}
+        rows += [CostRow(**names, **vars(cost)) for cost in next(filter(None, parts), [])]
+    return tuple(rows)
 
 
 def _prepared(runs: Sequence[Run]) -> dict[str, Prepared]:

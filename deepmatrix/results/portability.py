@@ -74,6 +74,7 @@ class PortabilityRows:
         return PortabilityRow(
             artifact=artifact.id,
             consumer=consumer.id,
+            isa=consumer.isa,
             emulated=judged.emulated,
             verdict=verdict.word,
             error=verdict.error,

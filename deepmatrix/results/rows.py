@@ -216,6 +216,7 @@ class NoteRow(Row):
 class PortabilityRow(Row):
     """One artifact on one consumer.
 
+    *isa*: the instruction set that the consumer was kept to, by its name in the matrix file.
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
     *outputs*: the numbers of each. *repeatable*: a second inference gave the same bits.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
@@ -224,6 +225,7 @@ class PortabilityRow(Row):
 
     artifact: str
     consumer: str
+    isa: str = ""
     emulated: bool
     verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
     error: float | None = None
@@ -238,6 +240,23 @@ class PortabilityRow(Row):
     error_type: str = ""
     expected_failure: str = ""
     cause: Cause | None = None
+
+
+class CostRow(Row):
+    """What quantisation costs at an output of a user's own model, against its original.
+
+    *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
+    rows whose top-1 is another one, *margins*: there the original's largest value less its second.
+    """
+
+    artifact: str
+    original: str
+    output: str
+    error: float | None = None
+    snr_db: float | None = None
+    rows: int = 0
+    flips: tuple[int, ...] | None = None
+    margins: tuple[float, ...] = ()
 
 
 class Results(Row):
@@ -262,6 +281,7 @@ class Results(Row):
     scenarios: tuple[ScenarioRow, ...] = ()
     exports: tuple[ExportRow, ...]
     portability: tuple[PortabilityRow, ...]
+    costs: tuple[CostRow, ...] = ()
     findings: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]

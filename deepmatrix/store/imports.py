@@ -22,8 +22,9 @@ OWN_OUTPUTS = "the outputs of the cell that inspected it"
 
 def inputs_for(run: Run, model: Import) -> Path:
     """Return the path of a user's model's inputs; the file may be missing."""
-    first = run.manifest.plan.imports[0]
-    if run.manifest.plan.same and model != first:
+    plan = run.manifest.plan
+    first = plan.imports[0]
+    if (plan.same or plan.original) and model != first:
         return run.artifact_path(first.artifact) / "inputs.npz"
     return run.user_arrays_path("inputs")
 
@@ -64,6 +65,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         gold_remarks=tuple(inspected.remarks) if inspected else (),
         random=tuple(inspected.random) if inspected else (),
         rounded=tuple(judged.rounded),
+        quantised=inspected.quantised if inspected else {},
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)
@@ -86,7 +88,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         return _named_like(first, outputs, f"the outputs of {plan.imports[0].name}")
     evaluation = inspection / "gold.npz"
     precise = arrays.read_all(evaluation, arrays.ANY) if evaluation.is_file() else {}
-    if run.user_arrays_path("reference").is_file():
+    if model in plan.served and run.user_arrays_path("reference").is_file():
         return _by_reference(run.user_arrays_path("reference"), outputs, precise)
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
     rounded = inspected.rounded if inspected and precise else outputs

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from deepmatrix.store.parts import Part, Remark, Reported, Seconds
+from deepmatrix.store.parts import Part, Quantised, Remark, Reported, Seconds
 from deepmatrix.store.phases import (
     AnyPhase,
     ConformData,
@@ -91,7 +91,7 @@ class Exported(Part):
     and can be split into batches. *gold*: by output, where its gold comes from; *gold_remarks*:
     why a better source does not count. *random*: outputs that are random by design. *unjudged*: by
     output, why nothing judges it. *rounded*: outputs whose gold is in the model's own precision.
-    *agreed*: the consumers alone judge it.
+    *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
     """
 
     id: str = ""
@@ -107,6 +107,7 @@ class Exported(Part):
     unjudged: dict[str, Remark] = Field(default_factory=dict)
     rounded: tuple[str, ...] = ()
     agreed: bool = False
+    quantised: dict[str, Quantised] = Field(default_factory=dict)
     export_s: Seconds
 
 

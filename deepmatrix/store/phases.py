@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
-from deepmatrix.store.parts import Failure, Part, Remark, Reported, Seconds
+from deepmatrix.store.parts import Failure, Part, Quantised, Remark, Reported, Seconds
 
 Timed = TypeVar("Timed", bound=Reported)
 
@@ -214,7 +214,7 @@ class InspectData(Reported):
 
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
     count. *random*: the outputs that are random by design. *rounded*: the outputs whose gold is in
-    the model's own precision.
+    the model's own precision. *quantised*: by output.
     """
 
     precise: bool = False
@@ -223,6 +223,7 @@ class InspectData(Reported):
     remarks: list[Remark] = Field(default_factory=list, max_length=10_000)
     random: list[str] = Field(default_factory=list, max_length=10_000)
     rounded: list[str] = Field(default_factory=list, max_length=10_000)
+    quantised: dict[str, Quantised] = Field(default_factory=dict, max_length=10_000)
 
 
 class InspectRecord(PhaseRecord[InspectData]):

@@ -102,6 +102,7 @@ class Foreign(Interpreter):
 def litert(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
     module = SimpleNamespace(Interpreter=getattr(request, "param", Interpreter))
     monkeypatch.setattr(litert_adapter, "litert", module)
+    monkeypatch.setattr(litert_adapter, "_quantisation", lambda _: ({}, {}))  # there is no file
 
 
 @pytest.mark.usefixtures("litert")

@@ -15,7 +15,7 @@ from deepmatrix.cli import main
 from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import Artifact, Job, Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
@@ -32,12 +32,22 @@ INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
 
 def verification(*given: tuple[str, str, str], same: bool = False, only: str = "*") -> Plan:
-    return plan_models(
-        MATRIX, given, Selection(include=(only,)), DOCKER, seed=0, infer=INFER, same=same
-    )
+    selection = Selection(include=(only,))
+    first: First = "same" if same else "served"
+    return plan_models(MATRIX, given, selection, DOCKER, seed=0, infer=INFER, first=first)
 
 
 ONE = verification(("net", "onnx", "model.onnx"), only="*-debian12-amd64-cpu")
+
+
+def test_an_original_is_inspected_first_gives_its_inputs_and_is_not_served() -> None:
+    models = (("m", "onnx", "model.onnx"), ("m_int8", "tflite", "model.tflite"))
+    selection = Selection(include=("litert-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu"))
+    plan = plan_models(MATRIX, models, selection, DOCKER, seed=0, infer=INFER, first="original")
+    assert [job.subject for job in plan.jobs("produce")] == ["m", "m_int8"]
+    assert [artifact.workload for artifact in plan.artifacts()] == ["m_int8"]
+    assert {job.cell for job in plan.jobs("consume")} == {"litert-debian12-amd64-cpu"}
+    assert plan.size("consume") == 1
 
 
 # Recognised -----------------------------------------------------------------------------------

@@ -43,7 +43,20 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="all files are one model; the first one's outputs are right",
     )
     parser.add_argument(
+        "--original",
+        type=Path,
+        metavar="MODEL",
+        help="what the models were quantised from: says what that costs, on the same inputs",
+    )
+    parser.add_argument(
         "--seed", type=shared.seed, default=0, help="seed of the sample inputs, without --inputs"
+    )
+    parser.add_argument(
+        "--isa",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve on this instruction set too: haswell, cortex-a53, ...; all: on all there are",
     )
     shared.add_explain_for(parser)
     shared.add_run_name(parser)
@@ -68,8 +81,13 @@ def run(options: argparse.Namespace) -> None:
     """Serve models of your own on every cell that reads them, and judge the answers."""
     console = running.make_console()
     matrix = running.load_matrix(options)
-    own_models = user_models.recognise(options.models)
-    user_models.check_declared(own_models, options.inputs, same=options.same)
+    has_original = options.original is not None
+    if has_original and options.same:
+        raise ArgumentError(
+            "--original and --same: is the first model served, or not?", hint="leave one out"
+        )
+    own_models = user_models.recognise([*([options.original] * has_original), *options.models])
+    user_models.check_declared(own_models, options.inputs, same=options.same or has_original)
     if options.reference and not options.inputs:
         raise ArgumentError(
             f"--reference {options.reference} without --inputs: outputs of which inputs?",
@@ -83,7 +101,8 @@ def run(options: argparse.Namespace) -> None:
         engine.capabilities(),
         seed=options.seed,
         infer=OWN_MODEL,
-        same=options.same,
+        first="original" if has_original else "same" if options.same else "served",
+        isas=options.isa,
     )
     running.check_limits(matrix, engine.capabilities())
     array_files = {"inputs": options.inputs, "reference": options.reference}

@@ -6,7 +6,15 @@ In come results, a plan, decisions or conformance outcomes; out go titled tables
 from __future__ import annotations
 
 from deepmatrix.reports.layout import Table
-from deepmatrix.reports.tables import cells, deployment, expressiveness, portability, speed, study
+from deepmatrix.reports.tables import (
+    cells,
+    deployment,
+    expressiveness,
+    portability,
+    quantisation,
+    speed,
+    study,
+)
 from deepmatrix.results.rows import Results
 
 
@@ -26,6 +34,7 @@ def result_tables(results: Results) -> list[Table]:
         deployment.exports(results),
         *portability.verdicts(results),
         portability.causes(results),
+        quantisation.costs(results),
         deployment.deployment(results),
         deployment.scenarios(results),
         portability.interfaces(results),

@@ -32,6 +32,8 @@ def verdicts(results: Results) -> Iterator[Table]:
 def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
     producers = sorted({_producer(judged) for judged in rows})
     by_place = {(_reader(judged), _producer(judged)): judged for judged in rows}
+    isas = {judged.consumer: judged.isa for judged in rows}
+    is_swept = any(isas.values())
     readers = sorted(
         {_reader(judged): judged.emulated for judged in rows}.items(),
         key=lambda item: (item[1], item[0]),
@@ -40,13 +42,19 @@ def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
         _producer(judged): judged.producer_error for judged in rows if judged.producer_error
     }
     own_errors = [numbers.error(producer_errors.get(producer)) for producer in producers]
-    lines = [row("the producer itself", "", *own_errors, mood="muted")]
+    isa_mood: tuple[Mood, ...] = ("plain",) if is_swept else ()
+    lines = [row("the producer itself", *[""] * (1 + is_swept), *own_errors, mood="muted")]
     for (consumer, format_name), emulated in readers:
         line = [by_place.get(((consumer, format_name), producer)) for producer in producers]
         lines.append(
             Row(
-                texts=(consumer + mark(emulated), format_name, *map(_verdict_text, line)),
-                moods=("plain", "plain", *map(_mood, line)),
+                texts=(
+                    consumer + mark(emulated),
+                    format_name,
+                    *([isas[consumer] or numbers.DASH] if is_swept else []),
+                    *map(_verdict_text, line),
+                ),
+                moods=("plain", "plain", *isa_mood, *map(_mood, line)),
             )
         )
     return Table(
@@ -54,6 +62,7 @@ def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
         columns=(
             key("served by"),
             key("format"),
+            *([key("instruction set")] if is_swept else []),
             *(text(f"model of {producer}") for producer in producers),
         ),
         rows=tuple(lines),

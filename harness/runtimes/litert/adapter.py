@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import sample_inputs, tflite
+from harness.graphs import quantisation, sample_inputs, tflite
 
 litert: Any = None  # the runtime, once `start` has imported it
 threads: Any = None
@@ -105,12 +105,20 @@ def inspect(
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
         for name, entry in model.declared().items()
     ]
+    grids, quantised = _quantisation(path)
     inputs = user_inputs or sample_inputs.arrays(declared, seed)
+    inputs = quantisation.quantise(inputs, declared, grids)
     return {
-        "described": {"inputs": declared},
+        "described": {"inputs": declared, "quantised": quantised},
         "inputs": inputs,
         "outputs": answer(model, inputs),
     }
+
+
+def _quantisation(path):
+    """Return what quantised tensors stand for, and the outputs that are compared by steps."""
+    graph = tflite.read(path)
+    return tflite.grids(graph), tflite.outputs_in_steps(graph)
 
 
 def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:

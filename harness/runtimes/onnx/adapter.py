@@ -8,11 +8,11 @@ import functools
 from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
-from harness.graphs import checks, inner, onnx_inputs, operators, values
+from harness.graphs import checks, inner, onnx_inputs, operators, quantisation, values
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.record import FLOAT64
-from harness.runtimes.onnx import gold, limits, undefined
+from harness.runtimes.onnx import gold, limits, quantised, undefined
 
 onnx: Any = None  # the package, once `start` has imported it
 threads: Any = None
@@ -81,7 +81,8 @@ def inspect(
     if user_inputs is None:
         sampled = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
     else:
-        sampled = onnx_inputs.evaluate_checked(user_inputs, entries, evaluate)
+        fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
+        sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
     if sampled.result is None:
         described["remarks"].append("no gold of our own: " + sampled.failure)
@@ -93,6 +94,7 @@ def _judged(model, path, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     outputs, reason = result
     truth, described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
+    described["quantised"] = quantised.outputs_in_steps(model, inputs)
     described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
     undefined_masks, undefined_remarks = undefined.masks(model, inputs)
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)

@@ -1,6 +1,7 @@
 """OpenVINO on the CPU: reads ``onnx`` and answers.
 
-By default it computes in bfloat16 or float16 where the processor can. Here it is forced to
+By default it computes in bfloat16 or float16 where the processor can, quantises the activations of
+products with int8 weights, and keeps attention's keys and values in uint8. Here it is forced to
 float32, unless the cell's option *precision* is ``default``.
 """
 
@@ -12,6 +13,13 @@ import harness.adapters as protocol
 
 #: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+
+#: What keeps its arithmetic in float32; older versions lack some of these properties.
+FLOAT32 = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+    "KV_CACHE_PRECISION": "f32",
+}
 
 openvino: Any = None  # the runtime, once `start` has imported it
 core: Any = None
@@ -34,13 +42,15 @@ def configure(device: str, count: int, precision: str = "float32") -> None:
     core = openvino.Core()
     properties = {"INFERENCE_NUM_THREADS": count, "NUM_STREAMS": 1}
     if precision == "float32":
-        properties["INFERENCE_PRECISION_HINT"] = "f32"
+        supported = core.get_property("CPU", "SUPPORTED_PROPERTIES")
+        properties.update({name: FLOAT32[name] for name in FLOAT32 if name in supported})
 
 
 def describe() -> Dict[str, Any]:
     """Describe what is used, read from a compiled model."""
     model = _product(numpy.dtype("float32"))
-    hint = model.get_property("INFERENCE_PRECISION_HINT").to_string()
+    effective = {name: _text(model, name) for name in FLOAT32 if name in _supported(model)}
+    hint = effective["INFERENCE_PRECISION_HINT"]
     return {
         "versions": {"openvino": openvino.__version__.split("-")[0]},
         "threads": model.get_property("INFERENCE_NUM_THREADS"),
@@ -48,7 +58,18 @@ def describe() -> Dict[str, Any]:
         "device_name": core.get_property("CPU", "FULL_DEVICE_NAME"),
         "blas": "openvino",
         "precision": PRECISIONS.get(hint, hint),
+        "properties": effective,
     }
+
+
+def _supported(model):
+    return model.get_property("SUPPORTED_PROPERTIES")
+
+
+def _text(model, name):
+    """Return a property of a compiled model; a type of elements has a name of its own."""
+    value = model.get_property(name)
+    return value.to_string() if hasattr(value, "to_string") else str(value)
 
 
 def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
