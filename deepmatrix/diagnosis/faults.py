@@ -30,17 +30,25 @@ class Fault:
 
 
 def find_faults(run: Run) -> list[Fault]:
-    """Return the artifacts that drift, or give non-finite outputs, and have no cause yet."""
+    """Return the artifacts that drift, or give non-finite outputs, and have no cause yet.
+
+    The native consumers come first.
+    """
+    return [answer for answer in find_answers(run) if _is_unexplained(run, answer)]
+
+
+def find_answers(run: Run) -> list[Fault]:
+    """Return all artifacts that consumers answered, right or wrong, the native ones first."""
     plan = run.manifest.plan
-    faults = (
-        _find_fault(run, artifact, consumer)
+    answers = (
+        _find_answer(run, artifact, consumer)
         for artifact in plan.artifacts()
         for consumer in plan.consumers(artifact.format)
     )
-    return list(filter(None, faults))
+    return sorted(filter(None, answers), key=lambda answer: answer.consumer.id in plan.emulated)
 
 
-def _find_fault(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
+def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
     job = Job(
         wave="consume",
         cell=consumer.id,
@@ -52,12 +60,15 @@ def _find_fault(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
     if not run.record_path(job).is_file():
         return None
     record = run.record(job)
-    if record.agreement is None or _has_cause(run, artifact, consumer):
-        return None
-    terms = terms_of(run.manifest, consumer, artifact.id)
-    if judge([record], terms, "").word not in WRONG:
+    if record.agreement is None:
         return None
     return Fault(artifact=artifact, consumer=consumer, record=record, agreement=record.agreement)
+
+
+def _is_unexplained(run: Run, answer: Fault) -> bool:
+    terms = terms_of(run.manifest, answer.consumer, answer.artifact.id)
+    is_wrong = judge([answer.record], terms, "").word in WRONG
+    return is_wrong and not _has_cause(run, answer.artifact, answer.consumer)
 
 
 def _has_cause(run: Run, artifact: Artifact, consumer: Cell) -> bool:

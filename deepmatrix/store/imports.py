@@ -87,9 +87,9 @@ def _judged_by(
     """
     first = run.artifact_path(run.manifest.plan.imports[0].artifact)
     if run.manifest.plan.same and model != run.manifest.plan.imports[0]:
-        truth = _reference(first / "gold.npz", outputs)
+        truth = _in_order(first / "gold.npz", outputs)
         same = f"the outputs of {run.manifest.plan.imports[0].name}"
-        return truth, _reference(first / "outputs.npz", outputs), dict.fromkeys(outputs, same)
+        return truth, _in_order(first / "outputs.npz", outputs), dict.fromkeys(outputs, same)
     if not run.user_arrays_path("reference").is_file():
         return precise, outputs, sources
     truth = _reference(run.user_arrays_path("reference"), outputs)
@@ -113,8 +113,12 @@ def _floats(
     ]
 
 
-def _reference(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
-    """Return a reference by the model's names of its outputs."""
+def _in_order(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
+    """Return the arrays of a file by the model's names of its outputs.
+
+    They are matched by name where both have the same names, else by their order. Raises Unreadable
+    where their number differs.
+    """
     reference = arrays.read_all(path, arrays.NUMBERS)
     if len(reference) != len(outputs):
         message = f"the reference has {len(reference)} outputs, the model has {len(outputs)}"
@@ -127,3 +131,34 @@ def _reference(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
     if reference.keys() == outputs.keys():
         return {name: reference[name] for name in outputs}
     return dict(zip(outputs, reference.values(), strict=True))
+
+
+def _reference(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
+    """Return the user's reference by the model's names of its outputs.
+
+    Raises Unreadable where it cannot be what the model should give: another number of outputs,
+    another name, shape or kind of number.
+    """
+    reference = _in_order(path, outputs)
+    names = arrays.read_all(path, arrays.NUMBERS).keys()
+    unknown = [f"'{name}'" for name in names if name not in outputs]
+    if unknown and len(unknown) < len(names):
+        raise arrays.Unreadable(
+            f"the reference has {', '.join(unknown)}; the model's outputs are {', '.join(outputs)}"
+        )
+    for name, value in outputs.items():
+        _check_reference(name, reference[name], value)
+    return reference
+
+
+def _check_reference(name: str, array: Values, value: Values) -> None:
+    """Raise Unreadable unless an array of a reference can be what an output should be."""
+    if array.shape != value.shape:
+        raise arrays.Unreadable(
+            f"the reference of output '{name}' has the shape {array.shape}; the model gives "
+            f"{value.shape} for these inputs"
+        )
+    if array.dtype.kind != value.dtype.kind:
+        raise arrays.Unreadable(
+            f"the reference of output '{name}' is {array.dtype}; the model gives {value.dtype}"
+        )
