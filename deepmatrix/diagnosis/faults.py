@@ -66,6 +66,8 @@ def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
 
 
 def _is_unexplained(run: Run, answer: Fault) -> bool:
+    if answer.artifact.imported and answer.consumer.is_evaluator:
+        return False  # the search compares with the same evaluator
     terms = terms_of(run.manifest, answer.consumer, answer.artifact.id)
     is_wrong = judge([answer.record], terms, "").word in WRONG
     return is_wrong and not _has_cause(run, answer.artifact, answer.consumer)

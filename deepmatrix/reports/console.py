@@ -13,14 +13,24 @@ from deepmatrix.reports import fitting
 from deepmatrix.reports.fitting import Fit
 from deepmatrix.reports.layout import Mood, Row, Table
 from deepmatrix.reports.numbers import DASH
-from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables import result_tables, verification
+from deepmatrix.results import remarks
 from deepmatrix.results.rows import Results
 
-STYLES: dict[Mood, str] = {"good": "green", "bad": "bold red", "muted": "dim", "plain": ""}
+STYLES: dict[Mood, str] = {
+    "good": "green",
+    "warned": "yellow",
+    "bad": "bold red",
+    "muted": "dim",
+    "plain": "",
+}
 
 
 def show(console: Console, results: Results) -> None:
-    """Print all tables and, last, what is not as expected."""
+    """Print all tables and, last, what is not as expected. A verification is one screen."""
+    if results.models:
+        _show_verification(console, results)
+        return
     for table in result_tables(results):
         console.print()
         print_table(console, table)
@@ -36,11 +46,40 @@ def show(console: Console, results: Results) -> None:
         console.print(Text("✓ all as expected", style=STYLES["good"]))
 
 
+def _show_verification(console: Console, results: Results) -> None:
+    """Print, for each model, its verdict in a line and its tables; last, what they do not show."""
+    for model in results.models:
+        verdict, mood = verification.headline(results, model)
+        console.print()
+        console.print(Text(verdict, style=f"bold {STYLES[mood]}".replace("bold bold", "bold")))
+        console.print(Text(verification.judge_line(model), style=STYLES["muted"]))
+        tables = [verification.consumers(results, model), verification.outputs(results, model)]
+        for table in tables:
+            if table.rows:
+                console.print()
+                print_table(console, table)
+    if results.nodes:
+        console.print()
+        print_table(console, verification.nodes(results))
+    console.print()
+    shown = {remarks.verdict_problem(judged) for judged in results.portability}
+    for warning in results.warnings:
+        console.print(Text(f"! {warning}", style=STYLES["warned"]))
+    for problem in results.problems:
+        if problem not in shown:
+            console.print(Text(f"✗ {problem}", style=STYLES["bad"]))
+    skipped = sum(cell.status == "not-run" for cell in results.cells)
+    if skipped:
+        text = f"{skipped} cell{'s' * (skipped > 1)} did not run; report.md has the reasons"
+        console.print(Text(text, style=STYLES["muted"]))
+
+
 def print_table(console: Console, table: Table) -> None:
     """Print a table in the shape that fits the console: all columns, fewer, or a listing."""
     fit = fitting.fit(table, console.width)
     lines: list[RenderableType] = [Text(table.title, style="bold")]
-    notes = [table.note] if table.note else []
+    legend = table.legend(fit.shown if fit else None)
+    notes = [legend] if legend else []
     if fit is None:
         lines += _listing(table, console.width)
     else:

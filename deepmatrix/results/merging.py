@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.results import own_models
 from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import Results
 from deepmatrix.results.statistics import Samples
@@ -41,11 +42,15 @@ def merge(
         matrix = manifest.matrix.model_copy(update={"expected_failures": tuple(expected_failures)})
         manifest = manifest.model_copy(update={"matrix": matrix})
     causes = {pair: cause for run in runs for pair, cause in run.causes().items()}
-    collector = RowCollector(manifest, _gold_losses(runs, manifest), _prepared(runs), causes)
+    models = tuple(own_models.model_rows(manifest, runs))
+    collector = RowCollector(
+        manifest, _gold_losses(runs, manifest), _prepared(runs), causes, models
+    )
     for group in groups(*(run.records() for run in runs)):
         collector.add(group)
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
-    return collector.results(dict(sorted(engines.items())))
+    results = collector.results(dict(sorted(engines.items())))
+    return results.model_copy(update={"nodes": tuple(own_models.nodes_rows(manifest, runs))})
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:

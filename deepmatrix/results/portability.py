@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.results.rows import PortabilityRow, TrainingRow
+from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
@@ -30,7 +30,7 @@ class PortabilityRows:
     """Makes rows of portability from what was judged, and of what was produced.
 
     *training*: rows by cell and workload. *inspections*: records of users' own models by cell and
-    name. *unready*: why a cell has no image, by cell.
+    name. *unready*: why a cell has no image, by cell. *models*: users' own, by artifact.
     """
 
     manifest: Manifest
@@ -38,6 +38,7 @@ class PortabilityRows:
     unready: Mapping[str, str]
     training: Mapping[Pair, TrainingRow]
     inspections: Mapping[Pair, JobRecord]
+    models: Mapping[str, ModelRow] = field(default_factory=dict)
     judged: dict[Pair, Judged] = field(default_factory=dict)
 
     def rows(self) -> Iterator[PortabilityRow]:
@@ -67,8 +68,11 @@ class PortabilityRows:
             verdict = Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id))
             judged = Judged(verdict=verdict, emulated=consumer.id in self.manifest.plan.emulated)
         verdict = judged.verdict
+        model = self.models.get(artifact.id)
         return PortabilityRow(
             artifact=artifact.id,
+            model=model.name if model else "",
+            judges=_judges(model, consumer),
             consumer=consumer.id,
             emulated=judged.emulated,
             verdict=verdict.word,
@@ -107,3 +111,10 @@ class PortabilityRows:
         if produced.status != "ok":
             return f"the producer {produced.status}: {produced.reason}"
         return self.why_missing(consumer)
+
+
+def _judges(model: ModelRow | None, consumer: Cell) -> bool:
+    """Return whether gold of a user's model is this consumer's own evaluation."""
+    if model is None or model.given:
+        return False
+    return consumer.is_evaluator or consumer.id == model.inspector

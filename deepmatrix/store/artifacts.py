@@ -125,6 +125,14 @@ def random_outputs(artifact: Path) -> frozenset[str]:
     return frozenset(_read_description(artifact).random)
 
 
+def gold_sources(artifact: Path) -> dict[str, str]:
+    """Return where the gold of a stored model comes from, by output.
+
+    Raises RecordError when its description is damaged.
+    """
+    return dict(_read_description(artifact).gold)
+
+
 def _read_description(artifact: Path) -> Exported:
     try:
         return Exported.model_validate_json((artifact / "artifact.json").read_bytes())
