@@ -30,14 +30,17 @@ class Column:
     """One column of a table.
 
     *numeric* columns are set right. *key* columns name the line. *optional*: where the console is
-    too narrow, the column with the highest number is left out first; 0 is never left out. *note*
-    tells the reader what it is, where it is shown.
+    too narrow, the column with the highest number is left out first; 0 is never left out. *whole*:
+    its words are not broken, so other columns give way. *below*: where not all fits on one line,
+    it is drawn below its line. *note* tells the reader what it is, where it is shown.
     """
 
     title: str
     numeric: bool = False
     key: bool = False
     optional: int = 0
+    whole: bool = False
+    below: bool = False
     note: str = ""
 
 

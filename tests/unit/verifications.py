@@ -51,6 +51,8 @@ CAUSE = Cause(
     artifact=ARTIFACT,
     consumer="openvino_default-debian13-arm64-cpu",
     kind="runtime",
+    node="layer4.2.conv3",
+    alone=True,
     text="Conv 'layer4.2.conv3' is the first node outside tolerance: its error is 5.9e-02, "
     "tolerance 2.0e-02; all its inputs are right; run alone it is wrong too",
     reproduce="nox -s verify -- causes/model.onnx",

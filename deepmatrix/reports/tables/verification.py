@@ -8,16 +8,17 @@ from collections.abc import Iterator, Sequence
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import (
-    LONGEST_REASON,
     Column,
     Mood,
     Row,
     Table,
+    judged_row,
     mark,
     row,
     without_empty_columns,
 )
 from deepmatrix.results.rows import CellRow, ModelRow, NodesRow, PortabilityRow, Results
+from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation
 
 MOODS: dict[str, Mood] = {
@@ -30,6 +31,9 @@ MOODS: dict[str, Mood] = {
 
 #: So many lines has the table of outputs at most; results.json has all.
 MOST_OUTPUTS = 24
+
+#: The longest cause or reason of a line, in characters; report.md has them in full.
+LONGEST_WHY = 120
 
 #: The verdicts after which there is no number.
 UNANSWERED = ("unsupported", "not-run")
@@ -51,8 +55,8 @@ def rows_of(results: Results, model: ModelRow) -> list[PortabilityRow]:
 
 def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
     """Return the verdict of a model in one line, and its mood."""
-    rows = [row for row in rows_of(results, model) if not row.judges]
-    counts = {word: sum(row.verdict == word for row in rows) for word in ORDER}
+    rows = [judged for judged in rows_of(results, model) if not judged.judges]
+    counts = {word: sum(judged.verdict == word for judged in rows) for word in ORDER}
     total = len(rows)
     parts = [
         f"{counts['match']} of {total} consumer{'s' * (total != 1)} "
@@ -80,11 +84,10 @@ def judge_line(model: ModelRow) -> str:
         sources.setdefault(source, []).append(output)
     inspected = f"{inspector_name(model)}, in {model.inspector}"
     if not sources:
-        return f"judged by {inspected}"
-    if len(sources) == 1:
-        return f"judged by {next(iter(sources))}; inspected by {inspected}"
+        return f"judged by: {inspected}"
     parts = [f"{', '.join(outputs)} by {source}" for source, outputs in sources.items()]
-    return f"judged: {'; '.join(parts)}; inspected by {inspected}"
+    judges = "; ".join(parts) if len(parts) > 1 else next(iter(sources))
+    return f"judged by: {judges} (inspector: {inspected})"
 
 
 def inspector_name(model: ModelRow) -> str:
@@ -96,27 +99,29 @@ def consumers(results: Results, model: ModelRow) -> Table:
     """One line a consumer: verdict, error, the worst output, tolerance, time, precision, why."""
     cells = {cell.cell: cell for cell in results.cells}
     times = {
-        row.cell: row.p50_s.median
-        for row in results.inference
-        if row.subject == model.artifact and not row.emulated
+        served.cell: served.p50_s.median
+        for served in results.inference
+        if served.subject == model.artifact and not served.emulated
     }
     rows = rows_of(results, model)
     return without_empty_columns(
         Table(
             title=f"Consumers of {model.name}",
             columns=(
-                Column("consumer", key=True),
-                Column("verdict"),
+                Column("consumer", key=True, whole=True),
+                Column("verdict", whole=True),
                 Column("error", numeric=True, note=ERROR_NOTE),
-                Column("of tolerance", optional=3, note="Of tolerance: the error's share of it."),
+                Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
                 Column("output", optional=4, note="Output: the one with the worst error."),
-                Column("tolerance", numeric=True, optional=1),
+                Column("tolerance", numeric=True, optional=3),
                 Column("tolerance from", optional=6),
                 Column("p50", numeric=True, optional=2, note=P50_NOTE),
                 Column("precision", optional=5),
-                Column("why"),
+                Column("why", below=True),
             ),
-            rows=tuple(_consumer_row(row, cells, times.get(row.consumer), model) for row in rows),
+            rows=tuple(
+                _consumer_row(judged, cells, times.get(judged.consumer), model) for judged in rows
+            ),
         )
     )
 
@@ -181,15 +186,23 @@ def why(judged: PortabilityRow, cell: CellRow | None) -> str:
 def _reason(judged: PortabilityRow) -> str:
     """Return the cause of a wrong answer, else the reason without its phase and its type."""
     if judged.cause:
-        return judged.cause.text
+        return _short_cause(judged.cause)
     reason = judged.reason.removeprefix(f"{judged.failed_phase}: ")
     return reason.removeprefix(f"{judged.error_type}: ")
 
 
+def _short_cause(cause: Cause) -> str:
+    as_on = f"as on {cause.as_on}: " if cause.as_on else ""
+    if cause.kind != "runtime" or not cause.node:
+        return cause.text
+    where = "also alone" if cause.alone else "only inside the model"
+    return f"{as_on}first wrong node {cause.node}, {where}"
+
+
 def _shortened(text: str) -> str:
-    if len(text) <= LONGEST_REASON:
+    if len(text) <= LONGEST_WHY:
         return text
-    return text[: LONGEST_REASON - 1].rsplit(" ", 1)[0].rstrip(",;: ") + " …"
+    return text[: LONGEST_WHY - 1].rsplit(" ", 1)[0].rstrip(",;: ") + " …"
 
 
 def outputs(results: Results, model: ModelRow) -> Table:
@@ -197,7 +210,8 @@ def outputs(results: Results, model: ModelRow) -> Table:
 
     There is news where a model has several outputs, or vectors such as logits or embeddings.
     """
-    answered = [row for row in rows_of(results, model) if row.outputs and not row.judges]
+    judged_rows = rows_of(results, model)
+    answered = [judged for judged in judged_rows if judged.outputs and not judged.judges]
     lines = [line for output in _output_names(answered) for line in _output_lines(answered, output)]
     return without_empty_columns(
         Table(
@@ -222,19 +236,21 @@ COSINE_NOTE = "Cosine: the smallest similarity of a row with gold's."
 
 def _output_names(answered: Sequence[PortabilityRow]) -> list[str]:
     """Return the names of the outputs, if there is anything to say of them."""
-    names = list(dict.fromkeys(output.name for row in answered for output in row.outputs))
-    has_vectors = any(output.cosine is not None for row in answered for output in row.outputs)
+    answers = [output for judged in answered for output in judged.outputs]
+    names = list(dict.fromkeys(output.name for output in answers))
+    has_vectors = any(output.cosine is not None for output in answers)
     return names if len(names) > 1 or has_vectors else []
 
 
 def _output_lines(answered: Sequence[PortabilityRow], name: str) -> Iterator[Row]:
     matching: list[Deviation] = []
-    for row in answered:
-        for output in row.outputs:
-            if output.name == name and row.verdict == "match":
+    for judged in answered:
+        for output in judged.outputs:
+            if output.name == name and judged.verdict == "match":
                 matching.append(output)
             elif output.name == name:
-                yield _output_row(row.consumer + mark(row.emulated), [output], MOODS[row.verdict])
+                consumer = judged.consumer + mark(judged.emulated)
+                yield _output_row(consumer, [output], MOODS[judged.verdict])
     if matching:
         several = f"all {len(matching)} that match" if len(matching) > 1 else "the one that matches"
         yield _output_row(several, matching, "good")
@@ -259,32 +275,35 @@ def _output_row(who: str, group: Sequence[Deviation], mood: Mood) -> Row:
 
 def nodes(results: Results) -> Table:
     """The nodes that add most to the error of each consumer, in the order of the graph."""
-    lines = [line for measured in results.nodes for line in _node_lines(measured)]
-    return Table(
-        title="Errors along the graph",
-        columns=(
-            Column("model", key=True),
-            Column("consumer", key=True),
-            Column("node"),
-            Column("operator", optional=2),
-            Column("error", numeric=True),
-            Column("added", numeric=True, note=ADDED_NOTE),
-            Column("tolerance", numeric=True, optional=1),
-        ),
-        rows=tuple(lines),
-        note="`nodes/` in the run has all nodes, a file a consumer.",
+    several = len(results.models) != 1
+    lines = [line for measured in results.nodes for line in _node_lines(measured, several)]
+    return without_empty_columns(
+        Table(
+            title="Errors along the graph",
+            columns=(
+                Column("consumer", key=True),
+                Column("model", optional=3),
+                Column("node"),
+                Column("operator", optional=2),
+                Column("error", numeric=True),
+                Column("added", numeric=True, note=ADDED_NOTE),
+                Column("tolerance", numeric=True, optional=1),
+            ),
+            rows=tuple(lines),
+            note="`nodes/` in the run has all nodes, a file a consumer.",
+        )
     )
 
 
 ADDED_NOTE = "Added: by how much a node's error exceeds that of its inputs."
 
 
-def _node_lines(measured: NodesRow) -> Iterator[Row]:
+def _node_lines(measured: NodesRow, several: bool) -> Iterator[Row]:
+    names = (measured.consumer, (measured.model or measured.artifact) if several else "")
     for node in measured.largest:
         is_right = node.error is not None and node.error <= node.tolerance
         texts = (
-            measured.model or measured.artifact,
-            measured.consumer,
+            *names,
             node.node,
             node.kind,
             numbers.error(node.error) if node.error is not None else "not finite",
@@ -292,7 +311,7 @@ def _node_lines(measured: NodesRow) -> Iterator[Row]:
             numbers.error(node.tolerance),
         )
         mood: Mood = "plain" if is_right else "bad"
-        yield Row(texts=texts, moods=("plain",) * 4 + (mood,) * 2 + ("plain",))
+        yield judged_row(texts, 4, mood, emulated=False)
+        names = ("", "")  # named once
     if measured.note:
-        name = measured.model or measured.artifact
-        yield row(name, measured.consumer, measured.note, *[""] * 4, mood="muted")
+        yield row(*names, measured.note, *[""] * 4, mood="muted")
