@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import (
+    NO_BREAK_SPACE,
     Column,
     Mood,
     Row,
@@ -60,7 +61,7 @@ def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
     total = len(rows)
     parts = [
         f"{counts['match']} of {total} consumer{'s' * (total != 1)} "
-        f"match{'es' * (counts['match'] == 1)}",
+        f"match{'es' * (1 in (counts['match'], total))}",
         *_counted(counts["drift"], "drifts", "drift"),
         *_counted(counts["error"], "fails", "fail"),
         *_counted(counts["unsupported"], "does not support it", "do not support it"),
@@ -69,7 +70,17 @@ def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
     mood: Mood = "good" if counts["match"] == total else "warned"
     if counts["drift"] or counts["error"]:
         mood = "bad"
-    return f"{model.source or model.name}: {', '.join(parts)}", mood
+    return f"{_short_path(model.source) or model.name}: {', '.join(parts)}", mood
+
+
+#: A path that is longer, in characters, is named by its end.
+LONGEST_PATH = 60
+
+
+def _short_path(path: str) -> str:
+    if len(path) <= LONGEST_PATH:
+        return path
+    return "…/" + "/".join(path.split("/")[-2:])
 
 
 def _counted(count: int, singular: str, plural: str) -> Iterator[str]:
@@ -114,7 +125,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
                 Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
                 Column("output", optional=4, note="Output: the one with the worst error."),
                 Column("tolerance", numeric=True, optional=3),
-                Column("tolerance from", optional=6),
+                Column("tolerance from", optional=6, whole=True),
                 Column("p50", numeric=True, optional=2, note=P50_NOTE),
                 Column("precision", optional=5),
                 Column("why", below=True),
@@ -140,12 +151,12 @@ def _consumer_row(
         name += f" ({inspector_name(model)})"
     texts = (
         name,
-        _symbol(judged.verdict) + judged.verdict,
+        _symbol(judged.verdict) + NO_BREAK_SPACE + judged.verdict,
         numbers.error(judged.error),
         numbers.meter(judged.error, judged.tolerance),
         worst.name if worst and len(judged.outputs) > 1 else "",
         numbers.error(judged.tolerance) if is_answered else numbers.DASH,
-        judged.basis if is_answered else "",
+        judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
         judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
         why(judged, cells.get(judged.consumer)),
@@ -158,7 +169,7 @@ def _consumer_row(
 
 
 def _symbol(verdict: str) -> str:
-    return {"match": "✓ ", "drift": "✗ ", "error": "✗ "}.get(verdict, "○ ")
+    return {"match": "✓", "drift": "✗", "error": "✗"}.get(verdict, "○")
 
 
 def worst_output(judged: PortabilityRow) -> Deviation | None:
