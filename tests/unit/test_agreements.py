@@ -149,3 +149,23 @@ def test_where_the_standard_leaves_a_value_undefined_it_does_not_count() -> None
     assert agreement.outputs[0].caution == "the standard leaves 1 of 4 values undefined"
     answered["i"][1, 1] = 0
     assert agreements.compare(answered, gold, gold, undefined=mask).error == 1.0
+
+
+def test_the_cosine_is_that_of_the_worst_row() -> None:
+    gold = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+    answer = np.array([[1.0, 0.0], [2.0, 2.0], [5.0, 5.0]], np.float32)
+    assert agreements.cosine(answer, gold) == pytest.approx(np.sqrt(0.5))
+    assert agreements.cosine(-answer[:1], gold[:1]) == -1.0
+    assert agreements.cosine(np.zeros((1, 2)), gold[:1]) == 0.0
+    steps = np.stack([answer, answer])
+    assert agreements.cosine(steps, np.stack([gold, gold])) == pytest.approx(np.sqrt(0.5))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 1), (0, 4), (2, 3, 4, 4)])
+def test_only_vectors_in_rows_have_a_cosine(shape: tuple[int, ...]) -> None:
+    assert agreements.cosine(np.ones(shape), np.ones(shape)) is None
+
+
+def test_gold_that_is_zero_or_not_finite_has_no_cosine() -> None:
+    gold = np.array([[0.0, 0.0], [np.inf, 1.0]])
+    assert agreements.cosine(np.ones((2, 2)), gold) is None
