@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from deepmatrix.config.matrix import Matrix
@@ -29,6 +29,7 @@ def plan_models(
 
     With *same* they are one model in several formats: the first gives inputs and gold to all.
     *sources*: the path of each, by its name.
+
     Every selected cell that reads one of their formats serves them. The inspector of a format, see
     `harness.formats`, inspects its models first, whether it is selected or not.
 
@@ -57,17 +58,19 @@ def plan_models(
         cold=False,
         infer=infer,
         same=same,
-        imports=tuple(
-            Import(
-                name=name,
-                format=format,
-                file=file,
-                cell=inspectors[format].id,
-                source=(sources or {}).get(name, ""),
-            )
-            for name, format, file in models
-        ),
+        imports=tuple(_imports(models, inspectors, sources or {})),
     )
+
+
+def _imports(
+    models: Sequence[tuple[str, str, str]],
+    inspectors: Mapping[str, Cell],
+    sources: Mapping[str, str],
+) -> Iterator[Import]:
+    """Yield the models with the cells that inspect their formats."""
+    for name, format, file in models:
+        cell, source = inspectors[format].id, sources.get(name, "")
+        yield Import(name=name, format=format, file=file, cell=cell, source=source)
 
 
 def _check_served(

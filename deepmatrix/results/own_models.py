@@ -27,7 +27,7 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
             inspector=model.cell,
             evaluator=cells[model.cell].is_evaluator,
             judged_by=_gold_sources(model, runs),
-            given=_is_given(model, manifest, runs),
+            has_reference=_has_reference(model, manifest, runs),
         )
 
 
@@ -37,7 +37,7 @@ def _gold_sources(model: Import, runs: Sequence[Run]) -> dict[str, str]:
     return artifacts.gold_sources(stored) if stored else {}
 
 
-def _is_given(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:
+def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:
     """Return whether gold is a user's reference, or what another model gives."""
     if manifest.plan.same and model != manifest.plan.imports[0]:
         return True

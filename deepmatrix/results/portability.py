@@ -115,6 +115,6 @@ class PortabilityRows:
 
 def _judges(model: ModelRow | None, consumer: Cell) -> bool:
     """Return whether gold of a user's model is this consumer's own evaluation."""
-    if model is None or model.given:
+    if model is None or model.has_reference:
         return False
     return consumer.is_evaluator or consumer.id == model.inspector

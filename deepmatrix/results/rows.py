@@ -256,7 +256,8 @@ class ModelRow(Row):
     """A user's own model. *source*: the path that the user gave.
 
     *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
-    by output, where gold comes from. *given*: gold was given, by a reference or another model.
+    by output, where gold comes from. *has_reference*: gold is the user's reference, or what another
+    model gives.
     """
 
     name: str
@@ -266,7 +267,7 @@ class ModelRow(Row):
     inspector: str
     evaluator: bool = False
     judged_by: dict[str, str] = Field(default_factory=dict)
-    given: bool = False
+    has_reference: bool = False
 
 
 class NodesRow(Row):

@@ -121,7 +121,8 @@ def _in_order(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
     """
     reference = arrays.read_all(path, arrays.NUMBERS)
     if len(reference) != len(outputs):
-        message = f"the reference has {len(reference)} outputs, the model has {len(outputs)}"
+        plural = "s" if len(reference) != 1 else ""
+        message = f"the reference has {len(reference)} output{plural}, the model has {len(outputs)}"
         if reference.keys() & outputs.keys():  # else outputs are matched by their order
             missing = [f"'{name}'" for name in reference if name not in outputs]
             surplus = [f"'{name}'" for name in outputs if name not in reference]

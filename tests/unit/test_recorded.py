@@ -87,6 +87,16 @@ GAINED = [
     ("training.*", "error_type"),
     ("portability.*", "failed_phase"),
     ("portability.*", "error_type"),
+    ("portability.*", "model"),
+    ("portability.*", "judges"),
+    ("portability.*.outputs.*", "cosine"),
+    ("portability.*.cause", "model"),
+    ("portability.*.cause", "alone"),
+    ("portability.*.cause", "as_on"),
+    ("cells.*", "evaluator"),
+    ("cells.*", "float32_by"),
+    ("", "models"),
+    ("", "nodes"),
 ]
 
 #: (pattern, replacement) of texts that were reworded. Numbers and names in them still count.

@@ -152,12 +152,12 @@ def _check_arrays(
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     """Raise ArgumentError where a model could not be inspected; none was served then."""
-    given = [
+    files = [
         f"--{option} {path}"
         for option in ("inputs", "reference")
         if (path := getattr(options, option))
     ]
-    with_arrays = f" with {' '.join(given)}" if given else ""
+    with_arrays = f" with {' '.join(files)}" if files else ""
     sources = {model.name: model.source for model in inspected.manifest.plan.imports}
     causes = []
     for job in inspected.manifest.plan.jobs("produce"):
