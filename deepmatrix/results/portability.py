@@ -12,6 +12,7 @@ from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
+from harness.record import FLOAT64
 
 #: (cell, workload) or (artifact, consumer), by their names.
 Pair = tuple[str, str]
@@ -114,7 +115,12 @@ class PortabilityRows:
 
 
 def _judges(model: ModelRow | None, consumer: Cell) -> bool:
-    """Return whether gold of a user's model is this consumer's own evaluation."""
-    if model is None or model.has_reference:
+    """Return whether a verdict says nothing of a runtime: gold is this evaluator's own.
+
+    In another cell than the inspector's, the evaluator of a model that it can evaluate says that
+    the platform computes alike.
+    """
+    if model is None or model.has_reference or not consumer.is_evaluator:
         return False
-    return consumer.is_evaluator or consumer.id == model.inspector
+    can_evaluate = set(model.judged_by.values()) == {FLOAT64}
+    return consumer.id == model.inspector or not can_evaluate

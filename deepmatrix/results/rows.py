@@ -223,8 +223,8 @@ class PortabilityRow(Row):
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
     *outputs*: the numbers of each. *repeatable*: a second inference gave the same bits.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
-    *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: gold is the
-    consumer's own evaluation, so that its verdict says nothing of a runtime.
+    *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: the
+    consumer is the evaluator that gold comes from, so that its verdict says nothing of a runtime.
     """
 
     artifact: str

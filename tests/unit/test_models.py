@@ -27,8 +27,8 @@ from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import inputs
-from harness.record import BAD_MODEL
-from tests.unit.examples import DOCKER, MATRIX, new_run, output, planned, record
+from harness.record import BAD_MODEL, FLOAT64
+from tests.unit.examples import DOCKER, MATRIX, artifact, new_run, output, planned, record
 
 INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
@@ -442,6 +442,22 @@ def test_gold_of_the_evaluator_judges_no_evaluator(tmp_path: Path) -> None:
     given = merging.merge([run])
     assert not [row for row in given.portability if row.judges]
     assert given.problems == ("net on onnx-debian12-amd64-cpu: unsupported: no kernel",)
+
+
+@pytest.mark.parametrize(("source", "judges"), [(FLOAT64, False), ("a baseline", True)])
+def test_the_evaluator_elsewhere_tells_of_its_platform_where_it_can_evaluate(
+    tmp_path: Path, source: str, judges: bool
+) -> None:
+    plan = verification(("net", "onnx", "model.onnx"), only="onnx-debian13-arm64-cpu")
+    run = new_run(tmp_path, plan)
+    for job in (*plan.jobs("produce"), *plan.jobs("consume")):
+        run.save(job, record(job, parity=None))
+    folder = artifact(run.artifact_path(plan.imports[0].artifact), [1.0], [1.0])
+    described = Exported.model_validate_json((folder / "artifact.json").read_bytes())
+    described = described.model_copy(update={"gold": {"y": source}})
+    (folder / "artifact.json").write_text(described.model_dump_json())
+    (row,) = merging.merge([run]).portability
+    assert row.judges == judges
 
 
 def test_the_nodes_that_add_most_are_in_the_results_and_all_in_the_run(tmp_path: Path) -> None:

@@ -86,6 +86,19 @@ def test_the_standards_evaluator_is_not_timed_and_held_to_no_budget() -> None:
     assert not [line for line in broken if INSPECTOR in line]
 
 
+def test_a_runtime_that_gold_comes_from_says_so() -> None:
+    results = verifications.results(NATIVE)
+    model = MODEL.model_copy(update={"inspector": NATIVE, "evaluator": False, "judged_by": {}})
+    table = verification.consumers(results, model)
+    assert table.rows[0].texts[-1] == "gold is its own answer: give a --reference"
+
+
+def test_a_model_that_only_its_judge_serves_is_no_success() -> None:
+    line, mood = verification.headline(verifications.results(INSPECTOR), MODEL)
+    assert line.endswith("served by nothing but what judges it")
+    assert mood == "warned"
+
+
 def test_one_output_that_is_no_vector_has_no_table_of_its_own() -> None:
     results = verifications.results(NATIVE)
     row = results.portability[0]

@@ -59,6 +59,9 @@ def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
     rows = [judged for judged in rows_of(results, model) if not judged.judges]
     counts = {word: sum(judged.verdict == word for judged in rows) for word in ORDER}
     total = len(rows)
+    name = _short_path(model.source) or model.name
+    if not total:
+        return f"{name}: served by nothing but what judges it", "warned"
     parts = [
         f"{counts['match']} of {total} consumer{'s' * (total != 1)} "
         f"match{'es' * (1 in (counts['match'], total))}",
@@ -70,7 +73,7 @@ def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
     mood: Mood = "good" if counts["match"] == total else "warned"
     if counts["drift"] or counts["error"]:
         mood = "bad"
-    return f"{_short_path(model.source) or model.name}: {', '.join(parts)}", mood
+    return f"{name}: {', '.join(parts)}", mood
 
 
 #: A path that is longer, in characters, is named by its end.
@@ -159,7 +162,7 @@ def _consumer_row(
         judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
         judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
-        why(judged, cells.get(judged.consumer)),
+        why(judged, cells.get(judged.consumer), model),
     )
     background: Mood = "muted" if judged.judges or judged.emulated else "plain"
     moods = [background] * len(texts)
@@ -181,9 +184,12 @@ def _badness(output: Deviation) -> float:
     return math.inf if output.error is None else output.error
 
 
-def why(judged: PortabilityRow, cell: CellRow | None) -> str:
+def why(judged: PortabilityRow, cell: CellRow | None, model: ModelRow) -> str:
     """Return, in a few words, what a user can know or do about a verdict."""
     words = []
+    judges_itself = not model.judged_by and judged.consumer == model.inspector
+    if judges_itself and not judged.judges and judged.verdict == "match":
+        words.append("gold is its own answer: give a --reference")
     if judged.precision != "float32" and judged.verdict not in UNANSWERED:
         by = f": set {cell.float32_by}" if cell and cell.float32_by else ""
         words.append(f"{judged.precision} by default{by}")
