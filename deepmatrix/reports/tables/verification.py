@@ -269,8 +269,8 @@ def _output_lines(answered: Sequence[PortabilityRow], name: str) -> Iterator[Row
                 consumer = judged.consumer + mark(judged.emulated)
                 yield _output_row(consumer, [output], MOODS[judged.verdict])
     if matching:
-        several = f"all {len(matching)} that match" if len(matching) > 1 else "the one that matches"
-        yield _output_row(several, matching, "good")
+        group = {1: "the one that matches", 2: "both that match"}.get(len(matching))
+        yield _output_row(group or f"all {len(matching)} that match", matching, "good")
 
 
 def _output_row(who: str, group: Sequence[Deviation], mood: Mood) -> Row:
