@@ -20,6 +20,7 @@ from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.settling import settle
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.reports import budgets
@@ -110,6 +111,8 @@ def execute(
         runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
         with runner.open(runner.pending_cells(waves)) as opened:
             opened.run_waves(waves)
+            if "consume" in waves and not cells:
+                settle(run)
             if "consume" in waves and not cells and explain != "none" and explain_s:
                 _store_verdicts(run, console)
                 explain_all(opened, display.explained, explain, explain_s)

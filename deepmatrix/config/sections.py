@@ -94,13 +94,9 @@ class Framework(System):
 
 
 class Runtime(System):
-    """What loads an artifact and answers.
-
-    An *evaluator* of a standard says what is right: it is not timed, and held to no budget.
-    """
+    """What loads an artifact and answers."""
 
     reads: tuple[Format, ...] = Field(min_length=1)
-    evaluator: bool = False
 
 
 class Exclusion(Section):
@@ -209,6 +205,7 @@ class Tolerances(Section):
     reduced: dict[Precision, PositiveFloat] = Field(default_factory=dict)
     overrides: tuple[Override, ...] = ()
     producer: PositiveFloat
+    rounded: PositiveFloat = 1e-4
     parity: PositiveFloat
     loss: PositiveFloat
     steps: PositiveInt = Field(le=1_000_000)

@@ -17,6 +17,7 @@ from typing import Literal
 from deepmatrix.diagnosis.alike import group_alike
 from deepmatrix.diagnosis.along import find_unmeasured, measure_nodes
 from deepmatrix.diagnosis.case import Case, cause_of
+from deepmatrix.diagnosis.evaluator_cause import find_evaluator_cause
 from deepmatrix.diagnosis.faults import Fault, find_faults
 from deepmatrix.diagnosis.file_cause import find_file_cause
 from deepmatrix.diagnosis.reproducing import model_command, node_command
@@ -121,7 +122,11 @@ def _find_cause(tracer: Tracer, fault: Fault, folder: Path, deadline: float) -> 
         cause = _obvious_cause(case)
         if cause is None:
             trace = tracer.trace(fault.artifact, case.rows)
-            cause = find_file_cause(case, trace) or RuntimeSearch(case, trace).find_cause()
+            cause = (
+                find_evaluator_cause(case, trace)
+                or find_file_cause(case, trace)
+                or RuntimeSearch(case, trace).find_cause()
+            )
     except Untraceable as error:
         cause = cause_of(fault, "opaque", f"it could not be traced: {error}")
     return cause

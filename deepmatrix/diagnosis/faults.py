@@ -48,7 +48,8 @@ def find_answers(run: Run) -> list[Fault]:
     return sorted(filter(None, answers), key=lambda answer: answer.consumer.id in plan.emulated)
 
 
-def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
+def consumer_record(run: Run, artifact: Artifact, consumer: Cell) -> JobRecord | None:
+    """Return the record of a consumer's first round with an artifact, if there is one."""
     job = Job(
         wave="consume",
         cell=consumer.id,
@@ -57,17 +58,17 @@ def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
         phases=CONSUMING,
         artifact=artifact,
     )
-    if not run.record_path(job).is_file():
-        return None
-    record = run.record(job)
-    if record.agreement is None:
+    return run.record(job) if run.record_path(job).is_file() else None
+
+
+def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
+    record = consumer_record(run, artifact, consumer)
+    if record is None or record.agreement is None:
         return None
     return Fault(artifact=artifact, consumer=consumer, record=record, agreement=record.agreement)
 
 
 def _is_unexplained(run: Run, answer: Fault) -> bool:
-    if answer.artifact.imported and answer.consumer.is_evaluator:
-        return False  # the search compares with the same evaluator
     terms = terms_of(run.manifest, answer.consumer, answer.artifact.id)
     is_wrong = judge([answer.record], terms, "").word in WRONG
     return is_wrong and not _has_cause(run, answer.artifact, answer.consumer)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.judging import agreements, evidence
 from deepmatrix.judging.evidence import Evidence
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store import arrays, artifacts, imports
+from deepmatrix.store import answers, arrays, artifacts, imports
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run
@@ -85,14 +87,17 @@ class _Collector:
             self._blame_artifact(str(error))
 
     def agreement(self) -> Agreement | None:
-        """Return how far the answers to an artifact are from gold."""
+        """Return how far the answers to an artifact are from gold, None before that is settled."""
         if self.job.artifact is None or self.status != "ok":
             return None
         inference = self.attempt.output.infer() if self.attempt.output else None
         names = inference.outputs if inference else []
-        return agreements.measure(
-            self.run.artifact_path(self.job.artifact), self.attempt.control, names
-        )
+        control, artifact = self.attempt.control, self.job.artifact
+        if self.run.manifest.plan.imports:
+            with contextlib.suppress(arrays.Unreadable):  # then that is its agreement
+                answered = answers.read_control(control, names)
+                answers.keep(self.run, artifact, self.cell.id, answered)
+        return agreements.measure(self.run.artifact_path(artifact), control, names)
 
     def _blame_artifact(self, cause: str) -> None:
         self.status, self.cause = "bad-artifact", cause

@@ -24,7 +24,7 @@ from harness.record import INSPECT, SCHEMA_VERSION
 GRACE_S = 10.0
 
 #: How an artifact is run where times say nothing of a machine, under emulation or by a standard's
-#: evaluator: once.
+#: evaluator of a user's own model: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
 
@@ -156,7 +156,7 @@ class TaskMaker:
         assert job.artifact is not None
         artifact = artifacts.hand_over(self.run.artifact_path(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
-        if self.emulated or cell.is_evaluator:
+        if self.emulated or (job.artifact.imported and cell.is_evaluator):
             infer.update(UNTIMED)
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]

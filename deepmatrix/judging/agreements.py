@@ -2,89 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatrix.errors import RecordError
-from deepmatrix.store import arrays, artifacts
+from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import Agreement, Deviation
-from harness.record import answer_path
+from deepmatrix.store.truths import Truth
+from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
 
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
 
 
-def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement:
+def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement | None:
     """Compare a consumer's outputs below *control* with gold and with the producer's.
 
-    Raises RecordError when the artifact's own files are damaged.
+    None where nothing judges the artifact yet. Raises RecordError when its own files are damaged.
     """
+    truth = truths.read(artifact)
     try:
-        truth = arrays.read_all(artifact / "gold.npz", arrays.NUMBERS)
-        produced = arrays.read_all(artifact / "outputs.npz", arrays.NUMBERS)
-        masks = artifact / artifacts.UNDEFINED
-        undefined = arrays.read_all(masks, arrays.ANY) if masks.is_file() else {}
-    except arrays.Unreadable as error:
-        raise RecordError(
-            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
-    if len(set(names)) < len(names):
-        return nothing("two of its outputs have the same name")
-    try:
-        answered = {
-            name: arrays.read_array(control / answer_path(number))
-            for number, name in enumerate(names)
-        }
+        answered = answers.read_control(control, names)
     except arrays.Unreadable as error:
         return nothing(f"its outputs cannot be used: {error}")
-    return compare(
-        answered, produced, truth, random=artifacts.random_outputs(artifact), undefined=undefined
-    )
+    return compare(answered, truth) if truth.gold else None
 
 
-def compare(
-    answered: Answers,
-    produced: Answers,
-    truth: Answers,
-    random: Collection[str] = (),
-    undefined: Answers | None = None,
-) -> Agreement:
+def compare(answered: Answers, truth: Truth) -> Agreement:
     """Compare a consumer's outputs, and the producer's own, with gold.
 
     Outputs are matched by name where both sides have the same names, else by their order. The
-    worst output counts. Of those that are *random* by design only shape and statistics count. Where
-    the mask of an output in *undefined* is true, its values do not count.
+    worst output counts. Of those that are random by design only shape and statistics count.
     """
-    if not truth:
+    if not truth.gold:
         return nothing("it has no outputs")
-    if len(answered) != len(truth):
-        return nothing(f"it gave {len(answered)} outputs, {len(truth)} are expected")
-    same_names = set(answered) == set(truth)
+    if len(answered) != len(truth.gold):
+        return nothing(f"it gave {len(answered)} outputs, {len(truth.gold)} are expected")
+    same_names = set(answered) == set(truth.gold)
     deviations, between, scales = [], [], []
-    for number, (name, gold) in enumerate(truth.items()):
-        scale = output_scale(gold)
+    for number, (name, gold) in enumerate(truth.gold.items()):
         answer = answered[name] if same_names else list(answered.values())[number]
-        mask = (undefined or {}).get(name)
-        answer = _with_gold(answer, gold, mask)
-        is_random = name in random
-        measure_output = _statistics if is_random else deviation
-        measured = _type_mismatch(name, answer, produced[name]) or measure_output(
-            name, answer, gold, scale
-        )
-        fields = {
-            "producer_error": 0.0
-            if is_random
-            else distance(_with_gold(produced[name], gold, mask), gold, scale),
-            "dtype": str(produced[name].dtype),
-            "caution": RANDOM if is_random else _caution(gold, mask),
-        }
-        deviations.append(measured.model_copy(update=fields))
-        between.append(0.0 if is_random else distance(answer, produced[name], scale))
+        scale = output_scale(gold)
+        deviations.append(_output_deviation(name, answer, truth, scale))
+        is_random = name in truth.random
+        masked = _with_gold(answer, gold, truth.masks.get(name))
+        between.append(0.0 if is_random else distance(masked, truth.produced[name], scale))
         scales.append(scale)
     return Agreement(
         error=worst_output_error([output.error for output in deviations]),
@@ -93,6 +59,27 @@ def compare(
         scale=max(scales),
         note="; ".join(output.note for output in deviations if output.note),
         outputs=tuple(deviations),
+    )
+
+
+def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> Deviation:
+    """Return how far an answer for an output is from its gold, and how far the producer's is."""
+    gold, produced, mask = truth.gold[name], truth.produced[name], truth.masks.get(name)
+    if reason := truth.unjudged.get(name):
+        return Deviation(name=name, error=None, note=f"{name}: {reason}", dtype=str(produced.dtype))
+    is_random = name in truth.random
+    measure_output = _statistics if is_random else deviation
+    answer = _with_gold(answer, gold, mask)
+    measured = _type_mismatch(name, answer, produced) or measure_output(name, answer, gold, scale)
+    own = 0.0 if is_random else distance(_with_gold(produced, gold, mask), gold, scale)
+    return measured.model_copy(
+        update={
+            "producer_error": own,
+            "dtype": str(produced.dtype),
+            "caution": RANDOM if is_random else _caution(gold, mask),
+            "judged_by": truth.sources.get(name, ""),
+            "rounded": name in truth.rounded,
+        }
     )
 
 
@@ -136,16 +123,36 @@ TINY_GOLD = 1e-6
 
 
 def _with_gold(answer: Values, gold: Values, mask: Values | None) -> Values:
-    """Return an answer with gold where it is undefined, if their shapes fit."""
+    """Return an answer with gold where it is not compared, if their shapes fit.
+
+    The codes of a mask are those of `harness.record`. What overflowed is compared where it is
+    finite.
+    """
     if mask is None or not (answer.shape == gold.shape == mask.shape):
         return answer
-    return np.where(mask, gold.astype(answer.dtype), answer)
+    ignored = mask != 0
+    if answer.dtype.kind == "f":
+        ignored &= (mask != OVERFLOW) | ~np.isfinite(answer)
+    return np.where(ignored, gold.astype(answer.dtype), answer)
+
+
+#: What a mask says of values that are not compared, by its code.
+_NOT_COMPARED = {
+    UNDEFINED_VALUE: "the standard leaves {count} of {size} values undefined",
+    ROUNDING: "rounding decides {count} of {size} integers",
+    OVERFLOW: "{count} of {size} values overflow in the model's own precision",
+}
 
 
 def _caution(gold: Values, mask: Values | None = None) -> str:
     """Return why a match with this gold proves little, or nothing."""
     if mask is not None and mask.any():
-        return f"the standard leaves {int(mask.sum())} of {mask.size} values undefined"
+        counts = {code: int((mask == code).sum()) for code in _NOT_COMPARED}
+        return ", ".join(
+            text.format(count=counts[code], size=mask.size)
+            for code, text in _NOT_COMPARED.items()
+            if counts[code]
+        )
     finite = np.abs(gold[np.isfinite(gold)])
     if not gold.size:
         return "gold is empty"

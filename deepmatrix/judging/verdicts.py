@@ -68,11 +68,17 @@ class Terms:
         return replace(self, precision=reported)
 
     def allowed(
-        self, producer_error: float | None, output: str = "", dtype: str = ""
+        self,
+        producer_error: float | None,
+        output: str = "",
+        dtype: str = "",
+        *,
+        rounded: bool = False,
     ) -> tuple[float, str]:
         """Return the tolerance of an output, and where it comes from.
 
-        An output in a reduced precision, *dtype*, cannot be more exact than that.
+        An output in a reduced precision, *dtype*, cannot be more exact than that. Where gold is
+        *rounded* itself, the producer's own error is unknown.
         """
         for override in self.overrides:
             if fnmatch.fnmatchcase(output, override.outputs):
@@ -83,6 +89,7 @@ class Terms:
             (own, f"{self.tolerances.factor:g} times the {self.producer}'s own error"),
             (self._reduced(self.precision), f"tolerance of {self.precision}"),
             (self._reduced(dtype), f"tolerance of {dtype}"),
+            (self.tolerances.rounded if rounded else 0.0, "gold is in the model's own precision"),
         ]
         return max(terms, key=lambda term: term[0])
 
@@ -91,7 +98,7 @@ class Terms:
         producer_error = output.producer_error
         if producer_error is None:
             producer_error = agreement.producer_error
-        return self.allowed(producer_error, output.name, output.dtype)
+        return self.allowed(producer_error, output.name, output.dtype, rounded=output.rounded)
 
     def _reduced(self, precision: str) -> float:
         errors = (error for name, error in self.tolerances.reduced.items() if name == precision)
@@ -146,6 +153,8 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     if record.status in ENGINE_FAILURES:
         return Verdict(word="not-run", reason=record.cause or record.status)
     agreement = record.agreement
+    if record.status == "ok" and agreement is None:
+        return Verdict(word="not-run", reason="not judged yet; finish the run with --resume")
     if record.status != "ok" or agreement is None:
         return _failed("error", record)
     terms = terms.of(record)

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Framework, Precision, Runtime
+from harness.formats import FORMATS
 
 Role = Literal["framework", "runtime"]
 
@@ -107,7 +108,9 @@ class Cell:
     @property
     def is_evaluator(self) -> bool:
         """Whether it is a standard's evaluator, which judges and is not timed."""
-        return isinstance(self.system, Runtime) and self.system.evaluator
+        return any(
+            known.has_evaluator and known.inspector == self.name for known in FORMATS.values()
+        )
 
     @property
     def language(self) -> str:

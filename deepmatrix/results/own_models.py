@@ -3,20 +3,22 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.planning.plan import Import
 from deepmatrix.results.rows import ModelRow, NodesRow
-from deepmatrix.store import artifacts
 from deepmatrix.store.node_errors import NodeError
+from deepmatrix.store.output import Exported
 from deepmatrix.store.runs import Manifest, Run
 
 #: So many nodes of a consumer are in the results; the file in the run has all.
 MOST_NODES = 5
 
 
-def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
-    """Yield a row for each model that a user verifies. Raises RecordError for a damaged one."""
+def model_rows(
+    manifest: Manifest, runs: Sequence[Run], described: Mapping[str, Exported]
+) -> Iterator[ModelRow]:
+    """Yield a row for each model that a user verifies; *described*: their descriptions by name."""
     cells = {cell.id: cell for cell in manifest.plan.cells}
     for model in manifest.plan.imports:
         yield ModelRow(
@@ -26,15 +28,9 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
             source=model.source,
             inspector=model.cell,
             evaluator=cells[model.cell].is_evaluator,
-            judged_by=_gold_sources(model, runs),
+            judged_by=described[model.name].gold if model.name in described else {},
             has_reference=_has_reference(model, manifest, runs),
         )
-
-
-def _gold_sources(model: Import, runs: Sequence[Run]) -> dict[str, str]:
-    folders = (run.artifact_path(model.artifact) for run in runs)
-    stored = next((folder for folder in folders if (folder / "artifact.json").is_file()), None)
-    return artifacts.gold_sources(stored) if stored else {}
 
 
 def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:

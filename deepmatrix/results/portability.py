@@ -14,6 +14,9 @@ from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
 from harness.record import FLOAT64
 
+#: Why it is no problem where an evaluator does not answer a user's own model as gold does.
+ABOUT_THE_JUDGE = "this is about the evaluator, not about the model: another source judged it"
+
 #: (cell, workload) or (artifact, consumer), by their names.
 Pair = tuple[str, str]
 
@@ -73,7 +76,7 @@ class PortabilityRows:
         return PortabilityRow(
             artifact=artifact.id,
             model=model.name if model else "",
-            judges=_judges(model, consumer),
+            judges=_is_judge(model, consumer) and not (model and model.has_reference),
             consumer=consumer.id,
             emulated=judged.emulated,
             verdict=verdict.word,
@@ -97,6 +100,8 @@ class PortabilityRows:
             return ""
         if expected := self.manifest.matrix.expected_failure(consumer.id, artifact.id):
             return expected
+        if _is_judge(self.models.get(artifact.id), consumer):
+            return ABOUT_THE_JUDGE
         produced = self.training.get((artifact.producer, artifact.workload))
         return produced.expected_failure if produced and verdict.word == "not-run" else ""
 
@@ -114,13 +119,13 @@ class PortabilityRows:
         return self.why_missing(consumer)
 
 
-def _judges(model: ModelRow | None, consumer: Cell) -> bool:
-    """Return whether a verdict says nothing of a runtime: gold is this evaluator's own.
+def _is_judge(model: ModelRow | None, consumer: Cell) -> bool:
+    """Return whether a verdict says something of the evaluator, and nothing of a runtime.
 
     In another cell than the inspector's, the evaluator of a model that it can evaluate says that
     the platform computes alike.
     """
-    if model is None or model.has_reference or not consumer.is_evaluator:
+    if model is None or not consumer.is_evaluator:
         return False
     can_evaluate = set(model.judged_by.values()) == {FLOAT64}
     return consumer.id == model.inspector or not can_evaluate

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from deepmatrix.results.rows import CellRow, PortabilityRow, TrainingRow
-from deepmatrix.store.records import JobRecord
+from deepmatrix.store.output import Exported
 from harness.record import FLOAT64
 
 #: Statuses and verdicts of success.
@@ -65,21 +65,14 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
         yield f"{artifact}: a match of output {output} proves little: {caution}"
 
 
-def gold_sources(inspections: Iterable[JobRecord]) -> Iterator[str]:
-    """Yield where the gold of users' own models is not a float64 evaluation, and why.
-
-    A reference that the user gave counts before all this.
-    """
-    for record in inspections:
-        inspected = record.output.inspected() if record.output else None
-        if inspected is None:
-            continue
-        baselines = sorted(set(inspected.judged_by.values()) - {FLOAT64})
-        for source in baselines:
-            outputs = [name for name, by in inspected.judged_by.items() if by == source]
-            yield f"{record.subject}: {', '.join(outputs)} without a reference: {source}"
-        for remark in inspected.remarks:
-            yield f"{record.subject}: {remark}"
+def gold_sources(models: Mapping[str, Exported]) -> Iterator[str]:
+    """Yield what judges users' own models, by name, where it is no float64 evaluation, and why."""
+    for model, described in models.items():
+        for source in sorted(set(described.gold.values()) - {FLOAT64}):
+            outputs = [name for name, by in described.gold.items() if by == source]
+            yield f"{model}: {', '.join(outputs)} judged by: {source}"
+        for remark in described.gold_remarks:
+            yield f"{model}: {remark}"
 
 
 def problems(

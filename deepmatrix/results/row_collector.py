@@ -30,6 +30,7 @@ from deepmatrix.results.rows import (
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.output import Exported
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
 from deepmatrix.workloads import networks
@@ -45,10 +46,12 @@ class RowCollector:
         prepared: Mapping[str, Prepared],
         causes: Mapping[Pair, Cause],
         models: Sequence[ModelRow] = (),
+        described: Mapping[str, Exported] | None = None,
     ) -> None:
         self._manifest = manifest
         self._prepared = prepared
         self._models = tuple(models)
+        self._described = described or {}
         self._cells = {cell.id: cell for cell in manifest.plan.cells}
         self._imports = {model.name for model in manifest.plan.imports}
         self._subjects = {
@@ -85,7 +88,8 @@ class RowCollector:
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
         self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
         self._startup.extend(timings.startup(group))
-        if not self._cells[first.cell].is_evaluator:
+        is_own_model = first.subject in {model.artifact for model in self._models}
+        if not (is_own_model and self._cells[first.cell].is_evaluator):
             self._inference.extend(timings.inference(group))
             self._serving.extend(timings.serving(group))
         self._scenarios.extend(timings.scenarios(group))
@@ -161,7 +165,7 @@ class RowCollector:
                 *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
                 *timings.warnings(training, inference),
                 *remarks.cautions(portability),
-                *remarks.gold_sources(self._inspections.values()),
+                *remarks.gold_sources(self._described),
             ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),

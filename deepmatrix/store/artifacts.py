@@ -22,9 +22,10 @@ from harness.formats import MODEL_PATHS
 MODEL: Final = "model"
 
 #: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
-HOST_FILES: Final = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz")
+#: A user's own model may have no gold before its consumers have answered, and may have masks.
+HOST_FILES: Final = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz", "undefined.npz")
 
-#: By output, where the format's standard leaves its values undefined, bool; not always there.
+#: By output, which values cannot be judged: codes of `harness.record`.
 UNDEFINED: Final = "undefined.npz"
 
 
@@ -99,7 +100,7 @@ def describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
     model_files = [
         file.model_copy(update={"path": f"{MODEL}/{file.path}"}) for file in exported.files
     ]
-    names = [*HOST_FILES, *([UNDEFINED] if (folder / UNDEFINED).is_file() else [])]
+    names = [name for name in HOST_FILES if (folder / name).is_file()]
     host_files = [describe_file(folder / name, folder) for name in names]
     return exported.model_copy(update={"id": artifact_id, "files": (*model_files, *host_files)})
 
@@ -117,23 +118,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def random_outputs(artifact: Path) -> frozenset[str]:
-    """Return the outputs of a stored model that are random by design.
-
-    Raises RecordError when its description is damaged.
-    """
-    return frozenset(_read_description(artifact).random)
-
-
-def gold_sources(artifact: Path) -> dict[str, str]:
-    """Return where the gold of a stored model comes from, by output.
-
-    Raises RecordError when its description is damaged.
-    """
-    return dict(_read_description(artifact).gold)
-
-
-def _read_description(artifact: Path) -> Exported:
+def read_description(artifact: Path) -> Exported:
+    """Return the description of a stored artifact. Raises RecordError where it is damaged."""
     try:
         return Exported.model_validate_json((artifact / "artifact.json").read_bytes())
     except (OSError, ValueError) as error:
@@ -147,7 +133,7 @@ def verify(artifact: Path) -> Exported:
 
     Raises RecordError where one of its files has changed since.
     """
-    described = _read_description(artifact)
+    described = read_description(artifact)
     try:
         for file in described.files:
             if sha256(artifact / file.path) != file.sha256:

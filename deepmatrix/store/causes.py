@@ -10,8 +10,11 @@ from deepmatrix.store.parts import Part, one_line
 
 #: What makes outputs wrong. file: the model file. runtime: the runtime, at one node. fusion: the
 #: runtime, across several nodes. answers: outputs that cannot be compared. batch: a batch of
-#: several rows. opaque: the cause stays unknown. unfinished: the search ran out of time.
-CauseKind = Literal["file", "runtime", "fusion", "answers", "batch", "opaque", "unfinished"]
+#: several rows. evaluator: the judge itself. opaque: the cause stays unknown. unfinished: the
+#: search ran out of time.
+CauseKind = Literal[
+    "file", "runtime", "fusion", "answers", "batch", "evaluator", "opaque", "unfinished"
+]
 
 
 class Cause(Part):

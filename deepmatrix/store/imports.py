@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from deepmatrix.planning.plan import Import, Job
-from deepmatrix.store import arrays
+from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import MODEL, UNDEFINED, describe, describe_file, plain_files
 from deepmatrix.store.output import Exported, Output
+from deepmatrix.store.phases import InspectData
 from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import inputs
+
+#: Where gold comes from without a reference and without an evaluation.
+OWN_OUTPUTS = "the outputs of the cell that inspected it"
 
 
 def inputs_for(run: Run, model: Import) -> Path:
@@ -27,7 +32,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     """Store a user's own model with its inspection, like `keep_exports` does with exported models.
 
     Gold is the user's reference where there is one, else the float64 evaluation, else the
-    inspector's own outputs.
+    inspector's own outputs. Where there is none of these, its consumers settle it.
 
     Raises arrays.Unreadable where a file is missing or wrong.
     """
@@ -38,22 +43,15 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     shutil.copytree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
     arrays.read_all(inspection / "inputs.npz", arrays.ANY)
-    outputs = arrays.read_all(inspection / "outputs.npz", arrays.NUMBERS)
-    if not outputs:
-        raise arrays.Unreadable("it has no outputs: there is nothing to judge")
     shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
     if (inspection / UNDEFINED).is_file():
         arrays.read_all(inspection / UNDEFINED, arrays.ANY)
         shutil.copyfile(inspection / UNDEFINED, part / UNDEFINED)
-    evaluation = inspection / "gold.npz"
-    precise = arrays.read_all(evaluation, arrays.NUMBERS) if evaluation.is_file() else outputs
     inspected = output.inspected()
-    sources = inspected.judged_by if inspected else {}
-    truth, produced, gold_sources = _judged_by(run, model, outputs, precise, sources)
-    if truth.keys() != outputs.keys():
-        raise arrays.Unreadable("its outputs and its gold have different names")
-    (part / "outputs.npz").write_bytes(inputs.npz_bytes(produced))
-    (part / "gold.npz").write_bytes(inputs.npz_bytes(truth))
+    judged = _judged(run, model, inspection, inspected)
+    if judged.gold:
+        (part / truths.PRODUCED).write_bytes(inputs.npz_bytes(judged.produced))
+        (part / truths.GOLD).write_bytes(inputs.npz_bytes(judged.gold))
     (part / "weights.npz").write_bytes(inputs.npz_bytes({}))
     exported = Exported(
         format=model.format,
@@ -62,9 +60,10 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         ),
         opset=inspected.opset if inspected else None,
         in_parts=False,
-        gold=dict(gold_sources),
+        gold=dict(judged.sources),
         gold_remarks=tuple(inspected.remarks) if inspected else (),
         random=tuple(inspected.random) if inspected else (),
+        rounded=tuple(judged.rounded),
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)
@@ -73,31 +72,74 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     part.replace(final)
 
 
-def _judged_by(
-    run: Run,
-    model: Import,
-    outputs: Mapping[str, Values],
-    precise: Mapping[str, Values],
-    sources: Mapping[str, str],
-) -> tuple[Mapping[str, Values], Mapping[str, Values], Mapping[str, str]]:
-    """Return gold, gold in float32, whose error the tolerance scales with, and gold's sources.
+def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | None) -> Truth:
+    """Return what judges a model before its consumers have answered.
 
-    Where gold comes from a reference or another model, gold in float32 must not be this model's
-    own outputs: its difference from gold would widen its own tolerance.
+    The tolerance scales with the error of the outputs in the model's own precision. Where gold
+    comes from a reference or another model, these must not be this model's own: their difference
+    from gold would widen its own tolerance.
     """
-    first = run.artifact_path(run.manifest.plan.imports[0].artifact)
-    if run.manifest.plan.same and model != run.manifest.plan.imports[0]:
-        truth = _in_order(first / "gold.npz", outputs)
-        same = f"the outputs of {run.manifest.plan.imports[0].name}"
-        return truth, _in_order(first / "outputs.npz", outputs), dict.fromkeys(outputs, same)
-    if not run.user_arrays_path("reference").is_file():
-        return precise, outputs, sources
-    truth = _reference(run.user_arrays_path("reference"), outputs)
-    rounded = {
-        name: truth[name] + (outputs[name] - precise[name])
-        for name in _floats(truth, outputs, precise)
-    }
-    return truth, {**truth, **rounded}, dict.fromkeys(outputs, "the reference")
+    plan = run.manifest.plan
+    outputs = _outputs(inspection / "outputs.npz")
+    if plan.same and model != plan.imports[0]:
+        first = truths.read(run.artifact_path(plan.imports[0].artifact))
+        return _named_like(first, outputs, f"the outputs of {plan.imports[0].name}")
+    evaluation = inspection / "gold.npz"
+    precise = arrays.read_all(evaluation, arrays.NUMBERS) if evaluation.is_file() else {}
+    if run.user_arrays_path("reference").is_file():
+        return _by_reference(run.user_arrays_path("reference"), outputs, precise)
+    sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
+    rounded = inspected.rounded if inspected and precise else outputs
+    truth = precise or outputs
+    if truth.keys() != outputs.keys():
+        raise arrays.Unreadable("its outputs and its gold have different names")
+    return Truth(gold=truth, produced=outputs, sources=sources, rounded=frozenset(rounded))
+
+
+def _outputs(path: Path) -> dict[str, Values]:
+    """Return the inspector's own outputs, none where it could not evaluate the model."""
+    return arrays.read_all(path, arrays.NUMBERS) if path.is_file() else {}
+
+
+def _by_reference(
+    path: Path, outputs: Mapping[str, Values], precise: Mapping[str, Values]
+) -> Truth:
+    truth = arrays.read_all(path, arrays.NUMBERS)
+    if outputs:
+        _check_reference(truth, outputs)
+        unknown = [f"'{name}'" for name in truth if name not in outputs]
+        if unknown and len(unknown) < len(truth):
+            wanted = ", ".join(outputs)
+            raise arrays.Unreadable(
+                f"the reference has {', '.join(unknown)}; the model's outputs are {wanted}"
+            )
+        names = _output_names(list(truth), list(outputs))
+        truth = {new: truth[old] for old, new in names.items()}
+        for name, value in outputs.items():
+            _check_fits(name, truth[name], value)
+    floats = _floats(truth, outputs, precise)
+    rounded = {name: truth[name] + (outputs[name] - precise[name]) for name in floats}
+    sources = dict.fromkeys(truth, "the reference")
+    return Truth(
+        gold=truth,
+        produced={**truth, **rounded},
+        sources=sources,
+        rounded=frozenset(truth.keys() - floats),
+    )
+
+
+def _named_like(first: Truth, outputs: Mapping[str, Values], source: str) -> Truth:
+    """Return what judges the first of several formats, by the names of another one's outputs."""
+    if not first.gold or not outputs:
+        return first
+    _check_reference(first.gold, outputs)
+    names = _output_names(list(first.gold), list(outputs))
+    return Truth(
+        gold={new: first.gold[old] for old, new in names.items()},
+        produced={new: first.produced[old] for old, new in names.items()},
+        sources=dict.fromkeys(outputs, source),
+        rounded=frozenset(names[old] for old in first.rounded),
+    )
 
 
 def _floats(
@@ -107,59 +149,41 @@ def _floats(
     return [
         name
         for name, wanted in truth.items()
-        if outputs[name].dtype.kind == "f"
+        if name in outputs
+        and outputs[name].dtype.kind == "f"
         and outputs[name].shape == wanted.shape
         and name in precise
     ]
 
 
-def _in_order(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
-    """Return the arrays of a file by the model's names of its outputs.
-
-    They are matched by name where both have the same names, else by their order. Raises Unreadable
-    where their number differs.
-    """
-    reference = arrays.read_all(path, arrays.NUMBERS)
-    if len(reference) != len(outputs):
-        plural = "s" if len(reference) != 1 else ""
-        message = f"the reference has {len(reference)} output{plural}, the model has {len(outputs)}"
-        if reference.keys() & outputs.keys():  # else outputs are matched by their order
-            missing = [f"'{name}'" for name in reference if name not in outputs]
-            surplus = [f"'{name}'" for name in outputs if name not in reference]
-            message += f": it does not give {', '.join(missing)}" if missing else ""
-            message += f": it also gives {', '.join(surplus)}" if surplus and not missing else ""
-        raise arrays.Unreadable(message)
-    if reference.keys() == outputs.keys():
-        return {name: reference[name] for name in outputs}
-    return dict(zip(outputs, reference.values(), strict=True))
+def _check_reference(reference: Mapping[str, Values], outputs: Mapping[str, Values]) -> None:
+    """Raise arrays.Unreadable unless there is a reference for each output."""
+    if len(reference) == len(outputs):
+        return
+    message = f"the reference has {len(reference)} outputs, the model has {len(outputs)}"
+    if reference.keys() & outputs.keys():  # else outputs are matched by their order
+        missing = [f"'{name}'" for name in reference if name not in outputs]
+        surplus = [f"'{name}'" for name in outputs if name not in reference]
+        message += f": it does not give {', '.join(missing)}" if missing else ""
+        message += f": it also gives {', '.join(surplus)}" if surplus and not missing else ""
+    raise arrays.Unreadable(message)
 
 
-def _reference(path: Path, outputs: Mapping[str, Values]) -> dict[str, Values]:
-    """Return the user's reference by the model's names of its outputs.
-
-    Raises Unreadable where it cannot be what the model should give: another number of outputs,
-    another name, shape or kind of number.
-    """
-    reference = _in_order(path, outputs)
-    names = arrays.read_all(path, arrays.NUMBERS).keys()
-    unknown = [f"'{name}'" for name in names if name not in outputs]
-    if unknown and len(unknown) < len(names):
+def _check_fits(name: str, reference: Values, value: Values) -> None:
+    """Raise arrays.Unreadable unless a reference can be what an output should be."""
+    if reference.shape != value.shape:
         raise arrays.Unreadable(
-            f"the reference has {', '.join(unknown)}; the model's outputs are {', '.join(outputs)}"
-        )
-    for name, value in outputs.items():
-        _check_reference(name, reference[name], value)
-    return reference
-
-
-def _check_reference(name: str, array: Values, value: Values) -> None:
-    """Raise Unreadable unless an array of a reference can be what an output should be."""
-    if array.shape != value.shape:
-        raise arrays.Unreadable(
-            f"the reference of output '{name}' has the shape {array.shape}; the model gives "
+            f"the reference of output '{name}' has the shape {reference.shape}; the model gives "
             f"{value.shape} for these inputs"
         )
-    if array.dtype.kind != value.dtype.kind:
+    if reference.dtype.kind != value.dtype.kind:
         raise arrays.Unreadable(
-            f"the reference of output '{name}' is {array.dtype}; the model gives {value.dtype}"
+            f"the reference of output '{name}' is {reference.dtype}; the model gives {value.dtype}"
         )
+
+
+def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
+    """Return the model's name of each output of a reference: its own, else by its place."""
+    if set(names) == set(outputs):
+        return {name: name for name in outputs}
+    return dict(zip(names, outputs, strict=True))

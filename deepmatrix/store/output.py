@@ -89,7 +89,9 @@ class Exported(Part):
     *exporter*: name and version of what wrote it, where that is known. *batch*: the only batch
     size that it takes, where its exporter fixes one. *in_parts*: the inputs are independent rows
     and can be split into batches. *gold*: by output, where its gold comes from; *gold_remarks*:
-    why a better source does not count. *random*: outputs that are random by design.
+    why a better source does not count. *random*: outputs that are random by design. *unjudged*: by
+    output, why nothing judges it. *rounded*: outputs whose gold is in the model's own precision.
+    *agreed*: the consumers alone judge it.
     """
 
     id: str = ""
@@ -102,6 +104,9 @@ class Exported(Part):
     gold: dict[str, Remark] = Field(default_factory=dict)
     gold_remarks: tuple[Remark, ...] = ()
     random: tuple[str, ...] = ()
+    unjudged: dict[str, Remark] = Field(default_factory=dict)
+    rounded: tuple[str, ...] = ()
+    agreed: bool = False
     export_s: Seconds
 
 

@@ -213,7 +213,8 @@ class InspectData(Reported):
     """A user's own model, as its inspector describes it.
 
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
-    count. *random*: the outputs that are random by design.
+    count. *random*: the outputs that are random by design. *rounded*: the outputs whose gold is in
+    the model's own precision.
     """
 
     precise: bool = False
@@ -221,6 +222,7 @@ class InspectData(Reported):
     judged_by: dict[str, Remark] = Field(default_factory=dict, max_length=10_000)
     remarks: list[Remark] = Field(default_factory=list, max_length=10_000)
     random: list[str] = Field(default_factory=list, max_length=10_000)
+    rounded: list[str] = Field(default_factory=list, max_length=10_000)
 
 
 class InspectRecord(PhaseRecord[InspectData]):

@@ -50,7 +50,8 @@ class Deviation(Part):
     value has the same index as in gold. *cosine*: of vectors, the smallest cosine similarity of a
     row with its gold. *row*: the first one with the largest error, or with an
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
-    *caution*: why a match proves little.
+    *caution*: why a match proves little. *judged_by*: where gold comes from.
+    *rounded*: gold is in the model's own precision.
     """
 
     name: str
@@ -65,6 +66,8 @@ class Deviation(Part):
     dtype: str = ""
     producer_error: float | None = None
     caution: str = ""
+    judged_by: str = ""
+    rounded: bool = False
 
 
 class Agreement(Part):

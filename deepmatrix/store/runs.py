@@ -345,9 +345,14 @@ _GOLD = TypeAdapter(_Gold)
 
 def write_text(path: Path, text: str) -> None:
     """Write a file so that it is whole or not there."""
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write a file so that it is whole or not there."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_text(text, encoding="utf-8")
+    part.write_bytes(content)
     part.replace(path)
 
 

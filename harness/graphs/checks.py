@@ -1,7 +1,7 @@
 """Read an ONNX file that may be hostile, or no ONNX file at all."""
 
 import os
-from typing import Any, Iterator, List
+from typing import Any, Iterator, List, Tuple
 
 from harness.graphs import BadModel, operators
 
@@ -20,7 +20,11 @@ FEW = 5
 
 
 def read(path: str) -> Any:
-    """Return the checked model in a file, its external data loaded. Raises BadModel."""
+    """Return the model in a file, its external data loaded.
+
+    Raises BadModel where no runtime could do anything with it. What only breaks a rule, or is newer
+    than this package, is for `complaints`: a runtime may know better.
+    """
     import google.protobuf.message
     import onnx
 
@@ -35,18 +39,30 @@ def read(path: str) -> Any:
         raise BadModel("it is truncated, or no ONNX model: export it again") from None
     if not model.graph.node or not model.graph.output:
         raise BadModel("there is no graph in it that answers anything: export it again")
-    _check_versions(model, onnx)
-    has_unofficial = _check_operators(model, onnx)
     folder = os.path.dirname(os.path.abspath(path))
     for tensor in _tensors(model.graph, onnx):
         _check_tensor(tensor, folder, onnx)
     onnx.load_external_data_for_model(model, folder)
-    if not has_unofficial:  # else the checker refuses what ONNX Runtime reads
-        _check_rules(model, onnx)
     return model
 
 
-def _check_rules(model: Any, onnx: Any) -> None:
+def complaints(model: Any) -> List[str]:
+    """Return what the standard, as far as this package knows it, has against a model."""
+    import onnx
+
+    problems = _version_complaints(model, onnx)
+    unknown, has_unofficial = _unknown_operators(model, onnx)
+    if unknown:
+        suffix = " and more" if len(unknown) > FEW else ""
+        listed = ", ".join(unknown[:FEW])
+        problems.append(f"its opset does not define the operators {listed}{suffix}")
+    # With an unofficial operator the checker refuses what ONNX Runtime reads.
+    if not problems and not has_unofficial:
+        problems += _rule_complaints(model, onnx)
+    return problems
+
+
+def _rule_complaints(model: Any, onnx: Any) -> List[str]:
     # Outputs without a shape are against the rules, common, and read by every runtime.
     tensors = [value.type.tensor_type for value in model.graph.output]
     bare = [tensor for tensor in tensors if tensor.elem_type and not tensor.HasField("shape")]
@@ -55,29 +71,31 @@ def _check_rules(model: Any, onnx: Any) -> None:
     try:
         onnx.checker.check_model(model)
     except onnx.checker.ValidationError as error:
-        first_line = str(error).strip().splitlines()[0]
-        raise BadModel("it breaks ONNX's rules: " + first_line) from None
+        return ["it breaks ONNX's rules: " + str(error).strip().splitlines()[0]]
+    except ValueError:  # more than a protobuf holds, once its external data is loaded
+        return []
     finally:
         for tensor in bare:
             tensor.ClearField("shape")
+    return []
 
 
-def _check_versions(model: Any, onnx: Any) -> None:
+def _version_complaints(model: Any, onnx: Any) -> List[str]:
+    versions = []
     if model.ir_version > onnx.IR_VERSION:
-        raise BadModel(f"its IR version is {model.ir_version}, known are up to {onnx.IR_VERSION}")
+        versions.append(f"its IR version is {model.ir_version}, known are up to {onnx.IR_VERSION}")
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and not 0 < opset.version <= newest:
-            raise BadModel(
-                f"its opset is {opset.version}, known are 1 to {newest}: export it for a known one"
-            )
+            versions.append(f"its opset is {opset.version}, known are 1 to {newest}")
+    return versions
 
 
-def _check_operators(model: Any, onnx: Any) -> bool:
-    """Raise BadModel for what the standard should define and does not.
+def _unknown_operators(model: Any, onnx: Any) -> Tuple[List[str], bool]:
+    """Return what the standard should define and does not; whether we define what it does not.
 
-    Operators of other domains are the runtimes' to know. Returns whether an operator of the
-    standard's domain is only known to us: ONNX Runtime writes some there.
+    Operators of other domains are the runtimes' to know. ONNX Runtime writes some of its own into
+    the standard's domain.
     """
     versions = {opset.domain: opset.version for opset in model.opset_import}
     local_functions = {(function.domain, function.name) for function in model.functions}
@@ -94,11 +112,7 @@ def _check_operators(model: Any, onnx: Any) -> bool:
                 has_unofficial = True
             elif domain == "" and node.op_type not in unknown:
                 unknown.append(node.op_type)
-    if unknown:
-        suffix = " and more" if len(unknown) > FEW else ""
-        listed = ", ".join(unknown[:FEW])
-        raise BadModel(f"its opset does not define the operators {listed}{suffix}")
-    return has_unofficial
+    return unknown, has_unofficial
 
 
 def _check_tensor(tensor: Any, folder: str, onnx: Any) -> None:

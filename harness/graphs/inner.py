@@ -5,8 +5,7 @@ from typing import Any, Dict, Iterable, List, Set, Tuple
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import onnx_inputs
-from harness.graphs.operators import evaluator
+from harness.graphs import onnx_inputs, operators
 from harness.graphs.precise import widen
 
 
@@ -27,13 +26,15 @@ def nodes(model: Any) -> List[Dict[str, Any]]:
 
 
 def evaluate(model: Any, inputs: Arrays) -> Tuple[Arrays, Arrays]:
-    """Return every tensor's value by name, in the order of the nodes: (in float64, in float32)."""
+    """Return every tensor's value by name, in the order of the nodes: (in float64, in its own).
+
+    Raises NotEvaluated.
+    """
     return _tensors(widen(model), onnx_inputs.as_float64(inputs)), _tensors(model, inputs)
 
 
 def _tensors(model: Any, inputs: Arrays) -> Arrays:
-
-    values = evaluator(model).run(None, inputs, intermediate=True)
+    values = operators.evaluate(model, inputs, intermediate=True)
     held = {tensor.name for tensor in model.graph.initializer}
     return {
         name: numpy.asarray(values[name])

@@ -1,12 +1,13 @@
 """Inputs of an ONNX model: what it declares, the user's own checked, or sample inputs."""
 
 import difflib
-from typing import Any, Callable, Dict, List, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Union
 
 import numpy
 
 from harness.adapters import Arrays
 from harness.graphs import BadModel, sample_inputs
+from harness.graphs.operators import NotEvaluated
 
 #: Sizes of free sides in the order in which they are tried: of the first side of an input, as a
 #: rule the batch, and of its other sides.
@@ -102,24 +103,69 @@ def _check_array(array: "numpy.ndarray", entry: Entry) -> None:
         raise BadModel(f"the input {entry['name']} has the shape {array.shape}, not ({wanted})")
 
 
+class Sampled(NamedTuple):
+    """Sample inputs, and what a model gave for them.
+
+    *result* is None where nothing could evaluate it; *failure* then says why. *remark* says what
+    sizes it does not take although it declares them.
+    """
+
+    inputs: Arrays
+    result: Any
+    failure: str = ""
+    remark: str = ""
+
+
+def evaluate_checked(
+    user_inputs: Arrays, entries: List[Entry], evaluate: Callable[[Arrays], Any]
+) -> Sampled:
+    """Return the user's inputs, checked as `check_inputs` does, with what *evaluate* returns."""
+    inputs = check_inputs(user_inputs, entries)
+    try:
+        return Sampled(inputs, evaluate(inputs))
+    except NotEvaluated as error:
+        return Sampled(inputs, None, failure=str(error))
+
+
 def sample_and_evaluate(
     entries: List[Entry], seed: int, evaluate: Callable[[Arrays], Any]
-) -> Tuple[Arrays, Any]:
-    """Return (sample inputs, what *evaluate* returns for them).
+) -> Sampled:
+    """Return sample inputs with what *evaluate* returns for them; it raises NotEvaluated.
 
-    The free sides get the first of `SIDE_SIZES` with which the model can be evaluated. Raises
-    BadModel where none works, with the evaluator's last error.
+    The free sides get the first of `SIDE_SIZES` with which the model can be evaluated, or the very
+    first where there is none. Raises BadModel as `sample_inputs.sized` does.
     """
     free = any(isinstance(side, str) for entry in entries for side in entry["shape"])
+    failures: List[str] = []
     for first_side, other_sides in SIDE_SIZES if free else SIDE_SIZES[:1]:
-        sizes = _sizes(entries, first_side, other_sides)
-        sized = [dict(entry, shape=[sizes[side] for side in entry["shape"]]) for entry in entries]
+        inputs = _sample(entries, seed, first_side, other_sides)
         try:
-            inputs = sample_inputs.sized(sized, seed)
-            return inputs, evaluate(inputs)
-        except Exception as error:  # the evaluator may raise anything
-            last = str(error).strip().splitlines()[-1] if str(error).strip() else repr(error)
-    raise BadModel(f"it cannot be evaluated on sample inputs: give --inputs ({last[:200]})")
+            result = evaluate(inputs)
+        except NotEvaluated as error:
+            failures.append(str(error))
+            continue
+        remark = ""
+        if failures and first_side == 1:
+            remark = _refused_batch(entries, seed, other_sides, evaluate)
+        return Sampled(inputs, result, remark=remark)
+    return Sampled(_sample(entries, seed, *SIDE_SIZES[0]), None, failure=failures[0])
+
+
+def _sample(entries: List[Entry], seed: int, first_side: int, other_sides: int) -> Arrays:
+    sizes = _sizes(entries, first_side, other_sides)
+    sized = [dict(entry, shape=[sizes[side] for side in entry["shape"]]) for entry in entries]
+    return sample_inputs.sized(sized, seed)
+
+
+def _refused_batch(
+    entries: List[Entry], seed: int, other_sides: int, evaluate: Callable[[Arrays], Any]
+) -> str:
+    """Return why a model that declares a free batch does not take a batch of 2, or nothing."""
+    try:
+        evaluate(_sample(entries, seed, 2, other_sides))
+    except NotEvaluated as error:
+        return f"its first side is free, but it takes 1 only: with 2, {error}"
+    return ""
 
 
 def _sizes(entries: List[Entry], first_side: int, other_sides: int) -> Dict[Side, int]:

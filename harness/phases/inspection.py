@@ -14,6 +14,9 @@ from harness.adapters import Arrays
 from harness.graphs import sample_inputs
 from harness.sessions import JobSession
 
+#: The host takes no longer ones.
+LONGEST_REMARK = 400
+
 
 class Session(JobSession):
     """A job with a user's own model."""
@@ -34,6 +37,7 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
     data.update(inspected["described"])
     data["precise"] = "gold" in inspected
     data.setdefault("judged_by", {})
+    data["remarks"] = [remark[:LONGEST_REMARK] for remark in data.get("remarks", [])]
     for name, target in (
         ("inputs", record.MODEL_INPUTS),
         ("outputs", record.PRODUCED),

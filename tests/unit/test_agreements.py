@@ -11,6 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deepmatrix.judging import agreements
+from deepmatrix.store.truths import Truth
+from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
 
 GOLD = np.array([[1.0, -4.0], [2.0, 3.0]])
 FINITE = st.floats(-1e6, 1e6, width=32)
@@ -38,17 +40,23 @@ def test_ulps_are_symmetric_and_zero_only_between_equals(one: np.ndarray, two: n
     assert (found == 0) == bool((one == two).all())
 
 
+def same(name: str, gold: Any) -> Truth:
+    return Truth(gold={name: gold}, produced={name: gold})
+
+
 def test_outputs_are_matched_by_name_before_order() -> None:
     truth = {"a": np.array([1.0]), "b": np.array([2.0])}
     turned = {"b": np.array([2.0]), "a": np.array([1.0])}
-    assert agreements.compare(turned, truth, truth).error == 0.0
+    assert agreements.compare(turned, Truth(gold=truth, produced=truth)).error == 0.0
     other = {"x": np.array([1.0]), "z": np.array([2.0])}
-    assert agreements.compare(other, truth, truth).error == 0.0
+    assert agreements.compare(other, Truth(gold=truth, produced=truth)).error == 0.0
 
 
 def test_the_worst_output_counts_and_is_named() -> None:
     truth = {"a": np.array([[1.0]]), "b": np.array([[2.0]])}
-    found = agreements.compare({"a": np.array([[1.0]]), "b": np.array([[np.nan]])}, truth, truth)
+    found = agreements.compare(
+        {"a": np.array([[1.0]]), "b": np.array([[np.nan]])}, Truth(gold=truth, produced=truth)
+    )
     assert found.error is None
     assert found.note == "1 of 1 values of b are not finite"
 
@@ -63,10 +71,10 @@ def test_the_worst_output_counts_and_is_named() -> None:
     ],
 )
 def test_integers_and_booleans_are_right_or_wrong(answer: Any, gold: Any) -> None:
-    found = agreements.compare({"ids": answer}, {"ids": gold}, {"ids": gold})
+    found = agreements.compare({"ids": answer}, same("ids", gold))
     assert found.error is not None
     assert found.error >= 1
-    assert agreements.compare({"ids": gold}, {"ids": gold}, {"ids": gold}).error == 0
+    assert agreements.compare({"ids": gold}, same("ids", gold)).error == 0
 
 
 @pytest.mark.parametrize(
@@ -76,7 +84,9 @@ def test_integers_and_booleans_are_right_or_wrong(answer: Any, gold: Any) -> Non
 def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
     gold = np.ones((2, 3))
     produced = {"y": gold.astype(np.float32)}
-    found = agreements.compare({"y": gold.astype(dtype)}, produced, {"y": gold})
+    found = agreements.compare(
+        {"y": gold.astype(dtype)}, Truth(gold={"y": gold}, produced=produced)
+    )
     assert (found.error is None, found.note) == (bool(note), note)
 
 
@@ -91,12 +101,12 @@ def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
     ],
 )
 def test_where_a_match_says_little_it_is_said(gold: Any, caution: str) -> None:
-    found = agreements.compare({"y": gold}, {"y": gold}, {"y": gold})
+    found = agreements.compare({"y": gold}, same("y", gold))
     assert (found.error, found.outputs[0].caution) == (0, caution)
 
 
 def test_a_model_without_outputs_matches_nothing() -> None:
-    assert agreements.compare({}, {}, {}).note == "it has no outputs"
+    assert agreements.compare({}, Truth(gold={}, produced={})).note == "it has no outputs"
 
 
 def test_doubles_of_either_sign_are_counted_apart_by_all_that_lie_between() -> None:
@@ -114,7 +124,7 @@ def drawn(seed: int, mean: float = 0.0, spread: float = 1.0) -> np.ndarray:
 def judged_as_random(answer: np.ndarray) -> agreements.Agreement:
     gold = {"z": drawn(1), "y": np.ones((2, 2))}
     answered = {"z": answer, "y": np.ones((2, 2))}
-    return agreements.compare(answered, gold, gold, random={"z"})
+    return agreements.compare(answered, Truth(gold=gold, produced=gold, random=frozenset({"z"})))
 
 
 def test_an_output_that_is_random_by_design_may_have_other_values() -> None:
@@ -140,15 +150,37 @@ def test_an_output_that_is_random_by_design_has_a_shape_a_mean_and_a_spread(
     assert (agreement.error, agreement.note) == (None, note)
 
 
+def masked(answer: Any, gold: Any, mask: Any) -> agreements.Agreement:
+    values = {"y": np.asarray(gold)}
+    truth = Truth(gold=values, produced=values, masks={"y": np.asarray(mask, np.uint8)})
+    return agreements.compare({"y": np.asarray(answer)}, truth)
+
+
 def test_where_the_standard_leaves_a_value_undefined_it_does_not_count() -> None:
-    gold = {"i": np.array([[1, 2], [3, 4]])}
-    answered = {"i": np.array([[9, 2], [3, 4]])}
-    mask = {"i": np.array([[True, False], [False, False]])}
-    agreement = agreements.compare(answered, gold, gold, undefined=mask)
+    mask = [[UNDEFINED_VALUE, 0], [0, 0]]
+    agreement = masked([[9, 2], [3, 4]], [[1, 2], [3, 4]], mask)
     assert agreement.error == 0.0
     assert agreement.outputs[0].caution == "the standard leaves 1 of 4 values undefined"
-    answered["i"][1, 1] = 0
-    assert agreements.compare(answered, gold, gold, undefined=mask).error == 1.0
+    assert masked([[9, 2], [3, 0]], [[1, 2], [3, 4]], mask).error == 1.0
+
+
+def test_an_integer_that_rounding_decides_does_not_count() -> None:
+    agreement = masked([7, 3], [6, 3], [ROUNDING, 0])
+    assert agreement.error == 0.0
+    assert agreement.outputs[0].caution == "rounding decides 1 of 2 integers"
+
+
+@pytest.mark.parametrize(("answer", "is_right"), [(np.inf, 1), (np.nan, 1), (70000.0, 1), (9.0, 0)])
+def test_what_overflows_may_be_infinite_or_computed_in_more(answer: float, is_right: int) -> None:
+    agreement = masked([answer, 1.0], [70000.0, 1.0], [OVERFLOW, 0])
+    assert (agreement.error == 0.0) == bool(is_right)
+
+
+def test_what_nothing_judges_has_its_reason() -> None:
+    values = {"y": np.ones(2)}
+    truth = Truth(gold=values, produced=values, unjudged={"y": "no two libraries agree"})
+    agreement = agreements.compare({"y": np.ones(2)}, truth)
+    assert (agreement.error, agreement.note) == (None, "y: no two libraries agree")
 
 
 def test_the_cosine_is_that_of_the_worst_row() -> None:

@@ -16,7 +16,7 @@ from deepmatrix.planning.plan import Artifact
 from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.runs import Run
 from tests.unit.examples import new_run, record
-from tests.unit.test_models import ONE, verification
+from tests.unit.test_models import verification
 
 EVERYWHERE = verification(("net", "onnx", "model.onnx"), only="onnx*")
 
@@ -70,14 +70,6 @@ def test_runtimes_of_different_make_are_alike_only_to_the_last_digit(tmp_path: P
     near = replace(same, agreement=agreement(0.3000001))
     assert len(group_alike([first, same])) == 1
     assert len(group_alike([first, near])) == 2
-
-
-def test_the_standards_evaluator_is_not_searched(tmp_path: Path) -> None:
-    run = new_run(tmp_path, ONE)
-    for job in ONE.jobs("consume"):
-        run.save(job, record(job, agreement=agreement(0.3)))
-    searched = {answer.consumer.id for answer in find_faults(run)}
-    assert searched == {cell.id for cell in ONE.consumers("onnx") if not cell.is_evaluator}
 
 
 @pytest.mark.parametrize("is_alone", [True, False])

@@ -110,7 +110,7 @@ def test_an_answer_that_is_no_array_is_the_consumers_fault(tmp_path: Path, conte
     [
         ([], "it gave 0 outputs, 1 are expected"),
         (["y", "z"], "it gave 2 outputs, 1 are expected"),
-        (["y", "y"], "two of its outputs have the same name"),
+        (["y", "y"], "its outputs cannot be used: two of them have the same name"),
     ],
 )
 def test_a_missing_or_extra_output_is_no_answer(

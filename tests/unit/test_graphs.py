@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from harness import control, record
 from harness.graphs import BadModel, checks, onnx_inputs
-from harness.graphs.operators import evaluator
+from harness.graphs.operators import evaluate, evaluator
 from harness.graphs.precise import widen
 from harness.phases import inspection
 from harness.runtimes.onnx import adapter
@@ -78,14 +78,17 @@ HOSTILE = {
     "it is no ONNX model but a TFLite model": b"\x1c\0\0\0TFL3" + bytes(99),
     "it is no ONNX model but an HDF5 file": b"\x89HDF\r\n" + bytes(99),
     "it is no ONNX model but a gzip archive: unpack it": b"\x1f\x8b" + bytes(99),
-    "its opset is 999, known are 1 to ": of_opset(999),
-    "its opset does not define the operators Frobnicate": strange(),
     "its external data is outside its folder: '../secret'": outside("../secret"),
     "its external data is outside its folder: '/etc/passwd'": outside("/etc/passwd"),
     "its external data is behind a link: 'link.bin'": outside("link.bin"),
     "its external data is not beside it: 'gone.bin'": outside("gone.bin"),
     "the tensor w claims more than there is in 'short.bin'": outside("short.bin"),
     "the tensor w claims 10485760000 bytes and has 16": huge(),
+}
+
+QUESTIONABLE = {
+    "its opset is 999, known are 1 to ": of_opset(999),
+    "its opset does not define the operators Frobnicate": strange(),
     "it breaks ONNX's rules": circular(),
 }
 
@@ -107,6 +110,21 @@ def test_what_is_hostile_or_no_model_is_refused_with_its_reason(
     assert reason in str(raised.value)
 
 
+@pytest.mark.parametrize("complaint", QUESTIONABLE)
+def test_what_only_the_standard_is_against_is_left_to_the_runtimes(
+    tmp_path: Path, complaint: str
+) -> None:
+    path = tmp_path / "m.onnx"
+    path.write_bytes(QUESTIONABLE[complaint].SerializeToString())
+    adapter.start()
+    (text,) = checks.complaints(checks.read(str(path)))
+    assert text.startswith(complaint)
+    inspected = adapter.inspect("onnx", str(path), None, 0)
+    remarks = inspected["described"]["remarks"]
+    assert remarks[0] == text
+    assert inspected["outputs"] or remarks[1].startswith("no gold of our own: ")
+
+
 def test_external_data_beside_a_model_is_read(tmp_path: Path) -> None:
     values = np.arange(16, dtype=np.float32).reshape(4, 4)
     (tmp_path / "w.bin").write_bytes(values.tobytes())
@@ -118,9 +136,9 @@ def test_external_data_beside_a_model_is_read(tmp_path: Path) -> None:
 def test_free_sides_get_sizes_and_the_same_seed_the_same_inputs() -> None:
     free = relu("n", 3, "h", "w")
     entries = onnx_inputs.declared_inputs(free, onnx)
-    evaluate = functools.partial(run, free)
-    first, _ = onnx_inputs.sample_and_evaluate(entries, 1, evaluate)
-    second, _ = onnx_inputs.sample_and_evaluate(entries, 1, evaluate)
+    evaluated = functools.partial(evaluate, free)
+    first = onnx_inputs.sample_and_evaluate(entries, 1, evaluated).inputs
+    second = onnx_inputs.sample_and_evaluate(entries, 1, evaluated).inputs
     assert first["x"].shape == (2, 3, 64, 64)
     np.testing.assert_array_equal(first["x"], second["x"])
 
@@ -129,14 +147,36 @@ def test_sizes_are_tried_until_the_model_can_be_evaluated() -> None:
     x = helper.make_tensor_value_info("x", FLOAT, ["n", "w"])
     weights = numpy_helper.from_array(np.ones((48, 2), np.float32), "w")
     narrow = model([helper.make_node("MatMul", ["x", "w"], ["y"])], [x], weights)
-    inputs, _ = onnx_inputs.sample_and_evaluate(
-        onnx_inputs.declared_inputs(narrow, onnx), 0, functools.partial(run, narrow)
+    entries = onnx_inputs.declared_inputs(narrow, onnx)
+    sampled = onnx_inputs.sample_and_evaluate(entries, 0, functools.partial(evaluate, narrow))
+    assert sampled.inputs["x"].shape == (1, 48)
+    assert sampled.remark == ""
+
+
+def test_a_model_that_declares_a_free_batch_and_takes_one_only_is_named_with_its_node() -> None:
+    x = helper.make_tensor_value_info("x", FLOAT, ["n", 6])
+    shape = numpy_helper.from_array(np.array([1, 2, 3], np.int64), "s")
+    fixed = model([helper.make_node("Reshape", ["x", "s"], ["y"], name="r")], [x], shape)
+    entries = onnx_inputs.declared_inputs(fixed, onnx)
+    sampled = onnx_inputs.sample_and_evaluate(entries, 0, functools.partial(evaluate, fixed))
+    assert sampled.inputs["x"].shape == (1, 6)
+    assert sampled.remark.startswith(
+        "its first side is free, but it takes 1 only: with 2, Reshape 'r' fails"
     )
-    assert inputs["x"].shape == (1, 48)
 
 
-def sample_inputs_for(entries: list, evaluate: object = dict) -> dict[str, np.ndarray]:
-    inputs: dict[str, np.ndarray] = onnx_inputs.sample_and_evaluate(entries, 0, evaluate)[0]
+def test_a_model_that_nothing_can_evaluate_has_inputs_and_a_reason() -> None:
+    x = helper.make_tensor_value_info("x", FLOAT, ["n", 3])
+    weights = numpy_helper.from_array(np.ones((48, 2), np.float32), "w")
+    wrong = model([helper.make_node("MatMul", ["x", "w"], ["y"], name="m")], [x], weights)
+    entries = onnx_inputs.declared_inputs(wrong, onnx)
+    sampled = onnx_inputs.sample_and_evaluate(entries, 0, functools.partial(evaluate, wrong))
+    assert (sampled.inputs["x"].shape, sampled.result) == ((2, 3), None)
+    assert sampled.failure.startswith("MatMul 'm' fails")
+
+
+def sample_inputs_for(entries: list, evaluated: object = dict) -> dict[str, np.ndarray]:
+    inputs: dict[str, np.ndarray] = onnx_inputs.sample_and_evaluate(entries, 0, evaluated).inputs
     return inputs
 
 

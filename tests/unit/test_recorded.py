@@ -97,6 +97,8 @@ GAINED = [
     ("cells.*", "float32_by"),
     ("", "models"),
     ("", "nodes"),
+    ("portability.*.outputs.*", "judged_by"),
+    ("portability.*.outputs.*", "rounded"),
 ]
 
 #: (pattern, replacement) of texts that were reworded. Numbers and names in them still count.

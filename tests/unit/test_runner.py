@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,7 @@ def test_the_standards_evaluator_is_run_once_and_not_timed(tmp_path: Path, name:
     cell = next(cell for cell in plan.cells if cell.name == name)
     job = next(job for job in plan.jobs("consume") if job.cell == cell.id)
     assert job.artifact is not None
+    job = replace(job, artifact=replace(job.artifact, imported=True))
     with_inputs(run, job.artifact)
     (tmp_path / "control").mkdir()
     maker = TaskMaker(run=run, capabilities=DOCKER, emulated=False)

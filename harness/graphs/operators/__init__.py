@@ -9,7 +9,10 @@ Modules of this package import the ``onnx`` package: only a cell that has it imp
 """
 
 import importlib
+import traceback
 from typing import Any, List, Type
+
+from harness.adapters import Arrays
 
 MODULES = (
     "attention",
@@ -24,11 +27,45 @@ MODULES = (
 )
 
 
+class NotEvaluated(Exception):
+    """A model cannot be evaluated; the message names the node, where it is a node's fault."""
+
+
 def evaluator(model: Any) -> Any:
-    """Return a reference evaluator of a model (or of the file at a path) with these operators."""
+    """Return a reference evaluator of a model (or of the file at a path) with these operators.
+
+    It raises whatever its operators raise; see `evaluate`.
+    """
     import onnx.reference
 
     return onnx.reference.ReferenceEvaluator(model, new_ops=definitions())
+
+
+def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:
+    """Return the outputs of a model by name, with *intermediate* all of its tensors.
+
+    Raises NotEvaluated, whatever its operators raise.
+    """
+    try:
+        values = evaluator(model).run(None, inputs, intermediate=intermediate)
+    except Exception as error:  # an operator may raise anything
+        raise NotEvaluated(_failure(error)) from error
+    return values if intermediate else dict(zip([y.name for y in model.graph.output], values))
+
+
+def _failure(error: Exception) -> str:
+    """Return an evaluator's error in a line, with the outermost node that was being computed."""
+    from onnx.reference.op_run import OpRun
+
+    lines = str(error).strip().splitlines() or [""]
+    text = "{}: {}".format(type(error).__name__, lines[0])[:300]
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    computed = (frame.f_locals.get("self") for frame in frames)
+    for operator in computed:
+        if isinstance(operator, OpRun):
+            node = operator.onnx_node
+            return "{} '{}' fails ({})".format(node.op_type, node.name or node.output[0], text)
+    return text
 
 
 def definitions() -> List[Type[Any]]:

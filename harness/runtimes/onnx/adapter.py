@@ -11,7 +11,7 @@ import harness.adapters as protocol
 from harness.graphs import checks, inner, onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
-from harness.runtimes.onnx import gold, undefined
+from harness.runtimes.onnx import gold, limits, undefined
 
 onnx: Any = None  # the package, once `start` has imported it
 threads: Any = None
@@ -67,12 +67,6 @@ def inspect(
         raise protocol.Unsupported("the onnx package does not read " + form)
     model = checks.read(path)
     entries = onnx_inputs.declared_inputs(model, onnx)
-    evaluate = functools.partial(gold.evaluate, model, path)
-    if user_inputs is None:
-        inputs, (outputs, reason) = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
-    else:
-        inputs = onnx_inputs.check_inputs(user_inputs, entries)
-        outputs, reason = evaluate(inputs)
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
         "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],
@@ -80,15 +74,36 @@ def inspect(
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
         "random": gold.random_outputs(model),
+        "remarks": checks.complaints(model),
     }
-    result = {"described": described, "inputs": inputs, "outputs": outputs}
-    result["gold"], described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
-    result["undefined"], undefined_remarks = undefined.masks(model, inputs)
-    remarks += undefined_remarks
+    evaluate = functools.partial(gold.evaluate, model, path)
+    if user_inputs is None:
+        sampled = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
+    else:
+        sampled = onnx_inputs.evaluate_checked(user_inputs, entries, evaluate)
+    described["remarks"] += [remark for remark in [sampled.remark] if remark]
+    if sampled.result is None:
+        described["remarks"].append("no gold of our own: " + sampled.failure)
+        return {"described": described, "inputs": sampled.inputs, "outputs": {}}
+    return _judged(model, path, sampled.inputs, sampled.result, described)
+
+
+def _judged(model, path, inputs, result, described):
+    """Add gold, its sources, and the values that cannot be judged."""
+    outputs, reason = result
+    truth, described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
+    undefined_masks, undefined_remarks = undefined.masks(model, inputs)
+    limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
+    described["remarks"] += remarks + undefined_remarks + limit_remarks
     if reason:
-        remarks.append("no float32 evaluation: " + reason)
-    described["remarks"] = remarks
-    return result
+        described["remarks"].append("no float32 evaluation: " + reason)
+    return {
+        "described": described,
+        "inputs": inputs,
+        "outputs": outputs,
+        "gold": truth,
+        "undefined": limits.join(limit_masks, undefined_masks),
+    }
 
 
 def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:

@@ -13,8 +13,7 @@ from typing import Set
 import numpy
 
 from harness import graphs
-from harness.graphs import checks, onnx_inputs
-from harness.graphs.operators import evaluator
+from harness.graphs import checks, onnx_inputs, operators
 from harness.graphs.precise import widen
 from harness.record import FLOAT64
 from harness.runtimes.onnx import baseline
@@ -33,15 +32,14 @@ RANDOM = frozenset(
 def evaluate(model, path, inputs):
     """Return the model's outputs in its own precision, and why the evaluator gave none, if so.
 
-    Raises the evaluator's own error where the baseline fails as well.
+    Raises NotEvaluated, with the evaluator's reason, where the baseline fails as well.
     """
-    names = [value.name for value in model.graph.output]
     try:
-        return dict(zip(names, evaluator(model).run(None, inputs))), ""
-    except Exception as error:  # the evaluator may raise anything
-        reason = "{}: {}".format(type(error).__name__, error).splitlines()[0][:300]
+        return operators.evaluate(model, inputs), ""
+    except operators.NotEvaluated as error:
+        names = [value.name for value in model.graph.output]
         try:
-            return baseline.answer(path, names, inputs), reason
+            return baseline.answer(path, names, inputs), str(error)
         except baseline.NoBaseline:
             raise error
 
@@ -60,12 +58,10 @@ def judge(model, path, inputs, outputs):
     """
     names = list(outputs)
     try:
-        answers = evaluator(widen(model)).run(None, onnx_inputs.as_float64(inputs))
-        precise, reason = dict(zip(names, answers)), ""
-    except Exception as error:  # the evaluator may raise anything
-        precise, reason = None, "{}: {}".format(type(error).__name__, error).splitlines()[0][:300]
-    if precise is None:
-        return outputs, dict.fromkeys(names, baseline.NAME), ["no float64 evaluation: " + reason]
+        precise = operators.evaluate(widen(model), onnx_inputs.as_float64(inputs))
+    except operators.NotEvaluated as error:
+        remark = "no float64 evaluation: {}".format(error)
+        return outputs, dict.fromkeys(names, baseline.NAME), [remark]
     unproven = unproven_operators(model)
     if not unproven:
         return precise, dict.fromkeys(names, FLOAT64), []

@@ -6,7 +6,8 @@ smallest value among NaN. They are looked for on the inputs at hand, in the mode
 
 import numpy
 
-from harness.graphs.operators import evaluator
+from harness import record
+from harness.graphs.operators import NotEvaluated, evaluate
 
 CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
@@ -20,17 +21,18 @@ def masks(model, inputs):
         inputs: arrays by name.
 
     Returns:
-        (by output, a mask of its shape, True where it is undefined; a remark for each node). What
+        (by output, a mask of its shape, `harness.record.UNDEFINED_VALUE` where it is undefined; a
+        remark for each node). What
         depends on an undefined value counts as undefined throughout. Empty where the evaluator
         gives no inner values.
     """
     if not any(node.op_type in CASTS + PLACES for node in model.graph.node):
         return {}, []
     try:
-        values = evaluator(model).run(None, inputs, intermediate=True)
-    except Exception:  # the evaluator may raise anything; then nothing is known
+        values = evaluate(model, inputs, intermediate=True)
+    except NotEvaluated:
         return {}, []
-    found, remarks = {}, []
+    masked, remarks = {}, []
     for node in model.graph.node:
         outputs = [name for name in node.output if hasattr(values.get(name), "shape")]
         own = _own_mask(node, values)
@@ -39,11 +41,12 @@ def masks(model, inputs):
                 "{} '{}' of NaN or of what is out of range is undefined by the standard: {} of {} "
                 "values are not compared".format(node.op_type, node.name, int(own.sum()), own.size)
             )
-            found.update((name, own) for name in outputs)
-        elif any(name in found and found[name].any() for name in node.input):
-            found.update((name, numpy.ones(numpy.shape(values[name]), bool)) for name in outputs)
-    kept = {value.name: found[value.name] for value in model.graph.output if value.name in found}
-    return kept, remarks if kept else []
+            masked.update((name, own) for name in outputs)
+        elif any(name in masked and masked[name].any() for name in node.input):
+            masked.update((name, numpy.ones(numpy.shape(values[name]), bool)) for name in outputs)
+    outputs = [value.name for value in model.graph.output if value.name in masked]
+    codes = {name: masked[name].astype("uint8") * record.UNDEFINED_VALUE for name in outputs}
+    return codes, remarks if codes else []
 
 
 def _own_mask(node, values):

@@ -1,0 +1,205 @@
+"""Settling: what judges the outputs of users' own models, once all consumers have answered.
+
+Where neither a reference nor an evaluation judges an output, the agreement of the consumers does.
+An evaluation from which all libraries differ in the same way gives way to them, and its difference
+is a finding about the evaluator.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+from deepmatrix.judging import agreements
+from deepmatrix.judging.consensus import Group, Vote, largest_group
+from deepmatrix.judging.verdicts import terms_of
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import CONSUMING, Import, Job
+from deepmatrix.store import answers, truths
+from deepmatrix.store.arrays import Values
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Run
+from deepmatrix.store.truths import Truth
+from harness.record import FLOAT64
+
+NO_JUDGE = (
+    "nothing judges it: there is no evaluation, and no two libraries agree; give what is right "
+    "with --reference"
+)
+
+
+def settle(run: Run) -> None:
+    """Judge the outputs of users' own models that only their consumers can judge.
+
+    Raises:
+        RecordError: a file of the run is damaged.
+    """
+    for model in run.manifest.plan.imports:
+        if run.artifact_path(model.artifact).is_dir():
+            _Settlement(run=run, model=model).settle()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Answered:
+    """A consumer's record of a model, and its answers by name of output, in the model's order."""
+
+    cell: Cell
+    job: Job
+    record: JobRecord
+    outputs: Mapping[str, Values]
+
+    def output(self, number: int, name: str) -> Values:
+        """Return the answer for an output: by its name, or by its place if it has another one."""
+        return self.outputs[name] if name in self.outputs else list(self.outputs.values())[number]
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Settlement:
+    """The settling of one model."""
+
+    run: Run
+    model: Import
+
+    def settle(self) -> None:
+        """Write what judges the model now, and judge its consumers by that."""
+        folder = self.run.artifact_path(self.model.artifact)
+        truth = truths.read(folder)
+        answered = self._answered()
+        if truth.agreed or not truth.gold:
+            settled = self._agreed(truth, answered)
+        else:
+            settled = self._overruled(truth, answered)
+        if settled is None:
+            return
+        truths.replace(folder, settled)
+        for entry in answered:
+            agreement = agreements.compare(entry.outputs, settled)
+            self.run.save(entry.job, entry.record.model_copy(update={"agreement": agreement}))
+
+    def _answered(self) -> list[_Answered]:
+        return list(filter(None, map(self._answers_of, self._consumers())))
+
+    def _consumers(self) -> list[Cell]:
+        return self.run.manifest.plan.consumers(self.model.format)
+
+    def _answers_of(self, cell: Cell) -> _Answered | None:
+        artifact = self.model.artifact
+        job = Job(
+            wave="consume",
+            cell=cell.id,
+            subject=artifact.id,
+            round=0,
+            phases=CONSUMING,
+            artifact=artifact,
+        )
+        if not self.run.record_path(job).is_file():
+            return None
+        record = self.run.record(job)
+        outputs = answers.read(self.run, artifact, cell.id) if record.status == "ok" else None
+        if not outputs:
+            return None
+        return _Answered(cell=cell, job=job, record=record, outputs=outputs)
+
+    def _agreed(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
+        """Return gold by agreement of the consumers for a model that has none."""
+        counts = Counter(len(entry.outputs) for entry in answered)
+        if not counts:
+            return None
+        count = counts.most_common(1)[0][0]
+        comparable = [entry for entry in answered if len(entry.outputs) == count]
+        gold, produced, sources, unjudged = {}, {}, {}, {}
+        for number, name in enumerate(comparable[0].outputs):
+            votes = self._votes(comparable, number, name)
+            group = largest_group(votes, self._tolerance(votes[0].value))
+            if group is None:
+                gold[name] = produced[name] = votes[0].value
+                unjudged[name] = NO_JUDGE
+            else:
+                gold[name], produced[name] = group.value, group.farthest
+                sources[name] = describe(group)
+        return replace(
+            truth,
+            gold=gold,
+            produced=produced,
+            sources=sources,
+            unjudged=unjudged,
+            rounded=frozenset(gold),
+            agreed=True,
+        )
+
+    def _overruled(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
+        """Return gold in which evaluations have given way to the consumers; None if none has to."""
+        groups = {
+            name: group
+            for number, name in enumerate(truth.gold)
+            if truth.sources.get(name) == FLOAT64
+            and name not in truth.random
+            and (group := self._dissent(truth, number, name, answered))
+        }
+        if not groups:
+            return None
+        changed = {name: group.value for name, group in groups.items()}
+        return replace(
+            truth,
+            gold={**truth.gold, **changed},
+            produced={**truth.produced, **{name: groups[name].farthest for name in groups}},
+            sources={**truth.sources, **{name: describe(groups[name]) for name in groups}},
+            evaluations={**truth.evaluations, **{name: truth.gold[name] for name in groups}},
+            rounded=truth.rounded | groups.keys(),
+        )
+
+    def _dissent(
+        self, truth: Truth, number: int, name: str, answered: Sequence[_Answered]
+    ) -> Group | None:
+        """Return the consumers where all libraries agree, and none with the evaluation."""
+        comparable = [entry for entry in answered if len(entry.outputs) == len(truth.gold)]
+        voters = [entry for entry in comparable if self._is_independent(entry.cell)]
+        if any(self._is_right(entry, name) for entry in voters):
+            return None
+        votes = self._votes(voters, number, name)
+        group = largest_group(votes, self._tolerance(votes[0].value)) if votes else None
+        if group is None or len(group.libraries) < 2 or len(group.votes) < len(votes):
+            return None
+        return group
+
+    def _is_independent(self, cell: Cell) -> bool:
+        """Return whether a consumer is neither the judge nor in a reduced precision."""
+        judge = {known.id: known.name for known in self.run.manifest.plan.cells}[self.model.cell]
+        return cell.name != judge and cell.precision == "float32"
+
+    def _is_right(self, entry: _Answered, name: str) -> bool:
+        terms = terms_of(self.run.manifest, entry.cell, self.model.artifact.id).of(entry.record)
+        outputs = entry.record.agreement.outputs if entry.record.agreement else ()
+        return any(
+            output.name == name
+            and output.error is not None
+            and output.error <= terms.allowed_of(output, entry.record.agreement)[0]
+            for output in outputs
+            if entry.record.agreement
+        )
+
+    def _votes(self, entries: Sequence[_Answered], number: int, name: str) -> list[Vote]:
+        voters = [entry for entry in entries if self._is_independent(entry.cell)] or entries
+        return [
+            Vote(
+                cell=entry.cell.id,
+                library=entry.cell.distribution,
+                value=entry.output(number, name),
+            )
+            for entry in voters
+        ]
+
+    def _tolerance(self, value: Values) -> float:
+        tolerances = self.run.manifest.matrix.tolerances
+        reduced = {str(name): error for name, error in tolerances.reduced.items()}
+        return max(tolerances.rounded, reduced.get(str(value.dtype), 0.0))
+
+
+def describe(group: Group) -> str:
+    """Return what a group proves, for the report."""
+    cells = f"{len(group.votes)} cell{'s' * (len(group.votes) != 1)}"
+    libraries = ", ".join(sorted(group.libraries))
+    if len(group.libraries) > 1:
+        return f"agreement of {cells}: {libraries}"
+    return f"agreement of {cells} of {libraries} alone, which prove no more than one another"

@@ -1,0 +1,78 @@
+"""Gold by agreement: what most independent libraries answer.
+
+It stands in where nothing else judges an output. And it judges the judge: an evaluation that
+differs from all libraries, which agree with one another, is itself what is wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepmatrix.judging import agreements
+from deepmatrix.store.arrays import Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Vote:
+    """A consumer's answer for one output. Cells of one *library* are not independent."""
+
+    cell: str
+    library: str
+    value: Values
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """Votes that all agree with the first one, which is the most central."""
+
+    votes: tuple[Vote, ...]
+
+    @property
+    def libraries(self) -> frozenset[str]:
+        """The libraries of its cells."""
+        return frozenset(vote.library for vote in self.votes)
+
+    @property
+    def weight(self) -> tuple[int, int]:
+        """How much it counts: libraries first, cells second."""
+        return len(self.libraries), len(self.votes)
+
+    @property
+    def value(self) -> Values:
+        """The most central answer."""
+        return self.votes[0].value
+
+    @property
+    def farthest(self) -> Values:
+        """The answer that is farthest from it: their distance is what rounding costs."""
+        return max(self.votes, key=lambda vote: distance(vote.value, self.value) or 0.0).value
+
+
+def distance(answer: Values, value: Values) -> float | None:
+    """Return the error of an answer against another one, None where they cannot be compared."""
+    return agreements.distance(answer, value, agreements.output_scale(value))
+
+
+def largest_group(votes: Sequence[Vote], tolerance: float) -> Group | None:
+    """Return the votes that agree within *tolerance* and count most.
+
+    None where there is no vote, or where votes that differ count as much.
+    """
+    groups = [_group_around(vote, votes, tolerance) for vote in votes]
+    if not groups:
+        return None
+    largest = max(groups, key=lambda group: group.weight)
+    cells = {vote.cell for vote in largest.votes}
+    rivals = [group for group in groups if group.weight == largest.weight]
+    is_clear = all(group.votes[0].cell in cells for group in rivals)
+    return largest if is_clear else None
+
+
+def _group_around(center: Vote, votes: Sequence[Vote], tolerance: float) -> Group:
+    near = []
+    for vote in votes:
+        error = distance(vote.value, center.value)
+        if vote is not center and error is not None and error <= tolerance:
+            near.append(vote)
+    return Group(votes=(center, *near))

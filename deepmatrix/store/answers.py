@@ -1,0 +1,43 @@
+"""What consumers answered to users' own models, kept until it is known what is right."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from deepmatrix.planning.plan import Artifact
+from deepmatrix.store import arrays
+from deepmatrix.store.arrays import Values
+from deepmatrix.store.runs import Run, write_bytes
+from deepmatrix.workloads.inputs import npz_bytes
+from harness.record import answer_path
+
+
+def path(run: Run, artifact: Artifact, cell: str) -> Path:
+    """Return where a consumer's answers are."""
+    return run.path / "answers" / artifact.id / f"{cell}.npz"
+
+
+def read_control(control: Path, names: Sequence[str]) -> dict[str, Values]:
+    """Return the answers below a control directory by name.
+
+    Raises arrays.Unreadable, also where two outputs have the same name.
+    """
+    if len(set(names)) < len(names):
+        raise arrays.Unreadable("two of them have the same name")
+    return {
+        name: arrays.read_array(control / answer_path(number)) for number, name in enumerate(names)
+    }
+
+
+def keep(run: Run, artifact: Artifact, cell: str, answered: Mapping[str, Values]) -> None:
+    """Store a consumer's answers, in the model's order."""
+    write_bytes(path(run, artifact, cell), npz_bytes(answered))
+
+
+def read(run: Run, artifact: Artifact, cell: str) -> dict[str, Values] | None:
+    """Return a consumer's answers, None where there are none that can be read."""
+    with contextlib.suppress(arrays.Unreadable):
+        return arrays.read_all(path(run, artifact, cell), arrays.NUMBERS)
+    return None

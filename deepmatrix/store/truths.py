@@ -1,0 +1,90 @@
+"""What judges an artifact's outputs: gold, where it comes from, and what cannot be judged."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from deepmatrix.errors import RecordError
+from deepmatrix.store import arrays, artifacts
+from deepmatrix.store.arrays import Values
+from deepmatrix.store.runs import write_bytes, write_text
+from deepmatrix.workloads.inputs import npz_bytes
+
+GOLD: Final = "gold.npz"
+PRODUCED: Final = "outputs.npz"
+
+#: By output, the evaluations that gave way to the consumers.
+EVALUATION: Final = "evaluation.npz"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Truth:
+    """What judges the outputs of an artifact, each by the output's name, in the model's order.
+
+    *gold* and *produced*, the producer's own outputs, are empty before the consumers of a model
+    that nothing could evaluate have answered. *sources*: where gold comes from. *unjudged*: why
+    nothing judges an output. *evaluations*: those that gave way to the consumers. *masks*: codes of
+    `harness.record` of the values that are not compared. *random*: outputs that are random by
+    design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
+    *agreed*: the consumers alone judge it.
+    """
+
+    gold: Mapping[str, Values]
+    produced: Mapping[str, Values]
+    sources: Mapping[str, str] = field(default_factory=dict)
+    unjudged: Mapping[str, str] = field(default_factory=dict)
+    evaluations: Mapping[str, Values] = field(default_factory=dict)
+    masks: Mapping[str, Values] = field(default_factory=dict)
+    random: frozenset[str] = frozenset()
+    rounded: frozenset[str] = frozenset()
+    agreed: bool = False
+
+
+def read(folder: Path) -> Truth:
+    """Return what judges the artifact in a folder. Raises RecordError where a file is damaged."""
+    described = artifacts.read_description(folder)
+    try:
+        return Truth(
+            gold=_arrays(folder / GOLD),
+            produced=_arrays(folder / PRODUCED),
+            sources=described.gold,
+            unjudged=described.unjudged,
+            evaluations=_arrays(folder / EVALUATION),
+            masks=_arrays(folder / artifacts.UNDEFINED),
+            random=frozenset(described.random),
+            rounded=frozenset(described.rounded),
+            agreed=described.agreed,
+        )
+    except arrays.Unreadable as error:
+        raise RecordError(
+            f"{folder}: damaged: {error}", hint="the run's own file changed: start a new run"
+        ) from None
+
+
+def _arrays(path: Path) -> dict[str, Values]:
+    return arrays.read_all(path, arrays.NUMBERS) if path.is_file() else {}
+
+
+def replace(folder: Path, truth: Truth) -> None:
+    """Write what judges the artifact in a folder now.
+
+    Its description comes last: until then it is as before, and is settled again.
+    """
+    described = artifacts.read_description(folder)
+    files = {GOLD: truth.gold, PRODUCED: truth.produced, EVALUATION: truth.evaluations}
+    for name, values in files.items():
+        write_bytes(folder / name, npz_bytes(values))
+    kept = tuple(file for file in described.files if file.path not in files)
+    written = tuple(artifacts.describe_file(folder / name, folder) for name in files)
+    changes = {
+        "files": (*kept, *written),
+        "gold": dict(truth.sources),
+        "unjudged": dict(truth.unjudged),
+        "rounded": tuple(sorted(truth.rounded)),
+        "agreed": truth.agreed,
+    }
+    changed = described.model_copy(update=changes)
+    write_text(folder / "artifact.json", changed.model_dump_json(indent=1))

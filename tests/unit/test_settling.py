@@ -1,0 +1,177 @@
+"""What judges a user's own model once its consumers have answered."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from random import Random
+
+import numpy as np
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepmatrix.config.sections import Infer
+from deepmatrix.execution.settling import NO_JUDGE, settle
+from deepmatrix.judging import agreements, consensus
+from deepmatrix.judging.consensus import Vote
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.plan import Plan
+from deepmatrix.planning.selection import Selection
+from deepmatrix.results import merging
+from deepmatrix.store import answers, artifacts, truths
+from deepmatrix.store.output import Exported
+from deepmatrix.store.runs import Run, write_bytes, write_text
+from deepmatrix.workloads.inputs import npz_bytes
+from harness.record import FLOAT64
+from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
+
+PLAN: Plan = plan_models(
+    MATRIX,
+    [("net", "onnx", "model.onnx")],
+    Selection(include=("*-debian12-amd64-cpu", "*-debian13-amd64-cpu")),
+    DOCKER,
+    seed=0,
+    infer=Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1),
+)
+ARTIFACT = PLAN.imports[0].artifact
+CONSUMERS = [cell for cell in PLAN.consumers("onnx") if cell.precision == "float32"]
+RIGHT, WRONG = np.array([[1.0, 2.0]], np.float32), np.array([[1.0, 7.0]], np.float32)
+
+# The largest group ----------------------------------------------------------------------------
+
+
+def votes(values: Mapping[str, float]) -> list[Vote]:
+    """One vote a library, named ``library`` or ``library/cell``."""
+    return [
+        Vote(cell=name, library=name.split("/")[0], value=np.array([value]))
+        for name, value in values.items()
+    ]
+
+
+def test_more_libraries_count_before_more_cells() -> None:
+    values = {"a/1": 1.0, "a/2": 1.0, "a/3": 1.0, "b": 2.0, "c": 2.0}
+    group = consensus.largest_group(votes(values), 1e-4)
+    assert group is not None
+    assert {vote.cell for vote in group.votes} == {"b", "c"}
+
+
+def test_libraries_that_all_differ_agree_on_nothing() -> None:
+    assert consensus.largest_group(votes({"a": 1.0, "b": 2.0}), 1e-4) is None
+    assert consensus.largest_group([], 1e-4) is None
+
+
+@given(st.lists(st.sampled_from([1.0, 2.0, 3.0]), min_size=1, max_size=8), st.randoms())
+def test_the_largest_group_does_not_depend_on_the_order(
+    values: list[float], random: Random
+) -> None:
+    ballot = votes({str(number): value for number, value in enumerate(values)})
+    first = consensus.largest_group(ballot, 1e-4)
+    random.shuffle(ballot)
+    second = consensus.largest_group(ballot, 1e-4)
+    assert (first is None) == (second is None)
+    if first and second:
+        assert first.weight == second.weight
+        assert values.count(float(first.value[0])) == max(map(values.count, values))
+
+
+# Settled --------------------------------------------------------------------------------------
+
+
+def answered(tmp_path: Path, gold: np.ndarray | None, outputs: Mapping[str, np.ndarray]) -> Run:
+    """Return a run in which consumers answered, by their names; all others as the first does."""
+    run = new_run(tmp_path, PLAN)
+    folder = run.artifact_path(ARTIFACT)
+    exported = Exported.model_validate(
+        {
+            "format": "onnx",
+            "files": [{"path": "model.onnx", "bytes": 1, "sha256": "0" * 64}],
+            "gold": {"y": FLOAT64} if gold is not None else {},
+            "export_s": 0.0,
+        }
+    )
+    if gold is not None:
+        for name in (truths.GOLD, truths.PRODUCED):
+            write_bytes(folder / name, npz_bytes({"y": gold}))
+    write_bytes(folder / "inputs.npz", npz_bytes({"x": RIGHT}))
+    described = artifacts.describe(exported, ARTIFACT.id, folder)
+    write_text(folder / "artifact.json", described.model_dump_json())
+    for job in PLAN.jobs("consume"):
+        name = next(cell.name for cell in CONSUMERS + PLAN.consumers("onnx") if cell.id == job.cell)
+        values = {"y": outputs.get(name, next(iter(outputs.values())))}
+        answers.keep(run, ARTIFACT, job.cell, values)
+        truth = truths.read(folder)
+        agreement = agreements.compare(values, truth) if truth.gold else None
+        run.save(job, record(job, output=output(job), agreement=agreement))
+    for job in PLAN.jobs("produce"):
+        run.save(job, record(job, output=output(job)))
+    return run
+
+
+def verdicts(run: Run) -> dict[str, str]:
+    merged = merging.merge([run])
+    names = {cell.id: cell.name for cell in PLAN.cells}
+    return {names[row.consumer]: row.verdict for row in merged.portability}
+
+
+def test_a_model_that_nothing_could_evaluate_is_judged_by_the_libraries_that_agree(
+    tmp_path: Path,
+) -> None:
+    run = answered(tmp_path, None, {"onnxruntime": RIGHT, "opencv": WRONG})
+    assert set(verdicts(run).values()) == {"not-run"}
+    settle(run)
+    found = verdicts(run)
+    assert found.pop("opencv") == "drift"
+    assert set(found.values()) == {"match"}
+    (source,) = artifacts.read_description(run.artifact_path(ARTIFACT)).gold.values()
+    assert source.startswith("agreement of ")
+    assert "openvino" in source
+
+
+def test_a_wrong_evaluation_accuses_no_runtime(tmp_path: Path) -> None:
+    run = answered(tmp_path, WRONG, {"onnxruntime": RIGHT, "onnx": WRONG})
+    settle(run)
+    found = verdicts(run)
+    assert found.pop("onnx") == "drift"
+    assert set(found.values()) == {"match"}
+    merged = merging.merge([run])
+    assert [problem for problem in merged.problems if "drift" in problem] == []
+    assert any("about the evaluator" in finding for finding in merged.findings)
+
+
+def test_a_wrong_runtime_is_accused_and_the_evaluation_stands(tmp_path: Path) -> None:
+    run = answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "openvino": WRONG})
+    settle(run)
+    found = verdicts(run)
+    assert found.pop("openvino") == "drift"
+    assert set(found.values()) == {"match"}
+    assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
+
+
+def test_one_library_alone_does_not_overrule_an_evaluation(tmp_path: Path) -> None:
+    others = dict.fromkeys(("openvino", "opencv", "onnx"), RIGHT)
+    run = answered(tmp_path, RIGHT, {"onnxruntime": WRONG, **others})
+    settle(run)
+    assert verdicts(run)["onnxruntime"] == "drift"
+    assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
+
+
+def test_where_no_two_libraries_agree_all_drift_and_the_user_is_asked_for_a_reference(
+    tmp_path: Path,
+) -> None:
+    different = {name: RIGHT * number for number, name in enumerate(("openvino", "opencv"), 3)}
+    run = answered(tmp_path, None, {"onnxruntime": RIGHT, **different})
+    for cell in CONSUMERS:
+        if cell.distribution == "onnxruntime" and cell.name != "onnxruntime":
+            answers.path(run, ARTIFACT, cell.id).unlink()
+    settle(run)
+    merged = merging.merge([run])
+    reasons = {row.reason for row in merged.portability if row.verdict == "drift"}
+    assert f"y: {NO_JUDGE}" in reasons
+
+
+def test_settling_again_changes_nothing(tmp_path: Path) -> None:
+    run = answered(tmp_path, None, {"onnxruntime": RIGHT, "opencv": WRONG})
+    settle(run)
+    before = merging.merge([run])
+    settle(run)
+    assert merging.merge([run]) == before
