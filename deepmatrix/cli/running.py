@@ -14,7 +14,7 @@ from deepmatrix.cli.display import Display
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import ExpectedFailure
-from deepmatrix.diagnosis.explain import BUDGET_S, explain_all
+from deepmatrix.diagnosis.explain import BUDGET_S, Scope, explain_all
 from deepmatrix.diagnosis.faults import find_faults
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
@@ -99,9 +99,10 @@ def execute(
     *,
     cells: Sequence[str] = (),
     waves: Sequence[Wave] = WAVES,
+    explain: Scope = "drift",
     explain_s: float = BUDGET_S,
 ) -> None:
-    """Run the jobs of a run that have no record yet, and diagnose wrong answers.
+    """Run the jobs of a run that have no record yet, and diagnose answers.
 
     All verdicts are stored before the first diagnosis, which may take *explain_s* seconds a fault.
     With *cells*, only their jobs; a diagnosis then waits for the whole run.
@@ -112,8 +113,9 @@ def execute(
             opened.run_waves(waves)
             if "consume" in waves and not cells:
                 settle(run)
+            if "consume" in waves and not cells and explain != "none" and explain_s:
                 _store_verdicts(run, console)
-                explain_all(opened, display.explained, explain_s)
+                explain_all(opened, display.explained, explain, explain_s)
 
 
 def _store_verdicts(run: Run, console: Console) -> None:
@@ -121,7 +123,10 @@ def _store_verdicts(run: Run, console: Console) -> None:
     faults = find_faults(run)
     if not faults:
         return
-    reports.write(run, merging.merge([run]))
+    merged = merging.merge([run])
+    reports.write(run, merged)
+    for verdict in reports.headlines(merged):
+        console.print(verdict, soft_wrap=True)
     line = f"verdicts: {run.path}/report.md; {len(faults)} wrong, now searching the causes"
     console.print(Text(line), soft_wrap=True)
 

@@ -123,7 +123,12 @@ class Case:
 def cause_of(fault: Fault, kind: CauseKind, text: str, **fields: Any) -> Cause:
     """Return a cause of a fault."""
     return Cause(
-        artifact=fault.artifact.id, consumer=fault.consumer.id, kind=kind, text=text, **fields
+        artifact=fault.artifact.id,
+        model=fault.artifact.workload if fault.artifact.imported else "",
+        consumer=fault.consumer.id,
+        kind=kind,
+        text=text,
+        **fields,
     )
 
 

@@ -26,7 +26,8 @@ GRACE_S = 10.0
 #: Names the processor that QEMU emulates.
 QEMU_CPU = "QEMU_CPU"
 
-#: How an artifact is run under emulation, where times say nothing of a machine: once.
+#: How an artifact is run where times say nothing of a machine, under emulation or by a standard's
+#: evaluator of a user's own model: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
 
@@ -44,7 +45,7 @@ class TaskMaker:
             return self._inspect(job, control)
         if job.artifact is None:
             return self._produce(job, cell, control)
-        return self._consume(job, control)
+        return self._consume(job, cell, control)
 
     def task(self, job: Job, cell: Cell, control: Path, contents: Mapping[str, Any]) -> Task:
         """Write ``input.json`` with the job's own *contents* into *control*; return the task."""
@@ -158,11 +159,11 @@ class TaskMaker:
             }
         }
 
-    def _consume(self, job: Job, control: Path) -> dict[str, Any]:
+    def _consume(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
         artifact = artifacts.hand_over(self.run.artifact_path(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
-        if self.emulated:
+        if self.emulated or (job.artifact.imported and cell.is_evaluator):
             infer.update(UNTIMED)
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]

@@ -88,7 +88,7 @@ class Terms:
         own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
             (self.tolerances.floor, "the floor"),
-            (own, f"{self.tolerances.factor:g} times the producer's own error")
+            (own, f"{self.tolerances.factor:g} times the {self.producer}'s own error")
             if steps is None
             else (steps.error, _describe_steps(steps)),
             (self._reduced(self.precision), f"tolerance of {self.precision}"),
@@ -109,6 +109,11 @@ class Terms:
     def _reduced(self, precision: str) -> float:
         errors = (error for name, error in self.tolerances.reduced.items() if name == precision)
         return next(errors, 0.0)
+
+    @property
+    def producer(self) -> str:
+        """Who gave the outputs whose error the tolerance scales with."""
+        return "inspector" if self.imported else "producer"
 
     def largest_producer_error(self) -> float:
         """Return the error up to which a producer's own outputs count as right.
@@ -219,7 +224,7 @@ def producer_fault(agreement: Agreement, terms: Terms) -> str:
     steps = [output.steps.error for output in agreement.outputs if output.steps]
     largest = max([largest, *steps])
     if error is None:
-        return agreement.note or "the producer's own outputs cannot be compared with gold"
+        return agreement.note or f"the {terms.producer}'s own outputs cannot be compared with gold"
     if not error <= largest:
-        return f"the producer's own error is {error:.1e}, above {largest:.0e}"
+        return f"the {terms.producer}'s own error is {error:.1e}, above {largest:.0e}"
     return ""

@@ -8,6 +8,7 @@ from typing import Any, Literal
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Framework, InstructionSet, Precision, Runtime
+from harness.formats import FORMATS
 
 Role = Literal["framework", "runtime"]
 
@@ -112,6 +113,13 @@ class Cell:
     def precision(self) -> Precision:
         """The lowest precision that it may compute in."""
         return self.system.precision
+
+    @property
+    def is_evaluator(self) -> bool:
+        """Whether it is a standard's evaluator, which judges and is not timed."""
+        return any(
+            known.has_evaluator and known.inspector == self.name for known in FORMATS.values()
+        )
 
     @property
     def language(self) -> str:

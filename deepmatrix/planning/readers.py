@@ -12,6 +12,9 @@ from deepmatrix.planning.selection import Selection, select_cells
 from deepmatrix.planning.sweeps import sweep
 from harness.formats import FORMATS
 
+#: Why ``--native`` skips a cell.
+LEFT_OUT = "it is emulated, and left out by --native"
+
 
 def find_readers(
     matrix: Matrix,
@@ -33,6 +36,8 @@ def find_readers(
     )
     for cell in sweep(matrix, readers, isas):
         reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
+        if selection.native and capabilities.emulates(cell):
+            reason = reason or LEFT_OUT
         if reason is None:
             cells.append(cell)
         else:

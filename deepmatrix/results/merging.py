@@ -16,6 +16,7 @@ from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import costs
+from deepmatrix.results import own_models
 from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import CostRow, Results
 from deepmatrix.results.statistics import Samples
@@ -44,14 +45,21 @@ def merge(
         matrix = manifest.matrix.model_copy(update={"expected_failures": tuple(expected_failures)})
         manifest = manifest.model_copy(update={"matrix": matrix})
     causes = {pair: cause for run in runs for pair, cause in run.causes().items()}
+    described = _described(runs, manifest)
+    models = tuple(own_models.model_rows(manifest, runs, described))
     collector = RowCollector(
-        manifest, _gold_losses(runs, manifest), _prepared(runs), causes, _models(runs, manifest)
+        manifest, _gold_losses(runs, manifest), _prepared(runs), causes, models, described
     )
     for group in groups(*(run.records() for run in runs)):
         collector.add(group)
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
     results = collector.results(dict(sorted(engines.items())))
-    return results.model_copy(update={"costs": _costs(runs, manifest)})
+    return results.model_copy(
+        update={
+            "costs": _costs(runs, manifest),
+            "nodes": tuple(own_models.nodes_rows(manifest, runs)),
+        }
+    )
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
@@ -105,7 +113,7 @@ def _gold_losses(runs: Sequence[Run], manifest: Manifest) -> dict[str, Samples]:
     }
 
 
-def _models(runs: Sequence[Run], manifest: Manifest) -> dict[str, Exported]:
+def _described(runs: Sequence[Run], manifest: Manifest) -> dict[str, Exported]:
     """Return the descriptions of users' own models that could be inspected, by name."""
     folders = {
         model.name: run.artifact_path(model.artifact)

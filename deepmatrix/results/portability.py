@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.results.rows import PortabilityRow, TrainingRow
+from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
-from harness.formats import FORMATS
+from harness.record import FLOAT64
 
 #: Why it is no problem where an evaluator does not answer a user's own model as gold does.
 ABOUT_THE_JUDGE = "this is about the evaluator, not about the model: another source judged it"
@@ -34,7 +34,7 @@ class PortabilityRows:
     """Makes rows of portability from what was judged, and of what was produced.
 
     *training*: rows by cell and workload. *inspections*: records of users' own models by cell and
-    name. *unready*: why a cell has no image, by cell.
+    name. *unready*: why a cell has no image, by cell. *models*: users' own, by artifact.
     """
 
     manifest: Manifest
@@ -42,6 +42,7 @@ class PortabilityRows:
     unready: Mapping[str, str]
     training: Mapping[Pair, TrainingRow]
     inspections: Mapping[Pair, JobRecord]
+    models: Mapping[str, ModelRow] = field(default_factory=dict)
     judged: dict[Pair, Judged] = field(default_factory=dict)
 
     def rows(self) -> Iterator[PortabilityRow]:
@@ -71,8 +72,11 @@ class PortabilityRows:
             verdict = Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id))
             judged = Judged(verdict=verdict, emulated=consumer.id in self.manifest.plan.emulated)
         verdict = judged.verdict
+        model = self.models.get(artifact.id)
         return PortabilityRow(
             artifact=artifact.id,
+            model=model.name if model else "",
+            judges=_is_judge(model, consumer) and not (model and model.has_reference),
             consumer=consumer.id,
             isa=consumer.isa,
             emulated=judged.emulated,
@@ -97,16 +101,10 @@ class PortabilityRows:
             return ""
         if expected := self.manifest.matrix.expected_failure(consumer.id, artifact.id):
             return expected
-        if self._is_judge(consumer, artifact):
+        if _is_judge(self.models.get(artifact.id), consumer):
             return ABOUT_THE_JUDGE
         produced = self.training.get((artifact.producer, artifact.workload))
         return produced.expected_failure if produced and verdict.word == "not-run" else ""
-
-    def _is_judge(self, consumer: Cell, artifact: Artifact) -> bool:
-        """Return whether a consumer is the evaluator that judges users' own models of a format."""
-        known = FORMATS[artifact.format]
-        imported = any(model.artifact == artifact for model in self.manifest.plan.imports)
-        return imported and known.has_evaluator and consumer.name == known.inspector
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
         pair = (artifact.producer, artifact.workload)
@@ -120,3 +118,15 @@ class PortabilityRows:
         if produced.status != "ok":
             return f"the producer {produced.status}: {produced.reason}"
         return self.why_missing(consumer)
+
+
+def _is_judge(model: ModelRow | None, consumer: Cell) -> bool:
+    """Return whether a verdict says something of the evaluator, and nothing of a runtime.
+
+    In another cell than the inspector's, the evaluator of a model that it can evaluate says that
+    the platform computes alike.
+    """
+    if model is None or not consumer.is_evaluator:
+        return False
+    can_evaluate = set(model.judged_by.values()) == {FLOAT64}
+    return consumer.id == model.inspector or not can_evaluate

@@ -22,7 +22,7 @@ def findings(
             yield f"{subject}: {trained.status}: {trained.expected_failure}"
     for judged in portability:
         if judged.expected_failure and judged.verdict != "not-run":
-            subject = f"{judged.artifact} on {judged.consumer}"
+            subject = f"{judged.title} on {judged.consumer}"
             yield f"{subject}: {judged.verdict}: {judged.expected_failure}"
 
 
@@ -56,7 +56,7 @@ def unexpected_passes(
 def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
     """Yield, once for each output, why a match with its gold proves little."""
     unique = {
-        (row.artifact, output.name, output.caution)
+        (row.title, output.name, output.caution)
         for row in rows
         for output in row.outputs
         if output.caution
@@ -95,5 +95,15 @@ def problems(
         if trained.status != "ok" and trained.cell in ran and not trained.expected_failure:
             yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.reason}"
     for judged in portability:
-        if judged.verdict != "match" and judged.consumer in ran and not judged.expected_failure:
-            yield f"{judged.artifact} on {judged.consumer}: {judged.verdict}: {judged.reason}"
+        if judged.consumer in ran and is_problem(judged):
+            yield verdict_problem(judged)
+
+
+def is_problem(judged: PortabilityRow) -> bool:
+    """Return whether a verdict is a problem; what judges itself is none."""
+    return judged.verdict != "match" and not judged.expected_failure and not judged.judges
+
+
+def verdict_problem(judged: PortabilityRow) -> str:
+    """Return the line of a verdict that is a problem."""
+    return f"{judged.title} on {judged.consumer}: {judged.verdict}: {judged.reason}"

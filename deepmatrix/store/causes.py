@@ -20,11 +20,14 @@ CauseKind = Literal[
 class Cause(Part):
     """Why an artifact's outputs are wrong on a consumer, as far as it could be traced.
 
-    *node*, *tensor*: the first ones outside tolerance. *runs*: how often the consumer ran during
-    the diagnosis. *reproduce*: a command that shows the fault alone.
+    *model*: the name of a user's own model. *node*, *tensor*: the first ones outside tolerance.
+    *runs*: how often the consumer ran during the diagnosis. *alone*: the node alone, which lies
+    beside the cause, shows the fault. *as_on*: the consumer that was searched, where this one's
+    outputs are wrong alike. *reproduce*: a command that shows the fault.
     """
 
     artifact: str
+    model: str = ""
     consumer: str
     kind: CauseKind
     text: Annotated[str, AfterValidator(one_line)]
@@ -33,4 +36,6 @@ class Cause(Part):
     error: float | None = None
     tolerance: float | None = None
     runs: int = 0
+    alone: bool = False
+    as_on: str = ""
     reproduce: str = ""

@@ -109,8 +109,16 @@ def _by_reference(
     truth = arrays.read_all(path, arrays.ANY)
     if outputs:
         _check_reference(truth, outputs)
+        unknown = [f"'{name}'" for name in truth if name not in outputs]
+        if unknown and len(unknown) < len(truth):
+            wanted = ", ".join(outputs)
+            raise arrays.Unreadable(
+                f"the reference has {', '.join(unknown)}; the model's outputs are {wanted}"
+            )
         names = _output_names(list(truth), list(outputs))
         truth = {new: truth[old] for old, new in names.items()}
+        for name, value in outputs.items():
+            _check_fits(name, truth[name], value)
     floats = _floats(truth, outputs, precise)
     rounded = {name: truth[name] + (outputs[name] - precise[name]) for name in floats}
     sources = dict.fromkeys(truth, "the reference")
@@ -161,6 +169,19 @@ def _check_reference(reference: Mapping[str, Values], outputs: Mapping[str, Valu
         message += f": it does not give {', '.join(missing)}" if missing else ""
         message += f": it also gives {', '.join(surplus)}" if surplus and not missing else ""
     raise arrays.Unreadable(message)
+
+
+def _check_fits(name: str, reference: Values, value: Values) -> None:
+    """Raise arrays.Unreadable unless a reference can be what an output should be."""
+    if reference.shape != value.shape:
+        raise arrays.Unreadable(
+            f"the reference of output '{name}' has the shape {reference.shape}; the model gives "
+            f"{value.shape} for these inputs"
+        )
+    if reference.dtype.kind != value.dtype.kind:
+        raise arrays.Unreadable(
+            f"the reference of output '{name}' is {reference.dtype}; the model gives {value.dtype}"
+        )
 
 
 def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:

@@ -218,3 +218,23 @@ def test_a_number_in_the_place_of_a_text_is_no_answer() -> None:
 def test_text_that_depends_on_an_undefined_value_does_not_count() -> None:
     answer = np.array([["no", "anything"], ["Ångström", ""]])
     assert masked(answer, WORDS, [[0, UNDEFINED_VALUE], [0, 0]]).error == 0.0
+
+
+def test_the_cosine_is_that_of_the_worst_row() -> None:
+    gold = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+    answer = np.array([[1.0, 0.0], [2.0, 2.0], [5.0, 5.0]], np.float32)
+    assert agreements.cosine(answer, gold) == pytest.approx(np.sqrt(0.5))
+    assert agreements.cosine(-answer[:1], gold[:1]) == -1.0
+    assert agreements.cosine(np.zeros((1, 2)), gold[:1]) == 0.0
+    steps = np.stack([answer, answer])
+    assert agreements.cosine(steps, np.stack([gold, gold])) == pytest.approx(np.sqrt(0.5))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 1), (0, 4), (2, 3, 4, 4)])
+def test_only_vectors_in_rows_have_a_cosine(shape: tuple[int, ...]) -> None:
+    assert agreements.cosine(np.ones(shape), np.ones(shape)) is None
+
+
+def test_gold_that_is_zero_or_not_finite_has_no_cosine() -> None:
+    gold = np.array([[0.0, 0.0], [np.inf, 1.0]])
+    assert agreements.cosine(np.ones((2, 2)), gold) is None

@@ -22,11 +22,13 @@ from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
 from deepmatrix.store import artifacts, imports, truths, user_models
+from deepmatrix.store.arrays import Unreadable
+from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
-from deepmatrix.store.runs import Run
+from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import inputs
-from harness.record import BAD_MODEL
-from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
+from harness.record import BAD_MODEL, FLOAT64
+from tests.unit.examples import DOCKER, MATRIX, artifact, new_run, output, planned, record
 
 INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
@@ -113,6 +115,43 @@ def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     assert [one.name for one in found] == ["net", "net-2"]
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("resnet50/model.onnx", "resnet50"),
+        ("resnet50/1/model.onnx", "resnet50"),
+        ("yolo/saved_model.onnx", "yolo"),
+        ("net/7/model-2.onnx", "model-2"),
+        ("Net V2/model.onnx", "net-v2"),
+    ],
+)
+def test_a_file_whose_name_says_nothing_is_named_by_its_folder(
+    tmp_path: Path, path: str, name: str
+) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_bytes(b"onnx")
+    assert [model.name for model in user_models.recognise([tmp_path / path])] == [name]
+
+
+def test_a_saved_model_in_a_folder_of_versions_is_named_by_the_model(tmp_path: Path) -> None:
+    folder = tmp_path / "resnet50" / "1" / "model.savedmodel"
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"pb")
+    assert [model.name for model in user_models.recognise([folder])] == ["resnet50"]
+
+
+def test_a_model_that_is_given_twice_is_served_once(tmp_path: Path) -> None:
+    for name, content in (("a", b"onnx"), ("b", b"onnx"), ("c", b"other")):
+        (tmp_path / f"{name}.onnx").write_bytes(content)
+    first, copy, third = (tmp_path / f"{name}.onnx" for name in "abc")
+    models, lines = user_models.drop_duplicates(user_models.recognise([first, copy, third, first]))
+    assert [model.path for model in models] == [first, third]
+    assert lines == [
+        f"{copy} has the content of {first}: it is served once",
+        f"{first} is given twice: it is served once",
+    ]
+
+
 #: What names are made of: text, and as half a surrogate pair each byte that is no UTF-8.
 IN_NAMES = st.characters(codec="utf-8", exclude_characters="/\0")
 IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF)
@@ -161,6 +200,28 @@ def test_a_model_is_looked_into_once_and_served_by_every_cell_that_reads_it() ->
     assert serving == {cell.id for cell in ONE.cells if "onnx" in cell.reads}
     assert len(list(ONE.jobs("consume"))) == ONE.size("consume")
     assert ONE.size("produce") == 1
+
+
+def test_native_cells_serve_first_and_emulated_ones_can_be_left_out() -> None:
+    everywhere = verification(("net", "onnx", "model.onnx"), only="onnxruntime-debian1*")
+    order = [job.cell in everywhere.emulated for job in everywhere.jobs("consume")]
+    assert set(order) == {False, True}
+    assert order == sorted(order)
+    native = plan_models(
+        MATRIX,
+        [("net", "onnx", "model.onnx")],
+        Selection(include=("onnxruntime-debian1*",), native=True),
+        DOCKER,
+        seed=0,
+        infer=INFER,
+    )
+    assert not native.emulated
+    left_out = {skipped.cell.id for skipped in native.skipped if "--native" in skipped.reason}
+    assert left_out == everywhere.emulated
+
+
+def test_the_command_of_a_plan_is_the_one_that_makes_it() -> None:
+    assert (ONE.command, planned("torch-*").command) == ("verify", "matrix")
 
 
 def test_a_cell_that_only_looks_serves_nothing() -> None:
@@ -264,6 +325,37 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     assert np.load(gold)["y"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ({"y": np.ones(3)}, r"of output 'y' has the shape \(3,\); the model gives \(2,\)"),
+        ({"y": np.ones(2, np.int64)}, "of output 'y' is int64; the model gives float64"),
+        ({"y": np.ones(2), "q": np.ones(2)}, "has 2 outputs, the model has 1: it does not give"),
+    ],
+)
+def test_a_reference_that_cannot_be_right_is_refused(
+    tmp_path: Path, reference: dict[str, np.ndarray], message: str
+) -> None:
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={"y": np.ones(2)})
+    (job,) = ONE.jobs("produce")
+    run.user_arrays_path("reference").parent.mkdir()
+    np.savez(run.user_arrays_path("reference"), **reference)
+    with pytest.raises(Unreadable, match=message):
+        imports.keep_import(run, job, said(job), tmp_path / "control")
+
+
+def test_a_reference_names_every_output_or_none(tmp_path: Path) -> None:
+    outputs = {"y": np.ones(2), "z": np.ones(2)}
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=outputs)
+    (job,) = ONE.jobs("produce")
+    run.user_arrays_path("reference").parent.mkdir()
+    np.savez(run.user_arrays_path("reference"), first=np.ones(2), second=np.zeros(2))
+    imports.keep_import(run, job, said(job), tmp_path / "control")
+    np.savez(run.user_arrays_path("reference"), y=np.ones(2), zz=np.zeros(2))
+    with pytest.raises(Unreadable, match="has 'zz'; the model's outputs are y, z"):
+        imports.keep_import(run, job, said(job), tmp_path / "control")
+
+
 def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: Path) -> None:
     made = verification(("a", "onnx", "model.onnx"), ("b", "onnx", "model.onnx"), same=True)
     values = {"y": np.array([1.0])}
@@ -344,6 +436,55 @@ def test_a_verification_is_merged_like_any_run(tmp_path: Path) -> None:
     assert merged.training == ()
     assert {row.verdict for row in merged.portability} == {"match"}
     assert {row.workload for row in merged.inference} == {"net"}
+
+
+def test_gold_of_the_evaluator_judges_no_evaluator(tmp_path: Path) -> None:
+    run = judged(tmp_path)
+    for job in ONE.jobs("consume"):
+        if job.cell == "onnx-debian12-amd64-cpu":
+            run.save(job, record(job, status="unsupported", agreement=None, cause="no kernel"))
+    merged = merging.merge([run])
+    assert [row.consumer for row in merged.portability if row.judges] == ["onnx-debian12-amd64-cpu"]
+    assert merged.problems == ()
+    assert "onnx-debian12-amd64-cpu" not in {row.cell for row in merged.inference}
+    run.user_arrays_path("reference").parent.mkdir()
+    np.savez(run.user_arrays_path("reference"), y=np.ones(1))
+    given = merging.merge([run])
+    assert not [row for row in given.portability if row.judges]
+    assert given.problems == ()
+    assert "no kernel" in [row.reason for row in given.portability]
+
+
+@pytest.mark.parametrize(("source", "judges"), [(FLOAT64, False), ("a baseline", True)])
+def test_the_evaluator_elsewhere_tells_of_its_platform_where_it_can_evaluate(
+    tmp_path: Path, source: str, judges: bool
+) -> None:
+    plan = verification(("net", "onnx", "model.onnx"), only="onnx-debian13-arm64-cpu")
+    run = new_run(tmp_path, plan)
+    for job in (*plan.jobs("produce"), *plan.jobs("consume")):
+        run.save(job, record(job, parity=None))
+    folder = artifact(run.artifact_path(plan.imports[0].artifact), [1.0], [1.0])
+    described = Exported.model_validate_json((folder / "artifact.json").read_bytes())
+    described = described.model_copy(update={"gold": {"y": source}})
+    (folder / "artifact.json").write_text(described.model_dump_json())
+    (row,) = merging.merge([run]).portability
+    assert row.judges == judges
+
+
+def test_the_nodes_that_add_most_are_in_the_results_and_all_in_the_run(tmp_path: Path) -> None:
+    run = judged(tmp_path)
+    artifact, consumer = ONE.imports[0].artifact.id, "onnxruntime-debian12-amd64-cpu"
+    nodes = tuple(
+        NodeError(node=f"n{at}", kind="Add", tensor=f"t{at}", error=at, added=at, tolerance=1.0)
+        for at in range(9)
+    )
+    measured = NodeErrors(artifact=artifact, consumer=consumer, nodes=nodes)
+    path = run.node_errors_path(artifact, consumer)
+    write_text(path, measured.model_dump_json())
+    (row,) = merging.merge([run]).nodes
+    assert (row.model, row.count) == ("net", 9)
+    assert [node.node for node in row.largest] == ["n4", "n5", "n6", "n7", "n8"]
+    assert path == run.path / "nodes" / f"net--on--{consumer}.json"
 
 
 def test_a_model_that_cannot_be_read_is_served_nowhere_and_says_why(tmp_path: Path) -> None:

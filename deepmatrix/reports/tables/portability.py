@@ -77,7 +77,11 @@ def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
 
 def causes(results: Results) -> Table:
     """What is not a match, a line each with its cause, else with its reason."""
-    wrong = [judged for judged in results.portability if judged.verdict not in ("match", "not-run")]
+    wrong = [
+        judged
+        for judged in results.portability
+        if judged.verdict not in ("match", "not-run") and not judged.judges
+    ]
     return Table(
         title="Causes",
         columns=(key("artifact"), key("served by"), text("verdict"), text("cause")),
@@ -85,7 +89,7 @@ def causes(results: Results) -> Table:
         note=(
             "Cause of a wrong answer: the first wrong node. It is found by running the same "
             "consumer on the model with inner results as outputs. `causes/` in the run has the "
-            "node alone as a model; `cause.json` there has the command that reproduces its fault."
+            "node alone as a model; `cause.json` there has the command that shows the fault again."
         ),
     )
 
@@ -95,7 +99,7 @@ def _cause_row(judged: PortabilityRow) -> Row:
     expected = f". Expected failure: {judged.expected_failure}" if judged.expected_failure else ""
     return Row(
         texts=(
-            judged.artifact,
+            judged.title,
             judged.consumer + mark(judged.emulated),
             judged.verdict,
             cause + expected,
