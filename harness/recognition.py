@@ -55,7 +55,7 @@ _UNSERVED = (
         "a safetensors file: weights only",
         f"export the model that they belong to: {_HUGGING_FACE}, or in torch {_TORCH}",
         (".safetensors",),
-        (Content(magic=(8, b'{"'), extensions=(".safetensors",)),),
+        (Content(magic=(8, b'{"')),),
     ),
     Unserved(
         "a Hugging Face model: weights and a description, no program",

@@ -82,6 +82,13 @@ def gold_sources(inspections: Iterable[JobRecord]) -> Iterator[str]:
             yield f"{record.subject}: {remark}"
 
 
+def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
+    """Yield the models of users that could not be read, each once: no cell serves them."""
+    for record in inspections:
+        if record.status != "ok":
+            yield f"{record.subject}: the model cannot be read: {record.model_problem}"
+
+
 def problems(
     cells: Sequence[CellRow],
     training: Sequence[TrainingRow],

@@ -19,6 +19,7 @@ from deepmatrix.results.rows import (
     InferenceRow,
     NoteRow,
     PassRow,
+    PortabilityRow,
     ProbeRow,
     Results,
     ScenarioRow,
@@ -159,10 +160,20 @@ class RowCollector:
             ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),
-                *remarks.problems(cell_rows, training, portability),
+                *remarks.unreadable(self._inspections.values()),
+                *remarks.problems(cell_rows, training, self._of_readable(portability)),
                 *expressiveness.problems(self._idioms, self._probes),
             ),
         )
+
+    def _of_readable(self, portability: Sequence[PortabilityRow]) -> list[PortabilityRow]:
+        """Return the rows of models that could be read: the others are one problem, not many."""
+        unread = {
+            model.artifact.id
+            for model in self._manifest.plan.imports
+            if (record := self._inspections.get((model.cell, model.name))) and record.status != "ok"
+        }
+        return [row for row in portability if row.artifact not in unread]
 
     def _efficiency(self) -> Efficiency:
         workloads = self._manifest.matrix.workloads

@@ -47,8 +47,6 @@ def format_of(path: Path) -> Format:
         raise _unknown(path, is_folder)
     if not isinstance(kind, Format):
         raise ArgumentError(f"{path} is {kind.label}", hint=kind.advice)
-    if not kind.inspector:
-        raise ArgumentError(f"{path} is a model of the format {kind.name}: nothing inspects those")
     _check_size(path, kind)
     return kind
 

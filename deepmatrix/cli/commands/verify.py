@@ -24,7 +24,11 @@ OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "models", nargs="+", type=Path, metavar="MODEL", help=".onnx, .tflite, .pt or a SavedModel"
+        "models",
+        nargs="+",
+        type=Path,
+        metavar="MODEL",
+        help="a file of a model, or a SavedModel's folder",
     )
     shared.add_engine(parser)
     parser.add_argument(
@@ -103,15 +107,22 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _refuse_unreadable(inspected: Run, own_models: Sequence[user_models.Model]) -> None:
-    """Raise ArgumentError where a model could not be inspected; none was served then."""
+    """Raise where none of the models could be inspected; one that could not costs its own cells.
+
+    Raises:
+        ArgumentError: every model is refused.
+        EngineError: the same, and an inspector is not ready.
+    """
     paths = {model.name: model.path for model in own_models}
-    causes = []
+    causes, unready = [], []
     for job in inspected.manifest.plan.jobs("produce"):
         if not inspected.record_path(job).is_file():
-            raise EngineError(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
-        record = inspected.record(job)
-        if record.status != "ok":
+            unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
+        elif (record := inspected.record(job)).status != "ok":
             causes.append(f"{paths[job.subject]}: {record.model_problem}")
-    if causes:
-        hint = f"nothing was served; the log is in {inspected.path}"
-        raise ArgumentError("\n".join(causes), hint=hint)
+    if len(causes) + len(unready) < len(own_models):
+        return
+    if unready:
+        raise EngineError(unready[0])
+    hint = f"nothing was served; the log is in {inspected.path}"
+    raise ArgumentError("\n".join(causes), hint=hint)

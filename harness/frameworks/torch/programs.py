@@ -18,9 +18,8 @@ NUMBERS = {"IntType": int, "FloatType": float, "BoolType": bool}
 class Program:
     """A loaded program.
 
-    *names*: of the inputs that it needs. *call* takes arrays by name and returns torch's own
-    result. *declared*: name, dtype and shape of every input, or None where they are not known.
-    *examples*: inputs that came with it, by name, or nothing.
+    *names*: of the inputs that it needs. *declared*: name, dtype and shape of every input, or None
+    where they are not known. *examples*: inputs that came with it, by name, or nothing.
     """
 
     names: list = []
@@ -40,6 +39,7 @@ class Script(Program):
         self.names = [entry.name for entry in arguments if not entry.has_default_value()]
 
     def call(self, inputs):
+        """Return torch's result for arrays by name."""
         optional = {name: x for name, x in inputs.items() if name not in self.names}
         optional = {name: x for name, x in optional.items() if name in self.kinds}
         needed = {name: x for name, x in inputs.items() if name not in optional}
@@ -81,6 +81,7 @@ class Exported(Program):
         self.module = module.double() if double else module
 
     def call(self, inputs):
+        """Return torch's result for arrays by name."""
         feed = protocol.match_places(inputs, self.names)
         leaves = [
             tensor(feed[leaf], self.device, self.double) if isinstance(leaf, str) else leaf
@@ -130,6 +131,7 @@ class Package(Program):
         self.run = torch._inductor.aoti_load_package(path)
 
     def call(self, inputs):
+        """Return torch's result for arrays by name."""
         return self.run(*[tensor(x, self.device) for x in inputs.values()])
 
 
@@ -222,9 +224,9 @@ class Precisions(TorchDispatchMode):
     def __torch_dispatch__(self, function, types, args=(), kwargs=None):
         result = function(*args, **(kwargs or {}))
         for value in tree_flatten(result)[0]:
-            if isinstance(value, torch.Tensor) and value.is_floating_point():
-                if value.dtype != torch.float64:
-                    self.reduced.add(str(value.dtype).split(".")[1])
+            is_float = isinstance(value, torch.Tensor) and value.is_floating_point()
+            if is_float and value.dtype != torch.float64:
+                self.reduced.add(str(value.dtype).split(".")[1])
         return result
 
 

@@ -1,14 +1,16 @@
-"""OpenVINO on the CPU: reads ``onnx`` and answers.
+"""OpenVINO on the CPU: reads ``onnx`` and its own ``openvino-ir``, and answers.
 
 By default it computes in bfloat16 or float16 where the processor can. Here it is forced to
 float32, unless the cell's option *precision* is ``default``.
 """
 
-from typing import Any, Dict
+import functools
+from typing import Any, Dict, Optional
 
 import numpy
 
 import harness.adapters as protocol
+from harness.graphs import onnx_inputs
 
 #: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
@@ -61,7 +63,7 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 def load(form: str, path: str) -> Any:
     """Read and compile a model."""
-    if form != "onnx":
+    if form not in ("onnx", "openvino-ir"):
         raise protocol.Unsupported("openvino does not read " + form)
     try:
         return core.compile_model(path, "CPU", properties)
@@ -69,6 +71,32 @@ def load(form: str, path: str) -> Any:
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
+
+
+def inspect(
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+) -> Dict[str, Any]:
+    """Inspect a model: its inputs and its outputs; OpenVINO has no float64."""
+    model = load(form, path)
+    entries = [
+        {
+            "name": value.get_any_name(),
+            "dtype": str(numpy.dtype(value.get_element_type().to_dtype())),
+            "shape": [
+                f"{value.get_any_name()}.{axis}" if side.is_dynamic else side.get_length()
+                for axis, side in enumerate(value.get_partial_shape())
+            ],
+        }
+        for value in model.inputs
+    ]
+    evaluate = functools.partial(answer, model)
+    if user_inputs is None:
+        inputs, outputs = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
+    else:
+        inputs = onnx_inputs.check_inputs(user_inputs, entries)
+        outputs = evaluate(inputs)
+    described = [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries]
+    return {"described": {"inputs": described}, "inputs": inputs, "outputs": outputs}
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
