@@ -386,7 +386,7 @@ def test_a_model_that_cannot_be_read_costs_its_own_cells_only(tmp_path: Path) ->
 
 def test_where_no_model_can_be_read_nothing_is_served(tmp_path: Path) -> None:
     run = half_read(tmp_path, "first", "second")
-    with pytest.raises(ArgumentError, match="first.onnx: torn\nsecond.onnx: torn") as raised:
+    with pytest.raises(ArgumentError, match=r"first\.onnx: torn\nsecond\.onnx: torn") as raised:
         verify._refuse_unreadable(run, [own_model("first"), own_model("second")])
     assert "nothing was served" in str(raised.value.hint)
 

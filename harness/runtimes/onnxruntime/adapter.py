@@ -5,7 +5,7 @@ import struct
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, onnx_inputs
+from harness.graphs import BadModel, onnx_inputs, onnx_refusals
 
 ort: Any = None  # the runtime, once `start` has imported it
 providers: Any = None
@@ -67,10 +67,31 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 def load(form: str, path: str) -> Any:
-    """Read a model; return its session and the names of its inputs and outputs."""
+    """Read a model; return its session and the names of its inputs and outputs.
+
+    Raises Unsupported where the model is too new, or has operators that are not known.
+    """
     if form not in ("onnx", "ort"):
         raise protocol.Unsupported(f"onnxruntime does not read {form}")
-    return _named(_session(path))
+    try:
+        return _named(_session(path))
+    except Exception as error:  # its errors share no class
+        reason = onnx_refusals.explain(path, _refusal) if form == "onnx" else ""
+        if reason:
+            raise protocol.Unsupported(f"onnxruntime {ort.__version__}: {reason}") from error
+        raise
+
+
+def _refusal(model):
+    """Return what ONNX Runtime says of a model that it does not load, or nothing."""
+    ort.set_default_logger_severity(4)
+    try:
+        _session(model)
+    except Exception as error:  # its errors share no class
+        return str(error)
+    finally:
+        ort.set_default_logger_severity(2)
+    return ""
 
 
 def inspect(

@@ -15,6 +15,9 @@ from harness.graphs import onnx_inputs
 #: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
+#: A node of ONNX that a partial conversion leaves as it is.
+UNCONVERTED = "ONNXFrameworkNode"
+
 openvino: Any = None  # the runtime, once `start` has imported it
 core: Any = None
 properties: Any = None
@@ -68,9 +71,31 @@ def load(form: str, path: str) -> Any:
     try:
         return core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
+        unknown = _unconverted(path) if form == "onnx" else []
+        if unknown:
+            names = ", ".join(unknown)
+            raise protocol.Unsupported(f"openvino does not know the operators {names}") from error
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
+
+
+def _unconverted(path):
+    """Return the operators of an ONNX model that OpenVINO does not convert, in order."""
+    from openvino.frontend import FrontEndManager
+
+    frontend = FrontEndManager().load_by_framework("onnx")
+    try:
+        source = frontend.load(path)
+        model = frontend.convert_partially(source)
+    except RuntimeError:
+        return []
+    names = set()
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == UNCONVERTED:
+            entry = node.get_attributes()  # its texts belong to the node
+            names.add((str(entry["ONNX_META_domain"]), str(entry["ONNX_META_type"])))
+    return [f"{domain}.{name}" if domain else name for domain, name in sorted(names)]
 
 
 def inspect(
