@@ -9,7 +9,7 @@ protocol buffers, so that no ``onnx`` package is needed; the numbers are the fie
 
 import mmap
 import os
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Set, Tuple, Union
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Set, Tuple
 
 #: Asks the runtime to load a model of some bytes; returns what it says, or nothing where it does.
 Ask = Callable[[bytes], str]
@@ -19,6 +19,9 @@ NONE = "NoSuchOperator"
 
 #: What every runtime reads.
 OLD_IR, OLD_OPSET = 3, 7
+
+#: No IR version and no opset is larger: a model may claim any.
+MOST = 200
 
 Operator = Tuple[str, str]  # its domain and its name
 
@@ -55,7 +58,8 @@ def explain(path: str, ask: Ask) -> str:
 
 def _largest(above: int, least: int, make: Callable[[int], bytes], ask: Ask) -> int:
     """Return the largest number below *above* whose model is read, or 0."""
-    return next((number for number in range(above - 1, least - 1, -1) if not ask(make(number))), 0)
+    numbers = range(min(above - 1, MOST), least - 1, -1)
+    return next((number for number in numbers if not ask(make(number))), 0)
 
 
 def _unknown(operator: Operator, needs: Needs, ask: Ask) -> bool:
@@ -68,7 +72,10 @@ def _unknown(operator: Operator, needs: Needs, ask: Ask) -> bool:
 
 
 def one_node(
-    ir: int, opset: int, operator: Operator = ("", "Relu"), opsets: Union[Dict[str, int], None] = None
+    ir: int,
+    opset: int,
+    operator: Operator = ("", "Relu"),
+    opsets: Optional[Dict[str, int]] = None,
 ) -> bytes:
     """Return the bytes of a model ``y = operator(x)`` of float32 (2,).
 

@@ -5,6 +5,7 @@
 const NONE = "NoSuchOperator";
 const OLD_IR = 3;
 const OLD_OPSET = 7;
+const MOST = 200; // a model may claim any number
 
 /**
  * Resolve to why a model is refused, in one line; to nothing where that is not known.
@@ -44,7 +45,7 @@ export async function explain(bytes, ask) {
 }
 
 async function largest(above, least, make, ask) {
-  for (let number = above - 1; number >= least; number--) {
+  for (let number = Math.min(above - 1, MOST); number >= least; number--) {
     if (!(await ask(make(number)))) {
       return number;
     }
