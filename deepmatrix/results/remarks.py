@@ -82,6 +82,18 @@ def gold_sources(inspections: Iterable[JobRecord]) -> Iterator[str]:
             yield f"{record.subject}: {remark}"
 
 
+def stateful(records: Iterable[JobRecord]) -> Iterator[str]:
+    """Yield, once for each artifact, that it keeps state between calls, and where."""
+    cells: dict[str, set[str]] = {}
+    for record in records:
+        cells.setdefault(record.subject, set()).add(record.cell)
+    for artifact, names in sorted(cells.items()):
+        yield (
+            f"{artifact}: stateful, it keeps state between calls; compared is the first answer of "
+            f"a fresh load ({', '.join(sorted(names))})"
+        )
+
+
 def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
     """Yield the models of users that could not be read, each once: no cell serves them."""
     for record in inspections:

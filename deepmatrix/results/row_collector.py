@@ -73,6 +73,7 @@ class RowCollector:
         self._idioms: list[IdiomRow] = []
         self._probes: list[ProbeRow] = []
         self._notes: dict[tuple[str, str], str] = {}
+        self._stateful: list[JobRecord] = []
 
     def add(self, group: list[JobRecord]) -> None:
         """Add the records of one (cell, subject). Raises RecordError for one not planned."""
@@ -94,6 +95,8 @@ class RowCollector:
             terms = terms_of(self._manifest, self._cells[first.cell], first.subject)
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
+            answers = [(record, record.output.infer()) for record in group if record.output]
+            self._stateful += [record for record, data in answers if data and data.stateful]
 
     def _add_produced(self, group: list[JobRecord]) -> None:
         first, matrix = group[0], self._manifest.matrix
@@ -156,6 +159,7 @@ class RowCollector:
                 *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
                 *timings.warnings(training, inference),
                 *remarks.cautions(portability),
+                *remarks.stateful(self._stateful),
                 *remarks.gold_sources(self._inspections.values()),
             ),
             problems=(
