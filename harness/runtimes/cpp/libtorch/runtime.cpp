@@ -112,7 +112,8 @@ class TorchModel : public Model {
         return key.isInt() ? std::to_string(key.toInt()) : key.toStringRef();
     }
 
-    // A number of TorchScript is an array without an axis; bfloat16, which numpy has not, is float32.
+    // A number of TorchScript is an array without an axis; bfloat16, which numpy has not, is
+    // float32.
     static at::Tensor array_of(const c10::IValue& value) {
         if (value.isBool()) return at::scalar_tensor(value.toBool(), at::kBool);
         if (value.isInt()) return at::scalar_tensor(value.toInt(), at::kLong);
@@ -122,7 +123,8 @@ class TorchModel : public Model {
                               value.tagKind());
         }
         const at::Tensor tensor = value.toTensor();
-        return (tensor.scalar_type() == at::kBFloat16 ? tensor.to(at::kFloat) : tensor).contiguous();
+        return (tensor.scalar_type() == at::kBFloat16 ? tensor.to(at::kFloat) : tensor)
+            .contiguous();
     }
 
     std::vector<std::string> outputs_;
@@ -161,7 +163,8 @@ class Script : public TorchModel {
     // Return an array, or the number that it holds where the argument is a number.
     static c10::IValue value_of(const View& input, const c10::Argument& argument) {
         c10::TypePtr type = argument.type();
-        if (const auto optional = type->cast<c10::OptionalType>()) type = optional->getElementType();
+        if (const auto optional = type->cast<c10::OptionalType>())
+            type = optional->getElementType();
         const at::Tensor array = borrowed(input);
         const auto number = [&] {
             if (array.numel() == 1) return array.item();

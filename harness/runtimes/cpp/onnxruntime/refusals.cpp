@@ -124,7 +124,7 @@ std::string explain_refusal(std::string_view model, const Ask& ask) {
     if (!ask(with_ir(needs.ir)).empty()) {
         return too_new("IR version", needs.ir, kOldIr, with_ir, ask);
     }
-    const std::uint64_t opset = needs.opsets.contains("") ? needs.opsets[""] : kOldOpset;
+    const std::uint64_t opset = needs.opsets.emplace("", kOldOpset).first->second;
     const auto with_opset = [&](std::uint64_t version) { return one_node(needs.ir, version); };
     if (!ask(with_opset(opset)).empty()) return too_new("opset", opset, kOldOpset, with_opset, ask);
     std::string unknown;
@@ -135,7 +135,9 @@ std::string explain_refusal(std::string_view model, const Ask& ask) {
         if (own.empty()) continue;
         const std::string none = ask(one_node(needs.ir, opset, {domain, kNone}, needs.opsets));
         if (replaced(own, name, kNone) != none) continue;
-        unknown += (count++ ? ", " : "") + (domain.empty() ? name : domain + "." + name);
+        if (count++) unknown += ", ";
+        if (!domain.empty()) unknown.append(domain).append(".");
+        unknown += name;
     }
     if (!count) return "";
     return std::string("it does not know the operator") + (count > 1 ? "s " : " ") + unknown;
