@@ -39,10 +39,10 @@ class Keras:
                 value.name: tf.TensorSpec(value.shape, value.dtype) for value in model.inputs
             }
         except Exception as error:  # a class of the user's own may raise anything
-            line = f"{type(error).__name__}: {error}".splitlines()[0][:300]
+            line = f"{type(error).__name__}: {error}".splitlines()[0][:120]
             raise BadModel(
-                f"Keras cannot load it from the file alone ({line}): write a SavedModel, "
-                "model.export('folder')"
+                "Keras cannot load it from the file alone: write a SavedModel, "
+                f"model.export('folder') ({line})"
             )
         is_chain = isinstance(model, keras.Sequential)
         self._model, self._structure = model, model.inputs[0] if is_chain else model.input
