@@ -8,7 +8,7 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities, Cell, all_cells
 from deepmatrix.planning.plan import Skipped
-from deepmatrix.planning.selection import Selection, select_cells
+from deepmatrix.planning.selection import Selection, match_globs, select_cells
 from deepmatrix.planning.sweeps import sweep
 from harness.formats import FORMATS
 
@@ -25,16 +25,24 @@ def find_readers(
 ) -> tuple[list[Cell], tuple[Skipped, ...]]:
     """Return the selected cells that read one of some formats, and those that cannot run.
 
-    Each is there once more for every instruction set in *isas* that it can have.
+    Each is there once more for every instruction set in *isas* that it can have. Where the preset
+    has no cell that reads a format, and the user named none, all that read it are selected.
 
     Raises:
         ArgumentError: a preset, glob, tag or instruction set that matches nothing.
     """
     cells, skipped = [], []
-    readers = (
+    selected = [
         cell for cell in select_cells(matrix, selection) if not formats.isdisjoint(cell.reads)
-    )
-    for cell in sweep(matrix, readers, isas):
+    ]
+    if not selection.include:
+        unread = formats - {format for cell in selected for format in cell.reads}
+        selected += [
+            cell
+            for cell in all_cells(matrix)
+            if not unread.isdisjoint(cell.reads) and not match_globs([cell.id], selection.exclude)
+        ]
+    for cell in sweep(matrix, selected, isas):
         reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
         if selection.native and capabilities.emulates(cell):
             reason = reason or LEFT_OUT

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from deepmatrix.results.rows import CellRow, PortabilityRow, TrainingRow
 from deepmatrix.store.output import Exported
+from deepmatrix.store.records import JobRecord
 from harness.record import FLOAT64
 
 #: Statuses and verdicts of success.
@@ -73,6 +74,25 @@ def gold_sources(models: Mapping[str, Exported]) -> Iterator[str]:
             yield f"{model}: {', '.join(outputs)} judged by: {source}"
         for remark in described.gold_remarks:
             yield f"{model}: {remark}"
+
+
+def stateful(records: Iterable[JobRecord]) -> Iterator[str]:
+    """Yield, once for each artifact, that it keeps state between calls, and where."""
+    cells: dict[str, set[str]] = {}
+    for record in records:
+        cells.setdefault(record.subject, set()).add(record.cell)
+    for artifact, names in sorted(cells.items()):
+        yield (
+            f"{artifact}: stateful, it keeps state between calls; compared is the first answer of "
+            f"a fresh load ({', '.join(sorted(names))})"
+        )
+
+
+def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
+    """Yield the models of users that could not be read, each once: no cell serves them."""
+    for record in inspections:
+        if record.status != "ok":
+            yield f"{record.subject}: the model cannot be read: {record.model_problem}"
 
 
 def problems(

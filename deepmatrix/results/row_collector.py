@@ -20,6 +20,7 @@ from deepmatrix.results.rows import (
     ModelRow,
     NoteRow,
     PassRow,
+    PortabilityRow,
     ProbeRow,
     Results,
     ScenarioRow,
@@ -79,6 +80,7 @@ class RowCollector:
         self._idioms: list[IdiomRow] = []
         self._probes: list[ProbeRow] = []
         self._notes: dict[tuple[str, str], str] = {}
+        self._stateful: list[JobRecord] = []
 
     def add(self, group: list[JobRecord]) -> None:
         """Add the records of one (cell, subject). Raises RecordError for one not planned."""
@@ -102,6 +104,8 @@ class RowCollector:
             terms = terms_of(self._manifest, self._cells[first.cell], first.subject)
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
+            answers = [(record, record.output.infer()) for record in group if record.output]
+            self._stateful += [record for record, data in answers if data and data.stateful]
 
     def _add_produced(self, group: list[JobRecord]) -> None:
         first, matrix = group[0], self._manifest.matrix
@@ -165,14 +169,25 @@ class RowCollector:
                 *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
                 *timings.warnings(training, inference),
                 *remarks.cautions(portability),
+                *remarks.stateful(self._stateful),
                 *remarks.gold_sources(self._described),
             ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),
-                *remarks.problems(cell_rows, training, portability),
+                *remarks.unreadable(self._inspections.values()),
+                *remarks.problems(cell_rows, training, self._of_readable(portability)),
                 *expressiveness.problems(self._idioms, self._probes),
             ),
         )
+
+    def _of_readable(self, portability: Sequence[PortabilityRow]) -> list[PortabilityRow]:
+        """Return the rows of models that could be read: the others are one problem, not many."""
+        unread = {
+            model.artifact.id
+            for model in self._manifest.plan.imports
+            if (record := self._inspections.get((model.cell, model.name))) and record.status != "ok"
+        }
+        return [row for row in portability if row.artifact not in unread]
 
     def _efficiency(self) -> Efficiency:
         workloads = self._manifest.matrix.workloads

@@ -77,7 +77,8 @@ class ScenarioData(Reported):
 class InferData(Reported):
     """Samples by batch size; of a consumer also the names of its outputs, in their order.
 
-    *repeatable*: a second inference gave the same bits.
+    *repeatable*: a second inference gave the same bits. *stateful*: it did not, but the first of
+    another load did.
     """
 
     scenarios: dict[Literal["single-stream", "offline", "server"], ScenarioData] = Field(
@@ -86,6 +87,7 @@ class InferData(Reported):
 
     outputs: list[Remark] = Field(default_factory=list, max_length=1000)
     repeatable: bool | None = None
+    stateful: bool | None = None
     load_s: Seconds | None = None
     batches: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], BatchData]
 

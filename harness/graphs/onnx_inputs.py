@@ -1,7 +1,7 @@
 """Inputs of an ONNX model: what it declares, the user's own checked, or sample inputs."""
 
 import difflib
-from typing import Any, Callable, Dict, List, NamedTuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
 
 import numpy
 
@@ -132,6 +132,33 @@ def evaluate_checked(
         return Sampled(inputs, evaluate(inputs))
     except NotEvaluated as error:
         return Sampled(inputs, None, failure=str(error))
+
+
+def answered(
+    user_inputs: Optional[Arrays],
+    entries: List[Entry],
+    seed: int,
+    answer: Callable[[Arrays], Arrays],
+) -> Tuple[Arrays, Arrays]:
+    """Return inputs, the user's or samples, and what a runtime answers to them.
+
+    Raises BadModel where it answers to no sample inputs, and its own error to the user's.
+    """
+
+    def evaluate(inputs: Arrays) -> Arrays:
+        try:
+            return answer(inputs)
+        except Exception as error:  # a runtime may raise anything
+            lines = str(error).strip().splitlines() or [repr(error)]
+            raise NotEvaluated(lines[-1][:300]) from error
+
+    if user_inputs is not None:
+        inputs = check_inputs(user_inputs, entries)
+        return inputs, answer(inputs)
+    sampled = sample_and_evaluate(entries, seed, evaluate)
+    if sampled.result is None:
+        raise BadModel(f"it answers to no sample inputs: give --inputs ({sampled.failure})")
+    return sampled.inputs, sampled.result
 
 
 def sample_and_evaluate(

@@ -116,6 +116,22 @@ def test_answers_that_differ_between_two_runs_are_not_repeatable(cell):
     assert data_of(consumed, "infer")["repeatable"] is False
 
 
+@pytest.mark.parametrize(("fault", "stateful"), [("stateful", True), ("restless", False)])
+def test_a_model_that_keeps_state_is_compared_by_its_first_answer(cell, fault, stateful):
+    cell.run(production())
+    shutil.copytree(cell.control / "artifacts" / "onnx", cell.control / "artifact")
+    write_inputs(cell, np.zeros((4, 1, 8, 8), np.float32))
+    document = consumption()
+    document["artifact"]["splits"] = None
+    consumed = cell.run(document, fault=fault)
+    assert data_of(consumed, "infer")["repeatable"] is False
+    assert data_of(consumed, "infer")["stateful"] is stateful
+    if stateful:
+        bias = arrays(cell.control / "artifacts" / "weights.npz")["output.bias"]
+        answers = np.load(cell.control / "outputs" / "0.npy")
+        np.testing.assert_allclose(answers, np.tile(bias + 1, (4, 1)), atol=1e-5)
+
+
 @pytest.mark.parametrize("splits", [None, [1, 3]])
 def test_a_model_that_writes_into_its_inputs_gets_the_same_inputs_each_time(cell, splits):
     cell.run(production())

@@ -98,7 +98,7 @@ def test_a_format_that_verify_does_not_read_is_shown_by_a_matrix_of_two_cells(
     run = answered(tmp_path, {NATIVE: 0.3})
     found = replace(
         fault(run, NATIVE),
-        artifact=Artifact(producer="torch-debian12-amd64-cpu", workload="w", format="ncnn"),
+        artifact=Artifact(producer="torch-debian12-amd64-cpu", workload="w", format="theano"),
     )
     words = shlex.split(reproducing.model_command(run, found))
     assert words[:4] == ["nox", "-s", "matrix", "--"]

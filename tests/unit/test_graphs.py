@@ -74,10 +74,10 @@ def circular() -> onnx.ModelProto:
 
 HOSTILE = {
     "it is truncated, or no ONNX model": relu(2).SerializeToString()[:-7],
-    "it is no ONNX model but a zip archive": b"PK\x03\x04" + bytes(99),
-    "it is no ONNX model but a TFLite model": b"\x1c\0\0\0TFL3" + bytes(99),
-    "it is no ONNX model but an HDF5 file": b"\x89HDF\r\n" + bytes(99),
-    "it is no ONNX model but a gzip archive: unpack it": b"\x1f\x8b" + bytes(99),
+    "it is no ONNX model but an archive: unpack it": b"PK\x03\x04" + bytes(99),
+    "it is no ONNX model but a model of the format tflite": b"\x1c\0\0\0TFL3" + bytes(99),
+    "it is no ONNX model but a model of the format keras-h5": b"\x89HDF\r\n\x1a\n" + bytes(99),
+    "it is no ONNX model but a pickled Python object": b"\x80\x04" + bytes(99),
     "its external data is outside its folder: '../secret'": outside("../secret"),
     "its external data is outside its folder: '/etc/passwd'": outside("/etc/passwd"),
     "its external data is behind a link: 'link.bin'": outside("link.bin"),
@@ -249,7 +249,10 @@ def inspect(folder: Path, outputs: dict[str, np.ndarray]) -> None:
     """Inspect a model for which the adapter returns these outputs."""
     inspected = {"described": {}, "inputs": {}, "outputs": outputs}
     session = SimpleNamespace(
-        job={"import": {"format": "saved-model", "model": "model", "seed": 0}},
+        job={
+            "cell": {"name": "tensorflow"},
+            "import": {"format": "saved-model", "model": "model", "seed": 0},
+        },
         directory=str(folder),
         adapter=SimpleNamespace(inspect=lambda *_: inspected),
         user_inputs=lambda: None,

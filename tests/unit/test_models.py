@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.cli import main
+from deepmatrix.cli.commands import verify
 from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities
@@ -28,7 +29,16 @@ from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import inputs
 from harness.record import BAD_MODEL, FLOAT64
-from tests.unit.examples import DOCKER, MATRIX, artifact, new_run, output, planned, record
+from tests.unit.examples import (
+    DOCKER,
+    MATRIX,
+    artifact,
+    new_run,
+    output,
+    planned,
+    record,
+    write_zip,
+)
 
 INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
@@ -73,10 +83,10 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("net.bin", b"x", "what ends in '.bin' is not known as a model"),
+        ("net.bin", b"x", "is of a kind that is not known"),
         ("net.onnx", b"", "is empty"),
         ("net.tflite", b"\x08\x07\x12\x07pytorch", "is no tflite: it does not begin as one"),
-        ("net.pt", b"\x80\x02pickled", "is no torchscript: it does not begin as one"),
+        ("net.pt", b"weights", "is no torchscript: it does not begin as one"),
         ("missing.onnx", None, "is not there"),
     ],
 )
@@ -90,7 +100,7 @@ def test_what_is_no_model_is_refused_by_name(
 
 
 def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_path: Path) -> None:
-    (tmp_path / "net.ts").write_bytes(b"PK\x03\x04")
+    write_zip(tmp_path / "net.ts", "net/code/__torch__.py", "net/constants.pkl", "net/data.pkl")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
     script, onnx = user_models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
     assert (script.format, list(script.files)) == ("torchscript", ["model.pt"])
@@ -504,6 +514,42 @@ def test_a_model_that_cannot_be_read_is_told_without_the_phase_and_the_type(tmp_
         run.save(job, record(job, output=failed, parity=None, status="failed", cause=cause))
     reasons = {row.reason for row in merging.merge([run]).portability}
     assert reasons == {"the model cannot be read: it is truncated"}
+
+
+WITHOUT_ARRAYS = argparse.Namespace(inputs=None, reference=None)
+
+
+def half_read(tmp_path: Path, *unread: str) -> Run:
+    """Return a run with two models of which those named could not be read."""
+    made = verification(
+        ("first", "onnx", "model.onnx"),
+        ("second", "tflite", "model.tflite"),
+        only="*-debian12-amd64-cpu",
+    ).with_sources({"first": "first.onnx", "second": "second.tflite"})
+    run = new_run(tmp_path, made)
+    for job in made.jobs("produce"):
+        failed = {"status": "failed", "cause": "torn"} if job.subject in unread else {}
+        run.save(job, record(job, output=said(job), parity=None, **failed))
+    for job in made.jobs("consume"):
+        if job.artifact and job.artifact.workload not in unread:
+            run.save(job, record(job, output=output(job)))
+    return run
+
+
+def test_a_model_that_cannot_be_read_costs_its_own_cells_only(tmp_path: Path) -> None:
+    run = half_read(tmp_path, "second")
+    verify._refuse_unreadable(run, WITHOUT_ARRAYS)
+    merged = merging.merge([run])
+    assert merged.problems == ("second: the model cannot be read: torn",)
+    verdicts = {(row.artifact.split("--")[1], row.verdict) for row in merged.portability}
+    assert verdicts == {("first", "match"), ("second", "not-run")}
+
+
+def test_where_no_model_can_be_read_nothing_is_served(tmp_path: Path) -> None:
+    run = half_read(tmp_path, "first", "second")
+    with pytest.raises(ArgumentError, match=r"first\.onnx: torn\nsecond\.tflite: torn") as raised:
+        verify._refuse_unreadable(run, WITHOUT_ARRAYS)
+    assert "nothing was served" in str(raised.value.hint)
 
 
 def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:

@@ -28,7 +28,11 @@ OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "models", nargs="*", type=Path, metavar="MODEL", help=".onnx, .tflite, .pt or a SavedModel"
+        "models",
+        nargs="*",
+        type=Path,
+        metavar="MODEL",
+        help="a file of a model, or a SavedModel's folder",
     )
     shared.add_engine(parser)
     parser.add_argument(
@@ -176,21 +180,29 @@ def _check_arrays(
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
-    """Raise ArgumentError where a model could not be inspected; none was served then."""
+    """Raise where none of the models could be inspected; one that could not costs its own cells.
+
+    Raises:
+        ArgumentError: every model is refused.
+        EngineError: the same, and an inspector is not ready.
+    """
     files = [
         f"--{option} {path}"
         for option in ("inputs", "reference")
         if (path := getattr(options, option))
     ]
     with_arrays = f" with {' '.join(files)}" if files else ""
-    sources = {model.name: model.source for model in inspected.manifest.plan.imports}
-    causes = []
+    models = inspected.manifest.plan.imports
+    sources = {model.name: model.source for model in models}
+    causes, unready = [], []
     for job in inspected.manifest.plan.jobs("produce"):
         if not inspected.record_path(job).is_file():
-            raise EngineError(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
-        record = inspected.record(job)
-        if record.status != "ok":
+            unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
+        elif (record := inspected.record(job)).status != "ok":
             causes.append(f"{sources[job.subject]}{with_arrays}: {record.model_problem}")
-    if causes:
-        hint = f"nothing was served; the log is in {inspected.path}"
-        raise ArgumentError("\n".join(causes), hint=hint)
+    if len(causes) + len(unready) < len(models):
+        return
+    if unready:
+        raise EngineError(unready[0])
+    hint = f"nothing was served; the log is in {inspected.path}"
+    raise ArgumentError("\n".join(causes), hint=hint)

@@ -67,8 +67,8 @@ def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
         ),
         rows=tuple(lines),
         note=(
-            "`match` is followed by the error: the largest difference from a float64 evaluation, "
-            "over its largest value. The tolerance is a multiple of the producer's own error. A "
+            "`match` is followed by the error: the largest difference from gold, over gold's "
+            "largest value. The tolerance is a multiple of the producer's own error. A "
             "consumer that computes in less than float32 is shown with its precision, and has a "
             "larger tolerance."
         ),

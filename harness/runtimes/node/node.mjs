@@ -33,7 +33,7 @@ function runtimeOf(job, control) {
       device: "cpu",
       blas: "onnxruntime: MLAS",
     }),
-    load: (name) => onnx.load(ort, control.path(name), options),
+    load: (name) => onnx.load(ort, control.path(name), options, () => control.read(name)),
     predict: (model, feeds) => onnx.predict(ort, model, feeds),
   };
 }

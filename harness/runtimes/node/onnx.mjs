@@ -2,11 +2,11 @@
 
 import { Unsupported } from "./failures.mjs";
 import { constructorOf } from "./npy.mjs";
+import { explain } from "./refusals.mjs";
 import { productModel } from "./selftest.mjs";
 
-/** What ONNX Runtime says where it has no kernel, or does not read a model of this version. */
-const NOT_IMPLEMENTED =
-  /NOT_IMPLEMENTED|Could not find an implementation|ERROR_CODE: 9\b|Unsupported model IR version/;
+/** What ONNX Runtime says where it has no kernel: in JavaScript its errors have no code. */
+const NOT_IMPLEMENTED = /NOT_IMPLEMENTED|Could not find an implementation|ERROR_CODE: 9\b/;
 
 /** A model that is loaded: its session, and the names of its inputs and outputs in its own order. */
 export class Model {
@@ -27,15 +27,33 @@ export class Model {
 /**
  * Load a model.
  *
- * *ort* is the runtime's module, *source* a path or the model's bytes. Throws Unsupported where the
- * runtime says that it has no such operator or type.
+ * *ort* is the runtime's module, *source* a path or the model's bytes; *read* returns the bytes.
+ * Throws Unsupported where the runtime has no kernel, does not know an operator, or the model is
+ * too new for it.
  */
-export async function load(ort, source, options) {
+export async function load(ort, source, options, read = () => source) {
   try {
     return new Model(await ort.InferenceSession.create(source, options));
   } catch (thrown) {
     const message = String(thrown?.message ?? thrown);
-    throw NOT_IMPLEMENTED.test(message) ? new Unsupported(message, { cause: thrown }) : thrown;
+    const cause = { cause: thrown };
+    if (NOT_IMPLEMENTED.test(message)) {
+      throw new Unsupported(message, cause);
+    }
+    const { externalData, ...others } = options;
+    const why = await explain(read(), (bytes) => refusal(ort, bytes, others));
+    throw why ? new Unsupported(`onnxruntime: ${why}`, cause) : thrown;
+  }
+}
+
+/** Resolve to what the runtime says of a model that it does not load, or to nothing. */
+async function refusal(ort, bytes, options) {
+  try {
+    const session = await ort.InferenceSession.create(bytes, { ...options, logSeverityLevel: 4 });
+    await session.release();
+    return "";
+  } catch (thrown) {
+    return String(thrown?.message ?? thrown);
   }
 }
 

@@ -1,15 +1,17 @@
-"""OpenVINO on the CPU: reads ``onnx`` and answers.
+"""OpenVINO on the CPU: reads ``onnx`` and its own ``openvino-ir``, and answers.
 
 By default it computes in bfloat16 or float16 where the processor can, quantises the activations of
 products with int8 weights, and keeps attention's keys and values in uint8. Here it is forced to
 float32, unless the cell's option *precision* is ``default``.
 """
 
-from typing import Any, Dict
+import functools
+from typing import Any, Dict, Optional
 
 import numpy
 
 import harness.adapters as protocol
+from harness.graphs import onnx_inputs
 
 #: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
@@ -20,6 +22,9 @@ FLOAT32 = {
     "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
     "KV_CACHE_PRECISION": "f32",
 }
+
+#: A node of ONNX that a partial conversion leaves as it is.
+UNCONVERTED = "ONNXFrameworkNode"
 
 openvino: Any = None  # the runtime, once `start` has imported it
 core: Any = None
@@ -82,19 +87,20 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 def load(form: str, path: str) -> Any:
     """Read and compile a model."""
-    if form != "onnx":
+    if form not in ("onnx", "openvino-ir"):
         raise protocol.Unsupported("openvino does not read " + form)
     try:
         return core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
-        _check_readable(path)
+        if form == "onnx":
+            _check_readable(path)
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
 
 
 def _check_readable(path):
-    """Raise Unsupported where OpenVINO's frontend refuses a file, or operators in it.
+    """Raise Unsupported where OpenVINO's frontend refuses an ONNX file, or operators in it.
 
     The file is valid, or nobody would serve it: so it has what OpenVINO lacks, as sequences.
     """
@@ -105,6 +111,8 @@ def _check_readable(path):
         source = frontend.load(path)
     except RuntimeError as error:
         raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
+    if unknown := _unconverted(frontend, source):
+        raise protocol.Unsupported("openvino does not know the operators " + ", ".join(unknown))
     try:
         frontend.convert(source)
     except OpConversionFailure as error:
@@ -115,6 +123,42 @@ def _check_readable(path):
 
 def _last_line(error):
     return str(error).strip().splitlines()[-1].lstrip("- ")
+
+
+def _unconverted(frontend, source):
+    """Return the operators of an ONNX model that OpenVINO does not convert, in order."""
+    try:
+        model = frontend.convert_partially(source)
+    except RuntimeError:
+        return []
+    names = set()
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == UNCONVERTED:
+            entry = node.get_attributes()  # its texts belong to the node
+            names.add((str(entry["ONNX_META_domain"]), str(entry["ONNX_META_type"])))
+    return [f"{domain}.{name}" if domain else name for domain, name in sorted(names)]
+
+
+def inspect(
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+) -> Dict[str, Any]:
+    """Inspect a model: its inputs and its outputs; OpenVINO has no float64."""
+    model = load(form, path)
+    entries = [
+        {
+            "name": value.get_any_name(),
+            "dtype": str(numpy.dtype(value.get_element_type().to_dtype())),
+            "shape": [
+                f"{value.get_any_name()}.{axis}" if side.is_dynamic else side.get_length()
+                for axis, side in enumerate(value.get_partial_shape())
+            ],
+        }
+        for value in model.inputs
+    ]
+    evaluate = functools.partial(answer, model)
+    inputs, outputs = onnx_inputs.answered(user_inputs, entries, seed, evaluate)
+    described = [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries]
+    return {"described": {"inputs": described}, "inputs": inputs, "outputs": outputs}
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:

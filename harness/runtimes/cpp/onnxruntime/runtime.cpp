@@ -2,7 +2,9 @@
 #include "runtime.hpp"
 
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <sstream>
 
 #include "errors.hpp"
@@ -11,6 +13,7 @@
 #include "onnxruntime/answers.hpp"
 #include "onnxruntime/api.hpp"
 #include "onnxruntime/product.hpp"
+#include "onnxruntime/refusals.hpp"
 
 // The library's file name; the build knows its version.
 #ifndef DEEPMATRIX_ONNXRUNTIME
@@ -159,11 +162,12 @@ class OnnxRuntime : public Runtime {
 
     std::unique_ptr<Model> load(const std::string& format, const std::string& path,
                                 const std::vector<std::string>& given) const override {
-        if (format != "onnx") throw Unsupported("ONNX Runtime does not read " + format);
+        if (format != "onnx" && format != "ort") {
+            throw Unsupported("ONNX Runtime does not read " + format);
+        }
         return guarded([&] {
             const std::filesystem::path file(path);  // in the characters of the system's paths
-            return std::make_unique<OnnxModel>(Ort::Session(environment_, file.c_str(), options_),
-                                               given);
+            return std::make_unique<OnnxModel>(open(file, format), given);
         });
     }
 
@@ -177,6 +181,30 @@ class OnnxRuntime : public Runtime {
     }
 
   private:
+    // Open a model. Throws Unsupported where it is too new, or has operators that are not known.
+    Ort::Session open(const std::filesystem::path& file, const std::string& format) const {
+        try {
+            return Ort::Session(environment_, file.c_str(), options_);
+        } catch (const Ort::Exception&) {
+            const std::string why = format == "onnx" ? refusal_of(file) : "";
+            if (why.empty()) throw;
+            throw Unsupported("onnxruntime " + version_ + ": " + why);
+        }
+    }
+
+    std::string refusal_of(const std::filesystem::path& path) const {
+        std::ifstream file(path, std::ios::binary);
+        const std::string model{std::istreambuf_iterator<char>(file), {}};
+        return explain_refusal(model, [&](const std::string& bytes) -> std::string {
+            try {
+                const Ort::Session session(environment_, bytes.data(), bytes.size(), options_);
+                return "";
+            } catch (const Ort::Exception& error) {
+                return error.what();
+            }
+        });
+    }
+
     std::string version_;
     Ort::Env environment_;
     Ort::SessionOptions options_;
