@@ -111,10 +111,11 @@ def _check_readable(path):
         source = frontend.load(path)
     except RuntimeError as error:
         raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
-    if unknown := _unconverted(frontend, source):
+    unknown = _unconverted(frontend, source)
+    if unknown:
         raise protocol.Unsupported("openvino does not know the operators " + ", ".join(unknown))
     try:
-        frontend.convert(source)
+        frontend.convert(frontend.load(path))  # a partial conversion uses the first one up
     except OpConversionFailure as error:
         raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
     except Exception:  # the caller has the error of the compilation
