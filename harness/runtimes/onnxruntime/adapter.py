@@ -70,17 +70,27 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 def load(form: str, path: str) -> Any:
     """Read a model; return its session and the names of its inputs and outputs.
 
-    Raises Unsupported where the model is too new, or has operators that are not known.
+    Raises Unsupported where the model is too new, or has operators that are not known or have no
+    kernel.
     """
     if form not in ("onnx", "ort"):
         raise protocol.Unsupported(f"onnxruntime does not read {form}")
     try:
         return _named(_session(path))
     except Exception as error:  # its errors share no class
+        if isinstance(error, _no_kernel()):
+            raise protocol.Unsupported(str(error).splitlines()[0]) from error
         reason = onnx_refusals.explain(path, _refusal) if form == "onnx" else ""
         if reason:
             raise protocol.Unsupported(f"onnxruntime {ort.__version__}: {reason}") from error
         raise
+
+
+def _no_kernel():
+    """Return ONNX Runtime's class of errors for an operator without an implementation."""
+    from onnxruntime.capi import onnxruntime_pybind11_state
+
+    return onnxruntime_pybind11_state.NotImplemented
 
 
 def _refusal(model):
