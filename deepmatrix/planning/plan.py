@@ -109,6 +109,8 @@ class Plan:
     phases: tuple[str, ...]
     cold: bool
     infer: Infer
+    #: How often a job is retried that a busy machine slowed down.
+    retries: int = 2
     imports: tuple[Import, ...] = ()
     same: bool = False
     #: The first import is what the others were quantised from: it gives inputs, and is not served.
