@@ -33,8 +33,6 @@ class Format(NamedTuple):
 
     #: The system of the matrix file whose adapter inspects a model, makes inputs and gold.
     inspector: str = ""
-    #: Whether the inspector is an evaluator: it judges, and nobody ships a model to it.
-    has_evaluator: bool = False
     #: Whether the inspector can trace, expose and cut: the first wrong node can be searched.
     is_traceable: bool = False
     #: The module of ``harness.suites`` with the tests of the format's standard.
@@ -54,7 +52,6 @@ _ALL = (
         size_limit=_TWO_GIB,
         has_external_data=True,
         inspector="onnx",
-        has_evaluator=True,
         is_traceable=True,
         suite="onnx_node",
     ),

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import re
 from pathlib import Path
+from typing import get_args
 
-from deepmatrix.diagnosis.explain import BUDGET_S
+from deepmatrix.diagnosis.explain import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
 from deepmatrix.planning.selection import Selection
@@ -57,8 +58,15 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="the folder of all runs")
 
 
-def add_explain_for(parser: argparse.ArgumentParser) -> None:
-    """Add the option that limits the search for causes."""
+def add_explain(parser: argparse.ArgumentParser) -> None:
+    """Add the options of the search for causes: what is explained, and for how long."""
+    parser.add_argument(
+        "--explain",
+        choices=get_args(Scope),
+        default="drift",
+        help="drift: search the first wrong node of each wrong answer; all: also store the error "
+        "of every node along the graph, for each consumer; none: search nothing",
+    )
     parser.add_argument(
         "--explain-for",
         type=duration,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
-from typing import NoReturn, Protocol, cast
+from typing import Any, NoReturn, Protocol, cast
 
 from deepmatrix import __version__
 from deepmatrix.cli import options
@@ -49,10 +49,19 @@ class Parser(argparse.ArgumentParser):
 
     def error(self, message: str) -> NoReturn:
         """Raise ArgumentError instead of exiting."""
-        raise ArgumentError(
-            self._explain(message),
-            hint="see `nox -s matrix -- --help`, and `nox -l` for the other sessions",
-        )
+        self._refuse(message, self.prog.partition(" ")[2])
+
+    def parse_args(self, arguments: Any = None, namespace: Any = None) -> Any:
+        """Return the options; what no parser knows is an error of the command that was named."""
+        options, unknown = self.parse_known_args(arguments, namespace)
+        if unknown:
+            self._refuse(f"unrecognized arguments: {' '.join(unknown)}", options.command_name)
+        return options
+
+    def _refuse(self, message: str, command: str) -> NoReturn:
+        """Raise ArgumentError; its hint names the help of the command, where one is named."""
+        of_command = f"see `nox -s {command} -- --help`, and " if command else "see "
+        raise ArgumentError(self._explain(message), hint=f"{of_command}`nox -l` for all sessions")
 
     def commands(self) -> dict[str, argparse.ArgumentParser]:
         """Return the parsers of the commands by name."""
@@ -105,7 +114,7 @@ def build_parser() -> Parser:
         subparser = subparsers.add_parser(
             name, help=summary, description=summary, allow_abbrev=False
         )
-        subparser.set_defaults(command=command.run)
+        subparser.set_defaults(command=command.run, command_name=name)
         options.add_matrix_file(subparser)
         command.add_options(subparser)
     return parser

@@ -14,7 +14,7 @@ from deepmatrix.cli.display import Display
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import ExpectedFailure
-from deepmatrix.diagnosis.explain import BUDGET_S, explain_all
+from deepmatrix.diagnosis.explain import BUDGET_S, Scope, explain_all
 from deepmatrix.diagnosis.faults import find_faults
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
@@ -99,9 +99,10 @@ def execute(
     *,
     cells: Sequence[str] = (),
     waves: Sequence[Wave] = WAVES,
+    explain: Scope = "drift",
     explain_s: float = BUDGET_S,
 ) -> None:
-    """Run the jobs of a run that have no record yet, and diagnose wrong answers.
+    """Run the jobs of a run that have no record yet, and diagnose answers.
 
     All verdicts are stored before the first diagnosis, which may take *explain_s* seconds a fault.
     With *cells*, only their jobs; a diagnosis then waits for the whole run.
@@ -110,10 +111,12 @@ def execute(
         runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
         with runner.open(runner.pending_cells(waves)) as opened:
             opened.run_waves(waves)
-            if "consume" in waves and not cells:
-                settle(run)
+            if "consume" not in waves or cells:
+                return
+            settle(run)
+            if explain != "none" and explain_s:
                 _store_verdicts(run, console)
-                explain_all(opened, display.explained, explain_s)
+                explain_all(opened, display.explained, explain, explain_s)
 
 
 def _store_verdicts(run: Run, console: Console) -> None:

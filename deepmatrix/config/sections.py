@@ -64,6 +64,7 @@ class System(Section):
     *pins* names the system whose locked wheels it uses; *distribution* is the package among them
     whose version is shown, by default the one named like the system. *options* go to the adapter,
     *environment* to its processes. *precision* is the lowest that it may compute in by itself.
+    *float32_by* is what a user sets to keep it to float32, where it computes in less.
     *language* is that of the program that uses it. *deadline_factor* multiplies its deadline.
     """
 
@@ -78,6 +79,7 @@ class System(Section):
     pins: Name | None = None
     distribution: Text | None = None
     precision: Precision = "float32"
+    float32_by: Text | None = None
     language: Text = "Python"
     deadline_factor: float = Field(default=1, ge=1, le=1000)
     reads: tuple[Format, ...] = ()
@@ -92,9 +94,13 @@ class Framework(System):
 
 
 class Runtime(System):
-    """What loads an artifact and answers."""
+    """What loads an artifact and answers.
+
+    An *evaluator* of a standard says what is right: it is not timed, and held to no budget.
+    """
 
     reads: tuple[Format, ...] = Field(min_length=1)
+    evaluator: bool = False
 
 
 class Exclusion(Section):

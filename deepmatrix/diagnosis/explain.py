@@ -7,22 +7,29 @@ node is known.
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
+from deepmatrix.diagnosis.alike import group_alike
+from deepmatrix.diagnosis.along import find_unmeasured, measure_nodes
 from deepmatrix.diagnosis.case import Case, cause_of
 from deepmatrix.diagnosis.evaluator_cause import find_evaluator_cause
 from deepmatrix.diagnosis.faults import Fault, find_faults
 from deepmatrix.diagnosis.file_cause import find_file_cause
+from deepmatrix.diagnosis.reproducing import model_command, node_command
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.tracing import TRACEABLE, Tracer, Untraceable
-from deepmatrix.execution.attempts import Cancelled
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging.verdicts import producer_fault
 from deepmatrix.store.causes import Cause
-from deepmatrix.store.runs import write_text
+from deepmatrix.store.runs import Run, write_text
+
+#: What is explained: wrong answers; the error of every node of all answers too; nothing.
+Scope = Literal["drift", "all", "none"]
 
 #: How long the search for the first wrong node of one fault may take, in seconds.
 BUDGET_S = 120.0
@@ -32,37 +39,81 @@ EMULATED_PART = 0.5
 
 
 def explain_all(
-    opened: OpenRun, report: Callable[[Cause], None], budget_s: float = BUDGET_S
+    opened: OpenRun,
+    report: Callable[[Cause], None],
+    scope: Scope = "drift",
+    budget_s: float = BUDGET_S,
 ) -> None:
     """Find and store the cause of every fault of a run; *report* is called with each.
 
-    The search for a node may take *budget_s* seconds for each fault; with 0 nothing is searched.
+    Faults that are alike are searched once. The search for a node may take *budget_s* seconds;
+    with 0 nothing is searched. With the scope ``all`` the error of every node is stored too.
 
     Raises:
         Cancelled: the user interrupted it; the causes found so far are stored.
     """
+    if scope == "none" or not budget_s:
+        return
     tracer = Tracer(opened=opened)
     emulated = opened.run.manifest.plan.emulated
-    for fault in find_faults(opened.run) if budget_s else []:
-        part = EMULATED_PART if fault.consumer.id in emulated else 1.0
-        report(explain(tracer, fault, budget_s * part))
+
+    def budget(fault: Fault) -> float:
+        return budget_s * (EMULATED_PART if fault.consumer.id in emulated else 1.0)
+
+    for first, *others in group_alike(find_faults(opened.run)):
+        cause = explain(tracer, first, budget(first))
+        report(cause)
+        for fault in others:
+            report(_explain_as(opened.run, fault, cause))
+    if scope == "all":
+        for answer in list(find_unmeasured(tracer)):
+            measured = measure_nodes(tracer, answer, budget(answer))
+            path = opened.run.node_errors_path(measured.artifact, measured.consumer)
+            write_text(path, measured.model_dump_json(indent=1) + "\n")
 
 
 def explain(tracer: Tracer, fault: Fault, budget_s: float = BUDGET_S) -> Cause:
     """Find the cause of a fault and store it. Raises Cancelled where the user interrupts it."""
     final = tracer.run.cause_path(fault.artifact.id, fault.consumer.id)
+    with _replacing(final) as part:
+        cause = _find_cause(tracer, fault, part, time.monotonic() + budget_s)
+        command = node_command(final, fault) if cause.alone else model_command(tracer.run, fault)
+        cause = cause.model_copy(update={"reproduce": command})
+        write_text(part / "cause.json", cause.model_dump_json(indent=1) + "\n")
+    return cause
+
+
+def _explain_as(run: Run, fault: Fault, searched: Cause) -> Cause:
+    """Store for a fault the cause of another one that is alike."""
+    folder = run.cause_path(searched.artifact, searched.consumer)
+    command = node_command(folder, fault) if searched.alone else model_command(run, fault)
+    cause = searched.model_copy(
+        update={
+            "consumer": fault.consumer.id,
+            "as_on": searched.consumer,
+            "text": f"as on {searched.consumer}: {searched.text}",
+            "runs": 0,
+            "reproduce": command,
+        }
+    )
+    with _replacing(run.cause_path(fault.artifact.id, fault.consumer.id)) as part:
+        write_text(part / "cause.json", cause.model_dump_json(indent=1) + "\n")
+    return cause
+
+
+@contextlib.contextmanager
+def _replacing(final: Path) -> Iterator[Path]:
+    """Give an empty folder that replaces *final* where the block succeeds."""
     part = final.with_name(f"{final.name}.part")
     shutil.rmtree(part, ignore_errors=True)
     part.mkdir(parents=True)
     try:
-        cause = _find_cause(tracer, fault, part, time.monotonic() + budget_s)
-    except Cancelled:
+        yield part
+    except BaseException:
         shutil.rmtree(part)
         raise
-    write_text(part / "cause.json", cause.model_dump_json(indent=1) + "\n")
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
-    return cause
 
 
 def _find_cause(tracer: Tracer, fault: Fault, folder: Path, deadline: float) -> Cause:

@@ -30,14 +30,22 @@ class Fault:
 
 
 def find_faults(run: Run) -> list[Fault]:
-    """Return the artifacts that drift, or give non-finite outputs, and have no cause yet."""
+    """Return the artifacts that drift, or give non-finite outputs, and have no cause yet.
+
+    The native consumers come first.
+    """
+    return [answer for answer in find_answers(run) if _is_unexplained(run, answer)]
+
+
+def find_answers(run: Run) -> list[Fault]:
+    """Return all artifacts that consumers answered, right or wrong, the native ones first."""
     plan = run.manifest.plan
-    faults = (
-        _find_fault(run, artifact, consumer)
+    answers = (
+        _find_answer(run, artifact, consumer)
         for artifact in plan.artifacts()
         for consumer in plan.consumers(artifact.format)
     )
-    return list(filter(None, faults))
+    return sorted(filter(None, answers), key=lambda answer: answer.consumer.id in plan.emulated)
 
 
 def consumer_record(run: Run, artifact: Artifact, consumer: Cell) -> JobRecord | None:
@@ -53,14 +61,17 @@ def consumer_record(run: Run, artifact: Artifact, consumer: Cell) -> JobRecord |
     return run.record(job) if run.record_path(job).is_file() else None
 
 
-def _find_fault(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
+def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
     record = consumer_record(run, artifact, consumer)
-    if record is None or record.agreement is None or _has_cause(run, artifact, consumer):
-        return None
-    terms = terms_of(run.manifest, consumer, artifact.id)
-    if judge([record], terms, "").word not in WRONG:
+    if record is None or record.agreement is None:
         return None
     return Fault(artifact=artifact, consumer=consumer, record=record, agreement=record.agreement)
+
+
+def _is_unexplained(run: Run, answer: Fault) -> bool:
+    terms = terms_of(run.manifest, answer.consumer, answer.artifact.id)
+    is_wrong = judge([answer.record], terms, "").word in WRONG
+    return is_wrong and not _has_cause(run, answer.artifact, answer.consumer)
 
 
 def _has_cause(run: Run, artifact: Artifact, consumer: Cell) -> bool:

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
-import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 from deepmatrix.diagnosis.bisection import Bisection
@@ -31,7 +28,7 @@ class RuntimeSearch:
 
     def find_cause(self) -> Cause:
         """Return the first wrong node, or the optimisation across nodes that is wrong."""
-        values = self._run_consumer([])
+        values = self.run_consumer([])
         wrong = [name for name in self.trace.outputs if not self._is_right(name, values)]
         if not wrong:
             return self._not_reproduced()
@@ -39,7 +36,7 @@ class RuntimeSearch:
         while tensors := bisection.next_tensors():
             if self.case.is_out_of_time:
                 return self._unfinished(bisection)
-            exposed = self._run_consumer(tensors)
+            exposed = self.run_consumer(tensors)
             if self._outputs_are_right(exposed):
                 return self._wrong_fusion(tensors)
             values.update(exposed)
@@ -67,7 +64,7 @@ class RuntimeSearch:
     def _wrong_node(self, bisection: Bisection, values: Mapping[str, Values]) -> Cause:
         case, tensor = self.case, bisection.wrong
         node = self.trace.graph.nodes[bisection.node]
-        deviation, tolerance = self._compare(tensor, values.get(tensor))
+        deviation, tolerance = self.compare(tensor, values.get(tensor))
         text = f"{name_node(node.kind, node.name)} is the first node outside tolerance"
         text += f": {_describe(deviation)}, tolerance {tolerance:.1e}; all its inputs are right"
         if self.trace.float32_error(tensor) is None:
@@ -81,7 +78,7 @@ class RuntimeSearch:
             error=deviation.error,
             tolerance=tolerance,
             runs=case.consumer_runs,
-            reproduce=self._command() if is_wrong else "",
+            alone=is_wrong,
         )
 
     def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
@@ -108,7 +105,7 @@ class RuntimeSearch:
         """Return the inner tensor that makes the outputs right once it is an output itself."""
         while len(tensors) > 1:
             half = tensors[: len(tensors) // 2]
-            is_right = self._outputs_are_right(self._run_consumer(half))
+            is_right = self._outputs_are_right(self.run_consumer(half))
             tensors = half if is_right else tensors[len(half) :]
         node = self.trace.graph.nodes[self.trace.graph.makers[tensors[0]]]
         return self.case.cause(
@@ -120,7 +117,7 @@ class RuntimeSearch:
             runs=self.case.consumer_runs,
         )
 
-    def _run_consumer(self, tensors: Sequence[str]) -> dict[str, Values]:
+    def run_consumer(self, tensors: Sequence[str]) -> dict[str, Values]:
         """Run the consumer on the model with *tensors* exposed; return these and the outputs."""
         case, artifact = self.case, self.case.artifact
         exposed = [name for name in tensors if name not in self.trace.graph.outputs]
@@ -145,26 +142,16 @@ class RuntimeSearch:
         return all(self._is_right(name, values) for name in self.trace.outputs)
 
     def _is_right(self, tensor: str, values: Mapping[str, Values]) -> bool:
-        deviation, tolerance = self._compare(tensor, values.get(tensor))
+        deviation, tolerance = self.compare(tensor, values.get(tensor))
         return deviation.error is not None and deviation.error <= tolerance
 
-    def _compare(self, tensor: str, value: Values | None) -> tuple[Deviation, float]:
+    def compare(self, tensor: str, value: Values | None) -> tuple[Deviation, float]:
         """Return the deviation of a tensor's value from its trace, and its tolerance."""
         tolerance = self.case.tolerance_of(tensor, self.case.float32_error(self.trace, tensor))
         if value is None:
             return Deviation(name=tensor, error=None, note=f"{tensor} is missing"), tolerance
         truth = self.trace.precise[tensor]
         return agreements.deviation(tensor, value, truth, agreements.output_scale(truth)), tolerance
-
-    def _command(self) -> str:
-        """Return the command that shows the fault at the node alone."""
-        folder = self.case.folder.with_suffix("")
-        with contextlib.suppress(ValueError):
-            folder = folder.resolve().relative_to(Path.cwd())
-        model = str(folder / MODEL_PATHS[self.case.artifact.format])
-        files = ["--inputs", f"{folder}/inputs.npz", "--reference", f"{folder}/gold.npz"]
-        only = ["--only", self.case.fault.consumer.id]
-        return shlex.join(["nox", "-s", "verify", "--", model, *files, *only])
 
 
 def _describe(deviation: Deviation) -> str:

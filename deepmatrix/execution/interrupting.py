@@ -19,7 +19,8 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def resume_command(run: Run) -> str:
     """Return the command that finishes the run, wherever it is."""
     path = run.path.resolve()
-    return f"nox -s matrix -- --resume {path.name} --runs {shlex.quote(str(path.parent))}"
+    command = run.manifest.plan.command
+    return f"nox -s {command} -- --resume {path.name} --runs {shlex.quote(str(path.parent))}"
 
 
 def interrupted(run: Run) -> Interrupted:

@@ -23,7 +23,8 @@ from harness.record import INSPECT, SCHEMA_VERSION
 #: Seconds that a process may live beyond its own watchdog, which writes a traceback.
 GRACE_S = 10.0
 
-#: How an artifact is run under emulation, where times say nothing of a machine: once.
+#: How an artifact is run where times say nothing of a machine, under emulation or by a standard's
+#: evaluator: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
 
@@ -41,7 +42,7 @@ class TaskMaker:
             return self._inspect(job, control)
         if job.artifact is None:
             return self._produce(job, cell, control)
-        return self._consume(job, control)
+        return self._consume(job, cell, control)
 
     def task(self, job: Job, cell: Cell, control: Path, contents: Mapping[str, Any]) -> Task:
         """Write ``input.json`` with the job's own *contents* into *control*; return the task."""
@@ -151,11 +152,11 @@ class TaskMaker:
             }
         }
 
-    def _consume(self, job: Job, control: Path) -> dict[str, Any]:
+    def _consume(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
         artifact = artifacts.hand_over(self.run.artifact_path(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
-        if self.emulated:
+        if self.emulated or cell.is_evaluator:
             infer.update(UNTIMED)
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]

@@ -112,6 +112,8 @@ def prepare(
         if recipe.reference in sizes
     }
     if missing := [recipe for recipe in recipes if recipe.cell.id not in prepared]:
+        for recipe in missing:
+            progress(recipe.cell.id, "its image is missing and is built")
         log.write_text("", "utf-8")
         prepared |= _build(missing, environment, log, progress)
     unpinned = "it has no pins: run `nox -s pins`"

@@ -223,6 +223,7 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
         max_rel=float((difference[nonzero] / np.abs(wanted[nonzero])).max(initial=0.0)),
         ulp=ulps(answer[finite], gold[finite].astype(answer.dtype)),
         top1=top1(answer, gold),
+        cosine=cosine(answer, gold),
         row=_row(
             np.abs(np.where(finite, answer, 0).astype(np.float64) - np.where(finite, gold, 0))
         ),
@@ -249,6 +250,31 @@ def top1(answer: Values, gold: Values) -> float | None:
     if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
         return None
     return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())
+
+
+#: The number of axes of vectors in rows: (N, C), or (N, T, C) with T steps.
+VECTOR_AXES = (2, 3)
+
+
+def cosine(answer: Values, gold: Values) -> float | None:
+    """Return the smallest cosine similarity of a vector with gold's; None without vectors.
+
+    Vectors lie along the last axis of (N, C) or (N, T, C), as logits and embeddings do. Those with
+    values that are not finite, and those that are zero in gold, do not count.
+    """
+    if answer.ndim not in VECTOR_AXES or answer.shape[-1] < 2 or not answer.size:
+        return None
+    vectors, wanted = (
+        value.reshape(-1, value.shape[-1]).astype(np.float64) for value in (answer, gold)
+    )
+    norms = np.linalg.norm(wanted, axis=1)
+    counted = np.isfinite(norms) & (norms > 0) & np.isfinite(vectors).all(axis=1)
+    if not counted.any():
+        return None
+    products = (vectors[counted] * wanted[counted]).sum(axis=1)
+    lengths = norms[counted] * np.linalg.norm(vectors[counted], axis=1)
+    ratios = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return float(min(ratios.min(), 1.0))
 
 
 _INTEGERS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}

@@ -86,7 +86,7 @@ class Terms:
         own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
             (self.tolerances.floor, "the floor"),
-            (own, f"{self.tolerances.factor:g} times the producer's own error"),
+            (own, f"{self.tolerances.factor:g} times the {self.producer}'s own error"),
             (self._reduced(self.precision), f"tolerance of {self.precision}"),
             (self._reduced(dtype), f"tolerance of {dtype}"),
             (self.tolerances.rounded if rounded else 0.0, "gold is in the model's own precision"),
@@ -103,6 +103,11 @@ class Terms:
     def _reduced(self, precision: str) -> float:
         errors = (error for name, error in self.tolerances.reduced.items() if name == precision)
         return next(errors, 0.0)
+
+    @property
+    def producer(self) -> str:
+        """Who gave the outputs whose error the tolerance scales with."""
+        return "inspector" if self.imported else "producer"
 
     def largest_producer_error(self) -> float:
         """Return the error up to which a producer's own outputs count as right.
@@ -205,7 +210,7 @@ def producer_fault(agreement: Agreement, terms: Terms) -> str:
     """Return why the producer's own outputs are wrong, so that nothing can be judged; or ""."""
     error, largest = agreement.producer_error, terms.largest_producer_error()
     if error is None:
-        return agreement.note or "the producer's own outputs cannot be compared with gold"
+        return agreement.note or f"the {terms.producer}'s own outputs cannot be compared with gold"
     if not error <= largest:
-        return f"the producer's own error is {error:.1e}, above {largest:.0e}"
+        return f"the {terms.producer}'s own error is {error:.1e}, above {largest:.0e}"
     return ""

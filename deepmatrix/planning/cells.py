@@ -105,6 +105,11 @@ class Cell:
         return self.system.precision
 
     @property
+    def is_evaluator(self) -> bool:
+        """Whether it is a standard's evaluator, which judges and is not timed."""
+        return isinstance(self.system, Runtime) and self.system.evaluator
+
+    @property
     def language(self) -> str:
         """The language of the program that uses it."""
         return self.system.language

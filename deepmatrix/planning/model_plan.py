@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from deepmatrix.config.matrix import Matrix
@@ -23,10 +23,12 @@ def plan_models(
     seed: int,
     infer: Infer,
     same: bool = False,
+    sources: Mapping[str, str] | None = None,
 ) -> Plan:
     """Plan the verification of models, each a name, a format and its main file.
 
     With *same* they are one model in several formats: the first gives inputs and gold to all.
+    *sources*: the path of each, by its name.
     Every selected cell that reads one of their formats serves them. The inspector of a format, see
     `harness.formats`, inspects its models first, whether it is selected or not.
 
@@ -56,7 +58,13 @@ def plan_models(
         infer=infer,
         same=same,
         imports=tuple(
-            Import(name=name, format=format, file=file, cell=inspectors[format].id)
+            Import(
+                name=name,
+                format=format,
+                file=file,
+                cell=inspectors[format].id,
+                source=(sources or {}).get(name, ""),
+            )
             for name, format, file in models
         ),
     )

@@ -34,11 +34,17 @@ class Skipped:
 
 @dataclass(frozen=True, kw_only=True)
 class Artifact:
-    """An exported model that a planned cell will produce."""
+    """An exported model that a planned cell will produce, or a user's own (*imported*)."""
 
     producer: str
     workload: str
     format: str
+    imported: bool = False
+
+    @property
+    def title(self) -> str:
+        """What people call it: a user's own model by its name."""
+        return self.workload if self.imported else self.id
 
     @property
     def id(self) -> str:
@@ -51,17 +57,19 @@ class Import:
     """A user's own model: its files are below the run's ``models/NAME``, *file* is the main one.
 
     *cell* inspects it, makes sample inputs where the user has none, and gold where it can.
+    *source* is the path that the user gave.
     """
 
     name: str
     format: str
     file: str
     cell: str
+    source: str = ""
 
     @property
     def artifact(self) -> Artifact:
         """What the consumers serve."""
-        return Artifact(producer=self.cell, workload=self.name, format=self.format)
+        return Artifact(producer=self.cell, workload=self.name, format=self.format, imported=True)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -105,6 +113,13 @@ class Plan:
     same: bool = False
     #: Pairs of a framework and a workload: the framework has an idiom of the workload's network.
     idioms: frozenset[tuple[str, str]] = frozenset()
+
+    @property
+    def command(self) -> str:
+        """The command that makes such a plan, and resumes its run."""
+        if self.imports:
+            return "verify"
+        return "matrix" if self.phases else "conformance"
 
     def rounds(self, cell: Cell) -> int:
         """Return the number of rounds in which this cell runs its jobs."""
@@ -177,6 +192,8 @@ class Plan:
                 # In their order: the first may give its inputs to the others.
                 names = [imported.name for imported in self.imports]
                 jobs.sort(key=lambda job: names.index(job.subject))
+            elif self.imports:  # a person waits for the native verdicts
+                jobs.sort(key=lambda job: job.cell in self.emulated)
             yield from jobs
 
     def _phases(self, cell: Cell, workload: str, round: int) -> Iterator[str]:

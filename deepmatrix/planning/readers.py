@@ -11,6 +11,9 @@ from deepmatrix.planning.plan import Skipped
 from deepmatrix.planning.selection import Selection, select_cells
 from harness.formats import FORMATS
 
+#: Why ``--native`` skips a cell.
+LEFT_OUT = "it is emulated, and left out by --native"
+
 
 def find_readers(
     matrix: Matrix, formats: Set[str], selection: Selection, capabilities: Capabilities
@@ -25,6 +28,8 @@ def find_readers(
         if formats.isdisjoint(cell.reads):
             continue
         reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
+        if selection.native and capabilities.emulates(cell):
+            reason = reason or LEFT_OUT
         if reason is None:
             cells.append(cell)
         else:

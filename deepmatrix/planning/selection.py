@@ -17,12 +17,16 @@ from deepmatrix.planning.cells import Cell, all_cells
 
 @dataclass(frozen=True, kw_only=True)
 class Selection:
-    """What the user wants: a preset, changed by globs on cell ids and by tags."""
+    """What the user wants: a preset, changed by globs on cell ids and by tags.
+
+    With *native* no model is served by a cell that runs emulated.
+    """
 
     preset: str = "default"
     include: tuple[str, ...] = ()
     exclude: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    native: bool = False
 
 
 def match_globs(ids: Iterable[str], globs: Iterable[str]) -> list[str]:

@@ -13,7 +13,8 @@ from rich.console import Console
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.planning.plan import Plan
 from deepmatrix.reports import junit, markdown
-from deepmatrix.reports.console import print_table, show
+from deepmatrix.reports.console import print_table
+from deepmatrix.reports.screens import show
 from deepmatrix.reports.tables import claims, conformance, plans
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run, write_text

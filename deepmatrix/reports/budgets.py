@@ -57,18 +57,20 @@ class Budgets:
     def exceeded(self, results: Results) -> Iterator[str]:
         """Yield a line for everything over its budget, and for a budget without a measurement.
 
-        Emulated times do not count.
+        Emulated times do not count, and a standard's evaluator is held to no budget.
         """
-        serving = {judged.consumer for judged in results.portability}
+        evaluators = {row.cell for row in results.cells if row.evaluator}
+        serving = {judged.consumer for judged in results.portability} - evaluators
+        titles = {judged.artifact: judged.title for judged in results.portability}
         times = [
-            (f"{served.cell}, {served.subject}", served.p99_s.value)
+            (f"{served.cell}, {titles.get(served.subject, served.subject)}", served.p99_s.value)
             for served in results.inference
             if not served.emulated
         ]
         errors = [
-            (f"{judged.artifact} on {judged.consumer}", judged.error)
+            (f"{judged.title} on {judged.consumer}", judged.error)
             for judged in results.portability
-            if judged.error is not None
+            if judged.error is not None and judged.consumer in serving
         ]
         images = [
             (row.cell, row.image_bytes)

@@ -1,11 +1,12 @@
-"""Results as tables on a console of any width."""
+"""Tables on a console of any width."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import itertools
+from collections.abc import Iterator, Sequence
 
+from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
-from rich.markup import escape
 from rich.table import Table as RichTable
 from rich.text import Text
 
@@ -13,38 +14,26 @@ from deepmatrix.reports import fitting
 from deepmatrix.reports.fitting import Fit
 from deepmatrix.reports.layout import Mood, Row, Table
 from deepmatrix.reports.numbers import DASH
-from deepmatrix.reports.tables import result_tables
-from deepmatrix.results.rows import Results
 
-STYLES: dict[Mood, str] = {"good": "green", "bad": "bold red", "muted": "dim", "plain": ""}
-
-
-def show(console: Console, results: Results) -> None:
-    """Print all tables and, last, what is not as expected."""
-    for table in result_tables(results):
-        console.print()
-        print_table(console, table)
-    console.print()
-    console.print(f"[dim]run {escape(results.run)}, preset {escape(results.preset)}[/dim]")
-    for finding in results.findings:
-        console.print(Text(f"• {finding}", style=STYLES["muted"]))
-    for warning in results.warnings:
-        console.print(Text(f"! {warning}", style="yellow"))
-    for problem in results.problems:
-        console.print(Text(f"✗ {problem}", style=STYLES["bad"]))
-    if not results.problems:
-        console.print(Text("✓ all as expected", style=STYLES["good"]))
+STYLES: dict[Mood, str] = {
+    "good": "green",
+    "warned": "yellow",
+    "bad": "bold red",
+    "muted": "dim",
+    "plain": "",
+}
 
 
-def print_table(console: Console, table: Table) -> None:
+def print_table(console: Console, table: Table, *, titled: bool = True) -> None:
     """Print a table in the shape that fits the console: all columns, fewer, or a listing."""
     fit = fitting.fit(table, console.width)
-    lines: list[RenderableType] = [Text(table.title, style="bold")]
-    notes = [table.note] if table.note else []
+    lines: list[RenderableType] = [Text(table.title, style="bold")] if titled else []
+    legend = table.legend(fit.shown if fit else None)
+    notes = [legend] if legend else []
     if fit is None:
         lines += _listing(table, console.width)
     else:
-        lines.append(_grid(table, fit))
+        lines += _grid(table, fit, console.width)
         if fit.left_out:
             names = ", ".join(fit.left_out)
             notes.append(f"More columns in report.md or on a wider console: {names}.")
@@ -53,30 +42,44 @@ def print_table(console: Console, table: Table) -> None:
     console.print(Group(*lines))
 
 
-def _grid(table: Table, fit: Fit) -> RichTable:
-    """Return lines and columns; texts are wrapped already, so that rich breaks nothing."""
-    grid = RichTable.grid(padding=(0, fitting.GAP, 0, 0), pad_edge=False)
-    for index, width in zip(fit.shown, fit.widths, strict=True):
-        numeric = table.columns[index].numeric
-        grid.add_column(justify="right" if numeric else "left", width=width, no_wrap=True)
-    grid.add_row(
-        *(
-            Text(fitting.wrap(table.titles[index], width), style="bold")
-            for index, width in zip(fit.shown, fit.widths, strict=True)
-        )
-    )
-    grid.add_row(*(Text("─" * width, style="dim") for width in fit.widths))
+def _grid(table: Table, fit: Fit, console_width: int) -> Iterator[Text]:
+    """Yield the lines of a grid; texts are wrapped by `fitting`, so that rich breaks nothing."""
+    bold = ("bold",) * len(fit.shown)
+    columns = list(zip(fit.shown, fit.widths, strict=True))
+    titles = [fitting.wrap(table.titles[at], width) for at, width in columns]
+    yield from _lines(table, fit, titles, bold)
+    yield from _lines(table, fit, ["─" * width for width in fit.widths], ("dim",) * len(bold))
     for row in table.rows:
-        grid.add_row(
-            *(
-                Text(
-                    fitting.wrap(row.texts[index], width, numeric=table.columns[index].numeric),
-                    style=STYLES[row.moods[index]],
-                )
-                for index, width in zip(fit.shown, fit.widths, strict=True)
-            )
-        )
-    return grid
+        texts = [
+            fitting.wrap(row.texts[at], width, numeric=table.columns[at].numeric)
+            for at, width in columns
+        ]
+        yield from _lines(table, fit, texts, [STYLES[row.moods[at]] for at in fit.shown])
+        for at in fit.below:
+            if row.texts[at]:
+                yield from _below(row.texts[at], console_width)
+
+
+def _lines(table: Table, fit: Fit, texts: Sequence[str], styles: Sequence[str]) -> Iterator[Text]:
+    """Yield the lines of one row of a grid, each text in its column."""
+    for parts in itertools.zip_longest(*(text.split("\n") for text in texts), fillvalue=""):
+        line = Text()
+        for at, width, part, style in zip(fit.shown, fit.widths, parts, styles, strict=True):
+            space = " " * (width - cell_len(part))
+            padded = space + part if table.columns[at].numeric else part + space
+            line.append(padded, style=style).append(" " * fitting.GAP)
+        line.rstrip()
+        yield line
+
+
+#: Before a text that is drawn below its line.
+ARROW = "  ↳ "
+
+
+def _below(text: str, width: int) -> Iterator[Text]:
+    """Yield a text in lines of a width, below the line that it belongs to."""
+    for number, part in enumerate(fitting.wrap(text, width - len(ARROW)).split("\n")):
+        yield Text(f"{ARROW if not number else ' ' * len(ARROW)}{part}", style="italic")
 
 
 def _listing(table: Table, width: int) -> Iterator[RenderableType]:

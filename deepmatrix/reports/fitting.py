@@ -35,11 +35,15 @@ _NUMBER_BREAKS = re.compile(r"(?<=,)\s+(?![^\[\]]*\])|\s+(?=\[)")
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """The columns of a table that are shown, by index, with their widths; and those left out."""
+    """The columns of a table that are shown, by index, with their widths; and those left out.
+
+    *below*: the columns that are drawn below each line.
+    """
 
     shown: tuple[int, ...]
     widths: tuple[int, ...]
     left_out: tuple[str, ...]
+    below: tuple[int, ...] = ()
 
 
 def fit(table: Table, width: int) -> Fit | None:
@@ -48,7 +52,10 @@ def fit(table: Table, width: int) -> Fit | None:
     Optional columns are left out, the least important first, until the others fit.
     """
     narrowest = [_narrowest(table, index) for index in range(len(table.columns))]
-    shown = list(range(len(table.columns)))
+    shown, below = list(range(len(table.columns))), list[int]()
+    if _total([_natural(table, index) for index in shown]) > width:
+        below = [index for index in shown if table.columns[index].below]
+        shown = [index for index in shown if index not in below]
     optional = sorted(
         (index for index in shown if table.columns[index].optional),
         key=lambda index: (table.columns[index].optional, index),
@@ -59,8 +66,11 @@ def fit(table: Table, width: int) -> Fit | None:
         shown.remove(optional.pop())
     natural = [_natural(table, index) for index in shown]
     widths = _share([narrowest[index] for index in shown], natural, width)
-    left_out = [title for index, title in enumerate(table.titles) if index not in shown]
-    return Fit(shown=tuple(shown), widths=tuple(widths), left_out=tuple(left_out))
+    drawn = {*shown, *below}
+    left_out = [title for index, title in enumerate(table.titles) if index not in drawn]
+    return Fit(
+        shown=tuple(shown), widths=tuple(widths), left_out=tuple(left_out), below=tuple(below)
+    )
 
 
 def wrap(text: str, width: int, *, numeric: bool = False) -> str:
@@ -114,6 +124,9 @@ def _narrowest(table: Table, index: int) -> int:
     """Return the smallest legible width of a column."""
     column: Column = table.columns[index]
     natural = _natural(table, index)
+    if column.whole:
+        words = [word for text in (column.title, *_texts(table, index)) for word in text.split(" ")]
+        return max(map(cell_len, words))
     pieces = [_longest_piece(column.title, numeric=False)]
     pieces += [_longest_piece(text, numeric=column.numeric) for text in _texts(table, index)]
     if column.numeric:

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from typing import Literal
+
+from deepmatrix.reports.numbers import DASH
 
 #: Between a word and its number, which stay on one line.
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
@@ -11,7 +14,7 @@ NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 #: The longest reason in a table, in characters.
 LONGEST_REASON = 80
 
-Mood = Literal["good", "bad", "muted", "plain"]
+Mood = Literal["good", "warned", "bad", "muted", "plain"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,18 +30,23 @@ class Column:
     """One column of a table.
 
     *numeric* columns are set right. *key* columns name the line. *optional*: where the console is
-    too narrow, the column with the highest number is left out first; 0 is never left out.
+    too narrow, the column with the highest number is left out first; 0 is never left out. *whole*:
+    its words are not broken, so other columns give way. *below*: where not all fits on one line,
+    it is drawn below its line. *note* tells the reader what it is, where it is shown.
     """
 
     title: str
     numeric: bool = False
     key: bool = False
     optional: int = 0
+    whole: bool = False
+    below: bool = False
+    note: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
-    """A titled table; *note* tells the reader what its columns are."""
+    """A titled table; *note* tells the reader what holds for all columns."""
 
     title: str
     columns: tuple[Column, ...]
@@ -49,6 +57,30 @@ class Table:
     def titles(self) -> tuple[str, ...]:
         """The titles of the columns."""
         return tuple(column.title for column in self.columns)
+
+    def legend(self, shown: Iterable[int] | None = None) -> str:
+        """Return the notes of the columns that are shown, all by default, and the table's own."""
+        indices = range(len(self.columns)) if shown is None else shown
+        notes = [*(self.columns[index].note for index in indices), self.note]
+        return " ".join(dict.fromkeys(note for note in notes if note))
+
+
+def without_empty_columns(table: Table) -> Table:
+    """Return a table without the columns that hold nothing in any line."""
+    held = [
+        index
+        for index, column in enumerate(table.columns)
+        if column.key or any(row.texts[index] not in ("", DASH) for row in table.rows)
+    ]
+    rows = (
+        Row(
+            texts=tuple(row.texts[index] for index in held),
+            moods=tuple(row.moods[index] for index in held),
+        )
+        for row in table.rows
+    )
+    columns = tuple(table.columns[index] for index in held)
+    return replace(table, columns=columns, rows=tuple(rows))
 
 
 def key(title: str) -> Column:

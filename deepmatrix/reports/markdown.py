@@ -61,7 +61,7 @@ def markdown_table(table: Table) -> str:
     rule = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [table.titles, rule, *(row.texts for row in table.rows)]
     text = "\n".join("| " + " | ".join(_escape(text) for text in line) + " |" for line in lines)
-    return f"## {table.title}\n\n{text}\n\n{table.note}".rstrip()
+    return f"## {table.title}\n\n{text}\n\n{table.legend()}".rstrip()
 
 
 def _engines(results: Results) -> str:

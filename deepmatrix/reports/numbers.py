@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 from deepmatrix.results.statistics import Estimate
 from deepmatrix.sizes import decimal_size
 
@@ -47,6 +49,25 @@ def rate(value: float | None) -> str:
 def error(value: float | None) -> str:
     """A relative error: ``3.1e-08``."""
     return DASH if value is None else f"{value:.1e}"
+
+
+#: A meter has so many parts.
+METER = 5
+
+
+def meter(error: float | None, tolerance: float | None) -> str:
+    """An error's share of its tolerance, to see and to read: ``▰▰▱▱▱ 31 %``, ``▰▰▰▰▰ 42×``."""
+    if error is None or not tolerance or not math.isfinite(error):
+        return DASH
+    ratio = error / tolerance
+    full = min(math.ceil(ratio * METER), METER)
+    figure = f"{ratio * 100:.0f}\N{NO-BREAK SPACE}%" if ratio < 1.995 else f"{ratio:,.0f}×"
+    return f"{'▰' * full}{'▱' * (METER - full)}\N{NO-BREAK SPACE}{figure}"
+
+
+def cosine(value: float | None) -> str:
+    """A cosine similarity, cut to six digits: what is not 1 never reads as 1."""
+    return DASH if value is None else f"{math.floor(value * 1e6) / 1e6:.6f}"
 
 
 def share(value: float | None) -> str:

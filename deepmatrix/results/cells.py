@@ -110,6 +110,8 @@ def cell_row(
         cell=cell.id,
         name=cell.name,
         language=cell.language,
+        evaluator=cell.is_evaluator,
+        float32_by=cell.system.float32_by or "",
         status=status,
         reason=reason,
         emulated=summary.emulated if summary.jobs else planned_emulated,
@@ -143,6 +145,7 @@ def skipped_rows(manifest: Manifest) -> Iterator[CellRow]:
             status="not-run",
             reason=skipped.reason,
             excluded=manifest.matrix.exclusion(cell.id) is not None,
+            evaluator=cell.is_evaluator,
         )
 
 

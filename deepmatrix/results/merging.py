@@ -15,12 +15,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.results import own_models
 from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import Results
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.timings import floats
-from deepmatrix.store import artifacts
-from deepmatrix.store.output import Exported
 from deepmatrix.store.records import UNDONE, JobRecord
 from deepmatrix.store.runs import Manifest, Run
 
@@ -43,13 +42,15 @@ def merge(
         matrix = manifest.matrix.model_copy(update={"expected_failures": tuple(expected_failures)})
         manifest = manifest.model_copy(update={"matrix": matrix})
     causes = {pair: cause for run in runs for pair, cause in run.causes().items()}
+    models = tuple(own_models.model_rows(manifest, runs))
     collector = RowCollector(
-        manifest, _gold_losses(runs, manifest), _prepared(runs), causes, _models(runs, manifest)
+        manifest, _gold_losses(runs, manifest), _prepared(runs), causes, models
     )
     for group in groups(*(run.records() for run in runs)):
         collector.add(group)
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
-    return collector.results(dict(sorted(engines.items())))
+    results = collector.results(dict(sorted(engines.items())))
+    return results.model_copy(update={"nodes": tuple(own_models.nodes_rows(manifest, runs))})
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
@@ -101,16 +102,6 @@ def _gold_losses(runs: Sequence[Run], manifest: Manifest) -> dict[str, Samples]:
         for run, workload in itertools.product(runs, manifest.plan.workloads)
         if (losses := run.gold_losses(workload)) is not None
     }
-
-
-def _models(runs: Sequence[Run], manifest: Manifest) -> dict[str, Exported]:
-    """Return the descriptions of users' own models that could be inspected, by name."""
-    folders = {
-        model.name: run.artifact_path(model.artifact)
-        for model, run in itertools.product(manifest.plan.imports, runs)
-        if run.artifact_path(model.artifact).is_dir()
-    }
-    return {name: artifacts.read_description(folder) for name, folder in folders.items()}
 
 
 def _prepared(runs: Sequence[Run]) -> dict[str, Prepared]:

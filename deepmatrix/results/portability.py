@@ -8,11 +8,10 @@ from dataclasses import dataclass, field
 from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.results.rows import PortabilityRow, TrainingRow
+from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
-from harness.formats import FORMATS
 
 #: Why it is no problem where an evaluator does not answer a user's own model as gold does.
 ABOUT_THE_JUDGE = "this is about the evaluator, not about the model: another source judged it"
@@ -34,7 +33,7 @@ class PortabilityRows:
     """Makes rows of portability from what was judged, and of what was produced.
 
     *training*: rows by cell and workload. *inspections*: records of users' own models by cell and
-    name. *unready*: why a cell has no image, by cell.
+    name. *unready*: why a cell has no image, by cell. *models*: users' own, by artifact.
     """
 
     manifest: Manifest
@@ -42,6 +41,7 @@ class PortabilityRows:
     unready: Mapping[str, str]
     training: Mapping[Pair, TrainingRow]
     inspections: Mapping[Pair, JobRecord]
+    models: Mapping[str, ModelRow] = field(default_factory=dict)
     judged: dict[Pair, Judged] = field(default_factory=dict)
 
     def rows(self) -> Iterator[PortabilityRow]:
@@ -71,8 +71,11 @@ class PortabilityRows:
             verdict = Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id))
             judged = Judged(verdict=verdict, emulated=consumer.id in self.manifest.plan.emulated)
         verdict = judged.verdict
+        model = self.models.get(artifact.id)
         return PortabilityRow(
             artifact=artifact.id,
+            model=model.name if model else "",
+            judges=_judges(model, consumer),
             consumer=consumer.id,
             emulated=judged.emulated,
             verdict=verdict.word,
@@ -96,16 +99,10 @@ class PortabilityRows:
             return ""
         if expected := self.manifest.matrix.expected_failure(consumer.id, artifact.id):
             return expected
-        if self._is_judge(consumer, artifact):
+        if artifact.imported and consumer.is_evaluator:
             return ABOUT_THE_JUDGE
         produced = self.training.get((artifact.producer, artifact.workload))
         return produced.expected_failure if produced and verdict.word == "not-run" else ""
-
-    def _is_judge(self, consumer: Cell, artifact: Artifact) -> bool:
-        """Return whether a consumer is the evaluator that judges users' own models of a format."""
-        known = FORMATS[artifact.format]
-        imported = any(model.artifact == artifact for model in self.manifest.plan.imports)
-        return imported and known.has_evaluator and consumer.name == known.inspector
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
         pair = (artifact.producer, artifact.workload)
@@ -119,3 +116,10 @@ class PortabilityRows:
         if produced.status != "ok":
             return f"the producer {produced.status}: {produced.reason}"
         return self.why_missing(consumer)
+
+
+def _judges(model: ModelRow | None, consumer: Cell) -> bool:
+    """Return whether gold of a user's model is this consumer's own evaluation."""
+    if model is None or model.given:
+        return False
+    return consumer.is_evaluator or consumer.id == model.inspector

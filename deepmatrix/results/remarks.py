@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from deepmatrix.results.rows import CellRow, PortabilityRow, TrainingRow
-from deepmatrix.store.output import Exported
+from deepmatrix.results.rows import CellRow, ModelRow, PortabilityRow, TrainingRow
 from harness.record import FLOAT64
 
 #: Statuses and verdicts of success.
@@ -22,7 +21,7 @@ def findings(
             yield f"{subject}: {trained.status}: {trained.expected_failure}"
     for judged in portability:
         if judged.expected_failure and judged.verdict != "not-run":
-            subject = f"{judged.artifact} on {judged.consumer}"
+            subject = f"{judged.title} on {judged.consumer}"
             yield f"{subject}: {judged.verdict}: {judged.expected_failure}"
 
 
@@ -56,7 +55,7 @@ def unexpected_passes(
 def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
     """Yield, once for each output, why a match with its gold proves little."""
     unique = {
-        (row.artifact, output.name, output.caution)
+        (row.title, output.name, output.caution)
         for row in rows
         for output in row.outputs
         if output.caution
@@ -65,14 +64,14 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
         yield f"{artifact}: a match of output {output} proves little: {caution}"
 
 
-def gold_sources(models: Mapping[str, Exported]) -> Iterator[str]:
-    """Yield what judges users' own models, by name, where it is no float64 evaluation, and why."""
-    for model, described in models.items():
-        for source in sorted(set(described.gold.values()) - {FLOAT64}):
-            outputs = [name for name, by in described.gold.items() if by == source]
-            yield f"{model}: {', '.join(outputs)} judged by: {source}"
-        for remark in described.gold_remarks:
-            yield f"{model}: {remark}"
+def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
+    """Yield what judges users' own models where it is no float64 evaluation, and why."""
+    for model in models:
+        for source in sorted(set(model.judged_by.values()) - {FLOAT64}):
+            outputs = [name for name, by in model.judged_by.items() if by == source]
+            yield f"{model.name}: {', '.join(outputs)} judged by: {source}"
+        for remark in model.remarks:
+            yield f"{model.name}: {remark}"
 
 
 def problems(
@@ -95,5 +94,15 @@ def problems(
         if trained.status != "ok" and trained.cell in ran and not trained.expected_failure:
             yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.reason}"
     for judged in portability:
-        if judged.verdict != "match" and judged.consumer in ran and not judged.expected_failure:
-            yield f"{judged.artifact} on {judged.consumer}: {judged.verdict}: {judged.reason}"
+        if judged.consumer in ran and is_problem(judged):
+            yield verdict_problem(judged)
+
+
+def is_problem(judged: PortabilityRow) -> bool:
+    """Return whether a verdict is a problem; what judges itself is none."""
+    return judged.verdict != "match" and not judged.expected_failure and not judged.judges
+
+
+def verdict_problem(judged: PortabilityRow) -> str:
+    """Return the line of a verdict that is a problem."""
+    return f"{judged.title} on {judged.consumer}: {judged.verdict}: {judged.reason}"

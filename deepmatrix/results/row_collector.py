@@ -17,6 +17,7 @@ from deepmatrix.results.rows import (
     ExportRow,
     IdiomRow,
     InferenceRow,
+    ModelRow,
     NoteRow,
     PassRow,
     ProbeRow,
@@ -29,7 +30,6 @@ from deepmatrix.results.rows import (
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
 from deepmatrix.store.causes import Cause
-from deepmatrix.store.output import Exported
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
 from deepmatrix.workloads import networks
@@ -44,11 +44,11 @@ class RowCollector:
         gold_losses: Mapping[str, Samples],
         prepared: Mapping[str, Prepared],
         causes: Mapping[Pair, Cause],
-        models: Mapping[str, Exported],
+        models: Sequence[ModelRow] = (),
     ) -> None:
         self._manifest = manifest
-        self._models = models
         self._prepared = prepared
+        self._models = tuple(models)
         self._cells = {cell.id: cell for cell in manifest.plan.cells}
         self._imports = {model.name for model in manifest.plan.imports}
         self._subjects = {
@@ -65,6 +65,7 @@ class RowCollector:
             unready={cell_id: image.error for cell_id, image in prepared.items() if image.error},
             training=self._training,
             inspections=self._inspections,
+            models={model.artifact: model for model in models},
         )
         self._startup: list[StartupRow] = []
         self._inference: list[InferenceRow] = []
@@ -83,9 +84,10 @@ class RowCollector:
             self._check(record)
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
         self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
-        self._inference.extend(timings.inference(group))
         self._startup.extend(timings.startup(group))
-        self._serving.extend(timings.serving(group))
+        if not self._cells[first.cell].is_evaluator:
+            self._inference.extend(timings.inference(group))
+            self._serving.extend(timings.serving(group))
         self._scenarios.extend(timings.scenarios(group))
         self._exports.extend(timings.exports(group))
         if first.subject in self._imports:
@@ -151,6 +153,7 @@ class RowCollector:
             idioms=tuple(self._idioms),
             probes=tuple(self._probes),
             notes=self._note_rows(),
+            models=self._models,
             portability=tuple(portability),
             findings=tuple(remarks.findings(training, portability)),
             warnings=(

@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deepmatrix.results.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.records import Deviation
 
 #: 1: first version. 2: ``known`` is ``expected_failure`` (of a cell ``expected_failures``), a
@@ -25,7 +26,8 @@ class Row(BaseModel):
 class CellRow(Row):
     """One cell. Of its *jobs* some *failed*; *expected_failures* are not among these.
 
-    *excluded*: the matrix file excludes the cell; *reason* says why.
+    *excluded*: the matrix file excludes the cell; *reason* says why. *evaluator*: it is a
+    standard's evaluator. *float32_by*: what a user sets to keep it to float32.
     """
 
     cell: str
@@ -34,6 +36,8 @@ class CellRow(Row):
     status: str
     reason: str = ""
     excluded: bool = False
+    evaluator: bool = False
+    float32_by: str = ""
     emulated: bool = False
     engine: str = ""
     version: str = ""
@@ -219,10 +223,13 @@ class PortabilityRow(Row):
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
     *outputs*: the numbers of each. *repeatable*: a second inference gave the same bits.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
-    *cause*: what a diagnosis found.
+    *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: gold is the
+    consumer's own evaluation, so that its verdict says nothing of a runtime.
     """
 
     artifact: str
+    model: str = ""
+    judges: bool = False
     consumer: str
     emulated: bool
     verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
@@ -238,6 +245,45 @@ class PortabilityRow(Row):
     error_type: str = ""
     expected_failure: str = ""
     cause: Cause | None = None
+
+    @property
+    def title(self) -> str:
+        """What people call the artifact: a user's own model by its name."""
+        return self.model or self.artifact
+
+
+class ModelRow(Row):
+    """A user's own model. *source*: the path that the user gave.
+
+    *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
+    by output, where gold comes from; *remarks*: why a better source does not count. *given*: gold
+    was given, by a reference or another model.
+    """
+
+    name: str
+    format: str
+    artifact: str
+    source: str = ""
+    inspector: str
+    evaluator: bool = False
+    judged_by: dict[str, str] = Field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    given: bool = False
+
+
+class NodesRow(Row):
+    """What a consumer's nodes of a model add to its error: the largest, in the graph's order.
+
+    *file* has them all, below the run's directory; *note* says why some are missing there.
+    """
+
+    artifact: str
+    model: str = ""
+    consumer: str
+    file: str
+    count: int
+    largest: tuple[NodeError, ...]
+    note: str = ""
 
 
 class Results(Row):
@@ -261,7 +307,9 @@ class Results(Row):
     serving: tuple[ServingRow, ...]
     scenarios: tuple[ScenarioRow, ...] = ()
     exports: tuple[ExportRow, ...]
+    models: tuple[ModelRow, ...] = ()
     portability: tuple[PortabilityRow, ...]
+    nodes: tuple[NodesRow, ...] = ()
     findings: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]

@@ -21,7 +21,9 @@ class Cause(Part):
     """Why an artifact's outputs are wrong on a consumer, as far as it could be traced.
 
     *node*, *tensor*: the first ones outside tolerance. *runs*: how often the consumer ran during
-    the diagnosis. *reproduce*: a command that shows the fault alone.
+    the diagnosis. *alone*: the node alone, which lies beside the cause, shows the fault. *as_on*:
+    the consumer that was searched, where this one's outputs are wrong alike. *reproduce*: a command
+    that shows the fault.
     """
 
     artifact: str
@@ -33,4 +35,6 @@ class Cause(Part):
     error: float | None = None
     tolerance: float | None = None
     runs: int = 0
+    alone: bool = False
+    as_on: str = ""
     reproduce: str = ""

@@ -106,9 +106,10 @@ def _by_reference(
 ) -> Truth:
     truth = arrays.read_all(path, arrays.NUMBERS)
     if outputs:
-        _check_reference(truth, outputs)
         names = _output_names(list(truth), list(outputs))
         truth = {new: truth[old] for old, new in names.items()}
+        for name, value in outputs.items():
+            _check_reference(name, truth[name], value)
     floats = _floats(truth, outputs, precise)
     rounded = {name: truth[name] + (outputs[name] - precise[name]) for name in floats}
     sources = dict.fromkeys(truth, "the reference")
@@ -124,7 +125,6 @@ def _named_like(first: Truth, outputs: Mapping[str, Values], source: str) -> Tru
     """Return what judges the first of several formats, by the names of another one's outputs."""
     if not first.gold or not outputs:
         return first
-    _check_reference(first.gold, outputs)
     names = _output_names(list(first.gold), list(outputs))
     return Truth(
         gold={new: first.gold[old] for old, new in names.items()},
@@ -148,21 +148,30 @@ def _floats(
     ]
 
 
-def _check_reference(reference: Mapping[str, Values], outputs: Mapping[str, Values]) -> None:
-    """Raise arrays.Unreadable unless there is a reference for each output."""
-    if len(reference) == len(outputs):
-        return
-    message = f"the reference has {len(reference)} outputs, the model has {len(outputs)}"
-    if reference.keys() & outputs.keys():  # else outputs are matched by their order
-        missing = [f"'{name}'" for name in reference if name not in outputs]
-        surplus = [f"'{name}'" for name in outputs if name not in reference]
+def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
+    """Return the model's name of each output of a reference: its own, else by its place.
+
+    Raises arrays.Unreadable unless there is a reference for each output.
+    """
+    missing = [f"'{name}'" for name in names if name not in outputs]
+    surplus = [f"'{name}'" for name in outputs if name not in names]
+    if len(names) == len(outputs) and len(missing) in (0, len(names)):
+        return dict(zip(names if missing else outputs, outputs, strict=True))
+    message = f"the reference has {len(names)} outputs, the model has {len(outputs)}"
+    if len(missing) < len(names):  # else outputs are matched by their order
         message += f": it does not give {', '.join(missing)}" if missing else ""
         message += f": it also gives {', '.join(surplus)}" if surplus and not missing else ""
     raise arrays.Unreadable(message)
 
 
-def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
-    """Return the model's name of each output of a reference: its own, else by its place."""
-    if set(names) == set(outputs):
-        return {name: name for name in outputs}
-    return dict(zip(names, outputs, strict=True))
+def _check_reference(name: str, array: Values, value: Values) -> None:
+    """Raise Unreadable unless an array of a reference can be what an output should be."""
+    if array.shape != value.shape:
+        raise arrays.Unreadable(
+            f"the reference of output '{name}' has the shape {array.shape}; the model gives "
+            f"{value.shape} for these inputs"
+        )
+    if array.dtype.kind != value.dtype.kind:
+        raise arrays.Unreadable(
+            f"the reference of output '{name}' is {array.dtype}; the model gives {value.dtype}"
+        )

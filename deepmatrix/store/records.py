@@ -47,7 +47,8 @@ class Deviation(Part):
     *max_abs*: largest absolute difference. *error*: the same over the largest absolute gold value.
     *max_rel*: largest difference over each value's own gold. *ulp*: most floats of the output's
     dtype between a value and its gold. *top1*: top-1 agreement, the share of rows whose largest
-    value has the same index as in gold. *row*: the first one with the largest error, or with an
+    value has the same index as in gold. *cosine*: of vectors, the smallest cosine similarity of a
+    row with its gold. *row*: the first one with the largest error, or with an
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
     *rounded*: gold is in the model's own precision.
@@ -59,6 +60,7 @@ class Deviation(Part):
     max_rel: float | None = None
     ulp: int | None = None
     top1: float | None = None
+    cosine: float | None = None
     row: int | None = None
     note: str = ""
     dtype: str = ""

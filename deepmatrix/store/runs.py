@@ -30,6 +30,7 @@ from deepmatrix.errors import RecordError
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Artifact, Job, Plan
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.node_errors import NodeErrors
 from deepmatrix.store.records import UNDONE, JobRecord
 
 #: 1: first version. 2: cells hold their ``system``; ``known`` is ``expected_failures``, ``stated``
@@ -225,6 +226,15 @@ class Run:
         causes = [read(path, _CAUSE) for path in files if not path.parent.name.endswith(".part")]
         return {(cause.artifact, cause.consumer): cause for cause in causes}
 
+    def node_errors_path(self, artifact: str, consumer: str) -> Path:
+        """Return the file with the error of every node of an artifact on a consumer."""
+        return self.path / "nodes" / f"{artifact}--on--{consumer}.json"
+
+    def node_errors(self) -> Iterator[NodeErrors]:
+        """Yield the errors of all nodes, a consumer at a time."""
+        for path in sorted((self.path / "nodes").glob("*.json")):
+            yield read(path, _NODE_ERRORS)
+
     def save_engine(self, facts: dict[str, str]) -> None:
         """Write the facts of the engine that runs the cells."""
         text = json.dumps(facts, indent=1, sort_keys=True) + "\n"
@@ -322,6 +332,7 @@ class _Gold(BaseModel):
 
 _RECORD = TypeAdapter(JobRecord)
 _CAUSE = TypeAdapter(Cause)
+_NODE_ERRORS = TypeAdapter(NodeErrors)
 _PREPARED = TypeAdapter(Prepared)
 _FACTS = TypeAdapter(dict[str, str])
 _GOLD = TypeAdapter(_Gold)
@@ -340,12 +351,26 @@ def write_bytes(path: Path, content: bytes) -> None:
     part.replace(path)
 
 
-def latest(parent: Path) -> Run:
-    """Return the newest run. Raises RecordError when there is none."""
-    runs = sorted(parent.glob("[!.]*/plan.json"), key=lambda path: path.stat().st_mtime)
-    if not runs:
-        raise RecordError(f"no run under {parent}", hint="make one with `nox -s matrix`")
-    return Run(path=runs[-1].parent)
+def latest(parent: Path, command: str = "") -> Run:
+    """Return the newest run, of all or of one command. Raises RecordError when there is none."""
+    runs = sorted(
+        parent.glob("[!.]*/plan.json"), key=lambda path: path.stat().st_mtime, reverse=True
+    )
+    for path in runs:
+        run = Run(path=path.parent)
+        if not command or _is_made_by(run, command):
+            return run
+    of_command = f" of {command}" if command else ""
+    raise RecordError(
+        f"no run{of_command} under {parent}", hint=f"make one with `nox -s {command or 'matrix'}`"
+    )
+
+
+def _is_made_by(run: Run, command: str) -> bool:
+    """Return whether a command made a run; one that this version cannot read was made by none."""
+    with contextlib.suppress(RecordError):
+        return run.manifest.plan.command == command
+    return False
 
 
 def _known_runs(parent: Path) -> str:

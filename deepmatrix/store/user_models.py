@@ -15,7 +15,7 @@ from pathlib import Path
 
 from deepmatrix.errors import ArgumentError
 from deepmatrix.sizes import binary_size
-from deepmatrix.store import arrays
+from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.runs import Run
 from harness.formats import FORMATS, MODEL_PATHS
 
@@ -116,12 +116,45 @@ def _check_size(path: Path, form: str) -> None:
         )
 
 
+def drop_duplicates(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
+    """Return the models without those whose files another one has; and a line for each of these."""
+    if len(models) < 2:
+        return list(models), []
+    by_content: dict[tuple[tuple[str, str], ...], Model] = {}
+    lines = []
+    for model in models:
+        files = sorted(model.files.items())
+        content = tuple((name, artifacts.sha256(path)) for name, path in files)
+        first = by_content.setdefault(content, model)
+        if first is not model:
+            is_same_path = model.path.resolve() == first.path.resolve()
+            twice = "is given twice" if is_same_path else f"has the content of {first.path}"
+            lines.append(f"{model.path} {twice}: it is served once")
+    return list(by_content.values()), lines
+
+
+#: Names of files and folders that say nothing of a model: what holds them names it.
+NAMELESS = re.compile(r"(saved[-_]?)?model|\d+|")
+
+#: So many folders above a nameless file may name it.
+FOLDERS_ABOVE = 3
+
+
 def _name(path: Path, used_names: set[str]) -> str:
-    """Return a name that can be part of an id: the file's, with a number where it is in use."""
-    stem = re.sub(r"[^a-z0-9_]+", "-", path.resolve().stem.lower()).strip("-")[:40].strip("-")
-    stem = stem or "model"
+    """Return a name that can be part of an id, with a number where it is in use.
+
+    It is the file's; where that says nothing, as ``model.onnx`` does, that of a folder above.
+    """
+    place = path.resolve()
+    folders = [folder.name for folder in place.parents][:FOLDERS_ABOVE]
+    stems = [_as_id(text) for text in (place.stem, *folders)]
+    stem = next((stem for stem in stems if not NAMELESS.fullmatch(stem)), "model")
     numbered = (f"{stem}-{number}" for number in range(2, len(used_names) + 3))
     return next(name for name in (stem, *numbered) if name not in used_names)
+
+
+def _as_id(text: str) -> str:
+    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:40].strip("-")
 
 
 def _files(path: Path, form: str) -> dict[str, Path]:

@@ -14,7 +14,6 @@ from harness.adapters import Arrays
 from harness.graphs import sample_inputs
 from harness.sessions import JobSession
 
-
 #: The host takes no longer ones.
 LONGEST_REMARK = 400
 

@@ -250,5 +250,58 @@ def test_a_stale_reference_page_is_exit_code_1(
 def test_an_option_of_another_command_is_not_its_own_suggestion(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    assert main.main(["verify", "m.onnx", "--resume"]) == 2
+    assert main.main(["merge", "--resume"]) == 2
     assert "this command has no option '--resume', another one has" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "command"),
+    [(["verify", "--max-p99", "5"], "verify"), (["verify", "m.onnx", "--nativ"], "verify")],
+)
+def test_a_hint_names_the_help_of_the_command_that_was_typed(
+    arguments: list[str], command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(arguments) == 2
+    assert f"hint: see `nox -s {command} -- --help`" in capsys.readouterr().err
+
+
+def test_a_run_is_resumed_by_the_command_that_made_it(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    whole(tmp_path)
+    assert main.main(["verify", "--resume", "one", "--runs", str(tmp_path)]) == 2
+    assert said(capsys) == [
+        "error: one is a run of matrix, not of verify",
+        "hint: finish it with: nox -s matrix -- --resume one",
+    ]
+
+
+def test_the_newest_run_to_resume_is_one_of_the_same_command(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    whole(tmp_path)
+    assert main.main(["verify", "--resume", "--runs", str(tmp_path)]) == 2
+    assert said(capsys) == [
+        f"error: no run of verify under {tmp_path}",
+        "hint: make one with `nox -s verify`",
+    ]
+
+
+def test_a_verification_needs_a_model_or_a_run(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert main.main(["verify", "--runs", str(tmp_path)]) == 2
+    assert said(capsys)[0] == "error: no model is named"
+    assert main.main(["verify", "m.onnx", "--resume", "--runs", str(tmp_path)]) == 2
+    assert said(capsys)[0] == "error: --resume finishes a run as it was planned"
+
+
+def test_files_of_arrays_are_read_before_an_engine_is_asked(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model, arrays = tmp_path / "m.onnx", tmp_path / "x.npz"
+    onnx.save(planted.model(), model)
+    arrays.write_bytes(b"no zip")
+    engine = ["--engine", f"docker:unix://{tmp_path}/no.sock"]
+    assert main.main(["verify", str(model), "--inputs", str(arrays), *engine]) == 2
+    assert said(capsys)[0].startswith(f"error: --inputs {arrays}: ")

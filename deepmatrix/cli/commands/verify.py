@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Mapping
 from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
 
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
+from deepmatrix.cli import resuming, running
 from deepmatrix.config.sections import Infer
+from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
@@ -24,7 +28,7 @@ OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "models", nargs="+", type=Path, metavar="MODEL", help=".onnx, .tflite, .pt or a SavedModel"
+        "models", nargs="*", type=Path, metavar="MODEL", help=".onnx, .tflite, .pt or a SavedModel"
     )
     shared.add_engine(parser)
     parser.add_argument(
@@ -38,6 +42,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_exclude(parser)
     parser.add_argument(
+        "--native", action="store_true", help="leave out the cells that run emulated here"
+    )
+    parser.add_argument(
         "--same",
         action="store_true",
         help="all files are one model; the first one's outputs are right",
@@ -45,8 +52,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--seed", type=shared.seed, default=0, help="seed of the sample inputs, without --inputs"
     )
-    shared.add_explain_for(parser)
+    shared.add_explain(parser)
     shared.add_run_name(parser)
+    resuming.add_resume(parser)
+    _add_budgets(parser)
+
+
+def _add_budgets(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--max-p99",
         type=budgets.seconds,
@@ -67,51 +79,93 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve models of your own on every cell that reads them, and judge the answers."""
     console = running.make_console()
-    matrix = running.load_matrix(options)
-    own_models = user_models.recognise(options.models)
-    user_models.check_declared(own_models, options.inputs, same=options.same)
-    if options.reference and not options.inputs:
+    if options.resume is None:
+        verification, engine = _create_run(options, console)
+    else:
+        planning = [options.models, options.inputs, options.reference, options.only]
+        planning += [options.exclude, options.native, options.same, options.seed, options.name]
+        planning += [options.max_p99, options.max_error, options.max_image]
+        verification, engine = resuming.resume(options, "verify", console, planning)
+    running.announce(verification, console)
+    running.execute(verification, engine, console, waves=["produce"])
+    _refuse_unreadable(verification, options)
+    running.execute(
+        verification,
+        engine,
+        console,
+        waves=["consume"],
+        explain=options.explain,
+        explain_s=options.explain_for,
+    )
+    running.report([verification], console)
+
+
+def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
+    """Create a run of the models that the user named, with all that belongs to them."""
+    if not options.models:
         raise ArgumentError(
-            f"--reference {options.reference} without --inputs: outputs of which inputs?",
-            hint="name the inputs that belong to these outputs: --inputs FILE.npz",
+            "no model is named", hint="name a file: nox -s verify -- model.onnx; or use --resume"
         )
+    name = shared.check_run_name(options.name)
+    matrix = running.load_matrix(options)
+    own_models, duplicates = user_models.drop_duplicates(user_models.recognise(options.models))
+    for line in duplicates:
+        console.print(Text(line, style="yellow"), soft_wrap=True)
+    array_files = _check_arrays(options, own_models)
     engine = running.choose_engine(options, matrix, console)
     planned = plan_models(
         matrix,
         [(model.name, model.format, model.main) for model in own_models],
-        Selection(include=tuple(options.only), exclude=tuple(options.exclude)),
+        Selection(
+            include=tuple(options.only), exclude=tuple(options.exclude), native=options.native
+        ),
         engine.capabilities(),
         seed=options.seed,
         infer=OWN_MODEL,
         same=options.same,
+        sources={model.name: str(model.path) for model in own_models},
     )
     running.check_limits(matrix, engine.capabilities())
-    array_files = {"inputs": options.inputs, "reference": options.reference}
-    user_models.check_arrays(array_files)
-    name = shared.check_run_name(options.name)
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
     for model in own_models:
         user_models.copy_model(model, new_run.model_path(model.name))
     user_models.copy_arrays(array_files, new_run)
-    running.announce(new_run, console)
-    running.execute(new_run, engine, console, waves=["produce"])
-    _refuse_unreadable(new_run, own_models)
-    running.execute(new_run, engine, console, waves=["consume"], explain_s=options.explain_for)
-    running.report([new_run], console)
+    return new_run, engine
 
 
-def _refuse_unreadable(inspected: Run, own_models: Sequence[user_models.Model]) -> None:
+def _check_arrays(
+    options: argparse.Namespace, own_models: list[user_models.Model]
+) -> Mapping[str, Path | None]:
+    """Return the files of arrays by their options. Raises ArgumentError for what is wrong early."""
+    if options.reference and not options.inputs:
+        raise ArgumentError(
+            f"--reference {options.reference} without --inputs: outputs of which inputs?",
+            hint="name the inputs that belong to these outputs: --inputs FILE.npz",
+        )
+    user_models.check_declared(own_models, options.inputs, same=options.same)
+    array_files = {"inputs": options.inputs, "reference": options.reference}
+    user_models.check_arrays(array_files)
+    return array_files
+
+
+def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     """Raise ArgumentError where a model could not be inspected; none was served then."""
-    paths = {model.name: model.path for model in own_models}
+    given = [
+        f"--{option} {path}"
+        for option in ("inputs", "reference")
+        if (path := getattr(options, option))
+    ]
+    with_arrays = f" with {' '.join(given)}" if given else ""
+    sources = {model.name: model.source for model in inspected.manifest.plan.imports}
     causes = []
     for job in inspected.manifest.plan.jobs("produce"):
         if not inspected.record_path(job).is_file():
             raise EngineError(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
         record = inspected.record(job)
         if record.status != "ok":
-            causes.append(f"{paths[job.subject]}: {record.model_problem}")
+            causes.append(f"{sources[job.subject]}{with_arrays}: {record.model_problem}")
     if causes:
         hint = f"nothing was served; the log is in {inspected.path}"
         raise ArgumentError("\n".join(causes), hint=hint)

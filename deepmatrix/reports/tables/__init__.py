@@ -5,14 +5,26 @@ In come results, a plan, decisions or conformance outcomes; out go titled tables
 
 from __future__ import annotations
 
+import itertools
+
 from deepmatrix.reports.layout import Table
-from deepmatrix.reports.tables import cells, deployment, expressiveness, portability, speed, study
-from deepmatrix.results.rows import Results
+from deepmatrix.reports.tables import (
+    cells,
+    deployment,
+    expressiveness,
+    portability,
+    speed,
+    study,
+    verification,
+)
+from deepmatrix.results.rows import ModelRow, Results
 
 
 def result_tables(results: Results) -> list[Table]:
     """Return the tables of a run's results in their order, without empty ones."""
     tables = [
+        *itertools.chain.from_iterable(_model_tables(results, model) for model in results.models),
+        verification.nodes(results),
         cells.cells(results),
         cells.libraries(results),
         cells.startup(results),
@@ -24,10 +36,15 @@ def result_tables(results: Results) -> list[Table]:
         expressiveness.probes(results),
         expressiveness.notes(results),
         deployment.exports(results),
-        *portability.verdicts(results),
+        *([] if results.models else portability.verdicts(results)),
         portability.causes(results),
         deployment.deployment(results),
         deployment.scenarios(results),
         portability.interfaces(results),
     ]
     return [table for table in tables if table.rows]
+
+
+def _model_tables(results: Results, model: ModelRow) -> list[Table]:
+    """Return the tables of a user's own model."""
+    return [verification.consumers(results, model), verification.outputs(results, model)]

@@ -1,0 +1,46 @@
+"""The command that shows a fault again: at the node alone, else in the whole model."""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+from pathlib import Path
+
+from deepmatrix.diagnosis.faults import Fault
+from deepmatrix.store import artifacts
+from deepmatrix.store.runs import Run
+from harness.formats import FORMATS, MODEL_PATHS
+
+
+def node_command(folder: Path, fault: Fault) -> str:
+    """Return the command that shows a fault at its node, cut out in *folder*."""
+    model = folder / MODEL_PATHS[fault.artifact.format]
+    return _verify(model, folder, fault.consumer.id)
+
+
+def model_command(run: Run, fault: Fault) -> str:
+    """Return the command that shows a fault in the whole model, with its inputs and its gold.
+
+    `verify` inspects no model of some formats: there a matrix of the two cells shows it.
+    """
+    artifact = fault.artifact
+    if not FORMATS[artifact.format].inspector:
+        cells = (artifact.producer, fault.consumer.id)
+        return shlex.join(
+            ["nox", "-s", "matrix", "--", *cells, "--preset", run.manifest.plan.preset]
+        )
+    folder = run.artifact_path(artifact)
+    model = folder / artifacts.MODEL / MODEL_PATHS[artifact.format]
+    return _verify(model, folder, fault.consumer.id)
+
+
+def _verify(model: Path, folder: Path, consumer: str) -> str:
+    arrays = ["--inputs", _short(folder / "inputs.npz"), "--reference", _short(folder / "gold.npz")]
+    return shlex.join(["nox", "-s", "verify", "--", _short(model), *arrays, "--only", consumer])
+
+
+def _short(path: Path) -> str:
+    """Return a path from here where it is below, else in full."""
+    with contextlib.suppress(ValueError):
+        return str(path.resolve().relative_to(Path.cwd()))
+    return str(path.resolve())

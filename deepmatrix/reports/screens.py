@@ -1,0 +1,79 @@
+"""What a command prints in the end: all tables of a matrix, or a verification on one screen."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from rich.console import Console
+from rich.markup import escape
+from rich.text import Text
+
+from deepmatrix.reports.console import STYLES, print_table
+from deepmatrix.reports.tables import result_tables, verification
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import ModelRow, Results
+
+
+def show(console: Console, results: Results) -> None:
+    """Print a verification on one screen; of a matrix all tables and what is not as expected."""
+    if results.models:
+        for model in results.models:
+            _show_model(console, results, model)
+        _show_rest(console, results)
+        return
+    for table in result_tables(results):
+        console.print()
+        print_table(console, table)
+    console.print()
+    console.print(f"[dim]run {escape(results.run)}, preset {escape(results.preset)}[/dim]")
+    for finding in results.findings:
+        console.print(Text(f"• {finding}", style=STYLES["muted"]))
+    for warning in results.warnings:
+        console.print(Text(f"! {warning}", style=STYLES["warned"]))
+    for problem in results.problems:
+        console.print(Text(f"✗ {problem}", style=STYLES["bad"]))
+    if not results.problems:
+        console.print(Text("✓ all as expected", style=STYLES["good"]))
+
+
+def _show_model(console: Console, results: Results, model: ModelRow) -> None:
+    """Print the verdict of a model in a line, what judges it, and its tables."""
+    verdict, mood = verification.headline(results, model)
+    colour = STYLES[mood].removeprefix("bold ")
+    console.print()
+    console.print(Text(verdict, style=f"bold {colour}"))
+    console.print(Text(verification.judge_line(model), style=STYLES["muted"]))
+    console.print()
+    print_table(console, verification.consumers(results, model), titled=False)
+    outputs = verification.outputs(results, model)
+    if outputs.rows:
+        console.print()
+        print_table(console, outputs)
+
+
+def _show_rest(console: Console, results: Results) -> None:
+    """Print the errors of nodes, the commands that show faults, and what no table shows."""
+    nodes = verification.nodes(results)
+    if nodes.rows:
+        console.print()
+        print_table(console, nodes)
+    console.print()
+    for command in _commands(results):
+        console.print(Text("→ see it again: ").append(command, style="cyan"), soft_wrap=True)
+    for warning in results.warnings:
+        console.print(Text(f"! {warning}", style=STYLES["warned"]))
+    shown = {remarks.verdict_problem(judged) for judged in results.portability}
+    for problem in results.problems:
+        if problem not in shown:
+            console.print(Text(f"✗ {problem}", style=STYLES["bad"]))
+    skipped = sum(cell.status == "not-run" for cell in results.cells)
+    if skipped:
+        text = f"{skipped} cell{'s' * (skipped > 1)} did not run; report.md has the reasons"
+        console.print(Text(text, style=STYLES["muted"]))
+
+
+def _commands(results: Results) -> Iterator[str]:
+    """Yield the commands that show faults, one for each cause that was searched."""
+    for judged in results.portability:
+        if judged.cause and judged.cause.reproduce and not judged.cause.as_on:
+            yield judged.cause.reproduce

@@ -1,0 +1,317 @@
+"""Tables of a verification: a line a consumer, a line an output, and what nodes add to errors."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.reports import numbers
+from deepmatrix.reports.layout import (
+    Column,
+    Mood,
+    Row,
+    Table,
+    judged_row,
+    mark,
+    row,
+    without_empty_columns,
+)
+from deepmatrix.results.rows import CellRow, ModelRow, NodesRow, PortabilityRow, Results
+from deepmatrix.store.causes import Cause
+from deepmatrix.store.records import Deviation
+
+MOODS: dict[str, Mood] = {
+    "match": "good",
+    "drift": "bad",
+    "error": "bad",
+    "unsupported": "warned",
+    "not-run": "muted",
+}
+
+#: So many lines has the table of outputs at most; results.json has all.
+MOST_OUTPUTS = 24
+
+#: The longest cause or reason of a line, in characters; report.md has them in full.
+LONGEST_WHY = 120
+
+#: The verdicts after which there is no number.
+UNANSWERED = ("unsupported", "not-run")
+
+
+def rows_of(results: Results, model: ModelRow) -> list[PortabilityRow]:
+    """Return the verdicts of a model: what is wrong first, native before emulated."""
+    rows = [judged for judged in results.portability if judged.artifact == model.artifact]
+    return sorted(
+        rows,
+        key=lambda judged: (
+            judged.judges,
+            -ORDER.index(judged.verdict),
+            judged.emulated,
+            judged.consumer,
+        ),
+    )
+
+
+def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
+    """Return the verdict of a model in one line, and its mood."""
+    rows = [judged for judged in rows_of(results, model) if not judged.judges]
+    counts = {word: sum(judged.verdict == word for judged in rows) for word in ORDER}
+    total = len(rows)
+    parts = [
+        f"{counts['match']} of {total} consumer{'s' * (total != 1)} "
+        f"match{'es' * (counts['match'] == 1)}",
+        *_counted(counts["drift"], "drifts", "drift"),
+        *_counted(counts["error"], "fails", "fail"),
+        *_counted(counts["unsupported"], "does not support it", "do not support it"),
+        *_counted(counts["not-run"], "did not run", "did not run"),
+    ]
+    mood: Mood = "good" if counts["match"] == total else "warned"
+    if counts["drift"] or counts["error"]:
+        mood = "bad"
+    return f"{model.source or model.name}: {', '.join(parts)}", mood
+
+
+def _counted(count: int, singular: str, plural: str) -> Iterator[str]:
+    if count:
+        yield f"{count} {singular if count == 1 else plural}"
+
+
+def judge_line(model: ModelRow) -> str:
+    """Return what judges a model, by output where that differs."""
+    sources: dict[str, list[str]] = {}
+    for output, source in model.judged_by.items():
+        sources.setdefault(source, []).append(output)
+    inspected = f"{inspector_name(model)}, in {model.inspector}"
+    if not sources:
+        return f"judged by: {inspected}"
+    parts = [f"{', '.join(outputs)} by {source}" for source, outputs in sources.items()]
+    judges = "; ".join(parts) if len(parts) > 1 else next(iter(sources))
+    return f"judged by: {judges} (inspector: {inspected})"
+
+
+def inspector_name(model: ModelRow) -> str:
+    """Return what the cell is that read a model first."""
+    return "the standard's evaluator" if model.evaluator else "the format's own runtime"
+
+
+def consumers(results: Results, model: ModelRow) -> Table:
+    """One line a consumer: verdict, error, the worst output, tolerance, time, precision, why."""
+    cells = {cell.cell: cell for cell in results.cells}
+    times = {
+        served.cell: served.p50_s.median
+        for served in results.inference
+        if served.subject == model.artifact and not served.emulated
+    }
+    rows = rows_of(results, model)
+    return without_empty_columns(
+        Table(
+            title=f"Consumers of {model.name}",
+            columns=(
+                Column("consumer", key=True, whole=True),
+                Column("verdict", whole=True),
+                Column("error", numeric=True, note=ERROR_NOTE),
+                Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
+                Column("output", optional=4, note="Output: the one with the worst error."),
+                Column("tolerance", numeric=True, optional=3),
+                Column("tolerance from", optional=6),
+                Column("p50", numeric=True, optional=2, note=P50_NOTE),
+                Column("precision", optional=5),
+                Column("why", below=True),
+            ),
+            rows=tuple(
+                _consumer_row(judged, cells, times.get(judged.consumer), model) for judged in rows
+            ),
+        )
+    )
+
+
+ERROR_NOTE = "Error: the largest difference from gold, over gold's largest value."
+P50_NOTE = "p50: the median time of one inference; native cells only."
+
+
+def _consumer_row(
+    judged: PortabilityRow, cells: dict[str, CellRow], p50: float | None, model: ModelRow
+) -> Row:
+    is_answered = judged.error is not None
+    worst = worst_output(judged)
+    name = judged.consumer + mark(judged.emulated)
+    if judged.judges:
+        name += f" ({inspector_name(model)})"
+    texts = (
+        name,
+        _symbol(judged.verdict) + judged.verdict,
+        numbers.error(judged.error),
+        numbers.meter(judged.error, judged.tolerance),
+        worst.name if worst and len(judged.outputs) > 1 else "",
+        numbers.error(judged.tolerance) if is_answered else numbers.DASH,
+        judged.basis if is_answered else "",
+        numbers.duration(p50),
+        judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
+        why(judged, cells.get(judged.consumer)),
+    )
+    background: Mood = "muted" if judged.judges or judged.emulated else "plain"
+    moods = [background] * len(texts)
+    if not judged.judges:
+        moods[1] = moods[3] = MOODS[judged.verdict]
+    return Row(texts=texts, moods=tuple(moods))
+
+
+def _symbol(verdict: str) -> str:
+    return {"match": "✓ ", "drift": "✗ ", "error": "✗ "}.get(verdict, "○ ")
+
+
+def worst_output(judged: PortabilityRow) -> Deviation | None:
+    """Return the output with the worst error."""
+    return max(judged.outputs, key=_badness, default=None)
+
+
+def _badness(output: Deviation) -> float:
+    return math.inf if output.error is None else output.error
+
+
+def why(judged: PortabilityRow, cell: CellRow | None) -> str:
+    """Return, in a few words, what a user can know or do about a verdict."""
+    words = []
+    if judged.precision != "float32" and judged.verdict not in UNANSWERED:
+        by = f": set {cell.float32_by}" if cell and cell.float32_by else ""
+        words.append(f"{judged.precision} by default{by}")
+    if judged.repeatable is False:
+        words.append("a second inference gives other bits")
+    if judged.verdict != "match":
+        words.append(_shortened(_reason(judged)))
+    return "; ".join(word for word in words if word)
+
+
+def _reason(judged: PortabilityRow) -> str:
+    """Return the cause of a wrong answer, else the reason without its phase and its type."""
+    if judged.cause:
+        return _short_cause(judged.cause)
+    reason = judged.reason.removeprefix(f"{judged.failed_phase}: ")
+    return reason.removeprefix(f"{judged.error_type}: ")
+
+
+def _short_cause(cause: Cause) -> str:
+    as_on = f"as on {cause.as_on}: " if cause.as_on else ""
+    if cause.kind != "runtime" or not cause.node:
+        return cause.text
+    where = "also alone" if cause.alone else "only inside the model"
+    return f"{as_on}first wrong node {cause.node}, {where}"
+
+
+def _shortened(text: str) -> str:
+    if len(text) <= LONGEST_WHY:
+        return text
+    return text[: LONGEST_WHY - 1].rsplit(" ", 1)[0].rstrip(",;: ") + " …"
+
+
+def outputs(results: Results, model: ModelRow) -> Table:
+    """One line an output: what matches together, and each other consumer; without news, no line.
+
+    There is news where a model has several outputs, or vectors such as logits or embeddings.
+    """
+    judged_rows = rows_of(results, model)
+    answered = [judged for judged in judged_rows if judged.outputs and not judged.judges]
+    lines = [line for output in _output_names(answered) for line in _output_lines(answered, output)]
+    return without_empty_columns(
+        Table(
+            title=f"Outputs of {model.name}",
+            columns=(
+                Column("output", key=True),
+                Column("consumers", key=True),
+                Column("error", numeric=True),
+                Column("top-1", numeric=True, note=TOP1_NOTE),
+                Column("cosine", numeric=True, note=COSINE_NOTE),
+                Column("remark", optional=1),
+            ),
+            rows=tuple(lines[:MOST_OUTPUTS]),
+            note="" if len(lines) <= MOST_OUTPUTS else "More outputs in results.json.",
+        )
+    )
+
+
+TOP1_NOTE = "Top-1: the share of rows whose largest value is at the same place as in gold."
+COSINE_NOTE = "Cosine: the smallest similarity of a row with gold's."
+
+
+def _output_names(answered: Sequence[PortabilityRow]) -> list[str]:
+    """Return the names of the outputs, if there is anything to say of them."""
+    answers = [output for judged in answered for output in judged.outputs]
+    names = list(dict.fromkeys(output.name for output in answers))
+    has_vectors = any(output.cosine is not None for output in answers)
+    return names if len(names) > 1 or has_vectors else []
+
+
+def _output_lines(answered: Sequence[PortabilityRow], name: str) -> Iterator[Row]:
+    matching: list[Deviation] = []
+    for judged in answered:
+        for output in judged.outputs:
+            if output.name == name and judged.verdict == "match":
+                matching.append(output)
+            elif output.name == name:
+                consumer = judged.consumer + mark(judged.emulated)
+                yield _output_row(consumer, [output], MOODS[judged.verdict])
+    if matching:
+        several = f"all {len(matching)} that match" if len(matching) > 1 else "the one that matches"
+        yield _output_row(several, matching, "good")
+
+
+def _output_row(who: str, group: Sequence[Deviation], mood: Mood) -> Row:
+    """Return the line of an output on some consumers: the worst of each number."""
+    worst = max(group, key=_badness)
+    is_vector = any(output.cosine is not None for output in group)
+    top1 = [output.top1 for output in group if output.top1 is not None and is_vector]
+    cosines = [output.cosine for output in group if output.cosine is not None]
+    texts = (
+        worst.name,
+        who,
+        numbers.error(worst.error),
+        numbers.share(min(top1, default=None)),
+        numbers.cosine(min(cosines, default=None)),
+        worst.note or worst.caution,
+    )
+    return Row(texts=texts, moods=("plain", "plain", mood, mood, mood, "plain"))
+
+
+def nodes(results: Results) -> Table:
+    """The nodes that add most to the error of each consumer, in the order of the graph."""
+    several = len(results.models) != 1
+    lines = [line for measured in results.nodes for line in _node_lines(measured, several)]
+    return without_empty_columns(
+        Table(
+            title="Errors along the graph",
+            columns=(
+                Column("consumer", key=True),
+                Column("model", optional=3),
+                Column("node"),
+                Column("operator", optional=2),
+                Column("error", numeric=True),
+                Column("added", numeric=True, note=ADDED_NOTE),
+                Column("tolerance", numeric=True, optional=1),
+            ),
+            rows=tuple(lines),
+            note="`nodes/` in the run has all nodes, a file a consumer.",
+        )
+    )
+
+
+ADDED_NOTE = "Added: by how much a node's error exceeds that of its inputs."
+
+
+def _node_lines(measured: NodesRow, several: bool) -> Iterator[Row]:
+    names = (measured.consumer, (measured.model or measured.artifact) if several else "")
+    for node in measured.largest:
+        is_right = node.error is not None and node.error <= node.tolerance
+        texts = (
+            *names,
+            node.node,
+            node.kind,
+            numbers.error(node.error) if node.error is not None else "not finite",
+            numbers.error(node.added),
+            numbers.error(node.tolerance),
+        )
+        mood: Mood = "plain" if is_right else "bad"
+        yield judged_row(texts, 4, mood, emulated=False)
+        names = ("", "")  # named once
+    if measured.note:
+        yield row(*names, measured.note, *[""] * 4, mood="muted")

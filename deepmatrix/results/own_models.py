@@ -1,0 +1,69 @@
+"""Rows of users' own models: what judges each, and what its nodes add to the error."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Sequence
+
+from deepmatrix.planning.plan import Import
+from deepmatrix.results.rows import ModelRow, NodesRow
+from deepmatrix.store import artifacts
+from deepmatrix.store.node_errors import NodeError
+from deepmatrix.store.output import Exported
+from deepmatrix.store.runs import Manifest, Run
+
+#: So many nodes of a consumer are in the results; the file in the run has all.
+MOST_NODES = 5
+
+
+def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
+    """Yield a row for each model that a user verifies. Raises RecordError for a damaged one."""
+    cells = {cell.id: cell for cell in manifest.plan.cells}
+    for model in manifest.plan.imports:
+        described = _description(model, runs)
+        yield ModelRow(
+            name=model.name,
+            format=model.format,
+            artifact=model.artifact.id,
+            source=model.source,
+            inspector=model.cell,
+            evaluator=cells[model.cell].is_evaluator,
+            judged_by=described.gold if described else {},
+            remarks=described.gold_remarks if described else (),
+            given=_is_given(model, manifest, runs),
+        )
+
+
+def _description(model: Import, runs: Sequence[Run]) -> Exported | None:
+    folders = (run.artifact_path(model.artifact) for run in runs)
+    stored = next((folder for folder in folders if (folder / "artifact.json").is_file()), None)
+    return artifacts.read_description(stored) if stored else None
+
+
+def _is_given(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:
+    """Return whether gold is a user's reference, or what another model gives."""
+    if manifest.plan.same and model != manifest.plan.imports[0]:
+        return True
+    return any(run.user_arrays_path("reference").is_file() for run in runs)
+
+
+def nodes_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[NodesRow]:
+    """Yield, for each consumer whose nodes were measured, what adds most to its error."""
+    names = {model.artifact.id: model.name for model in manifest.plan.imports}
+    for run in runs:
+        for measured in run.node_errors():
+            path = run.node_errors_path(measured.artifact, measured.consumer)
+            largest = sorted(measured.nodes, key=_added, reverse=True)[:MOST_NODES]
+            yield NodesRow(
+                artifact=measured.artifact,
+                model=names.get(measured.artifact, ""),
+                consumer=measured.consumer,
+                file=path.relative_to(run.path).as_posix(),
+                count=len(measured.nodes),
+                largest=tuple(node for node in measured.nodes if node in largest),
+                note=measured.note,
+            )
+
+
+def _added(node: NodeError) -> float:
+    return math.inf if node.added is None else node.added
