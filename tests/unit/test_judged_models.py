@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from harness.graphs import BadModel
+from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter, gold
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -23,7 +24,7 @@ def started() -> None:
 
 def inspect(name: str, inputs: str | None = None) -> dict[str, Any]:
     fed = dict(np.load(MODELS / inputs)) if inputs else None
-    return adapter.inspect("onnx", str(MODELS / name), fed, 0)
+    return adapter.inspect("onnx", str(MODELS / name), fed, Sampling(0))
 
 
 def run_unoptimised(name: str, inputs: dict[str, Any]) -> list[Any]:

@@ -11,6 +11,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness.graphs import sample_inputs
+from harness.graphs.sample_inputs import Sampling
 
 tf: Any = None  # the framework, once `start` has imported it
 keras: Any = None
@@ -184,7 +185,7 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a SavedModel: the inputs and the outputs of its default signature."""
     model = load(form, path)
@@ -192,7 +193,7 @@ def inspect(
         {"name": name, "dtype": spec.dtype.name, "shape": [side or 0 for side in spec.shape]}
         for name, spec in model.inputs.items()
     ]
-    inputs = user_inputs or sample_inputs.arrays(declared, seed)
+    inputs = user_inputs or sample_inputs.arrays(declared, sampling)
     return {
         "described": {"inputs": declared},
         "inputs": inputs,

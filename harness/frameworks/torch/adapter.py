@@ -3,6 +3,7 @@
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
+from harness.graphs.sample_inputs import Sampling
 
 torch: Any = None  # the framework, once `start` has imported it
 device: Any = None
@@ -174,7 +175,7 @@ def inspect(
     form: str,
     path: str,
     user_inputs: Optional[protocol.Arrays],
-    seed: int,  # noqa: ARG001 - not used
+    sampling: Sampling,  # noqa: ARG001 - not used
 ) -> Dict[str, Any]:
     """Inspect a model with the user's inputs; a TorchScript file does not declare their shapes."""
     if user_inputs is None:

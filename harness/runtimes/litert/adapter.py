@@ -6,6 +6,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness.graphs import sample_inputs, tflite
+from harness.graphs.sample_inputs import Sampling
 
 litert: Any = None  # the runtime, once `start` has imported it
 threads: Any = None
@@ -97,7 +98,7 @@ def load(form: str, path: str) -> Any:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: its inputs and its outputs; this format has no float64."""
     model = load(form, path)
@@ -105,7 +106,7 @@ def inspect(
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
         for name, entry in model.declared().items()
     ]
-    inputs = user_inputs or sample_inputs.arrays(declared, seed)
+    inputs = user_inputs or sample_inputs.arrays(declared, sampling)
     return {
         "described": {"inputs": declared},
         "inputs": inputs,
