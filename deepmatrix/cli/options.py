@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import get_args
@@ -109,6 +110,28 @@ def check_run_name(name: str | None) -> str:
             hint="use up to 100 letters, digits, '.', '_' and '-'",
         )
     return name or ""
+
+
+def shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read ``x=1x3x224x224`` or ``batch=4``; return name and sizes. Raises ArgumentTypeError."""
+    match = re.fullmatch(r"(.+)=(\d+(?:x\d+)*)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no shape; write it like x=1x3x224x224, or batch=4 for a free side"
+        )
+    return match[1], tuple(map(int, match[2].split("x")))
+
+
+def value_range(text: str) -> tuple[str, tuple[float, float]]:
+    """Read ``x=0:255``; return name, smallest and largest value. Raises ArgumentTypeError."""
+    name, _, values = text.strip().rpartition("=")
+    try:
+        low, high = map(float, values.split(":"))
+    except ValueError:
+        low, high = math.nan, math.nan
+    if not name or not -math.inf < low <= high < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no range; write it like x=0:255")
+    return name, (low, high)
 
 
 def duration(text: str) -> float:

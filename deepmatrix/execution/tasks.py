@@ -149,6 +149,8 @@ class TaskMaker:
                 "model": f"model/{model.file}",
                 "inputs": "given/inputs.npz" if sample_inputs.is_file() else None,
                 "seed": self.run.manifest.plan.seed,
+                "shapes": {name: list(sizes) for name, sizes in model.asked.shapes.items()},
+                "ranges": {name: list(ends) for name, ends in model.asked.ranges.items()},
             }
         }
 

@@ -242,7 +242,9 @@ def _asked_sizes(
         if isinstance(side, str)
     }
     wanted = dict(asked)
-    sizes = {side: wanted[size] for (side, _), size in sides.items() if size in wanted}
+    sizes: Dict[Side, int] = {
+        side: wanted[size] for (side, _), size in sides.items() if size in wanted
+    }
     for got, want in asked if not sizes else ():
         for (side, axis), size in sides.items():
             grown = size * (want / got) ** 0.5

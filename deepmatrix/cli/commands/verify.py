@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,9 +16,11 @@ from deepmatrix.config.sections import Infer
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.plan import Asked
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
-from deepmatrix.store import user_models
+from deepmatrix.store import user_inputs, user_models
+from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
 #: How a person's own model is timed: it may be large.
@@ -31,9 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "models", nargs="*", type=Path, metavar="MODEL", help=".onnx, .tflite, .pt or a SavedModel"
     )
     shared.add_engine(parser)
-    parser.add_argument(
-        "--inputs", type=Path, metavar="FILE.npz", help="input arrays by input name"
-    )
+    _add_inputs(parser)
     parser.add_argument(
         "--reference", type=Path, metavar="FILE.npz", help="the outputs that the model should give"
     )
@@ -49,13 +49,40 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="all files are one model; the first one's outputs are right",
     )
-    parser.add_argument(
-        "--seed", type=shared.seed, default=0, help="seed of the sample inputs, without --inputs"
-    )
     shared.add_explain(parser)
     shared.add_run_name(parser)
     resuming.add_resume(parser)
     _add_budgets(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--inputs",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="inputs: an .npz by input name, an .npy named like its input, a folder of either, or "
+        "a Python function, module:function, that returns a dict of arrays",
+    )
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        type=shared.shape,
+        metavar="NAME=1x3x224x224",
+        help="shape of a sample input, or the size of a free side: batch=4",
+    )
+    parser.add_argument(
+        "--range",
+        action="append",
+        default=[],
+        type=shared.value_range,
+        metavar="NAME=0:255",
+        help="smallest and largest value of a sample input",
+    )
+    parser.add_argument(
+        "--seed", type=shared.seed, default=0, help="seed of the sample inputs, without --inputs"
+    )
 
 
 def _add_budgets(parser: argparse.ArgumentParser) -> None:
@@ -84,6 +111,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         planning = [options.models, options.inputs, options.reference, options.only]
         planning += [options.exclude, options.native, options.same, options.seed, options.name]
+        planning += [options.shape, options.range]
         planning += [options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
     running.announce(verification, console)
@@ -111,7 +139,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     own_models, duplicates = user_models.drop_duplicates(user_models.recognise(options.models))
     for line in duplicates:
         console.print(Text(line, style="yellow"), soft_wrap=True)
-    array_files = _check_arrays(options, own_models)
+    own_inputs = _read_arrays(options, own_models)
     engine = running.choose_engine(options, matrix, console)
     planned = plan_models(
         matrix,
@@ -124,39 +152,40 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         infer=OWN_MODEL,
         same=options.same,
         sources={model.name: str(model.path) for model in own_models},
-    )
+    ).asking(Asked(shapes=dict(options.shape), ranges=dict(options.range)))
     running.check_limits(matrix, engine.capabilities())
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
     for model in own_models:
         user_models.copy_model(model, new_run.model_path(model.name))
-    user_models.copy_arrays(array_files, new_run)
+    user_models.keep_arrays(own_inputs, options.reference, new_run)
     return new_run, engine
 
 
-def _check_arrays(
-    options: argparse.Namespace, own_models: list[user_models.Model]
-) -> Mapping[str, Path | None]:
-    """Return the files of arrays by their options. Raises ArgumentError for what is wrong early."""
+def _read_arrays(
+    options: argparse.Namespace, own_models: Sequence[user_models.Model]
+) -> Mapping[str, Values]:
+    """Return the inputs that the user gives, if any. Raises ArgumentError for what is wrong."""
     if options.reference and not options.inputs:
         raise ArgumentError(
             f"--reference {options.reference} without --inputs: outputs of which inputs?",
             hint="name the inputs that belong to these outputs: --inputs FILE.npz",
         )
+    if options.inputs and (options.shape or options.range):
+        raise ArgumentError(
+            "--shape and --range are for sample inputs, and --inputs gives real ones",
+            hint="leave one of them out",
+        )
     user_models.check_declared(own_models, options.inputs, same=options.same)
-    array_files = {"inputs": options.inputs, "reference": options.reference}
-    user_models.check_arrays(array_files)
-    return array_files
+    user_models.check_reference(options.reference)
+    return user_inputs.read(options.inputs)
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     """Raise ArgumentError where a model could not be inspected; none was served then."""
-    given = [
-        f"--{option} {path}"
-        for option in ("inputs", "reference")
-        if (path := getattr(options, option))
-    ]
+    given = [f"--inputs {source}" for source in options.inputs]
+    given += [f"--reference {options.reference}"] if options.reference else []
     with_arrays = f" with {' '.join(given)}" if given else ""
     sources = {model.name: model.source for model in inspected.manifest.plan.imports}
     causes = []
