@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from deepmatrix.planning.plan import Import
-from deepmatrix.results.rows import ModelRow, NodesRow
+from deepmatrix.results.rows import InputRow, ModelRow, NodesRow
 from deepmatrix.store import artifacts
 from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.output import Exported
@@ -31,6 +31,10 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
             judged_by=described.gold if described else {},
             remarks=described.gold_remarks if described else (),
             given=_is_given(model, manifest, runs),
+            inputs=tuple(
+                InputRow(**entry.model_dump()) for entry in (described.inputs if described else ())
+            ),
+            refusal=described.refusal if described else "",
         )
 
 

@@ -70,8 +70,8 @@ class PortabilityRows:
         if judged is None:
             verdict = Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id))
             judged = Judged(verdict=verdict, emulated=consumer.id in self.manifest.plan.emulated)
-        verdict = judged.verdict
         model = self.models.get(artifact.id)
+        verdict = _blame_inputs(judged.verdict, model)
         return PortabilityRow(
             artifact=artifact.id,
             model=model.name if model else "",
@@ -116,6 +116,14 @@ class PortabilityRows:
         if produced.status != "ok":
             return f"the producer {produced.status}: {produced.reason}"
         return self.why_missing(consumer)
+
+
+def _blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
+    """Return a verdict that takes refused inputs on us, where they were made."""
+    if verdict.word != "error" or model is None or not model.refusal:
+        return verdict
+    reason = f"no made inputs fit it, give --inputs or --shape: {verdict.reason}"
+    return Verdict(word="not-run", precision=verdict.precision, reason=reason)
 
 
 def _judges(model: ModelRow | None, consumer: Cell) -> bool:

@@ -64,6 +64,16 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
         yield f"{artifact}: a match of output {output} proves little: {caution}"
 
 
+def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
+    """Yield, once for each model, that its inputs were made."""
+    for model in models:
+        if model.is_sampled:
+            yield (
+                f"{model.name}: its inputs are made: noise may hide or exaggerate a difference; "
+                "give real ones with --inputs"
+            )
+
+
 def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
     """Yield what judges users' own models where it is no float64 evaluation, and why."""
     for model in models:

@@ -162,6 +162,7 @@ class RowCollector:
                 *timings.warnings(training, inference),
                 *remarks.cautions(portability),
                 *remarks.gold_sources(self._models),
+                *remarks.sample_inputs(self._models),
             ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),

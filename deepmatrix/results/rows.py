@@ -252,12 +252,29 @@ class PortabilityRow(Row):
         return self.model or self.artifact
 
 
+class InputRow(Row):
+    """An input that a user's own model was served with.
+
+    *low*, *high*: the smallest and the largest finite value. *made*: by us, not given by the user.
+    *values*: why a made one holds what it holds, where the model tells.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+    made: bool
+    values: str = ""
+
+
 class ModelRow(Row):
     """A user's own model. *source*: the path that the user gave.
 
     *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
     by output, where gold comes from; *remarks*: why a better source does not count. *given*: gold
-    was given, by a reference or another model.
+    was given, by a reference or another model. *refusal*: why a runtime takes no inputs that were
+    made.
     """
 
     name: str
@@ -269,6 +286,13 @@ class ModelRow(Row):
     judged_by: dict[str, str] = Field(default_factory=dict)
     remarks: tuple[str, ...] = ()
     given: bool = False
+    inputs: tuple[InputRow, ...] = ()
+    refusal: str = ""
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether its inputs were made, not given."""
+        return any(entry.made for entry in self.inputs)
 
 
 class NodesRow(Row):

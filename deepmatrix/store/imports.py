@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import MODEL, UNDEFINED, describe, describe_file, plain_files
-from deepmatrix.store.output import Exported, Output
+from deepmatrix.store.output import Exported, ModelInput, Output
 from deepmatrix.store.phases import InspectData
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.store.truths import Truth
@@ -42,7 +44,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
-    arrays.read_all(inspection / "inputs.npz", arrays.ANY)
+    served = arrays.read_all(inspection / "inputs.npz", arrays.ANY)
     shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
     if (inspection / UNDEFINED).is_file():
         arrays.read_all(inspection / UNDEFINED, arrays.ANY)
@@ -64,12 +66,33 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         gold_remarks=tuple(inspected.remarks) if inspected else (),
         random=tuple(inspected.random) if inspected else (),
         rounded=tuple(judged.rounded),
+        inputs=tuple(_describe_inputs(run, served, inspected)),
+        refusal=inspected.refusal if inspected else "",
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)
     write_text(part / "artifact.json", described.model_dump_json(indent=1))
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
+
+
+def _describe_inputs(
+    run: Run, served: Mapping[str, Values], inspected: InspectData | None
+) -> Iterator[ModelInput]:
+    """Yield what was served; several files of one model share the inputs of the first."""
+    made = not run.user_arrays_path("inputs").is_file()
+    why = inspected.values if inspected and made else {}
+    for name, array in served.items():
+        finite = array[np.isfinite(array)] if array.dtype.kind in "fiub" else array[:0]
+        yield ModelInput(
+            name=name,
+            dtype="str" if array.dtype.kind == "U" else str(array.dtype),
+            shape=array.shape,
+            low=float(finite.min()) if finite.size else None,
+            high=float(finite.max()) if finite.size else None,
+            made=made,
+            values=why.get(name, ""),
+        )
 
 
 def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | None) -> Truth:

@@ -214,7 +214,8 @@ class InspectData(Reported):
 
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
     count. *random*: the outputs that are random by design. *rounded*: the outputs whose gold is in
-    the model's own precision.
+    the model's own precision. *values*: by sample input, why it holds what it holds. *refusal*: why
+    a runtime takes no sample inputs of any shape that was tried.
     """
 
     precise: bool = False
@@ -223,6 +224,8 @@ class InspectData(Reported):
     remarks: list[Remark] = Field(default_factory=list, max_length=10_000)
     random: list[str] = Field(default_factory=list, max_length=10_000)
     rounded: list[str] = Field(default_factory=list, max_length=10_000)
+    values: dict[str, Remark] = Field(default_factory=dict, max_length=10_000)
+    refusal: Remark = ""
 
 
 class InspectRecord(PhaseRecord[InspectData]):
