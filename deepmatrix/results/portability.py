@@ -122,7 +122,7 @@ def _blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
     """Return a verdict that takes refused inputs on us, where they were made."""
     if verdict.word != "error" or model is None or not model.refusal:
         return verdict
-    reason = f"no made inputs fit it, give --inputs or --shape: {verdict.reason}"
+    reason = f"no sample inputs fit it: give --inputs, --shape or --range ({verdict.reason})"
     return Verdict(word="not-run", precision=verdict.precision, reason=reason)
 
 

@@ -6,7 +6,7 @@ that of its sequence. https://onnx.ai/onnx/operators defines them.
 """
 
 import re
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Union
+from typing import Any, Callable, Dict, Iterator, List, Match, NamedTuple, Optional, Union
 
 from harness.graphs import checks
 
@@ -22,6 +22,7 @@ MOST_ELEMENTS = 4096
 MOST_ROUNDS = 4
 
 #: The name of a side that is computed from others: sums and products of names and numbers.
+NAME = re.compile(r"[A-Za-z_][\w.]*")
 EXPRESSION = re.compile(r"\s*[\w.]+(\s*[+*]\s*[\w.]+)+\s*")
 
 
@@ -124,7 +125,13 @@ class Ties:
         """Return what stands for a side: a size where it is known, else a name."""
         while isinstance(side, str) and side in self._parents:
             side = self._parents[side]
+        if isinstance(side, str) and EXPRESSION.fullmatch(side):
+            return NAME.sub(self._known_size, side)
         return side
+
+    def _known_size(self, name: "Match[str]") -> str:
+        root = self._parents.get(name.group())
+        return str(root) if isinstance(root, int) else name.group()
 
     def equate(self, first: Optional[Side], second: Optional[Side]) -> None:
         """Take two sides as one. Two sizes that differ are left to the runtimes to refuse."""
