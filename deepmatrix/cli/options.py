@@ -142,6 +142,13 @@ def duration(text: str) -> float:
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
+def repeats(text: str) -> int:
+    """Read how often to answer. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not 2 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of answers from 2 to 100000")
+    return int(text)
+
+
 def seed(text: str) -> int:
     """Read a seed. Raises ArgumentTypeError."""
     if not text.isdecimal():

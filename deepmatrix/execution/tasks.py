@@ -27,6 +27,9 @@ GRACE_S = 10.0
 #: evaluator: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
+#: So many answers of such a cell are compared at most: each may take minutes.
+MOST_REPEATS_UNTIMED = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskMaker:
@@ -159,7 +162,7 @@ class TaskMaker:
         artifact = artifacts.hand_over(self.run.artifact_path(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
         if self.emulated or cell.is_evaluator:
-            infer.update(UNTIMED)
+            infer.update(UNTIMED, repeats=min(infer["repeats"], MOST_REPEATS_UNTIMED))
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]
         if not artifact["splits"]:

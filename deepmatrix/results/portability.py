@@ -91,6 +91,8 @@ class PortabilityRows:
             cause=cause if verdict.word != "match" else None,
             outputs=verdict.deviations,
             repeatable=verdict.repeatable,
+            stateful=verdict.stateful,
+            unsteady=verdict.unsteady,
         )
 
     def _expected_failure(self, verdict: Verdict, artifact: Artifact, consumer: Cell) -> str:

@@ -221,7 +221,9 @@ class PortabilityRow(Row):
     """One artifact on one consumer.
 
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
-    *outputs*: the numbers of each. *repeatable*: a second inference gave the same bits.
+    *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
+    *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
+    differ, and how far, where neither holds.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
     *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: gold is the
     consumer's own evaluation, so that its verdict says nothing of a runtime.
@@ -240,6 +242,8 @@ class PortabilityRow(Row):
     producer_error: float | None = None
     outputs: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
+    stateful: bool = False
+    unsteady: str = ""
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""

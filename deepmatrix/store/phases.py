@@ -74,10 +74,24 @@ class ScenarioData(Reported):
     bound_s: Seconds | None = None
 
 
+class RepeatData(Reported):
+    """So many *answers* to the same inputs, of which some are *different* from the first.
+
+    *largest*: by output, the largest difference over the first answer's largest value.
+    """
+
+    answers: int = Field(ge=1)
+    different: int = Field(ge=0)
+    largest: dict[Remark, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, max_length=1000
+    )
+
+
 class InferData(Reported):
     """Samples by batch size; of a consumer also the names of its outputs, in their order.
 
-    *repeatable*: a second inference gave the same bits.
+    *repeatable*: all answers had the same bits. *stateful*: they had not, and a fresh load gave
+    them again. *repeats*: by the number of threads.
     """
 
     scenarios: dict[Literal["single-stream", "offline", "server"], ScenarioData] = Field(
@@ -86,6 +100,10 @@ class InferData(Reported):
 
     outputs: list[Remark] = Field(default_factory=list, max_length=1000)
     repeatable: bool | None = None
+    stateful: bool = False
+    repeats: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], RepeatData] = Field(
+        default_factory=dict, max_length=100
+    )
     load_s: Seconds | None = None
     batches: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], BatchData]
 

@@ -51,7 +51,7 @@ class Deviation(Part):
     row with its gold. *row*: the first one with the largest error, or with an
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
-    *rounded*: gold is in the model's own precision.
+    *rounded*: gold is in the model's own precision. *random*: it is random by design.
     """
 
     name: str
@@ -68,6 +68,7 @@ class Deviation(Part):
     caution: str = ""
     judged_by: str = ""
     rounded: bool = False
+    random: bool = False
 
 
 class Agreement(Part):

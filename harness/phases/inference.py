@@ -14,7 +14,11 @@ import numpy
 from harness import control, record
 from harness.adapters import Arrays, copy_inputs
 from harness.measuring import timing
+from harness.phases import repeating
 from harness.sessions import JobSession
+
+#: So many answers are compared at least.
+LEAST_REPEATS = 2
 
 
 class Session(JobSession):
@@ -27,6 +31,7 @@ class Session(JobSession):
         self._model: Any = None
         self._load_s: Optional[float] = None
         self._inputs: Optional[Arrays] = None
+        self.first: Optional[Arrays] = None  # the answer to all inputs after a fresh load
 
     def inputs(self) -> Arrays:
         """Return the artifact's inputs by name."""
@@ -46,6 +51,13 @@ class Session(JobSession):
             load = self.adapter.load
             self._model, self._load_s = timing.timed(load, artifact["format"], path)
         return self._model, self._load_s
+
+    def reload(self) -> None:
+        """Load the model anew, as a model needs that keeps state."""
+        load_s = self._load_s
+        self._model = None
+        self.model()
+        self._load_s = load_s
 
     def answer(self) -> Arrays:
         """Return the outputs for all inputs, by name, one split of the rows after the other."""
@@ -67,19 +79,26 @@ def startup(session: Session, data: Dict[str, Any]) -> None:
     data.update(session.started)
     model, data["build_s"] = session.model()
     first = batch(session.inputs(), 1 if session.job["artifact"]["splits"] else None)
-    _, data["first_forward_s"] = timing.timed(session.adapter.answer, model, first)
+    answer, data["first_forward_s"] = timing.timed(session.adapter.answer, model, first)
     data["answered_at"] = time.time()
+    if not session.job["artifact"]["splits"]:
+        session.first = answer
 
 
 def infer(session: Session, data: Dict[str, Any]) -> None:
-    """Answer all inputs twice, then time batches of each size; see `timing.sampled`."""
-    model, data["load_s"] = session.model()
-    answers = session.answer()
+    """Answer all inputs several times, then time batches of each size; see `timing.sampled`.
+
+    The first answer counts. Where the start has given it already, it is not asked for again: a
+    model may keep state.
+    """
+    _, data["load_s"] = session.model()
+    answers = session.first or session.answer()
     data["outputs"] = list(answers)
     for number, answer in enumerate(answers.values()):
         control.save_array(session.directory, record.answer_path(number), answer)
-    data["repeatable"] = _same_bits(answers, session.answer())
     settings = session.job["infer"]
+    data.update(repeating.repeat(session, answers, settings.get("repeats", LEAST_REPEATS)))
+    model, _ = session.model()
     data["batches"] = {}
     cpu_start = time.process_time()
     wall_start = time.perf_counter()
@@ -104,14 +123,6 @@ def batch(inputs: Arrays, size: Optional[int]) -> Arrays:
     return {
         name: numpy.ascontiguousarray(x[numpy.arange(size) % len(x)]) for name, x in inputs.items()
     }
-
-
-def _same_bits(first: Arrays, second: Arrays) -> bool:
-    """Return whether two answers are equal in every bit; a NaN equals the same NaN."""
-    return list(first) == list(second) and all(
-        first[name].dtype == second[name].dtype and first[name].tobytes() == second[name].tobytes()
-        for name in first
-    )
 
 
 ALL = {record.STARTUP: startup, record.INFER: infer}

@@ -89,6 +89,9 @@ GAINED = [
     ("portability.*", "error_type"),
     ("portability.*.outputs.*", "judged_by"),
     ("portability.*.outputs.*", "rounded"),
+    ("portability.*.outputs.*", "random"),
+    ("portability.*", "stateful"),
+    ("portability.*", "unsteady"),
 ]
 
 #: (pattern, replacement) of texts that were reworded. Numbers and names in them still count.

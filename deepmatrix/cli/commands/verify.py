@@ -23,6 +23,9 @@ from deepmatrix.store import user_inputs, user_models
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
+#: How often a model answers: a third answer tells a model with state from one that is random.
+REPEATS = 3
+
 #: How a person's own model is timed: it may be large.
 OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 
@@ -48,6 +51,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--same",
         action="store_true",
         help="all files are one model; the first one's outputs are right",
+    )
+    parser.add_argument(
+        "--repeats",
+        type=shared.repeats,
+        metavar="N",
+        help=f"answer N times, {REPEATS} by default, and compare the bits; above {REPEATS} with "
+        "two threads too",
     )
     shared.add_explain(parser)
     shared.add_run_name(parser)
@@ -111,7 +121,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         planning = [options.models, options.inputs, options.reference, options.only]
         planning += [options.exclude, options.native, options.same, options.seed, options.name]
-        planning += [options.shape, options.range]
+        planning += [options.shape, options.range, options.repeats]
         planning += [options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
     running.announce(verification, console)
@@ -149,7 +159,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         ),
         engine.capabilities(),
         seed=options.seed,
-        infer=OWN_MODEL,
+        infer=OWN_MODEL.model_copy(update={"repeats": options.repeats or REPEATS}),
         same=options.same,
         sources={model.name: str(model.path) for model in own_models},
     ).asking(Asked(shapes=dict(options.shape), ranges=dict(options.range)))

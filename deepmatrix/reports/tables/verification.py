@@ -176,7 +176,11 @@ def why(judged: PortabilityRow, cell: CellRow | None) -> str:
     if judged.precision != "float32" and judged.verdict not in UNANSWERED:
         by = f": set {cell.float32_by}" if cell and cell.float32_by else ""
         words.append(f"{judged.precision} by default{by}")
-    if judged.repeatable is False:
+    if judged.stateful:
+        words.append("stateful: keeps state between calls; compared from a fresh load")
+    elif judged.unsteady:
+        words.append(judged.unsteady)
+    elif judged.repeatable is False:
         words.append("a second inference gives other bits")
     if judged.verdict != "match":
         words.append(_shortened(_reason(judged)))
