@@ -121,7 +121,11 @@ def test_a_tflite_refuses_inputs_that_its_signature_does_not_name() -> None:
 
 @pytest.mark.parametrize("litert", [Unsigned, Foreign], indirect=True)
 @pytest.mark.usefixtures("litert")
-def test_without_a_signature_of_what_is_run_its_tensors_names_are_all_there_is() -> None:
+def test_without_a_signature_of_what_is_run_its_tensors_names_are_all_there_is(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(litert_adapter.tflite, "read", lambda _: None)  # there is no file
+    monkeypatch.setattr(litert_adapter.tflite_values, "legal_values", lambda _: {})
     inspected = litert_adapter.inspect("tflite", "model.tflite", None, Sampling(0))
     assert list(inspected["inputs"]) == ["serving_default_b:0", "serving_default_a:0"]
     assert list(inspected["outputs"]) == ["PartitionedCall:1", "PartitionedCall:0"]

@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import sample_inputs, tflite
+from harness.graphs import sample_inputs, tflite, tflite_values
 from harness.graphs.sample_inputs import Sampling
 
 litert: Any = None  # the runtime, once `start` has imported it
@@ -106,9 +106,13 @@ def inspect(
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
         for name, entry in model.declared().items()
     ]
-    inputs = user_inputs or sample_inputs.arrays(declared, sampling)
+    values = {} if user_inputs else tflite_values.legal_values(tflite.read(path))
+    inputs = user_inputs or sample_inputs.arrays(
+        [dict(entry, values=values.get(entry["name"])) for entry in declared], sampling
+    )
+    held = {name: legal.why for name, legal in values.items()}
     return {
-        "described": {"inputs": declared},
+        "described": {"inputs": declared, "values": held},
         "inputs": inputs,
         "outputs": answer(model, inputs),
     }
