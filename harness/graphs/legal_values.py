@@ -84,7 +84,7 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
         entries: its inputs, with a shape of sizes only.
     """
     graph = _read(model, entries)
-    dtypes = {entry["name"]: numpy.dtype(_plain(entry["dtype"])) for entry in entries}
+    dtypes = {entry["name"]: numpy.dtype(entry["dtype"]) for entry in entries}
     values: Dict[str, Values] = {}
     for node in checks.all_nodes(model.graph):
         for number, name in enumerate(node.input):
@@ -100,10 +100,6 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
         if name not in values and dtypes[name] == numpy.uint8 and _is_image(entry["shape"]):
             values[name] = Values(0, 255, True, "an image")
     return values
-
-
-def _plain(dtype: str) -> str:
-    return "U1" if dtype == "text" else dtype
 
 
 def _is_image(shape: List[int]) -> bool:

@@ -50,19 +50,27 @@ def repeat(session: Any, first: Arrays, count: int) -> Dict[str, Any]:
 
 def _repeat_threaded(session: Any, count: int, data: Dict[str, Any]) -> None:
     """Add the answers with another number of threads, where the runtime can change it."""
-    device, options = session.job["cell"]["device"], session.job.get("options", {})
-    try:
-        session.adapter.configure(device, THREADS, **options)
+    if session.job["threads"] == THREADS:
+        return
+    if _configure(session, THREADS):
         session.reload()
         answers = _Answers(session.answer())
         for _ in range(count - 1):
             answers.compare(session.answer())
         data["repeats"][str(THREADS)] = answers.described()
         data["repeatable"] = data["repeatable"] and not answers.different
-    except failures.CAUGHT:
-        data["repeats"].pop(str(THREADS), None)
-    session.adapter.configure(device, session.job["threads"], **options)
+    _configure(session, session.job["threads"])
     session.reload()
+
+
+def _configure(session: Any, threads: int) -> bool:
+    """Set the number of threads; return whether the runtime can do that once it has answered."""
+    device, options = session.job["cell"]["device"], session.job.get("options", {})
+    try:
+        session.adapter.configure(device, threads, **options)
+    except failures.CAUGHT:
+        return False
+    return True
 
 
 class _Answers:

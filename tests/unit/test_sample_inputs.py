@@ -110,6 +110,27 @@ def test_the_batch_of_a_hidden_state_is_that_of_its_sequence(tmp_path: Path) -> 
     assert inspected["described"]["refusal"] == ""
 
 
+def test_a_state_that_is_chosen_by_an_if_has_the_batch_of_the_sequence(tmp_path: Path) -> None:
+    """An exporter's choice between a given state and a zero one: the runtime compares batches."""
+
+    def branch(name: str, operator: str) -> onnx.GraphProto:
+        outcome = value(name, FLOAT, None)
+        return helper.make_graph([node(operator, ["h"], [name])], name, [], [outcome])
+
+    nodes = [
+        node("If", ["new"], ["s"], then_branch=branch("a", "Neg"), else_branch=branch("b", "Abs")),
+        node("GRU", ["x", "w", "r", "", "", "s"], ["y"], hidden_size=5),
+    ]
+    inputs = {
+        "x": (FLOAT, ["length", "n", 4]),
+        "h": (FLOAT, [None, None, None]),
+        "new": (TensorProto.BOOL, []),
+    }
+    inspected = inspect(tmp_path, nodes, inputs, weights("w", 1, 15, 4), weights("r", 1, 15, 5))
+    assert shapes(inspected)["h"] == (1, shapes(inspected)["x"][1], 5)
+    assert inspected["described"]["refusal"] == ""
+
+
 def test_a_mask_is_of_zeros_and_ones_whatever_its_name(tmp_path: Path) -> None:
     nodes = [
         node("Cast", ["attends"], ["a"], to=FLOAT),

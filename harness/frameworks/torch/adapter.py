@@ -24,7 +24,8 @@ def configure(name: Any, threads: int) -> None:
         raise protocol.WrongDevice("asked for cuda, torch.cuda.is_available() is False")
     device = torch.device(name)
     torch.set_num_threads(threads)
-    torch.set_num_interop_threads(1)
+    if torch.get_num_interop_threads() != 1:  # it can be set once only
+        torch.set_num_interop_threads(1)
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 
