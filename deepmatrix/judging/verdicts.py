@@ -179,7 +179,7 @@ def _repeated(verdict: Verdict, agreement: Agreement, answered: InferData | None
     What is random by design differs each time and says nothing.
     """
     if answered is None or answered.stateful:
-        return replace(verdict, stateful=answered is not None)
+        return replace(verdict, stateful=bool(answered))
     random = {output.name for output in agreement.outputs if output.random}
     threads, worst, largest = "", None, 0.0
     for count, repeats in answered.repeats.items():

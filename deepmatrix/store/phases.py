@@ -100,7 +100,7 @@ class InferData(Reported):
 
     outputs: list[Remark] = Field(default_factory=list, max_length=1000)
     repeatable: bool | None = None
-    stateful: bool = False
+    stateful: bool | None = None
     repeats: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], RepeatData] = Field(
         default_factory=dict, max_length=100
     )

@@ -38,8 +38,9 @@ def repeat(session: Any, first: Arrays, count: int) -> Dict[str, Any]:
         answers.compare(answer)
     data: Dict[str, Any] = {"repeatable": not answers.different, "stateful": False}
     if answers.different:
-        session.reload()
-        data["stateful"] = not same_bits(first, start[1]) and all(
+        session.load_again()
+        changes = any(not same_bits(first, later) for later in start)
+        data["stateful"] = changes and all(
             same_bits(earlier, session.answer()) for earlier in start
         )
     data["repeats"] = {str(session.job["threads"]): answers.described()}
@@ -53,14 +54,14 @@ def _repeat_threaded(session: Any, count: int, data: Dict[str, Any]) -> None:
     if session.job["threads"] == THREADS:
         return
     if _configure(session, THREADS):
-        session.reload()
+        session.load_again()
         answers = _Answers(session.answer())
         for _ in range(count - 1):
             answers.compare(session.answer())
         data["repeats"][str(THREADS)] = answers.described()
         data["repeatable"] = data["repeatable"] and not answers.different
     _configure(session, session.job["threads"])
-    session.reload()
+    session.load_again()
 
 
 def _configure(session: Any, threads: int) -> bool:
