@@ -71,7 +71,7 @@ class PortabilityRows:
             verdict = Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id))
             judged = Judged(verdict=verdict, emulated=consumer.id in self.manifest.plan.emulated)
         model = self.models.get(artifact.id)
-        verdict = _blame_inputs(judged.verdict, model)
+        verdict = blame_inputs(judged.verdict, model)
         return PortabilityRow(
             artifact=artifact.id,
             model=model.name if model else "",
@@ -120,7 +120,7 @@ class PortabilityRows:
         return self.why_missing(consumer)
 
 
-def _blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
+def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
     """Return a verdict that takes refused inputs on us, where they were made."""
     if verdict.word != "error" or model is None or not model.refusal:
         return verdict

@@ -5,8 +5,10 @@ from __future__ import annotations
 from rich.console import Console
 
 from deepmatrix import reports
+from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.reports import markdown
 from deepmatrix.results import remarks
+from deepmatrix.results.portability import blame_inputs
 from deepmatrix.results.rows import InputRow, Results
 from tests.unit import verifications
 
@@ -59,3 +61,17 @@ def test_made_inputs_are_warned_about_once_a_model() -> None:
         "with --inputs"
     )
     assert not list(remarks.sample_inputs(verified(TEXT).models))
+
+
+def test_made_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> None:
+    refused = Verdict(word="error", reason="infer: Fail: dimension mismatch")
+    model = verifications.MODEL.model_copy(update={"refusal": "dimension mismatch"})
+    verdict = blame_inputs(refused, model)
+    assert verdict.word == "not-run"
+    assert verdict.reason == (
+        "no sample inputs fit it: give --inputs, --shape or --range (infer: Fail: dimension "
+        "mismatch)"
+    )
+    assert blame_inputs(refused, verifications.MODEL) == refused
+    matched = Verdict(word="match")
+    assert blame_inputs(matched, model) == matched
