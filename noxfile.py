@@ -177,10 +177,14 @@ def tests(session: nox.Session) -> None:
     session.run("pytest", *session.posargs, env={"PYTHONPATH": str(ROOT)})
 
 
+#: Modules of bench/ that benchmarks share.
+SHARED = ("common", "random_operators")
+
+
 @nox.session(default=False)
 def benchmark(session: nox.Session) -> None:
     """Run one of the benchmarks in bench/: `-- overhead`, with its options after it."""
-    known = sorted(path.stem for path in (ROOT / "bench").glob("*.py") if path.stem != "common")
+    known = sorted(path.stem for path in (ROOT / "bench").glob("*.py") if path.stem not in SHARED)
     if not session.posargs or session.posargs[0] not in known:
         session.error(f"name one of: {', '.join(known)}")
     _install(session, "test")

@@ -23,9 +23,10 @@ Every adapter:
 ``load(form, path)``
     Read the artifact at *path* (the model file or folder) and return a model.
 ``answer(model, inputs)``
-    Inputs by name -> the loaded model's outputs by name, both in the model's order. It returns
-    arrays, so the device is done when it returns: its time is what a caller waits for, copies to
-    and from the device included. A model may write into its inputs: see `copy_inputs`.
+    Inputs by name -> the loaded model's outputs by name, both in the model's order. Text has the
+    dtype U; `harness.graphs.values` makes arrays of sequences and maps. It returns arrays, so the
+    device is done when it returns: its time is what a caller waits for, copies to and from the
+    device included. A model may write into its inputs: see `copy_inputs`.
 
 A runtime may also have:
 

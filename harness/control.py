@@ -122,10 +122,31 @@ def set_up_process(directory: str, threads: int) -> str:
     for name in ("TMPDIR", "HOME", "XDG_CACHE_HOME", "KERAS_HOME", "TORCHINDUCTOR_CACHE_DIR"):
         os.environ[name] = scratch
     os.environ.setdefault("USER", "harness")
+    provide_locale(os.path.join(scratch, "locale"))
     for name in THREAD_VARIABLES:
         os.environ[name] = str(threads)
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # a thread without work sleeps
     return scratch
+
+
+#: Where glibc keeps the one locale that every image has, and what it is asked for as.
+_LOCALES = "/usr/lib/locale"
+_LOCALE, _LOCALE_NAMES = "C.utf8", ("C.UTF-8", "en_US.UTF-8")
+
+
+def provide_locale(folder: str) -> None:
+    """Let the C library find a locale for American English, where the system has none.
+
+    ONNX's StringNormalizer asks for it by default, to change the case of letters. In the locale
+    for every language, C.UTF-8, they change in the same way.
+    """
+    source = os.path.join(_LOCALES, _LOCALE)
+    if not os.path.isdir(source) or sorted(os.listdir(_LOCALES)) != [_LOCALE]:
+        return
+    os.makedirs(folder)
+    for name in _LOCALE_NAMES:
+        os.symlink(source, os.path.join(folder, name))
+    os.environ["LOCPATH"] = folder
 
 
 def remove_scratch(scratch: str) -> None:

@@ -6,6 +6,24 @@ library, Python 3.6, and no other module of this package.
 
 from typing import Dict, NamedTuple, Optional, Tuple
 
+#: So much of a file's beginning is looked at to recognise it, in bytes.
+HEAD_BYTES = 4096
+
+
+class Content(NamedTuple):
+    """What is in a file or a folder of some kind: all that is given has to be there.
+
+    *magic*: an offset, and the bytes that stand there. *text*: bytes anywhere in the head.
+    *members*: patterns, each of which matches a name in the zip archive, or in the folder where
+    *is_folder*. *extensions*: the name has to end with one, too.
+    """
+
+    magic: Tuple[int, bytes] = (0, b"")
+    text: bytes = b""
+    members: Tuple[str, ...] = ()
+    is_folder: bool = False
+    extensions: Tuple[str, ...] = ()
+
 
 class Format(NamedTuple):
     """What is known of a format, beside the adapters that write and read it.
@@ -20,10 +38,12 @@ class Format(NamedTuple):
 
     #: How the names of such files end.
     extensions: Tuple[str, ...] = ()
-    #: The file that tells a folder of this format from others.
-    marker: str = ""
-    #: What a file begins with: an offset, and the bytes that stand there.
-    magic: Optional[Tuple[int, bytes]] = None
+    #: What is in such a file, whatever its name is: one of these. Where there are none, the name
+    #: alone decides.
+    contents: Tuple[Content, ...] = ()
+    #: The files that it consists of, where it is not one, as they are called in an artifact. The
+    #: user names the first; the others have its name with their own extensions.
+    parts: Tuple[str, ...] = ()
     #: A file of this size or more is none.
     size_limit: Optional[int] = None
     #: Whether a model may keep its weights in files beside it.
@@ -33,13 +53,19 @@ class Format(NamedTuple):
 
     #: The system of the matrix file whose adapter inspects a model, makes inputs and gold.
     inspector: str = ""
+    #: Whether the inspector is an evaluator: it judges, and nobody ships a model to it.
+    has_evaluator: bool = False
     #: Whether the inspector can trace, expose and cut: the first wrong node can be searched.
     is_traceable: bool = False
     #: The module of ``harness.suites`` with the tests of the format's standard.
     suite: str = ""
 
 
-_ZIP = (0, b"PK\x03\x04")
+#: How a zip archive begins.
+ZIP = (0, b"PK\x03\x04")
+
+#: How an HDF5 file begins.
+HDF5 = (0, b"\x89HDF\r\n\x1a\n")
 
 #: Protobuf and FlatBuffers address no more than this.
 _TWO_GIB = 2 * 2**30
@@ -52,37 +78,101 @@ _ALL = (
         size_limit=_TWO_GIB,
         has_external_data=True,
         inspector="onnx",
+        has_evaluator=True,
         is_traceable=True,
         suite="onnx_node",
     ),
-    Format(name="torch-export", model_path="model.pt2", extensions=(".pt2",), magic=_ZIP),
+    # ONNX Runtime's own serialisation of an ONNX model, in FlatBuffers.
+    Format(
+        name="ort",
+        model_path="model.ort",
+        extensions=(".ort",),
+        contents=(Content(magic=(4, b"ORTM")),),
+        size_limit=_TWO_GIB,
+        inspector="onnxruntime",
+    ),
+    Format(
+        name="torch-export",
+        model_path="model.pt2",
+        extensions=(".pt2",),
+        contents=(
+            Content(magic=ZIP, members=("*/models/*.json", "*/archive_format")),
+            Content(magic=ZIP, members=("*serialized_exported_program.json",)),  # before torch 2.8
+        ),
+        inspector="torch",
+    ),
     Format(
         name="torchscript",
         model_path="model.pt",
         extensions=(".pt", ".ts"),
-        magic=_ZIP,
+        contents=(Content(magic=ZIP, members=("*/code/*", "*/constants.pkl")),),
         declares_shapes=False,
         inspector="torch",
     ),
-    Format(name="aotinductor", model_path="model.pt2"),
+    Format(
+        name="aotinductor",
+        model_path="model.pt2",
+        contents=(Content(magic=ZIP, members=("*data/aotinductor/*",)),),
+        declares_shapes=False,
+        inspector="torch",
+    ),
     Format(name="caffe", model_path="caffe"),
     Format(name="cntk", model_path="model.cntk"),
-    Format(name="executorch", model_path="model.pte"),
-    Format(name="ncnn", model_path="ncnn"),
+    Format(
+        name="executorch",
+        model_path="model.pte",
+        extensions=(".pte",),
+        contents=(Content(magic=(4, b"ET1")),),
+        inspector="executorch",
+    ),
+    # It has no batch axis, and declares no shapes.
+    Format(
+        name="ncnn",
+        model_path="ncnn",
+        extensions=(".param",),
+        contents=(Content(magic=(0, b"7767517\n")),),
+        parts=("ncnn/model.param", "ncnn/model.bin"),
+        declares_shapes=False,
+        inspector="ncnn",
+    ),
     Format(
         name="saved-model",
         model_path="saved_model",
-        marker="saved_model.pb",
+        contents=(Content(members=("saved_model.pb",), is_folder=True),),
+        inspector="tensorflow",
+    ),
+    Format(
+        name="keras",
+        model_path="model.keras",
+        extensions=(".keras",),
+        contents=(
+            Content(magic=ZIP, members=("config.json", "metadata.json", "model.weights.h5")),
+        ),
+        inspector="tensorflow",
+    ),
+    Format(
+        name="keras-h5",
+        model_path="model.h5",
+        extensions=(".h5", ".hdf5"),
+        contents=(Content(magic=HDF5),),
         inspector="tensorflow",
     ),
     Format(
         name="tflite",
         model_path="model.tflite",
-        extensions=(".tflite",),
-        magic=(4, b"TFL3"),
+        extensions=(".tflite", ".lite"),
+        contents=(Content(magic=(4, b"TFL3")),),
         size_limit=_TWO_GIB,
         inspector="litert",
         is_traceable=True,
+    ),
+    Format(
+        name="openvino-ir",
+        model_path="model.xml",
+        extensions=(".xml",),
+        contents=(Content(text=b"<net name=", extensions=(".xml",)),),
+        parts=("model.xml", "model.bin"),
+        inspector="openvino",
     ),
     Format(name="theano", model_path="model.npz"),
     Format(name="jax-export", model_path="model.jax"),

@@ -18,6 +18,7 @@ from deepmatrix.planning.plan import Job
 from deepmatrix.reports import numbers
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
+from harness.record import INSPECT
 
 
 class Display:
@@ -103,7 +104,8 @@ class Display:
     def explained(self, cause: Cause) -> None:
         """Print the cause of a wrong answer."""
         self._running = None
-        self._print(Text(f"→ {cause.artifact} on {cause.consumer}: {cause.text}", style="yellow"))
+        subject = f"{cause.model or cause.artifact} on {cause.consumer}"
+        self._print(Text(f"→ {subject}: {cause.text}", style="yellow"))
 
     def remaining_s(self) -> float | None:
         """Estimate the remaining time of this wave from ended jobs of the same cells."""
@@ -146,6 +148,8 @@ class Display:
 
 def _job_name(job: Job) -> str:
     """Return the name of a job as people read it."""
+    if job.phases == (INSPECT,) or (job.artifact and job.artifact.imported):
+        return f"{job.cell} · {job.workload}"
     model = f" · {job.artifact.format} of {job.artifact.producer}" if job.artifact else ""
     return f"{job.cell} · {job.workload}{model} · round {job.round}"
 

@@ -124,7 +124,10 @@ def _store_verdicts(run: Run, console: Console) -> None:
     faults = find_faults(run)
     if not faults:
         return
-    reports.write(run, merging.merge([run]))
+    merged = merging.merge([run])
+    reports.write(run, merged)
+    for verdict in reports.headlines(merged):
+        console.print(verdict, soft_wrap=True)
     line = f"verdicts: {run.path}/report.md; {len(faults)} wrong, now searching the causes"
     console.print(Text(line), soft_wrap=True)
 

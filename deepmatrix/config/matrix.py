@@ -17,6 +17,7 @@ from deepmatrix.config.sections import (
     Exclusion,
     ExpectedFailure,
     Framework,
+    InstructionSet,
     Limits,
     Preset,
     Runtime,
@@ -31,6 +32,7 @@ class Matrix(Section):
     version: int = Field(ge=1, le=1)
     bases: dict[Name, Base] = Field(min_length=1)
     architectures: dict[Name, Architecture] = Field(min_length=1)
+    isas: dict[Name, InstructionSet] = Field(default_factory=dict)
     devices: tuple[Device, ...] = Field(min_length=1)
     frameworks: dict[Name, Framework] = Field(min_length=1)
     runtimes: dict[Name, Runtime] = Field(default_factory=dict)

@@ -72,13 +72,17 @@ def _names(matrix: Matrix, networks: Collection[str]) -> Iterator[_Name]:
         for name, place in places.items():
             for index, system in enumerate(place.systems or ()):
                 yield _Name((section, name, "systems", index), "system", system, systems)
+    for name, isa in matrix.isas.items():
+        location = ("isas", name, "architecture")
+        yield _Name(location, "architecture", isa.architecture, matrix.architectures)
+        for index, system in enumerate(isa.systems or ()):
+            yield _Name(("isas", name, "systems", index), "system", system, systems)
     for name, base in matrix.bases.items():
         if base.installer:
             yield _Name(("bases", name, "installer"), "base", base.installer, matrix.bases)
     for name, workload in matrix.workloads.items():
         if workload.network != name:
-            location = ("workloads", name, "network")
-            yield _Name(location, "network", workload.network, networks)
+            yield _Name(("workloads", name, "network"), "network", workload.network, networks)
     tags = {tag for system in systems.values() for tag in system.tags}
     for name, preset in matrix.presets.items():
         for index, tag in enumerate(preset.without):

@@ -51,6 +51,19 @@ class Architecture(Section):
     emulation: dict[Text, Text] = Field(default_factory=dict)
 
 
+class InstructionSet(Section):
+    """Instructions that a cell of an architecture is kept to: its ISA.
+
+    *processor* is QEMU's name of a processor without the others. Where there is none, libraries are
+    told by *environment*. With *systems*, only these and their variants can be told.
+    """
+
+    architecture: Name
+    processor: Text | None = None
+    environment: dict[Text, Text] = Field(default_factory=dict)
+    systems: tuple[Name, ...] | None = None
+
+
 class System(Section):
     """What a cell is made of: a framework or a runtime.
 
@@ -94,13 +107,9 @@ class Framework(System):
 
 
 class Runtime(System):
-    """What loads an artifact and answers.
-
-    An *evaluator* of a standard says what is right: it is not timed, and held to no budget.
-    """
+    """What loads an artifact and answers."""
 
     reads: tuple[Format, ...] = Field(min_length=1)
-    evaluator: bool = False
 
 
 class Exclusion(Section):

@@ -10,12 +10,20 @@ from typing import Any
 
 from deepmatrix.diagnosis.faults import Fault
 from deepmatrix.diagnosis.tracing import Trace, Tracer
+from deepmatrix.judging import agreements
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import artifacts
+from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause, CauseKind
-from deepmatrix.store.records import Agreement, Deviation
+from deepmatrix.store.records import Agreement, Deviation, Steps
 from deepmatrix.store.runs import Run
+
+#: Integers of so many bytes hold quantised values; larger ones hold sums, places and classes.
+STEP_BYTES = 2
+
+#: Steps of 8 bits from zero to the largest value, in a symmetric range.
+LARGEST_INT8 = 127
 
 
 @dataclass
@@ -33,6 +41,7 @@ class Case:
     consumer_runs: int = 0
 
     def __post_init__(self) -> None:
+        self.described = artifacts.verify(self.run.artifact_path(self.artifact))
         terms = terms_of(self.run.manifest, self.fault.consumer, self.artifact.id)
         self.terms = terms.of(self.fault.record)
         self.outputs = {output.name: output for output in self.agreement.outputs}
@@ -59,12 +68,35 @@ class Case:
         """How far its outputs are from gold."""
         return self.fault.agreement
 
+    @property
+    def steps(self) -> Steps | None:
+        """What the worst output is allowed, where the model is quantised."""
+        return self.worst.steps if self.worst else None
+
     def tolerance_of(self, tensor: str, producer_error: float | None) -> float:
         """Return the tolerance of a tensor. An inner tensor has that of the worst output."""
         output = self.outputs.get(tensor)
         if output is None:
-            return self.terms.allowed(producer_error, self.worst.name if self.worst else "")[0]
-        return self.terms.allowed(producer_error, output.name, output.dtype)[0]
+            name = self.worst.name if self.worst else ""
+            return self.terms.allowed(producer_error, name, steps=self.steps)[0]
+        return self.terms.allowed(producer_error, output.name, output.dtype, output.steps)[0]
+
+    def compare(
+        self, tensor: str, value: Values, truth: Values, producer_error: float | None
+    ) -> tuple[Deviation, float]:
+        """Return the deviation of a tensor's value from what is right, and its tolerance.
+
+        In a quantised model integers of 8 and 16 bits are steps, and an inner tensor may be as many
+        steps of 8 bits apart as the worst output.
+        """
+        value = agreements.as_gold_is(value, truth, self.described.quantised.get(tensor))
+        scale, tolerance = agreements.output_scale(truth), self.tolerance_of(tensor, producer_error)
+        if self.steps and truth.dtype.kind in "iu" and truth.dtype.itemsize <= STEP_BYTES:
+            tolerance = max(tolerance, self.steps.count / scale)
+        elif self.steps and tensor not in self.outputs:
+            tolerance = max(tolerance, self.steps.count / LARGEST_INT8)
+        measured = agreements.deviation(tensor, value, truth, scale, in_steps=bool(self.steps))
+        return measured, tolerance
 
     def float32_error(self, trace: Trace, tensor: str) -> float | None:
         """Return the rounding error of float32 at a tensor, else the producer's own error."""
@@ -81,10 +113,9 @@ class Case:
 
     def _select_rows(self) -> list[int]:
         """Return the smallest batch of rows with the worst one; empty stands for all rows."""
-        described = artifacts.verify(self.run.artifact_path(self.artifact))
-        if not described.in_parts:
+        if not self.described.in_parts:
             return []
-        size = described.batch or 1
+        size = self.described.batch or 1
         first = (self.worst.row or 0) // size * size if self.worst else 0
         return list(range(first, first + size))
 
@@ -92,7 +123,12 @@ class Case:
 def cause_of(fault: Fault, kind: CauseKind, text: str, **fields: Any) -> Cause:
     """Return a cause of a fault."""
     return Cause(
-        artifact=fault.artifact.id, consumer=fault.consumer.id, kind=kind, text=text, **fields
+        artifact=fault.artifact.id,
+        model=fault.artifact.workload if fault.artifact.imported else "",
+        consumer=fault.consumer.id,
+        kind=kind,
+        text=text,
+        **fields,
     )
 
 

@@ -60,10 +60,10 @@ def explain_all(
     def budget(fault: Fault) -> float:
         return budget_s * (EMULATED_PART if fault.consumer.id in emulated else 1.0)
 
-    for first, *others in group_alike(find_faults(opened.run)):
+    for first, *alike in group_alike(find_faults(opened.run)):
         cause = explain(tracer, first, budget(first))
         report(cause)
-        for fault in others:
+        for fault in alike:
             report(_explain_as(opened.run, fault, cause))
     if scope == "all":
         for answer in list(find_unmeasured(tracer)):

@@ -6,7 +6,6 @@ from deepmatrix.diagnosis import divergence
 from deepmatrix.diagnosis.case import Case, name_node
 from deepmatrix.diagnosis.divergence import Divergence, ExpectedLayer, find_divergence
 from deepmatrix.diagnosis.tracing import TRACEABLE, Trace
-from deepmatrix.judging import agreements
 from deepmatrix.store import arrays
 from deepmatrix.store.causes import Cause
 from deepmatrix.workloads import gold, networks
@@ -16,15 +15,18 @@ from deepmatrix.workloads.networks import inputs_of
 def find_file_cause(case: Case, trace: Trace) -> Cause | None:
     """Return the cause where the file itself is wrong, else None."""
     folder = case.run.artifact_path(case.artifact)
-    truths = arrays.read_all(folder / "gold.npz", arrays.NUMBERS).values()
-    for name, truth in zip(trace.graph.outputs, truths, strict=False):
+    truths = arrays.read_all(folder / "gold.npz", arrays.ANY)
+    # Of a sequence or a map gold has several arrays, which no tensor of the graph is.
+    in_order = len(truths) == len(trace.graph.outputs)
+    names = trace.graph.outputs if in_order else list(truths)
+    for name, truth in zip(names, truths.values(), strict=True):
         if name not in trace.precise:
             continue
-        tolerance = case.tolerance_of(name, case.agreement.producer_error)
         wanted = truth[case.rows] if case.rows else truth
-        error = agreements.distance(trace.precise[name], wanted, agreements.output_scale(wanted))
-        if error is None or error > tolerance:
-            return _wrong_file(case, trace, name, error, tolerance)
+        own_error = case.agreement.producer_error
+        measured, tolerance = case.compare(name, trace.precise[name], wanted, own_error)
+        if measured.error is None or measured.error > tolerance:
+            return _wrong_file(case, trace, name, measured.error, tolerance)
     return None
 
 

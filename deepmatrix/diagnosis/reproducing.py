@@ -7,6 +7,7 @@ import shlex
 from pathlib import Path
 
 from deepmatrix.diagnosis.faults import Fault
+from deepmatrix.planning.cells import Cell
 from deepmatrix.store import artifacts
 from deepmatrix.store.runs import Run
 from harness.formats import FORMATS, MODEL_PATHS
@@ -15,7 +16,7 @@ from harness.formats import FORMATS, MODEL_PATHS
 def node_command(folder: Path, fault: Fault) -> str:
     """Return the command that shows a fault at its node, cut out in *folder*."""
     model = folder / MODEL_PATHS[fault.artifact.format]
-    return _verify(model, folder, fault.consumer.id)
+    return _verify(model, folder, fault.consumer)
 
 
 def model_command(run: Run, fault: Fault) -> str:
@@ -31,12 +32,13 @@ def model_command(run: Run, fault: Fault) -> str:
         )
     folder = run.artifact_path(artifact)
     model = folder / artifacts.MODEL / MODEL_PATHS[artifact.format]
-    return _verify(model, folder, fault.consumer.id)
+    return _verify(model, folder, fault.consumer)
 
 
-def _verify(model: Path, folder: Path, consumer: str) -> str:
+def _verify(model: Path, folder: Path, consumer: Cell) -> str:
     arrays = ["--inputs", _short(folder / "inputs.npz"), "--reference", _short(folder / "gold.npz")]
-    return shlex.join(["nox", "-s", "verify", "--", _short(model), *arrays, "--only", consumer])
+    only = ["--only", consumer.plain.id, *(["--isa", consumer.isa] if consumer.isa else [])]
+    return shlex.join(["nox", "-s", "verify", "--", _short(model), *arrays, *only])
 
 
 def _short(path: Path) -> str:

@@ -9,8 +9,8 @@ from typing import Any
 
 from deepmatrix.diagnosis.bisection import Bisection
 from deepmatrix.diagnosis.case import Case, name_node
+from deepmatrix.diagnosis.saturation import saturation_hint
 from deepmatrix.diagnosis.tracing import Trace, Untraceable
-from deepmatrix.judging import agreements
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause
@@ -31,6 +31,7 @@ class RuntimeSearch:
         values = self.run_consumer([])
         wrong = [name for name in self.trace.outputs if not self._is_right(name, values)]
         if not wrong:
+            self._check_traced()
             return self._not_reproduced()
         bisection = Bisection(graph=self.trace.graph, wrong=self.trace.graph.ordered(wrong)[0])
         while tensors := bisection.next_tensors():
@@ -43,6 +44,12 @@ class RuntimeSearch:
             compared = [*self.trace.outputs, *tensors]
             bisection.learn({name: self._is_right(name, exposed) for name in compared})
         return self._wrong_node(bisection, values)
+
+    def _check_traced(self) -> None:
+        """Raise Untraceable where an output is not traced: it may be the wrong one."""
+        graph = self.trace.graph
+        if untraced := [name for name in graph.outputs if name not in self.trace.precise]:
+            raise Untraceable(f"the output {untraced[0]} is no array of numbers: it is not traced")
 
     def _not_reproduced(self) -> Cause:
         text = "a second inference is right: the fault is not repeatable"
@@ -72,7 +79,7 @@ class RuntimeSearch:
         outcome, is_wrong = self._run_alone(bisection.node, tensor)
         return case.cause(
             "runtime",
-            f"{text}; {outcome}",
+            f"{text}; {outcome}{saturation_hint(node.kind, case.fault.consumer)}",
             node=node.name,
             tensor=tensor,
             error=deviation.error,
@@ -86,17 +93,17 @@ class RuntimeSearch:
         case, model_format = self.case, self.case.artifact.format
         with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
-        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.NUMBERS)
-        truths = arrays.read_all(case.folder / "gold.npz", arrays.NUMBERS)
+        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.ANY)
+        truths = arrays.read_all(case.folder / "gold.npz", arrays.ANY)
         model = case.folder / MODEL_PATHS[model_format]
         try:
             outputs = case.tracer.infer(case.fault.consumer, model_format, model, inputs)
         except Untraceable as error:
             return f"alone it cannot be run: {error}", True
         case.consumer_runs += 1
-        tolerance = case.tolerance_of(tensor, self.trace.float32_error(tensor))
-        for (name, truth), output in zip(truths.items(), outputs, strict=False):
-            deviation = agreements.deviation(name, output, truth, agreements.output_scale(truth))
+        float32_error = self.trace.float32_error(tensor)
+        for (name, truth), output in zip(truths.items(), outputs.values(), strict=False):
+            deviation, tolerance = case.compare(name, output, truth, float32_error)
             if deviation.error is None or deviation.error > tolerance:
                 return f"run alone it is wrong too: {_describe(deviation)}", True
         return "run alone it is right: it is wrong only inside the model", False
@@ -111,7 +118,8 @@ class RuntimeSearch:
         return self.case.cause(
             "fusion",
             f"an optimisation across {name_node(node.kind, node.name)} is wrong: the outputs are "
-            "right once this node's output is an output of the model",
+            "right once this node's output is an output of the model"
+            + saturation_hint(node.kind, self.case.fault.consumer),
             node=node.name,
             tensor=tensors[0],
             runs=self.case.consumer_runs,
@@ -132,7 +140,13 @@ class RuntimeSearch:
         finally:
             shutil.rmtree(folder)
         case.consumer_runs += 1
-        return dict(zip([*self.trace.graph.outputs, *exposed], outputs, strict=False))
+        names = [*self.trace.graph.outputs, *exposed]
+        # Of a sequence or a map there are several arrays: then only names say which is which.
+        return (
+            dict(zip(names, outputs.values(), strict=True))
+            if len(names) == len(outputs)
+            else outputs
+        )
 
     def _tensor_type(self, tensor: str) -> dict[str, Any]:
         value = (self.trace.single or self.trace.precise)[tensor]
@@ -147,11 +161,11 @@ class RuntimeSearch:
 
     def compare(self, tensor: str, value: Values | None) -> tuple[Deviation, float]:
         """Return the deviation of a tensor's value from its trace, and its tolerance."""
-        tolerance = self.case.tolerance_of(tensor, self.case.float32_error(self.trace, tensor))
+        float32_error = self.case.float32_error(self.trace, tensor)
         if value is None:
-            return Deviation(name=tensor, error=None, note=f"{tensor} is missing"), tolerance
-        truth = self.trace.precise[tensor]
-        return agreements.deviation(tensor, value, truth, agreements.output_scale(truth)), tolerance
+            missing = Deviation(name=tensor, error=None, note=f"{tensor} is missing")
+            return missing, self.case.tolerance_of(tensor, float32_error)
+        return self.case.compare(tensor, value, self.trace.precise[tensor], float32_error)
 
 
 def _describe(deviation: Deviation) -> str:

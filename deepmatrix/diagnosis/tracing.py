@@ -119,8 +119,8 @@ class Tracer:
 
     def infer(
         self, consumer: Cell, model_format: str, model: Path, inputs: Mapping[str, Values]
-    ) -> list[Values]:
-        """Return a consumer's outputs of a model, in the model's order.
+    ) -> dict[str, Values]:
+        """Return a consumer's outputs of a model by name, in the model's order.
 
         Raises Untraceable where it fails.
         """
@@ -140,9 +140,12 @@ class Tracer:
         subject = f"{model.parent.name}--infer"
         with self._one_off(consumer, subject, CONSUMING, fill) as (output, control):
             inferred = output.infer()
-            count = len(inferred.outputs) if inferred else 0
+            names = inferred.outputs if inferred else ()
             try:
-                return [arrays.read_array(control / answer_path(at)) for at in range(count)]
+                return {
+                    name: arrays.read_array(control / answer_path(at))
+                    for at, name in enumerate(names)
+                }
             except arrays.Unreadable as error:
                 raise Untraceable(str(error)) from None
 

@@ -48,7 +48,11 @@ class Limits:
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One process to run: a cell, a control directory, limits."""
+    """One process to run: a cell, a control directory, limits.
+
+    *emulator*: a program on this machine that has to run it, where it is not run natively or by
+    the kernel's own choice.
+    """
 
     id: str
     run_id: str
@@ -57,6 +61,7 @@ class Task:
     deadline_s: float
     limits: Limits
     environment: dict[str, str] = field(default_factory=dict)
+    emulator: Path | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -75,7 +75,8 @@ def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
                 entry = tar.gettarinfo(arcname=name, fileobj=source)
                 # A link, even a hard one, becomes a file of its own.
                 entry.type, entry.linkname, entry.size = tarfile.REGTYPE, "", _size(source)
-                entry.mode, entry.uid, entry.gid = 0o644, user, user
+                entry.mode = 0o755 if entry.mode & 0o100 else 0o644
+                entry.uid = entry.gid = user
                 entry.uname = entry.gname = ""
                 tar.addfile(entry, source)
     archive.seek(0)

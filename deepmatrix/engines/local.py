@@ -149,9 +149,10 @@ class LocalProcesses:
         path = [str(code)]
         if not self._clean and os.environ.get("PYTHONPATH"):
             path.append(os.environ["PYTHONPATH"])
+        program = ["harness.emulated", str(task.emulator)] if task.emulator else ["harness"]
         with _pinned_to(task.limits.cpus):
             process = processes.start(
-                [str(python), "-m", "harness", str(control)],
+                [str(python), "-m", *program, str(control)],
                 environment={
                     **(inherited if self._clean else {}),
                     **task.environment,

@@ -75,6 +75,7 @@ class VenvEngine:
             pythons=frozenset(self._interpreters),
             cpus=len(local.usable_cpus()),
             memory_bytes=local.memory_bytes(),
+            emulator=binfmt.emulator(binfmt.docker_name(platform.machine().lower())),
         )
 
     def describe(self) -> dict[str, str]:
@@ -99,7 +100,7 @@ class VenvEngine:
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:
         """Run one process in the cell's environment. See `deepmatrix.engines.Engine`."""
-        python = self._pythons.get(task.cell.id)
+        python = self._pythons.get(task.cell.plain.id)
         if task.cell.device != "cpu":
             return Ended(ending="no-device", cause="virtual environments are for the CPU only")
         if python is None:

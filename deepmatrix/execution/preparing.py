@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deepmatrix.engines import Engine, Prepared
 from deepmatrix.errors import RecordError
@@ -36,7 +36,7 @@ class Preparation:
         }
         runnable = [cell for cell in cells if cell.id not in refusals]
         try:
-            results = self.engine.prepare(runnable, self.watcher.preparing)
+            results = self._make(runnable)
         except KeyboardInterrupt:
             raise interrupted(self.run) from None
         for cell_id, reason in refusals.items():
@@ -46,6 +46,18 @@ class Preparation:
         for cell_id, result in results.items():
             self.watcher.prepared(cell_id, result)
         return {cell.id: cell for cell in runnable if not results[cell.id].error}
+
+    def _make(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
+        """Make each image once; cells that differ by their instruction set share it."""
+        plain = {cell.plain.id: cell.plain for cell in cells}
+        made = self.engine.prepare(list(plain.values()), self.watcher.preparing)
+        own = {cell.id: made[cell.id] for cell in cells if not cell.isa}
+        shared = {
+            cell.id: replace(made[cell.plain.id], cell_id=cell.id, build_s=None, built=False)
+            for cell in cells
+            if cell.isa
+        }
+        return {**own, **shared}
 
     def _refuse_other_images(self, results: Mapping[str, Prepared]) -> None:
         """Refuse to mix records of one cell from two images."""

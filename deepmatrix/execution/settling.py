@@ -164,8 +164,9 @@ class _Settlement:
         return group
 
     def _is_independent(self, cell: Cell) -> bool:
-        """Return whether a consumer is neither the evaluator nor in a reduced precision."""
-        return not cell.is_evaluator and cell.precision == "float32"
+        """Return whether a consumer is neither the judge nor in a reduced precision."""
+        judge = {known.id: known.name for known in self.run.manifest.plan.cells}[self.model.cell]
+        return cell.name != judge and cell.precision == "float32"
 
     def _is_right(self, entry: _Answered, name: str) -> bool:
         terms = terms_of(self.run.manifest, entry.cell, self.model.artifact.id).of(entry.record)

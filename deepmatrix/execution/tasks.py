@@ -23,8 +23,11 @@ from harness.record import INSPECT, SCHEMA_VERSION
 #: Seconds that a process may live beyond its own watchdog, which writes a traceback.
 GRACE_S = 10.0
 
+#: Names the processor that QEMU emulates.
+QEMU_CPU = "QEMU_CPU"
+
 #: How an artifact is run where times say nothing of a machine, under emulation or by a standard's
-#: evaluator: once.
+#: evaluator of a user's own model: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
 #: So many answers of such a cell are compared at most: each may take minutes.
@@ -56,7 +59,10 @@ class TaskMaker:
         )
         document = {**self._document(job, cell, deadline), **contents}
         (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
-        emulation = matrix.architectures[cell.architecture].emulation if self.emulated else {}
+        is_native = cell.architecture in self.capabilities.native
+        emulation = {} if is_native else matrix.architectures[cell.architecture].emulation
+        processor = {QEMU_CPU: cell.processor} if cell.processor else {}
+        emulator = Path(self.capabilities.emulator) if is_native and cell.processor else None
         return Task(
             id=job.id,
             run_id=self.run.id,
@@ -64,7 +70,8 @@ class TaskMaker:
             control=control,
             deadline_s=deadline + GRACE_S,
             limits=self._limits(),
-            environment={**emulation, **cell.environment},
+            environment={**emulation, **processor, **cell.environment},
+            emulator=emulator,
         )
 
     def _limits(self) -> Limits:
@@ -161,7 +168,7 @@ class TaskMaker:
         assert job.artifact is not None
         artifact = artifacts.hand_over(self.run.artifact_path(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
-        if self.emulated or cell.is_evaluator:
+        if self.emulated or (job.artifact.imported and cell.is_evaluator):
             infer.update(UNTIMED, repeats=min(infer["repeats"], MOST_REPEATS_UNTIMED))
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]

@@ -11,9 +11,16 @@ from numpy.typing import NDArray
 
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.records import Agreement, Deviation
+from deepmatrix.store.parts import Quantised
+from deepmatrix.store.records import Agreement, Deviation, Steps
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
+
+#: The kind of numpy's dtypes of text.
+TEXT = "U"
+
+#: At most so many letters of a text that differs are shown.
+SHOWN = 40
 
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
@@ -37,6 +44,8 @@ def compare(answered: Answers, truth: Truth) -> Agreement:
 
     Outputs are matched by name where both sides have the same names, else by their order. The
     worst output counts. Of those that are random by design only shape and statistics count.
+    Quantised outputs are compared by steps, and with gold in floats by what their integers stand
+    for.
     """
     if not truth.gold:
         return nothing("it has no outputs")
@@ -48,9 +57,7 @@ def compare(answered: Answers, truth: Truth) -> Agreement:
         answer = answered[name] if same_names else list(answered.values())[number]
         scale = output_scale(gold)
         deviations.append(_output_deviation(name, answer, truth, scale))
-        is_random = name in truth.random
-        masked = _with_gold(answer, gold, truth.masks.get(name))
-        between.append(0.0 if is_random else distance(masked, truth.produced[name], scale))
+        between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
     return Agreement(
         error=worst_output_error([output.error for output in deviations]),
@@ -67,11 +74,11 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
     gold, produced, mask = truth.gold[name], truth.produced[name], truth.masks.get(name)
     if reason := truth.unjudged.get(name):
         return Deviation(name=name, error=None, note=f"{name}: {reason}", dtype=str(produced.dtype))
-    is_random = name in truth.random
-    measure_output = _statistics if is_random else deviation
-    answer = _with_gold(answer, gold, mask)
+    is_random, grid = name in truth.random, truth.quantised.get(name)
+    measure_output = _statistics if is_random else _in_steps if grid else deviation
+    answer = _with_gold(as_gold_is(answer, gold, grid), gold, mask)
     measured = _type_mismatch(name, answer, produced) or measure_output(name, answer, gold, scale)
-    own = 0.0 if is_random else distance(_with_gold(produced, gold, mask), gold, scale)
+    own = 0.0 if is_random else measure_output(name, _own(name, truth), gold, scale).error
     return measured.model_copy(
         update={
             "producer_error": own,
@@ -80,8 +87,43 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
             "random": is_random,
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
+            "steps": _steps(grid, gold, scale) if grid else None,
         }
     )
+
+
+def _from_producer(name: str, answer: Values, truth: Truth, scale: float) -> float | None:
+    """Return how far an answer is from the producer's own."""
+    if name in truth.random:
+        return 0.0
+    gold, grid = truth.gold[name], truth.quantised.get(name)
+    masked = _with_gold(as_gold_is(answer, gold, grid), gold, truth.masks.get(name))
+    measure_output = _in_steps if grid else deviation
+    return measure_output(name, masked, _own(name, truth), scale).error
+
+
+def _own(name: str, truth: Truth) -> Values:
+    """Return the producer's own output, with gold where it is not compared."""
+    return _with_gold(truth.produced[name], truth.gold[name], truth.masks.get(name))
+
+
+def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
+    """Return an answer; integers as what they stand for where gold is in floats."""
+    if grid is None or grid.scale is None or gold.dtype.kind != "f" or answer.dtype.kind == "f":
+        return answer
+    real: Values = (answer.astype(np.float64) - (grid.zero_point or 0)) * grid.scale
+    return real.astype(np.float32)
+
+
+def _steps(grid: Quantised, gold: Values, scale: float) -> Steps:
+    """Return what an output is allowed, in the unit of gold: integers are one step apart."""
+    size = grid.step * (grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0)
+    return Steps(count=grid.steps, size=size, error=grid.steps * size / scale)
+
+
+def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+    """Return the deviation of an output whose integers are steps, not classes."""
+    return deviation(name, answer, gold, scale, in_steps=True)
 
 
 RANDOM = "it is random by design, so only its shape, mean and spread are compared"
@@ -99,6 +141,8 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
+    if gold.dtype.kind == TEXT:
+        return Deviation(name=name, error=0.0)
     if not np.isfinite(answer).all():
         return Deviation(name=name, error=None, note=f"{name} is not finite everywhere")
     drawn, expected = answer.astype(np.float64), gold.astype(np.float64)
@@ -112,10 +156,11 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
 
 
 def _type_mismatch(name: str, answer: Values, produced: Values) -> Deviation | None:
-    """Return the deviation of an output of another kind (floats, integers, booleans), or None."""
+    """Return the deviation of an output of another kind (floats, integers, text), or None."""
     if answer.dtype.kind == produced.dtype.kind:
         return None
-    note = f"{name} is {answer.dtype}, not {produced.dtype}"
+    kinds = ["text" if x.dtype.kind == TEXT else str(x.dtype) for x in (answer, produced)]
+    note = f"{name} is {kinds[0]}, not {kinds[1]}"
     return Deviation(name=name, error=None, note=note)
 
 
@@ -134,6 +179,8 @@ def _with_gold(answer: Values, gold: Values, mask: Values | None) -> Values:
     ignored = mask != 0
     if answer.dtype.kind == "f":
         ignored &= (mask != OVERFLOW) | ~np.isfinite(answer)
+    if gold.dtype.kind == TEXT:
+        return np.where(ignored, gold, answer)
     return np.where(ignored, gold.astype(answer.dtype), answer)
 
 
@@ -154,9 +201,11 @@ def _caution(gold: Values, mask: Values | None = None) -> str:
             for code, text in _NOT_COMPARED.items()
             if counts[code]
         )
-    finite = np.abs(gold[np.isfinite(gold)])
     if not gold.size:
         return "gold is empty"
+    if gold.dtype.kind == TEXT:
+        return ""
+    finite = np.abs(gold[np.isfinite(gold)])
     if not finite.size:
         return "gold has no finite value"
     if gold.dtype.kind == "f" and finite.max() <= TINY_GOLD:
@@ -183,6 +232,8 @@ SMALLEST = 0.25
 
 def output_scale(gold: Values) -> float:
     """Return the scale of errors: the largest absolute finite gold value, at least SMALLEST."""
+    if gold.dtype.kind == TEXT:
+        return SMALLEST
     finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
     return max(float(finite.max(initial=0.0)), SMALLEST)
 
@@ -192,17 +243,22 @@ def distance(answer: Values, gold: Values, scale: float) -> float | None:
     return deviation("", answer, gold, scale).error
 
 
-def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+def deviation(
+    name: str, answer: Values, gold: Values, scale: float, *, in_steps: bool = False
+) -> Deviation:
     """Return all the numbers of one output, (N, ...), against gold of the same shape.
 
     Finite gold needs a finite answer; infinities and NaN of gold must be the same in the answer.
-    Integers and booleans are right or wrong: where any differs the error is at least 1.
+    Integers, booleans and texts are right or wrong: where any differs the error is at least 1,
+    unless the integers are steps of something.
     """
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
+    if TEXT in (gold.dtype.kind, answer.dtype.kind):
+        return _texts(name, answer, gold)
     if gold.dtype.kind != "f":
-        return _whole_numbers(name, answer, gold, scale)
+        return _whole_numbers(name, answer, gold, scale, in_steps=in_steps)
     finite = np.isfinite(gold)
     differs = np.isfinite(answer) != finite
     wrong = int(differs.sum())
@@ -231,12 +287,29 @@ def deviation(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     )
 
 
-def _whole_numbers(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+def _whole_numbers(
+    name: str, answer: Values, gold: Values, scale: float, *, in_steps: bool
+) -> Deviation:
     differs = answer != gold
     if not differs.any():
         return Deviation(name=name, error=0.0, max_abs=0.0, max_rel=0.0)
     largest = float(np.abs(answer.astype(np.float64) - gold.astype(np.float64)).max())
-    return Deviation(name=name, error=max(largest / scale, 1.0), max_abs=largest, row=_row(differs))
+    error = largest / scale if in_steps else max(largest / scale, 1.0)
+    return Deviation(name=name, error=error, max_abs=largest, row=_row(differs))
+
+
+def _texts(name: str, answer: Values, gold: Values) -> Deviation:
+    if mismatch := _type_mismatch(name, answer, gold):
+        return mismatch
+    differs = np.atleast_1d(answer != gold)
+    if not differs.any():
+        return Deviation(name=name, error=0.0)
+    first = np.unravel_index(int(differs.argmax()), differs.shape)
+    wrong, wanted = (str(np.atleast_1d(x)[first])[:SHOWN] for x in (answer, gold))
+    place = ", ".join(map(str, first))
+    note = f"{int(differs.sum())} of {differs.size} texts of {name} differ, the first at "
+    note += f"[{place}]: {wrong!r}, not {wanted!r}"
+    return Deviation(name=name, error=1.0, row=_row(differs), note=note)
 
 
 def _row(values: Values) -> int | None:

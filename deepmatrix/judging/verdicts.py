@@ -11,7 +11,7 @@ from typing import Literal
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.phases import InferData
-from deepmatrix.store.records import Agreement, Deviation, JobRecord
+from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
 from deepmatrix.store.runs import Manifest
 
 Word = Literal["match", "drift", "error", "unsupported", "not-run"]
@@ -76,12 +76,14 @@ class Terms:
         producer_error: float | None,
         output: str = "",
         dtype: str = "",
+        steps: Steps | None = None,
         *,
         rounded: bool = False,
     ) -> tuple[float, str]:
         """Return the tolerance of an output, and where it comes from.
 
-        An output in a reduced precision, *dtype*, cannot be more exact than that. Where gold is
+        An output in a reduced precision, *dtype*, cannot be more exact than that. A quantised one
+        has its *steps*, whatever the producer's error: one tie there is a whole step. Where gold is
         *rounded* itself, the producer's own error is unknown.
         """
         for override in self.overrides:
@@ -90,7 +92,9 @@ class Terms:
         own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
             (self.tolerances.floor, "the floor"),
-            (own, f"{self.tolerances.factor:g} times the {self.producer}'s own error"),
+            (own, f"{self.tolerances.factor:g} times the {self.producer}'s own error")
+            if steps is None
+            else (steps.error, _describe_steps(steps)),
             (self._reduced(self.precision), f"tolerance of {self.precision}"),
             (self._reduced(dtype), f"tolerance of {dtype}"),
             (self.tolerances.rounded if rounded else 0.0, "gold is in the model's own precision"),
@@ -102,7 +106,9 @@ class Terms:
         producer_error = output.producer_error
         if producer_error is None:
             producer_error = agreement.producer_error
-        return self.allowed(producer_error, output.name, output.dtype, rounded=output.rounded)
+        return self.allowed(
+            producer_error, output.name, output.dtype, output.steps, rounded=output.rounded
+        )
 
     def _reduced(self, precision: str) -> float:
         errors = (error for name, error in self.tolerances.reduced.items() if name == precision)
@@ -119,6 +125,11 @@ class Terms:
         A user's own model may be written in float16.
         """
         return max(self.tolerances.producer, self._reduced("float16") if self.imported else 0.0)
+
+
+def _describe_steps(steps: Steps) -> str:
+    plural = "s" * (steps.count != 1)
+    return f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
@@ -176,11 +187,11 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
 def _repeated(verdict: Verdict, agreement: Agreement, answered: InferData | None) -> Verdict:
     """Return a verdict with what repeated answers say: beyond the tolerance they are a drift.
 
-    What is random by design differs each time and says nothing.
+    What is random by design differs each time and says nothing; its generator's seed is no state.
     """
-    if answered is None or answered.stateful:
-        return replace(verdict, stateful=bool(answered))
     random = {output.name for output in agreement.outputs if output.random}
+    if answered is None or (answered.stateful and not random):
+        return replace(verdict, stateful=bool(answered))
     threads, worst, largest = "", None, 0.0
     for count, repeats in answered.repeats.items():
         differences = [error for name, error in repeats.largest.items() if name not in random]
@@ -214,7 +225,8 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     word, reason = _word(agreement, terms)
     if word == "match" and not _excess(worst.error, tolerance) <= 1:
         output = f"output {worst.name}: " if len(limits) > 1 else ""
-        word, reason = "drift", f"{output}error {worst.error:.1e} is above {tolerance:.1e}"
+        excess = worst.note or f"{output}error {worst.error:.1e} is above {tolerance:.1e}"
+        word, reason = "drift", excess
     return Verdict(word=word, tolerance=tolerance, basis=basis, reason=reason)
 
 
@@ -237,6 +249,8 @@ def _word(agreement: Agreement, terms: Terms) -> tuple[Word, str]:
 def producer_fault(agreement: Agreement, terms: Terms) -> str:
     """Return why the producer's own outputs are wrong, so that nothing can be judged; or ""."""
     error, largest = agreement.producer_error, terms.largest_producer_error()
+    steps = [output.steps.error for output in agreement.outputs if output.steps]
+    largest = max([largest, *steps])
     if error is None:
         return agreement.note or f"the {terms.producer}'s own outputs cannot be compared with gold"
     if not error <= largest:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import platform
+import shutil
 from pathlib import Path
 
 from deepmatrix.errors import EngineError
@@ -25,6 +27,16 @@ def docker_name(machine: str) -> str:
 def entry(architecture: str, table: Path = TABLE) -> Path:
     """Return the path of the table's entry for an architecture, which may not exist."""
     return table / f"qemu-{QEMU_NAMES.get(architecture, architecture)}"
+
+
+def emulator(architecture: str) -> str:
+    """Return the path of QEMU's program for an architecture that this machine runs itself, or "".
+
+    It is linked statically, as Debian's is, so that it also starts in a container.
+    """
+    if docker_name(platform.machine().lower()) != architecture:
+        return ""
+    return shutil.which(f"{entry(architecture).name}-static") or ""
 
 
 def emulated_architectures(table: Path = TABLE) -> frozenset[str]:

@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from typing import Any, Literal
 
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.config.sections import Framework, Precision, Runtime
+from deepmatrix.config.sections import Framework, InstructionSet, Precision, Runtime
+from harness.formats import FORMATS
 
 Role = Literal["framework", "runtime"]
 
@@ -17,7 +18,8 @@ class Cell:
     """One framework or runtime, or a variant of it, on one platform, with its pinned packages.
 
     *system* is its entry in the matrix file. A cell with *serves* unset inspects models or makes
-    a suite, and serves no model.
+    a suite, and serves no model. *isa*: the instruction set that it is kept to, by its name in the
+    matrix file; *processor*: the one that QEMU emulates for it.
     """
 
     name: str
@@ -27,6 +29,8 @@ class Cell:
     architecture: str
     device: str
     serves: bool = True
+    isa: str = ""
+    processor: str = ""
 
     @property
     def platform(self) -> str:
@@ -36,7 +40,13 @@ class Cell:
     @property
     def id(self) -> str:
         """The cell's name in selections, image tags, folders, records and CI jobs."""
-        return f"{self.name}-{self.platform}"
+        suffix = f"_{self.isa}" if self.isa else ""
+        return f"{self.name}{suffix}-{self.platform}"
+
+    @property
+    def plain(self) -> Cell:
+        """The cell that it shares its image with: itself, without an instruction set."""
+        return replace(self, isa="", processor="")
 
     @property
     def role(self) -> Role:
@@ -107,7 +117,9 @@ class Cell:
     @property
     def is_evaluator(self) -> bool:
         """Whether it is a standard's evaluator, which judges and is not timed."""
-        return isinstance(self.system, Runtime) and self.system.evaluator
+        return any(
+            known.has_evaluator and known.inspector == self.name for known in FORMATS.values()
+        )
 
     @property
     def language(self) -> str:
@@ -123,13 +135,19 @@ class Cell:
         """Return this cell with some keys of its system changed."""
         return replace(self, system=self.system.model_copy(update=changes))
 
+    def kept_to(self, name: str, isa: InstructionSet) -> Cell:
+        """Return this cell kept to an instruction set."""
+        told = self.with_system(environment={**self.environment, **isa.environment})
+        return replace(told, isa=name, processor=isa.processor or "")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Capabilities:
     """What an engine can run, as data.
 
     *pythons* is None where the engine brings its own interpreters, as containers do. *lacking*
-    says, by base, why the base cannot be made here and what the user can do.
+    says, by base, why the base cannot be made here and what the user can do. *emulator*: QEMU's
+    program for the architecture that runs natively, to emulate other processors of it.
     """
 
     engine: str
@@ -140,10 +158,11 @@ class Capabilities:
     lacking: Mapping[str, str] = field(default_factory=dict, hash=False)
     cpus: int = 1
     memory_bytes: int = 0
+    emulator: str = ""
 
     def emulates(self, cell: Cell) -> bool:
-        """Return whether a cell is of another architecture than those that run natively."""
-        return cell.architecture not in self.native
+        """Return whether a cell's processor is another one than those that run natively."""
+        return cell.architecture not in self.native or bool(cell.processor)
 
     def emulated_ids(self, cells: Iterable[Cell]) -> frozenset[str]:
         """Return the ids of the cells that run emulated."""
@@ -161,6 +180,11 @@ class Capabilities:
             if self.engine == "docker" and cell.device == "cuda":
                 return "the engine has no NVIDIA runtime"
             return f"the {self.engine} engine has no {cell.device}"
+        if cell.processor and cell.architecture in self.native:
+            if not self.emulator:
+                return f"no QEMU here for {cell.processor}: install qemu-user-static"
+            if cell.command and not cell.command[0].startswith("/"):
+                return f"QEMU runs a program by its path, and {cell.command[0]} has none"
         if self.pythons is not None and cell.python not in self.pythons:
             return f"no Python {cell.python} on this machine"
         return self.lacking.get(cell.base)

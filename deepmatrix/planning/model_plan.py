@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
@@ -12,6 +13,11 @@ from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Import, Plan, Skipped
 from deepmatrix.planning.readers import find_inspector, find_readers
 from deepmatrix.planning.selection import Selection
+
+#: What the first of several models is to the others: one like them; the same in another format,
+#: which gives inputs and gold to all; or what they were quantised from, which gives inputs and is
+#: not served.
+First = Literal["served", "same", "original"]
 
 
 def plan_models(
@@ -22,26 +28,27 @@ def plan_models(
     *,
     seed: int,
     infer: Infer,
-    same: bool = False,
-    sources: Mapping[str, str] | None = None,
+    first: First = "served",
+    isas: Sequence[str] = (),
 ) -> Plan:
     """Plan the verification of models, each a name, a format and its main file.
 
-    With *same* they are one model in several formats: the first gives inputs and gold to all.
-    *sources*: the path of each, by its name.
-    Every selected cell that reads one of their formats serves them. The inspector of a format, see
-    `harness.formats`, inspects its models first, whether it is selected or not.
+    *first* says what the first one is to the others: see `First`. Every selected cell that reads
+    one of their formats serves them, kept to each of the instruction sets *isas* too. The inspector
+    of a format, see `harness.formats`, inspects its models first, whether it is selected or not.
 
     Raises:
         ArgumentError: a preset, glob or tag that matches nothing; no cell can inspect a model, or
             none serve it.
     """
     formats = {format for _, format, _ in models}
-    cells, skipped = find_readers(matrix, formats, selection, capabilities)
+    served = models[first == "original" :]
+    read = {format for _, format, _ in served}
+    cells, skipped = find_readers(matrix, read, selection, capabilities, isas)
     inspectors = {
         format: find_inspector(matrix, format, capabilities) for format in sorted(formats)
     }
-    _check_served(models, cells, skipped)
+    _check_served(served, cells, skipped)
     chosen = {cell.id for cell in cells}
     inspecting = [replace(cell, serves=False) for cell in inspectors.values()]
     return Plan(
@@ -56,15 +63,10 @@ def plan_models(
         phases=(),
         cold=False,
         infer=infer,
-        same=same,
+        same=first == "same",
+        original=first == "original",
         imports=tuple(
-            Import(
-                name=name,
-                format=format,
-                file=file,
-                cell=inspectors[format].id,
-                source=(sources or {}).get(name, ""),
-            )
+            Import(name=name, format=format, file=file, cell=inspectors[format].id)
             for name, format, file in models
         ),
     )

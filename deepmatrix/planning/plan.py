@@ -120,6 +120,8 @@ class Plan:
     infer: Infer
     imports: tuple[Import, ...] = ()
     same: bool = False
+    #: The first import is what the others were quantised from: it gives inputs, and is not served.
+    original: bool = False
     #: Pairs of a framework and a workload: the framework has an idiom of the workload's network.
     idioms: frozenset[tuple[str, str]] = frozenset()
 
@@ -133,6 +135,11 @@ class Plan:
         if self.imports:
             return "verify"
         return "matrix" if self.phases else "conformance"
+
+    def with_sources(self, sources: Mapping[str, str]) -> Plan:
+        """Return this plan with the paths that the user gave for the models, by their names."""
+        imports = tuple(replace(model, source=sources[model.name]) for model in self.imports)
+        return replace(self, imports=imports)
 
     def rounds(self, cell: Cell) -> int:
         """Return the number of rounds in which this cell runs its jobs."""
@@ -152,6 +159,11 @@ class Plan:
         """Return whether a job starts from a cold file cache: the first of several rounds."""
         return self.cold and job.round == 0 and self.rounds(cell) > 1
 
+    @property
+    def served(self) -> tuple[Import, ...]:
+        """The users' own models that are served and judged."""
+        return self.imports[1:] if self.original else self.imports
+
     def producers(self) -> list[Cell]:
         """Return the cells of the first wave."""
         return [cell for cell in self.cells if cell.role == "framework"]
@@ -162,7 +174,7 @@ class Plan:
 
     def artifacts(self) -> Iterator[Artifact]:
         """Yield every artifact that the first wave will produce."""
-        yield from (imported.artifact for imported in self.imports)
+        yield from (imported.artifact for imported in self.served)
         if record.DEPLOY not in self.phases:
             return
         for cell, workload in itertools.product(self.producers(), self.workloads):
@@ -176,7 +188,7 @@ class Plan:
             return len(self.workloads) * training_jobs + len(self.imports)
         jobs_of_imports = sum(
             self.rounds_of(imported.artifact, cell)
-            for imported in self.imports
+            for imported in self.served
             for cell in self.consumers(imported.format)
         )
         if record.DEPLOY not in self.phases:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Set
+from collections.abc import Sequence, Set
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities, Cell, all_cells
 from deepmatrix.planning.plan import Skipped
-from deepmatrix.planning.selection import Selection, select_cells
+from deepmatrix.planning.selection import Selection, match_globs, select_cells
+from deepmatrix.planning.sweeps import sweep
 from harness.formats import FORMATS
 
 #: Why ``--native`` skips a cell.
@@ -16,17 +17,32 @@ LEFT_OUT = "it is emulated, and left out by --native"
 
 
 def find_readers(
-    matrix: Matrix, formats: Set[str], selection: Selection, capabilities: Capabilities
+    matrix: Matrix,
+    formats: Set[str],
+    selection: Selection,
+    capabilities: Capabilities,
+    isas: Sequence[str] = (),
 ) -> tuple[list[Cell], tuple[Skipped, ...]]:
     """Return the selected cells that read one of some formats, and those that cannot run.
 
+    Each is there once more for every instruction set in *isas* that it can have. Where the preset
+    has no cell that reads a format, and the user named none, all that read it are selected.
+
     Raises:
-        ArgumentError: a preset, glob or tag that matches nothing.
+        ArgumentError: a preset, glob, tag or instruction set that matches nothing.
     """
     cells, skipped = [], []
-    for cell in select_cells(matrix, selection):
-        if formats.isdisjoint(cell.reads):
-            continue
+    selected = [
+        cell for cell in select_cells(matrix, selection) if not formats.isdisjoint(cell.reads)
+    ]
+    if not selection.include:
+        unread = formats - {format for cell in selected for format in cell.reads}
+        selected += [
+            cell
+            for cell in all_cells(matrix)
+            if not unread.isdisjoint(cell.reads) and not match_globs([cell.id], selection.exclude)
+        ]
+    for cell in sweep(matrix, selected, isas):
         reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
         if selection.native and capabilities.emulates(cell):
             reason = reason or LEFT_OUT

@@ -85,7 +85,7 @@ def select_cells(matrix: Matrix, selection: Selection) -> list[Cell]:
     ]
     if not chosen:
         raise ArgumentError(
-            "the selection leaves no cell", hint="drop an --exclude or a --tag, or try a wider glob"
+            "the selection leaves no cell", hint="leave fewer cells out, or try a wider glob"
         )
     return chosen
 

@@ -14,7 +14,7 @@ from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.planning.plan import Plan
 from deepmatrix.reports import junit, markdown
 from deepmatrix.reports.console import print_table
-from deepmatrix.reports.screens import show
+from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import claims, conformance, plans
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run, write_text
@@ -23,6 +23,7 @@ from deepmatrix.study.decisions import DecidedStatement
 __all__ = [
     "claims_page",
     "conformance_page",
+    "headlines",
     "plan_document",
     "show",
     "show_claims",

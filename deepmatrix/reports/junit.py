@@ -34,7 +34,7 @@ def document(results: Results) -> str:
         root,
         "portability",
         [
-            (row.artifact, row.consumer, *_status(row), numbers.error(row.error))
+            (row.title, row.consumer, *_status(row), numbers.error(row.error))
             for row in results.portability
         ],
     )

@@ -88,14 +88,14 @@ def key(title: str) -> Column:
     return Column(title, key=True)
 
 
-def text(title: str, optional: int = 0) -> Column:
+def text(title: str, optional: int = 0, note: str = "") -> Column:
     """Return a column of words."""
-    return Column(title, optional=optional)
+    return Column(title, optional=optional, note=note)
 
 
-def number(title: str, optional: int = 0) -> Column:
+def number(title: str, optional: int = 0, note: str = "") -> Column:
     """Return a column of numbers."""
-    return Column(title, numeric=True, optional=optional)
+    return Column(title, numeric=True, optional=optional, note=note)
 
 
 def status(word: str, reason: str) -> str:

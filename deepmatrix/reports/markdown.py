@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports.layout import NO_BREAK_SPACE, Table
-from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables import result_tables, verification
 from deepmatrix.results.rows import Results
 
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.
@@ -22,7 +22,8 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
     Raises:
         ArgumentError: there is no table of such a title.
     """
-    parts = [f"# Matrix `{results.run}`", _verdict(results)]
+    kind = "Verification" if results.models else "Matrix"
+    parts = [f"# {kind} `{results.run}`", *_headlines(results), _verdict(results)]
     parts += [markdown_table(table) for table in _select(result_tables(results), titles)]
     parts += [_list("Expected failures", results.findings)] if results.findings else []
     parts += [_list("Warnings", results.warnings)] if results.warnings else []
@@ -43,6 +44,13 @@ def _select(tables: list[Table], titles: Sequence[str]) -> list[Table]:
         if title not in known_titles:
             raise ArgumentError(f"there is no table '{title}'{did_you_mean(title, known_titles)}")
     return [table for table in tables if not titles or table.title in titles]
+
+
+def _headlines(results: Results) -> Iterator[str]:
+    """Yield, for each of a user's own models, its verdict and what judges it."""
+    for model in results.models:
+        verdict, _ = verification.headline(results, model)
+        yield f"**{_escape(verdict)}**, {_escape(verification.judge_line(model))}"
 
 
 def _verdict(results: Results) -> str:

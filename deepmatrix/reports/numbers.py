@@ -61,13 +61,14 @@ def meter(error: float | None, tolerance: float | None) -> str:
         return DASH
     ratio = error / tolerance
     full = min(math.ceil(ratio * METER), METER)
-    figure = f"{ratio * 100:.0f}\N{NO-BREAK SPACE}%" if ratio < 1.995 else f"{ratio:,.0f}×"
+    figure = f"{ratio * 100:.0f}\N{NO-BREAK SPACE}%" if ratio < 1.995 else f"{ratio:.0f}×"
+    figure = figure if ratio < 1000 else ">999×"
     return f"{'▰' * full}{'▱' * (METER - full)}\N{NO-BREAK SPACE}{figure}"
 
 
 def cosine(value: float | None) -> str:
-    """A cosine similarity, cut to six digits: what is not 1 never reads as 1."""
-    return DASH if value is None else f"{math.floor(value * 1e6) / 1e6:.6f}"
+    """A cosine similarity: ``0.999982``."""
+    return DASH if value is None else f"{value:.6f}"
 
 
 def share(value: float | None) -> str:

@@ -36,12 +36,22 @@ def show(console: Console, results: Results) -> None:
         console.print(Text("✓ all as expected", style=STYLES["good"]))
 
 
-def _show_model(console: Console, results: Results, model: ModelRow) -> None:
-    """Print the verdict of a model in a line, what judges it, and its tables."""
+def headlines(results: Results) -> Iterator[Text]:
+    """Yield the verdict of each of a user's own models, a line each."""
+    for model in results.models:
+        yield _headline(results, model)
+
+
+def _headline(results: Results, model: ModelRow) -> Text:
     verdict, mood = verification.headline(results, model)
     colour = STYLES[mood].removeprefix("bold ")
+    return Text(verdict, style=f"bold {colour}")
+
+
+def _show_model(console: Console, results: Results, model: ModelRow) -> None:
+    """Print the verdict of a model in a line, what judges it, and its tables."""
     console.print()
-    console.print(Text(verdict, style=f"bold {colour}"))
+    console.print(_headline(results, model))
     console.print(Text(verification.judge_line(model), style=STYLES["muted"]))
     if served := inputs.line(model):
         console.print(Text(served, style=STYLES["muted"]))

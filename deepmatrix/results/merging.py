@@ -15,9 +15,10 @@ from collections.abc import Iterable, Iterator, Sequence
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.judging import costs
 from deepmatrix.results import own_models
 from deepmatrix.results.row_collector import RowCollector
-from deepmatrix.results.rows import Results
+from deepmatrix.results.rows import CostRow, Results
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.timings import floats
 from deepmatrix.store.records import UNDONE, JobRecord
@@ -50,7 +51,12 @@ def merge(
         collector.add(group)
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
     results = collector.results(dict(sorted(engines.items())))
-    return results.model_copy(update={"nodes": tuple(own_models.nodes_rows(manifest, runs))})
+    return results.model_copy(
+        update={
+            "costs": _costs(runs, manifest),
+            "nodes": tuple(own_models.nodes_rows(manifest, runs)),
+        }
+    )
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
@@ -102,6 +108,20 @@ def _gold_losses(runs: Sequence[Run], manifest: Manifest) -> dict[str, Samples]:
         for run, workload in itertools.product(runs, manifest.plan.workloads)
         if (losses := run.gold_losses(workload)) is not None
     }
+
+
+def _costs(runs: Sequence[Run], manifest: Manifest) -> tuple[CostRow, ...]:
+    """Return what quantisation costs the models; the first part that has them counts."""
+    plan = manifest.plan
+    if not plan.original:
+        return ()
+    original = plan.imports[0].artifact
+    rows: list[CostRow] = []
+    for model in plan.served:
+        parts = (costs.costs(run, original, model.artifact) for run in runs)
+        names = {"artifact": model.artifact.id, "original": original.id}
+        rows += [CostRow(**names, **vars(cost)) for cost in next(filter(None, parts), [])]
+    return tuple(rows)
 
 
 def _prepared(runs: Sequence[Run]) -> dict[str, Prepared]:

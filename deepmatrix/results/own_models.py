@@ -30,7 +30,8 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
             evaluator=cells[model.cell].is_evaluator,
             judged_by=described.gold if described else {},
             remarks=described.gold_remarks if described else (),
-            given=_is_given(model, manifest, runs),
+            random=described.random if described else (),
+            has_reference=_has_reference(model, manifest, runs),
             inputs=tuple(
                 InputRow(**entry.model_dump()) for entry in (described.inputs if described else ())
             ),
@@ -44,7 +45,7 @@ def _description(model: Import, runs: Sequence[Run]) -> Exported | None:
     return artifacts.read_description(stored) if stored else None
 
 
-def _is_given(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:
+def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:
     """Return whether gold is a user's reference, or what another model gives."""
     if manifest.plan.same and model != manifest.plan.imports[0]:
         return True

@@ -12,6 +12,7 @@ from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
+from harness.record import FLOAT64
 
 #: Why it is no problem where an evaluator does not answer a user's own model as gold does.
 ABOUT_THE_JUDGE = "this is about the evaluator, not about the model: another source judged it"
@@ -75,8 +76,9 @@ class PortabilityRows:
         return PortabilityRow(
             artifact=artifact.id,
             model=model.name if model else "",
-            judges=_judges(model, consumer),
+            judges=_is_judge(model, consumer) and not (model and model.has_reference),
             consumer=consumer.id,
+            isa=consumer.isa,
             emulated=judged.emulated,
             verdict=verdict.word,
             error=verdict.error,
@@ -101,7 +103,7 @@ class PortabilityRows:
             return ""
         if expected := self.manifest.matrix.expected_failure(consumer.id, artifact.id):
             return expected
-        if artifact.imported and consumer.is_evaluator:
+        if _is_judge(self.models.get(artifact.id), consumer):
             return ABOUT_THE_JUDGE
         produced = self.training.get((artifact.producer, artifact.workload))
         return produced.expected_failure if produced and verdict.word == "not-run" else ""
@@ -128,8 +130,13 @@ def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
     return Verdict(word="not-run", precision=verdict.precision, reason=reason)
 
 
-def _judges(model: ModelRow | None, consumer: Cell) -> bool:
-    """Return whether gold of a user's model is this consumer's own evaluation."""
-    if model is None or model.given:
+def _is_judge(model: ModelRow | None, consumer: Cell) -> bool:
+    """Return whether a verdict says something of the evaluator, and nothing of a runtime.
+
+    In another cell than the inspector's, the evaluator of a model that it can evaluate says that
+    the platform computes alike.
+    """
+    if model is None or not consumer.is_evaluator:
         return False
-    return consumer.is_evaluator or consumer.id == model.inspector
+    can_evaluate = set(model.judged_by.values()) == {FLOAT64}
+    return consumer.id == model.inspector or not can_evaluate

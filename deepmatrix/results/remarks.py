@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deepmatrix.results.rows import CellRow, ModelRow, PortabilityRow, TrainingRow
+from deepmatrix.store.records import JobRecord
 from harness.record import FLOAT64
 
 #: Statuses and verdicts of success.
@@ -82,6 +83,30 @@ def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
             yield f"{model.name}: {', '.join(outputs)} judged by: {source}"
         for remark in model.remarks:
             yield f"{model.name}: {remark}"
+
+
+def stateful(rows: Iterable[PortabilityRow], models: Iterable[ModelRow]) -> Iterator[str]:
+    """Yield, once for each model, that it keeps state between calls, and where.
+
+    A model whose outputs are random by design differs from call to call without any state.
+    """
+    random = {model.artifact for model in models if model.random}
+    cells: dict[str, set[str]] = {}
+    for row in rows:
+        if row.stateful and row.artifact not in random:
+            cells.setdefault(row.title, set()).add(row.consumer)
+    for title, names in sorted(cells.items()):
+        yield (
+            f"{title}: stateful, it keeps state between calls; compared is the first answer of a "
+            f"fresh load ({', '.join(sorted(names))})"
+        )
+
+
+def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
+    """Yield the models of users that could not be read, each once: no cell serves them."""
+    for record in inspections:
+        if record.status != "ok":
+            yield f"{record.subject}: the model cannot be read: {record.model_problem}"
 
 
 def problems(

@@ -20,6 +20,7 @@ from deepmatrix.results.rows import (
     ModelRow,
     NoteRow,
     PassRow,
+    PortabilityRow,
     ProbeRow,
     Results,
     ScenarioRow,
@@ -85,7 +86,8 @@ class RowCollector:
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
         self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
         self._startup.extend(timings.startup(group))
-        if not self._cells[first.cell].is_evaluator:
+        is_own_model = first.subject in {model.artifact for model in self._models}
+        if not (is_own_model and self._cells[first.cell].is_evaluator):
             self._inference.extend(timings.inference(group))
             self._serving.extend(timings.serving(group))
         self._scenarios.extend(timings.scenarios(group))
@@ -161,15 +163,26 @@ class RowCollector:
                 *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
                 *timings.warnings(training, inference),
                 *remarks.cautions(portability),
+                *remarks.stateful(portability, self._models),
                 *remarks.gold_sources(self._models),
                 *remarks.sample_inputs(self._models),
             ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),
-                *remarks.problems(cell_rows, training, portability),
+                *remarks.unreadable(self._inspections.values()),
+                *remarks.problems(cell_rows, training, self._of_readable(portability)),
                 *expressiveness.problems(self._idioms, self._probes),
             ),
         )
+
+    def _of_readable(self, portability: Sequence[PortabilityRow]) -> list[PortabilityRow]:
+        """Return the rows of models that could be read: the others are one problem, not many."""
+        unread = {
+            model.artifact.id
+            for model in self._manifest.plan.imports
+            if (record := self._inspections.get((model.cell, model.name))) and record.status != "ok"
+        }
+        return [row for row in portability if row.artifact not in unread]
 
     def _efficiency(self) -> Efficiency:
         workloads = self._manifest.matrix.workloads

@@ -220,19 +220,21 @@ class NoteRow(Row):
 class PortabilityRow(Row):
     """One artifact on one consumer.
 
+    *isa*: the instruction set that the consumer was kept to, by its name in the matrix file.
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
     *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
     *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
     differ, and how far, where neither holds.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
-    *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: gold is the
-    consumer's own evaluation, so that its verdict says nothing of a runtime.
+    *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: the
+    consumer is the evaluator that gold comes from, so that its verdict says nothing of a runtime.
     """
 
     artifact: str
     model: str = ""
     judges: bool = False
     consumer: str
+    isa: str = ""
     emulated: bool
     verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
     error: float | None = None
@@ -276,9 +278,9 @@ class ModelRow(Row):
     """A user's own model. *source*: the path that the user gave.
 
     *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
-    by output, where gold comes from; *remarks*: why a better source does not count. *given*: gold
-    was given, by a reference or another model. *refusal*: why a runtime takes no inputs that were
-    made.
+    by output, where gold comes from; *remarks*: why a better source does not count. *random*: the
+    outputs that are random by design. *has_reference*: gold is the user's reference, or what
+    another model gives. *refusal*: why a runtime takes no inputs that were made.
     """
 
     name: str
@@ -289,7 +291,8 @@ class ModelRow(Row):
     evaluator: bool = False
     judged_by: dict[str, str] = Field(default_factory=dict)
     remarks: tuple[str, ...] = ()
-    given: bool = False
+    random: tuple[str, ...] = ()
+    has_reference: bool = False
     inputs: tuple[InputRow, ...] = ()
     refusal: str = ""
 
@@ -312,6 +315,23 @@ class NodesRow(Row):
     count: int
     largest: tuple[NodeError, ...]
     note: str = ""
+
+
+class CostRow(Row):
+    """What quantisation costs at an output of a user's own model, against its original.
+
+    *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
+    rows whose top-1 is another one, *margins*: there the original's largest value less its second.
+    """
+
+    artifact: str
+    original: str
+    output: str
+    error: float | None = None
+    snr_db: float | None = None
+    rows: int = 0
+    flips: tuple[int, ...] | None = None
+    margins: tuple[float, ...] = ()
 
 
 class Results(Row):
@@ -337,6 +357,7 @@ class Results(Row):
     exports: tuple[ExportRow, ...]
     models: tuple[ModelRow, ...] = ()
     portability: tuple[PortabilityRow, ...]
+    costs: tuple[CostRow, ...] = ()
     nodes: tuple[NodesRow, ...] = ()
     findings: tuple[str, ...]
     warnings: tuple[str, ...]

@@ -39,5 +39,5 @@ def keep(run: Run, artifact: Artifact, cell: str, answered: Mapping[str, Values]
 def read(run: Run, artifact: Artifact, cell: str) -> dict[str, Values] | None:
     """Return a consumer's answers, None where there are none that can be read."""
     with contextlib.suppress(arrays.Unreadable):
-        return arrays.read_all(path(run, artifact, cell), arrays.NUMBERS)
+        return arrays.read_all(path(run, artifact, cell), arrays.ANY)
     return None

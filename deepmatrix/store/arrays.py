@@ -18,6 +18,8 @@ Values = npt.NDArray[Any]
 #: Kinds of dtypes, as numpy names them: floats; all numbers and truth values; and texts.
 FLOATS, NUMBERS, ANY = "f", "fiub", "fiubU"
 
+_WANTED = {FLOATS: "floats", NUMBERS: "numbers", ANY: "numbers or text (dtype U)"}
+
 Shape = tuple[int, ...]
 
 #: The limit of all arrays of a file together. A header can claim any size; no model needs more.
@@ -52,11 +54,12 @@ def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:
 
 
 def read_array(path: Path) -> Values:
-    """Return the array of numbers of an ``.npy`` like `read`. Raises Unreadable."""
+    """Return the array of an ``.npy``, of numbers or texts, like `read`. Raises Unreadable."""
     with _reading(path), path.open("rb") as stream:
-        _check_header(stream, path.name, None, path.stat().st_size, NUMBERS)
+        _check_header(stream, path.name, None, path.stat().st_size, ANY)
         stream.seek(0)
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)
+        _check_letters(path.name, read)
     return read
 
 
@@ -96,7 +99,20 @@ def _read_one(
         _check_header(stream, name, wanted, member.file_size, kinds)
     with file.open(member) as stream:
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)
+    _check_letters(name, read)
     return read
+
+
+def _check_letters(name: str, values: Values) -> None:
+    """Raise Unreadable unless all texts are Unicode; half a surrogate pair cannot be printed."""
+    if values.dtype.kind != "U" or not values.size:
+        return
+    native = np.ascontiguousarray(values).view(f"{values.dtype.byteorder}u4")
+    if ((native > _LARGEST_LETTER) | (native >> 11 == _SURROGATES)).any():
+        raise Unreadable(f"{name} holds text with what is no letter of Unicode")
+
+
+_LARGEST_LETTER, _SURROGATES = 0x10FFFF, 0xD800 >> 11
 
 
 def _check_header(
@@ -107,8 +123,7 @@ def _check_header(
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
     shape, _, dtype = header(stream)
     if dtype.kind not in kinds:
-        wanted_kind = "floats" if kinds == FLOATS else "numbers" if kinds == NUMBERS else "plain"
-        raise Unreadable(f"{name} holds {dtype}, not {wanted_kind}")
+        raise Unreadable(f"{name} holds {dtype}, not {_WANTED[kinds]}")
     if wanted is not None and shape != wanted:
         raise Unreadable(f"{name} has the shape {shape}, not {wanted}")
     if any(isinstance(side, bool) or not 0 <= side <= LARGEST_BYTES for side in shape):

@@ -20,13 +20,14 @@ CauseKind = Literal[
 class Cause(Part):
     """Why an artifact's outputs are wrong on a consumer, as far as it could be traced.
 
-    *node*, *tensor*: the first ones outside tolerance. *runs*: how often the consumer ran during
-    the diagnosis. *alone*: the node alone, which lies beside the cause, shows the fault. *as_on*:
-    the consumer that was searched, where this one's outputs are wrong alike. *reproduce*: a command
-    that shows the fault.
+    *model*: the name of a user's own model. *node*, *tensor*: the first ones outside tolerance.
+    *runs*: how often the consumer ran during the diagnosis. *alone*: the node alone, which lies
+    beside the cause, shows the fault. *as_on*: the consumer that was searched, where this one's
+    outputs are wrong alike. *reproduce*: a command that shows the fault.
     """
 
     artifact: str
+    model: str = ""
     consumer: str
     kind: CauseKind
     text: Annotated[str, AfterValidator(one_line)]

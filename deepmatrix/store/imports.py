@@ -24,8 +24,9 @@ OWN_OUTPUTS = "the outputs of the cell that inspected it"
 
 def inputs_for(run: Run, model: Import) -> Path:
     """Return the path of a user's model's inputs; the file may be missing."""
-    first = run.manifest.plan.imports[0]
-    if run.manifest.plan.same and model != first:
+    plan = run.manifest.plan
+    first = plan.imports[0]
+    if (plan.same or plan.original) and model != first:
         return run.artifact_path(first.artifact) / "inputs.npz"
     return run.user_arrays_path("inputs")
 
@@ -66,6 +67,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         gold_remarks=tuple(inspected.remarks) if inspected else (),
         random=tuple(inspected.random) if inspected else (),
         rounded=tuple(judged.rounded),
+        quantised=inspected.quantised if inspected else {},
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
@@ -108,8 +110,8 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         first = truths.read(run.artifact_path(plan.imports[0].artifact))
         return _named_like(first, outputs, f"the outputs of {plan.imports[0].name}")
     evaluation = inspection / "gold.npz"
-    precise = arrays.read_all(evaluation, arrays.NUMBERS) if evaluation.is_file() else {}
-    if run.user_arrays_path("reference").is_file():
+    precise = arrays.read_all(evaluation, arrays.ANY) if evaluation.is_file() else {}
+    if model in plan.served and run.user_arrays_path("reference").is_file():
         return _by_reference(run.user_arrays_path("reference"), outputs, precise)
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
     rounded = inspected.rounded if inspected and precise else outputs
@@ -121,18 +123,18 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
 
 def _outputs(path: Path) -> dict[str, Values]:
     """Return the inspector's own outputs, none where it could not evaluate the model."""
-    return arrays.read_all(path, arrays.NUMBERS) if path.is_file() else {}
+    return arrays.read_all(path, arrays.ANY) if path.is_file() else {}
 
 
 def _by_reference(
     path: Path, outputs: Mapping[str, Values], precise: Mapping[str, Values]
 ) -> Truth:
-    truth = arrays.read_all(path, arrays.NUMBERS)
+    truth = arrays.read_all(path, arrays.ANY)
     if outputs:
         names = _output_names(list(truth), list(outputs))
         truth = {new: truth[old] for old, new in names.items()}
         for name, value in outputs.items():
-            _check_reference(name, truth[name], value)
+            _check_fits(name, truth[name], value)
     floats = _floats(truth, outputs, precise)
     rounded = {name: truth[name] + (outputs[name] - precise[name]) for name in floats}
     sources = dict.fromkeys(truth, "the reference")
@@ -180,6 +182,10 @@ def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str
     surplus = [f"'{name}'" for name in outputs if name not in names]
     if len(names) == len(outputs) and len(missing) in (0, len(names)):
         return dict(zip(names if missing else outputs, outputs, strict=True))
+    if len(names) == len(outputs):
+        raise arrays.Unreadable(
+            f"the reference has {', '.join(missing)}; the model's outputs are {', '.join(outputs)}"
+        )
     message = f"the reference has {len(names)} outputs, the model has {len(outputs)}"
     if len(missing) < len(names):  # else outputs are matched by their order
         message += f": it does not give {', '.join(missing)}" if missing else ""
@@ -187,14 +193,14 @@ def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str
     raise arrays.Unreadable(message)
 
 
-def _check_reference(name: str, array: Values, value: Values) -> None:
-    """Raise Unreadable unless an array of a reference can be what an output should be."""
-    if array.shape != value.shape:
+def _check_fits(name: str, reference: Values, value: Values) -> None:
+    """Raise arrays.Unreadable unless a reference can be what an output should be."""
+    if reference.shape != value.shape:
         raise arrays.Unreadable(
-            f"the reference of output '{name}' has the shape {array.shape}; the model gives "
+            f"the reference of output '{name}' has the shape {reference.shape}; the model gives "
             f"{value.shape} for these inputs"
         )
-    if array.dtype.kind != value.dtype.kind:
+    if reference.dtype.kind != value.dtype.kind:
         raise arrays.Unreadable(
-            f"the reference of output '{name}' is {array.dtype}; the model gives {value.dtype}"
+            f"the reference of output '{name}' is {reference.dtype}; the model gives {value.dtype}"
         )

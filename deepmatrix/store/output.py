@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from deepmatrix.store.parts import Part, Remark, Reported, Seconds
+from deepmatrix.store.parts import Part, Quantised, Remark, Reported, Seconds
 from deepmatrix.store.phases import (
     AnyPhase,
     ConformData,
@@ -108,7 +108,7 @@ class Exported(Part):
     why a better source does not count. *random*: outputs that are random by design. *unjudged*: by
     output, why nothing judges it. *rounded*: outputs whose gold is in the model's own precision.
     *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
-    runtime takes none that were made.
+    runtime takes none that were made. *quantised*: outputs that are compared by steps.
     """
 
     id: str = ""
@@ -124,6 +124,7 @@ class Exported(Part):
     unjudged: dict[str, Remark] = Field(default_factory=dict)
     rounded: tuple[str, ...] = ()
     agreed: bool = False
+    quantised: dict[str, Quantised] = Field(default_factory=dict)
     inputs: tuple[ModelInput, ...] = ()
     refusal: Remark = ""
     export_s: Seconds

@@ -47,5 +47,19 @@ class Failure(Part):
         return one_line(f"{self.type}: {lines[0]}" if lines else self.type)
 
 
+class Quantised(Part):
+    """An output that depends on quantised values, as its inspector describes it.
+
+    *step*: how far it moves with one step of the values that are quantised last before it.
+    *steps*: how many of these right answers may be apart. *scale*, *zero_point*: what its integers
+    stand for, where it is itself quantised.
+    """
+
+    step: float = Field(gt=0, allow_inf_nan=False)
+    steps: int = Field(ge=1, le=1_000_000)
+    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
+    zero_point: int | None = None
+
+
 Remark = Annotated[str, StringConstraints(max_length=400), AfterValidator(one_line)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]

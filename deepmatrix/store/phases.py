@@ -6,7 +6,7 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
-from deepmatrix.store.parts import Failure, Part, Remark, Reported, Seconds
+from deepmatrix.store.parts import Failure, Part, Quantised, Remark, Reported, Seconds
 
 Timed = TypeVar("Timed", bound=Reported)
 
@@ -233,7 +233,7 @@ class InspectData(Reported):
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
     count. *random*: the outputs that are random by design. *rounded*: the outputs whose gold is in
     the model's own precision. *values*: by sample input, why it holds what it holds. *refusal*: why
-    a runtime takes no sample inputs of any shape that was tried.
+    a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
     """
 
     precise: bool = False
@@ -242,6 +242,7 @@ class InspectData(Reported):
     remarks: list[Remark] = Field(default_factory=list, max_length=10_000)
     random: list[str] = Field(default_factory=list, max_length=10_000)
     rounded: list[str] = Field(default_factory=list, max_length=10_000)
+    quantised: dict[str, Quantised] = Field(default_factory=dict, max_length=10_000)
     values: dict[str, Remark] = Field(default_factory=dict, max_length=10_000)
     refusal: Remark = ""
 

@@ -41,6 +41,14 @@ Status = Literal[
 UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed"})
 
 
+class Steps(Part):
+    """What a quantised output is allowed: *count* steps of *size*; *error*: over gold's scale."""
+
+    count: int
+    size: float
+    error: float
+
+
 class Deviation(Part):
     """How far one output is from gold: see `deepmatrix.judging.agreements`.
 
@@ -51,7 +59,8 @@ class Deviation(Part):
     row with its gold. *row*: the first one with the largest error, or with an
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
-    *rounded*: gold is in the model's own precision. *random*: it is random by design.
+    *rounded*: gold is in the model's own precision. *random*: it is random by design. *steps*:
+    what a quantised output is allowed.
     """
 
     name: str
@@ -69,6 +78,7 @@ class Deviation(Part):
     judged_by: str = ""
     rounded: bool = False
     random: bool = False
+    steps: Steps | None = None
 
 
 class Agreement(Part):

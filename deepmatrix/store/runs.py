@@ -218,7 +218,7 @@ class Run:
 
     def cause_path(self, artifact: str, consumer: str) -> Path:
         """Return the folder of the cause of an artifact's wrong outputs on a consumer."""
-        return self.path / "causes" / f"{artifact}--on--{consumer}"
+        return self.path / "causes" / f"{self._title(artifact)}--on--{consumer}"
 
     def causes(self) -> dict[tuple[str, str], Cause]:
         """Return the causes of wrong outputs, by artifact and consumer."""
@@ -228,7 +228,12 @@ class Run:
 
     def node_errors_path(self, artifact: str, consumer: str) -> Path:
         """Return the file with the error of every node of an artifact on a consumer."""
-        return self.path / "nodes" / f"{artifact}--on--{consumer}.json"
+        return self.path / "nodes" / f"{self._title(artifact)}--on--{consumer}.json"
+
+    def _title(self, artifact: str) -> str:
+        """Return what people call an artifact, given by its id: a user's own by its name."""
+        names = {model.artifact.id: model.name for model in self.manifest.plan.imports}
+        return names.get(artifact, artifact)
 
     def node_errors(self) -> Iterator[NodeErrors]:
         """Yield the errors of all nodes, a consumer at a time."""

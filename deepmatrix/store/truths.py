@@ -10,6 +10,7 @@ from typing import Final
 from deepmatrix.errors import RecordError
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
+from deepmatrix.store.parts import Quantised
 from deepmatrix.store.runs import write_bytes, write_text
 from deepmatrix.workloads.inputs import npz_bytes
 
@@ -29,7 +30,7 @@ class Truth:
     nothing judges an output. *evaluations*: those that gave way to the consumers. *masks*: codes of
     `harness.record` of the values that are not compared. *random*: outputs that are random by
     design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
-    *agreed*: the consumers alone judge it.
+    *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
     """
 
     gold: Mapping[str, Values]
@@ -41,6 +42,7 @@ class Truth:
     random: frozenset[str] = frozenset()
     rounded: frozenset[str] = frozenset()
     agreed: bool = False
+    quantised: Mapping[str, Quantised] = field(default_factory=dict)
 
 
 def read(folder: Path) -> Truth:
@@ -57,6 +59,7 @@ def read(folder: Path) -> Truth:
             random=frozenset(described.random),
             rounded=frozenset(described.rounded),
             agreed=described.agreed,
+            quantised=described.quantised,
         )
     except arrays.Unreadable as error:
         raise RecordError(
@@ -65,7 +68,7 @@ def read(folder: Path) -> Truth:
 
 
 def _arrays(path: Path) -> dict[str, Values]:
-    return arrays.read_all(path, arrays.NUMBERS) if path.is_file() else {}
+    return arrays.read_all(path, arrays.ANY) if path.is_file() else {}
 
 
 def replace(folder: Path, truth: Truth) -> None:

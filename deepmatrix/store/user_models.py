@@ -5,8 +5,8 @@ Nothing here parses a model: it may be hostile, and containers are the boundary.
 
 from __future__ import annotations
 
+import itertools
 import mmap
-import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -14,20 +14,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepmatrix.errors import ArgumentError
-from deepmatrix.sizes import binary_size
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
+from deepmatrix.store.model_files import format_of, names_below
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
-from harness.formats import FORMATS, MODEL_PATHS
-
-#: Formats of files, by how their names end.
-FORMAT_BY_EXTENSION = {
-    extension: entry.name for entry in FORMATS.values() for extension in entry.extensions
-}
-
-#: Formats of folders, by the file that tells them.
-FORMAT_BY_MARKER = {entry.marker: entry.name for entry in FORMATS.values() if entry.marker}
+from harness.formats import FORMATS, MODEL_PATHS, Format
 
 #: A model's folder is searched for files that it names; no further than this.
 MOST_BESIDE = 10_000
@@ -57,9 +49,10 @@ def recognise(paths: Sequence[Path]) -> list[Model]:
     """
     models: list[Model] = []
     for path in paths:
-        form = _format(path)
+        entry = format_of(path)
         name = _name(path, {model.name for model in models})
-        models.append(Model(name=name, format=form, path=path, files=_files(path, form)))
+        files = _files(path, entry)
+        models.append(Model(name=name, format=entry.name, path=path, files=files))
     return models
 
 
@@ -69,53 +62,6 @@ def copy_model(model: Model, folder: Path) -> None:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source, target)
-
-
-def _format(path: Path) -> str:
-    if not path.exists():
-        raise ArgumentError(f"{path} is not there", hint="name a model file or a SavedModel folder")
-    if path.is_dir():
-        return _format_of_folder(path)
-    form = FORMAT_BY_EXTENSION.get(path.suffix.lower())
-    if form is None:
-        raise ArgumentError(
-            f"{path}: what ends in '{path.suffix}' is not known as a model",
-            hint=f"known: {', '.join(FORMAT_BY_EXTENSION)}, and a SavedModel's folder",
-        )
-    if not path.stat().st_size:
-        raise ArgumentError(f"{path} is empty", hint="export it again")
-    _check_size(path, form)
-    magic = FORMATS[form].magic
-    if magic is not None:
-        offset, expected = magic
-        with path.open("rb") as file:
-            head = file.read(offset + len(expected))
-        if head[offset:] != expected:
-            raise ArgumentError(
-                f"{path} is no {form}: it does not begin as one", hint="export it again"
-            )
-    return form
-
-
-def _format_of_folder(folder: Path) -> str:
-    for marker, form in FORMAT_BY_MARKER.items():
-        if (folder / marker).is_file():
-            return form
-    markers = " or ".join(FORMAT_BY_MARKER)
-    raise ArgumentError(
-        f"{folder} is a folder without {markers}, so it is no SavedModel",
-        hint="name the model file itself",
-    )
-
-
-def _check_size(path: Path, form: str) -> None:
-    size, limit = path.stat().st_size, FORMATS[form].size_limit
-    if limit is not None and size >= limit:
-        raise ArgumentError(
-            f"{path} has {binary_size(size)}, a file of the format {form} less than "
-            f"{binary_size(limit)}",
-            hint="export it again, ONNX with its weights as external data",
-        )
 
 
 def drop_duplicates(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
@@ -159,11 +105,21 @@ def _as_id(text: str) -> str:
     return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:40].strip("-")
 
 
-def _files(path: Path, form: str) -> dict[str, Path]:
-    if FORMATS[form].marker:
-        return {f"{MODEL_PATHS[form]}/{name}": file for name, file in _below(path)}
-    beside = _external(path) if FORMATS[form].has_external_data else {}
-    return {**beside, MODEL_PATHS[form]: path}
+def _files(path: Path, entry: Format) -> dict[str, Path]:
+    if path.is_dir():
+        return {f"{entry.model_path}/{name}": file for name, file in _below(path)}
+    if entry.parts:
+        return {part: _part(path, part) for part in entry.parts}
+    beside = _external(path) if entry.has_external_data else {}
+    return {**beside, entry.model_path: path}
+
+
+def _part(path: Path, name: str) -> Path:
+    """Return a part of a model beside its first part. Raises ArgumentError where it is missing."""
+    part = path.with_suffix(Path(name).suffix)
+    if not part.is_file():
+        raise ArgumentError(f"{path}: {part.name} is not beside it", hint="put both in one folder")
+    return part
 
 
 def _external(path: Path) -> dict[str, Path]:
@@ -189,17 +145,10 @@ def _below(folder: Path) -> Iterator[tuple[str, Path]]:
     A file whose name is not UTF-8 is left out: the text of a protobuf, and so a model, cannot
     name it.
     """
-    count = 0
-    for parent, folders, names in os.walk(folder):
-        folders.sort()
-        for name in sorted(names):
-            file = Path(parent) / name
-            count += 1
-            if count > MOST_BESIDE:
-                return
-            relative_name = file.relative_to(folder).as_posix()
-            if file.is_file() and not file.is_symlink() and _is_utf8(relative_name):
-                yield relative_name, file
+    for name in itertools.islice(names_below(folder), MOST_BESIDE):
+        file = folder / name
+        if file.is_file() and not file.is_symlink() and _is_utf8(name):
+            yield name, file
 
 
 def _is_utf8(text: str) -> bool:

@@ -43,5 +43,13 @@ chmod 1777 "$image/tmp"
 
 sh /closure.sh "$triplet" /runner "$image" "$loaded" "$folders" "$licences"
 
+# ONNX's StringNormalizer asks for American English by default, to change the case of letters; they
+# change in the same way in the one locale that the C library brings.
+locales=/usr/lib/locale
+if [ "$runtime" = onnxruntime ] && [ -d "$locales/C.utf8" ]; then
+    mkdir -p "$image$locales"
+    cp -R "$locales/C.utf8" "$image$locales/en_US.utf8"
+fi
+
 # The same files make the same layer, whenever they were made.
 find "$image" -exec touch --no-dereference --date=@0 {} +

@@ -3,17 +3,8 @@
 import os
 from typing import Any, Iterator, List, Tuple
 
+from harness import formats, recognition
 from harness.graphs import BadModel, operators
-
-#: How files of other formats begin: (offset, bytes) -> what they are.
-MARKS = {
-    (0, b"PK\x03\x04"): "a zip archive, as torch writes for programs of its own",
-    (4, b"TFL3"): "a TFLite model; its name should end in .tflite",
-    (0, b"\x89HDF"): "an HDF5 file, as Keras writes",
-    (0, b"\x80"): "a pickle of Python",
-    (0, b"\x1f\x8b"): "a gzip archive: unpack it",
-    (0, b"version https://git-lfs"): "a Git LFS pointer, in place of one: run `git lfs pull`",
-}
 
 #: At most this many unknown operators are listed.
 FEW = 5
@@ -30,9 +21,11 @@ def read(path: str) -> Any:
 
     with open(path, "rb") as source:
         content = source.read()
-    for (offset, mark), kind in MARKS.items():
-        if content[offset : offset + len(mark)] == mark:
-            raise BadModel(f"it is no ONNX model but {kind}")
+    kind = recognition.identify("", content[: formats.HEAD_BYTES])
+    if isinstance(kind, recognition.Unserved):
+        raise BadModel(f"it is no ONNX model but {kind.label}: {kind.advice}")
+    if kind is not None:
+        raise BadModel(f"it is no ONNX model but a model of the format {kind.name}")
     try:
         model = onnx.ModelProto.FromString(content)
     except google.protobuf.message.DecodeError:

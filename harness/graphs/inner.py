@@ -96,7 +96,9 @@ def cut(model: Any, values: Arrays, inputs: Arrays, number: int) -> Tuple[Any, A
 
 
 def _info(onnx: Any, name: str, value: "numpy.ndarray") -> Any:
-    kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+    is_text = value.dtype.kind in "OU"
+    string, number = onnx.TensorProto.STRING, onnx.helper.np_dtype_to_tensor_dtype
+    kind = string if is_text else number(value.dtype)
     return onnx.helper.make_tensor_value_info(name, kind, list(value.shape))
 
 

@@ -1,12 +1,12 @@
 """Inputs of an ONNX model: what it declares, the user's own checked, or sample inputs."""
 
 import difflib
-from typing import Any, Callable, Dict, List, NamedTuple, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import BadModel, sample_inputs
+from harness.graphs import BadModel, sample_inputs, values
 from harness.graphs.operators import NotEvaluated
 from harness.graphs.sample_inputs import Sampling, Values
 from harness.graphs.shapes import EXPRESSION, Entry, Side, Ties, size_of, tie
@@ -35,10 +35,12 @@ MOST_ASKED = 4
 def declared_inputs(model: Any, onnx: Any) -> List[Entry]:
     """Return the name, dtype and shape of every input; a free side has a name, not a size.
 
-    Raises BadModel where an input or an output has a type that is not served.
+    Raises BadModel where an input is no tensor, or an input or an output has elements of a type
+    that is not served.
     """
     for value in model.graph.output:
-        _dtype("output", value, onnx)
+        if value.type.HasField("tensor_type"):
+            _dtype("output", value, onnx)
     initialised = {tensor.name for tensor in model.graph.initializer}
     return [
         {"name": value.name, "dtype": _dtype("input", value, onnx), "shape": _sides(value)}
@@ -51,8 +53,12 @@ def _dtype(role: str, value: Any, onnx: Any) -> str:
     """Return the dtype of a tensor by name; *role* is "input" or "output"."""
     if not value.type.HasField("tensor_type"):
         kind = (value.type.WhichOneof("value") or "none").replace("_type", "")
-        raise BadModel(f"its {role} {value.name} is of the kind {kind}: only tensors are served")
+        raise BadModel(
+            f"its {role} {value.name} is of the kind {kind}: only tensors are served there"
+        )
     kind = value.type.tensor_type.elem_type
+    if kind == onnx.TensorProto.STRING:
+        return values.TEXT
     try:
         dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind))
     except (KeyError, TypeError):
@@ -87,6 +93,20 @@ def fit(model: Any, entries: List[Entry], sampling: Sampling) -> List[Entry]:
     return tie(model, entries, ties)
 
 
+def _asked(entries: List[Entry], sampling: Sampling) -> List[Entry]:
+    """Return the inputs with the sizes that a user asks for, where there is no graph to read."""
+    sample_inputs.check_asked(sampling, entries)
+    sizes = {
+        side: size
+        for entry in entries
+        for side, size in zip(entry["shape"], sampling.shapes.get(entry["name"], ()))
+    }
+    sizes.update({name: asked[0] for name, asked in sampling.shapes.items() if len(asked) == 1})
+    return [
+        dict(entry, shape=[sizes.get(side, side) for side in entry["shape"]]) for entry in entries
+    ]
+
+
 def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
     """Return the user's inputs by the model's names and in its order.
 
@@ -103,15 +123,16 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
         hint = f"; did you mean '{matches[0]}'?" if matches else f"; it has {', '.join(names)}"
         raise BadModel(f"it has no input '{unknown}'{hint}")
     same_names = set(user_inputs) == set(names)
-    values = user_inputs if same_names else dict(zip(names, user_inputs.values()))
+    named = user_inputs if same_names else dict(zip(names, user_inputs.values()))
     for entry in entries:
-        _check_array(values[entry["name"]], entry)
-    return {name: values[name] for name in names}
+        _check_array(named[entry["name"]], entry)
+    return {name: named[name] for name in names}
 
 
 def _check_array(array: "numpy.ndarray", entry: Entry) -> None:
-    if str(array.dtype) != entry["dtype"]:
-        raise BadModel(f"the input {entry['name']} is {array.dtype}, it wants {entry['dtype']}")
+    dtype = values.dtype_name(array)
+    if dtype != entry["dtype"]:
+        raise BadModel(f"the input {entry['name']} is {dtype}, it wants {entry['dtype']}")
     sides = entry["shape"]
     fits = len(sides) == array.ndim and all(
         isinstance(side, str) or side == size for side, size in zip(sides, array.shape)
@@ -140,13 +161,16 @@ class Refused(Exception):
     """A runtime does not take these inputs, which were made; the message is its own.
 
     *asked*: pairs of a size that it got and the size that it wants there. *result*: what another
-    evaluation gave for the inputs, or None.
+    evaluation gave for the inputs, or None; *failure*: why it gave nothing, with the node's name.
     """
 
-    def __init__(self, message: str, asked: List[Tuple[int, int]], result: Any = None) -> None:
+    def __init__(
+        self, message: str, asked: List[Tuple[int, int]], result: Any = None, failure: str = ""
+    ) -> None:
         super().__init__(message)
         self.asked = asked
         self.result = result
+        self.failure = failure
 
 
 def evaluate_checked(
@@ -172,10 +196,38 @@ class _Samples(NamedTuple):
         sized = [
             dict(entry, shape=[sizes[side] for side in entry["shape"]]) for entry in self.entries
         ]
-        values = self.values_of(sized)
+        legal = self.values_of(sized)
         return sample_inputs.sized(
-            [dict(entry, values=values.get(entry["name"])) for entry in sized], self.sampling
+            [dict(entry, values=legal.get(entry["name"])) for entry in sized], self.sampling
         )
+
+
+def answered(
+    user_inputs: Optional[Arrays],
+    entries: List[Entry],
+    sampling: Sampling,
+    answer: Callable[[Arrays], Arrays],
+) -> Tuple[Arrays, Arrays]:
+    """Return inputs, the user's or samples, and what a runtime answers to them.
+
+    A side that the user asks a size for has it. Raises BadModel as `sample_inputs.check_asked`
+    does and where it answers to no sample inputs, and its own error to the user's.
+    """
+
+    def evaluate(inputs: Arrays) -> Arrays:
+        try:
+            return answer(inputs)
+        except Exception as error:  # a runtime may raise anything
+            lines = str(error).strip().splitlines() or [repr(error)]
+            raise NotEvaluated(lines[-1][:300]) from error
+
+    if user_inputs is not None:
+        inputs = check_inputs(user_inputs, entries)
+        return inputs, answer(inputs)
+    sampled = sample_and_evaluate(_asked(entries, sampling), sampling, evaluate)
+    if sampled.result is None:
+        raise BadModel(f"it answers to no sample inputs: give --inputs ({sampled.failure})")
+    return sampled.inputs, sampled.result
 
 
 def sample_and_evaluate(
@@ -257,9 +309,13 @@ def _refused_batch(samples: _Samples, other_sides: int, evaluate: Callable[[Arra
     """Return why a model that declares a free batch does not take a batch of 2, or nothing."""
     try:
         evaluate(samples.make(2, other_sides, {}))
-    except (NotEvaluated, Refused) as error:
-        return f"its first side is free, but it takes 1 only: with 2, {error}"
-    return ""
+    except NotEvaluated as error:
+        reason = str(error)
+    except Refused as error:
+        reason = error.failure or str(error)
+    else:
+        return ""
+    return f"its first side is free, but it takes 1 only: with 2, {reason}"
 
 
 def _sizes(

@@ -5,6 +5,14 @@ from typing import Any
 _NARROW = (1, 10, 16)  # onnx.TensorProto: FLOAT, FLOAT16, BFLOAT16
 _DOUBLE = 11
 
+#: A widened model says so by this name among its opsets: attributes that are floats have no type,
+#: so that an operator that makes floats of integers or of text would not know in which precision.
+WIDE = "harness.float64"
+
+#: Operators that compare what they are given with numbers of their own, so that these stay: what is
+#: equal to a threshold in float32 may be above it in float64, and takes another branch.
+_COMPARING = ("TreeEnsemble", "TreeEnsembleClassifier", "TreeEnsembleRegressor")
+
 #: Attributes that name an element type.
 _TYPES = ("to", "dtype", "output_dtype")
 
@@ -14,7 +22,9 @@ def widen(model: Any) -> Any:
     copy = type(model)()
     copy.CopyFrom(model)
     _widen_graph(copy.graph)
+    copy.opset_import.add(domain=WIDE, version=1)
     for function in copy.functions:
+        function.opset_import.add(domain=WIDE, version=1)
         for node in function.node:
             _widen_node(node)
     return copy
@@ -38,7 +48,7 @@ def _widen_node(node: Any) -> None:
     for attribute in node.attribute:
         if attribute.name in _TYPES and attribute.i in _NARROW:
             attribute.i = _DOUBLE
-        if attribute.type == onnx.AttributeProto.TENSOR:
+        if attribute.type == onnx.AttributeProto.TENSOR and node.op_type not in _COMPARING:
             _widen_tensor(attribute.t)
         for inner in [attribute.g, *attribute.graphs]:
             _widen_graph(inner)

@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import BadModel
+from harness.graphs import BadModel, values
 
 #: The size of a free side.
 FREE = 2
@@ -19,8 +19,22 @@ MOST = 10
 #: A larger sample input is refused.
 LARGEST_BYTES = 2**30
 
-#: Kinds of dtypes, as numpy names them, that are served.
-SERVED = "fiub"
+#: Kinds of dtypes, as numpy names them, that are served: numbers, truth values, and text.
+SERVED = "fiubU"
+
+#: Sample texts are drawn from these.
+WORDS = (
+    "the",
+    "quick",
+    "brown",
+    "fox",
+    "jumps",
+    "over",
+    "the lazy dog",
+    "\u00c5ngstr\u00f6m",
+    "42",
+    "",
+)
 
 
 class Values(NamedTuple):
@@ -102,9 +116,8 @@ def check_kind(role: str, name: str, dtype: Any) -> None:
     except TypeError:  # a dtype that numpy itself does not have
         kind = None
     if kind not in SERVED:
-        type_name = "text" if kind in ("O", "U", "S") else str(dtype)
         raise BadModel(
-            f"its {role} {name} is {type_name}: served are integers, truth values and floats of "
+            f"its {role} {name} is {dtype}: served are text, integers, truth values and floats of "
             "16 to 64 bits"
         )
 
@@ -134,23 +147,24 @@ def sized(declared: Iterable[Dict[str, Any]], sampling: Sampling) -> Arrays:
 
     Values are drawn evenly from the range that the user asks for, else from the entry's
     ``values``, of the type `Values`. Without both, floats are drawn from the standard normal
-    distribution and integers from 0 to `MOST` - 1. Raises BadModel for a dtype that is not served
-    and for an array of more than `LARGEST_BYTES`.
+    distribution, integers from 0 to `MOST` - 1, and texts from `WORDS`. Raises BadModel for a dtype
+    that is not served and for an array of more than `LARGEST_BYTES`.
     """
     random = numpy.random.RandomState(sampling.seed)
     sampled = {}
     for entry in declared:
         asked = sampling.ranges.get(entry["name"])
-        values = Values(asked[0], asked[1], False, "--range") if asked else entry.get("values")
-        sampled[entry["name"]] = _array(entry, values, random)
+        legal = Values(asked[0], asked[1], False, "--range") if asked else entry.get("values")
+        sampled[entry["name"]] = _array(entry, legal, random)
     return sampled
 
 
 def _array(
-    entry: Dict[str, Any], values: Optional[Values], random: "numpy.random.RandomState"
+    entry: Dict[str, Any], legal: Optional[Values], random: "numpy.random.RandomState"
 ) -> "numpy.ndarray":
     check_kind("input", entry["name"], entry["dtype"])
-    dtype = numpy.dtype(entry["dtype"])
+    is_text = entry["dtype"] == values.TEXT
+    dtype = numpy.array(WORDS).dtype if is_text else numpy.dtype(entry["dtype"])
     shape: List[int] = entry["shape"]
     size = functools.reduce(operator.mul, shape, dtype.itemsize)
     if size > LARGEST_BYTES:
@@ -158,23 +172,25 @@ def _array(
             f"its input {entry['name']} would have {size / 2**30:.1f} GiB: sample inputs have "
             f"at most {LARGEST_BYTES // 2**30}"
         )
-    if values is not None and dtype.kind in "fiu":
-        return _within(values, shape, dtype, random)
+    if legal is not None and dtype.kind in "fiu":
+        return _within(legal, shape, dtype, random)
     if dtype.kind == "f":
         return random.standard_normal(shape).astype(dtype)
     if dtype.kind in "iu":
         return random.randint(0, MOST, shape).astype(dtype)
+    if is_text:
+        return numpy.array(WORDS)[random.randint(0, len(WORDS), shape)]
     return random.randint(0, 2, shape).astype(dtype)
 
 
 def _within(
-    values: Values, shape: List[int], dtype: Any, random: "numpy.random.RandomState"
+    legal: Values, shape: List[int], dtype: Any, random: "numpy.random.RandomState"
 ) -> "numpy.ndarray":
     """Draw evenly from what an input can hold."""
-    if dtype.kind == "f" and not values.whole:
-        drawn: numpy.ndarray = random.uniform(values.low, values.high, shape).astype(dtype)
+    if dtype.kind == "f" and not legal.whole:
+        drawn: numpy.ndarray = random.uniform(legal.low, legal.high, shape).astype(dtype)
         return drawn
-    low, high = numpy.ceil(values.low), numpy.floor(values.high)
+    low, high = numpy.ceil(legal.low), numpy.floor(legal.high)
     if dtype.kind in "iu":
         limits = numpy.iinfo(dtype)
         low, high = max(low, limits.min), min(high, limits.max)

@@ -6,6 +6,8 @@ which runtimes use; else its own name, with its index where that is not unique.
 
 from typing import Any, Dict, Iterable, List
 
+from harness.graphs.quantisation import Grids, allowed_steps
+
 
 def read(path: str) -> Any:
     """Return the model in a file as objects that can be changed."""
@@ -78,6 +80,62 @@ def nodes(model: Any) -> List[Dict[str, Any]]:
             }
         )
     return described
+
+
+def grids(model: Any) -> Grids:
+    """Return "scale" and "zero_point" of the tensors that have one of each, by name."""
+    known: Grids = {}
+    for name, tensor in zip(names(model), model.subgraphs[0].tensors):
+        grid = tensor.quantization
+        scales = [] if grid is None or grid.scale is None else list(grid.scale)
+        zeros = [] if grid is None or grid.zeroPoint is None else list(grid.zeroPoint)
+        if len(scales) == 1 and scales[0] > 0:
+            known[name] = {"scale": float(scales[0]), "zero_point": int(zeros[0]) if zeros else 0}
+    return known
+
+
+def outputs_in_steps(model: Any) -> Dict[str, Dict[str, Any]]:
+    """Return the outputs that are quantised, or were last, by name.
+
+    Each has its "step", 1 where it is an integer itself, and the number of "steps" that right
+    answers may be apart; an integer output also its "scale" and "zero_point". An output in floats
+    has one only where DEQUANTIZE writes it: what float operators add is not known here.
+    """
+    known, described = grids(model), nodes(model)
+    makers = {name: node for node in described for name in node["outputs"]}
+    depths = _roundings(model, described, known)
+    tensor_names = names(model)
+    outputs: Dict[str, Dict[str, Any]] = {}
+    for name in (tensor_names[index] for index in model.subgraphs[0].outputs):
+        maker = makers.get(name)
+        source = name
+        if maker is not None and maker["kind"] == "DEQUANTIZE":
+            source = maker["inputs"][0]
+        if source not in known or not depths.get(source):
+            continue
+        steps = allowed_steps(depths[source])
+        if source == name:
+            outputs[name] = dict(known[name], step=1.0, steps=steps)
+        else:
+            outputs[name] = {"step": known[source]["scale"], "steps": steps}
+    return outputs
+
+
+def _roundings(model: Any, described: Any, known: Grids) -> Dict[str, int]:
+    """Return by tensor how many operators that round follow one another before it.
+
+    An operator whose output has the scale of its input moves values, and rounds nothing.
+    """
+    tensor_names = names(model)
+    depths = {tensor_names[index]: 0 for index in model.subgraphs[0].inputs}
+    for node in described:
+        read = [name for name in node["inputs"] if name in depths]
+        if read:
+            before = max(depths[name] for name in read)
+            same = [known.get(name) for name in read]
+            for name in node["outputs"]:
+                depths[name] = before + (name in known and known[name] not in same)
+    return depths
 
 
 def expose(model: Any, tensors: Iterable[Dict[str, Any]]) -> None:

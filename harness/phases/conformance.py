@@ -12,6 +12,7 @@ import numpy
 
 from harness import control, failures, record
 from harness.adapters import Arrays, Unsupported
+from harness.graphs import values
 from harness.sessions import JobSession
 
 
@@ -83,9 +84,7 @@ def _as_stored(value: Any) -> "numpy.ndarray":
     """Return an output as an array that the file can hold. Raises Unsupported."""
     if isinstance(value, (list, tuple, dict)):
         raise Unsupported(f"it answers with a {type(value).__name__}")
-    x = numpy.asarray(value)
-    if x.dtype.kind in "OS":
-        return x.astype(str)
+    x = values.as_array(value)
     if x.dtype.kind not in record.SUITE_KINDS:
         raise Unsupported(f"it answers with {x.dtype}")
     return x

@@ -41,7 +41,8 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
         sample_inputs.check_kind("output", name, numpy.asarray(value).dtype)
     data.update(inspected["described"])
     data["precise"] = "gold" in inspected
-    data.setdefault("judged_by", {})
+    source = "baseline: the outputs of %s itself" % session.job["cell"]["name"]
+    data.setdefault("judged_by", dict.fromkeys(inspected["outputs"], source))
     data["refusal"] = data.get("refusal", "")[:LONGEST_REMARK]
     data["remarks"] = [remark[:LONGEST_REMARK] for remark in data.get("remarks", [])]
     for name, target in (

@@ -16,6 +16,7 @@ FRAMEWORKS_OWN = (
     "harness/frameworks/*/exports.py",
     "harness/frameworks/*/layers.py",
     "harness/frameworks/*/operations.py",
+    "harness/frameworks/*/programs.py",
     "harness/frameworks/*/probes.py",
     "harness/frameworks/*/idioms/*.py",
     "harness/graphs/operators/*.py",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,14 @@ DOCKER = Capabilities(
 
 CANARY = {"matmul_flops": 5e10, "matmul_flops_best": 6e10, "copy_bytes_s": 1e10}
 PARITY = Parity(outputs={"output": 1e-7}, gradients={"output.kernel": 2e-7})
+
+
+def write_zip(path: Path, *names: str) -> Path:
+    """Write a zip archive with files of these names, and return its path."""
+    with zipfile.ZipFile(path, "w") as archive:
+        for name in names:
+            archive.writestr(name, b"content")
+    return path
 
 
 def planned(*globs: str, seed: int = 0) -> Plan:

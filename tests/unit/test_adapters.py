@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 
 import harness.adapters as protocol
-from harness.frameworks.torch import adapter as torch_adapter
 from harness.graphs import tflite
 from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.litert import adapter as litert_adapter
@@ -101,8 +100,13 @@ class Foreign(Interpreter):
 
 @pytest.fixture
 def litert(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> None:
-    module = SimpleNamespace(Interpreter=getattr(request, "param", Interpreter))
+    resolvers = SimpleNamespace(BUILTIN_REF="reference kernels")
+    interpreter = getattr(request, "param", Interpreter)
+    module = SimpleNamespace(Interpreter=interpreter, OpResolverType=resolvers)
     monkeypatch.setattr(litert_adapter, "litert", module)
+    monkeypatch.setattr(litert_adapter.tflite, "read", lambda _: None)  # there is no file
+    monkeypatch.setattr(litert_adapter.tflite_values, "legal_values", lambda _: {})
+    monkeypatch.setattr(litert_adapter, "_quantisation", lambda _: ({}, {}))
 
 
 @pytest.mark.usefixtures("litert")
@@ -121,11 +125,7 @@ def test_a_tflite_refuses_inputs_that_its_signature_does_not_name() -> None:
 
 @pytest.mark.parametrize("litert", [Unsigned, Foreign], indirect=True)
 @pytest.mark.usefixtures("litert")
-def test_without_a_signature_of_what_is_run_its_tensors_names_are_all_there_is(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(litert_adapter.tflite, "read", lambda _: None)  # there is no file
-    monkeypatch.setattr(litert_adapter.tflite_values, "legal_values", lambda _: {})
+def test_without_a_signature_of_what_is_run_its_tensors_names_are_all_there_is() -> None:
     inspected = litert_adapter.inspect("tflite", "model.tflite", None, Sampling(0))
     assert list(inspected["inputs"]) == ["serving_default_b:0", "serving_default_a:0"]
     assert list(inspected["outputs"]) == ["PartitionedCall:1", "PartitionedCall:0"]
@@ -151,17 +151,3 @@ def test_a_tflites_inner_names_are_the_signatures_and_each_is_there_once() -> No
     )
     assert tflite.names(model) == ["a#0", "b", "a", "#3", "a#4", "out:0"]
     assert tflite.names(graph(["x", "", "x"])) == ["x", "#1", "x#2"]
-
-
-def test_a_torchscript_that_writes_into_its_inputs_is_judged_on_those_given(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    def writing(_: object, inputs: dict[str, Any]) -> dict[str, Any]:
-        inputs["x"] -= 0.5
-        return {"y": inputs["x"]}
-
-    monkeypatch.setattr(torch_adapter, "load", lambda *_: None)
-    monkeypatch.setattr(torch_adapter, "answer", writing)
-    inspected = torch_adapter.inspect("torchscript", "model.pt", {"x": np.ones(3)}, Sampling(0))
-    np.testing.assert_array_equal(inspected["inputs"]["x"], np.ones(3))
-    np.testing.assert_array_equal(inspected["outputs"]["y"], np.full(3, 0.5))

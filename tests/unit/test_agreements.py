@@ -181,3 +181,60 @@ def test_what_nothing_judges_has_its_reason() -> None:
     truth = Truth(gold=values, produced=values, unjudged={"y": "no two libraries agree"})
     agreement = agreements.compare({"y": np.ones(2)}, truth)
     assert (agreement.error, agreement.note) == (None, "y: no two libraries agree")
+
+
+WORDS = np.array([["no", "yes"], ["Ångström", ""]])
+
+
+def test_text_is_right_or_wrong() -> None:
+    right = agreements.deviation("y", WORDS.astype("U30"), WORDS, 1.0)
+    assert (right.error, right.note) == (0.0, "")
+    answer = WORDS.copy()
+    answer[1] = ["Angstrom", "x"]
+    wrong = agreements.deviation("y", answer, WORDS, 1.0)
+    assert (wrong.error, wrong.row) == (1.0, 1)
+    assert wrong.note == (
+        "2 of 4 texts of y differ, the first at [1, 0]: 'Angstrom', not 'Ångström'"
+    )
+
+
+def test_text_beside_numbers_is_compared_with_them() -> None:
+    scores = np.array([[0.25, 0.75], [1.0, 0.0]], np.float32)
+    gold = {"label": WORDS, "scores": scores.astype(np.float64)}
+    answered = {"label": WORDS, "scores": scores + np.float32(0.5)}
+    produced = {"label": WORDS, "scores": scores}
+    agreement = agreements.compare(answered, Truth(gold=gold, produced=produced))
+    assert [output.error for output in agreement.outputs] == [0.0, 0.5]
+    assert agreement.producer_error == 0.0
+
+
+def test_a_number_in_the_place_of_a_text_is_no_answer() -> None:
+    numbers = np.ones(WORDS.shape, np.int64)
+    agreement = agreements.compare({"y": numbers}, Truth(gold={"y": WORDS}, produced={"y": WORDS}))
+    assert agreement.outputs[0].error is None
+    assert agreement.note == "y is int64, not text"
+
+
+def test_text_that_depends_on_an_undefined_value_does_not_count() -> None:
+    answer = np.array([["no", "anything"], ["Ångström", ""]])
+    assert masked(answer, WORDS, [[0, UNDEFINED_VALUE], [0, 0]]).error == 0.0
+
+
+def test_the_cosine_is_that_of_the_worst_row() -> None:
+    gold = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
+    answer = np.array([[1.0, 0.0], [2.0, 2.0], [5.0, 5.0]], np.float32)
+    assert agreements.cosine(answer, gold) == pytest.approx(np.sqrt(0.5))
+    assert agreements.cosine(-answer[:1], gold[:1]) == -1.0
+    assert agreements.cosine(np.zeros((1, 2)), gold[:1]) == 0.0
+    steps = np.stack([answer, answer])
+    assert agreements.cosine(steps, np.stack([gold, gold])) == pytest.approx(np.sqrt(0.5))
+
+
+@pytest.mark.parametrize("shape", [(), (3,), (3, 1), (0, 4), (2, 3, 4, 4)])
+def test_only_vectors_in_rows_have_a_cosine(shape: tuple[int, ...]) -> None:
+    assert agreements.cosine(np.ones(shape), np.ones(shape)) is None
+
+
+def test_gold_that_is_zero_or_not_finite_has_no_cosine() -> None:
+    gold = np.array([[0.0, 0.0], [np.inf, 1.0]])
+    assert agreements.cosine(np.ones((2, 2)), gold) is None

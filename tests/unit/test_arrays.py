@@ -49,6 +49,12 @@ def torn() -> bytearray:
     return made
 
 
+def letters(*codes: int) -> bytes:
+    target = io.BytesIO()
+    np.save(target, np.array(codes, np.uint32))
+    return target.getvalue().replace(b"'<u4'", b"'<U1'")
+
+
 HARMFUL = {
     "is encrypted": edited(archive(whole()), 6, 1),
     "compression method is not supported": edited(archive(whole()), 8, 97),
@@ -66,6 +72,19 @@ def test_a_harmful_archive_is_unreadable_in_one_line(tmp_path: Path, said: str) 
     with pytest.raises(Unreadable, match=said) as raised:
         arrays.read_all(tmp_path / "x.npz")
     assert "\n" not in str(raised.value)
+
+
+@pytest.mark.parametrize("code", [0x110000, 0xD800, 0xDFFF])
+def test_text_that_is_no_unicode_is_unreadable(tmp_path: Path, code: int) -> None:
+    (tmp_path / "x.npz").write_bytes(archive(letters(97, code)))
+    with pytest.raises(Unreadable, match="x holds text with what is no letter of Unicode"):
+        arrays.read_all(tmp_path / "x.npz", arrays.ANY)
+
+
+def test_text_is_read_as_it_was_written(tmp_path: Path) -> None:
+    texts = np.array([["Ångström", ""], ["\U0001f600", "b"]])
+    np.save(tmp_path / "x.npy", texts)
+    assert arrays.read_array(tmp_path / "x.npy").tolist() == texts.tolist()
 
 
 def test_what_an_archive_unpacks_to_is_bounded_as_a_whole(

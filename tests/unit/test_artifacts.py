@@ -81,7 +81,7 @@ def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) ->
             [[1.0, -4.0]],
             [[1.0 + 1j, 2.0]],
             None,
-            "its outputs cannot be used: 0.npy holds complex128, not numbers",
+            "its outputs cannot be used: 0.npy holds complex128, not numbers or text (dtype U)",
         ),
     ],
 )

@@ -113,9 +113,9 @@ BAD = [
     pytest.param(
         "    reads: [onnx]",
         "    reads: [onxn]",
-        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'torchscript', 'aotinductor', "
-        "'caffe', 'cntk', 'executorch', 'ncnn', 'saved-model', 'tflite', 'theano' or 'jax-export'; "
-        "did you mean 'onnx'?",
+        "21:13: 'onxn' is not one of 'onnx', 'ort', 'torch-export', 'torchscript', "
+        "'aotinductor', 'caffe', 'cntk', 'executorch', 'ncnn', 'saved-model', 'keras', 'keras-h5', "
+        "'tflite', 'openvino-ir', 'theano' or 'jax-export'; did you mean 'onnx'?",
         id="an unknown format",
     ),
     pytest.param(
@@ -500,9 +500,9 @@ INCOMPLETE = [
     ),
     (
         with_variant().replace("reads: [onnx]", "reads: [onxn]"),
-        "21:13: 'onxn' is not one of 'onnx', 'torch-export', 'torchscript', 'aotinductor', "
-        "'caffe', 'cntk', 'executorch', 'ncnn', 'saved-model', 'tflite', 'theano' or 'jax-export'; "
-        "did you mean 'onnx'?",
+        "21:13: 'onxn' is not one of 'onnx', 'ort', 'torch-export', 'torchscript', "
+        "'aotinductor', 'caffe', 'cntk', 'executorch', 'ncnn', 'saved-model', 'keras', 'keras-h5', "
+        "'tflite', 'openvino-ir', 'theano' or 'jax-export'; did you mean 'onnx'?",
     ),
     (
         GOOD.replace("  onnxruntime:", "  mylib:").replace(ORIGIN, ""),

@@ -75,10 +75,10 @@ def circular() -> onnx.ModelProto:
 
 HOSTILE = {
     "it is truncated, or no ONNX model": relu(2).SerializeToString()[:-7],
-    "it is no ONNX model but a zip archive": b"PK\x03\x04" + bytes(99),
-    "it is no ONNX model but a TFLite model": b"\x1c\0\0\0TFL3" + bytes(99),
-    "it is no ONNX model but an HDF5 file": b"\x89HDF\r\n" + bytes(99),
-    "it is no ONNX model but a gzip archive: unpack it": b"\x1f\x8b" + bytes(99),
+    "it is no ONNX model but an archive: unpack it": b"PK\x03\x04" + bytes(99),
+    "it is no ONNX model but a model of the format tflite": b"\x1c\0\0\0TFL3" + bytes(99),
+    "it is no ONNX model but a model of the format keras-h5": b"\x89HDF\r\n\x1a\n" + bytes(99),
+    "it is no ONNX model but a pickled Python object": b"\x80\x04" + bytes(99),
     "its external data is outside its folder: '../secret'": outside("../secret"),
     "its external data is outside its folder: '/etc/passwd'": outside("/etc/passwd"),
     "its external data is behind a link: 'link.bin'": outside("link.bin"),
@@ -208,25 +208,42 @@ def identity(kind: onnx.TypeProto, outcome: onnx.TypeProto) -> onnx.ModelProto:
 
 PLAIN = helper.make_tensor_type_proto(FLOAT, [2])
 REFUSED = {
-    "is text: served are integers, truth values and floats": TensorProto.STRING,
-    "is bfloat16: served are": TensorProto.BFLOAT16,
+    "is bfloat16: served are text, integers, truth values and floats": TensorProto.BFLOAT16,
     "is complex64: served are": TensorProto.COMPLEX64,
     "has elements of the type 0: there is none": TensorProto.UNDEFINED,
     "has elements of the type 999: there is none": 999,
-    "is of the kind sequence: only tensors are served": helper.make_sequence_type_proto(PLAIN),
-    "is of the kind optional: only tensors are served": helper.make_optional_type_proto(PLAIN),
+}
+KINDS = {
+    "sequence": helper.make_sequence_type_proto(PLAIN),
+    "optional": helper.make_optional_type_proto(PLAIN),
 }
 
 
 @pytest.mark.parametrize("reason", REFUSED)
 def test_what_is_not_served_is_refused_among_inputs_and_outputs_alike(reason: str) -> None:
-    refused = REFUSED[reason]
-    if isinstance(refused, int):
-        refused = helper.make_tensor_type_proto(refused, [2])
+    refused = helper.make_tensor_type_proto(REFUSED[reason], [2])
     with pytest.raises(BadModel, match=f"its input x {reason}"):
         onnx_inputs.declared_inputs(identity(refused, PLAIN), onnx)
     with pytest.raises(BadModel, match=f"its output y {reason}"):
         onnx_inputs.declared_inputs(identity(PLAIN, refused), onnx)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_inputs_have_to_be_tensors_and_outputs_need_not_be(kind: str) -> None:
+    with pytest.raises(BadModel, match=f"its input x is of the kind {kind}: only tensors are"):
+        onnx_inputs.declared_inputs(identity(KINDS[kind], PLAIN), onnx)
+    assert onnx_inputs.declared_inputs(identity(PLAIN, KINDS[kind]), onnx)
+
+
+def test_sample_texts_have_the_shape_that_is_declared() -> None:
+    text = helper.make_tensor_type_proto(TensorProto.STRING, [3, 2])
+    entries = onnx_inputs.declared_inputs(identity(text, text), onnx)
+    assert entries == [{"name": "x", "dtype": "str", "shape": [3, 2]}]
+    words = sample_inputs_for(entries)["x"]
+    assert (words.dtype.kind, words.shape) == ("U", (3, 2))
+    onnx_inputs.check_inputs({"x": words}, entries)
+    with pytest.raises(BadModel, match="the input x is int64, it wants str"):
+        onnx_inputs.check_inputs({"x": np.zeros((3, 2), np.int64)}, entries)
 
 
 def test_inputs_larger_than_what_is_made_are_refused_before_they_are() -> None:
@@ -241,7 +258,10 @@ def inspect(folder: Path, outputs: dict[str, np.ndarray]) -> None:
     """Inspect a model for which the adapter returns these outputs."""
     inspected = {"described": {}, "inputs": {}, "outputs": outputs}
     session = SimpleNamespace(
-        job={"import": {"format": "saved-model", "model": "model", "seed": 0}},
+        job={
+            "cell": {"name": "tensorflow"},
+            "import": {"format": "saved-model", "model": "model", "seed": 0},
+        },
         directory=str(folder),
         adapter=SimpleNamespace(inspect=lambda *_: inspected),
         user_inputs=lambda: None,
@@ -249,9 +269,11 @@ def inspect(folder: Path, outputs: dict[str, np.ndarray]) -> None:
     inspection.inspect(session, {})
 
 
-def test_answers_that_are_no_numbers_are_refused_whatever_the_format(tmp_path: Path) -> None:
-    with pytest.raises(BadModel, match="its output words is text"):
-        inspect(tmp_path, {"words": np.array([b"a"], object)})
+def test_answers_that_are_neither_numbers_nor_text_are_refused_whatever_the_format(
+    tmp_path: Path,
+) -> None:
+    with pytest.raises(BadModel, match="its output things is object"):
+        inspect(tmp_path, {"things": np.array([{}], object)})
 
 
 def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:

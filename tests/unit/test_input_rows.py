@@ -63,6 +63,23 @@ def test_made_inputs_are_warned_about_once_a_model() -> None:
     assert not list(remarks.sample_inputs(verified(TEXT).models))
 
 
+def test_a_model_that_keeps_state_is_named_by_its_name_once_with_the_cells() -> None:
+    plain = verifications.results().portability[:2]
+    rows = [row.model_copy(update={"stateful": True}) for row in plain]
+    (warning,) = remarks.stateful(rows, [verifications.MODEL])
+    assert warning == (
+        "resnet50: stateful, it keeps state between calls; compared is the first answer of a fresh "
+        "load (onnxruntime-debian12-amd64-cpu, onnxruntime-debian13-arm64-cpu)"
+    )
+    assert not list(remarks.stateful(plain, [verifications.MODEL]))
+
+
+def test_a_model_that_is_random_by_design_keeps_no_state() -> None:
+    row = verifications.results().portability[0].model_copy(update={"stateful": True})
+    random = verifications.MODEL.model_copy(update={"random": ("logits",)})
+    assert not list(remarks.stateful([row], [random]))
+
+
 def test_made_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> None:
     refused = Verdict(word="error", reason="infer: Fail: dimension mismatch")
     model = verifications.MODEL.model_copy(update={"refusal": "dimension mismatch"})

@@ -6,9 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 
+from deepmatrix.judging import agreements
+from deepmatrix.store.truths import Truth
 from harness.graphs import BadModel
+from harness.graphs.operators import evaluate
 from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter, gold
 
@@ -54,6 +58,32 @@ def test_a_valid_model_has_a_gold_that_a_right_runtime_meets(name: str, inputs: 
     for judged, answer in zip(inspected["gold"].values(), run, strict=True):
         scale = np.abs(judged).max()
         assert np.abs(judged - answer).max() <= 2e-5 * scale
+
+
+@pytest.mark.parametrize("name", ["skl_zipmap", "skl_zipmap_int", "skl_trees"])
+def test_labels_and_maps_of_scores_have_a_float64_gold(name: str) -> None:
+    inspected = inspect(f"{name}.onnx", "skl_iris_in.npz")
+    sources = inspected["described"]["judged_by"]
+    parts = ["output_label", "output_probability.keys", "output_probability.values"]
+    assert sources == dict.fromkeys(parts, "float64 evaluation")
+    x = next(iter(inspected["inputs"].values()))
+    labels, maps = run_unoptimised(
+        f"{name}.onnx", {"X": x} if name == "skl_trees" else {"float_input": x}
+    )
+    label, keys, scores = inspected["gold"].values()
+    assert label.tolist() == labels.tolist()
+    assert keys.tolist() == sorted(maps[0])
+    for row, scored in zip(scores, maps, strict=True):
+        np.testing.assert_allclose(row, [scored[key] for key in keys.tolist()], atol=1e-6)
+
+
+def test_text_goes_in_and_is_sampled() -> None:
+    given = inspect("skl_words.onnx", "skl_words_in.npz")
+    made = inspect("skl_words.onnx")
+    for inspected in (given, made):
+        assert set(inspected["described"]["judged_by"].values()) == {"float64 evaluation"}
+        assert inspected["inputs"]["text"].dtype.kind == "U"
+    assert given["gold"]["output_probability.values"].shape == (6, 2)
 
 
 def test_gold_is_the_reference_of_who_optimised_the_model() -> None:
@@ -109,3 +139,66 @@ def test_what_overflows_in_float32_keeps_its_float64_gold() -> None:
 def test_a_git_lfs_pointer_is_told_from_a_damaged_model() -> None:
     with pytest.raises(BadModel, match=r"Git LFS pointer.*git lfs pull"):
         inspect("lfs_pointer.onnx")
+
+
+# Where the model's own precision decides --------------------------------------------------------
+
+
+def judged(inspected: dict[str, Any], answered: dict[str, Any]) -> agreements.Agreement:
+    truth = Truth(
+        gold=inspected["gold"], produced=inspected["outputs"], masks=inspected["undefined"]
+    )
+    return agreements.compare(answered, truth)
+
+
+@pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")
+def test_a_model_that_overflows_float16_is_judged_and_its_node_is_named() -> None:
+    inspected = inspect("fp16_overflow.onnx")
+    (remark,) = inspected["described"]["remarks"]
+    assert remark.startswith("float16 overflows at node 'layers.6/scale'")
+    wider = run_unoptimised("fp16_overflow.onnx", inspected["inputs"])[0]
+    exact = evaluate(onnx.load(MODELS / "fp16_overflow.onnx"), inspected["inputs"])["y"]
+    assert np.isfinite(wider).all()
+    assert not np.isfinite(exact).any()
+    for right in (wider, exact):
+        agreement = judged(inspected, {"y": right})
+        assert agreement.error is not None
+        assert agreement.error < 1e-2
+    assert (judged(inspected, {"y": wider + np.float16(8)}).error or 0) > 1e-2
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+def test_a_large_float_that_rounding_decides_is_not_compared_as_an_integer() -> None:
+    inspected = inspect("cast_saturate.onnx")
+    names = list(inspected["outputs"])
+    answers = run_unoptimised("cast_saturate.onnx", inspected["inputs"])
+    agreement = judged(inspected, dict(zip(names, answers, strict=True)))
+    assert agreement.error == 0
+    assert "rounding decides" in agreement.outputs[0].caution
+    assert "leaves" in agreement.outputs[1].caution
+
+
+def test_a_batch_that_is_free_by_declaration_only_is_named_with_its_node() -> None:
+    (remark,) = inspect("batch_reshape.onnx")["described"]["remarks"]
+    assert "takes 1 only" in remark
+    assert "Reshape 'model.1/reshape'" in remark
+
+
+def test_the_tolerance_knows_what_rounding_costs_in_another_order(tmp_path: Path) -> None:
+    x = np.array([[[3.7], [-812.3]]], np.float32)
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("InstanceNormalization", ["x", "s", "b"], ["y"])],
+        "single values",
+        [value("x", 1, x.shape)],
+        [value("y", 1, x.shape)],
+        [onnx.numpy_helper.from_array(np.ones(2, np.float32), name) for name in ("s", "b")],
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "m.onnx")
+    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), {"x": x}, 0)
+    session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
+    agreement = judged(inspected, {"y": session.run(None, {"x": x})[0]})
+    assert agreement.error is not None
+    assert agreement.producer_error is not None
+    assert agreement.error <= 16 * agreement.producer_error

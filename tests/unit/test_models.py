@@ -12,32 +12,54 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.cli import main
+from deepmatrix.cli.commands import verify
 from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import Artifact, Job, Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
 from deepmatrix.store import artifacts, imports, truths, user_models
+from deepmatrix.store.arrays import Unreadable
+from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
-from deepmatrix.store.runs import Run
+from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import inputs
-from harness.record import BAD_MODEL
-from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
+from harness.record import BAD_MODEL, FLOAT64
+from tests.unit.examples import (
+    DOCKER,
+    MATRIX,
+    artifact,
+    new_run,
+    output,
+    planned,
+    record,
+    write_zip,
+)
 
 INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
 
 def verification(*given: tuple[str, str, str], same: bool = False, only: str = "*") -> Plan:
-    return plan_models(
-        MATRIX, given, Selection(include=(only,)), DOCKER, seed=0, infer=INFER, same=same
-    )
+    selection = Selection(include=(only,))
+    first: First = "same" if same else "served"
+    return plan_models(MATRIX, given, selection, DOCKER, seed=0, infer=INFER, first=first)
 
 
 ONE = verification(("net", "onnx", "model.onnx"), only="*-debian12-amd64-cpu")
+
+
+def test_an_original_is_inspected_first_gives_its_inputs_and_is_not_served() -> None:
+    models = (("m", "onnx", "model.onnx"), ("m_int8", "tflite", "model.tflite"))
+    selection = Selection(include=("litert-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu"))
+    plan = plan_models(MATRIX, models, selection, DOCKER, seed=0, infer=INFER, first="original")
+    assert [job.subject for job in plan.jobs("produce")] == ["m", "m_int8"]
+    assert [artifact.workload for artifact in plan.artifacts()] == ["m_int8"]
+    assert {job.cell for job in plan.jobs("consume")} == {"litert-debian12-amd64-cpu"}
+    assert plan.size("consume") == 1
 
 
 # Recognised -----------------------------------------------------------------------------------
@@ -61,10 +83,10 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("net.bin", b"x", "what ends in '.bin' is not known as a model"),
+        ("net.bin", b"x", "is of a kind that is not known"),
         ("net.onnx", b"", "is empty"),
         ("net.tflite", b"\x08\x07\x12\x07pytorch", "is no tflite: it does not begin as one"),
-        ("net.pt", b"\x80\x02pickled", "is no torchscript: it does not begin as one"),
+        ("net.pt", b"weights", "is no torchscript: it does not begin as one"),
         ("missing.onnx", None, "is not there"),
     ],
 )
@@ -78,7 +100,7 @@ def test_what_is_no_model_is_refused_by_name(
 
 
 def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_path: Path) -> None:
-    (tmp_path / "net.ts").write_bytes(b"PK\x03\x04")
+    write_zip(tmp_path / "net.ts", "net/code/__torch__.py", "net/constants.pkl", "net/data.pkl")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
     script, onnx = user_models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
     assert (script.format, list(script.files)) == ("torchscript", ["model.pt"])
@@ -101,6 +123,43 @@ def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
         (tmp_path / folder / "net.onnx").write_bytes(b"onnx")
     found = user_models.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
     assert [one.name for one in found] == ["net", "net-2"]
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("resnet50/model.onnx", "resnet50"),
+        ("resnet50/1/model.onnx", "resnet50"),
+        ("yolo/saved_model.onnx", "yolo"),
+        ("net/7/model-2.onnx", "model-2"),
+        ("Net V2/model.onnx", "net-v2"),
+    ],
+)
+def test_a_file_whose_name_says_nothing_is_named_by_its_folder(
+    tmp_path: Path, path: str, name: str
+) -> None:
+    (tmp_path / path).parent.mkdir(parents=True)
+    (tmp_path / path).write_bytes(b"onnx")
+    assert [model.name for model in user_models.recognise([tmp_path / path])] == [name]
+
+
+def test_a_saved_model_in_a_folder_of_versions_is_named_by_the_model(tmp_path: Path) -> None:
+    folder = tmp_path / "resnet50" / "1" / "model.savedmodel"
+    folder.mkdir(parents=True)
+    (folder / "saved_model.pb").write_bytes(b"pb")
+    assert [model.name for model in user_models.recognise([folder])] == ["resnet50"]
+
+
+def test_a_model_that_is_given_twice_is_served_once(tmp_path: Path) -> None:
+    for name, content in (("a", b"onnx"), ("b", b"onnx"), ("c", b"other")):
+        (tmp_path / f"{name}.onnx").write_bytes(content)
+    first, copy, third = (tmp_path / f"{name}.onnx" for name in "abc")
+    models, lines = user_models.drop_duplicates(user_models.recognise([first, copy, third, first]))
+    assert [model.path for model in models] == [first, third]
+    assert lines == [
+        f"{copy} has the content of {first}: it is served once",
+        f"{first} is given twice: it is served once",
+    ]
 
 
 #: What names are made of: text, and as half a surrogate pair each byte that is no UTF-8.
@@ -151,6 +210,28 @@ def test_a_model_is_looked_into_once_and_served_by_every_cell_that_reads_it() ->
     assert serving == {cell.id for cell in ONE.cells if "onnx" in cell.reads}
     assert len(list(ONE.jobs("consume"))) == ONE.size("consume")
     assert ONE.size("produce") == 1
+
+
+def test_native_cells_serve_first_and_emulated_ones_can_be_left_out() -> None:
+    everywhere = verification(("net", "onnx", "model.onnx"), only="onnxruntime-debian1*")
+    order = [job.cell in everywhere.emulated for job in everywhere.jobs("consume")]
+    assert set(order) == {False, True}
+    assert order == sorted(order)
+    native = plan_models(
+        MATRIX,
+        [("net", "onnx", "model.onnx")],
+        Selection(include=("onnxruntime-debian1*",), native=True),
+        DOCKER,
+        seed=0,
+        infer=INFER,
+    )
+    assert not native.emulated
+    left_out = {skipped.cell.id for skipped in native.skipped if "--native" in skipped.reason}
+    assert left_out == everywhere.emulated
+
+
+def test_the_command_of_a_plan_is_the_one_that_makes_it() -> None:
+    assert (ONE.command, planned("torch-*").command) == ("verify", "matrix")
 
 
 def test_a_cell_that_only_looks_serves_nothing() -> None:
@@ -254,6 +335,37 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     assert np.load(gold)["y"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("reference", "message"),
+    [
+        ({"y": np.ones(3)}, r"of output 'y' has the shape \(3,\); the model gives \(2,\)"),
+        ({"y": np.ones(2, np.int64)}, "of output 'y' is int64; the model gives float64"),
+        ({"y": np.ones(2), "q": np.ones(2)}, "has 2 outputs, the model has 1: it does not give"),
+    ],
+)
+def test_a_reference_that_cannot_be_right_is_refused(
+    tmp_path: Path, reference: dict[str, np.ndarray], message: str
+) -> None:
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs={"y": np.ones(2)})
+    (job,) = ONE.jobs("produce")
+    run.user_arrays_path("reference").parent.mkdir()
+    np.savez(run.user_arrays_path("reference"), **reference)
+    with pytest.raises(Unreadable, match=message):
+        imports.keep_import(run, job, said(job), tmp_path / "control")
+
+
+def test_a_reference_names_every_output_or_none(tmp_path: Path) -> None:
+    outputs = {"y": np.ones(2), "z": np.ones(2)}
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=outputs)
+    (job,) = ONE.jobs("produce")
+    run.user_arrays_path("reference").parent.mkdir()
+    np.savez(run.user_arrays_path("reference"), first=np.ones(2), second=np.zeros(2))
+    imports.keep_import(run, job, said(job), tmp_path / "control")
+    np.savez(run.user_arrays_path("reference"), y=np.ones(2), zz=np.zeros(2))
+    with pytest.raises(Unreadable, match="has 'zz'; the model's outputs are y, z"):
+        imports.keep_import(run, job, said(job), tmp_path / "control")
+
+
 def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: Path) -> None:
     made = verification(("a", "onnx", "model.onnx"), ("b", "onnx", "model.onnx"), same=True)
     values = {"y": np.array([1.0])}
@@ -336,6 +448,55 @@ def test_a_verification_is_merged_like_any_run(tmp_path: Path) -> None:
     assert {row.workload for row in merged.inference} == {"net"}
 
 
+def test_gold_of_the_evaluator_judges_no_evaluator(tmp_path: Path) -> None:
+    run = judged(tmp_path)
+    for job in ONE.jobs("consume"):
+        if job.cell == "onnx-debian12-amd64-cpu":
+            run.save(job, record(job, status="unsupported", agreement=None, cause="no kernel"))
+    merged = merging.merge([run])
+    assert [row.consumer for row in merged.portability if row.judges] == ["onnx-debian12-amd64-cpu"]
+    assert merged.problems == ()
+    assert "onnx-debian12-amd64-cpu" not in {row.cell for row in merged.inference}
+    run.user_arrays_path("reference").parent.mkdir()
+    np.savez(run.user_arrays_path("reference"), y=np.ones(1))
+    given = merging.merge([run])
+    assert not [row for row in given.portability if row.judges]
+    assert given.problems == ()
+    assert "no kernel" in [row.reason for row in given.portability]
+
+
+@pytest.mark.parametrize(("source", "judges"), [(FLOAT64, False), ("a baseline", True)])
+def test_the_evaluator_elsewhere_tells_of_its_platform_where_it_can_evaluate(
+    tmp_path: Path, source: str, judges: bool
+) -> None:
+    plan = verification(("net", "onnx", "model.onnx"), only="onnx-debian13-arm64-cpu")
+    run = new_run(tmp_path, plan)
+    for job in (*plan.jobs("produce"), *plan.jobs("consume")):
+        run.save(job, record(job, parity=None))
+    folder = artifact(run.artifact_path(plan.imports[0].artifact), [1.0], [1.0])
+    described = Exported.model_validate_json((folder / "artifact.json").read_bytes())
+    described = described.model_copy(update={"gold": {"y": source}})
+    (folder / "artifact.json").write_text(described.model_dump_json())
+    (row,) = merging.merge([run]).portability
+    assert row.judges == judges
+
+
+def test_the_nodes_that_add_most_are_in_the_results_and_all_in_the_run(tmp_path: Path) -> None:
+    run = judged(tmp_path)
+    artifact, consumer = ONE.imports[0].artifact.id, "onnxruntime-debian12-amd64-cpu"
+    nodes = tuple(
+        NodeError(node=f"n{at}", kind="Add", tensor=f"t{at}", error=at, added=at, tolerance=1.0)
+        for at in range(9)
+    )
+    measured = NodeErrors(artifact=artifact, consumer=consumer, nodes=nodes)
+    path = run.node_errors_path(artifact, consumer)
+    write_text(path, measured.model_dump_json())
+    (row,) = merging.merge([run]).nodes
+    assert (row.model, row.count) == ("net", 9)
+    assert [node.node for node in row.largest] == ["n4", "n5", "n6", "n7", "n8"]
+    assert path == run.path / "nodes" / f"net--on--{consumer}.json"
+
+
 def test_a_model_that_cannot_be_read_is_served_nowhere_and_says_why(tmp_path: Path) -> None:
     merged = merging.merge([judged(tmp_path, status="failed", cause="inspect: it is truncated")])
     reasons = {row.reason for row in merged.portability}
@@ -353,6 +514,42 @@ def test_a_model_that_cannot_be_read_is_told_without_the_phase_and_the_type(tmp_
         run.save(job, record(job, output=failed, parity=None, status="failed", cause=cause))
     reasons = {row.reason for row in merging.merge([run]).portability}
     assert reasons == {"the model cannot be read: it is truncated"}
+
+
+WITHOUT_ARRAYS = argparse.Namespace(inputs=[], reference=None)
+
+
+def half_read(tmp_path: Path, *unread: str) -> Run:
+    """Return a run with two models of which those named could not be read."""
+    made = verification(
+        ("first", "onnx", "model.onnx"),
+        ("second", "tflite", "model.tflite"),
+        only="*-debian12-amd64-cpu",
+    ).with_sources({"first": "first.onnx", "second": "second.tflite"})
+    run = new_run(tmp_path, made)
+    for job in made.jobs("produce"):
+        failed = {"status": "failed", "cause": "torn"} if job.subject in unread else {}
+        run.save(job, record(job, output=said(job), parity=None, **failed))
+    for job in made.jobs("consume"):
+        if job.artifact and job.artifact.workload not in unread:
+            run.save(job, record(job, output=output(job)))
+    return run
+
+
+def test_a_model_that_cannot_be_read_costs_its_own_cells_only(tmp_path: Path) -> None:
+    run = half_read(tmp_path, "second")
+    verify._refuse_unreadable(run, WITHOUT_ARRAYS)
+    merged = merging.merge([run])
+    assert merged.problems == ("second: the model cannot be read: torn",)
+    verdicts = {(row.artifact.split("--")[1], row.verdict) for row in merged.portability}
+    assert verdicts == {("first", "match"), ("second", "not-run")}
+
+
+def test_where_no_model_can_be_read_nothing_is_served(tmp_path: Path) -> None:
+    run = half_read(tmp_path, "first", "second")
+    with pytest.raises(ArgumentError, match=r"first\.onnx: torn\nsecond\.tflite: torn") as raised:
+        verify._refuse_unreadable(run, WITHOUT_ARRAYS)
+    assert "nothing was served" in str(raised.value.hint)
 
 
 def test_a_budget_that_is_broken_names_its_line(tmp_path: Path) -> None:

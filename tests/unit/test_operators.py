@@ -460,3 +460,55 @@ def test_an_operator_of_the_standard_is_as_a_kernel_that_is_right(name: str) -> 
 
 def test_a_row_that_is_masked_throughout_gives_zeros_and_no_nan() -> None:
     np.testing.assert_array_equal(softmax(np.full((1, 3), -np.inf)), np.zeros((1, 3)))
+
+
+# Where the evaluator errs, after random graphs ------------------------------------------------
+
+MISJUDGED: list[tuple[str, list[np.ndarray | None], dict[str, Any], int]] = [
+    ("ConvTranspose", [floats(2, 6, 5), floats(6, 2, 3), floats(4)], {"group": 2}, 1),
+    (
+        "ConvTranspose",
+        [floats(2, 4, 5, 6), floats(4, 1, 3, 2), floats(4)],
+        {"group": 4, "strides": [2, 3], "pads": [1, 0, 0, 1], "output_padding": [1, 2]},
+        1,
+    ),
+    (
+        "ConvTranspose",
+        [floats(1, 2, 4, 4), floats(2, 3, 3, 3)],
+        {"strides": [2, 2], "dilations": [2, 1], "output_shape": [8, 8]},
+        1,
+    ),
+    *(
+        (
+            "ConvTranspose",
+            [floats(1, 2, 4, 5), floats(2, 3, 3, 3)],
+            {"strides": [2, 2], "auto_pad": auto_pad},
+            1,
+        )
+        for auto_pad in ("SAME_UPPER", "SAME_LOWER", "VALID")
+    ),
+    *(
+        ("MaxPool", [floats(2, 3, 7)], {"kernel_shape": [3], "strides": [2], **settings}, 2)
+        for settings in (
+            {"auto_pad": "SAME_LOWER"},
+            {"auto_pad": "SAME_UPPER"},
+            {"pads": [1, 1], "ceil_mode": 1},
+        )
+    ),
+    (
+        "MaxPool",
+        [floats(2, 3, 8, 9)],
+        {"kernel_shape": [2, 3], "dilations": [2, 1], "storage_order": 1},
+        2,
+    ),
+    ("MaxPool", [integers("uint8", 1, 2, 6, 6)], {"kernel_shape": [2, 2]}, 1),
+]
+
+
+@pytest.mark.parametrize(("operator", "inputs", "attributes", "outputs"), MISJUDGED)
+def test_an_operator_that_the_evaluator_gets_wrong_is_as_onnx_runtime_has_it(
+    operator: str, inputs: list[np.ndarray | None], attributes: dict[str, Any], outputs: int
+) -> None:
+    alone, fed = model(operator, inputs, attributes, outputs, domain="")
+    for judged, run in zip(by_judge(alone, fed), by_runtime(alone, fed), strict=True):
+        assert_alike(judged, run)

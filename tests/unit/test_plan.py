@@ -169,9 +169,20 @@ def test_a_cell_that_only_inspects_serves_nothing(tmp_path: Path) -> None:
     plan = plan_models(MATRIX, [("net", "onnx", "model.onnx")], server, DOCKER, seed=0, infer=infer)
     run = Run.create(tmp_path, plan, MATRIX, version="0.1.0", name="one")
     assert {cell.id: cell.reads for cell in Run.open(run.path).manifest.plan.cells} == {
-        "onnxruntime-debian12-amd64-cpu": ("onnx",),
+        "onnxruntime-debian12-amd64-cpu": ("onnx", "ort"),
         "onnx-debian12-amd64-cpu": (),
     }
+
+
+def test_a_format_that_only_optional_cells_read_is_served_by_them() -> None:
+    infer = MATRIX.presets["smoke"].infer
+    model = ("net", "executorch", "model.pte")
+    plan = plan_models(MATRIX, [model], Selection(), DOCKER, seed=0, infer=infer)
+    serving = {cell.id for cell in plan.cells if cell.reads}
+    assert serving == {"executorch-debian13-amd64-cpu", "executorch-debian13-arm64-cpu"}
+    fewer = Selection(exclude=("*-arm64-*",))
+    plan = plan_models(MATRIX, [model], fewer, DOCKER, seed=0, infer=infer)
+    assert {cell.id for cell in plan.cells if cell.reads} == {"executorch-debian13-amd64-cpu"}
 
 
 cell_globs = st.sampled_from(["*", "torch-*", "*-amd64-*", "onnxruntime-*", "*-arm64-cpu"])

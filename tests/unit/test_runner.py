@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,9 +15,12 @@ from deepmatrix.engines import Ended, Prepared, Progress
 from deepmatrix.errors import Interrupted, RecordError
 from deepmatrix.execution import runner
 from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import artifacts
 from deepmatrix.store.output import Exported, ExportedFile
+from deepmatrix.store.runs import Run
 from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned
 
 
@@ -127,11 +131,7 @@ def test_a_noisy_round_is_retried_at_most_twice_and_its_records_stay(
     run, engine = new_run(tmp_path, REPEATED), DisturbedEngine(times)
     jobs = [job for job in REPEATED.jobs("consume") if job.cell.startswith("onnxruntime")]
     for exported in {job.artifact for job in jobs if job.artifact}:
-        folder = artifact(run.artifact_path(exported), np.ones((2, 2)), np.ones((2, 2)))
-        np.savez(folder / "inputs.npz", x=np.ones((2, 2)))
-        named = ExportedFile(path="gold.npz", bytes=1, sha256=artifacts.sha256(folder / "gold.npz"))
-        described = Exported(id=exported.id, format=exported.format, files=(named,), export_s=1.0)
-        (folder / "artifact.json").write_text(described.model_dump_json())
+        with_inputs(run, exported)
     Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
 
     second = [job for job in jobs if job.round == 1]
@@ -144,3 +144,28 @@ def test_a_noisy_round_is_retried_at_most_twice_and_its_records_stay(
             f"r1.retried{number + 1}.json" for number in range(retries)
         ]
     assert len(list(run.records())) == len(jobs)
+
+
+def with_inputs(run: Run, exported: Artifact) -> None:
+    """Store an artifact so that it can be handed over."""
+    folder = artifact(run.artifact_path(exported), np.ones((2, 2)), np.ones((2, 2)))
+    np.savez(folder / "inputs.npz", x=np.ones((2, 2)))
+    named = ExportedFile(path="gold.npz", bytes=1, sha256=artifacts.sha256(folder / "gold.npz"))
+    described = Exported(id=exported.id, format=exported.format, files=(named,), export_s=1.0)
+    (folder / "artifact.json").write_text(described.model_dump_json())
+
+
+@pytest.mark.parametrize("name", ["onnx", "onnxruntime"])
+def test_the_standards_evaluator_is_run_once_and_not_timed(tmp_path: Path, name: str) -> None:
+    plan = planned("torch-debian12-amd64-cpu", f"{name}-debian12-amd64-cpu")
+    run = new_run(tmp_path, plan)
+    cell = next(cell for cell in plan.cells if cell.name == name)
+    job = next(job for job in plan.jobs("consume") if job.cell == cell.id)
+    assert job.artifact is not None
+    job = replace(job, artifact=replace(job.artifact, imported=True))
+    with_inputs(run, job.artifact)
+    (tmp_path / "control").mkdir()
+    maker = TaskMaker(run=run, capabilities=DOCKER, emulated=False)
+    infer = maker.contents(job, cell, tmp_path / "control")["infer"]
+    assert infer["samples"] == (1 if name == "onnx" else plan.infer.samples)
+    assert plan.infer.samples > 1

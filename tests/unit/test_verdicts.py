@@ -261,3 +261,4 @@ def test_an_answer_that_differs_at_times_is_a_remark_or_beyond_the_tolerance_a_d
 def test_only_a_model_that_keeps_state_is_called_stateful() -> None:
     assert judge([repeated(2e-3, stateful=True)], TERMS, "").stateful
     assert not judge([repeated(2e-3)], TERMS, "").stateful
+    assert not judge([repeated(2e-3, stateful=True, random=True)], TERMS, "").stateful

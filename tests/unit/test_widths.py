@@ -17,13 +17,14 @@ from deepmatrix.conformance.suite import Change, Conformity, Outcome
 from deepmatrix.reports import console as printing
 from deepmatrix.reports import fitting, markdown
 from deepmatrix.reports.layout import Column, Row, Table
-from deepmatrix.reports.tables import claims, conformance, plans, result_tables
+from deepmatrix.reports.tables import claims, conformance, plans, result_tables, verification
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
 from deepmatrix.results.statistics import Bounded, Estimate
 from deepmatrix.sizes import binary_size
 from deepmatrix.study import statements
 from deepmatrix.study.decisions import decide
+from tests.unit import verifications
 from tests.unit.examples import planned
 
 WIDTHS = (80, 120, 160)
@@ -301,6 +302,9 @@ def conformance_tables() -> list[Table]:
 def all_tables() -> list[Table]:
     return [
         *result_tables(whole_results()),
+        verification.consumers(verifications.results(), verifications.MODEL),
+        verification.outputs(verifications.results(), verifications.MODEL),
+        verification.nodes(verifications.results()),
         *claims.tables(decide(statements.load(), [whole_results()])),
         *conformance_tables(),
         plans.table(planned(), "docker"),
@@ -341,6 +345,9 @@ def test_the_fixture_has_every_table_of_a_run() -> None:
         "Deployment",
         "MLPerf scenarios",
         "Interfaces",
+        "Consumers of resnet50",
+        "Outputs of resnet50",
+        "Errors along the graph",
         "New failures",
         "Failures",
     }
@@ -367,8 +374,12 @@ def test_every_column_is_wide_enough_or_left_out_by_name(table: Table, width: in
         assert column_width >= min(widest, fitting.NARROWEST)
     for name in fit.left_out:
         assert plain_spaces(name) in text.split("More columns")[1]
-    assert len(fit.shown) + len(fit.left_out) == len(table.columns)
+    for index in fit.below:
+        assert all(plain_spaces(row.texts[index]) in text for row in table.rows)
+    assert len(fit.shown) + len(fit.below) + len(fit.left_out) == len(table.columns)
     assert all(index in fit.shown for index, column in enumerate(table.columns) if column.key)
+    hidden = [column for column in table.columns if column.title in fit.left_out]
+    assert not any(column.note and plain_spaces(column.note) in text for column in hidden)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

@@ -15,7 +15,7 @@ from deepmatrix.cli import resuming, running
 from deepmatrix.config.sections import Infer
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import Asked
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
@@ -33,7 +33,11 @@ OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
-        "models", nargs="*", type=Path, metavar="MODEL", help=".onnx, .tflite, .pt or a SavedModel"
+        "models",
+        nargs="*",
+        type=Path,
+        metavar="MODEL",
+        help="a file of a model, or a SavedModel's folder",
     )
     shared.add_engine(parser)
     _add_inputs(parser)
@@ -53,11 +57,24 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="all files are one model; the first one's outputs are right",
     )
     parser.add_argument(
+        "--original",
+        type=Path,
+        metavar="MODEL",
+        help="what the models were quantised from: says what that costs, on the same inputs",
+    )
+    parser.add_argument(
         "--repeats",
         type=shared.repeats,
         metavar="N",
         help=f"answer N times, {REPEATS} by default, and compare the bits; above {REPEATS} with "
         "two threads too",
+    )
+    parser.add_argument(
+        "--isa",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="serve on this instruction set too: haswell, cortex-a53, ...; all: on all there are",
     )
     shared.add_explain(parser)
     shared.add_run_name(parser)
@@ -121,7 +138,7 @@ def run(options: argparse.Namespace) -> None:
     else:
         planning = [options.models, options.inputs, options.reference, options.only]
         planning += [options.exclude, options.native, options.same, options.seed, options.name]
-        planning += [options.shape, options.range, options.repeats]
+        planning += [options.shape, options.range, options.repeats, options.original, options.isa]
         planning += [options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
     running.announce(verification, console)
@@ -146,7 +163,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         )
     name = shared.check_run_name(options.name)
     matrix = running.load_matrix(options)
-    own_models, duplicates = user_models.drop_duplicates(user_models.recognise(options.models))
+    paths = [*([options.original] if options.original else []), *options.models]
+    own_models, duplicates = user_models.drop_duplicates(user_models.recognise(paths))
     for line in duplicates:
         console.print(Text(line, style="yellow"), soft_wrap=True)
     own_inputs = _read_arrays(options, own_models)
@@ -160,9 +178,11 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         engine.capabilities(),
         seed=options.seed,
         infer=OWN_MODEL.model_copy(update={"repeats": options.repeats or REPEATS}),
-        same=options.same,
-        sources={model.name: str(model.path) for model in own_models},
-    ).asking(Asked(shapes=dict(options.shape), ranges=dict(options.range)))
+        first=_first(options),
+        isas=options.isa,
+    )
+    planned = planned.with_sources({model.name: str(model.path) for model in own_models})
+    planned = planned.asking(Asked(shapes=dict(options.shape), ranges=dict(options.range)))
     running.check_limits(matrix, engine.capabilities())
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
@@ -171,6 +191,15 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         user_models.copy_model(model, new_run.model_path(model.name))
     user_models.keep_arrays(own_inputs, options.reference, new_run)
     return new_run, engine
+
+
+def _first(options: argparse.Namespace) -> First:
+    """Return what the first model is to the others. Raises ArgumentError where it would be two."""
+    if options.original and options.same:
+        raise ArgumentError(
+            "--original and --same: is the first model served, or not?", hint="leave one out"
+        )
+    return "original" if options.original else "same" if options.same else "served"
 
 
 def _read_arrays(
@@ -187,24 +216,33 @@ def _read_arrays(
             "--shape and --range are for sample inputs, and --inputs gives real ones",
             hint="leave one of them out",
         )
-    user_models.check_declared(own_models, options.inputs, same=options.same)
+    one_for_all = _first(options) != "served"
+    user_models.check_declared(own_models, options.inputs, same=one_for_all)
     user_models.check_reference(options.reference)
     return user_inputs.read(options.inputs)
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
-    """Raise ArgumentError where a model could not be inspected; none was served then."""
+    """Raise where none of the models could be inspected; one that could not costs its own cells.
+
+    Raises:
+        ArgumentError: every model is refused.
+        EngineError: the same, and an inspector is not ready.
+    """
     given = [f"--inputs {source}" for source in options.inputs]
     given += [f"--reference {options.reference}"] if options.reference else []
     with_arrays = f" with {' '.join(given)}" if given else ""
-    sources = {model.name: model.source for model in inspected.manifest.plan.imports}
-    causes = []
+    models = inspected.manifest.plan.imports
+    sources = {model.name: model.source for model in models}
+    causes, unready = [], []
     for job in inspected.manifest.plan.jobs("produce"):
         if not inspected.record_path(job).is_file():
-            raise EngineError(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
-        record = inspected.record(job)
-        if record.status != "ok":
+            unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
+        elif (record := inspected.record(job)).status != "ok":
             causes.append(f"{sources[job.subject]}{with_arrays}: {record.model_problem}")
-    if causes:
-        hint = f"nothing was served; the log is in {inspected.path}"
-        raise ArgumentError("\n".join(causes), hint=hint)
+    if len(causes) + len(unready) < len(models):
+        return
+    if unready:
+        raise EngineError(unready[0])
+    hint = f"nothing was served; the log is in {inspected.path}"
+    raise ArgumentError("\n".join(causes), hint=hint)

@@ -18,6 +18,9 @@ from deepmatrix.engines.watch import Stop
 #: A volume of the container's own, and the control directory in it: the volume's top stays root's.
 VOLUME, CONTROL = "/control", "control"
 
+#: The emulator in it, where a task has one.
+EMULATOR = "emulator"
+
 #: The user id of every process: one that no image and no host knows.
 USER = 65532
 
@@ -40,7 +43,7 @@ def task_container(
         api.create_container(
             image,
             name=container,
-            entrypoint=list(task.cell.command or ("python3", "-m", "harness")),
+            entrypoint=_program(task),
             command=[f"{VOLUME}/{CONTROL}"],
             user=f"{USER}:{USER}",
             working_dir=MOUNT_POINT,
@@ -51,11 +54,21 @@ def task_container(
         )
         files = archives.list_files(task.control).items()
         archived = {f"{CONTROL}/{name}": path for name, path in files}
+        if task.emulator:
+            archived[EMULATOR] = task.emulator
         with archives.pack(archived, user=USER) as archive:
             api.put_archive(container, VOLUME, archive)
         yield container
     finally:
         leftovers.remove_container(api, container)
+
+
+def _program(task: Task) -> list[str]:
+    """Return what a container starts, without the control directory."""
+    emulator = [f"{VOLUME}/{EMULATOR}"] if task.emulator else []
+    if task.cell.command:
+        return [*emulator, *task.cell.command]
+    return ["python3", "-m", "harness.emulated" if emulator else "harness", *emulator]
 
 
 def fetch_control(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:

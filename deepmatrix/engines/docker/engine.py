@@ -87,6 +87,7 @@ class DockerEngine:
             lacking=self._lacking(),
             cpus=info["NCPU"],
             memory_bytes=info["MemTotal"],
+            emulator=binfmt.emulator(native),
         )
 
     def _lacking(self) -> dict[str, str]:
@@ -176,7 +177,7 @@ class DockerEngine:
         if task.cell.device == "cuda" and not gpu:
             cause = f"{self.endpoint.origin} has no NVIDIA runtime"
             return Stop(ending="no-device", cause=cause), None, None
-        image = self.references.get(task.cell.id)
+        image = self.references.get(task.cell.plain.id)
         if image is None:
             return Stop(ending="start-failed", cause=f"{task.cell.id} has no image"), None, None
         volume = self._harness.fill(image, self._run_id)

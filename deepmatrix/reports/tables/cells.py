@@ -30,18 +30,17 @@ def cells(results: Results) -> Table:
             key("cell"),
             text("status"),
             text("version", optional=2),
-            number("image"),
-            number("build", optional=4),
-            number("import", optional=3),
-            number("peak memory", optional=1),
+            number("image", note="Image: its size."),
+            number("build", optional=4, note=BUILD),
+            number("import", optional=3, note="Import: in a fresh process."),
+            number("peak memory", optional=1, note=f"Peak memory: of fresh processes.{counted}"),
         ),
         rows=tuple(_cell_row(cell) for cell in [*ran, *skipped]),
-        note=(
-            "Image: its size. Build: the time to build it; `cached` means that it was there "
-            "before. Import and peak memory are of fresh processes."
-            f"{counted} {_energy(ran)}"
-        ),
+        note=_energy(ran),
     )
+
+
+BUILD = "Build: the time to build it; `cached` means that it was there before."
 
 
 def _energy(ran: list[CellRow]) -> str:
@@ -103,6 +102,11 @@ def libraries(results: Results) -> Table:
 
 STARTUP_PARTS = ("interpreter", "import", "build", "first_forward", "first_step", "second_step")
 
+COLD_IMPORT = "Cold import: one import from disk, with the bytes it read."
+FIRST_INFERENCE = "First inference: with tracing and compiling."
+FIRST_STEP = "First step: with tracing and compiling."
+TIME_TO_FIRST_STEP = "Time to first step: the sum of all parts up to the first training step."
+
 
 def startup(results: Results) -> Table:
     """Every producer from its start to its second training step, the quickest native first."""
@@ -116,20 +120,15 @@ def startup(results: Results) -> Table:
             key("cell"),
             number("interpreter", optional=6),
             number("import", optional=2),
-            number("cold import", optional=5),
-            number("build", optional=7),
-            number("first inference", optional=4),
-            number("first step", optional=1),
-            number("second step", optional=3),
-            number("time to first step"),
+            number("cold import", optional=5, note=COLD_IMPORT),
+            number("build", optional=7, note="Build: making the network with its weights."),
+            number("first inference", optional=4, note=FIRST_INFERENCE),
+            number("first step", optional=1, note=FIRST_STEP),
+            number("second step", optional=3, note="Second step: without tracing and compiling."),
+            number("time to first step", note=TIME_TO_FIRST_STEP),
         ),
         rows=tuple(_startup_row(start) for start in rows),
-        note=(
-            "Medians of fresh processes. Their files are in the system's cache, but for the cold "
-            "import: one import from disk, with the bytes it read. Build: making the network with "
-            "its weights. First inference and first step include tracing and compiling; the second "
-            "step does not. Time to first step: the sum of all parts up to the first training step."
-        ),
+        note="Medians of fresh processes, whose files are in the system's cache.",
     )
 
 

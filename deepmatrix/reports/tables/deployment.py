@@ -28,12 +28,16 @@ def exports(results: Results) -> Table:
             key("workload"),
             key("cell"),
             *(number(name) for name in formats),
-            text("exporters", optional=1),
+            text(
+                "exporters",
+                optional=1,
+                note="Exporters: with their versions, in the order of the formats.",
+            ),
         ),
         rows=tuple(lines),
         note=(
             "A column a format: the size of the model's files, and the time of the export with the "
-            "exporter's import. Exporters: with their versions, in the order of the formats."
+            "exporter's import."
         ),
     )
 
@@ -103,16 +107,19 @@ def scenarios(results: Results) -> Table:
             number("throughput"),
             number("p90", optional=2),
             number("p99"),
-            number("bound on p99", optional=1),
+            number("bound on p99", optional=1, note=BOUND),
             text("LoadGen's verdict"),
         ),
         rows=tuple(map(_scenario_row, results.scenarios)),
         note=(
             "Measured by MLCommons' LoadGen for two seconds each; these are no official MLPerf "
             "results. Throughput: samples per second. Server: the highest load that was tried with "
-            "a p99 within its bound: ten times the time of a single answer, at least a millisecond."
+            "a p99 within its bound."
         ),
     )
+
+
+BOUND = "Bound on p99: ten times the time of a single answer, at least a millisecond."
 
 
 def _scenario_row(row: ScenarioRow) -> Row:

@@ -32,6 +32,8 @@ def verdicts(results: Results) -> Iterator[Table]:
 def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
     producers = sorted({_producer(judged) for judged in rows})
     by_place = {(_reader(judged), _producer(judged)): judged for judged in rows}
+    isas = {judged.consumer: judged.isa for judged in rows}
+    is_swept = any(isas.values())
     readers = sorted(
         {_reader(judged): judged.emulated for judged in rows}.items(),
         key=lambda item: (item[1], item[0]),
@@ -40,13 +42,19 @@ def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
         _producer(judged): judged.producer_error for judged in rows if judged.producer_error
     }
     own_errors = [numbers.error(producer_errors.get(producer)) for producer in producers]
-    lines = [row("the producer itself", "", *own_errors, mood="muted")]
+    isa_mood: tuple[Mood, ...] = ("plain",) if is_swept else ()
+    lines = [row("the producer itself", *[""] * (1 + is_swept), *own_errors, mood="muted")]
     for (consumer, format_name), emulated in readers:
         line = [by_place.get(((consumer, format_name), producer)) for producer in producers]
         lines.append(
             Row(
-                texts=(consumer + mark(emulated), format_name, *map(_verdict_text, line)),
-                moods=("plain", "plain", *map(_mood, line)),
+                texts=(
+                    consumer + mark(emulated),
+                    format_name,
+                    *([isas[consumer] or numbers.DASH] if is_swept else []),
+                    *map(_verdict_text, line),
+                ),
+                moods=("plain", "plain", *isa_mood, *map(_mood, line)),
             )
         )
     return Table(
@@ -54,12 +62,13 @@ def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
         columns=(
             key("served by"),
             key("format"),
+            *([key("instruction set")] if is_swept else []),
             *(text(f"model of {producer}") for producer in producers),
         ),
         rows=tuple(lines),
         note=(
-            "`match` is followed by the error: the largest difference from a float64 evaluation, "
-            "over its largest value. The tolerance is a multiple of the producer's own error. A "
+            "`match` is followed by the error: the largest difference from gold, over gold's "
+            "largest value. The tolerance is a multiple of the producer's own error. A "
             "consumer that computes in less than float32 is shown with its precision, and has a "
             "larger tolerance."
         ),
@@ -68,7 +77,11 @@ def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
 
 def causes(results: Results) -> Table:
     """What is not a match, a line each with its cause, else with its reason."""
-    wrong = [judged for judged in results.portability if judged.verdict not in ("match", "not-run")]
+    wrong = [
+        judged
+        for judged in results.portability
+        if judged.verdict not in ("match", "not-run") and not judged.judges
+    ]
     return Table(
         title="Causes",
         columns=(key("artifact"), key("served by"), text("verdict"), text("cause")),
@@ -76,7 +89,7 @@ def causes(results: Results) -> Table:
         note=(
             "Cause of a wrong answer: the first wrong node. It is found by running the same "
             "consumer on the model with inner results as outputs. `causes/` in the run has the "
-            "node alone as a model; `cause.json` there has the command that reproduces its fault."
+            "node alone as a model; `cause.json` there has the command that shows the fault again."
         ),
     )
 
@@ -86,7 +99,7 @@ def _cause_row(judged: PortabilityRow) -> Row:
     expected = f". Expected failure: {judged.expected_failure}" if judged.expected_failure else ""
     return Row(
         texts=(
-            judged.artifact,
+            judged.title,
             judged.consumer + mark(judged.emulated),
             judged.verdict,
             cause + expected,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import (
@@ -29,6 +29,20 @@ OF_PEAK = (
 
 INTERVAL = "Times are medians; in brackets the 95 % bootstrap interval if there are several rounds."
 
+SLOWDOWN = (
+    "Slowdown: how many times slower than the fastest native cell, as a 95 % interval; `cannot "
+    "tell` if it includes 1, `one round` if there is no second one."
+)
+OUTPUT_ERROR = (
+    "Output error: the largest difference from a float64 evaluation in the first step, of any "
+    "layer, over its largest value."
+)
+GRADIENT_ERROR = "Gradient error: the same of any parameter's gradient."
+LOSS_ERROR = (
+    "Loss error: the largest difference from the losses of a float64 training in the first steps."
+)
+ALL_STEPS = "All steps: the largest difference of any loss."
+
 
 def training(results: Results) -> Table:
     """Every training, the fastest native one first."""
@@ -46,27 +60,18 @@ def training(results: Results) -> Table:
             key("workload"),
             key("cell"),
             text("status"),
-            number("step"),
-            number("slowdown", optional=5),
-            number("throughput", optional=4),
-            number("of peak", optional=3),
-            number("accuracy"),
-            number("output error", optional=1),
-            number("gradient error", optional=6),
-            number("loss error", optional=2),
-            number("loss error, all steps", optional=7),
+            number("step", note=f"Step: time of one training step. {INTERVAL}"),
+            number("slowdown", optional=5, note=SLOWDOWN),
+            number("throughput", optional=4, note="Throughput: samples per second."),
+            number("of peak", optional=3, note=OF_PEAK),
+            number("accuracy", note="Accuracy: on held-out data, in the worst round."),
+            number("output error", optional=1, note=OUTPUT_ERROR),
+            number("gradient error", optional=6, note=GRADIENT_ERROR),
+            number("loss error", optional=2, note=LOSS_ERROR),
+            number("loss error, all steps", optional=7, note=ALL_STEPS),
         ),
         rows=tuple(_training_row(row, fastest.get(row.workload)) for row in rows),
-        note=(
-            f"Step: time of one training step. {INTERVAL} Slowdown: how many times slower than the "
-            "fastest native cell, as a 95 % interval; `cannot tell` if it includes 1, `one round` "
-            f"if there is no second one. Throughput: samples per second. {OF_PEAK} Accuracy: on "
-            "held-out data, in the worst round. Output and gradient error: the largest difference "
-            "from a float64 evaluation in the first step, of any layer or parameter, over its "
-            "largest value. Loss error: the largest difference from the losses of a float64 "
-            "training in the first steps, and in all steps. results.json has the loss of every "
-            "step."
-        ),
+        note="results.json has the loss of every step.",
     )
 
 
@@ -114,15 +119,18 @@ def passes(results: Results) -> Table:
             key("cell"),
             number("batch"),
             number("forward"),
-            number("of peak, forward", optional=3),
+            number("of peak, forward", optional=3, note=OF_PEAK),
             number("forward and backward"),
-            number("of peak, both", optional=2),
-            number("throughput", optional=1),
+            number("of peak, both", optional=2, note=OF_PEAK),
+            number(
+                "throughput",
+                optional=1,
+                note="Throughput: samples per second, forward and backward.",
+            ),
         ),
         rows=tuple(map(_pass_row, rows)),
         note=(
-            "One batch that is on the device already, without an update of the weights. "
-            f"{INTERVAL} Throughput: samples per second, forward and backward. {OF_PEAK}"
+            f"One batch that is on the device already, without an update of the weights. {INTERVAL}"
         ),
     )
 
@@ -157,11 +165,15 @@ def inference(results: Results) -> Iterator[Table]:
         for row in sorted(group, key=lambda row: (_producer(row) in emulated, row.subject)):
             served.setdefault((row.cell, *_source(row)), {}).setdefault(row.batch, row)
         models = sorted(served.values(), key=_first_latency)
-        yield _inference_table(workload, models, batches)
+        titles = {model.artifact: model.name for model in results.models}
+        yield _inference_table(workload, models, batches, titles)
 
 
 def _inference_table(
-    workload: str, models: list[dict[int, InferenceRow]], batches: list[int]
+    workload: str,
+    models: list[dict[int, InferenceRow]],
+    batches: list[int],
+    titles: Mapping[str, str],
 ) -> Table:
     columns = [key("cell"), key("model")]
     for position, size in enumerate(batches):
@@ -171,15 +183,18 @@ def _inference_table(
             number(f"p90, {batch}", optional=5),
             number(f"p99, {batch}", optional=3 + min(position, 1)),
         ]
-    columns += [number("throughput", optional=1), number("of peak", optional=2)]
+    at_batch = f"at batch {batches[-1]}"
+    columns += [
+        number("throughput", optional=1, note=f"Throughput: samples per second, {at_batch}."),
+        number("of peak", optional=2, note=f"{OF_PEAK} It is {at_batch}."),
+    ]
     return Table(
         title=f"Inference: {workload}",
         columns=tuple(columns),
-        rows=tuple(_inference_row(model, batches) for model in models),
+        rows=tuple(_inference_row(model, batches, titles) for model in models),
         note=(
-            f"Latency of one batch: 50th, 90th and 99th percentile. {INTERVAL} Throughput (samples "
-            f"per second) and share of peak are at batch {batches[-1]}. {OF_PEAK} results.json "
-            "also has the intervals of p90 and p99, the models of other platforms and the times of "
+            f"Latency of one batch: 50th, 90th and 99th percentile. {INTERVAL} results.json also "
+            "has the intervals of p90 and p99, the models of other platforms and the times of "
             "emulated cells."
         ),
     )
@@ -201,9 +216,12 @@ def _first_latency(model: dict[int, InferenceRow]) -> tuple[bool, float]:
     return first.emulated, first.p50_s.median
 
 
-def _inference_row(model: dict[int, InferenceRow], batches: list[int]) -> Row:
+def _inference_row(
+    model: dict[int, InferenceRow], batches: list[int], titles: Mapping[str, str]
+) -> Row:
     first = model[min(model)]
-    texts = [first.cell + mark(first.emulated), model_name(first)]
+    name = titles.get(first.subject) or model_name(first)
+    texts = [first.cell + mark(first.emulated), name]
     for batch in batches:
         row = model.get(batch)
         texts += [numbers.interval(row.p50_s if row else None)]

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Sequence
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import (
+    NO_BREAK_SPACE,
     Column,
     Mood,
     Row,
@@ -58,9 +59,12 @@ def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
     rows = [judged for judged in rows_of(results, model) if not judged.judges]
     counts = {word: sum(judged.verdict == word for judged in rows) for word in ORDER}
     total = len(rows)
+    name = _short_path(model.source) or model.name
+    if not total:
+        return f"{name}: served by nothing but what judges it", "warned"
     parts = [
         f"{counts['match']} of {total} consumer{'s' * (total != 1)} "
-        f"match{'es' * (counts['match'] == 1)}",
+        f"match{'es' * (1 in (counts['match'], total))}",
         *_counted(counts["drift"], "drifts", "drift"),
         *_counted(counts["error"], "fails", "fail"),
         *_counted(counts["unsupported"], "does not support it", "do not support it"),
@@ -69,7 +73,17 @@ def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
     mood: Mood = "good" if counts["match"] == total else "warned"
     if counts["drift"] or counts["error"]:
         mood = "bad"
-    return f"{model.source or model.name}: {', '.join(parts)}", mood
+    return f"{name}: {', '.join(parts)}", mood
+
+
+#: A path that is longer, in characters, is named by its end.
+LONGEST_PATH = 60
+
+
+def _short_path(path: str) -> str:
+    if len(path) <= LONGEST_PATH:
+        return path
+    return "…/" + "/".join(path.split("/")[-2:])
 
 
 def _counted(count: int, singular: str, plural: str) -> Iterator[str]:
@@ -114,13 +128,20 @@ def consumers(results: Results, model: ModelRow) -> Table:
                 Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
                 Column("output", optional=4, note="Output: the one with the worst error."),
                 Column("tolerance", numeric=True, optional=3),
-                Column("tolerance from", optional=6),
+                Column("tolerance from", optional=6, whole=True),
                 Column("p50", numeric=True, optional=2, note=P50_NOTE),
                 Column("precision", optional=5),
                 Column("why", below=True),
             ),
             rows=tuple(
-                _consumer_row(judged, cells, times.get(judged.consumer), model) for judged in rows
+                _consumer_row(
+                    judged,
+                    cells,
+                    times.get(judged.consumer),
+                    model,
+                    is_like_float32=_is_like_float32(judged, rows),
+                )
+                for judged in rows
             ),
         )
     )
@@ -131,7 +152,12 @@ P50_NOTE = "p50: the median time of one inference; native cells only."
 
 
 def _consumer_row(
-    judged: PortabilityRow, cells: dict[str, CellRow], p50: float | None, model: ModelRow
+    judged: PortabilityRow,
+    cells: dict[str, CellRow],
+    p50: float | None,
+    model: ModelRow,
+    *,
+    is_like_float32: bool,
 ) -> Row:
     is_answered = judged.error is not None
     worst = worst_output(judged)
@@ -140,15 +166,15 @@ def _consumer_row(
         name += f" ({inspector_name(model)})"
     texts = (
         name,
-        _symbol(judged.verdict) + judged.verdict,
+        _symbol(judged.verdict) + NO_BREAK_SPACE + judged.verdict,
         numbers.error(judged.error),
         numbers.meter(judged.error, judged.tolerance),
         worst.name if worst and len(judged.outputs) > 1 else "",
         numbers.error(judged.tolerance) if is_answered else numbers.DASH,
-        judged.basis if is_answered else "",
+        judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
         judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
-        why(judged, cells.get(judged.consumer)),
+        why(judged, cells.get(judged.consumer), model, is_like_float32=is_like_float32),
     )
     background: Mood = "muted" if judged.judges or judged.emulated else "plain"
     moods = [background] * len(texts)
@@ -158,7 +184,7 @@ def _consumer_row(
 
 
 def _symbol(verdict: str) -> str:
-    return {"match": "✓ ", "drift": "✗ ", "error": "✗ "}.get(verdict, "○ ")
+    return {"match": "✓", "drift": "✗", "error": "✗"}.get(verdict, "○")
 
 
 def worst_output(judged: PortabilityRow) -> Deviation | None:
@@ -170,10 +196,22 @@ def _badness(output: Deviation) -> float:
     return math.inf if output.error is None else output.error
 
 
-def why(judged: PortabilityRow, cell: CellRow | None) -> str:
+def _is_like_float32(judged: PortabilityRow, rows: Sequence[PortabilityRow]) -> bool:
+    """Return whether a consumer is wrong as one in float32 is: then its precision is no reason."""
+    alike = judged.cause.as_on if judged.cause else ""
+    return any(row.consumer == alike and row.precision == "float32" for row in rows)
+
+
+def why(
+    judged: PortabilityRow, cell: CellRow | None, model: ModelRow, *, is_like_float32: bool
+) -> str:
     """Return, in a few words, what a user can know or do about a verdict."""
     words = []
-    if judged.precision != "float32" and judged.verdict not in UNANSWERED:
+    judges_itself = not model.judged_by and judged.consumer == model.inspector
+    if judges_itself and not judged.judges and judged.verdict == "match":
+        words.append("gold is its own answer: give a --reference")
+    is_reduced = judged.precision != "float32" and judged.verdict not in UNANSWERED
+    if is_reduced and not is_like_float32:
         by = f": set {cell.float32_by}" if cell and cell.float32_by else ""
         words.append(f"{judged.precision} by default{by}")
     if judged.stateful:
@@ -256,8 +294,8 @@ def _output_lines(answered: Sequence[PortabilityRow], name: str) -> Iterator[Row
                 consumer = judged.consumer + mark(judged.emulated)
                 yield _output_row(consumer, [output], MOODS[judged.verdict])
     if matching:
-        several = f"all {len(matching)} that match" if len(matching) > 1 else "the one that matches"
-        yield _output_row(several, matching, "good")
+        group = {1: "the one that matches", 2: "both that match"}.get(len(matching))
+        yield _output_row(group or f"all {len(matching)} that match", matching, "good")
 
 
 def _output_row(who: str, group: Sequence[Deviation], mood: Mood) -> Row:

@@ -10,7 +10,6 @@ from typing import Any, Dict, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import sample_inputs
 from harness.graphs.sample_inputs import Sampling
 
 tf: Any = None  # the framework, once `start` has imported it
@@ -187,25 +186,18 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
 def inspect(
     form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
-    """Inspect a SavedModel: the inputs and the outputs of its default signature."""
-    model = load(form, path)
-    declared = [
-        {"name": name, "dtype": spec.dtype.name, "shape": [side or 0 for side in spec.shape]}
-        for name, spec in model.inputs.items()
-    ]
-    inputs = user_inputs or sample_inputs.arrays(declared, sampling)
-    return {
-        "described": {"inputs": declared},
-        "inputs": inputs,
-        "outputs": answer(model, inputs),
-    }
+    """Inspect a SavedModel, by its default signature, or a model of Keras."""
+    from harness.frameworks.tensorflow import programs
+
+    return programs.inspect(load(form, path), user_inputs, sampling, answer)
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
-    """Run the default signature of a SavedModel, arrays in and out."""
+    """Run a loaded model, arrays in and out."""
     feed = protocol.match_names(inputs, list(model.inputs))
-    outputs = model.serve(**{name: _tensor(x) for name, x in feed.items()})
-    return {name: outputs[name].numpy() for name in sorted(outputs)}
+    with tf.device(device):
+        outputs = model.call({name: tf.convert_to_tensor(x) for name, x in feed.items()})
+    return {name: value.numpy() for name, value in outputs.items()}
 
 
 def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
@@ -245,23 +237,12 @@ def _save_tflite(model, path, example):
         target.write(converted)
 
 
-class Served:
-    """A loaded SavedModel: its default signature, with its inputs by name."""
-
-    def __init__(self, path):
-        self._model = tf.saved_model.load(path)  # the signature alone does not keep the model alive
-        if "serving_default" not in self._model.signatures:
-            raise protocol.Unsupported("the SavedModel has no signature serving_default")
-        self.serve = self._model.signatures["serving_default"]
-        self.inputs = dict(self.serve.structured_input_signature[1])
-
-
 def load(form: str, path: str) -> Any:
-    """Read a ``saved-model``."""
-    if form != "saved-model":
-        raise protocol.Unsupported(f"tensorflow does not read {form}")
+    """Read a ``saved-model``, ``keras`` or ``keras-h5``."""
+    from harness.frameworks.tensorflow import programs
+
     with tf.device(device):
-        return Served(path)
+        return programs.load(form, path)
 
 
 def _tensor(array):

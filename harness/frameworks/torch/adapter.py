@@ -146,51 +146,20 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
         return model(_tensor(x)).cpu().numpy()
 
 
-class Served:
-    """A loaded program, and the names of its inputs, or None where it has none."""
-
-    def __init__(self, program, names):
-        self.program = program
-        self.names = names
-
-
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
-    """Run a loaded program, arrays in and out."""
-    names = model.names or list(inputs)
-    feed = protocol.match_places(inputs, names)
-    with torch.inference_mode():
-        result = model.program(*[_tensor(feed[name]) for name in names])
-        return {name: value.cpu().numpy() for name, value in _outputs_by_name(result)}
+    """Run a loaded program, arrays in and out; see `programs.outputs_by_name` for the names."""
+    from harness.frameworks.torch import programs
 
-
-def _outputs_by_name(result):
-    """Return (name, tensor) for all outputs of a program; an output without a name is ``y``."""
-    if isinstance(result, dict):
-        return list(result.items())
-    if isinstance(result, (tuple, list)):
-        return [(str(number), value) for number, value in enumerate(result)]
-    return [("y", result)]
+    return programs.answer(model, inputs)
 
 
 def inspect(
-    form: str,
-    path: str,
-    user_inputs: Optional[protocol.Arrays],
-    sampling: Sampling,  # noqa: ARG001 - not used
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
-    """Inspect a model with the user's inputs; a TorchScript file does not declare their shapes."""
-    if user_inputs is None:
-        raise ValueError("TorchScript does not declare the shapes of its inputs: give --inputs")
-    model = load(form, path)
-    declared = [
-        {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)}
-        for name, x in user_inputs.items()
-    ]
-    return {
-        "described": {"inputs": declared},
-        "inputs": user_inputs,
-        "outputs": answer(model, protocol.copy_inputs(user_inputs)),
-    }
+    """Inspect a program: gold is its answer in float64 where torch's own kernels can give it."""
+    from harness.frameworks.torch import programs
+
+    return programs.inspect(form, path, user_inputs, sampling, device)
 
 
 def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
@@ -209,22 +178,9 @@ def load(form: str, path: str) -> Any:
 
     A program is code: load it in a cell only.
     """
-    if form == "aotinductor":
-        return Served(torch._inductor.aoti_load_package(path), None)
-    if form == "torchscript":
-        program = torch.jit.load(path, map_location=device).eval()
-        _, *arguments = program.forward.schema.arguments  # the first is the module itself
-        return Served(
-            program, [argument.name for argument in arguments if not argument.has_default_value()]
-        )
-    if form != "torch-export":
-        raise protocol.Unsupported(f"torch does not read {form}")
-    program = torch.export.load(path)
-    if device.type == "cuda":
-        from torch.export.passes import move_to_device_pass
+    from harness.frameworks.torch import programs
 
-        program = move_to_device_pass(program, device)
-    return Served(program.module(), list(program.graph_signature.user_inputs))
+    return programs.load(form, path, device)
 
 
 def _tensor(array):

@@ -13,17 +13,23 @@ import traceback
 from typing import Any, List, Type
 
 from harness.adapters import Arrays
+from harness.graphs.values import flatten
 
 MODULES = (
     "attention",
+    "categories",
+    "classical",
     "contrib",
     "control",
+    "convolution",
     "normalization",
     "pooling",
     "quantization",
     "recurrent",
     "resizing",
     "selection",
+    "trees",
+    "words",
 )
 
 
@@ -42,7 +48,7 @@ def evaluator(model: Any) -> Any:
 
 
 def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:
-    """Return the outputs of a model by name, with *intermediate* all of its tensors.
+    """Return the outputs of a model as named arrays, with *intermediate* all of its values.
 
     Raises NotEvaluated, whatever its operators raise.
     """
@@ -50,7 +56,12 @@ def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:
         values = evaluator(model).run(None, inputs, intermediate=intermediate)
     except Exception as error:  # an operator may raise anything
         raise NotEvaluated(_failure(error)) from error
-    return values if intermediate else dict(zip([y.name for y in model.graph.output], values))
+    return values if intermediate else flatten(zip(output_names(model), values))
+
+
+def output_names(model: Any) -> List[str]:
+    """Return the names of a model's outputs, of which sequences and maps have no array."""
+    return [value.name for value in model.graph.output]
 
 
 def _failure(error: Exception) -> str:

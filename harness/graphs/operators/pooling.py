@@ -84,6 +84,32 @@ class AveragePool(Operator):
         return (reduced(x, kernel_shape, mean, **settings),)
 
 
+class MaxPool(Operator):
+    """The largest value of every window, and its place; padding never is the largest.
+
+    The evaluator loses the last window of ``SAME_LOWER``, and pads its first on the wrong side.
+    """
+
+    def _run(self, x, kernel_shape=None, storage_order=0, **settings):
+        sides, indices = windows(x, kernel_shape, **settings)
+        answer = numpy.zeros(x.shape[:2] + tuple(sides), x.dtype)
+        places = numpy.zeros(answer.shape, "int64")
+        inner = x.shape[2:]
+        numbers = numpy.arange(int(numpy.prod(inner)))
+        numbers = numbers.reshape(inner[::-1]).T if storage_order else numbers.reshape(inner)
+        channels = numpy.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2]) * numbers.size
+        for place in itertools.product(*(range(side) for side in sides)):
+            lines = [indices[at][index] for at, index in enumerate(place)]
+            inside = [[index for index in line if index not in (None, -1)] for line in lines]
+            picked = (slice(None), slice(None)) + numpy.ix_(*inside)
+            values = x[picked].reshape(x.shape[:2] + (-1,))
+            largest = values.argmax(axis=-1)
+            answer[(slice(None), slice(None)) + place] = values.max(axis=-1)
+            window = numbers[numpy.ix_(*inside)].ravel()
+            places[(slice(None), slice(None)) + place] = channels + window[largest]
+        return (answer, places)[: len(self.onnx_node.output)]
+
+
 class LpPool(Operator):
     """The p-norm of windows."""
 
@@ -109,4 +135,4 @@ class GlobalLpPool(Operator):
         return ((numpy.abs(x) ** p).sum(axis=sides, keepdims=True) ** (1.0 / p),)
 
 
-OPERATORS = [AveragePool, LpPool, GlobalMaxPool, GlobalLpPool]
+OPERATORS = [AveragePool, MaxPool, LpPool, GlobalMaxPool, GlobalLpPool]

@@ -16,6 +16,12 @@ struct DType {
 // Return the type of this name, or null.
 const DType* dtype_by_name(const std::string& name);
 
+// Return the type of texts of so many letters, UCS-4 as in numpy: one object for each length.
+const DType& text_dtype(std::size_t letters);
+
+// Say whether elements are texts; their letters have 4 bytes, and zeros fill the end.
+bool is_text(const DType& dtype);
+
 // Return the type of a .npy file's `descr`. Throws Unsupported.
 const DType& dtype_by_descr(const std::string& descr);
 

@@ -132,8 +132,9 @@ class Header {
 // Files are little-endian, and some of our machines are not.
 void swap_where_big_endian(const DType& dtype, std::vector<std::byte>& bytes) {
 #if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
-    for (auto element = bytes.begin(); element != bytes.end(); element += dtype.size) {
-        std::reverse(element, element + dtype.size);
+    const std::size_t size = is_text(dtype) ? 4 : dtype.size;
+    for (auto element = bytes.begin(); element != bytes.end(); element += size) {
+        std::reverse(element, element + size);
     }
 #else
     (void)dtype;

@@ -29,12 +29,15 @@ class Session {
     Model& model();                      // loaded by the first call
     const std::vector<Array>& inputs();  // read by the first call
     std::vector<Array> answer_all();     // by splits
+    // What the model answered right after it was loaded: it may keep state between calls.
+    const std::vector<Array>& first_answers();
 
     const Job& job_;
     const Runtime& runtime_;
     std::unique_ptr<Model> model_;
     double load_s_ = 0;
     std::optional<std::vector<Array>> inputs_;
+    std::optional<std::vector<Array>> first_;
 };
 
 }  // namespace deepmatrix

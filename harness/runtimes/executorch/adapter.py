@@ -3,11 +3,26 @@
 import base64
 import os
 import zlib
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy
 
 import harness.adapters as protocol
+from harness.graphs import BadModel, sample_inputs
+from harness.graphs.sample_inputs import Sampling
+
+#: torch's types of elements by their numbers.
+SCALAR_TYPES = {
+    0: "uint8",
+    1: "int8",
+    2: "int16",
+    3: "int32",
+    4: "int64",
+    5: "float16",
+    6: "float32",
+    7: "float64",
+    11: "bool",
+}
 
 executorch: Any = None  # the runtime, once `start` has imported it
 
@@ -66,6 +81,28 @@ def load(form: str, path: str) -> Any:
     if form != "executorch":
         raise protocol.Unsupported("ExecuTorch does not read " + form)
     return executorch.Runtime.get().load_program(path).load_method("forward")
+
+
+def inspect(
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+) -> Dict[str, Any]:
+    """Inspect a program: its method says the largest shapes; this format has no float64."""
+    model = load(form, path)
+    entries = [
+        {"name": str(number), "dtype": _dtype(number, entry), "shape": list(entry["shape"])}
+        for number, entry in enumerate(model.metadata["inputs"])
+    ]
+    inputs = user_inputs or sample_inputs.arrays(entries, sampling)
+    if len(inputs) != len(entries):
+        raise BadModel(f"{len(inputs)} inputs are given, it has {len(entries)}")
+    return {"described": {"inputs": entries}, "inputs": inputs, "outputs": answer(model, inputs)}
+
+
+def _dtype(number, entry):
+    kind = entry["scalar_type"]
+    if kind not in SCALAR_TYPES:
+        raise BadModel(f"its input {number} has torch's type number {kind}: served are numbers")
+    return SCALAR_TYPES[kind]
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:

@@ -5,8 +5,11 @@ from typing import Any, Dict, List, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import sample_inputs, tflite, tflite_values
+from harness.graphs import BadModel, quantisation, sample_inputs, tflite, tflite_values
 from harness.graphs.sample_inputs import Sampling
+
+#: What judges a model.
+REFERENCE = "baseline: LiteRT's reference kernels, in the model's own precision"
 
 litert: Any = None  # the runtime, once `start` has imported it
 threads: Any = None
@@ -48,6 +51,10 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     model = Served(model_content=_product_model(a.shape, b.shape))
     (product,) = answer(model, {"a": a, "b": b}).values()
     return product
+
+
+class WrongShape(ValueError):
+    """The model cannot be resized to the shape of an input."""
 
 
 class Served:
@@ -100,22 +107,46 @@ def load(form: str, path: str) -> Any:
 def inspect(
     form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
-    """Inspect a model: its inputs and its outputs; this format has no float64."""
+    """Inspect a model: its outputs, and those of the reference kernels, which judge them.
+
+    The format has no float64; the reference kernels are LiteRT's other ones, plain loops in the
+    model's own precision.
+    """
     model = load(form, path)
     declared = [
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
         for name, entry in model.declared().items()
     ]
-    values = {} if user_inputs else tflite_values.legal_values(tflite.read(path))
+    graph = tflite.read(path)
+    legal = {} if user_inputs else tflite_values.legal_values(graph)
     inputs = user_inputs or sample_inputs.arrays(
-        [dict(entry, values=values.get(entry["name"])) for entry in declared], sampling
+        [dict(entry, values=legal.get(entry["name"])) for entry in declared], sampling
     )
-    held = {name: legal.why for name, legal in values.items()}
-    return {
-        "described": {"inputs": declared, "values": held},
-        "inputs": inputs,
-        "outputs": answer(model, inputs),
+    grids, quantised = _quantisation(graph)
+    inputs = quantisation.quantise(inputs, declared, grids)
+    try:
+        outputs = answer(model, inputs)
+    except WrongShape as error:
+        raise BadModel(str(error))
+    described: Dict[str, Any] = {
+        "inputs": declared,
+        "values": {name: values.why for name, values in legal.items()},
+        "quantised": quantised,
     }
+    result = {"described": described, "inputs": inputs, "outputs": outputs}
+    try:
+        result["gold"] = answer(_reference(path), inputs)
+    except (RuntimeError, ValueError) as error:
+        described["remarks"] = [f"no answer of the reference kernels: {error}".splitlines()[0]]
+    else:
+        described["judged_by"] = dict.fromkeys(outputs, REFERENCE)
+        described["rounded"] = list(outputs)
+    return result
+
+
+def _quantisation(graph):
+    """Return what quantised tensors stand for, and the outputs that are compared by steps."""
+    return tflite.grids(graph), tflite.outputs_in_steps(graph)
 
 
 def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:
@@ -177,10 +208,17 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     resized = [name for name, x in feed.items() if tuple(declared[name]["shape"]) != x.shape]
     for name in resized:
         interpreter.resize_tensor_input(model.inputs[name], feed[name].shape, strict=False)
-    interpreter.allocate_tensors()
-    for name, x in feed.items():
-        interpreter.set_tensor(model.inputs[name], x)
-    interpreter.invoke()
+    try:
+        interpreter.allocate_tensors()
+        for name, x in feed.items():
+            interpreter.set_tensor(model.inputs[name], x)
+        interpreter.invoke()
+    except RuntimeError as error:
+        if not resized:
+            raise
+        wanted = ", ".join(f"{name} {tuple(declared[name]['shape'])}" for name in resized)
+        given = ", ".join(f"{name} {feed[name].shape}" for name in resized)
+        raise WrongShape(f"it takes {wanted} only, given was {given}") from error
     return {name: interpreter.get_tensor(index) for name, index in model.outputs.items()}
 
 

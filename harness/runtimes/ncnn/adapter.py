@@ -5,11 +5,13 @@ By default it computes in float16. Here it is forced to float32, unless the cell
 """
 
 import os
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import numpy
 
 import harness.adapters as protocol
+from harness.graphs import BadModel
+from harness.graphs.sample_inputs import Sampling
 
 ncnn: Any = None  # the runtime, once `start` has imported it
 threads: Any = None
@@ -94,6 +96,23 @@ def _net(plain):
         net.opt.use_fp16_arithmetic = False
         net.opt.use_bf16_storage = False
     return net
+
+
+def inspect(
+    form: str,
+    path: str,
+    user_inputs: Optional[protocol.Arrays],
+    sampling: Sampling,  # noqa: ARG001 - not used
+) -> Dict[str, Any]:
+    """Inspect a net with the user's inputs, in rows: a net does not say their shapes."""
+    if user_inputs is None:
+        raise BadModel("a net of ncnn does not say the shapes of its inputs: give --inputs")
+    declared = [
+        {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)}
+        for name, x in user_inputs.items()
+    ]
+    outputs = answer(load(form, path), user_inputs)
+    return {"described": {"inputs": declared}, "inputs": user_inputs, "outputs": outputs}
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:

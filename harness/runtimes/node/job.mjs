@@ -143,6 +143,20 @@ export class Control {
     return fs.readFileSync(this.path(name));
   }
 
+  /** Return the files beside one: `path` from its folder, `name` from the control directory. */
+  beside(name) {
+    const folder = path.dirname(this.path(name));
+    return fs
+      .readdirSync(folder, { recursive: true, withFileTypes: true })
+      .filter((entry) => entry.isFile())
+      .map((entry) => path.join(entry.parentPath ?? entry.path, entry.name))
+      .filter((file) => file !== this.path(name))
+      .map((file) => ({
+        path: path.relative(folder, file).replaceAll(path.sep, "/"),
+        name: path.relative(this.root, file).replaceAll(path.sep, "/"),
+      }));
+  }
+
   write(name, bytes) {
     const whole = this.path(name);
     fs.mkdirSync(path.dirname(whole), { recursive: true });

@@ -1,7 +1,8 @@
 // What the process really runs on, read back from the machine itself.
 
-import { readdirSync, readFileSync } from "node:fs";
+import { existsSync, mkdtempSync, readdirSync, readFileSync, symlinkSync } from "node:fs";
 import os from "node:os";
+import path from "node:path";
 
 const ARCHITECTURES = { x64: "amd64" };
 const TICKS = 100; // a second, in Linux's /proc on every architecture
@@ -152,4 +153,24 @@ function list(path) {
   } catch {
     return [];
   }
+}
+
+const LOCALES = "/usr/lib/locale";
+
+/**
+ * Let the C library find a locale for American English where the system has only C.UTF-8.
+ *
+ * ONNX's StringNormalizer asks for it by default, to change the case of letters; in C.UTF-8 they
+ * change in the same way.
+ */
+export function provideLocale() {
+  const installed = existsSync(LOCALES) ? readdirSync(LOCALES) : [];
+  if (installed.join() !== "C.utf8") {
+    return;
+  }
+  const folder = mkdtempSync(path.join(os.tmpdir(), "locale-"));
+  for (const name of ["C.UTF-8", "en_US.UTF-8"]) {
+    symlinkSync(path.join(LOCALES, "C.utf8"), path.join(folder, name));
+  }
+  process.env.LOCPATH = folder;
 }

@@ -12,6 +12,8 @@ const require = createRequire(import.meta.url);
 // It would collect what it is used for and try to send it, on threads of its own.
 process.env.ORT_DISABLE_TELEMETRY = "1";
 
+machine.provideLocale();
+
 /** The runtime as `serve` wants it. */
 function runtimeOf(job, control) {
   let ort;
@@ -31,7 +33,7 @@ function runtimeOf(job, control) {
       device: "cpu",
       blas: "onnxruntime: MLAS",
     }),
-    load: (name) => onnx.load(ort, control.path(name), options),
+    load: (name) => onnx.load(ort, control.path(name), options, () => control.read(name)),
     predict: (model, feeds) => onnx.predict(ort, model, feeds),
   };
 }

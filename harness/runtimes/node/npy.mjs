@@ -1,7 +1,8 @@
 // Arrays as `.npy` files of version 1.0, little-endian, in C order; in Node and in a page.
 //
 // An array is {dtype, shape, data}: NumPy's name, a list of integers, a typed array. A float16 is
-// its 16 bits, a bool a byte that is 0 or 1, a 64-bit integer a BigInt.
+// its 16 bits, a bool a byte that is 0 or 1, a 64-bit integer a BigInt. Texts, of the dtype "str", are
+// a list of strings; a file has their letters as UCS-4, and zeros up to the longest.
 
 import { Unsupported } from "./failures.mjs";
 
@@ -24,6 +25,10 @@ const TYPES = {
 };
 const DTYPES = Object.fromEntries(Object.entries(TYPES).map(([dtype, [descr]]) => [descr, dtype]));
 
+const TEXT = "str";
+const LETTER = 4; // bytes
+const MOST_LETTERS = 999_999_999;
+
 // The one form in which NumPy writes it, and no other Python.
 const HEADER =
   /^\{'descr': '([^'\\]{1,16})', 'fortran_order': (True|False), 'shape': \(((?:\d{1,15}(?:, \d{1,15})*,?)?)\), ?\} *\n$/;
@@ -42,8 +47,8 @@ export function constructorOf(dtype) {
 /**
  * Return the array in *bytes* (Uint8Array), with memory of its own.
  *
- * Throws BadArray for anything but a whole, well-formed file, Unsupported for strings, objects and
- * other elements that have no typed array here.
+ * Throws BadArray for anything but a whole, well-formed file, Unsupported for objects and other
+ * elements that have no typed array here.
  */
 export function parse(bytes) {
   if (bytes.length < 10 || MAGIC.some((byte, index) => bytes[index] !== byte)) {
@@ -58,17 +63,17 @@ export function parse(bytes) {
     throw new BadArray("the header is not one that NumPy writes");
   }
   const [, descr, fortran, sizes] = header;
-  if (!Object.hasOwn(DTYPES, descr)) {
-    const kind = /^[<>=|]?[USaO]/.test(descr) ? "strings and objects" : "these elements";
-    throw new Unsupported(`${kind} (${descr}) are not supported as an array`);
+  const letters = Number(/^<U([1-9]\d*)$/.exec(descr)?.[1] ?? 0);
+  if (!Object.hasOwn(DTYPES, descr) && (!letters || letters > MOST_LETTERS)) {
+    throw new Unsupported(`these elements (${descr}) are not supported as an array`);
   }
   if (fortran === "True") {
     throw new BadArray("the array is in Fortran order");
   }
   const shape = sizes.split(/, ?/).filter(Boolean).map(Number);
-  const dtype = DTYPES[descr];
-  const Typed = TYPES[dtype][1];
-  const expected = countOf(shape) * Typed.BYTES_PER_ELEMENT;
+  const dtype = letters ? TEXT : DTYPES[descr];
+  const size = letters ? letters * LETTER : TYPES[dtype][1].BYTES_PER_ELEMENT;
+  const expected = countOf(shape) * size;
   if (expected !== bytes.length - begin) {
     throw new BadArray(
       `a ${dtype} array of (${shape}) has ${expected} bytes, here are ${bytes.length - begin}`,
@@ -76,16 +81,43 @@ export function parse(bytes) {
   }
   // Node's Buffer has a slice of its own, which does not copy.
   const own = Uint8Array.prototype.slice.call(bytes, begin);
-  return { dtype, shape, data: new Typed(own.buffer) };
+  const data = letters ? texts(own, countOf(shape), size) : new TYPES[dtype][1](own.buffer);
+  return { dtype, shape, data };
+}
+
+/** Return so many strings of *size* bytes. */
+function texts(bytes, count, size) {
+  const view = new DataView(bytes.buffer);
+  return Array.from({ length: count }, (_, index) => {
+    const letters = Array.from({ length: size / LETTER }, (_, place) =>
+      view.getUint32(index * size + place * LETTER, true),
+    );
+    if (letters.some((letter) => letter > 0x10ffff)) {
+      throw new BadArray("a text has what is no letter");
+    }
+    return String.fromCodePoint(...letters.slice(0, letters.findLastIndex(Boolean) + 1));
+  });
+}
+
+/** Return the letters of strings as UCS-4, each filled with zeros to *longest* letters. */
+function letterBytes(strings, longest) {
+  const view = new DataView(new ArrayBuffer(strings.length * longest * LETTER));
+  for (const [index, letters] of strings.map((text) => [...text]).entries()) {
+    for (const [place, letter] of letters.entries()) {
+      view.setUint32((index * longest + place) * LETTER, letter.codePointAt(0), true);
+    }
+  }
+  return new Uint8Array(view.buffer);
 }
 
 /** Return the bytes (Uint8Array) of the file that holds *array*. */
 export function format(array) {
-  constructorOf(array.dtype);
+  const longest = array.dtype === TEXT ? longestOf(array) : 0;
+  const descr = longest ? `<U${longest}` : descrOf(array.dtype);
   const shape = array.shape.length === 1 ? `${array.shape[0]},` : array.shape.join(", ");
-  const header = `{'descr': '${TYPES[array.dtype][0]}', 'fortran_order': False, 'shape': (${shape}), }`;
+  const header = `{'descr': '${descr}', 'fortran_order': False, 'shape': (${shape}), }`;
   const begin = Math.ceil((10 + header.length + 1) / ALIGNMENT) * ALIGNMENT;
-  const data = bytesOf(array);
+  const data = longest ? letterBytes(array.data, longest) : bytesOf(array);
   const bytes = new Uint8Array(begin + data.length).fill(0x20);
   bytes.set(MAGIC);
   bytes.set([(begin - 10) & 255, (begin - 10) >> 8], 8);
@@ -94,6 +126,12 @@ export function format(array) {
   bytes.set(data, begin);
   return bytes;
 }
+
+/** Return the number of letters of the longest text, 1 at least, as NumPy. */
+const longestOf = ({ data }) =>
+  data.reduce((longest, text) => Math.max(longest, [...text].length), 1);
+
+const descrOf = (dtype) => constructorOf(dtype) && TYPES[dtype][0];
 
 /** Return an array's memory as bytes, without a copy. */
 export const bytesOf = ({ data }) => new Uint8Array(data.buffer, data.byteOffset, data.byteLength);
@@ -105,7 +143,7 @@ export function rows(array, first, count) {
     throw new BadArray("the array has no rows");
   }
   const width = countOf(rowShape);
-  const data = new array.data.constructor(count * width);
+  const data = new (constructorOf(array.dtype))(count * width);
   for (let row = 0; row < count; row++) {
     const from = ((first + row) % total) * width;
     data.set(array.data.subarray(from, from + width), row * width);
@@ -115,7 +153,7 @@ export function rows(array, first, count) {
 
 /** Return the *arrays* after each other along their first dimension. Throws BadArray. */
 export function concatenate(arrays) {
-  const [{ dtype, shape, data }] = arrays;
+  const [{ dtype, shape }] = arrays;
   const alike = (array) =>
     array.shape.length &&
     array.dtype === dtype &&
@@ -124,7 +162,9 @@ export function concatenate(arrays) {
     const shapes = arrays.map((array) => `${array.dtype} (${array.shape})`);
     throw new BadArray(`these cannot be put together: ${[...new Set(shapes)].join("; ")}`);
   }
-  const joined = new data.constructor(arrays.reduce((sum, array) => sum + array.data.length, 0));
+  const joined = new (constructorOf(dtype))(
+    arrays.reduce((sum, array) => sum + array.data.length, 0),
+  );
   let at = 0;
   for (const array of arrays) {
     joined.set(array.data, at);
@@ -139,7 +179,7 @@ export function same(left, right) {
   if (left.dtype !== right.dtype || `${left.shape}` !== `${right.shape}`) {
     return false;
   }
-  const [a, b] = [bytesOf(left), bytesOf(right)];
+  const [a, b] = left.dtype === TEXT ? [left.data, right.data] : [bytesOf(left), bytesOf(right)];
   return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }
 

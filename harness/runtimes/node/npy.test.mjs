@@ -90,11 +90,31 @@ for (const [name, bytes] of Object.entries(HOSTILE)) {
   test(`${name} is refused`, () => assert.throws(() => parse(bytes), BadArray));
 }
 
-for (const descr of ["<U4", "|S4", "|O", "<c8", ">f4", "__proto__", "toString"]) {
+for (const descr of ["<U0", ">U4", "|S4", "|O", "<c8", ">f4", "__proto__", "toString"]) {
   test(`elements of ${descr} are not supported`, () => {
     assert.throws(() => parse(file(header(descr, "(1,)"), [0, 0, 0, 0])), Unsupported);
   });
 }
+
+const WORDS = { dtype: "str", shape: [2, 2], data: ["Ångström", "", "a\u{1f600}b", "x"] };
+
+test("texts come back as they were written", () => {
+  const found = parse(format(WORDS));
+  assert.deepEqual(found, WORDS);
+  assert.ok(same(found, WORDS));
+  assert.ok(!same(found, { ...WORDS, data: ["Ångström", "", "a\u{1f600}b", "y"] }));
+});
+
+test("a file of texts is what NumPy itself writes", () => {
+  const bytes = format({ dtype: "str", shape: [2], data: ["é", "ab"] });
+  const text = Buffer.from(bytes.subarray(10, 128)).toString();
+  assert.equal(text.trimEnd(), "{'descr': '<U2', 'fortran_order': False, 'shape': (2,), }");
+  assert.deepEqual([...bytes.subarray(128)], [0xe9, 0, 0, 0, 0, 0, 0, 0, 97, 0, 0, 0, 98, 0, 0, 0]);
+});
+
+test("what is no letter is refused", () => {
+  assert.throws(() => parse(file(header("<U1", "(1,)"), [0, 0, 0x11, 0])), BadArray);
+});
 
 test("rows start again where the array ends", () => {
   const array = { dtype: "int64", shape: [3, 2], data: BigInt64Array.of(0n, 1n, 2n, 3n, 4n, 5n) };

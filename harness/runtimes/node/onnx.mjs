@@ -2,15 +2,22 @@
 
 import { Unsupported } from "./failures.mjs";
 import { constructorOf } from "./npy.mjs";
+import { explain } from "./refusals.mjs";
 import { productModel } from "./selftest.mjs";
 
-/** What ONNX Runtime says where it has no kernel, or does not read a model of this version. */
-const NOT_IMPLEMENTED =
-  /NOT_IMPLEMENTED|Could not find an implementation|ERROR_CODE: 9\b|Unsupported model IR version/;
+/** What ONNX Runtime says where it has no kernel: in JavaScript its errors have no code. */
+const NOT_IMPLEMENTED = /NOT_IMPLEMENTED|Could not find an implementation|ERROR_CODE: 9\b/;
 
 /** A model that is loaded: its session, and the names of its inputs and outputs in its own order. */
 export class Model {
   constructor(session) {
+    const other = session.outputMetadata.find(({ isTensor }) => !isTensor);
+    if (other) {
+      throw new Unsupported(
+        `ONNX Runtime fetches only tensors in JavaScript: the output ${other.name} is a sequence, ` +
+          "a map or an optional",
+      );
+    }
     this.session = session;
     this.inputs = [...session.inputNames];
     this.outputs = [...session.outputNames];
@@ -20,15 +27,33 @@ export class Model {
 /**
  * Load a model.
  *
- * *ort* is the runtime's module, *source* a path or the model's bytes. Throws Unsupported where the
- * runtime says that it has no such operator or type.
+ * *ort* is the runtime's module, *source* a path or the model's bytes; *read* returns the bytes.
+ * Throws Unsupported where the runtime has no kernel, does not know an operator, or the model is
+ * too new for it.
  */
-export async function load(ort, source, options) {
+export async function load(ort, source, options, read = () => source) {
   try {
     return new Model(await ort.InferenceSession.create(source, options));
   } catch (thrown) {
     const message = String(thrown?.message ?? thrown);
-    throw NOT_IMPLEMENTED.test(message) ? new Unsupported(message, { cause: thrown }) : thrown;
+    const cause = { cause: thrown };
+    if (NOT_IMPLEMENTED.test(message)) {
+      throw new Unsupported(message, cause);
+    }
+    const { externalData, ...others } = options;
+    const why = await explain(read(), (bytes) => refusal(ort, bytes, others));
+    throw why ? new Unsupported(`onnxruntime: ${why}`, cause) : thrown;
+  }
+}
+
+/** Resolve to what the runtime says of a model that it does not load, or to nothing. */
+async function refusal(ort, bytes, options) {
+  try {
+    const session = await ort.InferenceSession.create(bytes, { ...options, logSeverityLevel: 4 });
+    await session.release();
+    return "";
+  } catch (thrown) {
+    return String(thrown?.message ?? thrown);
   }
 }
 
@@ -52,7 +77,7 @@ export function bind(model, inputs) {
 export async function predict(ort, model, feeds) {
   const tensors = {};
   for (const [name, { dtype, data, shape }] of feeds) {
-    tensors[name] = new ort.Tensor(dtype, data, shape);
+    tensors[name] = new ort.Tensor(dtype === "str" ? "string" : dtype, data, shape);
   }
   const answers = await model.session.run(tensors);
   return model.outputs.map((name) => arrayOf(answers[name]));
@@ -78,7 +103,10 @@ export async function multiply(ort, options, dtype, left, right) {
 }
 
 function arrayOf({ type, dims, data }) {
-  const Typed = constructorOf(type); // which knows no strings
+  if (type === "string") {
+    return { dtype: "str", shape: [...dims], data: [...data] };
+  }
+  const Typed = constructorOf(type);
   // A float16 is a Float16Array where the engine has one: the same bits under another name.
   const bits = type === "float16" && !(data instanceof Typed);
   const array = bits ? new Typed(data.buffer, data.byteOffset, data.length) : data;

@@ -13,8 +13,12 @@ async function ask(path, init) {
 
 const read = async (name) => new Uint8Array(await (await ask(`/control/${name}`)).arrayBuffer());
 
-/** The runtime as `serve` wants it. */
-function runtimeOf(job) {
+/** Resolve to a model's external data as the runtime wants it: it has no files of its own. */
+const readExternal = (files) =>
+  Promise.all(files.map(async ({ path, name }) => ({ path, data: await read(name) })));
+
+/** The runtime as `serve` wants it; *external* are the files beside the model. */
+function runtimeOf(job, external) {
   let ort;
   const options = { executionProviders: ["wasm"] };
   return {
@@ -33,18 +37,19 @@ function runtimeOf(job) {
       device: "cpu",
       blas: "onnxruntime: MLAS, WASM SIMD",
     }),
-    load: async (name) => onnx.load(ort, await read(name), options),
+    load: async (name) =>
+      onnx.load(ort, await read(name), { ...options, externalData: await readExternal(external) }),
     predict: (model, feeds) => onnx.predict(ort, model, feeds),
   };
 }
 
 /** Do a job; resolve to the answer as JSON, in which a number that is not finite is null. */
-globalThis.run = async (job, facts) => {
+globalThis.run = async (job, facts, external) => {
   if (!globalThis.crossOriginIsolated) {
     throw new Error("the page is not isolated: it would have neither threads nor a fine clock");
   }
   const put = (path, body) => ask(path, { method: "PUT", body });
-  const answer = await serve(job, runtimeOf(job), {
+  const answer = await serve(job, runtimeOf(job, external), {
     ...facts,
     read,
     write: (name, bytes) => put(`/control/${name}`, bytes),

@@ -82,7 +82,7 @@ class Session {
   async model() {
     if (!this.#model) {
       const { format: form, model } = this.job.artifact;
-      if (form !== "onnx") {
+      if (form !== "onnx" && form !== "ort") {
         throw new Unsupported(`onnxruntime does not read ${form}`);
       }
       const [loaded, seconds] = await timed(() => this.runtime.load(model));

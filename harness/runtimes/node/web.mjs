@@ -38,9 +38,17 @@ const HEADERS = {
   "Cache-Control": "no-store",
 };
 
-/** Answer a page's requests for one job; *progress* takes what the page has answered so far. */
-function handler(job, control, progress) {
-  const readable = new Set([job.artifact.model, ...job.artifact.inputs.map((input) => input.path)]);
+/**
+ * Answer a page's requests for one job.
+ *
+ * *external* are the files beside the model, *progress* takes what the page has answered so far.
+ */
+function handler(job, control, external, progress) {
+  const readable = new Set([
+    job.artifact.model,
+    ...job.artifact.inputs.map((input) => input.path),
+    ...external.map(({ name }) => name),
+  ]);
   const packages = path.dirname(require.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
   const file = (folder, name) =>
     /^[\w.-]+\.(html|mjs|wasm)$/.test(name) ? path.join(folder, name) : null;
@@ -119,12 +127,13 @@ await start(async (job, control) => {
     const progress = (text) => {
       answer = JSON.parse(text);
     };
-    const port = await listen(handler(job, control, progress));
+    const external = control.beside(job.artifact.model);
+    const port = await listen(handler(job, control, external, progress));
     const { browser, page, crashed } = await open(port);
     version = browser.version();
     // What interprets is the browser: its start is the interpreter's.
     const facts = { architecture: machine.architecture(), interpreter_s: machine.processAge() };
-    const answered = page.evaluate(([job, facts]) => globalThis.run(job, facts), [job, facts]);
+    const answered = page.evaluate((args) => globalThis.run(...args), [job, facts, external]);
     answer = JSON.parse(await Promise.race([answered, crashed]));
   } catch (thrown) {
     log(thrown?.stack ?? thrown);

@@ -8,12 +8,13 @@ import functools
 from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
-from harness.graphs import checks, inner, onnx_inputs
+from harness.graphs import checks, inner, onnx_inputs, operators, quantisation, values
 from harness.graphs.legal_values import legal_values
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.graphs.sample_inputs import Sampling
-from harness.runtimes.onnx import gold, limits, undefined
+from harness.record import FLOAT64
+from harness.runtimes.onnx import gold, limits, quantised, undefined
 
 onnx: Any = None  # the package, once `start` has imported it
 threads: Any = None
@@ -82,7 +83,8 @@ def inspect(
         sampled = _sampled(model, path, entries, sampling, described)
     else:
         evaluate = functools.partial(gold.evaluate, model, path)
-        sampled = onnx_inputs.evaluate_checked(user_inputs, entries, evaluate)
+        fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
+        sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
     if sampled.result is None:
         described["remarks"].append("no gold of our own: " + sampled.failure)
@@ -99,7 +101,7 @@ def _sampled(model, path, entries, sampling, described):
         functools.partial(legal_values, model),
     )
     sized = [dict(entry, shape=list(sampled.inputs[entry["name"]].shape)) for entry in entries]
-    held = {name: values.why for name, values in legal_values(model, sized).items()}
+    held = {name: legal.why for name, legal in legal_values(model, sized).items()}
     held.update(dict.fromkeys(sampling.ranges, "--range"))
     described["values"] = held
     described["refusal"] = sampled.refusal
@@ -110,6 +112,8 @@ def _judged(model, path, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     outputs, reason = result
     truth, described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
+    described["quantised"] = quantised.outputs_in_steps(model, inputs)
+    described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
     undefined_masks, undefined_remarks = undefined.masks(model, inputs)
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     described["remarks"] += remarks + undefined_remarks + limit_remarks
@@ -118,7 +122,7 @@ def _judged(model, path, inputs, result, described):
     return {
         "described": described,
         "inputs": inputs,
-        "outputs": outputs,
+        "outputs": gold.least_exact(path, inputs, outputs, truth),
         "gold": truth,
         "undefined": limits.join(limit_masks, undefined_masks),
     }
@@ -150,11 +154,8 @@ def cut(path: str, inputs: protocol.Arrays, number: int, target: str) -> Dict[st
     _, single = inner.evaluate(model, feed)
     single_node, node_inputs = inner.cut(model, single, feed, number)
     onnx.save(single_node, target)
-    gold = evaluator(widen(single_node)).run(None, onnx_inputs.as_float64(node_inputs))
-    return {
-        "inputs": node_inputs,
-        "gold": dict(zip([value.name for value in single_node.graph.output], gold)),
-    }
+    truth = operators.evaluate(widen(single_node), onnx_inputs.as_float64(node_inputs))
+    return {"inputs": node_inputs, "gold": truth}
 
 
 def _fed(model, inputs):
@@ -176,4 +177,4 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]
     feed = protocol.match_names(inputs, names)
-    return dict(zip(model.output_names, model.run(None, feed)))
+    return values.flatten(zip(model.output_names, model.run(None, feed)))

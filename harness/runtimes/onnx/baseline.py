@@ -4,6 +4,8 @@ It stands in where the evaluator knows no float64, and it is the second opinion 
 evaluator's own definition of an operator has not been proven.
 """
 
+from harness.graphs import values
+
 NAME = "baseline: ONNX Runtime without optimisations"
 
 
@@ -16,7 +18,7 @@ class Refusal(NoBaseline):
 
 
 def answer(path, names, inputs):
-    """Return the outputs of a model file by name, for inputs by name.
+    """Return the outputs of a model file as named arrays, for inputs by name.
 
     Args:
         path: the ``.onnx`` file, external data beside it.
@@ -39,9 +41,10 @@ def answer(path, names, inputs):
     except Exception as error:  # its errors share no class
         raise NoBaseline(_line(error))
     try:
-        return dict(zip(names, session.run(names, inputs)))
+        answers = session.run(names, inputs)
     except Exception as error:
         raise Refusal(_line(error))
+    return values.flatten(zip(names, answers))
 
 
 def _line(error):

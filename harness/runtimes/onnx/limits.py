@@ -54,10 +54,10 @@ def join(first, second):
 
 
 def _rounding(value, gold):
-    """Return where an integer is another one in the model's own precision than in float64."""
+    """Return where an integer or a text is another one in the model's precision than in gold."""
     value, gold = numpy.asarray(value), numpy.asarray(gold)
     mask = numpy.zeros(value.shape, "uint8")
-    if value.dtype.kind in "iub" and value.shape == gold.shape:
+    if value.dtype.kind in "iubU" and value.shape == gold.shape:
         mask[value != gold] = record.ROUNDING
     return mask
 

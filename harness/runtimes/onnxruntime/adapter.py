@@ -1,9 +1,12 @@
-"""ONNX Runtime: reads ``onnx`` and answers."""
+"""ONNX Runtime: reads ``onnx`` and its own ``ort``, and answers."""
 
+import functools
 import struct
-from typing import Any, Dict
+from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
+from harness.graphs import BadModel, onnx_inputs, onnx_refusals, values
+from harness.graphs.sample_inputs import Sampling
 
 ort: Any = None  # the runtime, once `start` has imported it
 providers: Any = None
@@ -14,6 +17,17 @@ _PROVIDERS = {
     "cuda": [("CUDAExecutionProvider", {"use_tf32": "0"}), "CPUExecutionProvider"],
 }
 _DEVICES = {"CPUExecutionProvider": "cpu", "CUDAExecutionProvider": "cuda"}
+_DTYPES = {
+    "tensor(float)": "float32",
+    "tensor(double)": "float64",
+    "tensor(bool)": "bool",
+    "tensor(string)": "str",
+    **{
+        f"tensor({name})": name
+        for name in ("float16", "int8", "int16", "int32", "int64")
+        + ("uint8", "uint16", "uint32", "uint64")
+    },
+}
 _ELEMENT_TYPES = {"float32": 1, "float64": 11}  # onnx.TensorProto.DataType
 
 
@@ -55,10 +69,63 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 def load(form: str, path: str) -> Any:
-    """Read a model; return its session and the names of its inputs and outputs."""
-    if form != "onnx":
+    """Read a model; return its session and the names of its inputs and outputs.
+
+    Raises Unsupported where the model is too new, or has operators that are not known.
+    """
+    if form not in ("onnx", "ort"):
         raise protocol.Unsupported(f"onnxruntime does not read {form}")
-    session = _session(path)
+    try:
+        return _named(_session(path))
+    except Exception as error:  # its errors share no class
+        reason = onnx_refusals.explain(path, _refusal) if form == "onnx" else ""
+        if reason:
+            raise protocol.Unsupported(f"onnxruntime {ort.__version__}: {reason}") from error
+        raise
+
+
+def _refusal(model):
+    """Return what ONNX Runtime says of a model that it does not load, or nothing."""
+    ort.set_default_logger_severity(4)
+    try:
+        _session(model)
+    except Exception as error:  # its errors share no class
+        return str(error)
+    finally:
+        ort.set_default_logger_severity(2)
+    return ""
+
+
+def inspect(
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+) -> Dict[str, Any]:
+    """Inspect a model: what ONNX Runtime answers without optimisations is the baseline."""
+    if form not in ("onnx", "ort"):
+        raise protocol.Unsupported(f"onnxruntime does not read {form}")
+    model = _named(_session(path, optimise=False))
+    entries = [_entry(value) for value in model[0].get_inputs()]
+    evaluate = functools.partial(answer, model)
+    inputs, outputs = onnx_inputs.answered(user_inputs, entries, sampling, evaluate)
+    source = "baseline: ONNX Runtime without further optimisations"
+    described = {
+        "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],
+        "judged_by": dict.fromkeys(outputs, source),
+    }
+    return {"described": described, "inputs": inputs, "outputs": outputs}
+
+
+def _entry(value):
+    """Return name, dtype and shape of an input as `onnx_inputs` has them."""
+    if value.type not in _DTYPES:
+        raise BadModel(f"its input {value.name} is a {value.type}: served are numbers")
+    sides = [
+        side if isinstance(side, int) and side >= 0 else str(side or f"{value.name}.{axis}")
+        for axis, side in enumerate(value.shape)
+    ]
+    return {"name": value.name, "dtype": _DTYPES[value.type], "shape": sides}
+
+
+def _named(session):
     inputs = [entry.name for entry in session.get_inputs()]
     return session, inputs, [entry.name for entry in session.get_outputs()]
 
@@ -66,14 +133,17 @@ def load(form: str, path: str) -> Any:
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the session, arrays in and out."""
     session, names, outputs = model
-    return dict(zip(outputs, session.run(outputs, protocol.match_names(inputs, names))))
+    answers = session.run(outputs, protocol.match_names(inputs, names))
+    return values.flatten(zip(outputs, answers))
 
 
-def _session(model):
+def _session(model, optimise=True):
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if not optimise:
+        options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(model, options, providers=providers)
 
 

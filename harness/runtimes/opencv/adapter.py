@@ -10,6 +10,9 @@ import harness.adapters as protocol
 
 cv2: Any = None  # the library, once `start` has imported it
 
+#: The functions of its ONNX importer that stop at a node, or at the type of an input or an output.
+IMPORTER = ("handleNode", "parseValueInfo")
+
 
 def start() -> None:
     """Import OpenCV."""
@@ -43,7 +46,10 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 def load(form: str, path: str) -> Any:
-    """Read a model; return its network and the names of its outputs."""
+    """Read a model; return its network and the names of its outputs.
+
+    Raises Unsupported where its importer stops at a node or a type that it does not know.
+    """
     silenced = set()
     if form == "caffe" and hasattr(cv2.dnn, "readNetFromCaffe"):
         files = [os.path.join(path, "model." + kind) for kind in ("prototxt", "caffemodel")]
@@ -51,10 +57,20 @@ def load(form: str, path: str) -> Any:
         with open(files[0]) as source:
             silenced = _silence_layers(source.read())
     elif form == "onnx":
-        net = cv2.dnn.readNetFromONNX(path)
+        net = _import_onnx(path)
     else:
         raise protocol.Unsupported("this OpenCV does not read " + form)
     return net, [name for name in net.getUnconnectedOutLayersNames() if name not in silenced]
+
+
+def _import_onnx(path):
+    try:
+        return cv2.dnn.readNetFromONNX(path)
+    except cv2.error as error:
+        if error.func in IMPORTER or error.code == cv2.Error.StsNotImplemented:
+            reason = " ".join(error.err.strip("> \n").split())
+            raise protocol.Unsupported("OpenCV cannot import it: " + reason) from error
+        raise
 
 
 def _silence_layers(prototxt):

@@ -1,17 +1,31 @@
-"""OpenVINO on the CPU: reads ``onnx`` and answers.
+"""OpenVINO on the CPU: reads ``onnx`` and its own ``openvino-ir``, and answers.
 
-By default it computes in bfloat16 or float16 where the processor can. Here it is forced to
+By default it computes in bfloat16 or float16 where the processor can, quantises the activations of
+products with int8 weights, and keeps attention's keys and values in uint8. Here it is forced to
 float32, unless the cell's option *precision* is ``default``.
 """
 
-from typing import Any, Dict
+import functools
+from typing import Any, Dict, Optional
 
 import numpy
 
 import harness.adapters as protocol
+from harness.graphs import onnx_inputs
+from harness.graphs.sample_inputs import Sampling
 
 #: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
+
+#: What keeps its arithmetic in float32; older versions lack some of these properties.
+FLOAT32 = {
+    "INFERENCE_PRECISION_HINT": "f32",
+    "DYNAMIC_QUANTIZATION_GROUP_SIZE": 0,
+    "KV_CACHE_PRECISION": "f32",
+}
+
+#: A node of ONNX that a partial conversion leaves as it is.
+UNCONVERTED = "ONNXFrameworkNode"
 
 openvino: Any = None  # the runtime, once `start` has imported it
 core: Any = None
@@ -34,13 +48,15 @@ def configure(device: str, count: int, precision: str = "float32") -> None:
     core = openvino.Core()
     properties = {"INFERENCE_NUM_THREADS": count, "NUM_STREAMS": 1}
     if precision == "float32":
-        properties["INFERENCE_PRECISION_HINT"] = "f32"
+        supported = core.get_property("CPU", "SUPPORTED_PROPERTIES")
+        properties.update({name: FLOAT32[name] for name in FLOAT32 if name in supported})
 
 
 def describe() -> Dict[str, Any]:
     """Describe what is used, read from a compiled model."""
     model = _product(numpy.dtype("float32"))
-    hint = model.get_property("INFERENCE_PRECISION_HINT").to_string()
+    effective = {name: _text(model, name) for name in FLOAT32 if name in _supported(model)}
+    hint = effective["INFERENCE_PRECISION_HINT"]
     return {
         "versions": {"openvino": openvino.__version__.split("-")[0]},
         "threads": model.get_property("INFERENCE_NUM_THREADS"),
@@ -48,7 +64,18 @@ def describe() -> Dict[str, Any]:
         "device_name": core.get_property("CPU", "FULL_DEVICE_NAME"),
         "blas": "openvino",
         "precision": PRECISIONS.get(hint, hint),
+        "properties": effective,
     }
+
+
+def _supported(model):
+    return model.get_property("SUPPORTED_PROPERTIES")
+
+
+def _text(model, name):
+    """Return a property of a compiled model; a type of elements has a name of its own."""
+    value = model.get_property(name)
+    return value.to_string() if hasattr(value, "to_string") else str(value)
 
 
 def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
@@ -61,14 +88,79 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 def load(form: str, path: str) -> Any:
     """Read and compile a model."""
-    if form != "onnx":
+    if form not in ("onnx", "openvino-ir"):
         raise protocol.Unsupported("openvino does not read " + form)
     try:
         return core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
+        if form == "onnx":
+            _check_readable(path)
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
+
+
+def _check_readable(path):
+    """Raise Unsupported where OpenVINO's frontend refuses an ONNX file, or operators in it.
+
+    The file is valid, or nobody would serve it: so it has what OpenVINO lacks, as sequences.
+    """
+    from openvino.frontend import FrontEndManager, OpConversionFailure
+
+    frontend = FrontEndManager().load_by_framework("onnx")
+    try:
+        source = frontend.load(path)
+    except RuntimeError as error:
+        raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
+    unknown = _unconverted(frontend, source)
+    if unknown:
+        raise protocol.Unsupported("openvino does not know the operators " + ", ".join(unknown))
+    try:
+        frontend.convert(source)
+    except OpConversionFailure as error:
+        raise protocol.Unsupported("openvino does not read it: " + _last_line(error)) from error
+    except Exception:  # the caller has the error of the compilation
+        return
+
+
+def _last_line(error):
+    return str(error).strip().splitlines()[-1].lstrip("- ")
+
+
+def _unconverted(frontend, source):
+    """Return the operators of an ONNX model that OpenVINO does not convert, in order."""
+    try:
+        model = frontend.convert_partially(source)
+    except RuntimeError:
+        return []
+    names = set()
+    for node in model.get_ordered_ops():
+        if node.get_type_name() == UNCONVERTED:
+            entry = node.get_attributes()  # its texts belong to the node
+            names.add((str(entry["ONNX_META_domain"]), str(entry["ONNX_META_type"])))
+    return [f"{domain}.{name}" if domain else name for domain, name in sorted(names)]
+
+
+def inspect(
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+) -> Dict[str, Any]:
+    """Inspect a model: its inputs and its outputs; OpenVINO has no float64."""
+    model = load(form, path)
+    entries = [
+        {
+            "name": value.get_any_name(),
+            "dtype": str(numpy.dtype(value.get_element_type().to_dtype())),
+            "shape": [
+                f"{value.get_any_name()}.{axis}" if side.is_dynamic else side.get_length()
+                for axis, side in enumerate(value.get_partial_shape())
+            ],
+        }
+        for value in model.inputs
+    ]
+    evaluate = functools.partial(answer, model)
+    inputs, outputs = onnx_inputs.answered(user_inputs, entries, sampling, evaluate)
+    described = [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries]
+    return {"described": {"inputs": described}, "inputs": inputs, "outputs": outputs}
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:

@@ -8,6 +8,7 @@
 #include <torch/script.h>
 #include <torch/version.h>
 
+#include <algorithm>
 #include <optional>
 
 #include "errors.hpp"
@@ -88,30 +89,42 @@ class TorchModel : public Model {
 
   private:
     // The names are those that the adapter in Python gives: of a dictionary its own, of several
-    // their numbers.
-    void keep(const c10::IValue& found) {
-        if (found.isTensor()) return keep("y", found);
-        if (found.isGenericDict()) {
-            for (const auto& entry : found.toGenericDict()) {
-                keep(entry.key().toStringRef(), entry.value());
+    // their numbers, of nested ones both with dots; a single output is called y.
+    void keep(const c10::IValue& value, const std::string& name = "") {
+        const std::string prefix = name.empty() ? "" : name + ".";
+        if (value.isGenericDict()) {
+            for (const auto& entry : value.toGenericDict()) {
+                keep(entry.value(), prefix + key_of(entry.key()));
             }
-            return;
+        } else if (value.isTuple() || value.isList()) {
+            const auto several =
+                value.isTuple() ? value.toTupleRef().elements().vec() : value.toListRef().vec();
+            for (std::size_t i = 0; i < several.size(); ++i) {
+                keep(several[i], prefix + std::to_string(i));
+            }
+        } else if (!value.isNone()) {
+            outputs_.push_back(name.empty() ? "y" : name);
+            answers_.push_back(array_of(value));
         }
-        if (!found.isTuple() && !found.isList()) {
-            throw Unsupported("the runner has no arrays for an output of the type " +
-                              found.tagKind());
-        }
-        const auto several =
-            found.isTuple() ? found.toTupleRef().elements().vec() : found.toListRef().vec();
-        for (std::size_t i = 0; i < several.size(); ++i) keep(std::to_string(i), several[i]);
     }
 
-    void keep(const std::string& name, const c10::IValue& found) {
-        if (!found.isTensor()) {
-            throw Unsupported("the runner has no arrays for an output that is not a tensor");
+    static std::string key_of(const c10::IValue& key) {
+        return key.isInt() ? std::to_string(key.toInt()) : key.toStringRef();
+    }
+
+    // A number of TorchScript is an array without an axis; bfloat16, which numpy has not, is
+    // float32.
+    static at::Tensor array_of(const c10::IValue& value) {
+        if (value.isBool()) return at::scalar_tensor(value.toBool(), at::kBool);
+        if (value.isInt()) return at::scalar_tensor(value.toInt(), at::kLong);
+        if (value.isDouble()) return at::scalar_tensor(value.toDouble(), at::kDouble);
+        if (!value.isTensor()) {
+            throw Unsupported("the runner has no arrays for an output of the type " +
+                              value.tagKind());
         }
-        outputs_.push_back(name);
-        answers_.push_back(found.toTensor().contiguous());
+        const at::Tensor tensor = value.toTensor();
+        return (tensor.scalar_type() == at::kBFloat16 ? tensor.to(at::kFloat) : tensor)
+            .contiguous();
     }
 
     std::vector<std::string> outputs_;
@@ -123,26 +136,51 @@ class Script : public TorchModel {
     Script(torch::jit::Module module, const std::vector<std::string>& given)
         : module_(std::move(module)) {
         module_.eval();
-        std::vector<std::string> own;
+        std::vector<c10::Argument> own;
+        std::vector<std::string> names;
         const auto& arguments = module_.get_method("forward").function().getSchema().arguments();
         for (std::size_t i = 1; i < arguments.size(); ++i) {  // the first is the module
-            if (!arguments[i].default_value()) own.push_back(arguments[i].name());
+            // What has a default need not be given.
+            const bool is_given =
+                std::find(given.begin(), given.end(), arguments[i].name()) != given.end();
+            if (arguments[i].default_value() && !is_given) continue;
+            own.push_back(arguments[i]);
+            names.push_back(arguments[i].name());
         }
-        places_ = matched(given, own);
+        for (std::size_t place : matched(given, names)) inputs_.push_back(own[place]);
     }
 
   protected:
     c10::IValue run(const std::vector<View>& inputs) override {
-        std::vector<c10::IValue> values(inputs.size());
+        torch::jit::Kwargs values;
         for (std::size_t i = 0; i < inputs.size(); ++i) {
-            values.at(places_[i]) = borrowed(inputs[i]);
+            values[inputs_[i].name()] = value_of(inputs[i], inputs_[i]);
         }
-        return module_.forward(std::move(values));
+        return module_.forward({}, values);
     }
 
   private:
+    // Return an array, or the number that it holds where the argument is a number.
+    static c10::IValue value_of(const View& input, const c10::Argument& argument) {
+        c10::TypePtr type = argument.type();
+        if (const auto optional = type->cast<c10::OptionalType>())
+            type = optional->getElementType();
+        const at::Tensor array = borrowed(input);
+        const auto number = [&] {
+            if (array.numel() == 1) return array.item();
+            throw Error("WrongInputs", "the input " + argument.name() + " is a number");
+        };
+        switch (type->kind()) {
+            case c10::TypeKind::IntType: return number().toLong();
+            case c10::TypeKind::FloatType: return number().toDouble();
+            case c10::TypeKind::BoolType: return number().toBool();
+            case c10::TypeKind::NumberType: return number();
+            default: return array;
+        }
+    }
+
     torch::jit::Module module_;
-    std::vector<std::size_t> places_;  // of each array that is given, among the arguments
+    std::vector<c10::Argument> inputs_;  // one for each array that is given
 };
 
 // A package knows of no names: inputs are taken in their order.

@@ -1,27 +1,14 @@
 #include "onnxruntime/product.hpp"
 
 #include "onnxruntime/elements.hpp"
+#include "protobuf.hpp"
 
 namespace deepmatrix {
-namespace {
+using protobuf::message;
+using protobuf::number;
 
 // Written by hand as protocol buffers, so that nothing of ONNX is needed to build the runner. The
 // numbers are the fields of onnx.proto.
-
-std::string varint(std::size_t value) {
-    std::string bytes;
-    for (; value > 127; value >>= 7) bytes += static_cast<char>((value & 127) | 128);
-    return bytes + static_cast<char>(value);
-}
-
-std::string number(int field, int value) { return varint(field << 3) + varint(value); }
-
-std::string message(int field, const std::string& content) {
-    return varint(field << 3 | 2) + varint(content.size()) + content;
-}
-
-}  // namespace
-
 std::string product_model(const DType& dtype) {
     std::string graph = message(
         1, message(1, "left") + message(1, "right") + message(2, "product") + message(4, "MatMul"));

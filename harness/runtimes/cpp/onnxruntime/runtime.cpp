@@ -1,20 +1,19 @@
 // ONNX Runtime.
 #include "runtime.hpp"
 
-// The library is loaded by `start_runtime` and not by the system before main: then the time that it
-// takes is known, and its failure is data.
-#define ORT_API_MANUAL_INIT
-#include <onnxruntime_cxx_api.h>
-
 #include <filesystem>
+#include <fstream>
 #include <iostream>
+#include <iterator>
 #include <sstream>
 
 #include "errors.hpp"
 #include "library.hpp"
 #include "machine.hpp"
-#include "onnxruntime/elements.hpp"
+#include "onnxruntime/answers.hpp"
+#include "onnxruntime/api.hpp"
 #include "onnxruntime/product.hpp"
+#include "onnxruntime/refusals.hpp"
 
 // The library's file name; the build knows its version.
 #ifndef DEEPMATRIX_ONNXRUNTIME
@@ -91,32 +90,6 @@ std::string load_library() {
     return base->GetVersionString();
 }
 
-const Ort::MemoryInfo& memory() {
-    static const auto info = Ort::MemoryInfo::CreateCpu(OrtDeviceAllocator, OrtMemTypeCPU);
-    return info;
-}
-
-// The runtime does not write to its inputs, but has one type for them and its outputs.
-Ort::Value borrowed(const View& input) {
-    static std::byte nothing;  // an empty array may have no address
-    auto* data = const_cast<std::byte*>(input.size ? input.data : &nothing);
-    return Ort::Value::CreateTensor(
-        memory(), data, input.size, input.shape.data(), input.shape.size(),
-        static_cast<ONNXTensorElementDataType>(onnx_number(*input.dtype)));
-}
-
-View view(const Ort::Value& value) {
-    if (!value.HasValue() || !value.IsTensor()) {
-        throw Unsupported("the runner has no arrays for an output that is not a tensor");
-    }
-    const auto facts = value.GetTensorTypeAndShapeInfo();
-    const DType& dtype = dtype_by_onnx(facts.GetElementType());
-    Shape shape = facts.GetShape();
-    const std::size_t size = elements(shape) * dtype.size;
-    return {&dtype, std::move(shape), static_cast<const std::byte*>(value.GetTensorRawData()),
-            size};
-}
-
 std::vector<const char*> pointers(const std::vector<std::string>& names) {
     std::vector<const char*> found;
     for (const std::string& name : names) found.push_back(name.c_str());
@@ -142,23 +115,25 @@ class OnnxModel : public Model {
         return guarded([&] {
             std::vector<Ort::Value> values;
             values.reserve(inputs.size());
-            for (const View& input : inputs) values.push_back(borrowed(input));
+            for (const View& input : inputs) values.push_back(input_value(input));
             const auto in = pointers(inputs_), out = pointers(outputs_);
-            answers_ = session_.Run(Ort::RunOptions{nullptr}, in.data(), values.data(),
-                                    values.size(), out.data(), out.size());
-            std::vector<View> views;
-            for (const Ort::Value& value : answers_) views.push_back(view(value));
-            return views;
+            auto answered = session_.Run(Ort::RunOptions{nullptr}, in.data(), values.data(),
+                                         values.size(), out.data(), out.size());
+            answers_ = Answers();
+            for (std::size_t i = 0; i < answered.size(); ++i) {
+                answers_.add(outputs_[i], std::move(answered[i]));
+            }
+            return answers_.views();
         });
     }
 
-    const std::vector<std::string>& outputs() const override { return outputs_; }
+    const std::vector<std::string>& outputs() const override { return answers_.names(); }
 
   private:
     Ort::Session session_;
     std::vector<std::string> inputs_;  // one for each array that is given
     std::vector<std::string> outputs_;
-    std::vector<Ort::Value> answers_;
+    Answers answers_;
 };
 
 class OnnxRuntime : public Runtime {
@@ -187,11 +162,12 @@ class OnnxRuntime : public Runtime {
 
     std::unique_ptr<Model> load(const std::string& format, const std::string& path,
                                 const std::vector<std::string>& given) const override {
-        if (format != "onnx") throw Unsupported("ONNX Runtime does not read " + format);
+        if (format != "onnx" && format != "ort") {
+            throw Unsupported("ONNX Runtime does not read " + format);
+        }
         return guarded([&] {
             const std::filesystem::path file(path);  // in the characters of the system's paths
-            return std::make_unique<OnnxModel>(Ort::Session(environment_, file.c_str(), options_),
-                                               given);
+            return std::make_unique<OnnxModel>(open(file, format), given);
         });
     }
 
@@ -205,6 +181,30 @@ class OnnxRuntime : public Runtime {
     }
 
   private:
+    // Open a model. Throws Unsupported where it is too new, or has operators that are not known.
+    Ort::Session open(const std::filesystem::path& file, const std::string& format) const {
+        try {
+            return Ort::Session(environment_, file.c_str(), options_);
+        } catch (const Ort::Exception&) {
+            const std::string why = format == "onnx" ? refusal_of(file) : "";
+            if (why.empty()) throw;
+            throw Unsupported("onnxruntime " + version_ + ": " + why);
+        }
+    }
+
+    std::string refusal_of(const std::filesystem::path& path) const {
+        std::ifstream file(path, std::ios::binary);
+        const std::string model{std::istreambuf_iterator<char>(file), {}};
+        return explain_refusal(model, [&](const std::string& bytes) -> std::string {
+            try {
+                const Ort::Session session(environment_, bytes.data(), bytes.size(), options_);
+                return "";
+            } catch (const Ort::Exception& error) {
+                return error.what();
+            }
+        });
+    }
+
     std::string version_;
     Ort::Env environment_;
     Ort::SessionOptions options_;

@@ -1,12 +1,15 @@
 #include "tensorflow/signature.hpp"
 
-#include <cstdint>
 #include <string_view>
 
 #include "errors.hpp"
+#include "protobuf.hpp"
 
 namespace deepmatrix {
 namespace {
+
+using protobuf::each;
+using protobuf::only;
 
 // Read by hand as protocol buffers, so that none of TensorFlow's own classes is needed. The numbers
 // are the fields of meta_graph.proto.
@@ -14,53 +17,6 @@ constexpr int kSignatures = 5;
 constexpr int kKey = 1, kValue = 2;  // of an entry of any map
 constexpr int kInputs = 1, kOutputs = 2;
 constexpr int kTensorName = 1;
-
-[[noreturn]] void torn() { throw Error("BadModel", "the SavedModel's description is torn"); }
-
-std::uint64_t varint(std::string_view& bytes) {
-    std::uint64_t value = 0;
-    for (int shift = 0; shift < 64; shift += 7) {
-        if (bytes.empty()) torn();
-        const auto byte = static_cast<unsigned char>(bytes.front());
-        bytes.remove_prefix(1);
-        value |= static_cast<std::uint64_t>(byte & 127) << shift;
-        if (byte < 128) return value;
-    }
-    torn();
-}
-
-std::string_view taken(std::string_view& bytes, std::uint64_t size) {
-    if (size > bytes.size()) torn();
-    const std::string_view found = bytes.substr(0, size);
-    bytes.remove_prefix(size);
-    return found;
-}
-
-// Call *use* with every text or message of a field of this number.
-template <typename Use>
-void each(std::string_view message, int field, Use use) {
-    while (!message.empty()) {
-        const std::uint64_t key = varint(message);
-        switch (key & 7) {
-            case 0: varint(message); break;
-            case 1: taken(message, 8); break;
-            case 5: taken(message, 4); break;
-            case 2: {
-                const auto content = taken(message, varint(message));
-                if (key >> 3 == static_cast<std::uint64_t>(field)) use(content);
-                break;
-            }
-            default: torn();
-        }
-    }
-}
-
-// Return the last text or message of a field, which is the one that counts.
-std::string_view only(std::string_view message, int field) {
-    std::string_view found;
-    each(message, field, [&](std::string_view content) { found = content; });
-    return found;
-}
 
 std::map<std::string, std::string> tensors(std::string_view signature, int field) {
     std::map<std::string, std::string> found;

@@ -1,0 +1,82 @@
+"""What quantisation costs: the answers of a quantised model against those of its original.
+
+Both are gold, each of its own model: the cost is that of the model, whatever serves it.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from deepmatrix.judging import agreements
+from deepmatrix.planning.plan import Artifact
+from deepmatrix.store import arrays, artifacts
+from deepmatrix.store.arrays import Values
+from deepmatrix.store.runs import Run
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """How far an output is from that of the original.
+
+    *error*: largest difference over the original's scale. *snr_db*: the original's energy over the
+    difference's, in decibels, None where they are equal. *flips*: rows, by number, whose largest
+    value is at another index, and *margins*: there the original's largest value less its second;
+    None where there are no classes. *rows*: how many there are.
+    """
+
+    output: str
+    error: float | None
+    snr_db: float | None = None
+    rows: int = 0
+    flips: tuple[int, ...] | None = None
+    margins: tuple[float, ...] = ()
+
+
+def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
+    """Return the cost of each output of a quantised model that a run has stored.
+
+    Outputs are matched by name where the names are the same, else by their order. Without both
+    models there is none.
+
+    Raises:
+        RecordError: the artifact's description is damaged.
+    """
+    folders = run.artifact_path(original), run.artifact_path(quantised)
+    if not all((folder / "artifact.json").is_file() for folder in folders):
+        return []
+    before, after = (arrays.read_all(folder / "gold.npz", arrays.NUMBERS) for folder in folders)
+    grids = artifacts.read_description(folders[1]).quantised
+    if len(before) != len(after):
+        return []
+    if before.keys() != after.keys():
+        before = dict(zip(after, before.values(), strict=True))
+    return [
+        _cost(name, agreements.as_gold_is(value, before[name], grids.get(name)), before[name])
+        for name, value in after.items()
+    ]
+
+
+def _cost(name: str, answer: Values, original: Values) -> Cost:
+    error = agreements.distance(answer, original, agreements.output_scale(original))
+    if error is None or original.dtype.kind != "f":
+        return Cost(output=name, error=error)
+    truth, value = original.astype(np.float64), answer.astype(np.float64)
+    noise = float(np.square(value - truth).sum())
+    energy = float(np.square(truth).sum())
+    snr = 10 * math.log10(energy / noise) if noise and energy else None
+    if truth.ndim < 2 or truth.shape[-1] < 2:
+        return Cost(output=name, error=error, snr_db=snr)
+    rows, other = truth.reshape(-1, truth.shape[-1]), value.reshape(-1, truth.shape[-1])
+    flips = np.flatnonzero(rows.argmax(axis=1) != other.argmax(axis=1))
+    ordered = np.sort(rows[flips], axis=1)
+    return Cost(
+        output=name,
+        error=error,
+        snr_db=snr,
+        rows=len(rows),
+        flips=tuple(int(row) for row in flips),
+        margins=tuple(float(margin) for margin in ordered[:, -1] - ordered[:, -2]),
+    )

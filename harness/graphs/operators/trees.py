@@ -1,0 +1,220 @@
+"""Ensembles of decision trees: sums of leaves in float64.
+
+A tree compares a feature with a threshold in the precision that the model has: widened to float64,
+a feature that was rounded to the threshold could take the other branch. So thresholds keep their
+dtype, see `harness.graphs.precise`, and features are rounded to it.
+"""
+
+import numpy
+
+from harness.graphs.operators.classical import (
+    MlOperator,
+    given,
+    labelled,
+    text,
+    transformed,
+    two_scores,
+)
+
+_RULES = {
+    "BRANCH_LEQ": numpy.less_equal,
+    "BRANCH_LT": numpy.less,
+    "BRANCH_GTE": numpy.greater_equal,
+    "BRANCH_GT": numpy.greater,
+    "BRANCH_EQ": numpy.equal,
+    "BRANCH_NEQ": numpy.not_equal,
+}
+_MODES = (*("BRANCH_" + rule for rule in ("LEQ", "LT", "GTE", "GT", "EQ", "NEQ")), "BRANCH_MEMBER")
+_LEAF = "LEAF"
+
+
+class Forest:
+    """The inner nodes and leaves of all trees, each with a place of its own.
+
+    Attributes:
+        rules: of every node, ``LEAF`` where it is one.
+        thresholds: of every node, in the model's precision.
+        features: the column that a node looks at.
+        missing: whether NaN takes the true branch.
+        branches: the places of the nodes that follow, (nodes, 2): false, true.
+        members: the values that a node of the rule ``BRANCH_MEMBER`` looks for, by its place.
+    """
+
+    def __init__(self, rules, thresholds, features, missing, branches, members=None):
+        self.rules, self.thresholds, self.features = rules, thresholds, features
+        self.missing, self.branches, self.members = missing, branches, members or {}
+
+    def leaf(self, x, root):
+        """Return the place of the leaf that every row of x reaches from a root, (N,)."""
+        x = x.astype(self.thresholds.dtype)
+        places = numpy.full(len(x), root)
+        active = numpy.arange(len(x))
+        while active.size:
+            rules = self.rules[places[active]]
+            active = active[rules != _LEAF]
+            for place in numpy.unique(places[active]):
+                rows = active[places[active] == place]
+                values = x[rows, self.features[place]]
+                taken = self._holds(place, values) | (self.missing[place] & numpy.isnan(values))
+                places[rows] = self.branches[place][taken.astype(int)]
+        return places
+
+    def _holds(self, place, values):
+        rule = self.rules[place]
+        if rule == "BRANCH_MEMBER":
+            return numpy.isin(values, self.members[place])
+        return _RULES[rule](values, self.thresholds[place])
+
+
+def _stated(settings, name):
+    """Return an attribute of floats, or of doubles as a tensor, as an array; None without it."""
+    for value, dtype in (
+        (settings.get(name + "_as_tensor"), None),
+        (settings.get(name), "float32"),
+    ):
+        if value is not None and len(value):
+            return numpy.array(value, dtype)
+    return None
+
+
+def _forest(settings):
+    """Return (the trees, the place of the root of each, places by tree and node)."""
+    trees, nodes = settings["nodes_treeids"], settings["nodes_nodeids"]
+    place_of = {key: place for place, key in enumerate(zip(trees, nodes))}
+    rules = numpy.array([text(mode) for mode in settings["nodes_modes"]], object)
+    branches = numpy.array(
+        [
+            [place_of.get((tree, false), 0), place_of.get((tree, true), 0)]
+            for tree, false, true in zip(
+                trees, settings["nodes_falsenodeids"], settings["nodes_truenodeids"]
+            )
+        ]
+    )
+    missing = numpy.array(
+        given(settings.get("nodes_missing_value_tracks_true")) or [0] * len(rules)
+    )
+    forest = Forest(
+        rules,
+        _stated(settings, "nodes_values"),
+        numpy.array(settings["nodes_featureids"]),
+        missing.astype(bool),
+        branches,
+    )
+    roots = [trees.index(tree) for tree in dict.fromkeys(trees)]
+    return forest, roots, place_of
+
+
+def _votes(x, settings, kind, width):
+    """Return the votes of all trees (trees, N, width) for classes or targets; NaN is no vote."""
+    forest, roots, place_of = _forest(settings)
+    weights = _stated(settings, kind + "_weights").astype("float64")
+    leaves = numpy.full((len(forest.rules), width), numpy.nan)
+    keys = zip(settings[kind + "_treeids"], settings[kind + "_nodeids"], settings[kind + "_ids"])
+    for (tree, node, target), weight in zip(keys, weights):
+        place = place_of[tree, node]
+        leaves[place, target] = numpy.nansum([leaves[place, target], weight])
+    return numpy.stack([leaves[forest.leaf(x, root)] for root in roots])
+
+
+def _aggregated(votes, function):
+    """Return the sum, average, least or most of the trees' votes, (N, targets)."""
+    if function in ("MIN", "MAX"):
+        least = function == "MIN"
+        filled = numpy.where(numpy.isnan(votes), numpy.inf if least else -numpy.inf, votes)
+        extreme = filled.min(axis=0) if least else filled.max(axis=0)
+        return numpy.where(numpy.isinf(extreme), 0, extreme)
+    total = numpy.nansum(votes, axis=0)
+    return total / len(votes) if function == "AVERAGE" else total
+
+
+class TreeEnsembleRegressor(MlOperator):
+    """Aggregated votes, and base values."""
+
+    def _run(self, x, aggregate_function="SUM", n_targets=1, post_transform=None, **settings):
+        votes = _votes(numpy.atleast_2d(x), settings, "target", n_targets or 1)
+        scores = _aggregated(votes, text(aggregate_function))
+        base = _stated(settings, "base_values")
+        scores = scores if base is None else scores + base.astype("float64")
+        return (self.floats(transformed(scores, post_transform), x),)
+
+
+class TreeEnsembleClassifier(MlOperator):
+    """The class with the most votes, and the votes of all."""
+
+    def _run(self, x, class_ids=None, **settings):
+        labels = [settings.get("classlabels_" + kind) for kind in ("int64s", "strings")]
+        classes = len(given(*labels))
+        settings["class_ids"] = class_ids
+        votes = _votes(numpy.atleast_2d(x), settings, "class", classes)
+        scores = numpy.nansum(votes, axis=0)
+        base = _stated(settings, "base_values")
+        base = numpy.zeros(1) if base is None else base.astype("float64")
+        if classes == 2 and len(set(class_ids)) == 1:
+            return self._positive(scores, base, labels, settings, x)
+        scores = scores + base
+        places = scores.argmax(axis=1)
+        scores = self.floats(transformed(scores, settings.get("post_transform")), x)
+        return labelled(places, *labels), scores
+
+    def _positive(self, scores, base, labels, settings, x):
+        """Return the answer of an ensemble that votes for one of two classes only.
+
+        The standard is silent here. Converters write the votes for the second class under the
+        place of the first.
+        """
+        transform = settings.get("post_transform")
+        is_probability = bool((_stated(settings, "class_weights") >= 0).all())
+        place = settings["class_ids"][0]
+        limit = 0.5 if is_probability else 0
+        if place == 0:
+            score = scores[:, :1] + base[-1]
+            scores = two_scores(score, transform, is_probability)
+        else:
+            score = scores[:, 1:]
+            scores = transformed(scores + base * [1, 0], transform)
+        return labelled((score[:, 0] > limit).astype(int), *labels), self.floats(scores, x)
+
+
+class TreeEnsemble(MlOperator):
+    """Aggregated leaves; nodes and leaves are numbered apart."""
+
+    def _run(self, x, aggregate_function=1, post_transform=0, n_targets=1, **settings):
+        splits = settings["nodes_splits"]
+        count = len(splits)
+        pairs = [
+            numpy.where(settings["nodes_" + side + "leafs"], count, 0)
+            + numpy.array(settings["nodes_" + side + "nodeids"])
+            for side in ("false", "true")
+        ]
+        leaf_count = len(settings["leaf_targetids"])
+        modes = [_MODES[int(mode)] for mode in settings["nodes_modes"]]
+        missing = given(settings.get("nodes_missing_value_tracks_true")) or [0] * count
+        forest = Forest(
+            numpy.array(modes + [_LEAF] * leaf_count, object),
+            numpy.concatenate([splits, numpy.zeros(leaf_count, splits.dtype)]),
+            numpy.array([*settings["nodes_featureids"], *[0] * leaf_count]),
+            numpy.array([*missing, *[0] * leaf_count]).astype(bool),
+            numpy.concatenate([numpy.stack(pairs, axis=1), numpy.zeros((leaf_count, 2), int)]),
+            _members(modes, settings.get("membership_values")),
+        )
+        leaves = numpy.full((count + leaf_count, n_targets or 1), numpy.nan)
+        places = numpy.arange(count, count + leaf_count)
+        leaves[places, settings["leaf_targetids"]] = settings["leaf_weights"]
+        x = numpy.atleast_2d(x)
+        votes = numpy.stack([leaves[forest.leaf(x, root)] for root in settings["tree_roots"]])
+        scores = _aggregated(votes, ("AVERAGE", "SUM", "MIN", "MAX")[aggregate_function or 0])
+        names = ("NONE", "SOFTMAX", "LOGISTIC", "SOFTMAX_ZERO", "PROBIT")
+        return (self.floats(transformed(scores, names[post_transform or 0]), x),)
+
+
+def _members(modes, values):
+    """Return the values of every node that looks for members: NaN ends those of a node."""
+    members = {}
+    rest = [] if values is None else list(values)
+    for place in (place for place, mode in enumerate(modes) if mode == "BRANCH_MEMBER"):
+        end = next(at for at, value in enumerate(rest) if numpy.isnan(value))
+        members[place], rest = rest[:end], rest[end + 1 :]
+    return members
+
+
+OPERATORS = [TreeEnsemble, TreeEnsembleClassifier, TreeEnsembleRegressor]

@@ -1,0 +1,92 @@
+"""Values as named arrays: text, sequences and maps are stored, sent and compared as arrays.
+
+What a model answers need not be an array. Here it becomes arrays, so that nothing else is stored:
+
+- text is an array of numpy's dtype ``U``;
+- a sequence ``y`` is ``y.0``, ``y.1``, ...;
+- a map ``y`` is ``y.keys``, sorted, and ``y.values``, in the order of the keys;
+- a sequence of N maps with the same K keys, as ZipMap gives, is ``y.keys`` (K,) and ``y.values``
+  (N, K);
+- an optional without a value is no array.
+
+Runtimes in other languages do the same: see ``harness/PROTOCOL.md``.
+"""
+
+from typing import Any, Dict, Iterable, List, Mapping, Tuple
+
+import numpy
+
+#: The dtype of text by name, as inputs are described.
+TEXT = "str"
+
+KEYS, VALUES = "keys", "values"
+
+
+def flatten(answers: Iterable[Tuple[str, Any]]) -> "Dict[str, numpy.ndarray]":
+    """Return the arrays of a model's answers by name, in their order.
+
+    Raises ValueError where two arrays have the same name.
+    """
+    arrays: Dict[str, numpy.ndarray] = {}
+    for answer_name, answer in answers:
+        for name, array in _parts(answer_name, answer):
+            if name in arrays:
+                raise ValueError("two arrays of its outputs have the name " + name)
+            arrays[name] = array
+    return arrays
+
+
+def _parts(name: str, value: Any) -> "List[Tuple[str, numpy.ndarray]]":
+    if isinstance(value, numpy.ndarray):
+        return [(name, as_array(value))]
+    if value is None:
+        return []
+    if isinstance(value, Mapping):
+        keys = sorted(value)
+        return _keyed(name, keys, [value[key] for key in keys])
+    if not isinstance(value, (list, tuple)):
+        return [(name, as_array(value))]
+    if value and all(isinstance(element, Mapping) for element in value):
+        keys = sorted(value[0])
+        if all(sorted(element) == keys for element in value):
+            return _keyed(name, keys, [[element[key] for key in keys] for element in value])
+    return [
+        part
+        for number, element in enumerate(value)
+        for part in _parts("{}.{}".format(name, number), element)
+    ]
+
+
+def _keyed(name: str, keys: List[Any], values: List[Any]) -> "List[Tuple[str, numpy.ndarray]]":
+    return [
+        ("{}.{}".format(name, KEYS), _plain(keys)),
+        ("{}.{}".format(name, VALUES), _plain(values)),
+    ]
+
+
+def _plain(numbers: List[Any]) -> "numpy.ndarray":
+    """Return an array of what a map holds.
+
+    ONNX Runtime gives the float32 of a map as Python's floats; float64 comes as numpy's.
+    """
+    first: Any = numbers
+    while isinstance(first, list) and first:
+        first = first[0]
+    is_plain = isinstance(first, float) and not isinstance(first, numpy.generic)
+    return as_array(numpy.array(numbers, "float32" if is_plain else None))
+
+
+def as_array(value: Any) -> "numpy.ndarray":
+    """Return an array or a scalar as an array without objects: text becomes the dtype ``U``."""
+    array = numpy.asarray(value)
+    if array.dtype.kind not in "OS":
+        return array
+    texts = [x.decode("utf-8", "replace") if isinstance(x, bytes) else x for x in array.ravel()]
+    if not all(isinstance(text, str) for text in texts):
+        return array
+    return numpy.array(texts, "U").reshape(array.shape)
+
+
+def dtype_name(array: "numpy.ndarray") -> str:
+    """Return the dtype of an array by name; text has one name, however long it is."""
+    return TEXT if array.dtype.kind == "U" else str(array.dtype)

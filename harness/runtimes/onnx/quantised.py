@@ -1,0 +1,191 @@
+"""Quantised arithmetic in an ONNX graph: how far right runtimes may be apart, output by output.
+
+Where a value is quantised, a right runtime may give the next step instead: at a tie, by float32's
+rounding, or because it rounds once where the graph rounds twice. So an output that depends on
+quantised values is compared by steps, not by a share of float32's rounding. Integer arithmetic
+without such a rounding (ConvInteger, MatMulInteger on the model's inputs) stays exact.
+"""
+
+from typing import Any, Dict, List, Set
+
+import numpy
+
+from harness.graphs import onnx_inputs
+from harness.graphs.operators import evaluator
+from harness.graphs.precise import widen
+from harness.graphs.quantisation import allowed_steps
+
+#: Operators that round to a step besides QLinear*; the last one within itself.
+ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul")
+
+#: Integer outputs that are compared by steps; others are classes and places.
+IN_STEPS = ("int8", "uint8", "int16", "uint16", "int32")
+
+
+def rounds(node):
+    """Return whether a node rounds what it computes to steps."""
+    if node.op_type == "QGemm":
+        return len(node.input) > 7 and bool(node.input[7])
+    return node.op_type in ROUNDING or node.op_type.startswith("QLinear")
+
+
+def outputs_in_steps(model, inputs):
+    """Return the outputs that depend on quantised values, by name.
+
+    Args:
+        model: the model.
+        inputs: arrays by name, as it takes them.
+
+    Returns:
+        {output: {"step": largest change of the output when every value that is quantised last on
+        the way to it moves by one step, "steps": how many of these are allowed}}, and of a
+        quantised output also its "scale" and "zero_point", where they are constants. Without
+        quantised values, or where the model cannot be evaluated, it is empty.
+    """
+    depths = _roundings(model, set(inputs))
+    names = [value.name for value in model.graph.output if depths.get(value.name)]
+    if not names:
+        return {}
+    wide = widen(model)
+    try:
+        values = evaluator(wide).run(None, onnx_inputs.as_float64(inputs), intermediate=True)
+    except Exception:  # the evaluator may raise anything
+        return {}
+    parameters = grids(model)
+    described = {}
+    for name in names:
+        step = _step(wide, values, name)
+        if step:
+            described[name] = {"step": step, "steps": allowed_steps(depths[name])}
+            described[name].update(parameters.get(name, {}))
+    return described
+
+
+def _roundings(model, inputs):
+    """Return by tensor how many roundings follow one another on the longest way to it."""
+    depths: Dict[str, int] = dict.fromkeys(inputs, 0)
+    for node in model.graph.node:
+        before = [depths[name] for name in node.input if name in depths]
+        if before:
+            count = max(before) + rounds(node)
+            depths.update({name: count for name in node.output if name})
+    return depths
+
+
+def _step(model, values, output):
+    """Return how far an output moves with the values that are quantised last before it."""
+    makers = {name: node for node in model.graph.node for name in node.output if name}
+    needed, last = _after_rounding(makers, output)
+    random = numpy.random.RandomState(0)
+    moved = dict(values)
+    for node in last:
+        if node.op_type == "DynamicQuantizeMatMul":
+            moved[node.input[0]] = _moved_floats(numpy.asarray(values[node.input[0]]), random)
+        else:
+            moved[node.output[0]] = _moved(numpy.asarray(values[node.output[0]]), random)
+    try:
+        before = _evaluate(model, values, needed, output)
+        after = _evaluate(model, moved, needed, output)
+    except Exception:  # the evaluator may raise anything
+        return None
+    if before.dtype.kind != "f" and before.dtype.name not in IN_STEPS:
+        return None
+    change = numpy.abs(after.astype("float64") - before.astype("float64"))
+    return float(change[numpy.isfinite(change)].max(initial=0.0)) or None
+
+
+def _after_rounding(makers, output):
+    """Return (the names of tensors from the last roundings to an output, those roundings)."""
+    needed: Set[str] = set()
+    last: List[Any] = []
+    waiting = [output]
+    while waiting:
+        name = waiting.pop()
+        node = makers.get(name)
+        if name in needed or node is None:
+            continue
+        if rounds(node) and node not in last:
+            last.append(node)
+        if not rounds(node) or node.op_type == "DynamicQuantizeMatMul":
+            needed.add(name)
+        if not rounds(node):
+            waiting.extend(node.input)
+    return needed, last
+
+
+def _evaluate(model, values, needed, output):
+    """Return an output, evaluated from the tensors that are not *needed*."""
+    import onnx
+
+    if output not in needed:
+        return numpy.asarray(values[output])
+    nodes = [node for node in model.graph.node if not needed.isdisjoint(node.output)]
+    held = {tensor.name for tensor in model.graph.initializer}
+    read = dict.fromkeys(name for node in nodes for name in node.input if name)
+    given = {name: numpy.asarray(values[name]) for name in read if name not in needed | held}
+    part = type(model)()
+    part.CopyFrom(model)
+    del part.graph.node[:], part.graph.input[:], part.graph.output[:]
+    part.graph.node.extend(nodes)
+    for name, value in given.items():
+        kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
+        part.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, None))
+    part.graph.output.append(onnx.helper.make_tensor_value_info(output, 0, None))
+    return numpy.asarray(evaluator(part).run(None, given)[0])
+
+
+def _moved(values, random):
+    """Return quantised values, each a step up or down, within the range of their type."""
+    if values.dtype.kind not in "iu":
+        return values
+    limits = numpy.iinfo(values.dtype)
+    signs = random.randint(0, 2, values.shape) * 2 - 1
+    signs = numpy.where(values == limits.max, -1, numpy.where(values == limits.min, 1, signs))
+    return (values.astype("int64") + signs).astype(values.dtype)
+
+
+def _moved_floats(values, random):
+    """Return floats, each a step of their own dynamic quantisation up or down."""
+    step = (max(values.max(), 0.0) - min(values.min(), 0.0)) / 255
+    return values + step * (random.randint(0, 2, values.shape) * 2 - 1)
+
+
+def grids(model):
+    """Return {"scale", "zero_point"} of quantised inputs and outputs of a model by name.
+
+    Only where both are constants of one value: what DequantizeLinear and QLinear* read of an
+    input, and QuantizeLinear and QLinear* write to an output.
+    """
+    import onnx
+
+    held = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in model.graph.node:
+        if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
+            held[node.output[0]] = node.attribute[0].t
+    known: Dict[str, Dict[str, Any]] = {}
+    for node in model.graph.node:
+        for name, scale, zero_point in _parameters(node):
+            if scale not in held or (zero_point and zero_point not in held):
+                continue
+            scales = onnx.numpy_helper.to_array(held[scale])
+            zeros = onnx.numpy_helper.to_array(held[zero_point]) if zero_point else numpy.zeros(1)
+            if scales.size == 1 and zeros.size == 1:
+                grid = {"scale": float(scales.item()), "zero_point": int(zeros.item())}
+                known.setdefault(name, grid)
+    return known
+
+
+def _parameters(node):
+    """Return (quantised tensor, its scale, its zero point) for those of a node, by names."""
+    read = [*node.input, "", "", ""]
+    if node.op_type == "DequantizeLinear":
+        return [tuple(read[:3])]
+    if node.op_type == "QuantizeLinear":
+        return [(node.output[0], read[1], read[2])]
+    if node.op_type in ("QLinearConv", "QLinearMatMul"):
+        return [tuple(read[:3]), (node.output[0], read[6], read[7])]
+    if node.op_type in ("QLinearAdd", "QLinearMul"):
+        return [tuple(read[:3]), tuple(read[3:6]), (node.output[0], read[6], read[7])]
+    if node.op_type.startswith("QLinear") and node.op_type != "QLinearConcat":
+        return [tuple(read[:3]), (node.output[0], read[3], read[4])]
+    return []

@@ -1,0 +1,94 @@
+"""Who is wrong, the judge or a runtime: each is found, and named, by a real run."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper, numpy_helper
+
+from deepmatrix.cli import main
+from deepmatrix.engines.docker.engine import DockerEngine
+
+ROOT = Path(__file__).resolve().parents[2]
+MODELS = ROOT / "tests" / "models"
+EVALUATOR = "onnx-debian12-amd64-cpu"
+CELLS = (EVALUATOR, "onnxruntime-debian12-amd64-cpu", "openvino-debian12-amd64-cpu")
+
+#: A wrong definition of an operator that the standard's tests have proven.
+WRONG_RELU = """
+
+class Relu(Operator):
+    def _run(self, x):
+        return (x * 1.5,)
+
+
+OPERATORS.append(Relu)
+"""
+
+pytestmark = pytest.mark.usefixtures("docker_engine")
+
+
+def verify(model: Path, runs: Path) -> tuple[int, dict[str, Any]]:
+    """Verify a model on the evaluator and two libraries; return the exit code and the results."""
+    only = [word for cell in CELLS for word in ("--only", cell)]
+    code = main.main(["verify", str(model), *only, "--runs", str(runs)])
+    (run,) = runs.iterdir()
+    document: dict[str, Any] = json.loads((run / "results.json").read_text())
+    return code, document
+
+
+def small_model(path: Path) -> Path:
+    random = np.random.default_rng(3)
+    weights = [
+        numpy_helper.from_array(random.standard_normal(shape).astype(np.float32), name)
+        for name, shape in (("a", (6, 8)), ("b", (8, 3)))
+    ]
+    nodes = [
+        helper.make_node("MatMul", ["x", "a"], ["hidden"], name="first"),
+        helper.make_node("Relu", ["hidden"], ["active"], name="relu"),
+        helper.make_node("MatMul", ["active", "b"], ["y"], name="second"),
+    ]
+    value = helper.make_tensor_value_info
+    graph = helper.make_graph(
+        nodes, "small", [value("x", 1, [4, 6])], [value("y", 1, [4, 3])], weights
+    )
+    onnx.save(
+        helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8), path
+    )
+    return path
+
+
+def test_a_wrong_judge_accuses_no_runtime_and_its_node_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    harness = tmp_path / "harness"
+    shutil.copytree(ROOT / "harness", harness)
+    with (harness / "graphs" / "operators" / "pooling.py").open("a") as module:
+        module.write(WRONG_RELU)
+    monkeypatch.setitem(DockerEngine.__init__.__kwdefaults__, "harness", harness)
+    code, results = verify(small_model(tmp_path / "m.onnx"), tmp_path / "runs")
+    rows = {row["consumer"]: row for row in results["portability"]}
+    assert code == 0
+    assert {rows[cell]["verdict"] for cell in CELLS if cell != EVALUATOR} == {"match"}
+    cause = rows[EVALUATOR]["cause"]
+    assert (cause["kind"], cause["node"]) == ("evaluator", "relu")
+
+
+def test_a_wrong_runtime_is_accused_and_its_node_is_named(tmp_path: Path) -> None:
+    code, results = verify(MODELS / "softmax11.onnx", tmp_path / "runs")
+    rows = {row["consumer"]: row for row in results["portability"]}
+    assert code == 1
+    assert {cell: rows[cell]["verdict"] for cell in CELLS} == {
+        EVALUATOR: "match",
+        "onnxruntime-debian12-amd64-cpu": "match",
+        "openvino-debian12-amd64-cpu": "drift",
+    }
+    cause = rows["openvino-debian12-amd64-cpu"]["cause"]
+    assert (cause["kind"], cause["node"]) == ("runtime", "softmax")
+    assert cause["reproduce"].startswith("nox -s verify -- ")

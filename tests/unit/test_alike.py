@@ -1,0 +1,107 @@
+"""Faults of one cause are searched once, and each has a command that shows it."""
+
+from __future__ import annotations
+
+import shlex
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from deepmatrix.cli.parser import build_parser
+from deepmatrix.diagnosis import reproducing
+from deepmatrix.diagnosis.alike import group_alike
+from deepmatrix.diagnosis.faults import Fault, find_answers, find_faults
+from deepmatrix.planning.plan import Artifact
+from deepmatrix.store.records import Agreement, Deviation
+from deepmatrix.store.runs import Run
+from tests.unit.examples import new_run, record
+from tests.unit.test_models import verification
+
+EVERYWHERE = verification(("net", "onnx", "model.onnx"), only="onnx*")
+
+
+def agreement(error: float | None, row: int = 0) -> Agreement:
+    output = Deviation(name="y", error=error, row=row, producer_error=1e-7)
+    return Agreement(
+        error=error, producer_error=1e-7, from_producer=error, scale=1.0, outputs=(output,)
+    )
+
+
+def answered(tmp_path: Path, errors: dict[str, float | None]) -> Run:
+    run = new_run(tmp_path, EVERYWHERE)
+    for job in EVERYWHERE.jobs("consume"):
+        error = errors.get(job.cell, 1e-7)
+        run.save(job, record(job, agreement=agreement(error)))
+    return run
+
+
+def groups(run: Run) -> list[list[str]]:
+    return [[fault.consumer.id for fault in group] for group in group_alike(find_faults(run))]
+
+
+NATIVE, CPP = "onnxruntime-debian12-amd64-cpu", "onnxruntime-cpp-debian13-amd64-cpu"
+ARM, WEB = "onnxruntime-debian13-arm64-cpu", "onnxruntime-web-debian13-amd64-cpu"
+
+
+def test_one_runtime_that_drifts_alike_in_several_cells_is_searched_once_natively(
+    tmp_path: Path,
+) -> None:
+    run = answered(tmp_path, {ARM: 0.301, NATIVE: 0.3, CPP: 0.3})
+    (group,) = groups(run)
+    assert sorted(group) == sorted([ARM, NATIVE, CPP])
+    assert group[-1] == ARM
+
+
+def test_other_errors_are_another_cause(tmp_path: Path) -> None:
+    run = answered(tmp_path, {NATIVE: 0.3, CPP: 0.9, WEB: None})
+    assert sorted(groups(run)) == sorted([[NATIVE], [CPP], [WEB]])
+
+
+def fault(run: Run, consumer: str) -> Fault:
+    return next(answer for answer in find_answers(run) if answer.consumer.id == consumer)
+
+
+def test_runtimes_of_different_make_are_alike_only_to_the_last_digit(tmp_path: Path) -> None:
+    run = answered(tmp_path, {NATIVE: 0.3})
+    first = fault(run, NATIVE)
+    system = replace(first.consumer, name="openvino")
+    same = replace(first, consumer=system)
+    near = replace(same, agreement=agreement(0.3000001))
+    assert len(group_alike([first, same])) == 1
+    assert len(group_alike([first, near])) == 2
+
+
+@pytest.mark.parametrize("is_alone", [True, False])
+def test_every_fault_has_a_command_that_the_parser_takes(tmp_path: Path, is_alone: bool) -> None:
+    run = answered(tmp_path, {NATIVE: 0.3})
+    found = fault(run, NATIVE)
+    folder = run.cause_path(found.artifact.id, found.consumer.id)
+    command = (
+        reproducing.node_command(folder, found)
+        if is_alone
+        else reproducing.model_command(run, found)
+    )
+    words = shlex.split(command)
+    assert words[:4] == ["nox", "-s", "verify", "--"]
+    options = build_parser().parse_args(["verify", *words[4:]])
+    place = folder if is_alone else run.artifact_path(found.artifact)
+    model = place / "model.onnx" if is_alone else place / "model" / "model.onnx"
+    assert options.models == [model]
+    assert options.inputs == [str(place / "inputs.npz")]
+    assert options.reference == place / "gold.npz"
+    assert options.only == [NATIVE]
+
+
+def test_a_format_that_verify_does_not_read_is_shown_by_a_matrix_of_two_cells(
+    tmp_path: Path,
+) -> None:
+    run = answered(tmp_path, {NATIVE: 0.3})
+    found = replace(
+        fault(run, NATIVE),
+        artifact=Artifact(producer="torch-debian12-amd64-cpu", workload="w", format="theano"),
+    )
+    words = shlex.split(reproducing.model_command(run, found))
+    assert words[:4] == ["nox", "-s", "matrix", "--"]
+    options = build_parser().parse_args(["matrix", *words[4:]])
+    assert options.globs == ["torch-debian12-amd64-cpu", NATIVE]

@@ -1,0 +1,252 @@
+"""Quantised models: how far right answers may be apart, and what they are compared with."""
+
+from __future__ import annotations
+
+import os
+import platform
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from deepmatrix.config.sections import Infer
+from deepmatrix.engines import Task
+from deepmatrix.engines.docker.containers import _program
+from deepmatrix.errors import ArgumentError
+from deepmatrix.execution.tasks import TaskMaker
+from deepmatrix.judging import agreements
+from deepmatrix.judging.costs import _cost
+from deepmatrix.judging.verdicts import Terms, producer_fault
+from deepmatrix.machine import binfmt
+from deepmatrix.paths import ROOT
+from deepmatrix.planning.cells import Capabilities, all_cells
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.sweeps import sweep
+from deepmatrix.store.parts import Quantised
+from deepmatrix.store.truths import Truth
+from harness.graphs.quantisation import allowed_steps, quantise
+from harness.runtimes.onnx import adapter, quantised
+from tests import quantised as models
+from tests.unit.examples import MATRIX, new_run
+
+onnxruntime = pytest.importorskip("onnxruntime")
+
+X = np.array([[0.1, 1.0, -2.0, 3.3], [5.0, -0.3, 0.2, 0.0]], np.float32)
+
+
+def described(model: Any, x: np.ndarray = X) -> dict[str, Any]:
+    return quantised.outputs_in_steps(model, {"x": x})
+
+
+def test_an_output_that_is_dequantised_has_the_step_of_its_scale() -> None:
+    (output,) = described(models.chain(1)).values()
+    assert output == {"step": 0.25, "steps": 1}
+
+
+def test_more_roundings_allow_more_steps_like_independent_errors() -> None:
+    assert [described(models.chain(n))["y"]["steps"] for n in (1, 2, 5, 10)] == [1, 2, 3, 4]
+    assert allowed_steps(17) == 5
+
+
+def test_a_step_is_followed_through_float_arithmetic() -> None:
+    steps = described(models.chain(1, after="Softmax"))["y"]
+    moved = np.exp(0.5) / (1 + np.exp(0.5)) - 0.5  # of two equal values one up, one down
+    assert 0 < steps["step"] <= moved
+
+
+def test_a_model_without_quantised_activations_has_no_steps() -> None:
+    node = onnx.helper.make_node("DequantizeLinear", ["w", "scale", "zero"], ["weights"])
+    product = onnx.helper.make_node("MatMul", ["x", "weights"], ["y"])
+    held = {"w": np.ones((4, 3), np.int8), "scale": np.float32(0.1), "zero": np.int8(0)}
+    model = models.model(
+        [node, product], [models.floats("x", 2, 4)], [models.floats("y", 2, 3)], **held
+    )
+    assert described(model) == {}
+
+
+def test_integer_arithmetic_without_rounding_stays_exact() -> None:
+    node = onnx.helper.make_node("MatMulInteger", ["x", "w"], ["y"])
+    value = onnx.helper.make_tensor_value_info
+    model = models.model(
+        [node],
+        [value("x", onnx.TensorProto.UINT8, [2, 4])],
+        [value("y", onnx.TensorProto.INT32, [2, 3])],
+        w=np.ones((4, 3), np.int8),
+    )
+    assert described(model, np.ones((2, 4), np.uint8)) == {}
+
+
+def test_the_case_that_was_refused_is_judged_by_steps() -> None:
+    adapter.start()
+    folder = Path(__file__).resolve().parents[1] / "models"
+    inputs = dict(np.load(folder / "int8_qdq_in.npz"))
+    inspected = adapter.inspect("onnx", str(folder / "int8_qdq.onnx"), inputs, 0)
+    steps = inspected["described"]["quantised"]["y"]
+    assert steps["step"] == pytest.approx(0.0290, abs=1e-4)
+    session = onnxruntime.InferenceSession(str(folder / "int8_qdq.onnx"))
+    answer = session.run(None, inspected["inputs"])[0]
+    truth = Truth(
+        gold=inspected["gold"],
+        produced=inspected["outputs"],
+        quantised={"y": Quantised(**steps)},
+    )
+    agreement = agreements.compare({"y": answer}, truth)
+    (output,) = agreement.outputs
+    terms = Terms(tolerances=MATRIX.tolerances, imported=True)
+    tolerance, basis = terms.allowed_of(output, agreement)
+    assert output.error is not None
+    assert output.error <= tolerance
+    assert basis == "3 quantisation steps of 0.029"
+
+
+def compared(answer: Any, gold: Any, **grid: Any) -> tuple[float | None, float]:
+    values = {"y": np.asarray(gold)}
+    truth = Truth(gold=values, produced=values, quantised={"y": Quantised(**grid)})
+    agreement = agreements.compare({"y": np.asarray(answer)}, truth)
+    (output,) = agreement.outputs
+    return output.error, Terms(tolerances=MATRIX.tolerances).allowed_of(output, agreement)[0]
+
+
+def test_integers_a_step_apart_match_and_more_do_not() -> None:
+    gold = np.array([[10, -100]], np.int8)
+    error, tolerance = compared(gold + np.int8(1), gold, step=1.0, steps=1)
+    assert error == pytest.approx(tolerance) == pytest.approx(0.01)
+    error, tolerance = compared(gold + np.int8(2), gold, step=1.0, steps=1)
+    assert error is not None
+    assert error > tolerance
+
+
+def test_integers_are_compared_with_a_float_model_by_what_they_stand_for() -> None:
+    grid = {"step": 1.0, "steps": 2, "scale": 0.5, "zero_point": -128}
+    answer = np.array([[-126, -128]], np.int8)
+    assert compared(answer, np.float32([[1.0, 0.0]]), **grid) == (0.0, 1.0)
+    assert compared(answer, np.float32([[1.5, 0.0]]), **grid)[0] == pytest.approx(1 / 3)
+
+
+def test_a_tie_of_the_producer_itself_is_no_fault_of_its() -> None:
+    gold = {"y": np.float32([[1.0, 0.0]])}
+    own = {"y": np.float32([[0.75, 0.0]])}
+    grid = {"y": Quantised(step=0.25, steps=1)}
+    agreement = agreements.compare(own, Truth(gold=gold, produced=own, quantised=grid))
+    assert producer_fault(agreement, Terms(tolerances=MATRIX.tolerances)) == ""
+
+
+def test_float_inputs_are_quantised_by_the_models_own_scale() -> None:
+    declared = [{"name": "x", "dtype": "int8"}]
+    grids = {"x": {"scale": 0.5, "zero_point": -1}}
+    fed = quantise({"any": np.float32([0.0, 1.0, 1000.0])}, declared, grids)
+    assert fed["x"].dtype == np.int8
+    assert fed["x"].tolist() == [-1, 1, 127]
+
+
+def test_the_cost_of_quantisation_names_the_rows_that_flip() -> None:
+    original = np.float32([[1.0, 0.9, 0.0], [0.0, 2.0, 0.0]])
+    cost = _cost("y", np.float32([[0.9, 1.0, 0.0], [0.0, 2.0, 0.0]]), original)
+    assert cost.flips == (0,)
+    assert cost.margins == pytest.approx([0.1])
+    assert cost.error == pytest.approx(0.05)
+    assert cost.snr_db == pytest.approx(10 * np.log10(5.81 / 0.02), abs=1e-3)
+
+
+NATIVE = Capabilities(
+    engine="docker",
+    native=frozenset({"amd64"}),
+    emulated=frozenset({"arm64"}),
+    emulator="/usr/bin/qemu-x86_64-static",
+)
+
+
+def swept(cell_id: str, *names: str) -> dict[str, Any]:
+    cell = next(cell for cell in all_cells(MATRIX) if cell.id == cell_id)
+    return {kept.id: kept for kept in sweep(MATRIX, [cell], names)}
+
+
+def test_a_sweep_keeps_a_cell_to_each_instruction_set_of_its_architecture() -> None:
+    cells = swept("onnxruntime-debian12-amd64-cpu", "all")
+    assert list(cells) == [
+        "onnxruntime-debian12-amd64-cpu",
+        "onnxruntime_nehalem-debian12-amd64-cpu",
+        "onnxruntime_haswell-debian12-amd64-cpu",
+    ]
+    haswell = cells["onnxruntime_haswell-debian12-amd64-cpu"]
+    assert NATIVE.emulates(haswell)
+    assert haswell.plain.id == "onnxruntime-debian12-amd64-cpu"
+    assert haswell.pinned == "onnxruntime-debian12-amd64-cpu"
+
+
+def test_a_library_is_told_and_runs_natively() -> None:
+    told = swept("openvino-debian12-amd64-cpu", "avx2")["openvino_avx2-debian12-amd64-cpu"]
+    assert told.environment["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+    assert not NATIVE.emulates(told)
+
+
+def test_the_processor_that_is_emulated_anyway_is_not_swept() -> None:
+    cells = swept("onnxruntime-debian13-arm64-cpu", "all")
+    assert "onnxruntime_cortex-a53-debian13-arm64-cpu" in cells
+    assert not any("neoverse-n1" in cell_id for cell_id in cells)
+
+
+def test_an_unknown_instruction_set_is_refused_with_the_nearest() -> None:
+    with pytest.raises(ArgumentError, match="did you mean 'haswell'"):
+        swept("onnxruntime-debian12-amd64-cpu", "haswel")
+
+
+def test_without_qemu_a_processor_cannot_be_tried() -> None:
+    haswell = swept("onnxruntime-debian12-amd64-cpu", "haswell")
+    (kept,) = [cell for cell in haswell.values() if cell.isa]
+    bare = Capabilities(engine="docker", native=frozenset({"amd64"}))
+    assert NATIVE.refusal(kept) is None
+    assert "install qemu-user-static" in (bare.refusal(kept) or "")
+
+
+def task_of(cell_id: str, isa: str, folder: Path) -> Task:
+    kept = swept(cell_id, isa)
+    (cell,) = [cell for cell in kept.values() if cell.isa]
+    selection = Selection(include=(cell_id,))
+    files = (("m", "onnx", "model.onnx"),)
+    plan = plan_models(MATRIX, files, selection, ABLE, seed=0, infer=INFER, isas=(isa,))
+    assert cell.id in {planned.id for planned in plan.cells}
+    (job,) = [job for job in plan.jobs("consume") if job.cell == cell.id]
+    maker = TaskMaker(run=new_run(folder, plan), capabilities=ABLE, emulated=ABLE.emulates(cell))
+    return maker.task(job, cell, folder, {})
+
+
+INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
+ABLE = replace(NATIVE, cpus=2)
+
+
+def test_a_processor_of_the_machines_own_architecture_is_emulated_by_the_task(
+    tmp_path: Path,
+) -> None:
+    task = task_of("onnxruntime-debian12-amd64-cpu", "haswell", tmp_path)
+    assert task.environment["QEMU_CPU"] == "Haswell"
+    assert task.emulator == Path("/usr/bin/qemu-x86_64-static")
+    assert _program(task) == ["python3", "-m", "harness.emulated", "/control/emulator"]
+
+
+def test_the_kernel_emulates_another_architecture_and_is_told_the_processor(
+    tmp_path: Path,
+) -> None:
+    task = task_of("onnxruntime-debian13-arm64-cpu", "cortex-a53", tmp_path)
+    assert task.environment["QEMU_CPU"] == "cortex-a53"
+    assert task.emulator is None
+    assert _program(task) == ["python3", "-m", "harness"]
+
+
+EMULATOR = binfmt.emulator(binfmt.docker_name(platform.machine().lower()))
+
+
+@pytest.mark.skipif(not EMULATOR, reason="there is no QEMU here")
+def test_the_harness_starts_again_on_the_processor_that_is_emulated(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "harness.emulated", EMULATOR, str(tmp_path / "missing")]
+    ended = subprocess.run(
+        command, cwd=ROOT, env={**os.environ, "QEMU_CPU": "max"}, capture_output=True, check=False
+    )
+    assert ended.returncode == 2  # the directory cannot be used
+    assert b"harness:" in ended.stderr

@@ -1,0 +1,155 @@
+"""What a person reads after a verification: the verdict, a line a consumer, a line an output."""
+
+from __future__ import annotations
+
+import io
+
+import pytest
+from rich.cells import cell_len
+from rich.console import Console
+
+from deepmatrix import reports
+from deepmatrix.reports import markdown, numbers
+from deepmatrix.reports.budgets import Budgets
+from deepmatrix.reports.tables import result_tables, verification
+from deepmatrix.results.rows import Results
+from tests.unit import verifications
+from tests.unit.verifications import INSPECTOR, MODEL
+
+WIDTHS = (80, 120, 160)
+NATIVE = "onnxruntime-debian12-amd64-cpu"
+REDUCED = "openvino_default-debian12-amd64-cpu"
+DRIFTED = "openvino_default-debian13-arm64-cpu"
+
+
+def screen(results: Results, width: int = 120) -> str:
+    console = Console(file=io.StringIO(), width=width, no_color=True)
+    reports.show(console, results)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_the_first_line_is_the_verdict() -> None:
+    first = screen(verifications.results()).strip().splitlines()[0]
+    assert first == (
+        "models/resnet50/model.onnx: 7 of 10 consumers match, 1 drifts, 1 does not support it, "
+        "1 did not run"
+    )
+    assert verification.headline(verifications.results(), MODEL)[1] == "bad"
+    assert verification.headline(verifications.results(NATIVE), MODEL) == (
+        "models/resnet50/model.onnx: 1 of 1 consumer matches",
+        "good",
+    )
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_each_consumer_has_one_line_with_its_verdict(width: int) -> None:
+    text = screen(verifications.results(), width)
+    table = text[text.index("consumer") : text.index("Outputs of")]
+    for consumer, (verdict, *_) in verifications.VERDICTS.items():
+        (line,) = [line for line in table.splitlines() if line.startswith(f"{consumer} ")]
+        assert verdict in line
+    assert max(cell_len(line) for line in table.splitlines()) <= width
+
+
+@pytest.mark.parametrize(("alike", "is_named"), [(NATIVE, False), (REDUCED, True), ("", True)])
+def test_a_precision_is_no_reason_where_the_answer_is_wrong_in_float32_too(
+    alike: str, *, is_named: bool
+) -> None:
+    cause = verifications.CAUSE.model_copy(update={"as_on": alike})
+    rows = tuple(
+        row.model_copy(update={"cause": cause}) if row.consumer == DRIFTED else row
+        for row in verifications.results().portability
+    )
+    text = " ".join(
+        screen(verifications.results().model_copy(update={"portability": rows})).split()
+    )
+    assert ("float16 by default: set INFERENCE_PRECISION_HINT=f32; " in text) is is_named
+    assert "first wrong node" in text
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_a_person_reads_what_to_do(width: int) -> None:
+    text = " ".join(screen(verifications.results(), width).split())
+    assert "bfloat16 by default: set INFERENCE_PRECISION_HINT=f32" in text
+    assert "float16 by default: set INFERENCE_PRECISION_HINT=f32; first wrong node" in text
+    assert "operators that it does not know: FusedMatMul of com.microsoft" in text
+    assert "→ see it again: nox -s verify -- causes/model.onnx" in text
+
+
+def test_the_tables_of_a_matrix_are_not_on_the_screen() -> None:
+    text = screen(verifications.results())
+    assert not [title for title in ("Cells", "Deployment", "Interfaces") if title in text]
+    titles = [table.title for table in result_tables(verifications.results())]
+    assert {"Consumers of resnet50", "Outputs of resnet50", "Cells", "Causes"} <= set(titles)
+    assert not [title for title in titles if title.startswith("Portability")]
+    page = markdown.document(verifications.results())
+    assert "10 times the producer's own error" in page  # with plain spaces
+
+
+def test_what_is_wrong_comes_first_and_the_evaluator_last() -> None:
+    table = verification.consumers(verifications.results(), MODEL)
+    consumers = [line.texts[0] for line in table.rows]
+    assert consumers[0] == f"{DRIFTED} (emulated)"
+    assert consumers[-1] == f"{INSPECTOR} (the standard's evaluator)"
+
+
+def test_the_standards_evaluator_is_not_timed_and_held_to_no_budget() -> None:
+    results = verifications.results(NATIVE, INSPECTOR)
+    table = verification.consumers(results, MODEL)
+    times = {line.texts[0]: line.texts[table.titles.index("p50")] for line in table.rows}
+    assert times == {NATIVE: "1.23 ms", f"{INSPECTOR} (the standard's evaluator)": numbers.DASH}
+    broken = list(Budgets(p99_s=1e-9, error=1e-9, image_bytes=1.0).exceeded(results))
+    assert len(broken) == 3
+    assert not [line for line in broken if INSPECTOR in line]
+
+
+def test_a_runtime_that_gold_comes_from_says_so() -> None:
+    results = verifications.results(NATIVE)
+    model = MODEL.model_copy(update={"inspector": NATIVE, "evaluator": False, "judged_by": {}})
+    table = verification.consumers(results, model)
+    assert table.rows[0].texts[-1] == "gold is its own answer: give a --reference"
+
+
+def test_a_model_that_only_its_judge_serves_is_no_success() -> None:
+    line, mood = verification.headline(verifications.results(INSPECTOR), MODEL)
+    assert line.endswith("served by nothing but what judges it")
+    assert mood == "warned"
+
+
+def test_one_output_that_is_no_vector_has_no_table_of_its_own() -> None:
+    results = verifications.results(NATIVE)
+    row = results.portability[0]
+    output = row.outputs[0].model_copy(update={"cosine": None})
+    row = row.model_copy(update={"outputs": (output,)})
+    results = results.model_copy(update={"portability": (row,)})
+    assert not verification.outputs(results, MODEL).rows
+    assert "output" not in verification.consumers(results, MODEL).titles
+
+
+def test_outputs_that_match_share_a_line_and_others_have_their_own() -> None:
+    table = verification.outputs(verifications.results(), MODEL)
+    assert [line.texts[:2] for line in table.rows] == [
+        ("logits", f"{DRIFTED} (emulated)"),
+        ("logits", "all 7 that match"),
+        ("embedding", f"{DRIFTED} (emulated)"),
+        ("embedding", "all 7 that match"),
+    ]
+    assert table.rows[0].texts[2:5] == ("6.1e-02", "97.2 %", "0.996279")
+
+
+@pytest.mark.parametrize(
+    ("error", "tolerance", "text"),
+    [
+        (0.0, 1.0, "▱▱▱▱▱ 0 %"),
+        (0.12, 1.0, "▰▱▱▱▱ 12 %"),
+        (1.0, 1.0, "▰▰▰▰▰ 100 %"),
+        (42.0, 1.0, "▰▰▰▰▰ 42×"),
+        (1e6, 1.0, "▰▰▰▰▰ >999×"),
+        (None, 1.0, numbers.DASH),
+        (1.0, None, numbers.DASH),
+    ],
+)
+def test_a_meter_shows_how_much_of_the_tolerance_is_used(
+    error: float | None, tolerance: float | None, text: str
+) -> None:
+    assert numbers.meter(error, tolerance).replace("\N{NO-BREAK SPACE}", " ") == text

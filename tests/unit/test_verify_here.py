@@ -1,0 +1,68 @@
+"""A whole verification in this interpreter: by the ONNX standard's evaluator, with no container."""
+
+from __future__ import annotations
+
+import json
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+
+from deepmatrix.cli import main
+from tests import planted
+
+pytestmark = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+
+CELL = "onnx-debian12-amd64-cpu"
+X = np.random.default_rng(1).standard_normal((2, 8, 12, 12)).astype(np.float32)
+
+
+@pytest.fixture
+def model(tmp_path: Path) -> Path:
+    path = tmp_path / "net" / "model.onnx"
+    path.parent.mkdir()
+    onnx.save(planted.model(), path)
+    np.savez(path.with_name("x.npz"), x=X)
+    return path
+
+
+def verify(folder: Path, *arguments: str) -> int:
+    runs = ["--runs", str(folder / "runs"), "--name", "one"]
+    return main.main(["verify", *arguments, "--engine", "here", "--only", CELL, *runs])
+
+
+def test_a_model_is_verified_and_the_error_of_every_node_is_stored(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    inputs = ["--inputs", str(model.with_name("x.npz"))]
+    assert verify(tmp_path, str(model), *inputs, "--explain", "all") == 0
+    screen = capsys.readouterr().out
+    assert f"{CELL} (the standard's evaluator)" in screen
+    assert "Errors along the graph" in screen
+    path = tmp_path / "runs" / "one" / "nodes" / f"net--on--{CELL}.json"
+    nodes = json.loads(path.read_text())["nodes"]
+    assert len(nodes) == len(planted.model().graph.node)
+    assert all(0 <= node["error"] <= node["tolerance"] for node in nodes)
+    assert max(node["error"] for node in nodes) > 0
+    resumed = ["--engine", "here", "--runs", str(tmp_path / "runs")]
+    assert main.main(["verify", "--resume", *resumed]) == 0
+
+
+def test_a_reference_of_a_wrong_shape_serves_nothing(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    reference = tmp_path / "y.npz"
+    inner = np.ones((2, 8, 12, 12), np.float32)
+    np.savez(reference, y=np.ones((2, 9), np.float32), add5=inner)
+    files = ["--inputs", str(model.with_name("x.npz")), "--reference", str(reference)]
+    assert verify(tmp_path, str(model), *files) == 2
+    error = capsys.readouterr().err.splitlines()[0]
+    assert str(reference) in error
+    assert "the reference of output 'y' has the shape (2, 9); the model gives (2, 8)" in error
+    assert [path.name for path in (tmp_path / "runs" / "one" / "records" / CELL).iterdir()] == [
+        "net"
+    ]
