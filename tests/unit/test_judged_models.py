@@ -196,7 +196,7 @@ def test_the_tolerance_knows_what_rounding_costs_in_another_order(tmp_path: Path
     )
     opset = [onnx.helper.make_opsetid("", 17)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "m.onnx")
-    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), {"x": x}, 0)
+    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), {"x": x}, Sampling(0))
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
     agreement = judged(inspected, {"y": session.run(None, {"x": x})[0]})
     assert agreement.error is not None
