@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 import re
 from pathlib import Path
 from typing import get_args
@@ -111,12 +112,41 @@ def check_run_name(name: str | None) -> str:
     return name or ""
 
 
+def shape(text: str) -> tuple[str, tuple[int, ...]]:
+    """Read ``x=1x3x224x224`` or ``batch=4``; return name and sizes. Raises ArgumentTypeError."""
+    match = re.fullmatch(r"(.+)=(\d+(?:x\d+)*)", text.strip())
+    if match is None:
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is no shape; write it like x=1x3x224x224, or batch=4 for a free side"
+        )
+    return match[1], tuple(map(int, match[2].split("x")))
+
+
+def value_range(text: str) -> tuple[str, tuple[float, float]]:
+    """Read ``x=0:255``; return name, smallest and largest value. Raises ArgumentTypeError."""
+    name, _, values = text.strip().rpartition("=")
+    try:
+        low, high = map(float, values.split(":"))
+    except ValueError:
+        low, high = math.nan, math.nan
+    if not name or not -math.inf < low <= high < math.inf:
+        raise argparse.ArgumentTypeError(f"'{text}' is no range; write it like x=0:255")
+    return name, (low, high)
+
+
 def duration(text: str) -> float:
     """Read ``30s``, ``2m`` or ``1h``; return seconds. Raises ArgumentTypeError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(f"'{text}' is no duration; write it like 30s, 2m or 1h")
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def repeats(text: str) -> int:
+    """Read how often to answer. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not 2 <= int(text) <= 100_000:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of answers from 2 to 100000")
+    return int(text)
 
 
 def seed(text: str) -> int:

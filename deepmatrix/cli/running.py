@@ -111,9 +111,10 @@ def execute(
         runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
         with runner.open(runner.pending_cells(waves)) as opened:
             opened.run_waves(waves)
-            if "consume" in waves and not cells:
-                settle(run)
-            if "consume" in waves and not cells and explain != "none" and explain_s:
+            if "consume" not in waves or cells:
+                return
+            settle(run)
+            if explain != "none" and explain_s:
                 _store_verdicts(run, console)
                 explain_all(opened, display.explained, explain, explain_s)
 

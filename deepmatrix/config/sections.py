@@ -158,7 +158,8 @@ class Rounds(Section):
 class Infer(Section):
     """How inference is sampled: at least so many calls, and for at least so long.
 
-    After *max_s* seconds a few calls are enough.
+    After *max_s* seconds a few calls are enough. Before, an artifact is answered *repeats* times,
+    which are compared.
     """
 
     batches: tuple[Annotated[PositiveInt, Field(le=100_000)], ...] = Field(min_length=1)
@@ -166,6 +167,7 @@ class Infer(Section):
     min_s: float = Field(ge=0, le=3600)
     max_s: PositiveFloat | None = Field(default=None, le=36000)
     warmup: int = Field(ge=0, le=1_000_000)
+    repeats: int = Field(default=2, ge=2, le=100_000)
 
 
 #: The phases of a producer where a preset does not name them.

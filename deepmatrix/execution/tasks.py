@@ -30,6 +30,9 @@ QEMU_CPU = "QEMU_CPU"
 #: evaluator of a user's own model: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
+#: So many answers of such a cell are compared at most: each may take minutes.
+MOST_REPEATS_UNTIMED = 3
+
 
 @dataclass(frozen=True, kw_only=True)
 class TaskMaker:
@@ -156,6 +159,8 @@ class TaskMaker:
                 "model": f"model/{model.file}",
                 "inputs": "given/inputs.npz" if sample_inputs.is_file() else None,
                 "seed": self.run.manifest.plan.seed,
+                "shapes": {name: list(sizes) for name, sizes in model.asked.shapes.items()},
+                "ranges": {name: list(ends) for name, ends in model.asked.ranges.items()},
             }
         }
 
@@ -164,7 +169,7 @@ class TaskMaker:
         artifact = artifacts.hand_over(self.run.artifact_path(job.artifact), control)
         infer = self.run.manifest.plan.infer.model_dump()
         if self.emulated or (job.artifact.imported and cell.is_evaluator):
-            infer.update(UNTIMED)
+            infer.update(UNTIMED, repeats=min(infer["repeats"], MOST_REPEATS_UNTIMED))
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]
         if not artifact["splits"]:

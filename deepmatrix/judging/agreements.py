@@ -84,6 +84,7 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
             "producer_error": own,
             "dtype": str(produced.dtype),
             "caution": RANDOM if is_random else _caution(gold, mask),
+            "random": is_random,
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
             "steps": _steps(grid, gold, scale) if grid else None,

@@ -10,6 +10,7 @@ from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
 from deepmatrix.planning.cells import Cell
+from deepmatrix.store.phases import InferData
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
 from deepmatrix.store.runs import Manifest
 
@@ -27,8 +28,9 @@ class Verdict:
     """A word, the numbers behind it, and the reason in one line where it is not a match.
 
     *basis*: where the tolerance comes from. *precision*: of the consumer's arithmetic.
-    *failed_phase*, *error_type*: what an error comes from. *repeatable*: whether a second
-    inference gave the same bits.
+    *failed_phase*, *error_type*: what an error comes from. *repeatable*: whether all inferences
+    gave the same bits. *stateful*: they did not, and those after a fresh load gave them again.
+    *unsteady*: how many differ, and how far, where neither holds.
     """
 
     word: Word
@@ -42,6 +44,8 @@ class Verdict:
     error_type: str = ""
     deviations: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
+    stateful: bool = False
+    unsteady: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,13 +175,37 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     terms = terms.of(record)
     answered = record.output.infer() if record.output else None
     return replace(
-        _compare(agreement, terms),
+        _repeated(_compare(agreement, terms), agreement, answered),
         error=agreement.error,
         precision=terms.precision,
         producer_error=agreement.producer_error,
         deviations=agreement.outputs,
         repeatable=answered.repeatable if answered else None,
     )
+
+
+def _repeated(verdict: Verdict, agreement: Agreement, answered: InferData | None) -> Verdict:
+    """Return a verdict with what repeated answers say: beyond the tolerance they are a drift.
+
+    What is random by design differs each time and says nothing; its generator's seed is no state.
+    """
+    random = {output.name for output in agreement.outputs if output.random}
+    if answered is None or (answered.stateful and not random):
+        return replace(verdict, stateful=bool(answered))
+    threads, worst, largest = "", None, 0.0
+    for count, repeats in answered.repeats.items():
+        differences = [error for name, error in repeats.largest.items() if name not in random]
+        if max(differences, default=0.0) > largest:
+            threads, worst, largest = count, repeats, max(differences)
+    if worst is None:
+        return verdict
+    text = (
+        f"{worst.different} of {worst.answers} answers differ, by {largest:.1e} at most "
+        f"(threads: {threads})"
+    )
+    if verdict.word == "match" and verdict.tolerance is not None and largest > verdict.tolerance:
+        verdict = replace(verdict, word="drift", reason=text)
+    return replace(verdict, unsteady=text)
 
 
 def _failed(word: Word, record: JobRecord) -> Verdict:

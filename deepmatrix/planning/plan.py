@@ -6,7 +6,7 @@ import itertools
 import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deepmatrix.config.sections import Infer
@@ -53,11 +53,19 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Asked:
+    """What a user asks of sample inputs: *shapes* by input or free side, *ranges* by input."""
+
+    shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
+
+
+@dataclass(frozen=True, kw_only=True)
 class Import:
     """A user's own model: its files are below the run's ``models/NAME``, *file* is the main one.
 
     *cell* inspects it, makes sample inputs where the user has none, and gold where it can.
-    *source* is the path that the user gave.
+    *source* is the path that the user gave. *asked*: of its sample inputs.
     """
 
     name: str
@@ -65,6 +73,7 @@ class Import:
     file: str
     cell: str
     source: str = ""
+    asked: Asked = Asked()
 
     @property
     def artifact(self) -> Artifact:
@@ -117,6 +126,10 @@ class Plan:
     original: bool = False
     #: Pairs of a framework and a workload: the framework has an idiom of the workload's network.
     idioms: frozenset[tuple[str, str]] = frozenset()
+
+    def asking(self, asked: Asked) -> Plan:
+        """Return this plan, with what a user asks of the sample inputs of his models."""
+        return replace(self, imports=tuple(replace(model, asked=asked) for model in self.imports))
 
     @property
     def command(self) -> str:

@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from deepmatrix.reports.console import STYLES, print_table
-from deepmatrix.reports.tables import result_tables, verification
+from deepmatrix.reports.tables import inputs, result_tables, verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
 
@@ -53,6 +53,8 @@ def _show_model(console: Console, results: Results, model: ModelRow) -> None:
     console.print()
     console.print(_headline(results, model))
     console.print(Text(verification.judge_line(model), style=STYLES["muted"]))
+    if served := inputs.line(model):
+        console.print(Text(served, style=STYLES["muted"]))
     console.print()
     print_table(console, verification.consumers(results, model), titled=False)
     outputs = verification.outputs(results, model)

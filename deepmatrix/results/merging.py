@@ -21,8 +21,6 @@ from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import CostRow, Results
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.timings import floats
-from deepmatrix.store import artifacts
-from deepmatrix.store.output import Exported
 from deepmatrix.store.records import UNDONE, JobRecord
 from deepmatrix.store.runs import Manifest, Run
 
@@ -45,10 +43,9 @@ def merge(
         matrix = manifest.matrix.model_copy(update={"expected_failures": tuple(expected_failures)})
         manifest = manifest.model_copy(update={"matrix": matrix})
     causes = {pair: cause for run in runs for pair, cause in run.causes().items()}
-    described = _described(runs, manifest)
-    models = tuple(own_models.model_rows(manifest, runs, described))
+    models = tuple(own_models.model_rows(manifest, runs))
     collector = RowCollector(
-        manifest, _gold_losses(runs, manifest), _prepared(runs), causes, models, described
+        manifest, _gold_losses(runs, manifest), _prepared(runs), causes, models
     )
     for group in groups(*(run.records() for run in runs)):
         collector.add(group)
@@ -111,16 +108,6 @@ def _gold_losses(runs: Sequence[Run], manifest: Manifest) -> dict[str, Samples]:
         for run, workload in itertools.product(runs, manifest.plan.workloads)
         if (losses := run.gold_losses(workload)) is not None
     }
-
-
-def _described(runs: Sequence[Run], manifest: Manifest) -> dict[str, Exported]:
-    """Return the descriptions of users' own models that could be inspected, by name."""
-    folders = {
-        model.name: run.artifact_path(model.artifact)
-        for model, run in itertools.product(manifest.plan.imports, runs)
-        if run.artifact_path(model.artifact).is_dir()
-    }
-    return {name: artifacts.read_description(folder) for name, folder in folders.items()}
 
 
 def _costs(runs: Sequence[Run], manifest: Manifest) -> tuple[CostRow, ...]:

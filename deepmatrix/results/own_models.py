@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from deepmatrix.planning.plan import Import
-from deepmatrix.results.rows import ModelRow, NodesRow
+from deepmatrix.results.rows import InputRow, ModelRow, NodesRow
+from deepmatrix.store import artifacts
 from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.output import Exported
 from deepmatrix.store.runs import Manifest, Run
@@ -15,12 +16,11 @@ from deepmatrix.store.runs import Manifest, Run
 MOST_NODES = 5
 
 
-def model_rows(
-    manifest: Manifest, runs: Sequence[Run], described: Mapping[str, Exported]
-) -> Iterator[ModelRow]:
-    """Yield a row for each model that a user verifies; *described*: their descriptions by name."""
+def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
+    """Yield a row for each model that a user verifies. Raises RecordError for a damaged one."""
     cells = {cell.id: cell for cell in manifest.plan.cells}
     for model in manifest.plan.imports:
+        described = _description(model, runs)
         yield ModelRow(
             name=model.name,
             format=model.format,
@@ -28,9 +28,21 @@ def model_rows(
             source=model.source,
             inspector=model.cell,
             evaluator=cells[model.cell].is_evaluator,
-            judged_by=described[model.name].gold if model.name in described else {},
+            judged_by=described.gold if described else {},
+            remarks=described.gold_remarks if described else (),
+            random=described.random if described else (),
             has_reference=_has_reference(model, manifest, runs),
+            inputs=tuple(
+                InputRow(**entry.model_dump()) for entry in (described.inputs if described else ())
+            ),
+            refusal=described.refusal if described else "",
         )
+
+
+def _description(model: Import, runs: Sequence[Run]) -> Exported | None:
+    folders = (run.artifact_path(model.artifact) for run in runs)
+    stored = next((folder for folder in folders if (folder / "artifact.json").is_file()), None)
+    return artifacts.read_description(stored) if stored else None
 
 
 def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:

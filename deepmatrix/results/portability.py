@@ -71,8 +71,8 @@ class PortabilityRows:
         if judged is None:
             verdict = Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id))
             judged = Judged(verdict=verdict, emulated=consumer.id in self.manifest.plan.emulated)
-        verdict = judged.verdict
         model = self.models.get(artifact.id)
+        verdict = blame_inputs(judged.verdict, model)
         return PortabilityRow(
             artifact=artifact.id,
             model=model.name if model else "",
@@ -93,6 +93,8 @@ class PortabilityRows:
             cause=cause if verdict.word != "match" else None,
             outputs=verdict.deviations,
             repeatable=verdict.repeatable,
+            stateful=verdict.stateful,
+            unsteady=verdict.unsteady,
         )
 
     def _expected_failure(self, verdict: Verdict, artifact: Artifact, consumer: Cell) -> str:
@@ -118,6 +120,14 @@ class PortabilityRows:
         if produced.status != "ok":
             return f"the producer {produced.status}: {produced.reason}"
         return self.why_missing(consumer)
+
+
+def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
+    """Return a verdict that takes refused inputs on us, where they were made."""
+    if verdict.word != "error" or model is None or not model.refusal:
+        return verdict
+    reason = f"no sample inputs fit it: give --inputs, --shape or --range ({verdict.reason})"
+    return Verdict(word="not-run", precision=verdict.precision, reason=reason)
 
 
 def _is_judge(model: ModelRow | None, consumer: Cell) -> bool:

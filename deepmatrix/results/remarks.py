@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from deepmatrix.results.rows import CellRow, PortabilityRow, TrainingRow
-from deepmatrix.store.output import Exported
+from deepmatrix.results.rows import CellRow, ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.records import JobRecord
 from harness.record import FLOAT64
 
@@ -66,25 +65,40 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
         yield f"{artifact}: a match of output {output} proves little: {caution}"
 
 
-def gold_sources(models: Mapping[str, Exported]) -> Iterator[str]:
-    """Yield what judges users' own models, by name, where it is no float64 evaluation, and why."""
-    for model, described in models.items():
-        for source in sorted(set(described.gold.values()) - {FLOAT64}):
-            outputs = [name for name, by in described.gold.items() if by == source]
-            yield f"{model}: {', '.join(outputs)} judged by: {source}"
-        for remark in described.gold_remarks:
-            yield f"{model}: {remark}"
+def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
+    """Yield, once for each model, that its inputs were made."""
+    for model in models:
+        if model.is_sampled:
+            yield (
+                f"{model.name}: its inputs are made: noise may hide or exaggerate a difference; "
+                "give real ones with --inputs"
+            )
 
 
-def stateful(records: Iterable[JobRecord]) -> Iterator[str]:
-    """Yield, once for each artifact, that it keeps state between calls, and where."""
+def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
+    """Yield what judges users' own models where it is no float64 evaluation, and why."""
+    for model in models:
+        for source in sorted(set(model.judged_by.values()) - {FLOAT64}):
+            outputs = [name for name, by in model.judged_by.items() if by == source]
+            yield f"{model.name}: {', '.join(outputs)} judged by: {source}"
+        for remark in model.remarks:
+            yield f"{model.name}: {remark}"
+
+
+def stateful(rows: Iterable[PortabilityRow], models: Iterable[ModelRow]) -> Iterator[str]:
+    """Yield, once for each model, that it keeps state between calls, and where.
+
+    A model whose outputs are random by design differs from call to call without any state.
+    """
+    random = {model.artifact for model in models if model.random}
     cells: dict[str, set[str]] = {}
-    for record in records:
-        cells.setdefault(record.subject, set()).add(record.cell)
-    for artifact, names in sorted(cells.items()):
+    for row in rows:
+        if row.stateful and row.artifact not in random:
+            cells.setdefault(row.title, set()).add(row.consumer)
+    for title, names in sorted(cells.items()):
         yield (
-            f"{artifact}: stateful, it keeps state between calls; compared is the first answer of "
-            f"a fresh load ({', '.join(sorted(names))})"
+            f"{title}: stateful, it keeps state between calls; compared is the first answer of a "
+            f"fresh load ({', '.join(sorted(names))})"
         )
 
 

@@ -31,7 +31,6 @@ from deepmatrix.results.rows import (
 from deepmatrix.results.statistics import Samples
 from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
 from deepmatrix.store.causes import Cause
-from deepmatrix.store.output import Exported
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
 from deepmatrix.workloads import networks
@@ -47,12 +46,10 @@ class RowCollector:
         prepared: Mapping[str, Prepared],
         causes: Mapping[Pair, Cause],
         models: Sequence[ModelRow] = (),
-        described: Mapping[str, Exported] | None = None,
     ) -> None:
         self._manifest = manifest
         self._prepared = prepared
         self._models = tuple(models)
-        self._described = described or {}
         self._cells = {cell.id: cell for cell in manifest.plan.cells}
         self._imports = {model.name for model in manifest.plan.imports}
         self._subjects = {
@@ -80,7 +77,6 @@ class RowCollector:
         self._idioms: list[IdiomRow] = []
         self._probes: list[ProbeRow] = []
         self._notes: dict[tuple[str, str], str] = {}
-        self._stateful: list[JobRecord] = []
 
     def add(self, group: list[JobRecord]) -> None:
         """Add the records of one (cell, subject). Raises RecordError for one not planned."""
@@ -104,8 +100,6 @@ class RowCollector:
             terms = terms_of(self._manifest, self._cells[first.cell], first.subject)
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
-            answers = [(record, record.output.infer()) for record in group if record.output]
-            self._stateful += [record for record, data in answers if data and data.stateful]
 
     def _add_produced(self, group: list[JobRecord]) -> None:
         first, matrix = group[0], self._manifest.matrix
@@ -169,8 +163,9 @@ class RowCollector:
                 *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
                 *timings.warnings(training, inference),
                 *remarks.cautions(portability),
-                *remarks.stateful(self._stateful),
-                *remarks.gold_sources(self._described),
+                *remarks.stateful(portability, self._models),
+                *remarks.gold_sources(self._models),
+                *remarks.sample_inputs(self._models),
             ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),

@@ -222,7 +222,9 @@ class PortabilityRow(Row):
 
     *isa*: the instruction set that the consumer was kept to, by its name in the matrix file.
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
-    *outputs*: the numbers of each. *repeatable*: a second inference gave the same bits.
+    *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
+    *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
+    differ, and how far, where neither holds.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
     *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: the
     consumer is the evaluator that gold comes from, so that its verdict says nothing of a runtime.
@@ -242,6 +244,8 @@ class PortabilityRow(Row):
     producer_error: float | None = None
     outputs: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
+    stateful: bool = False
+    unsteady: str = ""
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
@@ -254,12 +258,29 @@ class PortabilityRow(Row):
         return self.model or self.artifact
 
 
+class InputRow(Row):
+    """An input that a user's own model was served with.
+
+    *low*, *high*: the smallest and the largest finite value. *made*: by us, not given by the user.
+    *values*: why a made one holds what it holds, where the model tells.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+    made: bool
+    values: str = ""
+
+
 class ModelRow(Row):
     """A user's own model. *source*: the path that the user gave.
 
     *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
-    by output, where gold comes from. *has_reference*: gold is the user's reference, or what another
-    model gives.
+    by output, where gold comes from; *remarks*: why a better source does not count. *random*: the
+    outputs that are random by design. *has_reference*: gold is the user's reference, or what
+    another model gives. *refusal*: why a runtime takes no inputs that were made.
     """
 
     name: str
@@ -269,7 +290,16 @@ class ModelRow(Row):
     inspector: str
     evaluator: bool = False
     judged_by: dict[str, str] = Field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
+    random: tuple[str, ...] = ()
     has_reference: bool = False
+    inputs: tuple[InputRow, ...] = ()
+    refusal: str = ""
+
+    @property
+    def is_sampled(self) -> bool:
+        """Whether its inputs were made, not given."""
+        return any(entry.made for entry in self.inputs)
 
 
 class NodesRow(Row):

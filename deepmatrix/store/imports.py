@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+
+import numpy as np
 
 from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import MODEL, UNDEFINED, describe, describe_file, plain_files
-from deepmatrix.store.output import Exported, Output
+from deepmatrix.store.output import Exported, ModelInput, Output
 from deepmatrix.store.phases import InspectData
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.store.truths import Truth
@@ -43,7 +45,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
-    arrays.read_all(inspection / "inputs.npz", arrays.ANY)
+    served = arrays.read_all(inspection / "inputs.npz", arrays.ANY)
     shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
     if (inspection / UNDEFINED).is_file():
         arrays.read_all(inspection / UNDEFINED, arrays.ANY)
@@ -66,12 +68,33 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         random=tuple(inspected.random) if inspected else (),
         rounded=tuple(judged.rounded),
         quantised=inspected.quantised if inspected else {},
+        inputs=tuple(_describe_inputs(run, served, inspected)),
+        refusal=inspected.refusal if inspected else "",
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)
     write_text(part / "artifact.json", described.model_dump_json(indent=1))
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
+
+
+def _describe_inputs(
+    run: Run, served: Mapping[str, Values], inspected: InspectData | None
+) -> Iterator[ModelInput]:
+    """Yield what was served; several files of one model share the inputs of the first."""
+    made = not run.user_arrays_path("inputs").is_file()
+    why = inspected.values if inspected and made else {}
+    for name, array in served.items():
+        finite = array[np.isfinite(array)] if array.dtype.kind in "fiub" else array[:0]
+        yield ModelInput(
+            name=name,
+            dtype="str" if array.dtype.kind == "U" else str(array.dtype),
+            shape=array.shape,
+            low=float(finite.min()) if finite.size else None,
+            high=float(finite.max()) if finite.size else None,
+            made=made,
+            values=why.get(name, ""),
+        )
 
 
 def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | None) -> Truth:
@@ -108,13 +131,6 @@ def _by_reference(
 ) -> Truth:
     truth = arrays.read_all(path, arrays.ANY)
     if outputs:
-        _check_reference(truth, outputs)
-        unknown = [f"'{name}'" for name in truth if name not in outputs]
-        if unknown and len(unknown) < len(truth):
-            wanted = ", ".join(outputs)
-            raise arrays.Unreadable(
-                f"the reference has {', '.join(unknown)}; the model's outputs are {wanted}"
-            )
         names = _output_names(list(truth), list(outputs))
         truth = {new: truth[old] for old, new in names.items()}
         for name, value in outputs.items():
@@ -134,7 +150,6 @@ def _named_like(first: Truth, outputs: Mapping[str, Values], source: str) -> Tru
     """Return what judges the first of several formats, by the names of another one's outputs."""
     if not first.gold or not outputs:
         return first
-    _check_reference(first.gold, outputs)
     names = _output_names(list(first.gold), list(outputs))
     return Truth(
         gold={new: first.gold[old] for old, new in names.items()},
@@ -158,14 +173,21 @@ def _floats(
     ]
 
 
-def _check_reference(reference: Mapping[str, Values], outputs: Mapping[str, Values]) -> None:
-    """Raise arrays.Unreadable unless there is a reference for each output."""
-    if len(reference) == len(outputs):
-        return
-    message = f"the reference has {len(reference)} outputs, the model has {len(outputs)}"
-    if reference.keys() & outputs.keys():  # else outputs are matched by their order
-        missing = [f"'{name}'" for name in reference if name not in outputs]
-        surplus = [f"'{name}'" for name in outputs if name not in reference]
+def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
+    """Return the model's name of each output of a reference: its own, else by its place.
+
+    Raises arrays.Unreadable unless there is a reference for each output.
+    """
+    missing = [f"'{name}'" for name in names if name not in outputs]
+    surplus = [f"'{name}'" for name in outputs if name not in names]
+    if len(names) == len(outputs) and len(missing) in (0, len(names)):
+        return dict(zip(names if missing else outputs, outputs, strict=True))
+    if len(names) == len(outputs):
+        raise arrays.Unreadable(
+            f"the reference has {', '.join(missing)}; the model's outputs are {', '.join(outputs)}"
+        )
+    message = f"the reference has {len(names)} outputs, the model has {len(outputs)}"
+    if len(missing) < len(names):  # else outputs are matched by their order
         message += f": it does not give {', '.join(missing)}" if missing else ""
         message += f": it also gives {', '.join(surplus)}" if surplus and not missing else ""
     raise arrays.Unreadable(message)
@@ -182,10 +204,3 @@ def _check_fits(name: str, reference: Values, value: Values) -> None:
         raise arrays.Unreadable(
             f"the reference of output '{name}' is {reference.dtype}; the model gives {value.dtype}"
         )
-
-
-def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
-    """Return the model's name of each output of a reference: its own, else by its place."""
-    if set(names) == set(outputs):
-        return {name: name for name in outputs}
-    return dict(zip(names, outputs, strict=True))

@@ -83,6 +83,22 @@ class ExportedFile(Part):
     sha256: str
 
 
+class ModelInput(Part):
+    """An input that a user's own model was served with.
+
+    *low*, *high*: the smallest and the largest finite value, where there is one. *made*: by us,
+    not by the user. *values*: why a made one holds what it holds, where the model tells.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int, ...]
+    low: float | None = None
+    high: float | None = None
+    made: bool
+    values: Remark = ""
+
+
 class Exported(Part):
     """An exported model as its producer describes it; file paths are below its format's folder.
 
@@ -91,7 +107,8 @@ class Exported(Part):
     and can be split into batches. *gold*: by output, where its gold comes from; *gold_remarks*:
     why a better source does not count. *random*: outputs that are random by design. *unjudged*: by
     output, why nothing judges it. *rounded*: outputs whose gold is in the model's own precision.
-    *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
+    *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
+    runtime takes none that were made. *quantised*: outputs that are compared by steps.
     """
 
     id: str = ""
@@ -108,6 +125,8 @@ class Exported(Part):
     rounded: tuple[str, ...] = ()
     agreed: bool = False
     quantised: dict[str, Quantised] = Field(default_factory=dict)
+    inputs: tuple[ModelInput, ...] = ()
+    refusal: Remark = ""
     export_s: Seconds
 
 

@@ -74,11 +74,24 @@ class ScenarioData(Reported):
     bound_s: Seconds | None = None
 
 
+class RepeatData(Reported):
+    """So many *answers* to the same inputs, of which some are *different* from the first.
+
+    *largest*: by output, the largest difference over the first answer's largest value.
+    """
+
+    answers: int = Field(ge=1)
+    different: int = Field(ge=0)
+    largest: dict[Remark, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, max_length=1000
+    )
+
+
 class InferData(Reported):
     """Samples by batch size; of a consumer also the names of its outputs, in their order.
 
-    *repeatable*: a second inference gave the same bits. *stateful*: it did not, but the first of
-    another load did.
+    *repeatable*: all answers had the same bits. *stateful*: they had not, and a fresh load gave
+    them again. *repeats*: by the number of threads.
     """
 
     scenarios: dict[Literal["single-stream", "offline", "server"], ScenarioData] = Field(
@@ -88,6 +101,9 @@ class InferData(Reported):
     outputs: list[Remark] = Field(default_factory=list, max_length=1000)
     repeatable: bool | None = None
     stateful: bool | None = None
+    repeats: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], RepeatData] = Field(
+        default_factory=dict, max_length=100
+    )
     load_s: Seconds | None = None
     batches: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], BatchData]
 
@@ -216,7 +232,8 @@ class InspectData(Reported):
 
     *judged_by*: by output, where its gold comes from. *remarks*: why a better source does not
     count. *random*: the outputs that are random by design. *rounded*: the outputs whose gold is in
-    the model's own precision. *quantised*: by output.
+    the model's own precision. *values*: by sample input, why it holds what it holds. *refusal*: why
+    a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
     """
 
     precise: bool = False
@@ -226,6 +243,8 @@ class InspectData(Reported):
     random: list[str] = Field(default_factory=list, max_length=10_000)
     rounded: list[str] = Field(default_factory=list, max_length=10_000)
     quantised: dict[str, Quantised] = Field(default_factory=dict, max_length=10_000)
+    values: dict[str, Remark] = Field(default_factory=dict, max_length=10_000)
+    refusal: Remark = ""
 
 
 class InspectRecord(PhaseRecord[InspectData]):

@@ -59,7 +59,8 @@ class Deviation(Part):
     row with its gold. *row*: the first one with the largest error, or with an
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
-    *rounded*: gold is in the model's own precision. *steps*: what a quantised output is allowed.
+    *rounded*: gold is in the model's own precision. *random*: it is random by design. *steps*:
+    what a quantised output is allowed.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Deviation(Part):
     caution: str = ""
     judged_by: str = ""
     rounded: bool = False
+    random: bool = False
     steps: Steps | None = None
 
 

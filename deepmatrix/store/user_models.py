@@ -15,8 +15,10 @@ from pathlib import Path
 
 from deepmatrix.errors import ArgumentError
 from deepmatrix.store import arrays, artifacts
+from deepmatrix.store.arrays import Values
 from deepmatrix.store.model_files import format_of, names_below
 from deepmatrix.store.runs import Run
+from deepmatrix.workloads import inputs
 from harness.formats import FORMATS, MODEL_PATHS, Format
 
 #: A model's folder is searched for files that it names; no further than this.
@@ -154,13 +156,13 @@ def _is_utf8(text: str) -> bool:
     return not any("\udc80" <= letter <= "\udcff" for letter in text)
 
 
-def check_declared(models: Sequence[Model], inputs: Path | None, *, same: bool) -> None:
-    """Raise ArgumentError where neither a model nor *inputs* declares the shapes of its inputs.
+def check_declared(models: Sequence[Model], sources: Sequence[str], *, same: bool) -> None:
+    """Raise ArgumentError where neither a model nor a source of inputs gives the shapes.
 
     With *same* the first model's inputs are those of all.
     """
     for model in models[:1] if same else models:
-        if not FORMATS[model.format].declares_shapes and inputs is None:
+        if not FORMATS[model.format].declares_shapes and not sources:
             raise ArgumentError(
                 f"{model.path}: a model of the format {model.format} does not declare the shapes "
                 "of its inputs",
@@ -168,25 +170,25 @@ def check_declared(models: Sequence[Model], inputs: Path | None, *, same: bool) 
             )
 
 
-def check_arrays(paths: Mapping[str, Path | None]) -> None:
-    """Raise ArgumentError where a file of arrays, by its option, is missing or is none."""
-    for option, path in paths.items():
-        if path is None:
-            continue
-        try:
-            values = arrays.read_all(path, arrays.ANY)
-        except arrays.Unreadable as error:
-            raise ArgumentError(
-                f"--{option} {path}: {error}", hint="make it with numpy.savez, an array a name"
-            ) from None
-        if not values:
-            raise ArgumentError(f"--{option} {path}: it holds no array")
+def check_reference(path: Path | None) -> None:
+    """Raise ArgumentError where a file of outputs is missing or is none."""
+    if path is None:
+        return
+    try:
+        values = arrays.read_all(path, arrays.ANY)
+    except arrays.Unreadable as error:
+        raise ArgumentError(
+            f"--reference {path}: {error}", hint="make it with numpy.savez, an array a name"
+        ) from None
+    if not values:
+        raise ArgumentError(f"--reference {path}: it holds no array")
 
 
-def copy_arrays(paths: Mapping[str, Path | None], run: Run) -> None:
-    """Copy files of arrays, by their options, into a run."""
-    for option, path in paths.items():
-        if path is not None:
-            target = run.user_arrays_path(option)
-            target.parent.mkdir(exist_ok=True)
-            shutil.copyfile(path, target)
+def keep_arrays(own_inputs: Mapping[str, Values], reference: Path | None, run: Run) -> None:
+    """Store a user's inputs and reference in a run."""
+    folder = run.user_arrays_path("inputs").parent
+    folder.mkdir(exist_ok=True)
+    if own_inputs:
+        run.user_arrays_path("inputs").write_bytes(inputs.npz_bytes(own_inputs))
+    if reference is not None:
+        shutil.copyfile(reference, run.user_arrays_path("reference"))

@@ -1,13 +1,15 @@
 """Inputs of an ONNX model: what it declares, the user's own checked, or sample inputs."""
 
 import difflib
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple, Union
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 
 import numpy
 
 from harness.adapters import Arrays
 from harness.graphs import BadModel, sample_inputs, values
 from harness.graphs.operators import NotEvaluated
+from harness.graphs.sample_inputs import Sampling, Values
+from harness.graphs.shapes import EXPRESSION, Entry, Side, Ties, size_of, tie
 
 #: Sizes of free sides in the order in which they are tried: of the first side of an input, as a
 #: rule the batch, and of its other sides.
@@ -18,14 +20,16 @@ SIDE_SIZES = (
     (1, 96),
     (1, 128),
     (1, 224),
+    (1, 256),
     (1, 320),
+    (1, 512),
     (2, 16),
     (2, 8),
     (1, 1),
 )
 
-Side = Union[int, str]  # a size, or the name of a free side
-Entry = Dict[str, Any]  # ``name``, ``dtype`` and ``shape``, a list of `Side`
+#: Sizes that a runtime asks for are tried this often, before the next of `SIDE_SIZES`.
+MOST_ASKED = 4
 
 
 def declared_inputs(model: Any, onnx: Any) -> List[Entry]:
@@ -75,6 +79,34 @@ def _sides(value: Any) -> List[Side]:
     ]
 
 
+def fit(model: Any, entries: List[Entry], sampling: Sampling) -> List[Entry]:
+    """Return the inputs with the sizes that a user asks for, and that the graph's operators need.
+
+    Raises BadModel as `sample_inputs.check_asked` does.
+    """
+    sample_inputs.check_asked(sampling, entries)
+    ties = Ties()
+    shapes = {entry["name"]: entry["shape"] for entry in entries}
+    for name, sizes in sampling.shapes.items():
+        for side, size in zip(shapes.get(name, [name]), sizes):
+            ties.equate(side, size)
+    return tie(model, entries, ties)
+
+
+def _asked(entries: List[Entry], sampling: Sampling) -> List[Entry]:
+    """Return the inputs with the sizes that a user asks for, where there is no graph to read."""
+    sample_inputs.check_asked(sampling, entries)
+    sizes = {
+        side: size
+        for entry in entries
+        for side, size in zip(entry["shape"], sampling.shapes.get(entry["name"], ()))
+    }
+    sizes.update({name: asked[0] for name, asked in sampling.shapes.items() if len(asked) == 1})
+    return [
+        dict(entry, shape=[sizes.get(side, side) for side in entry["shape"]]) for entry in entries
+    ]
+
+
 def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
     """Return the user's inputs by the model's names and in its order.
 
@@ -114,13 +146,31 @@ class Sampled(NamedTuple):
     """Sample inputs, and what a model gave for them.
 
     *result* is None where nothing could evaluate it; *failure* then says why. *remark* says what
-    sizes it does not take although it declares them.
+    sizes it does not take although it declares them. *refusal*: why a runtime takes none of the
+    sizes that were tried.
     """
 
     inputs: Arrays
     result: Any
     failure: str = ""
     remark: str = ""
+    refusal: str = ""
+
+
+class Refused(Exception):
+    """A runtime does not take these inputs, which were made; the message is its own.
+
+    *asked*: pairs of a size that it got and the size that it wants there. *result*: what another
+    evaluation gave for the inputs, or None; *failure*: why it gave nothing, with the node's name.
+    """
+
+    def __init__(
+        self, message: str, asked: List[Tuple[int, int]], result: Any = None, failure: str = ""
+    ) -> None:
+        super().__init__(message)
+        self.asked = asked
+        self.result = result
+        self.failure = failure
 
 
 def evaluate_checked(
@@ -134,15 +184,34 @@ def evaluate_checked(
         return Sampled(inputs, None, failure=str(error))
 
 
+class _Samples(NamedTuple):
+    """Sample inputs of every size: *values_of* returns what they can hold, for sized inputs."""
+
+    entries: List[Entry]
+    sampling: Sampling
+    values_of: Callable[[List[Entry]], Dict[str, Values]]
+
+    def make(self, first_side: int, other_sides: int, known: Dict[Side, int]) -> Arrays:
+        sizes = _sizes(self.entries, first_side, other_sides, known)
+        sized = [
+            dict(entry, shape=[sizes[side] for side in entry["shape"]]) for entry in self.entries
+        ]
+        legal = self.values_of(sized)
+        return sample_inputs.sized(
+            [dict(entry, values=legal.get(entry["name"])) for entry in sized], self.sampling
+        )
+
+
 def answered(
     user_inputs: Optional[Arrays],
     entries: List[Entry],
-    seed: int,
+    sampling: Sampling,
     answer: Callable[[Arrays], Arrays],
 ) -> Tuple[Arrays, Arrays]:
     """Return inputs, the user's or samples, and what a runtime answers to them.
 
-    Raises BadModel where it answers to no sample inputs, and its own error to the user's.
+    A side that the user asks a size for has it. Raises BadModel as `sample_inputs.check_asked`
+    does and where it answers to no sample inputs, and its own error to the user's.
     """
 
     def evaluate(inputs: Arrays) -> Arrays:
@@ -155,63 +224,114 @@ def answered(
     if user_inputs is not None:
         inputs = check_inputs(user_inputs, entries)
         return inputs, answer(inputs)
-    sampled = sample_and_evaluate(entries, seed, evaluate)
+    sampled = sample_and_evaluate(_asked(entries, sampling), sampling, evaluate)
     if sampled.result is None:
         raise BadModel(f"it answers to no sample inputs: give --inputs ({sampled.failure})")
     return sampled.inputs, sampled.result
 
 
 def sample_and_evaluate(
-    entries: List[Entry], seed: int, evaluate: Callable[[Arrays], Any]
+    entries: List[Entry],
+    sampling: Sampling,
+    evaluate: Callable[[Arrays], Any],
+    values_of: Callable[[List[Entry]], Dict[str, Values]] = lambda _: {},
 ) -> Sampled:
-    """Return sample inputs with what *evaluate* returns for them; it raises NotEvaluated.
+    """Return sample inputs with what *evaluate* returns for them; it raises NotEvaluated, Refused.
 
-    The free sides get the first of `SIDE_SIZES` with which the model can be evaluated, or the very
-    first where there is none. Raises BadModel as `sample_inputs.sized` does.
+    The free sides get the first of `SIDE_SIZES` with which the model can be evaluated and is
+    refused by nothing, or the first that can be evaluated, or the very first where there is none.
+    Raises BadModel as `sample_inputs.sized` does.
+
+    Args:
+        entries: the inputs, with the sizes that a user asks for in place of their free sides.
+        sampling: see the class.
+        evaluate: returns the result for inputs.
+        values_of: returns what inputs of a shape of sizes can hold, by name.
     """
+    samples = _Samples(entries, sampling, values_of)
     free = any(isinstance(side, str) for entry in entries for side in entry["shape"])
     failures: List[str] = []
+    refused = None
     for first_side, other_sides in SIDE_SIZES if free else SIDE_SIZES[:1]:
-        inputs = _sample(entries, seed, first_side, other_sides)
-        try:
-            result = evaluate(inputs)
-        except NotEvaluated as error:
-            failures.append(str(error))
-            continue
-        remark = ""
-        if failures and first_side == 1:
-            remark = _refused_batch(entries, seed, other_sides, evaluate)
-        return Sampled(inputs, result, remark=remark)
-    return Sampled(_sample(entries, seed, *SIDE_SIZES[0]), None, failure=failures[0])
+        known: Dict[Side, int] = {}
+        inputs = samples.make(first_side, other_sides, known)
+        for _ in range(MOST_ASKED):
+            try:
+                result = evaluate(inputs)
+            except NotEvaluated as error:
+                failures.append(str(error))
+                break
+            except Refused as error:
+                failures.append(str(error))
+                refused = refused or Sampled(inputs, error.result, refusal=str(error))
+                asked = _asked_sizes(entries, inputs, error.asked)
+                if not asked.keys() - known.keys():
+                    break
+                known.update(asked)
+                inputs = samples.make(first_side, other_sides, known)
+                continue
+            remark = ""
+            if failures and first_side == 1:
+                remark = _refused_batch(samples, other_sides, evaluate)
+            return Sampled(inputs, result, remark=remark)
+    if refused is not None:
+        return refused._replace(failure="" if refused.result else failures[0])
+    return Sampled(samples.make(*SIDE_SIZES[0], known={}), None, failure=failures[0])
 
 
-def _sample(entries: List[Entry], seed: int, first_side: int, other_sides: int) -> Arrays:
-    sizes = _sizes(entries, first_side, other_sides)
-    sized = [dict(entry, shape=[sizes[side] for side in entry["shape"]]) for entry in entries]
-    return sample_inputs.sized(sized, seed)
+def _asked_sizes(
+    entries: List[Entry], inputs: Arrays, asked: List[Tuple[int, int]]
+) -> Dict[Side, int]:
+    """Return sizes for free sides, from pairs of a size that a runtime got and what it wants.
+
+    A side that has the size that it got gets what it wants. Where none has, an image was flattened,
+    as a rule: its sides grow by the square root of what the elements have to.
+    """
+    sides = {
+        (side, axis): size
+        for entry in entries
+        for axis, (side, size) in enumerate(zip(entry["shape"], inputs[entry["name"]].shape))
+        if isinstance(side, str)
+    }
+    wanted = dict(asked)
+    sizes: Dict[Side, int] = {
+        side: wanted[size] for (side, _), size in sides.items() if size in wanted
+    }
+    for got, want in asked if not sizes else ():
+        for (side, axis), size in sides.items():
+            grown = size * (want / got) ** 0.5
+            if axis > 0 and grown == int(grown):
+                sizes[side] = int(grown)
+    return sizes
 
 
-def _refused_batch(
-    entries: List[Entry], seed: int, other_sides: int, evaluate: Callable[[Arrays], Any]
-) -> str:
+def _refused_batch(samples: _Samples, other_sides: int, evaluate: Callable[[Arrays], Any]) -> str:
     """Return why a model that declares a free batch does not take a batch of 2, or nothing."""
     try:
-        evaluate(_sample(entries, seed, 2, other_sides))
+        evaluate(samples.make(2, other_sides, {}))
     except NotEvaluated as error:
-        return f"its first side is free, but it takes 1 only: with 2, {error}"
-    return ""
+        reason = str(error)
+    except Refused as error:
+        reason = error.failure or str(error)
+    else:
+        return ""
+    return f"its first side is free, but it takes 1 only: with 2, {reason}"
 
 
-def _sizes(entries: List[Entry], first_side: int, other_sides: int) -> Dict[Side, int]:
+def _sizes(
+    entries: List[Entry], first_side: int, other_sides: int, known: Dict[Side, int]
+) -> Dict[Side, int]:
     """Return the size of every side, a number or a name: a name has one size wherever it is.
 
     A name that begins a shape is the batch, unless an earlier input has it at another place.
+    Computed names come last, when those that they are computed of have a size.
     """
-    sizes: Dict[Side, int] = {}
-    for entry in entries:
-        for axis, side in enumerate(entry["shape"]):
-            free = first_side if axis == 0 else other_sides
-            sizes.setdefault(side, free if isinstance(side, str) else side)
+    sizes = dict(known)
+    for is_computed in (False, True):
+        for entry in entries:
+            for axis, side in enumerate(entry["shape"]):
+                if bool(isinstance(side, str) and EXPRESSION.fullmatch(side)) == is_computed:
+                    sizes[side] = size_of(side, sizes, first_side if axis == 0 else other_sides)
     return sizes
 
 

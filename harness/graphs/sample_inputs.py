@@ -1,8 +1,9 @@
 """Sample inputs for a model, from the names, dtypes and shapes that it declares."""
 
+import difflib
 import functools
 import operator
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 
 import numpy
 
@@ -36,6 +37,78 @@ WORDS = (
 )
 
 
+class Values(NamedTuple):
+    """What a sample input can hold: from *low* to *high*, both included; *why* in a few words.
+
+    *whole*: whole numbers only, also in an array of floats.
+    """
+
+    low: float
+    high: float
+    whole: bool
+    why: str
+
+
+class Sampling(NamedTuple):
+    """How sample inputs are drawn: from *seed*, with what a user asks for.
+
+    *shapes*: sizes by the name of an input, or of a free side, which has one size. *ranges*: the
+    smallest and the largest value by the name of an input.
+    """
+
+    seed: int
+    shapes: Dict[str, Tuple[int, ...]] = {}
+    ranges: Dict[str, Tuple[float, float]] = {}
+
+
+def check_asked(sampling: Sampling, declared: List[Dict[str, Any]]) -> None:
+    """Raise BadModel where a user asks for a shape or a range that the inputs cannot have."""
+    entries = {entry["name"]: entry for entry in declared}
+    free = {side for entry in declared for side in entry["shape"] if isinstance(side, str)}
+    for name, sizes in sampling.shapes.items():
+        text = f"--shape {name}={'x'.join(map(str, sizes))}"
+        if name in entries:
+            _check_shape(text, entries[name], sizes)
+        elif name not in free:
+            raise BadModel(f"{text}: it has no such input or free side{_nearest(name, entries)}")
+        elif len(sizes) != 1:
+            raise BadModel(f"{text}: a side has one size")
+    for name, (low, high) in sampling.ranges.items():
+        text = f"--range {name}={low:g}:{high:g}"
+        if name not in entries:
+            raise BadModel(f"{text}: it has no such input{_nearest(name, entries)}")
+        _check_range(text, entries[name], low, high)
+
+
+def _nearest(name: str, entries: Iterable[str]) -> str:
+    matches = difflib.get_close_matches(name, entries, n=1)
+    return f"; did you mean '{matches[0]}'?" if matches else f"; it has {', '.join(entries)}"
+
+
+def _check_shape(text: str, entry: Dict[str, Any], sizes: Tuple[int, ...]) -> None:
+    sides = entry["shape"]
+    if len(sides) != len(sizes) or any(
+        side != size for side, size in zip(sides, sizes) if not is_free(side)
+    ):
+        raise BadModel(f"{text}: its shape is ({', '.join(map(str, sides))})")
+
+
+def _check_range(text: str, entry: Dict[str, Any], low: float, high: float) -> None:
+    dtype = numpy.dtype(entry["dtype"])
+    if dtype.kind not in "iuf":
+        raise BadModel(f"{text}: {entry['name']} is {entry['dtype']}, which has no range")
+    limits = numpy.finfo(dtype) if dtype.kind == "f" else numpy.iinfo(dtype)
+    if low < limits.min or high > limits.max:
+        raise BadModel(f"{text}: {entry['dtype']} holds {limits.min} to {limits.max}")
+    if dtype.kind in "iu" and numpy.ceil(low) > numpy.floor(high):
+        raise BadModel(f"{text}: there is no whole number in it, and it wants {entry['dtype']}")
+
+
+def is_free(side: Any) -> bool:
+    """Return whether a side has no size: it is a name, or a number of 0 or less."""
+    return isinstance(side, str) or side <= 0
+
+
 def check_kind(role: str, name: str, dtype: Any) -> None:
     """Raise BadModel unless the dtype of a tensor is served; *role* is "input" or "output"."""
     try:
@@ -49,27 +122,46 @@ def check_kind(role: str, name: str, dtype: Any) -> None:
         )
 
 
-def arrays(declared: Iterable[Dict[str, Any]], seed: int) -> Arrays:
+def arrays(declared: Iterable[Dict[str, Any]], sampling: Sampling) -> Arrays:
     """Return an array by name for each declared ``name``, ``dtype`` and ``shape``.
 
-    A side of 0 or less is free and gets the size `FREE`. Raises as `sized` does.
+    A free side, see `is_free`, gets the size `FREE` or what the user asks for. Raises as `sized`
+    and `check_asked` do.
     """
-    shapes = [[side if side > 0 else FREE for side in entry["shape"]] for entry in declared]
-    return sized([dict(entry, shape=shape) for entry, shape in zip(declared, shapes)], seed)
+    entries = list(declared)
+    check_asked(sampling, entries)
+    return sized([dict(entry, shape=_sizes(entry, sampling)) for entry in entries], sampling)
 
 
-def sized(declared: Iterable[Dict[str, Any]], seed: int) -> Arrays:
+def _sizes(entry: Dict[str, Any], sampling: Sampling) -> List[int]:
+    asked = sampling.shapes.get(entry["name"])
+    if asked is not None:
+        return list(asked)
+    return [
+        sampling.shapes.get(side, (FREE,))[0] if is_free(side) else side for side in entry["shape"]
+    ]
+
+
+def sized(declared: Iterable[Dict[str, Any]], sampling: Sampling) -> Arrays:
     """Return arrays as `arrays` does, for shapes without a free side.
 
-    Floats are drawn from the standard normal distribution, integers from 0 to `MOST` - 1, texts
-    from `WORDS`. Raises BadModel for a dtype that is not served and for an array of more than
-    `LARGEST_BYTES`.
+    Values are drawn evenly from the range that the user asks for, else from the entry's
+    ``values``, of the type `Values`. Without both, floats are drawn from the standard normal
+    distribution, integers from 0 to `MOST` - 1, and texts from `WORDS`. Raises BadModel for a dtype
+    that is not served and for an array of more than `LARGEST_BYTES`.
     """
-    random = numpy.random.RandomState(seed)
-    return {entry["name"]: _array(entry, random) for entry in declared}
+    random = numpy.random.RandomState(sampling.seed)
+    sampled = {}
+    for entry in declared:
+        asked = sampling.ranges.get(entry["name"])
+        legal = Values(asked[0], asked[1], False, "--range") if asked else entry.get("values")
+        sampled[entry["name"]] = _array(entry, legal, random)
+    return sampled
 
 
-def _array(entry: Dict[str, Any], random: "numpy.random.RandomState") -> "numpy.ndarray":
+def _array(
+    entry: Dict[str, Any], legal: Optional[Values], random: "numpy.random.RandomState"
+) -> "numpy.ndarray":
     check_kind("input", entry["name"], entry["dtype"])
     is_text = entry["dtype"] == values.TEXT
     dtype = numpy.array(WORDS).dtype if is_text else numpy.dtype(entry["dtype"])
@@ -80,6 +172,8 @@ def _array(entry: Dict[str, Any], random: "numpy.random.RandomState") -> "numpy.
             f"its input {entry['name']} would have {size / 2**30:.1f} GiB: sample inputs have "
             f"at most {LARGEST_BYTES // 2**30}"
         )
+    if legal is not None and dtype.kind in "fiu":
+        return _within(legal, shape, dtype, random)
     if dtype.kind == "f":
         return random.standard_normal(shape).astype(dtype)
     if dtype.kind in "iu":
@@ -87,3 +181,17 @@ def _array(entry: Dict[str, Any], random: "numpy.random.RandomState") -> "numpy.
     if is_text:
         return numpy.array(WORDS)[random.randint(0, len(WORDS), shape)]
     return random.randint(0, 2, shape).astype(dtype)
+
+
+def _within(
+    legal: Values, shape: List[int], dtype: Any, random: "numpy.random.RandomState"
+) -> "numpy.ndarray":
+    """Draw evenly from what an input can hold."""
+    if dtype.kind == "f" and not legal.whole:
+        drawn: numpy.ndarray = random.uniform(legal.low, legal.high, shape).astype(dtype)
+        return drawn
+    low, high = numpy.ceil(legal.low), numpy.floor(legal.high)
+    if dtype.kind in "iu":
+        limits = numpy.iinfo(dtype)
+        low, high = max(low, limits.min), min(high, limits.max)
+    return random.randint(int(low), int(min(high, 2**62)) + 1, shape, "int64").astype(dtype)

@@ -14,7 +14,11 @@ import numpy
 from harness import control, record
 from harness.adapters import Arrays, copy_inputs
 from harness.measuring import timing
+from harness.phases import repeating
 from harness.sessions import JobSession
+
+#: So many answers are compared at least.
+LEAST_REPEATS = 2
 
 
 class Session(JobSession):
@@ -91,21 +95,15 @@ def startup(session: Session, data: Dict[str, Any]) -> None:
 
 
 def infer(session: Session, data: Dict[str, Any]) -> None:
-    """Answer all inputs twice, then time batches of each size; see `timing.sampled`.
-
-    Where the second answer differs and a fresh load repeats the first, the model is ``stateful``.
-    """
-    model, data["load_s"] = session.model()
+    """Answer all inputs several times, then time batches of each size; see `timing.sampled`."""
+    _, data["load_s"] = session.model()
     answers = session.first_answer()
     data["outputs"] = list(answers)
     for number, answer in enumerate(answers.values()):
         control.save_array(session.directory, record.answer_path(number), answer)
-    data["repeatable"] = _same_bits(answers, session.answer())
-    if not data["repeatable"] and session.job["artifact"]["splits"] is None:
-        session.load_again()
-        model, _ = session.model()
-        data["stateful"] = _same_bits(answers, session.first_answer())
     settings = session.job["infer"]
+    data.update(repeating.repeat(session, answers, settings.get("repeats", LEAST_REPEATS)))
+    model, _ = session.model()
     data["batches"] = {}
     cpu_start = time.process_time()
     wall_start = time.perf_counter()
@@ -130,14 +128,6 @@ def batch(inputs: Arrays, size: Optional[int]) -> Arrays:
     return {
         name: numpy.ascontiguousarray(x[numpy.arange(size) % len(x)]) for name, x in inputs.items()
     }
-
-
-def _same_bits(first: Arrays, second: Arrays) -> bool:
-    """Return whether two answers are equal in every bit; a NaN equals the same NaN."""
-    return list(first) == list(second) and all(
-        first[name].dtype == second[name].dtype and first[name].tobytes() == second[name].tobytes()
-        for name in first
-    )
 
 
 ALL = {record.STARTUP: startup, record.INFER: infer}

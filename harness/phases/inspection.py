@@ -31,13 +31,19 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
     """Have the adapter inspect the model; write inputs, outputs and gold to files."""
     model = session.job["import"]
     path = os.path.join(session.directory, model["model"])
-    inspected = session.adapter.inspect(model["format"], path, session.user_inputs(), model["seed"])
+    sampling = sample_inputs.Sampling(
+        seed=model["seed"],
+        shapes={name: tuple(sizes) for name, sizes in model.get("shapes", {}).items()},
+        ranges={name: (low, high) for name, (low, high) in model.get("ranges", {}).items()},
+    )
+    inspected = session.adapter.inspect(model["format"], path, session.user_inputs(), sampling)
     for name, value in inspected["outputs"].items():
         sample_inputs.check_kind("output", name, numpy.asarray(value).dtype)
     data.update(inspected["described"])
     data["precise"] = "gold" in inspected
     source = "baseline: the outputs of %s itself" % session.job["cell"]["name"]
     data.setdefault("judged_by", dict.fromkeys(inspected["outputs"], source))
+    data["refusal"] = data.get("refusal", "")[:LONGEST_REMARK]
     data["remarks"] = [remark[:LONGEST_REMARK] for remark in data.get("remarks", [])]
     for name, target in (
         ("inputs", record.MODEL_INPUTS),

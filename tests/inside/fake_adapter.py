@@ -12,6 +12,7 @@ import numpy
 from harness.adapters import Unsupported, WrongDevice
 
 FAULT = os.environ.get("FAKE_FAULT", "")
+USED = {"threads": 1}
 
 
 def start():
@@ -21,6 +22,7 @@ def start():
 
 
 def configure(device, threads):
+    USED["threads"] = threads
     if FAULT == "no-gpu" and device == "cuda":
         raise WrongDevice("asked for cuda, the fake lists none")
 
@@ -47,6 +49,7 @@ def multiply(a, b):
 class Model:
     def __init__(self, weights, rate):
         self.rate = rate
+        self.calls = 0
         self.weights = {name: value.copy() for name, value in weights.items()}
 
 
@@ -148,8 +151,11 @@ def answer(model, inputs):
     (x,) = inputs.values()
     if FAULT == "writing":
         x -= 0.5
+    model.calls += 1
     if FAULT == "stateful":
-        model.weights["output.bias"] = model.weights["output.bias"] + numpy.float32(1)
+        return {"y": predict(model, x) + numpy.float32(model.calls - 1)}
+    if FAULT == "racing" and USED["threads"] > 1 and model.calls == 3:
+        return {"y": predict(model, x) + numpy.float32(0.5)}
     if FAULT == "restless":
         return {"y": predict(model, x) + numpy.float32(time.perf_counter() % 1)}
     return {"y": predict(model, x)}

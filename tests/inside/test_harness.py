@@ -116,20 +116,43 @@ def test_answers_that_differ_between_two_runs_are_not_repeatable(cell):
     assert data_of(consumed, "infer")["repeatable"] is False
 
 
-@pytest.mark.parametrize(("fault", "stateful"), [("stateful", True), ("restless", False)])
-def test_a_model_that_keeps_state_is_compared_by_its_first_answer(cell, fault, stateful):
+def serve(cell, fault, repeats):
     cell.run(production())
     shutil.copytree(cell.control / "artifacts" / "onnx", cell.control / "artifact")
-    write_inputs(cell, np.zeros((4, 1, 8, 8), np.float32))
+    probe = np.ones((4, 1, 8, 8), np.float32)
+    write_inputs(cell, probe)
     document = consumption()
     document["artifact"]["splits"] = None
-    consumed = cell.run(document, fault=fault)
-    assert data_of(consumed, "infer")["repeatable"] is False
-    assert data_of(consumed, "infer")["stateful"] is stateful
-    if stateful:
-        bias = arrays(cell.control / "artifacts" / "weights.npz")["output.bias"]
-        answers = np.load(cell.control / "outputs" / "0.npy")
-        np.testing.assert_allclose(answers, np.tile(bias + 1, (4, 1)), atol=1e-5)
+    document["infer"]["repeats"] = repeats
+    inferred = data_of(cell.run(document, fault=fault), "infer")
+    weights = arrays(cell.control / "artifacts" / "weights.npz")
+    return (
+        inferred,
+        np.load(cell.control / "outputs" / "0.npy"),
+        gold.forward(LINEAR, weights, probe),
+    )
+
+
+def test_a_model_that_keeps_state_is_told_and_served_from_a_fresh_load(cell):
+    inferred, answer, expected = serve(cell, "stateful", 3)
+    assert (inferred["stateful"], inferred["repeatable"]) == (True, False)
+    np.testing.assert_allclose(answer, expected, atol=1e-4)
+
+
+def test_a_model_that_differs_each_time_keeps_no_state(cell):
+    inferred, _, _ = serve(cell, "restless", 3)
+    assert (inferred["stateful"], inferred["repeatable"]) == (False, False)
+    repeats = inferred["repeats"][str(consumption()["threads"])]
+    assert (repeats["answers"], repeats["different"]) == (3, 2)
+    assert repeats["largest"]["y"] > 0
+
+
+def test_an_answer_that_differs_only_with_two_threads_is_found_by_many_repeats(cell):
+    inferred, _, _ = serve(cell, "racing", 10)
+    assert inferred["repeats"]["1"]["different"] == 0
+    assert inferred["repeats"]["2"]["answers"] == 10
+    assert inferred["repeats"]["2"]["different"] == 1
+    assert inferred["repeatable"] is False
 
 
 @pytest.mark.parametrize("splits", [None, [1, 3]])

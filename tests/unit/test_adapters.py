@@ -9,6 +9,7 @@ import pytest
 
 import harness.adapters as protocol
 from harness.graphs import tflite
+from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.litert import adapter as litert_adapter
 
 #: What gives inputs the names of a model.
@@ -103,12 +104,14 @@ def litert(monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest) -> N
     interpreter = getattr(request, "param", Interpreter)
     module = SimpleNamespace(Interpreter=interpreter, OpResolverType=resolvers)
     monkeypatch.setattr(litert_adapter, "litert", module)
-    monkeypatch.setattr(litert_adapter, "_quantisation", lambda _: ({}, {}))  # there is no file
+    monkeypatch.setattr(litert_adapter.tflite, "read", lambda _: None)  # there is no file
+    monkeypatch.setattr(litert_adapter.tflite_values, "legal_values", lambda _: {})
+    monkeypatch.setattr(litert_adapter, "_quantisation", lambda _: ({}, {}))
 
 
 @pytest.mark.usefixtures("litert")
 def test_a_tflites_tensors_have_the_names_of_its_signature_in_the_models_order() -> None:
-    inspected = litert_adapter.inspect("tflite", "model.tflite", {"a": A, "b": B}, 0)
+    inspected = litert_adapter.inspect("tflite", "model.tflite", {"a": A, "b": B}, Sampling(0))
     assert [entry["name"] for entry in inspected["described"]["inputs"]] == ["b", "a"]
     assert list(inspected["outputs"]) == ["z", "y"]
     np.testing.assert_array_equal(inspected["outputs"]["y"], A - B)
@@ -117,13 +120,13 @@ def test_a_tflites_tensors_have_the_names_of_its_signature_in_the_models_order()
 @pytest.mark.usefixtures("litert")
 def test_a_tflite_refuses_inputs_that_its_signature_does_not_name() -> None:
     with pytest.raises(ValueError, match="the model's inputs are b, a; given were a, c"):
-        litert_adapter.inspect("tflite", "model.tflite", {"a": A, "c": B}, 0)
+        litert_adapter.inspect("tflite", "model.tflite", {"a": A, "c": B}, Sampling(0))
 
 
 @pytest.mark.parametrize("litert", [Unsigned, Foreign], indirect=True)
 @pytest.mark.usefixtures("litert")
 def test_without_a_signature_of_what_is_run_its_tensors_names_are_all_there_is() -> None:
-    inspected = litert_adapter.inspect("tflite", "model.tflite", None, 0)
+    inspected = litert_adapter.inspect("tflite", "model.tflite", None, Sampling(0))
     assert list(inspected["inputs"]) == ["serving_default_b:0", "serving_default_a:0"]
     assert list(inspected["outputs"]) == ["PartitionedCall:1", "PartitionedCall:0"]
 

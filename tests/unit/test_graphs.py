@@ -15,6 +15,7 @@ from harness import control, record
 from harness.graphs import BadModel, checks, onnx_inputs
 from harness.graphs.operators import evaluate, evaluator
 from harness.graphs.precise import widen
+from harness.graphs.sample_inputs import Sampling
 from harness.phases import inspection
 from harness.runtimes.onnx import adapter
 
@@ -119,7 +120,7 @@ def test_what_only_the_standard_is_against_is_left_to_the_runtimes(
     adapter.start()
     (text,) = checks.complaints(checks.read(str(path)))
     assert text.startswith(complaint)
-    inspected = adapter.inspect("onnx", str(path), None, 0)
+    inspected = adapter.inspect("onnx", str(path), None, Sampling(0))
     remarks = inspected["described"]["remarks"]
     assert remarks[0] == text
     assert inspected["outputs"] or remarks[1].startswith("no gold of our own: ")
@@ -137,8 +138,8 @@ def test_free_sides_get_sizes_and_the_same_seed_the_same_inputs() -> None:
     free = relu("n", 3, "h", "w")
     entries = onnx_inputs.declared_inputs(free, onnx)
     evaluated = functools.partial(evaluate, free)
-    first = onnx_inputs.sample_and_evaluate(entries, 1, evaluated).inputs
-    second = onnx_inputs.sample_and_evaluate(entries, 1, evaluated).inputs
+    first = onnx_inputs.sample_and_evaluate(entries, Sampling(1), evaluated).inputs
+    second = onnx_inputs.sample_and_evaluate(entries, Sampling(1), evaluated).inputs
     assert first["x"].shape == (2, 3, 64, 64)
     np.testing.assert_array_equal(first["x"], second["x"])
 
@@ -148,7 +149,9 @@ def test_sizes_are_tried_until_the_model_can_be_evaluated() -> None:
     weights = numpy_helper.from_array(np.ones((48, 2), np.float32), "w")
     narrow = model([helper.make_node("MatMul", ["x", "w"], ["y"])], [x], weights)
     entries = onnx_inputs.declared_inputs(narrow, onnx)
-    sampled = onnx_inputs.sample_and_evaluate(entries, 0, functools.partial(evaluate, narrow))
+    sampled = onnx_inputs.sample_and_evaluate(
+        entries, Sampling(0), functools.partial(evaluate, narrow)
+    )
     assert sampled.inputs["x"].shape == (1, 48)
     assert sampled.remark == ""
 
@@ -158,7 +161,9 @@ def test_a_model_that_declares_a_free_batch_and_takes_one_only_is_named_with_its
     shape = numpy_helper.from_array(np.array([1, 2, 3], np.int64), "s")
     fixed = model([helper.make_node("Reshape", ["x", "s"], ["y"], name="r")], [x], shape)
     entries = onnx_inputs.declared_inputs(fixed, onnx)
-    sampled = onnx_inputs.sample_and_evaluate(entries, 0, functools.partial(evaluate, fixed))
+    sampled = onnx_inputs.sample_and_evaluate(
+        entries, Sampling(0), functools.partial(evaluate, fixed)
+    )
     assert sampled.inputs["x"].shape == (1, 6)
     assert sampled.remark.startswith(
         "its first side is free, but it takes 1 only: with 2, Reshape 'r' fails"
@@ -170,13 +175,17 @@ def test_a_model_that_nothing_can_evaluate_has_inputs_and_a_reason() -> None:
     weights = numpy_helper.from_array(np.ones((48, 2), np.float32), "w")
     wrong = model([helper.make_node("MatMul", ["x", "w"], ["y"], name="m")], [x], weights)
     entries = onnx_inputs.declared_inputs(wrong, onnx)
-    sampled = onnx_inputs.sample_and_evaluate(entries, 0, functools.partial(evaluate, wrong))
+    sampled = onnx_inputs.sample_and_evaluate(
+        entries, Sampling(0), functools.partial(evaluate, wrong)
+    )
     assert (sampled.inputs["x"].shape, sampled.result) == ((2, 3), None)
     assert sampled.failure.startswith("MatMul 'm' fails")
 
 
 def sample_inputs_for(entries: list, evaluated: object = dict) -> dict[str, np.ndarray]:
-    inputs: dict[str, np.ndarray] = onnx_inputs.sample_and_evaluate(entries, 0, evaluated).inputs
+    inputs: dict[str, np.ndarray] = onnx_inputs.sample_and_evaluate(
+        entries, Sampling(0), evaluated
+    ).inputs
     return inputs
 
 

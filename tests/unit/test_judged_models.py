@@ -13,6 +13,7 @@ from deepmatrix.judging import agreements
 from deepmatrix.store.truths import Truth
 from harness.graphs import BadModel
 from harness.graphs.operators import evaluate
+from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter, gold
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -27,7 +28,7 @@ def started() -> None:
 
 def inspect(name: str, inputs: str | None = None) -> dict[str, Any]:
     fed = dict(np.load(MODELS / inputs)) if inputs else None
-    return adapter.inspect("onnx", str(MODELS / name), fed, 0)
+    return adapter.inspect("onnx", str(MODELS / name), fed, Sampling(0))
 
 
 def run_unoptimised(name: str, inputs: dict[str, Any]) -> list[Any]:
@@ -195,7 +196,7 @@ def test_the_tolerance_knows_what_rounding_costs_in_another_order(tmp_path: Path
     )
     opset = [onnx.helper.make_opsetid("", 17)]
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "m.onnx")
-    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), {"x": x}, 0)
+    inspected = adapter.inspect("onnx", str(tmp_path / "m.onnx"), {"x": x}, Sampling(0))
     session = onnxruntime.InferenceSession(str(tmp_path / "m.onnx"))
     agreement = judged(inspected, {"y": session.run(None, {"x": x})[0]})
     assert agreement.error is not None

@@ -516,7 +516,7 @@ def test_a_model_that_cannot_be_read_is_told_without_the_phase_and_the_type(tmp_
     assert reasons == {"the model cannot be read: it is truncated"}
 
 
-WITHOUT_ARRAYS = argparse.Namespace(inputs=None, reference=None)
+WITHOUT_ARRAYS = argparse.Namespace(inputs=[], reference=None)
 
 
 def half_read(tmp_path: Path, *unread: str) -> Run:

@@ -31,6 +31,7 @@ from deepmatrix.planning.sweeps import sweep
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.truths import Truth
 from harness.graphs.quantisation import allowed_steps, quantise
+from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter, quantised
 from tests import quantised as models
 from tests.unit.examples import MATRIX, new_run
@@ -86,7 +87,7 @@ def test_the_case_that_was_refused_is_judged_by_steps() -> None:
     adapter.start()
     folder = Path(__file__).resolve().parents[1] / "models"
     inputs = dict(np.load(folder / "int8_qdq_in.npz"))
-    inspected = adapter.inspect("onnx", str(folder / "int8_qdq.onnx"), inputs, 0)
+    inspected = adapter.inspect("onnx", str(folder / "int8_qdq.onnx"), inputs, Sampling(0))
     steps = inspected["described"]["quantised"]["y"]
     assert steps["step"] == pytest.approx(0.0290, abs=1e-4)
     session = onnxruntime.InferenceSession(str(folder / "int8_qdq.onnx"))

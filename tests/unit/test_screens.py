@@ -18,6 +18,7 @@ from tests.unit.verifications import INSPECTOR, MODEL
 
 WIDTHS = (80, 120, 160)
 NATIVE = "onnxruntime-debian12-amd64-cpu"
+REDUCED = "openvino_default-debian12-amd64-cpu"
 DRIFTED = "openvino_default-debian13-arm64-cpu"
 
 
@@ -48,6 +49,22 @@ def test_each_consumer_has_one_line_with_its_verdict(width: int) -> None:
         (line,) = [line for line in table.splitlines() if line.startswith(f"{consumer} ")]
         assert verdict in line
     assert max(cell_len(line) for line in table.splitlines()) <= width
+
+
+@pytest.mark.parametrize(("alike", "is_named"), [(NATIVE, False), (REDUCED, True), ("", True)])
+def test_a_precision_is_no_reason_where_the_answer_is_wrong_in_float32_too(
+    alike: str, *, is_named: bool
+) -> None:
+    cause = verifications.CAUSE.model_copy(update={"as_on": alike})
+    rows = tuple(
+        row.model_copy(update={"cause": cause}) if row.consumer == DRIFTED else row
+        for row in verifications.results().portability
+    )
+    text = " ".join(
+        screen(verifications.results().model_copy(update={"portability": rows})).split()
+    )
+    assert ("float16 by default: set INFERENCE_PRECISION_HINT=f32; " in text) is is_named
+    assert "first wrong node" in text
 
 
 @pytest.mark.parametrize("width", WIDTHS)

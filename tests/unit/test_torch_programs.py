@@ -13,6 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 from harness.frameworks.torch import adapter  # noqa: E402 - after torch is known to be there
 from harness.graphs import BadModel  # noqa: E402
+from harness.graphs.sample_inputs import Sampling  # noqa: E402
 
 X = np.random.default_rng(0).standard_normal((2, 8)).astype(np.float32)
 
@@ -68,7 +69,7 @@ def forward(self, x: Tensor) -> Tuple[Tensor, List[Tensor], Dict[str, Tensor], i
 
 def test_torchscript_is_judged_in_float64_by_torchs_own_kernels(tmp_path: Path) -> None:
     path = script(tmp_path, "def forward(self, x: Tensor) -> Tensor:\n    return self.linear(x)\n")
-    inspected = adapter.inspect("torchscript", path, {"x": X}, 0)
+    inspected = adapter.inspect("torchscript", path, {"x": X}, Sampling(0))
     assert inspected["gold"]["y"].dtype == np.float64
     error = np.abs(inspected["gold"]["y"] - inspected["outputs"]["y"]).max()
     assert 0 < error < 1e-5
@@ -77,7 +78,7 @@ def test_torchscript_is_judged_in_float64_by_torchs_own_kernels(tmp_path: Path) 
 
 def test_what_fixes_float32_inside_has_no_float64(tmp_path: Path) -> None:
     source = "def forward(self, x: Tensor) -> Tensor:\n    return x.float().exp()\n"
-    inspected = adapter.inspect("torchscript", script(tmp_path, source), {"x": X}, 0)
+    inspected = adapter.inspect("torchscript", script(tmp_path, source), {"x": X}, Sampling(0))
     assert "gold" not in inspected
     assert inspected["described"]["remarks"] == ["no float64 evaluation: it fixes float32 inside"]
 
@@ -85,7 +86,7 @@ def test_what_fixes_float32_inside_has_no_float64(tmp_path: Path) -> None:
 def test_a_program_that_writes_into_its_inputs_is_judged_on_those_given(tmp_path: Path) -> None:
     source = "def forward(self, x: Tensor) -> Tensor:\n    return x.sub_(0.5)\n"
     given = X.copy()
-    inspected = adapter.inspect("torchscript", script(tmp_path, source), {"x": given}, 0)
+    inspected = adapter.inspect("torchscript", script(tmp_path, source), {"x": given}, Sampling(0))
     np.testing.assert_array_equal(inspected["inputs"]["x"], X)
     np.testing.assert_array_equal(inspected["outputs"]["y"], X - np.float32(0.5))
 
@@ -93,7 +94,7 @@ def test_a_program_that_writes_into_its_inputs_is_judged_on_those_given(tmp_path
 def test_torchscript_without_inputs_asks_for_them(tmp_path: Path) -> None:
     path = script(tmp_path, "def forward(self, x: Tensor) -> Tensor:\n    return x\n")
     with pytest.raises(BadModel, match="give --inputs"):
-        adapter.inspect("torchscript", path, None, 0)
+        adapter.inspect("torchscript", path, None, Sampling(0))
 
 
 class Nested(torch.nn.Module):
@@ -107,11 +108,22 @@ def test_an_exported_program_brings_its_inputs(tmp_path: Path) -> None:
     program = torch.export.export(Nested(), ((left, right), 3.0))
     path = str(tmp_path / "model.pt2")
     torch.export.save(program, path)
-    inspected = adapter.inspect("torch-export", path, None, 0)
+    inspected = adapter.inspect("torch-export", path, None, Sampling(0))
     assert list(inspected["inputs"]) == ["pair_0", "pair_1"]
     np.testing.assert_array_equal(inspected["inputs"]["pair_1"], right.numpy())
     assert sorted(inspected["outputs"]) == ["scaled", "sum"]
     np.testing.assert_array_equal(inspected["gold"]["sum"], np.full((2, 3), 3.0))
+
+
+def test_an_exported_programs_own_inputs_give_way_to_what_a_person_asks(tmp_path: Path) -> None:
+    path = str(tmp_path / "model.pt2")
+    torch.export.save(torch.export.export(torch.nn.Linear(8, 4), (torch.ones(5, 8),)), path)
+    own = adapter.inspect("torch-export", path, None, Sampling(0))
+    assert own["described"]["values"] == {"input": "it was exported with them"}
+    asked = adapter.inspect("torch-export", path, None, Sampling(0, ranges={"input": (2, 3)}))
+    assert asked["inputs"]["input"].shape == (5, 8)
+    assert asked["inputs"]["input"].min() >= 2
+    assert "values" not in asked["described"]
 
 
 def test_an_exported_program_without_examples_has_inputs_of_its_shapes(tmp_path: Path) -> None:
@@ -122,5 +134,5 @@ def test_an_exported_program_without_examples_has_inputs_of_its_shapes(tmp_path:
     program.example_inputs = None
     path = str(tmp_path / "model.pt2")
     torch.export.save(program, path)
-    inspected = adapter.inspect("torch-export", path, None, 0)
+    inspected = adapter.inspect("torch-export", path, None, Sampling(0))
     assert [x.shape for x in inspected["inputs"].values()] == [(3, 8)]

@@ -10,6 +10,7 @@ import pytest
 from deepmatrix.config.sections import Override, Tolerances
 from deepmatrix.judging.verdicts import Terms, judge, terms_of
 from deepmatrix.planning.cells import all_cells
+from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
 from deepmatrix.store.runs import Manifest
 from tests.unit.examples import MATRIX, planned, record
@@ -218,3 +219,46 @@ def test_another_number_of_outputs_is_an_error() -> None:
     )
     verdict = judge([record(JOB, agreement=found)], TERMS, "")
     assert (verdict.word, verdict.reason) == ("error", "it gave 3 outputs, 1 are expected")
+
+
+def repeated(difference: float, *, stateful: bool = False, random: bool = False) -> JobRecord:
+    """A record of a process whose second of three answers, with two threads, differs."""
+    found = agreement(1e-7).model_copy(
+        update={"outputs": (Deviation(name="y", error=1e-7, random=random),)}
+    )
+    plain = record(JOB, agreement=found)
+    assert plain.output is not None
+    document = plain.output.model_dump(by_alias=True)
+    for phase in document["records"]:
+        if phase["phase"] == "infer":
+            largest = {"y": difference} if difference else {}
+            phase["data"]["stateful"] = stateful
+            phase["data"]["repeats"] = {
+                "1": {"answers": 3, "different": 0, "largest": {}},
+                "2": {"answers": 3, "different": int(difference > 0), "largest": largest},
+            }
+    return plain.model_copy(update={"output": Output.model_validate(document)})
+
+
+@pytest.mark.parametrize(
+    ("served", "word", "unsteady"),
+    [
+        (repeated(0.0), "match", ""),
+        (repeated(2e-7), "match", "1 of 3 answers differ, by 2.0e-07 at most (threads: 2)"),
+        (repeated(2e-3), "drift", "1 of 3 answers differ, by 2.0e-03 at most (threads: 2)"),
+        (repeated(2e-3, random=True), "match", ""),
+        (repeated(2e-3, stateful=True), "match", ""),
+    ],
+)
+def test_an_answer_that_differs_at_times_is_a_remark_or_beyond_the_tolerance_a_drift(
+    served: JobRecord, word: str, unsteady: str
+) -> None:
+    verdict = judge([served], TERMS, "")
+    assert (verdict.word, verdict.unsteady) == (word, unsteady)
+    assert verdict.reason == (unsteady if word == "drift" else "")
+
+
+def test_only_a_model_that_keeps_state_is_called_stateful() -> None:
+    assert judge([repeated(2e-3, stateful=True)], TERMS, "").stateful
+    assert not judge([repeated(2e-3)], TERMS, "").stateful
+    assert not judge([repeated(2e-3, stateful=True, random=True)], TERMS, "").stateful

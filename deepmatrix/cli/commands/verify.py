@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,10 +16,15 @@ from deepmatrix.config.sections import Infer
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.planning.model_plan import First, plan_models
+from deepmatrix.planning.plan import Asked
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
-from deepmatrix.store import user_models
+from deepmatrix.store import user_inputs, user_models
+from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
+
+#: How often a model answers: a third answer tells a model with state from one that is random.
+REPEATS = 3
 
 #: How a person's own model is timed: it may be large.
 OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
@@ -35,9 +40,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a file of a model, or a SavedModel's folder",
     )
     shared.add_engine(parser)
-    parser.add_argument(
-        "--inputs", type=Path, metavar="FILE.npz", help="input arrays by input name"
-    )
+    _add_inputs(parser)
     parser.add_argument(
         "--reference", type=Path, metavar="FILE.npz", help="the outputs that the model should give"
     )
@@ -60,7 +63,11 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="what the models were quantised from: says what that costs, on the same inputs",
     )
     parser.add_argument(
-        "--seed", type=shared.seed, default=0, help="seed of the sample inputs, without --inputs"
+        "--repeats",
+        type=shared.repeats,
+        metavar="N",
+        help=f"answer N times, {REPEATS} by default, and compare the bits; above {REPEATS} with "
+        "two threads too",
     )
     parser.add_argument(
         "--isa",
@@ -73,6 +80,36 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_run_name(parser)
     resuming.add_resume(parser)
     _add_budgets(parser)
+
+
+def _add_inputs(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--inputs",
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="inputs: an .npz by input name, an .npy named like its input, a folder of either, or "
+        "a Python function, module:function, that returns a dict of arrays",
+    )
+    parser.add_argument(
+        "--shape",
+        action="append",
+        default=[],
+        type=shared.shape,
+        metavar="NAME=1x3x224x224",
+        help="shape of a sample input, or the size of a free side: batch=4",
+    )
+    parser.add_argument(
+        "--range",
+        action="append",
+        default=[],
+        type=shared.value_range,
+        metavar="NAME=0:255",
+        help="smallest and largest value of a sample input",
+    )
+    parser.add_argument(
+        "--seed", type=shared.seed, default=0, help="seed of the sample inputs, without --inputs"
+    )
 
 
 def _add_budgets(parser: argparse.ArgumentParser) -> None:
@@ -101,8 +138,8 @@ def run(options: argparse.Namespace) -> None:
     else:
         planning = [options.models, options.inputs, options.reference, options.only]
         planning += [options.exclude, options.native, options.same, options.seed, options.name]
-        planning += [options.max_p99, options.max_error, options.max_image, options.original]
-        planning += [options.isa]
+        planning += [options.shape, options.range, options.repeats, options.original, options.isa]
+        planning += [options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
     running.announce(verification, console)
     running.execute(verification, engine, console, waves=["produce"])
@@ -130,7 +167,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     own_models, duplicates = user_models.drop_duplicates(user_models.recognise(paths))
     for line in duplicates:
         console.print(Text(line, style="yellow"), soft_wrap=True)
-    array_files = _check_arrays(options, own_models)
+    own_inputs = _read_arrays(options, own_models)
     engine = running.choose_engine(options, matrix, console)
     planned = plan_models(
         matrix,
@@ -140,17 +177,19 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         ),
         engine.capabilities(),
         seed=options.seed,
-        infer=OWN_MODEL,
+        infer=OWN_MODEL.model_copy(update={"repeats": options.repeats or REPEATS}),
         first=_first(options),
         isas=options.isa,
-    ).with_sources({model.name: str(model.path) for model in own_models})
+    )
+    planned = planned.with_sources({model.name: str(model.path) for model in own_models})
+    planned = planned.asking(Asked(shapes=dict(options.shape), ranges=dict(options.range)))
     running.check_limits(matrix, engine.capabilities())
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
     for model in own_models:
         user_models.copy_model(model, new_run.model_path(model.name))
-    user_models.copy_arrays(array_files, new_run)
+    user_models.keep_arrays(own_inputs, options.reference, new_run)
     return new_run, engine
 
 
@@ -163,20 +202,24 @@ def _first(options: argparse.Namespace) -> First:
     return "original" if options.original else "same" if options.same else "served"
 
 
-def _check_arrays(
-    options: argparse.Namespace, own_models: list[user_models.Model]
-) -> Mapping[str, Path | None]:
-    """Return the files of arrays by their options. Raises ArgumentError for what is wrong early."""
+def _read_arrays(
+    options: argparse.Namespace, own_models: Sequence[user_models.Model]
+) -> Mapping[str, Values]:
+    """Return the inputs that the user gives, if any. Raises ArgumentError for what is wrong."""
     if options.reference and not options.inputs:
         raise ArgumentError(
             f"--reference {options.reference} without --inputs: outputs of which inputs?",
             hint="name the inputs that belong to these outputs: --inputs FILE.npz",
         )
+    if options.inputs and (options.shape or options.range):
+        raise ArgumentError(
+            "--shape and --range are for sample inputs, and --inputs gives real ones",
+            hint="leave one of them out",
+        )
     one_for_all = _first(options) != "served"
     user_models.check_declared(own_models, options.inputs, same=one_for_all)
-    array_files = {"inputs": options.inputs, "reference": options.reference}
-    user_models.check_arrays(array_files)
-    return array_files
+    user_models.check_reference(options.reference)
+    return user_inputs.read(options.inputs)
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
@@ -186,12 +229,9 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
         ArgumentError: every model is refused.
         EngineError: the same, and an inspector is not ready.
     """
-    files = [
-        f"--{option} {path}"
-        for option in ("inputs", "reference")
-        if (path := getattr(options, option))
-    ]
-    with_arrays = f" with {' '.join(files)}" if files else ""
+    given = [f"--inputs {source}" for source in options.inputs]
+    given += [f"--reference {options.reference}"] if options.reference else []
+    with_arrays = f" with {' '.join(given)}" if given else ""
     models = inspected.manifest.plan.imports
     sources = {model.name: model.source for model in models}
     causes, unready = [], []

@@ -12,6 +12,7 @@ from deepmatrix.reports.tables import (
     cells,
     deployment,
     expressiveness,
+    inputs,
     portability,
     quantisation,
     speed,
@@ -49,4 +50,8 @@ def result_tables(results: Results) -> list[Table]:
 
 def _model_tables(results: Results, model: ModelRow) -> list[Table]:
     """Return the tables of a user's own model."""
-    return [verification.consumers(results, model), verification.outputs(results, model)]
+    return [
+        verification.consumers(results, model),
+        verification.outputs(results, model),
+        inputs.table(model),
+    ]

@@ -134,7 +134,14 @@ def consumers(results: Results, model: ModelRow) -> Table:
                 Column("why", below=True),
             ),
             rows=tuple(
-                _consumer_row(judged, cells, times.get(judged.consumer), model) for judged in rows
+                _consumer_row(
+                    judged,
+                    cells,
+                    times.get(judged.consumer),
+                    model,
+                    is_like_float32=_is_like_float32(judged, rows),
+                )
+                for judged in rows
             ),
         )
     )
@@ -145,7 +152,12 @@ P50_NOTE = "p50: the median time of one inference; native cells only."
 
 
 def _consumer_row(
-    judged: PortabilityRow, cells: dict[str, CellRow], p50: float | None, model: ModelRow
+    judged: PortabilityRow,
+    cells: dict[str, CellRow],
+    p50: float | None,
+    model: ModelRow,
+    *,
+    is_like_float32: bool,
 ) -> Row:
     is_answered = judged.error is not None
     worst = worst_output(judged)
@@ -162,7 +174,7 @@ def _consumer_row(
         judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
         judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
-        why(judged, cells.get(judged.consumer), model),
+        why(judged, cells.get(judged.consumer), model, is_like_float32=is_like_float32),
     )
     background: Mood = "muted" if judged.judges or judged.emulated else "plain"
     moods = [background] * len(texts)
@@ -184,16 +196,29 @@ def _badness(output: Deviation) -> float:
     return math.inf if output.error is None else output.error
 
 
-def why(judged: PortabilityRow, cell: CellRow | None, model: ModelRow) -> str:
+def _is_like_float32(judged: PortabilityRow, rows: Sequence[PortabilityRow]) -> bool:
+    """Return whether a consumer is wrong as one in float32 is: then its precision is no reason."""
+    alike = judged.cause.as_on if judged.cause else ""
+    return any(row.consumer == alike and row.precision == "float32" for row in rows)
+
+
+def why(
+    judged: PortabilityRow, cell: CellRow | None, model: ModelRow, *, is_like_float32: bool
+) -> str:
     """Return, in a few words, what a user can know or do about a verdict."""
     words = []
     judges_itself = not model.judged_by and judged.consumer == model.inspector
     if judges_itself and not judged.judges and judged.verdict == "match":
         words.append("gold is its own answer: give a --reference")
-    if judged.precision != "float32" and judged.verdict not in UNANSWERED:
+    is_reduced = judged.precision != "float32" and judged.verdict not in UNANSWERED
+    if is_reduced and not is_like_float32:
         by = f": set {cell.float32_by}" if cell and cell.float32_by else ""
         words.append(f"{judged.precision} by default{by}")
-    if judged.repeatable is False:
+    if judged.stateful:
+        words.append("stateful: keeps state between calls; compared from a fresh load")
+    elif judged.unsteady:
+        words.append(judged.unsteady)
+    elif judged.repeatable is False:
         words.append("a second inference gives other bits")
     if judged.verdict != "match":
         words.append(_shortened(_reason(judged)))

@@ -10,6 +10,7 @@ from typing import Any, Dict, Optional
 import numpy
 
 import harness.adapters as protocol
+from harness.graphs.sample_inputs import Sampling
 
 tf: Any = None  # the framework, once `start` has imported it
 keras: Any = None
@@ -183,12 +184,12 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a SavedModel, by its default signature, or a model of Keras."""
     from harness.frameworks.tensorflow import programs
 
-    return programs.inspect(load(form, path), user_inputs, seed, answer)
+    return programs.inspect(load(form, path), user_inputs, sampling, answer)
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:

@@ -73,7 +73,7 @@ def load(form, path):
     return KINDS[form](path)
 
 
-def inspect(model, user_inputs, seed, answer):
+def inspect(model, user_inputs, sampling, answer):
     """Return what the protocol's `inspect` does, for a loaded *model*; there is no float64."""
     declared = [
         {
@@ -83,7 +83,7 @@ def inspect(model, user_inputs, seed, answer):
         }
         for name, spec in model.inputs.items()
     ]
-    inputs = user_inputs or sample_inputs.arrays(declared, seed)
+    inputs = user_inputs or sample_inputs.arrays(declared, sampling)
     return {
         "described": {"inputs": declared},
         "inputs": inputs,

@@ -3,6 +3,7 @@
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
+from harness.graphs.sample_inputs import Sampling
 
 torch: Any = None  # the framework, once `start` has imported it
 device: Any = None
@@ -23,7 +24,8 @@ def configure(name: Any, threads: int) -> None:
         raise protocol.WrongDevice("asked for cuda, torch.cuda.is_available() is False")
     device = torch.device(name)
     torch.set_num_threads(threads)
-    torch.set_num_interop_threads(1)
+    if torch.get_num_interop_threads() != 1:  # it can be set once only
+        torch.set_num_interop_threads(1)
     torch.backends.cudnn.allow_tf32 = False
     torch.backends.cuda.matmul.allow_tf32 = False
 
@@ -152,12 +154,12 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a program: gold is its answer in float64 where torch's own kernels can give it."""
     from harness.frameworks.torch import programs
 
-    return programs.inspect(form, path, user_inputs, seed, device)
+    return programs.inspect(form, path, user_inputs, sampling, device)
 
 
 def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:

@@ -169,7 +169,7 @@ def outputs_by_name(result, prefix=""):
         yield from outputs_by_name(value, f"{prefix}.{key}" if prefix else str(key))
 
 
-def inspect(form, path, user_inputs, seed, device):
+def inspect(form, path, user_inputs, sampling, device):
     """Return what the protocol's `inspect` does: gold is torch's own answer in float64.
 
     Raises BadModel where inputs are needed.
@@ -177,12 +177,14 @@ def inspect(form, path, user_inputs, seed, device):
     program = load(form, path, device)
     if user_inputs is None and program.declared is None:
         raise BadModel(f"a model of the format {form} does not say its inputs: give --inputs")
-    inputs = user_inputs or program.examples or sample_inputs.sized(program.declared, seed)
+    inputs = user_inputs or _sampled(program, sampling)
     declared = program.declared or [
         {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)} for name, x in inputs.items()
     ]
     outputs = answer(program, protocol.copy_inputs(inputs))
     described = {"inputs": declared}
+    if inputs is program.examples:
+        described["values"] = dict.fromkeys(inputs, "it was exported with them")
     result = {"described": described, "inputs": inputs, "outputs": outputs}
     gold, reason = _precise(form, path, inputs, outputs, device)
     if reason:
@@ -191,6 +193,13 @@ def inspect(form, path, user_inputs, seed, device):
         result["gold"] = gold
         described["judged_by"] = dict.fromkeys(gold, "float64 by torch's own kernels")
     return result
+
+
+def _sampled(program, sampling):
+    """Return what a program was exported with, unless the user asks for something else."""
+    if program.examples and not (sampling.shapes or sampling.ranges):
+        return program.examples
+    return sample_inputs.arrays(program.declared, sampling)
 
 
 def _precise(form, path, inputs, outputs, device):

@@ -9,6 +9,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness.graphs import BadModel, sample_inputs
+from harness.graphs.sample_inputs import Sampling
 
 #: torch's types of elements by their numbers.
 SCALAR_TYPES = {
@@ -83,7 +84,7 @@ def load(form: str, path: str) -> Any:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a program: its method says the largest shapes; this format has no float64."""
     model = load(form, path)
@@ -91,7 +92,7 @@ def inspect(
         {"name": str(number), "dtype": _dtype(number, entry), "shape": list(entry["shape"])}
         for number, entry in enumerate(model.metadata["inputs"])
     ]
-    inputs = user_inputs or sample_inputs.sized(entries, seed)
+    inputs = user_inputs or sample_inputs.arrays(entries, sampling)
     if len(inputs) != len(entries):
         raise BadModel(f"{len(inputs)} inputs are given, it has {len(entries)}")
     return {"described": {"inputs": entries}, "inputs": inputs, "outputs": answer(model, inputs)}

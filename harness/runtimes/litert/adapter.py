@@ -5,7 +5,8 @@ from typing import Any, Dict, List, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, quantisation, sample_inputs, tflite
+from harness.graphs import BadModel, quantisation, sample_inputs, tflite, tflite_values
+from harness.graphs.sample_inputs import Sampling
 
 #: What judges a model.
 REFERENCE = "baseline: LiteRT's reference kernels, in the model's own precision"
@@ -104,7 +105,7 @@ def load(form: str, path: str) -> Any:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: its outputs, and those of the reference kernels, which judge them.
 
@@ -116,14 +117,22 @@ def inspect(
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
         for name, entry in model.declared().items()
     ]
-    grids, quantised = _quantisation(path)
-    inputs = user_inputs or sample_inputs.arrays(declared, seed)
+    graph = tflite.read(path)
+    legal = {} if user_inputs else tflite_values.legal_values(graph)
+    inputs = user_inputs or sample_inputs.arrays(
+        [dict(entry, values=legal.get(entry["name"])) for entry in declared], sampling
+    )
+    grids, quantised = _quantisation(graph)
     inputs = quantisation.quantise(inputs, declared, grids)
     try:
         outputs = answer(model, inputs)
     except WrongShape as error:
         raise BadModel(str(error))
-    described: Dict[str, Any] = {"inputs": declared, "quantised": quantised}
+    described: Dict[str, Any] = {
+        "inputs": declared,
+        "values": {name: values.why for name, values in legal.items()},
+        "quantised": quantised,
+    }
     result = {"described": described, "inputs": inputs, "outputs": outputs}
     try:
         result["gold"] = answer(_reference(path), inputs)
@@ -135,9 +144,8 @@ def inspect(
     return result
 
 
-def _quantisation(path):
+def _quantisation(graph):
     """Return what quantised tensors stand for, and the outputs that are compared by steps."""
-    graph = tflite.read(path)
     return tflite.grids(graph), tflite.outputs_in_steps(graph)
 
 

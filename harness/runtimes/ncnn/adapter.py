@@ -11,6 +11,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness.graphs import BadModel
+from harness.graphs.sample_inputs import Sampling
 
 ncnn: Any = None  # the runtime, once `start` has imported it
 threads: Any = None
@@ -101,7 +102,7 @@ def inspect(
     form: str,
     path: str,
     user_inputs: Optional[protocol.Arrays],
-    seed: int,  # noqa: ARG001 - not used
+    sampling: Sampling,  # noqa: ARG001 - not used
 ) -> Dict[str, Any]:
     """Inspect a net with the user's inputs, in rows: a net does not say their shapes."""
     if user_inputs is None:

@@ -9,8 +9,10 @@ from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
 from harness.graphs import checks, inner, onnx_inputs, operators, quantisation, values
+from harness.graphs.legal_values import legal_values
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
+from harness.graphs.sample_inputs import Sampling
 from harness.record import FLOAT64
 from harness.runtimes.onnx import gold, limits, quantised, undefined
 
@@ -61,7 +63,7 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: check it, and answer the user's or sample inputs in float32 and float64."""
     if form != "onnx":
@@ -77,10 +79,10 @@ def inspect(
         "random": gold.random_outputs(model),
         "remarks": checks.complaints(model),
     }
-    evaluate = functools.partial(gold.evaluate, model, path)
     if user_inputs is None:
-        sampled = onnx_inputs.sample_and_evaluate(entries, seed, evaluate)
+        sampled = _sampled(model, path, entries, sampling, described)
     else:
+        evaluate = functools.partial(gold.evaluate, model, path)
         fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
         sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
@@ -88,6 +90,22 @@ def inspect(
         described["remarks"].append("no gold of our own: " + sampled.failure)
         return {"described": described, "inputs": sampled.inputs, "outputs": {}}
     return _judged(model, path, sampled.inputs, sampled.result, described)
+
+
+def _sampled(model, path, entries, sampling, described):
+    """Make sample inputs; add what they hold, and why they are refused, if they are."""
+    sampled = onnx_inputs.sample_and_evaluate(
+        onnx_inputs.fit(model, entries, sampling),
+        sampling,
+        functools.partial(gold.evaluate_samples, model, path),
+        functools.partial(legal_values, model),
+    )
+    sized = [dict(entry, shape=list(sampled.inputs[entry["name"]].shape)) for entry in entries]
+    held = {name: legal.why for name, legal in legal_values(model, sized).items()}
+    held.update(dict.fromkeys(sampling.ranges, "--range"))
+    described["values"] = held
+    described["refusal"] = sampled.refusal
+    return sampled
 
 
 def _judged(model, path, inputs, result, described):

@@ -13,6 +13,10 @@ class NoBaseline(Exception):
     """ONNX Runtime is not there, or cannot load or answer the model; the message says why."""
 
 
+class Refusal(NoBaseline):
+    """ONNX Runtime has loaded the model, and refuses to run it on these inputs."""
+
+
 def answer(path, names, inputs):
     """Return the outputs of a model file as named arrays, for inputs by name.
 
@@ -22,7 +26,7 @@ def answer(path, names, inputs):
         inputs: arrays by name.
 
     Raises:
-        NoBaseline: with ONNX Runtime's own first line.
+        Refusal, NoBaseline: with ONNX Runtime's own first line.
     """
     try:
         import onnxruntime
@@ -34,6 +38,16 @@ def answer(path, names, inputs):
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     try:
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-        return values.flatten(zip(names, session.run(names, inputs)))
     except Exception as error:  # its errors share no class
-        raise NoBaseline("{}: {}".format(type(error).__name__, error).splitlines()[0][:300])
+        raise NoBaseline(_line(error))
+    try:
+        answers = session.run(names, inputs)
+    except Exception as error:
+        raise Refusal(_line(error))
+    return values.flatten(zip(names, answers))
+
+
+def _line(error):
+    """Return an error in a line; ONNX Runtime lists wrong sizes in lines of their own."""
+    text = " ".join(str(error).split())
+    return "{}: {}".format(type(error).__name__, text)[:300]

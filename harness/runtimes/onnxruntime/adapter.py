@@ -6,6 +6,7 @@ from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
 from harness.graphs import BadModel, onnx_inputs, onnx_refusals, values
+from harness.graphs.sample_inputs import Sampling
 
 ort: Any = None  # the runtime, once `start` has imported it
 providers: Any = None
@@ -106,7 +107,7 @@ def _refusal(model):
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: what ONNX Runtime answers without optimisations is the baseline."""
     if form not in ("onnx", "ort"):
@@ -114,7 +115,7 @@ def inspect(
     model = _named(_session(path, optimise=False))
     entries = [_entry(value) for value in model[0].get_inputs()]
     evaluate = functools.partial(answer, model)
-    inputs, outputs = onnx_inputs.answered(user_inputs, entries, seed, evaluate)
+    inputs, outputs = onnx_inputs.answered(user_inputs, entries, sampling, evaluate)
     source = "baseline: ONNX Runtime without further optimisations"
     described = {
         "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],

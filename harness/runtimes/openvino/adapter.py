@@ -12,6 +12,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness.graphs import onnx_inputs
+from harness.graphs.sample_inputs import Sampling
 
 #: OpenVINO's names of the precisions.
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
@@ -141,7 +142,7 @@ def _unconverted(frontend, source):
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], seed: int
+    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: its inputs and its outputs; OpenVINO has no float64."""
     model = load(form, path)
@@ -157,7 +158,7 @@ def inspect(
         for value in model.inputs
     ]
     evaluate = functools.partial(answer, model)
-    inputs, outputs = onnx_inputs.answered(user_inputs, entries, seed, evaluate)
+    inputs, outputs = onnx_inputs.answered(user_inputs, entries, sampling, evaluate)
     described = [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries]
     return {"described": {"inputs": described}, "inputs": inputs, "outputs": outputs}
 

@@ -1,0 +1,63 @@
+"""The inputs that a user's own model was served with: a line for the console, and a table."""
+
+from __future__ import annotations
+
+from deepmatrix.reports import numbers
+from deepmatrix.reports.layout import Column, Table, row, without_empty_columns
+from deepmatrix.results.rows import InputRow, ModelRow
+
+#: So many inputs has the line at most; the table has all.
+FEW = 4
+
+
+def line(model: ModelRow) -> str:
+    """Return the inputs of a model in a line, empty where they are not known."""
+    if not model.inputs:
+        return ""
+    listed = [
+        f"{entry.name} {entry.dtype} {_shape(entry)}{_range(entry)}" for entry in model.inputs[:FEW]
+    ]
+    more = len(model.inputs) - len(listed)
+    whose = "made" if model.is_sampled else "given"
+    return f"inputs, {whose}: {', '.join(listed)}{f' and {more} more' if more else ''}"
+
+
+def _shape(entry: InputRow) -> str:
+    return "x".join(map(str, entry.shape)) or "scalar"
+
+
+def _range(entry: InputRow) -> str:
+    if entry.low is None or entry.high is None:
+        return ""
+    return f" from {entry.low:.4g} to {entry.high:.4g}"
+
+
+def table(model: ModelRow) -> Table:
+    """One line an input that a model was served with: its type, shape, range, and whose it is."""
+    lines = (
+        row(
+            entry.name,
+            entry.dtype,
+            _shape(entry),
+            numbers.DASH if entry.low is None else f"{entry.low:.4g}",
+            numbers.DASH if entry.high is None else f"{entry.high:.4g}",
+            "made" if entry.made else "given",
+            entry.values,
+        )
+        for entry in model.inputs
+    )
+    return without_empty_columns(
+        Table(
+            title=f"Inputs of {model.name}",
+            columns=(
+                Column("input", key=True),
+                Column("type"),
+                Column("shape"),
+                Column("smallest", numeric=True),
+                Column("largest", numeric=True),
+                Column("made or given"),
+                Column("values", optional=1),
+            ),
+            rows=tuple(lines),
+        )
+    )

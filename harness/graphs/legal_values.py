@@ -1,0 +1,261 @@
+"""Values that an ONNX graph can take: indices within a table, masks of 0 and 1, what a scale holds.
+
+An input's values are followed through operators that only move them, to those that read them.
+https://onnx.ai/onnx/operators says what each takes; ONNX Runtime's ContribOperators.md says it for
+``com.microsoft``.
+"""
+
+import re
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+
+import numpy
+
+from harness.graphs import checks
+from harness.graphs.sample_inputs import Values
+from harness.graphs.shapes import Entry, Shapes, infer
+
+#: Operators that hand on the values of their first input as they are.
+MOVES = frozenset(
+    ["Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze"]
+    + ["Tile", "Transpose", "Unsqueeze"]
+)
+
+#: Functions of floats, and a range in which they are defined and not steep.
+DOMAINS = {
+    "Log": (0.05, 4.0),
+    "Sqrt": (0.05, 4.0),
+    "Acos": (-0.95, 0.95),
+    "Asin": (-0.95, 0.95),
+    "Atanh": (-0.95, 0.95),
+    "Acosh": (1.05, 4.0),
+}
+
+#: What a mask is multiplied with, once subtracted from 1, is at most this.
+MASKED = -1000.0
+
+MASK = Values(0, 1, True, "a mask")
+
+#: A part of the name of a mask.
+MASK_NAME = re.compile(r"(^|[^a-z])masks?($|[^a-z])")
+
+
+class _Graph(NamedTuple):
+    """What is known of a graph: *sources* are inputs by the tensors that only move their values."""
+
+    sources: Dict[str, str]
+    constants: Dict[str, "numpy.ndarray"]
+    shapes: Shapes
+    readers: Dict[str, List[Any]]
+
+
+class _Use(NamedTuple):
+    """An input's values at a node: they are its input of this *number*."""
+
+    node: Any
+    number: int
+    graph: _Graph
+
+    def side(self, number: int, axis: int) -> int:
+        """Return a side of a node's input, 0 where it is unknown or missing."""
+        shape = self.shape(number)
+        side = shape[axis] if -len(shape) <= axis < len(shape) else None
+        return side if isinstance(side, int) else 0
+
+    def shape(self, number: int) -> List[Any]:
+        """Return the shape of a node's input, empty where it is unknown or missing."""
+        names = self.node.input
+        return (self.graph.shapes.get(names[number]) if number < len(names) else None) or []
+
+    def constant(self, number: int) -> Optional["numpy.ndarray"]:
+        """Return a constant input of one element, or None."""
+        names = self.node.input
+        held = self.graph.constants.get(names[number]) if number < len(names) else None
+        return held.ravel() if held is not None and held.size == 1 else None
+
+    def attribute(self, name: str, default: int) -> int:
+        return next((entry.i for entry in self.node.attribute if entry.name == name), default)
+
+
+def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
+    """Return what the inputs can hold, by name, for those that the graph says something of.
+
+    Args:
+        model: an ONNX model.
+        entries: its inputs, with a shape of sizes only.
+    """
+    graph = _read(model, entries)
+    dtypes = {entry["name"]: numpy.dtype(entry["dtype"]) for entry in entries}
+    values: Dict[str, Values] = {}
+    for node in checks.all_nodes(model.graph):
+        for number, name in enumerate(node.input):
+            source = graph.sources.get(name)
+            rule = RULES.get(node.op_type)
+            legal = rule(_Use(node, number, graph)) if source and rule else None
+            if source and legal and legal.low <= legal.high:
+                values[source] = _both(values.get(source), legal)
+    for entry in entries:
+        name, kind = entry["name"], dtypes[entry["name"]].kind
+        if name not in values and kind in "fiu" and MASK_NAME.search(name.lower()):
+            values[name] = MASK
+        if name not in values and dtypes[name] == numpy.uint8 and _is_image(entry["shape"]):
+            values[name] = Values(0, 255, True, "an image")
+    return values
+
+
+def _is_image(shape: List[int]) -> bool:
+    return len(shape) in (3, 4) and (shape[-1] in (1, 3, 4) or shape[-3] in (1, 3, 4))
+
+
+def _both(first: Optional[Values], second: Values) -> Values:
+    """Return what two readers of an input both take, or what the first takes."""
+    if first is None:
+        return second
+    low, high = max(first.low, second.low), min(first.high, second.high)
+    if low > high:
+        return first
+    why = first.why if (first.low, first.high) == (low, high) else second.why
+    return Values(low, high, first.whole or second.whole, why)
+
+
+def _read(model: Any, entries: List[Entry]) -> _Graph:
+    from onnx import numpy_helper
+
+    constants = {}
+    for tensor in _small_tensors(model.graph):
+        constants[tensor.name] = numpy_helper.to_array(tensor)
+    sources = {entry["name"]: entry["name"] for entry in entries}
+    readers: Dict[str, List[Any]] = {}
+    for node in checks.all_nodes(model.graph):
+        for attribute in node.attribute:
+            if node.op_type == "Constant" and attribute.name == "value":
+                constants[node.output[0]] = numpy_helper.to_array(attribute.t)
+        if node.op_type in MOVES and node.input[0] in sources:
+            sources.update(dict.fromkeys(node.output, sources[node.input[0]]))
+        for name in node.input:
+            readers.setdefault(name, []).append(node)
+    return _Graph(sources, constants, infer(model, entries), readers)
+
+
+def _small_tensors(graph: Any) -> Iterator[Any]:
+    """Yield the initializers of one element: scales, zero points, depths, factors of masks."""
+    for tensor in graph.initializer:
+        if numpy.prod(list(tensor.dims), dtype=float) <= 1:
+            yield tensor
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from _small_tensors(inner)
+
+
+def _table(rows: int, what: str) -> Optional[Values]:
+    return Values(0, rows - 1, True, what) if rows > 0 else None
+
+
+def _gathered(use: _Use) -> Optional[Values]:
+    rows = use.side(0, use.attribute("axis", 0)) if use.number == 1 else 0
+    return _table(rows, f"indices of {use.node.op_type}")
+
+
+def _gathered_places(use: _Use) -> Optional[Values]:
+    """The last side of the indices is a place in the first sides of the data."""
+    first = use.attribute("batch_dims", 0)
+    sides = [use.side(0, first + axis) for axis in range(use.side(1, -1))]
+    rows = min(sides, default=0) if use.number == 1 else 0
+    return _table(rows, f"indices of {use.node.op_type}")
+
+
+def _one_hot(use: _Use) -> Optional[Values]:
+    depth = use.constant(1)
+    rows = int(depth[0]) if use.number == 0 and depth is not None else 0
+    return _table(rows, "below OneHot's depth")
+
+
+def _top(use: _Use) -> Optional[Values]:
+    count = use.side(0, use.attribute("axis", -1)) if use.number == 1 else 0
+    return Values(1, count, True, "the number of TopK's values") if count else None
+
+
+def _lengths(use: _Use) -> Optional[Values]:
+    length = use.side(0, use.attribute("layout", 0)) if use.number == 4 else 0
+    return Values(1, length, True, "lengths of sequences") if length else None
+
+
+def _quantised(use: _Use) -> Optional[Values]:
+    """Real values that a scale and a zero point of one element can hold."""
+    from onnx import TensorProto
+
+    scale, zero = use.constant(1), use.constant(2)
+    if use.number != 0 or scale is None:
+        return None
+    is_signed = use.attribute("output_dtype", 0) == TensorProto.INT8
+    codes = numpy.dtype("int8" if is_signed else "uint8") if zero is None else zero.dtype
+    if codes.kind not in "iu":
+        return None
+    limits, offset, step = numpy.iinfo(codes), int(zero[0]) if zero is not None else 0, scale[0]
+    low, high = float(step) * (limits.min - offset), float(step) * (limits.max - offset)
+    return Values(low, high, False, "the model's own quantisation")
+
+
+def _codes(use: _Use) -> Optional[Values]:
+    """An input of codes takes all of them."""
+    zero = use.constant(2)
+    if use.number != 0 or zero is None or zero.dtype.kind not in "iu" or zero.dtype.itemsize > 1:
+        return None
+    limits = numpy.iinfo(zero.dtype)
+    return Values(limits.min, limits.max, True, "all codes of the quantisation")
+
+
+def _function(use: _Use) -> Optional[Values]:
+    low, high = DOMAINS[use.node.op_type]
+    return Values(low, high, False, f"where {use.node.op_type} is defined")
+
+
+def _condition(use: _Use) -> Optional[Values]:
+    """Where takes truth values: numbers that were cast to them are a mask."""
+    return MASK if use.number == 0 else None
+
+
+def _inverted(use: _Use) -> Optional[Values]:
+    """A mask m is added to logits as ``(1 - m) * -10000``."""
+    minuend = use.constant(0)
+    if use.number != 1 or minuend is None or minuend[0] != 1:
+        return None
+    for reader in use.graph.readers.get(use.node.output[0], []):
+        product = _Use(reader, 0, use.graph)
+        factors = [product.constant(0), product.constant(1)]
+        if reader.op_type == "Mul" and any(
+            factor is not None and factor[0] <= MASKED for factor in factors
+        ):
+            return MASK
+    return None
+
+
+def _embedded(use: _Use) -> Optional[Values]:
+    """EmbedLayerNormalization: ids, segments, three tables, two of weights, mask, positions."""
+    tables = {0: 2, 1: 4, 8: 3}
+    if use.number == 7:
+        return MASK
+    rows = use.side(tables[use.number], 0) if use.number in tables else 0
+    return _table(rows, "ids of an embedding")
+
+
+Rule = Callable[[_Use], Optional[Values]]
+
+RULES: Dict[str, Rule] = {
+    "Gather": _gathered,
+    "GatherElements": _gathered,
+    "ScatterElements": _gathered,
+    "GatherND": _gathered_places,
+    "ScatterND": _gathered_places,
+    "OneHot": _one_hot,
+    "TopK": _top,
+    "RNN": _lengths,
+    "GRU": _lengths,
+    "LSTM": _lengths,
+    "QuantizeLinear": _quantised,
+    "DequantizeLinear": _codes,
+    "Where": _condition,
+    "Sub": _inverted,
+    "EmbedLayerNormalization": _embedded,
+}
+RULES.update(dict.fromkeys(DOMAINS, _function))

@@ -1,0 +1,279 @@
+"""Sides of an ONNX graph's tensors: inferred, and those of its inputs that have to be equal.
+
+Exporters often leave the sides of inputs free without a name, or give the same side two names. The
+operators that the inputs meet say which of them are one: the batch of an LSTM's hidden state is
+that of its sequence. https://onnx.ai/onnx/operators defines them.
+"""
+
+import re
+from typing import Any, Callable, Dict, Iterator, List, Match, NamedTuple, Optional, Union
+
+from harness.graphs import checks
+
+Side = Union[int, str]  # a size, or the name of a free side
+Shape = List[Optional[Side]]  # None: nothing is known of the side
+Shapes = Dict[str, Shape]  # by tensor
+Entry = Dict[str, Any]  # ``name``, ``dtype`` and ``shape``, a list of `Side`
+
+#: Initializers with more elements keep their shape only: shape inference reads none that large.
+MOST_ELEMENTS = 4096
+
+#: Ties are searched again with what they told, at most so often.
+MOST_ROUNDS = 4
+
+#: The name of a side that is computed from others: sums and products of names and numbers.
+NAME = re.compile(r"[A-Za-z_][\w.]*")
+EXPRESSION = re.compile(r"\s*[\w.]+(\s*[+*]\s*[\w.]+)+\s*")
+
+
+def size_of(side: Side, sizes: Dict[Side, int], free: int) -> int:
+    """Return the size of a side; one named like ``past + 2*length`` is computed.
+
+    Args:
+        side: a size, a name, or an expression of both.
+        sizes: by name; names that an expression needs are added.
+        free: the size of a name that has none yet.
+    """
+    if isinstance(side, int):
+        return side
+    if side in sizes or not EXPRESSION.fullmatch(side):
+        return sizes.setdefault(side, free)
+    total = 0
+    for term in side.split("+"):
+        product = 1
+        for factor in (text.strip() for text in term.split("*")):
+            product *= int(factor) if factor.isdigit() else sizes.setdefault(factor, free)
+        total += product
+    return sizes.setdefault(side, total)
+
+
+def infer(model: Any, entries: List[Entry]) -> Shapes:
+    """Return the shapes of all tensors that shape inference knows, for inputs of these shapes.
+
+    Where the standard's inference fails, only inputs and initializers have one.
+    """
+    import onnx
+
+    skeleton = _skeleton(model, entries, onnx)
+    try:
+        inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
+    except Exception:  # a wrong model makes it raise anything
+        inferred = skeleton.graph
+    shapes: Shapes = {}
+    for graph in _graphs(inferred):
+        for value in [*graph.value_info, *graph.output, *graph.input]:
+            if value.type.tensor_type.HasField("shape"):
+                shapes[value.name] = [_side(dim) for dim in value.type.tensor_type.shape.dim]
+    for graph in _graphs(model.graph):
+        shapes.update((tensor.name, list(tensor.dims)) for tensor in graph.initializer)
+    shapes.update((entry["name"], list(entry["shape"])) for entry in entries)
+    return shapes
+
+
+def _skeleton(model: Any, entries: List[Entry], onnx: Any) -> Any:
+    """Return a model of the same nodes, without large weights and without claims on shapes."""
+    skeleton = onnx.ModelProto(ir_version=model.ir_version)
+    skeleton.opset_import.extend(model.opset_import)
+    skeleton.functions.extend(model.functions)
+    graph = skeleton.graph
+    graph.name = "skeleton"
+    graph.node.extend(model.graph.node)
+    kinds = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+    value_info = onnx.helper.make_tensor_value_info
+    for entry in entries:
+        graph.input.append(value_info(entry["name"], kinds[entry["name"]], entry["shape"]))
+    for tensor in model.graph.initializer:
+        if _count(tensor.dims) <= MOST_ELEMENTS:
+            graph.initializer.append(tensor)
+        else:
+            graph.input.append(value_info(tensor.name, tensor.data_type, list(tensor.dims)))
+    for value in model.graph.output:
+        graph.output.append(value)
+        graph.output[-1].type.tensor_type.ClearField("shape")
+    return skeleton
+
+
+def _count(dims: Any) -> int:
+    count = 1
+    for side in dims:
+        count *= side
+    return count
+
+
+def _graphs(graph: Any) -> Iterator[Any]:
+    """Yield a graph and those inside its nodes."""
+    yield graph
+    for node in graph.node:
+        for attribute in node.attribute:
+            for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+                yield from _graphs(inner)
+
+
+def _side(dim: Any) -> Optional[Side]:
+    if dim.HasField("dim_value"):
+        return int(dim.dim_value)
+    return str(dim.dim_param) or None
+
+
+class Ties:
+    """Which names of sides are one side, or have one size."""
+
+    def __init__(self) -> None:
+        self._parents: Dict[str, Side] = {}
+
+    def root(self, side: Side) -> Side:
+        """Return what stands for a side: a size where it is known, else a name."""
+        while isinstance(side, str) and side in self._parents:
+            side = self._parents[side]
+        if isinstance(side, str) and EXPRESSION.fullmatch(side):
+            return NAME.sub(self._known_size, side)
+        return side
+
+    def _known_size(self, name: "Match[str]") -> str:
+        root = self._parents.get(name.group())
+        return str(root) if isinstance(root, int) else name.group()
+
+    def equate(self, first: Optional[Side], second: Optional[Side]) -> None:
+        """Take two sides as one. Two sizes that differ are left to the runtimes to refuse."""
+        if first is None or second is None:
+            return
+        first, second = sorted((self.root(first), self.root(second)), key=_rank)
+        if first != second and isinstance(first, str):
+            self._parents[first] = second
+
+
+def _rank(side: Side) -> int:
+    """Return how well a side can stand for another: a size best, then a computed name."""
+    if isinstance(side, int):
+        return 2
+    return 1 if EXPRESSION.fullmatch(side) else 0
+
+
+def tie(model: Any, entries: List[Entry], ties: Ties) -> List[Entry]:
+    """Return the inputs with one name, or a size, for sides that the graph's operators make equal.
+
+    *ties* holds what is known before, such as sizes of a user, and afterwards what was learnt.
+    """
+    for _ in range(MOST_ROUNDS):
+        tied = [dict(entry, shape=list(map(ties.root, entry["shape"]))) for entry in entries]
+        shapes = infer(model, tied)
+        for node in checks.all_nodes(model.graph):
+            rule = RULES.get(node.op_type)
+            if rule is not None:
+                rule(_Meeting(node, [shapes.get(name) for name in node.input], ties))
+            if node.op_type == "Loop":
+                _carried(node, shapes, ties)
+        if all(ties.root(side) == side for entry in tied for side in entry["shape"]):
+            return tied
+    return [dict(entry, shape=list(map(ties.root, entry["shape"]))) for entry in entries]
+
+
+class _Meeting(NamedTuple):
+    """A node, the shapes of its inputs, and the ties that it adds to."""
+
+    node: Any
+    shapes: List[Optional[Shape]]
+    ties: Ties
+
+    def side(self, number: int, axis: int) -> Optional[Side]:
+        """Return a side of an input, None where it is unknown or missing."""
+        shape = self.shapes[number] if number < len(self.shapes) else None
+        return shape[axis] if shape and -len(shape) <= axis < len(shape) else None
+
+    def attribute(self, name: str, default: int) -> int:
+        return next((entry.i for entry in self.node.attribute if entry.name == name), default)
+
+    def known(self) -> List[Shape]:
+        """Return the shapes that are known and have a side."""
+        return [shape for shape in self.shapes if shape]
+
+
+def _recurrent(meeting: _Meeting) -> None:
+    """X is (length, batch, in), a hidden state (directions, batch, hidden).
+
+    With layout 1 the batch comes first.
+    """
+    side, equate = meeting.side, meeting.ties.equate
+    is_batch_first = meeting.attribute("layout", 0) == 1
+    batch = side(0, 0 if is_batch_first else 1)
+    equate(side(0, 2), side(1, 2))
+    equate(side(4, 0), batch)
+    for state in (5, 6):
+        equate(side(state, 0 if is_batch_first else 1), batch)
+        equate(side(state, 1 if is_batch_first else 0), side(1, 0))
+        equate(side(state, 2), side(2, 2))
+
+
+def _product(meeting: _Meeting) -> None:
+    second = meeting.shapes[1] if len(meeting.shapes) > 1 else None
+    axis = -2 if second and len(second) > 1 else 0
+    meeting.ties.equate(meeting.side(0, -1), meeting.side(1, axis))
+
+
+def _gemm(meeting: _Meeting) -> None:
+    first_axis, second_axis = 1 - meeting.attribute("transA", 0), meeting.attribute("transB", 0)
+    meeting.ties.equate(meeting.side(0, first_axis), meeting.side(1, second_axis))
+
+
+def _convolution(meeting: _Meeting) -> None:
+    channels = meeting.side(1, 1)
+    if isinstance(channels, int):
+        meeting.ties.equate(meeting.side(0, 1), channels * meeting.attribute("group", 1))
+
+
+def _by_channel(meeting: _Meeting) -> None:
+    """The second input has a first side for each channel of the first."""
+    meeting.ties.equate(meeting.side(0, 1), meeting.side(1, 0))
+
+
+def _joined(meeting: _Meeting) -> None:
+    known = meeting.known()
+    axis = meeting.attribute("axis", 0)
+    for shape in known[1:]:
+        if len(shape) == len(known[0]):
+            for number, (first, second) in enumerate(zip(known[0], shape)):
+                if number != axis % len(shape):
+                    meeting.ties.equate(first, second)
+
+
+def _broadcast(meeting: _Meeting) -> None:
+    """Sides that stand at one place from the right are equal unless one of them is 1."""
+    known = meeting.known()
+    for axis in range(1, max(map(len, known), default=0) + 1):
+        sides = [shape[-axis] for shape in known if len(shape) >= axis and shape[-axis] != 1]
+        for side in sides[1:]:
+            meeting.ties.equate(sides[0], side)
+
+
+def _carried(node: Any, shapes: Shapes, ties: Ties) -> None:
+    """A Loop's values start as what its body takes, after the count and the condition."""
+    for attribute in node.attribute:
+        for start, value in zip(node.input[2:], attribute.g.input[2:]):
+            outside, inside = shapes.get(start), shapes.get(value.name)
+            if outside and inside and len(outside) == len(inside):
+                for first, second in zip(outside, inside):
+                    ties.equate(first, second)
+
+
+Rule = Callable[[_Meeting], None]
+
+RULES: Dict[str, Rule] = {
+    "RNN": _recurrent,
+    "GRU": _recurrent,
+    "LSTM": _recurrent,
+    "MatMul": _product,
+    "MatMulInteger": _product,
+    "Gemm": _gemm,
+    "Conv": _convolution,
+    "ConvInteger": _convolution,
+    "ConvTranspose": _by_channel,
+    "BatchNormalization": _by_channel,
+    "InstanceNormalization": _by_channel,
+    "Concat": _joined,
+}
+RULES.update(
+    dict.fromkeys(
+        ["Add", "Sub", "Mul", "Div", "Max", "Min", "Where", "And", "Or", "Equal", "Less"],
+        _broadcast,
+    )
+)

@@ -1,0 +1,123 @@
+"""Answer again: the same bits, other bits that a fresh load explains, or other bits at times."""
+
+from typing import Any, Dict
+
+import numpy
+
+from harness import failures
+from harness.adapters import Arrays
+
+#: So many answers after a fresh load have to be the same for a model to count as stateful.
+SEQUENCE = 3
+
+#: With more answers than this, as many are given with another number of threads too.
+FEW = 3
+
+#: That number.
+THREADS = 2
+
+
+def repeat(session: Any, first: Arrays, count: int) -> Dict[str, Any]:
+    """Answer until there are *count* answers and return how they compare.
+
+    Args:
+        session: see `harness.phases.inference.Session`.
+        first: the first answer after the model was loaded.
+        count: of all answers, at least 2.
+
+    Returns:
+        ``repeatable``: all have the same bits. ``stateful``: they differ, and after a fresh load
+        they are those again, in their order. ``repeats``: by number of threads, see `_Answers`.
+    """
+    answers = _Answers(first)
+    start = [first]
+    for _ in range(count - 1):
+        answer = session.answer()
+        if len(start) < SEQUENCE:
+            start.append(answer)
+        answers.compare(answer)
+    data: Dict[str, Any] = {"repeatable": not answers.different, "stateful": False}
+    if answers.different:
+        session.load_again()
+        changes = any(not same_bits(first, later) for later in start)
+        data["stateful"] = changes and all(
+            same_bits(earlier, session.answer()) for earlier in start
+        )
+    data["repeats"] = {str(session.job["threads"]): answers.described()}
+    if count > FEW and not data["stateful"]:
+        _repeat_threaded(session, count, data)
+    return data
+
+
+def _repeat_threaded(session: Any, count: int, data: Dict[str, Any]) -> None:
+    """Add the answers with another number of threads, where the runtime can change it."""
+    if session.job["threads"] == THREADS:
+        return
+    if _configure(session, THREADS):
+        session.load_again()
+        answers = _Answers(session.answer())
+        for _ in range(count - 1):
+            answers.compare(session.answer())
+        data["repeats"][str(THREADS)] = answers.described()
+        data["repeatable"] = data["repeatable"] and not answers.different
+    _configure(session, session.job["threads"])
+    session.load_again()
+
+
+def _configure(session: Any, threads: int) -> bool:
+    """Set the number of threads; return whether the runtime can do that once it has answered."""
+    device, options = session.job["cell"]["device"], session.job.get("options", {})
+    try:
+        session.adapter.configure(device, threads, **options)
+    except failures.CAUGHT:
+        return False
+    return True
+
+
+class _Answers:
+    """Counts the answers that differ from the first of them, and how far outputs differ."""
+
+    def __init__(self, first: Arrays) -> None:
+        self.first = first
+        self.count, self.different = 1, 0
+        self.largest: Dict[str, float] = {}
+
+    def compare(self, answer: Arrays) -> None:
+        self.count += 1
+        if same_bits(self.first, answer):
+            return
+        self.different += 1
+        for name, value in answer.items():
+            error = difference(self.first.get(name), value)
+            if error > self.largest.get(name, 0.0):
+                self.largest[name] = error
+
+    def described(self) -> Dict[str, Any]:
+        """Return the numbers of answers and of different ones, and the differences by output."""
+        return {"answers": self.count, "different": self.different, "largest": self.largest}
+
+
+def difference(first: Any, second: Any) -> float:
+    """Return the largest difference of two arrays over the first's largest value.
+
+    It is 1 where they are no numbers of the same shape, or not finite at the same places.
+    """
+    if first is None:
+        return 1.0
+    first, second = numpy.asarray(first), numpy.asarray(second)
+    if first.shape != second.shape or first.dtype.kind not in "fiub":
+        return float(first.shape != second.shape or (first != second).any())
+    first, second = first.astype("float64"), second.astype("float64")
+    finite = numpy.isfinite(first)
+    if (finite != numpy.isfinite(second)).any():
+        return 1.0
+    scale = float(numpy.abs(first[finite]).max(initial=0.0)) or 1.0
+    return float(numpy.abs(first[finite] - second[finite]).max(initial=0.0)) / scale
+
+
+def same_bits(first: Arrays, second: Arrays) -> bool:
+    """Return whether two answers are equal in every bit; a NaN equals the same NaN."""
+    return list(first) == list(second) and all(
+        first[name].dtype == second[name].dtype and first[name].tobytes() == second[name].tobytes()
+        for name in first
+    )

@@ -1,0 +1,43 @@
+"""Sizes that ONNX Runtime asks for where it refuses made inputs.
+
+Its errors have no fields, so its text is read here: only to choose the next sizes to try, never to
+decide a verdict. Where it is worded in another way, nothing is asked for. The texts are those of
+onnxruntime/core/providers/cpu (rnn, math, tensor) and core/session.
+"""
+
+import re
+
+#: What it got and what it wants, in this order.
+PAIRS = (
+    re.compile(r"Got: (\d+) Expected: (\d+)"),
+    re.compile(r"input channels C: (\d+) .*?kernel channels: (\d+)", re.IGNORECASE),
+)
+
+#: A product: the shape of its weights, the size that it got, and the size of its answer.
+PRODUCT = re.compile(r"W: \{(\d+),(\d+)\} K: (\d+) N: ?(\d+)")
+
+#: Two sizes that have to be equal: either may be the free one.
+EQUALS = (
+    re.compile(r"other than 1\. (\d+) by (\d+)"),
+    re.compile(r"mismatched dimensions of (\d+) and (\d+)"),
+)
+
+#: Two shapes side by side; a closing bracket or brace ends each.
+SHAPES = (
+    re.compile(r"must have shape \{([\d,]+)\}\. ?Actual: ?\{([\d,]+)\}"),
+    re.compile(r"Expected shape[^{]*\{([\d,]+)\}[^{]*\{([\d,]+)\}"),
+)
+
+
+def asked_sizes(message):
+    """Return pairs of a size that was given and the size that is wanted in its place."""
+    pairs = [(int(got), int(wanted)) for text in PAIRS for got, wanted in text.findall(message)]
+    for first, second, got, answer in PRODUCT.findall(message):
+        pairs.append((int(got), int(first if second == answer else second)))
+    for text in EQUALS:
+        for first, second in text.findall(message):
+            pairs += [(int(first), int(second)), (int(second), int(first))]
+    for text in SHAPES:
+        for wanted, got in text.findall(message):
+            pairs += zip(map(int, got.split(",")), map(int, wanted.split(",")))
+    return [(got, wanted) for got, wanted in pairs if got != wanted]

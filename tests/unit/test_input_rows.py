@@ -1,0 +1,94 @@
+"""Every report of a verification says which inputs were served, and who made them."""
+
+from __future__ import annotations
+
+from rich.console import Console
+
+from deepmatrix import reports
+from deepmatrix.judging.verdicts import Verdict
+from deepmatrix.reports import markdown
+from deepmatrix.results import remarks
+from deepmatrix.results.portability import blame_inputs
+from deepmatrix.results.rows import InputRow, Results
+from tests.unit import verifications
+
+IMAGE = InputRow(
+    name="image", dtype="float32", shape=(2, 3, 64, 64), low=-4.25, high=4.5, made=True
+)
+IDS = InputRow(
+    name="ids", dtype="int64", shape=(2, 8), low=0, high=99, made=True, values="indices of Gather"
+)
+TEXT = InputRow(name="words", dtype="str", shape=(), made=False)
+
+
+def verified(*inputs: InputRow) -> Results:
+    model = verifications.MODEL.model_copy(update={"inputs": inputs})
+    return verifications.results().model_copy(update={"models": (model,)})
+
+
+def printed(results: Results) -> str:
+    console = Console(width=160)
+    with console.capture() as capture:
+        reports.show(console, results)
+    return capture.get()
+
+
+def test_the_screen_says_name_type_shape_range_and_who_made_them_in_a_line() -> None:
+    line = "inputs, made: image float32 2x3x64x64 from -4.25 to 4.5, ids int64 2x8 from 0 to 99"
+    assert line in printed(verified(IMAGE, IDS)).splitlines()
+    assert "inputs, given: words str scalar" in printed(verified(TEXT)).splitlines()
+    assert "inputs, " not in printed(verified())
+
+
+def test_a_line_names_few_inputs_and_counts_the_others() -> None:
+    line = printed(verified(*[IMAGE.model_copy(update={"name": f"x{n}"}) for n in range(6)]))
+    assert "x3 float32" in line
+    assert "x4 float32" not in line
+    assert "and 2 more" in line
+
+
+def test_the_report_has_a_table_of_all_inputs() -> None:
+    report = markdown.document(verified(IMAGE, IDS))
+    assert "## Inputs of resnet50" in report
+    assert "| image | float32 | 2x3x64x64 | -4.25 | 4.5 | made |  |" in report
+    assert "| ids | int64 | 2x8 | 0 | 99 | made | indices of Gather |" in report
+
+
+def test_made_inputs_are_warned_about_once_a_model() -> None:
+    (warning,) = remarks.sample_inputs(verified(IMAGE, IDS).models)
+    assert warning == (
+        "resnet50: its inputs are made: noise may hide or exaggerate a difference; give real ones "
+        "with --inputs"
+    )
+    assert not list(remarks.sample_inputs(verified(TEXT).models))
+
+
+def test_a_model_that_keeps_state_is_named_by_its_name_once_with_the_cells() -> None:
+    plain = verifications.results().portability[:2]
+    rows = [row.model_copy(update={"stateful": True}) for row in plain]
+    (warning,) = remarks.stateful(rows, [verifications.MODEL])
+    assert warning == (
+        "resnet50: stateful, it keeps state between calls; compared is the first answer of a fresh "
+        "load (onnxruntime-debian12-amd64-cpu, onnxruntime-debian13-arm64-cpu)"
+    )
+    assert not list(remarks.stateful(plain, [verifications.MODEL]))
+
+
+def test_a_model_that_is_random_by_design_keeps_no_state() -> None:
+    row = verifications.results().portability[0].model_copy(update={"stateful": True})
+    random = verifications.MODEL.model_copy(update={"random": ("logits",)})
+    assert not list(remarks.stateful([row], [random]))
+
+
+def test_made_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> None:
+    refused = Verdict(word="error", reason="infer: Fail: dimension mismatch")
+    model = verifications.MODEL.model_copy(update={"refusal": "dimension mismatch"})
+    verdict = blame_inputs(refused, model)
+    assert verdict.word == "not-run"
+    assert verdict.reason == (
+        "no sample inputs fit it: give --inputs, --shape or --range (infer: Fail: dimension "
+        "mismatch)"
+    )
+    assert blame_inputs(refused, verifications.MODEL) == refused
+    matched = Verdict(word="match")
+    assert blame_inputs(matched, model) == matched

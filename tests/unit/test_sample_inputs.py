@@ -1,0 +1,292 @@
+"""Sample inputs fit the graph: their shapes, and the values that its operators can take."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from harness.graphs import BadModel, sample_inputs
+from harness.graphs.sample_inputs import Sampling, Values
+from harness.runtimes.onnx import adapter
+from harness.runtimes.onnx.asked_sizes import asked_sizes
+
+pytest.importorskip("onnxruntime")
+
+FLOAT, INT64, INT32 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32
+node, value = helper.make_node, helper.make_tensor_value_info
+
+Sides = list[Any]
+
+
+@pytest.fixture(autouse=True)
+def started() -> None:
+    adapter.start()
+
+
+def weights(name: str, *shape: int) -> onnx.TensorProto:
+    values = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+    return numpy_helper.from_array(values, name)
+
+
+def scalar(name: str, number: Any) -> onnx.TensorProto:
+    return numpy_helper.from_array(np.asarray(number), name)
+
+
+def inspect(
+    folder: Path,
+    nodes: list[onnx.NodeProto],
+    inputs: dict[str, tuple[int, Sides]],
+    *held: onnx.TensorProto,
+    sampling: Sampling = Sampling(0),  # noqa: B008 - a tuple
+) -> dict[str, Any]:
+    declared = [value(name, kind, sides) for name, (kind, sides) in inputs.items()]
+    outputs = [value(nodes[-1].output[0], FLOAT, None)]
+    graph = helper.make_graph(nodes, "graph", declared, outputs, list(held))
+    opsets = [helper.make_opsetid("", 17)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), str(folder / "m.onnx"))
+    return adapter.inspect("onnx", str(folder / "m.onnx"), None, sampling)
+
+
+def shapes(inspected: dict[str, Any]) -> dict[str, tuple[int, ...]]:
+    return {name: x.shape for name, x in inspected["inputs"].items()}
+
+
+def test_ids_stay_within_the_table_that_they_look_up(tmp_path: Path) -> None:
+    nodes = [node("Unsqueeze", ["ids", "axis"], ["u"]), node("Gather", ["table", "u"], ["y"])]
+    inspected = inspect(
+        tmp_path, nodes, {"ids": (INT64, ["n"])}, weights("table", 3, 4), scalar("axis", [0])
+    )
+    assert set(inspected["inputs"]["ids"]) <= {0, 1, 2}
+    assert inspected["described"]["values"] == {"ids": "indices of Gather"}
+
+
+@pytest.mark.parametrize(
+    ("nodes", "sides"),
+    [
+        ([node("GatherElements", ["x", "i"], ["y"], axis=1)], [2, 3]),
+        ([node("GatherND", ["x", "i"], ["y"])], [5, 2]),
+        ([node("OneHot", ["i", "depth", "onoff"], ["y"])], [40]),
+    ],
+)
+def test_indices_stay_within_what_they_index(
+    tmp_path: Path, nodes: list[onnx.NodeProto], sides: Sides
+) -> None:
+    inspected = inspect(
+        tmp_path,
+        nodes,
+        {"i": (INT64, sides)},
+        weights("x", 2, 3),
+        scalar("depth", 4),
+        scalar("onoff", np.float32([0, 1])),
+    )
+    largest = {"GatherElements": 2, "GatherND": 1, "OneHot": 3}[nodes[0].op_type]
+    ids = inspected["inputs"]["i"]
+    assert 0 <= ids.min() < ids.max() <= largest
+    assert inspected["outputs"]
+
+
+def test_the_batch_of_a_hidden_state_is_that_of_its_sequence(tmp_path: Path) -> None:
+    nodes = [
+        node("Transpose", ["x"], ["t"], perm=[1, 0, 2]),
+        node("LSTM", ["t", "w", "r", "", "lengths", "h", "c"], ["y"], hidden_size=5),
+    ]
+    inputs = {
+        "x": (FLOAT, ["batch", "length", "features"]),
+        "lengths": (INT32, [None]),
+        "h": (FLOAT, [None, None, None]),
+        "c": (FLOAT, [1, None, 5]),
+    }
+    inspected = inspect(tmp_path, nodes, inputs, weights("w", 1, 20, 4), weights("r", 1, 20, 5))
+    assert shapes(inspected) == {"x": (2, 64, 4), "lengths": (2,), "h": (1, 2, 5), "c": (1, 2, 5)}
+    lengths = inspected["inputs"]["lengths"]
+    assert lengths.min() >= 1
+    assert lengths.max() <= 64
+    assert list(inspected["outputs"]) == ["y"]
+    assert inspected["described"]["refusal"] == ""
+
+
+def test_a_state_that_is_chosen_by_an_if_has_the_batch_of_the_sequence(tmp_path: Path) -> None:
+    """An exporter's choice between a given state and a zero one: the runtime compares batches."""
+
+    def branch(name: str, operator: str) -> onnx.GraphProto:
+        outcome = value(name, FLOAT, None)
+        return helper.make_graph([node(operator, ["h"], [name])], name, [], [outcome])
+
+    nodes = [
+        node("If", ["new"], ["s"], then_branch=branch("a", "Neg"), else_branch=branch("b", "Abs")),
+        node("GRU", ["x", "w", "r", "", "", "s"], ["y"], hidden_size=5),
+    ]
+    inputs = {
+        "x": (FLOAT, ["length", "n", 4]),
+        "h": (FLOAT, [None, None, None]),
+        "new": (TensorProto.BOOL, []),
+    }
+    inspected = inspect(tmp_path, nodes, inputs, weights("w", 1, 15, 4), weights("r", 1, 15, 5))
+    assert shapes(inspected)["h"] == (1, shapes(inspected)["x"][1], 5)
+    assert inspected["described"]["refusal"] == ""
+
+
+def test_a_mask_is_of_zeros_and_ones_whatever_its_name(tmp_path: Path) -> None:
+    nodes = [
+        node("Cast", ["attends"], ["a"], to=FLOAT),
+        node("Sub", ["one", "a"], ["blocked"]),
+        node("Mul", ["blocked", "low"], ["bias"]),
+        node("Add", ["x", "bias"], ["y"]),
+    ]
+    inspected = inspect(
+        tmp_path,
+        nodes,
+        {"x": (FLOAT, [None, None]), "attends": (INT64, ["n", "length"])},
+        scalar("one", np.float32(1)),
+        scalar("low", np.float32(-10000)),
+    )
+    assert set(inspected["inputs"]["attends"].ravel()) == {0, 1}
+    assert shapes(inspected)["x"] == shapes(inspected)["attends"]
+
+
+def test_an_input_called_a_mask_is_one_in_floats_too(tmp_path: Path) -> None:
+    inspected = inspect(
+        tmp_path,
+        [node("Mul", ["x", "pad_mask"], ["y"])],
+        {"x": (FLOAT, [4, 4]), "pad_mask": (FLOAT, [4, 4])},
+    )
+    assert set(inspected["inputs"]["pad_mask"].ravel()) == {0, 1}
+
+
+def test_a_side_that_is_named_as_a_sum_has_the_size_of_the_sum(tmp_path: Path) -> None:
+    nodes = [
+        node("Concat", ["past", "x"], ["k"], axis=1),
+        node("Cast", ["mask"], ["m"], to=FLOAT),
+        node("Mul", ["k", "m"], ["y"]),
+    ]
+    inputs = {
+        "mask": (INT64, ["batch", "past_length + length", 1]),
+        "x": (FLOAT, ["batch", "length", 3]),
+        "past": (FLOAT, ["batch", "past_length", 3]),
+    }
+    inspected = inspect(tmp_path, nodes, inputs, sampling=Sampling(0, {"past_length": (7,)}))
+    assert shapes(inspected) == {"mask": (2, 71, 1), "x": (2, 64, 3), "past": (2, 7, 3)}
+
+
+def test_values_fill_what_the_model_is_quantised_for(tmp_path: Path) -> None:
+    nodes = [
+        node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    inspected = inspect(
+        tmp_path,
+        nodes,
+        {"x": (FLOAT, ["n", 3, 8, 8])},
+        scalar("scale", np.float32(0.5)),
+        scalar("zero", np.uint8(100)),
+    )
+    x = inspected["inputs"]["x"]
+    assert -50 <= x.min() < -45
+    assert 72 < x.max() <= 77.5
+
+
+@pytest.mark.parametrize("operator", ["Log", "Sqrt", "Acosh", "Atanh"])
+def test_a_function_gets_values_where_it_is_defined(tmp_path: Path, operator: str) -> None:
+    inspected = inspect(tmp_path, [node(operator, ["x"], ["y"])], {"x": (FLOAT, [64])})
+    assert np.isfinite(inspected["outputs"]["y"]).all()
+
+
+def test_an_image_of_bytes_has_all_of_them(tmp_path: Path) -> None:
+    inspected = inspect(
+        tmp_path,
+        [node("Cast", ["x"], ["y"], to=FLOAT)],
+        {"x": (TensorProto.UINT8, ["n", "h", "w", 3])},
+    )
+    assert (inspected["inputs"]["x"].min(), inspected["inputs"]["x"].max()) == (0, 255)
+
+
+def test_a_weight_tells_the_size_of_a_free_side(tmp_path: Path) -> None:
+    inspected = inspect(
+        tmp_path,
+        [node("Conv", ["x", "w"], ["c"], group=2), node("Relu", ["c"], ["y"])],
+        {"x": (FLOAT, ["n", "channels", "h", "w"])},
+        weights("w", 4, 3, 3, 3),
+    )
+    assert shapes(inspected)["x"] == (2, 6, 64, 64)
+
+
+@pytest.mark.parametrize("side", [40, 112])
+def test_the_size_that_onnx_runtime_asks_for_is_tried(tmp_path: Path, side: int) -> None:
+    nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w"], ["y"])]
+    inspected = inspect(
+        tmp_path, nodes, {"x": (FLOAT, ["n", 3, "h", "w"])}, weights("w", 3 * side * side, 2)
+    )
+    assert shapes(inspected)["x"] == (2, 3, side, side)
+    assert inspected["described"]["refusal"] == ""
+
+
+def test_what_no_size_fits_is_said_with_what_onnx_runtime_says(tmp_path: Path) -> None:
+    nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w"], ["y"])]
+    inspected = inspect(tmp_path, nodes, {"x": (FLOAT, ["n", 3, "h", "w"])}, weights("w", 30, 2))
+    assert "Dimension mismatch" in inspected["described"]["refusal"]
+    assert inspected["outputs"] == {}
+
+
+@pytest.mark.parametrize(
+    ("message", "pairs"),
+    [
+        (
+            "for input: x index: 2 Got: 64 Expected: 224 index: 3 Got: 64 Expected: 224",
+            [(64, 224), (64, 224)],
+        ),
+        ("GEMM: Dimension mismatch, W: {4800,2} K: 12288 N:2", [(12288, 4800)]),
+        ("an axis by a dimension other than 1. 64 by 48", [(64, 48), (48, 64)]),
+        ("Input initial_h must have shape {1,1,16}. Actual:{1,2,16}", [(2, 1)]),
+        ("something else went wrong", []),
+    ],
+)
+def test_sizes_are_read_from_what_onnx_runtime_says(
+    message: str, pairs: list[tuple[int, int]]
+) -> None:
+    assert asked_sizes(message) == pairs
+
+
+def test_shapes_and_ranges_are_what_the_user_asks_for(tmp_path: Path) -> None:
+    sampling = Sampling(0, {"n": (3,), "b": (5, 2)}, {"a": (0.0, 255.0), "b": (-3.0, -1.0)})
+    nodes = [node("Cast", ["b"], ["c"], to=FLOAT), node("MatMul", ["a", "c"], ["y"])]
+    inputs = {"a": (FLOAT, ["n", None]), "b": (INT32, [None, 2])}
+    inspected = inspect(tmp_path, nodes, inputs, sampling=sampling)
+    a, b = inspected["inputs"].values()
+    assert (a.shape, b.shape) == ((3, 5), (5, 2))
+    assert 0 <= a.min() < a.max() <= 255
+    assert set(b.ravel()) == {-3, -2, -1}
+    assert inspected["described"]["values"] == {"a": "--range", "b": "--range"}
+
+
+@pytest.mark.parametrize(
+    ("sampling", "message"),
+    [
+        (Sampling(0, {"imagee": (1,)}), "--shape imagee=1: it has no such input or free side; did"),
+        (Sampling(0, {"image": (1, 4)}), r"--shape image=1x4: its shape is \(n, 3\)"),
+        (Sampling(0, {"image": (1,)}), r"--shape image=1: its shape is \(n, 3\)"),
+        (Sampling(0, {"n": (1, 2)}), "--shape n=1x2: a side has one size"),
+        (Sampling(0, {}, {"imag": (0, 1)}), "--range imag=0:1: it has no such input; did you mean"),
+        (Sampling(0, {}, {"image": (0, 300)}), "--range image=0:300: uint8 holds 0 to 255"),
+        (Sampling(0, {}, {"image": (0.2, 0.7)}), "there is no whole number in it"),
+    ],
+)
+def test_what_the_inputs_cannot_have_is_refused(sampling: Sampling, message: str) -> None:
+    declared = [{"name": "image", "dtype": "uint8", "shape": ["n", 3]}]
+    with pytest.raises(BadModel, match=message):
+        sample_inputs.check_asked(sampling, declared)
+
+
+def test_formats_without_names_of_sides_get_shapes_ranges_and_values() -> None:
+    declared = [
+        {"name": "x", "dtype": "float32", "shape": [0, 3]},
+        {"name": "ids", "dtype": "int32", "shape": [4], "values": Values(0, 1, True, "ids")},
+    ]
+    made = sample_inputs.arrays(declared, Sampling(0, {"x": (5, 3)}, {"x": (1.0, 2.0)}))
+    assert made["x"].shape == (5, 3)
+    assert 1 <= made["x"].min() < made["x"].max() <= 2
+    assert set(made["ids"]) <= {0, 1}
