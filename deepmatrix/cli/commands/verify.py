@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
@@ -25,6 +26,9 @@ from deepmatrix.store.runs import Run
 
 #: How often a model answers: a third answer tells a model with state from one that is random.
 REPEATS = 3
+
+#: How often a job that a busy machine slowed down is retried for a budget of latency.
+RETRIES = 2
 
 #: How a person's own model is timed: it may be large.
 OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
@@ -181,6 +185,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         first=_first(options),
         isas=options.isa,
     )
+    if options.max_p99 is not None:
+        planned = replace(planned, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})
     planned = planned.asking(Asked(shapes=dict(options.shape), ranges=dict(options.range)))
     running.check_limits(matrix, engine.capabilities())
