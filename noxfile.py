@@ -60,6 +60,7 @@ NEED_HEADERS = (
     "cpp/*/machine.cpp",
     "cpp/*/runtime.cpp",
     "cpp/windows/*.cpp",
+    "cpp/onnxruntime/answers.cpp",
 )
 
 

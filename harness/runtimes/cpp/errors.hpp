@@ -21,8 +21,8 @@ class Error : public std::runtime_error {
 // This cannot be done, as a fact about the runtime or the runner and not as a fault.
 class Unsupported : public Error {
   public:
-    explicit Unsupported(const std::string& message, std::string type = "Unsupported")
-        : Error(std::move(type), message) {}
+    explicit Unsupported(const std::string& message, const std::string& type = "Unsupported")
+        : Error(type, message) {}
 };
 
 // The control directory cannot be used: the process ends with exit code 2.

@@ -16,7 +16,9 @@ bool is_letter(char32_t letter) {
 }
 
 void append_utf8(std::string& text, char32_t letter) {
-    const auto tail = [&](int shift) { text += static_cast<char>(0x80 | (letter >> shift & 0x3f)); };
+    const auto tail = [&](int shift) {
+        text += static_cast<char>(0x80 | (letter >> shift & 0x3f));
+    };
     if (letter < 0x80) {
         text += static_cast<char>(letter);
     } else if (letter < 0x800) {

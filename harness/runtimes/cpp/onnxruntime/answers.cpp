@@ -118,9 +118,8 @@ void Answers::add_maps(const std::string& name, std::vector<Ort::Value> maps, bo
         keys.push_back(array_of(part_of(map, 0)));
         values.push_back(array_of(part_of(map, 1)));
     }
-    const bool alike = std::all_of(keys.begin(), keys.end(), [&](const Array& each) {
-        return identical(each, keys.front());
-    });
+    const bool alike = std::all_of(
+        keys.begin(), keys.end(), [&](const Array& each) { return identical(each, keys.front()); });
     if (!alike) {
         for (std::size_t i = 0; i < keys.size(); ++i) {
             const std::string part = name + "." + std::to_string(i);

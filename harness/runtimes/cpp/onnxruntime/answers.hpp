@@ -1,4 +1,5 @@
-// What a model answers, as named arrays: text, sequences and maps as `harness/graphs/values.py` does.
+// What a model answers, as named arrays: text, sequences and maps as `harness/graphs/values.py`
+// does.
 #pragma once
 
 #include <deque>
