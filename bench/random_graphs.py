@@ -109,6 +109,10 @@ class Graph:
             return False
         return True
 
+    def alone(self, node: onnx.NodeProto, fed: dict[str, Array]) -> onnx.ModelProto:
+        """Return one node as a model whose inputs are *fed*."""
+        return self._model([node], fed, {name: self.values[name] for name in node.output})
+
     def _model(self, nodes: Any, inputs: dict[str, Array], outputs: dict[str, Any]) -> Any:
         used = {name for node in nodes for name in node.input}
         held = [

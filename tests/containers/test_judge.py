@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 import shutil
 from pathlib import Path
 from typing import Any
@@ -91,4 +92,6 @@ def test_a_wrong_runtime_is_accused_and_its_node_is_named(tmp_path: Path) -> Non
     }
     cause = rows["openvino-debian12-amd64-cpu"]["cause"]
     assert (cause["kind"], cause["node"]) == ("runtime", "softmax")
-    assert cause["reproduce"].startswith("nox -s verify -- ")
+    again = shlex.split(cause["reproduce"])
+    assert again[:4] == ["nox", "-s", "verify", "--"]
+    assert main.main(["verify", *again[4:], "--runs", str(tmp_path / "again")]) == 1
