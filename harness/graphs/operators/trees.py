@@ -50,20 +50,25 @@ class Forest:
         places = numpy.full(len(x), root)
         active = numpy.arange(len(x))
         while active.size:
-            rules = self.rules[places[active]]
-            active = active[rules != _LEAF]
-            for place in numpy.unique(places[active]):
-                rows = active[places[active] == place]
-                values = x[rows, self.features[place]]
-                taken = self._holds(place, values) | (self.missing[place] & numpy.isnan(values))
-                places[rows] = self.branches[place][taken.astype(int)]
+            active = active[self.rules[places[active]] != _LEAF]
+            at = places[active]
+            values = x[active, self.features[at]]
+            taken = self._holds(at, values) | (self.missing[at] & numpy.isnan(values))
+            places[active] = self.branches[at, taken.astype(int)]
         return places
 
-    def _holds(self, place, values):
-        rule = self.rules[place]
-        if rule == "BRANCH_MEMBER":
-            return numpy.isin(values, self.members[place])
-        return _RULES[rule](values, self.thresholds[place])
+    def _holds(self, places, values):
+        """Return whether the rule of each place holds for its value."""
+        rules = self.rules[places]
+        holds = numpy.zeros(len(places), bool)
+        for rule in set(rules):
+            chosen = numpy.flatnonzero(rules == rule)
+            if rule == "BRANCH_MEMBER":
+                members = [self.members[place] for place in places[chosen]]
+                holds[chosen] = [value in wanted for value, wanted in zip(values[chosen], members)]
+            else:
+                holds[chosen] = _RULES[rule](values[chosen], self.thresholds[places[chosen]])
+        return holds
 
 
 def _stated(settings, name):
@@ -77,19 +82,33 @@ def _stated(settings, name):
     return None
 
 
+class Places:
+    """The places of nodes in the lists of an ensemble, by the numbers of tree and node."""
+
+    def __init__(self, trees, nodes):
+        self.width = int(max(nodes.max(), 0)) + 1
+        keys = trees * self.width + nodes
+        self.order = numpy.argsort(keys, kind="stable")
+        self.keys = keys[self.order]
+
+    def of(self, trees, nodes):
+        """Return the place of each node, 0 for one that is not there: a leaf has no branches."""
+        wanted = trees * self.width + nodes
+        at = numpy.minimum(numpy.searchsorted(self.keys, wanted), len(self.keys) - 1)
+        is_there = (self.keys[at] == wanted) & (nodes < self.width)
+        return numpy.where(is_there, self.order[at], 0)
+
+
 def _forest(settings):
-    """Return (the trees, the place of the root of each, places by tree and node)."""
-    trees, nodes = settings["nodes_treeids"], settings["nodes_nodeids"]
-    place_of = {key: place for place, key in enumerate(zip(trees, nodes))}
-    rules = numpy.array([text(mode) for mode in settings["nodes_modes"]], object)
-    branches = numpy.array(
-        [
-            [place_of.get((tree, false), 0), place_of.get((tree, true), 0)]
-            for tree, false, true in zip(
-                trees, settings["nodes_falsenodeids"], settings["nodes_truenodeids"]
-            )
-        ]
+    """Return (the trees, the place of the root of each, the places of nodes)."""
+    trees, nodes, false, true = (
+        numpy.asarray(settings["nodes_" + name])
+        for name in ("treeids", "nodeids", "falsenodeids", "truenodeids")
     )
+    places = Places(trees, nodes)
+    modes = {mode: text(mode) for mode in set(settings["nodes_modes"])}
+    rules = numpy.array([modes[mode] for mode in settings["nodes_modes"]], object)
+    branches = numpy.stack([places.of(trees, false), places.of(trees, true)], axis=1)
     missing = numpy.array(
         given(settings.get("nodes_missing_value_tracks_true")) or [0] * len(rules)
     )
@@ -100,19 +119,23 @@ def _forest(settings):
         missing.astype(bool),
         branches,
     )
-    roots = [trees.index(tree) for tree in dict.fromkeys(trees)]
-    return forest, roots, place_of
+    roots = numpy.sort(numpy.unique(trees, return_index=True)[1])
+    return forest, roots, places
 
 
 def _votes(x, settings, kind, width):
     """Return the votes of all trees (trees, N, width) for classes or targets; NaN is no vote."""
-    forest, roots, place_of = _forest(settings)
+    forest, roots, places = _forest(settings)
     weights = _stated(settings, kind + "_weights").astype("float64")
-    leaves = numpy.full((len(forest.rules), width), numpy.nan)
-    keys = zip(settings[kind + "_treeids"], settings[kind + "_nodeids"], settings[kind + "_ids"])
-    for (tree, node, target), weight in zip(keys, weights):
-        place = place_of[tree, node]
-        leaves[place, target] = numpy.nansum([leaves[place, target], weight])
+    trees, nodes, targets = (
+        numpy.asarray(settings[kind + name]) for name in ("_treeids", "_nodeids", "_ids")
+    )
+    at = (places.of(trees, nodes), targets)
+    leaves = numpy.zeros((len(forest.rules), width))
+    numpy.add.at(leaves, at, weights)
+    votes = numpy.zeros(leaves.shape, bool)
+    votes[at] = True
+    leaves[~votes] = numpy.nan
     return numpy.stack([leaves[forest.leaf(x, root)] for root in roots])
 
 
