@@ -70,9 +70,12 @@ class _Settlement:
             settled = self._agreed(truth, answered)
         else:
             settled = self._overruled(truth, answered)
-        if settled is None:
+        if settled is None and not truth.evaluations:
             return
-        truths.replace(folder, settled)
+        if settled is not None:
+            truths.replace(folder, settled)
+        else:  # an interruption may have left consumers that were judged before
+            settled = truth
         for entry in answered:
             agreement = agreements.compare(entry.outputs, settled)
             self.run.save(entry.job, entry.record.model_copy(update={"agreement": agreement}))
@@ -110,8 +113,8 @@ class _Settlement:
         comparable = [entry for entry in answered if len(entry.outputs) == count]
         gold, produced, sources, unjudged = {}, {}, {}, {}
         for number, name in enumerate(comparable[0].outputs):
-            votes = self._votes(comparable, number, name)
-            group = largest_group(votes, self._tolerance(votes[0].value))
+            votes = self._votes(truth, comparable, number, name)
+            group = self._largest_group(truth, name, votes)
             if group is None:
                 gold[name] = produced[name] = votes[0].value
                 unjudged[name] = NO_JUDGE
@@ -145,7 +148,7 @@ class _Settlement:
             gold={**truth.gold, **changed},
             produced={**truth.produced, **{name: groups[name].farthest for name in groups}},
             sources={**truth.sources, **{name: describe(groups[name]) for name in groups}},
-            evaluations={**truth.evaluations, **{name: truth.gold[name] for name in groups}},
+            evaluations={**{name: truth.gold[name] for name in groups}, **truth.evaluations},
             rounded=truth.rounded | groups.keys(),
         )
 
@@ -157,8 +160,8 @@ class _Settlement:
         voters = [entry for entry in comparable if self._is_independent(entry.cell)]
         if any(self._is_right(entry, name) for entry in voters):
             return None
-        votes = self._votes(voters, number, name)
-        group = largest_group(votes, self._tolerance(votes[0].value)) if votes else None
+        votes = self._votes(truth, voters, number, name)
+        group = self._largest_group(truth, name, votes)
         if group is None or len(group.libraries) < 2 or len(group.votes) < len(votes):
             return None
         return group
@@ -179,16 +182,28 @@ class _Settlement:
             if entry.record.agreement
         )
 
-    def _votes(self, entries: Sequence[_Answered], number: int, name: str) -> list[Vote]:
+    def _votes(
+        self, truth: Truth, entries: Sequence[_Answered], number: int, name: str
+    ) -> list[Vote]:
         voters = [entry for entry in entries if self._is_independent(entry.cell)] or entries
         return [
             Vote(
                 cell=entry.cell.id,
                 library=entry.cell.distribution,
-                value=entry.output(number, name),
+                value=agreements.judged_values(entry.output(number, name), truth, name),
             )
             for entry in voters
         ]
+
+    def _largest_group(self, truth: Truth, name: str, votes: Sequence[Vote]) -> Group | None:
+        if not votes:
+            return None
+        value, grid = votes[0].value, truth.quantised.get(name)
+        tolerance = self._tolerance(value)
+        if grid is None:
+            return largest_group(votes, tolerance)
+        steps = agreements.allowed_steps(grid, value, agreements.output_scale(value))
+        return largest_group(votes, max(tolerance, steps.error), in_steps=True)
 
     def _tolerance(self, value: Values) -> float:
         tolerances = self.run.manifest.matrix.tolerances

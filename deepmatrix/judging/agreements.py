@@ -76,7 +76,7 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
         return Deviation(name=name, error=None, note=f"{name}: {reason}", dtype=str(produced.dtype))
     is_random, grid = name in truth.random, truth.quantised.get(name)
     measure_output = _statistics if is_random else _in_steps if grid else deviation
-    answer = _with_gold(as_gold_is(answer, gold, grid), gold, mask)
+    answer = judged_values(answer, truth, name)
     measured = _type_mismatch(name, answer, produced) or measure_output(name, answer, gold, scale)
     own = 0.0 if is_random else measure_output(name, _own(name, truth), gold, scale).error
     return measured.model_copy(
@@ -87,7 +87,7 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
             "random": is_random,
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
-            "steps": _steps(grid, gold, scale) if grid else None,
+            "steps": allowed_steps(grid, gold, scale) if grid else None,
         }
     )
 
@@ -96,15 +96,23 @@ def _from_producer(name: str, answer: Values, truth: Truth, scale: float) -> flo
     """Return how far an answer is from the producer's own."""
     if name in truth.random:
         return 0.0
-    gold, grid = truth.gold[name], truth.quantised.get(name)
-    masked = _with_gold(as_gold_is(answer, gold, grid), gold, truth.masks.get(name))
-    measure_output = _in_steps if grid else deviation
-    return measure_output(name, masked, _own(name, truth), scale).error
+    measure_output = _in_steps if name in truth.quantised else deviation
+    judged = judged_values(answer, truth, name)
+    return measure_output(name, judged, _own(name, truth), scale).error
 
 
 def _own(name: str, truth: Truth) -> Values:
     """Return the producer's own output, with gold where it is not compared."""
     return _with_gold(truth.produced[name], truth.gold[name], truth.masks.get(name))
+
+
+def judged_values(answer: Values, truth: Truth, name: str) -> Values:
+    """Return an answer as it is judged: of gold's kind, and gold where it is not compared."""
+    if name not in truth.gold:
+        return answer
+    gold = truth.gold[name]
+    answer = as_gold_is(answer, gold, truth.quantised.get(name))
+    return _with_gold(answer, gold, truth.masks.get(name))
 
 
 def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
@@ -115,7 +123,7 @@ def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
     return real.astype(np.float32)
 
 
-def _steps(grid: Quantised, gold: Values, scale: float) -> Steps:
+def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:
     """Return what an output is allowed, in the unit of gold: integers are one step apart."""
     size = grid.step * (grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0)
     return Steps(count=grid.steps, size=size, error=grid.steps * size / scale)

@@ -46,20 +46,28 @@ class Group:
     @property
     def farthest(self) -> Values:
         """The answer that is farthest from it: their distance is what rounding costs."""
-        return max(self.votes, key=lambda vote: distance(vote.value, self.value) or 0.0).value
+        return max(
+            self.votes, key=lambda vote: distance(vote.value, self.value, in_steps=True) or 0.0
+        ).value
 
 
-def distance(answer: Values, value: Values) -> float | None:
-    """Return the error of an answer against another one, None where they cannot be compared."""
-    return agreements.distance(answer, value, agreements.output_scale(value))
+def distance(answer: Values, value: Values, *, in_steps: bool = False) -> float | None:
+    """Return the error of an answer against another one, None where they cannot be compared.
+
+    Unless integers are *in_steps* of something, they are right or wrong.
+    """
+    scale = agreements.output_scale(value)
+    return agreements.deviation("", answer, value, scale, in_steps=in_steps).error
 
 
-def largest_group(votes: Sequence[Vote], tolerance: float) -> Group | None:
+def largest_group(
+    votes: Sequence[Vote], tolerance: float, *, in_steps: bool = False
+) -> Group | None:
     """Return the votes that agree within *tolerance* and count most.
 
     None where there is no vote, or where votes that differ count as much.
     """
-    groups = [_group_around(vote, votes, tolerance) for vote in votes]
+    groups = [_group_around(vote, votes, tolerance, in_steps=in_steps) for vote in votes]
     if not groups:
         return None
     largest = max(groups, key=lambda group: group.weight)
@@ -69,10 +77,12 @@ def largest_group(votes: Sequence[Vote], tolerance: float) -> Group | None:
     return largest if is_clear else None
 
 
-def _group_around(center: Vote, votes: Sequence[Vote], tolerance: float) -> Group:
+def _group_around(
+    center: Vote, votes: Sequence[Vote], tolerance: float, *, in_steps: bool
+) -> Group:
     near = []
     for vote in votes:
-        error = distance(vote.value, center.value)
+        error = distance(vote.value, center.value, in_steps=in_steps)
         if vote is not center and error is not None and error <= tolerance:
             near.append(vote)
     return Group(votes=(center, *near))

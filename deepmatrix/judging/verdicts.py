@@ -175,7 +175,7 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     terms = terms.of(record)
     answered = record.output.infer() if record.output else None
     return replace(
-        _repeated(_compare(agreement, terms), agreement, answered),
+        _repeated(_compare(agreement, terms), agreement, terms, answered),
         error=agreement.error,
         precision=terms.precision,
         producer_error=agreement.producer_error,
@@ -184,26 +184,31 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     )
 
 
-def _repeated(verdict: Verdict, agreement: Agreement, answered: InferData | None) -> Verdict:
-    """Return a verdict with what repeated answers say: beyond the tolerance they are a drift.
+def _repeated(
+    verdict: Verdict, agreement: Agreement, terms: Terms, answered: InferData | None
+) -> Verdict:
+    """Return a verdict with what repeated answers say: beyond an output's tolerance a drift.
 
     What is random by design differs each time and says nothing; its generator's seed is no state.
     """
     random = {output.name for output in agreement.outputs if output.random}
     if answered is None or (answered.stateful and not random):
         return replace(verdict, stateful=bool(answered))
-    threads, worst, largest = "", None, 0.0
-    for count, repeats in answered.repeats.items():
-        differences = [error for name, error in repeats.largest.items() if name not in random]
-        if max(differences, default=0.0) > largest:
-            threads, worst, largest = count, repeats, max(differences)
-    if worst is None:
+    limits = {output.name: terms.allowed_of(output, agreement)[0] for output in agreement.outputs}
+    differences = [
+        (error / limits.get(name, verdict.tolerance or math.inf), error, threads, repeats)
+        for threads, repeats in answered.repeats.items()
+        for name, error in repeats.largest.items()
+        if name not in random and error
+    ]
+    if not differences:
         return verdict
+    excess, largest, threads, worst = max(differences, key=lambda difference: difference[:2])
     text = (
         f"{worst.different} of {worst.answers} answers differ, by {largest:.1e} at most "
         f"(threads: {threads})"
     )
-    if verdict.word == "match" and verdict.tolerance is not None and largest > verdict.tolerance:
+    if verdict.word == "match" and excess > 1:
         verdict = replace(verdict, word="drift", reason=text)
     return replace(verdict, unsteady=text)
 

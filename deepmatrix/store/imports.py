@@ -107,8 +107,10 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     plan = run.manifest.plan
     outputs = _outputs(inspection / "outputs.npz")
     if plan.same and model != plan.imports[0]:
-        first = truths.read(run.artifact_path(plan.imports[0].artifact))
-        return _named_like(first, outputs, f"the outputs of {plan.imports[0].name}")
+        first, folder = plan.imports[0], run.artifact_path(plan.imports[0].artifact)
+        if not folder.is_dir():
+            raise arrays.Unreadable(f"{first.name}, which says what is right, could not be read")
+        return _named_like(truths.read(folder), outputs, f"the outputs of {first.name}")
     evaluation = inspection / "gold.npz"
     precise = arrays.read_all(evaluation, arrays.ANY) if evaluation.is_file() else {}
     if model in plan.served and run.user_arrays_path("reference").is_file():

@@ -61,5 +61,7 @@ class Quantised(Part):
     zero_point: int | None = None
 
 
+#: Tensors of traced programs have names as long as all their scopes together.
+TensorName = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(one_line)]
 Remark = Annotated[str, StringConstraints(max_length=400), AfterValidator(one_line)]
 Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]

@@ -6,7 +6,15 @@ from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
 from pydantic import Field, StringConstraints, model_validator
 
-from deepmatrix.store.parts import Failure, Part, Quantised, Remark, Reported, Seconds
+from deepmatrix.store.parts import (
+    Failure,
+    Part,
+    Quantised,
+    Remark,
+    Reported,
+    Seconds,
+    TensorName,
+)
 
 Timed = TypeVar("Timed", bound=Reported)
 
@@ -82,8 +90,8 @@ class RepeatData(Reported):
 
     answers: int = Field(ge=1)
     different: int = Field(ge=0)
-    largest: dict[Remark, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        default_factory=dict, max_length=1000
+    largest: dict[TensorName, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
+        default_factory=dict, max_length=10_000
     )
 
 
@@ -98,7 +106,7 @@ class InferData(Reported):
         default_factory=dict
     )
 
-    outputs: list[Remark] = Field(default_factory=list, max_length=1000)
+    outputs: list[TensorName] = Field(default_factory=list, max_length=10_000)
     repeatable: bool | None = None
     stateful: bool | None = None
     repeats: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], RepeatData] = Field(

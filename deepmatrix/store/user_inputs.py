@@ -122,4 +122,14 @@ def _call(source: str, module: str, function: str) -> dict[str, Values]:
                 hint=f"it ran in the folder {Path.cwd()} with {sys.executable}; it takes no "
                 "argument, and returns a dict of arrays by input name",
             ) from None
-        return _read_file(target)
+        return _read_returned(source, target)
+
+
+def _read_returned(source: str, target: Path) -> dict[str, Values]:
+    try:
+        values = arrays.read_all(target, arrays.ANY) if target.is_file() else {}
+    except arrays.Unreadable as error:
+        raise ArgumentError(f"--inputs {source}: {error}", hint=HINT) from None
+    if not values:
+        raise ArgumentError(f"--inputs {source}: it returned no array", hint=HINT)
+    return values

@@ -51,7 +51,7 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
         ("gold", record.GOLD),
         ("undefined", record.UNDEFINED),
     ):
-        if inspected.get(name):
+        if inspected.get(name) or name == "inputs":  # a model may have none
             control.save_arrays(session.directory, target, inspected[name])
 
 

@@ -14,6 +14,7 @@ from deepmatrix.judging import agreements
 from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.output import Exported, ExportedFile
+from deepmatrix.store.phases import InferData
 from tests.unit.examples import artifact
 
 
@@ -137,3 +138,9 @@ def test_a_damaged_gold_is_the_runs_own_fault(tmp_path: Path) -> None:
     (folder / "gold.npz").write_bytes(b"")
     with pytest.raises(RecordError, match="damaged"):
         agreements.measure(folder, tmp_path, ["y"])
+
+
+def test_outputs_may_be_many_and_have_the_long_names_of_traced_programs() -> None:
+    names = [f"{'scope/' * 300}{number}" for number in range(2000)]
+    answered = InferData.model_validate({"outputs": names, "batches": {}})
+    assert answered.outputs == names

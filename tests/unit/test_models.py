@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import os
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -22,13 +23,14 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
-from deepmatrix.store import artifacts, imports, truths, user_models
+from deepmatrix.store import arrays, artifacts, imports, truths, user_models
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run, write_text
 from deepmatrix.workloads import inputs
-from harness.record import BAD_MODEL, FLOAT64
+from harness.phases import inspection
+from harness.record import BAD_MODEL, FLOAT64, MODEL_INPUTS, PRODUCED
 from tests.unit.examples import (
     DOCKER,
     MATRIX,
@@ -354,6 +356,15 @@ def test_a_reference_that_cannot_be_right_is_refused(
         imports.keep_import(run, job, said(job), tmp_path / "control")
 
 
+def test_where_the_model_that_is_right_cannot_be_read_the_others_say_so(tmp_path: Path) -> None:
+    given = [(name, "onnx", "model.onnx") for name in ("first", "second")]
+    made = verification(*given, same=True)
+    run = looked_into(tmp_path, made, inputs={"x": np.ones(1)}, outputs={"y": np.ones(2)})
+    _, job = made.jobs("produce")
+    with pytest.raises(Unreadable, match="first, which says what is right, could not be read"):
+        imports.keep_import(run, job, said(job), tmp_path / "control")
+
+
 def test_a_reference_names_every_output_or_none(tmp_path: Path) -> None:
     outputs = {"y": np.ones(2), "z": np.ones(2)}
     run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=outputs)
@@ -620,3 +631,17 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     (folder / "model" / "model.onnx").write_bytes(b"other")
     with pytest.raises(Exception, match=r"model\.onnx has changed"):
         artifacts.verify(folder)
+
+
+def test_a_model_without_inputs_is_inspected_like_any(tmp_path: Path) -> None:
+    outputs = {"y": np.ones(2, np.float32)}
+    adapter = SimpleNamespace(
+        inspect=lambda *_: {"inputs": {}, "outputs": outputs, "gold": outputs, "described": {}}
+    )
+    job = {"import": {"model": "m", "format": "onnx", "seed": 0}, "cell": {"name": "onnx"}}
+    session = SimpleNamespace(
+        job=job, directory=str(tmp_path), adapter=adapter, user_inputs=lambda: None
+    )
+    inspection.inspect(session, {})
+    assert arrays.read_all(tmp_path / MODEL_INPUTS, arrays.ANY) == {}
+    assert set(arrays.read_all(tmp_path / PRODUCED, arrays.ANY)) == {"y"}

@@ -22,7 +22,7 @@ from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.output import Exported
 from deepmatrix.store.runs import Run, write_bytes, write_text
 from deepmatrix.workloads.inputs import npz_bytes
-from harness.record import FLOAT64
+from harness.record import FLOAT64, UNDEFINED_VALUE
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
 
 PLAN: Plan = plan_models(
@@ -175,3 +175,62 @@ def test_settling_again_changes_nothing(tmp_path: Path) -> None:
     before = merging.merge([run])
     settle(run)
     assert merging.merge([run]) == before
+
+
+def test_a_run_that_ended_while_it_was_settled_is_settled_to_the_end(tmp_path: Path) -> None:
+    run = answered(tmp_path, WRONG, {"onnxruntime": RIGHT, "onnx": WRONG})
+    before = {job.id: run.record(job) for job in PLAN.jobs("consume")}
+    settle(run)
+    settled = merging.merge([run])
+    for job in PLAN.jobs("consume"):
+        run.save(job, before[job.id])
+    settle(run)
+    assert merging.merge([run]) == settled
+
+
+def test_an_evaluation_that_gave_way_is_kept_where_its_description_was_not_written(
+    tmp_path: Path,
+) -> None:
+    run = answered(tmp_path, WRONG, {"onnxruntime": RIGHT, "onnx": WRONG})
+    description = run.artifact_path(ARTIFACT) / "artifact.json"
+    before = description.read_bytes(), {job.id: run.record(job) for job in PLAN.jobs("consume")}
+    settle(run)
+    description.write_bytes(before[0])
+    for job in PLAN.jobs("consume"):
+        run.save(job, before[1][job.id])
+    settle(run)
+    truth = truths.read(run.artifact_path(ARTIFACT))
+    np.testing.assert_array_equal(truth.evaluations["y"], WRONG)
+    np.testing.assert_array_equal(truth.gold["y"], RIGHT)
+
+
+def described(run: Run, **changes: object) -> None:
+    """Change what is said of the outputs."""
+    folder = run.artifact_path(ARTIFACT)
+    document = artifacts.read_description(folder).model_dump() | changes
+    changed = type(artifacts.read_description(folder)).model_validate(document)
+    write_text(folder / "artifact.json", changed.model_dump_json())
+
+
+def test_values_that_the_standard_leaves_undefined_take_no_part_in_an_agreement(
+    tmp_path: Path,
+) -> None:
+    undefined = np.array([[3.0, 0.0, 9.0]])
+    right, wrong = (np.array([[a, 2.0, 4.0]]) for a in (1.0, 7.0))
+    run = answered(
+        tmp_path, wrong, {"onnxruntime": right, "openvino": right + undefined * [0, 1, 1]}
+    )
+    mask = np.array([[0, 0, UNDEFINED_VALUE]], np.uint8)
+    write_bytes(run.artifact_path(ARTIFACT) / artifacts.UNDEFINED, npz_bytes({"y": mask}))
+    settle(run)
+    assert "drift" not in set(verdicts(run).values())
+
+
+def test_quantised_outputs_agree_by_their_steps(tmp_path: Path) -> None:
+    wrong, right, next_step = (np.array([[value, 100]], np.uint8) for value in (90, 10, 11))
+    run = answered(tmp_path, wrong, {"onnxruntime": right, "openvino": next_step, "onnx": wrong})
+    described(run, quantised={"y": {"step": 1.0, "steps": 1, "scale": 0.1, "zero_point": 0}})
+    settle(run)
+    found = verdicts(run)
+    assert found.pop("onnx") == "drift"
+    assert set(found.values()) == {"match"}

@@ -17,6 +17,8 @@ def make(): return {"x": np.arange(3.0), "ids": [1, 2]}
 def number(): return 3
 def fails(): raise ValueError("no tone")
 def objects(): return {"x": object()}
+def nothing(): return {}
+def ends(): raise SystemExit(0)
 """
 
 
@@ -57,6 +59,8 @@ def test_a_function_is_called_in_the_current_folder(folder: Path) -> None:
         ("own_arrays:number", "TypeError: number() returned a int, not a dict of arrays"),
         ("own_arrays:fails", "ValueError: no tone"),
         ("own_arrays:objects", "ValueError: Object arrays cannot be saved"),
+        ("own_arrays:nothing", "it returned no array"),
+        ("own_arrays:ends", "it returned no array"),
         ("own_arrays:maker", "AttributeError: module 'own_arrays' has no attribute 'maker'"),
         ("no_arrays:make", "ModuleNotFoundError: No module named 'no_arrays'"),
         ("gone.npz", "gone.npz is missing"),

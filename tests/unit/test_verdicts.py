@@ -262,3 +262,17 @@ def test_only_a_model_that_keeps_state_is_called_stateful() -> None:
     assert judge([repeated(2e-3, stateful=True)], TERMS, "").stateful
     assert not judge([repeated(2e-3)], TERMS, "").stateful
     assert not judge([repeated(2e-3, stateful=True, random=True)], TERMS, "").stateful
+
+
+def test_repeated_answers_of_an_output_are_held_to_its_own_tolerance() -> None:
+    served = repeated(2e-3)
+    assert served.agreement is not None
+    half = served.agreement.outputs[0].model_copy(update={"dtype": "bfloat16"})
+    whole = Deviation(name="z", error=9e-7, dtype="float32")
+    outputs = served.agreement.model_copy(update={"outputs": (whole, half)})
+    assert judge([served.model_copy(update={"agreement": outputs})], TERMS, "").word == "match"
+    whole, half = (
+        output.model_copy(update={"name": name}) for output, name in ((whole, "y"), (half, "z"))
+    )
+    outputs = outputs.model_copy(update={"outputs": (whole, half)})
+    assert judge([served.model_copy(update={"agreement": outputs})], TERMS, "").word == "drift"
