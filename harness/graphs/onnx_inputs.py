@@ -65,6 +65,8 @@ def _dtype(role: str, value: Any, onnx: Any) -> str:
         raise BadModel(
             f"its {role} {value.name} has elements of the type {kind}: there is none"
         ) from None
+    if role == "output":
+        dtype = values.wider_dtype(dtype) or dtype
     sample_inputs.check_kind(role, value.name, dtype)
     return dtype
 

@@ -21,6 +21,17 @@ TEXT = "str"
 
 KEYS, VALUES = "keys", "values"
 
+#: How the names of dtypes begin that numpy lacks, and what holds all their values.
+_WIDER = {
+    "bfloat16": "float32",
+    "float8": "float32",
+    "float4": "float32",
+    "int4": "int8",
+    "int2": "int8",
+    "uint4": "uint8",
+    "uint2": "uint8",
+}
+
 
 def flatten(answers: Iterable[Tuple[str, Any]]) -> "Dict[str, numpy.ndarray]":
     """Return the arrays of a model's answers by name, in their order.
@@ -77,14 +88,26 @@ def _plain(numbers: List[Any]) -> "numpy.ndarray":
 
 
 def as_array(value: Any) -> "numpy.ndarray":
-    """Return an array or a scalar as an array without objects: text becomes the dtype ``U``."""
+    """Return an array or a scalar as an array of what numpy itself has.
+
+    Text becomes the dtype ``U``; floats of 16 bits and less that numpy lacks, such as bfloat16,
+    become float32, integers of less than 8 bits int8 or uint8: no value changes.
+    """
     array = numpy.asarray(value)
+    wider = wider_dtype(array.dtype.name)
+    if wider:
+        return array.astype(wider)
     if array.dtype.kind not in "OS":
         return array
     texts = [x.decode("utf-8", "replace") if isinstance(x, bytes) else x for x in array.ravel()]
     if not all(isinstance(text, str) for text in texts):
         return array
     return numpy.array(texts, "U").reshape(array.shape)
+
+
+def wider_dtype(name: str) -> str:
+    """Return the dtype in which an array is stored whose own dtype numpy lacks, else nothing."""
+    return next((wider for start, wider in _WIDER.items() if name.startswith(start)), "")
 
 
 def dtype_name(array: "numpy.ndarray") -> str:

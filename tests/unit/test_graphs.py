@@ -208,7 +208,6 @@ def identity(kind: onnx.TypeProto, outcome: onnx.TypeProto) -> onnx.ModelProto:
 
 PLAIN = helper.make_tensor_type_proto(FLOAT, [2])
 REFUSED = {
-    "is bfloat16: served are text, integers, truth values and floats": TensorProto.BFLOAT16,
     "is complex64: served are": TensorProto.COMPLEX64,
     "has elements of the type 0: there is none": TensorProto.UNDEFINED,
     "has elements of the type 999: there is none": 999,
@@ -226,6 +225,19 @@ def test_what_is_not_served_is_refused_among_inputs_and_outputs_alike(reason: st
         onnx_inputs.declared_inputs(identity(refused, PLAIN), onnx)
     with pytest.raises(BadModel, match=f"its output y {reason}"):
         onnx_inputs.declared_inputs(identity(PLAIN, refused), onnx)
+
+
+def test_an_output_of_a_type_that_numpy_lacks_is_stored_in_a_wider_one() -> None:
+    small = helper.make_tensor_type_proto(TensorProto.BFLOAT16, [2])
+    with pytest.raises(BadModel, match="its input x is bfloat16: served are text, integers"):
+        onnx_inputs.declared_inputs(identity(small, PLAIN), onnx)
+    cast = relu(2)
+    cast.graph.node[0].CopyFrom(helper.make_node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16))
+    cast.graph.output[0].type.CopyFrom(small)
+    assert onnx_inputs.declared_inputs(cast, onnx)
+    y = evaluate(cast, {"x": np.array([1.765625, 0.3], np.float32)})["y"]
+    assert (str(y.dtype), y[0]) == ("float32", 1.765625)
+    assert y[1] == pytest.approx(0.3, rel=2**-8)
 
 
 @pytest.mark.parametrize("kind", KINDS)
