@@ -45,9 +45,7 @@ def plan_models(
     served = models[first == "original" :]
     read = {format for _, format, _ in served}
     cells, skipped = find_readers(matrix, read, selection, capabilities, isas)
-    inspectors = {
-        format: find_inspector(matrix, format, capabilities) for format in sorted(formats)
-    }
+    inspectors = {name: find_inspector(matrix, name, capabilities) for name in sorted(formats)}
     _check_served(served, cells, skipped)
     chosen = {cell.id for cell in cells}
     inspecting = [replace(cell, serves=False) for cell in inspectors.values()]
