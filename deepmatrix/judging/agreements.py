@@ -22,6 +22,9 @@ TEXT = "U"
 #: At most so many letters of a text that differs are shown.
 SHOWN = 40
 
+#: Steps may add up to this part of an output's range: above it, a match would say nothing.
+MOST_OF_RANGE = 0.1
+
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
 
@@ -126,7 +129,13 @@ def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
 def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:
     """Return what an output is allowed, in the unit of gold: integers are one step apart."""
     size = grid.step * (grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0)
-    return Steps(count=grid.steps, size=size, error=grid.steps * size / scale)
+    # Integers of 8 bits have a range of 255 steps, however small gold is within it.
+    has_range = gold.dtype.kind != "f" or grid.scale is not None
+    reach = max(scale, 255 * size / grid.step) if has_range else scale
+    one_step = size if size <= reach / 2 else 0.0  # on a coarse grid a tie is a large step
+    allowed = min(grid.steps * size, max(MOST_OF_RANGE * reach, one_step))
+    capped = allowed < grid.steps * size
+    return Steps(count=grid.steps, size=size, error=allowed / scale, capped=capped)
 
 
 def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:

@@ -27,7 +27,8 @@ ORDER: tuple[Word, ...] = ("match", "not-run", "unsupported", "drift", "error")
 class Verdict:
     """A word, the numbers behind it, and the reason in one line where it is not a match.
 
-    *basis*: where the tolerance comes from. *precision*: of the consumer's arithmetic.
+    *error*, *tolerance*: of *worst_output*, which uses most of its tolerance. *basis*: where the
+    tolerance comes from. *precision*: of the consumer's arithmetic.
     *failed_phase*, *error_type*: what an error comes from. *repeatable*: whether all inferences
     gave the same bits. *stateful*: they did not, and those after a fresh load gave them again.
     *unsteady*: how many differ, and how far, where neither holds.
@@ -37,6 +38,7 @@ class Verdict:
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""
+    worst_output: str = ""
     precision: Precision = "float32"
     producer_error: float | None = None
     reason: str = ""
@@ -129,7 +131,8 @@ class Terms:
 
 def _describe_steps(steps: Steps) -> str:
     plural = "s" * (steps.count != 1)
-    return f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
+    text = f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
+    return f"{text}, at most 10 % of the range" if steps.capped else text
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
@@ -176,7 +179,6 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     answered = record.output.infer() if record.output else None
     return replace(
         _repeated(_compare(agreement, terms), agreement, terms, answered),
-        error=agreement.error,
         precision=terms.precision,
         producer_error=agreement.producer_error,
         deviations=agreement.outputs,
@@ -232,7 +234,14 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
         output = f"output {worst.name}: " if len(limits) > 1 else ""
         excess = worst.note or f"{output}error {worst.error:.1e} is above {tolerance:.1e}"
         word, reason = "drift", excess
-    return Verdict(word=word, tolerance=tolerance, basis=basis, reason=reason)
+    return Verdict(
+        word=word,
+        error=worst.error,
+        tolerance=tolerance,
+        basis=basis,
+        worst_output=worst.name,
+        reason=reason,
+    )
 
 
 def _excess(error: float | None, tolerance: float) -> float:

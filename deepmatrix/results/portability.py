@@ -84,6 +84,7 @@ class PortabilityRows:
             error=verdict.error,
             tolerance=verdict.tolerance,
             basis=verdict.basis,
+            worst_output=verdict.worst_output,
             precision=verdict.precision,
             producer_error=verdict.producer_error,
             reason=verdict.reason,

@@ -221,6 +221,7 @@ class PortabilityRow(Row):
     """One artifact on one consumer.
 
     *isa*: the instruction set that the consumer was kept to, by its name in the matrix file.
+    *error*, *tolerance*: of *worst_output*, which uses most of its tolerance.
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
     *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
     *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
@@ -240,6 +241,7 @@ class PortabilityRow(Row):
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""
+    worst_output: str = ""
     precision: str = "float32"
     producer_error: float | None = None
     outputs: tuple[Deviation, ...] = ()

@@ -42,11 +42,15 @@ UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed"})
 
 
 class Steps(Part):
-    """What a quantised output is allowed: *count* steps of *size*; *error*: over gold's scale."""
+    """What a quantised output is allowed: *count* steps of *size*; *error*: over gold's scale.
+
+    *capped*: these would be more than a part of the output's range, and that part is allowed.
+    """
 
     count: int
     size: float
     error: float
+    capped: bool = False
 
 
 class Deviation(Part):

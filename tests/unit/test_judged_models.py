@@ -202,3 +202,30 @@ def test_the_tolerance_knows_what_rounding_costs_in_another_order(tmp_path: Path
     assert agreement.error is not None
     assert agreement.producer_error is not None
     assert agreement.error <= 16 * agreement.producer_error
+
+
+@pytest.mark.filterwarnings("ignore:invalid value", "ignore:divide by zero")
+def test_an_undefined_value_that_is_discarded_leaves_the_output_defined(tmp_path: Path) -> None:
+    """As in the relative positions of T5: the integer of log(0) is never taken."""
+    value = onnx.helper.make_tensor_value_info
+    make = onnx.helper.make_node
+    nodes = [
+        make("Log", ["x"], ["l"]),
+        make("Cast", ["l"], ["i"], to=7, name="cast"),
+        make("Less", ["x", "one"], ["small"]),
+        make("Where", ["small", "zero", "i"], ["y"]),
+        make("Identity", ["i"], ["z"]),
+    ]
+    held = [
+        onnx.numpy_helper.from_array(np.array(1.0, np.float32), "one"),
+        onnx.numpy_helper.from_array(np.array(0, np.int64), "zero"),
+    ]
+    outputs = [value("y", 7, [3]), value("z", 7, [3])]
+    graph = onnx.helper.make_graph(nodes, "g", [value("x", 1, [3])], outputs, held)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    path = tmp_path / "m.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    x = np.array([0.0, 4.0, 100.0], np.float32)
+    inspected = adapter.inspect("onnx", str(path), {"x": x}, Sampling(seed=0))
+    assert list(inspected["undefined"]) == ["z"]
+    np.testing.assert_array_equal(inspected["undefined"]["z"], [1, 0, 0])

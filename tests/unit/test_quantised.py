@@ -251,3 +251,20 @@ def test_the_harness_starts_again_on_the_processor_that_is_emulated(tmp_path: Pa
     )
     assert ended.returncode == 2  # the directory cannot be used
     assert b"harness:" in ended.stderr
+
+
+def test_steps_that_add_up_to_most_of_the_range_are_capped() -> None:
+    gold = {"y": np.float32([[1.0, -0.5]])}
+    truth = Truth(gold=gold, produced=gold, quantised={"y": Quantised(step=0.7, steps=6)})
+    (output,) = agreements.compare({"y": np.float32([[1.0, 0.1]])}, truth).outputs
+    terms = Terms(tolerances=MATRIX.tolerances)
+    tolerance, basis = terms.allowed(0.0, "y", "float32", output.steps)
+    assert (tolerance, output.error) == (pytest.approx(0.1), pytest.approx(0.6))
+    assert basis == "6 quantisation steps of 0.7, at most 10 % of the range"
+
+
+def test_an_integer_a_step_apart_matches_however_small_gold_is_within_its_range() -> None:
+    error, tolerance = compared(
+        np.array([[6]], np.uint8), np.array([[5]], np.uint8), step=1.0, steps=1
+    )
+    assert error == pytest.approx(tolerance)

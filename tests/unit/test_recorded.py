@@ -98,6 +98,7 @@ GAINED = [
     ("", "models"),
     ("", "nodes"),
     ("portability.*.outputs.*", "judged_by"),
+    ("portability.*", "worst_output"),
     ("portability.*.outputs.*", "rounded"),
     ("portability.*.outputs.*", "random"),
     ("portability.*", "stateful"),

@@ -165,6 +165,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         raise ArgumentError(
             "no model is named", hint="name a file: nox -s verify -- model.onnx; or use --resume"
         )
+    _check_sweep(options)
     name = shared.check_run_name(options.name)
     matrix = running.load_matrix(options)
     paths = [*([options.original] if options.original else []), *options.models]
@@ -206,6 +207,15 @@ def _first(options: argparse.Namespace) -> First:
             "--original and --same: is the first model served, or not?", hint="leave one out"
         )
     return "original" if options.original else "same" if options.same else "served"
+
+
+def _check_sweep(options: argparse.Namespace) -> None:
+    """Raise ArgumentError where what is asked for leaves itself out."""
+    if options.isa and options.native:
+        raise ArgumentError(
+            "--isa and --native: other instruction sets run emulated, and --native leaves them out",
+            hint="leave one out; --only chooses the cells that are swept",
+        )
 
 
 def _read_arrays(

@@ -126,7 +126,9 @@ def consumers(results: Results, model: ModelRow) -> Table:
                 Column("verdict", whole=True),
                 Column("error", numeric=True, note=ERROR_NOTE),
                 Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
-                Column("output", optional=4, note="Output: the one with the worst error."),
+                Column(
+                    "output", optional=4, note="Output: the one that uses most of its tolerance."
+                ),
                 Column("tolerance", numeric=True, optional=3),
                 Column("tolerance from", optional=6, whole=True),
                 Column("p50", numeric=True, optional=2, note=P50_NOTE),
@@ -188,8 +190,9 @@ def _symbol(verdict: str) -> str:
 
 
 def worst_output(judged: PortabilityRow) -> Deviation | None:
-    """Return the output with the worst error."""
-    return max(judged.outputs, key=_badness, default=None)
+    """Return the output that uses most of its tolerance; old records do not name it."""
+    named = [output for output in judged.outputs if output.name == judged.worst_output]
+    return max(named or judged.outputs, key=_badness, default=None)
 
 
 def _badness(output: Deviation) -> float:

@@ -2,6 +2,8 @@
 
 Casts of NaN, of infinities and of what is out of range to an integer; the place of the largest or
 smallest value among NaN. They are looked for on the inputs at hand, in the model's own precision.
+What they reach is tried: the model is evaluated with other values in their place. A value that is
+discarded later, as by a Where, leaves the outputs defined.
 """
 
 import numpy
@@ -11,6 +13,9 @@ from harness.graphs.operators import NotEvaluated, evaluate
 
 CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
+
+#: The opset from which Where exists, which puts other values into a graph.
+WHERE_OPSET = 9
 
 
 def masks(model, inputs):
@@ -22,9 +27,7 @@ def masks(model, inputs):
 
     Returns:
         (by output, a mask of its shape, `harness.record.UNDEFINED_VALUE` where it is undefined; a
-        remark for each node). What
-        depends on an undefined value counts as undefined throughout. Empty where the evaluator
-        gives no inner values.
+        remark for each node). Empty where the evaluator gives no inner values.
     """
     if not any(node.op_type in CASTS + PLACES for node in model.graph.node):
         return {}, []
@@ -32,21 +35,101 @@ def masks(model, inputs):
         values = evaluate(model, inputs, intermediate=True)
     except NotEvaluated:
         return {}, []
-    masked, remarks = {}, []
-    for node in model.graph.node:
+    own_masks = {
+        number: mask
+        for number, mask in enumerate(_own_mask(node, values) for node in model.graph.node)
+        if mask is not None and mask.any()
+    }
+    reached = _reached(model, inputs, values, own_masks) if own_masks else {}
+    codes = {
+        name: mask.astype("uint8") * record.UNDEFINED_VALUE
+        for name, mask in reached.items()
+        if mask.any()
+    }
+    remarks = [
+        "{} '{}' of NaN or of what is out of range is undefined by the standard: {} of {} values "
+        "are not compared".format(
+            model.graph.node[number].op_type,
+            model.graph.node[number].name,
+            int(mask.sum()),
+            mask.size,
+        )
+        for number, mask in own_masks.items()
+    ]
+    return codes, remarks if codes else []
+
+
+def _reached(model, inputs, values, own_masks):
+    """Return where the outputs depend on undefined values, by output."""
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
+    names = [value.name for value in model.graph.output]
+    reached = {name: numpy.zeros(numpy.shape(values[name]), bool) for name in names}
+    try:
+        if opsets.get("", opsets.get("ai.onnx", 1)) < WHERE_OPSET:
+            raise NotEvaluated("the opset has no Where")
+        for lowest in (True, False):
+            answers = evaluate(_substituted(model, values, own_masks, lowest), inputs)
+            for name in names:
+                reached[name] |= _unlike(answers[name], values[name])
+    except (NotEvaluated, ValueError):  # an undefined value may be no index, or change a shape
+        return _throughout(model, values, own_masks)
+    return reached
+
+
+def _unlike(answer, value):
+    answer, value = numpy.asarray(answer), numpy.asarray(value)
+    if answer.shape != value.shape:
+        raise ValueError("the shape depends on an undefined value")
+    unlike = answer != value
+    if value.dtype.kind == "f":
+        unlike &= ~(numpy.isnan(answer) & numpy.isnan(value))
+    return unlike
+
+
+def _substituted(model, values, own_masks, lowest):
+    """Return the model with the lowest or the highest value in the place of undefined ones."""
+    import onnx
+
+    copy = type(model)()
+    copy.CopyFrom(model)
+    nodes = []
+    for number, node in enumerate(copy.graph.node):
+        nodes.append(node)
+        for at, name in enumerate(node.output) if number in own_masks else ():
+            value = numpy.asarray(values[name])
+            other = _other(node, values, value.dtype, lowest)
+            parts = [name + "." + part for part in ("undefined", "other", "raw")]
+            for part, array in zip(parts, (own_masks[number], other)):
+                copy.graph.initializer.append(onnx.numpy_helper.from_array(array, part))
+            node.output[at] = parts[2]
+            nodes.append(onnx.helper.make_node("Where", parts, [name]))
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    return copy
+
+
+def _other(node, values, dtype, lowest):
+    """Return a value that a runtime may give in the place of an undefined one."""
+    if dtype.kind == "f":
+        return numpy.array(-1.0 if lowest else 1.0, dtype)
+    if node.op_type in PLACES:
+        side = max(numpy.shape(values[node.input[0]]))
+        return numpy.array(0 if lowest else side - 1, dtype)
+    limits = numpy.iinfo(dtype)
+    return numpy.array(limits.min if lowest else limits.max, dtype)
+
+
+def _throughout(model, values, own_masks):
+    """Return the outputs that depend on an undefined value, as undefined throughout."""
+    masked = {}
+    for number, node in enumerate(model.graph.node):
         outputs = [name for name in node.output if hasattr(values.get(name), "shape")]
-        own = _own_mask(node, values)
-        if own is not None and own.any():
-            remarks.append(
-                "{} '{}' of NaN or of what is out of range is undefined by the standard: {} of {} "
-                "values are not compared".format(node.op_type, node.name, int(own.sum()), own.size)
-            )
-            masked.update((name, own) for name in outputs)
+        if number in own_masks:
+            masked.update((name, own_masks[number]) for name in outputs)
         elif any(name in masked and masked[name].any() for name in node.input):
             masked.update((name, numpy.ones(numpy.shape(values[name]), bool)) for name in outputs)
-    outputs = [value.name for value in model.graph.output if value.name in masked]
-    codes = {name: masked[name].astype("uint8") * record.UNDEFINED_VALUE for name in outputs}
-    return codes, remarks if codes else []
+    return {value.name: masked[value.name] for value in model.graph.output if value.name in masked}
 
 
 def _own_mask(node, values):
