@@ -165,9 +165,14 @@ def inspect(
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the compiled model, arrays in and out."""
-    feed = protocol.match_names(inputs, [entry.get_any_name() for entry in model.inputs])
+    feed = protocol.match_names(inputs, [_name(entry, inputs) for entry in model.inputs])
     outputs = model(feed, share_inputs=True)
     return {entry.get_any_name(): numpy.array(outputs[entry]) for entry in model.outputs}
+
+
+def _name(entry, inputs):
+    """Return the name of an input among those given: one that passes a node has that node's too."""
+    return next((name for name in entry.get_names() if name in inputs), entry.get_any_name())
 
 
 def _product(dtype):
