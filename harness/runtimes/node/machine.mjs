@@ -161,9 +161,13 @@ const LOCALES = "/usr/lib/locale";
  * Let the C library find a locale for American English where the system has only C.UTF-8.
  *
  * ONNX's StringNormalizer asks for it by default, to change the case of letters; in C.UTF-8 they
- * change in the same way.
+ * change in the same way. Under Wine that library is not the one in use, though its files can be
+ * seen.
  */
 export function provideLocale() {
+  if (process.platform !== "linux") {
+    return;
+  }
   const installed = existsSync(LOCALES) ? readdirSync(LOCALES) : [];
   if (installed.join() !== "C.utf8") {
     return;
