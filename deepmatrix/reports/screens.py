@@ -9,7 +9,7 @@ from rich.markup import escape
 from rich.text import Text
 
 from deepmatrix.reports.console import STYLES, print_table
-from deepmatrix.reports.tables import inputs, result_tables, verification
+from deepmatrix.reports.tables import inputs, quantisation, result_tables, verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
 
@@ -17,8 +17,10 @@ from deepmatrix.results.rows import ModelRow, Results
 def show(console: Console, results: Results) -> None:
     """Print a verification on one screen; of a matrix all tables and what is not as expected."""
     if results.models:
+        originals = {cost.original for cost in results.costs}  # evaluated, and not served
         for model in results.models:
-            _show_model(console, results, model)
+            if model.artifact not in originals:
+                _show_model(console, results, model)
         _show_rest(console, results)
         return
     for table in result_tables(results):
@@ -64,11 +66,11 @@ def _show_model(console: Console, results: Results, model: ModelRow) -> None:
 
 
 def _show_rest(console: Console, results: Results) -> None:
-    """Print the errors of nodes, the commands that show faults, and what no table shows."""
-    nodes = verification.nodes(results)
-    if nodes.rows:
-        console.print()
-        print_table(console, nodes)
+    """Print costs, errors of nodes, the commands that show faults, and what no table shows."""
+    for table in (quantisation.costs(results), verification.nodes(results)):
+        if table.rows:
+            console.print()
+            print_table(console, table)
     console.print()
     for command in _commands(results):
         console.print(Text("→ see it again: ").append(command, style="cyan"), soft_wrap=True)

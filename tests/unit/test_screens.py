@@ -12,7 +12,7 @@ from deepmatrix import reports
 from deepmatrix.reports import markdown, numbers
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables, verification
-from deepmatrix.results.rows import Results
+from deepmatrix.results.rows import CostRow, Results
 from tests.unit import verifications
 from tests.unit.verifications import INSPECTOR, MODEL
 
@@ -153,3 +153,14 @@ def test_a_meter_shows_how_much_of_the_tolerance_is_used(
     error: float | None, tolerance: float | None, text: str
 ) -> None:
     assert numbers.meter(error, tolerance).replace("\N{NO-BREAK SPACE}", " ") == text
+
+
+def test_what_quantisation_costs_is_on_the_screen_and_the_original_is_not_shown_as_served() -> None:
+    original = MODEL.model_copy(update={"name": "float", "artifact": "float", "source": "f.onnx"})
+    cost = CostRow(artifact=MODEL.artifact, original="float", output="y", error=0.1, snr_db=34.7)
+    served = verifications.results()
+    results = served.model_copy(update={"models": (original, *served.models), "costs": (cost,)})
+    text = screen(results, 160)
+    assert "Cost of quantisation" in text
+    assert "34.7" in text
+    assert "f.onnx" not in text
