@@ -33,6 +33,7 @@ class Display:
         self._jobs: list[Job] = []
         self._running: tuple[Job, float] | None = None
         self._ended = 0
+        self._has_waited = False
         self._walls: dict[tuple[str, str], list[float]] = {}
         self._live = Live(  # calls _panel at once
             get_renderable=self._panel, console=console, refresh_per_second=1, transient=True
@@ -70,7 +71,7 @@ class Display:
 
     def planned(self, jobs: Sequence[Job], retry: bool) -> None:
         """Print the jobs of a wave that will run, or that are retried (*retry*)."""
-        self._jobs, self._ended = list(jobs), 0
+        self._jobs, self._ended, self._has_waited = list(jobs), 0, False
         if jobs:
             cells = len({job.cell for job in jobs})
             counts = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
@@ -78,8 +79,11 @@ class Display:
             self._print(Text(f"{jobs[0].wave}: {counts}{reason}", style="bold"))
 
     def waiting_for_cpus(self) -> None:
-        """Print that another run is measuring."""
-        self._print(Text("… waiting: another run is measuring on this machine", style="dim"))
+        """Print that another run is measuring: once a wave, however often they take turns."""
+        if not self._has_waited:
+            self._has_waited = True
+            text = "… another run is measuring on this machine: both take turns, and take longer"
+            self._print(Text(text, style="dim"))
 
     def started(self, job: Job) -> None:
         """Show the job that started."""
