@@ -14,6 +14,10 @@ from deepmatrix.results.rows import Results
 LONGEST = 1_000_000
 
 
+#: Of more models than this the verdicts are counted, not listed.
+MANY_MODELS = 20
+
+
 def document(results: Results, titles: Sequence[str] = ()) -> str:
     """Return the report with all tables, or only those with these *titles*.
 
@@ -47,9 +51,16 @@ def _select(tables: list[Table], titles: Sequence[str]) -> list[Table]:
 
 
 def _headlines(results: Results) -> Iterator[str]:
-    """Yield, for each of a user's own models, its verdict and what judges it."""
-    for model in results.models:
-        verdict, _ = verification.headline(results, model)
+    """Yield, for each of a user's own models, its verdict and what judges it.
+
+    Many models are counted only.
+    """
+    lines = [(*verification.headline(results, model), model) for model in results.models]
+    if len(lines) > MANY_MODELS:
+        good = sum(mood == "good" for _, mood, _ in lines)
+        yield f"{good} of {len(lines)} models match on all consumers."
+        return
+    for verdict, _, model in lines:
         yield f"**{_escape(verdict)}**, {_escape(verification.judge_line(model))}"
 
 
