@@ -122,7 +122,7 @@ def _judged(model, path, inputs, result, described):
     return {
         "described": described,
         "inputs": inputs,
-        "outputs": gold.least_exact(path, inputs, outputs, truth),
+        "outputs": gold.least_exact(model, path, inputs, outputs, truth),
         "gold": truth,
         "undefined": limits.join(limit_masks, undefined_masks),
     }
