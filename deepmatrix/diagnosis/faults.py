@@ -8,7 +8,7 @@ from pydantic import TypeAdapter
 
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.cells import Cell
-from deepmatrix.planning.plan import CONSUMING, Artifact, Job
+from deepmatrix.planning.plan import Artifact, first_consumption
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Agreement, JobRecord
 from deepmatrix.store.runs import Run, read
@@ -50,14 +50,7 @@ def find_answers(run: Run) -> list[Fault]:
 
 def consumer_record(run: Run, artifact: Artifact, consumer: Cell) -> JobRecord | None:
     """Return the record of a consumer's first round with an artifact, if there is one."""
-    job = Job(
-        wave="consume",
-        cell=consumer.id,
-        subject=artifact.id,
-        round=0,
-        phases=CONSUMING,
-        artifact=artifact,
-    )
+    job = first_consumption(consumer.id, artifact)
     return run.record(job) if run.record_path(job).is_file() else None
 
 

@@ -15,7 +15,7 @@ from deepmatrix.judging import agreements
 from deepmatrix.judging.consensus import Group, Vote, largest_group
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.planning.cells import Cell
-from deepmatrix.planning.plan import CONSUMING, Import, Job
+from deepmatrix.planning.plan import Import, Job, first_consumption
 from deepmatrix.store import answers, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import JobRecord
@@ -88,14 +88,7 @@ class _Settlement:
 
     def _answers_of(self, cell: Cell) -> _Answered | None:
         artifact = self.model.artifact
-        job = Job(
-            wave="consume",
-            cell=cell.id,
-            subject=artifact.id,
-            round=0,
-            phases=CONSUMING,
-            artifact=artifact,
-        )
+        job = first_consumption(cell.id, artifact)
         if not self.run.record_path(job).is_file():
             return None
         record = self.run.record(job)

@@ -103,6 +103,18 @@ class Job:
         return self.artifact.workload if self.artifact else self.subject
 
 
+def first_consumption(cell: str, artifact: Artifact) -> Job:
+    """Return the job in which a cell serves an artifact in the first round."""
+    return Job(
+        wave="consume",
+        cell=cell,
+        subject=artifact.id,
+        round=0,
+        phases=CONSUMING,
+        artifact=artifact,
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Plan:
     """The cells that run, those that do not, and everything that follows from them."""
