@@ -7,9 +7,10 @@ import contextlib
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.judging import agreements, evidence
 from deepmatrix.judging.evidence import Evidence
+from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store import answers, arrays, artifacts, imports
+from deepmatrix.store import answers, arrays, artifacts
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run

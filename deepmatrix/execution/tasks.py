@@ -13,9 +13,10 @@ from numpy.typing import NDArray
 
 from deepmatrix.engines import Limits, Task
 from deepmatrix.errors import ArgumentError
+from deepmatrix.models import imports
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store import artifacts, imports
+from deepmatrix.store import artifacts
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs, networks, probes
 from harness.record import INSPECT, SCHEMA_VERSION

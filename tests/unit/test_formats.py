@@ -27,11 +27,11 @@ SHOW = """
 from pathlib import Path
 from deepmatrix.config import matrix_file
 from deepmatrix.planning.cells import all_cells
-from deepmatrix.store import user_models
+from deepmatrix.models import files
 
 matrix = matrix_file.load(Path("matrix.yaml"))
 print(*sorted({cell.adapter for cell in all_cells(matrix) if "toy-format" in cell.reads}))
-print(user_models.recognise([Path("net.toy")])[0].main)
+print(files.recognise([Path("net.toy")])[0].main)
 """
 
 

@@ -16,6 +16,7 @@ from deepmatrix.cli import main
 from deepmatrix.cli.commands import verify
 from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
+from deepmatrix.models import files, imports
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import Artifact, Job, Plan
@@ -23,7 +24,7 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
-from deepmatrix.store import arrays, artifacts, imports, truths, user_models
+from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
@@ -72,9 +73,7 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
     (tmp_path / "net.tflite").write_bytes(b"\x1c\0\0\0TFL3")
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"pb")
-    found = user_models.recognise(
-        [tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")]
-    )
+    found = files.recognise([tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")])
     assert [(one.name, one.format, one.main, list(one.files)) for one in found] == [
         ("my-net", "onnx", "model.onnx", ["model.onnx"]),
         ("net", "tflite", "model.tflite", ["model.tflite"]),
@@ -98,19 +97,19 @@ def test_what_is_no_model_is_refused_by_name(
     if content is not None:
         (tmp_path / name).write_bytes(content)
     with pytest.raises(ArgumentError, match=said):
-        user_models.recognise([tmp_path / name])
+        files.recognise([tmp_path / name])
 
 
 def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_path: Path) -> None:
     write_zip(tmp_path / "net.ts", "net/code/__torch__.py", "net/constants.pkl", "net/data.pkl")
     (tmp_path / "net.onnx").write_bytes(b"onnx")
-    script, onnx = user_models.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
+    script, onnx = files.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
     assert (script.format, list(script.files)) == ("torchscript", ["model.pt"])
     with pytest.raises(ArgumentError, match="does not declare the shapes") as said:
-        user_models.check_declared([onnx, script], None, same=False)
+        files.check_declared([onnx, script], None, same=False)
     assert "--inputs" in str(said.value.hint)
-    user_models.check_declared([onnx, script], None, same=True)
-    user_models.check_declared([script], tmp_path / "inputs.npz", same=False)
+    files.check_declared([onnx, script], None, same=True)
+    files.check_declared([script], tmp_path / "inputs.npz", same=False)
 
 
 def test_torch_looks_into_torchscript() -> None:
@@ -123,7 +122,7 @@ def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.onnx").write_bytes(b"onnx")
-    found = user_models.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
+    found = files.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
     assert [one.name for one in found] == ["net", "net-2"]
 
 
@@ -142,21 +141,21 @@ def test_a_file_whose_name_says_nothing_is_named_by_its_folder(
 ) -> None:
     (tmp_path / path).parent.mkdir(parents=True)
     (tmp_path / path).write_bytes(b"onnx")
-    assert [model.name for model in user_models.recognise([tmp_path / path])] == [name]
+    assert [model.name for model in files.recognise([tmp_path / path])] == [name]
 
 
 def test_a_saved_model_in_a_folder_of_versions_is_named_by_the_model(tmp_path: Path) -> None:
     folder = tmp_path / "resnet50" / "1" / "model.savedmodel"
     folder.mkdir(parents=True)
     (folder / "saved_model.pb").write_bytes(b"pb")
-    assert [model.name for model in user_models.recognise([folder])] == ["resnet50"]
+    assert [model.name for model in files.recognise([folder])] == ["resnet50"]
 
 
 def test_a_model_that_is_given_twice_is_served_once(tmp_path: Path) -> None:
     for name, content in (("a", b"onnx"), ("b", b"onnx"), ("c", b"other")):
         (tmp_path / f"{name}.onnx").write_bytes(content)
     first, copy, third = (tmp_path / f"{name}.onnx" for name in "abc")
-    models, lines = user_models.drop_duplicates(user_models.recognise([first, copy, third, first]))
+    models, lines = files.drop_duplicates(files.recognise([first, copy, third, first]))
     assert [model.path for model in models] == [first, third]
     assert lines == [
         f"{copy} has the content of {first}: it is served once",
@@ -171,7 +170,7 @@ IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint
 
 @given(st.text(IN_NAMES, min_size=1, max_size=60))
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
-    made = user_models._name(Path(f"/x/{name}.onnx"), set())
+    made = files._name(Path(f"/x/{name}.onnx"), set())
     assert Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
 
 
@@ -182,16 +181,16 @@ def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
     (tmp_path / "deep" / "more.bin").write_bytes(b"m")
     (tmp_path / "other.bin").write_bytes(b"o")
     (tmp_path / "link.bin").symlink_to("/etc/passwd")
-    (found,) = user_models.recognise([tmp_path / "net.onnx"])
+    (found,) = files.recognise([tmp_path / "net.onnx"])
     assert sorted(found.files) == ["deep/more.bin", "model.onnx", "weights.bin"]
-    user_models.copy_model(found, tmp_path / "taken")
+    files.copy_model(found, tmp_path / "taken")
     assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"m"
 
 
 def test_a_file_whose_name_is_no_text_belongs_to_no_model(tmp_path: Path) -> None:
     (tmp_path / "net.onnx").write_bytes(b"..\xff.bin..")
     (tmp_path / os.fsdecode(b"\xff.bin")).write_bytes(b"w")
-    (found,) = user_models.recognise([tmp_path / "net.onnx"])
+    (found,) = files.recognise([tmp_path / "net.onnx"])
     assert list(found.files) == ["model.onnx"]
 
 
@@ -199,7 +198,7 @@ def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path)
     with (tmp_path / "net.onnx").open("wb") as file:
         file.truncate(12 * 2**30)
     with pytest.raises(ArgumentError, match=r"has 12 GiB, a file of the format onnx less"):
-        user_models.recognise([tmp_path / "net.onnx"])
+        files.recognise([tmp_path / "net.onnx"])
 
 
 # Planned --------------------------------------------------------------------------------------

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from deepmatrix.errors import ArgumentError
-from deepmatrix.store import model_files, user_models
+from deepmatrix.models import files, formats
 from harness import recognition
 from tests.unit.examples import write_zip
 
@@ -81,14 +81,14 @@ def write(folder: Path, name: str, content: bytes | tuple[str, ...]) -> Path:
 @pytest.mark.parametrize("name", SERVED)
 def test_a_served_model_is_known_by_its_content(tmp_path: Path, name: str) -> None:
     content, expected = SERVED[name]
-    assert model_files.format_of(write(tmp_path, name, content)).name == expected
+    assert formats.format_of(write(tmp_path, name, content)).name == expected
 
 
 @pytest.mark.parametrize("name", UNSERVED)
 def test_what_no_cell_reads_is_named_with_what_to_do(tmp_path: Path, name: str) -> None:
     content, label, advice = UNSERVED[name]
     with pytest.raises(ArgumentError, match=label) as raised:
-        model_files.format_of(write(tmp_path, name, content))
+        formats.format_of(write(tmp_path, name, content))
     assert advice in str(raised.value.hint)
 
 
@@ -108,28 +108,28 @@ def test_a_folder_is_known_by_the_files_in_it(
         (tmp_path / "net" / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / "net" / name).write_bytes(b"x")
     with pytest.raises(ArgumentError, match=label):
-        model_files.format_of(tmp_path / "net")
+        formats.format_of(tmp_path / "net")
 
 
 def test_a_model_of_two_files_takes_both_and_says_which_one_to_name(tmp_path: Path) -> None:
     (tmp_path / "net.xml").write_bytes(IR)
     with pytest.raises(ArgumentError, match=r"net\.bin is not beside it"):
-        user_models.recognise([tmp_path / "net.xml"])
+        files.recognise([tmp_path / "net.xml"])
     (tmp_path / "net.bin").write_bytes(b"weights")
-    (model,) = user_models.recognise([tmp_path / "net.xml"])
+    (model,) = files.recognise([tmp_path / "net.xml"])
     assert (model.format, model.main) == ("openvino-ir", "model.xml")
     assert {name: path.name for name, path in model.files.items()} == {
         "model.xml": "net.xml",
         "model.bin": "net.bin",
     }
     with pytest.raises(ArgumentError, match=r"part of .*net\.xml"):
-        user_models.recognise([tmp_path / "net.bin"])
+        files.recognise([tmp_path / "net.bin"])
 
 
 def test_a_net_of_ncnn_goes_into_a_folder_of_its_own(tmp_path: Path) -> None:
     (tmp_path / "net.param").write_bytes(b"7767517\n3 3\nInput a 0 1 a\n")
     (tmp_path / "net.bin").write_bytes(b"weights")
-    (model,) = user_models.recognise([tmp_path / "net.param"])
+    (model,) = files.recognise([tmp_path / "net.param"])
     assert (model.main, sorted(model.files)) == ("ncnn", ["ncnn/model.bin", "ncnn/model.param"])
 
 
@@ -137,7 +137,7 @@ def test_a_zip_archive_without_its_end_is_called_so(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "net.pt", *SCRIPT)
     path.write_bytes(path.read_bytes()[:-30])
     with pytest.raises(ArgumentError, match="a zip archive whose end is missing"):
-        model_files.format_of(path)
+        formats.format_of(path)
 
 
 @pytest.mark.parametrize("comment", [b"", b"c" * 65535])
@@ -146,15 +146,15 @@ def test_names_in_an_archive_are_those_that_zipfile_reads(tmp_path: Path, commen
     with zipfile.ZipFile(path, "a") as archive:
         archive.comment = comment
         expected = archive.namelist()
-    assert model_files.zip_names(path) == expected
+    assert formats.zip_names(path) == expected
 
 
 def test_the_directory_of_an_archive_is_read_up_to_a_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     path = write_zip(tmp_path / "a.zip", *(f"file{number:04}" for number in range(1000)))
-    monkeypatch.setattr(model_files, "DIRECTORY_BYTES", 1000)
-    names = model_files.zip_names(path)
+    monkeypatch.setattr(formats, "DIRECTORY_BYTES", 1000)
+    names = formats.zip_names(path)
     assert names is not None
     assert names == [f"file{number:04}" for number in range(len(names))]
     assert 10 < len(names) < 30
@@ -164,7 +164,7 @@ def test_arrays_are_told_from_models(tmp_path: Path) -> None:
     np.savez(tmp_path / "model.pt", x=np.ones(1))
     (tmp_path / "model.pt.npz").rename(tmp_path / "model.pt")
     with pytest.raises(ArgumentError, match="numpy's arrays"):
-        model_files.format_of(tmp_path / "model.pt")
+        formats.format_of(tmp_path / "model.pt")
 
 
 def test_every_kind_that_is_not_served_can_be_recognised_and_says_what_to_do() -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.errors import ArgumentError
-from deepmatrix.store import user_inputs
+from deepmatrix.models import inputs
 
 MODULE = """
 import numpy as np
@@ -34,20 +34,20 @@ def test_a_file_of_one_array_is_the_input_that_it_is_named_like(folder: Path) ->
     np.save(folder / "ids.npy", np.arange(3))
     expected = {"x": [1, 1], "ids": [0, 1, 2]}
     for sources in (["x.npy", "ids.npy"], ["."]):
-        read = user_inputs.read(sources)
+        read = inputs.read(sources)
         assert {name: list(array) for name, array in read.items()} == expected
 
 
 def test_sets_of_inputs_are_joined_along_the_first_axis(folder: Path) -> None:
     for number in range(3):
         np.savez(folder / f"{number}.npz", x=np.full((2, 4), number), y=np.full((1,), number))
-    read = user_inputs.read(["."])
+    read = inputs.read(["."])
     assert read["x"].shape == (6, 4)
     assert list(read["y"]) == [0, 1, 2]
 
 
 def test_a_function_is_called_in_the_current_folder(folder: Path) -> None:
-    read = user_inputs.read(["own_arrays:make"])
+    read = inputs.read(["own_arrays:make"])
     assert list(read["x"]) == [0, 1, 2]
     assert list(read["ids"]) == [1, 2]
     assert str(folder) not in read
@@ -78,7 +78,7 @@ def test_a_source_that_gives_nothing_is_named_with_its_reason(
     np.savez(folder / "mixed" / "x.npz", x=np.ones(2))
     (folder / "photo.jpg").write_bytes(b"\xff\xd8\xff")
     with pytest.raises(ArgumentError) as raised:
-        user_inputs.read([source])
+        inputs.read([source])
     assert str(raised.value).startswith(f"--inputs {source}: ")
     assert message in str(raised.value)
 
@@ -88,9 +88,9 @@ def test_sets_that_do_not_fit_are_refused(folder: Path) -> None:
     np.savez(folder / "b.npz", x=np.ones((1, 5)), y=np.ones(1))
     np.savez(folder / "c.npz", x=np.ones((1, 4)))
     with pytest.raises(ArgumentError, match=r"b.npz: x is float64 of the shape \(1, 5\)"):
-        user_inputs.read(["a.npz", "b.npz"])
+        inputs.read(["a.npz", "b.npz"])
     with pytest.raises(ArgumentError, match=r"c.npz: it has the input 'x', which a.npz has too"):
-        user_inputs.read(["a.npz", "c.npz"])
+        inputs.read(["a.npz", "c.npz"])
 
 
 @pytest.mark.parametrize(

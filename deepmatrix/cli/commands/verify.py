@@ -16,11 +16,11 @@ from deepmatrix.cli import resuming, running
 from deepmatrix.config.sections import Infer
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.models import files, inputs
 from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import Asked
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
-from deepmatrix.store import user_inputs, user_models
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -169,7 +169,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     name = shared.check_run_name(options.name)
     matrix = running.load_matrix(options)
     paths = [*([options.original] if options.original else []), *options.models]
-    own_models, duplicates = user_models.drop_duplicates(user_models.recognise(paths))
+    own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:
         console.print(Text(line, style="yellow"), soft_wrap=True)
     own_inputs = _read_arrays(options, own_models)
@@ -195,8 +195,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
     for model in own_models:
-        user_models.copy_model(model, new_run.model_path(model.name))
-    user_models.keep_arrays(own_inputs, options.reference, new_run)
+        files.copy_model(model, new_run.model_path(model.name))
+    files.keep_arrays(own_inputs, options.reference, new_run)
     return new_run, engine
 
 
@@ -219,7 +219,7 @@ def _check_sweep(options: argparse.Namespace) -> None:
 
 
 def _read_arrays(
-    options: argparse.Namespace, own_models: Sequence[user_models.Model]
+    options: argparse.Namespace, own_models: Sequence[files.Model]
 ) -> Mapping[str, Values]:
     """Return the inputs that the user gives, if any. Raises ArgumentError for what is wrong."""
     if options.reference and not options.inputs:
@@ -233,9 +233,9 @@ def _read_arrays(
             hint="leave one of them out",
         )
     one_for_all = _first(options) != "served"
-    user_models.check_declared(own_models, options.inputs, same=one_for_all)
-    user_models.check_reference(options.reference)
-    return user_inputs.read(options.inputs)
+    files.check_declared(own_models, options.inputs, same=one_for_all)
+    files.check_reference(options.reference)
+    return inputs.read(options.inputs)
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:

@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepmatrix.errors import ArgumentError
+from deepmatrix.models.formats import format_of, names_below
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.model_files import format_of, names_below
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.formats import FORMATS, MODEL_PATHS, Format
