@@ -83,10 +83,10 @@ LISTED_CELLS = 8
 def announce(run: Run, console: Console) -> None:
     """Print the name of a run, where it is, and its cells: the user may see that they are many."""
     ids = [cell.id for cell in run.manifest.plan.cells]
-    more = f" and {len(ids) - LISTED_CELLS} more" if len(ids) > LISTED_CELLS else ""
+    unlisted = f" and {len(ids) - LISTED_CELLS} more" if len(ids) > LISTED_CELLS else ""
     lines = (
         f"run {run.id} in {run.path}",
-        f"{len(ids)} cell{'s' * (len(ids) != 1)}: {', '.join(ids[:LISTED_CELLS])}{more}",
+        f"{len(ids)} cell{'s' * (len(ids) != 1)}: {', '.join(ids[:LISTED_CELLS])}{unlisted}",
     )
     for line in lines:
         console.print(Text(line, style="dim"), soft_wrap=True)

@@ -69,8 +69,8 @@ def _cost(name: str, answer: Values, original: Values) -> Cost:
     snr = 10 * math.log10(energy / noise) if noise and energy else None
     if truth.ndim < 2 or truth.shape[-1] < 2:
         return Cost(output=name, error=error, snr_db=snr)
-    rows, other = truth.reshape(-1, truth.shape[-1]), value.reshape(-1, truth.shape[-1])
-    flips = np.flatnonzero(rows.argmax(axis=1) != other.argmax(axis=1))
+    rows, answers = truth.reshape(-1, truth.shape[-1]), value.reshape(-1, truth.shape[-1])
+    flips = np.flatnonzero(rows.argmax(axis=1) != answers.argmax(axis=1))
     ordered = np.sort(rows[flips], axis=1)
     return Cost(
         output=name,
