@@ -14,9 +14,10 @@ from dataclasses import dataclass, replace
 from deepmatrix.judging import agreements
 from deepmatrix.judging.consensus import Group, Vote, largest_group
 from deepmatrix.judging.verdicts import terms_of
+from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Import, Job, first_consumption
-from deepmatrix.store import answers, truths
+from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
@@ -66,7 +67,10 @@ class _Settlement:
         folder = self.run.artifact_path(self.model.artifact)
         truth = truths.read(folder)
         answered = self._answered()
-        if truth.agreed or not truth.gold:
+        settled: Truth | None
+        if self.run.manifest.plan.follows(self.model):
+            settled = self._followed(truth, answered)
+        elif truth.agreed or not truth.gold:
             settled = self._agreed(truth, answered)
         else:
             settled = self._overruled(truth, answered)
@@ -96,6 +100,19 @@ class _Settlement:
         if not outputs:
             return None
         return _Answered(cell=cell, job=job, record=record, outputs=outputs)
+
+    def _followed(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
+        """Return gold as the first model has it now, None before the names of outputs are known."""
+        names = list(truth.gold) or [name for entry in answered[:1] for name in entry.outputs]
+        if not names:
+            return None
+        try:
+            return imports.follow_first(self.run, truth, names)
+        except arrays.Unreadable as error:  # it was kept before the first one had gold
+            outputs = answered[0].outputs
+            return replace(
+                truth, gold=outputs, produced=outputs, unjudged=dict.fromkeys(outputs, str(error))
+            )
 
     def _agreed(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
         """Return gold by agreement of the consumers for a model that has none."""

@@ -113,7 +113,7 @@ class PortabilityRows:
         pair = (artifact.producer, artifact.workload)
         if inspected := self.inspections.get(pair):
             if inspected.status != "ok":
-                return f"the model cannot be read: {inspected.model_problem}"
+                return f"the model is not served: {inspected.model_problem}"
             return self.why_missing(consumer)
         produced = self.training.get(pair)
         if produced is None:

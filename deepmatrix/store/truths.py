@@ -77,7 +77,12 @@ def replace(folder: Path, truth: Truth) -> None:
     Its description comes last: until then it is as before, and is settled again.
     """
     described = artifacts.read_description(folder)
-    files = {GOLD: truth.gold, PRODUCED: truth.produced, EVALUATION: truth.evaluations}
+    files = {
+        GOLD: truth.gold,
+        PRODUCED: truth.produced,
+        EVALUATION: truth.evaluations,
+        artifacts.UNDEFINED: truth.masks,
+    }
     for name, values in files.items():
         write_bytes(folder / name, npz_bytes(values))
     kept = tuple(file for file in described.files if file.path not in files)
@@ -86,7 +91,9 @@ def replace(folder: Path, truth: Truth) -> None:
         "files": (*kept, *written),
         "gold": dict(truth.sources),
         "unjudged": dict(truth.unjudged),
+        "random": tuple(sorted(truth.random)),
         "rounded": tuple(sorted(truth.rounded)),
+        "quantised": dict(truth.quantised),
         "agreed": truth.agreed,
     }
     changed = described.model_copy(update=changes)
