@@ -62,9 +62,10 @@ def compare(answered: Answers, truth: Truth) -> Agreement:
         deviations.append(_output_deviation(name, answer, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
+    counted = [output for output in deviations if not output.unjudged]
     return Agreement(
-        error=worst_output_error([output.error for output in deviations]),
-        producer_error=worst_output_error([output.producer_error for output in deviations]),
+        error=worst_output_error([output.error for output in counted]) if counted else None,
+        producer_error=worst_output_error([output.producer_error for output in counted]),
         from_producer=worst_output_error(between),
         scale=max(scales),
         note="; ".join(output.note for output in deviations if output.note),
@@ -76,7 +77,8 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
     """Return how far an answer for an output is from its gold, and how far the producer's is."""
     gold, produced, mask = truth.gold[name], truth.produced[name], truth.masks.get(name)
     if reason := truth.unjudged.get(name):
-        return Deviation(name=name, error=None, note=f"{name}: {reason}", dtype=str(produced.dtype))
+        note = f"{name}: {reason}"
+        return Deviation(name=name, error=None, note=note, dtype=str(produced.dtype), unjudged=True)
     is_random, grid = name in truth.random, truth.quantised.get(name)
     measure_output = _statistics if is_random else _in_steps if grid else deviation
     answer = judged_values(answer, truth, name)

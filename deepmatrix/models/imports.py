@@ -51,6 +51,8 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
+    if judged.evaluations:
+        (part / truths.EVALUATION).write_bytes(inputs.npz_bytes(judged.evaluations))
     if judged.masks:
         (part / UNDEFINED).write_bytes(inputs.npz_bytes(judged.masks))
     if judged.gold:
@@ -112,6 +114,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     own = Truth(
         gold=precise or outputs,
         produced=outputs,
+        evaluations=_arrays(inspection / truths.EVALUATION),
         masks=_arrays(inspection / UNDEFINED),
         random=frozenset(inspected.random) if inspected else frozenset(),
         quantised=inspected.quantised if inspected else {},
@@ -139,7 +142,7 @@ def follow_first(run: Run, own: Truth, names: Sequence[str]) -> Truth:
         raise arrays.Unreadable(f"{first.name}, which says what is right, could not be read")
     right = truths.read(folder)
     if not right.gold or not names:
-        return replace(own, gold={}, produced={}, sources={}, rounded=frozenset())
+        return replace(own, gold={}, produced={}, evaluations={}, sources={})
     return follow(right, own, names, first.source or first.name)
 
 
@@ -160,6 +163,7 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
     sources = dict.fromkeys(truth, "the reference")
     return replace(
         own,
+        evaluations={},
         gold=truth,
         produced={**truth, **rounded},
         sources=sources,

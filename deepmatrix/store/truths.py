@@ -17,7 +17,7 @@ from deepmatrix.workloads.inputs import npz_bytes
 GOLD: Final = "gold.npz"
 PRODUCED: Final = "outputs.npz"
 
-#: By output, the evaluations that gave way to the consumers.
+#: By output, the evaluations that gave way to the baseline, or to the consumers.
 EVALUATION: Final = "evaluation.npz"
 
 
@@ -27,7 +27,7 @@ class Truth:
 
     *gold* and *produced*, the producer's own outputs, are empty before the consumers of a model
     that nothing could evaluate have answered. *sources*: where gold comes from. *unjudged*: why
-    nothing judges an output. *evaluations*: those that gave way to the consumers. *masks*: codes of
+    nothing judges an output. *evaluations*: those that gave way. *masks*: codes of
     `harness.record` of the values that are not compared. *random*: outputs that are random by
     design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
     *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.

@@ -7,11 +7,12 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.config.sections import Infer
-from deepmatrix.execution.settling import NO_JUDGE, settle
+from deepmatrix.execution.settling import NO_JUDGE, UNDECIDED, settle
 from deepmatrix.judging import agreements, consensus, costs
 from deepmatrix.judging.consensus import Vote
 from deepmatrix.planning.model_plan import plan_models
@@ -22,7 +23,7 @@ from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.output import Exported
 from deepmatrix.store.runs import Run, write_bytes, write_text
 from deepmatrix.workloads.inputs import npz_bytes
-from harness.record import FLOAT64, UNDEFINED_VALUE
+from harness.record import BASELINE, FLOAT64, UNDEFINED_VALUE
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
 
 PLAN: Plan = plan_models(
@@ -155,7 +156,50 @@ def test_one_library_alone_does_not_overrule_an_evaluation(tmp_path: Path) -> No
     assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
 
 
-def test_where_no_two_libraries_agree_all_drift_and_the_user_is_asked_for_a_reference(
+def contested(run: Run, evaluation: np.ndarray) -> Run:
+    """Let a baseline judge a run that an evaluation contradicts."""
+    folder = run.artifact_path(ARTIFACT)
+    write_bytes(folder / truths.EVALUATION, npz_bytes({"y": evaluation}))
+    described(run, gold={"y": BASELINE}, rounded=["y"])
+    return run
+
+
+def test_a_wrong_baseline_does_not_accuse_a_library_that_the_evaluation_confirms(
+    tmp_path: Path,
+) -> None:
+    others = dict.fromkeys(("openvino", "opencv", "onnx"), RIGHT)
+    run = contested(answered(tmp_path, WRONG, {"onnxruntime": WRONG, **others}), RIGHT)
+    settle(run)
+    found = verdicts(run)
+    assert [found[name] for name in others] == ["match"] * 3
+    assert found["onnxruntime"] == found["onnxruntime-cpp"] == "drift"
+    settle(run)
+    assert verdicts(run) == found
+
+
+def test_a_wrong_evaluation_with_an_unproven_operator_accuses_no_runtime(tmp_path: Path) -> None:
+    run = contested(answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "onnx": WRONG}), WRONG)
+    settle(run)
+    found = verdicts(run)
+    assert found.pop("onnx") == "drift"
+    assert set(found.values()) == {"match"}
+
+
+@pytest.mark.parametrize("opencv", [WRONG, RIGHT * 5])
+def test_where_the_sources_cannot_decide_nobody_is_accused(
+    tmp_path: Path, opencv: np.ndarray
+) -> None:
+    openvino = RIGHT if opencv is WRONG else RIGHT * 3
+    values = {"onnxruntime": WRONG, "opencv": opencv, "openvino": openvino, "onnx": RIGHT}
+    run = contested(answered(tmp_path, WRONG, values), RIGHT)
+    settle(run)
+    assert set(verdicts(run).values()) == {"not-run"}
+    settle(run)
+    reasons = {row.reason for row in merging.merge([run]).portability}
+    assert reasons == {f"y: {UNDECIDED}"}
+
+
+def test_where_no_two_libraries_agree_nobody_is_accused_and_the_user_is_asked_for_a_reference(
     tmp_path: Path,
 ) -> None:
     different = {name: RIGHT * number for number, name in enumerate(("openvino", "opencv"), 3)}
@@ -165,7 +209,7 @@ def test_where_no_two_libraries_agree_all_drift_and_the_user_is_asked_for_a_refe
             answers.path(run, ARTIFACT, cell.id).unlink()
     settle(run)
     merged = merging.merge([run])
-    reasons = {row.reason for row in merged.portability if row.verdict == "drift"}
+    reasons = {row.reason for row in merged.portability if row.verdict == "not-run"}
     assert f"y: {NO_JUDGE}" in reasons
 
 
