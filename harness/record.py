@@ -19,6 +19,11 @@ FLOAT64 = "float64 evaluation"
 #: What judges it where there is none.
 BASELINE = "baseline: ONNX Runtime without optimisations"
 
+#: The smallest scale of errors. Runtimes compute bounded functions (the logistic, softmax) to some
+#: units in the last place of 1, however small the result: where all probabilities are tiny, an
+#: error of 2e-7 is rounding.
+SMALLEST_SCALE = 0.25
+
 #: Why a value of an output is not compared with gold. The last wins where several apply.
 UNDEFINED_VALUE = 1  # the standard leaves it undefined, or it follows from such a value
 ROUNDING = 2  # an integer that rounding in the model's own precision decides

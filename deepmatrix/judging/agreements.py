@@ -14,7 +14,7 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.records import Agreement, Deviation, Steps
 from deepmatrix.store.truths import Truth
-from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
+from harness.record import OVERFLOW, ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 
 #: The kind of numpy's dtypes of text.
 TEXT = "U"
@@ -243,18 +243,12 @@ def worst_output_error(errors: list[float | None]) -> float | None:
     return max(numbers, default=0.0) if len(numbers) == len(errors) else None
 
 
-#: The smallest scale of errors. Runtimes compute bounded functions (the logistic, softmax) to some
-#: units in the last place of 1, however small the result: where all probabilities are tiny, an
-#: error of 2e-7 is rounding.
-SMALLEST = 0.25
-
-
 def output_scale(gold: Values) -> float:
-    """Return the scale of errors: the largest absolute finite gold value, at least SMALLEST."""
+    """Return the scale of errors: the largest absolute finite gold value, at least SMALLEST_SCALE."""
     if gold.dtype.kind == TEXT:
-        return SMALLEST
+        return SMALLEST_SCALE
     finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
-    return max(float(finite.max(initial=0.0)), SMALLEST)
+    return max(float(finite.max(initial=0.0)), SMALLEST_SCALE)
 
 
 def distance(answer: Values, gold: Values, scale: float) -> float | None:

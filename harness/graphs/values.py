@@ -17,6 +17,7 @@ from typing import Any, Dict, Iterable, List, Mapping, Tuple
 import numpy
 
 from harness.graphs import BadModel
+from harness.record import SMALLEST_SCALE
 
 #: The dtype of text by name, as inputs are described.
 TEXT = "str"
@@ -119,3 +120,9 @@ def wider_dtype(name: str) -> str:
 def dtype_name(array: "numpy.ndarray") -> str:
     """Return the dtype of an array by name; text has one name, however long it is."""
     return TEXT if array.dtype.kind == "U" else str(array.dtype)
+
+
+def scale_of(array: "numpy.ndarray") -> float:
+    """Return the scale of errors: the largest absolute finite value, at least SMALLEST_SCALE."""
+    finite = numpy.abs(array[numpy.isfinite(array)])
+    return max(float(finite.max(initial=0.0)), SMALLEST_SCALE)

@@ -13,7 +13,7 @@ from typing import Set
 import numpy
 
 from harness import graphs
-from harness.graphs import checks, onnx_inputs, operators
+from harness.graphs import checks, onnx_inputs, operators, values
 from harness.graphs.precise import widen
 from harness.record import BASELINE, FLOAT64
 from harness.runtimes.onnx import baseline
@@ -132,12 +132,11 @@ def least_exact(model, path, inputs, outputs, gold):
 
 
 def error_of(value, gold):
-    """Return the error of floats over gold's largest value; -1 where they cannot be compared."""
+    """Return the error of floats over gold's scale; -1 where they cannot be compared."""
     value, gold = numpy.asarray(value), numpy.asarray(gold)
     if value.shape != gold.shape or value.dtype.kind != "f" or not numpy.isfinite(value).all():
         return -1.0
-    scale = float(numpy.abs(gold).max(initial=0.0)) or 1.0
-    return float(numpy.abs(value - gold).max(initial=0.0)) / scale
+    return float(numpy.abs(value - gold).max(initial=0.0)) / values.scale_of(gold)
 
 
 def differs(precise, second):
