@@ -244,7 +244,7 @@ def worst_output_error(errors: list[float | None]) -> float | None:
 
 
 def output_scale(gold: Values) -> float:
-    """Return the scale of errors: the largest absolute finite gold value, at least SMALLEST_SCALE."""
+    """Return the scale of errors: gold's largest absolute finite value, at least SMALLEST_SCALE."""
     if gold.dtype.kind == TEXT:
         return SMALLEST_SCALE
     finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)

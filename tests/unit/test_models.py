@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -172,26 +171,6 @@ IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
     made = files._name(Path(f"/x/{name}.onnx"), set())
     assert Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
-
-
-def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
-    (tmp_path / "net.onnx").write_bytes(b"..weights.bin..deep/more.bin..link.bin../etc/passwd")
-    (tmp_path / "weights.bin").write_bytes(b"w")
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "more.bin").write_bytes(b"m")
-    (tmp_path / "other.bin").write_bytes(b"o")
-    (tmp_path / "link.bin").symlink_to("/etc/passwd")
-    (found,) = files.recognise([tmp_path / "net.onnx"])
-    assert sorted(found.files) == ["deep/more.bin", "model.onnx", "weights.bin"]
-    files.copy_model(found, tmp_path / "taken")
-    assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"m"
-
-
-def test_a_file_whose_name_is_no_text_belongs_to_no_model(tmp_path: Path) -> None:
-    (tmp_path / "net.onnx").write_bytes(b"..\xff.bin..")
-    (tmp_path / os.fsdecode(b"\xff.bin")).write_bytes(b"w")
-    (found,) = files.recognise([tmp_path / "net.onnx"])
-    assert list(found.files) == ["model.onnx"]
 
 
 def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path) -> None:

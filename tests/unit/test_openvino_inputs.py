@@ -24,5 +24,5 @@ def test_text_is_unsupported_before_openvino_is_given_any(tmp_path: Path) -> Non
     onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
     adapter.start()
     adapter.configure("cpu", 1)
-    with pytest.raises(Unsupported, match="^openvino takes no text: its input t$"):
+    with pytest.raises(Unsupported, match=r"^openvino takes no text: its input t$"):
         adapter.load("onnx", str(path))
