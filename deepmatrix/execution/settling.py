@@ -8,11 +8,11 @@ is a finding about the evaluator.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deepmatrix.judging import agreements
-from deepmatrix.judging.consensus import Group, Vote, largest_group
+from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
@@ -79,6 +79,8 @@ class _Settlement:
             settled = self._agreed(truth, answered)
         else:
             settled = self._overruled(truth, answered)
+        if doubts := list(self._doubts(truth, answered)):
+            settled = replace(settled or truth, remarks=(*truth.remarks, *doubts))
         if settled is None and not truth.evaluations:
             return
         if settled is not None:
@@ -168,6 +170,24 @@ class _Settlement:
             evaluations={**{name: truth.gold[name] for name in groups}, **truth.evaluations},
             rounded=truth.rounded | groups.keys(),
         )
+
+    def _doubts(self, truth: Truth, answered: Sequence[_Answered]) -> Iterator[str]:
+        """Yield what is new of a reference that no runtime confirms."""
+        counts = {len(entry.outputs) for entry in answered}
+        given = [name for name in truth.gold if truth.sources.get(name) == truths.REFERENCE]
+        if given and len(counts) == 1 and len(given) not in counts:
+            doubts = [
+                f"the reference has {len(given)} outputs, every runtime answers {counts.pop()}: "
+                "check --reference"
+            ]
+        else:
+            doubts = [
+                f"output {name}: every runtime differs from the reference, and they agree; "
+                f"{describe_difference(truth.gold[name], group.value)}: check --reference"
+                for number, name in enumerate(truth.gold)
+                if name in given and (group := self._dissent(truth, number, name, answered))
+            ]
+        yield from (doubt for doubt in doubts if doubt not in truth.remarks)
 
     def _arbitrated(self, truth: Truth, answered: Sequence[_Answered]) -> Truth:
         """Return gold with a decision where an evaluation and the baseline contradict each other.

@@ -67,7 +67,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         opset=inspected.opset if inspected else None,
         in_parts=False,
         gold=dict(judged.sources),
-        gold_remarks=tuple(inspected.remarks) if inspected else (),
+        gold_remarks=judged.remarks,
         random=tuple(sorted(judged.random)),
         unjudged=dict(judged.unjudged),
         rounded=tuple(sorted(judged.rounded)),
@@ -118,6 +118,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         masks=_arrays(inspection / UNDEFINED),
         random=frozenset(inspected.random) if inspected else frozenset(),
         quantised=inspected.quantised if inspected else {},
+        remarks=tuple(inspected.remarks) if inspected else (),
     )
     if plan.follows(model):
         return follow_first(run, own, list(outputs))
@@ -154,13 +155,13 @@ def _arrays(path: Path) -> dict[str, Values]:
 def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Truth:
     outputs, truth = own.produced, arrays.read_all(path, arrays.ANY)
     if outputs:
-        names = output_names(list(truth), list(outputs), "the reference")
+        names = output_names(list(truth), list(outputs), truths.REFERENCE)
         truth = {new: truth[old] for old, new in names.items()}
         for name, value in outputs.items():
             _check_fits(name, truth[name], value)
     floats = _floats(truth, outputs, precise)
     rounded = {name: truth[name] + (outputs[name] - precise[name]) for name in floats}
-    sources = dict.fromkeys(truth, "the reference")
+    sources = dict.fromkeys(truth, truths.REFERENCE)
     return replace(
         own,
         evaluations={},

@@ -17,6 +17,9 @@ from deepmatrix.workloads.inputs import npz_bytes
 GOLD: Final = "gold.npz"
 PRODUCED: Final = "outputs.npz"
 
+#: What judges an output whose right values the user gives.
+REFERENCE: Final = "the reference"
+
 #: By output, the evaluations that gave way to the baseline, or to the consumers.
 EVALUATION: Final = "evaluation.npz"
 
@@ -31,6 +34,7 @@ class Truth:
     `harness.record` of the values that are not compared. *random*: outputs that are random by
     design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
     *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
+    *remarks*: what else the user should know of it.
     """
 
     gold: Mapping[str, Values]
@@ -43,6 +47,7 @@ class Truth:
     rounded: frozenset[str] = frozenset()
     agreed: bool = False
     quantised: Mapping[str, Quantised] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Truth:
@@ -60,6 +65,7 @@ def read(folder: Path) -> Truth:
             rounded=frozenset(described.rounded),
             agreed=described.agreed,
             quantised=described.quantised,
+            remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
         raise RecordError(
@@ -94,6 +100,7 @@ def replace(folder: Path, truth: Truth) -> None:
         "random": tuple(sorted(truth.random)),
         "rounded": tuple(sorted(truth.rounded)),
         "quantised": dict(truth.quantised),
+        "gold_remarks": truth.remarks,
         "agreed": truth.agreed,
     }
     changed = described.model_copy(update=changes)

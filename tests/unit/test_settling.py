@@ -280,6 +280,28 @@ def test_quantised_outputs_agree_by_their_steps(tmp_path: Path) -> None:
     assert set(found.values()) == {"match"}
 
 
+# Referenced -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("runtimes", "doubts"), [(RIGHT, 1), (WRONG, 0)])
+def test_a_reference_that_all_runtimes_differ_from_is_doubted_with_its_largest_difference(
+    tmp_path: Path, runtimes: np.ndarray, doubts: int
+) -> None:
+    run = answered(tmp_path, WRONG, {"onnxruntime": runtimes})
+    described(run, gold={"y": truths.REFERENCE}, rounded=["y"])
+    settle(run)
+    settle(run)
+    remarks = truths.read(run.artifact_path(ARTIFACT)).remarks
+    assert (
+        remarks
+        == (
+            "output y: every runtime differs from the reference, and they agree; the largest "
+            "difference is at [0, 1]: 7, not 2: check --reference",
+        )[:doubts]
+    )
+    assert sum("check --reference" in line for line in merging.merge([run]).warnings) == doubts
+
+
 # Followed -------------------------------------------------------------------------------------
 
 SAME: Plan = plan_models(
