@@ -178,6 +178,10 @@ class Plan:
         """The users' own models that are served and judged."""
         return self.imports[1:] if self.original else self.imports
 
+    def follows(self, model: Import) -> bool:
+        """Return whether the outputs of the first model are right for this one too."""
+        return self.same and model != self.imports[0]
+
     def producers(self) -> list[Cell]:
         """Return the cells of the first wave."""
         return [cell for cell in self.cells if cell.role == "framework"]

@@ -47,7 +47,7 @@ def _description(model: Import, runs: Sequence[Run]) -> Exported | None:
 
 def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:
     """Return whether gold is a user's reference, or what another model gives."""
-    if manifest.plan.same and model != manifest.plan.imports[0]:
+    if manifest.plan.follows(model):
         return True
     return any(run.user_arrays_path("reference").is_file() for run in runs)
 

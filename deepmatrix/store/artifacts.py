@@ -23,7 +23,14 @@ MODEL: Final = "model"
 
 #: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
 #: A user's own model may have no gold before its consumers have answered, and may have masks.
-HOST_FILES: Final = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz", "undefined.npz")
+HOST_FILES: Final = (
+    "gold.npz",
+    "inputs.npz",
+    "outputs.npz",
+    "weights.npz",
+    "undefined.npz",
+    "evaluation.npz",
+)
 
 #: By output, which values cannot be judged: codes of `harness.record`.
 UNDEFINED: Final = "undefined.npz"

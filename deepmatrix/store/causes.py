@@ -8,12 +8,20 @@ from pydantic import AfterValidator
 
 from deepmatrix.store.parts import Part, one_line
 
-#: What makes outputs wrong. file: the model file. runtime: the runtime, at one node. fusion: the
-#: runtime, across several nodes. answers: outputs that cannot be compared. batch: a batch of
-#: several rows. evaluator: the judge itself. opaque: the cause stays unknown. unfinished: the
-#: search ran out of time.
+#: What makes outputs wrong. file: the model file. reference: the user's reference. runtime: the
+#: runtime, at one node. fusion: the runtime, across several nodes. answers: outputs that cannot be
+#: compared. batch: a batch of several rows. evaluator: the judge itself. opaque: the cause stays
+#: unknown. unfinished: the search ran out of time.
 CauseKind = Literal[
-    "file", "runtime", "fusion", "answers", "batch", "evaluator", "opaque", "unfinished"
+    "file",
+    "reference",
+    "runtime",
+    "fusion",
+    "answers",
+    "batch",
+    "evaluator",
+    "opaque",
+    "unfinished",
 ]
 
 

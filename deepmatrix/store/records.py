@@ -64,7 +64,7 @@ class Deviation(Part):
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
     *rounded*: gold is in the model's own precision. *random*: it is random by design. *steps*:
-    what a quantised output is allowed.
+    what a quantised output is allowed. *unjudged*: nothing judges it, and *note* says why.
     """
 
     name: str
@@ -83,6 +83,7 @@ class Deviation(Part):
     rounded: bool = False
     random: bool = False
     steps: Steps | None = None
+    unjudged: bool = False
 
 
 class Agreement(Part):

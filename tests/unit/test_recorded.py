@@ -101,6 +101,7 @@ GAINED = [
     ("portability.*", "worst_output"),
     ("portability.*.outputs.*", "rounded"),
     ("portability.*.outputs.*", "random"),
+    ("portability.*.outputs.*", "unjudged"),
     ("portability.*", "stateful"),
     ("portability.*", "unsteady"),
     ("", "costs"),

@@ -172,6 +172,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:
         console.print(Text(line, style="yellow"), soft_wrap=True)
+    for line in filter(None, map(files.describe_external, own_models)):
+        console.print(Text(line, style="dim"), soft_wrap=True)
     own_inputs = _read_arrays(options, own_models)
     engine = running.choose_engine(options, matrix, console)
     planned = plan_models(
