@@ -4,6 +4,7 @@
 #   "docker==7.2.0",
 #   "nox==2026.10.20",
 #   "numpy==2.4.6",
+#   "platformdirs==4.14.8",
 #   "pydantic==2.14.3",
 #   "rich==15.0.0",
 #   "ruamel.yaml==0.19.1",

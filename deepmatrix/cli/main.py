@@ -53,6 +53,11 @@ def main(arguments: Sequence[str]) -> int:
     return 0
 
 
+def program() -> int:
+    """Run the command of this process's arguments: the entry point of the installed program."""
+    return main(sys.argv[1:])
+
+
 def _print_error(console: Console, error: DeepmatrixError) -> None:
     console.print(Text(f"error: {error.message}", style="bold red"), soft_wrap=True)
     if error.hint:

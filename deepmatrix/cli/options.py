@@ -10,13 +10,13 @@ from typing import get_args
 
 from deepmatrix.diagnosis.explain import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import MATRIX_FILE, RUNS
 from deepmatrix.planning.selection import Selection
 
 
 def add_matrix_file(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the matrix file."""
-    parser.add_argument("--file", type=Path, default=ROOT / "matrix.yaml", help="the matrix file")
+    parser.add_argument("--file", type=Path, default=MATRIX_FILE, help="the matrix file")
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -56,7 +56,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help="docker; docker:CONTEXT_OR_URL; venv (virtual environments on this machine); "
         "here (the interpreter that runs this); auto: docker if an engine answers, else venv",
     )
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="the folder of all runs")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
 
 
 def add_explain(parser: argparse.ArgumentParser) -> None:

@@ -26,9 +26,10 @@ from uv import find_uv_bin
 from deepmatrix.engines import Ended, Prepared, Progress, Task, local, owner
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
-from deepmatrix.images import bases, pins
+from deepmatrix.images import pins
+from deepmatrix.invocation import command_line
 from deepmatrix.machine import binfmt, packages, processes
-from deepmatrix.paths import HARNESS
+from deepmatrix.paths import HARNESS, cache_folder
 from deepmatrix.planning.cells import Capabilities, Cell
 
 #: Raise it when environments are made in another way: cached ones are then not used.
@@ -63,7 +64,7 @@ class VenvEngine:
         extra: Mapping[str, Path] | None = None,
         root: Path | None = None,
     ) -> None:
-        self._root = root or bases.cache_folder() / "venvs"
+        self._root = root or cache_folder() / "venvs"
         self._pythons: dict[str, Path] = {}
         self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
 
@@ -124,7 +125,7 @@ class VenvEngine:
     def _prepare(self, cell: Cell, progress: Progress) -> Prepared:
         error = self.capabilities().refusal(cell)
         if error is None and not pins.path(cell.pinned).exists():
-            error = "it has no pins: run `nox -s pins`"
+            error = f"it has no pins: run `{command_line('pins')}`"
         if error:
             return Prepared(cell_id=cell.id, reference="", error=error)
         interpreter = self._interpreters[cell.python]

@@ -21,8 +21,9 @@ from typing import Any, Literal
 
 from deepmatrix.config.families import DEBIAN_NAMES
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.invocation import command_line
 from deepmatrix.machine import processes
-from deepmatrix.paths import DOCKER
+from deepmatrix.paths import DOCKER, cache_folder
 
 FOLDER = DOCKER / "base"
 
@@ -151,7 +152,7 @@ class Root:
                 *sources,
             ],
             environment={"SOURCE_DATE_EPOCH": "0"},
-            hint="install mmdebstrap with `nox -s engine`, "
+            hint=f"install mmdebstrap with `{command_line('engine')}`, "
             "or use a registry: DEEPMATRIX_BASES=registry",
         )
 
@@ -185,12 +186,6 @@ def base_kind(image: str, environment: Mapping[str, str]) -> Kind:
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps({**answers, image: (time.time(), reachable)}))
     return "registry" if reachable else "debian"
-
-
-def cache_folder() -> Path:
-    """Return the folder of everything that can be made anew."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "deepmatrix"
 
 
 def _answers(image: str, environment: Mapping[str, str]) -> bool:

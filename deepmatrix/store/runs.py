@@ -27,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import RecordError
+from deepmatrix.invocation import command_line
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Artifact, Job, Plan
 from deepmatrix.store.causes import Cause
@@ -367,7 +368,8 @@ def latest(parent: Path, command: str = "") -> Run:
             return run
     of_command = f" of {command}" if command else ""
     raise RecordError(
-        f"no run{of_command} under {parent}", hint=f"make one with `nox -s {command or 'matrix'}`"
+        f"no run{of_command} under {parent}",
+        hint=f"make one with `{command_line(command or 'matrix')}`",
     )
 
 
@@ -380,7 +382,11 @@ def _is_made_by(run: Run, command: str) -> bool:
 
 def _known_runs(parent: Path) -> str:
     names = sorted(path.parent.name for path in parent.glob("[!.]*/plan.json"))
-    return f"runs there: {', '.join(names[-5:])}" if names else "make one with `nox -s matrix`"
+    return (
+        f"runs there: {', '.join(names[-5:])}"
+        if names
+        else f"make one with `{command_line('matrix')}`"
+    )
 
 
 def _first(error: Exception) -> Any:

@@ -9,7 +9,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
-from deepmatrix.cli.parser import COMMANDS, build_parser
+from deepmatrix.cli.parser import COMMANDS, MAINTENANCE, build_parser
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import markdown, readme
@@ -231,7 +231,7 @@ def test_the_reference_page_is_what_the_parser_says() -> None:
 
 def test_every_option_has_a_description() -> None:
     parser = build_parser()
-    assert list(parser.commands()) == list(COMMANDS)
+    assert list(parser.commands()) == [*COMMANDS, *MAINTENANCE]
     for command in parser.commands().values():
         assert command.description
         assert all(action.help for action in command._actions)

@@ -16,6 +16,7 @@ from deepmatrix.cli import resuming, running
 from deepmatrix.config.sections import Infer
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs
 from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import Asked
@@ -163,7 +164,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     """Create a run of the models that the user named, with all that belongs to them."""
     if not options.models:
         raise ArgumentError(
-            "no model is named", hint="name a file: nox -s verify -- model.onnx; or use --resume"
+            "no model is named",
+            hint=f"name a file: {command_line('verify', 'model.onnx')}; or use --resume",
         )
     _check_sweep(options)
     name = shared.check_run_name(options.name)
