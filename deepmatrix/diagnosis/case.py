@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deepmatrix.diagnosis.faults import Fault
-from deepmatrix.diagnosis.tracing import Trace, Tracer
+from deepmatrix.diagnosis.search.tracing import Trace, Tracer
 from deepmatrix.judging import agreements
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.planning.plan import Artifact

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from deepmatrix.diagnosis import divergence
 from deepmatrix.diagnosis.case import Case, name_node
-from deepmatrix.diagnosis.divergence import Divergence, ExpectedLayer, find_divergence
 from deepmatrix.diagnosis.faults import consumer_record
-from deepmatrix.diagnosis.tracing import TRACEABLE, Trace
+from deepmatrix.diagnosis.search import divergence
+from deepmatrix.diagnosis.search.divergence import Divergence, ExpectedLayer, find_divergence
+from deepmatrix.diagnosis.search.tracing import TRACEABLE, Trace
 from deepmatrix.judging.consensus import describe_difference
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.store import arrays, truths

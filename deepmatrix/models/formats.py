@@ -14,7 +14,7 @@ from pathlib import Path
 from deepmatrix.errors import ArgumentError
 from deepmatrix.sizes import binary_size
 from harness.formats import FORMATS, HEAD_BYTES, ZIP, Format
-from harness.recognition import identify, named_format
+from harness.formats.recognition import identify, named_format
 
 #: At most so much of a zip archive's directory is read, in bytes.
 DIRECTORY_BYTES = 2**20

@@ -7,7 +7,8 @@ from collections.abc import Iterator, Sequence
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports.layout import NO_BREAK_SPACE, Table
-from deepmatrix.reports.tables import result_tables, verification
+from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results.rows import Results
 
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.

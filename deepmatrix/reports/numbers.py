@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from deepmatrix.results.statistics import Estimate
+from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.sizes import decimal_size
 
 DASH = "–"

@@ -11,8 +11,8 @@ from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
 from deepmatrix.results.rows import CellRow
-from deepmatrix.results.statistics import estimate
-from deepmatrix.results.timings import floats
+from deepmatrix.results.timing.statistics import estimate
+from deepmatrix.results.timing.timings import floats
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest
 

@@ -19,8 +19,8 @@ from deepmatrix.judging import costs
 from deepmatrix.results import own_models
 from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import CostRow, Results
-from deepmatrix.results.statistics import Samples
-from deepmatrix.results.timings import floats
+from deepmatrix.results.timing.statistics import Samples
+from deepmatrix.results.timing.timings import floats
 from deepmatrix.store.records import UNDONE, JobRecord
 from deepmatrix.store.runs import Manifest, Run
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.results.statistics import Bounded, Estimate
+from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.records import Deviation

@@ -9,8 +9,8 @@ import numpy as np
 
 from deepmatrix.judging import parity
 from deepmatrix.results.rows import TrainingRow
-from deepmatrix.results.statistics import Samples, estimate
-from deepmatrix.results.timings import floats, steady, warmup_of
+from deepmatrix.results.timing.statistics import Samples, estimate
+from deepmatrix.results.timing.timings import floats, steady, warmup_of
 from deepmatrix.store.phases import TrainData
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Manifest

@@ -16,7 +16,7 @@ from deepmatrix.results.rows import (
     StartupRow,
     TrainingRow,
 )
-from deepmatrix.results.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
+from deepmatrix.results.timing.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
 from deepmatrix.store.phases import StartupData
 from deepmatrix.store.records import JobRecord
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.diagnosis.search.graph import Graph
 
 #: Tensors that one run of a consumer exposes. More would need fewer runs, but change more of what
 #: the consumer does: an exposed tensor cannot be fused away.

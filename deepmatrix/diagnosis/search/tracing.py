@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import agreements
