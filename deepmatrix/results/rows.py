@@ -49,6 +49,7 @@ class CellRow(Row):
     import_s: Estimate | None = None
     peak_flops: float | None = None
     peak_memory_bytes: int | None = None
+    serving_memory_bytes: int | None = None
     memory_source: str = ""
     energy_j: float | None = None
     jobs: int = 0

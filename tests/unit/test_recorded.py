@@ -95,6 +95,7 @@ GAINED = [
     ("portability.*.cause", "as_on"),
     ("cells.*", "evaluator"),
     ("cells.*", "float32_by"),
+    ("cells.*", "serving_memory_bytes"),
     ("", "models"),
     ("", "nodes"),
     ("portability.*.outputs.*", "judged_by"),
@@ -235,3 +236,16 @@ def test_a_recorded_run_tells_the_phase_and_the_type_of_every_error(merged: Resu
     assert errors
     for row in errors:
         assert row.reason.startswith(f"{row.failed_phase}: {row.error_type}: ")
+
+
+def test_serving_takes_the_memory_of_the_jobs_that_serve(recorded: Path, merged: Results) -> None:
+    peaks: dict[str, int] = {}
+    for path in (recorded / "recorded" / "records").rglob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["wave"] == "consume" and record["output"]:
+            peak = record["output"]["peak_memory_bytes"]
+            peaks[record["cell"]] = max(peak, peaks.get(record["cell"], 0))
+    rows = {row.cell: row for row in merged.cells if row.jobs}
+    assert peaks == {cell: row.serving_memory_bytes for cell, row in rows.items() if cell in peaks}
+    trained = {row.cell for row in merged.training}
+    assert any(rows[cell].serving_memory_bytes != rows[cell].peak_memory_bytes for cell in trained)
