@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.diagnosis.alike import group_alike
 from deepmatrix.diagnosis.along import find_unmeasured, measure_nodes
 from deepmatrix.diagnosis.case import Case, cause_of
@@ -26,7 +27,7 @@ from deepmatrix.diagnosis.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging.verdicts import producer_fault
 from deepmatrix.store.causes import Cause
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 
 #: What is explained: wrong answers; the error of every node of all answers too; nothing.
 Scope = Literal["drift", "all", "none"]

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from deepmatrix.boundary.files import Damaged
 from deepmatrix.judging import agreements
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import arrays, artifacts
@@ -42,12 +43,15 @@ def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
     models there is none.
 
     Raises:
-        RecordError: the artifact's description is damaged.
+        Damaged: a file of one of them cannot be used.
     """
     folders = run.artifact_path(original), run.artifact_path(quantised)
-    if not all((folder / "artifact.json").is_file() for folder in folders):
+    if not all((folder / artifacts.DESCRIPTION).is_file() for folder in folders):
         return []
-    before, after = (arrays.read_all(folder / "gold.npz", arrays.NUMBERS) for folder in folders)
+    try:
+        before, after = (arrays.read_all(folder / "gold.npz", arrays.NUMBERS) for folder in folders)
+    except arrays.Unreadable as error:
+        raise Damaged(folders[1], str(error), hint=artifacts.HINT) from None
     grids = artifacts.read_description(folders[1]).quantised
     if len(before) != len(after):
         return []

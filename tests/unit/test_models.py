@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import main
 from deepmatrix.cli.commands import verify
 from deepmatrix.config.sections import ExpectedFailure, Infer
@@ -28,7 +29,7 @@ from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.phases import inspection
 from harness.record import BAD_MODEL, FLOAT64, MODEL_INPUTS, PRODUCED

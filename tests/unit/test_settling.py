@@ -10,6 +10,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.boundary.files import write_bytes, write_text
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.settling import NO_JUDGE, settle
 from deepmatrix.judging import agreements, consensus
@@ -20,7 +21,7 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.results import merging
 from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.output import Exported
-from deepmatrix.store.runs import Run, write_bytes, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
 from harness.record import FLOAT64, UNDEFINED_VALUE
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
