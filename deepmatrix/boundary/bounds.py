@@ -31,6 +31,12 @@ def one_line(text: str) -> str:
     return _CONTROLS.sub(" ", _COLOURS.sub("", text)).strip()
 
 
+def _not_negative(value: float) -> float:
+    if value < 0:
+        raise ValueError("it is negative")
+    return value
+
+
 Whole = Annotated[int, Field(ge=-LARGEST_WHOLE, le=LARGEST_WHOLE)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_WHOLE)]
 Opset = Annotated[int, Field(ge=0, le=10_000)]
@@ -52,8 +58,8 @@ Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 Rate = Annotated[float, Field(ge=1, le=1e24, allow_inf_nan=False)]
 Joules = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
 
-#: What the host computed from arrays: infinite where gold is zero, never NaN.
-Measure = Annotated[float, Field(ge=0)]
+#: What the host computed from arrays: infinite where gold is zero, NaN where the arrays have it.
+Measure = Annotated[float, AfterValidator(_not_negative)]
 Cosine = Annotated[float, Field(ge=-1.001, le=1.001, allow_inf_nan=False)]
 
 #: A word of our own: a cell, a subject, a status. A name that a cell or a model gives.

@@ -18,7 +18,7 @@ class NodeError(Part):
     kind: Remark
     tensor: TensorName
     error: Measure | None
-    added: Measure | None
+    added: float | None
     tolerance: Measure
     note: Line = ""
 
