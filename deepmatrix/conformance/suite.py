@@ -10,10 +10,10 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from deepmatrix.boundary.bounds import Count, Facts, Id, Line, Remark
 from deepmatrix.boundary.files import Damaged, read_bytes, read_json, write_text
@@ -42,6 +42,9 @@ SUITE_FORMAT = next(entry.name for entry in FORMATS.values() if entry.suite)
 Ending = Literal["pass", "wrong", "error", "unsupported", "crash"]
 
 
+CellId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,200}$")]
+
+
 class Outcome(BaseModel):
     """How a case ended, and why where it did not pass."""
 
@@ -56,7 +59,7 @@ class Conformity(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    cell: Id
+    cell: CellId
     suite: Remark
     versions: Facts
     passed: Count
