@@ -70,16 +70,26 @@ class _Change:
             places = list(paths(changed))
             if not places:
                 break
-            self._change(changed, self.data.draw(st.sampled_from(places)), places)
+            self._change(changed, self._place(places), places)
         return changed
+
+    def _place(self, places: Sequence[Path]) -> Path:
+        """Draw a place: every field is as likely as another, however many items a list has."""
+        fields: dict[Path, list[Path]] = {}
+        for place in places:
+            fields.setdefault(tuple("*" if isinstance(s, int) else s for s in place), []).append(
+                place
+            )
+        draw = self.data.draw
+        return draw(st.sampled_from(draw(st.sampled_from(list(fields.values())))))
 
     def _change(self, document: Any, place: Path, places: Sequence[Path]) -> None:
         draw = self.data.draw
         *parents, last = place
         holder = at(document, parents)
-        kind = draw(st.sampled_from(("fitting", "fitting", "absurd", "drop", "add", "swap")))
+        kind = draw(st.sampled_from(("fitting",) * 4 + ("absurd", "absurd", "drop", "add", "swap")))
         if kind == "fitting":
-            holder[last] = draw(from_schema(schema_at(self.root, place), self.root))
+            holder[last] = draw(from_schema(schema_at(self.root, place, document), self.root))
         elif kind == "absurd":
             holder[last] = copy.deepcopy(draw(st.sampled_from(ABSURD)))
         elif kind == "drop":
@@ -141,13 +151,30 @@ def _damage(document: Any, cut: str, data: st.DataObject) -> bytes:
     return b"" if cut == "empty" else content + content
 
 
-def schema_at(root: Schema, path: Sequence[str | int]) -> Schema:
-    """Return the schema of the value at a path, the empty one where there is none."""
-    found = [root]
+def schema_at(root: Schema, path: Sequence[str | int], document: Any) -> Schema:
+    """Return the schema of the value at a path of a document, the empty one if there is none.
+
+    Of several alternatives those count whose constants the document has.
+    """
+    schemas = [root]
     for step in path:
-        branches = [branch for schema in found for branch in _branches(schema, root)]
-        found = [inner for schema in branches if (inner := _step(schema, step)) is not None]
-    return found[0] if len(found) == 1 else {"anyOf": found} if found else {}
+        branches = [branch for schema in schemas for branch in _branches(schema, root)]
+        meant = [branch for branch in branches if _has_constants(document, branch)]
+        inner = [_step(branch, step) for branch in meant]
+        schemas = list(filter(None, inner))
+        document = document[step]
+    return schemas[0] if len(schemas) == 1 else {"anyOf": schemas} if schemas else {}
+
+
+def _has_constants(document: Any, schema: Schema) -> bool:
+    constants = {
+        name: inner["const"]
+        for name, inner in schema.get("properties", {}).items()
+        if "const" in inner
+    }
+    if not isinstance(document, dict):
+        return True
+    return all(document.get(name) == value for name, value in constants.items())
 
 
 def _branches(schema: Schema, root: Schema) -> Iterator[Schema]:
@@ -233,7 +260,10 @@ def _array(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
     least = schema.get("minItems", 0)
     most = min(schema.get("maxItems", 4), max(least, 4 if depth < 6 else 0))
     items = st.deferred(lambda: from_schema(schema.get("items", {}), root, depth + 1))
-    return st.lists(items, min_size=least, max_size=max(most, least))
+    lists = st.lists(items, min_size=least, max_size=max(most, least))
+    if most < 2:
+        return lists
+    return st.one_of(lists, items.map(lambda item: [item] * max(most, least)))
 
 
 def _object(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
