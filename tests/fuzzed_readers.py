@@ -32,7 +32,7 @@ from deepmatrix.execution.conclusions import conclude
 from deepmatrix.images import bases
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.models.formats import format_of
-from deepmatrix.planning.plan import Job
+from deepmatrix.planning.plan import WAVES, Job
 from deepmatrix.reports import budgets, junit
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
@@ -60,9 +60,9 @@ def is_clear(error: Exception) -> bool:
 
 def all_readers(folder: Path) -> list[Reader]:
     """Return every reader, with files of its own below an empty folder."""
-    small = _SmallRun(folder)
     return [
-        *small.readers(),
+        *_SmallRun(folder / "one", rounds=1).readers(),
+        *_SmallRun(folder / "several", rounds=3).records(", of several rounds"),
         *_own_files(folder / "own"),
         *_people(folder / "people"),
         *_array_files(folder / "arrays"),
@@ -72,11 +72,11 @@ def all_readers(folder: Path) -> list[Reader]:
 class _SmallRun:
     """A run of two cells, each job done, in which one file at a time is replaced."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, *, rounds: int) -> None:
         plan = planned("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
-        plan = dataclasses.replace(plan, rounds_native=2, workloads=plan.workloads[:1])
+        plan = dataclasses.replace(plan, rounds_native=rounds, workloads=plan.workloads[:1])
         self.run = new_run(folder / "runs", plan)
-        self.produce, *_, self.consume = [*plan.jobs("produce"), *plan.jobs("consume")]
+        self.produce, self.consume = (next(plan.jobs(wave)) for wave in WAVES)
         for job in (*plan.jobs("produce"), *plan.jobs("consume")):
             self.run.save(job, record(job))
         self.run.save_engine({"engine": "docker", "system": "Debian"})
@@ -96,9 +96,7 @@ class _SmallRun:
         cause = Cause(**names, kind="runtime", text="wrong", node="n", error=0.1, tolerance=1e-6)
         outputs = [output(job).model_dump(mode="json", by_alias=True) for job in self._jobs]
         yield Reader("output.json", outputs, _schema(Output), self._read_output)
-        for job in self._jobs:
-            path = run.record_path(job)
-            yield self._file(f"record, {job.wave}", path, JobRecord, json.loads(path.read_bytes()))
+        yield from self.records()
         yield self._file("plan", run.path / "plan.json", Manifest)
         yield self._file("engine", next((run.path / "engines").iterdir()), dict[str, str])
         yield self._file("build", run.path / "builds" / f"{self.produce.cell}.json", Prepared)
@@ -115,6 +113,12 @@ class _SmallRun:
             NodeErrors,
             NodeErrors(**names, nodes=(node, node)).model_dump(mode="json"),
         )
+
+    def records(self, title: str = "") -> Iterator[Reader]:
+        """Yield the readers of both kinds of record."""
+        for job in self._jobs:
+            path = self.run.record_path(job)
+            yield self._file(f"record, {job.wave}{title}", path, JobRecord)
 
     @property
     def _jobs(self) -> tuple[Job, Job]:

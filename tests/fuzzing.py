@@ -197,8 +197,14 @@ def _step(schema: Schema, step: str | int) -> Schema | None:
     if isinstance(step, int):
         inner: Any = schema.get("items")
     else:
-        inner = schema.get("properties", {}).get(step, schema.get("additionalProperties"))
+        inner = schema.get("properties", {}).get(step, _further(schema))
     return inner if isinstance(inner, dict) else None
+
+
+def _further(schema: Schema) -> Any:
+    """Return the schema of the values of a mapping whose keys are not fixed."""
+    by_pattern = schema.get("patternProperties", {})
+    return next(iter(by_pattern.values()), schema.get("additionalProperties"))
 
 
 def from_schema(schema: Schema, root: Schema, depth: int = 0) -> st.SearchStrategy[Any]:
@@ -277,7 +283,7 @@ def _object(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
         {name: part(name) for name in properties if name in required},
         optional={name: part(name) for name in properties if name not in required},
     )
-    extra = schema.get("additionalProperties")
+    extra = _further(schema)
     if not isinstance(extra, dict) or depth > 6:
         return fixed
     keys = _string(schema.get("propertyNames", {"maxLength": 20}), root, depth)
