@@ -44,7 +44,7 @@ from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from tests.fuzzing import Reader
-from tests.unit.examples import artifact, new_run, output, planned, record
+from tests.unit.examples import MATRIX, artifact, output, planned, record
 from tests.unit.test_config import GOOD
 
 #: One of so many inputs is also shown on a screen, which takes longer than merging.
@@ -75,7 +75,9 @@ class _SmallRun:
     def __init__(self, folder: Path, *, rounds: int) -> None:
         plan = planned("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
         plan = dataclasses.replace(plan, rounds_native=rounds, workloads=plan.workloads[:1])
-        self.run = new_run(folder / "runs", plan)
+        workloads = {name: MATRIX.workloads[name] for name in plan.workloads}
+        matrix = MATRIX.model_copy(update={"workloads": workloads})
+        self.run = Run.create(folder / "runs", plan, matrix, version="0.1.0", name="one")
         self.produce, self.consume = (next(plan.jobs(wave)) for wave in WAVES)
         for job in (*plan.jobs("produce"), *plan.jobs("consume")):
             self.run.save(job, record(job))

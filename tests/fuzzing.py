@@ -83,13 +83,20 @@ class _Change:
         draw = self.data.draw
         return draw(st.sampled_from(draw(st.sampled_from(list(fields.values())))))
 
+    def _fitting(self, place: Path, document: Any) -> st.SearchStrategy[Any]:
+        """Return what may stand at a place. It is made once for each field: that takes long."""
+        field = (id(self.root), *("*" if isinstance(step, int) else step for step in place))
+        if field not in _FITTING:
+            _FITTING[field] = from_schema(schema_at(self.root, place, document), self.root)
+        return _FITTING[field]
+
     def _change(self, document: Any, place: Path, places: Sequence[Path]) -> None:
         draw = self.data.draw
         *parents, last = place
         holder = at(document, parents)
         kind = draw(st.sampled_from(("fitting",) * 4 + ("absurd", "absurd", "drop", "add", "swap")))
         if kind == "fitting":
-            holder[last] = draw(from_schema(schema_at(self.root, place, document), self.root))
+            holder[last] = draw(self._fitting(place, document))
         elif kind == "absurd":
             holder[last] = copy.deepcopy(draw(st.sampled_from(ABSURD)))
         elif kind == "drop":
@@ -100,6 +107,9 @@ class _Change:
             holder.extend(copy.deepcopy(holder[last]) for _ in range(draw(st.integers(1, 50))))
         else:
             holder[last] = copy.deepcopy(at(document, draw(st.sampled_from(places))))
+
+
+_FITTING: dict[tuple[str | int, ...], st.SearchStrategy[Any]] = {}
 
 
 def paths(document: Any, start: Path = ()) -> Iterator[Path]:
