@@ -21,9 +21,12 @@ from pydantic import TypeAdapter
 
 from deepmatrix.boundary.bounds import Count, relative_path
 from deepmatrix.boundary.files import Damaged, read_json, write_bytes
-from deepmatrix.engines import venv
+from deepmatrix.engines import Ended, venv
 from deepmatrix.engines.docker import endpoints
 from deepmatrix.errors import ArgumentError, RecordError
+from deepmatrix.execution.attempts import Attempt
+from deepmatrix.execution.collecting import collect
+from deepmatrix.execution.conclusions import conclude
 from deepmatrix.images import bases
 from deepmatrix.machine import clocks
 from deepmatrix.machine.clocks import Stopwatch
@@ -35,6 +38,7 @@ from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeErrors
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
+from harness.record import NOT_REACHED
 from tests.fuzzed_readers import all_readers, is_clear
 from tests.fuzzing import Reader, inputs
 from tests.unit.examples import artifact, new_run, output, planned, record
@@ -358,3 +362,40 @@ def test_one_absurd_cell_among_ten_changes_no_other_and_says_why(
     row = next(row for row in after.cells if row.cell == job.cell)
     assert row.status == "damaged"
     assert f"r0.json: {place}: " in row.reason
+
+
+@pytest.mark.parametrize(
+    ("phase", "error", "message"),
+    [
+        ("train", "ValueError", "the loss is NaN after step 3"),
+        ("startup", "ModuleNotFoundError", "No module named 'torch'"),
+    ],
+)
+def test_the_first_cause_of_a_failed_training_stays(
+    tmp_path: Path, phase: str, error: str, message: str
+) -> None:
+    job = next(PLAN.jobs("produce"))
+    run = new_run(tmp_path, PLAN)
+    cell = next(cell for cell in PLAN.cells if cell.id == job.cell)
+    documents = output(job).model_dump(by_alias=True)["records"]
+    for document in documents[[entry["phase"] for entry in documents].index(phase) :]:
+        reached = document["phase"] == phase
+        kind, text = (error, message) if reached else (NOT_REACHED, f"{phase} did not succeed")
+        document.update(status="failed", data={}, error={"type": kind, "message": text})
+    control = tmp_path / "control"
+    control.mkdir()
+    written = output(job, records=documents).model_dump_json(by_alias=True)
+    (control / "output.json").write_text(written)
+    ended = Ended(ending="exited", cause="", exit_code=0, wall_s=1.0)
+    result, status, cause = conclude(job, control, ended)
+    attempt = Attempt(
+        output=result,
+        status=status,
+        cause=cause,
+        control=control,
+        ended=ended,
+        emulated=False,
+        energy_j=None,
+    )
+    made = collect(run, "docker", job, cell, attempt)
+    assert (made.status, made.cause) == ("failed", f"{phase}: {error}: {message}")
