@@ -149,6 +149,9 @@ class Run:
             raise Damaged(path, f"it is the record of {record.job}")
         if record.run != self.id:
             raise Damaged(path, f"it is of the run {record.run}")
+        planned = self._subjects.get(record.subject)
+        if planned and planned != (record.wave, record.workload):
+            raise Damaged(path, f"it is of the wave {record.wave} and workload {record.workload}")
 
     def _damaged_record(self, error: Damaged) -> JobRecord:
         """Return what stands for a record that cannot be used. Raises Damaged if none was planned.
