@@ -13,7 +13,7 @@ import numpy as np
 from deepmatrix.judging import agreements
 from deepmatrix.models.following import follow
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.store import arrays, truths
+from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -44,10 +44,10 @@ def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
     and gold of both, there is none.
 
     Raises:
-        RecordError: a file of an artifact is damaged.
+        Damaged: a file of one of them cannot be used.
     """
     folders = run.artifact_path(original), run.artifact_path(quantised)
-    if not all((folder / "artifact.json").is_file() for folder in folders):
+    if not all((folder / artifacts.DESCRIPTION).is_file() for folder in folders):
         return []
     before, after = map(truths.read, folders)
     try:

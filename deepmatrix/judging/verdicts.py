@@ -10,9 +10,9 @@ from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
 from deepmatrix.planning.cells import Cell
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.phases import InferData
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
-from deepmatrix.store.runs import Manifest
 
 Word = Literal["match", "drift", "error", "unsupported", "not-run"]
 

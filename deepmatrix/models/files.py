@@ -12,12 +12,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepmatrix.boundary.bounds import one_line
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models.external_data import external_files
 from deepmatrix.models.formats import format_of, names_below
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.parts import one_line
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.formats import FORMATS, MODEL_PATHS, Format

@@ -13,10 +13,18 @@ from deepmatrix.models.following import follow, output_names
 from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.artifacts import MODEL, UNDEFINED, describe, describe_file, plain_files
+from deepmatrix.store.artifacts import (
+    MODEL,
+    UNDEFINED,
+    describe,
+    describe_file,
+    fingerprint,
+    finish,
+    plain_files,
+)
 from deepmatrix.store.output import Exported, ModelInput, Output
 from deepmatrix.store.phases import InspectData
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import inputs
 
@@ -33,11 +41,12 @@ def inputs_for(run: Run, model: Import) -> Path:
     return run.user_arrays_path("inputs")
 
 
-def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
+def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, str]:
     """Store a user's own model with its inspection, like `keep_exports` does with exported models.
 
     Gold is the user's reference where there is one, else the float64 evaluation, else the
     inspector's own outputs. Where there is none of these, its consumers settle it.
+    Returns the fingerprint of the artifact by its id.
 
     Raises arrays.Unreadable where a file is missing or wrong.
     """
@@ -77,9 +86,8 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)
-    write_text(part / "artifact.json", described.model_dump_json(indent=1))
-    shutil.rmtree(final, ignore_errors=True)
-    part.replace(final)
+    finish(part, described, final)
+    return {model.artifact.id: fingerprint(described)}
 
 
 def _describe_inputs(

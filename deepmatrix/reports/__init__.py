@@ -10,6 +10,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.planning.plan import Plan
 from deepmatrix.reports import junit, markdown
@@ -17,7 +18,7 @@ from deepmatrix.reports.console import print_table
 from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import claims, conformance, plans
 from deepmatrix.results.rows import Results
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.study.decisions import DecidedStatement
 
 __all__ = [

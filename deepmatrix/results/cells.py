@@ -13,8 +13,8 @@ from deepmatrix.planning.cells import Cell
 from deepmatrix.results.rows import CellRow
 from deepmatrix.results.timing.statistics import estimate
 from deepmatrix.results.timing.timings import floats
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Manifest
 
 #: Facts of a process's environment that tell one machine from another.
 MACHINE_FACTS = ("machine", "processor", "emulated")

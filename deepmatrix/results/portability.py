@@ -10,8 +10,8 @@ from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.results.rows import InputRow, ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Manifest
 from harness.record import FLOAT64
 
 #: Why it is no problem where an evaluator does not answer a user's own model as gold does.

@@ -32,8 +32,8 @@ from deepmatrix.results.timing.efficiency import Efficiency
 from deepmatrix.results.timing.statistics import Samples
 from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Manifest
 from deepmatrix.workloads import networks
 
 

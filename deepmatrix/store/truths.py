@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deepmatrix.errors import RecordError
+from deepmatrix.boundary.files import Damaged, write_bytes, write_text
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
-from deepmatrix.store.runs import write_bytes, write_text
 from deepmatrix.workloads.inputs import npz_bytes
 
 GOLD: Final = "gold.npz"
@@ -68,9 +67,7 @@ def read(folder: Path) -> Truth:
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
-        raise RecordError(
-            f"{folder}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
+        raise Damaged(folder, str(error), hint=artifacts.HINT) from None
 
 
 def _arrays(path: Path) -> dict[str, Values]:

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import main
 from deepmatrix.cli.commands import verify
 from deepmatrix.config.sections import ExpectedFailure, Infer
@@ -27,7 +28,7 @@ from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.phases import inspection
 from harness.record import BAD_MODEL, FLOAT64, MODEL_INPUTS, PRODUCED
@@ -405,7 +406,7 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
     (job,) = ONE.jobs("produce")
     imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = artifacts.hand_over(run.artifact_path(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run, ONE.imports[0].artifact, tmp_path / "served")
     assert document["splits"] is None
     for entry in document["inputs"]:
         array = np.load(tmp_path / "served" / entry["path"])
@@ -421,7 +422,7 @@ def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, 
     beside.write_bytes(b"weights")
     imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = artifacts.hand_over(run.artifact_path(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run, ONE.imports[0].artifact, tmp_path / "served")
     model = tmp_path / "served" / document["model"]
     assert (model.parent / name).read_bytes() == b"weights"
     assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
@@ -637,7 +638,7 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     folder = run.artifact_path(ONE.imports[0].artifact)
     assert isinstance(artifacts.verify(folder), Exported)
     (folder / "model" / "model.onnx").write_bytes(b"other")
-    with pytest.raises(Exception, match=r"model\.onnx has changed"):
+    with pytest.raises(Exception, match=r"model\.onnx: it has changed"):
         artifacts.verify(folder)
 
 

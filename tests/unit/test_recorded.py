@@ -25,7 +25,8 @@ import pytest
 
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
-from deepmatrix.store.runs import RUN_SCHEMA, Run
+from deepmatrix.store.manifests import RUN_SCHEMA
+from deepmatrix.store.runs import Run
 
 ARCHIVE = Path(__file__).parent / "recorded" / "run.tar.xz"
 

@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.boundary.files import write_bytes, write_text
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.settling import NO_JUDGE, UNDECIDED, settle
 from deepmatrix.judging import agreements, consensus, costs
@@ -21,7 +22,7 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.results import merging
 from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.output import Exported
-from deepmatrix.store.runs import Run, write_bytes, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
 from harness.record import BASELINE, FLOAT64, UNDEFINED_VALUE
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record

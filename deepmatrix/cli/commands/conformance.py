@@ -9,6 +9,7 @@ from pathlib import Path
 from rich.text import Text
 
 from deepmatrix import __version__, reports
+from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
 from deepmatrix.cli.display import Display
@@ -18,7 +19,6 @@ from deepmatrix.errors import CellFailed
 from deepmatrix.execution.runner import Runner
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
-from deepmatrix.store import runs
 from deepmatrix.store.runs import Run
 
 
@@ -58,7 +58,7 @@ def run(options: argparse.Namespace) -> None:
             broken = suite.try_all(opened, Path(folder), finish)
     new_failures = reports.show_conformance(console, conformities)
     page = reports.conformance_page(new_run.id, conformities)
-    runs.write_text(new_run.path / "report.md", page)
+    write_text(new_run.path / "report.md", page)
     for cell_id, reason in broken.items():
         console.print(Text(f"✗ {cell_id}: {reason}", style="red"), soft_wrap=True)
     if broken or new_failures:
