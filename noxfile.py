@@ -136,6 +136,12 @@ def merge(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def compare(session: nox.Session) -> None:
+    """Say what changed between two runs: `-- BASE HEAD`. `-- --help` for more."""
+    _matrix(session, "compare", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def readme(session: nox.Session) -> None:
     """Put the tables of the newest run into the README."""
     _matrix(session, "readme", *session.posargs)

@@ -21,6 +21,7 @@ COMMANDS = {
     "image": "deepmatrix.cli.commands.image",
     "bench": "deepmatrix.cli.commands.bench",
     "merge": "deepmatrix.cli.commands.merge",
+    "compare": "deepmatrix.cli.commands.compare",
     "engine": "deepmatrix.cli.commands.engine",
     "readme": "deepmatrix.cli.maintenance.readme",
     "claims": "deepmatrix.cli.maintenance.claims",
