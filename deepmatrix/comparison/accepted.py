@@ -158,7 +158,8 @@ def _new() -> CommentedMap:
 
 def _yaml() -> YAML:
     yaml = YAML()
-    yaml.width = 100
+    yaml.width = 1000  # an entry stays on its line
+    yaml.preserve_quotes = True
     yaml.indent(mapping=2, sequence=4, offset=2)
     return yaml
 

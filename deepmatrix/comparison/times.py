@@ -7,8 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.comparison.changes import Quantity, TimeChange
+from deepmatrix.comparison.significance import Ratio, compare_rounds, holm
 from deepmatrix.results.rows import Results
-from deepmatrix.results.statistics import LEVEL, Comparison, Estimate, compare, holm
+from deepmatrix.results.statistics import LEVEL, Estimate
 
 #: Quantity, cell, subject, batch.
 Key = tuple[Quantity, str, str, int]
@@ -52,7 +53,6 @@ class _Pair:
     key: Key
     base: Sequence[float]
     head: Sequence[float]
-    comparison: Comparison
     count: int = 1
 
 
@@ -69,29 +69,29 @@ def compare_times(base: Times, head: Times, cells: set[str]) -> tuple[list[TimeC
         cells: those that both measured on the same machine.
     """
     keys = sorted(key for key in base.medians.keys() & head.medians.keys() if key[1] in cells)
-    single, pairs = 0, []
-    for key in keys:
-        pair = _pair(key, base.medians[key], head.medians[key])
-        if pair is None:
-            single += 1
-        else:
-            pairs.append(pair)
-    pairs += list(_means(pairs))
-    adjusted = holm([pair.comparison.p for pair in pairs])
+    both = [_Pair(key=key, base=base.medians[key], head=head.medians[key]) for key in keys]
+    pairs = [pair for pair in both if _can_tell(pair)]
+    means = list(_means(pairs))
+    ratios = [
+        *compare_rounds([(pair.base, pair.head) for pair in pairs]),
+        *compare_rounds([(pair.base, pair.head) for pair in means]),
+    ]
+    adjusted = holm([ratio.p for ratio in ratios])
     titles = {**base.titles, **head.titles}
-    return [_change(pair, p, titles) for pair, p in zip(pairs, adjusted, strict=True)], single
+    changes = [
+        _change(pair, ratio, p, titles)
+        for pair, ratio, p in zip([*pairs, *means], ratios, adjusted, strict=True)
+    ]
+    return changes, len(both) - len(pairs)
 
 
-def _pair(key: Key, base: Sequence[float], head: Sequence[float], count: int = 1) -> _Pair | None:
-    positive = min((*base, *head), default=0.0) > 0
-    comparison = compare(head, base) if positive else None
-    if comparison is None:
-        return None
-    return _Pair(key=key, base=base, head=head, comparison=comparison, count=count)
+def _can_tell(pair: _Pair) -> bool:
+    """Return whether both sides have rounds that vary: two or more, of times above zero."""
+    return min(len(pair.base), len(pair.head)) > 1 and min(*pair.base, *pair.head) > 0
 
 
 def _means(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
-    """Yield, for each cell with several inferences, the comparison of their geometric means.
+    """Yield, for each cell with several inferences, the geometric means of its rounds.
 
     Only those that have as many rounds as the cell's others are in it.
     """
@@ -103,11 +103,12 @@ def _means(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
         counts = max((len(pair.base), len(pair.head)) for pair in inferences)
         whole = [pair for pair in inferences if (len(pair.base), len(pair.head)) == counts]
         if len(whole) > 1:
-            base = _geometric([pair.base for pair in whole])
-            head = _geometric([pair.head for pair in whole])
-            mean = _pair(("all", cell, "", 0), base, head, len(whole))
-            if mean:
-                yield mean
+            yield _Pair(
+                key=("all", cell, "", 0),
+                base=_geometric([pair.base for pair in whole]),
+                head=_geometric([pair.head for pair in whole]),
+                count=len(whole),
+            )
 
 
 def _geometric(rows: Sequence[Sequence[float]]) -> list[float]:
@@ -117,9 +118,8 @@ def _geometric(rows: Sequence[Sequence[float]]) -> list[float]:
     ]
 
 
-def _change(pair: _Pair, p: float, titles: Mapping[str, str]) -> TimeChange:
+def _change(pair: _Pair, ratio: Ratio, p: float, titles: Mapping[str, str]) -> TimeChange:
     quantity, cell, subject, batch = pair.key
-    comparison = pair.comparison
     is_certain = p < 1 - LEVEL
     return TimeChange(
         cell=cell,
@@ -130,11 +130,11 @@ def _change(pair: _Pair, p: float, titles: Mapping[str, str]) -> TimeChange:
         base_s=None if quantity == "all" else _middle(pair.base),
         head_s=None if quantity == "all" else _middle(pair.head),
         rounds=(len(pair.base), len(pair.head)),
-        ratio=comparison.ratio,
-        low=comparison.low,
-        high=comparison.high,
+        ratio=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
         p=p,
-        word=("slower" if comparison.ratio > 1 else "faster") if is_certain else "cannot tell",
+        word=("slower" if ratio.value > 1 else "faster") if is_certain else "cannot tell",
     )
 
 

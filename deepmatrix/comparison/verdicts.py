@@ -27,7 +27,7 @@ WORST = 4
 GROWTH = 2.0
 
 #: Below this share of its tolerance an error may grow as it likes: it is rounding.
-SHARE = 0.1
+SHARE = 0.5
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 

@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtr, stdtrit
+from scipy.special import ndtri, stdtrit
 
 Samples = npt.NDArray[np.float64]
 
@@ -145,16 +145,12 @@ def warmup(samples: Samples) -> Warmup:
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The ratio of two times with its interval, and the conclusion it allows.
-
-    *p*: the probability of such a ratio or one farther from 1 where both are equal; two-sided.
-    """
+    """The ratio of two times with its interval, and the conclusion it allows."""
 
     word: Literal["faster", "slower", "cannot tell"]
     ratio: float
     low: float
     high: float
-    p: float
 
 
 def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison | None:
@@ -190,29 +186,7 @@ def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison
         word = "faster"
     elif low > 1:
         word = "slower"
-    p = 2 * float(stdtr(freedom, -abs(middle) / spread**0.5)) if spread else float(middle == 0)
-    return Comparison(word=word, ratio=ratio, low=low, high=high, p=p)
-
-
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Return p-values adjusted for their number: below 0.05, all conclusions together err in 5 %.
-
-    Holm's step-down method (Holm, "A simple sequentially rejective multiple test procedure",
-    Scandinavian Journal of Statistics 6, 1979). It holds however the comparisons depend on each
-    other.
-
-    Args:
-        p_values: of every comparison that was made, in any order; each from 0 to 1.
-
-    Returns:
-        the adjusted ones, in the same order.
-    """
-    adjusted = [0.0] * len(p_values)
-    largest = 0.0
-    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
-        largest = max(largest, min(1.0, (len(p_values) - rank) * p_values[index]))
-        adjusted[index] = largest
-    return adjusted
+    return Comparison(word=word, ratio=ratio, low=low, high=high)
 
 
 def _resampled_quantiles(table: Samples, shares: Sequence[float], seed: int) -> list[Samples]:
