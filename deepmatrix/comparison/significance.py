@@ -7,8 +7,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.optimize import brentq
-from scipy.special import polygamma, psi, stdtr, stdtrit
+from scipy.special import chdtrc, fdtrc, polygamma, psi, stdtr, stdtrit
 
 from deepmatrix.results.statistics import LEVEL, Samples
 
@@ -18,6 +19,9 @@ SMALLEST_SHARE = 1e-5
 
 #: Fewer variances than this tell nothing about each other.
 FEWEST = 3
+
+#: A variance whose excess over the typical one has a smaller probability is an outlier.
+OUTLIER = 0.01
 
 #: The least variance: times that are the same to the last digit still have that digit.
 SMALLEST = 1e-20
@@ -41,9 +45,9 @@ def compare_rounds(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> 
 
     Three rounds a side cannot tell how much rounds vary; a hundred such pairs can. Each pooled
     variance of the logarithms is drawn towards what is typical of all, the more so the more alike
-    they are: the moderated t-test (Smyth, "Linear models and empirical Bayes methods for assessing
-    differential expression in microarray experiments", Statistical Applications in Genetics and
-    Molecular Biology 3(1), 2004, sections 3 to 6.2). Where the variances differ wildly, it is
+    they are, outliers excepted: the moderated t-test (Smyth, "Linear models and empirical Bayes
+    methods for assessing differential expression in microarray experiments", Statistical
+    Applications in Genetics and Molecular Biology 3(1), 2004, sections 3 to 6.2). Where the variances differ wildly, it is
     Student's t-test.
 
     Args:
@@ -58,11 +62,15 @@ def compare_rounds(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> 
     variances = np.array(squares) / freedoms
     variances = np.maximum(variances, max(SMALLEST_SHARE * float(np.median(variances)), SMALLEST))
     prior, typical = _prior(variances, freedoms)
-    if math.isinf(prior):
-        variances = np.full_like(variances, typical)
-    else:
-        variances = (prior * typical + freedoms * variances) / (prior + freedoms)
-    total = np.minimum(freedoms + prior, freedoms.sum())
+    priors = np.where(_is_outlier(variances, freedoms, prior, typical), 0.0, prior)
+    total = np.minimum(freedoms + priors, freedoms.sum())
+    weights = np.array(
+        [
+            1.0 if math.isinf(each) else each / (each + d)
+            for each, d in zip(priors, freedoms, strict=True)
+        ]
+    )
+    variances = weights * typical + (1 - weights) * variances
     return [
         _ratio(*sides, float(variance), float(freedom))
         for sides, variance, freedom in zip(logs, variances, total, strict=True)
@@ -79,6 +87,25 @@ def _ratio(base: Samples, head: Samples, variance: float, freedom: float) -> Rat
         high=math.exp(middle + reach),
         p=2 * float(stdtr(freedom, -abs(middle) / error)),
     )
+
+
+def _is_outlier(
+    variances: Samples, freedoms: Samples, prior: float, typical: float
+) -> npt.NDArray[np.bool_]:
+    """Return which variances are too large to be like the others: one round was disturbed.
+
+    They are not drawn towards the typical one, which would make the disturbance a finding
+    (Phipson and others, "Robust hyperparameter estimation protects against hypervariable genes",
+    The Annals of Applied Statistics 10(2), 2016, do so gradually).
+    """
+    ratios = variances / typical
+    if prior == 0:
+        return np.zeros(variances.shape, dtype=np.bool_)
+    tails = (
+        chdtrc(freedoms, freedoms * ratios) if math.isinf(prior) else fdtrc(freedoms, prior, ratios)
+    )
+    outliers: npt.NDArray[np.bool_] = tails < OUTLIER
+    return outliers
 
 
 def _prior(variances: Samples, freedoms: Samples) -> tuple[float, float]:

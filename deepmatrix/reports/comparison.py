@@ -15,7 +15,7 @@ from deepmatrix.reports.markdown import escape, markdown_table
 from deepmatrix.reports.tables import comparison as tables
 
 #: So many lines that break a limit are shown, and cells that are not timed named.
-MOST_LINES = 10
+MOST_LINES = 5
 MOST_CELLS = 3
 
 
@@ -105,5 +105,6 @@ def remarks(comparison: Comparison) -> Iterator[str]:
 
 def shortened(lines: tuple[str, ...]) -> list[str]:
     """Return the first lines, and how many more there are."""
-    rest = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], *([f"and {rest} more; --json has all"] if rest > 0 else [])]
+    if len(lines) <= MOST_LINES + 1:
+        return list(lines)
+    return [*lines[:MOST_LINES], f"and {len(lines) - MOST_LINES} more; --json has all"]

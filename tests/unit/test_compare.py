@@ -303,7 +303,7 @@ def test_the_command_fails_with_the_lines_that_broke_a_limit_on_one_screen(
     shown = capsys.readouterr()
     assert "limits of --fail-on broken, listed above" in shown.err
     lines = shown.out.splitlines()
-    assert max(map(len, lines[: lines.index("New failures: 6") + 4])) <= 80
+    assert max(map(len, lines[: lines.index("New failures") + 4])) <= 80
     assert any(line.startswith("✗ new failure: torch-debian12-amd64-cpu--") for line in lines)
     document = json.loads((tmp_path / "c.json").read_text("utf-8"))
     schema = json.loads((SCHEMAS / "comparison.schema.json").read_text("utf-8"))

@@ -7,7 +7,15 @@ from collections.abc import Iterator, Sequence
 from deepmatrix.comparison.changes import Comparison, SizeChange, TimeChange, VerdictChange
 from deepmatrix.comparison.limits import time_title
 from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import Column, Mood, Row, Table, row, status, without_empty_columns
+from deepmatrix.reports.layout import (
+    Column,
+    Mood,
+    Row,
+    Table,
+    row,
+    shortened,
+    without_empty_columns,
+)
 from deepmatrix.sizes import decimal_size
 
 #: A table has so many lines at most; the JSON document has all.
@@ -33,7 +41,7 @@ def tables(comparison: Comparison, most: int = MOST_LINES) -> list[Table]:
 def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], most: int) -> Table:
     """Return a table with the first lines, which says how many there are."""
     return Table(
-        title=f"{title}: {len(rows)}",
+        title=title,
         columns=tuple(columns),
         rows=tuple(rows[:most]),
         note=f"{len(rows) - most} more with --json." if len(rows) > most else "",
@@ -55,13 +63,14 @@ def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood) -> Iterator[Row]
     """Yield a line for each cell that changed alike: one that is lost loses all its subjects."""
     alike: dict[tuple[str, ...], list[VerdictChange]] = {}
     for change in changes:
-        about = (change.cell, change.kind, change.base, change.head, change.reason)
+        about = (change.cell, change.kind, change.base, change.head)
         alike.setdefault(about, []).append(change)
-    for (cell, kind, base, head, reason), group in alike.items():
+    for (cell, kind, base, head), group in alike.items():
         first = group[0].subject if kind == "serving" else f"{kind} of {group[0].subject}"
         subject = first if len(group) == 1 else f"{len(group)} subjects, such as {first}"
         moods: tuple[Mood, ...] = ("plain", "plain", "plain", mood, "plain")
-        yield Row(texts=(cell, subject, base, head, status("", reason)[2:]), moods=moods)
+        reason = shortened(group[0].reason)
+        yield Row(texts=(cell, subject, base, head, reason), moods=moods)
 
 
 def _drifts(changes: Sequence[VerdictChange], most: int) -> Table:
@@ -100,16 +109,26 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, most: int) -> 
     rows = [
         row(
             change.cell,
-            time_title(change),
+            time_title(change) if count == 1 else f"{count} times; {time_title(change)}",
             numbers.duration(change.base_s),
             numbers.duration(change.head_s),
             numbers.change(change.ratio, change.low, change.high),
             "yes" if change.again else "",
             mood=mood,
         )
-        for change in changes
+        for change, count in _by_cell(changes)
     ]
     return _table(title, columns, rows, most)
+
+
+def _by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, int]]:
+    """Yield, for each cell, the mean of its inferences, else its largest change, and how many."""
+    cells: dict[str, list[TimeChange]] = {}
+    for change in changes:
+        cells.setdefault(change.cell, []).append(change)
+    for group in cells.values():
+        means = [change for change in group if change.quantity == "all"]
+        yield (means or group)[0], len(group)
 
 
 TIME_NOTE = "Change: in percent, with its 95 % interval."
