@@ -21,7 +21,7 @@ from collections.abc import Callable
 import numpy as np
 from common import ROOT
 
-from deepmatrix.comparison.times import Times, compare_times
+from deepmatrix.comparison.times import compare_times
 
 RECORDED = ROOT / "bench" / "recorded" / "aa.json"
 POOL = np.array(json.loads(RECORDED.read_text()))
@@ -71,9 +71,7 @@ def worst(draw: Draw, options: argparse.Namespace, factor: float) -> float:
             base[key], later = draw(options.rounds)
             head[key] = [seconds * (factor if cell == 0 else 1.0) for seconds in later]
     names = {key[1] for key in base}
-    changes, _ = compare_times(
-        Times(medians=base, titles={}), Times(medians=head, titles={}), names
-    )
+    changes, _ = compare_times(base, head, names, {})
     slower = [change for change in changes if change.word == "slower"]
     slower = slower if factor == 1 else [change for change in slower if change.cell == "cell0"]
     return max((change.ratio for change in slower), default=0.0)

@@ -22,6 +22,7 @@ COMMANDS = {
     "bench": "deepmatrix.cli.commands.bench",
     "merge": "deepmatrix.cli.commands.merge",
     "compare": "deepmatrix.cli.commands.compare",
+    "history": "deepmatrix.cli.commands.history",
     "engine": "deepmatrix.cli.commands.engine",
     "readme": "deepmatrix.cli.maintenance.readme",
     "claims": "deepmatrix.cli.maintenance.claims",

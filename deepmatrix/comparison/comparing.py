@@ -23,7 +23,9 @@ def compare_results(
     """
     judged = verdicts.compare_verdicts(verdicts.outcomes(base), verdicts.outcomes(head), growth)
     cells, untimed = same_machine(base, head)
-    times, single = compare_times(times_of(base), times_of(head), cells)
+    before, after = times_of(base), times_of(head)
+    titles = {**before.titles, **after.titles}
+    times, single = compare_times(before.medians, after.medians, cells, titles)
     return Comparison(
         base=side(base, names[0]),
         head=side(head, names[1]),

@@ -47,8 +47,8 @@ def compare_rounds(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> 
     variance of the logarithms is drawn towards what is typical of all, the more so the more alike
     they are, outliers excepted: the moderated t-test (Smyth, "Linear models and empirical Bayes
     methods for assessing differential expression in microarray experiments", Statistical
-    Applications in Genetics and Molecular Biology 3(1), 2004, sections 3 to 6.2). Where the variances differ wildly, it is
-    Student's t-test.
+    Applications in Genetics and Molecular Biology 3(1), 2004, sections 3 to 6.2).
+    Where the variances differ wildly, it is Student's t-test.
 
     Args:
         pairs: the medians of the rounds of the earlier and of the later one, seconds, above zero;

@@ -15,7 +15,7 @@ Key = tuple[str, str, str]
 
 def compare_sizes(base: Results, head: Results) -> list[SizeChange]:
     """Return the sizes that grew or shrank, the largest growth first."""
-    before, after = _sizes(base), _sizes(head)
+    before, after = sizes_of(base), sizes_of(head)
     sources = [{row.cell: row.memory_source for row in side.cells} for side in (base, head)]
     changes = [
         SizeChange.model_validate(
@@ -39,7 +39,7 @@ def _differs(change: SizeChange) -> bool:
     return not 1 / within < change.ratio < within
 
 
-def _sizes(results: Results) -> dict[Key, int]:
+def sizes_of(results: Results) -> dict[Key, int]:
     """Return the sizes that are known, in bytes, none zero."""
     return {key: size for key, size in _all_sizes(results) if size}
 

@@ -14,19 +14,27 @@ from deepmatrix.results.statistics import LEVEL, Estimate
 #: Quantity, cell, subject, batch.
 Key = tuple[Quantity, str, str, int]
 
+#: The medians of the rounds of each time, seconds.
+Medians = Mapping[Key, Sequence[float]]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Times:
-    """The native times of a run: the medians of their rounds, seconds, and users' names."""
+    """The native times of a run, seconds, and what users call their models."""
 
-    medians: Mapping[Key, Sequence[float]]
+    estimates: Mapping[Key, Estimate]
     titles: Mapping[str, str]
+
+    @property
+    def medians(self) -> Medians:
+        """The medians of the rounds of each time, seconds."""
+        return {key: estimate.round_medians for key, estimate in self.estimates.items()}
 
 
 def times_of(results: Results) -> Times:
     """Return what a run timed on native cells: inference, training, passes, first inference."""
     return Times(
-        medians={key: estimate.round_medians for key, estimate in _estimates(results) if estimate},
+        estimates={key: estimate for key, estimate in _estimates(results) if estimate},
         titles={model.artifact: model.name for model in results.models},
     )
 
@@ -56,7 +64,9 @@ class _Pair:
     count: int = 1
 
 
-def compare_times(base: Times, head: Times, cells: set[str]) -> tuple[list[TimeChange], int]:
+def compare_times(
+    base: Medians, head: Medians, cells: set[str], titles: Mapping[str, str]
+) -> tuple[list[TimeChange], int]:
     """Return every comparison of times, and how many have too few rounds to tell anything.
 
     Beside each time, the mean of a cell's inferences is compared, round by round: what slows a
@@ -64,12 +74,13 @@ def compare_times(base: Times, head: Times, cells: set[str]) -> tuple[list[TimeC
     them are adjusted together, by Holm's method.
 
     Args:
-        base: times.
-        head: times.
+        base: the earlier times.
+        head: the later ones.
         cells: those that both measured on the same machine.
+        titles: what users call their models, by artifact.
     """
-    keys = sorted(key for key in base.medians.keys() & head.medians.keys() if key[1] in cells)
-    both = [_Pair(key=key, base=base.medians[key], head=head.medians[key]) for key in keys]
+    keys = sorted(key for key in base.keys() & head.keys() if key[1] in cells)
+    both = [_Pair(key=key, base=base[key], head=head[key]) for key in keys]
     pairs = [pair for pair in both if _can_tell(pair)]
     means = list(_means(pairs))
     ratios = [
@@ -77,7 +88,6 @@ def compare_times(base: Times, head: Times, cells: set[str]) -> tuple[list[TimeC
         *compare_rounds([(pair.base, pair.head) for pair in means]),
     ]
     adjusted = holm([ratio.p for ratio in ratios])
-    titles = {**base.titles, **head.titles}
     changes = [
         _change(pair, ratio, p, titles)
         for pair, ratio, p in zip([*pairs, *means], ratios, adjusted, strict=True)
