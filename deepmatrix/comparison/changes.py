@@ -58,7 +58,8 @@ class TimeChange(Row):
     *ratio*, *low*, *high*: the time of HEAD over that of BASE with its 95 % interval, of this
     comparison alone. *p*: adjusted for all comparisons of times. *word*: what it allows to say at
     95 % certainty of all such words together. *subject*, *batch*: empty and 0 where it is the mean
-    of all inferences of a cell, *count* of them.
+    of all inferences of a cell, *count* of them. *again*: it seemed too slow, and these are the
+    rounds of a second measurement.
     """
 
     cell: str

@@ -9,7 +9,7 @@ import plotext
 from rich.console import Console
 from rich.text import Text
 
-from deepmatrix.comparison.series import Level, Series
+from deepmatrix.comparison.history.series import Level, Series
 from deepmatrix.reports import numbers
 from deepmatrix.reports.console import STYLES, print_table
 from deepmatrix.reports.layout import Column, Table, row

@@ -16,19 +16,24 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from deepmatrix.cli import main
-from deepmatrix.comparison import accepted, limits
+from deepmatrix.cli import main, trying
+from deepmatrix.comparison import accepted, again, limits
 from deepmatrix.comparison.changes import ABSENT, Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.comparison.significance import compare_rounds, holm
+from deepmatrix.comparison.trials import side_of
 from deepmatrix.comparison.verdicts import Outcome, compare_verdicts
-from deepmatrix.errors import ArgumentError, ConfigError, RecordError
+from deepmatrix.errors import ArgumentError, ConfigError, EngineError, RecordError
+from deepmatrix.images import pins
 from deepmatrix.paths import ROOT, SCHEMAS
+from deepmatrix.planning import trials
+from deepmatrix.planning.cells import all_cells
+from deepmatrix.planning.selection import Selection
 from deepmatrix.results import merging, statistics
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
-from tests.unit.examples import new_run, planned, record
+from tests.unit.examples import DOCKER, MATRIX, new_run, planned, record
 from tests.unit.test_recorded import extract
 from tests.unit.test_results import all_jobs, whole, write_gold
 
@@ -404,3 +409,80 @@ def test_wrong_arguments_say_what_is_wrong(
     monkeypatch.chdir(tmp_path)
     assert main.main(arguments(*words)) == 2
     assert capsys.readouterr().err.startswith(message)
+
+
+def test_two_versions_become_two_systems_in_the_same_native_cells() -> None:
+    package, versions = trials.parse(["onnxruntime==1.31.0", "onnxruntime==1.32.0"])
+    tried = trials.trials(MATRIX, package, versions, Selection(), DOCKER)
+    assert [trial.title for trial in tried] == ["onnxruntime==1.31.0", "onnxruntime==1.32.0"]
+    for trial in tried:
+        assert ONNXRUNTIME in {own.id for own, _ in trial.cells}
+        for own, cell in trial.cells:
+            assert cell.architecture == "amd64"
+            assert cell.pinned == cell.id != own.pinned
+            assert (cell.distribution, cell.adapter) == (own.distribution, own.adapter)
+    extended = trials.with_trials(MATRIX, tried)
+    ids = {cell.id for cell in all_cells(extended)}
+    assert {cell.id for trial in tried for _, cell in trial.cells} <= ids
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["m.onnx", "--with", "onnxruntime"], "error: --with onnxruntime: write a package and its"),
+        (["m.onnx", "--with", "a==1"], "error: --with takes two versions of one package"),
+        (["m.onnx", "--with", "a==1", "--with", "b==2"], "error: --with takes two versions of one"),
+        (["m.onnx", "--with", "a==1", "--with", "a==1"], "error: --with takes two versions of one"),
+        (
+            ["m.onnx", "--with", "onnxruntme==1", "--with", "onnxruntme==2"],
+            "error: no cell has the package 'onnxruntme'; did you mean 'onnxruntime'?",
+        ),
+        (["--with", "a==1", "--with", "a==2"], "error: --with: which model is served?"),
+        (["m", "--baseline", "b.yaml", "--with", "a==1"], "error: --with and --baseline: which is"),
+        (["m", "--rounds", "1"], "error: argument --rounds: '1' is no number of rounds from 2"),
+    ],
+)
+def test_wrong_versions_say_what_is_wrong(
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.main([*arguments(*words), "--engine", "venv"]) == 2
+    assert capsys.readouterr().err.startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_side_of_a_trial_has_the_rows_of_its_version_only(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    side = side_of(results, {ONNXRUNTIME: "renamed"})
+    assert {row.cell for row in side.cells} == {"renamed"}
+    assert {row.consumer for row in side.portability} == {"renamed"}
+    assert len(side.inference) == sum(row.cell == ONNXRUNTIME for row in results.inference)
+
+
+def test_a_slowdown_counts_only_if_new_rounds_show_it_too(tmp_path: Path) -> None:
+    base, head = rounds_run(tmp_path, "one", 1), rounds_run(tmp_path, "two", 2, slower=1.1)
+    first, wanted = compared(base, head), limits.parse("new-failure,slower:5%")
+    suspected = again.suspects(first, wanted)
+    assert suspected
+    assert limits.broken(again.confirmed(first, first, suspected), wanted)
+    calm = again.confirmed(first, compared(base, rounds_run(tmp_path, "three", 3)), suspected)
+    assert not limits.broken(calm, wanted)
+    assert sum(change.again for change in calm.times) == len(suspected)
+    untold = again.confirmed(first, first.model_copy(update={"times": ()}), suspected)
+    assert not limits.broken(untold, wanted)
+
+
+def test_a_version_that_cannot_be_locked_is_named_and_leaves_no_pins() -> None:
+    (trial, _) = trials.trials(
+        MATRIX, "onnxruntime", ["1.0.0rc999", "1.32.0"], Selection(include=(ONNXRUNTIME,)), DOCKER
+    )
+    with (
+        pytest.raises(EngineError, match=r"onnxruntime==1\.0\.0rc999 cannot be locked"),
+        trying._locked([trial], MATRIX),
+    ):
+        raise AssertionError("there is no such version")
+    assert not pins.path(trial.cells[0][1].pinned).exists()

@@ -14,10 +14,10 @@ import pandas
 import pytest
 
 from deepmatrix.cli import main
-from deepmatrix.comparison import history
-from deepmatrix.comparison.changepoints import change_points
-from deepmatrix.comparison.history import Measurement
-from deepmatrix.comparison.series import series
+from deepmatrix.comparison.history import lines as history
+from deepmatrix.comparison.history.changepoints import change_points
+from deepmatrix.comparison.history.lines import Measurement
+from deepmatrix.comparison.history.series import series
 from deepmatrix.errors import RecordError
 from deepmatrix.paths import ROOT
 from deepmatrix.results import merging

@@ -9,14 +9,15 @@ from rich.console import Console
 from rich.text import Text
 
 from deepmatrix import reports
-from deepmatrix.cli import running
+from deepmatrix.cli import options as shared
+from deepmatrix.cli import running, trying
 from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.limits import Limit
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.errors import ArgumentError, CellFailed
-from deepmatrix.paths import ROOT
+from deepmatrix.planning.trials import EXAMPLE
 from deepmatrix.store.runs import write_text
 
 
@@ -27,9 +28,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="RUN",
-        help="the earlier run and the later one, each a run or a results.json; one with --baseline",
+        help="the earlier run and the later one, each a run or a results.json; one run with "
+        "--baseline; models with --with",
     )
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="the folder of all runs")
+    parser.add_argument(
+        "--with",
+        action="append",
+        default=[],
+        dest="versions",
+        metavar="PACKAGE==VERSION",
+        help="given twice, for two versions of a package: serve models, named instead of runs, "
+        "with both in turn, and compare",
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="GLOB", help="with --with: only these cells"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=shared.rounds,
+        default=10,
+        metavar="N",
+        help="with --with: how many processes of each version are measured",
+    )
+    shared.add_engine(parser)
     parser.add_argument(
         "--fail-on",
         default="",
@@ -63,7 +84,11 @@ def run(options: argparse.Namespace) -> None:
     if options.update_baseline:
         _update(options, console)
         return
-    comparison = _compare(options, limits.growth_of(wanted))
+    growth = limits.growth_of(wanted)
+    if options.versions:
+        comparison = trying.compare_versions(options, console, wanted)
+    else:
+        comparison = _compare(options, growth)
     comparison = comparison.model_copy(update={"broken": limits.broken(comparison, wanted)})
     conclude(options, comparison, console)
 
@@ -86,6 +111,12 @@ def conclude(options: argparse.Namespace, comparison: Comparison, console: Conso
 
 def _check(options: argparse.Namespace) -> None:
     """Raise ArgumentError where the options do not say which two are compared."""
+    if options.versions and options.baseline:
+        raise ArgumentError(
+            "--with and --baseline: which is the earlier one?", hint="leave one out"
+        )
+    if options.versions:
+        return
     if options.update_baseline and not options.baseline:
         raise ArgumentError("--update-baseline: which file?", hint="name it with --baseline FILE")
     needed = 1 if options.baseline else 2
@@ -93,7 +124,7 @@ def _check(options: argparse.Namespace) -> None:
         raise ArgumentError(
             f"compare takes {needed} run{'s' * (needed > 1)}"
             f"{' with --baseline' if options.baseline else ''}, not {len(options.sides)}",
-            hint="compare BASE HEAD; or compare --baseline FILE RUN",
+            hint=f"compare BASE HEAD; compare --baseline FILE RUN; or {EXAMPLE} MODEL",
         )
 
 

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.text import Text
 
 from deepmatrix.cli import running
-from deepmatrix.comparison import history, series
+from deepmatrix.comparison.history import lines as history_lines
+from deepmatrix.comparison.history import series
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import history as drawn
@@ -38,8 +39,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Plot a measurement over all runs, and mark where it changed."""
     console = running.make_console()
-    path = options.runs / history.FILE
-    lines = history.read(path)
+    path = options.runs / history_lines.FILE
+    lines = history_lines.read(path)
     if options.parquet:
         _export(path, options.parquet)
         console.print(Text(f"{options.parquet}: {len(lines)} measurements"), soft_wrap=True)

@@ -8,8 +8,8 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from deepmatrix.comparison.changepoints import change_points
-from deepmatrix.comparison.history import Measurement
+from deepmatrix.comparison.history.changepoints import change_points
+from deepmatrix.comparison.history.lines import Measurement
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
 
