@@ -9,6 +9,7 @@ from rich.console import Console
 from rich.text import Text
 
 from deepmatrix.comparison.changes import Comparison, Side
+from deepmatrix.reports import numbers
 from deepmatrix.reports.console import STYLES, print_table
 from deepmatrix.reports.layout import Mood
 from deepmatrix.reports.markdown import escape, markdown_table
@@ -83,7 +84,7 @@ def _side(side: Side) -> str:
 def remarks(comparison: Comparison) -> Iterator[str]:
     """Yield what cannot be told, and why."""
     added = f", {comparison.added} new ones" if comparison.added else ""
-    yield f"{comparison.unchanged} verdicts are the same{added}"
+    yield f"the same: {numbers.count(comparison.unchanged, 'verdict')}{added}"
     if comparison.times:
         untold = [change for change in comparison.times if change.word == "cannot tell"]
         if untold:
@@ -94,8 +95,8 @@ def remarks(comparison: Comparison) -> Iterator[str]:
             )
     if comparison.single:
         yield (
-            f"{comparison.single} times have one round on a side, which tells nothing; more "
-            "rounds: a preset with several, or `compare --with`"
+            f"one round on a side, which tells nothing: {numbers.count(comparison.single, 'time')}; "
+            "more rounds: a preset with several, or `compare --with`"
         )
     for group in comparison.untimed:
         named = ", ".join(group.cells[:MOST_CELLS])

@@ -31,26 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="the earlier run and the later one, each a run or a results.json; one run with "
         "--baseline; models with --with",
     )
-    parser.add_argument(
-        "--with",
-        action="append",
-        default=[],
-        dest="versions",
-        metavar="PACKAGE==VERSION",
-        help="given twice, for two versions of a package: serve models, named instead of runs, "
-        "with both in turn, and compare",
-    )
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="GLOB", help="with --with: only these cells"
-    )
-    parser.add_argument(
-        "--rounds",
-        type=shared.rounds,
-        default=10,
-        metavar="N",
-        help="with --with: how many processes of each version are measured",
-    )
-    shared.add_engine(parser)
+    _add_versions(parser)
     parser.add_argument(
         "--fail-on",
         default="",
@@ -74,6 +55,29 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write one screen of Markdown, for a comment"
     )
+
+
+def _add_versions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--with",
+        action="append",
+        default=[],
+        dest="versions",
+        metavar="PACKAGE==VERSION",
+        help="given twice, for two versions of a package: serve models, named instead of runs, "
+        "with both in turn, and compare",
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="GLOB", help="with --with: only these cells"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=shared.rounds,
+        default=10,
+        metavar="N",
+        help="with --with: how many processes of each version are measured",
+    )
+    shared.add_engine(parser)
 
 
 def run(options: argparse.Namespace) -> None:

@@ -45,11 +45,11 @@ def run(options: argparse.Namespace) -> None:
         _export(path, options.parquet)
         console.print(Text(f"{options.parquet}: {len(lines)} measurements"), soft_wrap=True)
         return
-    found = series.series(lines, options.series)
-    if len(found) > PLOTTED:
-        drawn.show_list(console, found)
+    matching = series.series(lines, options.series)
+    if len(matching) > PLOTTED:
+        drawn.show_list(console, matching)
         return
-    for each in found:
+    for each in matching:
         drawn.show_series(console, each)
         console.print()
 
