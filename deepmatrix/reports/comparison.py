@@ -95,8 +95,8 @@ def remarks(comparison: Comparison) -> Iterator[str]:
             )
     if comparison.single:
         yield (
-            f"one round on a side, which tells nothing: {numbers.count(comparison.single, 'time')}; "
-            "more rounds: a preset with several, or `compare --with`"
+            f"too few rounds on a side, so nothing is told: {numbers.count(comparison.single, 'time')}"
+            "; for more, take a preset with several, or `compare --with`"
         )
     for group in comparison.untimed:
         named = ", ".join(group.cells[:MOST_CELLS])
