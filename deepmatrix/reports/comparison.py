@@ -94,9 +94,10 @@ def remarks(comparison: Comparison) -> Iterator[str]:
                 f"noisy; half of their intervals reach more than {reach:.1f} % to a side"
             )
     if comparison.single:
+        times = numbers.count(comparison.single, "time")
         yield (
-            f"too few rounds on a side, so nothing is told: {numbers.count(comparison.single, 'time')}"
-            "; for more, take a preset with several, or `compare --with`"
+            f"too few rounds on a side to tell anything: {times}; for more, take a preset with "
+            "several, or `compare --with`"
         )
     for group in comparison.untimed:
         named = ", ".join(group.cells[:MOST_CELLS])
