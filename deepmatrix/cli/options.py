@@ -149,6 +149,13 @@ def repeats(text: str) -> int:
     return int(text)
 
 
+def rounds(text: str) -> int:
+    """Read how many rounds to measure. Raises ArgumentTypeError."""
+    if not text.isdecimal() or not 2 <= int(text) <= 1000:
+        raise argparse.ArgumentTypeError(f"'{text}' is no number of rounds from 2 to 1000")
+    return int(text)
+
+
 def seed(text: str) -> int:
     """Read a seed. Raises ArgumentTypeError."""
     if not text.isdecimal():

@@ -23,6 +23,8 @@ COMMANDS = {
     "image": "deepmatrix.cli.commands.image",
     "bench": "deepmatrix.cli.commands.bench",
     "merge": "deepmatrix.cli.commands.merge",
+    "compare": "deepmatrix.cli.commands.compare",
+    "history": "deepmatrix.cli.commands.history",
     "engine": "deepmatrix.cli.commands.engine",
     "claims": "deepmatrix.cli.maintenance.claims",
 }

@@ -11,6 +11,7 @@ from rich.text import Text
 
 from deepmatrix import reports
 from deepmatrix.cli.display import Display
+from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import ExpectedFailure
@@ -146,6 +147,7 @@ def report(
     exceeded = tuple(budgets.load(parts[0]).exceeded(merged))
     merged = merged.model_copy(update={"problems": (*merged.problems, *exceeded)})
     reports.write(parts[0], merged)
+    history_lines.append(parts[0].path.parent, merged)
     reports.show(console, merged)
     console.print(Text(f"written: {parts[0].path}/report.md, results.json, junit.xml", style="dim"))
     if merged.problems:

@@ -38,6 +38,18 @@ def try_lock(path: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Wait until a file is locked, which is made where it is missing."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def exclusive_cpus(
     cpus: Iterable[int], cancel: threading.Event, when_waiting: Callable[[], None]
 ) -> Iterator[None]:

@@ -62,25 +62,25 @@ def _headlines(results: Results) -> Iterator[str]:
         yield f"{good} of {len(lines)} models match on all consumers."
         return
     for verdict, _, model in lines:
-        yield f"**{_escape(verdict)}**, {_escape(verification.judge_line(model))}"
+        yield f"**{escape(verdict)}**, {escape(verification.judge_line(model))}"
 
 
 def _verdict(results: Results) -> str:
     if not results.problems:
         return "**All as expected.**"
     lines = [f"**{len(results.problems)} not as expected:**", ""]
-    return "\n".join([*lines, *(f"- {_escape(problem)}" for problem in results.problems)])
+    return "\n".join([*lines, *(f"- {escape(problem)}" for problem in results.problems)])
 
 
 def _list(title: str, sentences: Sequence[str]) -> str:
-    return "\n".join([f"## {title}", "", *(f"- {_escape(sentence)}" for sentence in sentences)])
+    return "\n".join([f"## {title}", "", *(f"- {escape(sentence)}" for sentence in sentences)])
 
 
 def markdown_table(table: Table) -> str:
     """Return a table with its title and note."""
     rule = ["---:" if column.numeric else "---" for column in table.columns]
     lines = [table.titles, rule, *(row.texts for row in table.rows)]
-    text = "\n".join("| " + " | ".join(_escape(text) for text in line) + " |" for line in lines)
+    text = "\n".join("| " + " | ".join(escape(text) for text in line) + " |" for line in lines)
     return f"## {table.title}\n\n{text}\n\n{table.legend()}".rstrip()
 
 
@@ -90,10 +90,11 @@ def _engines(results: Results) -> str:
         " ".join(facts[key] for key in ("engine", "product", "version") if facts.get(key))
         for facts in results.engines.values()
     }
-    return _escape(", ".join(sorted(names)))
+    return escape(", ".join(sorted(names)))
 
 
-def _escape(text: str) -> str:
+def escape(text: str) -> str:
+    """Return a text for Markdown, in which what a process wrote makes no table, image or link."""
     escaped = text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
     escaped = escaped.replace(NO_BREAK_SPACE, " ")  # a browser fits tables by itself
     return escaped.replace("](", "]\\(")  # a process in a cell wrote it: no image, no link

@@ -76,6 +76,17 @@ def share(value: float | None) -> str:
     return DASH if value is None else f"{value * 100:.1f} %"
 
 
+def count(number: int, noun: str) -> str:
+    """A number of things: ``1 verdict``, ``3 verdicts``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def change(ratio: float, low: float, high: float) -> str:
+    """A ratio in percent with its interval: ``+10.1 [+8.2, +12.0] %``."""
+    middle, least, most = (100 * (value - 1) for value in (ratio, low, high))
+    return f"{middle:+.1f} [{least:+.1f}, {most:+.1f}] %".replace(" ", "\N{NO-BREAK SPACE}")
+
+
 def _significant(value: float) -> str:
     digits = 2 if value < 10 else 1 if value < 100 else 0
     return f"{value:.{digits}f}"

@@ -196,7 +196,11 @@ def reword(value: Any) -> Any:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the recorded run, its keys and file names those of today."""
-    folder = tmp_path_factory.mktemp("recorded")
+    return extract(tmp_path_factory.mktemp("recorded"))
+
+
+def extract(folder: Path) -> Path:
+    """Extract the recorded run with the keys and file names of today; return the folder."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="data")
     for path in sorted((folder / "recorded").rglob("*.json")):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from deepmatrix.boundary import files
+from deepmatrix.comparison import accepted, changes
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.errors import CellFailed
 from deepmatrix.paths import SCHEMAS
@@ -24,6 +25,8 @@ def run(options: argparse.Namespace) -> None:
         "matrix.schema.json": matrix_file.schema(),
         "expected-failures.schema.json": expected_failures.schema(),
         "results.schema.json": rows.schema(),
+        "comparison.schema.json": changes.schema(),
+        "accepted.schema.json": accepted.schema(),
     }
     for name, text in documents.items():
         path = SCHEMAS / name
