@@ -58,10 +58,9 @@ def find_inspector(matrix: Matrix, format: str, capabilities: Capabilities) -> C
 
     Raises ArgumentError where there is none.
     """
-    name = FORMATS[format].inspector
     for cell in all_cells(matrix):
         can_run = not (matrix.exclusion(cell.id) or capabilities.refusal(cell))
-        if cell.name == name and not capabilities.emulates(cell) and can_run:
+        if cell.inspects(format) and not capabilities.emulates(cell) and can_run:
             return cell
     inspected = [entry.name for entry in FORMATS.values() if entry.inspector]
     raise ArgumentError(

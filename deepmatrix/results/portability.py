@@ -96,6 +96,7 @@ class PortabilityRows:
             repeatable=verdict.repeatable,
             stateful=verdict.stateful,
             unsteady=verdict.unsteady,
+            repeats=dict(verdict.repeats),
         )
 
     def _expected_failure(self, verdict: Verdict, artifact: Artifact, consumer: Cell) -> str:
