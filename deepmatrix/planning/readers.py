@@ -59,8 +59,9 @@ def find_inspector(matrix: Matrix, format: str, capabilities: Capabilities) -> C
     Raises ArgumentError where there is none.
     """
     for cell in all_cells(matrix):
-        can_run = not (matrix.exclusion(cell.id) or capabilities.refusal(cell))
-        if cell.inspects(format) and not capabilities.emulates(cell) and can_run:
+        if not cell.inspects(format) or capabilities.emulates(cell):
+            continue
+        if not (matrix.exclusion(cell.id) or capabilities.refusal(cell)):
             return cell
     inspected = [entry.name for entry in FORMATS.values() if entry.inspector]
     raise ArgumentError(

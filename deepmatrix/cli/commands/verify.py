@@ -146,13 +146,11 @@ def run(options: argparse.Namespace) -> None:
         planning += [options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
     running.announce(verification, console)
-    running.execute(verification, engine, console, waves=["produce"])
-    _refuse_unreadable(verification, options)
     running.execute(
         verification,
         engine,
         console,
-        waves=["consume"],
+        check=lambda: _refuse_unreadable(verification, options),
         explain=options.explain,
         explain_s=options.explain_for,
     )
