@@ -48,9 +48,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", type=Path, metavar="FILE.npz", help="the outputs that the model should give"
     )
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="GLOB", help="only these cells"
-    )
+    shared.add_repeated(parser, "--only", metavar="GLOB", help="only these cells")
     shared.add_exclude(parser)
     parser.add_argument(
         "--native", action="store_true", help="leave out the cells that run emulated here"
@@ -73,10 +71,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"answer N times, {REPEATS} by default, and compare the bits; above {REPEATS} with "
         "two threads too",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--isa",
-        action="append",
-        default=[],
         metavar="NAME",
         help="serve on this instruction set too: haswell, cortex-a53, ...; all: on all there are",
     )
@@ -87,26 +84,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--inputs",
-        action="append",
-        default=[],
         metavar="FILE",
         help="inputs: an .npz by input name, an .npy named like its input, a folder of either, or "
         "a Python function, module:function, that returns a dict of arrays",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--shape",
-        action="append",
-        default=[],
         type=shared.shape,
         metavar="NAME=1x3x224x224",
         help="shape of a sample input, or the size of a free side: batch=4",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--range",
-        action="append",
-        default=[],
         type=shared.value_range,
         metavar="NAME=0:255",
         help="smallest and largest value of a sample input",
