@@ -96,7 +96,13 @@ def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
     """Yield what judges users' own models where it is no float64 evaluation, and why."""
     for model in models:
         for source in sorted(set(model.judged_by.values()) - {FLOAT64}):
-            outputs = [name for name, by in model.judged_by.items() if by == source]
+            outputs = [
+                name
+                for name, by in model.judged_by.items()
+                if by == source and name not in model.random
+            ]
+            if not outputs:
+                continue
             yield (
                 f"{model.name}: {', '.join(outputs)} judged by: {source}; differences within the "
                 "tolerance may be its own rounding"

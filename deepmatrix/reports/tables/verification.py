@@ -242,10 +242,10 @@ def why(
         words.append("stateful: keeps state between calls; compared from a fresh load")
     elif judged.unsteady:
         words.append(judged.unsteady)
+    elif random := [output for output in judged.outputs if output.random]:
+        words.append(f"{', '.join(output.name for output in random)}: {random[0].caution}")
     elif judged.repeatable is False:
         words.append("a second inference gives other bits")
-    if judged.outputs and all(output.random for output in judged.outputs):
-        words.append(judged.outputs[0].caution)
     if judged.verdict != "match":
         words.append(_shortened(_reason(judged)))
     return "; ".join(word for word in words if word)
