@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from deepmatrix.diagnosis.explain import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
@@ -25,10 +25,9 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         "globs", nargs="*", metavar="GLOB", help="cells to run instead of the preset's"
     )
     add_exclude(parser)
-    parser.add_argument(
+    add_repeated(
+        parser,
         "--tag",
-        action="append",
-        default=[],
         metavar="TAG",
         help="only cells with this tag: a system, role, base, architecture, device, or one of the "
         "entry's tags",
@@ -41,11 +40,14 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_repeated(parser: argparse.ArgumentParser, name: str, **options: Any) -> None:
+    """Add an option that can be given several times: a list, empty where it is not."""
+    parser.add_argument(name, action="append", default=[], **options)
+
+
 def add_exclude(parser: argparse.ArgumentParser) -> None:
     """Add the option that leaves cells out."""
-    parser.add_argument(
-        "--exclude", action="append", default=[], metavar="GLOB", help="cells to leave out"
-    )
+    add_repeated(parser, "--exclude", metavar="GLOB", help="cells to leave out")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:

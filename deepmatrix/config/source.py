@@ -9,9 +9,9 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
-from ruamel.yaml.events import CollectionEndEvent, CollectionStartEvent
 from ruamel.yaml.nodes import Node
 
 from deepmatrix.errors import ArgumentError, ConfigError
@@ -113,20 +113,11 @@ class _Constructor(RoundTripConstructor):
             raise ConstructorError(problem=str(error), problem_mark=node.start_mark) from None
 
 
-def _check_depth(text: str) -> None:
-    """Refuse a document too deep for the recursive steps that follow. Parsing itself is a loop."""
-    depth = 0
-    for event in YAML(typ="rt").parse(text):
-        depth += isinstance(event, CollectionStartEvent) - isinstance(event, CollectionEndEvent)
-        if depth > DEEPEST:
-            raise MarkedYAMLError(problem="nested too deeply", problem_mark=event.start_mark)
-
-
 def _parse(path: Path, text: str) -> object:
     yaml = YAML(typ="rt")
     yaml.Constructor = _Constructor
+    yaml.max_depth = DEEPEST  # the steps after the parser's are recursive
     try:
-        _check_depth(text)
         return yaml.load(text)
     except DuplicateKeyError as error:
         mark = error.problem_mark
@@ -137,8 +128,10 @@ def _parse(path: Path, text: str) -> object:
         ) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
+        is_deep = isinstance(error, MaxDepthExceededError)
+        problem = "nested too deeply" if is_deep else error.problem
         raise ConfigError(
-            f"{path.name}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}"
+            f"{path.name}:{mark.line + 1}:{mark.column + 1}: not YAML: {problem}"
         ) from None
     except YAMLError as error:
         raise ConfigError(f"{path.name}:1:1: not YAML: {str(error).splitlines()[0]}") from None

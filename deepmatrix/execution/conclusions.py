@@ -40,7 +40,7 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
         return None, "torn", f"output.json has records of {', '.join(phases) or 'no phase'}"
     if ended.exit_code != 0:
         return output, "crashed", f"exit code {ended.exit_code} after it wrote its output"
-    return output, *_status_of_phases(output)
+    return output, *status_of_phases(output)
 
 
 def _without_output(ended: Ended) -> tuple[None, Status, str]:
@@ -51,7 +51,8 @@ def _without_output(ended: Ended) -> tuple[None, Status, str]:
     return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
 
 
-def _status_of_phases(output: Output) -> tuple[Status, str]:
+def status_of_phases(output: Output) -> tuple[Status, str]:
+    """Return the status of a job whose process ended well, and its cause in one line."""
     if phase := output.failure():
         line = phase.error.line if phase.error else "it reports no error"
         return phase.status, f"{phase.phase}: {line}"

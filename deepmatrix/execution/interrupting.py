@@ -35,6 +35,17 @@ def interrupted(run: Run) -> Interrupted:
 
 
 @contextlib.contextmanager
+def interrupt_on_signal() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into KeyboardInterrupt where no job runs; put them back after."""
+    handlers = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def cancel_on_signal() -> Iterator[threading.Event]:
     """Turn SIGINT and SIGTERM into an event, so that a job ends in order; put them back after."""
     cancel = threading.Event()

@@ -242,8 +242,7 @@ class _Settlement:
 
     def _is_independent(self, cell: Cell) -> bool:
         """Return whether a consumer is neither the judge nor in a reduced precision."""
-        judge = {known.id: known.name for known in self.run.manifest.plan.cells}[self.model.cell]
-        return cell.name != judge and cell.precision == "float32"
+        return not cell.inspects(self.model.format) and cell.precision == "float32"
 
     def _is_right(self, entry: _Answered, name: str) -> bool:
         terms = terms_of(self.run.manifest, entry.cell, self.model.artifact.id).of(entry.record)

@@ -145,7 +145,7 @@ def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     return deviation(name, answer, gold, scale, in_steps=True)
 
 
-RANDOM = "it is random by design, so only its shape, mean and spread are compared"
+RANDOM = "random by design: compared by shape, mean and spread only"
 
 #: Means of two random samples may differ by so many of their standard errors.
 STANDARD_ERRORS = 8

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
@@ -31,7 +31,8 @@ class Verdict:
     tolerance comes from. *precision*: of the consumer's arithmetic.
     *failed_phase*, *error_type*: what an error comes from. *repeatable*: whether all inferences
     gave the same bits. *stateful*: they did not, and those after a fresh load gave them again.
-    *unsteady*: how many differ, and how far, where neither holds.
+    *unsteady*: how many differ, and how far, where neither holds. *repeats*: how many answers were
+    compared, by the number of threads.
     """
 
     word: Word
@@ -48,6 +49,7 @@ class Verdict:
     repeatable: bool | None = None
     stateful: bool = False
     unsteady: str = ""
+    repeats: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -183,6 +185,9 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
         producer_error=agreement.producer_error,
         deviations=agreement.outputs,
         repeatable=answered.repeatable if answered else None,
+        repeats={threads: data.answers for threads, data in answered.repeats.items()}
+        if answered
+        else {},
     )
 
 

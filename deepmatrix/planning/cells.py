@@ -117,9 +117,7 @@ class Cell:
     @property
     def is_evaluator(self) -> bool:
         """Whether it is a standard's evaluator, which judges and is not timed."""
-        return any(
-            known.has_evaluator and known.inspector == self.name for known in FORMATS.values()
-        )
+        return any(entry.has_evaluator and self.inspects(name) for name, entry in FORMATS.items())
 
     @property
     def language(self) -> str:
@@ -130,6 +128,10 @@ class Cell:
     def deadline_factor(self) -> float:
         """How many times the usual deadline its processes get."""
         return self.system.deadline_factor
+
+    def inspects(self, format: str) -> bool:
+        """Return whether its system reads a user's model of a format first, and judges it."""
+        return FORMATS[format].inspector == self.name
 
     def with_system(self, **changes: Any) -> Cell:
         """Return this cell with some keys of its system changed."""

@@ -56,8 +56,9 @@ def _show_model(console: Console, results: Results, model: ModelRow) -> None:
     console.print()
     console.print(_headline(results, model))
     console.print(Text(verification.judge_line(model), style=STYLES["muted"]))
-    if served := inputs.line(model):
-        console.print(Text(served, style=STYLES["muted"]))
+    for line in (inputs.line(model), verification.repeats_line(results, model)):
+        if line:
+            console.print(Text(line, style=STYLES["muted"]))
     console.print()
     print_table(console, verification.consumers(results, model), titled=False)
     outputs = verification.outputs(results, model)
@@ -81,10 +82,19 @@ def _show_rest(console: Console, results: Results) -> None:
     for problem in results.problems:
         if problem not in shown:
             console.print(Text(f"✗ {problem}", style=STYLES["bad"]))
-    skipped = sum(cell.status == "not-run" for cell in results.cells)
-    if skipped:
-        text = f"{skipped} cell{'s' * (skipped > 1)} did not run; report.md has the reasons"
-        console.print(Text(text, style=STYLES["muted"]))
+    for line in _not_run(results):
+        console.print(Text(line, style=STYLES["muted"]), soft_wrap=True)
+
+
+def _not_run(results: Results) -> Iterator[str]:
+    """Yield the cells that did not run, a line for each reason."""
+    cells: dict[str, list[str]] = {}
+    for cell in results.cells:
+        if cell.status == "not-run":
+            cells.setdefault(cell.reason, []).append(cell.cell)
+    for reason, names in cells.items():
+        count = f"{len(names)} cell{'s' * (len(names) != 1)}"
+        yield f"{count} did not run: {reason} ({', '.join(names)})"
 
 
 def _commands(results: Results) -> Iterator[str]:

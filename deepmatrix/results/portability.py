@@ -8,9 +8,10 @@ from dataclasses import dataclass, field
 from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.results.rows import InputRow, ModelRow, PortabilityRow, TrainingRow
+from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
+from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import JobRecord
 from harness.record import FLOAT64
 
@@ -96,6 +97,7 @@ class PortabilityRows:
             repeatable=verdict.repeatable,
             stateful=verdict.stateful,
             unsteady=verdict.unsteady,
+            repeats=dict(verdict.repeats),
         )
 
     def _expected_failure(self, verdict: Verdict, artifact: Artifact, consumer: Cell) -> str:
@@ -131,7 +133,7 @@ def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
     return Verdict(word="not-run", precision=verdict.precision, reason=reason)
 
 
-def _needed(inputs: Sequence[InputRow]) -> str:
+def _needed(inputs: Sequence[ModelInput]) -> str:
     """Return which options give the inputs of a model that takes none that were made.
 
     A single whole number stands for something, such as a rate of samples, that no graph tells.

@@ -65,6 +65,23 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
         yield f"{artifact}: a match of output {output} proves little: {caution}"
 
 
+#: A tolerance that a user may not expect: more than float32 costs most models.
+WIDE = 0.01
+
+
+def wide_tolerances(rows: Iterable[PortabilityRow]) -> Iterator[str]:
+    """Yield, once for each model and tolerance, how much a match allows where that is much."""
+    cells: dict[tuple[str, float, str], list[str]] = {}
+    for row in rows:
+        if row.verdict == "match" and row.tolerance and row.tolerance >= WIDE and row.model:
+            cells.setdefault((row.title, row.tolerance, row.basis), []).append(row.consumer)
+    for (title, tolerance, basis), names in sorted(cells.items()):
+        yield (
+            f"{title}: a match allows an error of {tolerance:.1%} ({basis}) on "
+            f"{', '.join(sorted(names))}; if you need less, set --max-error"
+        )
+
+
 def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
     """Yield, once for each model, that its inputs were made."""
     for model in models:
@@ -79,8 +96,17 @@ def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
     """Yield what judges users' own models where it is no float64 evaluation, and why."""
     for model in models:
         for source in sorted(set(model.judged_by.values()) - {FLOAT64}):
-            outputs = [name for name, by in model.judged_by.items() if by == source]
-            yield f"{model.name}: {', '.join(outputs)} judged by: {source}"
+            outputs = [
+                name
+                for name, by in model.judged_by.items()
+                if by == source and name not in model.random
+            ]
+            if not outputs:
+                continue
+            yield (
+                f"{model.name}: {', '.join(outputs)} judged by: {source}; differences within the "
+                "tolerance may be its own rounding"
+            )
         for remark in model.remarks:
             yield f"{model.name}: {remark}"
 

@@ -10,6 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
+from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import Deviation
 
 #: 1: first version. 2: ``known`` is ``expected_failure`` (of a cell ``expected_failures``), a
@@ -226,7 +227,8 @@ class PortabilityRow(Row):
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
     *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
     *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
-    differ, and how far, where neither holds.
+    differ, and how far, where neither holds. *repeats*: how many answers were compared, by the
+    number of threads.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
     *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: the
     consumer is the evaluator that gold comes from, so that its verdict says nothing of a runtime.
@@ -249,6 +251,7 @@ class PortabilityRow(Row):
     repeatable: bool | None = None
     stateful: bool = False
     unsteady: str = ""
+    repeats: dict[str, int] = Field(default_factory=dict)
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
@@ -259,22 +262,6 @@ class PortabilityRow(Row):
     def title(self) -> str:
         """What people call the artifact: a user's own model by its name."""
         return self.model or self.artifact
-
-
-class InputRow(Row):
-    """An input that a user's own model was served with.
-
-    *low*, *high*: the smallest and the largest finite value. *made*: by us, not given by the user.
-    *values*: why a made one holds what it holds, where the model tells.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    low: float | None = None
-    high: float | None = None
-    made: bool
-    values: str = ""
 
 
 class ModelRow(Row):
@@ -296,7 +283,7 @@ class ModelRow(Row):
     remarks: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
     has_reference: bool = False
-    inputs: tuple[InputRow, ...] = ()
+    inputs: tuple[ModelInput, ...] = ()
     refusal: str = ""
 
     @property

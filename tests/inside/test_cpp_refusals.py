@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness.graphs import onnx_refusals
+from tests.inside import cpp_programs
 
-SOURCES = Path(__file__).resolve().parents[2] / "harness" / "runtimes" / "cpp"
-COMPILER = shutil.which("g++") or shutil.which("clang++")
-
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+pytestmark = cpp_programs.needs_compiler
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that prints why a model is refused, built with a sanitizer."""
-    path = tmp_path_factory.mktemp("program") / "refusal_print"
-    options = ["-std=c++20", "-Wall", "-Wextra", "-fsanitize=undefined", "-fno-sanitize-recover"]
-    files = [
-        SOURCES / "onnxruntime" / "refusals.cpp",
-        Path(__file__).with_name("refusal_print.cpp"),
-    ]
-    subprocess.run(
-        [str(COMPILER), *options, f"-I{SOURCES}", *map(str, files), "-o", str(path)], check=True
+    """Return a program that prints why a model is refused."""
+    return cpp_programs.build(
+        "refusal_print", ["onnxruntime/refusals.cpp"], tmp_path_factory.mktemp("program")
     )
-    return path
 
 
 def explain(program: Path, folder: Path, content: bytes, ir: int = 9, opset: int = 21) -> str:

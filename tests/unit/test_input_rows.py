@@ -9,19 +9,20 @@ from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.reports import markdown
 from deepmatrix.results import remarks
 from deepmatrix.results.portability import blame_inputs
-from deepmatrix.results.rows import InputRow, Results
+from deepmatrix.results.rows import Results
+from deepmatrix.store.output import ModelInput
 from tests.unit import verifications
 
-IMAGE = InputRow(
+IMAGE = ModelInput(
     name="image", dtype="float32", shape=(2, 3, 64, 64), low=-4.25, high=4.5, made=True
 )
-IDS = InputRow(
+IDS = ModelInput(
     name="ids", dtype="int64", shape=(2, 8), low=0, high=99, made=True, values="indices of Gather"
 )
-TEXT = InputRow(name="words", dtype="str", shape=(), made=False)
+TEXT = ModelInput(name="words", dtype="str", shape=(), made=False)
 
 
-def verified(*inputs: InputRow) -> Results:
+def verified(*inputs: ModelInput) -> Results:
     model = verifications.MODEL.model_copy(update={"inputs": inputs})
     return verifications.results().model_copy(update={"models": (model,)})
 
@@ -84,7 +85,7 @@ def test_made_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> Non
     refused = Verdict(word="error", reason="infer: Fail: dimension mismatch")
     shapes = {"input": ("float32", (1, 64)), "sr": ("int64", ())}
     inputs = tuple(
-        InputRow(name=name, dtype=dtype, shape=shape, made=True)
+        ModelInput(name=name, dtype=dtype, shape=shape, made=True)
         for name, (dtype, shape) in shapes.items()
     )
     model = verifications.MODEL.model_copy(

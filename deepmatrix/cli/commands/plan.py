@@ -26,10 +26,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write", metavar="RUN", help="create the run of this name, with its inputs"
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--native",
-        action="append",
-        default=[],
         metavar="ARCH",
         help="plan as if this architecture were native; asks no engine",
     )

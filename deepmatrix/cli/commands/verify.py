@@ -49,9 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", type=Path, metavar="FILE.npz", help="the outputs that the model should give"
     )
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="GLOB", help="only these cells"
-    )
+    shared.add_repeated(parser, "--only", metavar="GLOB", help="only these cells")
     shared.add_exclude(parser)
     parser.add_argument(
         "--native", action="store_true", help="leave out the cells that run emulated here"
@@ -74,10 +72,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"answer N times, {REPEATS} by default, and compare the bits; above {REPEATS} with "
         "two threads too",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--isa",
-        action="append",
-        default=[],
         metavar="NAME",
         help="serve on this instruction set too: haswell, cortex-a53, ...; all: on all there are",
     )
@@ -88,26 +85,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--inputs",
-        action="append",
-        default=[],
         metavar="FILE",
         help="inputs: an .npz by input name, an .npy named like its input, a folder of either, or "
         "a Python function, module:function, that returns a dict of arrays",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--shape",
-        action="append",
-        default=[],
         type=shared.shape,
         metavar="NAME=1x3x224x224",
         help="shape of a sample input, or the size of a free side: batch=4",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--range",
-        action="append",
-        default=[],
         type=shared.value_range,
         metavar="NAME=0:255",
         help="smallest and largest value of a sample input",
@@ -147,13 +141,11 @@ def run(options: argparse.Namespace) -> None:
         planning += [options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
     running.announce(verification, console)
-    running.execute(verification, engine, console, waves=["produce"])
-    _refuse_unreadable(verification, options)
     running.execute(
         verification,
         engine,
         console,
-        waves=["consume"],
+        check=lambda: _refuse_unreadable(verification, options),
         explain=options.explain,
         explain_s=options.explain_for,
     )

@@ -179,7 +179,7 @@ class Tracer:
             yield attempt.output, attempt.control
 
     def _make_ready(self, cell: Cell) -> None:
-        self.opened.prepare(cell)
+        self.opened.prepare([cell])
         if cell.id not in self.opened.ready:
             raise Untraceable(f"{cell.id} is not ready: {self.run.prepared()[cell.id].error}")
 

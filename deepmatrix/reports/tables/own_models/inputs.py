@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import Column, Table, row, without_empty_columns
-from deepmatrix.results.rows import InputRow, ModelRow
+from deepmatrix.results.rows import ModelRow
+from deepmatrix.store.output import ModelInput
 
 #: So many inputs has the line at most; the table has all.
 FEW = 4
@@ -22,11 +23,11 @@ def line(model: ModelRow) -> str:
     return f"inputs, {whose}: {', '.join(listed)}{f' and {unlisted} more' if unlisted else ''}"
 
 
-def _shape(entry: InputRow) -> str:
+def _shape(entry: ModelInput) -> str:
     return "x".join(map(str, entry.shape)) or "scalar"
 
 
-def _range(entry: InputRow) -> str:
+def _range(entry: ModelInput) -> str:
     if entry.low is None or entry.high is None:
         return ""
     return f" from {entry.low:.4g} to {entry.high:.4g}"

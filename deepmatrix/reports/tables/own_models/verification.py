@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports import numbers
@@ -107,6 +107,27 @@ def judge_line(model: ModelRow) -> str:
 def inspector_name(model: ModelRow) -> str:
     """Return what the cell is that read a model first."""
     return "the standard's evaluator" if model.evaluator else "the format's own runtime"
+
+
+def repeats_line(results: Results, model: ModelRow) -> str:
+    """Return how often consumers answered with the same bits each time, empty where none did."""
+    counted: dict[str, int] = {}
+    for judged in rows_of(results, model):
+        if judged.repeatable and not judged.judges:
+            text = _repeated(judged.repeats)
+            counted[text] = counted.get(text, 0) + 1
+    return "; ".join(
+        f"{text}: same bits on {count} consumer{'s' * (count != 1)}"
+        for text, count in sorted(counted.items(), reverse=True)
+    )
+
+
+def _repeated(repeats: Mapping[str, int]) -> str:
+    """Return how many answers were compared; runtimes without Python answer twice."""
+    if not repeats:
+        return "2 repeats"
+    threads = " and ".join(sorted(repeats))
+    return f"{max(repeats.values())} repeats with {threads} thread{'s' * (threads != '1')}"
 
 
 def consumers(results: Results, model: ModelRow) -> Table:
@@ -221,6 +242,8 @@ def why(
         words.append("stateful: keeps state between calls; compared from a fresh load")
     elif judged.unsteady:
         words.append(judged.unsteady)
+    elif random := [output for output in judged.outputs if output.random]:
+        words.append(f"{', '.join(output.name for output in random)}: {random[0].caution}")
     elif judged.repeatable is False:
         words.append("a second inference gives other bits")
     if judged.verdict != "match":
