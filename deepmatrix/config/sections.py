@@ -54,8 +54,9 @@ class Architecture(Section):
 class InstructionSet(Section):
     """Instructions that a cell of an architecture is kept to: its ISA.
 
-    *processor* is QEMU's name of a processor without the others. Where there is none, libraries are
-    told by *environment*. With *systems*, only these and their variants can be told.
+    *processor* is QEMU's name of a processor without the others. Where there is none, the
+    variables in *environment* limit the libraries. With *systems*, only these and their variants
+    can be limited.
     """
 
     architecture: Name

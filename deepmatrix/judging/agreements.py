@@ -168,9 +168,9 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     spread = max(float(expected.std()), 1e-12)
     allowed = STANDARD_ERRORS * spread / np.sqrt(max(expected.size, 1))
     if abs(float(drawn.mean() - expected.mean())) > allowed:
-        return Deviation(name=name, error=None, note=f"the mean of {name} is another one")
+        return Deviation(name=name, error=None, note=f"the mean of {name} differs")
     if expected.size >= 100 and not 0.5 <= float(drawn.std()) / spread <= 2:
-        return Deviation(name=name, error=None, note=f"the spread of {name} is another one")
+        return Deviation(name=name, error=None, note=f"the standard deviation of {name} differs")
     return Deviation(name=name, error=0.0)
 
 
@@ -276,12 +276,12 @@ def deviation(
     differs = np.isfinite(answer) != finite
     wrong = int(differs.sum())
     if wrong:
-        mismatch = "are not finite" if finite.all() else "differ from gold in being finite"
+        mismatch = "are not finite" if finite.all() else "are finite where gold is not, or the reverse"
         note = f"{wrong} of {answer.size} values of {name} {mismatch}"
         return Deviation(name=name, error=None, row=_row(differs), note=note)
     if not np.array_equal(answer[~finite].astype(np.float64), gold[~finite], equal_nan=True):
         return Deviation(
-            name=name, error=None, note=f"{name} has an infinity or NaN that gold has not"
+            name=name, error=None, note=f"{name} has inf, -inf or NaN where gold has another of them"
         )
     wanted = gold[finite].astype(np.float64)
     difference = np.abs(answer[finite].astype(np.float64) - wanted)

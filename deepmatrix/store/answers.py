@@ -1,4 +1,4 @@
-"""What consumers answered to users' own models, kept until it is known what is right."""
+"""What consumers answered to users' own models, stored until gold is settled."""
 
 from __future__ import annotations
 

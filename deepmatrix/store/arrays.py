@@ -109,7 +109,7 @@ def _check_letters(name: str, values: Values) -> None:
         return
     native = np.ascontiguousarray(values).view(f"{values.dtype.byteorder}u4")
     if ((native > _LARGEST_LETTER) | (native >> 11 == _SURROGATES)).any():
-        raise Unreadable(f"{name} holds text with what is no letter of Unicode")
+        raise Unreadable(f"{name} holds text that is not valid Unicode")
 
 
 _LARGEST_LETTER, _SURROGATES = 0x10FFFF, 0xD800 >> 11

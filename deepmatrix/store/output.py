@@ -106,7 +106,7 @@ class Exported(Part):
     size that it takes, where its exporter fixes one. *in_parts*: the inputs are independent rows
     and can be split into batches. *gold*: by output, where its gold comes from; *gold_remarks*:
     why a better source does not count. *random*: outputs that are random by design. *unjudged*: by
-    output, why nothing judges it. *rounded*: outputs whose gold is in the model's own precision.
+    output, why it has no gold. *rounded*: outputs whose gold is in the model's own precision.
     *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
     runtime takes none that were made. *quantised*: outputs that are compared by steps.
     """

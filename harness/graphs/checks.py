@@ -32,7 +32,7 @@ def read(path: str) -> Any:
     except google.protobuf.message.DecodeError:
         raise BadModel("it is truncated, or no ONNX model: export it again") from None
     if not model.graph.node or not model.graph.output:
-        raise BadModel("there is no graph in it that answers anything: export it again")
+        raise BadModel("the model has no nodes or no outputs: export it again")
     folder = os.path.dirname(os.path.abspath(path))
     for tensor in _tensors(model.graph, onnx):
         _check_tensor(tensor, folder, onnx)
@@ -41,7 +41,7 @@ def read(path: str) -> Any:
 
 
 def complaints(model: Any) -> List[str]:
-    """Return what the standard, as far as this package knows it, has against a model."""
+    """Return the violations that the ONNX checker and the package's definitions report."""
     import onnx
 
     problems = _version_complaints(model, onnx)
@@ -77,11 +77,11 @@ def _rule_complaints(model: Any, onnx: Any) -> List[str]:
 def _version_complaints(model: Any, onnx: Any) -> List[str]:
     versions = []
     if model.ir_version > onnx.IR_VERSION:
-        versions.append(f"its IR version is {model.ir_version}, known are up to {onnx.IR_VERSION}")
+        versions.append(f"IR version {model.ir_version}; newest known: {onnx.IR_VERSION}")
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and not 0 < opset.version <= newest:
-            versions.append(f"its opset is {opset.version}, known are 1 to {newest}")
+            versions.append(f"opset {opset.version}; newest known: {newest}")
     return versions
 
 

@@ -228,7 +228,7 @@ def answered(
         return inputs, answer(inputs)
     sampled = sample_and_evaluate(_asked(entries, sampling), sampling, evaluate)
     if sampled.result is None:
-        raise BadModel(f"it answers to no sample inputs: give --inputs ({sampled.failure})")
+        raise BadModel(f"no sample inputs worked; pass --inputs ({sampled.failure})")
     return sampled.inputs, sampled.result
 
 
@@ -317,7 +317,7 @@ def _refused_batch(samples: _Samples, other_sides: int, evaluate: Callable[[Arra
         reason = error.failure or str(error)
     else:
         return ""
-    return f"its first side is free, but it takes 1 only: with 2, {reason}"
+    return f"the batch dimension is dynamic, but only batch 1 works: with 2, {reason}"
 
 
 def _sizes(

@@ -46,11 +46,11 @@ def explain(path: str, ask: Ask) -> str:
         return ""
     if ask(one_node(needs.ir, OLD_OPSET)):
         known = _largest(needs.ir, OLD_IR, lambda ir: one_node(ir, OLD_OPSET), ask)
-        return f"its IR version is {needs.ir}, read are up to {known}" if known else ""
+        return f"IR version {needs.ir}; supported up to {known}" if known else ""
     opset = needs.opsets.get("", OLD_OPSET)
     if ask(one_node(needs.ir, opset)):
         known = _largest(opset, OLD_OPSET, lambda opset: one_node(needs.ir, opset), ask)
-        return f"its opset is {opset}, read are up to {known}" if known else ""
+        return f"opset {opset}; supported up to {known}" if known else ""
     unknown = [operator for operator in sorted(needs.operators) if _unknown(operator, needs, ask)]
     names = [f"{domain}.{name}" if domain else name for domain, name in unknown]
     return f"it does not know the operator{'s' * (len(names) > 1)} {', '.join(names)}" * bool(names)

@@ -166,7 +166,7 @@ def test_a_model_that_declares_a_free_batch_and_takes_one_only_is_named_with_its
     )
     assert sampled.inputs["x"].shape == (1, 6)
     assert sampled.remark.startswith(
-        "its first side is free, but it takes 1 only: with 2, Reshape 'r' fails"
+        "the batch dimension is dynamic, but only batch 1 works: with 2, Reshape 'r' fails"
     )
 
 
@@ -208,7 +208,7 @@ def identity(kind: onnx.TypeProto, outcome: onnx.TypeProto) -> onnx.ModelProto:
 
 PLAIN = helper.make_tensor_type_proto(FLOAT, [2])
 REFUSED = {
-    "is complex64, which is unsupported: served are": TensorProto.COMPLEX64,
+    "is complex64, which is unsupported; supported types:": TensorProto.COMPLEX64,
     "has elements of the type 0: there is none": TensorProto.UNDEFINED,
     "has elements of the type 999: there is none": 999,
 }

@@ -83,10 +83,10 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("net.bin", b"x", "is of a kind that is not known"),
+        ("net.bin", b"x", ": unknown model format"),
         ("net.onnx", b"", "is empty"),
-        ("net.tflite", b"\x08\x07\x12\x07pytorch", "is no tflite: it does not begin as one"),
-        ("net.pt", b"weights", "is no torchscript: it does not begin as one"),
+        ("net.tflite", b"\x08\x07\x12\x07pytorch", "is not a tflite file: wrong header"),
+        ("net.pt", b"weights", "is not a torchscript file: wrong header"),
         ("missing.onnx", None, "is not there"),
     ],
 )

@@ -23,7 +23,7 @@ from harness.runtimes.onnx.asked_sizes import asked_sizes
 #: not the same function: float32 itself costs a thousandth of it.
 DIFFERENT = 1e-3
 
-#: A larger error than this is none of rounding.
+#: A larger error than this is not a rounding error.
 ROUNDING = 1e-4
 
 #: Operators whose answers are random by design.

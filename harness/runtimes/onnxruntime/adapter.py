@@ -127,7 +127,7 @@ def inspect(
 def _entry(value):
     """Return name, dtype and shape of an input as `onnx_inputs` has them."""
     if value.type not in _DTYPES:
-        raise BadModel(f"its input {value.name} is a {value.type}: served are numbers")
+        raise BadModel(f"its input {value.name} is a {value.type}; supported types: numbers")
     sides = [
         side if isinstance(side, int) and side >= 0 else str(side or f"{value.name}.{axis}")
         for axis, side in enumerate(value.shape)
