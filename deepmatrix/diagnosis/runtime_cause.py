@@ -153,7 +153,7 @@ class RuntimeSearch:
 
     def _tensor_type(self, tensor: str) -> dict[str, Any]:
         value = (self.trace.single or self.trace.precise)[tensor]
-        return {"name": tensor, "dtype": str(value.dtype), "sides": value.ndim}
+        return {"name": tensor, "dtype": str(value.dtype), "rank": value.ndim}
 
     def _outputs_are_right(self, values: Mapping[str, Values]) -> bool:
         return all(self._is_right(name, values) for name in self.trace.outputs)

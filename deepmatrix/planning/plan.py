@@ -43,7 +43,7 @@ class Artifact:
 
     @property
     def title(self) -> str:
-        """What people call it: a user's own model by its name."""
+        """Its name on screens: a user's own model by its name."""
         return self.workload if self.imported else self.id
 
     @property
@@ -53,8 +53,11 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a user asks of sample inputs: *shapes* by input or free side, *ranges* by input."""
+class SampleRequest:
+    """What a user requests of sample inputs.
+
+    *shapes*: by input or dynamic dimension. *ranges*: by input.
+    """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
@@ -65,7 +68,7 @@ class Import:
     """A user's own model: its files are below the run's ``models/NAME``, *file* is the main one.
 
     *cell* inspects it, makes sample inputs where the user has none, and gold where it can.
-    *source* is the path that the user gave. *asked*: of its sample inputs.
+    *source* is the path that the user gave. *sample_request*: see the class.
     """
 
     name: str
@@ -73,7 +76,7 @@ class Import:
     file: str
     cell: str
     source: str = ""
-    asked: Asked = Asked()
+    sample_request: SampleRequest = SampleRequest()
 
     @property
     def artifact(self) -> Artifact:
@@ -139,9 +142,10 @@ class Plan:
     #: Pairs of a framework and a workload: the framework has an idiom of the workload's network.
     idioms: frozenset[tuple[str, str]] = frozenset()
 
-    def asking(self, asked: Asked) -> Plan:
-        """Return this plan, with what a user asks of the sample inputs of his models."""
-        return replace(self, imports=tuple(replace(model, asked=asked) for model in self.imports))
+    def with_sample_request(self, request: SampleRequest) -> Plan:
+        """Return this plan, with what a user requests of the sample inputs of all own models."""
+        imports = tuple(replace(model, sample_request=request) for model in self.imports)
+        return replace(self, imports=imports)
 
     @property
     def command(self) -> str:

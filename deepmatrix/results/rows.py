@@ -263,8 +263,8 @@ class PortabilityRow(Row):
 class InputRow(Row):
     """An input that a user's own model was served with.
 
-    *low*, *high*: the smallest and the largest finite value. *made*: by us, not given by the user.
-    *values*: why a made one holds what it holds, where the model tells.
+    *low*, *high*: the smallest and the largest finite value. *sampled*: not user-provided.
+    *values*: why a sample input holds what it holds, where the model tells.
     """
 
     name: str
@@ -272,7 +272,7 @@ class InputRow(Row):
     shape: tuple[int, ...]
     low: float | None = None
     high: float | None = None
-    made: bool
+    sampled: bool
     values: str = ""
 
 
@@ -282,7 +282,7 @@ class ModelRow(Row):
     *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
     by output, where gold comes from; *remarks*: why a better source does not count. *random*: the
     outputs that are random by design. *has_reference*: gold is the user's reference, or what
-    another model gives. *refusal*: why a runtime takes no inputs that were made.
+    another model gives. *refusal*: why a runtime takes no sample inputs.
     """
 
     name: str
@@ -300,8 +300,8 @@ class ModelRow(Row):
 
     @property
     def is_sampled(self) -> bool:
-        """Whether its inputs were made, not given."""
-        return any(entry.made for entry in self.inputs)
+        """Whether it got sample inputs, not user-provided ones."""
+        return any(entry.sampled for entry in self.inputs)
 
 
 class NodesRow(Row):

@@ -31,9 +31,9 @@ def read_control(control: Path, names: Sequence[str]) -> dict[str, Values]:
     }
 
 
-def keep(run: Run, artifact: Artifact, cell: str, answered: Mapping[str, Values]) -> None:
-    """Store a consumer's answers, in the model's order."""
-    write_bytes(path(run, artifact, cell), npz_bytes(answered))
+def keep(run: Run, artifact: Artifact, cell: str, outputs: Mapping[str, Values]) -> None:
+    """Store a consumer's outputs, in the model's order."""
+    write_bytes(path(run, artifact, cell), npz_bytes(outputs))
 
 
 def read(run: Run, artifact: Artifact, cell: str) -> dict[str, Values] | None:

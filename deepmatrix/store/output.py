@@ -86,8 +86,8 @@ class ExportedFile(Part):
 class ModelInput(Part):
     """An input that a user's own model was served with.
 
-    *low*, *high*: the smallest and the largest finite value, where there is one. *made*: by us,
-    not by the user. *values*: why a made one holds what it holds, where the model tells.
+    *low*, *high*: the smallest and the largest finite value, where there is one. *sampled*:
+    not user-provided. *values*: why a sample input holds what it holds, where the model tells.
     """
 
     name: str
@@ -95,7 +95,7 @@ class ModelInput(Part):
     shape: tuple[int, ...]
     low: float | None = None
     high: float | None = None
-    made: bool
+    sampled: bool
     values: Remark = ""
 
 
@@ -108,7 +108,7 @@ class Exported(Part):
     why a better source does not count. *random*: outputs that are random by design. *unjudged*: by
     output, why it has no gold. *rounded*: outputs whose gold is in the model's own precision.
     *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
-    runtime takes none that were made. *quantised*: outputs that are compared by steps.
+    runtime takes no sample inputs. *quantised*: outputs that are compared by steps.
     """
 
     id: str = ""

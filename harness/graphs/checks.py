@@ -111,8 +111,8 @@ def _unknown_operators(model: Any, onnx: Any) -> Tuple[List[str], bool]:
 
 def _check_tensor(tensor: Any, folder: str, onnx: Any) -> None:
     """Raise BadModel unless a tensor has as many bytes as it claims, in the file or beside it."""
-    if any(side < 0 for side in tensor.dims):
-        raise BadModel(f"the tensor {tensor.name} has a negative side")
+    if any(dim < 0 for dim in tensor.dims):
+        raise BadModel(f"the tensor {tensor.name} has a negative dimension")
     if tensor.data_type == onnx.TensorProto.STRING:
         return
     try:
@@ -120,8 +120,8 @@ def _check_tensor(tensor: Any, folder: str, onnx: Any) -> None:
     except (KeyError, TypeError):
         raise BadModel(f"the tensor {tensor.name} has no type that is known") from None
     count = 1
-    for side in tensor.dims:
-        count *= side
+    for dim in tensor.dims:
+        count *= dim
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         _check_external(tensor, folder, count * size)
     elif tensor.HasField("raw_data"):

@@ -68,7 +68,12 @@ def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) ->
             "1 of 2 values of y are finite where gold is not, or the reverse",
         ),
         ([[np.inf, 2.0]], [[np.inf, 2.0]], 0.0, ""),
-        ([[np.inf, 2.0]], [[-np.inf, 2.0]], None, "y has inf, -inf or NaN where gold has another of them"),
+        (
+            [[np.inf, 2.0]],
+            [[-np.inf, 2.0]],
+            None,
+            "y has inf, -inf or NaN where gold has another of them",
+        ),
         ([[0.0, 0.0]], [[1.0, 2.0]], 8.0, ""),
         ([[1.0, 4.0]], [[1.0, 3.0]], 0.25, ""),
         ([[1.0, 4.0]], [[1, 4]], None, "y is int64, not float64"),

@@ -88,7 +88,7 @@ HOSTILE = {
 }
 
 QUESTIONABLE = {
-    "its opset is 999, known are 1 to ": of_opset(999),
+    "opset 999; newest known: ": of_opset(999),
     "its opset does not define the operators Frobnicate": strange(),
     "it breaks ONNX's rules": circular(),
 }
@@ -134,7 +134,7 @@ def test_external_data_beside_a_model_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numpy_helper.to_array(loaded.graph.initializer[0]), values)
 
 
-def test_free_sides_get_sizes_and_the_same_seed_the_same_inputs() -> None:
+def test_free_dims_get_sizes_and_the_same_seed_the_same_inputs() -> None:
     free = relu("n", 3, "h", "w")
     entries = onnx_inputs.declared_inputs(free, onnx)
     evaluated = functools.partial(evaluate, free)
@@ -189,9 +189,9 @@ def sample_inputs_for(entries: list, evaluated: object = dict) -> dict[str, np.n
     return inputs
 
 
-def test_a_side_of_one_name_has_one_size_and_a_size_of_none_stays() -> None:
-    sides = {"a": ["m", "k"], "b": ["k", "n"], "c": ["n", 0, -1]}
-    inputs = [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in sides.items()]
+def test_a_dim_of_one_name_has_one_size_and_a_size_of_none_stays() -> None:
+    dims = {"a": ["m", "k"], "b": ["k", "n"], "c": ["n", 0, -1]}
+    inputs = [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in dims.items()]
     entries = onnx_inputs.declared_inputs(
         model([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs), onnx
     )
@@ -229,7 +229,7 @@ def test_what_is_not_served_is_refused_among_inputs_and_outputs_alike(reason: st
 
 def test_an_output_of_a_type_that_numpy_lacks_is_stored_in_a_wider_one() -> None:
     small = helper.make_tensor_type_proto(TensorProto.BFLOAT16, [2])
-    with pytest.raises(BadModel, match="its input x is bfloat16, which is unsupported: served"):
+    with pytest.raises(BadModel, match="its input x is bfloat16, which is unsupported; supported"):
         onnx_inputs.declared_inputs(identity(small, PLAIN), onnx)
     cast = relu(2)
     cast.graph.node[0].CopyFrom(helper.make_node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16))

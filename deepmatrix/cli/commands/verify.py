@@ -19,7 +19,7 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs
 from deepmatrix.planning.model_plan import First, plan_models
-from deepmatrix.planning.plan import Asked
+from deepmatrix.planning.plan import SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.store.arrays import Values
@@ -193,7 +193,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     if options.max_p99 is not None:
         planned = replace(planned, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})
-    planned = planned.asking(Asked(shapes=dict(options.shape), ranges=dict(options.range)))
+    request = SampleRequest(shapes=dict(options.shape), ranges=dict(options.range))
+    planned = planned.with_sample_request(request)
     running.check_limits(matrix, engine.capabilities())
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
@@ -207,9 +208,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
 def _first(options: argparse.Namespace) -> First:
     """Return the role of the first model. Raises ArgumentError where options give it two."""
     if options.original and options.same:
-        raise ArgumentError(
-            "--original and --same cannot be combined", hint="leave one out"
-        )
+        raise ArgumentError("--original and --same cannot be combined", hint="leave one out")
     return "original" if options.original else "same" if options.same else "served"
 
 

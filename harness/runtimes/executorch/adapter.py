@@ -101,7 +101,9 @@ def inspect(
 def _dtype(number, entry):
     kind = entry["scalar_type"]
     if kind not in SCALAR_TYPES:
-        raise BadModel(f"its input {number} has torch's type number {kind}; supported types: numbers")
+        raise BadModel(
+            f"its input {number} has torch's type number {kind}; supported types: numbers"
+        )
     return SCALAR_TYPES[kind]
 
 

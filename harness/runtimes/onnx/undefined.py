@@ -114,8 +114,8 @@ def _other(node, values, dtype, lowest):
     if dtype.kind == "f":
         return numpy.array(-1.0 if lowest else 1.0, dtype)
     if node.op_type in PLACES:
-        side = max(numpy.shape(values[node.input[0]]))
-        return numpy.array(0 if lowest else side - 1, dtype)
+        dim = max(numpy.shape(values[node.input[0]]))
+        return numpy.array(0 if lowest else dim - 1, dtype)
     limits = numpy.iinfo(dtype)
     return numpy.array(limits.min if lowest else limits.max, dtype)
 

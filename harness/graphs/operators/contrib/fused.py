@@ -49,7 +49,7 @@ class TransposeMatMul(FusedMatMul):
 def _turned(x, last, batch):
     if x.ndim < 2:
         return x
-    if batch:  # (batch..., last) with the first of the last two sides before the batch
+    if batch:  # (batch..., last) with the first of the last two dimensions before the batch
         x = numpy.moveaxis(x, 0, -2)
     return numpy.swapaxes(x, -1, -2) if last else x
 
@@ -124,7 +124,7 @@ class QuickGelu(ContribOperator):
 
 
 class BiasSoftmax(ContribOperator):
-    """Softmax of a sum, over all sides from *axis* on."""
+    """Softmax of a sum, over all dimensions from *axis* on."""
 
     def _run(self, x, bias, axis=1, is_inner_broadcast=1):
         axis = axis + x.ndim if axis < 0 else axis
