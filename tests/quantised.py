@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-#: Dimensions of the product: so many pairs of 255 x 127 that their sum in 16 bits saturates.
+#: Dimensions of the product: the sum of its pairs of 255 x 127 saturates in 16 bits.
 DEEP, WIDE = 64, 8
 
 

@@ -49,7 +49,9 @@ class RuntimeSearch:
         """Raise Untraceable where an output is not traced: it may be the wrong one."""
         graph = self.trace.graph
         if untraced := [name for name in graph.outputs if name not in self.trace.precise]:
-            raise Untraceable(f"the output {untraced[0]} is no array of numbers: it is not traced")
+            raise Untraceable(
+                f"the output {untraced[0]} is not an array of numbers: it is not traced"
+            )
 
     def _not_reproduced(self) -> Cause:
         text = "a second inference is right: the fault is not repeatable"

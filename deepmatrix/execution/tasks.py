@@ -31,7 +31,7 @@ QEMU_CPU = "QEMU_CPU"
 #: evaluator of a user's own model: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
-#: So many answers of such a cell are compared at most: each may take minutes.
+#: At most this many answers of such a cell are compared: each may take minutes.
 MOST_REPEATS_UNTIMED = 3
 
 

@@ -19,7 +19,7 @@ from harness.record import OVERFLOW, ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 #: The kind of numpy's dtypes of text.
 TEXT = "U"
 
-#: At most so many letters of a text that differs are shown.
+#: At most this many letters of a text that differs are shown.
 SHOWN = 40
 
 #: Steps may add up to this part of an output's range: above it, a match would say nothing.
@@ -147,7 +147,7 @@ def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
 
 RANDOM = "it is random by design, so only its shape, mean and spread are compared"
 
-#: Means of two random samples may differ by so many of their standard errors.
+#: Means of two random samples may differ by this many standard errors.
 STANDARD_ERRORS = 8
 
 

@@ -19,13 +19,13 @@ from harness.formats.recognition import identify, named_format
 #: At most so much of a zip archive's directory is read, in bytes.
 DIRECTORY_BYTES = 2**20
 
-#: At most so many names in a folder are looked at.
+#: At most this many names in a folder are looked at.
 MOST_NAMES = 10_000
 
 #: Of a zip archive: the signature of its end, of the place of its end in 64 bits, of an entry.
 END, END_64, ENTRY = b"PK\x05\x06", b"PK\x06\x06", b"PK\x01\x02"
 
-#: The end may be followed by a comment of at most so many bytes.
+#: The end may be followed by a comment of at most this many bytes.
 END_BYTES = 22 + 2**16 - 1
 
 

@@ -239,7 +239,7 @@ class Plan:
                 # In their order: the first may give its inputs to the others.
                 names = [imported.name for imported in self.imports]
                 jobs.sort(key=lambda job: names.index(job.subject))
-            elif self.imports:  # a person waits for the native verdicts
+            elif self.imports:  # the user waits for the native verdicts
                 jobs.sort(key=lambda job: job.cell in self.emulated)
             yield from jobs
 

@@ -256,7 +256,7 @@ class PortabilityRow(Row):
 
     @property
     def title(self) -> str:
-        """What people call the artifact: a user's own model by its name."""
+        """The artifact's name on screens: a user's own model by its name."""
         return self.model or self.artifact
 
 

@@ -24,13 +24,13 @@ def read(path: str) -> Any:
         content = source.read()
     kind = recognition.identify("", content[: formats.HEAD_BYTES])
     if isinstance(kind, recognition.Unserved):
-        raise BadModel(f"it is no ONNX model but {kind.label}: {kind.advice}")
+        raise BadModel(f"it is not an ONNX model but {kind.label}: {kind.advice}")
     if kind is not None:
-        raise BadModel(f"it is no ONNX model but a model of the format {kind.name}")
+        raise BadModel(f"it is not an ONNX model but a model of the format {kind.name}")
     try:
         model = onnx.ModelProto.FromString(content)
     except google.protobuf.message.DecodeError:
-        raise BadModel("it is truncated, or no ONNX model: export it again") from None
+        raise BadModel("it is truncated, or not an ONNX model: export it again") from None
     if not model.graph.node or not model.graph.output:
         raise BadModel("the model has no nodes or no outputs: export it again")
     folder = os.path.dirname(os.path.abspath(path))
@@ -155,7 +155,7 @@ def _check_external(tensor: Any, folder: str, size: int) -> None:
     try:
         begin, length = int(entries.get("offset") or 0), int(entries.get("length") or size)
     except ValueError:
-        raise BadModel(f"the place of {tensor.name} in its external data is no number") from None
+        raise BadModel(f"the place of {tensor.name} in its external data is not a number") from None
     if begin < 0 or length != size or begin + length > os.path.getsize(path):
         raise BadModel(f"the tensor {tensor.name} claims more than there is in '{location}'")
 

@@ -144,7 +144,7 @@ def _operators(content: Any, place: Tuple[int, int], node_field: int) -> Iterato
 def _fields(content: Any, place: int, end: int) -> Iterator[Tuple[int, Any]]:
     """Yield number and value of a message's fields: an integer, or the places of its content.
 
-    Raises ValueError or IndexError where it is no message.
+    Raises ValueError or IndexError where it is not a message.
     """
     while place < end:
         key, place = _varint(content, place)
@@ -157,7 +157,7 @@ def _fields(content: Any, place: int, end: int) -> Iterator[Tuple[int, Any]]:
         if wire == 2:
             size, place = _varint(content, place)
         elif not size:
-            raise ValueError("this is no protocol buffer")
+            raise ValueError("this is not a protocol buffer")
         if place + size > end:
             raise ValueError("a field is longer than its message")
         yield key >> 3, (place, place + size)

@@ -220,7 +220,7 @@ def test_reference_outputs_need_their_inputs(
     onnx.save(planted.model(), model)
     assert main.main(["verify", str(model), "--reference", "y.npz", "--runs", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert "--reference y.npz without --inputs" in said
+    assert "--reference y.npz needs --inputs" in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 

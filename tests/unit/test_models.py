@@ -1,4 +1,4 @@
-"""A person's own models: recognised by what they are, planned, kept and judged."""
+"""A user's own models: recognised by what they are, planned, kept and judged."""
 
 from __future__ import annotations
 

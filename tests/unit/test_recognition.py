@@ -98,7 +98,7 @@ def test_what_no_cell_reads_is_named_with_what_to_do(tmp_path: Path, name: str) 
         (("Manifest.json", "Data/com.apple.CoreML/model.mlmodel"), "Core ML"),
         (("config.json", "model.safetensors"), "Hugging Face"),
         (("inference.pdmodel", "inference.pdiparams"), "PaddlePaddle"),
-        (("net.onnx",), "is no SavedModel"),
+        (("net.onnx",), "is not a SavedModel"),
     ],
 )
 def test_a_folder_is_known_by_the_files_in_it(

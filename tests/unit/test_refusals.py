@@ -27,7 +27,7 @@ def started() -> None:
 def model(
     folder: Path, kind: str, *, domain: str = "", ir: int = 8, opset: int = 17, inner: bool = False
 ) -> str:
-    """Write a model of one node, which stands in a branch of an If where *inner*."""
+    """Write a model of one node, which is in a branch of an If where *inner*."""
     tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
     node = helper.make_node(kind, ["x"], ["y"], domain=domain)
     nodes = [node]

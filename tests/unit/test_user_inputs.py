@@ -1,4 +1,4 @@
-"""A person's own inputs: files, folders and functions become arrays by name."""
+"""A user's own inputs: files, folders and functions become arrays by name."""
 
 from __future__ import annotations
 

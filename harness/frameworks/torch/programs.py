@@ -155,7 +155,7 @@ def outputs_by_name(result, prefix=""):
     """Yield (name, array) for all outputs of a program.
 
     A dictionary's have its keys as names, those of a tuple or a list their numbers, nested ones
-    both with dots; a single output is called ``y``. None is no output.
+    both with dots; a single output is called ``y``. None is not an output.
     """
     if isinstance(result, dict):
         entries = list(result.items())

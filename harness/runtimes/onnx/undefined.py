@@ -71,7 +71,7 @@ def _reached(model, inputs, values, own_masks):
             answers = evaluate(_substituted(model, values, own_masks, lowest), inputs)
             for name in names:
                 reached[name] |= _unlike(answers[name], values[name])
-    except (NotEvaluated, ValueError):  # an undefined value may be no index, or change a shape
+    except (NotEvaluated, ValueError):  # an undefined value may not be an index, or change a shape
         return _throughout(model, values, own_masks)
     return reached
 

@@ -6,7 +6,7 @@ from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import Column, Table, row, without_empty_columns
 from deepmatrix.results.rows import InputRow, ModelRow
 
-#: At most 4 inputs are in the line; the table has all.
+#: At most this many inputs are in the line; the table has all.
 FEW = 4
 
 
