@@ -132,7 +132,7 @@ def match_places(inputs: Arrays, names: List[str]) -> Arrays:
 
 def _mismatch(inputs: Iterable[str], names: Iterable[str]) -> ValueError:
     given_names, model_names = (", ".join(group) or "none" for group in (inputs, names))
-    return ValueError("the model's inputs are %s; given were %s" % (model_names, given_names))
+    return ValueError("the model's inputs are %s; got %s" % (model_names, given_names))
 
 
 def copy_inputs(inputs: Arrays) -> Arrays:

@@ -48,7 +48,7 @@ def _with_unit(text: str, units: Mapping[str, float]) -> float:
 
 @dataclass(frozen=True)
 class Budgets:
-    """The limits in seconds, error and bytes; None is no limit."""
+    """The limits in seconds, error and bytes; None: unlimited."""
 
     p99_s: float | None = None
     error: float | None = None

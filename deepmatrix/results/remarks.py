@@ -76,7 +76,7 @@ def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
 
 
 def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
-    """Yield what judges users' own models where it is no float64 evaluation, and why."""
+    """Yield what judges users' own models where it is not a float64 evaluation, and why."""
     for model in models:
         for source in sorted(set(model.judged_by.values()) - {FLOAT64}):
             outputs = [name for name, by in model.judged_by.items() if by == source]

@@ -323,7 +323,7 @@ class CostRow(Row):
     """What quantisation costs at an output of a user's own model, against its original.
 
     *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
-    rows whose top-1 is another one, *margins*: there the original's largest value less its second.
+    rows whose top-1 differs, *margins*: there the original's largest value less its second.
     """
 
     artifact: str

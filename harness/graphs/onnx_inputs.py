@@ -114,9 +114,7 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
     """
     names = [entry["name"] for entry in entries]
     if len(user_inputs) != len(names):
-        raise BadModel(
-            f"{len(user_inputs)} inputs are given, it has {len(names)}: {', '.join(names)}"
-        )
+        raise BadModel(f"got {len(user_inputs)} inputs, it has {len(names)}: {', '.join(names)}")
     if set(user_inputs) != set(names) and len(names) > 1:
         unknown = sorted(set(user_inputs) - set(names))[0]
         matches = difflib.get_close_matches(unknown, names, n=1)
@@ -255,10 +253,10 @@ def sample_and_evaluate(
         values_of: returns what inputs of a shape of sizes can hold, by name.
     """
     samples = _Samples(entries, sampling, values_of)
-    free = any(isinstance(dim, str) for entry in entries for dim in entry["shape"])
+    is_dynamic = any(isinstance(dim, str) for entry in entries for dim in entry["shape"])
     failures: List[str] = []
     refused = None
-    for first_dim, other_dims in DIM_SIZES if free else DIM_SIZES[:1]:
+    for first_dim, other_dims in DIM_SIZES if is_dynamic else DIM_SIZES[:1]:
         known: Dict[Dim, int] = {}
         inputs = samples.make(first_dim, other_dims, known)
         for _ in range(MAX_REQUESTS):

@@ -64,12 +64,12 @@ class Sampling(NamedTuple):
 def check_request(sampling: Sampling, declared: List[Dict[str, Any]]) -> None:
     """Raise BadModel where a user asks for a shape or a range that the inputs cannot have."""
     entries = {entry["name"]: entry for entry in declared}
-    free = {dim for entry in declared for dim in entry["shape"] if isinstance(dim, str)}
+    dynamic = {dim for entry in declared for dim in entry["shape"] if isinstance(dim, str)}
     for name, sizes in sampling.shapes.items():
         text = f"--shape {name}={'x'.join(map(str, sizes))}"
         if name in entries:
             _check_shape(text, entries[name], sizes)
-        elif name not in free:
+        elif name not in dynamic:
             raise BadModel(
                 f"{text}: it has no such input or dynamic dimension{_nearest(name, entries)}"
             )

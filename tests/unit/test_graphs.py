@@ -75,10 +75,10 @@ def circular() -> onnx.ModelProto:
 
 HOSTILE = {
     "it is truncated, or no ONNX model": relu(2).SerializeToString()[:-7],
-    "it is no ONNX model but an archive: unpack it": b"PK\x03\x04" + bytes(99),
-    "it is no ONNX model but a model of the format tflite": b"\x1c\0\0\0TFL3" + bytes(99),
-    "it is no ONNX model but a model of the format keras-h5": b"\x89HDF\r\n\x1a\n" + bytes(99),
-    "it is no ONNX model but a pickled Python object": b"\x80\x04" + bytes(99),
+    "it is not an ONNX model but an archive: unpack it": b"PK\x03\x04" + bytes(99),
+    "it is not an ONNX model but a model of the format tflite": b"\x1c\0\0\0TFL3" + bytes(99),
+    "it is not an ONNX model but a model of the format keras-h5": b"\x89HDF\r\n\x1a\n" + bytes(99),
+    "it is not an ONNX model but a pickled Python object": b"\x80\x04" + bytes(99),
     "its external data is outside its folder: '../secret'": outside("../secret"),
     "its external data is outside its folder: '/etc/passwd'": outside("/etc/passwd"),
     "its external data is behind a link: 'link.bin'": outside("link.bin"),
@@ -298,7 +298,7 @@ def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("user_inputs", "message"),
     [
-        ({"a": np.ones((2, 4), np.float32)}, "1 inputs are given, it has 2: ids, mask"),
+        ({"a": np.ones((2, 4), np.float32)}, "got 1 inputs, it has 2: ids, mask"),
         (
             {"ids": np.ones((2, 4), np.float32), "mask": np.ones(2, bool)},
             "the input ids is float32, it wants int64",

@@ -162,7 +162,7 @@ def test_a_model_that_is_given_twice_is_served_once(tmp_path: Path) -> None:
     ]
 
 
-#: What names are made of: text, and as half a surrogate pair each byte that is no UTF-8.
+#: What names are made of: text, and as half a surrogate pair each byte that is not UTF-8.
 IN_NAMES = st.characters(codec="utf-8", exclude_characters="/\0")
 IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF)
 

@@ -51,7 +51,7 @@ class Script(Program):
         if number is None and self.kinds[name] != "NumberType":
             return tensor(x, self.device, self.double)
         if x.size != 1:
-            raise ValueError(f"the input {name} is a number, given was an array of {x.shape}")
+            raise ValueError(f"the input {name} is a number; got an array of {x.shape}")
         return number(x.item()) if number else x.item()
 
 

@@ -94,7 +94,7 @@ def inspect(
     ]
     inputs = user_inputs or sample_inputs.arrays(entries, sampling)
     if len(inputs) != len(entries):
-        raise BadModel(f"{len(inputs)} inputs are given, it has {len(entries)}")
+        raise BadModel(f"got {len(inputs)} inputs, it has {len(entries)}")
     return {"described": {"inputs": entries}, "inputs": inputs, "outputs": answer(model, inputs)}
 
 
