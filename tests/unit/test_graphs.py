@@ -74,7 +74,7 @@ def circular() -> onnx.ModelProto:
 
 
 HOSTILE = {
-    "it is truncated, or no ONNX model": relu(2).SerializeToString()[:-7],
+    "it is truncated, or not an ONNX model": relu(2).SerializeToString()[:-7],
     "it is not an ONNX model but an archive: unpack it": b"PK\x03\x04" + bytes(99),
     "it is not an ONNX model but a model of the format tflite": b"\x1c\0\0\0TFL3" + bytes(99),
     "it is not an ONNX model but a model of the format keras-h5": b"\x89HDF\r\n\x1a\n" + bytes(99),
