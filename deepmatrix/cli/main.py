@@ -21,10 +21,10 @@ from deepmatrix.cli.running import make_console
 from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted
 
 #: What the user can do when the system refuses, by its error number.
-HINTS = {
-    errno.ENOSPC: "make room, then go on with --resume: finished jobs have their records",
-    errno.EDQUOT: "make room, then go on with --resume: finished jobs have their records",
-}
+HINTS = dict.fromkeys(
+    (errno.ENOSPC, errno.EDQUOT),
+    "make room, then go on with --resume: finished jobs have their records",
+)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -119,7 +119,8 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
     match = re.fullmatch(r"(.+)=(\d+(?:x\d+)*)", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is no shape; write it like x=1x3x224x224, or batch=4 for a free side"
+            f"'{text}' is not a valid shape; write it like x=1x3x224x224, or batch=4 for a "
+            "dynamic dimension"
         )
     return match[1], tuple(map(int, match[2].split("x")))
 
@@ -132,7 +133,7 @@ def value_range(text: str) -> tuple[str, tuple[float, float]]:
     except ValueError:
         low, high = math.nan, math.nan
     if not name or not -math.inf < low <= high < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is no range; write it like x=0:255")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a valid range; write it like x=0:255")
     return name, (low, high)
 
 
@@ -140,14 +141,16 @@ def duration(text: str) -> float:
     """Read ``30s``, ``2m`` or ``1h``; return seconds. Raises ArgumentTypeError."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
     if match is None:
-        raise argparse.ArgumentTypeError(f"'{text}' is no duration; write it like 30s, 2m or 1h")
+        raise argparse.ArgumentTypeError(
+            f"'{text}' is not a valid duration; write it like 30s, 2m or 1h"
+        )
     return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
 
 
 def repeats(text: str) -> int:
     """Read how often to answer. Raises ArgumentTypeError."""
     if not text.isdecimal() or not 2 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of answers from 2 to 100000")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a number of answers from 2 to 100000")
     return int(text)
 
 
@@ -161,5 +164,5 @@ def rounds(text: str) -> int:
 def seed(text: str) -> int:
     """Read a seed. Raises ArgumentTypeError."""
     if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is no whole number from 0 on")
+        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 on")
     return int(text)

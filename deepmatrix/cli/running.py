@@ -34,7 +34,7 @@ FILE_WIDTH = 160
 
 
 def make_console(*, stderr: bool = False) -> Console:
-    """Return a console; one that is no terminal is wide, unless COLUMNS says how wide."""
+    """Return a console; one that is not a terminal is wide, unless COLUMNS says how wide."""
     console = Console(stderr=stderr, highlight=False)
     if not console.is_terminal and "COLUMNS" not in console._environ:
         console.width = FILE_WIDTH
@@ -77,7 +77,7 @@ def open_run(path: Path, parent: Path) -> Run:
     return Run.open(named if not path.exists() and named.exists() else path)
 
 
-#: So many cells are listed by name.
+#: At most this many cells are listed by name.
 LISTED_CELLS = 8
 
 

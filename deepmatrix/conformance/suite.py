@@ -85,7 +85,7 @@ class Change:
 
 
 def change(conformity: Conformity, baseline: Conformity) -> Change:
-    """Compare with a baseline; a case that still fails, with another reason, is no change."""
+    """Compare with a baseline; a case that still fails, with another reason, is not a change."""
     return Change(
         worse={
             name: outcome

@@ -49,7 +49,9 @@ class RuntimeSearch:
         """Raise Untraceable where an output is not traced: it may be the wrong one."""
         graph = self.trace.graph
         if untraced := [name for name in graph.outputs if name not in self.trace.precise]:
-            raise Untraceable(f"the output {untraced[0]} is no array of numbers: it is not traced")
+            raise Untraceable(
+                f"the output {untraced[0]} is not an array of numbers: it is not traced"
+            )
 
     def _not_reproduced(self) -> Cause:
         text = "a second inference is right: the fault is not repeatable"
@@ -153,7 +155,7 @@ class RuntimeSearch:
 
     def _tensor_type(self, tensor: str) -> dict[str, Any]:
         value = (self.trace.single or self.trace.precise)[tensor]
-        return {"name": tensor, "dtype": str(value.dtype), "sides": value.ndim}
+        return {"name": tensor, "dtype": str(value.dtype), "rank": value.ndim}
 
     def _outputs_are_right(self, values: Mapping[str, Values]) -> bool:
         return all(self._is_right(name, values) for name in self.trace.outputs)

@@ -31,7 +31,7 @@ QEMU_CPU = "QEMU_CPU"
 #: evaluator of a user's own model: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
-#: So many answers of such a cell are compared at most: each may take minutes.
+#: At most this many answers of such a cell are compared: each may take minutes.
 MOST_REPEATS_UNTIMED = 3
 
 
@@ -150,6 +150,7 @@ class TaskMaker:
         planned = self.run.manifest.plan.imports
         model = next(model for model in planned if model.name == job.subject)
         shutil.copytree(self.run.model_path(model.name), control / "model")
+        request = model.sample_request
         sample_inputs = imports.inputs_for(self.run, model)
         if sample_inputs.is_file():
             (control / "given").mkdir()
@@ -160,8 +161,8 @@ class TaskMaker:
                 "model": f"model/{model.file}",
                 "inputs": "given/inputs.npz" if sample_inputs.is_file() else None,
                 "seed": self.run.manifest.plan.seed,
-                "shapes": {name: list(sizes) for name, sizes in model.asked.shapes.items()},
-                "ranges": {name: list(ends) for name, ends in model.asked.ranges.items()},
+                "shapes": {name: list(sizes) for name, sizes in request.shapes.items()},
+                "ranges": {name: list(ends) for name, ends in request.ranges.items()},
             }
         }
 

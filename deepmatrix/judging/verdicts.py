@@ -196,7 +196,7 @@ def _repeated(
 ) -> Verdict:
     """Return a verdict with what repeated answers say: beyond an output's tolerance a drift.
 
-    What is random by design differs each time and says nothing; its generator's seed is no state.
+    What is random by design differs each time and says nothing; its generator's seed is not state.
     """
     random = {output.name for output in agreement.outputs if output.random}
     if answered is None or (answered.stateful and not random):

@@ -94,8 +94,8 @@ def _describe_inputs(
     run: Run, served: Mapping[str, Values], inspected: InspectData | None
 ) -> Iterator[ModelInput]:
     """Yield what was served; several files of one model share the inputs of the first."""
-    made = not run.user_arrays_path("inputs").is_file()
-    why = inspected.values if inspected and made else {}
+    sampled = not run.user_arrays_path("inputs").is_file()
+    why = inspected.values if inspected and sampled else {}
     for name, array in served.items():
         finite = array[np.isfinite(array)] if array.dtype.kind in "fiub" else array[:0]
         yield ModelInput(
@@ -104,7 +104,7 @@ def _describe_inputs(
             shape=array.shape,
             low=float(finite.min()) if finite.size else None,
             high=float(finite.max()) if finite.size else None,
-            made=made,
+            sampled=sampled,
             values=why.get(name, ""),
         )
 

@@ -1,4 +1,4 @@
-"""A person's own inputs as arrays by name: from files, folders, and Python functions."""
+"""A user's own inputs as arrays by name: from files, folders, and Python functions."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class Cell:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What starts it where it is no Python, without the control directory."""
+        """What starts it where it is not Python, without the control directory."""
         return self.system.command
 
     @property
@@ -163,7 +163,7 @@ class Capabilities:
     emulator: str = ""
 
     def emulates(self, cell: Cell) -> bool:
-        """Return whether a cell's processor is another one than those that run natively."""
+        """Return whether a cell's processor differs from those that run natively."""
         return cell.architecture not in self.native or bool(cell.processor)
 
     def emulated_ids(self, cells: Iterable[Cell]) -> frozenset[str]:

@@ -13,7 +13,7 @@ from deepmatrix.planning.sweeps import sweep
 from harness.formats import FORMATS
 
 #: Why ``--native`` skips a cell.
-LEFT_OUT = "emulated, and left out by --native"
+LEFT_OUT = "emulated; excluded by --native"
 
 
 def find_readers(

@@ -1,4 +1,4 @@
-"""Numbers as people read them. A number that is not there is a dash."""
+"""Numbers as the user reads them. A number that is not there is a dash."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def error(value: float | None) -> str:
     return DASH if value is None else f"{value:.1e}"
 
 
-#: A meter has so many parts.
+#: The number of parts of a meter.
 METER = 5
 
 

@@ -14,7 +14,7 @@ from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.output import Exported
 from deepmatrix.store.runs import Run
 
-#: So many nodes of a consumer are in the results; the file in the run has all.
+#: At most this many nodes of a consumer are in the results; the file in the run has all.
 MOST_NODES = 5
 
 

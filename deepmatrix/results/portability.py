@@ -15,7 +15,7 @@ from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import JobRecord
 from harness.record import FLOAT64
 
-#: Why it is no problem where an evaluator does not answer a user's own model as gold does.
+#: Why it is not a problem where an evaluator does not answer a user's own model as gold does.
 ABOUT_THE_JUDGE = "this is about the evaluator, not about the model: another source judged it"
 
 #: (cell, workload) or (artifact, consumer), by their names.
@@ -126,7 +126,7 @@ class PortabilityRows:
 
 
 def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
-    """Return a verdict that takes refused inputs on us, where they were made."""
+    """Return a verdict that is not-run where our sample inputs were refused."""
     if verdict.word != "error" or model is None or not model.refusal:
         return verdict
     reason = f"no sample inputs fit it: {_needed(model.inputs)} ({verdict.reason})"
@@ -134,7 +134,7 @@ def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
 
 
 def _needed(inputs: Sequence[ModelInput]) -> str:
-    """Return which options give the inputs of a model that takes none that were made.
+    """Return which options give the inputs of a model that takes no sample inputs.
 
     A single whole number stands for something, such as a rate of samples, that no graph tells.
     """

@@ -260,7 +260,7 @@ class PortabilityRow(Row):
 
     @property
     def title(self) -> str:
-        """What people call the artifact: a user's own model by its name."""
+        """The artifact's name on screens: a user's own model by its name."""
         return self.model or self.artifact
 
 
@@ -270,7 +270,7 @@ class ModelRow(Row):
     *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
     by output, where gold comes from; *remarks*: why a better source does not count. *random*: the
     outputs that are random by design. *has_reference*: gold is the user's reference, or what
-    another model gives. *refusal*: why a runtime takes no inputs that were made.
+    another model gives. *refusal*: why a runtime takes no sample inputs.
     """
 
     name: str
@@ -288,8 +288,8 @@ class ModelRow(Row):
 
     @property
     def is_sampled(self) -> bool:
-        """Whether its inputs were made, not given."""
-        return any(entry.made for entry in self.inputs)
+        """Whether it got sample inputs, not user-provided ones."""
+        return any(entry.sampled for entry in self.inputs)
 
 
 class NodesRow(Row):
@@ -311,7 +311,7 @@ class CostRow(Row):
     """What quantisation costs at an output of a user's own model, against its original.
 
     *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
-    rows whose top-1 is another one, *margins*: there the original's largest value less its second.
+    rows whose top-1 differs, *margins*: there the original's largest value less its second.
     """
 
     artifact: str

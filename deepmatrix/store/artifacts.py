@@ -233,7 +233,7 @@ def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
 
 
 def batch_sizes(rows: int, batch: int | None = None) -> list[int]:
-    """Return the batch sizes in which a consumer computes so many rows.
+    """Return the batch sizes in which a consumer computes a number of rows.
 
     One row, an odd number, and the remainder; or always *batch* where a model takes no other.
     """

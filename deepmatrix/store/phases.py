@@ -96,7 +96,7 @@ class ScenarioData(Reported):
 
 
 class RepeatData(Reported):
-    """So many *answers* to the same inputs, of which some are *different* from the first.
+    """The number of *answers* to the same inputs, and how many are *different* from the first.
 
     *largest*: by output, the largest difference over the first answer's largest value.
     """

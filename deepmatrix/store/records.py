@@ -85,7 +85,7 @@ class Deviation(Part):
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
     *rounded*: gold is in the model's own precision. *random*: it is random by design. *steps*:
-    what a quantised output is allowed. *unjudged*: nothing judges it, and *note* says why.
+    what a quantised output is allowed. *unjudged*: it has no gold, and *note* says why.
     """
 
     name: TensorName

@@ -49,7 +49,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
             "error: no cell has the tag 'runtme'; did you mean 'runtime'?",
         ),
         (["plan", "--exclude", "*", *HERE], "error: the selection leaves no cell"),
-        (["plan", "--seed", "-1"], "error: argument --seed: '-1' is no whole number from 0 on"),
+        (["plan", "--seed", "-1"], "error: argument --seed: '-1' is not a whole number from 0 on"),
         (["plan", "--engine", "dokcer"], "error: no engine 'dokcer'; did you mean 'docker'?"),
         (["plan", "--native", "arm46"], "error: no architecture 'arm46'; did you mean 'arm64'?"),
         (["plan", "--file", "nowhere.yaml"], "error: nowhere.yaml: no such file"),
@@ -220,7 +220,7 @@ def test_reference_outputs_need_their_inputs(
     onnx.save(planted.model(), model)
     assert main.main(["verify", str(model), "--reference", "y.npz", "--runs", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert "--reference y.npz without --inputs" in said
+    assert "--reference y.npz needs --inputs" in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 

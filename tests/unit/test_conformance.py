@@ -78,7 +78,7 @@ def test_an_emulated_cell_tries_a_suite_where_it_is_named() -> None:
 
 
 def test_a_runner_without_an_adapter_is_refused() -> None:
-    with pytest.raises(ArgumentError, match=r"no selected cell tries the tests"):
+    with pytest.raises(ArgumentError, match=r"no selected cell can run the onnx tests"):
         plan_suite(MATRIX, "onnx", Selection(include=("onnxruntime-cpp-*",)), DOCKER)
 
 

@@ -17,7 +17,7 @@ REFERENCE = ROOT / "docs" / "reference.md"
 
 LONGEST_README = 1500
 
-#: Sessions that are no command of deepmatrix.
+#: Sessions that are not a command of deepmatrix.
 OF_NOX = {"tests", "lint", "benchmark"}
 
 #: Where each session is really run: a script of CI, a workflow, or a test with a real engine.

@@ -1,4 +1,4 @@
-"""What is known of a format stands in one place, and so a new one is added in one."""
+"""What is known of a format is in one place, and so a new one is added in one."""
 
 from __future__ import annotations
 

@@ -179,9 +179,9 @@ def test_a_large_float_that_rounding_decides_is_not_compared_as_an_integer() -> 
     assert "leaves" in agreement.outputs[1].caution
 
 
-def test_a_batch_that_is_free_by_declaration_only_is_named_with_its_node() -> None:
+def test_a_batch_that_is_dynamic_by_declaration_only_is_named_with_its_node() -> None:
     (remark,) = inspect("batch_reshape.onnx")["described"]["remarks"]
-    assert "takes 1 only" in remark
+    assert "only batch 1 works" in remark
     assert "Reshape 'model.1/reshape'" in remark
 
 

@@ -173,7 +173,7 @@ def rename_back(document: Any, renames: Sequence[Rename]) -> None:
 
 
 def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
-    """Yield the place and the value of everything that is no list or object."""
+    """Yield the place and the value of everything that is not a list or object."""
     if isinstance(value, dict):
         for key in sorted(value):
             yield from leaves(value[key], f"{place}.{key}")

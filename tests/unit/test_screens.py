@@ -1,4 +1,4 @@
-"""What a person reads after a verification: the verdict, a line a consumer, a line an output."""
+"""What the user reads after a verification: the verdict, a line a consumer, a line an output."""
 
 from __future__ import annotations
 

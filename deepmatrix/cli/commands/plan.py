@@ -1,4 +1,4 @@
-"""``plan``: show what would run, for people or for machines."""
+"""``plan``: show what would run, as a table or as JSON."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from deepmatrix.reports.layout import Row, Table, key, number, row, text
 Changes = Mapping[str, Change | None]
 """By cell, the difference from its baseline; None where it has none."""
 
-#: So many kinds of failure of a cell are shown; the file has all of them.
+#: At most this many kinds of failure of a cell are shown; the file has all of them.
 MOST_KINDS = 12
 
 

@@ -113,7 +113,7 @@ def scenarios(results: Results) -> Table:
         ),
         rows=tuple(map(_scenario_row, results.scenarios)),
         note=(
-            "Measured by MLCommons' LoadGen for two seconds each; these are no official MLPerf "
+            "Measured by MLCommons' LoadGen for two seconds each; these are not official MLPerf "
             "results. Throughput: samples per second. Server: the highest load that was tried with "
             "a p99 within its bound."
         ),

@@ -105,7 +105,7 @@ def _bounded(value: float, resampled: Samples, rounds: int) -> Bounded:
 
 @lru_cache
 def _expansion(rounds: int) -> float:
-    """Return the factor by which a percentile interval of so many rounds is expanded."""
+    """Return the factor by which a percentile interval of some rounds is expanded."""
     if rounds == 1:
         return 1.0
     normal = NormalDist().inv_cdf((1 + LEVEL) / 2)

@@ -3,7 +3,7 @@
 import cntk
 import numpy
 
-from harness.probes import sides
+from harness.probes import dimensions
 
 
 def _input(x, gradient=True):
@@ -157,7 +157,7 @@ def _convolution(x, kernel, upstream, **settings):
     y = cntk.convolution(weights, variable, auto_padding=[False], **settings)
     total = cntk.reduce_sum(y * factors)
     gradient = total.grad({variable: x, factors: upstream}, wrt=[weights])
-    ran = "%s of %s" % (y.root_function.op_name, sides(kernel.ndim - 2))
+    ran = "%s of %s" % (y.root_function.op_name, dimensions(kernel.ndim - 2))
     return {"y": y.eval({variable: x}), "gradient": gradient, "ran": ran}
 
 

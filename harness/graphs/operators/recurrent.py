@@ -123,7 +123,7 @@ def _bound(function, alpha, beta):
 
 
 class RNN(_Recurrent):
-    """One activation of what comes in and what was."""
+    """One activation of input and state."""
 
     def step(self, x, h, c, parameters, functions):
         """Return the next state."""

@@ -116,8 +116,8 @@ class Unsqueeze(Operator):
         places = [int(axis) for axis in numpy.asarray(axes).ravel()]
         rank = data.ndim + len(places)
         places = {axis + rank if axis < 0 else axis for axis in places}
-        sides = iter(data.shape)
-        return (data.reshape([1 if at in places else next(sides) for at in range(rank)]),)
+        dims = iter(data.shape)
+        return (data.reshape([1 if at in places else next(dims) for at in range(rank)]),)
 
 
 OPERATORS = [Softmax, LogSoftmax, Hardmax, OneHot, CumSum, Scatter, ArgMax, ArgMin, Unsqueeze]

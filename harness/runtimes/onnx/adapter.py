@@ -74,7 +74,7 @@ def inspect(
     entries = onnx_inputs.declared_inputs(model, onnx)
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
-        "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],
+        "inputs": [dict(entry, shape=[str(dim) for dim in entry["shape"]]) for entry in entries],
         "opset": opsets.get("", opsets.get("ai.onnx")),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),

@@ -1,6 +1,6 @@
 """A baseline: ONNX Runtime on the CPU without graph optimisations, in the model's own precision.
 
-It stands in where the evaluator knows no float64, and it is the second opinion where the
+It is used where the evaluator knows no float64, and it is the second opinion where the
 evaluator's own definition of an operator has not been proven.
 """
 

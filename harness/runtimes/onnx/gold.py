@@ -17,13 +17,13 @@ from harness.graphs import checks, onnx_inputs, operators, values
 from harness.graphs.precise import widen
 from harness.record import BASELINE, FLOAT64
 from harness.runtimes.onnx import baseline
-from harness.runtimes.onnx.asked_sizes import asked_sizes
+from harness.runtimes.onnx.size_mismatches import size_mismatches
 
 #: Evaluations in float32 and float64 that differ by more than this, over the largest value, are
 #: not the same function: float32 itself costs a thousandth of it.
 DIFFERENT = 1e-3
 
-#: A larger error than this is none of rounding.
+#: A larger error than this is not a rounding error.
 ROUNDING = 1e-4
 
 #: Operators whose answers are random by design.
@@ -63,7 +63,7 @@ def evaluate_samples(model, reference, inputs):
         answers = reference.answer(inputs)
     except baseline.Refusal as error:
         text = str(error)
-        raise onnx_inputs.Refused(text, asked_sizes(text), result, str(failure or ""))
+        raise onnx_inputs.Refused(text, size_mismatches(text), result, str(failure or ""))
     except baseline.NoBaseline:
         if failure is not None:
             raise failure

@@ -71,7 +71,7 @@ def _reached(model, inputs, values, own_masks):
             answers = evaluate(_substituted(model, values, own_masks, lowest), inputs)
             for name in names:
                 reached[name] |= _unlike(answers[name], values[name])
-    except (NotEvaluated, ValueError):  # an undefined value may be no index, or change a shape
+    except (NotEvaluated, ValueError):  # an undefined value may not be an index, or change a shape
         return _throughout(model, values, own_masks)
     return reached
 
@@ -114,8 +114,8 @@ def _other(node, values, dtype, lowest):
     if dtype.kind == "f":
         return numpy.array(-1.0 if lowest else 1.0, dtype)
     if node.op_type in PLACES:
-        side = max(numpy.shape(values[node.input[0]]))
-        return numpy.array(0 if lowest else side - 1, dtype)
+        dim = max(numpy.shape(values[node.input[0]]))
+        return numpy.array(0 if lowest else dim - 1, dtype)
     limits = numpy.iinfo(dtype)
     return numpy.array(limits.min if lowest else limits.max, dtype)
 

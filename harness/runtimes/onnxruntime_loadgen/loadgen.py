@@ -3,7 +3,7 @@
 Reddi and others, "MLPerf Inference Benchmark", 2020: single-stream sends the next query when it has
 the last answer; offline sends all samples at once; server's queries arrive as a Poisson process,
 and 99 percent of them must be answered within a bound. A run takes seconds here, not the ten
-minutes of a submission: the numbers compare runtimes and are no MLPerf results.
+minutes of a submission: the numbers compare runtimes and are not MLPerf results.
 """
 
 import os

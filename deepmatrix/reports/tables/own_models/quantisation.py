@@ -6,7 +6,7 @@ from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import Row, Table, key, number, row, text
 from deepmatrix.results.rows import CostRow, Results
 
-#: At most so many rows that flip are listed.
+#: At most this many rows that flip are listed.
 LISTED = 5
 
 

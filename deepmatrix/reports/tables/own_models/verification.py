@@ -30,7 +30,7 @@ MOODS: dict[str, Mood] = {
     "not-run": "muted",
 }
 
-#: So many lines has the table of outputs at most; results.json has all.
+#: The table of outputs has at most this many lines; results.json has all.
 MOST_OUTPUTS = 24
 
 #: The longest cause or reason of a line, in characters; report.md has them in full.
@@ -221,7 +221,7 @@ def _badness(output: Deviation) -> float:
 
 
 def _is_like_float32(judged: PortabilityRow, rows: Sequence[PortabilityRow]) -> bool:
-    """Return whether a consumer is wrong as one in float32 is: then its precision is no reason."""
+    """Return whether a consumer is wrong as one in float32 is, so not by its precision."""
     alike = judged.cause.as_on if judged.cause else ""
     return any(row.consumer == alike and row.precision == "float32" for row in rows)
 

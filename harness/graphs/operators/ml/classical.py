@@ -62,7 +62,7 @@ def _softmax_zero(scores):
 
 
 def _probit(scores):
-    """The inverse of the normal distribution function, by Winitzki's formula, as all have it."""
+    """The inverse normal distribution function by Winitzki, as in other implementations."""
     centred = 2 * scores - 1
     with numpy.errstate(divide="ignore", invalid="ignore"):
         log = numpy.log((1 - centred) * (1 + centred))
