@@ -26,6 +26,11 @@ def test_every_number_of_one_output() -> None:
     assert found.ulp == (np.float32(3).view(np.int32) - np.float32(1).view(np.int32))
 
 
+def test_the_scale_of_errors_is_a_quarter_at_least() -> None:
+    for largest, scale in ((1e-9, 0.25), (0.2, 0.25), (0.3, 0.3), (8.0, 8.0)):
+        assert agreements.output_scale(np.array([largest, -largest / 2])) == scale
+
+
 def test_the_next_float_is_one_away_across_zero_too() -> None:
     for value in (1.0, -1.0, 0.0, 1e-38):
         one = np.array([value], np.float32)
