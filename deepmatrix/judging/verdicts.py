@@ -29,9 +29,9 @@ class Verdict:
 
     *error*, *tolerance*: of *worst_output*, which uses most of its tolerance. *basis*: where the
     tolerance comes from. *precision*: of the consumer's arithmetic.
-    *failed_phase*, *error_type*: what an error comes from. *repeatable*: whether all inferences
-    gave the same bits. *stateful*: they did not, and those after a fresh load gave them again.
-    *unsteady*: how many differ, and how far, where neither holds.
+    *failed_phase*, *error_type*, *message*: what an error comes from. *repeatable*: whether all
+    inferences gave the same bits. *stateful*: they did not, and those after a fresh load gave them
+    again. *unsteady*: how many differ, and how far, where neither holds.
     """
 
     word: Word
@@ -44,6 +44,7 @@ class Verdict:
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
+    message: str = ""
     deviations: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
     stateful: bool = False
@@ -221,6 +222,7 @@ def _failed(word: Word, record: JobRecord) -> Verdict:
         reason=record.cause or record.status,
         failed_phase=record.failed_phase,
         error_type=record.error_type,
+        message=record.error_message,
     )
 
 

@@ -226,9 +226,9 @@ class PortabilityRow(Row):
     *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
     *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
     differ, and how far, where neither holds.
-    *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
-    *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: the
-    consumer is the evaluator that gold comes from, so that its verdict says nothing of a runtime.
+    *failed_phase*, *error_type*, *message*: what an error comes from. *expected_failure*: why it
+    may fail. *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*:
+    the consumer is the evaluator that gold comes from: its verdict says nothing of a runtime.
     """
 
     artifact: str
@@ -251,6 +251,7 @@ class PortabilityRow(Row):
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
+    message: str = ""
     expected_failure: str = ""
     cause: Cause | None = None
 
@@ -320,13 +321,14 @@ class NodesRow(Row):
 
 
 class CostRow(Row):
-    """What quantisation costs at an output of a user's own model, against its original.
+    """What quantisation costs at an output of *model*, a user's own, against its original.
 
     *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
     rows whose top-1 is another one, *margins*: there the original's largest value less its second.
     """
 
     artifact: str
+    model: str
     original: str
     output: str
     error: float | None = None

@@ -168,6 +168,11 @@ class JobRecord(Part):
         return self.failure.phase if self.failure else ""
 
     @property
+    def error_message(self) -> str:
+        """The first line of that exception's message, or nothing."""
+        return self.failure.error.message_line if self.failure and self.failure.error else ""
+
+    @property
     def error_type(self) -> str:
         """The type of the exception that ended that phase, or nothing."""
         return self.failure.error.type if self.failure and self.failure.error else ""

@@ -20,6 +20,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -87,6 +88,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("training.*", "error_type", ""),
     ("portability.*", "failed_phase", ""),
     ("portability.*", "error_type", ""),
+    ("portability.*", "message", ANY),  # a test of its own checks it
     ("portability.*", "model", ""),
     ("portability.*", "judges", False),
     ("portability.*.outputs.*", "cosine", None),
@@ -259,8 +261,9 @@ def test_a_recorded_run_gives_the_same_rows_and_verdicts(recorded: Path, merged:
             assert today[place] == reword(value), place
 
 
-def test_a_recorded_run_tells_the_phase_and_the_type_of_every_error(merged: Results) -> None:
+def test_a_recorded_run_tells_phase_type_and_message_of_every_error(merged: Results) -> None:
     errors = [row for row in merged.portability if row.verdict == "error"]
     assert errors
     for row in errors:
-        assert row.reason.startswith(f"{row.failed_phase}: {row.error_type}: ")
+        assert row.reason == f"{row.failed_phase}: {row.error_type}: {row.message}"
+    assert not any(row.message for row in merged.portability if row.verdict != "error")

@@ -301,7 +301,9 @@ def conformance_tables() -> list[Table]:
         versions={"onnxruntime": "1.24.0", "numpy": "2.4.6"},
         passed=1234,
         failed={
-            "test_sequence_map_identity_1_sequence_1_tensor": Outcome(ending="error", reason=REASON)
+            "test_sequence_map_identity_1_sequence_1_tensor": Outcome(
+                ending="error", kind="InvalidArgumentError", reason=REASON
+            )
         },
         skipped={},
     )

@@ -101,6 +101,7 @@ def judged(consumer: str) -> rows.PortabilityRow:
         reason=reason,
         failed_phase="startup" if verdict == "unsupported" else "",
         error_type="Unsupported" if verdict == "unsupported" else "",
+        message=reason.rsplit("Unsupported: ", 1)[1] if verdict == "unsupported" else "",
         outputs=deviations(error),
         cause=CAUSE if verdict == "drift" else None,
     )
@@ -149,6 +150,7 @@ def cost(output: str) -> rows.CostRow:
     flips = tuple(range(3, 1000, 97)) if output == "logits" else None
     return rows.CostRow(
         artifact=f"{INSPECTOR}--resnet50_int8_per_channel--onnx",
+        model="resnet50_int8_per_channel",
         original=ARTIFACT,
         output=output,
         error=0.0123,
