@@ -1,7 +1,7 @@
 """The names and the version of what goes in and out of a cell.
 
-The host imports this module and ``formats``, and nothing else of the harness, so both need only
-the standard library, Python 3.6, and no other module of this package.
+Of the harness the host imports ``record`` and ``formats``, and nothing else, so both need only the
+standard library, Python 3.6, and no other module of this package.
 """
 
 import hashlib
