@@ -3,6 +3,8 @@
 Import this module after PyTensor only.
 """
 
+from typing import Any, List
+
 import numpy
 import pytensor as module
 from pytensor import scan, tensor
@@ -48,7 +50,7 @@ def convolve(layer, kernel, x):
     for side, (size, stride) in enumerate(zip(layer["kernel"], layer["stride"])):
         steps = (x.shape[2 + side] - size) // stride + 1
         index = numpy.arange(size)[:, None] + tensor.arange(steps)[None, :] * stride
-        axes = ["x"] * (2 * count)
+        axes: List[Any] = ["x"] * (2 * count)
         axes[side], axes[count + side] = 0, 1
         places.append(index.dimshuffle(*axes))
     windows = x[(slice(None), slice(None), *places)]
