@@ -24,6 +24,13 @@ BASELINE = "baseline: ONNX Runtime without optimisations"
 #: error of 2e-7 is rounding.
 SMALLEST_SCALE = 0.25
 
+#: Seconds for which LoadGen issues queries in each of MLPerf's scenarios.
+SCENARIO_S = 2.0
+
+#: What bounds the latency of the server scenario: this multiple of a single answer's, and at least
+#: this number of seconds, in which threads can wake up.
+SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S = 10, 1e-3
+
 #: Why a value of an output is not compared with gold. The last wins where several apply.
 UNDEFINED_VALUE = 1  # the standard leaves it undefined, or it follows from such a value
 ROUNDING = 2  # an integer that rounding in the model's own precision decides

@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact, first_consumption
-from deepmatrix.store.causes import Cause
+from deepmatrix.store.causes import CAUSE_FILE, Cause
 from deepmatrix.store.records import Agreement, JobRecord
 from deepmatrix.store.runs import Run, read
 
@@ -69,5 +69,5 @@ def _is_unexplained(run: Run, answer: Fault) -> bool:
 
 def _has_cause(run: Run, artifact: Artifact, consumer: Cell) -> bool:
     """Return whether a cause is stored; one whose search ran out of time is searched again."""
-    path = run.cause_path(artifact.id, consumer.id) / "cause.json"
+    path = run.cause_path(artifact.id, consumer.id) / CAUSE_FILE
     return path.is_file() and read(path, _CAUSE).kind != "unfinished"

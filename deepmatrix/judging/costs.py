@@ -13,7 +13,7 @@ import numpy as np
 from deepmatrix.judging import agreements
 from deepmatrix.models.following import follow
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.store import arrays, truths
+from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -47,7 +47,7 @@ def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
         RecordError: a file of an artifact is damaged.
     """
     folders = run.artifact_path(original), run.artifact_path(quantised)
-    if not all((folder / "artifact.json").is_file() for folder in folders):
+    if not all((folder / artifacts.DESCRIPTION).is_file() for folder in folders):
         return []
     before, after = map(truths.read, folders)
     try:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
+from deepmatrix.judging.agreements import MOST_OF_RANGE
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.phases import InferData
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
@@ -133,7 +134,7 @@ class Terms:
 def _describe_steps(steps: Steps) -> str:
     plural = "s" * (steps.count != 1)
     text = f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
-    return f"{text}, at most 10 % of the range" if steps.capped else text
+    return f"{text}, at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else text
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:

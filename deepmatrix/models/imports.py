@@ -13,7 +13,16 @@ from deepmatrix.models.following import follow, output_names
 from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.artifacts import MODEL, UNDEFINED, describe, describe_file, plain_files
+from deepmatrix.store.artifacts import (
+    DESCRIPTION,
+    GOLD,
+    INPUTS,
+    MODEL,
+    UNDEFINED,
+    describe,
+    describe_file,
+    plain_files,
+)
 from deepmatrix.store.output import Exported, ModelInput, Output
 from deepmatrix.store.phases import InspectData
 from deepmatrix.store.runs import Run, write_text
@@ -29,7 +38,7 @@ def inputs_for(run: Run, model: Import) -> Path:
     plan = run.manifest.plan
     first = plan.imports[0]
     if (plan.original and model != first) or plan.follows(model):
-        return run.artifact_path(first.artifact) / "inputs.npz"
+        return run.artifact_path(first.artifact) / INPUTS
     return run.user_arrays_path("inputs")
 
 
@@ -47,8 +56,8 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
-    served = arrays.read_all(inspection / "inputs.npz", arrays.ANY)
-    shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
+    served = arrays.read_all(inspection / INPUTS, arrays.ANY)
+    shutil.copyfile(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
     if judged.evaluations:
@@ -57,7 +66,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         (part / UNDEFINED).write_bytes(inputs.npz_bytes(judged.masks))
     if judged.gold:
         (part / truths.PRODUCED).write_bytes(inputs.npz_bytes(judged.produced))
-        (part / truths.GOLD).write_bytes(inputs.npz_bytes(judged.gold))
+        (part / GOLD).write_bytes(inputs.npz_bytes(judged.gold))
     (part / "weights.npz").write_bytes(inputs.npz_bytes({}))
     exported = Exported(
         format=model.format,
@@ -77,7 +86,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)
-    write_text(part / "artifact.json", described.model_dump_json(indent=1))
+    write_text(part / DESCRIPTION, described.model_dump_json(indent=1))
     shutil.rmtree(final, ignore_errors=True)
     part.replace(final)
 
@@ -110,7 +119,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     """
     plan = run.manifest.plan
     outputs = _arrays(inspection / "outputs.npz")
-    precise = _arrays(inspection / "gold.npz")
+    precise = _arrays(inspection / GOLD)
     own = Truth(
         gold=precise or outputs,
         produced=outputs,

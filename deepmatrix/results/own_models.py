@@ -40,9 +40,9 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
 
 
 def _description(model: Import, runs: Sequence[Run]) -> Exported | None:
-    folders = (run.artifact_path(model.artifact) for run in runs)
-    stored = next((folder for folder in folders if (folder / "artifact.json").is_file()), None)
-    return artifacts.read_description(stored) if stored else None
+    folders = [run.artifact_path(model.artifact) for run in runs]
+    stored = [folder for folder in folders if (folder / artifacts.DESCRIPTION).is_file()]
+    return artifacts.read_description(stored[0]) if stored else None
 
 
 def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:

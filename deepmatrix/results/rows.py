@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepmatrix.judging.verdicts import Word
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
@@ -237,7 +238,7 @@ class PortabilityRow(Row):
     consumer: str
     isa: str = ""
     emulated: bool
-    verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
+    verdict: Word
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""

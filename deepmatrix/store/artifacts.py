@@ -21,11 +21,16 @@ from harness.formats import MODEL_PATHS
 #: The folder of a model's own files in an artifact, so that their names cannot clash with ours.
 MODEL: Final = "model"
 
+#: Files beside it: what describes it, the inputs that it was tried on, and what is right for them.
+DESCRIPTION: Final = "artifact.json"
+INPUTS: Final = "inputs.npz"
+GOLD: Final = "gold.npz"
+
 #: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
 #: A user's own model may have no gold before its consumers have answered, and may have masks.
 HOST_FILES: Final = (
-    "gold.npz",
-    "inputs.npz",
+    GOLD,
+    INPUTS,
     "outputs.npz",
     "weights.npz",
     "undefined.npz",
@@ -64,10 +69,10 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> None:
             raise arrays.Unreadable(f"there is no {artifact.format}") from None
         for name in ("weights.npz", "outputs.npz"):
             shutil.copyfile(control / "artifacts" / name, part / name)
-        np.savez(part / "inputs.npz", x=probe)
-        np.savez(part / "gold.npz", y=truth)
+        np.savez(part / INPUTS, x=probe)
+        np.savez(part / GOLD, y=truth)
         described = describe(exported[artifact.format], artifact.id, part)
-        write_text(part / "artifact.json", described.model_dump_json(indent=1))
+        write_text(part / DESCRIPTION, described.model_dump_json(indent=1))
         shutil.rmtree(final, ignore_errors=True)
         part.replace(final)
 
@@ -128,7 +133,7 @@ def sha256(path: Path) -> str:
 def read_description(artifact: Path) -> Exported:
     """Return the description of a stored artifact. Raises RecordError where it is damaged."""
     try:
-        return Exported.model_validate_json((artifact / "artifact.json").read_bytes())
+        return Exported.model_validate_json((artifact / DESCRIPTION).read_bytes())
     except (OSError, ValueError) as error:
         raise RecordError(
             f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
@@ -161,7 +166,7 @@ def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
     shutil.copytree(artifact / MODEL, control / "artifact" / MODEL)
     (control / "artifact" / "inputs").mkdir()
     entries, rows = [], 0
-    sample_inputs = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
+    sample_inputs = arrays.read_all(artifact / INPUTS, arrays.ANY)
     for number, (name, array) in enumerate(sample_inputs.items()):
         path = f"artifact/inputs/{number}.npy"
         np.save(control / path, array)

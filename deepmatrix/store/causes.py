@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import AfterValidator
 
 from deepmatrix.store.parts import Part, one_line
+
+#: The file of a cause, in its folder.
+CAUSE_FILE: Final = "cause.json"
 
 #: What makes outputs wrong. file: the model file. reference: the user's reference. runtime: the
 #: runtime, at one node. fusion: the runtime, across several nodes. answers: outputs that cannot be

@@ -16,6 +16,9 @@ from deepmatrix.store.parts import (
     TensorName,
 )
 
+#: How a phase ended: `harness.record.STATUSES`, as a type.
+PhaseStatus = Literal["ok", "failed", "unsupported"]
+
 Timed = TypeVar("Timed", bound=Reported)
 
 
@@ -127,7 +130,7 @@ class PhaseRecord(Part, Generic[Data]):
     """What one phase reports. A failed phase keeps the data it had until then."""
 
     phase: str
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     started_s: float
     seconds: float
@@ -186,7 +189,7 @@ class ProbeOutcome(Reported):
     *ran*: the framework's operations that ran, where the probe reports them.
     """
 
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     ran: Remark | None = None
 
@@ -329,7 +332,7 @@ class SuiteRecord(PhaseRecord[SuiteData]):
 class CaseOutcome(Reported):
     """How a case ended; its outputs are in a file."""
 
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     outputs: int = Field(default=0, ge=0, le=1000)
 

@@ -56,7 +56,7 @@ class Steps(Part):
 class Deviation(Part):
     """How far one output is from gold: see `deepmatrix.judging.agreements`.
 
-    *max_abs*: largest absolute difference. *error*: the same over the largest absolute gold value.
+    *max_abs*: largest absolute difference. *error*: the same over the scale.
     *max_rel*: largest difference over each value's own gold. *ulp*: most floats of the output's
     dtype between a value and its gold. *top1*: top-1 agreement, the share of rows whose largest
     value has the same index as in gold. *cosine*: of vectors, the smallest cosine similarity of a
@@ -89,8 +89,9 @@ class Deviation(Part):
 class Agreement(Part):
     """How far a consumer's outputs are from gold and from the producer's; the worst counts.
 
-    Errors are largest absolute differences over the largest absolute gold value. They are None
-    where shapes differ or a value is not finite; *note* says which.
+    Errors are largest absolute differences over *scale*: gold's largest absolute value, at least
+    `SMALLEST_SCALE` of `harness.record`. They are None where shapes differ or a value is not
+    finite; *note* says which.
     """
 
     error: float | None
@@ -137,7 +138,7 @@ class JobRecord(Part):
     output: Output | None = None
     agreement: Agreement | None = None
     parity: Parity | None = None
-    #: The error of the idiom's logits from gold, as in `Agreement`.
+    #: The largest difference of the idiom's logits from gold, over gold's largest absolute value.
     idiom: float | None = None
     #: The error of each probe that gave a result, by its name.
     probes: dict[str, float | None] | None = None

@@ -30,7 +30,7 @@ from deepmatrix.errors import RecordError
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Artifact, Job, Plan
-from deepmatrix.store.causes import Cause
+from deepmatrix.store.causes import CAUSE_FILE, Cause
 from deepmatrix.store.node_errors import NodeErrors
 from deepmatrix.store.records import UNDONE, JobRecord
 
@@ -223,7 +223,7 @@ class Run:
 
     def causes(self) -> dict[tuple[str, str], Cause]:
         """Return the causes of wrong outputs, by artifact and consumer."""
-        files = sorted((self.path / "causes").glob("*/cause.json"))
+        files = sorted((self.path / "causes").glob(f"*/{CAUSE_FILE}"))
         causes = [read(path, _CAUSE) for path in files if not path.parent.name.endswith(".part")]
         return {(cause.artifact, cause.consumer): cause for cause in causes}
 

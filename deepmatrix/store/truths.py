@@ -14,7 +14,6 @@ from deepmatrix.store.parts import Quantised
 from deepmatrix.store.runs import write_bytes, write_text
 from deepmatrix.workloads.inputs import npz_bytes
 
-GOLD: Final = "gold.npz"
 PRODUCED: Final = "outputs.npz"
 
 #: What judges an output whose right values the user gives.
@@ -55,7 +54,7 @@ def read(folder: Path) -> Truth:
     described = artifacts.read_description(folder)
     try:
         return Truth(
-            gold=_arrays(folder / GOLD),
+            gold=_arrays(folder / artifacts.GOLD),
             produced=_arrays(folder / PRODUCED),
             sources=described.gold,
             unjudged=described.unjudged,
@@ -84,7 +83,7 @@ def replace(folder: Path, truth: Truth) -> None:
     """
     described = artifacts.read_description(folder)
     files = {
-        GOLD: truth.gold,
+        artifacts.GOLD: truth.gold,
         PRODUCED: truth.produced,
         EVALUATION: truth.evaluations,
         artifacts.UNDEFINED: truth.masks,
@@ -104,4 +103,4 @@ def replace(folder: Path, truth: Truth) -> None:
         "agreed": truth.agreed,
     }
     changed = described.model_copy(update=changes)
-    write_text(folder / "artifact.json", changed.model_dump_json(indent=1))
+    write_text(folder / artifacts.DESCRIPTION, changed.model_dump_json(indent=1))

@@ -149,7 +149,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
     )
 
 
-ERROR_NOTE = "Error: the largest difference from gold, over gold's largest value."
+ERROR_NOTE = f"Error: {numbers.ERROR}."
 P50_NOTE = "p50: the median time of one inference; native cells only."
 
 
