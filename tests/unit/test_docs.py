@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from deepmatrix.paths import ROOT
+from deepmatrix.cli.maintenance import reference
+from deepmatrix.paths import PACKAGE, ROOT
 from tests.unit.documents import FENCE, REFERENCE, SPAN, listed
 
 LONGEST_README = 1500
@@ -101,3 +102,11 @@ def test_a_path_that_is_not_there_is_found(tmp_path: Path):
 def test_the_readme_is_short():
     words = len((ROOT / "README.md").read_text("utf-8").split())
     assert words <= LONGEST_README
+
+
+def test_the_reference_lists_every_folder_of_a_run():
+    sources = (path.read_text("utf-8") for path in (PACKAGE / "store").glob("*.py"))
+    folders = {name for text in sources for name in re.findall(r'\.path / "([a-z]+)"', text)}
+    listed_folders = {name.split("/")[0] for name in reference.RUN_FILES if "/" in name}
+    assert "records" in folders
+    assert folders - {"lock", "scratch"} <= listed_folders
