@@ -267,7 +267,8 @@ def _lint_workflows(session: nox.Session) -> None:
 
 def _lint_documents(session: nox.Session) -> None:
     """Check every link between documents, and every command that they show."""
-    session.run("pytest", "-q", "tests/unit/test_docs.py", env={"PYTHONPATH": str(ROOT)})
+    checks = ("tests/unit/test_docs.py", "tests/unit/test_documented_commands.py")
+    session.run("pytest", "-q", *checks, env={"PYTHONPATH": str(ROOT)})
 
 
 LINT_PARTS: dict[str, Callable[[nox.Session], None]] = {

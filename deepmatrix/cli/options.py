@@ -50,6 +50,11 @@ def add_exclude(parser: argparse.ArgumentParser) -> None:
     add_repeated(parser, "--exclude", metavar="GLOB", help="cells to leave out")
 
 
+def add_runs(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the folder of the runs."""
+    parser.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
+
+
 def add_engine(parser: argparse.ArgumentParser) -> None:
     """Add the options that name the engine and the folder of the runs."""
     parser.add_argument(
@@ -58,7 +63,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help="docker; docker:CONTEXT_OR_URL; venv (virtual environments on this machine); "
         "here (the interpreter that runs this); auto: docker if an engine answers, else venv",
     )
-    parser.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
+    add_runs(parser)
 
 
 def add_explain(parser: argparse.ArgumentParser) -> None:

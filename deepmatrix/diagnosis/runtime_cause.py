@@ -13,6 +13,7 @@ from deepmatrix.diagnosis.search.saturation import saturation_hint
 from deepmatrix.diagnosis.search.tracing import Trace, Untraceable
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
+from deepmatrix.store.artifacts import GOLD, INPUTS
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation
 from harness.formats import MODEL_PATHS
@@ -95,8 +96,8 @@ class RuntimeSearch:
         case, model_format = self.case, self.case.artifact.format
         with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
-        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.ANY)
-        truths = arrays.read_all(case.folder / "gold.npz", arrays.ANY)
+        inputs = arrays.read_all(case.folder / INPUTS, arrays.ANY)
+        truths = arrays.read_all(case.folder / GOLD, arrays.ANY)
         model = case.folder / MODEL_PATHS[model_format]
         try:
             outputs = case.tracer.infer(case.fault.consumer, model_format, model, inputs)

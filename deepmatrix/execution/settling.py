@@ -260,7 +260,7 @@ class _Settlement:
         return [
             Vote(
                 cell=entry.cell.id,
-                library=entry.cell.distribution,
+                library=entry.cell.library,
                 value=agreements.judged_values(entry.output(number, name), truth, name),
             )
             for entry in entries

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
+from deepmatrix.judging.agreements import MOST_OF_RANGE
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.phases import InferData
@@ -45,6 +46,7 @@ class Verdict:
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
+    message: str = ""
     deviations: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
     stateful: bool = False
@@ -134,7 +136,7 @@ class Terms:
 def _describe_steps(steps: Steps) -> str:
     plural = "s" * (steps.count != 1)
     text = f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
-    return f"{text}, at most 10 % of the range" if steps.capped else text
+    return f"{text}, at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else text
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
@@ -226,6 +228,7 @@ def _failed(word: Word, record: JobRecord) -> Verdict:
         reason=record.cause or record.status,
         failed_phase=record.failed_phase,
         error_type=record.error_type,
+        message=record.error_message,
     )
 
 

@@ -37,7 +37,7 @@ def inputs_for(run: Run, model: Import) -> Path:
     plan = run.manifest.plan
     first = plan.imports[0]
     if (plan.original and model != first) or plan.follows(model):
-        return run.artifact_path(first.artifact) / "inputs.npz"
+        return run.artifact_path(first.artifact) / INPUTS
     return run.user_arrays_path("inputs")
 
 
@@ -56,8 +56,8 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
-    served = arrays.read_all(inspection / "inputs.npz", arrays.ANY)
-    shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
+    served = arrays.read_all(inspection / INPUTS, arrays.ANY)
+    shutil.copyfile(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
     if judged.evaluations:
@@ -66,7 +66,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         (part / UNDEFINED).write_bytes(inputs.npz_bytes(judged.masks))
     if judged.gold:
         (part / truths.PRODUCED).write_bytes(inputs.npz_bytes(judged.produced))
-        (part / truths.GOLD).write_bytes(inputs.npz_bytes(judged.gold))
+        (part / GOLD).write_bytes(inputs.npz_bytes(judged.gold))
     (part / "weights.npz").write_bytes(inputs.npz_bytes({}))
     exported = Exported(
         format=model.format,
@@ -118,7 +118,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     """
     plan = run.manifest.plan
     outputs = _arrays(inspection / "outputs.npz")
-    precise = _arrays(inspection / "gold.npz")
+    precise = _arrays(inspection / GOLD)
     own = Truth(
         gold=precise or outputs,
         produced=outputs,

@@ -85,6 +85,11 @@ class Cell:
         return self.system.distribution or self.pins_name
 
     @property
+    def library(self) -> str:
+        """The library that computes in it, the same in every language and variant."""
+        return self.distribution
+
+    @property
     def family(self) -> str:
         """The image family that it is built from."""
         return self.system.family

@@ -6,8 +6,12 @@ import math
 
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.sizes import decimal_size
+from harness.record import SMALLEST_SCALE
 
 DASH = "–"
+
+#: What an error is, as docs/method.md says it.
+ERROR = f"the largest difference from gold, over gold's largest value, {SMALLEST_SCALE:g} at least"
 
 
 def duration(seconds: float | None) -> str:

@@ -91,6 +91,7 @@ class PortabilityRows:
             reason=verdict.reason,
             failed_phase=verdict.failed_phase,
             error_type=verdict.error_type,
+            message=verdict.message,
             expected_failure=self._expected_failure(verdict, artifact, consumer),
             cause=cause if verdict.word != "match" else None,
             outputs=verdict.deviations,

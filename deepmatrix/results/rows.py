@@ -7,6 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepmatrix.judging.verdicts import Word
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
@@ -240,7 +241,7 @@ class PortabilityRow(Row):
     consumer: str
     isa: str = ""
     emulated: bool
-    verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
+    verdict: Word
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""
@@ -255,6 +256,7 @@ class PortabilityRow(Row):
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
+    message: str = ""
     expected_failure: str = ""
     cause: Cause | None = None
 
@@ -308,13 +310,14 @@ class NodesRow(Row):
 
 
 class CostRow(Row):
-    """What quantisation costs at an output of a user's own model, against its original.
+    """What quantisation costs at an output of *model*, a user's own, against its original.
 
     *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
     rows whose top-1 differs, *margins*: there the original's largest value less its second.
     """
 
     artifact: str
+    model: str
     original: str
     output: str
     error: float | None = None

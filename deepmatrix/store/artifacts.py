@@ -34,11 +34,16 @@ HINT: Final = (
 #: The folder of a model's own files in an artifact, so that their names cannot clash with ours.
 MODEL: Final = "model"
 
+#: Files beside it: what describes it, the inputs that it was tried on, and what is right for them.
+DESCRIPTION: Final = "artifact.json"
+INPUTS: Final = "inputs.npz"
+GOLD: Final = "gold.npz"
+
 #: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
 #: A user's own model may have no gold before its consumers have answered, and may have masks.
 HOST_FILES: Final = (
-    "gold.npz",
-    "inputs.npz",
+    GOLD,
+    INPUTS,
     "outputs.npz",
     "weights.npz",
     "undefined.npz",
@@ -80,8 +85,8 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
             raise arrays.Unreadable(f"there is no {artifact.format}") from None
         for name in ("weights.npz", "outputs.npz"):
             shutil.copyfile(control / "artifacts" / name, part / name)
-        np.savez(part / "inputs.npz", x=probe)
-        np.savez(part / "gold.npz", y=truth)
+        np.savez(part / INPUTS, x=probe)
+        np.savez(part / GOLD, y=truth)
         described = describe(exported[artifact.format], artifact.id, part)
         finish(part, described, final)
         stored[artifact.id] = fingerprint(described)

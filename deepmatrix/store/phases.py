@@ -26,6 +26,9 @@ from deepmatrix.boundary.bounds import (
 )
 from deepmatrix.store.parts import Failure, Part, Quantised, Reported
 
+#: How a phase ended: `harness.record.STATUSES`, as a type.
+PhaseStatus = Literal["ok", "failed", "unsupported"]
+
 Timed = TypeVar("Timed", bound=Reported)
 
 NotNegative = Annotated[Number, Field(ge=0)]
@@ -135,7 +138,7 @@ class PhaseRecord(Part, Generic[Data]):
     """What one phase reports. A failed phase keeps the data it had until then."""
 
     phase: str
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     started_s: Seconds
     seconds: Seconds
@@ -198,7 +201,7 @@ class ProbeOutcome(Reported):
     *ran*: the framework's operations that ran, where the probe reports them.
     """
 
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     ran: Remark | None = None
 
@@ -345,7 +348,7 @@ class SuiteRecord(PhaseRecord[SuiteData]):
 class CaseOutcome(Reported):
     """How a case ended; its outputs are in a file."""
 
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     outputs: int = Field(default=0, ge=0, le=1000)
 

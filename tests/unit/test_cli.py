@@ -83,6 +83,16 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["merge"], "error: no run under runs"),
         (["merge", "--known", "x.yaml"], "error: --known is now --expected-failures"),
         (["merge", "--known=x.yaml"], "error: --known is now --expected-failures"),
+        *(
+            ([name, "--engine", "venv"], "error: this command has no option '--engine', another")
+            for name in ("merge", "readme")
+        ),
+        (
+            ["claims", "r", "--engine", "venv"],
+            "error: this command has no option '--engine', another one has",
+        ),
+        (["plan", "troch*"], "error: 'troch*' matches no cell; did you mean 'torch-"),
+        (["plan", "onnxruntime-cp-*"], "error: 'onnxruntime-cp-*' matches no cell; did you mean"),
         (["engine", "--stopp"], "error: no option '--stopp'; did you mean '--stop'?"),
     ],
 )

@@ -20,6 +20,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -111,6 +112,24 @@ GAINED = [
     ("portability.*.outputs.*", "steps"),
 ]
 
+#: Path, key and value of rows that have another one, by what names the row.
+EXCEPTIONS: dict[tuple[str, ...], dict[str, Any]] = {
+    ("onnx-debian12-amd64-cpu",): {"evaluator": True},
+    **{
+        (f"jax-debian12-amd64-cpu--{workload}--onnx", consumer): {
+            "failed_phase": "startup",
+            "error_type": "RuntimeError",
+            "worst_output": "",
+        }
+        for workload, consumer in (
+            ("seq2seq-tiny", "onnx-debian12-amd64-cpu"),
+            ("googlenet-tiny", "onnx-debian12-amd64-cpu"),
+            ("googlenet-tiny", "openvino-debian12-amd64-cpu"),
+            ("googlenet-tiny", "openvino_default-debian12-amd64-cpu"),
+        )
+    },
+}
+
 #: (pattern, replacement) of texts that were reworded. Numbers and names in them still count.
 TEXTS = [
     (
@@ -172,6 +191,11 @@ def rename_back(document: Any, renames: Sequence[Rename]) -> None:
     rename(document, [(path, new, old) for path, old, new in renames])
 
 
+def name_of(row: dict[str, Any]) -> tuple[str, ...]:
+    """Return what names a row of portability, or of another table."""
+    return tuple(row[key] for key in ("artifact", "consumer", "cell") if key in row)
+
+
 def leaves(value: Any, place: str = "") -> Iterator[tuple[str, Any]]:
     """Yield the place and the value of everything that is not a list or object."""
     if isinstance(value, dict):
@@ -211,6 +235,13 @@ def extract(folder: Path) -> Path:
             document["schema_version"] = RUN_SCHEMA
         path.write_text(json.dumps(document), encoding="utf-8")
         path.rename(path.with_name(path.name.replace(".aside", ".retried")))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the folder of the recorded run."""
+    folder = tmp_path_factory.mktemp("recorded")
+    unpack(folder)
     return folder
 
 
@@ -223,9 +254,10 @@ def test_a_recorded_run_gives_the_same_rows_and_verdicts(recorded: Path, merged:
     document = json.loads(merged.model_dump_json())
     rename_back(document, RESULTS)
     document["schema_version"] = 1
-    for path, key in GAINED:
+    for path, key, value in GAINED:
         for row in objects(document, path):
-            del row[key]
+            expected_value = EXCEPTIONS.get(name_of(row), {}).get(key, value)
+            assert row.pop(key) == expected_value, (path, key, name_of(row))
     expected = json.loads((recorded / "expected.json").read_text(encoding="utf-8"))
     today, then = dict(leaves(document)), dict(leaves(expected))
     assert today.keys() == then.keys()
@@ -236,7 +268,7 @@ def test_a_recorded_run_gives_the_same_rows_and_verdicts(recorded: Path, merged:
             assert today[place] == reword(value), place
 
 
-def test_a_recorded_run_tells_the_phase_and_the_type_of_every_error(merged: Results) -> None:
+def test_a_recorded_run_tells_phase_type_and_message_of_every_error(merged: Results) -> None:
     errors = [row for row in merged.portability if row.verdict == "error"]
     assert errors
     for row in errors:

@@ -161,7 +161,8 @@ def test_a_meter_shows_how_much_of_the_tolerance_is_used(
 
 def test_what_quantisation_costs_is_on_the_screen_and_the_original_is_not_shown_as_served() -> None:
     original = MODEL.model_copy(update={"name": "float", "artifact": "float", "source": "f.onnx"})
-    cost = CostRow(artifact=MODEL.artifact, original="float", output="y", error=0.1, snr_db=34.7)
+    names = {"artifact": MODEL.artifact, "model": MODEL.name, "original": "float"}
+    cost = CostRow(**names, output="y", error=0.1, snr_db=34.7)
     served = verifications.results()
     results = served.model_copy(update={"models": (original, *served.models), "costs": (cost,)})
     text = screen(results, 160)

@@ -23,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="RUN",
         help="the runs; if several can decide a statement, the last one counts",
     )
-    shared.add_engine(parser)
+    shared.add_runs(parser)
     shared.add_expected_failures(parser)
     parser.add_argument("--claims", type=Path, default=CLAIMS, help="the file of the statements")
     parser.add_argument(

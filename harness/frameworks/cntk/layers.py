@@ -4,6 +4,8 @@ A layer is a function of the layer's description and its inputs; it returns an e
 parameters. Shapes are those of one example: CNTK adds the batch itself.
 """
 
+from typing import Any, Callable, Dict
+
 import cntk
 import numpy
 
@@ -247,7 +249,7 @@ def _position(layer, x):
     return x + table, {"table": Weight(table)}
 
 
-KINDS = {
+KINDS: Dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "max_pool": _max_pool,
     "global_average_pool": _average,

@@ -1,5 +1,7 @@
 """The probes in CNTK: functions of one example, which CNTK batches."""
 
+from typing import Any, Dict, List
+
 import cntk
 import numpy
 
@@ -132,7 +134,7 @@ def bidirectional(x, **weights):
 
 def attention(query, key, value, mask, upstream):
     """Attend one head at a time: CNTK multiplies matrices only."""
-    answers = {"y": [], "query": [], "key": [], "value": []}
+    answers: Dict[str, List[Any]] = {"y": [], "query": [], "key": [], "value": []}
     for head in range(query.shape[1]):
         arrays = [array[:, head] for array in (query, key, value)]
         variables = [_input(array) for array in arrays]

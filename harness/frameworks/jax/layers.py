@@ -3,6 +3,8 @@
 Import this module after jax only. All arrays have the neutral layout, which XLA supports directly.
 """
 
+from typing import Any, Callable, Dict
+
 import jax
 from jax import lax
 from jax import numpy as jnp
@@ -170,7 +172,7 @@ def _layer_norm(layer, params, x):
     return centred / jnp.sqrt(variance + layer["epsilon"]) * params["scale"] + params["offset"]
 
 
-KINDS = {
+KINDS: Dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "max_pool": _max_pool,
     "global_average_pool": lambda layer, params, x: x.mean(axis=tuple(range(2, x.ndim))),

@@ -3,6 +3,8 @@
 Import this module after PyTensor only.
 """
 
+from typing import Any, List
+
 import numpy
 import pytensor as module
 from pytensor import scan, tensor

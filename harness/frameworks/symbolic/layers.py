@@ -6,6 +6,7 @@ expression.
 """
 
 import itertools
+from typing import Any, Callable, Dict
 
 from harness.adapters import Unsupported
 
@@ -181,7 +182,7 @@ def _slice(ops, layer, params, x):
     return x[tuple(chosen)]
 
 
-KINDS = {
+KINDS: Dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "max_pool": _max_pool,
     "global_average_pool": lambda ops, layer, params, x: x.flatten(3).mean(axis=2),

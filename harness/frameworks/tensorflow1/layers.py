@@ -4,6 +4,8 @@ On the CPU it convolves with channels last only. So a value knows where its chan
 transposed only where a layer needs another layout.
 """
 
+from typing import Any, Callable, Dict, List
+
 import numpy
 import tensorflow as tf
 
@@ -80,7 +82,7 @@ class Graph:
                 self.weights[layer["name"] + "." + name] = weight
             before = layer["name"]
         self.logits = self.values[before].moved(False)
-        self.variables = []
+        self.variables: List[Any] = []
         for weight in self.weights.values():
             if all(weight.variable is not variable for variable in self.variables):
                 self.variables.append(weight.variable)
@@ -269,7 +271,7 @@ def _recurrent(layer, x):
     tensor = x.moved(False)
     width = int(tensor.shape[-1])
     kind = {"rnn": _RnnCell, "lstm": _LstmCell, "gru": _GruCell}[layer["kind"]]
-    cells = []
+    cells: List[Any] = []
     for name in ["forward", "backward"] if layer.get("bidirectional") else ["forward"]:
         with tf.variable_scope(name):
             cells.append(kind(layer["units"], width))
@@ -356,7 +358,7 @@ def _mean(layer, x):
     return Value(tf.reduce_mean(x.moved(False), 1)), {}
 
 
-KINDS = {
+KINDS: Dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "max_pool": _max_pool,
     "global_average_pool": _average,

@@ -3,6 +3,8 @@
 A program is code: load it in a cell only. Import this module after torch only.
 """
 
+from typing import Any, Dict, List, Optional
+
 import numpy
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,9 +24,9 @@ class Program:
     where they are not known. *examples*: inputs that came with it, by name, or nothing.
     """
 
-    names: list = []
-    declared = None
-    examples: dict = {}
+    names: List[str] = []
+    declared: Optional[List[Any]] = None
+    examples: Dict[str, Any] = {}
 
 
 class Script(Program):

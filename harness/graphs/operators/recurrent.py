@@ -4,6 +4,8 @@ The evaluator leaves out the lengths of sequences, activations other than the us
 and what some directions answer.
 """
 
+from typing import Tuple
+
 import numpy
 
 from harness.graphs.operators.base import Operator, sigmoid
@@ -44,7 +46,7 @@ class _Recurrent(Operator):
     """
 
     gates = 1
-    usual = ("tanh",)
+    usual: Tuple[str, ...] = ("tanh",)
     has_cell = False
 
     def _run(self, x, w, r, b=None, lengths=None, h=None, c=None, p=None, **attributes):

@@ -6,6 +6,8 @@ What they reach is tried: the model is evaluated with other values in their plac
 discarded later, as by a Where, leaves the outputs defined.
 """
 
+from typing import Dict
+
 import numpy
 
 from harness import record
@@ -122,7 +124,7 @@ def _other(node, values, dtype, lowest):
 
 def _throughout(model, values, own_masks):
     """Return the outputs that depend on an undefined value, as undefined throughout."""
-    masked = {}
+    masked: Dict[str, numpy.ndarray] = {}
     for number, node in enumerate(model.graph.node):
         outputs = [name for name in node.output if hasattr(values.get(name), "shape")]
         if number in own_masks:

@@ -39,7 +39,7 @@ def _cost_row(cost: CostRow) -> Row:
     ]
     unlisted = f" and {len(flips) - LISTED} more" if len(flips) > LISTED else ""
     return row(
-        cost.artifact.split("--")[1],
+        cost.model,
         cost.output,
         numbers.error(cost.error),
         numbers.DASH if cost.snr_db is None else f"{cost.snr_db:.1f} dB",

@@ -170,7 +170,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
     )
 
 
-ERROR_NOTE = "Error: the largest difference from gold, over gold's largest value."
+ERROR_NOTE = f"Error: {numbers.ERROR}."
 P50_NOTE = "p50: the median time of one inference; native cells only."
 
 
@@ -252,11 +252,10 @@ def why(
 
 
 def _reason(judged: PortabilityRow) -> str:
-    """Return the cause of a wrong answer, else the reason without its phase and its type."""
+    """Return the cause of a wrong answer, else the error's message, or the reason."""
     if judged.cause:
         return _short_cause(judged.cause)
-    reason = judged.reason.removeprefix(f"{judged.failed_phase}: ")
-    return reason.removeprefix(f"{judged.error_type}: ")
+    return judged.message or judged.reason
 
 
 def _short_cause(cause: Cause) -> str:

@@ -1,5 +1,7 @@
 """What ONNX Runtime's optimiser makes of a graph: fused products, activations, normalisations."""
 
+from typing import Any, Callable, Dict
+
 import numpy
 
 from harness.graphs.operators.base import (
@@ -12,7 +14,7 @@ from harness.graphs.operators.base import (
 )
 from harness.graphs.operators.quantization import convolution
 
-_ACTIVATIONS = {
+_ACTIVATIONS: Dict[str, Callable[..., Any]] = {
     "": lambda x, *parameters: x,
     "Relu": lambda x, *parameters: numpy.maximum(x, 0),
     "Tanh": lambda x, *parameters: numpy.tanh(x),
