@@ -55,6 +55,7 @@ class Outcome(BaseModel):
     model_config = ConfigDict(frozen=True)
 
     ending: Ending
+    kind: Line = ""
     reason: Line = ""
 
 
@@ -217,7 +218,7 @@ class Trial:
         written = {str(number).encode(): number for number in numbers}
         if content not in written:
             raise EngineError(f"{self.cell.id} died before its first case: {cause}")
-        self.outcomes[written[content]] = Outcome(ending="crash", reason=cause)
+        self.outcomes[written[content]] = Outcome(ending="crash", kind=status, reason=cause)
 
     def _judge(self, ended_cases: Mapping[str, CaseOutcome], control: Path) -> None:
         try:

@@ -26,7 +26,7 @@ from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging.verdicts import producer_fault
-from deepmatrix.store.causes import Cause
+from deepmatrix.store.causes import CAUSE_FILE, Cause
 from deepmatrix.store.runs import Run
 
 #: What is explained: wrong answers; the error of every node of all answers too; nothing.

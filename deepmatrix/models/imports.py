@@ -14,6 +14,8 @@ from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import (
+    GOLD,
+    INPUTS,
     MODEL,
     UNDEFINED,
     describe,

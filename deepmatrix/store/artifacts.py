@@ -21,9 +21,6 @@ from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, inputs, networks
 from harness.formats import MODEL_PATHS
 
-#: What its producer and the host say of an artifact: an `Exported`.
-DESCRIPTION: Final = "artifact.json"
-
 _EXPORTED = TypeAdapter(Exported)
 
 HINT: Final = (

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from deepmatrix.boundary.bounds import Count, Id, Line, Measure, TensorName
 from deepmatrix.store.parts import Part

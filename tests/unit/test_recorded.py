@@ -20,7 +20,6 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
-from unittest.mock import ANY
 
 import pytest
 
@@ -217,14 +216,8 @@ def reword(value: Any) -> Any:
     return value
 
 
-@pytest.fixture(scope="module")
-def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the recorded run, its keys and file names those of today."""
-    return extract(tmp_path_factory.mktemp("recorded"))
-
-
-def extract(folder: Path) -> Path:
-    """Extract the recorded run with the keys and file names of today; return the folder."""
+def unpack(folder: Path) -> None:
+    """Unpack the recorded run into a folder, its keys and file names those of today."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="data")
     for path in sorted((folder / "recorded").rglob("*.json")):

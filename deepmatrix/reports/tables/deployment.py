@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import Row, Table, judged_row, key, mark, number, text
 from deepmatrix.results.rows import ExportRow, Results, ScenarioRow
-from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S, SCENARIO_S
+from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
 
 
 def exports(results: Results) -> Table:

@@ -50,7 +50,7 @@ def convolve(layer, kernel, x):
     for dim, (size, stride) in enumerate(zip(layer["kernel"], layer["stride"])):
         steps = (x.shape[2 + dim] - size) // stride + 1
         index = numpy.arange(size)[:, None] + tensor.arange(steps)[None, :] * stride
-        axes = ["x"] * (2 * count)
+        axes: List[Any] = ["x"] * (2 * count)
         axes[dim], axes[count + dim] = 0, 1
         places.append(index.dimshuffle(*axes))
     windows = x[(slice(None), slice(None), *places)]
