@@ -35,6 +35,7 @@ from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import statistics
 from deepmatrix.store.runs import Run
 from tests.unit.examples import DOCKER, MATRIX, new_run, planned, record
+from tests.unit.test_recorded import unpack
 from tests.unit.test_results import all_jobs, whole, write_gold
 
 ONNXRUNTIME = "onnxruntime-debian12-amd64-cpu"

@@ -30,6 +30,7 @@ NOT_RUN = {
     "benchmark": "its times need a quiet machine",
     "conformance --record": "it rewrites the baselines",
     "engine --stop": "it ends the engine that others use; a unit test stops another",
+    "history --parquet": "it needs the optional duckdb; a unit test runs it",
     "pins --upgrade": "it rewrites the pins",
 }
 

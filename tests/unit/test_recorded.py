@@ -20,6 +20,7 @@ import tarfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
+from unittest.mock import ANY
 
 import pytest
 
@@ -83,32 +84,34 @@ RESULTS: list[Rename] = [
 ]
 
 #: (path of the object, key) that ``results.json`` has gained.
-GAINED = [
-    ("training.*", "failed_phase"),
-    ("training.*", "error_type"),
-    ("portability.*", "failed_phase"),
-    ("portability.*", "error_type"),
-    ("portability.*", "model"),
-    ("portability.*", "judges"),
-    ("portability.*.outputs.*", "cosine"),
-    ("portability.*.cause", "model"),
-    ("portability.*.cause", "alone"),
-    ("portability.*.cause", "as_on"),
-    ("cells.*", "evaluator"),
-    ("cells.*", "float32_by"),
-    ("cells.*", "serving_memory_bytes"),
-    ("", "models"),
-    ("", "nodes"),
-    ("portability.*.outputs.*", "judged_by"),
-    ("portability.*", "worst_output"),
-    ("portability.*.outputs.*", "rounded"),
-    ("portability.*.outputs.*", "random"),
-    ("portability.*.outputs.*", "unjudged"),
-    ("portability.*", "stateful"),
-    ("portability.*", "unsteady"),
-    ("", "costs"),
-    ("portability.*", "isa"),
-    ("portability.*.outputs.*", "steps"),
+GAINED: list[tuple[str, str, Any]] = [
+    ("training.*", "failed_phase", ""),
+    ("training.*", "error_type", ""),
+    ("portability.*", "failed_phase", ""),
+    ("portability.*", "error_type", ""),
+    ("portability.*", "message", ANY),  # a test of its own checks it
+    ("portability.*", "model", ""),
+    ("portability.*", "judges", False),
+    ("portability.*.outputs.*", "cosine", None),
+    ("portability.*.cause", "model", ""),
+    ("portability.*.cause", "alone", False),
+    ("portability.*.cause", "as_on", ""),
+    ("cells.*", "evaluator", False),
+    ("cells.*", "float32_by", ""),
+    ("cells.*", "serving_memory_bytes", ANY),  # so does one for this
+    ("", "models", []),
+    ("", "nodes", []),
+    ("portability.*.outputs.*", "judged_by", ""),
+    ("portability.*", "worst_output", "y"),
+    ("portability.*.outputs.*", "rounded", False),
+    ("portability.*.outputs.*", "random", False),
+    ("portability.*.outputs.*", "unjudged", False),
+    ("portability.*", "stateful", False),
+    ("portability.*", "unsteady", ""),
+    ("portability.*", "repeats", ANY),
+    ("", "costs", []),
+    ("portability.*", "isa", ""),
+    ("portability.*.outputs.*", "steps", None),
 ]
 
 #: Path, key and value of rows that have another one, by what names the row.

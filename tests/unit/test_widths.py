@@ -16,11 +16,18 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from deepmatrix.comparison.changes import (
+    Comparison,
+    Side,
+    SizeChange,
+    TimeChange,
+    VerdictChange,
+)
 from deepmatrix.conformance.suite import Change, Conformity, Outcome
 from deepmatrix.reports import console as printing
 from deepmatrix.reports import fitting, markdown, tables
 from deepmatrix.reports.layout import Column, Row, Table
-from deepmatrix.reports.tables import claims, conformance, plans, result_tables
+from deepmatrix.reports.tables import claims, comparison, conformance, plans, result_tables
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
@@ -37,7 +44,10 @@ WIDTHS = (80, 120, 160)
 NARROWEST = 6
 
 #: Titles that no literal tells, by the expression that makes them.
-COMPUTED = {"area.capitalize()": {area.capitalize() for area in statements.load().claims}}
+COMPUTED = {
+    "area.capitalize()": {area.capitalize() for area in statements.load().claims},
+    "title": {"New failures", "Other verdicts", "Slower", "Faster", "Size", "Peak memory"},
+}
 
 PRODUCERS = (
     "caffe-debian11-amd64-cpu",
@@ -311,6 +321,51 @@ def conformance_tables() -> list[Table]:
     return list(conformance.tables([conformity], changes))
 
 
+def compared() -> Comparison:
+    """Return a comparison with a line of each kind."""
+    cell, subject = CONSUMERS[0], f"{PRODUCERS[3]}--{WORKLOADS[1]}--onnx"
+    verdicts = {"kind": "serving", "cell": cell, "subject": subject, "reason": REASON}
+    drift = VerdictChange(
+        **verdicts,
+        base="match",
+        head="match",
+        base_error=1.2e-7,
+        head_error=1.2e-6,
+        tolerance=2.3e-6,
+        growth=10.0,
+    )
+    times = [
+        TimeChange(
+            cell=cell,
+            quantity="forward and backward",
+            subject=subject,
+            batch=32,
+            base_s=1.2e-3,
+            head_s=ratio * 1.2e-3,
+            rounds=(3, 3),
+            ratio=ratio,
+            low=ratio - 0.02,
+            high=ratio + 0.02,
+            p=0.0012,
+            word=word,
+        )
+        for word, ratio in (("slower", 1.1), ("faster", 0.9))
+    ]
+    sizes = [
+        SizeChange(quantity=quantity, cell=cell, subject=subject, base=10**9, head=2 * 10**9)
+        for quantity in ("image", "memory")
+    ]
+    return Comparison(
+        base=Side(name="monday"),
+        head=Side(name="tuesday"),
+        failures=(VerdictChange(**verdicts, base="match", head="error"),),
+        changes=(VerdictChange(**verdicts, base="drift", head="match"),),
+        drifts=(drift,),
+        times=tuple(times),
+        sizes=tuple(sizes),
+    )
+
+
 def all_tables() -> list[Table]:
     return [
         *result_tables(whole_results()),
@@ -322,6 +377,7 @@ def all_tables() -> list[Table]:
         *claims.tables(decide(statements.load(), [whole_results()])),
         *conformance_tables(),
         plans.table(planned(), "docker"),
+        *comparison.tables(compared()),
     ]
 
 

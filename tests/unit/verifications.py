@@ -8,6 +8,7 @@ from deepmatrix.results import rows
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
+from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import Deviation
 
 INSPECTOR = "onnx-debian12-amd64-cpu"
@@ -21,16 +22,16 @@ MODEL = rows.ModelRow(
     evaluator=True,
     judged_by={"logits": "float64 evaluation", "embedding": "float64 evaluation"},
     inputs=(
-        rows.InputRow(
+        ModelInput(
             name="pixel_values_of_the_image",
             dtype="float32",
             shape=(1, 3, 224, 224),
             low=-2.118,
             high=2.64,
-            made=True,
+            sampled=True,
             values="counts of a Shape: from 0 to 1 less than the size of the axis it indexes",
         ),
-        rows.InputRow(name="attention_mask", dtype="int64", shape=(1, 512), made=False),
+        ModelInput(name="attention_mask", dtype="int64", shape=(1, 512), sampled=False),
     ),
 )
 
