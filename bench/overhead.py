@@ -73,9 +73,9 @@ def compare(bench: Bench, job: Job, repeat: int, folder: Path) -> None:
     control = folder / "control"
     control.mkdir()
     capabilities = bench.engine.capabilities()
-    maker = TaskMaker(run=bench.run, capabilities=capabilities, emulated=False)
+    maker = TaskMaker(run=bench.run, capabilities=capabilities, emulated=False, cpus=(0,))
     cell = bench.opened.ready[job.cell]
-    maker.task(job, cell, control, maker.contents(job, cell, control))
+    maker.write_input(job, cell, control, maker.contents(job, cell, control))
     matrix, hand, beyond, lost = [], [], [], []
     for _ in range(repeat):
         start = time.perf_counter()

@@ -7,8 +7,9 @@ host imports `record` and `formats`, and nothing else.
 
 How a job runs:
 
-- `__main__` reads the job with `control`, and `job` runs it: it starts the adapter, checks device,
-  threads and arithmetic, and runs the phases. `failures` turns an exception into data.
+- `__main__` reads the job with `control`, or several in turn with `serving`. `process` starts the
+  adapter, checks device, threads and arithmetic once, and runs the phases of each job. `failures`
+  turns an exception into data.
 - `adapters` says which functions the adapter of a framework or a runtime has.
 - `frameworks` has all that is known of each framework, `runtimes` of each runtime.
 - `phases` has what is done with a workload, an artifact, a model or a suite; `sessions` what

@@ -1,43 +1,56 @@
-"""Run one job: ``python -m harness DIR``.
+"""Run one job, or a session of several: ``python -m harness DIR``.
 
-Exit codes: 0 when ``output.json`` is written, whatever it says; 2 when DIR cannot be used;
+Exit codes: 0 when every ``output.json`` is written, whatever it says; 2 when DIR cannot be used;
 1 when the deadline passed (the log then holds every thread's traceback).
 """
 
 import faulthandler
 import os
 import sys
-from typing import List
+from typing import TYPE_CHECKING, Any, Dict, List
 
-from harness import control
+from harness import control, serving
+
+if TYPE_CHECKING:  # only after `set_up_process`
+    from harness.process import Process
 
 
 def main(arguments: List[str]) -> int:
-    """Read the job from the control directory, run it, write the output; return the exit code."""
+    """Run the job in the control directory, or the jobs of a session; return the exit code."""
     interpreter_s = control.process_age_s()
     if len(arguments) != 1:
         sys.stderr.write("usage: python -m harness DIR\n")
         return 2
     directory = arguments[0]
+    faulthandler.enable()
+    scratch = ""
     try:
-        job = control.read_job(directory)
+        process = None
+        for folder in serving.folders(directory):
+            job = control.read_job(folder)
+            faulthandler.dump_traceback_later(job["deadline_s"], exit=True)
+            if process is None:
+                scratch = control.set_up_process(directory, job["threads"])
+                from harness.process import Process
+
+                process = Process(job, interpreter_s)
+            _serve(process, folder, job)
     except control.BadInput as error:
         sys.stderr.write(f"harness: {error}\n")
         return 2
-    faulthandler.enable()
-    faulthandler.dump_traceback_later(job["deadline_s"], exit=True)
-    scratch = control.set_up_process(directory, job["threads"])
-    own_process = os.getpid()
-    try:
-        from harness.job import run
-
-        output = run(directory, job, interpreter_s)
-        if os.getpid() != own_process:
-            os._exit(1)  # a child that a framework forked left a phase: it has no output to write
-        control.write_output(directory, output)
     finally:
         control.remove_scratch(scratch)
     return 0
+
+
+def _serve(process: "Process", folder: str, job: Dict[str, Any]) -> None:
+    """Run one job and write its output."""
+    own_process = os.getpid()
+    output = process.run(folder, job)
+    if os.getpid() != own_process:
+        os._exit(1)  # a child that a framework forked left a phase: it has no output to write
+    control.write_output(folder, output)
+    faulthandler.cancel_dump_traceback_later()
 
 
 def leave(code: int) -> None:

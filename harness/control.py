@@ -151,7 +151,8 @@ def provide_locale(folder: str) -> None:
 
 def remove_scratch(scratch: str) -> None:
     """Remove the folder of `set_up_process`; the host removes files that stay."""
-    shutil.rmtree(scratch, ignore_errors=True)
+    if scratch:
+        shutil.rmtree(scratch, ignore_errors=True)
 
 
 def process_age_s() -> Optional[float]:

@@ -38,6 +38,9 @@ OVERFLOW = 3  # finite in float64 only: an infinity, a NaN and gold are all righ
 
 INPUT = "input.json"
 OUTPUT = "output.json"
+SESSION = "session.json"  # a process that serves several jobs has it, see `harness.serving`
+READY = "ready"  # an empty file, put into a job's folder after all others
+LAST = "last"  # the same in the last job of a session
 ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a format in it
 TRAINED = "artifacts/weights.npz"  # trained weights by neutral name, float32
 PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``probe_x``
@@ -102,6 +105,11 @@ BAD_MODEL = "BadModel"  # `harness.graphs.BadModel`: its message is meant for th
 
 #: These hold for the whole job: they are recorded in every phase, and no phase runs.
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
+
+
+def job_folder(number: int) -> str:
+    """Return the path of a job's control directory in a session; *number* counts from 1."""
+    return f"jobs/{number:04d}"
 
 
 def answer_path(number: int) -> str:

@@ -46,9 +46,33 @@ class Limits:
     file_bytes: int
 
 
+class Queue(Protocol):
+    """The jobs of a process that serves several; `harness.serving` is its other end."""
+
+    nonce: str
+    """What the process writes to its log when a job is done."""
+
+    @property
+    def folder(self) -> str:
+        """Where the job that it is on has its control directory, relative to the task's."""
+        ...
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a job follows in this process."""
+        ...
+
+    def advance(self, ended: Ended) -> None:
+        """Take the files of the job that is done; put those of the next into its own *folder*.
+
+        *ended*: as if the process had ended with this job.
+        """
+        ...
+
+
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """One process to run: a cell, a control directory, limits.
+    """One process to run: a cell, a control directory, limits, which hold for each of its jobs.
 
     *emulator*: a program on this machine that has to run it, where it is not run natively or by
     the kernel's own choice.
@@ -62,6 +86,17 @@ class Task:
     limits: Limits
     environment: dict[str, str] = field(default_factory=dict)
     emulator: Path | None = None
+    queue: Queue | None = None
+
+    @property
+    def nonce(self) -> str:
+        """What ends a job's part of the log, or nothing."""
+        return self.queue.nonce if self.queue else ""
+
+    @property
+    def folder(self) -> Path:
+        """The control directory of the job that the process is on."""
+        return self.control / self.queue.folder if self.queue else self.control
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,7 +141,10 @@ class Engine(Protocol):
         ...
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:
-        """Run one process to its end; write its files back into ``task.control``.
+        """Run one process to its end; write its files back into ``task.folder``.
+
+        Of a process with a queue, what is returned concerns the job that it was on in the end; the
+        queue was told of those before.
 
         Blocks without using the CPU. Returns promptly with ``cancelled`` when *cancel* is set.
         Leaves no process, container, volume or temporary file behind, however it ends.

@@ -19,10 +19,10 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deepmatrix.engines import Ended, Limits, Task, archives, endings, owner, proctree, watch
+from deepmatrix.engines.course import Course, ready_last
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import processes
-from deepmatrix.machine.clocks import Stopwatch
 from deepmatrix.paths import HARNESS, cache_folder
 
 #: The variables of this process's environment that a process with a clean one gets.
@@ -84,38 +84,28 @@ class LocalProcesses:
 
     def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
         """Run one process of *python* to its end. See `deepmatrix.engines.Engine`."""
-        stopwatch = Stopwatch()
-        tail, peak = Tail(task.limits.log_bytes), proctree.MemoryPeak()
+        course, peak = Course(task), proctree.MemoryPeak()
         code: int | None = None
         try:
             with self._copy(task.control) as control:
-                stopwatch.start()
-                stop, code = self._attempt(task, python, control, cancel, tail, peak)
+                course.mark_start()
+                stop, code = self._attempt(course, python, control, cancel, peak)
                 if stop.ending != "cancelled":
                     stop = _adopt(control, task, stop)
         except processes.CommandFailed as error:
             stop = Stop(ending="start-failed", cause=error.message)
-        return Ended(
-            ending=stop.ending,
-            cause=stop.cause,
-            exit_code=code,
-            wall_s=stopwatch.wall_s,
-            started_at=stopwatch.started_at,
-            log=tail.text(),
-            tree_bytes=peak.memory_bytes or None,
-        )
+        return course.ended(stop, code, tree_bytes=peak.memory_bytes or None)
 
     def _attempt(
         self,
-        task: Task,
+        course: Course,
         python: Path,
         control: Path,
         cancel: threading.Event,
-        tail: Tail,
         peak: proctree.MemoryPeak,
     ) -> tuple[Stop, int | None]:
+        task, tail, wake = course.task, course.tail, watch.Wake()
         process = self._start(task, python, control)
-        wake = threading.Event()
         reader = threading.Thread(target=_read, args=(process, tail, wake), daemon=True)
         waiter = threading.Thread(target=_wait, args=(process, wake), daemon=True)
         reader.start()
@@ -126,6 +116,9 @@ class LocalProcesses:
                 cancel=cancel,
                 deadline_s=task.deadline_s,
                 check=lambda: _limit_exceeded(peak.measure(process.pid), task.limits),
+                serve=lambda: course.serve(
+                    lambda stop: _adopt(control, task, stop), lambda: _hand_in(control, task)
+                ),
             )
         finally:
             processes.kill_group(process)
@@ -245,24 +238,34 @@ def _limit_exceeded(usage: proctree.Usage, limits: Limits) -> Stop | None:
 
 
 def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
-    """Copy the files of a process back; refused files are its failure, if it had no other."""
+    """Copy the files of a job back; refused files are its failure, if it had no other."""
     try:
-        archives.copy_plain_files(control, task.control)
+        archives.copy_plain_files(control / task.folder.relative_to(task.control), task.folder)
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
     return stop
 
 
-def _read(process: subprocess.Popen[bytes], tail: Tail, wake: threading.Event) -> None:
+def _hand_in(control: Path, task: Task) -> None:
+    """Copy the files of the next job to where its process waits for them."""
+    files = archives.list_files(task.folder)
+    for name, path in ready_last(files).items():
+        target = control / task.folder.relative_to(task.control) / name
+        target.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, target)
+
+
+def _read(process: subprocess.Popen[bytes], tail: Tail, wake: watch.Wake) -> None:
     assert process.stdout is not None
     with process.stdout as pipe:
         while data := os.read(pipe.fileno(), 1 << 16):
-            tail.add(data)
+            if tail.add(data):
+                wake.look()
             if tail.is_over:
-                wake.set()
+                wake.end()
                 return
 
 
-def _wait(process: subprocess.Popen[bytes], wake: threading.Event) -> None:
+def _wait(process: subprocess.Popen[bytes], wake: watch.Wake) -> None:
     process.wait()
-    wake.set()
+    wake.end()

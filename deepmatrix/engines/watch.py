@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -26,24 +27,43 @@ class Stop:
 
 
 class Tail:
-    """The last part of a log, and whether the log is longer than allowed."""
+    """The last part of the log of a job, and whether the log is longer than allowed.
 
-    def __init__(self, limit_bytes: int) -> None:
+    A process that serves several jobs writes a line with its *nonce* after each but the last: then
+    the job's log is a section of its own, and the next one's begins.
+    """
+
+    def __init__(self, limit_bytes: int, nonce: str = "") -> None:
         self.limit_bytes = limit_bytes
         self.bytes = 0
         self._end = bytearray()
+        self._mark = f"\n{nonce}\n".encode() if nonce else b""
+        self._sections: deque[str] = deque()
 
     @property
     def is_over(self) -> bool:
         """Say whether the log is longer than allowed."""
         return self.bytes > self.limit_bytes
 
-    def add(self, data: bytes) -> None:
-        """Add the next output."""
+    def add(self, data: bytes) -> bool:
+        """Add the next output; return whether a section ended with it."""
         self.bytes += len(data)
+        searched = max(0, len(self._end) - len(self._mark))
         self._end += data
+        if self._mark and (place := self._end.find(self._mark, searched)) >= 0:
+            rest = self._end[place + len(self._mark) :]
+            self.bytes -= len(rest) + len(self._mark)
+            del self._end[place:]
+            self._sections.append(self.text())
+            self._end, self.bytes = rest, len(rest)
+            return True
         if len(self._end) > 2 * LOG_BYTES:
             del self._end[:-LOG_BYTES]
+        return False
+
+    def take_section(self) -> str | None:
+        """Return the next section that ended, once, or None."""
+        return self._sections.popleft() if self._sections else None
 
     def text(self) -> str:
         """Return the last part, at most `LOG_BYTES`, starting with a whole line if it was cut."""
@@ -60,21 +80,54 @@ class Tail:
         )
 
 
+class Wake:
+    """Wakes who waits for a process: it has ended, or it has served a job."""
+
+    def __init__(self) -> None:
+        self._event = threading.Event()
+        self._is_over = False
+
+    def end(self) -> None:
+        """Tell that there is nothing more to wait for."""
+        self._is_over = True
+        self._event.set()
+
+    def look(self) -> None:
+        """Tell that a job was served."""
+        self._event.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Wait; return whether there is news."""
+        return self._event.wait(seconds)
+
+    def is_over(self) -> bool:
+        """Return whether it ended; later news wakes again."""
+        self._event.clear()
+        return self._is_over
+
+
 def wait_for_end(
-    wake: threading.Event,
+    wake: Wake,
     *,
     cancel: threading.Event,
     deadline_s: float,
     check: Callable[[], Stop | None] = lambda: None,
+    serve: Callable[[], bool] = lambda: False,
 ) -> Stop | None:
-    """Wait until *wake* is set and return None, or return why to stop the process before.
+    """Wait until the process ends and return None, or return why to stop it before.
 
-    *check* is called every `TICK_S` and returns why to stop; it must be cheap.
+    *check* is called every `TICK_S` and returns why to stop; it must be cheap. *serve* is called
+    when there is news: it hands over the next job if one was served, and returns whether it did.
+    The deadline then begins anew.
     """
     end = time.monotonic() + deadline_s
     while True:
         if wake.wait(max(0.0, min(TICK_S, end - time.monotonic()))):
-            return None
+            is_over = wake.is_over()
+            if serve():
+                end = time.monotonic() + deadline_s
+            if is_over:
+                return None
         if cancel.is_set():
             return Stop(ending="cancelled", cause="interrupted")
         if time.monotonic() >= end:

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from deepmatrix.boundary.files import write_text
-from deepmatrix.engines import Ended, Engine
+from deepmatrix.engines import Ended, Engine, Task
+from deepmatrix.execution import lanes
 from deepmatrix.execution.conclusions import conclude
+from deepmatrix.execution.lanes import Cpus
+from deepmatrix.execution.queues import JobQueue
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.execution.watching import Watcher
-from deepmatrix.machine import energy, locks
+from deepmatrix.machine import locks
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.output import Output
@@ -39,6 +42,10 @@ class Attempt:
     energy_j: float | None
 
 
+Collect = Callable[[Job, Attempt], None]
+"""Called with each job that a process served, while the job's files are there."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Attempts:
     """Runs processes on an engine that is open, in cells that are ready.
@@ -53,17 +60,43 @@ class Attempts:
     cancel: threading.Event
     watcher: Watcher
 
-    @contextlib.contextmanager
-    def planned(self, job: Job, cell: Cell) -> Iterator[Attempt]:
-        """Run a job of the plan; yield its attempt, whose files are there until the block ends.
+    @property
+    def timed_cpus(self) -> Cpus:
+        """The CPUs of what is timed. Raises ArgumentError where the engine does not have them."""
+        return lanes.timed_cpus(self.run.manifest.matrix.limits, self.capabilities)
+
+    @property
+    def checked_cpus(self) -> list[Cpus]:
+        """The CPUs of each lane of what is only checked. Raises ArgumentError as before."""
+        return lanes.checked_cpus(self.run.manifest.matrix.limits, self.capabilities)
+
+    def serve(
+        self, jobs: Sequence[Job], cell: Cell, collect: Collect, cpus: Cpus | None = None
+    ) -> int:
+        """Run jobs of the plan in one process; return how many of them it disposed of.
+
+        Where it dies, that job is the last one. *collect* gets every attempt.
 
         Raises:
             Cancelled: the user interrupted it.
         """
-        with self._attempt(
-            job, cell, lambda maker, control: maker.contents(job, cell, control)
-        ) as attempt:
-            yield attempt
+        maker = self._maker(cell, cpus or self.timed_cpus)
+        with self.run.scratch(jobs[0]) as control:
+            queue = JobQueue(
+                jobs=jobs,
+                cell=cell,
+                control=control,
+                maker=maker,
+                started=self.watcher.started,
+                collect=lambda job, folder, ended, energy_j: collect(
+                    job, self._attempt(maker, job, folder, ended, energy_j)
+                ),
+            )
+            queue.prepare()
+            task = maker.task(jobs[0], cell, control, queue if len(jobs) > 1 else None)
+            ended = self._run_task(task, queue.begin)
+            queue.finish(ended)
+            return queue.place
 
     @contextlib.contextmanager
     def one_off(
@@ -81,35 +114,42 @@ class Attempts:
             Cancelled: the user interrupted it.
         """
         job = Job(wave="consume", cell=cell.id, subject=subject, round=0, phases=phases)
-
-        with self._attempt(
-            job, cell, lambda _, control: {**fill(control), "cold": False}
-        ) as attempt:
-            yield attempt
-
-    @contextlib.contextmanager
-    def _attempt(
-        self, job: Job, cell: Cell, contents: Callable[[TaskMaker, Path], Mapping[str, Any]]
-    ) -> Iterator[Attempt]:
-        emulated = self.capabilities.emulates(cell)
-        maker = TaskMaker(run=self.run, capabilities=self.capabilities, emulated=emulated)
+        maker = self._maker(cell, self.timed_cpus)
         with self.run.scratch(job) as control:
-            task = maker.task(job, cell, control, contents(maker, control))
-            with locks.exclusive_cpus(task.limits.cpus, self.cancel, self.watcher.waiting_for_cpus):
-                self.watcher.started(job)
-                before = energy.read_counters()
-                ended = self.engine.run(task, self.cancel)
-                joules = energy.joules_between(before, energy.read_counters())
-            if ended.ending == "cancelled":
-                raise Cancelled
-            write_text(self.run.log_path(job), ended.log)
-            output, status, cause = conclude(job, control, ended)
-            yield Attempt(
-                output=output,
-                status=status,
-                cause=cause,
-                control=control,
-                ended=ended,
-                emulated=emulated,
-                energy_j=joules,
-            )
+            contents = {**fill(control), "cold": False}
+            maker.write_input(job, cell, control, contents)
+            task = maker.task(job, cell, control)
+            ended = self._run_task(task, lambda: self.watcher.started(job))
+            yield self._attempt(maker, job, control, ended, None)
+
+    def _maker(self, cell: Cell, cpus: Cpus) -> TaskMaker:
+        return TaskMaker(
+            run=self.run,
+            capabilities=self.capabilities,
+            emulated=self.capabilities.emulates(cell),
+            cpus=cpus,
+        )
+
+    def _run_task(self, task: Task, begin: Callable[[], None]) -> Ended:
+        waiting = self.watcher.waiting_for_cpus
+        with locks.exclusive_cpus(task.limits.cpus, self.cancel, waiting):
+            begin()
+            ended = self.engine.run(task, self.cancel)
+        if ended.ending == "cancelled":
+            raise Cancelled
+        return ended
+
+    def _attempt(
+        self, maker: TaskMaker, job: Job, folder: Path, ended: Ended, energy_j: float | None
+    ) -> Attempt:
+        write_text(self.run.log_path(job), ended.log)
+        output, status, cause = conclude(job, folder, ended)
+        return Attempt(
+            output=output,
+            status=status,
+            cause=cause,
+            control=folder,
+            ended=ended,
+            emulated=maker.emulated,
+            energy_j=energy_j,
+        )

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
-from deepmatrix.execution.attempts import Attempts, Cancelled
+from deepmatrix.execution.attempts import Attempt, Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
 from deepmatrix.execution.interrupting import (
     cancel_on_signal,
@@ -16,7 +16,9 @@ from deepmatrix.execution.interrupting import (
     interrupted,
     resume_command,
 )
+from deepmatrix.execution.lanes import Cpus, work_off
 from deepmatrix.execution.preparing import Preparation
+from deepmatrix.execution.sessions import Session, split, stages
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
@@ -129,26 +131,67 @@ class OpenRun:
             self._run_jobs(noisy, retry=True)
 
     def perform(self, job: Job) -> JobRecord:
-        """Run one job of the plan; return its record.
+        """Run one job of the plan in a process of its own; return its record.
 
         Raises:
             Cancelled: the user interrupted it.
         """
-        cell = self.ready[job.cell]
-        with self.attempts.planned(job, cell) as attempt:
-            return collect(self.run, self.attempts.engine.name, job, cell, attempt)
+        return self._perform(job, self.attempts.timed_cpus)
+
+    def _perform(self, job: Job, cpus: Cpus) -> JobRecord:
+        records: list[JobRecord] = []
+        self._serve_process([job], cpus, lambda _, record: records.append(record))
+        return records[0]
 
     def _run_jobs(self, jobs: Sequence[Job], *, retry: bool) -> None:
-        watcher = self.attempts.watcher
-        watcher.planned(jobs, retry)
-        for job in jobs:
-            record = self.perform(job)
-            if record.status == "start-failed":  # more often than not the engine's hiccup
-                record = self.perform(job)
-            self.run.save(job, record)
-            watcher.ended(job, record)
-            if record.status == "engine-lost":
-                self._check_engine()
+        self.attempts.watcher.planned(jobs, retry)
+        plan, attempts = self.run.manifest.plan, self.attempts
+        for stage in stages(plan, split(plan, jobs)):
+            cpus = [attempts.timed_cpus] if stage[0].is_timed else attempts.checked_cpus
+            work_off(stage, cpus, self._serve, attempts.cancel)
+
+    def _serve(self, session: Session, cpus: Cpus) -> None:
+        """Serve the jobs of a session, in as many processes as that takes."""
+        pending: Sequence[Job] = session.jobs
+        while pending:
+            pending = pending[self._serve_some(pending, cpus) :]
+
+    def _serve_some(self, jobs: Sequence[Job], cpus: Cpus) -> int:
+        """Serve jobs in one process, and save their records; return how many it disposed of.
+
+        What failed after others is tried alone, for they may be the reason. A process that did not
+        start is tried again: more often than not that is the engine's hiccup.
+        """
+        doubtful: list[tuple[Job, JobRecord]] = []
+
+        def keep(job: Job, record: JobRecord) -> None:
+            if record.status == "start-failed" or (job is not jobs[0] and record.is_doubtful):
+                doubtful.append((job, record))
+            else:
+                self._save(job, record)
+
+        count = self._serve_process(jobs, cpus, keep)
+        for job, record in doubtful:
+            alone = self._perform(job, cpus)
+            self._save(job, alone if job is jobs[0] else alone.confirming(record))
+        return count
+
+    def _serve_process(
+        self, jobs: Sequence[Job], cpus: Cpus, keep: Callable[[Job, JobRecord], None]
+    ) -> int:
+        """Serve jobs in one process; return how many of them it disposed of."""
+        cell, engine = self.ready[jobs[0].cell], self.attempts.engine.name
+
+        def collect_job(job: Job, attempt: Attempt) -> None:
+            keep(job, collect(self.run, engine, job, cell, attempt))
+
+        return self.attempts.serve(jobs, cell, collect_job, cpus)
+
+    def _save(self, job: Job, record: JobRecord) -> None:
+        self.run.save(job, record)
+        self.attempts.watcher.ended(job, record)
+        if record.status == "engine-lost":
+            self._check_engine()
 
     def _check_engine(self) -> None:
         """Raise EngineError, with the command to go on, unless the engine answers."""
@@ -162,14 +205,13 @@ class OpenRun:
 
     def _noisy(self, jobs: Sequence[Job]) -> list[Job]:
         """Return the native jobs that a busy machine slowed down and that may be retried."""
-        emulated = self.run.manifest.plan.emulated
+        plan = self.run.manifest.plan
         by_cell: dict[str, dict[str, noise.Rates]] = {}
         for job in jobs:
-            if job.cell not in emulated and (rates := noise.rates(self.run.record(job))):
+            if plan.is_timed(job) and (rates := noise.rates(self.run.record(job))):
                 by_cell.setdefault(job.cell, {})[job.id] = rates
         noisy = {job_id for rates in by_cell.values() for job_id in noise.noisy_jobs(rates)}
-        limit = self.run.manifest.plan.retries
-        return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < limit]
+        return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < plan.retries]
 
     def _is_exported(self, job: Job) -> bool:
         return job.artifact is not None and self.run.artifact_path(job.artifact).is_dir()

@@ -11,8 +11,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from deepmatrix.engines import Limits, Task
-from deepmatrix.errors import ArgumentError
+from deepmatrix.engines import Limits, Queue, Task
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
@@ -27,8 +26,7 @@ GRACE_S = 10.0
 #: Names the processor that QEMU emulates.
 QEMU_CPU = "QEMU_CPU"
 
-#: How an artifact is run where times say nothing of a machine, under emulation or by a standard's
-#: evaluator of a user's own model: once.
+#: How an artifact is run where its times do not count: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
 #: At most this many answers of such a cell are compared: each may take minutes.
@@ -42,6 +40,7 @@ class TaskMaker:
     run: Run
     capabilities: Capabilities
     emulated: bool
+    cpus: tuple[int, ...]
 
     def contents(self, job: Job, cell: Cell, control: Path) -> Mapping[str, Any]:
         """Write the files of a planned job into *control*; return the job's part of its input."""
@@ -49,17 +48,11 @@ class TaskMaker:
             return self._inspect(job, control)
         if job.artifact is None:
             return self._produce(job, cell, control)
-        return self._consume(job, cell, control)
+        return self._consume(job, control)
 
-    def task(self, job: Job, cell: Cell, control: Path, contents: Mapping[str, Any]) -> Task:
-        """Write ``input.json`` with the job's own *contents* into *control*; return the task."""
+    def task(self, job: Job, cell: Cell, control: Path, queue: Queue | None = None) -> Task:
+        """Return the task of a process that starts with *job*, on *cpus*."""
         matrix = self.run.manifest.matrix
-        limits = matrix.limits
-        deadline = (
-            limits.deadline_s * cell.deadline_factor * (limits.emulated if self.emulated else 1)
-        )
-        document = {**self._document(job, cell, deadline), **contents}
-        (control / INPUT).write_text(json.dumps(document), encoding="utf-8")
         is_native = cell.architecture in self.capabilities.native
         emulation = {} if is_native else matrix.architectures[cell.architecture].emulation
         processor = {QEMU_CPU: cell.processor} if cell.processor else {}
@@ -69,34 +62,33 @@ class TaskMaker:
             run_id=self.run.id,
             cell=cell,
             control=control,
-            deadline_s=deadline + GRACE_S,
+            deadline_s=self._deadline_s(cell) + GRACE_S,
             limits=self._limits(),
             environment={**emulation, **processor, **cell.environment},
             emulator=emulator,
+            queue=queue,
         )
+
+    def write_input(self, job: Job, cell: Cell, folder: Path, contents: Mapping[str, Any]) -> None:
+        """Write ``input.json`` with the job's own *contents* into its control directory."""
+        document = {**self._document(job, cell), **contents}
+        (folder / INPUT).write_text(json.dumps(document), encoding="utf-8")
+
+    def _deadline_s(self, cell: Cell) -> float:
+        limits = self.run.manifest.matrix.limits
+        return limits.deadline_s * cell.deadline_factor * (limits.emulated if self.emulated else 1)
 
     def _limits(self) -> Limits:
         limits = self.run.manifest.matrix.limits
-        if limits.threads > self.capabilities.cpus:
-            raise ArgumentError(
-                f"limits.threads is {limits.threads}; the engine has {self.capabilities.cpus} CPUs"
-            )
-        last = self.capabilities.cpus
-        cpus = limits.cpus or tuple(range(last - limits.threads, last))  # the first are busiest
-        if len(set(cpus)) < limits.threads or max(cpus) >= last:
-            raise ArgumentError(
-                f"limits.cpus is {list(cpus)}: at least {limits.threads} of the engine's CPUs, "
-                f"0 to {last - 1}, are needed"
-            )
         return Limits(
             memory_bytes=int(limits.memory),
             processes=limits.processes,
-            cpus=cpus,
+            cpus=self.cpus,
             log_bytes=int(limits.log),
             file_bytes=int(limits.file),
         )
 
-    def _document(self, job: Job, cell: Cell, deadline: float) -> dict[str, Any]:
+    def _document(self, job: Job, cell: Cell) -> dict[str, Any]:
         manifest = self.run.manifest
         infer = manifest.plan.infer
         return {
@@ -114,11 +106,12 @@ class TaskMaker:
                 "python": cell.python,
             },
             "emulated": self.emulated,
+            "timed": self.is_timed(job),
             "adapter": cell.adapter,
             "options": dict(cell.options),
             "phases": list(job.phases),
             "cold": manifest.plan.is_cold(job, cell),
-            "deadline_s": deadline,
+            "deadline_s": self._deadline_s(cell),
             "threads": manifest.matrix.limits.threads,
             "selftest": ["float32", "float64"],
             "infer": infer.model_dump(),
@@ -166,11 +159,15 @@ class TaskMaker:
             }
         }
 
-    def _consume(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:
+    def is_timed(self, job: Job) -> bool:
+        """Return whether the times of a job count, on this engine."""
+        return not self.emulated and self.run.manifest.plan.is_timed(job)
+
+    def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
         artifact = artifacts.hand_over(self.run, job.artifact, control)
         infer = self.run.manifest.plan.infer.model_dump()
-        if self.emulated or (job.artifact.imported and cell.is_evaluator):
+        if not self.is_timed(job):
             infer.update(UNTIMED, repeats=min(infer["repeats"], MOST_REPEATS_UNTIMED))
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]

@@ -30,6 +30,9 @@ CONSUMING = (record.STARTUP, record.INFER)
 #: Phases with the same outcome in every round: only the first round has them.
 ONCE = frozenset({record.PARITY, record.IDIOM, record.PROBE, record.DEPLOY})
 
+#: Phases of a producer whose times are results; nothing else may run beside them.
+TIMED = frozenset({record.STARTUP, record.PASSES, record.TRAIN, record.INFER})
+
 
 @dataclass(frozen=True, kw_only=True)
 class Skipped:
@@ -143,6 +146,8 @@ class Plan:
     #: How often a job is retried that a busy machine slowed down.
     retries: Retries = 2
     imports: tuple[Import, ...] = ()
+    #: Each job has a process of its own.
+    isolate: bool = False
     same: bool = False
     #: The first import is what the others were quantised from: it gives inputs, and is not served.
     original: bool = False
@@ -179,6 +184,30 @@ class Plan:
         is_emulated = artifact.producer in self.emulated
         producer_rounds = self.rounds_emulated if is_emulated else self.rounds_native
         return min(producer_rounds, self.rounds(consumer))
+
+    def is_timed(self, job: Job) -> bool:
+        """Return whether the times of a job count; all others are only checked.
+
+        Those of emulated cells do not, nor of what such a cell produced, nor of a standard's
+        evaluator of a user's own model.
+        """
+        if job.cell in self.emulated:
+            return False
+        if job.artifact is None:
+            return not TIMED.isdisjoint(job.phases)
+        if job.artifact.imported:
+            return not any(cell.id == job.cell and cell.is_evaluator for cell in self.cells)
+        return job.artifact.producer not in self.emulated
+
+    def is_isolated(self, job: Job) -> bool:
+        """Return whether a job has a process of its own.
+
+        The start of a timed training is measured for each workload. A model is inspected apart
+        from the others.
+        """
+        takes_one = any(cell.id == job.cell and cell.command for cell in self.cells)
+        is_training = job.artifact is None and job.cell not in self.emulated
+        return self.isolate or takes_one or is_training or record.INSPECT in job.phases
 
     def is_cold(self, job: Job, cell: Cell) -> bool:
         """Return whether a job starts from a cold file cache: the first of several rounds."""

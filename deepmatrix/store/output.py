@@ -142,13 +142,17 @@ class Exported(Part):
 
 
 class Output(BaseModel):
-    """``output.json``: everything that the harness reports."""
+    """``output.json``: everything that the harness reports.
+
+    *place*: of the job among those of its process, from 1; the start is the first one's.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
     schema_version: Literal[1] = Field(alias="schema")
     job: Line
     harness: Id
+    place: int = Field(default=1, ge=1, le=10_000)
     environment: Environment
     selftest: FewFixed[SelfTest]
     peak_memory_bytes: Count | None

@@ -157,6 +157,8 @@ class JobRecord(Part):
     #: Energy of the processors while it ran, the host's part included; None if unreadable.
     energy_j: Joules | None = None
     output: Output | None = None
+    #: How it had failed in a process that served others before; this record is of it alone.
+    after_others: Annotated[str, AfterValidator(one_line)] = ""
     agreement: Agreement | None = None
     parity: Parity | None = None
     #: The error of the idiom's logits from gold, as in `Agreement`.
@@ -170,6 +172,15 @@ class JobRecord(Part):
     def key(self) -> tuple[str, str, int]:
         """What identifies the record in a merge."""
         return (self.cell, self.subject, self.round)
+
+    @property
+    def is_doubtful(self) -> bool:
+        """Whether it may have failed because of what its process had served before."""
+        return self.status not in ("ok", "unsupported")
+
+    def confirming(self, earlier: JobRecord) -> JobRecord:
+        """Return this record of a job alone, saying how it had failed after others."""
+        return self.model_copy(update={"after_others": f"{earlier.status}: {earlier.cause}"})
 
     @property
     def failure(self) -> AnyPhase | None:

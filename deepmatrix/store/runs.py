@@ -294,6 +294,8 @@ class Run:
                     f"{self.path} is being run by another process", hint="wait until it has ended"
                 )
             yield
+            with contextlib.suppress(OSError):
+                (self.path / "scratch").rmdir()
 
     @contextlib.contextmanager
     def scratch(self, job: Job) -> Iterator[Path]:
@@ -305,8 +307,6 @@ class Run:
             yield path
         finally:
             shutil.rmtree(path, ignore_errors=True)
-            with contextlib.suppress(OSError):
-                path.parent.rmdir()
 
     def sweep(self) -> None:
         """Remove the unfinished files of a killed process of this run. See `leftovers`."""

@@ -110,14 +110,37 @@ def openblas() -> Optional[str]:
     return None
 
 
-def peak_memory() -> Tuple[int, str]:
+def reset_peak() -> bool:
+    """Make `peak_resident` count from now on; return whether the system can do that."""
+    try:
+        with open("/proc/self/clear_refs", "w") as target:
+            target.write("5")
+    except OSError:
+        return False
+    return True
+
+
+def peak_memory(own_process: bool = True, was_reset: bool = False) -> Tuple[int, str]:
     """Return (bytes, source) of the peak memory so far.
 
     The source ``cgroup2`` or ``cgroup1`` is a control group, which counts all processes together.
     It counts only ours in a container, where process 1 is the harness or the init that started
     it; elsewhere it is not used. The source ``process`` is the largest single process of this
-    process and its ended children, which is not their sum.
+    process and its ended children, which is not their sum. A job that is not the first of its
+    process (*own_process* unset) has the source ``process`` where the peak *was_reset* before it,
+    else ``session``: then it may be an earlier job's.
     """
+    if not own_process and was_reset:
+        return peak_resident(), "process"
+    source, value = _peak_of_group()
+    if not value:
+        import resource
+
+        value = max(peak_resident(), _resident(resource.RUSAGE_CHILDREN))
+    return value, source if own_process else "session"
+
+
+def _peak_of_group() -> Tuple[str, int]:
     if 1 in (os.getpid(), os.getppid()):
         for source, path in (
             ("cgroup2", "/sys/fs/cgroup/memory.peak"),
@@ -125,10 +148,8 @@ def peak_memory() -> Tuple[int, str]:
         ):
             value = _read(path).strip()
             if value.isdigit():
-                return int(value), source
-    import resource
-
-    return max(peak_resident(), _resident(resource.RUSAGE_CHILDREN)), "process"
+                return source, int(value)
+    return "process", 0
 
 
 def peak_resident() -> int:

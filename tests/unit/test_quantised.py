@@ -214,7 +214,9 @@ def task_of(cell_id: str, isa: str, folder: Path) -> Task:
     plan = plan_models(MATRIX, files, selection, ABLE, seed=0, infer=INFER, isas=(isa,))
     assert cell.id in {planned.id for planned in plan.cells}
     (job,) = [job for job in plan.jobs("consume") if job.cell == cell.id]
-    maker = TaskMaker(run=new_run(folder, plan), capabilities=ABLE, emulated=ABLE.emulates(cell))
+    maker = TaskMaker(
+        run=new_run(folder, plan), capabilities=ABLE, emulated=ABLE.emulates(cell), cpus=(0,)
+    )
     return maker.task(job, cell, folder, {})
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.client
 import socket
+import threading
 import time
 from typing import Any
 from urllib.parse import urlparse
@@ -38,7 +39,7 @@ FAILURES = (DockerException, *BROKEN)
 
 
 class Connection:
-    """A connection to the engine at *endpoint*; ``api`` is the SDK's client.
+    """A connection to the engine at *endpoint*.
 
     Raises:
         EngineError: no engine answers there.
@@ -47,7 +48,23 @@ class Connection:
     def __init__(self, endpoint: Endpoint, *, return_s: float = RETURN_S) -> None:
         self.endpoint = endpoint
         self.return_s = return_s
-        self.api = _connect(endpoint)
+        self._threads = threading.local()
+        self._clients: list[APIClient] = []
+        self.api  # noqa: B018 - connects
+
+    @property
+    def api(self) -> APIClient:
+        """The SDK's client of this thread: processes in parallel share none."""
+        client: APIClient | None = getattr(self._threads, "client", None)
+        if client is None:
+            client = self._threads.client = _connect(self.endpoint)
+            self._clients.append(client)
+        return client
+
+    def close(self) -> None:
+        """End the connections of all threads; the next call makes new ones."""
+        for client in self._clients:
+            client.close()
 
     def info(self) -> dict[str, Any]:
         """Return what the engine says of itself. Raises EngineError if it does not answer."""

@@ -11,6 +11,7 @@ from docker import APIClient
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from deepmatrix.engines import Limits, Task, archives
+from deepmatrix.engines.course import ready_last
 from deepmatrix.engines.docker import leftovers
 from deepmatrix.engines.docker.harness_volume import MOUNT_POINT
 from deepmatrix.engines.watch import Stop
@@ -71,18 +72,33 @@ def _program(task: Task) -> list[str]:
     return ["python3", "-m", "harness.emulated" if emulator else "harness", *emulator]
 
 
-def fetch_control(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:
-    """Replace the task's control directory by the container's; return how the process ended.
+def fetch_files(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:
+    """Replace the folder of a task's job by the container's; return how the process ended.
 
     A process whose files are refused has crashed, unless it failed in another way before.
     """
-    size_before = sum(path.stat().st_size for path in archives.list_files(task.control).values())
-    chunks, _ = api.get_archive(container, f"{VOLUME}/{CONTROL}")
+    folder = task.folder
+    size_before = sum(path.stat().st_size for path in archives.list_files(folder).values())
+    chunks, _ = api.get_archive(container, f"{VOLUME}/{CONTROL}/{_place(task)}")
     try:
-        archives.unpack(chunks, task.control, limit_bytes=size_before + task.limits.file_bytes)
+        archives.unpack(chunks, folder, limit_bytes=size_before + task.limits.file_bytes)
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
     return stop
+
+
+def hand_in(api: APIClient, container: str, task: Task) -> None:
+    """Put the files of the next job to where the process in a container waits for them."""
+    files = ready_last(archives.list_files(task.folder))
+    place = f"{CONTROL}/{_place(task)}"
+    archived = {f"{place}/{name}": path for name, path in files.items()}
+    with archives.pack(archived, user=USER) as archive:
+        api.put_archive(container, VOLUME, archive)
+
+
+def _place(task: Task) -> str:
+    """Return where a task's job has its control directory, in the task's."""
+    return task.folder.relative_to(task.control).as_posix()
 
 
 def _host_config(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,7 @@ from docker.errors import APIError, NotFound
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task, archives
+from deepmatrix.engines.course import Course
 from deepmatrix.engines.docker import abilities, containers, leftovers
 from deepmatrix.engines.docker.connection import (
     FAILURES,
@@ -27,15 +28,12 @@ from deepmatrix.engines.docker.connection import (
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.engines.docker.following import follow
 from deepmatrix.engines.docker.harness_volume import HarnessVolume
-from deepmatrix.engines.watch import Stop, Tail
+from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
 from deepmatrix.images import build, interpreters
 from deepmatrix.machine import binfmt
-from deepmatrix.machine.clocks import Stopwatch
 from deepmatrix.paths import HARNESS, cache_folder
 from deepmatrix.planning.cells import Capabilities, Cell
-
-"""How a process ended, its exit code, and when its start was requested."""
 
 
 class DockerEngine:
@@ -68,10 +66,11 @@ class DockerEngine:
         self._harness = HarnessVolume(self._api, {**files, **(extra or {})})
         self._run_id = ""
         self._swept = True
+        self._lock, self._running_count = threading.Lock(), 0
         try:
             self._info: dict[str, Any] = self._connection.info()
         except EngineError:
-            self._api.close()
+            self._connection.close()
             raise
 
     def capabilities(self) -> Capabilities:
@@ -147,33 +146,23 @@ class DockerEngine:
             if not self._swept:
                 self._sweep_own()
             self._harness.remove()
-        self._api.close()
+        self._connection.close()
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:
         """Run one process in a container of its own. See `deepmatrix.engines.Engine`."""
-        stopwatch = Stopwatch()
-        tail = Tail(task.limits.log_bytes)
+        course = Course(task)
         code: int | None = None
         try:
-            if not self._swept:
-                self._sweep_own()
-            stop, code = self._attempt(task, cancel, tail, stopwatch)
+            with self._running():
+                stop, code = self._attempt(course, cancel)
         except NotFound as error:
             stop = Stop(ending="start-failed", cause=error_line(error))
         except FAILURES as error:
             stop = self._stop_for(error)
-        return Ended(
-            ending=stop.ending,
-            cause=stop.cause,
-            exit_code=code,
-            wall_s=stopwatch.wall_s,
-            started_at=stopwatch.started_at,
-            log=tail.text(),
-        )
+        return course.ended(stop, code)
 
-    def _attempt(
-        self, task: Task, cancel: threading.Event, tail: Tail, stopwatch: Stopwatch
-    ) -> tuple[Stop, int | None]:
+    def _attempt(self, course: Course, cancel: threading.Event) -> tuple[Stop, int | None]:
+        task = course.task
         gpu = abilities.gpu_request(self._info) if task.cell.device == "cuda" else None
         if task.cell.device == "cuda" and not gpu:
             cause = f"{self.endpoint.origin} has no NVIDIA runtime"
@@ -181,15 +170,29 @@ class DockerEngine:
         image = self.references.get(task.cell.plain.id)
         if image is None:
             return Stop(ending="start-failed", cause=f"{task.cell.id} has no image"), None
+        api = self._connection.api
         volume = self._harness.fill(image, self._run_id)
         with containers.task_container(
-            self._api, task, image=image, harness_volume=volume, gpu=gpu
+            api, task, image=image, harness_volume=volume, gpu=gpu
         ) as container:
-            stopwatch.start()
-            stop, code = follow(self._connection, container, task, cancel, tail)
+            course.mark_start()
+            stop, code = follow(self._connection, container, course, cancel)
             if stop.ending != "cancelled":
-                stop = containers.fetch_control(self._api, container, task, stop)
+                stop = containers.fetch_files(api, container, task, stop)
             return stop, code
+
+    @contextlib.contextmanager
+    def _running(self) -> Iterator[None]:
+        """Count the processes that run now. The first one first removes leftovers."""
+        with self._lock:
+            if not self._swept and not self._running_count:
+                self._sweep_own()
+            self._running_count += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._running_count -= 1
 
     def _sweep_own(self) -> None:
         """Remove everything of this process; the harness is shipped anew with the next process."""
@@ -209,8 +212,6 @@ class DockerEngine:
             return_s = self._connection.return_s
             cause = f"the engine went away and was not back after {return_s:g} s"
             return Stop(ending="engine-lost", cause=cause)
-        with contextlib.suppress(*FAILURES):
-            self._sweep_own()
         return Stop(ending="engine-lost", cause="the engine went away, and came back")
 
 

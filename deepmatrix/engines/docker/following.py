@@ -9,24 +9,34 @@ import time
 from docker import APIClient
 from docker.errors import APIError
 
-from deepmatrix.engines import Limits, Task, endings, watch
+from deepmatrix.engines import Limits, endings, watch
+from deepmatrix.engines.course import Course
+from deepmatrix.engines.docker import containers
 from deepmatrix.engines.docker.connection import FAILURES, Connection
 from deepmatrix.engines.docker.leftovers import KILL_S
 from deepmatrix.engines.watch import Stop, Tail
 
 
 def follow(
-    connection: Connection, container: str, task: Task, cancel: threading.Event, tail: Tail
+    connection: Connection, container: str, course: Course, cancel: threading.Event
 ) -> tuple[Stop, int | None]:
     """Start a container, wait for its end or end it; return how it ended and its exit code.
 
-    The log goes to *tail*. There is no exit code where the container had to be killed.
+    There is no exit code where the container had to be killed.
     """
-    api = connection.api
+    api, task, tail = connection.api, course.task, course.tail
     follower = _Follower(api, container, tail)
     api.start(container)
     follower.start()
-    stop = watch.wait_for_end(follower.wake, cancel=cancel, deadline_s=task.deadline_s)
+    stop = watch.wait_for_end(
+        follower.wake,
+        cancel=cancel,
+        deadline_s=task.deadline_s,
+        serve=lambda: course.serve(
+            lambda stop: containers.fetch_files(api, container, task, stop),
+            lambda: containers.hand_in(api, container, task),
+        ),
+    )
     if stop is None and tail.is_over:
         stop = tail.stop()
     if stop:
@@ -73,12 +83,12 @@ def _is_out_of_processes(api: APIClient, container: str, limits: Limits) -> bool
 class _Follower(threading.Thread):
     """Reads a container's output as it is written, then waits for its end.
 
-    ``wake`` is set when it ended, was lost, or has written more than it may.
+    ``wake`` tells when it ended, was lost, served a job, or has written more than it may.
     """
 
     def __init__(self, api: APIClient, container: str, tail: Tail) -> None:
         super().__init__(daemon=True, name=f"follow {container}")
-        self.wake = threading.Event()
+        self.wake = watch.Wake()
         self._api = api
         self._container = container
         self._tail = tail
@@ -96,14 +106,15 @@ class _Follower(threading.Thread):
         except FAILURES as error:
             self._error = error
         finally:
-            self.wake.set()
+            self.wake.end()
 
     def _read(self) -> None:
         try:
             for chunk in self._stream:
-                self._tail.add(chunk)
+                if self._tail.add(chunk):
+                    self.wake.look()
                 if self._tail.is_over:
-                    self.wake.set()
+                    self.wake.end()
                     return
         finally:
             self._stream.close()

@@ -1,5 +1,6 @@
-"""One job from start to output. A failure in a phase becomes data."""
+"""A process from its start to the outputs of its jobs. A failure in a phase becomes data."""
 
+import gc
 import importlib
 import sys
 import time
@@ -14,44 +15,79 @@ from harness.sessions import JobSession
 Phase = Callable[[Any, Dict[str, Any]], None]
 
 
-def run(directory: str, job: Dict[str, Any], interpreter_s: Optional[float]) -> Dict[str, Any]:
-    """Run a job and return its ``output.json``."""
-    began = time.perf_counter()
-    output: Dict[str, Any] = {
-        "schema": record.SCHEMA_VERSION,
-        "job": job["job"],
-        "harness": record.fingerprint(),
-        "selftest": [],
-        "records": [],
-        "artifacts": [],
-        "canaries": [],
-    }
-    described = None
-    try:
-        adapter = importlib.import_module(job["adapter"])
-        started = _start(adapter, job)
-        # Not before: these import numpy, whose import is part of the framework's.
-        from harness.measuring import canary, selftest
+class Process:
+    """A process whose framework is imported, configured and proven once, for all its jobs.
+
+    A failure to start is a fact of every job: each has it in its record.
+    """
+
+    def __init__(self, job: Dict[str, Any], interpreter_s: Optional[float]) -> None:
+        self._began = time.perf_counter()
+        self._place = 0
+        self._fingerprint = record.fingerprint()
+        self._described: Optional[Dict[str, Any]] = None
+        self._selftest: List[Dict[str, Any]] = []
+        self._failure: Optional[BaseException] = None
+        self._started: Dict[str, Any] = {}
+        try:
+            self._start(job, interpreter_s)
+        except failures.CAUGHT as exception:
+            self._failure = exception
+
+    def _start(self, job: Dict[str, Any], interpreter_s: Optional[float]) -> None:
+        self._adapter = importlib.import_module(job["adapter"])
+        self._started = dict(_start(self._adapter, job), interpreter_s=interpreter_s)
+        # Not before: this imports numpy, whose import is part of the framework's.
+        from harness.measuring import selftest
 
         options = job.get("options", {})
-        adapter.configure(job["cell"]["device"], job["threads"], **options)
-        output["selftest"] = selftest.run(job["selftest"], adapter.multiply)
-        described = adapter.describe()
-        _prove(job, described, output["selftest"])
-    except failures.CAUGHT as exception:
-        output["records"] = _records_without_phases(job, exception)
-    else:
-        output["canaries"].append(canary.measure())
-        started["interpreter_s"] = interpreter_s
+        self._adapter.configure(job["cell"]["device"], job["threads"], **options)
+        self._selftest = selftest.run(job["selftest"], self._adapter.multiply)
+        self._described = self._adapter.describe()
+        _prove(job, self._described, self._selftest)
+
+    def run(self, directory: str, job: Dict[str, Any]) -> Dict[str, Any]:
+        """Run a job and return its ``output.json``."""
+        self._place += 1
+        was_reset = self._place > 1 and self._begin_anew()
+        output: Dict[str, Any] = {
+            "schema": record.SCHEMA_VERSION,
+            "job": job["job"],
+            "harness": self._fingerprint,
+            "place": self._place,
+            "selftest": self._selftest,
+            "records": [],
+            "artifacts": [],
+            "canaries": [],
+        }
+        if self._failure is not None:
+            output["records"] = _records_without_phases(job, self._failure)
+        else:
+            self._run_phases(directory, job, output)
+        output["environment"] = machine.environment(job, self._described)
+        output["peak_memory_bytes"], output["memory_source"] = machine.peak_memory(
+            self._place == 1, was_reset
+        )
+        output["peak_resident_bytes"] = machine.peak_resident()
+        return output
+
+    def _begin_anew(self) -> bool:
+        """Forget the job before; return whether the peak of the memory counts from now on."""
+        self._began = time.perf_counter()
+        self._started = {"import_s": 0.0}
+        gc.collect()
+        return machine.reset_peak()
+
+    def _run_phases(self, directory: str, job: Dict[str, Any], output: Dict[str, Any]) -> None:
+        from harness.measuring import canary
+
+        is_timed = job.get("timed", True)
+        output["canaries"] += [canary.measure()] if is_timed else []
         make_session, phases = _session_and_phases(job)
-        session = make_session(directory, job, adapter, started)
-        output["records"] = _run_phases(session, phases, began)
+        session = make_session(directory, job, self._adapter, self._started)
+        output["records"] = _run_phases(session, phases, self._began)
         output["artifacts"] = list(session.produced)
-        output["canaries"].append(canary.measure())
-    output["environment"] = machine.environment(job, described)
-    output["peak_memory_bytes"], output["memory_source"] = machine.peak_memory()
-    output["peak_resident_bytes"] = machine.peak_resident()
-    return output
+        output["canaries"] += [canary.measure()] if is_timed else []
 
 
 def _session_and_phases(job: Dict[str, Any]) -> Tuple[Type[JobSession], Dict[str, Phase]]:

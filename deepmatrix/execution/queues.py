@@ -1,0 +1,101 @@
+"""Queues: the jobs of one process, each handed in when the one before is collected."""
+
+from __future__ import annotations
+
+import json
+import secrets
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from deepmatrix.engines import Ended
+from deepmatrix.execution.tasks import TaskMaker
+from deepmatrix.machine import energy
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import Job
+from harness.record import LAST, READY, SCHEMA_VERSION, SESSION, job_folder
+
+#: Seconds that a process waits for its next job before it concludes that the host is gone.
+WAIT_S = 600.0
+
+
+class JobQueue:
+    """The jobs of a process. See `deepmatrix.engines.Queue`.
+
+    A single job has the control directory to itself, as runners in other languages want it.
+    *collect* gets each job with its folder, how it ended and the energy that it took; *started* is
+    told of each. *place* counts from 1: the job that the process is on.
+    """
+
+    def __init__(
+        self,
+        *,
+        jobs: Sequence[Job],
+        cell: Cell,
+        control: Path,
+        maker: TaskMaker,
+        started: Callable[[Job], None],
+        collect: Callable[[Job, Path, Ended, float | None], None],
+    ) -> None:
+        self.nonce = f"served {secrets.token_hex(16)}"
+        self.place = 1
+        self._jobs = jobs
+        self._cell = cell
+        self._control = control
+        self._maker = maker
+        self._started = started
+        self._collect = collect
+        self._energy: dict[str, int] = {}
+
+    @property
+    def folder(self) -> str:
+        """Where the job that the process is on has its files, relative to the task's."""
+        return job_folder(self.place) if len(self._jobs) > 1 else "."
+
+    @property
+    def has_next(self) -> bool:
+        """Whether a job follows in this process."""
+        return self.place < len(self._jobs)
+
+    def prepare(self) -> None:
+        """Write the files of the first job, and of the session if it is one of several."""
+        if len(self._jobs) > 1:
+            session = {"schema": SCHEMA_VERSION, "nonce": self.nonce, "wait_s": WAIT_S}
+            (self._control / SESSION).write_text(json.dumps(session), encoding="utf-8")
+        self._write_job()
+
+    def begin(self) -> None:
+        """Take note that the process begins with the job that it is on."""
+        self._started(self._job)
+        self._energy = energy.read_counters()
+
+    def advance(self, ended: Ended) -> None:
+        """Collect the job that is done; write the files of the next into its folder."""
+        self.finish(ended)
+        shutil.rmtree(self._control / self.folder, ignore_errors=True)
+        self.place += 1
+        self._write_job()
+        self.begin()
+
+    def finish(self, ended: Ended) -> None:
+        """Collect the job that the process was on."""
+        joules: float | None = None  # of what is checked, others have their part
+        if self._maker.is_timed(self._job):
+            joules = energy.joules_between(self._energy, energy.read_counters())
+        self._collect(self._job, self._control / self.folder, ended, joules)
+
+    @property
+    def _job(self) -> Job:
+        return self._jobs[self.place - 1]
+
+    def _write_job(self) -> None:
+        folder = self._control / self.folder
+        folder.mkdir(parents=True, exist_ok=True)
+        contents = self._maker.contents(self._job, self._cell, folder)
+        if self.place > 1:  # its framework is imported already
+            contents = {**contents, "cold": False}
+        self._maker.write_input(self._job, self._cell, folder, contents)
+        if len(self._jobs) > 1:
+            (folder / READY).touch()
+        if not self.has_next:
+            (folder / LAST).touch()

@@ -1,0 +1,87 @@
+"""Sessions: which jobs share a process, in which order, and which of them run side by side.
+
+Timed work runs alone, on its own CPUs. What is only checked runs on all CPUs at once.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from deepmatrix.planning.plan import Job, Plan
+
+#: So many jobs share a process at most: the longer it lives, the more of what it served stays.
+LONGEST = 64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Session:
+    """A process of a cell that serves jobs of one wave and round, in their order.
+
+    *is_timed*: their times count.
+    """
+
+    jobs: tuple[Job, ...]
+    is_timed: bool
+
+    @property
+    def cell(self) -> str:
+        """Id of the cell."""
+        return self.jobs[0].cell
+
+
+#: Sessions that may run side by side, or one after another where they are timed.
+Stage = Sequence[Session]
+
+
+def split(plan: Plan, jobs: Iterable[Job]) -> list[Session]:
+    """Return the sessions of some jobs of one wave, in the order of the jobs."""
+    grouped: dict[tuple[object, ...], list[Job]] = {}
+    for job in jobs:
+        alone = (job.id,) if plan.is_isolated(job) else ()
+        grouped.setdefault((job.cell, job.round, plan.is_timed(job), *alone), []).append(job)
+    return [
+        Session(jobs=tuple(queue), is_timed=plan.is_timed(queue[0]))
+        for group in grouped.values()
+        for queue in _queues(plan, group)
+    ]
+
+
+def _queues(plan: Plan, jobs: list[Job]) -> Iterator[list[Job]]:
+    """Yield the queues of jobs that may share a process.
+
+    The first one of a process tells what the start of the cell costs. For timed work it is the same
+    in every round, so that rounds can be compared.
+    """
+    if plan.is_timed(jobs[0]):
+        opening = min(jobs, key=lambda job: _lot(plan, job))
+        jobs = [opening, *(job for job in jobs if job is not opening)]
+    for first in range(0, len(jobs), LONGEST):
+        yield jobs[first : first + LONGEST]
+
+
+def _lot(plan: Plan, job: Job) -> float:
+    return random.Random(f"{plan.seed}/{job.cell}/{job.subject}").random()
+
+
+def stages(plan: Plan, sessions: Sequence[Session]) -> list[Stage]:
+    """Return what runs one after another; the sessions of a stage are all timed, or none is.
+
+    What finds errors first comes first: the first round of native cells, then all that is only
+    checked, native cells first and long queues first; then the other rounds, which are for times.
+    A model whose inputs all others get is inspected before them.
+    """
+    source = plan.imports[0].name if plan.imports and (plan.same or plan.original) else None
+    leading = [each for each in sessions if each.jobs[0].subject == source]
+    timed = [each for each in sessions if each.is_timed]
+    checked = [each for each in sessions if not each.is_timed and each not in leading]
+    checked.sort(key=lambda each: (each.cell in plan.emulated, -len(each.jobs)))
+    first = min((each.jobs[0].round for each in timed), default=0)
+    parts = (
+        leading,
+        [each for each in timed if each.jobs[0].round == first],
+        checked,
+        [each for each in timed if each.jobs[0].round > first],
+    )
+    return [part for part in parts if part]

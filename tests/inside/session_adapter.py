@@ -1,0 +1,85 @@
+"""A runtime without a library, whose models say in their file what goes wrong when they answer.
+
+``fine`` and what it does not know answer with their inputs. ``again NAME`` does NAME unless it is
+the first model of its process. Runs on Python 3.6, as the harness does.
+"""
+
+import ctypes
+import os
+import sys
+import time
+
+SERVED = []
+
+
+def start():
+    pass
+
+
+def configure(device, threads):
+    pass
+
+
+def describe():
+    return {
+        "versions": {"session": "1.0"},
+        "threads": 1,
+        "device": "cpu",
+        "device_name": None,
+        "blas": None,
+    }
+
+
+def multiply(a, b):
+    return a @ b
+
+
+def load(form, path):
+    with open(path) as source:
+        fault = source.read().strip()
+    SERVED.append(fault)
+    print("serving " + fault)
+    return fault
+
+
+def answer(model, inputs):
+    fault = model
+    if model.startswith("again "):
+        fault = model.split()[1] if len(SERVED) > 1 else "fine"
+    if fault != "fine":
+        globals()[fault]()
+    return {"y": next(iter(inputs.values()))}
+
+
+def segfault():
+    ctypes.string_at(0)
+
+
+def raising():
+    raise RuntimeError("cannot")
+
+
+def hang():
+    time.sleep(3600)
+
+
+def out_of_memory():
+    blocks = []
+    while True:
+        blocks.append(b"x" * (16 << 20))
+
+
+def torn():
+    folder = sorted(os.listdir(os.path.join(sys.argv[-1], "jobs")))[-1]
+    with open(os.path.join(sys.argv[-1], "jobs", folder, "output.json"), "w") as target:
+        target.write('{"schema": 1, "rec')
+    os._exit(0)
+
+
+def leaving():
+    os._exit(0)
+
+
+def flood():
+    while True:
+        os.write(1, b"x" * 65536)

@@ -1,0 +1,311 @@
+"""Sessions: real processes that serve a queue of artifacts, some of which end them."""
+
+from __future__ import annotations
+
+import platform
+import signal
+import sys
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from deepmatrix.engines import Ended, Prepared, Progress, Task
+from deepmatrix.engines.local import LocalProcesses
+from deepmatrix.errors import Interrupted
+from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.sessions import split, stages
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Artifact, Job, Plan
+from deepmatrix.store import artifacts
+from deepmatrix.store.output import Exported, ExportedFile
+from deepmatrix.store.records import JobRecord
+from deepmatrix.store.runs import Run
+from tests.unit.examples import MATRIX, artifact, planned
+
+ADAPTER = Path(__file__).parents[1] / "inside" / "session_adapter.py"
+CONSUMER = "onnxruntime-debian12-amd64-cpu"
+WORKLOADS = tuple(f"w{number}" for number in range(16))
+X = np.arange(8, dtype=np.float32).reshape(4, 2)
+
+real_processes = pytest.mark.skipif(
+    platform.machine() != "x86_64", reason="the cells are for x86-64"
+)
+
+
+class Quiet:
+    """A watcher that says nothing."""
+
+    def __getattr__(self, name: str) -> Any:
+        return lambda *_: None
+
+
+class LocalEngine:
+    """Runs the harness of this repository in processes of this interpreter."""
+
+    name = "venv"
+
+    def __init__(self, work: Path, cpus: int = 1) -> None:
+        self._processes = LocalProcesses(
+            clean=True, extra={"session_adapter.py": ADAPTER}, root=work
+        )
+        self._cpus = cpus
+        self.tasks: list[Task] = []
+
+    def capabilities(self) -> Capabilities:
+        return Capabilities(
+            engine="venv", native=frozenset({"amd64"}), cpus=self._cpus, memory_bytes=1 << 40
+        )
+
+    def describe(self) -> dict[str, str]:
+        return {}
+
+    def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
+        del progress
+        return {cell.id: Prepared(cell_id=cell.id, reference="here") for cell in cells}
+
+    def open(self, run_id: str) -> None:
+        del run_id
+        self._processes.open()
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        self.tasks.append(task)
+        return self._processes.run(task, Path(sys.executable), cancel)
+
+    def close(self) -> None:
+        self._processes.close()
+
+
+def plan_of(count: int, **changes: Any) -> Plan:
+    """Return a plan in which one consumer serves *count* artifacts, for their verdicts only."""
+    python = "{}.{}".format(*sys.version_info)
+    plan = planned("torch-debian12-amd64-cpu", CONSUMER)
+    cells = tuple(
+        replace(cell.with_system(adapter="session_adapter"), python=python) for cell in plan.cells
+    )
+    infer = plan.infer.model_copy(update={"batches": (1,), "samples": 1, "min_s": 0, "warmup": 0})
+    return replace(
+        plan,
+        cells=cells,
+        workloads=WORKLOADS[:count],
+        rounds_native=1,
+        infer=infer,
+        emulated=frozenset({"torch-debian12-amd64-cpu"}),
+        **changes,
+    )
+
+
+def run_of(folder: Path, faults: Sequence[str], **changes: Any) -> tuple[Run, dict[str, Job]]:
+    """Return a run with a model for each fault, and the jobs that serve them, by model."""
+    plan = plan_of(len(faults), **changes)
+    limits = MATRIX.limits.model_copy(
+        update={"memory": 300 << 20, "deadline_s": 10, "log": 1 << 20}
+    )
+    tiny = MATRIX.workloads["digits-conv"].model_copy(update={"epochs": 1, "steps": 1})
+    workloads = dict.fromkeys(WORKLOADS, tiny)
+    matrix = MATRIX.model_copy(update={"limits": limits, "workloads": workloads})
+    run = Run.create(folder, plan, matrix, version="0.1.0", name="one")
+    jobs = {}
+    for job in plan.jobs("consume"):
+        assert job.artifact is not None
+        if job.artifact.format == "onnx":
+            fault = faults[plan.workloads.index(job.workload)]
+            store(run, job.artifact, fault)
+            jobs[f"{plan.workloads.index(job.workload)} {fault}"] = job
+    return run, jobs
+
+
+def store(run: Run, exported: Artifact, fault: str) -> None:
+    """Store a model that does *fault*, its inputs, and these inputs as gold."""
+    folder = artifact(run.artifact_path(exported), X, X)
+    np.savez(folder / "inputs.npz", x=X)
+    model = folder / "model" / "model.onnx"
+    model.write_text(fault)
+    named = ExportedFile(path="model/model.onnx", bytes=1, sha256=artifacts.sha256(model))
+    described = Exported(id=exported.id, format="onnx", files=(named,), export_s=1.0)
+    (folder / "artifact.json").write_text(described.model_dump_json())
+
+
+def serve(run: Run, engine: LocalEngine) -> None:
+    Runner(run=run, engine=engine, watcher=Quiet(), cells={CONSUMER}).execute(["consume"])
+
+
+def records(run: Run, jobs: Mapping[str, Job]) -> dict[str, JobRecord]:
+    return {model: run.record(job) for model, job in jobs.items()}
+
+
+@real_processes
+def test_one_process_serves_a_queue_and_each_artifact_has_its_record(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["fine"] * 4)
+    engine = LocalEngine(tmp_path / "work")
+    serve(run, engine)
+    served = records(run, jobs)
+    assert [record.status for record in served.values()] == ["ok"] * 4
+    assert len(engine.tasks) == 1
+    outputs = [record.output for record in served.values() if record.output]
+    assert sorted(output.place for output in outputs) == [1, 2, 3, 4]
+    assert all(record.agreement and record.agreement.error == 0 for record in served.values())
+    logs = [run.log_path(job).read_text() for job in jobs.values()]
+    assert [log.count("serving fine") for log in logs] == [1] * 4
+    assert not (run.path / "scratch").exists()
+
+
+@real_processes
+def test_with_isolate_each_artifact_has_a_process(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["fine"] * 3, isolate=True)
+    engine = LocalEngine(tmp_path / "work")
+    serve(run, engine)
+    assert len(engine.tasks) == 3
+    assert {record.output.place for record in records(run, jobs).values() if record.output} == {1}
+
+
+#: What ends a process or a phase, and the status of the artifact that did it.
+FAULTS = {
+    "segfault": "crashed",
+    "hang": "timeout",
+    "out_of_memory": "oom",
+    "torn": "torn",
+    "leaving": "lost",
+    "flood": "log-limit",
+    "raising": "failed",
+}
+
+
+@real_processes
+def test_what_ends_a_process_is_blamed_on_its_artifact_and_the_others_are_served(
+    tmp_path: Path,
+) -> None:
+    faults = [name for fault in FAULTS for name in (fault, "fine")][:12]
+    run, jobs = run_of(tmp_path, faults)
+    serve(run, LocalEngine(tmp_path / "work"))
+    served = records(run, jobs)
+    for model, record in served.items():
+        assert record.status == FAULTS.get(model.split()[1], "ok"), (model, record.cause)
+    for model, job in jobs.items():
+        fault = model.split()[1]
+        if fault not in ("flood", "leaving"):  # these end before their output is flushed
+            assert run.log_path(job).read_text().count(f"serving {fault}") == 1
+
+
+@real_processes
+@pytest.mark.parametrize("fault", ["segfault", "raising"])
+def test_what_only_fails_after_others_counts_as_it_is_alone(tmp_path: Path, fault: str) -> None:
+    run, jobs = run_of(tmp_path, [f"again {fault}"] * 3)
+    serve(run, LocalEngine(tmp_path / "work"))
+    served = list(records(run, jobs).values())
+    assert [record.status for record in served] == ["ok"] * 3
+    doubted = [record for record in served if record.after_others]
+    assert doubted
+    assert {record.output.place for record in doubted if record.output} == {1}
+
+
+class Killed(BaseException):
+    """Stands for the end of the host."""
+
+
+class DyingWatcher(Quiet):
+    """Ends the host when a number of jobs have ended."""
+
+    def __init__(self, jobs: int) -> None:
+        self._jobs = jobs
+
+    def ended(self, job: Job, record: JobRecord) -> None:
+        del job, record
+        self._jobs -= 1
+        if self._jobs == 0:
+            raise Killed
+
+
+@real_processes
+def test_a_host_that_dies_repeats_nothing_that_was_served(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["fine"] * 5)
+    with pytest.raises(Killed):
+        Runner(
+            run=run,
+            engine=LocalEngine(tmp_path / "work"),
+            watcher=DyingWatcher(3),
+            cells={CONSUMER},
+        ).execute(["consume"])
+    assert sum(run.is_done(job) for job in jobs.values()) == 3
+    before = {job.id: run.record(job) for job in jobs.values() if run.is_done(job)}
+    serve(run, LocalEngine(tmp_path / "work"))
+    after = {job.id: run.record(job) for job in jobs.values()}
+    assert len(after) == 5
+    assert all(after[job] == record for job, record in before.items())
+
+
+class StoppingWatcher(Quiet):
+    """Presses Ctrl-C when the first job has ended."""
+
+    def ended(self, job: Job, record: JobRecord) -> None:
+        del job, record
+        signal.raise_signal(signal.SIGINT)
+
+
+@real_processes
+def test_ctrl_c_ends_all_lanes_and_keeps_what_was_served(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["fine"] * 4, isolate=True)
+    runner = Runner(
+        run=run,
+        engine=LocalEngine(tmp_path / "work", cpus=2),
+        watcher=StoppingWatcher(),
+        cells={CONSUMER},
+    )
+    with pytest.raises(Interrupted):
+        runner.execute(["consume"])
+    assert 0 < sum(run.is_done(job) for job in jobs.values()) < 4
+    serve(run, LocalEngine(tmp_path / "work", cpus=2))
+    assert all(record.status == "ok" for record in records(run, jobs).values())
+
+
+MODELS = ("fine", "segfault", "raising", "again segfault", "leaving")
+
+
+@real_processes
+@settings(max_examples=3, deadline=None, suppress_health_check=list(HealthCheck))
+@given(models=st.lists(st.sampled_from(MODELS), min_size=2, max_size=4), seed=st.integers(0, 99))
+def test_order_and_split_of_queues_change_no_status(
+    tmp_path_factory: pytest.TempPathFactory, models: list[str], seed: int
+) -> None:
+    statuses = []
+    for changes in ({"isolate": True}, {"seed": seed}):
+        folder = tmp_path_factory.mktemp("order")
+        run, jobs = run_of(folder, models, **changes)
+        serve(run, LocalEngine(folder / "work"))
+        statuses.append({model: record.status for model, record in records(run, jobs).items()})
+    assert statuses[0] == statuses[1]
+
+
+def jobs_of(plan: Plan, wave: Any) -> list[Job]:
+    return list(plan.jobs(wave))
+
+
+@given(seed=st.integers(0, 10_000))
+@settings(max_examples=20, deadline=None)
+def test_sessions_hold_every_job_once_and_never_mix_what_is_timed(seed: int) -> None:
+    plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu", seed=seed)
+    for wave in ("produce", "consume"):
+        jobs = jobs_of(plan, wave)
+        sessions = split(plan, jobs)
+        planned_stages = stages(plan, sessions)
+        served = [job.id for stage in planned_stages for each in stage for job in each.jobs]
+        assert sorted(served) == sorted(job.id for job in jobs)
+        for stage in planned_stages:
+            assert len({each.is_timed for each in stage}) == 1
+        for each in sessions:
+            assert {job.cell for job in each.jobs} == {each.cell}
+            assert {plan.is_timed(job) for job in each.jobs} == {each.is_timed}
+
+
+def test_the_first_of_a_timed_session_is_the_same_in_every_round() -> None:
+    plan = planned("torch-debian12-amd64-cpu", CONSUMER)
+    sessions = [each for each in split(plan, jobs_of(plan, "consume")) if each.cell == CONSUMER]
+    assert len(sessions) == plan.rounds_native > 1
+    assert len({each.jobs[0].subject for each in sessions}) == 1
+    assert len({tuple(job.subject for job in each.jobs) for each in sessions}) > 1
