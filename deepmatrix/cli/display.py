@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+import threading
 import time
 from collections.abc import Sequence
 from types import TracebackType
@@ -30,9 +31,11 @@ class Display:
     def __init__(self, console: Console) -> None:
         self._console = console
         self._preparing: dict[str, tuple[str, float]] = {}
-        self._jobs: list[Job] = []
-        self._running: tuple[Job, float] | None = None
-        self._ended = 0
+        self._lock = threading.RLock()  # jobs of several lanes end at once
+        self._wave = ""
+        self._count = 0
+        self._pending: dict[str, Job] = {}
+        self._running: dict[str, tuple[Job, float]] = {}
         self._has_waited = False
         self._walls: dict[tuple[str, str], list[float]] = {}
         self._live = Live(  # calls _panel at once
@@ -71,8 +74,10 @@ class Display:
 
     def planned(self, jobs: Sequence[Job], retry: bool) -> None:
         """Print the jobs of a wave that will run, or that are retried (*retry*)."""
-        self._jobs, self._ended, self._has_waited = list(jobs), 0, False
+        self._pending = {job.id: job for job in jobs}
+        self._count, self._has_waited = len(jobs), False
         if jobs:
+            self._wave = jobs[0].wave
             cells = len({job.cell for job in jobs})
             counts = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
             reason = ", retried because the machine was slower" if retry else ""
@@ -80,24 +85,31 @@ class Display:
 
     def waiting_for_cpus(self) -> None:
         """Print that another run is measuring: once a wave, however often they take turns."""
-        if not self._has_waited:
-            self._has_waited = True
+        with self._lock:
+            is_news, self._has_waited = not self._has_waited, True
+        if is_news:
             text = "… another run is measuring on this machine: both take turns, and take longer"
             self._print(Text(text, style="dim"))
 
     def started(self, job: Job) -> None:
         """Show the job that started."""
-        self._running = (job, time.monotonic())
+        with self._lock:
+            planned = {name: at for name, at in self._running.items() if name in self._pending}
+            self._running = {**planned, job.id: (job, time.monotonic())}
 
     def ended(self, job: Job, record: JobRecord) -> None:
         """Print how a job ended."""
-        self._running = None
-        self._ended += 1
         succeeded = record.status == "ok"
-        if succeeded:
-            self._walls.setdefault((job.cell, job.wave), []).append(record.wall_s)
+        with self._lock:
+            self._running.pop(job.id, None)
+            self._pending.pop(job.id, None)
+            if succeeded:
+                self._walls.setdefault((job.cell, job.wave), []).append(record.wall_s)
+            self._print_ended(job, record, succeeded)
+
+    def _print_ended(self, job: Job, record: JobRecord, succeeded: bool) -> None:
         text = Text("✓ " if succeeded else "✗ ", style="green" if succeeded else "bold red")
-        text.append(f"{self._ended}/{len(self._jobs)} ", style="dim")
+        text.append(f"{self._ended}/{self._count} ", style="dim")
         text.append(f"{_job_name(job)}  ")
         text.append(numbers.duration(record.wall_s), style="dim")
         if not succeeded:
@@ -107,17 +119,23 @@ class Display:
 
     def explained(self, cause: Cause) -> None:
         """Print the cause of a wrong answer."""
-        self._running = None
+        self._running = {}
         subject = f"{cause.model or cause.artifact} on {cause.consumer}"
         self._print(Text(f"→ {subject}: {cause.text}", style="yellow"))
 
+    @property
+    def _ended(self) -> int:
+        return self._count - len(self._pending)
+
     def remaining_s(self) -> float | None:
         """Estimate the remaining time of this wave from ended jobs of the same cells."""
-        expected = [self._typical_s(job) for job in self._jobs[self._ended :]]
+        with self._lock:
+            expected = [self._typical_s(job) for job in self._pending.values()]
+            since = [at for _, at in self._running.values()]
         if None in expected:
             return None  # no job of this cell has ended: emulated ones take many times as long
-        spent = time.monotonic() - self._running[1] if self._running else 0.0
-        return max(sum(filter(None, expected)) - spent, 0.0)
+        spent = sum(time.monotonic() - at for at in since)
+        return max(sum(filter(None, expected)) - spent, 0.0) / max(len(since), 1)
 
     def _typical_s(self, job: Job) -> float | None:
         walls = self._walls.get((job.cell, job.wave))
@@ -130,11 +148,9 @@ class Display:
         lines: list[RenderableType] = [
             _line(f"{cell_id}  {text}", since) for cell_id, (text, since) in self._preparing.items()
         ]
-        if self._jobs:
+        if self._count:
             lines.append(self._bar())
-        if self._running:
-            job, since = self._running
-            lines.append(_line(_job_name(job), since))
+        lines += [_line(_job_name(job), since) for job, since in list(self._running.values())]
         return Group(*lines)
 
     def _bar(self) -> RenderableType:
@@ -142,9 +158,9 @@ class Display:
         estimate = "estimating …" if remaining_s is None else f"about {_clock(remaining_s)} left"
         grid = Table.grid(padding=(0, 1))
         grid.add_row(
-            Text(self._jobs[0].wave, style="bold"),
-            ProgressBar(total=len(self._jobs), completed=self._ended, width=40),
-            Text(f"{self._ended}/{len(self._jobs)}"),
+            Text(self._wave, style="bold"),
+            ProgressBar(total=self._count, completed=self._ended, width=40),
+            Text(f"{self._ended}/{self._count}"),
             Text(estimate, style="dim"),
         )
         return grid

@@ -84,6 +84,15 @@ def add_explain(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_isolate(parser: argparse.ArgumentParser) -> None:
+    """Add the option that gives each artifact a process of its own."""
+    parser.add_argument(
+        "--isolate",
+        action="store_true",
+        help="serve every artifact in a process of its own; a process serves many by default",
+    )
+
+
 def add_run_name(parser: argparse.ArgumentParser) -> None:
     """Add the option that names a new run."""
     parser.add_argument("--name", help="name of the run; the time of its start if left out")

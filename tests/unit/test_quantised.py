@@ -217,7 +217,7 @@ def task_of(cell_id: str, isa: str, folder: Path) -> Task:
     maker = TaskMaker(
         run=new_run(folder, plan), capabilities=ABLE, emulated=ABLE.emulates(cell), cpus=(0,)
     )
-    return maker.task(job, cell, folder, {})
+    return maker.task(job, cell, folder)
 
 
 INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)

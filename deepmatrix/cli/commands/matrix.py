@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -23,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_selection(parser)
     shared.add_engine(parser)
     shared.add_explain(parser)
+    shared.add_isolate(parser)
     shared.add_run_name(parser)
     resuming.add_resume(parser)
 
@@ -34,7 +36,7 @@ def run(options: argparse.Namespace) -> None:
         opened_run, engine = _create_run(options, console)
     else:
         planning = [options.globs, options.exclude, options.tag, options.name, options.preset]
-        planning.append(options.seed)
+        planning += [options.seed, options.isolate]
         opened_run, engine = resuming.resume(options, "matrix", console, planning)
     running.announce(opened_run, console)
     if _is_finished(opened_run):
@@ -69,6 +71,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         seed=options.seed,
         idioms=idioms.available_idioms(),
     )
+    planned = replace(planned, isolate=options.isolate)
     running.check_limits(matrix, engine.capabilities())
     if not planned.cells:
         reasons = sorted({f"{skipped.cell.id}: {skipped.reason}" for skipped in planned.skipped})

@@ -79,6 +79,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="serve on this instruction set too: haswell, cortex-a53, ...; all: on all there are",
     )
     shared.add_explain(parser)
+    shared.add_isolate(parser)
     shared.add_run_name(parser)
     resuming.add_resume(parser)
     _add_budgets(parser)
@@ -138,7 +139,7 @@ def run(options: argparse.Namespace) -> None:
         planning = [options.models, options.inputs, options.reference, options.only]
         planning += [options.exclude, options.native, options.same, options.seed, options.name]
         planning += [options.shape, options.range, options.repeats, options.original, options.isa]
-        planning += [options.max_p99, options.max_error, options.max_image]
+        planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
     running.announce(verification, console)
     running.execute(
@@ -182,6 +183,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         first=_first(options),
         isas=options.isa,
     )
+    planned = replace(planned, isolate=options.isolate)
     if options.max_p99 is not None:
         planned = replace(planned, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})
