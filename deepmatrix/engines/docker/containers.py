@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import secrets
 from collections.abc import Iterator
+from pathlib import PurePosixPath
 from typing import Any
 
 from docker import APIClient
@@ -17,7 +18,7 @@ from deepmatrix.engines.docker.harness_volume import MOUNT_POINT
 from deepmatrix.engines.watch import Stop
 
 #: A volume of the container's own, and the control directory in it: the volume's top stays root's.
-VOLUME, CONTROL = "/control", "control"
+VOLUME, CONTROL = "/control", PurePosixPath("control")
 
 #: The emulator in it, where a task has one.
 EMULATOR = "emulator"
@@ -79,7 +80,7 @@ def fetch_files(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:
     """
     folder = task.folder
     size_before = sum(path.stat().st_size for path in archives.list_files(folder).values())
-    chunks, _ = api.get_archive(container, f"{VOLUME}/{CONTROL}/{_place(task)}")
+    chunks, _ = api.get_archive(container, f"{VOLUME}/{_place(task)}")
     try:
         archives.unpack(chunks, folder, limit_bytes=size_before + task.limits.file_bytes)
     except archives.Refused as error:
@@ -90,15 +91,14 @@ def fetch_files(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:
 def hand_in(api: APIClient, container: str, task: Task) -> None:
     """Put the files of the next job to where the process in a container waits for them."""
     files = ready_last(archives.list_files(task.folder))
-    place = f"{CONTROL}/{_place(task)}"
-    archived = {f"{place}/{name}": path for name, path in files.items()}
+    archived = {f"{_place(task)}/{name}": path for name, path in files.items()}
     with archives.pack(archived, user=USER) as archive:
         api.put_archive(container, VOLUME, archive)
 
 
 def _place(task: Task) -> str:
-    """Return where a task's job has its control directory, in the task's."""
-    return task.folder.relative_to(task.control).as_posix()
+    """Return where a task's job has its control directory, in the volume."""
+    return (CONTROL / task.folder.relative_to(task.control)).as_posix()
 
 
 def _host_config(
