@@ -186,7 +186,8 @@ class Preset(Section):
 
     *cells* are globs, and so are *workloads* in the file; a workload glob becomes the names that it
     matches, in the order of the file. Cells with a tag in *without* are dropped. Forward and
-    backward passes are sampled as inference is.
+    backward passes are sampled as inference is. Emulated cells train only the steps whose losses
+    are compared with gold, unless *emulated_accuracy* asks for the accuracy in the end.
     """
 
     cells: tuple[Text, ...] = Field(min_length=1)
@@ -195,6 +196,7 @@ class Preset(Section):
     phases: tuple[Phase, ...] = Field(default=USUAL_PHASES, min_length=1)
     rounds: Rounds
     cold: bool = False
+    emulated_accuracy: bool = False
     infer: Infer
 
 

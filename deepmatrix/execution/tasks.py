@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from deepmatrix.engines import Limits, Queue, Task
@@ -90,7 +91,6 @@ class TaskMaker:
 
     def _document(self, job: Job, cell: Cell) -> dict[str, Any]:
         manifest = self.run.manifest
-        infer = manifest.plan.infer
         return {
             "schema": SCHEMA_VERSION,
             "run": self.run.id,
@@ -114,7 +114,7 @@ class TaskMaker:
             "deadline_s": self._deadline_s(cell),
             "threads": manifest.matrix.limits.threads,
             "selftest": ["float32", "float64"],
-            "infer": infer.model_dump(),
+            "infer": self._infer(job),
         }
 
     def _produce(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:
@@ -123,6 +123,7 @@ class TaskMaker:
         data.mkdir()
         for name, source in inputs.files(self.run.inputs, job.workload).items():
             shutil.copyfile(source, data / name)
+        self._shorten(job, data / "order.npz")
         if "probe" in job.phases:
             (data / "probes.npz").write_bytes(inputs.npz_bytes(_flat(probes.inputs())))
         return {
@@ -138,6 +139,16 @@ class TaskMaker:
                 "optimiser": {"name": "sgd", "rate": workload.rate},
             },
         }
+
+    def _shorten(self, job: Job, path: Path) -> None:
+        """Drop the steps of training that the job's cell does not do."""
+        with np.load(path) as archive:
+            order = dict(archive)
+        steps = self.run.manifest.plan.steps(job.cell, len(order["order"]))
+        if steps < len(order["order"]):
+            path.write_bytes(
+                inputs.npz_bytes({name: values[:steps] for name, values in order.items()})
+            )
 
     def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
         planned = self.run.manifest.plan.imports
@@ -166,14 +177,19 @@ class TaskMaker:
     def _consume(self, job: Job, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
         artifact = artifacts.hand_over(self.run, job.artifact, control)
-        infer = self.run.manifest.plan.infer.model_dump()
-        if not self.is_timed(job):
-            infer.update(UNTIMED, repeats=min(infer["repeats"], MOST_REPEATS_UNTIMED))
+        infer = self._infer(job)
         if artifact["batch"]:
             infer["batches"] = [artifact["batch"]]
         if not artifact["splits"]:
             infer["batches"] = [max(artifact["rows"], 1)]
         return {"artifact": artifact, "infer": infer}
+
+    def _infer(self, job: Job) -> dict[str, Any]:
+        """Return how inference is sampled in a job."""
+        settings = self.run.manifest.plan.infer.model_dump()
+        if not self.is_timed(job):
+            settings.update(UNTIMED, repeats=min(settings["repeats"], MOST_REPEATS_UNTIMED))
+        return settings
 
 
 def _flat(grouped: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

@@ -48,6 +48,7 @@ def plan_matrix(
         rounds_emulated=preset.rounds.emulated,
         phases=tuple(phase for phase in record.PHASES if phase in preset.phases),
         cold=preset.cold,
+        steps_emulated=None if preset.emulated_accuracy else matrix.tolerances.steps,
         infer=preset.infer,
         idioms=frozenset(
             (framework, workload)

@@ -145,6 +145,8 @@ class Plan:
     infer: Infer
     #: How often a job is retried that a busy machine slowed down.
     retries: Retries = 2
+    #: So many steps an emulated cell trains; None: all.
+    steps_emulated: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     imports: tuple[Import, ...] = ()
     #: Each job has a process of its own.
     isolate: bool = False
@@ -184,6 +186,12 @@ class Plan:
         is_emulated = artifact.producer in self.emulated
         producer_rounds = self.rounds_emulated if is_emulated else self.rounds_native
         return min(producer_rounds, self.rounds(consumer))
+
+    def steps(self, cell: str, count: int) -> int:
+        """Return how many of a workload's *count* steps a cell trains."""
+        if cell not in self.emulated or self.steps_emulated is None:
+            return count
+        return min(count, self.steps_emulated)
 
     def is_timed(self, job: Job) -> bool:
         """Return whether the times of a job count; all others are only checked.

@@ -125,6 +125,11 @@ def row(*texts: str, mood: Mood = "plain") -> Row:
     return Row(texts=texts, moods=(mood,) * len(texts))
 
 
+def native(text: str, emulated: bool) -> str:
+    """Return a text with a time, which says nothing of a machine where it was emulated."""
+    return "emulated" if emulated else text
+
+
 def judged_row(texts: tuple[str, ...], judged: int, mood: Mood, *, emulated: bool) -> Row:
     """Return a line whose text number *judged* has a mood; all others are muted if emulated."""
     background: Mood = "muted" if emulated else "plain"

@@ -77,11 +77,15 @@ class CellSummary:
         if rates := noise.rates(record):
             self.rates[record.job] = rates
             self.peak_flops = max(self.peak_flops or 0.0, noise.peak_flops(output.canaries) or 0.0)
-        if (start := output.startup()) and not start.cold:
+        is_first = output.place == 1 and not record.emulated
+        if is_first and (start := output.startup()) and not start.cold:
             self.import_s.append(floats([start.import_s]))
 
     def _add_memory(self, record: JobRecord, peak: int | None, source: str) -> None:
-        self.memory_source = source or self.memory_source
+        """Count the peak of a job; of one that shares its peak with earlier ones, those count."""
+        if source == "session":
+            return
+        self.memory_source = self.memory_source or source
         if record.tree_bytes and source == "process":
             peak, self.memory_source = max(peak or 0, record.tree_bytes), "process tree"
         if peak is not None:

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging.verdicts import judge, terms_of
-from deepmatrix.planning.plan import Plan
+from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, expressiveness, remarks
 from deepmatrix.results.cells import CellSummary
 from deepmatrix.results.portability import Judged, Pair, PortabilityRows
@@ -53,9 +53,10 @@ class RowCollector:
         self._models = tuple(models)
         self._cells = {cell.id: cell for cell in manifest.plan.cells}
         self._imports = {model.name for model in manifest.plan.imports}
+        self._artifacts = {artifact.id: artifact for artifact in manifest.plan.artifacts()}
         self._subjects = {
             "produce": {*manifest.plan.workloads, *self._imports},
-            "consume": {artifact.id for artifact in manifest.plan.artifacts()},
+            "consume": set(self._artifacts),
         }
         self._summaries: dict[str, CellSummary] = {}
         self._training: dict[Pair, TrainingRow] = {}
@@ -87,10 +88,10 @@ class RowCollector:
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
         self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
         self._startup.extend(timings.startup(group))
-        is_own_model = first.subject in {model.artifact for model in self._models}
-        if not (is_own_model and self._cells[first.cell].is_evaluator):
+        is_timed = self._is_timed(first)
+        if is_timed:
             self._inference.extend(timings.inference(group))
-            self._serving.extend(timings.serving(group))
+        self._serving.extend(timings.serving(group, is_timed=is_timed))
         self._scenarios.extend(timings.scenarios(group))
         self._exports.extend(timings.exports(group))
         if first.subject in self._imports:
@@ -101,6 +102,18 @@ class RowCollector:
             terms = terms_of(self._manifest, self._cells[first.cell], first.subject)
             judged = Judged(verdict=judge(group, terms, ""), emulated=first.emulated)
             self._portability.judged[first.subject, first.cell] = judged
+
+    def _is_timed(self, record: JobRecord) -> bool:
+        """Return whether the times of a record's job count."""
+        job = Job(
+            wave=record.wave,
+            cell=record.cell,
+            subject=record.subject,
+            round=record.round,
+            phases=self._manifest.plan.phases,
+            artifact=self._artifacts.get(record.subject) if record.wave == "consume" else None,
+        )
+        return not record.emulated and self._manifest.plan.is_timed(job)
 
     def _add_produced(self, group: list[JobRecord]) -> None:
         first, matrix = group[0], self._manifest.matrix

@@ -158,7 +158,7 @@ class JobRecord(Part):
     energy_j: Joules | None = None
     output: Output | None = None
     #: How it had failed in a process that served others before; this record is of it alone.
-    after_others: Annotated[str, AfterValidator(one_line)] = ""
+    after_others: Line = ""
     agreement: Agreement | None = None
     parity: Parity | None = None
     #: The error of the idiom's logits from gold, as in `Agreement`.

@@ -10,6 +10,7 @@ from deepmatrix.reports.layout import (
     judged_row,
     key,
     mark,
+    native,
     number,
     row,
     status,
@@ -64,7 +65,7 @@ def _cell_row(cell: CellRow) -> Row:
         cell.version or numbers.DASH,
         numbers.size(cell.image_bytes),
         _build_time(cell),
-        numbers.duration(cell.import_s.median if cell.import_s else None),
+        native(numbers.duration(cell.import_s.median if cell.import_s else None), cell.emulated),
         numbers.size(cell.peak_memory_bytes),
     )
     return judged_row(texts, 1, mood, emulated=False)
@@ -141,7 +142,7 @@ def _startup_row(start: StartupRow) -> Row:
         *times[:2],
         _cold_import(start),
         *times[2:],
-        numbers.duration(_time_to_trained(start)),
+        native(numbers.duration(_time_to_trained(start)), start.emulated),
     )
     return judged_row(texts, 0, "plain", emulated=start.emulated)
 

@@ -7,8 +7,8 @@ import statistics
 from collections.abc import Iterable
 
 from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import Row, Table, judged_row, key, mark, number, text
-from deepmatrix.results.rows import ExportRow, Results, ScenarioRow
+from deepmatrix.reports.layout import Row, Table, judged_row, key, mark, native, number, text
+from deepmatrix.results.rows import CellRow, ExportRow, Results, ScenarioRow
 from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
 
 
@@ -46,7 +46,8 @@ def exports(results: Results) -> Table:
 def _size_and_time(row: ExportRow | None) -> str:
     if row is None:
         return numbers.DASH
-    return f"{numbers.size(row.bytes)}, {numbers.duration(row.export_s)}"
+    size = numbers.size(row.bytes)
+    return size if row.emulated else f"{size}, {numbers.duration(row.export_s)}"
 
 
 def _exporters(rows: Iterable[ExportRow]) -> str:
@@ -57,45 +58,46 @@ def _exporters(rows: Iterable[ExportRow]) -> str:
 
 def deployment(results: Results) -> Table:
     """Every cell that served: its image, its memory, and its time to first inference."""
-    workloads = sorted({row.workload for row in results.serving})
-    starts: dict[tuple[str, str], list[float]] = {}
-    for row in results.serving:
-        if row.start_s:
-            starts.setdefault((row.cell, row.workload), []).append(row.start_s.median)
     served = {row.cell for row in results.serving}
     cells = sorted(
         (cell for cell in results.cells if cell.cell in served),
         key=lambda cell: (cell.emulated, cell.image_bytes or 0),
     )
-    lines = []
-    for cell in cells:
-        times = [starts.get((cell.cell, workload)) for workload in workloads]
-        texts = (
-            cell.cell + mark(cell.emulated),
-            numbers.size(cell.image_bytes),
-            numbers.size(cell.serving_memory_bytes),
-            *(
-                numbers.duration(statistics.median(seconds) if seconds else None)
-                for seconds in times
-            ),
-        )
-        lines.append(judged_row(texts, 0, "plain", emulated=cell.emulated))
     return Table(
         title="Deployment",
         columns=(
             key("cell"),
             number("image"),
             number("peak memory"),
-            *(number(f"first inference: {workload}") for workload in workloads),
+            number("first inference"),
+            text("of", optional=1),
         ),
-        rows=tuple(lines),
+        rows=tuple(_deployment_row(cell, results) for cell in cells),
         note=(
             "The smallest image first. First inference: the time to first inference, from the "
-            "request to start the container or process to the first answer; the median over "
-            "artifacts and rounds. It includes the runtime's start and the model's loading. Peak "
-            "memory: the largest of the jobs that served, not of those that trained."
+            "request to start the container or process to the first answer, of the artifact that "
+            "is served first; the median over rounds. It includes the runtime's start and the "
+            "model's loading. Peak memory: the largest of the jobs that served, not of those that "
+            "trained."
         ),
     )
+
+
+def _deployment_row(cell: CellRow, results: Results) -> Row:
+    starts = {
+        row.workload: row.start_s.median
+        for row in results.serving
+        if row.cell == cell.cell and row.start_s
+    }
+    seconds = statistics.median(starts.values()) if starts else None
+    texts = (
+        cell.cell + mark(cell.emulated),
+        numbers.size(cell.image_bytes),
+        numbers.size(cell.serving_memory_bytes),
+        native(numbers.duration(seconds), cell.emulated),
+        ", ".join(sorted(starts)) or numbers.DASH,
+    )
+    return judged_row(texts, 0, "plain", emulated=cell.emulated)
 
 
 def scenarios(results: Results) -> Table:

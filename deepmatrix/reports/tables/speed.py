@@ -15,6 +15,7 @@ from deepmatrix.reports.layout import (
     judged_row,
     key,
     mark,
+    native,
     number,
     status,
     text,
@@ -81,7 +82,7 @@ def _training_row(row: TrainingRow, fastest: Estimate | None) -> Row:
         row.workload,
         row.cell + mark(row.emulated),
         expected or status(row.status, row.reason),
-        numbers.interval(row.step_s),
+        native(numbers.interval(row.step_s), row.emulated),
         _slowdown(row.step_s, fastest, row.emulated),
         numbers.rate(row.samples_per_s),
         numbers.share(row.efficiency),
@@ -152,17 +153,14 @@ def _pass_row(row: PassRow) -> Row:
 def inference(results: Results) -> Iterator[Table]:
     """One table a workload: every model on every cell that serves it, the fastest first.
 
-    Emulated cells are left out where there are native ones: their times measure the emulator. A
-    framework exports one network from several platforms; the model of a native producer stands for
-    all of them.
+    Only native cells have rows, for the models of native producers and for those of users: the
+    times of others measure the emulator, or were not taken.
     """
     batches = sorted({row.batch for row in results.inference})
-    emulated = {cell.cell for cell in results.cells if cell.emulated}
-    native = [row for row in results.inference if not row.emulated]
-    rows = sorted(native or results.inference, key=lambda row: row.workload)
+    rows = sorted(results.inference, key=lambda row: row.workload)
     for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
         served: dict[tuple[str, ...], dict[int, InferenceRow]] = {}
-        for row in sorted(group, key=lambda row: (_producer(row) in emulated, row.subject)):
+        for row in sorted(group, key=lambda row: row.subject):
             served.setdefault((row.cell, *_source(row)), {}).setdefault(row.batch, row)
         models = sorted(served.values(), key=_first_latency)
         titles = {model.artifact: model.name for model in results.models}
@@ -194,8 +192,7 @@ def _inference_table(
         rows=tuple(_inference_row(model, batches, titles) for model in models),
         note=(
             f"Latency of one batch: 50th, 90th and 99th percentile. {INTERVAL} results.json also "
-            "has the intervals of p90 and p99, the models of other platforms and the times of "
-            "emulated cells."
+            "has the intervals of p90 and p99."
         ),
     )
 
@@ -211,9 +208,8 @@ def _source(row: InferenceRow) -> tuple[str, ...]:
     return _producer(row).rsplit("-", 3)[0], row.subject.rsplit("--", 1)[1]
 
 
-def _first_latency(model: dict[int, InferenceRow]) -> tuple[bool, float]:
-    first = model[min(model)]
-    return first.emulated, first.p50_s.median
+def _first_latency(model: dict[int, InferenceRow]) -> float:
+    return model[min(model)].p50_s.median
 
 
 def _inference_row(
@@ -221,7 +217,7 @@ def _inference_row(
 ) -> Row:
     first = model[min(model)]
     name = titles.get(first.subject) or model_name(first)
-    texts = [first.cell + mark(first.emulated), name]
+    texts = [first.cell, name]
     for batch in batches:
         row = model.get(batch)
         texts += [numbers.interval(row.p50_s if row else None)]
@@ -229,7 +225,7 @@ def _inference_row(
         texts += [numbers.duration(row.p99_s.value if row else None)]
     last = model[max(model)]
     texts += [numbers.rate(last.samples_per_s), numbers.share(last.efficiency)]
-    return judged_row(tuple(texts), 0, "plain", emulated=first.emulated)
+    return judged_row(tuple(texts), 0, "plain", emulated=False)
 
 
 def model_name(row: InferenceRow) -> str:

@@ -27,17 +27,18 @@ TAIL = (0.9, 0.99)
 
 
 def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
-    """Yield the row of a producer's start, where it succeeded."""
+    """Yield the row of a producer's start, where it succeeded; it has no times of emulated ones."""
     first = group[0]
     starts = [start for record in group if record.output and (start := record.output.startup())]
     if not starts or first.wave == "consume":
         return
+    native = [] if first.emulated else starts
     parts = {
-        name: [value for start in starts if not start.cold and (value := getattr(start, name))]
+        name: [value for start in native if not start.cold and (value := getattr(start, name))]
         for name in StartupData.model_fields
         if name.endswith("_s")
     }
-    cold = next((start for start in starts if start.cold), None)
+    cold = next((start for start in native if start.cold), None)
     yield StartupRow(
         cell=first.cell,
         workload=first.workload,
@@ -49,7 +50,7 @@ def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
 
 
 def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
-    """Yield a row for each batch size."""
+    """Yield a row for each batch size. The group is timed."""
     first = group[0]
     inferred = [
         data.batches for record in group if record.output and (data := record.output.infer())
@@ -75,14 +76,23 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
             )
 
 
-def serving(group: list[JobRecord]) -> Iterator[ServingRow]:
-    """Yield the row of a consumer's time to first inference, where it succeeded."""
+def serving(group: list[JobRecord], *, is_timed: bool) -> Iterator[ServingRow]:
+    """Yield the row of a consumer's time to first inference, where it succeeded.
+
+    Only what came first in its process has one.
+    """
     first = group[0]
-    starts = [
-        (record, start) for record in group if record.output and (start := record.output.startup())
-    ]
-    if not starts or first.wave == "produce":
+    outputs = [record.output for record in group if record.output and record.output.startup()]
+    if not outputs or first.wave == "produce":
         return
+    starts = [
+        (record, start)
+        for record in group
+        if is_timed
+        and record.output
+        and record.output.place == 1
+        and (start := record.output.startup())
+    ]
     start_s = [
         start.answered_at - record.started_at
         for record, start in starts
@@ -148,6 +158,8 @@ def exports(group: list[JobRecord]) -> Iterator[ExportRow]:
 def passes(group: list[JobRecord]) -> Iterator[PassRow]:
     """Yield the row of a batch forward, and forward with backward, where they were measured."""
     first = group[0]
+    if first.emulated:
+        return
     timed = [data for record in group if record.output and (data := record.output.passes())]
     forward, backward = (
         estimate([steady(data.latency_s, data.warmup) for data in measured])
