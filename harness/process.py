@@ -25,6 +25,7 @@ class Process:
         self._began = time.perf_counter()
         self._place = 0
         self._fingerprint = record.fingerprint()
+        machine.emulated = bool(job.get("emulated"))
         self._described: Optional[Dict[str, Any]] = None
         self._selftest: List[Dict[str, Any]] = []
         self._failure: Optional[BaseException] = None

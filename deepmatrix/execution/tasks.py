@@ -189,7 +189,15 @@ class TaskMaker:
         settings = self.run.manifest.plan.infer.model_dump()
         if not self.is_timed(job):
             settings.update(UNTIMED, repeats=min(settings["repeats"], MOST_REPEATS_UNTIMED))
+            settings["batches"] = [self._known_batch(job)]
         return settings
+
+    def _known_batch(self, job: Job) -> int:
+        """Return a batch size that a job has computed before: a new one may compile for minutes."""
+        workloads = self.run.manifest.matrix.workloads
+        return (
+            1 if job.artifact else workloads[job.workload].batch if job.workload in workloads else 1
+        )
 
 
 def _flat(grouped: Mapping[str, Mapping[str, NDArray[Any]]]) -> dict[str, NDArray[Any]]:

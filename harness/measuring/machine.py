@@ -8,6 +8,9 @@ from typing import Any, Dict, List, Optional, Tuple
 #: Names of architectures in a cell, where the system has other names.
 ARCHITECTURES = {"x86_64": "amd64", "aarch64": "arm64"}
 
+#: Whether an emulator runs this process, as the host says: times mean nothing here.
+emulated = False
+
 
 def identity() -> Dict[str, str]:
     """Return what this interpreter is, by the keys of a job's cell: architecture and Python."""

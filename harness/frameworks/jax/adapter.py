@@ -3,7 +3,10 @@
 XLA compiles once for every shape, and so for every batch size.
 """
 
+import contextlib
+import logging
 import os
+import sys
 from typing import Any, Dict
 
 import numpy
@@ -18,6 +21,11 @@ pending: Any = ()  # arrays that may still be computing
 
 #: The opset, as for torch: jax2onnx's default, 23, is too new for runtimes of distributions.
 OPSET = 20
+
+#: Libraries of layers, which no network here is made of. jax2onnx imports what it knows of them at
+#: every first export, and builds their layers with dozens of XLA programs. Natively that takes
+#: seconds, and is part of what an export costs; emulated it takes minutes, and proves nothing.
+LAYER_LIBRARIES = ("equinox", "dm_pix")
 
 
 def start() -> None:
@@ -197,11 +205,33 @@ def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[st
         import jax2onnx
         import onnx
 
-        translated = jax2onnx.to_onnx(served, inputs=[("batch",) + example.shape[1:]], opset=OPSET)
+        with _without(LAYER_LIBRARIES if machine.emulated else ()):
+            translated = jax2onnx.to_onnx(
+                served, inputs=[("batch",) + example.shape[1:]], opset=OPSET
+            )
         onnx.save(translated, path)
         opsets = {entry.domain: entry.version for entry in translated.opset_import}
         return {"opset": opsets[""], "exporter": f"jax2onnx {metadata.version('jax2onnx')}"}
     raise protocol.Unsupported("jax does not write " + form)
+
+
+@contextlib.contextmanager
+def _without(names):
+    """Hide libraries from what is imported meanwhile."""
+    hidden = {name: sys.modules.get(name) for name in names}
+    sys.modules.update(dict.fromkeys(names))
+    logger = logging.getLogger("jax2onnx.plugins.plugin_system")  # it warns of each that is hidden
+    level = logger.level
+    logger.setLevel(logging.ERROR if names else level)
+    try:
+        yield
+    finally:
+        logger.setLevel(level)
+        for name, module in hidden.items():
+            if module is None:
+                del sys.modules[name]
+            else:
+                sys.modules[name] = module
 
 
 class Served:
