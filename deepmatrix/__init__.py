@@ -17,8 +17,9 @@ producer    the cell that exported an artifact
 consumer    a cell that serves an artifact
 gold        the outputs that errors are measured against: a float64 evaluation where there is one
 wave        all jobs of one kind: first produce, then consume
-round       one repetition of the jobs, each in a fresh process
-job         one process: a cell and its subject (a workload or an artifact) in one round
+round       one repetition of the jobs, in fresh processes
+job         a cell and its subject (a workload or an artifact) in one round
+session     one process of a cell that serves a queue of jobs
 record      the stored result of one job, phase by phase, and how the job ended
 verdict     match, drift, error, unsupported or not-run: of an artifact on a consumer
 run         one directory below ``runs/`` with all that one command planned, ran and found

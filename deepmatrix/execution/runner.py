@@ -146,8 +146,9 @@ class OpenRun:
     def _run_jobs(self, jobs: Sequence[Job], *, retry: bool) -> None:
         self.attempts.watcher.planned(jobs, retry)
         plan, attempts = self.run.manifest.plan, self.attempts
-        for stage in stages(plan, split(plan, jobs)):
-            cpus = [attempts.timed_cpus] if stage[0].is_timed else attempts.checked_cpus
+        lanes = attempts.checked_cpus
+        for stage in stages(plan, split(plan, jobs, len(lanes))):
+            cpus = [attempts.timed_cpus] if stage[0].is_timed else lanes
             work_off(stage, cpus, self._serve, attempts.cancel)
 
     def _serve(self, session: Session, cpus: Cpus) -> None:

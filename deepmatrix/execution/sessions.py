@@ -5,8 +5,9 @@ Timed work runs alone, on its own CPUs. What is only checked runs on all CPUs at
 
 from __future__ import annotations
 
+import math
 import random
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.planning.plan import Job, Plan
@@ -31,34 +32,45 @@ class Session:
         return self.jobs[0].cell
 
 
+#: So many sessions each lane has to do at least, where there are enough jobs.
+SESSIONS_PER_LANE = 2
+
 #: Sessions that may run side by side, or one after another where they are timed.
 Stage = Sequence[Session]
 
 
-def split(plan: Plan, jobs: Iterable[Job]) -> list[Session]:
-    """Return the sessions of some jobs of one wave, in the order of the jobs."""
+def split(plan: Plan, jobs: Sequence[Job], lanes: int = 1) -> list[Session]:
+    """Return the sessions of some jobs of one wave, in the order of the jobs.
+
+    What is only checked is split for a number of *lanes*, so that each has several sessions to do
+    and none waits long for the last one.
+    """
     grouped: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
         alone = (job.id,) if plan.is_isolated(job) else ()
         grouped.setdefault((job.cell, job.round, plan.is_timed(job), *alone), []).append(job)
+    checked_count = sum(not plan.is_timed(job) for job in jobs)
+    share = math.ceil(checked_count / (lanes * SESSIONS_PER_LANE))
     return [
         Session(jobs=tuple(queue), is_timed=plan.is_timed(queue[0]))
         for group in grouped.values()
-        for queue in _queues(plan, group)
+        for queue in _queues(plan, group, share)
     ]
 
 
-def _queues(plan: Plan, jobs: list[Job]) -> Iterator[list[Job]]:
-    """Yield the queues of jobs that may share a process.
+def _queues(plan: Plan, jobs: list[Job], share: int) -> Iterator[list[Job]]:
+    """Yield the queues of jobs that may share a process; of what is checked, no more than *share*.
 
     The first one of a process tells what the start of the cell costs. For timed work it is the same
     in every round, so that rounds can be compared.
     """
+    longest = min(LONGEST, share)
     if plan.is_timed(jobs[0]):
+        longest = LONGEST
         opening = min(jobs, key=lambda job: _lot(plan, job))
         jobs = [opening, *(job for job in jobs if job is not opening)]
-    for first in range(0, len(jobs), LONGEST):
-        yield jobs[first : first + LONGEST]
+    for first in range(0, len(jobs), longest):
+        yield jobs[first : first + longest]
 
 
 def _lot(plan: Plan, job: Job) -> float:

@@ -1,0 +1,110 @@
+"""How well lanes are used: a simulation on many slots, and real processes on this machine.
+
+The simulation plans the default preset, emulated cells included, for engines of 16 and 64 CPUs. Its
+jobs sleep: a start and a time for each, as measured, many times shortened. It prints the share of
+the lanes' time that was used, and the most memory that was promised at once. Goals: 90 %, and never
+more than the engine has. Then processes that only compute run in one lane and in two. Goal: 1.7
+times as fast. Nothing else should run on the machine.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+
+from common import ROOT
+
+from deepmatrix.config import matrix_file
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.execution.lanes import Cpus, checked_cpus, work_off
+from deepmatrix.execution.sessions import Session, split, stages
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.matrix_plan import plan_matrix
+from deepmatrix.planning.plan import Plan
+from deepmatrix.planning.selection import Selection
+
+#: Seconds of a start and of a job under emulation, and how much shorter they are here.
+START_S, JOB_S, SHORTER = 15.0, 2.0, 100
+
+GIB = 1 << 30
+
+SPIN = "import time\nwhile time.process_time() < 2.0: pass"
+
+
+@dataclass
+class Simulation:
+    """Jobs that sleep, and what their lanes did."""
+
+    memory_bytes: int
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    busy_s: float = 0.0
+    promised: int = 0
+    most_promised: int = 0
+
+    def serve(self, session: Session, cpus: Cpus) -> None:
+        """Sleep as long as a session takes, shortened."""
+        del cpus
+        with self.lock:
+            self.promised += self.memory_bytes
+            self.most_promised = max(self.most_promised, self.promised)
+        began = time.monotonic()
+        time.sleep((START_S + JOB_S * len(session.jobs)) / SHORTER)
+        with self.lock:
+            self.busy_s += time.monotonic() - began
+            self.promised -= self.memory_bytes
+
+
+def simulate(matrix: Matrix, cpus: int, memory: int) -> None:
+    """Print how the lanes of an engine are used by the second wave of the default preset."""
+    able = Capabilities(
+        engine="docker",
+        native=frozenset({"amd64"}),
+        emulated=frozenset({"arm64"}),
+        cpus=cpus,
+        memory_bytes=memory,
+    )
+    plan: Plan = plan_matrix(matrix, Selection(preset="default"), able, seed=0)
+    lanes = checked_cpus(matrix.limits, able)
+    sessions = split(plan, list(plan.jobs("consume")), len(lanes))
+    (checked,) = [stage for stage in stages(plan, sessions) if not stage[0].is_timed]
+    simulation = Simulation(memory_bytes=int(matrix.limits.memory))
+    began = time.monotonic()
+    work_off(checked, lanes, simulation.serve, threading.Event())
+    wall_s = time.monotonic() - began
+    use = simulation.busy_s / (wall_s * len(lanes))
+    print(
+        f"{cpus} CPUs, {memory // GIB} GiB: {len(lanes)} lanes, {len(checked)} sessions; "
+        f"{use:.0%} used; at most {simulation.most_promised // GIB} GiB promised"
+    )
+
+
+def compute(lanes: int) -> float:
+    """Return the seconds that eight processes of two seconds each take in so many lanes."""
+    usable = sorted(os.sched_getaffinity(0))
+
+    def spin(_: int, cpus: Cpus) -> None:
+        command = ["taskset", "-c", str(usable[cpus[0]]), sys.executable, "-c", SPIN]
+        subprocess.run(command, check=True)
+
+    began = time.monotonic()
+    work_off(range(8), [(number,) for number in range(lanes)], spin, threading.Event())
+    return time.monotonic() - began
+
+
+def main() -> None:
+    """Run the benchmark."""
+    argparse.ArgumentParser(description=__doc__).parse_args()
+    matrix = matrix_file.load(ROOT / "matrix.yaml")
+    for cpus, memory in ((16, 128 * GIB), (64, 512 * GIB), (64, 64 * GIB)):
+        simulate(matrix, cpus, memory)
+    one, two = compute(1), compute(2)
+    print(f"one lane {one:.1f} s, two lanes {two:.1f} s: {one / two:.2f} times as fast")
+
+
+if __name__ == "__main__":
+    main()
