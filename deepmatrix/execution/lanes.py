@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import TypeVar
 
 from deepmatrix.config.sections import Limits
+from deepmatrix.engines.watch import TICK_S
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities
 
@@ -86,6 +87,7 @@ def work_off(
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join()
+        while thread.is_alive():
+            thread.join(TICK_S)  # a signal may reach another thread: this one has to wake for it
     if errors:
         raise errors[0]

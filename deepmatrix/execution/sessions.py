@@ -50,7 +50,7 @@ def split(plan: Plan, jobs: Sequence[Job], lanes: int = 1) -> list[Session]:
         alone = (job.id,) if plan.is_isolated(job) else ()
         grouped.setdefault((job.cell, job.round, plan.is_timed(job), *alone), []).append(job)
     checked_count = sum(not plan.is_timed(job) for job in jobs)
-    share = math.ceil(checked_count / (lanes * SESSIONS_PER_LANE))
+    share = math.ceil(checked_count / (lanes * SESSIONS_PER_LANE)) if lanes > 1 else LONGEST
     return [
         Session(jobs=tuple(queue), is_timed=plan.is_timed(queue[0]))
         for group in grouped.values()
@@ -64,9 +64,8 @@ def _queues(plan: Plan, jobs: list[Job], share: int) -> Iterator[list[Job]]:
     The first one of a process tells what the start of the cell costs. For timed work it is the same
     in every round, so that rounds can be compared.
     """
-    longest = min(LONGEST, share)
+    longest = LONGEST if plan.is_timed(jobs[0]) else min(LONGEST, share)
     if plan.is_timed(jobs[0]):
-        longest = LONGEST
         opening = min(jobs, key=lambda job: _lot(plan, job))
         jobs = [opening, *(job for job in jobs if job is not opening)]
     for first in range(0, len(jobs), longest):
