@@ -1,5 +1,8 @@
 """What adapters do with names and arrays, without their frameworks."""
 
+import importlib
+import sys
+import wave
 from collections.abc import Callable
 from types import SimpleNamespace
 from typing import Any, ClassVar
@@ -8,6 +11,7 @@ import numpy as np
 import pytest
 
 import harness.adapters as protocol
+from harness.frameworks.jax import adapter as jax_adapter
 from harness.graphs.sample_inputs import Sampling
 from harness.graphs.tflite import model as tflite
 from harness.runtimes.litert import adapter as litert_adapter
@@ -151,3 +155,12 @@ def test_a_tflites_inner_names_are_the_signatures_and_each_is_there_once() -> No
     )
     assert tflite.names(model) == ["a#0", "b", "a", "#3", "a#4", "out:0"]
     assert tflite.names(graph(["x", "", "x"])) == ["x", "#1", "x#2"]
+
+
+def test_hidden_libraries_cannot_be_imported_and_come_back() -> None:
+    with jax_adapter._without(("wave", "no_such_library")):
+        for name in ("wave", "no_such_library"):
+            with pytest.raises(ImportError):
+                importlib.import_module(name)
+    assert importlib.import_module("wave") is wave
+    assert "no_such_library" not in sys.modules

@@ -7,6 +7,7 @@ import json
 import math
 import random
 import tempfile
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -433,3 +434,46 @@ def test_the_version_of_a_cell_is_that_of_its_library(
 ) -> None:
     cell = next(cell for cell in all_cells(MATRIX) if cell.id == cell_id)
     assert cells._version(cell, versions) == expected
+
+
+def test_an_emulated_training_is_compared_as_far_as_it_goes_and_has_no_times(
+    tmp_path: Path,
+) -> None:
+    short = replace(PLAN, steps_emulated=2)
+    run = new_run(tmp_path, short)
+    write_gold(run)
+    for job in all_jobs(short):
+        is_short = job.wave == "produce" and job.cell in short.emulated
+        changes = {"losses": [2.3, 1.2], "step_s": [1.0, 1.0], "accuracy": 0.1} if is_short else {}
+        run.save(job, record(job, output=trained(job, **changes)))
+    merged = merging.merge([run])
+    assert merged.problems == ()
+    rows = [row for row in merged.training if row.emulated]
+    assert rows
+    for row in rows:
+        assert (row.status, row.loss_error, row.accuracy, row.step_s) == ("ok", 0.0, None, None)
+    assert not any(row.emulated for row in merged.inference)
+    assert all(row.import_s is None for row in merged.cells if row.emulated)
+
+
+def test_a_start_counts_for_what_came_first_in_its_process(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    consumer = "onnxruntime-debian12-amd64-cpu"
+    jobs = [job for job in PLAN.jobs("consume") if job.cell == consumer]
+    first = next(job for job in jobs if PLAN.is_timed(job))
+    for job in jobs:
+        place = 1 if job.subject == first.subject else 2
+        data = {"answered_at": 1000.5, "import_s": 0.25 if place == 1 else 0.0}
+        document = output(job, place=place).model_dump(by_alias=True)
+        document["records"][0]["data"].update(data)
+        served = record(job, output=Output.model_validate(document))
+        run.save(job, served.model_copy(update={"started_at": 1000.0}))
+    merged = merging.merge([run])
+    starts = {row.subject: row.start_s for row in merged.serving if row.cell == consumer}
+    assert [subject for subject, start in starts.items() if start] == [first.subject]
+    start = starts[first.subject]
+    assert start is not None
+    assert start.median == 0.5
+    (cell,) = [row for row in merged.cells if row.cell == consumer]
+    assert cell.import_s is not None
+    assert cell.import_s.median == 0.25
