@@ -82,8 +82,8 @@ class CellSummary:
             self.import_s.append(floats([start.import_s]))
 
     def _add_memory(self, record: JobRecord, peak: int | None, source: str) -> None:
-        """Count the peak of a job; of one that shares its peak with earlier ones, those count."""
-        if source == "session":
+        """Count the peak of a fresh process; others hold what they served before."""
+        if record.output and record.output.place > 1:
             return
         self.memory_source = self.memory_source or source
         if record.tree_bytes and source == "process":
