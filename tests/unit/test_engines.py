@@ -297,15 +297,40 @@ def test_a_tail_decodes_anything() -> None:
 
 
 def test_waiting_ends_as_soon_as_the_process_ends() -> None:
-    wake = threading.Event()
-    threading.Timer(0.05, wake.set).start()
+    wake = watch.Wake()
+    threading.Timer(0.05, wake.end).start()
     began = time.perf_counter()
     assert watch.wait_for_end(wake, cancel=threading.Event(), deadline_s=10) is None
     assert time.perf_counter() - began < 0.2
 
 
+def test_a_job_that_is_served_is_no_end_and_begins_the_deadline_anew() -> None:
+    wake, served = watch.Wake(), []
+
+    def serve() -> bool:
+        served.append(len(served))
+        threading.Timer(0.05, wake.end if len(served) == 3 else wake.look).start()
+        return len(served) <= 3
+
+    wake.look()
+    assert watch.wait_for_end(wake, cancel=threading.Event(), deadline_s=60, serve=serve) is None
+    assert served == [0, 1, 2, 3]
+
+
+def test_a_log_is_split_where_a_job_is_done() -> None:
+    tail = Tail(limit_bytes=100, nonce="served abc")
+    assert not tail.add(b"first" * 10 + b"\nserved ")
+    assert tail.add(b"abc\nsecond" + b"!" * 80)
+    assert tail.take_section() == "first" * 10
+    assert tail.take_section() is None
+    assert tail.text() == "second" + "!" * 80
+    assert not tail.is_over  # each job may write as much as a process with one job
+    tail.add(b"!" * 20)
+    assert tail.is_over
+
+
 def test_waiting_returns_why_a_process_must_stop() -> None:
-    never, cancel = threading.Event(), threading.Event()
+    never, cancel = watch.Wake(), threading.Event()
     stop = watch.wait_for_end(never, cancel=cancel, deadline_s=0.1)
     assert stop == Stop(ending="timeout", cause="still ran after 0.1 s")
     reason = Stop(ending="oom", cause="seen")
