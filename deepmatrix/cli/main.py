@@ -13,12 +13,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from deepmatrix import __version__
 from deepmatrix.cli.parser import build_parser
-from deepmatrix.cli.running import make_console
 from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted
+from deepmatrix.reports.terminal import make_console, print_block, print_line
 
 #: What the user can do when the system refuses, by its error number.
 HINTS = {
@@ -48,15 +47,15 @@ def main(arguments: Sequence[str]) -> int:
     except Exception:
         path = _write_crash_log(arguments)
         console.print_exception(show_locals=False)
-        console.print(f"A fault of deepmatrix itself; please report it with {path}", style="red")
+        print_line(console, f"A fault of deepmatrix itself; please report it with {path}", "red")
         return DeepmatrixError.exit_code
     return 0
 
 
 def _print_error(console: Console, error: DeepmatrixError) -> None:
-    console.print(Text(f"error: {error.message}", style="bold red"), soft_wrap=True)
+    print_block(console, f"error: {error.message}", "bold red")
     if error.hint:
-        console.print(Text(f"hint: {error.hint}"), soft_wrap=True)
+        print_block(console, f"hint: {error.hint}")
 
 
 def _system_error(error: OSError) -> EngineError:

@@ -12,7 +12,7 @@ from rich.console import Console
 
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.planning.plan import Plan
-from deepmatrix.reports import junit, markdown
+from deepmatrix.reports import escaping, junit, markdown
 from deepmatrix.reports.console import print_table
 from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import claims, conformance, plans
@@ -52,7 +52,10 @@ def show_conformance(console: Console, conformities: Sequence[Conformity]) -> in
 def conformance_page(run_id: str, conformities: Sequence[Conformity]) -> str:
     """Return the outcomes of conformance tests as Markdown."""
     tables = conformance.tables(conformities, _changes(conformities))
-    parts = [f"# Conformance `{run_id}`", *map(markdown.markdown_table, tables)]
+    parts = [
+        f"# Conformance {escaping.markdown_code(run_id)}",
+        *map(markdown.markdown_table, tables),
+    ]
     return "\n\n".join(parts) + "\n"
 
 
