@@ -20,8 +20,8 @@ from harness.record import NEEDS, STARTUP
 #: What the digits leave for training once the test images are held out.
 TRAINING_IMAGES = 1438
 
-#: The most cells that a file may make: forty times ours.
-MOST_CELLS = 5_000
+#: The most cells that a file may make: thirty times ours.
+MOST_CELLS = 4_000
 
 
 def check(matrix: Matrix, networks: Collection[str]) -> Iterator[Problem]:

@@ -354,4 +354,4 @@ def test_every_option_of_numbers_has_bounds() -> None:
 @pytest.mark.parametrize("shape", ["x=65536x65536", "x=" + "x".join(["1"] * 40)])
 def test_a_sample_input_fits_a_machine(shape: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main.main(["verify", "m.onnx", "--shape", shape]) == 2
-    assert said(capsys)[0].startswith(f"error: argument --shape: '{shape}'")
+    assert said(capsys)[0].startswith(f"error: argument --shape: '{shape[:60]}")
