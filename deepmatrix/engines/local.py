@@ -22,8 +22,7 @@ from pathlib import Path
 from deepmatrix.engines import Ended, Limits, Task, archives, endings, owner, proctree, watch
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError
-from deepmatrix.images import bases
-from deepmatrix.machine import processes
+from deepmatrix.machine import folders, processes
 from deepmatrix.paths import HARNESS
 
 #: The variables of this process's environment that a process with a clean one gets.
@@ -53,7 +52,7 @@ class LocalProcesses:
             **{f"harness/{name}": path for name, path in archives.list_files(harness).items()},
             **(extra or {}),
         }
-        self._root = root or bases.cache_folder() / "work"
+        self._root = root or folders.cache() / "work"
         self._folder: Path | None = None
 
     def open(self) -> None:

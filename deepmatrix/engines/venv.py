@@ -26,8 +26,8 @@ from uv import find_uv_bin
 from deepmatrix.engines import Ended, Prepared, Progress, Task, local, owner
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
-from deepmatrix.images import bases, pins
-from deepmatrix.machine import binfmt, packages, processes
+from deepmatrix.images import pins
+from deepmatrix.machine import binfmt, folders, packages, processes
 from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
 
@@ -63,7 +63,7 @@ class VenvEngine:
         extra: Mapping[str, Path] | None = None,
         root: Path | None = None,
     ) -> None:
-        self._root = root or bases.cache_folder() / "venvs"
+        self._root = root or folders.cache() / "venvs"
         self._pythons: dict[str, Path] = {}
         self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
 

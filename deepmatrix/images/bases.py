@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from deepmatrix.config.families import DEBIAN_NAMES
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.machine import processes
+from deepmatrix.machine import folders, processes
 from deepmatrix.paths import DOCKER
 
 FOLDER = DOCKER / "base"
@@ -156,7 +156,7 @@ class Root:
         )
 
     def _folder(self) -> Path:
-        return cache_folder() / "roots" / f"{self.target}-{self.digest()}"
+        return folders.cache() / "roots" / f"{self.target}-{self.digest()}"
 
 
 def debian_name(architecture: str) -> str:
@@ -177,7 +177,7 @@ def base_kind(image: str, environment: Mapping[str, str]) -> Kind:
                 hint="set it to 'registry' or 'debian', or not at all",
             )
         return KINDS[forced]
-    memory = cache_folder() / "registry.json"
+    memory = folders.cache() / "registry.json"
     answers: dict[str, tuple[float, bool]] = _read(memory)
     asked_at, reachable = answers.get(image, (0.0, False))
     if not 0 <= time.time() - asked_at < REMEMBERED_S:
@@ -185,12 +185,6 @@ def base_kind(image: str, environment: Mapping[str, str]) -> Kind:
         memory.parent.mkdir(parents=True, exist_ok=True)
         memory.write_text(json.dumps({**answers, image: (time.time(), reachable)}))
     return "registry" if reachable else "debian"
-
-
-def cache_folder() -> Path:
-    """Return the folder of everything that can be made anew."""
-    home = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-    return Path(home) / "deepmatrix"
 
 
 def _answers(image: str, environment: Mapping[str, str]) -> bool:

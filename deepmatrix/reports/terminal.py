@@ -8,6 +8,7 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from deepmatrix.errors import OutputClosed
 from deepmatrix.reports import escaping
 
 #: The width of what is written to no terminal, in characters.
@@ -27,6 +28,11 @@ class Terminal(Console):
             else:
                 text = escaping.terminal_lines(segment.text)
                 yield segment._replace(text=escaping.encodable(text, self.encoding))
+
+    def on_broken_pipe(self) -> None:
+        """Raise OutputClosed: nobody reads what is printed."""
+        self.quiet = True
+        raise OutputClosed
 
 
 def make_console(*, stderr: bool = False) -> Terminal:

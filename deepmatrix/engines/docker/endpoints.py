@@ -14,6 +14,7 @@ from urllib.parse import urlparse
 
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.machine.folders import home
 
 #: Where `nox -s engine` puts the private engine's socket.
 PRIVATE = "unix:///run/deepmatrix/docker.sock"
@@ -142,15 +143,11 @@ def _configured(environment: Mapping[str, str]) -> str:
 
 
 def _folder(environment: Mapping[str, str]) -> Path:
-    return Path(environment.get("DOCKER_CONFIG") or _home(environment) / ".docker")
-
-
-def _home(environment: Mapping[str, str]) -> Path:
-    return Path(environment.get("HOME") or Path.home())
+    return Path(environment.get("DOCKER_CONFIG") or home(environment) / ".docker")
 
 
 def _default_sockets(environment: Mapping[str, str]) -> Iterator[Path]:
-    sockets = [Path("/var/run/docker.sock"), _home(environment) / ".docker/run/docker.sock"]
+    sockets = [Path("/var/run/docker.sock"), home(environment) / ".docker/run/docker.sock"]
     if runtime := environment.get("XDG_RUNTIME_DIR"):
         sockets.append(Path(runtime) / "docker.sock")
     return (socket for socket in sockets if socket.exists())

@@ -30,8 +30,8 @@ from deepmatrix.engines.docker.following import follow
 from deepmatrix.engines.docker.harness_volume import HarnessVolume
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError
-from deepmatrix.images import bases, build, interpreters
-from deepmatrix.machine import binfmt
+from deepmatrix.images import build, interpreters
+from deepmatrix.machine import binfmt, folders
 from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
 
@@ -118,7 +118,7 @@ class DockerEngine:
         """Build the images that are missing. A cell that cannot be built has ``error``."""
         if self._matrix is None:
             raise ValueError("an engine without a matrix cannot build")
-        log = bases.cache_folder() / "build.log"
+        log = folders.cache() / "build.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         prepared = build.prepare(
             cells,
