@@ -22,6 +22,7 @@ from deepmatrix.engines import Ended, owner
 from deepmatrix.engines.docker import endpoints
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
+from deepmatrix.errors import EngineError
 from deepmatrix.machine import processes
 from deepmatrix.planning.cells import Cell
 
@@ -94,6 +95,28 @@ def test_a_file_cannot_be_larger_than_it_may(lab: Lab) -> None:
     ended = lab.run("torn_output", limits=dataclasses.replace(LIMITS, file_bytes=4))
     assert (ended.ending, ended.exit_code) == ("exited", 1)
     assert "File too large" in ended.log
+
+
+def test_a_full_disk_of_the_host_says_make_room_and_leaves_nothing(
+    lab: Lab, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    try:
+        processes.run(mounting)
+    except EngineError as error:
+        pytest.skip(error.message)
+    try:
+        small = dataclasses.replace(lab, control=disk / "control")
+        with pytest.raises(EngineError, match="No space left on device") as caught:
+            small.run("large_file")
+        assert str(disk) in caught.value.message
+        assert caught.value.hint.startswith("make room")
+        assert small.files() == {"input.json"}
+    finally:
+        processes.run(["umount", str(disk)])
+    assert lab.still_works()
 
 
 def test_a_process_has_few_rights(lab: Lab) -> None:

@@ -12,8 +12,10 @@ import os
 import platform
 import signal
 import socket
+import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import warnings
@@ -188,6 +190,67 @@ def test_a_host_that_cannot_write_is_not_the_cells_fault(
     monkeypatch.setattr(archives.shutil, "copyfileobj", fail)
     with pytest.raises(EngineError, match=os.strerror(number)):
         archives.unpack([_tar({"control/x": b"x"})], target, limit_bytes=MIB)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("a file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_says_make_room_and_where(small_disk: Path) -> None:
+    target = small_disk / "control"
+    target.mkdir()
+    (target / "input.json").write_text("{}")
+    with pytest.raises(EngineError, match=f"^{target}.*: No space left on device$") as caught:
+        archives.unpack([_tar({"control/x": bytes(2 * MIB)})], target, limit_bytes=8 * MIB)
+    assert caught.value.hint.startswith("make room, then go on with --resume")
+    assert [path.name for path in target.iterdir()] == ["input.json"]
+    assert [path.name for path in small_disk.iterdir()] == ["control"]
+
+
+def test_a_full_temporary_folder_says_so(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    (tmp_path / "large").write_bytes(bytes(2 * MIB))
+    with pytest.raises(EngineError, match=f"^{small_disk}: No space left on device$"):
+        archives.pack({"control/x": tmp_path / "large"}, user=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limit")
+def test_a_file_larger_than_the_system_allows_says_so(tmp_path: Path) -> None:
+    import resource
+
+    target = tmp_path / "control"
+    target.mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, limits[1]))
+    try:
+        with pytest.raises(EngineError, match="File too large") as caught:
+            archives.unpack([_tar({"control/x": bytes(2 * MIB)})], target, limit_bytes=8 * MIB)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "ulimit -f" in caught.value.hint
+
+
+def test_a_stream_that_breaks_is_not_this_machines_fault(tmp_path: Path) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+
+    def broken() -> Iterator[bytes]:
+        yield _tar({"control/x": bytes(MIB)})[:MIB]
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    with pytest.raises(ConnectionResetError):
+        archives.unpack(broken(), target, limit_bytes=8 * MIB)
+    assert [path.name for path in tmp_path.iterdir()] == ["control"]
 
 
 def test_a_too_large_output_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
