@@ -16,12 +16,8 @@ from typing import TextIO
 from deepmatrix import __version__
 from deepmatrix.cli.parser import build_parser
 from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted, OutputClosed, system_error
+from deepmatrix.execution import interrupting
 from deepmatrix.reports.terminal import make_console, print_block, print_line
-
-#: Signals that end a run in order. A terminal that is closed sends SIGHUP.
-ENDING = tuple(
-    getattr(signal, name) for name in ("SIGTERM", "SIGHUP", "SIGBREAK") if hasattr(signal, name)
-)
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -29,9 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an output may be ASCII alone
-    for number in ENDING:
-        if signal.getsignal(number) is not signal.SIG_IGN:  # as nohup wants it
-            signal.signal(number, signal.default_int_handler)
+    for number in interrupting.heeded_signals():
+        signal.signal(number, signal.default_int_handler)
     code = _run(arguments)
     for stream in (sys.stdout, sys.stderr):
         _flush(stream)

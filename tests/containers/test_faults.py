@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -19,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.engines import Ended, owner
-from deepmatrix.engines.docker import endpoints
+from deepmatrix.engines.docker import endpoints, patience
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
@@ -174,6 +175,114 @@ def test_a_process_killed_from_outside_is_not_out_of_memory(lab: Lab, until: Wai
     ]
 
 
+class FreezingSocket:
+    """Stands before an engine's socket, and stops passing anything on when it is told to."""
+
+    def __init__(self, path: Path, behind: str) -> None:
+        self.frozen = threading.Event()
+        self._behind = behind
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._open = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                engine = socket.socket(socket.AF_UNIX)
+                engine.connect(self._behind)
+                self._open += [client, engine]
+                for source, target in ((client, engine), (engine, client)):
+                    threading.Thread(
+                        target=self._pass_on, args=(source, target), daemon=True
+                    ).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if self.frozen.is_set():
+                    return
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        for end in self._open:
+            end.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_with_a_frozen_engine_an_interrupt_ends_and_says_what_may_be_left(
+    lab: Lab, until: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience.call, "__defaults__", (1.0,))
+    folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
+    behind = lab.engine.endpoint.url.removeprefix("unix://")
+    freezing = FreezingSocket(folder / "s", behind)
+    engine = DockerEngine(endpoints.endpoint_named(f"unix://{folder}/s"), extra=EXTRA)
+    engine.references.update(lab.engine.references)
+    engine.open("frozen")
+    through = dataclasses.replace(lab, engine=engine)
+
+    def running() -> list[str]:
+        return listed(lab.engine, "ps", "--quiet", "--filter", "label=deepmatrix.run=frozen")
+
+    def freeze() -> None:
+        until(lambda: bool(running()))
+        freezing.frozen.set()
+        lab.cancel.set()
+
+    freezer = threading.Thread(target=freeze)
+    freezer.start()
+    ended = engine.run(through.task("hang", deadline_s=600), lab.cancel)
+    freezer.join()
+    engine.close()
+    assert ended.ending == "cancelled"
+    assert "does not answer. A container and volumes" in ended.left
+    assert "deepmatrix.run=frozen" in ended.left
+    assert running()
+    freezing.close()
+    shutil.rmtree(folder)
+    lab.cancel.clear()
+    lab.engine._sweep_own()
+    lab.run("no_output")
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
+def test_a_signal_leaves_no_container_and_no_volume(lab: Lab, until: Waiter, name: str) -> None:
+    script = f"""
+from pathlib import Path
+import signal
+import socket
+from deepmatrix.config.sections import Framework, Runtime
+from deepmatrix.engines.docker import endpoints, patience
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.execution.interrupting import cancel_on_signal
+from deepmatrix.planning.cells import Cell
+
+from tests.containers.conftest import EXTRA, Lab
+
+engine = DockerEngine(endpoints.endpoint_named({lab.engine.endpoint.url!r}), extra=EXTRA)
+engine.references.update({lab.engine.references!r})
+engine.open("signalled")
+lab = Lab(engine=engine, cell={lab.cell!r}, control=Path({str(lab.control)!r}))
+with cancel_on_signal() as cancel:
+    lab.cancel = cancel
+    ended = lab.run("hang", deadline_s=600)
+    engine.close()
+print(ended.ending)
+"""
+    label = ("--filter", "label=deepmatrix.run=signalled")
+    host = processes.start([sys.executable, "-c", script], cwd=ROOT)
+    until(lambda: bool(listed(lab.engine, "ps", "--quiet", *label)))
+    host.send_signal(getattr(signal, name))
+    assert host.communicate(timeout=60)[0].decode().strip().endswith("cancelled")
+    assert listed(lab.engine, "ps", "--all", "--quiet", *label) == []
+    assert listed(lab.engine, "volume", "ls", "--quiet", *label) == []
+
+
 def test_watching_uses_no_cpu(lab: Lab) -> None:
     def cpu_s(deadline_s: float) -> float:
         before = time.process_time()
@@ -189,7 +298,7 @@ def test_leftovers_of_a_killed_host_are_swept(lab: Lab, until: Waiter) -> None:
     script = f"""
 from pathlib import Path
 from deepmatrix.config.sections import Framework, Runtime
-from deepmatrix.engines.docker import endpoints
+from deepmatrix.engines.docker import endpoints, patience
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.planning.cells import Cell
 

@@ -8,18 +8,24 @@ import itertools
 import os
 import pty
 import pwd
+import shutil
+import signal
+import socket
 import struct
 import subprocess
 import sys
+import tempfile
 import termios
+import threading
 from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from deepmatrix.cli import main
-from deepmatrix.engines.docker import endpoints
+from deepmatrix.engines.docker import endpoints, patience
 from deepmatrix.errors import ArgumentError, EngineError, system_error
+from deepmatrix.execution import interrupting
 from deepmatrix.machine import folders, npm, packages
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import readme
@@ -209,3 +215,43 @@ def test_what_the_system_refuses_is_one_line_with_something_to_do(
     error, hint = capsys.readouterr().err.splitlines()
     assert error == f"error: /some/where: {refused.strerror}"
     assert hint == f"hint: {system_error(refused).hint}"
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_command_whose_engine_never_answers_can_be_interrupted(name: str) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(folder / "s"))
+        silent.listen()
+        process = start(("plan", "--engine", f"docker:unix://{folder}/s"), {})
+        connections = [silent.accept()[0] for _ in range(2)]  # a first look, then the question
+        process.send_signal(getattr(signal, name))
+        _, err = process.communicate(timeout=50)
+        for connection in connections:
+            connection.close()
+    shutil.rmtree(folder)
+    assert process.returncode == 130
+    assert err.decode().splitlines() == ["error: interrupted"]
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in interrupting.heeded_signals()
+        with interrupting.cancel_on_signal() as cancel:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not cancel.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_call_to_an_engine_is_left_alone_only_after_an_interruption() -> None:
+    cancel, release = threading.Event(), threading.Event()
+    assert patience.call(lambda: "answer", cancel) == "answer"
+    with pytest.raises(ZeroDivisionError):
+        patience.call(lambda: 1 / 0, cancel)
+    cancel.set()
+    assert patience.call(lambda: "answer", cancel) == "answer"
+    with pytest.raises(patience.NoAnswer):
+        patience.call(release.wait, cancel, grace_s=0.01)
+    release.set()

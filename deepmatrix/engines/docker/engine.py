@@ -17,7 +17,7 @@ from docker.errors import APIError, NotFound
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task, archives
-from deepmatrix.engines.docker import abilities, containers, leftovers
+from deepmatrix.engines.docker import abilities, containers, leftovers, patience
 from deepmatrix.engines.docker.connection import (
     FAILURES,
     RETURN_S,
@@ -69,6 +69,8 @@ class DockerEngine:
         self._harness = HarnessVolume(self._api, {**files, **(extra or {})})
         self._run_id = ""
         self._swept = True
+        self._cancel = threading.Event()  # the one of the last process
+        self._is_silent = False
         try:
             self._info: dict[str, Any] = self._connection.info()
         except EngineError:
@@ -77,7 +79,10 @@ class DockerEngine:
 
     def capabilities(self) -> Capabilities:
         """Return what this engine can run. Raises EngineError if it does not answer."""
-        self._info = info = self._connection.info()
+        try:
+            self._info = info = patience.call(self._connection.info, self._cancel)
+        except patience.NoAnswer as error:
+            raise no_answer(self.endpoint, error) from None
         native = binfmt.docker_name(info["Architecture"])
         return Capabilities(
             engine=self.name,
@@ -143,6 +148,12 @@ class DockerEngine:
 
         Also ends the connections; the next call makes new ones.
         """
+        if self._is_silent:
+            return  # and the next start sweeps
+        with contextlib.suppress(patience.NoAnswer):
+            patience.call(self._close, self._cancel)
+
+    def _close(self) -> None:
         with contextlib.suppress(*FAILURES):
             if not self._swept:
                 self._sweep_own()
@@ -151,6 +162,21 @@ class DockerEngine:
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:
         """Run one process in a container of its own. See `deepmatrix.engines.Engine`."""
+        self._cancel = cancel
+        began = time.monotonic()
+        try:
+            return patience.call(lambda: self._run(task, cancel), cancel)
+        except patience.NoAnswer:
+            self._is_silent = True
+            return Ended(
+                ending="cancelled",
+                cause="interrupted",
+                wall_s=time.monotonic() - began,
+                left=f"{self.endpoint.origin} does not answer. A container and volumes with the "
+                f"label {leftovers.RUN}={task.run_id} may be left; the next run there removes them",
+            )
+
+    def _run(self, task: Task, cancel: threading.Event) -> Ended:
         began = time.monotonic()
         tail = Tail(task.limits.log_bytes)
         code: int | None = None
