@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.engines import Ended, owner
-from deepmatrix.engines.docker import endpoints, patience
+from deepmatrix.engines.docker import endpoints, leftovers, patience
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
@@ -220,7 +220,7 @@ def test_with_a_frozen_engine_an_interrupt_ends_and_says_what_may_be_left(
     folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
     behind = lab.engine.endpoint.url.removeprefix("unix://")
     freezing = FreezingSocket(folder / "s", behind)
-    engine = DockerEngine(endpoints.endpoint_named(f"unix://{folder}/s"), extra=EXTRA)
+    engine = DockerEngine(endpoints.endpoint_named(f"unix://{folder}/s"), extra=EXTRA, return_s=0)
     engine.references.update(lab.engine.references)
     engine.open("frozen")
     through = dataclasses.replace(lab, engine=engine)
@@ -235,7 +235,8 @@ def test_with_a_frozen_engine_an_interrupt_ends_and_says_what_may_be_left(
 
     freezer = threading.Thread(target=freeze)
     freezer.start()
-    ended = engine.run(through.task("hang", deadline_s=600), lab.cancel)
+    task = dataclasses.replace(through.task("hang", deadline_s=60), run_id="frozen")
+    ended = engine.run(task, lab.cancel)
     freezer.join()
     engine.close()
     assert ended.ending == "cancelled"
@@ -244,20 +245,27 @@ def test_with_a_frozen_engine_an_interrupt_ends_and_says_what_may_be_left(
     assert running()
     freezing.close()
     shutil.rmtree(folder)
-    lab.cancel.clear()
-    lab.engine._sweep_own()
-    lab.run("no_output")
+    for thread in threading.enumerate():
+        if thread.name == "engine call":
+            thread.join()
+    engine._api.close()
+    for container in running():
+        leftovers.remove_container(lab.engine._api, container)
+    volumes = ("volume", "ls", "--quiet", "--filter", "label=deepmatrix.run=frozen")
+    for volume in listed(lab.engine, *volumes):
+        leftovers.remove_volume(lab.engine._api, volume)
     gc.collect()
 
 
 @pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
 def test_a_signal_leaves_no_container_and_no_volume(lab: Lab, until: Waiter, name: str) -> None:
+    lab.task("hang", deadline_s=60)
     script = f"""
+import dataclasses
 from pathlib import Path
-import signal
 import socket
 from deepmatrix.config.sections import Framework, Runtime
-from deepmatrix.engines.docker import endpoints, patience
+from deepmatrix.engines.docker import endpoints, leftovers, patience
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.execution.interrupting import cancel_on_signal
 from deepmatrix.planning.cells import Cell
@@ -269,16 +277,20 @@ engine.references.update({lab.engine.references!r})
 engine.open("signalled")
 lab = Lab(engine=engine, cell={lab.cell!r}, control=Path({str(lab.control)!r}))
 with cancel_on_signal() as cancel:
-    lab.cancel = cancel
-    ended = lab.run("hang", deadline_s=600)
+    task = dataclasses.replace(lab.task("hang", deadline_s=60), run_id="signalled")
+    ended = engine.run(task, cancel)
     engine.close()
 print(ended.ending)
 """
     label = ("--filter", "label=deepmatrix.run=signalled")
     host = processes.start([sys.executable, "-c", script], cwd=ROOT)
-    until(lambda: bool(listed(lab.engine, "ps", "--quiet", *label)))
-    host.send_signal(getattr(signal, name))
-    assert host.communicate(timeout=60)[0].decode().strip().endswith("cancelled")
+    try:
+        until(lambda: bool(listed(lab.engine, "ps", "--quiet", *label)))
+        host.send_signal(getattr(signal, name))
+        output = host.communicate(timeout=60)[0].decode()
+    finally:
+        processes.end(host)
+    assert output.strip().endswith("cancelled"), output
     assert listed(lab.engine, "ps", "--all", "--quiet", *label) == []
     assert listed(lab.engine, "volume", "ls", "--quiet", *label) == []
 
@@ -298,7 +310,7 @@ def test_leftovers_of_a_killed_host_are_swept(lab: Lab, until: Waiter) -> None:
     script = f"""
 from pathlib import Path
 from deepmatrix.config.sections import Framework, Runtime
-from deepmatrix.engines.docker import endpoints, patience
+from deepmatrix.engines.docker import endpoints, leftovers, patience
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.planning.cells import Cell
 
