@@ -19,10 +19,10 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deepmatrix.engines import Ended, Limits, Task, archives, endings, owner, proctree, watch
+from deepmatrix.engines import Ended, Limits, Task, archives, endings, watch
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError
-from deepmatrix.machine import folders, processes
+from deepmatrix.machine import folders, owner, processes, proctree
 from deepmatrix.paths import HARNESS
 
 #: The variables of this process's environment that a process with a clean one gets.

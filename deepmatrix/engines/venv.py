@@ -23,11 +23,11 @@ from pathlib import Path
 
 from uv import find_uv_bin
 
-from deepmatrix.engines import Ended, Prepared, Progress, Task, local, owner
+from deepmatrix.engines import Ended, Prepared, Progress, Task, local
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
 from deepmatrix.images import pins
-from deepmatrix.machine import binfmt, folders, packages, processes
+from deepmatrix.machine import binfmt, folders, owner, packages, processes
 from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
 

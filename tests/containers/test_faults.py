@@ -19,12 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from deepmatrix.engines import Ended, owner
+from deepmatrix.engines import Ended
 from deepmatrix.engines.docker import endpoints, leftovers, patience
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
-from deepmatrix.machine import processes
+from deepmatrix.machine import owner, processes
 from deepmatrix.planning.cells import Cell
 
 from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed, no_engine

@@ -35,7 +35,6 @@ from deepmatrix.engines import (
     archives,
     choose,
     endings,
-    owner,
     venv,
     watch,
 )
@@ -47,7 +46,8 @@ from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.engines.venv import Interpreter, VenvEngine
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.machine import binfmt, processes
+from deepmatrix.images import scratch
+from deepmatrix.machine import binfmt, owner, processes
 from deepmatrix.planning.cells import Cell
 
 from .examples import MATRIX
@@ -97,6 +97,50 @@ def test_an_owner_is_gone_when_its_process_surely_ended(
     change: dict[str, object], gone: bool
 ) -> None:
     assert dataclasses.replace(owner.this_process(), **change).is_gone() is gone
+
+
+@on_linux
+def test_a_killed_build_leaves_no_builder_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """
+import time
+from deepmatrix.images import scratch
+from deepmatrix.machine import processes
+with scratch.build_folder() as folder:
+    (folder / "pip.conf").write_text("a secret")
+    environment = scratch.builder_environment()
+    builder = processes.start(["sleep", "600"], environment=environment, output=-3)
+    print(folder, builder.pid, flush=True)
+    time.sleep(600)
+"""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    build = processes.start([sys.executable, "-c", script], environment={"TMPDIR": str(tmp_path)})
+    assert build.stdout is not None
+    folder, builder = build.stdout.readline().decode().split()
+    scratch.sweep()
+    assert (Path(folder) / "pip.conf").exists()  # its process still runs
+    assert Path(folder).stat().st_mode & 0o077 == 0
+    build.send_signal(signal.SIGKILL)
+    processes.end(build)
+    link = tmp_path / f"{scratch.PREFIX}link"
+    link.symlink_to(folder)
+    assert _runs(int(builder))
+    scratch.sweep()
+    assert not Path(folder).exists()
+    assert link.is_symlink()
+    for _ in range(200):
+        if not _runs(int(builder)):
+            break
+        time.sleep(0.05)
+    assert not _runs(int(builder))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("label", ["", "nonsense", "a/b/c/not a number/e"])
