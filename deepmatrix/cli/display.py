@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepmatrix.engines import Prepared
+from deepmatrix.errors import OutputClosed
 from deepmatrix.planning.plan import Job
 from deepmatrix.reports import numbers
 from deepmatrix.reports.escaping import terminal
@@ -51,7 +52,12 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        try:
+            self._live.stop()
+        except (OSError, OutputClosed):
+            if error is None:
+                raise
+            # The terminal is gone, and *error* says what ended the run.
 
     def preparing(self, cell_id: str, text: str) -> None:
         """Show the step that prepares a cell."""

@@ -41,6 +41,8 @@ def _run(arguments: Sequence[str]) -> int:
     except DeepmatrixError as error:
         return _print_error(error)
     except KeyboardInterrupt:
+        for number in interrupting.heeded_signals():
+            signal.signal(number, signal.SIG_IGN)  # a terminal that goes may send several
         return _print_error(Interrupted("interrupted"))
     except BrokenPipeError:
         return OutputClosed.exit_code
