@@ -32,10 +32,14 @@ def test_a_terminal_that_is_gone_does_not_hide_what_ended_the_run() -> None:
 
     host, terminal = pty.openpty()
     with open(terminal, "w", encoding="utf-8") as file:  # noqa: PTH123
-        console = Terminal(file=file, force_terminal=True, width=80)
-        with pytest.raises(Interrupted), Display(console):
-            os.close(host)
-            raise Interrupted("interrupted")
+
+        def lose_the_terminal() -> None:
+            with Display(Terminal(file=file, force_terminal=True, width=80)):
+                os.close(host)
+                raise Interrupted("interrupted")
+
+        with pytest.raises(Interrupted):
+            lose_the_terminal()
         with contextlib.suppress(OSError):
             file.flush()
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
