@@ -4,9 +4,12 @@
 #   "docker==7.2.0",
 #   "nox==2026.10.20",
 #   "numpy==2.4.6",
+#   "platformdirs==4.14.8",
+#   "plotext==5.3.2",
 #   "pydantic==2.14.3",
 #   "rich==15.0.0",
 #   "ruamel.yaml==0.19.1",
+#   "ruptures==1.1.10",
 #   "scipy==1.17.1",
 #   "uv==0.13.9",
 # ]
@@ -133,6 +136,18 @@ def bench(session: nox.Session, cell: str) -> None:
 def merge(session: nox.Session) -> None:
     """Merge run directories, judge, and write the reports."""
     _matrix(session, "merge", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def compare(session: nox.Session) -> None:
+    """Say what changed between two runs: `-- BASE HEAD`. `-- --help` for more."""
+    _matrix(session, "compare", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def history(session: nox.Session) -> None:
+    """Plot a measurement over all runs: `-- SERIES`; without it, list all."""
+    _matrix(session, "history", *session.posargs)
 
 
 @nox.session(venv_backend="none", default=False)

@@ -24,8 +24,8 @@ from deepmatrix.config import matrix_file
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.runner import MAX_RETRIES
 from deepmatrix.judging import noise
-from deepmatrix.results.statistics import Comparison, compare
-from deepmatrix.results.timings import steady
+from deepmatrix.results.timing.statistics import Comparison, compare
+from deepmatrix.results.timing.timings import steady
 from deepmatrix.store.records import JobRecord
 
 BATCH = 32

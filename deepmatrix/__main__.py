@@ -3,8 +3,8 @@
 import sys
 
 try:
-    from deepmatrix.cli.main import main
+    from deepmatrix.cli.main import program
 except ModuleNotFoundError as error:
     sys.exit(f"{error}: run it by nox, or by nox's Python: .nox/_nox_script_mode/bin/python")
 
-sys.exit(main(sys.argv[1:]))
+sys.exit(program())

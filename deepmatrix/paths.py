@@ -1,23 +1,48 @@
-"""Paths of the files that deepmatrix ships: only this module knows its own location."""
+"""Paths of the files that deepmatrix ships: only this module knows its own location.
+
+In a checkout they lie in the repository; an installed package carries them in itself.
+"""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import platformdirs
+
 #: The package itself.
 PACKAGE = Path(__file__).resolve().parent
 
-#: The repository.
-ROOT = PACKAGE.parent
+#: The folder that deepmatrix and the harness are imported from.
+IMPORT_ROOT = PACKAGE.parent
+
+#: Whether this is a checkout of the repository, where nox has a session for every command.
+IS_CHECKOUT = (IMPORT_ROOT / "noxfile.py").is_file()
+
+#: The repository, or what the package carries of it.
+ROOT = IMPORT_ROOT if IS_CHECKOUT else PACKAGE / "shipped"
 
 #: The code that runs in every cell.
-HARNESS = ROOT / "harness"
+HARNESS = IMPORT_ROOT / "harness"
 
 #: One folder an image family.
 DOCKER = ROOT / "docker"
+
+#: The matrix file of whoever names none.
+MATRIX_FILE = ROOT / "matrix.yaml"
+
+#: The statements of the study.
+CLAIMS = ROOT / "docs" / "claims.yaml"
+
+#: All runs of whoever names no folder: in the repository, or where the user is.
+RUNS = ROOT / "runs" if IS_CHECKOUT else Path("runs")
 
 #: Data sets and baselines.
 DATA = PACKAGE / "data"
 
 #: The published JSON Schemas.
 SCHEMAS = PACKAGE / "schema"
+
+
+def cache_folder() -> Path:
+    """Return the folder of what is made once on this machine, in the platform's cache."""
+    return Path(platformdirs.user_cache_dir("deepmatrix", appauthor=False))

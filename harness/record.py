@@ -16,6 +16,14 @@ SCHEMA_VERSION = 1
 #: What judges an output of a model where the standard's evaluator, in float64, can.
 FLOAT64 = "float64 evaluation"
 
+#: What judges it where there is none.
+BASELINE = "baseline: ONNX Runtime without optimisations"
+
+#: The smallest scale of errors. Runtimes compute bounded functions (the logistic, softmax) to some
+#: units in the last place of 1, however small the result: where all probabilities are tiny, an
+#: error of 2e-7 is rounding.
+SMALLEST_SCALE = 0.25
+
 #: Why a value of an output is not compared with gold. The last wins where several apply.
 UNDEFINED_VALUE = 1  # the standard leaves it undefined, or it follows from such a value
 ROUNDING = 2  # an integer that rounding in the model's own precision decides
@@ -31,6 +39,7 @@ IDIOM_LOGITS = "idiom.npz"  # logits of the first batch: ``y`` and, after traini
 PROBES = "probes.npz"  # ``<probe>/<name>``
 MODEL_INPUTS = "artifacts/inputs.npz"  # inputs of a user's own model by name, the user's or samples
 GOLD = "artifacts/gold.npz"  # float64 outputs of a user's own model by name
+EVALUATION = "artifacts/evaluation.npz"
 UNDEFINED = "artifacts/undefined.npz"  # by output, which values cannot be judged: codes, uint8
 PRECISE = "trace/precise.npz"  # every inner tensor by its number, float64 where possible
 SINGLE = "trace/single.npz"  # the same in float32, or nothing

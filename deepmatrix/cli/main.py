@@ -55,6 +55,11 @@ def _run(arguments: Sequence[str]) -> int:
     return 0
 
 
+def program() -> int:
+    """Run the command of this process's arguments: the entry point of the installed program."""
+    return main(sys.argv[1:])
+
+
 def _command(arguments: Sequence[str]) -> None:
     try:
         options = build_parser().parse_args(arguments)

@@ -10,7 +10,7 @@ from typing import get_args
 
 from deepmatrix.diagnosis.explain import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import MATRIX_FILE, RUNS
 from deepmatrix.planning.selection import Selection
 
 #: The largest seed that every generator of random numbers takes.
@@ -25,7 +25,7 @@ LONGEST_S = 7 * 24 * 3600
 
 def add_matrix_file(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the matrix file."""
-    parser.add_argument("--file", type=Path, default=ROOT / "matrix.yaml", help="the matrix file")
+    parser.add_argument("--file", type=Path, default=MATRIX_FILE, help="the matrix file")
 
 
 def add_selection(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +65,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help="docker; docker:CONTEXT_OR_URL; venv (virtual environments on this machine); "
         "here (the interpreter that runs this); auto: docker if an engine answers, else venv",
     )
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="the folder of all runs")
+    parser.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
 
 
 def add_explain(parser: argparse.ArgumentParser) -> None:
@@ -162,6 +162,11 @@ def duration(text: str) -> float:
 def repeats(text: str) -> int:
     """Read how often to answer. Raises ArgumentTypeError."""
     return _whole_number(text, 2, 100_000)
+
+
+def rounds(text: str) -> int:
+    """Read how many rounds to measure. Raises ArgumentTypeError."""
+    return _whole_number(text, 2, 1000)
 
 
 def seed(text: str) -> int:

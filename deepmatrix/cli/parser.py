@@ -12,6 +12,8 @@ from deepmatrix import __version__
 from deepmatrix.cli import options
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
+from deepmatrix.invocation import LIST_COMMANDS, command_line
+from deepmatrix.paths import IS_CHECKOUT
 
 #: Every command and the module that declares its options and runs it.
 COMMANDS = {
@@ -22,9 +24,15 @@ COMMANDS = {
     "image": "deepmatrix.cli.commands.image",
     "bench": "deepmatrix.cli.commands.bench",
     "merge": "deepmatrix.cli.commands.merge",
+    "compare": "deepmatrix.cli.commands.compare",
+    "history": "deepmatrix.cli.commands.history",
     "engine": "deepmatrix.cli.commands.engine",
-    "readme": "deepmatrix.cli.maintenance.readme",
     "claims": "deepmatrix.cli.maintenance.claims",
+}
+
+#: Those that change files of the repository: an installed package has none.
+MAINTENANCE = {
+    "readme": "deepmatrix.cli.maintenance.readme",
     "pins": "deepmatrix.cli.maintenance.pins",
     "schema": "deepmatrix.cli.maintenance.schema",
     "reference": "deepmatrix.cli.maintenance.reference",
@@ -62,8 +70,10 @@ class Parser(argparse.ArgumentParser):
 
     def _refuse(self, message: str, command: str) -> NoReturn:
         """Raise ArgumentError; its hint names the help of the command, where one is named."""
-        of_command = f"see `nox -s {command} -- --help`, and " if command else "see "
-        raise ArgumentError(self._explain(message), hint=f"{of_command}`nox -l` for all sessions")
+        help_of = f"`{command_line(command, '--help')}`, and " if command else ""
+        raise ArgumentError(
+            self._explain(message), hint=f"see {help_of}`{LIST_COMMANDS}` for all commands"
+        )
 
     def commands(self) -> dict[str, argparse.ArgumentParser]:
         """Return the parsers of the commands by name."""
@@ -125,7 +135,7 @@ def build_parser() -> Parser:
         help="print the version and stop",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for name, module_name in COMMANDS.items():
+    for name, module_name in {**COMMANDS, **(MAINTENANCE if IS_CHECKOUT else {})}.items():
         command = cast(Command, importlib.import_module(module_name))
         summary = (command.run.__doc__ or "").splitlines()[0]
         subparser = subparsers.add_parser(

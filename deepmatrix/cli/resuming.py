@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shlex
 
 from rich.console import Console
 
@@ -11,6 +10,7 @@ from deepmatrix.cli import running
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.invocation import command_line
 from deepmatrix.store import runs
 from deepmatrix.store.runs import Run
 
@@ -46,10 +46,9 @@ def resume(
     resumed = Run.open(parent / options.resume) if options.resume else runs.latest(parent, command)
     made_by = resumed.manifest.plan.command
     if made_by != command:
-        name = shlex.quote(options.resume)
         raise ArgumentError(
             f"{resumed.id} is a run of {made_by}, not of {command}",
-            hint=f"finish it with: nox -s {made_by} -- --resume {name}"
+            hint=f"finish it with: {command_line(made_by, '--resume', options.resume)}"
             if made_by != "conformance"
             else "conformance runs are not resumed: start it again",
         )

@@ -10,6 +10,7 @@ from rich.console import Console
 
 from deepmatrix import reports
 from deepmatrix.cli.display import Display
+from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import ExpectedFailure
@@ -72,10 +73,10 @@ LISTED_CELLS = 8
 def announce(run: Run, console: Console) -> None:
     """Print the name of a run, where it is, and its cells: the user may see that they are many."""
     ids = [cell.id for cell in run.manifest.plan.cells]
-    more = f" and {len(ids) - LISTED_CELLS} more" if len(ids) > LISTED_CELLS else ""
+    unlisted = f" and {len(ids) - LISTED_CELLS} more" if len(ids) > LISTED_CELLS else ""
     lines = (
         f"run {run.id} in {run.path}",
-        f"{len(ids)} cell{'s' * (len(ids) != 1)}: {', '.join(ids[:LISTED_CELLS])}{more}",
+        f"{len(ids)} cell{'s' * (len(ids) != 1)}: {', '.join(ids[:LISTED_CELLS])}{unlisted}",
     )
     for line in lines:
         print_line(console, line, "dim", wrap=False)
@@ -135,6 +136,7 @@ def report(
     exceeded = tuple(budgets.load(parts[0]).exceeded(merged))
     merged = merged.model_copy(update={"problems": (*merged.problems, *exceeded)})
     reports.write(parts[0], merged)
+    history_lines.append(parts[0].path.parent, merged)
     reports.show(console, merged)
     line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
     print_line(console, line, "dim")

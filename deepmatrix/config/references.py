@@ -14,7 +14,7 @@ from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset, System
 from deepmatrix.config.source import Location
-from deepmatrix.paths import HARNESS, ROOT
+from deepmatrix.paths import HARNESS, IMPORT_ROOT
 from harness.record import NEEDS, STARTUP
 
 #: What the digits leave for training once the test images are held out.
@@ -120,7 +120,7 @@ def _with_roles(matrix: Matrix) -> Iterator[tuple[str, str, System]]:
 
 def _adapters() -> set[str]:
     files = HARNESS.glob("*/*/adapter.py")
-    return {".".join(file.relative_to(ROOT).with_suffix("").parts) for file in files}
+    return {".".join(file.relative_to(IMPORT_ROOT).with_suffix("").parts) for file in files}
 
 
 def _missing_adapters_and_networks(matrix: Matrix, networks: Collection[str]) -> Iterator[Problem]:

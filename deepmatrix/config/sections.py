@@ -140,9 +140,9 @@ class Workload(Section):
     """
 
     network: Name
-    batch: PositiveInt
+    batch: PositiveInt = Field(le=1_000_000)
     epochs: PositiveInt = Field(le=100_000)
-    steps: PositiveInt | None = None
+    steps: PositiveInt | None = Field(default=None, le=1_000_000_000)
     rate: PositiveFloat
     warmup: PositiveInt = Field(default=1, le=1_000_000)
     accuracy: float = Field(ge=0, le=1)

@@ -10,11 +10,13 @@ import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
-from pydantic import BaseModel, ConfigDict, TypeAdapter
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
+from deepmatrix.boundary.bounds import Count, Facts, Id, Line, Remark
+from deepmatrix.boundary.files import Damaged, read_bytes, read_json, write_text
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts
 from deepmatrix.execution.runner import OpenRun
@@ -23,12 +25,14 @@ from deepmatrix.planning.cells import Cell
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.phases import CaseOutcome, SuiteCase, SuiteData
-from deepmatrix.store.runs import read, write_text
 from harness.formats import FORMATS
 from harness.record import CONFORM, SUITE, SUITE_ANSWERS, SUITE_ARRAYS, SUITE_MODELS, SUITE_PLACE
 
 #: A cell in which more cases than this kill their process cannot be tried.
 MOST_CRASHES = 50
+
+#: Bytes of the file with the number of the case that is being answered.
+LONGEST_PLACE = 20
 
 BASELINES = DATA / "conformance"
 
@@ -38,13 +42,16 @@ SUITE_FORMAT = next(entry.name for entry in FORMATS.values() if entry.suite)
 Ending = Literal["pass", "wrong", "error", "unsupported", "crash"]
 
 
+CellId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,200}$")]
+
+
 class Outcome(BaseModel):
     """How a case ended, and why where it did not pass."""
 
     model_config = ConfigDict(frozen=True)
 
     ending: Ending
-    reason: str = ""
+    reason: Line = ""
 
 
 class Conformity(BaseModel):
@@ -52,12 +59,12 @@ class Conformity(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
-    cell: str
-    suite: str
-    versions: dict[str, str]
-    passed: int
-    failed: dict[str, Outcome]
-    skipped: dict[str, str]
+    cell: CellId
+    suite: Remark
+    versions: Facts
+    passed: Count
+    failed: dict[Id, Outcome] = Field(max_length=100_000)
+    skipped: dict[Id, Remark] = Field(max_length=100_000)
 
     def counted(self, ending: Ending) -> int:
         """Return how many cases have this ending."""
@@ -106,13 +113,15 @@ def save(conformity: Conformity, path: Path) -> None:
 
 def load_all(run: Path) -> list[Conformity]:
     """Return the outcomes of all cells of a run, empty if it tried no suite."""
-    return [read(path, _CONFORMITY) for path in sorted(path_in(run, "x").parent.glob("*.json"))]
+    return [
+        read_json(path, _CONFORMITY) for path in sorted(path_in(run, "x").parent.glob("*.json"))
+    ]
 
 
 def baseline(cell_id: str) -> Conformity | None:
     """Return a cell's baseline, None if it has none. Raises RecordError if it is unreadable."""
     path = baseline_path(cell_id)
-    return read(path, _CONFORMITY) if path.is_file() else None
+    return read_json(path, _CONFORMITY) if path.is_file() else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,11 +206,14 @@ class Trial:
 
     def _blame(self, control: Path, numbers: Sequence[int], cause: str) -> None:
         """Record a crash of the case that was running when the process died."""
-        place = control / SUITE_PLACE
-        text = place.read_text(encoding="utf-8") if place.is_file() else ""
-        if not text.isdecimal() or int(text) not in numbers:
+        try:
+            content = read_bytes(control / SUITE_PLACE, largest=LONGEST_PLACE)
+        except Damaged:
+            content = b""
+        written = {str(number).encode(): number for number in numbers}
+        if content not in written:
             raise EngineError(f"{self.cell.id} died before its first case: {cause}")
-        self.outcomes[int(text)] = Outcome(ending="crash", reason=cause)
+        self.outcomes[written[content]] = Outcome(ending="crash", reason=cause)
 
     def _judge(self, ended_cases: Mapping[str, CaseOutcome], control: Path) -> None:
         try:
@@ -213,7 +225,10 @@ class Trial:
             ended = ended_cases.get(str(number))
             if ended is None:
                 continue
-            expected = [truths[f"{number}/out/{index}"] for index in range(case.outputs)]
+            names = [f"{number}/out/{index}" for index in range(case.outputs)]
+            if missing := [name for name in names if name not in truths]:
+                raise EngineError(f"the suite {self.suite.name} has no array {missing[0]}")
+            expected = [truths[name] for name in names]
             actual = [answers.get(f"{number}/{index}") for index in range(ended.outputs)]
             self.outcomes[number] = _outcome(case, ended, actual, expected)
 

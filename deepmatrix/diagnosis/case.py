@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from deepmatrix.diagnosis.faults import Fault
-from deepmatrix.diagnosis.tracing import Trace, Tracer
+from deepmatrix.diagnosis.search.tracing import Trace, Tracer
 from deepmatrix.judging import agreements
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.planning.plan import Artifact
@@ -41,7 +41,7 @@ class Case:
     consumer_runs: int = 0
 
     def __post_init__(self) -> None:
-        self.described = artifacts.verify(self.run.artifact_path(self.artifact))
+        self.described = artifacts.verify_stored(self.run, self.artifact)
         terms = terms_of(self.run.manifest, self.fault.consumer, self.artifact.id)
         self.terms = terms.of(self.fault.record)
         self.outputs = {output.name: output for output in self.agreement.outputs}

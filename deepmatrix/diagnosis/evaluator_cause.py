@@ -7,7 +7,7 @@ from dataclasses import replace
 from deepmatrix.diagnosis.case import Case
 from deepmatrix.diagnosis.faults import Fault, consumer_record
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
-from deepmatrix.diagnosis.tracing import Trace
+from deepmatrix.diagnosis.search.tracing import Trace
 from deepmatrix.judging import agreements
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.store import answers, truths

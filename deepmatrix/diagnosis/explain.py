@@ -14,19 +14,20 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from deepmatrix.diagnosis.alike import group_alike
-from deepmatrix.diagnosis.along import find_unmeasured, measure_nodes
+from deepmatrix.boundary.files import write_text
 from deepmatrix.diagnosis.case import Case, cause_of
 from deepmatrix.diagnosis.evaluator_cause import find_evaluator_cause
 from deepmatrix.diagnosis.faults import Fault, find_faults
 from deepmatrix.diagnosis.file_cause import find_file_cause
+from deepmatrix.diagnosis.grouping import group_alike
+from deepmatrix.diagnosis.node_profile import find_unmeasured, measure_nodes
 from deepmatrix.diagnosis.reproducing import model_command, node_command
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
-from deepmatrix.diagnosis.tracing import TRACEABLE, Tracer, Untraceable
+from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging.verdicts import producer_fault
 from deepmatrix.store.causes import Cause
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 
 #: What is explained: wrong answers; the error of every node of all answers too; nothing.
 Scope = Literal["drift", "all", "none"]

@@ -4,16 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from pydantic import TypeAdapter
-
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact, first_consumption
-from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Agreement, JobRecord
-from deepmatrix.store.runs import Run, read
-
-_CAUSE = TypeAdapter(Cause)
+from deepmatrix.store.runs import Run
 
 #: Verdicts that have a cause to find.
 WRONG = ("drift", "error")
@@ -69,5 +64,5 @@ def _is_unexplained(run: Run, answer: Fault) -> bool:
 
 def _has_cause(run: Run, artifact: Artifact, consumer: Cell) -> bool:
     """Return whether a cause is stored; one whose search ran out of time is searched again."""
-    path = run.cause_path(artifact.id, consumer.id) / "cause.json"
-    return path.is_file() and read(path, _CAUSE).kind != "unfinished"
+    cause = run.cause(artifact.id, consumer.id)
+    return cause is not None and cause.kind != "unfinished"

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from deepmatrix.diagnosis import divergence
 from deepmatrix.diagnosis.case import Case, name_node
-from deepmatrix.diagnosis.divergence import Divergence, ExpectedLayer, find_divergence
-from deepmatrix.diagnosis.tracing import TRACEABLE, Trace
-from deepmatrix.store import arrays
+from deepmatrix.diagnosis.faults import consumer_record
+from deepmatrix.diagnosis.search import divergence
+from deepmatrix.diagnosis.search.divergence import Divergence, ExpectedLayer, find_divergence
+from deepmatrix.diagnosis.search.tracing import TRACEABLE, Trace
+from deepmatrix.judging.consensus import describe_difference
+from deepmatrix.judging.verdicts import judge, terms_of
+from deepmatrix.store import arrays, truths
+from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.networks import inputs_of
@@ -15,19 +19,40 @@ from deepmatrix.workloads.networks import inputs_of
 def find_file_cause(case: Case, trace: Trace) -> Cause | None:
     """Return the cause where the file itself is wrong, else None."""
     folder = case.run.artifact_path(case.artifact)
-    truths = arrays.read_all(folder / "gold.npz", arrays.ANY)
+    judged = truths.read(folder)
     # Of a sequence or a map gold has several arrays, which no tensor of the graph is.
-    in_order = len(truths) == len(trace.graph.outputs)
-    names = trace.graph.outputs if in_order else list(truths)
-    for name, truth in zip(names, truths.values(), strict=True):
+    in_order = len(judged.gold) == len(trace.graph.outputs)
+    names = trace.graph.outputs if in_order else list(judged.gold)
+    for name, (output, truth) in zip(names, judged.gold.items(), strict=True):
         if name not in trace.precise:
             continue
         wanted = truth[case.rows] if case.rows else truth
         own_error = case.agreement.producer_error
         measured, tolerance = case.compare(name, trace.precise[name], wanted, own_error)
         if measured.error is None or measured.error > tolerance:
+            if judged.sources.get(output) == truths.REFERENCE:
+                return _wrong_reference(case, trace, name, wanted, measured.error)
             return _wrong_file(case, trace, name, measured.error, tolerance)
     return None
+
+
+def _wrong_reference(
+    case: Case, trace: Trace, name: str, reference: Values, error: float | None
+) -> Cause:
+    """Return the cause where it is the user's reference that the evaluation differs from."""
+    consumers = case.run.manifest.plan.consumers(case.artifact.format)
+    records = [consumer_record(case.run, case.artifact, cell) for cell in consumers]
+    answered = [
+        judge([record], terms_of(case.run.manifest, cell, case.artifact.id), "").word
+        for cell, record in zip(consumers, records, strict=True)
+        if record is not None and record.agreement is not None
+    ]
+    apart = sum(word != "match" for word in answered)
+    runtimes = "every runtime" if apart == len(answered) else f"{apart} of {len(answered)} runtimes"
+    difference = describe_difference(reference, trace.precise[name])
+    text = f"the reference differs from the evaluation and from {runtimes}: output {name}, "
+    text += f"{difference}; check --reference and --inputs"
+    return case.cause("reference", text, error=error)
 
 
 def _wrong_file(

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 from pathlib import Path
 
 from deepmatrix.diagnosis.faults import Fault
+from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store import artifacts
 from deepmatrix.store.runs import Run
@@ -27,9 +27,7 @@ def model_command(run: Run, fault: Fault) -> str:
     artifact = fault.artifact
     if not FORMATS[artifact.format].inspector:
         cells = (artifact.producer, fault.consumer.id)
-        return shlex.join(
-            ["nox", "-s", "matrix", "--", *cells, "--preset", run.manifest.plan.preset]
-        )
+        return command_line("matrix", *cells, "--preset", run.manifest.plan.preset)
     folder = run.artifact_path(artifact)
     model = folder / artifacts.MODEL / MODEL_PATHS[artifact.format]
     return _verify(model, folder, fault.consumer)
@@ -38,7 +36,7 @@ def model_command(run: Run, fault: Fault) -> str:
 def _verify(model: Path, folder: Path, consumer: Cell) -> str:
     arrays = ["--inputs", _short(folder / "inputs.npz"), "--reference", _short(folder / "gold.npz")]
     only = ["--only", consumer.plain.id, *(["--isa", consumer.isa] if consumer.isa else [])]
-    return shlex.join(["nox", "-s", "verify", "--", _short(model), *arrays, *only])
+    return command_line("verify", _short(model), *arrays, *only)
 
 
 def _short(path: Path) -> str:

@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from deepmatrix.diagnosis.bisection import Bisection
 from deepmatrix.diagnosis.case import Case, name_node
-from deepmatrix.diagnosis.saturation import saturation_hint
-from deepmatrix.diagnosis.tracing import Trace, Untraceable
+from deepmatrix.diagnosis.search.bisection import Bisection
+from deepmatrix.diagnosis.search.saturation import saturation_hint
+from deepmatrix.diagnosis.search.tracing import Trace, Untraceable
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause

@@ -13,11 +13,12 @@ from deepmatrix.engines.here import HereEngine
 from deepmatrix.engines.venv import VenvEngine
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images import scratch
+from deepmatrix.invocation import command_line
 
 NAMES = ("auto", "docker", "venv", "here")
 
 NO_ENGINE = "no container engine answers on this machine"
-HINT = "set one up with `nox -s engine`, or name one: --engine docker:CONTEXT_OR_URL"
+HINT = f"set one up with `{command_line('engine')}`, or name one: --engine docker:CONTEXT_OR_URL"
 
 
 def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
@@ -55,7 +56,7 @@ def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
             raise
         say(
             f"{error.message}: cells run in virtual environments, natively and on the CPU only; "
-            "`nox -s engine` sets an engine up for the rest"
+            f"`{command_line('engine')}` sets an engine up for the rest"
         )
         return VenvEngine()
 

@@ -15,7 +15,6 @@ import subprocess
 import sys
 import tempfile
 import threading
-import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
@@ -23,6 +22,7 @@ from deepmatrix.engines import Ended, Limits, Task, archives, endings, watch
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import folders, owner, processes, proctree
+from deepmatrix.machine.clocks import Stopwatch
 from deepmatrix.paths import HARNESS
 
 #: The variables of this process's environment that a process with a clean one gets.
@@ -84,13 +84,12 @@ class LocalProcesses:
 
     def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
         """Run one process of *python* to its end. See `deepmatrix.engines.Engine`."""
-        began = time.monotonic()
+        stopwatch = Stopwatch()
         tail, peak = Tail(task.limits.log_bytes), proctree.MemoryPeak()
         code: int | None = None
-        started_at: float | None = None
         try:
             with self._copy(task.control) as control:
-                started_at = time.time()
+                stopwatch.start()
                 stop, code = self._attempt(task, python, control, cancel, tail, peak)
                 if stop.ending != "cancelled":
                     stop = _adopt(control, task, stop)
@@ -100,8 +99,8 @@ class LocalProcesses:
             ending=stop.ending,
             cause=stop.cause,
             exit_code=code,
-            wall_s=time.monotonic() - began,
-            started_at=started_at,
+            wall_s=stopwatch.wall_s,
+            started_at=stopwatch.started_at,
             log=tail.text(),
             tree_bytes=peak.memory_bytes or None,
         )

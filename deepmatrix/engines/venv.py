@@ -21,12 +21,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from pydantic import BaseModel, TypeAdapter
 from uv import find_uv_bin
 
+from deepmatrix.boundary.bounds import Count, Seconds
+from deepmatrix.boundary.files import Damaged, read_json, write_text
 from deepmatrix.engines import Ended, Prepared, Progress, Task, local
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
 from deepmatrix.images import pins
+from deepmatrix.invocation import command_line
 from deepmatrix.machine import binfmt, folders, owner, packages, processes
 from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
@@ -124,15 +128,15 @@ class VenvEngine:
     def _prepare(self, cell: Cell, progress: Progress) -> Prepared:
         error = self.capabilities().refusal(cell)
         if error is None and not pins.path(cell.pinned).exists():
-            error = "it has no pins: run `nox -s pins`"
+            error = f"it has no pins: run `{command_line('pins')}`"
         if error:
             return Prepared(cell_id=cell.id, reference="", error=error)
         interpreter = self._interpreters[cell.python]
         folder = self._folder(cell, interpreter)
         try:
             built = self._build(cell, interpreter, folder, progress)
-            facts = json.loads((folder / COMPLETE).read_text(encoding="utf-8"))
-        except EngineError as failure:
+            facts = read_json(folder / COMPLETE, _FACTS, hint=f"remove {folder}")
+        except (EngineError, Damaged) as failure:
             return Prepared(cell_id=cell.id, reference=str(folder), error=failure.message)
         except OSError as failure:
             error = f"cannot make {folder}: {failure.strerror}"
@@ -141,8 +145,8 @@ class VenvEngine:
         return Prepared(
             cell_id=cell.id,
             reference=folder.name,
-            size_bytes=facts["bytes"],
-            build_s=facts["seconds"] if built else None,
+            size_bytes=facts.bytes,
+            build_s=facts.seconds if built else None,
             built=built,
         )
 
@@ -160,11 +164,11 @@ class VenvEngine:
             EngineError: uv could not.
             OSError: this machine cannot write it.
         """
-        if (folder / COMPLETE).exists():
+        if _is_complete(folder):
             return False
         waiting = "waiting: another process makes this environment"
         with _locked(folder, lambda: progress(cell.id, waiting)):
-            if (folder / COMPLETE).exists():
+            if _is_complete(folder):
                 return False  # another process made it meanwhile
             self._make(cell, interpreter, folder, progress)
         return True
@@ -200,7 +204,7 @@ class VenvEngine:
                 str(pins.path(cell.pinned)),
             )
             facts = {"bytes": _bytes(part), "seconds": time.monotonic() - began}
-            (part / COMPLETE).write_text(json.dumps(facts), encoding="utf-8")
+            write_text(part / COMPLETE, json.dumps(facts))
             shutil.rmtree(folder, ignore_errors=True)
             part.rename(folder)
         finally:
@@ -227,6 +231,25 @@ class VenvEngine:
             with contextlib.suppress(FileNotFoundError):  # another has just finished it
                 if owner.is_gone(mark.read_text(encoding="utf-8")):
                     shutil.rmtree(mark.parent, ignore_errors=True)
+
+
+class _Facts(BaseModel):
+    """What an environment says of itself once it is whole."""
+
+    bytes: Count
+    seconds: Seconds
+
+
+_FACTS = TypeAdapter(_Facts)
+
+
+def _is_complete(folder: Path) -> bool:
+    """Return whether an environment is whole; one whose own file is damaged is made anew."""
+    try:
+        read_json(folder / COMPLETE, _FACTS)
+    except Damaged:
+        return False
+    return True
 
 
 def interpreters() -> list[Interpreter]:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.engines import Ended, Engine
 from deepmatrix.execution.conclusions import conclude
 from deepmatrix.execution.tasks import TaskMaker
@@ -18,7 +19,7 @@ from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Status
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 
 
 class Cancelled(Exception):

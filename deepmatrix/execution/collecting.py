@@ -14,7 +14,7 @@ from deepmatrix.store import answers, arrays, artifacts
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, JobRecord, Status
 from deepmatrix.store.runs import Run
-from harness.record import INSPECT
+from harness.record import DEPLOY, INSPECT
 
 
 def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> JobRecord:
@@ -24,7 +24,7 @@ def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> Jo
     """
     collector = _Collector(run, job, cell, attempt)
     evidence_of_training = collector.training_evidence()
-    if attempt.output and "deploy" in job.phases:
+    if attempt.output and DEPLOY in job.phases:
         collector.store_exports(attempt.output)
     if attempt.output and collector.status == "ok" and INSPECT in job.phases:
         collector.store_import(attempt.output)
@@ -47,6 +47,7 @@ def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> Jo
         energy_j=attempt.energy_j,
         output=attempt.output,
         agreement=agreement,
+        artifacts=collector.stored,
         **vars(evidence_of_training),
     )
 
@@ -58,6 +59,7 @@ class _Collector:
         self.run, self.job, self.cell, self.attempt = run, job, cell, attempt
         self.status: Status = attempt.status
         self.cause = attempt.cause
+        self.stored: dict[str, str] = {}
 
     def training_evidence(self) -> Evidence:
         """Return what the files of a training prove."""
@@ -66,13 +68,20 @@ class _Collector:
         try:
             return evidence.gather(self.run, self.job, self.attempt.output, self.attempt.control)
         except arrays.Unreadable as error:
-            self.status, self.cause = "torn", f"its files cannot be used: {error}"
+            self._blame("torn", f"its files cannot be used: {error}")
             return Evidence()
 
     def store_exports(self, output: Output) -> None:
-        """Store the exported artifacts; every format that the cell exports must be among them."""
+        """Store the exported artifacts; every format that the cell exports must be among them.
+
+        Where the phase failed there are none, and its error is the cause.
+        """
+        deployed = output.phase(DEPLOY)
+        if deployed is None or deployed.status != "ok":
+            return
         try:
-            artifacts.keep_exports(self.run, self.job, output, self.attempt.control)
+            stored = artifacts.keep_exports(self.run, self.job, output, self.attempt.control)
+            self.stored.update(stored)
         except arrays.Unreadable as error:
             self._blame_artifact(f"an exported artifact is incomplete: {error}")
         exported = {artifact.format for artifact in output.artifacts}
@@ -83,7 +92,8 @@ class _Collector:
     def store_import(self, output: Output) -> None:
         """Store a user's own model as an artifact, with the inputs and outputs that it has."""
         try:
-            imports.keep_import(self.run, self.job, output, self.attempt.control)
+            stored = imports.keep_import(self.run, self.job, output, self.attempt.control)
+            self.stored.update(stored)
         except arrays.Unreadable as error:
             self._blame_artifact(str(error))
 
@@ -101,4 +111,9 @@ class _Collector:
         return agreements.measure(self.run.artifact_path(artifact), control, names)
 
     def _blame_artifact(self, cause: str) -> None:
-        self.status, self.cause = "bad-artifact", cause
+        self._blame("bad-artifact", cause)
+
+    def _blame(self, status: Status, cause: str) -> None:
+        """Say what is wrong, unless the job failed before: the first cause made the others."""
+        if self.status == "ok":
+            self.status, self.cause = status, cause

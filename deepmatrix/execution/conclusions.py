@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter
 
+from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.engines import Ended
+from deepmatrix.engines.archives import MAX_OUTPUT_BYTES
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Status
+
+_OUTPUT = TypeAdapter(Output)
 
 
 def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
@@ -26,10 +30,9 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
     if not path.is_file():
         return _without_output(ended)
     try:
-        output = Output.model_validate_json(path.read_bytes())
-    except (OSError, ValidationError) as error:
-        cause = f"output.json ({path.stat().st_size} bytes) is torn or not a record"
-        return None, "torn", f"{cause}: {_first_problem(error)}"
+        output = read_json(path, _OUTPUT, largest=MAX_OUTPUT_BYTES)
+    except Damaged as error:
+        return None, "torn", f"output.json is torn or not a record: {error.problem}"
     if output.job != job.id:
         return None, "torn", f"output.json belongs to another job, {output.job[:100]}"
     phases = tuple(record.phase for record in output.records)
@@ -38,15 +41,6 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
     if ended.exit_code != 0:
         return output, "crashed", f"exit code {ended.exit_code} after it wrote its output"
     return output, *_status_of_phases(output)
-
-
-def _first_problem(error: OSError | ValidationError) -> str:
-    """Return the first problem, without quoting the untrusted file."""
-    if isinstance(error, OSError):
-        return error.strerror or "it cannot be read"
-    problem = error.errors(include_url=False, include_input=False)[0]
-    field = ".".join(str(part) for part in problem["loc"])
-    return f"{problem['type']} at {field}" if field else problem["type"]
 
 
 def _without_output(ended: Ended) -> tuple[None, Status, str]:

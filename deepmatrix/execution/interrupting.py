@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import contextlib
-import shlex
 import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
 
 from deepmatrix.errors import Interrupted
+from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store.runs import Run
 
@@ -25,7 +25,7 @@ def resume_command(run: Run) -> str:
     """Return the command that finishes the run, wherever it is."""
     path = run.path.resolve()
     command = run.manifest.plan.command
-    return f"nox -s {command} -- --resume {path.name} --runs {shlex.quote(str(path.parent))}"
+    return command_line(command, "--resume", path.name, "--runs", str(path.parent))
 
 
 def interrupted(run: Run, left: str = "") -> Interrupted:

@@ -50,10 +50,10 @@ class Preparation:
     def _make(self, cells: Sequence[Cell]) -> dict[str, Prepared]:
         """Make each image once; cells that differ by their instruction set share it."""
         plain = {cell.plain.id: cell.plain for cell in cells}
-        made = self.engine.prepare(list(plain.values()), self.watcher.preparing)
-        own = {cell.id: made[cell.id] for cell in cells if not cell.isa}
+        images = self.engine.prepare(list(plain.values()), self.watcher.preparing)
+        own = {cell.id: images[cell.id] for cell in cells if not cell.isa}
         shared = {
-            cell.id: replace(made[cell.plain.id], cell_id=cell.id, build_s=None, built=False)
+            cell.id: replace(images[cell.plain.id], cell_id=cell.id, build_s=None, built=False)
             for cell in cells
             if cell.isa
         }

@@ -171,8 +171,8 @@ class OpenRun:
             if job.cell not in emulated and (rates := noise.rates(self.run.record(job))):
                 by_cell.setdefault(job.cell, {})[job.id] = rates
         noisy = {job_id for rates in by_cell.values() for job_id in noise.noisy_jobs(rates)}
-        most = self.run.manifest.plan.retries
-        return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < most]
+        limit = self.run.manifest.plan.retries
+        return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < limit]
 
     def _is_exported(self, job: Job) -> bool:
         return job.artifact is not None and self.run.artifact_path(job.artifact).is_dir()

@@ -8,24 +8,30 @@ is a finding about the evaluator.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deepmatrix.judging import agreements
-from deepmatrix.judging.consensus import Group, Vote, largest_group
+from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
 from deepmatrix.judging.verdicts import terms_of
+from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Import, Job, first_consumption
-from deepmatrix.store import answers, truths
+from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
-from harness.record import FLOAT64
+from harness.record import BASELINE, FLOAT64
 
 NO_JUDGE = (
     "nothing judges it: there is no evaluation, and no two libraries agree; give what is right "
     "with --reference"
+)
+
+UNDECIDED = (
+    "the evaluation and ONNX Runtime without optimisations contradict each other, and the "
+    "libraries do not decide between them; give what is right with --reference"
 )
 
 
@@ -66,10 +72,15 @@ class _Settlement:
         folder = self.run.artifact_path(self.model.artifact)
         truth = truths.read(folder)
         answered = self._answered()
-        if truth.agreed or not truth.gold:
+        settled: Truth | None
+        if self.run.manifest.plan.follows(self.model):
+            settled = self._followed(truth, answered)
+        elif truth.agreed or not truth.gold:
             settled = self._agreed(truth, answered)
         else:
             settled = self._overruled(truth, answered)
+        if doubts := list(self._doubts(truth, answered)):
+            settled = replace(settled or truth, remarks=(*truth.remarks, *doubts))
         if settled is None and not truth.evaluations:
             return
         if settled is not None:
@@ -97,6 +108,19 @@ class _Settlement:
             return None
         return _Answered(cell=cell, job=job, record=record, outputs=outputs)
 
+    def _followed(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
+        """Return gold as the first model has it now, None before the names of outputs are known."""
+        names = list(truth.gold) or [name for entry in answered[:1] for name in entry.outputs]
+        if not names:
+            return None
+        try:
+            return imports.follow_first(self.run, truth, names)
+        except arrays.Unreadable as error:  # it was kept before the first one had gold
+            outputs = answered[0].outputs
+            return replace(
+                truth, gold=outputs, produced=outputs, unjudged=dict.fromkeys(outputs, str(error))
+            )
+
     def _agreed(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
         """Return gold by agreement of the consumers for a model that has none."""
         counts = Counter(len(entry.outputs) for entry in answered)
@@ -104,9 +128,10 @@ class _Settlement:
             return None
         count = counts.most_common(1)[0][0]
         comparable = [entry for entry in answered if len(entry.outputs) == count]
+        voters = [entry for entry in comparable if self._is_independent(entry.cell)]
         gold, produced, sources, unjudged = {}, {}, {}, {}
         for number, name in enumerate(comparable[0].outputs):
-            votes = self._votes(truth, comparable, number, name)
+            votes = self._votes(truth, voters or comparable, number, name)
             group = self._largest_group(truth, name, votes)
             if group is None:
                 gold[name] = produced[name] = votes[0].value
@@ -125,7 +150,8 @@ class _Settlement:
         )
 
     def _overruled(self, truth: Truth, answered: Sequence[_Answered]) -> Truth | None:
-        """Return gold in which evaluations have given way to the consumers; None if none has to."""
+        """Return gold in which judges have given way to the consumers; None if none has to."""
+        before, truth = truth, self._arbitrated(truth, answered)
         groups = {
             name: group
             for number, name in enumerate(truth.gold)
@@ -134,7 +160,7 @@ class _Settlement:
             and (group := self._dissent(truth, number, name, answered))
         }
         if not groups:
-            return None
+            return None if truth is before else truth
         changed = {name: group.value for name, group in groups.items()}
         return replace(
             truth,
@@ -144,6 +170,61 @@ class _Settlement:
             evaluations={**{name: truth.gold[name] for name in groups}, **truth.evaluations},
             rounded=truth.rounded | groups.keys(),
         )
+
+    def _doubts(self, truth: Truth, answered: Sequence[_Answered]) -> Iterator[str]:
+        """Yield what is new of a reference that no runtime confirms."""
+        counts = {len(entry.outputs) for entry in answered}
+        given = [name for name in truth.gold if truth.sources.get(name) == truths.REFERENCE]
+        if given and len(counts) == 1 and len(given) not in counts:
+            doubts = [
+                f"the reference has {len(given)} outputs, every runtime answers {counts.pop()}: "
+                "check --reference"
+            ]
+        else:
+            doubts = [
+                f"output {name}: every runtime differs from the reference, and they agree; "
+                f"{describe_difference(truth.gold[name], group.value)}: check --reference"
+                for number, name in enumerate(truth.gold)
+                if name in given and (group := self._dissent(truth, number, name, answered))
+            ]
+        yield from (doubt for doubt in doubts if doubt not in truth.remarks)
+
+    def _arbitrated(self, truth: Truth, answered: Sequence[_Answered]) -> Truth:
+        """Return gold with a decision where an evaluation and the baseline contradict each other.
+
+        Both vote beside the consumers, the baseline as the library that it is. Where that decides
+        nothing, nothing judges the output.
+        """
+        gold, produced = dict(truth.gold), dict(truth.produced)
+        sources, unjudged = dict(truth.sources), dict(truth.unjudged)
+        comparable = [entry for entry in answered if len(entry.outputs) == len(truth.gold)]
+        voters = [entry for entry in comparable if self._is_independent(entry.cell)]
+        contested = [name for name in truth.evaluations if sources.get(name) == BASELINE]
+        for name in contested:
+            votes = [
+                Vote(cell="baseline", library="onnxruntime", value=truth.gold[name]),
+                Vote(cell="evaluation", library="onnx", value=truth.evaluations[name]),
+                *self._votes(truth, voters, list(truth.gold).index(name), name),
+            ]
+            group = self._largest_group(truth, name, votes)
+            if group is not None and self._is_clear(truth, name, group, votes):
+                gold[name], produced[name] = group.value, group.farthest
+                sources[name] = describe(group)
+                continue
+            group = self._largest_group(truth, name, [votes[0], *votes[2:]])
+            if group is None or len(group.votes) < len(votes) - 1:  # else the baseline accuses none
+                unjudged[name] = UNDECIDED
+                del sources[name]
+        if not contested:
+            return truth
+        return replace(truth, gold=gold, produced=produced, sources=sources, unjudged=unjudged)
+
+    def _is_clear(self, truth: Truth, name: str, group: Group, votes: Sequence[Vote]) -> bool:
+        """Return whether a group has several libraries, and more than any that differs from it."""
+        cells = {vote.cell for vote in group.votes}
+        rival = self._largest_group(truth, name, [vote for vote in votes if vote.cell not in cells])
+        against = len(rival.libraries) if rival else 1
+        return len(group.libraries) > max(against, 1)
 
     def _dissent(
         self, truth: Truth, number: int, name: str, answered: Sequence[_Answered]
@@ -178,14 +259,13 @@ class _Settlement:
     def _votes(
         self, truth: Truth, entries: Sequence[_Answered], number: int, name: str
     ) -> list[Vote]:
-        voters = [entry for entry in entries if self._is_independent(entry.cell)] or entries
         return [
             Vote(
                 cell=entry.cell.id,
                 library=entry.cell.distribution,
                 value=agreements.judged_values(entry.output(number, name), truth, name),
             )
-            for entry in voters
+            for entry in entries
         ]
 
     def _largest_group(self, truth: Truth, name: str, votes: Sequence[Vote]) -> Group | None:
@@ -206,7 +286,7 @@ class _Settlement:
 
 def describe(group: Group) -> str:
     """Return what a group proves, for the report."""
-    cells = f"{len(group.votes)} cell{'s' * (len(group.votes) != 1)}"
+    cells = f"{len(group.votes)} answer{'s' * (len(group.votes) != 1)}"
     libraries = ", ".join(sorted(group.libraries))
     if len(group.libraries) > 1:
         return f"agreement of {cells}: {libraries}"

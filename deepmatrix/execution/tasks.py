@@ -167,7 +167,7 @@ class TaskMaker:
 
     def _consume(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:
         assert job.artifact is not None
-        artifact = artifacts.hand_over(self.run.artifact_path(job.artifact), control)
+        artifact = artifacts.hand_over(self.run, job.artifact, control)
         infer = self.run.manifest.plan.infer.model_dump()
         if self.emulated or (job.artifact.imported and cell.is_evaluator):
             infer.update(UNTIMED, repeats=min(infer["repeats"], MOST_REPEATS_UNTIMED))

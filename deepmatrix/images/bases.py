@@ -19,8 +19,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
 
+from pydantic import TypeAdapter
+
+from deepmatrix.boundary.bounds import Line, Moment
+from deepmatrix.boundary.files import Damaged, read_json, write_text
 from deepmatrix.config.families import DEBIAN_NAMES
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.invocation import command_line
 from deepmatrix.machine import folders, processes
 from deepmatrix.paths import DOCKER
 
@@ -151,7 +156,7 @@ class Root:
                 *sources,
             ],
             environment={"SOURCE_DATE_EPOCH": "0"},
-            hint="install mmdebstrap with `nox -s engine`, "
+            hint=f"install mmdebstrap with `{command_line('engine')}`, "
             "or use a registry: DEEPMATRIX_BASES=registry",
         )
 
@@ -182,8 +187,7 @@ def base_kind(image: str, environment: Mapping[str, str]) -> Kind:
     asked_at, reachable = answers.get(image, (0.0, False))
     if not 0 <= time.time() - asked_at < REMEMBERED_S:
         reachable = _answers(image, environment)
-        memory.parent.mkdir(parents=True, exist_ok=True)
-        memory.write_text(json.dumps({**answers, image: (time.time(), reachable)}))
+        write_text(memory, json.dumps({**answers, image: (time.time(), reachable)}))
     return "registry" if reachable else "debian"
 
 
@@ -199,12 +203,16 @@ def _answers(image: str, environment: Mapping[str, str]) -> bool:
     return True
 
 
+#: By image, when its registry was asked, and whether it answered.
+_ANSWERS = TypeAdapter(dict[Line, tuple[Moment, bool]])
+
+
 def _read(memory: Path) -> dict[str, tuple[float, bool]]:
+    """Return what registries answered before; nothing where that file is missing or damaged."""
     try:
-        known: dict[str, tuple[float, bool]] = json.loads(memory.read_text())
-    except (OSError, ValueError):
+        return read_json(memory, _ANSWERS)
+    except Damaged:
         return {}
-    return known
 
 
 def _views(suite: str) -> Iterator[tuple[str, list[str]]]:

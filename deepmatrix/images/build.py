@@ -21,6 +21,7 @@ from deepmatrix.images.bases import Bake, Root
 from deepmatrix.images.prepared import Prepared, Progress
 from deepmatrix.images.progress import Watch
 from deepmatrix.images.recipes import REPOSITORY, WHEELS, Recipe, recipe_for
+from deepmatrix.invocation import command_line
 from deepmatrix.machine import npm, packages, processes
 from deepmatrix.planning.cells import Cell
 
@@ -32,7 +33,7 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
 RACE = "inconsistent graph state"
 TRIES = 3
 
-HINT = "set up an engine with `nox -s engine`"
+HINT = f"set up an engine with `{command_line('engine')}`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -115,7 +116,7 @@ def prepare(
             progress(recipe.cell.id, "its image is missing and is built")
         log.write_text("", "utf-8")
         prepared |= _build(missing, environment, log, progress)
-    unpinned = "it has no pins: run `nox -s pins`"
+    unpinned = f"it has no pins: run `{command_line('pins')}`"
     return {
         cell.id: prepared.get(cell.id) or Prepared(cell_id=cell.id, reference="", error=unpinned)
         for cell in cells

@@ -90,6 +90,24 @@ def pin(
         return list(pool.map(lambda job: _pin(*job, check=check, upgrade=upgrade), jobs))
 
 
+def pin_version(own: Cell, trial: Cell, version: str, architecture: Architecture) -> Change:
+    """Lock the pins of a cell on trial: those of the cell it stands for, in another version.
+
+    All other packages stay at their versions where they fit.
+    """
+    source = requirements(own)
+    target = path(trial.pinned)
+    with TemporaryDirectory() as folder:
+        copied = Path(folder) / source.name
+        for suffix in (".in", ".excludes", ".overrides"):
+            if source.with_suffix(suffix).exists():
+                shutil.copyfile(source.with_suffix(suffix), copied.with_suffix(suffix))
+        with copied.with_suffix(".overrides").open("a", encoding="utf-8") as overrides:
+            overrides.write(f"{own.distribution}=={version}\n")
+        shutil.copyfile(path(own.pinned), target)
+        return _pin(target, copied, _platform(own, architecture), check=False, upgrade=False)
+
+
 def differences(before: str, after: str) -> tuple[str, ...]:
     """Return the changes between two lock files, one line a project."""
     if before == after:

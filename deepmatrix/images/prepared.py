@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from deepmatrix.boundary.bounds import Count, Id, Line, LongText, Seconds
+
 Progress = Callable[[str, str], None]
 """Called with (cell id, what is being done to it now)."""
 
@@ -13,9 +15,9 @@ Progress = Callable[[str, str], None]
 class Prepared:
     """What a cell runs from: an image or a virtual environment."""
 
-    cell_id: str
-    reference: str
-    size_bytes: int | None = None
-    build_s: float | None = None
+    cell_id: Id
+    reference: Line
+    size_bytes: Count | None = None
+    build_s: Seconds | None = None
     built: bool = False
-    error: str | None = None
+    error: LongText | None = None

@@ -14,7 +14,7 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.records import Agreement, Deviation, Steps
 from deepmatrix.store.truths import Truth
-from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
+from harness.record import OVERFLOW, ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 
 #: The kind of numpy's dtypes of text.
 TEXT = "U"
@@ -62,9 +62,10 @@ def compare(answered: Answers, truth: Truth) -> Agreement:
         deviations.append(_output_deviation(name, answer, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
+    counted = [output for output in deviations if not output.unjudged]
     return Agreement(
-        error=worst_output_error([output.error for output in deviations]),
-        producer_error=worst_output_error([output.producer_error for output in deviations]),
+        error=worst_output_error([output.error for output in counted]) if counted else None,
+        producer_error=worst_output_error([output.producer_error for output in counted]),
         from_producer=worst_output_error(between),
         scale=max(scales),
         note="; ".join(output.note for output in deviations if output.note),
@@ -76,7 +77,8 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
     """Return how far an answer for an output is from its gold, and how far the producer's is."""
     gold, produced, mask = truth.gold[name], truth.produced[name], truth.masks.get(name)
     if reason := truth.unjudged.get(name):
-        return Deviation(name=name, error=None, note=f"{name}: {reason}", dtype=str(produced.dtype))
+        note = f"{name}: {reason}"
+        return Deviation(name=name, error=None, note=note, dtype=str(produced.dtype), unjudged=True)
     is_random, grid = name in truth.random, truth.quantised.get(name)
     measure_output = _statistics if is_random else _in_steps if grid else deviation
     answer = judged_values(answer, truth, name)
@@ -241,18 +243,12 @@ def worst_output_error(errors: list[float | None]) -> float | None:
     return max(numbers, default=0.0) if len(numbers) == len(errors) else None
 
 
-#: The smallest scale of errors. Runtimes compute bounded functions (the logistic, softmax) to some
-#: units in the last place of 1, however small the result: where all probabilities are tiny, an
-#: error of 2e-7 is rounding.
-SMALLEST = 0.25
-
-
 def output_scale(gold: Values) -> float:
-    """Return the scale of errors: the largest absolute finite gold value, at least SMALLEST."""
+    """Return the scale of errors: gold's largest absolute finite value, at least SMALLEST_SCALE."""
     if gold.dtype.kind == TEXT:
-        return SMALLEST
+        return SMALLEST_SCALE
     finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
-    return max(float(finite.max(initial=0.0)), SMALLEST)
+    return max(float(finite.max(initial=0.0)), SMALLEST_SCALE)
 
 
 def distance(answer: Values, gold: Values, scale: float) -> float | None:

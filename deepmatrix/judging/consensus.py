@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
+
 from deepmatrix.judging import agreements
+from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 
 
@@ -58,6 +61,18 @@ def distance(answer: Values, value: Values, *, in_steps: bool = False) -> float 
     """
     scale = agreements.output_scale(value)
     return agreements.deviation("", answer, value, scale, in_steps=in_steps).error
+
+
+def describe_difference(gold: Values, answer: Values) -> str:
+    """Return where two arrays of numbers differ most, and the values there, for a message."""
+    if gold.shape != answer.shape:
+        return f"its shape is {gold.shape}, not {answer.shape}"
+    if not {gold.dtype.kind, answer.dtype.kind} <= set(arrays.NUMBERS) or not gold.size:
+        return "they are not the same"
+    apart = np.abs(gold.astype(np.float64) - answer.astype(np.float64))
+    place = np.unravel_index(int(np.argmax(apart)), apart.shape)  # a NaN counts as the largest
+    index = ", ".join(map(str, place))
+    return f"the largest difference is at [{index}]: {gold[place]:g}, not {answer[place]:g}"
 
 
 def largest_group(

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from deepmatrix.judging import agreements
+from deepmatrix.models.following import follow
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.store import arrays, artifacts
+from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -38,24 +39,25 @@ class Cost:
 def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
     """Return the cost of each output of a quantised model that a run has stored.
 
-    Outputs are matched by name where the names are the same, else by their order. Without both
-    models there is none.
+    Outputs are matched by name where the names are the same, else by their order. Values that
+    either model leaves undefined do not count, nor do outputs that are random. Without both models,
+    and gold of both, there is none.
 
     Raises:
-        RecordError: the artifact's description is damaged.
+        Damaged: a file of one of them cannot be used.
     """
     folders = run.artifact_path(original), run.artifact_path(quantised)
-    if not all((folder / "artifact.json").is_file() for folder in folders):
+    if not all((folder / artifacts.DESCRIPTION).is_file() for folder in folders):
         return []
-    before, after = (arrays.read_all(folder / "gold.npz", arrays.NUMBERS) for folder in folders)
-    grids = artifacts.read_description(folders[1]).quantised
-    if len(before) != len(after):
+    before, after = map(truths.read, folders)
+    try:
+        right = follow(before, after, list(after.gold), "the original")
+    except arrays.Unreadable:
         return []
-    if before.keys() != after.keys():
-        before = dict(zip(after, before.values(), strict=True))
     return [
-        _cost(name, agreements.as_gold_is(value, before[name], grids.get(name)), before[name])
-        for name, value in after.items()
+        _cost(name, agreements.judged_values(after.gold[name], right, name), gold)
+        for name, gold in right.gold.items()
+        if name not in right.random
     ]
 
 
@@ -69,8 +71,8 @@ def _cost(name: str, answer: Values, original: Values) -> Cost:
     snr = 10 * math.log10(energy / noise) if noise and energy else None
     if truth.ndim < 2 or truth.shape[-1] < 2:
         return Cost(output=name, error=error, snr_db=snr)
-    rows, other = truth.reshape(-1, truth.shape[-1]), value.reshape(-1, truth.shape[-1])
-    flips = np.flatnonzero(rows.argmax(axis=1) != other.argmax(axis=1))
+    rows, answers = truth.reshape(-1, truth.shape[-1]), value.reshape(-1, truth.shape[-1])
+    flips = np.flatnonzero(rows.argmax(axis=1) != answers.argmax(axis=1))
     ordered = np.sort(rows[flips], axis=1)
     return Cost(
         output=name,

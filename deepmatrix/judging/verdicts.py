@@ -10,9 +10,9 @@ from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
 from deepmatrix.planning.cells import Cell
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.phases import InferData
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
-from deepmatrix.store.runs import Manifest
 
 Word = Literal["match", "drift", "error", "unsupported", "not-run"]
 
@@ -226,21 +226,27 @@ def _failed(word: Word, record: JobRecord) -> Verdict:
 
 def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     """Compare errors with tolerances so that a NaN never passes; the worst output counts."""
-    outputs = agreement.outputs or (Deviation(name="", error=agreement.error),)
+    judged = [output for output in agreement.outputs if not output.unjudged]
+    reason = "; ".join(output.note for output in agreement.outputs if output.unjudged)
+    if reason and not judged:
+        return Verdict(word="not-run", reason=reason)
+    outputs = judged or [Deviation(name="", error=agreement.error)]
     limits = [(output, *terms.allowed_of(output, agreement)) for output in outputs]
     worst, tolerance, basis = max(limits, key=lambda limit: _excess(limit[0].error, limit[1]))
-    word, reason = _word(agreement, terms)
+    word, fault = _word(agreement, terms)
     if word == "match" and not _excess(worst.error, tolerance) <= 1:
         output = f"output {worst.name}: " if len(limits) > 1 else ""
         excess = worst.note or f"{output}error {worst.error:.1e} is above {tolerance:.1e}"
-        word, reason = "drift", excess
+        word, fault = "drift", excess
+    if word == "match" and reason:  # nobody is accused of what nothing judges
+        word, fault = "not-run", reason
     return Verdict(
         word=word,
         error=worst.error,
         tolerance=tolerance,
         basis=basis,
         worst_output=worst.name,
-        reason=reason,
+        reason=fault,
     )
 
 

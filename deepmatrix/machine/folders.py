@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from deepmatrix.errors import EngineError
+from deepmatrix.paths import cache_folder
 
 #: What stands for a home where there is none: nothing is there, and nothing can be made there.
 NO_HOME = Path(os.devnull) / "home"
@@ -22,17 +23,16 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
         return NO_HOME
 
 
-def cache(environment: Mapping[str, str] = os.environ) -> Path:
+def cache() -> Path:
     """Return the folder of everything that can be made anew.
 
     Raises:
         EngineError: nothing says where it may be.
     """
-    if named := environment.get("XDG_CACHE_HOME"):
-        return Path(named) / "deepmatrix"
-    if (folder := home(environment)) == NO_HOME:
+    folder = cache_folder()
+    if not folder.is_absolute():  # a home that the system does not know stays a tilde
         raise EngineError(
             "there is no home folder to keep images' parts and environments in",
             hint="set HOME or XDG_CACHE_HOME to a folder that can be written",
         )
-    return folder / ".cache" / "deepmatrix"
+    return folder

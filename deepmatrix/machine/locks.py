@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
@@ -14,8 +13,17 @@ try:
 except ImportError:  # Windows has no such locks: every process runs at once
     fcntl = None  # type: ignore[assignment]
 
+
+def _own_folder() -> Path:
+    """Return a folder that only this user can write: nobody else can take its locks away."""
+    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+        return Path(runtime) / "deepmatrix"
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
+    return Path(cache) / "deepmatrix"  # without a home folder it is below the current one
+
+
 #: Two processes that sample at once on one CPU would spoil each other's times.
-SAMPLING = Path(tempfile.gettempdir()) / "deepmatrix-sampling.lock"
+SAMPLING = _own_folder() / "sampling.lock"
 CHECK_S = 0.5
 
 
@@ -30,6 +38,18 @@ def try_lock(path: Path) -> Iterator[bool]:
 
 
 @contextlib.contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Wait until a file is locked, which is made where it is missing."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+    try:
+        if fcntl is not None:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
 def exclusive_cpus(
     cpus: Iterable[int], cancel: threading.Event, when_waiting: Callable[[], None]
 ) -> Iterator[None]:
@@ -39,6 +59,7 @@ def exclusive_cpus(
     kernel, which wakes them before the process that held the lock can lock it anew.
     """
     announced = False
+    SAMPLING.parent.mkdir(parents=True, exist_ok=True)
     with contextlib.ExitStack() as stack:
         for cpu in sorted(cpus):  # the same order in every process, so that no deadlock arises
             path = SAMPLING.with_name(f"{SAMPLING.stem}-{cpu}{SAMPLING.suffix}")

@@ -6,14 +6,15 @@ Nothing here parses a model: it may be hostile, and containers are the boundary.
 from __future__ import annotations
 
 import itertools
-import mmap
 import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepmatrix.boundary.bounds import one_line
 from deepmatrix.errors import ArgumentError
+from deepmatrix.models.external_data import external_files
 from deepmatrix.models.formats import format_of, names_below
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
@@ -21,8 +22,8 @@ from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.formats import FORMATS, MODEL_PATHS, Format
 
-#: A model's folder is searched for files that it names; no further than this.
-MOST_BESIDE = 10_000
+#: At most so many files of a SavedModel's folder are taken.
+MOST_FILES = 10_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,6 +55,21 @@ def recognise(paths: Sequence[Path]) -> list[Model]:
         files = _files(path, entry)
         models.append(Model(name=name, format=entry.name, path=path, files=files))
     return models
+
+
+#: So many files beside a model are listed by name.
+LISTED_FILES = 5
+
+
+def describe_external(model: Model) -> str:
+    """Return which files beside an ONNX model are taken with it, or nothing."""
+    names = [one_line(name) for name, file in model.files.items() if file != model.path]
+    if not names or not FORMATS[model.format].has_external_data:
+        return ""
+    more = f" and {len(names) - LISTED_FILES} more" if len(names) > LISTED_FILES else ""
+    return (
+        f"{model.path}: with the weights that it declares: {', '.join(names[:LISTED_FILES])}{more}"
+    )
 
 
 def copy_model(model: Model, folder: Path) -> None:
@@ -110,7 +126,7 @@ def _files(path: Path, entry: Format) -> dict[str, Path]:
         return {f"{entry.model_path}/{name}": file for name, file in _below(path)}
     if entry.parts:
         return {part: _part(path, part) for part in entry.parts}
-    beside = _external(path) if entry.has_external_data else {}
+    beside = external_files(path) if entry.has_external_data else {}
     return {**beside, entry.model_path: path}
 
 
@@ -122,30 +138,12 @@ def _part(path: Path, name: str) -> Path:
     return part
 
 
-def _external(path: Path) -> dict[str, Path]:
-    """Return the files beside a model whose names occur in it: its external data, if any.
-
-    The model is searched as bytes. Only files below its folder are copied, so a path that leads
-    out of the folder finds nothing in the cell.
-    """
-    with (
-        path.open("rb") as opened,
-        mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
-    ):
-        return {
-            name: file
-            for name, file in _below(path.parent)
-            if file != path and content.find(name.encode()) >= 0
-        }
-
-
 def _below(folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the plain files below a folder; links are not followed.
 
-    A file whose name is not UTF-8 is left out: the text of a protobuf, and so a model, cannot
-    name it.
+    A file whose name is not UTF-8 is left out: a model cannot name it.
     """
-    for name in itertools.islice(names_below(folder), MOST_BESIDE):
+    for name in itertools.islice(names_below(folder), MOST_FILES):
         file = folder / name
         if file.is_file() and not file.is_symlink() and _is_utf8(name):
             yield name, file

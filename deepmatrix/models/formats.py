@@ -14,7 +14,7 @@ from pathlib import Path
 from deepmatrix.errors import ArgumentError
 from deepmatrix.sizes import binary_size
 from harness.formats import FORMATS, HEAD_BYTES, ZIP, Format
-from harness.recognition import identify, named_format
+from harness.formats.recognition import identify, named_format
 
 #: At most so much of a zip archive's directory is read, in bytes.
 DIRECTORY_BYTES = 2**20
@@ -98,8 +98,8 @@ def _unknown(path: Path, is_folder: bool) -> ArgumentError:
 def _whole_of(path: Path) -> Path | None:
     """Return the file to be named where this one is only another part of its model."""
     for entry in FORMATS.values():
-        first, *others = (Path(part).suffix for part in entry.parts or ("",))
-        if path.suffix in others and path.with_suffix(first).is_file():
+        first, *later = (Path(part).suffix for part in entry.parts or ("",))
+        if path.suffix in later and path.with_suffix(first).is_file():
             return path.with_suffix(first)
     return None
 

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
+from deepmatrix.models.following import follow, output_names
 from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.artifacts import MODEL, UNDEFINED, describe, describe_file, plain_files
+from deepmatrix.store.artifacts import (
+    MODEL,
+    UNDEFINED,
+    describe,
+    describe_file,
+    fingerprint,
+    finish,
+    plain_files,
+)
 from deepmatrix.store.output import Exported, ModelInput, Output
 from deepmatrix.store.phases import InspectData
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import inputs
 
@@ -26,16 +36,17 @@ def inputs_for(run: Run, model: Import) -> Path:
     """Return the path of a user's model's inputs; the file may be missing."""
     plan = run.manifest.plan
     first = plan.imports[0]
-    if (plan.same or plan.original) and model != first:
+    if (plan.original and model != first) or plan.follows(model):
         return run.artifact_path(first.artifact) / "inputs.npz"
     return run.user_arrays_path("inputs")
 
 
-def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
+def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, str]:
     """Store a user's own model with its inspection, like `keep_exports` does with exported models.
 
     Gold is the user's reference where there is one, else the float64 evaluation, else the
     inspector's own outputs. Where there is none of these, its consumers settle it.
+    Returns the fingerprint of the artifact by its id.
 
     Raises arrays.Unreadable where a file is missing or wrong.
     """
@@ -47,11 +58,12 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
     inspection = control / "artifacts"
     served = arrays.read_all(inspection / "inputs.npz", arrays.ANY)
     shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
-    if (inspection / UNDEFINED).is_file():
-        arrays.read_all(inspection / UNDEFINED, arrays.ANY)
-        shutil.copyfile(inspection / UNDEFINED, part / UNDEFINED)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
+    if judged.evaluations:
+        (part / truths.EVALUATION).write_bytes(inputs.npz_bytes(judged.evaluations))
+    if judged.masks:
+        (part / UNDEFINED).write_bytes(inputs.npz_bytes(judged.masks))
     if judged.gold:
         (part / truths.PRODUCED).write_bytes(inputs.npz_bytes(judged.produced))
         (part / truths.GOLD).write_bytes(inputs.npz_bytes(judged.gold))
@@ -64,18 +76,18 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> None:
         opset=inspected.opset if inspected else None,
         in_parts=False,
         gold=dict(judged.sources),
-        gold_remarks=tuple(inspected.remarks) if inspected else (),
-        random=tuple(inspected.random) if inspected else (),
-        rounded=tuple(judged.rounded),
-        quantised=inspected.quantised if inspected else {},
+        gold_remarks=judged.remarks,
+        random=tuple(sorted(judged.random)),
+        unjudged=dict(judged.unjudged),
+        rounded=tuple(sorted(judged.rounded)),
+        quantised=dict(judged.quantised),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
     )
     described = describe(exported, model.artifact.id, part)
-    write_text(part / "artifact.json", described.model_dump_json(indent=1))
-    shutil.rmtree(final, ignore_errors=True)
-    part.replace(final)
+    finish(part, described, final)
+    return {model.artifact.id: fingerprint(described)}
 
 
 def _describe_inputs(
@@ -105,59 +117,66 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     from gold would widen its own tolerance.
     """
     plan = run.manifest.plan
-    outputs = _outputs(inspection / "outputs.npz")
-    if plan.same and model != plan.imports[0]:
-        first, folder = plan.imports[0], run.artifact_path(plan.imports[0].artifact)
-        if not folder.is_dir():
-            raise arrays.Unreadable(f"{first.name}, which says what is right, could not be read")
-        return _named_like(truths.read(folder), outputs, f"the outputs of {first.name}")
-    evaluation = inspection / "gold.npz"
-    precise = arrays.read_all(evaluation, arrays.ANY) if evaluation.is_file() else {}
+    outputs = _arrays(inspection / "outputs.npz")
+    precise = _arrays(inspection / "gold.npz")
+    own = Truth(
+        gold=precise or outputs,
+        produced=outputs,
+        evaluations=_arrays(inspection / truths.EVALUATION),
+        masks=_arrays(inspection / UNDEFINED),
+        random=frozenset(inspected.random) if inspected else frozenset(),
+        quantised=inspected.quantised if inspected else {},
+        remarks=tuple(inspected.remarks) if inspected else (),
+    )
+    if plan.follows(model):
+        return follow_first(run, own, list(outputs))
     if model in plan.served and run.user_arrays_path("reference").is_file():
-        return _by_reference(run.user_arrays_path("reference"), outputs, precise)
+        return _by_reference(run.user_arrays_path("reference"), own, precise)
+    if own.gold.keys() != outputs.keys():
+        raise arrays.Unreadable("its outputs and its gold have different names")
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
     rounded = inspected.rounded if inspected and precise else outputs
-    truth = precise or outputs
-    if truth.keys() != outputs.keys():
-        raise arrays.Unreadable("its outputs and its gold have different names")
-    return Truth(gold=truth, produced=outputs, sources=sources, rounded=frozenset(rounded))
+    return replace(own, sources=sources, rounded=frozenset(rounded))
 
 
-def _outputs(path: Path) -> dict[str, Values]:
-    """Return the inspector's own outputs, none where it could not evaluate the model."""
+def follow_first(run: Run, own: Truth, names: Sequence[str]) -> Truth:
+    """Return what judges a model whose right outputs, by *names*, the first model gives.
+
+    It is *own* before the outputs of both are known. Raises arrays.Unreadable where the first
+    model could not be read, or has other outputs.
+    """
+    first = run.manifest.plan.imports[0]
+    folder = run.artifact_path(first.artifact)
+    if not folder.is_dir():
+        raise arrays.Unreadable(f"{first.name}, which says what is right, could not be read")
+    right = truths.read(folder)
+    if not right.gold or not names:
+        return replace(own, gold={}, produced={}, evaluations={}, sources={})
+    return follow(right, own, names, first.source or first.name)
+
+
+def _arrays(path: Path) -> dict[str, Values]:
+    """Return arrays that the inspector wrote, none where it could not evaluate the model."""
     return arrays.read_all(path, arrays.ANY) if path.is_file() else {}
 
 
-def _by_reference(
-    path: Path, outputs: Mapping[str, Values], precise: Mapping[str, Values]
-) -> Truth:
-    truth = arrays.read_all(path, arrays.ANY)
+def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Truth:
+    outputs, truth = own.produced, arrays.read_all(path, arrays.ANY)
     if outputs:
-        names = _output_names(list(truth), list(outputs))
+        names = output_names(list(truth), list(outputs), truths.REFERENCE)
         truth = {new: truth[old] for old, new in names.items()}
         for name, value in outputs.items():
             _check_fits(name, truth[name], value)
     floats = _floats(truth, outputs, precise)
     rounded = {name: truth[name] + (outputs[name] - precise[name]) for name in floats}
-    sources = dict.fromkeys(truth, "the reference")
-    return Truth(
+    sources = dict.fromkeys(truth, truths.REFERENCE)
+    return replace(
+        own,
+        evaluations={},
         gold=truth,
         produced={**truth, **rounded},
         sources=sources,
         rounded=frozenset(truth.keys() - floats),
-    )
-
-
-def _named_like(first: Truth, outputs: Mapping[str, Values], source: str) -> Truth:
-    """Return what judges the first of several formats, by the names of another one's outputs."""
-    if not first.gold or not outputs:
-        return first
-    names = _output_names(list(first.gold), list(outputs))
-    return Truth(
-        gold={new: first.gold[old] for old, new in names.items()},
-        produced={new: first.produced[old] for old, new in names.items()},
-        sources=dict.fromkeys(outputs, source),
-        rounded=frozenset(names[old] for old in first.rounded),
     )
 
 
@@ -173,26 +192,6 @@ def _floats(
         and outputs[name].shape == wanted.shape
         and name in precise
     ]
-
-
-def _output_names(names: Sequence[str], outputs: Sequence[str]) -> dict[str, str]:
-    """Return the model's name of each output of a reference: its own, else by its place.
-
-    Raises arrays.Unreadable unless there is a reference for each output.
-    """
-    missing = [f"'{name}'" for name in names if name not in outputs]
-    surplus = [f"'{name}'" for name in outputs if name not in names]
-    if len(names) == len(outputs) and len(missing) in (0, len(names)):
-        return dict(zip(names if missing else outputs, outputs, strict=True))
-    if len(names) == len(outputs):
-        raise arrays.Unreadable(
-            f"the reference has {', '.join(missing)}; the model's outputs are {', '.join(outputs)}"
-        )
-    message = f"the reference has {len(names)} outputs, the model has {len(outputs)}"
-    if len(missing) < len(names):  # else outputs are matched by their order
-        message += f": it does not give {', '.join(missing)}" if missing else ""
-        message += f": it also gives {', '.join(surplus)}" if surplus and not missing else ""
-    raise arrays.Unreadable(message)
 
 
 def _check_fits(name: str, reference: Values, value: Values) -> None:

@@ -137,8 +137,8 @@ class Cell:
 
     def kept_to(self, name: str, isa: InstructionSet) -> Cell:
         """Return this cell kept to an instruction set."""
-        told = self.with_system(environment={**self.environment, **isa.environment})
-        return replace(told, isa=name, processor=isa.processor or "")
+        limited = self.with_system(environment={**self.environment, **isa.environment})
+        return replace(limited, isa=name, processor=isa.processor or "")
 
 
 @dataclass(frozen=True, kw_only=True)

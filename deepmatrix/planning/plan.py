@@ -7,11 +7,18 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from deepmatrix.config.sections import Infer
 from deepmatrix.planning.cells import Cell
 from harness import record
+
+#: A seed of random orders and weights, rounds of a measurement, retries of a noisy job.
+Seed = Annotated[int, Field(ge=0, le=2**64)]
+Rounds = Annotated[int, Field(ge=1, le=1000)]
+Retries = Annotated[int, Field(ge=0, le=100)]
 
 Wave = Literal["produce", "consume"]
 
@@ -120,18 +127,18 @@ class Plan:
     """The cells that run, those that do not, and everything that follows from them."""
 
     preset: str
-    seed: int
+    seed: Seed
     cells: tuple[Cell, ...]
     skipped: tuple[Skipped, ...]
     emulated: frozenset[str]
     workloads: tuple[str, ...]
-    rounds_native: int
-    rounds_emulated: int
+    rounds_native: Rounds
+    rounds_emulated: Rounds
     phases: tuple[str, ...]
     cold: bool
     infer: Infer
     #: How often a job is retried that a busy machine slowed down.
-    retries: int = 2
+    retries: Retries = 2
     imports: tuple[Import, ...] = ()
     same: bool = False
     #: The first import is what the others were quantised from: it gives inputs, and is not served.
@@ -177,6 +184,10 @@ class Plan:
     def served(self) -> tuple[Import, ...]:
         """The users' own models that are served and judged."""
         return self.imports[1:] if self.original else self.imports
+
+    def follows(self, model: Import) -> bool:
+        """Return whether the outputs of the first model are right for this one too."""
+        return self.same and model != self.imports[0]
 
     def producers(self) -> list[Cell]:
         """Return the cells of the first wave."""

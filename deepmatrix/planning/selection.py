@@ -12,6 +12,7 @@ from deepmatrix.config.documents import did_you_mean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
 from deepmatrix.errors import ArgumentError
+from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Cell, all_cells
 
 
@@ -39,7 +40,7 @@ def check_globs(
     ids: Sequence[str],
     globs: Iterable[str],
     *,
-    hint: str = "`nox -s plan -- --preset full` lists all cells",
+    hint: str = f"`{command_line('plan', '--preset', 'full')}` lists all cells",
 ) -> None:
     """Raise ArgumentError for the first glob that matches none of the ids."""
     for glob in globs:

@@ -1,7 +1,7 @@
 """Reports: results as console tables, Markdown, JUnit XML and JSON, all from the same tables.
 
-In come results, plans, decisions and conformance outcomes; out goes what a console prints and the
-files ``report.md``, ``results.json`` and ``junit.xml`` of a run.
+In come results, plans, decisions, conformance outcomes and comparisons; out goes what a console
+prints and the files ``report.md``, ``results.json`` and ``junit.xml`` of a run.
 """
 
 from __future__ import annotations
@@ -10,23 +10,27 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.planning.plan import Plan
 from deepmatrix.reports import escaping, junit, markdown
+from deepmatrix.reports.comparison import comparison_page, show_comparison
 from deepmatrix.reports.console import print_table
 from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import claims, conformance, plans
 from deepmatrix.results.rows import Results
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.study.decisions import DecidedStatement
 
 __all__ = [
     "claims_page",
+    "comparison_page",
     "conformance_page",
     "headlines",
     "plan_document",
     "show",
     "show_claims",
+    "show_comparison",
     "show_conformance",
     "show_plan",
     "write",

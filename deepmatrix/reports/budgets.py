@@ -8,13 +8,15 @@ import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from typing import Annotated
 
-from pydantic import TypeAdapter
+from pydantic import Field, TypeAdapter
 
+from deepmatrix.boundary.files import read_json, write_text
 from deepmatrix.reports import numbers
 from deepmatrix.results.rows import Results
 from deepmatrix.sizes import BINARY_UNITS, DECIMAL_UNITS
-from deepmatrix.store.runs import Run, read, write_text
+from deepmatrix.store.runs import Run
 
 FILE = "budgets.json"
 
@@ -49,13 +51,16 @@ def _with_unit(text: str, units: Mapping[str, float]) -> float:
     return value
 
 
+Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
+
+
 @dataclass(frozen=True)
 class Budgets:
     """The limits in seconds, error and bytes; None is no limit."""
 
-    p99_s: float | None = None
-    error: float | None = None
-    image_bytes: float | None = None
+    p99_s: Limit | None = None
+    error: Limit | None = None
+    image_bytes: Limit | None = None
 
     def exceeded(self, results: Results) -> Iterator[str]:
         """Yield a line for everything over its budget, and for a budget without a measurement.
@@ -103,6 +108,8 @@ def _over(
 
 _BUDGETS = TypeAdapter(Budgets)
 
+HINT = "remove the file; the run is then held to no budget"
+
 
 def save(budgets: Budgets, run: Run) -> None:
     """Write the budgets of a run into it: a resumed run is held to them too."""
@@ -112,4 +119,4 @@ def save(budgets: Budgets, run: Run) -> None:
 def load(run: Run) -> Budgets:
     """Return the budgets of a run, empty if it has none. Raises RecordError."""
     path = run.path / FILE
-    return read(path, _BUDGETS) if path.is_file() else Budgets()
+    return read_json(path, _BUDGETS, hint=HINT) if path.is_file() else Budgets()

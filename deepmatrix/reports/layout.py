@@ -100,9 +100,14 @@ def number(title: str, optional: int = 0, note: str = "") -> Column:
 
 def status(word: str, reason: str) -> str:
     """Return a status with its reason, cut to the longest a table can hold."""
+    return f"{word}: {shortened(reason)}" if reason else word
+
+
+def shortened(reason: str) -> str:
+    """Return a reason, cut to the longest a table can hold."""
     if len(reason) > LONGEST_REASON:
-        reason = reason[: LONGEST_REASON - 1].rstrip() + "…"
-    return f"{word}: {reason}" if reason else word
+        return reason[: LONGEST_REASON - 1].rstrip() + "…"
+    return reason
 
 
 def expected_status(word: str) -> str:

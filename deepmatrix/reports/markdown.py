@@ -9,7 +9,8 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.reports.escaping import markdown as escape
 from deepmatrix.reports.escaping import markdown_code, markdown_prose
 from deepmatrix.reports.layout import Table
-from deepmatrix.reports.tables import result_tables, verification
+from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results.rows import Results
 
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from deepmatrix.results.statistics import Estimate
+from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.sizes import decimal_size
 
 DASH = "–"
@@ -74,6 +74,17 @@ def cosine(value: float | None) -> str:
 def share(value: float | None) -> str:
     """A share of one in percent: ``97.2 %``."""
     return DASH if value is None else f"{value * 100:.1f} %"
+
+
+def count(number: int, noun: str) -> str:
+    """A number of things: ``1 verdict``, ``3 verdicts``."""
+    return f"{number} {noun}{'s' * (number != 1)}"
+
+
+def change(ratio: float, low: float, high: float) -> str:
+    """A ratio in percent with its interval: ``+10.1 [+8.2, +12.0] %``."""
+    middle, least, most = (100 * (value - 1) for value in (ratio, low, high))
+    return f"{middle:+.1f} [{least:+.1f}, {most:+.1f}] %".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _significant(value: float) -> str:

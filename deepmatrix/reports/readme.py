@@ -10,8 +10,8 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.errors import ArgumentError
-from deepmatrix.store.runs import write_text
 
 BEGIN, END = re.compile("<!-- report(?:: ([^\n]*?))? -->"), "<!-- /report -->"
 

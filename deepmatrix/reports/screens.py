@@ -9,7 +9,8 @@ from rich.text import Text
 
 from deepmatrix.reports import escaping
 from deepmatrix.reports.console import STYLES, print_table
-from deepmatrix.reports.tables import inputs, quantisation, result_tables, verification
+from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
 from deepmatrix.reports.terminal import print_line
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results

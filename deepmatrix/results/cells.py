@@ -11,10 +11,10 @@ from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
 from deepmatrix.results.rows import CellRow
-from deepmatrix.results.statistics import estimate
-from deepmatrix.results.timings import floats
+from deepmatrix.results.timing.statistics import estimate
+from deepmatrix.results.timing.timings import floats
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Manifest
 
 #: Facts of a process's environment that tell one machine from another.
 MACHINE_FACTS = ("machine", "processor", "emulated")
@@ -30,6 +30,7 @@ class CellSummary:
         self.environment: dict[str, Any] = {}
         self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
+        self.serving_memory_bytes: int | None = None
         self.memory_source = ""
         self.energy_j: float | None = None
         self.harnesses: set[str] = set()
@@ -85,6 +86,8 @@ class CellSummary:
             peak, self.memory_source = max(peak or 0, record.tree_bytes), "process tree"
         if peak is not None:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
+            if record.wave == "consume":
+                self.serving_memory_bytes = max(peak, self.serving_memory_bytes or 0)
 
     @property
     def machine(self) -> tuple[str, ...]:
@@ -125,6 +128,7 @@ def cell_row(
         import_s=estimate(summary.import_s),
         peak_flops=summary.peak_flops,
         peak_memory_bytes=summary.peak_memory_bytes,
+        serving_memory_bytes=summary.serving_memory_bytes,
         memory_source=summary.memory_source,
         energy_j=summary.energy_j,
         jobs=summary.jobs,

@@ -12,17 +12,21 @@ import itertools
 import json
 from collections.abc import Iterable, Iterator, Sequence
 
+from deepmatrix.boundary.files import Damaged
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import costs
+from deepmatrix.judging.costs import Cost
+from deepmatrix.planning.plan import Artifact
 from deepmatrix.results import own_models
 from deepmatrix.results.row_collector import RowCollector
 from deepmatrix.results.rows import CostRow, Results
-from deepmatrix.results.statistics import Samples
-from deepmatrix.results.timings import floats
+from deepmatrix.results.timing.statistics import Samples
+from deepmatrix.results.timing.timings import floats
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import UNDONE, JobRecord
-from deepmatrix.store.runs import Manifest, Run
+from deepmatrix.store.runs import Run
 
 
 def merge(
@@ -51,12 +55,12 @@ def merge(
         collector.add(group)
     engines = {name: facts for run in runs for name, facts in run.engines().items()}
     results = collector.results(dict(sorted(engines.items())))
-    return results.model_copy(
-        update={
-            "costs": _costs(runs, manifest),
-            "nodes": tuple(own_models.nodes_rows(manifest, runs)),
-        }
-    )
+    further = {
+        "costs": _costs(runs, manifest),
+        "nodes": tuple(own_models.nodes_rows(manifest, runs)),
+    }
+    damage = sorted({line for run in runs for line in run.damage})
+    return results.model_copy(update={**further, "problems": (*results.problems, *damage)})
 
 
 def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
@@ -118,10 +122,19 @@ def _costs(runs: Sequence[Run], manifest: Manifest) -> tuple[CostRow, ...]:
     original = plan.imports[0].artifact
     rows: list[CostRow] = []
     for model in plan.served:
-        parts = (costs.costs(run, original, model.artifact) for run in runs)
+        parts = (_costs_in(run, original, model.artifact) for run in runs)
         names = {"artifact": model.artifact.id, "original": original.id}
         rows += [CostRow(**names, **vars(cost)) for cost in next(filter(None, parts), [])]
     return tuple(rows)
+
+
+def _costs_in(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
+    """Return what quantisation costs a model by a part of a run, nothing if that is damaged."""
+    try:
+        return costs.costs(run, original, quantised)
+    except Damaged as error:
+        run.note_damage(error)
+        return []
 
 
 def _prepared(runs: Sequence[Run]) -> dict[str, Prepared]:

@@ -5,19 +5,21 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 
+from deepmatrix.boundary.files import Damaged
 from deepmatrix.planning.plan import Import
 from deepmatrix.results.rows import InputRow, ModelRow, NodesRow
 from deepmatrix.store import artifacts
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.output import Exported
-from deepmatrix.store.runs import Manifest, Run
+from deepmatrix.store.runs import Run
 
 #: So many nodes of a consumer are in the results; the file in the run has all.
 MOST_NODES = 5
 
 
 def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
-    """Yield a row for each model that a user verifies. Raises RecordError for a damaged one."""
+    """Yield a row for each model that a user verifies; of a damaged one it says little."""
     cells = {cell.id: cell for cell in manifest.plan.cells}
     for model in manifest.plan.imports:
         described = _description(model, runs)
@@ -40,14 +42,19 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
 
 
 def _description(model: Import, runs: Sequence[Run]) -> Exported | None:
-    folders = (run.artifact_path(model.artifact) for run in runs)
-    stored = next((folder for folder in folders if (folder / "artifact.json").is_file()), None)
-    return artifacts.read_description(stored) if stored else None
+    for run in runs:
+        folder = run.artifact_path(model.artifact)
+        if (folder / artifacts.DESCRIPTION).is_file():
+            try:
+                return artifacts.read_description(folder)
+            except Damaged as error:
+                run.note_damage(error)
+    return None
 
 
 def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bool:
     """Return whether gold is a user's reference, or what another model gives."""
-    if manifest.plan.same and model != manifest.plan.imports[0]:
+    if manifest.plan.follows(model):
         return True
     return any(run.user_arrays_path("reference").is_file() for run in runs)
 
@@ -56,8 +63,7 @@ def nodes_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[NodesRow]:
     """Yield, for each consumer whose nodes were measured, what adds most to its error."""
     names = {model.artifact.id: model.name for model in manifest.plan.imports}
     for run in runs:
-        for measured in run.node_errors():
-            path = run.node_errors_path(measured.artifact, measured.consumer)
+        for path, measured in run.node_errors():
             largest = sorted(measured.nodes, key=_added, reverse=True)[:MOST_NODES]
             yield NodesRow(
                 artifact=measured.artifact,

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
+from deepmatrix.results.rows import InputRow, ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Manifest
 from harness.record import FLOAT64
 
 #: Why it is no problem where an evaluator does not answer a user's own model as gold does.
@@ -113,7 +113,7 @@ class PortabilityRows:
         pair = (artifact.producer, artifact.workload)
         if inspected := self.inspections.get(pair):
             if inspected.status != "ok":
-                return f"the model cannot be read: {inspected.model_problem}"
+                return f"the model is not served: {inspected.model_problem}"
             return self.why_missing(consumer)
         produced = self.training.get(pair)
         if produced is None:
@@ -127,8 +127,20 @@ def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
     """Return a verdict that takes refused inputs on us, where they were made."""
     if verdict.word != "error" or model is None or not model.refusal:
         return verdict
-    reason = f"no sample inputs fit it: give --inputs, --shape or --range ({verdict.reason})"
+    reason = f"no sample inputs fit it: {_needed(model.inputs)} ({verdict.reason})"
     return Verdict(word="not-run", precision=verdict.precision, reason=reason)
+
+
+def _needed(inputs: Sequence[InputRow]) -> str:
+    """Return which options give the inputs of a model that takes none that were made.
+
+    A single whole number stands for something, such as a rate of samples, that no graph tells.
+    """
+    tried = ", ".join(f"{row.name} ({row.dtype} {list(row.shape)})" for row in inputs)
+    text = f"give real ones with --inputs FILE.npz; tried were {tried}"
+    numbers = [row.name for row in inputs if not row.shape and "int" in row.dtype]
+    ranges = " ".join(f"--range {name}=VALUE:VALUE" for name in numbers)
+    return f"{text}; or say what {', '.join(numbers)} has to be: {ranges}" if numbers else text
 
 
 def _is_judge(model: ModelRow | None, consumer: Cell) -> bool:

@@ -103,10 +103,10 @@ def stateful(rows: Iterable[PortabilityRow], models: Iterable[ModelRow]) -> Iter
 
 
 def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
-    """Yield the models of users that could not be read, each once: no cell serves them."""
+    """Yield the models of users that no cell serves, each once: what is wrong with them."""
     for record in inspections:
         if record.status != "ok":
-            yield f"{record.subject}: the model cannot be read: {record.model_problem}"
+            yield f"{record.subject}: the model is not served: {record.model_problem}"
 
 
 def problems(

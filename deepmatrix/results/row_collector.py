@@ -8,9 +8,8 @@ from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.plan import Plan
-from deepmatrix.results import cells, expressiveness, remarks, timings
+from deepmatrix.results import cells, expressiveness, remarks
 from deepmatrix.results.cells import CellSummary
-from deepmatrix.results.efficiency import Efficiency
 from deepmatrix.results.portability import Judged, Pair, PortabilityRows
 from deepmatrix.results.rows import (
     CellRow,
@@ -28,11 +27,13 @@ from deepmatrix.results.rows import (
     StartupRow,
     TrainingRow,
 )
-from deepmatrix.results.statistics import Samples
+from deepmatrix.results.timing import timings
+from deepmatrix.results.timing.efficiency import Efficiency
+from deepmatrix.results.timing.statistics import Samples
 from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Manifest
 from deepmatrix.workloads import networks
 
 

@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.results.statistics import Bounded, Estimate
+from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.records import Deviation
@@ -49,6 +49,7 @@ class CellRow(Row):
     import_s: Estimate | None = None
     peak_flops: float | None = None
     peak_memory_bytes: int | None = None
+    serving_memory_bytes: int | None = None
     memory_source: str = ""
     energy_j: float | None = None
     jobs: int = 0

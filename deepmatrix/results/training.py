@@ -9,11 +9,11 @@ import numpy as np
 
 from deepmatrix.judging import parity
 from deepmatrix.results.rows import TrainingRow
-from deepmatrix.results.statistics import Samples, estimate
-from deepmatrix.results.timings import floats, steady, warmup_of
+from deepmatrix.results.timing.statistics import Samples, estimate
+from deepmatrix.results.timing.timings import floats, steady, warmup_of
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.phases import TrainData
 from deepmatrix.store.records import JobRecord
-from deepmatrix.store.runs import Manifest
 from harness.record import PARITY, TRAIN
 
 #: Steps up to which the difference of losses from gold is reported, besides the last.

@@ -6,10 +6,11 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from deepmatrix.boundary.files import write_bytes
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.runs import Run, write_bytes
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
 from harness.record import answer_path
 

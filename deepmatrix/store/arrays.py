@@ -25,6 +25,15 @@ Shape = tuple[int, ...]
 #: The limit of all arrays of a file together. A header can claim any size; no model needs more.
 LARGEST_BYTES = 8 * 2**30
 
+#: An archive may unpack to so many times its size, or to so many bytes where it is small.
+LARGEST_RATIO, SMALL_BYTES = 100, 256 * 2**20
+
+#: Bytes of the list of an archive's members, and of its end, which holds a comment.
+LARGEST_DIRECTORY, DIRECTORY_END = 4 * 2**20, 2**16 + 22
+
+#: A side of an array without values. Nothing else bounds it.
+LARGEST_EMPTY_SIDE = 2**24
+
 
 class Unreadable(Exception):
     """A file is missing, torn, or holds something unexpected; the message says what."""
@@ -84,11 +93,28 @@ def _reading(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open an ``.npz`` whose unpacked size is within the limit. Raises Unreadable."""
-    with _reading(path), zipfile.ZipFile(path) as file:
-        size = sum(member.file_size for member in file.infolist())
-        if size > LARGEST_BYTES:
-            raise Unreadable(f"{path.name} unpacks to {size} bytes")
-        yield file
+    with _reading(path):
+        _check_directory(path)
+        with zipfile.ZipFile(path) as file:
+            size = sum(member.file_size for member in file.infolist())
+            if size > min(LARGEST_BYTES, max(SMALL_BYTES, LARGEST_RATIO * path.stat().st_size)):
+                raise Unreadable(f"{path.name} unpacks to {size} bytes, too many for its size")
+            yield file
+
+
+def _check_directory(path: Path) -> None:
+    """Raise Unreadable where the list of an archive's members is too long to be read.
+
+    It is read as a whole. Its size stands 12 bytes after the last mark of its end.
+    """
+    with path.open("rb") as stream:
+        start = max(path.stat().st_size - DIRECTORY_END, 0)
+        stream.seek(start)
+        end = stream.read(DIRECTORY_END)
+    at = end.rfind(b"PK\5\6")
+    size = int.from_bytes(end[at + 12 : at + 16], "little")
+    if at >= 0 and size > LARGEST_DIRECTORY:
+        raise Unreadable(f"{path.name} lists more members than an archive of arrays has")
 
 
 def _read_one(
@@ -129,6 +155,8 @@ def _check_header(
     if any(isinstance(side, bool) or not 0 <= side <= LARGEST_BYTES for side in shape):
         raise Unreadable(f"{name} has the shape {shape}, which is impossible")
     size = math.prod(shape) * dtype.itemsize
+    if not size and max(shape, default=0) > LARGEST_EMPTY_SIDE:
+        raise Unreadable(f"{name} has the shape {shape}, which is impossible")
     if size > min(LARGEST_BYTES, file_bytes):
         raise Unreadable(f"{name} claims {size} bytes and has {file_bytes}")
 

@@ -3,34 +3,56 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import shutil
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+from pydantic import TypeAdapter
 
+from deepmatrix.boundary.files import Damaged, flush_folder, flush_tree, read_json, write_text
 from deepmatrix.errors import RecordError
-from deepmatrix.planning.plan import Job
+from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
 from deepmatrix.store.output import Exported, ExportedFile, Output
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, inputs, networks
 from harness.formats import MODEL_PATHS
+
+#: What its producer and the host say of an artifact: an `Exported`.
+DESCRIPTION: Final = "artifact.json"
+
+_EXPORTED = TypeAdapter(Exported)
+
+HINT: Final = (
+    "remove the artifact and the record of its producer, then run again with --resume; or start a "
+    "new run"
+)
 
 #: The folder of a model's own files in an artifact, so that their names cannot clash with ours.
 MODEL: Final = "model"
 
 #: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
 #: A user's own model may have no gold before its consumers have answered, and may have masks.
-HOST_FILES: Final = ("gold.npz", "inputs.npz", "outputs.npz", "weights.npz", "undefined.npz")
+HOST_FILES: Final = (
+    "gold.npz",
+    "inputs.npz",
+    "outputs.npz",
+    "weights.npz",
+    "undefined.npz",
+    "evaluation.npz",
+)
 
 #: By output, which values cannot be judged: codes of `harness.record`.
 UNDEFINED: Final = "undefined.npz"
 
 
-def keep_exports(run: Run, job: Job, output: Output, control: Path) -> None:
+def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str, str]:
     """Copy exported models from a control directory to the run's artifacts, with their gold.
+
+    Returns the fingerprint of each, by the artifact's id.
 
     Raises arrays.Unreadable where a file is missing or wrong.
     """
@@ -40,6 +62,7 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> None:
     probe = _probe(run, job.workload)
     truth = gold.forward(network, weights, probe)
     arrays.read(control / "artifacts" / "outputs.npz", {"y": truth.shape})
+    stored = {}
     for artifact in run.manifest.plan.artifacts():
         if (artifact.producer, artifact.workload) != (job.cell, job.workload):
             continue
@@ -60,9 +83,32 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> None:
         np.savez(part / "inputs.npz", x=probe)
         np.savez(part / "gold.npz", y=truth)
         described = describe(exported[artifact.format], artifact.id, part)
-        write_text(part / "artifact.json", described.model_dump_json(indent=1))
-        shutil.rmtree(final, ignore_errors=True)
-        part.replace(final)
+        finish(part, described, final)
+        stored[artifact.id] = fingerprint(described)
+    return stored
+
+
+def finish(part: Path, described: Exported, final: Path) -> None:
+    """Put an artifact in its place, with its description, so that it survives a loss of power."""
+    write_text(part / DESCRIPTION, described.model_dump_json(indent=1))
+    flush_tree(part)
+    shutil.rmtree(final, ignore_errors=True)
+    part.replace(final)
+    flush_folder(final.parent)
+
+
+def fingerprint(described: Exported) -> str:
+    """Return the SHA-256 of what an artifact is: its model's files and its inputs, 64 hex digits.
+
+    The record of the job that stored it has it too. What judges it may change once its consumers
+    have answered.
+    """
+    listed = sorted((file.path, file.sha256) for file in described.files if _is_served(file.path))
+    return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
+
+
+def _is_served(path: str) -> bool:
+    return path == "inputs.npz" or path.startswith(f"{MODEL}/")
 
 
 def _probe(run: Run, workload: str) -> Floats:
@@ -120,41 +166,56 @@ def sha256(path: Path) -> str:
 
 def read_description(artifact: Path) -> Exported:
     """Return the description of a stored artifact. Raises RecordError where it is damaged."""
-    try:
-        return Exported.model_validate_json((artifact / "artifact.json").read_bytes())
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
-
-
-def verify(artifact: Path) -> Exported:
-    """Return the description of a stored artifact.
-
-    Raises RecordError where one of its files has changed since.
-    """
-    described = read_description(artifact)
-    try:
-        for file in described.files:
-            if sha256(artifact / file.path) != file.sha256:
-                raise ValueError(f"{file.path} has changed")
-    except (OSError, ValueError) as error:
-        raise RecordError(
-            f"{artifact}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
+    described = read_json(artifact / DESCRIPTION, _EXPORTED, hint=HINT)
+    if described.format not in MODEL_PATHS:
+        raise Damaged(
+            artifact / DESCRIPTION, f"format: there is no {described.format!r}", hint=HINT
+        )
     return described
 
 
-def hand_over(artifact: Path, control: Path) -> dict[str, Any]:
+def verify(artifact: Path, recorded: str = "") -> Exported:
+    """Return the description of a stored artifact.
+
+    Raises Damaged where one of its files is missing, a link, or not what the description says; or
+    where it is not what the record of its producer says, its *recorded* fingerprint.
+    """
+    described = read_description(artifact)
+    for file in described.files:
+        path = artifact / file.path
+        if path.is_symlink() or not path.is_file():
+            raise Damaged(path, "it is missing, or no plain file", hint=HINT)
+        if sha256(path) != file.sha256:
+            raise Damaged(path, "it has changed since it was stored", hint=HINT)
+    listed = {file.path for file in described.files}
+    for path in plain_files(artifact / MODEL):
+        if path.relative_to(artifact).as_posix() not in listed:
+            raise Damaged(path, "it was not there when the model was stored", hint=HINT)
+    if recorded and fingerprint(described) != recorded:
+        raise Damaged(artifact, "it is another one than its producer's record says", hint=HINT)
+    return described
+
+
+def verify_stored(run: Run, artifact: Artifact) -> Exported:
+    """Return the description of an artifact of a run, like `verify`."""
+    path = run.path / "records" / artifact.producer / artifact.workload / "r0.json"
+    recorded = run.record_at(path).artifacts.get(artifact.id, "") if path.is_file() else ""
+    return verify(run.artifact_path(artifact), recorded)
+
+
+def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
     """Copy an artifact's model and inputs to a control directory; return its part of the job.
 
     Its gold and its producer's outputs stay on the host.
     """
-    described = verify(artifact)
+    described, artifact = verify_stored(run, stored), run.artifact_path(stored)
     shutil.copytree(artifact / MODEL, control / "artifact" / MODEL)
     (control / "artifact" / "inputs").mkdir()
     entries, rows = [], 0
-    sample_inputs = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
+    try:
+        sample_inputs = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
+    except arrays.Unreadable as error:
+        raise Damaged(artifact / "inputs.npz", str(error), hint=HINT) from None
     for number, (name, array) in enumerate(sample_inputs.items()):
         path = f"artifact/inputs/{number}.npy"
         np.save(control / path, array)

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator
+from deepmatrix.boundary.bounds import Count, Id, Line, Measure, TensorName
+from deepmatrix.store.parts import Part
 
-from deepmatrix.store.parts import Part, one_line
-
-#: What makes outputs wrong. file: the model file. runtime: the runtime, at one node. fusion: the
-#: runtime, across several nodes. answers: outputs that cannot be compared. batch: a batch of
-#: several rows. evaluator: the judge itself. opaque: the cause stays unknown. unfinished: the
-#: search ran out of time.
+#: What makes outputs wrong. file: the model file. reference: the user's reference. runtime: the
+#: runtime, at one node. fusion: the runtime, across several nodes. answers: outputs that cannot be
+#: compared. batch: a batch of several rows. evaluator: the judge itself. opaque: the cause stays
+#: unknown. unfinished: the search ran out of time.
 CauseKind = Literal[
-    "file", "runtime", "fusion", "answers", "batch", "evaluator", "opaque", "unfinished"
+    "file",
+    "reference",
+    "runtime",
+    "fusion",
+    "answers",
+    "batch",
+    "evaluator",
+    "opaque",
+    "unfinished",
 ]
 
 
@@ -26,16 +33,16 @@ class Cause(Part):
     outputs are wrong alike. *reproduce*: a command that shows the fault.
     """
 
-    artifact: str
-    model: str = ""
-    consumer: str
+    artifact: Id
+    model: Id = ""
+    consumer: Id
     kind: CauseKind
-    text: Annotated[str, AfterValidator(one_line)]
-    node: str = ""
-    tensor: str = ""
-    error: float | None = None
-    tolerance: float | None = None
-    runs: int = 0
+    text: Line
+    node: TensorName = ""
+    tensor: TensorName = ""
+    error: Measure | None = None
+    tolerance: Measure | None = None
+    runs: Count = 0
     alone: bool = False
-    as_on: str = ""
-    reproduce: str = ""
+    as_on: Id = ""
+    reproduce: Line = ""

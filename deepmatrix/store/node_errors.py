@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Annotated
-
-from pydantic import AfterValidator
-
-from deepmatrix.store.parts import Part, one_line
+from deepmatrix.boundary.bounds import Fixed, Id, Line, Measure, Remark, TensorName
+from deepmatrix.store.parts import Part
 
 
 class NodeError(Part):
@@ -17,13 +14,13 @@ class NodeError(Part):
     inputs by.
     """
 
-    node: str
-    kind: str
-    tensor: str
-    error: float | None
+    node: TensorName
+    kind: Remark
+    tensor: TensorName
+    error: Measure | None
     added: float | None
-    tolerance: float
-    note: str = ""
+    tolerance: Measure
+    note: Line = ""
 
 
 class NodeErrors(Part):
@@ -32,7 +29,7 @@ class NodeErrors(Part):
     *note*: why some are missing.
     """
 
-    artifact: str
-    consumer: str
-    nodes: tuple[NodeError, ...]
-    note: Annotated[str, AfterValidator(one_line)] = ""
+    artifact: Id
+    consumer: Id
+    nodes: Fixed[NodeError]
+    note: Line = ""

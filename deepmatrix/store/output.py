@@ -2,12 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import PurePosixPath
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.store.parts import Part, Quantised, Remark, Reported, Seconds
+from deepmatrix.boundary.bounds import (
+    ByName,
+    Count,
+    Digest,
+    Facts,
+    FewFixed,
+    Id,
+    Json,
+    Line,
+    Number,
+    Opset,
+    Rate,
+    RelativePath,
+    Remark,
+    Seconds,
+    TensorName,
+)
+from deepmatrix.store.parts import Part, Quantised, Reported
 from deepmatrix.store.phases import (
     AnyPhase,
     ConformData,
@@ -45,7 +61,7 @@ class Environment(Reported):
     precision of its arithmetic, where it can choose.
     """
 
-    versions: dict[str, str] = Field(default_factory=dict)
+    versions: Facts = Field(default_factory=dict)
     blas: Remark | None = None
     precision: Remark | None = None
 
@@ -55,32 +71,27 @@ class SelfTest(Part):
 
     model_config = ConfigDict(extra="allow")
 
-    dtype: str
+    dtype: Id
     passed: bool
-    error: float | None
+    error: Number | None
+
+    __pydantic_extra__: dict[Id, Json]
 
 
 class Canary(Reported):
     """How fast the machine was, apart from any framework. See ``harness/measuring/canary.py``."""
 
-    matmul_flops: float = Field(gt=0)
-    matmul_flops_best: float = Field(gt=0)
-    copy_bytes_s: float = Field(gt=0)
-
-
-def _relative_path(path: str) -> str:
-    parts = PurePosixPath(path).parts
-    if not parts or parts[0] == "/" or ".." in parts or set(path) & {"\\", ":", "\0"}:
-        raise ValueError("it must be a relative path, with slashes and without '..'")
-    return path
+    matmul_flops: Rate
+    matmul_flops_best: Rate
+    copy_bytes_s: Rate
 
 
 class ExportedFile(Part):
     """A file of an exported model."""
 
-    path: Annotated[str, AfterValidator(_relative_path)]
-    bytes: int = Field(ge=0)
-    sha256: str
+    path: RelativePath
+    bytes: Count
+    sha256: Digest
 
 
 class ModelInput(Part):
@@ -90,11 +101,11 @@ class ModelInput(Part):
     not by the user. *values*: why a made one holds what it holds, where the model tells.
     """
 
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    low: float | None = None
-    high: float | None = None
+    name: TensorName
+    dtype: Id
+    shape: FewFixed[Count]
+    low: Number | None = None
+    high: Number | None = None
     made: bool
     values: Remark = ""
 
@@ -111,21 +122,21 @@ class Exported(Part):
     runtime takes none that were made. *quantised*: outputs that are compared by steps.
     """
 
-    id: str = ""
-    format: str
-    files: tuple[ExportedFile, ...] = Field(min_length=1)
-    opset: int | None = None
+    id: Id = ""
+    format: Id
+    files: FewFixed[ExportedFile] = Field(min_length=1)
+    opset: Opset | None = None
     exporter: Remark | None = None
-    batch: int | None = Field(default=None, gt=0)
+    batch: int | None = Field(default=None, gt=0, le=1_000_000)
     in_parts: bool = True
-    gold: dict[str, Remark] = Field(default_factory=dict)
-    gold_remarks: tuple[Remark, ...] = ()
-    random: tuple[str, ...] = ()
-    unjudged: dict[str, Remark] = Field(default_factory=dict)
-    rounded: tuple[str, ...] = ()
+    gold: ByName[Remark] = Field(default_factory=dict)
+    gold_remarks: FewFixed[Remark] = ()
+    random: FewFixed[TensorName] = ()
+    unjudged: ByName[Remark] = Field(default_factory=dict)
+    rounded: FewFixed[TensorName] = ()
     agreed: bool = False
-    quantised: dict[str, Quantised] = Field(default_factory=dict)
-    inputs: tuple[ModelInput, ...] = ()
+    quantised: ByName[Quantised] = Field(default_factory=dict)
+    inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
     export_s: Seconds
 
@@ -136,15 +147,15 @@ class Output(BaseModel):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
     schema_version: Literal[1] = Field(alias="schema")
-    job: str
-    harness: str
+    job: Line
+    harness: Id
     environment: Environment
-    selftest: tuple[SelfTest, ...]
-    peak_memory_bytes: int | None
-    memory_source: str | None
-    records: tuple[AnyPhase, ...]
-    artifacts: tuple[Exported, ...] = ()
-    canaries: tuple[Canary, ...] = ()
+    selftest: FewFixed[SelfTest]
+    peak_memory_bytes: Count | None
+    memory_source: Id | None
+    records: FewFixed[AnyPhase]
+    artifacts: FewFixed[Exported] = ()
+    canaries: FewFixed[Canary] = ()
 
     def phase(self, name: str) -> AnyPhase | None:
         """Return the record of a phase, or None where the job has none of this name."""

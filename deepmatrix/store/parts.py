@@ -2,18 +2,11 @@
 
 from __future__ import annotations
 
-import re
-from typing import Annotated, Final
+from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import BaseModel, ConfigDict, Field
 
-_COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-
-
-def one_line(text: str) -> str:
-    """Return an untrusted process's text as one line without control characters."""
-    return _CONTROLS.sub(" ", _COLOURS.sub("", text)).strip()
+from deepmatrix.boundary.bounds import Id, Json, Line, LongText, Whole, one_line
 
 
 class Part(BaseModel):
@@ -27,13 +20,15 @@ class Reported(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="allow")
 
+    __pydantic_extra__: dict[Id, Json]
+
 
 class Failure(Part):
     """An exception inside a cell, as data."""
 
-    type: str
-    message: str
-    traceback: str = ""
+    type: Line
+    message: LongText
+    traceback: LongText = ""
 
     @property
     def message_line(self) -> str:
@@ -47,6 +42,10 @@ class Failure(Part):
         return one_line(f"{self.type}: {lines[0]}" if lines else self.type)
 
 
+#: What one step of a quantised value stands for: float32 has no smaller normal number.
+Step = Annotated[float, Field(ge=1e-45, le=1e38, allow_inf_nan=False)]
+
+
 class Quantised(Part):
     """An output that depends on quantised values, as its inspector describes it.
 
@@ -55,13 +54,7 @@ class Quantised(Part):
     stand for, where it is itself quantised.
     """
 
-    step: float = Field(gt=0, allow_inf_nan=False)
+    step: Step
     steps: int = Field(ge=1, le=1_000_000)
-    scale: float | None = Field(default=None, gt=0, allow_inf_nan=False)
-    zero_point: int | None = None
-
-
-#: Tensors of traced programs have names as long as all their scopes together.
-TensorName = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(one_line)]
-Remark = Annotated[str, StringConstraints(max_length=400), AfterValidator(one_line)]
-Seconds = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+    scale: Step | None = None
+    zero_point: Whole | None = None

@@ -4,19 +4,32 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Generic, Literal, Self, TypeVar, get_args
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
-from deepmatrix.store.parts import (
-    Failure,
-    Part,
-    Quantised,
+from deepmatrix.boundary.bounds import (
+    ByName,
+    Count,
+    CountKey,
+    Few,
+    Id,
+    Items,
+    Json,
+    LongText,
+    Moment,
+    Number,
+    Opset,
     Remark,
-    Reported,
+    Sample,
     Seconds,
+    Share,
     TensorName,
 )
+from deepmatrix.store.parts import Failure, Part, Quantised, Reported
 
 Timed = TypeVar("Timed", bound=Reported)
+
+NotNegative = Annotated[Number, Field(ge=0)]
+Throughput = Annotated[Number, Field(ge=0, le=1e24)]
 
 
 def _check_warmup(data: Timed, samples: list[float], warmup: int) -> Timed:
@@ -39,18 +52,18 @@ class StartupData(Reported):
     first_forward_s: Seconds | None = None
     first_step_s: Seconds | None = None
     second_step_s: Seconds | None = None
-    answered_at: Seconds | None = None
+    answered_at: Moment | None = None
     cold: bool = False
-    read_bytes: int | None = None
+    read_bytes: Count | None = None
 
 
 class TrainData(Reported):
     """Raw samples in seconds a step, the first *warmup* of them warm-up; one loss a step."""
 
-    step_s: list[Seconds] = Field(min_length=1)
-    warmup: int = Field(default=1, ge=0)
-    losses: list[float]
-    accuracy: float = Field(ge=0, le=1)
+    step_s: Items[Sample] = Field(min_length=1)
+    warmup: Count = 1
+    losses: Items[float]
+    accuracy: Share
 
     @model_validator(mode="after")
     def _leaves_samples(self) -> Self:
@@ -63,8 +76,8 @@ class BatchData(Reported):
     *wall_s*: the whole measurement; what exceeds the sum of the samples passed between them.
     """
 
-    latency_s: list[Seconds] = Field(min_length=1)
-    warmup: int = Field(ge=0)
+    latency_s: Items[Sample] = Field(min_length=1)
+    warmup: Count
     wall_s: Seconds | None = None
 
     @model_validator(mode="after")
@@ -76,7 +89,7 @@ class ScenarioData(Reported):
     """One of MLPerf's scenarios as LoadGen judged it. *bound_s*: the server's limit of *p99_s*."""
 
     valid: bool
-    samples_per_s: float = Field(ge=0, allow_inf_nan=False)
+    samples_per_s: Throughput
     p90_s: Seconds | None = None
     p99_s: Seconds | None = None
     bound_s: Seconds | None = None
@@ -88,11 +101,9 @@ class RepeatData(Reported):
     *largest*: by output, the largest difference over the first answer's largest value.
     """
 
-    answers: int = Field(ge=1)
-    different: int = Field(ge=0)
-    largest: dict[TensorName, Annotated[float, Field(ge=0, allow_inf_nan=False)]] = Field(
-        default_factory=dict, max_length=10_000
-    )
+    answers: int = Field(ge=1, le=1_000_000)
+    different: Count
+    largest: ByName[NotNegative] = Field(default_factory=dict)
 
 
 class InferData(Reported):
@@ -103,17 +114,14 @@ class InferData(Reported):
     """
 
     scenarios: dict[Literal["single-stream", "offline", "server"], ScenarioData] = Field(
-        default_factory=dict
+        default_factory=dict, max_length=3
     )
-
-    outputs: list[TensorName] = Field(default_factory=list, max_length=10_000)
+    outputs: Few[TensorName] = Field(default_factory=list)
     repeatable: bool | None = None
     stateful: bool | None = None
-    repeats: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], RepeatData] = Field(
-        default_factory=dict, max_length=100
-    )
+    repeats: dict[CountKey, RepeatData] = Field(default_factory=dict, max_length=100)
     load_s: Seconds | None = None
-    batches: dict[Annotated[str, StringConstraints(pattern=r"^[1-9]\d*$")], BatchData]
+    batches: dict[CountKey, BatchData] = Field(max_length=1000)
 
 
 class DeployData(Reported):
@@ -129,21 +137,25 @@ class PhaseRecord(Part, Generic[Data]):
     phase: str
     status: Literal["ok", "failed", "unsupported"]
     error: Failure | None = None
-    started_s: float
-    seconds: float
+    started_s: Seconds
+    seconds: Seconds
     # Left to right: the dict is tried only where `Data` does not fit.
-    data: Annotated[Data | dict[str, Any], Field(union_mode="left_to_right")]
+    data: Annotated[
+        Data | Annotated[dict[Id, Json], Field(max_length=10_000)],
+        Field(union_mode="left_to_right"),
+    ]
 
     @property
     def result(self) -> Data | None:
         """The data of a phase that succeeded, or None."""
         return None if self.status != "ok" or isinstance(self.data, dict) else self.data
 
-    @model_validator(mode="after")
-    def _has_its_data(self) -> Self:
-        if self.status == "ok" and isinstance(self.data, dict):
-            self.data_type().model_validate(self.data)  # its error names what is missing
-        return self
+    @field_validator("data")
+    @classmethod
+    def _has_its_data(cls, data: Any, info: ValidationInfo) -> Any:
+        if info.data.get("status") == "ok" and isinstance(data, dict):
+            return cls.data_type().model_validate(data)  # its error names the field
+        return data
 
     @classmethod
     def data_type(cls) -> type[Reported]:
@@ -161,7 +173,7 @@ class StartupRecord(PhaseRecord[StartupData]):
 class ParityData(Reported):
     """Notes by kind of layer: which default was changed to agree. The numbers are in a file."""
 
-    notes: dict[Remark, Remark] = Field(default_factory=dict, max_length=100)
+    notes: dict[Remark, Remark] = Field(default_factory=dict, max_length=1000)
 
 
 class ParityRecord(PhaseRecord[ParityData]):
@@ -194,7 +206,7 @@ class ProbeOutcome(Reported):
 class ProbeData(Reported):
     """Outcomes by probe."""
 
-    probes: dict[str, ProbeOutcome]
+    probes: dict[Id, ProbeOutcome] = Field(max_length=1000)
 
 
 class ProbeRecord(PhaseRecord[ProbeData]):
@@ -206,7 +218,7 @@ class ProbeRecord(PhaseRecord[ProbeData]):
 class PassesData(Reported):
     """Raw samples of one batch: forward, and forward with backward, without an update."""
 
-    batch: int = Field(gt=0)
+    batch: int = Field(gt=0, le=1_000_000)
     forward: BatchData
     backward: BatchData
 
@@ -245,13 +257,13 @@ class InspectData(Reported):
     """
 
     precise: bool = False
-    opset: int | None = None
-    judged_by: dict[str, Remark] = Field(default_factory=dict, max_length=10_000)
-    remarks: list[Remark] = Field(default_factory=list, max_length=10_000)
-    random: list[str] = Field(default_factory=list, max_length=10_000)
-    rounded: list[str] = Field(default_factory=list, max_length=10_000)
-    quantised: dict[str, Quantised] = Field(default_factory=dict, max_length=10_000)
-    values: dict[str, Remark] = Field(default_factory=dict, max_length=10_000)
+    opset: Opset | None = None
+    judged_by: ByName[Remark] = Field(default_factory=dict)
+    remarks: Few[Remark] = Field(default_factory=list)
+    random: Few[TensorName] = Field(default_factory=list)
+    rounded: Few[TensorName] = Field(default_factory=list)
+    quantised: ByName[Quantised] = Field(default_factory=dict)
+    values: ByName[Remark] = Field(default_factory=dict)
     refusal: Remark = ""
 
 
@@ -266,16 +278,16 @@ class Node(Reported):
 
     name: Remark
     kind: Remark
-    inputs: list[str] = Field(max_length=10_000)
-    outputs: list[str] = Field(max_length=10_000)
+    inputs: Few[TensorName]
+    outputs: Few[TensorName]
 
 
 class TraceData(Reported):
     """A model's graph. *tensors*: those whose values are in a file, named by their number."""
 
-    nodes: list[Node] = Field(max_length=1_000_000)
-    outputs: list[str] = Field(max_length=1000)
-    tensors: list[str] = Field(max_length=1_000_000)
+    nodes: Items[Node]
+    outputs: Few[TensorName]
+    tensors: Items[TensorName]
 
 
 class TraceRecord(PhaseRecord[TraceData]):
@@ -305,19 +317,19 @@ class SuiteCase(Reported):
 
     name: Remark
     skipped: Remark | None = None
-    form: str = ""
-    model: str = ""
-    inputs: list[str] = Field(default_factory=list, max_length=1000)
-    outputs: int = 0
-    rtol: float = 0.0
-    atol: float = 0.0
+    form: Id = ""
+    model: LongText = ""
+    inputs: Few[TensorName] = Field(default_factory=list)
+    outputs: int = Field(default=0, ge=0, le=1000)
+    rtol: NotNegative = 0.0
+    atol: NotNegative = 0.0
 
 
 class SuiteData(Reported):
     """The cases of a suite, by number; models and arrays are files."""
 
     version: Remark
-    cases: list[SuiteCase] = Field(max_length=100_000)
+    cases: Items[SuiteCase]
 
 
 class SuiteRecord(PhaseRecord[SuiteData]):
@@ -337,7 +349,7 @@ class CaseOutcome(Reported):
 class ConformData(Reported):
     """Outcomes by case number."""
 
-    cases: dict[str, CaseOutcome]
+    cases: dict[Id, CaseOutcome] = Field(max_length=100_000)
 
 
 class ConformRecord(PhaseRecord[ConformData]):

@@ -8,11 +8,24 @@ from __future__ import annotations
 
 from typing import Annotated, Final, Literal
 
-from pydantic import AfterValidator
+from pydantic import Field
 
+from deepmatrix.boundary.bounds import (
+    Cosine,
+    Count,
+    Digest,
+    FewFixed,
+    Id,
+    Joules,
+    Line,
+    Measure,
+    Moment,
+    Seconds,
+    TensorName,
+)
 from deepmatrix.planning.plan import Wave
 from deepmatrix.store.output import Output
-from deepmatrix.store.parts import Part, one_line
+from deepmatrix.store.parts import Part
 from deepmatrix.store.phases import AnyPhase
 from harness.record import BAD_MODEL
 
@@ -35,10 +48,18 @@ Status = Literal[
     "no-device",
     "start-failed",
     "bad-artifact",
+    "damaged",  # its record in the run directory cannot be used
 ]
 
-#: The engine's failures, not the cell's: ``--resume`` retries such jobs.
-UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed"})
+#: Failures of the engine or of a disk, not of the cell: ``--resume`` runs such jobs again.
+UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed", "damaged"})
+
+
+#: Floats between two values: no dtype has more.
+Ulp = Annotated[int, Field(ge=0, le=2**64)]
+
+#: Errors by layer, parameter or probe; None where a value is not finite.
+Errors = Annotated[dict[Id, Measure | None], Field(max_length=10_000)]
 
 
 class Steps(Part):
@@ -47,9 +68,9 @@ class Steps(Part):
     *capped*: these would be more than a part of the output's range, and that part is allowed.
     """
 
-    count: int
-    size: float
-    error: float
+    count: Count
+    size: Measure
+    error: Measure
     capped: bool = False
 
 
@@ -64,25 +85,26 @@ class Deviation(Part):
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
     *rounded*: gold is in the model's own precision. *random*: it is random by design. *steps*:
-    what a quantised output is allowed.
+    what a quantised output is allowed. *unjudged*: nothing judges it, and *note* says why.
     """
 
-    name: str
-    error: float | None
-    max_abs: float | None = None
-    max_rel: float | None = None
-    ulp: int | None = None
-    top1: float | None = None
-    cosine: float | None = None
-    row: int | None = None
-    note: str = ""
-    dtype: str = ""
-    producer_error: float | None = None
-    caution: str = ""
-    judged_by: str = ""
+    name: TensorName
+    error: Measure | None
+    max_abs: Measure | None = None
+    max_rel: Measure | None = None
+    ulp: Ulp | None = None
+    top1: Measure | None = None
+    cosine: Cosine | None = None
+    row: Count | None = None
+    note: Line = ""
+    dtype: Id = ""
+    producer_error: Measure | None = None
+    caution: Line = ""
+    judged_by: Line = ""
     rounded: bool = False
     random: bool = False
     steps: Steps | None = None
+    unjudged: bool = False
 
 
 class Agreement(Part):
@@ -92,12 +114,12 @@ class Agreement(Part):
     where shapes differ or a value is not finite; *note* says which.
     """
 
-    error: float | None
-    producer_error: float | None
-    from_producer: float | None
-    scale: float
-    note: str = ""
-    outputs: tuple[Deviation, ...] = ()
+    error: Measure | None
+    producer_error: Measure | None
+    from_producer: Measure | None
+    scale: Measure
+    note: Line = ""
+    outputs: FewFixed[Deviation] = ()
 
 
 class Parity(Part):
@@ -107,39 +129,41 @@ class Parity(Part):
     finite. See `deepmatrix.judging.parity`.
     """
 
-    outputs: dict[str, float | None]
-    gradients: dict[str, float | None]
+    outputs: Errors
+    gradients: Errors
 
 
 class JobRecord(Part):
     """One job: what ran, how it ended, what it reported."""
 
     schema_version: Literal[1] = RECORD_SCHEMA
-    run: str
-    job: str
+    run: Id
+    job: Id
     wave: Wave
-    cell: str
-    subject: str
-    workload: str
-    round: int
-    engine: str
+    cell: Id
+    subject: Id
+    workload: Id
+    round: int = Field(ge=0, le=1_000_000)
+    engine: Id
     emulated: bool
     status: Status
-    cause: Annotated[str, AfterValidator(one_line)] = ""
-    wall_s: float
+    cause: Line = ""
+    wall_s: Seconds
     #: When the engine was asked to start the process, seconds since 1970.
-    started_at: float | None = None
+    started_at: Moment | None = None
     #: Peak memory of the whole process tree, where the engine samples it.
-    tree_bytes: int | None = None
+    tree_bytes: Count | None = None
     #: Energy of the processors while it ran, the host's part included; None if unreadable.
-    energy_j: float | None = None
+    energy_j: Joules | None = None
     output: Output | None = None
     agreement: Agreement | None = None
     parity: Parity | None = None
     #: The error of the idiom's logits from gold, as in `Agreement`.
-    idiom: float | None = None
+    idiom: Measure | None = None
     #: The error of each probe that gave a result, by its name.
-    probes: dict[str, float | None] | None = None
+    probes: Errors | None = None
+    #: By artifact that the job stored, what its files hash to: see `deepmatrix.store.artifacts`.
+    artifacts: dict[Id, Digest] = Field(default_factory=dict, max_length=1000)
 
     @property
     def key(self) -> tuple[str, str, int]:

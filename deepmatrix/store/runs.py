@@ -17,52 +17,29 @@ import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Final, Literal, TypeVar
+from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
+from pydantic import AfterValidator, BaseModel, TypeAdapter
 
+from deepmatrix.boundary.bounds import Facts, Items, Number, Share
+from deepmatrix.boundary.files import Damaged, Read, read_json, write_text
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import RecordError
+from deepmatrix.invocation import command_line
 from deepmatrix.machine import locks
-from deepmatrix.planning.plan import Artifact, Job, Plan
+from deepmatrix.planning.plan import Artifact, Job, Plan, Wave
+from deepmatrix.store import leftovers, manifests
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.leftovers import refuse_links
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.node_errors import NodeErrors
 from deepmatrix.store.records import UNDONE, JobRecord
 
-#: 1: first version. 2: cells hold their ``system``; ``known`` is ``expected_failures``, ``stated``
-#: ``overrides``, ``patience`` ``deadline_factor``.
-RUN_SCHEMA: Final = 2
-
-Read = TypeVar("Read")
-
-_ROUND = re.compile(r"r(\d+)\.json")
-
-
-class Manifest(BaseModel):
-    """The plan of a run and the matrix file's content: enough to finish it without that file."""
-
-    model_config = ConfigDict(frozen=True)
-
-    schema_version: Literal[2] = RUN_SCHEMA
-    id: str
-    created: str
-    version: str
-    plan: Plan
-    matrix: Matrix
-
-
-class _Written(BaseModel):
-    """What every version of a manifest says of itself."""
-
-    schema_version: int
-    version: str
-
-
-_WRITTEN = TypeAdapter(_Written)
+_ROUND = re.compile(r"r(\d{1,9})\.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,6 +47,8 @@ class Run:
     """A run directory. See the module's docstring."""
 
     path: Path
+    #: The files that were left out of what was read, each once, with the reason.
+    damage: dict[str, None] = field(default_factory=dict, compare=False, repr=False)
 
     @staticmethod
     def create(parent: Path, plan: Plan, matrix: Matrix, *, version: str, name: str = "") -> Run:
@@ -104,33 +83,19 @@ class Run:
         """Open an existing run directory.
 
         Raises:
-            RecordError: it is not a run.
+            RecordError: it is not a run, or has a link in it.
         """
         if not (path / "plan.json").is_file():
             raise RecordError(
                 f"{path} is not a run: it has no plan.json", hint=_known_runs(path.parent)
             )
+        refuse_links(path)
         return Run(path=path)
 
     @cached_property
     def manifest(self) -> Manifest:
-        """The plan as written. Raises RecordError when it cannot be read."""
-        path = self.path / "plan.json"
-        hint = "use the version that wrote it, or start a new run"
-        try:
-            content = path.read_bytes()
-            written = _WRITTEN.validate_json(content)
-            if written.schema_version != RUN_SCHEMA:
-                raise RecordError(
-                    f"{path}: a run of schema {written.schema_version}, written by deepmatrix "
-                    f"{written.version}; this version reads schema {RUN_SCHEMA}",
-                    hint=hint,
-                )
-            return Manifest.model_validate_json(content)
-        except (OSError, ValidationError) as error:
-            raise RecordError(
-                f"{path}: not a plan of this version: {_first(error)}", hint=hint
-            ) from None
+        """The plan as written. Raises Damaged when it cannot be read."""
+        return manifests.read_manifest(self.path / "plan.json")
 
     @property
     def id(self) -> str:
@@ -163,15 +128,72 @@ class Run:
         return self.path / "records" / job.cell / job.subject / f"r{job.round}.json"
 
     def is_done(self, job: Job) -> bool:
-        """Return whether a job has a final record."""
+        """Return whether a job has a final record; a damaged one is none."""
         return self.record_path(job).is_file() and self.record(job).status not in UNDONE
 
     def record(self, job: Job) -> JobRecord:
-        """Return a job's record. Raises RecordError when it cannot be read."""
-        path = self.record_path(job)
-        record = read_record(path)
-        _check_place(record, path)
+        """Return a job's record; one with the status ``damaged`` where it cannot be used."""
+        return self.record_at(self.record_path(job))
+
+    def record_at(self, path: str | Path) -> JobRecord:
+        """Return the record in a file of this run, like `record`."""
+        try:
+            record = read_json(path, _RECORD)
+            self._check_place(record, path)
+        except Damaged as error:
+            return self._damaged_record(error)
         return record
+
+    def _check_place(self, record: JobRecord, path: str | Path) -> None:
+        """Raise Damaged where a record is another job's or run's: it would count as this one's."""
+        if (record.cell, record.subject, f"r{record.round}.json") != _place(path):
+            raise Damaged(path, f"it is the record of {record.job}")
+        if record.run != self.id:
+            raise Damaged(path, f"it is of the run {record.run}")
+        planned = self._subjects.get(record.subject)
+        if planned and planned != (record.wave, record.workload):
+            raise Damaged(path, f"it is of the wave {record.wave} and workload {record.workload}")
+
+    def _damaged_record(self, error: Damaged) -> JobRecord:
+        """Return what stands for a record that cannot be used. Raises Damaged if none was planned.
+
+        The rest of the run is read on: this one job then says why it has no result.
+        """
+        cell, subject, name = _place(error.path)
+        planned = self._subjects.get(subject)
+        number = _ROUND.fullmatch(name)
+        if planned is None or number is None or cell not in self._cells:
+            raise error
+        wave, workload = planned
+        relative = error.path.relative_to(self.path).as_posix()
+        return JobRecord(
+            run=self.id,
+            job=f"{cell}--{subject}--{name.removesuffix('.json')}",
+            wave=wave,
+            cell=cell,
+            subject=subject,
+            workload=workload,
+            round=int(number[1]),
+            engine="",
+            emulated=cell in self.manifest.plan.emulated,
+            status="damaged",
+            cause=f"{relative}: {error.problem}; run again with --resume",
+            wall_s=0.0,
+        )
+
+    @cached_property
+    def _cells(self) -> frozenset[str]:
+        return frozenset(cell.id for cell in self.manifest.plan.cells)
+
+    @cached_property
+    def _subjects(self) -> dict[str, tuple[Wave, str]]:
+        """The wave and the workload of every subject that is planned."""
+        plan = self.manifest.plan
+        return {
+            **{name: ("produce", name) for name in plan.workloads},
+            **{model.name: ("produce", model.name) for model in plan.imports},
+            **{artifact.id: ("consume", artifact.workload) for artifact in plan.artifacts()},
+        }
 
     def save(self, job: Job, record: JobRecord) -> None:
         """Write a job's record."""
@@ -188,10 +210,7 @@ class Run:
 
     def records(self) -> Iterator[JobRecord]:
         """Yield all records, those of one cell and subject together, one in memory at a time."""
-        for path in record_files(self.path):
-            record = read_record(path)
-            _check_place(record, path)
-            yield record
+        yield from map(self.record_at, record_files(self.path))
 
     def save_prepared(self, prepared: dict[str, Prepared]) -> None:
         """Write, in a file for each cell, its image or environment and the cost of building it."""
@@ -203,18 +222,16 @@ class Run:
 
     def prepared(self) -> dict[str, Prepared]:
         """Return the cells' images or environments, by cell id."""
-        files = sorted((self.path / "builds").glob("*.json"))
-        return {path.stem: read(path, _PREPARED) for path in files}
+        return {path.stem: image for path, image in self._usable("builds/*.json", _PREPARED)}
 
     def engines(self) -> dict[str, dict[str, str]]:
         """Return the engines that ran cells: their facts, by a name of their own."""
-        files = sorted((self.path / "engines").glob("*.json"))
-        return {path.stem: read(path, _FACTS) for path in files}
+        return {path.stem: facts for path, facts in self._usable("engines/*.json", _FACTS)}
 
     def gold_losses(self, workload: str) -> list[float] | None:
         """Return the float64 losses of a workload, one a step, or None without any."""
-        path = self.inputs / f"{workload}.gold.json"
-        return read(path, _GOLD).losses if path.is_file() else None
+        usable = self._usable(f"inputs/{workload}.gold.json", _GOLD)
+        return next((gold.losses for _, gold in usable), None)
 
     def cause_path(self, artifact: str, consumer: str) -> Path:
         """Return the folder of the cause of an artifact's wrong outputs on a consumer."""
@@ -222,9 +239,16 @@ class Run:
 
     def causes(self) -> dict[tuple[str, str], Cause]:
         """Return the causes of wrong outputs, by artifact and consumer."""
-        files = sorted((self.path / "causes").glob("*/cause.json"))
-        causes = [read(path, _CAUSE) for path in files if not path.parent.name.endswith(".part")]
-        return {(cause.artifact, cause.consumer): cause for cause in causes}
+        return {
+            (cause.artifact, cause.consumer): cause
+            for _, cause in self._usable("causes/*/cause.json", _CAUSE)
+        }
+
+    def cause(self, artifact: str, consumer: str) -> Cause | None:
+        """Return the cause of an artifact's wrong outputs on a consumer, if one is known."""
+        path = self.cause_path(artifact, consumer) / "cause.json"
+        usable = self._usable(path.relative_to(self.path).as_posix(), _CAUSE)
+        return next((cause for _, cause in usable), None)
 
     def node_errors_path(self, artifact: str, consumer: str) -> Path:
         """Return the file with the error of every node of an artifact on a consumer."""
@@ -235,10 +259,25 @@ class Run:
         names = {model.artifact.id: model.name for model in self.manifest.plan.imports}
         return names.get(artifact, artifact)
 
-    def node_errors(self) -> Iterator[NodeErrors]:
-        """Yield the errors of all nodes, a consumer at a time."""
-        for path in sorted((self.path / "nodes").glob("*.json")):
-            yield read(path, _NODE_ERRORS)
+    def node_errors(self) -> Iterator[tuple[Path, NodeErrors]]:
+        """Yield the errors of all nodes, a consumer at a time, and their file."""
+        yield from self._usable("nodes/*.json", _NODE_ERRORS)
+
+    def _usable(self, pattern: str, kind: TypeAdapter[Read]) -> Iterator[tuple[Path, Read]]:
+        """Yield the files that match, each with its value; note those that cannot be used."""
+        for path in sorted(self.path.glob(pattern)):
+            if path.parent.name.endswith(".part"):
+                continue
+            try:
+                value = read_json(path, kind)
+            except Damaged as error:
+                self.note_damage(error)
+            else:
+                yield path, value
+
+    def note_damage(self, error: RecordError) -> None:
+        """Remember a file that cannot be used: the report names it, and the rest is read on."""
+        self.damage[f"{error.message}; {error.hint}"] = None
 
     def save_engine(self, facts: dict[str, str]) -> None:
         """Write the facts of the engine that runs the cells."""
@@ -270,10 +309,8 @@ class Run:
                 path.parent.rmdir()
 
     def sweep(self) -> None:
-        """Remove the unfinished files of a killed process of this run."""
-        shutil.rmtree(self.path / "scratch", ignore_errors=True)
-        for path in self.path.rglob("*.part"):
-            shutil.rmtree(path, ignore_errors=True) if path.is_dir() else path.unlink()
+        """Remove the unfinished files of a killed process of this run. See `leftovers`."""
+        leftovers.sweep(self.path)
 
 
 def record_files(path: Path) -> Iterator[str]:
@@ -296,14 +333,10 @@ def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
     return sorted(entries, key=lambda entry: entry.name)
 
 
-def _check_place(record: JobRecord, path: str | Path) -> None:
-    """Raise RecordError where a record lies at another job's path: it would count as that job."""
+def _place(path: str | Path) -> tuple[str, str, str]:
+    """Return the cell, the subject and the name of a record's file."""
     *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")
-    if (record.cell, record.subject, f"r{record.round}.json") != (cell, subject, name):
-        raise RecordError(
-            f"{path}: it is the record of {record.job}",
-            hint="a record was moved or copied; remove it, and run again with --resume",
-        )
+    return cell, subject, name
 
 
 def _prefers_old(old: Prepared, new: Prepared) -> bool:
@@ -313,47 +346,23 @@ def _prefers_old(old: Prepared, new: Prepared) -> bool:
     return bool(new.error) or (old.built and not new.built and old.reference == new.reference)
 
 
-def read_record(path: str | Path) -> JobRecord:
-    """Read one record. Raises RecordError when it is torn or of another version."""
-    return read(path, _RECORD)
-
-
-def read(path: str | Path, kind: TypeAdapter[Read]) -> Read:
-    """Read a JSON file of a run. Raises RecordError when it is torn or of another version."""
-    try:
-        with open(path, "rb") as file:  # noqa: PTH123  # a Path costs half of reading it
-            return kind.validate_json(file.read())
-    except (OSError, ValidationError) as error:
-        raise RecordError(
-            f"{path}: torn, or not of this version: {_first(error)}",
-            hint="remove the file and run again with --resume, or use the version that wrote it",
-        ) from None
-
-
 class _Gold(BaseModel):
-    losses: list[float]
-    accuracy: float
+    losses: Items[Number]
+    accuracy: Share
+
+
+def _with_engine(facts: dict[str, str]) -> dict[str, str]:
+    if not facts.get("engine"):
+        raise ValueError("it does not name its engine")
+    return facts
 
 
 _RECORD = TypeAdapter(JobRecord)
 _CAUSE = TypeAdapter(Cause)
 _NODE_ERRORS = TypeAdapter(NodeErrors)
 _PREPARED = TypeAdapter(Prepared)
-_FACTS = TypeAdapter(dict[str, str])
+_FACTS: TypeAdapter[dict[str, str]] = TypeAdapter(Annotated[Facts, AfterValidator(_with_engine)])
 _GOLD = TypeAdapter(_Gold)
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a file so that it is whole or not there."""
-    write_bytes(path, text.encode())
-
-
-def write_bytes(path: Path, content: bytes) -> None:
-    """Write a file so that it is whole or not there."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f"{path.name}.{os.getpid()}.part")
-    part.write_bytes(content)
-    part.replace(path)
 
 
 def latest(parent: Path, command: str = "") -> Run:
@@ -362,12 +371,12 @@ def latest(parent: Path, command: str = "") -> Run:
         parent.glob("[!.]*/plan.json"), key=lambda path: path.stat().st_mtime, reverse=True
     )
     for path in runs:
-        run = Run(path=path.parent)
-        if not command or _is_made_by(run, command):
-            return run
+        if not command or _is_made_by(Run(path=path.parent), command):
+            return Run.open(path.parent)
     of_command = f" of {command}" if command else ""
     raise RecordError(
-        f"no run{of_command} under {parent}", hint=f"make one with `nox -s {command or 'matrix'}`"
+        f"no run{of_command} under {parent}",
+        hint=f"make one with `{command_line(command or 'matrix')}`",
     )
 
 
@@ -380,11 +389,8 @@ def _is_made_by(run: Run, command: str) -> bool:
 
 def _known_runs(parent: Path) -> str:
     names = sorted(path.parent.name for path in parent.glob("[!.]*/plan.json"))
-    return f"runs there: {', '.join(names[-5:])}" if names else "make one with `nox -s matrix`"
-
-
-def _first(error: Exception) -> Any:
-    if isinstance(error, ValidationError):
-        detail = error.errors()[0]
-        return f"{'.'.join(map(str, detail['loc'])) or 'document'}: {detail['msg']}"
-    return error
+    return (
+        f"runs there: {', '.join(names[-5:])}"
+        if names
+        else f"make one with `{command_line('matrix')}`"
+    )

@@ -7,17 +7,19 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deepmatrix.errors import RecordError
+from deepmatrix.boundary.files import Damaged, write_bytes, write_text
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
-from deepmatrix.store.runs import write_bytes, write_text
 from deepmatrix.workloads.inputs import npz_bytes
 
 GOLD: Final = "gold.npz"
 PRODUCED: Final = "outputs.npz"
 
-#: By output, the evaluations that gave way to the consumers.
+#: What judges an output whose right values the user gives.
+REFERENCE: Final = "the reference"
+
+#: By output, the evaluations that gave way to the baseline, or to the consumers.
 EVALUATION: Final = "evaluation.npz"
 
 
@@ -27,10 +29,11 @@ class Truth:
 
     *gold* and *produced*, the producer's own outputs, are empty before the consumers of a model
     that nothing could evaluate have answered. *sources*: where gold comes from. *unjudged*: why
-    nothing judges an output. *evaluations*: those that gave way to the consumers. *masks*: codes of
+    nothing judges an output. *evaluations*: those that gave way. *masks*: codes of
     `harness.record` of the values that are not compared. *random*: outputs that are random by
     design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
     *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
+    *remarks*: what else the user should know of it.
     """
 
     gold: Mapping[str, Values]
@@ -43,6 +46,7 @@ class Truth:
     rounded: frozenset[str] = frozenset()
     agreed: bool = False
     quantised: Mapping[str, Quantised] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
 
 def read(folder: Path) -> Truth:
@@ -60,11 +64,10 @@ def read(folder: Path) -> Truth:
             rounded=frozenset(described.rounded),
             agreed=described.agreed,
             quantised=described.quantised,
+            remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
-        raise RecordError(
-            f"{folder}: damaged: {error}", hint="the run's own file changed: start a new run"
-        ) from None
+        raise Damaged(folder, str(error), hint=artifacts.HINT) from None
 
 
 def _arrays(path: Path) -> dict[str, Values]:
@@ -77,7 +80,12 @@ def replace(folder: Path, truth: Truth) -> None:
     Its description comes last: until then it is as before, and is settled again.
     """
     described = artifacts.read_description(folder)
-    files = {GOLD: truth.gold, PRODUCED: truth.produced, EVALUATION: truth.evaluations}
+    files = {
+        GOLD: truth.gold,
+        PRODUCED: truth.produced,
+        EVALUATION: truth.evaluations,
+        artifacts.UNDEFINED: truth.masks,
+    }
     for name, values in files.items():
         write_bytes(folder / name, npz_bytes(values))
     kept = tuple(file for file in described.files if file.path not in files)
@@ -86,7 +94,10 @@ def replace(folder: Path, truth: Truth) -> None:
         "files": (*kept, *written),
         "gold": dict(truth.sources),
         "unjudged": dict(truth.unjudged),
+        "random": tuple(sorted(truth.random)),
         "rounded": tuple(sorted(truth.rounded)),
+        "quantised": dict(truth.quantised),
+        "gold_remarks": truth.remarks,
         "agreed": truth.agreed,
     }
     changed = described.model_copy(update=changes)

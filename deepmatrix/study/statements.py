@@ -12,11 +12,9 @@ from typing import Literal
 
 from deepmatrix.config import documents
 from deepmatrix.config.documents import Problem, Section, Text, did_you_mean
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import CLAIMS
 from deepmatrix.study.checks import Check, FigureCheck, ProbeCheck
 from deepmatrix.workloads.probes import NAMES as PROBES
-
-FILE = ROOT / "docs" / "claims.yaml"
 
 AREAS = (
     "modeling capability",
@@ -44,7 +42,7 @@ class Statements(Section):
     claims: dict[Text, tuple[Statement, ...]]
 
 
-def load(path: Path = FILE) -> Statements:
+def load(path: Path = CLAIMS) -> Statements:
     """Load and check the statements.
 
     Raises:

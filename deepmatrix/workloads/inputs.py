@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from deepmatrix.boundary.files import write_bytes
 from deepmatrix.config.sections import USUAL_PHASES, Workload
 from deepmatrix.paths import DATA
 from deepmatrix.workloads import gold, networks
@@ -77,10 +78,10 @@ def make(
     batch_rows = rows[: workload.steps]
     folder.mkdir(parents=True, exist_ok=True)
     paths = files(folder, name)
-    _write(paths["data.npz"], npz_bytes(data))
-    _write(paths["weights.npz"], npz_bytes(weights))
+    write_bytes(paths["data.npz"], npz_bytes(data))
+    write_bytes(paths["weights.npz"], npz_bytes(weights))
     rates = learning_rates(workload, len(batch_rows))
-    _write(paths["order.npz"], npz_bytes({"order": batch_rows, "rates": rates}))
+    write_bytes(paths["order.npz"], npz_bytes({"order": batch_rows, "rates": rates}))
     if not {"parity", "idiom"}.isdisjoint(phases):
         first_batch = next(batches(data, batch_rows))
         first_step_arrays = _first_step(network, weights, *first_batch)
@@ -88,11 +89,11 @@ def make(
         constant_rate = itertools.repeat(rates[0])
         trained_weights = gold.train(network, weights, first_batches, rates=constant_rate).weights
         first_step_arrays[TRAINED] = gold.forward(network, trained_weights, first_batch[0])
-        _write(first_step(folder, name), npz_bytes(first_step_arrays))
+        write_bytes(first_step(folder, name), npz_bytes(first_step_arrays))
     training: dict[str, Any] = {"losses": [], "accuracy": 0.0}
     if "train" in phases:
         training = _trained(network, weights, data, batch_rows, rates)
-    _write(finished, json.dumps(training).encode())
+    write_bytes(finished, json.dumps(training).encode())
 
 
 def _trained(
@@ -264,9 +265,3 @@ def npz_bytes(arrays: Arrays) -> bytes:
             with file.open(member, "w") as stream:
                 np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
     return target.getvalue()
-
-
-def _write(path: Path, content: bytes) -> None:
-    temporary = path.with_name(f"{path.name}.part")
-    temporary.write_bytes(content)
-    temporary.replace(path)

@@ -3,7 +3,8 @@
 import os
 from typing import Any, Iterator, List, Tuple
 
-from harness import formats, recognition
+from harness import formats
+from harness.formats import recognition
 from harness.graphs import BadModel, operators
 
 #: At most this many unknown operators are listed.

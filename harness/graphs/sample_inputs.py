@@ -117,8 +117,8 @@ def check_kind(role: str, name: str, dtype: Any) -> None:
         kind = None
     if kind not in SERVED:
         raise BadModel(
-            f"its {role} {name} is {dtype}: served are text, integers, truth values and floats of "
-            "16 to 64 bits"
+            f"its {role} {name} is {dtype}, which is unsupported: served are text, integers, truth "
+            "values and floats of 16 to 64 bits"
         )
 
 

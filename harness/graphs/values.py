@@ -16,6 +16,9 @@ from typing import Any, Dict, Iterable, List, Mapping, Tuple
 
 import numpy
 
+from harness.graphs import BadModel
+from harness.record import SMALLEST_SCALE
+
 #: The dtype of text by name, as inputs are described.
 TEXT = "str"
 
@@ -36,14 +39,18 @@ _WIDER = {
 def flatten(answers: Iterable[Tuple[str, Any]]) -> "Dict[str, numpy.ndarray]":
     """Return the arrays of a model's answers by name, in their order.
 
-    Raises ValueError where two arrays have the same name.
+    Raises BadModel where two arrays have the same name.
     """
     arrays: Dict[str, numpy.ndarray] = {}
+    outputs: Dict[str, str] = {}
     for answer_name, answer in answers:
         for name, array in _parts(answer_name, answer):
             if name in arrays:
-                raise ValueError("two arrays of its outputs have the name " + name)
-            arrays[name] = array
+                raise BadModel(
+                    "its outputs '{}' and '{}' both have a part called '{}': rename one of them, "
+                    "and export it again".format(outputs[name], answer_name, name)
+                )
+            arrays[name], outputs[name] = array, answer_name
     return arrays
 
 
@@ -113,3 +120,9 @@ def wider_dtype(name: str) -> str:
 def dtype_name(array: "numpy.ndarray") -> str:
     """Return the dtype of an array by name; text has one name, however long it is."""
     return TEXT if array.dtype.kind == "U" else str(array.dtype)
+
+
+def scale_of(array: "numpy.ndarray") -> float:
+    """Return the scale of errors: the largest absolute finite value, at least SMALLEST_SCALE."""
+    finite = numpy.abs(array[numpy.isfinite(array)])
+    return max(float(finite.max(initial=0.0)), SMALLEST_SCALE)

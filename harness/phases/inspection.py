@@ -49,6 +49,7 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
         ("inputs", record.MODEL_INPUTS),
         ("outputs", record.PRODUCED),
         ("gold", record.GOLD),
+        ("evaluation", record.EVALUATION),
         ("undefined", record.UNDEFINED),
     ):
         if inspected.get(name) or name == "inputs":  # a model may have none

@@ -6,6 +6,7 @@ import numpy
 
 from harness import failures
 from harness.adapters import Arrays
+from harness.graphs.values import scale_of
 
 #: So many answers after a fresh load have to be the same for a model to count as stateful.
 SEQUENCE = 3
@@ -98,7 +99,7 @@ class _Answers:
 
 
 def difference(first: Any, second: Any) -> float:
-    """Return the largest difference of two arrays over the first's largest value.
+    """Return the largest difference of two arrays over the scale of the first: see `scale_of`.
 
     It is 1 where they are no numbers of the same shape, or not finite at the same places.
     """
@@ -111,8 +112,7 @@ def difference(first: Any, second: Any) -> float:
     finite = numpy.isfinite(first)
     if (finite != numpy.isfinite(second)).any():
         return 1.0
-    scale = float(numpy.abs(first[finite]).max(initial=0.0)) or 1.0
-    return float(numpy.abs(first[finite] - second[finite]).max(initial=0.0)) / scale
+    return float(numpy.abs(first[finite] - second[finite]).max(initial=0.0)) / scale_of(first)
 
 
 def same_bits(first: Arrays, second: Arrays) -> bool:

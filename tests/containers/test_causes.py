@@ -71,8 +71,14 @@ def test_a_model_that_is_not_the_same_is_traced_to_its_node(
 @pytest.mark.parametrize(
     ("models", "said"),
     [
-        ("whole part", "the reference has 2 outputs, the model has 1: it does not give 'add5'"),
-        ("part whole", "the reference has 1 outputs, the model has 2: it also gives 'add5'"),
+        (
+            "whole part",
+            "{first} has 2 outputs (y, add5), the model has 1 output (y): it does not give 'add5'",
+        ),
+        (
+            "part whole",
+            "{first} has 1 output (y), the model has 2 outputs (y, add5): it also gives 'add5'",
+        ),
     ],
 )
 def test_an_output_that_one_of_two_models_lacks_is_named_and_that_model_is_not_served(
@@ -84,7 +90,9 @@ def test_an_output_that_one_of_two_models_lacks_is_named_and_that_model_is_not_s
     assert code == 1
     verdicts = {row["model"]: row["verdict"] for row in found["portability"]}
     assert verdicts == {names[0]: "match", names[1]: "not-run"}
-    assert found["problems"] == [f"{names[1]}: the model cannot be read: {said}"]
+    assert found["problems"] == [
+        f"{names[1]}: the model is not served: {said.format(first=paths[0])}"
+    ]
 
 
 def test_a_runtime_that_overflows_as_the_model_says_is_right_and_the_node_is_named(

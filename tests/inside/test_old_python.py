@@ -20,6 +20,7 @@ FRAMEWORKS_OWN = (
     "harness/frameworks/*/probes.py",
     "harness/frameworks/*/idioms/*.py",
     "harness/graphs/operators/*.py",
+    "harness/graphs/operators/*/*.py",
 )
 
 

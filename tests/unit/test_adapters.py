@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import harness.adapters as protocol
-from harness.graphs import tflite
 from harness.graphs.sample_inputs import Sampling
+from harness.graphs.tflite import model as tflite
 from harness.runtimes.litert import adapter as litert_adapter
 
 #: What gives inputs the names of a model.

@@ -52,7 +52,7 @@ def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) ->
     (folder / "artifact.json").write_text(described.model_dump_json())
     artifacts.verify(folder)
     np.savez(folder / "gold.npz", y=np.full((1, 1), 2.0))
-    with pytest.raises(RecordError, match=r"gold\.npz has changed"):
+    with pytest.raises(RecordError, match=r"gold\.npz: it has changed"):
         artifacts.verify(folder)
 
 

@@ -24,7 +24,7 @@ from deepmatrix.results.rows import (
     StartupRow,
     TrainingRow,
 )
-from deepmatrix.results.statistics import Estimate
+from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.study import statements
 from deepmatrix.study.checks import (
     ArtifactCheck,

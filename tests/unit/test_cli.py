@@ -9,7 +9,7 @@ import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
-from deepmatrix.cli.parser import COMMANDS, build_parser
+from deepmatrix.cli.parser import COMMANDS, MAINTENANCE, build_parser
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import markdown, readme
@@ -244,7 +244,7 @@ def test_the_reference_page_is_what_the_parser_says() -> None:
 
 def test_every_option_has_a_description() -> None:
     parser = build_parser()
-    assert list(parser.commands()) == list(COMMANDS)
+    assert list(parser.commands()) == [*COMMANDS, *MAINTENANCE]
     for command in parser.commands().values():
         assert command.description
         assert all(action.help for action in command._actions)
@@ -322,6 +322,7 @@ def test_files_of_arrays_are_read_before_an_engine_is_asked(
 
 #: A number out of bounds for each option of numbers.
 HUGE = {
+    "--rounds": "9" * 5000,
     "--seed": "9" * 400,
     "--repeats": "9" * 5000,
     "--shape": f"x={'9' * 5000}",
@@ -337,7 +338,8 @@ HUGE = {
 def test_a_number_out_of_bounds_is_one_short_error(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert main.main(["verify", "m.onnx", option, HUGE[option]]) == 2
+    command = "compare" if option == "--rounds" else "verify"
+    assert main.main([command, "m.onnx", option, HUGE[option]]) == 2
     error, _ = said(capsys)
     assert error.startswith(f"error: argument {option}: '")
     assert len(error) < 250

@@ -7,7 +7,7 @@ import tomllib
 from deepmatrix.paths import HARNESS, ROOT
 
 #: What the host may import of the harness.
-SHARED = {"formats", "recognition", "record"}
+SHARED = {"formats", "record"}
 
 
 def test_every_other_module_of_the_harness_is_forbidden_to_the_host() -> None:

@@ -8,9 +8,9 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepmatrix.diagnosis.bisection import TENSORS_PER_RUN, Bisection
-from deepmatrix.diagnosis.divergence import ExpectedLayer, find_divergence, layers_of
-from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.diagnosis.search.bisection import TENSORS_PER_RUN, Bisection
+from deepmatrix.diagnosis.search.divergence import ExpectedLayer, find_divergence, layers_of
+from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.store.phases import Node
 from harness.graphs import inner
 from harness.graphs.operators import evaluator

@@ -24,8 +24,10 @@ OF_NOX = {"tests", "lint", "benchmark"}
 RUN_BY = {
     "bench": ".github/workflows/matrix.yml",
     "claims": ".ci/commands",
+    "compare": ".ci/commands",
     "conformance": ".github/workflows/conformance.yml",
     "engine": ".ci/run",
+    "history": ".ci/commands",
     "image": ".ci/commands",
     "lint": ".ci/run",
     "matrix": ".ci/commands",
@@ -44,6 +46,7 @@ NOT_RUN = {
     "benchmark": "its times need a quiet machine",
     "conformance --record": "it rewrites the baselines",
     "engine --stop": "it ends the engine that others use; a unit test stops another",
+    "history --parquet": "it needs a package of its own; a unit test runs it",
     "pins --upgrade": "it rewrites the pins",
 }
 

@@ -191,11 +191,12 @@ def test_without_a_home_nothing_is_read_from_one() -> None:
 
 
 @pytest.mark.usefixtures("homeless")
-def test_without_a_home_what_is_kept_needs_a_place() -> None:
+def test_without_a_home_what_is_kept_needs_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match="there is no home folder") as caught:
-        folders.cache({})
+        folders.cache()
     assert "HOME or XDG_CACHE_HOME" in caught.value.hint
-    assert folders.cache({"XDG_CACHE_HOME": "/x"}) == Path("/x/deepmatrix")
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert folders.cache() == Path("/x/deepmatrix")
 
 
 @pytest.mark.parametrize(

@@ -218,6 +218,7 @@ def test_no_text_of_others_breaks_a_report(make: Any, text: str) -> None:
 
 @every_text
 def test_no_text_of_a_suite_breaks_its_page(text: str) -> None:
+    text = text.encode(errors="replace").decode()  # a file of a run is UTF-8
     conformity = Conformity.model_validate(
         {
             "cell": "onnx-debian12-amd64-cpu",

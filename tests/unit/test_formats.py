@@ -121,7 +121,7 @@ def test_a_runtime_with_a_new_format_needs_its_folder_the_registry_the_matrix_fi
     (tmp_path / "harness" / "runtimes" / "toy").mkdir()
     (tmp_path / "harness" / "runtimes" / "toy" / "adapter.py").write_text('"""A toy."""\n')
     # The registry.
-    registry = tmp_path / "harness" / "formats.py"
+    registry = tmp_path / "harness" / "formats" / "__init__.py"
     text = registry.read_text(encoding="utf-8")
     registry.write_text(text.replace("_ALL = (\n", f"_ALL = (\n{TOY_FORMAT}", 1), encoding="utf-8")
     # The matrix file.

@@ -82,12 +82,20 @@ def test_a_model_that_is_random_by_design_keeps_no_state() -> None:
 
 def test_made_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> None:
     refused = Verdict(word="error", reason="infer: Fail: dimension mismatch")
-    model = verifications.MODEL.model_copy(update={"refusal": "dimension mismatch"})
+    shapes = {"input": ("float32", (1, 64)), "sr": ("int64", ())}
+    inputs = tuple(
+        InputRow(name=name, dtype=dtype, shape=shape, made=True)
+        for name, (dtype, shape) in shapes.items()
+    )
+    model = verifications.MODEL.model_copy(
+        update={"refusal": "dimension mismatch", "inputs": inputs}
+    )
     verdict = blame_inputs(refused, model)
     assert verdict.word == "not-run"
     assert verdict.reason == (
-        "no sample inputs fit it: give --inputs, --shape or --range (infer: Fail: dimension "
-        "mismatch)"
+        "no sample inputs fit it: give real ones with --inputs FILE.npz; tried were "
+        "input (float32 [1, 64]), sr (int64 []); or say what sr has to be: --range sr=VALUE:VALUE "
+        "(infer: Fail: dimension mismatch)"
     )
     assert blame_inputs(refused, verifications.MODEL) == refused
     matched = Verdict(word="match")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -12,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import main
 from deepmatrix.cli.commands import verify
 from deepmatrix.config.sections import ExpectedFailure, Infer
@@ -28,7 +28,7 @@ from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
-from deepmatrix.store.runs import Run, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.phases import inspection
 from harness.record import BAD_MODEL, FLOAT64, MODEL_INPUTS, PRODUCED
@@ -172,26 +172,6 @@ IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
     made = files._name(Path(f"/x/{name}.onnx"), set())
     assert Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
-
-
-def test_external_data_comes_along_and_links_do_not(tmp_path: Path) -> None:
-    (tmp_path / "net.onnx").write_bytes(b"..weights.bin..deep/more.bin..link.bin../etc/passwd")
-    (tmp_path / "weights.bin").write_bytes(b"w")
-    (tmp_path / "deep").mkdir()
-    (tmp_path / "deep" / "more.bin").write_bytes(b"m")
-    (tmp_path / "other.bin").write_bytes(b"o")
-    (tmp_path / "link.bin").symlink_to("/etc/passwd")
-    (found,) = files.recognise([tmp_path / "net.onnx"])
-    assert sorted(found.files) == ["deep/more.bin", "model.onnx", "weights.bin"]
-    files.copy_model(found, tmp_path / "taken")
-    assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"m"
-
-
-def test_a_file_whose_name_is_no_text_belongs_to_no_model(tmp_path: Path) -> None:
-    (tmp_path / "net.onnx").write_bytes(b"..\xff.bin..")
-    (tmp_path / os.fsdecode(b"\xff.bin")).write_bytes(b"w")
-    (found,) = files.recognise([tmp_path / "net.onnx"])
-    assert list(found.files) == ["model.onnx"]
 
 
 def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path) -> None:
@@ -341,7 +321,10 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     [
         ({"y": np.ones(3)}, r"of output 'y' has the shape \(3,\); the model gives \(2,\)"),
         ({"y": np.ones(2, np.int64)}, "of output 'y' is int64; the model gives float64"),
-        ({"y": np.ones(2), "q": np.ones(2)}, "has 2 outputs, the model has 1: it does not give"),
+        (
+            {"y": np.ones(2), "q": np.ones(2)},
+            r"has 2 outputs \(y, q\), the model has 1 output \(y\): it",
+        ),
     ],
 )
 def test_a_reference_that_cannot_be_right_is_refused(
@@ -372,7 +355,7 @@ def test_a_reference_names_every_output_or_none(tmp_path: Path) -> None:
     np.savez(run.user_arrays_path("reference"), first=np.ones(2), second=np.zeros(2))
     imports.keep_import(run, job, said(job), tmp_path / "control")
     np.savez(run.user_arrays_path("reference"), y=np.ones(2), zz=np.zeros(2))
-    with pytest.raises(Unreadable, match="has 'zz'; the model's outputs are y, z"):
+    with pytest.raises(Unreadable, match="it does not give 'zz'"):
         imports.keep_import(run, job, said(job), tmp_path / "control")
 
 
@@ -389,6 +372,33 @@ def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: P
     assert np.load(run.artifact_path(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
 
 
+@pytest.mark.parametrize(
+    ("outputs", "message"),
+    [
+        (("q",), r"^a\.onnx has 2 outputs \(y, z\), the model has 1 output \(q\)$"),
+        (("y", "q"), r"^a\.onnx has 2 outputs .* \(y, q\): it does not give 'z'$"),
+        (("y", "z", "z.0"), r"^a\.onnx has 2 .* 3 outputs .*: it also gives 'z\.0'$"),
+    ],
+)
+def test_a_model_with_other_outputs_than_the_first_is_not_served_and_says_how_they_differ(
+    tmp_path: Path, outputs: tuple[str, ...], message: str
+) -> None:
+    pair = verification(("a", "onnx", "model.onnx"), ("b", "onnx", "model.onnx"), same=True)
+    pair = pair.with_sources({"a": "a.onnx", "b": "b.onnx"})
+    values = {"y": np.ones(1), "z": np.ones(1)}
+    run = looked_into(tmp_path, pair, inputs={"x": np.ones(1)}, outputs=values, gold=values)
+    first, second = pair.jobs("produce")
+    imports.keep_import(run, first, said(first), tmp_path / "control")
+    changed = {name: np.ones(1) for name in outputs}
+    np.savez(tmp_path / "control" / "artifacts" / "outputs.npz", **changed)
+    with pytest.raises(Unreadable, match=message) as raised:
+        imports.keep_import(run, second, said(second), tmp_path / "control")
+    for job in (first, second):
+        cause = {"status": "bad-artifact", "cause": str(raised.value)} if job is second else {}
+        run.save(job, record(job, output=said(job), parity=None, **cause))
+    assert f"b: the model is not served: {raised.value}" in merging.merge([run]).problems
+
+
 def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
     inputs = {"ids": np.array([[1, 2]]), "mask": np.array(True), "words": np.array(["a", "bc"])}
     values = {"y": np.array([1.0])}
@@ -396,7 +406,7 @@ def test_inputs_of_any_kind_are_handed_over_as_they_are(tmp_path: Path) -> None:
     (job,) = ONE.jobs("produce")
     imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = artifacts.hand_over(run.artifact_path(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run, ONE.imports[0].artifact, tmp_path / "served")
     assert document["splits"] is None
     for entry in document["inputs"]:
         array = np.load(tmp_path / "served" / entry["path"])
@@ -412,7 +422,7 @@ def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, 
     beside.write_bytes(b"weights")
     imports.keep_import(run, job, said(job), tmp_path / "control")
     (tmp_path / "served").mkdir()
-    document = artifacts.hand_over(run.artifact_path(ONE.imports[0].artifact), tmp_path / "served")
+    document = artifacts.hand_over(run, ONE.imports[0].artifact, tmp_path / "served")
     model = tmp_path / "served" / document["model"]
     assert (model.parent / name).read_bytes() == b"weights"
     assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
@@ -510,7 +520,7 @@ def test_the_nodes_that_add_most_are_in_the_results_and_all_in_the_run(tmp_path:
 def test_a_model_that_cannot_be_read_is_served_nowhere_and_says_why(tmp_path: Path) -> None:
     merged = merging.merge([judged(tmp_path, status="failed", cause="inspect: it is truncated")])
     reasons = {row.reason for row in merged.portability}
-    assert reasons == {"the model cannot be read: inspect: it is truncated"}
+    assert reasons == {"the model is not served: inspect: it is truncated"}
 
 
 def test_a_model_that_cannot_be_read_is_told_without_the_phase_and_the_type(tmp_path: Path) -> None:
@@ -523,7 +533,7 @@ def test_a_model_that_cannot_be_read_is_told_without_the_phase_and_the_type(tmp_
         cause = f"inspect: {BAD_MODEL}: it is truncated"
         run.save(job, record(job, output=failed, parity=None, status="failed", cause=cause))
     reasons = {row.reason for row in merging.merge([run]).portability}
-    assert reasons == {"the model cannot be read: it is truncated"}
+    assert reasons == {"the model is not served: it is truncated"}
 
 
 WITHOUT_ARRAYS = argparse.Namespace(inputs=[], reference=None)
@@ -550,7 +560,7 @@ def test_a_model_that_cannot_be_read_costs_its_own_cells_only(tmp_path: Path) ->
     run = half_read(tmp_path, "second")
     verify._refuse_unreadable(run, WITHOUT_ARRAYS)
     merged = merging.merge([run])
-    assert merged.problems == ("second: the model cannot be read: torn",)
+    assert merged.problems == ("second: the model is not served: torn",)
     verdicts = {(row.artifact.split("--")[1], row.verdict) for row in merged.portability}
     assert verdicts == {("first", "match"), ("second", "not-run")}
 
@@ -628,7 +638,7 @@ def test_what_was_kept_says_so(tmp_path: Path) -> None:
     folder = run.artifact_path(ONE.imports[0].artifact)
     assert isinstance(artifacts.verify(folder), Exported)
     (folder / "model" / "model.onnx").write_bytes(b"other")
-    with pytest.raises(Exception, match=r"model\.onnx has changed"):
+    with pytest.raises(Exception, match=r"model\.onnx: it has changed"):
         artifacts.verify(folder)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files, formats
-from harness import recognition
+from harness.formats import recognition
 from tests.unit.examples import write_zip
 
 #: Names inside the archives that torch, Keras and others write.

@@ -25,7 +25,8 @@ import pytest
 
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
-from deepmatrix.store.runs import RUN_SCHEMA, Run
+from deepmatrix.store.manifests import RUN_SCHEMA
+from deepmatrix.store.runs import Run
 
 ARCHIVE = Path(__file__).parent / "recorded" / "run.tar.xz"
 
@@ -95,12 +96,14 @@ GAINED = [
     ("portability.*.cause", "as_on"),
     ("cells.*", "evaluator"),
     ("cells.*", "float32_by"),
+    ("cells.*", "serving_memory_bytes"),
     ("", "models"),
     ("", "nodes"),
     ("portability.*.outputs.*", "judged_by"),
     ("portability.*", "worst_output"),
     ("portability.*.outputs.*", "rounded"),
     ("portability.*.outputs.*", "random"),
+    ("portability.*.outputs.*", "unjudged"),
     ("portability.*", "stateful"),
     ("portability.*", "unsteady"),
     ("", "costs"),
@@ -193,7 +196,11 @@ def reword(value: Any) -> Any:
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder of the recorded run, its keys and file names those of today."""
-    folder = tmp_path_factory.mktemp("recorded")
+    return extract(tmp_path_factory.mktemp("recorded"))
+
+
+def extract(folder: Path) -> Path:
+    """Extract the recorded run with the keys and file names of today; return the folder."""
     with tarfile.open(ARCHIVE) as archive:
         archive.extractall(folder, filter="data")
     for path in sorted((folder / "recorded").rglob("*.json")):
@@ -234,3 +241,16 @@ def test_a_recorded_run_tells_the_phase_and_the_type_of_every_error(merged: Resu
     assert errors
     for row in errors:
         assert row.reason.startswith(f"{row.failed_phase}: {row.error_type}: ")
+
+
+def test_serving_takes_the_memory_of_the_jobs_that_serve(recorded: Path, merged: Results) -> None:
+    peaks: dict[str, int] = {}
+    for path in (recorded / "recorded" / "records").rglob("*.json"):
+        record = json.loads(path.read_text(encoding="utf-8"))
+        if record["wave"] == "consume" and record["output"]:
+            peak = record["output"]["peak_memory_bytes"]
+            peaks[record["cell"]] = max(peak, peaks.get(record["cell"], 0))
+    rows = {row.cell: row for row in merged.cells if row.jobs}
+    assert peaks == {cell: row.serving_memory_bytes for cell, row in rows.items() if cell in peaks}
+    trained = {row.cell for row in merged.training}
+    assert any(rows[cell].serving_memory_bytes != rows[cell].peak_memory_bytes for cell in trained)

@@ -16,7 +16,7 @@ from deepmatrix.paths import SCHEMAS
 from deepmatrix.reports import numbers
 from deepmatrix.reports.tables import deployment, plans, result_tables, speed
 from deepmatrix.results import merging, rows
-from deepmatrix.results.statistics import Estimate
+from deepmatrix.results.timing.statistics import Estimate
 from tests.unit.examples import planned
 from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
 

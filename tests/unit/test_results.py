@@ -14,6 +14,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepmatrix.boundary.files import Damaged
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
@@ -255,13 +256,19 @@ def test_a_training_that_went_wrong_fails(tmp_path: Path, change: dict, reason: 
     assert len(merged.problems) == 1
 
 
-def test_a_torn_record_says_what_to_do(tmp_path: Path) -> None:
+def test_a_torn_record_is_that_jobs_own_and_says_what_to_do(tmp_path: Path) -> None:
     run = whole(tmp_path)
-    path = run.record_path(next(PLAN.jobs("produce")))
+    job = next(PLAN.jobs("produce"))
+    path = run.record_path(job)
     path.write_text(path.read_text()[:100])
-    with pytest.raises(RecordError, match="torn, or not of this version") as caught:
-        merging.merge([run])
-    assert "--resume" in caught.value.hint
+    assert run.record(job).status == "damaged"
+    assert not run.is_done(job)
+    row = next(row for row in merging.merge([run]).cells if row.cell == job.cell)
+    assert row.status == "damaged"
+    assert row.reason.startswith(
+        f"records/{job.cell}/{job.subject}/r{job.round}.json: Invalid JSON"
+    )
+    assert row.reason.endswith("run again with --resume")
 
 
 def test_a_record_reads_back_as_it_was_written() -> None:
@@ -317,14 +324,22 @@ def test_a_record_that_was_not_planned_is_refused(tmp_path: Path) -> None:
         merging.merge([run])
 
 
-def test_a_record_in_another_jobs_place_is_refused(tmp_path: Path) -> None:
+def test_a_record_in_another_jobs_place_is_damaged(tmp_path: Path) -> None:
     run = whole(tmp_path)
     first, second = (job for job in all_jobs(PLAN)[:2])
     run.record_path(second).write_bytes(run.record_path(first).read_bytes())
-    with pytest.raises(RecordError, match="it is the record of"):
+    assert f"it is the record of {first.id}" in run.record(second).cause
+    assert not run.is_done(second)
+    assert merging.merge([run]).problems
+
+
+def test_a_record_that_nothing_planned_is_named(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    stray = run.path / "records" / "torch-debian12-amd64-cpu" / "no-such" / "r0.json"
+    stray.parent.mkdir()
+    stray.write_text("{")
+    with pytest.raises(Damaged, match=r"no-such/r0\.json: Invalid JSON"):
         merging.merge([run])
-    with pytest.raises(RecordError, match="it is the record of"):
-        run.is_done(second)
 
 
 def test_a_run_keeps_its_name_wherever_its_directory_lies(tmp_path: Path) -> None:
@@ -349,12 +364,11 @@ def test_a_preparation_that_fails_later_does_not_replace_what_ran(tmp_path: Path
     assert run.prepared()["x"] == other
 
 
-def test_a_record_of_another_run_is_refused(tmp_path: Path) -> None:
+def test_a_record_of_another_run_is_damaged(tmp_path: Path) -> None:
     run = whole(tmp_path)
     job = next(PLAN.jobs("produce"))
     run.save(job, record(job, run="two"))
-    with pytest.raises(RecordError, match="is of the run two"):
-        merging.merge([run])
+    assert "it is of the run two" in run.record(job).cause
 
 
 def test_records_of_two_harnesses_are_a_problem(tmp_path: Path) -> None:
@@ -372,16 +386,28 @@ def test_records_of_two_harnesses_are_a_problem(tmp_path: Path) -> None:
         ("builds/x.json", '{"cell": 1}'),
         ("engines/x.json", '["docker"]'),
         ("inputs/digits-conv.gold.json", "{}"),
-        ("plan.json", "{"),
+        ("causes/x/cause.json", "[]"),
+        ("nodes/x.json", "{}"),
     ],
 )
-def test_a_torn_file_of_a_run_names_itself(tmp_path: Path, name: str, text: str) -> None:
+def test_a_torn_file_of_a_run_is_a_problem_and_the_rest_is_merged(
+    tmp_path: Path, name: str, text: str
+) -> None:
     run = whole(tmp_path)
-    (run.path / name).parent.mkdir(exist_ok=True)
+    rows = merging.merge([run]).portability
+    (run.path / name).parent.mkdir(exist_ok=True, parents=True)
     (run.path / name).write_text(text)
-    with pytest.raises(RecordError) as caught:
+    merged = merging.merge([Run(path=run.path)])
+    problem = next(line for line in merged.problems if line.startswith(str(run.path / name)))
+    assert problem.endswith("or leave the file out")
+    assert merged.portability == rows
+
+
+def test_a_torn_plan_names_itself(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    (run.path / "plan.json").write_text("{")
+    with pytest.raises(Damaged, match=r"plan\.json: Invalid JSON"):
         merging.merge([Run(path=run.path)])
-    assert caught.value.message.startswith(str(run.path / name))
 
 
 def test_files_that_are_no_records_are_left_alone(tmp_path: Path) -> None:

@@ -11,7 +11,8 @@ from rich.console import Console
 from deepmatrix import reports
 from deepmatrix.reports import markdown, numbers
 from deepmatrix.reports.budgets import Budgets
-from deepmatrix.reports.tables import result_tables, verification
+from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results.rows import CostRow, Results
 from tests.unit import verifications
 from tests.unit.verifications import INSPECTOR, MODEL

@@ -7,12 +7,14 @@ from pathlib import Path
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.boundary.files import write_bytes, write_text
 from deepmatrix.config.sections import Infer
-from deepmatrix.execution.settling import NO_JUDGE, settle
-from deepmatrix.judging import agreements, consensus
+from deepmatrix.execution.settling import NO_JUDGE, UNDECIDED, settle
+from deepmatrix.judging import agreements, consensus, costs
 from deepmatrix.judging.consensus import Vote
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.plan import Plan
@@ -20,9 +22,9 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.results import merging
 from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.output import Exported
-from deepmatrix.store.runs import Run, write_bytes, write_text
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
-from harness.record import FLOAT64, UNDEFINED_VALUE
+from harness.record import BASELINE, FLOAT64, UNDEFINED_VALUE
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
 
 PLAN: Plan = plan_models(
@@ -155,7 +157,50 @@ def test_one_library_alone_does_not_overrule_an_evaluation(tmp_path: Path) -> No
     assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
 
 
-def test_where_no_two_libraries_agree_all_drift_and_the_user_is_asked_for_a_reference(
+def contested(run: Run, evaluation: np.ndarray) -> Run:
+    """Let a baseline judge a run that an evaluation contradicts."""
+    folder = run.artifact_path(ARTIFACT)
+    write_bytes(folder / truths.EVALUATION, npz_bytes({"y": evaluation}))
+    described(run, gold={"y": BASELINE}, rounded=["y"])
+    return run
+
+
+def test_a_wrong_baseline_does_not_accuse_a_library_that_the_evaluation_confirms(
+    tmp_path: Path,
+) -> None:
+    others = dict.fromkeys(("openvino", "opencv", "onnx"), RIGHT)
+    run = contested(answered(tmp_path, WRONG, {"onnxruntime": WRONG, **others}), RIGHT)
+    settle(run)
+    found = verdicts(run)
+    assert [found[name] for name in others] == ["match"] * 3
+    assert found["onnxruntime"] == found["onnxruntime-cpp"] == "drift"
+    settle(run)
+    assert verdicts(run) == found
+
+
+def test_a_wrong_evaluation_with_an_unproven_operator_accuses_no_runtime(tmp_path: Path) -> None:
+    run = contested(answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "onnx": WRONG}), WRONG)
+    settle(run)
+    found = verdicts(run)
+    assert found.pop("onnx") == "drift"
+    assert set(found.values()) == {"match"}
+
+
+@pytest.mark.parametrize("opencv", [WRONG, RIGHT * 5])
+def test_where_the_sources_cannot_decide_nobody_is_accused(
+    tmp_path: Path, opencv: np.ndarray
+) -> None:
+    openvino = RIGHT if opencv is WRONG else RIGHT * 3
+    values = {"onnxruntime": WRONG, "opencv": opencv, "openvino": openvino, "onnx": RIGHT}
+    run = contested(answered(tmp_path, WRONG, values), RIGHT)
+    settle(run)
+    assert set(verdicts(run).values()) == {"not-run"}
+    settle(run)
+    reasons = {row.reason for row in merging.merge([run]).portability}
+    assert reasons == {f"y: {UNDECIDED}"}
+
+
+def test_where_no_two_libraries_agree_nobody_is_accused_and_the_user_is_asked_for_a_reference(
     tmp_path: Path,
 ) -> None:
     different = {name: RIGHT * number for number, name in enumerate(("openvino", "opencv"), 3)}
@@ -165,7 +210,7 @@ def test_where_no_two_libraries_agree_all_drift_and_the_user_is_asked_for_a_refe
             answers.path(run, ARTIFACT, cell.id).unlink()
     settle(run)
     merged = merging.merge([run])
-    reasons = {row.reason for row in merged.portability if row.verdict == "drift"}
+    reasons = {row.reason for row in merged.portability if row.verdict == "not-run"}
     assert f"y: {NO_JUDGE}" in reasons
 
 
@@ -234,3 +279,117 @@ def test_quantised_outputs_agree_by_their_steps(tmp_path: Path) -> None:
     found = verdicts(run)
     assert found.pop("onnx") == "drift"
     assert set(found.values()) == {"match"}
+
+
+# Referenced -----------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("runtimes", "doubts"), [(RIGHT, 1), (WRONG, 0)])
+def test_a_reference_that_all_runtimes_differ_from_is_doubted_with_its_largest_difference(
+    tmp_path: Path, runtimes: np.ndarray, doubts: int
+) -> None:
+    run = answered(tmp_path, WRONG, {"onnxruntime": runtimes})
+    described(run, gold={"y": truths.REFERENCE}, rounded=["y"])
+    settle(run)
+    settle(run)
+    remarks = truths.read(run.artifact_path(ARTIFACT)).remarks
+    assert (
+        remarks
+        == (
+            "output y: every runtime differs from the reference, and they agree; the largest "
+            "difference is at [0, 1]: 7, not 2: check --reference",
+        )[:doubts]
+    )
+    assert sum("check --reference" in line for line in merging.merge([run]).warnings) == doubts
+
+
+# Followed -------------------------------------------------------------------------------------
+
+SAME: Plan = plan_models(
+    MATRIX,
+    [("net", "onnx", "model.onnx"), ("copy", "onnx", "model.onnx")],
+    Selection(include=("*-debian12-amd64-cpu",)),
+    DOCKER,
+    seed=0,
+    infer=PLAN.infer,
+    first="same",
+)
+
+
+def followed(tmp_path: Path, gold: np.ndarray | None, wrong: str, **said: object) -> Run:
+    """Return a run with a model and its copy, whose output is called ``z``: all answer RIGHT."""
+    run = new_run(tmp_path, SAME)
+    names = {model.artifact: name for model, name in zip(SAME.imports, "yz", strict=True)}
+    for artifact, name in names.items():
+        folder = run.artifact_path(artifact)
+        document = {
+            "format": "onnx",
+            "files": [{"path": "model.onnx", "bytes": 1, "sha256": "0" * 64}],
+            "gold": {name: FLOAT64} if gold is not None else {},
+            "export_s": 0.0,
+            **(said if name == "y" else {}),
+        }
+        if gold is not None:
+            for file in (truths.GOLD, truths.PRODUCED):
+                write_bytes(folder / file, npz_bytes({name: gold}))
+        write_bytes(folder / "inputs.npz", npz_bytes({"x": RIGHT}))
+        described = artifacts.describe(Exported.model_validate(document), artifact.id, folder)
+        write_text(folder / "artifact.json", described.model_dump_json())
+    cells = {cell.id: cell.name for cell in SAME.cells}
+    for job in SAME.jobs("consume"):
+        assert job.artifact is not None
+        value = WRONG if cells[job.cell] == wrong else RIGHT
+        answers.keep(run, job.artifact, job.cell, {names[job.artifact]: value})
+        run.save(job, record(job, output=output(job), agreement=None))
+    return run
+
+
+def verdicts_of_the_copy(run: Run) -> dict[str, str]:
+    rows = merging.merge([run]).portability
+    return {row.consumer.split("-")[0]: row.verdict for row in rows if row.model == "copy"}
+
+
+def test_a_model_follows_the_first_one_whose_gold_its_consumers_settled(tmp_path: Path) -> None:
+    run = followed(tmp_path, None, "opencv")
+    settle(run)
+    copied = truths.read(run.artifact_path(SAME.imports[1].artifact))
+    np.testing.assert_array_equal(copied.gold["z"], RIGHT)
+    found = verdicts_of_the_copy(run)
+    assert found.pop("opencv") == "drift"
+    assert set(found.values()) == {"match"}
+
+
+def test_a_model_follows_the_first_one_whose_evaluation_gave_way(tmp_path: Path) -> None:
+    run = followed(tmp_path, WRONG, "onnx")
+    settle(run)
+    found = verdicts_of_the_copy(run)
+    assert found.pop("onnx") == "drift"
+    assert set(found.values()) == {"match"}
+
+
+def test_a_model_follows_the_first_one_in_what_is_random_undefined_or_in_steps(
+    tmp_path: Path,
+) -> None:
+    grid = {"step": 1.0, "steps": 2, "scale": 0.5, "zero_point": 0}
+    run = followed(tmp_path, RIGHT, "none", random=["y"], quantised={"y": grid})
+    mask = np.array([[0, UNDEFINED_VALUE]], np.uint8)
+    folder = run.artifact_path(SAME.imports[0].artifact)
+    write_bytes(folder / artifacts.UNDEFINED, npz_bytes({"y": mask}))
+    settle(run)
+    copied = truths.read(run.artifact_path(SAME.imports[1].artifact))
+    assert copied.random == {"z"}
+    assert copied.quantised["z"].steps == 2
+    np.testing.assert_array_equal(copied.masks["z"], mask)
+
+
+def test_what_is_random_or_undefined_is_no_cost_of_quantisation(tmp_path: Path) -> None:
+    run = followed(tmp_path, RIGHT, "none")
+    first, second = (model.artifact for model in SAME.imports)
+    assert [cost.error for cost in costs.costs(run, first, second)] == [0.0]
+    write_bytes(run.artifact_path(second) / truths.GOLD, npz_bytes({"z": WRONG}))
+    assert [(cost.error or 0) > 1 for cost in costs.costs(run, first, second)] == [True]
+    mask = np.array([[0, UNDEFINED_VALUE]], np.uint8)
+    write_bytes(run.artifact_path(first) / artifacts.UNDEFINED, npz_bytes({"y": mask}))
+    assert [cost.error for cost in costs.costs(run, first, second)] == [0.0]
+    (run.artifact_path(first) / truths.GOLD).unlink()
+    assert costs.costs(run, first, second) == []

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepmatrix.results.statistics import Samples, compare, estimate, warmup
+from deepmatrix.results.timing.statistics import Samples, compare, estimate, warmup
 
 
 def test_the_median_of_known_samples() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from harness.graphs import values
+from harness.graphs import BadModel, values
 
 
 def test_an_array_of_numbers_stays_what_it_is() -> None:
@@ -62,5 +62,5 @@ def test_an_optional_without_a_value_is_no_array() -> None:
 
 
 def test_two_arrays_of_one_name_are_refused() -> None:
-    with pytest.raises(ValueError, match=r"have the name y\.0"):
+    with pytest.raises(BadModel, match=r"'y' and 'y\.0' both have a part called 'y\.0': rename"):
         values.flatten([("y", [np.ones(1)]), ("y.0", np.ones(1))])

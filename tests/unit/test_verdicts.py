@@ -10,9 +10,9 @@ import pytest
 from deepmatrix.config.sections import Override, Tolerances
 from deepmatrix.judging.verdicts import Terms, judge, terms_of
 from deepmatrix.planning.cells import all_cells
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
-from deepmatrix.store.runs import Manifest
 from tests.unit.examples import MATRIX, planned, record
 
 TERMS = Terms(

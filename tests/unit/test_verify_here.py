@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
+from onnx.reference import ReferenceEvaluator
 
 from deepmatrix.cli import main
 from tests import planted
@@ -66,3 +67,24 @@ def test_a_reference_of_a_wrong_shape_serves_nothing(
     assert [path.name for path in (tmp_path / "runs" / "one" / "records" / CELL).iterdir()] == [
         "net"
     ]
+
+
+def test_a_reference_of_wrong_values_is_blamed_itself_with_its_largest_difference(
+    model: Path, tmp_path: Path
+) -> None:
+    names = [value.name for value in onnx.load(model).graph.output]
+    right = ReferenceEvaluator(str(model)).run(names, {"x": X})
+    wrong = dict(zip(names, right, strict=True))
+    wrong[names[0]] = wrong[names[0]].copy()
+    wrong[names[0]].ravel()[3] += 9
+    reference = tmp_path / "y.npz"
+    np.savez(reference, **wrong)
+    files = ["--inputs", str(model.with_name("x.npz")), "--reference", str(reference)]
+    verify(tmp_path, str(model), *files)
+    results = json.loads((tmp_path / "runs" / "one" / "results.json").read_text())
+    (row,) = results["portability"]
+    assert row["cause"]["kind"] == "reference"
+    place = ", ".join(map(str, np.unravel_index(3, wrong[names[0]].shape)))
+    begin = f"the reference differs from the evaluation and from every runtime: output {names[0]}"
+    assert row["cause"]["text"].startswith(begin)
+    assert f"the largest difference is at [{place}]" in row["cause"]["text"]

@@ -17,10 +17,11 @@ from deepmatrix.conformance.suite import Change, Conformity, Outcome
 from deepmatrix.reports import console as printing
 from deepmatrix.reports import fitting, markdown
 from deepmatrix.reports.layout import Column, Row, Table
-from deepmatrix.reports.tables import claims, conformance, plans, result_tables, verification
+from deepmatrix.reports.tables import claims, conformance, plans, result_tables
+from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
-from deepmatrix.results.statistics import Bounded, Estimate
+from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.sizes import binary_size
 from deepmatrix.study import statements
 from deepmatrix.study.decisions import decide

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deepmatrix.results import rows
-from deepmatrix.results.statistics import Bounded, Estimate
+from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.records import Deviation

@@ -7,6 +7,7 @@ import tempfile
 from pathlib import Path
 
 from deepmatrix import __version__, reports
+from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
 from deepmatrix.cli.display import Display
@@ -17,7 +18,6 @@ from deepmatrix.execution.runner import Runner
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
 from deepmatrix.reports.terminal import make_console, print_line
-from deepmatrix.store import runs
 from deepmatrix.store.runs import Run
 
 
@@ -57,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
             broken = suite.try_all(opened, Path(folder), finish)
     new_failures = reports.show_conformance(console, conformities)
     page = reports.conformance_page(new_run.id, conformities)
-    runs.write_text(new_run.path / "report.md", page)
+    write_text(new_run.path / "report.md", page)
     for cell_id, reason in broken.items():
         print_line(console, f"✗ {cell_id}: {reason}", "red", wrap=False)
     if broken or new_failures:

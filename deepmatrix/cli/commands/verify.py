@@ -15,6 +15,7 @@ from deepmatrix.cli import resuming, running
 from deepmatrix.config.sections import Infer
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs
 from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import Asked
@@ -163,7 +164,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     """Create a run of the models that the user named, with all that belongs to them."""
     if not options.models:
         raise ArgumentError(
-            "no model is named", hint="name a file: nox -s verify -- model.onnx; or use --resume"
+            "no model is named",
+            hint=f"name a file: {command_line('verify', 'model.onnx')}; or use --resume",
         )
     _check_sweep(options)
     name = shared.check_run_name(options.name)
@@ -172,6 +174,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:
         print_line(console, line, "yellow", wrap=False)
+    for line in filter(None, map(files.describe_external, own_models)):
+        print_line(console, line, "dim", wrap=False)
     own_inputs = _read_arrays(options, own_models)
     engine = running.choose_engine(options, matrix, console)
     planned = plan_models(

@@ -8,6 +8,7 @@ from pathlib import Path
 from deepmatrix import reports
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
+from deepmatrix.paths import CLAIMS
 from deepmatrix.reports import readme
 from deepmatrix.reports.terminal import make_console
 from deepmatrix.results import merging
@@ -25,9 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_engine(parser)
     shared.add_expected_failures(parser)
-    parser.add_argument(
-        "--claims", type=Path, default=statements.FILE, help="the file of the statements"
-    )
+    parser.add_argument("--claims", type=Path, default=CLAIMS, help="the file of the statements")
     parser.add_argument(
         "--into", type=Path, metavar="FILE", help="put the tables into this page, between its marks"
     )

@@ -10,6 +10,7 @@ from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
 from deepmatrix.conformance import suite
 from deepmatrix.errors import ArgumentError
+from deepmatrix.invocation import command_line
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import markdown, readme
 from deepmatrix.reports.terminal import make_console, print_line
@@ -43,7 +44,9 @@ def run(options: argparse.Namespace) -> None:
     else:
         merged = merging.merge([opened_run], running.load_expected_failures(options))
         if not any(row.status == "ok" for row in merged.cells):
-            raise ArgumentError(f"no cell of {opened_run.id} ran", hint="run `nox -s matrix` first")
+            raise ArgumentError(
+                f"no cell of {opened_run.id} ran", hint=f"run `{command_line('matrix')}` first"
+            )
         readme.insert(options.into, lambda titles: markdown.document(merged, titles))
     text = f"{options.into}: the tables of {opened_run.id}"
     print_line(make_console(), text, wrap=False)

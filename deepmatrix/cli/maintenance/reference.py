@@ -7,10 +7,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deepmatrix import errors
+from deepmatrix.boundary import files
 from deepmatrix.cli.parser import build_parser
 from deepmatrix.errors import CellFailed
 from deepmatrix.paths import ROOT
-from deepmatrix.store import runs
 
 PAGE = ROOT / "docs" / "reference.md"
 
@@ -41,6 +41,7 @@ RUN_FILES = {
     "budgets.json": "the limits that `verify` was given",
     "results.json": "all results as data, by the schema `deepmatrix/schema/results.schema.json`",
     "report.md": "all tables, with the columns that a narrow console leaves out",
+    "../history.ndjson": "a line for each measurement of all runs beside it",
     "junit.xml": "the verdicts as tests, for CI systems",
 }
 
@@ -56,7 +57,7 @@ def run(options: argparse.Namespace) -> None:
     """Write docs/reference.md from the parser, or check that it is up to date."""
     text = render()
     if not options.check:
-        runs.write_text(PAGE, text)
+        files.write_text(PAGE, text)
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
         raise CellFailed(f"{PAGE.name} is stale", hint="run `nox -s reference`")
 

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 
+from deepmatrix.boundary import files
+from deepmatrix.comparison import accepted, changes
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.errors import CellFailed
 from deepmatrix.paths import SCHEMAS
 from deepmatrix.results import rows
-from deepmatrix.store import runs
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,10 +25,12 @@ def run(options: argparse.Namespace) -> None:
         "matrix.schema.json": matrix_file.schema(),
         "expected-failures.schema.json": expected_failures.schema(),
         "results.schema.json": rows.schema(),
+        "comparison.schema.json": changes.schema(),
+        "accepted.schema.json": accepted.schema(),
     }
     for name, text in documents.items():
         path = SCHEMAS / name
         if not options.check:
-            runs.write_text(path, text)
+            files.write_text(path, text)
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             raise CellFailed(f"{path.name} is stale", hint="run `nox -s schema`")

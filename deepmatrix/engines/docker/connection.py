@@ -17,6 +17,7 @@ from docker.tls import TLSConfig
 
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.errors import EngineError
+from deepmatrix.invocation import command_line
 
 #: How long an engine may take for one answer, in seconds.
 ANSWER_S = 60
@@ -102,7 +103,7 @@ def no_answer(endpoint: Endpoint, error: Exception) -> EngineError:
     reason = next((reason for reason in reasons if reason in text), text.splitlines()[0][:200])
     return EngineError(
         f"no container engine answers at {address}: {reason}",
-        hint="start it, or set one up with `nox -s engine`, or use --engine venv",
+        hint=f"start it, or set one up with `{command_line('engine')}`, or use --engine venv",
     )
 
 

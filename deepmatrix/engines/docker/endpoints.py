@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
-import json
 import os
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlparse
 
+from pydantic import BaseModel, Field, TypeAdapter
+
+from deepmatrix.boundary.bounds import Line
+from deepmatrix.boundary.files import Damaged, Read, read_json
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.machine.folders import home
@@ -105,22 +108,22 @@ def _context(name: str, environment: Mapping[str, str], *, origin: str, explicit
     store = _folder(environment) / "contexts"
     # The folder of a context is named by the hash of its name.
     digest = hashlib.sha256(name.encode()).hexdigest()
-    meta = _json(store / "meta" / digest / "meta.json")
-    endpoint = meta.get("Endpoints", {}).get("docker", {})
-    if not endpoint.get("Host"):
-        known = [str(_json(path).get("Name")) for path in store.glob("meta/*/meta.json")]
+    path = store / "meta" / digest / "meta.json"
+    endpoint = _read(path, _META).docker if path.is_file() else _Endpoint()
+    if not endpoint.host:
+        known = _known_contexts(store)
         raise ArgumentError(
             f"no Docker context '{name}'{did_you_mean(name, ['default', *known])}",
             hint="`docker context ls` lists them",
         )
-    _check(endpoint["Host"])
+    _check(endpoint.host)
     tls = store / "tls" / digest / "docker"
     return Endpoint(
-        url=endpoint["Host"],
+        url=endpoint.host,
         origin=origin,
         context=name,
         tls=tls if tls.is_dir() else None,
-        verify=not endpoint.get("SkipTLSVerify", False),
+        verify=not endpoint.skip_verify,
         explicit=explicit,
     )
 
@@ -139,7 +142,8 @@ def _tls(url: str, environment: Mapping[str, str]) -> Path | None:
 
 
 def _configured(environment: Mapping[str, str]) -> str:
-    return str(_json(_folder(environment) / "config.json").get("currentContext") or "")
+    path = _folder(environment) / "config.json"
+    return (_read(path, _CONFIG).current or "") if path.is_file() else ""
 
 
 def _folder(environment: Mapping[str, str]) -> Path:
@@ -166,9 +170,50 @@ def _exists(url: str) -> bool:
         return True  # connecting reports the problem
 
 
-def _json(path: Path) -> dict[str, Any]:
+class _Endpoint(BaseModel):
+    """Where a context's engine is, as Docker's command line writes it."""
+
+    host: Line | None = Field(default=None, alias="Host")
+    skip_verify: bool = Field(default=False, alias="SkipTLSVerify")
+
+
+class _Meta(BaseModel):
+    """A context of Docker's command line."""
+
+    name: Line = Field(default="", alias="Name")
+    endpoints: dict[Line, _Endpoint | None] | None = Field(default=None, alias="Endpoints")
+
+    @property
+    def docker(self) -> _Endpoint:
+        """The endpoint of its engine, empty where it has none."""
+        return (self.endpoints or {}).get("docker") or _Endpoint()
+
+
+class _Config(BaseModel):
+    """The configuration of Docker's command line, as far as it names an engine."""
+
+    current: Line | None = Field(default=None, alias="currentContext")
+
+
+_META = TypeAdapter(_Meta)
+_CONFIG = TypeAdapter(_Config)
+
+
+def _read(path: Path, kind: TypeAdapter[Read]) -> Read:
+    """Read a file of Docker's command line. Raises ArgumentError where it is damaged."""
     try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return document if isinstance(document, dict) else {}
+        return read_json(path, kind)
+    except Damaged as error:
+        raise ArgumentError(
+            error.message,
+            hint="mend or remove it, or name the engine by its address with DOCKER_HOST",
+        ) from None
+
+
+def _known_contexts(store: Path) -> list[str]:
+    """Return the names of the contexts that can be read."""
+    names = []
+    for path in store.glob("meta/*/meta.json"):
+        with contextlib.suppress(ArgumentError):
+            names.append(_read(path, _META).name)
+    return names

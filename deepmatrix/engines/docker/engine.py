@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import threading
-import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -32,10 +31,10 @@ from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError
 from deepmatrix.images import build, interpreters
 from deepmatrix.machine import binfmt, folders
+from deepmatrix.machine.clocks import Stopwatch
 from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
 
-_Attempt = tuple[Stop, int | None, float | None]
 """How a process ended, its exit code, and when its start was requested."""
 
 
@@ -163,7 +162,7 @@ class DockerEngine:
     def run(self, task: Task, cancel: threading.Event) -> Ended:
         """Run one process in a container of its own. See `deepmatrix.engines.Engine`."""
         self._cancel = cancel
-        began = time.monotonic()
+        waiting = Stopwatch()
         try:
             return patience.call(lambda: self._run(task, cancel), cancel)
         except patience.NoAnswer:
@@ -171,20 +170,19 @@ class DockerEngine:
             return Ended(
                 ending="cancelled",
                 cause="interrupted",
-                wall_s=time.monotonic() - began,
+                wall_s=waiting.wall_s,
                 left=f"{self.endpoint.origin} does not answer. A container and volumes with the "
                 f"label {leftovers.RUN}={task.run_id} may be left; the next run there removes them",
             )
 
     def _run(self, task: Task, cancel: threading.Event) -> Ended:
-        began = time.monotonic()
+        stopwatch = Stopwatch()
         tail = Tail(task.limits.log_bytes)
         code: int | None = None
-        started_at: float | None = None
         try:
             if not self._swept:
                 self._sweep_own()
-            stop, code, started_at = self._attempt(task, cancel, tail)
+            stop, code = self._attempt(task, cancel, tail, stopwatch)
         except NotFound as error:
             stop = Stop(ending="start-failed", cause=error_line(error))
         except FAILURES as error:
@@ -193,28 +191,30 @@ class DockerEngine:
             ending=stop.ending,
             cause=stop.cause,
             exit_code=code,
-            wall_s=time.monotonic() - began,
-            started_at=started_at,
+            wall_s=stopwatch.wall_s,
+            started_at=stopwatch.started_at,
             log=tail.text(),
         )
 
-    def _attempt(self, task: Task, cancel: threading.Event, tail: Tail) -> _Attempt:
+    def _attempt(
+        self, task: Task, cancel: threading.Event, tail: Tail, stopwatch: Stopwatch
+    ) -> tuple[Stop, int | None]:
         gpu = abilities.gpu_request(self._info) if task.cell.device == "cuda" else None
         if task.cell.device == "cuda" and not gpu:
             cause = f"{self.endpoint.origin} has no NVIDIA runtime"
-            return Stop(ending="no-device", cause=cause), None, None
+            return Stop(ending="no-device", cause=cause), None
         image = self.references.get(task.cell.plain.id)
         if image is None:
-            return Stop(ending="start-failed", cause=f"{task.cell.id} has no image"), None, None
+            return Stop(ending="start-failed", cause=f"{task.cell.id} has no image"), None
         volume = self._harness.fill(image, self._run_id)
         with containers.task_container(
             self._api, task, image=image, harness_volume=volume, gpu=gpu
         ) as container:
-            started_at = time.time()
+            stopwatch.start()
             stop, code = follow(self._connection, container, task, cancel, tail)
             if stop.ending != "cancelled":
                 stop = containers.fetch_control(self._api, container, task, stop)
-            return stop, code, started_at
+            return stop, code
 
     def _sweep_own(self) -> None:
         """Remove everything of this process; the harness is shipped anew with the next process."""

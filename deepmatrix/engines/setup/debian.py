@@ -21,8 +21,9 @@ from deepmatrix.engines import choose
 from deepmatrix.engines.setup import daemon
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
+from deepmatrix.invocation import command_line
 from deepmatrix.machine import binfmt, processes
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import IMPORT_ROOT
 
 Say = Callable[[str], None]
 
@@ -103,7 +104,7 @@ def start(*, say: Say, private: Daemon | None = None) -> None:
         say("the package has started Docker's own service: no private daemon is needed")
         return
     _start_daemon(private, changes, say)
-    say("to end it: nox -s engine -- --stop")
+    say(f"to end it: {command_line('engine', '--stop')}")
 
 
 def stop(*, say: Say, private: Daemon | None = None) -> None:
@@ -288,9 +289,9 @@ def _rerun_as_root(*arguments: str, say: Say) -> None:
         command_line = f"sudo {shlex.join([sys.executable, '-m', 'deepmatrix', *arguments])}"
         raise EngineError("this needs root", hint=f"run it as root: {command_line}") from None
     # The user could not remove root's byte code from the user's folders.
-    environment = ["env", "PYTHONDONTWRITEBYTECODE=1", f"PYTHONPATH={ROOT}"]
+    environment = ["env", "PYTHONDONTWRITEBYTECODE=1", f"PYTHONPATH={IMPORT_ROOT}"]
     command = [*environment, sys.executable, "-m", "deepmatrix", *arguments]
-    say(processes.run(["sudo", "--non-interactive", *command], cwd=ROOT).rstrip())
+    say(processes.run(["sudo", "--non-interactive", *command], cwd=IMPORT_ROOT).rstrip())
 
 
 def _changes_file(private: Daemon) -> Path:

@@ -72,7 +72,7 @@ def deployment(results: Results) -> Table:
         texts = (
             cell.cell + mark(cell.emulated),
             numbers.size(cell.image_bytes),
-            numbers.size(cell.peak_memory_bytes),
+            numbers.size(cell.serving_memory_bytes),
             *(
                 numbers.duration(statistics.median(seconds) if seconds else None)
                 for seconds in times
@@ -91,7 +91,8 @@ def deployment(results: Results) -> Table:
         note=(
             "The smallest image first. First inference: the time to first inference, from the "
             "request to start the container or process to the first answer; the median over "
-            "artifacts and rounds. It includes the runtime's start and the model's loading."
+            "artifacts and rounds. It includes the runtime's start and the model's loading. Peak "
+            "memory: the largest of the jobs that served, not of those that trained."
         ),
     )
 

@@ -20,7 +20,7 @@ from deepmatrix.reports.layout import (
     text,
 )
 from deepmatrix.results.rows import InferenceRow, PassRow, Results, TrainingRow
-from deepmatrix.results.statistics import Estimate, compare
+from deepmatrix.results.timing.statistics import Estimate, compare
 
 OF_PEAK = (
     "Of peak: operations of convolutions and matrix products per second, in % of the best NumPy "

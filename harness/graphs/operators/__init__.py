@@ -16,20 +16,20 @@ from harness.adapters import Arrays
 from harness.graphs.values import flatten
 
 MODULES = (
-    "attention",
-    "categories",
-    "classical",
-    "contrib",
+    "contrib.attention",
+    "contrib.fused",
     "control",
     "convolution",
+    "ml.categories",
+    "ml.classical",
+    "ml.text",
+    "ml.trees",
     "normalization",
     "pooling",
     "quantization",
     "recurrent",
     "resizing",
     "selection",
-    "trees",
-    "words",
 )
 
 

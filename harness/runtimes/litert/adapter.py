@@ -5,8 +5,10 @@ from typing import Any, Dict, List, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, quantisation, sample_inputs, tflite, tflite_values
+from harness.graphs import BadModel, quantisation, sample_inputs
 from harness.graphs.sample_inputs import Sampling
+from harness.graphs.tflite import model as tflite
+from harness.graphs.tflite import values as tflite_values
 
 #: What judges a model.
 REFERENCE = "baseline: LiteRT's reference kernels, in the model's own precision"

@@ -111,7 +111,9 @@ def _sampled(model, path, entries, sampling, described):
 def _judged(model, path, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     outputs, reason = result
-    truth, described["judged_by"], remarks = gold.judge(model, path, inputs, outputs)
+    judged = gold.judge(model, path, inputs, outputs)
+    truth, described["judged_by"], remarks, evaluations = judged
+    outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
     described["quantised"] = quantised.outputs_in_steps(model, inputs)
     described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
     undefined_masks, undefined_remarks = undefined.masks(model, inputs)
@@ -124,6 +126,7 @@ def _judged(model, path, inputs, result, described):
         "inputs": inputs,
         "outputs": gold.least_exact(model, path, inputs, outputs, truth),
         "gold": truth,
+        "evaluation": evaluations,
         "undefined": limits.join(limit_masks, undefined_masks),
     }
 

@@ -6,8 +6,6 @@ evaluator's own definition of an operator has not been proven.
 
 from harness.graphs import values
 
-NAME = "baseline: ONNX Runtime without optimisations"
-
 
 class NoBaseline(Exception):
     """ONNX Runtime is not there, or cannot load or answer the model; the message says why."""

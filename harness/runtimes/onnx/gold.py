@@ -2,8 +2,8 @@
 
 The evaluation is the better judge where it is right. It may not know an operator, or define one
 wrongly: `harness/graphs/proven.json` says which definitions the standard's own tests have proven.
-Where an evaluation with an unproven operator and the baseline differ, the baseline counts, and the
-difference is a finding about the evaluator.
+Where an evaluation with an unproven operator and the baseline differ, the baseline counts until the
+consumers have answered: then the host lets both vote.
 """
 
 import json
@@ -13,9 +13,9 @@ from typing import Set
 import numpy
 
 from harness import graphs
-from harness.graphs import checks, onnx_inputs, operators
+from harness.graphs import checks, onnx_inputs, operators, values
 from harness.graphs.precise import widen
-from harness.record import FLOAT64
+from harness.record import BASELINE, FLOAT64
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.asked_sizes import asked_sizes
 
@@ -79,33 +79,36 @@ def judge(model, path, inputs, outputs):
         outputs: by name, from `evaluate`.
 
     Returns:
-        (gold by name, source by name, remarks): a remark says why the evaluation does not count.
+        (gold by name, source by name, remarks, evaluations): a remark says why an evaluation does
+        not count; those that the baseline contradicts are returned, by name.
     """
     names = list(outputs)
     try:
         precise = operators.evaluate(widen(model), onnx_inputs.as_float64(inputs))
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
-        return outputs, dict.fromkeys(names, baseline.NAME), [remark]
+        return outputs, dict.fromkeys(names, BASELINE), [remark], {}
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
-        return outputs, dict.fromkeys(names, baseline.NAME), [remark]
+        return outputs, dict.fromkeys(names, BASELINE), [remark], {}
     unproven = unproven_operators(model)
     if not unproven:
-        return precise, dict.fromkeys(names, FLOAT64), []
+        return precise, dict.fromkeys(names, FLOAT64), [], {}
     try:
         second = baseline.answer(path, operators.output_names(model), inputs)
     except baseline.NoBaseline:
-        return precise, dict.fromkeys(names, FLOAT64), []
+        return precise, dict.fromkeys(names, FLOAT64), [], {}
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
+    evaluations = {}
     for name in names:
         if name in second and differs(precise[name], second[name]):
-            gold[name], sources[name] = second[name], baseline.NAME
+            gold[name], sources[name] = second[name], BASELINE
+            evaluations[name] = precise[name]
             remarks.append(
                 "output {}: the evaluator differs from the baseline; its definition of {} is not "
                 "proven".format(name, ", ".join(unproven[:5]))
             )
-    return gold, sources, remarks
+    return gold, sources, remarks, evaluations
 
 
 def least_exact(model, path, inputs, outputs, gold):
@@ -129,12 +132,11 @@ def least_exact(model, path, inputs, outputs, gold):
 
 
 def error_of(value, gold):
-    """Return the error of floats over gold's largest value; -1 where they cannot be compared."""
+    """Return the error of floats over gold's scale; -1 where they cannot be compared."""
     value, gold = numpy.asarray(value), numpy.asarray(gold)
     if value.shape != gold.shape or value.dtype.kind != "f" or not numpy.isfinite(value).all():
         return -1.0
-    scale = float(numpy.abs(gold).max(initial=0.0)) or 1.0
-    return float(numpy.abs(value - gold).max(initial=0.0)) / scale
+    return float(numpy.abs(value - gold).max(initial=0.0)) / values.scale_of(gold)
 
 
 def differs(precise, second):

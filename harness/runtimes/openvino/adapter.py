@@ -91,13 +91,26 @@ def load(form: str, path: str) -> Any:
     if form not in ("onnx", "openvino-ir"):
         raise protocol.Unsupported("openvino does not read " + form)
     try:
-        return core.compile_model(path, "CPU", properties)
+        model = core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
         if form == "onnx":
             _check_readable(path)
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
+    _check_inputs(model)
+    return model
+
+
+def _check_inputs(model):
+    """Raise Unsupported where an input is text: the process would die after its answer."""
+    texts = [
+        entry.get_any_name()
+        for entry in model.inputs
+        if entry.get_element_type().to_string() == "string"
+    ]
+    if texts:
+        raise protocol.Unsupported("openvino takes no text: its input " + ", ".join(texts))
 
 
 def _check_readable(path):

@@ -16,7 +16,7 @@ from deepmatrix.results.rows import (
     StartupRow,
     TrainingRow,
 )
-from deepmatrix.results.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
+from deepmatrix.results.timing.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
 from deepmatrix.store.phases import StartupData
 from deepmatrix.store.records import JobRecord
 
@@ -79,24 +79,26 @@ def serving(group: list[JobRecord]) -> Iterator[ServingRow]:
     """Yield the row of a consumer's time to first inference, where it succeeded."""
     first = group[0]
     starts = [
-        (record.started_at, start)
-        for record in group
-        if record.output and (start := record.output.startup())
+        (record, start) for record in group if record.output and (start := record.output.startup())
     ]
     if not starts or first.wave == "produce":
         return
     start_s = [
-        start.answered_at - requested_at
-        for requested_at, start in starts
-        if requested_at is not None and start.answered_at is not None and not start.cold
+        start.answered_at - record.started_at
+        for record, start in starts
+        if record.started_at is not None
+        and start.answered_at is not None
+        and not start.cold
+        # Clocks of two machines may differ, and a clock may be moved: the answer came while the
+        # process ran, by the monotonic clock.
+        and 0 < start.answered_at - record.started_at <= record.wall_s
     ]
     yield ServingRow(
         cell=first.cell,
         subject=first.subject,
         workload=first.workload,
         emulated=first.emulated,
-        # The clocks of two machines may differ by more than a start takes.
-        start_s=_estimate([seconds for seconds in start_s if seconds > 0]),
+        start_s=_estimate(start_s),
         load_s=_estimate([start.build_s for _, start in starts if start.build_s is not None]),
         first_forward_s=_estimate(
             [start.first_forward_s for _, start in starts if start.first_forward_s is not None]

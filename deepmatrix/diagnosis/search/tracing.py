@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging import agreements
@@ -190,7 +190,10 @@ def _numbered_values(path: Path, names: Sequence[str]) -> dict[str, Values]:
         numbered = arrays.read_all(path, arrays.NUMBERS)
     except arrays.Unreadable as error:
         raise Untraceable(str(error)) from None
-    return {names[int(number)]: value for number, value in numbered.items()}
+    by_number = {str(number): name for number, name in enumerate(names)}
+    if unknown := sorted(numbered.keys() - by_number.keys()):
+        raise Untraceable(f"{path.name} has the array {unknown[0][:100]!r}, which no tensor names")
+    return {by_number[number]: value for number, value in numbered.items()}
 
 
 def _graph_inputs(nodes: Sequence[Node], input_names: Sequence[str]) -> set[str]:

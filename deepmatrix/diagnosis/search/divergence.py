@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.judging.agreements import output_scale
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.phases import Node

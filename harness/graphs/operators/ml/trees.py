@@ -7,7 +7,7 @@ dtype, see `harness.graphs.precise`, and features are rounded to it.
 
 import numpy
 
-from harness.graphs.operators.classical import (
+from harness.graphs.operators.ml.classical import (
     MlOperator,
     given,
     labelled,

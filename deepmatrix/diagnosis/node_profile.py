@@ -14,7 +14,7 @@ from pathlib import Path
 from deepmatrix.diagnosis.case import Case
 from deepmatrix.diagnosis.faults import Fault, find_answers
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
-from deepmatrix.diagnosis.tracing import TRACEABLE, Tracer, Untraceable
+from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.node_errors import NodeError, NodeErrors
 

@@ -2,7 +2,7 @@
 
 import numpy
 
-from harness.graphs.operators.classical import MlOperator, given, text
+from harness.graphs.operators.ml.classical import MlOperator, given, text
 
 
 def plain(keys):

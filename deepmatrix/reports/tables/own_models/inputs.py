@@ -17,9 +17,9 @@ def line(model: ModelRow) -> str:
     listed = [
         f"{entry.name} {entry.dtype} {_shape(entry)}{_range(entry)}" for entry in model.inputs[:FEW]
     ]
-    more = len(model.inputs) - len(listed)
+    unlisted = len(model.inputs) - len(listed)
     whose = "made" if model.is_sampled else "given"
-    return f"inputs, {whose}: {', '.join(listed)}{f' and {more} more' if more else ''}"
+    return f"inputs, {whose}: {', '.join(listed)}{f' and {unlisted} more' if unlisted else ''}"
 
 
 def _shape(entry: InputRow) -> str:

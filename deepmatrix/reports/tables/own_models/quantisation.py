@@ -37,12 +37,12 @@ def _cost_row(cost: CostRow) -> Row:
         f"{at} ({margin:.2g})"
         for at, margin in zip(flips[:LISTED], cost.margins[:LISTED], strict=True)
     ]
-    more = f" and {len(flips) - LISTED} more" if len(flips) > LISTED else ""
+    unlisted = f" and {len(flips) - LISTED} more" if len(flips) > LISTED else ""
     return row(
         cost.artifact.split("--")[1],
         cost.output,
         numbers.error(cost.error),
         numbers.DASH if cost.snr_db is None else f"{cost.snr_db:.1f} dB",
         numbers.DASH if cost.flips is None else f"{len(flips)} of {cost.rows}",
-        (", ".join(listed) or numbers.DASH) + more,
+        (", ".join(listed) or numbers.DASH) + unlisted,
     )

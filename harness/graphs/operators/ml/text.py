@@ -5,8 +5,8 @@ import re
 import numpy
 
 from harness.graphs.operators.base import ContribOperator, Operator
-from harness.graphs.operators.categories import plain
-from harness.graphs.operators.classical import given
+from harness.graphs.operators.ml.categories import plain
+from harness.graphs.operators.ml.classical import given
 from harness.graphs.precise import WIDE
 
 #: What begins and ends a row of words, where that is marked.

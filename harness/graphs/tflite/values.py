@@ -4,8 +4,8 @@ from typing import Any, Dict, Optional
 
 import numpy
 
-from harness.graphs import tflite
 from harness.graphs.sample_inputs import Values
+from harness.graphs.tflite import model as tflite
 
 #: Operators that hand on the values of their first input as they are.
 MOVES = frozenset(["CAST", "EXPAND_DIMS", "RESHAPE", "SLICE", "SQUEEZE", "TRANSPOSE"])

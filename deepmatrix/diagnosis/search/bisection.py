@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from deepmatrix.diagnosis.graph import Graph
+from deepmatrix.diagnosis.search.graph import Graph
+from deepmatrix.diagnosis.search.tracing import Untraceable
 
 #: Tensors that one run of a consumer exposes. More would need fewer runs, but change more of what
 #: the consumer does: an exposed tensor cannot be fused away.
@@ -55,5 +56,11 @@ class Bisection:
 
     @property
     def node(self) -> int:
-        """The index of the node that computes the first wrong tensor known so far."""
-        return self.graph.makers[self.wrong]
+        """The index of the node that computes the first wrong tensor known so far.
+
+        Raises Untraceable where the graph that the inspector gave has none.
+        """
+        index = self.graph.makers.get(self.wrong)
+        if index is None:
+            raise Untraceable(f"no node of the graph computes '{self.wrong}'")
+        return index

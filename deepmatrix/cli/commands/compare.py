@@ -1,0 +1,163 @@
+"""``compare``: say what changed between two runs, and fail where it breaks a limit."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from rich.console import Console
+
+from deepmatrix import reports
+from deepmatrix.boundary.files import write_text
+from deepmatrix.cli import options as shared
+from deepmatrix.cli import trying
+from deepmatrix.comparison import accepted, limits
+from deepmatrix.comparison.changes import Comparison
+from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.comparison.limits import Limit
+from deepmatrix.comparison.reading import read_results
+from deepmatrix.errors import ArgumentError, CellFailed
+from deepmatrix.planning.trials import EXAMPLE
+from deepmatrix.reports.terminal import make_console, print_line
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "sides",
+        nargs="*",
+        type=Path,
+        metavar="RUN",
+        help="the earlier run and the later one, each a run or a results.json; one run with "
+        "--baseline; models with --with",
+    )
+    _add_versions(parser)
+    parser.add_argument(
+        "--fail-on",
+        default="",
+        metavar="LIMITS",
+        help="exit with 1 on any of these, separated by commas: new-failure, changed, drift or "
+        "drift:10x, slower:5%%, larger:10%%, hungrier:20%%",
+    )
+    parser.add_argument(
+        "--baseline",
+        type=Path,
+        metavar="FILE",
+        help="compare the verdicts of one run with those accepted in this file, and fail on a new "
+        "failure or a grown error unless --fail-on says otherwise",
+    )
+    parser.add_argument(
+        "--update-baseline",
+        action="store_true",
+        help="write the verdicts of the run into the file of --baseline",
+    )
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write all changes as JSON")
+    parser.add_argument(
+        "--markdown", type=Path, metavar="FILE", help="write one screen of Markdown, for a comment"
+    )
+
+
+def _add_versions(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--with",
+        action="append",
+        default=[],
+        dest="versions",
+        metavar="PACKAGE==VERSION",
+        help="given twice, for two versions of a package: serve models, named instead of runs, "
+        "with both in turn, and compare",
+    )
+    parser.add_argument(
+        "--only", action="append", default=[], metavar="GLOB", help="with --with: only these cells"
+    )
+    parser.add_argument(
+        "--rounds",
+        type=shared.rounds,
+        default=10,
+        metavar="N",
+        help="with --with: how many processes of each version are measured",
+    )
+    shared.add_engine(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Say what changed between two runs, and fail where that breaks a limit."""
+    console = make_console()
+    _check(options)
+    wanted = _limits(options)
+    if options.update_baseline:
+        _update(options, console)
+        return
+    growth = limits.growth_of(wanted)
+    if options.versions:
+        comparison = trying.compare_versions(options, console, wanted)
+    else:
+        comparison = _compare(options, growth)
+    comparison = comparison.model_copy(update={"broken": limits.broken(comparison, wanted)})
+    conclude(options, comparison, console)
+
+
+def conclude(options: argparse.Namespace, comparison: Comparison, console: Console) -> None:
+    """Print a comparison, and write the files that were asked for.
+
+    Raises:
+        CellFailed: it breaks a limit.
+    """
+    if options.json:
+        write_text(options.json, comparison.model_dump_json(indent=1) + "\n")
+    if options.markdown:
+        write_text(options.markdown, reports.comparison_page(comparison))
+    reports.show_comparison(console, comparison)
+    if comparison.broken:
+        count = len(comparison.broken)
+        raise CellFailed(f"{count} limit{'s' * (count > 1)} of --fail-on broken, listed above")
+
+
+def _check(options: argparse.Namespace) -> None:
+    """Raise ArgumentError where the options do not say which two are compared."""
+    if options.versions and options.baseline:
+        raise ArgumentError(
+            "--with and --baseline: which is the earlier one?", hint="leave one out"
+        )
+    if options.versions:
+        return
+    if options.update_baseline and not options.baseline:
+        raise ArgumentError("--update-baseline: which file?", hint="name it with --baseline FILE")
+    needed = 1 if options.baseline else 2
+    if len(options.sides) != needed:
+        raise ArgumentError(
+            f"compare takes {needed} run{'s' * (needed > 1)}"
+            f"{' with --baseline' if options.baseline else ''}, not {len(options.sides)}",
+            hint=f"compare BASE HEAD; compare --baseline FILE RUN; or {EXAMPLE} MODEL",
+        )
+
+
+def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
+    """Return the limits that the user named; those of verdicts where a baseline is given."""
+    text = options.fail_on or ("new-failure,drift" if options.baseline else "")
+    wanted = limits.parse(text) if text else ()
+    untold = [limit.name for limit in wanted if limit.name in limits.SHARES]
+    if options.baseline and untold:
+        raise ArgumentError(
+            f"--fail-on {untold[0]}: a baseline holds verdicts only",
+            hint="compare two runs for times and sizes",
+        )
+    return wanted
+
+
+def _update(options: argparse.Namespace, console: Console) -> None:
+    results = read_results(options.sides[0], options.runs)
+    changed = accepted.update(options.baseline, results)
+    text = "written: review the difference, and commit it" if changed else "as the run shows it"
+    print_line(console, f"{options.baseline} {text}", wrap=False)
+
+
+def _compare(options: argparse.Namespace, growth: float) -> Comparison:
+    if options.baseline:
+        (path,) = options.sides
+        names = (str(options.baseline), str(path))
+        known = accepted.load(options.baseline)
+        return accepted.compare_accepted(known, read_results(path, options.runs), names, growth)
+    base, head = (read_results(path, options.runs) for path in options.sides)
+    names = (str(options.sides[0]), str(options.sides[1]))
+    return compare_results(base, head, names, growth)

@@ -1,0 +1,64 @@
+"""``history``: plot a measurement over all runs, and mark where it changed."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from deepmatrix.comparison.history import lines as history_lines
+from deepmatrix.comparison.history import series
+from deepmatrix.errors import ArgumentError
+from deepmatrix.paths import ROOT
+from deepmatrix.reports import history as drawn
+from deepmatrix.reports.terminal import make_console, print_line
+
+#: So many series are plotted; more are listed.
+PLOTTED = 4
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "series",
+        nargs="?",
+        default="*",
+        metavar="SERIES",
+        help="a series or a glob: up to four are plotted, more are listed; all by default",
+    )
+    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="the folder of all runs")
+    parser.add_argument(
+        "--parquet",
+        type=Path,
+        metavar="FILE",
+        help="write the history as Parquet instead; needs the package duckdb",
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Plot a measurement over all runs, and mark where it changed."""
+    console = make_console()
+    path = options.runs / history_lines.FILE
+    lines = history_lines.read(path)
+    if options.parquet:
+        _export(path, options.parquet)
+        print_line(console, f"{options.parquet}: {len(lines)} measurements", wrap=False)
+        return
+    matching = series.series(lines, options.series)
+    if len(matching) > PLOTTED:
+        drawn.show_list(console, matching)
+        return
+    for each in matching:
+        drawn.show_series(console, each)
+        console.print()
+
+
+def _export(path: Path, target: Path) -> None:
+    """Write a history as Parquet. Raises ArgumentError without duckdb."""
+    try:
+        import duckdb  # noqa: PLC0415  # an optional package
+    except ImportError:
+        raise ArgumentError(
+            "--parquet needs the package duckdb", hint="pip install 'duckdb==2.0.1'"
+        ) from None
+    lines = duckdb.read_json(str(path), format="newline_delimited", sample_size=-1)
+    lines.write_parquet(str(target))

@@ -1,0 +1,141 @@
+"""Trying two versions of a package side by side: lock, plan, run interleaved, compare."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+
+from rich.console import Console
+
+from deepmatrix import __version__
+from deepmatrix.cli import running
+from deepmatrix.comparison import again
+from deepmatrix.comparison.changes import Comparison
+from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.comparison.limits import Limit, growth_of
+from deepmatrix.comparison.trials import side_of
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Infer
+from deepmatrix.engines import Engine
+from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.images import pins
+from deepmatrix.models import files
+from deepmatrix.planning import trials
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.selection import Selection
+from deepmatrix.planning.trials import Trial
+from deepmatrix.reports.terminal import print_line
+from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
+from deepmatrix.store.runs import Run
+
+#: How often a job is retried that a busy machine slowed down.
+RETRIES = 2
+
+#: How a model is timed in each round.
+TIMED = Infer(batches=(1,), samples=50, min_s=0.3, max_s=2.0, warmup=3, repeats=3)
+
+
+def compare_versions(
+    options: argparse.Namespace, console: Console, wanted: Sequence[Limit]
+) -> Comparison:
+    """Serve models with two versions of a package, round by round in turn, and compare.
+
+    A slow-down that would break one of the limits is measured again before it counts.
+
+    Raises:
+        ArgumentError: no model, or no two versions of one package that some cell has.
+        EngineError: a version cannot be locked, or its image not be built.
+    """
+    if not options.sides:
+        raise ArgumentError("--with: which model is served?", hint="name its file")
+    package, versions = trials.parse(options.versions)
+    matrix = running.load_matrix(options)
+    capabilities = running.choose_engine(options, matrix, console).capabilities()
+    selection = Selection(include=tuple(options.only))
+    tried = trials.trials(matrix, package, versions, selection, capabilities)
+    extended = trials.with_trials(matrix, tried)
+    growth = growth_of(wanted)
+    with _locked(tried, matrix):
+        engine = running.choose_engine(options, extended, console)
+        comparison = _measure(options, extended, tried, engine, console, growth)
+        suspected = again.suspects(comparison, wanted)
+        if not suspected:
+            return comparison
+        text = f"{len(suspected)} times seem too slow: all are measured again"
+        print_line(console, text, "yellow")
+        second = _measure(options, extended, tried, engine, console, growth)
+    return again.confirmed(comparison, second, suspected)
+
+
+def _measure(
+    options: argparse.Namespace,
+    matrix: Matrix,
+    tried: Sequence[Trial],
+    engine: Engine,
+    console: Console,
+    growth: float,
+) -> Comparison:
+    """Run both versions once, all rounds in turn, and compare them."""
+    run = _create_run(options, matrix, tried, engine)
+    running.announce(run, console)
+    running.execute(run, engine, console, explain="none")
+    results = merging.merge([run])
+    _check_served(results, tried)
+    base, head = (
+        side_of(results, {cell.id: own.id for own, cell in trial.cells}) for trial in tried
+    )
+    return compare_results(base, head, (tried[0].title, tried[1].title), growth)
+
+
+@contextlib.contextmanager
+def _locked(tried: Sequence[Trial], matrix: Matrix) -> Iterator[None]:
+    """Lock the wheels of every trial, and remove the locks in the end."""
+    locks = []
+    try:
+        for trial in tried:
+            for own, cell in trial.cells:
+                locks.append(pins.path(cell.pinned))
+                architecture = matrix.architectures[cell.architecture]
+                change = pins.pin_version(own, cell, trial.version, architecture)
+                if change.error:
+                    raise EngineError(
+                        f"{trial.title} cannot be locked for {own.id}: {change.error}",
+                        hint="is there such a version, with a wheel for this Python and platform?",
+                    )
+        yield
+    finally:
+        for path in locks:
+            path.unlink(missing_ok=True)
+
+
+def _create_run(
+    options: argparse.Namespace, matrix: Matrix, tried: Sequence[Trial], engine: Engine
+) -> Run:
+    models, _ = files.drop_duplicates(files.recognise(options.sides))
+    planned = plan_models(
+        matrix,
+        [(model.name, model.format, model.main) for model in models],
+        Selection(include=tuple(cell.id for trial in tried for _, cell in trial.cells)),
+        engine.capabilities(),
+        seed=0,
+        infer=TIMED,
+    )
+    planned = replace(planned, rounds_native=options.rounds, retries=RETRIES)
+    planned = planned.with_sources({model.name: str(model.path) for model in models})
+    running.check_limits(matrix, engine.capabilities())
+    run = Run.create(options.runs, planned, matrix, version=__version__)
+    for model in models:
+        files.copy_model(model, run.model_path(model.name))
+    return run
+
+
+def _check_served(results: Results, tried: Sequence[Trial]) -> None:
+    """Raise EngineError where a version was never run: nothing could be compared."""
+    rows = {row.cell: row for row in results.cells}
+    for trial in tried:
+        for _, cell in trial.cells:
+            if not rows[cell.id].jobs:
+                raise EngineError(f"{trial.title} did not run: {rows[cell.id].reason}")

@@ -1,0 +1,151 @@
+"""The types behind ``compare --json`` and its published schema."""
+
+from __future__ import annotations
+
+import json
+from typing import Literal
+
+from deepmatrix.results.rows import Row
+
+#: 1: first version.
+COMPARISON_SCHEMA = 1
+
+#: What a verdict is about: an artifact that a cell serves, a training, an idiom or a probe.
+Kind = Literal["serving", "training", "idiom", "probe"]
+
+#: What a time is of; `deepmatrix.comparison.times` says where each comes from.
+Quantity = Literal[
+    "inference", "training step", "forward", "forward and backward", "first inference", "all"
+]
+
+ABSENT = "absent"
+
+
+class Side(Row):
+    """One of the two that are compared: a run, or a file of accepted verdicts.
+
+    *name*: what the user named, or the version of a package that was tried.
+    """
+
+    name: str
+    run: str = ""
+    created: str = ""
+    version: str = ""
+
+
+class VerdictChange(Row):
+    """A verdict that is another one, or one whose error grew.
+
+    *base*, *head*: words of the verdict; `ABSENT` where one side does not have it.
+    *growth*: the error over the earlier one, None where either is not finite.
+    """
+
+    kind: Kind
+    cell: str
+    subject: str
+    base: str
+    head: str
+    reason: str = ""
+    base_error: float | None = None
+    head_error: float | None = None
+    tolerance: float | None = None
+    growth: float | None = None
+
+
+class TimeChange(Row):
+    """A time that both sides measured on the same machine.
+
+    *ratio*, *low*, *high*: the time of HEAD over that of BASE with its 95 % interval, of this
+    comparison alone. *p*: adjusted for all comparisons of times. *word*: what it allows to say at
+    95 % certainty of all such words together. *subject*, *batch*: empty and 0 where it is the mean
+    of all inferences of a cell, *count* of them. *again*: it seemed too slow, and these are the
+    rounds of a second measurement.
+    """
+
+    cell: str
+    quantity: Quantity
+    subject: str = ""
+    batch: int = 0
+    count: int = 1
+    base_s: float | None = None
+    head_s: float | None = None
+    rounds: tuple[int, int]
+    ratio: float
+    low: float
+    high: float
+    p: float
+    word: Literal["slower", "faster", "cannot tell"]
+    again: bool = False
+
+
+class SizeChange(Row):
+    """A size in bytes that is another one: of an image, an exported model, or memory."""
+
+    quantity: Literal["image", "artifact", "memory"]
+    cell: str
+    subject: str = ""
+    base: int
+    head: int
+
+    @property
+    def ratio(self) -> float:
+        """The size of HEAD over that of BASE."""
+        return self.head / self.base
+
+
+class Untimed(Row):
+    """Cells whose times are not compared, and why."""
+
+    cells: tuple[str, ...]
+    reason: str
+
+
+class Comparison(Row):
+    """What changed between two runs: ``compare --json``.
+
+    *failures*: new ones, and consumers that are lost. *changes*: verdicts that are other ones, and
+    no new failure. *drifts*: errors that grew under the same verdict. *sizes*: grown or shrunk.
+    *unchanged*: how many verdicts are the same. *added*: how many only HEAD has, and are no
+    failures. *single*: how many times have one round on a side, which tells nothing.
+    *broken*: the lines that break a limit of ``--fail-on``.
+    """
+
+    schema_version: int = COMPARISON_SCHEMA
+    base: Side
+    head: Side
+    failures: tuple[VerdictChange, ...] = ()
+    changes: tuple[VerdictChange, ...] = ()
+    drifts: tuple[VerdictChange, ...] = ()
+    times: tuple[TimeChange, ...] = ()
+    sizes: tuple[SizeChange, ...] = ()
+    untimed: tuple[Untimed, ...] = ()
+    unchanged: int = 0
+    added: int = 0
+    single: int = 0
+    broken: tuple[str, ...] = ()
+
+    @property
+    def slower(self) -> list[TimeChange]:
+        """What became slower, the most first."""
+        slower = [change for change in self.times if change.word == "slower"]
+        return sorted(slower, key=lambda change: -change.ratio)
+
+    @property
+    def faster(self) -> list[TimeChange]:
+        """What became faster, the most first."""
+        faster = [change for change in self.times if change.word == "faster"]
+        return sorted(faster, key=lambda change: change.ratio)
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether nothing changed."""
+        told = (*self.failures, *self.changes, *self.drifts, *self.sizes)
+        return not told and not self.slower and not self.faster
+
+
+def schema() -> str:
+    """Return the JSON Schema of ``compare --json``, as published in the repository."""
+    document = Comparison.model_json_schema(mode="serialization")
+    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
+    document["title"] = "deepmatrix comparison"
+    return json.dumps(document, indent=2, sort_keys=True) + "\n"

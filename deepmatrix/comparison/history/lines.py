@@ -1,0 +1,151 @@
+"""The history of measurements: newline-delimited JSON, a line a measurement, beside the runs."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from deepmatrix.boundary.files import write_text
+from deepmatrix.comparison.sizes import sizes_of
+from deepmatrix.comparison.times import times_of
+from deepmatrix.errors import RecordError
+from deepmatrix.machine import locks
+from deepmatrix.results.rows import CellRow, Results, Row
+from deepmatrix.results.timing.statistics import Estimate
+
+#: The file's name, in the folder of the runs.
+FILE = "history.ndjson"
+
+#: 1: first version.
+HISTORY_SCHEMA = 1
+
+
+class Measurement(Row):
+    """One line: one number of one run.
+
+    *series*: what is measured, the same in every run: ``cell/subject/quantity/batch``. *value*, in
+    *unit*, with the interval of a time; None for a verdict without an error. *machine*: processor,
+    CPUs and engine; times of two machines are no series. *created*: ISO 8601, UTC.
+    """
+
+    schema_version: int = HISTORY_SCHEMA
+    run: str
+    created: str
+    version: str
+    series: str
+    cell: str
+    cell_version: str = ""
+    subject: str = ""
+    quantity: str
+    batch: int = 0
+    unit: Literal["s", "bytes", "1"]
+    value: float | None
+    low: float | None = None
+    high: float | None = None
+    rounds: int = 0
+    verdict: str = ""
+    machine: str = ""
+
+
+_MEASUREMENT = TypeAdapter(Measurement)
+
+
+def measurements(results: Results) -> Iterator[Measurement]:
+    """Yield every number of a run that has a history: native times, sizes, errors."""
+    cells = {row.cell: row for row in results.cells}
+    times = times_of(results)
+    for (quantity, cell, subject, batch), estimate in times.estimates.items():
+        title = times.titles.get(subject, subject)
+        yield _measurement(results, cells, cell, title, quantity, batch, "s", estimate)
+    for (size, cell, subject), count in sizes_of(results).items():
+        yield _measurement(results, cells, cell, subject, size, 0, "bytes", float(count))
+    for judged in results.portability:
+        if not judged.judges:
+            line = _measurement(
+                results, cells, judged.consumer, judged.title, "error", 0, "1", judged.error
+            )
+            yield line.model_copy(update={"verdict": judged.verdict})
+
+
+def _measurement(
+    results: Results,
+    cells: dict[str, CellRow],
+    cell: str,
+    subject: str,
+    quantity: str,
+    batch: int,
+    unit: Literal["s", "bytes", "1"],
+    value: Estimate | float | None,
+) -> Measurement:
+    row = cells.get(cell)
+    measured = value if isinstance(value, Estimate) else None
+    names = [cell, subject, quantity, str(batch) if batch else ""]
+    return Measurement(
+        run=results.run,
+        created=results.created,
+        version=results.version,
+        series="/".join(name for name in names if name),
+        cell=cell,
+        cell_version=row.version if row else "",
+        subject=subject,
+        quantity=quantity,
+        batch=batch,
+        unit=unit,
+        value=measured.median if isinstance(value, Estimate) and measured else value,
+        low=measured.low if measured else None,
+        high=measured.high if measured else None,
+        rounds=measured.rounds if measured else 0,
+        machine=_machine(row) if row else "",
+    )
+
+
+def _machine(row: CellRow) -> str:
+    facts = [str(row.environment.get("processor") or ""), row.engine]
+    cpus = row.environment.get("cpus")
+    return ", ".join([*filter(None, facts), *([f"{cpus} CPUs"] if cpus else [])])
+
+
+def append(parent: Path, results: Results) -> None:
+    """Add the measurements of a run to the history of a folder of runs.
+
+    A run that is merged again replaces its lines. Where another process is adding its own, this
+    one waits for it.
+    """
+    path = parent / FILE
+    lines = "".join(f"{line.model_dump_json()}\n" for line in measurements(results))
+    with locks.lock(parent / f".{FILE}.lock"):
+        earlier = path.read_text("utf-8") if path.is_file() else ""
+        mark = f'"run":{json.dumps(results.run, ensure_ascii=False)},'
+        if mark in earlier:
+            kept = (line for line in earlier.splitlines(keepends=True) if mark not in line)
+            write_text(path, "".join(kept) + lines)
+            return
+        with path.open("a", encoding="utf-8") as file:
+            file.write(lines)
+
+
+def read(path: Path) -> list[Measurement]:
+    """Return all measurements, the oldest run first.
+
+    Raises:
+        RecordError: there is no history, or a line of it is damaged.
+    """
+    if not path.is_file():
+        raise RecordError(
+            f"no history: {path} is not there", hint="every run adds to it; make one first"
+        )
+    found = []
+    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+        try:
+            found.append(_MEASUREMENT.validate_json(line))
+        except ValidationError as error:
+            detail = error.errors()[0]
+            raise RecordError(
+                f"{path}:{number}: no measurement: {detail['msg']}",
+                hint="remove the line; `merge` adds a run's lines again",
+            ) from None
+    return sorted(found, key=lambda line: line.created)

@@ -1,0 +1,76 @@
+"""Series of a history: one measurement in every run, on one machine, with its change points."""
+
+from __future__ import annotations
+
+import fnmatch
+import itertools
+import statistics
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from deepmatrix.comparison.history.changepoints import change_points
+from deepmatrix.comparison.history.lines import Measurement
+from deepmatrix.config.documents import did_you_mean
+from deepmatrix.errors import ArgumentError
+
+
+@dataclass(frozen=True, kw_only=True)
+class Level:
+    """Runs from *start* to before *end*, by their index, at one level: the median of values."""
+
+    start: int
+    end: int
+    value: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """A measurement in the runs of one machine, the oldest first. *left_out*: of other machines."""
+
+    name: str
+    points: tuple[Measurement, ...]
+    left_out: int = 0
+
+    @property
+    def values(self) -> list[float]:
+        """The values, of which none is missing."""
+        return [point.value for point in self.points if point.value is not None]
+
+    def levels(self) -> list[Level]:
+        """Return the levels between the change points, one where there is none."""
+        values = self.values
+        points = change_points(values) if min(values, default=0) > 0 else []
+        edges = [0, *points, len(values)]
+        return [
+            Level(start=start, end=end, value=statistics.median(values[start:end]))
+            for start, end in itertools.pairwise(edges)
+            if start < end
+        ]
+
+
+def series(measurements: Sequence[Measurement], pattern: str = "*") -> list[Series]:
+    """Return the series whose names match a glob; times of the machine of the newest run only.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    names = sorted({line.series for line in measurements})
+    matching = [name for name in names if fnmatch.fnmatchcase(name, pattern)]
+    if not matching:
+        raise ArgumentError(
+            f"'{pattern}' matches no series{did_you_mean(pattern, names)}",
+            hint="`history` without arguments lists them; it takes a glob, such as '*/inference/1'",
+        )
+    by_name: dict[str, list[Measurement]] = {name: [] for name in matching}
+    for line in measurements:
+        if line.value is not None and line.series in by_name:
+            by_name[line.series].append(line)
+    return [_of_one_machine(name, lines) for name, lines in by_name.items() if lines]
+
+
+def _of_one_machine(name: str, lines: Sequence[Measurement]) -> Series:
+    newest = lines[-1]
+    if newest.unit != "s":
+        return Series(name=name, points=tuple(lines))
+    points = tuple(line for line in lines if line.machine == newest.machine)
+    return Series(name=name, points=points, left_out=len(lines) - len(points))

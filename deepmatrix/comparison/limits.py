@@ -1,0 +1,143 @@
+"""Limits of a comparison: what ``--fail-on`` names, and the lines that break it."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal, get_args
+
+from deepmatrix.comparison import verdicts
+from deepmatrix.comparison.changes import Comparison, SizeChange, TimeChange, VerdictChange
+from deepmatrix.config.documents import did_you_mean
+from deepmatrix.errors import ArgumentError
+from deepmatrix.sizes import decimal_size
+
+Name = Literal["new-failure", "changed", "drift", "slower", "larger", "hungrier"]
+
+#: Those that take a share, and the one without any.
+SHARES = {"slower": 0.0, "larger": 0.01, "hungrier": 0.10}
+
+EXAMPLE = "new-failure,drift,slower:5%,larger:10%"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limit:
+    """One limit. *share*: what may be added; *growth*: how many times an error may be."""
+
+    name: Name
+    share: float = 0.0
+    growth: float = verdicts.GROWTH
+
+
+def parse(text: str) -> tuple[Limit, ...]:
+    """Read ``new-failure,drift,slower:5%``. Raises ArgumentError."""
+    return tuple(_limit(part.strip()) for part in text.split(","))
+
+
+def _limit(text: str) -> Limit:
+    word, colon, value = text.partition(":")
+    names: tuple[Name, ...] = get_args(Name)
+    if word not in names:
+        raise ArgumentError(
+            f"--fail-on knows no '{word}'{did_you_mean(word, names)}",
+            hint=f"it takes {', '.join(names)}; for example {EXAMPLE}",
+        )
+    name = names[names.index(word)]
+    if name in SHARES:
+        share = (
+            _number(text, value, r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%", "5%") / 100
+            if colon
+            else SHARES[name]
+        )
+        return Limit(name=name, share=share)
+    if name == "drift" and colon:
+        growth = _number(text, value, r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*x", "10x")
+        if growth < 1:
+            raise ArgumentError(f"--fail-on {text}: an error that shrinks is no failure")
+        return Limit(name=name, growth=growth)
+    if colon:
+        raise ArgumentError(f"--fail-on {text}: '{name}' takes no number")
+    return Limit(name=name)
+
+
+def _number(text: str, value: str, pattern: str, example: str) -> float:
+    match = re.fullmatch(pattern, value.strip())
+    if match is None:
+        name = text.partition(":")[0]
+        raise ArgumentError(f"--fail-on {text}: write it like {name}:{example}")
+    return float(match[1])
+
+
+def growth_of(limits: Sequence[Limit]) -> float:
+    """Return how many times an error has to grow to be named, so that no limit misses it."""
+    growths = [limit.growth for limit in limits if limit.name == "drift"]
+    return min([verdicts.GROWTH, *growths])
+
+
+def broken(comparison: Comparison, limits: Sequence[Limit]) -> tuple[str, ...]:
+    """Return a line for everything that breaks a limit, each once."""
+    lines = [line for limit in limits for line in _lines(comparison, limit)]
+    return tuple(dict.fromkeys(lines))
+
+
+def _lines(comparison: Comparison, limit: Limit) -> Iterator[str]:
+    if limit.name == "new-failure":
+        yield from (f"new failure: {describe_verdict(change)}" for change in comparison.failures)
+    elif limit.name == "changed":
+        yield from (f"changed: {describe_verdict(change)}" for change in comparison.changes)
+    elif limit.name == "drift":
+        for change in comparison.drifts:
+            if change.growth is None or change.growth >= limit.growth:
+                yield f"drift: {describe_verdict(change)}"
+    elif limit.name == "slower":
+        yield from (f"slower: {describe_time(change)}" for change in too_slow(comparison, limit))
+    else:
+        quantities = ("memory",) if limit.name == "hungrier" else ("image", "artifact")
+        for size in comparison.sizes:
+            if size.quantity in quantities and size.ratio > 1 + limit.share:
+                yield f"{limit.name}: {describe_size(size)}"
+
+
+def too_slow(comparison: Comparison, limit: Limit) -> list[TimeChange]:
+    """Return what is certainly slower, by at least the share of a limit as measured."""
+    return [change for change in comparison.slower if change.ratio >= 1 + limit.share]
+
+
+def describe_verdict(change: VerdictChange) -> str:
+    """Return a changed verdict as a line."""
+    place = f"{change.subject} on {change.cell}"
+    if change.kind != "serving":
+        place = f"{change.cell}, {change.kind} of {change.subject}"
+    if change.base == change.head:
+        grown = f", {change.growth:.3g} times as much" if change.growth else ""
+        return f"{place}: error {_error(change.base_error)}, now {_error(change.head_error)}{grown}"
+    reason = f": {change.reason}" if change.reason else ""
+    return f"{place}: {change.base}, now {change.head}{reason}"
+
+
+def describe_time(change: TimeChange) -> str:
+    """Return a changed time as a line, with its interval."""
+    low, high = (100 * (ratio - 1) for ratio in (change.low, change.high))
+    amount = f"{100 * (change.ratio - 1):+.1f} % [{low:+.1f}, {high:+.1f}]"
+    return f"{change.cell}, {time_title(change)}: {amount}"
+
+
+def time_title(change: TimeChange) -> str:
+    """Return what a time is of."""
+    if change.quantity == "all":
+        return f"mean of {change.count} inferences"
+    batch = f", batch {change.batch}" if change.batch else ""
+    return f"{change.quantity}: {change.subject}{batch}"
+
+
+def describe_size(change: SizeChange) -> str:
+    """Return a changed size as a line."""
+    subject = f" {change.subject}" if change.subject else ""
+    amount = f"{100 * (change.ratio - 1):+.1f} %"
+    before, after = decimal_size(change.base), decimal_size(change.head)
+    return f"{change.cell}, {change.quantity}{subject}: {before}, now {after} ({amount})"
+
+
+def _error(value: float | None) -> str:
+    return "not finite" if value is None else f"{value:.1e}"

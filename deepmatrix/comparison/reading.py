@@ -1,0 +1,53 @@
+"""Reading what is compared: runs, by name or folder, and ``results.json`` files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from deepmatrix.errors import RecordError
+from deepmatrix.results import merging
+from deepmatrix.results.rows import RESULTS_SCHEMA, Results
+from deepmatrix.store.runs import Run
+
+_RESULTS = TypeAdapter(Results)
+
+
+def read_results(path: Path, parent: Path) -> Results:
+    """Return the results of a run, merged anew, or of a ``results.json``.
+
+    Args:
+        path: a file, the folder of a run, or a run's name.
+        parent: the folder of all runs, for a name.
+
+    Raises:
+        RecordError: it is neither, it cannot be read, or it is of another version.
+    """
+    if path.is_file():
+        return _read_file(path)
+    named = parent / path
+    folder = named if not path.exists() and named.exists() else path
+    if not (folder / "plan.json").is_file() and (folder / "results.json").is_file():
+        return _read_file(folder / "results.json")
+    return merging.merge([Run.open(folder)])
+
+
+def _read_file(path: Path) -> Results:
+    hint = "name a run, or the results.json of one"
+    try:
+        content = path.read_bytes()
+        results = _RESULTS.validate_json(content)
+    except ValidationError as error:
+        detail = error.errors()[0]
+        place = ".".join(map(str, detail["loc"])) or "document"
+        raise RecordError(
+            f"{path}: no results of this version: {place}: {detail['msg']}", hint=hint
+        ) from None
+    if results.schema_version != RESULTS_SCHEMA:
+        raise RecordError(
+            f"{path}: results of schema {results.schema_version}, written by deepmatrix "
+            f"{results.version}; this version reads schema {RESULTS_SCHEMA}",
+            hint=hint,
+        )
+    return results

@@ -1,0 +1,153 @@
+"""Comparing times: what became slower or faster, beyond chance, on the same machine."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from deepmatrix.comparison.changes import Quantity, TimeChange
+from deepmatrix.comparison.significance import Ratio, compare_rounds, holm
+from deepmatrix.results.rows import Results
+from deepmatrix.results.timing.statistics import LEVEL, Estimate
+
+#: Quantity, cell, subject, batch.
+Key = tuple[Quantity, str, str, int]
+
+#: The medians of the rounds of each time, seconds.
+Medians = Mapping[Key, Sequence[float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Times:
+    """The native times of a run, seconds, and what users call their models."""
+
+    estimates: Mapping[Key, Estimate]
+    titles: Mapping[str, str]
+
+    @property
+    def medians(self) -> Medians:
+        """The medians of the rounds of each time, seconds."""
+        return {key: estimate.round_medians for key, estimate in self.estimates.items()}
+
+
+def times_of(results: Results) -> Times:
+    """Return what a run timed on native cells: inference, training, passes, first inference."""
+    return Times(
+        estimates={key: estimate for key, estimate in _estimates(results) if estimate},
+        titles={model.artifact: model.name for model in results.models},
+    )
+
+
+def _estimates(results: Results) -> Iterator[tuple[Key, Estimate | None]]:
+    for row in results.inference:
+        if not row.emulated:
+            yield ("inference", row.cell, row.subject, row.batch), row.p50_s
+    for trained in results.training:
+        if not trained.emulated:
+            yield ("training step", trained.cell, trained.workload, 0), trained.step_s
+    for passed in results.passes:
+        if not passed.emulated:
+            key = (passed.cell, passed.workload, passed.batch)
+            yield ("forward", *key), passed.forward_s
+            yield ("forward and backward", *key), passed.backward_s
+    for served in results.serving:
+        if not served.emulated:
+            yield ("first inference", served.cell, served.subject, 0), served.start_s
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Pair:
+    key: Key
+    base: Sequence[float]
+    head: Sequence[float]
+    count: int = 1
+
+
+def compare_times(
+    base: Medians, head: Medians, cells: set[str], titles: Mapping[str, str]
+) -> tuple[list[TimeChange], int]:
+    """Return every comparison of times, and how many have too few rounds to tell anything.
+
+    Beside each time, the mean of a cell's inferences is compared, round by round: what slows a
+    whole cell down is certain earlier than what slows down one artifact. The p-values of all of
+    them are adjusted together, by Holm's method.
+
+    Args:
+        base: the earlier times.
+        head: the later ones.
+        cells: those that both measured on the same machine.
+        titles: what users call their models, by artifact.
+    """
+    keys = sorted(key for key in base.keys() & head.keys() if key[1] in cells)
+    both = [_Pair(key=key, base=base[key], head=head[key]) for key in keys]
+    pairs = [pair for pair in both if _can_tell(pair)]
+    means = list(_means(pairs))
+    ratios = [
+        *compare_rounds([(pair.base, pair.head) for pair in pairs]),
+        *compare_rounds([(pair.base, pair.head) for pair in means]),
+    ]
+    adjusted = holm([ratio.p for ratio in ratios])
+    changes = [
+        _change(pair, ratio, p, titles)
+        for pair, ratio, p in zip([*pairs, *means], ratios, adjusted, strict=True)
+    ]
+    return changes, len(both) - len(pairs)
+
+
+def _can_tell(pair: _Pair) -> bool:
+    """Return whether both sides have rounds that vary: two or more, of times above zero."""
+    return min(len(pair.base), len(pair.head)) > 1 and min(*pair.base, *pair.head) > 0
+
+
+def _means(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
+    """Yield, for each cell with several inferences, the geometric means of its rounds.
+
+    Only those that have as many rounds as the cell's others are in it.
+    """
+    by_cell: dict[str, list[_Pair]] = {}
+    for pair in pairs:
+        if pair.key[0] == "inference":
+            by_cell.setdefault(pair.key[1], []).append(pair)
+    for cell, inferences in by_cell.items():
+        counts = max((len(pair.base), len(pair.head)) for pair in inferences)
+        whole = [pair for pair in inferences if (len(pair.base), len(pair.head)) == counts]
+        if len(whole) > 1:
+            yield _Pair(
+                key=("all", cell, "", 0),
+                base=_geometric([pair.base for pair in whole]),
+                head=_geometric([pair.head for pair in whole]),
+                count=len(whole),
+            )
+
+
+def _geometric(rows: Sequence[Sequence[float]]) -> list[float]:
+    """Return the geometric mean of each round over several times of as many rounds."""
+    return [
+        math.exp(sum(map(math.log, values)) / len(values)) for values in zip(*rows, strict=True)
+    ]
+
+
+def _change(pair: _Pair, ratio: Ratio, p: float, titles: Mapping[str, str]) -> TimeChange:
+    quantity, cell, subject, batch = pair.key
+    is_certain = p < 1 - LEVEL
+    return TimeChange(
+        cell=cell,
+        quantity=quantity,
+        subject=titles.get(subject, subject),
+        batch=batch,
+        count=pair.count,
+        base_s=None if quantity == "all" else _middle(pair.base),
+        head_s=None if quantity == "all" else _middle(pair.head),
+        rounds=(len(pair.base), len(pair.head)),
+        ratio=ratio.value,
+        low=ratio.low,
+        high=ratio.high,
+        p=p,
+        word=("slower" if ratio.value > 1 else "faster") if is_certain else "cannot tell",
+    )
+
+
+def _middle(medians: Sequence[float]) -> float:
+    """Return the geometric mean of the medians of rounds, whose ratio is what is compared."""
+    return math.exp(sum(map(math.log, medians)) / len(medians))

@@ -1,0 +1,182 @@
+"""Comparing verdicts: new failures, lost consumers, other verdicts, errors that grew."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import get_args
+
+from deepmatrix.comparison.changes import ABSENT, Kind, VerdictChange
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import Results
+
+#: From best to worst. A verdict that moves down this list is a new failure.
+RANKS = {
+    "match": 0,
+    "ok": 0,
+    "not-run": 1,
+    ABSENT: 1,
+    "unsupported": 2,
+    "drift": 3,
+    "wrong": 3,
+}
+WORST = 4
+
+#: An error that grew by less says nothing: another order of the same sums may double it.
+GROWTH = 2.0
+
+#: Below this share of its tolerance an error may grow as it likes: it is rounding.
+SHARE = 0.5
+
+KINDS: tuple[Kind, ...] = get_args(Kind)
+
+#: What a verdict is of: its kind, its subject's id and its cell.
+Key = tuple[Kind, str, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """One verdict. *subject*: what people call it. *excused*: it may fail, and fails nothing."""
+
+    word: str
+    subject: str
+    error: float | None = None
+    tolerance: float | None = None
+    reason: str = ""
+    excused: bool = False
+
+    @property
+    def rank(self) -> int:
+        """How bad it is: 0 is good."""
+        return RANKS.get(self.word, WORST)
+
+
+@dataclass(kw_only=True)
+class VerdictChanges:
+    """What changed between two sets of verdicts."""
+
+    failures: list[VerdictChange] = field(default_factory=list)
+    changes: list[VerdictChange] = field(default_factory=list)
+    drifts: list[VerdictChange] = field(default_factory=list)
+    unchanged: int = 0
+    added: int = 0
+
+
+def outcomes(results: Results) -> dict[Key, Outcome]:
+    """Return every verdict of a run; what judges itself has none."""
+    return {key: outcome for rows in (_serving, _own) for key, outcome in rows(results)}
+
+
+def _serving(results: Results) -> Iterator[tuple[Key, Outcome]]:
+    for judged in results.portability:
+        if not judged.judges:
+            yield (
+                ("serving", judged.artifact, judged.consumer),
+                Outcome(
+                    word=judged.verdict,
+                    subject=judged.title,
+                    error=judged.error,
+                    tolerance=judged.tolerance,
+                    reason=judged.reason,
+                    excused=judged.verdict != "match" and not remarks.is_problem(judged),
+                ),
+            )
+
+
+def _own(results: Results) -> Iterator[tuple[Key, Outcome]]:
+    """Yield how a framework's own work went: training, idioms, probes."""
+    kinds: tuple[tuple[Kind, tuple[tuple[str, str, str, str, str], ...]], ...] = (
+        (
+            "training",
+            tuple(
+                (row.workload, row.cell, row.status, row.reason, row.expected_failure)
+                for row in results.training
+            ),
+        ),
+        (
+            "idiom",
+            tuple(
+                (row.workload, row.cell, row.status, row.reason, row.expected_failure)
+                for row in results.idioms
+            ),
+        ),
+        (
+            "probe",
+            tuple((row.probe, row.cell, row.verdict, row.reason, "") for row in results.probes),
+        ),
+    )
+    for kind, rows in kinds:
+        for subject, cell, word, reason, expected in rows:
+            yield (
+                (kind, subject, cell),
+                Outcome(word=word, subject=subject, reason=reason, excused=bool(expected)),
+            )
+
+
+def compare_verdicts(
+    base: Mapping[Key, Outcome], head: Mapping[Key, Outcome], growth: float = GROWTH
+) -> VerdictChanges:
+    """Return what changed. *growth*: so many times an error has to grow to be named."""
+    found = VerdictChanges()
+    for key in sorted(base.keys() | head.keys()):
+        _sort_in(found, key, base.get(key), head.get(key), growth)
+    return found
+
+
+def agree(before: Outcome, after: Outcome) -> bool:
+    """Return whether two verdicts are the same one, the error no larger than it may be."""
+    change = _change((KINDS[0], "", ""), before, after)
+    return before.word == after.word and not _has_grown(change, GROWTH)
+
+
+def _sort_in(
+    found: VerdictChanges, key: Key, before: Outcome | None, after: Outcome | None, growth: float
+) -> None:
+    change = _change(key, before, after)
+    if before is None and after is not None:
+        if after.rank and not after.excused:
+            found.failures.append(change)
+        else:
+            found.added += 1
+    elif after is None:
+        if before is not None and not before.rank:
+            found.failures.append(change)
+    elif before is not None and before.word != after.word:
+        is_worse = after.rank > before.rank and not after.excused
+        (found.failures if is_worse else found.changes).append(change)
+    elif _has_grown(change, growth):
+        found.drifts.append(change)
+    else:
+        found.unchanged += 1
+
+
+def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictChange:
+    kind, subject, cell = key
+    named = after or before
+    base_error = before.error if before else None
+    head_error = after.error if after else None
+    return VerdictChange(
+        kind=kind,
+        cell=cell,
+        subject=named.subject if named else subject,
+        base=before.word if before else ABSENT,
+        head=after.word if after else ABSENT,
+        reason=after.reason if after else "the later run does not have it",
+        base_error=base_error,
+        head_error=head_error,
+        tolerance=after.tolerance if after else None,
+        growth=head_error / base_error if head_error and base_error else None,
+    )
+
+
+def _has_grown(change: VerdictChange, growth: float) -> bool:
+    """Return whether an error grew so far that it matters, or is no longer finite."""
+    before, after = change.base_error, change.head_error
+    if before is None:
+        return False
+    if after is None or not math.isfinite(after):
+        return math.isfinite(before)
+    return (
+        after >= growth * before and after >= SHARE * (change.tolerance or 0.0) and after > before
+    )

@@ -1,0 +1,114 @@
+"""A comparison on a console, and as Markdown for a comment on a pull request."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from statistics import median
+
+from rich.console import Console
+
+from deepmatrix.comparison.changes import Comparison, Side
+from deepmatrix.reports import numbers
+from deepmatrix.reports.console import STYLES, print_table
+from deepmatrix.reports.escaping import markdown as escape
+from deepmatrix.reports.escaping import markdown_prose
+from deepmatrix.reports.layout import Mood
+from deepmatrix.reports.markdown import markdown_table
+from deepmatrix.reports.tables import comparison as tables
+from deepmatrix.reports.terminal import print_line
+
+#: So many lines that break a limit are shown, and cells that are not timed named.
+MOST_LINES = 5
+MOST_CELLS = 3
+
+
+def show_comparison(console: Console, comparison: Comparison) -> None:
+    """Print what changed: the headline, then failures, verdicts, drifts, times, sizes."""
+    text, mood = headline(comparison)
+    print_line(console, text, STYLES[mood])
+    print_line(console, sides(comparison), STYLES["muted"])
+    for table in tables.tables(comparison):
+        console.print()
+        print_table(console, table)
+    console.print()
+    for line in remarks(comparison):
+        print_line(console, line, STYLES["muted"])
+    for line in shortened(comparison.broken):
+        print_line(console, f"✗ {line}", STYLES["bad"])
+
+
+def comparison_page(comparison: Comparison) -> str:
+    """Return a comparison as Markdown, one screen."""
+    text, _ = headline(comparison)
+    parts = [f"### {escape(text)}", escape(sides(comparison))]
+    if comparison.broken:
+        lines = (f"- {escape(line)}" for line in shortened(comparison.broken))
+        parts.append("\n".join(["**Limits that are broken:**", "", *lines]))
+    for table in tables.tables(comparison):
+        parts.append(markdown_table(table).replace("## ", "#### ", 1))
+    parts.append("\n".join(f"- {markdown_prose(line)}" for line in remarks(comparison)))
+    return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def headline(comparison: Comparison) -> tuple[str, Mood]:
+    """Return what changed in one line, and how good that is."""
+    counts = [
+        (len(comparison.failures), "new failure", "new failures"),
+        (len(comparison.changes), "other verdict", "other verdicts"),
+        (len(comparison.drifts), "error that grew", "errors that grew"),
+        (len(comparison.slower), "slower", "slower"),
+        (len(comparison.faster), "faster", "faster"),
+        (len(comparison.sizes), "other size", "other sizes"),
+    ]
+    told = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    if comparison.broken:
+        count = len(comparison.broken)
+        broken = f"{count} limit{'s' * (count > 1)} broken"
+        return f"✗ {broken}: {', '.join(told)}", "bad"
+    if not told:
+        return "✓ nothing changed", "good"
+    return f"{'✗' if comparison.failures else '•'} {', '.join(told)}", (
+        "bad" if comparison.failures else "warned"
+    )
+
+
+def sides(comparison: Comparison) -> str:
+    """Return which two are compared."""
+    return f"from {_side(comparison.base)} to {_side(comparison.head)}"
+
+
+def _side(side: Side) -> str:
+    details = [f"run {side.run}"] if side.run and side.run != side.name else []
+    details += [f"{side.created[:16]} UTC"] if side.created else []
+    return f"{side.name} ({', '.join(details)})" if details else side.name
+
+
+def remarks(comparison: Comparison) -> Iterator[str]:
+    """Yield what cannot be told, and why."""
+    added = f", {comparison.added} new ones" if comparison.added else ""
+    yield f"the same: {numbers.count(comparison.unchanged, 'verdict')}{added}"
+    if comparison.times:
+        untold = [change for change in comparison.times if change.word == "cannot tell"]
+        if untold:
+            reach = 100 * (median(change.high / change.ratio for change in untold) - 1)
+            yield (
+                f"cannot tell for {len(untold)} of {len(comparison.times)} times: equal, or too "
+                f"noisy; half of their intervals reach more than {reach:.1f} % to a side"
+            )
+    if comparison.single:
+        times = numbers.count(comparison.single, "time")
+        yield (
+            f"too few rounds on a side to tell anything: {times}; for more, take a preset with "
+            "several, or `compare --with`"
+        )
+    for group in comparison.untimed:
+        named = ", ".join(group.cells[:MOST_CELLS])
+        more = f" and {len(group.cells) - MOST_CELLS} more" if len(group.cells) > MOST_CELLS else ""
+        yield f"another machine, so times are not compared: {group.reason} ({named}{more})"
+
+
+def shortened(lines: tuple[str, ...]) -> list[str]:
+    """Return the first lines, and how many more there are."""
+    if len(lines) <= MOST_LINES + 1:
+        return list(lines)
+    return [*lines[:MOST_LINES], f"and {len(lines) - MOST_LINES} more; --json has all"]

@@ -1,0 +1,112 @@
+"""A history on a console: the list of its series, or one of them as a plot."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+
+import plotext
+from rich.console import Console
+from rich.text import Text
+
+from deepmatrix.comparison.history.series import Level, Series
+from deepmatrix.reports import numbers
+from deepmatrix.reports.console import STYLES, print_table
+from deepmatrix.reports.layout import Column, Table, row
+from deepmatrix.reports.terminal import print_line
+
+#: A plot is at most so wide, and so high, in characters.
+WIDEST, HEIGHT = 120, 16
+
+#: By unit: what a value on the axis is divided by is chosen among these.
+SCALES = {
+    "s": {"s": 1.0, "ms": 1e-3, "µs": 1e-6},
+    "bytes": {"GB": 1e9, "MB": 1e6, "kB": 1e3},
+    "1": {"": 1.0},
+}
+
+
+def show_list(console: Console, found: Sequence[Series]) -> None:
+    """Print the series, those with the latest change first."""
+    rows = []
+    for each in sorted(found, key=_change_share, reverse=True):
+        levels = each.levels()
+        unit = each.points[-1].unit
+        is_changed = len(levels) > 1
+        texts = (
+            each.name,
+            str(len(each.values)),
+            _value(each.values[-1], unit),
+            _change(levels) if is_changed else "",
+            each.points[levels[-1].start].created[:10] if is_changed else "",
+        )
+        rows.append(row(*texts, mood="warned" if is_changed else "plain"))
+    columns = (
+        Column("series", key=True),
+        Column("runs", numeric=True),
+        Column("newest", numeric=True),
+        Column("last change", numeric=True, whole=True),
+        Column("since", optional=1, whole=True),
+    )
+    print_table(console, Table(title="History", columns=columns, rows=tuple(rows)))
+
+
+def show_series(console: Console, shown: Series) -> None:
+    """Print a series as a plot, with a vertical line at each change point."""
+    levels, unit = shown.levels(), shown.points[-1].unit
+    print_line(console, shown.name, "bold")
+    console.print(Text(_plot(shown, levels, min(console.width, WIDEST))))
+    for before, after in itertools.pairwise(levels):
+        point = shown.points[after.start]
+        texts = f"{_value(before.value, unit)}, then {_value(after.value, unit)}"
+        version = f", {point.cell} {point.cell_version}" if point.cell_version else ""
+        line = (
+            f"{point.created[:16]} run {point.run}: {texts} ({_change([before, after])}{version})"
+        )
+        print_line(console, line, STYLES["warned"], wrap=False)
+    if len(levels) == 1:
+        middle = _value(levels[0].value, unit)
+        print_line(console, f"no change in {len(shown.values)} runs: {middle}")
+    if shown.left_out:
+        text = f"{shown.left_out} runs of other machines are left out"
+        print_line(console, text, STYLES["muted"])
+
+
+def _plot(shown: Series, levels: Sequence[Level], width: int) -> str:
+    unit, scale = _scale(shown.values, shown.points[-1].unit)
+    places = list(range(1, len(shown.values) + 1))
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plotsize(width, HEIGHT)
+    plotext.scatter(places, [value / scale for value in shown.values], marker="●")
+    for level in levels[1:]:
+        plotext.vline(level.start + 1)
+    labelled = sorted({1, len(places), *(level.start + 1 for level in levels)})
+    plotext.xticks(labelled, [shown.points[place - 1].created[:10] for place in labelled])
+    plotext.ylabel(unit)
+    text: str = plotext.uncolorize(plotext.build())
+    return text.rstrip("\n")
+
+
+def _scale(values: Sequence[float], unit: str) -> tuple[str, float]:
+    """Return the unit in which the largest value reads best, and its size."""
+    largest = max(values)
+    scales = SCALES[unit]
+    fitting = [(name, scale) for name, scale in scales.items() if largest >= scale]
+    return fitting[0] if fitting else list(scales.items())[-1]
+
+
+def _value(value: float, unit: str) -> str:
+    if unit == "s":
+        return numbers.duration(value)
+    return numbers.size(int(value)) if unit == "bytes" else numbers.error(value)
+
+
+def _change(levels: Sequence[Level]) -> str:
+    before, after = levels[-2].value, levels[-1].value
+    return f"{100 * (after / before - 1):+.1f}\N{NO-BREAK SPACE}%"
+
+
+def _change_share(each: Series) -> float:
+    levels = each.levels()
+    return abs(levels[-1].value / levels[-2].value - 1) if len(levels) > 1 else 0.0

@@ -1,0 +1,156 @@
+"""Tables of a comparison: what fails, what changed, what grew, in the order of its weight."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+from deepmatrix.comparison.changes import Comparison, SizeChange, TimeChange, VerdictChange
+from deepmatrix.comparison.limits import time_title
+from deepmatrix.reports import numbers
+from deepmatrix.reports.layout import (
+    Column,
+    Mood,
+    Row,
+    Table,
+    row,
+    shortened,
+    without_empty_columns,
+)
+from deepmatrix.sizes import decimal_size
+
+#: A table has so many lines at most; the JSON document has all.
+MOST_LINES = 8
+
+
+def tables(comparison: Comparison, most: int = MOST_LINES) -> list[Table]:
+    """Return the tables that have lines, the heaviest first."""
+    larger = [size for size in comparison.sizes if size.quantity != "memory"]
+    hungrier = [size for size in comparison.sizes if size.quantity == "memory"]
+    candidates = [
+        _verdicts("New failures", comparison.failures, "bad", most),
+        _verdicts("Other verdicts", comparison.changes, "warned", most),
+        _drifts(comparison.drifts, most),
+        _times("Slower", comparison.slower, "bad", most),
+        _times("Faster", comparison.faster, "good", most),
+        _sizes("Size", larger, most),
+        _sizes("Peak memory", hungrier, most),
+    ]
+    return [without_empty_columns(table) for table in candidates if table.rows]
+
+
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], most: int) -> Table:
+    """Return a table with the first lines, which says how many there are."""
+    return Table(
+        title=title,
+        columns=tuple(columns),
+        rows=tuple(rows[:most]),
+        note=f"{len(rows) - most} more with --json." if len(rows) > most else "",
+    )
+
+
+def _verdicts(title: str, changes: Sequence[VerdictChange], mood: Mood, most: int) -> Table:
+    columns = (
+        Column("cell", key=True),
+        Column("subject", key=True),
+        Column("was", whole=True),
+        Column("is", whole=True),
+        Column("why", below=True),
+    )
+    return _table(title, columns, list(_verdict_rows(changes, mood)), most)
+
+
+def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood) -> Iterator[Row]:
+    """Yield a line for each cell that changed alike: one that is lost loses all its subjects."""
+    alike: dict[tuple[str, ...], list[VerdictChange]] = {}
+    for change in changes:
+        about = (change.cell, change.kind, change.base, change.head)
+        alike.setdefault(about, []).append(change)
+    for (cell, kind, base, head), group in alike.items():
+        first = group[0].subject if kind == "serving" else f"{kind} of {group[0].subject}"
+        subject = first if len(group) == 1 else f"{len(group)} subjects, such as {first}"
+        moods: tuple[Mood, ...] = ("plain", "plain", "plain", mood, "plain")
+        reason = shortened(group[0].reason)
+        yield Row(texts=(cell, subject, base, head, reason), moods=moods)
+
+
+def _drifts(changes: Sequence[VerdictChange], most: int) -> Table:
+    columns = (
+        Column("cell", key=True),
+        Column("subject", key=True),
+        Column("error was", numeric=True),
+        Column("error is", numeric=True),
+        Column("times", numeric=True, optional=1),
+        Column("verdict", optional=2),
+    )
+    rows = [
+        row(
+            change.cell,
+            change.subject,
+            numbers.error(change.base_error),
+            numbers.error(change.head_error) if change.head_error is not None else "not finite",
+            f"{change.growth:.3g}" if change.growth else numbers.DASH,
+            change.head,
+            mood="warned",
+        )
+        for change in sorted(changes, key=lambda change: -(change.growth or 1e300))
+    ]
+    return _table("Errors that grew", columns, rows, most)
+
+
+def _times(title: str, changes: Sequence[TimeChange], mood: Mood, most: int) -> Table:
+    columns = (
+        Column("cell", key=True),
+        Column("time", key=True),
+        Column("was", numeric=True, optional=1),
+        Column("is", numeric=True, optional=1),
+        Column("change", numeric=True, whole=True, note=TIME_NOTE),
+        Column("measured again", optional=2),
+    )
+    rows = [
+        row(
+            change.cell,
+            time_title(change) if count == 1 else f"{count} times; {time_title(change)}",
+            numbers.duration(change.base_s),
+            numbers.duration(change.head_s),
+            numbers.change(change.ratio, change.low, change.high),
+            "yes" if change.again else "",
+            mood=mood,
+        )
+        for change, count in _by_cell(changes)
+    ]
+    return _table(title, columns, rows, most)
+
+
+def _by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, int]]:
+    """Yield, for each cell, the mean of its inferences, else its largest change, and how many."""
+    cells: dict[str, list[TimeChange]] = {}
+    for change in changes:
+        cells.setdefault(change.cell, []).append(change)
+    for group in cells.values():
+        means = [change for change in group if change.quantity == "all"]
+        yield (means or group)[0], len(group)
+
+
+TIME_NOTE = "Change: in percent, with its 95 % interval."
+
+
+def _sizes(title: str, changes: Sequence[SizeChange], most: int) -> Table:
+    columns = (
+        Column("cell", key=True),
+        Column("of", key=True),
+        Column("was", numeric=True),
+        Column("is", numeric=True),
+        Column("change", numeric=True),
+    )
+    rows = [
+        row(
+            change.cell,
+            f"{change.quantity} {change.subject}".rstrip(),
+            decimal_size(change.base),
+            decimal_size(change.head),
+            f"{100 * (change.ratio - 1):+.1f}\N{NO-BREAK SPACE}%",
+            mood="warned" if change.ratio > 1 else "good",
+        )
+        for change in sorted(changes, key=lambda change: -change.ratio)
+    ]
+    return _table(title, columns, rows, most)

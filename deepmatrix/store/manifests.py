@@ -1,0 +1,142 @@
+"""A run's manifest, ``plan.json``: its plan and the matrix file, and what must hold between them.
+
+Cells, models and workloads name files and folders of the run: each name is checked before it is
+used. A run may come from somebody else.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Final, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+from deepmatrix.boundary.bounds import Id, Line, relative_path
+from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.config.families import FAMILIES
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import Plan
+from deepmatrix.workloads import networks
+from harness.formats import FORMATS
+from harness.record import PHASES
+
+#: 1: first version. 2: cells hold their ``system``; ``known`` is ``expected_failures``, ``stated``
+#: ``overrides``, ``patience`` ``deadline_factor``.
+RUN_SCHEMA: Final = 2
+
+#: Bytes of a plan: one of all cells has less than one million.
+LARGEST: Final = 64 << 20
+
+HINT: Final = "use the version that wrote it, or start a new run"
+
+_RUN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+_NAME: Final = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
+_VERSION: Final = re.compile(r"\d+\.\d+")
+
+#: Characters of a name that is part of an id.
+LONGEST_NAME: Final = 60
+
+
+class Manifest(BaseModel):
+    """The plan of a run and the matrix file's content: enough to finish it without that file."""
+
+    model_config = ConfigDict(frozen=True)
+
+    schema_version: Literal[2] = RUN_SCHEMA
+    id: Id
+    created: Line
+    version: Line
+    plan: Plan
+    matrix: Matrix
+
+    @model_validator(mode="after")
+    def _holds_together(self) -> Self:
+        if problem := next(_problems(self), None):
+            raise ValueError(problem)
+        return self
+
+
+class _Written(BaseModel):
+    """What every version of a manifest says of itself."""
+
+    schema_version: int = Field(ge=0, le=1_000_000)
+    version: Line
+
+
+_WRITTEN = TypeAdapter(_Written)
+_MANIFEST = TypeAdapter(Manifest)
+
+
+def read_manifest(path: Path) -> Manifest:
+    """Return the manifest of a run. Raises Damaged, also where another version wrote it."""
+    written = read_json(path, _WRITTEN, largest=LARGEST, hint=HINT)
+    if written.schema_version != RUN_SCHEMA:
+        raise Damaged(
+            path,
+            f"a run of schema {written.schema_version}, written by deepmatrix "
+            f"{written.version}; this version reads schema {RUN_SCHEMA}",
+            hint=HINT,
+        )
+    return read_json(path, _MANIFEST, largest=LARGEST, hint=HINT)
+
+
+def _problems(manifest: Manifest) -> Iterator[str]:
+    """Yield what cannot be: names that leave the run, and names that point at nothing."""
+    plan, workloads = manifest.plan, manifest.matrix.workloads
+    if not _RUN_NAME.fullmatch(manifest.id):
+        yield f"'{manifest.id}' cannot name a run"
+    ids = [cell.id for cell in plan.cells]
+    if len(set(ids)) < len(ids):
+        yield "plan.cells: two cells have one id"
+    for cell in (*plan.cells, *(skipped.cell for skipped in plan.skipped)):
+        yield from _problems_of_cell(cell, manifest.matrix)
+    if len(set(plan.workloads)) < len(plan.workloads):
+        yield "plan.workloads: one is there twice"
+    yield from _missing("plan.workloads", plan.workloads, workloads)
+    yield from _missing("plan.phases", plan.phases, PHASES)
+    for name, workload in workloads.items():
+        yield from _missing(f"matrix.workloads.{name}", [workload.network], networks.NETWORKS)
+    yield from _problems_of_imports(plan, ids)
+
+
+def _problems_of_cell(cell: Cell, matrix: Matrix) -> Iterator[str]:
+    isa = [cell.isa] if cell.isa else []
+    for name in (cell.name, cell.base, cell.architecture, *isa):
+        yield from _unfit("plan.cells", name)
+    if not _VERSION.fullmatch(cell.python):
+        yield f"plan.cells: '{cell.python[:100]}' is no version of Python"
+    yield from _missing("plan.cells", [cell.architecture], matrix.architectures)
+    yield from _missing("plan.cells", [cell.device], ("cpu", "cuda"))
+    yield from _missing("plan.cells", [cell.family], FAMILIES)
+
+
+def _problems_of_imports(plan: Plan, cell_ids: Iterable[str]) -> Iterator[str]:
+    names = [model.name for model in plan.imports]
+    if len({*names, *plan.workloads}) < len(names) + len(plan.workloads):
+        yield "plan.imports: two models or workloads have one name"
+    if (plan.same or plan.original) and not plan.imports:
+        yield "plan.imports: there is no model to compare others with"
+    for model in plan.imports:
+        yield from _unfit("plan.imports", model.name)
+        yield from _missing("plan.imports", [model.format], FORMATS)
+        yield from _missing("plan.imports", [model.cell], cell_ids)
+        try:
+            relative_path(model.file)
+        except ValueError as error:
+            yield f"plan.imports: {model.file[:100]!r}: {error}"
+
+
+def _unfit(place: str, name: str) -> Iterator[str]:
+    if not _NAME.fullmatch(name) or len(name) > LONGEST_NAME:
+        yield f"{place}: {name[:100]!r} cannot be part of an id"
+
+
+def _missing(place: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+    """Yield a line for each name that is not known."""
+    present = {*known}
+    for name in names:
+        if name not in present:
+            yield f"{place}: there is no {name[:100]!r}"

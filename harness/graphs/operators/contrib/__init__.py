@@ -1,0 +1,1 @@
+"""Operators of ``com.microsoft``: what ONNX Runtime's optimiser fuses, and its attention."""

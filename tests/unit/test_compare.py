@@ -1,0 +1,489 @@
+"""Comparing two runs names what changed, and nothing that did not."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import random
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import numpy as np
+import pytest
+import scipy.stats
+
+from deepmatrix.cli import main, trying
+from deepmatrix.comparison import accepted, again, limits
+from deepmatrix.comparison.changes import ABSENT, Comparison
+from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.comparison.reading import read_results
+from deepmatrix.comparison.significance import compare_rounds, holm
+from deepmatrix.comparison.trials import side_of
+from deepmatrix.comparison.verdicts import Outcome, compare_verdicts
+from deepmatrix.errors import ArgumentError, ConfigError, EngineError, RecordError
+from deepmatrix.images import pins
+from deepmatrix.paths import ROOT, SCHEMAS
+from deepmatrix.planning import trials
+from deepmatrix.planning.cells import all_cells
+from deepmatrix.planning.selection import Selection
+from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
+from deepmatrix.results.timing import statistics
+from deepmatrix.store.runs import Run
+from tests.unit.examples import DOCKER, MATRIX, new_run, planned, record
+from tests.unit.test_recorded import extract
+from tests.unit.test_results import all_jobs, whole, write_gold
+
+ONNXRUNTIME = "onnxruntime-debian12-amd64-cpu"
+CPP = "onnxruntime-cpp-debian13-amd64-cpu"
+PLAN = planned("torch-debian12-amd64-cpu", "jax-debian12-amd64-cpu", ONNXRUNTIME)
+
+#: Medians of real rounds of one cell, in seconds: see bench/aa.py.
+ROUNDS = json.loads((ROOT / "bench" / "recorded" / "aa.json").read_text("utf-8"))
+
+
+@pytest.fixture(scope="module")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the recorded run."""
+    return extract(tmp_path_factory.mktemp("recorded")) / "recorded"
+
+
+def changed(
+    recorded: Path, folder: Path, change: Callable[[Any], None], cell: str = ONNXRUNTIME
+) -> Path:
+    """Return a copy of a recorded run in which the records of a cell are changed."""
+    head = folder / "head"
+    shutil.copytree(recorded, head)
+    for path in head.glob(f"records/{cell}/*/r?.json"):
+        document = json.loads(path.read_text("utf-8"))
+        change(document)
+        path.write_text(json.dumps(document), "utf-8")
+    return head
+
+
+def compared(base: Path, head: Path) -> Comparison:
+    results = (merging.merge([Run(path=base)]), merging.merge([Run(path=head)]))
+    return compare_results(*results, ("base", "head"))
+
+
+def rounds_run(folder: Path, name: str, seed: int, slower: float = 1.0) -> Path:
+    """Return a run whose rounds vary as real ones do; onnxruntime is slower by a factor."""
+    random_rounds = random.Random(seed).sample(ROUNDS, len(ROUNDS))
+    run = new_run(folder, PLAN, name)
+    write_gold(run)
+    for job, seconds in zip(all_jobs(PLAN), random_rounds, strict=False):
+        made = record(job, run=name)
+        document = made.model_dump(mode="json", by_alias=True)
+        factor = seconds * (slower if job.cell == ONNXRUNTIME else 1.0)
+        for phase in document["output"]["records"]:
+            for batch in phase["data"].get("batches", {}).values():
+                batch["latency_s"] = [factor] * 20
+        run.save(job, type(made).model_validate(document))
+    return run.path
+
+
+def test_the_same_run_twice_has_no_change(recorded: Path) -> None:
+    comparison = compared(recorded, recorded)
+    assert comparison.is_empty
+    assert comparison.unchanged == 57
+    assert len(comparison.times) > 100
+    assert {change.word for change in comparison.times} == {"cannot tell"}
+
+
+def test_two_runs_whose_rounds_only_vary_have_no_change(tmp_path: Path) -> None:
+    comparison = compared(rounds_run(tmp_path, "one", 1), rounds_run(tmp_path, "two", 2))
+    assert comparison.is_empty
+
+
+def test_a_slowdown_by_a_tenth_is_found_and_its_cell_named(tmp_path: Path) -> None:
+    base, head = rounds_run(tmp_path, "one", 1), rounds_run(tmp_path, "two", 2, slower=1.1)
+    comparison = compared(base, head)
+    assert {change.cell for change in comparison.slower} == {ONNXRUNTIME}
+    assert not comparison.faster
+    assert any(change.low < 1.1 < change.high for change in comparison.slower)
+    (line, *_) = limits.broken(comparison, limits.parse("slower:5%"))
+    assert line.startswith(f"slower: {ONNXRUNTIME}, ")
+    assert not limits.broken(comparison, limits.parse("slower:20%"))
+    assert {change.cell for change in compared(head, base).faster} == {ONNXRUNTIME}
+
+
+def test_a_consumer_that_is_lost_is_a_new_failure(recorded: Path, tmp_path: Path) -> None:
+    head = changed(recorded, tmp_path, lambda _: None)
+    shutil.rmtree(head / "records" / ONNXRUNTIME)
+    comparison = compared(recorded, head)
+    assert {(change.cell, change.base, change.head) for change in comparison.failures} == {
+        (ONNXRUNTIME, "match", "not-run")
+    }
+    assert not comparison.changes
+
+
+def test_a_consumer_that_the_later_run_does_not_have_is_a_new_failure(recorded: Path) -> None:
+    results = merging.merge([Run(path=recorded)])
+    kept = tuple(row for row in results.portability if row.consumer != ONNXRUNTIME)
+    head = results.model_copy(update={"portability": kept})
+    comparison = compare_results(results, head, ("base", "head"))
+    assert {(change.cell, change.head) for change in comparison.failures} == {(ONNXRUNTIME, ABSENT)}
+    back = compare_results(head, results, ("base", "head"))
+    assert not back.failures
+    assert back.added == len(comparison.failures)
+
+
+def grow(document: Any, factor: float) -> None:
+    if document["agreement"]:
+        document["agreement"]["error"] *= factor
+        for output in document["agreement"]["outputs"]:
+            output["error"] *= factor
+
+
+def test_an_error_grown_tenfold_is_named_under_the_same_verdict(
+    recorded: Path, tmp_path: Path
+) -> None:
+    base = changed(recorded, tmp_path / "a", functools.partial(grow, factor=1e3))
+    head = changed(recorded, tmp_path / "b", functools.partial(grow, factor=1e4))
+    comparison = compared(base, head)
+    grown = comparison.drifts
+    assert {change.cell for change in grown} == {ONNXRUNTIME}
+    assert [change.growth for change in grown] == pytest.approx([10] * 6)
+    assert {change.base for change in grown} == {"drift"}
+    assert limits.broken(comparison, limits.parse("drift:10x"))
+    assert not limits.broken(comparison, limits.parse("drift:20x"))
+    assert not compared(head, base).drifts
+
+
+@pytest.mark.parametrize(
+    ("error", "is_named"), [(1.9e-7, False), (9e-7, False), (1.1e-6, True), (None, True)]
+)
+def test_an_error_is_named_that_doubled_and_uses_half_of_its_tolerance(
+    error: float | None, is_named: bool
+) -> None:
+    key = ("serving", "artifact", "cell")
+    before = Outcome(word="match", subject="artifact", error=1e-7, tolerance=2e-6)
+    after = dataclasses.replace(before, error=error)
+    assert bool(compare_verdicts({key: before}, {key: after}).drifts) == is_named
+
+
+def test_a_worse_verdict_is_a_new_failure_and_a_better_one_another_verdict(
+    recorded: Path, tmp_path: Path
+) -> None:
+    head = changed(recorded, tmp_path, functools.partial(grow, factor=1e4))
+    comparison = compared(recorded, head)
+    assert {(change.base, change.head) for change in comparison.failures} == {("match", "drift")}
+    back = compared(head, recorded)
+    assert not back.failures
+    assert {(change.base, change.head) for change in back.changes} == {("drift", "match")}
+
+
+def on_another_machine(document: Any) -> None:
+    document["output"]["environment"]["processor"] = "Another(R) Processor"
+
+
+def test_times_of_two_machines_are_not_compared(recorded: Path, tmp_path: Path) -> None:
+    head = changed(recorded, tmp_path, on_another_machine)
+    comparison = compared(recorded, head)
+    (group,) = comparison.untimed
+    assert group.cells == (ONNXRUNTIME,)
+    assert group.reason == "processor: Intel(R) Xeon(R) Processor, now Another(R) Processor"
+    assert ONNXRUNTIME not in {change.cell for change in comparison.times}
+    assert CPP in {change.cell for change in comparison.times}
+
+
+def test_a_slower_machine_with_the_same_processor_is_another_machine(
+    recorded: Path, tmp_path: Path
+) -> None:
+    def slow_down(document: Any) -> None:
+        for canary in document["output"]["canaries"]:
+            canary["matmul_flops_best"] /= 2
+
+    comparison = compared(recorded, changed(recorded, tmp_path, slow_down))
+    (group,) = comparison.untimed
+    assert group.reason.startswith("the same processor, but its matrix product reached 151, now 7")
+
+
+def test_larger_images_and_more_memory_are_found_beyond_their_noise(recorded: Path) -> None:
+    base = merging.merge([Run(path=recorded)])
+
+    def bigger(image: float, memory: float) -> Results:
+        cells = (
+            row.model_copy(
+                update={
+                    "image_bytes": int(row.image_bytes * image),
+                    "peak_memory_bytes": int((row.peak_memory_bytes or 0) * memory),
+                }
+            )
+            if row.cell == ONNXRUNTIME and row.image_bytes
+            else row
+            for row in base.cells
+        )
+        return base.model_copy(update={"cells": tuple(cells)})
+
+    comparison = compare_results(base, bigger(1.2, 1.05), ("base", "head"))
+    assert [(size.quantity, size.cell) for size in comparison.sizes] == [("image", ONNXRUNTIME)]
+    (line,) = limits.broken(comparison, limits.parse("larger:10%,hungrier:20%"))
+    assert line.startswith(f"larger: {ONNXRUNTIME}, image: ")
+    comparison = compare_results(base, bigger(1.0, 1.5), ("base", "head"))
+    (line,) = limits.broken(comparison, limits.parse("larger:10%,hungrier:20%"))
+    assert line.startswith(f"hungrier: {ONNXRUNTIME}, memory: ")
+    assert not limits.broken(comparison, limits.parse("hungrier:60%"))
+
+
+def test_one_round_tells_nothing_about_times(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    one = tuple(
+        row.model_copy(
+            update={
+                "p50_s": statistics.estimate([np.array([row.p50_s.median * factor])]),
+            }
+        )
+        for factor, row in zip((1.0, 9.0) * len(results.inference), results.inference, strict=False)
+    )
+    head = results.model_copy(update={"inference": one})
+    comparison = compare_results(results, head, ("base", "head"))
+    assert not [change for change in comparison.times if change.quantity == "inference"]
+    assert comparison.single == sum(not row.emulated for row in results.inference)
+
+
+def test_holm_adjusts_as_published() -> None:
+    assert holm([0.01, 0.04, 0.03, 0.005]) == pytest.approx([0.03, 0.06, 0.06, 0.02])
+    assert holm([0.9, 0.8]) == [1.0, 1.0]
+    assert holm([]) == []
+
+
+def test_a_single_ratio_is_judged_by_students_t() -> None:
+    base, head = np.random.default_rng(0).lognormal(0.0, 0.05, (2, 4))
+    (ratio,) = compare_rounds([(base.tolist(), head.tolist())])
+    assert ratio.p == pytest.approx(scipy.stats.ttest_ind(np.log(head), np.log(base)).pvalue)
+    assert (ratio.p < 0.05) == (not ratio.low < 1 < ratio.high)
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+def test_p_values_of_equal_times_are_uniform_where_noise_is_alike_and_where_it_is_not(
+    spread: float,
+) -> None:
+    random_numbers = np.random.default_rng(1)
+    scales = 0.02 * np.exp(spread * random_numbers.standard_normal(4000))
+    rounds = np.exp(scales[:, None, None] * random_numbers.standard_normal((4000, 2, 3)))
+    p_values = [ratio.p for ratio in compare_rounds([(a, b) for a, b in rounds.tolist()])]
+    for level in (0.01, 0.05, 0.2):
+        assert np.mean(np.array(p_values) < level) == pytest.approx(level, rel=0.35)
+
+
+def test_many_pairs_tell_what_a_single_one_cannot() -> None:
+    rounds = np.exp(0.02 * np.random.default_rng(2).standard_normal((60, 2, 3)))
+    rounds[0, 1] *= 1.1
+    pairs = [(a, b) for a, b in rounds.tolist()]
+    assert compare_rounds(pairs)[0].p < compare_rounds(pairs[:1])[0].p / 10
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("slow:5%", "--fail-on knows no 'slow'; did you mean 'slower'?"),
+        ("slower:5", "--fail-on slower:5: write it like slower:5%"),
+        ("drift:2%", "--fail-on drift:2%: write it like drift:10x"),
+        ("drift:0.5x", "--fail-on drift:0.5x: an error that shrinks is no failure"),
+        ("new-failure:1", "--fail-on new-failure:1: 'new-failure' takes no number"),
+    ],
+)
+def test_a_wrong_limit_says_how_to_write_it(text: str, message: str) -> None:
+    with pytest.raises(ArgumentError) as raised:
+        limits.parse(text)
+    assert raised.value.message == message
+
+
+def arguments(*words: object) -> list[str]:
+    return ["compare", *map(str, words)]
+
+
+def test_the_command_fails_with_the_lines_that_broke_a_limit_on_one_screen(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    head = changed(recorded, tmp_path, functools.partial(grow, factor=1e4))
+    files = ("--json", tmp_path / "c.json", "--markdown", tmp_path / "c.md")
+    assert main.main(arguments(recorded, head, "--fail-on", "slower:5%", *files)) == 0
+    assert main.main(arguments(recorded, head, "--fail-on", "new-failure", *files)) == 1
+    shown = capsys.readouterr()
+    assert "limits of --fail-on broken, listed above" in shown.err
+    lines = shown.out.splitlines()
+    assert max(map(len, lines[: lines.index("New failures") + 4])) <= 80
+    assert any(line.startswith("✗ new failure: torch-debian12-amd64-cpu--") for line in lines)
+    document = json.loads((tmp_path / "c.json").read_text("utf-8"))
+    schema = json.loads((SCHEMAS / "comparison.schema.json").read_text("utf-8"))
+    jsonschema.validate(document, schema)
+    assert len(document["broken"]) == len(document["failures"])
+    page = (tmp_path / "c.md").read_text("utf-8")
+    assert page.startswith("### ✗ ")
+    assert "#### New failures" in page
+
+
+def test_results_files_compare_like_their_runs(recorded: Path, tmp_path: Path) -> None:
+    results = merging.merge([Run(path=recorded)])
+    path = tmp_path / "results.json"
+    path.write_text(results.model_dump_json(), "utf-8")
+    assert compare_results(read_results(path, tmp_path), results, ("a", "b")).is_empty
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"schema_version": 1}', "[1]", "\x00"])
+def test_what_is_no_results_file_is_refused(content: str, tmp_path: Path) -> None:
+    path = tmp_path / "results.json"
+    path.write_text(content, "utf-8")
+    with pytest.raises(RecordError, match="no results of this version"):
+        read_results(path, tmp_path)
+
+
+def entries(path: Path) -> Iterator[str]:
+    yield from (line for line in path.read_text("utf-8").splitlines() if "{cell: " in line)
+
+
+def test_accepted_verdicts_fail_nothing_until_one_is_worse(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline = tmp_path / "baseline.yaml"
+    update = arguments("--baseline", baseline, "--update-baseline")
+    assert main.main([*update, str(recorded)]) == 0
+    assert len(list(entries(baseline))) == 57
+    assert main.main(arguments("--baseline", baseline, recorded)) == 0
+    head = changed(recorded, tmp_path, functools.partial(grow, factor=1e4))
+    assert main.main(arguments("--baseline", baseline, head)) == 1
+    before = set(entries(baseline))
+    assert main.main([*update, str(head)]) == 0
+    assert main.main(arguments("--baseline", baseline, head)) == 0
+    assert len(set(entries(baseline)) - before) == 6
+    capsys.readouterr()
+    assert main.main([*update, str(head)]) == 0
+    assert "as the run shows it" in capsys.readouterr().out
+
+
+def test_an_update_keeps_reasons_comments_and_entries_that_agree(
+    recorded: Path, tmp_path: Path
+) -> None:
+    baseline = tmp_path / "baseline.yaml"
+    results = merging.merge([Run(path=recorded)])
+    accepted.update(baseline, results)
+    text = baseline.read_text("utf-8")
+    old = next(line for line in entries(baseline) if "verdict: error" in line)
+    new = old.replace("verdict: error}", 'verdict: error, reason: "no opset 20 there"} # seen')
+    baseline.write_text(text.replace(old, new, 1), "utf-8")
+    assert not accepted.update(baseline, results)
+    assert "no opset 20 there" in baseline.read_text("utf-8")
+    assert "# seen" in baseline.read_text("utf-8")
+    fewer = results.model_copy(update={"portability": results.portability[:3]})
+    assert accepted.update(baseline, fewer)
+    assert len([key for key in accepted.load(baseline) if key[0] == "serving"]) == 3
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["version: 2\n", "version: 1\nservings: {}\n", "version: 1\nserving: {a: [{cell: b}]}\n", "["],
+)
+def test_a_wrong_baseline_names_its_line(text: str, tmp_path: Path) -> None:
+    path = tmp_path / "baseline.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError, match=r"baseline\.yaml:\d+:\d+: "):
+        accepted.load(path)
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["a"], "error: compare takes 2 runs, not 1"),
+        (["--update-baseline", "a"], "error: --update-baseline: which file?"),
+        (["--baseline", "b.yaml", "a", "c"], "error: compare takes 1 run with --baseline, not 2"),
+        (
+            ["--baseline", "b.yaml", "a", "--fail-on", "slower"],
+            "error: --fail-on slower: a baseline holds verdicts only",
+        ),
+        (["a", "b"], "error: a is not a run: it has no plan.json"),
+    ],
+)
+def test_wrong_arguments_say_what_is_wrong(
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.main(arguments(*words)) == 2
+    assert capsys.readouterr().err.startswith(message)
+
+
+def test_two_versions_become_two_systems_in_the_same_native_cells() -> None:
+    package, versions = trials.parse(["onnxruntime==1.31.0", "onnxruntime==1.32.0"])
+    tried = trials.trials(MATRIX, package, versions, Selection(), DOCKER)
+    assert [trial.title for trial in tried] == ["onnxruntime==1.31.0", "onnxruntime==1.32.0"]
+    for trial in tried:
+        assert ONNXRUNTIME in {own.id for own, _ in trial.cells}
+        for own, cell in trial.cells:
+            assert cell.architecture == "amd64"
+            assert cell.pinned == cell.id != own.pinned
+            assert (cell.distribution, cell.adapter) == (own.distribution, own.adapter)
+    extended = trials.with_trials(MATRIX, tried)
+    ids = {cell.id for cell in all_cells(extended)}
+    assert {cell.id for trial in tried for _, cell in trial.cells} <= ids
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["m.onnx", "--with", "onnxruntime"], "error: --with onnxruntime: write a package and its"),
+        (["m.onnx", "--with", "a==1"], "error: --with takes two versions of one package"),
+        (["m.onnx", "--with", "a==1", "--with", "b==2"], "error: --with takes two versions of one"),
+        (["m.onnx", "--with", "a==1", "--with", "a==1"], "error: --with takes two versions of one"),
+        (
+            ["m.onnx", "--with", "onnxruntme==1", "--with", "onnxruntme==2"],
+            "error: no cell has the package 'onnxruntme'; did you mean 'onnxruntime'?",
+        ),
+        (["--with", "a==1", "--with", "a==2"], "error: --with: which model is served?"),
+        (["m", "--baseline", "b.yaml", "--with", "a==1"], "error: --with and --baseline: which is"),
+        (["m", "--rounds", "1"], "error: argument --rounds: '1' is no number of rounds from 2"),
+    ],
+)
+def test_wrong_versions_say_what_is_wrong(
+    words: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert main.main([*arguments(*words), "--engine", "venv"]) == 2
+    assert capsys.readouterr().err.startswith(message)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_side_of_a_trial_has_the_rows_of_its_version_only(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    side = side_of(results, {ONNXRUNTIME: "renamed"})
+    assert {row.cell for row in side.cells} == {"renamed"}
+    assert {row.consumer for row in side.portability} == {"renamed"}
+    assert len(side.inference) == sum(row.cell == ONNXRUNTIME for row in results.inference)
+
+
+def test_a_slowdown_counts_only_if_new_rounds_show_it_too(tmp_path: Path) -> None:
+    base, head = rounds_run(tmp_path, "one", 1), rounds_run(tmp_path, "two", 2, slower=1.1)
+    first, wanted = compared(base, head), limits.parse("new-failure,slower:5%")
+    suspected = again.suspects(first, wanted)
+    assert suspected
+    assert limits.broken(again.confirmed(first, first, suspected), wanted)
+    calm = again.confirmed(first, compared(base, rounds_run(tmp_path, "three", 3)), suspected)
+    assert not limits.broken(calm, wanted)
+    assert sum(change.again for change in calm.times) == len(suspected)
+    untold = again.confirmed(first, first.model_copy(update={"times": ()}), suspected)
+    assert not limits.broken(untold, wanted)
+
+
+def test_a_version_that_cannot_be_locked_is_named_and_leaves_no_pins() -> None:
+    (trial, _) = trials.trials(
+        MATRIX, "onnxruntime", ["1.0.0rc999", "1.32.0"], Selection(include=(ONNXRUNTIME,)), DOCKER
+    )
+    with (
+        pytest.raises(EngineError, match=r"onnxruntime==1\.0\.0rc999 cannot be locked"),
+        trying._locked([trial], MATRIX),
+    ):
+        raise AssertionError("there is no such version")
+    assert not pins.path(trial.cells[0][1].pinned).exists()
