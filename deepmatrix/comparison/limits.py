@@ -45,10 +45,14 @@ def _limit(text: str) -> Limit:
         )
     name = names[names.index(word)]
     if name in SHARES:
-        share = _number(text, value, r"(\d+(?:\.\d+)?)\s*%", "5%") / 100 if colon else SHARES[name]
+        share = (
+            _number(text, value, r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%", "5%") / 100
+            if colon
+            else SHARES[name]
+        )
         return Limit(name=name, share=share)
     if name == "drift" and colon:
-        growth = _number(text, value, r"(\d+(?:\.\d+)?)\s*x", "10x")
+        growth = _number(text, value, r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*x", "10x")
         if growth < 1:
             raise ArgumentError(f"--fail-on {text}: an error that shrinks is no failure")
         return Limit(name=name, growth=growth)

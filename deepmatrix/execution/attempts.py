@@ -23,7 +23,14 @@ from deepmatrix.store.runs import Run
 
 
 class Cancelled(Exception):
-    """The user pressed Ctrl-C, or SIGTERM came; the process was ended."""
+    """The user pressed Ctrl-C, or another signal came; the process was ended.
+
+    ``left`` says what may be left behind, where the engine did not answer.
+    """
+
+    def __init__(self, left: str = "") -> None:
+        super().__init__(left)
+        self.left = left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,7 +108,7 @@ class Attempts:
                 ended = self.engine.run(task, self.cancel)
                 joules = energy.joules_between(before, energy.read_counters())
             if ended.ending == "cancelled":
-                raise Cancelled
+                raise Cancelled(ended.left)
             write_text(self.run.log_path(job), ended.log)
             output, status, cause = conclude(job, control, ended)
             yield Attempt(

@@ -6,7 +6,9 @@ from collections.abc import Iterator, Sequence
 
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
-from deepmatrix.reports.layout import NO_BREAK_SPACE, Table
+from deepmatrix.reports.escaping import markdown as escape
+from deepmatrix.reports.escaping import markdown_code, markdown_prose
+from deepmatrix.reports.layout import Table
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results.rows import Results
@@ -28,13 +30,18 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
         ArgumentError: there is no table of such a title.
     """
     kind = "Verification" if results.models else "Matrix"
-    parts = [f"# {kind} `{results.run}`", *_headlines(results), _verdict(results)]
+    parts = [
+        f"# {kind} {markdown_code(results.run)}",
+        *_headlines(results),
+        _verdict(results),
+    ]
     parts += [markdown_table(table) for table in _select(result_tables(results), titles)]
     parts += [_list("Expected failures", results.findings)] if results.findings else []
     parts += [_list("Warnings", results.warnings)] if results.warnings else []
     parts.append(
-        f"<sub>preset `{results.preset}`, seed {results.seed}, deepmatrix {results.version}, "
-        f"{results.created[:19]} UTC; {_engines(results)}</sub>"
+        f"<sub>preset {markdown_code(results.preset)}, seed {results.seed}, "
+        f"deepmatrix {escape(results.version)}, "
+        f"{escape(results.created[:19])} UTC; {_engines(results)}</sub>"
     )
     text = "\n\n".join(parts) + "\n"
     if len(text.encode()) <= LONGEST:
@@ -79,9 +86,10 @@ def _list(title: str, sentences: Sequence[str]) -> str:
 def markdown_table(table: Table) -> str:
     """Return a table with its title and note."""
     rule = ["---:" if column.numeric else "---" for column in table.columns]
-    lines = [table.titles, rule, *(row.texts for row in table.rows)]
-    text = "\n".join("| " + " | ".join(escape(text) for text in line) + " |" for line in lines)
-    return f"## {table.title}\n\n{text}\n\n{table.legend()}".rstrip()
+    titles = [escape(title) for title in table.titles]
+    lines = [[escape(text) for text in row.texts] for row in table.rows]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in (titles, rule, *lines))
+    return f"## {escape(table.title)}\n\n{text}\n\n{markdown_prose(table.legend())}".rstrip()
 
 
 def _engines(results: Results) -> str:
@@ -91,10 +99,3 @@ def _engines(results: Results) -> str:
         for facts in results.engines.values()
     }
     return escape(", ".join(sorted(names)))
-
-
-def escape(text: str) -> str:
-    """Return a text for Markdown, in which what a process wrote makes no table, image or link."""
-    escaped = text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-    escaped = escaped.replace(NO_BREAK_SPACE, " ")  # a browser fits tables by itself
-    return escaped.replace("](", "]\\(")  # a process in a cell wrote it: no image, no link

@@ -22,9 +22,17 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
     *page* is called with the titles that the first mark names, empty for all tables.
 
     Raises:
-        ArgumentError: the marks are not there, once each and in their order.
+        ArgumentError: it cannot be read, or the marks are not there, once each and in their order.
     """
-    text = path.read_text(encoding="utf-8")
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ArgumentError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start})",
+            hint="save it as UTF-8; it is unchanged",
+        ) from None
+    except OSError as error:
+        raise ArgumentError(f"{path} cannot be read: {error.strerror}") from None
     begins = list(BEGIN.finditer(text))
     if len(begins) != 1 or text.count(END) != 1 or text.index(END) < begins[0].end():
         raise ArgumentError(

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.text import Text
-
 from deepmatrix import reports
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
@@ -15,6 +13,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import markdown, readme
+from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.results import merging
 from deepmatrix.store import runs
 
@@ -50,4 +49,4 @@ def run(options: argparse.Namespace) -> None:
             )
         readme.insert(options.into, lambda titles: markdown.document(merged, titles))
     text = f"{options.into}: the tables of {opened_run.id}"
-    running.make_console().print(Text(text), soft_wrap=True)
+    print_line(make_console(), text, wrap=False)

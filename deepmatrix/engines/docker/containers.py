@@ -82,6 +82,9 @@ def fetch_control(api: APIClient, container: str, task: Task, stop: Stop) -> Sto
         archives.unpack(chunks, task.control, limit_bytes=size_before + task.limits.file_bytes)
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
+    finally:
+        # An archive that nobody reads on would hold the container, and so its removal, for minutes.
+        chunks.close()
     return stop
 
 
