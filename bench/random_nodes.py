@@ -27,7 +27,7 @@ from harness.graphs.onnx_inputs import as_float64  # noqa: E402
 from harness.graphs.operators import evaluate  # noqa: E402
 from harness.graphs.precise import widen  # noqa: E402
 
-#: Above this part of the largest value a difference is none of rounding.
+#: A difference above this part of the largest value is not a rounding error.
 ROUNDING = 1e-3
 
 

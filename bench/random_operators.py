@@ -92,8 +92,8 @@ def binary(graph: Tensors, kind: str) -> Attempt | None:
     x = graph.pick()
     if x is None:
         return None
-    sides = [int(graph.choose(side, 1)) for side in graph.values[x].shape]
-    second = graph.choose(graph.weights(*sides), graph.weights(*sides[-1:]), x)
+    dims = [int(graph.choose(dim, 1)) for dim in graph.values[x].shape]
+    second = graph.choose(graph.weights(*dims), graph.weights(*dims[-1:]), x)
     if kind in {"Max", "Min", "Mean", "Sum"} and graph.opset < 8:  # they broadcast since then
         second = graph.weights(*graph.values[x].shape)
     return Attempt(kind, [x, second], attributes={"fmod": 1} if kind == "Mod" else {})
@@ -149,8 +149,8 @@ def matmul(graph: Tensors, kind: str) -> Attempt | None:
     x = graph.pick(2, 3, 4)
     if x is None:
         return None
-    side = graph.values[x].shape[-1]
-    return Attempt(kind, [x, graph.weights(side, int(graph.choose(1, 5, 16)), scale=side**-0.5)])
+    dim = graph.values[x].shape[-1]
+    return Attempt(kind, [x, graph.weights(dim, int(graph.choose(1, 5, 16)), scale=dim**-0.5)])
 
 
 @operator("Gemm")
@@ -160,8 +160,8 @@ def gemm(graph: Tensors, kind: str) -> Attempt | None:
     if x is None:
         return None
     transposed = int(graph.choose(0, 1))
-    width, side = int(graph.choose(3, 8)), graph.values[x].shape[1]
-    shape = (width, side) if transposed else (side, width)
+    width, dim = int(graph.choose(3, 8)), graph.values[x].shape[1]
+    shape = (width, dim) if transposed else (dim, width)
     attributes = {
         "transB": transposed,
         "alpha": graph.choose(1.0, 0.5),
@@ -170,14 +170,14 @@ def gemm(graph: Tensors, kind: str) -> Attempt | None:
     return Attempt(kind, [x, graph.weights(*shape), graph.weights(width)], attributes=attributes)
 
 
-def _window(graph: Tensors, sides: tuple[int, ...]) -> dict[str, Any]:
-    kernel = [int(graph.choose(1, 2, 3)) for _ in sides]
+def _window(graph: Tensors, dims: tuple[int, ...]) -> dict[str, Any]:
+    kernel = [int(graph.choose(1, 2, 3)) for _ in dims]
     attributes: dict[str, Any] = {
         "kernel_shape": kernel,
-        "strides": [int(graph.choose(1, 2)) for _ in sides],
+        "strides": [int(graph.choose(1, 2)) for _ in dims],
     }
     if graph.choose(True, False):
-        attributes["pads"] = [int(graph.random.integers(0, side)) for side in kernel * 2]
+        attributes["pads"] = [int(graph.random.integers(0, dim)) for dim in kernel * 2]
     else:
         attributes["auto_pad"] = graph.choose("VALID", "SAME_UPPER", "SAME_LOWER")
     return attributes
@@ -189,8 +189,8 @@ def convolution(graph: Tensors, kind: str) -> Attempt | None:
     x = graph.pick(3, 4)
     if x is None:
         return None
-    _, channels, *sides = graph.values[x].shape
-    attributes = _window(graph, tuple(sides))
+    _, channels, *dims = graph.values[x].shape
+    attributes = _window(graph, tuple(dims))
     if kind == "ConvTranspose":
         attributes.pop("auto_pad", None)
     group = channels if graph.choose(True, False) else 1
@@ -217,7 +217,7 @@ def pooling(graph: Tensors, kind: str) -> Attempt | None:
 
 @operator("GlobalAveragePool", "GlobalMaxPool", "GlobalLpPool")
 def global_pooling(graph: Tensors, kind: str) -> Attempt | None:
-    """Over all sides but the first two."""
+    """Over all dimensions but the first two."""
     x = graph.pick(3, 4)
     return Attempt(kind, [x]) if x else None
 
@@ -272,14 +272,14 @@ def transposition(graph: Tensors, kind: str) -> Attempt | None:
 
 @operator("Flatten")
 def flattening(graph: Tensors, kind: str) -> Attempt | None:
-    """Two sides."""
+    """Two dimensions."""
     x = graph.pick(2, 3, 4)
     return Attempt(kind, [x], attributes={"axis": int(graph.choose(0, 1, 2))}) if x else None
 
 
 @operator("Reshape")
 def reshaping(graph: Tensors, kind: str) -> Attempt | None:
-    """To a matrix, or with a side that is copied."""
+    """To a matrix, or with a dimension that is copied."""
     x = graph.pick(2, 3, 4)
     if x is None:
         return None
@@ -289,11 +289,11 @@ def reshaping(graph: Tensors, kind: str) -> Attempt | None:
 
 @operator("Squeeze", "Unsqueeze")
 def squeezing(graph: Tensors, kind: str) -> Attempt | None:
-    """A side of 1 less or more; an attribute in old opsets."""
+    """A dimension of 1 less or more; an attribute in old opsets."""
     x = graph.pick(2, 3)
     if x is None:
         return None
-    ones = [axis for axis, side in enumerate(graph.values[x].shape) if side == 1]
+    ones = [axis for axis, dim in enumerate(graph.values[x].shape) if dim == 1]
     if kind == "Squeeze" and not ones:
         return None
     axes = ones[:1] if kind == "Squeeze" else [int(graph.choose(0, 1))]
@@ -319,10 +319,10 @@ def splitting(graph: Tensors, kind: str) -> Attempt | None:
     if x is None:
         return None
     axis = int(graph.random.integers(graph.values[x].ndim))
-    side = graph.values[x].shape[axis]
-    if side < 3:
+    dim = graph.values[x].shape[axis]
+    if dim < 3:
         return None
-    parts = [1, side - 1]
+    parts = [1, dim - 1]
     if graph.opset < 13:
         return Attempt(kind, [x], 2, {"axis": axis, "split": parts})
     return Attempt(kind, [x, graph.constant(np.array(parts, "int64"))], 2, {"axis": axis})
@@ -348,7 +348,7 @@ def padding(graph: Tensors, kind: str) -> Attempt | None:
     x = graph.pick(2, 3, 4)
     if x is None:
         return None
-    pads = [int(side) for side in graph.random.integers(0, 3, 2 * graph.values[x].ndim)]
+    pads = [int(dim) for dim in graph.random.integers(0, 3, 2 * graph.values[x].ndim)]
     mode = graph.choose("constant", "edge", "reflect")
     if mode == "reflect" and min(graph.values[x].shape) < 3:
         return None
@@ -364,8 +364,8 @@ def repeating(graph: Tensors, kind: str) -> Attempt | None:
     if x is None:
         return None
     shape = graph.values[x].shape
-    sides = [2, *shape] if kind == "Expand" else graph.random.integers(1, 3, len(shape))
-    return Attempt(kind, [x, graph.constant(np.array(sides, "int64"))])
+    dims = [2, *shape] if kind == "Expand" else graph.random.integers(1, 3, len(shape))
+    return Attempt(kind, [x, graph.constant(np.array(dims, "int64"))])
 
 
 @operator("Gather")
@@ -375,9 +375,9 @@ def gathering(graph: Tensors, kind: str) -> Attempt | None:
     if x is None:
         return None
     axis = int(graph.random.integers(graph.values[x].ndim))
-    side = graph.values[x].shape[axis]
-    lowest = -side if graph.opset >= 11 else 0
-    indices = graph.random.integers(lowest, side, (2, 2))
+    dim = graph.values[x].shape[axis]
+    lowest = -dim if graph.opset >= 11 else 0
+    indices = graph.random.integers(lowest, dim, (2, 2))
     return Attempt(kind, [x, graph.constant(indices)], attributes={"axis": axis})
 
 

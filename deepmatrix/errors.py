@@ -39,7 +39,7 @@ class CellFailed(DeepmatrixError):
 
 
 class ConfigError(DeepmatrixError):
-    """A file that people write is wrong: the matrix file or the expected failures.
+    """A file of the user's is wrong: the matrix file or the expected failures.
 
     The message starts with ``file:line:column``.
     """

@@ -1,4 +1,4 @@
-"""Numbers of bytes as people read and write them."""
+"""Numbers of bytes as the user reads and writes them."""
 
 from __future__ import annotations
 

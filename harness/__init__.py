@@ -2,8 +2,8 @@
 
 DIR is the control directory. ``input.json`` and data come in; ``output.json``, arrays and artifacts
 go out; `harness/PROTOCOL.md` has the form. The harness uses the standard library, numpy and one
-framework, on Python 3.6 and later. It never imports ``deepmatrix``. Of the harness, ``deepmatrix``
-imports only `record` and `formats`.
+framework, on Python 3.6 and later. It never imports ``deepmatrix``. Of the harness the
+host imports `record` and `formats`, and nothing else.
 
 How a job runs:
 

@@ -48,7 +48,7 @@ and, where the graph of the format can be read, which is how the first wrong nod
     "precise": every inner tensor by name, in float64 where that can be had; "single": the same
     in float32, or nothing}.
 ``expose(path, tensors, target)``
-    Write the model with inner tensors, each {"name", "dtype", "sides"}, as more outputs.
+    Write the model with inner tensors, each {"name", "dtype", "dimensions"}, as more outputs.
 ``cut(path, inputs, number, target)``
     Write node *number* as a model of its own; return {"inputs", "gold"}: arrays by name, what the
     node received and what it should answer.
@@ -132,7 +132,7 @@ def match_places(inputs: Arrays, names: List[str]) -> Arrays:
 
 def _mismatch(inputs: Iterable[str], names: Iterable[str]) -> ValueError:
     given_names, model_names = (", ".join(group) or "none" for group in (inputs, names))
-    return ValueError("the model's inputs are %s; given were %s" % (model_names, given_names))
+    return ValueError("the model's inputs are %s; got %s" % (model_names, given_names))
 
 
 def copy_inputs(inputs: Arrays) -> Arrays:

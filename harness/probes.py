@@ -56,6 +56,6 @@ def _try(module: ModuleType, probe: str, arrays: Arrays) -> Tuple[Dict[str, Any]
     return answers, {"status": status, "error": error, "seconds": seconds, "ran": ran}
 
 
-def sides(count: int) -> str:
-    """Return the number of sides that an operation covers, in words."""
-    return "1 side" if count == 1 else "%d sides" % count
+def dimensions(count: int) -> str:
+    """Return the number of dimensions that an operation covers, in words."""
+    return "1 dimension" if count == 1 else "%d dimensions" % count

@@ -1,7 +1,7 @@
 """The names and the version of what goes in and out of a cell.
 
-The host imports this module and ``formats``, and nothing else of the harness, so both need only
-the standard library, Python 3.6, and no other module of this package.
+Of the harness the host imports ``record`` and ``formats``, and nothing else, so both need only the
+standard library, Python 3.6, and no other module of this package.
 """
 
 import hashlib
@@ -23,6 +23,13 @@ BASELINE = "baseline: ONNX Runtime without optimisations"
 #: units in the last place of 1, however small the result: where all probabilities are tiny, an
 #: error of 2e-7 is rounding.
 SMALLEST_SCALE = 0.25
+
+#: Seconds for which LoadGen issues queries in each of MLPerf's scenarios.
+SCENARIO_S = 2.0
+
+#: What bounds the latency of the server scenario: this multiple of a single answer's, and at least
+#: this number of seconds, in which threads can wake up.
+SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S = 10, 1e-3
 
 #: Why a value of an output is not compared with gold. The last wins where several apply.
 UNDEFINED_VALUE = 1  # the standard leaves it undefined, or it follows from such a value

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from onnx import TensorProto, helper, numpy_helper
 
-#: Sides of the product: so many pairs of 255 x 127 that their sum in 16 bits saturates.
+#: Dimensions of the product: the sum of its pairs of 255 x 127 saturates in 16 bits.
 DEEP, WIDE = 64, 8
 
 
@@ -18,8 +18,8 @@ def model(nodes: list[Any], inputs: list[Any], outputs: list[Any], **held: Any) 
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
-def floats(name: str, *sides: Any) -> Any:
-    return helper.make_tensor_value_info(name, TensorProto.FLOAT, sides)
+def floats(name: str, *dims: Any) -> Any:
+    return helper.make_tensor_value_info(name, TensorProto.FLOAT, dims)
 
 
 def saturating() -> Any:
@@ -62,9 +62,9 @@ def chain(length: int, after: str = "", scale: float = 0.25) -> Any:
     return model(nodes, [floats("x", 2, 4)], [floats("y", None, None)], **held)
 
 
-def product_of_weights(sides: tuple[int, int] = (256, 64)) -> Any:
+def product_of_weights(dims: tuple[int, int] = (256, 64)) -> Any:
     """Return a product with weights of int8, a scale a column; its activations are floats."""
-    weights = np.random.default_rng(1).normal(size=sides).astype(np.float32)
+    weights = np.random.default_rng(1).normal(size=dims).astype(np.float32)
     scale = (np.abs(weights).max(axis=0) / 127).astype(np.float32)
     nodes = [
         helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["weights"], axis=1),
@@ -72,9 +72,9 @@ def product_of_weights(sides: tuple[int, int] = (256, 64)) -> Any:
     ]
     return model(
         nodes,
-        [floats("x", "n", sides[0])],
-        [floats("y", "n", sides[1])],
+        [floats("x", "n", dims[0])],
+        [floats("y", "n", dims[1])],
         q=np.rint(weights / scale).astype(np.int8),
         scale=scale,
-        zero=np.zeros(sides[1], np.int8),
+        zero=np.zeros(dims[1], np.int8),
     )

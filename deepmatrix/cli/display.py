@@ -158,7 +158,7 @@ class Display:
 
 
 def _job_name(job: Job) -> str:
-    """Return the name of a job as people read it."""
+    """Return the name of a job as the user reads it."""
     if job.phases == (INSPECT,) or (job.artifact and job.artifact.imported):
         return f"{job.cell} · {job.workload}"
     model = f" · {job.artifact.format} of {job.artifact.producer}" if job.artifact else ""

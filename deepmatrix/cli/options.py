@@ -6,7 +6,7 @@ import argparse
 import math
 import re
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 from deepmatrix.diagnosis.explain import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
@@ -34,10 +34,9 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
         "globs", nargs="*", metavar="GLOB", help="cells to run instead of the preset's"
     )
     add_exclude(parser)
-    parser.add_argument(
+    add_repeated(
+        parser,
         "--tag",
-        action="append",
-        default=[],
         metavar="TAG",
         help="only cells with this tag: a system, role, base, architecture, device, or one of the "
         "entry's tags",
@@ -50,11 +49,19 @@ def add_selection(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_repeated(parser: argparse.ArgumentParser, name: str, **options: Any) -> None:
+    """Add an option that can be given several times: a list, empty where it is not."""
+    parser.add_argument(name, action="append", default=[], **options)
+
+
 def add_exclude(parser: argparse.ArgumentParser) -> None:
     """Add the option that leaves cells out."""
-    parser.add_argument(
-        "--exclude", action="append", default=[], metavar="GLOB", help="cells to leave out"
-    )
+    add_repeated(parser, "--exclude", metavar="GLOB", help="cells to leave out")
+
+
+def add_runs(parser: argparse.ArgumentParser) -> None:
+    """Add the option that names the folder of the runs."""
+    parser.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
 
 
 def add_engine(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +72,7 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         help="docker; docker:CONTEXT_OR_URL; venv (virtual environments on this machine); "
         "here (the interpreter that runs this); auto: docker if an engine answers, else venv",
     )
-    parser.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
+    add_runs(parser)
 
 
 def add_explain(parser: argparse.ArgumentParser) -> None:
@@ -126,7 +133,8 @@ def shape(text: str) -> tuple[str, tuple[int, ...]]:
     match = re.fullmatch(r"(.+)=([0-9]{1,10}(?:x[0-9]{1,10}){0,31})", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(
-            f"'{_short(text)}' is no shape; write it like x=1x3x224x224, or batch=4 for a free side"
+            f"'{_short(text)}' is not a valid shape; write it like x=1x3x224x224, or "
+            "batch=4 for a dynamic dimension"
         )
     sizes = tuple(map(int, match[2].split("x")))
     if math.prod(sizes) > MOST_VALUES:
@@ -144,7 +152,9 @@ def value_range(text: str) -> tuple[str, tuple[float, float]]:
     except ValueError:
         low, high = math.nan, math.nan
     if not name or not -math.inf < low <= high < math.inf:
-        raise argparse.ArgumentTypeError(f"'{_short(text)}' is no range; write it like x=0:255")
+        raise argparse.ArgumentTypeError(
+            f"'{_short(text)}' is not a valid range; write it like x=0:255"
+        )
     return name, (low, high)
 
 
@@ -154,7 +164,7 @@ def duration(text: str) -> float:
     seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else math.inf
     if seconds > LONGEST_S:
         raise argparse.ArgumentTypeError(
-            f"'{_short(text)}' is no duration of up to a week; write it like 30s, 2m or 1h"
+            f"'{_short(text)}' is not a duration of up to a week; write it like 30s, 2m or 1h"
         )
     return seconds
 
@@ -177,7 +187,7 @@ def seed(text: str) -> int:
 def _whole_number(text: str, least: int, most: int) -> int:
     if not re.fullmatch("[0-9]{1,10}", text) or not least <= int(text) <= most:
         raise argparse.ArgumentTypeError(
-            f"'{_short(text)}' is no whole number from {least} to {most}"
+            f"'{_short(text)}' is not a whole number from {least} to {most}"
         )
     return int(text)
 

@@ -66,7 +66,7 @@ def open_run(path: Path, parent: Path) -> Run:
     return Run.open(named if not path.exists() and named.exists() else path)
 
 
-#: So many cells are listed by name.
+#: At most this many cells are listed by name.
 LISTED_CELLS = 8
 
 
@@ -89,18 +89,25 @@ def execute(
     *,
     cells: Sequence[str] = (),
     waves: Sequence[Wave] = WAVES,
+    check: Callable[[], None] | None = None,
     explain: Scope = "drift",
     explain_s: float = BUDGET_S,
 ) -> None:
     """Run the jobs of a run that have no record yet, and diagnose answers.
 
     All verdicts are stored before the first diagnosis, which may take *explain_s* seconds a fault.
-    With *cells*, only their jobs; a diagnosis then waits for the whole run.
+    With *cells*, only their jobs; a diagnosis then waits for the whole run. *check* is called after
+    the first wave, and may raise; only then the cells of the others are made ready.
     """
+    first = waves[:1] if check else waves
     with Display(console) as display:
         runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
-        with runner.open(runner.pending_cells(waves)) as opened:
-            opened.run_waves(waves)
+        with runner.open(runner.pending_cells(first)) as opened:
+            opened.run_waves(first)
+            if check:
+                check()
+                opened.prepare(runner.pending_cells(waves[1:]))
+                opened.run_waves(waves[1:])
             if "consume" not in waves or cells:
                 return
             settle(run)

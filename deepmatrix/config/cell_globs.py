@@ -10,9 +10,15 @@ from deepmatrix.config.documents import Problem
 
 
 def nearest(glob: str, ids: Collection[str]) -> str | None:
-    """Return the id that a glob may have meant."""
-    matches = difflib.get_close_matches(glob.strip("*"), list(ids), n=1, cutoff=0.4)
-    return matches[0] if matches else None
+    """Return the id that a glob may have meant: by all of it, else by how it begins."""
+    text = glob.strip("*-")
+    pieces = text.count("-") + 1
+    beginnings = {"-".join(name.split("-")[:pieces]): name for name in reversed([*ids])}
+    if matches := difflib.get_close_matches(glob.strip("*"), list(ids), n=1, cutoff=0.4):
+        return matches[0]
+    if matches := difflib.get_close_matches(text, beginnings, n=1):
+        return beginnings[matches[0]]
+    return None
 
 
 def no_match(glob: str, ids: Collection[str], *, noun: str = "cell") -> str:

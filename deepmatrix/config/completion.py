@@ -16,7 +16,7 @@ EXPECTED_FAILURES = "expected_failures_file"
 #: The sections with systems.
 ROLES = ("frameworks", "runtimes")
 
-_MOVED = f"expected failures stand in a file of their own: name it as {EXPECTED_FAILURES}"
+_MOVED = f"expected failures are in a file of their own: name it as {EXPECTED_FAILURES}"
 
 
 def complete(document: Document) -> Completed:

@@ -1,4 +1,4 @@
-"""YAML documents that people write: how they are loaded and checked, and how errors read."""
+"""The user's YAML documents: how they are loaded and checked, and how errors read."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-#: Packages of every root: the basic commands that a person expects in a shell.
+#: Packages of every root: the basic commands that a user expects in a shell.
 COMMON = (
     "base-files",
     "base-passwd",

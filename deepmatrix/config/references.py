@@ -60,7 +60,7 @@ class _Name(NamedTuple):
 
 
 def _clashes(matrix: Matrix) -> Iterator[Problem]:
-    """Yield names and ids that stand for two things, and the preset that must not lack."""
+    """Yield duplicate names and ids, and a missing default preset."""
     for name in matrix.runtimes:
         if name in matrix.frameworks:
             yield ("runtimes", name), f"'{name}' is already a framework; ids must be unique", True
@@ -124,7 +124,7 @@ def _adapters() -> set[str]:
 
 
 def _missing_adapters_and_networks(matrix: Matrix, networks: Collection[str]) -> Iterator[Problem]:
-    """Yield what is not there of what is named like its system or workload."""
+    """Yield missing default adapters and networks."""
     adapters = _adapters()
     for role, name, system in _with_roles(matrix):
         default = default_adapter(role, name)
@@ -159,7 +159,7 @@ def _wheels(matrix: Matrix) -> Iterator[Problem]:
 
 
 def _preset(matrix: Matrix, name: str, preset: Preset, ids: list[str]) -> Iterator[Problem]:
-    """Yield what a preset selects in vain, and the phases that lack the one they need."""
+    """Yield selections that match nothing, and the phases that lack the one they need."""
     if "phases" in preset.model_fields_set:
         yield from _unreached_phases(name, preset)
     for index, glob in enumerate(preset.cells):

@@ -1,4 +1,4 @@
-"""The sections of the matrix file: what may stand in each, as typed models."""
+"""The sections of the matrix file: what may be in each, as typed models."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ class Architecture(Section):
 class InstructionSet(Section):
     """Instructions that a cell of an architecture is kept to: its ISA.
 
-    *processor* is QEMU's name of a processor without the others. Where there is none, libraries are
-    told by *environment*. With *systems*, only these and their variants can be told.
+    *processor* is QEMU's name of a processor without the others. Where there is none, the
+    variables in *environment* limit the libraries. With *systems*, only these and their variants
+    can be limited.
     """
 
     architecture: Name
@@ -156,7 +157,7 @@ class Rounds(Section):
 
 
 class Infer(Section):
-    """How inference is sampled: at least so many calls, and for at least so long.
+    """How inference is sampled: the least number of calls, and the least time.
 
     After *max_s* seconds a few calls are enough. Before, an artifact is answered *repeats* times,
     which are compared.

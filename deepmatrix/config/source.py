@@ -1,4 +1,4 @@
-"""Reading YAML so that every value still knows where it stands in its file."""
+"""Reading YAML so that every value still knows where it is in its file."""
 
 from __future__ import annotations
 

@@ -46,11 +46,16 @@ CellId = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_-]{1,200}$")]
 
 
 class Outcome(BaseModel):
-    """How a case ended, and why where it did not pass."""
+    """How a case ended, and why where it did not pass.
+
+    *kind*: what failures of one kind have in common: the type of the error, what of an answer is
+    wrong, or how the process ended. Baselines have none.
+    """
 
     model_config = ConfigDict(frozen=True)
 
     ending: Ending
+    kind: Line = ""
     reason: Line = ""
 
 
@@ -85,7 +90,7 @@ class Change:
 
 
 def change(conformity: Conformity, baseline: Conformity) -> Change:
-    """Compare with a baseline; a case that still fails, with another reason, is no change."""
+    """Compare with a baseline; a case that still fails, with another reason, is not a change."""
     return Change(
         worse={
             name: outcome
@@ -198,13 +203,13 @@ class Trial:
         with self.attempts.one_off(self.cell, self.suite.name, (CONFORM,), fill) as ended:
             answered = ended.output.conformed() if ended.output and ended.status == "ok" else None
             if answered is None:
-                self._blame(ended.control, numbers, ended.cause or ended.status)
+                self._blame(ended.control, numbers, ended.status, ended.cause or ended.status)
                 return
             if ended.output and ended.output.environment:
                 self.versions = ended.output.environment.versions
             self._judge(answered.cases, ended.control)
 
-    def _blame(self, control: Path, numbers: Sequence[int], cause: str) -> None:
+    def _blame(self, control: Path, numbers: Sequence[int], status: str, cause: str) -> None:
         """Record a crash of the case that was running when the process died."""
         try:
             content = read_bytes(control / SUITE_PLACE, largest=LONGEST_PLACE)
@@ -213,7 +218,7 @@ class Trial:
         written = {str(number).encode(): number for number in numbers}
         if content not in written:
             raise EngineError(f"{self.cell.id} died before its first case: {cause}")
-        self.outcomes[written[content]] = Outcome(ending="crash", reason=cause)
+        self.outcomes[written[content]] = Outcome(ending="crash", kind=status, reason=cause)
 
     def _judge(self, ended_cases: Mapping[str, CaseOutcome], control: Path) -> None:
         try:
@@ -241,33 +246,38 @@ def _outcome(
 ) -> Outcome:
     if ended.status != "ok":
         ending: Ending = "unsupported" if ended.status == "unsupported" else "error"
-        return Outcome(ending=ending, reason=ended.error.line if ended.error else "")
+        if ended.error is None:
+            return Outcome(ending=ending)
+        return Outcome(ending=ending, kind=ended.error.type, reason=ended.error.line)
     if len(actual) != len(expected):
         reason = f"{len(actual)} outputs, {len(expected)} are expected"
-        return Outcome(ending="wrong", reason=reason)
-    reasons = [
-        _difference(answer, truth, case) for answer, truth in zip(actual, expected, strict=True)
+        return Outcome(ending="wrong", kind="number of outputs", reason=reason)
+    pairs = zip(actual, expected, strict=True)
+    differences = [
+        difference for answer, truth in pairs if (difference := _difference(answer, truth, case))
     ]
-    reason = "; ".join(filter(None, reasons))
-    return Outcome(ending="wrong" if reason else "pass", reason=reason)
+    if not differences:
+        return Outcome(ending="pass")
+    reason = "; ".join(reason for _, reason in differences)
+    return Outcome(ending="wrong", kind=differences[0][0], reason=reason)
 
 
-def _difference(answer: Values | None, truth: Values, case: SuiteCase) -> str:
-    """Return how an answer differs beyond the case's own tolerances, empty if it does not."""
+def _difference(answer: Values | None, truth: Values, case: SuiteCase) -> tuple[str, str] | None:
+    """Return what differs beyond the case's own tolerances, and how; None if nothing does."""
     if answer is None:
-        return "an answer is missing"
+        return "missing", "an answer is missing"
     if answer.shape != truth.shape:
-        return f"the shape {answer.shape}, not {truth.shape}"
+        return "shape", f"the shape {answer.shape}, not {truth.shape}"
     if answer.dtype.kind != truth.dtype.kind or (
         truth.dtype.kind not in "US" and answer.dtype != truth.dtype
     ):
-        return f"the dtype {answer.dtype}, not {truth.dtype}"
+        return "dtype", f"the dtype {answer.dtype}, not {truth.dtype}"
     if truth.dtype.kind in "USb":
         wrong = int((answer != truth).sum())
     else:
         close = np.isclose(answer, truth, rtol=case.rtol, atol=case.atol, equal_nan=True)
         wrong = int((~close).sum())
-    return f"{wrong} of {truth.size} values differ" if wrong else ""
+    return ("values", f"{wrong} of {truth.size} values differ") if wrong else None
 
 
 def try_all(

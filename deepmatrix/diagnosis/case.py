@@ -19,7 +19,7 @@ from deepmatrix.store.causes import Cause, CauseKind
 from deepmatrix.store.records import Agreement, Deviation, Steps
 from deepmatrix.store.runs import Run
 
-#: Integers of so many bytes hold quantised values; larger ones hold sums, places and classes.
+#: Integers of this many bytes hold quantised values; larger ones hold sums, places and classes.
 STEP_BYTES = 2
 
 #: Steps of 8 bits from zero to the largest value, in a symmetric range.

@@ -13,7 +13,6 @@ from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.store import answers, truths
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.truths import Truth
-from harness.formats import FORMATS
 
 
 def find_evaluator_cause(case: Case, trace: Trace) -> Cause | None:
@@ -27,7 +26,7 @@ def find_evaluator_cause(case: Case, trace: Trace) -> Cause | None:
     if not wrong:
         return None
     text = f"the evaluator differs from gold at output {wrong[0]} ({truth.sources[wrong[0]]})"
-    if case.fault.consumer.name != FORMATS[case.artifact.format].inspector:
+    if not case.fault.consumer.inspects(case.artifact.format):
         return case.cause("opaque", f"no node can be named: {text}")
     fault = _exchanged_fault(case, truth, trace, wrong)
     if fault is None:

@@ -26,7 +26,7 @@ from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging.verdicts import producer_fault
-from deepmatrix.store.causes import Cause
+from deepmatrix.store.causes import CAUSE_FILE, Cause
 from deepmatrix.store.runs import Run
 
 #: What is explained: wrong answers; the error of every node of all answers too; nothing.
@@ -80,7 +80,7 @@ def explain(tracer: Tracer, fault: Fault, budget_s: float = BUDGET_S) -> Cause:
         cause = _find_cause(tracer, fault, part, time.monotonic() + budget_s)
         command = node_command(final, fault) if cause.alone else model_command(tracer.run, fault)
         cause = cause.model_copy(update={"reproduce": command})
-        write_text(part / "cause.json", cause.model_dump_json(indent=1) + "\n")
+        write_text(part / CAUSE_FILE, cause.model_dump_json(indent=1) + "\n")
     return cause
 
 
@@ -98,7 +98,7 @@ def _explain_as(run: Run, fault: Fault, searched: Cause) -> Cause:
         }
     )
     with _replacing(run.cause_path(fault.artifact.id, fault.consumer.id)) as part:
-        write_text(part / "cause.json", cause.model_dump_json(indent=1) + "\n")
+        write_text(part / CAUSE_FILE, cause.model_dump_json(indent=1) + "\n")
     return cause
 
 

@@ -7,11 +7,9 @@ runtime round differently, so theirs are only nearly equal.
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Iterable
 
 from deepmatrix.diagnosis.faults import Fault
-from deepmatrix.planning.cells import Cell
 from deepmatrix.store.records import Deviation
 
 #: Errors of one runtime that differ by less than this share are alike.
@@ -39,14 +37,8 @@ def are_alike(first: Fault, second: Fault) -> bool:
         return False
     if outputs[0] == outputs[1]:
         return True
-    is_same_runtime = runtime_family(first.consumer) == runtime_family(second.consumer)
-    return is_same_runtime and all(map(_is_near, *outputs))
-
-
-def runtime_family(cell: Cell) -> str:
-    """Return what a runtime is called in whatever language and variant: ``onnxruntime``."""
-    match = re.match(r"[a-z]+", cell.name)
-    return match[0] if match else cell.name
+    is_same_library = first.consumer.library == second.consumer.library
+    return is_same_library and all(map(_is_near, *outputs))
 
 
 def _is_near(first: Deviation, second: Deviation) -> bool:

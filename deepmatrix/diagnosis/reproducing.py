@@ -34,7 +34,8 @@ def model_command(run: Run, fault: Fault) -> str:
 
 
 def _verify(model: Path, folder: Path, consumer: Cell) -> str:
-    arrays = ["--inputs", _short(folder / "inputs.npz"), "--reference", _short(folder / "gold.npz")]
+    arrays = ["--inputs", _short(folder / artifacts.INPUTS)]
+    arrays += ["--reference", _short(folder / artifacts.GOLD)]
     only = ["--only", consumer.plain.id, *(["--isa", consumer.isa] if consumer.isa else [])]
     return command_line("verify", _short(model), *arrays, *only)
 

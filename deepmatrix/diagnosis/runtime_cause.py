@@ -13,6 +13,7 @@ from deepmatrix.diagnosis.search.saturation import saturation_hint
 from deepmatrix.diagnosis.search.tracing import Trace, Untraceable
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
+from deepmatrix.store.artifacts import GOLD, INPUTS
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation
 from harness.formats import MODEL_PATHS
@@ -49,7 +50,9 @@ class RuntimeSearch:
         """Raise Untraceable where an output is not traced: it may be the wrong one."""
         graph = self.trace.graph
         if untraced := [name for name in graph.outputs if name not in self.trace.precise]:
-            raise Untraceable(f"the output {untraced[0]} is no array of numbers: it is not traced")
+            raise Untraceable(
+                f"the output {untraced[0]} is not an array of numbers: it is not traced"
+            )
 
     def _not_reproduced(self) -> Cause:
         text = "a second inference is right: the fault is not repeatable"
@@ -93,8 +96,8 @@ class RuntimeSearch:
         case, model_format = self.case, self.case.artifact.format
         with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
-        inputs = arrays.read_all(case.folder / "inputs.npz", arrays.ANY)
-        truths = arrays.read_all(case.folder / "gold.npz", arrays.ANY)
+        inputs = arrays.read_all(case.folder / INPUTS, arrays.ANY)
+        truths = arrays.read_all(case.folder / GOLD, arrays.ANY)
         model = case.folder / MODEL_PATHS[model_format]
         try:
             outputs = case.tracer.infer(case.fault.consumer, model_format, model, inputs)
@@ -153,7 +156,7 @@ class RuntimeSearch:
 
     def _tensor_type(self, tensor: str) -> dict[str, Any]:
         value = (self.trace.single or self.trace.precise)[tensor]
-        return {"name": tensor, "dtype": str(value.dtype), "sides": value.ndim}
+        return {"name": tensor, "dtype": str(value.dtype), "rank": value.ndim}
 
     def _outputs_are_right(self, values: Mapping[str, Values]) -> bool:
         return all(self._is_right(name, values) for name in self.trace.outputs)

@@ -3,7 +3,7 @@
 Fewer limits hold here than in a container. A process has its own session, CPUs, deadline, bounded
 files and log. On Linux its memory and its number of processes are checked four times a second, and
 it is killed when it uses too much. It can read every file that the user can, and the network.
-RLIMIT_AS would be no memory limit: frameworks reserve far more addresses than they use.
+RLIMIT_AS would not limit memory: frameworks reserve far more addresses than they use.
 """
 
 from __future__ import annotations

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from dataclasses import replace
 
+from deepmatrix.execution import evaluations
 from deepmatrix.execution.attempts import Attempt
+from deepmatrix.execution.conclusions import status_of_phases
 from deepmatrix.judging import agreements, evidence
 from deepmatrix.judging.evidence import Evidence
 from deepmatrix.models import imports
@@ -20,7 +23,9 @@ from harness.record import DEPLOY, INSPECT
 def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> JobRecord:
     """Store the artifacts of a planned job, judge its answers; return its record.
 
-    Files that cannot be read are the job's own fault: its record says so as its cause.
+    Files that cannot be read are the job's own fault: its record says so as its cause. An
+    evaluator that inspected a model has answered it too: that is saved as the record of the job
+    in which it would serve the model.
     """
     collector = _Collector(run, job, cell, attempt)
     evidence_of_training = collector.training_evidence()
@@ -28,28 +33,21 @@ def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> Jo
         collector.store_exports(attempt.output)
     if attempt.output and collector.status == "ok" and INSPECT in job.phases:
         collector.store_import(attempt.output)
-    agreement = collector.agreement()
-    return JobRecord(
-        run=run.id,
-        job=job.id,
-        wave=job.wave,
-        cell=job.cell,
-        subject=job.subject,
-        workload=job.workload,
-        round=job.round,
-        engine=engine,
-        emulated=attempt.emulated,
-        status=collector.status,
-        cause=collector.cause,
-        wall_s=attempt.ended.wall_s,
-        started_at=attempt.ended.started_at,
-        tree_bytes=attempt.ended.tree_bytes,
-        energy_j=attempt.energy_j,
-        output=attempt.output,
-        agreement=agreement,
-        artifacts=collector.stored,
-        **vars(evidence_of_training),
-    )
+        serving = evaluations.serving_job(run.manifest.plan, job, cell)
+        if serving and collector.status == "ok":
+            _collect_evaluation(run, engine, serving, cell, attempt)
+    return collector.record(engine, evidence_of_training)
+
+
+def _collect_evaluation(run: Run, engine: str, job: Job, cell: Cell, inspected: Attempt) -> None:
+    """Save the record of the job in which an evaluator serves a model, from its inspection."""
+    output = evaluations.serving_output(job, inspected.output) if inspected.output else None
+    if output is None:
+        return
+    status, cause = status_of_phases(output)
+    attempt = replace(inspected, output=output, status=status, cause=cause, energy_j=None)
+    collector = _Collector(run, job, cell, attempt)
+    run.save(job, collector.record(engine, Evidence()))
 
 
 class _Collector:
@@ -96,6 +94,32 @@ class _Collector:
             self.stored.update(stored)
         except arrays.Unreadable as error:
             self._blame_artifact(str(error))
+
+    def record(self, engine: str, evidence_of_training: Evidence) -> JobRecord:
+        """Judge the answers, if there are any; return the job's record."""
+        agreement = self.agreement()
+        job, attempt = self.job, self.attempt
+        return JobRecord(
+            run=self.run.id,
+            job=job.id,
+            wave=job.wave,
+            cell=job.cell,
+            subject=job.subject,
+            workload=job.workload,
+            round=job.round,
+            engine=engine,
+            emulated=attempt.emulated,
+            status=self.status,
+            cause=self.cause,
+            wall_s=attempt.ended.wall_s,
+            started_at=attempt.ended.started_at,
+            tree_bytes=attempt.ended.tree_bytes,
+            energy_j=attempt.energy_j,
+            output=attempt.output,
+            agreement=agreement,
+            artifacts=self.stored,
+            **vars(evidence_of_training),
+        )
 
     def agreement(self) -> Agreement | None:
         """Return how far the answers to an artifact are from gold, None before that is settled."""

@@ -12,6 +12,7 @@ from deepmatrix.engines.archives import MAX_OUTPUT_BYTES
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Status
+from harness.record import OUTPUT
 
 _OUTPUT = TypeAdapter(Output)
 
@@ -26,7 +27,7 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
         raise ValueError("a cancelled job has no conclusion")
     if ended.ending != "exited":
         return None, ended.ending, ended.cause
-    path = control / "output.json"
+    path = control / OUTPUT
     if not path.is_file():
         return _without_output(ended)
     try:
@@ -34,24 +35,25 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
     except Damaged as error:
         return None, "torn", f"output.json is torn or not a record: {error.problem}"
     if output.job != job.id:
-        return None, "torn", f"output.json belongs to another job, {output.job[:100]}"
+        return None, "torn", f"{OUTPUT} belongs to another job, {output.job[:100]}"
     phases = tuple(record.phase for record in output.records)
     if phases != job.phases:
-        return None, "torn", f"output.json has records of {', '.join(phases) or 'no phase'}"
+        return None, "torn", f"{OUTPUT} has records of {', '.join(phases) or 'no phase'}"
     if ended.exit_code != 0:
         return output, "crashed", f"exit code {ended.exit_code} after it wrote its output"
-    return output, *_status_of_phases(output)
+    return output, *status_of_phases(output)
 
 
 def _without_output(ended: Ended) -> tuple[None, Status, str]:
     if ended.exit_code == 0:
-        return None, "lost", "exited with 0 but wrote no output.json"
+        return None, "lost", f"exited with 0 but wrote no {OUTPUT}"
     if "Timeout (" in ended.log and "most recent call first" in ended.log:
         return None, "timeout", f"the harness's watchdog ended it: {_hung_at(ended.log)}"
     return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
 
 
-def _status_of_phases(output: Output) -> tuple[Status, str]:
+def status_of_phases(output: Output) -> tuple[Status, str]:
+    """Return the status of a job whose process ended well, and its cause in one line."""
     if phase := output.failure():
         line = phase.error.line if phase.error else "it reports no error"
         return phase.status, f"{phase.phase}: {line}"

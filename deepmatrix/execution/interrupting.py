@@ -46,6 +46,17 @@ def heeded_signals() -> list[signal.Signals]:
 
 
 @contextlib.contextmanager
+def interrupt_on_signal() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into KeyboardInterrupt where no job runs; put them back after."""
+    handlers = {number: signal.signal(number, signal.default_int_handler) for number in SIGNALS}
+    try:
+        yield
+    finally:
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def cancel_on_signal() -> Iterator[threading.Event]:
     """Turn the signals that end a run into an event, so that a job ends in order.
 

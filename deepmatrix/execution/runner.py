@@ -10,7 +10,12 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
-from deepmatrix.execution.interrupting import cancel_on_signal, interrupted, resume_command
+from deepmatrix.execution.interrupting import (
+    cancel_on_signal,
+    interrupt_on_signal,
+    interrupted,
+    resume_command,
+)
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
@@ -108,10 +113,11 @@ class OpenRun:
         """The run that is open."""
         return self.attempts.run
 
-    def prepare(self, cell: Cell) -> None:
-        """Make one more cell ready, if it can be."""
-        if cell.id not in self.ready:
-            self.ready.update(self.preparation.prepare([cell]))
+    def prepare(self, cells: Sequence[Cell]) -> None:
+        """Make more cells ready, where they can be. Raises Interrupted."""
+        if missing := [cell for cell in cells if cell.id not in self.ready]:
+            with interrupt_on_signal():
+                self.ready.update(self.preparation.prepare(missing))
 
     def run_waves(self, waves: Sequence[Wave]) -> None:
         """Run what is missing of some waves, in their order."""

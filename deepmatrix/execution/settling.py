@@ -1,8 +1,8 @@
 """Settling: what judges the outputs of users' own models, once all consumers have answered.
 
 Where neither a reference nor an evaluation judges an output, the agreement of the consumers does.
-An evaluation from which all libraries differ in the same way gives way to them, and its difference
-is a finding about the evaluator.
+If all libraries agree with one another against the evaluation, they win, and the difference is a
+finding about the evaluator.
 """
 
 from __future__ import annotations
@@ -25,13 +25,12 @@ from deepmatrix.store.truths import Truth
 from harness.record import BASELINE, FLOAT64
 
 NO_JUDGE = (
-    "nothing judges it: there is no evaluation, and no two libraries agree; give what is right "
-    "with --reference"
+    "no gold: no evaluation, and no two libraries agree; pass the right outputs with --reference"
 )
 
 UNDECIDED = (
     "the evaluation and ONNX Runtime without optimisations contradict each other, and the "
-    "libraries do not decide between them; give what is right with --reference"
+    "libraries do not decide between them; pass the right outputs with --reference"
 )
 
 
@@ -242,8 +241,7 @@ class _Settlement:
 
     def _is_independent(self, cell: Cell) -> bool:
         """Return whether a consumer is neither the judge nor in a reduced precision."""
-        judge = {known.id: known.name for known in self.run.manifest.plan.cells}[self.model.cell]
-        return cell.name != judge and cell.precision == "float32"
+        return not cell.inspects(self.model.format) and cell.precision == "float32"
 
     def _is_right(self, entry: _Answered, name: str) -> bool:
         terms = terms_of(self.run.manifest, entry.cell, self.model.artifact.id).of(entry.record)
@@ -262,7 +260,7 @@ class _Settlement:
         return [
             Vote(
                 cell=entry.cell.id,
-                library=entry.cell.distribution,
+                library=entry.cell.library,
                 value=agreements.judged_values(entry.output(number, name), truth, name),
             )
             for entry in entries
@@ -290,4 +288,4 @@ def describe(group: Group) -> str:
     libraries = ", ".join(sorted(group.libraries))
     if len(group.libraries) > 1:
         return f"agreement of {cells}: {libraries}"
-    return f"agreement of {cells} of {libraries} alone, which prove no more than one another"
+    return f"agreement of {cells} of one library, {libraries}: not independent"

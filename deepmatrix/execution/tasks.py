@@ -19,7 +19,7 @@ from deepmatrix.planning.plan import Job
 from deepmatrix.store import artifacts
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs, networks, probes
-from harness.record import INSPECT, SCHEMA_VERSION
+from harness.record import INPUT, INSPECT, SCHEMA_VERSION
 
 #: Seconds that a process may live beyond its own watchdog, which writes a traceback.
 GRACE_S = 10.0
@@ -31,7 +31,7 @@ QEMU_CPU = "QEMU_CPU"
 #: evaluator of a user's own model: once.
 UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 
-#: So many answers of such a cell are compared at most: each may take minutes.
+#: At most this many answers of such a cell are compared: each may take minutes.
 MOST_REPEATS_UNTIMED = 3
 
 
@@ -59,7 +59,7 @@ class TaskMaker:
             limits.deadline_s * cell.deadline_factor * (limits.emulated if self.emulated else 1)
         )
         document = {**self._document(job, cell, deadline), **contents}
-        (control / "input.json").write_text(json.dumps(document), encoding="utf-8")
+        (control / INPUT).write_text(json.dumps(document), encoding="utf-8")
         is_native = cell.architecture in self.capabilities.native
         emulation = {} if is_native else matrix.architectures[cell.architecture].emulation
         processor = {QEMU_CPU: cell.processor} if cell.processor else {}
@@ -150,18 +150,19 @@ class TaskMaker:
         planned = self.run.manifest.plan.imports
         model = next(model for model in planned if model.name == job.subject)
         shutil.copytree(self.run.model_path(model.name), control / "model")
+        request = model.sample_request
         sample_inputs = imports.inputs_for(self.run, model)
         if sample_inputs.is_file():
             (control / "given").mkdir()
-            shutil.copyfile(sample_inputs, control / "given" / "inputs.npz")
+            shutil.copyfile(sample_inputs, control / "given" / artifacts.INPUTS)
         return {
             "import": {
                 "format": model.format,
                 "model": f"model/{model.file}",
-                "inputs": "given/inputs.npz" if sample_inputs.is_file() else None,
+                "inputs": f"given/{artifacts.INPUTS}" if sample_inputs.is_file() else None,
                 "seed": self.run.manifest.plan.seed,
-                "shapes": {name: list(sizes) for name, sizes in model.asked.shapes.items()},
-                "ranges": {name: list(ends) for name, ends in model.asked.ranges.items()},
+                "shapes": {name: list(sizes) for name, sizes in request.shapes.items()},
+                "ranges": {name: list(ends) for name, ends in request.ranges.items()},
             }
         }
 

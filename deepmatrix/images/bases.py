@@ -46,7 +46,7 @@ INCONSISTENT = ("404  Not Found", "Mirror sync in progress", "is expired (invali
 STABLE = "stable"
 
 Bake = dict[str, Any]
-"""A target of a bake file, as it stands in the JSON."""
+"""A target of a bake file, as it is in the JSON."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -51,19 +51,37 @@ def find_interpreter(base: Base) -> Interpreter | None:
     return _find(base.python, base.interpreter)
 
 
-def missing_interpreters(matrix: Matrix, environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the bases that need a Python that is nowhere available, each with what to do.
+@dataclass(frozen=True, kw_only=True, eq=False)
+class MissingInterpreters(Mapping[str, str]):
+    """The bases that need a Python that is nowhere available, each with what to do.
 
-    *environment* names the engine, whose registry is tried where this machine has no such Python.
+    A base is looked at when it is asked for: to try the Pythons of a machine takes up to a second,
+    and most runs have no such base. *environment* names the engine, whose registry is tried where
+    this machine has no such Python.
     """
-    return {
-        name: f"no registry and no Python {base.python} on this machine: "
-        f"put one on PATH, or name its folder as 'interpreter' of {name} in matrix.yaml"
-        for name, base in matrix.bases.items()
-        if base.installer
-        and not find_interpreter(base)
-        and bases.base_kind(base.image, environment) == "debian"
-    }
+
+    matrix: Matrix
+    environment: Mapping[str, str]
+
+    def __getitem__(self, name: str) -> str:
+        base = self.matrix.bases[name]
+        if not self._is_missing(base):
+            raise KeyError(name)
+        return (
+            f"no registry and no Python {base.python} on this machine: "
+            f"put one on PATH, or name its folder as 'interpreter' of {name} in matrix.yaml"
+        )
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name, base in self.matrix.bases.items() if self._is_missing(base))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+    def _is_missing(self, base: Base) -> bool:
+        if not base.installer or find_interpreter(base):
+            return False
+        return bases.base_kind(base.image, self.environment) == "debian"
 
 
 @functools.cache

@@ -1,6 +1,6 @@
 """Pins: one hash-locked list of wheels a cell, made from a few requirements by uv.
 
-``docker/wheels/requirements/NAME-DEVICE.in`` is written by people and names what they care about;
+``docker/wheels/requirements/NAME-DEVICE.in`` is written by hand and names what matters;
 ``NAME-DEVICE.excludes`` beside it lists dependencies that nothing here imports, and
 ``NAME-DEVICE.overrides`` versions other than those that dependents require;
 ``docker/wheels/pins/CELL.txt`` is compiled from them for the cell's platform and Python. Pins hold

@@ -1,4 +1,4 @@
-"""The output of BuildKit, and the part of it that a person needs.
+"""The output of BuildKit, and the part of it that the user needs.
 
 The stream is ``--progress rawjson``: one JSON object after the other, written over one line or
 many. A vertex is one step; its name starts with the target it belongs to, as in

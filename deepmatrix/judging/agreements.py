@@ -19,7 +19,7 @@ from harness.record import OVERFLOW, ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 #: The kind of numpy's dtypes of text.
 TEXT = "U"
 
-#: At most so many letters of a text that differs are shown.
+#: At most this many letters of a text that differs are shown.
 SHOWN = 40
 
 #: Steps may add up to this part of an output's range: above it, a match would say nothing.
@@ -36,28 +36,28 @@ def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement | 
     """
     truth = truths.read(artifact)
     try:
-        answered = answers.read_control(control, names)
+        outputs = answers.read_control(control, names)
     except arrays.Unreadable as error:
         return nothing(f"its outputs cannot be used: {error}")
-    return compare(answered, truth) if truth.gold else None
+    return compare(outputs, truth) if truth.gold else None
 
 
-def compare(answered: Answers, truth: Truth) -> Agreement:
+def compare(outputs: Answers, truth: Truth) -> Agreement:
     """Compare a consumer's outputs, and the producer's own, with gold.
 
-    Outputs are matched by name where both sides have the same names, else by their order. The
+    Outputs are matched by name where the names are the same, else by their order. The
     worst output counts. Of those that are random by design only shape and statistics count.
     Quantised outputs are compared by steps, and with gold in floats by what their integers stand
     for.
     """
     if not truth.gold:
         return nothing("it has no outputs")
-    if len(answered) != len(truth.gold):
-        return nothing(f"it gave {len(answered)} outputs, {len(truth.gold)} are expected")
-    same_names = set(answered) == set(truth.gold)
+    if len(outputs) != len(truth.gold):
+        return nothing(f"it gave {len(outputs)} outputs, {len(truth.gold)} are expected")
+    same_names = set(outputs) == set(truth.gold)
     deviations, between, scales = [], [], []
     for number, (name, gold) in enumerate(truth.gold.items()):
-        answer = answered[name] if same_names else list(answered.values())[number]
+        answer = outputs[name] if same_names else list(outputs.values())[number]
         scale = output_scale(gold)
         deviations.append(_output_deviation(name, answer, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
@@ -145,9 +145,9 @@ def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviatio
     return deviation(name, answer, gold, scale, in_steps=True)
 
 
-RANDOM = "it is random by design, so only its shape, mean and spread are compared"
+RANDOM = "random by design: compared by shape, mean and spread only"
 
-#: Means of two random samples may differ by so many of their standard errors.
+#: Means of two random samples may differ by this many standard errors.
 STANDARD_ERRORS = 8
 
 
@@ -168,9 +168,9 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     spread = max(float(expected.std()), 1e-12)
     allowed = STANDARD_ERRORS * spread / np.sqrt(max(expected.size, 1))
     if abs(float(drawn.mean() - expected.mean())) > allowed:
-        return Deviation(name=name, error=None, note=f"the mean of {name} is another one")
+        return Deviation(name=name, error=None, note=f"the mean of {name} differs")
     if expected.size >= 100 and not 0.5 <= float(drawn.std()) / spread <= 2:
-        return Deviation(name=name, error=None, note=f"the spread of {name} is another one")
+        return Deviation(name=name, error=None, note=f"the standard deviation of {name} differs")
     return Deviation(name=name, error=0.0)
 
 
@@ -276,12 +276,16 @@ def deviation(
     differs = np.isfinite(answer) != finite
     wrong = int(differs.sum())
     if wrong:
-        mismatch = "are not finite" if finite.all() else "differ from gold in being finite"
+        mismatch = (
+            "are not finite" if finite.all() else "are finite where gold is not, or the reverse"
+        )
         note = f"{wrong} of {answer.size} values of {name} {mismatch}"
         return Deviation(name=name, error=None, row=_row(differs), note=note)
     if not np.array_equal(answer[~finite].astype(np.float64), gold[~finite], equal_nan=True):
         return Deviation(
-            name=name, error=None, note=f"{name} has an infinity or NaN that gold has not"
+            name=name,
+            error=None,
+            note=f"{name} has inf, -inf or NaN where gold has another of them",
         )
     wanted = gold[finite].astype(np.float64)
     difference = np.abs(answer[finite].astype(np.float64) - wanted)

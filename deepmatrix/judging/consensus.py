@@ -1,6 +1,6 @@
 """Gold by agreement: what most independent libraries answer.
 
-It stands in where nothing else judges an output. And it judges the judge: an evaluation that
+It is used where nothing else judges an output. And it judges the judge: an evaluation that
 differs from all libraries, which agree with one another, is itself what is wrong.
 """
 

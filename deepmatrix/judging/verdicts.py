@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import fnmatch
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
+from deepmatrix.judging.agreements import MOST_OF_RANGE
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.phases import InferData
@@ -31,7 +32,8 @@ class Verdict:
     tolerance comes from. *precision*: of the consumer's arithmetic.
     *failed_phase*, *error_type*: what an error comes from. *repeatable*: whether all inferences
     gave the same bits. *stateful*: they did not, and those after a fresh load gave them again.
-    *unsteady*: how many differ, and how far, where neither holds.
+    *unsteady*: how many differ, and how far, where neither holds. *repeats*: how many answers were
+    compared, by the number of threads.
     """
 
     word: Word
@@ -44,10 +46,12 @@ class Verdict:
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
+    message: str = ""
     deviations: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
     stateful: bool = False
     unsteady: str = ""
+    repeats: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -132,7 +136,7 @@ class Terms:
 def _describe_steps(steps: Steps) -> str:
     plural = "s" * (steps.count != 1)
     text = f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
-    return f"{text}, at most 10 % of the range" if steps.capped else text
+    return f"{text}, at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else text
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
@@ -183,6 +187,9 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
         producer_error=agreement.producer_error,
         deviations=agreement.outputs,
         repeatable=answered.repeatable if answered else None,
+        repeats={threads: data.answers for threads, data in answered.repeats.items()}
+        if answered
+        else {},
     )
 
 
@@ -191,7 +198,7 @@ def _repeated(
 ) -> Verdict:
     """Return a verdict with what repeated answers say: beyond an output's tolerance a drift.
 
-    What is random by design differs each time and says nothing; its generator's seed is no state.
+    What is random by design differs each time and says nothing; its generator's seed is not state.
     """
     random = {output.name for output in agreement.outputs if output.random}
     if answered is None or (answered.stateful and not random):
@@ -221,6 +228,7 @@ def _failed(word: Word, record: JobRecord) -> Verdict:
         reason=record.cause or record.status,
         failed_phase=record.failed_phase,
         error_type=record.error_type,
+        message=record.error_message,
     )
 
 

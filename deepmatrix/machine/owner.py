@@ -31,7 +31,7 @@ class Owner:
         return "/".join((self.machine, self.boot, self.namespace, str(self.pid), self.started))
 
     def is_gone(self) -> bool:
-        """Say whether it surely runs no more. What cannot be seen from here counts as alive."""
+        """Say whether it has definitely exited. What cannot be seen from here counts as alive."""
         here = this_process()
         if self.machine != here.machine or not here.boot:
             return False
@@ -50,7 +50,7 @@ def parse(label: str) -> Owner | None:
 
 
 def is_gone(label: str) -> bool:
-    """Say whether *label* names a process that surely runs no more."""
+    """Say whether *label* names a process that has definitely exited."""
     owner = parse(label)
     return owner is not None and owner.is_gone()
 

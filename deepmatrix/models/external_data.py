@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
-#: At most so many fields are read. Graphs of large language models have some hundred thousands.
+#: At most this many fields are read. Graphs of large language models have some hundred thousands.
 MOST_FIELDS: Final = 10_000_000
 
 #: Protobuf's own limit of nested messages.
@@ -46,12 +46,12 @@ _KEY, _VALUE = 1, 2
 #: Protobuf's types on the wire: a number, 8 bytes, a length with as many bytes, 4 bytes.
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 
-#: A number has at most so many bytes.
+#: A number has at most this many bytes.
 _VARINT_BYTES = 10
 
 
 class _Damaged(Exception):
-    """The bytes are no message."""
+    """The bytes are not a message."""
 
 
 def external_files(path: Path) -> dict[str, Path]:

@@ -22,7 +22,7 @@ from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.formats import FORMATS, MODEL_PATHS, Format
 
-#: At most so many files of a SavedModel's folder are taken.
+#: At most this many files of a SavedModel's folder are taken.
 MOST_FILES = 10_000
 
 
@@ -46,7 +46,7 @@ def recognise(paths: Sequence[Path]) -> list[Model]:
     """Return the models at some paths, each with a name of its own.
 
     Raises:
-        ArgumentError: a path is not there, or is no model that can be read.
+        ArgumentError: a path is not there, or is not a model that can be read.
     """
     models: list[Model] = []
     for path in paths:
@@ -57,7 +57,7 @@ def recognise(paths: Sequence[Path]) -> list[Model]:
     return models
 
 
-#: So many files beside a model are listed by name.
+#: At most this many files beside a model are listed by name.
 LISTED_FILES = 5
 
 
@@ -100,7 +100,7 @@ def drop_duplicates(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
 #: Names of files and folders that say nothing of a model: what holds them names it.
 NAMELESS = re.compile(r"(saved[-_]?)?model|\d+|")
 
-#: So many folders above a nameless file may name it.
+#: At most this many folders above a nameless file may name it.
 FOLDERS_ABOVE = 3
 
 

@@ -19,13 +19,13 @@ from harness.formats.recognition import identify, named_format
 #: At most so much of a zip archive's directory is read, in bytes.
 DIRECTORY_BYTES = 2**20
 
-#: At most so many names in a folder are looked at.
+#: At most this many names in a folder are looked at.
 MOST_NAMES = 10_000
 
 #: Of a zip archive: the signature of its end, of the place of its end in 64 bits, of an entry.
 END, END_64, ENTRY = b"PK\x05\x06", b"PK\x06\x06", b"PK\x01\x02"
 
-#: The end may be followed by a comment of at most so many bytes.
+#: The end may be followed by a comment of at most this many bytes.
 END_BYTES = 22 + 2**16 - 1
 
 
@@ -65,7 +65,7 @@ def _members(path: Path) -> list[str]:
     names = zip_names(path)
     if names is None:
         raise ArgumentError(
-            f"{path} is a zip archive whose end is missing", hint="download or export it again"
+            f"{path} is a truncated zip archive", hint="download or export it again"
         )
     return names
 
@@ -79,18 +79,18 @@ def _unknown(path: Path, is_folder: bool) -> ArgumentError:
             if content.is_folder
         ]
         return ArgumentError(
-            f"{path} is a folder without {' or '.join(markers)}, so it is no SavedModel",
+            f"{path} is a folder without {' or '.join(markers)}, so it is not a SavedModel",
             hint="name the model file itself",
         )
     if whole := _whole_of(path):
         return ArgumentError(f"{path} is a part of {whole}", hint=f"name that: {whole}")
     if named := named_format(path.name):
         return ArgumentError(
-            f"{path} is no {named.name}: it does not begin as one", hint="export it again"
+            f"{path} is not a {named.name} file: wrong header", hint="export it again"
         )
     served = [ending for entry in FORMATS.values() for ending in entry.extensions]
     return ArgumentError(
-        f"{path} is of a kind that is not known, by its name and by how it begins",
+        f"{path}: unknown model format",
         hint=f"known: {', '.join(served)}, and a SavedModel's folder",
     )
 
@@ -123,7 +123,7 @@ def names_below(folder: Path) -> Iterator[str]:
 
 
 def zip_names(path: Path) -> list[str] | None:
-    """Return names in a zip archive from its directory, or None where its end is missing.
+    """Return names in a zip archive from its directory, or None where it is truncated.
 
     Only the first `DIRECTORY_BYTES` of the directory are read.
     """

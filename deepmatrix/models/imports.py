@@ -14,6 +14,8 @@ from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import (
+    GOLD,
+    INPUTS,
     MODEL,
     UNDEFINED,
     describe,
@@ -37,7 +39,7 @@ def inputs_for(run: Run, model: Import) -> Path:
     plan = run.manifest.plan
     first = plan.imports[0]
     if (plan.original and model != first) or plan.follows(model):
-        return run.artifact_path(first.artifact) / "inputs.npz"
+        return run.artifact_path(first.artifact) / INPUTS
     return run.user_arrays_path("inputs")
 
 
@@ -56,8 +58,8 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     shutil.rmtree(part, ignore_errors=True)
     shutil.copytree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
-    served = arrays.read_all(inspection / "inputs.npz", arrays.ANY)
-    shutil.copyfile(inspection / "inputs.npz", part / "inputs.npz")
+    served = arrays.read_all(inspection / INPUTS, arrays.ANY)
+    shutil.copyfile(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
     if judged.evaluations:
@@ -66,7 +68,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         (part / UNDEFINED).write_bytes(inputs.npz_bytes(judged.masks))
     if judged.gold:
         (part / truths.PRODUCED).write_bytes(inputs.npz_bytes(judged.produced))
-        (part / truths.GOLD).write_bytes(inputs.npz_bytes(judged.gold))
+        (part / GOLD).write_bytes(inputs.npz_bytes(judged.gold))
     (part / "weights.npz").write_bytes(inputs.npz_bytes({}))
     exported = Exported(
         format=model.format,
@@ -94,8 +96,8 @@ def _describe_inputs(
     run: Run, served: Mapping[str, Values], inspected: InspectData | None
 ) -> Iterator[ModelInput]:
     """Yield what was served; several files of one model share the inputs of the first."""
-    made = not run.user_arrays_path("inputs").is_file()
-    why = inspected.values if inspected and made else {}
+    sampled = not run.user_arrays_path("inputs").is_file()
+    why = inspected.values if inspected and sampled else {}
     for name, array in served.items():
         finite = array[np.isfinite(array)] if array.dtype.kind in "fiub" else array[:0]
         yield ModelInput(
@@ -104,7 +106,7 @@ def _describe_inputs(
             shape=array.shape,
             low=float(finite.min()) if finite.size else None,
             high=float(finite.max()) if finite.size else None,
-            made=made,
+            sampled=sampled,
             values=why.get(name, ""),
         )
 
@@ -118,7 +120,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     """
     plan = run.manifest.plan
     outputs = _arrays(inspection / "outputs.npz")
-    precise = _arrays(inspection / "gold.npz")
+    precise = _arrays(inspection / GOLD)
     own = Truth(
         gold=precise or outputs,
         produced=outputs,

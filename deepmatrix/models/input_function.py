@@ -1,4 +1,4 @@
-"""The program that calls a person's Python function for inputs, in a process of its own.
+"""The program that calls a user's Python function for inputs, in a process of its own.
 
     python input_function.py MODULE FUNCTION TARGET
 

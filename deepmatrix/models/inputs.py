@@ -1,4 +1,4 @@
-"""A person's own inputs as arrays by name: from files, folders, and Python functions."""
+"""A user's own inputs as arrays by name: from files, folders, and Python functions."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.machine import processes
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
+from deepmatrix.store.artifacts import INPUTS
 
 #: How a Python function is named: ``module:function``.
 FUNCTION = re.compile(r"([A-Za-z_][\w.]*):([A-Za-z_]\w*)")
@@ -111,7 +112,7 @@ def _read_file(path: Path) -> dict[str, Values]:
 def _call(source: str, module: str, function: str) -> dict[str, Values]:
     """Return what a function returns, called in the current folder by this Python."""
     with tempfile.TemporaryDirectory() as folder:
-        target = Path(folder) / "inputs.npz"
+        target = Path(folder) / INPUTS
         command = [sys.executable, str(PROGRAM), module, function, str(target)]
         try:
             processes.run(command)

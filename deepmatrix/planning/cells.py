@@ -85,6 +85,11 @@ class Cell:
         return self.system.distribution or self.pins_name
 
     @property
+    def library(self) -> str:
+        """The library that computes in it, the same in every language and variant."""
+        return self.distribution
+
+    @property
     def family(self) -> str:
         """The image family that it is built from."""
         return self.system.family
@@ -96,7 +101,7 @@ class Cell:
 
     @property
     def command(self) -> tuple[str, ...]:
-        """What starts it where it is no Python, without the control directory."""
+        """What starts it where it is not Python, without the control directory."""
         return self.system.command
 
     @property
@@ -117,9 +122,7 @@ class Cell:
     @property
     def is_evaluator(self) -> bool:
         """Whether it is a standard's evaluator, which judges and is not timed."""
-        return any(
-            known.has_evaluator and known.inspector == self.name for known in FORMATS.values()
-        )
+        return any(entry.has_evaluator and self.inspects(name) for name, entry in FORMATS.items())
 
     @property
     def language(self) -> str:
@@ -130,6 +133,10 @@ class Cell:
     def deadline_factor(self) -> float:
         """How many times the usual deadline its processes get."""
         return self.system.deadline_factor
+
+    def inspects(self, format: str) -> bool:
+        """Return whether its system reads a user's model of a format first, and judges it."""
+        return FORMATS[format].inspector == self.name
 
     def with_system(self, **changes: Any) -> Cell:
         """Return this cell with some keys of its system changed."""
@@ -161,7 +168,7 @@ class Capabilities:
     emulator: str = ""
 
     def emulates(self, cell: Cell) -> bool:
-        """Return whether a cell's processor is another one than those that run natively."""
+        """Return whether a cell's processor differs from those that run natively."""
         return cell.architecture not in self.native or bool(cell.processor)
 
     def emulated_ids(self, cells: Iterable[Cell]) -> frozenset[str]:

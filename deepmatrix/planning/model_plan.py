@@ -56,7 +56,7 @@ def plan_models(
         skipped=skipped,
         emulated=capabilities.emulated_ids(cells),
         workloads=(),
-        rounds_native=1,  # a person waits: the samples of one process are enough
+        rounds_native=1,  # the user waits: the samples of one process are enough
         retries=0,
         rounds_emulated=1,
         phases=(),

@@ -50,7 +50,7 @@ class Artifact:
 
     @property
     def title(self) -> str:
-        """What people call it: a user's own model by its name."""
+        """Its name on screens: a user's own model by its name."""
         return self.workload if self.imported else self.id
 
     @property
@@ -60,8 +60,11 @@ class Artifact:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What a user asks of sample inputs: *shapes* by input or free side, *ranges* by input."""
+class SampleRequest:
+    """What a user requests of sample inputs.
+
+    *shapes*: by input or dynamic dimension. *ranges*: by input.
+    """
 
     shapes: Mapping[str, tuple[int, ...]] = field(default_factory=dict, hash=False)
     ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict, hash=False)
@@ -72,7 +75,7 @@ class Import:
     """A user's own model: its files are below the run's ``models/NAME``, *file* is the main one.
 
     *cell* inspects it, makes sample inputs where the user has none, and gold where it can.
-    *source* is the path that the user gave. *asked*: of its sample inputs.
+    *source* is the path that the user gave. *sample_request*: see the class.
     """
 
     name: str
@@ -80,7 +83,7 @@ class Import:
     file: str
     cell: str
     source: str = ""
-    asked: Asked = Asked()
+    sample_request: SampleRequest = SampleRequest()
 
     @property
     def artifact(self) -> Artifact:
@@ -146,9 +149,10 @@ class Plan:
     #: Pairs of a framework and a workload: the framework has an idiom of the workload's network.
     idioms: frozenset[tuple[str, str]] = frozenset()
 
-    def asking(self, asked: Asked) -> Plan:
-        """Return this plan, with what a user asks of the sample inputs of his models."""
-        return replace(self, imports=tuple(replace(model, asked=asked) for model in self.imports))
+    def with_sample_request(self, request: SampleRequest) -> Plan:
+        """Return this plan, with what a user requests of the sample inputs of all own models."""
+        imports = tuple(replace(model, sample_request=request) for model in self.imports)
+        return replace(self, imports=imports)
 
     @property
     def command(self) -> str:
@@ -242,7 +246,7 @@ class Plan:
                 # In their order: the first may give its inputs to the others.
                 names = [imported.name for imported in self.imports]
                 jobs.sort(key=lambda job: names.index(job.subject))
-            elif self.imports:  # a person waits for the native verdicts
+            elif self.imports:  # the user waits for the native verdicts
                 jobs.sort(key=lambda job: job.cell in self.emulated)
             yield from jobs
 

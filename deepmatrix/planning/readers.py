@@ -13,7 +13,7 @@ from deepmatrix.planning.sweeps import sweep
 from harness.formats import FORMATS
 
 #: Why ``--native`` skips a cell.
-LEFT_OUT = "it is emulated, and left out by --native"
+LEFT_OUT = "emulated; excluded by --native"
 
 
 def find_readers(
@@ -58,10 +58,10 @@ def find_inspector(matrix: Matrix, format: str, capabilities: Capabilities) -> C
 
     Raises ArgumentError where there is none.
     """
-    name = FORMATS[format].inspector
     for cell in all_cells(matrix):
-        can_run = not (matrix.exclusion(cell.id) or capabilities.refusal(cell))
-        if cell.name == name and not capabilities.emulates(cell) and can_run:
+        if not cell.inspects(format) or capabilities.emulates(cell):
+            continue
+        if not (matrix.exclusion(cell.id) or capabilities.refusal(cell)):
             return cell
     inspected = [entry.name for entry in FORMATS.values() if entry.inspector]
     raise ArgumentError(

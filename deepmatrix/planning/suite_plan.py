@@ -34,7 +34,7 @@ def plan_suite(
     ]
     if not cells:
         raise ArgumentError(
-            f"no selected cell tries the tests of {format}",
+            f"no selected cell can run the {format} tests",
             hint="it needs a runtime with a Python adapter; emulated ones are named by a glob",
         )
     inspector = replace(find_inspector(matrix, format, capabilities), serves=False)

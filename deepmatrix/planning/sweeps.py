@@ -27,7 +27,7 @@ def sweep(matrix: Matrix, cells: Iterable[Cell], names: Sequence[str]) -> Iterat
             known = (ALL, *matrix.isas)
             raise ArgumentError(
                 f"no instruction set '{name}'{did_you_mean(name, known)}",
-                hint="they stand in matrix.yaml under isas",
+                hint="they are in matrix.yaml under isas",
             )
     for cell in cells:
         yield cell

@@ -56,7 +56,7 @@ Limit = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 
 @dataclass(frozen=True)
 class Budgets:
-    """The limits in seconds, error and bytes; None is no limit."""
+    """The limits in seconds, error and bytes; None: unlimited."""
 
     p99_s: Limit | None = None
     error: Limit | None = None

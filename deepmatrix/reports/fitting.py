@@ -20,7 +20,7 @@ LONGEST_PIECE = 24
 #: A column of words is never narrower, unless what it holds is.
 NARROWEST = 6
 
-#: A text is spread over about so many lines at most, while its column is narrower than this width.
+#: A text has at most about this many lines, while its column is narrower than this width.
 LINES, WIDE_ENOUGH = 3, 24
 
 #: Where words may break: at spaces but no-break ones, and after the '-', '/' or '.' inside an id, a

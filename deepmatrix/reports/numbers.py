@@ -1,4 +1,4 @@
-"""Numbers as people read them. A number that is not there is a dash."""
+"""Numbers as the user reads them. A number that is not there is a dash."""
 
 from __future__ import annotations
 
@@ -6,8 +6,12 @@ import math
 
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.sizes import decimal_size
+from harness.record import SMALLEST_SCALE
 
 DASH = "–"
+
+#: What an error is, as docs/method.md says it.
+ERROR = f"the largest difference from gold, over gold's largest value, {SMALLEST_SCALE:g} at least"
 
 
 def duration(seconds: float | None) -> str:
@@ -51,7 +55,7 @@ def error(value: float | None) -> str:
     return DASH if value is None else f"{value:.1e}"
 
 
-#: A meter has so many parts.
+#: The number of parts of a meter.
 METER = 5
 
 

@@ -57,8 +57,9 @@ def _show_model(console: Console, results: Results, model: ModelRow) -> None:
     console.print()
     console.print(_headline(results, model))
     print_line(console, verification.judge_line(model), STYLES["muted"])
-    if served := inputs.line(model):
-        print_line(console, served, STYLES["muted"])
+    for line in (inputs.line(model), verification.repeats_line(results, model)):
+        if line:
+            print_line(console, line, STYLES["muted"])
     console.print()
     print_table(console, verification.consumers(results, model), titled=False)
     outputs = verification.outputs(results, model)
@@ -83,10 +84,19 @@ def _show_rest(console: Console, results: Results) -> None:
     for problem in results.problems:
         if problem not in shown:
             print_line(console, f"✗ {problem}", STYLES["bad"])
-    skipped = sum(cell.status == "not-run" for cell in results.cells)
-    if skipped:
-        text = f"{skipped} cell{'s' * (skipped > 1)} did not run; report.md has the reasons"
-        print_line(console, text, STYLES["muted"])
+    for line in _not_run(results):
+        print_line(console, line, STYLES["muted"], wrap=False)
+
+
+def _not_run(results: Results) -> Iterator[str]:
+    """Yield the cells that did not run, a line for each reason."""
+    cells: dict[str, list[str]] = {}
+    for cell in results.cells:
+        if cell.status == "not-run":
+            cells.setdefault(cell.reason, []).append(cell.cell)
+    for reason, names in cells.items():
+        count = f"{len(names)} cell{'s' * (len(names) != 1)}"
+        yield f"{count} did not run: {reason} ({', '.join(names)})"
 
 
 def _commands(results: Results) -> Iterator[str]:

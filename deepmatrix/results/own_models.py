@@ -7,14 +7,14 @@ from collections.abc import Iterator, Sequence
 
 from deepmatrix.boundary.files import Damaged
 from deepmatrix.planning.plan import Import
-from deepmatrix.results.rows import InputRow, ModelRow, NodesRow
+from deepmatrix.results.rows import ModelRow, NodesRow
 from deepmatrix.store import artifacts
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.output import Exported
 from deepmatrix.store.runs import Run
 
-#: So many nodes of a consumer are in the results; the file in the run has all.
+#: At most this many nodes of a consumer are in the results; the file in the run has all.
 MOST_NODES = 5
 
 
@@ -34,9 +34,7 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
             remarks=described.gold_remarks if described else (),
             random=described.random if described else (),
             has_reference=_has_reference(model, manifest, runs),
-            inputs=tuple(
-                InputRow(**entry.model_dump()) for entry in (described.inputs if described else ())
-            ),
+            inputs=described.inputs if described else (),
             refusal=described.refusal if described else "",
         )
 

@@ -8,13 +8,14 @@ from dataclasses import dataclass, field
 from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.results.rows import InputRow, ModelRow, PortabilityRow, TrainingRow
+from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
+from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import JobRecord
 from harness.record import FLOAT64
 
-#: Why it is no problem where an evaluator does not answer a user's own model as gold does.
+#: Why it is not a problem where an evaluator does not answer a user's own model as gold does.
 ABOUT_THE_JUDGE = "this is about the evaluator, not about the model: another source judged it"
 
 #: (cell, workload) or (artifact, consumer), by their names.
@@ -90,12 +91,14 @@ class PortabilityRows:
             reason=verdict.reason,
             failed_phase=verdict.failed_phase,
             error_type=verdict.error_type,
+            message=verdict.message,
             expected_failure=self._expected_failure(verdict, artifact, consumer),
             cause=cause if verdict.word != "match" else None,
             outputs=verdict.deviations,
             repeatable=verdict.repeatable,
             stateful=verdict.stateful,
             unsteady=verdict.unsteady,
+            repeats=dict(verdict.repeats),
         )
 
     def _expected_failure(self, verdict: Verdict, artifact: Artifact, consumer: Cell) -> str:
@@ -124,15 +127,15 @@ class PortabilityRows:
 
 
 def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
-    """Return a verdict that takes refused inputs on us, where they were made."""
+    """Return a verdict that is not-run where our sample inputs were refused."""
     if verdict.word != "error" or model is None or not model.refusal:
         return verdict
     reason = f"no sample inputs fit it: {_needed(model.inputs)} ({verdict.reason})"
     return Verdict(word="not-run", precision=verdict.precision, reason=reason)
 
 
-def _needed(inputs: Sequence[InputRow]) -> str:
-    """Return which options give the inputs of a model that takes none that were made.
+def _needed(inputs: Sequence[ModelInput]) -> str:
+    """Return which options give the inputs of a model that takes no sample inputs.
 
     A single whole number stands for something, such as a rate of samples, that no graph tells.
     """

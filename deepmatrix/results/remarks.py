@@ -65,22 +65,48 @@ def cautions(rows: Iterable[PortabilityRow]) -> Iterator[str]:
         yield f"{artifact}: a match of output {output} proves little: {caution}"
 
 
+#: A tolerance that a user may not expect: more than float32 costs most models.
+WIDE = 0.01
+
+
+def wide_tolerances(rows: Iterable[PortabilityRow]) -> Iterator[str]:
+    """Yield, once for each model and tolerance, how much a match allows where that is much."""
+    cells: dict[tuple[str, float, str], list[str]] = {}
+    for row in rows:
+        if row.verdict == "match" and row.tolerance and row.tolerance >= WIDE and row.model:
+            cells.setdefault((row.title, row.tolerance, row.basis), []).append(row.consumer)
+    for (title, tolerance, basis), names in sorted(cells.items()):
+        yield (
+            f"{title}: a match allows an error of {tolerance:.1%} ({basis}) on "
+            f"{', '.join(sorted(names))}; if you need less, set --max-error"
+        )
+
+
 def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
-    """Yield, once for each model, that its inputs were made."""
+    """Yield, once for each model, that it got sample inputs."""
     for model in models:
         if model.is_sampled:
             yield (
-                f"{model.name}: its inputs are made: noise may hide or exaggerate a difference; "
-                "give real ones with --inputs"
+                f"{model.name}: uses sample inputs; random data may hide or exaggerate a "
+                "difference; give real ones with --inputs"
             )
 
 
 def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
-    """Yield what judges users' own models where it is no float64 evaluation, and why."""
+    """Yield what judges users' own models where it is not a float64 evaluation, and why."""
     for model in models:
         for source in sorted(set(model.judged_by.values()) - {FLOAT64}):
-            outputs = [name for name, by in model.judged_by.items() if by == source]
-            yield f"{model.name}: {', '.join(outputs)} judged by: {source}"
+            outputs = [
+                name
+                for name, by in model.judged_by.items()
+                if by == source and name not in model.random
+            ]
+            if not outputs:
+                continue
+            yield (
+                f"{model.name}: {', '.join(outputs)} judged by: {source}; differences within the "
+                "tolerance may be its own rounding"
+            )
         for remark in model.remarks:
             yield f"{model.name}: {remark}"
 
@@ -97,7 +123,7 @@ def stateful(rows: Iterable[PortabilityRow], models: Iterable[ModelRow]) -> Iter
             cells.setdefault(row.title, set()).add(row.consumer)
     for title, names in sorted(cells.items()):
         yield (
-            f"{title}: stateful, it keeps state between calls; compared is the first answer of a "
+            f"{title}: stateful, it keeps state between calls; outputs are compared after a "
             f"fresh load ({', '.join(sorted(names))})"
         )
 
@@ -116,7 +142,7 @@ def problems(
 ) -> Iterator[str]:
     """Yield everything that makes the run exit with 1.
 
-    Skipped cells and expected failures have their reason: they are no problems.
+    Skipped cells and expected failures have their reason: they are not problems.
     """
     ran = {row.cell for row in cells if row.jobs}
     for row in cells:

@@ -160,10 +160,11 @@ class RowCollector:
             portability=tuple(portability),
             findings=tuple(remarks.findings(training, portability)),
             warnings=(
+                *remarks.cautions(portability),
                 *cells.noise_warnings(self._summaries),
                 *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
                 *timings.warnings(training, inference),
-                *remarks.cautions(portability),
+                *remarks.wide_tolerances(portability),
                 *remarks.stateful(portability, self._models),
                 *remarks.gold_sources(self._models),
                 *remarks.sample_inputs(self._models),

@@ -7,9 +7,11 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from deepmatrix.judging.verdicts import Word
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
+from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import Deviation
 
 #: 1: first version. 2: ``known`` is ``expected_failure`` (of a cell ``expected_failures``), a
@@ -226,7 +228,8 @@ class PortabilityRow(Row):
     *basis*: where the tolerance comes from. *precision*: the lowest of the consumer's arithmetic.
     *outputs*: the numbers of each. *repeatable*: all inferences gave the same bits.
     *stateful*: they did not, and those after a fresh load gave them again. *unsteady*: how many
-    differ, and how far, where neither holds.
+    differ, and how far, where neither holds. *repeats*: how many answers were compared, by the
+    number of threads.
     *failed_phase*, *error_type*: what an error comes from. *expected_failure*: why it may fail.
     *cause*: what a diagnosis found. *model*: the name of a user's own model. *judges*: the
     consumer is the evaluator that gold comes from, so that its verdict says nothing of a runtime.
@@ -238,7 +241,7 @@ class PortabilityRow(Row):
     consumer: str
     isa: str = ""
     emulated: bool
-    verdict: Literal["match", "drift", "error", "unsupported", "not-run"]
+    verdict: Word
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""
@@ -249,32 +252,18 @@ class PortabilityRow(Row):
     repeatable: bool | None = None
     stateful: bool = False
     unsteady: str = ""
+    repeats: dict[str, int] = Field(default_factory=dict)
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
+    message: str = ""
     expected_failure: str = ""
     cause: Cause | None = None
 
     @property
     def title(self) -> str:
-        """What people call the artifact: a user's own model by its name."""
+        """The artifact's name on screens: a user's own model by its name."""
         return self.model or self.artifact
-
-
-class InputRow(Row):
-    """An input that a user's own model was served with.
-
-    *low*, *high*: the smallest and the largest finite value. *made*: by us, not given by the user.
-    *values*: why a made one holds what it holds, where the model tells.
-    """
-
-    name: str
-    dtype: str
-    shape: tuple[int, ...]
-    low: float | None = None
-    high: float | None = None
-    made: bool
-    values: str = ""
 
 
 class ModelRow(Row):
@@ -283,7 +272,7 @@ class ModelRow(Row):
     *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
     by output, where gold comes from; *remarks*: why a better source does not count. *random*: the
     outputs that are random by design. *has_reference*: gold is the user's reference, or what
-    another model gives. *refusal*: why a runtime takes no inputs that were made.
+    another model gives. *refusal*: why a runtime takes no sample inputs.
     """
 
     name: str
@@ -296,13 +285,13 @@ class ModelRow(Row):
     remarks: tuple[str, ...] = ()
     random: tuple[str, ...] = ()
     has_reference: bool = False
-    inputs: tuple[InputRow, ...] = ()
+    inputs: tuple[ModelInput, ...] = ()
     refusal: str = ""
 
     @property
     def is_sampled(self) -> bool:
-        """Whether its inputs were made, not given."""
-        return any(entry.made for entry in self.inputs)
+        """Whether it got sample inputs, not user-provided ones."""
+        return any(entry.sampled for entry in self.inputs)
 
 
 class NodesRow(Row):
@@ -321,13 +310,14 @@ class NodesRow(Row):
 
 
 class CostRow(Row):
-    """What quantisation costs at an output of a user's own model, against its original.
+    """What quantisation costs at an output of *model*, a user's own, against its original.
 
     *error*: largest difference over the original's scale. *snr_db*: signal over noise. *flips*: the
-    rows whose top-1 is another one, *margins*: there the original's largest value less its second.
+    rows whose top-1 differs, *margins*: there the original's largest value less its second.
     """
 
     artifact: str
+    model: str
     original: str
     output: str
     error: float | None = None

@@ -1,4 +1,4 @@
-"""What consumers answered to users' own models, kept until it is known what is right."""
+"""What consumers answered to users' own models, stored until gold is settled."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ def read_control(control: Path, names: Sequence[str]) -> dict[str, Values]:
     }
 
 
-def keep(run: Run, artifact: Artifact, cell: str, answered: Mapping[str, Values]) -> None:
-    """Store a consumer's answers, in the model's order."""
-    write_bytes(path(run, artifact, cell), npz_bytes(answered))
+def keep(run: Run, artifact: Artifact, cell: str, outputs: Mapping[str, Values]) -> None:
+    """Store a consumer's outputs, in the model's order."""
+    write_bytes(path(run, artifact, cell), npz_bytes(outputs))
 
 
 def read(run: Run, artifact: Artifact, cell: str) -> dict[str, Values] | None:

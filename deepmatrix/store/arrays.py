@@ -39,18 +39,18 @@ class Unreadable(Exception):
     """A file is missing, torn, or holds something unexpected; the message says what."""
 
 
-def read(path: Path, wanted: Mapping[str, Shape | None]) -> dict[str, Floats]:
+def read(path: Path, expected_shapes: Mapping[str, Shape | None]) -> dict[str, Floats]:
     """Return arrays of floats by name. Runs no code of the file and checks every header.
 
     Args:
         path: an ``.npz``.
-        wanted: the required arrays and their shapes; None where any shape will do.
+        expected_shapes: the required arrays by name; None where any shape will do.
 
     Raises:
         Unreadable: see the class.
     """
     with _archive(path) as file:
-        return {name: _read_one(file, name, shape) for name, shape in wanted.items()}
+        return {name: _read_one(file, name, shape) for name, shape in expected_shapes.items()}
 
 
 def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:
@@ -118,11 +118,11 @@ def _check_directory(path: Path) -> None:
 
 
 def _read_one(
-    file: zipfile.ZipFile, name: str, wanted: Shape | None, kinds: str = FLOATS
+    file: zipfile.ZipFile, name: str, expected: Shape | None, kinds: str = FLOATS
 ) -> Values:
     member = file.getinfo(f"{name}.npy")
     with file.open(member) as stream:
-        _check_header(stream, name, wanted, member.file_size, kinds)
+        _check_header(stream, name, expected, member.file_size, kinds)
     with file.open(member) as stream:
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)
     _check_letters(name, read)
@@ -135,14 +135,14 @@ def _check_letters(name: str, values: Values) -> None:
         return
     native = np.ascontiguousarray(values).view(f"{values.dtype.byteorder}u4")
     if ((native > _LARGEST_LETTER) | (native >> 11 == _SURROGATES)).any():
-        raise Unreadable(f"{name} holds text with what is no letter of Unicode")
+        raise Unreadable(f"{name} holds text that is not valid Unicode")
 
 
 _LARGEST_LETTER, _SURROGATES = 0x10FFFF, 0xD800 >> 11
 
 
 def _check_header(
-    stream: IO[bytes], name: str, wanted: Shape | None, file_bytes: int, kinds: str
+    stream: IO[bytes], name: str, expected: Shape | None, file_bytes: int, kinds: str
 ) -> None:
     """Raise Unreadable unless a file of *file_bytes* can hold the array that it claims."""
     version = np.lib.format.read_magic(stream)
@@ -150,9 +150,9 @@ def _check_header(
     shape, _, dtype = header(stream)
     if dtype.kind not in kinds:
         raise Unreadable(f"{name} holds {dtype}, not {_WANTED[kinds]}")
-    if wanted is not None and shape != wanted:
-        raise Unreadable(f"{name} has the shape {shape}, not {wanted}")
-    if any(isinstance(side, bool) or not 0 <= side <= LARGEST_BYTES for side in shape):
+    if expected is not None and shape != expected:
+        raise Unreadable(f"{name} has the shape {shape}, not {expected}")
+    if any(isinstance(size, bool) or not 0 <= size <= LARGEST_BYTES for size in shape):
         raise Unreadable(f"{name} has the shape {shape}, which is impossible")
     size = math.prod(shape) * dtype.itemsize
     if not size and max(shape, default=0) > LARGEST_EMPTY_SIDE:

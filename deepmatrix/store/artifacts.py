@@ -21,9 +21,6 @@ from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, inputs, networks
 from harness.formats import MODEL_PATHS
 
-#: What its producer and the host say of an artifact: an `Exported`.
-DESCRIPTION: Final = "artifact.json"
-
 _EXPORTED = TypeAdapter(Exported)
 
 HINT: Final = (
@@ -34,11 +31,16 @@ HINT: Final = (
 #: The folder of a model's own files in an artifact, so that their names cannot clash with ours.
 MODEL: Final = "model"
 
+#: Files beside it: what describes it, the inputs that it was tried on, and what is right for them.
+DESCRIPTION: Final = "artifact.json"
+INPUTS: Final = "inputs.npz"
+GOLD: Final = "gold.npz"
+
 #: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
 #: A user's own model may have no gold before its consumers have answered, and may have masks.
 HOST_FILES: Final = (
-    "gold.npz",
-    "inputs.npz",
+    GOLD,
+    INPUTS,
     "outputs.npz",
     "weights.npz",
     "undefined.npz",
@@ -80,8 +82,8 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
             raise arrays.Unreadable(f"there is no {artifact.format}") from None
         for name in ("weights.npz", "outputs.npz"):
             shutil.copyfile(control / "artifacts" / name, part / name)
-        np.savez(part / "inputs.npz", x=probe)
-        np.savez(part / "gold.npz", y=truth)
+        np.savez(part / INPUTS, x=probe)
+        np.savez(part / GOLD, y=truth)
         described = describe(exported[artifact.format], artifact.id, part)
         finish(part, described, final)
         stored[artifact.id] = fingerprint(described)
@@ -233,7 +235,7 @@ def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
 
 
 def batch_sizes(rows: int, batch: int | None = None) -> list[int]:
-    """Return the batch sizes in which a consumer computes so many rows.
+    """Return the batch sizes in which a consumer computes a number of rows.
 
     One row, an odd number, and the remainder; or always *batch* where a model takes no other.
     """

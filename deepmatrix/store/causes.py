@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 from deepmatrix.boundary.bounds import Count, Id, Line, Measure, TensorName
 from deepmatrix.store.parts import Part
+
+#: The file of a cause, in its folder.
+CAUSE_FILE: Final = "cause.json"
 
 #: What makes outputs wrong. file: the model file. reference: the user's reference. runtime: the
 #: runtime, at one node. fusion: the runtime, across several nodes. answers: outputs that cannot be

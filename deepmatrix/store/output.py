@@ -97,8 +97,8 @@ class ExportedFile(Part):
 class ModelInput(Part):
     """An input that a user's own model was served with.
 
-    *low*, *high*: the smallest and the largest finite value, where there is one. *made*: by us,
-    not by the user. *values*: why a made one holds what it holds, where the model tells.
+    *low*, *high*: the smallest and the largest finite value, where there is one. *sampled*:
+    not user-provided. *values*: why a sample input holds what it holds, where the model tells.
     """
 
     name: TensorName
@@ -106,7 +106,7 @@ class ModelInput(Part):
     shape: FewFixed[Count]
     low: Number | None = None
     high: Number | None = None
-    made: bool
+    sampled: bool
     values: Remark = ""
 
 
@@ -117,9 +117,9 @@ class Exported(Part):
     size that it takes, where its exporter fixes one. *in_parts*: the inputs are independent rows
     and can be split into batches. *gold*: by output, where its gold comes from; *gold_remarks*:
     why a better source does not count. *random*: outputs that are random by design. *unjudged*: by
-    output, why nothing judges it. *rounded*: outputs whose gold is in the model's own precision.
+    output, why it has no gold. *rounded*: outputs whose gold is in the model's own precision.
     *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
-    runtime takes none that were made. *quantised*: outputs that are compared by steps.
+    runtime takes no sample inputs. *quantised*: outputs that are compared by steps.
     """
 
     id: Id = ""

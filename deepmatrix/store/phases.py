@@ -26,6 +26,9 @@ from deepmatrix.boundary.bounds import (
 )
 from deepmatrix.store.parts import Failure, Part, Quantised, Reported
 
+#: How a phase ended: `harness.record.STATUSES`, as a type.
+PhaseStatus = Literal["ok", "failed", "unsupported"]
+
 Timed = TypeVar("Timed", bound=Reported)
 
 NotNegative = Annotated[Number, Field(ge=0)]
@@ -96,7 +99,7 @@ class ScenarioData(Reported):
 
 
 class RepeatData(Reported):
-    """So many *answers* to the same inputs, of which some are *different* from the first.
+    """The number of *answers* to the same inputs, and how many are *different* from the first.
 
     *largest*: by output, the largest difference over the first answer's largest value.
     """
@@ -135,7 +138,7 @@ class PhaseRecord(Part, Generic[Data]):
     """What one phase reports. A failed phase keeps the data it had until then."""
 
     phase: str
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     started_s: Seconds
     seconds: Seconds
@@ -198,7 +201,7 @@ class ProbeOutcome(Reported):
     *ran*: the framework's operations that ran, where the probe reports them.
     """
 
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     ran: Remark | None = None
 
@@ -254,6 +257,8 @@ class InspectData(Reported):
     count. *random*: the outputs that are random by design. *rounded*: the outputs whose gold is in
     the model's own precision. *values*: by sample input, why it holds what it holds. *refusal*: why
     a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
+    *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
+    *unanswered*: why it answered none.
     """
 
     precise: bool = False
@@ -265,6 +270,8 @@ class InspectData(Reported):
     quantised: ByName[Quantised] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     refusal: Remark = ""
+    answered: list[TensorName] = Field(default_factory=list, max_length=10_000)
+    unanswered: Remark = ""
 
 
 class InspectRecord(PhaseRecord[InspectData]):
@@ -341,7 +348,7 @@ class SuiteRecord(PhaseRecord[SuiteData]):
 class CaseOutcome(Reported):
     """How a case ended; its outputs are in a file."""
 
-    status: Literal["ok", "failed", "unsupported"]
+    status: PhaseStatus
     error: Failure | None = None
     outputs: int = Field(default=0, ge=0, le=1000)
 

@@ -77,7 +77,7 @@ class Steps(Part):
 class Deviation(Part):
     """How far one output is from gold: see `deepmatrix.judging.agreements`.
 
-    *max_abs*: largest absolute difference. *error*: the same over the largest absolute gold value.
+    *max_abs*: largest absolute difference. *error*: the same over the scale.
     *max_rel*: largest difference over each value's own gold. *ulp*: most floats of the output's
     dtype between a value and its gold. *top1*: top-1 agreement, the share of rows whose largest
     value has the same index as in gold. *cosine*: of vectors, the smallest cosine similarity of a
@@ -85,7 +85,7 @@ class Deviation(Part):
     unexpected non-finite value. *dtype*, *producer_error*: of the producer's own output.
     *caution*: why a match proves little. *judged_by*: where gold comes from.
     *rounded*: gold is in the model's own precision. *random*: it is random by design. *steps*:
-    what a quantised output is allowed. *unjudged*: nothing judges it, and *note* says why.
+    what a quantised output is allowed. *unjudged*: it has no gold, and *note* says why.
     """
 
     name: TensorName
@@ -110,8 +110,9 @@ class Deviation(Part):
 class Agreement(Part):
     """How far a consumer's outputs are from gold and from the producer's; the worst counts.
 
-    Errors are largest absolute differences over the largest absolute gold value. They are None
-    where shapes differ or a value is not finite; *note* says which.
+    Errors are largest absolute differences over *scale*: gold's largest absolute value, at least
+    `SMALLEST_SCALE` of `harness.record`. They are None where shapes differ or a value is not
+    finite; *note* says which.
     """
 
     error: Measure | None
@@ -189,6 +190,11 @@ class JobRecord(Part):
     def failed_phase(self) -> str:
         """The name of the phase that failed, or nothing."""
         return self.failure.phase if self.failure else ""
+
+    @property
+    def error_message(self) -> str:
+        """The first line of that exception's message, or nothing."""
+        return self.failure.error.message_line if self.failure and self.failure.error else ""
 
     @property
     def error_type(self) -> str:

@@ -255,7 +255,7 @@ class Run:
         return self.path / "nodes" / f"{self._title(artifact)}--on--{consumer}.json"
 
     def _title(self, artifact: str) -> str:
-        """Return what people call an artifact, given by its id: a user's own by its name."""
+        """Return the name of an artifact on screens, by its id: a user's own model by its name."""
         names = {model.artifact.id: model.name for model in self.manifest.plan.imports}
         return names.get(artifact, artifact)
 

@@ -13,7 +13,6 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
 from deepmatrix.workloads.inputs import npz_bytes
 
-GOLD: Final = "gold.npz"
 PRODUCED: Final = "outputs.npz"
 
 #: What judges an output whose right values the user gives.
@@ -54,7 +53,7 @@ def read(folder: Path) -> Truth:
     described = artifacts.read_description(folder)
     try:
         return Truth(
-            gold=_arrays(folder / GOLD),
+            gold=_arrays(folder / artifacts.GOLD),
             produced=_arrays(folder / PRODUCED),
             sources=described.gold,
             unjudged=described.unjudged,
@@ -81,7 +80,7 @@ def replace(folder: Path, truth: Truth) -> None:
     """
     described = artifacts.read_description(folder)
     files = {
-        GOLD: truth.gold,
+        artifacts.GOLD: truth.gold,
         PRODUCED: truth.produced,
         EVALUATION: truth.evaluations,
         artifacts.UNDEFINED: truth.masks,
@@ -101,4 +100,4 @@ def replace(folder: Path, truth: Truth) -> None:
         "agreed": truth.agreed,
     }
     changed = described.model_copy(update=changes)
-    write_text(folder / "artifact.json", changed.model_dump_json(indent=1))
+    write_text(folder / artifacts.DESCRIPTION, changed.model_dump_json(indent=1))

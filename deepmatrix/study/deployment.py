@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import fnmatch
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.results.rows import PortabilityRow, Results
 from deepmatrix.study.checks import ArtifactCheck, CellCheck
@@ -47,7 +47,8 @@ def artifact_evidence(check: ArtifactCheck, results: Results) -> Iterator[Eviden
     if rows:
         example = _example(tried or rows)
         record = record_path(example.consumer, example.artifact) if tried else "plan.json"
-        reason = _serving_reason(tried, example)
+        names = {row.cell: row.name for row in results.cells}
+        reason = _serving_reason(tried, example, names)
         yield Evidence(confirms=_is_served(tried), reason=reason, record=record)
 
 
@@ -72,18 +73,15 @@ def _example(rows: Sequence[PortabilityRow]) -> PortabilityRow:
     )
 
 
-def _serving_reason(tried: Sequence[PortabilityRow], example: PortabilityRow) -> str:
+def _serving_reason(
+    tried: Sequence[PortabilityRow], example: PortabilityRow, names: Mapping[str, str]
+) -> str:
     matched = [row for row in tried if row.verdict == "match"]
     if not tried or len(matched) < len(tried):
         reason = example.expected_failure or example.reason
         detail = f"{example.artifact} on {example.consumer}: {example.verdict}: {reason}"
         return f"{len(matched)} of {len(tried)} match; {detail}"
     largest = max((row.error for row in tried if row.error is not None), default=0.0)
-    names = ", ".join(sorted({_consumer_name(row) for row in tried}))
-    return f"{len(tried)} of {len(tried)} match, the largest error {largest:.1e}, on {names}"
-
-
-def _consumer_name(row: PortabilityRow) -> str:
-    """Return the name of a consumer without its platform."""
-    name = row.consumer.rsplit("-", 3)[0]
-    return f"{name} (emulated)" if row.emulated else name
+    consumers = {names[row.consumer] + " (emulated)" * row.emulated for row in tried}
+    listed = ", ".join(sorted(consumers))
+    return f"{len(tried)} of {len(tried)} match, the largest error {largest:.1e}, on {listed}"

@@ -1,4 +1,4 @@
-"""Lines of code: how much a person writes for a network in each framework.
+"""Lines of code: how much a user writes for a network in each framework.
 
 The counted code is in ``harness/frameworks/<framework>/idioms/<network>.py``; the harness proves
 that it is the same network.

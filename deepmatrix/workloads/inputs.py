@@ -154,10 +154,10 @@ def load_digits(network: Network) -> dict[str, NDArray[Any]]:
 
 
 def _images(network: Network, images: Images) -> Images:
-    """Enlarge by repetition and add a grain, so that no equal neighbours reach the layers.
+    """Enlarge by repetition and add noise to break ties between neighbours.
 
     Max pooling would choose among equal values, by rounding alone. At a rate of 0.02, AlexNet's
-    losses were 2e-2 from gold after twenty steps without the grain, and 3e-7 with it.
+    losses were 2e-2 from gold after twenty steps without the noise, and 3e-7 with it.
     """
     times = network["input"][-1] // SIDE
     if times > 1:

@@ -255,8 +255,8 @@ def _attention(arrays: Arrays) -> Answers:
 
 
 def _convolved(arrays: Arrays, kernel: Floats, padding: list[list[int]]) -> Answers:
-    sides = list(kernel.shape[2:])
-    layer = {"name": "conv", "kernel": sides, "stride": [1] * len(sides), "padding": padding}
+    dims = list(kernel.shape[2:])
+    layer = {"name": "conv", "kernel": dims, "stride": [1] * len(dims), "padding": padding}
     conv = windows.Conv(layer, {"kernel": kernel, "bias": np.zeros(len(kernel))})
     y = conv.forward(arrays["x"])
     conv.backward(arrays["upstream"])

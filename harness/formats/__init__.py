@@ -1,7 +1,8 @@
 """The formats that models are exported to: the one place that says what is known of each.
 
-A new format is one entry here. The host imports this module too, so it needs only the standard
-library, Python 3.6, and no other module of this package.
+A new format is one entry here. Of the harness the host imports ``record`` and ``formats``, and
+nothing else, so both need only the standard library, Python 3.6, and no other module of this
+package.
 """
 
 from typing import Dict, NamedTuple, Optional, Tuple

@@ -24,15 +24,15 @@ def read(path: str) -> Any:
         content = source.read()
     kind = recognition.identify("", content[: formats.HEAD_BYTES])
     if isinstance(kind, recognition.Unserved):
-        raise BadModel(f"it is no ONNX model but {kind.label}: {kind.advice}")
+        raise BadModel(f"it is not an ONNX model but {kind.label}: {kind.advice}")
     if kind is not None:
-        raise BadModel(f"it is no ONNX model but a model of the format {kind.name}")
+        raise BadModel(f"it is not an ONNX model but a model of the format {kind.name}")
     try:
         model = onnx.ModelProto.FromString(content)
     except google.protobuf.message.DecodeError:
-        raise BadModel("it is truncated, or no ONNX model: export it again") from None
+        raise BadModel("it is truncated, or not an ONNX model: export it again") from None
     if not model.graph.node or not model.graph.output:
-        raise BadModel("there is no graph in it that answers anything: export it again")
+        raise BadModel("the model has no nodes or no outputs: export it again")
     folder = os.path.dirname(os.path.abspath(path))
     for tensor in _tensors(model.graph, onnx):
         _check_tensor(tensor, folder, onnx)
@@ -41,7 +41,7 @@ def read(path: str) -> Any:
 
 
 def complaints(model: Any) -> List[str]:
-    """Return what the standard, as far as this package knows it, has against a model."""
+    """Return the violations that the ONNX checker and the package's definitions report."""
     import onnx
 
     problems = _version_complaints(model, onnx)
@@ -77,11 +77,11 @@ def _rule_complaints(model: Any, onnx: Any) -> List[str]:
 def _version_complaints(model: Any, onnx: Any) -> List[str]:
     versions = []
     if model.ir_version > onnx.IR_VERSION:
-        versions.append(f"its IR version is {model.ir_version}, known are up to {onnx.IR_VERSION}")
+        versions.append(f"IR version {model.ir_version}; newest known: {onnx.IR_VERSION}")
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
         if opset.domain in ("", "ai.onnx") and not 0 < opset.version <= newest:
-            versions.append(f"its opset is {opset.version}, known are 1 to {newest}")
+            versions.append(f"opset {opset.version}; newest known: {newest}")
     return versions
 
 
@@ -111,8 +111,8 @@ def _unknown_operators(model: Any, onnx: Any) -> Tuple[List[str], bool]:
 
 def _check_tensor(tensor: Any, folder: str, onnx: Any) -> None:
     """Raise BadModel unless a tensor has as many bytes as it claims, in the file or beside it."""
-    if any(side < 0 for side in tensor.dims):
-        raise BadModel(f"the tensor {tensor.name} has a negative side")
+    if any(dim < 0 for dim in tensor.dims):
+        raise BadModel(f"the tensor {tensor.name} has a negative dimension")
     if tensor.data_type == onnx.TensorProto.STRING:
         return
     try:
@@ -120,8 +120,8 @@ def _check_tensor(tensor: Any, folder: str, onnx: Any) -> None:
     except (KeyError, TypeError):
         raise BadModel(f"the tensor {tensor.name} has no type that is known") from None
     count = 1
-    for side in tensor.dims:
-        count *= side
+    for dim in tensor.dims:
+        count *= dim
     if tensor.data_location == onnx.TensorProto.EXTERNAL:
         _check_external(tensor, folder, count * size)
     elif tensor.HasField("raw_data"):
@@ -155,7 +155,7 @@ def _check_external(tensor: Any, folder: str, size: int) -> None:
     try:
         begin, length = int(entries.get("offset") or 0), int(entries.get("length") or size)
     except ValueError:
-        raise BadModel(f"the place of {tensor.name} in its external data is no number") from None
+        raise BadModel(f"the place of {tensor.name} in its external data is not a number") from None
     if begin < 0 or length != size or begin + length > os.path.getsize(path):
         raise BadModel(f"the tensor {tensor.name} claims more than there is in '{location}'")
 

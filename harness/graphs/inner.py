@@ -47,7 +47,7 @@ def _tensors(model: Any, inputs: Arrays) -> Arrays:
 
 
 def expose(model: Any, tensors: Iterable[Dict[str, Any]]) -> None:
-    """Add inner tensors, each ``name``, ``dtype`` and number of ``sides``, to a graph's outputs."""
+    """Add inner tensors, each ``name``, ``dtype`` and ``rank``, to a graph's outputs."""
     import onnx
 
     present = {value.name for value in model.graph.output}
@@ -55,8 +55,8 @@ def expose(model: Any, tensors: Iterable[Dict[str, Any]]) -> None:
         if tensor["name"] in present:
             continue
         kind = onnx.helper.np_dtype_to_tensor_dtype(numpy.dtype(tensor["dtype"]))
-        sides = [f"{tensor['name']}.{axis}" for axis in range(tensor["sides"])]
-        value = onnx.helper.make_tensor_value_info(tensor["name"], kind, sides)
+        dims = [f"{tensor['name']}.{axis}" for axis in range(tensor["rank"])]
+        value = onnx.helper.make_tensor_value_info(tensor["name"], kind, dims)
         model.graph.output.append(value)
 
 

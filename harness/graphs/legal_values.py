@@ -55,11 +55,11 @@ class _Use(NamedTuple):
     number: int
     graph: _Graph
 
-    def side(self, number: int, axis: int) -> int:
-        """Return a side of a node's input, 0 where it is unknown or missing."""
+    def dim(self, number: int, axis: int) -> int:
+        """Return a dimension of a node's input, 0 where it is unknown or missing."""
         shape = self.shape(number)
-        side = shape[axis] if -len(shape) <= axis < len(shape) else None
-        return side if isinstance(side, int) else 0
+        dim = shape[axis] if -len(shape) <= axis < len(shape) else None
+        return dim if isinstance(dim, int) else 0
 
     def shape(self, number: int) -> List[Any]:
         """Return the shape of a node's input, empty where it is unknown or missing."""
@@ -152,15 +152,15 @@ def _table(rows: int, what: str) -> Optional[Values]:
 
 
 def _gathered(use: _Use) -> Optional[Values]:
-    rows = use.side(0, use.attribute("axis", 0)) if use.number == 1 else 0
+    rows = use.dim(0, use.attribute("axis", 0)) if use.number == 1 else 0
     return _table(rows, f"indices of {use.node.op_type}")
 
 
 def _gathered_places(use: _Use) -> Optional[Values]:
-    """The last side of the indices is a place in the first sides of the data."""
+    """The last dimension of the indices is a place in the first dimensions of the data."""
     first = use.attribute("batch_dims", 0)
-    sides = [use.side(0, first + axis) for axis in range(use.side(1, -1))]
-    rows = min(sides, default=0) if use.number == 1 else 0
+    dims = [use.dim(0, first + axis) for axis in range(use.dim(1, -1))]
+    rows = min(dims, default=0) if use.number == 1 else 0
     return _table(rows, f"indices of {use.node.op_type}")
 
 
@@ -171,12 +171,12 @@ def _one_hot(use: _Use) -> Optional[Values]:
 
 
 def _top(use: _Use) -> Optional[Values]:
-    count = use.side(0, use.attribute("axis", -1)) if use.number == 1 else 0
+    count = use.dim(0, use.attribute("axis", -1)) if use.number == 1 else 0
     return Values(1, count, True, "the number of TopK's values") if count else None
 
 
 def _lengths(use: _Use) -> Optional[Values]:
-    length = use.side(0, use.attribute("layout", 0)) if use.number == 4 else 0
+    length = use.dim(0, use.attribute("layout", 0)) if use.number == 4 else 0
     return Values(1, length, True, "lengths of sequences") if length else None
 
 
@@ -235,7 +235,7 @@ def _embedded(use: _Use) -> Optional[Values]:
     tables = {0: 2, 1: 4, 8: 3}
     if use.number == 7:
         return MASK
-    rows = use.side(tables[use.number], 0) if use.number in tables else 0
+    rows = use.dim(tables[use.number], 0) if use.number in tables else 0
     return _table(rows, "ids of an embedding")
 
 

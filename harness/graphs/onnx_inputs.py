@@ -9,11 +9,11 @@ from harness.adapters import Arrays
 from harness.graphs import BadModel, sample_inputs, values
 from harness.graphs.operators import NotEvaluated
 from harness.graphs.sample_inputs import Sampling, Values
-from harness.graphs.shapes import EXPRESSION, Entry, Side, Ties, size_of, tie
+from harness.graphs.shapes import EXPRESSION, Dim, Entry, Ties, size_of, tie
 
-#: Sizes of free sides in the order in which they are tried: of the first side of an input, as a
-#: rule the batch, and of its other sides.
-SIDE_SIZES = (
+#: Sizes of dynamic dimensions in the order in which they are tried: of an input's first dimension,
+#: as a rule the batch, and of its others.
+DIM_SIZES = (
     (2, 64),
     (1, 32),
     (1, 48),
@@ -28,14 +28,14 @@ SIDE_SIZES = (
     (1, 1),
 )
 
-#: Sizes that a runtime asks for are tried this often, before the next of `SIDE_SIZES`.
-MOST_ASKED = 4
+#: Sizes that a runtime asks for are tried this often, before the next of `DIM_SIZES`.
+MAX_REQUESTS = 4
 
 
 def declared_inputs(model: Any, onnx: Any) -> List[Entry]:
-    """Return the name, dtype and shape of every input; a free side has a name, not a size.
+    """Return the name, dtype and shape of every input; a dynamic dimension has a name, not a size.
 
-    Raises BadModel where an input is no tensor, or an input or an output has elements of a type
+    Raises BadModel where an input is not a tensor, or an input or an output has elements of a type
     that is not served.
     """
     for value in model.graph.output:
@@ -43,7 +43,7 @@ def declared_inputs(model: Any, onnx: Any) -> List[Entry]:
             _dtype("output", value, onnx)
     initialised = {tensor.name for tensor in model.graph.initializer}
     return [
-        {"name": value.name, "dtype": _dtype("input", value, onnx), "shape": _sides(value)}
+        {"name": value.name, "dtype": _dtype("input", value, onnx), "shape": _dims(value)}
         for value in model.graph.input
         if value.name not in initialised
     ]
@@ -71,42 +71,40 @@ def _dtype(role: str, value: Any, onnx: Any) -> str:
     return dtype
 
 
-def _sides(value: Any) -> List[Side]:
-    """Return the sides of a tensor; a free side without a name gets one of its own."""
+def _dims(value: Any) -> List[Dim]:
+    """Return the dimensions of a tensor; a dynamic dimension without a name gets one of its own."""
     return [
-        side.dim_value
-        if side.HasField("dim_value") and side.dim_value >= 0
-        else side.dim_param or f"{value.name}.{axis}"
-        for axis, side in enumerate(value.type.tensor_type.shape.dim)
+        dim.dim_value
+        if dim.HasField("dim_value") and dim.dim_value >= 0
+        else dim.dim_param or f"{value.name}.{axis}"
+        for axis, dim in enumerate(value.type.tensor_type.shape.dim)
     ]
 
 
 def fit(model: Any, entries: List[Entry], sampling: Sampling) -> List[Entry]:
     """Return the inputs with the sizes that a user asks for, and that the graph's operators need.
 
-    Raises BadModel as `sample_inputs.check_asked` does.
+    Raises BadModel as `sample_inputs.check_request` does.
     """
-    sample_inputs.check_asked(sampling, entries)
+    sample_inputs.check_request(sampling, entries)
     ties = Ties()
     shapes = {entry["name"]: entry["shape"] for entry in entries}
     for name, sizes in sampling.shapes.items():
-        for side, size in zip(shapes.get(name, [name]), sizes):
-            ties.equate(side, size)
+        for dim, size in zip(shapes.get(name, [name]), sizes):
+            ties.equate(dim, size)
     return tie(model, entries, ties)
 
 
-def _asked(entries: List[Entry], sampling: Sampling) -> List[Entry]:
+def _with_requested_sizes(entries: List[Entry], sampling: Sampling) -> List[Entry]:
     """Return the inputs with the sizes that a user asks for, where there is no graph to read."""
-    sample_inputs.check_asked(sampling, entries)
+    sample_inputs.check_request(sampling, entries)
     sizes = {
-        side: size
+        dim: size
         for entry in entries
-        for side, size in zip(entry["shape"], sampling.shapes.get(entry["name"], ()))
+        for dim, size in zip(entry["shape"], sampling.shapes.get(entry["name"], ()))
     }
-    sizes.update({name: asked[0] for name, asked in sampling.shapes.items() if len(asked) == 1})
-    return [
-        dict(entry, shape=[sizes.get(side, side) for side in entry["shape"]]) for entry in entries
-    ]
+    sizes.update({name: shape[0] for name, shape in sampling.shapes.items() if len(shape) == 1})
+    return [dict(entry, shape=[sizes.get(dim, dim) for dim in entry["shape"]]) for entry in entries]
 
 
 def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
@@ -116,9 +114,7 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
     """
     names = [entry["name"] for entry in entries]
     if len(user_inputs) != len(names):
-        raise BadModel(
-            f"{len(user_inputs)} inputs are given, it has {len(names)}: {', '.join(names)}"
-        )
+        raise BadModel(f"got {len(user_inputs)} inputs, it has {len(names)}: {', '.join(names)}")
     if set(user_inputs) != set(names) and len(names) > 1:
         unknown = sorted(set(user_inputs) - set(names))[0]
         matches = difflib.get_close_matches(unknown, names, n=1)
@@ -135,12 +131,12 @@ def _check_array(array: "numpy.ndarray", entry: Entry) -> None:
     dtype = values.dtype_name(array)
     if dtype != entry["dtype"]:
         raise BadModel(f"the input {entry['name']} is {dtype}, it wants {entry['dtype']}")
-    sides = entry["shape"]
-    fits = len(sides) == array.ndim and all(
-        isinstance(side, str) or side == size for side, size in zip(sides, array.shape)
+    dims = entry["shape"]
+    fits = len(dims) == array.ndim and all(
+        isinstance(dim, str) or dim == size for dim, size in zip(dims, array.shape)
     )
     if not fits:
-        wanted = ", ".join(map(str, sides))
+        wanted = ", ".join(map(str, dims))
         raise BadModel(f"the input {entry['name']} has the shape {array.shape}, not ({wanted})")
 
 
@@ -160,17 +156,22 @@ class Sampled(NamedTuple):
 
 
 class Refused(Exception):
-    """A runtime does not take these inputs, which were made; the message is its own.
+    """A runtime does not take these sample inputs; the message is its own.
 
-    *asked*: pairs of a size that it got and the size that it wants there. *result*: what another
-    evaluation gave for the inputs, or None; *failure*: why it gave nothing, with the node's name.
+    *size_mismatches*: pairs of a size that it got and the size that it expects. *result*: what
+    another evaluation gave for the inputs, or None; *failure*: why it gave nothing, with the node's
+    name.
     """
 
     def __init__(
-        self, message: str, asked: List[Tuple[int, int]], result: Any = None, failure: str = ""
+        self,
+        message: str,
+        size_mismatches: List[Tuple[int, int]],
+        result: Any = None,
+        failure: str = "",
     ) -> None:
         super().__init__(message)
-        self.asked = asked
+        self.size_mismatches = size_mismatches
         self.result = result
         self.failure = failure
 
@@ -193,10 +194,10 @@ class _Samples(NamedTuple):
     sampling: Sampling
     values_of: Callable[[List[Entry]], Dict[str, Values]]
 
-    def make(self, first_side: int, other_sides: int, known: Dict[Side, int]) -> Arrays:
-        sizes = _sizes(self.entries, first_side, other_sides, known)
+    def make(self, first_dim: int, other_dims: int, known: Dict[Dim, int]) -> Arrays:
+        sizes = _sizes(self.entries, first_dim, other_dims, known)
         sized = [
-            dict(entry, shape=[sizes[side] for side in entry["shape"]]) for entry in self.entries
+            dict(entry, shape=[sizes[dim] for dim in entry["shape"]]) for entry in self.entries
         ]
         legal = self.values_of(sized)
         return sample_inputs.sized(
@@ -204,7 +205,7 @@ class _Samples(NamedTuple):
         )
 
 
-def answered(
+def infer(
     user_inputs: Optional[Arrays],
     entries: List[Entry],
     sampling: Sampling,
@@ -212,8 +213,9 @@ def answered(
 ) -> Tuple[Arrays, Arrays]:
     """Return inputs, the user's or samples, and what a runtime answers to them.
 
-    A side that the user asks a size for has it. Raises BadModel as `sample_inputs.check_asked`
-    does and where it answers to no sample inputs, and its own error to the user's.
+    A dimension has the size that the user requests. Raises BadModel as
+    `sample_inputs.check_request` does and where no sample inputs worked, and the runtime's own
+    error for the user's inputs.
     """
 
     def evaluate(inputs: Arrays) -> Arrays:
@@ -226,9 +228,9 @@ def answered(
     if user_inputs is not None:
         inputs = check_inputs(user_inputs, entries)
         return inputs, answer(inputs)
-    sampled = sample_and_evaluate(_asked(entries, sampling), sampling, evaluate)
+    sampled = sample_and_evaluate(_with_requested_sizes(entries, sampling), sampling, evaluate)
     if sampled.result is None:
-        raise BadModel(f"it answers to no sample inputs: give --inputs ({sampled.failure})")
+        raise BadModel(f"no sample inputs worked; pass --inputs ({sampled.failure})")
     return sampled.inputs, sampled.result
 
 
@@ -240,24 +242,24 @@ def sample_and_evaluate(
 ) -> Sampled:
     """Return sample inputs with what *evaluate* returns for them; it raises NotEvaluated, Refused.
 
-    The free sides get the first of `SIDE_SIZES` with which the model can be evaluated and is
+    The dynamic dimensions get the first of `DIM_SIZES` with which the model can be evaluated and is
     refused by nothing, or the first that can be evaluated, or the very first where there is none.
     Raises BadModel as `sample_inputs.sized` does.
 
     Args:
-        entries: the inputs, with the sizes that a user asks for in place of their free sides.
+        entries: the inputs, with the sizes that a user requests.
         sampling: see the class.
         evaluate: returns the result for inputs.
         values_of: returns what inputs of a shape of sizes can hold, by name.
     """
     samples = _Samples(entries, sampling, values_of)
-    free = any(isinstance(side, str) for entry in entries for side in entry["shape"])
+    is_dynamic = any(isinstance(dim, str) for entry in entries for dim in entry["shape"])
     failures: List[str] = []
     refused = None
-    for first_side, other_sides in SIDE_SIZES if free else SIDE_SIZES[:1]:
-        known: Dict[Side, int] = {}
-        inputs = samples.make(first_side, other_sides, known)
-        for _ in range(MOST_ASKED):
+    for first_dim, other_dims in DIM_SIZES if is_dynamic else DIM_SIZES[:1]:
+        known: Dict[Dim, int] = {}
+        inputs = samples.make(first_dim, other_dims, known)
+        for _ in range(MAX_REQUESTS):
             try:
                 result = evaluate(inputs)
             except NotEvaluated as error:
@@ -266,64 +268,62 @@ def sample_and_evaluate(
             except Refused as error:
                 failures.append(str(error))
                 refused = refused or Sampled(inputs, error.result, refusal=str(error))
-                asked = _asked_sizes(entries, inputs, error.asked)
-                if not asked.keys() - known.keys():
+                requested = _requested_sizes(entries, inputs, error.size_mismatches)
+                if not requested.keys() - known.keys():
                     break
-                known.update(asked)
-                inputs = samples.make(first_side, other_sides, known)
+                known.update(requested)
+                inputs = samples.make(first_dim, other_dims, known)
                 continue
             remark = ""
-            if failures and first_side == 1:
-                remark = _refused_batch(samples, other_sides, evaluate)
+            if failures and first_dim == 1:
+                remark = _refused_batch(samples, other_dims, evaluate)
             return Sampled(inputs, result, remark=remark)
     if refused is not None:
         return refused._replace(failure="" if refused.result else failures[0])
-    return Sampled(samples.make(*SIDE_SIZES[0], known={}), None, failure=failures[0])
+    return Sampled(samples.make(*DIM_SIZES[0], known={}), None, failure=failures[0])
 
 
-def _asked_sizes(
-    entries: List[Entry], inputs: Arrays, asked: List[Tuple[int, int]]
-) -> Dict[Side, int]:
-    """Return sizes for free sides, from pairs of a size that a runtime got and what it wants.
+def _requested_sizes(
+    entries: List[Entry], inputs: Arrays, mismatches: List[Tuple[int, int]]
+) -> Dict[Dim, int]:
+    """Return sizes for dynamic dimensions, from pairs of a size that a runtime got and expects.
 
-    A side that has the size that it got gets what it wants. Where none has, an image was flattened,
-    as a rule: its sides grow by the square root of what the elements have to.
+    A dimension of the size that it got gets the expected one. Where there is none, an image was
+    flattened, as a rule: its dimensions grow by the square root of what the elements have to.
     """
-    sides = {
-        (side, axis): size
+    dims = {
+        (dim, axis): size
         for entry in entries
-        for axis, (side, size) in enumerate(zip(entry["shape"], inputs[entry["name"]].shape))
-        if isinstance(side, str)
+        for axis, (dim, size) in enumerate(zip(entry["shape"], inputs[entry["name"]].shape))
+        if isinstance(dim, str)
     }
-    wanted = dict(asked)
-    sizes: Dict[Side, int] = {
-        side: wanted[size] for (side, _), size in sides.items() if size in wanted
-    }
-    for got, want in asked if not sizes else ():
-        for (side, axis), size in sides.items():
+    wanted = dict(mismatches)
+    sizes: Dict[Dim, int] = {dim: wanted[size] for (dim, _), size in dims.items() if size in wanted}
+    for got, want in mismatches if not sizes else ():
+        for (dim, axis), size in dims.items():
             grown = size * (want / got) ** 0.5
             if axis > 0 and grown == int(grown):
-                sizes[side] = int(grown)
+                sizes[dim] = int(grown)
     return sizes
 
 
-def _refused_batch(samples: _Samples, other_sides: int, evaluate: Callable[[Arrays], Any]) -> str:
-    """Return why a model that declares a free batch does not take a batch of 2, or nothing."""
+def _refused_batch(samples: _Samples, other_dims: int, evaluate: Callable[[Arrays], Any]) -> str:
+    """Return why a model that declares a dynamic batch does not take a batch of 2, or nothing."""
     try:
-        evaluate(samples.make(2, other_sides, {}))
+        evaluate(samples.make(2, other_dims, {}))
     except NotEvaluated as error:
         reason = str(error)
     except Refused as error:
         reason = error.failure or str(error)
     else:
         return ""
-    return f"its first side is free, but it takes 1 only: with 2, {reason}"
+    return f"the batch dimension is dynamic, but only batch 1 works: with 2, {reason}"
 
 
 def _sizes(
-    entries: List[Entry], first_side: int, other_sides: int, known: Dict[Side, int]
-) -> Dict[Side, int]:
-    """Return the size of every side, a number or a name: a name has one size wherever it is.
+    entries: List[Entry], first_dim: int, other_dims: int, known: Dict[Dim, int]
+) -> Dict[Dim, int]:
+    """Return the size of every dimension, a number or a name: a name has one size wherever it is.
 
     A name that begins a shape is the batch, unless an earlier input has it at another place.
     Computed names come last, when those that they are computed of have a size.
@@ -331,9 +331,9 @@ def _sizes(
     sizes = dict(known)
     for is_computed in (False, True):
         for entry in entries:
-            for axis, side in enumerate(entry["shape"]):
-                if bool(isinstance(side, str) and EXPRESSION.fullmatch(side)) == is_computed:
-                    sizes[side] = size_of(side, sizes, first_side if axis == 0 else other_sides)
+            for axis, dim in enumerate(entry["shape"]):
+                if bool(isinstance(dim, str) and EXPRESSION.fullmatch(dim)) == is_computed:
+                    sizes[dim] = size_of(dim, sizes, first_dim if axis == 0 else other_dims)
     return sizes
 
 

@@ -46,11 +46,11 @@ def explain(path: str, ask: Ask) -> str:
         return ""
     if ask(one_node(needs.ir, OLD_OPSET)):
         known = _largest(needs.ir, OLD_IR, lambda ir: one_node(ir, OLD_OPSET), ask)
-        return f"its IR version is {needs.ir}, read are up to {known}" if known else ""
+        return f"IR version {needs.ir}; supported up to {known}" if known else ""
     opset = needs.opsets.get("", OLD_OPSET)
     if ask(one_node(needs.ir, opset)):
         known = _largest(opset, OLD_OPSET, lambda opset: one_node(needs.ir, opset), ask)
-        return f"its opset is {opset}, read are up to {known}" if known else ""
+        return f"opset {opset}; supported up to {known}" if known else ""
     unknown = [operator for operator in sorted(needs.operators) if _unknown(operator, needs, ask)]
     names = [f"{domain}.{name}" if domain else name for domain, name in unknown]
     return f"it does not know the operator{'s' * (len(names) > 1)} {', '.join(names)}" * bool(names)
@@ -144,7 +144,7 @@ def _operators(content: Any, place: Tuple[int, int], node_field: int) -> Iterato
 def _fields(content: Any, place: int, end: int) -> Iterator[Tuple[int, Any]]:
     """Yield number and value of a message's fields: an integer, or the places of its content.
 
-    Raises ValueError or IndexError where it is no message.
+    Raises ValueError or IndexError where it is not a message.
     """
     while place < end:
         key, place = _varint(content, place)
@@ -157,7 +157,7 @@ def _fields(content: Any, place: int, end: int) -> Iterator[Tuple[int, Any]]:
         if wire == 2:
             size, place = _varint(content, place)
         elif not size:
-            raise ValueError("this is no protocol buffer")
+            raise ValueError("this is not a protocol buffer")
         if place + size > end:
             raise ValueError("a field is longer than its message")
         yield key >> 3, (place, place + size)

@@ -12,7 +12,7 @@ Grids = Dict[str, Dict[str, Any]]
 
 
 def allowed_steps(roundings: int) -> int:
-    """Return how many steps apart right answers may be after so many roundings, one or more.
+    """Return how many steps apart right answers may be after a number of roundings.
 
     One step is for a tie in the last rounding. What earlier ones add grows like the square root of
     their number, as independent errors do.

@@ -10,8 +10,8 @@ import numpy
 from harness.adapters import Arrays
 from harness.graphs import BadModel, values
 
-#: The size of a free side.
-FREE = 2
+#: The size of a dynamic dimension.
+DYNAMIC_SIZE = 2
 
 #: Sample integers are below this: valid indices into most tables.
 MOST = 10
@@ -52,8 +52,8 @@ class Values(NamedTuple):
 class Sampling(NamedTuple):
     """How sample inputs are drawn: from *seed*, with what a user asks for.
 
-    *shapes*: sizes by the name of an input, or of a free side, which has one size. *ranges*: the
-    smallest and the largest value by the name of an input.
+    *shapes*: sizes by the name of an input, or of a dynamic dimension, which has one size.
+    *ranges*: the smallest and the largest value by the name of an input.
     """
 
     seed: int
@@ -61,18 +61,20 @@ class Sampling(NamedTuple):
     ranges: Dict[str, Tuple[float, float]] = {}
 
 
-def check_asked(sampling: Sampling, declared: List[Dict[str, Any]]) -> None:
+def check_request(sampling: Sampling, declared: List[Dict[str, Any]]) -> None:
     """Raise BadModel where a user asks for a shape or a range that the inputs cannot have."""
     entries = {entry["name"]: entry for entry in declared}
-    free = {side for entry in declared for side in entry["shape"] if isinstance(side, str)}
+    dynamic = {dim for entry in declared for dim in entry["shape"] if isinstance(dim, str)}
     for name, sizes in sampling.shapes.items():
         text = f"--shape {name}={'x'.join(map(str, sizes))}"
         if name in entries:
             _check_shape(text, entries[name], sizes)
-        elif name not in free:
-            raise BadModel(f"{text}: it has no such input or free side{_nearest(name, entries)}")
+        elif name not in dynamic:
+            raise BadModel(
+                f"{text}: it has no such input or dynamic dimension{_nearest(name, entries)}"
+            )
         elif len(sizes) != 1:
-            raise BadModel(f"{text}: a side has one size")
+            raise BadModel(f"{text}: a dimension has one size")
     for name, (low, high) in sampling.ranges.items():
         text = f"--range {name}={low:g}:{high:g}"
         if name not in entries:
@@ -86,11 +88,11 @@ def _nearest(name: str, entries: Iterable[str]) -> str:
 
 
 def _check_shape(text: str, entry: Dict[str, Any], sizes: Tuple[int, ...]) -> None:
-    sides = entry["shape"]
-    if len(sides) != len(sizes) or any(
-        side != size for side, size in zip(sides, sizes) if not is_free(side)
+    dims = entry["shape"]
+    if len(dims) != len(sizes) or any(
+        dim != size for dim, size in zip(dims, sizes) if not is_dynamic(dim)
     ):
-        raise BadModel(f"{text}: its shape is ({', '.join(map(str, sides))})")
+        raise BadModel(f"{text}: its shape is ({', '.join(map(str, dims))})")
 
 
 def _check_range(text: str, entry: Dict[str, Any], low: float, high: float) -> None:
@@ -101,12 +103,12 @@ def _check_range(text: str, entry: Dict[str, Any], low: float, high: float) -> N
     if low < limits.min or high > limits.max:
         raise BadModel(f"{text}: {entry['dtype']} holds {limits.min} to {limits.max}")
     if dtype.kind in "iu" and numpy.ceil(low) > numpy.floor(high):
-        raise BadModel(f"{text}: there is no whole number in it, and it wants {entry['dtype']}")
+        raise BadModel(f"{text}: no {entry['dtype']} is in this range")
 
 
-def is_free(side: Any) -> bool:
-    """Return whether a side has no size: it is a name, or a number of 0 or less."""
-    return isinstance(side, str) or side <= 0
+def is_dynamic(dim: Any) -> bool:
+    """Return whether a dimension has no size: it is a name, or a number of 0 or less."""
+    return isinstance(dim, str) or dim <= 0
 
 
 def check_kind(role: str, name: str, dtype: Any) -> None:
@@ -117,33 +119,34 @@ def check_kind(role: str, name: str, dtype: Any) -> None:
         kind = None
     if kind not in SERVED:
         raise BadModel(
-            f"its {role} {name} is {dtype}, which is unsupported: served are text, integers, truth "
-            "values and floats of 16 to 64 bits"
+            f"its {role} {name} is {dtype}, which is unsupported; supported types: text, integers, "
+            "booleans and floats of 16 to 64 bits"
         )
 
 
 def arrays(declared: Iterable[Dict[str, Any]], sampling: Sampling) -> Arrays:
     """Return an array by name for each declared ``name``, ``dtype`` and ``shape``.
 
-    A free side, see `is_free`, gets the size `FREE` or what the user asks for. Raises as `sized`
-    and `check_asked` do.
+    A dynamic dimension, see `is_dynamic`, gets the size `DYNAMIC_SIZE` or what the user requests.
+    Raises as `sized` and `check_request` do.
     """
     entries = list(declared)
-    check_asked(sampling, entries)
+    check_request(sampling, entries)
     return sized([dict(entry, shape=_sizes(entry, sampling)) for entry in entries], sampling)
 
 
 def _sizes(entry: Dict[str, Any], sampling: Sampling) -> List[int]:
-    asked = sampling.shapes.get(entry["name"])
-    if asked is not None:
-        return list(asked)
+    requested = sampling.shapes.get(entry["name"])
+    if requested is not None:
+        return list(requested)
     return [
-        sampling.shapes.get(side, (FREE,))[0] if is_free(side) else side for side in entry["shape"]
+        sampling.shapes.get(dim, (DYNAMIC_SIZE,))[0] if is_dynamic(dim) else dim
+        for dim in entry["shape"]
     ]
 
 
 def sized(declared: Iterable[Dict[str, Any]], sampling: Sampling) -> Arrays:
-    """Return arrays as `arrays` does, for shapes without a free side.
+    """Return arrays as `arrays` does, for shapes without a dynamic dimension.
 
     Values are drawn evenly from the range that the user asks for, else from the entry's
     ``values``, of the type `Values`. Without both, floats are drawn from the standard normal
@@ -153,8 +156,8 @@ def sized(declared: Iterable[Dict[str, Any]], sampling: Sampling) -> Arrays:
     random = numpy.random.RandomState(sampling.seed)
     sampled = {}
     for entry in declared:
-        asked = sampling.ranges.get(entry["name"])
-        legal = Values(asked[0], asked[1], False, "--range") if asked else entry.get("values")
+        limits = sampling.ranges.get(entry["name"])
+        legal = Values(*limits, False, "--range") if limits else entry.get("values")
         sampled[entry["name"]] = _array(entry, legal, random)
     return sampled
 

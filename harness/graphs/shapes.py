@@ -1,8 +1,8 @@
-"""Sides of an ONNX graph's tensors: inferred, and those of its inputs that have to be equal.
+"""Dimensions of an ONNX graph's tensors: inferred, and those of its inputs that have to be equal.
 
-Exporters often leave the sides of inputs free without a name, or give the same side two names. The
-operators that the inputs meet say which of them are one: the batch of an LSTM's hidden state is
-that of its sequence. https://onnx.ai/onnx/operators defines them.
+Exporters often leave inputs' dimensions dynamic without a name, or give the same dimension two
+names. The operators that the inputs meet say which of them are one: the batch of an LSTM's hidden
+state is that of its sequence. https://onnx.ai/onnx/operators defines them.
 """
 
 import re
@@ -10,41 +10,41 @@ from typing import Any, Callable, Dict, Iterator, List, Match, NamedTuple, Optio
 
 from harness.graphs import checks
 
-Side = Union[int, str]  # a size, or the name of a free side
-Shape = List[Optional[Side]]  # None: nothing is known of the side
+Dim = Union[int, str]  # a size, or the name of a dynamic dimension
+Shape = List[Optional[Dim]]  # None: nothing is known of the dimension
 Shapes = Dict[str, Shape]  # by tensor
-Entry = Dict[str, Any]  # ``name``, ``dtype`` and ``shape``, a list of `Side`
+Entry = Dict[str, Any]  # ``name``, ``dtype`` and ``shape``, a list of `Dim`
 
 #: Initializers with more elements keep their shape only: shape inference reads none that large.
 MOST_ELEMENTS = 4096
 
-#: Ties are searched again with what they told, at most so often.
+#: Ties are searched again with what they told, at most this often.
 MOST_ROUNDS = 4
 
-#: The name of a side that is computed from others: sums and products of names and numbers.
+#: The name of a dimension that is computed from others: sums and products of names and numbers.
 NAME = re.compile(r"[A-Za-z_][\w.]*")
 EXPRESSION = re.compile(r"\s*[\w.]+(\s*[+*]\s*[\w.]+)+\s*")
 
 
-def size_of(side: Side, sizes: Dict[Side, int], free: int) -> int:
-    """Return the size of a side; one named like ``past + 2*length`` is computed.
+def size_of(dim: Dim, sizes: Dict[Dim, int], default: int) -> int:
+    """Return the size of a dimension; one named like ``past + 2*length`` is computed.
 
     Args:
-        side: a size, a name, or an expression of both.
+        dim: a size, a name, or an expression of both.
         sizes: by name; names that an expression needs are added.
-        free: the size of a name that has none yet.
+        default: the size of a name that has none yet.
     """
-    if isinstance(side, int):
-        return side
-    if side in sizes or not EXPRESSION.fullmatch(side):
-        return sizes.setdefault(side, free)
+    if isinstance(dim, int):
+        return dim
+    if dim in sizes or not EXPRESSION.fullmatch(dim):
+        return sizes.setdefault(dim, default)
     total = 0
-    for term in side.split("+"):
+    for term in dim.split("+"):
         product = 1
         for factor in (text.strip() for text in term.split("*")):
-            product *= int(factor) if factor.isdigit() else sizes.setdefault(factor, free)
+            product *= int(factor) if factor.isdigit() else sizes.setdefault(factor, default)
         total += product
-    return sizes.setdefault(side, total)
+    return sizes.setdefault(dim, total)
 
 
 def infer(model: Any, entries: List[Entry]) -> Shapes:
@@ -63,7 +63,7 @@ def infer(model: Any, entries: List[Entry]) -> Shapes:
     for graph in _graphs(inferred):
         for value in [*graph.value_info, *graph.output, *graph.input]:
             if value.type.tensor_type.HasField("shape"):
-                shapes[value.name] = [_side(dim) for dim in value.type.tensor_type.shape.dim]
+                shapes[value.name] = [_dim(dim) for dim in value.type.tensor_type.shape.dim]
     for graph in _graphs(model.graph):
         shapes.update((tensor.name, list(tensor.dims)) for tensor in graph.initializer)
     shapes.update((entry["name"], list(entry["shape"])) for entry in entries)
@@ -95,8 +95,8 @@ def _skeleton(model: Any, entries: List[Entry], onnx: Any) -> Any:
 
 def _count(dims: Any) -> int:
     count = 1
-    for side in dims:
-        count *= side
+    for dim in dims:
+        count *= dim
     return count
 
 
@@ -109,32 +109,32 @@ def _graphs(graph: Any) -> Iterator[Any]:
                 yield from _graphs(inner)
 
 
-def _side(dim: Any) -> Optional[Side]:
+def _dim(dim: Any) -> Optional[Dim]:
     if dim.HasField("dim_value"):
         return int(dim.dim_value)
     return str(dim.dim_param) or None
 
 
 class Ties:
-    """Which names of sides are one side, or have one size."""
+    """Which names of dimensions are one dimension, or have one size."""
 
     def __init__(self) -> None:
-        self._parents: Dict[str, Side] = {}
+        self._parents: Dict[str, Dim] = {}
 
-    def root(self, side: Side) -> Side:
-        """Return what stands for a side: a size where it is known, else a name."""
-        while isinstance(side, str) and side in self._parents:
-            side = self._parents[side]
-        if isinstance(side, str) and EXPRESSION.fullmatch(side):
-            return NAME.sub(self._known_size, side)
-        return side
+    def root(self, dim: Dim) -> Dim:
+        """Return what stands for a dimension: a size where it is known, else a name."""
+        while isinstance(dim, str) and dim in self._parents:
+            dim = self._parents[dim]
+        if isinstance(dim, str) and EXPRESSION.fullmatch(dim):
+            return NAME.sub(self._known_size, dim)
+        return dim
 
     def _known_size(self, name: "Match[str]") -> str:
         root = self._parents.get(name.group())
         return str(root) if isinstance(root, int) else name.group()
 
-    def equate(self, first: Optional[Side], second: Optional[Side]) -> None:
-        """Take two sides as one. Two sizes that differ are left to the runtimes to refuse."""
+    def equate(self, first: Optional[Dim], second: Optional[Dim]) -> None:
+        """Take two dimensions as one. Two sizes that differ are left to the runtimes to refuse."""
         if first is None or second is None:
             return
         first, second = sorted((self.root(first), self.root(second)), key=_rank)
@@ -142,15 +142,15 @@ class Ties:
             self._parents[first] = second
 
 
-def _rank(side: Side) -> int:
-    """Return how well a side can stand for another: a size best, then a computed name."""
-    if isinstance(side, int):
+def _rank(dim: Dim) -> int:
+    """Return how well a dimension can stand for another: a size best, then a computed name."""
+    if isinstance(dim, int):
         return 2
-    return 1 if EXPRESSION.fullmatch(side) else 0
+    return 1 if EXPRESSION.fullmatch(dim) else 0
 
 
 def tie(model: Any, entries: List[Entry], ties: Ties) -> List[Entry]:
-    """Return the inputs with one name, or a size, for sides that the graph's operators make equal.
+    """Return the inputs with one name, or a size, for dimensions that operators make equal.
 
     *ties* holds what is known before, such as sizes of a user, and afterwards what was learnt.
     """
@@ -163,7 +163,7 @@ def tie(model: Any, entries: List[Entry], ties: Ties) -> List[Entry]:
                 rule(_Meeting(node, [shapes.get(name) for name in node.input], ties))
             if node.op_type == "Loop":
                 _carried(node, shapes, ties)
-        if all(ties.root(side) == side for entry in tied for side in entry["shape"]):
+        if all(ties.root(dim) == dim for entry in tied for dim in entry["shape"]):
             return tied
     return [dict(entry, shape=list(map(ties.root, entry["shape"]))) for entry in entries]
 
@@ -175,8 +175,8 @@ class _Meeting(NamedTuple):
     shapes: List[Optional[Shape]]
     ties: Ties
 
-    def side(self, number: int, axis: int) -> Optional[Side]:
-        """Return a side of an input, None where it is unknown or missing."""
+    def dim(self, number: int, axis: int) -> Optional[Dim]:
+        """Return a dimension of an input, None where it is unknown or missing."""
         shape = self.shapes[number] if number < len(self.shapes) else None
         return shape[axis] if shape and -len(shape) <= axis < len(shape) else None
 
@@ -184,7 +184,7 @@ class _Meeting(NamedTuple):
         return next((entry.i for entry in self.node.attribute if entry.name == name), default)
 
     def known(self) -> List[Shape]:
-        """Return the shapes that are known and have a side."""
+        """Return the shapes that are known and have a dimension."""
         return [shape for shape in self.shapes if shape]
 
 
@@ -193,37 +193,37 @@ def _recurrent(meeting: _Meeting) -> None:
 
     With layout 1 the batch comes first.
     """
-    side, equate = meeting.side, meeting.ties.equate
+    dim, equate = meeting.dim, meeting.ties.equate
     is_batch_first = meeting.attribute("layout", 0) == 1
-    batch = side(0, 0 if is_batch_first else 1)
-    equate(side(0, 2), side(1, 2))
-    equate(side(4, 0), batch)
+    batch = dim(0, 0 if is_batch_first else 1)
+    equate(dim(0, 2), dim(1, 2))
+    equate(dim(4, 0), batch)
     for state in (5, 6):
-        equate(side(state, 0 if is_batch_first else 1), batch)
-        equate(side(state, 1 if is_batch_first else 0), side(1, 0))
-        equate(side(state, 2), side(2, 2))
+        equate(dim(state, 0 if is_batch_first else 1), batch)
+        equate(dim(state, 1 if is_batch_first else 0), dim(1, 0))
+        equate(dim(state, 2), dim(2, 2))
 
 
 def _product(meeting: _Meeting) -> None:
     second = meeting.shapes[1] if len(meeting.shapes) > 1 else None
     axis = -2 if second and len(second) > 1 else 0
-    meeting.ties.equate(meeting.side(0, -1), meeting.side(1, axis))
+    meeting.ties.equate(meeting.dim(0, -1), meeting.dim(1, axis))
 
 
 def _gemm(meeting: _Meeting) -> None:
     first_axis, second_axis = 1 - meeting.attribute("transA", 0), meeting.attribute("transB", 0)
-    meeting.ties.equate(meeting.side(0, first_axis), meeting.side(1, second_axis))
+    meeting.ties.equate(meeting.dim(0, first_axis), meeting.dim(1, second_axis))
 
 
 def _convolution(meeting: _Meeting) -> None:
-    channels = meeting.side(1, 1)
+    channels = meeting.dim(1, 1)
     if isinstance(channels, int):
-        meeting.ties.equate(meeting.side(0, 1), channels * meeting.attribute("group", 1))
+        meeting.ties.equate(meeting.dim(0, 1), channels * meeting.attribute("group", 1))
 
 
 def _by_channel(meeting: _Meeting) -> None:
-    """The second input has a first side for each channel of the first."""
-    meeting.ties.equate(meeting.side(0, 1), meeting.side(1, 0))
+    """The second input has a first dimension for each channel of the first."""
+    meeting.ties.equate(meeting.dim(0, 1), meeting.dim(1, 0))
 
 
 def _joined(meeting: _Meeting) -> None:
@@ -237,12 +237,12 @@ def _joined(meeting: _Meeting) -> None:
 
 
 def _broadcast(meeting: _Meeting) -> None:
-    """Sides that stand at one place from the right are equal unless one of them is 1."""
+    """Dimensions that stand at one place from the right are equal unless one of them is 1."""
     known = meeting.known()
     for axis in range(1, max(map(len, known), default=0) + 1):
-        sides = [shape[-axis] for shape in known if len(shape) >= axis and shape[-axis] != 1]
-        for side in sides[1:]:
-            meeting.ties.equate(sides[0], side)
+        dims = [shape[-axis] for shape in known if len(shape) >= axis and shape[-axis] != 1]
+        for dim in dims[1:]:
+            meeting.ties.equate(dims[0], dim)
 
 
 def _carried(node: Any, shapes: Shapes, ties: Ties) -> None:

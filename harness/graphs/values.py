@@ -7,7 +7,7 @@ What a model answers need not be an array. Here it becomes arrays, so that nothi
 - a map ``y`` is ``y.keys``, sorted, and ``y.values``, in the order of the keys;
 - a sequence of N maps with the same K keys, as ZipMap gives, is ``y.keys`` (K,) and ``y.values``
   (N, K);
-- an optional without a value is no array.
+- an optional without a value is not an array.
 
 Runtimes in other languages do the same: see ``harness/PROTOCOL.md``.
 """

@@ -17,7 +17,7 @@ from harness.measuring import timing
 from harness.phases import repeating
 from harness.sessions import JobSession
 
-#: So many answers are compared at least.
+#: At least this many answers are compared.
 LEAST_REPEATS = 2
 
 

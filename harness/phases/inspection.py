@@ -28,7 +28,11 @@ class Session(JobSession):
 
 
 def inspect(session: Session, data: Dict[str, Any]) -> None:
-    """Have the adapter inspect the model; write inputs, outputs and gold to files."""
+    """Have the adapter inspect the model; write inputs, outputs, gold and answers to files.
+
+    An evaluator's answers are those in the model's own precision: what it would serve. Where it
+    cannot evaluate the model, ``unanswered`` says why.
+    """
     model = session.job["import"]
     path = os.path.join(session.directory, model["model"])
     sampling = sample_inputs.Sampling(
@@ -43,7 +47,8 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
     data["precise"] = "gold" in inspected
     source = "baseline: the outputs of %s itself" % session.job["cell"]["name"]
     data.setdefault("judged_by", dict.fromkeys(inspected["outputs"], source))
-    data["refusal"] = data.get("refusal", "")[:LONGEST_REMARK]
+    for text in ("refusal", "unanswered"):
+        data[text] = data.get(text, "")[:LONGEST_REMARK]
     data["remarks"] = [remark[:LONGEST_REMARK] for remark in data.get("remarks", [])]
     for name, target in (
         ("inputs", record.MODEL_INPUTS),
@@ -54,6 +59,10 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
     ):
         if inspected.get(name) or name == "inputs":  # a model may have none
             control.save_arrays(session.directory, target, inspected[name])
+    answers = inspected.get("answers", {})
+    data["answered"] = list(answers)
+    for number, answer in enumerate(answers.values()):
+        control.save_array(session.directory, record.answer_path(number), answer)
 
 
 ALL = {record.INSPECT: inspect}

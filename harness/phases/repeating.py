@@ -8,7 +8,7 @@ from harness import failures
 from harness.adapters import Arrays
 from harness.graphs.values import scale_of
 
-#: So many answers after a fresh load have to be the same for a model to count as stateful.
+#: A model counts as stateful if this many answers after a fresh load are the same.
 SEQUENCE = 3
 
 #: With more answers than this, as many are given with another number of threads too.
@@ -101,7 +101,7 @@ class _Answers:
 def difference(first: Any, second: Any) -> float:
     """Return the largest difference of two arrays over the scale of the first: see `scale_of`.
 
-    It is 1 where they are no numbers of the same shape, or not finite at the same places.
+    It is 1 where they are not numbers of the same shape, or not finite at the same places.
     """
     if first is None:
         return 1.0

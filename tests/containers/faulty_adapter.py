@@ -1,6 +1,6 @@
 """An adapter that dies on demand: shipped beside the harness by the tests only.
 
-``FAULT`` in the environment names one of the functions below; anything else is no fault.
+``FAULT`` in the environment names one of the functions below; anything else is not a fault.
 """
 
 import ctypes

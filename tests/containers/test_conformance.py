@@ -60,11 +60,15 @@ def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
     found = Trial(attempts, faulty, cases).conformity()
     assert found.passed == 2
     assert found.failed == {
-        "case_1": Outcome(ending="crash", reason="killed by SIGSEGV (invalid memory access)"),
-        "case_2": Outcome(ending="wrong", reason="1 of 3 values differ"),
-        "case_3": Outcome(ending="error", reason="ValueError: it refuses"),
-        "case_4": Outcome(ending="wrong", reason="the dtype float64, not float32"),
-        "case_5": Outcome(ending="crash", reason="killed by SIGABRT (it aborted itself)"),
+        "case_1": Outcome(
+            ending="crash", kind="crashed", reason="killed by SIGSEGV (invalid memory access)"
+        ),
+        "case_2": Outcome(ending="wrong", kind="values", reason="1 of 3 values differ"),
+        "case_3": Outcome(ending="error", kind="ValueError", reason="ValueError: it refuses"),
+        "case_4": Outcome(ending="wrong", kind="dtype", reason="the dtype float64, not float32"),
+        "case_5": Outcome(
+            ending="crash", kind="crashed", reason="killed by SIGABRT (it aborted itself)"
+        ),
     }
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from deepmatrix.config import matrix_file
 from deepmatrix.engines.docker.engine import DockerEngine
-from deepmatrix.images import interpreters
+from deepmatrix.images.interpreters import MissingInterpreters
 from deepmatrix.results.rows import Results
 from deepmatrix.workloads import networks
 from tests.containers.conftest import ROOT
@@ -27,7 +27,7 @@ OLD = {"python36": "cntk-python36-amd64-cpu", "python37": "tensorflow1-python37-
 
 def run(engine: DockerEngine, runs: Path, preset: str, *cells: str) -> Results:
     """Run a preset on some cells and those old ones that can be."""
-    lacking = interpreters.missing_interpreters(MATRIX, engine.endpoint.environment())
+    lacking = MissingInterpreters(matrix=MATRIX, environment=engine.endpoint.environment())
     old = [cell for base, cell in OLD.items() if base not in lacking]
     code = finish(runs, "--preset", preset, "--name", "heritage", *cells, *old)
     assert code == 0, (runs / "log").read_text()[-5000:]
@@ -36,7 +36,8 @@ def run(engine: DockerEngine, runs: Path, preset: str, *cells: str) -> Results:
 
 @pytest.mark.parametrize("base", OLD)
 def test_bases_with_an_old_python_have_one(docker_engine: DockerEngine, base: str) -> None:
-    if base in interpreters.missing_interpreters(MATRIX, docker_engine.endpoint.environment()):
+    environment = docker_engine.endpoint.environment()
+    if base in MissingInterpreters(matrix=MATRIX, environment=environment):
         pytest.skip(f"no Python of {base} here, and no registry: {OLD[base]} is not tested")
 
 

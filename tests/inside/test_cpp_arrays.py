@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-SOURCES = Path(__file__).resolve().parents[2] / "harness" / "runtimes" / "cpp"
-COMPILER = shutil.which("g++") or shutil.which("clang++")
+from tests.inside import cpp_programs
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+pytestmark = cpp_programs.needs_compiler
 
 DTYPES = ["bool", "float16", "float32", "float64", "int8", "int16", "int32", "int64"]
 DTYPES += ["uint8", "uint16", "uint32", "uint64", "U4"]
@@ -20,16 +18,10 @@ DTYPES += ["uint8", "uint16", "uint32", "uint64", "U4"]
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that copies an array, built with a sanitizer."""
-    path = tmp_path_factory.mktemp("program") / "npy_copy"
-    files = [SOURCES / name for name in ("npy.cpp", "array.cpp", "dtype.cpp")]
-    options = ["-std=c++17", "-Wall", "-Wextra", "-fsanitize=undefined", "-fno-sanitize-recover"]
-    driver = Path(__file__).with_name("npy_copy.cpp")
-    subprocess.run(
-        [str(COMPILER), *options, f"-I{SOURCES}", *map(str, files), str(driver), "-o", str(path)],
-        check=True,
+    """Return a program that copies an array."""
+    return cpp_programs.build(
+        "npy_copy", ["npy.cpp", "array.cpp", "dtype.cpp"], tmp_path_factory.mktemp("program")
     )
-    return path
 
 
 def copy(program: Path, source: Path, target: Path) -> tuple[int, str]:

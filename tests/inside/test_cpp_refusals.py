@@ -2,33 +2,23 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from harness.graphs import onnx_refusals
+from tests.inside import cpp_programs
 
-SOURCES = Path(__file__).resolve().parents[2] / "harness" / "runtimes" / "cpp"
-COMPILER = shutil.which("g++") or shutil.which("clang++")
-
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+pytestmark = cpp_programs.needs_compiler
 
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that prints why a model is refused, built with a sanitizer."""
-    path = tmp_path_factory.mktemp("program") / "refusal_print"
-    options = ["-std=c++20", "-Wall", "-Wextra", "-fsanitize=undefined", "-fno-sanitize-recover"]
-    files = [
-        SOURCES / "onnxruntime" / "refusals.cpp",
-        Path(__file__).with_name("refusal_print.cpp"),
-    ]
-    subprocess.run(
-        [str(COMPILER), *options, f"-I{SOURCES}", *map(str, files), "-o", str(path)], check=True
+    """Return a program that prints why a model is refused."""
+    return cpp_programs.build(
+        "refusal_print", ["onnxruntime/refusals.cpp"], tmp_path_factory.mktemp("program")
     )
-    return path
 
 
 def explain(program: Path, folder: Path, content: bytes, ir: int = 9, opset: int = 21) -> str:
@@ -40,8 +30,8 @@ def explain(program: Path, folder: Path, content: bytes, ir: int = 9, opset: int
 @pytest.mark.parametrize(
     ("ir", "opset", "operator", "why"),
     [
-        (14, 17, ("", "MatMul"), "its IR version is 14, read are up to 9"),
-        (8, 28, ("", "MatMul"), "its opset is 28, read are up to 21"),
+        (14, 17, ("", "MatMul"), "IR version 14; supported up to 9"),
+        (8, 28, ("", "MatMul"), "opset 28; supported up to 21"),
         (8, 17, ("", "MatMul"), ""),
         (8, 17, ("", "Frob"), "it does not know the operator Frob"),
         (8, 17, ("com.my", "Frob"), "it does not know the operator com.my.Frob"),
@@ -59,7 +49,7 @@ def test_the_runner_says_why_a_model_is_refused(
 def test_a_number_that_no_version_has_ends_the_search(program: Path, tmp_path: Path) -> None:
     model = onnx_refusals.one_node(8, 17)[2:]
     huge = b"\x08" + b"\xff" * 8 + b"\x7f" + model
-    why = f"its IR version is {2**63 - 1}, read are up to 9"
+    why = f"IR version {2**63 - 1}; supported up to 9"
     assert explain(program, tmp_path, huge) == why
 
 

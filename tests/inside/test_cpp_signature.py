@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import shutil
 import subprocess
 from pathlib import Path
 
 import pytest
 
-SOURCES = Path(__file__).resolve().parents[2] / "harness" / "runtimes" / "cpp"
-COMPILER = shutil.which("g++") or shutil.which("clang++")
+from tests.inside import cpp_programs
 
-pytestmark = pytest.mark.skipif(COMPILER is None, reason="there is no C++ compiler")
+pytestmark = cpp_programs.needs_compiler
 
 
 def field(number: int, content: bytes | str | int) -> bytes:
@@ -46,17 +44,10 @@ OTHER = signature("__saved_model_init_op", {}, {"op": "NoOp"})
 
 @pytest.fixture(scope="module")
 def program(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a program that prints a signature, built with a sanitizer."""
-    path = tmp_path_factory.mktemp("program") / "signature_print"
-    options = ["-std=c++20", "-Wall", "-Wextra", "-fsanitize=undefined", "-fno-sanitize-recover"]
-    files = [
-        SOURCES / "tensorflow" / "signature.cpp",
-        Path(__file__).with_name("signature_print.cpp"),
-    ]
-    subprocess.run(
-        [str(COMPILER), *options, f"-I{SOURCES}", *map(str, files), "-o", str(path)], check=True
+    """Return a program that prints a signature."""
+    return cpp_programs.build(
+        "signature_print", ["tensorflow/signature.cpp"], tmp_path_factory.mktemp("program")
     )
-    return path
 
 
 def read(program: Path, folder: Path, content: bytes) -> str:

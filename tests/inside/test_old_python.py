@@ -39,7 +39,7 @@ def python36():
 
 
 def test_every_module_of_the_harness_can_be_imported(python36, tmp_path):
-    """An empty numpy stands in: 3.6 images bring their own."""
+    """An empty numpy replaces it: 3.6 images bring their own."""
     (tmp_path / "numpy.py").write_text("")
     modules = [
         ".".join(path.relative_to(ROOT).with_suffix("").parts)

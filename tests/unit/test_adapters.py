@@ -26,7 +26,7 @@ def test_inputs_go_by_the_models_names_and_a_single_one_may_have_any(match: Take
 
 @pytest.mark.parametrize("names", [["b", "typo"], ["x", "y"], ["a"], ["a", "b", "c"]])
 def test_several_inputs_whose_names_do_not_fit_are_refused_with_both(names: list[str]) -> None:
-    message = f"the model's inputs are a, b; given were {', '.join(names)}"
+    message = f"the model's inputs are a, b; got {', '.join(names)}"
     with pytest.raises(ValueError, match=f"^{message}$"):
         protocol.match_names(dict.fromkeys(names, A), ["a", "b"])
 
@@ -37,7 +37,7 @@ def test_where_names_are_places_inputs_of_other_names_go_in_their_order() -> Non
 
 @pytest.mark.parametrize("names", [["b", "typo"], ["x"], ["x", "y", "z"]])
 def test_where_names_are_places_a_part_of_them_is_refused(names: list[str]) -> None:
-    with pytest.raises(ValueError, match="the model's inputs are a, b; given were "):
+    with pytest.raises(ValueError, match="the model's inputs are a, b; got "):
         protocol.match_places(dict.fromkeys(names, A), ["a", "b"])
 
 
@@ -119,7 +119,7 @@ def test_a_tflites_tensors_have_the_names_of_its_signature_in_the_models_order()
 
 @pytest.mark.usefixtures("litert")
 def test_a_tflite_refuses_inputs_that_its_signature_does_not_name() -> None:
-    with pytest.raises(ValueError, match="the model's inputs are b, a; given were a, c"):
+    with pytest.raises(ValueError, match="the model's inputs are b, a; got a, c"):
         litert_adapter.inspect("tflite", "model.tflite", {"a": A, "c": B}, Sampling(0))
 
 

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deepmatrix.judging import agreements
+from deepmatrix.paths import ROOT
+from deepmatrix.reports import numbers
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
 
+METHOD = ROOT / "docs" / "method.md"
 GOLD = np.array([[1.0, -4.0], [2.0, 3.0]])
 FINITE = st.floats(-1e6, 1e6, width=32)
 
@@ -24,6 +27,13 @@ def test_every_number_of_one_output() -> None:
     assert (found.error, found.max_abs, found.max_rel) == (0.5, 2.0, pytest.approx(2 / 3))
     assert found.top1 == 0.5
     assert found.ulp == (np.float32(3).view(np.int32) - np.float32(1).view(np.int32))
+
+
+def test_the_scale_of_errors_is_a_quarter_at_least() -> None:
+    for largest, scale in ((1e-9, 0.25), (0.2, 0.25), (0.3, 0.3), (8.0, 8.0)):
+        assert agreements.output_scale(np.array([largest, -largest / 2])) == scale
+    assert "absolute finite gold value, but at least 0.25." in METHOD.read_text("utf-8")
+    assert "gold's largest value, 0.25 at least" in numbers.ERROR
 
 
 def test_the_next_float_is_one_away_across_zero_too() -> None:
@@ -138,8 +148,8 @@ def test_an_output_that_is_random_by_design_may_have_other_values() -> None:
     ("answer", "note"),
     [
         (drawn(2)[:32], "z has the shape (32, 8), not (64, 8)"),
-        (drawn(2, mean=1.0), "the mean of z is another one"),
-        (drawn(2, spread=3.0), "the spread of z is another one"),
+        (drawn(2, mean=1.0), "the mean of z differs"),
+        (drawn(2, spread=3.0), "the standard deviation of z differs"),
         (np.full((64, 8), np.nan, np.float32), "z is not finite everywhere"),
     ],
 )

@@ -51,7 +51,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["plan", "--exclude", "*", *HERE], "error: the selection leaves no cell"),
         (
             ["plan", "--seed", "-1"],
-            "error: argument --seed: '-1' is no whole number from 0 to 4294967295",
+            "error: argument --seed: '-1' is not a whole number from 0 to 4294967295",
         ),
         (["plan", "--engine", "dokcer"], "error: no engine 'dokcer'; did you mean 'docker'?"),
         (["plan", "--native", "arm46"], "error: no architecture 'arm46'; did you mean 'arm64'?"),
@@ -70,10 +70,10 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["plan", "", *HERE], "error: an argument is empty"),
         (
             ["plan", "--seed", "9" * 6000],
-            f"error: argument --seed: '{'9' * 79}…' is no whole number from 0 to 4294967295",
+            f"error: argument --seed: '{'9' * 79}…' is not a whole number from 0 to 4294967295",
         ),
-        (["plan", "--seed", "4294967296"], "error: argument --seed: '4294967296' is no whole"),
-        (["plan", "--seed", "١"], "error: argument --seed: '١' is no whole number"),
+        (["plan", "--seed", "4294967296"], "error: argument --seed: '4294967296' is not a whole"),
+        (["plan", "--seed", "١"], "error: argument --seed: '١' is not a whole number"),
         (
             ["matrix", "--resume", "x", "--preset", "full"],
             "error: --resume finishes a run as it was planned",
@@ -96,6 +96,16 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["merge"], "error: no run under runs"),
         (["merge", "--known", "x.yaml"], "error: --known is now --expected-failures"),
         (["merge", "--known=x.yaml"], "error: --known is now --expected-failures"),
+        *(
+            ([name, "--engine", "venv"], "error: this command has no option '--engine', another")
+            for name in ("merge", "readme")
+        ),
+        (
+            ["claims", "r", "--engine", "venv"],
+            "error: this command has no option '--engine', another one has",
+        ),
+        (["plan", "troch*"], "error: 'troch*' matches no cell; did you mean 'torch-"),
+        (["plan", "onnxruntime-cp-*"], "error: 'onnxruntime-cp-*' matches no cell; did you mean"),
         (["engine", "--stopp"], "error: no option '--stopp'; did you mean '--stop'?"),
     ],
 )
@@ -233,7 +243,7 @@ def test_reference_outputs_need_their_inputs(
     onnx.save(planted.model(), model)
     assert main.main(["verify", str(model), "--reference", "y.npz", "--runs", str(tmp_path)]) == 2
     said = capsys.readouterr().err
-    assert "--reference y.npz without --inputs" in said
+    assert "--reference y.npz needs --inputs" in said
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 

@@ -35,7 +35,7 @@ from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import statistics
 from deepmatrix.store.runs import Run
 from tests.unit.examples import DOCKER, MATRIX, new_run, planned, record
-from tests.unit.test_recorded import extract
+from tests.unit.test_recorded import unpack
 from tests.unit.test_results import all_jobs, whole, write_gold
 
 ONNXRUNTIME = "onnxruntime-debian12-amd64-cpu"
@@ -49,7 +49,9 @@ ROUNDS = json.loads((ROOT / "bench" / "recorded" / "aa.json").read_text("utf-8")
 @pytest.fixture(scope="module")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the recorded run."""
-    return extract(tmp_path_factory.mktemp("recorded")) / "recorded"
+    folder = tmp_path_factory.mktemp("recorded")
+    unpack(folder)
+    return folder / "recorded"
 
 
 def changed(

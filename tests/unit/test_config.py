@@ -529,7 +529,7 @@ INCOMPLETE = [
     # Keys of older versions.
     (
         GOOD + "known: []\n",
-        "42:1: 'known' has no place here: expected failures stand in a file of their own: "
+        "42:1: 'known' has no place here: expected failures are in a file of their own: "
         "name it as expected_failures_file",
     ),
     (

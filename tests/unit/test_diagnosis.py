@@ -161,6 +161,6 @@ def test_a_node_alone_gives_what_it_gave_in_the_graph() -> None:
 
 def test_an_exposed_model_gives_inner_tensors_beside_its_own_outputs() -> None:
     model = planted.model()
-    inner.expose(model, [{"name": "conv10", "dtype": "float32", "sides": 4}])
+    inner.expose(model, [{"name": "conv10", "dtype": "float32", "rank": 4}])
     y, add5, conv10 = evaluator(model).run(None, X)
     assert (y.shape, add5.shape, conv10.shape) == ((1, 8), (1, 8, 12, 12), (1, 8, 12, 12))

@@ -484,7 +484,7 @@ def test_an_unknown_context_is_an_error(home: Path) -> None:
 def test_an_invalid_address_is_an_error(url: str, problem: str) -> None:
     with pytest.raises(ArgumentError) as caught:
         endpoints.endpoint_named(url, {})
-    assert caught.value.message == f"'{url}' is no address of an engine: {problem}"
+    assert caught.value.message == f"'{url}' is not an address of an engine: {problem}"
     assert "tcp://HOST:PORT" in caught.value.hint
     with pytest.raises(ArgumentError):
         _first({"DOCKER_HOST": url})

@@ -1,8 +1,9 @@
-"""What is known of a format stands in one place, and so a new one is added in one."""
+"""What is known of a format is in one place, and so a new one is added in one."""
 
 from __future__ import annotations
 
 import ast
+import re
 import shutil
 import subprocess
 import sys
@@ -128,7 +129,8 @@ def test_a_runtime_with_a_new_format_needs_its_folder_the_registry_the_matrix_fi
     text = (ROOT / "matrix.yaml").read_text(encoding="utf-8")
     text = text.replace("\nruntimes:\n", f"\nruntimes:{TOY_RUNTIME}", 1)
     (tmp_path / "matrix.yaml").write_text(text, encoding="utf-8")
-    shutil.copyfile(ROOT / "expected-failures.yaml", tmp_path / "expected-failures.yaml")
+    for name in ("expected-failures.yaml", "noxfile.py"):
+        shutil.copyfile(ROOT / name, tmp_path / name)
     (tmp_path / "net.toy").write_bytes(b"toy")
     shown = run_python(tmp_path, "-c", SHOW)
     assert shown.stdout.splitlines() == ["harness.runtimes.toy.adapter", "model.toy"], shown.stderr
@@ -139,3 +141,26 @@ def test_a_runtime_with_a_new_format_needs_its_folder_the_registry_the_matrix_fi
     for arguments in (("schema",), ("schema", "--check")):
         ended = run_python(tmp_path, "-m", "deepmatrix", *arguments)
         assert ended.returncode == 0, ended.stderr
+
+
+def documented() -> dict[tuple[str, str], str]:
+    """Return, by extension and inspector, where inputs come from, as docs/verify.md says."""
+    page = (ROOT / "docs" / "verify.md").read_text("utf-8")
+    page = page.split("## What it reads")[1].split("\n## ")[0]
+    lines = [line.strip("| ").split(" | ") for line in page.splitlines() if line.startswith("| ")]
+    table = {}
+    for file, _, inspector, inputs, _ in lines[1:]:
+        for extension in re.findall(r"`(\.\w+)`", file.split(" with its ")[0]):
+            table.setdefault((extension, inspector.split("`")[1]), inputs)
+    return table
+
+
+def test_the_documents_list_what_can_be_verified() -> None:
+    entries = [entry for entry in FORMATS.values() if entry.inspector]
+    pairs = {
+        (extension, entry.inspector): entry for entry in entries for extension in entry.extensions
+    }
+    table = documented()
+    assert table.keys() == pairs.keys()
+    for pair, entry in pairs.items():
+        assert (table[pair] == "give `--inputs`") != entry.declares_shapes, pair

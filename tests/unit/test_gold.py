@@ -9,14 +9,14 @@ from deepmatrix.workloads import gold, inputs, networks
 from deepmatrix.workloads.networks import NETWORKS
 
 
-def conv(name, sides=2, **settings):
+def conv(name, dims=2, **settings):
     return {
         "name": name,
         "kind": "conv",
         "filters": 3,
-        "kernel": [3, 2, 2][:sides],
-        "stride": [1] * sides,
-        "padding": [[1, 1], [0, 1], [1, 0]][:sides],
+        "kernel": [3, 2, 2][:dims],
+        "stride": [1] * dims,
+        "padding": [[1, 1], [0, 1], [1, 0]][:dims],
         **settings,
     }
 
@@ -55,15 +55,15 @@ SMALL = {
     "conv, stride 2": network(
         (2, 6, 5), conv("conv", stride=[2, 2], padding=[[0, 0], [0, 0]]), FLATTEN
     ),
-    "conv of one side": network((2, 6), conv("conv", 1), FLATTEN),
-    "conv of three sides": network((1, 3, 4, 3), conv("conv", 3, stride=[1, 2, 1]), FLATTEN),
+    "conv of one dimension": network((2, 6), conv("conv", 1), FLATTEN),
+    "conv of three dimensions": network((1, 3, 4, 3), conv("conv", 3, stride=[1, 2, 1]), FLATTEN),
     "pool, uneven": network(
         (2, 5, 7), conv("conv"), RELU, pool([2, 3], [2, 3], [[0, 0]] * 2), FLATTEN
     ),
     "pool, overlapping and padded": network(
         (2, 5, 6), conv("conv"), pool([3, 3], [2, 2], [[1, 1], [0, 1]]), FLATTEN
     ),
-    "pool of three sides": network(
+    "pool of three dimensions": network(
         (1, 4, 4, 4), conv("conv", 3), pool([2, 2, 2], [2, 2, 2], [[0, 0]] * 3), FLATTEN
     ),
     "average": network((2, 5, 4), conv("conv"), layer("average", "global_average_pool")),
@@ -159,7 +159,7 @@ def test_a_convolution_is_its_defining_sum():
     np.testing.assert_allclose(gold.forward(described, weights, x), flat)
 
 
-def test_padding_is_put_on_the_named_sides():
+def test_padding_is_put_on_the_named_dimensions():
     one_row = conv("conv", filters=1, kernel=[1, 2], padding=[[0, 0], [0, 1]])
     described = {"name": "n", "input": [1, 1, 3], "classes": 3, "layers": [one_row, FLATTEN]}
     weights = {"conv.kernel": np.array([[[[10.0, 1.0]]]]), "conv.bias": np.zeros(1)}

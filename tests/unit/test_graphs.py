@@ -74,11 +74,11 @@ def circular() -> onnx.ModelProto:
 
 
 HOSTILE = {
-    "it is truncated, or no ONNX model": relu(2).SerializeToString()[:-7],
-    "it is no ONNX model but an archive: unpack it": b"PK\x03\x04" + bytes(99),
-    "it is no ONNX model but a model of the format tflite": b"\x1c\0\0\0TFL3" + bytes(99),
-    "it is no ONNX model but a model of the format keras-h5": b"\x89HDF\r\n\x1a\n" + bytes(99),
-    "it is no ONNX model but a pickled Python object": b"\x80\x04" + bytes(99),
+    "it is truncated, or not an ONNX model": relu(2).SerializeToString()[:-7],
+    "it is not an ONNX model but an archive: unpack it": b"PK\x03\x04" + bytes(99),
+    "it is not an ONNX model but a model of the format tflite": b"\x1c\0\0\0TFL3" + bytes(99),
+    "it is not an ONNX model but a model of the format keras-h5": b"\x89HDF\r\n\x1a\n" + bytes(99),
+    "it is not an ONNX model but a pickled Python object": b"\x80\x04" + bytes(99),
     "its external data is outside its folder: '../secret'": outside("../secret"),
     "its external data is outside its folder: '/etc/passwd'": outside("/etc/passwd"),
     "its external data is behind a link: 'link.bin'": outside("link.bin"),
@@ -88,7 +88,7 @@ HOSTILE = {
 }
 
 QUESTIONABLE = {
-    "its opset is 999, known are 1 to ": of_opset(999),
+    "opset 999; newest known: ": of_opset(999),
     "its opset does not define the operators Frobnicate": strange(),
     "it breaks ONNX's rules": circular(),
 }
@@ -134,7 +134,7 @@ def test_external_data_beside_a_model_is_read(tmp_path: Path) -> None:
     np.testing.assert_array_equal(numpy_helper.to_array(loaded.graph.initializer[0]), values)
 
 
-def test_free_sides_get_sizes_and_the_same_seed_the_same_inputs() -> None:
+def test_free_dims_get_sizes_and_the_same_seed_the_same_inputs() -> None:
     free = relu("n", 3, "h", "w")
     entries = onnx_inputs.declared_inputs(free, onnx)
     evaluated = functools.partial(evaluate, free)
@@ -166,7 +166,7 @@ def test_a_model_that_declares_a_free_batch_and_takes_one_only_is_named_with_its
     )
     assert sampled.inputs["x"].shape == (1, 6)
     assert sampled.remark.startswith(
-        "its first side is free, but it takes 1 only: with 2, Reshape 'r' fails"
+        "the batch dimension is dynamic, but only batch 1 works: with 2, Reshape 'r' fails"
     )
 
 
@@ -189,9 +189,9 @@ def sample_inputs_for(entries: list, evaluated: object = dict) -> dict[str, np.n
     return inputs
 
 
-def test_a_side_of_one_name_has_one_size_and_a_size_of_none_stays() -> None:
-    sides = {"a": ["m", "k"], "b": ["k", "n"], "c": ["n", 0, -1]}
-    inputs = [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in sides.items()]
+def test_a_dim_of_one_name_has_one_size_and_a_size_of_none_stays() -> None:
+    dims = {"a": ["m", "k"], "b": ["k", "n"], "c": ["n", 0, -1]}
+    inputs = [helper.make_tensor_value_info(name, FLOAT, shape) for name, shape in dims.items()]
     entries = onnx_inputs.declared_inputs(
         model([helper.make_node("MatMul", ["a", "b"], ["y"])], inputs), onnx
     )
@@ -208,7 +208,7 @@ def identity(kind: onnx.TypeProto, outcome: onnx.TypeProto) -> onnx.ModelProto:
 
 PLAIN = helper.make_tensor_type_proto(FLOAT, [2])
 REFUSED = {
-    "is complex64, which is unsupported: served are": TensorProto.COMPLEX64,
+    "is complex64, which is unsupported; supported types:": TensorProto.COMPLEX64,
     "has elements of the type 0: there is none": TensorProto.UNDEFINED,
     "has elements of the type 999: there is none": 999,
 }
@@ -229,7 +229,7 @@ def test_what_is_not_served_is_refused_among_inputs_and_outputs_alike(reason: st
 
 def test_an_output_of_a_type_that_numpy_lacks_is_stored_in_a_wider_one() -> None:
     small = helper.make_tensor_type_proto(TensorProto.BFLOAT16, [2])
-    with pytest.raises(BadModel, match="its input x is bfloat16, which is unsupported: served"):
+    with pytest.raises(BadModel, match="its input x is bfloat16, which is unsupported; supported"):
         onnx_inputs.declared_inputs(identity(small, PLAIN), onnx)
     cast = relu(2)
     cast.graph.node[0].CopyFrom(helper.make_node("Cast", ["x"], ["y"], to=TensorProto.BFLOAT16))
@@ -298,7 +298,7 @@ def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("user_inputs", "message"),
     [
-        ({"a": np.ones((2, 4), np.float32)}, "1 inputs are given, it has 2: ids, mask"),
+        ({"a": np.ones((2, 4), np.float32)}, "got 1 inputs, it has 2: ids, mask"),
         (
             {"ids": np.ones((2, 4), np.float32), "mask": np.ones(2, bool)},
             "the input ids is float32, it wants int64",

@@ -1,4 +1,4 @@
-"""Every report of a verification says which inputs were served, and who made them."""
+"""Every report of a verification says which inputs were served, and where they come from."""
 
 from __future__ import annotations
 
@@ -9,19 +9,26 @@ from deepmatrix.judging.verdicts import Verdict
 from deepmatrix.reports import markdown
 from deepmatrix.results import remarks
 from deepmatrix.results.portability import blame_inputs
-from deepmatrix.results.rows import InputRow, Results
+from deepmatrix.results.rows import Results
+from deepmatrix.store.output import ModelInput
 from tests.unit import verifications
 
-IMAGE = InputRow(
-    name="image", dtype="float32", shape=(2, 3, 64, 64), low=-4.25, high=4.5, made=True
+IMAGE = ModelInput(
+    name="image", dtype="float32", shape=(2, 3, 64, 64), low=-4.25, high=4.5, sampled=True
 )
-IDS = InputRow(
-    name="ids", dtype="int64", shape=(2, 8), low=0, high=99, made=True, values="indices of Gather"
+IDS = ModelInput(
+    name="ids",
+    dtype="int64",
+    shape=(2, 8),
+    low=0,
+    high=99,
+    sampled=True,
+    values="indices of Gather",
 )
-TEXT = InputRow(name="words", dtype="str", shape=(), made=False)
+TEXT = ModelInput(name="words", dtype="str", shape=(), sampled=False)
 
 
-def verified(*inputs: InputRow) -> Results:
+def verified(*inputs: ModelInput) -> Results:
     model = verifications.MODEL.model_copy(update={"inputs": inputs})
     return verifications.results().model_copy(update={"models": (model,)})
 
@@ -34,9 +41,9 @@ def printed(results: Results) -> str:
 
 
 def test_the_screen_says_name_type_shape_range_and_who_made_them_in_a_line() -> None:
-    line = "inputs, made: image float32 2x3x64x64 from -4.25 to 4.5, ids int64 2x8 from 0 to 99"
+    line = "sample inputs: image float32 2x3x64x64 from -4.25 to 4.5, ids int64 2x8 from 0 to 99"
     assert line in printed(verified(IMAGE, IDS)).splitlines()
-    assert "inputs, given: words str scalar" in printed(verified(TEXT)).splitlines()
+    assert "user-provided inputs: words str scalar" in printed(verified(TEXT)).splitlines()
     assert "inputs, " not in printed(verified())
 
 
@@ -50,15 +57,15 @@ def test_a_line_names_few_inputs_and_counts_the_others() -> None:
 def test_the_report_has_a_table_of_all_inputs() -> None:
     report = markdown.document(verified(IMAGE, IDS))
     assert "## Inputs of resnet50" in report
-    assert "| image | float32 | 2x3x64x64 | -4.25 | 4.5 | made |  |" in report
-    assert "| ids | int64 | 2x8 | 0 | 99 | made | indices of Gather |" in report
+    assert "| image | float32 | 2x3x64x64 | -4.25 | 4.5 | sample |  |" in report
+    assert "| ids | int64 | 2x8 | 0 | 99 | sample | indices of Gather |" in report
 
 
-def test_made_inputs_are_warned_about_once_a_model() -> None:
+def test_sample_inputs_are_warned_about_once_a_model() -> None:
     (warning,) = remarks.sample_inputs(verified(IMAGE, IDS).models)
     assert warning == (
-        "resnet50: its inputs are made: noise may hide or exaggerate a difference; give real ones "
-        "with --inputs"
+        "resnet50: uses sample inputs; random data may hide or exaggerate a difference; give real "
+        "ones with --inputs"
     )
     assert not list(remarks.sample_inputs(verified(TEXT).models))
 
@@ -68,7 +75,7 @@ def test_a_model_that_keeps_state_is_named_by_its_name_once_with_the_cells() -> 
     rows = [row.model_copy(update={"stateful": True}) for row in plain]
     (warning,) = remarks.stateful(rows, [verifications.MODEL])
     assert warning == (
-        "resnet50: stateful, it keeps state between calls; compared is the first answer of a fresh "
+        "resnet50: stateful, it keeps state between calls; outputs are compared after a fresh "
         "load (onnxruntime-debian12-amd64-cpu, onnxruntime-debian13-arm64-cpu)"
     )
     assert not list(remarks.stateful(plain, [verifications.MODEL]))
@@ -80,11 +87,11 @@ def test_a_model_that_is_random_by_design_keeps_no_state() -> None:
     assert not list(remarks.stateful([row], [random]))
 
 
-def test_made_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> None:
+def test_sample_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> None:
     refused = Verdict(word="error", reason="infer: Fail: dimension mismatch")
     shapes = {"input": ("float32", (1, 64)), "sr": ("int64", ())}
     inputs = tuple(
-        InputRow(name=name, dtype=dtype, shape=shape, made=True)
+        ModelInput(name=name, dtype=dtype, shape=shape, sampled=True)
         for name, (dtype, shape) in shapes.items()
     )
     model = verifications.MODEL.model_copy(

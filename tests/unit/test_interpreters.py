@@ -12,7 +12,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.sections import Base
 from deepmatrix.images import bases, build, interpreters
-from deepmatrix.images.interpreters import LIBRARIES, Interpreter
+from deepmatrix.images.interpreters import LIBRARIES, Interpreter, MissingInterpreters
 from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine import packages
 from deepmatrix.planning.cells import Capabilities, all_cells
@@ -62,7 +62,7 @@ def test_without_a_registry_and_a_python_the_base_is_lacking_and_its_cells_do_no
 ) -> None:
     monkeypatch.setattr(interpreters, "find_interpreter", lambda _: None)
     monkeypatch.setenv("DEEPMATRIX_BASES", "debian")
-    lacking = interpreters.missing_interpreters(MATRIX, {})
+    lacking = MissingInterpreters(matrix=MATRIX, environment={})
     assert set(lacking) == {"python36", "python37"}
     assert "'interpreter' of python36 in matrix.yaml" in lacking["python36"]
     able = Capabilities(engine="docker", native=frozenset({"amd64"}), lacking=lacking)
@@ -74,7 +74,7 @@ def test_without_a_registry_and_a_python_the_base_is_lacking_and_its_cells_do_no
 def test_with_a_registry_no_python_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(interpreters, "find_interpreter", lambda _: None)
     monkeypatch.setenv("DEEPMATRIX_BASES", "registry")
-    assert interpreters.missing_interpreters(MATRIX, {}) == {}
+    assert MissingInterpreters(matrix=MATRIX, environment={}) == {}
 
 
 def test_a_tag_changes_with_the_version_of_the_python() -> None:

@@ -15,6 +15,7 @@ from harness.graphs import BadModel
 from harness.graphs.operators import evaluate
 from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter, gold
+from harness.runtimes.onnx.baseline import Baseline, NoBaseline
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
@@ -178,9 +179,9 @@ def test_a_large_float_that_rounding_decides_is_not_compared_as_an_integer() -> 
     assert "leaves" in agreement.outputs[1].caution
 
 
-def test_a_batch_that_is_free_by_declaration_only_is_named_with_its_node() -> None:
+def test_a_batch_that_is_dynamic_by_declaration_only_is_named_with_its_node() -> None:
     (remark,) = inspect("batch_reshape.onnx")["described"]["remarks"]
-    assert "takes 1 only" in remark
+    assert "only batch 1 works" in remark
     assert "Reshape 'model.1/reshape'" in remark
 
 
@@ -229,3 +230,16 @@ def test_an_undefined_value_that_is_discarded_leaves_the_output_defined(tmp_path
     inspected = adapter.inspect("onnx", str(path), {"x": x}, Sampling(seed=0))
     assert list(inspected["undefined"]) == ["z"]
     np.testing.assert_array_equal(inspected["undefined"]["z"], [1, 0, 0])
+
+
+def test_the_baseline_answers_the_same_arrays_once() -> None:
+    x = {"x": np.ones((6, 2, 3), np.float32)}
+    reference = Baseline(str(MODELS / "lstm_seqlens.onnx"), ["h", "last"])
+    answers = reference.answer(x)
+    assert reference.answer(dict(x)) is answers
+    others = reference.answer({"x": x["x"] + 1})
+    assert not np.array_equal(others["h"], answers["h"])
+    assert reference.answer(x) is not answers
+    for _ in range(2):
+        with pytest.raises(NoBaseline, match="Invalid"):
+            reference.answer({"x": np.ones((1, 1), np.float32)})

@@ -1,4 +1,4 @@
-"""A person's own models: recognised by what they are, planned, kept and judged."""
+"""A user's own models: recognised by what they are, planned, kept and judged."""
 
 from __future__ import annotations
 
@@ -84,10 +84,10 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
 @pytest.mark.parametrize(
     ("name", "content", "said"),
     [
-        ("net.bin", b"x", "is of a kind that is not known"),
+        ("net.bin", b"x", ": unknown model format"),
         ("net.onnx", b"", "is empty"),
-        ("net.tflite", b"\x08\x07\x12\x07pytorch", "is no tflite: it does not begin as one"),
-        ("net.pt", b"weights", "is no torchscript: it does not begin as one"),
+        ("net.tflite", b"\x08\x07\x12\x07pytorch", "is not a tflite file: wrong header"),
+        ("net.pt", b"weights", "is not a torchscript file: wrong header"),
         ("missing.onnx", None, "is not there"),
     ],
 )
@@ -163,7 +163,7 @@ def test_a_model_that_is_given_twice_is_served_once(tmp_path: Path) -> None:
     ]
 
 
-#: What names are made of: text, and as half a surrogate pair each byte that is no UTF-8.
+#: What names are made of: text, and as half a surrogate pair each byte that is not UTF-8.
 IN_NAMES = st.characters(codec="utf-8", exclude_characters="/\0")
 IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF)
 

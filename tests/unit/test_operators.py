@@ -364,8 +364,8 @@ STANDARD: dict[str, tuple[str, int, list[np.ndarray | None], dict[str, Any]]] = 
     "LogSoftmax 11": ("LogSoftmax", 11, [E4], {"axis": 2}),
     "Hardmax 11": ("Hardmax", 11, [E4], {"axis": 1}),
     "Softmax 13": ("Softmax", 13, [E4], {}),
-    "GlobalMaxPool of one side": ("GlobalMaxPool", 13, [floats(2, 3, 7)], {}),
-    "GlobalMaxPool of three sides": ("GlobalMaxPool", 13, [floats(2, 3, 4, 5, 6)], {}),
+    "GlobalMaxPool of one dimension": ("GlobalMaxPool", 13, [floats(2, 3, 7)], {}),
+    "GlobalMaxPool of three dimensions": ("GlobalMaxPool", 13, [floats(2, 3, 4, 5, 6)], {}),
     "DequantizeLinear 13": (
         "DequantizeLinear",
         13,

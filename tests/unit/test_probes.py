@@ -150,7 +150,7 @@ def test_every_framework_has_a_program_for_every_probe(framework: str) -> None:
 
 
 def attended(**arrays: np.ndarray) -> dict[str, Any]:
-    return {"y": arrays["query"], "ran": "Attention of 1 side"}
+    return {"y": arrays["query"], "ran": "Attention of 1 dimension"}
 
 
 def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str, Any]]]:
@@ -161,7 +161,7 @@ def outcomes(**programs: Any) -> tuple[dict[str, np.ndarray], dict[str, dict[str
 def test_a_probe_may_report_operations_beside_its_arrays() -> None:
     answers, reports = outcomes(attention=attended)
     assert list(answers) == ["attention/y"]
-    assert reports["attention"]["ran"] == "Attention of 1 side"
+    assert reports["attention"]["ran"] == "Attention of 1 dimension"
     assert outcomes(attention=lambda query: {"y": query})[1]["attention"]["ran"] == ""
 
 
@@ -204,5 +204,5 @@ def test_the_row_of_a_probe_has_its_operations_and_its_job(programs: dict[str, A
         if probe_row.probe == "attention"
     )
     assert row.workload == "digits-conv"
-    assert row.ran == ("Attention of 1 side" if programs else "")
+    assert row.ran == ("Attention of 1 dimension" if programs else "")
     assert row.verdict == ("match" if programs else "failed")

@@ -98,7 +98,7 @@ def test_what_no_cell_reads_is_named_with_what_to_do(tmp_path: Path, name: str) 
         (("Manifest.json", "Data/com.apple.CoreML/model.mlmodel"), "Core ML"),
         (("config.json", "model.safetensors"), "Hugging Face"),
         (("inference.pdmodel", "inference.pdiparams"), "PaddlePaddle"),
-        (("net.onnx",), "is no SavedModel"),
+        (("net.onnx",), "is not a SavedModel"),
     ],
 )
 def test_a_folder_is_known_by_the_files_in_it(
@@ -136,7 +136,7 @@ def test_a_net_of_ncnn_goes_into_a_folder_of_its_own(tmp_path: Path) -> None:
 def test_a_zip_archive_without_its_end_is_called_so(tmp_path: Path) -> None:
     path = write_zip(tmp_path / "net.pt", *SCRIPT)
     path.write_bytes(path.read_bytes()[:-30])
-    with pytest.raises(ArgumentError, match="a zip archive whose end is missing"):
+    with pytest.raises(ArgumentError, match="is a truncated zip archive"):
         formats.format_of(path)
 
 

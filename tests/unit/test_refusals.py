@@ -27,7 +27,7 @@ def started() -> None:
 def model(
     folder: Path, kind: str, *, domain: str = "", ir: int = 8, opset: int = 17, inner: bool = False
 ) -> str:
-    """Write a model of one node, which stands in a branch of an If where *inner*."""
+    """Write a model of one node, which is in a branch of an If where *inner*."""
     tensors = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [2]) for name in "xy"]
     node = helper.make_node(kind, ["x"], ["y"], domain=domain)
     nodes = [node]
@@ -47,14 +47,14 @@ def model(
 
 
 def test_a_newer_ir_version_is_unsupported_with_the_one_that_is_read(tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match=r"its IR version is 99, read are up to \d+$") as raised:
+    with pytest.raises(Unsupported, match=r"IR version 99; supported up to \d+$") as raised:
         adapter.load("onnx", model(tmp_path, "Relu", ir=99))
     newest = int(str(raised.value).rsplit(" ", 1)[1])
     adapter.load("onnx", model(tmp_path, "Relu", ir=newest))
 
 
 def test_a_newer_opset_is_unsupported_with_the_one_that_is_read(tmp_path: Path) -> None:
-    with pytest.raises(Unsupported, match=r"its opset is 99, read are up to \d+$") as raised:
+    with pytest.raises(Unsupported, match=r"opset 99; supported up to \d+$") as raised:
         adapter.load("onnx", model(tmp_path, "Relu", opset=99))
     newest = int(str(raised.value).rsplit(" ", 1)[1])
     adapter.load("onnx", model(tmp_path, "Relu", opset=newest))

@@ -195,7 +195,7 @@ def test_directories_merged_in_any_order_give_the_same_results(
 
 def test_two_different_records_of_a_job_are_refused(tmp_path: Path) -> None:
     one, other = whole(tmp_path / "a"), whole(tmp_path / "b", wall_s=9.0)
-    # The plans carry their time of making, which is no part of what must be equal.
+    # The plans carry their time of making, which is not a part of what must be equal.
     with pytest.raises(RecordError, match="two different records of the job"):
         merging.merge([one, other])
 

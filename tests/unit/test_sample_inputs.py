@@ -13,14 +13,14 @@ from onnx import TensorProto, helper, numpy_helper
 from harness.graphs import BadModel, sample_inputs
 from harness.graphs.sample_inputs import Sampling, Values
 from harness.runtimes.onnx import adapter
-from harness.runtimes.onnx.asked_sizes import asked_sizes
+from harness.runtimes.onnx.size_mismatches import size_mismatches
 
 pytest.importorskip("onnxruntime")
 
 FLOAT, INT64, INT32 = TensorProto.FLOAT, TensorProto.INT64, TensorProto.INT32
 node, value = helper.make_node, helper.make_tensor_value_info
 
-Sides = list[Any]
+Dims = list[Any]
 
 
 @pytest.fixture(autouse=True)
@@ -40,11 +40,11 @@ def scalar(name: str, number: Any) -> onnx.TensorProto:
 def inspect(
     folder: Path,
     nodes: list[onnx.NodeProto],
-    inputs: dict[str, tuple[int, Sides]],
+    inputs: dict[str, tuple[int, Dims]],
     *held: onnx.TensorProto,
     sampling: Sampling = Sampling(0),  # noqa: B008 - a tuple
 ) -> dict[str, Any]:
-    declared = [value(name, kind, sides) for name, (kind, sides) in inputs.items()]
+    declared = [value(name, kind, dims) for name, (kind, dims) in inputs.items()]
     outputs = [value(nodes[-1].output[0], FLOAT, None)]
     graph = helper.make_graph(nodes, "graph", declared, outputs, list(held))
     opsets = [helper.make_opsetid("", 17)]
@@ -66,7 +66,7 @@ def test_ids_stay_within_the_table_that_they_look_up(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("nodes", "sides"),
+    ("nodes", "dims"),
     [
         ([node("GatherElements", ["x", "i"], ["y"], axis=1)], [2, 3]),
         ([node("GatherND", ["x", "i"], ["y"])], [5, 2]),
@@ -74,12 +74,12 @@ def test_ids_stay_within_the_table_that_they_look_up(tmp_path: Path) -> None:
     ],
 )
 def test_indices_stay_within_what_they_index(
-    tmp_path: Path, nodes: list[onnx.NodeProto], sides: Sides
+    tmp_path: Path, nodes: list[onnx.NodeProto], dims: Dims
 ) -> None:
     inspected = inspect(
         tmp_path,
         nodes,
-        {"i": (INT64, sides)},
+        {"i": (INT64, dims)},
         weights("x", 2, 3),
         scalar("depth", 4),
         scalar("onoff", np.float32([0, 1])),
@@ -158,7 +158,7 @@ def test_an_input_called_a_mask_is_one_in_floats_too(tmp_path: Path) -> None:
     assert set(inspected["inputs"]["pad_mask"].ravel()) == {0, 1}
 
 
-def test_a_side_that_is_named_as_a_sum_has_the_size_of_the_sum(tmp_path: Path) -> None:
+def test_a_dimension_that_is_named_as_a_sum_has_the_size_of_the_sum(tmp_path: Path) -> None:
     nodes = [
         node("Concat", ["past", "x"], ["k"], axis=1),
         node("Cast", ["mask"], ["m"], to=FLOAT),
@@ -205,7 +205,7 @@ def test_an_image_of_bytes_has_all_of_them(tmp_path: Path) -> None:
     assert (inspected["inputs"]["x"].min(), inspected["inputs"]["x"].max()) == (0, 255)
 
 
-def test_a_weight_tells_the_size_of_a_free_side(tmp_path: Path) -> None:
+def test_a_weight_tells_the_size_of_a_dynamic_dimension(tmp_path: Path) -> None:
     inspected = inspect(
         tmp_path,
         [node("Conv", ["x", "w"], ["c"], group=2), node("Relu", ["c"], ["y"])],
@@ -215,13 +215,13 @@ def test_a_weight_tells_the_size_of_a_free_side(tmp_path: Path) -> None:
     assert shapes(inspected)["x"] == (2, 6, 64, 64)
 
 
-@pytest.mark.parametrize("side", [40, 112])
-def test_the_size_that_onnx_runtime_asks_for_is_tried(tmp_path: Path, side: int) -> None:
+@pytest.mark.parametrize("dim", [40, 112])
+def test_the_size_that_onnx_runtime_asks_for_is_tried(tmp_path: Path, dim: int) -> None:
     nodes = [node("Flatten", ["x"], ["f"]), node("Gemm", ["f", "w"], ["y"])]
     inspected = inspect(
-        tmp_path, nodes, {"x": (FLOAT, ["n", 3, "h", "w"])}, weights("w", 3 * side * side, 2)
+        tmp_path, nodes, {"x": (FLOAT, ["n", 3, "h", "w"])}, weights("w", 3 * dim * dim, 2)
     )
-    assert shapes(inspected)["x"] == (2, 3, side, side)
+    assert shapes(inspected)["x"] == (2, 3, dim, dim)
     assert inspected["described"]["refusal"] == ""
 
 
@@ -248,7 +248,7 @@ def test_what_no_size_fits_is_said_with_what_onnx_runtime_says(tmp_path: Path) -
 def test_sizes_are_read_from_what_onnx_runtime_says(
     message: str, pairs: list[tuple[int, int]]
 ) -> None:
-    assert asked_sizes(message) == pairs
+    assert size_mismatches(message) == pairs
 
 
 def test_shapes_and_ranges_are_what_the_user_asks_for(tmp_path: Path) -> None:
@@ -266,22 +266,25 @@ def test_shapes_and_ranges_are_what_the_user_asks_for(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sampling", "message"),
     [
-        (Sampling(0, {"imagee": (1,)}), "--shape imagee=1: it has no such input or free side; did"),
+        (
+            Sampling(0, {"imagee": (1,)}),
+            "--shape imagee=1: it has no such input or dynamic dimension",
+        ),
         (Sampling(0, {"image": (1, 4)}), r"--shape image=1x4: its shape is \(n, 3\)"),
         (Sampling(0, {"image": (1,)}), r"--shape image=1: its shape is \(n, 3\)"),
-        (Sampling(0, {"n": (1, 2)}), "--shape n=1x2: a side has one size"),
+        (Sampling(0, {"n": (1, 2)}), "--shape n=1x2: a dimension has one size"),
         (Sampling(0, {}, {"imag": (0, 1)}), "--range imag=0:1: it has no such input; did you mean"),
         (Sampling(0, {}, {"image": (0, 300)}), "--range image=0:300: uint8 holds 0 to 255"),
-        (Sampling(0, {}, {"image": (0.2, 0.7)}), "there is no whole number in it"),
+        (Sampling(0, {}, {"image": (0.2, 0.7)}), "no uint8 is in this range"),
     ],
 )
 def test_what_the_inputs_cannot_have_is_refused(sampling: Sampling, message: str) -> None:
     declared = [{"name": "image", "dtype": "uint8", "shape": ["n", 3]}]
     with pytest.raises(BadModel, match=message):
-        sample_inputs.check_asked(sampling, declared)
+        sample_inputs.check_request(sampling, declared)
 
 
-def test_formats_without_names_of_sides_get_shapes_ranges_and_values() -> None:
+def test_formats_without_names_of_dimensions_get_shapes_ranges_and_values() -> None:
     declared = [
         {"name": "x", "dtype": "float32", "shape": [0, 3]},
         {"name": "ids", "dtype": "int32", "shape": [4], "values": Values(0, 1, True, "ids")},

@@ -1,4 +1,4 @@
-"""What a person reads after a verification: the verdict, a line a consumer, a line an output."""
+"""What the user reads after a verification: the verdict, a line a consumer, a line an output."""
 
 from __future__ import annotations
 
@@ -9,11 +9,14 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from deepmatrix import reports
+from deepmatrix.judging.agreements import RANDOM
 from deepmatrix.reports import markdown, numbers
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import verification
-from deepmatrix.results.rows import CostRow, Results
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import CellRow, CostRow, Results
+from deepmatrix.store.records import Deviation
 from tests.unit import verifications
 from tests.unit.verifications import INSPECTOR, MODEL
 
@@ -158,10 +161,52 @@ def test_a_meter_shows_how_much_of_the_tolerance_is_used(
 
 def test_what_quantisation_costs_is_on_the_screen_and_the_original_is_not_shown_as_served() -> None:
     original = MODEL.model_copy(update={"name": "float", "artifact": "float", "source": "f.onnx"})
-    cost = CostRow(artifact=MODEL.artifact, original="float", output="y", error=0.1, snr_db=34.7)
+    names = {"artifact": MODEL.artifact, "model": MODEL.name, "original": "float"}
+    cost = CostRow(**names, output="y", error=0.1, snr_db=34.7)
     served = verifications.results()
     results = served.model_copy(update={"models": (original, *served.models), "costs": (cost,)})
     text = screen(results, 160)
     assert "Cost of quantisation" in text
     assert "34.7" in text
     assert "f.onnx" not in text
+
+
+def with_rows(**changes: object) -> Results:
+    whole = verifications.results(NATIVE, REDUCED)
+    rows = tuple(row.model_copy(update=changes) for row in whole.portability)
+    return whole.model_copy(update={"portability": rows})
+
+
+def test_answers_with_the_same_bits_are_counted() -> None:
+    repeated = with_rows(repeatable=True, repeats={"1": 100, "2": 100})
+    assert "100 repeats with 1 and 2 threads: same bits on 2 consumers" in screen(repeated)
+    once = with_rows(repeatable=True)
+    assert "2 repeats: same bits on 2 consumers" in screen(once)
+    assert "same bits" not in screen(with_rows(repeatable=False))
+
+
+def test_a_cell_that_did_not_run_has_its_name_and_its_reason() -> None:
+    whole = verifications.results(NATIVE)
+    left_out = "emulated, and left out by --native"
+    names = ("openvino-debian13-arm64-cpu", "onnx-debian13-arm64-cpu")
+    skipped = [
+        CellRow(cell=name, name=name.split("-")[0], status="not-run", reason=left_out)
+        for name in names
+    ]
+    text = screen(whole.model_copy(update={"cells": (*whole.cells, *skipped)}), 160)
+    assert f"2 cells did not run: {left_out} ({', '.join(names)})" in text
+
+
+def test_an_output_that_is_random_by_design_says_so_on_its_line() -> None:
+    random = Deviation(name="z", error=0.0, random=True, caution=RANDOM)
+    text = screen(with_rows(outputs=(random,), repeatable=False))
+    assert "z: random by design: compared by shape, mean and spread only" in text
+    assert "other bits" not in text
+
+
+def test_a_wide_tolerance_says_what_it_allows_and_what_to_set() -> None:
+    (warning,) = remarks.wide_tolerances(verifications.results(NATIVE, REDUCED).portability)
+    assert warning == (
+        f"resnet50: a match allows an error of 2.0% (tolerance of bfloat16) on {REDUCED}; "
+        "if you need less, set --max-error"
+    )

@@ -92,7 +92,7 @@ def answered(tmp_path: Path, gold: np.ndarray | None, outputs: Mapping[str, np.n
         }
     )
     if gold is not None:
-        for name in (truths.GOLD, truths.PRODUCED):
+        for name in (artifacts.GOLD, truths.PRODUCED):
             write_bytes(folder / name, npz_bytes({"y": gold}))
     write_bytes(folder / "inputs.npz", npz_bytes({"x": RIGHT}))
     described = artifacts.describe(exported, ARTIFACT.id, folder)
@@ -330,7 +330,7 @@ def followed(tmp_path: Path, gold: np.ndarray | None, wrong: str, **said: object
             **(said if name == "y" else {}),
         }
         if gold is not None:
-            for file in (truths.GOLD, truths.PRODUCED):
+            for file in (artifacts.GOLD, truths.PRODUCED):
                 write_bytes(folder / file, npz_bytes({name: gold}))
         write_bytes(folder / "inputs.npz", npz_bytes({"x": RIGHT}))
         described = artifacts.describe(Exported.model_validate(document), artifact.id, folder)
@@ -386,10 +386,10 @@ def test_what_is_random_or_undefined_is_no_cost_of_quantisation(tmp_path: Path) 
     run = followed(tmp_path, RIGHT, "none")
     first, second = (model.artifact for model in SAME.imports)
     assert [cost.error for cost in costs.costs(run, first, second)] == [0.0]
-    write_bytes(run.artifact_path(second) / truths.GOLD, npz_bytes({"z": WRONG}))
+    write_bytes(run.artifact_path(second) / artifacts.GOLD, npz_bytes({"z": WRONG}))
     assert [(cost.error or 0) > 1 for cost in costs.costs(run, first, second)] == [True]
     mask = np.array([[0, UNDEFINED_VALUE]], np.uint8)
     write_bytes(run.artifact_path(first) / artifacts.UNDEFINED, npz_bytes({"y": mask}))
     assert [cost.error for cost in costs.costs(run, first, second)] == [0.0]
-    (run.artifact_path(first) / truths.GOLD).unlink()
+    (run.artifact_path(first) / artifacts.GOLD).unlink()
     assert costs.costs(run, first, second) == []

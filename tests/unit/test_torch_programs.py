@@ -1,4 +1,4 @@
-"""Programs of torch as a person brings them: their inputs, their outputs and their float64."""
+"""Programs of torch as a user brings them: their inputs, their outputs and their float64."""
 
 from __future__ import annotations
 

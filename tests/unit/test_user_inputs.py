@@ -1,4 +1,4 @@
-"""A person's own inputs: files, folders and functions become arrays by name."""
+"""A user's own inputs: files, folders and functions become arrays by name."""
 
 from __future__ import annotations
 
@@ -96,10 +96,16 @@ def test_sets_that_do_not_fit_are_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--shape", "x=1,3"], "argument --shape: 'x=1,3' is no shape; write it like x=1x3x224"),
-        (["--shape", "1x3"], "argument --shape: '1x3' is no shape"),
-        (["--range", "x=5:1"], "argument --range: 'x=5:1' is no range; write it like x=0:255"),
-        (["--range", "x=nan:1"], "argument --range: 'x=nan:1' is no range"),
+        (
+            ["--shape", "x=1,3"],
+            "argument --shape: 'x=1,3' is not a valid shape; write it like x=1x3x224",
+        ),
+        (["--shape", "1x3"], "argument --shape: '1x3' is not a valid shape"),
+        (
+            ["--range", "x=5:1"],
+            "argument --range: 'x=5:1' is not a valid range; write it like x=0:255",
+        ),
+        (["--range", "x=nan:1"], "argument --range: 'x=nan:1' is not a valid range"),
         (["--shape", "x=2", "--inputs", "x.npy"], "--shape and --range are for sample inputs"),
         (["--shapes", "x=2"], "no option '--shapes'; did you mean '--shape'?"),
     ],

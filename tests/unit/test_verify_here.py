@@ -88,3 +88,28 @@ def test_a_reference_of_wrong_values_is_blamed_itself_with_its_largest_differenc
     begin = f"the reference differs from the evaluation and from every runtime: output {names[0]}"
     assert row["cause"]["text"].startswith(begin)
     assert f"the largest difference is at [{place}]" in row["cause"]["text"]
+
+
+def test_the_evaluator_answers_in_the_process_that_inspects(model: Path, tmp_path: Path) -> None:
+    inputs = ["--inputs", str(model.with_name("x.npz"))]
+    assert verify(tmp_path, str(model), *inputs, "--explain", "none") == 0
+    run = tmp_path / "runs" / "one"
+    assert [path.name for path in (run / "logs").iterdir()] == [f"{CELL}--net--r0.log"]
+    results = json.loads((run / "results.json").read_text())
+    (row,) = results["portability"]
+    assert (row["consumer"], row["verdict"]) == (CELL, "match")
+    assert 0 < row["error"] <= row["producer_error"]
+    assert results["problems"] == []
+
+
+def test_what_the_evaluator_cannot_answer_is_an_error_of_its_own(tmp_path: Path) -> None:
+    node = onnx.helper.make_node("Frob", ["x"], ["y"], domain="com.my")
+    x, y = (onnx.helper.make_tensor_value_info(name, 1, [2]) for name in "xy")
+    opsets = [onnx.helper.make_opsetid("com.my", 1)]
+    graph = onnx.helper.make_graph([node], "frob", [x], [y])
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opsets), tmp_path / "frob.onnx")
+    verify(tmp_path, str(tmp_path / "frob.onnx"))
+    results = json.loads((tmp_path / "runs" / "one" / "results.json").read_text())
+    (row,) = results["portability"]
+    assert row["verdict"] == "error"
+    assert "Frob" in row["reason"]

@@ -8,6 +8,7 @@ from deepmatrix.results import rows
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.node_errors import NodeError
+from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import Deviation
 
 INSPECTOR = "onnx-debian12-amd64-cpu"
@@ -20,6 +21,18 @@ MODEL = rows.ModelRow(
     inspector=INSPECTOR,
     evaluator=True,
     judged_by={"logits": "float64 evaluation", "embedding": "float64 evaluation"},
+    inputs=(
+        ModelInput(
+            name="pixel_values_of_the_image",
+            dtype="float32",
+            shape=(1, 3, 224, 224),
+            low=-2.118,
+            high=2.64,
+            sampled=True,
+            values="counts of a Shape: from 0 to 1 less than the size of the axis it indexes",
+        ),
+        ModelInput(name="attention_mask", dtype="int64", shape=(1, 512), sampled=False),
+    ),
 )
 
 #: Verdict, error, precision and reason, by consumer.
@@ -89,6 +102,7 @@ def judged(consumer: str) -> rows.PortabilityRow:
         reason=reason,
         failed_phase="startup" if verdict == "unsupported" else "",
         error_type="Unsupported" if verdict == "unsupported" else "",
+        message=reason.rsplit("Unsupported: ", 1)[1] if verdict == "unsupported" else "",
         outputs=deviations(error),
         cause=CAUSE if verdict == "drift" else None,
     )
@@ -131,6 +145,27 @@ def nodes() -> rows.NodesRow:
         largest=largest,
         note="60 of 122 tensors: measure longer with --explain-for",
     )
+
+
+def cost(output: str) -> rows.CostRow:
+    flips = tuple(range(3, 1000, 97)) if output == "logits" else None
+    return rows.CostRow(
+        artifact=f"{INSPECTOR}--resnet50_int8_per_channel--onnx",
+        model="resnet50_int8_per_channel",
+        original=ARTIFACT,
+        output=output,
+        error=0.0123,
+        snr_db=41.2,
+        rows=1000,
+        flips=flips,
+        margins=tuple(0.0123 for _ in flips or ()),
+    )
+
+
+def quantised() -> rows.Results:
+    """Return the results of a model that was quantised, with what that costs."""
+    costs = tuple(map(cost, ("logits", "embedding")))
+    return results().model_copy(update={"costs": costs})
 
 
 def results(*consumers: str) -> rows.Results:

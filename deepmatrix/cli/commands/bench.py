@@ -19,11 +19,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("globs", nargs="+", metavar="GLOB", help="cells whose jobs run")
     shared.add_engine(parser)
     parser.add_argument("--run", type=Path, required=True, help="a run that `plan --write` created")
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--wave",
         choices=WAVES,
-        action="append",
-        default=[],
         help="only this wave; both by default",
     )
 

@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "parts", nargs="*", type=Path, metavar="RUN", help="parts of one run; the newest by default"
     )
-    shared.add_engine(parser)
+    shared.add_runs(parser)
     shared.add_expected_failures(parser)
 
 

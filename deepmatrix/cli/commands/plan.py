@@ -1,4 +1,4 @@
-"""``plan``: show what would run, for people or for machines."""
+"""``plan``: show what would run, as a table or as JSON."""
 
 from __future__ import annotations
 
@@ -27,10 +27,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--write", metavar="RUN", help="create the run of this name, with its inputs"
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--native",
-        action="append",
-        default=[],
         metavar="ARCH",
         help="plan as if this architecture were native; asks no engine",
     )

@@ -1,4 +1,4 @@
-"""``verify``: serve a person's own models on every cell that reads them."""
+"""``verify``: serve the user's own models on every cell that reads them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs
 from deepmatrix.planning.model_plan import First, plan_models
-from deepmatrix.planning.plan import Asked
+from deepmatrix.planning.plan import SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.terminal import make_console, print_line
@@ -31,7 +31,7 @@ REPEATS = 3
 #: How often a job that a busy machine slowed down is retried for a budget of latency.
 RETRIES = 2
 
-#: How a person's own model is timed: it may be large.
+#: How a user's own model is timed: it may be large.
 OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 
 
@@ -49,9 +49,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--reference", type=Path, metavar="FILE.npz", help="the outputs that the model should give"
     )
-    parser.add_argument(
-        "--only", action="append", default=[], metavar="GLOB", help="only these cells"
-    )
+    shared.add_repeated(parser, "--only", metavar="GLOB", help="only these cells")
     shared.add_exclude(parser)
     parser.add_argument(
         "--native", action="store_true", help="leave out the cells that run emulated here"
@@ -65,7 +63,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--original",
         type=Path,
         metavar="MODEL",
-        help="what the models were quantised from: says what that costs, on the same inputs",
+        help="the unquantised model; reports the accuracy lost, on the same inputs",
     )
     parser.add_argument(
         "--repeats",
@@ -74,10 +72,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help=f"answer N times, {REPEATS} by default, and compare the bits; above {REPEATS} with "
         "two threads too",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--isa",
-        action="append",
-        default=[],
         metavar="NAME",
         help="serve on this instruction set too: haswell, cortex-a53, ...; all: on all there are",
     )
@@ -88,26 +85,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--inputs",
-        action="append",
-        default=[],
         metavar="FILE",
         help="inputs: an .npz by input name, an .npy named like its input, a folder of either, or "
         "a Python function, module:function, that returns a dict of arrays",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--shape",
-        action="append",
-        default=[],
         type=shared.shape,
         metavar="NAME=1x3x224x224",
-        help="shape of a sample input, or the size of a free side: batch=4",
+        help="shape of a sample input, or the size of a dynamic dimension: batch=4",
     )
-    parser.add_argument(
+    shared.add_repeated(
+        parser,
         "--range",
-        action="append",
-        default=[],
         type=shared.value_range,
         metavar="NAME=0:255",
         help="smallest and largest value of a sample input",
@@ -147,13 +141,11 @@ def run(options: argparse.Namespace) -> None:
         planning += [options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
     running.announce(verification, console)
-    running.execute(verification, engine, console, waves=["produce"])
-    _refuse_unreadable(verification, options)
     running.execute(
         verification,
         engine,
         console,
-        waves=["consume"],
+        check=lambda: _refuse_unreadable(verification, options),
         explain=options.explain,
         explain_s=options.explain_for,
     )
@@ -193,7 +185,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     if options.max_p99 is not None:
         planned = replace(planned, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})
-    planned = planned.asking(Asked(shapes=dict(options.shape), ranges=dict(options.range)))
+    request = SampleRequest(shapes=dict(options.shape), ranges=dict(options.range))
+    planned = planned.with_sample_request(request)
     running.check_limits(matrix, engine.capabilities())
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
@@ -205,16 +198,14 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
 
 
 def _first(options: argparse.Namespace) -> First:
-    """Return what the first model is to the others. Raises ArgumentError where it would be two."""
+    """Return the role of the first model. Raises ArgumentError where options give it two."""
     if options.original and options.same:
-        raise ArgumentError(
-            "--original and --same: is the first model served, or not?", hint="leave one out"
-        )
+        raise ArgumentError("--original and --same cannot be combined", hint="leave one out")
     return "original" if options.original else "same" if options.same else "served"
 
 
 def _check_sweep(options: argparse.Namespace) -> None:
-    """Raise ArgumentError where what is asked for leaves itself out."""
+    """Raise ArgumentError for options that exclude each other."""
     if options.isa and options.native:
         raise ArgumentError(
             "--isa and --native: other instruction sets run emulated, and --native leaves them out",
@@ -228,7 +219,7 @@ def _read_arrays(
     """Return the inputs that the user gives, if any. Raises ArgumentError for what is wrong."""
     if options.reference and not options.inputs:
         raise ArgumentError(
-            f"--reference {options.reference} without --inputs: outputs of which inputs?",
+            f"--reference {options.reference} needs --inputs",
             hint="name the inputs that belong to these outputs: --inputs FILE.npz",
         )
     if options.inputs and (options.shape or options.range):
@@ -243,7 +234,7 @@ def _read_arrays(
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
-    """Raise where none of the models could be inspected; one that could not costs its own cells.
+    """Raise where no model could be inspected; a model that fails inspection is skipped.
 
     Raises:
         ArgumentError: every model is refused.

@@ -22,9 +22,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         type=Path,
         metavar="RUN",
-        help="the runs; the last one that can decides a statement",
+        help="the runs; if several can decide a statement, the last one counts",
     )
-    shared.add_engine(parser)
+    shared.add_runs(parser)
     shared.add_expected_failures(parser)
     parser.add_argument("--claims", type=Path, default=CLAIMS, help="the file of the statements")
     parser.add_argument(
@@ -33,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def run(options: argparse.Namespace) -> None:
-    """Decide the study's statements by some runs; of several, the last one that can decides."""
+    """Decide the study's statements by some runs; if several can decide, the last one counts."""
     document = statements.load(options.claims)
     expected_failures = running.load_expected_failures(options)
     results = [

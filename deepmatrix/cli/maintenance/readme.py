@@ -28,7 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="FILE",
         help="the page; it has the marks `<!-- report -->` and `<!-- /report -->`",
     )
-    shared.add_engine(parser)
+    shared.add_runs(parser)
     shared.add_expected_failures(parser)
     parser.add_argument("--run", type=Path, help="the run; the newest by default")
 

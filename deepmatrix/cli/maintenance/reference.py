@@ -35,6 +35,9 @@ RUN_FILES = {
     "record of a retried job stays beside it",
     "logs/JOB.log": "what a job printed",
     "artifacts/ARTIFACT/": "an exported model with the inputs it was tried on and its outputs",
+    "answers/ARTIFACT/CONSUMER.npz": "what a consumer answered to a user's own model, until it "
+    "is known what is right",
+    "nodes/ARTIFACT--on--CONSUMER.json": "the error of every node, after `--explain all`",
     "causes/ARTIFACT--on--CONSUMER/": "the first wrong node of a wrong answer: `cause.json` and "
     "the node alone as a model",
     "conformance/CELL.json": "the outcome of each conformance test (only `conformance`)",

@@ -23,6 +23,7 @@ from deepmatrix.planning.plan import CONSUMING, Artifact
 from deepmatrix.planning.readers import find_inspector
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
+from deepmatrix.store.artifacts import INPUTS
 from deepmatrix.store.output import Output
 from deepmatrix.store.phases import Node
 from deepmatrix.store.runs import Run
@@ -84,7 +85,7 @@ class Tracer:
 
     def inputs(self, artifact: Artifact, rows: Sequence[int]) -> dict[str, Values]:
         """Return some rows of an artifact's inputs, or all of them where *rows* is empty."""
-        inputs = arrays.read_all(self.run.artifact_path(artifact) / "inputs.npz", arrays.ANY)
+        inputs = arrays.read_all(self.run.artifact_path(artifact) / INPUTS, arrays.ANY)
         return {name: x[list(rows)] if rows else x for name, x in inputs.items()}
 
     @contextlib.contextmanager
@@ -106,11 +107,11 @@ class Tracer:
             shutil.copytree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
             (control / "given").mkdir()
             inputs = npz_bytes(self.inputs(artifact, rows))
-            (control / "given" / "inputs.npz").write_bytes(inputs)
+            (control / "given" / INPUTS).write_bytes(inputs)
             description = {
                 "format": artifact.format,
                 "model": f"model/{MODEL_PATHS[artifact.format]}",
-                "inputs": "given/inputs.npz",
+                "inputs": f"given/{INPUTS}",
             }
             return {"trace": {**description, **options}}
 
@@ -179,7 +180,7 @@ class Tracer:
             yield attempt.output, attempt.control
 
     def _make_ready(self, cell: Cell) -> None:
-        self.opened.prepare(cell)
+        self.opened.prepare([cell])
         if cell.id not in self.opened.ready:
             raise Untraceable(f"{cell.id} is not ready: {self.run.prepared()[cell.id].error}")
 

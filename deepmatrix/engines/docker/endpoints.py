@@ -96,7 +96,7 @@ def _check(url: str) -> None:
         problem = str(error)
     if problem:
         raise ArgumentError(
-            f"'{url}' is no address of an engine: {problem}",
+            f"'{url}' is not an address of an engine: {problem}",
             hint="write unix:///PATH, ssh://USER@HOST or tcp://HOST:PORT",
         )
 

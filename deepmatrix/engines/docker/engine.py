@@ -94,10 +94,11 @@ class DockerEngine:
             emulator=binfmt.emulator(native),
         )
 
-    def _lacking(self) -> dict[str, str]:
+    def _lacking(self) -> Mapping[str, str]:
         if self._matrix is None:
             return {}
-        return interpreters.missing_interpreters(self._matrix, self.endpoint.environment())
+        environment = self.endpoint.environment()
+        return interpreters.MissingInterpreters(matrix=self._matrix, environment=environment)
 
     def describe(self) -> dict[str, str]:
         """Facts about the engine that belong in the run's records."""

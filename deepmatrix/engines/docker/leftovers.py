@@ -52,7 +52,7 @@ def sweep_own(api: APIClient) -> None:
 
 
 def sweep_dead(api: APIClient) -> None:
-    """Remove every container and volume whose maker surely runs no more."""
+    """Remove every container and volume whose creating process has exited."""
     _sweep(api, owner.is_gone)
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
@@ -12,8 +11,11 @@ from deepmatrix.reports.layout import Row, Table, key, number, row, text
 Changes = Mapping[str, Change | None]
 """By cell, the difference from its baseline; None where it has none."""
 
-#: So many kinds of failure of a cell are shown; the file has all of them.
+#: At most this many kinds of failure of a cell are shown; the file has all of them.
 MOST_KINDS = 12
+
+#: The longest reason of a kind that is shown, in characters.
+LONGEST_EXAMPLE = 110
 
 
 def tables(conformities: Sequence[Conformity], changes: Changes) -> Iterator[Table]:
@@ -76,28 +78,23 @@ def _counts_row(conformity: Conformity, changes: Changes) -> Row:
 
 
 def _kinds_table(conformity: Conformity) -> Table:
-    kinds = Counter(
-        (outcome.ending, _kind(outcome.reason)) for outcome in conformity.failed.values()
-    )
+    kinds = Counter((outcome.ending, outcome.kind) for outcome in conformity.failed.values())
+    examples = {
+        (outcome.ending, outcome.kind): outcome.reason
+        for outcome in reversed(conformity.failed.values())
+    }
     rows = [
-        row(str(count), ending, reason) for (ending, reason), count in kinds.most_common(MOST_KINDS)
+        row(str(count), *kind, examples[kind][:LONGEST_EXAMPLE])
+        for kind, count in kinds.most_common(MOST_KINDS)
     ]
     hidden = len(kinds) - len(rows)
     hidden_note = f"{hidden} kinds with fewer tests are not shown. " if hidden > 0 else ""
     return Table(
         title=f"Failures: {conformity.cell}",
-        columns=(number("tests"), text("outcome"), text("reason")),
+        columns=(number("tests"), text("outcome"), text("kind"), text("first reason")),
         rows=tuple(rows),
         note=(
             f"{hidden_note}`conformance/{conformity.cell}.json` in the run has the reason of every "
             "test."
         ),
     )
-
-
-def _kind(reason: str) -> str:
-    """Return a reason without what differs from test to test: names, numbers and shapes."""
-    kind = re.sub(r"'[^']*'|\"[^\"]*\"", "'…'", reason)
-    kind = re.sub(r"\([\d, ]*\)", "(…)", kind)
-    kind = re.sub(r"\b(?:test_\w+|sub_graph\w*)\b", "…", kind)
-    return re.sub(r"\d+(?:\.\d+)*", "N", kind)[:110]

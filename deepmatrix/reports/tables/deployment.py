@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import Row, Table, judged_row, key, mark, number, text
 from deepmatrix.results.rows import ExportRow, Results, ScenarioRow
+from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
 
 
 def exports(results: Results) -> Table:
@@ -113,14 +114,17 @@ def scenarios(results: Results) -> Table:
         ),
         rows=tuple(map(_scenario_row, results.scenarios)),
         note=(
-            "Measured by MLCommons' LoadGen for two seconds each; these are no official MLPerf "
+            "Measured by MLCommons' LoadGen for two seconds each; these are not official MLPerf "
             "results. Throughput: samples per second. Server: the highest load that was tried with "
             "a p99 within its bound."
         ),
     )
 
 
-BOUND = "Bound on p99: ten times the time of a single answer, at least a millisecond."
+BOUND = (
+    f"Bound on p99: {SCENARIO_BOUND} times the time of a single answer, at least "
+    f"{numbers.duration(SCENARIO_LEAST_BOUND_S)}."
+)
 
 
 def _scenario_row(row: ScenarioRow) -> Row:

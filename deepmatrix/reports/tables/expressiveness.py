@@ -36,7 +36,7 @@ def idiom_lines(results: Results) -> Table:
         columns=(key("network"), *(text(cell + mark(emulated)) for cell, emulated in cells)),
         rows=tuple(rows),
         note=(
-            "Logical lines of each network as a person writes it in the framework: without "
+            "Logical lines of each network as a user writes it in the framework: without "
             "imports, comments and docstrings; a call is one line. The code is in "
             "harness/frameworks/*/idioms. In brackets: the error of its logits from gold, with the "
             "same weights and after two steps of training. Training loop: one for all networks."

@@ -59,6 +59,7 @@ def table(plan: Plan, engine: str) -> Table:
         rows=tuple(rows),
         note=(
             f"{plan.size('produce')} jobs produce {artifacts} artifacts from "
-            f"{len(plan.workloads)} workloads; {plan.size('consume')} jobs consume them."
+            f"{len(plan.workloads)} workload{'s' * (len(plan.workloads) != 1)}; "
+            f"{plan.size('consume')} jobs consume them."
         ),
     )

@@ -67,10 +67,9 @@ def _verdict_table(workload: str, rows: list[PortabilityRow]) -> Table:
         ),
         rows=tuple(lines),
         note=(
-            "`match` is followed by the error: the largest difference from gold, over gold's "
-            "largest value. The tolerance is a multiple of the producer's own error. A "
-            "consumer that computes in less than float32 is shown with its precision, and has a "
-            "larger tolerance."
+            f"`match` is followed by the error: {numbers.ERROR}. The tolerance is a multiple of "
+            "the producer's own error. A consumer that computes in less than float32 is shown with "
+            "its precision, and has a larger tolerance."
         ),
     )
 

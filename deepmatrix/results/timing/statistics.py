@@ -6,11 +6,11 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from statistics import NormalDist
 from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
-from scipy.special import ndtri, stdtrit
 
 Samples = npt.NDArray[np.float64]
 
@@ -105,12 +105,19 @@ def _bounded(value: float, resampled: Samples, rounds: int) -> Bounded:
 
 @lru_cache
 def _expansion(rounds: int) -> float:
-    """Return the factor by which a percentile interval of so many rounds is expanded."""
+    """Return the factor by which a percentile interval of some rounds is expanded."""
     if rounds == 1:
         return 1.0
-    student = float(stdtrit(rounds - 1, (1 + LEVEL) / 2))
-    normal = float(ndtri((1 + LEVEL) / 2))
-    return student / normal * math.sqrt(rounds / (rounds - 1))
+    normal = NormalDist().inv_cdf((1 + LEVEL) / 2)
+    return _student(rounds - 1) / normal * math.sqrt(rounds / (rounds - 1))
+
+
+def _student(freedom: float) -> float:
+    """Return Student's t at the upper end of `LEVEL`."""
+    # SciPy takes half a second to import, and a single round needs none of it.
+    from scipy.special import stdtrit  # noqa: PLC0415
+
+    return float(stdtrit(freedom, (1 + LEVEL) / 2))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +186,7 @@ def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison
     if spread > 0:
         weighted = sum(part**2 / (side.size - 1) for part, side in zip(parts, (a, b), strict=True))
         freedom = spread**2 / weighted
-    reach = float(stdtrit(freedom, (1 + LEVEL) / 2)) * spread**0.5
+    reach = _student(freedom) * spread**0.5
     low, ratio, high = np.exp([middle - reach, middle, middle + reach]).tolist()
     word: Literal["faster", "slower", "cannot tell"] = "cannot tell"
     if high < 1:

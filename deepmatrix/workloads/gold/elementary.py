@@ -144,9 +144,9 @@ class GlobalAveragePool(Unary):
 
     def derive(self, upstream: Array) -> Array:
         """Return the input's gradient."""
-        sides = (1,) * (len(self.shape) - 2)
+        dims = (1,) * (len(self.shape) - 2)
         share = upstream / np.prod(self.shape[2:])
-        return np.broadcast_to(share.reshape(*upstream.shape, *sides), self.shape)
+        return np.broadcast_to(share.reshape(*upstream.shape, *dims), self.shape)
 
 
 class Position(Unary):

@@ -11,7 +11,7 @@ from deepmatrix.workloads.gold.operation import Array, Unary
 
 
 class _Windowed(Unary):
-    """A layer that reads windows of a padded input, (N, C, sides...)."""
+    """A layer that reads windows of a padded input, (N, C, dims...)."""
 
     def _padded(self, x: Array, fill: float) -> Array:
         around = [(0, 0), (0, 0), *self.layer["padding"]]
@@ -19,8 +19,8 @@ class _Windowed(Unary):
 
     def _windows(self, padded: Array, size: list[int]) -> Array:
         """Return (N, C, outputs..., window...), a view."""
-        sides = tuple(range(2, padded.ndim))
-        windows = sliding_window_view(padded, size, axis=sides)
+        dims = tuple(range(2, padded.ndim))
+        windows = sliding_window_view(padded, size, axis=dims)
         steps = tuple(slice(None, None, stride) for stride in self.layer["stride"])
         strided: Array = windows[(slice(None), slice(None), *steps)]
         return strided
@@ -37,16 +37,16 @@ class _Windowed(Unary):
             yield place, (slice(None), slice(None), *reads)
 
     def _unpadded(self, padded: Array) -> Array:
-        sides = tuple(
+        dims = tuple(
             slice(before, length - after)
             for (before, after), length in zip(self.layer["padding"], padded.shape[2:], strict=True)
         )
-        inner: Array = padded[(slice(None), slice(None), *sides)]
+        inner: Array = padded[(slice(None), slice(None), *dims)]
         return inner
 
 
 class Conv(_Windowed):
-    """(N, C, sides...) -> (N, O, outputs...); a correlation, as all frameworks compute it."""
+    """(N, C, dims...) -> (N, O, outputs...); a correlation, as all frameworks compute it."""
 
     def apply(self, x: Array) -> Array:
         """Return the output of a batch."""

@@ -8,8 +8,8 @@ the network's ``input``. The last layer gives the logits, (N, classes) or, for s
 ====================  ==========================================  ==============================
 kind                  settings                                    parameters
 ====================  ==========================================  ==============================
-conv                  filters, kernel, stride (a number a side),  kernel (O, I, *kernel), bias (O)
-                      padding ([before, after] a side, zeros)
+conv                  filters, kernel, stride (one a dimension),  kernel (O, I, *kernel), bias (O)
+                      padding ([before, after] for each; zeros)
 max_pool              size, stride, padding, which never wins
 global_average_pool   (N, C, ...) -> (N, C)
 lrn                   size, alpha, beta, k: over channels
@@ -116,11 +116,11 @@ def _output_shape(layer: Layer, before: tuple[Shape, ...]) -> Shape:  # noqa: PL
         case "rnn" | "lstm" | "gru", ((steps, _),):
             units = layer["units"] * (2 if layer.get("bidirectional") else 1)
             return (steps, units) if layer["return_sequences"] else (units,)
-        case "conv", ((_, *sides),) if len(sides) == len(layer["kernel"]):
-            return (layer["filters"], *_sides(layer, layer["kernel"], sides))
-        case "max_pool", ((channels, *sides),) if len(sides) == len(layer["size"]):
-            return (channels, *_sides(layer, layer["size"], sides))
-        case "global_average_pool", ((channels, *sides),) if sides:
+        case "conv", ((_, *dims),) if len(dims) == len(layer["kernel"]):
+            return (layer["filters"], *_dims(layer, layer["kernel"], dims))
+        case "max_pool", ((channels, *dims),) if len(dims) == len(layer["size"]):
+            return (channels, *_dims(layer, layer["size"], dims))
+        case "global_average_pool", ((channels, *dims),) if dims:
             return (channels,)
         case "concat", shapes if _joinable(shapes, layer["axis"] - 1):
             axis = layer["axis"] - 1
@@ -146,16 +146,16 @@ def _joinable(shapes: Sequence[Shape], axis: int) -> bool:
     return len(shapes) > 1 and len(other_axes) == 1 and all(axis < len(shape) for shape in shapes)
 
 
-def _sides(layer: Layer, window: Sequence[int], sides: Sequence[int]) -> Shape:
-    output_sides = tuple(
-        (side + sum(padding) - size) // stride + 1
-        for side, size, stride, padding in zip(
-            sides, window, layer["stride"], layer["padding"], strict=True
+def _dims(layer: Layer, window: Sequence[int], dims: Sequence[int]) -> Shape:
+    output_dims = tuple(
+        (dim + sum(padding) - size) // stride + 1
+        for dim, size, stride, padding in zip(
+            dims, window, layer["stride"], layer["padding"], strict=True
         )
     )
-    if min(output_sides) < 1:
+    if min(output_dims) < 1:
         raise ValueError(f"layer {layer['name']} ({layer['kind']}) is larger than its input")
-    return output_sides
+    return output_dims
 
 
 def parameters(network: Network) -> dict[str, Shape]:

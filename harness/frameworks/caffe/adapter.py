@@ -126,7 +126,7 @@ class Model:
 
 
 def _input(name, shape):
-    dims = " ".join("dim: %d" % side for side in shape)
+    dims = " ".join("dim: %d" % dim for dim in shape)
     return 'layer { name: "%s" type: "Input" top: "%s" input_param { shape { %s } } }' % (
         name,
         name,

@@ -1,8 +1,8 @@
 """A neutral network as Caffe's own description, in text, with the place of every parameter.
 
 Caffe has no axis of time but in its LSTM, no product of two blobs as matrices, pooling of images
-only, and one padding for both ends of a side. This module builds what is missing from the layers
-that Caffe has.
+only, and one padding for both ends of a dimension. This module builds what is missing from the
+layers that Caffe has.
 """
 
 from harness.adapters import Unsupported
@@ -43,10 +43,10 @@ def write(network):
 
 def _conv(text, layer, x):
     if any(before != after for before, after in layer["padding"]):
-        raise Unsupported("Caffe pads both ends of a side alike")
+        raise Unsupported("Caffe pads both ends of a dimension alike")
     shape = tuple(
-        (side + 2 * before - size) // stride + 1
-        for side, (before, _), size, stride in zip(
+        (dim + 2 * before - size) // stride + 1
+        for dim, (before, _), size, stride in zip(
             text.shapes[x][1:], layer["padding"], layer["kernel"], layer["stride"]
         )
     )
@@ -62,12 +62,12 @@ def _conv(text, layer, x):
 
 def _max_pool(text, layer, x):
     """Pool an image; a signal as an image of one column; a video's images, then its frames."""
-    name, sides = layer["name"], len(layer["size"])
+    name, dims = layer["name"], len(layer["size"])
     windows = list(zip(layer["size"], layer["stride"], layer["padding"]))
     channels, *lengths = text.shapes[x]
-    if sides == 2:
+    if dims == 2:
         _pool(text, x, windows, name)
-    elif sides == 1:
+    elif dims == 1:
         image = text.reshape(x, (0, 0, 0, 1), (channels, lengths[0], 1))
         pooled = _pool(text, image, [*windows, (1, 1, (0, 0))], text.fresh(name))
         after = text.shapes[pooled][:2]
@@ -86,7 +86,7 @@ def _max_pool(text, layer, x):
 
 
 def _pool(text, x, windows, name):
-    """Pool both sides of an image; Caffe rounds up, so surplus at the ends is cut off."""
+    """Pool both dimensions of an image; Caffe rounds up, so surplus at the ends is cut off."""
     channels, *lengths = text.shapes[x]
     wanted_lengths, pooled_lengths = [], []
     for length, (size, stride, (before, after)) in zip(lengths, windows):
@@ -96,11 +96,11 @@ def _pool(text, x, windows, name):
             up -= 1
         pooled_lengths.append(up)
     if any(pooled < wanted for pooled, wanted in zip(pooled_lengths, wanted_lengths)):
-        raise Unsupported("Caffe pads both ends of a side alike, here with too little")
+        raise Unsupported("Caffe pads both ends of a dimension alike, here with too little")
     words = ["pool: MAX"]
-    for side, (size, stride, (before, _)) in zip("hw", windows):
+    for dim, (size, stride, (before, _)) in zip("hw", windows):
         words.append(
-            "kernel_%s: %d stride_%s: %d pad_%s: %d" % (side, size, side, stride, side, before)
+            "kernel_%s: %d stride_%s: %d pad_%s: %d" % (dim, size, dim, stride, dim, before)
         )
     settings = "pooling_param { %s }" % " ".join(words)
     exact = pooled_lengths == wanted_lengths
@@ -114,9 +114,9 @@ def _pool(text, x, windows, name):
 
 
 def _global_average_pool(text, layer, x):
-    """Pool an image as a whole; Caffe's pooling has two sides, so all else is reduced."""
-    channels, *sides = text.shapes[x]
-    if len(sides) == 2:
+    """Pool an image as a whole; Caffe's pooling has two dimensions, so all else is reduced."""
+    channels, *dims = text.shapes[x]
+    if len(dims) == 2:
         settings = "pooling_param { pool: AVE global_pooling: true }"
         pooled = text.inner("Pooling", layer["name"], [x], (channels, 1, 1), settings)
         text.reshape(pooled, (0, -1), (channels,), layer["name"])
@@ -144,8 +144,8 @@ def _plain(kind):
 
 def _flatten(text, layer, x):
     length = 1
-    for side in text.shapes[x]:
-        length *= side
+    for dim in text.shapes[x]:
+        length *= dim
     text.reshape(x, (0, -1), (length,), layer["name"])
 
 

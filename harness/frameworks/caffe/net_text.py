@@ -61,7 +61,7 @@ class Text:
         return self.cache[key]
 
     def reshape(self, x, dims, shape, name=None):
-        """Reshape to *dims*, N among them; 0 copies a side and -1 is the remaining size."""
+        """Reshape to *dims*, N among them; 0 copies a dimension and -1 is the remaining size."""
         name = name or self.fresh("reshape")
         dim_text = " ".join("dim: %d" % dim for dim in dims)
         return self.add("Reshape", name, [x], shape, "reshape_param { shape { %s } }" % dim_text)

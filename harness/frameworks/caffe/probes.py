@@ -7,7 +7,7 @@ import caffe
 import numpy
 
 from harness.adapters import Unsupported
-from harness.probes import sides
+from harness.probes import dimensions
 
 
 def _net(*layers, without_a_loss=False):
@@ -20,7 +20,7 @@ def _net(*layers, without_a_loss=False):
 
 
 def _input(name, shape):
-    dims = " ".join("dim: %d" % side for side in shape)
+    dims = " ".join("dim: %d" % dim for dim in shape)
     return 'layer { name: "%s" type: "Input" top: "%s" input_param { shape { %s } } }' % (
         name,
         name,
@@ -222,7 +222,7 @@ def higher_order_gradients(x, w1, w2):
 
 
 def _convolution(x, kernel, upstream, settings=""):
-    sizes = " ".join("kernel_size: %d" % side for side in kernel.shape[2:])
+    sizes = " ".join("kernel_size: %d" % dim for dim in kernel.shape[2:])
     settings = "convolution_param { num_output: %d bias_term: false %s %s }" % (
         len(kernel),
         sizes,
@@ -237,7 +237,7 @@ def _convolution(x, kernel, upstream, settings=""):
     return {
         "y": net.blobs["y"].data,
         "gradient": net.params["y"][0].diff,
-        "ran": "%s of %s" % (kind, sides(over)),
+        "ran": "%s of %s" % (kind, dimensions(over)),
     }
 
 

@@ -4,6 +4,8 @@ A layer function takes (`Text`, the neutral layer, the name of its input blob) a
 that make it. Sequences are (N, T, D), steps (N, D).
 """
 
+from typing import Any, List
+
 #: The neutral order of gates by Caffe's, in its LSTM.
 GATES = (0, 1, 3, 2)
 
@@ -55,8 +57,9 @@ def _rnn_direction(text, layer, steps, prefix):
 
 def _gru_direction(text, layer, steps, prefix):
     """Return the output steps; gates r, z, n; the initial zeros are made from the first step."""
-    name, units, outputs = layer["name"], layer["units"], []
+    name, units = layer["name"], layer["units"]
     hidden = None
+    outputs: List[Any] = []
     for x in steps:
         from_input = text.product(x, 3 * units, name, shared=prefix + "in")
         if hidden is None:

@@ -4,6 +4,8 @@ A layer is a function of the layer's description and its inputs; it returns an e
 parameters. Shapes are those of one example: CNTK adds the batch itself.
 """
 
+from typing import Any, Callable, Dict
+
 import cntk
 import numpy
 
@@ -76,10 +78,10 @@ def _transposed(parameter):
 
 
 def _surround(x, padding, value):
-    """Put *value* around the sides that have padding."""
+    """Put *value* around the dimensions that have padding."""
     if not any(before or after for before, after in padding):
         return x
-    pattern = [(0, 0), *(tuple(side) for side in padding)]
+    pattern = [(0, 0), *(tuple(dim) for dim in padding)]
     return cntk.pad(x, pattern, mode=cntk.ops.CONSTANT_PAD, constant_value=value)
 
 
@@ -88,8 +90,8 @@ def _conv(layer, x):
     bias = _parameter(layer["filters"], *[1] * len(layer["kernel"]))
     settings = zip(x.shape[1:], layer["kernel"], layer["stride"], layer["padding"])
     auto_padding = all(
-        stride == 1 and size % 2 and tuple(around) == (size // 2, size // 2) and size <= side
-        for side, size, stride, around in settings
+        stride == 1 and size % 2 and tuple(around) == (size // 2, size // 2) and size <= dim
+        for dim, size, stride, around in settings
     )
     if not auto_padding:
         x = _surround(x, layer["padding"], 0.0)
@@ -247,7 +249,7 @@ def _position(layer, x):
     return x + table, {"table": Weight(table)}
 
 
-KINDS = {
+KINDS: Dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "max_pool": _max_pool,
     "global_average_pool": _average,

@@ -1,9 +1,11 @@
 """The probes in CNTK: functions of one example, which CNTK batches."""
 
+from typing import Any, Dict, List
+
 import cntk
 import numpy
 
-from harness.probes import sides
+from harness.probes import dimensions
 
 
 def _input(x, gradient=True):
@@ -132,7 +134,7 @@ def bidirectional(x, **weights):
 
 def attention(query, key, value, mask, upstream):
     """Attend one head at a time: CNTK multiplies matrices only."""
-    answers = {"y": [], "query": [], "key": [], "value": []}
+    answers: Dict[str, List[Any]] = {"y": [], "query": [], "key": [], "value": []}
     for head in range(query.shape[1]):
         arrays = [array[:, head] for array in (query, key, value)]
         variables = [_input(array) for array in arrays]
@@ -157,7 +159,7 @@ def _convolution(x, kernel, upstream, **settings):
     y = cntk.convolution(weights, variable, auto_padding=[False], **settings)
     total = cntk.reduce_sum(y * factors)
     gradient = total.grad({variable: x, factors: upstream}, wrt=[weights])
-    ran = "%s of %s" % (y.root_function.op_name, sides(kernel.ndim - 2))
+    ran = "%s of %s" % (y.root_function.op_name, dimensions(kernel.ndim - 2))
     return {"y": y.eval({variable: x}), "gradient": gradient, "ran": ran}
 
 

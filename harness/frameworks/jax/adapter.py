@@ -185,8 +185,8 @@ def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[st
     if form == "jax-export":
         from jax import export as exporting
 
-        sides = ", ".join(map(str, ("batch",) + example.shape[1:]))
-        shape = jax.ShapeDtypeStruct(exporting.symbolic_shape(sides), example.dtype)
+        dims = ", ".join(map(str, ("batch",) + example.shape[1:]))
+        shape = jax.ShapeDtypeStruct(exporting.symbolic_shape(dims), example.dtype)
         program = exporting.export(jax.jit(served), platforms=["cpu", "cuda"])(shape)
         with open(path, "wb") as target:
             target.write(program.serialize())

@@ -3,6 +3,8 @@
 Import this module after jax only. All arrays have the neutral layout, which XLA supports directly.
 """
 
+from typing import Any, Callable, Dict
+
 import jax
 from jax import lax
 from jax import numpy as jnp
@@ -45,22 +47,22 @@ def check(network):
 
 
 def _conv(layer, params, x):
-    sides = len(layer["kernel"])
-    letters = "DHW"[-sides:]
+    dims = len(layer["kernel"])
+    letters = "DHW"[-dims:]
     y = lax.conv_general_dilated(
         x,
         params["kernel"],
         window_strides=layer["stride"],
-        padding=[tuple(side) for side in layer["padding"]],
+        padding=[tuple(dim) for dim in layer["padding"]],
         dimension_numbers=("NC" + letters, "OI" + letters, "NC" + letters),
     )
-    return y + params["bias"].reshape((-1,) + (1,) * sides)
+    return y + params["bias"].reshape((-1,) + (1,) * dims)
 
 
 def _max_pool(layer, params, x):
-    """Pool with batch and channels as one axis: jax2onnx treats every axis as a side to pool.
+    """Pool with batch and channels as one axis: jax2onnx treats every axis as a dimension to pool.
 
-    ONNX Runtime takes three sides, so of these networks only the one for video is beyond it.
+    ONNX Runtime takes three dimensions, so of these networks only the one for video is beyond it.
     """
     pooled = lax.reduce_window(
         x.reshape(-1, *x.shape[2:]),
@@ -68,21 +70,21 @@ def _max_pool(layer, params, x):
         lax.max,
         (1, *layer["size"]),
         (1, *layer["stride"]),
-        [(0, 0)] + [tuple(side) for side in layer["padding"]],
+        [(0, 0)] + [tuple(dim) for dim in layer["padding"]],
     )
     return pooled.reshape(-1, x.shape[1], *pooled.shape[1:])
 
 
 def _lrn(layer, params, x):
     half = layer["size"] // 2
-    sides = x.ndim - 2
+    dims = x.ndim - 2
     summed = lax.reduce_window(
         x * x,
         0.0,
         lax.add,
-        (1, layer["size"]) + (1,) * sides,
+        (1, layer["size"]) + (1,) * dims,
         (1,) * x.ndim,
-        [(0, 0), (half, half)] + [(0, 0)] * sides,
+        [(0, 0), (half, half)] + [(0, 0)] * dims,
     )
     return x / (layer["k"] + layer["alpha"] / layer["size"] * summed) ** layer["beta"]
 
@@ -170,7 +172,7 @@ def _layer_norm(layer, params, x):
     return centred / jnp.sqrt(variance + layer["epsilon"]) * params["scale"] + params["offset"]
 
 
-KINDS = {
+KINDS: Dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "max_pool": _max_pool,
     "global_average_pool": lambda layer, params, x: x.mean(axis=tuple(range(2, x.ndim))),

@@ -8,7 +8,7 @@ import optax
 from jax import lax
 from jax import numpy as jnp
 
-from harness.probes import sides
+from harness.probes import dimensions
 
 
 @jax.custom_vjp
@@ -136,7 +136,7 @@ def _convolution(x, kernel, upstream, **settings):
         if "conv_" in equation.primitive.name
     ]
     ran = ", ".join(
-        "%s of %s" % (equation.primitive.name, sides(equation.invars[0].aval.ndim - 2))
+        "%s of %s" % (equation.primitive.name, dimensions(equation.invars[0].aval.ndim - 2))
         for equation in equations
     )
     return {"y": jax.jit(convolve)(kernel), "gradient": gradient, "ran": ran}

@@ -3,6 +3,8 @@
 Import this module after PyTensor only.
 """
 
+from typing import Any, List
+
 import numpy
 import pytensor as module
 from pytensor import scan, tensor
@@ -26,9 +28,9 @@ NOTES = {
 }
 
 
-def variable(name, dtype, sides):
+def variable(name, dtype, rank):
     """Return a symbolic input with this number of axes."""
-    return tensor.tensor(name, dtype=dtype, shape=(None,) * sides)
+    return tensor.tensor(name, dtype=dtype, shape=(None,) * rank)
 
 
 def cross_entropy(logits, labels):
@@ -38,23 +40,23 @@ def cross_entropy(logits, labels):
 
 
 def convolve(layer, kernel, x):
-    """Gather all windows, (N, C, places..., sides...), and multiply once by the kernel.
+    """Gather all windows, (N, C, places..., dims...), and multiply once by the kernel.
 
     One gather instead of a slice for each place: compile time grows with the number of nodes.
     """
     x = surround(tensor, x, layer["padding"], 0.0)
     count = len(layer["kernel"])
     places = []
-    for side, (size, stride) in enumerate(zip(layer["kernel"], layer["stride"])):
-        steps = (x.shape[2 + side] - size) // stride + 1
+    for dim, (size, stride) in enumerate(zip(layer["kernel"], layer["stride"])):
+        steps = (x.shape[2 + dim] - size) // stride + 1
         index = numpy.arange(size)[:, None] + tensor.arange(steps)[None, :] * stride
-        axes = ["x"] * (2 * count)
-        axes[side], axes[count + side] = 0, 1
+        axes: List[Any] = ["x"] * (2 * count)
+        axes[dim], axes[count + dim] = 0, 1
         places.append(index.dimshuffle(*axes))
     windows = x[(slice(None), slice(None), *places)]
-    inner, sides = range(2, 2 + count), windows.shape[2 + count :]
+    inner, dims = range(2, 2 + count), windows.shape[2 + count :]
     rows = kernel.shape[1] * int(numpy.prod(layer["kernel"]))
     outer = range(2 + count, 2 + 2 * count)
     columns = windows.dimshuffle(1, *inner, 0, *outer).reshape((rows, -1))
     products = tensor.dot(kernel.reshape((kernel.shape[0], rows)), columns)
-    return products.reshape((kernel.shape[0], x.shape[0], *sides)).dimshuffle(1, 0, *inner)
+    return products.reshape((kernel.shape[0], x.shape[0], *dims)).dimshuffle(1, 0, *inner)

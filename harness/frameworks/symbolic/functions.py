@@ -2,7 +2,7 @@
 
 The functions that both adapters share. `use` sets what differs: an object or module
 ``ops`` with ``module`` (theano or pytensor), ``tensor`` (its operations), ``scan``, ``sigmoid``,
-``batched_dot``, ``variable(name, dtype, sides)``, ``cross_entropy(logits, labels)`` a row,
+``batched_dot``, ``variable(name, dtype, rank)``, ``cross_entropy(logits, labels)`` a row,
 ``convolve(layer, kernel, x)`` and ``NOTES``.
 """
 
@@ -25,8 +25,8 @@ def use(system):
 
 def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     """Matrix product by a function that is compiled for it."""
-    sides = [ops.variable(None, str(array.dtype), 2) for array in (a, b)]
-    return ops.module.function(sides, ops.tensor.dot(*sides))(a, b)
+    factors = [ops.variable(None, str(array.dtype), 2) for array in (a, b)]
+    return ops.module.function(factors, ops.tensor.dot(*factors))(a, b)
 
 
 class Model:

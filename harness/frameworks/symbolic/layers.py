@@ -6,6 +6,7 @@ expression.
 """
 
 import itertools
+from typing import Any, Callable, Dict
 
 from harness.adapters import Unsupported
 
@@ -28,19 +29,19 @@ def outputs(ops, network, weights, x):
 
 
 def surround(tensor, x, padding, value):
-    """Put *value* around the sides that have padding."""
+    """Put *value* around the dimensions that have padding."""
     if not any(before or after for before, after in padding):
         return x
-    sides = [x.shape[axis] for axis in range(2, x.ndim)]
-    shape = [side + before + after for side, (before, after) in zip(sides, padding)]
+    dims = [x.shape[axis] for axis in range(2, x.ndim)]
+    shape = [dim + before + after for dim, (before, after) in zip(dims, padding)]
     empty = tensor.alloc(tensor.constant(value, dtype=x.dtype), x.shape[0], x.shape[1], *shape)
     inside = [slice(None), slice(None)]
-    inside += [slice(before, before + side) for side, (before, _) in zip(sides, padding)]
+    inside += [slice(before, before + dim) for dim, (before, _) in zip(dims, padding)]
     return tensor.set_subtensor(empty[tuple(inside)], x)
 
 
 def pieces(x, window, stride):
-    """Yield, for every position in a window over the sides of x, the values of all windows."""
+    """Yield, for every position in a window over the dimensions of x, the values of all windows."""
     counts = [
         (x.shape[axis] - size) // step + 1
         for axis, (size, step) in enumerate(zip(window, stride), start=2)
@@ -181,7 +182,7 @@ def _slice(ops, layer, params, x):
     return x[tuple(chosen)]
 
 
-KINDS = {
+KINDS: Dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "max_pool": _max_pool,
     "global_average_pool": lambda ops, layer, params, x: x.flatten(3).mean(axis=2),

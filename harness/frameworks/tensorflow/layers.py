@@ -14,7 +14,7 @@ from harness.adapters import Unsupported
 NOTES = {
     "conv": "channels last inside; a padding layer before it where 'same' would pad differently",
     "max_pool": "channels last inside; -inf is padded before it where 'same' would pad differently",
-    "max_pool of three sides": "not adapted: TensorFlow's own kernel gives each of several equal "
+    "max_pool, 3-D": "not adapted: TensorFlow's own kernel gives each of several equal "
     "maxima the whole gradient; oneDNN's, used by graphs on x86-64, gives it to one",
     "lrn": "TensorFlow's alpha is for one channel: it gets alpha / size",
     "gru": "Keras orders the gates z, r, h",
@@ -92,13 +92,13 @@ def _transposed(variable):
 
 def _conv(layer, x):
     tensor = x.moved(True)
-    sides = len(layer["kernel"])
+    dims = len(layer["kernel"])
     padding = _padding_mode(layer, layer["kernel"], tensor)
     if padding is None:
         pads = (keras.layers.ZeroPadding1D, keras.layers.ZeroPadding2D, keras.layers.ZeroPadding3D)
         around = tuple(map(tuple, layer["padding"]))
-        tensor = pads[sides - 1](around[0] if sides == 1 else around)(tensor)
-    kind = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)[sides - 1]
+        tensor = pads[dims - 1](around[0] if dims == 1 else around)(tensor)
+    kind = (keras.layers.Conv1D, keras.layers.Conv2D, keras.layers.Conv3D)[dims - 1]
     keras_layer = kind(
         layer["filters"],
         tuple(layer["kernel"]),
@@ -123,13 +123,13 @@ def _transposed_kernel(variable):
 
 def _padding_mode(layer, window, tensor):
     """Return "valid" or "same" where Keras's padding equals the layer's, else None."""
-    padding = [tuple(side) for side in layer["padding"]]
+    padding = [tuple(dim) for dim in layer["padding"]]
     if not any(map(any, padding)):
         return "valid"
-    for side, size, stride, (before, after) in zip(
+    for dim, size, stride, (before, after) in zip(
         tensor.shape[1:-1], window, layer["stride"], padding
     ):
-        total = max((-(-side // stride) - 1) * stride + size - side, 0)
+        total = max((-(-dim // stride) - 1) * stride + size - dim, 0)
         if (before, after) != (total // 2, total - total // 2):
             return None
     return "same"
@@ -147,7 +147,7 @@ def _max_pool(layer, x):
 
 
 class PadForMax(keras.layers.Layer):
-    """Pads the sides of (N, sides..., C) with values that never win a maximum."""
+    """Pads the dimensions of (N, dims..., C) with values that never win a maximum."""
 
     def __init__(self, padding):
         super().__init__()

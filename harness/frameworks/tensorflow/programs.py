@@ -79,7 +79,7 @@ def inspect(model, user_inputs, sampling, answer):
         {
             "name": name,
             "dtype": tf.as_dtype(spec.dtype).name,
-            "shape": [side or 0 for side in spec.shape],
+            "shape": [dim or 0 for dim in spec.shape],
         }
         for name, spec in model.inputs.items()
     ]

@@ -4,6 +4,8 @@ On the CPU it convolves with channels last only. So a value knows where its chan
 transposed only where a layer needs another layout.
 """
 
+from typing import Any, Callable, Dict, List
+
 import numpy
 import tensorflow as tf
 
@@ -13,7 +15,7 @@ from harness.adapters import Unsupported
 NOTES = {
     "conv": "channels last inside; zeros are padded before it where 'SAME' would pad differently",
     "max_pool": "channels last inside; -inf is padded before it where 'SAME' would pad differently",
-    "max_pool of three sides": "not adapted: TensorFlow's kernel gives each of several equal "
+    "max_pool, 3-D": "not adapted: TensorFlow's kernel gives each of several equal "
     "maxima the whole gradient",
     "lrn": "TensorFlow's alpha is for one channel: it gets alpha / size",
     "rnn": "BasicRNNCell in a dynamic_rnn; one kernel for inputs and states",
@@ -80,7 +82,7 @@ class Graph:
                 self.weights[layer["name"] + "." + name] = weight
             before = layer["name"]
         self.logits = self.values[before].moved(False)
-        self.variables = []
+        self.variables: List[Any] = []
         for weight in self.weights.values():
             if all(weight.variable is not variable for variable in self.variables):
                 self.variables.append(weight.variable)
@@ -91,7 +93,7 @@ class Graph:
 
 
 def _variable(name, shape):
-    return tf.get_variable(name, [int(side) for side in shape], initializer=tf.zeros_initializer())
+    return tf.get_variable(name, [int(dim) for dim in shape], initializer=tf.zeros_initializer())
 
 
 def _transposed(variable, rows=slice(None)):
@@ -100,12 +102,12 @@ def _transposed(variable, rows=slice(None)):
 
 def _padding_mode(layer, window, tensor):
     """Return "VALID" or "SAME" where TensorFlow's padding equals the layer's, else None."""
-    padding = [tuple(side) for side in layer["padding"]]
+    padding = [tuple(dim) for dim in layer["padding"]]
     if not any(map(any, padding)):
         return "VALID"
-    sides = tensor.shape.as_list()[1:-1]
-    for side, size, stride, around in zip(sides, window, layer["stride"], padding):
-        total = max((-(-side // stride) - 1) * stride + size - side, 0)
+    dims = tensor.shape.as_list()[1:-1]
+    for dim, size, stride, around in zip(dims, window, layer["stride"], padding):
+        total = max((-(-dim // stride) - 1) * stride + size - dim, 0)
         if around != (total // 2, total - total // 2):
             return None
     return "SAME"
@@ -113,17 +115,17 @@ def _padding_mode(layer, window, tensor):
 
 def _conv(layer, x):
     tensor = x.moved(True)
-    sides = len(layer["kernel"])
+    dims = len(layer["kernel"])
     padding = _padding_mode(layer, layer["kernel"], tensor)
     if padding is None:
         tensor = tf.pad(tensor, [[0, 0]] + list(layer["padding"]) + [[0, 0]])
     shape = [*layer["kernel"], tensor.shape[-1], layer["filters"]]
     kernel, bias = _variable("kernel", shape), _variable("bias", shape[-1:])
-    operation = (tf.nn.conv1d, tf.nn.conv2d, tf.nn.conv3d)[sides - 1]
-    strides = layer["stride"][0] if sides == 1 else [1] + list(layer["stride"]) + [1]
+    operation = (tf.nn.conv1d, tf.nn.conv2d, tf.nn.conv3d)[dims - 1]
+    strides = layer["stride"][0] if dims == 1 else [1] + list(layer["stride"]) + [1]
     convolved = operation(tensor, kernel, strides, padding or "VALID") + bias
-    enter = (*range(2, sides + 2), 1, 0)
-    leave = (sides + 1, sides, *range(sides))
+    enter = (*range(2, dims + 2), 1, 0)
+    leave = (dims + 1, dims, *range(dims))
     moved = Weight(kernel, lambda a: a.transpose(enter), lambda a: a.transpose(leave))
     return Value(convolved, True), {"kernel": moved, "bias": Weight(bias)}
 
@@ -161,9 +163,9 @@ def _product(x, kernel, bias):
     """(..., D) by (D, K): over the last axis, in one product."""
     if len(x.shape) == 2:
         return tf.matmul(x, kernel) + bias
-    sides = x.shape.as_list()[1:-1]
+    dims = x.shape.as_list()[1:-1]
     flat = tf.matmul(tf.reshape(x, [-1, x.shape[-1]]), kernel) + bias
-    return tf.reshape(flat, [-1, *sides, int(kernel.shape[-1])])
+    return tf.reshape(flat, [-1, *dims, int(kernel.shape[-1])])
 
 
 def _linear(x, units, prefix=""):
@@ -269,7 +271,7 @@ def _recurrent(layer, x):
     tensor = x.moved(False)
     width = int(tensor.shape[-1])
     kind = {"rnn": _RnnCell, "lstm": _LstmCell, "gru": _GruCell}[layer["kind"]]
-    cells = []
+    cells: List[Any] = []
     for name in ["forward", "backward"] if layer.get("bidirectional") else ["forward"]:
         with tf.variable_scope(name):
             cells.append(kind(layer["units"], width))
@@ -356,7 +358,7 @@ def _mean(layer, x):
     return Value(tf.reduce_mean(x.moved(False), 1)), {}
 
 
-KINDS = {
+KINDS: Dict[str, Callable[..., Any]] = {
     "conv": _conv,
     "max_pool": _max_pool,
     "global_average_pool": _average,

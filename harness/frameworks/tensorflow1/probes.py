@@ -137,14 +137,14 @@ def attention(query, key, value, mask, upstream):
 
 def _convolution(operation, x, kernel, upstream):
     """Convolve with channels last, the only layout of TensorFlow on a CPU."""
-    sides = x.ndim - 2
+    dims = x.ndim - 2
     x, upstream = (numpy.moveaxis(array, 1, -1) for array in (x, upstream))
-    kernel = tf.constant(kernel.transpose((*range(2, sides + 2), 1, 0)))
+    kernel = tf.constant(kernel.transpose((*range(2, dims + 2), 1, 0)))
     y = operation(tf.constant(x), kernel)
     (gradient,) = tf.gradients(tf.reduce_sum(y * upstream), kernel)
     return {
-        "y": tf.transpose(y, (0, sides + 1, *range(1, sides + 1))),
-        "gradient": tf.transpose(gradient, (sides + 1, sides, *range(sides))),
+        "y": tf.transpose(y, (0, dims + 1, *range(1, dims + 1))),
+        "gradient": tf.transpose(gradient, (dims + 1, dims, *range(dims))),
     }
 
 

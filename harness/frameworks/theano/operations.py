@@ -23,7 +23,7 @@ __all__ = [
 
 #: Where Theano's default differs from the neutral description, and how it is adapted.
 NOTES = {
-    "conv": "Theano flips kernels by default: set not to. One side becomes two, the second of "
+    "conv": "Theano flips kernels by default: set not to. One dimension becomes two, the second of "
     "size 1",
     "max_pool": "Theano's own gives each of several equal maxima the whole gradient, and images "
     "of digits have many: the maximum of slices, padded with -inf",
@@ -51,7 +51,7 @@ def use_own_pooling(wanted):
 
 
 def _pooled(layer, x):
-    """Pool by Theano's own pooling of two or three sides; one side gets a second of size 1."""
+    """Pool by Theano's own pooling, 2-D or 3-D; 1-D gets a second dimension of size 1."""
     size, stride = tuple(layer["size"]), tuple(layer["stride"])
     x = surround(tensor, x, layer["padding"], -float("inf"))
     if len(size) == 1:
@@ -61,9 +61,9 @@ def _pooled(layer, x):
     return operation(x, size, ignore_border=True, stride=stride)
 
 
-def variable(name, dtype, sides):
+def variable(name, dtype, rank):
     """Return a symbolic input with this number of axes."""
-    return tensor.TensorType(dtype, (False,) * sides)(name)
+    return tensor.TensorType(dtype, (False,) * rank)(name)
 
 
 def cross_entropy(logits, labels):
@@ -72,7 +72,7 @@ def cross_entropy(logits, labels):
 
 
 def convolve(layer, kernel, x):
-    """Convolve by Theano's own convolution of two or three sides."""
+    """Convolve by Theano's own convolution of two or three dimensions."""
     stride, padding = tuple(layer["stride"]), layer["padding"]
     if all(before == after for before, after in padding):
         border = tuple(before for before, _ in padding)

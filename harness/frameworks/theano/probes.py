@@ -145,7 +145,7 @@ def convolution_of_video(x, kernel, upstream):
 
 
 def temporal_convolution(x, kernel, upstream):
-    """Convolve two sides, the second of size 1: Theano has no convolution of one side."""
+    """Convolve two dimensions, the second of size 1: Theano has no convolution of one dimension."""
     kernel = theano.shared(kernel)
     before = numpy.pad(x, ((0, 0), (0, 0), (4, 0)), "constant")[:, :, :, None]
     y = conv2d(

@@ -106,7 +106,7 @@ def _ncnn(model, example, path):
             shutil.copyfile(source, os.path.join(path, "model." + kind))
 
 
-class _Versions(dict):
+class _Versions(dict):  # type: ignore[type-arg] # Python 3.6
     """Versions of the installed packages by name."""
 
     def __missing__(self, package):

@@ -61,12 +61,12 @@ class Graph(nn.Module):
 
 
 class Conv(nn.Module):
-    """A convolution of one, two or three sides, with the padding of its description."""
+    """A convolution of one, two or three dimensions, with the padding of its description."""
 
     def __init__(self, layer, params):
         super().__init__()
-        sides = len(layer["kernel"])
-        kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[sides - 1]
+        dims = len(layer["kernel"])
+        kind = (nn.Conv1d, nn.Conv2d, nn.Conv3d)[dims - 1]
         even, self.around = _padding(layer, layer["kernel"])
         filters, channels = params["kernel"].shape[:2]
         self.convolution = kind(
@@ -86,7 +86,7 @@ class Conv(nn.Module):
 
 
 class MaxPool(nn.Module):
-    """A max pooling of one, two or three sides; padding never wins."""
+    """A max pooling of one, two or three dimensions; padding never wins."""
 
     def __init__(self, layer, params):
         super().__init__()
@@ -102,13 +102,13 @@ class MaxPool(nn.Module):
 
 
 def _padding(layer, window):
-    """Return (padding of torch's layer, padding before that layer, last side first, or None)."""
+    """Return (padding of torch's layer, padding before it, last dimension first, or None)."""
     padding = layer["padding"]
     if all(
         before == after and 2 * before <= size for (before, after), size in zip(padding, window)
     ):
         return tuple(before for before, _ in padding), None
-    return (0,) * len(padding), [amount for side in reversed(padding) for amount in side]
+    return (0,) * len(padding), [amount for dim in reversed(padding) for amount in dim]
 
 
 class Dense(nn.Linear):

@@ -5,7 +5,7 @@ import torch
 from torch import nn
 from torch.nn import functional
 
-from harness.probes import sides
+from harness.probes import dimensions
 
 
 def _tensor(array, grad=False):
@@ -122,10 +122,10 @@ def temporal_convolution(x, kernel, upstream):
 
 
 def _convolutions(profile):
-    """Return the names of the convolutions that ran, each with its number of sides."""
+    """Return the names of the convolutions that ran, each with its number of dimensions."""
     events = [event for event in profile.events() if "conv" in event.name]
     return ", ".join(
-        "%s of %s" % (event.name, sides(len(event.input_shapes[0]) - 2)) for event in events
+        "%s of %s" % (event.name, dimensions(len(event.input_shapes[0]) - 2)) for event in events
     )
 
 

@@ -3,6 +3,8 @@
 A program is code: load it in a cell only. Import this module after torch only.
 """
 
+from typing import Any, Dict, List, Optional
+
 import numpy
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
@@ -22,9 +24,9 @@ class Program:
     where they are not known. *examples*: inputs that came with it, by name, or nothing.
     """
 
-    names: list = []
-    declared = None
-    examples: dict = {}
+    names: List[str] = []
+    declared: Optional[List[Any]] = None
+    examples: Dict[str, Any] = {}
 
 
 class Script(Program):
@@ -51,7 +53,7 @@ class Script(Program):
         if number is None and self.kinds[name] != "NumberType":
             return tensor(x, self.device, self.double)
         if x.size != 1:
-            raise ValueError(f"the input {name} is a number, given was an array of {x.shape}")
+            raise ValueError(f"the input {name} is a number; got an array of {x.shape}")
         return number(x.item()) if number else x.item()
 
 
@@ -95,20 +97,20 @@ def _declared(program, names):
     nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
     for name in names:
         value = nodes[name].meta["val"]
-        shape = [_side(side, program.range_constraints) for side in value.shape]
+        shape = [_dim(dim, program.range_constraints) for dim in value.shape]
         yield {"name": name, "dtype": str(value.dtype).split(".")[1], "shape": shape}
 
 
-def _side(side, ranges):
-    """Return the size of a side; a free one gets `sample_inputs.FREE` where its range admits it."""
-    if isinstance(side, int):
-        return side
-    limits = ranges.get(side.node.expr)
-    return sample_inputs.FREE if limits is None else _within(limits.lower, limits.upper)
+def _dim(dim, ranges):
+    """Return a dimension's size; a dynamic one gets `DYNAMIC_SIZE` where its range admits it."""
+    if isinstance(dim, int):
+        return dim
+    limits = ranges.get(dim.node.expr)
+    return sample_inputs.DYNAMIC_SIZE if limits is None else _within(limits.lower, limits.upper)
 
 
 def _within(lower, upper):
-    return int(max(lower, min(sample_inputs.FREE, upper)))
+    return int(max(lower, min(sample_inputs.DYNAMIC_SIZE, upper)))
 
 
 def _examples(program, names, leaves):
@@ -155,7 +157,7 @@ def outputs_by_name(result, prefix=""):
     """Yield (name, array) for all outputs of a program.
 
     A dictionary's have its keys as names, those of a tuple or a list their numbers, nested ones
-    both with dots; a single output is called ``y``. None is no output.
+    both with dots; a single output is called ``y``. None is not an output.
     """
     if isinstance(result, dict):
         entries = list(result.items())

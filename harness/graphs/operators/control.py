@@ -1,5 +1,7 @@
 """Control flow."""
 
+from typing import Any, List
+
 import numpy
 from onnx.reference.ops import op_loop
 
@@ -14,7 +16,7 @@ class Loop(op_loop.Loop):
         number_name, condition_name, *carried_names = self.body.input_names
         values = dict(context or {})
         carried = list(initial[: self.N])
-        collected = [[] for _ in range(self.K)]
+        collected: List[List[Any]] = [[] for _ in range(self.K)]
         iteration = 0
         running = True if cond is None else bool(numpy.asarray(cond).all())
         while running and (M is None or iteration < int(numpy.asarray(M).ravel()[0])):

@@ -1,4 +1,4 @@
-"""Transposed convolution, over any number of sides and in groups."""
+"""Transposed convolution, over any number of dimensions and in groups."""
 
 import itertools
 
@@ -15,20 +15,20 @@ class ConvTranspose(Operator):
         strides = settings.get("strides") or [1] * count
         dilations = settings.get("dilations") or [1] * count
         extra = settings.get("output_padding") or [0] * count
-        kernel, sides = weights.shape[2:], x.shape[2:]
+        kernel, dims = weights.shape[2:], x.shape[2:]
         full = [
-            strides[at] * (sides[at] - 1) + extra[at] + (kernel[at] - 1) * dilations[at] + 1
+            strides[at] * (dims[at] - 1) + extra[at] + (kernel[at] - 1) * dilations[at] + 1
             for at in range(count)
         ]
-        begins, sizes = _cut(full, sides, strides, settings)
-        grouped = x.reshape((x.shape[0], group, -1) + sides)
+        begins, sizes = _cut(full, dims, strides, settings)
+        grouped = x.reshape((x.shape[0], group, -1) + dims)
         kernels = weights.reshape((group, -1) + weights.shape[1:])
-        room = [max(side, begin + size) for side, begin, size in zip(full, begins, sizes)]
+        room = [max(dim, begin + size) for dim, begin, size in zip(full, begins, sizes)]
         total = numpy.zeros((x.shape[0], group, weights.shape[1]) + tuple(room), x.dtype)
-        for offset in itertools.product(*(range(side) for side in kernel)):
+        for offset in itertools.product(*(range(dim) for dim in kernel)):
             part = numpy.einsum("ngc...,gcm->ngm...", grouped, kernels[(slice(None),) * 3 + offset])
             places = tuple(
-                slice(start, start + (sides[at] - 1) * strides[at] + 1, strides[at])
+                slice(start, start + (dims[at] - 1) * strides[at] + 1, strides[at])
                 for at, start in enumerate(step * dilations[at] for at, step in enumerate(offset))
             )
             total[(slice(None),) * 3 + places] += part
@@ -39,15 +39,15 @@ class ConvTranspose(Operator):
         return (answer.astype(x.dtype),)
 
 
-def _cut(full, sides, strides, settings):
-    """Return where the output begins in the full one, and its sizes, a number a side each."""
+def _cut(full, dims, strides, settings):
+    """Return where the output begins in the full one, and its sizes, a number a dimension each."""
     auto_pad = settings.get("auto_pad") or "NOTSET"
     auto_pad = auto_pad.decode() if isinstance(auto_pad, bytes) else auto_pad
     sizes = settings.get("output_shape")
     if sizes:
         sizes = list(sizes)[-len(full) :]
     elif auto_pad.startswith("SAME"):
-        sizes = [side * stride for side, stride in zip(sides, strides)]
+        sizes = [dim * stride for dim, stride in zip(dims, strides)]
     else:
         pads = settings.get("pads") or [0] * (2 * len(full))
         if auto_pad == "VALID":

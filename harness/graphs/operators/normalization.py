@@ -14,11 +14,11 @@ class BatchNormalization(Operator):
     def _run(self, x, scale, bias, mean, variance, **attributes):
         if attributes.get("training_mode") or (attributes.get("is_test") == 0 and self.opset < 7):
             raise NotImplementedError("BatchNormalization in training mode is not served")
-        sides = (-1,) + (1,) * (x.ndim - 2)
+        dims = (-1,) + (1,) * (x.ndim - 2)
         if attributes.get("spatial") == 0:
-            sides = x.shape[1:]
+            dims = x.shape[1:]
         scale, bias, mean, variance = (
-            parameter.reshape(sides) for parameter in (scale, bias, mean, variance)
+            parameter.reshape(dims) for parameter in (scale, bias, mean, variance)
         )
         epsilon = attributes.get("epsilon")
         epsilon = 1e-5 if epsilon is None else epsilon

@@ -1,4 +1,4 @@
-"""Pooling over any number of sides."""
+"""Pooling over any number of dimensions."""
 
 import itertools
 
@@ -11,17 +11,17 @@ def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET
     """Yield, for every place of the output, its index, its window and its slices of the input.
 
     Args:
-        x: (N, C, sides...).
-        kernel: its size, a number a side.
-        strides: from one window to the next, a number a side.
-        dilations: from one value of a window to the next, a number a side.
+        x: (N, C, dims...).
+        kernel: its size, a number a dimension.
+        strides: from one window to the next, a number a dimension.
+        dilations: from one value of a window to the next, a number a dimension.
         pads: begins, then ends.
         auto_pad: ``NOTSET``, ``VALID``, ``SAME_UPPER`` or ``SAME_LOWER``.
         ceil_mode: whether a last window may begin inside and end outside.
 
     Returns:
-        (sides of the output, a list a side of the list, a place of the output, of the input's
-        indices in its window, -1 for padding, and None beyond the padding).
+        (dimensions of the output, a list a dimension of the list, a place of the output, of the
+        input's indices in its window, -1 for padding, and None beyond the padding).
     """
     count = len(kernel)
     strides = strides or [1] * count
@@ -60,9 +60,9 @@ def windows(x, kernel, strides=None, dilations=None, pads=None, auto_pad="NOTSET
 
 def reduced(x, kernel, reduce, **settings):
     """Return *reduce* of every window: called with its values (N, C, n) and its padded count."""
-    sides, indices = windows(x, kernel, **settings)
-    answer = numpy.zeros(x.shape[:2] + tuple(sides), x.dtype)
-    for place in itertools.product(*(range(side) for side in sides)):
+    dims, indices = windows(x, kernel, **settings)
+    answer = numpy.zeros(x.shape[:2] + tuple(dims), x.dtype)
+    for place in itertools.product(*(range(dim) for dim in dims)):
         lines = [indices[at][index] for at, index in enumerate(place)]
         padded = numpy.prod([sum(index is not None for index in line) for line in lines])
         inside = [[index for index in line if index is not None and index >= 0] for line in lines]
@@ -87,18 +87,18 @@ class AveragePool(Operator):
 class MaxPool(Operator):
     """The largest value of every window, and its place; padding never is the largest.
 
-    The evaluator loses the last window of ``SAME_LOWER``, and pads its first on the wrong side.
+    The evaluator loses the last window of ``SAME_LOWER``, and pads its first on the wrong end.
     """
 
     def _run(self, x, kernel_shape=None, storage_order=0, **settings):
-        sides, indices = windows(x, kernel_shape, **settings)
-        answer = numpy.zeros(x.shape[:2] + tuple(sides), x.dtype)
+        dims, indices = windows(x, kernel_shape, **settings)
+        answer = numpy.zeros(x.shape[:2] + tuple(dims), x.dtype)
         places = numpy.zeros(answer.shape, "int64")
         inner = x.shape[2:]
         numbers = numpy.arange(int(numpy.prod(inner)))
         numbers = numbers.reshape(inner[::-1]).T if storage_order else numbers.reshape(inner)
         channels = numpy.arange(x.shape[0] * x.shape[1]).reshape(x.shape[:2]) * numbers.size
-        for place in itertools.product(*(range(side) for side in sides)):
+        for place in itertools.product(*(range(dim) for dim in dims)):
             lines = [indices[at][index] for at, index in enumerate(place)]
             inside = [[index for index in line if index not in (None, -1)] for line in lines]
             picked = (slice(None), slice(None)) + numpy.ix_(*inside)
@@ -121,7 +121,7 @@ class LpPool(Operator):
 
 
 class GlobalMaxPool(Operator):
-    """The largest value of every channel; the evaluator reduces exactly two sides."""
+    """The largest value of every channel; the evaluator reduces exactly two dimensions."""
 
     def _run(self, x):
         return (x.max(axis=tuple(range(2, x.ndim)), keepdims=True),)
@@ -131,8 +131,8 @@ class GlobalLpPool(Operator):
     """The p-norm of every channel."""
 
     def _run(self, x, p=2):
-        sides = tuple(range(2, x.ndim))
-        return ((numpy.abs(x) ** p).sum(axis=sides, keepdims=True) ** (1.0 / p),)
+        dims = tuple(range(2, x.ndim))
+        return ((numpy.abs(x) ** p).sum(axis=dims, keepdims=True) ** (1.0 / p),)
 
 
 OPERATORS = [AveragePool, MaxPool, LpPool, GlobalMaxPool, GlobalLpPool]

@@ -227,8 +227,8 @@ class QLinearGlobalAveragePool(_QLinearSingle):
     def apply(self, value, channels_last=0):
         """Return them."""
         first = 1 if channels_last else 2
-        sides = tuple(range(first, first + value.ndim - 2))
-        return value.mean(axis=sides, keepdims=True)
+        dims = tuple(range(first, first + value.ndim - 2))
+        return value.mean(axis=dims, keepdims=True)
 
 
 class QLinearAveragePool(_QLinearSingle):
@@ -352,7 +352,7 @@ class MatMulNBits(ContribOperator):
 
 
 def _unpacked(packed, bits):
-    """Return the values of the last side's bytes, the lowest bits first."""
+    """Return the values of the last dimension's bytes, the lowest bits first."""
     count = 8 // bits
     values = [(packed >> numpy.uint8(bits * at)) & numpy.uint8(2**bits - 1) for at in range(count)]
     return numpy.stack(values, axis=-1).reshape(packed.shape[:-1] + (-1,))

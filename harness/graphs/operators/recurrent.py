@@ -4,6 +4,8 @@ The evaluator leaves out the lengths of sequences, activations other than the us
 and what some directions answer.
 """
 
+from typing import Tuple
+
 import numpy
 
 from harness.graphs.operators.base import Operator, sigmoid
@@ -44,7 +46,7 @@ class _Recurrent(Operator):
     """
 
     gates = 1
-    usual = ("tanh",)
+    usual: Tuple[str, ...] = ("tanh",)
     has_cell = False
 
     def _run(self, x, w, r, b=None, lengths=None, h=None, c=None, p=None, **attributes):
@@ -123,7 +125,7 @@ def _bound(function, alpha, beta):
 
 
 class RNN(_Recurrent):
-    """One activation of what comes in and what was."""
+    """One activation of input and state."""
 
     def step(self, x, h, c, parameters, functions):
         """Return the next state."""

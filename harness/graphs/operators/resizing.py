@@ -14,7 +14,7 @@ def _text(value):
 
 
 def _weights(size, scaled, linear, place, nearest):
-    """Return (scaled, size) weights along a side; *place* maps a place of the result."""
+    """Return (scaled, size) weights along a dimension; *place* maps a place of the result."""
     matrix = numpy.zeros((scaled, size))
     for at in range(scaled):
         where = place(at)
@@ -29,11 +29,11 @@ def _weights(size, scaled, linear, place, nearest):
 
 
 def _scaled(x, scales, mode, place, nearest):
-    """Return x with every side scaled, one after the other.
+    """Return x with every dimension scaled, one after the other.
 
     Args:
-        x: an array of any number of sides.
-        scales: a number a side.
+        x: an array of any number of dimensions.
+        scales: a number a dimension.
         mode: ``nearest``, ``linear`` or ``bilinear``.
         place: (a place of the result, the scale) -> the place of the input.
         nearest: (a place of the input, the scale) -> the index that is nearest.
@@ -80,7 +80,7 @@ class Upsample(Operator):
 
 
 class Resize(Operator):
-    """Opset 10 is Upsample, also to smaller sides; opsets 11 to 12 have a mode of TensorFlow's."""
+    """Opset 10 is Upsample, also to smaller sizes; opsets 11 to 12 have a mode of TensorFlow's."""
 
     def _run(self, x, *optional, **settings):
         if self.opset < 11:

@@ -113,11 +113,11 @@ class Unsqueeze(Operator):
     """Axes may come in any order; they count in the result."""
 
     def _run(self, data, axes=None):
-        places = [int(axis) for axis in numpy.asarray(axes).ravel()]
-        rank = data.ndim + len(places)
-        places = {axis + rank if axis < 0 else axis for axis in places}
-        sides = iter(data.shape)
-        return (data.reshape([1 if at in places else next(sides) for at in range(rank)]),)
+        numbers = [int(axis) for axis in numpy.asarray(axes).ravel()]
+        rank = data.ndim + len(numbers)
+        places = {axis + rank if axis < 0 else axis for axis in numbers}
+        dims = iter(data.shape)
+        return (data.reshape([1 if at in places else next(dims) for at in range(rank)]),)
 
 
 OPERATORS = [Softmax, LogSoftmax, Hardmax, OneHot, CumSum, Scatter, ArgMax, ArgMin, Unsqueeze]

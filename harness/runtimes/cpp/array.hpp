@@ -32,7 +32,7 @@ std::size_t elements(const Shape& shape);
 // Return all of *array*.
 View whole(const Array& array);
 
-// Return *count* rows of *array* from *first* on. Throws Error where it has not so many.
+// Return *count* rows of *array* from *first* on. Throws Error where it has fewer.
 View rows(const Array& array, std::int64_t first, std::int64_t count);
 
 // Return a copy of *count* rows, from the start again where there are not enough.

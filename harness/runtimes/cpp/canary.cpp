@@ -18,11 +18,11 @@ constexpr std::size_t kLeast = 3;
 template <typename Action>
 std::vector<double> samples(Action action) {
     action();
-    std::vector<double> found;
+    std::vector<double> times;
     const double began = now_s();
-    while (found.size() < kLeast || now_s() - began < kBudget_s) found.push_back(timed(action));
-    std::sort(found.begin(), found.end());
-    return found;
+    while (times.size() < kLeast || now_s() - began < kBudget_s) times.push_back(timed(action));
+    std::sort(times.begin(), times.end());
+    return times;
 }
 
 double median(const std::vector<double>& sorted) {

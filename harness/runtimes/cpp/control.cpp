@@ -34,18 +34,18 @@ Number at_least(const Json& object, const char* key, Number least) {
     return value;
 }
 
-Sampling sampling(const Json& asked) {
-    Sampling found;
-    found.batches = asked.at("batches").get<std::vector<std::int64_t>>();
-    for (std::int64_t size : found.batches) {
+Sampling sampling(const Json& infer) {
+    Sampling result;
+    result.batches = infer.at("batches").get<std::vector<std::int64_t>>();
+    for (std::int64_t size : result.batches) {
         if (size < 1) throw BadInput("a batch has less than one row");
     }
-    found.samples = at_least<std::int64_t>(asked, "samples", 0);
-    found.warmup = at_least<std::int64_t>(asked, "warmup", 0);
-    found.min_s = asked.value("min_s", 0.0);
-    const auto most = asked.find("max_s");
-    if (most != asked.end() && !most->is_null()) found.max_s = most->get<double>();
-    return found;
+    result.samples = at_least<std::int64_t>(infer, "samples", 0);
+    result.warmup = at_least<std::int64_t>(infer, "warmup", 0);
+    result.min_s = infer.value("min_s", 0.0);
+    const auto max_s = infer.find("max_s");
+    if (max_s != infer.end() && !max_s->is_null()) result.max_s = max_s->get<double>();
+    return result;
 }
 
 Job parse(const std::string& directory, const Json& input) {
@@ -64,8 +64,8 @@ Job parse(const std::string& directory, const Json& input) {
     const Json& artifact = input.at("artifact");
     job.format = artifact.at("format");
     job.model = below(directory, artifact.at("model"));
-    for (const Json& one : artifact.at("inputs")) {
-        job.inputs.push_back({one.at("name"), below(directory, one.at("path"))});
+    for (const Json& entry : artifact.at("inputs")) {
+        job.inputs.push_back({entry.at("name"), below(directory, entry.at("path"))});
     }
     if (artifact.contains("splits") && !artifact.at("splits").is_null()) {
         job.splits = artifact.at("splits").get<std::vector<std::int64_t>>();
@@ -104,7 +104,7 @@ Job read_job(const std::string& directory) {
 
 void write_output(const std::string& directory, const Json& output) {
     const std::string path = directory + "/output.json", temporary = path + ".part";
-    // Not a number becomes null; bytes of a message that are no UTF-8 become a question mark.
+    // Not a number becomes null; bytes of a message that are not UTF-8 become a question mark.
     const std::string text = output.dump(-1, ' ', false, Json::error_handler_t::replace);
     std::ofstream file(temporary, std::ios::binary | std::ios::trunc);
     if (!(file << text) || !file.flush()) cannot_write(temporary);

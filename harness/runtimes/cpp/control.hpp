@@ -19,7 +19,7 @@ struct Input {
     std::string path;
 };
 
-// What `infer` is asked to sample.
+// How `infer` samples.
 struct Sampling {
     std::vector<std::int64_t> batches;
     std::int64_t samples = 0;

@@ -58,12 +58,12 @@ bool is_text(const DType& dtype) { return dtype.name == kText; }
 
 const DType& dtype_by_descr(const std::string& descr) {
     if (const std::size_t letters = letters_of(descr)) return text_dtype(letters);
-    const DType* found = find([&](const DType& type) { return descr == type.descr; });
-    if (!found && descr.rfind('>', 0) == 0) {
+    const DType* dtype = find([&](const DType& type) { return descr == type.descr; });
+    if (!dtype && descr.rfind('>', 0) == 0) {
         throw Error("BadArray", "the runner reads no big-endian arrays");
     }
-    if (!found) throw Unsupported("the runner reads no arrays of the type '" + descr + "'");
-    return *found;
+    if (!dtype) throw Unsupported("the runner reads no arrays of the type '" + descr + "'");
+    return *dtype;
 }
 
 }  // namespace deepmatrix

@@ -6,7 +6,7 @@
 
 namespace deepmatrix {
 
-// What a type is called by whom. There is one object of each: compare addresses.
+// A type's names in numpy and .npy. There is one object of each: compare addresses.
 struct DType {
     const char* name;   // numpy's
     const char* descr;  // in a .npy header
@@ -16,7 +16,7 @@ struct DType {
 // Return the type of this name, or null.
 const DType* dtype_by_name(const std::string& name);
 
-// Return the type of texts of so many letters, UCS-4 as in numpy: one object for each length.
+// Return the type of texts of a number of letters, UCS-4 as in numpy: one object for each length.
 const DType& text_dtype(std::size_t letters);
 
 // Say whether elements are texts; their letters have 4 bytes, and zeros fill the end.

@@ -31,7 +31,7 @@ Failure current_failure() {
     } catch (const std::exception& error) {
         return {"failed", name_of(typeid(error)), error.what()};
     } catch (...) {
-        return {"failed", "Unknown", "something that is no exception was thrown"};
+        return {"failed", "Unknown", "something that is not an exception was thrown"};
     }
 }
 

@@ -7,7 +7,7 @@
 
 namespace deepmatrix {
 
-// What became of a phase: `status` and `error` of its record.
+// A phase's outcome: `status` and `error` of its record.
 struct Failure {
     std::string status;  // "failed" or "unsupported"
     std::string type;

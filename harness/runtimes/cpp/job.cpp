@@ -39,8 +39,8 @@ Json record(const std::string& phase, const std::optional<Failure>& failure) {
             {"data", Json::object()}};
 }
 
-// Return the records of a job whose phases cannot run: other failures than those of everywhere are
-// the first phase's, and the others were not reached.
+// Return the records of a job whose phases cannot run: failures other than job-wide ones are the
+// first phase's, and the other phases were not reached.
 Json none_run(const Job& job, const Failure& failure) {
     Failure others = kNotReached;
     for (const char* type : kEverywhere) {
@@ -64,36 +64,36 @@ Json run_phase(Session& session, const std::string& phase, double began) {
     } catch (...) {
         failure = current_failure();
     }
-    Json found = record(phase, failure);
-    found["started_s"] = start - began;
-    found["seconds"] = now_s() - start;
-    found["data"] = std::move(data);
-    return found;
+    Json result = record(phase, failure);
+    result["started_s"] = start - began;
+    result["seconds"] = now_s() - start;
+    result["data"] = std::move(data);
+    return result;
 }
 
 Json run_phases(const Job& job, Session& session, const Json& started, double began) {
     Json records = Json::array();
     bool starts = true;
     for (const std::string& phase : job.phases) {
-        Json found = starts ? run_phase(session, phase, began) : record(phase, kNotReached);
+        Json result = starts ? run_phase(session, phase, began) : record(phase, kNotReached);
         if (phase == "startup") {
-            starts = found["status"] == "ok";
-            found["data"].update(started);
+            starts = result["status"] == "ok";
+            result["data"].update(started);
         }
-        records.push_back(std::move(found));
+        records.push_back(std::move(result));
     }
     return records;
 }
 
 Json to_json(const std::vector<SelfTest>& tests) {
-    Json found = Json::array();
+    Json result = Json::array();
     for (const SelfTest& test : tests) {
-        found.push_back({{"dtype", test.dtype},
-                         {"by", "framework"},
-                         {"passed", test.passed},
-                         {"error", test.error}});
+        result.push_back({{"dtype", test.dtype},
+                          {"by", "framework"},
+                          {"passed", test.passed},
+                          {"error", test.error}});
     }
-    return found;
+    return result;
 }
 
 Json to_json(const Canary& canary) {
@@ -126,19 +126,19 @@ void prove(const Job& job, int threads, const std::vector<SelfTest>& tests) {
     }
 }
 
-// *runtime* is null where it never started, and *threads* unknown where nobody came to ask.
+// *runtime* is null where it never started, and *threads* null where never queried.
 Json environment(const Job& job, const Runtime* runtime, std::optional<int> threads) {
-    Json found = describe_machine();
-    found["emulated"] = job.emulated;
-    found["threads"] = {{"requested", job.threads},
-                        {"framework", threads ? Json(*threads) : Json(nullptr)},
-                        {"process", process_threads()}};
-    found["versions"] = runtime ? Json{{runtime->name(), runtime->version()}} : Json::object();
-    found["device"] = {{"requested", job.device},
-                       {"actual", runtime ? Json("cpu") : Json(nullptr)},
-                       {"name", nullptr}};
-    found["blas"] = runtime ? Json(runtime->blas()) : Json(nullptr);
-    return found;
+    Json result = describe_machine();
+    result["emulated"] = job.emulated;
+    result["threads"] = {{"requested", job.threads},
+                         {"framework", threads ? Json(*threads) : Json(nullptr)},
+                         {"process", process_threads()}};
+    result["versions"] = runtime ? Json{{runtime->name(), runtime->version()}} : Json::object();
+    result["device"] = {{"requested", job.device},
+                        {"actual", runtime ? Json("cpu") : Json(nullptr)},
+                        {"name", nullptr}};
+    result["blas"] = runtime ? Json(runtime->blas()) : Json(nullptr);
+    return result;
 }
 
 }  // namespace

@@ -18,7 +18,7 @@ double busy_s();
 // Return how many threads this process has now, sleeping ones included; 0 if nobody says.
 int process_threads();
 
-// Say whether *name*, as it stands in a job's cell, is the architecture this was compiled for.
+// Say whether *name*, as it is in a job's cell, is the architecture this was compiled for.
 bool is_own_architecture(const std::string& name);
 
 // Return the `machine`, `processor`, `cpus` and `libc` of the answer's `environment`.

@@ -71,7 +71,7 @@ class Header {
     }
 
     void once(bool& seen) {
-        if (seen) refuse("its header says something twice");
+        if (seen) refuse("its header has a duplicate key");
         seen = true;
     }
 
@@ -79,9 +79,9 @@ class Header {
         expect('\'');
         const std::size_t end = text_.find('\'', at_);
         if (end == std::string::npos) refuse("its header has an open quote");
-        std::string found = text_.substr(at_, end - at_);
+        std::string content = text_.substr(at_, end - at_);
         at_ = end + 1;
-        return found;
+        return content;
     }
 
     bool boolean() {
@@ -96,31 +96,31 @@ class Header {
     }
 
     Shape tuple() {
-        Shape found;
+        Shape sizes;
         expect('(');
         while (!accept(')')) {
-            found.push_back(number());
-            if (found.size() > kMaxDimensions) refuse("it has too many dimensions");
+            sizes.push_back(number());
+            if (sizes.size() > kMaxDimensions) refuse("it has too many dimensions");
             if (!accept(',')) {
                 expect(')');
                 break;
             }
         }
-        return found;
+        return sizes;
     }
 
     std::int64_t number() {
         skip_spaces();
-        std::int64_t found = 0;
+        std::int64_t value = 0;
         const std::size_t began = at_;
         for (; at_ < text_.size() && text_[at_] >= '0' && text_[at_] <= '9'; ++at_) {
-            if (__builtin_mul_overflow(found, 10, &found) ||
-                __builtin_add_overflow(found, text_[at_] - '0', &found)) {
+            if (__builtin_mul_overflow(value, 10, &value) ||
+                __builtin_add_overflow(value, text_[at_] - '0', &value)) {
                 refuse("a dimension is too large");
             }
         }
-        if (at_ == began) refuse("a dimension is no number");
-        return found;
+        if (at_ == began) refuse("a dimension is not a number");
+        return value;
     }
 
     const std::string& path_;
@@ -169,7 +169,7 @@ Array read_npy(const std::string& path) {
     unsigned char prefix[kPrefix];
     if (!file.read(reinterpret_cast<char*>(prefix), kPrefix)) throw refuse("it is too short");
     if (!std::equal(kMagic, kMagic + sizeof kMagic, reinterpret_cast<const char*>(prefix))) {
-        throw refuse("it is no .npy file of version 1.0");
+        throw refuse("it is not a .npy file of version 1.0");
     }
     std::string text(prefix[8] | prefix[9] << 8, '\0');
     if (!file.read(text.data(), static_cast<std::streamsize>(text.size()))) {

@@ -24,7 +24,7 @@ std::vector<View> rows_of(const std::vector<Array>& arrays, std::int64_t first,
     return views;
 }
 
-// Raise unless so many rows after each other are all the rows of every input.
+// Raise unless *splits* add up to the rows of every input.
 void check_splits(const std::vector<Array>& inputs, const std::vector<std::int64_t>& splits) {
     std::int64_t total = 0;
     for (std::int64_t count : splits) {
@@ -42,20 +42,20 @@ void check_splits(const std::vector<Array>& inputs, const std::vector<std::int64
 
 // Call until there are enough samples: seconds of every call, in order, warm-up included, and of
 // all of it; what is more than their sum was lost between them.
-nlohmann::json sampled(Model& model, const std::vector<View>& batch, const Sampling& asked) {
+nlohmann::json sampled(Model& model, const std::vector<View>& batch, const Sampling& sampling) {
     std::vector<double> samples;
-    const auto least = static_cast<std::size_t>(asked.warmup + asked.samples);
+    const auto least = static_cast<std::size_t>(sampling.warmup + sampling.samples);
     const double began = now_s();
     double stop = began;
-    const auto fewest = static_cast<std::size_t>(asked.warmup + 3);
-    while (samples.size() < (stop - began < asked.max_s ? least : fewest) ||
-           stop - began < asked.min_s) {
+    const auto fewest = static_cast<std::size_t>(sampling.warmup + 3);
+    while (samples.size() < (stop - began < sampling.max_s ? least : fewest) ||
+           stop - began < sampling.min_s) {
         const double start = now_s();
         model.answer(batch);
         stop = now_s();
         samples.push_back(stop - start);
     }
-    return {{"latency_s", samples}, {"warmup", asked.warmup}, {"wall_s", stop - began}};
+    return {{"latency_s", samples}, {"warmup", sampling.warmup}, {"wall_s", stop - began}};
 }
 
 }  // namespace
@@ -142,12 +142,12 @@ std::vector<Array> Session::answer_all() {
     const auto keep = [&](const std::vector<View>& batch) {
         const auto views = model().answer(batch);
         for (std::size_t i = 0; i < views.size(); ++i) {
-            const View& found = views[i];
+            const View& output = views[i];
             if (answers.size() <= i) {
                 answers.push_back(
-                    {found.dtype, found.shape, {found.data, found.data + found.size}});
+                    {output.dtype, output.shape, {output.data, output.data + output.size}});
             } else {
-                append(answers[i], found);
+                append(answers[i], output);
             }
         }
     };

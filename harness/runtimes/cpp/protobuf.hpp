@@ -24,7 +24,7 @@ inline std::uint64_t varint(std::string_view& bytes) {
     torn();
 }
 
-// Take so many bytes from the front.
+// Take *size* bytes from the front.
 inline std::string_view taken(std::string_view& bytes, std::uint64_t size) {
     if (size > bytes.size()) torn();
     const std::string_view front = bytes.substr(0, size);

@@ -8,20 +8,20 @@ namespace deepmatrix {
 
 std::vector<std::size_t> matched(const std::vector<std::string>& given,
                                  const std::vector<std::string>& own) {
-    std::vector<std::size_t> found;
+    std::vector<std::size_t> places;
     for (const std::string& name : given) {
         const auto place = std::find(own.begin(), own.end(), name);
-        if (place != own.end()) found.push_back(static_cast<std::size_t>(place - own.begin()));
+        if (place != own.end()) places.push_back(static_cast<std::size_t>(place - own.begin()));
     }
-    if (found.size() == given.size()) return found;
+    if (places.size() == given.size()) return places;
     if (given.size() != own.size()) {
         throw Error("WrongInputs", "the model has " + std::to_string(own.size()) +
                                        " inputs with other names than the " +
-                                       std::to_string(given.size()) + " that are given");
+                                       std::to_string(given.size()) + " that it got");
     }
-    found.clear();
-    for (std::size_t i = 0; i < own.size(); ++i) found.push_back(i);
-    return found;
+    places.clear();
+    for (std::size_t i = 0; i < own.size(); ++i) places.push_back(i);
+    return places;
 }
 
 }  // namespace deepmatrix

@@ -28,14 +28,15 @@ Array matrix(const DType& dtype, std::int64_t height, std::int64_t width, At at)
 }
 
 template <typename Element>
-double difference(const View& found) {
+double difference(const View& product) {
     double largest = 0;
     for (std::int64_t i = 0; i < kRows; ++i) {
         for (std::int64_t j = 0; j < kColumns; ++j) {
             std::int64_t exact = 0;
             for (std::int64_t k = 0; k < kInner; ++k) exact += left_at(i, k) * right_at(k, j);
             Element element;
-            std::memcpy(&element, found.data + (i * kColumns + j) * sizeof element, sizeof element);
+            std::memcpy(&element, product.data + (i * kColumns + j) * sizeof element,
+                        sizeof element);
             const double error =
                 std::abs(static_cast<double>(element) - static_cast<double>(exact));
             if (!std::isfinite(error)) return std::numeric_limits<double>::max();
@@ -50,11 +51,11 @@ double error_of(const Runtime& runtime, const DType& dtype) {
     const auto model = runtime.product(dtype);
     const Array left = matrix<Element>(dtype, kRows, kInner, left_at);
     const Array right = matrix<Element>(dtype, kInner, kColumns, right_at);
-    const View found = model->answer({whole(left), whole(right)}).at(0);
-    if (found.dtype != &dtype || found.shape != Shape{kRows, kColumns}) {
+    const View product = model->answer({whole(left), whole(right)}).at(0);
+    if (product.dtype != &dtype || product.shape != Shape{kRows, kColumns}) {
         return std::numeric_limits<double>::max();
     }
-    return difference<Element>(found);
+    return difference<Element>(product);
 }
 
 double error_in(const Runtime& runtime, const DType& dtype) {

@@ -65,7 +65,8 @@ std::vector<std::string> texts_of(const View& array) {
         std::memcpy(row.data(), array.data + i * array.dtype->size, array.dtype->size);
         const std::size_t end = row.find_last_not_of(U'\0') + 1;  // npos + 1 is 0
         for (std::size_t at = 0; at < end; ++at) {
-            if (!is_letter(row[at])) throw Error("BadArray", "an input has what is no letter");
+            if (!is_letter(row[at]))
+                throw Error("BadArray", "an input has text that is not valid Unicode");
             append_utf8(texts[i], row[at]);
         }
     }

@@ -8,10 +8,10 @@
 
 namespace deepmatrix {
 
-// Return the texts of an array of them, in UTF-8. Throws Error ("BadArray") for what is no letter.
+// Return the texts of an array of them, in UTF-8. Throws Error ("BadArray") for invalid Unicode.
 std::vector<std::string> texts_of(const View& array);
 
-// Return an array of texts in UTF-8; what is no UTF-8 becomes a replacement character.
+// Return an array of texts in UTF-8; invalid UTF-8 becomes a replacement character.
 Array text_array(const std::vector<std::string>& texts, Shape shape);
 
 }  // namespace deepmatrix

@@ -3,7 +3,7 @@
 
 namespace deepmatrix {
 
-// Exit with 1 once so many seconds have passed.
+// Exit with 1 once *deadline_s* seconds have passed.
 void start_watchdog(double deadline_s);
 
 // Say what is being done from now on, a text that lives as long as the process; also in the log.

@@ -94,14 +94,16 @@ def inspect(
     ]
     inputs = user_inputs or sample_inputs.arrays(entries, sampling)
     if len(inputs) != len(entries):
-        raise BadModel(f"{len(inputs)} inputs are given, it has {len(entries)}")
+        raise BadModel(f"got {len(inputs)} inputs, it has {len(entries)}")
     return {"described": {"inputs": entries}, "inputs": inputs, "outputs": answer(model, inputs)}
 
 
 def _dtype(number, entry):
     kind = entry["scalar_type"]
     if kind not in SCALAR_TYPES:
-        raise BadModel(f"its input {number} has torch's type number {kind}: served are numbers")
+        raise BadModel(
+            f"its input {number} has torch's type number {kind}; supported types: numbers"
+        )
     return SCALAR_TYPES[kind]
 
 

@@ -220,7 +220,7 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
             raise
         wanted = ", ".join(f"{name} {tuple(declared[name]['shape'])}" for name in resized)
         given = ", ".join(f"{name} {feed[name].shape}" for name in resized)
-        raise WrongShape(f"it takes {wanted} only, given was {given}") from error
+        raise WrongShape(f"it takes {wanted} only; got {given}") from error
     return {name: interpreter.get_tensor(index) for name, index in model.outputs.items()}
 
 

@@ -1,6 +1,6 @@
 // Clocks: raw samples around whole calls.
 
-/** A sample lasts at least so many steps of the clock, so that it is known to a percent. */
+/** A sample lasts at least this many steps of the clock, so that it is known to a percent. */
 const STEPS = 100;
 const LOOKED_MS = 5;
 const MOST_CALLS = 10000;

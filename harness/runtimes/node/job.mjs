@@ -177,7 +177,7 @@ export class Control {
 export function fingerprint() {
   const digest = createHash("sha256");
   const sources = fs.readdirSync(HERE).filter((name) => /\.(mjs|html)$/.test(name));
-  for (const name of sources.filter((one) => !one.endsWith(".test.mjs")).sort()) {
+  for (const name of sources.filter((file) => !file.endsWith(".test.mjs")).sort()) {
     const text = fs.readFileSync(path.join(HERE, name), "utf8").replaceAll("\r\n", "\n");
     digest.update(`${name}\0${text}\0`);
   }

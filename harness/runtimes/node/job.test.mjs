@@ -85,7 +85,7 @@ test("temporary files go below the control directory and are gone afterwards", (
 for (const [name, job] of [
   ["without a job", null],
   ["with another schema", { ...JOB, schema: 2 }],
-  ["with a job that is no object", "text"],
+  ["with a job that is not an object", "text"],
   ["without an artifact", { ...JOB, artifact: undefined }],
 ]) {
   test(`a directory ${name} cannot be used`, (context) => {

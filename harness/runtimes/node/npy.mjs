@@ -85,7 +85,7 @@ export function parse(bytes) {
   return { dtype, shape, data };
 }
 
-/** Return so many strings of *size* bytes. */
+/** Return *count* strings of *size* bytes. */
 function texts(bytes, count, size) {
   const view = new DataView(bytes.buffer);
   return Array.from({ length: count }, (_, index) => {
@@ -93,7 +93,7 @@ function texts(bytes, count, size) {
       view.getUint32(index * size + place * LETTER, true),
     );
     if (letters.some((letter) => letter > 0x10ffff)) {
-      throw new BadArray("a text has what is no letter");
+      throw new BadArray("a text is not valid Unicode");
     }
     return String.fromCodePoint(...letters.slice(0, letters.findLastIndex(Boolean) + 1));
   });

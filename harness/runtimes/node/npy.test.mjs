@@ -112,7 +112,7 @@ test("a file of texts is what NumPy itself writes", () => {
   assert.deepEqual([...bytes.subarray(128)], [0xe9, 0, 0, 0, 0, 0, 0, 0, 97, 0, 0, 0, 98, 0, 0, 0]);
 });
 
-test("what is no letter is refused", () => {
+test("invalid Unicode is refused", () => {
   assert.throws(() => parse(file(header("<U1", "(1,)"), [0, 0, 0x11, 0])), BadArray);
 });
 

@@ -67,7 +67,7 @@ export function bind(model, inputs) {
   const single = names.length === 1 && model.inputs.length === 1;
   if (!single && !names.every((name) => model.inputs.includes(name))) {
     throw new RangeError(
-      `the model's inputs are ${model.inputs.join(", ")}; given were ${names.join(", ")}`,
+      `the model's inputs are ${model.inputs.join(", ")}; got ${names.join(", ")}`,
     );
   }
   return inputs.map(({ name, array }) => [single ? model.inputs[0] : name, array]);

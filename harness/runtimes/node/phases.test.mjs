@@ -130,7 +130,7 @@ test("inputs go by their names; a single one may have any", () => {
 
 test("several inputs whose names do not fit are refused, with both", () => {
   const inputs = ["b", "typo"].map((name) => ({ name, array: array([1], [1]) }));
-  const said = { name: "RangeError", message: "the model's inputs are a, b; given were b, typo" };
+  const said = { name: "RangeError", message: "the model's inputs are a, b; got b, typo" };
   assert.throws(() => bind({ inputs: ["a", "b"] }, inputs), said);
   assert.throws(() => bind({ inputs: ["a", "b"] }, inputs.slice(1)), RangeError);
 });

@@ -25,12 +25,12 @@ export async function explain(bytes, ask) {
   const { ir, opsets, operators } = needs;
   if (await ask(oneNode(ir, OLD_OPSET))) {
     const known = await largest(ir, OLD_IR, (number) => oneNode(number, OLD_OPSET), ask);
-    return known && `its IR version is ${ir}, read are up to ${known}`;
+    return known && `IR version ${ir}; supported up to ${known}`;
   }
   const opset = opsets.get("") ?? OLD_OPSET;
   if (await ask(oneNode(ir, opset))) {
     const known = await largest(opset, OLD_OPSET, (number) => oneNode(ir, number), ask);
-    return known && `its opset is ${opset}, read are up to ${known}`;
+    return known && `opset ${opset}; supported up to ${known}`;
   }
   const unknown = [];
   for (const { domain, name } of operators) {
@@ -131,7 +131,7 @@ function eachOperator(graph, nodeField, keep) {
 /** Yield number and value of a message's fields: a number, or the bytes of its content. */
 function* fields(bytes) {
   if (!(bytes instanceof Uint8Array)) {
-    throw new RangeError("this is no message");
+    throw new RangeError("this is not a message");
   }
   let place = 0;
   const varint = () => {
@@ -157,7 +157,7 @@ function* fields(bytes) {
     }
     const size = wire === 2 ? varint() : { 1: 8, 5: 4 }[wire];
     if (size === undefined || place + size > bytes.length) {
-      throw new RangeError("this is no message");
+      throw new RangeError("this is not a message");
     }
     yield [key >>> 3, bytes.subarray(place, place + size)];
     place += size;

@@ -35,11 +35,11 @@ test("a model that is too new is told from one that is damaged", async () => {
   const model = bytesOf("ir_new.onnx");
   const { ir, opsets } = readNeeds(model);
   const older = await explain(model, loading(ir - 2, 99, ["Relu"]));
-  assert.equal(older, `its IR version is ${ir}, read are up to ${ir - 2}`);
+  assert.equal(older, `IR version ${ir}; supported up to ${ir - 2}`);
   const opset = opsets.get("");
   assert.equal(
     await explain(model, loading(99, opset - 1, ["Relu"])),
-    `its opset is ${opset}, read are up to ${opset - 1}`,
+    `opset ${opset}; supported up to ${opset - 1}`,
   );
   assert.equal(await explain(Uint8Array.of(1, 2, 3), loading(99, 99, ["Relu"])), "");
 });

@@ -30,9 +30,13 @@ export async function run(dtypes, multiply) {
   const results = [];
   for (const dtype of dtypes.filter((name) => Object.hasOwn(ELEMENT_TYPES, name))) {
     const array = (values, shape) => ({ dtype, shape, data: typed(dtype, values) });
-    const found = await multiply(dtype, array(left, [ROWS, INNER]), array(right, [INNER, COLUMNS]));
-    if (found) {
-      const error = difference(dtype, found, exact);
+    const answer = await multiply(
+      dtype,
+      array(left, [ROWS, INNER]),
+      array(right, [INNER, COLUMNS]),
+    );
+    if (answer) {
+      const error = difference(dtype, answer, exact);
       results.push({ dtype, by: "framework", passed: error === 0, error });
     }
   }
@@ -78,13 +82,13 @@ function product(left, right) {
   return exact;
 }
 
-function difference(dtype, found, exact) {
-  if (found.dtype !== dtype || `${found.shape}` !== `${[ROWS, COLUMNS]}`) {
+function difference(dtype, answer, exact) {
+  if (answer.dtype !== dtype || `${answer.shape}` !== `${[ROWS, COLUMNS]}`) {
     return Number.MAX_VALUE;
   }
   let largest = 0;
   exact.forEach((value, index) => {
-    const error = Math.abs(Number(found.data[index]) - value);
+    const error = Math.abs(Number(answer.data[index]) - value);
     largest = Math.max(largest, Number.isFinite(error) ? error : Number.MAX_VALUE);
   });
   return largest;

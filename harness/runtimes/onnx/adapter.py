@@ -15,6 +15,7 @@ from harness.graphs.precise import widen
 from harness.graphs.sample_inputs import Sampling
 from harness.record import FLOAT64
 from harness.runtimes.onnx import gold, limits, quantised, undefined
+from harness.runtimes.onnx.baseline import Baseline
 
 onnx: Any = None  # the package, once `start` has imported it
 threads: Any = None
@@ -69,10 +70,11 @@ def inspect(
     if form != "onnx":
         raise protocol.Unsupported("the onnx package does not read " + form)
     model = checks.read(path)
+    reference = Baseline(path, operators.output_names(model))
     entries = onnx_inputs.declared_inputs(model, onnx)
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
-        "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],
+        "inputs": [dict(entry, shape=[str(dim) for dim in entry["shape"]]) for entry in entries],
         "opset": opsets.get("", opsets.get("ai.onnx")),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
@@ -80,24 +82,25 @@ def inspect(
         "remarks": checks.complaints(model),
     }
     if user_inputs is None:
-        sampled = _sampled(model, path, entries, sampling, described)
+        sampled = _sampled(model, reference, entries, sampling, described)
     else:
-        evaluate = functools.partial(gold.evaluate, model, path)
+        evaluate = functools.partial(gold.evaluate, model, reference)
         fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
         sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
     if sampled.result is None:
         described["remarks"].append("no gold of our own: " + sampled.failure)
+        described["unanswered"] = sampled.failure
         return {"described": described, "inputs": sampled.inputs, "outputs": {}}
-    return _judged(model, path, sampled.inputs, sampled.result, described)
+    return _judged(model, reference, sampled.inputs, sampled.result, described)
 
 
-def _sampled(model, path, entries, sampling, described):
+def _sampled(model, reference, entries, sampling, described):
     """Make sample inputs; add what they hold, and why they are refused, if they are."""
     sampled = onnx_inputs.sample_and_evaluate(
         onnx_inputs.fit(model, entries, sampling),
         sampling,
-        functools.partial(gold.evaluate_samples, model, path),
+        functools.partial(gold.evaluate_samples, model, reference),
         functools.partial(legal_values, model),
     )
     sized = [dict(entry, shape=list(sampled.inputs[entry["name"]].shape)) for entry in entries]
@@ -108,10 +111,10 @@ def _sampled(model, path, entries, sampling, described):
     return sampled
 
 
-def _judged(model, path, inputs, result, described):
+def _judged(model, reference, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     outputs, reason = result
-    judged = gold.judge(model, path, inputs, outputs)
+    judged = gold.judge(model, reference, inputs, outputs)
     truth, described["judged_by"], remarks, evaluations = judged
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
     described["quantised"] = quantised.outputs_in_steps(model, inputs)
@@ -119,12 +122,14 @@ def _judged(model, path, inputs, result, described):
     undefined_masks, undefined_remarks = undefined.masks(model, inputs)
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     described["remarks"] += remarks + undefined_remarks + limit_remarks
+    described["unanswered"] = reason
     if reason:
         described["remarks"].append("no float32 evaluation: " + reason)
     return {
         "described": described,
         "inputs": inputs,
-        "outputs": gold.least_exact(model, path, inputs, outputs, truth),
+        "outputs": gold.least_exact(reference, inputs, outputs, truth),
+        "answers": {} if reason else outputs,
         "gold": truth,
         "evaluation": evaluations,
         "undefined": limits.join(limit_masks, undefined_masks),

@@ -17,13 +17,13 @@ from harness.graphs import checks, onnx_inputs, operators, values
 from harness.graphs.precise import widen
 from harness.record import BASELINE, FLOAT64
 from harness.runtimes.onnx import baseline
-from harness.runtimes.onnx.asked_sizes import asked_sizes
+from harness.runtimes.onnx.size_mismatches import size_mismatches
 
 #: Evaluations in float32 and float64 that differ by more than this, over the largest value, are
 #: not the same function: float32 itself costs a thousandth of it.
 DIFFERENT = 1e-3
 
-#: A larger error than this is none of rounding.
+#: A larger error than this is not a rounding error.
 ROUNDING = 1e-4
 
 #: Operators whose answers are random by design.
@@ -33,8 +33,10 @@ RANDOM = frozenset(
 )
 
 
-def evaluate(model, path, inputs):
+def evaluate(model, reference, inputs):
     """Return the model's outputs in its own precision, and why the evaluator gave none, if so.
+
+    *reference* is the model's `baseline.Baseline`.
 
     Raises NotEvaluated, with the evaluator's reason, where the baseline fails as well.
     """
@@ -42,12 +44,12 @@ def evaluate(model, path, inputs):
         return operators.evaluate(model, inputs), ""
     except operators.NotEvaluated as error:
         try:
-            return baseline.answer(path, operators.output_names(model), inputs), str(error)
+            return reference.answer(inputs), str(error)
         except baseline.NoBaseline:
             raise error
 
 
-def evaluate_samples(model, path, inputs):
+def evaluate_samples(model, reference, inputs):
     """Return the same for sample inputs.
 
     Raises Refused where ONNX Runtime does not take them: it is stricter than numpy.
@@ -58,10 +60,10 @@ def evaluate_samples(model, path, inputs):
     except operators.NotEvaluated as error:
         failure = error
     try:
-        answers = baseline.answer(path, operators.output_names(model), inputs)
+        answers = reference.answer(inputs)
     except baseline.Refusal as error:
         text = str(error)
-        raise onnx_inputs.Refused(text, asked_sizes(text), result, str(failure or ""))
+        raise onnx_inputs.Refused(text, size_mismatches(text), result, str(failure or ""))
     except baseline.NoBaseline:
         if failure is not None:
             raise failure
@@ -69,12 +71,12 @@ def evaluate_samples(model, path, inputs):
     return result or (answers, str(failure))
 
 
-def judge(model, path, inputs, outputs):
+def judge(model, reference, inputs, outputs):
     """Return gold by name of output, and what each is judged by.
 
     Args:
         model: the model.
-        path: its file.
+        reference: its `baseline.Baseline`.
         inputs: arrays by name.
         outputs: by name, from `evaluate`.
 
@@ -95,7 +97,7 @@ def judge(model, path, inputs, outputs):
     if not unproven:
         return precise, dict.fromkeys(names, FLOAT64), [], {}
     try:
-        second = baseline.answer(path, operators.output_names(model), inputs)
+        second = reference.answer(inputs)
     except baseline.NoBaseline:
         return precise, dict.fromkeys(names, FLOAT64), [], {}
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
@@ -111,7 +113,7 @@ def judge(model, path, inputs, outputs):
     return gold, sources, remarks, evaluations
 
 
-def least_exact(model, path, inputs, outputs, gold):
+def least_exact(reference, inputs, outputs, gold):
     """Return outputs in the model's own precision, of two evaluations the one farther from gold.
 
     The tolerance scales with the error of these. One evaluation alone may be exact by luck where
@@ -119,7 +121,7 @@ def least_exact(model, path, inputs, outputs, gold):
     well, where its error is one of rounding.
     """
     try:
-        second = baseline.answer(path, operators.output_names(model), inputs)
+        second = reference.answer(inputs)
     except baseline.NoBaseline:
         return outputs
     return {

@@ -1,4 +1,4 @@
-"""Values that the model's own precision decides: it overflows, or rounding tips an integer.
+"""Values that the model's own precision decides: it overflows, or rounding changes an integer.
 
 Gold is a float64 evaluation, which neither overflows where float16 does nor rounds as it does. No
 runtime is wrong that computes as the model says, and none that computes in more than that.
@@ -33,7 +33,7 @@ def masks(model, inputs, outputs, gold):
     remarks = []
     if any(mask.any() for mask in overflowed.values()):
         node = _first_overflow(model, inputs)
-        if node is None:  # a wrong definition is no overflow
+        if node is None:  # a wrong definition is not an overflow
             overflowed = {}
         else:
             remarks.append(
@@ -54,7 +54,7 @@ def join(first, second):
 
 
 def _rounding(value, gold):
-    """Return where an integer or a text is another one in the model's precision than in gold."""
+    """Return where an integer or a text differs between the model's precision and gold."""
     value, gold = numpy.asarray(value), numpy.asarray(gold)
     mask = numpy.zeros(value.shape, "uint8")
     if value.dtype.kind in "iubU" and value.shape == gold.shape:

@@ -6,6 +6,8 @@ What they reach is tried: the model is evaluated with other values in their plac
 discarded later, as by a Where, leaves the outputs defined.
 """
 
+from typing import Dict
+
 import numpy
 
 from harness import record
@@ -71,7 +73,7 @@ def _reached(model, inputs, values, own_masks):
             answers = evaluate(_substituted(model, values, own_masks, lowest), inputs)
             for name in names:
                 reached[name] |= _unlike(answers[name], values[name])
-    except (NotEvaluated, ValueError):  # an undefined value may be no index, or change a shape
+    except (NotEvaluated, ValueError):  # an undefined value may not be an index, or change a shape
         return _throughout(model, values, own_masks)
     return reached
 
@@ -114,15 +116,15 @@ def _other(node, values, dtype, lowest):
     if dtype.kind == "f":
         return numpy.array(-1.0 if lowest else 1.0, dtype)
     if node.op_type in PLACES:
-        side = max(numpy.shape(values[node.input[0]]))
-        return numpy.array(0 if lowest else side - 1, dtype)
+        dim = max(numpy.shape(values[node.input[0]]))
+        return numpy.array(0 if lowest else dim - 1, dtype)
     limits = numpy.iinfo(dtype)
     return numpy.array(limits.min if lowest else limits.max, dtype)
 
 
 def _throughout(model, values, own_masks):
     """Return the outputs that depend on an undefined value, as undefined throughout."""
-    masked = {}
+    masked: Dict[str, numpy.ndarray] = {}
     for number, node in enumerate(model.graph.node):
         outputs = [name for name in node.output if hasattr(values.get(name), "shape")]
         if number in own_masks:

@@ -115,10 +115,10 @@ def inspect(
     model = _named(_session(path, optimise=False))
     entries = [_entry(value) for value in model[0].get_inputs()]
     evaluate = functools.partial(answer, model)
-    inputs, outputs = onnx_inputs.answered(user_inputs, entries, sampling, evaluate)
+    inputs, outputs = onnx_inputs.infer(user_inputs, entries, sampling, evaluate)
     source = "baseline: ONNX Runtime without further optimisations"
     described = {
-        "inputs": [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries],
+        "inputs": [dict(entry, shape=[str(dim) for dim in entry["shape"]]) for entry in entries],
         "judged_by": dict.fromkeys(outputs, source),
     }
     return {"described": described, "inputs": inputs, "outputs": outputs}
@@ -127,12 +127,12 @@ def inspect(
 def _entry(value):
     """Return name, dtype and shape of an input as `onnx_inputs` has them."""
     if value.type not in _DTYPES:
-        raise BadModel(f"its input {value.name} is a {value.type}: served are numbers")
-    sides = [
-        side if isinstance(side, int) and side >= 0 else str(side or f"{value.name}.{axis}")
-        for axis, side in enumerate(value.shape)
+        raise BadModel(f"its input {value.name} is a {value.type}; supported types: numbers")
+    dims = [
+        dim if isinstance(dim, int) and dim >= 0 else str(dim or f"{value.name}.{axis}")
+        for axis, dim in enumerate(value.shape)
     ]
-    return {"name": value.name, "dtype": _DTYPES[value.type], "shape": sides}
+    return {"name": value.name, "dtype": _DTYPES[value.type], "shape": dims}
 
 
 def _named(session):

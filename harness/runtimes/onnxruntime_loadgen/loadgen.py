@@ -3,7 +3,7 @@
 Reddi and others, "MLPerf Inference Benchmark", 2020: single-stream sends the next query when it has
 the last answer; offline sends all samples at once; server's queries arrive as a Poisson process,
 and 99 percent of them must be answered within a bound. A run takes seconds here, not the ten
-minutes of a submission: the numbers compare runtimes and are no MLPerf results.
+minutes of a submission: the numbers compare runtimes and are not MLPerf results.
 """
 
 import os
@@ -13,14 +13,11 @@ import tempfile
 import time
 from typing import Any
 
-DURATION_MS = 2000
+from harness import record
+
 LEAST_QUERIES = 100
 BATCH = 32  # samples that offline answers at once
 PILOTS = 5
-
-#: The server scenario's latency bound: this multiple of a single answer's latency, and at least
-#: this number of seconds, in which threads can wake up.
-BOUND, LEAST_BOUND_S = 10, 1e-3
 
 #: Loads that the server scenario tries, the highest first, as shares of single-stream's rate.
 LOADS = (0.9, 0.7, 0.5, 0.3, 0.1)
@@ -63,7 +60,7 @@ def scenarios(answer, rows):
 
 def _server(answer, rows, top_rate, typical):
     """Return the numbers of the highest load within the bound, or of the lowest load."""
-    bound_s = max(BOUND * typical, LEAST_BOUND_S)
+    bound_s = max(record.SCENARIO_BOUND * typical, record.SCENARIO_LEAST_BOUND_S)
     for share in LOADS:
         settings = {
             "server_target_qps": share * top_rate,
@@ -85,7 +82,7 @@ def _run(scenario, answer, rows, **overrides):
     settings = lg.TestSettings()
     settings.scenario = getattr(lg.TestScenario, scenario)
     settings.mode = lg.TestMode.PerformanceOnly
-    settings.min_duration_ms = DURATION_MS
+    settings.min_duration_ms = int(record.SCENARIO_S * 1000)
     settings.min_query_count = LEAST_QUERIES
     for name, value in overrides.items():
         setattr(settings, name, value)

@@ -164,15 +164,15 @@ def inspect(
             "name": value.get_any_name(),
             "dtype": str(numpy.dtype(value.get_element_type().to_dtype())),
             "shape": [
-                f"{value.get_any_name()}.{axis}" if side.is_dynamic else side.get_length()
-                for axis, side in enumerate(value.get_partial_shape())
+                f"{value.get_any_name()}.{axis}" if dim.is_dynamic else dim.get_length()
+                for axis, dim in enumerate(value.get_partial_shape())
             ],
         }
         for value in model.inputs
     ]
     evaluate = functools.partial(answer, model)
-    inputs, outputs = onnx_inputs.answered(user_inputs, entries, sampling, evaluate)
-    described = [dict(entry, shape=[str(side) for side in entry["shape"]]) for entry in entries]
+    inputs, outputs = onnx_inputs.infer(user_inputs, entries, sampling, evaluate)
+    described = [dict(entry, shape=[str(dim) for dim in entry["shape"]]) for entry in entries]
     return {"described": {"inputs": described}, "inputs": inputs, "outputs": outputs}
 
 
@@ -191,6 +191,6 @@ def _name(entry, inputs):
 def _product(dtype):
     from openvino import opset8
 
-    sides = [opset8.parameter([-1, -1], dtype, name) for name in ("a", "b")]
-    model = openvino.Model([opset8.matmul(*sides, False, False)], sides, "product")
+    factors = [opset8.parameter([-1, -1], dtype, name) for name in ("a", "b")]
+    model = openvino.Model([opset8.matmul(*factors, False, False)], factors, "product")
     return core.compile_model(model, "CPU", properties)

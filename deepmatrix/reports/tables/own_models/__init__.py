@@ -1,1 +1,1 @@
-"""Tables of people's own models: verdicts, inputs, and the cost of quantisation."""
+"""Tables of users' own models: verdicts, inputs, and the cost of quantisation."""

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import Column, Table, row, without_empty_columns
-from deepmatrix.results.rows import InputRow, ModelRow
+from deepmatrix.results.rows import ModelRow
+from deepmatrix.store.output import ModelInput
 
-#: So many inputs has the line at most; the table has all.
+#: At most this many inputs are in the line; the table has all.
 FEW = 4
 
 
@@ -18,22 +19,22 @@ def line(model: ModelRow) -> str:
         f"{entry.name} {entry.dtype} {_shape(entry)}{_range(entry)}" for entry in model.inputs[:FEW]
     ]
     unlisted = len(model.inputs) - len(listed)
-    whose = "made" if model.is_sampled else "given"
-    return f"inputs, {whose}: {', '.join(listed)}{f' and {unlisted} more' if unlisted else ''}"
+    source = "sample" if model.is_sampled else "user-provided"
+    return f"{source} inputs: {', '.join(listed)}{f' and {unlisted} more' if unlisted else ''}"
 
 
-def _shape(entry: InputRow) -> str:
+def _shape(entry: ModelInput) -> str:
     return "x".join(map(str, entry.shape)) or "scalar"
 
 
-def _range(entry: InputRow) -> str:
+def _range(entry: ModelInput) -> str:
     if entry.low is None or entry.high is None:
         return ""
     return f" from {entry.low:.4g} to {entry.high:.4g}"
 
 
 def table(model: ModelRow) -> Table:
-    """One line an input that a model was served with: its type, shape, range, and whose it is."""
+    """One line an input that a model was served with: its type, shape, range and source."""
     lines = (
         row(
             entry.name,
@@ -41,7 +42,7 @@ def table(model: ModelRow) -> Table:
             _shape(entry),
             numbers.DASH if entry.low is None else f"{entry.low:.4g}",
             numbers.DASH if entry.high is None else f"{entry.high:.4g}",
-            "made" if entry.made else "given",
+            "sample" if entry.sampled else "user-provided",
             entry.values,
         )
         for entry in model.inputs
@@ -55,7 +56,7 @@ def table(model: ModelRow) -> Table:
                 Column("shape"),
                 Column("smallest", numeric=True),
                 Column("largest", numeric=True),
-                Column("made or given"),
+                Column("source"),
                 Column("values", optional=1),
             ),
             rows=tuple(lines),

@@ -6,7 +6,7 @@ from deepmatrix.reports import numbers
 from deepmatrix.reports.layout import Row, Table, key, number, row, text
 from deepmatrix.results.rows import CostRow, Results
 
-#: At most so many rows that flip are listed.
+#: At most this many rows that flip are listed.
 LISTED = 5
 
 
@@ -39,7 +39,7 @@ def _cost_row(cost: CostRow) -> Row:
     ]
     unlisted = f" and {len(flips) - LISTED} more" if len(flips) > LISTED else ""
     return row(
-        cost.artifact.split("--")[1],
+        cost.model,
         cost.output,
         numbers.error(cost.error),
         numbers.DASH if cost.snr_db is None else f"{cost.snr_db:.1f} dB",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports import numbers
@@ -30,7 +30,7 @@ MOODS: dict[str, Mood] = {
     "not-run": "muted",
 }
 
-#: So many lines has the table of outputs at most; results.json has all.
+#: The table of outputs has at most this many lines; results.json has all.
 MOST_OUTPUTS = 24
 
 #: The longest cause or reason of a line, in characters; report.md has them in full.
@@ -109,6 +109,27 @@ def inspector_name(model: ModelRow) -> str:
     return "the standard's evaluator" if model.evaluator else "the format's own runtime"
 
 
+def repeats_line(results: Results, model: ModelRow) -> str:
+    """Return how often consumers answered with the same bits each time, empty where none did."""
+    counted: dict[str, int] = {}
+    for judged in rows_of(results, model):
+        if judged.repeatable and not judged.judges:
+            text = _repeated(judged.repeats)
+            counted[text] = counted.get(text, 0) + 1
+    return "; ".join(
+        f"{text}: same bits on {count} consumer{'s' * (count != 1)}"
+        for text, count in sorted(counted.items(), reverse=True)
+    )
+
+
+def _repeated(repeats: Mapping[str, int]) -> str:
+    """Return how many answers were compared; runtimes without Python answer twice."""
+    if not repeats:
+        return "2 repeats"
+    threads = " and ".join(sorted(repeats))
+    return f"{max(repeats.values())} repeats with {threads} thread{'s' * (threads != '1')}"
+
+
 def consumers(results: Results, model: ModelRow) -> Table:
     """One line a consumer: verdict, error, the worst output, tolerance, time, precision, why."""
     cells = {cell.cell: cell for cell in results.cells}
@@ -149,7 +170,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
     )
 
 
-ERROR_NOTE = "Error: the largest difference from gold, over gold's largest value."
+ERROR_NOTE = f"Error: {numbers.ERROR}."
 P50_NOTE = "p50: the median time of one inference; native cells only."
 
 
@@ -200,7 +221,7 @@ def _badness(output: Deviation) -> float:
 
 
 def _is_like_float32(judged: PortabilityRow, rows: Sequence[PortabilityRow]) -> bool:
-    """Return whether a consumer is wrong as one in float32 is: then its precision is no reason."""
+    """Return whether a consumer is wrong as one in float32 is, so not by its precision."""
     alike = judged.cause.as_on if judged.cause else ""
     return any(row.consumer == alike and row.precision == "float32" for row in rows)
 
@@ -221,6 +242,8 @@ def why(
         words.append("stateful: keeps state between calls; compared from a fresh load")
     elif judged.unsteady:
         words.append(judged.unsteady)
+    elif random := [output for output in judged.outputs if output.random]:
+        words.append(f"{', '.join(output.name for output in random)}: {random[0].caution}")
     elif judged.repeatable is False:
         words.append("a second inference gives other bits")
     if judged.verdict != "match":
@@ -229,11 +252,10 @@ def why(
 
 
 def _reason(judged: PortabilityRow) -> str:
-    """Return the cause of a wrong answer, else the reason without its phase and its type."""
+    """Return the cause of a wrong answer, else the error's message, or the reason."""
     if judged.cause:
         return _short_cause(judged.cause)
-    reason = judged.reason.removeprefix(f"{judged.failed_phase}: ")
-    return reason.removeprefix(f"{judged.error_type}: ")
+    return judged.message or judged.reason
 
 
 def _short_cause(cause: Cause) -> str:

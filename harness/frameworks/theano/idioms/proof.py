@@ -37,7 +37,7 @@ def _with_weights(network, weights):
 
 
 def _values(network, weights):
-    """Yield the weights in order, inputs before outputs where they are of two sides."""
+    """Yield the weights in order, inputs before outputs where they are of two dimensions."""
     for kind, layer_params in idioms.layers(network, weights):
         names = list(layer_params)
         if kind == "multihead_attention":
@@ -45,7 +45,7 @@ def _values(network, weights):
         for name in names:
             value = layer_params[name]
             if kind == "conv" and value.ndim == 3:
-                value = value[..., None]  # a convolution of one side is one of two, one wide
+                value = value[..., None]  # a convolution of one dimension is one of two, one wide
             elif kind != "position" and value.ndim == 2:
                 value = value.T
             yield value

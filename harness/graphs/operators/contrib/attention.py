@@ -50,7 +50,7 @@ def padding_mask(mask, batch, total, filter_value):
     elif mask.ndim == 3:
         visible = (mask != 0)[:, None]
     else:
-        raise NotImplementedError("an attention mask of {} sides".format(mask.ndim))
+        raise NotImplementedError("an attention mask of {} dimensions".format(mask.ndim))
     return numpy.where(visible, 0.0, filter_value)
 
 

@@ -1,5 +1,7 @@
 """What ONNX Runtime's optimiser makes of a graph: fused products, activations, normalisations."""
 
+from typing import Any, Callable, Dict
+
 import numpy
 
 from harness.graphs.operators.base import (
@@ -12,7 +14,7 @@ from harness.graphs.operators.base import (
 )
 from harness.graphs.operators.quantization import convolution
 
-_ACTIVATIONS = {
+_ACTIVATIONS: Dict[str, Callable[..., Any]] = {
     "": lambda x, *parameters: x,
     "Relu": lambda x, *parameters: numpy.maximum(x, 0),
     "Tanh": lambda x, *parameters: numpy.tanh(x),
@@ -43,13 +45,13 @@ class FusedMatMul(ContribOperator):
 
 
 class TransposeMatMul(FusedMatMul):
-    """Its old name."""
+    """FusedMatMul under its old name."""
 
 
 def _turned(x, last, batch):
     if x.ndim < 2:
         return x
-    if batch:  # (batch..., last) with the first of the last two sides before the batch
+    if batch:  # (batch..., last) with the first of the last two dimensions before the batch
         x = numpy.moveaxis(x, 0, -2)
     return numpy.swapaxes(x, -1, -2) if last else x
 
@@ -78,7 +80,7 @@ class FusedConv(ContribOperator):
 
 
 class NhwcConv(ContribOperator):
-    """Conv whose data have their channels last; its weights are as ever."""
+    """Conv with channels-last data and channels-first weights."""
 
     def _run(self, x, w, bias=None, **settings):
         total = convolution(numpy.moveaxis(x, -1, 1), w, bias, **settings)
@@ -96,21 +98,21 @@ def fast_gelu(x):
 
 
 class Gelu(ContribOperator):
-    """Exact."""
+    """Gelu, exact."""
 
     def _run(self, x):
         return (gelu(x).astype(x.dtype),)
 
 
 class BiasGelu(ContribOperator):
-    """Exact, of a sum."""
+    """Gelu of the sum of input and bias, exact."""
 
     def _run(self, x, bias):
         return (gelu(x + bias).astype(x.dtype),)
 
 
 class FastGelu(ContribOperator):
-    """The approximation by a tanh, of a sum."""
+    """Gelu of the sum of input and bias, approximated by a tanh."""
 
     def _run(self, x, bias=None):
         return (fast_gelu(x if bias is None else x + bias).astype(x.dtype),)
@@ -124,7 +126,7 @@ class QuickGelu(ContribOperator):
 
 
 class BiasSoftmax(ContribOperator):
-    """Softmax of a sum, over all sides from *axis* on."""
+    """Softmax of a sum, over all dimensions from *axis* on."""
 
     def _run(self, x, bias, axis=1, is_inner_broadcast=1):
         axis = axis + x.ndim if axis < 0 else axis

@@ -4,6 +4,8 @@ After https://github.com/onnx/onnx/blob/main/docs/Operators-ml.md; where that is
 classes with one score answer), as ONNX Runtime's kernels, which skl2onnx and others write for.
 """
 
+from typing import List
+
 import numpy
 
 from harness.graphs.operators.base import Operator, sigmoid, softmax
@@ -62,7 +64,7 @@ def _softmax_zero(scores):
 
 
 def _probit(scores):
-    """The inverse of the normal distribution function, by Winitzki's formula, as all have it."""
+    """The inverse normal distribution function by Winitzki, as in other implementations."""
     centred = 2 * scores - 1
     with numpy.errstate(divide="ignore", invalid="ignore"):
         log = numpy.log((1 - centred) * (1 + centred))
@@ -207,7 +209,8 @@ def _pairs(x, weights, shift, counts, settings):
     vectors = numpy.array(settings["support_vectors"], "float64").reshape(total, -1)
     weights = weights.reshape(-1, total)
     values = kernels(x, vectors, settings.get("kernel_type"), settings.get("kernel_params"))
-    scores, votes = [], numpy.zeros((len(x), classes))
+    scores: List[numpy.ndarray] = []
+    votes = numpy.zeros((len(x), classes))
     for first in range(classes):
         own = slice(starts[first], starts[first + 1])
         for second in range(first + 1, classes):

@@ -1,6 +1,7 @@
 """Text: its normalisation, and its splitting into words as ONNX Runtime does it."""
 
 import re
+from typing import Any, Dict
 
 import numpy
 
@@ -76,7 +77,7 @@ class TfIdfVectorizer(Operator):
 
     def _run(self, x, mode="TF", max_skip_count=0, min_gram_length=1, max_gram_length=1, **pool):
         starts, elements = given(pool["ngram_counts"]), _pool(pool)
-        column_of = {}
+        column_of: Dict[Any, Any] = {}
         ends = [*starts[1:], len(elements)]
         for length, (start, end) in enumerate(zip(starts, ends), 1):
             for first in range(start, end, length):

@@ -124,7 +124,7 @@ def _forest(settings):
 
 
 def _votes(x, settings, kind, width):
-    """Return the votes of all trees (trees, N, width) for classes or targets; NaN is no vote."""
+    """Return the votes of all trees (trees, N, width) for classes or targets; NaN is not a vote."""
     forest, roots, places = _forest(settings)
     weights = _stated(settings, kind + "_weights").astype("float64")
     trees, nodes, targets = (

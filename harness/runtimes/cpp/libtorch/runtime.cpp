@@ -192,8 +192,8 @@ class Package : public TorchModel {
     c10::IValue run(const std::vector<View>& inputs) override {
         std::vector<at::Tensor> values;
         for (const View& input : inputs) values.push_back(borrowed(input));
-        std::vector<at::Tensor> found = loader_.run(values);
-        return found.size() == 1 ? c10::IValue(found.front()) : c10::IValue(std::move(found));
+        std::vector<at::Tensor> outputs = loader_.run(values);
+        return outputs.size() == 1 ? c10::IValue(outputs.front()) : c10::IValue(std::move(outputs));
     }
 
   private:

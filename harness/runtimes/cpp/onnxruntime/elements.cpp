@@ -25,12 +25,12 @@ int onnx_number(const DType& dtype) {
 
 const DType& dtype_by_onnx(int number) {
     const bool known = number >= 0 && number < static_cast<int>(std::size(kNames));
-    const DType* found = known ? dtype_by_name(kNames[number]) : nullptr;
-    if (!found) {
+    const DType* dtype = known ? dtype_by_name(kNames[number]) : nullptr;
+    if (!dtype) {
         throw Unsupported("the runner has no arrays of ONNX's type " + std::to_string(number) +
                           (number == 8 ? " (string)" : ""));
     }
-    return *found;
+    return *dtype;
 }
 
 }  // namespace deepmatrix

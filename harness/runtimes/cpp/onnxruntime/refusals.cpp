@@ -91,9 +91,10 @@ std::string one_node(std::uint64_t ir, std::uint64_t opset, const Operator& kind
 }
 
 // Return the text with all of one word replaced by another.
-std::string replaced(std::string text, const std::string& word, const std::string& other) {
-    for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos; at += other.size()) {
-        text.replace(at, word.size(), other);
+std::string replaced(std::string text, const std::string& word, const std::string& replacement) {
+    for (std::size_t at = 0; (at = text.find(word, at)) != std::string::npos;
+         at += replacement.size()) {
+        text.replace(at, word.size(), replacement);
     }
     return text;
 }
@@ -104,7 +105,7 @@ std::string too_new(const std::string& what, std::uint64_t above, std::uint64_t 
                     const Ask& ask) {
     for (std::uint64_t known = std::min(above - 1, kMost); known >= least; --known) {
         if (ask(make(known)).empty()) {
-            return "its " + what + " is " + std::to_string(above) + ", read are up to " +
+            return what + " " + std::to_string(above) + "; supported up to " +
                    std::to_string(known);
         }
     }
@@ -117,7 +118,7 @@ std::string explain_refusal(std::string_view model, const Ask& ask) {
     Needs needs;
     try {
         needs = read_needs(model);
-    } catch (const Error&) {  // it is no model
+    } catch (const Error&) {  // it is not a model
         return "";
     }
     const auto with_ir = [](std::uint64_t ir) { return one_node(ir, kOldOpset); };

@@ -58,10 +58,10 @@ auto guarded(Action action) {
 // say so in hundreds of lines, among which nobody would find the one that matters.
 class WithoutSchemaErrors {
   public:
-    WithoutSchemaErrors() : before_(std::cerr.rdbuf(&said_)) {}
+    WithoutSchemaErrors() : before_(std::cerr.rdbuf(&captured_)) {}
     ~WithoutSchemaErrors() {
         std::cerr.rdbuf(before_);
-        std::istringstream lines(said_.str());
+        std::istringstream lines(captured_.str());
         for (std::string line; std::getline(lines, line);) {
             if (!line.empty() && line.rfind("Schema error: Trying to register", 0) != 0) {
                 std::cerr << line << '\n';
@@ -72,7 +72,7 @@ class WithoutSchemaErrors {
     WithoutSchemaErrors& operator=(const WithoutSchemaErrors&) = delete;
 
   private:
-    std::stringbuf said_;
+    std::stringbuf captured_;
     std::streambuf* before_;
 };
 
@@ -91,9 +91,9 @@ std::string load_library() {
 }
 
 std::vector<const char*> pointers(const std::vector<std::string>& names) {
-    std::vector<const char*> found;
-    for (const std::string& name : names) found.push_back(name.c_str());
-    return found;
+    std::vector<const char*> result;
+    for (const std::string& name : names) result.push_back(name.c_str());
+    return result;
 }
 
 class OnnxModel : public Model {

@@ -8,9 +8,9 @@ namespace deepmatrix {
 
 void* function_of(const char* library, const char* name) {
     void* loaded = dlopen(library, RTLD_NOW | RTLD_LOCAL);
-    void* found = loaded ? dlsym(loaded, name) : nullptr;
-    if (!found) throw Error("ImportError", dlerror());
-    return found;
+    void* symbol = loaded ? dlsym(loaded, name) : nullptr;
+    if (!symbol) throw Error("ImportError", dlerror());
+    return symbol;
 }
 
 }  // namespace deepmatrix

@@ -50,17 +50,17 @@ const char* name_of(TF_Code code) {
     }
 }
 
-// Frees what the C API has made.
+// Frees an object of the C API.
 struct Free {
-    void operator()(TF_Status* one) const { TF_DeleteStatus(one); }
-    void operator()(TF_Buffer* one) const { TF_DeleteBuffer(one); }
-    void operator()(TF_Graph* one) const { TF_DeleteGraph(one); }
-    void operator()(TF_SessionOptions* one) const { TF_DeleteSessionOptions(one); }
-    void operator()(TF_Tensor* one) const { TF_DeleteTensor(one); }
+    void operator()(TF_Status* object) const { TF_DeleteStatus(object); }
+    void operator()(TF_Buffer* object) const { TF_DeleteBuffer(object); }
+    void operator()(TF_Graph* object) const { TF_DeleteGraph(object); }
+    void operator()(TF_SessionOptions* object) const { TF_DeleteSessionOptions(object); }
+    void operator()(TF_Tensor* object) const { TF_DeleteTensor(object); }
 };
 
-template <typename Made>
-using Owned = std::unique_ptr<Made, Free>;
+template <typename Object>
+using Owned = std::unique_ptr<Object, Free>;
 
 // What a call to the C API says of itself.
 class Status {
@@ -80,9 +80,9 @@ class Status {
 };
 
 struct Close {
-    void operator()(TF_Session* one) const {
+    void operator()(TF_Session* session) const {
         const Status status;
-        TF_DeleteSession(one, status.get());
+        TF_DeleteSession(session, status.get());
     }
 };
 
@@ -164,11 +164,11 @@ class GraphModel : public Model {
 // Add an operation to a graph, and return its first output.
 TF_Output add(TF_Graph* graph, const char* kind, const char* name, TF_DataType type,
               const char* attribute, const std::vector<TF_Output>& inputs) {
-    TF_OperationDescription* made = TF_NewOperation(graph, kind, name);
-    TF_SetAttrType(made, attribute, type);
-    for (const TF_Output& input : inputs) TF_AddInput(made, input);
+    TF_OperationDescription* description = TF_NewOperation(graph, kind, name);
+    TF_SetAttrType(description, attribute, type);
+    for (const TF_Output& input : inputs) TF_AddInput(description, input);
     const Status status;
-    TF_Operation* operation = TF_FinishOperation(made, status.get());
+    TF_Operation* operation = TF_FinishOperation(description, status.get());
     status.check();
     return {operation, 0};
 }
@@ -191,8 +191,8 @@ class TensorFlow : public Runtime {
     std::string name() const override { return "tensorflow"; }
     std::string version() const override { return TF_Version(); }
     std::string blas() const override {
-        const char* asked = std::getenv("TF_ENABLE_ONEDNN_OPTS");
-        return std::string("tensorflow: Eigen, oneDNN ") + (asked ? asked : "default");
+        const char* setting = std::getenv("TF_ENABLE_ONEDNN_OPTS");
+        return std::string("tensorflow: Eigen, oneDNN ") + (setting ? setting : "default");
     }
     // The C API tells nobody what it was set to, and sleeping threads cannot be told from others.
     int threads() const override { return threads_; }

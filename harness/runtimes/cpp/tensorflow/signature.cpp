@@ -19,28 +19,28 @@ constexpr int kInputs = 1, kOutputs = 2;
 constexpr int kTensorName = 1;
 
 std::map<std::string, std::string> tensors(std::string_view signature, int field) {
-    std::map<std::string, std::string> found;
+    std::map<std::string, std::string> names;
     each(signature, field, [&](std::string_view entry) {
         const auto name = only(only(entry, kValue), kTensorName);
         if (name.empty()) throw Unsupported("the runner has no arrays for a tensor without a name");
-        found.emplace(only(entry, kKey), name);
+        names.emplace(only(entry, kKey), name);
     });
-    return found;
+    return names;
 }
 
 }  // namespace
 
 Signature default_signature(const void* data, std::size_t size) {
-    Signature found;
+    Signature result;
     bool is_there = false;
     each({static_cast<const char*>(data), size}, kSignatures, [&](std::string_view entry) {
         if (only(entry, kKey) != "serving_default") return;
         const auto signature = only(entry, kValue);
-        found = {tensors(signature, kInputs), tensors(signature, kOutputs)};
+        result = {tensors(signature, kInputs), tensors(signature, kOutputs)};
         is_there = true;
     });
     if (!is_there) throw Unsupported("the SavedModel has no signature serving_default");
-    return found;
+    return result;
 }
 
 }  // namespace deepmatrix

@@ -11,12 +11,12 @@ namespace deepmatrix {
 
 void* function_of(const char* library, const char* name) {
     const HMODULE loaded = LoadLibraryA(library);
-    const FARPROC found = loaded ? GetProcAddress(loaded, name) : nullptr;
-    if (!found) {
+    const FARPROC symbol = loaded ? GetProcAddress(loaded, name) : nullptr;
+    if (!symbol) {
         const std::error_code code(static_cast<int>(GetLastError()), std::system_category());
         throw Error("ImportError", std::string(library) + ": " + code.message());
     }
-    return reinterpret_cast<void*>(found);
+    return reinterpret_cast<void*>(symbol);
 }
 
 }  // namespace deepmatrix

@@ -22,9 +22,10 @@ struct Times {
 };
 
 Times times() {
-    Times found{};
-    GetProcessTimes(GetCurrentProcess(), &found.created, &found.exited, &found.kernel, &found.user);
-    return found;
+    Times result{};
+    GetProcessTimes(GetCurrentProcess(), &result.created, &result.exited, &result.kernel,
+                    &result.user);
+    return result;
 }
 
 nlohmann::json processor() {
@@ -40,9 +41,9 @@ nlohmann::json processor() {
 nlohmann::json system_library() {
     using Version = const char*(__cdecl*)();
     const HMODULE library = GetModuleHandleA("ntdll.dll");
-    const FARPROC found = library ? GetProcAddress(library, "wine_get_version") : nullptr;
-    if (!found) return "Windows";
-    const auto version = reinterpret_cast<Version>(reinterpret_cast<void*>(found));
+    const FARPROC symbol = library ? GetProcAddress(library, "wine_get_version") : nullptr;
+    if (!symbol) return "Windows";
+    const auto version = reinterpret_cast<Version>(reinterpret_cast<void*>(symbol));
     return std::string("wine ") + version();
 }
 
@@ -63,18 +64,18 @@ std::optional<double> process_age_s() {
 }
 
 double busy_s() {
-    const Times found = times();
-    return seconds(found.kernel) + seconds(found.user);
+    const Times process = times();
+    return seconds(process.kernel) + seconds(process.user);
 }
 
 int process_threads() {
     const HANDLE all = CreateToolhelp32Snapshot(TH32CS_SNAPTHREAD, 0);
     if (all == INVALID_HANDLE_VALUE) return 0;
     int count = 0;
-    THREADENTRY32 one{};
-    one.dwSize = sizeof one;
-    for (BOOL more = Thread32First(all, &one); more; more = Thread32Next(all, &one)) {
-        count += one.th32OwnerProcessID == GetCurrentProcessId();
+    THREADENTRY32 thread{};
+    thread.dwSize = sizeof thread;
+    for (BOOL more = Thread32First(all, &thread); more; more = Thread32Next(all, &thread)) {
+        count += thread.th32OwnerProcessID == GetCurrentProcessId();
     }
     CloseHandle(all);
     return count;
@@ -90,9 +91,9 @@ nlohmann::json describe_machine() {
 PeakMemory peak_memory() { return {peak_resident(), "process"}; }
 
 std::int64_t peak_resident() {
-    PROCESS_MEMORY_COUNTERS found{};
-    GetProcessMemoryInfo(GetCurrentProcess(), &found, sizeof found);
-    return static_cast<std::int64_t>(found.PeakWorkingSetSize);
+    PROCESS_MEMORY_COUNTERS counters{};
+    GetProcessMemoryInfo(GetCurrentProcess(), &counters, sizeof counters);
+    return static_cast<std::int64_t>(counters.PeakWorkingSetSize);
 }
 
 }  // namespace deepmatrix

@@ -1,7 +1,7 @@
-"""Sizes that ONNX Runtime asks for where it refuses made inputs.
+"""Sizes that ONNX Runtime asks for where it refuses sample inputs.
 
 Its errors have no fields, so its text is read here: only to choose the next sizes to try, never to
-decide a verdict. Where it is worded in another way, nothing is asked for. The texts are those of
+decide a verdict. Where it is worded in another way, no size is returned. The texts are those of
 onnxruntime/core/providers/cpu (rnn, math, tensor) and core/session.
 """
 
@@ -16,7 +16,7 @@ PAIRS = (
 #: A product: the shape of its weights, the size that it got, and the size of its answer.
 PRODUCT = re.compile(r"W: \{(\d+),(\d+)\} K: (\d+) N: ?(\d+)")
 
-#: Two sizes that have to be equal: either may be the free one.
+#: Two sizes that have to be equal: either may be the dynamic one.
 EQUALS = (
     re.compile(r"other than 1\. (\d+) by (\d+)"),
     re.compile(r"mismatched dimensions of (\d+) and (\d+)"),
@@ -29,7 +29,7 @@ SHAPES = (
 )
 
 
-def asked_sizes(message):
+def size_mismatches(message):
     """Return pairs of a size that was given and the size that is wanted in its place."""
     pairs = [(int(got), int(wanted)) for text in PAIRS for got, wanted in text.findall(message)]
     for first, second, got, answer in PRODUCT.findall(message):

@@ -1,0 +1,94 @@
+"""From the command to the verdict: how long ``nox -s verify`` of a small model takes, by parts.
+
+Run with ``nox -s benchmark -- verify``. With ``--beside FOLDER`` the same is measured in another
+working tree, in turn. The images have to be there. Where another run measures on the same CPUs,
+jobs wait for it: "without pauses" leaves the time between jobs out.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import resource
+import shutil
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from common import ROOT, show
+
+MODEL = ROOT / "tests" / "models" / "lstm_seqlens.onnx"
+
+Parts = dict[str, float]
+"""Seconds by part of a run."""
+
+
+def verify(repository: Path, model: Path, options: Sequence[str]) -> Parts:
+    """Run the command in a working tree; return its parts, in their order."""
+    with tempfile.TemporaryDirectory() as runs:
+        command = ["nox", "-s", "verify", "--", str(model), *options]
+        command += ["--runs", runs, "--name", "bench"]
+        before, start = children_cpu_s(), time.time()
+        ended = subprocess.run(command, cwd=repository, capture_output=True, text=True, check=False)
+        end, cpu_s = time.time(), children_cpu_s() - before
+        records = sorted((Path(runs) / "bench" / "records").rglob("*.json"))
+        if not records:
+            raise SystemExit(ended.stderr)
+        jobs = processes([json.loads(path.read_text()) for path in records])
+    first = min(began for began, _ in jobs.values())
+    last = max(began + seconds for began, seconds in jobs.values())
+    in_jobs = sum(seconds for _, seconds in jobs.values())
+    pauses = last - first - in_jobs
+    return {
+        "command to verdict": end - start,
+        "without pauses": end - start - pauses,
+        "CPU of the host": cpu_s,
+        "before the first job": first - start,
+        "between jobs": pauses,
+        "after the last job": end - last,
+        **{f"  {cell}": seconds for cell, (_, seconds) in sorted(jobs.items())},
+    }
+
+
+def processes(records: Sequence[Mapping[str, object]]) -> dict[str, tuple[float, float]]:
+    """Return start and seconds of each process, by its wave and cell; some have two records."""
+    jobs: dict[str, tuple[float, float]] = {}
+    for record in sorted(records, key=lambda record: record["wave"] != "produce"):
+        span = (float(str(record["started_at"])), float(str(record["wall_s"])))
+        if span not in jobs.values():
+            jobs[f"{record['wave']} {record['cell']}"] = span
+    return jobs
+
+
+def children_cpu_s() -> float:
+    """Return the processor seconds of all processes that this one waited for."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--repeat", type=int, default=5)
+    parser.add_argument("--model", type=Path, default=MODEL)
+    parser.add_argument("--only", action="append", default=[], metavar="GLOB")
+    parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another working tree")
+    options = parser.parse_args()
+    if shutil.which("nox") is None:
+        parser.error("nox is not on PATH")
+    chosen = [word for glob in options.only for word in ("--only", glob)]
+    trees = [ROOT, *([options.beside.resolve()] if options.beside else [])]
+    samples: dict[Path, list[Parts]] = {tree: [] for tree in trees}
+    for _ in range(options.repeat):
+        for tree in trees:
+            samples[tree].append(verify(tree, options.model.resolve(), ["--native", *chosen]))
+    for tree, runs in samples.items():
+        print(f"{tree}, {len(runs)} times, in seconds")
+        for part in runs[-1]:
+            values = [run[part] for run in runs if part in run]
+            print(f"  {part:<50} {show(values, 2)}")
+
+
+if __name__ == "__main__":
+    main()
