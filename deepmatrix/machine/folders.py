@@ -29,10 +29,10 @@ def cache() -> Path:
     Raises:
         EngineError: nothing says where it may be.
     """
-    folder = cache_folder()
-    if not folder.is_absolute():  # a home that the system does not know stays a tilde
+    try:
+        return cache_folder()
+    except RuntimeError:
         raise EngineError(
             "there is no home folder to keep images' parts and environments in",
             hint="set HOME or XDG_CACHE_HOME to a folder that can be written",
-        )
-    return folder
+        ) from None
