@@ -6,7 +6,6 @@ hold aliases. Keys that are no text and values with a tag of their own are refus
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from ruamel.yaml.error import MarkedYAMLError
@@ -19,6 +18,7 @@ from ruamel.yaml.events import (
     NodeEvent,
     ScalarEvent,
 )
+from ruamel.yaml.parser import RoundTripParser
 
 #: The largest document, in bytes: forty times the matrix file.
 LARGEST = 1 << 20
@@ -90,11 +90,26 @@ class _Counter:
                 raise _error(f"the tag {event.tag} is not used here; leave it out", event)
 
 
-def check(events: Iterable[Event]) -> None:
-    """Raise MarkedYAMLError, with its place, for a document that leaves a bound."""
-    counter = _Counter()
-    for event in events:
-        counter.take(event)
+class BoundedParser(RoundTripParser):
+    """A parser that raises MarkedYAMLError, with its place, where a document leaves a bound.
+
+    It looks at each event as it is made, so that nothing is built from those after it.
+    """
+
+    _event: Event | None = None
+    _counter: _Counter | None = None
+
+    @property  # type: ignore[override]  # the parent sets None first, which is all mypy sees
+    def current_event(self) -> Event | None:
+        """The event that is read next, None before it is made."""
+        return self._event
+
+    @current_event.setter
+    def current_event(self, event: Event | None) -> None:
+        if event is not None:
+            self._counter = self._counter or _Counter()
+            self._counter.take(event)
+        self._event = event
 
 
 def _error(problem: str, event: Event) -> MarkedYAMLError:

@@ -126,9 +126,9 @@ class _Constructor(RoundTripConstructor):
 
 def _parse(path: Path, text: str) -> object:
     yaml = YAML(typ="rt")
+    yaml.Parser = bounds.BoundedParser
     yaml.Constructor = _Constructor
     try:
-        bounds.check(YAML(typ="rt").parse(text))  # a loop: it does not recurse
         return yaml.load(text)
     except DuplicateKeyError as error:
         mark = error.problem_mark
