@@ -6,8 +6,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+import platformdirs
+
 from deepmatrix.errors import EngineError
-from deepmatrix.paths import cache_folder
 
 #: What stands for a home where there is none: nothing is there, and nothing can be made there.
 NO_HOME = Path(os.devnull) / "home"
@@ -24,13 +25,13 @@ def home(environment: Mapping[str, str] = os.environ) -> Path:
 
 
 def cache() -> Path:
-    """Return the folder of everything that can be made anew.
+    """Return the folder of everything that can be made anew, in the platform's cache.
 
     Raises:
         EngineError: nothing says where it may be.
     """
     try:
-        return cache_folder()
+        return Path(platformdirs.user_cache_dir("deepmatrix", appauthor=False))
     except RuntimeError:
         raise EngineError(
             "there is no home folder to keep images' parts and environments in",
