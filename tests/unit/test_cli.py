@@ -12,7 +12,7 @@ from deepmatrix.cli.maintenance import reference
 from deepmatrix.cli.parser import COMMANDS, MAINTENANCE, build_parser
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
-from deepmatrix.reports import markdown, readme
+from deepmatrix.reports import markdown
 from deepmatrix.results.merging import merge
 from tests import planted
 from tests.unit.test_results import PLAN, new_run, whole
@@ -177,7 +177,7 @@ def test_the_readme_takes_the_tables_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text("before\n<!-- report -->\nearlier tables\n<!-- /report -->\nafter\n")
     merged = merge([whole(tmp_path)])
-    readme.insert(path, lambda titles: markdown.document(merged, titles))
+    markdown.insert(path, lambda titles: markdown.document(merged, titles))
     text = path.read_text()
     assert text.startswith("before\n<!-- report -->\n\n### Matrix `one`")
     assert "### Portability: digits-conv" in text
@@ -190,7 +190,7 @@ def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None
     mark = "<!-- report: Training; Interfaces -->"
     path.write_text(f"{mark}\nold\n<!-- /report -->\n")
     merged = merge([whole(tmp_path)])
-    readme.insert(path, lambda titles: markdown.document(merged, titles))
+    markdown.insert(path, lambda titles: markdown.document(merged, titles))
     lines = path.read_text().splitlines()
     assert lines[0] == mark
     titles = [one for one in lines if one.startswith("### ")]
@@ -214,7 +214,7 @@ def test_a_page_without_one_place_for_a_report_is_unchanged(
     path.write_text(text)
     merged = merge([whole(tmp_path)])
     with pytest.raises(ArgumentError, match=message):
-        readme.insert(path, lambda titles: markdown.document(merged, titles))
+        markdown.insert(path, lambda titles: markdown.document(merged, titles))
     assert path.read_text() == text
 
 

@@ -28,7 +28,7 @@ from deepmatrix.errors import ArgumentError, EngineError, system_error
 from deepmatrix.execution import interrupting
 from deepmatrix.machine import folders, npm, packages
 from deepmatrix.paths import ROOT
-from deepmatrix.reports import readme
+from deepmatrix.reports import markdown
 from tests.unit.test_results import whole
 
 #: What the environment of a command is, beyond PATH.
@@ -165,7 +165,7 @@ def test_a_page_that_is_no_text_is_refused_and_unchanged(
     page = tmp_path / "page.md"
     page.mkdir() if content is None else page.write_bytes(content)
     with pytest.raises(ArgumentError, match=reason):
-        readme.insert(page, lambda _: "# Page")
+        markdown.insert(page, lambda _: "# Page")
     assert content is None or page.read_bytes() == content
 
 

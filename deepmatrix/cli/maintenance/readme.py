@@ -12,7 +12,7 @@ from deepmatrix.conformance import suite
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.paths import ROOT
-from deepmatrix.reports import markdown, readme
+from deepmatrix.reports import markdown
 from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.results import merging
 from deepmatrix.store import runs
@@ -40,13 +40,13 @@ def run(options: argparse.Namespace) -> None:
     )
     if conformities := suite.load_all(opened_run.path):
         page = reports.conformance_page(opened_run.id, conformities)
-        readme.insert(options.into, lambda _: page)
+        markdown.insert(options.into, lambda _: page)
     else:
         merged = merging.merge([opened_run], running.load_expected_failures(options))
         if not any(row.status == "ok" for row in merged.cells):
             raise ArgumentError(
                 f"no cell of {opened_run.id} ran", hint=f"run `{command_line('matrix')}` first"
             )
-        readme.insert(options.into, lambda titles: markdown.document(merged, titles))
+        markdown.insert(options.into, lambda titles: markdown.document(merged, titles))
     text = f"{options.into}: the tables of {opened_run.id}"
     print_line(make_console(), text, wrap=False)
