@@ -6,11 +6,16 @@ code      meaning
 0         all as expected
 1         a cell, a verdict or a budget failed
 2         the matrix file, the arguments or the records are wrong
-3         the engine, an image or a tool it needs failed
+3         the engine, an image, a tool or this machine failed: a full disk, no permission
 4         a fault of deepmatrix itself (unexpected exception)
-130       interrupted
+130       interrupted: Ctrl-C, SIGTERM, or a terminal that was closed
+141       what read the output went away, as in ``| head``
 ========  =====================================================
 """
+
+from __future__ import annotations
+
+import errno
 
 
 class DeepmatrixError(Exception):
@@ -64,3 +69,36 @@ class Interrupted(DeepmatrixError):
     """The user pressed Ctrl-C; the records of finished jobs are saved, the run can be resumed."""
 
     exit_code = 130
+
+
+class OutputClosed(DeepmatrixError):
+    """Nobody reads the output any more."""
+
+    exit_code = 141
+
+    def __init__(self) -> None:
+        super().__init__("what read the output went away")
+
+
+_MAKE_ROOM = "make room, then go on with --resume: finished jobs have their records"
+_NO_PERMISSION = "name a place that you may write, such as with --runs, or change who owns it"
+
+#: What the user can do when the system refuses, by its error number.
+_HINTS = {
+    errno.ENOSPC: _MAKE_ROOM,
+    errno.EDQUOT: _MAKE_ROOM,
+    errno.EFBIG: "raise the limit of a file's size (ulimit -f), then go on with --resume",
+    errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
+    errno.EACCES: _NO_PERMISSION,
+    errno.EPERM: _NO_PERMISSION,
+    errno.EROFS: _NO_PERMISSION,
+}
+
+
+def system_error(error: OSError, place: object = "") -> EngineError:
+    """Return what the system refused, and where: a full disk, a folder that cannot be written."""
+    where = place or error.filename or ""
+    return EngineError(
+        f"{where}: {error.strerror or error}" if where else str(error.strerror or error),
+        hint=_HINTS.get(error.errno or 0, "name another place, such as with --runs"),
+    )

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import platformdirs
-
 #: The package itself.
 PACKAGE = Path(__file__).resolve().parent
 
@@ -41,8 +39,3 @@ DATA = PACKAGE / "data"
 
 #: The published JSON Schemas.
 SCHEMAS = PACKAGE / "schema"
-
-
-def cache_folder() -> Path:
-    """Return the folder of what is made once on this machine, in the platform's cache."""
-    return Path(platformdirs.user_cache_dir("deepmatrix", appauthor=False))

@@ -37,9 +37,8 @@ from deepmatrix.reports import budgets, junit
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
 from deepmatrix.store import arrays, artifacts, truths
-from deepmatrix.store.causes import Cause
+from deepmatrix.store.causes import Cause, NodeError, NodeErrors
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.node_errors import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run

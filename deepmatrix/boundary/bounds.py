@@ -43,6 +43,8 @@ Opset = Annotated[int, Field(ge=0, le=10_000)]
 
 #: Any finite number that a process reports; its square may overflow, a sum of a few may not.
 Number = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
+#: An error that a process measured: the largest float stands for a value that is not finite.
+LargeError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 #: A duration: from none to three years.

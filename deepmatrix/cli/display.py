@@ -15,8 +15,10 @@ from rich.table import Table
 from rich.text import Text
 
 from deepmatrix.engines import Prepared
+from deepmatrix.errors import OutputClosed
 from deepmatrix.planning.plan import Job
 from deepmatrix.reports import numbers
+from deepmatrix.reports.escaping import terminal
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 from harness.record import INSPECT
@@ -53,12 +55,17 @@ class Display:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self._live.stop()
+        try:
+            self._live.stop()
+        except (OSError, OutputClosed):
+            if error is None:
+                raise
+            # The terminal is gone, and *error* says what ended the run.
 
     def preparing(self, cell_id: str, text: str) -> None:
         """Show the step that prepares a cell."""
         if cell_id not in self._preparing:
-            self._print(Text(f"… {cell_id}: {text}", style="dim"))
+            self._print(Text(f"… {cell_id}: {terminal(text)}", style="dim"))
         _, since = self._preparing.get(cell_id, ("", time.monotonic()))
         self._preparing[cell_id] = (text, since)
 
@@ -66,7 +73,7 @@ class Display:
         """Print that a cell is ready, or why it is not."""
         self._preparing.pop(cell_id, None)
         if result.error:
-            self._print(Text(f"✗ {cell_id}: {result.error}", style="bold red"))
+            self._print(Text(f"✗ {cell_id}: {terminal(result.error)}", style="bold red"))
         elif result.built:
             size = numbers.size(result.size_bytes)
             took = numbers.duration(result.build_s)
@@ -110,10 +117,10 @@ class Display:
     def _print_ended(self, job: Job, record: JobRecord, succeeded: bool) -> None:
         text = Text("✓ " if succeeded else "✗ ", style="green" if succeeded else "bold red")
         text.append(f"{self._ended}/{self._count} ", style="dim")
-        text.append(f"{_job_name(job)}  ")
+        text.append(terminal(f"{_job_name(job)}  "))
         text.append(numbers.duration(record.wall_s), style="dim")
         if not succeeded:
-            text.append(f"  {record.status}: {record.cause}", style="bold red")
+            text.append(f"  {record.status}: {terminal(record.cause)}", style="bold red")
             text.append(f"  (logs/{job.id}.log)", style="dim")
         self._print(text)
 
@@ -121,7 +128,7 @@ class Display:
         """Print the cause of a wrong answer."""
         self._running = {}
         subject = f"{cause.model or cause.artifact} on {cause.consumer}"
-        self._print(Text(f"→ {subject}: {cause.text}", style="yellow"))
+        self._print(Text(terminal(f"→ {subject}: {cause.text}"), style="yellow"))
 
     @property
     def _ended(self) -> int:
@@ -177,7 +184,7 @@ def _job_name(job: Job) -> str:
 def _line(text: str, since: float) -> RenderableType:
     """Return a line with the seconds since a monotonic time; a long text is cut."""
     spent = f"{time.monotonic() - since:4.0f} s  "
-    return Text(spent + text, style="cyan", no_wrap=True, overflow="ellipsis")
+    return Text(terminal(spent + text), style="cyan", no_wrap=True, overflow="ellipsis")
 
 
 def _clock(seconds: float) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-import errno
+import io
 import os
 import signal
 import sys
@@ -11,45 +11,47 @@ import tempfile
 import traceback
 from collections.abc import Sequence
 from pathlib import Path
-
-from rich.console import Console
-from rich.text import Text
+from typing import TextIO
 
 from deepmatrix import __version__
 from deepmatrix.cli.parser import build_parser
-from deepmatrix.cli.running import make_console
-from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted
-
-#: What the user can do when the system refuses, by its error number.
-HINTS = dict.fromkeys(
-    (errno.ENOSPC, errno.EDQUOT),
-    "make room, then go on with --resume: finished jobs have their records",
-)
+from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted, OutputClosed, system_error
+from deepmatrix.execution import interrupting
+from deepmatrix.reports.terminal import make_console, print_block, print_line
 
 
 def main(arguments: Sequence[str]) -> int:
     """Run one command and return its exit code (see deepmatrix.errors)."""
-    console = make_console(stderr=True)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")  # an output may be ASCII alone
+    for number in interrupting.heeded_signals():
+        signal.signal(number, signal.default_int_handler)
+    code = _run(arguments)
+    for stream in (sys.stdout, sys.stderr):
+        _flush(stream)
+    return code
+
+
+def _run(arguments: Sequence[str]) -> int:
+    """Run one command; print what stops it; return the exit code."""
     try:
-        options = build_parser().parse_args(arguments)
-        options.command(options)
+        _command(arguments)
+        sys.stdout.flush()
     except DeepmatrixError as error:
-        _print_error(console, error)
-        return error.exit_code
+        return _print_error(error)
     except KeyboardInterrupt:
-        _print_error(console, Interrupted("interrupted"))
-        return Interrupted.exit_code
+        for number in interrupting.heeded_signals():
+            signal.signal(number, signal.SIG_IGN)  # a terminal that goes may send several
+        return _print_error(Interrupted("interrupted"))
     except BrokenPipeError:
-        return 0
+        return OutputClosed.exit_code
     except OSError as error:
-        _print_error(console, _system_error(error))
-        return EngineError.exit_code
+        return _print_error(system_error(error))
+    except MemoryError:
+        return _print_error(EngineError("this machine has not enough memory"))
     except Exception:
-        path = _write_crash_log(arguments)
-        console.print_exception(show_locals=False)
-        console.print(f"A fault of deepmatrix itself; please report it with {path}", style="red")
-        return DeepmatrixError.exit_code
+        return _print_fault(arguments)
     return 0
 
 
@@ -58,19 +60,42 @@ def program() -> int:
     return main(sys.argv[1:])
 
 
-def _print_error(console: Console, error: DeepmatrixError) -> None:
-    console.print(Text(f"error: {error.message}", style="bold red"), soft_wrap=True)
-    if error.hint:
-        console.print(Text(f"hint: {error.hint}"), soft_wrap=True)
+def _command(arguments: Sequence[str]) -> None:
+    try:
+        options = build_parser().parse_args(arguments)
+    except SystemExit:  # the parser has printed the help, or the version
+        return
+    options.command(options)
 
 
-def _system_error(error: OSError) -> EngineError:
-    """Return what the system refused: a full disk, a folder that cannot be written."""
-    place = f"{error.filename}: " if error.filename else ""
-    return EngineError(
-        f"{place}{error.strerror or error}",
-        hint=HINTS.get(error.errno or 0, "name another place with --runs"),
-    )
+def _print_error(error: DeepmatrixError) -> int:
+    """Print an error as far as anybody can read it; return its exit code."""
+    console = make_console(stderr=True)
+    if not isinstance(error, OutputClosed):
+        with contextlib.suppress(OSError, OutputClosed):
+            print_block(console, f"error: {error.message}", "bold red")
+            if error.hint:
+                print_block(console, f"hint: {error.hint}")
+    return error.exit_code
+
+
+def _print_fault(arguments: Sequence[str]) -> int:
+    """Print an unexpected exception and where its log is; return the exit code."""
+    path = _write_crash_log(arguments)
+    console = make_console(stderr=True)
+    with contextlib.suppress(OSError, OutputClosed):
+        console.print_exception(show_locals=False)
+        print_line(console, f"A fault of deepmatrix itself; please report it with {path}", "red")
+    return DeepmatrixError.exit_code
+
+
+def _flush(stream: TextIO) -> None:
+    """Write what is left; where nobody takes it, drop it, so that Python does not complain."""
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        with contextlib.suppress(OSError, ValueError):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
 
 
 def _write_crash_log(arguments: Sequence[str]) -> Path:
@@ -80,5 +105,5 @@ def _write_crash_log(arguments: Sequence[str]) -> Path:
     )
     path = Path(tempfile.gettempdir()) / f"deepmatrix-crash-{os.getpid()}.log"
     with contextlib.suppress(OSError):
-        path.write_text(text, encoding="utf-8")
+        path.write_text(text, encoding="utf-8", errors="backslashreplace")
     return path

@@ -13,6 +13,15 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import MATRIX_FILE, RUNS
 from deepmatrix.planning.selection import Selection
 
+#: The largest seed that every generator of random numbers takes.
+LARGEST_SEED = 2**32 - 1
+
+#: The most values of one sample input: 8 GiB as float32.
+MOST_VALUES = 2**31
+
+#: The longest search for one cause, in seconds.
+LONGEST_S = 7 * 24 * 3600
+
 
 def add_matrix_file(parser: argparse.ArgumentParser) -> None:
     """Add the option that names the matrix file."""
@@ -130,13 +139,18 @@ def check_run_name(name: str | None) -> str:
 
 def shape(text: str) -> tuple[str, tuple[int, ...]]:
     """Read ``x=1x3x224x224`` or ``batch=4``; return name and sizes. Raises ArgumentTypeError."""
-    match = re.fullmatch(r"(.+)=(\d+(?:x\d+)*)", text.strip())
+    match = re.fullmatch(r"(.+)=([0-9]{1,10}(?:x[0-9]{1,10}){0,31})", text.strip())
     if match is None:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not a valid shape; write it like x=1x3x224x224, or batch=4 for a "
-            "dynamic dimension"
+            f"'{_short(text)}' is not a valid shape; write it like x=1x3x224x224, or "
+            "batch=4 for a dynamic dimension"
         )
-    return match[1], tuple(map(int, match[2].split("x")))
+    sizes = tuple(map(int, match[2].split("x")))
+    if math.prod(sizes) > MOST_VALUES:
+        raise argparse.ArgumentTypeError(
+            f"'{_short(text)}': a sample input has {MOST_VALUES} values at most"
+        )
+    return match[1], sizes
 
 
 def value_range(text: str) -> tuple[str, tuple[float, float]]:
@@ -147,36 +161,46 @@ def value_range(text: str) -> tuple[str, tuple[float, float]]:
     except ValueError:
         low, high = math.nan, math.nan
     if not name or not -math.inf < low <= high < math.inf:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a valid range; write it like x=0:255")
+        raise argparse.ArgumentTypeError(
+            f"'{_short(text)}' is not a valid range; write it like x=0:255"
+        )
     return name, (low, high)
 
 
 def duration(text: str) -> float:
     """Read ``30s``, ``2m`` or ``1h``; return seconds. Raises ArgumentTypeError."""
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh])", text.strip())
-    if match is None:
+    match = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)([smh])", text.strip())
+    seconds = float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]] if match else math.inf
+    if seconds > LONGEST_S:
         raise argparse.ArgumentTypeError(
-            f"'{text}' is not a valid duration; write it like 30s, 2m or 1h"
+            f"'{_short(text)}' is not a duration of up to a week; write it like 30s, 2m or 1h"
         )
-    return float(match[1]) * {"s": 1, "m": 60, "h": 3600}[match[2]]
+    return seconds
 
 
 def repeats(text: str) -> int:
     """Read how often to answer. Raises ArgumentTypeError."""
-    if not text.isdecimal() or not 2 <= int(text) <= 100_000:
-        raise argparse.ArgumentTypeError(f"'{text}' is not a number of answers from 2 to 100000")
-    return int(text)
+    return _whole_number(text, 2, 100_000)
 
 
 def rounds(text: str) -> int:
     """Read how many rounds to measure. Raises ArgumentTypeError."""
-    if not text.isdecimal() or not 2 <= int(text) <= 1000:
-        raise argparse.ArgumentTypeError(f"'{text}' is no number of rounds from 2 to 1000")
-    return int(text)
+    return _whole_number(text, 2, 1000)
 
 
 def seed(text: str) -> int:
     """Read a seed. Raises ArgumentTypeError."""
-    if not text.isdecimal():
-        raise argparse.ArgumentTypeError(f"'{text}' is not a whole number from 0 on")
+    return _whole_number(text, 0, LARGEST_SEED)
+
+
+def _whole_number(text: str, least: int, most: int) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text) or not least <= int(text) <= most:
+        raise argparse.ArgumentTypeError(
+            f"'{_short(text)}' is not a whole number from {least} to {most}"
+        )
     return int(text)
+
+
+def _short(text: str) -> str:
+    """Return an argument as long as a message can show it."""
+    return text if len(text) <= 80 else f"{text[:79]}…"

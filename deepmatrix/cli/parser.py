@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import re
+from collections.abc import Sequence
 from typing import Any, NoReturn, Protocol, cast
 
 from deepmatrix import __version__
@@ -61,6 +62,7 @@ class Parser(argparse.ArgumentParser):
 
     def parse_args(self, arguments: Any = None, namespace: Any = None) -> Any:
         """Return the options; what no parser knows is an error of the command that was named."""
+        _check_empty(arguments)
         options, unknown = self.parse_known_args(arguments, namespace)
         if unknown:
             self._refuse(f"unrecognized arguments: {' '.join(unknown)}", options.command_name)
@@ -104,6 +106,21 @@ class Parser(argparse.ArgumentParser):
         """Return the options of all commands: argparse reports an unknown one to the root."""
         parsers: list[argparse.ArgumentParser] = [self, *self.commands().values()]
         return [option for parser in parsers for option in parser._option_string_actions]
+
+
+def _check_empty(arguments: Sequence[str]) -> None:
+    """Raise ArgumentError for an argument without content, as an unset variable gives it.
+
+    No option means anything by an empty value; taken as left out, it would start another run.
+    """
+    for before, argument in zip(("", *arguments), arguments, strict=False):
+        name, equals, value = argument.partition("=")
+        if not argument or (name.startswith("--") and equals and not value):
+            option = name or (before if before.startswith("--") else "")
+            raise ArgumentError(
+                f"{option}: the value is empty" if option else "an argument is empty",
+                hint="leave it out, or give it a value: is a variable of the shell unset?",
+            )
 
 
 def build_parser() -> Parser:

@@ -7,7 +7,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from deepmatrix import reports
 from deepmatrix.cli.display import Display
@@ -25,25 +24,15 @@ from deepmatrix.execution.settling import settle
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.reports import budgets
+from deepmatrix.reports.terminal import print_line
 from deepmatrix.results import merging
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import networks
 
-#: The width of what is written to no terminal, in characters.
-FILE_WIDTH = 160
-
-
-def make_console(*, stderr: bool = False) -> Console:
-    """Return a console; one that is not a terminal is wide, unless COLUMNS says how wide."""
-    console = Console(stderr=stderr, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in console._environ:
-        console.width = FILE_WIDTH
-    return console
-
 
 def line_printer(console: Console) -> Callable[[str], None]:
-    """Return a function that prints a line as it is."""
-    return lambda text: console.print(Text(text), soft_wrap=True)
+    """Return a function that prints a line, and leaves it to the terminal to break it."""
+    return lambda text: print_line(console, text, wrap=False)
 
 
 def load_matrix(options: argparse.Namespace) -> Matrix:
@@ -90,7 +79,7 @@ def announce(run: Run, console: Console) -> None:
         f"{len(ids)} cell{'s' * (len(ids) != 1)}: {', '.join(ids[:LISTED_CELLS])}{unlisted}",
     )
     for line in lines:
-        console.print(Text(line, style="dim"), soft_wrap=True)
+        print_line(console, line, "dim", wrap=False)
 
 
 def execute(
@@ -137,7 +126,7 @@ def _store_verdicts(run: Run, console: Console) -> None:
     for verdict in reports.headlines(merged):
         console.print(verdict, soft_wrap=True)
     line = f"verdicts: {run.path}/report.md; {len(faults)} wrong, now searching the causes"
-    console.print(Text(line), soft_wrap=True)
+    print_line(console, line, wrap=False)
 
 
 def report(
@@ -156,7 +145,8 @@ def report(
     reports.write(parts[0], merged)
     history_lines.append(parts[0].path.parent, merged)
     reports.show(console, merged)
-    console.print(Text(f"written: {parts[0].path}/report.md, results.json, junit.xml", style="dim"))
+    line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
+    print_line(console, line, "dim")
     if merged.problems:
         plural = "s" if len(merged.problems) > 1 else ""
         raise CellFailed(f"{len(merged.problems)} problem{plural}, listed above")

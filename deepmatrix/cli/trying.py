@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 
 from rich.console import Console
-from rich.text import Text
 
 from deepmatrix import __version__
 from deepmatrix.cli import running
@@ -27,6 +26,7 @@ from deepmatrix.planning import trials
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.trials import Trial
+from deepmatrix.reports.terminal import print_line
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
@@ -65,7 +65,7 @@ def compare_versions(
         if not suspected:
             return comparison
         text = f"{len(suspected)} times seem too slow: all are measured again"
-        console.print(Text(text, style="yellow"))
+        print_line(console, text, "yellow")
         second = _measure(options, extended, tried, engine, console, growth)
     return again.confirmed(comparison, second, suspected)
 

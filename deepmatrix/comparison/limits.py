@@ -18,6 +18,9 @@ Name = Literal["new-failure", "changed", "drift", "slower", "larger", "hungrier"
 #: Those that take a share, and the one without any.
 SHARES = {"slower": 0.0, "larger": 0.01, "hungrier": 0.10}
 
+#: A number as people write it, in bounds.
+NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
+
 EXAMPLE = "new-failure,drift,slower:5%,larger:10%"
 
 
@@ -45,10 +48,10 @@ def _limit(text: str) -> Limit:
         )
     name = names[names.index(word)]
     if name in SHARES:
-        share = _number(text, value, r"(\d+(?:\.\d+)?)\s*%", "5%") / 100 if colon else SHARES[name]
+        share = _number(text, value, NUMBER + r"\s*%", "5%") / 100 if colon else SHARES[name]
         return Limit(name=name, share=share)
     if name == "drift" and colon:
-        growth = _number(text, value, r"(\d+(?:\.\d+)?)\s*x", "10x")
+        growth = _number(text, value, NUMBER + r"\s*x", "10x")
         if growth < 1:
             raise ArgumentError(f"--fail-on {text}: an error that shrinks is no failure")
         return Limit(name=name, growth=growth)

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy.optimize import brentq
-from scipy.special import chdtrc, fdtrc, polygamma, psi, stdtr, stdtrit
+import scipy
 
 from deepmatrix.results.timing.statistics import LEVEL, Samples
 
@@ -80,12 +79,12 @@ def compare_rounds(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> 
 def _ratio(base: Samples, head: Samples, variance: float, freedom: float) -> Ratio:
     error = math.sqrt(variance * (1 / base.size + 1 / head.size))
     middle = float(head.mean() - base.mean())
-    reach = float(stdtrit(freedom, (1 + LEVEL) / 2)) * error
+    reach = float(scipy.special.stdtrit(freedom, (1 + LEVEL) / 2)) * error
     return Ratio(
         value=math.exp(middle),
         low=math.exp(middle - reach),
         high=math.exp(middle + reach),
-        p=2 * float(stdtr(freedom, -abs(middle) / error)),
+        p=2 * float(scipy.special.stdtr(freedom, -abs(middle) / error)),
     )
 
 
@@ -102,7 +101,9 @@ def _is_outlier(
     if prior == 0:
         return np.zeros(variances.shape, dtype=np.bool_)
     tails = (
-        chdtrc(freedoms, freedoms * ratios) if math.isinf(prior) else fdtrc(freedoms, prior, ratios)
+        scipy.special.chdtrc(freedoms, freedoms * ratios)
+        if math.isinf(prior)
+        else scipy.special.fdtrc(freedoms, prior, ratios)
     )
     outliers: npt.NDArray[np.bool_] = tails < OUTLIER
     return outliers
@@ -116,13 +117,15 @@ def _prior(variances: Samples, freedoms: Samples) -> tuple[float, float]:
     if variances.size < FEWEST:
         return 0.0, 1.0
     halves = freedoms / 2
-    centred = np.log(variances) - psi(halves) + np.log(halves)
+    centred = np.log(variances) - scipy.special.psi(halves) + np.log(halves)
     mean = float(centred.mean())
-    excess = float(centred.var(ddof=1) - polygamma(1, halves).mean())
-    if excess <= polygamma(1, 1e6):
+    excess = float(centred.var(ddof=1) - scipy.special.polygamma(1, halves).mean())
+    if excess <= scipy.special.polygamma(1, 1e6):
         return math.inf, math.exp(mean)
-    half = float(brentq(lambda x: float(polygamma(1, x)) - excess, 1e-6, 1e6))
-    return 2 * half, math.exp(mean + float(psi(half)) - math.log(half))
+    half = float(
+        scipy.optimize.brentq(lambda x: float(scipy.special.polygamma(1, x)) - excess, 1e-6, 1e6)
+    )
+    return 2 * half, math.exp(mean + float(scipy.special.psi(half)) - math.log(half))
 
 
 def holm(p_values: Sequence[float]) -> list[float]:

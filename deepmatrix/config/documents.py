@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import itertools
 import json
 import types
 import typing
@@ -47,6 +48,10 @@ MESSAGES = {
     "byte_size": '{value} is not a size; write it like "4 GiB"',
     "byte_size_unit": '{value} is not a size; write it like "4 GiB"',
 }
+
+
+#: So many problems of one file are listed. Finding more takes time, and helps nobody.
+MOST_PROBLEMS = 20
 
 
 class Section(BaseModel):
@@ -112,10 +117,15 @@ def load(
         details = list(_causes(error.errors(), model))
         own = [detail for detail in details if not completed.has_inherited(detail["loc"])]
         _raise(text, (_explain(text, detail, model) for detail in own or details))
-    if problems := list(_repeated(written)) or list(check(document)):
+    if problems := _first(_repeated(written)) or _first(check(document)):
         own_problems = [problem for problem in problems if not completed.has_inherited(problem[0])]
         _raise(text, own_problems or problems)
     return document
+
+
+def _first(problems: Iterable[Problem]) -> list[Problem]:
+    """Return as many problems as are listed, and one more where there are more."""
+    return list(itertools.islice(problems, MOST_PROBLEMS + 1))
 
 
 def json_schema(
@@ -132,12 +142,16 @@ def json_schema(
 
 
 def _raise(text: Source, problems: Iterable[Problem]) -> typing.NoReturn:
-    """Raise one ConfigError that lists the problems in the order of the file."""
-    placed = {(text.place(location, key=key), message) for location, message, key in problems}
+    """Raise one ConfigError that lists the first problems in the order of the file."""
+    first = _first(problems)
+    placed = {
+        (text.place(location, key=key), message) for location, message, key in first[:MOST_PROBLEMS]
+    }
     ordered = sorted(
         placed, key=lambda line: [int(number) for number in line[0].rsplit(":", 2)[1:]]
     )
-    raise ConfigError("\n".join(f"{place}: {message}" for place, message in ordered))
+    hint = "there are more problems than these" if len(first) > MOST_PROBLEMS else ""
+    raise ConfigError("\n".join(f"{place}: {message}" for place, message in ordered), hint=hint)
 
 
 def _plain(node: Any) -> Any:
@@ -169,9 +183,11 @@ def _odd_keys(document: Any) -> Iterator[Problem]:
 def _repeated(document: Any) -> Iterator[Problem]:
     """Yield the items that a list already has."""
     for location, node in _walk(document):
+        before: set[str] = set()
         for index, item in enumerate(node if isinstance(node, tuple) else ()):
-            if item in node[:index]:
+            if repr(item) in before:
                 yield (*location, index), f"{shown(item)} is listed twice", False
+            before.add(repr(item))
 
 
 def _causes(details: list[ErrorDetails], model: type[Section]) -> Iterator[ErrorDetails]:

@@ -20,9 +20,18 @@ from harness.record import NEEDS, STARTUP
 #: What the digits leave for training once the test images are held out.
 TRAINING_IMAGES = 1438
 
+#: The most cells that a file may make: thirty times ours.
+MOST_CELLS = 4_000
+
 
 def check(matrix: Matrix, networks: Collection[str]) -> Iterator[Problem]:
     """Yield all problems of a matrix file. *networks* are unchecked when empty."""
+    cells = len(matrix.systems()) * len(matrix.bases)
+    cells *= len(matrix.architectures) * len(matrix.devices)
+    if cells > MOST_CELLS:
+        message = f"systems, bases, architectures and devices make {cells} cells"
+        yield (), f"{message}; at most {MOST_CELLS} can be planned", False
+        return
     yield from _clashes(matrix)
     for use in _names(matrix, networks):
         if use.known and use.word not in use.known:

@@ -9,15 +9,16 @@ from pathlib import Path
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
-from ruamel.yaml.composer import MaxDepthExceededError
 from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node
 
+from deepmatrix.config import bounds
 from deepmatrix.errors import ArgumentError, ConfigError
+from deepmatrix.sizes import binary_size
 
-DEEPEST = 20
-"""Mappings and lists inside one another; the matrix file needs four."""
+#: The longest value in a message, in characters.
+LONGEST_VALUE = 80
 
 Location = Sequence[str | int]
 """Keys and indices from the top of the document down to a value."""
@@ -71,7 +72,9 @@ def read(path: Path) -> Source:
         ConfigError: it is not UTF-8, not YAML, not a mapping, too deep, or repeats a key.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with path.open("rb") as file:
+            content = file.read(bounds.LARGEST + 1)
+        text = content.decode("utf-8")
     except FileNotFoundError:
         raise ArgumentError(
             f"{path}: no such file", hint="run in the repository's root, or name one with --file"
@@ -80,6 +83,9 @@ def read(path: Path) -> Source:
         raise ConfigError(f"{path.name}:1:1: not UTF-8 text ({error.reason})") from None
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from None
+    if len(content) > bounds.LARGEST:
+        largest = binary_size(bounds.LARGEST)
+        raise ConfigError(f"{path.name}:1:1: larger than {largest}, more than people write")
     document = _parse(path, text)
     if not isinstance(document, CommentedMap):
         message = f"expected a mapping with 'version', found {shown(document)}"
@@ -99,8 +105,13 @@ def shown(value: object) -> str:
         case bool():
             return str(value).lower()
         case str():
-            return repr(str(value))
-    return str(value)
+            return repr(_short(str(value)))
+    return _short(str(value))
+
+
+def _short(text: str) -> str:
+    """Return a value as long as a message can show it."""
+    return text if len(text) <= LONGEST_VALUE else f"{text[:LONGEST_VALUE]}…"
 
 
 class _Constructor(RoundTripConstructor):
@@ -115,8 +126,8 @@ class _Constructor(RoundTripConstructor):
 
 def _parse(path: Path, text: str) -> object:
     yaml = YAML(typ="rt")
+    yaml.Parser = bounds.BoundedParser
     yaml.Constructor = _Constructor
-    yaml.max_depth = DEEPEST  # the steps after the parser's are recursive
     try:
         return yaml.load(text)
     except DuplicateKeyError as error:
@@ -128,10 +139,8 @@ def _parse(path: Path, text: str) -> object:
         ) from None
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
-        is_deep = isinstance(error, MaxDepthExceededError)
-        problem = "nested too deeply" if is_deep else error.problem
         raise ConfigError(
-            f"{path.name}:{mark.line + 1}:{mark.column + 1}: not YAML: {problem}"
+            f"{path.name}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}"
         ) from None
     except YAMLError as error:
         raise ConfigError(f"{path.name}:1:1: not YAML: {str(error).splitlines()[0]}") from None

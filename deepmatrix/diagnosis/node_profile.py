@@ -16,7 +16,7 @@ from deepmatrix.diagnosis.faults import Fault, find_answers
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.node_errors import NodeError, NodeErrors
+from deepmatrix.store.causes import NodeError, NodeErrors
 
 #: Tensors that one run of a consumer returns beside the outputs.
 TENSORS_PER_RUN = 64

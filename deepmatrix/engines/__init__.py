@@ -105,6 +105,7 @@ class Ended:
 
     *started_at*: when its start was requested, seconds since 1970.
     *tree_bytes*: the most memory that it and its descendants had together at any check.
+    *left*: what may be left behind where it was interrupted and the engine did not answer.
     """
 
     ending: Ending
@@ -114,6 +115,7 @@ class Ended:
     started_at: float | None = None
     log: str = ""
     tree_bytes: int | None = None
+    left: str = ""
 
 
 class Engine(Protocol):

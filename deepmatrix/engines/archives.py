@@ -17,7 +17,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePosixPath
 from typing import IO, cast
 
-from deepmatrix.errors import DeepmatrixError, EngineError
+from deepmatrix.errors import DeepmatrixError, system_error
 from deepmatrix.sizes import binary_size
 from harness.record import OUTPUT
 
@@ -63,7 +63,18 @@ def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
 
     The files, and the folders they lie in, will belong to *user*.
     """
-    archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+    with _local_errors(Path(tempfile.gettempdir())):
+        archive = tempfile.TemporaryFile()  # noqa: SIM115 - the caller closes it
+        try:
+            _pack(files, archive, user=user)
+        except BaseException:
+            archive.close()
+            raise
+        archive.seek(0)
+        return archive
+
+
+def _pack(files: Mapping[str, Path], archive: IO[bytes], *, user: int) -> None:
     with tarfile.open(fileobj=archive, mode="w") as tar:
         folders = {parent for name in files for parent in PurePosixPath(name).parents}
         for folder in sorted(folders - {PurePosixPath(".")}):
@@ -79,8 +90,6 @@ def pack(files: Mapping[str, Path], *, user: int) -> IO[bytes]:
                 entry.uid = entry.gid = user
                 entry.uname = entry.gname = ""
                 tar.addfile(entry, source)
-    archive.seek(0)
-    return archive
 
 
 def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
@@ -91,16 +100,15 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
             this machine cannot have; *folder* is unchanged.
         EngineError: this machine cannot write it.
     """
-    part = _beside(folder)
-    try:
-        stream = cast(IO[bytes], _Stream(chunks))  # all of it that tarfile uses
-        with tarfile.open(fileobj=stream, mode="r|") as tar:
-            _extract(tar, part, limit_bytes)
+    stream = _Stream(chunks)
+    with _local_errors(folder, stream), _part_of(folder) as part:
+        try:
+            # The stream has all that tarfile uses of a file.
+            with tarfile.open(fileobj=cast(IO[bytes], stream), mode="r|") as tar:
+                _extract(tar, part, limit_bytes)
+        except tarfile.TarError as error:
+            raise Refused(f"its control directory cannot be read: {error}") from None
         replace_folder(folder, part)
-    except tarfile.TarError as error:
-        raise Refused(f"its control directory cannot be read: {error}") from None
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def copy_plain_files(source: Path, folder: Path) -> None:
@@ -110,15 +118,12 @@ def copy_plain_files(source: Path, folder: Path) -> None:
         Refused: there are too many, or they are too deep, too large or not to be read.
         EngineError: this machine cannot write it.
     """
-    part = _beside(folder)
-    try:
+    with _local_errors(folder), _part_of(folder) as part:
         for count, (name, path) in enumerate(list_files(source, links=False).items()):
             if count >= MAX_FILES:
                 raise Refused(f"it wrote more than {MAX_FILES} files into its control directory")
             _copy_plain_file(name, path, part)
         replace_folder(folder, part)
-    finally:
-        shutil.rmtree(part, ignore_errors=True)
 
 
 def _copy_plain_file(name: str, path: Path, part: Path) -> None:
@@ -165,6 +170,27 @@ def _flatten(folder: Path) -> None:
             with contextlib.suppress(OSError):
                 path.rename(moved)
                 pending.append(moved)
+
+
+@contextlib.contextmanager
+def _part_of(folder: Path) -> Iterator[Path]:
+    """Make a folder that may take the place of *folder*; remove it where it did not."""
+    part = _beside(folder)
+    try:
+        yield part
+    finally:
+        shutil.rmtree(part, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def _local_errors(place: Path, stream: _Stream | None = None) -> Iterator[None]:
+    """Raise what this machine refuses, a full disk, as EngineError; not what a *stream* does."""
+    try:
+        yield
+    except OSError as error:
+        if stream is not None and stream.failure is error:
+            raise
+        raise system_error(error, error.filename or place) from None
 
 
 def _beside(folder: Path) -> Path:
@@ -217,14 +243,12 @@ def _write(path: Path, source: IO[bytes] | None) -> None:
     except FileExistsError:
         raise Refused(f"it wrote two files named {path.name!r}") from None
     except OSError as error:
-        if error.errno is None:
-            raise  # the stream's own failure, not this machine's
         if error.errno in BAD_NAME:
             raise Refused(
                 f"it wrote a file whose name this machine refuses, {path.name[:100]!r}: "
                 f"{error.strerror}"
             ) from None
-        raise EngineError(f"cannot write {path}: {error.strerror}", hint="make room") from None
+        raise
 
 
 def _size(source: IO[bytes]) -> int:
@@ -237,13 +261,21 @@ class _Stream:
     def __init__(self, chunks: Iterable[bytes]) -> None:
         self._chunks: Iterator[bytes] = iter(chunks)
         self._buffer = b""
+        self.failure: Exception | None = None
 
     def read(self, size: int) -> bytes:
         parts = [self._buffer]
         have = len(self._buffer)
-        while have < size and (chunk := next(self._chunks, b"")):
+        while have < size and (chunk := self._next()):
             parts.append(chunk)
             have += len(chunk)
         whole = b"".join(parts)
         self._buffer = whole[size:]
         return whole[:size]
+
+    def _next(self) -> bytes:
+        try:
+            return next(self._chunks, b"")
+        except Exception as error:
+            self.failure = error
+            raise

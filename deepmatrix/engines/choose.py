@@ -12,6 +12,7 @@ from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.here import HereEngine
 from deepmatrix.engines.venv import VenvEngine
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.images import scratch
 from deepmatrix.invocation import command_line
 
 NAMES = ("auto", "docker", "venv", "here")
@@ -23,12 +24,14 @@ HINT = f"set one up with `{command_line('engine')}`, or name one: --engine docke
 def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
     """Return the engine that *name* asks for: auto, docker, docker:CONTEXT_OR_URL, venv or here.
 
-    *say* is called with notes on the choice for the user.
+    First it ends and removes what killed builds left. *say* is called with notes on the choice for
+    the user.
 
     Raises:
         ArgumentError: no such engine or context.
         EngineError: it does not answer.
     """
+    scratch.sweep()
     kind, colon, address = name.partition(":")
     if kind not in NAMES or (colon and kind != "docker"):
         raise ArgumentError(

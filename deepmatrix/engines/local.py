@@ -18,12 +18,12 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deepmatrix.engines import Ended, Limits, Task, archives, endings, owner, proctree, watch
+from deepmatrix.engines import Ended, Limits, Task, archives, endings, watch
 from deepmatrix.engines.course import Course, ready_last
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError
-from deepmatrix.machine import processes
-from deepmatrix.paths import HARNESS, cache_folder
+from deepmatrix.machine import folders, owner, processes, proctree
+from deepmatrix.paths import HARNESS
 
 #: The variables of this process's environment that a process with a clean one gets.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH")
@@ -52,7 +52,7 @@ class LocalProcesses:
             **{f"harness/{name}": path for name, path in archives.list_files(harness).items()},
             **(extra or {}),
         }
-        self._root = root or cache_folder() / "work"
+        self._root = root or folders.cache() / "work"
         self._folder: Path | None = None
 
     def open(self) -> None:

@@ -26,13 +26,13 @@ from uv import find_uv_bin
 
 from deepmatrix.boundary.bounds import Count, Seconds
 from deepmatrix.boundary.files import Damaged, read_json, write_text
-from deepmatrix.engines import Ended, Prepared, Progress, Task, local, owner
+from deepmatrix.engines import Ended, Prepared, Progress, Task, local
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
 from deepmatrix.images import pins
 from deepmatrix.invocation import command_line
-from deepmatrix.machine import binfmt, packages, processes
-from deepmatrix.paths import HARNESS, cache_folder
+from deepmatrix.machine import binfmt, folders, owner, packages, processes
+from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
 
 #: Raise it when environments are made in another way: cached ones are then not used.
@@ -67,7 +67,7 @@ class VenvEngine:
         extra: Mapping[str, Path] | None = None,
         root: Path | None = None,
     ) -> None:
-        self._root = root or cache_folder() / "venvs"
+        self._root = root or folders.cache() / "venvs"
         self._pythons: dict[str, Path] = {}
         self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
 

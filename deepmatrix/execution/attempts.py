@@ -26,7 +26,14 @@ from deepmatrix.store.runs import Run
 
 
 class Cancelled(Exception):
-    """The user pressed Ctrl-C, or SIGTERM came; the process was ended."""
+    """The user pressed Ctrl-C, or another signal came; the process was ended.
+
+    ``left`` says what may be left behind, where the engine did not answer.
+    """
+
+    def __init__(self, left: str = "") -> None:
+        super().__init__(left)
+        self.left = left
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +143,7 @@ class Attempts:
             begin()
             ended = self.engine.run(task, self.cancel)
         if ended.ending == "cancelled":
-            raise Cancelled
+            raise Cancelled(ended.left)
         return ended
 
     def _attempt(

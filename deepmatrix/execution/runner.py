@@ -68,6 +68,7 @@ class Runner:
                 run=run, engine=engine, capabilities=capabilities, watcher=watcher
             )
             ready = preparation.prepare(cells)
+            self._open_engine()
             with cancel_on_signal() as cancel:
                 attempts = Attempts(
                     run=run,
@@ -77,14 +78,22 @@ class Runner:
                     watcher=watcher,
                 )
                 try:
-                    engine.open(run.id)
                     yield OpenRun(
                         attempts=attempts, preparation=preparation, cells=self.cells, ready=ready
                     )
-                except Cancelled:
-                    raise interrupted(run) from None
+                except Cancelled as cancelled:
+                    raise interrupted(run, cancelled.left) from None
                 finally:
                     engine.close()
+
+    def _open_engine(self) -> None:
+        try:
+            self.engine.open(self.run.id)
+        except BaseException as error:
+            self.engine.close()
+            if isinstance(error, KeyboardInterrupt):
+                raise interrupted(self.run) from None
+            raise
 
     def pending_cells(self, waves: Sequence[Wave]) -> list[Cell]:
         """Return the cells that still have a job to do here."""

@@ -26,8 +26,8 @@ from deepmatrix.boundary.files import Damaged, read_json, write_text
 from deepmatrix.config.families import DEBIAN_NAMES
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.invocation import command_line
-from deepmatrix.machine import processes
-from deepmatrix.paths import DOCKER, cache_folder
+from deepmatrix.machine import folders, processes
+from deepmatrix.paths import DOCKER
 
 FOLDER = DOCKER / "base"
 
@@ -161,7 +161,7 @@ class Root:
         )
 
     def _folder(self) -> Path:
-        return cache_folder() / "roots" / f"{self.target}-{self.digest()}"
+        return folders.cache() / "roots" / f"{self.target}-{self.digest()}"
 
 
 def debian_name(architecture: str) -> str:
@@ -182,7 +182,7 @@ def base_kind(image: str, environment: Mapping[str, str]) -> Kind:
                 hint="set it to 'registry' or 'debian', or not at all",
             )
         return KINDS[forced]
-    memory = cache_folder() / "registry.json"
+    memory = folders.cache() / "registry.json"
     answers: dict[str, tuple[float, bool]] = _read(memory)
     asked_at, reachable = answers.get(image, (0.0, False))
     if not 0 <= time.time() - asked_at < REMEMBERED_S:

@@ -12,12 +12,11 @@ from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.images import bases, pins
+from deepmatrix.images import bases, pins, scratch
 from deepmatrix.images.bases import Bake, Root
 from deepmatrix.images.prepared import Prepared, Progress
 from deepmatrix.images.progress import Watch
@@ -194,9 +193,9 @@ def _build(
     processes.run(["docker", "buildx", "version"], environment=environment, hint=HINT)
     architecture = _ask(["docker", "version", "--format", "{{.Server.Arch}}"], environment)
     roots, prepared = _roots(recipes, architecture, progress)
-    with TemporaryDirectory(prefix="deepmatrix-") as temporary:
+    with scratch.build_folder() as folder:
         workshop = Workshop(
-            folder=Path(temporary),
+            folder=folder,
             sources=packages.configured_sources(),
             architecture=architecture,
             roots=roots,
@@ -289,7 +288,7 @@ def _call(file: Path, environment: Mapping[str, str], watch: Watch) -> str:
         processes.stream(
             ["docker", "buildx", "bake", "--file", str(file), "--progress", "rawjson"],
             on_line=watch.line,
-            environment=environment,
+            environment={**environment, **scratch.builder_environment()},
             hint=HINT,
         )
     except processes.CommandFailed as error:

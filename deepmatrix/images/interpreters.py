@@ -18,7 +18,7 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Base
 from deepmatrix.errors import EngineError
 from deepmatrix.images import bases
-from deepmatrix.machine import processes
+from deepmatrix.machine import folders, processes
 
 #: Debian's packages of the libraries that Python's own modules are linked to.
 LIBRARIES = (
@@ -103,5 +103,5 @@ def _programs(version: str, folder_in_matrix: str | None) -> Iterator[Path]:
         return
     if on_path := shutil.which(name):
         yield Path(on_path)
-    pyenv = Path(os.environ.get("PYENV_ROOT") or Path.home() / ".pyenv")
+    pyenv = Path(os.environ.get("PYENV_ROOT") or folders.home() / ".pyenv")
     yield from sorted(pyenv.glob(f"versions/{version}.*/bin/{name}"), reverse=True)

@@ -6,6 +6,8 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+from deepmatrix.machine.folders import home
+
 #: Settings that name a path of this machine or concern only this machine.
 OWN = ("cafile", "cache", "prefix", "nodedir", "userconfig", "globalconfig", "tmp", "logs-dir")
 
@@ -15,8 +17,7 @@ def build_npmrc(environment: Mapping[str, str] = os.environ) -> str:
 
     npm's environment variables win over its file, as in npm itself.
     """
-    home = Path(environment.get("HOME") or Path.home())
-    file = Path(environment.get("NPM_CONFIG_USERCONFIG") or home / ".npmrc")
+    file = Path(environment.get("NPM_CONFIG_USERCONFIG") or home(environment) / ".npmrc")
     lines = file.read_text("utf-8").splitlines() if file.is_file() else []
     lines += [
         f"{key.lower().removeprefix('npm_config_').replace('_', '-')}={text}"

@@ -22,6 +22,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepmatrix.machine import folders
+
 #: An index that lacks the pinned version must not hide another that has it. The pins' hashes, not
 #: the order of the indexes, determine the file.
 STRATEGY = "unsafe-best-match"
@@ -183,7 +185,7 @@ def _pip_files(environment: Mapping[str, str]) -> list[Path]:
     named = environment.get("PIP_CONFIG_FILE", "")
     if named == os.devnull:
         return []
-    home = Path(environment.get("HOME") or Path.home())
+    home = folders.home(environment)
     own = Path(environment.get("XDG_CONFIG_HOME") or home / ".config")
     if sys.platform == "win32":
         files = [
@@ -191,8 +193,8 @@ def _pip_files(environment: Mapping[str, str]) -> list[Path]:
         ]
         site = "pip.ini"
     elif sys.platform == "darwin":
-        folders = [Path("/Library/Application Support"), home / "Library/Application Support"]
-        files = [*(folder / "pip/pip.conf" for folder in folders), home / ".config/pip/pip.conf"]
+        libraries = [Path("/Library/Application Support"), home / "Library/Application Support"]
+        files = [*(folder / "pip/pip.conf" for folder in libraries), home / ".config/pip/pip.conf"]
         site = "pip.conf"
     else:
         shared = (environment.get("XDG_CONFIG_DIRS") or "/etc/xdg").split(":")

@@ -13,7 +13,7 @@ from rich.console import Console
 from deepmatrix.boundary.files import write_text
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.planning.plan import Plan
-from deepmatrix.reports import junit, markdown
+from deepmatrix.reports import escaping, junit, markdown
 from deepmatrix.reports.comparison import comparison_page, show_comparison
 from deepmatrix.reports.console import print_table
 from deepmatrix.reports.screens import headlines, show
@@ -56,7 +56,10 @@ def show_conformance(console: Console, conformities: Sequence[Conformity]) -> in
 def conformance_page(run_id: str, conformities: Sequence[Conformity]) -> str:
     """Return the outcomes of conformance tests as Markdown."""
     tables = conformance.tables(conformities, _changes(conformities))
-    parts = [f"# Conformance `{run_id}`", *map(markdown.markdown_table, tables)]
+    parts = [
+        f"# Conformance {escaping.markdown_code(run_id)}",
+        *map(markdown.markdown_table, tables),
+    ]
     return "\n\n".join(parts) + "\n"
 
 

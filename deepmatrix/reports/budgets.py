@@ -21,6 +21,8 @@ from deepmatrix.store.runs import Run
 FILE = "budgets.json"
 
 _SECONDS = {"s": 1.0, "ms": 1e-3, "us": 1e-6, "µs": 1e-6}
+#: A number, then its unit.
+_AMOUNT = r"([0-9]{1,20}(?:\.[0-9]{1,20})?(?:e[+-]?[0-9]{1,3})?)\s*(\D*)"
 _BYTES = {**DECIMAL_UNITS, **BINARY_UNITS}
 
 
@@ -40,11 +42,12 @@ def number(text: str) -> float:
 
 
 def _with_unit(text: str, units: Mapping[str, float]) -> float:
-    match = re.fullmatch(r"(\d+(?:\.\d+)?(?:e[+-]?\d+)?)\s*(\D*)", text.strip())
+    match = re.fullmatch(_AMOUNT, text.strip())
     value = float(match[1]) * units.get(match[2], 0.0) if match else 0.0
     if not 0 < value < math.inf:
         examples = " or ".join(f"5{unit}" for unit in units)
-        raise argparse.ArgumentTypeError(f"'{text}' is not a budget; write it like {examples}")
+        shown = text if len(text) <= 80 else f"{text[:79]}…"
+        raise argparse.ArgumentTypeError(f"'{shown}' is not a budget; write it like {examples}")
     return value
 
 

@@ -6,14 +6,16 @@ from collections.abc import Iterator
 from statistics import median
 
 from rich.console import Console
-from rich.text import Text
 
 from deepmatrix.comparison.changes import Comparison, Side
 from deepmatrix.reports import numbers
 from deepmatrix.reports.console import STYLES, print_table
+from deepmatrix.reports.escaping import markdown as escape
+from deepmatrix.reports.escaping import markdown_prose
 from deepmatrix.reports.layout import Mood
-from deepmatrix.reports.markdown import escape, markdown_table
+from deepmatrix.reports.markdown import markdown_table
 from deepmatrix.reports.tables import comparison as tables
+from deepmatrix.reports.terminal import print_line
 
 #: So many lines that break a limit are shown, and cells that are not timed named.
 MOST_LINES = 5
@@ -23,16 +25,16 @@ MOST_CELLS = 3
 def show_comparison(console: Console, comparison: Comparison) -> None:
     """Print what changed: the headline, then failures, verdicts, drifts, times, sizes."""
     text, mood = headline(comparison)
-    console.print(Text(text, style=STYLES[mood]))
-    console.print(Text(sides(comparison), style=STYLES["muted"]))
+    print_line(console, text, STYLES[mood])
+    print_line(console, sides(comparison), STYLES["muted"])
     for table in tables.tables(comparison):
         console.print()
         print_table(console, table)
     console.print()
     for line in remarks(comparison):
-        console.print(Text(line, style=STYLES["muted"]))
+        print_line(console, line, STYLES["muted"])
     for line in shortened(comparison.broken):
-        console.print(Text(f"✗ {line}", style=STYLES["bad"]))
+        print_line(console, f"✗ {line}", STYLES["bad"])
 
 
 def comparison_page(comparison: Comparison) -> str:
@@ -44,7 +46,7 @@ def comparison_page(comparison: Comparison) -> str:
         parts.append("\n".join(["**Limits that are broken:**", "", *lines]))
     for table in tables.tables(comparison):
         parts.append(markdown_table(table).replace("## ", "#### ", 1))
-    parts.append("\n".join(f"- {escape(line)}" for line in remarks(comparison)))
+    parts.append("\n".join(f"- {markdown_prose(line)}" for line in remarks(comparison)))
     return "\n\n".join(part for part in parts if part) + "\n"
 
 

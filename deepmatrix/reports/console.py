@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 
 from rich.cells import cell_len
 from rich.console import Console, Group, RenderableType
@@ -11,6 +12,7 @@ from rich.table import Table as RichTable
 from rich.text import Text
 
 from deepmatrix.reports import fitting
+from deepmatrix.reports.escaping import terminal
 from deepmatrix.reports.fitting import Fit
 from deepmatrix.reports.layout import Mood, Row, Table
 from deepmatrix.reports.numbers import DASH
@@ -26,6 +28,7 @@ STYLES: dict[Mood, str] = {
 
 def print_table(console: Console, table: Table, *, titled: bool = True) -> None:
     """Print a table in the shape that fits the console: all columns, fewer, or a listing."""
+    table = _visible(table)
     fit = fitting.fit(table, console.width)
     lines: list[RenderableType] = [Text(table.title, style="bold")] if titled else []
     legend = table.legend(fit.shown if fit else None)
@@ -38,8 +41,16 @@ def print_table(console: Console, table: Table, *, titled: bool = True) -> None:
             names = ", ".join(fit.left_out)
             notes.append(f"More columns in report.md or on a wider console: {names}.")
     if notes:
-        lines += [Text(""), *(Text(note, style="dim") for note in notes)]
+        lines += [Text(""), *(Text(terminal(note), style="dim") for note in notes)]
     console.print(Group(*lines))
+
+
+def _visible(table: Table) -> Table:
+    """Return a table whose texts have nothing that a terminal would obey."""
+    rows = (replace(row, texts=tuple(map(terminal, row.texts))) for row in table.rows)
+    columns = (replace(column, title=terminal(column.title)) for column in table.columns)
+    title = terminal(table.title)
+    return replace(table, title=title, columns=tuple(columns), rows=tuple(rows))
 
 
 def _grid(table: Table, fit: Fit, console_width: int) -> Iterator[Text]:

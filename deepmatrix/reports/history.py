@@ -13,6 +13,7 @@ from deepmatrix.comparison.history.series import Level, Series
 from deepmatrix.reports import numbers
 from deepmatrix.reports.console import STYLES, print_table
 from deepmatrix.reports.layout import Column, Table, row
+from deepmatrix.reports.terminal import print_line
 
 #: A plot is at most so wide, and so high, in characters.
 WIDEST, HEIGHT = 120, 16
@@ -53,7 +54,7 @@ def show_list(console: Console, found: Sequence[Series]) -> None:
 def show_series(console: Console, shown: Series) -> None:
     """Print a series as a plot, with a vertical line at each change point."""
     levels, unit = shown.levels(), shown.points[-1].unit
-    console.print(Text(shown.name, style="bold"))
+    print_line(console, shown.name, "bold")
     console.print(Text(_plot(shown, levels, min(console.width, WIDEST))))
     for before, after in itertools.pairwise(levels):
         point = shown.points[after.start]
@@ -62,13 +63,13 @@ def show_series(console: Console, shown: Series) -> None:
         line = (
             f"{point.created[:16]} run {point.run}: {texts} ({_change([before, after])}{version})"
         )
-        console.print(Text(line, style=STYLES["warned"]), soft_wrap=True)
+        print_line(console, line, STYLES["warned"], wrap=False)
     if len(levels) == 1:
         middle = _value(levels[0].value, unit)
-        console.print(Text(f"no change in {len(shown.values)} runs: {middle}"))
+        print_line(console, f"no change in {len(shown.values)} runs: {middle}")
     if shown.left_out:
         text = f"{shown.left_out} runs of other machines are left out"
-        console.print(Text(text, style=STYLES["muted"]))
+        print_line(console, text, STYLES["muted"])
 
 
 def _plot(shown: Series, levels: Sequence[Level], width: int) -> str:

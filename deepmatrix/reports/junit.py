@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import re
 import xml.etree.ElementTree as ET
 
 from deepmatrix.reports import numbers
+from deepmatrix.reports.escaping import xml
 from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
 
 EXPECTED = "expected failure"
 
-#: Characters that XML 1.0 cannot hold at all (a log line may).
-_FORBIDDEN = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
-
 
 def document(results: Results) -> str:
     """Return suites `cells`, `training` and `portability`, a test case a row, and `run`."""
-    root = ET.Element("testsuites", name=f"deepmatrix {results.run}")
+    root = ET.Element("testsuites", name=xml(f"deepmatrix {results.run}"))
     _suite(
         root,
         "cells",
@@ -59,19 +56,15 @@ def _suite(root: ET.Element, name: str, cases: list[tuple[str, str, str, str, st
     suite = ET.SubElement(root, "testsuite", name=name)
     counts = {"failures": 0, "skipped": 0}
     for case, group, status, reason, shown in cases:
-        element = ET.SubElement(suite, "testcase", name=_text(case), classname=_text(group))
+        element = ET.SubElement(suite, "testcase", name=xml(case), classname=xml(group))
         if status in {"ok", "match"}:
             if shown:
-                ET.SubElement(element, "system-out").text = _text(shown)
+                ET.SubElement(element, "system-out").text = xml(shown)
             continue
         skipped = status in {"not-run", EXPECTED}
         counts["skipped" if skipped else "failures"] += 1
         kind = "skipped" if skipped else "failure"
-        ET.SubElement(element, kind, message=_text(f"{status}: {reason}"))
+        ET.SubElement(element, kind, message=xml(f"{status}: {reason}"))
     suite.set("tests", str(len(cases)))
     for key, count in counts.items():
         suite.set(key, str(count))
-
-
-def _text(text: str) -> str:
-    return _FORBIDDEN.sub("\N{REPLACEMENT CHARACTER}", text)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
-from deepmatrix.reports.layout import NO_BREAK_SPACE, Table
+from deepmatrix.reports.escaping import markdown as escape
+from deepmatrix.reports.escaping import markdown_code, markdown_prose
+from deepmatrix.reports.layout import Table
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results.rows import Results
@@ -14,9 +19,12 @@ from deepmatrix.results.rows import Results
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.
 LONGEST = 1_000_000
 
-
 #: Of more models than this the verdicts are counted, not listed.
 MANY_MODELS = 20
+
+#: Where another document takes the report. The first mark may name tables,
+#: ``<!-- report: Cells; Portability: digits-conv -->``: then it takes only these.
+BEGIN, END = re.compile("<!-- report(?:: ([^\n]*?))? -->"), "<!-- /report -->"
 
 
 def document(results: Results, titles: Sequence[str] = ()) -> str:
@@ -28,19 +36,53 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
         ArgumentError: there is no table of such a title.
     """
     kind = "Verification" if results.models else "Matrix"
-    parts = [f"# {kind} `{results.run}`", *_headlines(results), _verdict(results)]
+    parts = [
+        f"# {kind} {markdown_code(results.run)}",
+        *_headlines(results),
+        _verdict(results),
+    ]
     parts += [markdown_table(table) for table in _select(result_tables(results), titles)]
     parts += [_list("Expected failures", results.findings)] if results.findings else []
     parts += [_list("Warnings", results.warnings)] if results.warnings else []
     parts.append(
-        f"<sub>preset `{results.preset}`, seed {results.seed}, deepmatrix {results.version}, "
-        f"{results.created[:19]} UTC; {_engines(results)}</sub>"
+        f"<sub>preset {markdown_code(results.preset)}, seed {results.seed}, "
+        f"deepmatrix {escape(results.version)}, "
+        f"{escape(results.created[:19])} UTC; {_engines(results)}</sub>"
     )
     text = "\n\n".join(parts) + "\n"
     if len(text.encode()) <= LONGEST:
         return text
     start = text.encode()[:LONGEST].decode(errors="ignore")
     return start.rsplit("\n", 1)[0] + "\n\n(cut: see results.json for the rest)\n"
+
+
+def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
+    """Replace the text between the marks of a Markdown file by a page with a title.
+
+    *page* is called with the titles that the first mark names, empty for all tables.
+
+    Raises:
+        ArgumentError: it cannot be read, or the marks are not there, once each and in their order.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise ArgumentError(
+            f"{path} is not UTF-8 text ({error.reason} at byte {error.start})",
+            hint="save it as UTF-8; it is unchanged",
+        ) from None
+    except OSError as error:
+        raise ArgumentError(f"{path} cannot be read: {error.strerror}") from None
+    begins = list(BEGIN.finditer(text))
+    if len(begins) != 1 or text.count(END) != 1 or text.index(END) < begins[0].end():
+        raise ArgumentError(
+            f"{path} must have one place for a report",
+            hint=f"write <!-- report --> and {END} into it, once",
+        )
+    titles = [title.strip() for title in (begins[0][1] or "").split(";") if title.strip()]
+    report = page(titles).replace("\n#", "\n##").replace("# ", "### ", 1)
+    before, after = text[: begins[0].end()], text[text.index(END) :]
+    write_text(path, f"{before}\n\n{report}\n{after}")
 
 
 def _select(tables: list[Table], titles: Sequence[str]) -> list[Table]:
@@ -79,9 +121,10 @@ def _list(title: str, sentences: Sequence[str]) -> str:
 def markdown_table(table: Table) -> str:
     """Return a table with its title and note."""
     rule = ["---:" if column.numeric else "---" for column in table.columns]
-    lines = [table.titles, rule, *(row.texts for row in table.rows)]
-    text = "\n".join("| " + " | ".join(escape(text) for text in line) + " |" for line in lines)
-    return f"## {table.title}\n\n{text}\n\n{table.legend()}".rstrip()
+    titles = [escape(title) for title in table.titles]
+    lines = [[escape(text) for text in row.texts] for row in table.rows]
+    text = "\n".join("| " + " | ".join(line) + " |" for line in (titles, rule, *lines))
+    return f"## {escape(table.title)}\n\n{text}\n\n{markdown_prose(table.legend())}".rstrip()
 
 
 def _engines(results: Results) -> str:
@@ -91,10 +134,3 @@ def _engines(results: Results) -> str:
         for facts in results.engines.values()
     }
     return escape(", ".join(sorted(names)))
-
-
-def escape(text: str) -> str:
-    """Return a text for Markdown, in which what a process wrote makes no table, image or link."""
-    escaped = text.replace("|", "\\|").replace("\n", " ").replace("<", "&lt;")
-    escaped = escaped.replace(NO_BREAK_SPACE, " ")  # a browser fits tables by itself
-    return escaped.replace("](", "]\\(")  # a process in a cell wrote it: no image, no link

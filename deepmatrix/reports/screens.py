@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from rich.console import Console
-from rich.markup import escape
 from rich.text import Text
 
+from deepmatrix.reports import escaping
 from deepmatrix.reports.console import STYLES, print_table
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
+from deepmatrix.reports.terminal import print_line
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
 
@@ -28,15 +29,15 @@ def show(console: Console, results: Results) -> None:
         console.print()
         print_table(console, table)
     console.print()
-    console.print(f"[dim]run {escape(results.run)}, preset {escape(results.preset)}[/dim]")
+    print_line(console, f"run {results.run}, preset {results.preset}", STYLES["muted"])
     for finding in results.findings:
-        console.print(Text(f"• {finding}", style=STYLES["muted"]))
+        print_line(console, f"• {finding}", STYLES["muted"])
     for warning in results.warnings:
-        console.print(Text(f"! {warning}", style=STYLES["warned"]))
+        print_line(console, f"! {warning}", STYLES["warned"])
     for problem in results.problems:
-        console.print(Text(f"✗ {problem}", style=STYLES["bad"]))
+        print_line(console, f"✗ {problem}", STYLES["bad"])
     if not results.problems:
-        console.print(Text("✓ all as expected", style=STYLES["good"]))
+        print_line(console, "✓ all as expected", STYLES["good"])
 
 
 def headlines(results: Results) -> Iterator[Text]:
@@ -48,17 +49,17 @@ def headlines(results: Results) -> Iterator[Text]:
 def _headline(results: Results, model: ModelRow) -> Text:
     verdict, mood = verification.headline(results, model)
     colour = STYLES[mood].removeprefix("bold ")
-    return Text(verdict, style=f"bold {colour}")
+    return Text(escaping.terminal(verdict), style=f"bold {colour}")
 
 
 def _show_model(console: Console, results: Results, model: ModelRow) -> None:
     """Print the verdict of a model in a line, what judges it, and its tables."""
     console.print()
     console.print(_headline(results, model))
-    console.print(Text(verification.judge_line(model), style=STYLES["muted"]))
+    print_line(console, verification.judge_line(model), STYLES["muted"])
     for line in (inputs.line(model), verification.repeats_line(results, model)):
         if line:
-            console.print(Text(line, style=STYLES["muted"]))
+            print_line(console, line, STYLES["muted"])
     console.print()
     print_table(console, verification.consumers(results, model), titled=False)
     outputs = verification.outputs(results, model)
@@ -75,15 +76,16 @@ def _show_rest(console: Console, results: Results) -> None:
             print_table(console, table)
     console.print()
     for command in _commands(results):
-        console.print(Text("→ see it again: ").append(command, style="cyan"), soft_wrap=True)
+        shown_command = Text("→ see it again: ").append(escaping.terminal(command), style="cyan")
+        console.print(shown_command, soft_wrap=True)
     for warning in results.warnings:
-        console.print(Text(f"! {warning}", style=STYLES["warned"]))
+        print_line(console, f"! {warning}", STYLES["warned"])
     shown = {remarks.verdict_problem(judged) for judged in results.portability}
     for problem in results.problems:
         if problem not in shown:
-            console.print(Text(f"✗ {problem}", style=STYLES["bad"]))
+            print_line(console, f"✗ {problem}", STYLES["bad"])
     for line in _not_run(results):
-        console.print(Text(line, style=STYLES["muted"]), soft_wrap=True)
+        print_line(console, line, STYLES["muted"], wrap=False)
 
 
 def _not_run(results: Results) -> Iterator[str]:

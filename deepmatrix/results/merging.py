@@ -123,7 +123,7 @@ def _costs(runs: Sequence[Run], manifest: Manifest) -> tuple[CostRow, ...]:
     rows: list[CostRow] = []
     for model in plan.served:
         parts = (_costs_in(run, original, model.artifact) for run in runs)
-        names = {"artifact": model.artifact.id, "original": original.id}
+        names = {"artifact": model.artifact.id, "model": model.name, "original": original.id}
         rows += [CostRow(**names, **vars(cost)) for cost in next(filter(None, parts), [])]
     return tuple(rows)
 

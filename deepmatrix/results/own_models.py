@@ -9,8 +9,8 @@ from deepmatrix.boundary.files import Damaged
 from deepmatrix.planning.plan import Import
 from deepmatrix.results.rows import ModelRow, NodesRow
 from deepmatrix.store import artifacts
+from deepmatrix.store.causes import NodeError
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.node_errors import NodeError
 from deepmatrix.store.output import Exported
 from deepmatrix.store.runs import Run
 

@@ -9,8 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from deepmatrix.judging.verdicts import Word
 from deepmatrix.results.timing.statistics import Bounded, Estimate
-from deepmatrix.store.causes import Cause
-from deepmatrix.store.node_errors import NodeError
+from deepmatrix.store.causes import Cause, NodeError
 from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import Deviation
 

@@ -1,10 +1,10 @@
-"""Why an artifact's answers are wrong on a consumer: what a diagnosis found."""
+"""What a diagnosis found: why outputs are wrong on a consumer, and the error of every node."""
 
 from __future__ import annotations
 
 from typing import Final, Literal
 
-from deepmatrix.boundary.bounds import Count, Id, Line, Measure, TensorName
+from deepmatrix.boundary.bounds import Count, Fixed, Id, Line, Measure, Remark, TensorName
 from deepmatrix.store.parts import Part
 
 #: The file of a cause, in its folder.
@@ -49,3 +49,32 @@ class Cause(Part):
     alone: bool = False
     as_on: Id = ""
     reproduce: Line = ""
+
+
+class NodeError(Part):
+    """One tensor of a graph on a consumer, against its float64 evaluation.
+
+    *error*: largest absolute difference over the largest absolute gold value; None where it cannot
+    be compared, and *note* says why. *added*: what it exceeds the largest error of its node's
+    inputs by.
+    """
+
+    node: TensorName
+    kind: Remark
+    tensor: TensorName
+    error: Measure | None
+    added: float | None
+    tolerance: Measure
+    note: Line = ""
+
+
+class NodeErrors(Part):
+    """All nodes of an artifact on a consumer, in the order of the graph.
+
+    *note*: why some are missing.
+    """
+
+    artifact: Id
+    consumer: Id
+    nodes: Fixed[NodeError]
+    note: Line = ""

@@ -14,6 +14,7 @@ from deepmatrix.boundary.bounds import (
     FewFixed,
     Id,
     Json,
+    LargeError,
     Line,
     Number,
     Opset,
@@ -73,7 +74,7 @@ class SelfTest(Part):
 
     dtype: Id
     passed: bool
-    error: Number | None
+    error: LargeError | None
 
     __pydantic_extra__: dict[Id, Json]
 

@@ -33,10 +33,9 @@ from deepmatrix.invocation import command_line
 from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Artifact, Job, Plan, Wave
 from deepmatrix.store import leftovers, manifests
-from deepmatrix.store.causes import Cause
+from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.leftovers import refuse_links
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.node_errors import NodeErrors
 from deepmatrix.store.records import UNDONE, JobRecord
 
 _ROUND = re.compile(r"r(\d{1,9})\.json")

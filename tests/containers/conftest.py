@@ -17,11 +17,11 @@ import pytest
 
 from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.engines import Ended, Limits, Task, owner
+from deepmatrix.engines import Ended, Limits, Task
 from deepmatrix.engines.choose import discover
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.errors import EngineError
-from deepmatrix.machine import processes
+from deepmatrix.machine import owner, processes
 from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 

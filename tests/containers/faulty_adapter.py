@@ -97,6 +97,13 @@ def links():
         target.write("plain")
 
 
+def large_file():
+    """Leave more than the host's disk may have."""
+    with open(os.path.join(CONTROL, "large"), "wb") as target:
+        target.write(bytes(200 << 20))
+    os._exit(0)
+
+
 def deep_folders():
     """Nest folders deeper than a path can be, and than a program can walk that calls itself."""
     os.chdir(CONTROL)
@@ -155,6 +162,7 @@ FAULTS = (
     silent_flood,
     escape,
     links,
+    large_file,
     deep_folders,
     confinement,
 )

@@ -31,7 +31,7 @@ def verified(tmp_path: Path) -> Any:
         code = main.main(
             ["verify", *arguments, "--only", only, "--runs", str(runs), "--file", str(matrix)]
         )
-        (run,) = runs.iterdir()
+        (run,) = (path.parent for path in runs.glob("*/plan.json"))
         causes = [json.loads(path.read_text()) for path in run.glob("causes/*/cause.json")]
         found = run / "results.json"
         return code, causes, json.loads(found.read_text()) if found.is_file() else None

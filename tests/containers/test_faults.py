@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import socket
 import sys
 import tempfile
 import threading
@@ -18,11 +19,12 @@ from pathlib import Path
 
 import pytest
 
-from deepmatrix.engines import Ended, owner
-from deepmatrix.engines.docker import endpoints
+from deepmatrix.engines import Ended
+from deepmatrix.engines.docker import endpoints, leftovers, patience
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
-from deepmatrix.machine import processes
+from deepmatrix.errors import EngineError
+from deepmatrix.machine import owner, processes
 from deepmatrix.planning.cells import Cell
 
 from .conftest import EXTRA, LIMITS, MIB, ROOT, Lab, Waiter, left, listed, no_engine
@@ -96,6 +98,28 @@ def test_a_file_cannot_be_larger_than_it_may(lab: Lab) -> None:
     assert "File too large" in ended.log
 
 
+def test_a_full_disk_of_the_host_says_make_room_and_leaves_nothing(
+    lab: Lab, tmp_path: Path
+) -> None:
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(disk)]
+    try:
+        processes.run(mounting)
+    except EngineError as error:
+        pytest.skip(error.message)
+    try:
+        small = dataclasses.replace(lab, control=disk / "control")
+        with pytest.raises(EngineError, match="No space left on device") as caught:
+            small.run("large_file")
+        assert str(disk) in caught.value.message
+        assert caught.value.hint.startswith("make room")
+        assert small.files() == {"input.json"}
+    finally:
+        processes.run(["umount", str(disk)])
+    assert lab.still_works()
+
+
 def test_a_process_has_few_rights(lab: Lab) -> None:
     lab.run("confinement", limits=dataclasses.replace(LIMITS, cpus=(0,)))
     facts = json.loads((lab.control / "said.json").read_text())
@@ -151,6 +175,126 @@ def test_a_process_killed_from_outside_is_not_out_of_memory(lab: Lab, until: Wai
     ]
 
 
+class FreezingSocket:
+    """Stands before an engine's socket, and stops passing anything on when it is told to."""
+
+    def __init__(self, path: Path, behind: str) -> None:
+        self.frozen = threading.Event()
+        self._behind = behind
+        self._listener = socket.socket(socket.AF_UNIX)
+        self._listener.bind(str(path))
+        self._listener.listen()
+        self._open = [self._listener]
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        with contextlib.suppress(OSError):
+            while True:
+                client = self._listener.accept()[0]
+                engine = socket.socket(socket.AF_UNIX)
+                engine.connect(self._behind)
+                self._open += [client, engine]
+                for source, target in ((client, engine), (engine, client)):
+                    threading.Thread(
+                        target=self._pass_on, args=(source, target), daemon=True
+                    ).start()
+
+    def _pass_on(self, source: socket.socket, target: socket.socket) -> None:
+        with contextlib.suppress(OSError):
+            while data := source.recv(1 << 16):
+                if self.frozen.is_set():
+                    return
+                target.sendall(data)
+            target.shutdown(socket.SHUT_WR)
+
+    def close(self) -> None:
+        for end in self._open:
+            end.close()
+
+
+@pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning")
+def test_with_a_frozen_engine_an_interrupt_ends_and_says_what_may_be_left(
+    lab: Lab, until: Waiter, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(patience.call, "__defaults__", (1.0,))
+    folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
+    behind = lab.engine.endpoint.url.removeprefix("unix://")
+    freezing = FreezingSocket(folder / "s", behind)
+    engine = DockerEngine(endpoints.endpoint_named(f"unix://{folder}/s"), extra=EXTRA, return_s=0)
+    engine.references.update(lab.engine.references)
+    engine.open("frozen")
+    through = dataclasses.replace(lab, engine=engine)
+
+    def running() -> list[str]:
+        return listed(lab.engine, "ps", "--quiet", "--filter", "label=deepmatrix.run=frozen")
+
+    def freeze() -> None:
+        until(lambda: bool(running()))
+        freezing.frozen.set()
+        lab.cancel.set()
+
+    freezer = threading.Thread(target=freeze)
+    freezer.start()
+    task = dataclasses.replace(through.task("hang", deadline_s=60), run_id="frozen")
+    ended = engine.run(task, lab.cancel)
+    freezer.join()
+    engine.close()
+    assert ended.ending == "cancelled"
+    assert "does not answer. A container and volumes" in ended.left
+    assert "deepmatrix.run=frozen" in ended.left
+    assert running()
+    freezing.close()
+    shutil.rmtree(folder)
+    for thread in threading.enumerate():
+        if thread.name == "engine call":
+            thread.join()
+    engine._api.close()
+    for container in running():
+        leftovers.remove_container(lab.engine._api, container)
+    volumes = ("volume", "ls", "--quiet", "--filter", "label=deepmatrix.run=frozen")
+    for volume in listed(lab.engine, *volumes):
+        leftovers.remove_volume(lab.engine._api, volume)
+    gc.collect()
+
+
+@pytest.mark.parametrize("name", ["SIGHUP", "SIGTERM", "SIGINT"])
+def test_a_signal_leaves_no_container_and_no_volume(lab: Lab, until: Waiter, name: str) -> None:
+    lab.task("hang", deadline_s=60)
+    script = f"""
+import dataclasses
+from pathlib import Path
+import socket
+from deepmatrix.config.sections import Framework, Runtime
+from deepmatrix.engines.docker import endpoints, leftovers, patience
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.execution.interrupting import cancel_on_signal
+from deepmatrix.planning.cells import Cell
+
+from tests.containers.conftest import EXTRA, Lab
+
+engine = DockerEngine(endpoints.endpoint_named({lab.engine.endpoint.url!r}), extra=EXTRA)
+engine.references.update({lab.engine.references!r})
+engine.open("signalled")
+lab = Lab(engine=engine, cell={lab.cell!r}, control=Path({str(lab.control)!r}))
+with cancel_on_signal() as cancel:
+    task = dataclasses.replace(lab.task("hang", deadline_s=60), run_id="signalled")
+    ended = engine.run(task, cancel)
+    engine.close()
+print(ended.ending)
+"""
+    label = ("--filter", "label=deepmatrix.run=signalled")
+    host = processes.start([sys.executable, "-c", script], cwd=ROOT)
+    try:
+        until(lambda: bool(listed(lab.engine, "ps", "--quiet", *label)))
+        host.send_signal(getattr(signal, name))
+        output = host.communicate(timeout=60)[0].decode()
+    finally:
+        processes.end(host)
+    assert output.strip().endswith("cancelled"), output
+    assert listed(lab.engine, "ps", "--all", "--quiet", *label) == []
+    assert listed(lab.engine, "volume", "ls", "--quiet", *label) == []
+
+
 def test_watching_uses_no_cpu(lab: Lab) -> None:
     def cpu_s(deadline_s: float) -> float:
         before = time.process_time()
@@ -166,7 +310,7 @@ def test_leftovers_of_a_killed_host_are_swept(lab: Lab, until: Waiter) -> None:
     script = f"""
 from pathlib import Path
 from deepmatrix.config.sections import Framework, Runtime
-from deepmatrix.engines.docker import endpoints
+from deepmatrix.engines.docker import endpoints, leftovers, patience
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.planning.cells import Cell
 

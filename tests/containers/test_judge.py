@@ -39,7 +39,7 @@ def verify(model: Path, runs: Path) -> tuple[int, dict[str, Any]]:
     """Verify a model on the evaluator and two libraries; return the exit code and the results."""
     only = [word for cell in CELLS for word in ("--only", cell)]
     code = main.main(["verify", str(model), *only, "--runs", str(runs)])
-    (run,) = runs.iterdir()
+    (run,) = (path.parent for path in runs.glob("*/plan.json"))
     document: dict[str, Any] = json.loads((run / "results.json").read_text())
     return code, document
 

@@ -30,7 +30,7 @@ def verify(folder: Path, model: Any, x: np.ndarray, *arguments: str) -> tuple[in
 
 
 def results(folder: Path) -> dict[str, Any]:
-    (run,) = (folder / "runs").iterdir()
+    (run,) = (path.parent for path in folder.glob("runs/*/plan.json"))
     document: dict[str, Any] = json.loads((run / "results.json").read_text())
     return document
 

@@ -34,8 +34,7 @@ from deepmatrix.paths import ROOT
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store import arrays, artifacts
-from deepmatrix.store.causes import Cause
-from deepmatrix.store.node_errors import NodeErrors
+from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from harness.record import NOT_REACHED

@@ -12,7 +12,7 @@ from deepmatrix.cli.maintenance import reference
 from deepmatrix.cli.parser import COMMANDS, MAINTENANCE, build_parser
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
-from deepmatrix.reports import markdown, readme
+from deepmatrix.reports import markdown
 from deepmatrix.results.merging import merge
 from tests import planted
 from tests.unit.test_results import PLAN, new_run, whole
@@ -49,7 +49,10 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
             "error: no cell has the tag 'runtme'; did you mean 'runtime'?",
         ),
         (["plan", "--exclude", "*", *HERE], "error: the selection leaves no cell"),
-        (["plan", "--seed", "-1"], "error: argument --seed: '-1' is not a whole number from 0 on"),
+        (
+            ["plan", "--seed", "-1"],
+            "error: argument --seed: '-1' is not a whole number from 0 to 4294967295",
+        ),
         (["plan", "--engine", "dokcer"], "error: no engine 'dokcer'; did you mean 'docker'?"),
         (["plan", "--native", "arm46"], "error: no architecture 'arm46'; did you mean 'arm64'?"),
         (["plan", "--file", "nowhere.yaml"], "error: nowhere.yaml: no such file"),
@@ -60,7 +63,17 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
         (["pins", "ort3-*"], "error: 'ort3-*' matches no cell"),
         (["matrix", "--name", "a/b", *VENV], "error: 'a/b' cannot name a run"),
         (["matrix", "--name", "a" * 101, *VENV], f"error: '{'a' * 101}' cannot name a run"),
-        (["plan", "--write", "", *HERE], "error: '' cannot name a run"),
+        (["plan", "--write", "", *HERE], "error: --write: the value is empty"),
+        (["plan", "--preset", "", *HERE], "error: --preset: the value is empty"),
+        (["plan", "--preset=", *HERE], "error: --preset: the value is empty"),
+        (["matrix", "--resume", ""], "error: --resume: the value is empty"),
+        (["plan", "", *HERE], "error: an argument is empty"),
+        (
+            ["plan", "--seed", "9" * 6000],
+            f"error: argument --seed: '{'9' * 79}…' is not a whole number from 0 to 4294967295",
+        ),
+        (["plan", "--seed", "4294967296"], "error: argument --seed: '4294967296' is not a whole"),
+        (["plan", "--seed", "١"], "error: argument --seed: '١' is not a whole number"),
         (
             ["matrix", "--resume", "x", "--preset", "full"],
             "error: --resume finishes a run as it was planned",
@@ -164,7 +177,7 @@ def test_the_readme_takes_the_tables_between_its_marks(tmp_path: Path) -> None:
     path = tmp_path / "README.md"
     path.write_text("before\n<!-- report -->\nearlier tables\n<!-- /report -->\nafter\n")
     merged = merge([whole(tmp_path)])
-    readme.insert(path, lambda titles: markdown.document(merged, titles))
+    markdown.insert(path, lambda titles: markdown.document(merged, titles))
     text = path.read_text()
     assert text.startswith("before\n<!-- report -->\n\n### Matrix `one`")
     assert "### Portability: digits-conv" in text
@@ -177,7 +190,7 @@ def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None
     mark = "<!-- report: Training; Interfaces -->"
     path.write_text(f"{mark}\nold\n<!-- /report -->\n")
     merged = merge([whole(tmp_path)])
-    readme.insert(path, lambda titles: markdown.document(merged, titles))
+    markdown.insert(path, lambda titles: markdown.document(merged, titles))
     lines = path.read_text().splitlines()
     assert lines[0] == mark
     titles = [one for one in lines if one.startswith("### ")]
@@ -201,7 +214,7 @@ def test_a_page_without_one_place_for_a_report_is_unchanged(
     path.write_text(text)
     merged = merge([whole(tmp_path)])
     with pytest.raises(ArgumentError, match=message):
-        readme.insert(path, lambda titles: markdown.document(merged, titles))
+        markdown.insert(path, lambda titles: markdown.document(merged, titles))
     assert path.read_text() == text
 
 
@@ -315,3 +328,42 @@ def test_files_of_arrays_are_read_before_an_engine_is_asked(
     engine = ["--engine", f"docker:unix://{tmp_path}/no.sock"]
     assert main.main(["verify", str(model), "--inputs", str(arrays), *engine]) == 2
     assert said(capsys)[0].startswith(f"error: --inputs {arrays}: ")
+
+
+#: A number out of bounds for each option of numbers.
+HUGE = {
+    "--rounds": "9" * 5000,
+    "--seed": "9" * 400,
+    "--repeats": "9" * 5000,
+    "--shape": f"x={'9' * 5000}",
+    "--range": f"x=0:{'9' * 5000}",
+    "--explain-for": f"{'9' * 5000}h",
+    "--max-p99": f"{'9' * 5000}s",
+    "--max-error": f"{'9' * 5000}",
+    "--max-image": f"{'9' * 5000}GB",
+}
+
+
+@pytest.mark.parametrize("option", HUGE)
+def test_a_number_out_of_bounds_is_one_short_error(
+    option: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = "compare" if option == "--rounds" else "verify"
+    assert main.main([command, "m.onnx", option, HUGE[option]]) == 2
+    error, _ = said(capsys)
+    assert error.startswith(f"error: argument {option}: '")
+    assert len(error) < 250
+
+
+def test_every_option_of_numbers_has_bounds() -> None:
+    plain = {None, Path, str}
+    for command in build_parser().commands().values():
+        for action in command._actions:
+            if action.type not in plain:
+                assert action.option_strings[0] in HUGE, action
+
+
+@pytest.mark.parametrize("shape", ["x=65536x65536", "x=" + "x".join(["1"] * 40)])
+def test_a_sample_input_fits_a_machine(shape: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main.main(["verify", "m.onnx", "--shape", shape]) == 2
+    assert said(capsys)[0].startswith(f"error: argument --shape: '{shape[:60]}")

@@ -442,7 +442,7 @@ def test_two_versions_become_two_systems_in_the_same_native_cells() -> None:
         ),
         (["--with", "a==1", "--with", "a==2"], "error: --with: which model is served?"),
         (["m", "--baseline", "b.yaml", "--with", "a==1"], "error: --with and --baseline: which is"),
-        (["m", "--rounds", "1"], "error: argument --rounds: '1' is no number of rounds from 2"),
+        (["m", "--rounds", "1"], "error: argument --rounds: '1' is not a whole number from 2"),
     ],
 )
 def test_wrong_versions_say_what_is_wrong(

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from deepmatrix.config import expected_failures, matrix_file, references
+from deepmatrix.config import documents, expected_failures, matrix_file, references
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, ConfigError
 from deepmatrix.paths import ROOT, SCHEMAS
+from deepmatrix.study import statements
 from deepmatrix.workloads import inputs, networks
 
 NETWORKS = ("digits-conv", "digits-lstm")
@@ -715,3 +716,85 @@ def test_the_matrix_file_says_on_its_first_page_how_to_extend_it(tmp_path: Path)
     matrix = matrix_file.load(path, networks=networks.NETWORKS)
     assert matrix.runtimes["mylib_fast"].reads == matrix.runtimes["mylib"].reads
     assert matrix.presets["mine"].workloads
+
+
+#: Lists in lists, each ten times the one before: a thousand million values in 12 lines.
+BOMB = "a0: &a0 [x]\n" + "".join(
+    f"a{level}: &a{level} [{', '.join([f'*a{level - 1}'] * 10)}]\n" for level in range(1, 10)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "problem"),
+    [
+        ("? [a, b]\n: 1\n", "1:3: not YAML: a key must be text, not a list, a mapping or an alias"),
+        ("{a: 1}: 1\n", "1:1: not YAML: a key must be text, not a list, a mapping or an alias"),
+        ("a: &x {b: 1}\n*x : 2\n", "2:1: not YAML: a key must be text, not a list, a map"),
+        (BOMB, "5:25: not YAML: more than 10000 values, with what aliases repeat"),
+        ("a: &x [*x]\n", "1:8: not YAML: nothing before it, and not around it, is &x"),
+        ("a: [" + "1," * 30_000 + "]\n", "1:19999: not YAML: more than 10000 values"),
+        ("".join(f"k{at}: 1\n" for at in range(15_000)), "5000:8: not YAML: more than 10000 val"),
+        ("x" * 2_000_000, "1:1: larger than 1 MiB, more than people write"),
+        ("a: !!python/object:os.system x\n", "1:4: not YAML: the tag "),
+        ("a: !!set {b}\n", "1:4: not YAML: the tag tag:yaml.org,2002:set is not used here"),
+    ],
+)
+@pytest.mark.parametrize("reader", [matrix_file.load, expected_failures.load, statements.load])
+def test_a_document_out_of_bounds_is_refused_before_it_is_built(
+    tmp_path: Path, text: str, problem: str, reader: Callable[[Path], object]
+) -> None:
+    path = tmp_path / "matrix.yaml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        reader(path)
+    assert caught.value.message.startswith(f"matrix.yaml:{problem}")
+    assert len(caught.value.message) < 400
+
+
+def test_of_many_problems_the_first_are_listed(tmp_path: Path) -> None:
+    unknown = "".join(f"key{number}: {'x' * 100}\n" for number in range(3000))
+    with pytest.raises(ConfigError) as caught:
+        load(tmp_path, GOOD + unknown)
+    lines = caught.value.message.splitlines()
+    assert len(lines) == documents.MOST_PROBLEMS
+    assert all("unknown key 'key" in line for line in lines)
+    assert caught.value.hint == "there are more problems than these"
+
+
+def test_a_file_cannot_make_more_cells_than_can_be_planned(tmp_path: Path) -> None:
+    base = GOOD[GOOD.index("  debian12:") : GOOD.index("architectures:")]
+    bases = "".join(base.replace("debian12:", f"b{number}:") for number in range(1010))
+    with pytest.raises(ConfigError, match="make 4044 cells; at most 4000 can be planned"):
+        load(tmp_path, GOOD.replace(base, base + bases, 1))
+
+
+#: Documents as YAML has them: scalars, lists, mappings, anchors and aliases, keys of any kind.
+FLOW = st.recursive(
+    st.sampled_from(["a", "1", "1e999", "0x1f", "~", "no", ".nan", "2001-01-01", "'x'", "*x", "*y"])
+    | st.integers(min_value=10**20).map(str),
+    lambda inner: (
+        st.lists(inner, max_size=4).map(lambda items: f"[{', '.join(items)}]")
+        | st.lists(st.tuples(inner, inner), max_size=4).map(
+            lambda pairs: f"{{{', '.join(f'? {key} : {value}' for key, value in pairs)}}}"
+        )
+        | inner.map(lambda text: f"&x {text}")
+        | inner.map(lambda text: f"&y {text}")
+    ),
+    max_leaves=12,
+)
+
+
+@settings(max_examples=30)
+@given(FLOW, st.sampled_from(["suite: bookworm", "threads: 1", "batch: 64", '["*-cpu"]', "1, 32"]))
+def test_any_document_at_any_place_is_one_clear_error_or_loads(flow: str, place: str) -> None:
+    import tempfile
+
+    key = place.partition(": ")[0]
+    value = flow if key == place else f"{key}: {flow}"
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "matrix.yaml"
+        path.write_text(GOOD.replace(place, value, 1))
+        try:
+            matrix_file.load(path, networks=NETWORKS)
+        except ConfigError as error:
+            assert error.message.startswith("matrix.yaml:")

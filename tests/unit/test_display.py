@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
+import os
+import sys
 
+import pytest
 from rich.console import Console
 
 from deepmatrix.cli.display import Display
+from deepmatrix.errors import Interrupted
+from deepmatrix.reports.terminal import Terminal
 
 
 def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:
@@ -18,3 +24,23 @@ def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:
     display.waiting_for_cpus()
     text = console.file.getvalue()  # type: ignore[attr-defined]
     assert text.count("another run is measuring") == 2
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such terminals")
+def test_a_terminal_that_is_gone_does_not_hide_what_ended_the_run() -> None:
+    import pty
+
+    host, terminal = pty.openpty()
+    with open(terminal, "w", encoding="utf-8") as file:  # noqa: PTH123
+
+        def lose_the_terminal() -> None:
+            with Display(Terminal(file=file, force_terminal=True, width=80)):
+                os.close(host)
+                raise Interrupted("interrupted")
+
+        with pytest.raises(Interrupted):
+            lose_the_terminal()
+        with contextlib.suppress(OSError):
+            file.flush()
+        with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
+            os.dup2(nowhere.fileno(), file.fileno())

@@ -14,39 +14,6 @@ from tests.unit.documents import FENCE, REFERENCE, SPAN, listed
 
 LONGEST_README = 1500
 
-#: Sessions that are not a command of deepmatrix.
-OF_NOX = {"tests", "lint", "benchmark"}
-
-#: Where each session is really run: a script of CI, a workflow, or a test with a real engine.
-RUN_BY = {
-    "bench": ".github/workflows/matrix.yml",
-    "claims": ".ci/commands",
-    "compare": ".ci/commands",
-    "conformance": ".github/workflows/conformance.yml",
-    "engine": ".ci/run",
-    "history": ".ci/commands",
-    "image": ".ci/commands",
-    "lint": ".ci/run",
-    "matrix": ".ci/commands",
-    "merge": ".ci/commands",
-    "pins": ".ci/commands",
-    "plan": ".ci/commands",
-    "readme": ".ci/commands",
-    "reference": "noxfile.py",  # lint checks it
-    "schema": "noxfile.py",  # lint checks it
-    "tests": ".ci/run",
-    "verify": ".ci/commands",
-}
-
-#: Sessions, and options, that CI does not run, and why.
-NOT_RUN = {
-    "benchmark": "its times need a quiet machine",
-    "conformance --record": "it rewrites the baselines",
-    "engine --stop": "it ends the engine that others use; a unit test stops another",
-    "history --parquet": "it needs a package of its own; a unit test runs it",
-    "pins --upgrade": "it rewrites the pins",
-}
-
 LINK = re.compile(r"(?<!!)\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()\s]*\))?)\)")
 REFERRED = re.compile(r"\[[^\]\[]+\]\[([a-z][^\]\[]*)\]")
 DEFINITION = re.compile(r"^\[([^\]]+)\]: *(\S+)", re.MULTILINE)

@@ -12,8 +12,10 @@ import os
 import platform
 import signal
 import socket
+import subprocess
 import sys
 import tarfile
+import tempfile
 import threading
 import time
 import warnings
@@ -33,7 +35,6 @@ from deepmatrix.engines import (
     archives,
     choose,
     endings,
-    owner,
     venv,
     watch,
 )
@@ -45,7 +46,8 @@ from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.engines.venv import Interpreter, VenvEngine
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.machine import binfmt, processes
+from deepmatrix.images import scratch
+from deepmatrix.machine import binfmt, owner, processes
 from deepmatrix.planning.cells import Cell
 
 from .examples import MATRIX
@@ -95,6 +97,50 @@ def test_an_owner_is_gone_when_its_process_surely_ended(
     change: dict[str, object], gone: bool
 ) -> None:
     assert dataclasses.replace(owner.this_process(), **change).is_gone() is gone
+
+
+@on_linux
+def test_a_killed_build_leaves_no_builder_and_no_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    script = """
+import time
+from deepmatrix.images import scratch
+from deepmatrix.machine import processes
+with scratch.build_folder() as folder:
+    (folder / "pip.conf").write_text("a secret")
+    environment = scratch.builder_environment()
+    builder = processes.start(["sleep", "600"], environment=environment, output=-3)
+    print(folder, builder.pid, flush=True)
+    time.sleep(600)
+"""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    build = processes.start([sys.executable, "-c", script], environment={"TMPDIR": str(tmp_path)})
+    assert build.stdout is not None
+    folder, builder = build.stdout.readline().decode().split()
+    scratch.sweep()
+    assert (Path(folder) / "pip.conf").exists()  # its process still runs
+    assert Path(folder).stat().st_mode & 0o077 == 0
+    build.send_signal(signal.SIGKILL)
+    processes.end(build)
+    link = tmp_path / f"{scratch.PREFIX}link"
+    link.symlink_to(folder)
+    assert _runs(int(builder))
+    scratch.sweep()
+    assert not Path(folder).exists()
+    assert link.is_symlink()
+    for _ in range(200):
+        if not _runs(int(builder)):
+            break
+        time.sleep(0.05)
+    assert not _runs(int(builder))
+
+
+def _runs(pid: int) -> bool:
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
+    except OSError:
+        return False
 
 
 @pytest.mark.parametrize("label", ["", "nonsense", "a/b/c/not a number/e"])
@@ -188,6 +234,67 @@ def test_a_host_that_cannot_write_is_not_the_cells_fault(
     monkeypatch.setattr(archives.shutil, "copyfileobj", fail)
     with pytest.raises(EngineError, match=os.strerror(number)):
         archives.unpack([_tar({"control/x": b"x"})], target, limit_bytes=MIB)
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """Return a folder on a file system of 1 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    mounting = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if subprocess.run(mounting, capture_output=True, check=False).returncode:
+        pytest.skip("a file system cannot be mounted here")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+def test_a_full_disk_says_make_room_and_where(small_disk: Path) -> None:
+    target = small_disk / "control"
+    target.mkdir()
+    (target / "input.json").write_text("{}")
+    with pytest.raises(EngineError, match=f"^{target}.*: No space left on device$") as caught:
+        archives.unpack([_tar({"control/x": bytes(2 * MIB)})], target, limit_bytes=8 * MIB)
+    assert caught.value.hint.startswith("make room, then go on with --resume")
+    assert [path.name for path in target.iterdir()] == ["input.json"]
+    assert [path.name for path in small_disk.iterdir()] == ["control"]
+
+
+def test_a_full_temporary_folder_says_so(
+    small_disk: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(small_disk))
+    (tmp_path / "large").write_bytes(bytes(2 * MIB))
+    with pytest.raises(EngineError, match=f"^{small_disk}: No space left on device$"):
+        archives.pack({"control/x": tmp_path / "large"}, user=1)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it has no such limit")
+def test_a_file_larger_than_the_system_allows_says_so(tmp_path: Path) -> None:
+    import resource
+
+    target = tmp_path / "control"
+    target.mkdir()
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MIB, limits[1]))
+    try:
+        with pytest.raises(EngineError, match="File too large") as caught:
+            archives.unpack([_tar({"control/x": bytes(2 * MIB)})], target, limit_bytes=8 * MIB)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+    assert "ulimit -f" in caught.value.hint
+
+
+def test_a_stream_that_breaks_is_not_this_machines_fault(tmp_path: Path) -> None:
+    target = tmp_path / "control"
+    target.mkdir()
+
+    def broken() -> Iterator[bytes]:
+        yield _tar({"control/x": bytes(MIB)})[:MIB]
+        raise ConnectionResetError(errno.ECONNRESET, "reset")
+
+    with pytest.raises(ConnectionResetError):
+        archives.unpack(broken(), target, limit_bytes=8 * MIB)
+    assert [path.name for path in tmp_path.iterdir()] == ["control"]
 
 
 def test_a_too_large_output_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -26,7 +26,7 @@ from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
 from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Unreadable
-from deepmatrix.store.node_errors import NodeError, NodeErrors
+from deepmatrix.store.causes import NodeError, NodeErrors
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs

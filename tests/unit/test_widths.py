@@ -447,8 +447,9 @@ def test_every_column_is_wide_enough_or_left_out_by_name(table: Table, width: in
         assert column_width >= min(widest, NARROWEST)
     for name in fit.left_out:
         assert plain_spaces(name) in text.split("More columns")[1]
+    letters = "".join(text.split())  # a long word may be broken
     for index in fit.below:
-        assert all(plain_spaces(row.texts[index]) in text for row in table.rows)
+        assert all("".join(row.texts[index].split()) in letters for row in table.rows)
     assert len(fit.shown) + len(fit.below) + len(fit.left_out) == len(table.columns)
     assert all(index in fit.shown for index, column in enumerate(table.columns) if column.key)
     hidden = [column for column in table.columns if column.title in fit.left_out]

@@ -6,8 +6,7 @@ from typing import Any
 
 from deepmatrix.results import rows
 from deepmatrix.results.timing.statistics import Bounded, Estimate
-from deepmatrix.store.causes import Cause
-from deepmatrix.store.node_errors import NodeError
+from deepmatrix.store.causes import Cause, NodeError
 from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import Deviation
 

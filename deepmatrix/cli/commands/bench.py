@@ -11,6 +11,7 @@ from deepmatrix.cli import running
 from deepmatrix.errors import CellFailed
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.planning.selection import check_globs, match_globs
+from deepmatrix.reports.terminal import make_console, print_line
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +29,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Run the jobs of some cells in a run that `plan --write` created."""
-    console = running.make_console()
+    console = make_console()
     opened_run = running.open_run(options.run, options.runs)
     engine = running.choose_engine(options, opened_run.manifest.matrix, console)
     ids = [cell.id for cell in opened_run.manifest.plan.cells]
@@ -42,7 +43,9 @@ def run(options: argparse.Namespace) -> None:
         if job.cell in selected_ids
     ]
     if not jobs:
-        console.print(f"nothing to do: {', '.join(selected_ids)} has no job in {', '.join(waves)}")
+        print_line(
+            console, f"nothing to do: {', '.join(selected_ids)} has no job in {', '.join(waves)}"
+        )
         return
     running.execute(opened_run, engine, console, cells=selected_ids, waves=waves)
     prepared = opened_run.prepared()

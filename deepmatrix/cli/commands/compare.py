@@ -6,12 +6,11 @@ import argparse
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from deepmatrix import reports
 from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running, trying
+from deepmatrix.cli import trying
 from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
@@ -19,6 +18,7 @@ from deepmatrix.comparison.limits import Limit
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.planning.trials import EXAMPLE
+from deepmatrix.reports.terminal import make_console, print_line
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -82,7 +82,7 @@ def _add_versions(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Say what changed between two runs, and fail where that breaks a limit."""
-    console = running.make_console()
+    console = make_console()
     _check(options)
     wanted = _limits(options)
     if options.update_baseline:
@@ -149,7 +149,7 @@ def _update(options: argparse.Namespace, console: Console) -> None:
     results = read_results(options.sides[0], options.runs)
     changed = accepted.update(options.baseline, results)
     text = "written: review the difference, and commit it" if changed else "as the run shows it"
-    console.print(Text(f"{options.baseline} {text}"), soft_wrap=True)
+    print_line(console, f"{options.baseline} {text}", wrap=False)
 
 
 def _compare(options: argparse.Namespace, growth: float) -> Comparison:

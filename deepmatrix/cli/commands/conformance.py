@@ -6,8 +6,6 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from rich.text import Text
-
 from deepmatrix import __version__, reports
 from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import options as shared
@@ -19,6 +17,7 @@ from deepmatrix.errors import CellFailed
 from deepmatrix.execution.runner import Runner
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
+from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.store.runs import Run
 
 
@@ -34,7 +33,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Try the ONNX standard's own tests of single nodes; a new failure fails."""
-    console = running.make_console()
+    console = make_console()
     matrix = running.load_matrix(options)
     engine = running.choose_engine(options, matrix, console)
     selection = Selection(include=tuple(options.globs))
@@ -50,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
         if options.record:
             suite.save(conformity, suite.baseline_path(conformity.cell))
         counts = f"{conformity.passed} pass, {len(conformity.failed)} do not"
-        console.print(Text(f"✓ {conformity.cell}: {counts}"))
+        print_line(console, f"✓ {conformity.cell}: {counts}")
 
     with Display(console) as display, tempfile.TemporaryDirectory() as folder:
         runner = Runner(run=new_run, engine=engine, watcher=display)
@@ -60,6 +59,6 @@ def run(options: argparse.Namespace) -> None:
     page = reports.conformance_page(new_run.id, conformities)
     write_text(new_run.path / "report.md", page)
     for cell_id, reason in broken.items():
-        console.print(Text(f"✗ {cell_id}: {reason}", style="red"), soft_wrap=True)
+        print_line(console, f"✗ {cell_id}: {reason}", "red", wrap=False)
     if broken or new_failures:
         raise CellFailed(f"{new_failures} new failures, {len(broken)} cells could not be tried")

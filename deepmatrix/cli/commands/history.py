@@ -5,14 +5,12 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.text import Text
-
-from deepmatrix.cli import running
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.comparison.history import series
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import history as drawn
+from deepmatrix.reports.terminal import make_console, print_line
 
 #: So many series are plotted; more are listed.
 PLOTTED = 4
@@ -38,12 +36,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Plot a measurement over all runs, and mark where it changed."""
-    console = running.make_console()
+    console = make_console()
     path = options.runs / history_lines.FILE
     lines = history_lines.read(path)
     if options.parquet:
         _export(path, options.parquet)
-        console.print(Text(f"{options.parquet}: {len(lines)} measurements"), soft_wrap=True)
+        print_line(console, f"{options.parquet}: {len(lines)} measurements", wrap=False)
         return
     matching = series.series(lines, options.series)
     if len(matching) > PLOTTED:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from rich.text import Text
-
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
 from deepmatrix.cli.display import Display
@@ -13,6 +11,7 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.selection import Selection
+from deepmatrix.reports.terminal import make_console, print_line
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -24,7 +23,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Build the images of the cells that match, whether or not they can run here."""
     matrix = running.load_matrix(options)
-    console = running.make_console()
+    console = make_console()
     engine = running.choose_engine(options, matrix, console)
     every_platform = Capabilities(
         engine=engine.name,
@@ -42,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
     for cell_id, prepared in prepared_cells.items():
         if not prepared.error and not prepared.built:
             text = f"✓ {cell_id} is cached: {prepared.reference}"
-            console.print(Text(text, style="green"))
+            print_line(console, text, "green")
     broken = [cell_id for cell_id, prepared in prepared_cells.items() if prepared.error]
     if broken:
         raise EngineError(f"not built: {', '.join(broken)}")

@@ -15,6 +15,7 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import WAVES
+from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import idioms
 
@@ -31,7 +32,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Plan, build, run, merge and judge, in one go."""
-    console = running.make_console()
+    console = make_console()
     if options.resume is None:
         opened_run, engine = _create_run(options, console)
     else:
@@ -40,7 +41,7 @@ def run(options: argparse.Namespace) -> None:
         opened_run, engine = resuming.resume(options, "matrix", console, planning)
     running.announce(opened_run, console)
     if _is_finished(opened_run):
-        console.print("nothing is left to run")
+        print_line(console, "nothing is left to run")
     else:
         running.execute(
             opened_run, engine, console, explain=options.explain, explain_s=options.explain_for

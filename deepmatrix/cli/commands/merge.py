@@ -5,10 +5,9 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.text import Text
-
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
+from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.store import runs
 
 
@@ -23,9 +22,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Merge the parts of a run, judge, write the reports into the first part."""
-    console = running.make_console()
+    console = make_console()
     parts = [running.open_run(path, options.runs) for path in options.parts]
     if not parts:
         parts = [runs.latest(options.runs)]
-        console.print(Text(f"the newest run: {parts[0].path}", style="dim"), soft_wrap=True)
+        print_line(console, f"the newest run: {parts[0].path}", "dim", wrap=False)
     running.report(parts, console, running.load_expected_failures(options))

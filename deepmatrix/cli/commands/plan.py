@@ -14,6 +14,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import make_inputs
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
+from deepmatrix.reports.terminal import make_console
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import idioms
 
@@ -51,13 +52,13 @@ def run(options: argparse.Namespace) -> None:
     if options.json:
         print(json.dumps(reports.plan_document(planned, capabilities.engine), indent=1))
     else:
-        reports.show_plan(running.make_console(), planned, capabilities.engine)
+        reports.show_plan(make_console(), planned, capabilities.engine)
 
 
 def _capabilities(options: argparse.Namespace, matrix: Matrix) -> Capabilities:
     """Return what the engine can run, or what ``--native`` names."""
     if not options.native:
-        console = running.make_console(stderr=True)
+        console = make_console(stderr=True)
         capabilities = running.choose_engine(options, matrix, console).capabilities()
         running.check_limits(matrix, capabilities)
         return capabilities

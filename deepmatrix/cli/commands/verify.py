@@ -8,7 +8,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from rich.console import Console
-from rich.text import Text
 
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
@@ -22,6 +21,7 @@ from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
+from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -132,7 +132,7 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Serve models of your own on every cell that reads them, and judge the answers."""
-    console = running.make_console()
+    console = make_console()
     if options.resume is None:
         verification, engine = _create_run(options, console)
     else:
@@ -166,9 +166,9 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     paths = [*([options.original] if options.original else []), *options.models]
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:
-        console.print(Text(line, style="yellow"), soft_wrap=True)
+        print_line(console, line, "yellow", wrap=False)
     for line in filter(None, map(files.describe_external, own_models)):
-        console.print(Text(line, style="dim"), soft_wrap=True)
+        print_line(console, line, "dim", wrap=False)
     own_inputs = _read_arrays(options, own_models)
     engine = running.choose_engine(options, matrix, console)
     planned = plan_models(

@@ -9,7 +9,8 @@ from deepmatrix import reports
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
 from deepmatrix.paths import CLAIMS
-from deepmatrix.reports import readme
+from deepmatrix.reports import markdown
+from deepmatrix.reports.terminal import make_console
 from deepmatrix.results import merging
 from deepmatrix.study import decisions, statements
 
@@ -40,6 +41,6 @@ def run(options: argparse.Namespace) -> None:
         for path in options.parts
     ]
     decided = decisions.decide(document, results)
-    reports.show_claims(running.make_console(), decided)
+    reports.show_claims(make_console(), decided)
     if options.into:
-        readme.insert(options.into, lambda _: reports.claims_page(decided))
+        markdown.insert(options.into, lambda _: reports.claims_page(decided))

@@ -9,6 +9,7 @@ from deepmatrix.errors import CellFailed
 from deepmatrix.images import pins
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.selection import check_globs, match_globs
+from deepmatrix.reports.terminal import make_console
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -29,7 +30,7 @@ def run(options: argparse.Namespace) -> None:
         check_globs(ids, options.globs)
         selected_ids = match_globs(ids, options.globs)
         cells = [cell for cell in cells if cell.id in selected_ids]
-    print_line = running.line_printer(running.make_console())
+    print_line = running.line_printer(make_console())
     changes = pins.pin(cells, matrix.architectures, check=options.check, upgrade=options.upgrade)
     for change in changes:
         outcome = change.error or ", ".join(change.lines) or "unchanged"

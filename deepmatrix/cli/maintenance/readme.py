@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from rich.text import Text
-
 from deepmatrix import reports
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running
@@ -14,7 +12,8 @@ from deepmatrix.conformance import suite
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.paths import ROOT
-from deepmatrix.reports import markdown, readme
+from deepmatrix.reports import markdown
+from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.results import merging
 from deepmatrix.store import runs
 
@@ -41,13 +40,13 @@ def run(options: argparse.Namespace) -> None:
     )
     if conformities := suite.load_all(opened_run.path):
         page = reports.conformance_page(opened_run.id, conformities)
-        readme.insert(options.into, lambda _: page)
+        markdown.insert(options.into, lambda _: page)
     else:
         merged = merging.merge([opened_run], running.load_expected_failures(options))
         if not any(row.status == "ok" for row in merged.cells):
             raise ArgumentError(
                 f"no cell of {opened_run.id} ran", hint=f"run `{command_line('matrix')}` first"
             )
-        readme.insert(options.into, lambda titles: markdown.document(merged, titles))
+        markdown.insert(options.into, lambda titles: markdown.document(merged, titles))
     text = f"{options.into}: the tables of {opened_run.id}"
-    running.make_console().print(Text(text), soft_wrap=True)
+    print_line(make_console(), text, wrap=False)

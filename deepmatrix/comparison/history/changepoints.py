@@ -6,7 +6,6 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-import ruptures
 
 #: A level lasts at least so many runs: a single odd run is no change.
 SHORTEST = 2
@@ -32,6 +31,8 @@ def change_points(values: Sequence[float]) -> list[int]:
     """
     if len(values) < 2 * SHORTEST:
         return []
+    import ruptures  # noqa: PLC0415 - it takes longer to import than all other modules together
+
     logs = np.log(np.asarray(values, dtype=np.float64))
     steps = np.abs(np.diff(logs))
     noise = max(float(np.median(steps)) / (0.6745 * math.sqrt(2)), SMALLEST / 2)

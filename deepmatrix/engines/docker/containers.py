@@ -85,6 +85,9 @@ def fetch_files(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:
         archives.unpack(chunks, folder, limit_bytes=size_before + task.limits.file_bytes)
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
+    finally:
+        # An archive that nobody reads on would hold the container, and so its removal, for minutes.
+        chunks.close()
     return stop
 
 

@@ -17,6 +17,7 @@ from deepmatrix.boundary.bounds import Line
 from deepmatrix.boundary.files import Damaged, Read, read_json
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.machine.folders import home
 
 #: Where `nox -s engine` puts the private engine's socket.
 PRIVATE = "unix:///run/deepmatrix/docker.sock"
@@ -146,15 +147,11 @@ def _configured(environment: Mapping[str, str]) -> str:
 
 
 def _folder(environment: Mapping[str, str]) -> Path:
-    return Path(environment.get("DOCKER_CONFIG") or _home(environment) / ".docker")
-
-
-def _home(environment: Mapping[str, str]) -> Path:
-    return Path(environment.get("HOME") or Path.home())
+    return Path(environment.get("DOCKER_CONFIG") or home(environment) / ".docker")
 
 
 def _default_sockets(environment: Mapping[str, str]) -> Iterator[Path]:
-    sockets = [Path("/var/run/docker.sock"), _home(environment) / ".docker/run/docker.sock"]
+    sockets = [Path("/var/run/docker.sock"), home(environment) / ".docker/run/docker.sock"]
     if runtime := environment.get("XDG_RUNTIME_DIR"):
         sockets.append(Path(runtime) / "docker.sock")
     return (socket for socket in sockets if socket.exists())

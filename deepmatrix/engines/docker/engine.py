@@ -17,7 +17,7 @@ from docker.errors import APIError, NotFound
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task, archives
 from deepmatrix.engines.course import Course
-from deepmatrix.engines.docker import abilities, containers, leftovers
+from deepmatrix.engines.docker import abilities, containers, leftovers, patience
 from deepmatrix.engines.docker.connection import (
     FAILURES,
     RETURN_S,
@@ -31,8 +31,9 @@ from deepmatrix.engines.docker.harness_volume import HarnessVolume
 from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
 from deepmatrix.images import build, interpreters
-from deepmatrix.machine import binfmt
-from deepmatrix.paths import HARNESS, cache_folder
+from deepmatrix.machine import binfmt, folders
+from deepmatrix.machine.clocks import Stopwatch
+from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
 
 
@@ -67,6 +68,8 @@ class DockerEngine:
         self._run_id = ""
         self._swept = True
         self._lock, self._running_count = threading.Lock(), 0
+        self._cancel = threading.Event()  # the one of the last process
+        self._is_silent = False
         try:
             self._info: dict[str, Any] = self._connection.info()
         except EngineError:
@@ -75,7 +78,10 @@ class DockerEngine:
 
     def capabilities(self) -> Capabilities:
         """Return what this engine can run. Raises EngineError if it does not answer."""
-        self._info = info = self._connection.info()
+        try:
+            self._info = info = patience.call(self._connection.info, self._cancel)
+        except patience.NoAnswer as error:
+            raise no_answer(self.endpoint, error) from None
         native = binfmt.docker_name(info["Architecture"])
         return Capabilities(
             engine=self.name,
@@ -117,7 +123,7 @@ class DockerEngine:
         """Build the images that are missing. A cell that cannot be built has ``error``."""
         if self._matrix is None:
             raise ValueError("an engine without a matrix cannot build")
-        log = cache_folder() / "build.log"
+        log = folders.cache() / "build.log"
         log.parent.mkdir(parents=True, exist_ok=True)
         prepared = build.prepare(
             cells,
@@ -142,6 +148,12 @@ class DockerEngine:
 
         Also ends the connections; the next call makes new ones.
         """
+        if self._is_silent:
+            return  # and the next start sweeps
+        with contextlib.suppress(patience.NoAnswer):
+            patience.call(self._close, self._cancel)
+
+    def _close(self) -> None:
         with contextlib.suppress(*FAILURES):
             if not self._swept:
                 self._sweep_own()
@@ -150,6 +162,21 @@ class DockerEngine:
 
     def run(self, task: Task, cancel: threading.Event) -> Ended:
         """Run one process in a container of its own. See `deepmatrix.engines.Engine`."""
+        self._cancel = cancel
+        waiting = Stopwatch()
+        try:
+            return patience.call(lambda: self._run(task, cancel), cancel)
+        except patience.NoAnswer:
+            self._is_silent = True
+            return Ended(
+                ending="cancelled",
+                cause="interrupted",
+                wall_s=waiting.wall_s,
+                left=f"{self.endpoint.origin} does not answer. A container and volumes with the "
+                f"label {leftovers.RUN}={task.run_id} may be left; the next run there removes them",
+            )
+
+    def _run(self, task: Task, cancel: threading.Event) -> Ended:
         course = Course(task)
         code: int | None = None
         try:

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from docker import APIClient
 from docker.errors import APIError, NotFound
 
-from deepmatrix.engines import owner
+from deepmatrix.machine import owner
 
 #: Labels of every container and volume that deepmatrix makes.
 RUN, TASK, OWNER = "deepmatrix.run", "deepmatrix.task", "deepmatrix.owner"

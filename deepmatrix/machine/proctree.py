@@ -14,7 +14,7 @@ from pathlib import Path
 
 PROC = Path("/proc")
 
-#: In the environment of a process: the label of who started it (see `deepmatrix.engines.owner`).
+#: In the environment of a process: the label of who started it (see `deepmatrix.machine.owner`).
 MARK = "DEEPMATRIX_OWNER"
 
 

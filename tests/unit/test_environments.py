@@ -1,0 +1,258 @@
+"""The real command, started where terminals, encodings and homes are not like the developer's."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import itertools
+import os
+import pty
+import pwd
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from deepmatrix.cli import main
+from deepmatrix.engines.docker import endpoints, patience
+from deepmatrix.errors import ArgumentError, EngineError, system_error
+from deepmatrix.execution import interrupting
+from deepmatrix.machine import folders, npm, packages
+from deepmatrix.paths import ROOT
+from deepmatrix.reports import markdown
+from tests.unit.test_results import whole
+
+#: What the environment of a command is, beyond PATH.
+ENVIRONMENTS = {
+    "C": {"LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"},
+    "latin-1": {"PYTHONIOENCODING": "latin-1"},
+    "dumb": {"TERM": "dumb"},
+    "narrow": {"COLUMNS": "40"},
+    "no home": {"HOME": ""},
+    "nothing": {},
+}
+CODECS = {"C": "ascii", "latin-1": "latin-1"}
+PLAN = ("plan", "--native", "amd64", "--native", "arm64")
+
+
+def start(
+    arguments: Sequence[str], environment: dict[str, str], **options: object
+) -> subprocess.Popen[bytes]:
+    return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
+        [sys.executable, "-m", "deepmatrix", *arguments],
+        cwd=ROOT,
+        env={"PATH": os.environ["PATH"], **environment},
+        stdin=subprocess.DEVNULL,
+        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+    )
+
+
+def ended(arguments: Sequence[str], environment: dict[str, str]) -> tuple[int, bytes, bytes]:
+    process = start(arguments, environment)
+    out, err = process.communicate(timeout=120)
+    return process.returncode, out, err
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a run with all its records, for commands that only read one."""
+    return whole(tmp_path_factory.mktemp("runs")).path
+
+
+@pytest.mark.parametrize(
+    ("name", "command"),
+    [
+        *itertools.product(ENVIRONMENTS, ["plan", "merge"]),
+        *itertools.product(CODECS, ["help", "readme"]),
+    ],
+)
+def test_every_command_works_in_any_environment(
+    name: str, command: str, finished: Path, tmp_path: Path
+) -> None:
+    page = tmp_path / "page.md"
+    page.write_text("<!-- report --><!-- /report -->", encoding="utf-8")
+    arguments = {
+        "help": ("verify", "--help"),
+        "plan": PLAN,
+        "merge": ("merge", str(finished)),
+        "readme": ("readme", str(page), "--run", str(finished)),
+    }[command]
+    code, out, err = ended(arguments, ENVIRONMENTS[name])
+    assert (code, err) == (0, b"")
+    text = out.decode(CODECS.get(name, "utf-8"))
+    assert "\x1b" not in text
+    assert "\\u" not in text
+    if name == "narrow" and command in ("plan", "merge"):
+        assert max(map(len, text.splitlines())) <= 40 + len(str(finished))
+
+
+@pytest.mark.parametrize("name", CODECS)
+def test_an_error_is_one_line_in_any_environment(name: str) -> None:
+    code, out, err = ended(("plan", "--preset", "smoek …"), ENVIRONMENTS[name])
+    assert (code, out) == (2, b"")
+    lines = err.decode(CODECS.get(name, "utf-8")).splitlines()
+    assert lines[0].startswith("error: no preset 'smoek ")
+
+
+@pytest.mark.parametrize("term", ["dumb", "xterm-256color"])
+def test_a_terminal_of_40_columns_is_enough(term: str, finished: Path) -> None:
+    host, terminal = pty.openpty()
+    fcntl.ioctl(terminal, termios.TIOCSWINSZ, struct.pack("HHHH", 20, 40, 0, 0))
+    with start(
+        ("merge", str(finished)), {"TERM": term}, stdout=terminal, stderr=terminal
+    ) as process:
+        os.close(terminal)
+        text = _read_all(host).decode()
+    assert process.returncode == 0
+    assert ("\x1b" in text) == (term == "xterm-256color")
+    assert "all as expected" in text
+
+
+def _read_all(descriptor: int) -> bytes:
+    parts = []
+    try:
+        while part := os.read(descriptor, 1 << 16):
+            parts.append(part)
+    except OSError as error:  # a terminal whose other end was closed
+        assert error.errno == errno.EIO
+    os.close(descriptor)
+    return b"".join(parts)
+
+
+@pytest.mark.parametrize("arguments", [PLAN, (*PLAN, "--json"), ("verify", "--help")])
+def test_a_reader_that_goes_away_ends_a_command_without_a_word(arguments: Sequence[str]) -> None:
+    read, write = os.pipe()
+    os.close(read)
+    process = start(arguments, {}, stdout=write)
+    os.close(write)
+    _, err = process.communicate(timeout=120)
+    assert (process.returncode, err) == (141, b"")
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
+def test_an_output_that_is_full_is_one_line() -> None:
+    with Path("/dev/full").open("wb") as full:
+        process = start(PLAN, {}, stdout=full)
+        _, err = process.communicate(timeout=120)
+    assert process.returncode == 3
+    assert err.decode().splitlines()[0] == "error: No space left on device"
+
+
+def test_a_name_that_is_not_utf_8_is_shown(tmp_path: Path) -> None:
+    named = os.fsencode(tmp_path) + b"/\xff\x1b.onnx"
+    for arguments in (["verify", named], ["plan", "--file", named], ["merge", named]):
+        code, _, err = ended(arguments, {})  # type: ignore[arg-type]
+        assert code == 2
+        assert b"\\udcff\\x1b.onnx" in err
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [(b"<!-- report -->\xff<!-- /report -->", "is not UTF-8 text"), (None, "Is a directory")],
+)
+def test_a_page_that_is_no_text_is_refused_and_unchanged(
+    tmp_path: Path, content: bytes | None, reason: str
+) -> None:
+    page = tmp_path / "page.md"
+    page.mkdir() if content is None else page.write_bytes(content)
+    with pytest.raises(ArgumentError, match=reason):
+        markdown.insert(page, lambda _: "# Page")
+    assert content is None or page.read_bytes() == content
+
+
+@pytest.fixture
+def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Be a user that the system knows nothing of, as in a container with another user id."""
+
+    def unknown(user: int) -> pwd.struct_passwd:
+        raise KeyError(f"getpwuid(): uid not found: {user}")
+
+    monkeypatch.setattr(pwd, "getpwuid", unknown)
+    for variable in ("HOME", "XDG_CACHE_HOME", "DOCKER_CONFIG", "DOCKER_HOST", "DOCKER_CONTEXT"):
+        monkeypatch.delenv(variable, raising=False)
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_nothing_is_read_from_one() -> None:
+    assert folders.home() == folders.NO_HOME
+    assert npm.build_npmrc({}) == ""
+    packages.configured_sources({})
+    list(endpoints.candidates({}))
+    assert main.main(PLAN) == 0
+
+
+@pytest.mark.usefixtures("homeless")
+def test_without_a_home_what_is_kept_needs_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(EngineError, match="there is no home folder") as caught:
+        folders.cache()
+    assert "HOME or XDG_CACHE_HOME" in caught.value.hint
+    monkeypatch.setenv("XDG_CACHE_HOME", "/x")
+    assert folders.cache() == Path("/x/deepmatrix")
+
+
+@pytest.mark.parametrize(
+    "number",
+    ["ENOSPC", "EDQUOT", "EFBIG", "EMFILE", "EACCES", "EPERM", "EROFS", "EISDIR", "ENOTDIR", "EIO"],
+)
+def test_what_the_system_refuses_is_one_line_with_something_to_do(
+    number: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    refused = OSError(getattr(errno, number), os.strerror(getattr(errno, number)), "/some/where")
+
+    def refuse(*_: object, **__: object) -> None:
+        raise refused
+
+    monkeypatch.setattr(Path, "mkdir", refuse)
+    assert main.main(["plan", "--native", "amd64", "--write", "x", "--runs", "/some"]) == 3
+    error, hint = capsys.readouterr().err.splitlines()
+    assert error == f"error: /some/where: {refused.strerror}"
+    assert hint == f"hint: {system_error(refused).hint}"
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_command_whose_engine_never_answers_can_be_interrupted(name: str) -> None:
+    folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as silent:
+        silent.bind(str(folder / "s"))
+        silent.listen()
+        process = start(("plan", "--engine", f"docker:unix://{folder}/s"), {})
+        connections = [silent.accept()[0] for _ in range(2)]  # a first look, then the question
+        process.send_signal(getattr(signal, name))
+        _, err = process.communicate(timeout=50)
+        for connection in connections:
+            connection.close()
+    shutil.rmtree(folder)
+    assert process.returncode == 130
+    assert err.decode().splitlines() == ["error: interrupted"]
+
+
+def test_an_ignored_signal_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        assert signal.SIGHUP not in interrupting.heeded_signals()
+        with interrupting.cancel_on_signal() as cancel:
+            os.kill(os.getpid(), signal.SIGHUP)
+            assert not cancel.is_set()
+    finally:
+        signal.signal(signal.SIGHUP, before)
+
+
+def test_a_call_to_an_engine_is_left_alone_only_after_an_interruption() -> None:
+    cancel, release = threading.Event(), threading.Event()
+    assert patience.call(lambda: "answer", cancel) == "answer"
+    with pytest.raises(ZeroDivisionError):
+        patience.call(lambda: 1 / 0, cancel)
+    cancel.set()
+    assert patience.call(lambda: "answer", cancel) == "answer"
+    with pytest.raises(patience.NoAnswer):
+        patience.call(release.wait, cancel, grace_s=0.01)
+    release.set()
