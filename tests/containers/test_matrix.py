@@ -92,8 +92,8 @@ def test_all_frameworks_train_alike_on_both_architectures(results: Results) -> N
     assert len(results.training) == 6
     for row in results.training:
         assert row.status == "ok"
-        assert row.accuracy is not None
-        assert row.accuracy >= 0.95
+        assert (row.accuracy is None) == row.emulated  # these train the first steps only
+        assert row.accuracy is None or row.accuracy >= 0.95
         assert row.loss_error is not None
         assert 0 < row.loss_error < 1e-4
         assert row.first_wrong == ""
