@@ -42,6 +42,7 @@ from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
+from tests.fuzzed_results import result_readers, writer
 from tests.fuzzing import Reader
 from tests.unit.examples import MATRIX, artifact, output, planned, record
 from tests.unit.test_config import GOOD
@@ -59,12 +60,14 @@ def is_clear(error: Exception) -> bool:
 
 def all_readers(folder: Path) -> list[Reader]:
     """Return every reader, with files of its own below an empty folder."""
+    small = _SmallRun(folder / "one", rounds=1)
     return [
-        *_SmallRun(folder / "one", rounds=1).readers(),
+        *small.readers(),
         *_SmallRun(folder / "several", rounds=3).records(", of several rounds"),
         *_own_files(folder / "own"),
         *_people(folder / "people"),
         *_array_files(folder / "arrays"),
+        *result_readers(folder / "results", merging.merge([small.run])),
     ]
 
 
@@ -186,19 +189,19 @@ def _own_files(folder: Path) -> Iterator[Reader]:
     complete = folder / venv.COMPLETE
     yield Reader(
         "an environment's facts", [facts], _schema(venv._Facts),
-        _writer(complete, lambda: venv._is_complete(folder)),
+        writer(complete, lambda: venv._is_complete(folder)),
     )  # fmt: skip
     memory = folder / "registry.json"
     yield Reader(
         "registries' answers", [{"python:3.11-slim": [1.7e9, True]}],
-        _schema(dict[str, tuple[float, bool]]), _writer(memory, lambda: bases._read(memory)),
+        _schema(dict[str, tuple[float, bool]]), writer(memory, lambda: bases._read(memory)),
     )  # fmt: skip
     run = folder / "run"
     (run / "conformance").mkdir(parents=True)
     limits = {"p99_s": 0.005, "error": 1e-5, "image_bytes": 1e8}
     yield Reader(
         "budgets", [limits], _schema(Budgets),
-        _writer(run / budgets.FILE, lambda: budgets.load(Run(path=run))),
+        writer(run / budgets.FILE, lambda: budgets.load(Run(path=run))),
     )  # fmt: skip
     tried = {
         "cell": "x", "suite": "1.20", "versions": {"a": "1"}, "passed": 3, "skipped": {"s": "why"},
@@ -206,7 +209,7 @@ def _own_files(folder: Path) -> Iterator[Reader]:
     }  # fmt: skip
     yield Reader(
         "conformity", [tried], _schema(Conformity),
-        _writer(
+        writer(
             suite.path_in(run, "x"),
             lambda: reports.show_conformance(Console(file=io.StringIO()), suite.load_all(run)),
         ),
@@ -219,7 +222,7 @@ def _context_reader(folder: Path) -> Callable[[bytes], object]:
     path = folder / "docker" / "contexts" / "meta" / name / "meta.json"
     path.parent.mkdir(parents=True)
     environment = {"DOCKER_CONFIG": str(folder / "docker"), "HOME": str(folder)}
-    return _writer(path, lambda: endpoints.endpoint_named("far", environment))
+    return writer(path, lambda: endpoints.endpoint_named("far", environment))
 
 
 def _description(folder: Path) -> Reader:
@@ -237,7 +240,7 @@ def _description(folder: Path) -> Reader:
 
     return Reader(
         "an artifact's description", [whole.model_dump(mode="json")], _schema(Exported),
-        _writer(folder / artifacts.DESCRIPTION, read),
+        writer(folder / artifacts.DESCRIPTION, read),
     )  # fmt: skip
 
 
@@ -248,13 +251,13 @@ def _people(folder: Path) -> Iterator[Reader]:
     path = folder / "matrix.yaml"
     yield Reader(
         "the matrix file", [matrix], json.loads(matrix_file.schema()),
-        _writer(path, lambda: matrix_file.load(path, networks=("digits-conv",))),
+        writer(path, lambda: matrix_file.load(path, networks=("digits-conv",))),
     )  # fmt: skip
     failures = folder / "failures.yaml"
     expected = {"version": 1, "expected_failures": [{"cells": "*", "subjects": "*", "reason": "r"}]}
     yield Reader(
         "expected failures", [expected], json.loads(expected_failures.schema()),
-        _writer(failures, lambda: expected_failures.load(failures)),
+        writer(failures, lambda: expected_failures.load(failures)),
     )  # fmt: skip
     model = folder / "model.onnx"
     heads = ["\x08\x07", "PK\x03\x04", "TFL3", "version https://git-lfs", "{", "<?xml", "7767517\n"]
@@ -347,12 +350,3 @@ def _npz_bytes(document: Any) -> bytes:
         changed[place + 24 : place + 28] = declared
         changed[place + 10 : place + 12] = struct.pack("<H", int(document["method"]) & 0xFFFF)
     return bytes(changed)
-
-
-def _writer(path: Path, read: Callable[[], object]) -> Callable[[bytes], object]:
-    def write_and_read(content: bytes) -> object:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return read()
-
-    return write_and_read

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from deepmatrix import __version__
-from deepmatrix.cli.parser import build_parser
+from deepmatrix.cli.parser import parse
 from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted, OutputClosed, system_error
 from deepmatrix.execution import interrupting
 from deepmatrix.reports.terminal import make_console, print_block, print_line
@@ -62,7 +62,7 @@ def program() -> int:
 
 def _command(arguments: Sequence[str]) -> None:
     try:
-        options = build_parser().parse_args(arguments)
+        options = parse(arguments)
     except SystemExit:  # the parser has printed the help, or the version
         return
     options.command(options)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, NoReturn, Protocol, cast
 
 from deepmatrix import __version__
@@ -37,7 +38,6 @@ MAINTENANCE = {
     "schema": "deepmatrix.cli.maintenance.schema",
     "reference": "deepmatrix.cli.maintenance.reference",
 }
-
 
 #: Options of earlier versions, and what they are called now.
 RENAMED_OPTIONS = {"--known": "--expected-failures"}
@@ -123,8 +123,32 @@ def _check_empty(arguments: Sequence[str]) -> None:
             )
 
 
-def build_parser() -> Parser:
-    """Return the parser of all commands; ``command`` of its namespace is the function to call."""
+def parse(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options; ``command`` is the function to call.
+
+    Of the commands only the one that is named is imported. What is wrong with the arguments is
+    told by the parser of all of them, which knows every word.
+
+    Raises:
+        ArgumentError: the arguments are wrong.
+    """
+    options: argparse.Namespace
+    named = arguments[0] if arguments else ""
+    if named in command_modules():
+        with contextlib.suppress(ArgumentError):
+            options = build_parser([named]).parse_args(arguments)
+            return options
+    options = build_parser().parse_args(arguments)
+    return options
+
+
+def command_modules() -> dict[str, str]:
+    """Return the module of every command that there is here, by name."""
+    return {**COMMANDS, **(MAINTENANCE if IS_CHECKOUT else {})}
+
+
+def build_parser(names: Collection[str] | None = None) -> Parser:
+    """Return the parser of some commands, by default all."""
     parser = Parser(
         prog="deepmatrix", description="Train, deploy, serve and judge.", allow_abbrev=False
     )
@@ -135,7 +159,9 @@ def build_parser() -> Parser:
         help="print the version and stop",
     )
     subparsers = parser.add_subparsers(metavar="COMMAND", required=True, parser_class=Parser)
-    for name, module_name in {**COMMANDS, **(MAINTENANCE if IS_CHECKOUT else {})}.items():
+    for name, module_name in command_modules().items():
+        if names is not None and name not in names:
+            continue
         command = cast(Command, importlib.import_module(module_name))
         summary = (command.run.__doc__ or "").splitlines()[0]
         subparser = subparsers.add_parser(

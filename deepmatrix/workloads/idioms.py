@@ -9,6 +9,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cache
+from pathlib import Path
 
 from deepmatrix.paths import HARNESS
 
@@ -60,18 +61,22 @@ def _heads(node: ast.stmt) -> int:
 @cache
 def line_counts() -> dict[tuple[str, str], int]:
     """Return logical lines by (network, framework); the network ``training`` is the loop."""
-    counts = {}
-    for path in sorted(HARNESS.glob("frameworks/*/idioms/*.py")):
-        if path.stem not in SUPPORT:
-            network, framework = path.stem, path.parents[1].name
-            source = path.read_text(encoding="utf-8")
-            counts[network.replace("_", "-"), framework] = logical_lines(source)
-    return counts
+    return {key: logical_lines(path.read_text(encoding="utf-8")) for key, path in _files().items()}
 
 
 def available_idioms() -> set[tuple[str, str]]:
     """Return all idioms, as (network, framework); every network has the size ``small``."""
-    return {(f"{network}-small", framework) for network, framework in line_counts()}
+    return {(f"{network}-small", framework) for network, framework in _files()}
+
+
+@cache
+def _files() -> dict[tuple[str, str], Path]:
+    """Return the file of each idiom, by (network, framework)."""
+    return {
+        (path.stem.replace("_", "-"), path.parents[1].name): path
+        for path in sorted(HARNESS.glob("frameworks/*/idioms/*.py"))
+        if path.stem not in SUPPORT
+    }
 
 
 def network_name(network: str) -> str:

@@ -110,3 +110,19 @@ def test_the_reference_lists_every_folder_of_a_run():
     listed_folders = {name.split("/")[0] for name in reference.RUN_FILES if "/" in name}
     assert "records" in folders
     assert folders - {"lock", "scratch"} <= listed_folders
+
+
+def test_every_promise_names_a_test_that_is_there() -> None:
+    page = (ROOT / "docs" / "reliability.md").read_text("utf-8")
+    named = re.findall(r"`((?:unit|containers)/\w+\.py)::(\w+)`", page)
+    promises = [
+        line for line in page.splitlines() if line.startswith("| ") and line.count("|") == 3
+    ]
+    headings = sum(line.startswith("| **") or "promise | test" in line for line in promises)
+    missing = [
+        f"{path}::{name}"
+        for path, name in named
+        if f"\ndef {name}(" not in (ROOT / "tests" / path).read_text("utf-8")
+    ]
+    assert missing == []
+    assert len(named) == len(promises) - headings > 20

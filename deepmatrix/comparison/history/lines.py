@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import Field, TypeAdapter, ValidationError
 
+from deepmatrix.boundary.bounds import Count, Id, Line, Remark
 from deepmatrix.boundary.files import write_text
 from deepmatrix.comparison.sizes import sizes_of
 from deepmatrix.comparison.times import times_of
@@ -24,6 +25,12 @@ FILE = "history.ndjson"
 HISTORY_SCHEMA = 1
 
 
+#: Errors beyond are of outputs that have nothing to do with the right ones; no plot shows them.
+LARGEST = 1e30
+
+Reading = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
+
+
 class Measurement(Row):
     """One line: one number of one run.
 
@@ -33,22 +40,22 @@ class Measurement(Row):
     """
 
     schema_version: int = HISTORY_SCHEMA
-    run: str
-    created: str
-    version: str
-    series: str
-    cell: str
-    cell_version: str = ""
-    subject: str = ""
-    quantity: str
-    batch: int = 0
+    run: Id
+    created: Remark
+    version: Id
+    series: Line
+    cell: Id
+    cell_version: Line = ""
+    subject: Line = ""
+    quantity: Id
+    batch: Count = 0
     unit: Literal["s", "bytes", "1"]
-    value: float | None
-    low: float | None = None
-    high: float | None = None
-    rounds: int = 0
-    verdict: str = ""
-    machine: str = ""
+    value: Reading | None
+    low: Reading | None = None
+    high: Reading | None = None
+    rounds: Count = 0
+    verdict: Id = ""
+    machine: Line = ""
 
 
 _MEASUREMENT = TypeAdapter(Measurement)
@@ -65,8 +72,9 @@ def measurements(results: Results) -> Iterator[Measurement]:
         yield _measurement(results, cells, cell, subject, size, 0, "bytes", float(count))
     for judged in results.portability:
         if not judged.judges:
+            error = judged.error if judged.error is not None and judged.error <= LARGEST else None
             line = _measurement(
-                results, cells, judged.consumer, judged.title, "error", 0, "1", judged.error
+                results, cells, judged.consumer, judged.title, "error", 0, "1", error
             )
             yield line.model_copy(update={"verdict": judged.verdict})
 
@@ -139,7 +147,7 @@ def read(path: Path) -> list[Measurement]:
             f"no history: {path} is not there", hint="every run adds to it; make one first"
         )
     found = []
-    for number, line in enumerate(path.read_text("utf-8").splitlines(), 1):
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
             found.append(_MEASUREMENT.validate_json(line))
         except ValidationError as error:

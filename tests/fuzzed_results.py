@@ -1,0 +1,119 @@
+"""Readers of what is made of runs, and compared, listed or decided: what the fuzzer tries too."""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from pydantic import TypeAdapter, ValidationError
+from rich.console import Console
+from ruamel.yaml import YAML
+
+from deepmatrix import reports
+from deepmatrix.comparison import accepted
+from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.comparison.history import lines, series
+from deepmatrix.comparison.reading import read_results
+from deepmatrix.diagnosis.search.graph import Graph
+from deepmatrix.paths import CLAIMS
+from deepmatrix.reports import history
+from deepmatrix.results.rows import Results
+from deepmatrix.store.phases import TraceData
+from deepmatrix.study import decisions, statements
+from deepmatrix.study.statements import Statements
+from tests.fuzzing import Reader
+
+NAMES = ("base", "head")
+
+
+def result_readers(folder: Path, results: Results) -> Iterator[Reader]:
+    """Yield the readers, with files of their own below an empty folder."""
+    folder.mkdir()
+    document = results.model_dump(mode="json", by_alias=True)
+    path = folder / "results.json"
+    yield Reader(
+        "results of a run", [document], _schema(Results),
+        writer(path, lambda: _show_comparison(results, read_results(path, folder))),
+    )  # fmt: skip
+    verdicts = folder / "verdicts.yaml"
+    known = {"version": 1, "serving": {"a": [{"cell": "c", "verdict": "drift", "error": 1e-5}]}}
+    yield Reader(
+        "accepted verdicts", [known], json.loads(accepted.schema()),
+        writer(verdicts, lambda: _compare_accepted(verdicts, results)),
+    )  # fmt: skip
+    log = folder / lines.FILE
+    measured = [json.loads(line.model_dump_json()) for line in lines.measurements(results)]
+    yield Reader(
+        "a line of the history", measured[:20], _schema(lines.Measurement),
+        lambda content: _show_history(log, [*measured[:3], *measured[:3]], content),
+    )  # fmt: skip
+    yield _statements(folder, results)
+    node = {"name": "n", "kind": "Add", "inputs": ["x", "y"], "outputs": ["z"]}
+    traced = {"nodes": [node, {**node, "outputs": ["v"]}], "outputs": ["z"], "tensors": ["z", "v"]}
+    yield Reader("a traced graph", [traced], _schema(TraceData), _walk_graph)
+
+
+def _show_comparison(base: Results, head: Results) -> None:
+    comparison = compare_results(base, head, NAMES)
+    comparison.model_dump_json()
+    reports.comparison_page(comparison)
+    reports.show_comparison(_screen(), comparison)
+
+
+def _compare_accepted(path: Path, results: Results) -> None:
+    known = accepted.load(path)
+    accepted.compare_accepted(known, results, NAMES, 10.0).model_dump_json()
+    accepted.update(path, results)
+
+
+def _show_history(path: Path, others: list[Any], content: bytes) -> None:
+    whole = "".join(json.dumps(other) + "\n" for other in others).encode()
+    path.write_bytes(whole + content.replace(b"\n", b" ") + b"\n")
+    found = series.series(lines.read(path))
+    history.show_list(_screen(), found)
+    for each in found[:2]:
+        history.show_series(_screen(), each)
+
+
+def _statements(folder: Path, results: Results) -> Reader:
+    path = folder / "claims.yaml"
+    whole = json.loads(json.dumps(YAML(typ="safe").load(CLAIMS.read_text("utf-8"))))
+    whole["claims"] = {area: listed[:6] for area, listed in whole["claims"].items()}
+
+    def decide() -> None:
+        decided = decisions.decide(statements.load(path), [results])
+        reports.show_claims(_screen(), decided)
+
+    return Reader("the statements", [whole], _schema(Statements), writer(path, decide))
+
+
+def _walk_graph(content: bytes) -> None:
+    try:
+        traced = TypeAdapter(TraceData).validate_json(content)
+    except ValidationError:
+        return  # what is not even that is a torn output, which another reader tries
+    graph = Graph(nodes=traced.nodes, inputs=["x"], outputs=traced.outputs, tensors=traced.tensors)
+    graph.ancestors(graph.outputs)
+    graph.ordered(graph.observable)
+
+
+def writer(path: Path, read: Callable[[], object]) -> Callable[[bytes], object]:
+    """Return what writes a file and then reads it."""
+
+    def write_and_read(content: bytes) -> object:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        return read()
+
+    return write_and_read
+
+
+def _screen() -> Console:
+    return Console(file=io.StringIO(), width=160)
+
+
+def _schema(kind: Any) -> dict[str, Any]:
+    return TypeAdapter(kind).json_schema(by_alias=True)
