@@ -252,8 +252,8 @@ def test_without_python_an_image_is_a_few_megabytes(served: Results) -> None:
     for cell in ("onnxruntime-cpp-debian13-amd64-cpu", "onnxruntime-cpp-debian13-arm64-cpu"):
         assert sizes[cell] is not None
         assert sizes[cell] < 40e6
-    starts = {row.cell: row.start_s for row in served.serving}
-    assert all(start is not None for start in starts.values())
+    consumers = {row.cell for row in served.serving if not row.emulated}
+    assert consumers == {row.cell for row in served.serving if row.start_s is not None}
 
 
 def verify(runs: Path, model: Path, *arguments: str) -> int:
