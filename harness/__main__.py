@@ -1,7 +1,7 @@
 """Run one job: ``python -m harness DIR``.
 
 Exit codes: 0 when ``output.json`` is written, whatever it says; 2 when DIR cannot be used;
-1 when the deadline passed (the log then holds every thread's traceback).
+1 when the deadline passed (``watchdog.txt`` then holds every thread's traceback).
 """
 
 import faulthandler
@@ -25,7 +25,7 @@ def main(arguments: List[str]) -> int:
         sys.stderr.write(f"harness: {error}\n")
         return 2
     faulthandler.enable()
-    faulthandler.dump_traceback_later(job["deadline_s"], exit=True)
+    watchdog_report = control.start_watchdog(directory, job["deadline_s"])
     scratch = control.set_up_process(directory, job["threads"])
     own_process = os.getpid()
     try:
@@ -37,6 +37,7 @@ def main(arguments: List[str]) -> int:
         control.write_output(directory, output)
     finally:
         control.remove_scratch(scratch)
+    control.stop_watchdog(watchdog_report)
     return 0
 
 

@@ -38,6 +38,7 @@ OVERFLOW = 3  # finite in float64 only: an infinity, a NaN and gold are all righ
 
 INPUT = "input.json"
 OUTPUT = "output.json"
+WATCHDOG = "watchdog.txt"  # has text only where the watchdog ended the process: where it hung
 ARTIFACTS = "artifacts"  # folder for what a producer exports, one folder a format in it
 TRAINED = "artifacts/weights.npz"  # trained weights by neutral name, float32
 PRODUCED = "artifacts/outputs.npz"  # ``y``: the producer's own logits on ``probe_x``

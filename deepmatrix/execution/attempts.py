@@ -11,7 +11,7 @@ from typing import Any
 
 from deepmatrix.boundary.files import write_text
 from deepmatrix.engines import Ended, Engine
-from deepmatrix.execution.conclusions import conclude
+from deepmatrix.execution.conclusions import conclude, watchdog_report
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import energy, locks
@@ -109,7 +109,7 @@ class Attempts:
                 joules = energy.joules_between(before, energy.read_counters())
             if ended.ending == "cancelled":
                 raise Cancelled(ended.left)
-            write_text(self.run.log_path(job), ended.log)
+            write_text(self.run.log_path(job), ended.log + watchdog_report(control))
             output, status, cause = conclude(job, control, ended)
             yield Attempt(
                 output=output,
