@@ -28,6 +28,7 @@ from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.study import statements
 from deepmatrix.study.checks import (
     ArtifactCheck,
+    BaseCheck,
     CellCheck,
     Check,
     FigureCheck,
@@ -35,16 +36,18 @@ from deepmatrix.study.checks import (
     ProbeCheck,
 )
 from deepmatrix.study.decisions import Decision, decide
+from deepmatrix.study.presets import PresetFinder
 from deepmatrix.study.statements import Statement, Statements
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = statements.load()
+MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 
 
-def cell(name: str, status: str = "ok", **more: Any) -> CellRow:
+def cell(name: str, status: str = "ok", **facts: Any) -> CellRow:
     jobs = 0 if status == "not-run" else 1
-    return CellRow(cell=f"{name}-here-amd64-cpu", name=name, status=status, jobs=jobs, **more)
+    return CellRow(cell=f"{name}-here-amd64-cpu", name=name, status=status, jobs=jobs, **facts)
 
 
 def seconds(median: float, reach: float = 0.0, rounds: int = 1) -> Estimate:
@@ -163,22 +166,22 @@ def run(name: str = "run", **found: Any) -> Results:
     return Results(run=name, **{**empty, **facts, **found})
 
 
-def both(**more: Any) -> tuple[CellRow, ...]:
-    return tuple(cell(name, **more) for name in ONES)
+def both(**facts: Any) -> tuple[CellRow, ...]:
+    return tuple(cell(name, **facts) for name in SYSTEMS)
 
 
 def decision(check: Check, *runs: Results) -> Decision:
     document = Statements(version=1, claims={"interfaces": (Statement(says="so", then=check),)})
-    (found,) = decide(document, runs)
-    assert found.then is not None
-    return found.then
+    (decided,) = decide(document, runs, MATRIX)
+    assert decided.then is not None
+    return decided.then
 
 
 def outcome(check: Check, *runs: Results) -> str:
     return decision(check, *runs).outcome
 
 
-ONES = ("one", "two")
+SYSTEMS = ("one", "two")
 PROBE = ProbeCheck(probe="attention", of="one")
 NETWORK = NetworkCheck(network="digits-conv", of="one")
 RAN = ProbeCheck(probe="attention", of="one", ran="*Conv2D*")
@@ -283,6 +286,7 @@ def test_a_statement_holds_where_its_evidence_says_so(
             run(cells=both(), startup=(startup("one", seconds(5.0)),)),
             "no first step of two",
         ),
+        (SLOWER, of_network(training("two", "crashed", reason="exit code 3")), "exit code 3"),
     ],
 )
 def test_unrelated_failures_and_near_bounds_decide_nothing(
@@ -294,9 +298,56 @@ def test_unrelated_failures_and_near_bounds_decide_nothing(
 
 
 @pytest.mark.parametrize("check", [PROBE, RAN, NETWORK, SLOWER, LONGER, RUNS, SERVED])
-def test_without_evidence_nothing_is_decided(check: Check) -> None:
-    assert outcome(check) == "undecided"
-    assert outcome(check, run()) == "undecided"
+def test_a_check_without_evidence_is_not_tried(check: Check) -> None:
+    assert outcome(check) == "not tried"
+    assert outcome(check, run()) == "not tried"
+
+
+def test_a_ratio_is_not_tried_where_a_run_has_only_one_of_its_systems() -> None:
+    alone = run(cells=(cell("one"),), startup=(startup("one", seconds(1.0)),))
+    assert outcome(SLOWER, alone) == "not tried"
+
+
+def test_every_check_of_the_document_that_is_not_tried_names_a_preset_that_tries_it() -> None:
+    decisions = [
+        decision
+        for statement in decide(DOCUMENT, [run()], MATRIX)
+        for decision in (statement.then, statement.now)
+        if decision and decision.outcome == "not tried"
+    ]
+    commands = {decision.reason for decision in decisions}
+    assert len(decisions) > 50
+    assert commands <= {f"nox -s matrix -- --preset {preset} tries it" for preset in MATRIX.presets}
+
+
+@pytest.mark.parametrize(
+    ("check", "preset"),
+    [
+        (NetworkCheck(network="digits-conv", of="torch"), "smoke"),
+        (NetworkCheck(network="vgg-a-small", of="caffe"), "heritage"),
+        (ProbeCheck(probe="attention", of="cntk"), "heritage-probes"),
+        (FigureCheck(figure="image", of="theano", over="torch", at_most=1), "heritage"),
+        (
+            FigureCheck(
+                figure="forward and backward", of="jax", workload="alexnet-imagenet", at_most=1
+            ),
+            "heritage-imagenet",
+        ),
+        (CellCheck(cell="cntk-*-arm64-cpu"), "heritage-arm64"),
+        (ArtifactCheck(artifact="torch-*--onnx", consumer="*_wine-*"), "deploy"),
+        (ArtifactCheck(artifact="torch-*--caffe", consumer="*"), None),
+        (NetworkCheck(network="digits-conv", of="onnxruntime_lua"), None),
+    ],
+    ids=lambda value: value.kind if isinstance(value, BaseCheck) else value,
+)
+def test_the_first_preset_that_has_systems_workload_and_phase_tries_a_check(
+    check: Check, preset: str | None
+) -> None:
+    assert PresetFinder(matrix=MATRIX).find(check) == preset
+
+
+def test_without_a_preset_the_reason_says_to_add_one() -> None:
+    assert decision(PROBE).reason == "no preset of the matrix file tries it; add one"
 
 
 def test_one_excluded_cell_does_not_decide_for_others() -> None:
@@ -350,7 +401,7 @@ def test_the_time_of_a_start_is_the_sum_of_its_parts() -> None:
     assert (found.outcome, found.record) == ("holds", RECORD)
     assert found.reason == "start one-here-amd64-cpu 1.6 s [1.4, 1.8]"
     lacking = (startup("one", seconds(0.4, 0.05, 3), import_s=None),)
-    assert outcome(check, run(cells=both(), startup=lacking)) == "undecided"
+    assert outcome(check, run(cells=both(), startup=lacking)) == "not tried"
 
 
 def test_emulated_cells_and_wrong_trainings_have_no_figures() -> None:
@@ -364,7 +415,7 @@ def test_emulated_cells_and_wrong_trainings_have_no_figures() -> None:
 
 
 def test_both_figures_are_of_one_run() -> None:
-    apart = [run(cells=both(), startup=(startup(name, seconds(1.0)),)) for name in ONES]
+    apart = [run(cells=both(), startup=(startup(name, seconds(1.0)),)) for name in SYSTEMS]
     assert outcome(SLOWER, *apart) == "undecided"
 
 
@@ -416,8 +467,7 @@ def test_there_are_about_fifty_statements_of_every_area() -> None:
 
 
 def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
-    matrix = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
-    ids = [one.id for one in all_cells(matrix)]
+    ids = [cell.id for cell in all_cells(MATRIX)]
     checks = [
         check
         for found in DOCUMENT.claims.values()
@@ -428,9 +478,9 @@ def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
     for check in checks:
         fields = check.model_dump()
         for system in filter(None, (fields.get("of"), fields.get("over"))):
-            assert system in matrix.systems()
+            assert system in MATRIX.systems()
         for workload in filter(None, (fields.get("network"), fields.get("workload"))):
-            assert workload in matrix.workloads
+            assert workload in MATRIX.workloads
         for glob in filter(None, (fields.get("cell"), fields.get("consumer"))):
             assert fnmatch.filter(ids, glob), glob
         if isinstance(check, CellCheck):
@@ -483,11 +533,12 @@ def test_an_unknown_area_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_page_has_every_statement_with_its_decision() -> None:
-    page = reports.claims_page(decide(DOCUMENT, [run()]))
+    page = reports.claims_page(decide(DOCUMENT, [run()], MATRIX))
     for found in DOCUMENT.claims.values():
         for claim in found:
             assert claim.says in page
-    assert "none of these runs tried it" in page
+    assert "now: nox -s matrix -- --preset probes tries it" in page
+    assert "| not tried |" in page
 
 
 def test_the_page_names_stand_ins_and_both_outcomes() -> None:
@@ -495,7 +546,7 @@ def test_the_page_names_stand_ins_and_both_outcomes() -> None:
     document = Statements(
         version=1, claims={"interfaces": (Statement(says="so", then=PROBE, now=check),)}
     )
-    page = reports.claims_page(decide(document, [of_probe(probed("one", "unsupported"))]))
+    page = reports.claims_page(decide(document, [of_probe(probed("one", "unsupported"))], MATRIX))
     assert "| so | did not hold | no longer holds |" in page
     assert "then: one-here-amd64-cpu: unsupported: it cannot" in page
     assert "now (PyTorch for Torch): one-here-amd64-cpu: unsupported" in page

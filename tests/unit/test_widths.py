@@ -36,7 +36,7 @@ from deepmatrix.sizes import binary_size
 from deepmatrix.study import statements
 from deepmatrix.study.decisions import decide
 from tests.unit import verifications
-from tests.unit.examples import planned
+from tests.unit.examples import MATRIX, planned
 
 WIDTHS = (80, 120, 160)
 
@@ -374,7 +374,7 @@ def all_tables() -> list[Table]:
         verification.nodes(verifications.results()),
         inputs.table(verifications.MODEL),
         quantisation.costs(verifications.quantised()),
-        *claims.tables(decide(statements.load(), [whole_results()])),
+        *claims.tables(decide(statements.load(), [whole_results()], MATRIX)),
         *conformance_tables(),
         plans.table(planned(), "docker"),
         *comparison.tables(compared()),
