@@ -55,7 +55,7 @@ def seconds(median: float, reach: float = 0.0, rounds: int = 1) -> Estimate:
     return Estimate(median=median, low=low, high=high, samples=rounds, rounds=rounds)
 
 
-def startup(name: str, first_step: Estimate, **more: Any) -> StartupRow:
+def startup(name: str, first_step: Estimate, **changes: Any) -> StartupRow:
     facts: dict[str, Any] = {
         "emulated": False,
         "interpreter_s": first_step,
@@ -65,14 +65,14 @@ def startup(name: str, first_step: Estimate, **more: Any) -> StartupRow:
         "first_step_s": first_step,
         "second_step_s": None,
     }
-    return StartupRow(cell=f"{name}-here-amd64-cpu", workload="digits-conv", **{**facts, **more})
+    return StartupRow(cell=f"{name}-here-amd64-cpu", workload="digits-conv", **{**facts, **changes})
 
 
-def started(one: float, two: float, reach: float = 0.0, rounds: int = 1) -> Results:
+def started(first_s: float, second_s: float, reach: float = 0.0, rounds: int = 1) -> Results:
     """Return a run of two systems, whose first steps took so long."""
     rows = (
-        startup("one", seconds(one, reach, rounds)),
-        startup("two", seconds(two, reach, rounds)),
+        startup("one", seconds(first_s, reach, rounds)),
+        startup("two", seconds(second_s, reach, rounds)),
     )
     return run(cells=both(), startup=rows)
 
@@ -83,11 +83,11 @@ def origin(reason: str) -> dict[str, str]:
     return {"failed_phase": phase, "error_type": error_type} if message[:-1] else {}
 
 
-def training(name: str, status: str = "ok", **more: Any) -> TrainingRow:
+def training(name: str, status: str = "ok", **changes: Any) -> TrainingRow:
     facts: dict[str, Any] = {
         "accuracy": 0.9 if status == "ok" else None,
-        **origin(more.get("reason", "")),
-        **more,
+        **origin(changes.get("reason", "")),
+        **changes,
     }
     return TrainingRow(
         cell=f"{name}-here-amd64-cpu",
@@ -123,12 +123,12 @@ def written(name: str, lines: int, status: str = "ok") -> IdiomRow:
     )
 
 
-def served(verdict: Any, reason: str = "it is wrong", **more: Any) -> PortabilityRow:
+def served(verdict: Any, reason: str = "it is wrong", **changes: Any) -> PortabilityRow:
     facts: dict[str, Any] = {
         "consumer": "onnxruntime-cpp-here-amd64-cpu",
         "emulated": False,
         **origin(reason),
-        **more,
+        **changes,
     }
     return PortabilityRow(
         artifact="one-here-amd64-cpu--digits-conv--onnx",
@@ -139,7 +139,7 @@ def served(verdict: Any, reason: str = "it is wrong", **more: Any) -> Portabilit
     )
 
 
-def run(name: str = "run", **found: Any) -> Results:
+def run(name: str = "run", **parts: Any) -> Results:
     empty: dict[str, Any] = dict.fromkeys(
         (
             "cells",
@@ -160,10 +160,10 @@ def run(name: str = "run", **found: Any) -> Results:
         (),
     )
     facts = {"created": "2026", "version": "1", "preset": "p", "seed": 0, "engines": {}}
-    consumers = {row.consumer for row in found.get("portability", ())}
+    consumers = {row.consumer for row in parts.get("portability", ())}
     names = sorted(consumer.removesuffix("-here-amd64-cpu") for consumer in consumers)
-    found.setdefault("cells", tuple(map(cell, names)))
-    return Results(run=name, **{**empty, **facts, **found})
+    parts.setdefault("cells", tuple(map(cell, names)))
+    return Results(run=name, **{**empty, **facts, **parts})
 
 
 def both(**facts: Any) -> tuple[CellRow, ...]:
@@ -208,8 +208,8 @@ def of_served(*rows: PortabilityRow) -> Results:
     return run(portability=rows)
 
 
-def of_lines(one: IdiomRow, two: IdiomRow) -> Results:
-    return run(cells=both(), idioms=(one, two))
+def of_lines(first: IdiomRow, second: IdiomRow) -> Results:
+    return run(cells=both(), idioms=(first, second))
 
 
 @pytest.mark.parametrize(
@@ -241,14 +241,14 @@ def test_a_statement_holds_where_its_evidence_says_so(
     check: Check, yes: Results, no: Results
 ) -> None:
     refused = check.model_copy(update={"expect": False})
-    for found, holds in ((yes, True), (no, False)):
-        assert outcome(check, found) == ("holds" if holds else "no longer holds")
-        assert outcome(refused, found) == ("no longer holds" if holds else "holds")
+    for results, holds in ((yes, True), (no, False)):
+        assert outcome(check, results) == ("holds" if holds else "no longer holds")
+        assert outcome(refused, results) == ("no longer holds" if holds else "holds")
 
 
 @pytest.mark.parametrize("expect", [True, False])
 @pytest.mark.parametrize(
-    ("check", "found", "said"),
+    ("check", "results", "reason"),
     [
         (PROBE, of_probe(probed("one", "failed", "NameError: x")), "failed: NameError: x"),
         (PROBE, of_probe(probed("one", "wrong")), "wrong: it cannot"),
@@ -290,11 +290,11 @@ def test_a_statement_holds_where_its_evidence_says_so(
     ],
 )
 def test_unrelated_failures_and_near_bounds_decide_nothing(
-    check: Check, found: Results, said: str, expect: bool
+    check: Check, results: Results, reason: str, expect: bool
 ) -> None:
-    open_ = decision(check.model_copy(update={"expect": expect}), found)
-    assert open_.outcome == "undecided"
-    assert said in open_.reason
+    undecided = decision(check.model_copy(update={"expect": expect}), results)
+    assert undecided.outcome == "undecided"
+    assert reason in undecided.reason
 
 
 @pytest.mark.parametrize("check", [PROBE, RAN, NETWORK, SLOWER, LONGER, RUNS, SERVED])
@@ -367,7 +367,7 @@ def test_an_artifact_that_one_consumer_does_not_know_matches_on_the_others() -> 
 
 
 @pytest.mark.parametrize(
-    ("one", "reach", "rounds", "wanted"),
+    ("first_s", "reach", "rounds", "wanted"),
     [
         (7.6, 0.0, 1, "holds"),
         (7.4, 0.0, 1, "undecided"),
@@ -379,35 +379,38 @@ def test_an_artifact_that_one_consumer_does_not_know_matches_on_the_others() -> 
     ],
 )
 def test_a_ratio_decides_where_all_of_its_interval_is_past_the_bound(
-    one: float, reach: float, rounds: int, wanted: str
+    first_s: float, reach: float, rounds: int, wanted: str
 ) -> None:
-    assert outcome(SLOWER, started(one, 0.5, reach, rounds)) == wanted
+    assert outcome(SLOWER, started(first_s, 0.5, reach, rounds)) == wanted
 
 
 @given(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(0, 0.009), st.integers(1, 3))
 def test_at_least_and_at_most_of_one_ratio_never_agree(
-    one: float, two: float, reach: float, rounds: int
+    first_s: float, second_s: float, reach: float, rounds: int
 ) -> None:
-    found = started(one, two, reach, rounds)
-    least = outcome(SLOWER.model_copy(update={"at_least": 2.0}), found)
-    most = outcome(SLOWER.model_copy(update={"at_least": None, "at_most": 2.0}), found)
-    assert {least, most} in ({"holds", "no longer holds"}, {"undecided"}) or one / two == 2.0
+    results = started(first_s, second_s, reach, rounds)
+    at_least_outcome = outcome(SLOWER.model_copy(update={"at_least": 2.0}), results)
+    at_most_outcome = outcome(SLOWER.model_copy(update={"at_least": None, "at_most": 2.0}), results)
+    assert {at_least_outcome, at_most_outcome} in (
+        {"holds", "no longer holds"},
+        {"undecided"},
+    ) or first_s / second_s == 2.0
 
 
 def test_the_time_of_a_start_is_the_sum_of_its_parts() -> None:
     check = FigureCheck(figure="start", of="one", workload="digits-conv", at_most=2)
     rows = (startup("one", seconds(0.4, 0.05, 3)),)
-    found = decision(check, run(cells=both(), startup=rows))
-    assert (found.outcome, found.record) == ("holds", RECORD)
-    assert found.reason == "start one-here-amd64-cpu 1.6 s [1.4, 1.8]"
+    decided = decision(check, run(cells=both(), startup=rows))
+    assert (decided.outcome, decided.record) == ("holds", RECORD)
+    assert decided.reason == "start one-here-amd64-cpu 1.6 s [1.4, 1.8]"
     lacking = (startup("one", seconds(0.4, 0.05, 3), import_s=None),)
     assert outcome(check, run(cells=both(), startup=lacking)) == "not tried"
 
 
 def test_emulated_cells_and_wrong_trainings_have_no_figures() -> None:
     emulated = (cell("one", emulated=True), cell("two"))
-    found = started(5.0, 0.1).model_copy(update={"cells": emulated})
-    assert "no first step of one" in decision(SLOWER, found).reason
+    results = started(5.0, 0.1).model_copy(update={"cells": emulated})
+    assert "no first step of one" in decision(SLOWER, results).reason
     rows = (training("one", step_s=seconds(5.0)), training("two", "failed", step_s=seconds(0.1)))
     assert "no step of two" in decision(STEP, of_network(*rows)).reason
     unproven = of_lines(written("one", 30), written("two", 10, "failed"))
@@ -420,9 +423,9 @@ def test_both_figures_are_of_one_run() -> None:
 
 
 def test_a_later_inconclusive_figure_replaces_an_earlier_one() -> None:
-    clear, near = started(50.0, 1.0), started(10.0, 1.0)
-    assert outcome(SLOWER, near, clear) == "holds"
-    assert outcome(SLOWER, clear, near) == "undecided"
+    clear, unclear = started(50.0, 1.0), started(10.0, 1.0)
+    assert outcome(SLOWER, unclear, clear) == "holds"
+    assert outcome(SLOWER, clear, unclear) == "undecided"
     assert outcome(SLOWER, clear, run("neither")) == "holds"
 
 
@@ -436,7 +439,7 @@ def test_the_last_run_that_can_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "found", "record"),
+    ("check", "results", "record"),
     [
         (PROBE, of_probe(probed("one", "match")), RECORD),
         (NETWORK, of_network(training("one")), RECORD),
@@ -451,8 +454,8 @@ def test_the_last_run_that_can_decides() -> None:
         ),
     ],
 )
-def test_the_evidence_is_a_file_of_the_run(check: Check, found: Results, record: str) -> None:
-    assert decision(check, found).record == record
+def test_the_evidence_is_a_file_of_the_run(check: Check, results: Results, record: str) -> None:
+    assert decision(check, results).record == record
 
 
 # The document ---------------------------------------------------------------------------------
@@ -460,7 +463,7 @@ def test_the_evidence_is_a_file_of_the_run(check: Check, found: Results, record:
 
 def test_there_are_about_fifty_statements_of_every_area() -> None:
     counts = Counter(
-        {area: len(found) for area, found in DOCUMENT.claims.items()},
+        {area: len(claims) for area, claims in DOCUMENT.claims.items()},
     )
     assert set(counts) == set(statements.AREAS)
     assert 45 <= counts.total() <= 60
@@ -470,8 +473,8 @@ def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
     ids = [cell.id for cell in all_cells(MATRIX)]
     checks = [
         check
-        for found in DOCUMENT.claims.values()
-        for claim in found
+        for claims in DOCUMENT.claims.values()
+        for claim in claims
         for check in (claim.then, claim.now)
         if check
     ]
@@ -489,15 +492,15 @@ def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
 
 
 def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
-    for found in DOCUMENT.claims.values():
-        for claim in found:
+    for claims in DOCUMENT.claims.values():
+        for claim in claims:
             fields = claim.then.model_dump() if claim.then else {}
             if claim.then and "torch" in (fields.get("of"), fields.get("over")):
                 assert "PyTorch for Torch" in str(claim.then.stand_in)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("says: x", "nothing decides it: write 'then', 'now' or both"),
         ("{says: x, now: {probe: attention}}", "missing key 'of'"),
@@ -515,13 +518,13 @@ def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
     ],
 )
 def test_a_statement_that_nothing_can_decide_is_refused_at_its_place(
-    tmp_path: Path, body: str, said: str
+    tmp_path: Path, body: str, message: str
 ) -> None:
     path = tmp_path / "claims.yaml"
     path.write_text(f"version: 1\nclaims:\n  interfaces:\n    - {body}\n")
     with pytest.raises(ConfigError) as caught:
         statements.load(path)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert caught.value.message.startswith("claims.yaml:4:")
 
 
@@ -534,8 +537,8 @@ def test_an_unknown_area_is_refused(tmp_path: Path) -> None:
 
 def test_the_page_has_every_statement_with_its_decision() -> None:
     page = reports.claims_page(decide(DOCUMENT, [run()], MATRIX))
-    for found in DOCUMENT.claims.values():
-        for claim in found:
+    for claims in DOCUMENT.claims.values():
+        for claim in claims:
             assert claim.says in page
     assert "now: nox -s matrix -- --preset probes tries it" in page
     assert "| not tried |" in page
