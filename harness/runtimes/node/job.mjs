@@ -196,8 +196,11 @@ async function watch(seconds, report) {
   const source = `
     setTimeout(() => {
       const { report, text } = require("node:worker_threads").workerData;
-      require("node:fs").writeFileSync(report, text);
-      process.kill(process.pid, "SIGKILL");
+      try {
+        require("node:fs").writeFileSync(report, text);
+      } finally {
+        process.kill(process.pid, "SIGKILL"); // also where the disk is full
+      }
     }, ${Math.min(seconds * 1000, LONGEST_MS)});`;
   const watchdog = new Worker(source, { eval: true, workerData: { report, text } });
   await new Promise((resolve, reject) => watchdog.once("online", resolve).once("error", reject));
