@@ -153,8 +153,8 @@ def _plain(data_sets: Iterable[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
     for sides in data_sets:
         inputs, outputs = (
             [
-                numpy_helper.to_array(one) if isinstance(one, onnx.TensorProto) else one
-                for one in values
+                numpy_helper.to_array(item) if isinstance(item, onnx.TensorProto) else item
+                for item in values
             ]
             for values in sides
         )
@@ -162,7 +162,7 @@ def _plain(data_sets: Iterable[Any]) -> Iterator[tuple[list[Any], list[Any]]]:
 
 
 def _operators(model: onnx.ModelProto) -> tuple[Operator, ...]:
-    opsets = {one.domain: one.version for one in model.opset_import}
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
     nodes = model.graph.node
     return tuple(sorted({(node.domain, node.op_type, _since(node, opsets)) for node in nodes}))
 
@@ -218,7 +218,7 @@ def _read(path: Path, kind: onnx.TypeProto) -> Any:
 
 def _widened(value: Any) -> Any:
     if isinstance(value, list):
-        return [_widened(one) for one in value]
+        return [_widened(item) for item in value]
     if hasattr(value, "dtype") and value.dtype.name in ("float16", "float32", "bfloat16"):
         return value.astype("float64")
     return value
@@ -240,10 +240,10 @@ def difference(answer: Any, wanted: Any) -> str:
     elif wanted.dtype.kind == "f" or "float" in wanted.dtype.name:
         bits = {"bfloat16": 8, "float8_e4m3fn": 3, "float8_e5m2": 2, "float4_e2m1fn": 1}
         rtol = max(RTOL, 2.0 ** -bits.get(wanted.dtype.name, 11))
-        near = np.isclose(
+        is_close = np.isclose(
             answer.astype("float64"), wanted.astype("float64"), rtol=rtol, atol=ATOL, equal_nan=True
         )
-        wrong = int((~near).sum())
+        wrong = int((~is_close).sum())
     else:
         wrong = int((answer != wanted).sum())
     return f"{wrong} of {wanted.size} values differ" if wrong else ""
@@ -269,10 +269,10 @@ def outcome(test: NodeTest) -> str:
 
 def newest(tests: Iterator[NodeTest]) -> list[NodeTest]:
     """Return the tests that no later release supersedes; they come oldest first."""
-    kept: dict[tuple[str, tuple[Operator, ...]], NodeTest] = {}
+    latest: dict[tuple[str, tuple[Operator, ...]], NodeTest] = {}
     for test in tests:
-        kept[test.key] = test
-    return list(kept.values())
+        latest[test.key] = test
+    return list(latest.values())
 
 
 def states(passed: dict[Operator, int], failed: dict[Operator, int]) -> dict[Operator, str]:
@@ -306,8 +306,10 @@ def main() -> None:
     parser.add_argument("--keep", action="store_true", help="write harness/graphs/proven.json")
     options = parser.parse_args()
     warnings.simplefilter("ignore")
-    folders = {one: fetch(one, RELEASES[one], options.cache) for one in options.releases}
-    every = [test for one, folder in folders.items() for test in node_tests(one, folder)]
+    folders = {
+        release: fetch(release, RELEASES[release], options.cache) for release in options.releases
+    }
+    every = [test for release, folder in folders.items() for test in node_tests(release, folder)]
     every += installed_tests()
     tests = newest(iter(every))
     passed: dict[Operator, int] = collections.Counter()

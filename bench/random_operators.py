@@ -293,10 +293,10 @@ def squeezing(graph: Tensors, kind: str) -> Attempt | None:
     x = graph.pick(2, 3)
     if x is None:
         return None
-    ones = [axis for axis, dim in enumerate(graph.values[x].shape) if dim == 1]
-    if kind == "Squeeze" and not ones:
+    unit_axes = [axis for axis, dim in enumerate(graph.values[x].shape) if dim == 1]
+    if kind == "Squeeze" and not unit_axes:
         return None
-    axes = ones[:1] if kind == "Squeeze" else [int(graph.choose(0, 1))]
+    axes = unit_axes[:1] if kind == "Squeeze" else [int(graph.choose(0, 1))]
     if graph.opset < 13:
         return Attempt(kind, [x], attributes={"axes": axes})
     return Attempt(kind, [x, graph.constant(np.array(axes, "int64"))])

@@ -1,7 +1,7 @@
 """Run one job, or a session of several: ``python -m harness DIR``.
 
 Exit codes: 0 when every ``output.json`` is written, whatever it says; 2 when DIR cannot be used;
-1 when the deadline passed (the log then holds every thread's traceback).
+1 when a deadline passed (``watchdog.txt`` then holds every thread's traceback).
 """
 
 import faulthandler
@@ -28,13 +28,14 @@ def main(arguments: List[str]) -> int:
         process = None
         for folder in serving.folders(directory):
             job = control.read_job(folder)
-            faulthandler.dump_traceback_later(job["deadline_s"], exit=True)
+            watchdog_report = control.start_watchdog(folder, job["deadline_s"])
             if process is None:
                 scratch = control.set_up_process(directory, job["threads"])
                 from harness.process import Process
 
                 process = Process(job, interpreter_s)
             _serve(process, folder, job)
+            control.stop_watchdog(watchdog_report)
     except control.BadInput as error:
         sys.stderr.write(f"harness: {error}\n")
         return 2
@@ -50,7 +51,6 @@ def _serve(process: "Process", folder: str, job: Dict[str, Any]) -> None:
     if os.getpid() != own_process:
         os._exit(1)  # a child that a framework forked left a phase: it has no output to write
     control.write_output(folder, output)
-    faulthandler.cancel_dump_traceback_later()
 
 
 def leave(code: int) -> None:

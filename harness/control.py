@@ -1,12 +1,13 @@
 """The control directory: read the job, read and write arrays, write the output in one piece."""
 
+import faulthandler
 import json
 import math
 import os
 import shutil
 import time
 import zipfile
-from typing import TYPE_CHECKING, Any, Dict, Optional
+from typing import IO, TYPE_CHECKING, Any, Dict, Optional
 
 from harness import record
 
@@ -43,6 +44,24 @@ def read_job(directory: str) -> Dict[str, Any]:
         )
     checked: Dict[str, Any] = job
     return checked
+
+
+def start_watchdog(directory: str, deadline_s: float) -> IO[str]:
+    """End this process with 1 after *deadline_s* seconds, whatever it does then; return its file.
+
+    It first writes every thread's traceback into the file, which is empty until then. The host
+    takes a file with text as the sign that the deadline has passed.
+    """
+    report = open(os.path.join(directory, record.WATCHDOG), "w", encoding="utf-8")  # noqa: SIM115
+    faulthandler.dump_traceback_later(deadline_s, exit=True, file=report)
+    return report
+
+
+def stop_watchdog(report: IO[str]) -> None:
+    """Let this process live on; remove the file of `start_watchdog`."""
+    faulthandler.cancel_dump_traceback_later()
+    report.close()
+    os.remove(report.name)
 
 
 def write_output(directory: str, output: Dict[str, Any]) -> None:

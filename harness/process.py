@@ -177,12 +177,12 @@ def _records_without_phases(job: Dict[str, Any], exception: BaseException) -> Li
     """
     error = failures.as_error(exception)
     everywhere = error["type"] in record.EVERYWHERE
-    first = job["phases"][0]
+    phases = job["phases"]
     return [
         _record(phase, failures.status_of(exception), error)
-        if everywhere or phase == first
-        else _record(phase, record.FAILED, _not_reached(first))
-        for phase in job["phases"]
+        if everywhere or phase == phases[0]
+        else _record(phase, record.FAILED, _not_reached(phases[0]))
+        for phase in phases
     ]
 
 

@@ -133,8 +133,10 @@ class _SmallRun:
         (self.control / "output.json").write_bytes(content)
         ended = Ended(ending="exited", cause="", exit_code=0, wall_s=1.5)
         result, status, cause = conclude(job, self.control, ended)
-        made = record(job, output=result, status=status, cause=cause)
-        self._merge_with(self.run.record_path(job), made.model_dump_json(by_alias=True).encode())
+        job_record = record(job, output=result, status=status, cause=cause)
+        self._merge_with(
+            self.run.record_path(job), job_record.model_dump_json(by_alias=True).encode()
+        )
 
     def _file(self, name: str, path: Path, kind: Any, document: Any = None) -> Reader:
         """Return the reader of a file of the run, which is merged with each input in its place."""

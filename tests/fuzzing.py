@@ -239,8 +239,8 @@ def _anything(_: Schema, __: Schema, ___: int) -> st.SearchStrategy[Any]:
 def _integer(schema: Schema, _: Schema, __: int) -> st.SearchStrategy[Any]:
     low = schema.get("minimum", schema.get("exclusiveMinimum", -(2**70) - 1) + 1)
     high = schema.get("maximum", schema.get("exclusiveMaximum", 2**70 + 1) - 1)
-    near = [value for value in (low, low + 1, 1, 2, high - 1, high) if low <= value <= high]
-    return st.one_of(st.sampled_from(near), st.integers(low, high))
+    edges = [value for value in (low, low + 1, 1, 2, high - 1, high) if low <= value <= high]
+    return st.one_of(st.sampled_from(edges), st.integers(low, high))
 
 
 def _number(schema: Schema, _: Schema, __: int) -> st.SearchStrategy[Any]:
@@ -274,12 +274,12 @@ def _array(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
         parts = [from_schema(item, root, depth + 1) for item in schema["prefixItems"]]
         return st.tuples(*parts).map(list)
     least = schema.get("minItems", 0)
-    most = min(schema.get("maxItems", 4), max(least, 4 if depth < 6 else 0))
+    longest = min(schema.get("maxItems", 4), max(least, 4 if depth < 6 else 0))
     items = st.deferred(lambda: from_schema(schema.get("items", {}), root, depth + 1))
-    lists = st.lists(items, min_size=least, max_size=max(most, least))
-    if most < 2:
+    lists = st.lists(items, min_size=least, max_size=max(longest, least))
+    if longest < 2:
         return lists
-    return st.one_of(lists, items.map(lambda item: [item] * max(most, least)))
+    return st.one_of(lists, items.map(lambda item: [item] * max(longest, least)))
 
 
 def _object(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
@@ -301,7 +301,7 @@ def _object(schema: Schema, root: Schema, depth: int) -> st.SearchStrategy[Any]:
         keys = st.from_regex(next(iter(schema["patternProperties"])), fullmatch=True)
     values = st.deferred(lambda: from_schema(extra, root, depth + 1))
     further = st.dictionaries(keys, values, max_size=3)
-    return st.builds(lambda known, others: {**others, **known}, fixed, further)
+    return st.builds(lambda known, unknown: {**unknown, **known}, fixed, further)
 
 
 _BY_TYPE: Mapping[str, Callable[[Schema, Schema, int], st.SearchStrategy[Any]]] = {

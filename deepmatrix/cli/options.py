@@ -193,10 +193,10 @@ def seed(text: str) -> int:
     return _whole_number(text, 0, LARGEST_SEED)
 
 
-def _whole_number(text: str, least: int, most: int) -> int:
-    if not re.fullmatch("[0-9]{1,10}", text) or not least <= int(text) <= most:
+def _whole_number(text: str, smallest: int, largest: int) -> int:
+    if not re.fullmatch("[0-9]{1,10}", text) or not smallest <= int(text) <= largest:
         raise argparse.ArgumentTypeError(
-            f"'{_short(text)}' is not a whole number from {least} to {most}"
+            f"'{_short(text)}' is not a whole number from {smallest} to {largest}"
         )
     return int(text)
 

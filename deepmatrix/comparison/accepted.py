@@ -100,13 +100,13 @@ def update(path: Path, head: Results) -> bool:
     """
     known = load(path) if path.is_file() else {}
     document = _read(path) if path.is_file() else _new()
-    seen = verdicts.outcomes(head)
-    entries = {(kind, subject) for kind, subject, _ in seen}
+    outcomes = verdicts.outcomes(head)
+    entries = {(kind, subject) for kind, subject, _ in outcomes}
     for kind in verdicts.KINDS:
-        subjects = sorted(subject for each, subject in entries if each == kind)
+        subjects = sorted(subject for entry_kind, subject in entries if entry_kind == kind)
         _keep(document, kind, subjects)
         for subject in subjects:
-            _update_subject(document[kind], kind, subject, known, seen)
+            _update_subject(document[kind], kind, subject, known, outcomes)
     text = _dump(document)
     before = path.read_text("utf-8") if path.is_file() else ""
     if text != before:
@@ -129,13 +129,15 @@ def _update_subject(
     kind: Kind,
     subject: str,
     known: dict[Key, Outcome],
-    seen: dict[Key, Outcome],
+    outcomes: dict[Key, Outcome],
 ) -> None:
     """Replace the entries of a subject that changed; the cells stay sorted."""
     present = {entry["cell"]: entry for entry in part.get(subject, ())}
     entries = []
-    for cell in sorted(name for each, about, name in seen if (each, about) == (kind, subject)):
-        outcome, before = seen[kind, subject, cell], known.get((kind, subject, cell))
+    for cell in sorted(
+        name for entry_kind, about, name in outcomes if (entry_kind, about) == (kind, subject)
+    ):
+        outcome, before = outcomes[kind, subject, cell], known.get((kind, subject, cell))
         is_same = before is not None and verdicts.agree(before, outcome)
         entries.append(present[cell] if is_same else _entry(cell, outcome))
     if entries != list(part.get(subject, ())):

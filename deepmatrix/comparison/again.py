@@ -26,13 +26,13 @@ def confirmed(
 
     A suspect that the second measurement does not have cannot be told.
     """
-    seen = {_key(change): change for change in again.times}
+    repeated = {_key(change): change for change in again.times}
     times = []
     for change in comparison.times:
         if change not in suspected:
             times.append(change)
-        elif _key(change) in seen:
-            times.append(seen[_key(change)].model_copy(update={"again": True}))
+        elif _key(change) in repeated:
+            times.append(repeated[_key(change)].model_copy(update={"again": True}))
         else:
             times.append(change.model_copy(update={"word": "cannot tell"}))
     return comparison.model_copy(update={"times": tuple(times)})

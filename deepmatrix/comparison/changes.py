@@ -139,8 +139,8 @@ class Comparison(Row):
     @property
     def is_empty(self) -> bool:
         """Whether nothing changed."""
-        told = (*self.failures, *self.changes, *self.drifts, *self.sizes)
-        return not told and not self.slower and not self.faster
+        shown = (*self.failures, *self.changes, *self.drifts, *self.sizes)
+        return not shown and not self.slower and not self.faster
 
 
 def schema() -> str:

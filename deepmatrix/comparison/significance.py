@@ -65,8 +65,8 @@ def compare_rounds(pairs: Sequence[tuple[Sequence[float], Sequence[float]]]) -> 
     total = np.minimum(freedoms + priors, freedoms.sum())
     weights = np.array(
         [
-            1.0 if math.isinf(each) else each / (each + d)
-            for each, d in zip(priors, freedoms, strict=True)
+            1.0 if math.isinf(own) else own / (own + freedom)
+            for own, freedom in zip(priors, freedoms, strict=True)
         ]
     )
     variances = weights * typical + (1 - weights) * variances

@@ -80,8 +80,8 @@ def compare_times(
         titles: what users call their models, by artifact.
     """
     keys = sorted(key for key in base.keys() & head.keys() if key[1] in cells)
-    both = [_Pair(key=key, base=base[key], head=head[key]) for key in keys]
-    pairs = [pair for pair in both if _can_tell(pair)]
+    compared = [_Pair(key=key, base=base[key], head=head[key]) for key in keys]
+    pairs = [pair for pair in compared if _can_tell(pair)]
     means = list(_means(pairs))
     ratios = [
         *compare_rounds([(pair.base, pair.head) for pair in pairs]),
@@ -92,7 +92,7 @@ def compare_times(
         _change(pair, ratio, p, titles)
         for pair, ratio, p in zip([*pairs, *means], ratios, adjusted, strict=True)
     ]
-    return changes, len(both) - len(pairs)
+    return changes, len(compared) - len(pairs)
 
 
 def _can_tell(pair: _Pair) -> bool:

@@ -118,10 +118,10 @@ def compare_verdicts(
     base: Mapping[Key, Outcome], head: Mapping[Key, Outcome], growth: float = GROWTH
 ) -> VerdictChanges:
     """Return what changed. *growth*: so many times an error has to grow to be named."""
-    found = VerdictChanges()
+    changes = VerdictChanges()
     for key in sorted(base.keys() | head.keys()):
-        _sort_in(found, key, base.get(key), head.get(key), growth)
-    return found
+        _sort_in(changes, key, base.get(key), head.get(key), growth)
+    return changes
 
 
 def agree(before: Outcome, after: Outcome) -> bool:
@@ -131,24 +131,24 @@ def agree(before: Outcome, after: Outcome) -> bool:
 
 
 def _sort_in(
-    found: VerdictChanges, key: Key, before: Outcome | None, after: Outcome | None, growth: float
+    changes: VerdictChanges, key: Key, before: Outcome | None, after: Outcome | None, growth: float
 ) -> None:
     change = _change(key, before, after)
     if before is None and after is not None:
         if after.rank and not after.excused:
-            found.failures.append(change)
+            changes.failures.append(change)
         else:
-            found.added += 1
+            changes.added += 1
     elif after is None:
         if before is not None and not before.rank:
-            found.failures.append(change)
+            changes.failures.append(change)
     elif before is not None and before.word != after.word:
         is_worse = after.rank > before.rank and not after.excused
-        (found.failures if is_worse else found.changes).append(change)
+        (changes.failures if is_worse else changes.changes).append(change)
     elif _has_grown(change, growth):
-        found.drifts.append(change)
+        changes.drifts.append(change)
     else:
-        found.unchanged += 1
+        changes.unchanged += 1
 
 
 def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictChange:

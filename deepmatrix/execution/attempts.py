@@ -12,7 +12,7 @@ from typing import Any
 from deepmatrix.boundary.files import write_text
 from deepmatrix.engines import Ended, Engine, Task
 from deepmatrix.execution import lanes
-from deepmatrix.execution.conclusions import conclude
+from deepmatrix.execution.conclusions import conclude, watchdog_report
 from deepmatrix.execution.lanes import Cpus
 from deepmatrix.execution.queues import JobQueue
 from deepmatrix.execution.tasks import TaskMaker
@@ -149,7 +149,7 @@ class Attempts:
     def _attempt(
         self, maker: TaskMaker, job: Job, folder: Path, ended: Ended, energy_j: float | None
     ) -> Attempt:
-        write_text(self.run.log_path(job), ended.log)
+        write_text(self.run.log_path(job), ended.log + watchdog_report(folder))
         output, status, cause = conclude(job, folder, ended)
         return Attempt(
             output=output,

@@ -6,15 +6,18 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.files import Damaged, read_bytes, read_json
 from deepmatrix.engines import Ended
 from deepmatrix.engines.archives import MAX_OUTPUT_BYTES
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.output import Output
 from deepmatrix.store.records import Status
-from harness.record import OUTPUT
+from harness.record import OUTPUT, WATCHDOG
 
 _OUTPUT = TypeAdapter(Output)
+
+#: The largest report of a watchdog that is read: tracebacks of some thousand threads.
+MAX_REPORT_BYTES = 1 << 20
 
 
 def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Status, str]:
@@ -25,9 +28,12 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
     """
     if ended.ending == "cancelled":
         raise ValueError("a cancelled job has no conclusion")
+    path = control / OUTPUT
+    report = watchdog_report(control)
+    if report and ended.ending in ("exited", "crashed") and not path.is_file():
+        return None, "timeout", f"the harness's watchdog ended it: {_place(report)}"
     if ended.ending != "exited":
         return None, ended.ending, ended.cause
-    path = control / OUTPUT
     if not path.is_file():
         return _without_output(ended)
     try:
@@ -47,8 +53,6 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
 def _without_output(ended: Ended) -> tuple[None, Status, str]:
     if ended.exit_code == 0:
         return None, "lost", f"exited with 0 but wrote no {OUTPUT}"
-    if "Timeout (" in ended.log and "most recent call first" in ended.log:
-        return None, "timeout", f"the harness's watchdog ended it: {_hung_at(ended.log)}"
     return None, "crashed", f"exit code {ended.exit_code}: {_last_line(ended.log)}"
 
 
@@ -62,11 +66,20 @@ def status_of_phases(output: Output) -> tuple[Status, str]:
     return "ok", ""
 
 
-def _hung_at(log: str) -> str:
-    """Return the innermost frame of a faulthandler traceback."""
-    lines = log[log.rindex("Timeout (") :].splitlines()
-    frames = [line.strip() for line in lines if line.strip().startswith("File ")]
-    return f"it hung in {frames[0]}" if frames else "no Python frame was running"
+def watchdog_report(control: Path) -> str:
+    """Return what the harness's watchdog wrote before it ended the process; empty if it did not."""
+    try:
+        report = read_bytes(control / WATCHDOG, largest=MAX_REPORT_BYTES)
+    except Damaged:
+        return ""
+    return report.decode("utf-8", "replace")
+
+
+def _place(report: str) -> str:
+    """Return the innermost frame in a watchdog's report, else its first line."""
+    lines = [line.strip() for line in report.splitlines()]
+    frames = [line for line in lines if line.startswith("File ")]
+    return f"it hung in {frames[0][:300]}" if frames else lines[0][:300]
 
 
 def _last_line(log: str) -> str:

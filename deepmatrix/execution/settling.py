@@ -173,10 +173,10 @@ class _Settlement:
     def _doubts(self, truth: Truth, answered: Sequence[_Answered]) -> Iterator[str]:
         """Yield what is new of a reference that no runtime confirms."""
         counts = {len(entry.outputs) for entry in answered}
-        given = [name for name in truth.gold if truth.sources.get(name) == truths.REFERENCE]
-        if given and len(counts) == 1 and len(given) not in counts:
+        stated = [name for name in truth.gold if truth.sources.get(name) == truths.REFERENCE]
+        if stated and len(counts) == 1 and len(stated) not in counts:
             doubts = [
-                f"the reference has {len(given)} outputs, every runtime answers {counts.pop()}: "
+                f"the reference has {len(stated)} outputs, every runtime answers {counts.pop()}: "
                 "check --reference"
             ]
         else:
@@ -184,7 +184,7 @@ class _Settlement:
                 f"output {name}: every runtime differs from the reference, and they agree; "
                 f"{describe_difference(truth.gold[name], group.value)}: check --reference"
                 for number, name in enumerate(truth.gold)
-                if name in given and (group := self._dissent(truth, number, name, answered))
+                if name in stated and (group := self._dissent(truth, number, name, answered))
             ]
         yield from (doubt for doubt in doubts if doubt not in truth.remarks)
 

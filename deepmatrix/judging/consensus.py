@@ -95,9 +95,9 @@ def largest_group(
 def _group_around(
     center: Vote, votes: Sequence[Vote], tolerance: float, *, in_steps: bool
 ) -> Group:
-    near = []
+    neighbours = []
     for vote in votes:
         error = distance(vote.value, center.value, in_steps=in_steps)
         if vote is not center and error is not None and error <= tolerance:
-            near.append(vote)
-    return Group(votes=(center, *near))
+            neighbours.append(vote)
+    return Group(votes=(center, *neighbours))

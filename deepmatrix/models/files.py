@@ -66,10 +66,9 @@ def describe_external(model: Model) -> str:
     names = [one_line(name) for name, file in model.files.items() if file != model.path]
     if not names or not FORMATS[model.format].has_external_data:
         return ""
-    more = f" and {len(names) - LISTED_FILES} more" if len(names) > LISTED_FILES else ""
-    return (
-        f"{model.path}: with the weights that it declares: {', '.join(names[:LISTED_FILES])}{more}"
-    )
+    unlisted = f" and {len(names) - LISTED_FILES} more" if len(names) > LISTED_FILES else ""
+    listed = ", ".join(names[:LISTED_FILES])
+    return f"{model.path}: with the weights that it declares: {listed}{unlisted}"
 
 
 def copy_model(model: Model, folder: Path) -> None:

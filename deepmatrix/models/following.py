@@ -59,17 +59,17 @@ def _join(first: Mapping[str, Values], second: Mapping[str, Values]) -> dict[str
     return joined
 
 
-def output_names(given: Sequence[str], names: Sequence[str], giver: str) -> dict[str, str]:
+def output_names(givers_names: Sequence[str], names: Sequence[str], giver: str) -> dict[str, str]:
     """Return a model's own name of each output that something else gives: the same, else by place.
 
     Raises arrays.Unreadable unless each output is given.
     """
-    missing = [name for name in given if name not in names]
-    surplus = [name for name in names if name not in given]
-    if len(given) == len(names) and len(missing) in (0, len(given)):
-        return dict(zip(given if missing else names, names, strict=True))
-    message = f"{giver} has {_listed(given)}, the model has {_listed(names)}"
-    if len(missing) < len(given):  # else outputs are matched by their order
+    missing = [name for name in givers_names if name not in names]
+    surplus = [name for name in names if name not in givers_names]
+    if len(givers_names) == len(names) and len(missing) in (0, len(givers_names)):
+        return dict(zip(givers_names if missing else names, names, strict=True))
+    message = f"{giver} has {_listed(givers_names)}, the model has {_listed(names)}"
+    if len(missing) < len(givers_names):  # else outputs are matched by their order
         message += f": it does not give {_quoted(missing)}" if missing else ""
         message += f": it also gives {_quoted(surplus)}" if surplus and not missing else ""
     raise arrays.Unreadable(message)

@@ -60,14 +60,18 @@ def headline(comparison: Comparison) -> tuple[str, Mood]:
         (len(comparison.faster), "faster", "faster"),
         (len(comparison.sizes), "other size", "other sizes"),
     ]
-    told = [f"{count} {one if count == 1 else many}" for count, one, many in counts if count]
+    phrases = [
+        f"{count} {singular if count == 1 else plural}"
+        for count, singular, plural in counts
+        if count
+    ]
     if comparison.broken:
         count = len(comparison.broken)
         broken = f"{count} limit{'s' * (count > 1)} broken"
-        return f"✗ {broken}: {', '.join(told)}", "bad"
-    if not told:
+        return f"✗ {broken}: {', '.join(phrases)}", "bad"
+    if not phrases:
         return "✓ nothing changed", "good"
-    return f"{'✗' if comparison.failures else '•'} {', '.join(told)}", (
+    return f"{'✗' if comparison.failures else '•'} {', '.join(phrases)}", (
         "bad" if comparison.failures else "warned"
     )
 
@@ -103,8 +107,10 @@ def remarks(comparison: Comparison) -> Iterator[str]:
         )
     for group in comparison.untimed:
         named = ", ".join(group.cells[:MOST_CELLS])
-        more = f" and {len(group.cells) - MOST_CELLS} more" if len(group.cells) > MOST_CELLS else ""
-        yield f"another machine, so times are not compared: {group.reason} ({named}{more})"
+        unlisted = (
+            f" and {len(group.cells) - MOST_CELLS} more" if len(group.cells) > MOST_CELLS else ""
+        )
+        yield f"another machine, so times are not compared: {group.reason} ({named}{unlisted})"
 
 
 def shortened(lines: tuple[str, ...]) -> list[str]:

@@ -49,9 +49,17 @@ class Fit:
 def fit(table: Table, width: int) -> Fit | None:
     """Choose columns and widths; return None where the table must become a listing.
 
-    Optional columns are left out, the least important first, until the others fit.
+    Optional columns are left out, the least important first, until the others fit. Keys, which are
+    ids, break only where that does not make room for them.
     """
-    narrowest = [_narrowest(table, index) for index in range(len(table.columns))]
+    return _fit(table, width, whole_keys=True) or _fit(table, width, whole_keys=False)
+
+
+def _fit(table: Table, width: int, *, whole_keys: bool) -> Fit | None:
+    narrowest = [
+        _narrowest(table, index, whole=column.whole or (whole_keys and column.key))
+        for index, column in enumerate(table.columns)
+    ]
     shown, below = list(range(len(table.columns))), list[int]()
     if _total([_natural(table, index) for index in shown]) > width:
         below = [index for index in shown if table.columns[index].below]
@@ -74,16 +82,30 @@ def fit(table: Table, width: int) -> Fit | None:
 
 
 def wrap(text: str, width: int, *, numeric: bool = False) -> str:
-    """Break a text into lines of a width, between its pieces where that is possible."""
+    """Break a text into lines of a width: between words, else between pieces of a long word."""
     lines = [""]
-    for piece in _pieces(text, numeric=numeric):
-        if lines[-1] and cell_len((lines[-1] + piece).rstrip()) > width:
-            lines.append("")
-        if cell_len(piece.rstrip()) <= width:
-            lines[-1] += piece
-        else:
-            lines[-1:] = _chop(piece, width)
+    for word in [text] if numeric else _words(text):
+        if cell_len(word.rstrip()) <= width:
+            _append(lines, word, width)
+            continue
+        for piece in _pieces(word, numeric=numeric):
+            _append(lines, piece, width)
     return "\n".join(line.rstrip() for line in lines)
+
+
+def _append(lines: list[str], text: str, width: int) -> None:
+    """Put a text at the end of the last line, or on new lines where it does not fit there."""
+    if lines[-1] and cell_len((lines[-1] + text).rstrip()) > width:
+        lines.append("")
+    if cell_len(text.rstrip()) <= width:
+        lines[-1] += text
+    else:
+        lines[-1:] = _chop(text, width)
+
+
+def _words(text: str) -> list[str]:
+    """Return the words of a text, each with the space that follows it; no-break ones join words."""
+    return re.findall(r"[^\S\xa0]*(?:\S|\xa0)+[^\S\xa0]*|[^\S\xa0]+", text)
 
 
 def _chop(piece: str, width: int) -> list[str]:
@@ -120,11 +142,11 @@ def _natural(table: Table, index: int) -> int:
     return max([title, *(cell_len(text) for text in _texts(table, index))])
 
 
-def _narrowest(table: Table, index: int) -> int:
-    """Return the smallest legible width of a column."""
+def _narrowest(table: Table, index: int, *, whole: bool) -> int:
+    """Return the smallest legible width of a column, whose words break only if not *whole*."""
     column: Column = table.columns[index]
     natural = _natural(table, index)
-    if column.whole:
+    if whole:
         words = [word for text in (column.title, *_texts(table, index)) for word in text.split(" ")]
         return max(map(cell_len, words))
     pieces = [_longest_piece(column.title, numeric=False)]

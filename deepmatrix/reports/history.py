@@ -26,19 +26,19 @@ SCALES = {
 }
 
 
-def show_list(console: Console, found: Sequence[Series]) -> None:
+def show_list(console: Console, all_series: Sequence[Series]) -> None:
     """Print the series, those with the latest change first."""
     rows = []
-    for each in sorted(found, key=_change_share, reverse=True):
-        levels = each.levels()
-        unit = each.points[-1].unit
+    for series in sorted(all_series, key=_change_share, reverse=True):
+        levels = series.levels()
+        unit = series.points[-1].unit
         is_changed = len(levels) > 1
         texts = (
-            each.name,
-            str(len(each.values)),
-            _value(each.values[-1], unit),
+            series.name,
+            str(len(series.values)),
+            _value(series.values[-1], unit),
             _change(levels) if is_changed else "",
-            each.points[levels[-1].start].created[:10] if is_changed else "",
+            series.points[levels[-1].start].created[:10] if is_changed else "",
         )
         rows.append(row(*texts, mood="warned" if is_changed else "plain"))
     columns = (
@@ -107,6 +107,6 @@ def _change(levels: Sequence[Level]) -> str:
     return f"{100 * (after / before - 1):+.1f}\N{NO-BREAK SPACE}%"
 
 
-def _change_share(each: Series) -> float:
-    levels = each.levels()
+def _change_share(series: Series) -> float:
+    levels = series.levels()
     return abs(levels[-1].value / levels[-2].value - 1) if len(levels) > 1 else 0.0

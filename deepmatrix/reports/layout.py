@@ -29,10 +29,11 @@ class Row:
 class Column:
     """One column of a table.
 
-    *numeric* columns are set right. *key* columns name the line. *optional*: where the console is
-    too narrow, the column with the highest number is left out first; 0 is never left out. *whole*:
-    its words are not broken, so other columns give way. *below*: where not all fits on one line,
-    it is drawn below its line. *note* tells the reader what it is, where it is shown.
+    *numeric* columns are set right. *key* columns name the line; an id in them is broken only where
+    leaving columns out makes no room for it. *optional*: where the console is too narrow, the
+    column with the highest number is left out first; 0 is never left out. *whole*: its words are
+    not broken, so other columns give way. *below*: where not all fits on one line, it is drawn
+    below its line. *note* tells the reader what it is, where it is shown.
     """
 
     title: str

@@ -87,8 +87,8 @@ def count(number: int, noun: str) -> str:
 
 def change(ratio: float, low: float, high: float) -> str:
     """A ratio in percent with its interval: ``+10.1 [+8.2, +12.0] %``."""
-    middle, least, most = (100 * (value - 1) for value in (ratio, low, high))
-    return f"{middle:+.1f} [{least:+.1f}, {most:+.1f}] %".replace(" ", "\N{NO-BREAK SPACE}")
+    middle, lower, upper = (100 * (value - 1) for value in (ratio, low, high))
+    return f"{middle:+.1f} [{lower:+.1f}, {upper:+.1f}] %".replace(" ", "\N{NO-BREAK SPACE}")
 
 
 def _significant(value: float) -> str:

@@ -87,10 +87,10 @@ def replace(folder: Path, truth: Truth) -> None:
     }
     for name, values in files.items():
         write_bytes(folder / name, npz_bytes(values))
-    kept = tuple(file for file in described.files if file.path not in files)
+    untouched = tuple(file for file in described.files if file.path not in files)
     written = tuple(artifacts.describe_file(folder / name, folder) for name in files)
     changes = {
-        "files": (*kept, *written),
+        "files": (*untouched, *written),
         "gold": dict(truth.sources),
         "unjudged": dict(truth.unjudged),
         "random": tuple(sorted(truth.random)),

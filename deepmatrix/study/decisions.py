@@ -1,7 +1,8 @@
 """Decisions: what runs say of the study's statements, with the record that says it.
 
 Only what a run showed decides a statement. A failure that is not the system's own, a phase that was
-skipped and a number near its bound leave it undecided, with that reason.
+skipped and a number near its bound leave it undecided, with that reason. What no run tried is not
+tried; the reason then names the command that tries it.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.invocation import command_line
 from deepmatrix.results.rows import Results
 from deepmatrix.study import deployment, expressiveness, figures
 from deepmatrix.study.checks import (
@@ -22,9 +25,10 @@ from deepmatrix.study.checks import (
     ProbeCheck,
 )
 from deepmatrix.study.evidence import Evidence
+from deepmatrix.study.presets import PresetFinder
 from deepmatrix.study.statements import Statement, Statements
 
-Outcome = Literal["holds", "no longer holds", "undecided"]
+Outcome = Literal["holds", "no longer holds", "undecided", "not tried"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,31 +53,42 @@ class DecidedStatement:
     now: Decision | None
 
 
-def decide(document: Statements, runs: Sequence[Results]) -> list[DecidedStatement]:
-    """Decide every statement by the last of the runs that can."""
+def decide(document: Statements, runs: Sequence[Results], matrix: Matrix) -> list[DecidedStatement]:
+    """Decide every statement by the last of the runs that can.
+
+    *matrix* has the presets that are suggested for statements that no run tried.
+    """
+    presets = PresetFinder(matrix=matrix)
     return [
         DecidedStatement(
             area=area,
             statement=statement,
-            then=_decide_check(statement.then, runs) if statement.then else None,
-            now=_decide_check(statement.now, runs) if statement.now else None,
+            then=_decide_check(statement.then, runs, presets) if statement.then else None,
+            now=_decide_check(statement.now, runs, presets) if statement.now else None,
         )
         for area, statements in document.claims.items()
         for statement in statements
     ]
 
 
-def _decide_check(check: Check, runs: Sequence[Results]) -> Decision:
+def _decide_check(check: Check, runs: Sequence[Results], presets: PresetFinder) -> Decision:
     if isinstance(check, NoCheck):
         return Decision(outcome="undecided", reason=check.undecided)
-    decision = Decision(outcome="undecided", reason="none of these runs tried it")
+    decision: Decision | None = None
     for results in runs:
         evidence = list(find_evidence(check, results))
         conclusive = [item for item in evidence if item.confirms is not None]
         for item in (conclusive or evidence)[:1]:
-            if conclusive or item.measured or decision.outcome == "undecided":
+            if conclusive or item.measured or decision is None or decision.outcome == "undecided":
                 decision = _conclude(check, item, results)
-    return decision
+    return decision or Decision(outcome="not tried", reason=_how_to_try(check, presets))
+
+
+def _how_to_try(check: Check, presets: PresetFinder) -> str:
+    preset = presets.find(check)
+    if preset is None:
+        return "no preset of the matrix file tries it; add one"
+    return f"{command_line('matrix', '--preset', preset)} tries it"
 
 
 def _conclude(check: Check, evidence: Evidence, results: Results) -> Decision:

@@ -34,7 +34,7 @@ def figure_evidence(check: FigureCheck, results: Results) -> Iterator[Evidence]:
     number = next(_numbers(check, check.of, results), None)
     reference = next(_numbers(check, check.over, results), None) if check.over else UNIT
     if number is None or reference is None:
-        yield from _missing_number(check, number, reference)
+        yield from _missing_number(check, number, reference, results)
         return
     low, high = _ratio_range(number, reference)
     confirms = _compare_bound(check, low, high)
@@ -47,14 +47,22 @@ def figure_evidence(check: FigureCheck, results: Results) -> Iterator[Evidence]:
 
 
 def _missing_number(
-    check: FigureCheck, number: Number | None, reference: Number | None
+    check: FigureCheck, number: Number | None, reference: Number | None, results: Results
 ) -> Iterator[Evidence]:
-    """Yield that one of two figures is missing; nothing where the run has neither."""
+    """Yield why a figure is missing; nothing where the run did not try it."""
     present = number or (reference if check.over else None)
-    if present:
-        lacking = check.of if number is None else check.over
+    lacking = check.of if number is None else check.over
+    if present and lacking and cells_of(lacking, results):
         reason = f"no {check.figure} of {lacking}, native and correct, in the same run"
         yield Evidence(confirms=None, reason=reason, record=present.record)
+        return
+    systems = {check.of, check.over}
+    cells = {cell.cell for cell in results.cells if cell.name in systems}
+    for row in results.training:
+        if row.cell in cells and row.workload == check.workload and row.status != "ok":
+            reason = f"{row.cell}: {row.status}: {row.expected_failure or row.reason}"
+            record = record_path(row.cell, row.workload)
+            yield Evidence(confirms=None, reason=reason, record=record)
 
 
 def _range_text(number: Number, reference: Number) -> str:

@@ -147,8 +147,8 @@ def _small_tensors(graph: Any) -> Iterator[Any]:
                 yield from _small_tensors(inner)
 
 
-def _table(rows: int, what: str) -> Optional[Values]:
-    return Values(0, rows - 1, True, what) if rows > 0 else None
+def _table(rows: int, meaning: str) -> Optional[Values]:
+    return Values(0, rows - 1, True, meaning) if rows > 0 else None
 
 
 def _gathered(use: _Use) -> Optional[Values]:

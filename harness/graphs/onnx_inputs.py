@@ -299,9 +299,9 @@ def _requested_sizes(
     }
     wanted = dict(mismatches)
     sizes: Dict[Dim, int] = {dim: wanted[size] for (dim, _), size in dims.items() if size in wanted}
-    for got, want in mismatches if not sizes else ():
+    for actual, expected in mismatches if not sizes else ():
         for (dim, axis), size in dims.items():
-            grown = size * (want / got) ** 0.5
+            grown = size * (expected / actual) ** 0.5
             if axis > 0 and grown == int(grown):
                 sizes[dim] = int(grown)
     return sizes

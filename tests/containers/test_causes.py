@@ -33,8 +33,12 @@ def verified(tmp_path: Path) -> Any:
         )
         (run,) = (path.parent for path in runs.glob("*/plan.json"))
         causes = [json.loads(path.read_text()) for path in run.glob("causes/*/cause.json")]
-        found = run / "results.json"
-        return code, causes, json.loads(found.read_text()) if found.is_file() else None
+        results_path = run / "results.json"
+        return (
+            code,
+            causes,
+            json.loads(results_path.read_text()) if results_path.is_file() else None,
+        )
 
     return verify
 
@@ -65,11 +69,11 @@ def test_a_model_that_is_not_the_same_is_traced_to_its_node(
     good, bad = saved(tmp_path, "good"), saved(tmp_path, "bad", **fault)
     code, causes, _ = verified(good, bad, "--same", only=NATIVE)
     assert code == 1
-    assert [(one["kind"], one["node"]) for one in causes] == [("file", "conv10")]
+    assert [(cause["kind"], cause["node"]) for cause in causes] == [("file", "conv10")]
 
 
 @pytest.mark.parametrize(
-    ("models", "said"),
+    ("models", "problem"),
     [
         (
             "whole part",
@@ -82,25 +86,25 @@ def test_a_model_that_is_not_the_same_is_traced_to_its_node(
     ],
 )
 def test_an_output_that_one_of_two_models_lacks_is_named_and_that_model_is_not_served(
-    verified: Any, tmp_path: Path, models: str, said: str
+    verified: Any, tmp_path: Path, models: str, problem: str
 ) -> None:
     names = models.split()
     paths = [saved(tmp_path, name, dropped=name == "part") for name in names]
-    code, _, found = verified(*paths, "--same", only=NATIVE)
+    code, _, results = verified(*paths, "--same", only=NATIVE)
     assert code == 1
-    verdicts = {row["model"]: row["verdict"] for row in found["portability"]}
+    verdicts = {row["model"]: row["verdict"] for row in results["portability"]}
     assert verdicts == {names[0]: "match", names[1]: "not-run"}
-    assert found["problems"] == [
-        f"{names[1]}: the model is not served: {said.format(first=paths[0])}"
+    assert results["problems"] == [
+        f"{names[1]}: the model is not served: {problem.format(first=paths[0])}"
     ]
 
 
 def test_a_runtime_that_overflows_as_the_model_says_is_right_and_the_node_is_named(
     verified: Any, tmp_path: Path
 ) -> None:
-    code, causes, found = verified(saved(tmp_path, "hot", overflow=True), only=NATIVE)
+    code, causes, results = verified(saved(tmp_path, "hot", overflow=True), only=NATIVE)
     assert (code, causes) == (0, [])
-    (warning,) = [text for text in found["warnings"] if "overflows" in text and "node" in text]
+    (warning,) = [text for text in results["warnings"] if "overflows" in text and "node" in text]
     assert "float32 overflows at node 'exploded'" in warning
 
 
@@ -117,7 +121,7 @@ def test_a_runtime_that_answers_in_bfloat16_unasked_is_caught_at_its_first_node(
     cell = "openvino_default-debian12-amd64-cpu"
     code, causes, _ = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
     assert code == 1
-    assert [(one["kind"], one["node"]) for one in causes] == [("runtime", "conv0")]
+    assert [(cause["kind"], cause["node"]) for cause in causes] == [("runtime", "conv0")]
 
 
 #: Under QEMU's default ARM64 processor the products of this one are wrong, and of others are not.
@@ -156,8 +160,8 @@ def test_an_emulator_that_multiplies_wrongly_is_caught_before_it_answers(
 
     monkeypatch.setattr(DockerEngine, "prepare", prepared)
     matrix = other_matrix(tmp_path, forgotten)
-    code, _, found = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
+    code, _, report = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
     assert code == 1
-    (row,) = found["portability"]
+    (row,) = report["portability"]
     assert row["verdict"] == "error"
     assert "product is wrong" in row["reason"]

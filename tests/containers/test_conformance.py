@@ -32,8 +32,8 @@ def cases_of(folder: Path, models: list[str]) -> Suite:
     for number, model in enumerate(models):
         path = f"{SUITE_MODELS}/{number}.onnx"
         (folder / path).write_text(model, encoding="utf-8")
-        told = {"form": "onnx", "model": path, "inputs": ["x"], "outputs": 1, "rtol": 1e-3}
-        cases.append(SuiteCase(name=f"case_{number}", **told))
+        facts = {"form": "onnx", "model": path, "inputs": ["x"], "outputs": 1, "rtol": 1e-3}
+        cases.append(SuiteCase(name=f"case_{number}", **facts))
         arrays[f"{number}/in/0"] = np.arange(3, dtype=np.float32)
         arrays[f"{number}/out/0"] = np.float32([0, 2, 5 if model == "off" else 4])
     np.savez(folder / SUITE_ARRAYS, **arrays)
@@ -57,9 +57,9 @@ def test_a_case_that_kills_its_process_is_named_and_the_others_are_tried(
     cases = cases_of(
         tmp_path / "suite", ["right", "segfault", "off", "refuse", "widen", "abort", ""]
     )
-    found = Trial(attempts, faulty, cases).conformity()
-    assert found.passed == 2
-    assert found.failed == {
+    conformity = Trial(attempts, faulty, cases).conformity()
+    assert conformity.passed == 2
+    assert conformity.failed == {
         "case_1": Outcome(
             ending="crash", kind="crashed", reason="killed by SIGSEGV (invalid memory access)"
         ),
@@ -77,8 +77,8 @@ def test_a_runtime_fails_what_its_baseline_says_and_nothing_else(
 ) -> None:
     code = main.main(["conformance", cell.id, "--runs", str(tmp_path)])
     (path,) = tmp_path.glob("*/conformance/*.json")
-    found = json.loads(path.read_text(encoding="utf-8"))
-    assert found["passed"] > 1500
+    document = json.loads(path.read_text(encoding="utf-8"))
+    assert document["passed"] > 1500
     if known := suite.baseline(cell.id):
         assert code == 0
-        assert found["failed"].keys() <= known.failed.keys()
+        assert document["failed"].keys() <= known.failed.keys()

@@ -139,8 +139,10 @@ def expressed(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Results:
     text = (ROOT / "matrix.yaml").read_text(encoding="utf-8")
     usual = "workloads: [digits-conv]\n    phases: [startup, probe]"
     assert usual in text
-    asked = "workloads: [conv1d-small]\n    phases: [startup, parity, idiom, probe, passes]"
-    (runs / "matrix.yaml").write_text(text.replace(usual, asked), encoding="utf-8")
+    network_workload = (
+        "workloads: [conv1d-small]\n    phases: [startup, parity, idiom, probe, passes]"
+    )
+    (runs / "matrix.yaml").write_text(text.replace(usual, network_workload), encoding="utf-8")
     shutil.copyfile(ROOT / "expected-failures.yaml", runs / "expected-failures.yaml")
     arguments = ("--file", str(runs / "matrix.yaml"), "--preset", "probes", "--name", "expressed")
     cells = [f"{name}-debian12-amd64-cpu" for name in ("torch", "tensorflow", "jax")]

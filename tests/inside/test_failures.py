@@ -172,8 +172,12 @@ def test_a_control_directory_that_is_no_use_ends_with_2(cell, text, message):
     assert not (cell.control / "output.json").exists()
 
 
-def test_a_hang_ends_at_the_deadline_with_a_traceback_in_the_log(cell):
+def test_a_hang_ends_at_the_deadline_with_a_report_of_where_it_hung(cell):
     assert cell.start(production(deadline_s=1.5), fault="hang") == 1
-    assert "Timeout (0:00:01" in cell.log
-    assert "fake_adapter.py" in cell.log
+    assert "fake_adapter.py" in (cell.control / "watchdog.txt").read_text()
     assert not (cell.control / "output.json").exists()
+
+
+def test_a_job_within_its_deadline_has_no_watchdog_report(cell):
+    cell.run(production())
+    assert not (cell.control / "watchdog.txt").exists()

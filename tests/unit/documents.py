@@ -114,17 +114,21 @@ def read(line: str) -> Command | None:
     for placeholder, name in PLACEHOLDERS.items():
         line = line.replace(placeholder, name)
     words = [word for word in shlex.split(line, comments=True) if not re.match(r"\d?>", word)]
-    program, *rest = words[1:] if words[0] == "sudo" else words
+    program, *parameters = words[1:] if words[0] == "sudo" else words
     if program not in PROGRAMS:
         raise ValueError(f"no document should name the program {program}: {line}")
     if program == "nox":
-        return _session(rest)
+        return _session(parameters)
     if program.startswith("python"):
-        if rest[0] != "-m" or rest[1] not in MODULES:
+        if parameters[0] != "-m" or parameters[1] not in MODULES:
             raise ValueError(f"no document should run this module: {line}")
-        return Command(rest[2], tuple(rest[3:])) if rest[1] == "deepmatrix" and rest[2:] else None
+        return (
+            Command(parameters[2], tuple(parameters[3:]))
+            if parameters[1] == "deepmatrix" and parameters[2:]
+            else None
+        )
     if program == "uvx":
-        session, *arguments = rest[rest.index("deepmatrix") + 1 :]
+        session, *arguments = parameters[parameters.index("deepmatrix") + 1 :]
         return Command(session, tuple(arguments))
     return None
 

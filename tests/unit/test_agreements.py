@@ -23,10 +23,14 @@ FINITE = st.floats(-1e6, 1e6, width=32)
 
 def test_every_number_of_one_output() -> None:
     answer = np.array([[1.0, -4.0], [2.0, 1.0]], np.float32)
-    found = agreements.deviation("y", answer, GOLD, 4.0)
-    assert (found.error, found.max_abs, found.max_rel) == (0.5, 2.0, pytest.approx(2 / 3))
-    assert found.top1 == 0.5
-    assert found.ulp == (np.float32(3).view(np.int32) - np.float32(1).view(np.int32))
+    deviation = agreements.deviation("y", answer, GOLD, 4.0)
+    assert (deviation.error, deviation.max_abs, deviation.max_rel) == (
+        0.5,
+        2.0,
+        pytest.approx(2 / 3),
+    )
+    assert deviation.top1 == 0.5
+    assert deviation.ulp == (np.float32(3).view(np.int32) - np.float32(1).view(np.int32))
 
 
 def test_the_scale_of_errors_is_a_quarter_at_least() -> None:
@@ -38,16 +42,18 @@ def test_the_scale_of_errors_is_a_quarter_at_least() -> None:
 
 def test_the_next_float_is_one_away_across_zero_too() -> None:
     for value in (1.0, -1.0, 0.0, 1e-38):
-        one = np.array([value], np.float32)
-        assert agreements.ulps(one, np.nextafter(one, np.float32(9))) == 1
+        number = np.array([value], np.float32)
+        assert agreements.ulps(number, np.nextafter(number, np.float32(9))) == 1
     assert agreements.ulps(np.array([0.0], np.float32), np.array([-0.0], np.float32)) == 0
 
 
 @given(hnp.arrays(np.float32, 5, elements=FINITE), hnp.arrays(np.float32, 5, elements=FINITE))
-def test_ulps_are_symmetric_and_zero_only_between_equals(one: np.ndarray, two: np.ndarray) -> None:
-    found = agreements.ulps(one, two)
-    assert found == agreements.ulps(two, one)
-    assert (found == 0) == bool((one == two).all())
+def test_ulps_are_symmetric_and_zero_only_between_equals(
+    left_values: np.ndarray, right_values: np.ndarray
+) -> None:
+    distances = agreements.ulps(left_values, right_values)
+    assert distances == agreements.ulps(right_values, left_values)
+    assert (distances == 0) == bool((left_values == right_values).all())
 
 
 def same(name: str, gold: Any) -> Truth:
@@ -58,17 +64,17 @@ def test_outputs_are_matched_by_name_before_order() -> None:
     truth = {"a": np.array([1.0]), "b": np.array([2.0])}
     turned = {"b": np.array([2.0]), "a": np.array([1.0])}
     assert agreements.compare(turned, Truth(gold=truth, produced=truth)).error == 0.0
-    other = {"x": np.array([1.0]), "z": np.array([2.0])}
-    assert agreements.compare(other, Truth(gold=truth, produced=truth)).error == 0.0
+    answers = {"x": np.array([1.0]), "z": np.array([2.0])}
+    assert agreements.compare(answers, Truth(gold=truth, produced=truth)).error == 0.0
 
 
 def test_the_worst_output_counts_and_is_named() -> None:
     truth = {"a": np.array([[1.0]]), "b": np.array([[2.0]])}
-    found = agreements.compare(
+    agreement = agreements.compare(
         {"a": np.array([[1.0]]), "b": np.array([[np.nan]])}, Truth(gold=truth, produced=truth)
     )
-    assert found.error is None
-    assert found.note == "1 of 1 values of b are not finite"
+    assert agreement.error is None
+    assert agreement.note == "1 of 1 values of b are not finite"
 
 
 @pytest.mark.parametrize(
@@ -81,9 +87,9 @@ def test_the_worst_output_counts_and_is_named() -> None:
     ],
 )
 def test_integers_and_booleans_are_right_or_wrong(answer: Any, gold: Any) -> None:
-    found = agreements.compare({"ids": answer}, same("ids", gold))
-    assert found.error is not None
-    assert found.error >= 1
+    agreement = agreements.compare({"ids": answer}, same("ids", gold))
+    assert agreement.error is not None
+    assert agreement.error >= 1
     assert agreements.compare({"ids": gold}, same("ids", gold)).error == 0
 
 
@@ -94,10 +100,10 @@ def test_integers_and_booleans_are_right_or_wrong(answer: Any, gold: Any) -> Non
 def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
     gold = np.ones((2, 3))
     produced = {"y": gold.astype(np.float32)}
-    found = agreements.compare(
+    agreement = agreements.compare(
         {"y": gold.astype(dtype)}, Truth(gold={"y": gold}, produced=produced)
     )
-    assert (found.error is None, found.note) == (bool(note), note)
+    assert (agreement.error is None, agreement.note) == (bool(note), note)
 
 
 @pytest.mark.parametrize(
@@ -111,8 +117,8 @@ def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
     ],
 )
 def test_where_a_match_says_little_it_is_said(gold: Any, caution: str) -> None:
-    found = agreements.compare({"y": gold}, same("y", gold))
-    assert (found.error, found.outputs[0].caution) == (0, caution)
+    agreement = agreements.compare({"y": gold}, same("y", gold))
+    assert (agreement.error, agreement.outputs[0].caution) == (0, caution)
 
 
 def test_a_model_without_outputs_matches_nothing() -> None:

@@ -67,25 +67,25 @@ def test_runtimes_of_different_make_are_alike_only_to_the_last_digit(tmp_path: P
     first = fault(run, NATIVE)
     system = replace(first.consumer, name="openvino")
     same = replace(first, consumer=system)
-    near = replace(same, agreement=agreement(0.3000001))
+    close = replace(same, agreement=agreement(0.3000001))
     assert len(group_alike([first, same])) == 1
-    assert len(group_alike([first, near])) == 2
+    assert len(group_alike([first, close])) == 2
 
 
 @pytest.mark.parametrize("is_alone", [True, False])
 def test_every_fault_has_a_command_that_the_parser_takes(tmp_path: Path, is_alone: bool) -> None:
     run = answered(tmp_path, {NATIVE: 0.3})
-    found = fault(run, NATIVE)
-    folder = run.cause_path(found.artifact.id, found.consumer.id)
+    example = fault(run, NATIVE)
+    folder = run.cause_path(example.artifact.id, example.consumer.id)
     command = (
-        reproducing.node_command(folder, found)
+        reproducing.node_command(folder, example)
         if is_alone
-        else reproducing.model_command(run, found)
+        else reproducing.model_command(run, example)
     )
     words = shlex.split(command)
     assert words[:4] == ["nox", "-s", "verify", "--"]
     options = build_parser().parse_args(["verify", *words[4:]])
-    place = folder if is_alone else run.artifact_path(found.artifact)
+    place = folder if is_alone else run.artifact_path(example.artifact)
     model = place / "model.onnx" if is_alone else place / "model" / "model.onnx"
     assert options.models == [model]
     assert options.inputs == [str(place / "inputs.npz")]
@@ -97,11 +97,11 @@ def test_a_format_that_verify_does_not_read_is_shown_by_a_matrix_of_two_cells(
     tmp_path: Path,
 ) -> None:
     run = answered(tmp_path, {NATIVE: 0.3})
-    found = replace(
+    example = replace(
         fault(run, NATIVE),
         artifact=Artifact(producer="torch-debian12-amd64-cpu", workload="w", format="theano"),
     )
-    words = shlex.split(reproducing.model_command(run, found))
+    words = shlex.split(reproducing.model_command(run, example))
     assert words[:4] == ["nox", "-s", "matrix", "--"]
     options = build_parser().parse_args(["matrix", *words[4:]])
     assert options.globs == ["torch-debian12-amd64-cpu", NATIVE]

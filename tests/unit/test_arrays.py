@@ -36,17 +36,17 @@ def archive(content: bytes, method: int = zipfile.ZIP_STORED) -> bytearray:
     return bytearray(target.getvalue())
 
 
-def edited(made: bytearray, place: int, value: int) -> bytearray:
+def edited(content: bytearray, place: int, value: int) -> bytearray:
     """Change a byte of a member's header, in the archive's directory too."""
-    made[place] = value
-    made[made.find(b"PK\x01\x02") + place + 2] = value
-    return made
+    content[place] = value
+    content[content.find(b"PK\x01\x02") + place + 2] = value
+    return content
 
 
 def torn() -> bytearray:
-    made = archive(whole(), zipfile.ZIP_LZMA)
-    made[50:70] = b"\xff" * 20
-    return made
+    content = archive(whole(), zipfile.ZIP_LZMA)
+    content[50:70] = b"\xff" * 20
+    return content
 
 
 def letters(*codes: int) -> bytes:
@@ -66,10 +66,10 @@ HARMFUL = {
 }
 
 
-@pytest.mark.parametrize("said", HARMFUL)
-def test_a_harmful_archive_is_unreadable_in_one_line(tmp_path: Path, said: str) -> None:
-    (tmp_path / "x.npz").write_bytes(HARMFUL[said])
-    with pytest.raises(Unreadable, match=said) as raised:
+@pytest.mark.parametrize("problem", HARMFUL)
+def test_a_harmful_archive_is_unreadable_in_one_line(tmp_path: Path, problem: str) -> None:
+    (tmp_path / "x.npz").write_bytes(HARMFUL[problem])
+    with pytest.raises(Unreadable, match=problem) as raised:
         arrays.read_all(tmp_path / "x.npz")
     assert "\n" not in str(raised.value)
 

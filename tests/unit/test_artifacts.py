@@ -33,14 +33,14 @@ def test_a_model_that_is_what_its_producer_says_is_taken(tmp_path: Path) -> None
 
 
 def test_a_model_that_is_not_what_its_producer_says_is_refused(tmp_path: Path) -> None:
-    said = exported(tmp_path / "onnx", "model.onnx", "data.bin")
+    export = exported(tmp_path / "onnx", "model.onnx", "data.bin")
     (tmp_path / "onnx" / "data.bin").write_bytes(b"other")
     with pytest.raises(Unreadable, match=r"data\.bin differs from its listed digest"):
-        artifacts.check_files(said, tmp_path / "onnx")
+        artifacts.check_files(export, tmp_path / "onnx")
     (tmp_path / "onnx" / "data.bin").unlink()
     (tmp_path / "onnx" / "data.bin").symlink_to("/etc/passwd")
     with pytest.raises(Unreadable, match=r"manifest and disk differ in data\.bin"):
-        artifacts.check_files(said, tmp_path / "onnx")
+        artifacts.check_files(export, tmp_path / "onnx")
 
 
 def test_a_changed_gold_of_a_kept_model_is_the_runs_own_fault(tmp_path: Path) -> None:
@@ -97,8 +97,8 @@ def test_an_answer_is_measured_against_gold(
     (tmp_path / "outputs").mkdir()
     np.save(tmp_path / "outputs" / "0.npy", np.asarray(answered))
     folder = artifact(tmp_path / "artifact", truth, [[1.0, -4.0]])
-    found = agreements.measure(folder, tmp_path, ["y"])
-    assert (found.error, found.note) == (error, note)
+    agreement = agreements.measure(folder, tmp_path, ["y"])
+    assert (agreement.error, agreement.note) == (error, note)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\3\4torn", b"\x93NUMPY", b"x" * 1000])
@@ -106,9 +106,9 @@ def test_an_answer_that_is_no_array_is_the_consumers_fault(tmp_path: Path, conte
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "0.npy").write_bytes(content)
     folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
-    found = agreements.measure(folder, tmp_path, ["y"])
-    assert found.error is None
-    assert found.note.startswith("its outputs cannot be used: 0.npy: ")
+    agreement = agreements.measure(folder, tmp_path, ["y"])
+    assert agreement.error is None
+    assert agreement.note.startswith("its outputs cannot be used: 0.npy: ")
 
 
 @pytest.mark.parametrize(
@@ -126,16 +126,16 @@ def test_a_missing_or_extra_output_is_no_answer(
     for number in range(len(names)):
         np.save(tmp_path / "outputs" / f"{number}.npy", np.ones((1, 1)))
     folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
-    found = agreements.measure(folder, tmp_path, names)
-    assert (found.error, found.note) == (None, note)
+    agreement = agreements.measure(folder, tmp_path, names)
+    assert (agreement.error, agreement.note) == (None, note)
 
 
 @given(st.integers(1, 500))
 def test_splits_are_all_rows_and_hold_a_batch_of_one(rows: int) -> None:
-    found = artifacts.batch_sizes(rows)
-    assert sum(found) == rows
-    assert found[0] == 1
-    assert min(found) > 0
+    sizes = artifacts.batch_sizes(rows)
+    assert sum(sizes) == rows
+    assert sizes[0] == 1
+    assert min(sizes) > 0
 
 
 def test_a_damaged_gold_is_the_runs_own_fault(tmp_path: Path) -> None:

@@ -189,7 +189,7 @@ def test_a_run_with_a_link_in_it_is_not_opened(tmp_path: Path) -> None:
 
 def test_the_sweep_removes_what_was_not_finished_and_nothing_of_a_model(tmp_path: Path) -> None:
     run = new_run(tmp_path, PLAN)
-    kept = [
+    staying = [
         "models/net/w.7.part",
         "models/net.part/m",
         "artifacts/a/model/w.7.part",
@@ -201,11 +201,11 @@ def test_the_sweep_removes_what_was_not_finished_and_nothing_of_a_model(tmp_path
         "scratch/x",
         "plan.json.3.part",
     ]
-    for name in (*kept, *gone):
+    for name in (*staying, *gone):
         (run.path / name).parent.mkdir(parents=True, exist_ok=True)
         (run.path / name).write_text("x")
     run.sweep()
-    assert [name for name in (*kept, *gone) if (run.path / name).exists()] == kept
+    assert [name for name in (*staying, *gone) if (run.path / name).exists()] == staying
 
 
 def stored(tmp_path: Path) -> tuple[Path, str]:
@@ -290,9 +290,9 @@ def test_a_time_to_answer_lies_within_the_process(tmp_path: Path) -> None:
     for answered_at, expected in ((1001.0, 1.0), (1000.0 + 34_560_001, None), (999.0, None)):
         documents = output(job).model_dump(by_alias=True)["records"]
         documents[0]["data"]["answered_at"] = answered_at
-        made = record(job, started_at=1000.0, output=output(job, records=documents))
+        job_record = record(job, started_at=1000.0, output=output(job, records=documents))
         run = new_run(tmp_path, PLAN, name=f"at-{answered_at:.0f}")
-        run.save(job, made.model_copy(update={"run": run.id}))
+        run.save(job, job_record.model_copy(update={"run": run.id}))
         (row,) = merging.merge([run]).serving
         assert (row.start_s.median if row.start_s else None) == expected
 
@@ -396,5 +396,5 @@ def test_the_first_cause_of_a_failed_training_stays(
         emulated=False,
         energy_j=None,
     )
-    made = collect(run, "docker", job, cell, attempt)
-    assert (made.status, made.cause) == ("failed", f"{phase}: {error}: {message}")
+    job_record = collect(run, "docker", job, cell, attempt)
+    assert (job_record.status, job_record.cause) == ("failed", f"{phase}: {error}: {message}")

@@ -28,6 +28,7 @@ from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.study import statements
 from deepmatrix.study.checks import (
     ArtifactCheck,
+    BaseCheck,
     CellCheck,
     Check,
     FigureCheck,
@@ -35,16 +36,18 @@ from deepmatrix.study.checks import (
     ProbeCheck,
 )
 from deepmatrix.study.decisions import Decision, decide
+from deepmatrix.study.presets import PresetFinder
 from deepmatrix.study.statements import Statement, Statements
 from deepmatrix.workloads import networks
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCUMENT = statements.load()
+MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
 
 
-def cell(name: str, status: str = "ok", **more: Any) -> CellRow:
+def cell(name: str, status: str = "ok", **facts: Any) -> CellRow:
     jobs = 0 if status == "not-run" else 1
-    return CellRow(cell=f"{name}-here-amd64-cpu", name=name, status=status, jobs=jobs, **more)
+    return CellRow(cell=f"{name}-here-amd64-cpu", name=name, status=status, jobs=jobs, **facts)
 
 
 def seconds(median: float, reach: float = 0.0, rounds: int = 1) -> Estimate:
@@ -52,7 +55,7 @@ def seconds(median: float, reach: float = 0.0, rounds: int = 1) -> Estimate:
     return Estimate(median=median, low=low, high=high, samples=rounds, rounds=rounds)
 
 
-def startup(name: str, first_step: Estimate, **more: Any) -> StartupRow:
+def startup(name: str, first_step: Estimate, **changes: Any) -> StartupRow:
     facts: dict[str, Any] = {
         "emulated": False,
         "interpreter_s": first_step,
@@ -62,14 +65,14 @@ def startup(name: str, first_step: Estimate, **more: Any) -> StartupRow:
         "first_step_s": first_step,
         "second_step_s": None,
     }
-    return StartupRow(cell=f"{name}-here-amd64-cpu", workload="digits-conv", **{**facts, **more})
+    return StartupRow(cell=f"{name}-here-amd64-cpu", workload="digits-conv", **{**facts, **changes})
 
 
-def started(one: float, two: float, reach: float = 0.0, rounds: int = 1) -> Results:
+def started(first_s: float, second_s: float, reach: float = 0.0, rounds: int = 1) -> Results:
     """Return a run of two systems, whose first steps took so long."""
     rows = (
-        startup("one", seconds(one, reach, rounds)),
-        startup("two", seconds(two, reach, rounds)),
+        startup("one", seconds(first_s, reach, rounds)),
+        startup("two", seconds(second_s, reach, rounds)),
     )
     return run(cells=both(), startup=rows)
 
@@ -80,11 +83,11 @@ def origin(reason: str) -> dict[str, str]:
     return {"failed_phase": phase, "error_type": error_type} if message[:-1] else {}
 
 
-def training(name: str, status: str = "ok", **more: Any) -> TrainingRow:
+def training(name: str, status: str = "ok", **changes: Any) -> TrainingRow:
     facts: dict[str, Any] = {
         "accuracy": 0.9 if status == "ok" else None,
-        **origin(more.get("reason", "")),
-        **more,
+        **origin(changes.get("reason", "")),
+        **changes,
     }
     return TrainingRow(
         cell=f"{name}-here-amd64-cpu",
@@ -120,12 +123,12 @@ def written(name: str, lines: int, status: str = "ok") -> IdiomRow:
     )
 
 
-def served(verdict: Any, reason: str = "it is wrong", **more: Any) -> PortabilityRow:
+def served(verdict: Any, reason: str = "it is wrong", **changes: Any) -> PortabilityRow:
     facts: dict[str, Any] = {
         "consumer": "onnxruntime-cpp-here-amd64-cpu",
         "emulated": False,
         **origin(reason),
-        **more,
+        **changes,
     }
     return PortabilityRow(
         artifact="one-here-amd64-cpu--digits-conv--onnx",
@@ -136,7 +139,7 @@ def served(verdict: Any, reason: str = "it is wrong", **more: Any) -> Portabilit
     )
 
 
-def run(name: str = "run", **found: Any) -> Results:
+def run(name: str = "run", **parts: Any) -> Results:
     empty: dict[str, Any] = dict.fromkeys(
         (
             "cells",
@@ -157,28 +160,28 @@ def run(name: str = "run", **found: Any) -> Results:
         (),
     )
     facts = {"created": "2026", "version": "1", "preset": "p", "seed": 0, "engines": {}}
-    consumers = {row.consumer for row in found.get("portability", ())}
+    consumers = {row.consumer for row in parts.get("portability", ())}
     names = sorted(consumer.removesuffix("-here-amd64-cpu") for consumer in consumers)
-    found.setdefault("cells", tuple(map(cell, names)))
-    return Results(run=name, **{**empty, **facts, **found})
+    parts.setdefault("cells", tuple(map(cell, names)))
+    return Results(run=name, **{**empty, **facts, **parts})
 
 
-def both(**more: Any) -> tuple[CellRow, ...]:
-    return tuple(cell(name, **more) for name in ONES)
+def both(**facts: Any) -> tuple[CellRow, ...]:
+    return tuple(cell(name, **facts) for name in SYSTEMS)
 
 
 def decision(check: Check, *runs: Results) -> Decision:
     document = Statements(version=1, claims={"interfaces": (Statement(says="so", then=check),)})
-    (found,) = decide(document, runs)
-    assert found.then is not None
-    return found.then
+    (decided,) = decide(document, runs, MATRIX)
+    assert decided.then is not None
+    return decided.then
 
 
 def outcome(check: Check, *runs: Results) -> str:
     return decision(check, *runs).outcome
 
 
-ONES = ("one", "two")
+SYSTEMS = ("one", "two")
 PROBE = ProbeCheck(probe="attention", of="one")
 NETWORK = NetworkCheck(network="digits-conv", of="one")
 RAN = ProbeCheck(probe="attention", of="one", ran="*Conv2D*")
@@ -205,8 +208,8 @@ def of_served(*rows: PortabilityRow) -> Results:
     return run(portability=rows)
 
 
-def of_lines(one: IdiomRow, two: IdiomRow) -> Results:
-    return run(cells=both(), idioms=(one, two))
+def of_lines(first: IdiomRow, second: IdiomRow) -> Results:
+    return run(cells=both(), idioms=(first, second))
 
 
 @pytest.mark.parametrize(
@@ -238,14 +241,14 @@ def test_a_statement_holds_where_its_evidence_says_so(
     check: Check, yes: Results, no: Results
 ) -> None:
     refused = check.model_copy(update={"expect": False})
-    for found, holds in ((yes, True), (no, False)):
-        assert outcome(check, found) == ("holds" if holds else "no longer holds")
-        assert outcome(refused, found) == ("no longer holds" if holds else "holds")
+    for results, holds in ((yes, True), (no, False)):
+        assert outcome(check, results) == ("holds" if holds else "no longer holds")
+        assert outcome(refused, results) == ("no longer holds" if holds else "holds")
 
 
 @pytest.mark.parametrize("expect", [True, False])
 @pytest.mark.parametrize(
-    ("check", "found", "said"),
+    ("check", "results", "reason"),
     [
         (PROBE, of_probe(probed("one", "failed", "NameError: x")), "failed: NameError: x"),
         (PROBE, of_probe(probed("one", "wrong")), "wrong: it cannot"),
@@ -283,20 +286,68 @@ def test_a_statement_holds_where_its_evidence_says_so(
             run(cells=both(), startup=(startup("one", seconds(5.0)),)),
             "no first step of two",
         ),
+        (SLOWER, of_network(training("two", "crashed", reason="exit code 3")), "exit code 3"),
     ],
 )
 def test_unrelated_failures_and_near_bounds_decide_nothing(
-    check: Check, found: Results, said: str, expect: bool
+    check: Check, results: Results, reason: str, expect: bool
 ) -> None:
-    open_ = decision(check.model_copy(update={"expect": expect}), found)
-    assert open_.outcome == "undecided"
-    assert said in open_.reason
+    undecided = decision(check.model_copy(update={"expect": expect}), results)
+    assert undecided.outcome == "undecided"
+    assert reason in undecided.reason
 
 
 @pytest.mark.parametrize("check", [PROBE, RAN, NETWORK, SLOWER, LONGER, RUNS, SERVED])
-def test_without_evidence_nothing_is_decided(check: Check) -> None:
-    assert outcome(check) == "undecided"
-    assert outcome(check, run()) == "undecided"
+def test_a_check_without_evidence_is_not_tried(check: Check) -> None:
+    assert outcome(check) == "not tried"
+    assert outcome(check, run()) == "not tried"
+
+
+def test_a_ratio_is_not_tried_where_a_run_has_only_one_of_its_systems() -> None:
+    alone = run(cells=(cell("one"),), startup=(startup("one", seconds(1.0)),))
+    assert outcome(SLOWER, alone) == "not tried"
+
+
+def test_every_check_of_the_document_that_is_not_tried_names_a_preset_that_tries_it() -> None:
+    decisions = [
+        decision
+        for statement in decide(DOCUMENT, [run()], MATRIX)
+        for decision in (statement.then, statement.now)
+        if decision and decision.outcome == "not tried"
+    ]
+    commands = {decision.reason for decision in decisions}
+    assert len(decisions) > 50
+    assert commands <= {f"nox -s matrix -- --preset {preset} tries it" for preset in MATRIX.presets}
+
+
+@pytest.mark.parametrize(
+    ("check", "preset"),
+    [
+        (NetworkCheck(network="digits-conv", of="torch"), "smoke"),
+        (NetworkCheck(network="vgg-a-small", of="caffe"), "heritage"),
+        (ProbeCheck(probe="attention", of="cntk"), "heritage-probes"),
+        (FigureCheck(figure="image", of="theano", over="torch", at_most=1), "heritage"),
+        (
+            FigureCheck(
+                figure="forward and backward", of="jax", workload="alexnet-imagenet", at_most=1
+            ),
+            "heritage-imagenet",
+        ),
+        (CellCheck(cell="cntk-*-arm64-cpu"), "heritage-arm64"),
+        (ArtifactCheck(artifact="torch-*--onnx", consumer="*_wine-*"), "deploy"),
+        (ArtifactCheck(artifact="torch-*--caffe", consumer="*"), None),
+        (NetworkCheck(network="digits-conv", of="onnxruntime_lua"), None),
+    ],
+    ids=lambda value: value.kind if isinstance(value, BaseCheck) else value,
+)
+def test_the_first_preset_that_has_systems_workload_and_phase_tries_a_check(
+    check: Check, preset: str | None
+) -> None:
+    assert PresetFinder(matrix=MATRIX).find(check) == preset
+
+
+def test_without_a_preset_the_reason_says_to_add_one() -> None:
+    assert decision(PROBE).reason == "no preset of the matrix file tries it; add one"
 
 
 def test_one_excluded_cell_does_not_decide_for_others() -> None:
@@ -316,7 +367,7 @@ def test_an_artifact_that_one_consumer_does_not_know_matches_on_the_others() -> 
 
 
 @pytest.mark.parametrize(
-    ("one", "reach", "rounds", "wanted"),
+    ("first_s", "reach", "rounds", "wanted"),
     [
         (7.6, 0.0, 1, "holds"),
         (7.4, 0.0, 1, "undecided"),
@@ -328,35 +379,38 @@ def test_an_artifact_that_one_consumer_does_not_know_matches_on_the_others() -> 
     ],
 )
 def test_a_ratio_decides_where_all_of_its_interval_is_past_the_bound(
-    one: float, reach: float, rounds: int, wanted: str
+    first_s: float, reach: float, rounds: int, wanted: str
 ) -> None:
-    assert outcome(SLOWER, started(one, 0.5, reach, rounds)) == wanted
+    assert outcome(SLOWER, started(first_s, 0.5, reach, rounds)) == wanted
 
 
 @given(st.floats(0.01, 100), st.floats(0.01, 100), st.floats(0, 0.009), st.integers(1, 3))
 def test_at_least_and_at_most_of_one_ratio_never_agree(
-    one: float, two: float, reach: float, rounds: int
+    first_s: float, second_s: float, reach: float, rounds: int
 ) -> None:
-    found = started(one, two, reach, rounds)
-    least = outcome(SLOWER.model_copy(update={"at_least": 2.0}), found)
-    most = outcome(SLOWER.model_copy(update={"at_least": None, "at_most": 2.0}), found)
-    assert {least, most} in ({"holds", "no longer holds"}, {"undecided"}) or one / two == 2.0
+    results = started(first_s, second_s, reach, rounds)
+    at_least_outcome = outcome(SLOWER.model_copy(update={"at_least": 2.0}), results)
+    at_most_outcome = outcome(SLOWER.model_copy(update={"at_least": None, "at_most": 2.0}), results)
+    assert {at_least_outcome, at_most_outcome} in (
+        {"holds", "no longer holds"},
+        {"undecided"},
+    ) or first_s / second_s == 2.0
 
 
 def test_the_time_of_a_start_is_the_sum_of_its_parts() -> None:
     check = FigureCheck(figure="start", of="one", workload="digits-conv", at_most=2)
     rows = (startup("one", seconds(0.4, 0.05, 3)),)
-    found = decision(check, run(cells=both(), startup=rows))
-    assert (found.outcome, found.record) == ("holds", RECORD)
-    assert found.reason == "start one-here-amd64-cpu 1.6 s [1.4, 1.8]"
+    decided = decision(check, run(cells=both(), startup=rows))
+    assert (decided.outcome, decided.record) == ("holds", RECORD)
+    assert decided.reason == "start one-here-amd64-cpu 1.6 s [1.4, 1.8]"
     lacking = (startup("one", seconds(0.4, 0.05, 3), import_s=None),)
-    assert outcome(check, run(cells=both(), startup=lacking)) == "undecided"
+    assert outcome(check, run(cells=both(), startup=lacking)) == "not tried"
 
 
 def test_emulated_cells_and_wrong_trainings_have_no_figures() -> None:
     emulated = (cell("one", emulated=True), cell("two"))
-    found = started(5.0, 0.1).model_copy(update={"cells": emulated})
-    assert "no first step of one" in decision(SLOWER, found).reason
+    results = started(5.0, 0.1).model_copy(update={"cells": emulated})
+    assert "no first step of one" in decision(SLOWER, results).reason
     rows = (training("one", step_s=seconds(5.0)), training("two", "failed", step_s=seconds(0.1)))
     assert "no step of two" in decision(STEP, of_network(*rows)).reason
     unproven = of_lines(written("one", 30), written("two", 10, "failed"))
@@ -364,14 +418,14 @@ def test_emulated_cells_and_wrong_trainings_have_no_figures() -> None:
 
 
 def test_both_figures_are_of_one_run() -> None:
-    apart = [run(cells=both(), startup=(startup(name, seconds(1.0)),)) for name in ONES]
+    apart = [run(cells=both(), startup=(startup(name, seconds(1.0)),)) for name in SYSTEMS]
     assert outcome(SLOWER, *apart) == "undecided"
 
 
 def test_a_later_inconclusive_figure_replaces_an_earlier_one() -> None:
-    clear, near = started(50.0, 1.0), started(10.0, 1.0)
-    assert outcome(SLOWER, near, clear) == "holds"
-    assert outcome(SLOWER, clear, near) == "undecided"
+    clear, unclear = started(50.0, 1.0), started(10.0, 1.0)
+    assert outcome(SLOWER, unclear, clear) == "holds"
+    assert outcome(SLOWER, clear, unclear) == "undecided"
     assert outcome(SLOWER, clear, run("neither")) == "holds"
 
 
@@ -385,7 +439,7 @@ def test_the_last_run_that_can_decides() -> None:
 
 
 @pytest.mark.parametrize(
-    ("check", "found", "record"),
+    ("check", "results", "record"),
     [
         (PROBE, of_probe(probed("one", "match")), RECORD),
         (NETWORK, of_network(training("one")), RECORD),
@@ -400,8 +454,8 @@ def test_the_last_run_that_can_decides() -> None:
         ),
     ],
 )
-def test_the_evidence_is_a_file_of_the_run(check: Check, found: Results, record: str) -> None:
-    assert decision(check, found).record == record
+def test_the_evidence_is_a_file_of_the_run(check: Check, results: Results, record: str) -> None:
+    assert decision(check, results).record == record
 
 
 # The document ---------------------------------------------------------------------------------
@@ -409,28 +463,27 @@ def test_the_evidence_is_a_file_of_the_run(check: Check, found: Results, record:
 
 def test_there_are_about_fifty_statements_of_every_area() -> None:
     counts = Counter(
-        {area: len(found) for area, found in DOCUMENT.claims.items()},
+        {area: len(claims) for area, claims in DOCUMENT.claims.items()},
     )
     assert set(counts) == set(statements.AREAS)
     assert 45 <= counts.total() <= 60
 
 
 def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
-    matrix = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
-    ids = [one.id for one in all_cells(matrix)]
+    ids = [cell.id for cell in all_cells(MATRIX)]
     checks = [
         check
-        for found in DOCUMENT.claims.values()
-        for claim in found
+        for claims in DOCUMENT.claims.values()
+        for claim in claims
         for check in (claim.then, claim.now)
         if check
     ]
     for check in checks:
         fields = check.model_dump()
         for system in filter(None, (fields.get("of"), fields.get("over"))):
-            assert system in matrix.systems()
+            assert system in MATRIX.systems()
         for workload in filter(None, (fields.get("network"), fields.get("workload"))):
-            assert workload in matrix.workloads
+            assert workload in MATRIX.workloads
         for glob in filter(None, (fields.get("cell"), fields.get("consumer"))):
             assert fnmatch.filter(ids, glob), glob
         if isinstance(check, CellCheck):
@@ -439,15 +492,15 @@ def test_every_statement_names_systems_workloads_and_cells_that_exist() -> None:
 
 
 def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
-    for found in DOCUMENT.claims.values():
-        for claim in found:
+    for claims in DOCUMENT.claims.values():
+        for claim in claims:
             fields = claim.then.model_dump() if claim.then else {}
             if claim.then and "torch" in (fields.get("of"), fields.get("over")):
                 assert "PyTorch for Torch" in str(claim.then.stand_in)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         ("says: x", "nothing decides it: write 'then', 'now' or both"),
         ("{says: x, now: {probe: attention}}", "missing key 'of'"),
@@ -465,13 +518,13 @@ def test_statements_about_torch_in_2016_name_the_stand_in() -> None:
     ],
 )
 def test_a_statement_that_nothing_can_decide_is_refused_at_its_place(
-    tmp_path: Path, body: str, said: str
+    tmp_path: Path, body: str, message: str
 ) -> None:
     path = tmp_path / "claims.yaml"
     path.write_text(f"version: 1\nclaims:\n  interfaces:\n    - {body}\n")
     with pytest.raises(ConfigError) as caught:
         statements.load(path)
-    assert said in caught.value.message
+    assert message in caught.value.message
     assert caught.value.message.startswith("claims.yaml:4:")
 
 
@@ -483,11 +536,12 @@ def test_an_unknown_area_is_refused(tmp_path: Path) -> None:
 
 
 def test_the_page_has_every_statement_with_its_decision() -> None:
-    page = reports.claims_page(decide(DOCUMENT, [run()]))
-    for found in DOCUMENT.claims.values():
-        for claim in found:
+    page = reports.claims_page(decide(DOCUMENT, [run()], MATRIX))
+    for claims in DOCUMENT.claims.values():
+        for claim in claims:
             assert claim.says in page
-    assert "none of these runs tried it" in page
+    assert "now: nox -s matrix -- --preset probes tries it" in page
+    assert "| not tried |" in page
 
 
 def test_the_page_names_stand_ins_and_both_outcomes() -> None:
@@ -495,7 +549,7 @@ def test_the_page_names_stand_ins_and_both_outcomes() -> None:
     document = Statements(
         version=1, claims={"interfaces": (Statement(says="so", then=PROBE, now=check),)}
     )
-    page = reports.claims_page(decide(document, [of_probe(probed("one", "unsupported"))]))
+    page = reports.claims_page(decide(document, [of_probe(probed("one", "unsupported"))], MATRIX))
     assert "| so | did not hold | no longer holds |" in page
     assert "then: one-here-amd64-cpu: unsupported: it cannot" in page
     assert "now (PyTorch for Torch): one-here-amd64-cpu: unsupported" in page

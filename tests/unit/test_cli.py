@@ -193,7 +193,7 @@ def test_the_readme_takes_the_tables_that_its_mark_names(tmp_path: Path) -> None
     markdown.insert(path, lambda titles: markdown.document(merged, titles))
     lines = path.read_text().splitlines()
     assert lines[0] == mark
-    titles = [one for one in lines if one.startswith("### ")]
+    titles = [line for line in lines if line.startswith("### ")]
     assert titles[:3] == ["### Matrix `one`", "### Training", "### Interfaces"]
     assert "### Cells" not in titles
 
@@ -242,8 +242,8 @@ def test_reference_outputs_need_their_inputs(
     model = tmp_path / "m.onnx"
     onnx.save(planted.model(), model)
     assert main.main(["verify", str(model), "--reference", "y.npz", "--runs", str(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert "--reference y.npz needs --inputs" in said
+    message = capsys.readouterr().err
+    assert "--reference y.npz needs --inputs" in message
     assert [path.name for path in tmp_path.iterdir()] == ["m.onnx"]
 
 

@@ -78,13 +78,13 @@ def rounds_run(folder: Path, name: str, seed: int, slower: float = 1.0) -> Path:
     run = new_run(folder, PLAN, name)
     write_gold(run)
     for job, seconds in zip(all_jobs(PLAN), random_rounds, strict=False):
-        made = record(job, run=name)
-        document = made.model_dump(mode="json", by_alias=True)
+        job_record = record(job, run=name)
+        document = job_record.model_dump(mode="json", by_alias=True)
         factor = seconds * (slower if job.cell == ONNXRUNTIME else 1.0)
         for phase in document["output"]["records"]:
             for batch in phase["data"].get("batches", {}).values():
                 batch["latency_s"] = [factor] * 20
-        run.save(job, type(made).model_validate(document))
+        run.save(job, type(job_record).model_validate(document))
     return run.path
 
 
@@ -125,8 +125,8 @@ def test_a_consumer_that_is_lost_is_a_new_failure(recorded: Path, tmp_path: Path
 
 def test_a_consumer_that_the_later_run_does_not_have_is_a_new_failure(recorded: Path) -> None:
     results = merging.merge([Run(path=recorded)])
-    kept = tuple(row for row in results.portability if row.consumer != ONNXRUNTIME)
-    head = results.model_copy(update={"portability": kept})
+    remaining = tuple(row for row in results.portability if row.consumer != ONNXRUNTIME)
+    head = results.model_copy(update={"portability": remaining})
     comparison = compare_results(results, head, ("base", "head"))
     assert {(change.cell, change.head) for change in comparison.failures} == {(ONNXRUNTIME, ABSENT)}
     back = compare_results(head, results, ("base", "head"))
@@ -234,7 +234,7 @@ def test_larger_images_and_more_memory_are_found_beyond_their_noise(recorded: Pa
 
 def test_one_round_tells_nothing_about_times(tmp_path: Path) -> None:
     results = merging.merge([whole(tmp_path)])
-    one = tuple(
+    one_round = tuple(
         row.model_copy(
             update={
                 "p50_s": statistics.estimate([np.array([row.p50_s.median * factor])]),
@@ -242,7 +242,7 @@ def test_one_round_tells_nothing_about_times(tmp_path: Path) -> None:
         )
         for factor, row in zip((1.0, 9.0) * len(results.inference), results.inference, strict=False)
     )
-    head = results.model_copy(update={"inference": one})
+    head = results.model_copy(update={"inference": one_round})
     comparison = compare_results(results, head, ("base", "head"))
     assert not [change for change in comparison.times if change.quantity == "inference"]
     assert comparison.single == sum(not row.emulated for row in results.inference)

@@ -14,7 +14,6 @@ from tests.unit.examples import output, planned, record
 
 JOB = next(planned("torch-debian12-amd64-cpu").jobs("produce"))
 HUNG = """\
-harness: train
 Timeout (0:10:00)!
 Thread 0x00007f (most recent call first):
   File "/opt/deepmatrix/harness/phases.py", line 12 in train
@@ -46,19 +45,39 @@ def test_a_whole_output_and_exit_code_0_is_ok(tmp_path: Path) -> None:
         (0, "", "lost", "exited with 0 but wrote no output.json"),
         (3, "one\nBoom: it broke\n", "crashed", "exit code 3: Boom: it broke"),
         (3, "", "crashed", "exit code 3: its log is empty"),
-        (
-            1,
-            HUNG,
-            "timeout",
-            "the harness's watchdog ended it: it hung in "
-            'File "/opt/deepmatrix/harness/phases.py", line 12 in train',
-        ),
+        (1, HUNG, "crashed", 'exit code 1: File "/opt/deepmatrix/harness/job.py", line 3 in main'),
     ],
 )
 def test_a_missing_output_has_a_status_and_a_cause(
     tmp_path: Path, code: int, log: str, status: str, cause: str
 ) -> None:
     assert conclude(JOB, tmp_path, ended(code, log))[1:] == (status, cause)
+
+
+@pytest.mark.parametrize(
+    ("report", "place"),
+    [
+        (HUNG, 'it hung in File "/opt/deepmatrix/harness/phases.py", line 12 in train'),
+        ("The deadline of 600 s has passed.\n", "The deadline of 600 s has passed."),
+    ],
+)
+@pytest.mark.parametrize(("ending", "code"), [("exited", 1), ("crashed", 137)])
+def test_a_watchdogs_report_without_an_output_is_a_timeout(
+    tmp_path: Path, report: str, place: str, ending: Any, code: int
+) -> None:
+    (tmp_path / "watchdog.txt").write_text(report)
+    conclusion = conclude(JOB, tmp_path, ended(code, ending=ending, cause="killed by SIGKILL"))
+    assert conclusion == (None, "timeout", f"the harness's watchdog ended it: {place}")
+
+
+def test_an_empty_report_of_a_watchdog_says_nothing(tmp_path: Path) -> None:
+    (tmp_path / "watchdog.txt").touch()
+    assert conclude(JOB, tmp_path, ended(3))[1] == "crashed"
+
+
+def test_memory_that_ran_out_overrides_a_watchdogs_report(tmp_path: Path) -> None:
+    (tmp_path / "watchdog.txt").write_text(HUNG)
+    assert conclude(JOB, tmp_path, ended(137, ending="oom"))[1] == "oom"
 
 
 @pytest.mark.parametrize("size", [0, 1, 100])

@@ -33,9 +33,9 @@ def conformity(failed: dict[str, str], skipped: tuple[str, ...] = ()) -> Conform
 def test_only_failures_that_the_baseline_lacks_are_new() -> None:
     before = conformity({"test_a": "no kernel", "test_b": "no kernel", "test_c": "no kernel"})
     now = conformity({"test_a": "another reason", "test_d": "no kernel"}, skipped=("test_c",))
-    found = suite.change(now, before)
-    assert list(found.worse) == ["test_d"]
-    assert found.better == ["test_b"]
+    change = suite.change(now, before)
+    assert list(change.worse) == ["test_d"]
+    assert change.better == ["test_b"]
 
 
 @pytest.mark.parametrize(
@@ -54,23 +54,23 @@ def test_an_answer_must_have_the_dtype_shape_and_values_of_its_case(
 ) -> None:
     case = SuiteCase(name="test_a", outputs=1, rtol=1e-3, atol=1e-7)
     ended = CaseOutcome(status="ok", outputs=1)
-    found = suite._outcome(case, ended, [answer], [np.float32([1, 2])])
-    assert found == Outcome(ending="wrong" if kind else "pass", kind=kind, reason=reason)
+    outcome = suite._outcome(case, ended, [answer], [np.float32([1, 2])])
+    assert outcome == Outcome(ending="wrong" if kind else "pass", kind=kind, reason=reason)
 
 
 def test_text_arrays_of_different_widths_are_compared() -> None:
     case = SuiteCase(name="test_a", outputs=1)
     ended = CaseOutcome(status="ok", outputs=1)
-    found = suite._outcome(case, ended, [np.array(["a"])], [np.array(["a"], dtype="U9")])
-    assert found.ending == "pass"
+    outcome = suite._outcome(case, ended, [np.array(["a"])], [np.array(["a"], dtype="U9")])
+    assert outcome.ending == "pass"
 
 
 def test_without_a_name_only_native_adapters_try_a_suite() -> None:
     planned = plan_suite(MATRIX, "onnx", Selection(), DOCKER)
-    inspector, *others = planned.cells
+    inspector, *runtimes = planned.cells
     assert inspector.name == "onnx"
-    assert {cell.architecture for cell in others} == {"amd64"}
-    assert all(cell.adapter and "onnx" in cell.reads for cell in others)
+    assert {cell.architecture for cell in runtimes} == {"amd64"}
+    assert all(cell.adapter and "onnx" in cell.reads for cell in runtimes)
 
 
 def test_an_emulated_cell_tries_a_suite_where_it_is_named() -> None:

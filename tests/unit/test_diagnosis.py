@@ -25,7 +25,7 @@ def graphs(draw: st.DrawFn) -> Graph:
     nodes = []
     for at in range(count):
         reads = draw(st.sets(st.integers(-1, at - 1), min_size=1, max_size=3))
-        names = ["x" if one < 0 else f"t{one}" for one in sorted(reads)]
+        names = ["x" if index < 0 else f"t{index}" for index in sorted(reads)]
         nodes.append(Node(name=f"n{at}", kind="Any", inputs=names, outputs=[f"t{at}"]))
     return Graph(
         nodes=nodes,
@@ -100,8 +100,8 @@ X = {"x": np.random.default_rng(1).standard_normal((1, 8, 12, 12)).astype(np.flo
 def seen(**fault: object) -> tuple[Graph, dict[str, np.ndarray]]:
     model = planted.model(**fault)  # type: ignore[arg-type]
     precise, _ = inner.evaluate(model, X)
-    nodes = [Node.model_validate(one) for one in inner.nodes(model)]
-    outputs = [one.name for one in model.graph.output]
+    nodes = [Node.model_validate(node) for node in inner.nodes(model)]
+    outputs = [entry.name for entry in model.graph.output]
     return Graph(nodes=nodes, inputs={"x"}, outputs=outputs, tensors=list(precise)), precise
 
 
@@ -135,9 +135,9 @@ def test_layers_are_found_in_any_layout_and_where_some_are_fused_away() -> None:
         for name, value in values.items()
     }
     layers = [
-        ExpectedLayer(name=one.name, values=one.values, inputs=_through(one.inputs))
-        for one in right()
-        if not one.name.startswith("tanh")
+        ExpectedLayer(name=layer.name, values=layer.values, inputs=_through(layer.inputs))
+        for layer in right()
+        if not layer.name.startswith("tanh")
     ]
     divergence = find_divergence(layers, graph, turned, 1e-6)
     assert divergence is not None

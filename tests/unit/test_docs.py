@@ -29,15 +29,16 @@ OF_THE_PAST = {ROOT / "CHANGELOG.md"}
 
 def anchors(path: Path) -> set[str]:
     """Return the anchors that GitHub gives to the headings of a document."""
-    found: set[str] = set()
+    anchors_so_far: set[str] = set()
     for heading in HEADING.findall(FENCE.sub("", path.read_text("utf-8"))):
         text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", heading).lower()
         anchor = re.sub(r"[^\w\- ]", "", text).replace(" ", "-")
         repeats = sum(
-            re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", other) is not None for other in found
+            re.fullmatch(rf"{re.escape(anchor)}(-\d+)?", earlier) is not None
+            for earlier in anchors_so_far
         )
-        found.add(f"{anchor}-{repeats}" if repeats else anchor)
-    return found
+        anchors_so_far.add(f"{anchor}-{repeats}" if repeats else anchor)
+    return anchors_so_far
 
 
 def broken_links(path: Path) -> Iterator[str]:

@@ -59,9 +59,12 @@ def documented() -> set[Command]:
 def sessions() -> set[str]:
     """Return the names of the sessions of the noxfile."""
     decorated = r"^@nox\.session\(([^)]*)\)\n(?:@nox\.[^\n]*\n)*def (\w+)"
-    found = re.findall(decorated, NOXFILE, re.MULTILINE)
-    named = (re.search(r'name="([^"]+)"', options) for options, _ in found)
-    return {name[1] if name else function for name, (_, function) in zip(named, found, strict=True)}
+    decorations = re.findall(decorated, NOXFILE, re.MULTILINE)
+    named = (re.search(r'name="([^"]+)"', options) for options, _ in decorations)
+    return {
+        name[1] if name else function
+        for name, (_, function) in zip(named, decorations, strict=True)
+    }
 
 
 def parts_of_lint() -> set[str]:

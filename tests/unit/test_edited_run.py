@@ -71,8 +71,10 @@ def merge(run: Path) -> Results:
 
 def row(run: Path, artifact: str = ARTIFACT, consumer: str = CONSUMER) -> PortabilityRow:
     rows = merge(run).portability
-    (found,) = (row for row in rows if (row.artifact, row.consumer) == (artifact, consumer))
-    return found
+    (portability_row,) = (
+        row for row in rows if (row.artifact, row.consumer) == (artifact, consumer)
+    )
+    return portability_row
 
 
 def with_error(error: float, output: int = 0) -> Edit:

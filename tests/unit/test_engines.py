@@ -46,6 +46,7 @@ from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.engines.venv import Interpreter, VenvEngine
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.execution.conclusions import watchdog_report
 from deepmatrix.images import scratch
 from deepmatrix.machine import binfmt, owner, processes
 from deepmatrix.planning.cells import Cell
@@ -712,7 +713,12 @@ def local(tmp_path: Path) -> Iterator[LocalProcesses]:
 
 
 def _run(
-    engine: LocalProcesses, room: Path, fault: str, deadline_s: float = 20, **changes: int
+    engine: LocalProcesses,
+    room: Path,
+    fault: str,
+    deadline_s: float = 20,
+    watchdog_s: float = 60,
+    **changes: int,
 ) -> tuple[Ended, Path]:
     control = room / "room" / "control"
     control.mkdir(parents=True)
@@ -723,7 +729,7 @@ def _run(
         "adapter": "faulty_adapter",
         "phases": [],
         "selftest": [],
-        "deadline_s": 60,
+        "deadline_s": watchdog_s,
         "threads": 1,
     }
     (control / "input.json").write_text(json.dumps(document))
@@ -764,6 +770,15 @@ def test_each_fault_of_a_plain_process_has_its_own_ending(
     assert (ended.ending, ended.cause) == (ending, cause)
     assert (control / "output.json").exists() == (fault == "torn_output")
     assert _processes_in(tmp_path) == []
+
+
+@on_linux
+def test_the_report_of_the_harness_watchdog_comes_back(
+    local: LocalProcesses, tmp_path: Path
+) -> None:
+    ended, control = _run(local, tmp_path, "hang", watchdog_s=0.5)
+    assert ended.ending == "exited"
+    assert "faulty_adapter.py" in watchdog_report(control)
 
 
 @on_linux

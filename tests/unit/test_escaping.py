@@ -77,7 +77,7 @@ def seen(text: str) -> str:
 
 
 def controls(text: str) -> set[str]:
-    return {one for one in text if escaping.terminal(one) != one}
+    return {character for character in text if escaping.terminal(character) != character}
 
 
 def console(width: int = 200) -> Console:

@@ -14,11 +14,11 @@ from deepmatrix.models.external_data import _Scan, external_files
 
 
 def tensor(location: str) -> onnx.TensorProto:
-    made = onnx.TensorProto(name=location[:20], data_type=1, dims=[1])
-    made.data_location = onnx.TensorProto.EXTERNAL
+    proto = onnx.TensorProto(name=location[:20], data_type=1, dims=[1])
+    proto.data_location = onnx.TensorProto.EXTERNAL
     for key, value in (("offset", "0"), ("location", location)):
-        made.external_data.add(key=key, value=value)
-    return made
+        proto.external_data.add(key=key, value=value)
+    return proto
 
 
 def model(*locations: str) -> onnx.ModelProto:
@@ -42,10 +42,10 @@ def test_only_what_a_model_declares_comes_along(tmp_path: Path) -> None:
     write(tmp_path, "w.bin", "deep/more.bin", "other.bin", "g", "net")
     content = model("w.bin", "./deep/more.bin", "missing.bin")
     content.doc_string = "other.bin"
-    (found,) = files.recognise([saved(tmp_path, content)])
-    assert sorted(found.files) == ["deep/more.bin", "model.onnx", "w.bin"]
-    assert files.describe_external(found).endswith("declares: deep/more.bin, w.bin")
-    files.copy_model(found, tmp_path / "taken")
+    (recognised,) = files.recognise([saved(tmp_path, content)])
+    assert sorted(recognised.files) == ["deep/more.bin", "model.onnx", "w.bin"]
+    assert files.describe_external(recognised).endswith("declares: deep/more.bin, w.bin")
+    files.copy_model(recognised, tmp_path / "taken")
     assert (tmp_path / "taken" / "deep" / "more.bin").read_bytes() == b"deep/more.bin"
 
 

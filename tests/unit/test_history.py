@@ -117,9 +117,9 @@ def test_noise_alone_has_few_change_points() -> None:
 
 def test_times_of_another_machine_are_another_series() -> None:
     lines = [measured(run, 1.0, machine="old" if run < 3 else "new") for run in range(8)]
-    (found,) = series(lines)
-    assert len(found.points) == 5
-    assert found.left_out == 3
+    (one_series,) = series(lines)
+    assert len(one_series.points) == 5
+    assert one_series.left_out == 3
 
 
 def test_a_series_is_plotted_with_its_change(

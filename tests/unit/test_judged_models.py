@@ -79,12 +79,12 @@ def test_labels_and_maps_of_scores_have_a_float64_gold(name: str) -> None:
 
 
 def test_text_goes_in_and_is_sampled() -> None:
-    given = inspect("skl_words.onnx", "skl_words_in.npz")
-    made = inspect("skl_words.onnx")
-    for inspected in (given, made):
+    with_inputs = inspect("skl_words.onnx", "skl_words_in.npz")
+    sampled = inspect("skl_words.onnx")
+    for inspected in (with_inputs, sampled):
         assert set(inspected["described"]["judged_by"].values()) == {"float64 evaluation"}
         assert inspected["inputs"]["text"].dtype.kind == "U"
-    assert given["gold"]["output_probability.values"].shape == (6, 2)
+    assert with_inputs["gold"]["output_probability.values"].shape == (6, 2)
 
 
 def test_gold_is_the_reference_of_who_optimised_the_model() -> None:
@@ -237,8 +237,8 @@ def test_the_baseline_answers_the_same_arrays_once() -> None:
     reference = Baseline(str(MODELS / "lstm_seqlens.onnx"), ["h", "last"])
     answers = reference.answer(x)
     assert reference.answer(dict(x)) is answers
-    others = reference.answer({"x": x["x"] + 1})
-    assert not np.array_equal(others["h"], answers["h"])
+    later_answers = reference.answer({"x": x["x"] + 1})
+    assert not np.array_equal(later_answers["h"], answers["h"])
     assert reference.answer(x) is not answers
     for _ in range(2):
         with pytest.raises(NoBaseline, match="Invalid"):

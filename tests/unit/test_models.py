@@ -46,10 +46,10 @@ from tests.unit.examples import (
 INFER = Infer(batches=(1,), samples=5, min_s=0.0, max_s=1.0, warmup=1)
 
 
-def verification(*given: tuple[str, str, str], same: bool = False, only: str = "*") -> Plan:
+def verification(*models: tuple[str, str, str], same: bool = False, only: str = "*") -> Plan:
     selection = Selection(include=(only,))
     first: First = "same" if same else "served"
-    return plan_models(MATRIX, given, selection, DOCKER, seed=0, infer=INFER, first=first)
+    return plan_models(MATRIX, models, selection, DOCKER, seed=0, infer=INFER, first=first)
 
 
 ONE = verification(("net", "onnx", "model.onnx"), only="*-debian12-amd64-cpu")
@@ -73,8 +73,8 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
     (tmp_path / "net.tflite").write_bytes(b"\x1c\0\0\0TFL3")
     (tmp_path / "saved").mkdir()
     (tmp_path / "saved" / "saved_model.pb").write_bytes(b"pb")
-    found = files.recognise([tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")])
-    assert [(one.name, one.format, one.main, list(one.files)) for one in found] == [
+    models = files.recognise([tmp_path / one for one in ("My Net.onnx", "net.tflite", "saved")])
+    assert [(one.name, one.format, one.main, list(one.files)) for one in models] == [
         ("my-net", "onnx", "model.onnx", ["model.onnx"]),
         ("net", "tflite", "model.tflite", ["model.tflite"]),
         ("saved", "saved-model", "saved_model", ["saved_model/saved_model.pb"]),
@@ -82,7 +82,7 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
 
 
 @pytest.mark.parametrize(
-    ("name", "content", "said"),
+    ("name", "content", "message"),
     [
         ("net.bin", b"x", ": unknown model format"),
         ("net.onnx", b"", "is empty"),
@@ -92,11 +92,11 @@ def test_a_model_is_known_by_its_ending_and_a_saved_model_by_its_folder(tmp_path
     ],
 )
 def test_what_is_no_model_is_refused_by_name(
-    tmp_path: Path, name: str, content: bytes | None, said: str
+    tmp_path: Path, name: str, content: bytes | None, message: str
 ) -> None:
     if content is not None:
         (tmp_path / name).write_bytes(content)
-    with pytest.raises(ArgumentError, match=said):
+    with pytest.raises(ArgumentError, match=message):
         files.recognise([tmp_path / name])
 
 
@@ -105,16 +105,16 @@ def test_a_torchscript_file_needs_inputs_unless_another_model_gives_them(tmp_pat
     (tmp_path / "net.onnx").write_bytes(b"onnx")
     script, onnx = files.recognise([tmp_path / "net.ts", tmp_path / "net.onnx"])
     assert (script.format, list(script.files)) == ("torchscript", ["model.pt"])
-    with pytest.raises(ArgumentError, match="does not declare the shapes") as said:
+    with pytest.raises(ArgumentError, match="does not declare the shapes") as caught:
         files.check_declared([onnx, script], None, same=False)
-    assert "--inputs" in str(said.value.hint)
+    assert "--inputs" in str(caught.value.hint)
     files.check_declared([onnx, script], None, same=True)
     files.check_declared([script], tmp_path / "inputs.npz", same=False)
 
 
 def test_torch_looks_into_torchscript() -> None:
-    made = verification(("net", "torchscript", "model.pt"), only="torch-*")
-    (looked,) = made.jobs("produce")
+    plan = verification(("net", "torchscript", "model.pt"), only="torch-*")
+    (looked,) = plan.jobs("produce")
     assert looked.cell == "torch-debian12-amd64-cpu"
 
 
@@ -122,8 +122,8 @@ def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
     for folder in ("a", "b"):
         (tmp_path / folder).mkdir()
         (tmp_path / folder / "net.onnx").write_bytes(b"onnx")
-    found = files.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
-    assert [one.name for one in found] == ["net", "net-2"]
+    models = files.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
+    assert [model.name for model in models] == ["net", "net-2"]
 
 
 @pytest.mark.parametrize(
@@ -170,8 +170,8 @@ IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint
 
 @given(st.text(IN_NAMES, min_size=1, max_size=60))
 def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
-    made = files._name(Path(f"/x/{name}.onnx"), set())
-    assert Artifact(producer="a", workload=made, format="onnx").id.count("--") == 2
+    model_name = files._name(Path(f"/x/{name}.onnx"), set())
+    assert Artifact(producer="a", workload=model_name, format="onnx").id.count("--") == 2
 
 
 def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path) -> None:
@@ -216,14 +216,14 @@ def test_the_command_of_a_plan_is_the_one_that_makes_it() -> None:
 
 
 def test_a_cell_that_only_looks_serves_nothing() -> None:
-    made = verification(("net", "onnx", "model.onnx"), only="onnxruntime-debian12-amd64-cpu")
-    assert {job.cell for job in made.jobs("consume")} == {"onnxruntime-debian12-amd64-cpu"}
+    plan = verification(("net", "onnx", "model.onnx"), only="onnxruntime-debian12-amd64-cpu")
+    assert {job.cell for job in plan.jobs("consume")} == {"onnxruntime-debian12-amd64-cpu"}
 
 
 def test_the_first_of_several_formats_is_looked_into_first() -> None:
-    given = [(name, "onnx", "model.onnx") for name in ("z", "a", "m")]
-    made = verification(*given, same=True)
-    assert [job.subject for job in made.jobs("produce")] == ["z", "a", "m"]
+    models = [(name, "onnx", "model.onnx") for name in ("z", "a", "m")]
+    plan = verification(*models, same=True)
+    assert [job.subject for job in plan.jobs("produce")] == ["z", "a", "m"]
 
 
 def test_without_a_cell_that_can_look_there_is_no_plan() -> None:
@@ -235,18 +235,18 @@ def test_without_a_cell_that_can_look_there_is_no_plan() -> None:
 
 
 @pytest.mark.parametrize(
-    ("only", "left", "hint"),
+    ("only", "unread", "hint"),
     [
         ("torch-*", "net", "try a wider --only"),
         ("onnxruntime-*-cuda", "net", "the engine has no NVIDIA runtime"),
         ("onnxruntime-debian12-amd64-cpu", "lite", "try a wider --only"),
     ],
 )
-def test_a_model_that_no_chosen_cell_reads_is_refused(only: str, left: str, hint: str) -> None:
-    given = [("net", "onnx", "model.onnx"), ("lite", "tflite", "model.tflite")]
-    with pytest.raises(ArgumentError, match=f"{left}: no cell that is chosen") as said:
-        verification(*given, only=only)
-    assert hint in str(said.value.hint)
+def test_a_model_that_no_chosen_cell_reads_is_refused(only: str, unread: str, hint: str) -> None:
+    models = [("net", "onnx", "model.onnx"), ("lite", "tflite", "model.tflite")]
+    with pytest.raises(ArgumentError, match=f"{unread}: no cell that is chosen") as caught:
+        verification(*models, only=only)
+    assert hint in str(caught.value.hint)
 
 
 def test_every_cell_left_out_is_refused() -> None:
@@ -258,16 +258,16 @@ def test_every_cell_left_out_is_refused() -> None:
 # Kept -----------------------------------------------------------------------------------------
 
 
-def looked_into(tmp_path: Path, made: Plan = ONE, **arrays: dict[str, np.ndarray]) -> Run:
+def looked_into(tmp_path: Path, plan: Plan = ONE, **arrays: dict[str, np.ndarray]) -> Run:
     """A run whose models were looked into, with what the inspector left."""
-    run = new_run(tmp_path, made)
-    for one in made.imports:
-        run.model_path(one.name).mkdir(parents=True)
-        (run.model_path(one.name) / one.file).write_bytes(b"model")
+    run = new_run(tmp_path, plan)
+    for imported in plan.imports:
+        run.model_path(imported.name).mkdir(parents=True)
+        (run.model_path(imported.name) / imported.file).write_bytes(b"model")
     control = tmp_path / "control" / "artifacts"
     control.mkdir(parents=True)
-    for name, found in arrays.items():
-        np.savez(control / f"{name}.npz", **found)
+    for name, values in arrays.items():
+        np.savez(control / f"{name}.npz", **values)
     return run
 
 
@@ -297,8 +297,8 @@ def said(job: Job) -> Output:
 def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     tmp_path: Path,
 ) -> None:
-    one, two, three = ({"y": np.array([value])} for value in (1.0, 2.0, 3.0))
-    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=one, gold=two)
+    reference, evaluated, inspected = ({"y": np.array([value])} for value in (1.0, 2.0, 3.0))
+    run = looked_into(tmp_path, inputs={"x": np.ones(1)}, outputs=reference, gold=evaluated)
     (job,) = ONE.jobs("produce")
     folder = run.artifact_path(ONE.imports[0].artifact)
     gold = folder / "gold.npz"
@@ -306,7 +306,7 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 2.0
     run.user_arrays_path("reference").parent.mkdir()
-    np.savez(run.user_arrays_path("reference"), **three)
+    np.savez(run.user_arrays_path("reference"), **inspected)
     imports.keep_import(run, job, said(job), tmp_path / "control")
     assert np.load(gold)["y"] == 3.0
     assert artifacts.verify(folder).opset == 17
@@ -339,10 +339,10 @@ def test_a_reference_that_cannot_be_right_is_refused(
 
 
 def test_where_the_model_that_is_right_cannot_be_read_the_others_say_so(tmp_path: Path) -> None:
-    given = [(name, "onnx", "model.onnx") for name in ("first", "second")]
-    made = verification(*given, same=True)
-    run = looked_into(tmp_path, made, inputs={"x": np.ones(1)}, outputs={"y": np.ones(2)})
-    _, job = made.jobs("produce")
+    models = [(name, "onnx", "model.onnx") for name in ("first", "second")]
+    plan = verification(*models, same=True)
+    run = looked_into(tmp_path, plan, inputs={"x": np.ones(1)}, outputs={"y": np.ones(2)})
+    _, job = plan.jobs("produce")
     with pytest.raises(Unreadable, match="first, which says what is right, could not be read"):
         imports.keep_import(run, job, said(job), tmp_path / "control")
 
@@ -360,16 +360,16 @@ def test_a_reference_names_every_output_or_none(tmp_path: Path) -> None:
 
 
 def test_one_model_in_two_formats_is_judged_by_the_gold_of_the_first(tmp_path: Path) -> None:
-    made = verification(("a", "onnx", "model.onnx"), ("b", "onnx", "model.onnx"), same=True)
+    plan = verification(("a", "onnx", "model.onnx"), ("b", "onnx", "model.onnx"), same=True)
     values = {"y": np.array([1.0])}
-    run = looked_into(tmp_path, made, inputs={"x": np.ones(1)}, outputs=values, gold=values)
-    first, second = made.jobs("produce")
+    run = looked_into(tmp_path, plan, inputs={"x": np.ones(1)}, outputs=values, gold=values)
+    first, second = plan.jobs("produce")
     imports.keep_import(run, first, said(first), tmp_path / "control")
-    assert imports.inputs_for(run, made.imports[1]).is_file()
-    other = {"z": np.array([9.0])}
-    np.savez(tmp_path / "control" / "artifacts" / "outputs.npz", **other)
+    assert imports.inputs_for(run, plan.imports[1]).is_file()
+    other_outputs = {"z": np.array([9.0])}
+    np.savez(tmp_path / "control" / "artifacts" / "outputs.npz", **other_outputs)
     imports.keep_import(run, second, said(second), tmp_path / "control")
-    assert np.load(run.artifact_path(made.imports[1].artifact) / "gold.npz")["z"] == 1.0
+    assert np.load(run.artifact_path(plan.imports[1].artifact) / "gold.npz")["z"] == 1.0
 
 
 @pytest.mark.parametrize(
@@ -425,7 +425,7 @@ def test_external_data_may_be_called_as_the_hosts_own_files_are(tmp_path: Path, 
     document = artifacts.hand_over(run, ONE.imports[0].artifact, tmp_path / "served")
     model = tmp_path / "served" / document["model"]
     assert (model.parent / name).read_bytes() == b"weights"
-    assert [np.load(tmp_path / "served" / one["path"]) for one in document["inputs"]] == [1.0]
+    assert [np.load(tmp_path / "served" / entry["path"]) for entry in document["inputs"]] == [1.0]
 
 
 def test_tensors_may_be_called_as_the_arguments_of_functions_are(tmp_path: Path) -> None:
@@ -479,10 +479,10 @@ def test_gold_of_the_evaluator_judges_no_evaluator(tmp_path: Path) -> None:
     assert "onnx-debian12-amd64-cpu" not in {row.cell for row in merged.inference}
     run.user_arrays_path("reference").parent.mkdir()
     np.savez(run.user_arrays_path("reference"), y=np.ones(1))
-    given = merging.merge([run])
-    assert not [row for row in given.portability if row.judges]
-    assert given.problems == ()
-    assert "no kernel" in [row.reason for row in given.portability]
+    results = merging.merge([run])
+    assert not [row for row in results.portability if row.judges]
+    assert results.problems == ()
+    assert "no kernel" in [row.reason for row in results.portability]
 
 
 @pytest.mark.parametrize(("source", "judges"), [(FLOAT64, False), ("a baseline", True)])
@@ -541,16 +541,16 @@ WITHOUT_ARRAYS = argparse.Namespace(inputs=[], reference=None)
 
 def half_read(tmp_path: Path, *unread: str) -> Run:
     """Return a run with two models of which those named could not be read."""
-    made = verification(
+    plan = verification(
         ("first", "onnx", "model.onnx"),
         ("second", "tflite", "model.tflite"),
         only="*-debian12-amd64-cpu",
     ).with_sources({"first": "first.onnx", "second": "second.tflite"})
-    run = new_run(tmp_path, made)
-    for job in made.jobs("produce"):
+    run = new_run(tmp_path, plan)
+    for job in plan.jobs("produce"):
         failed = {"status": "failed", "cause": "torn"} if job.subject in unread else {}
         run.save(job, record(job, output=said(job), parity=None, **failed))
-    for job in made.jobs("consume"):
+    for job in plan.jobs("consume"):
         if job.artifact and job.artifact.workload not in unread:
             run.save(job, record(job, output=output(job)))
     return run

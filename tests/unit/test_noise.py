@@ -25,8 +25,8 @@ def test_rounds_on_a_steady_machine_are_not_noisy() -> None:
 def test_a_job_is_as_slow_as_its_slower_canary() -> None:
     slow = {**CANARY, "matmul_flops": 1e10}
     document = output(JOB).model_dump(by_alias=True) | {"canaries": [CANARY, slow]}
-    found = record(JOB, output=Output.model_validate(document))
-    assert noise.rates(found) == (1e10, CANARY["copy_bytes_s"])
+    job_record = record(JOB, output=Output.model_validate(document))
+    assert noise.rates(job_record) == (1e10, CANARY["copy_bytes_s"])
     assert noise.rates(record(JOB, status="oom", output=None)) is None
 
 

@@ -66,22 +66,22 @@ def model(
     return helper.make_model(graph, opset_imports=imports, ir_version=8), fed
 
 
-def by_runtime(one: onnx.ModelProto, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
+def by_runtime(proto: onnx.ModelProto, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
     options = onnxruntime.SessionOptions()
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 3
     session = onnxruntime.InferenceSession(
-        one.SerializeToString(), options, providers=["CPUExecutionProvider"]
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
     )
     return list(session.run(None, fed))
 
 
-def by_judge(one: onnx.ModelProto, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
+def by_judge(proto: onnx.ModelProto, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
     wide = {
         name: value.astype("float64") if value.dtype == np.float32 else value
         for name, value in fed.items()
     }
-    return list(evaluator(widen(one)).run(None, wide))
+    return list(evaluator(widen(proto)).run(None, wide))
 
 
 def assert_alike(judged: np.ndarray, run: np.ndarray) -> None:
@@ -353,8 +353,8 @@ CASES: dict[str, tuple[str, list[np.ndarray | None], dict[str, Any], int]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_an_operator_of_onnx_runtime_is_defined_as_its_kernel_computes_it(name: str) -> None:
     operator, inputs, attributes, outputs = CASES[name]
-    one, fed = model(operator, inputs, attributes, outputs)
-    for judged, run in zip(by_judge(one, fed), by_runtime(one, fed), strict=True):
+    proto, fed = model(operator, inputs, attributes, outputs)
+    for judged, run in zip(by_judge(proto, fed), by_runtime(proto, fed), strict=True):
         assert_alike(np.asarray(judged), run)
 
 
@@ -453,8 +453,8 @@ STANDARD: dict[str, tuple[str, int, list[np.ndarray | None], dict[str, Any]]] = 
 def test_an_operator_of_the_standard_is_as_a_kernel_that_is_right(name: str) -> None:
     operator, opset, inputs, attributes = STANDARD[name]
     outputs = {"LSTM": 3, "GRU": 2, "RNN": 2}.get(operator, 1)
-    one, fed = model(operator, inputs, attributes, outputs, domain="", opset=opset)
-    for judged, run in zip(by_judge(one, fed), by_runtime(one, fed), strict=True):
+    proto, fed = model(operator, inputs, attributes, outputs, domain="", opset=opset)
+    for judged, run in zip(by_judge(proto, fed), by_runtime(proto, fed), strict=True):
         assert_alike(np.asarray(judged), run)
 
 

@@ -41,30 +41,32 @@ def first_step(of: Network, start: dict[str, Any], batch: Floats) -> dict[str, F
     logits = outputs[of["layers"][-1]["name"]]
     labels = np.resize(LABELS, logits.shape[-2::-1]).T  # (N,), or (N, T) of sequences
     _, gradients = gold.loss_and_gradients(of, start, batch, labels)
-    found = {f"output/{name}": value for name, value in outputs.items()}
-    return found | {f"gradient/{name}": value for name, value in gradients.items()}
+    arrays = {f"output/{name}": value for name, value in outputs.items()}
+    return arrays | {f"gradient/{name}": value for name, value in gradients.items()}
 
 
 def judged(
-    folder: Path, of: Network, said: dict[str, Floats], truth: dict[str, Floats] | None = None
+    folder: Path, of: Network, answers: dict[str, Floats], truth: dict[str, Floats] | None = None
 ) -> Parity:
     """Compare what a framework, in float32, would say with gold."""
     truth = truth or first_step(of, weights(of), x(of))
-    np.savez(folder / "said.npz", **{name: one.astype(np.float32) for name, one in said.items()})
+    np.savez(
+        folder / "said.npz", **{name: array.astype(np.float32) for name, array in answers.items()}
+    )
     return parity.compare(of, truth, folder / "said.npz")
 
 
-def wrong(found: Parity) -> str:
-    return parity.first_wrong(found, TOLERANCE)
+def wrong(step: Parity) -> str:
+    return parity.first_wrong(step, TOLERANCE)
 
 
 @pytest.mark.parametrize("name", ["digits-conv", "digits-lstm"])
 def test_the_same_step_in_float32_is_within_tolerance(tmp_path: Path, name: str) -> None:
     of = network(name)
-    found = judged(tmp_path, of, first_step(of, weights(of), x(of)))
-    assert wrong(found) == ""
-    assert 0 < (parity.worst_parity_error(found.outputs) or 0) < 1e-6
-    assert list(found.outputs) == [layer["name"] for layer in of["layers"]]
+    step = judged(tmp_path, of, first_step(of, weights(of), x(of)))
+    assert wrong(step) == ""
+    assert 0 < (parity.worst_parity_error(step.outputs) or 0) < 1e-6
+    assert list(step.outputs) == [layer["name"] for layer in of["layers"]]
 
 
 def test_a_wrong_gate_order_is_the_recurrent_layers(tmp_path: Path) -> None:
@@ -96,11 +98,11 @@ def test_one_corrupted_weight_is_its_layers(tmp_path: Path) -> None:
 def test_swapped_padding_is_its_layers(tmp_path: Path) -> None:
     of, start = network("alexnet-tiny"), weights(network("alexnet-tiny"))
     truth = first_step(of, start, x(of))
-    other = network("alexnet-tiny")
-    layer = next(layer for layer in other["layers"] if layer["name"] == "pool2")
+    changed = network("alexnet-tiny")
+    layer = next(layer for layer in changed["layers"] if layer["name"] == "pool2")
     layer["padding"] = [[after, before] for before, after in layer["padding"]]
-    said = first_step(other, start, x(of))
-    assert wrong(judged(tmp_path, of, said, truth)) == "output of pool2"
+    answers = first_step(changed, start, x(of))
+    assert wrong(judged(tmp_path, of, answers, truth)) == "output of pool2"
 
 
 @pytest.mark.parametrize("name", [name for name in networks.NETWORKS if name.endswith("-tiny")])
@@ -113,44 +115,44 @@ def test_a_corrupted_weight_of_any_layer_is_that_layers(tmp_path: Path, name: st
         if felt.max() < 1e-9:
             continue  # nothing depends on it: behind a kernel that starts at zero, or a key's bias
         start[parameter][np.unravel_index(felt.argmax(), felt.shape)] += 0.5
-        said = first_step(of, start, x(of))
-        assert wrong(judged(tmp_path, of, said, truth)) == f"output of {parameter.split('.')[0]}"
+        answers = first_step(of, start, x(of))
+        assert wrong(judged(tmp_path, of, answers, truth)) == f"output of {parameter.split('.')[0]}"
 
 
 def test_a_wrong_gradient_after_right_outputs_is_named(tmp_path: Path) -> None:
     of = network("digits-conv")
-    said = first_step(of, weights(of), x(of))
-    said["gradient/conv1.bias"] = said["gradient/conv1.bias"] * len(LABELS)  # a sum, no mean
-    assert wrong(judged(tmp_path, of, said)) == "gradient of conv1.bias"
+    answers = first_step(of, weights(of), x(of))
+    answers["gradient/conv1.bias"] = answers["gradient/conv1.bias"] * len(LABELS)  # a sum, no mean
+    assert wrong(judged(tmp_path, of, answers)) == "gradient of conv1.bias"
 
 
 def test_what_is_not_finite_is_outside_tolerance(tmp_path: Path) -> None:
     of = network("digits-conv")
-    said = first_step(of, weights(of), x(of))
-    said["output/relu1"] = np.full_like(said["output/relu1"], np.nan)
-    found = judged(tmp_path, of, said)
-    assert found.outputs["relu1"] is None
-    assert parity.worst_parity_error(found.outputs) is None
-    assert wrong(found) == "output of relu1"
+    answers = first_step(of, weights(of), x(of))
+    answers["output/relu1"] = np.full_like(answers["output/relu1"], np.nan)
+    step = judged(tmp_path, of, answers)
+    assert step.outputs["relu1"] is None
+    assert parity.worst_parity_error(step.outputs) is None
+    assert wrong(step) == "output of relu1"
 
 
 def test_a_gradient_that_is_all_rounding_is_judged_by_the_others_scale(tmp_path: Path) -> None:
     of = network("digits-conv")
     truth = first_step(of, weights(of), x(of))
     truth["gradient/conv1.kernel"] = np.zeros_like(truth["gradient/conv1.kernel"])
-    said = dict(truth)
-    said["gradient/conv1.kernel"] = np.full_like(truth["gradient/conv1.kernel"], 1e-9)
-    assert wrong(judged(tmp_path, of, said, truth)) == ""
+    answers = dict(truth)
+    answers["gradient/conv1.kernel"] = np.full_like(truth["gradient/conv1.kernel"], 1e-9)
+    assert wrong(judged(tmp_path, of, answers, truth)) == ""
 
 
 @pytest.mark.parametrize("change", ["missing", "shape"])
 def test_a_layer_that_is_not_there_is_unreadable(tmp_path: Path, change: str) -> None:
     of = network("digits-conv")
-    said = first_step(of, weights(of), x(of))
+    answers = first_step(of, weights(of), x(of))
     name = "output/pool1"
     if change == "missing":
-        del said[name]
+        del answers[name]
     else:
-        said[name] = said[name][:, :, :2]
+        answers[name] = answers[name][:, :, :2]
     with pytest.raises(Unreadable, match="pool1"):
-        judged(tmp_path, of, said)
+        judged(tmp_path, of, answers)

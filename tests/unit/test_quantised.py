@@ -165,7 +165,7 @@ NATIVE = Capabilities(
 
 def swept(cell_id: str, *names: str) -> dict[str, Any]:
     cell = next(cell for cell in all_cells(MATRIX) if cell.id == cell_id)
-    return {kept.id: kept for kept in sweep(MATRIX, [cell], names)}
+    return {variant.id: variant for variant in sweep(MATRIX, [cell], names)}
 
 
 def test_a_sweep_keeps_a_cell_to_each_instruction_set_of_its_architecture() -> None:
@@ -182,9 +182,9 @@ def test_a_sweep_keeps_a_cell_to_each_instruction_set_of_its_architecture() -> N
 
 
 def test_a_library_is_told_and_runs_natively() -> None:
-    told = swept("openvino-debian12-amd64-cpu", "avx2")["openvino_avx2-debian12-amd64-cpu"]
-    assert told.environment["ONEDNN_MAX_CPU_ISA"] == "AVX2"
-    assert not NATIVE.emulates(told)
+    variant = swept("openvino-debian12-amd64-cpu", "avx2")["openvino_avx2-debian12-amd64-cpu"]
+    assert variant.environment["ONEDNN_MAX_CPU_ISA"] == "AVX2"
+    assert not NATIVE.emulates(variant)
 
 
 def test_the_processor_that_is_emulated_anyway_is_not_swept() -> None:
@@ -200,15 +200,15 @@ def test_an_unknown_instruction_set_is_refused_with_the_nearest() -> None:
 
 def test_without_qemu_a_processor_cannot_be_tried() -> None:
     haswell = swept("onnxruntime-debian12-amd64-cpu", "haswell")
-    (kept,) = [cell for cell in haswell.values() if cell.isa]
+    (variant,) = [cell for cell in haswell.values() if cell.isa]
     bare = Capabilities(engine="docker", native=frozenset({"amd64"}))
-    assert NATIVE.refusal(kept) is None
-    assert "install qemu-user-static" in (bare.refusal(kept) or "")
+    assert NATIVE.refusal(variant) is None
+    assert "install qemu-user-static" in (bare.refusal(variant) or "")
 
 
 def task_of(cell_id: str, isa: str, folder: Path) -> Task:
-    kept = swept(cell_id, isa)
-    (cell,) = [cell for cell in kept.values() if cell.isa]
+    variants = swept(cell_id, isa)
+    (cell,) = [cell for cell in variants.values() if cell.isa]
     selection = Selection(include=(cell_id,))
     files = (("m", "onnx", "model.onnx"),)
     plan = plan_models(MATRIX, files, selection, ABLE, seed=0, infer=INFER, isas=(isa,))

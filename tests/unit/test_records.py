@@ -52,8 +52,8 @@ def ended(phases: dict[str, tuple[str, str, str]], status: Any, cause: str = "")
 def test_a_record_tells_the_phase_that_failed_and_its_error(
     phases: dict[str, tuple[str, str, str]], status: str, expected: tuple[str, str]
 ) -> None:
-    found = ended(phases, status)
-    assert (found.failed_phase, found.error_type) == expected
+    job_record = ended(phases, status)
+    assert (job_record.failed_phase, job_record.error_type) == expected
 
 
 @pytest.mark.parametrize(

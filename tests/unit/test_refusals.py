@@ -41,8 +41,8 @@ def model(
     graph = helper.make_graph(nodes, "graph", tensors[:1], tensors[1:])
     opsets = [helper.make_opsetid("", opset)] + [helper.make_opsetid(domain, 1)] * bool(domain)
     path = folder / "model.onnx"
-    made = helper.make_model(graph, opset_imports=opsets, ir_version=ir)
-    path.write_bytes(made.SerializeToString())
+    proto = helper.make_model(graph, opset_imports=opsets, ir_version=ir)
+    path.write_bytes(proto.SerializeToString())
     return str(path)
 
 
@@ -93,17 +93,17 @@ def test_a_function_of_the_models_own_is_no_operator(tmp_path: Path) -> None:
     body = [helper.make_node("Relu", ["a"], ["b"])]
     opsets = [helper.make_opsetid("", 17), helper.make_opsetid("own", 1)]
     function = helper.make_function("own", "Mine", ["a"], ["b"], body, opsets)
-    made = onnx.load(model(tmp_path, "Mine", domain="own"))
-    made.functions.append(function)
-    onnx.save(made, tmp_path / "function.onnx")
+    proto = onnx.load(model(tmp_path, "Mine", domain="own"))
+    proto.functions.append(function)
+    onnx.save(proto, tmp_path / "function.onnx")
     needs = onnx_refusals.read_needs(str(tmp_path / "function.onnx"))
     assert needs.operators == {("", "Relu")}
 
 
 def test_the_model_of_one_node_is_one_of_onnx() -> None:
-    made = onnx.ModelProto.FromString(onnx_refusals.one_node(8, 17, ("my", "Mine"), {"my": 3}))
-    assert [(entry.domain, entry.version) for entry in made.opset_import] == [("", 17), ("my", 3)]
-    assert (made.graph.node[0].domain, made.graph.node[0].op_type) == ("my", "Mine")
+    proto = onnx.ModelProto.FromString(onnx_refusals.one_node(8, 17, ("my", "Mine"), {"my": 3}))
+    assert [(entry.domain, entry.version) for entry in proto.opset_import] == [("", 17), ("my", 3)]
+    assert (proto.graph.node[0].domain, proto.graph.node[0].op_type) == ("my", "Mine")
     onnx.checker.check_model(onnx.ModelProto.FromString(onnx_refusals.one_node(8, 17)))
 
 

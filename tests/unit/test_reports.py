@@ -23,9 +23,9 @@ from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
 SCHEMA = SCHEMAS / "results.schema.json"
 
 
-def shown(found: rows.Results) -> str:
+def shown(results: rows.Results) -> str:
     console = Console(file=io.StringIO(), width=200, no_color=True)
-    reports.show(console, found)
+    reports.show(console, results)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -57,36 +57,40 @@ def test_emulated_times_are_marked_and_come_after_the_native_ones(tmp_path: Path
 
 
 def test_matrix_libraries_are_shown_for_cells_that_train(tmp_path: Path) -> None:
-    found = merging.merge([whole(tmp_path)])
+    results = merging.merge([whole(tmp_path)])
     blas = "OpenBLAS 0.3.13, core Prescott"
     cells = tuple(
         cell.model_copy(update={"environment": {"blas": blas, "processor": "a Xeon"}})
-        for cell in found.cells
+        for cell in results.cells
     )
     (table,) = [
         table
-        for table in result_tables(found.model_copy(update={"cells": cells}))
+        for table in result_tables(results.model_copy(update={"cells": cells}))
         if table.title == "Matrix products"
     ]
-    trained = {row.cell for row in found.training}
+    trained = {row.cell for row in results.training}
     assert {line.texts[0].removesuffix(" (emulated)") for line in table.rows} == trained
     assert {line.texts[1:] for line in table.rows} == {(blas, "a Xeon")}
 
 
 def test_inference_shows_one_native_model_of_a_framework_and_format(tmp_path: Path) -> None:
-    found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in result_tables(found) if one.title == "Inference: digits-conv"]
-    told = [line.texts[:2] for line in table.rows]
-    assert not any("(emulated)" in cell for cell, _ in told)
-    natives = {row.cell for row in found.inference if not row.emulated}
-    assert len(told) == len(set(told)) <= len(found.inference)
-    assert {cell for cell, _ in told} == natives
-    assert ("onnxruntime-debian12-amd64-cpu", "onnx of torch-debian12-amd64-cpu") in told
-    assert not any(model.endswith("of torch-debian13-arm64-cpu") for _, model in told)
+    results = merging.merge([whole(tmp_path)])
+    (table,) = [
+        candidate
+        for candidate in result_tables(results)
+        if candidate.title == "Inference: digits-conv"
+    ]
+    keys = [line.texts[:2] for line in table.rows]
+    assert not any("(emulated)" in cell for cell, _ in keys)
+    natives = {row.cell for row in results.inference if not row.emulated}
+    assert len(keys) == len(set(keys)) <= len(results.inference)
+    assert {cell for cell, _ in keys} == natives
+    assert ("onnxruntime-debian12-amd64-cpu", "onnx of torch-debian12-amd64-cpu") in keys
+    assert not any(model.endswith("of torch-debian13-arm64-cpu") for _, model in keys)
 
 
 def test_exports_name_each_exporter_once(tmp_path: Path) -> None:
-    found = merging.merge([whole(tmp_path)])
+    results = merging.merge([whole(tmp_path)])
     written = {
         "onnx": "tf2onnx 1.17.0",
         "saved-model": "keras 3",
@@ -98,14 +102,18 @@ def test_exports_name_each_exporter_once(tmp_path: Path) -> None:
         row.model_copy(update={"format": form, "exporter": by}) for form, by in written.items()
     ]
     old = row.model_copy(update={"cell": "b", "format": "onnx"})
-    table = deployment.exports(found.model_copy(update={"exports": (*exported, old)}))
+    table = deployment.exports(results.model_copy(update={"exports": (*exported, old)}))
     assert table.titles[-1] == "exporters"
-    assert [one.texts[-1] for one in table.rows] == ["tf2onnx 1.17.0; keras 3", numbers.DASH]
+    assert [line.texts[-1] for line in table.rows] == ["tf2onnx 1.17.0; keras 3", numbers.DASH]
 
 
 def test_verdicts_are_by_consumer_and_producer_with_errors(tmp_path: Path) -> None:
-    found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in result_tables(found) if one.title == "Portability: digits-conv"]
+    results = merging.merge([whole(tmp_path)])
+    (table,) = [
+        candidate
+        for candidate in result_tables(results)
+        if candidate.title == "Portability: digits-conv"
+    ]
     assert table.rows[0].texts[0] == "the producer itself"
     rows = {line.texts[0]: line.texts for line in table.rows}
     assert rows["onnxruntime-debian12-amd64-cpu"][1:3] == ("onnx", "match 2.0e-07")
@@ -113,10 +121,12 @@ def test_verdicts_are_by_consumer_and_producer_with_errors(tmp_path: Path) -> No
 
 
 def test_interfaces_are_the_languages_in_which_a_model_ran(tmp_path: Path) -> None:
-    found = merging.merge([whole(tmp_path)])
-    (table,) = [one for one in result_tables(found) if one.title == "Interfaces"]
+    results = merging.merge([whole(tmp_path)])
+    (table,) = [
+        candidate for candidate in result_tables(results) if candidate.title == "Interfaces"
+    ]
     ((language, by, matched, record_of),) = (line.texts for line in table.rows)
-    count = len(found.portability)
+    count = len(results.portability)
     assert (language, matched) == ("Python", f"{count} of {count}")
     assert by == "onnxruntime, torch"
     assert record_of.startswith("records/")
@@ -126,11 +136,11 @@ def test_every_problem_is_on_the_console_and_in_the_markdown(tmp_path: Path) -> 
     run = new_run(tmp_path, PLAN)
     for job in all_jobs(PLAN):
         run.save(job, record(job, status="crashed", cause="killed by SIGSEGV | x", output=None))
-    found = merging.merge([run])
-    assert found.problems
-    text = shown(found)
+    results = merging.merge([run])
+    assert results.problems
+    text = shown(results)
     assert "killed by SIGSEGV" in text
-    reports.write(run, found)
+    reports.write(run, results)
     markdown = (run.path / "report.md").read_text()
     assert "killed by SIGSEGV \\| x" in markdown
     assert "not as expected" in markdown
@@ -169,11 +179,11 @@ def test_results_json_follows_its_published_schema(tmp_path: Path) -> None:
 
 
 def test_the_plan_document_counts_what_the_plan_does() -> None:
-    made = planned()
-    document = plans.document(made, "docker")
-    jobs = {wave: len(list(made.jobs(wave))) for wave in ("produce", "consume")}
+    plan = planned()
+    document = plans.document(plan, "docker")
+    jobs = {wave: len(list(plan.jobs(wave))) for wave in ("produce", "consume")}
     assert document["jobs"] == jobs
-    assert len(document["artifacts"]) == len(list(made.artifacts()))
-    reasons = {one["reason"] for one in document["skipped"]}
+    assert len(document["artifacts"]) == len(list(plan.artifacts()))
+    reasons = {skipped["reason"] for skipped in document["skipped"]}
     assert "the engine has no NVIDIA runtime" in reasons
     assert "" not in reasons

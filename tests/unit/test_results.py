@@ -30,8 +30,8 @@ from tests.unit.examples import MATRIX, new_run, output, planned, record
 PLAN = planned("torch-debian1*-a*64-cpu", "onnxruntime-debian12-amd64-cpu")
 
 
-def all_jobs(made: Plan) -> list[Job]:
-    return [*made.jobs("produce"), *made.jobs("consume")]
+def all_jobs(plan: Plan) -> list[Job]:
+    return [*plan.jobs("produce"), *plan.jobs("consume")]
 
 
 RECORDS = [record(job) for job in all_jobs(PLAN)]
@@ -68,8 +68,8 @@ def test_a_whole_run_is_as_expected(tmp_path: Path) -> None:
 def test_a_cell_that_the_matrix_file_excludes_is_told_from_one_that_cannot_run_here(
     tmp_path: Path,
 ) -> None:
-    made = planned("torch-debian1?-amd64-c*")
-    rows = merging.merge([new_run(tmp_path, made)]).cells
+    plan = planned("torch-debian1?-amd64-c*")
+    rows = merging.merge([new_run(tmp_path, plan)]).cells
     excluded = {row.cell: row.excluded for row in rows}
     assert excluded["torch-debian13-amd64-cpu"]
     assert not excluded["torch-debian12-amd64-cuda"]  # no such device in these examples
@@ -142,14 +142,14 @@ def test_however_records_are_split_and_repeated_each_job_comes_once(
 ) -> None:
     shuffled = random.Random(seed)
     streams: list[list[JobRecord]] = [[] for _ in range(parts)]
-    for one in RECORDS:
+    for job_record in RECORDS:
         for stream in shuffled.choices(streams, k=copies):
-            stream.append(one)
+            stream.append(job_record)
     for stream in streams:
-        stream.sort(key=lambda one: one.key)
+        stream.sort(key=lambda job_record: job_record.key)
     shuffled.shuffle(streams)
-    merged = [one for group in merging.groups(*streams) for one in group]
-    assert merged == sorted(RECORDS, key=lambda one: one.key)
+    merged = [job_record for group in merging.groups(*streams) for job_record in group]
+    assert merged == sorted(RECORDS, key=lambda job_record: job_record.key)
 
 
 @settings(max_examples=3)
@@ -181,8 +181,8 @@ def test_directories_merged_in_any_order_give_the_same_results(
             error = "no space" if number == 1 else None
             (part.path / "builds").mkdir()
             for cell in PLAN.cells:
-                said = {"cell_id": cell.id, "reference": "one", "built": number == 0}
-                text = json.dumps({**said, "build_s": float(number), "error": error})
+                facts = {"cell_id": cell.id, "reference": "one", "built": number == 0}
+                text = json.dumps({**facts, "build_s": float(number), "error": error})
                 (part.path / "builds" / f"{cell.id}.json").write_text(text)
             part.save_engine({"engine": "docker", "version": str(number)})
             part.save(lost, record(lost, status="engine-lost", cause=f"{number}", output=None))
@@ -195,25 +195,25 @@ def test_directories_merged_in_any_order_give_the_same_results(
 
 
 def test_two_different_records_of_a_job_are_refused(tmp_path: Path) -> None:
-    one, other = whole(tmp_path / "a"), whole(tmp_path / "b", wall_s=9.0)
+    first, second = whole(tmp_path / "a"), whole(tmp_path / "b", wall_s=9.0)
     # The plans carry their time of making, which is not a part of what must be equal.
     with pytest.raises(RecordError, match="two different records of the job"):
-        merging.merge([one, other])
+        merging.merge([first, second])
 
 
 def test_parts_of_different_plans_are_refused(tmp_path: Path) -> None:
-    one = new_run(tmp_path / "a", PLAN)
-    other = new_run(tmp_path / "b", planned("torch-*-cpu", seed=7))
+    first = new_run(tmp_path / "a", PLAN)
+    second = new_run(tmp_path / "b", planned("torch-*-cpu", seed=7))
     with pytest.raises(RecordError, match="differ in their plan"):
-        merging.merge([one, other])
+        merging.merge([first, second])
 
 
 def test_a_lost_engine_gives_way_to_what_was_found_later(tmp_path: Path) -> None:
-    lost, found = new_run(tmp_path / "a", PLAN), whole(tmp_path / "b")
+    lost, complete = new_run(tmp_path / "a", PLAN), whole(tmp_path / "b")
     job = next(PLAN.jobs("produce"))
     lost.save(job, record(job, status="engine-lost", output=None))
     assert not lost.is_done(job)
-    assert merging.merge([lost, found]).problems == ()
+    assert merging.merge([lost, complete]).problems == ()
 
 
 def test_a_job_that_failed_is_a_problem_and_its_artifacts_are_not_judged(tmp_path: Path) -> None:
@@ -273,8 +273,8 @@ def test_a_torn_record_is_that_jobs_own_and_says_what_to_do(tmp_path: Path) -> N
 
 
 def test_a_record_reads_back_as_it_was_written() -> None:
-    made = record(next(PLAN.jobs("consume")))
-    assert JobRecord.model_validate_json(made.model_dump_json(by_alias=True)) == made
+    job_record = record(next(PLAN.jobs("consume")))
+    assert JobRecord.model_validate_json(job_record.model_dump_json(by_alias=True)) == job_record
 
 
 def test_a_loss_that_is_not_a_number_survives_the_file(tmp_path: Path) -> None:
@@ -283,23 +283,23 @@ def test_a_loss_that_is_not_a_number_survives_the_file(tmp_path: Path) -> None:
     run.save(job, record(job, output=trained(job, losses=[2.3, float("nan"), 0.7])))
     (back,) = run.records()
     assert back.output is not None
-    found = back.output.train()
-    assert found is not None
-    assert math.isnan(found.losses[1])
+    training = back.output.train()
+    assert training is not None
+    assert math.isnan(training.losses[1])
 
 
 def test_more_than_ten_rounds_come_in_their_order_and_once(tmp_path: Path) -> None:
-    made = dataclasses.replace(planned("torch-debian12-amd64-cpu"), rounds_native=12)
-    one, other = new_run(tmp_path / "a", made), Run(path=tmp_path / "b" / "one")
-    other.path.mkdir(parents=True)
-    write_gold(one)
-    (other.path / "plan.json").write_bytes((one.path / "plan.json").read_bytes())
-    for job in all_jobs(made):
-        one.save(job, record(job))
+    plan = dataclasses.replace(planned("torch-debian12-amd64-cpu"), rounds_native=12)
+    first, second = new_run(tmp_path / "a", plan), Run(path=tmp_path / "b" / "one")
+    second.path.mkdir(parents=True)
+    write_gold(first)
+    (second.path / "plan.json").write_bytes((first.path / "plan.json").read_bytes())
+    for job in all_jobs(plan):
+        first.save(job, record(job))
         if job.round in (0, 1, 9, 10, 11):
-            other.save(job, record(job))
-    (row,) = (row for row in merging.merge([one, other]).cells if row.jobs)
-    assert row.jobs == len(all_jobs(made))
+            second.save(job, record(job))
+    (row,) = (row for row in merging.merge([first, second]).cells if row.jobs)
+    assert row.jobs == len(all_jobs(plan))
     assert row.missing == 0
 
 
@@ -360,9 +360,9 @@ def test_a_preparation_that_fails_later_does_not_replace_what_ran(tmp_path: Path
         run.save_prepared({"x": good})
         run.save_prepared({"x": worse})
         assert run.prepared()["x"] == good
-    other = Prepared(cell_id="x", reference="another", built=True)
-    run.save_prepared({"x": other})
-    assert run.prepared()["x"] == other
+    another = Prepared(cell_id="x", reference="another", built=True)
+    run.save_prepared({"x": another})
+    assert run.prepared()["x"] == another
 
 
 def test_a_record_of_another_run_is_damaged(tmp_path: Path) -> None:

@@ -289,7 +289,7 @@ def test_formats_without_names_of_dimensions_get_shapes_ranges_and_values() -> N
         {"name": "x", "dtype": "float32", "shape": [0, 3]},
         {"name": "ids", "dtype": "int32", "shape": [4], "values": Values(0, 1, True, "ids")},
     ]
-    made = sample_inputs.arrays(declared, Sampling(0, {"x": (5, 3)}, {"x": (1.0, 2.0)}))
-    assert made["x"].shape == (5, 3)
-    assert 1 <= made["x"].min() < made["x"].max() <= 2
-    assert set(made["ids"]) <= {0, 1}
+    samples = sample_inputs.arrays(declared, Sampling(0, {"x": (5, 3)}, {"x": (1.0, 2.0)}))
+    assert samples["x"].shape == (5, 3)
+    assert 1 <= samples["x"].min() < samples["x"].max() <= 2
+    assert set(samples["ids"]) <= {0, 1}

@@ -121,9 +121,9 @@ def test_a_model_that_nothing_could_evaluate_is_judged_by_the_libraries_that_agr
     run = answered(tmp_path, None, {"onnxruntime": RIGHT, "opencv": WRONG})
     assert set(verdicts(run).values()) == {"not-run"}
     settle(run)
-    found = verdicts(run)
-    assert found.pop("opencv") == "drift"
-    assert set(found.values()) == {"match"}
+    words = verdicts(run)
+    assert words.pop("opencv") == "drift"
+    assert set(words.values()) == {"match"}
     (source,) = artifacts.read_description(run.artifact_path(ARTIFACT)).gold.values()
     assert source.startswith("agreement of ")
     assert "openvino" in source
@@ -132,9 +132,9 @@ def test_a_model_that_nothing_could_evaluate_is_judged_by_the_libraries_that_agr
 def test_a_wrong_evaluation_accuses_no_runtime(tmp_path: Path) -> None:
     run = answered(tmp_path, WRONG, {"onnxruntime": RIGHT, "onnx": WRONG})
     settle(run)
-    found = verdicts(run)
-    assert found.pop("onnx") == "drift"
-    assert set(found.values()) == {"match"}
+    words = verdicts(run)
+    assert words.pop("onnx") == "drift"
+    assert set(words.values()) == {"match"}
     merged = merging.merge([run])
     assert [problem for problem in merged.problems if "drift" in problem] == []
     assert any("about the evaluator" in finding for finding in merged.findings)
@@ -143,15 +143,15 @@ def test_a_wrong_evaluation_accuses_no_runtime(tmp_path: Path) -> None:
 def test_a_wrong_runtime_is_accused_and_the_evaluation_stands(tmp_path: Path) -> None:
     run = answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "openvino": WRONG})
     settle(run)
-    found = verdicts(run)
-    assert found.pop("openvino") == "drift"
-    assert set(found.values()) == {"match"}
+    words = verdicts(run)
+    assert words.pop("openvino") == "drift"
+    assert set(words.values()) == {"match"}
     assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
 
 
 def test_one_library_alone_does_not_overrule_an_evaluation(tmp_path: Path) -> None:
-    others = dict.fromkeys(("openvino", "opencv", "onnx"), RIGHT)
-    run = answered(tmp_path, RIGHT, {"onnxruntime": WRONG, **others})
+    right_answers = dict.fromkeys(("openvino", "opencv", "onnx"), RIGHT)
+    run = answered(tmp_path, RIGHT, {"onnxruntime": WRONG, **right_answers})
     settle(run)
     assert verdicts(run)["onnxruntime"] == "drift"
     assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
@@ -168,22 +168,22 @@ def contested(run: Run, evaluation: np.ndarray) -> Run:
 def test_a_wrong_baseline_does_not_accuse_a_library_that_the_evaluation_confirms(
     tmp_path: Path,
 ) -> None:
-    others = dict.fromkeys(("openvino", "opencv", "onnx"), RIGHT)
-    run = contested(answered(tmp_path, WRONG, {"onnxruntime": WRONG, **others}), RIGHT)
+    right_answers = dict.fromkeys(("openvino", "opencv", "onnx"), RIGHT)
+    run = contested(answered(tmp_path, WRONG, {"onnxruntime": WRONG, **right_answers}), RIGHT)
     settle(run)
-    found = verdicts(run)
-    assert [found[name] for name in others] == ["match"] * 3
-    assert found["onnxruntime"] == found["onnxruntime-cpp"] == "drift"
+    words = verdicts(run)
+    assert [words[name] for name in right_answers] == ["match"] * 3
+    assert words["onnxruntime"] == words["onnxruntime-cpp"] == "drift"
     settle(run)
-    assert verdicts(run) == found
+    assert verdicts(run) == words
 
 
 def test_a_wrong_evaluation_with_an_unproven_operator_accuses_no_runtime(tmp_path: Path) -> None:
     run = contested(answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "onnx": WRONG}), WRONG)
     settle(run)
-    found = verdicts(run)
-    assert found.pop("onnx") == "drift"
-    assert set(found.values()) == {"match"}
+    words = verdicts(run)
+    assert words.pop("onnx") == "drift"
+    assert set(words.values()) == {"match"}
 
 
 @pytest.mark.parametrize("opencv", [WRONG, RIGHT * 5])
@@ -276,9 +276,9 @@ def test_quantised_outputs_agree_by_their_steps(tmp_path: Path) -> None:
     run = answered(tmp_path, wrong, {"onnxruntime": right, "openvino": next_step, "onnx": wrong})
     described(run, quantised={"y": {"step": 1.0, "steps": 1, "scale": 0.1, "zero_point": 0}})
     settle(run)
-    found = verdicts(run)
-    assert found.pop("onnx") == "drift"
-    assert set(found.values()) == {"match"}
+    words = verdicts(run)
+    assert words.pop("onnx") == "drift"
+    assert set(words.values()) == {"match"}
 
 
 # Referenced -----------------------------------------------------------------------------------
@@ -316,7 +316,7 @@ SAME: Plan = plan_models(
 )
 
 
-def followed(tmp_path: Path, gold: np.ndarray | None, wrong: str, **said: object) -> Run:
+def followed(tmp_path: Path, gold: np.ndarray | None, wrong: str, **changes: object) -> Run:
     """Return a run with a model and its copy, whose output is called ``z``: all answer RIGHT."""
     run = new_run(tmp_path, SAME)
     names = {model.artifact: name for model, name in zip(SAME.imports, "yz", strict=True)}
@@ -327,7 +327,7 @@ def followed(tmp_path: Path, gold: np.ndarray | None, wrong: str, **said: object
             "files": [{"path": "model.onnx", "bytes": 1, "sha256": "0" * 64}],
             "gold": {name: FLOAT64} if gold is not None else {},
             "export_s": 0.0,
-            **(said if name == "y" else {}),
+            **(changes if name == "y" else {}),
         }
         if gold is not None:
             for file in (artifacts.GOLD, truths.PRODUCED):
@@ -354,17 +354,17 @@ def test_a_model_follows_the_first_one_whose_gold_its_consumers_settled(tmp_path
     settle(run)
     copied = truths.read(run.artifact_path(SAME.imports[1].artifact))
     np.testing.assert_array_equal(copied.gold["z"], RIGHT)
-    found = verdicts_of_the_copy(run)
-    assert found.pop("opencv") == "drift"
-    assert set(found.values()) == {"match"}
+    words = verdicts_of_the_copy(run)
+    assert words.pop("opencv") == "drift"
+    assert set(words.values()) == {"match"}
 
 
 def test_a_model_follows_the_first_one_whose_evaluation_gave_way(tmp_path: Path) -> None:
     run = followed(tmp_path, WRONG, "onnx")
     settle(run)
-    found = verdicts_of_the_copy(run)
-    assert found.pop("onnx") == "drift"
-    assert set(found.values()) == {"match"}
+    words = verdicts_of_the_copy(run)
+    assert words.pop("onnx") == "drift"
+    assert set(words.values()) == {"match"}
 
 
 def test_a_model_follows_the_first_one_in_what_is_random_undefined_or_in_steps(

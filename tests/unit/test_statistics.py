@@ -11,16 +11,16 @@ from deepmatrix.results.timing.statistics import Samples, compare, estimate, war
 
 
 def test_the_median_of_known_samples() -> None:
-    found = estimate([np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])])
-    assert found is not None
-    assert (found.median, found.samples, found.rounds) == (3.5, 6, 2)
+    result = estimate([np.array([1.0, 2.0, 3.0]), np.array([4.0, 5.0, 6.0])])
+    assert result is not None
+    assert (result.median, result.samples, result.rounds) == (3.5, 6, 2)
 
 
 def test_a_round_with_more_samples_counts_no_more_than_another() -> None:
-    found = estimate([np.array([1.0] * 990 + [2.0] * 10), np.array([4.0] * 10)])
-    assert found is not None
-    assert found.median == 3.0
-    assert found.samples == 20
+    result = estimate([np.array([1.0] * 990 + [2.0] * 10), np.array([4.0] * 10)])
+    assert result is not None
+    assert result.median == 3.0
+    assert result.samples == 20
 
 
 def test_no_samples_give_nothing() -> None:
@@ -29,22 +29,22 @@ def test_no_samples_give_nothing() -> None:
 
 
 def test_constant_samples_have_an_interval_of_no_width() -> None:
-    found = estimate([np.full(10, 7.0)] * 3)
-    assert found is not None
-    assert (found.low, found.median, found.high) == (7.0, 7.0, 7.0)
+    result = estimate([np.full(10, 7.0)] * 3)
+    assert result is not None
+    assert (result.low, result.median, result.high) == (7.0, 7.0, 7.0)
 
 
 def disturbed(random: np.random.Generator, count: int, *, apart: float = 0.03) -> list[Samples]:
     """Rounds of median 1 that differ by *apart*, with noise, a drift within each, and outliers."""
-    made = []
+    samples_of_rounds = []
     for level in np.exp(random.normal(0.0, apart, count)):
         noise: Samples = np.exp(random.normal(0.0, 0.03, 100))
         noise *= level * np.exp(np.linspace(-1, 1, 100) * random.normal(0.0, 0.02))
         late = random.random(100) < 0.03
         noise[late] *= random.uniform(1.5, 10, int(late.sum()))
         noise[random.random(100) < 0.03] *= 0.9  # as many the other way: the median stays
-        made.append(noise)
-    return made
+        samples_of_rounds.append(noise)
+    return samples_of_rounds
 
 
 @pytest.mark.parametrize("count", [3, 5, 10])
@@ -52,9 +52,9 @@ def test_the_interval_covers_the_truth_with_drift_and_outliers(count: int) -> No
     random = np.random.default_rng(1)
     hits = 0
     for trial in range(400):
-        found = estimate(disturbed(random, count), seed=trial)
-        assert found is not None
-        hits += found.low <= 1.0 <= found.high
+        result = estimate(disturbed(random, count), seed=trial)
+        assert result is not None
+        hits += result.low <= 1.0 <= result.high
     assert 0.92 <= hits / 400 <= 0.99
 
 
@@ -62,22 +62,22 @@ def test_the_interval_of_one_round_covers_what_its_iterations_know() -> None:
     random = np.random.default_rng(1)
     hits = 0
     for trial in range(300):
-        found = estimate([random.normal(5.0, 1.0, 60)], seed=trial)
-        assert found is not None
-        hits += found.low <= 5.0 <= found.high
+        result = estimate([random.normal(5.0, 1.0, 60)], seed=trial)
+        assert result is not None
+        hits += result.low <= 5.0 <= result.high
     assert 0.90 <= hits / 300 <= 0.99
 
 
 def test_the_tail_has_known_quantiles_and_intervals_that_cover_them() -> None:
     known = estimate([np.arange(101.0)], tail=(0.9, 0.99))
     assert known is not None
-    assert [one.value for one in known.tail] == [90.0, 99.0]
+    assert [quantile.value for quantile in known.tail] == [90.0, 99.0]
     random = np.random.default_rng(2)
     hits = 0
     for trial in range(300):
-        found = estimate([random.exponential(1.0, 200) for _ in range(5)], tail=(0.9,), seed=trial)
-        assert found is not None
-        hits += found.tail[0].low <= np.log(10) <= found.tail[0].high
+        result = estimate([random.exponential(1.0, 200) for _ in range(5)], tail=(0.9,), seed=trial)
+        assert result is not None
+        hits += result.tail[0].low <= np.log(10) <= result.tail[0].high
     assert hits / 300 >= 0.92
 
 
@@ -96,11 +96,11 @@ def test_the_median_lies_within_the_samples_and_its_interval_around_it(
 ) -> None:
     arrays = [np.array(samples) for samples in rounds]
     pooled = np.concatenate(arrays)
-    found = estimate(arrays)
-    assert found is not None
-    assert pooled.min() <= found.median <= pooled.max()
-    assert found.low <= found.median <= found.high
-    assert found == estimate(arrays)
+    result = estimate(arrays)
+    assert result is not None
+    assert pooled.min() <= result.median <= pooled.max()
+    assert result.low <= result.median <= result.high
+    assert result == estimate(arrays)
 
 
 def warming(random: np.random.Generator, length: int, count: int = 400) -> Samples:
@@ -113,9 +113,9 @@ def warming(random: np.random.Generator, length: int, count: int = 400) -> Sampl
 
 def test_a_warm_up_is_found_about_where_it_ends() -> None:
     random = np.random.default_rng(3)
-    found = [warmup(warming(random, 80)) for _ in range(100)]
-    assert 40 <= np.median([one.length for one in found]) <= 120
-    assert all(one.steady for one in found)
+    warmups = [warmup(warming(random, 80)) for _ in range(100)]
+    assert 40 <= np.median([phase.length for phase in warmups]) <= 120
+    assert all(phase.steady for phase in warmups)
 
 
 def test_steady_samples_have_next_to_no_warm_up() -> None:
@@ -142,12 +142,12 @@ def rounds(
     random: np.random.Generator, factor: float = 1.0, *, count: int = 5, spread: float = 0.01
 ) -> list[float]:
     """Medians of rounds that differ by *spread*, of samples with noise and outliers."""
-    made = []
+    medians = []
     for level in random.normal(1.0, spread, count) * factor:
         samples: Samples = level * random.normal(1.0, 0.03, 100)
         samples[random.random(100) < 0.03] *= 4
-        made.append(float(np.median(samples)))
-    return made
+        medians.append(float(np.median(samples)))
+    return medians
 
 
 def test_a_cell_against_itself_raises_few_false_alarms() -> None:
@@ -155,28 +155,32 @@ def test_a_cell_against_itself_raises_few_false_alarms() -> None:
     for count in (3, 5):
         alarms = 0
         for _ in range(1000):
-            found = compare(rounds(random, count=count), rounds(random, count=count))
-            assert found is not None
-            alarms += found.word != "cannot tell"
+            comparison = compare(rounds(random, count=count), rounds(random, count=count))
+            assert comparison is not None
+            alarms += comparison.word != "cannot tell"
         assert alarms / 1000 <= 0.06  # 5 %, and what 1,000 trials cannot tell from it
 
 
 def test_a_slow_down_of_five_percent_is_found() -> None:
     random = np.random.default_rng(7)
-    found = [compare(rounds(random, 1.05), rounds(random)) for _ in range(300)]
-    assert sum(one is not None and one.word == "slower" for one in found) / 300 >= 0.9
+    comparisons = [compare(rounds(random, 1.05), rounds(random)) for _ in range(300)]
+    assert (
+        sum(comparison is not None and comparison.word == "slower" for comparison in comparisons)
+        / 300
+        >= 0.9
+    )
 
 
 def test_a_known_ratio_lies_in_its_interval() -> None:
     same = [1.0, 1.02, 0.98]
-    found = compare([2 * one for one in same], same)
-    assert found is not None
-    assert found.word == "slower"
-    assert found.ratio == pytest.approx(2.0)
-    assert found.low < 2 < found.high
-    back = compare(same, [2 * one for one in same])
+    comparison = compare([2 * median for median in same], same)
+    assert comparison is not None
+    assert comparison.word == "slower"
+    assert comparison.ratio == pytest.approx(2.0)
+    assert comparison.low < 2 < comparison.high
+    back = compare(same, [2 * median for median in same])
     assert back is not None
-    assert (back.word, back.low) == ("faster", pytest.approx(1 / found.high))
+    assert (back.word, back.low) == ("faster", pytest.approx(1 / comparison.high))
 
 
 def test_one_round_cannot_be_compared() -> None:
@@ -184,6 +188,6 @@ def test_one_round_cannot_be_compared() -> None:
 
 
 def test_rounds_without_any_spread_that_are_equal_cannot_be_told() -> None:
-    found = compare([1.0] * 3, [1.0] * 3)
-    assert found is not None
-    assert found.word == "cannot tell"
+    comparison = compare([1.0] * 3, [1.0] * 3)
+    assert comparison is not None
+    assert comparison.word == "cannot tell"

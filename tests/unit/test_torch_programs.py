@@ -85,8 +85,10 @@ def test_what_fixes_float32_inside_has_no_float64(tmp_path: Path) -> None:
 
 def test_a_program_that_writes_into_its_inputs_is_judged_on_those_given(tmp_path: Path) -> None:
     source = "def forward(self, x: Tensor) -> Tensor:\n    return x.sub_(0.5)\n"
-    given = X.copy()
-    inspected = adapter.inspect("torchscript", script(tmp_path, source), {"x": given}, Sampling(0))
+    original = X.copy()
+    inspected = adapter.inspect(
+        "torchscript", script(tmp_path, source), {"x": original}, Sampling(0)
+    )
     np.testing.assert_array_equal(inspected["inputs"]["x"], X)
     np.testing.assert_array_equal(inspected["outputs"]["y"], X - np.float32(0.5))
 
@@ -99,18 +101,18 @@ def test_torchscript_without_inputs_asks_for_them(tmp_path: Path) -> None:
 
 class Nested(torch.nn.Module):
     def forward(self, pair: Any, scale: Any) -> Any:
-        left, right = pair
-        return {"sum": left + right, "scaled": left * scale}
+        augend, addend = pair
+        return {"sum": augend + addend, "scaled": augend * scale}
 
 
 def test_an_exported_program_brings_its_inputs(tmp_path: Path) -> None:
-    left, right = torch.ones(2, 3), torch.full((2, 3), 2.0)
-    program = torch.export.export(Nested(), ((left, right), 3.0))
+    augend, addend = torch.ones(2, 3), torch.full((2, 3), 2.0)
+    program = torch.export.export(Nested(), ((augend, addend), 3.0))
     path = str(tmp_path / "model.pt2")
     torch.export.save(program, path)
     inspected = adapter.inspect("torch-export", path, None, Sampling(0))
     assert list(inspected["inputs"]) == ["pair_0", "pair_1"]
-    np.testing.assert_array_equal(inspected["inputs"]["pair_1"], right.numpy())
+    np.testing.assert_array_equal(inspected["inputs"]["pair_1"], addend.numpy())
     assert sorted(inspected["outputs"]) == ["scaled", "sum"]
     np.testing.assert_array_equal(inspected["gold"]["sum"], np.full((2, 3), 3.0))
 
@@ -120,10 +122,10 @@ def test_an_exported_programs_own_inputs_give_way_to_what_a_person_asks(tmp_path
     torch.export.save(torch.export.export(torch.nn.Linear(8, 4), (torch.ones(5, 8),)), path)
     own = adapter.inspect("torch-export", path, None, Sampling(0))
     assert own["described"]["values"] == {"input": "it was exported with them"}
-    asked = adapter.inspect("torch-export", path, None, Sampling(0, ranges={"input": (2, 3)}))
-    assert asked["inputs"]["input"].shape == (5, 8)
-    assert asked["inputs"]["input"].min() >= 2
-    assert "values" not in asked["described"]
+    inspection = adapter.inspect("torch-export", path, None, Sampling(0, ranges={"input": (2, 3)}))
+    assert inspection["inputs"]["input"].shape == (5, 8)
+    assert inspection["inputs"]["input"].min() >= 2
+    assert "values" not in inspection["described"]
 
 
 def test_an_exported_program_without_examples_has_inputs_of_its_shapes(tmp_path: Path) -> None:

@@ -35,7 +35,7 @@ def agreement(error: float | None, own: float | None = 1e-7, note: str = "") -> 
 
 
 @pytest.mark.parametrize(
-    ("found", "word", "reason"),
+    ("measured", "word", "reason"),
     [
         (agreement(9e-7), "match", ""),
         (agreement(1.1e-6), "drift", "error 1.1e-06 is above 1.0e-06"),
@@ -52,8 +52,8 @@ def agreement(error: float | None, own: float | None = 1e-7, note: str = "") -> 
         (agreement(None, note="its outputs are not finite"), "error", "its outputs are not finite"),
     ],
 )
-def test_the_error_decides(found: Agreement, word: str, reason: str) -> None:
-    verdict = judge([record(JOB, agreement=found)], TERMS, "")
+def test_the_error_decides(measured: Agreement, word: str, reason: str) -> None:
+    verdict = judge([record(JOB, agreement=measured)], TERMS, "")
     assert (verdict.word, verdict.reason) == (word, reason)
 
 
@@ -64,9 +64,9 @@ def test_a_consumer_of_reduced_precision_has_its_own_stated_tolerance() -> None:
     assert (verdict.word, verdict.basis) == ("match", "tolerance of bfloat16")
 
 
-def said(found: Agreement, precision: str) -> JobRecord:
+def said(measured: Agreement, precision: str) -> JobRecord:
     """A record of a process that said what it computes in."""
-    plain = record(JOB, agreement=found)
+    plain = record(JOB, agreement=measured)
     assert plain.output is not None
     environment = plain.output.environment.model_copy(update={"precision": precision})
     output = plain.output.model_copy(update={"environment": environment})
@@ -118,14 +118,14 @@ def set_(error: float, outputs: str = "*") -> Override:
 def test_a_tolerance_that_is_set_stands_instead_of_the_derived_one(
     stated: tuple[Override, ...], word: str, reason: str
 ) -> None:
-    found = outputs(boxes=5e-3, scores=9e-7)
-    verdict = judge([record(JOB, agreement=found)], replace(TERMS, overrides=stated), "")
+    measured = outputs(boxes=5e-3, scores=9e-7)
+    verdict = judge([record(JOB, agreement=measured)], replace(TERMS, overrides=stated), "")
     assert (verdict.word, verdict.reason) == (word, reason)
 
 
 def of_dtype(dtype: str, error: float, own: float) -> Agreement:
-    one = Deviation(name="y", error=error, dtype=dtype, producer_error=own)
-    return agreement(error, own=own).model_copy(update={"outputs": (one,)})
+    deviation = Deviation(name="y", error=error, dtype=dtype, producer_error=own)
+    return agreement(error, own=own).model_copy(update={"outputs": (deviation,)})
 
 
 @pytest.mark.parametrize(
@@ -137,25 +137,25 @@ def test_a_persons_own_model_may_be_written_in_float16(
 ) -> None:
     tolerances = TERMS.tolerances.model_copy(update={"reduced": {"float16": 1e-2}})
     terms = replace(TERMS, tolerances=tolerances, imported=imported)
-    found = judge([record(JOB, agreement=of_dtype(dtype, 2e-4, 2.2e-4))], terms, "")
-    assert found.word == word
+    verdict = judge([record(JOB, agreement=of_dtype(dtype, 2e-4, 2.2e-4))], terms, "")
+    assert verdict.word == word
 
 
 def test_what_is_written_in_float16_can_be_right_to_that_only() -> None:
     terms = replace(
         TERMS, tolerances=TERMS.tolerances.model_copy(update={"reduced": {"float16": 1e-2}})
     )
-    found = judge([record(JOB, agreement=of_dtype("float16", 5e-3, 0.0))], terms, "")
-    assert (found.word, found.basis) == ("match", "tolerance of float16")
-    found = judge([record(JOB, agreement=of_dtype("float32", 5e-3, 0.0))], terms, "")
-    assert (found.word, found.basis) == ("drift", "the floor")
+    verdict = judge([record(JOB, agreement=of_dtype("float16", 5e-3, 0.0))], terms, "")
+    assert (verdict.word, verdict.basis) == ("match", "tolerance of float16")
+    verdict = judge([record(JOB, agreement=of_dtype("float32", 5e-3, 0.0))], terms, "")
+    assert (verdict.word, verdict.basis) == ("drift", "the floor")
 
 
 def test_every_output_has_the_tolerance_of_its_own_producer_error() -> None:
     rough = Deviation(name="boxes", error=3e-5, producer_error=4e-6)
     exact = Deviation(name="scores", error=3e-5, producer_error=1e-8)
-    found = agreement(3e-5, own=4e-6).model_copy(update={"outputs": (rough, exact)})
-    verdict = judge([record(JOB, agreement=found)], TERMS, "")
+    measured = agreement(3e-5, own=4e-6).model_copy(update={"outputs": (rough, exact)})
+    verdict = judge([record(JOB, agreement=measured)], TERMS, "")
     assert (verdict.word, verdict.basis) == ("drift", "the floor")
     assert verdict.reason == "output scores: error 3.0e-05 is above 1.0e-06"
 
@@ -172,12 +172,12 @@ def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name(
     manifest = Manifest.model_construct(matrix=matrix, plan=planned())
     cells = {cell.id: cell for cell in all_cells(matrix)}
     here, there = (cells[f"onnx-debian12-{name}-cpu"] for name in ("amd64", "arm64"))
-    found = {
+    errors = {
         (cell.architecture, artifact): terms_of(manifest, cell, artifact).allowed(None)[1]
         for cell in (here, there)
         for artifact in ("torch--lstm--onnx", "torch--conv--onnx")
     }
-    assert found == {
+    assert errors == {
         ("amd64", "torch--lstm--onnx"): "override: a",
         ("arm64", "torch--lstm--onnx"): "override: a",
         ("amd64", "torch--conv--onnx"): "the floor",
@@ -210,23 +210,23 @@ def test_what_the_engine_could_not_do_is_no_verdict_on_the_model(status: str) ->
 
 
 def test_another_number_of_outputs_is_an_error() -> None:
-    found = Agreement(
+    measured = Agreement(
         error=None,
         producer_error=None,
         from_producer=None,
         scale=0.0,
         note="it gave 3 outputs, 1 are expected",
     )
-    verdict = judge([record(JOB, agreement=found)], TERMS, "")
+    verdict = judge([record(JOB, agreement=measured)], TERMS, "")
     assert (verdict.word, verdict.reason) == ("error", "it gave 3 outputs, 1 are expected")
 
 
 def repeated(difference: float, *, stateful: bool = False, random: bool = False) -> JobRecord:
     """A record of a process whose second of three answers, with two threads, differs."""
-    found = agreement(1e-7).model_copy(
+    measured = agreement(1e-7).model_copy(
         update={"outputs": (Deviation(name="y", error=1e-7, random=random),)}
     )
-    plain = record(JOB, agreement=found)
+    plain = record(JOB, agreement=measured)
     assert plain.output is not None
     document = plain.output.model_dump(by_alias=True)
     for phase in document["records"]:

@@ -7,6 +7,7 @@ import io
 import itertools
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -36,7 +37,7 @@ from deepmatrix.sizes import binary_size
 from deepmatrix.study import statements
 from deepmatrix.study.decisions import decide
 from tests.unit import verifications
-from tests.unit.examples import planned
+from tests.unit.examples import MATRIX, planned
 
 WIDTHS = (80, 120, 160)
 
@@ -374,7 +375,7 @@ def all_tables() -> list[Table]:
         verification.nodes(verifications.results()),
         inputs.table(verifications.MODEL),
         quantisation.costs(verifications.quantised()),
-        *claims.tables(decide(statements.load(), [whole_results()])),
+        *claims.tables(decide(statements.load(), [whole_results()], MATRIX)),
         *conformance_tables(),
         plans.table(planned(), "docker"),
         *comparison.tables(compared()),
@@ -474,6 +475,61 @@ def test_ids_break_only_at_hyphens_and_numbers_never(table: Table, width: int) -
             if numeric:
                 numbers = re.findall(r"[\d.,e-]*\d", row.texts[index])
                 assert all(number in "\n".join(lines) for number in numbers)
+
+
+def broken_ids(table: Table, width: int) -> set[str]:
+    """Return the words of key columns that a grid of this width breaks; a listing breaks none."""
+    fit = fitting.fit(table, width)
+    if fit is None:
+        return set()
+    keys = [
+        (index, column_width)
+        for index, column_width in zip(fit.shown, fit.widths, strict=True)
+        if table.columns[index].key
+    ]
+    return {
+        word
+        for row in table.rows
+        for index, column_width in keys
+        for word in row.texts[index].split()
+        if word not in fitting.wrap(row.texts[index], column_width).split()
+    }
+
+
+def without_optional_columns(table: Table) -> Table:
+    required = [index for index, column in enumerate(table.columns) if not column.optional]
+    rows = (
+        Row(
+            texts=tuple(row.texts[index] for index in required),
+            moods=tuple(row.moods[index] for index in required),
+        )
+        for row in table.rows
+    )
+    columns = tuple(table.columns[index] for index in required)
+    return replace(table, columns=columns, rows=tuple(rows))
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+@pytest.mark.parametrize("table", TABLES, ids=TITLES)
+def test_an_id_is_broken_only_where_leaving_columns_out_does_not_help(
+    table: Table, width: int
+) -> None:
+    if broken_ids(table, width):
+        assert broken_ids(without_optional_columns(table), width)
+
+
+def test_the_ids_of_trainings_are_whole_at_120_columns_and_the_status_is_there() -> None:
+    text = printed(TABLES[TITLES.index("Training")], 120)
+    assert all(producer in text for producer in PRODUCERS)
+    assert all(workload in text for workload in WORKLOADS)
+    assert "failed: expected failure" in text
+
+
+def test_a_word_that_fits_on_a_line_is_not_broken() -> None:
+    assert fitting.wrap("onnx of torch-debian12-amd64-cpu", 25).split("\n") == [
+        "onnx of",
+        "torch-debian12-amd64-cpu",
+    ]
 
 
 @pytest.mark.parametrize("width", WIDTHS)

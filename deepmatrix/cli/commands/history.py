@@ -47,8 +47,8 @@ def run(options: argparse.Namespace) -> None:
     if len(matching) > PLOTTED:
         drawn.show_list(console, matching)
         return
-    for each in matching:
-        drawn.show_series(console, each)
+    for line_series in matching:
+        drawn.show_series(console, line_series)
         console.print()
 
 

@@ -242,9 +242,9 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
         ArgumentError: every model is refused.
         EngineError: the same, and an inspector is not ready.
     """
-    given = [f"--inputs {source}" for source in options.inputs]
-    given += [f"--reference {options.reference}"] if options.reference else []
-    with_arrays = f" with {' '.join(given)}" if given else ""
+    array_options = [f"--inputs {source}" for source in options.inputs]
+    array_options += [f"--reference {options.reference}"] if options.reference else []
+    with_arrays = f" with {' '.join(array_options)}" if array_options else ""
     models = inspected.manifest.plan.imports
     sources = {model.name: model.source for model in models}
     causes, unready = [], []

@@ -40,7 +40,7 @@ def run(options: argparse.Namespace) -> None:
         merging.merge([running.open_run(path, options.runs)], expected_failures)
         for path in options.parts
     ]
-    decided = decisions.decide(document, results)
+    decided = decisions.decide(document, results, running.load_matrix(options))
     reports.show_claims(make_console(), decided)
     if options.into:
         markdown.insert(options.into, lambda _: reports.claims_page(decided))

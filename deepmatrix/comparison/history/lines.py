@@ -129,8 +129,8 @@ def append(parent: Path, results: Results) -> None:
         earlier = path.read_text("utf-8") if path.is_file() else ""
         mark = f'"run":{json.dumps(results.run, ensure_ascii=False)},'
         if mark in earlier:
-            kept = (line for line in earlier.splitlines(keepends=True) if mark not in line)
-            write_text(path, "".join(kept) + lines)
+            remaining = (line for line in earlier.splitlines(keepends=True) if mark not in line)
+            write_text(path, "".join(remaining) + lines)
             return
         with path.open("a", encoding="utf-8") as file:
             file.write(lines)
@@ -146,14 +146,14 @@ def read(path: Path) -> list[Measurement]:
         raise RecordError(
             f"no history: {path} is not there", hint="every run adds to it; make one first"
         )
-    found = []
+    measurements = []
     for number, line in enumerate(path.read_bytes().splitlines(), 1):
         try:
-            found.append(_MEASUREMENT.validate_json(line))
+            measurements.append(_MEASUREMENT.validate_json(line))
         except ValidationError as error:
             detail = error.errors()[0]
             raise RecordError(
                 f"{path}:{number}: no measurement: {detail['msg']}",
                 hint="remove the line; `merge` adds a run's lines again",
             ) from None
-    return sorted(found, key=lambda line: line.created)
+    return sorted(measurements, key=lambda line: line.created)

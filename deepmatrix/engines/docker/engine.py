@@ -181,10 +181,11 @@ class DockerEngine:
         code: int | None = None
         try:
             with self._running():
-                stop, code = self._attempt(course, cancel)
-        except NotFound as error:
-            stop = Stop(ending="start-failed", cause=error_line(error))
-        except FAILURES as error:
+                try:
+                    stop, code = self._attempt(course, cancel)
+                except FAILURES as error:
+                    stop = self._stop_for(error)
+        except FAILURES as error:  # leftovers could not be removed
             stop = self._stop_for(error)
         return course.ended(stop, code)
 
@@ -210,7 +211,7 @@ class DockerEngine:
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
-        """Count the processes that run now. The first one first removes leftovers."""
+        """Count the processes that run now. Where none does, remove what the engine kept when away."""
         with self._lock:
             if not self._swept and not self._running_count:
                 self._sweep_own()
@@ -220,6 +221,9 @@ class DockerEngine:
         finally:
             with self._lock:
                 self._running_count -= 1
+                if not self._swept and not self._running_count:
+                    with contextlib.suppress(*FAILURES):  # the next process tries again
+                        self._sweep_own()
 
     def _sweep_own(self) -> None:
         """Remove everything of this process; the harness is shipped anew with the next process."""
@@ -229,6 +233,8 @@ class DockerEngine:
 
     def _stop_for(self, error: Exception) -> Stop:
         """Return what an error of the engine means: it refused the process, or it went away."""
+        if isinstance(error, NotFound):
+            return Stop(ending="start-failed", cause=error_line(error))
         if isinstance(error, APIError) and self._connection.answers():
             cause = error_line(error)
             if "could not select device driver" in cause or "nvidia" in cause.lower():

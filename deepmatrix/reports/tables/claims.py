@@ -10,14 +10,30 @@ from deepmatrix.reports.numbers import DASH
 from deepmatrix.study.checks import Check
 from deepmatrix.study.decisions import DecidedStatement, Decision, Outcome
 
-MOODS: dict[Outcome, Mood] = {"holds": "good", "no longer holds": "bad", "undecided": "muted"}
+MOODS: dict[Outcome, Mood] = {
+    "holds": "good",
+    "no longer holds": "bad",
+    "undecided": "muted",
+    "not tried": "muted",
+}
 
 UNDECIDED = "cannot be decided here"
+NOT_TRIED = "not tried"
 
 #: What an outcome is called in each column.
 WORDS: dict[str, dict[Outcome, str]] = {
-    "then": {"holds": "holds", "no longer holds": "did not hold", "undecided": UNDECIDED},
-    "now": {"holds": "holds", "no longer holds": "no longer holds", "undecided": UNDECIDED},
+    "then": {
+        "holds": "holds",
+        "no longer holds": "did not hold",
+        "undecided": UNDECIDED,
+        "not tried": NOT_TRIED,
+    },
+    "now": {
+        "holds": "holds",
+        "no longer holds": "no longer holds",
+        "undecided": UNDECIDED,
+        "not tried": NOT_TRIED,
+    },
 }
 
 NOTE = (
@@ -25,8 +41,9 @@ NOTE = (
     "TensorFlow 1.15; they are years younger than the study. Now: PyTorch for Torch, TensorFlow 2, "
     "and for Theano its successor PyTensor, or JAX where PyTensor was not tried. "
     "`docs/claims.yaml` has the check that decides each statement. A failure decides a statement "
-    "only if it shows what the system lacks. Timings near the bound are inconclusive. Records are "
-    "files below the folder of all runs."
+    "only if it shows what the system lacks. Timings near the bound are inconclusive. Not tried: "
+    "by none of these runs; the reason says what to run. Records are files below the folder of all "
+    "runs."
 )
 
 

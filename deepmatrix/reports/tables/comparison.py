@@ -22,33 +22,33 @@ from deepmatrix.sizes import decimal_size
 MOST_LINES = 8
 
 
-def tables(comparison: Comparison, most: int = MOST_LINES) -> list[Table]:
+def tables(comparison: Comparison, limit: int = MOST_LINES) -> list[Table]:
     """Return the tables that have lines, the heaviest first."""
     larger = [size for size in comparison.sizes if size.quantity != "memory"]
     hungrier = [size for size in comparison.sizes if size.quantity == "memory"]
     candidates = [
-        _verdicts("New failures", comparison.failures, "bad", most),
-        _verdicts("Other verdicts", comparison.changes, "warned", most),
-        _drifts(comparison.drifts, most),
-        _times("Slower", comparison.slower, "bad", most),
-        _times("Faster", comparison.faster, "good", most),
-        _sizes("Size", larger, most),
-        _sizes("Peak memory", hungrier, most),
+        _verdicts("New failures", comparison.failures, "bad", limit),
+        _verdicts("Other verdicts", comparison.changes, "warned", limit),
+        _drifts(comparison.drifts, limit),
+        _times("Slower", comparison.slower, "bad", limit),
+        _times("Faster", comparison.faster, "good", limit),
+        _sizes("Size", larger, limit),
+        _sizes("Peak memory", hungrier, limit),
     ]
     return [without_empty_columns(table) for table in candidates if table.rows]
 
 
-def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], most: int) -> Table:
+def _table(title: str, columns: Sequence[Column], rows: Sequence[Row], limit: int) -> Table:
     """Return a table with the first lines, which says how many there are."""
     return Table(
         title=title,
         columns=tuple(columns),
-        rows=tuple(rows[:most]),
-        note=f"{len(rows) - most} more with --json." if len(rows) > most else "",
+        rows=tuple(rows[:limit]),
+        note=f"{len(rows) - limit} more with --json." if len(rows) > limit else "",
     )
 
 
-def _verdicts(title: str, changes: Sequence[VerdictChange], mood: Mood, most: int) -> Table:
+def _verdicts(title: str, changes: Sequence[VerdictChange], mood: Mood, limit: int) -> Table:
     columns = (
         Column("cell", key=True),
         Column("subject", key=True),
@@ -56,7 +56,7 @@ def _verdicts(title: str, changes: Sequence[VerdictChange], mood: Mood, most: in
         Column("is", whole=True),
         Column("why", below=True),
     )
-    return _table(title, columns, list(_verdict_rows(changes, mood)), most)
+    return _table(title, columns, list(_verdict_rows(changes, mood)), limit)
 
 
 def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood) -> Iterator[Row]:
@@ -73,7 +73,7 @@ def _verdict_rows(changes: Sequence[VerdictChange], mood: Mood) -> Iterator[Row]
         yield Row(texts=(cell, subject, base, head, reason), moods=moods)
 
 
-def _drifts(changes: Sequence[VerdictChange], most: int) -> Table:
+def _drifts(changes: Sequence[VerdictChange], limit: int) -> Table:
     columns = (
         Column("cell", key=True),
         Column("subject", key=True),
@@ -94,10 +94,10 @@ def _drifts(changes: Sequence[VerdictChange], most: int) -> Table:
         )
         for change in sorted(changes, key=lambda change: -(change.growth or 1e300))
     ]
-    return _table("Errors that grew", columns, rows, most)
+    return _table("Errors that grew", columns, rows, limit)
 
 
-def _times(title: str, changes: Sequence[TimeChange], mood: Mood, most: int) -> Table:
+def _times(title: str, changes: Sequence[TimeChange], mood: Mood, limit: int) -> Table:
     columns = (
         Column("cell", key=True),
         Column("time", key=True),
@@ -118,7 +118,7 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, most: int) -> 
         )
         for change, count in _by_cell(changes)
     ]
-    return _table(title, columns, rows, most)
+    return _table(title, columns, rows, limit)
 
 
 def _by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, int]]:
@@ -134,7 +134,7 @@ def _by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, int]]:
 TIME_NOTE = "Change: in percent, with its 95 % interval."
 
 
-def _sizes(title: str, changes: Sequence[SizeChange], most: int) -> Table:
+def _sizes(title: str, changes: Sequence[SizeChange], limit: int) -> Table:
     columns = (
         Column("cell", key=True),
         Column("of", key=True),
@@ -153,4 +153,4 @@ def _sizes(title: str, changes: Sequence[SizeChange], most: int) -> Table:
         )
         for change in sorted(changes, key=lambda change: -change.ratio)
     ]
-    return _table(title, columns, rows, most)
+    return _table(title, columns, rows, limit)

@@ -32,8 +32,8 @@ class ConvTranspose(Operator):
                 for at, start in enumerate(step * dilations[at] for at, step in enumerate(offset))
             )
             total[(slice(None),) * 3 + places] += part
-        kept = tuple(slice(begin, begin + size) for begin, size in zip(begins, sizes))
-        answer = total.reshape((x.shape[0], -1) + tuple(room))[(slice(None),) * 2 + kept]
+        inner = tuple(slice(begin, begin + size) for begin, size in zip(begins, sizes))
+        answer = total.reshape((x.shape[0], -1) + tuple(room))[(slice(None),) * 2 + inner]
         if bias is not None:
             answer = answer + bias.reshape((1, -1) + (1,) * count)
         return (answer.astype(x.dtype),)

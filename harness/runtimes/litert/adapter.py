@@ -219,8 +219,8 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
         if not resized:
             raise
         wanted = ", ".join(f"{name} {tuple(declared[name]['shape'])}" for name in resized)
-        given = ", ".join(f"{name} {feed[name].shape}" for name in resized)
-        raise WrongShape(f"it takes {wanted} only; got {given}") from error
+        fed = ", ".join(f"{name} {feed[name].shape}" for name in resized)
+        raise WrongShape(f"it takes {wanted} only; got {fed}") from error
     return {name: interpreter.get_tensor(index) for name, index in model.outputs.items()}
 
 

@@ -38,7 +38,7 @@ export async function main(args, execute) {
     process.stderr.write(`harness: ${thrown.message}\n`);
     return 2;
   }
-  await watch(job.deadline_s);
+  await watch(job.deadline_s, control.path("watchdog.txt"));
   try {
     const { described, selftest, records, pids } = await execute(job, control);
     const { bytes, source } = machine.peakMemory(pids);
@@ -186,14 +186,23 @@ export function fingerprint() {
 
 export const log = (line) => process.stderr.write(`${line}\n`);
 
-/** Kill this process after *seconds*, from a thread: a model that is being loaded blocks timers. */
-async function watch(seconds) {
+/**
+ * Kill this process after *seconds*, from a thread: a model that is being loaded blocks timers.
+ *
+ * It first writes *report*, the host's sign that the deadline has passed.
+ */
+async function watch(seconds, report) {
+  const text = `The deadline of ${seconds} s has passed.\n`;
   const source = `
     setTimeout(() => {
-      require("node:fs").writeSync(2, "harness: the deadline has passed\\n");
-      process.kill(process.pid, "SIGKILL");
+      const { report, text } = require("node:worker_threads").workerData;
+      try {
+        require("node:fs").writeFileSync(report, text);
+      } finally {
+        process.kill(process.pid, "SIGKILL"); // also where the disk is full
+      }
     }, ${Math.min(seconds * 1000, LONGEST_MS)});`;
-  const watchdog = new Worker(source, { eval: true });
+  const watchdog = new Worker(source, { eval: true, workerData: { report, text } });
   await new Promise((resolve, reject) => watchdog.once("online", resolve).once("error", reject));
   watchdog.unref();
 }

@@ -43,11 +43,11 @@ class Baseline:
         return self._answers
 
     def _is_answered(self, inputs):
-        asked = self._inputs
+        earlier = self._inputs
         return (
-            asked is not None
-            and asked.keys() == inputs.keys()
-            and all(asked[name] is inputs[name] for name in asked)
+            earlier is not None
+            and earlier.keys() == inputs.keys()
+            and all(earlier[name] is inputs[name] for name in earlier)
         )
 
 

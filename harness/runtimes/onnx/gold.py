@@ -198,7 +198,7 @@ def random_outputs(model):
     """Return the names of the outputs that depend on an operator that is random by design."""
     moving: Set[str] = set()
     for node in model.graph.node:
-        inner = {one.op_type for one in checks.nodes_within(node)}
+        inner = {inner_node.op_type for inner_node in checks.nodes_within(node)}
         if not RANDOM.isdisjoint(inner | {node.op_type}) or not moving.isdisjoint(node.input):
             moving.update(name for name in node.output if name)
     return [value.name for value in model.graph.output if value.name in moving]

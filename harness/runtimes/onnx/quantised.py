@@ -122,16 +122,16 @@ def _evaluate(model, values, needed, output):
     nodes = [node for node in model.graph.node if not needed.isdisjoint(node.output)]
     held = {tensor.name for tensor in model.graph.initializer}
     read = dict.fromkeys(name for node in nodes for name in node.input if name)
-    given = {name: numpy.asarray(values[name]) for name in read if name not in needed | held}
+    feeds = {name: numpy.asarray(values[name]) for name in read if name not in needed | held}
     part = type(model)()
     part.CopyFrom(model)
     del part.graph.node[:], part.graph.input[:], part.graph.output[:]
     part.graph.node.extend(nodes)
-    for name, value in given.items():
+    for name, value in feeds.items():
         kind = onnx.helper.np_dtype_to_tensor_dtype(value.dtype)
         part.graph.input.append(onnx.helper.make_tensor_value_info(name, kind, None))
     part.graph.output.append(onnx.helper.make_tensor_value_info(output, 0, None))
-    return numpy.asarray(evaluator(part).run(None, given)[0])
+    return numpy.asarray(evaluator(part).run(None, feeds)[0])
 
 
 def _moved(values, random):

@@ -31,13 +31,15 @@ SHAPES = (
 
 def size_mismatches(message):
     """Return pairs of a size that was given and the size that is wanted in its place."""
-    pairs = [(int(got), int(wanted)) for text in PAIRS for got, wanted in text.findall(message)]
-    for first, second, got, answer in PRODUCT.findall(message):
-        pairs.append((int(got), int(first if second == answer else second)))
+    pairs = [
+        (int(actual), int(wanted)) for text in PAIRS for actual, wanted in text.findall(message)
+    ]
+    for first, second, actual, answer in PRODUCT.findall(message):
+        pairs.append((int(actual), int(first if second == answer else second)))
     for text in EQUALS:
         for first, second in text.findall(message):
             pairs += [(int(first), int(second)), (int(second), int(first))]
     for text in SHAPES:
-        for wanted, got in text.findall(message):
-            pairs += zip(map(int, got.split(",")), map(int, wanted.split(",")))
-    return [(got, wanted) for got, wanted in pairs if got != wanted]
+        for wanted, actual in text.findall(message):
+            pairs += zip(map(int, actual.split(",")), map(int, wanted.split(",")))
+    return [(actual, wanted) for actual, wanted in pairs if actual != wanted]

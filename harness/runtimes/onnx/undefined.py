@@ -99,9 +99,9 @@ def _substituted(model, values, own_masks, lowest):
         nodes.append(node)
         for at, name in enumerate(node.output) if number in own_masks else ():
             value = numpy.asarray(values[name])
-            other = _other(node, values, value.dtype, lowest)
+            substituted = _other(node, values, value.dtype, lowest)
             parts = [name + "." + part for part in ("undefined", "other", "raw")]
-            for part, array in zip(parts, (own_masks[number], other)):
+            for part, array in zip(parts, (own_masks[number], substituted)):
                 copy.graph.initializer.append(onnx.numpy_helper.from_array(array, part))
             node.output[at] = parts[2]
             nodes.append(onnx.helper.make_node("Where", parts, [name]))

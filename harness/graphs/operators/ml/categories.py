@@ -80,8 +80,8 @@ class LabelEncoder(MlOperator):
             values = plain(settings["values_" + kind])
             default = text(settings["default_" + kind.rstrip("s")])
             dtype = {"floats": "float64", "int64s": "int64", "strings": object}[kind]
-        found = _looked_up(x, dict(zip(plain(keys), values)), default, dtype)
-        return (self.floats(found) if kind == "floats" else found,)
+        looked_up = _looked_up(x, dict(zip(plain(keys), values)), default, dtype)
+        return (self.floats(looked_up) if kind == "floats" else looked_up,)
 
     @staticmethod
     def _by_places(x, words, settings):

@@ -85,10 +85,10 @@ def two_scores(score, transform, is_probability):
     name = text(transform) or "NONE"
     if name == "PROBIT":
         return _probit(score)
-    both = numpy.concatenate([-score, score], axis=1)
+    scores = numpy.concatenate([-score, score], axis=1)
     if name == "LOGISTIC":
-        return sigmoid(both)
-    return numpy.concatenate([1 - score, score], axis=1) if is_probability else both
+        return sigmoid(scores)
+    return numpy.concatenate([1 - score, score], axis=1) if is_probability else scores
 
 
 def labelled(places, integers, strings):

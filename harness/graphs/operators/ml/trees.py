@@ -53,8 +53,8 @@ class Forest:
             active = active[self.rules[places[active]] != _LEAF]
             at = places[active]
             values = x[active, self.features[at]]
-            taken = self._holds(at, values) | (self.missing[at] & numpy.isnan(values))
-            places[active] = self.branches[at, taken.astype(int)]
+            takes_branch = self._holds(at, values) | (self.missing[at] & numpy.isnan(values))
+            places[active] = self.branches[at, takes_branch.astype(int)]
         return places
 
     def _holds(self, places, values):
@@ -233,10 +233,10 @@ class TreeEnsemble(MlOperator):
 def _members(modes, values):
     """Return the values of every node that looks for members: NaN ends those of a node."""
     members = {}
-    rest = [] if values is None else list(values)
+    remaining = [] if values is None else list(values)
     for place in (place for place, mode in enumerate(modes) if mode == "BRANCH_MEMBER"):
-        end = next(at for at, value in enumerate(rest) if numpy.isnan(value))
-        members[place], rest = rest[:end], rest[end + 1 :]
+        end = next(at for at, value in enumerate(remaining) if numpy.isnan(value))
+        members[place], remaining = remaining[:end], remaining[end + 1 :]
     return members
 
 

@@ -1,0 +1,120 @@
+"""Which preset of the matrix file tries what a check looks at."""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Preset
+from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.selection import Selection, select_cells
+from deepmatrix.study.checks import (
+    ArtifactCheck,
+    CellCheck,
+    Check,
+    Figure,
+    FigureCheck,
+    NetworkCheck,
+    NoCheck,
+    ProbeCheck,
+)
+from harness import record
+
+#: The phase that measures a figure, where only one does.
+FIGURE_PHASES: dict[Figure, str] = {
+    "import": record.STARTUP,
+    "start": record.STARTUP,
+    "first step": record.STARTUP,
+    "step": record.TRAIN,
+    "forward and backward": record.PASSES,
+    "lines": record.IDIOM,
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Choice:
+    """A preset with the cells that it chooses, excluded ones included."""
+
+    name: str
+    preset: Preset
+    cells: Sequence[Cell]
+    matrix: Matrix
+
+    @cached_property
+    def runnable(self) -> list[Cell]:
+        """The cells that the matrix file does not exclude."""
+        return [cell for cell in self.cells if self.matrix.exclusion(cell.id) is None]
+
+    def has_systems(self, *systems: str) -> bool:
+        """Return whether each of the systems has a cell that can run."""
+        return {cell.name for cell in self.runnable}.issuperset(systems)
+
+    def artifacts(self) -> Iterator[tuple[str, str]]:
+        """Yield id and format of each model that its cells export."""
+        if record.DEPLOY not in self.preset.phases:
+            return
+        for cell in self.runnable:
+            for workload in self.preset.workloads:
+                for model_format in cell.exports:
+                    yield f"{cell.id}--{workload}--{model_format}", model_format
+
+
+@dataclass(frozen=True, kw_only=True)
+class PresetFinder:
+    """Finds the preset that tries what a check looks at."""
+
+    matrix: Matrix
+
+    def find(self, check: Check) -> str | None:
+        """Return the first preset of the matrix file that tries it, None where none does."""
+        return next((choice.name for choice in self._choices if _tries(check, choice)), None)
+
+    @cached_property
+    def _choices(self) -> list[_Choice]:
+        return [
+            _Choice(
+                name=name,
+                preset=preset,
+                cells=select_cells(self.matrix, Selection(preset=name)),
+                matrix=self.matrix,
+            )
+            for name, preset in self.matrix.presets.items()
+        ]
+
+
+def _tries(check: Check, choice: _Choice) -> bool:
+    preset = choice.preset
+    match check:
+        case ProbeCheck():
+            return record.PROBE in preset.phases and choice.has_systems(check.of)
+        case NetworkCheck():
+            is_trained = record.TRAIN in preset.phases and check.network in preset.workloads
+            return is_trained and choice.has_systems(check.of)
+        case FigureCheck():
+            return _measures(check, choice)
+        case CellCheck():
+            return any(fnmatch.fnmatchcase(cell.id, check.cell) for cell in choice.cells)
+        case ArtifactCheck():
+            return _serves(check, choice)
+        case NoCheck():
+            return False
+
+
+def _measures(check: FigureCheck, choice: _Choice) -> bool:
+    preset = choice.preset
+    systems = (check.of, check.over) if check.over else (check.of,)
+    phase = FIGURE_PHASES.get(check.figure)
+    has_workload = check.workload is None or check.workload in preset.workloads
+    return has_workload and choice.has_systems(*systems) and (not phase or phase in preset.phases)
+
+
+def _serves(check: ArtifactCheck, choice: _Choice) -> bool:
+    consumers = [cell for cell in choice.runnable if fnmatch.fnmatchcase(cell.id, check.consumer)]
+    return any(
+        fnmatch.fnmatchcase(artifact, check.artifact)
+        and any(model_format in consumer.reads for consumer in consumers)
+        for artifact, model_format in choice.artifacts()
+    )
