@@ -211,7 +211,7 @@ class DockerEngine:
 
     @contextlib.contextmanager
     def _running(self) -> Iterator[None]:
-        """Count the processes that run now. Where none does, remove what the engine kept when away."""
+        """Count the processes that run now. Where none does, remove leftovers of a lost engine."""
         with self._lock:
             if not self._swept and not self._running_count:
                 self._sweep_own()
