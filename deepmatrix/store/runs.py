@@ -292,9 +292,11 @@ class Run:
                 raise RecordError(
                     f"{self.path} is being run by another process", hint="wait until it has ended"
                 )
-            yield
-            with contextlib.suppress(OSError):
-                (self.path / "scratch").rmdir()
+            try:
+                yield
+            finally:
+                with contextlib.suppress(OSError):
+                    (self.path / "scratch").rmdir()
 
     @contextlib.contextmanager
     def scratch(self, job: Job) -> Iterator[Path]:
