@@ -13,6 +13,7 @@ import numpy
 from harness.graphs import checks
 from harness.graphs.sample_inputs import Values
 from harness.graphs.shapes import Entry, Shapes, infer
+from harness.graphs.values import carrier
 
 #: Operators that hand on the values of their first input as they are.
 MOVES = frozenset(
@@ -84,7 +85,7 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
         entries: its inputs, with a shape of sizes only.
     """
     graph = _read(model, entries)
-    dtypes = {entry["name"]: numpy.dtype(entry["dtype"]) for entry in entries}
+    dtypes = {entry["name"]: carrier(entry["dtype"]) for entry in entries}
     values: Dict[str, Values] = {}
     for node in checks.all_nodes(model.graph):
         for number, name in enumerate(node.input):

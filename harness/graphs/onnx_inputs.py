@@ -122,14 +122,13 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
         raise BadModel(f"it has no input '{unknown}'{hint}")
     same_names = set(user_inputs) == set(names)
     named = user_inputs if same_names else dict(zip(names, user_inputs.values()))
-    for entry in entries:
-        _check_array(named[entry["name"]], entry)
-    return {name: named[name] for name in names}
+    return {entry["name"]: _checked(named[entry["name"]], entry) for entry in entries}
 
 
-def _check_array(array: "numpy.ndarray", entry: Entry) -> None:
+def _checked(array: "numpy.ndarray", entry: Entry) -> "numpy.ndarray":
+    array = values.rounded(array, entry["dtype"])
     dtype = values.dtype_name(array)
-    if dtype != entry["dtype"]:
+    if dtype != (values.wider_dtype(entry["dtype"]) or entry["dtype"]):
         raise BadModel(f"the input {entry['name']} is {dtype}, it wants {entry['dtype']}")
     dims = entry["shape"]
     fits = len(dims) == array.ndim and all(
@@ -138,6 +137,7 @@ def _check_array(array: "numpy.ndarray", entry: Entry) -> None:
     if not fits:
         wanted = ", ".join(map(str, dims))
         raise BadModel(f"the input {entry['name']} has the shape {array.shape}, not ({wanted})")
+    return array
 
 
 class Sampled(NamedTuple):

@@ -144,7 +144,7 @@ def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:
         "nodes": inner.nodes(model),
         "outputs": [value.name for value in model.graph.output],
         "precise": precise,
-        "single": single,
+        "single": {name: values.as_array(x) for name, x in single.items()},
     }
 
 
@@ -185,4 +185,5 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]
     feed = protocol.match_names(inputs, names)
-    return values.flatten(zip(model.output_names, model.run(None, feed)))
+    answers = model.run(None, operators.typed(model.proto_, feed))
+    return values.flatten(zip(model.output_names, answers))

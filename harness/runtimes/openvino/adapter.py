@@ -11,7 +11,7 @@ from typing import Any, Dict, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import onnx_inputs
+from harness.graphs import onnx_inputs, values
 from harness.graphs.sample_inputs import Sampling
 
 #: OpenVINO's names of the precisions.
@@ -162,7 +162,7 @@ def inspect(
     entries = [
         {
             "name": value.get_any_name(),
-            "dtype": str(numpy.dtype(value.get_element_type().to_dtype())),
+            "dtype": _dtype(value),
             "shape": [
                 f"{value.get_any_name()}.{axis}" if dim.is_dynamic else dim.get_length()
                 for axis, dim in enumerate(value.get_partial_shape())
@@ -178,9 +178,28 @@ def inspect(
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the compiled model, arrays in and out."""
-    feed = protocol.match_names(inputs, [_name(entry, inputs) for entry in model.inputs])
+    names = [_name(entry, inputs) for entry in model.inputs]
+    feed: Dict[str, Any] = dict(protocol.match_names(inputs, names))
+    for name, entry in zip(names, model.inputs):
+        if _is_bfloat16(entry):
+            bits = values.as_bfloat16(feed[name])
+            feed[name] = openvino.Tensor(bits, openvino.Shape(bits.shape), openvino.Type.bf16)
     outputs = model(feed, share_inputs=True)
-    return {entry.get_any_name(): numpy.array(outputs[entry]) for entry in model.outputs}
+    return {entry.get_any_name(): _array(entry, outputs[entry]) for entry in model.outputs}
+
+
+def _array(entry, x):
+    """Return a copy of an output; OpenVINO gives the bits of bfloat16 as those of a float16."""
+    return values.from_bfloat16(x.view("uint16")) if _is_bfloat16(entry) else numpy.array(x)
+
+
+def _is_bfloat16(entry):
+    return entry.get_element_type() == openvino.Type.bf16
+
+
+def _dtype(entry):
+    dtype = numpy.dtype(entry.get_element_type().to_dtype())
+    return values.BFLOAT16 if _is_bfloat16(entry) else str(dtype)
 
 
 def _name(entry, inputs):
