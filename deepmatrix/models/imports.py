@@ -99,6 +99,7 @@ def _describe_inputs(
     sampled = not run.user_arrays_path("inputs").is_file()
     why = inspected.values if inspected and sampled else {}
     dtypes = inspected.dtypes if inspected else {}
+    steering = inspected.steering if inspected else {}
     for name, array in served.items():
         finite = array[np.isfinite(array)] if array.dtype.kind in "fiub" else array[:0]
         yield ModelInput(
@@ -109,6 +110,7 @@ def _describe_inputs(
             high=float(finite.max()) if finite.size else None,
             sampled=sampled,
             values=why.get(name, ""),
+            steers=steering.get(name, ""),
         )
 
 

@@ -325,7 +325,8 @@ def _sizes(
 ) -> Dict[Dim, int]:
     """Return the size of every dimension, a number or a name: a name has one size wherever it is.
 
-    A name that begins a shape is the batch, unless an earlier input has it at another place.
+    A name that begins a shape is the batch, unless an earlier input has it at another place; so is
+    the second of three dimensions between sizes, which is how a recurrent layer has its state.
     Computed names come last, when those that they are computed of have a size.
     """
     sizes = dict(known)
@@ -333,8 +334,15 @@ def _sizes(
         for entry in entries:
             for axis, dim in enumerate(entry["shape"]):
                 if bool(isinstance(dim, str) and EXPRESSION.fullmatch(dim)) == is_computed:
-                    sizes[dim] = size_of(dim, sizes, first_dim if axis == 0 else other_dims)
+                    sizes[dim] = size_of(
+                        dim, sizes, first_dim if _is_batch(entry["shape"], axis) else other_dims
+                    )
     return sizes
+
+
+def _is_batch(dims: List[Dim], axis: int) -> bool:
+    is_state = len(dims) == 3 and isinstance(dims[0], int) and isinstance(dims[2], int)
+    return axis == 0 or (axis == 1 and is_state and dims[0] != 1)
 
 
 def as_float64(inputs: Arrays) -> Arrays:

@@ -13,6 +13,7 @@ from harness.graphs.legal_values import legal_values
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.graphs.sample_inputs import Sampling
+from harness.graphs.steering import steering
 from harness.record import FLOAT64
 from harness.runtimes.onnx import gold, limits, quantised, undefined
 from harness.runtimes.onnx.baseline import Baseline
@@ -107,6 +108,7 @@ def _sampled(model, reference, entries, sampling, described):
     held = {name: legal.why for name, legal in legal_values(model, sized).items()}
     held.update(dict.fromkeys(sampling.ranges, "--range"))
     described["values"] = held
+    described["steering"] = steering(model, sized)
     described["refusal"] = sampled.refusal
     return sampled
 
