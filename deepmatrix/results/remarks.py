@@ -134,11 +134,21 @@ def stateful(rows: Iterable[PortabilityRow], models: Iterable[ModelRow]) -> Iter
         )
 
 
+#: What to do where the inputs of one model are not those of another.
+SHARED_INPUTS = (
+    "--inputs gives the inputs of every model that is named: verify models with other inputs in "
+    "runs of their own, each with its own --inputs"
+)
+
+
 def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
     """Yield the models of users that no cell serves, each once: what is wrong with them."""
-    for record in inspections:
+    records = list(inspections)
+    for record in records:
         if record.status != "ok":
-            yield f"{record.subject}: the model is not served: {record.model_problem}"
+            shares = len(records) > 1 and record.has_wrong_inputs
+            hint = f"; {SHARED_INPUTS}" if shares else ""
+            yield f"{record.subject}: the model is not served: {record.model_problem}{hint}"
 
 
 def problems(

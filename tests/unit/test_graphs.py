@@ -299,7 +299,7 @@ def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("user_inputs", "message"),
     [
-        ({"a": np.ones((2, 4), np.float32)}, "got 1 inputs, it has 2: ids, mask"),
+        ({"a": np.ones((2, 4), np.float32)}, "got the inputs a; it has ids, mask"),
         (
             {"ids": np.ones((2, 4), np.float32), "mask": np.ones(2, bool)},
             "the input ids is float32, it wants int64",
