@@ -185,7 +185,21 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
             bits = values.as_bfloat16(feed[name])
             feed[name] = openvino.Tensor(bits, openvino.Shape(bits.shape), openvino.Type.bf16)
     outputs = model(feed, share_inputs=True)
-    return {entry.get_any_name(): _array(entry, outputs[entry]) for entry in model.outputs}
+    return {
+        name: _array(entry, outputs[entry]) for name, entry in zip(_names(model), model.outputs)
+    }
+
+
+def _names(model):
+    """Return the names of the outputs, in order, each another.
+
+    Outputs that are the same constant have the same name; they get their number as well, so that
+    none is lost, and the host goes by their order.
+    """
+    names = [entry.get_any_name() for entry in model.outputs]
+    return [
+        name if names.count(name) == 1 else f"{name}.{number}" for number, name in enumerate(names)
+    ]
 
 
 def _array(entry, x):
