@@ -42,9 +42,22 @@ def evaluator(model: Any) -> Any:
 
     It raises whatever its operators raise; see `evaluate`.
     """
+    import onnx.inliner
     import onnx.reference
 
+    # Its operators of one input take no attribute of a function: those have to be inlined.
+    if not isinstance(model, str) and _has_linked_attributes(model):
+        model = onnx.inliner.inline_local_functions(model)
     return onnx.reference.ReferenceEvaluator(model, new_ops=definitions())
+
+
+def _has_linked_attributes(model: Any) -> bool:
+    return any(
+        attribute.ref_attr_name
+        for function in model.functions
+        for node in function.node
+        for attribute in node.attribute
+    )
 
 
 def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:
