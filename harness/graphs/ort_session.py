@@ -17,6 +17,24 @@ _NUMBER = 16  # of bfloat16, in onnx.TensorProto.DataType
 _BYTES = 2
 
 
+#: The types of tensors that the package gives as arrays.
+ARRAYS = frozenset(
+    f"tensor({name})"
+    for name in ("float", "double", "bool", "string", "bfloat16", "float16", "int8", "int16")
+    + ("int32", "int64", "uint8", "uint16", "uint32", "uint64")
+)
+
+
+def without_array(session: Any) -> str:
+    """Return which output of a session is a tensor that comes as no array, in a line, or nothing."""
+    outputs = [
+        f"{value.name} of the type {value.type}"
+        for value in session.get_outputs()
+        if value.type.startswith("tensor(") and value.type not in ARRAYS
+    ]
+    return f"ONNX Runtime gives no arrays in Python of its output {outputs[0]}" if outputs else ""
+
+
 def run(package: Any, session: Any, names: List[str], inputs: Arrays) -> List[Any]:
     """Return what a session answers for the outputs *names*, in their order.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import onnx
 import pytest
 
 from deepmatrix.store import arrays
+from harness.adapters import Unsupported
 from harness.graphs import BadModel, onnx_inputs, values
 from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter as evaluator
@@ -166,3 +168,37 @@ def test_types_without_a_carrier_are_refused_as_inputs(tmp_path: Path) -> None:
     path = save(tmp_path, [node], onnx.TensorProto.FLOAT8E4M3FN, FLOAT, W)
     with pytest.raises(BadModel, match=r"its input x is float8_e4m3fn, which is unsupported"):
         onnx_inputs.declared_inputs(onnx.load(path), onnx)
+
+
+def four_bits(folder: Path) -> str:
+    held = [
+        onnx.numpy_helper.from_array(np.float32(0.3), "s"),
+        onnx.helper.make_tensor("z", onnx.TensorProto.INT4, [], [0]),
+    ]
+    value = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("QuantizeLinear", ["x", "s", "z"], ["y"])],
+        "four",
+        [value("x", FLOAT, [2, 4])],
+        [value("y", onnx.TensorProto.INT4, [2, 4])],
+        held,
+    )
+    opset = [onnx.helper.make_opsetid("", 21)]
+    onnx.save(
+        onnx.helper.make_model(graph, opset_imports=opset, ir_version=10), folder / "four.onnx"
+    )
+    return str(folder / "four.onnx")
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_an_output_of_four_bits_is_what_a_runtime_does_not_give(name: str, tmp_path: Path) -> None:
+    pytest.importorskip(name)
+    adapter = importlib.import_module(f"harness.runtimes.{name}.adapter")
+    path = four_bits(tmp_path)
+    inspected = inspect(path)
+    assert inspected["described"]["refusal"] == ""
+    assert inspected["gold"]["y"].shape == (2, 4)
+    adapter.start()
+    adapter.configure("cpu", 1)
+    with pytest.raises(Unsupported, match=r"no arrays .*\by\b"):
+        adapter.load("onnx", path)

@@ -64,6 +64,8 @@ def _answer(path, names, inputs):
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no class
         raise NoBaseline(_line(error))
+    if ort_session.without_array(session):
+        raise NoBaseline(ort_session.without_array(session))
     try:
         answers = ort_session.run(onnxruntime, session, names, inputs)
     except Exception as error:

@@ -78,7 +78,7 @@ def load(form: str, path: str) -> Any:
     if form not in ("onnx", "ort"):
         raise protocol.Unsupported(f"onnxruntime does not read {form}")
     try:
-        return _named(_session(path))
+        session = _session(path)
     except Exception as error:  # its errors share no class
         if isinstance(error, _no_kernel()):
             raise protocol.Unsupported(str(error).splitlines()[0]) from error
@@ -86,6 +86,9 @@ def load(form: str, path: str) -> Any:
         if reason:
             raise protocol.Unsupported(f"onnxruntime {ort.__version__}: {reason}") from error
         raise
+    if ort_session.without_array(session):
+        raise protocol.Unsupported(ort_session.without_array(session))
+    return _named(session)
 
 
 def _no_kernel():

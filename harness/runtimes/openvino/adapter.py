@@ -15,6 +15,8 @@ from harness.graphs import onnx_inputs, values
 from harness.graphs.sample_inputs import Sampling
 
 #: OpenVINO's names of the precisions.
+BYTE = 8  # bits
+
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 #: What keeps its arithmetic in float32; older versions lack some of these properties.
@@ -98,12 +100,15 @@ def load(form: str, path: str) -> Any:
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
-    _check_inputs(model)
+    _check_types(model)
     return model
 
 
-def _check_inputs(model):
-    """Raise Unsupported where an input is text: the process would die after its answer."""
+def _check_types(model):
+    """Raise Unsupported where an input is text: the process would die after its answer.
+
+    It does so as well for types of less than a byte: their arrays are packed, in another shape.
+    """
     texts = [
         entry.get_any_name()
         for entry in model.inputs
@@ -111,6 +116,12 @@ def _check_inputs(model):
     ]
     if texts:
         raise protocol.Unsupported("openvino takes no text: its input " + ", ".join(texts))
+    for entry in (*model.inputs, *model.outputs):
+        if entry.get_element_type().bitwidth < BYTE:
+            name, kind = entry.get_any_name(), entry.get_element_type().to_string()
+            raise protocol.Unsupported(
+                f"openvino gives and takes no arrays of {kind}, as {name} is"
+            )
 
 
 def _check_readable(path):
