@@ -26,7 +26,7 @@ ARRAYS = frozenset(
 
 
 def without_array(session: Any) -> str:
-    """Return which output of a session is a tensor that comes as no array, in a line, or nothing."""
+    """Return which output of a session is a tensor that comes as no array, or nothing."""
     outputs = [
         f"{value.name} of the type {value.type}"
         for value in session.get_outputs()
