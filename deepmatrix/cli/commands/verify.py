@@ -22,6 +22,7 @@ from deepmatrix.planning.plan import SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.terminal import make_console, print_line
+from deepmatrix.results import remarks
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -247,15 +248,18 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     with_arrays = f" with {' '.join(array_options)}" if array_options else ""
     models = inspected.manifest.plan.imports
     sources = {model.name: model.source for model in models}
-    causes, unready = [], []
+    causes, unready, wrong_inputs = [], [], 0
     for job in inspected.manifest.plan.jobs("produce"):
         if not inspected.record_path(job).is_file():
             unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
         elif (record := inspected.record(job)).status != "ok":
             causes.append(f"{sources[job.subject]}{with_arrays}: {record.model_problem}")
+            wrong_inputs += record.has_wrong_inputs
     if len(causes) + len(unready) < len(models):
         return
     if unready:
         raise EngineError(unready[0])
     hint = f"nothing was served; the log is in {inspected.path}"
+    if wrong_inputs and len(models) > 1:
+        hint = f"{remarks.SHARED_INPUTS}; {hint}"
     raise ArgumentError("\n".join(causes), hint=hint)
