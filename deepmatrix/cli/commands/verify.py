@@ -11,8 +11,9 @@ from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import resuming, running
+from deepmatrix.cli import resuming, running, starting
 from deepmatrix.config.sections import Infer
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.invocation import command_line
@@ -21,7 +22,6 @@ from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
-from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.results import remarks
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
@@ -163,7 +163,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         )
     _check_sweep(options)
     name = shared.check_run_name(options.name)
-    matrix = running.load_matrix(options)
+    matrix = starting.load_matrix(options)
     paths = [*([options.original] if options.original else []), *options.models]
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:
@@ -171,7 +171,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     for line in filter(None, map(files.describe_external, own_models)):
         print_line(console, line, "dim", wrap=False)
     own_inputs = _read_arrays(options, own_models)
-    engine = running.choose_engine(options, matrix, console)
+    engine = starting.choose_engine(options, matrix, console)
     planned = plan_models(
         matrix,
         [(model.name, model.format, model.main) for model in own_models],
@@ -190,7 +190,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})
     request = SampleRequest(shapes=dict(options.shape), ranges=dict(options.range))
     planned = planned.with_sample_request(request)
-    running.check_limits(matrix, engine.capabilities())
+    starting.check_limits(matrix, engine.capabilities())
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import Column, Table, row, without_empty_columns
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import Column, Table, row, without_empty_columns
 from deepmatrix.results.rows import ModelRow
 from deepmatrix.store.output import ModelInput
 

@@ -1,0 +1,48 @@
+"""What nearly every command begins with: the matrix file, the engine and its limits."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+
+from rich.console import Console
+
+from deepmatrix.config import expected_failures, matrix_file
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import ExpectedFailure
+from deepmatrix.drawing.terminal import print_line
+from deepmatrix.engines import Engine
+from deepmatrix.engines.choose import choose
+from deepmatrix.errors import ArgumentError
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.workloads import networks
+
+
+def line_printer(console: Console) -> Callable[[str], None]:
+    """Return a function that prints a line, and leaves it to the terminal to break it."""
+    return lambda text: print_line(console, text, wrap=False)
+
+
+def load_matrix(options: argparse.Namespace) -> Matrix:
+    """Load the matrix file. Raises ArgumentError, ConfigError."""
+    return matrix_file.load(options.file, networks=networks.NETWORKS)
+
+
+def load_expected_failures(options: argparse.Namespace) -> tuple[ExpectedFailure, ...] | None:
+    """Return the expected failures of the file that the user named, None if there is none."""
+    if options.expected_failures is None:
+        return None
+    cell_ids = tuple(load_matrix(options).cell_ids())
+    return expected_failures.load(options.expected_failures, cell_ids=cell_ids)
+
+
+def choose_engine(options: argparse.Namespace, matrix: Matrix, console: Console) -> Engine:
+    """Return the engine that the user named. Raises ArgumentError, EngineError."""
+    return choose(options.engine, matrix, say=line_printer(console))
+
+
+def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
+    """Raise ArgumentError where a cell may use more CPUs than the engine has."""
+    threads = matrix.limits.threads
+    if threads > capabilities.cpus:
+        raise ArgumentError(f"limits.threads is {threads}; the engine has {capabilities.cpus} CPUs")
