@@ -121,7 +121,9 @@ def fuzz_all(names: Sequence[str], count: int, seed_number: int) -> Iterator[tup
     """Yield what *count* inputs of each reader led to."""
     with (
         tempfile.TemporaryDirectory() as folder,
-        ProcessPoolExecutor(initializer=_begin, initargs=(folder,)) as pool,
+        ProcessPoolExecutor(
+            mp_context=get_context("fork"), initializer=_begin, initargs=(folder,)
+        ) as pool,
     ):
         batches = {
             name: [
