@@ -70,7 +70,8 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="auto",
         help="docker; docker:CONTEXT_OR_URL; venv (virtual environments on this machine); "
-        "here (the interpreter that runs this); auto: docker if an engine answers, else venv",
+        "here (the interpreter that runs this); auto: docker if an engine answers, else venv, "
+        "unless DOCKER_HOST or a context names one",
     )
     add_runs(parser)
 
