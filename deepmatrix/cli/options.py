@@ -76,6 +76,16 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
     add_runs(parser)
 
 
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets models which are programs run outside a container."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="the models' authors are trusted: formats that run code (TorchScript, SavedModel, "
+        "Keras, .pt2) may run outside a container",
+    )
+
+
 def add_explain(parser: argparse.ArgumentParser) -> None:
     """Add the options of the search for causes: what is explained, and for how long."""
     parser.add_argument(

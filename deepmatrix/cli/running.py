@@ -21,13 +21,15 @@ from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.settling import settle
+from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.plan import WAVES, Wave
+from deepmatrix.planning.plan import WAVES, Plan, Wave
 from deepmatrix.reports import budgets
 from deepmatrix.reports.terminal import print_line
 from deepmatrix.results import merging
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import networks
+from harness.formats import FORMATS
 
 
 def line_printer(console: Console) -> Callable[[str], None]:
@@ -58,6 +60,24 @@ def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
     threads = matrix.limits.threads
     if threads > capabilities.cpus:
         raise ArgumentError(f"limits.threads is {threads}; the engine has {capabilities.cpus} CPUs")
+
+
+def check_trust(plan: Plan, engine: Engine, *, trusted: bool) -> None:
+    """Raise ArgumentError for users' models that run code, outside a container, without trust."""
+    if trusted or engine.isolates:
+        return
+    programs = [
+        f"{model.source or model.name} is a program: {FORMATS[model.format].program}"
+        for model in plan.imports
+        if FORMATS[model.format].program
+    ]
+    if programs:
+        lines = [*programs, f"no container holds it on the engine {engine.name}: it runs as you"]
+        raise ArgumentError(
+            "\n".join(lines),
+            hint=f"use a container engine (`{command_line('engine')}` sets one up), or add --trust "
+            "where you trust its author",
+        )
 
 
 def open_run(path: Path, parent: Path) -> Run:

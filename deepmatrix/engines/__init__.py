@@ -123,6 +123,9 @@ class Engine(Protocol):
 
     name: str
 
+    isolates: bool
+    """Whether a process has a container around it: no network, none of the user's files."""
+
     def capabilities(self) -> Capabilities:
         """Return what this engine can run. Raises EngineError if it does not answer."""
         ...

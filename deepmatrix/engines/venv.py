@@ -59,6 +59,7 @@ class VenvEngine:
     """An engine that makes virtual environments. See `deepmatrix.engines.Engine`."""
 
     name = "venv"
+    isolates = False
 
     def __init__(
         self,

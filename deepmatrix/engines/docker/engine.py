@@ -48,6 +48,7 @@ class DockerEngine:
     """
 
     name = "docker"
+    isolates = True
 
     def __init__(
         self,
