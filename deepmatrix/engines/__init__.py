@@ -105,6 +105,7 @@ class Ended:
 
     *started_at*: when its start was requested, seconds since 1970.
     *tree_bytes*: the most memory that it and its descendants had together at any check.
+    *containment*: what was around it: ``container``, ``bubblewrap`` or ``none``.
     *left*: what may be left behind where it was interrupted and the engine did not answer.
     """
 
@@ -115,6 +116,7 @@ class Ended:
     started_at: float | None = None
     log: str = ""
     tree_bytes: int | None = None
+    containment: str = ""
     left: str = ""
 
 

@@ -806,7 +806,10 @@ def _run(
 def test_each_fault_of_a_plain_process_has_its_own_ending(
     local: LocalProcesses, tmp_path: Path, fault: str, ending: str, cause: str
 ) -> None:
-    ended, control = _run(local, tmp_path, fault, deadline_s=1 if fault == "hang" else 20)
+    # The pages that forked processes share count for each of them.
+    changes = {"memory_bytes": 4096 * MIB} if fault == "fork_bomb" else {}
+    deadline_s = 1 if fault == "hang" else 20
+    ended, control = _run(local, tmp_path, fault, deadline_s=deadline_s, **changes)
     assert (ended.ending, ended.cause) == (ending, cause)
     assert (control / "output.json").exists() == (fault == "torn_output")
     assert _processes_in(tmp_path) == []

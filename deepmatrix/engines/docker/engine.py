@@ -178,7 +178,7 @@ class DockerEngine:
             )
 
     def _run(self, task: Task, cancel: threading.Event) -> Ended:
-        course = Course(task)
+        course = Course(task, "container")
         code: int | None = None
         try:
             with self._running():
