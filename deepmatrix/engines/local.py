@@ -1,7 +1,7 @@
 """Cells in plain processes of this machine, for the engines `venv` and `here`.
 
 Fewer limits hold here than in a container. A process has its own session, CPUs, deadline, bounded
-files and log, and a copy of the harness, so that it cannot change that of later ones. On Linux its
+files and log, and a harness that it cannot change for later ones. On Linux its
 memory and its number of processes are checked four times a second, and it is killed when it uses
 too much. What it starts is found by its descent, its environment, and its control group where this
 user may make one. RLIMIT_AS would not limit memory: frameworks reserve far more addresses than they
@@ -34,12 +34,17 @@ from deepmatrix.paths import HARNESS
 #: The variables of this process's environment that a process with a clean one gets.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH")
 
+#: The copy of the harness for all processes in a sandbox.
+SHARED = "code"
+
 #: How long to wait for the end of the log of a process that was killed, in seconds.
 LOG_END_S = 2.0
 
 
 class LocalProcesses:
-    """Runs the harness in processes, each from its own copy of it and of the control directory.
+    """Runs the harness in processes, each from its own copy of the control directory.
+
+    In a sandbox all read one copy of the harness, which none can write; else each has its own.
 
     *clean*: start from an almost empty environment, not from this process's. *extra* are more
     files to put beside the harness, by path. *sandbox*: what to put around each process whose
@@ -80,6 +85,8 @@ class LocalProcesses:
             self._folder = Path(tempfile.mkdtemp(dir=self._root))
             (self._folder / "owner").write_text(str(owner.this_process()), encoding="utf-8")
             self._code = {name: source.read_bytes() for name, source in self._files.items()}
+            if self._sandbox:
+                self._write_code(self._folder / SHARED)
         except OSError as error:
             raise EngineError(
                 f"cannot write below {self._root}: {error.strerror}",
@@ -99,7 +106,7 @@ class LocalProcesses:
         peak = proctree.MemoryPeak()
         code: int | None = None
         try:
-            with self._copies(task.control) as copies, cgroups.new_group() as group:
+            with self._copies(task.control, sandbox) as copies, cgroups.new_group() as group:
                 course.mark_start()
                 process = self._start(task, python, copies, sandbox, group)
                 stop, code = self._attempt(course, process, copies.control, group, cancel, peak)
@@ -210,17 +217,21 @@ class LocalProcesses:
         """Return the mark of a task's processes: their owner and the task."""
         return f"{owner.this_process()}/{control.parent.name}"
 
+    def _write_code(self, folder: Path) -> None:
+        for name, content in self._code.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
     @contextlib.contextmanager
-    def _copies(self, control: Path) -> Iterator[Folders]:
-        """Yield copies of the harness and of a control directory; remove them after."""
+    def _copies(self, control: Path, sandbox: Sandbox | None) -> Iterator[Folders]:
+        """Yield copies of the harness and of a control directory; remove what is its own after."""
         assert self._folder is not None, "open() comes first"
         temporary = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            copies = Folders.make(temporary)
-            for name, content in self._code.items():
-                target = copies.code / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                target.write_bytes(content)
+            copies = Folders.make(temporary, self._folder / SHARED if sandbox else None)
+            if not sandbox:
+                self._write_code(copies.code)
             shutil.copytree(control, copies.control)
             yield copies
         finally:

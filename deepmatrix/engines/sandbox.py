@@ -57,12 +57,12 @@ class Folders:
     scratch: Path
 
     @classmethod
-    def make(cls, parent: Path) -> Folders:
-        """Return the folders below *parent*; *code* and *control* are made by who fills them."""
+    def make(cls, parent: Path, code: Path | None = None) -> Folders:
+        """Return the folders below *parent*; who fills *code* and *control* makes them."""
         scratch = parent / "scratch"
         for name in ("tmp", "shm"):
             (scratch / name).mkdir(parents=True)
-        return cls(code=parent / "code", control=parent / "control", scratch=scratch)
+        return cls(code=code or parent / "code", control=parent / "control", scratch=scratch)
 
 
 @dataclass(frozen=True)
