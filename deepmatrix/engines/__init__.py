@@ -28,6 +28,7 @@ Ending = Literal[
     "timeout",  # the deadline killed it
     "process-limit",  # it used up its processes
     "log-limit",  # it wrote more log than allowed
+    "disk-limit",  # its files took more of the disk than allowed
     "engine-lost",  # the engine stopped answering
     "no-device",  # the engine could not give it the device (no NVIDIA runtime, ...)
     "start-failed",  # the engine could not start it, for another reason
@@ -44,6 +45,7 @@ class Limits:
     cpus: tuple[int, ...]
     log_bytes: int
     file_bytes: int
+    disk_bytes: int
 
 
 class Queue(Protocol):

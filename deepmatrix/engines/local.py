@@ -23,8 +23,9 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deepmatrix.engines import Ended, Limits, Task, archives, endings, watch
+from deepmatrix.engines import Ended, Task, archives, endings, watch
 from deepmatrix.engines.course import Course, ready_last
+from deepmatrix.engines.limits import LimitCheck
 from deepmatrix.engines.sandbox import Folders, Sandbox
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError, system_error
@@ -103,18 +104,21 @@ class LocalProcesses:
         """Run one process of *python* to its end. See `deepmatrix.engines.Engine`."""
         sandbox = self._sandbox_of(python)
         course = Course(task, "bubblewrap" if sandbox else "none")
-        peak = proctree.MemoryPeak()
+        check: LimitCheck | None = None
         code: int | None = None
         try:
             with self._copies(task.control, sandbox) as copies, cgroups.new_group() as group:
                 course.mark_start()
                 process = self._start(task, python, copies, sandbox, group)
-                stop, code = self._attempt(course, process, copies.control, group, cancel, peak)
-                if stop.ending != "cancelled":
+                check = LimitCheck(process.pid, task.limits, copies.control.parent, group)
+                stop, code = self._attempt(course, process, copies.control, group, cancel, check)
+                if stop.ending not in endings.WITHOUT_FILES:
                     stop = _adopt(copies.control, task, stop)
         except processes.CommandFailed as error:
             stop = Stop(ending="start-failed", cause=error.message)
-        return course.ended(stop, code, tree_bytes=peak.memory_bytes or None)
+        return course.ended(
+            stop, code, tree_bytes=check.peak.memory_bytes or None if check else None
+        )
 
     def _sandbox_of(self, python: Path) -> Sandbox | None:
         """Return the sandbox, where an interpreter works in it: that is tried once."""
@@ -131,7 +135,7 @@ class LocalProcesses:
         control: Path,
         group: cgroups.Group | None,
         cancel: threading.Event,
-        peak: proctree.MemoryPeak,
+        check: LimitCheck,
     ) -> tuple[Stop, int | None]:
         task, tail, wake = course.task, course.tail, watch.Wake()
         reader = threading.Thread(target=_read, args=(process, tail, wake), daemon=True)
@@ -143,9 +147,7 @@ class LocalProcesses:
                 wake,
                 cancel=cancel,
                 deadline_s=task.deadline_s,
-                check=lambda: _limit_exceeded(
-                    peak.measure(process.pid, group.members() if group else ()), task.limits
-                ),
+                check=check,
                 serve=lambda: course.serve(
                     lambda stop: _adopt(control, task, stop), lambda: _hand_in(control, task)
                 ),
@@ -282,15 +284,6 @@ def _pinned_to(numbers: tuple[int, ...]) -> Iterator[None]:
         yield
     finally:
         os.sched_setaffinity(0, mine)
-
-
-def _limit_exceeded(usage: proctree.Usage, limits: Limits) -> Stop | None:
-    """Return why a process has to be stopped, or None while it keeps within its limits."""
-    if usage.processes > limits.processes:
-        return endings.out_of_processes(limits)
-    if usage.memory_bytes > limits.memory_bytes:
-        return endings.out_of_memory(limits)
-    return None
 
 
 def _adopt(control: Path, task: Task, stop: Stop) -> Stop:

@@ -42,6 +42,7 @@ Status = Literal[
     "timeout",
     "process-limit",
     "log-limit",
+    "disk-limit",
     "torn",
     "lost",
     "engine-lost",

@@ -104,6 +104,14 @@ def large_file():
     os._exit(0)
 
 
+def fill_disk():
+    """Write small files, more than the disk may take, and hang."""
+    for number in range(96):
+        with open(os.path.join(CONTROL, str(number)), "wb") as target:
+            target.write(os.urandom(1 << 20))
+    hang()
+
+
 def deep_folders():
     """Nest folders deeper than a path can be, and than a program can walk that calls itself."""
     os.chdir(CONTROL)
@@ -224,6 +232,7 @@ def link_out():
 
 
 FAULTS = (
+    fill_disk,
     trespass,
     daemon,
     memory_of_a_daemon,

@@ -55,7 +55,14 @@ from .examples import MATRIX
 
 FAULTY = Path(__file__).resolve().parents[1] / "containers" / "faulty_adapter.py"
 MIB = 1 << 20
-LIMITS = Limits(memory_bytes=200 * MIB, processes=30, cpus=(0,), log_bytes=MIB, file_bytes=64 * MIB)
+LIMITS = Limits(
+    memory_bytes=200 * MIB,
+    processes=30,
+    cpus=(0,),
+    log_bytes=MIB,
+    file_bytes=64 * MIB,
+    disk_bytes=64 * MIB,
+)
 CELL = Cell(
     name="onnxruntime",
     system=Runtime(family="wheels", adapter="faulty_adapter", reads=("onnx",)),
@@ -797,6 +804,7 @@ def _run(
         ("hang", "timeout", "still ran after 1 s"),
         ("fork_bomb", "process-limit", "used up its 30 processes and threads"),
         ("flood", "log-limit", "wrote more than 1 MiB of log"),
+        ("fill_disk", "disk-limit", "its files took more than 64 MiB"),
         ("odd_exit", "exited", "exit code 7"),
         ("torn_output", "exited", ""),
         ("escape", "exited", ""),
