@@ -78,7 +78,7 @@ class Sandbox:
 
         *readable*: more files that it can read.
         """
-        seen = [*interpreter_places(python), *_library_folders(), folders.code, *readable]
+        visible = [*interpreter_places(python), *_library_folders(), folders.code, *readable]
         return [
             self.program,
             *("--unshare-all", "--die-with-parent", "--new-session", "--cap-drop", "ALL"),
@@ -86,7 +86,7 @@ class Sandbox:
             *("--proc", "/proc", "--dev", "/dev"),
             *("--bind", str(folders.scratch / "shm"), "/dev/shm"),
             *("--bind", str(folders.scratch / "tmp"), "/tmp"),
-            *(part for path in seen for part in ("--ro-bind", str(path), str(path))),
+            *(part for path in visible for part in ("--ro-bind", str(path), str(path))),
             *("--bind", str(folders.control), str(folders.control)),
             *("--remount-ro", "/dev", "--remount-ro", "/"),
             *("--chdir", str(folders.code), "--", *command),
