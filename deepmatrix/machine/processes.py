@@ -163,9 +163,13 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
 def limited(command: Sequence[str], *, file_bytes: int, entrance: Path | None = None) -> list[str]:
     """Return *command* within limits of POSIX: no core files, no file above *file_bytes*.
 
-    *entrance*: the file of a control group, which it enters first. Nothing of it runs before.
+    *entrance*: the file of a control group, which it enters first. Nothing of it runs before. A
+    limit that this user may not set, being above a stricter one, stays as it is.
     """
-    script = 'ulimit -c 0; ulimit -f "$1"; [ -z "$2" ] || echo $$ >"$2"; shift 2; exec "$@"'
+    script = (
+        '{ ulimit -c 0; ulimit -f "$1"; [ -z "$2" ] || echo $$ >"$2"; } 2>/dev/null; '
+        'shift 2; exec "$@"'
+    )
     blocks = max(1, file_bytes // 512)  # the unit of `ulimit -f`
     return ["/bin/sh", "-c", script, "sh", str(blocks), str(entrance or ""), *command]
 

@@ -17,7 +17,7 @@ import pytest
 from deepmatrix.engines import Ended, Task, archives, sandbox
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.engines.sandbox import Sandbox
-from deepmatrix.machine import cgroups, nofollow, owner
+from deepmatrix.machine import cgroups, nofollow, owner, processes
 
 from .test_engines import CELL, FAULTY, LIMITS, MIB, on_linux
 
@@ -315,3 +315,20 @@ def test_a_jobs_folder_that_became_a_link_is_refused(trapped: Path, tmp_path: Pa
     with pytest.raises(archives.Refused):
         archives.copy_plain_files(trapped, folder, PurePath("jobs"))
     assert list(folder.iterdir()) == []
+
+
+# Limits that the system holds ---------------------------------------------------------------------
+
+
+def test_a_limited_command_keeps_its_exit_code_output_and_limits(tmp_path: Path) -> None:
+    names = "(resource.RLIMIT_FSIZE, resource.RLIMIT_CORE)"
+    script = f"import resource; print(*(resource.getrlimit(name)[1] for name in {names}))"
+    command = [sys.executable, "-c", script]
+    missing = tmp_path / "no group" / "cgroup.procs"
+    for entrance in (None, missing):
+        output = processes.run(processes.limited(command, file_bytes=MIB, entrance=entrance))
+        assert output.split() == [str(MIB), "0"]
+    with pytest.raises(processes.CommandFailed) as caught:
+        processes.run(processes.limited([sys.executable, "-c", "exit(7)"], file_bytes=MIB))
+    assert caught.value.code == 7
+    assert caught.value.output == ""
