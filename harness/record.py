@@ -103,6 +103,7 @@ WRONG_PLATFORM = "WrongPlatform"
 WRONG_THREADS = "WrongThreads"
 NOT_REACHED = "NotReached"
 BAD_MODEL = "BadModel"  # `harness.graphs.BadModel`: its message is meant for the user
+WRONG_INPUTS = "WrongInputs"  # `harness.graphs.WrongInputs`: so is this
 
 #: These hold for the whole job: they are recorded in every phase, and no phase runs.
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)

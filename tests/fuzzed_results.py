@@ -25,6 +25,7 @@ from deepmatrix.store.phases import TraceData
 from deepmatrix.study import decisions, statements
 from deepmatrix.study.statements import Statements
 from tests.fuzzing import Reader
+from tests.unit.examples import MATRIX
 
 NAMES = ("base", "head")
 
@@ -84,7 +85,7 @@ def _statements(folder: Path, results: Results) -> Reader:
     whole["claims"] = {area: listed[:6] for area, listed in whole["claims"].items()}
 
     def decide() -> None:
-        decided = decisions.decide(statements.load(path), [results])
+        decided = decisions.decide(statements.load(path), [results], MATRIX)
         reports.show_claims(_screen(), decided)
 
     return Reader("the statements", [whole], _schema(Statements), writer(path, decide))

@@ -108,11 +108,17 @@ def _check_json(value: JsonValue) -> JsonValue:
 Json = Annotated[JsonValue, AfterValidator(_check_json)]
 
 
+#: Bytes of a file's name, without its folders: what Linux, macOS and Windows take.
+LONGEST_NAME = 255
+
+
 def relative_path(path: str) -> str:
     """Return a path that stays below its folder. Raises ValueError for another one."""
     parts = path.split("/")
     if any(part in ("", ".", "..") for part in parts) or set(path) & {"\\", ":", "\0"}:
         raise ValueError("it must be a relative path, with slashes and without '..'")
+    if any(len(part.encode("utf-8", "surrogatepass")) > LONGEST_NAME for part in parts):
+        raise ValueError(f"it has a name of more than {LONGEST_NAME} bytes")
     return path
 
 

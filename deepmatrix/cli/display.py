@@ -14,11 +14,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.escaping import terminal
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
 from deepmatrix.planning.plan import Job
-from deepmatrix.reports import numbers
-from deepmatrix.reports.escaping import terminal
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import JobRecord
 from harness.record import INSPECT

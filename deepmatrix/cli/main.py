@@ -15,9 +15,9 @@ from typing import TextIO
 
 from deepmatrix import __version__
 from deepmatrix.cli.parser import parse
+from deepmatrix.drawing.terminal import make_console, print_block, print_line
 from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted, OutputClosed, system_error
-from deepmatrix.execution import interrupting
-from deepmatrix.reports.terminal import make_console, print_block, print_line
+from deepmatrix.machine.signals import heeded_signals
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,7 +25,7 @@ def main(arguments: Sequence[str]) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")  # an output may be ASCII alone
-    for number in interrupting.heeded_signals():
+    for number in heeded_signals():
         signal.signal(number, signal.default_int_handler)
     code = _run(arguments)
     for stream in (sys.stdout, sys.stderr):
@@ -41,7 +41,7 @@ def _run(arguments: Sequence[str]) -> int:
     except DeepmatrixError as error:
         return _print_error(error)
     except KeyboardInterrupt:
-        for number in interrupting.heeded_signals():
+        for number in heeded_signals():
             signal.signal(number, signal.SIG_IGN)  # a terminal that goes may send several
         return _print_error(Interrupted("interrupted"))
     except BrokenPipeError:

@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from deepmatrix.diagnosis.explain import BUDGET_S, Scope
+from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import MATRIX_FILE, RUNS
 from deepmatrix.planning.selection import Selection

@@ -6,7 +6,7 @@ import argparse
 
 from rich.console import Console
 
-from deepmatrix.cli import running
+from deepmatrix.cli import starting
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError, EngineError
@@ -55,7 +55,7 @@ def resume(
     engine_names = sorted({facts["engine"] for facts in resumed.engines().values()})
     name = engine_names[0] if engine_names and options.engine == "auto" else options.engine
     try:
-        return resumed, choose(name, resumed.manifest.matrix, say=running.line_printer(console))
+        return resumed, choose(name, resumed.manifest.matrix, say=starting.line_printer(console))
     except EngineError as error:
         raise EngineError(
             f"{resumed.id} began on the engine {name}: {error.message}",

@@ -1,8 +1,7 @@
-"""What several commands do: load, choose an engine, open a run, execute it, report it."""
+"""What several commands do with a run: open it, execute it, report it."""
 
 from __future__ import annotations
 
-import argparse
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -11,73 +10,19 @@ from rich.console import Console
 from deepmatrix import reports
 from deepmatrix.cli.display import Display
 from deepmatrix.comparison.history import lines as history_lines
-from deepmatrix.config import expected_failures, matrix_file
-from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import ExpectedFailure
-from deepmatrix.diagnosis.explain import BUDGET_S, Scope, explain_all
+from deepmatrix.diagnosis.explain import explain_all
 from deepmatrix.diagnosis.faults import find_faults
+from deepmatrix.diagnosis.scope import BUDGET_S, Scope
+from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
-from deepmatrix.engines.choose import choose
-from deepmatrix.errors import ArgumentError, CellFailed
+from deepmatrix.errors import CellFailed
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.settling import settle
-from deepmatrix.invocation import command_line
-from deepmatrix.planning.cells import Capabilities
-from deepmatrix.planning.plan import WAVES, Plan, Wave
+from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.reports import budgets
-from deepmatrix.reports.terminal import print_line
 from deepmatrix.results import merging
 from deepmatrix.store.runs import Run
-from deepmatrix.workloads import networks
-from harness.formats import FORMATS
-
-
-def line_printer(console: Console) -> Callable[[str], None]:
-    """Return a function that prints a line, and leaves it to the terminal to break it."""
-    return lambda text: print_line(console, text, wrap=False)
-
-
-def load_matrix(options: argparse.Namespace) -> Matrix:
-    """Load the matrix file. Raises ArgumentError, ConfigError."""
-    return matrix_file.load(options.file, networks=networks.NETWORKS)
-
-
-def load_expected_failures(options: argparse.Namespace) -> tuple[ExpectedFailure, ...] | None:
-    """Return the expected failures of the file that the user named, None if there is none."""
-    if options.expected_failures is None:
-        return None
-    cell_ids = tuple(load_matrix(options).cell_ids())
-    return expected_failures.load(options.expected_failures, cell_ids=cell_ids)
-
-
-def choose_engine(options: argparse.Namespace, matrix: Matrix, console: Console) -> Engine:
-    """Return the engine that the user named. Raises ArgumentError, EngineError."""
-    return choose(options.engine, matrix, say=line_printer(console))
-
-
-def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
-    """Raise ArgumentError where a cell may use more CPUs than the engine has."""
-    threads = matrix.limits.threads
-    if threads > capabilities.cpus:
-        raise ArgumentError(f"limits.threads is {threads}; the engine has {capabilities.cpus} CPUs")
-
-
-def check_trust(plan: Plan, engine: Engine, *, trusted: bool) -> None:
-    """Raise ArgumentError for users' models that run code, outside a container, without trust."""
-    if trusted or engine.isolates:
-        return
-    programs = [
-        f"{model.source or model.name} is a program: {FORMATS[model.format].program}"
-        for model in plan.imports
-        if FORMATS[model.format].program
-    ]
-    if programs:
-        lines = [*programs, f"no container holds it on the engine {engine.name}: it runs as you"]
-        raise ArgumentError(
-            "\n".join(lines),
-            hint=f"use a container engine (`{command_line('engine')}` sets one up), or add --trust "
-            "where you trust its author",
-        )
 
 
 def open_run(path: Path, parent: Path) -> Run:

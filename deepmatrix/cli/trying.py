@@ -10,7 +10,7 @@ from dataclasses import replace
 from rich.console import Console
 
 from deepmatrix import __version__
-from deepmatrix.cli import running
+from deepmatrix.cli import running, starting
 from deepmatrix.comparison import again
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
@@ -18,6 +18,7 @@ from deepmatrix.comparison.limits import Limit, growth_of
 from deepmatrix.comparison.trials import side_of
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
+from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images import pins
@@ -26,7 +27,6 @@ from deepmatrix.planning import trials
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.trials import Trial
-from deepmatrix.reports.terminal import print_line
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
@@ -52,14 +52,14 @@ def compare_versions(
     if not options.sides:
         raise ArgumentError("--with: which model is served?", hint="name its file")
     package, versions = trials.parse(options.versions)
-    matrix = running.load_matrix(options)
-    capabilities = running.choose_engine(options, matrix, console).capabilities()
+    matrix = starting.load_matrix(options)
+    capabilities = starting.choose_engine(options, matrix, console).capabilities()
     selection = Selection(include=tuple(options.only))
     tried = trials.trials(matrix, package, versions, selection, capabilities)
     extended = trials.with_trials(matrix, tried)
     growth = growth_of(wanted)
     with _locked(tried, matrix):
-        engine = running.choose_engine(options, extended, console)
+        engine = starting.choose_engine(options, extended, console)
         comparison = _measure(options, extended, tried, engine, console, growth)
         suspected = again.suspects(comparison, wanted)
         if not suspected:
@@ -125,8 +125,8 @@ def _create_run(
     )
     planned = replace(planned, rounds_native=options.rounds, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in models})
-    running.check_limits(matrix, engine.capabilities())
-    running.check_trust(planned, engine, trusted=options.trust)
+    starting.check_limits(matrix, engine.capabilities())
+    starting.check_trust(planned, engine, trusted=options.trust)
     run = Run.create(options.runs, planned, matrix, version=__version__)
     for model in models:
         files.copy_model(model, run.model_path(model.name))

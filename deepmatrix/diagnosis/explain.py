@@ -12,7 +12,6 @@ import shutil
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Literal
 
 from deepmatrix.boundary.files import write_text
 from deepmatrix.diagnosis.case import Case, cause_of
@@ -23,17 +22,12 @@ from deepmatrix.diagnosis.grouping import group_alike
 from deepmatrix.diagnosis.node_profile import find_unmeasured, measure_nodes
 from deepmatrix.diagnosis.reproducing import model_command, node_command
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
+from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.execution.runner import OpenRun
 from deepmatrix.judging.verdicts import producer_fault
 from deepmatrix.store.causes import CAUSE_FILE, Cause
 from deepmatrix.store.runs import Run
-
-#: What is explained: wrong answers; the error of every node of all answers too; nothing.
-Scope = Literal["drift", "all", "none"]
-
-#: How long the search for the first wrong node of one fault may take, in seconds.
-BUDGET_S = 120.0
 
 #: A consumer that is emulated gets this part of it.
 EMULATED_PART = 0.5

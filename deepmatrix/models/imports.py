@@ -98,16 +98,19 @@ def _describe_inputs(
     """Yield what was served; several files of one model share the inputs of the first."""
     sampled = not run.user_arrays_path("inputs").is_file()
     why = inspected.values if inspected and sampled else {}
+    dtypes = inspected.dtypes if inspected else {}
+    steering = inspected.steering if inspected else {}
     for name, array in served.items():
         finite = array[np.isfinite(array)] if array.dtype.kind in "fiub" else array[:0]
         yield ModelInput(
             name=name,
-            dtype="str" if array.dtype.kind == "U" else str(array.dtype),
+            dtype=dtypes.get(name) or ("str" if array.dtype.kind == "U" else str(array.dtype)),
             shape=array.shape,
             low=float(finite.min()) if finite.size else None,
             high=float(finite.max()) if finite.size else None,
             sampled=sampled,
             values=why.get(name, ""),
+            steers=steering.get(name, ""),
         )
 
 

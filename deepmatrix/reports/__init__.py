@@ -1,6 +1,6 @@
 """Reports: results as console tables, Markdown, JUnit XML and JSON, all from the same tables.
 
-In come results, plans, decisions, conformance outcomes and comparisons; out goes what a console
+In come results, decisions, conformance outcomes and comparisons; out goes what a console
 prints and the files ``report.md``, ``results.json`` and ``junit.xml`` of a run.
 """
 
@@ -12,12 +12,12 @@ from rich.console import Console
 
 from deepmatrix.boundary.files import write_text
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
-from deepmatrix.planning.plan import Plan
-from deepmatrix.reports import escaping, junit, markdown
+from deepmatrix.drawing import escaping
+from deepmatrix.drawing.console import print_table
+from deepmatrix.reports import junit, markdown
 from deepmatrix.reports.comparison import comparison_page, show_comparison
-from deepmatrix.reports.console import print_table
 from deepmatrix.reports.screens import headlines, show
-from deepmatrix.reports.tables import claims, conformance, plans
+from deepmatrix.reports.tables import claims, conformance
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 from deepmatrix.study.decisions import DecidedStatement
@@ -27,21 +27,12 @@ __all__ = [
     "comparison_page",
     "conformance_page",
     "headlines",
-    "plan_document",
     "show",
     "show_claims",
     "show_comparison",
     "show_conformance",
-    "show_plan",
     "write",
 ]
-
-plan_document = plans.document
-
-
-def show_plan(console: Console, plan: Plan, engine: str) -> None:
-    """Print a plan for an engine as a table."""
-    print_table(console, plans.table(plan, engine))
 
 
 def show_conformance(console: Console, conformities: Sequence[Conformity]) -> int:

@@ -13,7 +13,7 @@ from typing import Annotated
 from pydantic import Field, TypeAdapter
 
 from deepmatrix.boundary.files import read_json, write_text
-from deepmatrix.reports import numbers
+from deepmatrix.drawing import numbers
 from deepmatrix.results.rows import Results
 from deepmatrix.sizes import BINARY_UNITS, DECIMAL_UNITS
 from deepmatrix.store.runs import Run

@@ -8,14 +8,14 @@ from statistics import median
 from rich.console import Console
 
 from deepmatrix.comparison.changes import Comparison, Side
-from deepmatrix.reports import numbers
-from deepmatrix.reports.console import STYLES, print_table
-from deepmatrix.reports.escaping import markdown as escape
-from deepmatrix.reports.escaping import markdown_prose
-from deepmatrix.reports.layout import Mood
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.console import STYLES, print_table
+from deepmatrix.drawing.escaping import markdown as escape
+from deepmatrix.drawing.escaping import markdown_prose
+from deepmatrix.drawing.layout import Mood
+from deepmatrix.drawing.terminal import print_line
 from deepmatrix.reports.markdown import markdown_table
 from deepmatrix.reports.tables import comparison as tables
-from deepmatrix.reports.terminal import print_line
 
 #: So many lines that break a limit are shown, and cells that are not timed named.
 MOST_LINES = 5

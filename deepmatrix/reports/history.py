@@ -10,10 +10,10 @@ from rich.console import Console
 from rich.text import Text
 
 from deepmatrix.comparison.history.series import Level, Series
-from deepmatrix.reports import numbers
-from deepmatrix.reports.console import STYLES, print_table
-from deepmatrix.reports.layout import Column, Table, row
-from deepmatrix.reports.terminal import print_line
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.console import STYLES, print_table
+from deepmatrix.drawing.layout import Column, Table, row
+from deepmatrix.drawing.terminal import print_line
 
 #: A plot is at most so wide, and so high, in characters.
 WIDEST, HEIGHT = 120, 16

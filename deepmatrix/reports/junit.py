@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import xml.etree.ElementTree as ET
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.escaping import xml
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.escaping import xml
 from deepmatrix.results.rows import PortabilityRow, Results, TrainingRow
 
 EXPECTED = "expected failure"

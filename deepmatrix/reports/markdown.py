@@ -8,10 +8,10 @@ from pathlib import Path
 
 from deepmatrix.boundary.files import write_text
 from deepmatrix.config.documents import did_you_mean
+from deepmatrix.drawing.escaping import markdown as escape
+from deepmatrix.drawing.escaping import markdown_code, markdown_prose
+from deepmatrix.drawing.layout import Table
 from deepmatrix.errors import ArgumentError
-from deepmatrix.reports.escaping import markdown as escape
-from deepmatrix.reports.escaping import markdown_code, markdown_prose
-from deepmatrix.reports.layout import Table
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results.rows import Results

@@ -7,11 +7,11 @@ from collections.abc import Iterator
 from rich.console import Console
 from rich.text import Text
 
-from deepmatrix.reports import escaping
-from deepmatrix.reports.console import STYLES, print_table
+from deepmatrix.drawing import escaping
+from deepmatrix.drawing.console import STYLES, print_table
+from deepmatrix.drawing.terminal import print_line
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
-from deepmatrix.reports.terminal import print_line
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
 

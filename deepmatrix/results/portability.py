@@ -137,13 +137,23 @@ def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
 def _needed(inputs: Sequence[ModelInput]) -> str:
     """Return which options give the inputs of a model that takes no sample inputs.
 
-    A single whole number stands for something, such as a rate of samples, that no graph tells.
+    What steers the graph comes first, and a single whole number, which stands for something, such
+    as a rate of samples, that no graph tells.
     """
     tried = ", ".join(f"{row.name} ({row.dtype} {list(row.shape)})" for row in inputs)
     text = f"give real ones with --inputs FILE.npz; tried were {tried}"
-    numbers = [row.name for row in inputs if not row.shape and "int" in row.dtype]
-    ranges = " ".join(f"--range {name}=VALUE:VALUE" for name in numbers)
-    return f"{text}; or say what {', '.join(numbers)} has to be: {ranges}" if numbers else text
+    numbers = [row for row in inputs if row.steers or (not row.shape and "int" in row.dtype)]
+    if not numbers:
+        return text
+    names = ", ".join(f"{row.name} ({row.steers})" if row.steers else row.name for row in numbers)
+    return f"say what {names} has to be: {' '.join(map(range_option, numbers))}; or {text}"
+
+
+def range_option(row: ModelInput) -> str:
+    """Return the option for an input's value, with that value where the graph tells one."""
+    is_told = row.values and row.low is not None and row.low == row.high
+    value = f"{row.low:.12g}" if is_told else "VALUE"
+    return f"--range {row.name}={value}:{value}"
 
 
 def _is_judge(model: ModelRow | None, consumer: Cell) -> bool:

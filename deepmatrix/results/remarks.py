@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
+from deepmatrix.results.portability import range_option
 from deepmatrix.results.rows import CellRow, ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.records import JobRecord
 from harness.record import FLOAT64
@@ -83,12 +84,17 @@ def wide_tolerances(rows: Iterable[PortabilityRow]) -> Iterator[str]:
 
 
 def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
-    """Yield, once for each model, that it got sample inputs."""
+    """Yield, once for each model, that it got sample inputs, and which of them need a meaning."""
     for model in models:
         if model.is_sampled:
+            steered = "".join(
+                f"; {entry.name} {entry.steers}: say what it is with {range_option(entry)}"
+                for entry in model.inputs
+                if entry.sampled and entry.steers and not entry.values
+            )
             yield (
                 f"{model.name}: uses sample inputs; random data may hide or exaggerate a "
-                "difference; give real ones with --inputs"
+                f"difference; give real ones with --inputs{steered}"
             )
 
 
@@ -128,11 +134,21 @@ def stateful(rows: Iterable[PortabilityRow], models: Iterable[ModelRow]) -> Iter
         )
 
 
+#: What to do where the inputs of one model are not those of another.
+SHARED_INPUTS = (
+    "--inputs gives the inputs of every model that is named: verify models with other inputs in "
+    "runs of their own, each with its own --inputs"
+)
+
+
 def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
     """Yield the models of users that no cell serves, each once: what is wrong with them."""
-    for record in inspections:
+    records = list(inspections)
+    for record in records:
         if record.status != "ok":
-            yield f"{record.subject}: the model is not served: {record.model_problem}"
+            shares = len(records) > 1 and record.has_wrong_inputs
+            hint = f"; {SHARED_INPUTS}" if shares else ""
+            yield f"{record.subject}: the model is not served: {record.model_problem}{hint}"
 
 
 def problems(

@@ -18,6 +18,9 @@ Values = npt.NDArray[Any]
 #: Kinds of dtypes, as numpy names them: floats; all numbers and truth values; and texts.
 FLOATS, NUMBERS, ANY = "f", "fiub", "fiubU"
 
+#: What numpy writes for the bfloat16 of ``ml_dtypes``: two bytes without a type.
+BFLOAT16 = np.dtype("V2")
+
 _WANTED = {FLOATS: "floats", NUMBERS: "numbers", ANY: "numbers or text (dtype U)"}
 
 Shape = tuple[int, ...]
@@ -69,7 +72,7 @@ def read_array(path: Path) -> Values:
         stream.seek(0)
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)
         _check_letters(path.name, read)
-    return read
+    return _widened(read)
 
 
 @contextlib.contextmanager
@@ -126,7 +129,14 @@ def _read_one(
     with file.open(member) as stream:
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)
     _check_letters(name, read)
-    return read
+    return _widened(read)
+
+
+def _widened(values: Values) -> Values:
+    """Return bfloat16 as float32, exactly: its bits are the upper half."""
+    if values.dtype != BFLOAT16:
+        return values
+    return (values.view("<u2").astype("<u4") << 16).view("<f4")
 
 
 def _check_letters(name: str, values: Values) -> None:
@@ -148,7 +158,7 @@ def _check_header(
     version = np.lib.format.read_magic(stream)
     header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
     shape, _, dtype = header(stream)
-    if dtype.kind not in kinds:
+    if dtype.kind not in kinds and not (kinds == ANY and dtype == BFLOAT16):
         raise Unreadable(f"{name} holds {dtype}, not {_WANTED[kinds]}")
     if expected is not None and shape != expected:
         raise Unreadable(f"{name} has the shape {shape}, not {expected}")

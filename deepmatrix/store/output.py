@@ -100,6 +100,7 @@ class ModelInput(Part):
 
     *low*, *high*: the smallest and the largest finite value, where there is one. *sampled*:
     not user-provided. *values*: why a sample input holds what it holds, where the model tells.
+    *steers*: which branch, number of steps or shape of the graph it decides.
     """
 
     name: TensorName
@@ -109,6 +110,7 @@ class ModelInput(Part):
     high: Number | None = None
     sampled: bool
     values: Remark = ""
+    steers: Remark = ""
 
 
 class Exported(Part):

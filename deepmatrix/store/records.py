@@ -27,7 +27,7 @@ from deepmatrix.planning.plan import Wave
 from deepmatrix.store.output import Output
 from deepmatrix.store.parts import Part
 from deepmatrix.store.phases import AnyPhase
-from harness.record import BAD_MODEL
+from harness.record import BAD_MODEL, WRONG_INPUTS
 
 #: 1: first version.
 RECORD_SCHEMA: Final = 1
@@ -198,7 +198,13 @@ class JobRecord(Part):
         error = self.failure.error if self.failure else None
         if error is None:
             return self.cause or self.status
-        return error.message_line if error.type == BAD_MODEL and error.message_line else error.line
+        is_for_users = error.type in (BAD_MODEL, WRONG_INPUTS)
+        return error.message_line if is_for_users and error.message_line else error.line
+
+    @property
+    def has_wrong_inputs(self) -> bool:
+        """Whether a user's own model was refused for the inputs that came with it."""
+        return self.error_type == WRONG_INPUTS
 
     @property
     def failed_phase(self) -> str:

@@ -15,3 +15,7 @@ boundary; what is wrong with a file must still be said clearly.
 
 class BadModel(Exception):
     """A model, or an input that came with it, cannot be used; the message says why."""
+
+
+class WrongInputs(BadModel):
+    """The user's inputs are not those of the model."""

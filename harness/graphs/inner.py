@@ -7,6 +7,8 @@ import numpy
 from harness.adapters import Arrays
 from harness.graphs import onnx_inputs, operators
 from harness.graphs.precise import widen
+from harness.graphs.shapes import element_types
+from harness.graphs.values import as_array
 
 
 def nodes(model: Any) -> List[Dict[str, Any]]:
@@ -51,10 +53,13 @@ def expose(model: Any, tensors: Iterable[Dict[str, Any]]) -> None:
     import onnx
 
     present = {value.name for value in model.graph.output}
+    types = element_types(model)
     for tensor in tensors:
         if tensor["name"] in present:
             continue
         kind = onnx.helper.np_dtype_to_tensor_dtype(numpy.dtype(tensor["dtype"]))
+        if types.get(tensor["name"]) == onnx.TensorProto.BFLOAT16:  # its values come as float32
+            kind = onnx.TensorProto.BFLOAT16
         dims = [f"{tensor['name']}.{axis}" for axis in range(tensor["rank"])]
         value = onnx.helper.make_tensor_value_info(tensor["name"], kind, dims)
         model.graph.output.append(value)
@@ -69,7 +74,7 @@ def cut(model: Any, values: Arrays, inputs: Arrays, number: int) -> Tuple[Any, A
 
     node = model.graph.node[number]
     known = dict(values)
-    known.update(inputs)
+    known.update(operators.typed(model, inputs))
     moving = _input_dependent(model, inputs)
     held = {tensor.name: tensor for tensor in model.graph.initializer}
     read = list(dict.fromkeys(name for name in [*node.input, *_captured(node)] if name))
@@ -92,7 +97,7 @@ def cut(model: Any, values: Arrays, inputs: Arrays, number: int) -> Tuple[Any, A
         functions=list(model.functions),
         ir_version=model.ir_version,
     )
-    return single_node, {name: known[name] for name in free}
+    return single_node, {name: as_array(known[name]) for name in free}
 
 
 def _info(onnx: Any, name: str, value: "numpy.ndarray") -> Any:

@@ -13,6 +13,7 @@ import numpy
 from harness.graphs import checks
 from harness.graphs.sample_inputs import Values
 from harness.graphs.shapes import Entry, Shapes, infer
+from harness.graphs.values import carrier
 
 #: Operators that hand on the values of their first input as they are.
 MOVES = frozenset(
@@ -84,7 +85,7 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
         entries: its inputs, with a shape of sizes only.
     """
     graph = _read(model, entries)
-    dtypes = {entry["name"]: numpy.dtype(entry["dtype"]) for entry in entries}
+    dtypes = {entry["name"]: carrier(entry["dtype"]) for entry in entries}
     values: Dict[str, Values] = {}
     for node in checks.all_nodes(model.graph):
         for number, name in enumerate(node.input):
@@ -210,6 +211,18 @@ def _function(use: _Use) -> Optional[Values]:
     return Values(low, high, False, f"where {use.node.op_type} is defined")
 
 
+def _compared(use: _Use) -> Optional[Values]:
+    """A single number that decides a branch is what it is compared with, as a rate of samples."""
+    value = use.constant(1 - use.number)
+    dims = use.shape(use.number)
+    if value is None or value.dtype.kind not in "iu" or any(dim != 1 for dim in dims):
+        return None
+    readers = use.graph.readers.get(use.node.output[0], [])
+    is_branch = any(reader.op_type == "If" for reader in readers)
+    number = float(value[0])
+    return Values(number, number, True, "what a branch compares it with") if is_branch else None
+
+
 def _condition(use: _Use) -> Optional[Values]:
     """Where takes truth values: numbers that were cast to them are a mask."""
     return MASK if use.number == 0 else None
@@ -254,6 +267,7 @@ RULES: Dict[str, Rule] = {
     "LSTM": _lengths,
     "QuantizeLinear": _quantised,
     "DequantizeLinear": _codes,
+    "Equal": _compared,
     "Where": _condition,
     "Sub": _inverted,
     "EmbedLayerNormalization": _embedded,

@@ -6,7 +6,7 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import BadModel, sample_inputs, values
+from harness.graphs import BadModel, WrongInputs, sample_inputs, values
 from harness.graphs.operators import NotEvaluated
 from harness.graphs.sample_inputs import Sampling, Values
 from harness.graphs.shapes import EXPRESSION, Dim, Entry, Ties, size_of, tie
@@ -110,34 +110,34 @@ def _with_requested_sizes(entries: List[Entry], sampling: Sampling) -> List[Entr
 def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
     """Return the user's inputs by the model's names and in its order.
 
-    Raises BadModel where the number, a name, a dtype or a shape does not match.
+    Raises WrongInputs where the number, a name, a dtype or a shape does not match.
     """
     names = [entry["name"] for entry in entries]
     if len(user_inputs) != len(names):
-        raise BadModel(f"got {len(user_inputs)} inputs, it has {len(names)}: {', '.join(names)}")
+        raise WrongInputs(f"got the inputs {', '.join(user_inputs)}; it has {', '.join(names)}")
     if set(user_inputs) != set(names) and len(names) > 1:
         unknown = sorted(set(user_inputs) - set(names))[0]
         matches = difflib.get_close_matches(unknown, names, n=1)
         hint = f"; did you mean '{matches[0]}'?" if matches else f"; it has {', '.join(names)}"
-        raise BadModel(f"it has no input '{unknown}'{hint}")
+        raise WrongInputs(f"it has no input '{unknown}'{hint}")
     same_names = set(user_inputs) == set(names)
     named = user_inputs if same_names else dict(zip(names, user_inputs.values()))
-    for entry in entries:
-        _check_array(named[entry["name"]], entry)
-    return {name: named[name] for name in names}
+    return {entry["name"]: _checked(named[entry["name"]], entry) for entry in entries}
 
 
-def _check_array(array: "numpy.ndarray", entry: Entry) -> None:
+def _checked(array: "numpy.ndarray", entry: Entry) -> "numpy.ndarray":
+    array = values.rounded(array, entry["dtype"])
     dtype = values.dtype_name(array)
-    if dtype != entry["dtype"]:
-        raise BadModel(f"the input {entry['name']} is {dtype}, it wants {entry['dtype']}")
+    if dtype != (values.wider_dtype(entry["dtype"]) or entry["dtype"]):
+        raise WrongInputs(f"the input {entry['name']} is {dtype}, it wants {entry['dtype']}")
     dims = entry["shape"]
     fits = len(dims) == array.ndim and all(
         isinstance(dim, str) or dim == size for dim, size in zip(dims, array.shape)
     )
     if not fits:
         wanted = ", ".join(map(str, dims))
-        raise BadModel(f"the input {entry['name']} has the shape {array.shape}, not ({wanted})")
+        raise WrongInputs(f"the input {entry['name']} has the shape {array.shape}, not ({wanted})")
+    return array
 
 
 class Sampled(NamedTuple):
@@ -325,7 +325,8 @@ def _sizes(
 ) -> Dict[Dim, int]:
     """Return the size of every dimension, a number or a name: a name has one size wherever it is.
 
-    A name that begins a shape is the batch, unless an earlier input has it at another place.
+    A name that begins a shape is the batch, unless an earlier input has it at another place; so is
+    the second of three dimensions between sizes, which is how a recurrent layer has its state.
     Computed names come last, when those that they are computed of have a size.
     """
     sizes = dict(known)
@@ -333,8 +334,15 @@ def _sizes(
         for entry in entries:
             for axis, dim in enumerate(entry["shape"]):
                 if bool(isinstance(dim, str) and EXPRESSION.fullmatch(dim)) == is_computed:
-                    sizes[dim] = size_of(dim, sizes, first_dim if axis == 0 else other_dims)
+                    sizes[dim] = size_of(
+                        dim, sizes, first_dim if _is_batch(entry["shape"], axis) else other_dims
+                    )
     return sizes
+
+
+def _is_batch(dims: List[Dim], axis: int) -> bool:
+    is_state = len(dims) == 3 and isinstance(dims[0], int) and isinstance(dims[2], int)
+    return axis == 0 or (axis == 1 and is_state and dims[0] != 1)
 
 
 def as_float64(inputs: Arrays) -> Arrays:

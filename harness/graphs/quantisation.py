@@ -6,6 +6,7 @@ from typing import Any, Dict, Iterable
 import numpy
 
 from harness.adapters import Array, Arrays
+from harness.graphs import values
 
 #: "scale" and "zero_point" by name of an input or output.
 Grids = Dict[str, Dict[str, Any]]
@@ -28,7 +29,7 @@ def quantise(inputs: Arrays, declared: Iterable[Dict[str, Any]], grids: Grids) -
         declared: ``name`` and ``dtype`` of each input, in the model's order.
         grids: of the model's quantised inputs; other inputs stay as they are.
     """
-    dtypes = {entry["name"]: numpy.dtype(entry["dtype"]) for entry in declared}
+    dtypes = {entry["name"]: values.carrier(entry["dtype"]) for entry in declared}
     if len(dtypes) == len(inputs) == 1:
         inputs = dict(zip(dtypes, inputs.values()))
     return {
@@ -43,5 +44,5 @@ def quantised(x: Array, dtype: Any, scale: float, zero_point: int) -> Array:
     """Return floats as integers of a type: x over scale, half to even, from the zero point."""
     limits = numpy.iinfo(dtype)
     steps = numpy.rint(x.astype("float64") / scale) + zero_point
-    values: Array = numpy.clip(steps, limits.min, limits.max).astype(dtype)
-    return values
+    codes: Array = numpy.clip(steps, limits.min, limits.max).astype(dtype)
+    return codes

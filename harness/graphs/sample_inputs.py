@@ -96,7 +96,7 @@ def _check_shape(text: str, entry: Dict[str, Any], sizes: Tuple[int, ...]) -> No
 
 
 def _check_range(text: str, entry: Dict[str, Any], low: float, high: float) -> None:
-    dtype = numpy.dtype(entry["dtype"])
+    dtype = values.carrier(entry["dtype"])
     if dtype.kind not in "iuf":
         raise BadModel(f"{text}: {entry['name']} is {entry['dtype']}, which has no range")
     limits = numpy.finfo(dtype) if dtype.kind == "f" else numpy.iinfo(dtype)
@@ -114,13 +114,13 @@ def is_dynamic(dim: Any) -> bool:
 def check_kind(role: str, name: str, dtype: Any) -> None:
     """Raise BadModel unless the dtype of a tensor is served; *role* is "input" or "output"."""
     try:
-        kind = numpy.dtype(dtype).kind
+        kind: str = values.carrier(dtype).kind
     except TypeError:  # a dtype that numpy itself does not have
-        kind = None
-    if kind not in SERVED:
+        kind = ""
+    if not kind or kind not in SERVED:
         raise BadModel(
             f"its {role} {name} is {dtype}, which is unsupported; supported types: text, integers, "
-            "booleans and floats of 16 to 64 bits"
+            "booleans and floats of 16 to 64 bits, bfloat16 among them"
         )
 
 
@@ -158,7 +158,8 @@ def sized(declared: Iterable[Dict[str, Any]], sampling: Sampling) -> Arrays:
     for entry in declared:
         limits = sampling.ranges.get(entry["name"])
         legal = Values(*limits, False, "--range") if limits else entry.get("values")
-        sampled[entry["name"]] = _array(entry, legal, random)
+        drawn = _array(entry, legal, random)
+        sampled[entry["name"]] = values.rounded(drawn, entry["dtype"])
     return sampled
 
 
@@ -167,7 +168,7 @@ def _array(
 ) -> "numpy.ndarray":
     check_kind("input", entry["name"], entry["dtype"])
     is_text = entry["dtype"] == values.TEXT
-    dtype = numpy.array(WORDS).dtype if is_text else numpy.dtype(entry["dtype"])
+    dtype = numpy.array(WORDS).dtype if is_text else values.carrier(entry["dtype"])
     shape: List[int] = entry["shape"]
     size = functools.reduce(operator.mul, shape, dtype.itemsize)
     if size > LARGEST_BYTES:

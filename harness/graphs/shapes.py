@@ -54,11 +54,7 @@ def infer(model: Any, entries: List[Entry]) -> Shapes:
     """
     import onnx
 
-    skeleton = _skeleton(model, entries, onnx)
-    try:
-        inferred = onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
-    except Exception:  # a wrong model makes it raise anything
-        inferred = skeleton.graph
+    inferred = _inferred(_skeleton(model, entries, onnx), onnx)
     shapes: Shapes = {}
     for graph in _graphs(inferred):
         for value in [*graph.value_info, *graph.output, *graph.input]:
@@ -68,6 +64,26 @@ def infer(model: Any, entries: List[Entry]) -> Shapes:
         shapes.update((tensor.name, list(tensor.dims)) for tensor in graph.initializer)
     shapes.update((entry["name"], list(entry["shape"])) for entry in entries)
     return shapes
+
+
+def element_types(model: Any) -> Dict[str, int]:
+    """Return the element types, as ONNX numbers them, of the tensors that inference knows."""
+    import onnx
+
+    held = {tensor.name for tensor in model.graph.initializer}
+    names = [value.name for value in model.graph.input if value.name not in held]
+    entries = [{"name": name, "shape": None} for name in names]
+    graph = _inferred(_skeleton(model, entries, onnx), onnx)
+    known = [*graph.value_info, *graph.output, *graph.input]
+    return {value.name: value.type.tensor_type.elem_type for value in known}
+
+
+def _inferred(skeleton: Any, onnx: Any) -> Any:
+    """Return a model's graph with what the standard's inference finds, or without."""
+    try:
+        return onnx.shape_inference.infer_shapes(skeleton, data_prop=True).graph
+    except Exception:  # a wrong model makes it raise anything
+        return skeleton.graph
 
 
 def _skeleton(model: Any, entries: List[Entry], onnx: Any) -> Any:

@@ -7,7 +7,8 @@ What a model answers need not be an array. Here it becomes arrays, so that nothi
 - a map ``y`` is ``y.keys``, sorted, and ``y.values``, in the order of the keys;
 - a sequence of N maps with the same K keys, as ZipMap gives, is ``y.keys`` (K,) and ``y.values``
   (N, K);
-- an optional without a value is not an array.
+- an optional without a value is not an array;
+- bfloat16, which numpy lacks, is float32: see `rounded`.
 
 Runtimes in other languages do the same: see ``harness/PROTOCOL.md``.
 """
@@ -21,6 +22,9 @@ from harness.record import SMALLEST_SCALE
 
 #: The dtype of text by name, as inputs are described.
 TEXT = "str"
+
+#: A dtype that inputs can have and numpy lacks: the upper half of a float32.
+BFLOAT16 = "bfloat16"
 
 KEYS, VALUES = "keys", "values"
 
@@ -115,6 +119,32 @@ def as_array(value: Any) -> "numpy.ndarray":
 def wider_dtype(name: str) -> str:
     """Return the dtype in which an array is stored whose own dtype numpy lacks, else nothing."""
     return next((wider for start, wider in _WIDER.items() if name.startswith(start)), "")
+
+
+def carrier(name: str) -> "numpy.dtype[Any]":
+    """Return the dtype of the arrays that carry values of a dtype, which numpy may lack."""
+    return numpy.dtype("float32" if name == BFLOAT16 else name)
+
+
+def rounded(array: "numpy.ndarray", name: str) -> "numpy.ndarray":
+    """Return what an input of the dtype *name* makes of values in its `carrier`.
+
+    For bfloat16 these are float32, rounded half to even as a cast does.
+    """
+    is_carried = name == BFLOAT16 and array.dtype == "float32"
+    return from_bfloat16(as_bfloat16(array)) if is_carried else array
+
+
+def as_bfloat16(array: "numpy.ndarray") -> "numpy.ndarray":
+    """Return float32 as bfloat16, rounded half to even: its bits, as uint16."""
+    bits = numpy.ascontiguousarray(array, "float32").view("uint32").reshape(array.shape)
+    upper = (bits + 0x7FFF + (bits >> 16 & 1)) >> 16
+    return numpy.where(numpy.isnan(array), bits >> 16 | 0x40, upper).astype("uint16")
+
+
+def from_bfloat16(bits: "numpy.ndarray") -> "numpy.ndarray":
+    """Return the float32 of the bits of bfloat16, exactly."""
+    return (bits.astype("uint32") << 16).view("float32")
 
 
 def dtype_name(array: "numpy.ndarray") -> str:

@@ -11,7 +11,7 @@ import numpy
 
 from harness import control, record
 from harness.adapters import Arrays
-from harness.graphs import sample_inputs
+from harness.graphs import sample_inputs, values
 from harness.sessions import JobSession
 
 #: The host takes no longer ones.
@@ -45,6 +45,11 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
         sample_inputs.check_kind("output", name, numpy.asarray(value).dtype)
     data.update(inspected["described"])
     data["precise"] = "gold" in inspected
+    data["dtypes"] = {
+        entry["name"]: entry["dtype"]
+        for entry in data.get("inputs", [])
+        if values.wider_dtype(entry["dtype"])
+    }
     source = "baseline: the outputs of %s itself" % session.job["cell"]["name"]
     data.setdefault("judged_by", dict.fromkeys(inspected["outputs"], source))
     for text in ("refusal", "unanswered"):

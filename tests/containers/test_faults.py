@@ -274,7 +274,7 @@ import socket
 from deepmatrix.config.sections import Framework, Runtime
 from deepmatrix.engines.docker import endpoints, leftovers, patience
 from deepmatrix.engines.docker.engine import DockerEngine
-from deepmatrix.execution.interrupting import cancel_on_signal
+from deepmatrix.machine.signals import cancel_on_signal
 from deepmatrix.planning.cells import Cell
 
 from tests.containers.conftest import EXTRA, Lab

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
+from deepmatrix.drawing import numbers
 from deepmatrix.judging import agreements
 from deepmatrix.paths import ROOT
-from deepmatrix.reports import numbers
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
 

@@ -161,6 +161,12 @@ def test_a_path_that_leaves_its_folder_is_refused(path: str) -> None:
         relative_path(path)
 
 
+def test_a_name_that_no_file_system_takes_is_refused() -> None:
+    assert relative_path(f"{'x' * 255}/y") == f"{'x' * 255}/y"
+    with pytest.raises(ValueError, match="more than 255 bytes"):
+        relative_path(f"a/{'é' * 128}")
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [

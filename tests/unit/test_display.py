@@ -11,8 +11,8 @@ import pytest
 from rich.console import Console
 
 from deepmatrix.cli.display import Display
+from deepmatrix.drawing.terminal import Terminal
 from deepmatrix.errors import Interrupted
-from deepmatrix.reports.terminal import Terminal
 
 
 def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:

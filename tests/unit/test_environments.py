@@ -25,8 +25,7 @@ import pytest
 from deepmatrix.cli import main
 from deepmatrix.engines.docker import endpoints, patience
 from deepmatrix.errors import ArgumentError, EngineError, system_error
-from deepmatrix.execution import interrupting
-from deepmatrix.machine import folders, npm, packages
+from deepmatrix.machine import folders, npm, packages, signals
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import markdown
 from tests.unit.test_results import whole
@@ -238,8 +237,8 @@ def test_a_command_whose_engine_never_answers_can_be_interrupted(name: str) -> N
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:
-        assert signal.SIGHUP not in interrupting.heeded_signals()
-        with interrupting.cancel_on_signal() as cancel:
+        assert signal.SIGHUP not in signals.heeded_signals()
+        with signals.cancel_on_signal() as cancel:
             os.kill(os.getpid(), signal.SIGHUP)
             assert not cancel.is_set()
     finally:

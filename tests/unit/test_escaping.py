@@ -19,10 +19,11 @@ from rich.console import Console
 
 from deepmatrix import reports
 from deepmatrix.conformance.suite import Conformity
-from deepmatrix.reports import escaping, junit, markdown
-from deepmatrix.reports.console import print_table
-from deepmatrix.reports.layout import Column, Table, row
-from deepmatrix.reports.terminal import Terminal, print_line
+from deepmatrix.drawing import escaping
+from deepmatrix.drawing.console import print_table
+from deepmatrix.drawing.layout import Column, Table, row
+from deepmatrix.drawing.terminal import Terminal, print_line
+from deepmatrix.reports import junit, markdown
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
 from tests.unit.test_widths import whole_results

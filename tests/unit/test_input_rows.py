@@ -89,10 +89,11 @@ def test_a_model_that_is_random_by_design_keeps_no_state() -> None:
 
 def test_sample_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> None:
     refused = Verdict(word="error", reason="infer: Fail: dimension mismatch")
-    shapes = {"input": ("float32", (1, 64)), "sr": ("int64", ())}
+    branch = "decides a branch of If"
+    shapes = {"input": ("float32", (1, 64), ""), "sr": ("int64", (), branch)}
     inputs = tuple(
-        ModelInput(name=name, dtype=dtype, shape=shape, sampled=True)
-        for name, (dtype, shape) in shapes.items()
+        ModelInput(name=name, dtype=dtype, shape=shape, sampled=True, steers=steers)
+        for name, (dtype, shape, steers) in shapes.items()
     )
     model = verifications.MODEL.model_copy(
         update={"refusal": "dimension mismatch", "inputs": inputs}
@@ -100,10 +101,24 @@ def test_sample_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> N
     verdict = blame_inputs(refused, model)
     assert verdict.word == "not-run"
     assert verdict.reason == (
-        "no sample inputs fit it: give real ones with --inputs FILE.npz; tried were "
-        "input (float32 [1, 64]), sr (int64 []); or say what sr has to be: --range sr=VALUE:VALUE "
-        "(infer: Fail: dimension mismatch)"
+        "no sample inputs fit it: say what sr (decides a branch of If) has to be: "
+        "--range sr=VALUE:VALUE; or give real ones with --inputs FILE.npz; tried were "
+        "input (float32 [1, 64]), sr (int64 []) (infer: Fail: dimension mismatch)"
     )
+    told = {"low": 16e3, "high": 16e3, "values": "what a branch compares it with"}
+    known = model.model_copy(update={"inputs": (inputs[0], inputs[1].model_copy(update=told))})
+    assert "--range sr=16000:16000;" in blame_inputs(refused, known).reason
     assert blame_inputs(refused, verifications.MODEL) == refused
     matched = Verdict(word="match")
     assert blame_inputs(matched, model) == matched
+
+
+def test_a_sample_number_that_steers_the_graph_needs_a_meaning() -> None:
+    sizes = {"shape": (), "sampled": True, "low": 3, "high": 3}
+    size = ModelInput(name="n", dtype="int64", steers="is a step of Range", **sizes)
+    told = size.model_copy(update={"name": "sr", "values": "what a branch compares it with"})
+    (warning,) = remarks.sample_inputs(verified(size, told).models)
+    assert warning.endswith(
+        "give real ones with --inputs; n is a step of Range: say what it is with "
+        "--range n=VALUE:VALUE"
+    )

@@ -243,3 +243,71 @@ def test_the_baseline_answers_the_same_arrays_once() -> None:
     for _ in range(2):
         with pytest.raises(NoBaseline, match="Invalid"):
             reference.answer({"x": np.ones((1, 1), np.float32)})
+
+
+def save(folder: Path, graph: Any, **settings: Any) -> str:
+    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("my", 1)]
+    path = folder / "odd.onnx"
+    model = onnx.helper.make_model(graph, opset_imports=opsets, ir_version=8, **settings)
+    onnx.save(model, path)
+    return str(path)
+
+
+def test_functions_give_their_attributes_to_the_nodes_within(tmp_path: Path) -> None:
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("my", 1)]
+    twice = onnx.helper.make_function(
+        "my", "Twice", ["a"], ["b"], [node("Add", ["a", "a"], ["b"])], opsets[:1]
+    )
+    leaky = node("LeakyRelu", ["t"], ["o"])
+    attribute = onnx.AttributeProto(name="alpha", type=onnx.AttributeProto.FLOAT)
+    attribute.ref_attr_name = "slope"
+    leaky.attribute.append(attribute)
+    nodes = [node("Twice", ["a"], ["t"], domain="my"), leaky]
+    act = onnx.helper.make_function("my", "Act", ["a"], ["o"], nodes, opsets, attributes=["slope"])
+    used = [
+        node("Act", ["x"], ["h"], domain="my", slope=0.5),
+        node("Act", ["h"], ["y"], domain="my", slope=0.25),
+    ]
+    graph = onnx.helper.make_graph(used, "g", [value("x", 1, [2, 3])], [value("y", 1, [2, 3])])
+    path = save(tmp_path, graph, functions=[twice, act])
+    inspected = adapter.inspect("onnx", path, None, Sampling(0))
+    x = inspected["inputs"]["x"].astype("float64")
+    np.testing.assert_allclose(inspected["gold"]["y"], 4 * np.where(x < 0, x / 8, x), rtol=1e-12)
+    assert inspected["described"]["judged_by"] == {"y": "float64 evaluation"}
+    traced = adapter.trace(path, inspected["inputs"])
+    np.testing.assert_allclose(traced["precise"]["h"], 2 * np.where(x < 0, x / 2, x), rtol=1e-12)
+
+
+def sparse_product(folder: Path, places: list[Any]) -> str:
+    """Store the product of x and a sparse matrix of two values."""
+    value = onnx.helper.make_tensor_value_info
+    held = onnx.helper.make_sparse_tensor(
+        onnx.numpy_helper.from_array(np.float32([0.1, 2.0]), "w"),
+        onnx.numpy_helper.from_array(np.array(places), "places"),
+        [2, 3],
+    )
+    graph = onnx.helper.make_graph(
+        [onnx.helper.make_node("MatMul", ["x", "w"], ["y"])],
+        "g",
+        [value("x", 1, [4, 2])],
+        [value("y", 1, [4, 3])],
+        sparse_initializer=[held],
+    )
+    return save(folder, graph)
+
+
+@pytest.mark.parametrize("places", [[1, 5], [[0, 1], [1, 2]]])
+def test_sparse_weights_are_evaluated_in_float64(places: list[Any], tmp_path: Path) -> None:
+    inspected = adapter.inspect("onnx", sparse_product(tmp_path, places), None, Sampling(0))
+    x = inspected["inputs"]["x"]
+    dense = np.float32([[0, 0.1, 0], [0, 0, 2]])
+    np.testing.assert_allclose(inspected["gold"]["y"], x.astype("f8") @ dense, rtol=1e-12)
+    (answer,) = onnxruntime.InferenceSession(str(tmp_path / "odd.onnx")).run(None, {"x": x})
+    np.testing.assert_allclose(answer, inspected["gold"]["y"], rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("places", [[1, 6], [[0, 1], [2, 0]]])
+def test_sparse_weights_outside_their_tensor_are_refused(places: list[Any], tmp_path: Path) -> None:
+    with pytest.raises(BadModel, match="the sparse tensor w has values outside its shape"):
+        adapter.inspect("onnx", sparse_product(tmp_path, places), None, Sampling(0))

@@ -9,8 +9,8 @@ import pytest
 from deepmatrix.planning.plan import Job
 from deepmatrix.store.phases import PhaseStatus
 from deepmatrix.store.records import JobRecord
-from harness.graphs import BadModel
-from harness.record import BAD_MODEL, NOT_REACHED, STATUSES
+from harness.graphs import BadModel, WrongInputs
+from harness.record import BAD_MODEL, NOT_REACHED, STATUSES, WRONG_INPUTS
 from tests.unit.examples import output, record
 
 JOB = Job(
@@ -73,6 +73,7 @@ def test_a_bad_model_is_told_in_its_own_words_and_an_error_with_its_type(
 
 def test_the_harness_and_the_host_agree_on_the_name_of_a_bad_model() -> None:
     assert BadModel.__name__ == BAD_MODEL
+    assert WrongInputs.__name__ == WRONG_INPUTS
 
 
 def test_the_host_knows_the_statuses_of_the_harness() -> None:

@@ -12,9 +12,10 @@ import pytest
 from rich.console import Console
 
 from deepmatrix import reports
+from deepmatrix.cli import plan_table
+from deepmatrix.drawing import numbers
 from deepmatrix.paths import SCHEMAS
-from deepmatrix.reports import numbers
-from deepmatrix.reports.tables import deployment, plans, result_tables
+from deepmatrix.reports.tables import deployment, result_tables
 from deepmatrix.results import merging, rows
 from deepmatrix.results.timing.statistics import Estimate
 from tests.unit.examples import planned
@@ -180,7 +181,7 @@ def test_results_json_follows_its_published_schema(tmp_path: Path) -> None:
 
 def test_the_plan_document_counts_what_the_plan_does() -> None:
     plan = planned()
-    document = plans.document(plan, "docker")
+    document = plan_table.document(plan, "docker")
     jobs = {wave: len(list(plan.jobs(wave))) for wave in ("produce", "consume")}
     assert document["jobs"] == jobs
     assert len(document["artifacts"]) == len(list(plan.artifacts()))

@@ -9,8 +9,9 @@ from rich.cells import cell_len
 from rich.console import Console
 
 from deepmatrix import reports
+from deepmatrix.drawing import numbers
 from deepmatrix.judging.agreements import RANDOM
-from deepmatrix.reports import markdown, numbers
+from deepmatrix.reports import markdown
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import verification

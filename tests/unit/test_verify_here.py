@@ -113,3 +113,42 @@ def test_what_the_evaluator_cannot_answer_is_an_error_of_its_own(tmp_path: Path)
     (row,) = results["portability"]
     assert row["verdict"] == "error"
     assert "Frob" in row["reason"]
+
+
+def sums(folder: Path, name: str, *inputs: str) -> Path:
+    """Store a model that adds its inputs."""
+    values = [onnx.helper.make_tensor_value_info(text, 1, [2]) for text in (*inputs, "y")]
+    node = onnx.helper.make_node("Sum", list(inputs), ["y"])
+    graph = onnx.helper.make_graph([node], name, values[:-1], values[-1:])
+    opset = [onnx.helper.make_opsetid("", 17)]
+    path = folder / f"{name}.onnx"
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), path)
+    return path
+
+
+@pytest.mark.parametrize("names", [["one", "two"], ["three", "two"]])
+def test_models_with_other_inputs_are_told_to_have_runs_of_their_own(
+    names: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    declared = {"one": ["x"], "two": ["a", "b"], "three": ["a", "b", "c"]}
+    paths = [str(sums(tmp_path, name, *declared[name])) for name in names]
+    np.savez(tmp_path / "x.npz", x=np.ones(2, np.float32))
+    inputs = ["--inputs", str(tmp_path / "x.npz")]
+    code = verify(tmp_path, *paths, *inputs, "--explain", "none")
+    captured = capsys.readouterr()
+    screen = " ".join((captured.err if "three" in names else captured.out).split())
+    assert code == (2 if "three" in names else 1)
+    assert "got the inputs x; it has a, b" in screen
+    assert "--inputs gives the inputs of every model that is named" in screen
+    assert "in runs of their own, each with its own --inputs" in screen
+
+
+def test_a_single_model_with_wrong_inputs_is_not_told_of_others(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    np.savez(tmp_path / "x.npz", x=np.ones(2, np.float32))
+    path = sums(tmp_path, "two", "a", "b")
+    assert verify(tmp_path, str(path), "--inputs", str(tmp_path / "x.npz")) == 2
+    error = capsys.readouterr().err
+    assert "got the inputs x; it has a, b" in error
+    assert "every model" not in error

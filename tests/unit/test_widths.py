@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
+from deepmatrix.cli import plan_table
 from deepmatrix.comparison.changes import (
     Comparison,
     Side,
@@ -25,10 +26,11 @@ from deepmatrix.comparison.changes import (
     VerdictChange,
 )
 from deepmatrix.conformance.suite import Change, Conformity, Outcome
-from deepmatrix.reports import console as printing
-from deepmatrix.reports import fitting, markdown, tables
-from deepmatrix.reports.layout import Column, Row, Table
-from deepmatrix.reports.tables import claims, comparison, conformance, plans, result_tables
+from deepmatrix.drawing import console as printing
+from deepmatrix.drawing import fitting
+from deepmatrix.drawing.layout import Column, Row, Table
+from deepmatrix.reports import markdown, tables
+from deepmatrix.reports.tables import claims, comparison, conformance, result_tables
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
@@ -377,7 +379,7 @@ def all_tables() -> list[Table]:
         quantisation.costs(verifications.quantised()),
         *claims.tables(decide(statements.load(), [whole_results()], MATRIX)),
         *conformance_tables(),
-        plans.table(planned(), "docker"),
+        plan_table.table(planned(), "docker"),
         *comparison.tables(compared()),
     ]
 

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
+from deepmatrix.cli import running, starting
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import CellFailed
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.planning.selection import check_globs, match_globs
-from deepmatrix.reports.terminal import make_console, print_line
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -32,8 +32,8 @@ def run(options: argparse.Namespace) -> None:
     """Run the jobs of some cells in a run that `plan --write` created."""
     console = make_console()
     opened_run = running.open_run(options.run, options.runs)
-    engine = running.choose_engine(options, opened_run.manifest.matrix, console)
-    running.check_trust(opened_run.manifest.plan, engine, trusted=options.trust)
+    engine = starting.choose_engine(options, opened_run.manifest.matrix, console)
+    starting.check_trust(opened_run.manifest.plan, engine, trusted=options.trust)
     ids = [cell.id for cell in opened_run.manifest.plan.cells]
     check_globs(ids, options.globs, hint=f"cells of {opened_run.id}: {', '.join(ids)}")
     selected_ids = match_globs(ids, options.globs)

@@ -16,9 +16,9 @@ from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.limits import Limit
 from deepmatrix.comparison.reading import read_results
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.planning.trials import EXAMPLE
-from deepmatrix.reports.terminal import make_console, print_line
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -9,15 +9,15 @@ from pathlib import Path
 from deepmatrix import __version__, reports
 from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
+from deepmatrix.cli import running, starting
 from deepmatrix.cli.display import Display
 from deepmatrix.conformance import suite
 from deepmatrix.conformance.suite import Conformity
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import CellFailed
 from deepmatrix.execution.runner import Runner
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
-from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.store.runs import Run
 
 
@@ -34,8 +34,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Try the ONNX standard's own tests of single nodes; a new failure fails."""
     console = make_console()
-    matrix = running.load_matrix(options)
-    engine = running.choose_engine(options, matrix, console)
+    matrix = starting.load_matrix(options)
+    engine = starting.choose_engine(options, matrix, console)
     selection = Selection(include=tuple(options.globs))
     planned = plan_suite(matrix, suite.SUITE_FORMAT, selection, engine.capabilities())
     name = shared.check_run_name(options.name)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import argparse
 
-from deepmatrix.cli import running
+from deepmatrix.cli import starting
+from deepmatrix.drawing.terminal import make_console
 from deepmatrix.engines.setup import debian
-from deepmatrix.reports.terminal import make_console
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -16,7 +16,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Set a container engine up on Debian or Ubuntu, or end the one that was set up."""
-    print_line = running.line_printer(make_console())
+    print_line = starting.line_printer(make_console())
     if options.stop:
         debian.stop(say=print_line)
     else:

@@ -7,10 +7,10 @@ from pathlib import Path
 
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.comparison.history import series
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import history as drawn
-from deepmatrix.reports.terminal import make_console, print_line
 
 #: So many series are plotted; more are listed.
 PLOTTED = 4

@@ -5,13 +5,13 @@ from __future__ import annotations
 import argparse
 
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
+from deepmatrix.cli import starting
 from deepmatrix.cli.display import Display
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.selection import Selection
-from deepmatrix.reports.terminal import make_console, print_line
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -22,9 +22,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Build the images of the cells that match, whether or not they can run here."""
-    matrix = running.load_matrix(options)
+    matrix = starting.load_matrix(options)
     console = make_console()
-    engine = running.choose_engine(options, matrix, console)
+    engine = starting.choose_engine(options, matrix, console)
     every_platform = Capabilities(
         engine=engine.name,
         native=frozenset(matrix.architectures),

@@ -9,13 +9,13 @@ from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import resuming, running
+from deepmatrix.cli import resuming, running, starting
 from deepmatrix.diagnosis.faults import find_faults
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import WAVES
-from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import idioms
 
@@ -62,9 +62,9 @@ def _is_finished(unfinished: Run) -> bool:
 
 def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
     """Create a run of the selected cells for the engine that the user named."""
-    matrix = running.load_matrix(options)
+    matrix = starting.load_matrix(options)
     name = shared.check_run_name(options.name)
-    engine = running.choose_engine(options, matrix, console)
+    engine = starting.choose_engine(options, matrix, console)
     planned = plan_matrix(
         matrix,
         shared.selection(options),
@@ -73,7 +73,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         idioms=idioms.available_idioms(),
     )
     planned = replace(planned, isolate=options.isolate)
-    running.check_limits(matrix, engine.capabilities())
+    starting.check_limits(matrix, engine.capabilities())
     if not planned.cells:
         reasons = sorted({f"{skipped.cell.id}: {skipped.reason}" for skipped in planned.skipped})
         raise ArgumentError("none of the selected cells can run", hint="\n".join(reasons))

@@ -6,8 +6,8 @@ import argparse
 from pathlib import Path
 
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
-from deepmatrix.reports.terminal import make_console, print_line
+from deepmatrix.cli import running, starting
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.store import runs
 
 
@@ -27,4 +27,4 @@ def run(options: argparse.Namespace) -> None:
     if not parts:
         parts = [runs.latest(options.runs)]
         print_line(console, f"the newest run: {parts[0].path}", "dim", wrap=False)
-    running.report(parts, console, running.load_expected_failures(options))
+    running.report(parts, console, starting.load_expected_failures(options))

@@ -5,17 +5,17 @@ from __future__ import annotations
 import argparse
 import json
 
-from deepmatrix import __version__, reports
+from deepmatrix import __version__
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
+from deepmatrix.cli import plan_table, starting
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.drawing.console import print_table
+from deepmatrix.drawing.terminal import make_console
 from deepmatrix.errors import ArgumentError
-from deepmatrix.execution.runner import make_inputs
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
-from deepmatrix.reports.terminal import make_console
-from deepmatrix.store.runs import Run
+from deepmatrix.planning.plan import Plan
 from deepmatrix.workloads import idioms
 
 
@@ -37,7 +37,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Show which cells would run, and why the others would not."""
-    matrix = running.load_matrix(options)
+    matrix = starting.load_matrix(options)
     capabilities = _capabilities(options, matrix)
     planned = plan_matrix(
         matrix,
@@ -47,20 +47,29 @@ def run(options: argparse.Namespace) -> None:
         idioms=idioms.available_idioms(),
     )
     if options.write is not None:
-        name = shared.check_run_name(options.write)
-        make_inputs(Run.create(options.runs, planned, matrix, version=__version__, name=name))
+        _write(options, planned, matrix)
     if options.json:
-        print(json.dumps(reports.plan_document(planned, capabilities.engine), indent=1))
+        print(json.dumps(plan_table.document(planned, capabilities.engine), indent=1))
     else:
-        reports.show_plan(make_console(), planned, capabilities.engine)
+        print_table(make_console(), plan_table.table(planned, capabilities.engine))
+
+
+def _write(options: argparse.Namespace, planned: Plan, matrix: Matrix) -> None:
+    """Create the run, with its inputs."""
+    # Slow to import, and nothing else here needs it.
+    from deepmatrix.execution.runner import make_inputs  # noqa: PLC0415
+    from deepmatrix.store.runs import Run  # noqa: PLC0415
+
+    name = shared.check_run_name(options.write)
+    make_inputs(Run.create(options.runs, planned, matrix, version=__version__, name=name))
 
 
 def _capabilities(options: argparse.Namespace, matrix: Matrix) -> Capabilities:
     """Return what the engine can run, or what ``--native`` names."""
     if not options.native:
         console = make_console(stderr=True)
-        capabilities = running.choose_engine(options, matrix, console).capabilities()
-        running.check_limits(matrix, capabilities)
+        capabilities = starting.choose_engine(options, matrix, console).capabilities()
+        starting.check_limits(matrix, capabilities)
         return capabilities
     unknown = [name for name in options.native if name not in matrix.architectures]
     if unknown:

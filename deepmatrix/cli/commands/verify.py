@@ -11,8 +11,9 @@ from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import resuming, running
+from deepmatrix.cli import resuming, running, starting
 from deepmatrix.config.sections import Infer
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.invocation import command_line
@@ -21,7 +22,7 @@ from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
-from deepmatrix.reports.terminal import make_console, print_line
+from deepmatrix.results import remarks
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -142,7 +143,7 @@ def run(options: argparse.Namespace) -> None:
         planning += [options.shape, options.range, options.repeats, options.original, options.isa]
         planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
-        running.check_trust(verification.manifest.plan, engine, trusted=options.trust)
+        starting.check_trust(verification.manifest.plan, engine, trusted=options.trust)
     running.announce(verification, console)
     running.execute(
         verification,
@@ -164,7 +165,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         )
     _check_sweep(options)
     name = shared.check_run_name(options.name)
-    matrix = running.load_matrix(options)
+    matrix = starting.load_matrix(options)
     paths = [*([options.original] if options.original else []), *options.models]
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:
@@ -172,7 +173,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     for line in filter(None, map(files.describe_external, own_models)):
         print_line(console, line, "dim", wrap=False)
     own_inputs = _read_arrays(options, own_models)
-    engine = running.choose_engine(options, matrix, console)
+    engine = starting.choose_engine(options, matrix, console)
     planned = plan_models(
         matrix,
         [(model.name, model.format, model.main) for model in own_models],
@@ -191,8 +192,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     planned = planned.with_sources({model.name: str(model.path) for model in own_models})
     request = SampleRequest(shapes=dict(options.shape), ranges=dict(options.range))
     planned = planned.with_sample_request(request)
-    running.check_limits(matrix, engine.capabilities())
-    running.check_trust(planned, engine, trusted=options.trust)
+    starting.check_limits(matrix, engine.capabilities())
+    starting.check_trust(planned, engine, trusted=options.trust)
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
@@ -250,15 +251,18 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     with_arrays = f" with {' '.join(array_options)}" if array_options else ""
     models = inspected.manifest.plan.imports
     sources = {model.name: model.source for model in models}
-    causes, unready = [], []
+    causes, unready, wrong_inputs = [], [], 0
     for job in inspected.manifest.plan.jobs("produce"):
         if not inspected.record_path(job).is_file():
             unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
         elif (record := inspected.record(job)).status != "ok":
             causes.append(f"{sources[job.subject]}{with_arrays}: {record.model_problem}")
+            wrong_inputs += record.has_wrong_inputs
     if len(causes) + len(unready) < len(models):
         return
     if unready:
         raise EngineError(unready[0])
     hint = f"nothing was served; the log is in {inspected.path}"
+    if wrong_inputs and len(models) > 1:
+        hint = f"{remarks.SHARED_INPUTS}; {hint}"
     raise ArgumentError("\n".join(causes), hint=hint)

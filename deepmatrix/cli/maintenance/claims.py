@@ -7,10 +7,10 @@ from pathlib import Path
 
 from deepmatrix import reports
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
+from deepmatrix.cli import running, starting
+from deepmatrix.drawing.terminal import make_console
 from deepmatrix.paths import CLAIMS
 from deepmatrix.reports import markdown
-from deepmatrix.reports.terminal import make_console
 from deepmatrix.results import merging
 from deepmatrix.study import decisions, statements
 
@@ -35,12 +35,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Decide the study's statements by some runs; if several can decide, the last one counts."""
     document = statements.load(options.claims)
-    expected_failures = running.load_expected_failures(options)
+    expected_failures = starting.load_expected_failures(options)
     results = [
         merging.merge([running.open_run(path, options.runs)], expected_failures)
         for path in options.parts
     ]
-    decided = decisions.decide(document, results, running.load_matrix(options))
+    decided = decisions.decide(document, results, starting.load_matrix(options))
     reports.show_claims(make_console(), decided)
     if options.into:
         markdown.insert(options.into, lambda _: reports.claims_page(decided))

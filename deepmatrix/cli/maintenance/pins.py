@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import argparse
 
-from deepmatrix.cli import running
+from deepmatrix.cli import starting
+from deepmatrix.drawing.terminal import make_console
 from deepmatrix.errors import CellFailed
 from deepmatrix.images import pins
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.selection import check_globs, match_globs
-from deepmatrix.reports.terminal import make_console
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -23,14 +23,14 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Lock the requirements of the cells that match, with hashes."""
-    matrix = running.load_matrix(options)
+    matrix = starting.load_matrix(options)
     cells = [cell for cell in all_cells(matrix) if not matrix.exclusion(cell.id)]
     if options.globs:
         ids = [cell.id for cell in cells]
         check_globs(ids, options.globs)
         selected_ids = match_globs(ids, options.globs)
         cells = [cell for cell in cells if cell.id in selected_ids]
-    print_line = running.line_printer(make_console())
+    print_line = starting.line_printer(make_console())
     changes = pins.pin(cells, matrix.architectures, check=options.check, upgrade=options.upgrade)
     for change in changes:
         outcome = change.error or ", ".join(change.lines) or "unchanged"

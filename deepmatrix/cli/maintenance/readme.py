@@ -7,13 +7,13 @@ from pathlib import Path
 
 from deepmatrix import reports
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import running
+from deepmatrix.cli import running, starting
 from deepmatrix.conformance import suite
+from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import markdown
-from deepmatrix.reports.terminal import make_console, print_line
 from deepmatrix.results import merging
 from deepmatrix.store import runs
 
@@ -42,7 +42,7 @@ def run(options: argparse.Namespace) -> None:
         page = reports.conformance_page(opened_run.id, conformities)
         markdown.insert(options.into, lambda _: page)
     else:
-        merged = merging.merge([opened_run], running.load_expected_failures(options))
+        merged = merging.merge([opened_run], starting.load_expected_failures(options))
         if not any(row.status == "ok" for row in merged.cells):
             raise ArgumentError(
                 f"no cell of {opened_run.id} ran", hint=f"run `{command_line('matrix')}` first"

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 
-from deepmatrix.reports.layout import Table
+from deepmatrix.drawing.layout import Table
 from deepmatrix.reports.tables import cells, deployment, expressiveness, portability, speed, study
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
 from deepmatrix.results.rows import ModelRow, Results

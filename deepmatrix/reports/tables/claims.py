@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 
-from deepmatrix.reports.layout import Mood, Row, Table, key, number, text
-from deepmatrix.reports.numbers import DASH
+from deepmatrix.drawing.layout import Mood, Row, Table, key, number, text
+from deepmatrix.drawing.numbers import DASH
 from deepmatrix.study.checks import Check
 from deepmatrix.study.decisions import DecidedStatement, Decision, Outcome
 

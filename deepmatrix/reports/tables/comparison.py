@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 from deepmatrix.comparison.changes import Comparison, SizeChange, TimeChange, VerdictChange
 from deepmatrix.comparison.limits import time_title
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import (
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import (
     Column,
     Mood,
     Row,

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.conformance.suite import Change, Conformity
-from deepmatrix.reports.layout import Row, Table, key, number, row, text
+from deepmatrix.drawing.layout import Row, Table, key, number, row, text
 
 Changes = Mapping[str, Change | None]
 """By cell, the difference from its baseline; None where it has none."""

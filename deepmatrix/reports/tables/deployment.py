@@ -6,8 +6,8 @@ import itertools
 import statistics
 from collections.abc import Iterable
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import Row, Table, judged_row, key, mark, native, number, text
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import Row, Table, judged_row, key, mark, native, number, text
 from deepmatrix.results.rows import CellRow, ExportRow, Results, ScenarioRow
 from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
 

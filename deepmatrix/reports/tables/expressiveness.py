@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import (
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import (
     Mood,
     Row,
     Table,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import (
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import (
     Mood,
     Row,
     Table,

@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 from collections.abc import Iterator, Mapping
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import (
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import (
     NO_BREAK_SPACE,
     Mood,
     Row,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import itertools
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import Column, Table, key, mark, number, row, text
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import Column, Table, key, mark, number, row, text
 from deepmatrix.results.rows import PassRow, Results
 
 #: Workload -> framework of the study -> ms of a minibatch forward and backward, on one Titan X.

@@ -42,9 +42,22 @@ def evaluator(model: Any) -> Any:
 
     It raises whatever its operators raise; see `evaluate`.
     """
+    import onnx.inliner
     import onnx.reference
 
+    # Its operators of one input take no attribute of a function: those have to be inlined.
+    if not isinstance(model, str) and _has_linked_attributes(model):
+        model = onnx.inliner.inline_local_functions(model)
     return onnx.reference.ReferenceEvaluator(model, new_ops=definitions())
+
+
+def _has_linked_attributes(model: Any) -> bool:
+    return any(
+        attribute.ref_attr_name
+        for function in model.functions
+        for node in function.node
+        for attribute in node.attribute
+    )
 
 
 def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:
@@ -53,10 +66,24 @@ def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:
     Raises NotEvaluated, whatever its operators raise.
     """
     try:
-        values = evaluator(model).run(None, inputs, intermediate=intermediate)
+        reference = evaluator(model)
+        values = reference.run(None, typed(model, inputs), intermediate=intermediate)
     except Exception as error:  # an operator may raise anything
         raise NotEvaluated(_failure(error)) from error
     return values if intermediate else flatten(zip(output_names(model), values))
+
+
+def typed(model: Any, inputs: Arrays) -> Arrays:
+    """Return the inputs of a model for its evaluation: those of bfloat16 come as float32."""
+    import onnx
+
+    narrow = {
+        value.name
+        for value in model.graph.input
+        if value.type.tensor_type.elem_type == onnx.TensorProto.BFLOAT16
+    }
+    dtype = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16)
+    return {name: x.astype(dtype) if name in narrow else x for name, x in inputs.items()}
 
 
 def output_names(model: Any) -> List[str]:

@@ -8,7 +8,7 @@ from typing import Any, Dict, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, sample_inputs
+from harness.graphs import BadModel, WrongInputs, sample_inputs
 from harness.graphs.sample_inputs import Sampling
 
 #: torch's types of elements by their numbers.
@@ -94,7 +94,7 @@ def inspect(
     ]
     inputs = user_inputs or sample_inputs.arrays(entries, sampling)
     if len(inputs) != len(entries):
-        raise BadModel(f"got {len(inputs)} inputs, it has {len(entries)}")
+        raise WrongInputs(f"got {len(inputs)} inputs, it has {len(entries)}")
     return {"described": {"inputs": entries}, "inputs": inputs, "outputs": answer(model, inputs)}
 
 

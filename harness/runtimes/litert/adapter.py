@@ -5,7 +5,7 @@ from typing import Any, Dict, List, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, quantisation, sample_inputs
+from harness.graphs import WrongInputs, quantisation, sample_inputs
 from harness.graphs.sample_inputs import Sampling
 from harness.graphs.tflite import model as tflite
 from harness.graphs.tflite import values as tflite_values
@@ -129,7 +129,7 @@ def inspect(
     try:
         outputs = answer(model, inputs)
     except WrongShape as error:
-        raise BadModel(str(error))
+        raise WrongInputs(str(error))
     described: Dict[str, Any] = {
         "inputs": declared,
         "values": {name: values.why for name, values in legal.items()},

@@ -5,8 +5,12 @@ import { constructorOf } from "./npy.mjs";
 import { explain } from "./refusals.mjs";
 import { productModel } from "./selftest.mjs";
 
-/** What ONNX Runtime says where it has no kernel: in JavaScript its errors have no code. */
-const NOT_IMPLEMENTED = /NOT_IMPLEMENTED|Could not find an implementation|ERROR_CODE: 9\b/;
+/**
+ * What ONNX Runtime says where it has no kernel, or JavaScript no type for an input or output, such
+ * as bfloat16: in JavaScript its errors have no code.
+ */
+const NOT_IMPLEMENTED =
+  /NOT_IMPLEMENTED|Could not find an implementation|ERROR_CODE: 9\b|unsupported data type/i;
 
 /** A model that is loaded: its session, and the names of its inputs and outputs in its own order. */
 export class Model {

@@ -13,6 +13,7 @@ from harness.graphs.legal_values import legal_values
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.graphs.sample_inputs import Sampling
+from harness.graphs.steering import steering
 from harness.record import FLOAT64
 from harness.runtimes.onnx import gold, limits, quantised, undefined
 from harness.runtimes.onnx.baseline import Baseline
@@ -107,6 +108,7 @@ def _sampled(model, reference, entries, sampling, described):
     held = {name: legal.why for name, legal in legal_values(model, sized).items()}
     held.update(dict.fromkeys(sampling.ranges, "--range"))
     described["values"] = held
+    described["steering"] = steering(model, sized)
     described["refusal"] = sampled.refusal
     return sampled
 
@@ -144,7 +146,7 @@ def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:
         "nodes": inner.nodes(model),
         "outputs": [value.name for value in model.graph.output],
         "precise": precise,
-        "single": single,
+        "single": {name: values.as_array(x) for name, x in single.items()},
     }
 
 
@@ -185,4 +187,5 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]
     feed = protocol.match_names(inputs, names)
-    return values.flatten(zip(model.output_names, model.run(None, feed)))
+    answers = model.run(None, operators.typed(model.proto_, feed))
+    return values.flatten(zip(model.output_names, answers))

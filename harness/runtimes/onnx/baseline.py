@@ -4,7 +4,7 @@ It is used where the evaluator knows no float64, and it is the second opinion wh
 evaluator's own definition of an operator has not been proven.
 """
 
-from harness.graphs import values
+from harness.graphs import ort_session, values
 
 
 class NoBaseline(Exception):
@@ -64,8 +64,10 @@ def _answer(path, names, inputs):
         session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # its errors share no class
         raise NoBaseline(_line(error))
+    if ort_session.without_array(session):
+        raise NoBaseline(ort_session.without_array(session))
     try:
-        answers = session.run(names, inputs)
+        answers = ort_session.run(onnxruntime, session, names, inputs)
     except Exception as error:
         raise Refusal(_line(error))
     return values.flatten(zip(names, answers))

@@ -5,7 +5,7 @@ import struct
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, onnx_inputs, onnx_refusals, values
+from harness.graphs import BadModel, onnx_inputs, onnx_refusals, ort_session, values
 from harness.graphs.sample_inputs import Sampling
 
 ort: Any = None  # the runtime, once `start` has imported it
@@ -21,7 +21,8 @@ _DTYPES = {
     "tensor(float)": "float32",
     "tensor(double)": "float64",
     "tensor(bool)": "bool",
-    "tensor(string)": "str",
+    "tensor(string)": values.TEXT,
+    ort_session.BFLOAT16: values.BFLOAT16,
     **{
         f"tensor({name})": name
         for name in ("float16", "int8", "int16", "int32", "int64")
@@ -77,7 +78,7 @@ def load(form: str, path: str) -> Any:
     if form not in ("onnx", "ort"):
         raise protocol.Unsupported(f"onnxruntime does not read {form}")
     try:
-        return _named(_session(path))
+        session = _session(path)
     except Exception as error:  # its errors share no class
         if isinstance(error, _no_kernel()):
             raise protocol.Unsupported(str(error).splitlines()[0]) from error
@@ -85,6 +86,9 @@ def load(form: str, path: str) -> Any:
         if reason:
             raise protocol.Unsupported(f"onnxruntime {ort.__version__}: {reason}") from error
         raise
+    if ort_session.without_array(session):
+        raise protocol.Unsupported(ort_session.without_array(session))
+    return _named(session)
 
 
 def _no_kernel():
@@ -143,7 +147,7 @@ def _named(session):
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the session, arrays in and out."""
     session, names, outputs = model
-    answers = session.run(outputs, protocol.match_names(inputs, names))
+    answers = ort_session.run(ort, session, outputs, protocol.match_names(inputs, names))
     return values.flatten(zip(outputs, answers))
 
 

@@ -11,10 +11,12 @@ from typing import Any, Dict, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import onnx_inputs
+from harness.graphs import onnx_inputs, values
 from harness.graphs.sample_inputs import Sampling
 
 #: OpenVINO's names of the precisions.
+BYTE = 8  # bits
+
 PRECISIONS = {"f32": "float32", "bf16": "bfloat16", "f16": "float16"}
 
 #: What keeps its arithmetic in float32; older versions lack some of these properties.
@@ -98,12 +100,15 @@ def load(form: str, path: str) -> Any:
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
         raise RuntimeError(" ".join(filter(None, lines)) or str(error)) from error
-    _check_inputs(model)
+    _check_types(model)
     return model
 
 
-def _check_inputs(model):
-    """Raise Unsupported where an input is text: the process would die after its answer."""
+def _check_types(model):
+    """Raise Unsupported where an input is text: the process would die after its answer.
+
+    It does so as well for types of less than a byte: their arrays are packed, in another shape.
+    """
     texts = [
         entry.get_any_name()
         for entry in model.inputs
@@ -111,6 +116,12 @@ def _check_inputs(model):
     ]
     if texts:
         raise protocol.Unsupported("openvino takes no text: its input " + ", ".join(texts))
+    for entry in (*model.inputs, *model.outputs):
+        if entry.get_element_type().bitwidth < BYTE:
+            name, kind = entry.get_any_name(), entry.get_element_type().to_string()
+            raise protocol.Unsupported(
+                f"openvino gives and takes no arrays of {kind}, as {name} is"
+            )
 
 
 def _check_readable(path):
@@ -162,7 +173,7 @@ def inspect(
     entries = [
         {
             "name": value.get_any_name(),
-            "dtype": str(numpy.dtype(value.get_element_type().to_dtype())),
+            "dtype": _dtype(value),
             "shape": [
                 f"{value.get_any_name()}.{axis}" if dim.is_dynamic else dim.get_length()
                 for axis, dim in enumerate(value.get_partial_shape())
@@ -178,9 +189,42 @@ def inspect(
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the compiled model, arrays in and out."""
-    feed = protocol.match_names(inputs, [_name(entry, inputs) for entry in model.inputs])
+    names = [_name(entry, inputs) for entry in model.inputs]
+    feed: Dict[str, Any] = dict(protocol.match_names(inputs, names))
+    for name, entry in zip(names, model.inputs):
+        if _is_bfloat16(entry):
+            bits = values.as_bfloat16(feed[name])
+            feed[name] = openvino.Tensor(bits, openvino.Shape(bits.shape), openvino.Type.bf16)
     outputs = model(feed, share_inputs=True)
-    return {entry.get_any_name(): numpy.array(outputs[entry]) for entry in model.outputs}
+    return {
+        name: _array(entry, outputs[entry]) for name, entry in zip(_names(model), model.outputs)
+    }
+
+
+def _names(model):
+    """Return the names of the outputs, in order, each another.
+
+    Outputs that are the same constant have the same name; they get their number as well, so that
+    none is lost, and the host goes by their order.
+    """
+    names = [entry.get_any_name() for entry in model.outputs]
+    return [
+        name if names.count(name) == 1 else f"{name}.{number}" for number, name in enumerate(names)
+    ]
+
+
+def _array(entry, x):
+    """Return a copy of an output; OpenVINO gives the bits of bfloat16 as those of a float16."""
+    return values.from_bfloat16(x.view("uint16")) if _is_bfloat16(entry) else numpy.array(x)
+
+
+def _is_bfloat16(entry):
+    return entry.get_element_type() == openvino.Type.bf16
+
+
+def _dtype(entry):
+    dtype = numpy.dtype(entry.get_element_type().to_dtype())
+    return values.BFLOAT16 if _is_bfloat16(entry) else str(dtype)
 
 
 def _name(entry, inputs):

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import Column, Table, row, without_empty_columns
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import Column, Table, row, without_empty_columns
 from deepmatrix.results.rows import ModelRow
 from deepmatrix.store.output import ModelInput
 
 #: At most this many inputs are in the line; the table has all.
 FEW = 4
+
+#: Whole numbers below this are written with all of their digits.
+LONG = 1e5
 
 
 def line(model: ModelRow) -> str:
@@ -30,7 +33,13 @@ def _shape(entry: ModelInput) -> str:
 def _range(entry: ModelInput) -> str:
     if entry.low is None or entry.high is None:
         return ""
-    return f" from {entry.low:.4g} to {entry.high:.4g}"
+    return f" from {_number(entry.low, entry)} to {_number(entry.high, entry)}"
+
+
+def _number(value: float, entry: ModelInput) -> str:
+    """Return a value: a whole number that fits five digits, such as a rate of samples, as it is."""
+    is_short = "int" in entry.dtype and abs(value) < LONG
+    return f"{value:.0f}" if is_short else f"{value:.4g}"
 
 
 def table(model: ModelRow) -> Table:
@@ -40,8 +49,8 @@ def table(model: ModelRow) -> Table:
             entry.name,
             entry.dtype,
             _shape(entry),
-            numbers.DASH if entry.low is None else f"{entry.low:.4g}",
-            numbers.DASH if entry.high is None else f"{entry.high:.4g}",
+            numbers.DASH if entry.low is None else _number(entry.low, entry),
+            numbers.DASH if entry.high is None else _number(entry.high, entry),
             "sample" if entry.sampled else "user-provided",
             entry.values,
         )

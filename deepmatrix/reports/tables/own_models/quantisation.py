@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import Row, Table, key, number, row, text
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import Row, Table, key, number, row, text
 from deepmatrix.results.rows import CostRow, Results
 
 #: At most this many rows that flip are listed.

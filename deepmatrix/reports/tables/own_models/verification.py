@@ -5,9 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 
-from deepmatrix.judging.verdicts import ORDER
-from deepmatrix.reports import numbers
-from deepmatrix.reports.layout import (
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import (
     NO_BREAK_SPACE,
     Column,
     Mood,
@@ -18,6 +17,7 @@ from deepmatrix.reports.layout import (
     row,
     without_empty_columns,
 )
+from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.results.rows import CellRow, ModelRow, NodesRow, PortabilityRow, Results
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation

@@ -1,6 +1,8 @@
 #include "onnxruntime/answers.hpp"
 
 #include <algorithm>
+#include <cstdint>
+#include <cstring>
 
 #include "errors.hpp"
 #include "onnxruntime/elements.hpp"
@@ -40,6 +42,38 @@ bool is_text(const Ort::Value& tensor) {
            ONNX_TENSOR_ELEMENT_DATA_TYPE_STRING;
 }
 
+bool is_bfloat16(const Ort::Value& tensor) {
+    return tensor.GetTensorTypeAndShapeInfo().GetElementType() ==
+           ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16;
+}
+
+// Return bfloat16 as float32, of which it is the upper half.
+Array widened(const Ort::Value& tensor) {
+    Shape shape = tensor.GetTensorTypeAndShapeInfo().GetShape();
+    const std::size_t count = elements(shape);
+    const auto* halves = static_cast<const std::uint16_t*>(tensor.GetTensorRawData());
+    std::vector<std::byte> bytes(count * sizeof(std::uint32_t));
+    for (std::size_t i = 0; i < count; ++i) {
+        const std::uint32_t bits = static_cast<std::uint32_t>(halves[i]) << 16;
+        std::memcpy(&bytes[i * sizeof bits], &bits, sizeof bits);
+    }
+    return {dtype_by_name("float32"), std::move(shape), std::move(bytes)};
+}
+
+// Return float32 whose values are all of bfloat16 as such.
+Ort::Value narrowed(const View& input) {
+    const Ort::AllocatorWithDefaultOptions allocator;
+    auto value = Ort::Value::CreateTensor(allocator, input.shape.data(), input.shape.size(),
+                                          ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16);
+    auto* halves = static_cast<std::uint16_t*>(value.GetTensorMutableRawData());
+    for (std::size_t i = 0; i < elements(input.shape); ++i) {
+        std::uint32_t bits;
+        std::memcpy(&bits, input.data + i * sizeof bits, sizeof bits);
+        halves[i] = static_cast<std::uint16_t>(bits >> 16);
+    }
+    return value;
+}
+
 View view_of(const Ort::Value& tensor) {
     const auto facts = tensor.GetTensorTypeAndShapeInfo();
     const DType& dtype = dtype_by_onnx(facts.GetElementType());
@@ -51,13 +85,18 @@ View view_of(const Ort::Value& tensor) {
 
 Array array_of(const Ort::Value& tensor) {
     if (is_text(tensor)) return text_of(tensor);
+    if (is_bfloat16(tensor)) return widened(tensor);
     const View view = view_of(tensor);
     return {view.dtype, view.shape, {view.data, view.data + view.size}};
 }
 
 }  // namespace
 
-Ort::Value input_value(const View& input) {
+Ort::Value input_value(const View& input, ONNXTensorElementDataType declared) {
+    if (declared == ONNX_TENSOR_ELEMENT_DATA_TYPE_BFLOAT16 &&
+        input.dtype == dtype_by_name("float32")) {
+        return narrowed(input);
+    }
     if (is_text(*input.dtype)) {
         const Ort::AllocatorWithDefaultOptions allocator;
         auto value = Ort::Value::CreateTensor(allocator, input.shape.data(), input.shape.size(),
@@ -93,7 +132,7 @@ void Answers::add(const std::string& name, Ort::Value value) {
 }
 
 void Answers::add_tensor(const std::string& name, Ort::Value value) {
-    if (is_text(value)) return add_array(name, text_of(value));
+    if (is_text(value) || is_bfloat16(value)) return add_array(name, array_of(value));
     names_.push_back(name);
     views_.push_back(view_of(value));
     values_.push_back(std::move(value));  // its elements stay where they are

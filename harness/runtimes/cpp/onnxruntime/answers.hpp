@@ -32,7 +32,9 @@ class Answers {
     std::deque<Array> arrays_;  // which never move
 };
 
-// Return an input as the runtime's value: numbers stay where they are, texts are copied.
-Ort::Value input_value(const View& input);
+// Return an input as the runtime's value of the type that the model declares.
+//
+// Numbers stay where they are; texts are copied, and bfloat16, which comes as float32.
+Ort::Value input_value(const View& input, ONNXTensorElementDataType declared);
 
 }  // namespace deepmatrix

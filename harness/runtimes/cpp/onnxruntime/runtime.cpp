@@ -96,6 +96,12 @@ std::vector<const char*> pointers(const std::vector<std::string>& names) {
     return result;
 }
 
+// Return the type of a tensor's elements; it is undefined where the input is none.
+ONNXTensorElementDataType element_type(const Ort::TypeInfo& info) {
+    if (info.GetONNXType() != ONNX_TYPE_TENSOR) return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    return info.GetTensorTypeAndShapeInfo().GetElementType();
+}
+
 class OnnxModel : public Model {
   public:
     OnnxModel(Ort::Session session, const std::vector<std::string>& given)
@@ -108,14 +114,19 @@ class OnnxModel : public Model {
         for (std::size_t i = 0; i < session_.GetOutputCount(); ++i) {
             outputs_.emplace_back(session_.GetOutputNameAllocated(i, allocator).get());
         }
-        for (std::size_t place : matched(given, own)) inputs_.push_back(own[place]);
+        for (std::size_t place : matched(given, own)) {
+            inputs_.push_back(own[place]);
+            types_.push_back(element_type(session_.GetInputTypeInfo(place)));
+        }
     }
 
     std::vector<View> answer(const std::vector<View>& inputs) override {
         return guarded([&] {
             std::vector<Ort::Value> values;
             values.reserve(inputs.size());
-            for (const View& input : inputs) values.push_back(input_value(input));
+            for (std::size_t i = 0; i < inputs.size(); ++i) {
+                values.push_back(input_value(inputs[i], types_[i]));
+            }
             const auto in = pointers(inputs_), out = pointers(outputs_);
             auto answered = session_.Run(Ort::RunOptions{nullptr}, in.data(), values.data(),
                                          values.size(), out.data(), out.size());
@@ -132,6 +143,7 @@ class OnnxModel : public Model {
   private:
     Ort::Session session_;
     std::vector<std::string> inputs_;  // one for each array that is given
+    std::vector<ONNXTensorElementDataType> types_;  // of these
     std::vector<std::string> outputs_;
     Answers answers_;
 };

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from deepmatrix.reports.numbers import DASH
+from deepmatrix.drawing.numbers import DASH
 
 #: Between a word and its number, which stay on one line.
 NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"

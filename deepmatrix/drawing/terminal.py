@@ -8,8 +8,8 @@ from rich.console import Console, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
+from deepmatrix.drawing import escaping
 from deepmatrix.errors import OutputClosed
-from deepmatrix.reports import escaping
 
 #: The width of what is written to no terminal, in characters.
 FILE_WIDTH = 160

@@ -11,11 +11,11 @@ from rich.console import Console, Group, RenderableType
 from rich.table import Table as RichTable
 from rich.text import Text
 
-from deepmatrix.reports import fitting
-from deepmatrix.reports.escaping import terminal
-from deepmatrix.reports.fitting import Fit
-from deepmatrix.reports.layout import Mood, Row, Table
-from deepmatrix.reports.numbers import DASH
+from deepmatrix.drawing import fitting
+from deepmatrix.drawing.escaping import terminal
+from deepmatrix.drawing.fitting import Fit
+from deepmatrix.drawing.layout import Mood, Row, Table
+from deepmatrix.drawing.numbers import DASH
 
 STYLES: dict[Mood, str] = {
     "good": "green",

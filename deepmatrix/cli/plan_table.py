@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, number, row, text
 from deepmatrix.planning.plan import Plan
-from deepmatrix.reports.layout import Mood, Row, Table, judged_row, key, number, row, text
 
 
 def document(plan: Plan, engine: str) -> dict[str, Any]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from rich.cells import cell_len, chop_cells
 
-from deepmatrix.reports.layout import Column, Table
+from deepmatrix.drawing.layout import Column, Table
 
 #: Between two columns.
 GAP = 2

@@ -1,0 +1,11 @@
+"""How much is explained, and for how long: what the command line asks of a diagnosis."""
+
+from __future__ import annotations
+
+from typing import Final, Literal
+
+#: What is explained: wrong answers; the error of every node of all answers too; nothing.
+Scope = Literal["drift", "all", "none"]
+
+#: How long the search for the first wrong node of one fault may take, in seconds.
+BUDGET_S: Final = 120.0
