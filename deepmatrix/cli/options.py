@@ -70,9 +70,20 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
         "--engine",
         default="auto",
         help="docker; docker:CONTEXT_OR_URL; venv (virtual environments on this machine); "
-        "here (the interpreter that runs this); auto: docker if an engine answers, else venv",
+        "here (the interpreter that runs this); auto: docker if an engine answers, else venv, "
+        "unless DOCKER_HOST or a context names one",
     )
     add_runs(parser)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    """Add the option that lets models which are programs run outside a container."""
+    parser.add_argument(
+        "--trust",
+        action="store_true",
+        help="the models' authors are trusted: formats that run code (TorchScript, SavedModel, "
+        "Keras, .pt2) may run outside a container",
+    )
 
 
 def add_explain(parser: argparse.ArgumentParser) -> None:

@@ -14,8 +14,11 @@ from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError
+from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.plan import Plan
 from deepmatrix.workloads import networks
+from harness.formats import FORMATS
 
 
 def line_printer(console: Console) -> Callable[[str], None]:
@@ -46,3 +49,21 @@ def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
     threads = matrix.limits.threads
     if threads > capabilities.cpus:
         raise ArgumentError(f"limits.threads is {threads}; the engine has {capabilities.cpus} CPUs")
+
+
+def check_trust(plan: Plan, engine: Engine, *, trusted: bool) -> None:
+    """Raise ArgumentError for users' models that run code, outside a container, without trust."""
+    if trusted or engine.isolates:
+        return
+    programs = [
+        f"{model.source or model.name} is a program: {FORMATS[model.format].program}"
+        for model in plan.imports
+        if FORMATS[model.format].program
+    ]
+    if programs:
+        lines = [*programs, f"no container holds it on the engine {engine.name}: it runs as you"]
+        raise ArgumentError(
+            "\n".join(lines),
+            hint=f"use a container engine (`{command_line('engine')}` sets one up), or add --trust "
+            "where you trust its author",
+        )

@@ -126,6 +126,7 @@ def _create_run(
     planned = replace(planned, rounds_native=options.rounds, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in models})
     starting.check_limits(matrix, engine.capabilities())
+    starting.check_trust(planned, engine, trusted=options.trust)
     run = Run.create(options.runs, planned, matrix, version=__version__)
     for model in models:
         files.copy_model(model, run.model_path(model.name))

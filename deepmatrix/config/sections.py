@@ -232,6 +232,9 @@ class Tolerances(Section):
 class Limits(Section):
     """What one process of a cell may use.
 
+    *file* is the largest file that it may write, *disk* what its files may take together, the model
+    that it serves among them.
+
     *cpus* are the engine's CPUs that it is kept to, the last ones where none are named. Runs on
     other CPUs of a machine do not wait for each other.
     """
@@ -242,6 +245,7 @@ class Limits(Section):
     processes: PositiveInt = Field(le=1_000_000)
     log: ByteSize = Field(ge=2**10, le=2**50)
     file: ByteSize = Field(ge=2**20, le=2**50)
+    disk: ByteSize = Field(default=ByteSize(16 * 2**30), ge=2**20, le=2**50)
     deadline_s: PositiveFloat = Field(le=7 * 24 * 3600)
     emulated: float = Field(ge=1, le=1000)
 

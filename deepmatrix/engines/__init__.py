@@ -28,6 +28,7 @@ Ending = Literal[
     "timeout",  # the deadline killed it
     "process-limit",  # it used up its processes
     "log-limit",  # it wrote more log than allowed
+    "disk-limit",  # its files took more of the disk than allowed
     "engine-lost",  # the engine stopped answering
     "no-device",  # the engine could not give it the device (no NVIDIA runtime, ...)
     "start-failed",  # the engine could not start it, for another reason
@@ -44,6 +45,7 @@ class Limits:
     cpus: tuple[int, ...]
     log_bytes: int
     file_bytes: int
+    disk_bytes: int
 
 
 class Queue(Protocol):
@@ -105,6 +107,7 @@ class Ended:
 
     *started_at*: when its start was requested, seconds since 1970.
     *tree_bytes*: the most memory that it and its descendants had together at any check.
+    *containment*: what was around it: ``container``, ``bubblewrap`` or ``none``.
     *left*: what may be left behind where it was interrupted and the engine did not answer.
     """
 
@@ -115,6 +118,7 @@ class Ended:
     started_at: float | None = None
     log: str = ""
     tree_bytes: int | None = None
+    containment: str = ""
     left: str = ""
 
 
@@ -122,6 +126,9 @@ class Engine(Protocol):
     """The interface of an engine to the runner."""
 
     name: str
+
+    isolates: bool
+    """Whether a process has a container around it: no network, none of the user's files."""
 
     def capabilities(self) -> Capabilities:
         """Return what this engine can run. Raises EngineError if it does not answer."""

@@ -14,10 +14,11 @@ import shutil
 import tarfile
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, cast
 
 from deepmatrix.errors import DeepmatrixError, system_error
+from deepmatrix.machine import nofollow
 from deepmatrix.sizes import binary_size
 from harness.record import OUTPUT
 
@@ -111,28 +112,31 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
         replace_folder(folder, part)
 
 
-def copy_plain_files(source: Path, folder: Path) -> None:
-    """Replace *folder* by a copy of the plain files and folders of *source*.
+def copy_plain_files(control: Path, folder: Path, inner: PurePath | str = "") -> None:
+    """Replace *folder* by a copy of the plain files and folders of *inner*, below *control*.
+
+    No link is followed, neither to files nor to folders, *inner* included.
 
     Raises:
         Refused: there are too many, or they are too deep, too large or not to be read.
         EngineError: this machine cannot write it.
     """
     with _local_errors(folder), _part_of(folder) as part:
-        for count, (name, path) in enumerate(list_files(source, links=False).items()):
+        for count, name in enumerate(list_files(control / inner, links=False)):
             if count >= MAX_FILES:
                 raise Refused(f"it wrote more than {MAX_FILES} files into its control directory")
-            _copy_plain_file(name, path, part)
+            _copy_plain_file(control, inner, name, part)
         replace_folder(folder, part)
 
 
-def _copy_plain_file(name: str, path: Path, part: Path) -> None:
+def _copy_plain_file(control: Path, inner: PurePath | str, name: str, part: Path) -> None:
     """Copy a plain file to its place below *part*; skip anything else."""
+    path = control / inner / name
     try:
         if path.is_symlink() or not path.is_file():
             return
         _check_output(name, path.stat().st_size)
-        data = path.open("rb")
+        data = nofollow.open_to_read(control, PurePath(inner, name))
     except OSError as error:
         raise Refused(f"it wrote a file that cannot be read: {error.strerror}") from None
     with data:

@@ -21,15 +21,22 @@ NO_ENGINE = "no container engine answers on this machine"
 HINT = f"set one up with `{command_line('engine')}`, or name one: --engine docker:CONTEXT_OR_URL"
 
 
+class NoEngine(EngineError):
+    """No engine is named, and none answers."""
+
+
 def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
     """Return the engine that *name* asks for: auto, docker, docker:CONTEXT_OR_URL, venv or here.
+
+    An engine that the user named, also by DOCKER_HOST or a context, has to answer: a container is
+    the boundary around a model, and nothing weaker may silently take its place.
 
     First it ends and removes what killed builds left. *say* is called with notes on the choice for
     the user.
 
     Raises:
         ArgumentError: no such engine or context.
-        EngineError: it does not answer.
+        EngineError: the engine that is named does not answer.
     """
     scratch.sweep()
     kind, colon, address = name.partition(":")
@@ -51,12 +58,12 @@ def choose(name: str, matrix: Matrix, *, say: Callable[[str], None]) -> Engine:
         return _announced(engine.connect(endpoints.endpoint_named(address), matrix), say)
     try:
         return _announced(discover(matrix), say)
-    except EngineError as error:
+    except NoEngine as error:
         if kind == "docker":
             raise
         say(
-            f"{error.message}: cells run in virtual environments, natively and on the CPU only; "
-            f"`{command_line('engine')}` sets an engine up for the rest"
+            f"{error.message}: cells run in virtual environments as you, not in containers, "
+            f"natively and on the CPU only; `{command_line('engine')}` sets an engine up"
         )
         return VenvEngine()
 
@@ -65,7 +72,8 @@ def discover(matrix: Matrix | None = None) -> DockerEngine:
     """Return the first Docker engine that answers.
 
     Raises:
-        EngineError: none does, or the one that the user named does not.
+        NoEngine: none is named, and none answers.
+        EngineError: the one that the user named does not answer.
     """
     first_error: EngineError | None = None
     for endpoint in endpoints.candidates():
@@ -75,7 +83,7 @@ def discover(matrix: Matrix | None = None) -> DockerEngine:
             if endpoint.explicit:
                 raise
             first_error = first_error or error
-    raise EngineError(first_error.message if first_error else NO_ENGINE, hint=HINT)
+    raise NoEngine(first_error.message if first_error else NO_ENGINE, hint=HINT)
 
 
 def _announced(engine: DockerEngine, say: Callable[[str], None]) -> DockerEngine:

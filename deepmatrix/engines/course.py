@@ -15,10 +15,14 @@ SERVED = Stop(ending="exited", cause="")
 
 
 class Course:
-    """Tells, for each job of a process, how it ended, how long it took, and its log."""
+    """Tells, for each job of a process, how it ended, how long it took, and its log.
 
-    def __init__(self, task: Task) -> None:
+    *containment*: see `deepmatrix.engines.Ended`.
+    """
+
+    def __init__(self, task: Task, containment: str) -> None:
         self.task = task
+        self._containment = containment
         self.tail = Tail(task.limits.log_bytes, task.nonce)
         self._stopwatch = Stopwatch()
 
@@ -55,6 +59,7 @@ class Course:
             started_at=self._stopwatch.started_at,
             log=self.tail.text() if log is None else log,
             tree_bytes=tree_bytes,
+            containment=self._containment,
         )
 
 

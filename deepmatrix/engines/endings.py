@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import signal
 
-from deepmatrix.engines import Limits
+from deepmatrix.engines import Ending, Limits
 from deepmatrix.engines.watch import Stop
 from deepmatrix.sizes import binary_size
 
 #: A shell, and the init process of a container, report a signal as 128 + its number.
 SIGNALLED = 128
 LAST_SIGNAL = 64
+
+#: After these, the files of a process are not taken: nobody wants them, or they are too large.
+WITHOUT_FILES: frozenset[Ending] = frozenset({"cancelled", "disk-limit"})
 
 EXPLAINED = {
     "SIGSEGV": "invalid memory access",
@@ -55,6 +58,13 @@ def out_of_processes(limits: Limits) -> Stop:
     return Stop(
         ending="process-limit",
         cause=f"used up its {limits.processes} processes and threads",
+    )
+
+
+def out_of_disk(limits: Limits) -> Stop:
+    """Return the ending of a process whose files took more of the disk than they may."""
+    return Stop(
+        ending="disk-limit", cause=f"its files took more than {binary_size(limits.disk_bytes)}"
     )
 
 

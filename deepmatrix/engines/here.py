@@ -29,6 +29,7 @@ class HereEngine:
     """An engine that uses the running interpreter. See `deepmatrix.engines.Engine`."""
 
     name = "here"
+    isolates = False
 
     def __init__(self, *, harness: Path = HARNESS, extra: Mapping[str, Path] | None = None) -> None:
         self._processes = LocalProcesses(clean=False, harness=harness, extra=extra)

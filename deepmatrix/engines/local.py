@@ -1,9 +1,14 @@
 """Cells in plain processes of this machine, for the engines `venv` and `here`.
 
 Fewer limits hold here than in a container. A process has its own session, CPUs, deadline, bounded
-files and log. On Linux its memory and its number of processes are checked four times a second, and
-it is killed when it uses too much. It can read every file that the user can, and the network.
-RLIMIT_AS would not limit memory: frameworks reserve far more addresses than they use.
+files and log, and a harness that it cannot change for later ones. On Linux its
+memory and its number of processes are checked four times a second, and it is killed when it uses
+too much. What it starts is found by its descent, its environment, and its control group where this
+user may make one. RLIMIT_AS would not limit memory: frameworks reserve far more addresses than they
+use.
+
+Where there is no `sandbox` around it, it can read and write every file that the user can, and use
+the network.
 """
 
 from __future__ import annotations
@@ -18,25 +23,33 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deepmatrix.engines import Ended, Limits, Task, archives, endings, watch
+from deepmatrix.engines import Ended, Task, archives, endings, watch
 from deepmatrix.engines.course import Course, ready_last
+from deepmatrix.engines.limits import LimitCheck
+from deepmatrix.engines.sandbox import Folders, Sandbox
 from deepmatrix.engines.watch import Stop, Tail
-from deepmatrix.errors import EngineError
-from deepmatrix.machine import folders, owner, processes, proctree
+from deepmatrix.errors import EngineError, system_error
+from deepmatrix.machine import cgroups, folders, nofollow, owner, processes, proctree
 from deepmatrix.paths import HARNESS
 
 #: The variables of this process's environment that a process with a clean one gets.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH")
+
+#: The copy of the harness for all processes in a sandbox.
+SHARED = "code"
 
 #: How long to wait for the end of the log of a process that was killed, in seconds.
 LOG_END_S = 2.0
 
 
 class LocalProcesses:
-    """Runs the harness in processes, from a copy of it and of the control directory.
+    """Runs the harness in processes, each from its own copy of the control directory.
+
+    In a sandbox all read one copy of the harness, which none can write; else each has its own.
 
     *clean*: start from an almost empty environment, not from this process's. *extra* are more
-    files to put beside the harness, by path.
+    files to put beside the harness, by path. *sandbox*: what to put around each process whose
+    interpreter works in it.
     """
 
     def __init__(
@@ -46,17 +59,23 @@ class LocalProcesses:
         harness: Path = HARNESS,
         extra: Mapping[str, Path] | None = None,
         root: Path | None = None,
+        sandbox: Sandbox | None = None,
     ) -> None:
         self._clean = clean
+        self._sandbox = sandbox
+        self._sandboxes: dict[Path, Sandbox | None] = {}
+        self._lock = threading.Lock()
         self._files = {
             **{f"harness/{name}": path for name, path in archives.list_files(harness).items()},
             **(extra or {}),
         }
         self._root = root or folders.cache() / "work"
         self._folder: Path | None = None
+        self._code: dict[str, bytes] = {}
 
     def open(self) -> None:
-        """Remove the leftovers of dead runs, their processes too; copy the harness."""
+        """Remove the leftovers of dead runs, their processes too; read the harness."""
+        cgroups.sweep()
         proctree.kill_marked(owner.is_gone)
         try:
             self._root.mkdir(parents=True, exist_ok=True)
@@ -66,10 +85,9 @@ class LocalProcesses:
                         archives.remove(mark.parent)
             self._folder = Path(tempfile.mkdtemp(dir=self._root))
             (self._folder / "owner").write_text(str(owner.this_process()), encoding="utf-8")
-            for name, source in self._files.items():
-                target = self._folder / "code" / name
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+            self._code = {name: source.read_bytes() for name, source in self._files.items()}
+            if self._sandbox:
+                self._write_code(self._folder / SHARED)
         except OSError as error:
             raise EngineError(
                 f"cannot write below {self._root}: {error.strerror}",
@@ -77,35 +95,49 @@ class LocalProcesses:
             ) from None
 
     def close(self) -> None:
-        """Remove the copy of the harness."""
+        """Remove the folder of the processes."""
         if self._folder:
             archives.remove(self._folder)
             self._folder = None
 
     def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
         """Run one process of *python* to its end. See `deepmatrix.engines.Engine`."""
-        course, peak = Course(task), proctree.MemoryPeak()
+        sandbox = self._sandbox_of(python)
+        course = Course(task, "bubblewrap" if sandbox else "none")
+        check: LimitCheck | None = None
         code: int | None = None
         try:
-            with self._copy(task.control) as control:
+            with self._copies(task.control, sandbox) as copies, cgroups.new_group() as group:
                 course.mark_start()
-                stop, code = self._attempt(course, python, control, cancel, peak)
-                if stop.ending != "cancelled":
-                    stop = _adopt(control, task, stop)
+                process = self._start(task, python, copies, sandbox, group)
+                check = LimitCheck(process.pid, task.limits, copies.control.parent, group)
+                stop, code = self._attempt(course, process, copies.control, group, cancel, check)
+                if stop.ending not in endings.WITHOUT_FILES:
+                    stop = _adopt(copies.control, task, stop)
         except processes.CommandFailed as error:
             stop = Stop(ending="start-failed", cause=error.message)
-        return course.ended(stop, code, tree_bytes=peak.memory_bytes or None)
+        return course.ended(
+            stop, code, tree_bytes=check.peak.memory_bytes or None if check else None
+        )
+
+    def _sandbox_of(self, python: Path) -> Sandbox | None:
+        """Return the sandbox, where an interpreter works in it: that is tried once."""
+        with self._lock:
+            if python not in self._sandboxes:
+                works = self._sandbox is not None and self._sandbox.works(python)
+                self._sandboxes[python] = self._sandbox if works else None
+            return self._sandboxes[python]
 
     def _attempt(
         self,
         course: Course,
-        python: Path,
+        process: subprocess.Popen[bytes],
         control: Path,
+        group: cgroups.Group | None,
         cancel: threading.Event,
-        peak: proctree.MemoryPeak,
+        check: LimitCheck,
     ) -> tuple[Stop, int | None]:
         task, tail, wake = course.task, course.tail, watch.Wake()
-        process = self._start(task, python, control)
         reader = threading.Thread(target=_read, args=(process, tail, wake), daemon=True)
         waiter = threading.Thread(target=_wait, args=(process, wake), daemon=True)
         reader.start()
@@ -115,15 +147,13 @@ class LocalProcesses:
                 wake,
                 cancel=cancel,
                 deadline_s=task.deadline_s,
-                check=lambda: _limit_exceeded(peak.measure(process.pid), task.limits),
+                check=check,
                 serve=lambda: course.serve(
                     lambda stop: _adopt(control, task, stop), lambda: _hand_in(control, task)
                 ),
             )
         finally:
-            processes.kill_group(process)
-            marker = self._mark(control)
-            proctree.kill_marked(lambda mark: mark == marker)
+            self._kill(process, control, group)
             waiter.join()
             reader.join(LOG_END_S)
         if tail.is_over and (stop is None or stop.ending != "cancelled"):
@@ -133,44 +163,79 @@ class LocalProcesses:
         code = process.returncode
         return endings.ended_by_itself(code, oom=False, limits=task.limits), code
 
-    def _start(self, task: Task, python: Path, control: Path) -> subprocess.Popen[bytes]:
-        assert self._folder is not None, "open() comes first"
-        code = self._folder / "code"
-        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
-        path = [str(code)]
-        if not self._clean and os.environ.get("PYTHONPATH"):
-            path.append(os.environ["PYTHONPATH"])
+    def _kill(
+        self, process: subprocess.Popen[bytes], control: Path, group: cgroups.Group | None
+    ) -> None:
+        """Kill a process and all that it started, wherever that can be found."""
+        processes.kill_group(process)
+        marker = self._mark(control)
+        proctree.kill_marked(lambda mark: mark == marker)
+        if group:
+            group.kill()
+
+    def _start(
+        self,
+        task: Task,
+        python: Path,
+        copies: Folders,
+        sandbox: Sandbox | None,
+        group: cgroups.Group | None,
+    ) -> subprocess.Popen[bytes]:
         program = ["harness.emulated", str(task.emulator)] if task.emulator else ["harness"]
+        command = [str(python), "-m", *program, str(copies.control)]
+        if sandbox:
+            readable = [task.emulator] if task.emulator else []
+            command = sandbox.wrap(command, python, copies, readable)
+        if sys.platform != "win32":
+            command = processes.limited(
+                command,
+                file_bytes=task.limits.file_bytes,
+                entrance=group.entrance if group else None,
+            )
         with _pinned_to(task.limits.cpus):
-            process = processes.start(
-                [str(python), "-m", *program, str(control)],
-                environment={
-                    **(inherited if self._clean else {}),
-                    **task.environment,
-                    "PYTHONPATH": os.pathsep.join(path),
-                    "PYTHONDONTWRITEBYTECODE": "1",
-                    "PYTHONUNBUFFERED": "1",
-                    proctree.MARK: self._mark(control),
-                },
+            return processes.start(
+                command,
+                environment=self._environment(task, copies),
                 inherit=not self._clean,
-                cwd=code,
+                cwd=copies.code,
                 new_session=True,
             )
-        _limit(process.pid, task.limits)
-        return process
+
+    def _environment(self, task: Task, copies: Folders) -> dict[str, str]:
+        inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
+        path = [str(copies.code)]
+        if not self._clean and os.environ.get("PYTHONPATH"):
+            path.append(os.environ["PYTHONPATH"])
+        return {
+            **(inherited if self._clean else {}),
+            **task.environment,
+            "PYTHONPATH": os.pathsep.join(path),
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONUNBUFFERED": "1",
+            proctree.MARK: self._mark(copies.control),
+        }
 
     def _mark(self, control: Path) -> str:
         """Return the mark of a task's processes: their owner and the task."""
         return f"{owner.this_process()}/{control.parent.name}"
 
+    def _write_code(self, folder: Path) -> None:
+        for name, content in self._code.items():
+            target = folder / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(content)
+
     @contextlib.contextmanager
-    def _copy(self, control: Path) -> Iterator[Path]:
-        """Yield a copy of a control directory; remove it after."""
+    def _copies(self, control: Path, sandbox: Sandbox | None) -> Iterator[Folders]:
+        """Yield copies of the harness and of a control directory; remove what is its own after."""
+        assert self._folder is not None, "open() comes first"
         temporary = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            copy = temporary / "control"
-            shutil.copytree(control, copy)
-            yield copy
+            copies = Folders.make(temporary, self._folder / SHARED if sandbox else None)
+            if not sandbox:
+                self._write_code(copies.code)
+            shutil.copytree(control, copies.control)
+            yield copies
         finally:
             archives.remove(temporary)
 
@@ -190,14 +255,17 @@ def memory_bytes() -> int:
         return 0
 
 
-def limits_held() -> dict[str, str]:
-    """Return which limits hold on this system."""
+def limits_held(sandbox: Sandbox | None = None) -> dict[str, str]:
+    """Return which limits hold on this system, in a *sandbox* where there is one."""
     checked = "killed when seen to use more" if proctree.is_known() else "not limited here"
     return {
         "memory": checked,
         "processes": checked,
         "cpus": "pinned" if hasattr(os, "sched_setaffinity") else "not pinned here",
-        "isolation": "none: it can read what you can, and reach the network",
+        "daemons": "found by control group" if cgroups.are_possible() else "found by descent",
+        "isolation": "bubblewrap: no network, none of your files, nothing written outside"
+        if sandbox
+        else "none: it can read and write what you can, and reach the network",
     }
 
 
@@ -218,41 +286,27 @@ def _pinned_to(numbers: tuple[int, ...]) -> Iterator[None]:
         os.sched_setaffinity(0, mine)
 
 
-def _limit(pid: int, limits: Limits) -> None:
-    """Limit a process's files. It has hardly started: it has written none yet."""
-    if sys.platform == "linux":
-        import resource  # noqa: PLC0415 - not on every system
-
-        with contextlib.suppress(ProcessLookupError):
-            resource.prlimit(pid, resource.RLIMIT_CORE, (0, 0))
-            resource.prlimit(pid, resource.RLIMIT_FSIZE, (limits.file_bytes, limits.file_bytes))
-
-
-def _limit_exceeded(usage: proctree.Usage, limits: Limits) -> Stop | None:
-    """Return why a process has to be stopped, or None while it keeps within its limits."""
-    if usage.processes > limits.processes:
-        return endings.out_of_processes(limits)
-    if usage.memory_bytes > limits.memory_bytes:
-        return endings.out_of_memory(limits)
-    return None
-
-
 def _adopt(control: Path, task: Task, stop: Stop) -> Stop:
     """Copy the files of a job back; refused files are its failure, if it had no other."""
     try:
-        archives.copy_plain_files(control / task.folder.relative_to(task.control), task.folder)
+        archives.copy_plain_files(control, task.folder, task.folder.relative_to(task.control))
     except archives.Refused as error:
         return Stop(ending="crashed", cause=error.message) if stop.ending == "exited" else stop
     return stop
 
 
 def _hand_in(control: Path, task: Task) -> None:
-    """Copy the files of the next job to where its process waits for them."""
-    files = archives.list_files(task.folder)
-    for name, path in ready_last(files).items():
-        target = control / task.folder.relative_to(task.control) / name
-        target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, target)
+    """Copy the files of the next job to where its process waits for them, through no link."""
+    folder = task.folder.relative_to(task.control)
+    for name, path in ready_last(archives.list_files(task.folder)).items():
+        try:
+            target = nofollow.open_to_write(control, folder / name)
+        except OSError as error:
+            if error.errno in nofollow.IN_THE_WAY:
+                return  # the process waits for its next job until its deadline
+            raise system_error(error, control) from None
+        with target, path.open("rb") as source:
+            shutil.copyfileobj(source, target)
 
 
 def _read(process: subprocess.Popen[bytes], tail: Tail, wake: watch.Wake) -> None:

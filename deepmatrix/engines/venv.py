@@ -26,7 +26,7 @@ from uv import find_uv_bin
 
 from deepmatrix.boundary.bounds import Count, Seconds
 from deepmatrix.boundary.files import Damaged, read_json, write_text
-from deepmatrix.engines import Ended, Prepared, Progress, Task, local
+from deepmatrix.engines import Ended, Prepared, Progress, Task, local, sandbox
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
 from deepmatrix.images import pins
@@ -59,6 +59,7 @@ class VenvEngine:
     """An engine that makes virtual environments. See `deepmatrix.engines.Engine`."""
 
     name = "venv"
+    isolates = False
 
     def __init__(
         self,
@@ -69,7 +70,9 @@ class VenvEngine:
     ) -> None:
         self._root = root or folders.cache() / "venvs"
         self._pythons: dict[str, Path] = {}
-        self._processes = LocalProcesses(clean=True, harness=harness, extra=extra)
+        self._processes = LocalProcesses(
+            clean=True, harness=harness, extra=extra, sandbox=sandbox.find()
+        )
 
     def capabilities(self) -> Capabilities:
         """Return this machine's architecture, Pythons, CPUs and memory."""
@@ -89,7 +92,7 @@ class VenvEngine:
             "product": "uv",
             "system": platform.platform(),
             "pythons": ", ".join(versions),
-            **local.limits_held(),
+            **local.limits_held(sandbox.find()),
         }
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:

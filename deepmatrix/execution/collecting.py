@@ -114,6 +114,7 @@ class _Collector:
             wall_s=attempt.ended.wall_s,
             started_at=attempt.ended.started_at,
             tree_bytes=attempt.ended.tree_bytes,
+            containment=attempt.ended.containment,
             energy_j=attempt.energy_j,
             output=attempt.output,
             agreement=agreement,

@@ -87,6 +87,7 @@ class TaskMaker:
             cpus=self.cpus,
             log_bytes=int(limits.log),
             file_bytes=int(limits.file),
+            disk_bytes=int(limits.disk),
         )
 
     def _document(self, job: Job, cell: Cell) -> dict[str, Any]:

@@ -160,6 +160,20 @@ def kill_group(process: subprocess.Popen[bytes]) -> None:
         os.killpg(process.pid, signal.SIGKILL)
 
 
+def limited(command: Sequence[str], *, file_bytes: int, entrance: Path | None = None) -> list[str]:
+    """Return *command* within limits of POSIX: no core files, no file above *file_bytes*.
+
+    *entrance*: the file of a control group, which it enters first. Nothing of it runs before. A
+    limit that this user may not set, being above a stricter one, stays as it is.
+    """
+    script = (
+        '{ ulimit -c 0; ulimit -f "$1"; [ -z "$2" ] || echo $$ >"$2"; } 2>/dev/null; '
+        'shift 2; exec "$@"'
+    )
+    blocks = max(1, file_bytes // 512)  # the unit of `ulimit -f`
+    return ["/bin/sh", "-c", script, "sh", str(blocks), str(entrance or ""), *command]
+
+
 def failure(command: Sequence[str], code: int, output: str, hint: str = "") -> CommandFailed:
     """Return the error for a command that ended with *code*, quoting its last lines."""
     last = "\n".join(output.strip().splitlines()[-QUOTED_LINES:])

@@ -1,4 +1,4 @@
-"""The memory and the number of processes of a tree of processes, from Linux's ``/proc``.
+"""The memory and the number of processes of a task's processes, from Linux's ``/proc``.
 
 On other systems there is no ``/proc``: nothing is limited, and the engine says so.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,21 +20,21 @@ MARK = "DEEPMATRIX_OWNER"
 
 @dataclass(frozen=True, kw_only=True)
 class Usage:
-    """Bytes of resident memory, and processes and threads, of a whole tree."""
+    """Bytes of resident memory, and processes and threads, of all processes of a task."""
 
     memory_bytes: int = 0
     processes: int = 0
 
 
 class MemoryPeak:
-    """The most memory that a tree of processes had at any check, in bytes."""
+    """The most memory that a task's processes had at any check, in bytes."""
 
     def __init__(self) -> None:
         self.memory_bytes = 0
 
-    def measure(self, root: int) -> Usage:
-        """Return the usage of process *root* and its descendants; remember the most memory."""
-        now = usage(root)
+    def measure(self, root: int, members: Collection[int] = ()) -> Usage:
+        """Return the usage of a task, see `usage`; remember the most memory."""
+        now = usage(root, members)
         self.memory_bytes = max(self.memory_bytes, now.memory_bytes)
         return now
 
@@ -44,10 +44,13 @@ def is_known() -> bool:
     return (PROC / "self/stat").exists()
 
 
-def usage(root: int) -> Usage:
-    """Return the usage of process *root* and its descendants; tens of microseconds a process."""
+def usage(root: int, members: Collection[int] = ()) -> Usage:
+    """Return the usage of process *root*, its descendants and the *members* of its control group.
+
+    Takes tens of microseconds a process. A process whose parent ended is no descendant any more.
+    """
     memory = processes = 0
-    for pid in _tree(root):
+    for pid in {*_tree(root), *members}:
         try:
             text = (PROC / str(pid) / "stat").read_text(encoding="utf-8", errors="replace")
         except OSError:

@@ -42,6 +42,7 @@ Status = Literal[
     "timeout",
     "process-limit",
     "log-limit",
+    "disk-limit",
     "torn",
     "lost",
     "engine-lost",
@@ -154,6 +155,8 @@ class JobRecord(Part):
     started_at: Moment | None = None
     #: Peak memory of the whole process tree, where the engine samples it.
     tree_bytes: Count | None = None
+    #: What was around the process: ``container``, ``bubblewrap`` or ``none``.
+    containment: Line = ""
     #: Energy of the processors while it ran, the host's part included; None if unreadable.
     energy_j: Joules | None = None
     output: Output | None = None

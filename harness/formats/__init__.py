@@ -49,6 +49,9 @@ class Format(NamedTuple):
     size_limit: Optional[int] = None
     #: Whether a model may keep its weights in files beside it.
     has_external_data: bool = False
+    #: What of a model is a program that runs when it is loaded or answers, where that can do more
+    #: than compute: read and write files, use the network.
+    program: str = ""
     #: Whether a model declares the shapes of its inputs. Where not, the user has to give inputs.
     declares_shapes: bool = True
 
@@ -100,6 +103,7 @@ _ALL = (
             Content(magic=ZIP, members=("*/models/*.json", "*/archive_format")),
             Content(magic=ZIP, members=("*serialized_exported_program.json",)),  # before torch 2.8
         ),
+        program="parts of it that torch unpickles",
         inspector="torch",
     ),
     Format(
@@ -107,6 +111,7 @@ _ALL = (
         model_path="model.pt",
         extensions=(".pt", ".ts"),
         contents=(Content(magic=ZIP, members=("*/code/*", "*/constants.pkl")),),
+        program="its functions, which can read and write files",
         declares_shapes=False,
         inspector="torch",
     ),
@@ -114,6 +119,7 @@ _ALL = (
         name="aotinductor",
         model_path="model.pt2",
         contents=(Content(magic=ZIP, members=("*data/aotinductor/*",)),),
+        program="its machine code",
         declares_shapes=False,
         inspector="torch",
     ),
@@ -140,6 +146,7 @@ _ALL = (
         name="saved-model",
         model_path="saved_model",
         contents=(Content(members=("saved_model.pb",), is_folder=True),),
+        program="its operators, which can read and write files",
         inspector="tensorflow",
     ),
     Format(
@@ -149,6 +156,7 @@ _ALL = (
         contents=(
             Content(magic=ZIP, members=("config.json", "metadata.json", "model.weights.h5")),
         ),
+        program="its Lambda layers, which are Python",
         inspector="tensorflow",
     ),
     Format(
@@ -156,6 +164,7 @@ _ALL = (
         model_path="model.h5",
         extensions=(".h5", ".hdf5"),
         contents=(Content(magic=HDF5),),
+        program="its Lambda layers, which are Python",
         inspector="tensorflow",
     ),
     Format(

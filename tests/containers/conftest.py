@@ -31,7 +31,12 @@ EXTRA = {"faulty_adapter.py": HERE / "faulty_adapter.py"}
 
 MIB = 1 << 20
 LIMITS = Limits(
-    memory_bytes=256 * MIB, processes=64, cpus=(0,), log_bytes=16 * MIB, file_bytes=512 * MIB
+    memory_bytes=256 * MIB,
+    processes=64,
+    cpus=(0,),
+    log_bytes=16 * MIB,
+    file_bytes=512 * MIB,
+    disk_bytes=512 * MIB,
 )
 
 

@@ -104,6 +104,14 @@ def large_file():
     os._exit(0)
 
 
+def fill_disk():
+    """Write small files, more than the disk may take, and hang."""
+    for number in range(96):
+        with open(os.path.join(CONTROL, str(number)), "wb") as target:
+            target.write(os.urandom(1 << 20))
+    hang()
+
+
 def deep_folders():
     """Nest folders deeper than a path can be, and than a program can walk that calls itself."""
     os.chdir(CONTROL)
@@ -148,7 +156,87 @@ def confinement():
         json.dump(facts, target)
 
 
+def trespass():
+    """Try to leave the control directory, and say in a file how that went."""
+    import json
+    import socket
+
+    outside = os.environ["OUTSIDE"]
+
+    def read():
+        with open(os.path.join(outside, "secret")) as source:
+            return source.read()
+
+    def change_harness():
+        import harness
+
+        with open(harness.__file__, "a") as target:
+            target.write("raise SystemExit(9)\n")
+
+    def find_neighbours():
+        return str(sum(name.isdigit() and int(name) > 9 for name in os.listdir("/proc")))
+
+    def tries(action):
+        try:
+            return action() or "done"
+        except OSError as error:
+            return error.strerror
+
+    facts = {
+        "write": tries(lambda: open(os.path.join(outside, "planted"), "w").close()),
+        "read": tries(read),
+        "connect": tries(
+            lambda: socket.create_connection(("127.0.0.1", int(os.environ["PORT"])), 5).close()
+        ),
+        "change_harness": tries(change_harness),
+        "neighbours": tries(find_neighbours),
+    }
+    with open(os.path.join(CONTROL, "said.json"), "w") as target:
+        json.dump(facts, target)
+    os._exit(0)
+
+
+def daemon():
+    """Leave a process behind that has no parent, no session and no environment of this one."""
+    _daemon(["/bin/sleep", os.environ["NAP"]])
+
+
+def memory_of_a_daemon():
+    """Use memory where neither descent nor environment leads, and wait for it."""
+    _daemon([sys.executable, "-c", "import time; x = b'x' * (400 << 20); time.sleep(600)"])
+    hang()
+
+
+def _daemon(command):
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            null = os.open(os.devnull, os.O_RDWR)
+            for number in range(3):
+                os.dup2(null, number)
+            os.execve(command[0], command, {})
+        os._exit(0)
+    os.wait()
+    if command[0] != sys.executable:
+        os._exit(0)
+
+
+def link_out():
+    """Put a link where the control directory's files were."""
+    import shutil
+
+    folder = os.path.join(CONTROL, "data")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.symlink(os.environ["OUTSIDE"], folder)
+    os._exit(0)
+
+
 FAULTS = (
+    fill_disk,
+    trespass,
+    daemon,
+    memory_of_a_daemon,
+    link_out,
     segfault,
     abort,
     out_of_memory,

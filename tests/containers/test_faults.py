@@ -98,6 +98,13 @@ def test_a_file_cannot_be_larger_than_it_may(lab: Lab) -> None:
     assert "File too large" in ended.log
 
 
+def test_files_that_fill_the_engines_disk_end_a_process(lab: Lab) -> None:
+    ended = lab.run("fill_disk", limits=dataclasses.replace(LIMITS, disk_bytes=64 * MIB))
+    assert (ended.ending, ended.cause) == ("disk-limit", "its files took more than 64 MiB")
+    assert "0" not in lab.files()
+    assert lab.still_works()
+
+
 def test_a_full_disk_of_the_host_says_make_room_and_leaves_nothing(
     lab: Lab, tmp_path: Path
 ) -> None:

@@ -55,7 +55,14 @@ from .examples import MATRIX
 
 FAULTY = Path(__file__).resolve().parents[1] / "containers" / "faulty_adapter.py"
 MIB = 1 << 20
-LIMITS = Limits(memory_bytes=200 * MIB, processes=30, cpus=(0,), log_bytes=MIB, file_bytes=64 * MIB)
+LIMITS = Limits(
+    memory_bytes=200 * MIB,
+    processes=30,
+    cpus=(0,),
+    log_bytes=MIB,
+    file_bytes=64 * MIB,
+    disk_bytes=64 * MIB,
+)
 CELL = Cell(
     name="onnxruntime",
     system=Runtime(family="wheels", adapter="faulty_adapter", reads=("onnx",)),
@@ -563,11 +570,51 @@ def test_without_an_engine_cells_run_in_virtual_environments(
     notes: list[str] = []
     assert isinstance(choose_engine("auto", MATRIX, say=notes.append), VenvEngine)
     (line,) = notes
-    assert line.startswith("no container engine answers on this machine: cells run in virtual")
+    assert line.startswith(
+        "no container engine answers on this machine: cells run in virtual environments as you"
+    )
     assert "nox -s engine" in line
 
 
-def test_a_named_engine_has_to_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_engine_that_is_not_named_need_not_answer(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nobody = Endpoint(url=f"unix://{tmp_path}/no.sock", origin="the default socket")
+    monkeypatch.setattr(endpoints, "candidates", lambda: iter([nobody]))
+    notes: list[str] = []
+    assert isinstance(choose_engine("auto", MATRIX, say=notes.append), VenvEngine)
+    assert notes[0].startswith("no container engine answers at the default socket")
+    with pytest.raises(choose.NoEngine):
+        choose_engine("docker", MATRIX, say=print)
+
+
+def test_a_context_that_does_not_answer_is_not_replaced(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    digest = hashlib.sha256(b"gone").hexdigest()
+    meta = tmp_path / "contexts" / "meta" / digest / "meta.json"
+    meta.parent.mkdir(parents=True)
+    host = {"Host": f"unix://{tmp_path}/no.sock"}
+    meta.write_text(json.dumps({"Name": "gone", "Endpoints": {"docker": host}}))
+    monkeypatch.delenv("DOCKER_HOST", raising=False)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    monkeypatch.setenv("DOCKER_CONTEXT", "gone")
+    for name in ("auto", "docker"):
+        with pytest.raises(EngineError, match="no container engine answers at DOCKER_CONTEXT"):
+            choose_engine(name, MATRIX, say=print)
+
+
+@pytest.mark.parametrize("name", ["auto", "docker", "docker:unix:///nobody.sock"])
+def test_a_named_engine_has_to_answer(monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nobody.sock")
+    with pytest.raises(EngineError) as caught:
+        choose_engine(name, MATRIX, say=print)
+    assert "--engine venv" in caught.value.hint
+    assert caught.value.exit_code == 3
+    assert "unix:///nobody.sock" in caught.value.message
+
+
+def test_an_engine_that_does_not_answer_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     nobody = Endpoint(url="unix:///nobody.sock", origin="DOCKER_HOST", explicit=True)
     monkeypatch.setattr(endpoints, "candidates", lambda: iter([nobody]))
     with pytest.raises(EngineError) as caught:
@@ -757,6 +804,7 @@ def _run(
         ("hang", "timeout", "still ran after 1 s"),
         ("fork_bomb", "process-limit", "used up its 30 processes and threads"),
         ("flood", "log-limit", "wrote more than 1 MiB of log"),
+        ("fill_disk", "disk-limit", "its files took more than 64 MiB"),
         ("odd_exit", "exited", "exit code 7"),
         ("torn_output", "exited", ""),
         ("escape", "exited", ""),
@@ -766,7 +814,10 @@ def _run(
 def test_each_fault_of_a_plain_process_has_its_own_ending(
     local: LocalProcesses, tmp_path: Path, fault: str, ending: str, cause: str
 ) -> None:
-    ended, control = _run(local, tmp_path, fault, deadline_s=1 if fault == "hang" else 20)
+    # The pages that forked processes share count for each of them.
+    changes = {"memory_bytes": 4096 * MIB} if fault == "fork_bomb" else {}
+    deadline_s = 1 if fault == "hang" else 20
+    ended, control = _run(local, tmp_path, fault, deadline_s=deadline_s, **changes)
     assert (ended.ending, ended.cause) == (ending, cause)
     assert (control / "output.json").exists() == (fault == "torn_output")
     assert _processes_in(tmp_path) == []

@@ -18,6 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("globs", nargs="+", metavar="GLOB", help="cells whose jobs run")
     shared.add_engine(parser)
+    shared.add_trust(parser)
     parser.add_argument("--run", type=Path, required=True, help="a run that `plan --write` created")
     shared.add_repeated(
         parser,
@@ -32,6 +33,7 @@ def run(options: argparse.Namespace) -> None:
     console = make_console()
     opened_run = running.open_run(options.run, options.runs)
     engine = starting.choose_engine(options, opened_run.manifest.matrix, console)
+    starting.check_trust(opened_run.manifest.plan, engine, trusted=options.trust)
     ids = [cell.id for cell in opened_run.manifest.plan.cells]
     check_globs(ids, options.globs, hint=f"cells of {opened_run.id}: {', '.join(ids)}")
     selected_ids = match_globs(ids, options.globs)

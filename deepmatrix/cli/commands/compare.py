@@ -78,6 +78,7 @@ def _add_versions(parser: argparse.ArgumentParser) -> None:
         help="with --with: how many processes of each version are measured",
     )
     shared.add_engine(parser)
+    shared.add_trust(parser)
 
 
 def run(options: argparse.Namespace) -> None:

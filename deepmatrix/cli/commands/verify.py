@@ -46,6 +46,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="a file of a model, or a SavedModel's folder",
     )
     shared.add_engine(parser)
+    shared.add_trust(parser)
     _add_inputs(parser)
     parser.add_argument(
         "--reference", type=Path, metavar="FILE.npz", help="the outputs that the model should give"
@@ -142,6 +143,7 @@ def run(options: argparse.Namespace) -> None:
         planning += [options.shape, options.range, options.repeats, options.original, options.isa]
         planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
         verification, engine = resuming.resume(options, "verify", console, planning)
+        starting.check_trust(verification.manifest.plan, engine, trusted=options.trust)
     running.announce(verification, console)
     running.execute(
         verification,
@@ -191,6 +193,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     request = SampleRequest(shapes=dict(options.shape), ranges=dict(options.range))
     planned = planned.with_sample_request(request)
     starting.check_limits(matrix, engine.capabilities())
+    starting.check_trust(planned, engine, trusted=options.trust)
     new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)

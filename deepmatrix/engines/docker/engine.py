@@ -15,7 +15,7 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.engines import Ended, Prepared, Progress, Task, archives
+from deepmatrix.engines import Ended, Prepared, Progress, Task, archives, endings
 from deepmatrix.engines.course import Course
 from deepmatrix.engines.docker import abilities, containers, leftovers, patience
 from deepmatrix.engines.docker.connection import (
@@ -28,6 +28,7 @@ from deepmatrix.engines.docker.connection import (
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.engines.docker.following import follow
 from deepmatrix.engines.docker.harness_volume import HarnessVolume
+from deepmatrix.engines.docker.volume_sizes import VolumeSizes
 from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
 from deepmatrix.images import build, interpreters
@@ -48,6 +49,7 @@ class DockerEngine:
     """
 
     name = "docker"
+    isolates = True
 
     def __init__(
         self,
@@ -65,6 +67,7 @@ class DockerEngine:
         self._connection = Connection(endpoint, return_s=return_s)
         self._api = self._connection.api
         self._harness = HarnessVolume(self._api, {**files, **(extra or {})})
+        self._sizes = VolumeSizes(self._connection, containers.VOLUME)
         self._run_id = ""
         self._swept = True
         self._lock, self._running_count = threading.Lock(), 0
@@ -154,6 +157,7 @@ class DockerEngine:
             patience.call(self._close, self._cancel)
 
     def _close(self) -> None:
+        self._sizes.close()
         with contextlib.suppress(*FAILURES):
             if not self._swept:
                 self._sweep_own()
@@ -177,7 +181,7 @@ class DockerEngine:
             )
 
     def _run(self, task: Task, cancel: threading.Event) -> Ended:
-        course = Course(task)
+        course = Course(task, "container")
         code: int | None = None
         try:
             with self._running():
@@ -200,12 +204,15 @@ class DockerEngine:
             return Stop(ending="start-failed", cause=f"{task.cell.id} has no image"), None
         api = self._connection.api
         volume = self._harness.fill(image, self._run_id)
-        with containers.task_container(
-            api, task, image=image, harness_volume=volume, gpu=gpu
-        ) as container:
+        with (
+            containers.task_container(
+                api, task, image=image, harness_volume=volume, gpu=gpu
+            ) as container,
+            self._sizes.watched(container) as volume_bytes,
+        ):
             course.mark_start()
-            stop, code = follow(self._connection, container, course, cancel)
-            if stop.ending != "cancelled":
+            stop, code = follow(self._connection, container, course, cancel, volume_bytes)
+            if stop.ending not in endings.WITHOUT_FILES:
                 stop = containers.fetch_files(api, container, task, stop)
             return stop, code
 

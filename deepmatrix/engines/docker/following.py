@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
+from collections.abc import Callable
 
 from docker import APIClient
 from docker.errors import APIError
@@ -18,11 +19,16 @@ from deepmatrix.engines.watch import Stop, Tail
 
 
 def follow(
-    connection: Connection, container: str, course: Course, cancel: threading.Event
+    connection: Connection,
+    container: str,
+    course: Course,
+    cancel: threading.Event,
+    volume_bytes: Callable[[], int],
 ) -> tuple[Stop, int | None]:
     """Start a container, wait for its end or end it; return how it ended and its exit code.
 
-    There is no exit code where the container had to be killed.
+    *volume_bytes* returns the size of its volume. There is no exit code where the container
+    had to be killed.
     """
     api, task, tail = connection.api, course.task, course.tail
     follower = _Follower(api, container, tail)
@@ -32,6 +38,9 @@ def follow(
         follower.wake,
         cancel=cancel,
         deadline_s=task.deadline_s,
+        check=lambda: (
+            endings.out_of_disk(task.limits) if volume_bytes() > task.limits.disk_bytes else None
+        ),
         serve=lambda: course.serve(
             lambda stop: containers.fetch_files(api, container, task, stop),
             lambda: containers.hand_in(api, container, task),
