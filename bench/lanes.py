@@ -21,8 +21,8 @@ from common import ROOT
 
 from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.execution.lanes import Cpus, checked_cpus, work_off
-from deepmatrix.execution.sessions import Session, split, stages
+from deepmatrix.execution.sessions.lanes import Cpus, checked_cpus, work_off
+from deepmatrix.execution.sessions.splitting import Session, split, stages
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Plan

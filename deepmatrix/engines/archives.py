@@ -17,8 +17,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, cast
 
+from deepmatrix.boundary import nofollow
 from deepmatrix.errors import DeepmatrixError, system_error
-from deepmatrix.machine import nofollow
 from deepmatrix.sizes import binary_size
 from harness.record import OUTPUT
 

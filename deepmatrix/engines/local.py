@@ -23,13 +23,14 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
+from deepmatrix.boundary import nofollow
 from deepmatrix.engines import Ended, Task, archives, endings, watch
 from deepmatrix.engines.course import Course, ready_last
 from deepmatrix.engines.limits import LimitCheck
 from deepmatrix.engines.sandbox import Folders, Sandbox
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError, system_error
-from deepmatrix.machine import cgroups, folders, nofollow, owner, processes, proctree
+from deepmatrix.machine import cgroups, folders, owner, processes, proctree
 from deepmatrix.paths import HARNESS
 
 #: The variables of this process's environment that a process with a clean one gets.

@@ -11,10 +11,10 @@ from typing import Any
 
 from deepmatrix.boundary.files import write_text
 from deepmatrix.engines import Ended, Engine, Task
-from deepmatrix.execution import lanes
 from deepmatrix.execution.conclusions import conclude, watchdog_report
-from deepmatrix.execution.lanes import Cpus
-from deepmatrix.execution.queues import JobQueue
+from deepmatrix.execution.sessions import lanes
+from deepmatrix.execution.sessions.lanes import Cpus
+from deepmatrix.execution.sessions.queues import JobQueue
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import locks

@@ -11,9 +11,9 @@ from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempt, Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
 from deepmatrix.execution.interrupting import interrupted, resume_command
-from deepmatrix.execution.lanes import Cpus, work_off
 from deepmatrix.execution.preparing import Preparation
-from deepmatrix.execution.sessions import Session, split, stages
+from deepmatrix.execution.sessions.lanes import Cpus, work_off
+from deepmatrix.execution.sessions.splitting import Session, split, stages
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
 from deepmatrix.machine.signals import cancel_on_signal, interrupt_on_signal

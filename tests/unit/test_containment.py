@@ -14,10 +14,11 @@ from pathlib import Path, PurePath
 
 import pytest
 
+from deepmatrix.boundary import nofollow
 from deepmatrix.engines import Ended, Task, archives, sandbox
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.engines.sandbox import Sandbox
-from deepmatrix.machine import cgroups, nofollow, owner, processes
+from deepmatrix.machine import cgroups, owner, processes
 
 from .test_engines import CELL, FAULTY, LIMITS, MIB, on_linux
 

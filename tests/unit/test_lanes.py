@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.config.sections import Limits
 from deepmatrix.errors import ArgumentError
-from deepmatrix.execution.lanes import Cpus, checked_cpus, timed_cpus, work_off
+from deepmatrix.execution.sessions.lanes import Cpus, checked_cpus, timed_cpus, work_off
 from deepmatrix.planning.cells import Capabilities
 from tests.unit.examples import MATRIX
 

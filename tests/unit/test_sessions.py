@@ -20,7 +20,7 @@ from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import Interrupted
 from deepmatrix.execution.runner import Runner
-from deepmatrix.execution.sessions import split, stages
+from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Artifact, Job, Plan
 from deepmatrix.store import artifacts
