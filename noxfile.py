@@ -28,6 +28,9 @@ The environment of the sessions is this file's own, from the block above; only `
 
 from __future__ import annotations
 
+import contextlib
+import hashlib
+import json
 import shutil
 import subprocess
 import sys
@@ -39,9 +42,7 @@ import nox
 ROOT = Path(__file__).resolve().parent
 sys.path.insert(0, str(ROOT))
 
-from deepmatrix.config.matrix_file import load  # noqa: E402
 from deepmatrix.errors import DeepmatrixError  # noqa: E402
-from deepmatrix.planning.cells import all_cells  # noqa: E402
 
 nox.needs_version = ">=2025.5"
 nox.options.default_venv_backend = "uv|virtualenv"
@@ -67,15 +68,37 @@ NEED_HEADERS = (
 
 
 def _cells() -> list[str]:
-    """Return the ids of all cells that can be.
+    """Return the ids of all cells that can be, computed when what they depend on has changed.
 
     With a wrong matrix file one that matches none stands for them all, so that whichever
     session is started reports the error in full.
     """
+    cache = ROOT / ".nox" / "cells.json"
+    sources = (
+        ROOT / "matrix.yaml",
+        *sorted(ROOT.glob("deepmatrix/config/*.py")),
+        *sorted(ROOT.glob("deepmatrix/planning/*.py")),
+    )
+    digest = hashlib.sha256(b"".join(path.read_bytes() for path in sources)).hexdigest()
+    with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+        known = json.loads(cache.read_text("utf-8"))
+        if known["digest"] == digest:
+            return [str(cell) for cell in known["cells"]]
     try:
-        matrix = load(ROOT / "matrix.yaml")
+        cells = _compute_cells()
     except DeepmatrixError:
         return ["*"]
+    with contextlib.suppress(OSError):
+        cache.parent.mkdir(exist_ok=True)
+        cache.write_text(json.dumps({"digest": digest, "cells": cells}), "utf-8")
+    return cells
+
+
+def _compute_cells() -> list[str]:
+    from deepmatrix.config.matrix_file import load  # noqa: PLC0415 - slow
+    from deepmatrix.planning.cells import all_cells  # noqa: PLC0415
+
+    matrix = load(ROOT / "matrix.yaml")
     return [cell.id for cell in all_cells(matrix) if not matrix.exclusion(cell.id)]
 
 
