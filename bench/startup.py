@@ -29,7 +29,7 @@ def measure(command: list[str]) -> float:
         name: value for name, value in os.environ.items() if name != "PYTHONDONTWRITEBYTECODE"
     }
     began = time.perf_counter()
-    subprocess.run(command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, check=True)
+    subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
     return time.perf_counter() - began
 
 
@@ -48,7 +48,7 @@ def main() -> None:
                 samples[title].append(seconds)
     print(f"{options.repeat} starts of each, in seconds")
     for title, values in samples.items():
-        show(title, values)
+        print(f"  {title:<24} {show(values)}")
 
 
 if __name__ == "__main__":
