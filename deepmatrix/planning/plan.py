@@ -14,6 +14,7 @@ from pydantic import Field
 from deepmatrix.config.sections import Infer
 from deepmatrix.planning.cells import Cell
 from harness import record
+from harness.formats import FORMATS
 
 #: A seed of random orders and weights, rounds of a measurement, retries of a noisy job.
 Seed = Annotated[int, Field(ge=0, le=2**64)]
@@ -211,11 +212,13 @@ class Plan:
         """Return whether a job has a process of its own.
 
         The start of a timed training is measured for each workload. A model is inspected apart
-        from the others.
+        from the others. A user's model that is a program could change what others answer.
         """
         takes_one = any(cell.id == job.cell and cell.command for cell in self.cells)
         is_training = job.artifact is None and job.cell not in self.emulated
-        return self.isolate or takes_one or is_training or record.INSPECT in job.phases
+        artifact = job.artifact
+        is_program = bool(artifact and artifact.imported and FORMATS[artifact.format].program)
+        return any((self.isolate, takes_one, is_training, is_program, record.INSPECT in job.phases))
 
     def is_cold(self, job: Job, cell: Cell) -> bool:
         """Return whether a job starts from a cold file cache: the first of several rounds."""

@@ -65,6 +65,19 @@ def test_an_original_is_inspected_first_gives_its_inputs_and_is_not_served() -> 
     assert plan.size("consume") == 1
 
 
+def test_a_model_that_is_a_program_has_a_process_of_its_own() -> None:
+    models = (("graph", "onnx", "model.onnx"), ("program", "torchscript", "model.pt"))
+    selection = Selection(
+        include=("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu"), native=True
+    )
+    plan = plan_models(MATRIX, models, selection, DOCKER, seed=0, infer=INFER)
+    isolated = {job.subject: plan.is_isolated(job) for job in plan.jobs("consume")}
+    assert {artifact.workload: isolated[artifact.id] for artifact in plan.artifacts()} == {
+        "graph": False,
+        "program": True,
+    }
+
+
 # Recognised -----------------------------------------------------------------------------------
 
 
