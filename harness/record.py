@@ -18,6 +18,7 @@ FLOAT64 = "float64 evaluation"
 
 #: What judges it where there is none.
 BASELINE = "baseline: ONNX Runtime without optimisations"
+CONTESTED = "baseline: ONNX Runtime without optimisations, which the evaluation contradicts"
 
 #: The smallest scale of errors. Runtimes compute bounded functions (the logistic, softmax) to some
 #: units in the last place of 1, however small the result: where all probabilities are tiny, an

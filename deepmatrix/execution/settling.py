@@ -22,7 +22,7 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
-from harness.record import BASELINE, FLOAT64
+from harness.record import BASELINE, CONTESTED, FLOAT64
 
 NO_JUDGE = (
     "no gold: no evaluation, and no two libraries agree; pass the right outputs with --reference"
@@ -30,7 +30,8 @@ NO_JUDGE = (
 
 UNDECIDED = (
     "the evaluation and ONNX Runtime without optimisations contradict each other, and the "
-    "libraries do not decide between them; pass the right outputs with --reference"
+    "libraries do not decide between them; serve it with more libraries, or pass the right outputs "
+    "with --reference"
 )
 
 
@@ -168,6 +169,14 @@ class _Settlement:
             sources={**truth.sources, **{name: describe(groups[name]) for name in groups}},
             evaluations={**{name: truth.gold[name] for name in groups}, **truth.evaluations},
             rounded=truth.rounded | groups.keys(),
+            remarks=(
+                *truth.remarks,
+                *(
+                    f"output {name}: the evaluator gives way to the libraries, which agree; "
+                    f"{describe_difference(truth.gold[name], group.value)}"
+                    for name, group in groups.items()
+                ),
+            ),
         )
 
     def _doubts(self, truth: Truth, answered: Sequence[_Answered]) -> Iterator[str]:
@@ -198,7 +207,9 @@ class _Settlement:
         sources, unjudged = dict(truth.sources), dict(truth.unjudged)
         comparable = [entry for entry in answered if len(entry.outputs) == len(truth.gold)]
         voters = [entry for entry in comparable if self._is_independent(entry.cell)]
-        contested = [name for name in truth.evaluations if sources.get(name) == BASELINE]
+        contested = [
+            name for name in truth.evaluations if sources.get(name) in (BASELINE, CONTESTED)
+        ]
         for name in contested:
             votes = [
                 Vote(cell="baseline", library="onnxruntime", value=truth.gold[name]),
@@ -211,7 +222,8 @@ class _Settlement:
                 sources[name] = describe(group)
                 continue
             group = self._largest_group(truth, name, [votes[0], *votes[2:]])
-            if group is None or len(group.votes) < len(votes) - 1:  # else the baseline accuses none
+            accuses_nobody = group is not None and len(group.votes) == len(votes) - 1
+            if sources[name] == CONTESTED or not accuses_nobody:
                 unjudged[name] = UNDECIDED
                 del sources[name]
         if not contested:

@@ -9,6 +9,9 @@ from typing import Iterable, NamedTuple, Optional, Sequence, Tuple, Union
 
 from harness.formats import FORMATS, HDF5, ZIP, Content, Format
 
+#: What a Git LFS pointer begins with: it stands where a file was not fetched.
+GIT_LFS = b"version https://git-lfs"
+
 _TORCH = "torch.export.save(torch.export.export(model.eval(), (x,)), 'model.pt2')"
 _KERAS = "model.save('model.keras')"
 _SKLEARN = "skl2onnx.to_onnx(model, X[:1]).SerializeToString()"
@@ -31,7 +34,7 @@ _UNSERVED = (
     Unserved(
         "a Git LFS pointer, in place of the file itself",
         "get the file: git lfs pull",
-        contents=(Content(magic=(0, b"version https://git-lfs")),),
+        contents=(Content(magic=(0, GIT_LFS)),),
     ),
     Unserved(
         "a web page, in place of the file itself",

@@ -199,8 +199,15 @@ def _check_external(tensor: Any, folder: str, size: int) -> None:
         begin, length = int(entries.get("offset") or 0), int(entries.get("length") or size)
     except ValueError:
         raise BadModel(f"the place of {tensor.name} in its external data is not a number") from None
+    if _is_lfs_pointer(path):
+        raise BadModel(f"'{location}' is a pointer of Git LFS, not the weights: git lfs pull")
     if begin < 0 or length != size or begin + length > os.path.getsize(path):
         raise BadModel(f"the tensor {tensor.name} claims more than there is in '{location}'")
+
+
+def _is_lfs_pointer(path: str) -> bool:
+    with open(path, "rb") as source:
+        return source.read(len(recognition.GIT_LFS)) == recognition.GIT_LFS
 
 
 def all_nodes(graph: Any) -> Iterator[Any]:

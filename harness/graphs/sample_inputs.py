@@ -97,13 +97,21 @@ def _check_shape(text: str, entry: Dict[str, Any], sizes: Tuple[int, ...]) -> No
 
 def _check_range(text: str, entry: Dict[str, Any], low: float, high: float) -> None:
     dtype = values.carrier(entry["dtype"])
-    if dtype.kind not in "iuf":
+    if dtype.kind not in "iufb":
         raise BadModel(f"{text}: {entry['name']} is {entry['dtype']}, which has no range")
-    limits = numpy.finfo(dtype) if dtype.kind == "f" else numpy.iinfo(dtype)
-    if low < limits.min or high > limits.max:
-        raise BadModel(f"{text}: {entry['dtype']} holds {limits.min} to {limits.max}")
-    if dtype.kind in "iu" and numpy.ceil(low) > numpy.floor(high):
+    least, most = _bounds(dtype)
+    if low < least or high > most:
+        raise BadModel(f"{text}: {entry['dtype']} holds {least} to {most}")
+    if dtype.kind in "iub" and numpy.ceil(low) > numpy.floor(high):
         raise BadModel(f"{text}: no {entry['dtype']} is in this range")
+
+
+def _bounds(dtype: "numpy.dtype[Any]") -> Tuple[float, float]:
+    """Return the smallest and the largest value of a type of numbers; a bool is 0 or 1."""
+    if dtype.kind == "b":
+        return 0, 1
+    limits: Any = numpy.finfo(dtype) if dtype.kind == "f" else numpy.iinfo(dtype)
+    return limits.min, limits.max
 
 
 def is_dynamic(dim: Any) -> bool:
@@ -176,7 +184,7 @@ def _array(
             f"its input {entry['name']} would have {size / 2**30:.1f} GiB: sample inputs have "
             f"at most {LARGEST_BYTES // 2**30}"
         )
-    if legal is not None and dtype.kind in "fiu":
+    if legal is not None and dtype.kind in "fiub":
         return _within(legal, shape, dtype, random)
     if dtype.kind == "f":
         return random.standard_normal(shape).astype(dtype)
@@ -195,7 +203,7 @@ def _within(
         drawn: numpy.ndarray = random.uniform(legal.low, legal.high, shape).astype(dtype)
         return drawn
     low, high = numpy.ceil(legal.low), numpy.floor(legal.high)
-    if dtype.kind in "iu":
-        limits = numpy.iinfo(dtype)
-        low, high = max(low, limits.min), min(high, limits.max)
+    if dtype.kind in "iub":
+        least, most = _bounds(dtype)
+        low, high = max(low, least), min(high, most)
     return random.randint(int(low), int(min(high, 2**62)) + 1, shape, "int64").astype(dtype)

@@ -84,6 +84,7 @@ HOSTILE = {
     "its external data is behind a link: 'link.bin'": outside("link.bin"),
     "its external data is not beside it: 'gone.bin'": outside("gone.bin"),
     "the tensor w claims more than there is in 'short.bin'": outside("short.bin"),
+    "'pointer.bin' is a pointer of Git LFS, not the weights: git lfs pull": outside("pointer.bin"),
     "the tensor w claims 10485760000 bytes and has 16": huge(),
 }
 
@@ -104,6 +105,9 @@ def test_what_is_hostile_or_no_model_is_refused_with_its_reason(
     folder.mkdir()
     (folder / "link.bin").symlink_to(tmp_path / "secret")
     (folder / "short.bin").write_bytes(bytes(32))
+    (folder / "pointer.bin").write_text(
+        "version https://git-lfs.github.com/spec/v1\noid sha256:0\n"
+    )
     raw = content if isinstance(content, bytes) else content.SerializeToString()
     (folder / "m.onnx").write_bytes(raw)
     with pytest.raises(BadModel) as raised:

@@ -284,6 +284,16 @@ def test_what_the_inputs_cannot_have_is_refused(sampling: Sampling, message: str
         sample_inputs.check_request(sampling, declared)
 
 
+@pytest.mark.parametrize("value", [0.0, 1.0])
+def test_a_bool_can_be_said_to_be_true_or_false(value: float) -> None:
+    declared = [{"name": "c", "dtype": "bool", "shape": []}]
+    sampling = Sampling(0, {}, {"c": (value, value)})
+    sample_inputs.check_request(sampling, declared)
+    assert sample_inputs.arrays(declared, sampling)["c"] == bool(value)
+    with pytest.raises(BadModel, match="bool holds 0 to 1"):
+        sample_inputs.check_request(Sampling(0, {}, {"c": (0, 2)}), declared)
+
+
 def test_formats_without_names_of_dimensions_get_shapes_ranges_and_values() -> None:
     declared = [
         {"name": "x", "dtype": "float32", "shape": [0, 3]},

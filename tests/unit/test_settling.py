@@ -24,7 +24,7 @@ from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.output import Exported
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
-from harness.record import BASELINE, FLOAT64, UNDEFINED_VALUE
+from harness.record import BASELINE, CONTESTED, FLOAT64, UNDEFINED_VALUE
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
 
 PLAN: Plan = plan_models(
@@ -138,6 +138,8 @@ def test_a_wrong_evaluation_accuses_no_runtime(tmp_path: Path) -> None:
     merged = merging.merge([run])
     assert [problem for problem in merged.problems if "drift" in problem] == []
     assert any("about the evaluator" in finding for finding in merged.findings)
+    (remark,) = artifacts.read_description(run.artifact_path(ARTIFACT)).gold_remarks
+    assert remark.startswith("output y: the evaluator gives way to the libraries")
 
 
 def test_a_wrong_runtime_is_accused_and_the_evaluation_stands(tmp_path: Path) -> None:
@@ -157,11 +159,11 @@ def test_one_library_alone_does_not_overrule_an_evaluation(tmp_path: Path) -> No
     assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
 
 
-def contested(run: Run, evaluation: np.ndarray) -> Run:
+def contested(run: Run, evaluation: np.ndarray, source: str = BASELINE) -> Run:
     """Let a baseline judge a run that an evaluation contradicts."""
     folder = run.artifact_path(ARTIFACT)
     write_bytes(folder / truths.EVALUATION, npz_bytes({"y": evaluation}))
-    described(run, gold={"y": BASELINE}, rounded=["y"])
+    described(run, gold={"y": source}, rounded=["y"])
     return run
 
 
@@ -184,6 +186,36 @@ def test_a_wrong_evaluation_with_an_unproven_operator_accuses_no_runtime(tmp_pat
     words = verdicts(run)
     assert words.pop("onnx") == "drift"
     assert set(words.values()) == {"match"}
+
+
+def silence(run: Run, *libraries: str) -> None:
+    """Remove the answers of some libraries."""
+    for cell in PLAN.consumers("onnx"):
+        if cell.library in libraries:
+            answers.path(run, ARTIFACT, cell.id).unlink()
+
+
+@pytest.mark.parametrize("answer", [WRONG, RIGHT])
+def test_one_library_alone_is_neither_right_nor_wrong_against_a_proven_evaluation(
+    tmp_path: Path, answer: np.ndarray
+) -> None:
+    evaluation = RIGHT if answer is WRONG else WRONG
+    run = contested(answered(tmp_path, answer, {"onnxruntime": answer}), evaluation, CONTESTED)
+    silence(run, "openvino", "opencv-python-headless", "onnx")
+    settle(run)
+    reasons = {row.reason for row in merging.merge([run]).portability if row.error is None}
+    assert f"y: {UNDECIDED}" in reasons
+    assert verdicts(run)["onnxruntime"] == "not-run"
+
+
+def test_a_second_library_decides_for_a_proven_evaluation(tmp_path: Path) -> None:
+    answers_of = {"onnxruntime": WRONG, "openvino": RIGHT, "onnx": RIGHT}
+    run = contested(answered(tmp_path, WRONG, answers_of), RIGHT, CONTESTED)
+    silence(run, "opencv-python-headless")
+    settle(run)
+    words = verdicts(run)
+    assert words["onnxruntime"] == "drift"
+    assert words["openvino"] == words["onnx"] == "match"
 
 
 @pytest.mark.parametrize("opencv", [WRONG, RIGHT * 5])

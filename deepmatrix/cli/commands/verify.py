@@ -170,6 +170,10 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:
         print_line(console, line, "yellow", wrap=False)
+    if options.original and len(own_models) < 2:
+        raise ArgumentError(
+            "--original: no other model is named", hint="name the models that were made from it"
+        )
     for line in filter(None, map(files.describe_external, own_models)):
         print_line(console, line, "dim", wrap=False)
     own_inputs = _read_arrays(options, own_models)

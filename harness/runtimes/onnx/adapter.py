@@ -116,12 +116,12 @@ def _sampled(model, reference, entries, sampling, described):
 def _judged(model, reference, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     outputs, reason = result
-    judged = gold.judge(model, reference, inputs, outputs)
+    undefined_masks, undefined_remarks = undefined.masks(model, inputs)
+    judged = gold.judge(model, reference, inputs, outputs, undefined_masks)
     truth, described["judged_by"], remarks, evaluations = judged
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
     described["quantised"] = quantised.outputs_in_steps(model, inputs)
     described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
-    undefined_masks, undefined_remarks = undefined.masks(model, inputs)
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     described["remarks"] += remarks + undefined_remarks + limit_remarks
     described["unanswered"] = reason
