@@ -1,10 +1,16 @@
-"""The import contracts of pyproject.toml hold for modules that are still to come."""
+"""Import contracts hold for modules that are still to come; modules and packages stay small."""
 
 from __future__ import annotations
 
+import ast
 import tomllib
+from collections.abc import Iterator
+from pathlib import Path
 
-from deepmatrix.paths import HARNESS, ROOT
+from deepmatrix.paths import HARNESS, PACKAGE, ROOT
+
+#: The most lines of a module and of a function, and the most modules of a package.
+MODULE_LINES, FUNCTION_LINES, MODULES = 400, 50, 12
 
 #: What the host may import of the harness.
 SHARED = {"formats", "record"}
@@ -22,3 +28,33 @@ def test_every_other_module_of_the_harness_is_forbidden_to_the_host() -> None:
     assert {f"harness.{name}" for name in names - SHARED - {"__init__", "__pycache__"}} == set(
         forbidden
     )
+
+
+def folders() -> Iterator[Path]:
+    """Yield all folders that hold modules of the host or of the harness."""
+    yield from sorted({path.parent for root in (PACKAGE, HARNESS) for path in root.rglob("*.py")})
+
+
+def test_every_folder_of_modules_is_a_package_that_the_contracts_see() -> None:
+    assert [folder for folder in folders() if not (folder / "__init__.py").is_file()] == []
+
+
+def test_packages_are_small() -> None:
+    """Idioms apart: a framework has one for each network."""
+    counts = {folder: len(list(folder.glob("*.py"))) - 1 for folder in folders()}
+    full = {folder: count for folder, count in counts.items() if count > MODULES}
+    assert [folder for folder in full if folder.name != "idioms"] == []
+
+
+def test_modules_and_functions_are_short() -> None:
+    long = []
+    for path in (path for folder in folders() for path in folder.glob("*.py")):
+        source = path.read_text("utf-8")
+        if source.count("\n") > MODULE_LINES:
+            long.append(str(path))
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                lines = (node.end_lineno or node.lineno) - node.lineno + 1
+                if lines > FUNCTION_LINES:
+                    long.append(f"{path}:{node.lineno} {node.name}")
+    assert long == []

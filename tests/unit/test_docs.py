@@ -14,7 +14,8 @@ from tests.unit.documents import FENCE, REFERENCE, SPAN, listed
 
 LONGEST_README = 1500
 
-LINK = re.compile(r"(?<!!)\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()\s]*\))?)\)")
+LINK = re.compile(r"\[(?:[^\]\[]|\[[^\]]*\])*\]\(([^()\s]+(?:\([^()\s]*\))?)\)")
+ELEMENT = re.compile(r"<(?:a|img)\b[^>]*?(?:href|src)=\"([^\"]+)\"")
 REFERRED = re.compile(r"\[[^\]\[]+\]\[([a-z][^\]\[]*)\]")
 DEFINITION = re.compile(r"^\[([^\]]+)\]: *(\S+)", re.MULTILINE)
 HEADING = re.compile(r"^#{1,6} +(.+?)\s*$", re.MULTILINE)
@@ -48,7 +49,7 @@ def broken_links(path: Path) -> Iterator[str]:
     for name in REFERRED.findall(SPAN.sub("", text)):
         if name not in targets:
             yield f"[{name}]: not defined"
-    for link in (*LINK.findall(text), *targets.values()):
+    for link in (*LINK.findall(text), *ELEMENT.findall(text), *targets.values()):
         if re.match(r"[a-z]+:", link):
             continue
         target_name, _, anchor = link.partition("#")
@@ -87,6 +88,7 @@ def test_a_broken_link_is_found(tmp_path: Path):
         "[nowhere]: not defined",
         "#a-title: no such heading",
         "gone.md: no such file",
+        "gone.png: no such file",
         "lost.md: no such file",
     ]
 
