@@ -20,7 +20,7 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.engines import Ended
-from deepmatrix.engines.docker import endpoints, leftovers, patience
+from deepmatrix.engines.docker import endpoints, interruptible, leftovers
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
@@ -223,7 +223,7 @@ class FreezingSocket:
 def test_with_a_frozen_engine_an_interrupt_ends_and_says_what_may_be_left(
     lab: Lab, until: Waiter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(patience.call, "__defaults__", (1.0,))
+    monkeypatch.setattr(interruptible.call, "__defaults__", (1.0,))
     folder = Path(tempfile.mkdtemp(prefix="dm-", dir="/tmp"))  # a socket's path is short
     behind = lab.engine.endpoint.url.removeprefix("unix://")
     freezing = FreezingSocket(folder / "s", behind)
@@ -272,7 +272,7 @@ import dataclasses
 from pathlib import Path
 import socket
 from deepmatrix.config.sections import Framework, Runtime
-from deepmatrix.engines.docker import endpoints, leftovers, patience
+from deepmatrix.engines.docker import endpoints, leftovers, interruptible
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.machine.signals import cancel_on_signal
 from deepmatrix.planning.cells import Cell
@@ -317,7 +317,7 @@ def test_leftovers_of_a_killed_host_are_swept(lab: Lab, until: Waiter) -> None:
     script = f"""
 from pathlib import Path
 from deepmatrix.config.sections import Framework, Runtime
-from deepmatrix.engines.docker import endpoints, leftovers, patience
+from deepmatrix.engines.docker import endpoints, leftovers, interruptible
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.planning.cells import Cell
 

@@ -23,7 +23,7 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.cli import main
-from deepmatrix.engines.docker import endpoints, patience
+from deepmatrix.engines.docker import endpoints, interruptible
 from deepmatrix.errors import ArgumentError, EngineError, system_error
 from deepmatrix.machine import folders, npm, packages, signals
 from deepmatrix.paths import ROOT
@@ -247,11 +247,11 @@ def test_an_ignored_signal_stays_ignored() -> None:
 
 def test_a_call_to_an_engine_is_left_alone_only_after_an_interruption() -> None:
     cancel, release = threading.Event(), threading.Event()
-    assert patience.call(lambda: "answer", cancel) == "answer"
+    assert interruptible.call(lambda: "answer", cancel) == "answer"
     with pytest.raises(ZeroDivisionError):
-        patience.call(lambda: 1 / 0, cancel)
+        interruptible.call(lambda: 1 / 0, cancel)
     cancel.set()
-    assert patience.call(lambda: "answer", cancel) == "answer"
-    with pytest.raises(patience.NoAnswer):
-        patience.call(release.wait, cancel, grace_s=0.01)
+    assert interruptible.call(lambda: "answer", cancel) == "answer"
+    with pytest.raises(interruptible.NoAnswer):
+        interruptible.call(release.wait, cancel, grace_s=0.01)
     release.set()

@@ -17,7 +17,7 @@ from docker.errors import APIError, NotFound
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task, archives, endings
 from deepmatrix.engines.course import Course
-from deepmatrix.engines.docker import abilities, containers, leftovers, patience
+from deepmatrix.engines.docker import abilities, containers, interruptible, leftovers
 from deepmatrix.engines.docker.connection import (
     FAILURES,
     RETURN_S,
@@ -82,8 +82,8 @@ class DockerEngine:
     def capabilities(self) -> Capabilities:
         """Return what this engine can run. Raises EngineError if it does not answer."""
         try:
-            self._info = info = patience.call(self._connection.info, self._cancel)
-        except patience.NoAnswer as error:
+            self._info = info = interruptible.call(self._connection.info, self._cancel)
+        except interruptible.NoAnswer as error:
             raise no_answer(self.endpoint, error) from None
         native = binfmt.docker_name(info["Architecture"])
         return Capabilities(
@@ -153,8 +153,8 @@ class DockerEngine:
         """
         if self._is_silent:
             return  # and the next start sweeps
-        with contextlib.suppress(patience.NoAnswer):
-            patience.call(self._close, self._cancel)
+        with contextlib.suppress(interruptible.NoAnswer):
+            interruptible.call(self._close, self._cancel)
 
     def _close(self) -> None:
         self._sizes.close()
@@ -169,8 +169,8 @@ class DockerEngine:
         self._cancel = cancel
         waiting = Stopwatch()
         try:
-            return patience.call(lambda: self._run(task, cancel), cancel)
-        except patience.NoAnswer:
+            return interruptible.call(lambda: self._run(task, cancel), cancel)
+        except interruptible.NoAnswer:
             self._is_silent = True
             return Ended(
                 ending="cancelled",
