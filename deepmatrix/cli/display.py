@@ -39,6 +39,7 @@ class Display:
         self._pending: dict[str, Job] = {}
         self._running: dict[str, tuple[Job, float]] = {}
         self._has_waited = False
+        self._waiting_since: float | None = None
         self._walls: dict[tuple[str, str], list[float]] = {}
         self._live = Live(  # calls _panel at once
             get_renderable=self._panel, console=console, refresh_per_second=1, transient=True
@@ -94,6 +95,7 @@ class Display:
         """Print that another run is measuring: once a wave, however often they take turns."""
         with self._lock:
             is_news, self._has_waited = not self._has_waited, True
+            self._waiting_since = time.monotonic()
         if is_news:
             text = "… another run is measuring on this machine: both take turns, and take longer"
             self._print(Text(text, style="dim"))
@@ -103,6 +105,7 @@ class Display:
         with self._lock:
             planned = {name: at for name, at in self._running.items() if name in self._pending}
             self._running = {**planned, job.id: (job, time.monotonic())}
+            self._waiting_since = None
 
     def ended(self, job: Job, record: JobRecord) -> None:
         """Print how a job ended."""
@@ -158,6 +161,10 @@ class Display:
         if self._count:
             lines.append(self._bar())
         lines += [_line(_job_name(job), since) for job, since in list(self._running.values())]
+        if self._waiting_since and not self._running:
+            lines.append(
+                _line("waiting for its turn: another run is measuring", self._waiting_since)
+            )
         return Group(*lines)
 
     def _bar(self) -> RenderableType:

@@ -17,7 +17,7 @@ from deepmatrix import __version__
 from deepmatrix.cli.parser import parse
 from deepmatrix.drawing.terminal import make_console, print_block, print_line
 from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted, OutputClosed, system_error
-from deepmatrix.machine.signals import heeded_signals
+from deepmatrix.machine.signals import end_with_parent, heeded_signals
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -57,6 +57,8 @@ def _run(arguments: Sequence[str]) -> int:
 
 def program() -> int:
     """Run the command of this process's arguments: the entry point of the installed program."""
+    if "NOX_CURRENT_SESSION" in os.environ:
+        end_with_parent()
     return main(sys.argv[1:])
 
 

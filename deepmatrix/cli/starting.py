@@ -61,7 +61,7 @@ def check_trust(plan: Plan, engine: Engine, *, trusted: bool) -> None:
         if FORMATS[model.format].program
     ]
     if programs:
-        lines = [*programs, f"no container holds it on the engine {engine.name}: it runs as you"]
+        lines = [*programs, f"the engine {engine.name} has no containers to hold it"]
         raise ArgumentError(
             "\n".join(lines),
             hint=f"use a container engine (`{command_line('engine')}` sets one up), or add --trust "

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import signal
+import sys
 import threading
 from collections.abc import Iterator
 from types import FrameType
+
+#: PR_SET_PDEATHSIG of Linux's prctl.
+PARENT_DEATH_SIGNAL = 1
 
 #: What ends a run in order. A terminal that is closed sends SIGHUP; Windows has SIGBREAK for it.
 SIGNALS = tuple(
@@ -14,6 +19,16 @@ SIGNALS = tuple(
     for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGBREAK")
     if hasattr(signal, name)
 )
+
+
+def end_with_parent() -> None:
+    """Have the system send SIGTERM to this process when its parent ends, where it is Linux.
+
+    A supervisor that ends nox alone would leave a run that nobody knows of.
+    """
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):  # a libc without it
+            ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
 
 def heeded_signals() -> list[signal.Signals]:

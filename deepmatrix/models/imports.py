@@ -166,10 +166,13 @@ def _arrays(path: Path) -> dict[str, Values]:
 
 
 def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Truth:
-    outputs, truth = own.produced, arrays.read_all(path, arrays.ANY)
+    outputs, truth, remarks = own.produced, arrays.read_all(path, arrays.ANY), own.remarks
     if outputs:
         names = output_names(list(truth), list(outputs), truths.REFERENCE)
         truth = {new: truth[old] for old, new in names.items()}
+        taken = ", ".join(f"{old} for {new}" for old, new in names.items() if old != new)
+        if taken:
+            remarks = (*remarks, f"--reference has other names, taken in their order: {taken}")
         for name, value in outputs.items():
             _check_fits(name, truth[name], value)
     floats = _floats(truth, outputs, precise)
@@ -182,6 +185,7 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
         produced={**truth, **rounded},
         sources=sources,
         rounded=frozenset(truth.keys() - floats),
+        remarks=remarks,
     )
 
 

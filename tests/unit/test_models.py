@@ -367,6 +367,8 @@ def test_a_reference_names_every_output_or_none(tmp_path: Path) -> None:
     run.user_arrays_path("reference").parent.mkdir()
     np.savez(run.user_arrays_path("reference"), first=np.ones(2), second=np.zeros(2))
     imports.keep_import(run, job, said(job), tmp_path / "control")
+    (remark,) = truths.read(run.artifact_path(ONE.imports[0].artifact)).remarks
+    assert remark.endswith("taken in their order: first for y, second for z")
     np.savez(run.user_arrays_path("reference"), y=np.ones(2), zz=np.zeros(2))
     with pytest.raises(Unreadable, match="it does not give 'zz'"):
         imports.keep_import(run, job, said(job), tmp_path / "control")
