@@ -36,9 +36,9 @@ from deepmatrix.config import matrix_file  # noqa: E402
 from deepmatrix.config.families import FAMILIES  # noqa: E402
 from deepmatrix.config.matrix import Matrix  # noqa: E402
 from deepmatrix.engines.choose import discover  # noqa: E402
-from deepmatrix.images import bases, build, pins  # noqa: E402
+from deepmatrix.images import bases, build, inspection, pins  # noqa: E402
 from deepmatrix.images.bases import Root  # noqa: E402
-from deepmatrix.images.recipes import DOCKER, recipe_for  # noqa: E402
+from deepmatrix.images.recipes import DOCKER  # noqa: E402
 from deepmatrix.machine import binfmt, packages, processes  # noqa: E402
 from deepmatrix.planning.cells import Cell, all_cells  # noqa: E402
 
@@ -210,10 +210,7 @@ def container(job: Path, *options: str) -> list[str]:
 
 def build_without_emulation(cells: list[Cell], matrix: Matrix, environment: dict[str, str]) -> None:
     """Build images from nothing while no foreign program can run; print how long it took."""
-    recipes = [
-        recipe_for(cell, matrix, bases.base_kind(matrix.bases[cell.base].image, environment))
-        for cell in cells
-    ]
+    recipes = build.recipes_for(cells, matrix, environment)
     native = binfmt.docker_name(os.uname().machine)
     roots = {root for recipe in recipes for root in recipe.roots(native).values()}
     with tempfile.TemporaryDirectory() as temporary, emulation_off():
@@ -232,9 +229,10 @@ def build_without_emulation(cells: list[Cell], matrix: Matrix, environment: dict
             environment={**environment, "BUILDX_BUILDER": builder},
         )
         seconds = time.perf_counter() - start
-    sizes = build.image_sizes([recipe.reference for recipe in recipes], environment)
+    images = inspection.images([recipe.reference for recipe in recipes], environment)
     for recipe in recipes:
-        print(f"{recipe.reference}  {recipe.platform}  {sizes[recipe.reference] / 1e6:,.0f} MB")
+        size_mb = images[recipe.reference].size_bytes / 1e6
+        print(f"{recipe.reference}  {recipe.platform}  {size_mb:,.0f} MB")
     print(f"built from nothing, with emulation off, in {seconds:.1f} s")
 
 

@@ -195,8 +195,8 @@ def _own_files(folder: Path) -> Iterator[Reader]:
     )  # fmt: skip
     memory = folder / "registry.json"
     yield Reader(
-        "registries' answers", [{"python:3.11-slim": [1.7e9, True]}],
-        _schema(dict[str, tuple[float, bool]]), writer(memory, lambda: bases._read(memory)),
+        "registries' answers", [{"python:3.11-slim": [1.7e9, f"sha256:{'0' * 64}"]}],
+        _schema(dict[str, tuple[float, str]]), writer(memory, lambda: bases._read(memory)),
     )  # fmt: skip
     run = folder / "run"
     (run / "conformance").mkdir(parents=True)

@@ -72,6 +72,7 @@ Remark = Annotated[str, StringConstraints(max_length=400), AfterValidator(one_li
 Line = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(one_line)]
 LongText = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+ImageDigest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 
 #: A positive number as a key of JSON.
 CountKey = Annotated[str, StringConstraints(pattern=r"^[1-9]\d{0,8}$")]

@@ -11,6 +11,7 @@ import hashlib
 import json
 import os
 import re
+import shlex
 import tarfile
 import time
 from collections.abc import Iterator, Mapping
@@ -21,10 +22,11 @@ from typing import Any, Literal
 
 from pydantic import TypeAdapter
 
-from deepmatrix.boundary.bounds import Line, Moment
-from deepmatrix.boundary.files import Damaged, read_json, write_text
+from deepmatrix.boundary.bounds import ImageDigest, Line, Moment
+from deepmatrix.boundary.files import Damaged, read_bytes, read_json, write_text
 from deepmatrix.config.families import DEBIAN_NAMES
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.images import debian
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import folders, processes
 from deepmatrix.paths import DOCKER
@@ -41,6 +43,9 @@ PROBE_S = 8.0
 #: apt's messages about a mirror whose files do not fit each other: it is being synchronised, or it
 #: no longer has all of a suite for every architecture.
 INCONSISTENT = ("404  Not Found", "Mirror sync in progress", "is expired (invalid since")
+
+#: The file beside a root with Debian's packages in it, and where they lie while it is made.
+PACKAGES, ARCHIVES = "packages.txt", "/var/cache/apt/archives"
 
 #: What Debian also calls its current suite; a mirror may have the two at different times.
 STABLE = "stable"
@@ -119,8 +124,16 @@ class Root:
         with TemporaryDirectory(dir=folder) as temporary:
             tar = Path(temporary) / "rootfs.tar"
             self._make(tar)
+            tar.with_name(PACKAGES).replace(folder / PACKAGES)
             tar.replace(folder / "rootfs.tar")
         return folder
+
+    def debian(self) -> tuple[str, ...]:
+        """Return Debian's packages in it as apt writes them; none where that is not recorded."""
+        try:
+            return debian.of_archives(read_bytes(self._folder() / PACKAGES).decode().split())
+        except (Damaged, UnicodeDecodeError):
+            return ()
 
     def _make(self, tar: Path) -> None:
         """Make it from all sources of its suite; where these are inconsistent, from fewer."""
@@ -151,6 +164,10 @@ class Root:
                 f"--architectures={','.join(map(debian_name, architectures))}",
                 f"--include={','.join(self.packages)}",
                 f'--extract-hook={FOLDER / "finish.sh"} "$1"',
+                # Nothing in it says which versions these are: nothing was installed.
+                f'--extract-hook=ls "$1{ARCHIVES}" >"$1/{PACKAGES}"',
+                f"--extract-hook=download /{PACKAGES} {shlex.quote(str(tar.with_name(PACKAGES)))}",
+                f'--extract-hook=rm "$1/{PACKAGES}"',
                 suite,
                 str(tar),
                 *sources,
@@ -174,40 +191,53 @@ def base_kind(image: str, environment: Mapping[str, str]) -> Kind:
 
     *environment* names the engine. The registry's answer is remembered for an hour.
     """
+    if kind := _forced_kind():
+        return kind
+    return "registry" if base_digest(image, environment) else "debian"
+
+
+def _forced_kind() -> Kind | None:
     forced = os.environ.get("DEEPMATRIX_BASES", "")
-    if forced:
-        if forced not in KINDS:
-            raise ArgumentError(
-                f"DEEPMATRIX_BASES is '{forced}'",
-                hint="set it to 'registry' or 'debian', or not at all",
-            )
-        return KINDS[forced]
+    if forced and forced not in KINDS:
+        raise ArgumentError(
+            f"DEEPMATRIX_BASES is '{forced}'",
+            hint="set it to 'registry' or 'debian', or not at all",
+        )
+    return KINDS.get(forced)
+
+
+def base_digest(image: str, environment: Mapping[str, str]) -> str:
+    """Return what the name of an image means in its registry now: ``sha256:``, 64 hex digits.
+
+    Empty where no registry answers. The answer is remembered for an hour.
+    """
     memory = folders.cache() / "registry.json"
-    answers: dict[str, tuple[float, bool]] = _read(memory)
-    asked_at, reachable = answers.get(image, (0.0, False))
+    answers = _read(memory)
+    asked_at, digest = answers.get(image, (0.0, ""))
     if not 0 <= time.time() - asked_at < REMEMBERED_S:
-        reachable = _answers(image, environment)
-        write_text(memory, json.dumps({**answers, image: (time.time(), reachable)}))
-    return "registry" if reachable else "debian"
+        digest = _ask_registry(image, environment)
+        write_text(memory, json.dumps({**answers, image: (time.time(), digest)}))
+    return digest
 
 
-def _answers(image: str, environment: Mapping[str, str]) -> bool:
+def _ask_registry(image: str, environment: Mapping[str, str]) -> str:
+    """Return the digest of an image's manifest, or of its list of manifests."""
     try:
-        processes.run(
+        manifest = processes.run(
             ["docker", "buildx", "imagetools", "inspect", "--raw", image],
             environment=environment,
             timeout_s=PROBE_S,
         )
     except EngineError:
-        return False
-    return True
+        return ""
+    return f"sha256:{hashlib.sha256(manifest.encode()).hexdigest()}"
 
 
-#: By image, when its registry was asked, and whether it answered.
-_ANSWERS = TypeAdapter(dict[Line, tuple[Moment, bool]])
+#: By image, when its registry was asked, and the digest that it answered, if it did.
+_ANSWERS = TypeAdapter(dict[Line, tuple[Moment, ImageDigest | Literal[""]]])
 
 
-def _read(memory: Path) -> dict[str, tuple[float, bool]]:
+def _read(memory: Path) -> dict[str, tuple[float, str]]:
     """Return what registries answered before; nothing where that file is missing or damaged."""
     try:
         return read_json(memory, _ANSWERS)

@@ -10,17 +10,18 @@ import json
 import os
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.images import bases, pins, scratch
+from deepmatrix.images import bases, inspection, pins, scratch
 from deepmatrix.images.bases import Bake, Root
+from deepmatrix.images.inspection import HINT, Image
 from deepmatrix.images.prepared import Prepared, Progress
 from deepmatrix.images.progress import Watch
-from deepmatrix.images.recipes import REPOSITORY, WHEELS, Recipe, recipe_for
+from deepmatrix.images.recipes import WHEELS, Recipe, recipe_for
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import npm, packages, processes
 from deepmatrix.planning.cells import Cell
@@ -32,8 +33,6 @@ PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy",
 #: finished steps.
 RACE = "inconsistent graph state"
 TRIES = 3
-
-HINT = f"set up an engine with `{command_line('engine')}`"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,19 +96,12 @@ def prepare(
         for cell in cells
         if not FAMILIES[cell.family].pinned or pins.path(cell.pinned).exists()
     ]
-    recipes = [
-        recipe_for(cell, matrix, bases.base_kind(matrix.bases[cell.base].image, environment))
-        for cell in pinned
-    ]
-    sizes = image_sizes([recipe.reference for recipe in recipes], environment)
+    recipes = recipes_for(pinned, matrix, environment)
+    present = inspection.images([recipe.reference for recipe in recipes], environment)
     prepared = {
-        recipe.cell.id: Prepared(
-            cell_id=recipe.cell.id,
-            reference=recipe.reference,
-            size_bytes=sizes[recipe.reference],
-        )
+        recipe.cell.id: _prepared(recipe, present[recipe.reference])
         for recipe in recipes
-        if recipe.reference in sizes
+        if recipe.reference in present
     }
     if missing := [recipe for recipe in recipes if recipe.cell.id not in prepared]:
         for recipe in missing:
@@ -123,16 +115,18 @@ def prepare(
     }
 
 
-def image_sizes(references: Sequence[str], environment: Mapping[str, str]) -> dict[str, int]:
-    """Return the bytes of the images that the engine has cached."""
-    listing = ["docker", "image", "ls", "--filter", f"reference={REPOSITORY}/*"]
-    listing += ["--format", "{{.Repository}}:{{.Tag}}"]
-    listed = set(processes.run(listing, environment=environment, hint=HINT).split())
-    present = [image for image in references if image in listed]
-    if not present:
-        return {}
-    answer = processes.run(["docker", "image", "inspect", *present], environment=environment)
-    return dict(zip(present, (image["Size"] for image in json.loads(answer)), strict=True))
+def recipes_for(
+    cells: Sequence[Cell], matrix: Matrix, environment: Mapping[str, str]
+) -> list[Recipe]:
+    """Return the recipes of cells' images, on bases of registries where these answer."""
+    recipes = []
+    for cell in cells:
+        base = matrix.bases[cell.base]
+        kind = bases.base_kind(base.image, environment)
+        images = [base.image, *([matrix.bases[base.installer].image] if base.installer else [])]
+        digests = {image: bases.base_digest(image, environment) for image in images}
+        recipes.append(recipe_for(cell, matrix, kind, digests if kind == "registry" else {}))
+    return recipes
 
 
 def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
@@ -145,7 +139,7 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
         target = _target(recipe, workshop, secrets) | {
             "target": recipe.cell.device,
             "tags": [recipe.reference],
-            "labels": recipe.labels(),
+            "labels": recipe.labels(workshop.architecture),
             "output": ["type=docker"],
         }
         if recipe.packaged:
@@ -163,7 +157,7 @@ def bake_file(recipes: Sequence[Recipe], workshop: Workshop) -> dict[str, Any]:
 def _target(recipe: Recipe, workshop: Workshop, secrets: Mapping[str, str]) -> Bake:
     """Return the inputs of a recipe's build; the caller adds its output."""
     proxies = {name: os.environ[name] for name in PROXIES if name in os.environ}
-    contexts = dict.fromkeys(recipe.family.roots, f"docker-image://{recipe.image}")
+    contexts = dict.fromkeys(recipe.family.roots, f"docker-image://{recipe.pulled}")
     roots = recipe.roots(workshop.architecture)
     contexts |= {name: f"target:{root.target}" for name, root in roots.items()}
     if recipe.family.wheels:
@@ -261,22 +255,20 @@ def _bake(
                 break
         if call_error:
             errors = watch.errors() or {recipe.cell.id: call_error for recipe in recipes}
-    sizes = image_sizes([recipe.reference for recipe in recipes], environment)
+    present = inspection.images([recipe.reference for recipe in recipes], environment)
     failed = {
         recipe.cell.id: _failed(recipe, errors[recipe.cell.id])
         for recipe in recipes
         if recipe.cell.id in errors
     }
     prepared = {
-        recipe.cell.id: Prepared(
-            cell_id=recipe.cell.id,
-            reference=recipe.reference,
-            size_bytes=sizes[recipe.reference],
+        recipe.cell.id: replace(
+            _prepared(recipe, present[recipe.reference]),
             build_s=watch.seconds(recipe.cell.id),
             built=True,
         )
         for recipe in recipes
-        if recipe.reference in sizes
+        if recipe.reference in present
     }
     return failed | prepared
 
@@ -294,6 +286,17 @@ def _call(file: Path, environment: Mapping[str, str], watch: Watch) -> str:
     except processes.CommandFailed as error:
         return watch.last or error.message
     return ""
+
+
+def _prepared(recipe: Recipe, image: Image) -> Prepared:
+    return Prepared(
+        cell_id=recipe.cell.id,
+        reference=recipe.reference,
+        size_bytes=image.size_bytes,
+        image_id=image.id,
+        base=image.base,
+        debian=image.debian,
+    )
 
 
 def _failed(recipe: Recipe, error: str) -> Prepared:

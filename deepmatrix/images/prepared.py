@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
-from deepmatrix.boundary.bounds import Count, Id, Line, LongText, Seconds
+from deepmatrix.boundary.bounds import Count, FewFixed, Id, ImageDigest, Line, LongText, Seconds
 
 Progress = Callable[[str, str], None]
 """Called with (cell id, what is being done to it now)."""
@@ -13,7 +14,12 @@ Progress = Callable[[str, str], None]
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """What a cell runs from: an image or a virtual environment."""
+    """What a cell runs from: an image or a virtual environment.
+
+    *image_id*: the engine's digest of the image. *base*: the base's name, with its digest where it
+    came from a registry. *debian*: the packages of the Debian root that was made for it, as apt
+    writes them: ``libc6:amd64=2.36-9``.
+    """
 
     cell_id: Id
     reference: Line
@@ -21,3 +27,6 @@ class Prepared:
     build_s: Seconds | None = None
     built: bool = False
     error: LongText | None = None
+    image_id: ImageDigest | Literal[""] = ""
+    base: Line = ""
+    debian: FewFixed[Id] = ()

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import MappingProxyType
 
 from deepmatrix.config.families import FAMILIES, Family, Part
 from deepmatrix.config.matrix import Matrix
@@ -19,13 +20,26 @@ from deepmatrix.planning.cells import Cell
 #: The first part of every image's name.
 REPOSITORY = "deepmatrix"
 
+#: Labels of the OCI that name an image's base.
+BASE_NAME, BASE_DIGEST = (
+    "org.opencontainers.image.base.name",
+    "org.opencontainers.image.base.digest",
+)
+
+#: The label with Debian's packages of an image's root, as apt writes them.
+DEBIAN_LABEL = f"{REPOSITORY}.debian"
+
 #: Where a family's Dockerfile expects the wheels that only the host has.
 WHEELS = "/wheels"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """How the image of one cell is made."""
+    """How the image of one cell is made.
+
+    *image_digest* is what the registry means by the base's *image* now. The recipe's own digest
+    does not contain it: when the registry's image is renewed, the cell's is not made again.
+    """
 
     cell: Cell
     platform: str
@@ -34,6 +48,7 @@ class Recipe:
     image: str
     suite: str
     kind: bases.Kind
+    image_digest: str = ""
     installer: Recipe | None = None
     interpreter: Interpreter | None = None
 
@@ -98,8 +113,7 @@ class Recipe:
         """Name the base of the image."""
         if self.kind == "registry":
             return self.image
-        parts = self.family.roots
-        root = self._root(parts["base" if "base" in parts else "build"], self.target)
+        root = self._main_root(self.target)
         own = f" python:{self.interpreter.version}" if self.interpreter else ""
         return f"debian:{self.suite}:{root.digest()}{own}"
 
@@ -121,15 +135,29 @@ class Recipe:
         """The folder of the harness that is compiled."""
         return HARNESS / self.family.sources
 
-    def labels(self) -> dict[str, str]:
-        """Return the image's OCI labels."""
+    def labels(self, build_architecture: str) -> dict[str, str]:
+        """Return the image's OCI labels, and one with the packages of the root it is made from."""
         name = "org.opencontainers.image"
-        return {
+        resolved = {BASE_DIGEST: self.image_digest} if self.image_digest else {}
+        return resolved | {
             f"{name}.title": f"{REPOSITORY} {self.cell.id}",
             f"{name}.version": pins.version(self.cell) or "unknown",
             f"{name}.revision": self.digest(),
-            f"{name}.base.name": self.base(),
+            BASE_NAME: self.base(),
+            DEBIAN_LABEL: " ".join(self._main_root(build_architecture).debian()),
         }
+
+    @property
+    def pulled(self) -> str:
+        """The base's image by its digest, where that is known."""
+        if not self.image_digest or "@" in self.image:
+            return self.image
+        return f"{self.image}@{self.image_digest}"
+
+    def _main_root(self, build_architecture: str) -> Root:
+        """Return the root of the image, or the one that its files are copied from."""
+        parts = self.family.roots
+        return self._root(parts["base" if "base" in parts else "build"], build_architecture)
 
     def _root(self, part: Part, build_architecture: str) -> Root:
         architecture = build_architecture if part.native else self.target
@@ -144,7 +172,7 @@ class Recipe:
             architecture=architecture,
             foreign=foreign if foreign != architecture else "",
             packages=packages,
-            image=self.image if self.kind == "registry" else "",
+            image=self.pulled if self.kind == "registry" else "",
         )
 
 
@@ -156,12 +184,16 @@ def _digest(files: Iterable[Path]) -> str:
     return content.hexdigest()
 
 
-def recipe_for(cell: Cell, matrix: Matrix, kind: bases.Kind) -> Recipe:
-    """Return the recipe of a cell's image, on bases of a kind."""
-    return _recipe_on(cell, matrix, kind, cell.base)
+def recipe_for(
+    cell: Cell, matrix: Matrix, kind: bases.Kind, digests: Mapping[str, str] = MappingProxyType({})
+) -> Recipe:
+    """Return the recipe of a cell's image, on bases of a kind; *digests* are those of images."""
+    return _recipe_on(cell, matrix, kind, cell.base, digests)
 
 
-def _recipe_on(cell: Cell, matrix: Matrix, kind: bases.Kind, name: str) -> Recipe:
+def _recipe_on(
+    cell: Cell, matrix: Matrix, kind: bases.Kind, name: str, digests: Mapping[str, str]
+) -> Recipe:
     base, architecture = matrix.bases[name], matrix.architectures[cell.architecture]
     return Recipe(
         cell=cell,
@@ -171,7 +203,10 @@ def _recipe_on(cell: Cell, matrix: Matrix, kind: bases.Kind, name: str) -> Recip
         image=base.image,
         suite=base.suite,
         kind=kind,
-        installer=_recipe_on(cell, matrix, kind, base.installer) if base.installer else None,
+        image_digest=digests.get(base.image, ""),
+        installer=_recipe_on(cell, matrix, kind, base.installer, digests)
+        if base.installer
+        else None,
         interpreter=interpreters.find_interpreter(base)
         if base.installer and kind == "debian"
         else None,

@@ -28,7 +28,8 @@ class CellRow(Row):
     """One cell. Of its *jobs* some *failed*; *expected_failures* are not among these.
 
     *excluded*: the matrix file excludes the cell; *reason* says why. *evaluator*: it is a
-    standard's evaluator. *float32_by*: what a user sets to keep it to float32.
+    standard's evaluator. *float32_by*: what a user sets to keep it to float32. *image_id*: the
+    engine's digest of its image. *base*: what that is made from.
     """
 
     cell: str
@@ -45,6 +46,8 @@ class CellRow(Row):
     versions: dict[str, str] = Field(default_factory=dict)
     environment: dict[str, Any] = Field(default_factory=dict)
     image: str = ""
+    image_id: str = ""
+    base: str = ""
     image_bytes: int | None = None
     build_s: float | None = None
     import_s: Estimate | None = None

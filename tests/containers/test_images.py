@@ -14,7 +14,7 @@ import pytest
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines.docker.engine import DockerEngine
-from deepmatrix.images import bases, build, pins, recipes
+from deepmatrix.images import build, inspection, pins, recipes
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.machine import packages, processes
 from deepmatrix.planning.cells import Cell, all_cells
@@ -268,9 +268,7 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
 ) -> None:
     with (family / "install.sh").open("a") as script:
         script.write("sleep 600\n")
-    recipe = recipes.recipe_for(
-        cells[SMALL], matrix, bases.base_kind(matrix.bases[cells[SMALL].base].image, environment)
-    )
+    (recipe,) = build.recipes_for([cells[SMALL]], matrix, environment)
 
     def interrupt(_: str, step: str) -> None:
         if step.startswith("packages 3/3"):
@@ -284,5 +282,5 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
             log=tmp_path / "build.log",
             progress=interrupt,
         )
-    assert build.image_sizes([recipe.reference], environment) == {}
+    assert inspection.images([recipe.reference], environment) == {}
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -18,7 +18,7 @@ import pytest
 from deepmatrix.config import matrix_file
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.images import bases, build, recipes
+from deepmatrix.images import bases, build, debian, inspection, recipes
 from deepmatrix.images.progress import Watch
 from deepmatrix.images.recipes import Recipe, recipe_for
 from deepmatrix.machine import npm, packages, processes
@@ -62,7 +62,7 @@ def test_a_tag_ignores_the_image_of_an_unused_registry() -> None:
 
 
 def test_labels_describe_the_image_without_a_timestamp() -> None:
-    labels = {key.rpartition("image.")[2]: text for key, text in AMD.labels().items()}
+    labels = {key.rpartition("image.")[2]: text for key, text in AMD.labels("amd64").items()}
     assert labels["title"] == "deepmatrix onnxruntime-debian12-amd64-cpu"
     assert labels["version"].startswith("1.")
     assert labels["revision"] == AMD.digest()
@@ -238,7 +238,9 @@ def test_a_race_inside_the_builder_is_retried(
     )
     monkeypatch.setattr(build, "_ask", lambda *_: "default")
     monkeypatch.setattr(processes, "stream", stream)
-    monkeypatch.setattr(build, "image_sizes", lambda *_: {AMD.reference: 1} if built else {})
+    image = inspection.Image(size_bytes=1, id=f"sha256:{'0' * 64}", base="", debian=())
+    images = {AMD.reference: image} if built else {}
+    monkeypatch.setattr(inspection, "images", lambda *_: images)
     prepared = build._bake([AMD], workshop, {}, tmp_path / "log", lambda *_: None)[AMD.cell.id]
     assert (prepared.error is None) == built
     assert len(calls) == min(fails + 1, build.TRIES)
@@ -266,13 +268,60 @@ def test_the_registry_is_asked_once(
         questions.append(command)
         if not answers:
             raise processes.CommandFailed("no such host", code=1)
-        return ""
+        return MANIFEST
 
     monkeypatch.delenv("DEEPMATRIX_BASES", raising=False)
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(processes, "run", ask)
     assert [bases.base_kind("python:3", {}) for _ in range(2)] == [kind, kind]
+    assert bases.base_digest("python:3", {}) == (DIGEST if answers else "")
     assert len(questions) == 1
+
+
+MANIFEST = '{"schemaVersion": 2,\n "manifests": []}'
+DIGEST = f"sha256:{hashlib.sha256(MANIFEST.encode()).hexdigest()}"
+
+
+def test_a_base_of_a_registry_is_pulled_by_its_digest_and_its_label_has_it(tmp_path: Path) -> None:
+    image = MATRIX.bases["debian12"].image
+    resolved = recipe_for(CUDA.cell, MATRIX, "registry", {image: DIGEST})
+    target = bake_file(tmp_path, resolved)["target"][CUDA.cell.id]
+    assert target["contexts"]["base"] == f"docker-image://{image}@{DIGEST}"
+    assert target["labels"]["org.opencontainers.image.base.digest"] == DIGEST
+    assert target["labels"]["org.opencontainers.image.base.name"] == image
+
+
+def test_a_renewed_base_makes_no_image_anew_and_one_pinned_in_the_matrix_does() -> None:
+    assert replace(CUDA, image_digest=DIGEST).digest() == CUDA.digest()
+    pinned = replace(CUDA, image=f"{CUDA.image}@{DIGEST}", image_digest=DIGEST)
+    assert pinned.digest() != CUDA.digest()
+    assert pinned.pulled == f"{CUDA.image}@{DIGEST}"
+
+
+def test_the_packages_of_a_debian_root_are_recorded_and_come_back_from_the_label(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    root = AMD.roots("amd64")["base"]
+    (tmp_path / "deepmatrix/roots" / f"{root.target}-{root.digest()}").mkdir(parents=True)
+    assert AMD.labels("amd64")["deepmatrix.debian"] == ""
+    listed = "libc6_2.36-9+deb12u14_amd64.deb\npartial\nbase-passwd_1%3a3.6.1_all.deb\n"
+    (root._folder() / bases.PACKAGES).write_text(listed)
+    label = AMD.labels("amd64")["deepmatrix.debian"]
+    assert label == "base-passwd:all=1:3.6.1 libc6:amd64=2.36-9+deb12u14"
+    assert debian.of_label(f"{label} \x1b[31m ../x:y=1") == tuple(label.split())
+    assert debian.read(label.split()[0]) == ("base-passwd", "all", "1:3.6.1")
+
+
+@pytest.mark.parametrize("labels", [None, {}, {"deepmatrix.debian": "libc6:amd64=1"}])
+def test_an_image_is_described_by_its_labels_where_it_has_any(
+    labels: dict[str, str] | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = iter([f"{AMD.reference}\n", json.dumps([5, "0" * 64, labels]) + "\n"])
+    monkeypatch.setattr(processes, "run", lambda *_, **__: next(answers))
+    image = inspection.images([AMD.reference, "deepmatrix/gone:1"], {})[AMD.reference]
+    assert (image.size_bytes, image.id) == (5, f"sha256:{'0' * 64}")
+    assert image.debian == (("libc6:amd64=1",) if labels else ())
 
 
 def test_a_missing_mmdebstrap_says_how_to_get_it(
@@ -333,6 +382,7 @@ def test_an_inconsistent_mirror_is_used_with_fewer_sources(
         if calls[-1] not in fits:
             raise processes.CommandFailed("x", code=1, output="I: so\nE: a.deb  404  Not Found")
         release(Path(command[tar]), "bookworm")
+        Path(command[tar]).with_name(bases.PACKAGES).touch()
         return ""
 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
