@@ -1,6 +1,7 @@
 # /// script
 # requires-python = ">=3.11"
 # dependencies = [
+#   "cyclonedx-python-lib==11.12.0",
 #   "docker==7.2.0",
 #   "nox==2026.10.20",
 #   "numpy==2.4.6",

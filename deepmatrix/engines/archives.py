@@ -13,12 +13,13 @@ import os
 import shutil
 import tarfile
 import tempfile
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path, PurePath, PurePosixPath
-from typing import IO, cast
+from typing import IO, Any, cast
 
 from deepmatrix.boundary import nofollow
 from deepmatrix.errors import DeepmatrixError, system_error
+from deepmatrix.images.sbom.contents import Entry
 from deepmatrix.sizes import binary_size
 from harness.record import OUTPUT
 
@@ -30,6 +31,9 @@ MAX_DEPTH = 32
 
 #: How large its ``output.json``, which is read as a whole, may be.
 MAX_OUTPUT_BYTES = 32 << 20
+
+#: How large a file that says what is installed in an image may be.
+MAX_SELECTED_BYTES = 16 << 20
 
 #: Error numbers of a name that this operating system refuses: the process's fault.
 BAD_NAME = frozenset({errno.ENAMETOOLONG, errno.EINVAL, errno.EILSEQ, errno.ENOTDIR})
@@ -110,6 +114,30 @@ def unpack(chunks: Iterable[bytes], folder: Path, *, limit_bytes: int) -> None:
         except tarfile.TarError as error:
             raise Refused(f"its control directory cannot be read: {error}") from None
         replace_folder(folder, part)
+
+
+def select(chunks: Iterable[bytes], wanted: Callable[[str], bool]) -> Iterator[Entry]:
+    """Yield the files and links of a tar stream whose paths are wanted.
+
+    Raises:
+        Refused: it is no tar, or a file of it is larger, or it has more of them, than may be.
+    """
+    count = 0
+    try:
+        with tarfile.open(fileobj=cast(IO[bytes], _Stream(chunks)), mode="r|") as tar:
+            for member in tar:
+                cast(Any, tar).members.clear()  # it would hold all of an image
+                path = member.name.removeprefix("./")
+                if not (member.isfile() or member.issym()) or not wanted(path):
+                    continue
+                count += 1
+                if member.size > MAX_SELECTED_BYTES or count > MAX_FILES:
+                    raise Refused(f"{path[:100]!r}: it is too large, or one of too many")
+                source = tar.extractfile(member) if member.isfile() else None
+                content = source.read() if source else b""
+                yield Entry(path, content, member.linkname if member.issym() else "")
+    except tarfile.TarError as error:
+        raise Refused(f"the image cannot be read: {error}") from None
 
 
 def copy_plain_files(control: Path, folder: Path, inner: PurePath | str = "") -> None:

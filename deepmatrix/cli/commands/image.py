@@ -1,15 +1,20 @@
-"""``image``: build images only."""
+"""``image``: build images only, and say what is in them."""
 
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
+from deepmatrix.boundary.files import write_text
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import starting
 from deepmatrix.cli.display import Display
 from deepmatrix.drawing.terminal import make_console, print_line
+from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.planning.cells import Capabilities
+from deepmatrix.images.prepared import Prepared
+from deepmatrix.images.sbom import contents
+from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.selection import Selection
 
@@ -17,6 +22,13 @@ from deepmatrix.planning.selection import Selection
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument("globs", nargs="+", metavar="GLOB", help="cells whose images are built")
+    parser.add_argument(
+        "--sbom",
+        type=Path,
+        metavar="FOLDER",
+        help="write the software bill of materials of each image into this folder, as "
+        "CELL.cdx.json: CycloneDX 1.6",
+    )
     shared.add_engine(parser)
 
 
@@ -25,6 +37,11 @@ def run(options: argparse.Namespace) -> None:
     matrix = starting.load_matrix(options)
     console = make_console()
     engine = starting.choose_engine(options, matrix, console)
+    if options.sbom and not isinstance(engine, DockerEngine):
+        raise ArgumentError(
+            f"--sbom describes images, and the engine {engine.name} has none",
+            hint="name a container engine: --engine docker",
+        )
     every_platform = Capabilities(
         engine=engine.name,
         native=frozenset(matrix.architectures),
@@ -42,6 +59,21 @@ def run(options: argparse.Namespace) -> None:
         if not prepared.error and not prepared.built:
             text = f"✓ {cell_id} is cached: {prepared.reference}"
             print_line(console, text, "green")
+    if options.sbom and isinstance(engine, DockerEngine):
+        for cell in planned.cells:
+            if not prepared_cells[cell.id].error:
+                path = _write_sbom(engine, cell, prepared_cells[cell.id], options.sbom)
+                print_line(console, f"wrote {path}", wrap=False)
     broken = [cell_id for cell_id, prepared in prepared_cells.items() if prepared.error]
     if broken:
         raise EngineError(f"not built: {', '.join(broken)}")
+
+
+def _write_sbom(engine: DockerEngine, cell: Cell, image: Prepared, folder: Path) -> Path:
+    """Write the bill of materials of a cell's image; return its path."""
+    from deepmatrix.images.sbom import document  # noqa: PLC0415 - slow
+
+    files = engine.read_files(image.reference, contents.is_wanted)
+    path = folder / f"{cell.id}.cdx.json"
+    write_text(path, document.render(cell, image, contents.read(files, image.debian)))
+    return path

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,13 @@ from docker.errors import APIError, NotFound
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task, archives, endings
 from deepmatrix.engines.course import Course
-from deepmatrix.engines.docker import abilities, containers, interruptible, leftovers
+from deepmatrix.engines.docker import (
+    abilities,
+    containers,
+    image_files,
+    interruptible,
+    leftovers,
+)
 from deepmatrix.engines.docker.connection import (
     FAILURES,
     RETURN_S,
@@ -32,6 +38,7 @@ from deepmatrix.engines.docker.volume_sizes import VolumeSizes
 from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
 from deepmatrix.images import build, interpreters
+from deepmatrix.images.sbom.contents import Entry
 from deepmatrix.machine import binfmt, folders
 from deepmatrix.machine.clocks import Stopwatch
 from deepmatrix.paths import HARNESS
@@ -137,6 +144,13 @@ class DockerEngine:
         )
         self.references |= {image.cell_id: image.reference for image in prepared.values()}
         return prepared
+
+    def read_files(self, image: str, wanted: Callable[[str], bool]) -> list[Entry]:
+        """Return files of an image without running anything of it. Raises EngineError, Refused."""
+        try:
+            return image_files.read(self._connection.api, image, wanted)
+        except FAILURES as error:
+            raise EngineError(f"{image} cannot be read: {error_line(error)}") from None
 
     def open(self, run_id: str) -> None:
         """Remove the leftovers of dead runs. The harness is shipped with the first process."""
