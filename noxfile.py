@@ -209,6 +209,17 @@ def reference(session: nox.Session) -> None:
     _matrix(session, "reference", *session.posargs)
 
 
+@nox.session(venv_backend="none", default=False)
+def lock(session: nox.Session) -> None:
+    """Lock with hashes what CI installs for nox, and what the sessions install."""
+    options = ("--universal", "--python-version=3.11", "--generate-hashes", "--quiet")
+    options += ("--no-annotate", "--no-header", *session.posargs, "pyproject.toml")
+    compile_lock = (sys.executable, "-m", "uv", "pip", "compile", *options)
+    session.run(*compile_lock, ".ci/nox.in", "--output-file", ".ci/nox.txt", external=True)
+    groups = ("--group=test", "--group=lint", "--constraint", ".ci/nox.txt")
+    session.run(*compile_lock, *groups, "--output-file", ".ci/groups.txt", external=True)
+
+
 @nox.session(default=False)
 def tests(session: nox.Session) -> None:
     """Run the tests; those of containers need an engine. `-- tests/unit` runs only those."""
@@ -280,7 +291,8 @@ def _lint_docker(session: nox.Session) -> None:
 
 
 def _lint_scripts(session: nox.Session) -> None:
-    scripts = [path for path in _tracked("*.sh", ".ci/*") if (ROOT / path).is_file()]
+    tracked = _tracked("*.sh", ".ci/run", ".ci/commands")
+    scripts = [path for path in tracked if (ROOT / path).is_file()]
     session.run("shellcheck", *scripts)
 
 
@@ -307,10 +319,12 @@ LINT_PARTS: dict[str, Callable[[nox.Session], None]] = {
 
 
 def _install(session: nox.Session, *groups: str) -> None:
-    """Install the host's pinned requirements and those of some dependency groups."""
+    """Install the host's requirements and those of some dependency groups, by their hashes."""
     project = nox.project.load_toml(ROOT / "pyproject.toml")
     session.install(
-        *project["project"]["dependencies"], *nox.project.dependency_groups(project, *groups)
+        *project["project"]["dependencies"],
+        *nox.project.dependency_groups(project, *groups),
+        *("--constraint", str(ROOT / ".ci" / "groups.txt")),
     )
 
 

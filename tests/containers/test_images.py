@@ -11,11 +11,14 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from cyclonedx.schema import SchemaVersion
+from cyclonedx.validation.json import JsonStrictValidator
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.images import build, inspection, pins, recipes
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.images.sbom import contents, document
 from deepmatrix.machine import packages, processes
 from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.planning.selection import match_globs
@@ -110,6 +113,37 @@ def test_every_image_says_what_it_is(
         assert labels["org.opencontainers.image.revision"] == revision
         assert image["Architecture"] == cells[cell_id].architecture
         assert image["Size"] == prepared[cell_id].size_bytes
+
+
+def test_a_run_records_which_image_it_was_and_what_from(
+    described: dict[str, dict[str, object]], prepared: dict[str, Prepared]
+) -> None:
+    for cell_id, image in described.items():
+        assert prepared[cell_id].image_id == image["Id"]
+        name = image["Config"]["Labels"]["org.opencontainers.image.base.name"]
+        assert prepared[cell_id].base.partition("@")[0] == name
+
+
+@pytest.mark.parametrize("cell_id", [SMALL, FOREIGN])
+def test_the_bill_of_an_image_lists_its_wheels_and_the_packages_of_debian(
+    cell_id: str,
+    docker_engine: DockerEngine,
+    cells: dict[str, Cell],
+    prepared: dict[str, Prepared],
+) -> None:
+    image = prepared[cell_id]
+    files = docker_engine.read_files(image.reference, contents.is_wanted)
+    text = document.render(cells[cell_id], image, contents.read(files, image.debian))
+    assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
+    listed = {component["bom-ref"]: component for component in json.loads(text)["components"]}
+    locked = packages.hashes_by_project(pins.path(cell_id).read_text("utf-8"))
+    wheels = {f"pkg:pypi/{name}@{version}" for name, version in locked}
+    assert {reference for reference in listed if reference.startswith("pkg:pypi/")} == wheels
+    of_debian = {listed[reference]["name"] for reference in listed if "pkg:deb/" in reference}
+    assert {"libc6", "libstdc++6", "bash"} <= of_debian
+    containers = ["docker", "ps", "--all", "--format", "{{.Names}}"]
+    names = processes.run(containers, environment=docker_engine.endpoint.environment())
+    assert "-read" not in names
 
 
 def test_no_history_names_a_package_index(

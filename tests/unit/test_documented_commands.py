@@ -20,7 +20,7 @@ from tests.unit import documents
 from tests.unit.documents import Command, executed, read
 
 #: Sessions that are no command of deepmatrix.
-OF_NOX = {"tests", "lint", "benchmark"}
+OF_NOX = {"tests", "lint", "lock", "benchmark"}
 
 #: Sessions that lint runs, which `.ci/run` runs.
 BY_LINT = {"schema", "reference"}
@@ -31,6 +31,7 @@ NOT_RUN = {
     "conformance --record": "it rewrites the baselines",
     "engine --stop": "it ends the engine that others use; a unit test stops another",
     "history --parquet": "it needs the optional duckdb; a unit test runs it",
+    "lock": "it rewrites the locks",
     "pins --upgrade": "it rewrites the pins",
 }
 

@@ -8,6 +8,7 @@ import tomllib
 import pytest
 
 from deepmatrix import invocation
+from deepmatrix.machine.packages import hashes_by_project, normalized
 from deepmatrix.paths import ROOT
 
 
@@ -16,6 +17,32 @@ def test_the_noxfile_needs_what_the_package_needs_and_nox() -> None:
     block = (ROOT / "noxfile.py").read_text("utf-8").split("# ///")[1]
     listed = re.findall(r'"([^"]+)"', block.split("dependencies")[1])
     assert [name for name in listed if not name.startswith("nox==")] == project["dependencies"]
+
+
+def test_the_locks_have_a_hash_for_everything_that_sessions_install() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))
+    needed = set(project["project"]["dependencies"])
+    nox = set((ROOT / ".ci/nox.in").read_text("utf-8").split())
+    groups = {*project["dependency-groups"]["test"], *project["dependency-groups"]["lint"]}
+    for name, requirements in (("nox", needed | nox), ("groups", needed | groups)):
+        locked = hashes_by_project((ROOT / f".ci/{name}.txt").read_text("utf-8"))
+        assert all(locked.values())
+        wanted = {tuple(requirement.split("==")) for requirement in requirements}
+        assert locked.keys() >= {(normalized(name), version) for name, version in wanted}, (
+            "run `nox -s lock`"
+        )
+
+
+def test_ci_installs_only_by_hashes() -> None:
+    files = [ROOT / ".ci/run", *(ROOT / ".github/workflows").glob("*.yml")]
+    installs = [
+        line
+        for path in files
+        for line in path.read_text("utf-8").splitlines()
+        if "pip inst" in line
+    ]
+    assert installs
+    assert all("--require-hashes --requirement .ci/nox.txt" in line for line in installs)
 
 
 @pytest.mark.parametrize(

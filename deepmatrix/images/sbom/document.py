@@ -30,7 +30,7 @@ from deepmatrix.paths import DOCKER
 from deepmatrix.planning.cells import Cell
 
 #: Names of properties.
-LOCKED, UNKNOWN = "deepmatrix:locked:sha256", "deepmatrix:version"
+LOCKED, UNKNOWN = "deepmatrix:locked", "deepmatrix:version"
 BASE, REFERENCE = "deepmatrix:base", "deepmatrix:reference"
 
 _DECLARED = LicenseAcknowledgement.DECLARED
@@ -130,9 +130,9 @@ def _listed(component: Component, system: str, locks: Locks) -> Listed:
     hashes = [HashType(alg=HashAlgorithm.SHA_512, content=sha512)] if sha512 else []
     if len(sha256) == 1:
         hashes.append(HashType(alg=HashAlgorithm.SHA_256, content=sha256[0]))
-    properties = [
-        Property(name=LOCKED, value=digest) for digest in (sha256 if len(sha256) > 1 else ())
-    ]
+    # Which of a version's files was installed, its metadata does not say.
+    files = f"by the hash of one of {len(sha256)} files"
+    properties = [Property(name=LOCKED, value=files)] if len(sha256) > 1 else []
     if not component.version:
         properties.append(Property(name=UNKNOWN, value="unknown"))
     return Listed(
