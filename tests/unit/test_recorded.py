@@ -85,6 +85,8 @@ RESULTS: list[Rename] = [
 
 #: (path of the object, key) that ``results.json`` has gained.
 GAINED: list[tuple[str, str, Any]] = [
+    ("cells.*", "image_id", ""),
+    ("cells.*", "base", ""),
     ("training.*", "failed_phase", ""),
     ("training.*", "error_type", ""),
     ("portability.*", "failed_phase", ""),
