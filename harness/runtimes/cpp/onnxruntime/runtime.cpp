@@ -142,7 +142,7 @@ class OnnxModel : public Model {
 
   private:
     Ort::Session session_;
-    std::vector<std::string> inputs_;  // one for each array that is given
+    std::vector<std::string> inputs_;               // one for each array that is given
     std::vector<ONNXTensorElementDataType> types_;  // of these
     std::vector<std::string> outputs_;
     Answers answers_;
