@@ -7,10 +7,12 @@ import argparse
 from rich.console import Console
 
 from deepmatrix.cli import starting
+from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.invocation import command_line
+from deepmatrix.planning.plan import WAVES
 from deepmatrix.store import runs
 from deepmatrix.store.runs import Run
 
@@ -52,6 +54,7 @@ def resume(
             if made_by != "conformance"
             else "conformance runs are not resumed: start it again",
         )
+    print_line(console, describe_rest(resumed), "dim", wrap=False)
     engine_names = sorted({facts["engine"] for facts in resumed.engines().values()})
     name = engine_names[0] if engine_names and options.engine == "auto" else options.engine
     try:
@@ -61,3 +64,13 @@ def resume(
             f"{resumed.id} began on the engine {name}: {error.message}",
             hint="start it, or name another one with --engine",
         ) from None
+
+
+def describe_rest(run: Run) -> str:
+    """Return how much of a run is left, in one line."""
+    plan = run.manifest.plan
+    done = [run.is_done(job) for wave in WAVES for job in plan.jobs(wave)]
+    left = done.count(False)
+    if not left:
+        return f"{run.id}: every job has its record, nothing is left to run"
+    return f"{run.id}: {left} of {len(done)} jobs are left"

@@ -10,6 +10,7 @@ import pytest
 from deepmatrix.cli import main
 from deepmatrix.cli.maintenance import reference
 from deepmatrix.cli.parser import COMMANDS, MAINTENANCE, build_parser
+from deepmatrix.cli.resuming import describe_rest
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports import markdown
@@ -226,6 +227,13 @@ def test_a_run_is_resumed_on_the_engine_that_it_began_on(
     monkeypatch.setenv("DOCKER_HOST", f"unix://{tmp_path}/no.sock")
     assert main.main(["matrix", "--resume", "one", "--runs", str(tmp_path)]) == 3
     assert said(capsys)[0].startswith("error: one began on the engine docker: ")
+
+
+def test_a_resumed_run_says_how_much_is_left(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    assert describe_rest(run) == "one: every job has its record, nothing is left to run"
+    run.record_path(next(run.manifest.plan.jobs("consume"))).unlink()
+    assert describe_rest(run).startswith("one: 1 of ")
 
 
 def test_a_run_without_results_changes_no_page(
