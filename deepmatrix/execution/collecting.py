@@ -45,8 +45,9 @@ def _collect_evaluation(run: Run, engine: str, job: Job, cell: Cell, inspected: 
     if output is None:
         return
     status, cause = status_of_phases(output)
-    changes = {"output": output, "status": status, "cause": cause}
-    attempt = replace(inspected, **changes, energy_j=None, provenance={})
+    attempt = replace(
+        inspected, output=output, status=status, cause=cause, energy_j=None, provenance={}
+    )
     collector = _Collector(run, job, cell, attempt)
     run.save(job, collector.record(engine, Evidence()))
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deepmatrix.boundary.files import Damaged
+from deepmatrix.boundary.files import Damaged, write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.execution.reuse.provenance import Parts, first_change
 from deepmatrix.judging import agreements
@@ -100,15 +100,17 @@ class Reuse:
     def _copy(self, earlier: Run, record: JobRecord, job: Job) -> str:
         """Copy what belongs to a record, then the record; return why that cannot be done."""
         run = self.run
-        planned = [
-            artifact for artifact in run.manifest.plan.artifacts() if _exports(job, artifact)
-        ]
-        exported = [artifact for artifact in planned if artifact.id in record.artifacts]
-        if len(exported) < len(record.artifacts):
+        planned = run.manifest.plan.artifacts()
+        exported = [artifact for artifact in planned if _exports(job, artifact)]
+        if record.artifacts.keys() - {artifact.id for artifact in exported}:
             return OTHER_ARTIFACTS
-        for artifact in exported:
-            source, recorded = earlier.artifact_path(artifact), record.artifacts[artifact.id]
-            _copy_artifact(source, run.artifact_path(artifact), recorded)
+        _copy_artifacts(
+            [
+                (earlier.artifact_path(artifact), run.artifact_path(artifact), recorded)
+                for artifact in exported
+                if (recorded := record.artifacts.get(artifact.id))
+            ]
+        )
         changes = {"run": run.id, "reused": record.reused or earlier.id, "anew": ""}
         if job.artifact is not None and job.artifact.imported and record.status == "ok":
             outputs = answers.read(earlier, job.artifact, job.cell)
@@ -146,17 +148,30 @@ def _exports(job: Job, artifact: Artifact) -> bool:
     )
 
 
-def _copy_artifact(source: Path, final: Path, recorded: str) -> None:
-    """Copy the files that an artifact lists. Raises Damaged, OSError."""
-    described = artifacts.verify(source, recorded)
-    part = final.with_name(f"{final.name}.part")
+def _copy_artifacts(copies: Iterable[tuple[Path, Path, str]]) -> None:
+    """Copy artifacts, each from its source to its place, all or none. Raises Damaged, OSError.
+
+    Each has the fingerprint that its producer's record says.
+    """
+    parts = [
+        (_copy_listed(source, final.with_name(f"{final.name}.part"), recorded), final)
+        for source, final, recorded in copies
+    ]
+    for part, final in parts:
+        artifacts.finish(part, artifacts.read_description(part), final)
+
+
+def _copy_listed(source: Path, part: Path, recorded: str) -> Path:
+    """Copy the files that an artifact lists to a folder that is *part* of one; return that."""
+    described = artifacts.read_description(source)
     shutil.rmtree(part, ignore_errors=True)
     for file in described.files:
         copied = part / file.path
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / file.path, copied, follow_symlinks=False)
-    artifacts.finish(part, described, final)
-    artifacts.verify(final, recorded)
+    write_text(part / artifacts.DESCRIPTION, described.model_dump_json(indent=1))
+    artifacts.verify(part, recorded)
+    return part
 
 
 def _copy_log(source: Path, log: Path) -> None:
