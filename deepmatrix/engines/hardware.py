@@ -13,6 +13,9 @@ from deepmatrix.machine import owner
 #: Linux's list of processors.
 CPUINFO: Final = Path("/proc/cpuinfo")
 
+#: What the fact of an emulator's program begins with; an architecture follows.
+EMULATOR: Final = "emulator of "
+
 #: The lines of a processor's instruction sets, on x86 and on ARM.
 FEATURES: Final = ("flags", "Features")
 

@@ -18,6 +18,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deepmatrix.cli import main
+from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.hardware import processor_facts
@@ -73,7 +74,8 @@ class AnsweringEngine:
     ran: list[str] = field(default_factory=list)
 
     def capabilities(self) -> Capabilities:
-        return Capabilities(engine=self.name, native=frozenset({"amd64"}), cpus=2)
+        native, emulated = frozenset({"amd64"}), frozenset({"arm64"})
+        return Capabilities(engine=self.name, native=native, emulated=emulated, cpus=2)
 
     def describe(self) -> dict[str, str]:
         return self.facts
@@ -313,6 +315,16 @@ def test_how_an_engine_was_found_does_not_matter(runs: Path) -> None:
     assert engine.ran == []
 
 
+def test_another_emulator_concerns_what_it_emulates_only(tmp_path: Path) -> None:
+    plan = small_plan(TORCH, ORT, "onnxruntime-debian13-arm64-cpu")
+    facts = {**FACTS, "emulator of arm64": "1"}
+    repeat(tmp_path, plan, AnsweringEngine(facts=facts), reuse="")
+    engine = AnsweringEngine(facts={**facts, "emulator of arm64": "2", "emulator of arm": "3"})
+    run = repeat(tmp_path, plan, engine)
+    assert set(engine.ran) == {job.id for job in plan.jobs("consume") if "-arm64-" in job.cell}
+    assert {record.anew for record in run.records()} == {"", "emulator changed"}
+
+
 def edit_record(folder: Path, job: str, changes: dict[str, Any]) -> None:
     cell, subject, number = job.split("--", 1)[0], job.split("--", 1)[1][:-4], job[-2:]
     path = folder / "records" / cell / subject / f"{number}.json"
@@ -411,6 +423,12 @@ def test_report_and_results_say_of_which_run_each_record_is(runs: Path) -> None:
     report = markdown.document(results, ["Reused records"])
     assert f"| {ORT} | anew: image changed | 4 |" in report.replace("\\", "")
     assert f"| {OPENVINO} | reused of base | 4 |" in report.replace("\\", "")
+
+
+def test_the_history_has_only_what_a_run_measured_itself(runs: Path) -> None:
+    run = repeat(runs, small_plan(*CELLS), AnsweringEngine(images={ORT: "deepmatrix/another:2"}))
+    lines = [line for line in measurements(merging.merge([run])) if line.unit != "bytes"]
+    assert {line.cell for line in lines if line.subject} == {ORT}
 
 
 @pytest.mark.parametrize(

@@ -71,7 +71,7 @@ def _kernel_facts(info: Info) -> dict[str, str]:
     """Return the processor, and what the programs of emulators hash to, by architecture."""
     native = binfmt.docker_name(info["Architecture"])
     programs = {
-        f"emulator of {name}": binfmt.program_digest(binfmt.registered_program(name))[:12]
+        hardware.EMULATOR + name: binfmt.program_digest(binfmt.registered_program(name))[:12]
         for name in sorted(binfmt.emulated_architectures() - {native})
     }
     return {**hardware.processor_facts(), **programs}

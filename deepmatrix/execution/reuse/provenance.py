@@ -19,6 +19,7 @@ from typing import Any, Final
 import numpy as np
 
 from deepmatrix.engines import archives
+from deepmatrix.engines.hardware import EMULATOR
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import HARNESS, PACKAGE
 from deepmatrix.planning.cells import Capabilities, Cell
@@ -62,7 +63,11 @@ class Provenance:
         if not is_known or self.capabilities.engine in CHANGEABLE:
             return {}
         matrix, plan = self.run.manifest.matrix, self.run.manifest.plan
-        engine = {name: text for name, text in self.facts.items() if name not in (*MACHINE, WAY)}
+        engine = {
+            name: text
+            for name, text in self.facts.items()
+            if name not in (*MACHINE, WAY) and not name.startswith(EMULATOR)
+        }
         native = {} if emulator else matrix.architectures[cell.architecture].emulation
         return {
             "image": _digest(image),
@@ -101,7 +106,7 @@ class Provenance:
             return ""
         if cell.architecture in self.capabilities.native:
             return binfmt.program_digest(Path(self.capabilities.emulator)) or None
-        return self.facts.get(f"emulator of {cell.architecture}") or None
+        return self.facts.get(EMULATOR + cell.architecture) or None
 
     def _gold(self, job: Job) -> Parts:
         """Return the part that judges answers to an artifact; a user's own is judged anew."""
