@@ -251,7 +251,7 @@ def affected(changes: frozenset[str], plan: Plan) -> set[str]:
     }
 
 
-@settings(max_examples=25, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=15, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(changes=st.frozensets(st.sampled_from(CHANGES), max_size=3))
 def test_exactly_the_jobs_that_a_change_concerns_are_done_anew(
     runs: Path, changes: frozenset[str]
@@ -346,6 +346,7 @@ def test_a_record_of_an_older_version_is_not_taken_over(copied: Path) -> None:
         ({"run": "foreign"}, "it ended as damaged"),
         ({"wall_s": -1}, "it ended as damaged"),
         ({"artifacts": {"../../escape": "0" * 64}}, reusing.OTHER_ARTIFACTS),
+        ({"artifacts": {}}, reusing.OTHER_ARTIFACTS),
     ],
 )
 def test_a_record_that_is_damaged_or_proves_nothing_is_not_taken_over(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -18,7 +18,7 @@ from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
-from harness.record import INSPECT
+from harness.record import DEPLOY, INSPECT
 
 #: Why a job is done anew although the other run may have done it.
 NO_RECORD: Final = "no record"
@@ -79,7 +79,7 @@ class Reuse:
             return reason
         try:
             return self._copy(self.earlier, record, job)
-        except (Damaged, OSError) as error:
+        except (Damaged, PermissionError) as error:
             return f"its files cannot be used: {error}"
 
     def _refusal(self, record: JobRecord, job: Job, cell: Cell) -> str:
@@ -100,15 +100,14 @@ class Reuse:
     def _copy(self, earlier: Run, record: JobRecord, job: Job) -> str:
         """Copy what belongs to a record, then the record; return why that cannot be done."""
         run = self.run
-        planned = run.manifest.plan.artifacts()
-        exported = [artifact for artifact in planned if _exports(job, artifact)]
-        if record.artifacts.keys() - {artifact.id for artifact in exported}:
+        exported = {artifact.id: artifact for artifact in self._exports(job)}
+        missing = exported.keys() - record.artifacts.keys()
+        if record.artifacts.keys() - exported.keys() or (record.status == "ok" and missing):
             return OTHER_ARTIFACTS
         _copy_artifacts(
             [
-                (earlier.artifact_path(artifact), run.artifact_path(artifact), recorded)
-                for artifact in exported
-                if (recorded := record.artifacts.get(artifact.id))
+                (earlier.artifact_path(exported[name]), run.artifact_path(exported[name]), recorded)
+                for name, recorded in record.artifacts.items()
             ]
         )
         changes = {"run": run.id, "reused": record.reused or earlier.id, "anew": ""}
@@ -123,6 +122,13 @@ class Reuse:
         _copy_log(earlier.log_path(job), run.log_path(job))
         run.save(job, record.model_copy(update=changes))
         return ""
+
+    def _exports(self, job: Job) -> Iterator[Artifact]:
+        """Yield the artifacts that a job has to export."""
+        if DEPLOY in job.phases:
+            for artifact in self.run.manifest.plan.artifacts():
+                if (artifact.producer, artifact.workload) == (job.cell, job.subject):
+                    yield artifact
 
 
 def open_earlier(run: Run) -> tuple[Run | None, str]:
@@ -141,15 +147,8 @@ def open_earlier(run: Run) -> tuple[Run | None, str]:
     return earlier, ""
 
 
-def _exports(job: Job, artifact: Artifact) -> bool:
-    return job.artifact is None and (artifact.producer, artifact.workload) == (
-        job.cell,
-        job.subject,
-    )
-
-
 def _copy_artifacts(copies: Iterable[tuple[Path, Path, str]]) -> None:
-    """Copy artifacts, each from its source to its place, all or none. Raises Damaged, OSError.
+    """Copy artifacts, each from its source to its place, all or none. Raises Damaged.
 
     Each has the fingerprint that its producer's record says.
     """
@@ -163,14 +162,14 @@ def _copy_artifacts(copies: Iterable[tuple[Path, Path, str]]) -> None:
 
 def _copy_listed(source: Path, part: Path, recorded: str) -> Path:
     """Copy the files that an artifact lists to a folder that is *part* of one; return that."""
-    described = artifacts.read_description(source)
+    described = artifacts.verify(source, recorded)
     shutil.rmtree(part, ignore_errors=True)
     for file in described.files:
         copied = part / file.path
         copied.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(source / file.path, copied, follow_symlinks=False)
     write_text(part / artifacts.DESCRIPTION, described.model_dump_json(indent=1))
-    artifacts.verify(part, recorded)
+    artifacts.verify(part, recorded)  # the source may have changed meanwhile
     return part
 
 
