@@ -5,7 +5,7 @@ from __future__ import annotations
 import statistics
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 
 from rich.console import Console, Group, RenderableType
@@ -79,6 +79,15 @@ class Display:
             size = numbers.size(result.size_bytes)
             took = numbers.duration(result.build_s)
             self._print(Text(f"✓ {cell_id} built: {size} in {took}", style="green"))
+
+    def reused(self, run_id: str, count: int, anew: Mapping[str, int]) -> None:
+        """Print how many jobs of a wave another run did, and why the rest is done anew."""
+        plural = "s" * (count != 1)
+        text = f"{count} job{plural} reused of {run_id}"
+        if anew:
+            reasons = ", ".join(f"{reason} ({number})" for reason, number in anew.items())
+            text += f"; anew: {reasons}"
+        self._print(Text(terminal(text), style="bold"))
 
     def planned(self, jobs: Sequence[Job], retry: bool) -> None:
         """Print the jobs of a wave that will run, or that are retried (*retry*)."""

@@ -118,6 +118,18 @@ def add_run_name(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--name", help="name of the run; the time of its start if left out")
 
 
+def add_reuse(parser: argparse.ArgumentParser) -> None:
+    """Add the option that takes over what an earlier run did."""
+    parser.add_argument(
+        "--reuse",
+        nargs="?",
+        const="",
+        metavar="RUN",
+        help="take over the records of a run of this command that this one would only repeat; of "
+        "the newest by default",
+    )
+
+
 def add_expected_failures(parser: argparse.ArgumentParser) -> None:
     """Add the option that replaces the expected failures of a run."""
     parser.add_argument(

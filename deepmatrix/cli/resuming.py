@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from pathlib import Path
 
 from rich.console import Console
 
@@ -49,7 +50,7 @@ def resume(
     made_by = resumed.manifest.plan.command
     if made_by != command:
         raise ArgumentError(
-            f"{resumed.id} is a run of {made_by}, not of {command}",
+            _made_by_another(resumed, command),
             hint=f"finish it with: {command_line(made_by, '--resume', options.resume)}"
             if made_by != "conformance"
             else "conformance runs are not resumed: start it again",
@@ -74,3 +75,31 @@ def describe_rest(run: Run) -> str:
     if not left:
         return f"{run.id}: every job has its record, nothing is left to run"
     return f"{run.id}: {left} of {len(done)} jobs are left"
+
+
+def reused_run(options: argparse.Namespace, command: str) -> str:
+    """Return the name of the run that a new one of *command* reuses, or nothing.
+
+    Raises:
+        ArgumentError: it lies elsewhere, or another command made it.
+        RecordError: there is no such run, or it cannot be read.
+    """
+    if options.reuse is None:
+        return ""
+    parent: Path = options.runs
+    earlier = Run.open(parent / options.reuse) if options.reuse else runs.latest(parent, command)
+    if earlier.path.resolve().parent != parent.resolve():
+        raise ArgumentError(
+            f"--reuse {options.reuse}: it is not below {parent}",
+            hint="copy it there, or name its folder with --runs",
+        )
+    if earlier.manifest.plan.command != command:
+        raise ArgumentError(
+            _made_by_another(earlier, command),
+            hint=f"name a run of {command}, or leave --reuse out",
+        )
+    return earlier.path.resolve().name
+
+
+def _made_by_another(run: Run, command: str) -> str:
+    return f"{run.id} is a run of {run.manifest.plan.command}, not of {command}"

@@ -15,7 +15,7 @@ import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deepmatrix.engines import Ended, Prepared, Progress, Task, local
+from deepmatrix.engines import Ended, Prepared, Progress, Task, hardware, local
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import HARNESS
@@ -51,6 +51,7 @@ class HereEngine:
             "product": f"{platform.python_implementation()} {platform.python_version()}",
             "system": platform.platform(),
             **local.limits_held(),
+            **hardware.machine_facts(),
         }
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:

@@ -26,7 +26,7 @@ from uv import find_uv_bin
 
 from deepmatrix.boundary.bounds import Count, Seconds
 from deepmatrix.boundary.files import Damaged, read_json, write_text
-from deepmatrix.engines import Ended, Prepared, Progress, Task, local, sandbox
+from deepmatrix.engines import Ended, Prepared, Progress, Task, hardware, local, sandbox
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
 from deepmatrix.images import pins
@@ -93,6 +93,7 @@ class VenvEngine:
             "system": platform.platform(),
             "pythons": ", ".join(versions),
             **local.limits_held(sandbox.find()),
+            **hardware.machine_facts(),
         }
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:

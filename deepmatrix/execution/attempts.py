@@ -5,13 +5,15 @@ from __future__ import annotations
 import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from deepmatrix.boundary.files import write_text
 from deepmatrix.engines import Ended, Engine, Task
 from deepmatrix.execution.conclusions import conclude, watchdog_report
+from deepmatrix.execution.reuse.provenance import Parts, Provenance
 from deepmatrix.execution.sessions import lanes
 from deepmatrix.execution.sessions.lanes import Cpus
 from deepmatrix.execution.sessions.queues import JobQueue
@@ -38,7 +40,10 @@ class Cancelled(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Attempt:
-    """What one process wrote, how it ended and why; *control* is removed after the attempt."""
+    """What one process wrote, how it ended and why; *control* is removed after the attempt.
+
+    *provenance*: what makes its record, see `deepmatrix.execution.reuse.provenance`.
+    """
 
     output: Output | None
     status: Status
@@ -47,6 +52,7 @@ class Attempt:
     ended: Ended
     emulated: bool
     energy_j: float | None
+    provenance: Parts = field(default_factory=dict)
 
 
 Collect = Callable[[Job, Attempt], None]
@@ -96,7 +102,10 @@ class Attempts:
                 maker=maker,
                 started=self.watcher.started,
                 collect=lambda job, folder, ended, energy_j: collect(
-                    job, self._attempt(maker, job, folder, ended, energy_j)
+                    job, self._attempt(maker, job, folder, ended, energy_j, queue.provenance)
+                ),
+                describe=lambda job, document, folder: self._provenance.parts(
+                    job, cell, document, folder
                 ),
             )
             queue.prepare()
@@ -127,7 +136,28 @@ class Attempts:
             maker.write_input(job, cell, control, contents)
             task = maker.task(job, cell, control)
             ended = self._run_task(task, lambda: self.watcher.started(job))
-            yield self._attempt(maker, job, control, ended, None)
+            yield self._attempt(maker, job, control, ended, None, {})
+
+    def surroundings(self, job: Job, cell: Cell) -> Parts:
+        """Return what is around the process that would run a job of the plan now."""
+        return self._provenance.surroundings(job, cell)
+
+    def provenance(self, job: Job, cell: Cell) -> Parts:
+        """Return what would make the record of a job of the plan, if it ran now.
+
+        Raises:
+            RecordError: its artifact is damaged.
+        """
+        maker = self._maker(cell, self.timed_cpus)
+        with self.run.scratch(job) as control:
+            document = maker.document(job, cell, maker.contents(job, cell, control))
+            return self._provenance.parts(job, cell, document, control)
+
+    @cached_property
+    def _provenance(self) -> Provenance:
+        return Provenance(
+            run=self.run, capabilities=self.capabilities, facts=self.engine.describe()
+        )
 
     def _maker(self, cell: Cell, cpus: Cpus) -> TaskMaker:
         return TaskMaker(
@@ -147,7 +177,13 @@ class Attempts:
         return ended
 
     def _attempt(
-        self, maker: TaskMaker, job: Job, folder: Path, ended: Ended, energy_j: float | None
+        self,
+        maker: TaskMaker,
+        job: Job,
+        folder: Path,
+        ended: Ended,
+        energy_j: float | None,
+        provenance: Parts,
     ) -> Attempt:
         write_text(self.run.log_path(job), ended.log + watchdog_report(folder))
         output, status, cause = conclude(job, folder, ended)
@@ -159,4 +195,5 @@ class Attempts:
             ended=ended,
             emulated=maker.emulated,
             energy_j=energy_j,
+            provenance=provenance,
         )

@@ -45,7 +45,9 @@ def _collect_evaluation(run: Run, engine: str, job: Job, cell: Cell, inspected: 
     if output is None:
         return
     status, cause = status_of_phases(output)
-    attempt = replace(inspected, output=output, status=status, cause=cause, energy_j=None)
+    attempt = replace(
+        inspected, output=output, status=status, cause=cause, energy_j=None, provenance={}
+    )
     collector = _Collector(run, job, cell, attempt)
     run.save(job, collector.record(engine, Evidence()))
 
@@ -119,6 +121,7 @@ class _Collector:
             output=attempt.output,
             agreement=agreement,
             artifacts=self.stored,
+            provenance=attempt.provenance,
             **vars(evidence_of_training),
         )
 

@@ -12,6 +12,7 @@ from deepmatrix.execution.attempts import Attempt, Attempts, Cancelled
 from deepmatrix.execution.collecting import collect
 from deepmatrix.execution.interrupting import interrupted, resume_command
 from deepmatrix.execution.preparing import Preparation
+from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
 from deepmatrix.execution.sessions.lanes import Cpus, work_off
 from deepmatrix.execution.sessions.splitting import Session, split, stages
 from deepmatrix.execution.watching import Watcher
@@ -75,7 +76,11 @@ class Runner:
                 )
                 try:
                     yield OpenRun(
-                        attempts=attempts, preparation=preparation, cells=self.cells, ready=ready
+                        attempts=attempts,
+                        preparation=preparation,
+                        reuse=_reuse(attempts),
+                        cells=self.cells,
+                        ready=ready,
                     )
                 except Cancelled as cancelled:
                     raise interrupted(run, cancelled.left) from None
@@ -103,6 +108,7 @@ class OpenRun:
 
     attempts: Attempts
     preparation: Preparation
+    reuse: Reuse
     cells: Collection[str]
     ready: dict[str, Cell]
 
@@ -123,17 +129,34 @@ class OpenRun:
             self.run_wave(wave)
 
     def run_wave(self, wave: Wave) -> None:
-        """Run the missing jobs of a wave, then retry the noisy ones."""
-        jobs = [
-            job
-            for job in missing_jobs(self.run, wave, self.cells)
-            if job.cell in self.ready and (job.artifact is None or self._is_exported(job))
-        ]
+        """Take over or run the missing jobs of a wave, then retry the noisy ones."""
+        jobs = self._take_over(
+            [
+                job
+                for job in missing_jobs(self.run, wave, self.cells)
+                if job.cell in self.ready and (job.artifact is None or self._is_exported(job))
+            ]
+        )
         self._run_jobs(jobs, retry=False)
         while noisy := self._noisy(jobs):
             for job in noisy:
                 self.run.keep_for_retry(job)
             self._run_jobs(noisy, retry=True)
+
+    def _take_over(self, jobs: Sequence[Job]) -> Sequence[Job]:
+        """Take over what the run that is reused has of some jobs; return the others."""
+        reused = self.run.manifest.reuse
+        if not reused or not jobs:
+            return jobs
+        others = []
+        for job in jobs:
+            if self.attempts.cancel.is_set():
+                raise Cancelled
+            if not self.reuse.take(job, self.ready[job.cell]):
+                others.append(job)
+        reasons = self.reuse.counted(others)
+        self.attempts.watcher.reused(reused, len(jobs) - len(others), reasons)
+        return others
 
     def perform(self, job: Job) -> JobRecord:
         """Run one job of the plan in a process of its own; return its record.
@@ -194,7 +217,8 @@ class OpenRun:
         return self.attempts.serve(jobs, cell, collect_job, cpus)
 
     def _save(self, job: Job, record: JobRecord) -> None:
-        self.run.save(job, record)
+        reason = self.reuse.reasons.get(job.id, "")
+        self.run.save(job, record.model_copy(update={"anew": reason}))
         self.attempts.watcher.ended(job, record)
         if record.status == "engine-lost":
             self._check_engine()
@@ -221,6 +245,18 @@ class OpenRun:
 
     def _is_exported(self, job: Job) -> bool:
         return job.artifact is not None and self.run.artifact_path(job.artifact).is_dir()
+
+
+def _reuse(attempts: Attempts) -> Reuse:
+    """Return what a run may take over from the one that it reuses, if it reuses any."""
+    earlier, problem = open_earlier(attempts.run)
+    return Reuse(
+        run=attempts.run,
+        earlier=earlier,
+        problem=problem,
+        around=attempts.surroundings,
+        all_parts=attempts.provenance,
+    )
 
 
 def missing_jobs(run: Run, wave: Wave, cells: Collection[str]) -> list[Job]:

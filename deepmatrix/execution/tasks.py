@@ -72,7 +72,7 @@ class TaskMaker:
 
     def write_input(self, job: Job, cell: Cell, folder: Path, contents: Mapping[str, Any]) -> None:
         """Write ``input.json`` with the job's own *contents* into its control directory."""
-        document = {**self._document(job, cell), **contents}
+        document = self.document(job, cell, contents)
         (folder / INPUT).write_text(json.dumps(document), encoding="utf-8")
 
     def _deadline_s(self, cell: Cell) -> float:
@@ -90,7 +90,8 @@ class TaskMaker:
             disk_bytes=int(limits.disk),
         )
 
-    def _document(self, job: Job, cell: Cell) -> dict[str, Any]:
+    def document(self, job: Job, cell: Cell, contents: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the ``input.json`` of a job with its own *contents*."""
         manifest = self.run.manifest
         return {
             "schema": SCHEMA_VERSION,
@@ -116,6 +117,7 @@ class TaskMaker:
             "threads": manifest.matrix.limits.threads,
             "selftest": ["float32", "float64"],
             "infer": self._infer(job),
+            **contents,
         }
 
     def _produce(self, job: Job, cell: Cell, control: Path) -> dict[str, Any]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from deepmatrix.images.prepared import Prepared
@@ -20,6 +20,10 @@ class Watcher(Protocol):
 
     def prepared(self, cell_id: str, result: Prepared) -> None:
         """Report that a cell is ready, or why it is not."""
+        ...
+
+    def reused(self, run_id: str, count: int, anew: Mapping[str, int]) -> None:
+        """Report how many jobs of a wave another run did, and how many not, by what changed."""
         ...
 
     def planned(self, jobs: Sequence[Job], retry: bool) -> None:

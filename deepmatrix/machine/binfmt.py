@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import platform
 import shutil
+from functools import cache
 from pathlib import Path
 
 from deepmatrix.errors import EngineError
@@ -37,6 +39,25 @@ def emulator(architecture: str) -> str:
     if docker_name(platform.machine().lower()) != architecture:
         return ""
     return shutil.which(f"{entry(architecture).name}-static") or ""
+
+
+@cache
+def program_digest(path: Path) -> str:
+    """Return the SHA-256 of an emulator's program, 64 hex digits, or "" where it cannot be read."""
+    try:
+        return hashlib.sha256(path.read_bytes()).hexdigest()
+    except OSError:
+        return ""
+
+
+def registered_program(architecture: str, table: Path = TABLE) -> Path:
+    """Return the program that the table names for an architecture; it may not exist."""
+    try:
+        lines = entry(architecture, table).read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    interpreters = (line.split(" ", 1)[1] for line in lines if line.startswith("interpreter "))
+    return Path(next(interpreters, entry(architecture, table).name))
 
 
 def emulated_architectures(table: Path = TABLE) -> frozenset[str]:

@@ -10,7 +10,7 @@ from rich.text import Text
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.terminal import print_line
-from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables import result_tables, reuse
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
@@ -30,6 +30,8 @@ def show(console: Console, results: Results) -> None:
         print_table(console, table)
     console.print()
     print_line(console, f"run {results.run}, preset {results.preset}", STYLES["muted"])
+    if reused := reuse.line(results):
+        print_line(console, reused, STYLES["muted"])
     for finding in results.findings:
         print_line(console, f"• {finding}", STYLES["muted"])
     for warning in results.warnings:
@@ -84,6 +86,8 @@ def _show_rest(console: Console, results: Results) -> None:
     for problem in results.problems:
         if problem not in shown:
             print_line(console, f"✗ {problem}", STYLES["bad"])
+    if reused := reuse.line(results):
+        print_line(console, reused, STYLES["muted"])
     for line in _not_run(results):
         print_line(console, line, STYLES["muted"], wrap=False)
 

@@ -79,12 +79,18 @@ class RowCollector:
         self._idioms: list[IdiomRow] = []
         self._probes: list[ProbeRow] = []
         self._notes: dict[tuple[str, str], str] = {}
+        self._reused: dict[str, list[str]] = {}
+        self._anew: dict[str, list[str]] = {}
 
     def add(self, group: list[JobRecord]) -> None:
         """Add the records of one (cell, subject). Raises RecordError for one not planned."""
         first = group[0]
         for record in group:
             self._check(record)
+            if record.reused:
+                self._reused.setdefault(record.reused, []).append(record.job)
+            elif record.anew:
+                self._anew.setdefault(record.anew, []).append(record.job)
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
         self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
         self._startup.extend(timings.startup(group))
@@ -171,6 +177,8 @@ class RowCollector:
             notes=self._note_rows(),
             models=self._models,
             portability=tuple(portability),
+            reused={run: tuple(jobs) for run, jobs in sorted(self._reused.items())},
+            anew={reason: tuple(jobs) for reason, jobs in sorted(self._anew.items())},
             findings=tuple(remarks.findings(training, portability)),
             warnings=(
                 *remarks.cautions(portability),

@@ -330,7 +330,11 @@ class CostRow(Row):
 
 
 class Results(Row):
-    """All results of a run: ``results.json``."""
+    """All results of a run: ``results.json``.
+
+    *reused*: the jobs whose records are of another run, by that run. *anew*: the jobs that were to
+    be reused and were not, by the reason.
+    """
 
     schema_version: int = RESULTS_SCHEMA
     run: str
@@ -357,6 +361,8 @@ class Results(Row):
     findings: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
+    reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+    anew: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
 
 def schema() -> str:

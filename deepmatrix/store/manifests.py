@@ -6,7 +6,9 @@ used. A run may come from somebody else.
 
 from __future__ import annotations
 
+import datetime
 import re
+import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -51,6 +53,8 @@ class Manifest(BaseModel):
     version: Line
     plan: Plan
     matrix: Matrix
+    #: The run beside it whose records it takes over, where the same would make them.
+    reuse: Id = ""
 
     @model_validator(mode="after")
     def _holds_together(self) -> Self:
@@ -68,6 +72,21 @@ class _Written(BaseModel):
 
 _WRITTEN = TypeAdapter(_Written)
 _MANIFEST = TypeAdapter(Manifest)
+
+
+def new_manifest(
+    plan: Plan, matrix: Matrix, *, version: str, name: str = "", reuse: str = ""
+) -> Manifest:
+    """Return the manifest of a run that starts now; without a *name* it is called by the time."""
+    now = datetime.datetime.now(datetime.UTC)
+    return Manifest(
+        id=name or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
+        created=now.isoformat(),
+        version=version,
+        plan=plan,
+        matrix=matrix,
+        reuse=reuse,
+    )
 
 
 def read_manifest(path: Path) -> Manifest:
@@ -88,6 +107,8 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     plan, workloads = manifest.plan, manifest.matrix.workloads
     if not _RUN_NAME.fullmatch(manifest.id):
         yield f"'{manifest.id}' cannot name a run"
+    if manifest.reuse and not _RUN_NAME.fullmatch(manifest.reuse):
+        yield f"reuse: '{manifest.reuse}' cannot name a run"
     ids = [cell.id for cell in plan.cells]
     if len(set(ids)) < len(ids):
         yield "plan.cells: two cells have one id"

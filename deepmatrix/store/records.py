@@ -170,11 +170,22 @@ class JobRecord(Part):
     probes: Errors | None = None
     #: By artifact that the job stored, what its files hash to: see `deepmatrix.store.artifacts`.
     artifacts: dict[Id, Digest] = Field(default_factory=dict, max_length=1000)
+    #: By part of what made it, what that hashes to; see `deepmatrix.execution.reuse.provenance`.
+    provenance: dict[Id, Id] = Field(default_factory=dict, max_length=1000)
+    #: The run that measured it, where this one took it over.
+    reused: Id = ""
+    #: Why it was not taken over from the run that this one reuses.
+    anew: Line = ""
 
     @property
     def key(self) -> tuple[str, str, int]:
         """What identifies the record in a merge."""
         return (self.cell, self.subject, self.round)
+
+    @property
+    def is_repeatable(self) -> bool:
+        """Whether a repetition would tell the same: the harness ended as it should."""
+        return self.status in ("ok", "failed", "unsupported") and self.output is not None
 
     @property
     def is_doubtful(self) -> bool:

@@ -7,13 +7,11 @@ can be resumed: a job is done when its record exists.
 from __future__ import annotations
 
 import contextlib
-import datetime
 import errno
 import hashlib
 import json
 import os
 import re
-import secrets
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -50,20 +48,18 @@ class Run:
     damage: dict[str, None] = field(default_factory=dict, compare=False, repr=False)
 
     @staticmethod
-    def create(parent: Path, plan: Plan, matrix: Matrix, *, version: str, name: str = "") -> Run:
-        """Make a new run directory with its plan.
+    def create(
+        parent: Path, plan: Plan, matrix: Matrix, *, version: str, name: str = "", reuse: str = ""
+    ) -> Run:
+        """Make a new run directory with its plan; *reuse* names the run that it takes over from.
 
         Raises:
             RecordError: a run of this name exists.
         """
-        now = datetime.datetime.now(datetime.UTC)
-        name = name or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}"
-        run = Run(path=parent / name)
-        manifest = Manifest(
-            id=name, created=now.isoformat(), version=version, plan=plan, matrix=matrix
-        )
+        manifest = manifests.new_manifest(plan, matrix, version=version, name=name, reuse=reuse)
+        run = Run(path=parent / manifest.id)
         parent.mkdir(parents=True, exist_ok=True)
-        part = Path(tempfile.mkdtemp(prefix=f".{name}-", dir=parent))
+        part = Path(tempfile.mkdtemp(prefix=f".{manifest.id}-", dir=parent))
         try:
             part.chmod(0o755)
             write_text(part / "plan.json", manifest.model_dump_json(indent=1) + "\n")
@@ -73,7 +69,7 @@ class Run:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
             raise RecordError(
-                f"{run.path} exists already", hint=f"finish it with --resume {name}"
+                f"{run.path} exists already", hint=f"finish it with --resume {manifest.id}"
             ) from None
         return run
 

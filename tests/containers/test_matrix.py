@@ -341,6 +341,32 @@ def test_ctrl_c_stops_at_once_leaves_nothing_and_can_be_resumed(
     assert len(records(tmp_path, "stopped")) == sum(JOBS.values())
 
 
+def reused(runs: Path, name: str) -> dict[str, list[str]]:
+    """Return the jobs that a run took over, by the run that did them."""
+    results: dict[str, dict[str, list[str]]] = json.loads(
+        (runs / name / "results.json").read_text()
+    )
+    return results["reused"]
+
+
+@pytest.mark.usefixtures("docker_engine")
+def test_a_run_that_repeats_another_takes_its_records_over(tmp_path: Path) -> None:
+    assert finish(tmp_path, *NATIVE, "--preset", "smoke", "--name", "first") == 0
+    before = records(tmp_path, "first")
+    arguments = (*NATIVE, "--preset", "smoke", "--name", "second")
+    assert finish(tmp_path, *arguments, "--reuse", "first") == 0
+    assert len(reused(tmp_path, "second")["first"]) == sum(JOBS.values())
+    assert records(tmp_path, "first") == before
+
+    artifact = tmp_path / "first" / "artifacts" / f"{NATIVE[0]}--digits-conv--onnx"
+    model = str(artifact / "model" / "model.onnx")
+    verify = ("verify", model, "--only", NATIVE[1], "--runs", str(tmp_path))
+    command(*verify, "--name", "served")
+    command(*verify, "--name", "again", "--reuse")
+    (job,) = reused(tmp_path, "again")["served"]
+    assert job.startswith(NATIVE[1])
+
+
 def test_a_run_spread_over_machines_merges_into_one(tmp_path: Path) -> None:
     """What the workflow does: plan, produce here, consume there, merge the parts."""
     torch, onnxruntime = NATIVE

@@ -44,3 +44,14 @@ def test_a_terminal_that_is_gone_does_not_hide_what_ended_the_run() -> None:
             file.flush()
         with open(os.devnull, "w", encoding="utf-8") as nowhere:  # noqa: PTH123
             os.dup2(nowhere.fileno(), file.fileno())
+
+
+def test_what_another_run_did_is_counted_and_what_changed_is_said() -> None:
+    console = Console(file=io.StringIO(), width=120)
+    display = Display(console)
+    display.reused("monday", 1, {})
+    display.reused("monday", 12, {"image changed": 2, "no record": 1})
+    assert console.file.getvalue().splitlines() == [  # type: ignore[attr-defined]
+        "1 job reused of monday",
+        "12 jobs reused of monday; anew: image changed (2), no record (1)",
+    ]

@@ -113,6 +113,8 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "repeats", ANY),
     ("", "costs", []),
     ("portability.*", "isa", ""),
+    ("", "reused", {}),
+    ("", "anew", {}),
     ("portability.*.outputs.*", "steps", None),
 ]
 

@@ -27,6 +27,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_explain(parser)
     shared.add_isolate(parser)
     shared.add_run_name(parser)
+    shared.add_reuse(parser)
     resuming.add_resume(parser)
 
 
@@ -37,7 +38,7 @@ def run(options: argparse.Namespace) -> None:
         opened_run, engine = _create_run(options, console)
     else:
         planning = [options.globs, options.exclude, options.tag, options.name, options.preset]
-        planning += [options.seed, options.isolate]
+        planning += [options.seed, options.isolate, options.reuse is not None]
         opened_run, engine = resuming.resume(options, "matrix", console, planning)
     running.announce(opened_run, console)
     if _is_finished(opened_run):
@@ -63,7 +64,7 @@ def _is_finished(unfinished: Run) -> bool:
 def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
     """Create a run of the selected cells for the engine that the user named."""
     matrix = starting.load_matrix(options)
-    name = shared.check_run_name(options.name)
+    name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "matrix")
     engine = starting.choose_engine(options, matrix, console)
     planned = plan_matrix(
         matrix,
@@ -82,4 +83,5 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
             "nothing to do: no selected cell trains, so there is nothing to serve",
             hint="add a framework, for example 'torch-*'",
         )
-    return Run.create(options.runs, planned, matrix, version=__version__, name=name), engine
+    new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name, reuse=reuse)
+    return new_run, engine

@@ -83,6 +83,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_explain(parser)
     shared.add_isolate(parser)
     shared.add_run_name(parser)
+    shared.add_reuse(parser)
     resuming.add_resume(parser)
     _add_budgets(parser)
 
@@ -142,6 +143,7 @@ def run(options: argparse.Namespace) -> None:
         planning += [options.exclude, options.native, options.same, options.seed, options.name]
         planning += [options.shape, options.range, options.repeats, options.original, options.isa]
         planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
+        planning += [options.reuse is not None]
         verification, engine = resuming.resume(options, "verify", console, planning)
         starting.check_trust(verification.manifest.plan, engine, trusted=options.trust)
     running.announce(verification, console)
@@ -164,7 +166,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
             hint=f"name a file: {command_line('verify', 'model.onnx')}; or use --resume",
         )
     _check_sweep(options)
-    name = shared.check_run_name(options.name)
+    name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
     matrix = starting.load_matrix(options)
     paths = [*([options.original] if options.original else []), *options.models]
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
@@ -198,7 +200,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     planned = planned.with_sample_request(request)
     starting.check_limits(matrix, engine.capabilities())
     starting.check_trust(planned, engine, trusted=options.trust)
-    new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name)
+    new_run = Run.create(options.runs, planned, matrix, version=__version__, name=name, reuse=reuse)
     limits = budgets.Budgets(options.max_p99, options.max_error, options.max_image)
     budgets.save(limits, new_run)
     for model in own_models:

@@ -62,21 +62,39 @@ _MEASUREMENT = TypeAdapter(Measurement)
 
 
 def measurements(results: Results) -> Iterator[Measurement]:
-    """Yield every number of a run that has a history: native times, sizes, errors."""
+    """Yield every number of a run that has a history: native times, sizes, errors.
+
+    What the run took over from another one is in the history already.
+    """
     cells = {row.cell: row for row in results.cells}
-    times = times_of(results)
+    times, repeated = times_of(results), _repeated(results)
     for (quantity, cell, subject, batch), estimate in times.estimates.items():
+        if (cell, subject) in repeated:
+            continue
         title = times.titles.get(subject, subject)
         yield _measurement(results, cells, cell, title, quantity, batch, "s", estimate)
     for (size, cell, subject), count in sizes_of(results).items():
         yield _measurement(results, cells, cell, subject, size, 0, "bytes", float(count))
     for judged in results.portability:
-        if not judged.judges:
+        if not judged.judges and (judged.consumer, judged.artifact) not in repeated:
             error = judged.error if judged.error is not None and judged.error <= LARGEST else None
             line = _measurement(
                 results, cells, judged.consumer, judged.title, "error", 0, "1", error
             )
             yield line.model_copy(update={"verdict": judged.verdict})
+
+
+def _repeated(results: Results) -> set[tuple[str, str]]:
+    """Return the cells and subjects of which a run measured nothing itself."""
+    reused, anew = (
+        {
+            (job.split("--", 1)[0], job.split("--", 1)[1].rpartition("--")[0])
+            for jobs in reasons.values()
+            for job in jobs
+        }
+        for reasons in (results.reused, results.anew)
+    )
+    return reused - anew
 
 
 def _measurement(

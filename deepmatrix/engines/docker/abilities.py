@@ -9,6 +9,7 @@ from typing import Any
 
 from docker.types import DeviceRequest
 
+from deepmatrix.engines import hardware
 from deepmatrix.engines.docker.connection import ANSWER_S
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.errors import EngineError
@@ -51,6 +52,29 @@ def product(version: Info) -> str:
     components = version.get("Components") or ()
     is_podman = any("Podman" in str(component.get("Name")) for component in components)
     return "Podman" if is_podman else "Docker"
+
+
+def machine_facts(endpoint: Endpoint, info: Info) -> dict[str, str]:
+    """Return what tells the engine's machine from others, without its name.
+
+    The processor of another machine is not known.
+    """
+    return {
+        "machine": hardware.short_digest(f"{info.get('ID', '')} {info.get('Name', '')}"),
+        "cpu_count": str(info["NCPU"]),
+        "memory_bytes": str(info["MemTotal"]),
+        **(_kernel_facts(info) if _shares_kernel(endpoint, info) else {}),
+    }
+
+
+def _kernel_facts(info: Info) -> dict[str, str]:
+    """Return the processor, and what the programs of emulators hash to, by architecture."""
+    native = binfmt.docker_name(info["Architecture"])
+    programs = {
+        hardware.EMULATOR + name: binfmt.program_digest(binfmt.registered_program(name))[:12]
+        for name in sorted(binfmt.emulated_architectures() - {native})
+    }
+    return {**hardware.processor_facts(), **programs}
 
 
 def _shares_kernel(endpoint: Endpoint, info: Info) -> bool:

@@ -123,6 +123,7 @@ class DockerEngine:
             "storage": info.get("Driver", ""),
             "cgroup": info.get("CgroupVersion", ""),
             "security": ", ".join(info.get("SecurityOptions") or ()),
+            **abilities.machine_facts(self.endpoint, info),
         }
 
     def product(self) -> str:

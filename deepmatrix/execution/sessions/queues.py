@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from deepmatrix.engines import Ended
 from deepmatrix.execution.tasks import TaskMaker
@@ -24,7 +25,8 @@ class JobQueue:
 
     A single job has the control directory to itself, as runners in other languages want it.
     *collect* gets each job with its folder, how it ended and the energy that it took; *started* is
-    told of each. *place* counts from 1: the job that the process is on.
+    told of each. *describe* says of each, before it starts, what makes its record: *provenance*, of
+    the job that the process is on. *place* counts them from 1.
     """
 
     def __init__(
@@ -36,15 +38,18 @@ class JobQueue:
         maker: TaskMaker,
         started: Callable[[Job], None],
         collect: Callable[[Job, Path, Ended, float | None], None],
+        describe: Callable[[Job, Mapping[str, Any], Path], dict[str, str]],
     ) -> None:
         self.nonce = f"served {secrets.token_hex(16)}"
         self.place = 1
+        self.provenance: dict[str, str] = {}
         self._jobs = jobs
         self._cell = cell
         self._control = control
         self._maker = maker
         self._started = started
         self._collect = collect
+        self._describe = describe
         self._energy: dict[str, int] = {}
 
     @property
@@ -92,6 +97,8 @@ class JobQueue:
         folder = self._control / self.folder
         folder.mkdir(parents=True, exist_ok=True)
         contents = self._maker.contents(self._job, self._cell, folder)
+        document = self._maker.document(self._job, self._cell, contents)
+        self.provenance = self._describe(self._job, document, folder)
         if self.place > 1:  # its framework is imported already
             contents = {**contents, "cold": False}
         self._maker.write_input(self._job, self._cell, folder, contents)

@@ -8,7 +8,15 @@ from __future__ import annotations
 import itertools
 
 from deepmatrix.drawing.layout import Table
-from deepmatrix.reports.tables import cells, deployment, expressiveness, portability, speed, study
+from deepmatrix.reports.tables import (
+    cells,
+    deployment,
+    expressiveness,
+    portability,
+    reuse,
+    speed,
+    study,
+)
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
 from deepmatrix.results.rows import ModelRow, Results
 
@@ -19,6 +27,7 @@ def result_tables(results: Results) -> list[Table]:
         *itertools.chain.from_iterable(_model_tables(results, model) for model in results.models),
         verification.nodes(results),
         cells.cells(results),
+        reuse.table(results),
         cells.libraries(results),
         cells.startup(results),
         speed.training(results),

@@ -1,0 +1,160 @@
+"""Provenance: everything that makes a job's record, each part as a digest with a name.
+
+Two records of a job with the same provenance differ only by what a repetition differs by. The parts
+are, in this order: the image, the harness, this program, the engine, its machine, the limits and
+the environment of the process; then each entry of its ``input.json``, and each folder of its
+control directory.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+
+from deepmatrix.engines import archives
+from deepmatrix.engines.hardware import EMULATOR
+from deepmatrix.machine import binfmt
+from deepmatrix.paths import HARNESS, PACKAGE
+from deepmatrix.planning.cells import Capabilities, Cell
+from deepmatrix.planning.plan import Job
+from deepmatrix.store import artifacts
+from deepmatrix.store.runs import Run
+from harness import record
+
+Parts = dict[str, str]
+"""By name of a part, what it hashes to."""
+
+#: Facts of an engine that say which machine it runs on.
+MACHINE: Final = ("machine", "processor", "features", "cpu_count", "memory_bytes", "kernel")
+
+#: How an engine was found: it is the same one, however that was.
+WAY: Final = "found"
+
+#: Engines whose cells may change without a change of their reference.
+CHANGEABLE: Final = frozenset({"here"})
+
+#: The rooms of this program that make a record, and what it holds.
+ROOMS: Final = ("data", "engines", "execution", "judging", "models", "store", "workloads")
+
+#: Digits of a part's digest: two of a record's parts are never mixed up, and all fit on a line.
+DIGITS: Final = 16
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Says what makes the records of a run, on an engine with these *facts*."""
+
+    run: Run
+    capabilities: Capabilities
+    facts: Mapping[str, str]
+    _images: dict[str, str] = field(default_factory=dict)
+
+    def surroundings(self, job: Job, cell: Cell) -> Parts:
+        """Return the parts around a job's process; none where one of them is not known here."""
+        image, emulator = self._image(cell), self._emulator(cell)
+        is_known = bool(image and self.facts.get("machine")) and emulator is not None
+        if not is_known or self.capabilities.engine in CHANGEABLE:
+            return {}
+        matrix, plan = self.run.manifest.matrix, self.run.manifest.plan
+        engine = {
+            name: text
+            for name, text in self.facts.items()
+            if name not in (*MACHINE, WAY) and not name.startswith(EMULATOR)
+        }
+        native = {} if emulator else matrix.architectures[cell.architecture].emulation
+        return {
+            "image": _digest(image),
+            "harness": _digest(_harness_digest(bool(cell.command))),
+            "program": _digest(program_digest()),
+            "engine": _digest([self.capabilities.engine, engine]),
+            "machine": _digest([self.facts.get(name) for name in MACHINE]),
+            "emulator": _digest(emulator),
+            "limits": _digest(matrix.limits.model_dump(mode="json")),
+            "environment": _digest([dict(native), dict(cell.environment), cell.processor]),
+            "command": _digest(cell.command),
+            "process": _digest(plan.is_isolated(job)),
+        }
+
+    def parts(self, job: Job, cell: Cell, document: Mapping[str, Any], folder: Path) -> Parts:
+        """Return all parts of a job, from its ``input.json`` and the other files in *folder*.
+
+        Empty where something is not known here. Raises RecordError for a damaged artifact.
+        """
+        around = self.surroundings(job, cell)
+        if not around:
+            return {}
+        entries = {name: _digest(value) for name, value in document.items() if name != "run"}
+        return {**around, **entries, **_digest_folders(folder), **self._gold(job)}
+
+    def _image(self, cell: Cell) -> str:
+        """Return what names the content of a cell's image or environment, or nothing."""
+        if cell.id not in self._images:
+            prepared = self.run.prepared().items()
+            self._images.update((name, image.reference) for name, image in prepared)
+        return self._images.get(cell.id, "")
+
+    def _emulator(self, cell: Cell) -> str | None:
+        """Return the digest of what emulates a cell, "" if nothing does, None if it is unknown."""
+        if not self.capabilities.emulates(cell):
+            return ""
+        if cell.architecture in self.capabilities.native:
+            return binfmt.program_digest(Path(self.capabilities.emulator)) or None
+        return self.facts.get(EMULATOR + cell.architecture) or None
+
+    def _gold(self, job: Job) -> Parts:
+        """Return the part that judges answers to an artifact; a user's own is judged anew."""
+        if job.artifact is None or job.artifact.imported:
+            return {}
+        described = artifacts.read_description(self.run.artifact_path(job.artifact))
+        files = {file.path: file.sha256 for file in described.files}
+        return {"gold": _digest({name: files.get(name) for name in artifacts.HOST_FILES})}
+
+
+def first_change(earlier: Mapping[str, str], now: Mapping[str, str]) -> str:
+    """Return the name of the first part that differs, or nothing."""
+    return next((name for name in {**now, **earlier} if earlier.get(name) != now.get(name)), "")
+
+
+@cache
+def program_digest(package: Path = PACKAGE) -> str:
+    """Return the digest of the rooms of this program that make a record, and of NumPy's version."""
+    files = (path for room in ROOMS for path in (package / room).rglob("*"))
+    sources = (path for path in files if path.is_file() and path.suffix != ".pyc")
+    return _digest([np.__version__, *_digest_files(package, sorted(sources))])
+
+
+@cache
+def _harness_digest(has_command: bool) -> str:
+    """Return the digest of the harness: of Python's, or of all of it for a cell with a command."""
+    if not has_command:
+        return record.fingerprint()
+    return _digest(list(_digest_files(HARNESS, archives.list_files(HARNESS).values())))
+
+
+def _digest_folders(control: Path) -> Parts:
+    """Return the digest of each folder in a control directory."""
+    folders = sorted(path for path in control.iterdir() if path.is_dir())
+    return {
+        f"files of {folder.name}": _digest(
+            list(_digest_files(folder, sorted(artifacts.plain_files(folder))))
+        )
+        for folder in folders
+    }
+
+
+def _digest_files(root: Path, paths: Iterable[Path]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        yield path.relative_to(root).as_posix(), artifacts.sha256(path)
+
+
+def _digest(value: Any) -> str:
+    """Return the digest of a value that JSON holds, whatever the order of its keys."""
+    text = json.dumps(value, sort_keys=True, default=list)
+    return hashlib.sha256(text.encode()).hexdigest()[:DIGITS]
