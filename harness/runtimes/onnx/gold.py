@@ -191,6 +191,7 @@ def unproven_operators(model):
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     own = {(function.domain, function.name) for function in model.functions}
     unproven = set()
+    constants = checks.constants(model)
     for node in checks.all_nodes(model.graph):
         domain = "" if node.domain == "ai.onnx" else node.domain
         if (node.domain, node.op_type) in own:
@@ -201,7 +202,7 @@ def unproven_operators(model):
             proven = is_proven(table.get(domain, {}).get(node.op_type, {}), since)
         except onnx.defs.SchemaError:
             proven = False
-        if not proven:
+        if not proven or not operators.is_trusted(node, constants):
             unproven.add(node.op_type)
     return sorted(unproven)
 
