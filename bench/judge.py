@@ -32,7 +32,8 @@ import onnx  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 from onnx.backend.test.loader import load_model_tests  # noqa: E402
 
-from harness.graphs.operators import definition, evaluator, is_trusted  # noqa: E402
+from harness.graphs.operators import definition, definitions, evaluator, is_trusted  # noqa: E402
+from harness.graphs.operators.fingerprints import fingerprint  # noqa: E402
 from harness.graphs.precise import widen  # noqa: E402
 
 #: Releases with node tests, oldest first, and the Python whose wheel is fetched.
@@ -356,14 +357,22 @@ def main() -> None:
 
 
 def keep(table: dict[Operator, str], passed: dict[Operator, int]) -> None:
-    """Write the table: by domain and operator, for every version its state and tests passed."""
+    """Write the table: by domain and operator, for every version its state and tests passed.
+
+    Besides, the fingerprints of our own definitions: a changed one is not what was proven.
+    """
     document: dict[str, dict[str, dict[str, Any]]] = {}
     for (domain, name, version), state in sorted(table.items()):
         tests = passed.get((domain, name, version), 0)
         row = document.setdefault(domain, {}).setdefault(name, {})
         row[str(version)] = [state, tests]
     path = ROOT / "harness/graphs/proven.json"
-    lines = json.dumps({"onnx": onnx.__version__, "operators": document}, indent=1, sort_keys=True)
+    whole = {
+        "onnx": onnx.__version__,
+        "fingerprints": {x.__module__: fingerprint(x.__module__) for x in definitions()},
+        "operators": document,
+    }
+    lines = json.dumps(whole, indent=1, sort_keys=True)
     path.write_text(lines + "\n", encoding="utf-8")
 
 

@@ -21,7 +21,7 @@ ML, CONTRIB = "ai.onnx.ml", "com.microsoft"
 VERSIONS = {"": 17, CONTRIB: 1, ML: 3}
 
 #: Of quantised values, this share may be one step away: at a tie in the last rounding.
-TIES = 0.1
+TIES = 0.25
 
 
 RANDOM = np.random.default_rng(23)
