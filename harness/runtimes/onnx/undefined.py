@@ -2,19 +2,18 @@
 
 Casts of NaN, of infinities and of what is out of range to an integer; the place of the largest or
 smallest value among NaN; the nearest value where rounding decides which it is; the mean of nothing.
-They are looked for on the inputs at hand, in the model's own precision.
-What they reach is tried: the model is evaluated with other values in their place. A value that is
-discarded later, as by a Where, leaves the outputs defined.
+They are looked for on the inputs at hand, in the model's own precision. What they reach is tried:
+the model is evaluated with other values in their place. A value that is discarded later, as by a
+Where, leaves the outputs defined.
 """
 
 from typing import Dict
 
 import numpy
-import onnx
 
 from harness import record
 from harness.graphs import checks
-from harness.graphs.operators import NotEvaluated, evaluate, resizing, sampling
+from harness.graphs.operators import NotEvaluated, evaluate
 
 CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
@@ -82,6 +81,8 @@ def _opset(model):
 
 def _suspects(model, outputs):
     """Return the numbers of the nodes whose values have to be looked at."""
+    from harness.graphs.operators import resizing
+
     constants = checks.constants(model)
     has_nan = any(
         numpy.asarray(x).dtype.kind == "f" and numpy.isnan(x).any() for x in outputs.values()
@@ -130,6 +131,8 @@ def _unlike(answer, value):
 
 def _substituted(model, values, own_masks, lowest):
     """Return the model with the lowest or the highest value in the place of undefined ones."""
+    import onnx
+
     copy = type(model)()
     copy.CopyFrom(model)
     nodes = []
@@ -174,6 +177,10 @@ def _throughout(model, values, own_masks):
 
 def _own_mask(node, values, opset):
     """Return where a node's own output is undefined, or None where it cannot be."""
+    import onnx
+
+    from harness.graphs.operators import resizing, sampling
+
     read = [values.get(name) for name in node.input]
     if not hasattr(read[0], "dtype"):
         return None
