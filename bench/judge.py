@@ -32,7 +32,8 @@ import onnx  # noqa: E402
 from onnx import numpy_helper  # noqa: E402
 from onnx.backend.test.loader import load_model_tests  # noqa: E402
 
-from harness.graphs.operators import defined, evaluator  # noqa: E402
+from harness.graphs.operators import definition, definitions, evaluator, is_trusted  # noqa: E402
+from harness.graphs.operators.fingerprints import fingerprint  # noqa: E402
 from harness.graphs.precise import widen  # noqa: E402
 
 #: Releases with node tests, oldest first, and the Python whose wheel is fetched.
@@ -96,13 +97,30 @@ class NodeTest:
             return "training"
         if self.is_mistyped:
             return "its data are of another type than its graph says"
+        if not self.is_trusted():
+            return "the standard's text says otherwise"
         return ""
+
+    def is_trusted(self) -> bool:
+        """Return whether no definition of ours says that this test contradicts the standard's text.
+
+        The evaluator knows an operator's inputs, as a graph does those that are constant.
+        """
+        names = [value.name for value in _free_inputs(self.model)]
+        for node in self.model.graph.node:
+            if not hasattr(definition(node.domain, node.op_type), "is_trusted"):
+                continue  # nothing need be read
+            for inputs, _ in self.read():
+                if not is_trusted(node, dict(zip(names, inputs, strict=False))):
+                    return False
+        return True
 
 
 def fetch(release: str, python: str, cache: Path) -> Path:
     """Unpack the node tests of a release, unless they are there; return their folder."""
     target = cache / release
     if not target.is_dir():
+        part = target.with_name(f"{release}.part")
         with tempfile.TemporaryDirectory() as folder:
             tags = ["--python-version", python, "--implementation", "cp"]
             for abi in (f"cp{python}m", f"cp{python}", "abi3"):
@@ -117,8 +135,8 @@ def fetch(release: str, python: str, cache: Path) -> Path:
                 names = [
                     n for n in archive.namelist() if n.startswith("onnx/backend/test/data/node")
                 ]
-                archive.extractall(target.with_suffix(".part"), names)
-        target.with_suffix(".part").replace(target)
+                archive.extractall(part, names)
+        part.replace(target)
     return target / "onnx/backend/test/data/node"
 
 
@@ -289,7 +307,7 @@ def states(passed: dict[Operator, int], failed: dict[Operator, int]) -> dict[Ope
         if failed.get(operator):
             table[operator] = "wrong"
         elif passed.get(operator):
-            own = defined(schema.domain, schema.name)
+            own = definition(schema.domain, schema.name)
             table[operator] = "replaced" if own else "proven"
         else:
             table[operator] = "unknown"
@@ -339,14 +357,22 @@ def main() -> None:
 
 
 def keep(table: dict[Operator, str], passed: dict[Operator, int]) -> None:
-    """Write the table: by domain and operator, for every version its state and tests passed."""
+    """Write the table: by domain and operator, for every version its state and tests passed.
+
+    Besides, the fingerprints of our own definitions: a changed one is not what was proven.
+    """
     document: dict[str, dict[str, dict[str, Any]]] = {}
     for (domain, name, version), state in sorted(table.items()):
         tests = passed.get((domain, name, version), 0)
         row = document.setdefault(domain, {}).setdefault(name, {})
         row[str(version)] = [state, tests]
     path = ROOT / "harness/graphs/proven.json"
-    lines = json.dumps({"onnx": onnx.__version__, "operators": document}, indent=1, sort_keys=True)
+    whole = {
+        "onnx": onnx.__version__,
+        "fingerprints": {x.__module__: fingerprint(x.__module__) for x in definitions()},
+        "operators": document,
+    }
+    lines = json.dumps(whole, indent=1, sort_keys=True)
     path.write_text(lines + "\n", encoding="utf-8")
 
 

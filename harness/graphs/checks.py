@@ -8,11 +8,15 @@ from typing import Any, Iterator, List, Tuple
 import numpy
 
 from harness import formats
+from harness.adapters import Arrays
 from harness.formats import recognition
 from harness.graphs import BadModel, operators
 
 #: At most this many unknown operators are listed.
 FEW = 5
+
+#: A constant of more elements is a weight: nothing is decided by its values.
+MOST_ELEMENTS = 64
 
 #: A larger sparse tensor is not made dense.
 LARGEST_SPARSE = 2**30
@@ -145,7 +149,7 @@ def _unknown_operators(model: Any, onnx: Any) -> Tuple[List[str], bool]:
         try:
             onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), domain)
         except onnx.defs.SchemaError:
-            if domain == "" and operators.defined(domain, node.op_type):
+            if domain == "" and operators.definition(domain, node.op_type):
                 has_unofficial = True
             elif domain == "" and node.op_type not in unknown:
                 unknown.append(node.op_type)
@@ -224,6 +228,21 @@ def nodes_within(node: Any) -> Iterator[Any]:
         for graph in [attribute.g, *attribute.graphs]:
             for inner_node in all_nodes(graph):
                 yield inner_node
+
+
+def constants(model: Any) -> Arrays:
+    """Return the small tensors that a graph holds, in initializers and in Constants, by name."""
+    import onnx
+
+    tensors = {tensor.name: tensor for tensor in model.graph.initializer}
+    for node in all_nodes(model.graph):
+        if node.op_type == "Constant":
+            tensors.update((node.output[0], x.t) for x in node.attribute if x.name == "value")
+    return {
+        name: onnx.numpy_helper.to_array(tensor)
+        for name, tensor in tensors.items()
+        if functools.reduce(operator.mul, tensor.dims, 1) <= MOST_ELEMENTS
+    }
 
 
 def _tensors(graph: Any, onnx: Any) -> Iterator[Any]:

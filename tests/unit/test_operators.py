@@ -5,24 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-import onnx
 import pytest
-from onnx import helper
 
-from harness.graphs.operators import evaluator
 from harness.graphs.operators.base import softmax
-from harness.graphs.precise import widen
+from tests.unit.one_node import (
+    CONTRIB,
+    RANDOM,
+    Case,
+    by_judge,
+    by_runtime,
+    difference,
+    floats,
+    scalar,
+)
 
-onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxruntime")
 
-RANDOM = np.random.default_rng(7)
-
-#: Text that stands for an input that is left out.
+#: An input that is left out.
 ABSENT = None
-
-
-def floats(*shape: int, low: float = -1.0, high: float = 1.0) -> np.ndarray:
-    return RANDOM.uniform(low, high, shape).astype(np.float32)
 
 
 def integers(
@@ -32,65 +32,6 @@ def integers(
     first = limits.min if low is None else low
     last = limits.max if high is None else high
     return RANDOM.integers(first, last + 1, shape).astype(dtype)
-
-
-def scalar(value: Any, dtype: str = "float32") -> np.ndarray:
-    return np.asarray(value, dtype)
-
-
-def model(
-    operator: str,
-    inputs: list[np.ndarray | None],
-    attributes: dict[str, Any],
-    outputs: int,
-    domain: str = "com.microsoft",
-    opset: int = 17,
-) -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
-    """Return a model of one node, and its inputs by name."""
-    names = ["" if value is None else f"x{at}" for at, value in enumerate(inputs)]
-    fed = {name: value for name, value in zip(names, inputs, strict=True) if value is not None}
-    answers = [f"y{at}" for at in range(outputs)]
-    node = helper.make_node(operator, names, answers, domain=domain, **attributes)
-    graph = helper.make_graph(
-        [node],
-        "one",
-        [
-            helper.make_tensor_value_info(
-                name, helper.np_dtype_to_tensor_dtype(value.dtype), value.shape
-            )
-            for name, value in fed.items()
-        ],
-        [helper.make_empty_tensor_value_info(name) for name in answers],
-    )
-    imports = [helper.make_opsetid("", opset), helper.make_opsetid("com.microsoft", 1)]
-    return helper.make_model(graph, opset_imports=imports, ir_version=8), fed
-
-
-def by_runtime(proto: onnx.ModelProto, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 3
-    session = onnxruntime.InferenceSession(
-        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    return list(session.run(None, fed))
-
-
-def by_judge(proto: onnx.ModelProto, fed: dict[str, np.ndarray]) -> list[np.ndarray]:
-    wide = {
-        name: value.astype("float64") if value.dtype == np.float32 else value
-        for name, value in fed.items()
-    }
-    return list(evaluator(widen(proto)).run(None, wide))
-
-
-def assert_alike(judged: np.ndarray, run: np.ndarray) -> None:
-    """Floats within float32's own error, integers within one step: ties may round either way."""
-    assert judged.shape == run.shape
-    if run.dtype.kind == "f":
-        np.testing.assert_allclose(judged, run, rtol=2e-4, atol=2e-5)
-    else:
-        assert np.abs(judged.astype("int64") - run.astype("int64")).max(initial=0) <= 1
 
 
 E4 = floats(2, 3, 4, 5)
@@ -352,10 +293,8 @@ CASES: dict[str, tuple[str, list[np.ndarray | None], dict[str, Any], int]] = {
 
 @pytest.mark.parametrize("name", CASES)
 def test_an_operator_of_onnx_runtime_is_defined_as_its_kernel_computes_it(name: str) -> None:
-    operator, inputs, attributes, outputs = CASES[name]
-    proto, fed = model(operator, inputs, attributes, outputs)
-    for judged, run in zip(by_judge(proto, fed), by_runtime(proto, fed), strict=True):
-        assert_alike(np.asarray(judged), run)
+    case = Case(*CASES[name], domain=CONTRIB)
+    assert not difference(by_judge(case), by_runtime(case))
 
 
 STANDARD: dict[str, tuple[str, int, list[np.ndarray | None], dict[str, Any]]] = {
@@ -453,9 +392,8 @@ STANDARD: dict[str, tuple[str, int, list[np.ndarray | None], dict[str, Any]]] = 
 def test_an_operator_of_the_standard_is_as_a_kernel_that_is_right(name: str) -> None:
     operator, opset, inputs, attributes = STANDARD[name]
     outputs = {"LSTM": 3, "GRU": 2, "RNN": 2}.get(operator, 1)
-    proto, fed = model(operator, inputs, attributes, outputs, domain="", opset=opset)
-    for judged, run in zip(by_judge(proto, fed), by_runtime(proto, fed), strict=True):
-        assert_alike(np.asarray(judged), run)
+    case = Case(operator, inputs, attributes, outputs, opset)
+    assert not difference(by_judge(case), by_runtime(case))
 
 
 def test_a_row_that_is_masked_throughout_gives_zeros_and_no_nan() -> None:
@@ -509,6 +447,5 @@ MISJUDGED: list[tuple[str, list[np.ndarray | None], dict[str, Any], int]] = [
 def test_an_operator_that_the_evaluator_gets_wrong_is_as_onnx_runtime_has_it(
     operator: str, inputs: list[np.ndarray | None], attributes: dict[str, Any], outputs: int
 ) -> None:
-    alone, fed = model(operator, inputs, attributes, outputs, domain="")
-    for judged, run in zip(by_judge(alone, fed), by_runtime(alone, fed), strict=True):
-        assert_alike(judged, run)
+    case = Case(operator, inputs, attributes, outputs)
+    assert not difference(by_judge(case), by_runtime(case))

@@ -8,9 +8,10 @@ the standard's node tests of all opsets and against ONNX Runtime's kernels.
 Modules of this package import the ``onnx`` package: only a cell that has it imports them.
 """
 
+import functools
 import importlib
 import traceback
-from typing import Any, List, Type
+from typing import Any, List, Optional, Type
 
 from harness.adapters import Arrays
 from harness.graphs.values import flatten
@@ -29,6 +30,7 @@ MODULES = (
     "quantization",
     "recurrent",
     "resizing",
+    "sampling",
     "selection",
 )
 
@@ -114,8 +116,20 @@ def definitions() -> List[Type[Any]]:
     return classes
 
 
-def defined(domain: str, name: str) -> bool:
-    """Return whether an operator is defined here, whatever its version."""
-    return any(
-        operator.op_domain == domain and operator.__name__ == name for operator in definitions()
-    )
+@functools.lru_cache(maxsize=None)
+def definition(domain: str, name: str) -> Optional[Type[Any]]:
+    """Return the class of an operator that is defined here, whatever its version, or None."""
+    return next((x for x in definitions() if (x.op_domain, x.__name__) == (domain, name)), None)
+
+
+def is_trusted(node: Any, constants: Arrays) -> bool:
+    """Return whether a node may be judged by its definition alone, if that passes its tests.
+
+    A definition may say of its attributes and constants that the standard contradicts itself there.
+
+    Args:
+        node: the node.
+        constants: arrays by name, for what it reads and is known beforehand.
+    """
+    own = definition("" if node.domain == "ai.onnx" else node.domain, node.op_type)
+    return own is None or not hasattr(own, "is_trusted") or own.is_trusted(node, constants)

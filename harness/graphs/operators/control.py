@@ -3,6 +3,7 @@
 from typing import Any, List
 
 import numpy
+import onnx
 from onnx.reference.ops import op_loop
 
 
@@ -29,8 +30,41 @@ class Loop(op_loop.Loop):
             for results, result in zip(collected, outputs[1 + self.N :]):
                 results.append(result)
             iteration += 1
-        stacked = [numpy.stack(results) if results else numpy.empty((0,)) for results in collected]
-        return tuple(carried + stacked)
+        if iteration:
+            return tuple(carried + [numpy.stack(results) for results in collected])
+        return tuple(carried + self._empty(values))
+
+    def _empty(self, outside):
+        """Return what is stacked of no iteration: of the type and shape that the body declares.
+
+        A dimension that only an iteration tells is 0, as in ONNX Runtime: what is carried may
+        change its shape. *outside*: what the body may read from outside, by name.
+        """
+        (body,) = (item.g for item in self.onnx_node.attribute if item.name == "body")
+        graph = onnx.GraphProto()
+        graph.CopyFrom(body)
+        read = {value.name for value in graph.input}
+        for name, array in outside.items():
+            if name not in read and getattr(array, "dtype", numpy.dtype("O")).kind in "fiub":
+                kind = onnx.helper.np_dtype_to_tensor_dtype(array.dtype)
+                graph.input.append(onnx.helper.make_tensor_value_info(name, kind, array.shape))
+        declared = [value.type.tensor_type for value in graph.output[1 + self.N :]]
+        imports = [onnx.helper.make_opsetid(*item) for item in self.run_params["opsets"].items()]
+        model = onnx.helper.make_model(graph, opset_imports=imports)
+        try:
+            outputs = onnx.shape_inference.infer_shapes(model, data_prop=True).graph.output
+            inferred = [value.type.tensor_type for value in outputs[1 + self.N :]]
+        except Exception:  # a body that contradicts itself makes it raise anything
+            inferred = declared
+        return [_without_rows(*pair) for pair in zip(declared, inferred)]
+
+
+def _without_rows(declared, inferred):
+    """Return an empty array: the inferred shape counts, where there is one, then the declared."""
+    known = inferred if inferred.HasField("shape") else declared
+    kind = known.elem_type or declared.elem_type or onnx.TensorProto.FLOAT
+    dims = [dim.dim_value for dim in known.shape.dim]
+    return numpy.empty([0] + dims, onnx.helper.tensor_dtype_to_np_dtype(kind))
 
 
 OPERATORS = [Loop]

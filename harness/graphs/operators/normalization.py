@@ -48,4 +48,12 @@ class MeanVarianceNormalization(Operator):
         return (((x - mean) / (deviation + 1e-9)).astype(x.dtype),)
 
 
-OPERATORS = [BatchNormalization, LRN, MeanVarianceNormalization]
+class LpNormalization(Operator):
+    """The evaluator takes no absolute values; where the norm is zero, so is the result."""
+
+    def _run(self, x, axis=-1, p=2):
+        norm = (numpy.abs(x) ** p).sum(axis=axis, keepdims=True) ** (1.0 / p)
+        return (numpy.where(norm == 0, 0, x / numpy.where(norm == 0, 1, norm)).astype(x.dtype),)
+
+
+OPERATORS = [BatchNormalization, LRN, MeanVarianceNormalization, LpNormalization]

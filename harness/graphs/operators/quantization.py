@@ -238,8 +238,10 @@ class QLinearAveragePool(_QLinearSingle):
         """Return them."""
         from harness.graphs.operators.pooling import reduced
 
-        def mean(values, padded):
-            return values.sum(axis=-1) / max(padded if count_include_pad else values.shape[-1], 1)
+        def mean(values, _):
+            # A window that ends beyond the padding has as many values as any: so does its kernel.
+            count = numpy.prod(kernel_shape) if count_include_pad else values.shape[-1]
+            return values.sum(axis=-1) / max(count, 1)
 
         value = numpy.moveaxis(value, -1, 1) if channels_last else value
         answer = reduced(value, kernel_shape, mean, **settings)

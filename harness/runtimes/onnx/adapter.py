@@ -116,7 +116,7 @@ def _sampled(model, reference, entries, sampling, described):
 def _judged(model, reference, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     outputs, reason = result
-    undefined_masks, undefined_remarks = undefined.masks(model, inputs)
+    undefined_masks, undefined_remarks = undefined.masks(model, inputs, outputs)
     judged = gold.judge(model, reference, inputs, outputs, undefined_masks)
     truth, described["judged_by"], remarks, evaluations = judged
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}

@@ -15,6 +15,7 @@ import numpy
 
 from harness import graphs
 from harness.graphs import checks, onnx_inputs, operators, values
+from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
 from harness.record import BASELINE, CONTESTED, FLOAT64
 from harness.runtimes.onnx import baseline
@@ -183,27 +184,44 @@ def differs(precise, second, allowed=DIFFERENT):
 
 
 def unproven_operators(model):
-    """Return the names of a model's operators whose definition here is not proven, in order."""
-    import onnx
+    """Return the names of a model's operators whose definition here is not proven, in order.
 
-    with open(os.path.join(os.path.dirname(graphs.__file__), "proven.json")) as source:
-        table = json.load(source)["operators"]
+    A definition that has changed since its tests were run is not.
+    """
+    table = proven()
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     own = {(function.domain, function.name) for function in model.functions}
     unproven = set()
+    constants = checks.constants(model)
     for node in checks.all_nodes(model.graph):
-        domain = "" if node.domain == "ai.onnx" else node.domain
         if (node.domain, node.op_type) in own:
             continue
-        try:
-            version = opsets.get(node.domain, opsets.get("", 1))
-            since = onnx.defs.get_schema(node.op_type, version, domain).since_version
-            proven = is_proven(table.get(domain, {}).get(node.op_type, {}), since)
-        except onnx.defs.SchemaError:
-            proven = False
-        if not proven:
+        version = opsets.get(node.domain, opsets.get("", 1))
+        is_trusted = operators.is_trusted(node, constants)
+        if not is_trusted or not _is_node_proven(table, node, version):
             unproven.add(node.op_type)
     return sorted(unproven)
+
+
+def proven():
+    """Return ``proven.json``: states of operators by version, and fingerprints of definitions."""
+    with open(os.path.join(os.path.dirname(graphs.__file__), "proven.json")) as source:
+        return json.load(source)
+
+
+def _is_node_proven(table, node, version):
+    import onnx
+
+    domain = "" if node.domain == "ai.onnx" else node.domain
+    try:
+        since = onnx.defs.get_schema(node.op_type, version, domain).since_version
+    except onnx.defs.SchemaError:
+        return False
+    definition = operators.definition(domain, node.op_type)
+    module = definition.__module__ if definition else ""
+    if definition and table["fingerprints"].get(module) != fingerprint(module):
+        return False
+    return is_proven(table["operators"].get(domain, {}).get(node.op_type, {}), since)
 
 
 def is_proven(versions, version):

@@ -1,9 +1,10 @@
 """Values that the ONNX standard leaves undefined: no runtime is wrong that differs there.
 
 Casts of NaN, of infinities and of what is out of range to an integer; the place of the largest or
-smallest value among NaN. They are looked for on the inputs at hand, in the model's own precision.
-What they reach is tried: the model is evaluated with other values in their place. A value that is
-discarded later, as by a Where, leaves the outputs defined.
+smallest value among NaN; the nearest value where rounding decides which it is; the mean of nothing.
+They are looked for on the inputs at hand, in the model's own precision. What they reach is tried:
+the model is evaluated with other values in their place. A value that is discarded later, as by a
+Where, leaves the outputs defined.
 """
 
 from typing import Dict
@@ -11,35 +12,47 @@ from typing import Dict
 import numpy
 
 from harness import record
+from harness.graphs import checks
 from harness.graphs.operators import NotEvaluated, evaluate
 
 CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
+RESIZING = ("Resize", "Upsample")
+
+#: What of an operator is undefined.
+REASONS = dict.fromkeys(CASTS, "of NaN or of what is out of range")
+REASONS.update(dict.fromkeys(PLACES, "of NaN"), ReduceMean="of nothing")
+REASONS.update(dict.fromkeys(RESIZING + ("GridSample",), "where rounding tells which is nearest"))
 
 #: The opset from which Where exists, which puts other values into a graph.
 WHERE_OPSET = 9
 
 
-def masks(model, inputs):
+def masks(model, inputs, outputs):
     """Return where outputs are undefined.
 
     Args:
         model: the model.
         inputs: arrays by name.
+        outputs: arrays by name, as the model's own precision gives them.
 
     Returns:
         (by output, a mask of its shape, `harness.record.UNDEFINED_VALUE` where it is undefined; a
         remark for each node). Empty where the evaluator gives no inner values.
     """
-    if not any(node.op_type in CASTS + PLACES for node in model.graph.node):
+    suspects = _suspects(model, outputs)
+    if not suspects:
         return {}, []
     try:
         values = evaluate(model, inputs, intermediate=True)
     except NotEvaluated:
         return {}, []
+    opset = _opset(model)
     own_masks = {
         number: mask
-        for number, mask in enumerate(_own_mask(node, values) for node in model.graph.node)
+        for number, mask in (
+            (number, _own_mask(model.graph.node[number], values, opset)) for number in suspects
+        )
         if mask is not None and mask.any()
     }
     reached = _reached(model, inputs, values, own_masks) if own_masks else {}
@@ -49,10 +62,10 @@ def masks(model, inputs):
         if mask.any()
     }
     remarks = [
-        "{} '{}' of NaN or of what is out of range is undefined by the standard: {} of {} values "
-        "are not compared".format(
+        "{} '{}' {} is undefined by the standard: {} of {} values are not compared".format(
             model.graph.node[number].op_type,
             model.graph.node[number].name,
+            REASONS[model.graph.node[number].op_type],
             int(mask.sum()),
             mask.size,
         )
@@ -61,13 +74,41 @@ def masks(model, inputs):
     return codes, remarks if codes else []
 
 
+def _opset(model):
+    opsets = {opset.domain: opset.version for opset in model.opset_import}
+    return opsets.get("", opsets.get("ai.onnx", 1))
+
+
+def _suspects(model, outputs):
+    """Return the numbers of the nodes whose values have to be looked at."""
+    from harness.graphs.operators import resizing
+
+    constants = checks.constants(model)
+    has_nan = any(
+        numpy.asarray(x).dtype.kind == "f" and numpy.isnan(x).any() for x in outputs.values()
+    )
+    return [
+        number
+        for number, node in enumerate(model.graph.node)
+        if node.op_type in CASTS + PLACES
+        or (node.op_type == "ReduceMean" and has_nan)
+        or (node.op_type == "GridSample" and _is_nearest(node))
+        or (node.op_type in RESIZING and _is_nearest(node) and resizing.may_tie(node, constants))
+    ]
+
+
+def _is_nearest(node):
+    default = b"linear" if node.op_type == "GridSample" else b"nearest"
+    modes = [attribute.s for attribute in node.attribute if attribute.name == "mode"]
+    return (modes or [default]) == [b"nearest"]
+
+
 def _reached(model, inputs, values, own_masks):
     """Return where the outputs depend on undefined values, by output."""
-    opsets = {opset.domain: opset.version for opset in model.opset_import}
     names = [value.name for value in model.graph.output]
     reached = {name: numpy.zeros(numpy.shape(values[name]), bool) for name in names}
     try:
-        if opsets.get("", opsets.get("ai.onnx", 1)) < WHERE_OPSET:
+        if _opset(model) < WHERE_OPSET:
             raise NotEvaluated("the opset has no Where")
         for lowest in (True, False):
             answers = evaluate(_substituted(model, values, own_masks, lowest), inputs)
@@ -134,23 +175,36 @@ def _throughout(model, values, own_masks):
     return {value.name: masked[value.name] for value in model.graph.output if value.name in masked}
 
 
-def _own_mask(node, values):
+def _own_mask(node, values, opset):
     """Return where a node's own output is undefined, or None where it cannot be."""
-    if node.op_type not in CASTS + PLACES or not hasattr(values.get(node.input[0]), "dtype"):
+    import onnx
+
+    from harness.graphs.operators import resizing, sampling
+
+    read = [values.get(name) for name in node.input]
+    if not hasattr(read[0], "dtype"):
         return None
-    x, y = numpy.asarray(values[node.input[0]]), numpy.asarray(values[node.output[0]])
+    x, y = numpy.asarray(read[0]), numpy.asarray(values[node.output[0]])
+    attributes = {item.name: onnx.helper.get_attribute_value(item) for item in node.attribute}
+    if node.op_type in RESIZING:
+        return resizing.tie_mask(opset, x.shape, read[1:], attributes)
+    if node.op_type == "GridSample":
+        return sampling.tie_mask(x, read[1], attributes)
     if x.dtype.kind != "f":
         return None
     if node.op_type in CASTS:
-        if y.dtype.kind not in "iu":
-            return None
-        limits = numpy.iinfo(y.dtype)
-        whole = numpy.trunc(x.astype("float64"))
-        inside = numpy.isfinite(whole) & (whole >= limits.min) & (whole <= limits.max)
-        return ~inside
-    attributes = {attribute.name: attribute.i for attribute in node.attribute}
+        return _outside(x, y.dtype) if y.dtype.kind in "iu" else None
+    if node.op_type == "ReduceMean":
+        return numpy.full(y.shape, x.size == 0)
     axis = attributes.get("axis", -1 if node.op_type == "TopK" else 0)
     among = numpy.isnan(x).any(axis=axis, keepdims=True)
     if node.op_type == "TopK":
         return numpy.broadcast_to(among, y.shape).copy()
     return among if attributes.get("keepdims", 1) else numpy.squeeze(among, axis)
+
+
+def _outside(x, dtype):
+    """Return where values are no integers of a dtype."""
+    limits = numpy.iinfo(dtype)
+    whole = numpy.trunc(x.astype("float64"))
+    return ~(numpy.isfinite(whole) & (whole >= limits.min) & (whole <= limits.max))

@@ -1,0 +1,109 @@
+"""Where the standard leaves an answer open, or contradicts itself, no runtime is accused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from harness.graphs.sample_inputs import Sampling
+from harness.runtimes.onnx import adapter, gold
+
+pytest.importorskip("onnxruntime")
+
+PICTURE = np.arange(60, dtype=np.float32).reshape(1, 1, 6, 10)
+LINEAR = {"mode": "linear", "coordinate_transformation_mode": "align_corners"}
+
+
+def model(
+    operator: str, inputs: dict[str, np.ndarray], constants: dict[str, np.ndarray], **settings: Any
+) -> onnx.ModelProto:
+    """Return a node named ``node``; an input whose name begins with an underscore is left out."""
+    given = {**inputs, **constants}
+    names = ["" if name.startswith("_") else name for name in given]
+    graph = helper.make_graph(
+        [helper.make_node(operator, names, ["y"], name="node", **settings)],
+        "one-node",
+        [helper.make_tensor_value_info(name, 1, x.shape) for name, x in inputs.items()],
+        [helper.make_tensor_value_info("y", 1, None)],
+        [
+            onnx.numpy_helper.from_array(x, name)
+            for name, x in constants.items()
+            if not name.startswith("_")
+        ],
+    )
+    opsets = [helper.make_opsetid("", 19 if operator != "GridSample" else 20)]
+    return helper.make_model(graph, opset_imports=opsets, ir_version=9)
+
+
+def resize(scales: list[float], **settings: Any) -> onnx.ModelProto:
+    constants = {"_roi": np.zeros(0, np.float32), "scales": np.float32(scales)}
+    return model("Resize", {"x": PICTURE}, constants, **settings)
+
+
+def inspect(folder: Path, proto: onnx.ModelProto, inputs: dict[str, np.ndarray]) -> dict[str, Any]:
+    path = folder / "m.onnx"
+    onnx.save(proto, path)
+    adapter.start()
+    return adapter.inspect("onnx", str(path), inputs, Sampling(0))
+
+
+def test_the_nearest_value_is_undefined_where_rounding_decides(tmp_path: Path) -> None:
+    proto = resize([1, 1, 1, 0.6], mode="nearest", nearest_mode="floor")
+    inspected = inspect(tmp_path, proto, {"x": PICTURE})
+    # (x + 0.5) / 0.6 - 0.5 is whole at 1 and at 4: there another order of arithmetic may be below.
+    np.testing.assert_array_equal(inspected["undefined"]["y"][0, 0, 0], [0, 1, 0, 0, 1, 0])
+    (remark,) = inspected["described"]["remarks"]
+    assert remark.startswith("Resize 'node' where rounding tells which is nearest is undefined")
+
+
+@pytest.mark.parametrize("scales", [[1, 1, 2, 2], [1, 1, 1, 3], [1, 1, 0.5, 4]])
+def test_the_nearest_value_is_defined_at_scales_that_are_exact(
+    tmp_path: Path, scales: list[float]
+) -> None:
+    for transformation in ("half_pixel", "asymmetric"):
+        proto = resize(scales, mode="nearest", coordinate_transformation_mode=transformation)
+        assert inspect(tmp_path, proto, {"x": PICTURE})["undefined"] == {}
+
+
+def test_a_sample_halfway_between_two_values_is_undefined(tmp_path: Path) -> None:
+    grid = np.float32([[0.0, 0.0], [0.1, -0.3]]).reshape(1, 1, 2, 2)
+    inputs = {"x": PICTURE, "grid": grid}
+    inspected = inspect(tmp_path, model("GridSample", inputs, {}, mode="nearest"), inputs)
+    np.testing.assert_array_equal(inspected["undefined"]["y"].ravel(), [1, 0])
+    linear = inspect(tmp_path, model("GridSample", inputs, {}, mode="linear"), inputs)
+    assert linear["undefined"] == {}
+
+
+@pytest.mark.filterwarnings("ignore:Mean of empty slice", "ignore:invalid value")
+def test_the_mean_of_nothing_is_undefined(tmp_path: Path) -> None:
+    inputs = {"x": np.zeros((0, 3), np.float32)}
+    axes = {"axes": np.array([0])}
+    inspected = inspect(tmp_path, model("ReduceMean", inputs, axes), inputs)
+    assert inspected["undefined"]["y"].tolist() == [[1, 1, 1]]
+    (remark,) = inspected["described"]["remarks"]
+    assert remark.startswith("ReduceMean 'node' of nothing is undefined")
+    total = inspect(tmp_path, model("ReduceSum", inputs, axes), inputs)
+    assert total["undefined"] == {}
+
+
+@pytest.mark.parametrize(
+    ("scales", "unproven"),
+    [([1, 1, 2, 3], []), ([1, 1, 1.5, 1], ["Resize"]), ([1, 1, 0.6, 1], ["Resize"])],
+)
+def test_corners_of_a_length_that_is_not_whole_are_not_judged_by_one_definition_alone(
+    scales: list[float], unproven: list[str]
+) -> None:
+    """The standard's text counts the result's length there, its own tests the fractional one."""
+    assert gold.unproven_operators(resize(scales, **LINEAR)) == unproven
+    assert gold.unproven_operators(resize(scales, mode="linear")) == []
+
+
+def test_scales_that_only_a_run_tells_are_not_trusted() -> None:
+    scales = np.float32([1, 1, 2, 2])
+    inputs = {"x": PICTURE, "_roi": scales, "scales": scales}
+    assert gold.unproven_operators(model("Resize", inputs, {}, **LINEAR)) == ["Resize"]
