@@ -302,6 +302,8 @@ def whole_results() -> Results:
         findings=(),
         warnings=(),
         problems=(),
+        reused={"20261125-nightly": tuple(f"{cell}--{WORKLOADS[0]}--r0" for cell in PRODUCERS)},
+        anew={"files of artifact changed": (f"{cell_rows()[0].cell}--{WORKLOADS[0]}--r1",)},
         **expressiveness_rows(),
         **serving_rows(),
     )
