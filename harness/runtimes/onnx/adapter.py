@@ -115,7 +115,8 @@ def _sampled(model, reference, entries, sampling, described):
 
 def _judged(model, reference, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
-    outputs, reason = result
+    evaluated, reason = result
+    outputs = evaluated
     undefined_masks, undefined_remarks = undefined.masks(model, inputs, outputs)
     judged = gold.judge(model, reference, inputs, outputs, undefined_masks)
     truth, described["judged_by"], remarks, evaluations = judged
@@ -131,7 +132,7 @@ def _judged(model, reference, inputs, result, described):
         "described": described,
         "inputs": inputs,
         "outputs": gold.least_exact(reference, inputs, outputs, truth),
-        "answers": {} if reason else outputs,
+        "answers": {} if reason else evaluated,
         "gold": truth,
         "evaluation": evaluations,
         "undefined": limits.join(limit_masks, undefined_masks),
