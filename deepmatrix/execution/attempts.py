@@ -170,6 +170,8 @@ class Attempts:
     def _run_task(self, task: Task, begin: Callable[[], None]) -> Ended:
         waiting = self.watcher.waiting_for_cpus
         with locks.exclusive_cpus(task.limits.cpus, self.cancel, waiting):
+            if self.cancel.is_set():  # a process that is quick would end before it is looked at
+                raise Cancelled
             begin()
             ended = self.engine.run(task, self.cancel)
         if ended.ending == "cancelled":
