@@ -232,6 +232,12 @@ def _failed(word: Word, record: JobRecord) -> Verdict:
     )
 
 
+def _describe_excess(error: float | None, tolerance: float) -> str:
+    if error is None:
+        return "its values cannot be compared with gold"
+    return f"error {error:.1e} is above {tolerance:.1e}"
+
+
 def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     """Compare errors with tolerances so that a NaN never passes; the worst output counts."""
     judged = [output for output in agreement.outputs if not output.unjudged]
@@ -244,8 +250,7 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     word, fault = _word(agreement, terms)
     if word == "match" and not _excess(worst.error, tolerance) <= 1:
         output = f"output {worst.name}: " if len(limits) > 1 else ""
-        excess = worst.note or f"{output}error {worst.error:.1e} is above {tolerance:.1e}"
-        word, fault = "drift", excess
+        word, fault = "drift", worst.note or f"{output}{_describe_excess(worst.error, tolerance)}"
     if word == "match" and reason:  # nobody is accused of what nothing judges
         word, fault = "not-run", reason
     return Verdict(

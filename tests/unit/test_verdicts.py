@@ -57,6 +57,13 @@ def test_the_error_decides(measured: Agreement, word: str, reason: str) -> None:
     assert (verdict.word, verdict.reason) == (word, reason)
 
 
+def test_an_output_without_an_error_drifts() -> None:
+    measured = agreement(2e-7).model_copy(update={"outputs": (Deviation(name="y", error=None),)})
+    verdict = judge([record(JOB, agreement=measured)], TERMS, "")
+    assert (verdict.word, verdict.error) == ("drift", None)
+    assert verdict.reason == "its values cannot be compared with gold"
+
+
 def test_a_consumer_of_reduced_precision_has_its_own_stated_tolerance() -> None:
     rough = agreement(5e-3)
     assert judge([record(JOB, agreement=rough)], TERMS, "").word == "drift"
