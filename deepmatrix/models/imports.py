@@ -214,3 +214,7 @@ def _check_fits(name: str, reference: Values, value: Values) -> None:
         raise arrays.Unreadable(
             f"the reference of output '{name}' is {reference.dtype}; the model gives {value.dtype}"
         )
+    if reference.dtype.kind == "f" and np.isfinite(value).any() > np.isfinite(reference).any():
+        raise arrays.Unreadable(
+            f"the reference of output '{name}' has no finite value; the model gives some"
+        )

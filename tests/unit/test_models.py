@@ -334,6 +334,7 @@ def test_gold_is_the_reference_before_float64_before_the_inspectors_own_answers(
     [
         ({"y": np.ones(3)}, r"of output 'y' has the shape \(3,\); the model gives \(2,\)"),
         ({"y": np.ones(2, np.int64)}, "of output 'y' is int64; the model gives float64"),
+        ({"y": np.array([np.nan, np.inf])}, "of output 'y' has no finite value"),
         (
             {"y": np.ones(2), "q": np.ones(2)},
             r"has 2 outputs \(y, q\), the model has 1 output \(y\): it",
