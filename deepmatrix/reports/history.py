@@ -18,6 +18,9 @@ from deepmatrix.drawing.terminal import print_line
 #: A plot is at most so wide, and so high, in characters.
 WIDEST, HEIGHT = 120, 16
 
+#: A smaller value is shown as none: the plot cannot label an axis of such numbers.
+SMALLEST = 1e-30
+
 #: By unit: what a value on the axis is divided by is chosen among these.
 SCALES = {
     "s": {"s": 1.0, "ms": 1e-3, "µs": 1e-6},
@@ -78,7 +81,8 @@ def _plot(shown: Series, levels: Sequence[Level], width: int) -> str:
     plotext.clear_figure()
     plotext.theme("clear")
     plotext.plotsize(width, HEIGHT)
-    plotext.scatter(places, [value / scale for value in shown.values], marker="●")
+    values = [value / scale if value > SMALLEST else 0.0 for value in shown.values]
+    plotext.scatter(places, values, marker="●")
     for level in levels[1:]:
         plotext.vline(level.start + 1)
     labelled = sorted({1, len(places), *(level.start + 1 for level in levels)})
