@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -59,6 +59,17 @@ class Table:
         """The titles of the columns."""
         return tuple(column.title for column in self.columns)
 
+    def with_columns(self, indices: Sequence[int]) -> Table:
+        """Return the table with only these columns, in this order."""
+        rows = tuple(
+            Row(
+                texts=tuple(row.texts[index] for index in indices),
+                moods=tuple(row.moods[index] for index in indices),
+            )
+            for row in self.rows
+        )
+        return replace(self, columns=tuple(self.columns[index] for index in indices), rows=rows)
+
     def legend(self, shown: Iterable[int] | None = None) -> str:
         """Return the notes of the columns that are shown, all by default, and the table's own."""
         indices = range(len(self.columns)) if shown is None else shown
@@ -73,15 +84,7 @@ def without_empty_columns(table: Table) -> Table:
         for index, column in enumerate(table.columns)
         if column.key or any(row.texts[index] not in ("", DASH) for row in table.rows)
     ]
-    rows = (
-        Row(
-            texts=tuple(row.texts[index] for index in held),
-            moods=tuple(row.moods[index] for index in held),
-        )
-        for row in table.rows
-    )
-    columns = tuple(table.columns[index] for index in held)
-    return replace(table, columns=columns, rows=tuple(rows))
+    return table.with_columns(held)
 
 
 def key(title: str) -> Column:

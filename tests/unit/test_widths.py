@@ -7,7 +7,6 @@ import io
 import itertools
 import re
 from collections.abc import Iterator
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -501,16 +500,9 @@ def broken_ids(table: Table, width: int) -> set[str]:
 
 
 def without_optional_columns(table: Table) -> Table:
-    required = [index for index, column in enumerate(table.columns) if not column.optional]
-    rows = (
-        Row(
-            texts=tuple(row.texts[index] for index in required),
-            moods=tuple(row.moods[index] for index in required),
-        )
-        for row in table.rows
+    return table.with_columns(
+        [index for index, column in enumerate(table.columns) if not column.optional]
     )
-    columns = tuple(table.columns[index] for index in required)
-    return replace(table, columns=columns, rows=tuple(rows))
 
 
 @pytest.mark.parametrize("width", WIDTHS)
