@@ -14,6 +14,7 @@ from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
 from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError
+from deepmatrix.execution.sessions import lanes
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.plan import Plan
@@ -46,9 +47,7 @@ def choose_engine(options: argparse.Namespace, matrix: Matrix, console: Console)
 
 def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:
     """Raise ArgumentError where a cell may use more CPUs than the engine has."""
-    threads = matrix.limits.threads
-    if threads > capabilities.cpus:
-        raise ArgumentError(f"limits.threads is {threads}; the engine has {capabilities.cpus} CPUs")
+    lanes.check_threads(matrix.limits, capabilities)
 
 
 def check_trust(plan: Plan, engine: Engine, *, trusted: bool) -> None:

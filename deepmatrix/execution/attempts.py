@@ -83,9 +83,7 @@ class Attempts:
         """The CPUs of each lane of what is only checked. Raises ArgumentError as before."""
         return lanes.checked_cpus(self.run.manifest.matrix.limits, self.capabilities)
 
-    def serve(
-        self, jobs: Sequence[Job], cell: Cell, collect: Collect, cpus: Cpus | None = None
-    ) -> int:
+    def serve(self, jobs: Sequence[Job], cell: Cell, collect: Collect, cpus: Cpus) -> int:
         """Run jobs of the plan in one process; return how many of them it disposed of.
 
         Where it dies, that job is the last one. *collect* gets every attempt.
@@ -93,7 +91,7 @@ class Attempts:
         Raises:
             Cancelled: the user interrupted it.
         """
-        maker = self._maker(cell, cpus or self.timed_cpus)
+        maker = self._maker(cell, cpus)
         with self.run.scratch(jobs[0]) as control:
             queue = JobQueue(
                 jobs=jobs,

@@ -18,15 +18,22 @@ Work = TypeVar("Work")
 Cpus = tuple[int, ...]
 
 
+def check_threads(limits: Limits, capabilities: Capabilities) -> None:
+    """Raise ArgumentError where a cell may use more CPUs than the engine has."""
+    if limits.threads > capabilities.cpus:
+        raise ArgumentError(
+            f"limits.threads is {limits.threads}; the engine has {capabilities.cpus} CPUs"
+        )
+
+
 def timed_cpus(limits: Limits, capabilities: Capabilities) -> Cpus:
     """Return the CPUs of what is timed: the last ones, where none are named.
 
     Raises:
         ArgumentError: the engine does not have them.
     """
+    check_threads(limits, capabilities)
     last = capabilities.cpus
-    if limits.threads > last:
-        raise ArgumentError(f"limits.threads is {limits.threads}; the engine has {last} CPUs")
     cpus = limits.cpus or tuple(range(last - limits.threads, last))  # the first are busiest
     if len(set(cpus)) < limits.threads or max(cpus) >= last:
         raise ArgumentError(
