@@ -105,8 +105,11 @@ def said(capsys: pytest.CaptureFixture[str]) -> list[str]:
             ["claims", "r", "--engine", "venv"],
             "error: this command has no option '--engine', another one has",
         ),
-        (["plan", "troch*"], "error: 'troch*' matches no cell; did you mean 'torch-"),
-        (["plan", "onnxruntime-cp-*"], "error: 'onnxruntime-cp-*' matches no cell; did you mean"),
+        (["plan", "troch*", *VENV], "error: 'troch*' matches no cell; did you mean 'torch-"),
+        (
+            ["plan", "onnxruntime-cp-*", *VENV],
+            "error: 'onnxruntime-cp-*' matches no cell; did you mean",
+        ),
         (["engine", "--stopp"], "error: no option '--stopp'; did you mean '--stop'?"),
     ],
 )
