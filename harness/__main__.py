@@ -9,7 +9,7 @@ import os
 import sys
 from typing import TYPE_CHECKING, Any, Dict, List
 
-from harness import control, serving
+from harness import control, sessions
 
 if TYPE_CHECKING:  # only after `set_up_process`
     from harness.process import Process
@@ -26,7 +26,7 @@ def main(arguments: List[str]) -> int:
     scratch = ""
     try:
         process = None
-        for folder in serving.folders(directory):
+        for folder in sessions.folders(directory):
             job = control.read_job(folder)
             watchdog_report = control.start_watchdog(folder, job["deadline_s"])
             if process is None:

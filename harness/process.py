@@ -9,8 +9,8 @@ from typing import Any, Callable, Dict, List, Optional, Tuple, Type
 
 from harness import failures, record
 from harness.adapters import WrongDevice
+from harness.jobs import RunningJob
 from harness.measuring import cold_start, machine, timing
-from harness.sessions import JobSession
 
 Phase = Callable[[Any, Dict[str, Any]], None]
 
@@ -91,7 +91,7 @@ class Process:
         output["canaries"] += [canary.measure()] if is_timed else []
 
 
-def _session_and_phases(job: Dict[str, Any]) -> Tuple[Type[JobSession], Dict[str, Phase]]:
+def _session_and_phases(job: Dict[str, Any]) -> Tuple[Type[RunningJob], Dict[str, Phase]]:
     """Return the session class and the phases for a job, by the subject that the job has."""
     from harness.phases import (
         conformance,
@@ -187,7 +187,7 @@ def _records_without_phases(job: Dict[str, Any], exception: BaseException) -> Li
 
 
 def _run_phases(
-    session: JobSession, functions: Dict[str, Phase], began: float
+    session: RunningJob, functions: Dict[str, Phase], began: float
 ) -> List[Dict[str, Any]]:
     records = []
     statuses: Dict[str, str] = {}
@@ -202,7 +202,7 @@ def _run_phases(
     return records
 
 
-def _run_phase(session: JobSession, phase: str, function: Phase, began: float) -> Dict[str, Any]:
+def _run_phase(session: RunningJob, phase: str, function: Phase, began: float) -> Dict[str, Any]:
     """Run one phase; name it in the log, which then shows where a process died."""
     sys.stderr.write(f"harness: {phase}\n")
     sys.stderr.flush()

@@ -39,7 +39,7 @@ OVERFLOW = 3  # finite in float64 only: an infinity, a NaN and gold are all righ
 
 INPUT = "input.json"
 OUTPUT = "output.json"
-SESSION = "session.json"  # a process that serves several jobs has it, see `harness.serving`
+SESSION = "session.json"  # a process that serves several jobs has it, see `harness.sessions`
 READY = "ready"  # an empty file, put into a job's folder after all others
 LAST = "last"  # the same in the last job of a session
 WATCHDOG = "watchdog.txt"  # has text only where the watchdog ended the process: where it hung

@@ -8,7 +8,7 @@ from deepmatrix.diagnosis.case import Case
 from deepmatrix.diagnosis.faults import Fault, consumer_record
 from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.search.tracing import Trace
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.store import answers, truths
 from deepmatrix.store.causes import Cause
@@ -46,7 +46,7 @@ def _differs(case: Case, truth: Truth, trace: Trace, name: str) -> bool:
     if name not in truth.rounded or name not in truth.gold or name not in truth.sources:
         return False
     gold = truth.gold[name]
-    error = agreements.distance(trace.precise[name], gold, agreements.output_scale(gold))
+    error = deviations.distance(trace.precise[name], gold, deviations.output_scale(gold))
     limit, _ = case.terms.allowed(0.0, name, str(gold.dtype), rounded=True)
     return error is None or error > limit
 
@@ -62,7 +62,7 @@ def _exchanged_fault(case: Case, truth: Truth, trace: Trace, wrong: list[str]) -
             continue
         terms = terms_of(case.run.manifest, consumer, case.artifact.id)
         if consumer.precision == "float32" and judge([record], terms, "").word == "match":
-            agreement = agreements.compare(answered, exchanged)
+            agreement = deviations.compare(answered, exchanged)
             return Fault(
                 artifact=case.artifact, consumer=consumer, record=record, agreement=agreement
             )

@@ -49,7 +49,7 @@ class Limits:
 
 
 class Queue(Protocol):
-    """The jobs of a process that serves several; `harness.serving` is its other end."""
+    """The jobs of a process that serves several; `harness.sessions` is its other end."""
 
     nonce: str
     """What the process writes to its log when a job is done."""

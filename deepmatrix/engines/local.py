@@ -25,9 +25,9 @@ from pathlib import Path
 
 from deepmatrix.boundary import nofollow
 from deepmatrix.engines import Ended, Task, archives, endings, watch
-from deepmatrix.engines.course import Course, ready_last
 from deepmatrix.engines.limits import LimitCheck
 from deepmatrix.engines.sandbox import Folders, Sandbox
+from deepmatrix.engines.timeline import Timeline, ready_last
 from deepmatrix.engines.watch import Stop, Tail
 from deepmatrix.errors import EngineError, system_error
 from deepmatrix.machine import cgroups, folders, owner, processes, proctree
@@ -104,20 +104,20 @@ class LocalProcesses:
     def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
         """Run one process of *python* to its end. See `deepmatrix.engines.Engine`."""
         sandbox = self._sandbox_of(python)
-        course = Course(task, "bubblewrap" if sandbox else "none")
+        timeline = Timeline(task, "bubblewrap" if sandbox else "none")
         check: LimitCheck | None = None
         code: int | None = None
         try:
             with self._copies(task.control, sandbox) as copies, cgroups.new_group() as group:
-                course.mark_start()
+                timeline.mark_start()
                 process = self._start(task, python, copies, sandbox, group)
                 check = LimitCheck(process.pid, task.limits, copies.control.parent, group)
-                stop, code = self._attempt(course, process, copies.control, group, cancel, check)
+                stop, code = self._attempt(timeline, process, copies.control, group, cancel, check)
                 if stop.ending not in endings.WITHOUT_FILES:
                     stop = _adopt(copies.control, task, stop)
         except processes.CommandFailed as error:
             stop = Stop(ending="start-failed", cause=error.message)
-        return course.ended(
+        return timeline.ended(
             stop, code, tree_bytes=check.peak.memory_bytes or None if check else None
         )
 
@@ -131,14 +131,14 @@ class LocalProcesses:
 
     def _attempt(
         self,
-        course: Course,
+        timeline: Timeline,
         process: subprocess.Popen[bytes],
         control: Path,
         group: cgroups.Group | None,
         cancel: threading.Event,
         check: LimitCheck,
     ) -> tuple[Stop, int | None]:
-        task, tail, wake = course.task, course.tail, watch.Wake()
+        task, tail, wake = timeline.task, timeline.tail, watch.Wake()
         reader = threading.Thread(target=_read, args=(process, tail, wake), daemon=True)
         waiter = threading.Thread(target=_wait, args=(process, wake), daemon=True)
         reader.start()
@@ -149,7 +149,7 @@ class LocalProcesses:
                 cancel=cancel,
                 deadline_s=task.deadline_s,
                 check=check,
-                serve=lambda: course.serve(
+                serve=lambda: timeline.serve(
                     lambda stop: _adopt(control, task, stop), lambda: _hand_in(control, task)
                 ),
             )

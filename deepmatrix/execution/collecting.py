@@ -8,8 +8,8 @@ from dataclasses import replace
 from deepmatrix.execution import evaluations
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.execution.conclusions import status_of_phases
-from deepmatrix.judging import agreements, evidence
-from deepmatrix.judging.evidence import Evidence
+from deepmatrix.judging import deviations, producers
+from deepmatrix.judging.producers import Evidence
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
@@ -66,7 +66,7 @@ class _Collector:
         if self.attempt.output is None:
             return Evidence()
         try:
-            return evidence.gather(self.run, self.job, self.attempt.output, self.attempt.control)
+            return producers.gather(self.run, self.job, self.attempt.output, self.attempt.control)
         except arrays.Unreadable as error:
             self._blame("torn", f"its files cannot be used: {error}")
             return Evidence()
@@ -136,7 +136,7 @@ class _Collector:
             with contextlib.suppress(arrays.Unreadable):  # then that is its agreement
                 answered = answers.read_control(control, names)
                 answers.keep(self.run, artifact, self.cell.id, answered)
-        return agreements.measure(self.run.artifact_path(artifact), control, names)
+        return deviations.measure(self.run.artifact_path(artifact), control, names)
 
     def _blame_artifact(self, cause: str) -> None:
         self._blame("bad-artifact", cause)

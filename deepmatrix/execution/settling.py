@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.models import imports
@@ -88,7 +88,7 @@ class _Settlement:
         else:  # an interruption may have left consumers that were judged before
             settled = truth
         for entry in answered:
-            agreement = agreements.compare(entry.outputs, settled)
+            agreement = deviations.compare(entry.outputs, settled)
             self.run.save(entry.job, entry.record.model_copy(update={"agreement": agreement}))
 
     def _answered(self) -> list[_Answered]:
@@ -273,7 +273,7 @@ class _Settlement:
             Vote(
                 cell=entry.cell.id,
                 library=entry.cell.library,
-                value=agreements.judged_values(entry.output(number, name), truth, name),
+                value=deviations.judged_values(entry.output(number, name), truth, name),
             )
             for entry in entries
         ]
@@ -285,7 +285,7 @@ class _Settlement:
         tolerance = self._tolerance(value)
         if grid is None:
             return largest_group(votes, tolerance)
-        steps = agreements.allowed_steps(grid, value, agreements.output_scale(value))
+        steps = deviations.allowed_steps(grid, value, deviations.output_scale(value))
         return largest_group(votes, max(tolerance, steps.error), in_steps=True)
 
     def _tolerance(self, value: Values) -> float:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 
@@ -59,8 +59,8 @@ def distance(answer: Values, value: Values, *, in_steps: bool = False) -> float 
 
     Unless integers are *in_steps* of something, they are right or wrong.
     """
-    scale = agreements.output_scale(value)
-    return agreements.deviation("", answer, value, scale, in_steps=in_steps).error
+    scale = deviations.output_scale(value)
+    return deviations.deviation("", answer, value, scale, in_steps=in_steps).error
 
 
 def describe_difference(gold: Values, answer: Values) -> str:

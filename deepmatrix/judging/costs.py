@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.models.following import follow
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import arrays, artifacts, truths
@@ -55,14 +55,14 @@ def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
     except arrays.Unreadable:
         return []
     return [
-        _cost(name, agreements.judged_values(after.gold[name], right, name), gold)
+        _cost(name, deviations.judged_values(after.gold[name], right, name), gold)
         for name, gold in right.gold.items()
         if name not in right.random
     ]
 
 
 def _cost(name: str, answer: Values, original: Values) -> Cost:
-    error = agreements.distance(answer, original, agreements.output_scale(original))
+    error = deviations.distance(answer, original, deviations.output_scale(original))
     if error is None or original.dtype.kind != "f":
         return Cost(output=name, error=error)
     truth, value = original.astype(np.float64), answer.astype(np.float64)

@@ -76,7 +76,7 @@ class Steps(Part):
 
 
 class Deviation(Part):
-    """How far one output is from gold: see `deepmatrix.judging.agreements`.
+    """How far one output is from gold: see `deepmatrix.judging.deviations`.
 
     *max_abs*: largest absolute difference. *error*: the same over the scale.
     *max_rel*: largest difference over each value's own gold. *ulp*: most floats of the output's

@@ -13,10 +13,10 @@ import numpy
 from harness import control, failures, record
 from harness.adapters import Arrays, Unsupported
 from harness.graphs import values
-from harness.sessions import JobSession
+from harness.jobs import RunningJob
 
 
-class Session(JobSession):
+class Session(RunningJob):
     """A job with a suite."""
 
     def __init__(

@@ -13,15 +13,15 @@ import numpy
 
 from harness import control, record
 from harness.adapters import Arrays, copy_inputs
+from harness.jobs import RunningJob
 from harness.measuring import timing
 from harness.phases import repeating
-from harness.sessions import JobSession
 
 #: At least this many answers are compared.
 LEAST_REPEATS = 2
 
 
-class Session(JobSession):
+class Session(RunningJob):
     """A job with an artifact: its inputs, read once, and the model, loaded once."""
 
     def __init__(

@@ -12,13 +12,13 @@ import numpy
 from harness import control, record
 from harness.adapters import Arrays
 from harness.graphs import sample_inputs, values
-from harness.sessions import JobSession
+from harness.jobs import RunningJob
 
 #: The host takes no longer ones.
 LONGEST_REMARK = 400
 
 
-class Session(JobSession):
+class Session(RunningJob):
     """A job with a user's own model."""
 
     def user_inputs(self) -> Optional[Arrays]:

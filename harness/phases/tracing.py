@@ -9,10 +9,10 @@ from typing import Any, Dict
 
 from harness import control, formats, record
 from harness.adapters import Arrays
-from harness.sessions import JobSession
+from harness.jobs import RunningJob
 
 
-class Session(JobSession):
+class Session(RunningJob):
     """A job with a model to trace."""
 
     def __init__(

@@ -9,11 +9,11 @@ import numpy
 
 from harness import control
 from harness.adapters import Arrays, Unsupported
+from harness.jobs import RunningJob
 from harness.measuring import timing
-from harness.sessions import JobSession
 
 
-class Session(JobSession):
+class Session(RunningJob):
     """A job with a workload: its arrays, read once, and its model, built once."""
 
     def __init__(

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepmatrix.errors import RecordError
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.output import Exported, ExportedFile
@@ -97,7 +97,7 @@ def test_an_answer_is_measured_against_gold(
     (tmp_path / "outputs").mkdir()
     np.save(tmp_path / "outputs" / "0.npy", np.asarray(answered))
     folder = artifact(tmp_path / "artifact", truth, [[1.0, -4.0]])
-    agreement = agreements.measure(folder, tmp_path, ["y"])
+    agreement = deviations.measure(folder, tmp_path, ["y"])
     assert (agreement.error, agreement.note) == (error, note)
 
 
@@ -106,7 +106,7 @@ def test_an_answer_that_is_no_array_is_the_consumers_fault(tmp_path: Path, conte
     (tmp_path / "outputs").mkdir()
     (tmp_path / "outputs" / "0.npy").write_bytes(content)
     folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
-    agreement = agreements.measure(folder, tmp_path, ["y"])
+    agreement = deviations.measure(folder, tmp_path, ["y"])
     assert agreement.error is None
     assert agreement.note.startswith("its outputs cannot be used: 0.npy: ")
 
@@ -126,7 +126,7 @@ def test_a_missing_or_extra_output_is_no_answer(
     for number in range(len(names)):
         np.save(tmp_path / "outputs" / f"{number}.npy", np.ones((1, 1)))
     folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
-    agreement = agreements.measure(folder, tmp_path, names)
+    agreement = deviations.measure(folder, tmp_path, names)
     assert (agreement.error, agreement.note) == (None, note)
 
 
@@ -142,7 +142,7 @@ def test_a_damaged_gold_is_the_runs_own_fault(tmp_path: Path) -> None:
     folder = artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
     (folder / "gold.npz").write_bytes(b"")
     with pytest.raises(RecordError, match="damaged"):
-        agreements.measure(folder, tmp_path, ["y"])
+        deviations.measure(folder, tmp_path, ["y"])
 
 
 def test_outputs_may_be_many_and_have_the_long_names_of_traced_programs() -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import onnx
 import pytest
 
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.store.truths import Truth
 from harness.graphs import BadModel
 from harness.graphs.operators import evaluate
@@ -145,11 +145,11 @@ def test_a_git_lfs_pointer_is_told_from_a_damaged_model() -> None:
 # Where the model's own precision decides --------------------------------------------------------
 
 
-def judged(inspected: dict[str, Any], answered: dict[str, Any]) -> agreements.Agreement:
+def judged(inspected: dict[str, Any], answered: dict[str, Any]) -> deviations.Agreement:
     truth = Truth(
         gold=inspected["gold"], produced=inspected["outputs"], masks=inspected["undefined"]
     )
-    return agreements.compare(answered, truth)
+    return deviations.compare(answered, truth)
 
 
 @pytest.mark.filterwarnings("ignore:overflow", "ignore:invalid value")

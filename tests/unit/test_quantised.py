@@ -19,7 +19,7 @@ from deepmatrix.engines import Task
 from deepmatrix.engines.docker.containers import _program
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.tasks import TaskMaker
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.judging.costs import _cost
 from deepmatrix.judging.verdicts import Terms, producer_fault
 from deepmatrix.machine import binfmt
@@ -97,7 +97,7 @@ def test_the_case_that_was_refused_is_judged_by_steps() -> None:
         produced=inspected["outputs"],
         quantised={"y": Quantised(**steps)},
     )
-    agreement = agreements.compare({"y": answer}, truth)
+    agreement = deviations.compare({"y": answer}, truth)
     (output,) = agreement.outputs
     terms = Terms(tolerances=MATRIX.tolerances, imported=True)
     tolerance, basis = terms.allowed_of(output, agreement)
@@ -109,7 +109,7 @@ def test_the_case_that_was_refused_is_judged_by_steps() -> None:
 def compared(answer: Any, gold: Any, **grid: Any) -> tuple[float | None, float]:
     values = {"y": np.asarray(gold)}
     truth = Truth(gold=values, produced=values, quantised={"y": Quantised(**grid)})
-    agreement = agreements.compare({"y": np.asarray(answer)}, truth)
+    agreement = deviations.compare({"y": np.asarray(answer)}, truth)
     (output,) = agreement.outputs
     return output.error, Terms(tolerances=MATRIX.tolerances).allowed_of(output, agreement)[0]
 
@@ -134,7 +134,7 @@ def test_a_tie_of_the_producer_itself_is_no_fault_of_its() -> None:
     gold = {"y": np.float32([[1.0, 0.0]])}
     own = {"y": np.float32([[0.75, 0.0]])}
     grid = {"y": Quantised(step=0.25, steps=1)}
-    agreement = agreements.compare(own, Truth(gold=gold, produced=own, quantised=grid))
+    agreement = deviations.compare(own, Truth(gold=gold, produced=own, quantised=grid))
     assert producer_fault(agreement, Terms(tolerances=MATRIX.tolerances)) == ""
 
 
@@ -258,7 +258,7 @@ def test_the_harness_starts_again_on_the_processor_that_is_emulated(tmp_path: Pa
 def test_steps_that_add_up_to_most_of_the_range_are_capped() -> None:
     gold = {"y": np.float32([[1.0, -0.5]])}
     truth = Truth(gold=gold, produced=gold, quantised={"y": Quantised(step=0.7, steps=6)})
-    (output,) = agreements.compare({"y": np.float32([[1.0, 0.1]])}, truth).outputs
+    (output,) = deviations.compare({"y": np.float32([[1.0, 0.1]])}, truth).outputs
     terms = Terms(tolerances=MATRIX.tolerances)
     tolerance, basis = terms.allowed(0.0, "y", "float32", output.steps)
     assert (tolerance, output.error) == (pytest.approx(0.1), pytest.approx(0.6))

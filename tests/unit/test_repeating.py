@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from harness.phases.repeating import difference
 from harness.runtimes.onnx import gold
 
@@ -14,7 +14,7 @@ from harness.runtimes.onnx import gold
 def test_small_values_have_one_scale_wherever_an_error_is_measured(scale: float) -> None:
     first = np.array([scale, scale / 2])
     second = first * (1 + 1e-3)
-    error = agreements.distance(second, first, agreements.output_scale(first))
+    error = deviations.distance(second, first, deviations.output_scale(first))
     assert difference(first, second) == pytest.approx(error)
     assert gold.error_of(second, first) == pytest.approx(error)
     assert difference(first, second) == pytest.approx(1e-3 * min(scale / 0.25, 1.0))

@@ -10,7 +10,7 @@ from rich.console import Console
 
 from deepmatrix import reports
 from deepmatrix.drawing import numbers
-from deepmatrix.judging.agreements import RANDOM
+from deepmatrix.judging.deviations import RANDOM
 from deepmatrix.reports import markdown
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables

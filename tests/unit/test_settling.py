@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from deepmatrix.boundary.files import write_bytes, write_text
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.settling import NO_JUDGE, UNDECIDED, settle
-from deepmatrix.judging import agreements, consensus, costs
+from deepmatrix.judging import consensus, costs, deviations
 from deepmatrix.judging.consensus import Vote
 from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.plan import Plan
@@ -102,7 +102,7 @@ def answered(tmp_path: Path, gold: np.ndarray | None, outputs: Mapping[str, np.n
         values = {"y": outputs.get(name, next(iter(outputs.values())))}
         answers.keep(run, ARTIFACT, job.cell, values)
         truth = truths.read(folder)
-        agreement = agreements.compare(values, truth) if truth.gold else None
+        agreement = deviations.compare(values, truth) if truth.gold else None
         run.save(job, record(job, output=output(job), agreement=agreement))
     for job in PLAN.jobs("produce"):
         run.save(job, record(job, output=output(job)))

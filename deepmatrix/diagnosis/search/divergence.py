@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepmatrix.diagnosis.search.graph import Graph
-from deepmatrix.judging.agreements import output_scale
+from deepmatrix.judging.deviations import output_scale
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.phases import Node
 

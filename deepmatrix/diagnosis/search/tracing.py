@@ -17,7 +17,7 @@ import numpy as np
 from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import CONSUMING, Artifact
 from deepmatrix.planning.readers import find_inspector
@@ -60,7 +60,7 @@ class Trace:
         if tensor not in self.single:
             return 0.0
         truth = self.precise[tensor]
-        return agreements.distance(self.single[tensor], truth, agreements.output_scale(truth))
+        return deviations.distance(self.single[tensor], truth, deviations.output_scale(truth))
 
 
 @dataclass(kw_only=True)

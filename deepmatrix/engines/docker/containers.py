@@ -12,9 +12,9 @@ from docker import APIClient
 from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from deepmatrix.engines import Limits, Task, archives
-from deepmatrix.engines.course import ready_last
 from deepmatrix.engines.docker import leftovers
 from deepmatrix.engines.docker.harness_volume import MOUNT_POINT
+from deepmatrix.engines.timeline import ready_last
 from deepmatrix.engines.watch import Stop
 
 #: A volume of the container's own, and the control directory in it: the volume's top stays root's.

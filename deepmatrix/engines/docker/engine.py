@@ -16,7 +16,6 @@ from docker.errors import APIError, NotFound
 
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task, archives, endings
-from deepmatrix.engines.course import Course
 from deepmatrix.engines.docker import (
     abilities,
     containers,
@@ -35,6 +34,7 @@ from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.engines.docker.following import follow
 from deepmatrix.engines.docker.harness_volume import HarnessVolume
 from deepmatrix.engines.docker.volume_sizes import VolumeSizes
+from deepmatrix.engines.timeline import Timeline
 from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
 from deepmatrix.images import build, interpreters
@@ -196,20 +196,20 @@ class DockerEngine:
             )
 
     def _run(self, task: Task, cancel: threading.Event) -> Ended:
-        course = Course(task, "container")
+        timeline = Timeline(task, "container")
         code: int | None = None
         try:
             with self._running():
                 try:
-                    stop, code = self._attempt(course, cancel)
+                    stop, code = self._attempt(timeline, cancel)
                 except FAILURES as error:
                     stop = self._stop_for(error)
         except FAILURES as error:  # leftovers could not be removed
             stop = self._stop_for(error)
-        return course.ended(stop, code)
+        return timeline.ended(stop, code)
 
-    def _attempt(self, course: Course, cancel: threading.Event) -> tuple[Stop, int | None]:
-        task = course.task
+    def _attempt(self, timeline: Timeline, cancel: threading.Event) -> tuple[Stop, int | None]:
+        task = timeline.task
         gpu = abilities.gpu_request(self._info) if task.cell.device == "cuda" else None
         if task.cell.device == "cuda" and not gpu:
             cause = f"{self.endpoint.origin} has no NVIDIA runtime"
@@ -225,8 +225,8 @@ class DockerEngine:
             ) as container,
             self._sizes.watched(container) as volume_bytes,
         ):
-            course.mark_start()
-            stop, code = follow(self._connection, container, course, cancel, volume_bytes)
+            timeline.mark_start()
+            stop, code = follow(self._connection, container, timeline, cancel, volume_bytes)
             if stop.ending not in endings.WITHOUT_FILES:
                 stop = containers.fetch_files(api, container, task, stop)
             return stop, code

@@ -11,17 +11,17 @@ from docker import APIClient
 from docker.errors import APIError
 
 from deepmatrix.engines import Limits, endings, watch
-from deepmatrix.engines.course import Course
 from deepmatrix.engines.docker import containers
 from deepmatrix.engines.docker.connection import FAILURES, Connection
 from deepmatrix.engines.docker.leftovers import KILL_S
+from deepmatrix.engines.timeline import Timeline
 from deepmatrix.engines.watch import Stop, Tail
 
 
 def follow(
     connection: Connection,
     container: str,
-    course: Course,
+    timeline: Timeline,
     cancel: threading.Event,
     volume_bytes: Callable[[], int],
 ) -> tuple[Stop, int | None]:
@@ -30,7 +30,7 @@ def follow(
     *volume_bytes* returns the size of its volume. There is no exit code where the container
     had to be killed.
     """
-    api, task, tail = connection.api, course.task, course.tail
+    api, task, tail = connection.api, timeline.task, timeline.tail
     follower = _Follower(api, container, tail)
     api.start(container)
     follower.start()
@@ -41,7 +41,7 @@ def follow(
         check=lambda: (
             endings.out_of_disk(task.limits) if volume_bytes() > task.limits.disk_bytes else None
         ),
-        serve=lambda: course.serve(
+        serve=lambda: timeline.serve(
             lambda stop: containers.fetch_files(api, container, task, stop),
             lambda: containers.hand_in(api, container, task),
         ),

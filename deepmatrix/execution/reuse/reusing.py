@@ -12,7 +12,7 @@ from typing import Final
 from deepmatrix.boundary.files import Damaged, write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.execution.reuse.provenance import Parts, first_change
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import answers, artifacts, truths
@@ -117,7 +117,7 @@ class Reuse:
                 return NO_ANSWERS
             answers.keep(run, job.artifact, job.cell, outputs)
             truth = truths.read(run.artifact_path(job.artifact))
-            agreement = agreements.compare(outputs, truth) if truth.gold else None
+            agreement = deviations.compare(outputs, truth) if truth.gold else None
             record = record.model_copy(update={"agreement": agreement})
         _copy_log(earlier.log_path(job), run.log_path(job))
         run.save(job, record.model_copy(update=changes))

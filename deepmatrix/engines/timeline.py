@@ -1,4 +1,4 @@
-"""The course of one process: which job it is on, when that began, and the change to the next."""
+"""The timeline of one process: which job it is on, when that began, and the change to the next."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from harness.record import READY
 SERVED = Stop(ending="exited", cause="")
 
 
-class Course:
+class Timeline:
     """Tells, for each job of a process, how it ended, how long it took, and its log.
 
     *containment*: see `deepmatrix.engines.Ended`.

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deepmatrix.drawing import numbers
-from deepmatrix.judging import agreements
+from deepmatrix.judging import deviations
 from deepmatrix.paths import ROOT
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
@@ -23,7 +23,7 @@ FINITE = st.floats(-1e6, 1e6, width=32)
 
 def test_every_number_of_one_output() -> None:
     answer = np.array([[1.0, -4.0], [2.0, 1.0]], np.float32)
-    deviation = agreements.deviation("y", answer, GOLD, 4.0)
+    deviation = deviations.deviation("y", answer, GOLD, 4.0)
     assert (deviation.error, deviation.max_abs, deviation.max_rel) == (
         0.5,
         2.0,
@@ -35,7 +35,7 @@ def test_every_number_of_one_output() -> None:
 
 def test_the_scale_of_errors_is_a_quarter_at_least() -> None:
     for largest, scale in ((1e-9, 0.25), (0.2, 0.25), (0.3, 0.3), (8.0, 8.0)):
-        assert agreements.output_scale(np.array([largest, -largest / 2])) == scale
+        assert deviations.output_scale(np.array([largest, -largest / 2])) == scale
     assert "absolute finite gold value, but at least 0.25." in METHOD.read_text("utf-8")
     assert "gold's largest value, 0.25 at least" in numbers.ERROR
 
@@ -43,16 +43,16 @@ def test_the_scale_of_errors_is_a_quarter_at_least() -> None:
 def test_the_next_float_is_one_away_across_zero_too() -> None:
     for value in (1.0, -1.0, 0.0, 1e-38):
         number = np.array([value], np.float32)
-        assert agreements.ulps(number, np.nextafter(number, np.float32(9))) == 1
-    assert agreements.ulps(np.array([0.0], np.float32), np.array([-0.0], np.float32)) == 0
+        assert deviations.ulps(number, np.nextafter(number, np.float32(9))) == 1
+    assert deviations.ulps(np.array([0.0], np.float32), np.array([-0.0], np.float32)) == 0
 
 
 @given(hnp.arrays(np.float32, 5, elements=FINITE), hnp.arrays(np.float32, 5, elements=FINITE))
 def test_ulps_are_symmetric_and_zero_only_between_equals(
     left_values: np.ndarray, right_values: np.ndarray
 ) -> None:
-    distances = agreements.ulps(left_values, right_values)
-    assert distances == agreements.ulps(right_values, left_values)
+    distances = deviations.ulps(left_values, right_values)
+    assert distances == deviations.ulps(right_values, left_values)
     assert (distances == 0) == bool((left_values == right_values).all())
 
 
@@ -63,14 +63,14 @@ def same(name: str, gold: Any) -> Truth:
 def test_outputs_are_matched_by_name_before_order() -> None:
     truth = {"a": np.array([1.0]), "b": np.array([2.0])}
     turned = {"b": np.array([2.0]), "a": np.array([1.0])}
-    assert agreements.compare(turned, Truth(gold=truth, produced=truth)).error == 0.0
+    assert deviations.compare(turned, Truth(gold=truth, produced=truth)).error == 0.0
     answers = {"x": np.array([1.0]), "z": np.array([2.0])}
-    assert agreements.compare(answers, Truth(gold=truth, produced=truth)).error == 0.0
+    assert deviations.compare(answers, Truth(gold=truth, produced=truth)).error == 0.0
 
 
 def test_the_worst_output_counts_and_is_named() -> None:
     truth = {"a": np.array([[1.0]]), "b": np.array([[2.0]])}
-    agreement = agreements.compare(
+    agreement = deviations.compare(
         {"a": np.array([[1.0]]), "b": np.array([[np.nan]])}, Truth(gold=truth, produced=truth)
     )
     assert agreement.error is None
@@ -87,10 +87,10 @@ def test_the_worst_output_counts_and_is_named() -> None:
     ],
 )
 def test_integers_and_booleans_are_right_or_wrong(answer: Any, gold: Any) -> None:
-    agreement = agreements.compare({"ids": answer}, same("ids", gold))
+    agreement = deviations.compare({"ids": answer}, same("ids", gold))
     assert agreement.error is not None
     assert agreement.error >= 1
-    assert agreements.compare({"ids": gold}, same("ids", gold)).error == 0
+    assert deviations.compare({"ids": gold}, same("ids", gold)).error == 0
 
 
 @pytest.mark.parametrize(
@@ -100,7 +100,7 @@ def test_integers_and_booleans_are_right_or_wrong(answer: Any, gold: Any) -> Non
 def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
     gold = np.ones((2, 3))
     produced = {"y": gold.astype(np.float32)}
-    agreement = agreements.compare(
+    agreement = deviations.compare(
         {"y": gold.astype(dtype)}, Truth(gold={"y": gold}, produced=produced)
     )
     assert (agreement.error is None, agreement.note) == (bool(note), note)
@@ -117,17 +117,17 @@ def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
     ],
 )
 def test_where_a_match_says_little_it_is_said(gold: Any, caution: str) -> None:
-    agreement = agreements.compare({"y": gold}, same("y", gold))
+    agreement = deviations.compare({"y": gold}, same("y", gold))
     assert (agreement.error, agreement.outputs[0].caution) == (0, caution)
 
 
 def test_a_model_without_outputs_matches_nothing() -> None:
-    assert agreements.compare({}, Truth(gold={}, produced={})).note == "it has no outputs"
+    assert deviations.compare({}, Truth(gold={}, produced={})).note == "it has no outputs"
 
 
 def test_doubles_of_either_sign_are_counted_apart_by_all_that_lie_between() -> None:
     ends = np.array([-np.finfo("f8").max]), np.array([np.finfo("f8").max])
-    assert agreements.ulps(*ends) == 2 * int(np.array(ends[1]).view(np.int64)[0])
+    assert deviations.ulps(*ends) == 2 * int(np.array(ends[1]).view(np.int64)[0])
 
 
 # Random by design ------------------------------------------------------------------------------
@@ -137,16 +137,16 @@ def drawn(seed: int, mean: float = 0.0, spread: float = 1.0) -> np.ndarray:
     return np.random.default_rng(seed).normal(mean, spread, (64, 8)).astype(np.float32)
 
 
-def judged_as_random(answer: np.ndarray) -> agreements.Agreement:
+def judged_as_random(answer: np.ndarray) -> deviations.Agreement:
     gold = {"z": drawn(1), "y": np.ones((2, 2))}
     answered = {"z": answer, "y": np.ones((2, 2))}
-    return agreements.compare(answered, Truth(gold=gold, produced=gold, random=frozenset({"z"})))
+    return deviations.compare(answered, Truth(gold=gold, produced=gold, random=frozenset({"z"})))
 
 
 def test_an_output_that_is_random_by_design_may_have_other_values() -> None:
     agreement = judged_as_random(drawn(2))
     assert agreement.error == 0.0
-    assert agreement.outputs[0].caution == agreements.RANDOM
+    assert agreement.outputs[0].caution == deviations.RANDOM
     assert agreement.outputs[1].caution == ""
 
 
@@ -166,10 +166,10 @@ def test_an_output_that_is_random_by_design_has_a_shape_a_mean_and_a_spread(
     assert (agreement.error, agreement.note) == (None, note)
 
 
-def masked(answer: Any, gold: Any, mask: Any) -> agreements.Agreement:
+def masked(answer: Any, gold: Any, mask: Any) -> deviations.Agreement:
     values = {"y": np.asarray(gold)}
     truth = Truth(gold=values, produced=values, masks={"y": np.asarray(mask, np.uint8)})
-    return agreements.compare({"y": np.asarray(answer)}, truth)
+    return deviations.compare({"y": np.asarray(answer)}, truth)
 
 
 def test_where_the_standard_leaves_a_value_undefined_it_does_not_count() -> None:
@@ -195,7 +195,7 @@ def test_what_overflows_may_be_infinite_or_computed_in_more(answer: float, is_ri
 def test_what_nothing_judges_has_its_reason() -> None:
     values = {"y": np.ones(2)}
     truth = Truth(gold=values, produced=values, unjudged={"y": "no two libraries agree"})
-    agreement = agreements.compare({"y": np.ones(2)}, truth)
+    agreement = deviations.compare({"y": np.ones(2)}, truth)
     assert (agreement.error, agreement.note) == (None, "y: no two libraries agree")
 
 
@@ -203,11 +203,11 @@ WORDS = np.array([["no", "yes"], ["Ångström", ""]])
 
 
 def test_text_is_right_or_wrong() -> None:
-    right = agreements.deviation("y", WORDS.astype("U30"), WORDS, 1.0)
+    right = deviations.deviation("y", WORDS.astype("U30"), WORDS, 1.0)
     assert (right.error, right.note) == (0.0, "")
     answer = WORDS.copy()
     answer[1] = ["Angstrom", "x"]
-    wrong = agreements.deviation("y", answer, WORDS, 1.0)
+    wrong = deviations.deviation("y", answer, WORDS, 1.0)
     assert (wrong.error, wrong.row) == (1.0, 1)
     assert wrong.note == (
         "2 of 4 texts of y differ, the first at [1, 0]: 'Angstrom', not 'Ångström'"
@@ -219,14 +219,14 @@ def test_text_beside_numbers_is_compared_with_them() -> None:
     gold = {"label": WORDS, "scores": scores.astype(np.float64)}
     answered = {"label": WORDS, "scores": scores + np.float32(0.5)}
     produced = {"label": WORDS, "scores": scores}
-    agreement = agreements.compare(answered, Truth(gold=gold, produced=produced))
+    agreement = deviations.compare(answered, Truth(gold=gold, produced=produced))
     assert [output.error for output in agreement.outputs] == [0.0, 0.5]
     assert agreement.producer_error == 0.0
 
 
 def test_a_number_in_the_place_of_a_text_is_no_answer() -> None:
     numbers = np.ones(WORDS.shape, np.int64)
-    agreement = agreements.compare({"y": numbers}, Truth(gold={"y": WORDS}, produced={"y": WORDS}))
+    agreement = deviations.compare({"y": numbers}, Truth(gold={"y": WORDS}, produced={"y": WORDS}))
     assert agreement.outputs[0].error is None
     assert agreement.note == "y is int64, not text"
 
@@ -239,18 +239,18 @@ def test_text_that_depends_on_an_undefined_value_does_not_count() -> None:
 def test_the_cosine_is_that_of_the_worst_row() -> None:
     gold = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
     answer = np.array([[1.0, 0.0], [2.0, 2.0], [5.0, 5.0]], np.float32)
-    assert agreements.cosine(answer, gold) == pytest.approx(np.sqrt(0.5))
-    assert agreements.cosine(-answer[:1], gold[:1]) == -1.0
-    assert agreements.cosine(np.zeros((1, 2)), gold[:1]) == 0.0
+    assert deviations.cosine(answer, gold) == pytest.approx(np.sqrt(0.5))
+    assert deviations.cosine(-answer[:1], gold[:1]) == -1.0
+    assert deviations.cosine(np.zeros((1, 2)), gold[:1]) == 0.0
     steps = np.stack([answer, answer])
-    assert agreements.cosine(steps, np.stack([gold, gold])) == pytest.approx(np.sqrt(0.5))
+    assert deviations.cosine(steps, np.stack([gold, gold])) == pytest.approx(np.sqrt(0.5))
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (3, 1), (0, 4), (2, 3, 4, 4)])
 def test_only_vectors_in_rows_have_a_cosine(shape: tuple[int, ...]) -> None:
-    assert agreements.cosine(np.ones(shape), np.ones(shape)) is None
+    assert deviations.cosine(np.ones(shape), np.ones(shape)) is None
 
 
 def test_gold_that_is_zero_or_not_finite_has_no_cosine() -> None:
     gold = np.array([[0.0, 0.0], [np.inf, 1.0]])
-    assert agreements.cosine(np.ones((2, 2)), gold) is None
+    assert deviations.cosine(np.ones((2, 2)), gold) is None

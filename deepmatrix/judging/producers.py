@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepmatrix.judging import agreements, parity
+from deepmatrix.judging import deviations, parity
 from deepmatrix.planning.plan import Job
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
@@ -57,7 +57,7 @@ def _idiom(run: Run, job: Job, control: Path) -> float | None:
     idiom = arrays.read(control / IDIOM_LOGITS, shapes)
     return parity.worst_parity_error(
         {
-            name: agreements.distance(idiom[name], logits, parity.scale(logits))
+            name: deviations.distance(idiom[name], logits, parity.scale(logits))
             for name, logits in truth.items()
         }
     )

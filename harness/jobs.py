@@ -1,0 +1,25 @@
+"""What the jobs of all kinds have in common while they run."""
+
+from types import ModuleType
+from typing import Any, Dict, List
+
+
+class RunningJob:
+    """A running job.
+
+    Attributes:
+        directory: the control directory.
+        job: ``input.json``.
+        adapter: the module of the framework or runtime, see `harness.adapters`.
+        started: what the start cost, which the phase ``startup`` records.
+        produced: an entry of ``artifacts`` for each export of the phase ``deploy``.
+    """
+
+    def __init__(
+        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+    ) -> None:
+        self.directory = directory
+        self.job = job
+        self.adapter = adapter
+        self.started = started
+        self.produced: List[Dict[str, Any]] = []
