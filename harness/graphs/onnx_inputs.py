@@ -1,4 +1,4 @@
-"""Inputs of an ONNX model: what it declares, the user's own checked, or sample inputs."""
+"""Inputs of an ONNX model: the user's own checked, or sample inputs of sizes that it takes."""
 
 import difflib
 from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
@@ -30,55 +30,6 @@ DIM_SIZES = (
 
 #: Sizes that a runtime asks for are tried this often, before the next of `DIM_SIZES`.
 MAX_REQUESTS = 4
-
-
-def declared_inputs(model: Any, onnx: Any) -> List[Entry]:
-    """Return the name, dtype and shape of every input; a dynamic dimension has a name, not a size.
-
-    Raises BadModel where an input is not a tensor, or an input or an output has elements of a type
-    that is not served.
-    """
-    for value in model.graph.output:
-        if value.type.HasField("tensor_type"):
-            _dtype("output", value, onnx)
-    initialised = {tensor.name for tensor in model.graph.initializer}
-    return [
-        {"name": value.name, "dtype": _dtype("input", value, onnx), "shape": _dims(value)}
-        for value in model.graph.input
-        if value.name not in initialised
-    ]
-
-
-def _dtype(role: str, value: Any, onnx: Any) -> str:
-    """Return the dtype of a tensor by name; *role* is "input" or "output"."""
-    if not value.type.HasField("tensor_type"):
-        kind = (value.type.WhichOneof("value") or "none").replace("_type", "")
-        raise BadModel(
-            f"its {role} {value.name} is of the kind {kind}: only tensors are served there"
-        )
-    kind = value.type.tensor_type.elem_type
-    if kind == onnx.TensorProto.STRING:
-        return values.TEXT
-    try:
-        dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind))
-    except (KeyError, TypeError):
-        raise BadModel(
-            f"its {role} {value.name} has elements of the type {kind}: there is none"
-        ) from None
-    if role == "output":
-        dtype = values.wider_dtype(dtype) or dtype
-    sample_inputs.check_kind(role, value.name, dtype)
-    return dtype
-
-
-def _dims(value: Any) -> List[Dim]:
-    """Return the dimensions of a tensor; a dynamic dimension without a name gets one of its own."""
-    return [
-        dim.dim_value
-        if dim.HasField("dim_value") and dim.dim_value >= 0
-        else dim.dim_param or f"{value.name}.{axis}"
-        for axis, dim in enumerate(value.type.tensor_type.shape.dim)
-    ]
 
 
 def fit(model: Any, entries: List[Entry], sampling: Sampling) -> List[Entry]:

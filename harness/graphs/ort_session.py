@@ -8,7 +8,7 @@ from typing import Any, List
 
 import numpy
 
-from harness.adapters import Arrays
+from harness.adapters import Arrays, match_names
 from harness.graphs import values
 
 BFLOAT16 = "tensor(bfloat16)"
@@ -26,13 +26,14 @@ ARRAYS = frozenset(
 
 
 def without_array(session: Any) -> str:
-    """Return which output of a session is a tensor that comes as no array, or nothing."""
-    outputs = [
-        f"{value.name} of the type {value.type}"
-        for value in session.get_outputs()
+    """Return which input or output of a session is a tensor that is no array, or nothing."""
+    narrow = [
+        f"{role} {value.name} of the type {value.type}"
+        for role, tensors in (("input", session.get_inputs()), ("output", session.get_outputs()))
+        for value in tensors
         if value.type.startswith("tensor(") and value.type not in ARRAYS
     ]
-    return f"ONNX Runtime gives no arrays in Python of its output {outputs[0]}" if outputs else ""
+    return f"ONNX Runtime has no arrays in Python for its {narrow[0]}" if narrow else ""
 
 
 def run(package: Any, session: Any, names: List[str], inputs: Arrays) -> List[Any]:
@@ -44,9 +45,12 @@ def run(package: Any, session: Any, names: List[str], inputs: Arrays) -> List[An
         package: the module ``onnxruntime``.
         session: its session.
         names: of the outputs.
-        inputs: arrays by name.
+        inputs: arrays by name, sequences and maps in parts. Raises ValueError for other names.
     """
-    narrow = {value.name for value in session.get_inputs() if value.type == BFLOAT16}
+    declared = session.get_inputs()
+    names_in = [value.name for value in declared]
+    inputs = match_names(values.assemble(inputs, names_in), names_in)
+    narrow = {value.name for value in declared if value.type == BFLOAT16}
     is_narrow = narrow or any(value.type == BFLOAT16 for value in session.get_outputs())
     if not is_narrow:
         answers: List[Any] = session.run(names, inputs)

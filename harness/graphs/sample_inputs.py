@@ -122,7 +122,7 @@ def is_dynamic(dim: Any) -> bool:
 def check_kind(role: str, name: str, dtype: Any) -> None:
     """Raise BadModel unless the dtype of a tensor is served; *role* is "input" or "output"."""
     try:
-        kind: str = values.carrier(dtype).kind
+        kind: str = values.carrier(str(dtype)).kind
     except TypeError:  # a dtype that numpy itself does not have
         kind = ""
     if not kind or kind not in SERVED:

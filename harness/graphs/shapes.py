@@ -94,10 +94,14 @@ def _skeleton(model: Any, entries: List[Entry], onnx: Any) -> Any:
     graph = skeleton.graph
     graph.name = "skeleton"
     graph.node.extend(model.graph.node)
-    kinds = {value.name: value.type.tensor_type.elem_type for value in model.graph.input}
+    shapes = {entry["name"]: entry["shape"] for entry in entries}
     value_info = onnx.helper.make_tensor_value_info
-    for entry in entries:
-        graph.input.append(value_info(entry["name"], kinds[entry["name"]], entry["shape"]))
+    for value in model.graph.input:
+        kind = value.type.tensor_type.elem_type
+        if value.name in shapes and kind:
+            graph.input.append(value_info(value.name, kind, shapes[value.name]))
+        elif not kind:  # a sequence or a map: the entries are its parts
+            graph.input.append(value)
     for tensor in model.graph.initializer:
         if _count(tensor.dims) <= MOST_ELEMENTS:
             graph.initializer.append(tensor)

@@ -1,6 +1,7 @@
 """Values as named arrays: text, sequences and maps are stored, sent and compared as arrays.
 
-What a model answers need not be an array. Here it becomes arrays, so that nothing else is stored:
+What a model takes and answers need not be an array. Here it becomes arrays, so that nothing else is
+stored, and becomes what the model takes again:
 
 - text is an array of numpy's dtype ``U``;
 - a sequence ``y`` is ``y.0``, ``y.1``, ...;
@@ -8,7 +9,7 @@ What a model answers need not be an array. Here it becomes arrays, so that nothi
 - a sequence of N maps with the same K keys, as ZipMap gives, is ``y.keys`` (K,) and ``y.values``
   (N, K);
 - an optional without a value is not an array;
-- bfloat16, which numpy lacks, is float32: see `rounded`.
+- a dtype that numpy lacks, as bfloat16, is a wider one: see `rounded`.
 
 Runtimes in other languages do the same: see ``harness/PROTOCOL.md``.
 """
@@ -73,16 +74,51 @@ def _parts(name: str, value: Any) -> "List[Tuple[str, numpy.ndarray]]":
         if all(sorted(element) == keys for element in value):
             return _keyed(name, keys, [[element[key] for key in keys] for element in value])
     return [
-        part
+        named
         for number, element in enumerate(value)
-        for part in _parts("{}.{}".format(name, number), element)
+        for named in _parts(part(name, number), element)
     ]
+
+
+def part(name: str, label: Any) -> str:
+    """Return the name of a part of a value."""
+    return "{}.{}".format(name, label)
+
+
+def assemble(arrays: "Mapping[str, numpy.ndarray]", names: Iterable[str]) -> Dict[str, Any]:
+    """Return inputs as a model takes them, from arrays as `flatten` names them.
+
+    A sequence becomes a list, a map a dict of its keys. Arrays that are parts of none of *names*
+    stay as they are.
+    """
+    rest: Dict[str, Any] = dict(arrays)
+    for name in names:
+        value = _take(name, rest)
+        if value is not None:
+            rest[name] = value
+    return rest
+
+
+def _take(name: str, rest: Dict[str, Any]) -> Any:
+    """Take the parts of a value out of *rest* and return the value, or None where it has none."""
+    if name in rest:
+        return rest.pop(name)
+    keys = rest.pop(part(name, KEYS), None)
+    if keys is not None:
+        return dict(zip(keys.tolist(), rest.pop(part(name, VALUES)).tolist()))
+    elements: List[Any] = []
+    while any(other.startswith(part(name, "")) for other in rest):
+        element = _take(part(name, len(elements)), rest)
+        if element is None:
+            break
+        elements.append(element)
+    return elements or None
 
 
 def _keyed(name: str, keys: List[Any], values: List[Any]) -> "List[Tuple[str, numpy.ndarray]]":
     return [
-        ("{}.{}".format(name, KEYS), _plain(keys)),
-        ("{}.{}".format(name, VALUES), _plain(values)),
+        (part(name, KEYS), _plain(keys)),
+        (part(name, VALUES), _plain(values)),
     ]
 
 
@@ -123,16 +159,27 @@ def wider_dtype(name: str) -> str:
 
 def carrier(name: str) -> "numpy.dtype[Any]":
     """Return the dtype of the arrays that carry values of a dtype, which numpy may lack."""
-    return numpy.dtype("float32" if name == BFLOAT16 else name)
+    return numpy.dtype(wider_dtype(name) or name)
 
 
 def rounded(array: "numpy.ndarray", name: str) -> "numpy.ndarray":
     """Return what an input of the dtype *name* makes of values in its `carrier`.
 
-    For bfloat16 these are float32, rounded half to even as a cast does.
+    They are rounded half to even as a cast does; integers of less than 8 bits wrap around.
     """
-    is_carried = name == BFLOAT16 and array.dtype == "float32"
-    return from_bfloat16(as_bfloat16(array)) if is_carried else array
+    if array.dtype != wider_dtype(name):
+        return array
+    if name == BFLOAT16:
+        return from_bfloat16(as_bfloat16(array))
+    return array.astype(narrow_dtype(name)).astype(array.dtype)
+
+
+def narrow_dtype(name: str) -> "numpy.dtype[Any]":
+    """Return a dtype that numpy itself lacks. It needs the package ml_dtypes, as onnx does."""
+    import ml_dtypes
+
+    dtype: numpy.dtype[Any] = numpy.dtype(getattr(ml_dtypes, name))
+    return dtype
 
 
 def as_bfloat16(array: "numpy.ndarray") -> "numpy.ndarray":

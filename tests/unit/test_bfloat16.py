@@ -12,7 +12,7 @@ import pytest
 
 from deepmatrix.store import arrays
 from harness.adapters import Unsupported
-from harness.graphs import BadModel, onnx_inputs, values
+from harness.graphs import BadModel, values
 from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter as evaluator
 from harness.runtimes.onnx import gold
@@ -161,13 +161,6 @@ def test_the_inside_of_a_graph_in_bfloat16_can_be_searched(tmp_path: Path) -> No
     relu = evaluator.load("onnx", str(tmp_path / "relu.onnx"))
     np.testing.assert_array_equal(cut["inputs"]["m"], traced["single"]["m"])
     np.testing.assert_array_equal(evaluator.answer(relu, cut["inputs"])["y"], cut["gold"]["y"])
-
-
-def test_types_without_a_carrier_are_refused_as_inputs(tmp_path: Path) -> None:
-    node = onnx.helper.make_node("Cast", ["x"], ["y"], to=FLOAT)
-    path = save(tmp_path, [node], onnx.TensorProto.FLOAT8E4M3FN, FLOAT, W)
-    with pytest.raises(BadModel, match=r"its input x is float8_e4m3fn, which is unsupported"):
-        onnx_inputs.declared_inputs(onnx.load(path), onnx)
 
 
 def four_bits(folder: Path) -> str:

@@ -11,10 +11,12 @@ Modules of this package import the ``onnx`` package: only a cell that has it imp
 import functools
 import importlib
 import traceback
-from typing import Any, List, Optional, Type
+from typing import Any, Dict, List, Optional, Type
+
+import numpy
 
 from harness.adapters import Arrays
-from harness.graphs.values import flatten
+from harness.graphs.values import assemble, flatten, wider_dtype
 
 MODULES = (
     "contrib.attention",
@@ -75,17 +77,17 @@ def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:
     return values if intermediate else flatten(zip(output_names(model), values))
 
 
-def typed(model: Any, inputs: Arrays) -> Arrays:
-    """Return the inputs of a model for its evaluation: those of bfloat16 come as float32."""
+def typed(model: Any, inputs: Arrays) -> Dict[str, Any]:
+    """Return the inputs of a model for its evaluation, in its own types, from named arrays."""
     import onnx
 
-    narrow = {
-        value.name
-        for value in model.graph.input
-        if value.type.tensor_type.elem_type == onnx.TensorProto.BFLOAT16
-    }
-    dtype = onnx.helper.tensor_dtype_to_np_dtype(onnx.TensorProto.BFLOAT16)
-    return {name: x.astype(dtype) if name in narrow else x for name, x in inputs.items()}
+    assembled = assemble(inputs, [value.name for value in model.graph.input])
+    for value in model.graph.input:
+        kind = value.type.tensor_type.elem_type
+        dtype = onnx.helper.tensor_dtype_to_np_dtype(kind) if kind else None
+        if dtype is not None and value.name in assembled and wider_dtype(dtype.name):
+            assembled[value.name] = numpy.asarray(assembled[value.name]).astype(dtype)
+    return assembled
 
 
 def output_names(model: Any) -> List[str]:

@@ -8,7 +8,7 @@ import functools
 from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
-from harness.graphs import checks, inner, onnx_inputs, operators, quantisation, values
+from harness.graphs import checks, declared, inner, onnx_inputs, operators, quantisation, values
 from harness.graphs.legal_values import legal_values
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
@@ -72,7 +72,7 @@ def inspect(
         raise protocol.Unsupported("the onnx package does not read " + form)
     model = checks.read(path)
     reference = Baseline(path, operators.output_names(model))
-    entries = onnx_inputs.declared_inputs(model, onnx)
+    entries = declared.declared_inputs(model, onnx, user_inputs or ())
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
         "inputs": [dict(entry, shape=[str(dim) for dim in entry["shape"]]) for entry in entries],
@@ -171,9 +171,8 @@ def cut(path: str, inputs: protocol.Arrays, number: int, target: str) -> Dict[st
 
 def _fed(model, inputs):
     held = {tensor.name for tensor in model.graph.initializer}
-    return protocol.match_names(
-        inputs, [value.name for value in model.graph.input if value.name not in held]
-    )
+    names = [value.name for value in model.graph.input if value.name not in held]
+    return protocol.match_names(values.assemble(inputs, names), names)
 
 
 def load(form: str, path: str) -> Any:
@@ -187,6 +186,6 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Evaluate the graph, arrays in and out."""
     # Early exporters list a model's own weights among its inputs.
     names = [name for name in model.input_names if name not in model.rt_inits_]
-    feed = protocol.match_names(inputs, names)
+    feed = protocol.match_names(values.assemble(inputs, names), names)
     answers = model.run(None, operators.typed(model.proto_, feed))
     return values.flatten(zip(model.output_names, answers))

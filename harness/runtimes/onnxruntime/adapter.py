@@ -70,7 +70,7 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 def load(form: str, path: str) -> Any:
-    """Read a model; return its session and the names of its inputs and outputs.
+    """Read a model; return its session and the names of its outputs.
 
     Raises Unsupported where the model is too new, or has operators that are not known or have no
     kernel.
@@ -140,14 +140,13 @@ def _entry(value):
 
 
 def _named(session):
-    inputs = [entry.name for entry in session.get_inputs()]
-    return session, inputs, [entry.name for entry in session.get_outputs()]
+    return session, [entry.name for entry in session.get_outputs()]
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     """Run the session, arrays in and out."""
-    session, names, outputs = model
-    answers = ort_session.run(ort, session, outputs, protocol.match_names(inputs, names))
+    session, outputs = model
+    answers = ort_session.run(ort, session, outputs, inputs)
     return values.flatten(zip(outputs, answers))
 
 

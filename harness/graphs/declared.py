@@ -1,0 +1,100 @@
+"""What an ONNX model declares of its inputs: the arrays that they are made of.
+
+A tensor is an array of its own name. A sequence and a map are several, named as
+`harness.graphs.values` names parts; an optional is what it holds.
+"""
+
+import itertools
+from typing import Any, Iterable, Iterator, List, Tuple
+
+from harness.graphs import BadModel, sample_inputs, values
+from harness.graphs.shapes import Dim, Entry
+
+#: So many elements a sequence gets where no user's inputs say how many it has.
+SAMPLE_ELEMENTS = 2
+
+
+def declared_inputs(model: Any, onnx: Any, given: Iterable[str] = ()) -> List[Entry]:
+    """Return name, dtype and shape of every array of the inputs; a dynamic dimension has a name.
+
+    Raises BadModel where an input or an output has elements of a type that is not served.
+
+    Args:
+        model: the model.
+        onnx: the package.
+        given: the names of a user's arrays, which say how many elements a sequence has.
+    """
+    for value in model.graph.output:
+        if value.type.HasField("tensor_type"):
+            _dtype("output", value.name, value.type.tensor_type.elem_type, onnx)
+    initialised = {tensor.name for tensor in model.graph.initializer}
+    names = set(given)
+    return [
+        {
+            "name": name,
+            "dtype": _dtype("input", value.name, tensor.elem_type, onnx),
+            "shape": _dims(name, tensor),
+        }
+        for value in model.graph.input
+        if value.name not in initialised
+        for name, tensor in _tensors(value.name, value.type, names, onnx)
+    ]
+
+
+def _tensors(name: str, kind: Any, given: "set[str]", onnx: Any) -> Iterator[Tuple[str, Any]]:
+    """Yield the name and the type of each tensor that an input is made of."""
+    field = kind.WhichOneof("value")
+    if field == "tensor_type":
+        yield name, kind.tensor_type
+    elif field == "optional_type":
+        yield from _tensors(name, kind.optional_type.elem_type, given, onnx)
+    elif field == "sequence_type":
+        for number in range(_count(name, given)):
+            element = values.part(name, number)
+            yield from _tensors(element, kind.sequence_type.elem_type, given, onnx)
+    elif field == "map_type" and kind.map_type.value_type.HasField("tensor_type"):
+        for part, element in (
+            (values.KEYS, kind.map_type.key_type),
+            (values.VALUES, kind.map_type.value_type.tensor_type.elem_type),
+        ):
+            tensor = onnx.TypeProto.Tensor(elem_type=element)
+            tensor.shape.dim.add(dim_param=values.part(name, "size"))
+            yield values.part(name, part), tensor
+    else:
+        kind_name = (field or "none").replace("_type", "")
+        raise BadModel(
+            f"its input {name} is of the kind {kind_name}: tensors, sequences, maps and optionals "
+            "of them are served"
+        )
+
+
+def _count(name: str, given: "set[str]") -> int:
+    """Return how many elements a sequence has among a user's arrays; without them, a few."""
+    start = len(name) + 1
+    labels = {other[start:].split(".")[0] for other in given if other.startswith(name + ".")}
+    count = next(number for number in itertools.count() if str(number) not in labels)
+    return count or SAMPLE_ELEMENTS
+
+
+def _dtype(role: str, name: str, kind: int, onnx: Any) -> str:
+    """Return the dtype of a tensor by name; *role* is "input" or "output"."""
+    if kind == onnx.TensorProto.STRING:
+        return values.TEXT
+    try:
+        dtype = str(onnx.helper.tensor_dtype_to_np_dtype(kind))
+    except (KeyError, TypeError):
+        raise BadModel(
+            f"its {role} {name} has elements of the type {kind}: there is none"
+        ) from None
+    sample_inputs.check_kind(role, name, dtype)
+    return dtype
+
+
+def _dims(name: str, tensor: Any) -> List[Dim]:
+    """Return the dimensions of a tensor; a dynamic dimension without a name gets one of its own."""
+    return [
+        dim.dim_value
+        if dim.HasField("dim_value") and dim.dim_value >= 0
+        else dim.dim_param or f"{name}.{axis}"
+        for axis, dim in enumerate(tensor.shape.dim)
+    ]

@@ -1,0 +1,134 @@
+"""Inputs that are no tensors, or of dtypes that numpy lacks: declared, sampled, given, answered."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+import harness.runtimes.onnx.adapter as evaluator
+import harness.runtimes.onnxruntime.adapter as runtime
+from harness.adapters import Unsupported
+from harness.graphs import BadModel, WrongInputs, declared, values
+from harness.graphs.sample_inputs import Sampling
+
+FLOAT = TensorProto.FLOAT
+ROW = helper.make_tensor_type_proto(FLOAT, ["n", 3])
+SAMPLING = Sampling(seed=0)
+
+
+@pytest.fixture(autouse=True)
+def _started() -> None:
+    for adapter in (evaluator, runtime):
+        adapter.start()
+        adapter.configure("cpu", 1)
+
+
+def save(folder: Path, node: onnx.NodeProto, kind: onnx.TypeProto, output: int = FLOAT) -> str:
+    graph = helper.make_graph(
+        [node],
+        "g",
+        [helper.make_value_info("x", kind)],
+        [helper.make_tensor_value_info(node.output[0], output, None)],
+    )
+    domains = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
+    path = folder / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=domains, ir_version=10), path)
+    return str(path)
+
+
+def joined(folder: Path) -> str:
+    node = helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0)
+    return save(folder, node, helper.make_sequence_type_proto(ROW))
+
+
+def served(adapter: Any, path: str, inputs: dict[str, Any]) -> dict[str, Any]:
+    answers: dict[str, Any] = adapter.answer(adapter.load("onnx", path), inputs)
+    return answers
+
+
+def test_a_sequence_is_sampled_in_parts_and_served_whole(tmp_path: Path) -> None:
+    path = joined(tmp_path)
+    inspected = evaluator.inspect("onnx", path, None, SAMPLING)
+    assert list(inspected["inputs"]) == ["x.0", "x.1"]
+    assert inspected["described"]["judged_by"] == {"y": "float64 evaluation"}
+    right = np.concatenate(list(inspected["inputs"].values()))
+    for adapter in (evaluator, runtime):
+        np.testing.assert_array_equal(served(adapter, path, inspected["inputs"])["y"], right)
+
+
+def test_the_users_arrays_say_how_long_a_sequence_is(tmp_path: Path) -> None:
+    path = joined(tmp_path)
+    given = {f"x.{number}": np.full((number + 1, 3), number, np.float32) for number in range(4)}
+    inspected = evaluator.inspect("onnx", path, given, SAMPLING)
+    assert inspected["gold"]["y"].shape == (10, 3)
+    assert served(runtime, path, given)["y"].shape == (10, 3)
+    with pytest.raises(WrongInputs, match=r"x\.5"):
+        evaluator.inspect("onnx", path, {"x.0": given["x.0"], "x.5": given["x.1"]}, SAMPLING)
+
+
+def test_a_map_is_given_by_its_keys_and_values(tmp_path: Path) -> None:
+    node = helper.make_node(
+        "DictVectorizer", ["x"], ["y"], domain="ai.onnx.ml", string_vocabulary=["a", "b", "c"]
+    )
+    kind = helper.make_map_type_proto(
+        TensorProto.STRING, helper.make_tensor_type_proto(FLOAT, None)
+    )
+    path = save(tmp_path, node, kind)
+    entries = declared.declared_inputs(onnx.load(path), onnx)
+    assert [(entry["name"], entry["dtype"], entry["shape"]) for entry in entries] == [
+        ("x.keys", "str", ["x.size"]),
+        ("x.values", "float32", ["x.size"]),
+    ]
+    inputs = {"x.keys": np.array(["c", "a"]), "x.values": np.array([3.0, 1.0], np.float32)}
+    assert served(runtime, path, inputs)["y"].tolist() == [[1.0, 0.0, 3.0]]
+
+
+def test_an_optional_is_given_as_what_it_holds(tmp_path: Path) -> None:
+    node = helper.make_node("OptionalGetElement", ["x"], ["y"])
+    path = save(tmp_path, node, helper.make_optional_type_proto(ROW))
+    inspected = evaluator.inspect("onnx", path, None, SAMPLING)
+    for adapter in (evaluator, runtime):
+        answers = served(adapter, path, inspected["inputs"])
+        np.testing.assert_array_equal(answers["y"], inspected["inputs"]["x"])
+
+
+NARROW = {
+    "float8_e4m3fn": TensorProto.FLOAT8E4M3FN,
+    "float8_e5m2": TensorProto.FLOAT8E5M2,
+    "int4": TensorProto.INT4,
+    "uint4": TensorProto.UINT4,
+}
+
+
+@pytest.mark.parametrize("name", NARROW)
+def test_a_dtype_that_numpy_lacks_comes_in_a_wider_one(name: str, tmp_path: Path) -> None:
+    kind = helper.make_tensor_type_proto(NARROW[name], [4])
+    path = save(tmp_path, helper.make_node("Cast", ["x"], ["y"], to=FLOAT), kind)
+    inspected = evaluator.inspect("onnx", path, None, SAMPLING)
+    x = inspected["inputs"]["x"]
+    assert str(x.dtype) == values.wider_dtype(name)
+    np.testing.assert_array_equal(x, values.rounded(x, name))
+    np.testing.assert_array_equal(inspected["gold"]["y"], x)
+    with pytest.raises(
+        Unsupported, match=f"its input x of the type tensor\\({name.split('_', maxsplit=1)[0]}"
+    ):
+        runtime.load("onnx", path)
+
+
+def test_a_sparse_input_is_refused_with_what_is_served(tmp_path: Path) -> None:
+    kind = helper.make_sparse_tensor_type_proto(FLOAT, [2])
+    path = save(tmp_path, helper.make_node("Identity", ["x"], ["y"]), kind)
+    with pytest.raises(BadModel, match="its input x is of the kind sparse_tensor: tensors, "):
+        declared.declared_inputs(onnx.load(path), onnx)
+
+
+def test_parts_become_the_value_again() -> None:
+    row = np.arange(3.0)
+    nested = {"x.0.0": row, "x.0.1": row, "x.1.0": row, "y": row, "z.keys": np.array([4, 2])}
+    whole = values.assemble({**nested, "z.values": np.array([0.5, 0.25])}, ["x", "z"])
+    assert [len(inner) for inner in whole["x"]] == [2, 1]
+    assert whole["z"] == {4: 0.5, 2: 0.25}
+    assert whole["y"] is row
