@@ -5,7 +5,7 @@ A tensor is an array of its own name. A sequence and a map are several, named as
 """
 
 import itertools
-from typing import Any, Iterable, Iterator, List, Tuple
+from typing import Any, Iterable, Iterator, List, NamedTuple
 
 from harness.graphs import BadModel, sample_inputs, values
 from harness.graphs.shapes import Dim, Entry
@@ -16,6 +16,8 @@ SAMPLE_ELEMENTS = 2
 
 def declared_inputs(model: Any, onnx: Any, given: Iterable[str] = ()) -> List[Entry]:
     """Return name, dtype and shape of every array of the inputs; a dynamic dimension has a name.
+
+    The keys of a map are ``distinct``, too.
 
     Raises BadModel where an input or an output has elements of a type that is not served.
 
@@ -30,36 +32,54 @@ def declared_inputs(model: Any, onnx: Any, given: Iterable[str] = ()) -> List[En
     initialised = {tensor.name for tensor in model.graph.initializer}
     names = set(given)
     return [
-        {
-            "name": name,
-            "dtype": _dtype("input", value.name, tensor.elem_type, onnx),
-            "shape": _dims(name, tensor),
-        }
+        _entry(array, _dtype("input", value.name, array.tensor.elem_type, onnx))
         for value in model.graph.input
         if value.name not in initialised
-        for name, tensor in _tensors(value.name, value.type, names, onnx)
+        for array in _arrays(value.name, value.type, names, onnx)
     ]
 
 
-def _tensors(name: str, kind: Any, given: "set[str]", onnx: Any) -> Iterator[Tuple[str, Any]]:
-    """Yield the name and the type of each tensor that an input is made of."""
+def described(entries: List[Entry]) -> List[Entry]:
+    """Return what a report says of inputs: name, dtype, and shape in texts."""
+    return [
+        {
+            "name": entry["name"],
+            "dtype": entry["dtype"],
+            "shape": [str(dim) for dim in entry["shape"]],
+        }
+        for entry in entries
+    ]
+
+
+def _entry(array: "_Array", dtype: str) -> Entry:
+    entry: Entry = {"name": array.name, "dtype": dtype, "shape": _dims(array.name, array.tensor)}
+    return dict(entry, distinct=True) if array.are_keys else entry
+
+
+class _Array(NamedTuple):
+    """An array that an input is made of: its name, its type, and whether it holds a map's keys."""
+
+    name: str
+    tensor: Any
+    are_keys: bool = False
+
+
+def _arrays(name: str, kind: Any, given: "set[str]", onnx: Any) -> Iterator[_Array]:
     field = kind.WhichOneof("value")
     if field == "tensor_type":
-        yield name, kind.tensor_type
+        yield _Array(name, kind.tensor_type)
     elif field == "optional_type":
-        yield from _tensors(name, kind.optional_type.elem_type, given, onnx)
+        yield from _arrays(name, kind.optional_type.elem_type, given, onnx)
     elif field == "sequence_type":
         for number in range(_count(name, given)):
             element = values.part(name, number)
-            yield from _tensors(element, kind.sequence_type.elem_type, given, onnx)
+            yield from _arrays(element, kind.sequence_type.elem_type, given, onnx)
     elif field == "map_type" and kind.map_type.value_type.HasField("tensor_type"):
-        for part, element in (
-            (values.KEYS, kind.map_type.key_type),
-            (values.VALUES, kind.map_type.value_type.tensor_type.elem_type),
-        ):
+        held = kind.map_type.value_type.tensor_type.elem_type
+        for part, element in ((values.KEYS, kind.map_type.key_type), (values.VALUES, held)):
             tensor = onnx.TypeProto.Tensor(elem_type=element)
             tensor.shape.dim.add(dim_param=values.part(name, "size"))
-            yield values.part(name, part), tensor
+            yield _Array(values.part(name, part), tensor, part == values.KEYS)
     else:
         kind_name = (field or "none").replace("_type", "")
         raise BadModel(

@@ -5,7 +5,7 @@ from typing import Any, Dict, Iterable, List, Set, Tuple
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import onnx_inputs, operators
+from harness.graphs import BadModel, onnx_inputs, operators
 from harness.graphs.precise import widen
 from harness.graphs.shapes import element_types
 from harness.graphs.values import as_array
@@ -69,15 +69,19 @@ def cut(model: Any, values: Arrays, inputs: Arrays, number: int) -> Tuple[Any, A
     """Return (a model of one node alone, its inputs by name).
 
     What does not depend on the graph's inputs stays in it as a constant: runtimes require that.
+    Raises BadModel where the node reads or gives a sequence or a map.
     """
     import onnx
 
     node = model.graph.node[number]
-    known = dict(values)
-    known.update(operators.typed(model, inputs))
-    moving = _input_dependent(model, inputs)
+    feed = operators.typed(model, inputs)
+    known: Dict[str, Any] = dict(values, **feed)
+    moving = _input_dependent(model, feed)
     held = {tensor.name: tensor for tensor in model.graph.initializer}
     read = list(dict.fromkeys(name for name in [*node.input, *_captured(node)] if name))
+    for name in [*read, *filter(None, node.output)]:
+        if name not in held and not isinstance(known.get(name), (numpy.ndarray, numpy.generic)):
+            raise BadModel(f"node {number} reads or gives {name}, which is no tensor")
     free = [name for name in read if name in moving]
     constant = [
         held[name] if name in held else onnx.numpy_helper.from_array(known[name], name)

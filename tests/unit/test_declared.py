@@ -26,12 +26,12 @@ def _started() -> None:
         adapter.configure("cpu", 1)
 
 
-def save(folder: Path, node: onnx.NodeProto, kind: onnx.TypeProto, output: int = FLOAT) -> str:
+def save(folder: Path, nodes: list[onnx.NodeProto], kind: onnx.TypeProto) -> str:
     graph = helper.make_graph(
-        [node],
+        nodes,
         "g",
         [helper.make_value_info("x", kind)],
-        [helper.make_tensor_value_info(node.output[0], output, None)],
+        [helper.make_tensor_value_info(nodes[-1].output[0], FLOAT, None)],
     )
     domains = [helper.make_opsetid("", 21), helper.make_opsetid("ai.onnx.ml", 3)]
     path = folder / "model.onnx"
@@ -40,8 +40,11 @@ def save(folder: Path, node: onnx.NodeProto, kind: onnx.TypeProto, output: int =
 
 
 def joined(folder: Path) -> str:
-    node = helper.make_node("ConcatFromSequence", ["x"], ["y"], axis=0)
-    return save(folder, node, helper.make_sequence_type_proto(ROW))
+    nodes = [
+        helper.make_node("ConcatFromSequence", ["x"], ["joined"], axis=0),
+        helper.make_node("Relu", ["joined"], ["y"]),
+    ]
+    return save(folder, nodes, helper.make_sequence_type_proto(ROW))
 
 
 def served(adapter: Any, path: str, inputs: dict[str, Any]) -> dict[str, Any]:
@@ -54,9 +57,21 @@ def test_a_sequence_is_sampled_in_parts_and_served_whole(tmp_path: Path) -> None
     inspected = evaluator.inspect("onnx", path, None, SAMPLING)
     assert list(inspected["inputs"]) == ["x.0", "x.1"]
     assert inspected["described"]["judged_by"] == {"y": "float64 evaluation"}
-    right = np.concatenate(list(inspected["inputs"].values()))
+    right = np.maximum(np.concatenate(list(inspected["inputs"].values())), 0)
     for adapter in (evaluator, runtime):
         np.testing.assert_array_equal(served(adapter, path, inspected["inputs"])["y"], right)
+
+
+def test_the_nodes_after_a_sequence_are_traced_and_cut_out(tmp_path: Path) -> None:
+    path, part = joined(tmp_path), np.ones((1, 3), np.float32)
+    inputs = {"x.0": part, "x.1": -part}
+    traced = evaluator.trace(path, inputs)
+    assert traced["single"]["joined"].shape == (2, 3)
+    cut = evaluator.cut(path, inputs, 1, str(tmp_path / "relu.onnx"))
+    assert list(cut["inputs"]) == ["joined"]
+    assert cut["gold"]["y"].min() == 0
+    with pytest.raises(BadModel, match="node 0 reads or gives x, which is no tensor"):
+        evaluator.cut(path, inputs, 0, str(tmp_path / "joined.onnx"))
 
 
 def test_the_users_arrays_say_how_long_a_sequence_is(tmp_path: Path) -> None:
@@ -76,19 +91,21 @@ def test_a_map_is_given_by_its_keys_and_values(tmp_path: Path) -> None:
     kind = helper.make_map_type_proto(
         TensorProto.STRING, helper.make_tensor_type_proto(FLOAT, None)
     )
-    path = save(tmp_path, node, kind)
+    path = save(tmp_path, [node], kind)
     entries = declared.declared_inputs(onnx.load(path), onnx)
     assert [(entry["name"], entry["dtype"], entry["shape"]) for entry in entries] == [
         ("x.keys", "str", ["x.size"]),
         ("x.values", "float32", ["x.size"]),
     ]
+    keys = evaluator.inspect("onnx", path, None, SAMPLING)["inputs"]["x.keys"]
+    assert len(set(keys)) == len(keys) > 1
     inputs = {"x.keys": np.array(["c", "a"]), "x.values": np.array([3.0, 1.0], np.float32)}
     assert served(runtime, path, inputs)["y"].tolist() == [[1.0, 0.0, 3.0]]
 
 
 def test_an_optional_is_given_as_what_it_holds(tmp_path: Path) -> None:
     node = helper.make_node("OptionalGetElement", ["x"], ["y"])
-    path = save(tmp_path, node, helper.make_optional_type_proto(ROW))
+    path = save(tmp_path, [node], helper.make_optional_type_proto(ROW))
     inspected = evaluator.inspect("onnx", path, None, SAMPLING)
     for adapter in (evaluator, runtime):
         answers = served(adapter, path, inspected["inputs"])
@@ -106,7 +123,7 @@ NARROW = {
 @pytest.mark.parametrize("name", NARROW)
 def test_a_dtype_that_numpy_lacks_comes_in_a_wider_one(name: str, tmp_path: Path) -> None:
     kind = helper.make_tensor_type_proto(NARROW[name], [4])
-    path = save(tmp_path, helper.make_node("Cast", ["x"], ["y"], to=FLOAT), kind)
+    path = save(tmp_path, [helper.make_node("Cast", ["x"], ["y"], to=FLOAT)], kind)
     inspected = evaluator.inspect("onnx", path, None, SAMPLING)
     x = inspected["inputs"]["x"]
     assert str(x.dtype) == values.wider_dtype(name)
@@ -120,7 +137,7 @@ def test_a_dtype_that_numpy_lacks_comes_in_a_wider_one(name: str, tmp_path: Path
 
 def test_a_sparse_input_is_refused_with_what_is_served(tmp_path: Path) -> None:
     kind = helper.make_sparse_tensor_type_proto(FLOAT, [2])
-    path = save(tmp_path, helper.make_node("Identity", ["x"], ["y"]), kind)
+    path = save(tmp_path, [helper.make_node("Identity", ["x"], ["y"])], kind)
     with pytest.raises(BadModel, match="its input x is of the kind sparse_tensor: tensors, "):
         declared.declared_inputs(onnx.load(path), onnx)
 

@@ -15,16 +15,22 @@ const NOT_IMPLEMENTED =
 /** A model that is loaded: its session, and the names of its inputs and outputs in its own order. */
 export class Model {
   constructor(session) {
-    const other = session.outputMetadata.find(({ isTensor }) => !isTensor);
-    if (other) {
-      throw new Unsupported(
-        `ONNX Runtime fetches only tensors in JavaScript: the output ${other.name} is a sequence, ` +
-          "a map or an optional",
-      );
-    }
+    checkTensors("input", session.inputMetadata);
+    checkTensors("output", session.outputMetadata);
     this.session = session;
     this.inputs = [...session.inputNames];
     this.outputs = [...session.outputNames];
+  }
+}
+
+/** Throw Unsupported where an input or output is no tensor: ONNX Runtime has no other in JavaScript. */
+function checkTensors(role, metadata) {
+  const other = metadata.find(({ isTensor }) => !isTensor);
+  if (other) {
+    throw new Unsupported(
+      `ONNX Runtime has only tensors in JavaScript: the ${role} ${other.name} is a sequence, ` +
+        "a map or an optional",
+    );
   }
 }
 

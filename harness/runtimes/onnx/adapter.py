@@ -75,7 +75,7 @@ def inspect(
     entries = declared.declared_inputs(model, onnx, user_inputs or ())
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
-        "inputs": [dict(entry, shape=[str(dim) for dim in entry["shape"]]) for entry in entries],
+        "inputs": declared.described(entries),
         "opset": opsets.get("", opsets.get("ai.onnx")),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
@@ -170,9 +170,8 @@ def cut(path: str, inputs: protocol.Arrays, number: int, target: str) -> Dict[st
 
 
 def _fed(model, inputs):
-    held = {tensor.name for tensor in model.graph.initializer}
-    names = [value.name for value in model.graph.input if value.name not in held]
-    return protocol.match_names(values.assemble(inputs, names), names)
+    entries = declared.declared_inputs(model, onnx, inputs)
+    return protocol.match_names(inputs, [entry["name"] for entry in entries])
 
 
 def load(form: str, path: str) -> Any:

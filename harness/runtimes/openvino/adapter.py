@@ -107,7 +107,8 @@ def load(form: str, path: str) -> Any:
 def _check_types(model):
     """Raise Unsupported where an input is text: the process would die after its answer.
 
-    It does so as well for types of less than a byte: their arrays are packed, in another shape.
+    It does so as well for types of less than a byte: their arrays are packed, in another shape. Of
+    floats of 8 bits it has no arrays that can be filled.
     """
     texts = [
         entry.get_any_name()
@@ -117,8 +118,8 @@ def _check_types(model):
     if texts:
         raise protocol.Unsupported("openvino takes no text: its input " + ", ".join(texts))
     for entry in (*model.inputs, *model.outputs):
-        if entry.get_element_type().bitwidth < BYTE:
-            name, kind = entry.get_any_name(), entry.get_element_type().to_string()
+        name, kind = entry.get_any_name(), entry.get_element_type().to_string()
+        if entry.get_element_type().bitwidth < BYTE or kind.startswith("f8"):
             raise protocol.Unsupported(
                 f"openvino gives and takes no arrays of {kind}, as {name} is"
             )

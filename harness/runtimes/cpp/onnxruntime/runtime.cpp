@@ -12,6 +12,7 @@
 #include "machine.hpp"
 #include "onnxruntime/answers.hpp"
 #include "onnxruntime/api.hpp"
+#include "onnxruntime/inputs.hpp"
 #include "onnxruntime/product.hpp"
 #include "onnxruntime/refusals.hpp"
 
@@ -96,38 +97,23 @@ std::vector<const char*> pointers(const std::vector<std::string>& names) {
     return result;
 }
 
-// Return the type of a tensor's elements; it is undefined where the input is none.
-ONNXTensorElementDataType element_type(const Ort::TypeInfo& info) {
-    if (info.GetONNXType() != ONNX_TYPE_TENSOR) return ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
-    return info.GetTensorTypeAndShapeInfo().GetElementType();
-}
-
 class OnnxModel : public Model {
   public:
     OnnxModel(Ort::Session session, const std::vector<std::string>& given)
-        : session_(std::move(session)) {
+        : session_(std::move(session)), inputs_(inputs_of(session_, given)) {
         const Ort::AllocatorWithDefaultOptions allocator;
-        std::vector<std::string> own;
-        for (std::size_t i = 0; i < session_.GetInputCount(); ++i) {
-            own.emplace_back(session_.GetInputNameAllocated(i, allocator).get());
-        }
         for (std::size_t i = 0; i < session_.GetOutputCount(); ++i) {
             outputs_.emplace_back(session_.GetOutputNameAllocated(i, allocator).get());
         }
-        for (std::size_t place : matched(given, own)) {
-            inputs_.push_back(own[place]);
-            types_.push_back(element_type(session_.GetInputTypeInfo(place)));
-        }
+        for (const Input& input : inputs_) names_.push_back(input.name());
     }
 
-    std::vector<View> answer(const std::vector<View>& inputs) override {
+    std::vector<View> answer(const std::vector<View>& arrays) override {
         return guarded([&] {
             std::vector<Ort::Value> values;
-            values.reserve(inputs.size());
-            for (std::size_t i = 0; i < inputs.size(); ++i) {
-                values.push_back(input_value(inputs[i], types_[i]));
-            }
-            const auto in = pointers(inputs_), out = pointers(outputs_);
+            values.reserve(inputs_.size());
+            for (const Input& input : inputs_) values.push_back(input.value(arrays));
+            const auto in = pointers(names_), out = pointers(outputs_);
             auto answered = session_.Run(Ort::RunOptions{nullptr}, in.data(), values.data(),
                                          values.size(), out.data(), out.size());
             answers_ = Answers();
@@ -142,8 +128,8 @@ class OnnxModel : public Model {
 
   private:
     Ort::Session session_;
-    std::vector<std::string> inputs_;               // one for each array that is given
-    std::vector<ONNXTensorElementDataType> types_;  // of these
+    std::vector<Input> inputs_;
+    std::vector<std::string> names_;  // of the inputs
     std::vector<std::string> outputs_;
     Answers answers_;
 };
