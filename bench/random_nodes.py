@@ -23,7 +23,7 @@ import onnx  # noqa: E402
 import onnxruntime  # noqa: E402
 
 from bench.random_graphs import Graph, random_graph  # noqa: E402
-from harness.graphs.onnx_inputs import as_float64  # noqa: E402
+from harness.graphs.inputs.onnx_inputs import as_float64  # noqa: E402
 from harness.graphs.operators import evaluate  # noqa: E402
 from harness.graphs.precise import widen  # noqa: E402
 

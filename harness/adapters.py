@@ -39,7 +39,7 @@ A runtime that can be the first to read a user's own model also has:
 ``inspect(form, path, user_inputs, sampling)``
     Return {"described": facts for JSON, "inputs": arrays by name, "outputs": the model's answers
     by name, "gold": the same in float64 where that can be had}. *user_inputs* are arrays by name,
-    or None: then the adapter makes sample inputs, as `harness.graphs.sample_inputs.Sampling` says.
+    or None: then the adapter makes sample inputs, see `harness.graphs.inputs.sample_inputs`.
 
 and, where the graph of the format can be read, which is how the first wrong node is found:
 

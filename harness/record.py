@@ -103,8 +103,12 @@ WRONG_DEVICE = "WrongDevice"
 WRONG_PLATFORM = "WrongPlatform"
 WRONG_THREADS = "WrongThreads"
 NOT_REACHED = "NotReached"
-BAD_MODEL = "BadModel"  # `harness.graphs.BadModel`: its message is meant for the user
-WRONG_INPUTS = "WrongInputs"  # `harness.graphs.WrongInputs`: so is this
+BAD_MODEL = "BadModel"
+WRONG_INPUTS = "WrongInputs"
+NOT_SUPPORTED = "Unsupported"
+
+#: Their messages are the harness's own and say all: the type adds nothing.
+FOR_USERS = (BAD_MODEL, WRONG_INPUTS, NOT_SUPPORTED)
 
 #: These hold for the whole job: they are recorded in every phase, and no phase runs.
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)

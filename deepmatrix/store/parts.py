@@ -7,6 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepmatrix.boundary.bounds import Id, Json, Line, LongText, Whole, one_line
+from harness.record import FOR_USERS
 
 
 class Part(BaseModel):
@@ -37,9 +38,12 @@ class Failure(Part):
 
     @property
     def line(self) -> str:
-        """The type and the first line of the message, without a terminal's colours."""
-        lines = self.message.strip().splitlines()
-        return one_line(f"{self.type}: {lines[0]}" if lines else self.type)
+        """The first line of the message, after its type unless the message is meant for users."""
+        if not self.message_line:
+            return one_line(self.type)
+        if self.type in FOR_USERS:
+            return self.message_line
+        return one_line(f"{self.type}: {self.message_line}")
 
 
 #: What one step of a quantised value stands for: float32 has no smaller normal number.

@@ -27,7 +27,7 @@ from deepmatrix.planning.plan import Wave
 from deepmatrix.store.output import Output
 from deepmatrix.store.parts import Part
 from deepmatrix.store.phases import AnyPhase
-from harness.record import BAD_MODEL, WRONG_INPUTS
+from harness.record import WRONG_INPUTS
 
 #: 1: first version.
 RECORD_SCHEMA: Final = 1
@@ -207,10 +207,7 @@ class JobRecord(Part):
     def model_problem(self) -> str:
         """What is wrong with the user's own model that the job inspected, for the user."""
         error = self.failure.error if self.failure else None
-        if error is None:
-            return self.cause or self.status
-        is_for_users = error.type in (BAD_MODEL, WRONG_INPUTS)
-        return error.message_line if is_for_users and error.message_line else error.line
+        return error.line if error else self.cause or self.status
 
     @property
     def has_wrong_inputs(self) -> bool:

@@ -5,7 +5,8 @@ from typing import Any, Dict, Iterable, List, Set, Tuple
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import BadModel, onnx_inputs, operators
+from harness.graphs import BadModel, operators
+from harness.graphs.inputs import onnx_inputs
 from harness.graphs.precise import widen
 from harness.graphs.shapes import element_types
 from harness.graphs.values import as_array

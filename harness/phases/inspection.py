@@ -11,7 +11,8 @@ import numpy
 
 from harness import control, record
 from harness.adapters import Arrays
-from harness.graphs import sample_inputs, values
+from harness.graphs import values
+from harness.graphs.inputs import sample_inputs
 from harness.jobs import RunningJob
 
 #: The host takes no longer ones.

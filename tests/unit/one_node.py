@@ -11,7 +11,7 @@ from onnx import TensorProto, helper
 
 from harness.adapters import Arrays
 from harness.graphs import values
-from harness.graphs.onnx_inputs import as_float64
+from harness.graphs.inputs.onnx_inputs import as_float64
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 

@@ -12,7 +12,7 @@ import pytest
 
 import harness.adapters as protocol
 from harness.frameworks.jax import adapter as jax_adapter
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.tflite import model as tflite
 from harness.runtimes.litert import adapter as litert_adapter
 

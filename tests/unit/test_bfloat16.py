@@ -13,7 +13,7 @@ import pytest
 from deepmatrix.store import arrays
 from harness.adapters import Unsupported
 from harness.graphs import BadModel, values
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs.inputs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter as evaluator
 from harness.runtimes.onnx import gold
 from harness.runtimes.onnx.baseline import Baseline

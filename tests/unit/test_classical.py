@@ -16,7 +16,7 @@ from onnx import helper
 
 from harness import control
 from harness.graphs import values
-from harness.graphs.onnx_inputs import as_float64
+from harness.graphs.inputs.onnx_inputs import as_float64
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 

@@ -124,7 +124,7 @@ def test_a_skipped_phase_is_not_the_cause(tmp_path: Path) -> None:
         }
     write(tmp_path, records=document["records"])
     _, status, cause = conclude(JOB, tmp_path, ended())
-    assert (status, cause) == ("unsupported", "startup: Unsupported: no layer torch.narrow")
+    assert (status, cause) == ("unsupported", "startup: no layer torch.narrow")
 
 
 def error(name: str, message: str) -> dict[str, str]:
@@ -137,7 +137,7 @@ def test_an_unsupported_phase_has_a_status_of_its_own(tmp_path: Path) -> None:
         status="unsupported", error={"type": "Unsupported", "message": "no LSTM", "traceback": ""}
     )
     write(tmp_path, records=document["records"])
-    assert conclude(JOB, tmp_path, ended())[1:] == ("unsupported", "train: Unsupported: no LSTM")
+    assert conclude(JOB, tmp_path, ended())[1:] == ("unsupported", "train: no LSTM")
 
 
 @pytest.mark.parametrize(

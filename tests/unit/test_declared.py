@@ -11,8 +11,9 @@ from onnx import TensorProto, helper
 import harness.runtimes.onnx.adapter as evaluator
 import harness.runtimes.onnxruntime.adapter as runtime
 from harness.adapters import Unsupported
-from harness.graphs import BadModel, WrongInputs, declared, values
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs import BadModel, WrongInputs, values
+from harness.graphs.inputs import declared
+from harness.graphs.inputs.sample_inputs import Sampling
 
 FLOAT = TensorProto.FLOAT
 ROW = helper.make_tensor_type_proto(FLOAT, ["n", 3])

@@ -12,10 +12,11 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 from harness import control, record
-from harness.graphs import BadModel, checks, declared, onnx_inputs
+from harness.graphs import BadModel, checks
+from harness.graphs.inputs import declared, onnx_inputs
+from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.operators import evaluate, evaluator
 from harness.graphs.precise import widen
-from harness.graphs.sample_inputs import Sampling
 from harness.phases import inspection
 from harness.runtimes.onnx import adapter
 

@@ -12,8 +12,8 @@ import pytest
 from deepmatrix.judging import deviations
 from deepmatrix.store.truths import Truth
 from harness.graphs import BadModel
+from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.operators import evaluate
-from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter, gold
 from harness.runtimes.onnx.baseline import Baseline, NoBaseline
 

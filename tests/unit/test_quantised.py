@@ -30,8 +30,8 @@ from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.sweeps import sweep
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.truths import Truth
+from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.quantisation import allowed_steps, quantise
-from harness.graphs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter, quantised
 from tests import quantised as models
 from tests.unit.examples import MATRIX, new_run

@@ -10,8 +10,9 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.graphs import BadModel, sample_inputs
-from harness.graphs.sample_inputs import Sampling, Values
+from harness.graphs import BadModel
+from harness.graphs.inputs import sample_inputs
+from harness.graphs.inputs.sample_inputs import Sampling, Values
 from harness.runtimes.onnx import adapter
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 

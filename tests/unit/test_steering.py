@@ -10,8 +10,8 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.graphs.sample_inputs import Sampling
-from harness.graphs.steering import steering
+from harness.graphs.inputs.sample_inputs import Sampling
+from harness.graphs.inputs.steering import steering
 from harness.runtimes.onnx import adapter
 
 pytest.importorskip("onnxruntime")

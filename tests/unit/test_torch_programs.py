@@ -13,7 +13,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 from harness.frameworks.torch import adapter  # noqa: E402 - after torch is known to be there
 from harness.graphs import BadModel  # noqa: E402
-from harness.graphs.sample_inputs import Sampling  # noqa: E402
+from harness.graphs.inputs.sample_inputs import Sampling  # noqa: E402
 
 X = np.random.default_rng(0).standard_normal((2, 8)).astype(np.float32)
 

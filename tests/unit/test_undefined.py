@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs.inputs.sample_inputs import Sampling
 from harness.runtimes.onnx import adapter, gold
 
 pytest.importorskip("onnxruntime")

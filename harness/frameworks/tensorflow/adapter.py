@@ -10,7 +10,7 @@ from typing import Any, Dict, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs.inputs.sample_inputs import Sampling
 
 tf: Any = None  # the framework, once `start` has imported it
 keras: Any = None

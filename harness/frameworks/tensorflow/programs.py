@@ -7,7 +7,8 @@ import keras
 import tensorflow as tf
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, sample_inputs
+from harness.graphs import BadModel
+from harness.graphs.inputs import sample_inputs
 
 
 class SavedModel:

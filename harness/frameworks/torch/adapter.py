@@ -3,7 +3,7 @@
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs.inputs.sample_inputs import Sampling
 
 torch: Any = None  # the framework, once `start` has imported it
 device: Any = None

@@ -11,7 +11,8 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_flatten, tree_unflatten
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, sample_inputs
+from harness.graphs import BadModel
+from harness.graphs.inputs import sample_inputs
 
 #: Types of TorchScript's arguments that are numbers of Python, and how an array becomes one.
 NUMBERS = {"IntType": int, "FloatType": float, "BoolType": bool}

@@ -4,7 +4,7 @@ from typing import Any, Dict, Optional
 
 import numpy
 
-from harness.graphs.sample_inputs import Values
+from harness.graphs.inputs.sample_inputs import Values
 from harness.graphs.tflite import model as tflite
 
 #: Operators that hand on the values of their first input as they are.

@@ -8,8 +8,9 @@ from typing import Any, Dict, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, WrongInputs, sample_inputs
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs import BadModel, WrongInputs
+from harness.graphs.inputs import sample_inputs
+from harness.graphs.inputs.sample_inputs import Sampling
 
 #: torch's types of elements by their numbers.
 SCALAR_TYPES = {

@@ -5,8 +5,9 @@ from typing import Any, Dict, List, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import WrongInputs, quantisation, sample_inputs
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs import WrongInputs, quantisation
+from harness.graphs.inputs import sample_inputs
+from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.tflite import model as tflite
 from harness.graphs.tflite import values as tflite_values
 

@@ -11,7 +11,7 @@ import numpy
 
 import harness.adapters as protocol
 from harness.graphs import BadModel
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs.inputs.sample_inputs import Sampling
 
 ncnn: Any = None  # the runtime, once `start` has imported it
 threads: Any = None

@@ -8,12 +8,13 @@ import functools
 from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
-from harness.graphs import checks, declared, inner, onnx_inputs, operators, quantisation, values
-from harness.graphs.legal_values import legal_values
+from harness.graphs import checks, inner, operators, quantisation, values
+from harness.graphs.inputs import declared, onnx_inputs
+from harness.graphs.inputs.legal_values import legal_values
+from harness.graphs.inputs.sample_inputs import Sampling
+from harness.graphs.inputs.steering import steering
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
-from harness.graphs.sample_inputs import Sampling
-from harness.graphs.steering import steering
 from harness.record import FLOAT64
 from harness.runtimes.onnx import gold, limits, quantised, undefined
 from harness.runtimes.onnx.baseline import Baseline

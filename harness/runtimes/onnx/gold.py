@@ -14,7 +14,8 @@ from typing import Set
 import numpy
 
 from harness import graphs
-from harness.graphs import checks, onnx_inputs, operators, values
+from harness.graphs import checks, operators, values
+from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
 from harness.record import BASELINE, CONTESTED, FLOAT64

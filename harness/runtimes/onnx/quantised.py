@@ -10,7 +10,7 @@ from typing import Any, Dict, List, Set
 
 import numpy
 
-from harness.graphs import onnx_inputs
+from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.graphs.quantisation import allowed_steps

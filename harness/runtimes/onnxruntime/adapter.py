@@ -5,8 +5,9 @@ import struct
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
-from harness.graphs import BadModel, onnx_inputs, onnx_refusals, ort_session, values
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs import BadModel, onnx_refusals, ort_session, values
+from harness.graphs.inputs import onnx_inputs
+from harness.graphs.inputs.sample_inputs import Sampling
 
 ort: Any = None  # the runtime, once `start` has imported it
 providers: Any = None

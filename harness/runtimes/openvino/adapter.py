@@ -11,8 +11,9 @@ from typing import Any, Dict, Optional
 import numpy
 
 import harness.adapters as protocol
-from harness.graphs import onnx_inputs, values
-from harness.graphs.sample_inputs import Sampling
+from harness.graphs import values
+from harness.graphs.inputs import onnx_inputs
+from harness.graphs.inputs.sample_inputs import Sampling
 
 #: OpenVINO's names of the precisions.
 BYTE = 8  # bits

@@ -6,9 +6,10 @@ from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import BadModel, WrongInputs, sample_inputs, values
+from harness.graphs import BadModel, WrongInputs, values
+from harness.graphs.inputs import sample_inputs
+from harness.graphs.inputs.sample_inputs import Sampling, Values
 from harness.graphs.operators import NotEvaluated
-from harness.graphs.sample_inputs import Sampling, Values
 from harness.graphs.shapes import EXPRESSION, Dim, Entry, Ties, size_of, tie
 
 #: Sizes of dynamic dimensions in the order in which they are tried: of an input's first dimension,

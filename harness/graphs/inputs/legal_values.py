@@ -11,7 +11,7 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 import numpy
 
 from harness.graphs import checks
-from harness.graphs.sample_inputs import Values
+from harness.graphs.inputs.sample_inputs import Values
 from harness.graphs.shapes import Entry, Shapes, infer
 from harness.graphs.values import carrier
 

@@ -7,7 +7,8 @@ A tensor is an array of its own name. A sequence and a map are several, named as
 import itertools
 from typing import Any, Iterable, Iterator, List, NamedTuple
 
-from harness.graphs import BadModel, sample_inputs, values
+from harness.graphs import BadModel, values
+from harness.graphs.inputs import sample_inputs
 from harness.graphs.shapes import Dim, Entry
 
 #: So many elements a sequence gets where no user's inputs say how many it has.
