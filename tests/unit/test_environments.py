@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.cli import main
+from deepmatrix.drawing.terminal import make_console
 from deepmatrix.engines.docker import endpoints, interruptible
 from deepmatrix.errors import ArgumentError, EngineError, system_error
 from deepmatrix.machine import folders, npm, packages, signals
@@ -114,6 +115,33 @@ def test_a_terminal_of_40_columns_is_enough(term: str, finished: Path) -> None:
     assert process.returncode == 0
     assert ("\x1b" in text) == (term == "xterm-256color")
     assert "all as expected" in text
+
+
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [
+        ("0", 20),
+        ("1", 20),
+        ("5", 20),
+        ("99999999", 1000),
+        ("²", 160),
+        ("9" * 5000, 160),
+        ("-5", 160),
+        ("many", 160),
+    ],
+)
+def test_a_width_that_nothing_can_be_drawn_in_is_not_taken(
+    columns: str,
+    width: int,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("LINES", columns)
+    assert make_console().width == width
+    assert main.main(["merge", str(finished)]) == 0
+    assert "Training" in capsys.readouterr().out
 
 
 def _read_all(descriptor: int) -> bytes:
