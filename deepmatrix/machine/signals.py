@@ -36,6 +36,12 @@ def heeded_signals() -> list[signal.Signals]:
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
 
 
+def ignore_signals() -> None:
+    """Ignore `SIGNALS` from now on: this process is about to end."""
+    for number in heeded_signals():
+        signal.signal(number, signal.SIG_IGN)
+
+
 @contextlib.contextmanager
 def interrupt_on_signal() -> Iterator[None]:
     """Turn the signals that end a run into KeyboardInterrupt; put their handlers back after."""

@@ -165,6 +165,20 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_word(arguments: Sequen
     assert (process.returncode, err) == (141, b"")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("code", [0, 2])
+def test_a_stream_that_is_closed_takes_what_is_printed_to_nowhere(
+    closed: str, code: int, finished: Path
+) -> None:
+    run = finished if code == 0 else finished / "nothing"
+    script = f'exec "$0" -m deepmatrix merge "$1" {closed}'
+    command = ["sh", "-c", script, sys.executable, str(run)]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert process.returncode == code
+    assert bool(process.stdout) == (code == 0 and " >&-" not in f" {closed}")
+    assert bool(process.stderr) == (code != 0 and "2>&-" not in closed)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_an_output_that_is_full_is_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
@@ -260,6 +274,20 @@ def test_a_command_whose_engine_never_answers_can_be_interrupted(name: str) -> N
     shutil.rmtree(folder)
     assert process.returncode == 130
     assert err.decode().splitlines() == ["error: interrupted"]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_program_loads_ends_it_as_a_later_one(name: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "deepmatrix", *PLAN]
+    environment = {"PATH": os.environ["PATH"]}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if b" deepmatrix.machine.signals" in line)
+        next(line for line in process.stderr if b" rich" in line)
+        process.send_signal(getattr(signal, name))
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == b"error: interrupted"
 
 
 def test_an_ignored_signal_stays_ignored() -> None:
