@@ -26,7 +26,7 @@ SCHEMA = SCHEMAS / "results.schema.json"
 
 def shown(results: rows.Results) -> str:
     console = Console(file=io.StringIO(), width=200, no_color=True)
-    reports.show(console, results)
+    reports.show(console, results, all_tables=True)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -188,3 +188,14 @@ def test_the_plan_document_counts_what_the_plan_does() -> None:
     reasons = {skipped["reason"] for skipped in document["skipped"]}
     assert "the engine has no NVIDIA runtime" in reasons
     assert "" not in reasons
+
+
+def test_a_matrix_ends_with_a_summary_of_a_line_for_each_cell(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    console = Console(file=io.StringIO(), width=80, no_color=True)
+    reports.show(console, results)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[1] == "Summary"
+    for cell in results.cells:
+        assert sum(line.startswith(f"{cell.cell} ") for line in lines) == (cell.jobs > 0)
+    assert "Training" not in lines

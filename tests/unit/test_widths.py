@@ -29,8 +29,9 @@ from deepmatrix.drawing import console as printing
 from deepmatrix.drawing import fitting
 from deepmatrix.drawing.layout import Column, Row, Table
 from deepmatrix.reports import markdown, tables
-from deepmatrix.reports.tables import claims, comparison, conformance, result_tables
+from deepmatrix.reports.tables import comparison, conformance, result_tables
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
+from deepmatrix.reports.tables.study import claims
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.statistics import Bounded, Estimate
