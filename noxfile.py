@@ -131,6 +131,12 @@ def verify(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def init(session: nox.Session) -> None:
+    """Write a deepmatrix.yaml for models of your own, which `nox -s verify` then takes."""
+    _matrix(session, "init", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def conformance(session: nox.Session) -> None:
     """Try the ONNX standard's own tests in every runtime. `-- --record` writes a baseline."""
     _matrix(session, "conformance", *session.posargs)
