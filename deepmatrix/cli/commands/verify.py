@@ -39,20 +39,7 @@ OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "models",
-        nargs="*",
-        type=Path,
-        metavar="MODEL",
-        help="a file of a model, or a SavedModel's folder",
-    )
-    parser.add_argument(
-        "--config",
-        type=Path,
-        metavar="FILE",
-        help=f"the project's file, {project.FILE} here by default, when no model is named",
-    )
-    parser.set_defaults(overrides=())
+    _add_models(parser)
     shared.add_engine(parser)
     shared.add_trust(parser)
     _add_inputs(parser)
@@ -94,6 +81,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_reuse(parser)
     resuming.add_resume(parser)
     _add_budgets(parser)
+
+
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "models",
+        nargs="*",
+        type=Path,
+        metavar="MODEL",
+        help="a file of a model, or a SavedModel's folder",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"the project's file, {project.FILE} here by default, when no model is named",
+    )
+    parser.set_defaults(overrides=())
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
