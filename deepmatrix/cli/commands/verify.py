@@ -178,7 +178,8 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
             _verify(own_options, console)
         except (CellFailed, ArgumentError) as error:
             failures.append(error)
-            print_line(console, f"✗ {entry.model}: {error.message}", "red", wrap=False)
+            name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
+            print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
     console.print()
     count = len(document.models)
     if not failures:
