@@ -463,6 +463,17 @@ def test_workloads_and_presets_have_defaults(tmp_path: Path) -> None:
     assert (preset.infer.batches, preset.infer.samples) == ((1,), 9)
 
 
+def test_frameworks_and_runtimes_have_default_devices(tmp_path: Path) -> None:
+    defaults = "defaults:\n  runtimes: {devices: [cpu]}\n"
+    matrix = load(tmp_path, with_variant().replace("frameworks:\n", f"{defaults}frameworks:\n", 1))
+    assert list(matrix.cell_ids()) == [
+        "torch-debian12-amd64-cpu",
+        "torch-debian12-amd64-cuda",
+        "onnxruntime-debian12-amd64-cpu",
+        "onnxruntime_fast-debian12-amd64-cpu",
+    ]
+
+
 def test_a_default_stands_in_for_single_keys_too(tmp_path: Path) -> None:
     text = WITH_DEFAULTS.replace(
         "{batches: [1, 32], samples: 50, min_s: 0.5, warmup: 5}", "{warmup: 2}"
