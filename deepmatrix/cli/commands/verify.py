@@ -138,7 +138,7 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
         "--max-error",
         type=budgets.number,
         metavar="1e-5",
-        help="fail above this error: largest difference from gold over gold's largest value",
+        help="fail above this error: largest difference from gold, divided by gold's largest value",
     )
     parser.add_argument(
         "--max-image", type=budgets.size, metavar="100MB", help="fail above this size of an image"
