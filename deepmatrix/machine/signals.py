@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import signal
 import sys
 import threading
@@ -27,6 +26,8 @@ def end_with_parent() -> None:
     A supervisor that ends nox alone would leave a run that nobody knows of.
     """
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - signals are not heeded before this module is loaded
+
         with contextlib.suppress(OSError, AttributeError):  # a libc without it
             ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
