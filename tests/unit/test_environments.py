@@ -141,7 +141,7 @@ def test_a_width_that_nothing_can_be_drawn_in_is_not_taken(
     monkeypatch.setenv("LINES", columns)
     assert make_console().width == width
     assert main.main(["merge", str(finished)]) == 0
-    assert "Training" in capsys.readouterr().out
+    assert "Summary" in capsys.readouterr().out
 
 
 def _read_all(descriptor: int) -> bytes:
