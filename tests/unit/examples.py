@@ -54,6 +54,12 @@ def output(job: Job, **changes: Any) -> Output:
         },
         "inspect": {},
         "parity": {},
+        "passes": {
+            "batch": 16,
+            "forward": {"latency_s": [1e-3 * base] * 20, "warmup": 2},
+            "backward": {"latency_s": [3e-3 * base] * 20, "warmup": 2},
+        },
+        "probe": {"probes": {}},
         "deploy": {},
         "infer": {
             "batches": {
