@@ -275,6 +275,7 @@ def without_training(parent: Path, *phases: str) -> tuple[Run, Job]:
 
 NO_CONVOLUTION = ExpectedFailure(cells="torch-*", subjects="digits-conv", reason="no convolution")
 
+
 def with_failed(job: Job, phase: str) -> Output:
     """What a job said whose *phase* raised an error."""
     error = {"type": "ValueError", "message": "no such layer", "traceback": ""}
