@@ -1,5 +1,6 @@
 """What the jobs of all kinds have in common while they run."""
 
+import importlib
 from types import ModuleType
 from typing import Any, Dict, List
 
@@ -23,3 +24,8 @@ class RunningJob:
         self.adapter = adapter
         self.started = started
         self.produced: List[Dict[str, Any]] = []
+
+    def beside_adapter(self, name: str) -> ModuleType:
+        """Return a module of the adapter's folder, such as ``probes``; *name* may have dots."""
+        folder, _, _ = self.job["adapter"].rpartition(".")
+        return importlib.import_module(f"{folder}.{name}")

@@ -1,6 +1,5 @@
 """Answers of a workload's network that the host compares with gold: first step and idiom."""
 
-import importlib
 import itertools
 from typing import Any, Dict
 
@@ -32,8 +31,7 @@ def idiom(session: Session, data: Dict[str, Any]) -> None:
     `record.IDIOM_STEPS` steps at the first rate. Writes `record.IDIOM_LOGITS`.
     """
     del data  # the answers are in the file
-    name = session.job["cell"]["name"]
-    proof = importlib.import_module(f"harness.frameworks.{name}.idioms.proof")
+    proof = session.beside_adapter("idioms.proof")
     workload, weights = session.job["workload"], session.workload("weights")
     batches = list(itertools.islice(session.batches(), record.IDIOM_STEPS))
     network, rate = workload["network"], float(session.workload("order")["rates"][0])
