@@ -9,30 +9,30 @@ from typing import Any, Dict, List, Optional, Tuple
 from harness import control, failures, formats, record
 from harness.adapters import Unsupported
 from harness.measuring import timing
-from harness.phases.workload import Session
+from harness.phases.workload import WorkloadJob
 
 
 class ExportFailed(Exception):
     """One or more formats could not be written; each has its own error."""
 
 
-def deploy(session: Session, data: Dict[str, Any]) -> None:
+def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
     """Export to every requested format; the phase fails at its end if one of them failed.
 
     Writes the trained weights, the producer's own logits, and a folder for each format.
     """
-    session.require("build", "export")
-    adapter = session.adapter
-    model, _ = session.model()
-    x = session.inputs()
-    control.save_arrays(session.directory, record.TRAINED, adapter.get_weights(model))
-    control.save_arrays(session.directory, record.PRODUCED, {"y": adapter.predict(model, x)})
+    job.require("build", "export")
+    adapter = job.adapter
+    model, _ = job.model()
+    x = job.inputs()
+    control.save_arrays(job.directory, record.TRAINED, adapter.get_weights(model))
+    control.save_arrays(job.directory, record.PRODUCED, {"y": adapter.predict(model, x)})
     data["formats"] = {}
-    for form in session.job["formats"]:
-        outcome, artifact = _export(session.directory, adapter, model, form, x[:2])
+    for form in job.document["formats"]:
+        outcome, artifact = _export(job.directory, adapter, model, form, x[:2])
         data["formats"][form] = outcome
         if artifact:
-            session.produced.append(artifact)
+            job.produced.append(artifact)
     _raise_for_missing(data["formats"])
 
 
