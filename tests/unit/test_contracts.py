@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,6 +38,26 @@ def folders() -> Iterator[Path]:
 
 def test_every_folder_of_modules_is_a_package_that_the_contracts_see() -> None:
     assert [folder for folder in folders() if not (folder / "__init__.py").is_file()] == []
+
+
+def is_defined(name: str, folder: Path) -> bool:
+    """Return whether a name is a module in or below a folder, a dotted one, or what one defines."""
+    path = Path(*name.split("."))
+    below = [child for child in folder.rglob("*") if child.is_dir()]
+    modules = [place / path for place in (ROOT, folder, *below)]
+    if any(module.with_suffix(".py").is_file() or module.is_dir() for module in modules):
+        return True
+    owner = (folder / path.parent).with_suffix(".py")
+    return owner.is_file() and f"def {path.name}(" in owner.read_text(encoding="utf-8")
+
+
+def test_every_module_that_a_package_names_exists() -> None:
+    unknown = []
+    for folder in folders():
+        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
+        names = re.findall(r"(?<!`)`([a-z_.]+)`(?!`)", text)
+        unknown += [(folder, name) for name in names if not is_defined(name, folder)]
+    assert unknown == []
 
 
 def test_packages_are_small() -> None:
