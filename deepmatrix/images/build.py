@@ -30,7 +30,7 @@ from deepmatrix.planning.cells import Cell
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 #: BuildKit's error for a race of its own between targets that share steps. A retry goes on from the
-#: finished steps.
+#: finished steps. The error has no code, so its text is read, and only to try again.
 RACE = "inconsistent graph state"
 TRIES = 3
 

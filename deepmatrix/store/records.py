@@ -53,7 +53,7 @@ Status = Literal[
 ]
 
 #: Failures of the engine or of a disk, not of the cell: ``--resume`` runs such jobs again.
-UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed", "damaged"})
+UNDONE: frozenset[str] = frozenset({"engine-lost", "no-device", "start-failed", "damaged"})
 
 
 #: Floats between two values: no dtype has more.
