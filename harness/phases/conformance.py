@@ -40,9 +40,9 @@ def suite(job: SuiteJob, data: Dict[str, Any]) -> None:
     for number, case in enumerate(module.cases()):
         entry = {"name": case["name"], "skipped": case.get("skipped")}
         if not entry["skipped"]:
-            entry.update({key: case[key] for key in ("form", "rtol", "atol")})
+            entry.update({key: case[key] for key in ("format", "rtol", "atol")})
             entry.update(inputs=list(case["inputs"]), outputs=len(case["outputs"]))
-            entry["model"] = f"{record.SUITE_MODELS}/{number}.{case['form']}"
+            entry["model"] = f"{record.SUITE_MODELS}/{number}.{case['format']}"
             with open(job.path(entry["model"]), "wb") as file:
                 file.write(case["model"])
             for kind, values in (("in", case["inputs"].values()), ("out", case["outputs"])):
@@ -73,7 +73,7 @@ def conform(job: SuiteJob, data: Dict[str, Any]) -> None:
 
 def _answer(job: SuiteJob, case: Dict[str, Any], suite_arrays: Arrays) -> "List[numpy.ndarray]":
     adapter, number = job.adapter, case["number"]
-    model = adapter.load(case["form"], os.path.join(job.directory, case["model"]))
+    model = adapter.load(case["format"], os.path.join(job.directory, case["model"]))
     inputs = {
         name: suite_arrays[f"{number}/in/{index}"] for index, name in enumerate(case["inputs"])
     }

@@ -82,9 +82,9 @@ class ArtifactJob {
   /** Resolve to {model, seconds}: loaded on the first call, and what that took. */
   async model() {
     if (!this.#model) {
-      const { format: form, model } = this.document.artifact;
-      if (form !== "onnx" && form !== "ort") {
-        throw new Unsupported(`onnxruntime does not read ${form}`);
+      const { format: name, model } = this.document.artifact;
+      if (name !== "onnx" && name !== "ort") {
+        throw new Unsupported(`onnxruntime does not read ${name}`);
       }
       const [loaded, seconds] = await timed(() => this.runtime.load(model));
       this.#model = { model: loaded, seconds };
