@@ -154,7 +154,7 @@ def base_image(cell: Cell, matrix: Matrix, architecture: str, environment: dict[
         architecture=architecture,
         packages=FAMILIES["wheels"].roots["build"].packages_for(architecture, architecture),
     )
-    target = root.bake(root.make())
+    target = root.bake(root.make_filesystem())
     build = ["docker", "buildx", "build", "--load", "--platform", target["platforms"][0]]
     build += ["--tag", target["tags"][0], "--file", target["dockerfile"], target["context"]]
     processes.run(build, environment=environment)
@@ -218,7 +218,7 @@ def build_without_emulation(cells: list[Cell], matrix: Matrix, environment: dict
             folder=Path(temporary),
             sources=packages.configured_sources(),
             architecture=native,
-            roots={root: root.make() for root in roots},
+            roots={root: root.make_filesystem() for root in roots},
         )
         file = Path(temporary) / "bake.json"
         file.write_text(json.dumps(build.bake_file(recipes, workshop)))

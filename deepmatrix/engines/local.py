@@ -232,7 +232,7 @@ class LocalProcesses:
         assert self._folder is not None, "open() comes first"
         temporary = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            copies = Folders.make(temporary, self._folder / SHARED if sandbox else None)
+            copies = Folders.create(temporary, self._folder / SHARED if sandbox else None)
             if not sandbox:
                 self._write_code(copies.code)
             shutil.copytree(control, copies.control)

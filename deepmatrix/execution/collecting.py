@@ -135,7 +135,7 @@ class _Collector:
         if self.run.manifest.plan.imports:
             with contextlib.suppress(arrays.Unreadable):  # then that is its agreement
                 answered = answers.read_control(control, names)
-                answers.keep(self.run, artifact, self.cell.id, answered)
+                answers.store(self.run, artifact, self.cell.id, answered)
         return deviations.measure(self.run.artifact_path(artifact), control, names)
 
     def _blame_artifact(self, cause: str) -> None:

@@ -112,7 +112,7 @@ class Root:
         """Say whether it is cached, or is an image that needs no making here."""
         return bool(self.image) or (self._folder() / "rootfs.tar").exists()
 
-    def make(self) -> Path:
+    def make_filesystem(self) -> Path:
         """Return the folder that holds its ``rootfs.tar``, making it if it is not cached.
 
         Raises EngineError when mmdebstrap is missing or fails.

@@ -210,18 +210,18 @@ def _roots(
         for root in recipe.all_roots(architecture):
             users.setdefault(root, []).append(recipe)
 
-    def make(root: Root) -> Path | str:
+    def make_root(root: Root) -> Path | str:
         for recipe in users[root] if not root.is_cached() else ():
             progress(recipe.cell.id, f"making a Debian root: {root.suite}, {root.architecture}")
         try:
-            return root.make()
+            return root.make_filesystem()
         except processes.CommandFailed as error:
             if error.code is None:  # there is no mmdebstrap: no root can be made
                 raise
             return error.output.splitlines()[-1] if error.output else error.message
 
     with ThreadPoolExecutor(2) as pool:  # each waits for the mirror half of its time
-        results = dict(zip(users, pool.map(make, users), strict=True))
+        results = dict(zip(users, pool.map(make_root, users), strict=True))
     failed = {
         recipe.cell.id: _failed(recipe, f"its Debian root cannot be made: {result}")
         for root, result in results.items()

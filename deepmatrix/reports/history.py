@@ -48,8 +48,8 @@ def show_list(console: Console, all_series: Sequence[Series]) -> None:
         Column("series", key=True),
         Column("runs", numeric=True),
         Column("newest", numeric=True),
-        Column("last change", numeric=True, whole=True),
-        Column("since", optional=1, whole=True),
+        Column("last change", numeric=True, unbroken=True),
+        Column("since", optional=1, unbroken=True),
     )
     print_table(console, Table(title="History", columns=columns, rows=tuple(rows)))
 

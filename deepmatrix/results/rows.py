@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.judging.verdicts import Word
+from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause, NodeError
 from deepmatrix.store.output import ModelInput
@@ -243,7 +243,7 @@ class PortabilityRow(Row):
     consumer: str
     isa: str = ""
     emulated: bool
-    verdict: Word
+    verdict: VerdictName
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""

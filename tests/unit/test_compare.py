@@ -163,7 +163,7 @@ def test_an_error_is_named_that_doubled_and_uses_half_of_its_tolerance(
     error: float | None, is_named: bool
 ) -> None:
     key = ("serving", "artifact", "cell")
-    before = Outcome(word="match", subject="artifact", error=1e-7, tolerance=2e-6)
+    before = Outcome(verdict="match", subject="artifact", error=1e-7, tolerance=2e-6)
     after = dataclasses.replace(before, error=error)
     assert bool(compare_verdicts({key: before}, {key: after}).drifts) == is_named
 

@@ -13,6 +13,13 @@ from deepmatrix.paths import HARNESS, PACKAGE, ROOT
 #: The most lines of a module and of a function, and the most modules of a package.
 MODULE_LINES, FUNCTION_LINES, MODULES = 400, 50, 12
 
+#: Names that do not say what they are: a public function and its arguments have others.
+VAGUE = """
+one ones other others each this that these those thing things what which why it them some nothing
+more most rest far near left had got seen found said told asked given taken made kept done came
+make keep form
+"""
+
 #: What the host may import of the harness.
 SHARED = {"formats", "record"}
 
@@ -79,3 +86,20 @@ def test_modules_and_functions_are_short() -> None:
                 if lines > FUNCTION_LINES:
                     long.append(f"{path}:{node.lineno} {node.name}")
     assert long == []
+
+
+def named(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Return the names of a function and of its arguments."""
+    own = function.args
+    arguments = [*own.posonlyargs, *own.args, *own.kwonlyargs, own.vararg, own.kwarg]
+    return [function.name, *(argument.arg for argument in arguments if argument)]
+
+
+def test_public_functions_and_their_arguments_have_names_that_say_what_they_are() -> None:
+    vague = []
+    for path in (path for folder in folders() for path in folder.glob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                names = set(VAGUE.split()).intersection(named(node))
+                vague += [f"{path}:{node.lineno} {node.name}: {name}" for name in sorted(names)]
+    assert vague == []

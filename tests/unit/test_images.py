@@ -330,7 +330,7 @@ def test_a_missing_mmdebstrap_says_how_to_get_it(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(processes.CommandFailed, match="cannot start mmdebstrap") as raised:
-        AMD.roots("amd64")["base"].make()
+        AMD.roots("amd64")["base"].make_filesystem()
     assert "nox -s engine" in raised.value.hint
 
 
@@ -348,7 +348,7 @@ def test_a_root_that_fails_leaves_nothing_in_the_cache(
     monkeypatch.setattr(bases, "_mirrors", lambda _: [])
     root = AMD.roots("amd64")["base"]
     with pytest.raises(processes.CommandFailed):
-        root.make()
+        root.make_filesystem()
     assert not root.is_cached()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -390,10 +390,10 @@ def test_an_inconsistent_mirror_is_used_with_fewer_sources(
     monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite, f"{suite}-security"])
     root = AMD.roots("amd64")["base"]
     if succeeds:
-        root.make()
+        root.make_filesystem()
     else:
         with pytest.raises(EngineError, match=r"the Debian mirror is inconsistent: E: a\.deb  404"):
-            root.make()
+            root.make_filesystem()
     assert len(calls) == tried
     assert root.is_cached() == succeeds
 
@@ -412,7 +412,7 @@ def test_the_current_suite_does_not_replace_an_older_one(
     monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite])
     root = AMD.roots("amd64")["base"]
     with pytest.raises(EngineError, match="mirror is inconsistent"):
-        root.make()
+        root.make_filesystem()
     assert not root.is_cached()
 
 

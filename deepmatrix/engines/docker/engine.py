@@ -191,8 +191,9 @@ class DockerEngine:
                 ending="cancelled",
                 cause="interrupted",
                 wall_s=waiting.wall_s,
-                left=f"{self.endpoint.origin} does not answer. A container and volumes with the "
-                f"label {leftovers.RUN}={task.run_id} may be left; the next run there removes them",
+                may_be_left=f"{self.endpoint.origin} does not answer. A container and "
+                f"volumes with the label {leftovers.RUN}={task.run_id} may be left; the "
+                "next run there removes them",
             )
 
     def _run(self, task: Task, cancel: threading.Event) -> Ended:

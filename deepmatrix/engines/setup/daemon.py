@@ -168,7 +168,7 @@ class Daemon:
         return "\n".join(text.strip().splitlines()[-5:])
 
 
-def others(mine: Daemon) -> list[int]:
+def foreign_daemons(mine: Daemon) -> list[int]:
     """Return the process ids of Docker daemons on this machine that are not *mine*."""
     return [
         int(path.parent.name)

@@ -122,7 +122,11 @@ def stop(*, say: Say, private: Daemon | None = None) -> None:
     if changes.service:
         processes.run(["systemctl", "stop", "docker.socket", "docker.service"])
         say("stopped Docker's own service")
-    if changes.bridge and Path("/sys/class/net/docker0").exists() and not daemon.others(private):
+    if (
+        changes.bridge
+        and Path("/sys/class/net/docker0").exists()
+        and not daemon.foreign_daemons(private)
+    ):
         processes.run(["ip", "link", "delete", "docker0"])
         say("removed the network bridge docker0")
     for architecture in changes.architectures:
@@ -257,7 +261,7 @@ def _say_emulation(emulated: frozenset[str], say: Say) -> None:
 
 
 def _start_daemon(private: Daemon, changes: Changes, say: Say) -> None:
-    if daemon.others(private) and not private.apart:
+    if daemon.foreign_daemons(private) and not private.apart:
         raise EngineError(
             "another Docker daemon runs on this machine, and does not answer",
             hint="join its group (usually docker), or name it by DOCKER_HOST",

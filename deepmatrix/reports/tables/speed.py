@@ -103,9 +103,9 @@ def _slowdown(step: Estimate | None, fastest: Estimate | None, emulated: bool) -
     comparison = compare(step.round_medians, fastest.round_medians)
     if comparison is None:
         return "one round"
-    if comparison.word == "cannot tell":
+    if comparison.direction == "cannot tell":
         return "cannot tell"
-    return f"{comparison.word}, {comparison.low:.2f} to {comparison.high:.2f} times"
+    return f"{comparison.direction}, {comparison.low:.2f} to {comparison.high:.2f} times"
 
 
 def passes(results: Results) -> Table:
