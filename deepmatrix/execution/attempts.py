@@ -22,8 +22,8 @@ from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import locks
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import Status
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 
 

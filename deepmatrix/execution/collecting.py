@@ -14,8 +14,8 @@ from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store import answers, arrays, artifacts
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, JobRecord, Status
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from harness.record import DEPLOY, INSPECT
 

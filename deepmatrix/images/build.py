@@ -23,7 +23,8 @@ from deepmatrix.images.prepared import Prepared, Progress
 from deepmatrix.images.progress import Watch
 from deepmatrix.images.recipes import WHEELS, Recipe, recipe_for
 from deepmatrix.invocation import command_line
-from deepmatrix.machine import npm, packages, processes
+from deepmatrix.machine import processes
+from deepmatrix.machine.packages import indexes, npm
 from deepmatrix.planning.cells import Cell
 
 #: Predefined build arguments, which reach neither the history nor the layers.
@@ -44,7 +45,7 @@ class Workshop:
     """
 
     folder: Path
-    sources: packages.Sources
+    sources: indexes.Sources
     architecture: str
     roots: dict[Root, Path]
 
@@ -190,7 +191,7 @@ def _build(
     with scratch.build_folder() as folder:
         workshop = Workshop(
             folder=folder,
-            sources=packages.configured_sources(),
+            sources=indexes.configured_sources(),
             architecture=architecture,
             roots=roots,
         )

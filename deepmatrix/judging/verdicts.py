@@ -12,8 +12,8 @@ from deepmatrix.config.sections import PRECISIONS, Override, Precision, Toleranc
 from deepmatrix.judging.deviations import MOST_OF_RANGE
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.phases import InferData
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
+from deepmatrix.store.reported.phases import InferData
 
 VerdictName = Literal["match", "drift", "error", "unsupported", "not-run"]
 

@@ -21,6 +21,9 @@ Seed = Annotated[int, Field(ge=0, le=2**64)]
 Rounds = Annotated[int, Field(ge=1, le=1000)]
 Retries = Annotated[int, Field(ge=0, le=100)]
 
+#: How often a job is retried that a busy machine slowed down.
+RETRIES = 2
+
 Wave = Literal["produce", "consume"]
 
 WAVES: tuple[Wave, ...] = ("produce", "consume")
@@ -145,7 +148,7 @@ class Plan:
     cold: bool
     infer: Infer
     #: How often a job is retried that a busy machine slowed down.
-    retries: Retries = 2
+    retries: Retries = RETRIES
     #: So many steps an emulated cell trains; None: all.
     steps_emulated: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     imports: tuple[Import, ...] = ()

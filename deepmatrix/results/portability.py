@@ -11,8 +11,8 @@ from deepmatrix.planning.plan import Artifact
 from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import ModelInput
 from harness.record import FLOAT64
 
 #: Why it is not a problem where an evaluator does not answer a user's own model as gold does.

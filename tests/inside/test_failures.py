@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from deepmatrix.store.output import Output
+from deepmatrix.store.reported.output import Output
 from harness import control
 from tests.inside.conftest import (
     LINEAR,

@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from deepmatrix.store.output import Output
+from deepmatrix.store.reported.output import Output
 from deepmatrix.workloads import gold, inputs
 from harness import record
 from tests.inside.conftest import (

@@ -14,8 +14,8 @@ from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
-from deepmatrix.store.output import Exported, ExportedFile, Output
 from deepmatrix.store.records import Agreement, JobRecord, Parity
+from deepmatrix.store.reported.output import Exported, ExportedFile, Output
 from deepmatrix.store.runs import Run
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")

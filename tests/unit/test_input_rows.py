@@ -10,7 +10,7 @@ from deepmatrix.reports import markdown
 from deepmatrix.results import remarks
 from deepmatrix.results.portability import blame_inputs
 from deepmatrix.results.rows import Results
-from deepmatrix.store.output import ModelInput
+from deepmatrix.store.reported.output import ModelInput
 from tests.unit import verifications
 
 IMAGE = ModelInput(

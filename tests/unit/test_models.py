@@ -27,7 +27,7 @@ from deepmatrix.results import merging
 from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.causes import NodeError, NodeErrors
-from deepmatrix.store.output import Exported, Output
+from deepmatrix.store.reported.output import Exported, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.phases import inspection

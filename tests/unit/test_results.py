@@ -22,8 +22,8 @@ from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, merging
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from tests.unit.examples import MATRIX, new_run, output, planned, record
 

@@ -21,7 +21,7 @@ from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.results import merging
 from deepmatrix.store import answers, artifacts, truths
-from deepmatrix.store.output import Exported
+from deepmatrix.store.reported.output import Exported
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNDEFINED_VALUE

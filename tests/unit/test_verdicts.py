@@ -11,8 +11,8 @@ from deepmatrix.config.sections import Override, Tolerances
 from deepmatrix.judging.verdicts import Terms, judge, terms_of
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
+from deepmatrix.store.reported.output import Output
 from tests.unit.examples import MATRIX, planned, record
 
 TERMS = Terms(

@@ -19,7 +19,7 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs
 from deepmatrix.planning.model_plan import First, plan_models
-from deepmatrix.planning.plan import SampleRequest
+from deepmatrix.planning.plan import RETRIES, SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.results import remarks
@@ -28,9 +28,6 @@ from deepmatrix.store.runs import Run
 
 #: How often a model answers: a third answer tells a model with state from one that is random.
 REPEATS = 3
-
-#: How often a job that a busy machine slowed down is retried for a budget of latency.
-RETRIES = 2
 
 #: How a user's own model is timed: it may be large.
 OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import processes
-
-PROC = Path("/proc")
+from deepmatrix.machine.proctree import PROC
 
 #: How long a daemon may take to answer, and to end. Seconds.
 START_S = 60.0

@@ -23,6 +23,7 @@ from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import binfmt, processes
+from deepmatrix.machine.packages import apt
 from deepmatrix.paths import IMPORT_ROOT
 
 Say = Callable[[str], None]
@@ -207,13 +208,8 @@ def _apt_files(suite: str) -> Iterator[tuple[Path, str]]:
 
 def _mirror() -> str:
     """Return the Debian mirror that this machine's own apt sources name."""
-    listed = processes.run(
-        ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
-    )
-    for line in listed.splitlines():
-        label, _, address = line.partition(" ")
-        if label == "Debian":
-            return address.rstrip("/")
+    if address := apt.mirrors().get("Debian"):
+        return address
     raise EngineError(
         "apt knows no Debian mirror", hint="add one to /etc/apt/sources.list.d and apt-get update"
     )

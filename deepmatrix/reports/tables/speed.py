@@ -20,7 +20,7 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
-from deepmatrix.results.rows import InferenceRow, PassRow, Results, TrainingRow
+from deepmatrix.results.rows import BOTH_PASSES, InferenceRow, PassRow, Results, TrainingRow
 from deepmatrix.results.timing.statistics import Estimate, compare
 
 OF_PEAK = (
@@ -121,7 +121,7 @@ def passes(results: Results) -> Table:
             number("batch"),
             number("forward"),
             number("of peak, forward", optional=3, note=OF_PEAK),
-            number("forward and backward"),
+            number(BOTH_PASSES),
             number("of peak, both", optional=2, note=OF_PEAK),
             number(
                 "throughput",
