@@ -208,10 +208,13 @@ def test_parts_of_different_plans_are_refused(tmp_path: Path) -> None:
         merging.merge([first, second])
 
 
-def test_a_lost_engine_gives_way_to_what_was_found_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["engine-lost", "no-device"])
+def test_an_engine_that_failed_gives_way_to_what_was_found_later(
+    tmp_path: Path, status: str
+) -> None:
     lost, complete = new_run(tmp_path / "a", PLAN), whole(tmp_path / "b")
     job = next(PLAN.jobs("produce"))
-    lost.save(job, record(job, status="engine-lost", output=None))
+    lost.save(job, record(job, status=status, output=None))
     assert not lost.is_done(job)
     assert merging.merge([lost, complete]).problems == ()
 
