@@ -77,7 +77,8 @@ class Task:
     """One process to run: a cell, a control directory, limits, which hold for each of its jobs.
 
     *emulator*: a program on this machine that has to run it, where it is not run natively or by
-    the kernel's own choice.
+    the kernel's own choice. *keeps_compiled*: it finds what its compiler made in earlier runs, see
+    `deepmatrix.images.compiled`.
     """
 
     id: str
@@ -88,6 +89,7 @@ class Task:
     limits: Limits
     environment: dict[str, str] = field(default_factory=dict)
     emulator: Path | None = None
+    keeps_compiled: bool = False
     queue: Queue | None = None
 
     @property

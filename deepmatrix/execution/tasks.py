@@ -67,8 +67,13 @@ class TaskMaker:
             limits=self._limits(),
             environment={**emulation, **processor, **cell.environment},
             emulator=emulator,
+            keeps_compiled=self._keeps_compiled(cell),
             queue=queue,
         )
+
+    def _keeps_compiled(self, cell: Cell) -> bool:
+        has_own_models = bool(self.run.manifest.plan.imports)
+        return self.emulated and bool(cell.compile_cache) and not has_own_models
 
     def write_input(self, job: Job, cell: Cell, folder: Path, contents: Mapping[str, Any]) -> None:
         """Write ``input.json`` with the job's own *contents* into its control directory."""

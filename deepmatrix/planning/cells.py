@@ -120,6 +120,11 @@ class Cell:
         return self.system.environment
 
     @property
+    def compile_cache(self) -> Mapping[str, str]:
+        """Environment variables by which its compiler keeps what it made, under emulation."""
+        return self.system.compile_cache
+
+    @property
     def precision(self) -> Precision:
         """The lowest precision that it may compute in."""
         return self.system.precision

@@ -16,9 +16,14 @@ from deepmatrix.engines.docker import leftovers
 from deepmatrix.engines.docker.harness_volume import MOUNT_POINT
 from deepmatrix.engines.timeline import ready_last
 from deepmatrix.engines.watch import Stop
+from deepmatrix.images import compiled
+from deepmatrix.images.compiled import CompileCache
 
 #: A volume of the container's own, and the control directory in it: the volume's top stays root's.
 VOLUME, CONTROL = "/control", PurePosixPath("control")
+
+#: What the compiler of a framework made, in it, where a task has that.
+COMPILED = "compiled"
 
 #: The emulator in it, where a task has one.
 EMULATOR = "emulator"
@@ -49,7 +54,7 @@ def task_container(
             command=[f"{VOLUME}/{CONTROL}"],
             user=f"{USER}:{USER}",
             working_dir=MOUNT_POINT,
-            environment={**task.environment, "PYTHONPATH": _python_path(api, image)},
+            environment={**_environment(task), "PYTHONPATH": _python_path(api, image)},
             labels={**labels, leftovers.TASK: task.id},
             stop_signal="SIGKILL",
             host_config=_host_config(api, task.limits, mounts, gpu),
@@ -60,6 +65,9 @@ def task_container(
             archived[EMULATOR] = task.emulator
         with archives.pack(archived, user=USER) as archive:
             api.put_archive(container, VOLUME, archive)
+        if task.keeps_compiled:
+            with CompileCache(task.cell.id, image).open(COMPILED, user=USER) as archive:
+                api.put_archive(container, VOLUME, archive)
         yield container
     finally:
         leftovers.remove_container(api, container)
@@ -71,6 +79,22 @@ def _program(task: Task) -> list[str]:
     if task.cell.command:
         return [*emulator, *task.cell.command]
     return ["python3", "-m", "harness.emulated" if emulator else "harness", *emulator]
+
+
+def _environment(task: Task) -> dict[str, str]:
+    if not task.keeps_compiled:
+        return task.environment
+    cached = compiled.environment(task.cell.compile_cache, f"{VOLUME}/{COMPILED}")
+    return {**task.environment, **cached}
+
+
+def keep_compiled(api: APIClient, container: str, task: Task, image: str) -> None:
+    """Keep what the compiler of a task's framework made, for the next one in this image."""
+    chunks, _ = api.get_archive(container, f"{VOLUME}/{COMPILED}")
+    try:
+        CompileCache(task.cell.id, image).keep(chunks)
+    finally:
+        chunks.close()
 
 
 def fetch_files(api: APIClient, container: str, task: Task, stop: Stop) -> Stop:

@@ -228,6 +228,8 @@ class DockerEngine:
         ):
             timeline.mark_start()
             stop, code = follow(self._connection, container, timeline, cancel, volume_bytes)
+            if task.keeps_compiled and stop.ending == "exited":
+                containers.keep_compiled(api, container, task, image)
             if stop.ending not in endings.WITHOUT_FILES:
                 stop = containers.fetch_files(api, container, task, stop)
             return stop, code
