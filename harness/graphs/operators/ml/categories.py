@@ -2,7 +2,7 @@
 
 import numpy
 
-from harness.graphs.operators.ml.classical import MlOperator, first_stated, text
+from harness.graphs.operators.ml.classical import MlOperator, given, text
 
 
 def plain(keys):
@@ -14,7 +14,7 @@ class ZipMap(MlOperator):
     """A map of every row: a class to its score."""
 
     def _run(self, x, classlabels_int64s=None, classlabels_strings=None):
-        keys = plain(first_stated(classlabels_int64s, classlabels_strings))
+        keys = plain(given(classlabels_int64s, classlabels_strings))
         return ([dict(zip(keys, row)) for row in numpy.atleast_2d(x)],)
 
 
@@ -35,7 +35,7 @@ class DictVectorizer(MlOperator):
     """A row of a map's values in the order of a vocabulary."""
 
     def _run(self, x, int64_vocabulary=None, string_vocabulary=None):
-        keys = plain(first_stated(int64_vocabulary, string_vocabulary))
+        keys = plain(given(int64_vocabulary, string_vocabulary))
         values = [x.get(key) for key in keys]
         nothing = "" if any(isinstance(value, str) for value in values) else 0
         return (numpy.array([[nothing if value is None else value for value in values]]),)
@@ -70,7 +70,7 @@ class LabelEncoder(MlOperator):
         if settings.get("classes_strings") is not None:
             return (self._by_places(x, plain(settings["classes_strings"]), settings),)
         kinds = ("floats", "int64s", "strings", "tensor")
-        keys = first_stated(*(settings.get("keys_" + kind) for kind in kinds))
+        keys = given(*(settings.get("keys_" + kind) for kind in kinds))
         kind = next(kind for kind in kinds if settings.get("values_" + kind) is not None)
         if kind == "tensor":
             values = settings["values_tensor"]
@@ -97,7 +97,7 @@ class OneHotEncoder(MlOperator):
 
     def _run(self, x, cats_int64s=None, cats_strings=None, zeros=1):
         is_text = x.dtype.kind in "OUS"
-        categories = plain(first_stated(cats_strings) if is_text else first_stated(cats_int64s))
+        categories = plain(given(cats_strings) if is_text else given(cats_int64s))
         elements = x.astype(str) if is_text else x.astype("int64")
         hot = elements[..., None] == numpy.array(categories)
         if not zeros and not hot.any(axis=-1).all():
@@ -109,8 +109,8 @@ class Imputer(MlOperator):
     """Another value in place of one, in every column its own."""
 
     def _run(self, x, **settings):
-        floats = first_stated(settings.get("imputed_value_floats"))
-        new = floats or first_stated(settings.get("imputed_value_int64s"))
+        floats = given(settings.get("imputed_value_floats"))
+        new = floats or given(settings.get("imputed_value_int64s"))
         old = settings["replaced_value_float" if floats else "replaced_value_int64"]
         missing = numpy.isnan(x) if _is_nan(old) else x == numpy.asarray(old).astype(x.dtype)
         return (numpy.where(missing, numpy.array(new, x.dtype), x),)

@@ -32,7 +32,7 @@ def text(value):
     return value.decode() if isinstance(value, bytes) else value
 
 
-def first_stated(*candidates):
+def given(*candidates):
     """Return the first attribute that is stated and not empty, as a list; else an empty one."""
     for candidate in candidates:
         if candidate is not None and len(candidate):
@@ -105,7 +105,7 @@ class LinearClassifier(MlOperator):
         wide = numpy.atleast_2d(x).astype("float64")
         integers, strings = (settings.get("classlabels_" + kind) for kind in ("ints", "strings"))
         rows = numpy.array(coefficients, "float64").reshape(-1, wide.shape[1])
-        scores = wide @ rows.T + numpy.array(first_stated(intercepts) or [0.0])
+        scores = wide @ rows.T + numpy.array(given(intercepts) or [0.0])
         transform = settings.get("post_transform")
         if scores.shape[1] > 1:
             places, scores = scores.argmax(axis=1), transformed(scores, transform)
@@ -120,7 +120,7 @@ class LinearRegressor(MlOperator):
     def _run(self, x, coefficients=None, intercepts=None, post_transform=None, targets=1):
         rows = numpy.array(coefficients, "float64").reshape(targets or 1, -1)
         scores = numpy.atleast_2d(x).astype("float64") @ rows.T
-        scores = scores + numpy.array(first_stated(intercepts) or [0.0])
+        scores = scores + numpy.array(given(intercepts) or [0.0])
         return (self.floats(transformed(scores, post_transform), x),)
 
 
@@ -149,7 +149,7 @@ class Normalizer(MlOperator):
 
 def kernels(x, vectors, kind, parameters):
     """Return a kernel of every row of x (N, F) with every vector (M, F), (N, M)."""
-    gamma, offset, degree = first_stated(parameters) or (0.0, 0.0, 0.0)
+    gamma, offset, degree = given(parameters) or (0.0, 0.0, 0.0)
     kind = text(kind) or "LINEAR"
     if kind == "RBF":
         differences = x[:, None, :] - vectors[None, :, :]
@@ -165,7 +165,7 @@ class SVMRegressor(MlOperator):
 
     def _run(self, x, coefficients=None, rho=None, support_vectors=None, n_supports=0, **settings):
         wide = numpy.atleast_2d(x).astype("float64")
-        weights, shift = numpy.array(coefficients, "float64"), first_stated(rho) or [0.0]
+        weights, shift = numpy.array(coefficients, "float64"), given(rho) or [0.0]
         if n_supports:
             vectors = numpy.array(support_vectors, "float64").reshape(n_supports, -1)
             kind, parameters = settings.get("kernel_type"), settings.get("kernel_params")
@@ -185,9 +185,9 @@ class SVMClassifier(MlOperator):
         wide = numpy.atleast_2d(x).astype("float64")
         integers, strings = (settings.get("classlabels_" + kind) for kind in ("ints", "strings"))
         weights, shift = numpy.array(coefficients, "float64"), numpy.array(rho, "float64")
-        counts = first_stated(settings.get("vectors_per_class"))
-        classes = max(len(first_stated(integers, strings)), 1)
-        has_probabilities = bool(counts and first_stated(settings.get("prob_a")))
+        counts = given(settings.get("vectors_per_class"))
+        classes = max(len(given(integers, strings)), 1)
+        has_probabilities = bool(counts and given(settings.get("prob_a")))
         if counts:
             scores, votes = _pairs(wide, weights, shift, counts, settings)
         else:

@@ -7,7 +7,7 @@ import numpy
 
 from harness.graphs.operators.base import ContribOperator, Operator
 from harness.graphs.operators.ml.categories import plain
-from harness.graphs.operators.ml.classical import first_stated
+from harness.graphs.operators.ml.classical import given
 from harness.graphs.precise import WIDE
 
 #: What begins and ends a row of words, where that is marked.
@@ -42,11 +42,7 @@ class Tokenizer(ContribOperator):
 
     def _run(self, x, mark=0, mincharnum=1, pad_value="", separators=None, tokenexp=None):
         rows = [
-            [
-                word
-                for word in _split(text, first_stated(separators), tokenexp)
-                if len(word) >= mincharnum
-            ]
+            [word for word in _split(text, given(separators), tokenexp) if len(word) >= mincharnum]
             for text in x.ravel().tolist()
         ]
         longest = max(map(len, rows), default=0)
@@ -80,7 +76,7 @@ class TfIdfVectorizer(Operator):
         self.dtype = "float64" if WIDE in run_params["opsets"] else "float32"
 
     def _run(self, x, mode="TF", max_skip_count=0, min_gram_length=1, max_gram_length=1, **pool):
-        starts, elements = first_stated(pool["ngram_counts"]), _pool(pool)
+        starts, elements = given(pool["ngram_counts"]), _pool(pool)
         column_of: Dict[Any, Any] = {}
         ends = [*starts[1:], len(elements)]
         for length, (start, end) in enumerate(zip(starts, ends), 1):
@@ -94,14 +90,14 @@ class TfIdfVectorizer(Operator):
                 if gram in column_of:
                     counts[row, column_of[gram]] += 1
         weights = numpy.ones(counts.shape[1])
-        for place, weight in enumerate(first_stated(pool.get("weights"))):
+        for place, weight in enumerate(given(pool.get("weights"))):
             weights[pool["ngram_indexes"][place]] = weight
         scores = {"TF": counts, "IDF": (counts > 0) * weights}.get(mode, counts * weights)
         return (scores.astype(self.dtype).reshape((*x.shape[:-1], -1)),)
 
 
 def _pool(pool):
-    return plain(first_stated(pool.get("pool_strings"), pool.get("pool_int64s")))
+    return plain(given(pool.get("pool_strings"), pool.get("pool_int64s")))
 
 
 def _grams(values, lengths, most_skipped):

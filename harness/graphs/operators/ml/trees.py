@@ -9,7 +9,7 @@ import numpy
 
 from harness.graphs.operators.ml.classical import (
     MlOperator,
-    first_stated,
+    given,
     labelled,
     text,
     transformed,
@@ -110,7 +110,7 @@ def _forest(settings):
     rules = numpy.array([modes[mode] for mode in settings["nodes_modes"]], object)
     branches = numpy.stack([places.of(trees, false), places.of(trees, true)], axis=1)
     missing = numpy.array(
-        first_stated(settings.get("nodes_missing_value_tracks_true")) or [0] * len(rules)
+        given(settings.get("nodes_missing_value_tracks_true")) or [0] * len(rules)
     )
     forest = Forest(
         rules,
@@ -166,7 +166,7 @@ class TreeEnsembleClassifier(MlOperator):
 
     def _run(self, x, class_ids=None, **settings):
         labels = [settings.get("classlabels_" + kind) for kind in ("int64s", "strings")]
-        classes = len(first_stated(*labels))
+        classes = len(given(*labels))
         settings["class_ids"] = class_ids
         votes = _votes(numpy.atleast_2d(x), settings, "class", classes)
         scores = numpy.nansum(votes, axis=0)
@@ -211,7 +211,7 @@ class TreeEnsemble(MlOperator):
         ]
         leaf_count = len(settings["leaf_targetids"])
         modes = [_MODES[int(mode)] for mode in settings["nodes_modes"]]
-        missing = first_stated(settings.get("nodes_missing_value_tracks_true")) or [0] * count
+        missing = given(settings.get("nodes_missing_value_tracks_true")) or [0] * count
         forest = Forest(
             numpy.array(modes + [_LEAF] * leaf_count, object),
             numpy.concatenate([splits, numpy.zeros(leaf_count, splits.dtype)]),
