@@ -168,7 +168,7 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
     path = options.config or project.FILE
     document = projects.load(path, starting.load_matrix(options))
     failures: list[DeepmatrixError] = []
-    for entry, own_options in projects.each(options, document, path.parent):
+    for entry, own_options in projects.options_by_entry(options, document, path.parent):
         console.print()
         print_line(console, f"{path}: {entry.model}", "bold", wrap=False)
         try:
