@@ -11,6 +11,7 @@ import pytest
 
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Unreadable
+from harness import control
 
 
 def npy(header: str) -> bytes:
@@ -96,3 +97,12 @@ def test_what_an_archive_unpacks_to_is_bounded_as_a_whole(
         arrays.read_all(tmp_path / "x.npz")
     np.savez_compressed(tmp_path / "x.npz", a=np.ones(200))
     assert list(arrays.read_all(tmp_path / "x.npz")) == ["a"]
+
+
+def test_an_array_whose_name_no_archive_can_hold_is_refused_where_it_is_written(
+    tmp_path: Path,
+) -> None:
+    name = "x\0y"
+    with pytest.raises(ValueError, match=r"'x\\x00y' has a null character"):
+        control.save_arrays(str(tmp_path), "inputs.npz", {name: np.ones(2)})
+    assert list(tmp_path.iterdir()) == []

@@ -227,6 +227,12 @@ BAD = [
         id="a path for a module",
     ),
     pytest.param(
+        "exports: [onnx]",
+        "exports: [onnx]\n    environment: {A=B: c}",
+        "17:19: 'A=B' is not valid here; write the name of an environment variable",
+        id="no name of a variable",
+    ),
+    pytest.param(
         "  amd64:\n    platform: linux/amd64\n    wheels: x86_64-manylinux_2_36\n",
         "  amd64:\n    platform: linux/amd64\n    wheels: x86_64-manylinux_2_36\n"
         "  12-amd64:\n    platform: linux/amd64\n    wheels: x86_64-manylinux_2_36\n",
