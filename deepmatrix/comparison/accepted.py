@@ -10,7 +10,7 @@ from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.comparison import verdicts
 from deepmatrix.comparison.changes import Comparison, Kind, Side
 from deepmatrix.comparison.comparing import side
@@ -110,7 +110,7 @@ def update(path: Path, head: Results) -> bool:
     text = _dump(document)
     before = path.read_text("utf-8") if path.is_file() else ""
     if text != before:
-        write_text(path, text)
+        write_named(path, text)
     return text != before
 
 

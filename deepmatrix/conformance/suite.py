@@ -16,7 +16,8 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from deepmatrix.boundary.bounds import Count, Facts, Id, Line, Remark
-from deepmatrix.boundary.files import Damaged, read_bytes, read_json, write_text
+from deepmatrix.boundary.files import Damaged, read_bytes, read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts
 from deepmatrix.execution.runner import OpenRun

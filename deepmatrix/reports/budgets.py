@@ -12,7 +12,8 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from deepmatrix.boundary.files import read_json, write_text
+from deepmatrix.boundary.files import read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.drawing import numbers
 from deepmatrix.results.rows import Results
 from deepmatrix.sizes import BINARY_UNITS, DECIMAL_UNITS

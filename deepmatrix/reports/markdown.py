@@ -6,7 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.drawing.escaping import markdown as escape
 from deepmatrix.drawing.escaping import markdown_code, markdown_prose
@@ -82,7 +82,7 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
     titles = [title.strip() for title in (begins[0][1] or "").split(";") if title.strip()]
     report = page(titles).replace("\n#", "\n##").replace("# ", "### ", 1)
     before, after = text[: begins[0].end()], text[text.index(END) :]
-    write_text(path, f"{before}\n\n{report}\n{after}")
+    write_named(path, f"{before}\n\n{report}\n{after}")
 
 
 def _select(tables: list[Table], titles: Sequence[str]) -> list[Table]:

@@ -11,7 +11,8 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter
 
-from deepmatrix.boundary.files import Damaged, flush_folder, flush_tree, read_json, write_text
+from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.writing import flush_folder, flush_tree, write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import arrays

@@ -23,7 +23,8 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, TypeAdapter
 
 from deepmatrix.boundary.bounds import Facts, Items, Number, Share
-from deepmatrix.boundary.files import Damaged, Read, read_json, write_text
+from deepmatrix.boundary.files import Damaged, Read, read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import RecordError

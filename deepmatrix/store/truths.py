@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deepmatrix.boundary.files import Damaged, write_bytes, write_text
+from deepmatrix.boundary.files import Damaged
+from deepmatrix.boundary.writing import write_bytes, write_text
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised

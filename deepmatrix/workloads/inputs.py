@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatrix.boundary.files import write_bytes
+from deepmatrix.boundary.writing import write_bytes
 from deepmatrix.config.sections import USUAL_PHASES, Workload
 from deepmatrix.paths import DATA
 from deepmatrix.workloads import gold, networks

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from deepmatrix.boundary.bounds import Count, relative_path
-from deepmatrix.boundary.files import Damaged, read_json, write_bytes
+from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.writing import write_bytes
 from deepmatrix.engines import Ended, venv
 from deepmatrix.engines.docker import endpoints
 from deepmatrix.errors import ArgumentError, RecordError

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import reports
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import trying
 from deepmatrix.comparison import accepted, limits
@@ -105,9 +105,9 @@ def conclude(options: argparse.Namespace, comparison: Comparison, console: Conso
         CellFailed: it breaks a limit.
     """
     if options.json:
-        write_text(options.json, comparison.model_dump_json(indent=1) + "\n")
+        write_named(options.json, comparison.model_dump_json(indent=1) + "\n")
     if options.markdown:
-        write_text(options.markdown, reports.comparison_page(comparison))
+        write_named(options.markdown, reports.comparison_page(comparison))
     reports.show_comparison(console, comparison)
     if comparison.broken:
         count = len(comparison.broken)

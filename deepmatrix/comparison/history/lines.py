@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, TypeAdapter, ValidationError
 
 from deepmatrix.boundary.bounds import Count, Id, Line, Remark
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.comparison.sizes import sizes_of
 from deepmatrix.comparison.times import times_of
 from deepmatrix.errors import RecordError
