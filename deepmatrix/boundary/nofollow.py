@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import IO
 
-from deepmatrix.boundary.opening import check_plain
+from deepmatrix.boundary.opening import plain
 
 #: Error numbers of a path in which a link or something else is where a folder or a file has to be.
 IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT})
@@ -27,12 +27,7 @@ def open_to_read(folder: Path, name: PurePath) -> IO[bytes]:
     with _descend(folder, name.parts[:-1], make=False) as parent:
         # Without blocking: it may be a pipe that nobody writes.
         number = os.open(name.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
-    try:
-        check_plain(number, name)
-    except OSError:
-        os.close(number)
-        raise
-    return os.fdopen(number, "rb")
+    return os.fdopen(plain(number, name), "rb")
 
 
 def open_to_write(folder: Path, name: PurePath) -> IO[bytes]:

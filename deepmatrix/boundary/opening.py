@@ -9,8 +9,8 @@ from __future__ import annotations
 import errno
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path, PurePath
-from typing import IO
 
 #: A pipe would wait for a writer for ever. Windows has none in its folders.
 WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0)
@@ -19,26 +19,22 @@ WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0)
 WITHOUT_LINKS = getattr(os, "O_NOFOLLOW", 0)
 
 
-def open_plain(path: str | Path, *, follow: bool = True) -> IO[bytes]:
+def open_plain(path: str | Path, *, follow: bool = True) -> BufferedReader:
     """Open a plain file to read its bytes.
 
     Raises OSError: it is missing, cannot be read, or is a folder, a pipe or a device; or a link,
     unless these are to *follow*.
     """
     further = WITHOUT_WAITING | (0 if follow else WITHOUT_LINKS)
-    file = open(path, "rb", opener=lambda name, flags: os.open(name, flags | further))  # noqa: SIM115
-    try:
-        check_plain(file.fileno(), path)
-    except OSError:
-        file.close()
-        raise
-    return file
+    return open(path, "rb", opener=lambda name, flags: plain(os.open(name, flags | further), name))
 
 
-def check_plain(descriptor: int, path: str | PurePath) -> None:
-    """Raise OSError unless what was opened is a plain file."""
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        raise OSError(errno.EINVAL, "no plain file", str(path))
+def plain(descriptor: int, path: str | PurePath) -> int:
+    """Return what was opened if it is a plain file; else close it. Raises OSError."""
+    if stat.S_ISREG(os.fstat(descriptor).st_mode):
+        return descriptor
+    os.close(descriptor)
+    raise OSError(errno.EINVAL, "no plain file", str(path))
 
 
 def is_there(path: Path) -> bool:

@@ -32,6 +32,24 @@ def write_named(path: Path, text: str) -> None:
         file.write(_encoded(text))
 
 
+def append_bytes(path: Path, content: bytes) -> None:
+    """Add lines to a file of our own, on a line of their own; all of them or none.
+
+    Raises OSError, which names the file.
+    """
+    with _naming(path, ""), path.open("a+b") as file:
+        size = file.seek(0, os.SEEK_END)
+        if size:
+            file.seek(size - 1)
+            content = content if file.read(1) == b"\n" else b"\n" + content
+        try:
+            file.write(content)
+            file.flush()
+        except OSError:
+            file.truncate(size)
+            raise
+
+
 @contextlib.contextmanager
 def writing_named(path: Path) -> Iterator[IO[bytes]]:
     """Give a file that a person named, to be written.

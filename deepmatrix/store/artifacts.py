@@ -12,6 +12,7 @@ import numpy as np
 from pydantic import TypeAdapter
 
 from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.opening import open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.planning.plan import Artifact, Job
@@ -163,7 +164,7 @@ def describe_file(path: Path, folder: Path) -> ExportedFile:
 
 def sha256(path: Path) -> str:
     """Return a file's digest, 64 hex digits."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import reports
+from deepmatrix.boundary.bounds import path_text
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import trying
@@ -156,9 +157,9 @@ def _update(options: argparse.Namespace, console: Console) -> None:
 def _compare(options: argparse.Namespace, growth: float) -> Comparison:
     if options.baseline:
         (path,) = options.sides
-        names = (str(options.baseline), str(path))
+        names = (path_text(options.baseline), path_text(path))
         known = accepted.load(options.baseline)
         return accepted.compare_accepted(known, read_results(path, options.runs), names, growth)
     base, head = (read_results(path, options.runs) for path in options.sides)
-    names = (str(options.sides[0]), str(options.sides[1]))
+    names = (path_text(options.sides[0]), path_text(options.sides[1]))
     return compare_results(base, head, names, growth)
