@@ -1,4 +1,4 @@
-"""What is in the place of a file, and how it is named, is no reason to wait, to die or to be mute."""
+"""What stands in the place of a file, and its name, is no reason to wait, to die or be mute."""
 
 from __future__ import annotations
 
@@ -178,8 +178,8 @@ def test_a_model_whose_path_is_not_utf_8_is_planned_with_it_escaped(run: Run) ->
     plan = run.manifest.plan
     planned = type(plan)(**{**vars(plan), "imports": (model,)})
     planned = planned.with_sources({"m": os.fsdecode(b"/models/\xffm.onnx")})
-    made = Run.create(run.path.parent, planned, run.manifest.matrix, version="0.1.0", name="two")
-    document = json.loads((made.path / "plan.json").read_bytes())
+    created = Run.create(run.path.parent, planned, run.manifest.matrix, version="0.1.0", name="two")
+    document = json.loads((created.path / "plan.json").read_bytes())
     assert document["plan"]["imports"][0]["source"] == "/models/\\udcffm.onnx"
 
 
