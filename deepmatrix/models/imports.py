@@ -97,7 +97,7 @@ def _describe_inputs(
     run: Run, served: Mapping[str, Values], inspected: InspectData | None
 ) -> Iterator[ModelInput]:
     """Yield what was served; several files of one model share the inputs of the first."""
-    sampled = not run.user_arrays_path("inputs").is_file()
+    sampled = not is_there(run.user_arrays_path("inputs"))
     why = inspected.values if inspected and sampled else {}
     dtypes = inspected.dtypes if inspected else {}
     steering = inspected.steering if inspected else {}
@@ -136,7 +136,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     )
     if plan.follows(model):
         return follow_first(run, own, list(outputs))
-    if model in plan.served and run.user_arrays_path("reference").is_file():
+    if model in plan.served and is_there(run.user_arrays_path("reference")):
         return _by_reference(run.user_arrays_path("reference"), own, precise)
     if own.gold.keys() != outputs.keys():
         raise arrays.Unreadable("its outputs and its gold have different names")

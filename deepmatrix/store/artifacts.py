@@ -84,8 +84,8 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
             raise arrays.Unreadable(f"there is no {artifact.format}") from None
         for name in ("weights.npz", "outputs.npz"):
             shutil.copyfile(control / "artifacts" / name, part / name)
-        np.savez(part / INPUTS, x=probe)
-        np.savez(part / GOLD, y=truth)
+        inputs.write_npz(part / INPUTS, {"x": probe})
+        inputs.write_npz(part / GOLD, {"y": truth})
         described = describe(exported[artifact.format], artifact.id, part)
         finish(part, described, final)
         stored[artifact.id] = fingerprint(described)

@@ -14,11 +14,13 @@ import pytest
 from rich.console import Console
 
 from deepmatrix.boundary.bounds import one_line
+from deepmatrix.boundary.files import Damaged
 from deepmatrix.cli import running
 from deepmatrix.cli.commands import history as history_command
 from deepmatrix.comparison.history import lines as history
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import CellFailed, DeepmatrixError
+from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.machine import locks
 from deepmatrix.models import files, inputs
 from deepmatrix.models.formats import format_of
@@ -27,7 +29,8 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.runs import Run
-from tests.unit.examples import artifact
+from deepmatrix.workloads import inputs as workload_inputs
+from tests.unit.examples import DOCKER, artifact
 from tests.unit.test_doors import put
 from tests.unit.test_results import whole
 
@@ -203,3 +206,22 @@ def test_a_history_as_parquet_goes_to_a_file_and_never_to_a_folder(run: Run) -> 
     target = run.path.parent / "it's; here.parquet"
     history_command.run(argparse.Namespace(**{**vars(options), "parquet": target}))
     assert target.read_bytes().startswith(b"PAR1")
+
+
+@pytest.mark.parametrize(
+    "content", [b"PK\3\4\xff", b"", workload_inputs.npz_bytes({"x": np.ones(1)})]
+)
+def test_a_damaged_order_of_batches_is_named_before_a_job_is_done(
+    run: Run, tmp_path: Path, content: bytes
+) -> None:
+    job = next(run.manifest.plan.jobs("produce"))
+    (cell,) = [cell for cell in run.manifest.plan.cells if cell.id == job.cell]
+    names = workload_inputs.files(run.inputs, job.workload)
+    for path in names.values():
+        path.write_bytes(content)
+    maker = TaskMaker(run=run, capabilities=DOCKER, emulated=False, cpus=(0,))
+    control = tmp_path / "control"
+    control.mkdir()
+    with pytest.raises(Damaged) as caught:
+        maker.contents(job, cell, control)
+    assert caught.value.path == names["order.npz"]
