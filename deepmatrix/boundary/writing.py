@@ -61,8 +61,20 @@ def writing_named(path: Path) -> Iterator[IO[bytes]]:
         with replacing(Path(os.path.realpath(path))) as file:
             yield file
         return
-    with _naming(path, ""), path.open("wb") as file:
+    with _naming(path, ""), _open_directly(path) as file:
         yield file
+
+
+def _open_directly(path: Path) -> IO[bytes]:
+    """Open a pipe or a device to write it; a pipe that nobody reads is not waited for."""
+    try:
+        descriptor = os.open(path, os.O_WRONLY | getattr(os, "O_NONBLOCK", 0))
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        raise OSError(errno.ENXIO, "nobody reads this pipe", str(path)) from None
+    os.set_blocking(descriptor, True)  # a reader may be slow
+    return os.fdopen(descriptor, "wb")
 
 
 def _is_written_directly(path: Path) -> bool:

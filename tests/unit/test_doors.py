@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import resource
-import threading
 from pathlib import Path
 
 import pytest
@@ -58,12 +57,20 @@ def test_a_file_that_a_person_names_is_written_through_a_link(tmp_path: Path) ->
 
 def test_a_pipe_that_a_person_names_is_written_and_stays(tmp_path: Path) -> None:
     pipe = put(tmp_path / "pipe", "pipe")
-    received: list[str] = []
-    reader = threading.Thread(target=lambda: received.append(pipe.read_text()), daemon=True)
-    reader.start()
-    write_named(pipe, "ours")
-    reader.join(timeout=10)
-    assert received == ["ours"]
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    try:
+        write_named(pipe, "ours")
+        assert os.read(reader, 100) == b"ours"
+    finally:
+        os.close(reader)
+    assert pipe.is_fifo()
+
+
+def test_a_pipe_that_nobody_reads_is_not_waited_for(tmp_path: Path) -> None:
+    pipe = put(tmp_path / "pipe", "pipe")
+    with pytest.raises(OSError, match="nobody reads this pipe") as caught:
+        write_named(pipe, "ours")
+    assert system_error(caught.value).hint == "start what reads it first"
     assert pipe.is_fifo()
 
 

@@ -100,16 +100,18 @@ def run(options: argparse.Namespace) -> None:
 
 
 def conclude(options: argparse.Namespace, comparison: Comparison, console: Console) -> None:
-    """Print a comparison, and write the files that were asked for.
+    """Write the files that were asked for, and print a comparison in any case.
 
     Raises:
         CellFailed: it breaks a limit.
     """
-    if options.json:
-        write_named(options.json, comparison.model_dump_json(indent=1) + "\n")
-    if options.markdown:
-        write_named(options.markdown, reports.comparison_page(comparison))
-    reports.show_comparison(console, comparison)
+    try:
+        if options.json:
+            write_named(options.json, comparison.model_dump_json(indent=1) + "\n")
+        if options.markdown:
+            write_named(options.markdown, reports.comparison_page(comparison))
+    finally:
+        reports.show_comparison(console, comparison)
     if comparison.broken:
         count = len(comparison.broken)
         raise CellFailed(f"{count} limit{'s' * (count > 1)} of --fail-on broken, listed above")
