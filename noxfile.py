@@ -32,6 +32,7 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -68,12 +69,18 @@ NEED_HEADERS = (
 )
 
 
+#: What `nox -l` shows for every cell; `nox -l -s bench` lists them.
+PLACEHOLDER = "CELL"
+
+
 def _cells() -> list[str]:
     """Return the ids of all cells that can be, computed when what they depend on has changed.
 
-    With a wrong matrix file one that matches none stands for them all, so that whichever
-    session is started reports the error in full.
+    A placeholder stands for them where no `bench` is asked for, so that `nox -l` stays short, and
+    with a wrong matrix file, so that whichever session is started reports the error in full.
     """
+    if not any("bench" in word for word in (*sys.argv, os.environ.get("NOXSESSION", ""))):
+        return [PLACEHOLDER]
     cache = ROOT / ".nox" / "cells.json"
     sources = (
         ROOT / "matrix.yaml",
@@ -88,7 +95,7 @@ def _cells() -> list[str]:
     try:
         cells = _compute_cells()
     except DeepmatrixError:
-        return ["*"]
+        return [PLACEHOLDER]
     with contextlib.suppress(OSError):
         cache.parent.mkdir(exist_ok=True)
         cache.write_text(json.dumps({"digest": digest, "cells": cells}), "utf-8")
@@ -128,6 +135,12 @@ def matrix(session: nox.Session) -> None:
 def verify(session: nox.Session) -> None:
     """Serve models of your own everywhere, and judge: `-- model.onnx`. `-- --help` for more."""
     _matrix(session, "verify", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def init(session: nox.Session) -> None:
+    """Write a deepmatrix.yaml for models of your own, which `nox -s verify` then takes."""
+    _matrix(session, "init", *session.posargs)
 
 
 @nox.session(venv_backend="none", default=False)

@@ -172,7 +172,7 @@ def show(run: Run, *, on_screen: bool) -> None:
     merged.model_dump_json()
     if on_screen:
         junit.document(merged)
-        reports.show(Console(file=io.StringIO(), width=160), merged)
+        reports.show(Console(file=io.StringIO(), width=160), merged, all_tables=True)
 
 
 def _schema(kind: Any) -> dict[str, Any]:

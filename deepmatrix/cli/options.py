@@ -54,6 +54,13 @@ def add_repeated(parser: argparse.ArgumentParser, name: str, **options: Any) -> 
     parser.add_argument(name, action="append", default=[], **options)
 
 
+def add_tables(parser: argparse.ArgumentParser) -> None:
+    """Add the option that prints all tables."""
+    parser.add_argument(
+        "--tables", action="store_true", help="print all tables of the report, not the summary"
+    )
+
+
 def add_exclude(parser: argparse.ArgumentParser) -> None:
     """Add the option that leaves cells out."""
     add_repeated(parser, "--exclude", metavar="GLOB", help="cells to leave out")

@@ -20,6 +20,7 @@ from deepmatrix.paths import IS_CHECKOUT
 COMMANDS = {
     "matrix": "deepmatrix.cli.commands.matrix",
     "verify": "deepmatrix.cli.commands.verify",
+    "init": "deepmatrix.cli.commands.init",
     "conformance": "deepmatrix.cli.commands.conformance",
     "plan": "deepmatrix.cli.commands.plan",
     "image": "deepmatrix.cli.commands.image",

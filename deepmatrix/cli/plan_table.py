@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, number, row, text
 from deepmatrix.planning.plan import Plan
 
@@ -58,8 +59,9 @@ def table(plan: Plan, engine: str) -> Table:
         columns=(key("cell"), text("runs"), text("Python"), number("rounds"), text("task")),
         rows=tuple(rows),
         note=(
-            f"{plan.size('produce')} jobs produce {artifacts} artifacts from "
-            f"{len(plan.workloads)} workload{'s' * (len(plan.workloads) != 1)}; "
-            f"{plan.size('consume')} jobs consume them."
+            f"Produce: {numbers.count(plan.size('produce'), 'job')}, "
+            f"{numbers.count(len(plan.workloads), 'workload')}, "
+            f"{numbers.count(artifacts, 'artifact')}. "
+            f"Consume: {numbers.count(plan.size('consume'), 'job')}."
         ),
     )

@@ -114,6 +114,8 @@ def report(
     parts: Sequence[Run],
     console: Console,
     expected_failures: Sequence[ExpectedFailure] | None = None,
+    *,
+    all_tables: bool = False,
 ) -> None:
     """Merge the parts of a run, judge, write the reports into the first part and print them.
 
@@ -124,9 +126,11 @@ def report(
     problems = (*merged.problems, *_beside(parts[0], merged))
     merged = merged.model_copy(update={"problems": problems})
     reports.write(parts[0], merged)
-    reports.show(console, merged)
+    reports.show(console, merged, all_tables=all_tables)
     line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
-    print_line(console, line, "dim")
+    print_line(console, line, "dim", wrap=False)
+    if not (all_tables or merged.models):
+        print_line(console, "report.md has all tables; --tables prints them", "dim")
     if merged.problems:
         plural = "s" if len(merged.problems) > 1 else ""
         raise CellFailed(f"{len(merged.problems)} problem{plural}, listed above")

@@ -39,7 +39,13 @@ def complete(document: Document) -> Completed:
             workload.setdefault("network", name)
     for role in ROLES:
         if systems := _mapping(document.get(role)):
-            full[role] = {name: _system(role, name, systems, inherited) for name in systems}
+            fallback = _mapping(defaults.get(role))
+            full[role] = {
+                name: _with_defaults(
+                    _system(role, name, systems, inherited), fallback, (role, name), inherited
+                )
+                for name in systems
+            }
     return Completed(document=full, inherited=frozenset(inherited))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import fnmatch
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from pydantic import Field
 
@@ -19,6 +19,7 @@ from deepmatrix.config.sections import (
     Framework,
     InstructionSet,
     Limits,
+    Override,
     Preset,
     Runtime,
     Tolerances,
@@ -68,6 +69,13 @@ class Matrix(Section):
                 exists &= base in (system.bases or (base,))
                 if exists and device in (system.devices or (device,)):
                     yield name, base, architecture, device
+
+    def overridden(self, overrides: Iterable[Override]) -> Matrix:
+        """Return this matrix with more tolerances that are set by hand, before its own."""
+        tolerances = self.tolerances.model_copy(
+            update={"overrides": (*overrides, *self.tolerances.overrides)}
+        )
+        return self.model_copy(update={"tolerances": tolerances})
 
     def exclusion(self, cell_id: str) -> str | None:
         """Return why a cell is excluded, or None."""

@@ -269,8 +269,16 @@ class PresetDefaults(Section):
     infer: Infer | None = None
 
 
+class SystemDefaults(Section):
+    """Values for the keys that a framework or a runtime does not state."""
+
+    devices: tuple[Device, ...] | None = None
+
+
 class Defaults(Section):
     """Values for the keys that entries of other sections do not state."""
 
+    frameworks: SystemDefaults = SystemDefaults()
+    runtimes: SystemDefaults = SystemDefaults()
     workloads: WorkloadDefaults = WorkloadDefaults()
     presets: PresetDefaults = PresetDefaults()

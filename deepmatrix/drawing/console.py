@@ -38,7 +38,7 @@ def print_table(console: Console, table: Table, *, titled: bool = True) -> None:
     else:
         lines += _grid(table, fit, console.width)
         if fit.left_out:
-            names = ", ".join(fit.left_out)
+            names = "; ".join(fit.left_out)  # a title may hold a comma
             notes.append(f"More columns in report.md or on a wider console: {names}.")
     if notes:
         lines += [Text(""), *(Text(terminal(note), style="dim") for note in notes)]

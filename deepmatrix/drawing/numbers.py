@@ -11,7 +11,10 @@ from harness.record import SMALLEST_SCALE
 DASH = "–"
 
 #: What an error is, as docs/method.md says it.
-ERROR = f"the largest difference from gold, over gold's largest value, {SMALLEST_SCALE:g} at least"
+ERROR = (
+    "the largest difference from gold, divided by gold's largest value "
+    f"(or by {SMALLEST_SCALE:g} if that is larger)"
+)
 
 
 def duration(seconds: float | None) -> str:

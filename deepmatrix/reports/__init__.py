@@ -17,7 +17,8 @@ from deepmatrix.drawing.console import print_table
 from deepmatrix.reports import junit, markdown
 from deepmatrix.reports.comparison import comparison_page, show_comparison
 from deepmatrix.reports.screens import headlines, show
-from deepmatrix.reports.tables import claims, conformance
+from deepmatrix.reports.tables import conformance
+from deepmatrix.reports.tables.study import claims
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 from deepmatrix.study.decisions import DecidedStatement

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
+from deepmatrix.boundary.opening import open_plain
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.drawing.escaping import markdown as escape
@@ -65,7 +66,8 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
         ArgumentError: it cannot be read, or the marks are not there, once each and in their order.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_plain(path) as file:
+            text = file.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ArgumentError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start})",

@@ -1,4 +1,4 @@
-"""What a command prints in the end: all tables of a matrix, or a verification on one screen."""
+"""What a command prints in the end: the summary of a matrix, or a verification, on one screen."""
 
 from __future__ import annotations
 
@@ -10,14 +10,17 @@ from rich.text import Text
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.terminal import print_line
-from deepmatrix.reports.tables import result_tables, reuse
+from deepmatrix.reports.tables import result_tables, reuse, summary
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
 
 
-def show(console: Console, results: Results) -> None:
-    """Print a verification on one screen; of a matrix all tables and what is not as expected."""
+def show(console: Console, results: Results, *, all_tables: bool = False) -> None:
+    """Print a verification, or a matrix's summary and what is not as expected, on one screen.
+
+    With *all_tables*, those of the report stand before the rest.
+    """
     if results.models:
         originals = {cost.original for cost in results.costs}  # evaluated, and not served
         for model in results.models:
@@ -25,11 +28,13 @@ def show(console: Console, results: Results) -> None:
                 _show_model(console, results, model)
         _show_rest(console, results)
         return
-    for table in result_tables(results):
+    for table in result_tables(results) if all_tables else [summary.summary(results)]:
         console.print()
         print_table(console, table)
     console.print()
     print_line(console, f"run {results.run}, preset {results.preset}", STYLES["muted"])
+    for line in _not_run(results):
+        print_line(console, line, STYLES["muted"], wrap=False)
     if reused := reuse.line(results):
         print_line(console, reused, STYLES["muted"])
     for finding in results.findings:

@@ -38,6 +38,7 @@ class CellSummary:
         self.peak_flops: float | None = None
         self.emulated = False
         self.engine = ""
+        self.work_s = 0.0
         self.jobs = 0
         self.failed = 0
         self.expected_failures = 0
@@ -50,6 +51,7 @@ class CellSummary:
             if self.jobs == 0:
                 self.status, self.reason = "ok", ""
             self.jobs += 1
+            self.work_s += record.wall_s
             self.emulated = record.emulated
             self.engine = record.engine
             self._count_failure(record, expected_failure)
@@ -137,6 +139,7 @@ def cell_row(
         serving_memory_bytes=summary.serving_memory_bytes,
         memory_source=summary.memory_source,
         energy_j=summary.energy_j,
+        work_s=summary.work_s,
         jobs=summary.jobs,
         failed=summary.failed,
         expected_failures=summary.expected_failures,

@@ -28,8 +28,9 @@ class CellRow(Row):
     """One cell. Of its *jobs* some *failed*; *expected_failures* are not among these.
 
     *excluded*: the matrix file excludes the cell; *reason* says why. *evaluator*: it is a
-    standard's evaluator. *float32_by*: what a user sets to keep it to float32. *image_id*: the
-    engine's digest of its image. *base*: what that is made from.
+    standard's evaluator. *work_s*: the time of its jobs together, without those that were retried.
+    *float32_by*: what a user sets to keep it to float32. *image_id*: the engine's digest of its
+    image. *base*: what that is made from.
     """
 
     cell: str
@@ -56,6 +57,7 @@ class CellRow(Row):
     serving_memory_bytes: int | None = None
     memory_source: str = ""
     energy_j: float | None = None
+    work_s: float = 0.0
     jobs: int = 0
     failed: int = 0
     expected_failures: int = 0

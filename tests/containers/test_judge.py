@@ -98,14 +98,26 @@ def test_a_wrong_judge_accuses_no_runtime_and_its_node_is_named(
     assert (cause["kind"], cause["node"]) == ("evaluator", "relu")
 
 
-def test_a_wrong_runtime_is_accused_and_its_node_is_named(tmp_path: Path) -> None:
-    code, results = verify(MODELS / "softmax11.onnx", tmp_path / "runs")
+def test_a_wrong_runtime_is_accused_and_its_node_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The command of the README, with the answer that it shows."""
+    monkeypatch.chdir(ROOT)
+    runs = tmp_path / "runs"
+    code = main.main(
+        ["verify", "tests/models/softmax11.onnx", "--native", "--name", "run", "--runs", str(runs)]
+    )
+    results = json.loads((runs / "run" / "results.json").read_text())
     rows = {row["consumer"]: row for row in results["portability"]}
     assert code == 1
-    assert {cell: rows[cell]["verdict"] for cell in CELLS} == {
-        EVALUATOR: "match",
-        "onnxruntime-debian12-amd64-cpu": "match",
+    assert {cell: row["verdict"] for cell, row in rows.items()} == {
         "openvino-debian12-amd64-cpu": "drift",
+        "openvino_default-debian12-amd64-cpu": "drift",
+        "onnxruntime-cpp-debian13-amd64-cpu": "match",
+        "onnxruntime-debian12-amd64-cpu": "match",
+        "onnxruntime-node-debian13-amd64-cpu": "match",
+        "onnxruntime-web-debian13-amd64-cpu": "match",
+        EVALUATOR: "match",
     }
     cause = rows["openvino-debian12-amd64-cpu"]["cause"]
     assert (cause["kind"], cause["node"]) == ("runtime", "softmax")

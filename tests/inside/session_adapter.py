@@ -1,7 +1,8 @@
 """A runtime without a library, whose models say in their file what goes wrong when they answer.
 
 ``fine`` and what it does not know answer with their inputs. ``again NAME`` does NAME unless it is
-the first model of its process. Runs on Python 3.6, as the harness does.
+the first model of its process. ``slow PATH`` takes a while, and adds its process's id to a file.
+Runs on Python 3.6, as the harness does.
 """
 
 import ctypes
@@ -46,9 +47,18 @@ def answer(model, inputs):
     fault = model
     if model.startswith("again "):
         fault = model.split()[1] if len(SERVED) > 1 else "fine"
+    if model.startswith("slow "):
+        slow(model.split()[1])
+        fault = "fine"
     if fault != "fine":
         globals()[fault]()
     return {"y": next(iter(inputs.values()))}
+
+
+def slow(path):
+    with open(path, "a") as target:
+        target.write("%d\n" % os.getpid())
+    time.sleep(0.03)
 
 
 def segfault():

@@ -13,6 +13,7 @@ from typing import Any
 
 from ruamel.yaml import YAML
 
+from deepmatrix import __version__
 from deepmatrix.machine import processes
 from deepmatrix.paths import ROOT
 
@@ -22,15 +23,33 @@ REFERENCE = ROOT / "docs" / "reference.md"
 FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 
-#: What is a command of ours: `nox -s NAME`, `python -m NAME`, however they are spelt.
-OURS = re.compile(r"nox \S|\S+ -[sm] \S")
+#: What is a command in a sentence or a workflow: `nox -s NAME`, `python -m NAME`, however they are
+#: spelt, and what installs or packs.
+COMMAND = re.compile(r"(nox|uvx?|pipx|apt-get) \S|\S+ -[sm] \S")
 
 #: What stands for a name in how-tos and workflows, and a name to try them with.
 PLACEHOLDERS = {"NAME": "onnxruntime", "$CELL": "torch-debian12-amd64-cpu", "$PRESET": "smoke"}
 
-#: Programs whose use the documents show.
-PROGRAMS = {"apt-get", "nox", "python", "python3", "uv", "uvx"}
-MODULES = {"deepmatrix", "pip"}
+#: What the documents show of other programs: exactly this.
+OTHER_LINES = {
+    "apt-get install bubblewrap",
+    "apt-get install qemu-user-static",
+    "export PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu",
+    "pipx install nox",
+    "pipx install uv",
+    "python -m deepmatrix",
+    "python -m pip install --require-hashes --requirement .ci/nox.txt",
+    "python -m pip install nox uv",
+    "python3 -m pip install nox uv",
+    "sudo apt-get install --yes qemu-user-static",
+    "uv build",
+}
+
+#: How a line begins that runs deepmatrix without nox.
+WITHOUT_NOX = (
+    ["python", "-m", "deepmatrix"],
+    ["uvx", "--from", f"dist/deepmatrix-{__version__}-py3-none-any.whl", "deepmatrix"],
+)
 
 #: Functions of tests that run a command, and the command; None: their first argument names it.
 RUNNERS = {
@@ -44,6 +63,10 @@ RUNNERS = {
 }
 
 
+#: Options that only say where a run is written.
+PLACES = {"--name", "--runs"}
+
+
 @dataclass(frozen=True, order=True)
 class Command:
     """A command of deepmatrix, or a session of nox."""
@@ -55,6 +78,15 @@ class Command:
     def options(self) -> set[str]:
         """The names of the options, without their values."""
         return {word.split("=")[0] for word in self.arguments if word.startswith("--")}
+
+    def unplaced(self) -> Command:
+        """Return the command without what only says where a run is written."""
+        words = list(self.arguments)
+        for option in PLACES & set(words):
+            at = words.index(option)
+            has_value = not "".join(words[at + 1 : at + 2]).startswith("--")
+            del words[at : at + 1 + has_value]
+        return Command(self.session, tuple(words))
 
 
 def listed(pattern: str) -> list[Path]:
@@ -86,8 +118,8 @@ def typed(page: str) -> Iterator[str]:
 
 
 def steps(document: str) -> Iterator[str]:
-    """Yield the commands of ours in every `run:` of a YAML document."""
-    yield from filter(OURS.match, _runs(YAML(typ="safe").load(document)))
+    """Yield the commands in every `run:` of a YAML document."""
+    yield from filter(COMMAND.match, _runs(YAML(typ="safe").load(document)))
 
 
 def _runs(value: Any) -> Iterator[str]:
@@ -103,34 +135,26 @@ def _runs(value: Any) -> Iterator[str]:
 def named(page: str) -> Iterator[str]:
     """Yield the commands that stand in the sentences of a page."""
     sentences = FENCE.sub("", page)
-    yield from (span for span in SPAN.findall(sentences) if OURS.match(span))
+    yield from (span for span in SPAN.findall(sentences) if COMMAND.match(span))
 
 
 def read(line: str) -> Command | None:
-    """Return the command of a line, None where it is not ours.
+    """Return the command of a line, None for a line of another program that is listed.
 
-    Raises ValueError for a program that no document should name.
+    Raises ValueError for any other line.
     """
     for placeholder, name in PLACEHOLDERS.items():
         line = line.replace(placeholder, name)
     words = [word for word in shlex.split(line, comments=True) if not re.match(r"\d?>", word)]
-    program, *parameters = words[1:] if words[0] == "sudo" else words
-    if program not in PROGRAMS:
-        raise ValueError(f"no document should name the program {program}: {line}")
-    if program == "nox":
-        return _session(parameters)
-    if program.startswith("python"):
-        if parameters[0] != "-m" or parameters[1] not in MODULES:
-            raise ValueError(f"no document should run this module: {line}")
-        return (
-            Command(parameters[2], tuple(parameters[3:]))
-            if parameters[1] == "deepmatrix" and parameters[2:]
-            else None
-        )
-    if program == "uvx":
-        session, *arguments = parameters[parameters.index("deepmatrix") + 1 :]
-        return Command(session, tuple(arguments))
-    return None
+    if " ".join(words) in OTHER_LINES:
+        return None
+    if words[0] == "nox":
+        return _session(words[1:])
+    for start in WITHOUT_NOX:
+        if words[: len(start)] == start:
+            session, *arguments = words[len(start) :]
+            return Command(session, tuple(arguments))
+    raise ValueError(f"no document should show this line: {line}")
 
 
 def _session(words: list[str]) -> Command:

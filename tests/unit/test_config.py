@@ -15,11 +15,13 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from deepmatrix.config import documents, expected_failures, matrix_file, references
+from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, ConfigError
-from deepmatrix.paths import ROOT, SCHEMAS
+from deepmatrix.paths import HARNESS, ROOT, SCHEMAS
 from deepmatrix.study import statements
 from deepmatrix.workloads import inputs, networks
+from harness.formats import FORMATS
 
 NETWORKS = ("digits-conv", "digits-lstm")
 
@@ -66,6 +68,15 @@ limits:
   deadline_s: 600
   emulated: 4
 """
+
+#: What the messages list: everything that there is, so that a new one is added in its place only.
+*_FIRST_FORMATS, _LAST_FORMAT = map(repr, FORMATS)
+KNOWN_FORMATS = f"{', '.join(_FIRST_FORMATS)} or {_LAST_FORMAT}"
+ADAPTERS = sorted(
+    ".".join(path.relative_to(ROOT).with_suffix("").parts)
+    for role in ("frameworks", "runtimes")
+    for path in (HARNESS / role).glob("*/adapter.py")
+)
 
 BAD = [
     pytest.param(
@@ -114,9 +125,7 @@ BAD = [
     pytest.param(
         "    reads: [onnx]",
         "    reads: [onxn]",
-        "21:13: 'onxn' is not one of 'onnx', 'ort', 'torch-export', 'torchscript', "
-        "'aotinductor', 'caffe', 'cntk', 'executorch', 'ncnn', 'saved-model', 'keras', 'keras-h5', "
-        "'tflite', 'openvino-ir', 'theano' or 'jax-export'; did you mean 'onnx'?",
+        f"21:13: 'onxn' is not one of {KNOWN_FORMATS}; did you mean 'onnx'?",
         id="an unknown format",
     ),
     pytest.param(
@@ -288,9 +297,7 @@ BAD = [
     (
         "family: wheels",
         "family: base",
-        "14:13: no image family 'base'; known: caffe, chromium, libtorch-cpp, node, "
-        "onnxruntime-cpp, python, python-mpi, tensorflow-c, theano, wheels, wheels-compiler, "
-        "wheels-headers, wine-cpp, wine-node",
+        f"14:13: no image family 'base'; known: {', '.join(sorted(FAMILIES))}",
     ),
     (
         "frameworks.torch.adapter",
@@ -301,23 +308,7 @@ BAD = [
     (
         "harness.frameworks.torch.adapter",
         "os",
-        "15:14: no adapter 'os'; known: "
-        "harness.frameworks.caffe.adapter, "
-        "harness.frameworks.cntk.adapter, "
-        "harness.frameworks.jax.adapter, "
-        "harness.frameworks.pytensor.adapter, "
-        "harness.frameworks.tensorflow.adapter, "
-        "harness.frameworks.tensorflow1.adapter, "
-        "harness.frameworks.theano.adapter, "
-        "harness.frameworks.torch.adapter, "
-        "harness.runtimes.executorch.adapter, "
-        "harness.runtimes.litert.adapter, "
-        "harness.runtimes.ncnn.adapter, "
-        "harness.runtimes.onnx.adapter, "
-        "harness.runtimes.onnxruntime.adapter, "
-        "harness.runtimes.onnxruntime_loadgen.adapter, "
-        "harness.runtimes.opencv.adapter, "
-        "harness.runtimes.openvino.adapter",
+        f"15:14: no adapter 'os'; known: {', '.join(ADAPTERS)}",
     ),
     # The same twice.
     (
@@ -463,6 +454,17 @@ def test_workloads_and_presets_have_defaults(tmp_path: Path) -> None:
     assert (preset.infer.batches, preset.infer.samples) == ((1,), 9)
 
 
+def test_frameworks_and_runtimes_have_default_devices(tmp_path: Path) -> None:
+    defaults = "defaults:\n  runtimes: {devices: [cpu]}\n"
+    matrix = load(tmp_path, with_variant().replace("frameworks:\n", f"{defaults}frameworks:\n", 1))
+    assert list(matrix.cell_ids()) == [
+        "torch-debian12-amd64-cpu",
+        "torch-debian12-amd64-cuda",
+        "onnxruntime-debian12-amd64-cpu",
+        "onnxruntime_fast-debian12-amd64-cpu",
+    ]
+
+
 def test_a_default_stands_in_for_single_keys_too(tmp_path: Path) -> None:
     text = WITH_DEFAULTS.replace(
         "{batches: [1, 32], samples: 50, min_s: 0.5, warmup: 5}", "{warmup: 2}"
@@ -501,9 +503,7 @@ INCOMPLETE = [
     ),
     (
         with_variant().replace("reads: [onnx]", "reads: [onxn]"),
-        "21:13: 'onxn' is not one of 'onnx', 'ort', 'torch-export', 'torchscript', "
-        "'aotinductor', 'caffe', 'cntk', 'executorch', 'ncnn', 'saved-model', 'keras', 'keras-h5', "
-        "'tflite', 'openvino-ir', 'theano' or 'jax-export'; did you mean 'onnx'?",
+        f"21:13: 'onxn' is not one of {KNOWN_FORMATS}; did you mean 'onnx'?",
     ),
     (
         GOOD.replace("  onnxruntime:", "  mylib:").replace(ORIGIN, ""),

@@ -124,6 +124,11 @@ def test_a_command_of_a_document_or_workflow_is_accepted(line: str):
         "console\n$ nox -s verify -- m.onnx --only 'troch-*'\n",
         'console\n$ nox -s "bench(onnxruntime-debian14-amd64-cpu)" -- --run r\n',
         "console\n$ noxx -s claims\n",
+        "console\n$ uv bild\n",
+        "console\n$ pip install nox\n",
+        "console\n$ python -m pip install noxx uv\n",
+        "console\n$ sudo apt-get install --yes qemu-user\n",
+        "console\n$ uvx --from dist/deepmatrix-0.0.1-py3-none-any.whl deepmatrix verify m.onnx\n",
         "console\n$ python -m deepmatrx plan\n",
         "console\n$ nox -s plan --preset smoke\n",
         "console\n$ nox -s plan -- \\\n    --preset smoek\n",
@@ -141,7 +146,9 @@ def test_a_wrong_command_is_found(block: str):
         check(line)
 
 
-@pytest.mark.parametrize("span", ["nox -s verfy", "noxx -s claims", "python -m deepmatrx"])
+@pytest.mark.parametrize(
+    "span", ["nox -s verfy", "noxx -s claims", "python -m deepmatrx", "uv bild", "apt-get remove x"]
+)
 def test_a_wrong_command_in_a_sentence_is_found(span: str):
     (line,) = documents.named(f"Here `{span}` and `{span.split(maxsplit=1)[0]}` run.\n")
     with pytest.raises(ValueError, match=r"no (session|document)"):
@@ -167,6 +174,21 @@ def test_a_documented_option_is_run_with_its_session_by_ci_or_a_test():
         if command.session not in OF_NOX
     }
     assert shown_options - run == {name for name in NOT_RUN if " " in name}
+
+
+def test_the_readmes_matrix_and_verify_commands_are_run_as_they_stand():
+    """But for `--runs` and `--name`, which say where the run is written."""
+    run = {command.unplaced() for command in executed()}
+    page = (ROOT / "README.md").read_text("utf-8")
+    commands = {command for line in documents.typed(page) if (command := read(line))}
+    own = {command for command in commands if command.session in {"matrix", "verify"}}
+    assert len(own) >= 3
+    assert own - run == set()
+
+
+def test_where_a_run_is_written_is_left_out_of_a_comparison():
+    whole = Command("matrix", ("--runs", "r", "--preset", "smoke", "--name"))
+    assert whole.unplaced() == Command("matrix", ("--preset", "smoke"))
 
 
 def test_what_a_test_runs_is_read_from_its_calls():

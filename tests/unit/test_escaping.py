@@ -208,7 +208,7 @@ def _is_text(model: type[BaseModel], name: str) -> bool:
 def test_no_text_of_others_breaks_a_report(make: Any, text: str) -> None:
     results: Results = poisoned(make(), text)
     output = console()
-    reports.show(output, results)
+    reports.show(output, results, all_tables=True)
     assert not controls(printed(output).replace("\n", ""))
     assert "\nFAKE LINE" not in printed(output)
     page = markdown.document(results)

@@ -20,8 +20,28 @@ from harness.record import PHASES
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")
 
-TOY_FORMAT = '    Format(name="toy-format", model_path="model.toy", extensions=(".toy",)),\n'
-TOY_RUNTIME = "\n  toy: {reads: [toy-format]}\n"
+#: What docs/add-a-runtime.md says to write for a runtime with a format that it inspects: new files
+#: with their text, and in each of the others a line with what follows it.
+NEW_FILES = {
+    "harness/runtimes/toy/__init__.py": '"""A toy."""\n',
+    "harness/runtimes/toy/adapter.py": '"""A toy."""\n',
+    "docker/wheels/requirements/toy-cpu.in": "numpy==2.4.6\n",
+}
+NEW_LINES = {
+    "harness/formats/__init__.py": (
+        "_ALL = (\n",
+        '    Format("toy-format", "m.toy", extensions=(".toy",), inspector="toy"),\n',
+    ),
+    "matrix.yaml": ("\nruntimes:\n", "  toy: {reads: [toy-format]}\n"),
+    "docs/verify.md": (
+        "|---|---|---|---|---|\n",
+        "| `.toy` | Toy | `toy` | sampled from its shapes | its own outputs |\n",
+    ),
+}
+
+#: The tests that name formats and runtimes, or look into every folder.
+CHECKS = ("tests/unit/test_contracts.py", "tests/unit/test_formats.py", "tests/unit/test_config.py")
+CHOSEN = "not toy and (test_contracts or test_formats or format or adapter)"
 
 #: Loads the matrix file of a tree and plans for it, with the code of the tree.
 SHOW = """
@@ -112,28 +132,25 @@ def run_python(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=False)
 
 
-def test_a_runtime_with_a_new_format_needs_its_folder_the_registry_the_matrix_file_and_the_schema(
-    tmp_path: Path,
-) -> None:
+def test_the_how_to_names_every_file_that_a_toy_runtime_with_a_format_needs(tmp_path: Path) -> None:
     ignored = shutil.ignore_patterns("__pycache__")
-    for name in ("deepmatrix", "harness", "docker"):
+    for name in ("deepmatrix", "harness", "docker", "tests", "docs"):
         shutil.copytree(ROOT / name, tmp_path / name, ignore=ignored)
-    # Its folder.
-    (tmp_path / "harness" / "runtimes" / "toy").mkdir()
-    (tmp_path / "harness" / "runtimes" / "toy" / "adapter.py").write_text('"""A toy."""\n')
-    # The registry.
-    registry = tmp_path / "harness" / "formats" / "__init__.py"
-    text = registry.read_text(encoding="utf-8")
-    registry.write_text(text.replace("_ALL = (\n", f"_ALL = (\n{TOY_FORMAT}", 1), encoding="utf-8")
-    # The matrix file.
-    text = (ROOT / "matrix.yaml").read_text(encoding="utf-8")
-    text = text.replace("\nruntimes:\n", f"\nruntimes:{TOY_RUNTIME}", 1)
-    (tmp_path / "matrix.yaml").write_text(text, encoding="utf-8")
-    for name in ("expected-failures.yaml", "noxfile.py"):
+    for name in ("expected-failures.yaml", "matrix.yaml", "noxfile.py", "pyproject.toml"):
         shutil.copyfile(ROOT / name, tmp_path / name)
+    how_to = (ROOT / "docs" / "add-a-runtime.md").read_text("utf-8")
+    for name, text in NEW_FILES.items():
+        assert f"`{name.replace('toy', 'NAME')}`" in how_to
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text, "utf-8")
+    for name, (line, text) in NEW_LINES.items():
+        assert f"`{name}`" in how_to
+        whole = (tmp_path / name).read_text("utf-8")
+        assert line in whole
+        (tmp_path / name).write_text(whole.replace(line, line + text, 1), "utf-8")
     (tmp_path / "net.toy").write_bytes(b"toy")
     shown = run_python(tmp_path, "-c", SHOW)
-    assert shown.stdout.splitlines() == ["harness.runtimes.toy.adapter", "model.toy"], shown.stderr
+    assert shown.stdout.splitlines() == ["harness.runtimes.toy.adapter", "m.toy"], shown.stderr
     # The schema of the matrix file lists the formats, and is written by a command.
     stale = run_python(tmp_path, "-m", "deepmatrix", "schema", "--check")
     assert stale.returncode, stale.stdout
@@ -141,6 +158,8 @@ def test_a_runtime_with_a_new_format_needs_its_folder_the_registry_the_matrix_fi
     for arguments in (("schema",), ("schema", "--check")):
         ended = run_python(tmp_path, "-m", "deepmatrix", *arguments)
         assert ended.returncode == 0, ended.stderr
+    checked = run_python(tmp_path, "-m", "pytest", "-p", "no:cacheprovider", *CHECKS, "-k", CHOSEN)
+    assert checked.returncode == 0, checked.stdout
 
 
 def documented() -> dict[tuple[str, str], str]:

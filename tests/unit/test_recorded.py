@@ -101,6 +101,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "evaluator", False),
     ("cells.*", "float32_by", ""),
     ("cells.*", "serving_memory_bytes", ANY),  # so does one for this
+    ("cells.*", "work_s", ANY),  # and for this
     ("", "models", []),
     ("", "nodes", []),
     ("portability.*.outputs.*", "judged_by", ""),
@@ -301,6 +302,13 @@ def test_a_recorded_run_tells_phase_type_and_message_of_every_error(merged: Resu
     assert errors
     for row in errors:
         assert row.reason.startswith(f"{row.failed_phase}: {row.error_type}: ")
+
+
+def test_the_work_of_a_cell_is_the_time_of_its_records(recorded: Path, merged: Results) -> None:
+    for row in merged.cells:
+        paths = (recorded / "recorded" / "records" / row.cell).glob("*/r[0-9].json")
+        walls = [json.loads(path.read_text(encoding="utf-8"))["wall_s"] for path in paths]
+        assert row.work_s == pytest.approx(sum(walls))
 
 
 def test_serving_takes_the_memory_of_the_jobs_that_serve(recorded: Path, merged: Results) -> None:

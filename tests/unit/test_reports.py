@@ -15,10 +15,12 @@ from deepmatrix import reports
 from deepmatrix.cli import plan_table
 from deepmatrix.drawing import numbers
 from deepmatrix.paths import SCHEMAS
+from deepmatrix.planning.matrix_plan import plan_matrix
+from deepmatrix.planning.selection import Selection
 from deepmatrix.reports.tables import deployment, result_tables
 from deepmatrix.results import merging, rows
 from deepmatrix.results.timing.statistics import Estimate
-from tests.unit.examples import planned
+from tests.unit.examples import DOCKER, MATRIX, planned
 from tests.unit.test_results import PLAN, all_jobs, new_run, record, whole
 
 SCHEMA = SCHEMAS / "results.schema.json"
@@ -26,7 +28,7 @@ SCHEMA = SCHEMAS / "results.schema.json"
 
 def shown(results: rows.Results) -> str:
     console = Console(file=io.StringIO(), width=200, no_color=True)
-    reports.show(console, results)
+    reports.show(console, results, all_tables=True)
     return console.file.getvalue()  # type: ignore[attr-defined]
 
 
@@ -188,3 +190,22 @@ def test_the_plan_document_counts_what_the_plan_does() -> None:
     reasons = {skipped["reason"] for skipped in document["skipped"]}
     assert "the engine has no NVIDIA runtime" in reasons
     assert "" not in reasons
+
+
+def test_a_matrix_ends_with_a_summary_of_a_line_for_each_cell(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    console = Console(file=io.StringIO(), width=80, no_color=True)
+    reports.show(console, results)
+    lines = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert lines[1] == "Summary"
+    for cell in results.cells:
+        assert sum(line.startswith(f"{cell.cell} ") for line in lines) == (cell.jobs > 0)
+    assert "Training" not in lines
+
+
+def test_the_plan_table_counts_one_thing_in_the_singular() -> None:
+    cell = "torch-debian12-amd64-cpu"
+    selection = Selection(preset="smoke", include=(cell,))
+    plan = plan_matrix(MATRIX, selection, DOCKER, seed=0)
+    note = plan_table.table(plan, "docker").note
+    assert "Produce: 1 job, 1 workload, 3 artifacts." in note

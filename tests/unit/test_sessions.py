@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import platform
 import signal
+import subprocess
 import sys
 import threading
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -29,7 +31,8 @@ from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from tests.unit.examples import MATRIX, artifact, planned
 
-ADAPTER = Path(__file__).parents[1] / "inside" / "session_adapter.py"
+ROOT = Path(__file__).parents[2]
+ADAPTER = ROOT / "tests" / "inside" / "session_adapter.py"
 CONSUMER = "onnxruntime-debian12-amd64-cpu"
 WORKLOADS = tuple(f"w{number}" for number in range(16))
 X = np.arange(8, dtype=np.float32).reshape(4, 2)
@@ -238,6 +241,40 @@ def test_a_host_that_dies_repeats_nothing_that_was_served(tmp_path: Path) -> Non
     after = {job.id: run.record(job) for job in jobs.values()}
     assert len(after) == 5
     assert all(after[job] == record for job, record in before.items())
+
+
+LANES = 2
+
+#: A host of its own, which can be killed: it serves the run in a folder.
+HOST = """
+import sys
+from pathlib import Path
+from deepmatrix.store.runs import Run
+from tests.unit.test_sessions import LANES, LocalEngine, serve
+path = Path(sys.argv[1])
+serve(Run.open(path), LocalEngine(path.parent / "work", cpus=LANES))
+"""
+
+
+@real_processes
+def test_a_killed_host_loses_no_record_and_repeats_one_artifact_a_lane(tmp_path: Path) -> None:
+    marks = [tmp_path / f"served-{number}" for number in range(10)]
+    run, jobs = run_of(tmp_path, [f"slow {mark}" for mark in marks])
+    with (tmp_path / "host.log").open("w") as log:
+        host = subprocess.Popen(
+            [sys.executable, "-c", HOST, str(run.path)], cwd=ROOT, stdout=log, stderr=log
+        )
+        while host.poll() is None and sum(run.is_done(job) for job in jobs.values()) < 4:
+            time.sleep(0.01)
+        host.kill()
+        host.wait()
+    before = {job.id: run.record(job) for job in jobs.values() if run.is_done(job)}
+    assert 4 <= len(before) < 10, (tmp_path / "host.log").read_text()
+    serve(run, LocalEngine(tmp_path / "work", cpus=LANES))
+    assert {job.id: run.record(job) for job in jobs.values()}.items() >= before.items()
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+    processes = [len(set(mark.read_text().split())) for mark in marks]
+    assert sum(processes) - len(marks) <= LANES
 
 
 class StoppingWatcher(Quiet):

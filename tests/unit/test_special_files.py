@@ -25,6 +25,7 @@ from deepmatrix.machine import locks
 from deepmatrix.models import files, inputs
 from deepmatrix.models.formats import format_of
 from deepmatrix.planning.plan import Import
+from deepmatrix.reports import markdown
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store import arrays, truths
@@ -68,6 +69,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "folder/x.npy": lambda path: inputs.read([str(path.parent)]),
     "reference.npz": files.check_reference,
     "model.onnx": format_of,
+    "README.md": lambda path: markdown.insert(path, lambda _: ""),
     "artifact/gold.npz": lambda path: truths.read(path.parent),
 }
 

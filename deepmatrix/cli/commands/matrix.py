@@ -28,6 +28,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_isolate(parser)
     shared.add_run_name(parser)
     shared.add_reuse(parser)
+    shared.add_tables(parser)
     resuming.add_resume(parser)
 
 
@@ -47,7 +48,7 @@ def run(options: argparse.Namespace) -> None:
         running.execute(
             opened_run, engine, console, explain=options.explain, explain_s=options.explain_for
         )
-    running.report([opened_run], console)
+    running.report([opened_run], console, all_tables=options.tables)
 
 
 def _is_finished(unfinished: Run) -> bool:

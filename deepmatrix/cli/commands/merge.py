@@ -18,6 +18,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     )
     shared.add_runs(parser)
     shared.add_expected_failures(parser)
+    shared.add_tables(parser)
 
 
 def run(options: argparse.Namespace) -> None:
@@ -27,4 +28,6 @@ def run(options: argparse.Namespace) -> None:
     if not parts:
         parts = [runs.latest(options.runs)]
         print_line(console, f"the newest run: {parts[0].path}", "dim", wrap=False)
-    running.report(parts, console, starting.load_expected_failures(options))
+    running.report(
+        parts, console, starting.load_expected_failures(options), all_tables=options.tables
+    )

@@ -11,13 +11,14 @@ from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import resuming, running, starting
+from deepmatrix.cli import projects, resuming, running, starting
 from deepmatrix.config.sections import Infer
+from deepmatrix.drawing import numbers
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.engines import Engine
-from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError, EngineError
 from deepmatrix.invocation import command_line
-from deepmatrix.models import files, inputs
+from deepmatrix.models import files, inputs, project
 from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import SampleRequest
 from deepmatrix.planning.selection import Selection
@@ -38,13 +39,7 @@ OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
-    parser.add_argument(
-        "models",
-        nargs="*",
-        type=Path,
-        metavar="MODEL",
-        help="a file of a model, or a SavedModel's folder",
-    )
+    _add_models(parser)
     shared.add_engine(parser)
     shared.add_trust(parser)
     _add_inputs(parser)
@@ -88,6 +83,23 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     _add_budgets(parser)
 
 
+def _add_models(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "models",
+        nargs="*",
+        type=Path,
+        metavar="MODEL",
+        help="a file of a model, or a SavedModel's folder",
+    )
+    parser.add_argument(
+        "--config",
+        type=Path,
+        metavar="FILE",
+        help=f"the project's file, {project.FILE} here by default, when no model is named",
+    )
+    parser.set_defaults(overrides=())
+
+
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
     shared.add_repeated(
         parser,
@@ -126,7 +138,7 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
         "--max-error",
         type=budgets.number,
         metavar="1e-5",
-        help="fail above this error: largest difference from gold over gold's largest value",
+        help="fail above this error: largest difference from gold, divided by gold's largest value",
     )
     parser.add_argument(
         "--max-image", type=budgets.size, metavar="100MB", help="fail above this size of an image"
@@ -136,6 +148,59 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve models of your own on every cell that reads them, and judge the answers."""
     console = make_console()
+    if options.models or options.resume is not None:
+        _verify(options, console)
+    elif options.config or project.FILE.is_file():
+        _verify_project(options, console)
+    else:
+        raise ArgumentError(
+            "no model is named",
+            hint=f"name a file: {command_line('verify', 'model.onnx')}; or list your models in "
+            f"{project.FILE}, which {command_line('init')} writes; or use --resume",
+        )
+
+
+def _verify_project(options: argparse.Namespace, console: Console) -> None:
+    """Verify each model of the project's file, also after one that fails.
+
+    Raises:
+        CellFailed: a model is not as expected.
+        ArgumentError: none could be served.
+    """
+    _refuse_models_options(options)
+    path = options.config or project.FILE
+    document = projects.load(path, starting.load_matrix(options))
+    failures: list[DeepmatrixError] = []
+    for entry, own_options in projects.each(options, document, path.parent):
+        console.print()
+        print_line(console, f"{path}: {entry.model}", "bold", wrap=False)
+        try:
+            _verify(own_options, console)
+        except (CellFailed, ArgumentError) as error:
+            failures.append(error)
+            name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
+            print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
+    console.print()
+    count = len(document.models)
+    if not failures:
+        print_line(console, f"✓ {path}: all {numbers.count(count, 'model')} as expected", "green")
+        return
+    message = f"{path}: {len(failures)} of {numbers.count(count, 'model')} not as expected"
+    is_refused = len(failures) == count and all(isinstance(e, ArgumentError) for e in failures)
+    raise (ArgumentError if is_refused else CellFailed)(message)
+
+
+def _refuse_models_options(options: argparse.Namespace) -> None:
+    """Raise ArgumentError for options that belong to one model, which the file has for each."""
+    for name in ("inputs", "shape", "range", "reference", "original", "same", "name", "reuse"):
+        if getattr(options, name):
+            raise ArgumentError(
+                f"--{name} belongs to one model, and none is named",
+                hint=f"name the model, or write it in {options.config or project.FILE}",
+            )
+
+
+def _verify(options: argparse.Namespace, console: Console) -> None:
     if options.resume is None:
         verification, engine = _create_run(options, console)
     else:
@@ -160,14 +225,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Engine]:
     """Create a run of the models that the user named, with all that belongs to them."""
-    if not options.models:
-        raise ArgumentError(
-            "no model is named",
-            hint=f"name a file: {command_line('verify', 'model.onnx')}; or use --resume",
-        )
     _check_sweep(options)
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
-    matrix = starting.load_matrix(options)
+    matrix = starting.load_matrix(options).overridden(options.overrides)
     paths = [*([options.original] if options.original else []), *options.models]
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:

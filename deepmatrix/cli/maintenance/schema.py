@@ -8,6 +8,7 @@ from deepmatrix.boundary import writing
 from deepmatrix.comparison import accepted, changes
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.errors import CellFailed
+from deepmatrix.models import project
 from deepmatrix.paths import SCHEMAS
 from deepmatrix.results import rows
 
@@ -24,6 +25,7 @@ def run(options: argparse.Namespace) -> None:
     documents = {
         "matrix.schema.json": matrix_file.schema(),
         "expected-failures.schema.json": expected_failures.schema(),
+        "project.schema.json": project.schema(),
         "results.schema.json": rows.schema(),
         "comparison.schema.json": changes.schema(),
         "accepted.schema.json": accepted.schema(),

@@ -15,9 +15,10 @@ from deepmatrix.reports.tables import (
     portability,
     reuse,
     speed,
-    study,
+    summary,
 )
 from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
+from deepmatrix.reports.tables.study import latencies
 from deepmatrix.results.rows import ModelRow, Results
 
 
@@ -26,13 +27,14 @@ def result_tables(results: Results) -> list[Table]:
     tables = [
         *itertools.chain.from_iterable(_model_tables(results, model) for model in results.models),
         verification.nodes(results),
+        *([] if results.models else [summary.summary(results)]),
         cells.cells(results),
         reuse.table(results),
         cells.libraries(results),
         cells.startup(results),
         speed.training(results),
         speed.passes(results),
-        study.latencies(results),
+        latencies.latencies(results),
         *speed.inference(results),
         expressiveness.idiom_lines(results),
         expressiveness.probes(results),

@@ -13,7 +13,7 @@ from harness.record import SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S
 
 
 def exports(results: Results) -> Table:
-    """Every producer's exports: a line a workload and cell, a column a format, the exporters."""
+    """Every producer's exports: by workload and cell, with a column for each format."""
     formats = sorted({row.format for row in results.exports})
     rows = sorted(results.exports, key=lambda row: (row.workload, row.cell))
     lines = []
@@ -37,8 +37,8 @@ def exports(results: Results) -> Table:
         ),
         rows=tuple(lines),
         note=(
-            "A column a format: the size of the model's files, and the time of the export with the "
-            "exporter's import."
+            "Each format: the size of its files, and the export time including the exporter's "
+            "import."
         ),
     )
 
@@ -74,11 +74,9 @@ def deployment(results: Results) -> Table:
         ),
         rows=tuple(_deployment_row(cell, results) for cell in cells),
         note=(
-            "The smallest image first. First inference: the time to first inference, from the "
-            "request to start the container or process to the first answer, of the artifact that "
-            "is served first; the median over rounds. It includes the runtime's start and the "
-            "model's loading. Peak memory: the largest of the jobs that served, not of those that "
-            "trained."
+            "The smallest image first. First inference: from starting the container (or the "
+            "process) to the first answer; median over rounds. Peak memory: the largest of the "
+            "jobs that served, not of those that trained."
         ),
     )
 

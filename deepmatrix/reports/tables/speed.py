@@ -30,15 +30,20 @@ OF_PEAK = (
 
 INTERVAL = "Times are medians; in brackets the 95 % bootstrap interval if there are several rounds."
 
+P50 = f"p50: the median latency of one batch. {INTERVAL}"
+PERCENTILE = "{name}: the {rank}th percentile; results.json has its interval."
+P90 = PERCENTILE.format(name="p90", rank=90)
+P99 = PERCENTILE.format(name="p99", rank=99)
+
 SLOWDOWN = (
     "Slowdown: how many times slower than the fastest native cell, as a 95 % interval; `cannot "
     "tell` if it includes 1, `one round` if there is no second one."
 )
 OUTPUT_ERROR = (
-    "Output error: the largest difference from a float64 evaluation in the first step, of any "
-    "layer, over its largest value."
+    "Output error: the largest difference of any layer from a float64 evaluation in the first "
+    "step, divided by the layer's largest value."
 )
-GRADIENT_ERROR = "Gradient error: the same of any parameter's gradient."
+GRADIENT_ERROR = "Gradient error: the same for the gradient of any parameter."
 LOSS_ERROR = (
     "Loss error: the largest difference from the losses of a float64 training in the first steps."
 )
@@ -177,9 +182,9 @@ def _inference_table(
     for position, size in enumerate(batches):
         batch = f"batch{NO_BREAK_SPACE}{size}"
         columns += [
-            number(f"p50, {batch}", optional=min(position, 1) * 2),
-            number(f"p90, {batch}", optional=5),
-            number(f"p99, {batch}", optional=3 + min(position, 1)),
+            number(f"p50, {batch}", optional=min(position, 1) * 2, note=P50),
+            number(f"p90, {batch}", optional=5, note=P90),
+            number(f"p99, {batch}", optional=3 + min(position, 1), note=P99),
         ]
     at_batch = f"at batch {batches[-1]}"
     columns += [
@@ -190,10 +195,6 @@ def _inference_table(
         title=f"Inference: {workload}",
         columns=tuple(columns),
         rows=tuple(_inference_row(model, batches, titles) for model in models),
-        note=(
-            f"Latency of one batch: 50th, 90th and 99th percentile. {INTERVAL} results.json also "
-            "has the intervals of p90 and p99."
-        ),
     )
 
 

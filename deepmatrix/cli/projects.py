@@ -1,0 +1,117 @@
+"""A project's file as options of `verify`: one verification for each of its models."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepmatrix.cli import options as shared
+from deepmatrix.config.cell_globs import unmatched
+from deepmatrix.config.documents import Problem
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import Override
+from deepmatrix.config.source import Location
+from deepmatrix.models import inputs, project
+from deepmatrix.models.project import Entry, Project
+from deepmatrix.reports import budgets
+
+#: How the texts of an entry's keys are read.
+READERS: dict[str, Callable[[str], Any]] = {
+    "shapes": shared.shape,
+    "ranges": shared.value_range,
+    "max_p99": budgets.seconds,
+    "max_image": budgets.size,
+}
+
+#: Keys whose values are paths, from the folder of the file.
+PATHS = ("model", "reference", "original")
+
+
+def load(path: Path, matrix: Matrix) -> Project:
+    """Load a project's file and check all that it names. Raises ArgumentError, ConfigError."""
+    cell_ids = tuple(matrix.cell_ids())
+
+    def check(document: Project) -> Iterator[Problem]:
+        for key in ("only", "exclude"):
+            yield from unmatched(key, getattr(document, key), cell_ids)
+        for number, entry in enumerate(document.models):
+            yield from _problems(("models", number), entry, path.parent, cell_ids)
+
+    return project.load(path, check)
+
+
+def _problems(
+    place: Location, entry: Entry, folder: Path, cell_ids: Sequence[str]
+) -> Iterator[Problem]:
+    """Yield what is wrong with the values of an entry."""
+    for key in PATHS:
+        name = getattr(entry, key)
+        if name is not None and not (folder / name).exists():
+            yield (*place, key), f"{name} is not there; paths start at the file's folder", False
+    for number, source in enumerate(entry.inputs):
+        if not inputs.FUNCTION.fullmatch(source) and not (folder / source).exists():
+            message = f"{source} is not there; name a file, a folder or a function, module:function"
+            yield (*place, "inputs", number), message, False
+    for key, read in READERS.items():
+        for location, text in _texts((*place, key), getattr(entry, key)):
+            try:
+                read(text)
+            except argparse.ArgumentTypeError as error:
+                yield location, str(error), False
+    yield from _contradictions(place, entry)
+    globs = {"only": entry.only, "exclude": entry.exclude}
+    globs["tolerances"] = tuple(tolerance.cells for tolerance in entry.tolerances)
+    for key, wanted in globs.items():
+        for location, message, at_key in unmatched(key, wanted, cell_ids):
+            yield (*place, *location), message, at_key
+
+
+def _contradictions(place: Location, entry: Entry) -> Iterator[Problem]:
+    if entry.inputs and (entry.shapes or entry.ranges):
+        key = "shapes" if entry.shapes else "ranges"
+        yield (*place, key), f"'{key}' is for sample inputs, and 'inputs' gives real ones", True
+    if entry.reference and not entry.inputs:
+        yield (*place, "reference"), "'reference' needs the 'inputs' that belong to it", True
+
+
+def _texts(place: Location, value: Any) -> Iterator[tuple[Location, str]]:
+    """Yield each text of a key, which has one, several or none, with its place."""
+    if isinstance(value, str):
+        yield place, value
+    elif value:
+        yield from (((*place, number), text) for number, text in enumerate(value))
+
+
+def each(
+    given: argparse.Namespace, document: Project, folder: Path
+) -> Iterator[tuple[Entry, argparse.Namespace]]:
+    """Yield the entries, each with the options of a verification: the given ones and its own."""
+    for entry in document.models:
+        own = {
+            "models": [folder / entry.model],
+            "inputs": [_source(folder, source) for source in entry.inputs],
+            "reference": folder / entry.reference if entry.reference else None,
+            "original": folder / entry.original if entry.original else None,
+            "shape": [shared.shape(text) for text in entry.shapes],
+            "range": [shared.value_range(text) for text in entry.ranges],
+            "only": [*given.only, *document.only, *entry.only],
+            "exclude": [*given.exclude, *document.exclude, *entry.exclude],
+            "native": given.native or document.native,
+            "repeats": given.repeats or entry.repeats,
+            "max_p99": budgets.seconds(entry.max_p99) if entry.max_p99 else given.max_p99,
+            "max_error": entry.max_error or given.max_error,
+            "max_image": budgets.size(entry.max_image) if entry.max_image else given.max_image,
+            "overrides": _overrides(entry),
+        }
+        yield entry, argparse.Namespace(**{**vars(given), **own})
+
+
+def _source(folder: Path, source: str) -> str:
+    return source if inputs.FUNCTION.fullmatch(source) else str(folder / source)
+
+
+def _overrides(entry: Entry) -> tuple[Override, ...]:
+    """Return the tolerances of an entry as those of a matrix file, for all artifacts of its run."""
+    return tuple(Override(subjects="*", **tolerance.model_dump()) for tolerance in entry.tolerances)

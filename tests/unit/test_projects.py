@@ -1,0 +1,161 @@
+"""``deepmatrix.yaml``: what it may say, what is said of a wrong one, and its verifications."""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+
+import onnx
+import pytest
+
+from deepmatrix.cli import main, projects
+from deepmatrix.errors import ArgumentError, ConfigError
+from deepmatrix.models import project
+from tests import planted
+from tests.unit.examples import MATRIX
+
+CELL = "onnx-debian12-amd64-cpu"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    onnx.save(planted.model(), tmp_path / "net.onnx")
+    (tmp_path / "x.npz").write_bytes(b"")
+    return tmp_path
+
+
+def write(text: str) -> Path:
+    path = Path("deepmatrix.yaml").absolute()
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def entry(*keys: str) -> str:
+    return "".join(["version: 1\nmodels:\n- model: net.onnx\n", *(f"  {key}\n" for key in keys)])
+
+
+WRONG = {
+    "": "1:1: expected a mapping",
+    "version: 1": "missing key 'models'",
+    "version: 1\nmodels: []": "2:9: 'models' must not be empty",
+    "version: 2\nmodels:\n- model: net.onnx": "1:10: 'version'",
+    "version: 1\nmodels: net.onnx": "2:9: 'models' must be a list, found 'net.onnx'",
+    "version: 1\nmodels:\n- net.onnx": "3:3: '0' must be a mapping, found 'net.onnx'",
+    "version: 1\nmodel: net.onnx": "2:1: unknown key 'model'; did you mean 'models'?",
+    entry("input: x.npz"): "4:3: unknown key 'input'; did you mean 'inputs'?",
+    "version: 1\nmodels:\n- model: other.onnx": "3:10: other.onnx is not there; paths start at",
+    "version: 1\nonly: ['onnxrumtime-*']\nmodels:\n- model: net.onnx": "2:8: 'onnxrumtime-*' match",
+    "version: 1\nnative: 'yes'\nmodels:\n- model: net.onnx": "2:9: 'native'",
+    entry("inputs: x.npz"): "4:11: 'inputs' must be a list, found 'x.npz'",
+    entry("inputs: [y.npz]"): "4:12: y.npz is not there; name a file, a folder or a function",
+    entry("inputs: [x.npz, x.npz]"): "4:19: 'x.npz' is listed twice",
+    entry("reference: y.npz", "inputs: [x.npz]"): "4:14: y.npz is not there",
+    entry("reference: x.npz"): "4:3: 'reference' needs the 'inputs' that belong to it",
+    entry("original: float.onnx"): "4:13: float.onnx is not there",
+    entry("shapes: [x=1x]"): "4:12: 'x=1x' is not a valid shape; write it like x=1x3x224x224",
+    entry("shapes: [n=4]", "inputs: [x.npz]"): "4:3: 'shapes' is for sample inputs",
+    entry("ranges: [x=9:0]"): "4:12: 'x=9:0' is not a valid range",
+    entry("repeats: 1"): "4:12: 'repeats': must be greater than or equal to 2, found 1",
+    entry("repeats: many"): "4:12: 'repeats'",
+    entry("max_p99: 5"): "4:12: 'max_p99' is the number 5; quote it",
+    entry("max_p99: 5 parsecs"): "4:12: '5 parsecs' is not a budget; write it like 5s",
+    entry("max_error: -1"): "4:14: 'max_error': must be greater than 0, found -1",
+    entry("max_image: big"): "4:14: 'big' is not a budget",
+    entry("exclude: ['xx']"): "4:13: 'xx' matches no cell",
+    entry("tolerances: [{error: 0.1}]"): "4:16: missing key 'reason'",
+    entry("tolerances: [{error: 0, reason: a}]"): "4:24: 'error': must be greater than 0",
+    entry("tolerances: [{error: 1, reason: a, cells: xx}]"): "'xx' matches no cell",
+    entry("model: net.onnx"): "4:3: duplicate key 'model'",
+}
+
+
+@pytest.mark.parametrize("text", WRONG)
+def test_a_wrong_file_gets_one_clear_error_with_its_place(text: str) -> None:
+    with pytest.raises(ConfigError) as caught:
+        projects.load(write(text), MATRIX)
+    lines = caught.value.message.splitlines()
+    assert all(line.startswith("deepmatrix.yaml:") for line in lines)
+    assert WRONG[text] in lines[0]
+    assert len(lines) == 1
+
+
+def uncommented(text: str, without: tuple[str, ...]) -> str:
+    """Return a file with its examples in force, but for some keys."""
+    lines = []
+    for line in text.splitlines():
+        bare = line.lstrip().removeprefix("# ")
+        is_example = (
+            "# " in line and re.match(r"(- \{)?[a-z_0-9]+: ?\S*", bare.lstrip()) is not None
+        )
+        if not is_example:
+            lines.append(line)
+        elif not bare.startswith(without):
+            lines.append(line.replace("# ", "", 1))
+    return "\n".join(lines)
+
+
+@pytest.mark.parametrize("without", [("shapes", "ranges"), ("inputs", "reference")])
+def test_the_file_that_init_writes_is_read_with_every_example_in_force(
+    folder: Path, without: tuple[str, ...]
+) -> None:
+    (folder / "nested").mkdir()
+    (folder / "nested" / "deep.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    assert main.main(["init"]) == 0
+    assert len(projects.load(project.FILE.absolute(), MATRIX).models) == 2
+    for name in ("inputs.npz", "outputs.npz", "float32.onnx"):
+        (folder / name).write_bytes(b"")
+    text = uncommented(project.FILE.read_text(encoding="utf-8"), (*without, 'inputs: ["my_'))
+    document = projects.load(write(text), MATRIX)
+    given = {key for key, value in document.models[0].model_dump().items() if value}
+    assert given >= {"max_p99", "max_error", "max_image", "repeats", "original", "tolerances"}
+    assert document.native
+    assert not given & set(without)
+
+
+def test_init_keeps_a_file_that_is_there(capsys: pytest.CaptureFixture[str]) -> None:
+    path = write("mine")
+    assert main.main(["init"]) == ArgumentError.exit_code
+    assert path.read_text(encoding="utf-8") == "mine"
+    assert "is there already" in capsys.readouterr().err
+
+
+def test_an_entry_becomes_the_options_of_its_verification() -> None:
+    path = write(
+        entry(
+            "shapes: [n=4]",
+            "only: ['onnx-*']",
+            "max_p99: 5ms",
+            "tolerances: [{error: 0.5, outputs: y, reason: a test}]",
+        )
+    )
+    given = main.parse(["verify", "--native", "--only", "openvino-*"])
+    document = projects.load(path, MATRIX)
+    (_, options), *_ = projects.each(given, document, path.parent)
+    assert options.models == [path.parent / "net.onnx"]
+    assert options.shape == [("n", (4,))]
+    assert options.only == ["openvino-*", "onnx-*"]
+    assert options.native
+    assert options.max_p99 == 5e-3
+    overridden = MATRIX.overridden(options.overrides)
+    assert overridden.tolerances.overrides[0].error == 0.5
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_every_model_is_verified_also_after_one_that_fails(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "broken.onnx").write_bytes((folder / "net.onnx").read_bytes()[:200])
+    write("version: 1\nmodels:\n- model: broken.onnx\n- model: net.onnx\n")
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
+    assert main.main(["verify", *options]) == 1
+    shown = capsys.readouterr()
+    assert "✗ broken.onnx" in shown.out
+    assert "net.onnx: served by nothing but what judges it" in shown.out
+    assert "deepmatrix.yaml: 1 of 2 models not as expected" in shown.err
+    write("version: 1\nmodels:\n- model: net.onnx\n")
+    assert main.main(["verify", *options]) == 0
+    assert main.main(["verify", "--shape", "x=1", *options]) == ArgumentError.exit_code
