@@ -11,8 +11,8 @@ from deepmatrix.boundary.opening import is_there
 from deepmatrix.engines import Ended
 from deepmatrix.engines.archives import MAX_OUTPUT_BYTES
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import Status
+from deepmatrix.store.reported.output import Output
 from harness.record import OUTPUT, WATCHDOG
 
 _OUTPUT = TypeAdapter(Output)

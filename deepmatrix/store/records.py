@@ -29,9 +29,9 @@ from deepmatrix.boundary.bounds import (
     TensorName,
 )
 from deepmatrix.planning.plan import Wave
-from deepmatrix.store.output import Output
 from deepmatrix.store.parts import Part
-from deepmatrix.store.phases import AnyPhase
+from deepmatrix.store.reported.output import Output
+from deepmatrix.store.reported.phases import AnyPhase
 from harness.record import WRONG_INPUTS
 
 #: The name of a record's file, with its round.
@@ -61,7 +61,7 @@ Status = Literal[
 ]
 
 #: Failures of the engine or of a disk, not of the cell: ``--resume`` runs such jobs again.
-UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed", "damaged"})
+UNDONE: frozenset[str] = frozenset({"engine-lost", "no-device", "start-failed", "damaged"})
 
 
 #: Floats between two values: no dtype has more.
