@@ -185,6 +185,8 @@ def _check_header(
 def _bounded_header(stream: IO[bytes], name: str) -> IO[bytes]:
     """Return the beginning of an ``.npy``. Raises Unreadable for a header too long to be read."""
     begin = stream.read(HEADER_BEGIN)
+    if not begin.startswith(np.lib.format.MAGIC_PREFIX):
+        return io.BytesIO(begin)  # what reads it says what is wrong
     is_short = begin[6:7] == b"\1"  # version 1.0 has two bytes for the length, later ones four
     length = int.from_bytes(begin[8:10] if is_short else begin[8:12], "little")
     if length > LARGEST_HEADER:

@@ -33,8 +33,7 @@ from deepmatrix.store import leftovers, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.leftovers import refuse_links
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.record_files import ROUND, place_of, record_files
-from deepmatrix.store.records import UNDONE, JobRecord
+from deepmatrix.store.records import ROUND, UNDONE, JobRecord, place_of, record_files
 
 
 @dataclass(frozen=True, kw_only=True)

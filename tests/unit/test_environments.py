@@ -199,7 +199,7 @@ def test_a_name_that_is_not_utf_8_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"<!-- report -->\xff<!-- /report -->", "is not UTF-8 text"), (None, "Is a directory")],
+    [(b"<!-- report -->\xff<!-- /report -->", "is not UTF-8 text"), (None, "no plain file")],
 )
 def test_a_page_that_is_no_text_is_refused_and_unchanged(
     tmp_path: Path, content: bytes | None, reason: str
