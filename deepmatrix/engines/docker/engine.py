@@ -32,8 +32,8 @@ from deepmatrix.engines.docker.connection import (
 )
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.engines.docker.following import follow
-from deepmatrix.engines.docker.harness_volume import HarnessVolume
-from deepmatrix.engines.docker.volume_sizes import VolumeSizes
+from deepmatrix.engines.docker.volumes.harness import HarnessVolume
+from deepmatrix.engines.docker.volumes.sizes import VolumeSizes
 from deepmatrix.engines.timeline import Timeline
 from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
