@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from rich.console import Console
@@ -16,12 +16,13 @@ from deepmatrix.diagnosis.faults import find_faults
 from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
-from deepmatrix.errors import CellFailed
+from deepmatrix.errors import CellFailed, RecordError
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.settling import settle
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.reports import budgets
 from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 
 
@@ -94,6 +95,21 @@ def _store_verdicts(run: Run, console: Console) -> None:
     print_line(console, line, wrap=False)
 
 
+def _beside(run: Run, merged: Results) -> Iterator[str]:
+    """Hold a run to its budgets, and add it to the history; yield what is wrong with it, or these.
+
+    A file beside the records that cannot be used does not keep the report from being made.
+    """
+    try:
+        yield from budgets.load(run).exceeded(merged)
+    except RecordError as error:
+        yield f"{error.message}; {error.hint}"
+    try:
+        history_lines.append(run.path.parent, merged)
+    except RecordError as error:
+        yield f"{error.message}; {error.hint}"
+
+
 def report(
     parts: Sequence[Run],
     console: Console,
@@ -107,10 +123,9 @@ def report(
         CellFailed: something is not as expected.
     """
     merged = merging.merge(parts, expected_failures)
-    exceeded = tuple(budgets.load(parts[0]).exceeded(merged))
-    merged = merged.model_copy(update={"problems": (*merged.problems, *exceeded)})
+    problems = (*merged.problems, *_beside(parts[0], merged))
+    merged = merged.model_copy(update={"problems": problems})
     reports.write(parts[0], merged)
-    history_lines.append(parts[0].path.parent, merged)
     reports.show(console, merged, all_tables=all_tables)
     line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
     print_line(console, line, "dim", wrap=False)

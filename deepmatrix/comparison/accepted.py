@@ -10,7 +10,8 @@ from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.opening import is_there
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.comparison import verdicts
 from deepmatrix.comparison.changes import Comparison, Kind, Side
 from deepmatrix.comparison.comparing import side
@@ -63,7 +64,7 @@ def load(path: Path) -> dict[Key, Outcome]:
     document = documents.load(path, AcceptedVerdicts, lambda _: iter(()))
     return {
         (kind, subject, entry.cell): Outcome(
-            word=entry.verdict, subject=subject, error=entry.error, reason=entry.reason or ""
+            verdict=entry.verdict, subject=subject, error=entry.error, reason=entry.reason or ""
         )
         for kind in verdicts.KINDS
         for subject, entries in getattr(document, kind).items()
@@ -98,8 +99,8 @@ def update(path: Path, head: Results) -> bool:
     Raises:
         ConfigError: the file is there, and wrong.
     """
-    known = load(path) if path.is_file() else {}
-    document = _read(path) if path.is_file() else _new()
+    known = load(path) if is_there(path) else {}
+    document = _read(path) if is_there(path) else _new()
     outcomes = verdicts.outcomes(head)
     entries = {(kind, subject) for kind, subject, _ in outcomes}
     for kind in verdicts.KINDS:
@@ -108,9 +109,9 @@ def update(path: Path, head: Results) -> bool:
         for subject in subjects:
             _update_subject(document[kind], kind, subject, known, outcomes)
     text = _dump(document)
-    before = path.read_text("utf-8") if path.is_file() else ""
+    before = path.read_text("utf-8") if is_there(path) else ""
     if text != before:
-        write_text(path, text)
+        write_named(path, text)
     return text != before
 
 
@@ -145,7 +146,7 @@ def _update_subject(
 
 
 def _entry(cell: str, outcome: Outcome) -> CommentedMap:
-    entry = CommentedMap(cell=cell, verdict=outcome.word)
+    entry = CommentedMap(cell=cell, verdict=outcome.verdict)
     if outcome.rank and outcome.error is not None:
         entry["error"] = float(f"{outcome.error:.1e}")
     entry.fa.set_flow_style()

@@ -16,7 +16,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from deepmatrix.boundary.bounds import Count, Facts, Id, Line, Remark
-from deepmatrix.boundary.files import Damaged, read_bytes, read_json, write_text
+from deepmatrix.boundary.files import Damaged, read_bytes, read_json
+from deepmatrix.boundary.opening import is_there
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts
 from deepmatrix.execution.runner import OpenRun
@@ -24,7 +26,7 @@ from deepmatrix.paths import DATA
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.phases import CaseOutcome, SuiteCase, SuiteData
+from deepmatrix.store.reported.phases import CaseOutcome, SuiteCase, SuiteData
 from harness.formats import FORMATS
 from harness.record import CONFORM, SUITE, SUITE_ANSWERS, SUITE_ARRAYS, SUITE_MODELS, SUITE_PLACE
 
@@ -126,7 +128,7 @@ def load_all(run: Path) -> list[Conformity]:
 def baseline(cell_id: str) -> Conformity | None:
     """Return a cell's baseline, None if it has none. Raises RecordError if it is unreadable."""
     path = baseline_path(cell_id)
-    return read_json(path, _CONFORMITY) if path.is_file() else None
+    return read_json(path, _CONFORMITY) if is_there(path) else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -143,7 +145,7 @@ class Suite:
         return {number: case for number, case in enumerate(self.data.cases) if not case.skipped}
 
 
-def make(attempts: Attempts, inspector: Cell, format_name: str, folder: Path) -> Suite:
+def make_suite(attempts: Attempts, inspector: Cell, format_name: str, folder: Path) -> Suite:
     """Make a suite in a cell, into an empty folder.
 
     Raises EngineError where the cell cannot make it.
@@ -300,7 +302,7 @@ def try_all(
     }
     if inspector.id in not_ready:
         raise EngineError(f"{inspector.id} is not ready: {not_ready[inspector.id]}")
-    suite = make(opened.attempts, inspector, SUITE_FORMAT, folder)
+    suite = make_suite(opened.attempts, inspector, SUITE_FORMAT, folder)
     broken = {}
     for cell in cells:
         if cell.id in opened.ready:

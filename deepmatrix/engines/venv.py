@@ -25,13 +25,15 @@ from pydantic import BaseModel, TypeAdapter
 from uv import find_uv_bin
 
 from deepmatrix.boundary.bounds import Count, Seconds
-from deepmatrix.boundary.files import Damaged, read_json, write_text
+from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.engines import Ended, Prepared, Progress, Task, hardware, local, sandbox
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
 from deepmatrix.images import pins
 from deepmatrix.invocation import command_line
-from deepmatrix.machine import binfmt, folders, owner, packages, processes
+from deepmatrix.machine import binfmt, folders, owner, processes
+from deepmatrix.machine.packages import indexes
 from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
 
@@ -218,7 +220,7 @@ class VenvEngine:
         processes.stream(
             [find_uv_bin(), *arguments, "--no-python-downloads", "--no-progress"],
             log=self._root / "build.log",
-            environment=packages.configured_sources().environment(),
+            environment=indexes.configured_sources().environment(),
             on_line=lambda line: progress(cell.id, line),
         )
 
@@ -227,10 +229,7 @@ class VenvEngine:
         try:
             self._root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise EngineError(
-                f"cannot write below {self._root}: {error.strerror}",
-                hint="set XDG_CACHE_HOME to a folder that can be written",
-            ) from None
+            raise folders.not_writable(self._root, error) from None
         for mark in self._root.glob(".part-*/owner"):
             with contextlib.suppress(FileNotFoundError):  # another has just finished it
                 if owner.is_gone(mark.read_text(encoding="utf-8")):

@@ -22,9 +22,9 @@ def engine_names(run: Run) -> list[str]:
     return sorted({facts.get("engine", "") for facts in run.engines().values()})
 
 
-def interrupted(run: Run, left: str = "") -> Interrupted:
-    """Return the error of a run that the user interrupted; *left* is what may be left behind."""
-    also = f"\n{left}" if left else ""
+def interrupted(run: Run, leftovers: str = "") -> Interrupted:
+    """Return the error of an interrupted run; *leftovers* is what may be left behind."""
+    also = f"\n{leftovers}" if leftovers else ""
     plan = run.manifest.plan
     if not any(plan.size(wave) for wave in WAVES):
         return Interrupted(f"interrupted{also}", hint="nothing was saved: start again")

@@ -30,6 +30,11 @@ def whole() -> bytes:
     return target.getvalue()
 
 
+def with_header_of(length: int) -> bytes:
+    """Return a file of version 2.0 that claims a header of any length."""
+    return b"\x93NUMPY\x02\x00" + length.to_bytes(4, "little") + b" " * 100
+
+
 def archive(content: bytes, method: int = zipfile.ZIP_STORED) -> bytearray:
     target = io.BytesIO()
     with zipfile.ZipFile(target, "w", method) as file:
@@ -57,6 +62,8 @@ def letters(*codes: int) -> bytes:
 
 
 HARMFUL = {
+    "x has a header of 4294967295 bytes": archive(with_header_of(2**32 - 1)),
+    "x has a header of 65536 bytes": archive(with_header_of(2**16)),
     "is encrypted": edited(archive(whole()), 6, 1),
     "compression method is not supported": edited(archive(whole()), 8, 97),
     "Corrupt input data": torn(),

@@ -297,7 +297,7 @@ def trapped(tmp_path: Path) -> Path:
     [
         ("jobs/secret", "Not a directory"),
         ("file", "symbolic links"),
-        ("pipe", "not a plain file"),
+        ("pipe", "no plain file"),
     ],
 )
 def test_nothing_is_read_through_a_link_or_from_a_pipe(

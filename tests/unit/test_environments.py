@@ -26,7 +26,8 @@ from deepmatrix.cli import main
 from deepmatrix.drawing.terminal import make_console
 from deepmatrix.engines.docker import endpoints, interruptible
 from deepmatrix.errors import ArgumentError, EngineError, system_error
-from deepmatrix.machine import folders, npm, packages, signals
+from deepmatrix.machine import folders, signals
+from deepmatrix.machine.packages import indexes, npm
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import markdown
 from tests.unit.test_results import whole
@@ -198,7 +199,7 @@ def test_a_name_that_is_not_utf_8_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"<!-- report -->\xff<!-- /report -->", "is not UTF-8 text"), (None, "Is a directory")],
+    [(b"<!-- report -->\xff<!-- /report -->", "is not UTF-8 text"), (None, "no plain file")],
 )
 def test_a_page_that_is_no_text_is_refused_and_unchanged(
     tmp_path: Path, content: bytes | None, reason: str
@@ -226,7 +227,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_home_nothing_is_read_from_one() -> None:
     assert folders.home() == folders.NO_HOME
     assert npm.build_npmrc({}) == ""
-    packages.configured_sources({})
+    indexes.configured_sources({})
     list(endpoints.candidates({}))
     assert main.main(PLAN) == 0
 

@@ -132,7 +132,7 @@ def test_an_entry_becomes_the_options_of_its_verification() -> None:
     )
     given = main.parse(["verify", "--native", "--only", "openvino-*"])
     document = projects.load(path, MATRIX)
-    (_, options), *_ = projects.each(given, document, path.parent)
+    (_, options), *_ = projects.options_by_entry(given, document, path.parent)
     assert options.models == [path.parent / "net.onnx"]
     assert options.shape == [("n", (4,))]
     assert options.only == ["openvino-*", "onnx-*"]

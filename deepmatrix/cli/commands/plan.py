@@ -16,7 +16,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Plan
-from deepmatrix.workloads import idioms
+from deepmatrix.workloads import programs
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,8 @@ def run(options: argparse.Namespace) -> None:
         shared.selection(options),
         capabilities,
         seed=options.seed,
-        idioms=idioms.available_idioms(),
+        idioms=programs.available_idioms(),
+        probes=programs.available_probes(),
     )
     if options.write is not None:
         _write(options, planned, matrix)

@@ -13,7 +13,7 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from deepmatrix.engines import Limits, Task, archives
 from deepmatrix.engines.docker import leftovers
-from deepmatrix.engines.docker.harness_volume import MOUNT_POINT
+from deepmatrix.engines.docker.volumes.harness import MOUNT_POINT
 from deepmatrix.engines.timeline import ready_last
 from deepmatrix.engines.watch import Stop
 from deepmatrix.images import compiled
@@ -92,7 +92,7 @@ def keep_compiled(api: APIClient, container: str, task: Task, image: str) -> Non
     """Keep what the compiler of a task's framework made, for the next one in this image."""
     chunks, _ = api.get_archive(container, f"{VOLUME}/{COMPILED}")
     try:
-        CompileCache(task.cell.id, image).keep(chunks)
+        CompileCache(task.cell.id, image).store(chunks)
     finally:
         chunks.close()
 

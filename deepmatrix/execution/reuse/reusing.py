@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deepmatrix.boundary.files import Damaged, write_text
+from deepmatrix.boundary.files import Damaged
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.execution.reuse.provenance import Parts, first_change
 from deepmatrix.judging import deviations
@@ -115,7 +116,7 @@ class Reuse:
             outputs = answers.read(earlier, job.artifact, job.cell)
             if outputs is None:
                 return NO_ANSWERS
-            answers.keep(run, job.artifact, job.cell, outputs)
+            answers.store(run, job.artifact, job.cell, outputs)
             truth = truths.read(run.artifact_path(job.artifact))
             agreement = deviations.compare(outputs, truth) if truth.gold else None
             record = record.model_copy(update={"agreement": agreement})
