@@ -108,7 +108,9 @@ def report(
     """
     merged = merging.merge(parts, expected_failures)
     exceeded = tuple(budgets.load(parts[0]).exceeded(merged))
-    merged = merged.model_copy(update={"problems": (*merged.problems, *exceeded)})
+    merged = merged.model_copy(
+        update={"problems": (*merged.problems, *exceeded), "over_budget": exceeded}
+    )
     reports.write(parts[0], merged)
     history_lines.append(parts[0].path.parent, merged)
     reports.show(console, merged, all_tables=all_tables)
