@@ -8,6 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import reports
+from deepmatrix.boundary.files import write_text
 from deepmatrix.cli.display import Display
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.config.sections import ExpectedFailure
@@ -21,6 +22,7 @@ from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.settling import settle
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.reports import budgets
+from deepmatrix.reports.exports import EXPORTS
 from deepmatrix.results import merging
 from deepmatrix.store.runs import Run
 
@@ -100,8 +102,11 @@ def report(
     expected_failures: Sequence[ExpectedFailure] | None = None,
     *,
     all_tables: bool = False,
+    exports: Sequence[tuple[str, Path]] = (),
 ) -> None:
     """Merge the parts of a run, judge, write the reports into the first part and print them.
+
+    *exports*: names of other tools' formats, each with the file to write.
 
     Raises:
         CellFailed: something is not as expected.
@@ -112,6 +117,8 @@ def report(
         update={"problems": (*merged.problems, *exceeded), "over_budget": exceeded}
     )
     reports.write(parts[0], merged)
+    for name, path in exports:
+        write_text(path, EXPORTS[name](merged))
     history_lines.append(parts[0].path.parent, merged)
     reports.show(console, merged, all_tables=all_tables)
     line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
