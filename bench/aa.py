@@ -75,7 +75,7 @@ def word(times: Sequence[float], baseline: Sequence[float]) -> str:
     """Return the verdict of comparing two lists of round medians."""
     comparison: Comparison | None = compare(times, baseline)
     assert comparison is not None
-    return comparison.word
+    return comparison.direction
 
 
 def drawn(pool: Sequence[float], rounds: int, trials: int, factor: float = 1.0) -> list[str]:

@@ -39,7 +39,8 @@ from deepmatrix.engines.choose import discover  # noqa: E402
 from deepmatrix.images import bases, build, inspection, pins  # noqa: E402
 from deepmatrix.images.bases import Root  # noqa: E402
 from deepmatrix.images.recipes import DOCKER  # noqa: E402
-from deepmatrix.machine import binfmt, packages, processes  # noqa: E402
+from deepmatrix.machine import binfmt, processes  # noqa: E402
+from deepmatrix.machine.packages import indexes  # noqa: E402
 from deepmatrix.planning.cells import Cell, all_cells  # noqa: E402
 
 FOREIGN = "arm64"
@@ -121,7 +122,7 @@ def report(
     cell: Cell, architecture: matrix_file.Architecture, seconds_by_way: dict[str, list[float]]
 ) -> int:
     """Print medians, ranges and ratios; return 1 if the goal is missed."""
-    size = sum(1 for _ in packages.hashes_by_project(pins.path(cell.pinned).read_text()))
+    size = sum(1 for _ in indexes.hashes_by_project(pins.path(cell.pinned).read_text()))
     print(f"\n{cell.id}: {size} wheels, QEMU_CPU={architecture.emulation.get('QEMU_CPU')}")
     print(f"{'':26}{'wall s, median (range)':30}{'times ours':>14}")
     for way, seconds in seconds_by_way.items():
@@ -154,7 +155,7 @@ def base_image(cell: Cell, matrix: Matrix, architecture: str, environment: dict[
         architecture=architecture,
         packages=FAMILIES["wheels"].roots["build"].packages_for(architecture, architecture),
     )
-    target = root.bake(root.make())
+    target = root.bake(root.make_filesystem())
     build = ["docker", "buildx", "build", "--load", "--platform", target["platforms"][0]]
     build += ["--tag", target["tags"][0], "--file", target["dockerfile"], target["context"]]
     processes.run(build, environment=environment)
@@ -216,9 +217,9 @@ def build_without_emulation(cells: list[Cell], matrix: Matrix, environment: dict
     with tempfile.TemporaryDirectory() as temporary, emulation_off():
         workshop = build.Workshop(
             folder=Path(temporary),
-            sources=packages.configured_sources(),
+            sources=indexes.configured_sources(),
             architecture=native,
-            roots={root: root.make() for root in roots},
+            roots={root: root.make_filesystem() for root in roots},
         )
         file = Path(temporary) / "bake.json"
         file.write_text(json.dumps(build.bake_file(recipes, workshop)))

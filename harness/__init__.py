@@ -7,13 +7,13 @@ host imports `record` and `formats`, and nothing else.
 
 How a job runs:
 
-- `__main__` reads the job with `control`, or several in turn with `serving`. `process` starts the
+- `__main__` reads the job with `control`, or several in turn with `sessions`. `process` starts the
   adapter, checks device, threads and arithmetic once, and runs the phases of each job. `failures`
   turns an exception into data.
 - `adapters` says which functions the adapter of a framework or a runtime has.
 - `frameworks` has all that is known of each framework, `runtimes` of each runtime.
-- `phases` has what is done with a workload, an artifact, a model or a suite; `sessions` what
-  their jobs have in common.
+- `phases` has what is done with a workload, an artifact, a model or a suite; `jobs` what these
+  have in common.
 - `measuring` has clocks, the self-test and facts about the machine.
 - `graphs` reads, evaluates and cuts model files; `suites` has tests of standards.
 - `idioms` and `probes` are what the folders of frameworks share for these two phases.

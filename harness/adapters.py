@@ -20,7 +20,7 @@ Every adapter:
 ``multiply(a, b)``
     Matrix product of (M, K) and (K, N) on the device, in the dtype of the arguments. Raises
     Unsupported where the framework has no product in this dtype.
-``load(form, path)``
+``load(format_name, path)``
     Read the artifact at *path* (the model file or folder) and return a model.
 ``answer(model, inputs)``
     Inputs by name -> the loaded model's outputs by name, both in the model's order. Text has the
@@ -36,7 +36,7 @@ A runtime may also have:
 
 A runtime that can be the first to read a user's own model also has:
 
-``inspect(form, path, user_inputs, sampling)``
+``inspect(format_name, path, user_inputs, sampling)``
     Return {"described": facts for JSON, "inputs": arrays by name, "outputs": the model's answers
     by name, "gold": the same in float64 where that can be had}. *user_inputs* are arrays by name,
     or None: then the adapter makes sample inputs, see `harness.graphs.inputs.sample_inputs`.
@@ -80,7 +80,7 @@ Frameworks also:
     Weights by neutral name, float32.
 ``set_rate(model, rate)``
     Set the learning rate of the next steps, without compiling anything again.
-``export(model, form, path, example)``
+``export(model, format_name, path, example)``
     Write the model to *path*. *example* is an input (2 or more, ...); the batch size stays free.
     Return {"opset": int or None, "exporter": name and version of the exporter, as it says}.
     Raises Unsupported for a format that the framework cannot write.

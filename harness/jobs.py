@@ -1,5 +1,6 @@
 """What the jobs of all kinds have in common while they run."""
 
+import importlib
 from types import ModuleType
 from typing import Any, Dict, List
 
@@ -9,17 +10,22 @@ class RunningJob:
 
     Attributes:
         directory: the control directory.
-        job: ``input.json``.
+        document: ``input.json``.
         adapter: the module of the framework or runtime, see `harness.adapters`.
         started: what the start cost, which the phase ``startup`` records.
         produced: an entry of ``artifacts`` for each export of the phase ``deploy``.
     """
 
     def __init__(
-        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+        self, directory: str, document: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
     ) -> None:
         self.directory = directory
-        self.job = job
+        self.document = document
         self.adapter = adapter
         self.started = started
         self.produced: List[Dict[str, Any]] = []
+
+    def beside_adapter(self, name: str) -> ModuleType:
+        """Return a module of the adapter's folder, such as ``probes``; *name* may have dots."""
+        folder, _, _ = self.document["adapter"].rpartition(".")
+        return importlib.import_module(f"{folder}.{name}")

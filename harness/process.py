@@ -21,39 +21,39 @@ class Process:
     A failure to start is a fact of every job: each has it in its record.
     """
 
-    def __init__(self, job: Dict[str, Any], interpreter_s: Optional[float]) -> None:
+    def __init__(self, document: Dict[str, Any], interpreter_s: Optional[float]) -> None:
         self._began = time.perf_counter()
         self._place = 0
         self._fingerprint = record.fingerprint()
-        machine.emulated = bool(job.get("emulated"))
+        machine.emulated = bool(document.get("emulated"))
         self._described: Optional[Dict[str, Any]] = None
         self._selftest: List[Dict[str, Any]] = []
         self._failure: Optional[BaseException] = None
         self._started: Dict[str, Any] = {}
         try:
-            self._start(job, interpreter_s)
+            self._start(document, interpreter_s)
         except failures.CAUGHT as exception:
             self._failure = exception
 
-    def _start(self, job: Dict[str, Any], interpreter_s: Optional[float]) -> None:
-        self._adapter = importlib.import_module(job["adapter"])
-        self._started = dict(_start(self._adapter, job), interpreter_s=interpreter_s)
+    def _start(self, document: Dict[str, Any], interpreter_s: Optional[float]) -> None:
+        self._adapter = importlib.import_module(document["adapter"])
+        self._started = dict(_start(self._adapter, document), interpreter_s=interpreter_s)
         # Not before: this imports numpy, whose import is part of the framework's.
         from harness.measuring import selftest
 
-        options = job.get("options", {})
-        self._adapter.configure(job["cell"]["device"], job["threads"], **options)
-        self._selftest = selftest.run(job["selftest"], self._adapter.multiply)
+        options = document.get("options", {})
+        self._adapter.configure(document["cell"]["device"], document["threads"], **options)
+        self._selftest = selftest.run(document["selftest"], self._adapter.multiply)
         self._described = self._adapter.describe()
-        _prove(job, self._described, self._selftest)
+        _prove(document, self._described, self._selftest)
 
-    def run(self, directory: str, job: Dict[str, Any]) -> Dict[str, Any]:
+    def run(self, directory: str, document: Dict[str, Any]) -> Dict[str, Any]:
         """Run a job and return its ``output.json``."""
         self._place += 1
         was_reset = self._place > 1 and self._begin_anew()
         output: Dict[str, Any] = {
             "schema": record.SCHEMA_VERSION,
-            "job": job["job"],
+            "job": document["job"],
             "harness": self._fingerprint,
             "place": self._place,
             "selftest": self._selftest,
@@ -62,10 +62,10 @@ class Process:
             "canaries": [],
         }
         if self._failure is not None:
-            output["records"] = _records_without_phases(job, self._failure)
+            output["records"] = _records_without_phases(document, self._failure)
         else:
-            self._run_phases(directory, job, output)
-        output["environment"] = machine.environment(job, self._described)
+            self._run_phases(directory, document, output)
+        output["environment"] = machine.environment(document, self._described)
         output["peak_memory_bytes"], output["memory_source"] = machine.peak_memory(
             self._place == 1, was_reset
         )
@@ -79,20 +79,20 @@ class Process:
         gc.collect()
         return machine.reset_peak()
 
-    def _run_phases(self, directory: str, job: Dict[str, Any], output: Dict[str, Any]) -> None:
+    def _run_phases(self, directory: str, document: Dict[str, Any], output: Dict[str, Any]) -> None:
         from harness.measuring import canary
 
-        is_timed = job.get("timed", True)
+        is_timed = document.get("timed", True)
         output["canaries"] += [canary.measure()] if is_timed else []
-        make_session, phases = _session_and_phases(job)
-        session = make_session(directory, job, self._adapter, self._started)
-        output["records"] = _run_phases(session, phases, self._began)
-        output["artifacts"] = list(session.produced)
+        kind, phases = _kind_and_phases(document)
+        job = kind(directory, document, self._adapter, self._started)
+        output["records"] = _run_phases(job, phases, self._began)
+        output["artifacts"] = list(job.produced)
         output["canaries"] += [canary.measure()] if is_timed else []
 
 
-def _session_and_phases(job: Dict[str, Any]) -> Tuple[Type[RunningJob], Dict[str, Phase]]:
-    """Return the session class and the phases for a job, by the subject that the job has."""
+def _kind_and_phases(document: Dict[str, Any]) -> Tuple[Type[RunningJob], Dict[str, Phase]]:
+    """Return the class and the phases for a document, by the subject that the job has."""
     from harness.phases import (
         conformance,
         deployment,
@@ -105,16 +105,16 @@ def _session_and_phases(job: Dict[str, Any]) -> Tuple[Type[RunningJob], Dict[str
         workload,
     )
 
-    subjects: Dict[str, Any] = {
-        "artifact": inference,
-        "import": inspection,
-        "trace": tracing,
-        "suite": conformance,
+    kinds: Dict[str, Any] = {
+        "artifact": (inference.ArtifactJob, inference.ALL),
+        "import": (inspection.InspectionJob, inspection.ALL),
+        "trace": (tracing.TraceJob, tracing.ALL),
+        "suite": (conformance.SuiteJob, conformance.ALL),
     }
-    for subject, module in subjects.items():
-        if subject in job:
-            return module.Session, module.ALL
-    return workload.Session, {
+    for subject, kind in kinds.items():
+        if subject in document:
+            return kind[0], kind[1]
+    return workload.WorkloadJob, {
         record.STARTUP: workload.startup,
         record.PARITY: parity.parity,
         record.IDIOM: parity.idiom,
@@ -126,9 +126,9 @@ def _session_and_phases(job: Dict[str, Any]) -> Tuple[Type[RunningJob], Dict[str
     }
 
 
-def _start(adapter: ModuleType, job: Dict[str, Any]) -> Dict[str, Any]:
+def _start(adapter: ModuleType, document: Dict[str, Any]) -> Dict[str, Any]:
     """Import the framework, from a cold file cache where the job says so; return its cost."""
-    evicted = cold_start.evict() if job.get("cold") else None
+    evicted = cold_start.evict() if document.get("cold") else None
     before = cold_start.read_bytes()
     _, import_s = timing.timed(adapter.start)
     after = cold_start.read_bytes()
@@ -148,18 +148,20 @@ class WrongThreads(Exception):
     """The framework uses more threads than the job allows."""
 
 
-def _prove(job: Dict[str, Any], described: Dict[str, Any], tests: List[Dict[str, Any]]) -> None:
+def _prove(
+    document: Dict[str, Any], described: Dict[str, Any], tests: List[Dict[str, Any]]
+) -> None:
     """Raise unless platform, device, threads and arithmetic are as the job says."""
     for fact, actual in machine.identity().items():
-        requested = job["cell"].get(fact, actual)
+        requested = document["cell"].get(fact, actual)
         if requested != actual:
             raise WrongPlatform(f"asked for {fact} {requested}, this is {actual}")
-    device = job["cell"]["device"]
+    device = document["cell"]["device"]
     if described["device"] != device:
         raise WrongDevice(f"asked for {device}, the framework is on {described['device']}")
-    if described["threads"] > job["threads"]:
+    if described["threads"] > document["threads"]:
         raise WrongThreads(
-            f"asked for {job['threads']} threads, the framework uses {described['threads']}"
+            f"asked for {document['threads']} threads, the framework uses {described['threads']}"
         )
     failed = [entry for entry in tests if not entry["passed"]]
     if failed:
@@ -169,7 +171,9 @@ def _prove(job: Dict[str, Any], described: Dict[str, Any], tests: List[Dict[str,
         raise SelfTestFailed(f"a matrix product is wrong: {wrong}; nothing here can count")
 
 
-def _records_without_phases(job: Dict[str, Any], exception: BaseException) -> List[Dict[str, Any]]:
+def _records_without_phases(
+    document: Dict[str, Any], exception: BaseException
+) -> List[Dict[str, Any]]:
     """Return the records of a job whose phases cannot run.
 
     A wrong platform, device or number of threads and wrong arithmetic fail every phase. Any other
@@ -177,7 +181,7 @@ def _records_without_phases(job: Dict[str, Any], exception: BaseException) -> Li
     """
     error = failures.as_error(exception)
     everywhere = error["type"] in record.EVERYWHERE
-    phases = job["phases"]
+    phases = document["phases"]
     return [
         _record(phase, failures.status_of(exception), error)
         if everywhere or phase == phases[0]
@@ -186,15 +190,13 @@ def _records_without_phases(job: Dict[str, Any], exception: BaseException) -> Li
     ]
 
 
-def _run_phases(
-    session: RunningJob, functions: Dict[str, Phase], began: float
-) -> List[Dict[str, Any]]:
+def _run_phases(job: RunningJob, functions: Dict[str, Phase], began: float) -> List[Dict[str, Any]]:
     records = []
     statuses: Dict[str, str] = {}
-    for phase in session.job["phases"]:
+    for phase in job.document["phases"]:
         needed = record.NEEDS.get(phase, "")
         if statuses.get(needed, record.OK) == record.OK:
-            entry = _run_phase(session, phase, functions[phase], began)
+            entry = _run_phase(job, phase, functions[phase], began)
         else:
             entry = _record(phase, record.FAILED, _not_reached(needed))
         statuses[phase] = entry["status"]
@@ -202,7 +204,7 @@ def _run_phases(
     return records
 
 
-def _run_phase(session: RunningJob, phase: str, function: Phase, began: float) -> Dict[str, Any]:
+def _run_phase(job: RunningJob, phase: str, function: Phase, began: float) -> Dict[str, Any]:
     """Run one phase; name it in the log, which then shows where a process died."""
     sys.stderr.write(f"harness: {phase}\n")
     sys.stderr.flush()
@@ -210,7 +212,7 @@ def _run_phase(session: RunningJob, phase: str, function: Phase, began: float) -
     status, error = record.OK, None
     start = time.perf_counter()
     try:
-        function(session, data)
+        function(job, data)
     except failures.CAUGHT as exception:
         status, error = failures.status_of(exception), failures.as_error(exception)
         sys.stderr.write(error["traceback"])

@@ -39,8 +39,8 @@ from deepmatrix.results import merging
 from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.causes import Cause, NodeError, NodeErrors
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.output import Exported, Output
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Exported, Output
 from deepmatrix.store.runs import Run
 from tests.fuzzed_results import result_readers, writer
 from tests.fuzzing import Reader

@@ -21,7 +21,7 @@ from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.paths import CLAIMS
 from deepmatrix.reports import history
 from deepmatrix.results.rows import Results
-from deepmatrix.store.phases import TraceData
+from deepmatrix.store.reported.phases import TraceData
 from deepmatrix.study import decisions, statements
 from deepmatrix.study.statements import Statements
 from tests.fuzzing import Reader

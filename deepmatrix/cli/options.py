@@ -12,6 +12,7 @@ from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import MATRIX_FILE, RUNS
 from deepmatrix.planning.selection import Selection
+from deepmatrix.store.manifests import RUN_NAME
 
 #: The largest seed that every generator of random numbers takes.
 LARGEST_SEED = 2**32 - 1
@@ -159,7 +160,7 @@ def selection(options: argparse.Namespace) -> Selection:
 
 def check_run_name(name: str | None) -> str:
     """Return the name of a new run, empty if the user gave none. Raises ArgumentError."""
-    if name is not None and not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}", name):
+    if name is not None and not RUN_NAME.fullmatch(name):
         raise ArgumentError(
             f"'{name}' cannot name a run",
             hint="use up to 100 letters, digits, '.', '_' and '-'",

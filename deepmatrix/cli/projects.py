@@ -85,8 +85,8 @@ def _texts(place: Location, value: Any) -> Iterator[tuple[Location, str]]:
         yield from (((*place, number), text) for number, text in enumerate(value))
 
 
-def each(
-    given: argparse.Namespace, document: Project, folder: Path
+def options_by_entry(
+    options: argparse.Namespace, document: Project, folder: Path
 ) -> Iterator[tuple[Entry, argparse.Namespace]]:
     """Yield the entries, each with the options of a verification: the given ones and its own.
 
@@ -95,7 +95,7 @@ def each(
     Raises:
         ArgumentError: the file has no entry of a model that is given.
     """
-    for entry in _chosen(given.models, document, folder):
+    for entry in _chosen(options.models, document, folder):
         own = {
             "models": [folder / entry.model],
             "inputs": [_source(folder, source) for source in entry.inputs],
@@ -103,16 +103,16 @@ def each(
             "original": folder / entry.original if entry.original else None,
             "shape": [shared.shape(text) for text in entry.shapes],
             "range": [shared.value_range(text) for text in entry.ranges],
-            "only": given.only or [*document.only, *entry.only],
-            "exclude": [*given.exclude, *document.exclude, *entry.exclude],
-            "native": given.native or document.native,
-            "repeats": given.repeats or entry.repeats,
-            "max_p99": budgets.seconds(entry.max_p99) if entry.max_p99 else given.max_p99,
-            "max_error": entry.max_error or given.max_error,
-            "max_image": budgets.size(entry.max_image) if entry.max_image else given.max_image,
+            "only": options.only or [*document.only, *entry.only],
+            "exclude": [*options.exclude, *document.exclude, *entry.exclude],
+            "native": options.native or document.native,
+            "repeats": options.repeats or entry.repeats,
+            "max_p99": budgets.seconds(entry.max_p99) if entry.max_p99 else options.max_p99,
+            "max_error": entry.max_error or options.max_error,
+            "max_image": budgets.size(entry.max_image) if entry.max_image else options.max_image,
             "overrides": _overrides(entry),
         }
-        yield entry, argparse.Namespace(**{**vars(given), **own})
+        yield entry, argparse.Namespace(**{**vars(options), **own})
 
 
 def _chosen(models: Sequence[Path], document: Project, folder: Path) -> list[Entry]:

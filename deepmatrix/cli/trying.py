@@ -11,11 +11,10 @@ from rich.console import Console
 
 from deepmatrix import __version__
 from deepmatrix.cli import running, starting
-from deepmatrix.comparison import again
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.limits import Limit, growth_of
-from deepmatrix.comparison.trials import side_of
+from deepmatrix.comparison.trials import confirmed, side_of, suspects
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Infer
 from deepmatrix.drawing.terminal import print_line
@@ -25,14 +24,12 @@ from deepmatrix.images import pins
 from deepmatrix.models import files
 from deepmatrix.planning import trials
 from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.plan import RETRIES
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.trials import Trial
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
-
-#: How often a job is retried that a busy machine slowed down.
-RETRIES = 2
 
 #: How a model is timed in each round.
 TIMED = Infer(batches=(1,), samples=50, min_s=0.3, max_s=2.0, warmup=3, repeats=3)
@@ -61,13 +58,13 @@ def compare_versions(
     with _locked(tried, matrix):
         engine = starting.choose_engine(options, extended, console)
         comparison = _measure(options, extended, tried, engine, console, growth)
-        suspected = again.suspects(comparison, wanted)
+        suspected = suspects(comparison, wanted)
         if not suspected:
             return comparison
         text = f"{len(suspected)} times seem too slow: all are measured again"
         print_line(console, text, "yellow")
         second = _measure(options, extended, tried, engine, console, growth)
-    return again.confirmed(comparison, second, suspected)
+    return confirmed(comparison, second, suspected)
 
 
 def _measure(

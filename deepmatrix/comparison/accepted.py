@@ -64,7 +64,7 @@ def load(path: Path) -> dict[Key, Outcome]:
     document = documents.load(path, AcceptedVerdicts, lambda _: iter(()))
     return {
         (kind, subject, entry.cell): Outcome(
-            word=entry.verdict, subject=subject, error=entry.error, reason=entry.reason or ""
+            verdict=entry.verdict, subject=subject, error=entry.error, reason=entry.reason or ""
         )
         for kind in verdicts.KINDS
         for subject, entries in getattr(document, kind).items()
@@ -146,7 +146,7 @@ def _update_subject(
 
 
 def _entry(cell: str, outcome: Outcome) -> CommentedMap:
-    entry = CommentedMap(cell=cell, verdict=outcome.word)
+    entry = CommentedMap(cell=cell, verdict=outcome.verdict)
     if outcome.rank and outcome.error is not None:
         entry["error"] = float(f"{outcome.error:.1e}")
     entry.fa.set_flow_style()

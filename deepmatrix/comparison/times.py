@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deepmatrix.comparison.changes import Quantity, TimeChange
 from deepmatrix.comparison.significance import Ratio, compare_rounds, holm
-from deepmatrix.results.rows import Results
+from deepmatrix.results.rows import BOTH_PASSES, Results
 from deepmatrix.results.timing.statistics import LEVEL, Estimate
 
 #: Quantity, cell, subject, batch.
@@ -50,7 +50,7 @@ def _estimates(results: Results) -> Iterator[tuple[Key, Estimate | None]]:
         if not passed.emulated:
             key = (passed.cell, passed.workload, passed.batch)
             yield ("forward", *key), passed.forward_s
-            yield ("forward and backward", *key), passed.backward_s
+            yield (BOTH_PASSES, *key), passed.backward_s
     for served in results.serving:
         if not served.emulated:
             yield ("first inference", served.cell, served.subject, 0), served.start_s

@@ -1,10 +1,12 @@
-"""The two sides of a trial: the rows of each version, under the names of its own cells."""
+"""Trials of two versions: the rows of each side, and whether new rounds show a slow-down too."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TypeVar
 
+from deepmatrix.comparison.changes import Comparison, TimeChange
+from deepmatrix.comparison.limits import Limit, too_slow
 from deepmatrix.results.rows import Results, Row
 
 R = TypeVar("R", bound=Row)
@@ -38,3 +40,37 @@ def _renamed(rows: Sequence[R], key: str, names: Mapping[str, str]) -> tuple[R, 
         for row in rows
         if getattr(row, key) in names
     )
+
+
+def suspects(comparison: Comparison, limits: Sequence[Limit]) -> list[TimeChange]:
+    """Return the slow-downs that would break a limit, each once."""
+    slow = [
+        change
+        for limit in limits
+        if limit.name == "slower"
+        for change in too_slow(comparison, limit)
+    ]
+    return list(dict.fromkeys(slow))
+
+
+def confirmed(
+    comparison: Comparison, again: Comparison, suspected: Sequence[TimeChange]
+) -> Comparison:
+    """Return a comparison in which suspects are what the second measurement says of them.
+
+    A suspect that the second measurement does not have cannot be told.
+    """
+    repeated = {_key(change): change for change in again.times}
+    times = []
+    for change in comparison.times:
+        if change not in suspected:
+            times.append(change)
+        elif _key(change) in repeated:
+            times.append(repeated[_key(change)].model_copy(update={"again": True}))
+        else:
+            times.append(change.model_copy(update={"word": "cannot tell"}))
+    return comparison.model_copy(update={"times": tuple(times)})
+
+
+def _key(change: TimeChange) -> tuple[str, str, str, int]:
+    return (change.cell, change.quantity, change.subject, change.batch)

@@ -39,7 +39,7 @@ Key = tuple[Kind, str, str]
 class Outcome:
     """One verdict. *subject*: what people call it. *excused*: it may fail, and fails nothing."""
 
-    word: str
+    verdict: str
     subject: str
     error: float | None = None
     tolerance: float | None = None
@@ -49,7 +49,7 @@ class Outcome:
     @property
     def rank(self) -> int:
         """How bad it is: 0 is good."""
-        return RANKS.get(self.word, WORST)
+        return RANKS.get(self.verdict, WORST)
 
 
 @dataclass(kw_only=True)
@@ -84,7 +84,7 @@ def _serving(results: Results) -> Iterator[tuple[Key, Outcome]]:
             yield (
                 ("serving", judged.artifact, judged.consumer),
                 Outcome(
-                    word=judged.verdict,
+                    verdict=judged.verdict,
                     subject=judged.title,
                     error=judged.error,
                     tolerance=judged.tolerance,
@@ -117,10 +117,10 @@ def _own(results: Results) -> Iterator[tuple[Key, Outcome]]:
         ),
     )
     for kind, rows in kinds:
-        for subject, cell, word, reason, expected in rows:
+        for subject, cell, verdict, reason, expected in rows:
             yield (
                 (kind, subject, cell),
-                Outcome(word=word, subject=subject, reason=reason, excused=bool(expected)),
+                Outcome(verdict=verdict, subject=subject, reason=reason, excused=bool(expected)),
             )
 
 
@@ -137,7 +137,7 @@ def compare_verdicts(
 def agree(before: Outcome, after: Outcome) -> bool:
     """Return whether two verdicts are the same one, the error no larger than it may be."""
     change = _change((KINDS[0], "", ""), before, after)
-    return before.word == after.word and not _has_grown(change, GROWTH)
+    return before.verdict == after.verdict and not _has_grown(change, GROWTH)
 
 
 def _sort_in(
@@ -152,7 +152,7 @@ def _sort_in(
     elif after is None:
         if before is not None and not before.rank:
             changes.failures.append(change)
-    elif before is not None and before.word != after.word:
+    elif before is not None and before.verdict != after.verdict:
         is_worse = after.rank > before.rank and not after.excused
         (changes.failures if is_worse else changes.changes).append(change)
     elif _has_grown(change, growth):
@@ -170,8 +170,8 @@ def _change(key: Key, before: Outcome | None, after: Outcome | None) -> VerdictC
         kind=kind,
         cell=cell,
         subject=named.subject if named else subject,
-        base=before.word if before else ABSENT,
-        head=after.word if after else ABSENT,
+        base=before.verdict if before else ABSENT,
+        head=after.verdict if after else ABSENT,
         reason=after.reason if after else "the later run does not have it",
         base_error=base_error,
         head_error=head_error,

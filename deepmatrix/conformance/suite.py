@@ -24,7 +24,7 @@ from deepmatrix.paths import DATA
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.phases import CaseOutcome, SuiteCase, SuiteData
+from deepmatrix.store.reported.phases import CaseOutcome, SuiteCase, SuiteData
 from harness.formats import FORMATS
 from harness.record import CONFORM, SUITE, SUITE_ANSWERS, SUITE_ARRAYS, SUITE_MODELS, SUITE_PLACE
 
@@ -143,7 +143,7 @@ class Suite:
         return {number: case for number, case in enumerate(self.data.cases) if not case.skipped}
 
 
-def make(attempts: Attempts, inspector: Cell, format_name: str, folder: Path) -> Suite:
+def make_suite(attempts: Attempts, inspector: Cell, format_name: str, folder: Path) -> Suite:
     """Make a suite in a cell, into an empty folder.
 
     Raises EngineError where the cell cannot make it.
@@ -300,7 +300,7 @@ def try_all(
     }
     if inspector.id in not_ready:
         raise EngineError(f"{inspector.id} is not ready: {not_ready[inspector.id]}")
-    suite = make(opened.attempts, inspector, SUITE_FORMAT, folder)
+    suite = make_suite(opened.attempts, inspector, SUITE_FORMAT, folder)
     broken = {}
     for cell in cells:
         if cell.id in opened.ready:

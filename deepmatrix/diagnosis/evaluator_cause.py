@@ -61,7 +61,7 @@ def _exchanged_fault(case: Case, truth: Truth, trace: Trace, wrong: list[str]) -
         if record is None or not answered or record.agreement is None:
             continue
         terms = terms_of(case.run.manifest, consumer, case.artifact.id)
-        if consumer.precision == "float32" and judge([record], terms, "").word == "match":
+        if consumer.precision == "float32" and judge([record], terms, "").name == "match":
             agreement = deviations.compare(answered, exchanged)
             return Fault(
                 artifact=case.artifact, consumer=consumer, record=record, agreement=agreement

@@ -58,7 +58,7 @@ def _find_answer(run: Run, artifact: Artifact, consumer: Cell) -> Fault | None:
 
 def _is_unexplained(run: Run, answer: Fault) -> bool:
     terms = terms_of(run.manifest, answer.consumer, answer.artifact.id)
-    is_wrong = judge([answer.record], terms, "").word in WRONG
+    is_wrong = judge([answer.record], terms, "").name in WRONG
     return is_wrong and not _has_cause(run, answer.artifact, answer.consumer)
 
 

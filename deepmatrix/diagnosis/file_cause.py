@@ -43,11 +43,11 @@ def _wrong_reference(
     consumers = case.run.manifest.plan.consumers(case.artifact.format)
     records = [consumer_record(case.run, case.artifact, cell) for cell in consumers]
     answered = [
-        judge([record], terms_of(case.run.manifest, cell, case.artifact.id), "").word
+        judge([record], terms_of(case.run.manifest, cell, case.artifact.id), "").name
         for cell, record in zip(consumers, records, strict=True)
         if record is not None and record.agreement is not None
     ]
-    apart = sum(word != "match" for word in answered)
+    apart = sum(name != "match" for name in answered)
     runtimes = "every runtime" if apart == len(answered) else f"{apart} of {len(answered)} runtimes"
     difference = describe_difference(reference, trace.precise[name])
     text = f"the reference differs from the evaluation and from {runtimes}: output {name}, "

@@ -57,7 +57,7 @@ def fit(table: Table, width: int) -> Fit | None:
 
 def _fit(table: Table, width: int, *, whole_keys: bool) -> Fit | None:
     narrowest = [
-        _narrowest(table, index, whole=column.whole or (whole_keys and column.key))
+        _narrowest(table, index, whole=column.unbroken or (whole_keys and column.key))
         for index, column in enumerate(table.columns)
     ]
     shown, below = list(range(len(table.columns))), list[int]()

@@ -31,7 +31,7 @@ class Column:
 
     *numeric* columns are set right. *key* columns name the line; an id in them is broken only where
     leaving columns out makes no room for it. *optional*: where the console is too narrow, the
-    column with the highest number is left out first; 0 is never left out. *whole*: its words are
+    column with the highest number is left out first; 0 is never left out. *unbroken*: its words are
     not broken, so other columns give way. *below*: where not all fits on one line, it is drawn
     below its line. *note* tells the reader what it is, where it is shown.
     """
@@ -40,7 +40,7 @@ class Column:
     numeric: bool = False
     key: bool = False
     optional: int = 0
-    whole: bool = False
+    unbroken: bool = False
     below: bool = False
     note: str = ""
 

@@ -110,7 +110,7 @@ class Ended:
     *started_at*: when its start was requested, seconds since 1970.
     *tree_bytes*: the most memory that it and its descendants had together at any check.
     *containment*: what was around it: ``container``, ``bubblewrap`` or ``none``.
-    *left*: what may be left behind where it was interrupted and the engine did not answer.
+    *may_be_left*: what may be left behind where it was interrupted and the engine did not answer.
     """
 
     ending: Ending
@@ -121,7 +121,7 @@ class Ended:
     log: str = ""
     tree_bytes: int | None = None
     containment: str = ""
-    left: str = ""
+    may_be_left: str = ""
 
 
 class Engine(Protocol):

@@ -29,7 +29,7 @@ from deepmatrix.engines.limits import LimitCheck
 from deepmatrix.engines.sandbox import Folders, Sandbox
 from deepmatrix.engines.timeline import Timeline, ready_last
 from deepmatrix.engines.watch import Stop, Tail
-from deepmatrix.errors import EngineError, system_error
+from deepmatrix.errors import system_error
 from deepmatrix.machine import cgroups, folders, owner, processes, proctree
 from deepmatrix.paths import HARNESS
 
@@ -90,10 +90,7 @@ class LocalProcesses:
             if self._sandbox:
                 self._write_code(self._folder / SHARED)
         except OSError as error:
-            raise EngineError(
-                f"cannot write below {self._root}: {error.strerror}",
-                hint="set XDG_CACHE_HOME to a folder that can be written",
-            ) from None
+            raise folders.not_writable(self._root, error) from None
 
     def close(self) -> None:
         """Remove the folder of the processes."""
@@ -232,7 +229,7 @@ class LocalProcesses:
         assert self._folder is not None, "open() comes first"
         temporary = Path(tempfile.mkdtemp(dir=self._folder))
         try:
-            copies = Folders.make(temporary, self._folder / SHARED if sandbox else None)
+            copies = Folders.create(temporary, self._folder / SHARED if sandbox else None)
             if not sandbox:
                 self._write_code(copies.code)
             shutil.copytree(control, copies.control)

@@ -57,7 +57,7 @@ class Folders:
     scratch: Path
 
     @classmethod
-    def make(cls, parent: Path, code: Path | None = None) -> Folders:
+    def create(cls, parent: Path, code: Path | None = None) -> Folders:
         """Return the folders below *parent*; who fills *code* and *control* makes them."""
         scratch = parent / "scratch"
         for name in ("tmp", "shm"):
@@ -95,7 +95,7 @@ class Sandbox:
     def works(self, python: Path) -> bool:
         """Return whether an interpreter starts in this sandbox: it is tried."""
         with tempfile.TemporaryDirectory() as parent:
-            folders = Folders.make(Path(parent))
+            folders = Folders.create(Path(parent))
             folders.code.mkdir()
             folders.control.mkdir()
             trial = [str(python), "-c", "import ctypes, json, threading"]

@@ -31,7 +31,8 @@ from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
 from deepmatrix.images import pins
 from deepmatrix.invocation import command_line
-from deepmatrix.machine import binfmt, folders, owner, packages, processes
+from deepmatrix.machine import binfmt, folders, owner, processes
+from deepmatrix.machine.packages import indexes
 from deepmatrix.paths import HARNESS
 from deepmatrix.planning.cells import Capabilities, Cell
 
@@ -218,7 +219,7 @@ class VenvEngine:
         processes.stream(
             [find_uv_bin(), *arguments, "--no-python-downloads", "--no-progress"],
             log=self._root / "build.log",
-            environment=packages.configured_sources().environment(),
+            environment=indexes.configured_sources().environment(),
             on_line=lambda line: progress(cell.id, line),
         )
 
@@ -227,10 +228,7 @@ class VenvEngine:
         try:
             self._root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise EngineError(
-                f"cannot write below {self._root}: {error.strerror}",
-                hint="set XDG_CACHE_HOME to a folder that can be written",
-            ) from None
+            raise folders.not_writable(self._root, error) from None
         for mark in self._root.glob(".part-*/owner"):
             with contextlib.suppress(FileNotFoundError):  # another has just finished it
                 if owner.is_gone(mark.read_text(encoding="utf-8")):

@@ -22,20 +22,20 @@ from deepmatrix.execution.watching import Watcher
 from deepmatrix.machine import locks
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import Status
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 
 
 class Cancelled(Exception):
     """The user pressed Ctrl-C, or another signal came; the process was ended.
 
-    ``left`` says what may be left behind, where the engine did not answer.
+    ``leftovers`` says what may be left behind, where the engine did not answer.
     """
 
-    def __init__(self, left: str = "") -> None:
-        super().__init__(left)
-        self.left = left
+    def __init__(self, leftovers: str = "") -> None:
+        super().__init__(leftovers)
+        self.leftovers = leftovers
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -173,7 +173,7 @@ class Attempts:
             begin()
             ended = self.engine.run(task, self.cancel)
         if ended.ending == "cancelled":
-            raise Cancelled(ended.left)
+            raise Cancelled(ended.may_be_left)
         return ended
 
     def _attempt(

@@ -14,8 +14,8 @@ from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job
 from deepmatrix.store import answers, arrays, artifacts
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, JobRecord, Status
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from harness.record import DEPLOY, INSPECT
 
@@ -135,7 +135,7 @@ class _Collector:
         if self.run.manifest.plan.imports:
             with contextlib.suppress(arrays.Unreadable):  # then that is its agreement
                 answered = answers.read_control(control, names)
-                answers.keep(self.run, artifact, self.cell.id, answered)
+                answers.store(self.run, artifact, self.cell.id, answered)
         return deviations.measure(self.run.artifact_path(artifact), control, names)
 
     def _blame_artifact(self, cause: str) -> None:

@@ -10,8 +10,8 @@ from deepmatrix.boundary.files import Damaged, read_bytes, read_json
 from deepmatrix.engines import Ended
 from deepmatrix.engines.archives import MAX_OUTPUT_BYTES
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import Status
+from deepmatrix.store.reported.output import Output
 from harness.record import OUTPUT, WATCHDOG
 
 _OUTPUT = TypeAdapter(Output)

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Job, Plan, first_consumption
-from deepmatrix.store.output import Output
 from deepmatrix.store.parts import Failure
-from deepmatrix.store.phases import InferData, InferRecord
+from deepmatrix.store.reported.output import Output
+from deepmatrix.store.reported.phases import InferData, InferRecord
 
 
 def serving_job(plan: Plan, job: Job, cell: Cell) -> Job | None:

@@ -15,9 +15,9 @@ def resume_command(run: Run) -> str:
     return command_line(command, "--resume", path.name, "--runs", str(path.parent))
 
 
-def interrupted(run: Run, left: str = "") -> Interrupted:
-    """Return the error of a run that the user interrupted; *left* is what may be left behind."""
-    also = f"\n{left}" if left else ""
+def interrupted(run: Run, leftovers: str = "") -> Interrupted:
+    """Return the error of an interrupted run; *leftovers* is what may be left behind."""
+    also = f"\n{leftovers}" if leftovers else ""
     plan = run.manifest.plan
     if not any(plan.size(wave) for wave in WAVES):
         return Interrupted(f"interrupted{also}", hint="nothing was saved: start again")

@@ -83,7 +83,7 @@ class Runner:
                         ready=ready,
                     )
                 except Cancelled as cancelled:
-                    raise interrupted(run, cancelled.left) from None
+                    raise interrupted(run, cancelled.leftovers) from None
                 finally:
                     engine.close()
 
@@ -193,26 +193,26 @@ class OpenRun:
         """
         doubtful: list[tuple[Job, JobRecord]] = []
 
-        def keep(job: Job, record: JobRecord) -> None:
+        def save_unless_doubtful(job: Job, record: JobRecord) -> None:
             if record.status == "start-failed" or (job is not jobs[0] and record.is_doubtful):
                 doubtful.append((job, record))
             else:
                 self._save(job, record)
 
-        count = self._serve_process(jobs, cpus, keep)
+        count = self._serve_process(jobs, cpus, save_unless_doubtful)
         for job, record in doubtful:
             alone = self._perform(job, cpus)
             self._save(job, alone if job is jobs[0] else alone.confirming(record))
         return count
 
     def _serve_process(
-        self, jobs: Sequence[Job], cpus: Cpus, keep: Callable[[Job, JobRecord], None]
+        self, jobs: Sequence[Job], cpus: Cpus, save: Callable[[Job, JobRecord], None]
     ) -> int:
         """Serve jobs in one process; return how many of them it disposed of."""
         cell, engine = self.ready[jobs[0].cell], self.attempts.engine.name
 
         def collect_job(job: Job, attempt: Attempt) -> None:
-            keep(job, collect(self.run, engine, job, cell, attempt))
+            save(job, collect(self.run, engine, job, cell, attempt))
 
         return self.attempts.serve(jobs, cell, collect_job, cpus)
 
@@ -272,4 +272,6 @@ def make_inputs(run: Run) -> None:
     """Make the data, weights, orders and gold losses of a run's workloads that are missing."""
     matrix, plan = run.manifest.matrix, run.manifest.plan
     for name in plan.workloads:
-        inputs.make(run.inputs, name, matrix.workloads[name], seed=plan.seed, phases=plan.phases)
+        inputs.write_missing(
+            run.inputs, name, matrix.workloads[name], seed=plan.seed, phases=plan.phases
+        )

@@ -29,6 +29,7 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images import debian
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import folders, processes
+from deepmatrix.machine.packages import apt
 from deepmatrix.paths import DOCKER
 
 FOLDER = DOCKER / "base"
@@ -112,7 +113,7 @@ class Root:
         """Say whether it is cached, or is an image that needs no making here."""
         return bool(self.image) or (self._folder() / "rootfs.tar").exists()
 
-    def make(self) -> Path:
+    def make_filesystem(self) -> Path:
         """Return the folder that holds its ``rootfs.tar``, making it if it is not cached.
 
         Raises EngineError when mmdebstrap is missing or fails.
@@ -280,15 +281,9 @@ def _mirrors(suite: str) -> list[str]:
     Empty where this machine is not a Debian one: mmdebstrap then knows where Debian is.
     """
     try:
-        listed = processes.run(
-            ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
-        )
+        mirrors = apt.mirrors()
     except EngineError:
         return []
-    mirrors: dict[str, str] = {}
-    for line in listed.splitlines():
-        label, _, address = line.partition(" ")
-        mirrors.setdefault(label, address)
     if "Debian" not in mirrors:
         return []
     sources = [

@@ -23,14 +23,15 @@ from deepmatrix.images.prepared import Prepared, Progress
 from deepmatrix.images.progress import Watch
 from deepmatrix.images.recipes import WHEELS, Recipe, recipe_for
 from deepmatrix.invocation import command_line
-from deepmatrix.machine import npm, packages, processes
+from deepmatrix.machine import processes
+from deepmatrix.machine.packages import indexes, npm
 from deepmatrix.planning.cells import Cell
 
 #: Predefined build arguments, which reach neither the history nor the layers.
 PROXIES = ("HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY", "http_proxy", "https_proxy", "no_proxy")
 
 #: BuildKit's error for a race of its own between targets that share steps. A retry goes on from the
-#: finished steps.
+#: finished steps. The error has no code, so its text is read, and only to try again.
 RACE = "inconsistent graph state"
 TRIES = 3
 
@@ -44,7 +45,7 @@ class Workshop:
     """
 
     folder: Path
-    sources: packages.Sources
+    sources: indexes.Sources
     architecture: str
     roots: dict[Root, Path]
 
@@ -190,7 +191,7 @@ def _build(
     with scratch.build_folder() as folder:
         workshop = Workshop(
             folder=folder,
-            sources=packages.configured_sources(),
+            sources=indexes.configured_sources(),
             architecture=architecture,
             roots=roots,
         )
@@ -210,18 +211,18 @@ def _roots(
         for root in recipe.all_roots(architecture):
             users.setdefault(root, []).append(recipe)
 
-    def make(root: Root) -> Path | str:
+    def make_root(root: Root) -> Path | str:
         for recipe in users[root] if not root.is_cached() else ():
             progress(recipe.cell.id, f"making a Debian root: {root.suite}, {root.architecture}")
         try:
-            return root.make()
+            return root.make_filesystem()
         except processes.CommandFailed as error:
             if error.code is None:  # there is no mmdebstrap: no root can be made
                 raise
             return error.output.splitlines()[-1] if error.output else error.message
 
     with ThreadPoolExecutor(2) as pool:  # each waits for the mirror half of its time
-        results = dict(zip(users, pool.map(make, users), strict=True))
+        results = dict(zip(users, pool.map(make_root, users), strict=True))
     failed = {
         recipe.cell.id: _failed(recipe, f"its Debian root cannot be made: {result}")
         for root, result in results.items()

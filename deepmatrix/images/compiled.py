@@ -23,7 +23,7 @@ from deepmatrix.machine import folders
 #: What stands for the folder in a cell's ``compile_cache``.
 PLACEHOLDER = "{folder}"
 
-#: A larger cache is not kept: the next run compiles again.
+#: A larger cache is not stored: the next run compiles again.
 MOST_BYTES = 256 << 20
 
 #: Digits of the hash of an image.
@@ -57,10 +57,10 @@ class CompileCache:
         archive.seek(0)
         return archive
 
-    def keep(self, chunks: Iterable[bytes]) -> None:
-        """Keep a tar instead of the one before, and those of other images, whole or not at all.
+    def store(self, chunks: Iterable[bytes]) -> None:
+        """Store a tar instead of the one before, and those of other images, whole or not at all.
 
-        What this machine cannot write is not kept: a run does not need it.
+        What this machine cannot write is not stored: a run does not need it.
         """
         with contextlib.suppress(OSError):
             self._path.parent.mkdir(parents=True, exist_ok=True)

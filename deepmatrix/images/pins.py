@@ -22,7 +22,8 @@ from uv import find_uv_bin
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.sections import Architecture
 from deepmatrix.errors import EngineError
-from deepmatrix.machine import packages, processes
+from deepmatrix.machine import processes
+from deepmatrix.machine.packages import indexes
 from deepmatrix.paths import DOCKER
 from deepmatrix.planning.cells import Cell
 
@@ -61,7 +62,7 @@ def version(cell: Cell) -> str | None:
     """
     if not path(cell.pinned).exists():
         return None
-    versions = dict(packages.hashes_by_project(path(cell.pinned).read_text("utf-8")).keys())
+    versions = dict(indexes.hashes_by_project(path(cell.pinned).read_text("utf-8")).keys())
     return versions.get(cell.distribution) or versions.get(f"{cell.distribution}-gpu")
 
 
@@ -112,8 +113,8 @@ def differences(before: str, after: str) -> tuple[str, ...]:
     """Return the changes between two lock files, one line a project."""
     if before == after:
         return ()
-    old = dict(packages.hashes_by_project(before).keys())
-    new = dict(packages.hashes_by_project(after).keys())
+    old = dict(indexes.hashes_by_project(before).keys())
+    new = dict(indexes.hashes_by_project(after).keys())
     lines = []
     for name in sorted(old.keys() | new.keys()):
         if name not in old:
@@ -170,5 +171,5 @@ def _check_wheels(pins: Path, where: list[str]) -> None:
 def _uv(*arguments: list[str]) -> None:
     processes.run(
         [find_uv_bin(), *itertools.chain.from_iterable(arguments)],
-        environment=packages.configured_sources().shared().environment(),
+        environment=indexes.configured_sources().shared().environment(),
     )

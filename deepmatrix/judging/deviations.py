@@ -38,7 +38,7 @@ def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement | 
     try:
         outputs = answers.read_control(control, names)
     except arrays.Unreadable as error:
-        return nothing(f"its outputs cannot be used: {error}")
+        return no_agreement(f"its outputs cannot be used: {error}")
     return compare(outputs, truth) if truth.gold else None
 
 
@@ -51,9 +51,9 @@ def compare(outputs: Answers, truth: Truth) -> Agreement:
     for.
     """
     if not truth.gold:
-        return nothing("it has no outputs")
+        return no_agreement("it has no outputs")
     if len(outputs) != len(truth.gold):
-        return nothing(f"it gave {len(outputs)} outputs, {len(truth.gold)} are expected")
+        return no_agreement(f"it gave {len(outputs)} outputs, {len(truth.gold)} are expected")
     same_names = set(outputs) == set(truth.gold)
     deviations, between, scales = [], [], []
     for number, (name, gold) in enumerate(truth.gold.items()):
@@ -232,7 +232,7 @@ def _caution(gold: Values, mask: Values | None = None) -> str:
     return ""
 
 
-def nothing(note: str) -> Agreement:
+def no_agreement(note: str) -> Agreement:
     """Return the agreement of outputs that cannot be compared."""
     return Agreement(error=None, producer_error=None, from_producer=None, scale=0.0, note=note)
 

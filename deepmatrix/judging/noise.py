@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from statistics import median
 
-from deepmatrix.store.output import Canary
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Canary
 
 #: A round is noisy where its canary is below this share of its cell's median.
 NOISY_BELOW = 0.8

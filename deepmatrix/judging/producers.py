@@ -9,9 +9,9 @@ from deepmatrix.judging import deviations, parity
 from deepmatrix.planning.plan import Job
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
-from deepmatrix.store.output import Output
-from deepmatrix.store.phases import ProbeData
 from deepmatrix.store.records import Parity
+from deepmatrix.store.reported.output import Output
+from deepmatrix.store.reported.phases import ProbeData
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs, networks, probes
 from harness.record import FIRST_STEP, IDIOM_LOGITS, PROBES

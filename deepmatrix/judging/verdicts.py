@@ -12,21 +12,21 @@ from deepmatrix.config.sections import PRECISIONS, Override, Precision, Toleranc
 from deepmatrix.judging.deviations import MOST_OF_RANGE
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.phases import InferData
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
+from deepmatrix.store.reported.phases import InferData
 
-Word = Literal["match", "drift", "error", "unsupported", "not-run"]
+VerdictName = Literal["match", "drift", "error", "unsupported", "not-run"]
 
 #: The engine's failures: they say nothing about the artifact.
 ENGINE_FAILURES = frozenset({"engine-lost", "no-device", "start-failed"})
 
 #: From best to worst: of several rounds the worst counts.
-ORDER: tuple[Word, ...] = ("match", "not-run", "unsupported", "drift", "error")
+ORDER: tuple[VerdictName, ...] = ("match", "not-run", "unsupported", "drift", "error")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Verdict:
-    """A word, the numbers behind it, and the reason in one line where it is not a match.
+    """Its name, the numbers behind it, and the reason in one line where it is not a match.
 
     *error*, *tolerance*: of *worst_output*, which uses most of its tolerance. *basis*: where the
     tolerance comes from. *precision*: of the consumer's arithmetic.
@@ -36,7 +36,7 @@ class Verdict:
     compared, by the number of threads.
     """
 
-    word: Word
+    name: VerdictName
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""
@@ -164,19 +164,19 @@ def judge(records: Sequence[JobRecord], terms: Terms, missing: str) -> Verdict:
         missing: the reason to give where there is no record.
     """
     if not records:
-        return Verdict(word="not-run", reason=missing)
+        return Verdict(name="not-run", reason=missing)
     verdicts = [_judge_round(record, terms) for record in records]
-    return max(verdicts, key=lambda verdict: (ORDER.index(verdict.word), verdict.error or 0.0))
+    return max(verdicts, key=lambda verdict: (ORDER.index(verdict.name), verdict.error or 0.0))
 
 
 def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     if record.status == "unsupported":
         return _failed("unsupported", record)
     if record.status in ENGINE_FAILURES:
-        return Verdict(word="not-run", reason=record.cause or record.status)
+        return Verdict(name="not-run", reason=record.cause or record.status)
     agreement = record.agreement
     if record.status == "ok" and agreement is None:
-        return Verdict(word="not-run", reason="not judged yet; finish the run with --resume")
+        return Verdict(name="not-run", reason="not judged yet; finish the run with --resume")
     if record.status != "ok" or agreement is None:
         return _failed("error", record)
     terms = terms.of(record)
@@ -217,14 +217,14 @@ def _repeated(
         f"{worst.different} of {worst.answers} answers differ, by {largest:.1e} at most "
         f"(threads: {threads})"
     )
-    if verdict.word == "match" and excess > 1:
-        verdict = replace(verdict, word="drift", reason=text)
+    if verdict.name == "match" and excess > 1:
+        verdict = replace(verdict, name="drift", reason=text)
     return replace(verdict, unsteady=text)
 
 
-def _failed(word: Word, record: JobRecord) -> Verdict:
+def _failed(name: VerdictName, record: JobRecord) -> Verdict:
     return Verdict(
-        word=word,
+        name=name,
         reason=record.cause or record.status,
         failed_phase=record.failed_phase,
         error_type=record.error_type,
@@ -243,18 +243,18 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     judged = [output for output in agreement.outputs if not output.unjudged]
     reason = "; ".join(output.note for output in agreement.outputs if output.unjudged)
     if reason and not judged:
-        return Verdict(word="not-run", reason=reason)
+        return Verdict(name="not-run", reason=reason)
     outputs = judged or [Deviation(name="", error=agreement.error)]
     limits = [(output, *terms.allowed_of(output, agreement)) for output in outputs]
     worst, tolerance, basis = max(limits, key=lambda limit: _excess(limit[0].error, limit[1]))
-    word, fault = _word(agreement, terms)
-    if word == "match" and not _excess(worst.error, tolerance) <= 1:
+    name, fault = _name(agreement, terms)
+    if name == "match" and not _excess(worst.error, tolerance) <= 1:
         output = f"output {worst.name}: " if len(limits) > 1 else ""
-        word, fault = "drift", worst.note or f"{output}{_describe_excess(worst.error, tolerance)}"
-    if word == "match" and reason:  # nobody is accused of what nothing judges
-        word, fault = "not-run", reason
+        name, fault = "drift", worst.note or f"{output}{_describe_excess(worst.error, tolerance)}"
+    if name == "match" and reason:  # nobody is accused of what nothing judges
+        name, fault = "not-run", reason
     return Verdict(
-        word=word,
+        name=name,
         error=worst.error,
         tolerance=tolerance,
         basis=basis,
@@ -268,7 +268,7 @@ def _excess(error: float | None, tolerance: float) -> float:
     return math.inf if error is None or math.isnan(error) else error / tolerance
 
 
-def _word(agreement: Agreement, terms: Terms) -> tuple[Word, str]:
+def _name(agreement: Agreement, terms: Terms) -> tuple[VerdictName, str]:
     """Return what is wrong apart from an output's error."""
     if agreement.error is None and not agreement.outputs:
         return "error", agreement.note  # the number of outputs differs, or they are unreadable

@@ -37,3 +37,11 @@ def cache() -> Path:
             "there is no home folder to keep images' parts and environments in",
             hint="set HOME or XDG_CACHE_HOME to a folder that can be written",
         ) from None
+
+
+def not_writable(folder: Path, error: OSError) -> EngineError:
+    """Return the error for a folder of the cache that cannot be written."""
+    return EngineError(
+        f"cannot write below {folder}: {error.strerror}",
+        hint="set XDG_CACHE_HOME to a folder that can be written",
+    )

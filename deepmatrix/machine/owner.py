@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-PROC = Path("/proc")
+from deepmatrix.machine.proctree import PROC
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,8 @@ from deepmatrix.store.artifacts import (
     finish,
     plain_files,
 )
-from deepmatrix.store.output import Exported, ModelInput, Output
-from deepmatrix.store.phases import InspectData
+from deepmatrix.store.reported.output import Exported, ModelInput, Output
+from deepmatrix.store.reported.phases import InspectData
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import inputs

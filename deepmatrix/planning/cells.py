@@ -100,6 +100,11 @@ class Cell:
         return self.system.adapter
 
     @property
+    def folder(self) -> str:
+        """The package of the harness that its adapter is in, or nothing where it has a command."""
+        return (self.adapter or "").rpartition(".")[0]
+
+    @property
     def command(self) -> tuple[str, ...]:
         """What starts it where it is not Python, without the control directory."""
         return self.system.command

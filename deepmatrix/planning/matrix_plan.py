@@ -19,8 +19,12 @@ def plan_matrix(
     *,
     seed: int,
     idioms: Collection[tuple[str, str]] = (),
+    probes: Collection[str] = (),
 ) -> Plan:
-    """Plan a run. *idioms* are those that are written, by network and framework.
+    """Plan a run.
+
+    *idioms* are those that are written, by network and framework, *probes* the packages of the
+    harness that have them.
 
     A cell runs when the selection chooses it, no exclusion of the matrix file forbids it, the
     engine can run it, and the preset has something for it to do. A chosen cell that does not run
@@ -56,6 +60,7 @@ def plan_matrix(
             for network, framework in idioms
             if network == matrix.workloads[workload].network
         ),
+        probed=frozenset(cell.id for cell in cells if cell.folder in probes),
     )
 
 

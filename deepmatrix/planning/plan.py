@@ -21,6 +21,9 @@ Seed = Annotated[int, Field(ge=0, le=2**64)]
 Rounds = Annotated[int, Field(ge=1, le=1000)]
 Retries = Annotated[int, Field(ge=0, le=100)]
 
+#: How often a job is retried that a busy machine slowed down.
+RETRIES = 2
+
 Wave = Literal["produce", "consume"]
 
 WAVES: tuple[Wave, ...] = ("produce", "consume")
@@ -145,7 +148,7 @@ class Plan:
     cold: bool
     infer: Infer
     #: How often a job is retried that a busy machine slowed down.
-    retries: Retries = 2
+    retries: Retries = RETRIES
     #: So many steps an emulated cell trains; None: all.
     steps_emulated: Annotated[int, Field(ge=1, le=1_000_000)] | None = None
     imports: tuple[Import, ...] = ()
@@ -156,6 +159,8 @@ class Plan:
     original: bool = False
     #: Pairs of a framework and a workload: the framework has an idiom of the workload's network.
     idioms: frozenset[tuple[str, str]] = frozenset()
+    #: The cells whose framework has probes.
+    probed: frozenset[str] = frozenset()
 
     def with_sample_request(self, request: SampleRequest) -> Plan:
         """Return this plan, with what a user requests of the sample inputs of all own models."""
@@ -294,8 +299,11 @@ class Plan:
         for phase in self.phases:
             if phase in ONCE and round > 0:
                 continue
-            if phase != record.IDIOM or (cell.name, workload) in self.idioms:
-                yield phase
+            if phase == record.IDIOM and (cell.name, workload) not in self.idioms:
+                continue
+            if phase == record.PROBE and cell.id not in self.probed:
+                continue
+            yield phase
 
     def _jobs_of_round(self, wave: Wave, round: int) -> Iterator[Job]:
         return self._producing(round) if wave == "produce" else self._consuming(round)

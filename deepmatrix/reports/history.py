@@ -14,6 +14,7 @@ from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.layout import Column, Table, row
 from deepmatrix.drawing.terminal import print_line
+from deepmatrix.sizes import DECIMAL_UNITS
 
 #: A plot is at most so wide, and so high, in characters.
 WIDEST, HEIGHT = 120, 16
@@ -24,7 +25,7 @@ SMALLEST = 1e-30
 #: By unit: what a value on the axis is divided by is chosen among these.
 SCALES = {
     "s": {"s": 1.0, "ms": 1e-3, "µs": 1e-6},
-    "bytes": {"GB": 1e9, "MB": 1e6, "kB": 1e3},
+    "bytes": {unit: float(count) for unit, count in reversed(DECIMAL_UNITS.items())},
     "1": {"": 1.0},
 }
 
@@ -48,8 +49,8 @@ def show_list(console: Console, all_series: Sequence[Series]) -> None:
         Column("series", key=True),
         Column("runs", numeric=True),
         Column("newest", numeric=True),
-        Column("last change", numeric=True, whole=True),
-        Column("since", optional=1, whole=True),
+        Column("last change", numeric=True, unbroken=True),
+        Column("since", optional=1, unbroken=True),
     )
     print_table(console, Table(title="History", columns=columns, rows=tuple(rows)))
 

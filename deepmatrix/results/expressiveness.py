@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 
 from deepmatrix.results.rows import IdiomRow, ProbeRow
-from deepmatrix.store.phases import ProbeOutcome
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.phases import ProbeOutcome
 from deepmatrix.workloads import idioms as definitions
 from deepmatrix.workloads.probes import NAMES
 

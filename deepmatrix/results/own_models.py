@@ -11,7 +11,7 @@ from deepmatrix.results.rows import ModelRow, NodesRow
 from deepmatrix.store import artifacts
 from deepmatrix.store.causes import NodeError
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.output import Exported
+from deepmatrix.store.reported.output import Exported
 from deepmatrix.store.runs import Run
 
 #: At most this many nodes of a consumer are in the results; the file in the run has all.

@@ -11,8 +11,8 @@ from deepmatrix.planning.plan import Artifact
 from deepmatrix.results.rows import ModelRow, PortabilityRow, TrainingRow
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import ModelInput
 from harness.record import FLOAT64
 
 #: Why it is not a problem where an evaluator does not answer a user's own model as gold does.
@@ -70,7 +70,7 @@ class PortabilityRows:
         judged = self.judged.get(pair)
         cause = self.causes.get(pair) if judged else None
         if judged is None:
-            verdict = Verdict(word="not-run", reason=self._why_unjudged(artifact, consumer.id))
+            verdict = Verdict(name="not-run", reason=self._why_unjudged(artifact, consumer.id))
             judged = Judged(verdict=verdict, emulated=consumer.id in self.manifest.plan.emulated)
         model = self.models.get(artifact.id)
         verdict = blame_inputs(judged.verdict, model)
@@ -81,7 +81,7 @@ class PortabilityRows:
             consumer=consumer.id,
             isa=consumer.isa,
             emulated=judged.emulated,
-            verdict=verdict.word,
+            verdict=verdict.name,
             error=verdict.error,
             tolerance=verdict.tolerance,
             basis=verdict.basis,
@@ -93,7 +93,7 @@ class PortabilityRows:
             error_type=verdict.error_type,
             message=verdict.message,
             expected_failure=self._expected_failure(verdict, artifact, consumer),
-            cause=cause if verdict.word != "match" else None,
+            cause=cause if verdict.name != "match" else None,
             outputs=verdict.deviations,
             repeatable=verdict.repeatable,
             stateful=verdict.stateful,
@@ -103,14 +103,14 @@ class PortabilityRows:
 
     def _expected_failure(self, verdict: Verdict, artifact: Artifact, consumer: Cell) -> str:
         """Return why the consumer, or else the producer, may fail at an artifact."""
-        if verdict.word == "match":
+        if verdict.name == "match":
             return ""
         if expected := self.manifest.matrix.expected_failure(consumer.id, artifact.id):
             return expected
         if _is_judge(self.models.get(artifact.id), consumer):
             return ABOUT_THE_JUDGE
         produced = self.training.get((artifact.producer, artifact.workload))
-        return produced.expected_failure if produced and verdict.word == "not-run" else ""
+        return produced.expected_failure if produced and verdict.name == "not-run" else ""
 
     def _why_unjudged(self, artifact: Artifact, consumer: str) -> str:
         pair = (artifact.producer, artifact.workload)
@@ -128,10 +128,10 @@ class PortabilityRows:
 
 def blame_inputs(verdict: Verdict, model: ModelRow | None) -> Verdict:
     """Return a verdict that is not-run where our sample inputs were refused."""
-    if verdict.word != "error" or model is None or not model.refusal:
+    if verdict.name != "error" or model is None or not model.refusal:
         return verdict
     reason = f"no sample inputs fit it: {_needed(model.inputs)} ({verdict.reason})"
-    return Verdict(word="not-run", precision=verdict.precision, reason=reason)
+    return Verdict(name="not-run", precision=verdict.precision, reason=reason)
 
 
 def _needed(inputs: Sequence[ModelInput]) -> str:

@@ -14,10 +14,10 @@ SUCCESS = ("ok", "match")
 
 
 def findings(
-    training: Sequence[TrainingRow], portability: Sequence[PortabilityRow]
+    produced: Sequence[TrainingRow], portability: Sequence[PortabilityRow]
 ) -> Iterator[str]:
     """Yield the failures that were expected."""
-    for trained in training:
+    for trained in produced:
         if trained.expected_failure:
             subject = f"{trained.cell}, {trained.workload}"
             yield f"{subject}: {trained.status}: {trained.expected_failure}"
@@ -28,18 +28,18 @@ def findings(
 
 
 def unexpected_passes(
-    training: Sequence[TrainingRow],
+    produced: Sequence[TrainingRow],
     portability: Sequence[PortabilityRow],
     expected_failure: Callable[[str, str], str],
 ) -> Iterator[str]:
     """Yield a warning for each expected failure that passes wherever it ran.
 
     Args:
-        training: rows.
+        produced: rows of the jobs of frameworks.
         portability: rows.
         expected_failure: returns why a cell may fail at a subject, or nothing.
     """
-    outcomes = [(row.cell, row.workload, row.status) for row in training]
+    outcomes = [(row.cell, row.workload, row.status) for row in produced]
     outcomes += [(row.consumer, row.artifact, row.verdict) for row in portability]
     failed, passed = set(), set()
     for cell, subject, status in outcomes:
@@ -153,7 +153,7 @@ def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
 
 def problems(
     cells: Sequence[CellRow],
-    training: Sequence[TrainingRow],
+    produced: Sequence[TrainingRow],
     portability: Sequence[PortabilityRow],
 ) -> Iterator[str]:
     """Yield everything that makes the run exit with 1.
@@ -167,7 +167,7 @@ def problems(
         elif row.missing > 0:
             total = row.jobs + row.missing
             yield f"{row.cell}: {row.missing} of {total} jobs have not run; finish with --resume"
-    for trained in training:
+    for trained in produced:
         if trained.status != "ok" and trained.cell in ran and not trained.expected_failure:
             yield f"{trained.cell}, {trained.workload}: {trained.status}: {trained.reason}"
     for judged in portability:

@@ -154,7 +154,7 @@ class RowCollector:
         manifest, plan = self._manifest, self._manifest.plan
         efficiency = self._efficiency()
         cell_rows = [*self._cell_rows(), *cells.skipped_rows(manifest)]
-        training = self._all_training(efficiency)
+        produced = self._all_produced(efficiency)
         inference = [efficiency.of_inference(row) for row in self._inference]
         portability = list(self._portability.rows())
         return Results(
@@ -166,7 +166,7 @@ class RowCollector:
             engines=engines,
             cells=tuple(cell_rows),
             startup=tuple(self._startup),
-            training=tuple(training),
+            training=() if TRAINING_PHASES.isdisjoint(plan.phases) else tuple(produced),
             inference=tuple(inference),
             serving=tuple(self._serving),
             scenarios=tuple(self._scenarios),
@@ -179,12 +179,12 @@ class RowCollector:
             portability=tuple(portability),
             reused={run: tuple(jobs) for run, jobs in sorted(self._reused.items())},
             anew={reason: tuple(jobs) for reason, jobs in sorted(self._anew.items())},
-            findings=tuple(remarks.findings(training, portability)),
+            findings=tuple(remarks.findings(produced, portability)),
             warnings=(
                 *remarks.cautions(portability),
                 *cells.noise_warnings(self._summaries),
-                *remarks.unexpected_passes(training, portability, manifest.matrix.expected_failure),
-                *timings.warnings(training, inference),
+                *remarks.unexpected_passes(produced, portability, manifest.matrix.expected_failure),
+                *timings.warnings(produced, inference),
                 *remarks.wide_tolerances(portability),
                 *remarks.stateful(portability, self._models),
                 *remarks.gold_sources(self._models),
@@ -193,7 +193,7 @@ class RowCollector:
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),
                 *remarks.unreadable(self._inspections.values()),
-                *remarks.problems(cell_rows, training, self._of_readable(portability)),
+                *remarks.problems(cell_rows, produced, self._of_readable(portability)),
                 *expressiveness.problems(self._idioms, self._probes),
             ),
         )
@@ -244,11 +244,13 @@ class RowCollector:
                     expected[cell.id] += plan.rounds_of(artifact, cell)
         return expected
 
-    def _all_training(self, efficiency: Efficiency) -> Sequence[TrainingRow]:
-        """Return a row for each framework and workload, where the plan has these phases."""
+    def _all_produced(self, efficiency: Efficiency) -> Sequence[TrainingRow]:
+        """Return a row for each framework and workload, whatever phases the plan has.
+
+        Without phases of training they fill no table, but a job that failed is a problem all the
+        same.
+        """
         plan = self._manifest.plan
-        if TRAINING_PHASES.isdisjoint(plan.phases):
-            return []
         return [
             efficiency.of_training(self._training.get((cell.id, workload)))
             or self._training_rows.missing_row(

@@ -3,19 +3,22 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.judging.verdicts import Word
+from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause, NodeError
-from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import Deviation
+from deepmatrix.store.reported.output import ModelInput
 
 #: 1: first version. 2: ``known`` is ``expected_failure`` (of a cell ``expected_failures``), a
 #: ``share`` is an ``efficiency``; ``failed_phase`` and ``error_type`` are new.
 RESULTS_SCHEMA = 2
+
+#: What the time of a batch forward and backward is called, in tables, comparisons and statements.
+BOTH_PASSES: Final = "forward and backward"
 
 
 class Row(BaseModel):
@@ -245,7 +248,7 @@ class PortabilityRow(Row):
     consumer: str
     isa: str = ""
     emulated: bool
-    verdict: Word
+    verdict: VerdictName
     error: float | None = None
     tolerance: float | None = None
     basis: str = ""

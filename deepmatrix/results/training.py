@@ -12,8 +12,8 @@ from deepmatrix.results.rows import TrainingRow
 from deepmatrix.results.timing.statistics import Samples, estimate
 from deepmatrix.results.timing.timings import floats, steady, warmup_of
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.phases import TrainData
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.phases import TrainData
 from harness.record import PARITY, TRAIN
 
 #: Steps up to which the difference of losses from gold is reported, besides the last.

@@ -32,7 +32,7 @@ def read_control(control: Path, names: Sequence[str]) -> dict[str, Values]:
     }
 
 
-def keep(run: Run, artifact: Artifact, cell: str, outputs: Mapping[str, Values]) -> None:
+def store(run: Run, artifact: Artifact, cell: str, outputs: Mapping[str, Values]) -> None:
     """Store a consumer's outputs, in the model's order."""
     write_bytes(path(run, artifact, cell), npz_bytes(outputs))
 

@@ -16,7 +16,7 @@ from deepmatrix.errors import RecordError
 from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Floats
-from deepmatrix.store.output import Exported, ExportedFile, Output
+from deepmatrix.store.reported.output import Exported, ExportedFile, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import gold, inputs, networks
 from harness.formats import MODEL_PATHS

@@ -34,7 +34,8 @@ LARGEST: Final = 64 << 20
 
 HINT: Final = "use the version that wrote it, or start a new run"
 
-_RUN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+#: The name of a run, which is that of its folder.
+RUN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NAME: Final = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 _VERSION: Final = re.compile(r"\d+\.\d+")
 
@@ -105,9 +106,9 @@ def read_manifest(path: Path) -> Manifest:
 def _problems(manifest: Manifest) -> Iterator[str]:
     """Yield what cannot be: names that leave the run, and names that point at nothing."""
     plan, workloads = manifest.plan, manifest.matrix.workloads
-    if not _RUN_NAME.fullmatch(manifest.id):
+    if not RUN_NAME.fullmatch(manifest.id):
         yield f"'{manifest.id}' cannot name a run"
-    if manifest.reuse and not _RUN_NAME.fullmatch(manifest.reuse):
+    if manifest.reuse and not RUN_NAME.fullmatch(manifest.reuse):
         yield f"reuse: '{manifest.reuse}' cannot name a run"
     ids = [cell.id for cell in plan.cells]
     if len(set(ids)) < len(ids):

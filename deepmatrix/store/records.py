@@ -24,9 +24,9 @@ from deepmatrix.boundary.bounds import (
     TensorName,
 )
 from deepmatrix.planning.plan import Wave
-from deepmatrix.store.output import Output
 from deepmatrix.store.parts import Part
-from deepmatrix.store.phases import AnyPhase
+from deepmatrix.store.reported.output import Output
+from deepmatrix.store.reported.phases import AnyPhase
 from harness.record import WRONG_INPUTS
 
 #: 1: first version.
@@ -53,7 +53,7 @@ Status = Literal[
 ]
 
 #: Failures of the engine or of a disk, not of the cell: ``--resume`` runs such jobs again.
-UNDONE: frozenset[str] = frozenset({"engine-lost", "start-failed", "damaged"})
+UNDONE: frozenset[str] = frozenset({"engine-lost", "no-device", "start-failed", "damaged"})
 
 
 #: Floats between two values: no dtype has more.

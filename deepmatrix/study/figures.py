@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deepmatrix.results.rows import CellRow, Results
+from deepmatrix.results.rows import BOTH_PASSES, CellRow, Results
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.sizes import DECIMAL_UNITS, decimal_size
 from deepmatrix.study.checks import FigureCheck
@@ -172,7 +172,7 @@ FIGURES: dict[str, NumberFinder] = {
     "first step": _startup_times("first_step_s"),
     "start": _startup_times("interpreter_s", "import_s", "build_s", "first_step_s"),
     "step": _step_time,
-    "forward and backward": _pass_time,
+    BOTH_PASSES: _pass_time,
     "lines": _line_count,
     "image": _image_size,
     "memory": _peak_memory,

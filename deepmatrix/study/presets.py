@@ -11,6 +11,7 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.selection import Selection, select_cells
+from deepmatrix.results.rows import BOTH_PASSES
 from deepmatrix.study.checks import (
     ArtifactCheck,
     CellCheck,
@@ -29,7 +30,7 @@ FIGURE_PHASES: dict[Figure, str] = {
     "start": record.STARTUP,
     "first step": record.STARTUP,
     "step": record.TRAIN,
-    "forward and backward": record.PASSES,
+    BOTH_PASSES: record.PASSES,
     "lines": record.IDIOM,
 }
 

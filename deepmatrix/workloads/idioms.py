@@ -9,12 +9,8 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterator
 from functools import cache
-from pathlib import Path
 
-from deepmatrix.paths import HARNESS
-
-#: Files of a framework's folder that are not part of its idioms.
-SUPPORT = ("__init__", "proof")
+from deepmatrix.workloads.programs import idiom_files
 
 
 def logical_lines(source: str) -> int:
@@ -61,21 +57,8 @@ def _heads(node: ast.stmt) -> int:
 @cache
 def line_counts() -> dict[tuple[str, str], int]:
     """Return logical lines by (network, framework); the network ``training`` is the loop."""
-    return {key: logical_lines(path.read_text(encoding="utf-8")) for key, path in _files().items()}
-
-
-def available_idioms() -> set[tuple[str, str]]:
-    """Return all idioms, as (network, framework); every network has the size ``small``."""
-    return {(f"{network}-small", framework) for network, framework in _files()}
-
-
-@cache
-def _files() -> dict[tuple[str, str], Path]:
-    """Return the file of each idiom, by (network, framework)."""
     return {
-        (path.stem.replace("_", "-"), path.parents[1].name): path
-        for path in sorted(HARNESS.glob("frameworks/*/idioms/*.py"))
-        if path.stem not in SUPPORT
+        key: logical_lines(path.read_text(encoding="utf-8")) for key, path in idiom_files().items()
     }
 
 

@@ -52,7 +52,7 @@ def first_step(folder: Path, workload: str) -> Path:
     return folder / f"{workload}.first-step.npz"
 
 
-def make(
+def write_missing(
     folder: Path,
     name: str,
     workload: Workload,

@@ -16,14 +16,14 @@ from harness.graphs import values
 from harness.jobs import RunningJob
 
 
-class Session(RunningJob):
+class SuiteJob(RunningJob):
     """A job with a suite."""
 
     def __init__(
-        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+        self, directory: str, document: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
     ) -> None:
-        super().__init__(directory, job, adapter, started)
-        self.request: Dict[str, Any] = job["suite"]
+        super().__init__(directory, document, adapter, started)
+        self.request: Dict[str, Any] = document["suite"]
 
     def path(self, name: str) -> str:
         """Return a path in the control directory; make its folder."""
@@ -32,48 +32,48 @@ class Session(RunningJob):
         return path
 
 
-def suite(session: Session, data: Dict[str, Any]) -> None:
+def suite(job: SuiteJob, data: Dict[str, Any]) -> None:
     """Write the cases of a suite: a file for each model, all arrays in one file."""
-    module = importlib.import_module("harness.suites." + session.request["name"])
+    module = importlib.import_module("harness.suites." + job.request["name"])
     arrays: Arrays = {}
     data["version"], data["cases"] = module.version(), []
     for number, case in enumerate(module.cases()):
         entry = {"name": case["name"], "skipped": case.get("skipped")}
         if not entry["skipped"]:
-            entry.update({key: case[key] for key in ("form", "rtol", "atol")})
+            entry.update({key: case[key] for key in ("format", "rtol", "atol")})
             entry.update(inputs=list(case["inputs"]), outputs=len(case["outputs"]))
-            entry["model"] = f"{record.SUITE_MODELS}/{number}.{case['form']}"
-            with open(session.path(entry["model"]), "wb") as file:
+            entry["model"] = f"{record.SUITE_MODELS}/{number}.{case['format']}"
+            with open(job.path(entry["model"]), "wb") as file:
                 file.write(case["model"])
             for kind, values in (("in", case["inputs"].values()), ("out", case["outputs"])):
                 arrays.update({f"{number}/{kind}/{index}": x for index, x in enumerate(values)})
         data["cases"].append(entry)
-    control.save_arrays(session.directory, record.SUITE_ARRAYS, arrays)
+    control.save_arrays(job.directory, record.SUITE_ARRAYS, arrays)
 
 
-def conform(session: Session, data: Dict[str, Any]) -> None:
+def conform(job: SuiteJob, data: Dict[str, Any]) -> None:
     """Answer the requested cases; record how each ended, and write all answers to one file."""
-    suite_arrays = control.load_arrays(session.directory, record.SUITE_ARRAYS)
+    suite_arrays = control.load_arrays(job.directory, record.SUITE_ARRAYS)
     answers: Arrays = {}
     data["cases"] = {}
-    for case in session.request["cases"]:
+    for case in job.request["cases"]:
         number = str(case["number"])
-        with open(session.path(record.SUITE_PLACE), "w", encoding="utf-8") as file:
+        with open(job.path(record.SUITE_PLACE), "w", encoding="utf-8") as file:
             file.write(number)
         try:
-            outputs = _answer(session, case, suite_arrays)
+            outputs = _answer(job, case, suite_arrays)
             answers.update({f"{number}/{index}": x for index, x in enumerate(outputs)})
             data["cases"][number] = {"status": record.OK, "outputs": len(outputs)}
         except failures.CAUGHT as exception:
             error = failures.as_error(exception)
             brief = {"type": error["type"], "message": error["message"][:1000]}
             data["cases"][number] = {"status": failures.status_of(exception), "error": brief}
-    control.save_arrays(session.directory, record.SUITE_ANSWERS, answers)
+    control.save_arrays(job.directory, record.SUITE_ANSWERS, answers)
 
 
-def _answer(session: Session, case: Dict[str, Any], suite_arrays: Arrays) -> "List[numpy.ndarray]":
-    adapter, number = session.adapter, case["number"]
-    model = adapter.load(case["form"], os.path.join(session.directory, case["model"]))
+def _answer(job: SuiteJob, case: Dict[str, Any], suite_arrays: Arrays) -> "List[numpy.ndarray]":
+    adapter, number = job.adapter, case["number"]
+    model = adapter.load(case["format"], os.path.join(job.directory, case["model"]))
     inputs = {
         name: suite_arrays[f"{number}/in/{index}"] for index, name in enumerate(case["inputs"])
     }

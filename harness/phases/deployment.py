@@ -9,35 +9,35 @@ from typing import Any, Dict, List, Optional, Tuple
 from harness import control, failures, formats, record
 from harness.adapters import Unsupported
 from harness.measuring import timing
-from harness.phases.workload import Session
+from harness.phases.workload import WorkloadJob
 
 
 class ExportFailed(Exception):
     """One or more formats could not be written; each has its own error."""
 
 
-def deploy(session: Session, data: Dict[str, Any]) -> None:
+def deploy(job: WorkloadJob, data: Dict[str, Any]) -> None:
     """Export to every requested format; the phase fails at its end if one of them failed.
 
     Writes the trained weights, the producer's own logits, and a folder for each format.
     """
-    session.require("build", "export")
-    adapter = session.adapter
-    model, _ = session.model()
-    x = session.inputs()
-    control.save_arrays(session.directory, record.TRAINED, adapter.get_weights(model))
-    control.save_arrays(session.directory, record.PRODUCED, {"y": adapter.predict(model, x)})
+    job.require("build", "export")
+    adapter = job.adapter
+    model, _ = job.model()
+    x = job.inputs()
+    control.save_arrays(job.directory, record.TRAINED, adapter.get_weights(model))
+    control.save_arrays(job.directory, record.PRODUCED, {"y": adapter.predict(model, x)})
     data["formats"] = {}
-    for form in session.job["formats"]:
-        outcome, artifact = _export(session.directory, adapter, model, form, x[:2])
-        data["formats"][form] = outcome
+    for format_name in job.document["formats"]:
+        outcome, artifact = _export(job.directory, adapter, model, format_name, x[:2])
+        data["formats"][format_name] = outcome
         if artifact:
-            session.produced.append(artifact)
+            job.produced.append(artifact)
     _raise_for_missing(data["formats"])
 
 
 def _export(
-    directory: str, adapter: ModuleType, model: Any, form: str, example: Any
+    directory: str, adapter: ModuleType, model: Any, format_name: str, example: Any
 ) -> Tuple[Dict[str, Any], Optional[Dict[str, Any]]]:
     """Export to one format; a failure is data.
 
@@ -45,23 +45,25 @@ def _export(
         (the entry of ``formats``, the entry of ``artifacts`` or None where it failed). The time
         of the first export of a format includes the import of its exporter.
     """
-    folder = os.path.join(directory, record.ARTIFACTS, form)
+    folder = os.path.join(directory, record.ARTIFACTS, format_name)
     try:
-        described, export_s = timing.timed(_write, adapter, model, form, folder, example)
+        described, export_s = timing.timed(_write, adapter, model, format_name, folder, example)
     except failures.CAUGHT as exception:
         shutil.rmtree(folder, ignore_errors=True)
         error = failures.as_error(exception)
         return {"status": failures.status_of(exception), "error": error, "export_s": None}, None
-    artifact = {"format": form, "files": _files(folder), "export_s": export_s}
+    artifact = {"format": format_name, "files": _files(folder), "export_s": export_s}
     return {"status": record.OK, "error": None, "export_s": export_s}, dict(artifact, **described)
 
 
-def _write(adapter: ModuleType, model: Any, form: str, folder: str, example: Any) -> Dict[str, Any]:
-    if form not in formats.MODEL_PATHS:
-        raise Unsupported(f"unknown artifact format {form}")
+def _write(
+    adapter: ModuleType, model: Any, format_name: str, folder: str, example: Any
+) -> Dict[str, Any]:
+    if format_name not in formats.MODEL_PATHS:
+        raise Unsupported(f"unknown artifact format {format_name}")
     os.makedirs(folder)
-    path = os.path.join(folder, formats.MODEL_PATHS[form])
-    described: Dict[str, Any] = adapter.export(model, form, path, example)
+    path = os.path.join(folder, formats.MODEL_PATHS[format_name])
+    described: Dict[str, Any] = adapter.export(model, format_name, path, example)
     return described
 
 
@@ -85,9 +87,15 @@ def _files(folder: str) -> List[Dict[str, Any]]:
 
 def _raise_for_missing(outcomes: Dict[str, Dict[str, Any]]) -> None:
     """Raise where a format could not be written, so that the phase fails as well."""
-    missing = {form: entry for form, entry in outcomes.items() if entry["status"] != record.OK}
+    missing = {
+        format_name: entry
+        for format_name, entry in outcomes.items()
+        if entry["status"] != record.OK
+    }
     if not missing:
         return
-    summary = "; ".join(f"{form}: {entry['error']['message']}" for form, entry in missing.items())
+    summary = "; ".join(
+        f"{format_name}: {entry['error']['message']}" for format_name, entry in missing.items()
+    )
     unsupported = all(entry["status"] == record.UNSUPPORTED for entry in missing.values())
     raise (Unsupported if unsupported else ExportFailed)(summary)

@@ -21,13 +21,13 @@ from harness.phases import repeating
 LEAST_REPEATS = 2
 
 
-class Session(RunningJob):
+class ArtifactJob(RunningJob):
     """A job with an artifact: its inputs, read once, and the model, loaded once."""
 
     def __init__(
-        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+        self, directory: str, document: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
     ) -> None:
-        super().__init__(directory, job, adapter, started)
+        super().__init__(directory, document, adapter, started)
         self._model: Any = None
         self._load_s: Optional[float] = None
         self._inputs: Optional[Arrays] = None
@@ -36,7 +36,7 @@ class Session(RunningJob):
     def inputs(self) -> Arrays:
         """Return the artifact's inputs by name."""
         if self._inputs is None:
-            entries = self.job["artifact"]["inputs"]
+            entries = self.document["artifact"]["inputs"]
             self._inputs = {
                 entry["name"]: control.load_array(self.directory, entry["path"])
                 for entry in entries
@@ -46,7 +46,7 @@ class Session(RunningJob):
     def model(self) -> Tuple[Any, Optional[float]]:
         """Return (the model, the seconds it took to load), loaded on the first call."""
         if self._model is None:
-            artifact = self.job["artifact"]
+            artifact = self.document["artifact"]
             path = os.path.join(self.directory, artifact["model"])
             load = self.adapter.load
             self._model, self._load_s = timing.timed(load, artifact["format"], path)
@@ -68,7 +68,7 @@ class Session(RunningJob):
     def answer(self) -> Arrays:
         """Return the outputs for all inputs, by name, one split of the rows after the other."""
         model, _ = self.model()
-        splits = self.job["artifact"]["splits"]
+        splits = self.document["artifact"]["splits"]
         if splits is None:
             whole: Arrays = self.adapter.answer(model, copy_inputs(self.inputs()))
             return whole
@@ -80,42 +80,42 @@ class Session(RunningJob):
         return {name: numpy.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
-def startup(session: Session, data: Dict[str, Any]) -> None:
+def startup(job: ArtifactJob, data: Dict[str, Any]) -> None:
     """Measure the way to the first answer, of one row."""
-    data.update(session.started)
-    model, data["build_s"] = session.model()
-    splits = session.job["artifact"]["splits"]
+    data.update(job.started)
+    model, data["build_s"] = job.model()
+    splits = job.document["artifact"]["splits"]
     if splits is None:
-        session.inputs()  # read outside the clock
-        _, data["first_forward_s"] = timing.timed(session.first_answer)
+        job.inputs()  # read outside the clock
+        _, data["first_forward_s"] = timing.timed(job.first_answer)
     else:
-        first = batch(session.inputs(), 1)
-        _, data["first_forward_s"] = timing.timed(session.adapter.answer, model, first)
+        first = batch(job.inputs(), 1)
+        _, data["first_forward_s"] = timing.timed(job.adapter.answer, model, first)
     data["answered_at"] = time.time()
 
 
-def infer(session: Session, data: Dict[str, Any]) -> None:
+def infer(job: ArtifactJob, data: Dict[str, Any]) -> None:
     """Answer all inputs several times, then time batches of each size; see `timing.sampled`."""
-    _, data["load_s"] = session.model()
-    answers = session.first_answer()
+    _, data["load_s"] = job.model()
+    answers = job.first_answer()
     data["outputs"] = list(answers)
     for number, answer in enumerate(answers.values()):
-        control.save_array(session.directory, record.answer_path(number), answer)
-    settings = session.job["infer"]
-    data.update(repeating.repeat(session, answers, settings.get("repeats", LEAST_REPEATS)))
-    model, _ = session.model()
+        control.save_array(job.directory, record.answer_path(number), answer)
+    settings = job.document["infer"]
+    data.update(repeating.repeat(job, answers, settings.get("repeats", LEAST_REPEATS)))
+    model, _ = job.model()
     data["batches"] = {}
     cpu_start = time.process_time()
     wall_start = time.perf_counter()
     for size in settings["batches"]:
-        inputs = batch(session.inputs(), size if session.job["artifact"]["splits"] else None)
-        call = functools.partial(session.adapter.answer, model)
+        inputs = batch(job.inputs(), size if job.document["artifact"]["splits"] else None)
+        call = functools.partial(job.adapter.answer, model)
         data["batches"][str(size)] = timing.sampled(call, inputs, settings)
     wall_s = time.perf_counter() - wall_start
     data["cpu_share"] = (time.process_time() - cpu_start) / wall_s
-    if hasattr(session.adapter, "scenarios"):
-        in_rows = session.job["artifact"]["splits"] is not None
-        data["scenarios"] = session.adapter.scenarios(model, session.inputs(), in_rows)
+    if hasattr(job.adapter, "scenarios"):
+        in_rows = job.document["artifact"]["splits"] is not None
+        data["scenarios"] = job.adapter.scenarios(model, job.inputs(), in_rows)
 
 
 def batch(inputs: Arrays, size: Optional[int]) -> Arrays:

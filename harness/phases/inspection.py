@@ -19,29 +19,29 @@ from harness.jobs import RunningJob
 LONGEST_REMARK = 400
 
 
-class Session(RunningJob):
+class InspectionJob(RunningJob):
     """A job with a user's own model."""
 
     def user_inputs(self) -> Optional[Arrays]:
         """Return the inputs that came with the model, by name, or None."""
-        path = self.job["import"]["inputs"]
+        path = self.document["import"]["inputs"]
         return control.load_arrays(self.directory, path) if path else None
 
 
-def inspect(session: Session, data: Dict[str, Any]) -> None:
+def inspect(job: InspectionJob, data: Dict[str, Any]) -> None:
     """Have the adapter inspect the model; write inputs, outputs, gold and answers to files.
 
     An evaluator's answers are those in the model's own precision: what it would serve. Where it
     cannot evaluate the model, ``unanswered`` says why.
     """
-    model = session.job["import"]
-    path = os.path.join(session.directory, model["model"])
+    model = job.document["import"]
+    path = os.path.join(job.directory, model["model"])
     sampling = sample_inputs.Sampling(
         seed=model["seed"],
         shapes={name: tuple(sizes) for name, sizes in model.get("shapes", {}).items()},
         ranges={name: (low, high) for name, (low, high) in model.get("ranges", {}).items()},
     )
-    inspected = session.adapter.inspect(model["format"], path, session.user_inputs(), sampling)
+    inspected = job.adapter.inspect(model["format"], path, job.user_inputs(), sampling)
     for name, value in inspected["outputs"].items():
         sample_inputs.check_kind("output", name, numpy.asarray(value).dtype)
     data.update(inspected["described"])
@@ -51,7 +51,7 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
         for entry in data.get("inputs", [])
         if values.wider_dtype(entry["dtype"])
     }
-    source = "baseline: the outputs of %s itself" % session.job["cell"]["name"]
+    source = "baseline: the outputs of %s itself" % job.document["cell"]["name"]
     data.setdefault("judged_by", dict.fromkeys(inspected["outputs"], source))
     for text in ("refusal", "unanswered"):
         data[text] = data.get(text, "")[:LONGEST_REMARK]
@@ -64,11 +64,11 @@ def inspect(session: Session, data: Dict[str, Any]) -> None:
         ("undefined", record.UNDEFINED),
     ):
         if inspected.get(name) or name == "inputs":  # a model may have none
-            control.save_arrays(session.directory, target, inspected[name])
+            control.save_arrays(job.directory, target, inspected[name])
     answers = inspected.get("answers", {})
     data["answered"] = list(answers)
     for number, answer in enumerate(answers.values()):
-        control.save_array(session.directory, record.answer_path(number), answer)
+        control.save_array(job.directory, record.answer_path(number), answer)
 
 
 ALL = {record.INSPECT: inspect}

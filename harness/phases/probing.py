@@ -1,16 +1,14 @@
 """Probes: small programs that show what a framework can express, see `harness.probes`."""
 
-import importlib
 from typing import Any, Dict
 
 from harness import control, probes, record
-from harness.phases.workload import Session
+from harness.phases.workload import WorkloadJob
 
 
-def probe(session: Session, data: Dict[str, Any]) -> None:
+def probe(job: WorkloadJob, data: Dict[str, Any]) -> None:
     """Try all probes of this framework; write their answers to `record.PROBES`."""
-    inputs = session.arrays(session.job["probes"])
-    name = session.job["cell"]["name"]
-    module = importlib.import_module(f"harness.frameworks.{name}.probes")
+    inputs = job.arrays(job.document["probes"])
+    module = job.beside_adapter("probes")
     answers, data["probes"] = probes.try_all(module, inputs)
-    control.save_arrays(session.directory, record.PROBES, answers)
+    control.save_arrays(job.directory, record.PROBES, answers)

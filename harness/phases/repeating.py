@@ -18,11 +18,11 @@ FEW = 3
 THREADS = 2
 
 
-def repeat(session: Any, first: Arrays, count: int) -> Dict[str, Any]:
+def repeat(job: Any, first: Arrays, count: int) -> Dict[str, Any]:
     """Answer until there are *count* answers and return how they compare.
 
     Args:
-        session: see `harness.phases.inference.Session`.
+        job: see `harness.phases.inference.ArtifactJob`.
         first: the first answer after the model was loaded.
         count: of all answers, at least 2.
 
@@ -33,43 +33,41 @@ def repeat(session: Any, first: Arrays, count: int) -> Dict[str, Any]:
     answers = _Answers(first)
     start = [first]
     for _ in range(count - 1):
-        answer = session.answer()
+        answer = job.answer()
         if len(start) < SEQUENCE:
             start.append(answer)
         answers.compare(answer)
     data: Dict[str, Any] = {"repeatable": not answers.different, "stateful": False}
     if answers.different:
-        session.load_again()
+        job.load_again()
         changes = any(not same_bits(first, later) for later in start)
-        data["stateful"] = changes and all(
-            same_bits(earlier, session.answer()) for earlier in start
-        )
-    data["repeats"] = {str(session.job["threads"]): answers.described()}
+        data["stateful"] = changes and all(same_bits(earlier, job.answer()) for earlier in start)
+    data["repeats"] = {str(job.document["threads"]): answers.described()}
     if count > FEW and not data["stateful"]:
-        _repeat_threaded(session, count, data)
+        _repeat_threaded(job, count, data)
     return data
 
 
-def _repeat_threaded(session: Any, count: int, data: Dict[str, Any]) -> None:
+def _repeat_threaded(job: Any, count: int, data: Dict[str, Any]) -> None:
     """Add the answers with another number of threads, where the runtime can change it."""
-    if session.job["threads"] == THREADS:
+    if job.document["threads"] == THREADS:
         return
-    if _configure(session, THREADS):
-        session.load_again()
-        answers = _Answers(session.answer())
+    if _configure(job, THREADS):
+        job.load_again()
+        answers = _Answers(job.answer())
         for _ in range(count - 1):
-            answers.compare(session.answer())
+            answers.compare(job.answer())
         data["repeats"][str(THREADS)] = answers.described()
         data["repeatable"] = data["repeatable"] and not answers.different
-    _configure(session, session.job["threads"])
-    session.load_again()
+    _configure(job, job.document["threads"])
+    job.load_again()
 
 
-def _configure(session: Any, threads: int) -> bool:
+def _configure(job: Any, threads: int) -> bool:
     """Set the number of threads; return whether the runtime can do that once it has answered."""
-    device, options = session.job["cell"]["device"], session.job.get("options", {})
+    device, options = job.document["cell"]["device"], job.document.get("options", {})
     try:
-        session.adapter.configure(device, threads, **options)
+        job.adapter.configure(device, threads, **options)
     except failures.CAUGHT:
         return False
     return True

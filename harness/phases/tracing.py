@@ -12,14 +12,14 @@ from harness.adapters import Arrays
 from harness.jobs import RunningJob
 
 
-class Session(RunningJob):
+class TraceJob(RunningJob):
     """A job with a model to trace."""
 
     def __init__(
-        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+        self, directory: str, document: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
     ) -> None:
-        super().__init__(directory, job, adapter, started)
-        self.request: Dict[str, Any] = job["trace"]
+        super().__init__(directory, document, adapter, started)
+        self.request: Dict[str, Any] = document["trace"]
         self.path = os.path.join(directory, self.request["model"])
 
     def inputs(self) -> Arrays:
@@ -34,9 +34,9 @@ class Session(RunningJob):
         return path
 
 
-def trace(session: Session, data: Dict[str, Any]) -> None:
+def trace(job: TraceJob, data: Dict[str, Any]) -> None:
     """Evaluate every node, in float64 where the adapter can; write the tensors by their number."""
-    traced = session.adapter.trace(session.path, session.inputs())
+    traced = job.adapter.trace(job.path, job.inputs())
     data["nodes"] = traced["nodes"]
     data["outputs"] = traced["outputs"]
     data["tensors"] = [name for name, x in traced["precise"].items() if x.dtype.kind in "fiub"]
@@ -44,24 +44,24 @@ def trace(session: Session, data: Dict[str, Any]) -> None:
         numbered = {
             str(number): values[name] for number, name in enumerate(data["tensors"]) if values
         }
-        control.save_arrays(session.directory, target, numbered)
+        control.save_arrays(job.directory, target, numbered)
 
 
-def expose(session: Session, data: Dict[str, Any]) -> None:
+def expose(job: TraceJob, data: Dict[str, Any]) -> None:
     """Write a model with inner tensors as additional outputs."""
-    tensors = session.request["tensors"]
+    tensors = job.request["tensors"]
     data["tensors"] = [tensor["name"] for tensor in tensors]
-    session.adapter.expose(session.path, tensors, session.target())
+    job.adapter.expose(job.path, tensors, job.target())
 
 
-def cut(session: Session, data: Dict[str, Any]) -> None:
+def cut(job: TraceJob, data: Dict[str, Any]) -> None:
     """Write a model of one node, the inputs that the node received, and what it should answer."""
-    number = session.request["node"]
-    arrays = session.adapter.cut(session.path, session.inputs(), number, session.target())
+    number = job.request["node"]
+    arrays = job.adapter.cut(job.path, job.inputs(), number, job.target())
     data["inputs"], data["outputs"] = list(arrays["inputs"]), list(arrays["gold"])
     for target in ("inputs", "gold"):
         path = os.path.join(record.MADE, target + ".npz")
-        control.save_arrays(session.directory, path, arrays[target])
+        control.save_arrays(job.directory, path, arrays[target])
 
 
 ALL = {record.TRACE: trace, record.EXPOSE: expose, record.CUT: cut}

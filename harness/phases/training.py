@@ -6,22 +6,22 @@ from typing import Any, Dict
 import numpy
 
 from harness.measuring import timing
-from harness.phases.workload import Session
+from harness.phases.workload import WorkloadJob
 
 
 class Diverged(Exception):
     """A loss, of a step or of the held-out data, is not a finite number."""
 
 
-def passes(session: Session, data: Dict[str, Any]) -> None:
+def passes(job: WorkloadJob, data: Dict[str, Any]) -> None:
     """Time the forward pass of the first batch, and forward and backward without an update.
 
     The batch is on the device before and the results stay there.
     """
-    session.require("build", "forward", "backward")
-    adapter = session.adapter
-    model = session.initial_model()
-    x, y = next(session.batches())
+    job.require("build", "forward", "backward")
+    adapter = job.adapter
+    model = job.initial_model()
+    x, y = next(job.batches())
     batch = adapter.put(x, y)
     data["batch"] = len(x)
     for name in ("forward", "backward"):
@@ -31,34 +31,34 @@ def passes(session: Session, data: Dict[str, Any]) -> None:
             function(model, batch)
             adapter.synchronise()
 
-        data[name] = timing.sampled(run_pass, batch, session.job["infer"])
+        data[name] = timing.sampled(run_pass, batch, job.document["infer"])
 
 
-def train(session: Session, data: Dict[str, Any]) -> None:
+def train(job: WorkloadJob, data: Dict[str, Any]) -> None:
     """Train from the initial weights over all batches; time every step.
 
     A step is forward, backward and update of a batch that is already on the device, until the
     device is done; the loss is brought back outside the clock.
     """
-    session.require("build", "step", "set_rate")
-    model = session.initial_model()
-    data["batch"] = int(session.workload("order")["order"].shape[1])
+    job.require("build", "step", "set_rate")
+    model = job.initial_model()
+    data["batch"] = int(job.workload("order")["order"].shape[1])
     data["step_s"], data["losses"] = [], []
     cpu_start = time.process_time()
     wall_start = time.perf_counter()
     with timing.quiet():
-        _take_steps(session, model, data)
+        _take_steps(job, model, data)
     wall_s = time.perf_counter() - wall_start
     data["cpu_share"] = (time.process_time() - cpu_start) / wall_s
-    _evaluate(session, model, data)
+    _evaluate(job, model, data)
 
 
-def _take_steps(session: Session, model: Any, data: Dict[str, Any]) -> None:
-    adapter = session.adapter
-    for (x, y), rate in zip(session.batches(), session.workload("order")["rates"]):
+def _take_steps(job: WorkloadJob, model: Any, data: Dict[str, Any]) -> None:
+    adapter = job.adapter
+    for (x, y), rate in zip(job.batches(), job.workload("order")["rates"]):
         adapter.set_rate(model, float(rate))
         batch = adapter.put(x, y)
-        loss, seconds = timing.timed(session.step, model, batch)
+        loss, seconds = timing.timed(job.step, model, batch)
         loss = float(loss)
         if not numpy.isfinite(loss):
             raise Diverged(f"the loss of step {len(data['losses'])} is {loss}; lower the rate")
@@ -66,10 +66,10 @@ def _take_steps(session: Session, model: Any, data: Dict[str, Any]) -> None:
         data["losses"].append(loss)
 
 
-def _evaluate(session: Session, model: Any, data: Dict[str, Any]) -> None:
+def _evaluate(job: WorkloadJob, model: Any, data: Dict[str, Any]) -> None:
     """Measure accuracy and loss on the held-out data."""
-    held_out = session.workload("data")
-    logits = session.adapter.predict(model, held_out["test_x"])
+    held_out = job.workload("data")
+    logits = job.adapter.predict(model, held_out["test_x"])
     data["accuracy"] = float((logits.argmax(axis=-1) == held_out["test_y"]).mean())
     loss = _cross_entropy(logits, held_out["test_y"])
     if not numpy.isfinite(loss):

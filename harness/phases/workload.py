@@ -13,13 +13,13 @@ from harness.jobs import RunningJob
 from harness.measuring import timing
 
 
-class Session(RunningJob):
+class WorkloadJob(RunningJob):
     """A job with a workload: its arrays, read once, and its model, built once."""
 
     def __init__(
-        self, directory: str, job: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
+        self, directory: str, document: Dict[str, Any], adapter: ModuleType, started: Dict[str, Any]
     ) -> None:
-        super().__init__(directory, job, adapter, started)
+        super().__init__(directory, document, adapter, started)
         self._model: Any = None
         self._build_s: Optional[float] = None
         self._arrays: Dict[str, Arrays] = {}
@@ -32,7 +32,7 @@ class Session(RunningJob):
 
     def workload(self, name: str) -> Arrays:
         """Return the arrays of the workload's ``data``, ``weights`` or ``order``."""
-        return self.arrays(self.job["workload"][name])
+        return self.arrays(self.document["workload"][name])
 
     def inputs(self) -> "numpy.ndarray":
         """Return the inputs of inference, (N, ...) float32."""
@@ -70,33 +70,33 @@ class Session(RunningJob):
 
     def _build(self) -> Any:
         self.require("build")
-        workload = self.job["workload"]
+        workload = self.document["workload"]
         rate = workload["optimiser"]["rate"]
         return self.adapter.build(workload["network"], self.workload("weights"), rate)
 
 
-def startup(session: Session, data: Dict[str, Any]) -> None:
+def startup(job: WorkloadJob, data: Dict[str, Any]) -> None:
     """Measure the way to the first answer and to the second step of training."""
-    data.update(session.started)
-    batches = session.batches()
-    model, data["build_s"] = session.model()
+    data.update(job.started)
+    batches = job.batches()
+    model, data["build_s"] = job.model()
     batch = next(batches)
-    _, data["first_forward_s"] = timing.timed(session.adapter.predict, model, batch[0])
-    batch = session.adapter.put(*batch)
-    _, data["first_step_s"] = timing.timed(session.step, model, batch)
-    _, data["second_step_s"] = timing.timed(session.step, model, batch)
+    _, data["first_forward_s"] = timing.timed(job.adapter.predict, model, batch[0])
+    batch = job.adapter.put(*batch)
+    _, data["first_step_s"] = timing.timed(job.step, model, batch)
+    _, data["second_step_s"] = timing.timed(job.step, model, batch)
 
 
-def infer(session: Session, data: Dict[str, Any]) -> None:
+def infer(job: WorkloadJob, data: Dict[str, Any]) -> None:
     """Answer in batches of each size; the latency is from arrays to arrays."""
-    model, _ = session.model()
-    settings = session.job["infer"]
+    model, _ = job.model()
+    settings = job.document["infer"]
     data["batches"] = {}
     cpu_start = time.process_time()
     wall_start = time.perf_counter()
     for size in settings["batches"]:
-        x = _take(session.inputs(), size)
-        answer = functools.partial(session.adapter.predict, model)
+        x = _take(job.inputs(), size)
+        answer = functools.partial(job.adapter.predict, model)
         data["batches"][str(size)] = timing.sampled(answer, x, settings)
     wall_s = time.perf_counter() - wall_start
     data["cpu_share"] = (time.process_time() - cpu_start) / wall_s

@@ -6,7 +6,7 @@ In: a package that knows the standard, in the cell of that package. Out: cases, 
 ``version()``
     Return what the suite is a version of, such as ``onnx 1.20.0``.
 ``cases()``
-    Yield a dict for each case: "name"; "model", the bytes of its file, and "form", its format;
+    Yield a dict for each case: "name"; "model", the bytes of its file, and "format", its format;
     "inputs", arrays by name, and "outputs", arrays, both in the model's order; "rtol" and "atol",
     the tolerances; or "name" and "skipped": why the case cannot run here.
 """

@@ -30,7 +30,7 @@ def _case(test: Any, inputs: Sequence[Any], outputs: Sequence[Any]) -> Dict[str,
         return {"skipped": "it has " + ", ".join(sorted(set(filter(None, unsupported))))}
     names = [entry.name for entry in test.model.graph.input]
     return {
-        "form": "onnx",
+        "format": "onnx",
         "model": test.model.SerializeToString(),
         "inputs": {name: _plain(value) for name, value in zip(names, inputs)},
         "outputs": [_plain(value) for value in outputs],

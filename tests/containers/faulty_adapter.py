@@ -281,7 +281,7 @@ def multiply(a, b):
     return a @ b
 
 
-def load(form, path):
+def load(format_name, path):
     """Read a model that is the name of a fault, or of nothing that is one."""
     with open(path) as source:
         wanted = source.read()

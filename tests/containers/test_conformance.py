@@ -20,7 +20,7 @@ from deepmatrix.execution.attempts import Attempts
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
-from deepmatrix.store.phases import SuiteCase, SuiteData
+from deepmatrix.store.reported.phases import SuiteCase, SuiteData
 from deepmatrix.store.runs import Run
 from harness.record import SUITE_ARRAYS, SUITE_MODELS
 
@@ -32,7 +32,7 @@ def cases_of(folder: Path, models: list[str]) -> Suite:
     for number, model in enumerate(models):
         path = f"{SUITE_MODELS}/{number}.onnx"
         (folder / path).write_text(model, encoding="utf-8")
-        facts = {"form": "onnx", "model": path, "inputs": ["x"], "outputs": 1, "rtol": 1e-3}
+        facts = {"format": "onnx", "model": path, "inputs": ["x"], "outputs": 1, "rtol": 1e-3}
         cases.append(SuiteCase(name=f"case_{number}", **facts))
         arrays[f"{number}/in/0"] = np.arange(3, dtype=np.float32)
         arrays[f"{number}/out/0"] = np.float32([0, 2, 5 if model == "off" else 4])

@@ -247,8 +247,8 @@ def test_with_a_frozen_engine_an_interrupt_ends_and_says_what_may_be_left(
     freezer.join()
     engine.close()
     assert ended.ending == "cancelled"
-    assert "does not answer. A container and volumes" in ended.left
-    assert "deepmatrix.run=frozen" in ended.left
+    assert "does not answer. A container and volumes" in ended.may_be_left
+    assert "deepmatrix.run=frozen" in ended.may_be_left
     assert running()
     freezing.close()
     shutil.rmtree(folder)

@@ -19,7 +19,8 @@ from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.images import build, inspection, pins, recipes
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.images.sbom import contents, document
-from deepmatrix.machine import packages, processes
+from deepmatrix.machine import processes
+from deepmatrix.machine.packages import indexes
 from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.planning.selection import match_globs
 
@@ -136,7 +137,7 @@ def test_the_bill_of_an_image_lists_its_wheels_and_the_packages_of_debian(
     text = document.render(cells[cell_id], image, contents.read(files, image.debian))
     assert JsonStrictValidator(SchemaVersion.V1_6).validate_str(text) is None
     listed = {component["bom-ref"]: component for component in json.loads(text)["components"]}
-    locked = packages.hashes_by_project(pins.path(cell_id).read_text("utf-8"))
+    locked = indexes.hashes_by_project(pins.path(cell_id).read_text("utf-8"))
     wheels = {f"pkg:pypi/{name}@{version}" for name, version in locked}
     assert {reference for reference in listed if reference.startswith("pkg:pypi/")} == wheels
     of_debian = {listed[reference]["name"] for reference in listed if "pkg:deb/" in reference}
@@ -146,7 +147,7 @@ def test_the_bill_of_an_image_lists_its_wheels_and_the_packages_of_debian(
 def test_no_history_names_a_package_index(
     described: dict[str, dict[str, object]],
 ) -> None:
-    sources = packages.configured_sources()
+    sources = indexes.configured_sources()
     addresses = [*filter(None, [sources.index, *sources.indexes, *sources.links])]
     history = "".join(
         json.dumps(image["Config"]) + str(image["History"]) for image in described.values()

@@ -136,10 +136,10 @@ def synchronise():
         time.sleep(0.02)
 
 
-def export(model, form, path, example):
-    if form == "torch-export":
+def export(model, format_name, path, example):
+    if format_name == "torch-export":
         raise Unsupported("the fake does not write torch-export")
-    if form == "saved-model":
+    if format_name == "saved-model":
         open(path, "w").close()
         raise OSError(28, "No space left on device")
     with open(path, "wb") as target:
@@ -161,6 +161,6 @@ def answer(model, inputs):
     return {"y": predict(model, x)}
 
 
-def load(form, path):
+def load(format_name, path):
     with open(path, "rb") as source:
         return Model(dict(numpy.load(source)), 0.0)

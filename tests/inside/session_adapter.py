@@ -35,7 +35,7 @@ def multiply(a, b):
     return a @ b
 
 
-def load(form, path):
+def load(format_name, path):
     with open(path) as source:
         fault = source.read().strip()
     SERVED.append(fault)

@@ -7,7 +7,7 @@ import sys
 import numpy as np
 import pytest
 
-from deepmatrix.store.output import Output
+from deepmatrix.store.reported.output import Output
 from harness import control
 from tests.inside.conftest import (
     LINEAR,
@@ -59,7 +59,7 @@ def test_one_bad_format_fails_only_itself(cell):
     assert statuses(output)["deploy"] == "failed"
     assert statuses(output)["infer"] == "ok"
     formats = data_of(output, "deploy")["formats"]
-    assert {form: entry["status"] for form, entry in formats.items()} == {
+    assert {format_name: entry["status"] for format_name, entry in formats.items()} == {
         "saved-model": "failed",
         "torch-export": "unsupported",
         "onnx": "ok",

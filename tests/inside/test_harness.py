@@ -10,7 +10,7 @@ import threading
 import numpy as np
 import pytest
 
-from deepmatrix.store.output import Output
+from deepmatrix.store.reported.output import Output
 from deepmatrix.workloads import gold, inputs
 from harness import record
 from tests.inside.conftest import (
@@ -78,6 +78,24 @@ def test_the_first_step_is_that_of_gold(cell):
     )
     for name, gradient in gradients.items():
         np.testing.assert_allclose(first_step["gradient/" + name], gradient, atol=1e-6)
+
+
+def test_probes_and_idioms_are_of_the_adapters_folder_whatever_the_cell_is_called(cell):
+    folder = cell.control / "fakes"
+    (folder / "idioms").mkdir(parents=True)
+    (folder / "adapter.py").write_text("from fake_adapter import *\n")
+    (folder / "probes.py").write_text("def double(x):\n    return {'y': 2 * x}\n")
+    (folder / "idioms" / "proof.py").write_text(
+        "def logits(network, weights, x):\n    return x\n"
+        "def trained_logits(network, weights, batches, rate):\n    return batches[0][0]\n"
+    )
+    probes = inputs.npz_bytes({"double/x": np.ones(3, np.float32)})
+    (cell.control / "data" / "probes.npz").write_bytes(probes)
+    changes = {"adapter": "fakes.adapter", "probes": "data/probes.npz"}
+    output = cell.run(production(phases=["startup", "idiom", "probe"], **changes))
+    assert set(statuses(output).values()) == {"ok"}
+    assert arrays(cell.control / record.PROBES)["double/y"].tolist() == [2, 2, 2]
+    assert arrays(cell.control / record.IDIOM_LOGITS)["y"].shape == (32, 1, 8, 8)
 
 
 def test_the_artifact_is_served_with_the_producers_own_answers(cell):

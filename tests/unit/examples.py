@@ -14,8 +14,8 @@ from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
-from deepmatrix.store.output import Exported, ExportedFile, Output
 from deepmatrix.store.records import Agreement, JobRecord, Parity
+from deepmatrix.store.reported.output import Exported, ExportedFile, Output
 from deepmatrix.store.runs import Run
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")
@@ -54,6 +54,12 @@ def output(job: Job, **changes: Any) -> Output:
         },
         "inspect": {},
         "parity": {},
+        "passes": {
+            "batch": 16,
+            "forward": {"latency_s": [1e-3 * base] * 20, "warmup": 2},
+            "backward": {"latency_s": [3e-3 * base] * 20, "warmup": 2},
+        },
+        "probe": {"probes": {}},
         "deploy": {},
         "infer": {
             "batches": {

@@ -13,8 +13,8 @@ from deepmatrix.errors import RecordError
 from deepmatrix.judging import deviations
 from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Unreadable
-from deepmatrix.store.output import Exported, ExportedFile
-from deepmatrix.store.phases import InferData
+from deepmatrix.store.reported.output import Exported, ExportedFile
+from deepmatrix.store.reported.phases import InferData
 from tests.unit.examples import artifact
 
 

@@ -17,12 +17,12 @@ import pytest
 import scipy.stats
 
 from deepmatrix.cli import main, trying
-from deepmatrix.comparison import accepted, again, limits
+from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import ABSENT, Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.comparison.significance import compare_rounds, holm
-from deepmatrix.comparison.trials import side_of
+from deepmatrix.comparison.trials import confirmed, side_of, suspects
 from deepmatrix.comparison.verdicts import Outcome, compare_verdicts
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError, RecordError
 from deepmatrix.images import pins
@@ -163,7 +163,7 @@ def test_an_error_is_named_that_doubled_and_uses_half_of_its_tolerance(
     error: float | None, is_named: bool
 ) -> None:
     key = ("serving", "artifact", "cell")
-    before = Outcome(word="match", subject="artifact", error=1e-7, tolerance=2e-6)
+    before = Outcome(verdict="match", subject="artifact", error=1e-7, tolerance=2e-6)
     after = dataclasses.replace(before, error=error)
     assert bool(compare_verdicts({key: before}, {key: after}).drifts) == is_named
 
@@ -469,13 +469,13 @@ def test_a_side_of_a_trial_has_the_rows_of_its_version_only(tmp_path: Path) -> N
 def test_a_slowdown_counts_only_if_new_rounds_show_it_too(tmp_path: Path) -> None:
     base, head = rounds_run(tmp_path, "one", 1), rounds_run(tmp_path, "two", 2, slower=1.1)
     first, wanted = compared(base, head), limits.parse("new-failure,slower:5%")
-    suspected = again.suspects(first, wanted)
+    suspected = suspects(first, wanted)
     assert suspected
-    assert limits.broken(again.confirmed(first, first, suspected), wanted)
-    calm = again.confirmed(first, compared(base, rounds_run(tmp_path, "three", 3)), suspected)
+    assert limits.broken(confirmed(first, first, suspected), wanted)
+    calm = confirmed(first, compared(base, rounds_run(tmp_path, "three", 3)), suspected)
     assert not limits.broken(calm, wanted)
     assert sum(change.again for change in calm.times) == len(suspected)
-    untold = again.confirmed(first, first.model_copy(update={"times": ()}), suspected)
+    untold = confirmed(first, first.model_copy(update={"times": ()}), suspected)
     assert not limits.broken(untold, wanted)
 
 

@@ -34,15 +34,15 @@ def test_the_first_process_finds_a_folder_of_its_own(cache: CompileCache) -> Non
 
 
 def test_what_a_process_wrote_is_there_for_the_next_one(cache: CompileCache) -> None:
-    cache.keep([tar_of("compiled/program")])
+    cache.store([tar_of("compiled/program")])
     assert members(cache) == [("compiled/program", 0)]
 
 
 def test_another_image_has_a_cache_of_its_own(cache: CompileCache) -> None:
-    cache.keep([tar_of("compiled/program")])
+    cache.store([tar_of("compiled/program")])
     later = CompileCache("jax-debian13-arm64-cpu", "deepmatrix/jax:2")
     assert members(later) == [("compiled", 7)]
-    later.keep([tar_of("compiled/other")])
+    later.store([tar_of("compiled/other")])
     assert members(later) == [("compiled/other", 0)]
     assert members(cache) == [("compiled", 7)]
 
@@ -50,21 +50,21 @@ def test_another_image_has_a_cache_of_its_own(cache: CompileCache) -> None:
 def test_what_is_too_large_or_broken_off_leaves_the_cache_as_it_was(
     cache: CompileCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    cache.keep([tar_of("compiled/program")])
+    cache.store([tar_of("compiled/program")])
     monkeypatch.setattr(compiled, "MOST_BYTES", 100)
-    cache.keep([b"x" * 60, b"x" * 60])
+    cache.store([b"x" * 60, b"x" * 60])
 
     def broken() -> Iterator[bytes]:
         yield b"x"
         raise OSError("the connection broke")
 
-    cache.keep(broken())
+    cache.store(broken())
     assert members(cache) == [("compiled/program", 0)]
     assert len(list((tmp_path / "compiled").iterdir())) == 1
 
 
 def test_a_damaged_cache_is_made_anew(cache: CompileCache, tmp_path: Path) -> None:
-    cache.keep([tar_of("compiled/program")])
+    cache.store([tar_of("compiled/program")])
     next((tmp_path / "compiled").iterdir()).write_bytes(b"nothing of a tar")
     assert members(cache) == [("compiled", 7)]
 

@@ -13,7 +13,7 @@ from deepmatrix.errors import ArgumentError, RecordError
 from deepmatrix.planning.selection import Selection
 from deepmatrix.planning.suite_plan import plan_suite
 from deepmatrix.reports.tables import conformance
-from deepmatrix.store.phases import CaseOutcome, SuiteCase
+from deepmatrix.store.reported.phases import CaseOutcome, SuiteCase
 from tests.unit.examples import DOCKER, MATRIX
 
 

@@ -3,14 +3,22 @@
 from __future__ import annotations
 
 import ast
+import re
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
 
 from deepmatrix.paths import HARNESS, PACKAGE, ROOT
 
-#: The most lines of a module and of a function, and the most modules of a package.
+#: The most lines of a module and of a function, and the most modules of a package with its own.
 MODULE_LINES, FUNCTION_LINES, MODULES = 400, 50, 12
+
+#: Names that do not say what they are: a public function and its arguments have others.
+VAGUE = """
+one ones other others each this that these those thing things what which why it them some nothing
+more most rest far near left had got seen found said told asked given taken made kept done came
+make keep form
+"""
 
 #: What the host may import of the harness.
 SHARED = {"formats", "record"}
@@ -22,7 +30,7 @@ def test_every_other_module_of_the_harness_is_forbidden_to_the_host() -> None:
     (forbidden,) = (
         contract["forbidden_modules"]
         for contract in contracts
-        if contract.get("source_modules") == ["deepmatrix"]
+        if "harness.__main__" in contract.get("forbidden_modules", ())
     )
     names = {path.stem for path in HARNESS.iterdir() if path.suffix == ".py" or path.is_dir()}
     assert {f"harness.{name}" for name in names - SHARED - {"__init__", "__pycache__"}} == set(
@@ -39,9 +47,29 @@ def test_every_folder_of_modules_is_a_package_that_the_contracts_see() -> None:
     assert [folder for folder in folders() if not (folder / "__init__.py").is_file()] == []
 
 
+def is_defined(name: str, folder: Path) -> bool:
+    """Return whether a name is a module in or below a folder, a dotted one, or what one defines."""
+    path = Path(*name.split("."))
+    below = [child for child in folder.rglob("*") if child.is_dir()]
+    modules = [place / path for place in (ROOT, folder, *below)]
+    if any(module.with_suffix(".py").is_file() or module.is_dir() for module in modules):
+        return True
+    owner = (folder / path.parent).with_suffix(".py")
+    return owner.is_file() and f"def {path.name}(" in owner.read_text(encoding="utf-8")
+
+
+def test_every_module_that_a_package_names_exists() -> None:
+    unknown = []
+    for folder in folders():
+        text = ast.get_docstring(ast.parse((folder / "__init__.py").read_text("utf-8"))) or ""
+        names = re.findall(r"(?<!`)`([a-z_.]+)`(?!`)", text)
+        unknown += [(folder, name) for name in names if not is_defined(name, folder)]
+    assert unknown == []
+
+
 def test_packages_are_small() -> None:
     """Idioms apart: a framework has one for each network."""
-    counts = {folder: len(list(folder.glob("*.py"))) - 1 for folder in folders()}
+    counts = {folder: len(list(folder.glob("*.py"))) for folder in folders()}
     full = {folder: count for folder, count in counts.items() if count > MODULES}
     assert [folder for folder in full if folder.name != "idioms"] == []
 
@@ -58,3 +86,24 @@ def test_modules_and_functions_are_short() -> None:
                 if lines > FUNCTION_LINES:
                     long.append(f"{path}:{node.lineno} {node.name}")
     assert long == []
+
+
+def named(function: ast.FunctionDef | ast.AsyncFunctionDef) -> list[str]:
+    """Return the names of a function and of its arguments."""
+    own = function.args
+    arguments = [*own.posonlyargs, *own.args, *own.kwonlyargs, own.vararg, own.kwarg]
+    return [function.name, *(argument.arg for argument in arguments if argument)]
+
+
+def test_public_functions_and_their_arguments_have_names_that_say_what_they_are() -> None:
+    """Definitions of the judge apart: under another name they would have to be proven again."""
+    judge = HARNESS / "graphs" / "operators"
+    vague = []
+    for path in (path for folder in folders() for path in folder.glob("*.py")):
+        if judge in path.parents:
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef) and node.name[0] != "_":
+                names = set(VAGUE.split()).intersection(named(node))
+                vague += [f"{path}:{node.lineno} {node.name}: {name}" for name in sorted(names)]
+    assert vague == []

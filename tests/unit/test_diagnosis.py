@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from deepmatrix.diagnosis.search.bisection import TENSORS_PER_RUN, Bisection
 from deepmatrix.diagnosis.search.divergence import ExpectedLayer, find_divergence, layers_of
 from deepmatrix.diagnosis.search.graph import Graph
-from deepmatrix.store.phases import Node
+from deepmatrix.store.reported.phases import Node
 from harness.graphs import inner
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen

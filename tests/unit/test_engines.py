@@ -6,6 +6,7 @@ import dataclasses
 import errno
 import gc
 import hashlib
+import importlib.util
 import io
 import json
 import os
@@ -23,6 +24,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from docker.errors import DockerException
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -39,7 +41,7 @@ from deepmatrix.engines import (
     watch,
 )
 from deepmatrix.engines.choose import choose as choose_engine
-from deepmatrix.engines.docker import endpoints, engine
+from deepmatrix.engines.docker import connection, endpoints, engine
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.engines.here import HereEngine
 from deepmatrix.engines.local import LocalProcesses
@@ -625,6 +627,35 @@ def test_an_engine_that_does_not_answer_says_why(monkeypatch: pytest.MonkeyPatch
     )
     assert caught.value.exit_code == 3
     assert choose.NO_ENGINE not in caught.value.message
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no local sockets")
+def test_a_socket_that_nobody_serves_refuses_the_connection(tmp_path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as left_over:
+        left_over.bind(str(tmp_path / "old.sock"))
+    nobody = Endpoint(url=f"unix://{tmp_path}/old.sock", origin="DOCKER_HOST", explicit=True)
+    with pytest.raises(EngineError, match=r": Connection refused$"):
+        engine.connect(nobody)
+
+
+def test_a_socket_without_permission_is_told_by_its_error_whatever_the_words() -> None:
+    nobody = Endpoint(url="unix:///nobody.sock", origin="DOCKER_HOST", explicit=True)
+    try:
+        try:
+            raise PermissionError(errno.EACCES, "Zugriff verweigert")
+        except PermissionError as error:
+            raise DockerException("no version") from error
+    except DockerException as error:
+        refused = connection.no_answer(nobody, error)
+    assert refused.message == "DOCKER_HOST (unix:///nobody.sock): permission denied"
+    words = connection.no_answer(nobody, DockerException("Permission denied by paramiko"))
+    assert words.message.endswith(": Permission denied by paramiko")
+
+
+@pytest.mark.skipif(importlib.util.find_spec("paramiko") is not None, reason="paramiko is here")
+def test_an_engine_behind_ssh_needs_paramiko() -> None:
+    with pytest.raises(EngineError, match="needs the package paramiko"):
+        engine.connect(Endpoint(url="ssh://nobody@127.0.0.1", origin="DOCKER_HOST", explicit=True))
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="no local sockets")

@@ -25,7 +25,8 @@ import pytest
 from deepmatrix.cli import main
 from deepmatrix.engines.docker import endpoints, interruptible
 from deepmatrix.errors import ArgumentError, EngineError, system_error
-from deepmatrix.machine import folders, npm, packages, signals
+from deepmatrix.machine import folders, signals
+from deepmatrix.machine.packages import indexes, npm
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import markdown
 from tests.unit.test_results import whole
@@ -184,7 +185,7 @@ def homeless(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_without_a_home_nothing_is_read_from_one() -> None:
     assert folders.home() == folders.NO_HOME
     assert npm.build_npmrc({}) == ""
-    packages.configured_sources({})
+    indexes.configured_sources({})
     list(endpoints.candidates({}))
     assert main.main(PLAN) == 0
 

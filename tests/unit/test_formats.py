@@ -58,9 +58,9 @@ print(files.recognise([Path("net.toy")])[0].main)
 
 def test_every_format_of_the_matrix_file_is_in_the_registry() -> None:
     formats = {
-        form
+        format_name
         for system in MATRIX.systems().values()
-        for form in (*system.reads, *getattr(system, "exports", ()))
+        for format_name in (*system.reads, *getattr(system, "exports", ()))
     }
     assert formats == set(FORMATS)
 

@@ -261,8 +261,8 @@ def test_inputs_larger_than_what_is_made_are_refused_before_they_are() -> None:
 def inspect(folder: Path, outputs: dict[str, np.ndarray]) -> None:
     """Inspect a model for which the adapter returns these outputs."""
     inspected = {"described": {}, "inputs": {}, "outputs": outputs}
-    session = SimpleNamespace(
-        job={
+    job = SimpleNamespace(
+        document={
             "cell": {"name": "tensorflow"},
             "import": {"format": "saved-model", "model": "model", "seed": 0},
         },
@@ -270,7 +270,7 @@ def inspect(folder: Path, outputs: dict[str, np.ndarray]) -> None:
         adapter=SimpleNamespace(inspect=lambda *_: inspected),
         user_inputs=lambda: None,
     )
-    inspection.inspect(session, {})
+    inspection.inspect(job, {})
 
 
 def test_answers_that_are_neither_numbers_nor_text_are_refused_whatever_the_format(

@@ -21,7 +21,8 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images import bases, build, debian, inspection, recipes
 from deepmatrix.images.progress import Watch
 from deepmatrix.images.recipes import Recipe, recipe_for
-from deepmatrix.machine import npm, packages, processes
+from deepmatrix.machine import processes
+from deepmatrix.machine.packages import indexes, npm
 from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 
@@ -78,7 +79,7 @@ def bake_file(tmp_path: Path, *recipes: Recipe) -> dict[str, object]:
         (tmp_path / root.target).mkdir()
     workshop = build.Workshop(
         folder=tmp_path,
-        sources=packages.Sources(index="https://user:secret@mirror.example/simple"),
+        sources=indexes.Sources(index="https://user:secret@mirror.example/simple"),
         architecture="amd64",
         roots={root: tmp_path / root.target for root in roots},
     )
@@ -232,7 +233,7 @@ def test_a_race_inside_the_builder_is_retried(
 
     workshop = build.Workshop(
         folder=tmp_path,
-        sources=packages.Sources(),
+        sources=indexes.Sources(),
         architecture="amd64",
         roots=dict.fromkeys(AMD.roots("amd64").values(), tmp_path),
     )
@@ -330,7 +331,7 @@ def test_a_missing_mmdebstrap_says_how_to_get_it(
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(processes.CommandFailed, match="cannot start mmdebstrap") as raised:
-        AMD.roots("amd64")["base"].make()
+        AMD.roots("amd64")["base"].make_filesystem()
     assert "nox -s engine" in raised.value.hint
 
 
@@ -348,7 +349,7 @@ def test_a_root_that_fails_leaves_nothing_in_the_cache(
     monkeypatch.setattr(bases, "_mirrors", lambda _: [])
     root = AMD.roots("amd64")["base"]
     with pytest.raises(processes.CommandFailed):
-        root.make()
+        root.make_filesystem()
     assert not root.is_cached()
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
@@ -390,10 +391,10 @@ def test_an_inconsistent_mirror_is_used_with_fewer_sources(
     monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite, f"{suite}-security"])
     root = AMD.roots("amd64")["base"]
     if succeeds:
-        root.make()
+        root.make_filesystem()
     else:
         with pytest.raises(EngineError, match=r"the Debian mirror is inconsistent: E: a\.deb  404"):
-            root.make()
+            root.make_filesystem()
     assert len(calls) == tried
     assert root.is_cached() == succeeds
 
@@ -412,17 +413,17 @@ def test_the_current_suite_does_not_replace_an_older_one(
     monkeypatch.setattr(bases, "_mirrors", lambda suite: [suite])
     root = AMD.roots("amd64")["base"]
     with pytest.raises(EngineError, match="mirror is inconsistent"):
-        root.make()
+        root.make_filesystem()
     assert not root.is_cached()
 
 
 # Package sources ------------------------------------------------------------------------------
 
 
-def configured(tmp_path: Path, text: str = "", **environment: str) -> packages.Sources:
+def configured(tmp_path: Path, text: str = "", **environment: str) -> indexes.Sources:
     file = tmp_path / "pip.conf"
     file.write_text(text)
-    return packages.configured_sources(
+    return indexes.configured_sources(
         {"PIP_CONFIG_FILE": str(file), "HOME": str(tmp_path), **environment}
     )
 
@@ -453,7 +454,7 @@ def test_a_named_index_of_uv_is_reduced_to_its_address(tmp_path: Path) -> None:
 
 
 def test_in_a_build_one_folder_replaces_this_machines_folders() -> None:
-    sources = packages.Sources(
+    sources = indexes.Sources(
         index="https://mirror.example", indexes=("file:///srv/simple",), links=("/srv/wheels",)
     )
     for text in (sources.uv_file("/wheels"), sources.pip_file("/wheels")):
@@ -463,7 +464,7 @@ def test_in_a_build_one_folder_replaces_this_machines_folders() -> None:
 
 
 def test_without_a_remote_index_nothing_is_fetched_from_elsewhere() -> None:
-    assert "no-index = true" in packages.Sources(index="file:///srv/simple").uv_file("/wheels")
+    assert "no-index = true" in indexes.Sources(index="file:///srv/simple").uv_file("/wheels")
 
 
 def wheel(folder: Path, name: str, content: bytes) -> str:
@@ -487,7 +488,7 @@ def test_only_wheels_that_the_pins_name_by_hash_are_staged(tmp_path: Path) -> No
         f"six==1.0 \\\n    --hash=sha256:{'0' * 64}\n"
         f"wrapt==3.0 ; python_version > '3' \\\n    --hash=sha256:{linked}\n"
     )
-    sources = packages.Sources(links=(str(links),), indexes=(index.as_uri(),))
+    sources = indexes.Sources(links=(str(links),), indexes=(index.as_uri(),))
     sources.stage(locked, staged)
     assert sorted(path.name for path in staged.iterdir()) == [
         "Some_Thing-1.0+cpu-py3-none-any.whl",

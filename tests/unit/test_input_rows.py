@@ -10,7 +10,7 @@ from deepmatrix.reports import markdown
 from deepmatrix.results import remarks
 from deepmatrix.results.portability import blame_inputs
 from deepmatrix.results.rows import Results
-from deepmatrix.store.output import ModelInput
+from deepmatrix.store.reported.output import ModelInput
 from tests.unit import verifications
 
 IMAGE = ModelInput(
@@ -88,7 +88,7 @@ def test_a_model_that_is_random_by_design_keeps_no_state() -> None:
 
 
 def test_sample_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> None:
-    refused = Verdict(word="error", reason="infer: Fail: dimension mismatch")
+    refused = Verdict(name="error", reason="infer: Fail: dimension mismatch")
     branch = "decides a branch of If"
     shapes = {"input": ("float32", (1, 64), ""), "sr": ("int64", (), branch)}
     inputs = tuple(
@@ -99,7 +99,7 @@ def test_sample_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> N
         update={"refusal": "dimension mismatch", "inputs": inputs}
     )
     verdict = blame_inputs(refused, model)
-    assert verdict.word == "not-run"
+    assert verdict.name == "not-run"
     assert verdict.reason == (
         "no sample inputs fit it: say what sr (decides a branch of If) has to be: "
         "--range sr=VALUE:VALUE; or give real ones with --inputs FILE.npz; tried were "
@@ -109,7 +109,7 @@ def test_sample_inputs_that_nothing_takes_are_our_fault_not_the_consumers() -> N
     known = model.model_copy(update={"inputs": (inputs[0], inputs[1].model_copy(update=told))})
     assert "--range sr=16000:16000;" in blame_inputs(refused, known).reason
     assert blame_inputs(refused, verifications.MODEL) == refused
-    matched = Verdict(word="match")
+    matched = Verdict(name="match")
     assert blame_inputs(matched, model) == matched
 
 

@@ -51,7 +51,7 @@ def test_inputs_are_the_same_bytes_each_time(tmp_path):
         network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1
     )
     for folder in ("one", "other"):
-        inputs.make(tmp_path / folder, "a-workload", workload, seed=3)
+        inputs.write_missing(tmp_path / folder, "a-workload", workload, seed=3)
     contents = {path.name: path.read_bytes() for path in (tmp_path / "one").iterdir()}
     assert contents == {path.name: path.read_bytes() for path in (tmp_path / "other").iterdir()}
     assert set(contents) == {
@@ -69,9 +69,9 @@ def test_finished_inputs_are_not_made_anew(tmp_path):
     workload = SimpleNamespace(
         network="digits-lstm", batch=64, epochs=1, steps=None, rate=0.5, warmup=1
     )
-    inputs.make(tmp_path, "w", workload, seed=3)
+    inputs.write_missing(tmp_path, "w", workload, seed=3)
     before = {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
-    inputs.make(tmp_path, "w", workload, seed=3)
+    inputs.write_missing(tmp_path, "w", workload, seed=3)
     assert before == {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
 
 

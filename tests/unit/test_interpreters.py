@@ -14,7 +14,7 @@ from deepmatrix.config.sections import Base
 from deepmatrix.images import bases, build, interpreters
 from deepmatrix.images.interpreters import LIBRARIES, Interpreter, MissingInterpreters
 from deepmatrix.images.recipes import Recipe, recipe_for
-from deepmatrix.machine import packages
+from deepmatrix.machine.packages import indexes
 from deepmatrix.planning.cells import Capabilities, all_cells
 from deepmatrix.workloads import networks
 
@@ -88,7 +88,7 @@ def test_a_tag_changes_with_the_version_of_the_python() -> None:
 def targets(recipe: Recipe, tmp_path: Path) -> dict[str, dict[str, dict[str, str]]]:
     roots = {root: tmp_path / root.target for root in recipe.all_roots("amd64")}
     workshop = build.Workshop(
-        folder=tmp_path, sources=packages.Sources(), architecture="amd64", roots=roots
+        folder=tmp_path, sources=indexes.Sources(), architecture="amd64", roots=roots
     )
     bake_targets: dict[str, dict[str, dict[str, str]]] = build.bake_file([recipe], workshop)[
         "target"

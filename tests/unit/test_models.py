@@ -27,7 +27,7 @@ from deepmatrix.results import merging
 from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Unreadable
 from deepmatrix.store.causes import NodeError, NodeErrors
-from deepmatrix.store.output import Exported, Output
+from deepmatrix.store.reported.output import Exported, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.phases import inspection
@@ -663,10 +663,10 @@ def test_a_model_without_inputs_is_inspected_like_any(tmp_path: Path) -> None:
     adapter = SimpleNamespace(
         inspect=lambda *_: {"inputs": {}, "outputs": outputs, "gold": outputs, "described": {}}
     )
-    job = {"import": {"model": "m", "format": "onnx", "seed": 0}, "cell": {"name": "onnx"}}
-    session = SimpleNamespace(
-        job=job, directory=str(tmp_path), adapter=adapter, user_inputs=lambda: None
+    document = {"import": {"model": "m", "format": "onnx", "seed": 0}, "cell": {"name": "onnx"}}
+    job = SimpleNamespace(
+        document=document, directory=str(tmp_path), adapter=adapter, user_inputs=lambda: None
     )
-    inspection.inspect(session, {})
+    inspection.inspect(job, {})
     assert arrays.read_all(tmp_path / MODEL_INPUTS, arrays.ANY) == {}
     assert set(arrays.read_all(tmp_path / PRODUCED, arrays.ANY)) == {"y"}

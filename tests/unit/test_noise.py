@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from deepmatrix.judging import noise
-from deepmatrix.store.output import Canary, Output
+from deepmatrix.store.reported.output import Canary, Output
 from tests.unit.examples import CANARY, output, planned, record
 
 JOB = next(planned("torch-debian12-amd64-cpu").jobs("produce"))

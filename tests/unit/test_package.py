@@ -8,7 +8,7 @@ import tomllib
 import pytest
 
 from deepmatrix import invocation
-from deepmatrix.machine.packages import hashes_by_project, normalized
+from deepmatrix.machine.packages.indexes import hashes_by_project, normalized
 from deepmatrix.paths import ROOT
 
 

@@ -10,7 +10,8 @@ import pytest
 from deepmatrix.config import matrix_file
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.images import pins
-from deepmatrix.machine import packages, processes
+from deepmatrix.machine import processes
+from deepmatrix.machine.packages import indexes
 from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import networks
 
@@ -32,7 +33,7 @@ def test_every_cell_of_wheels_has_pins(cell: Cell) -> None:
 
 @pytest.mark.parametrize("cell", CELLS, ids=lambda cell: cell.id)
 def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
-    locked = dict(packages.hashes_by_project(pins.path(cell.pinned).read_text()).keys())
+    locked = dict(indexes.hashes_by_project(pins.path(cell.pinned).read_text()).keys())
     machine = "aarch64" if cell.architecture == "arm64" else "x86_64"
     for line in pins.requirements(cell).read_text().splitlines():
         if match := re.match(
@@ -47,7 +48,7 @@ def test_pins_keep_every_version_that_the_requirements_name(cell: Cell) -> None:
 def test_an_excluded_project_is_not_pinned(name: str) -> None:
     excluded = (pins.FOLDER / "requirements" / f"{name}-cpu.excludes").read_text().splitlines()
     for path in (pins.FOLDER / "pins").glob(f"{name}-*.txt"):
-        assert not {project for project, _ in packages.hashes_by_project(path.read_text())} & {
+        assert not {project for project, _ in indexes.hashes_by_project(path.read_text())} & {
             *excluded
         }
 
@@ -56,7 +57,7 @@ def test_an_excluded_project_is_not_pinned(name: str) -> None:
 def test_pins_hold_a_hash_for_every_project_and_no_address(path: Path) -> None:
     text = path.read_text()
     assert "://" not in text
-    assert all(packages.hashes_by_project(text).values())
+    assert all(indexes.hashes_by_project(text).values())
 
 
 def test_every_pins_file_belongs_to_a_cell() -> None:
@@ -66,7 +67,7 @@ def test_every_pins_file_belongs_to_a_cell() -> None:
 
 def test_the_version_of_a_cuda_cell_is_that_of_its_cuda_wheel() -> None:
     cell = next(cell for cell in CELLS if cell.id == "onnxruntime-debian12-amd64-cuda")
-    locked = dict(packages.hashes_by_project(pins.path(cell.pinned).read_text()).keys())
+    locked = dict(indexes.hashes_by_project(pins.path(cell.pinned).read_text()).keys())
     assert pins.version(cell) == locked["onnxruntime-gpu"]
 
 

@@ -19,6 +19,7 @@ from deepmatrix.planning.model_plan import plan_models
 from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.store.runs import Run
+from deepmatrix.workloads import programs
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml")
 DOCKER = Capabilities(
@@ -153,6 +154,26 @@ def test_an_idiom_is_planned_where_one_is_written() -> None:
         ("torch-debian12-amd64-cpu", "lstm-small"),
         ("jax-debian12-amd64-cpu", "gru-small"),
     }
+
+
+def test_probes_are_planned_where_the_folder_of_the_adapter_has_them() -> None:
+    frameworks = ("torch-debian12-amd64-cpu", "theano_own-*-amd64-*", "pytensor-*-amd64-*")
+    selection = Selection(preset="heritage-probes", include=frameworks)
+    written = programs.available_probes()
+    plan = plan_matrix(MATRIX, selection, DOCKER, seed=0, probes=written)
+    phases = {job.cell: job.phases for job in plan.jobs("produce")}
+    assert phases == {
+        "torch-debian12-amd64-cpu": ("startup", "probe"),
+        "theano_own-debian11-amd64-cpu": ("startup", "probe"),  # theano's folder
+        "pytensor-debian13-amd64-cpu": ("startup",),
+    }
+
+
+def test_every_package_with_probes_can_be_named_and_serves_a_framework() -> None:
+    written = programs.available_probes()
+    adapters = {framework.adapter for framework in MATRIX.frameworks.values()}
+    assert {f"{package}.adapter" for package in written} <= adapters
+    assert "harness.frameworks.pytensor" not in written
 
 
 def test_a_plan_is_the_same_after_its_way_through_a_run(tmp_path: Path) -> None:

@@ -11,8 +11,8 @@ import pytest
 
 from deepmatrix.paths import ROOT
 from deepmatrix.results import expressiveness
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Output
 from deepmatrix.workloads import gold, probes
 from harness import probes as harness_probes
 

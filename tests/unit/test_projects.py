@@ -132,7 +132,7 @@ def test_an_entry_becomes_the_options_of_its_verification() -> None:
     )
     given = main.parse(["verify", "--native", "--only", "openvino-*"])
     document = projects.load(path, MATRIX)
-    (_, options), *_ = projects.each(given, document, path.parent)
+    (_, options), *_ = projects.options_by_entry(given, document, path.parent)
     assert options.models == [path.parent / "net.onnx"]
     assert options.shape == [("n", (4,))]
     assert options.only == ["openvino-*"], "cells that are given replace those of the file"
@@ -147,11 +147,11 @@ def test_models_that_are_named_choose_among_those_of_the_file(folder: Path) -> N
     path = write("version: 1\nmodels:\n- model: net.onnx\n- {model: other.onnx, repeats: 5}\n")
     document = projects.load(path, MATRIX)
     given = main.parse(["verify", "other.onnx", "--config", str(path)])
-    ((chosen, options),) = projects.each(given, document, path.parent)
+    ((chosen, options),) = projects.options_by_entry(given, document, path.parent)
     assert (chosen.model, options.repeats) == ("other.onnx", 5)
     unknown = main.parse(["verify", "othr.onnx", "--config", str(path)])
     with pytest.raises(ArgumentError, match=r"no model othr.onnx; did you mean 'other.onnx'\?"):
-        list(projects.each(unknown, document, path.parent))
+        list(projects.options_by_entry(unknown, document, path.parent))
 
 
 @pytest.mark.skipif(

@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 
 from deepmatrix.planning.plan import Job
-from deepmatrix.store.phases import PhaseStatus
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.phases import PhaseStatus
 from harness.graphs import BadModel, WrongInputs
 from harness.record import BAD_MODEL, NOT_REACHED, STATUSES, WRONG_INPUTS
 from tests.unit.examples import output, record

@@ -102,7 +102,8 @@ def test_exports_name_each_exporter_once(tmp_path: Path) -> None:
     }
     row = rows.ExportRow(cell="a", workload="w", format="-", emulated=False, bytes=1, export_s=1.0)
     exported = [
-        row.model_copy(update={"format": form, "exporter": by}) for form, by in written.items()
+        row.model_copy(update={"format": format_name, "exporter": by})
+        for format_name, by in written.items()
     ]
     old = row.model_copy(update={"cell": "b", "format": "onnx"})
     table = deployment.exports(results.model_copy(update={"exports": (*exported, old)}))

@@ -22,8 +22,8 @@ from deepmatrix.images.prepared import Prepared
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, merging
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from tests.unit.examples import MATRIX, new_run, output, planned, record
 
@@ -208,10 +208,13 @@ def test_parts_of_different_plans_are_refused(tmp_path: Path) -> None:
         merging.merge([first, second])
 
 
-def test_a_lost_engine_gives_way_to_what_was_found_later(tmp_path: Path) -> None:
+@pytest.mark.parametrize("status", ["engine-lost", "no-device"])
+def test_an_engine_that_failed_gives_way_to_what_was_found_later(
+    tmp_path: Path, status: str
+) -> None:
     lost, complete = new_run(tmp_path / "a", PLAN), whole(tmp_path / "b")
     job = next(PLAN.jobs("produce"))
-    lost.save(job, record(job, status="engine-lost", output=None))
+    lost.save(job, record(job, status=status, output=None))
     assert not lost.is_done(job)
     assert merging.merge([lost, complete]).problems == ()
 
@@ -255,6 +258,70 @@ def test_a_training_that_went_wrong_fails(tmp_path: Path, change: dict, reason: 
     failed = [row for row in merged.training if row.status != "ok"]
     assert [row.reason for row in failed] == [reason]
     assert len(merged.problems) == 1
+
+
+def without_training(parent: Path, *phases: str) -> tuple[Run, Job]:
+    """A whole run of a framework whose plan has only these phases, and one of its jobs."""
+    plan = replace(planned("torch-debian12-amd64-cpu"), phases=phases)
+    run = Run.create(
+        parent,
+        plan,
+        MATRIX.model_copy(update={"expected_failures": (NO_CONVOLUTION,)}),
+        version="0.1.0",
+        name="one",
+    )
+    write_gold(run)
+    for job in plan.jobs("produce"):
+        run.save(job, record(job))
+    return run, next(job for job in plan.jobs("produce") if job.subject == "digits-lstm")
+
+
+NO_CONVOLUTION = ExpectedFailure(cells="torch-*", subjects="digits-conv", reason="no convolution")
+
+
+def with_failed(job: Job, phase: str) -> Output:
+    """What a job said whose *phase* raised an error."""
+    error = {"type": "ValueError", "message": "no such layer", "traceback": ""}
+    document = output(job).model_dump(by_alias=True)
+    for entry in document["records"]:
+        if entry["phase"] == phase:
+            entry.update(status="failed", error=error, data={})
+    return Output.model_validate(document)
+
+
+WITHOUT_TRAINING = pytest.mark.parametrize("phase", ["passes", "probe"])
+
+
+@WITHOUT_TRAINING
+def test_a_crash_is_a_problem_whatever_phases_the_preset_has(tmp_path: Path, phase: str) -> None:
+    run, job = without_training(tmp_path, "startup", phase)
+    assert merging.merge([run]).problems == ()
+    run.save(job, record(job, status="crashed", cause="exit code 139", output=None))
+    merged = merging.merge([run])
+    assert merged.problems == (f"{job.cell}, digits-lstm: crashed: exit code 139",)
+    assert merged.training == ()
+
+
+@WITHOUT_TRAINING
+def test_a_failed_phase_is_a_problem_whatever_phases_the_preset_has(
+    tmp_path: Path, phase: str
+) -> None:
+    run, job = without_training(tmp_path, "startup", phase)
+    cause = f"{phase}: ValueError: no such layer"
+    run.save(job, record(job, status="failed", cause=cause, output=with_failed(job, phase)))
+    assert merging.merge([run]).problems == (f"{job.cell}, digits-lstm: failed: {cause}",)
+
+
+@WITHOUT_TRAINING
+def test_an_expected_failure_is_a_finding_whatever_phases_the_preset_has(
+    tmp_path: Path, phase: str
+) -> None:
+    run, _ = without_training(tmp_path, "startup", phase)
+    job = next(job for job in run.manifest.plan.jobs("produce") if job.subject == "digits-conv")
+    run.save(job, record(job, status="crashed", cause="exit code 139", output=None))
+    merged = merging.merge([run])
+    assert merged.problems == ()
+    assert merged.findings == (f"{job.cell}, digits-conv: crashed: no convolution",)
 
 
 def test_a_torn_record_is_that_jobs_own_and_says_what_to_do(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import artifacts
-from deepmatrix.store.output import Exported, ExportedFile
+from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
 from tests.unit.examples import CANARY, DOCKER, artifact, new_run, output, planned
 

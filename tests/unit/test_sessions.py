@@ -26,8 +26,8 @@ from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Artifact, Job, Plan
 from deepmatrix.store import artifacts
-from deepmatrix.store.output import Exported, ExportedFile
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
 from tests.unit.examples import MATRIX, artifact, planned
 

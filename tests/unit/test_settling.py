@@ -21,7 +21,7 @@ from deepmatrix.planning.plan import Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.results import merging
 from deepmatrix.store import answers, artifacts, truths
-from deepmatrix.store.output import Exported
+from deepmatrix.store.reported.output import Exported
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNDEFINED_VALUE
@@ -100,7 +100,7 @@ def answered(tmp_path: Path, gold: np.ndarray | None, outputs: Mapping[str, np.n
     for job in PLAN.jobs("consume"):
         name = next(cell.name for cell in CONSUMERS + PLAN.consumers("onnx") if cell.id == job.cell)
         values = {"y": outputs.get(name, next(iter(outputs.values())))}
-        answers.keep(run, ARTIFACT, job.cell, values)
+        answers.store(run, ARTIFACT, job.cell, values)
         truth = truths.read(folder)
         agreement = deviations.compare(values, truth) if truth.gold else None
         run.save(job, record(job, output=output(job), agreement=agreement))
@@ -371,7 +371,7 @@ def followed(tmp_path: Path, gold: np.ndarray | None, wrong: str, **changes: obj
     for job in SAME.jobs("consume"):
         assert job.artifact is not None
         value = WRONG if cells[job.cell] == wrong else RIGHT
-        answers.keep(run, job.artifact, job.cell, {names[job.artifact]: value})
+        answers.store(run, job.artifact, job.cell, {names[job.artifact]: value})
         run.save(job, record(job, output=output(job), agreement=None))
     return run
 

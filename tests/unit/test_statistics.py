@@ -157,7 +157,7 @@ def test_a_cell_against_itself_raises_few_false_alarms() -> None:
         for _ in range(1000):
             comparison = compare(rounds(random, count=count), rounds(random, count=count))
             assert comparison is not None
-            alarms += comparison.word != "cannot tell"
+            alarms += comparison.direction != "cannot tell"
         assert alarms / 1000 <= 0.06  # 5 %, and what 1,000 trials cannot tell from it
 
 
@@ -165,7 +165,10 @@ def test_a_slow_down_of_five_percent_is_found() -> None:
     random = np.random.default_rng(7)
     comparisons = [compare(rounds(random, 1.05), rounds(random)) for _ in range(300)]
     assert (
-        sum(comparison is not None and comparison.word == "slower" for comparison in comparisons)
+        sum(
+            comparison is not None and comparison.direction == "slower"
+            for comparison in comparisons
+        )
         / 300
         >= 0.9
     )
@@ -175,12 +178,12 @@ def test_a_known_ratio_lies_in_its_interval() -> None:
     same = [1.0, 1.02, 0.98]
     comparison = compare([2 * median for median in same], same)
     assert comparison is not None
-    assert comparison.word == "slower"
+    assert comparison.direction == "slower"
     assert comparison.ratio == pytest.approx(2.0)
     assert comparison.low < 2 < comparison.high
     back = compare(same, [2 * median for median in same])
     assert back is not None
-    assert (back.word, back.low) == ("faster", pytest.approx(1 / comparison.high))
+    assert (back.direction, back.low) == ("faster", pytest.approx(1 / comparison.high))
 
 
 def test_one_round_cannot_be_compared() -> None:
@@ -190,4 +193,4 @@ def test_one_round_cannot_be_compared() -> None:
 def test_rounds_without_any_spread_that_are_equal_cannot_be_told() -> None:
     comparison = compare([1.0] * 3, [1.0] * 3)
     assert comparison is not None
-    assert comparison.word == "cannot tell"
+    assert comparison.direction == "cannot tell"

@@ -11,8 +11,8 @@ from deepmatrix.config.sections import Override, Tolerances
 from deepmatrix.judging.verdicts import Terms, judge, terms_of
 from deepmatrix.planning.cells import all_cells
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.output import Output
 from deepmatrix.store.records import Agreement, Deviation, JobRecord
+from deepmatrix.store.reported.output import Output
 from tests.unit.examples import MATRIX, planned, record
 
 TERMS = Terms(
@@ -54,21 +54,21 @@ def agreement(error: float | None, own: float | None = 1e-7, note: str = "") -> 
 )
 def test_the_error_decides(measured: Agreement, word: str, reason: str) -> None:
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")
-    assert (verdict.word, verdict.reason) == (word, reason)
+    assert (verdict.name, verdict.reason) == (word, reason)
 
 
 def test_an_output_without_an_error_drifts() -> None:
     measured = agreement(2e-7).model_copy(update={"outputs": (Deviation(name="y", error=None),)})
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")
-    assert (verdict.word, verdict.error) == ("drift", None)
+    assert (verdict.name, verdict.error) == ("drift", None)
     assert verdict.reason == "its values cannot be compared with gold"
 
 
 def test_a_consumer_of_reduced_precision_has_its_own_stated_tolerance() -> None:
     rough = agreement(5e-3)
-    assert judge([record(JOB, agreement=rough)], TERMS, "").word == "drift"
+    assert judge([record(JOB, agreement=rough)], TERMS, "").name == "drift"
     verdict = judge([record(JOB, agreement=rough)], replace(TERMS, precision="bfloat16"), "")
-    assert (verdict.word, verdict.basis) == ("match", "tolerance of bfloat16")
+    assert (verdict.name, verdict.basis) == ("match", "tolerance of bfloat16")
 
 
 def said(measured: Agreement, precision: str) -> JobRecord:
@@ -94,7 +94,7 @@ def test_what_may_choose_its_precision_is_judged_by_the_one_it_says(
     declared: Any, computed: str, word: str, judged: str
 ) -> None:
     verdict = judge([said(agreement(5e-3), computed)], replace(TERMS, precision=declared), "")
-    assert (verdict.word, verdict.precision) == (word, judged)
+    assert (verdict.name, verdict.precision) == (word, judged)
 
 
 def outputs(**errors: float | None) -> Agreement:
@@ -127,7 +127,7 @@ def test_a_tolerance_that_is_set_stands_instead_of_the_derived_one(
 ) -> None:
     measured = outputs(boxes=5e-3, scores=9e-7)
     verdict = judge([record(JOB, agreement=measured)], replace(TERMS, overrides=stated), "")
-    assert (verdict.word, verdict.reason) == (word, reason)
+    assert (verdict.name, verdict.reason) == (word, reason)
 
 
 def of_dtype(dtype: str, error: float, own: float) -> Agreement:
@@ -145,7 +145,7 @@ def test_a_persons_own_model_may_be_written_in_float16(
     tolerances = TERMS.tolerances.model_copy(update={"reduced": {"float16": 1e-2}})
     terms = replace(TERMS, tolerances=tolerances, imported=imported)
     verdict = judge([record(JOB, agreement=of_dtype(dtype, 2e-4, 2.2e-4))], terms, "")
-    assert verdict.word == word
+    assert verdict.name == word
 
 
 def test_what_is_written_in_float16_can_be_right_to_that_only() -> None:
@@ -153,9 +153,9 @@ def test_what_is_written_in_float16_can_be_right_to_that_only() -> None:
         TERMS, tolerances=TERMS.tolerances.model_copy(update={"reduced": {"float16": 1e-2}})
     )
     verdict = judge([record(JOB, agreement=of_dtype("float16", 5e-3, 0.0))], terms, "")
-    assert (verdict.word, verdict.basis) == ("match", "tolerance of float16")
+    assert (verdict.name, verdict.basis) == ("match", "tolerance of float16")
     verdict = judge([record(JOB, agreement=of_dtype("float32", 5e-3, 0.0))], terms, "")
-    assert (verdict.word, verdict.basis) == ("drift", "the floor")
+    assert (verdict.name, verdict.basis) == ("drift", "the floor")
 
 
 def test_every_output_has_the_tolerance_of_its_own_producer_error() -> None:
@@ -163,7 +163,7 @@ def test_every_output_has_the_tolerance_of_its_own_producer_error() -> None:
     exact = Deviation(name="scores", error=3e-5, producer_error=1e-8)
     measured = agreement(3e-5, own=4e-6).model_copy(update={"outputs": (rough, exact)})
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")
-    assert (verdict.word, verdict.basis) == ("drift", "the floor")
+    assert (verdict.name, verdict.basis) == ("drift", "the floor")
     assert verdict.reason == "output scores: error 3.0e-05 is above 1.0e-06"
 
 
@@ -194,26 +194,26 @@ def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name(
 
 def test_the_worst_round_counts() -> None:
     rounds = [record(JOB), record(JOB, status="crashed", cause="SIGSEGV", agreement=None)]
-    assert judge(rounds, TERMS, "").word == "error"
+    assert judge(rounds, TERMS, "").name == "error"
     assert judge(rounds, TERMS, "").reason == "SIGSEGV"
 
 
 def test_no_record_is_not_run_with_the_reason() -> None:
     verdict = judge([], TERMS, "the producer failed")
-    assert (verdict.word, verdict.reason) == ("not-run", "the producer failed")
+    assert (verdict.name, verdict.reason) == ("not-run", "the producer failed")
 
 
 def test_what_the_consumer_does_not_support_is_said() -> None:
     verdict = judge(
         [record(JOB, status="unsupported", cause="infer: no LSTM", agreement=None)], TERMS, ""
     )
-    assert (verdict.word, verdict.reason) == ("unsupported", "infer: no LSTM")
+    assert (verdict.name, verdict.reason) == ("unsupported", "infer: no LSTM")
 
 
 @pytest.mark.parametrize("status", ["engine-lost", "no-device", "start-failed"])
 def test_what_the_engine_could_not_do_is_no_verdict_on_the_model(status: str) -> None:
     rounds = [record(JOB, status=status, cause="gone", agreement=None)]
-    assert judge(rounds, TERMS, "").word == "not-run"
+    assert judge(rounds, TERMS, "").name == "not-run"
 
 
 def test_another_number_of_outputs_is_an_error() -> None:
@@ -225,7 +225,7 @@ def test_another_number_of_outputs_is_an_error() -> None:
         note="it gave 3 outputs, 1 are expected",
     )
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")
-    assert (verdict.word, verdict.reason) == ("error", "it gave 3 outputs, 1 are expected")
+    assert (verdict.name, verdict.reason) == ("error", "it gave 3 outputs, 1 are expected")
 
 
 def repeated(difference: float, *, stateful: bool = False, random: bool = False) -> JobRecord:
@@ -261,7 +261,7 @@ def test_an_answer_that_differs_at_times_is_a_remark_or_beyond_the_tolerance_a_d
     served: JobRecord, word: str, unsteady: str
 ) -> None:
     verdict = judge([served], TERMS, "")
-    assert (verdict.word, verdict.unsteady) == (word, unsteady)
+    assert (verdict.name, verdict.unsteady) == (word, unsteady)
     assert verdict.reason == (unsteady if word == "drift" else "")
 
 
@@ -277,9 +277,9 @@ def test_repeated_answers_of_an_output_are_held_to_its_own_tolerance() -> None:
     half = served.agreement.outputs[0].model_copy(update={"dtype": "bfloat16"})
     whole = Deviation(name="z", error=9e-7, dtype="float32")
     outputs = served.agreement.model_copy(update={"outputs": (whole, half)})
-    assert judge([served.model_copy(update={"agreement": outputs})], TERMS, "").word == "match"
+    assert judge([served.model_copy(update={"agreement": outputs})], TERMS, "").name == "match"
     whole, half = (
         output.model_copy(update={"name": name}) for output, name in ((whole, "y"), (half, "z"))
     )
     outputs = outputs.model_copy(update={"outputs": (whole, half)})
-    assert judge([served.model_copy(update={"agreement": outputs})], TERMS, "").word == "drift"
+    assert judge([served.model_copy(update={"agreement": outputs})], TERMS, "").name == "drift"

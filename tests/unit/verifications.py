@@ -7,8 +7,8 @@ from typing import Any
 from deepmatrix.results import rows
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause, NodeError
-from deepmatrix.store.output import ModelInput
 from deepmatrix.store.records import Deviation
+from deepmatrix.store.reported.output import ModelInput
 
 INSPECTOR = "onnx-debian12-amd64-cpu"
 ARTIFACT = f"{INSPECTOR}--resnet50--onnx"

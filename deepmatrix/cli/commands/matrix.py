@@ -17,7 +17,7 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store.runs import Run
-from deepmatrix.workloads import idioms
+from deepmatrix.workloads import programs
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -72,7 +72,8 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         shared.selection(options),
         engine.capabilities(),
         seed=options.seed,
-        idioms=idioms.available_idioms(),
+        idioms=programs.available_idioms(),
+        probes=programs.available_probes(),
     )
     planned = replace(planned, isolate=options.isolate)
     starting.check_limits(matrix, engine.capabilities())

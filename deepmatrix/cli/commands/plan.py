@@ -14,7 +14,7 @@ from deepmatrix.drawing.terminal import make_console
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Plan
-from deepmatrix.workloads import idioms
+from deepmatrix.workloads import programs
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -42,7 +42,8 @@ def run(options: argparse.Namespace) -> None:
         shared.selection(options),
         capabilities,
         seed=options.seed,
-        idioms=idioms.available_idioms(),
+        idioms=programs.available_idioms(),
+        probes=programs.available_probes(),
     )
     if options.write is not None:
         _write(options, planned, matrix)

@@ -20,7 +20,7 @@ from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError, Engine
 from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs, project
 from deepmatrix.planning.model_plan import First, plan_models
-from deepmatrix.planning.plan import SampleRequest
+from deepmatrix.planning.plan import RETRIES, SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.results import merging, remarks
@@ -29,9 +29,6 @@ from deepmatrix.store.runs import Run
 
 #: How often a model answers: a third answer tells a model with state from one that is random.
 REPEATS = 3
-
-#: How often a job that a busy machine slowed down is retried for a budget of latency.
-RETRIES = 2
 
 #: How a user's own model is timed: it may be large.
 OWN_MODEL = Infer(batches=(1,), samples=20, min_s=0.2, max_s=1.0, warmup=1)
@@ -172,7 +169,7 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
     _refuse_models_options(options)
     path = options.config or project.FILE
     document = projects.load(path, starting.load_matrix(options))
-    entries = list(projects.each(options, document, path.parent))
+    entries = list(projects.options_by_entry(options, document, path.parent))
     failures: list[DeepmatrixError] = []
     is_complete = True
     for entry, own_options in entries:

@@ -65,7 +65,9 @@ def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[P
             **vars(options), max_p99=None, max_error=None, max_image=None, repeats=None
         )
         document = projects.load(options.config, matrix)
-        named = [own for _, own in projects.each(given, document, options.config.parent)]
+        named = [
+            own for _, own in projects.options_by_entry(given, document, options.config.parent)
+        ]
     for own in named:
         for path in own.models:
             include, exclude = tuple(own.only), tuple(own.exclude)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.judging.deviations import output_scale
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.phases import Node
+from deepmatrix.store.reported.phases import Node
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,7 +6,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from deepmatrix.store.phases import Node
+from deepmatrix.store.reported.phases import Node
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -24,8 +24,8 @@ from deepmatrix.planning.readers import find_inspector
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import INPUTS
-from deepmatrix.store.output import Output
-from deepmatrix.store.phases import Node
+from deepmatrix.store.reported.output import Output
+from deepmatrix.store.reported.phases import Node
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
 from harness.formats import FORMATS, MODEL_PATHS

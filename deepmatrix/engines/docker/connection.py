@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import importlib.util
 import socket
 import threading
 import time
@@ -102,26 +103,35 @@ class Connection:
 
 def no_answer(endpoint: Endpoint, error: Exception) -> EngineError:
     """Return the error for an engine that does not answer, with what to do about it."""
-    text = str(error)
     address = endpoint.origin
     if endpoint.url not in address:
         address += f" ({endpoint.url})"
-    if "Permission denied" in text or "PermissionError" in text:
+    cause = _os_error(error)
+    if isinstance(cause, PermissionError):
         return EngineError(
             f"{address}: permission denied",
             hint="add yourself to the group that owns the socket (usually `docker`), or use sudo",
         )
-    if "paramiko" in text:
+    if endpoint.url.startswith("ssh://") and importlib.util.find_spec("paramiko") is None:
         return EngineError(
             f"{address} is reached by ssh, which needs the package paramiko",
             hint="install paramiko beside deepmatrix, or forward the engine's socket by ssh -L",
         )
-    reasons = ("Connection refused", "No such file or directory", "timed out", "EOF")
-    reason = next((reason for reason in reasons if reason in text), text.splitlines()[0][:200])
+    reason = str(cause.strerror) if cause else error_line(error)[:200]
     return EngineError(
         f"no container engine answers at {address}: {reason}",
         hint=f"start it, or set one up with `{command_line('engine')}`, or use --engine venv",
     )
+
+
+def _os_error(error: BaseException) -> OSError | None:
+    """Return the error of the operating system that an error comes from, if there is one."""
+    cause: BaseException | None = error
+    while cause:
+        if isinstance(cause, OSError) and cause.errno is not None:
+            return cause
+        cause = cause.__cause__ or cause.__context__
+    return None
 
 
 def error_line(error: Exception) -> str:

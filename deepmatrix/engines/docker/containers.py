@@ -92,7 +92,7 @@ def keep_compiled(api: APIClient, container: str, task: Task, image: str) -> Non
     """Keep what the compiler of a task's framework made, for the next one in this image."""
     chunks, _ = api.get_archive(container, f"{VOLUME}/{COMPILED}")
     try:
-        CompileCache(task.cell.id, image).keep(chunks)
+        CompileCache(task.cell.id, image).store(chunks)
     finally:
         chunks.close()
 

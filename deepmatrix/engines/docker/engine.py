@@ -15,7 +15,7 @@ from typing import Any
 from docker.errors import APIError, NotFound
 
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.engines import Ended, Prepared, Progress, Task, archives, endings
+from deepmatrix.engines import Ended, Ending, Prepared, Progress, Task, archives, endings
 from deepmatrix.engines.docker import (
     abilities,
     containers,
@@ -191,8 +191,9 @@ class DockerEngine:
                 ending="cancelled",
                 cause="interrupted",
                 wall_s=waiting.wall_s,
-                left=f"{self.endpoint.origin} does not answer. A container and volumes with the "
-                f"label {leftovers.RUN}={task.run_id} may be left; the next run there removes them",
+                may_be_left=f"{self.endpoint.origin} does not answer. A container and "
+                f"volumes with the label {leftovers.RUN}={task.run_id} may be left; the "
+                "next run there removes them",
             )
 
     def _run(self, task: Task, cancel: threading.Event) -> Ended:
@@ -203,9 +204,9 @@ class DockerEngine:
                 try:
                     stop, code = self._attempt(timeline, cancel)
                 except FAILURES as error:
-                    stop = self._stop_for(error)
+                    stop = self._stop_for(error, task)
         except FAILURES as error:  # leftovers could not be removed
-            stop = self._stop_for(error)
+            stop = self._stop_for(error, task)
         return timeline.ended(stop, code)
 
     def _attempt(self, timeline: Timeline, cancel: threading.Event) -> tuple[Stop, int | None]:
@@ -255,15 +256,18 @@ class DockerEngine:
         self._harness.forget()
         self._swept = True
 
-    def _stop_for(self, error: Exception) -> Stop:
-        """Return what an error of the engine means: it refused the process, or it went away."""
+    def _stop_for(self, error: Exception, task: Task) -> Stop:
+        """Return what an error of the engine means: it refused the process, or it went away.
+
+        A refusal has no code that tells a device from the rest. Where a process asked for a GPU,
+        that is the likely reason; the cause is what the engine says.
+        """
         if isinstance(error, NotFound):
             return Stop(ending="start-failed", cause=error_line(error))
         if isinstance(error, APIError) and self._connection.answers():
-            cause = error_line(error)
-            if "could not select device driver" in cause or "nvidia" in cause.lower():
-                return Stop(ending="no-device", cause=cause)
-            return Stop(ending="start-failed", cause=cause)
+            is_cuda = task.cell.device == "cuda"
+            ending: Ending = "no-device" if is_cuda else "start-failed"
+            return Stop(ending=ending, cause=error_line(error))
         self._swept = False
         if not self._connection.comes_back():
             return_s = self._connection.return_s

@@ -14,8 +14,7 @@ from pathlib import Path
 
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import processes
-
-PROC = Path("/proc")
+from deepmatrix.machine.proctree import PROC
 
 #: How long a daemon may take to answer, and to end. Seconds.
 START_S = 60.0
@@ -168,7 +167,7 @@ class Daemon:
         return "\n".join(text.strip().splitlines()[-5:])
 
 
-def others(mine: Daemon) -> list[int]:
+def foreign_daemons(mine: Daemon) -> list[int]:
     """Return the process ids of Docker daemons on this machine that are not *mine*."""
     return [
         int(path.parent.name)

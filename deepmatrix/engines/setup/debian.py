@@ -23,6 +23,7 @@ from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import binfmt, processes
+from deepmatrix.machine.packages import apt
 from deepmatrix.paths import IMPORT_ROOT
 
 Say = Callable[[str], None]
@@ -122,7 +123,11 @@ def stop(*, say: Say, private: Daemon | None = None) -> None:
     if changes.service:
         processes.run(["systemctl", "stop", "docker.socket", "docker.service"])
         say("stopped Docker's own service")
-    if changes.bridge and Path("/sys/class/net/docker0").exists() and not daemon.others(private):
+    if (
+        changes.bridge
+        and Path("/sys/class/net/docker0").exists()
+        and not daemon.foreign_daemons(private)
+    ):
         processes.run(["ip", "link", "delete", "docker0"])
         say("removed the network bridge docker0")
     for architecture in changes.architectures:
@@ -203,13 +208,8 @@ def _apt_files(suite: str) -> Iterator[tuple[Path, str]]:
 
 def _mirror() -> str:
     """Return the Debian mirror that this machine's own apt sources name."""
-    listed = processes.run(
-        ["apt-get", "indextargets", "--format", "$(LABEL) $(REPO_URI)", "Created-By: Packages"]
-    )
-    for line in listed.splitlines():
-        label, _, address = line.partition(" ")
-        if label == "Debian":
-            return address.rstrip("/")
+    if address := apt.mirrors().get("Debian"):
+        return address
     raise EngineError(
         "apt knows no Debian mirror", hint="add one to /etc/apt/sources.list.d and apt-get update"
     )
@@ -257,7 +257,7 @@ def _say_emulation(emulated: frozenset[str], say: Say) -> None:
 
 
 def _start_daemon(private: Daemon, changes: Changes, say: Say) -> None:
-    if daemon.others(private) and not private.apart:
+    if daemon.foreign_daemons(private) and not private.apart:
         raise EngineError(
             "another Docker daemon runs on this machine, and does not answer",
             hint="join its group (usually docker), or name it by DOCKER_HOST",

@@ -115,7 +115,7 @@ class Reuse:
             outputs = answers.read(earlier, job.artifact, job.cell)
             if outputs is None:
                 return NO_ANSWERS
-            answers.keep(run, job.artifact, job.cell, outputs)
+            answers.store(run, job.artifact, job.cell, outputs)
             truth = truths.read(run.artifact_path(job.artifact))
             agreement = deviations.compare(outputs, truth) if truth.gold else None
             record = record.model_copy(update={"agreement": agreement})

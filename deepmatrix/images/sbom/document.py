@@ -25,7 +25,7 @@ from deepmatrix.images import pins
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.images.sbom.components import Component
 from deepmatrix.images.sbom.contents import Contents
-from deepmatrix.machine import packages
+from deepmatrix.machine.packages import indexes
 from deepmatrix.paths import DOCKER
 from deepmatrix.planning.cells import Cell
 
@@ -53,7 +53,7 @@ def locks_of(cell: Cell) -> Locks:
     wheels = pins.path(cell.pinned).read_text("utf-8") if family.pinned else ""
     lock = DOCKER / family.folder / "package-lock.json"
     return Locks(
-        wheels=packages.hashes_by_project(wheels), npm=npm_hashes(lock) if family.npm else {}
+        wheels=indexes.hashes_by_project(wheels), npm=npm_hashes(lock) if family.npm else {}
     )
 
 
@@ -152,7 +152,7 @@ def _locked(component: Component, locks: Locks) -> tuple[list[str], str]:
     """Return the sha256 of the files that the lock allows for a package, and its sha512."""
     wheels: frozenset[str] = frozenset()
     if component.ecosystem == "pypi":
-        project = packages.normalized(component.name)
+        project = indexes.normalized(component.name)
         wheels = locks.wheels.get((project, component.version), wheels)
     npm = component.ecosystem == "npm"
     return sorted(wheels), locks.npm.get((component.name, component.version), "") if npm else ""
@@ -167,7 +167,7 @@ def _address(component: Component, system: str) -> PackageURL:
         texts = {"arch": component.architecture, "distro": system, "upstream": component.source}
         qualifiers = {key: text for key, text in texts.items() if text}
     if component.ecosystem == "pypi":
-        name = packages.normalized(component.name)
+        name = indexes.normalized(component.name)
     return PackageURL(
         type=component.ecosystem,
         namespace=group or None,

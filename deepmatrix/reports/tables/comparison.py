@@ -52,8 +52,8 @@ def _verdicts(title: str, changes: Sequence[VerdictChange], mood: Mood, limit: i
     columns = (
         Column("cell", key=True),
         Column("subject", key=True),
-        Column("was", whole=True),
-        Column("is", whole=True),
+        Column("was", unbroken=True),
+        Column("is", unbroken=True),
         Column("why", below=True),
     )
     return _table(title, columns, list(_verdict_rows(changes, mood)), limit)
@@ -103,7 +103,7 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, limit: int) ->
         Column("time", key=True),
         Column("was", numeric=True, optional=1),
         Column("is", numeric=True, optional=1),
-        Column("change", numeric=True, whole=True, note=TIME_NOTE),
+        Column("change", numeric=True, unbroken=True, note=TIME_NOTE),
         Column("measured again", optional=2),
     )
     rows = [

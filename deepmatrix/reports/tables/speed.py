@@ -20,7 +20,7 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
-from deepmatrix.results.rows import InferenceRow, PassRow, Results, TrainingRow
+from deepmatrix.results.rows import BOTH_PASSES, InferenceRow, PassRow, Results, TrainingRow
 from deepmatrix.results.timing.statistics import Estimate, compare
 
 OF_PEAK = (
@@ -108,9 +108,9 @@ def _slowdown(step: Estimate | None, fastest: Estimate | None, emulated: bool) -
     comparison = compare(step.round_medians, fastest.round_medians)
     if comparison is None:
         return "one round"
-    if comparison.word == "cannot tell":
+    if comparison.direction == "cannot tell":
         return "cannot tell"
-    return f"{comparison.word}, {comparison.low:.2f} to {comparison.high:.2f} times"
+    return f"{comparison.direction}, {comparison.low:.2f} to {comparison.high:.2f} times"
 
 
 def passes(results: Results) -> Table:
@@ -126,7 +126,7 @@ def passes(results: Results) -> Table:
             number("batch"),
             number("forward"),
             number("of peak, forward", optional=3, note=OF_PEAK),
-            number("forward and backward"),
+            number(BOTH_PASSES),
             number("of peak, both", optional=2, note=OF_PEAK),
             number(
                 "throughput",

@@ -154,7 +154,7 @@ def warmup(samples: Samples) -> Warmup:
 class Comparison:
     """The ratio of two times with its interval, and the conclusion it allows."""
 
-    word: Literal["faster", "slower", "cannot tell"]
+    direction: Literal["faster", "slower", "cannot tell"]
     ratio: float
     low: float
     high: float
@@ -188,12 +188,12 @@ def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison
         freedom = spread**2 / weighted
     reach = _student(freedom) * spread**0.5
     low, ratio, high = np.exp([middle - reach, middle, middle + reach]).tolist()
-    word: Literal["faster", "slower", "cannot tell"] = "cannot tell"
+    direction: Literal["faster", "slower", "cannot tell"] = "cannot tell"
     if high < 1:
-        word = "faster"
+        direction = "faster"
     elif low > 1:
-        word = "slower"
-    return Comparison(word=word, ratio=ratio, low=low, high=high)
+        direction = "slower"
+    return Comparison(direction=direction, ratio=ratio, low=low, high=high)
 
 
 def _resampled_quantiles(table: Samples, shares: Sequence[float], seed: int) -> list[Samples]:

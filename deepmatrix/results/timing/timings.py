@@ -17,8 +17,8 @@ from deepmatrix.results.rows import (
     TrainingRow,
 )
 from deepmatrix.results.timing.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
-from deepmatrix.store.phases import StartupData
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.phases import StartupData
 
 #: Rounds of one measurement that differ by more than this share cause a warning.
 LARGEST_SPREAD = 0.2

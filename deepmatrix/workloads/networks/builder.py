@@ -67,7 +67,7 @@ class Builder:
         """Add a dense layer."""
         return self.layer(name, "dense", *inputs, units=units)
 
-    def done(self) -> Network:
+    def finish(self) -> Network:
         """Return the network, with its logits as the last layer."""
         self.dense("output", self._network["classes"])
         return self._network

@@ -29,7 +29,7 @@ def digits_conv() -> Network:
         builder.layer(f"relu{number}", "relu")
         builder.max_pool(f"pool{number}", 2, 2)
     builder.layer("flatten", "flatten")
-    return builder.done()
+    return builder.finish()
 
 
 def alexnet(size: str) -> Network:
@@ -49,7 +49,7 @@ def alexnet(size: str) -> Network:
     for number in (6, 7):
         builder.dense(f"dense{number}", {"tiny": 16, "small": 64}.get(size, 4096))
         builder.layer(f"dense{number}_relu", "relu")
-    return builder.done()
+    return builder.finish()
 
 
 def vgg_a(size: str) -> Network:
@@ -64,7 +64,7 @@ def vgg_a(size: str) -> Network:
     for number in (6, 7):
         builder.dense(f"dense{number}", {"tiny": 16, "small": 64}.get(size, 4096))
         builder.layer(f"dense{number}_relu", "relu")
-    return builder.done()
+    return builder.finish()
 
 
 #: Filters of an inception module: 1x1, 3x3 after its reduction, 5x5 after its, after pooling.
@@ -102,7 +102,7 @@ def googlenet(size: str) -> Network:
                 f"pool{name[0]}", 3, 2, padding=(1, 1) if size == "tiny" else CEIL
             )
     builder.layer("average", "global_average_pool")
-    return builder.done()
+    return builder.finish()
 
 
 def _inception(builder: Builder, name: str, before: str, filters: list[int]) -> str:
@@ -129,7 +129,7 @@ def resnet(size: str) -> Network:
         stride = 1 if stage == 1 else 2
         before = _residual(builder, f"block{stage}", before, width * 2 ** (stage - 1), stride)
     builder.layer("average", "global_average_pool")
-    return builder.done()
+    return builder.finish()
 
 
 def _residual(builder: Builder, name: str, before: str, width: int, stride: int) -> str:
@@ -150,4 +150,4 @@ def conv3d(size: str) -> Network:
         builder.conv_relu(f"conv{number}", filters, 3)
         builder.max_pool(f"pool{number}", 2, 2)
     builder.layer("flatten", "flatten")
-    return builder.done()
+    return builder.finish()

@@ -15,7 +15,7 @@ def digits_lstm() -> Network:
     """One LSTM that reads an image row by row: 8 steps of 8 pixels."""
     builder = Builder("digits-lstm", [8, 8], 10, "rows")
     builder.layer("lstm", "lstm", units=48, return_sequences=False)
-    return builder.done()
+    return builder.finish()
 
 
 def recurrent(name: str, kind: str, size: str, *, bidirectional: bool = False) -> Network:
@@ -23,7 +23,7 @@ def recurrent(name: str, kind: str, size: str, *, bidirectional: bool = False) -
     builder = Builder(f"{name}-{size}", [8, 8], 10, "rows")
     settings = {"bidirectional": True} if bidirectional else {}
     builder.layer(name, kind, units=UNITS[size], return_sequences=False, **settings)
-    return builder.done()
+    return builder.finish()
 
 
 def seq2seq(size: str) -> Network:
@@ -44,7 +44,7 @@ def seq2seq(size: str) -> Network:
     builder.layer("joined", "concat", context, decoded, axis=2)
     builder.dense("attended", units)
     builder.layer("attended_tanh", "tanh")
-    return builder.done()
+    return builder.finish()
 
 
 def conv1d(size: str) -> Network:
@@ -53,7 +53,7 @@ def conv1d(size: str) -> Network:
     for number, filters in enumerate({"tiny": (8, 8), "small": (32, 64)}[size], start=1):
         builder.conv_relu(f"conv{number}", filters, 3)
     builder.layer("flatten", "flatten")
-    return builder.done()
+    return builder.finish()
 
 
 def transformer(size: str) -> Network:
@@ -77,4 +77,4 @@ def transformer(size: str) -> Network:
         before = builder.layer(f"add{number}_2", "add", before, fed)
     builder.layer("norm", "layer_norm", epsilon=1e-5)
     builder.layer("mean", "mean")
-    return builder.done()
+    return builder.finish()

@@ -231,11 +231,11 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
     return model.net.blobs[model.logits].data.copy()
 
 
-def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
+def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``caffe``: a folder of the net as text and its weights."""
     del example
-    if form != "caffe":
-        raise protocol.Unsupported("Caffe does not write " + form)
+    if format_name != "caffe":
+        raise protocol.Unsupported("Caffe does not write " + format_name)
     os.makedirs(path)
     with open(os.path.join(path, "model.prototxt"), "w") as target:
         target.write("\n".join(model.text(1)) + "\n")
@@ -243,10 +243,10 @@ def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[st
     return {"opset": None, "exporter": f"Caffe {caffe.__version__}"}
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a folder of ``model.prototxt`` and ``model.caffemodel``."""
-    if form != "caffe":
-        raise protocol.Unsupported("Caffe does not read " + form)
+    if format_name != "caffe":
+        raise protocol.Unsupported("Caffe does not read " + format_name)
     with open(os.path.join(path, "model.prototxt")) as source:
         text = source.read()
     return _net(text, os.path.join(path, "model.caffemodel"))

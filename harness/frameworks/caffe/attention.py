@@ -40,8 +40,8 @@ def multihead_attention(text, layer, x):
     parts = {}
     for part in ("query", "key", "value"):
         projected = text.product(x, width, name, axis=2)
-        text.keep("%s.%s_kernel" % (name, part), projected, 0)
-        text.keep("%s.%s_bias" % (name, part), projected, 1)
+        text.record_parameter("%s.%s_kernel" % (name, part), projected, 0)
+        text.record_parameter("%s.%s_bias" % (name, part), projected, 1)
         points = [number * width // heads for number in range(1, heads)]
         parts[part] = [text.slices(step, 1, points) for step in text.steps(projected)]
     steps = []
@@ -63,5 +63,5 @@ def multihead_attention(text, layer, x):
         )
     joined = text.sequence(steps, text.fresh(name))
     text.product(joined, width, name, axis=2, top=name)
-    text.keep(name + ".output_kernel", name, 0)
-    text.keep(name + ".output_bias", name, 1)
+    text.record_parameter(name + ".output_kernel", name, 0)
+    text.record_parameter(name + ".output_bias", name, 1)

@@ -56,8 +56,8 @@ def _conv(text, layer, x):
     words += ["pad: %d" % before for before, _ in layer["padding"]]
     settings = "convolution_param { %s }" % " ".join(words)
     text.add("Convolution", layer["name"], [x], (layer["filters"], *shape), settings)
-    text.keep(layer["name"] + ".kernel", layer["name"], 0)
-    text.keep(layer["name"] + ".bias", layer["name"], 1)
+    text.record_parameter(layer["name"] + ".kernel", layer["name"], 0)
+    text.record_parameter(layer["name"] + ".bias", layer["name"], 1)
 
 
 def _max_pool(text, layer, x):
@@ -152,8 +152,8 @@ def _flatten(text, layer, x):
 def _dense(text, layer, x):
     name = layer["name"]
     text.product(x, layer["units"], name, axis=len(text.shapes[x]), top=name)
-    text.keep(name + ".kernel", name, 0)
-    text.keep(name + ".bias", name, 1)
+    text.record_parameter(name + ".kernel", name, 0)
+    text.record_parameter(name + ".bias", name, 1)
 
 
 def _concat(text, layer, *inputs):
@@ -193,14 +193,14 @@ def _layer_norm(text, layer, x):
     normal = text.inner("Scale", name, [centred, inverse], shape, "scale_param { axis: 0 }")
     settings = "scale_param { axis: %d bias_term: true }" % axis
     text.add("Scale", name, [normal], shape, settings)
-    text.keep(name + ".scale", name, 0)
-    text.keep(name + ".offset", name, 1)
+    text.record_parameter(name + ".scale", name, 0)
+    text.record_parameter(name + ".offset", name, 1)
 
 
 def _position(text, layer, x):
     name = layer["name"]
     text.add("Bias", name, [x], text.shapes[x], "bias_param { axis: 1 num_axes: 2 }")
-    text.keep(name + ".table", name, 0)
+    text.record_parameter(name + ".table", name, 0)
 
 
 KINDS = {

@@ -37,7 +37,7 @@ class Text:
         """Add a layer inside the neutral layer *name*."""
         return self.add(kind, self.fresh(name), bottoms, shape, settings, tops)
 
-    def keep(self, neutral, layer, index, turn=None):
+    def record_parameter(self, neutral, layer, index, turn=None):
         """Remember the place of a neutral parameter."""
         self.parameters[neutral] = (layer, index, turn)
 

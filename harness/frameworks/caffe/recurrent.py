@@ -41,14 +41,14 @@ def _rnn_direction(text, layer, steps, prefix):
     for number, x in enumerate(steps):
         summed = text.product(x, units, layer["name"], shared=prefix + "in")
         if number == 0:
-            text.keep(prefix + "kernel", summed, 0)
-            text.keep(prefix + "bias", summed, 1)
+            text.record_parameter(prefix + "kernel", summed, 0)
+            text.record_parameter(prefix + "bias", summed, 1)
         else:
             from_state = text.product(
                 hidden, units, layer["name"], shared=prefix + "state", bias=False
             )
             if number == 1:
-                text.keep(prefix + "recurrent", from_state, 0)
+                text.record_parameter(prefix + "recurrent", from_state, 0)
             summed = text.combine("SUM", [summed, from_state], text.fresh(layer["name"]))
         hidden = text.inner("TanH", layer["name"], [summed], (units,))
         outputs.append(hidden)
@@ -63,13 +63,13 @@ def _gru_direction(text, layer, steps, prefix):
     for x in steps:
         from_input = text.product(x, 3 * units, name, shared=prefix + "in")
         if hidden is None:
-            text.keep(prefix + "kernel", from_input, 0)
-            text.keep(prefix + "bias", from_input, 1)
+            text.record_parameter(prefix + "kernel", from_input, 0)
+            text.record_parameter(prefix + "bias", from_input, 1)
             hidden = text.power(text.slices(from_input, 1, [units, 2 * units])[0], name, scale=0.0)
         from_state = text.product(hidden, 3 * units, name, shared=prefix + "state")
         if not outputs:
-            text.keep(prefix + "recurrent", from_state, 0)
-            text.keep(prefix + "recurrent_bias", from_state, 1)
+            text.record_parameter(prefix + "recurrent", from_state, 0)
+            text.record_parameter(prefix + "recurrent_bias", from_state, 1)
         gates = [
             text.slices(projection, 1, [units, 2 * units])
             for projection in (from_input, from_state)
@@ -97,9 +97,9 @@ def _lstm_direction(text, layer, steps, prefix):
     lstm = text.fresh(name)
     settings = "recurrent_param { num_output: %d }" % units
     text.add("LSTM", lstm, [whole, _indicators(text, length)], (-1, units), settings)
-    text.keep(prefix + "kernel", lstm, 0, _reorder_gates(units))
-    text.keep(prefix + "bias", lstm, 1, _reorder_gates(units))
-    text.keep(prefix + "recurrent", lstm, 2, _reorder_gates(units))
+    text.record_parameter(prefix + "kernel", lstm, 0, _reorder_gates(units))
+    text.record_parameter(prefix + "bias", lstm, 1, _reorder_gates(units))
+    text.record_parameter(prefix + "recurrent", lstm, 2, _reorder_gates(units))
     pieces = ["%s-%d" % (lstm, number) for number in range(length)]
     if length == 1:
         pieces = [lstm]

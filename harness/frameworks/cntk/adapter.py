@@ -181,23 +181,23 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
     return model.graph.logits.eval({model.x: x})
 
 
-def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
+def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``cntk``, its own format, or ``onnx`` of opset 9 for a batch of 1."""
     del example
     exporter = f"CNTK {cntk.__version__}"
-    if form == "cntk":
+    if format_name == "cntk":
         model.graph.logits.save(path)
         return {"opset": None, "exporter": exporter}
-    if form == "onnx":
+    if format_name == "onnx":
         model.graph.logits.save(path, format=cntk.ModelFormat.ONNX)
         return {"opset": 9, "exporter": exporter, "batch": 1}
-    raise protocol.Unsupported("CNTK does not write " + form)
+    raise protocol.Unsupported("CNTK does not write " + format_name)
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read CNTK's own format."""
-    if form != "cntk":
-        raise protocol.Unsupported("CNTK is not asked to read " + form)
+    if format_name != "cntk":
+        raise protocol.Unsupported("CNTK is not asked to read " + format_name)
     return cntk.load_model(path)
 
 

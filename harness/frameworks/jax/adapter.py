@@ -183,14 +183,14 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     return {"y": predict(model, protocol.single_input(inputs))}
 
 
-def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
+def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``jax-export``, for both devices, or ``onnx`` by jax2onnx; the batch size is free."""
     weights = model.weights
 
     def served(x):
         return model.forward(weights, x)
 
-    if form == "jax-export":
+    if format_name == "jax-export":
         from jax import export as exporting
 
         dims = ", ".join(map(str, ("batch",) + example.shape[1:]))
@@ -199,7 +199,7 @@ def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[st
         with open(path, "wb") as target:
             target.write(program.serialize())
         return {"opset": None, "exporter": f"jax.export of jax {jax.__version__}"}
-    if form == "onnx":
+    if format_name == "onnx":
         from importlib import metadata  # novm: its wheels are for newer Pythons only
 
         import jax2onnx
@@ -212,7 +212,7 @@ def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[st
         onnx.save(translated, path)
         opsets = {entry.domain: entry.version for entry in translated.opset_import}
         return {"opset": opsets[""], "exporter": f"jax2onnx {metadata.version('jax2onnx')}"}
-    raise protocol.Unsupported("jax does not write " + form)
+    raise protocol.Unsupported("jax does not write " + format_name)
 
 
 @contextlib.contextmanager
@@ -246,10 +246,10 @@ class Served:
         self.forward = jax.jit(lambda _, x: call(x))
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a ``jax-export``."""
-    if form != "jax-export":
-        raise protocol.Unsupported("jax does not read " + form)
+    if format_name != "jax-export":
+        raise protocol.Unsupported("jax does not read " + format_name)
     return Served(path)
 
 

@@ -143,25 +143,25 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
     return model.function("logits")(x)
 
 
-def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
+def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``theano``: the weights, and the description from which `load` builds the expressions.
 
     These systems have no format of their own but pickles of their objects, which their manuals
     advise against for storage.
     """
     del example
-    if form != "theano":
-        raise protocol.Unsupported("there is no writer of " + form)
+    if format_name != "theano":
+        raise protocol.Unsupported("there is no writer of " + format_name)
     description = numpy.frombuffer(json.dumps(model.network).encode(), "uint8")
     with open(path, "wb") as target:
         numpy.savez(target, network=description, **get_weights(model))  # type: ignore[arg-type]
     return {"opset": None, "exporter": f"numpy {numpy.__version__}"}
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read what `export` wrote, and compile."""
-    if form != "theano":
-        raise protocol.Unsupported("there is no reader of " + form)
+    if format_name != "theano":
+        raise protocol.Unsupported("there is no reader of " + format_name)
     with numpy.load(path, allow_pickle=False) as archive:
         weights = {name: archive[name] for name in archive.files}
     network = json.loads(weights.pop("network").tobytes().decode())

@@ -184,12 +184,12 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+    format_name: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a SavedModel, by its default signature, or a model of Keras."""
     from harness.frameworks.tensorflow import programs
 
-    return programs.inspect(load(form, path), user_inputs, sampling, answer)
+    return programs.inspect(load(format_name, path), user_inputs, sampling, answer)
 
 
 def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
@@ -200,7 +200,7 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     return {name: value.numpy() for name, value in outputs.items()}
 
 
-def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
+def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``onnx`` (by Keras and tf2onnx), ``saved-model`` or ``tflite``.
 
     The batch size stays free, except for ``tflite``, where it is 1.
@@ -208,20 +208,20 @@ def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[st
     shape = (None,) + example.shape[1:]
     signature = [keras.InputSpec(shape=shape, dtype="float32", name="input")]
     tensorflow = f"tensorflow {tf.__version__}"
-    if form == "saved-model":
+    if format_name == "saved-model":
         model.keras.export(path, "tf_saved_model", verbose=False, input_signature=signature)
         return {"opset": None, "exporter": f"keras {keras.__version__}, {tensorflow}"}
-    if form == "onnx":
+    if format_name == "onnx":
         model.keras.export(path, "onnx", verbose=False, input_signature=signature)
         import onnx
         import tf2onnx
 
         opsets = {entry.domain: entry.version for entry in onnx.load(path).opset_import}
         return {"opset": opsets[""], "exporter": f"tf2onnx {tf2onnx.__version__}"}
-    if form == "tflite":
+    if format_name == "tflite":
         _save_tflite(model.keras, path, example)
         return {"opset": None, "exporter": f"TFLiteConverter of {tensorflow}", "batch": 1}
-    raise protocol.Unsupported(f"tensorflow does not write {form}")
+    raise protocol.Unsupported(f"tensorflow does not write {format_name}")
 
 
 def _save_tflite(model, path, example):
@@ -237,12 +237,12 @@ def _save_tflite(model, path, example):
         target.write(converted)
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a ``saved-model``, ``keras`` or ``keras-h5``."""
     from harness.frameworks.tensorflow import programs
 
     with tf.device(device):
-        return programs.load(form, path)
+        return programs.load(format_name, path)
 
 
 def _tensor(array):

@@ -67,11 +67,11 @@ def _by_name(result):
 KINDS = {"saved-model": SavedModel, "keras": Keras, "keras-h5": Keras}
 
 
-def load(form, path):
+def load(format_name, path):
     """Read a model. Raises Unsupported for another format."""
-    if form not in KINDS:
-        raise protocol.Unsupported(f"tensorflow does not read {form}")
-    return KINDS[form](path)
+    if format_name not in KINDS:
+        raise protocol.Unsupported(f"tensorflow does not read {format_name}")
+    return KINDS[format_name](path)
 
 
 def inspect(model, user_inputs, sampling, answer):

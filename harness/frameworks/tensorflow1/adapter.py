@@ -166,11 +166,11 @@ def predict(model: Any, x: protocol.Array) -> protocol.Array:
     return model.run(model.graph.logits, x)
 
 
-def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
+def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write ``saved-model``. The batch size stays free."""
     del example
-    if form != "saved-model":
-        raise protocol.Unsupported("TensorFlow 1 does not write " + form)
+    if format_name != "saved-model":
+        raise protocol.Unsupported("TensorFlow 1 does not write " + format_name)
     with model.session.graph.as_default():
         tf.saved_model.simple_save(
             model.session, path, {"input": model.graph.input}, {"y": model.graph.logits}
@@ -193,10 +193,10 @@ class Served:
         self.outputs = {name: signature.outputs[name].name for name in sorted(signature.outputs)}
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a ``saved-model``."""
-    if form != "saved-model":
-        raise protocol.Unsupported("TensorFlow 1 does not read " + form)
+    if format_name != "saved-model":
+        raise protocol.Unsupported("TensorFlow 1 does not read " + format_name)
     return Served(path)
 
 

@@ -154,33 +154,33 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+    format_name: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a program: gold is its answer in float64 where torch's own kernels can give it."""
     from harness.frameworks.torch import programs
 
-    return programs.inspect(form, path, user_inputs, sampling, device)
+    return programs.inspect(format_name, path, user_inputs, sampling, device)
 
 
-def export(model: Any, form: str, path: str, example: protocol.Array) -> Dict[str, Any]:
+def export(model: Any, format_name: str, path: str, example: protocol.Array) -> Dict[str, Any]:
     """Write one of the formats of `exports`, from the CPU, for any machine."""
     from harness.frameworks.torch import exports
 
     model = model.to("cpu").eval()
     try:
-        return exports.write(model, form, path, torch.from_numpy(example))
+        return exports.write(model, format_name, path, torch.from_numpy(example))
     finally:
         model.to(device).train()
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a ``torch-export``, ``torchscript`` or ``aotinductor`` program.
 
     A program is code: load it in a cell only.
     """
     from harness.frameworks.torch import programs
 
-    return programs.load(form, path, device)
+    return programs.load(format_name, path, device)
 
 
 def _tensor(array):

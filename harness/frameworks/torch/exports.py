@@ -19,14 +19,14 @@ MOST_ROWS = 1024
 FEW_ROWS = 32
 
 
-def write(model, form, path, example):
+def write(model, format_name, path, example):
     """Write a model that is on the CPU and in evaluation mode. Raises Unsupported."""
-    if form not in WRITERS:
-        raise protocol.Unsupported(f"torch does not write {form}")
-    opset = WRITERS[form](model, example, path)
+    if format_name not in WRITERS:
+        raise protocol.Unsupported(f"torch does not write {format_name}")
+    opset = WRITERS[format_name](model, example, path)
     return {
         "opset": opset,
-        "exporter": EXPORTERS[form].format_map(_Versions(torch=torch.__version__)),
+        "exporter": EXPORTERS[format_name].format_map(_Versions(torch=torch.__version__)),
     }
 
 

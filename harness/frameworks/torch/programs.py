@@ -141,11 +141,11 @@ class Package(Program):
 KINDS = {"torchscript": Script, "torch-export": Exported, "aotinductor": Package}
 
 
-def load(form, path, device):
+def load(format_name, path, device):
     """Read a program. Raises Unsupported for another format."""
-    if form not in KINDS:
-        raise protocol.Unsupported(f"torch does not read {form}")
-    return KINDS[form](path, device)
+    if format_name not in KINDS:
+        raise protocol.Unsupported(f"torch does not read {format_name}")
+    return KINDS[format_name](path, device)
 
 
 def answer(program, inputs):
@@ -172,14 +172,16 @@ def outputs_by_name(result, prefix=""):
         yield from outputs_by_name(value, f"{prefix}.{key}" if prefix else str(key))
 
 
-def inspect(form, path, user_inputs, sampling, device):
+def inspect(format_name, path, user_inputs, sampling, device):
     """Return what the protocol's `inspect` does: gold is torch's own answer in float64.
 
     Raises BadModel where inputs are needed.
     """
-    program = load(form, path, device)
+    program = load(format_name, path, device)
     if user_inputs is None and program.declared is None:
-        raise BadModel(f"a model of the format {form} does not say its inputs: give --inputs")
+        raise BadModel(
+            f"a model of the format {format_name} does not say its inputs: give --inputs"
+        )
     inputs = user_inputs or _sampled(program, sampling)
     declared = program.declared or [
         {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)} for name, x in inputs.items()
@@ -189,7 +191,7 @@ def inspect(form, path, user_inputs, sampling, device):
     if inputs is program.examples:
         described["values"] = dict.fromkeys(inputs, "it was exported with them")
     result = {"described": described, "inputs": inputs, "outputs": outputs}
-    gold, reason = _precise(form, path, inputs, outputs, device)
+    gold, reason = _precise(format_name, path, inputs, outputs, device)
     if reason:
         described["remarks"] = ["no float64 evaluation: " + reason]
     else:
@@ -205,14 +207,14 @@ def _sampled(program, sampling):
     return sample_inputs.arrays(program.declared, sampling)
 
 
-def _precise(form, path, inputs, outputs, device):
+def _precise(format_name, path, inputs, outputs, device):
     """Return (outputs in float64 by name, why there are none)."""
-    if form not in ("torchscript", "torch-export"):
+    if format_name not in ("torchscript", "torch-export"):
         return None, "it is compiled for its own precision"
     floats = [name for name, y in outputs.items() if y.dtype.kind == "f"]
     watch = Precisions()
     try:
-        program = KINDS[form](path, device, double=True)
+        program = KINDS[format_name](path, device, double=True)
         with torch.no_grad(), watch:
             precise = dict(outputs_by_name(program.call(protocol.copy_inputs(inputs))))
     except Exception as error:  # the program may raise anything in another precision

@@ -15,7 +15,7 @@ from harness.graphs.shapes import Dim, Entry
 SAMPLE_ELEMENTS = 2
 
 
-def declared_inputs(model: Any, onnx: Any, given: Iterable[str] = ()) -> List[Entry]:
+def declared_inputs(model: Any, onnx: Any, user_names: Iterable[str] = ()) -> List[Entry]:
     """Return name, dtype and shape of every array of the inputs; a dynamic dimension has a name.
 
     The keys of a map are ``distinct``, too.
@@ -25,13 +25,13 @@ def declared_inputs(model: Any, onnx: Any, given: Iterable[str] = ()) -> List[En
     Args:
         model: the model.
         onnx: the package.
-        given: the names of a user's arrays, which say how many elements a sequence has.
+        user_names: the names of a user's arrays, which say how many elements a sequence has.
     """
     for value in model.graph.output:
         if value.type.HasField("tensor_type"):
             _dtype("output", value.name, value.type.tensor_type.elem_type, onnx)
     initialised = {tensor.name for tensor in model.graph.initializer}
-    names = set(given)
+    names = set(user_names)
     return [
         _entry(array, _dtype("input", value.name, array.tensor.elem_type, onnx))
         for value in model.graph.input
@@ -65,16 +65,16 @@ class _Array(NamedTuple):
     are_keys: bool = False
 
 
-def _arrays(name: str, kind: Any, given: "set[str]", onnx: Any) -> Iterator[_Array]:
+def _arrays(name: str, kind: Any, user_names: "set[str]", onnx: Any) -> Iterator[_Array]:
     field = kind.WhichOneof("value")
     if field == "tensor_type":
         yield _Array(name, kind.tensor_type)
     elif field == "optional_type":
-        yield from _arrays(name, kind.optional_type.elem_type, given, onnx)
+        yield from _arrays(name, kind.optional_type.elem_type, user_names, onnx)
     elif field == "sequence_type":
-        for number in range(_count(name, given)):
+        for number in range(_count(name, user_names)):
             element = values.part(name, number)
-            yield from _arrays(element, kind.sequence_type.elem_type, given, onnx)
+            yield from _arrays(element, kind.sequence_type.elem_type, user_names, onnx)
     elif field == "map_type" and kind.map_type.value_type.HasField("tensor_type"):
         held = kind.map_type.value_type.tensor_type.elem_type
         for part, element in ((values.KEYS, kind.map_type.key_type), (values.VALUES, held)):
@@ -89,10 +89,10 @@ def _arrays(name: str, kind: Any, given: "set[str]", onnx: Any) -> Iterator[_Arr
         )
 
 
-def _count(name: str, given: "set[str]") -> int:
+def _count(name: str, user_names: "set[str]") -> int:
     """Return how many elements a sequence has among a user's arrays; without them, a few."""
     start = len(name) + 1
-    labels = {other[start:].split(".")[0] for other in given if other.startswith(name + ".")}
+    labels = {other[start:].split(".")[0] for other in user_names if other.startswith(name + ".")}
     count = next(number for number in itertools.count() if str(number) not in labels)
     return count or SAMPLE_ELEMENTS
 

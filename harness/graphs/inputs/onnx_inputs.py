@@ -146,7 +146,7 @@ class _Samples(NamedTuple):
     sampling: Sampling
     values_of: Callable[[List[Entry]], Dict[str, Values]]
 
-    def make(self, first_dim: int, other_dims: int, known: Dict[Dim, int]) -> Arrays:
+    def draw(self, first_dim: int, other_dims: int, known: Dict[Dim, int]) -> Arrays:
         sizes = _sizes(self.entries, first_dim, other_dims, known)
         sized = [
             dict(entry, shape=[sizes[dim] for dim in entry["shape"]]) for entry in self.entries
@@ -210,7 +210,7 @@ def sample_and_evaluate(
     refused = None
     for first_dim, other_dims in DIM_SIZES if is_dynamic else DIM_SIZES[:1]:
         known: Dict[Dim, int] = {}
-        inputs = samples.make(first_dim, other_dims, known)
+        inputs = samples.draw(first_dim, other_dims, known)
         for _ in range(MAX_REQUESTS):
             try:
                 result = evaluate(inputs)
@@ -224,7 +224,7 @@ def sample_and_evaluate(
                 if not requested.keys() - known.keys():
                     break
                 known.update(requested)
-                inputs = samples.make(first_dim, other_dims, known)
+                inputs = samples.draw(first_dim, other_dims, known)
                 continue
             remark = ""
             if failures and first_dim == 1:
@@ -232,7 +232,7 @@ def sample_and_evaluate(
             return Sampled(inputs, result, remark=remark)
     if refused is not None:
         return refused._replace(failure="" if refused.result else failures[0])
-    return Sampled(samples.make(*DIM_SIZES[0], known={}), None, failure=failures[0])
+    return Sampled(samples.draw(*DIM_SIZES[0], known={}), None, failure=failures[0])
 
 
 def _requested_sizes(
@@ -262,7 +262,7 @@ def _requested_sizes(
 def _refused_batch(samples: _Samples, other_dims: int, evaluate: Callable[[Arrays], Any]) -> str:
     """Return why a model that declares a dynamic batch does not take a batch of 2, or nothing."""
     try:
-        evaluate(samples.make(2, other_dims, {}))
+        evaluate(samples.draw(2, other_dims, {}))
     except NotEvaluated as error:
         reason = str(error)
     except Refused as error:

@@ -77,18 +77,18 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     return product
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a program; return its method ``forward``, the only one of our exports."""
-    if form != "executorch":
-        raise protocol.Unsupported("ExecuTorch does not read " + form)
+    if format_name != "executorch":
+        raise protocol.Unsupported("ExecuTorch does not read " + format_name)
     return executorch.Runtime.get().load_program(path).load_method("forward")
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+    format_name: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a program: its method says the largest shapes; this format has no float64."""
-    model = load(form, path)
+    model = load(format_name, path)
     entries = [
         {"name": str(number), "dtype": _dtype(number, entry), "shape": list(entry["shape"])}
         for number, entry in enumerate(model.metadata["inputs"])

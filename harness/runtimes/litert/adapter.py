@@ -100,22 +100,22 @@ def _places(entries, signed):
     return dict(sorted(places.items(), key=lambda item: order.index(item[1])))
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a model."""
-    if form != "tflite":
-        raise protocol.Unsupported("LiteRT does not read " + form)
+    if format_name != "tflite":
+        raise protocol.Unsupported("LiteRT does not read " + format_name)
     return Served(model_path=path)
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+    format_name: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: its outputs, and those of the reference kernels, which judge them.
 
     The format has no float64; the reference kernels are LiteRT's other ones, plain loops in the
     model's own precision.
     """
-    model = load(form, path)
+    model = load(format_name, path)
     declared = [
         {"name": name, "dtype": str(numpy.dtype(entry["dtype"])), "shape": entry["shape"].tolist()}
         for name, entry in model.declared().items()

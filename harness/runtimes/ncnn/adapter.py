@@ -66,10 +66,10 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     return _run(net, {"a": a, "b": b})["product"]
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a folder of ``model.param`` and ``model.bin``."""
-    if form != "ncnn":
-        raise protocol.Unsupported("ncnn does not read " + form)
+    if format_name != "ncnn":
+        raise protocol.Unsupported("ncnn does not read " + format_name)
     net = _net(exact)
     for read, name in ((net.load_param, "model.param"), (net.load_model, "model.bin")):
         code = read(os.path.join(path, name))
@@ -99,7 +99,7 @@ def _net(plain):
 
 
 def inspect(
-    form: str,
+    format_name: str,
     path: str,
     user_inputs: Optional[protocol.Arrays],
     sampling: Sampling,  # noqa: ARG001 - not used
@@ -111,7 +111,7 @@ def inspect(
         {"name": name, "dtype": str(x.dtype), "shape": list(x.shape)}
         for name, x in user_inputs.items()
     ]
-    outputs = answer(load(form, path), user_inputs)
+    outputs = answer(load(format_name, path), user_inputs)
     return {"described": {"inputs": declared}, "inputs": user_inputs, "outputs": outputs}
 
 

@@ -7,7 +7,8 @@ import { productModel } from "./selftest.mjs";
 
 /**
  * What ONNX Runtime says where it has no kernel, or JavaScript no type for an input or output, such
- * as bfloat16: in JavaScript its errors have no code.
+ * as bfloat16. In JavaScript its errors have no code, so this text is read where nothing else
+ * explains the refusal; worded in another way, it is an error and not `unsupported`.
  */
 const NOT_IMPLEMENTED =
   /NOT_IMPLEMENTED|Could not find an implementation|ERROR_CODE: 9\b|unsupported data type/i;
@@ -45,14 +46,14 @@ export async function load(ort, source, options, read = () => source) {
   try {
     return new Model(await ort.InferenceSession.create(source, options));
   } catch (thrown) {
-    const message = String(thrown?.message ?? thrown);
     const cause = { cause: thrown };
-    if (NOT_IMPLEMENTED.test(message)) {
-      throw new Unsupported(message, cause);
-    }
     const { externalData, ...others } = options;
     const why = await explain(read(), (bytes) => refusal(ort, bytes, others));
-    throw why ? new Unsupported(`onnxruntime: ${why}`, cause) : thrown;
+    if (why) {
+      throw new Unsupported(`onnxruntime: ${why}`, cause);
+    }
+    const message = String(thrown?.message ?? thrown);
+    throw NOT_IMPLEMENTED.test(message) ? new Unsupported(message, cause) : thrown;
   }
 }
 

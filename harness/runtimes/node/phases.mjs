@@ -1,6 +1,6 @@
 // The phases: what is done with an artifact, the same in Node and in a page.
 //
-// Each takes the session and an object that it fills with what it finds, so that what was found
+// Each takes the job and an object that it fills with what it finds, so that what was found
 // before a failure is kept.
 
 import { sample, timed } from "./clock.mjs";
@@ -20,33 +20,33 @@ import { bind } from "./onnx.mjs";
 import * as selftest from "./selftest.mjs";
 
 /**
- * Do what *job* asks; resolve to the parts of output.json that a page can know.
+ * Do what *document* asks; resolve to the parts of output.json that a page can know.
  *
  * *runtime* has `start`, `multiply`, `describe`, `load` and `predict`; *host* has `read` and `write`
  * of files below the control directory, `cpuSeconds`, `log`, `progress`, which takes the answer so
  * far, and the facts `architecture` and `interpreter_s`.
  */
-export async function serve(job, runtime, host) {
+export async function serve(document, runtime, host) {
   const began = performance.now();
   const answer = { described: null, selftest: [], records: [] };
-  let session;
+  let job;
   try {
     const [, importS] = await timed(runtime.start);
-    answer.selftest = await selftest.run(job.selftest, runtime.multiply);
+    answer.selftest = await selftest.run(document.selftest, runtime.multiply);
     answer.described = runtime.describe();
-    prove(job, host.architecture, answer);
-    session = new Session(job, runtime, host);
-    session.started = { interpreter_s: host.interpreter_s, import_s: importS };
+    prove(document, host.architecture, answer);
+    job = new ArtifactJob(document, runtime, host);
+    job.started = { interpreter_s: host.interpreter_s, import_s: importS };
   } catch (thrown) {
-    answer.records = noneRun(job, thrown);
+    answer.records = noneRun(document, thrown);
     return answer;
   }
-  for (const phase of job.phases) {
+  for (const phase of document.phases) {
     const startup = answer.records.find((entry) => entry.phase === "startup");
     answer.records.push(
       phase !== "startup" && startup && startup.status !== "ok"
         ? recordOf(phase, "failed", notReached("startup"))
-        : await runPhase(session, phase, began),
+        : await runPhase(job, phase, began),
     );
     await host.progress(answer);
   }
@@ -59,9 +59,9 @@ export async function serve(job, runtime, host) {
  * *records* are those that were there before; the next phase gets the failure, later ones were
  * not reached.
  */
-export function noneRun(job, thrown, records = []) {
+export function noneRun(document, thrown, records = []) {
   const error = asError(thrown);
-  const [first, ...later] = job.phases.slice(records.length);
+  const [first, ...later] = document.phases.slice(records.length);
   const unreached = later.map((phase) =>
     isEverywhere(thrown)
       ? recordOf(phase, "failed", error)
@@ -70,20 +70,21 @@ export function noneRun(job, thrown, records = []) {
   return first ? [...records, recordOf(first, statusOf(thrown), error), ...unreached] : records;
 }
 
-class Session {
+/** A job with an artifact: its model and its inputs, each read once. */
+class ArtifactJob {
   #model;
   #inputs;
 
-  constructor(job, runtime, host) {
-    Object.assign(this, { job, runtime, host, started: {} });
+  constructor(document, runtime, host) {
+    Object.assign(this, { document, runtime, host, started: {} });
   }
 
   /** Resolve to {model, seconds}: loaded on the first call, and what that took. */
   async model() {
     if (!this.#model) {
-      const { format: form, model } = this.job.artifact;
-      if (form !== "onnx" && form !== "ort") {
-        throw new Unsupported(`onnxruntime does not read ${form}`);
+      const { format: name, model } = this.document.artifact;
+      if (name !== "onnx" && name !== "ort") {
+        throw new Unsupported(`onnxruntime does not read ${name}`);
       }
       const [loaded, seconds] = await timed(() => this.runtime.load(model));
       this.#model = { model: loaded, seconds };
@@ -96,7 +97,7 @@ class Session {
     if (!this.#inputs) {
       const { model } = await this.model();
       const read = async ({ name, path }) => ({ name, array: parse(await this.host.read(path)) });
-      this.#inputs = bind(model, await Promise.all(this.job.artifact.inputs.map(read)));
+      this.#inputs = bind(model, await Promise.all(this.document.artifact.inputs.map(read)));
     }
     return this.#inputs;
   }
@@ -104,7 +105,7 @@ class Session {
   /** Resolve to the answers to all inputs, a list of arrays. */
   async answers() {
     const [{ model }, inputs] = [await this.model(), await this.inputs()];
-    const { splits } = this.job.artifact;
+    const { splits } = this.document.artifact;
     if (!splits) {
       return this.runtime.predict(model, inputs);
     }
@@ -120,37 +121,37 @@ class Session {
 }
 
 /** From nothing to the first answer. */
-async function startup(session, data) {
-  Object.assign(data, session.started);
-  const { model, seconds } = await session.model();
+async function startup(job, data) {
+  Object.assign(data, job.started);
+  const { model, seconds } = await job.model();
   data.build_s = seconds;
-  const inputs = await session.inputs();
+  const inputs = await job.inputs();
   // What cannot be split may have no rows: then the first answer is to all of it.
-  const first = session.job.artifact.splits ? take(inputs, 0, 1) : inputs;
-  [, data.first_forward_s] = await timed(() => session.runtime.predict(model, first));
+  const first = job.document.artifact.splits ? take(inputs, 0, 1) : inputs;
+  [, data.first_forward_s] = await timed(() => job.runtime.predict(model, first));
   data.answered_at = Date.now() / 1000;
 }
 
 /** Answer everything twice, then in batches; latency is what a caller with arrays waits for. */
-async function infer(session, data) {
-  const { model, seconds } = await session.model();
+async function infer(job, data) {
+  const { model, seconds } = await job.model();
   data.load_s = seconds;
   data.outputs = model.outputs;
-  const answers = await session.answers();
+  const answers = await job.answers();
   for (const [index, array] of answers.entries()) {
-    await session.host.write(`outputs/${index}.npy`, format(array));
+    await job.host.write(`outputs/${index}.npy`, format(array));
   }
-  const again = await session.answers();
+  const again = await job.answers();
   data.repeatable = answers.every((array, index) => same(array, again[index]));
-  const { batches, warmup, samples, min_s: leastS = 0, max_s: mostS } = session.job.infer;
-  const { splits } = session.job.artifact;
+  const { batches, warmup, samples, min_s: leastS = 0, max_s: mostS } = job.document.infer;
+  const { splits } = job.document.artifact;
   data.batches = {};
-  const busy = await session.host.cpuSeconds();
+  const busy = await job.host.cpuSeconds();
   const began = performance.now();
   for (const size of batches) {
-    const inputs = await session.inputs();
+    const inputs = await job.inputs();
     const batch = splits ? take(inputs, 0, size) : inputs;
-    const answer = () => session.runtime.predict(model, batch);
+    const answer = () => job.runtime.predict(model, batch);
     const limits = {
       least: warmup + samples,
       fewest: warmup + 3,
@@ -160,15 +161,15 @@ async function infer(session, data) {
     data.batches[size] = { warmup, ...(await sample(answer, limits)) };
   }
   const wallS = (performance.now() - began) / 1000;
-  const after = await session.host.cpuSeconds();
+  const after = await job.host.cpuSeconds();
   data.cpu_share = (after - busy) / wallS;
 }
 
 const PHASES = { startup, infer };
 
 /** Throw unless platform, device, threads and arithmetic are as they must be. */
-function prove(job, architecture, { described, selftest: tests }) {
-  const { cell, threads } = job;
+function prove(document, architecture, { described, selftest: tests }) {
+  const { cell, threads } = document;
   if (cell.architecture !== undefined && cell.architecture !== architecture) {
     throw new WrongPlatform(`asked for architecture ${cell.architecture}, this is ${architecture}`);
   }
@@ -186,8 +187,8 @@ function prove(job, architecture, { described, selftest: tests }) {
 }
 
 /** Run one phase; say so in the log, which tells where a dead process was. */
-async function runPhase(session, phase, began) {
-  session.host.log(`harness: ${phase}`);
+async function runPhase(job, phase, began) {
+  job.host.log(`harness: ${phase}`);
   const data = {};
   const start = performance.now();
   let [status, error] = ["ok", null];
@@ -195,10 +196,10 @@ async function runPhase(session, phase, began) {
     if (!Object.hasOwn(PHASES, phase)) {
       throw new Unsupported(`a runtime that only serves has no phase ${phase}`);
     }
-    await PHASES[phase](session, data);
+    await PHASES[phase](job, data);
   } catch (thrown) {
     [status, error] = [statusOf(thrown), asError(thrown)];
-    session.host.log(error.traceback || error.message);
+    job.host.log(error.traceback || error.message);
   }
   const seconds = (performance.now() - start) / 1000;
   return recordOf(phase, status, error, { started_s: (start - began) / 1000, seconds, data });

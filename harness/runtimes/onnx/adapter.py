@@ -66,11 +66,11 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+    format_name: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: check it, and answer the user's or sample inputs in float32 and float64."""
-    if form != "onnx":
-        raise protocol.Unsupported("the onnx package does not read " + form)
+    if format_name != "onnx":
+        raise protocol.Unsupported("the onnx package does not read " + format_name)
     model = checks.read(path)
     reference = Baseline(path, operators.output_names(model))
     entries = declared.declared_inputs(model, onnx, user_inputs or ())
@@ -175,10 +175,10 @@ def _fed(model, inputs):
     return protocol.match_names(inputs, [entry["name"] for entry in entries])
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a model; return its evaluator."""
-    if form != "onnx":
-        raise protocol.Unsupported("the onnx package does not read " + form)
+    if format_name != "onnx":
+        raise protocol.Unsupported("the onnx package does not read " + format_name)
     return evaluator(path)
 
 

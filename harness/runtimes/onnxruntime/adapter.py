@@ -70,20 +70,20 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     return session.run(None, {"a": a, "b": b})[0]
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a model; return its session and the names of its outputs.
 
     Raises Unsupported where the model is too new, or has operators that are not known or have no
     kernel.
     """
-    if form not in ("onnx", "ort"):
-        raise protocol.Unsupported(f"onnxruntime does not read {form}")
+    if format_name not in ("onnx", "ort"):
+        raise protocol.Unsupported(f"onnxruntime does not read {format_name}")
     try:
         session = _session(path)
     except Exception as error:  # its errors share no class
         if isinstance(error, _no_kernel()):
             raise protocol.Unsupported(str(error).splitlines()[0]) from error
-        reason = onnx_refusals.explain(path, _refusal) if form == "onnx" else ""
+        reason = onnx_refusals.explain(path, _refusal) if format_name == "onnx" else ""
         if reason:
             raise protocol.Unsupported(f"onnxruntime {ort.__version__}: {reason}") from error
         raise
@@ -112,11 +112,11 @@ def _refusal(model):
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+    format_name: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: what ONNX Runtime answers without optimisations is the baseline."""
-    if form not in ("onnx", "ort"):
-        raise protocol.Unsupported(f"onnxruntime does not read {form}")
+    if format_name not in ("onnx", "ort"):
+        raise protocol.Unsupported(f"onnxruntime does not read {format_name}")
     model = _named(_session(path, optimise=False))
     entries = [_entry(value) for value in model[0].get_inputs()]
     evaluate = functools.partial(answer, model)

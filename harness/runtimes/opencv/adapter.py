@@ -45,21 +45,21 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     return cv2.gemm(a, b, 1.0, None, 0.0)
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read a model; return its network and the names of its outputs.
 
     Raises Unsupported where its importer stops at a node or a type that it does not know.
     """
     silenced = set()
-    if form == "caffe" and hasattr(cv2.dnn, "readNetFromCaffe"):
+    if format_name == "caffe" and hasattr(cv2.dnn, "readNetFromCaffe"):
         files = [os.path.join(path, "model." + kind) for kind in ("prototxt", "caffemodel")]
         net = cv2.dnn.readNetFromCaffe(*files)
         with open(files[0]) as source:
             silenced = _silence_layers(source.read())
-    elif form == "onnx":
+    elif format_name == "onnx":
         net = _import_onnx(path)
     else:
-        raise protocol.Unsupported("this OpenCV does not read " + form)
+        raise protocol.Unsupported("this OpenCV does not read " + format_name)
     return net, [name for name in net.getUnconnectedOutLayersNames() if name not in silenced]
 
 

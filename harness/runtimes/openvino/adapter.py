@@ -89,14 +89,14 @@ def multiply(a: protocol.Array, b: protocol.Array) -> protocol.Array:
     return product
 
 
-def load(form: str, path: str) -> Any:
+def load(format_name: str, path: str) -> Any:
     """Read and compile a model."""
-    if form not in ("onnx", "openvino-ir"):
-        raise protocol.Unsupported("openvino does not read " + form)
+    if format_name not in ("onnx", "openvino-ir"):
+        raise protocol.Unsupported("openvino does not read " + format_name)
     try:
         model = core.compile_model(path, "CPU", properties)
     except RuntimeError as error:
-        if form == "onnx":
+        if format_name == "onnx":
             _check_readable(path)
         # Its message begins with places in its own source.
         lines = [line for line in str(error).splitlines() if not line.startswith("Exception from")]
@@ -168,10 +168,10 @@ def _unconverted(frontend, source):
 
 
 def inspect(
-    form: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
+    format_name: str, path: str, user_inputs: Optional[protocol.Arrays], sampling: Sampling
 ) -> Dict[str, Any]:
     """Inspect a model: its inputs and its outputs; OpenVINO has no float64."""
-    model = load(form, path)
+    model = load(format_name, path)
     entries = [
         {
             "name": value.get_any_name(),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Column, Table, row, without_empty_columns
 from deepmatrix.results.rows import ModelRow
-from deepmatrix.store.output import ModelInput
+from deepmatrix.store.reported.output import ModelInput
 
 #: At most this many inputs are in the line; the table has all.
 FEW = 4

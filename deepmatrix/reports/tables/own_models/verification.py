@@ -148,15 +148,15 @@ def consumers(results: Results, model: ModelRow) -> Table:
         Table(
             title=f"Consumers of {model.name}",
             columns=(
-                Column("consumer", key=True, whole=True),
-                Column("verdict", whole=True),
+                Column("consumer", key=True, unbroken=True),
+                Column("verdict", unbroken=True),
                 Column("error", numeric=True, note=ERROR_NOTE),
                 Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
                 Column(
                     "output", optional=4, note="Output: the one that uses most of its tolerance."
                 ),
                 Column("tolerance", numeric=True, optional=3),
-                Column("tolerance from", optional=6, whole=True),
+                Column("tolerance from", optional=6, unbroken=True),
                 Column("p50", numeric=True, optional=2, note=P50_NOTE),
                 Column("precision", optional=5),
                 Column("why", below=True),
@@ -202,7 +202,7 @@ def _consumer_row(
         judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
         judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
-        why(judged, cells.get(judged.consumer), model, is_like_float32=is_like_float32),
+        explain_verdict(judged, cells.get(judged.consumer), model, is_like_float32=is_like_float32),
     )
     background: Mood = "muted" if judged.judges or judged.emulated else "plain"
     moods = [background] * len(texts)
@@ -231,7 +231,7 @@ def _is_like_float32(judged: PortabilityRow, rows: Sequence[PortabilityRow]) -> 
     return any(row.consumer == alike and row.precision == "float32" for row in rows)
 
 
-def why(
+def explain_verdict(
     judged: PortabilityRow, cell: CellRow | None, model: ModelRow, *, is_like_float32: bool
 ) -> str:
     """Return, in a few words, what a user can know or do about a verdict."""

@@ -6,7 +6,7 @@ import itertools
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Column, Table, key, mark, number, row, text
-from deepmatrix.results.rows import PassRow, Results
+from deepmatrix.results.rows import BOTH_PASSES, PassRow, Results
 
 #: Workload -> framework of the study -> ms of a minibatch forward and backward, on one Titan X.
 #: "Evaluation of Deep Learning Toolkits", section on performance, which quotes convnet-benchmarks.
@@ -33,7 +33,7 @@ def latencies(results: Results) -> Table:
         rows.append(row(cell + mark(emulated), "this machine", *texts))
     columns: list[Column] = [key("toolkit"), text("machine")]
     for name in NAMES.values():
-        columns += [number(f"{name} forward", optional=1), number(f"{name} forward and backward")]
+        columns += [number(f"{name} forward", optional=1), number(f"{name} {BOTH_PASSES}")]
     return Table(
         title="The study's table",
         columns=tuple(columns),

@@ -328,7 +328,7 @@ class SuiteCase(Reported):
 
     name: Remark
     skipped: Remark | None = None
-    form: Id = ""
+    format: Id = ""
     model: LongText = ""
     inputs: Few[TensorName] = Field(default_factory=list)
     outputs: int = Field(default=0, ge=0, le=1000)

@@ -25,7 +25,7 @@ from deepmatrix.boundary.bounds import (
     TensorName,
 )
 from deepmatrix.store.parts import Part, Quantised, Reported
-from deepmatrix.store.phases import (
+from deepmatrix.store.reported.phases import (
     AnyPhase,
     ConformData,
     ConformRecord,
