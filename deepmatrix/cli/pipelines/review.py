@@ -50,7 +50,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="print the worst as annotations of GitHub Actions",
     )
-    parser.add_argument("--link", type=_link, default="", metavar="URL", help="where the run is")
+    parser.add_argument("--link", type=_link, metavar="URL", help="where the run is")
     shared.add_runs(parser)
 
 
@@ -61,9 +61,9 @@ def run(options: argparse.Namespace) -> None:
         comparison=read_json(options.comparison, _COMPARISON) if options.comparison else None,
     )
     if options.comment:
-        write_text(options.comment, reports.comment_page(review, options.link))
+        write_text(options.comment, reports.comment_page(review, options.link or ""))
     if options.summary:
-        write_text(options.summary, reports.summary_page(review, options.link))
+        write_text(options.summary, reports.summary_page(review, options.link or ""))
     if options.annotations:
         for line in reports.annotation_lines(review):
             print(line)
