@@ -49,6 +49,7 @@ OTHER_LINES = {
     "python3 -m pip install nox uv",
     "sudo apt-get install --yes qemu-user-static",
     "uv build",
+    "uv publish --trusted-publishing always",
 }
 
 #: How a line begins that runs deepmatrix without nox.
