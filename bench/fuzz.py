@@ -1,10 +1,10 @@
 """Fuzz every reader of files with inputs made from their schemas.
 
-    nox -s benchmark -- fuzz [--inputs 100000] [--only READER ...] [--seed 0]
+    nox -s benchmark -- fuzz [--inputs 100000] [--only READER ...] [--seed 0] [--longest 10]
 
 The inputs are spread over the readers, and over all CPUs. A reader returns a result or raises one
 clear error. Anything else is a fault: the input is written to ``fuzz-faults/``, and the exit code
-is 1. An input that takes longer than ten seconds, twice, is a fault, and so is more than a gigabyte
+is 1. An input that takes longer, twice, is a fault, and so is more than a gigabyte
 of memory in a process.
 """
 
@@ -58,12 +58,12 @@ class Tally:
     hangs: int = 0
     faults: dict[str, bytes] = field(default_factory=dict)
 
-    def attempt(self, reader: Reader, content: bytes) -> None:
+    def attempt(self, reader: Reader, content: bytes, longest_s: int) -> None:
         """Read one input; a hang is tried again, for a busy machine may be the reason."""
         self.inputs += 1
         for is_last in (False, True):
             began = time.perf_counter()
-            signal.alarm(LONGEST_S)
+            signal.alarm(longest_s)
             try:
                 reader.read(content)
             except Hang:
@@ -98,7 +98,7 @@ def _place(error: Exception) -> str:
     ]
 
 
-def fuzz(name: str, count: int, seed_number: int) -> Tally:
+def fuzz(name: str, count: int, seed_number: int, longest_s: int) -> Tally:
     """Try so many inputs on a reader of this process."""
     reader, tally = READERS[name], Tally()
 
@@ -112,13 +112,15 @@ def fuzz(name: str, count: int, seed_number: int) -> Tally:
     )
     @given(inputs(reader))
     def attempt(content: bytes) -> None:
-        tally.attempt(reader, content)
+        tally.attempt(reader, content, longest_s)
 
     attempt()
     return tally
 
 
-def fuzz_all(names: Sequence[str], count: int, seed_number: int) -> Iterator[tuple[str, Tally]]:
+def fuzz_all(
+    names: Sequence[str], count: int, seed_number: int, longest_s: int
+) -> Iterator[tuple[str, Tally]]:
     """Yield what *count* inputs of each reader led to."""
     with (
         tempfile.TemporaryDirectory() as folder,
@@ -128,7 +130,7 @@ def fuzz_all(names: Sequence[str], count: int, seed_number: int) -> Iterator[tup
     ):
         batches = {
             name: [
-                pool.submit(fuzz, name, min(BATCH, count - first), seed_number + first)
+                pool.submit(fuzz, name, min(BATCH, count - first), seed_number + first, longest_s)
                 for first in range(0, count, BATCH)
             ]
             for name in names
@@ -159,6 +161,7 @@ def main() -> int:
     parser.add_argument("--inputs", type=int, default=4000, help="over all readers")
     parser.add_argument("--only", action="append", default=[], help="a reader's name")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--longest", type=int, default=LONGEST_S, help="a hang, in seconds")
     options = parser.parse_args()
 
     began = time.perf_counter()
@@ -166,8 +169,8 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as folder:
         names = [reader.name for reader in all_readers(Path(folder))]
     names = [name for name in names if not options.only or name in options.only]
-    fault_count = 0
-    for name, tally in fuzz_all(names, -(-options.inputs // len(names)), options.seed):
+    fault_count, count = 0, -(-options.inputs // len(names))
+    for name, tally in fuzz_all(names, count, options.seed, options.longest):
         _print(name, tally)
         total.add(tally)
         fault_count += len(tally.faults)

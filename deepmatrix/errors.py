@@ -88,6 +88,8 @@ _HINTS = {
     errno.ENOSPC: _MAKE_ROOM,
     errno.EDQUOT: _MAKE_ROOM,
     errno.EFBIG: "raise the limit of a file's size (ulimit -f), then go on with --resume",
+    errno.ENXIO: "start what reads it first",
+    errno.EISDIR: "move the folder away, or name another file",
     errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
     errno.EACCES: _NO_PERMISSION,
     errno.EPERM: _NO_PERMISSION,

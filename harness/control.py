@@ -90,9 +90,14 @@ def _finite(value: Any) -> Any:
 def save_arrays(directory: str, path: str, arrays: "Dict[str, numpy.ndarray]") -> None:
     """Write *arrays* (name to array) as ``.npz`` below *directory*, in one piece.
 
-    Any name works; numpy.savez has arguments of its own, among them ``file``.
+    Any name works but one with a null character, which ends a name in an archive: ValueError.
+    numpy.savez has arguments of its own, among them ``file``.
     """
     import numpy
+
+    for name in arrays:
+        if "\0" in name:
+            raise ValueError("%r has a null character: rename it in the model" % name)
 
     path = os.path.join(directory, path)
     os.makedirs(os.path.dirname(path), exist_ok=True)

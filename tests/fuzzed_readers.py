@@ -42,7 +42,8 @@ from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Exported, Output
 from deepmatrix.store.runs import Run
-from tests.fuzzed_results import result_readers, writer
+from tests.fuzzed_places import clear, place_readers, put, writer
+from tests.fuzzed_results import result_readers
 from tests.fuzzing import Reader
 from tests.unit.examples import MATRIX, artifact, output, planned, record
 from tests.unit.test_config import GOOD
@@ -67,6 +68,7 @@ def all_readers(folder: Path) -> list[Reader]:
         *_own_files(folder / "own"),
         *_people(folder / "people"),
         *_array_files(folder / "arrays"),
+        *place_readers(folder / "places", small.run),
         *result_readers(folder / "results", merging.merge([small.run])),
     ]
 
@@ -130,7 +132,7 @@ class _SmallRun:
 
     def _read_output(self, content: bytes) -> None:
         job = self.consume if b'"infer"' in content and b'"train"' not in content else self.produce
-        (self.control / "output.json").write_bytes(content)
+        put(self.control / "output.json", content)
         ended = Ended(ending="exited", cause="", exit_code=0, wall_s=1.5)
         result, status, cause = conclude(job, self.control, ended)
         job_record = record(job, output=result, status=status, cause=cause)
@@ -147,12 +149,11 @@ class _SmallRun:
 
     def _merge_with(self, path: Path, content: bytes) -> None:
         before = path.read_bytes() if path.is_file() else None
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
+        put(path, content)
         try:
             show(self._opened(path), on_screen=zlib.crc32(content) % SHOWN_OF == 0)
         finally:
-            path.unlink()
+            clear(path)
             if before is not None:
                 path.write_bytes(before)
 
@@ -272,7 +273,7 @@ def _people(folder: Path) -> Iterator[Reader]:
 def _recognise(model: Path, content: bytes) -> None:
     decoded = _document(content)
     is_text = isinstance(decoded, str)
-    model.write_bytes(decoded.encode("latin-1", "replace") if is_text else content)
+    put(model, decoded.encode("latin-1", "replace") if is_text else content)
     format_of(model)
 
 
@@ -325,16 +326,16 @@ def _read_npy(path: Path, content: bytes) -> None:
         written = content if document is None else _npy_bytes(document)
     except TypeError:
         written = content
-    path.write_bytes(written)
+    put(path, written)
     arrays.read_array(path)
 
 
 def _read_npz(path: Path, content: bytes) -> None:
     document = _document(content)
     try:
-        path.write_bytes(content if document is None else _npz_bytes(document))
+        put(path, content if document is None else _npz_bytes(document))
     except (TypeError, ValueError, OverflowError, NotImplementedError, KeyError, IndexError):
-        path.write_bytes(content)
+        put(path, content)
     arrays.read_all(path, arrays.ANY)
 
 

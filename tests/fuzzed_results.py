@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,8 @@ from deepmatrix.results.rows import Results
 from deepmatrix.store.reported.phases import TraceData
 from deepmatrix.study import decisions, statements
 from deepmatrix.study.statements import Statements
-from tests.fuzzing import Reader
+from tests.fuzzed_places import put, writer
+from tests.fuzzing import SPECIAL, Reader
 from tests.unit.examples import MATRIX
 
 NAMES = ("base", "head")
@@ -72,7 +73,8 @@ def _compare_accepted(path: Path, results: Results) -> None:
 
 def _show_history(path: Path, others: list[Any], content: bytes) -> None:
     whole = "".join(json.dumps(other) + "\n" for other in others).encode()
-    path.write_bytes(whole + content.replace(b"\n", b" ") + b"\n")
+    is_special = content in SPECIAL
+    put(path, content if is_special else whole + content.replace(b"\n", b" ") + b"\n")
     found = series.series(lines.read(path))
     history.show_list(_screen(), found)
     for each in found[:2]:
@@ -99,17 +101,6 @@ def _walk_graph(content: bytes) -> None:
     graph = Graph(nodes=traced.nodes, inputs=["x"], outputs=traced.outputs, tensors=traced.tensors)
     graph.ancestors(graph.outputs)
     graph.ordered(graph.observable)
-
-
-def writer(path: Path, read: Callable[[], object]) -> Callable[[bytes], object]:
-    """Return what writes a file and then reads it."""
-
-    def write_and_read(content: bytes) -> object:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(content)
-        return read()
-
-    return write_and_read
 
 
 def _screen() -> Console:

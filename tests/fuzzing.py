@@ -29,7 +29,19 @@ ABSURD: Sequence[Any] = (
     f"{RAW}{'[' * 300}{']' * 300}", f"{RAW}\"\\ud800\"",
 )  # fmt: skip
 
-CUTS = ("truncated", "flipped", "empty", "binary", "deep", "doubled", "repeated key")
+#: Contents that stand for what is no file: see `tests.fuzzed_places`.
+SPECIAL = {b"\0special: pipe": "pipe", b"\0special: folder": "folder", b"\0special: link": "link"}
+
+CUTS = (
+    *SPECIAL.values(),
+    "truncated",
+    "flipped",
+    "empty",
+    "binary",
+    "deep",
+    "doubled",
+    "repeated key",
+)
 
 
 @dataclass(frozen=True)
@@ -144,6 +156,8 @@ def render(document: Any) -> bytes:
 
 def _damage(document: Any, cut: str, data: st.DataObject) -> bytes:
     """Return the bytes of a file that a disk, or somebody, has spoilt."""
+    if special := [content for content, kind in SPECIAL.items() if kind == cut]:
+        return special[0]
     content = render(document)
     place = data.draw(st.integers(0, max(len(content) - 1, 0)))
     if cut == "truncated":

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import math
 import re
+from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
 from pydantic import AfterValidator, FailFast, Field, JsonValue, StringConstraints
 
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
-_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+#: Control characters, ends of lines of Unicode, and what turns the direction of writing.
+_CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069]+")
 
 #: Every whole number up to it is a float64 too.
 LARGEST_WHOLE: Final = 2**53
@@ -29,6 +31,11 @@ Item = TypeVar("Item")
 def one_line(text: str) -> str:
     """Return an untrusted process's text as one line without control characters."""
     return _CONTROLS.sub(" ", _COLOURS.sub("", text)).strip()
+
+
+def path_text(path: str | Path) -> str:
+    """Return a path as text that can be written: what is not UTF-8 in it as an escape."""
+    return str(path).encode("utf-8", "backslashreplace").decode()
 
 
 def _not_negative(value: float) -> float:

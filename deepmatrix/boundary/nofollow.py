@@ -10,10 +10,11 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
-import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePath
 from typing import IO
+
+from deepmatrix.boundary.opening import plain
 
 #: Error numbers of a path in which a link or something else is where a folder or a file has to be.
 IN_THE_WAY = frozenset({errno.ELOOP, errno.ENOTDIR, errno.EISDIR, errno.EEXIST, errno.ENOENT})
@@ -26,10 +27,7 @@ def open_to_read(folder: Path, name: PurePath) -> IO[bytes]:
     with _descend(folder, name.parts[:-1], make=False) as parent:
         # Without blocking: it may be a pipe that nobody writes.
         number = os.open(name.name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=parent)
-    if not stat.S_ISREG(os.fstat(number).st_mode):
-        os.close(number)
-        raise OSError(errno.EINVAL, "not a plain file")
-    return os.fdopen(number, "rb")
+    return os.fdopen(plain(number, name), "rb")
 
 
 def open_to_write(folder: Path, name: PurePath) -> IO[bytes]:

@@ -17,7 +17,7 @@ from deepmatrix import __version__
 from deepmatrix.cli.parser import parse
 from deepmatrix.drawing.terminal import make_console, print_block, print_line
 from deepmatrix.errors import DeepmatrixError, EngineError, Interrupted, OutputClosed, system_error
-from deepmatrix.machine.signals import end_with_parent, heeded_signals
+from deepmatrix.machine.signals import heeded_signals, ignore_signals
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -41,8 +41,7 @@ def _run(arguments: Sequence[str]) -> int:
     except DeepmatrixError as error:
         return _print_error(error)
     except KeyboardInterrupt:
-        for number in heeded_signals():
-            signal.signal(number, signal.SIG_IGN)  # a terminal that goes may send several
+        ignore_signals()  # a terminal that goes may send several
         return _print_error(Interrupted("interrupted"))
     except BrokenPipeError:
         return OutputClosed.exit_code
@@ -53,13 +52,6 @@ def _run(arguments: Sequence[str]) -> int:
     except Exception:
         return _print_fault(arguments)
     return 0
-
-
-def program() -> int:
-    """Run the command of this process's arguments: the entry point of the installed program."""
-    if "NOX_CURRENT_SESSION" in os.environ:
-        end_with_parent()
-    return main(sys.argv[1:])
 
 
 def _command(arguments: Sequence[str]) -> None:

@@ -85,12 +85,13 @@ def add_engine(parser: argparse.ArgumentParser) -> None:
 
 
 def add_trust(parser: argparse.ArgumentParser) -> None:
-    """Add the option that lets models which are programs run outside a container."""
+    """Add the option that lets code of others run outside a container."""
     parser.add_argument(
         "--trust",
         action="store_true",
-        help="the models' authors are trusted: formats that run code (TorchScript, SavedModel, "
-        "Keras, .pt2) may run outside a container",
+        help="who made the models, or the run, is trusted: formats that run code (TorchScript, "
+        "SavedModel, Keras, .pt2), and what the run's plan starts other than the matrix file, may "
+        "run outside a container",
     )
 
 

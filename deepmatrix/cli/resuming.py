@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Callable
 from pathlib import Path
 
 from rich.console import Console
@@ -10,8 +11,9 @@ from rich.console import Console
 from deepmatrix.cli import starting
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
-from deepmatrix.engines.choose import choose
+from deepmatrix.engines.choose import KINDS, choose
 from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.execution.interrupting import engine_names
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.plan import WAVES
 from deepmatrix.store import runs
@@ -32,12 +34,13 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
 def resume(
     options: argparse.Namespace, command: str, console: Console, planning: list[object]
 ) -> tuple[Run, Engine]:
-    """Open the run to finish, on the kind of engine that it began on.
+    """Open the run to finish, on the kind of engine that it began on, as far as it is trusted.
 
     *planning* holds the values of the options that plan a run: none may be given.
 
     Raises:
-        ArgumentError: an option that plans is given, or another command made the run.
+        ArgumentError: an option that plans is given, another command made the run, or it wants
+            less around its processes than a new run would have.
         EngineError: the engine does not answer.
         RecordError: there is no such run.
     """
@@ -56,15 +59,40 @@ def resume(
             else "conformance runs are not resumed: start it again",
         )
     print_line(console, describe_rest(resumed), "dim", wrap=False)
-    engine_names = sorted({facts["engine"] for facts in resumed.engines().values()})
-    name = engine_names[0] if engine_names and options.engine == "auto" else options.engine
-    try:
-        return resumed, choose(name, resumed.manifest.matrix, say=starting.line_printer(console))
-    except EngineError as error:
-        raise EngineError(
-            f"{resumed.id} began on the engine {name}: {error.message}",
-            hint="start it, or name another one with --engine",
-        ) from None
+    engine = _choose_engine(resumed, options, starting.line_printer(console))
+    starting.check_run(resumed, engine, options)
+    return resumed, engine
+
+
+def _choose_engine(run: Run, options: argparse.Namespace, say: Callable[[str], None]) -> Engine:
+    """Return the engine that the user named, else one of the kind that the run began on.
+
+    The run's own word for that kind counts only where a new run would have it too, or where it is
+    Docker: a run of somebody else must not choose to run without a container.
+
+    Raises:
+        ArgumentError: it began on another kind than a new run would have, and is not trusted.
+        EngineError: the engine does not answer.
+    """
+    matrix = run.manifest.matrix
+    began_on = next(iter(engine_names(run)), "auto")
+    if options.engine != "auto" or began_on == "auto":
+        return choose(options.engine, matrix, say=say)
+    if began_on == "docker" or (options.trust and began_on in KINDS):
+        try:
+            return choose(began_on, matrix, say=say)
+        except EngineError as error:
+            raise EngineError(
+                f"{run.id} began on the engine {began_on}: {error.message}",
+                hint="start it, or name another one with --engine",
+            ) from None
+    engine = choose("auto", matrix, say=say)
+    if engine.name != began_on:
+        raise ArgumentError(
+            f"{run.id} began on the engine '{began_on}'; a new run would have {engine.name}",
+            hint=f"name the engine that it goes on with, such as --engine {engine.name}",
+        )
+    return engine
 
 
 def describe_rest(run: Run) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import reports
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.cli.display import Display
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.config.sections import ExpectedFailure
@@ -17,13 +17,14 @@ from deepmatrix.diagnosis.faults import find_faults
 from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
-from deepmatrix.errors import CellFailed
+from deepmatrix.errors import CellFailed, RecordError
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.settling import settle
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.reports import budgets
 from deepmatrix.reports.exports import EXPORTS
 from deepmatrix.results import merging
+from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 
 
@@ -96,6 +97,25 @@ def _store_verdicts(run: Run, console: Console) -> None:
     print_line(console, line, wrap=False)
 
 
+def _beside(run: Run, merged: Results) -> Results:
+    """Hold a run to its budgets, and add it to the history; return it with what is wrong there.
+
+    A file beside the records that cannot be used does not keep the report from being made.
+    """
+    exceeded: tuple[str, ...] = ()
+    damaged = []
+    try:
+        exceeded = tuple(budgets.load(run).exceeded(merged))
+    except RecordError as error:
+        damaged.append(f"{error.message}; {error.hint}")
+    try:
+        history_lines.append(run.path.parent, merged)
+    except RecordError as error:
+        damaged.append(f"{error.message}; {error.hint}")
+    problems = (*merged.problems, *exceeded, *damaged)
+    return merged.model_copy(update={"problems": problems, "over_budget": exceeded})
+
+
 def report(
     parts: Sequence[Run],
     console: Console,
@@ -112,14 +132,10 @@ def report(
         CellFailed: something is not as expected.
     """
     merged = merging.merge(parts, expected_failures)
-    exceeded = tuple(budgets.load(parts[0]).exceeded(merged))
-    merged = merged.model_copy(
-        update={"problems": (*merged.problems, *exceeded), "over_budget": exceeded}
-    )
+    merged = _beside(parts[0], merged)
     reports.write(parts[0], merged)
     for name, path in exports:
         write_text(path, EXPORTS[name](merged))
-    history_lines.append(parts[0].path.parent, merged)
     reports.show(console, merged, all_tables=all_tables)
     line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
     print_line(console, line, "dim", wrap=False)

@@ -17,10 +17,14 @@ from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.sessions import lanes
 from deepmatrix.invocation import command_line
-from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.cells import Capabilities, code_differences
 from deepmatrix.planning.plan import Plan
+from deepmatrix.store.runs import Run
 from deepmatrix.workloads import networks
 from harness.formats import FORMATS
+
+#: At most so many differences of a run from the matrix file are listed.
+LISTED_DIFFERENCES = 8
 
 
 def line_printer(console: Console) -> Callable[[str], None]:
@@ -69,9 +73,32 @@ def check_trust(plan: Plan, engine: Engine, *, trusted: bool) -> None:
         if FORMATS[model.format].program
     ]
     if programs:
-        lines = [*programs, f"the engine {engine.name} has no containers to hold it"]
-        raise ArgumentError(
-            "\n".join(lines),
-            hint=f"use a container engine (`{command_line('engine')}` sets one up), or add --trust "
-            "where you trust its author",
+        raise _not_held(programs, engine)
+
+
+def check_run(run: Run, engine: Engine, options: argparse.Namespace) -> None:
+    """Raise ArgumentError for a run that starts code of others, outside a container, without trust.
+
+    Its models may be programs. Its plan says what each cell starts, and may come from somebody
+    else: what the matrix file does not say counts as code of others.
+    """
+    check_trust(run.manifest.plan, engine, trusted=options.trust)
+    if options.trust or engine.isolates:
+        return
+    matrix = load_matrix(options)
+    cells = run.manifest.plan.cells
+    differences = dict.fromkeys(line for cell in cells for line in code_differences(cell, matrix))
+    if differences:
+        shown = [*differences][:LISTED_DIFFERENCES]
+        raise _not_held(
+            [f"{run.id} starts other code than {options.file} (--file)", *shown], engine
         )
+
+
+def _not_held(lines: Sequence[str], engine: Engine) -> ArgumentError:
+    """Return the error for code that nothing would hold."""
+    return ArgumentError(
+        "\n".join([*lines, f"the engine {engine.name} has no containers to hold it"]),
+        hint=f"use a container engine (`{command_line('engine')}` sets one up), or add --trust "
+        "where you trust its author",
+    )

@@ -11,7 +11,8 @@ from pydantic import Field
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.opening import is_there
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.comparison import verdicts
 from deepmatrix.comparison.changes import Comparison, Kind, Side
 from deepmatrix.comparison.comparing import side
@@ -99,8 +100,8 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
     Raises:
         ConfigError: the file is there, and wrong.
     """
-    known = load(path) if path.is_file() else {}
-    document = _read(path) if path.is_file() else _new()
+    known = load(path) if is_there(path) else {}
+    document = _read(path) if is_there(path) else _new()
     outcomes = verdicts.worst_outcomes(heads)
     entries = {(kind, subject) for kind, subject, _ in outcomes}
     for kind in verdicts.KINDS:
@@ -109,9 +110,9 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
         for subject in subjects:
             _update_subject(document[kind], kind, subject, known, outcomes)
     text = _dump(document)
-    before = path.read_text("utf-8") if path.is_file() else ""
+    before = path.read_text("utf-8") if is_there(path) else ""
     if text != before:
-        write_text(path, text)
+        write_named(path, text)
     return text != before
 
 

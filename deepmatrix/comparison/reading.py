@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import TypeAdapter
 
+from deepmatrix.boundary.bounds import path_text
+from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.errors import RecordError
 from deepmatrix.results import merging
 from deepmatrix.results.rows import RESULTS_SCHEMA, Results
@@ -36,14 +38,10 @@ def read_results(path: Path, parent: Path) -> Results:
 def _read_file(path: Path) -> Results:
     hint = "name a run, or the results.json of one"
     try:
-        content = path.read_bytes()
-        results = _RESULTS.validate_json(content)
-    except ValidationError as error:
-        detail = error.errors()[0]
-        place = ".".join(map(str, detail["loc"])) or "document"
-        raise RecordError(
-            f"{path}: no results of this version: {place}: {detail['msg']}", hint=hint
-        ) from None
+        results = read_json(path, _RESULTS)
+    except Damaged as error:
+        message = f"{path_text(path)}: no results of this version: {error.problem}"
+        raise RecordError(message, hint=hint) from None
     if results.schema_version != RESULTS_SCHEMA:
         raise RecordError(
             f"{path}: results of schema {results.schema_version}, written by deepmatrix "

@@ -20,14 +20,21 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.parser import RoundTripParser
 
-#: The largest document, in bytes: forty times the matrix file.
-LARGEST = 1 << 20
+#: The largest document, in bytes and lines: ten times the matrix file. A comment, and lines without
+#: anything, take a time that grows with the square of their length.
+LARGEST, MOST_LINES = 1 << 18, 10_000
 
 #: Mappings and lists inside one another; the matrix file needs four.
 DEEPEST = 20
 
 #: Values and keys, each alias counted as what it stands for: six times those of the matrix file.
 MOST_NODES = 10_000
+
+#: The key that takes over what another mapping has: no part of YAML 1.2.
+MERGE = "<<"
+
+#: The largest whole number.
+LARGEST_WHOLE = 2**64
 
 
 @dataclass
@@ -79,6 +86,8 @@ class _Counter:
     def _check(self, event: NodeEvent) -> None:
         parent = self.stack[-1]
         at_key = parent.mapping and parent.children % 2 == 0
+        if at_key and isinstance(event, ScalarEvent) and event.value == MERGE and not event.style:
+            raise _error("the key << is not used here; write out what it stands for", event)
         if at_key and not isinstance(event, ScalarEvent):
             raise _error("a key must be text, not a list, a mapping or an alias", event)
         if isinstance(event, ScalarEvent | CollectionStartEvent):

@@ -25,12 +25,14 @@ Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_leng
 Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 
 PATTERN_HELP = {
     Name: "use lower-case letters, digits, '_' and single '-'",
     Text: "write it on one line",
     Image: "write the name of an image, without spaces",
     Version: 'write major.minor in quotes, like "3.11"',
+    Variable: "write the name of an environment variable",
     ImportString: "write a dotted module name, like harness.frameworks.torch.adapter",
 }
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, StringConstraints
 
-from deepmatrix.config.documents import Image, ImportString, Name, Section, Text, Version
+from deepmatrix.config.documents import Image, ImportString, Name, Section, Text, Variable, Version
 from harness import record
 from harness.formats import FORMATS
 
@@ -48,7 +48,7 @@ class Architecture(Section):
     platform: Annotated[str, StringConstraints(pattern=r"^linux/[a-z0-9]+(/v\d)?$")]
     wheels: Name | None = None
     systems: tuple[Name, ...] | None = None
-    emulation: dict[Text, Text] = Field(default_factory=dict)
+    emulation: dict[Variable, Text] = Field(default_factory=dict)
 
 
 class InstructionSet(Section):
@@ -61,7 +61,7 @@ class InstructionSet(Section):
 
     architecture: Name
     processor: Text | None = None
-    environment: dict[Text, Text] = Field(default_factory=dict)
+    environment: dict[Variable, Text] = Field(default_factory=dict)
     systems: tuple[Name, ...] | None = None
 
 
@@ -89,8 +89,8 @@ class System(Section):
     adapter: ImportString | None = None
     command: tuple[Text, ...] = ()
     options: dict[Name, Text] = Field(default_factory=dict)
-    environment: dict[Text, Text] = Field(default_factory=dict)
-    compile_cache: dict[Text, Text] = Field(default_factory=dict)
+    environment: dict[Variable, Text] = Field(default_factory=dict)
+    compile_cache: dict[Variable, Text] = Field(default_factory=dict)
     bases: tuple[Name, ...] | None = None
     devices: tuple[Device, ...] | None = None
     pins: Name | None = None

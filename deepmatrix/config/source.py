@@ -12,7 +12,9 @@ from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 from ruamel.yaml.nodes import Node
+from ruamel.yaml.scanner import RoundTripScanner
 
+from deepmatrix.boundary.opening import open_plain
 from deepmatrix.config import bounds
 from deepmatrix.errors import ArgumentError, ConfigError
 from deepmatrix.sizes import binary_size
@@ -72,7 +74,7 @@ def read(path: Path) -> Source:
         ConfigError: it is not UTF-8, not YAML, not a mapping, too deep, or repeats a key.
     """
     try:
-        with path.open("rb") as file:
+        with open_plain(path) as file:
             content = file.read(bounds.LARGEST + 1)
         text = content.decode("utf-8")
     except FileNotFoundError:
@@ -86,6 +88,8 @@ def read(path: Path) -> Source:
     if len(content) > bounds.LARGEST:
         largest = binary_size(bounds.LARGEST)
         raise ConfigError(f"{path.name}:1:1: larger than {largest}, more than people write")
+    if len(text.splitlines()) > bounds.MOST_LINES:
+        raise ConfigError(f"{path.name}:1:1: more than {bounds.MOST_LINES} lines")
     document = _parse(path, text)
     if not isinstance(document, CommentedMap):
         message = f"expected a mapping with 'version', found {shown(document)}"
@@ -119,15 +123,31 @@ class _Constructor(RoundTripConstructor):
 
     def construct_object(self, node: Node, deep: bool = False) -> object:
         try:
-            return super().construct_object(node, deep=deep)
+            value = super().construct_object(node, deep=deep)
         except (ValueError, KeyError) as error:
             raise ConstructorError(problem=str(error), problem_mark=node.start_mark) from None
+        if isinstance(value, int) and abs(value) > bounds.LARGEST_WHOLE:
+            message = f"a whole number beyond {bounds.LARGEST_WHOLE}"
+            raise ConstructorError(problem=message, problem_mark=node.start_mark)
+        return value
+
+
+class _Scanner(RoundTripScanner):
+    """Gives the place of an escape that stands for no character."""
+
+    def fetch_more_tokens(self) -> object:
+        try:
+            return super().fetch_more_tokens()
+        except (ValueError, OverflowError) as error:
+            mark = self.reader.get_mark()
+            raise MarkedYAMLError(problem=str(error), problem_mark=mark) from None
 
 
 def _parse(path: Path, text: str) -> object:
     yaml = YAML(typ="rt")
     yaml.Parser = bounds.BoundedParser
     yaml.Constructor = _Constructor
+    yaml.Scanner = _Scanner
     try:
         return yaml.load(text)
     except DuplicateKeyError as error:

@@ -16,7 +16,9 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from deepmatrix.boundary.bounds import Count, Facts, Id, Line, Remark
-from deepmatrix.boundary.files import Damaged, read_bytes, read_json, write_text
+from deepmatrix.boundary.files import Damaged, read_bytes, read_json
+from deepmatrix.boundary.opening import is_there
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.errors import EngineError
 from deepmatrix.execution.attempts import Attempts
 from deepmatrix.execution.runner import OpenRun
@@ -126,7 +128,7 @@ def load_all(run: Path) -> list[Conformity]:
 def baseline(cell_id: str) -> Conformity | None:
     """Return a cell's baseline, None if it has none. Raises RecordError if it is unreadable."""
     path = baseline_path(cell_id)
-    return read_json(path, _CONFORMITY) if path.is_file() else None
+    return read_json(path, _CONFORMITY) if is_there(path) else None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.diagnosis.case import Case, cause_of
 from deepmatrix.diagnosis.evaluator_cause import find_evaluator_cause
 from deepmatrix.diagnosis.faults import Fault, find_faults

@@ -111,7 +111,7 @@ def html(text: str) -> str:
 
 def xml(text: str) -> str:
     """Return a text that XML can hold; what writes the document escapes its markup."""
-    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", text)
+    return _NOT_IN_XML.sub("\N{REPLACEMENT CHARACTER}", terminal_lines(text))
 
 
 def annotation(text: str) -> str:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import re
 from collections.abc import Iterable
 
-from rich.console import Console, ConsoleOptions, RenderableType
+from rich.console import Console, ConsoleDimensions, ConsoleOptions, RenderableType
 from rich.segment import Segment
 from rich.text import Text
 
@@ -14,9 +16,22 @@ from deepmatrix.errors import OutputClosed
 #: The width of what is written to no terminal, in characters.
 FILE_WIDTH = 160
 
+#: Tables are drawn in no fewer characters, and in no more, whatever a terminal or COLUMNS says.
+NARROWEST, WIDEST = 20, 1000
+
 
 class Terminal(Console):
     """A console that prints no control character but its own, and nothing it cannot encode."""
+
+    @property
+    def size(self) -> ConsoleDimensions:
+        """The size, within what tables can be drawn in."""
+        width, height = super().size
+        return ConsoleDimensions(min(max(width, NARROWEST), WIDEST), height)
+
+    @size.setter
+    def size(self, new_size: tuple[int, int]) -> None:
+        self.width, self.height = new_size
 
     def render(
         self, renderable: RenderableType, options: ConsoleOptions | None = None
@@ -37,10 +52,20 @@ class Terminal(Console):
 
 def make_console(*, stderr: bool = False) -> Terminal:
     """Return a console; one that is no terminal is wide, unless COLUMNS says how wide."""
-    console = Terminal(stderr=stderr, highlight=False)
-    if not console.is_terminal and "COLUMNS" not in console._environ:
+    environment = _environment()
+    console = Terminal(stderr=stderr, highlight=False, _environ=environment)
+    if not console.is_terminal and "COLUMNS" not in environment:
         console.width = FILE_WIDTH
     return console
+
+
+def _environment() -> dict[str, str]:
+    """Return the environment variables without sizes that are no numbers of a few digits."""
+    return {
+        name: value
+        for name, value in os.environ.items()
+        if name not in ("COLUMNS", "LINES") or re.fullmatch("[0-9]{1,9}", value)
+    }
 
 
 def print_line(console: Console, text: str, style: str = "", *, wrap: bool = True) -> None:

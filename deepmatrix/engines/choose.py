@@ -15,7 +15,8 @@ from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images import scratch
 from deepmatrix.invocation import command_line
 
-NAMES = ("auto", "docker", "venv", "here")
+KINDS = ("docker", "venv", "here")
+NAMES = ("auto", *KINDS)
 
 NO_ENGINE = "no container engine answers on this machine"
 HINT = f"set one up with `{command_line('engine')}`, or name one: --engine docker:CONTEXT_OR_URL"

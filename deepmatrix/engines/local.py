@@ -36,6 +36,9 @@ from deepmatrix.paths import HARNESS
 #: The variables of this process's environment that a process with a clean one gets.
 INHERITED = ("PATH", "LANG", "LC_ALL", "TZ", "SYSTEMROOT", "WINDIR", "LD_LIBRARY_PATH")
 
+#: The variables of every process, which a cell cannot set.
+OURS = ("PYTHONPATH", "PYTHONDONTWRITEBYTECODE", "PYTHONUNBUFFERED", proctree.MARK)
+
 #: The copy of the harness for all processes in a sandbox.
 SHARED = "code"
 
@@ -181,9 +184,13 @@ class LocalProcesses:
     ) -> subprocess.Popen[bytes]:
         program = ["harness.emulated", str(task.emulator)] if task.emulator else ["harness"]
         command = [str(python), "-m", *program, str(copies.control)]
+        environment = self._environment(copies)
+        of_cell = {key: text for key, text in task.environment.items() if key not in OURS}
         if sandbox:
             readable = [task.emulator] if task.emulator else []
-            command = sandbox.wrap(command, python, copies, readable)
+            command = sandbox.wrap(command, python, copies, readable=readable, environment=of_cell)
+        else:
+            environment |= of_cell
         if sys.platform != "win32":
             command = processes.limited(
                 command,
@@ -193,20 +200,20 @@ class LocalProcesses:
         with _pinned_to(task.limits.cpus):
             return processes.start(
                 command,
-                environment=self._environment(task, copies),
+                environment=environment,
                 inherit=not self._clean,
                 cwd=copies.code,
                 new_session=True,
             )
 
-    def _environment(self, task: Task, copies: Folders) -> dict[str, str]:
+    def _environment(self, copies: Folders) -> dict[str, str]:
+        """Return the variables of every process, without those of its cell."""
         inherited = {key: os.environ[key] for key in INHERITED if key in os.environ}
         path = [str(copies.code)]
         if not self._clean and os.environ.get("PYTHONPATH"):
             path.append(os.environ["PYTHONPATH"])
         return {
             **(inherited if self._clean else {}),
-            **task.environment,
             "PYTHONPATH": os.pathsep.join(path),
             "PYTHONDONTWRITEBYTECODE": "1",
             "PYTHONUNBUFFERED": "1",

@@ -15,7 +15,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -72,12 +72,20 @@ class Sandbox:
     program: str
 
     def wrap(
-        self, command: Sequence[str], python: Path, folders: Folders, readable: Sequence[Path] = ()
+        self,
+        command: Sequence[str],
+        python: Path,
+        folders: Folders,
+        *,
+        readable: Sequence[Path] = (),
+        environment: Mapping[str, str] | None = None,
     ) -> list[str]:
         """Return the command that runs *command*, of the interpreter *python*, in a sandbox.
 
-        *readable*: more files that it can read.
+        *readable*: more files that it can read. *environment*: variables for *command* alone. Those
+        of a cell may name a library to load, which must not happen before the sandbox is closed.
         """
+        variables = environment or {}
         visible = [*interpreter_places(python), *_library_folders(), folders.code, *readable]
         return [
             self.program,
@@ -89,6 +97,7 @@ class Sandbox:
             *(part for path in visible for part in ("--ro-bind", str(path), str(path))),
             *("--bind", str(folders.control), str(folders.control)),
             *("--remount-ro", "/dev", "--remount-ro", "/"),
+            *(part for item in variables.items() for part in ("--setenv", *item)),
             *("--chdir", str(folders.code), "--", *command),
         ]
 

@@ -25,7 +25,8 @@ from pydantic import BaseModel, TypeAdapter
 from uv import find_uv_bin
 
 from deepmatrix.boundary.bounds import Count, Seconds
-from deepmatrix.boundary.files import Damaged, read_json, write_text
+from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.engines import Ended, Prepared, Progress, Task, hardware, local, sandbox
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError

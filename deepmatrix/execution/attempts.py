@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.engines import Ended, Engine, Task
 from deepmatrix.execution.conclusions import conclude, watchdog_report
 from deepmatrix.execution.reuse.provenance import Parts, Provenance

@@ -7,6 +7,7 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from deepmatrix.boundary.files import Damaged, read_bytes, read_json
+from deepmatrix.boundary.opening import is_there
 from deepmatrix.engines import Ended
 from deepmatrix.engines.archives import MAX_OUTPUT_BYTES
 from deepmatrix.planning.plan import Job
@@ -30,11 +31,11 @@ def conclude(job: Job, control: Path, ended: Ended) -> tuple[Output | None, Stat
         raise ValueError("a cancelled job has no conclusion")
     path = control / OUTPUT
     report = watchdog_report(control)
-    if report and ended.ending in ("exited", "crashed") and not path.is_file():
+    if report and ended.ending in ("exited", "crashed") and not is_there(path):
         return None, "timeout", f"the harness's watchdog ended it: {_place(report)}"
     if ended.ending != "exited":
         return None, ended.ending, ended.cause
-    if not path.is_file():
+    if not is_there(path):
         return _without_output(ended)
     try:
         output = read_json(path, _OUTPUT, largest=MAX_OUTPUT_BYTES)

@@ -12,7 +12,14 @@ def resume_command(run: Run) -> str:
     """Return the command that finishes the run, wherever it is."""
     path = run.path.resolve()
     command = run.manifest.plan.command
-    return command_line(command, "--resume", path.name, "--runs", str(path.parent))
+    weaker = [name for name in engine_names(run) if name != "docker"]
+    engine = ["--engine", weaker[0]] if weaker else []  # a run alone may not choose it
+    return command_line(command, "--resume", path.name, *engine, "--runs", str(path.parent))
+
+
+def engine_names(run: Run) -> list[str]:
+    """Return the kinds of the engines on which the run began, as it says."""
+    return sorted({facts.get("engine", "") for facts in run.engines().values()})
 
 
 def interrupted(run: Run, leftovers: str = "") -> Interrupted:

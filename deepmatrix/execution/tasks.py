@@ -9,14 +9,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
+from deepmatrix.boundary.files import Damaged
+from deepmatrix.boundary.opening import is_there
 from deepmatrix.engines import Limits, Queue, Task
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
-from deepmatrix.store import artifacts
+from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs, networks, probes
 from harness.record import INPUT, INSPECT, SCHEMA_VERSION
@@ -149,14 +150,16 @@ class TaskMaker:
         }
 
     def _shorten(self, job: Job, path: Path) -> None:
-        """Drop the steps of training that the job's cell does not do."""
-        with np.load(path) as archive:
-            order = dict(archive)
-        steps = self.run.manifest.plan.steps(job.cell, len(order["order"]))
-        if steps < len(order["order"]):
-            path.write_bytes(
-                inputs.npz_bytes({name: values[:steps] for name, values in order.items()})
-            )
+        """Drop the steps of training that a cell does not do. Raises Damaged."""
+        try:
+            order = arrays.read_all(path, arrays.NUMBERS)
+            planned = len(order["order"])
+        except (arrays.Unreadable, KeyError, TypeError) as error:
+            original = inputs.files(self.run.inputs, job.workload)["order.npz"]
+            raise Damaged(original, f"damaged: {error}", hint="start a new run") from None
+        steps = self.run.manifest.plan.steps(job.cell, planned)
+        if steps < planned:
+            inputs.write_npz(path, {name: values[:steps] for name, values in order.items()})
 
     def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
         planned = self.run.manifest.plan.imports
@@ -164,14 +167,14 @@ class TaskMaker:
         shutil.copytree(self.run.model_path(model.name), control / "model")
         request = model.sample_request
         sample_inputs = imports.inputs_for(self.run, model)
-        if sample_inputs.is_file():
+        if is_there(sample_inputs):
             (control / "given").mkdir()
             shutil.copyfile(sample_inputs, control / "given" / artifacts.INPUTS)
         return {
             "import": {
                 "format": model.format,
                 "model": f"model/{model.file}",
-                "inputs": f"given/{artifacts.INPUTS}" if sample_inputs.is_file() else None,
+                "inputs": f"given/{artifacts.INPUTS}" if is_there(sample_inputs) else None,
                 "seed": self.run.manifest.plan.seed,
                 "shapes": {name: list(sizes) for name, sizes in request.shapes.items()},
                 "ranges": {name: list(ends) for name, ends in request.ranges.items()},

@@ -23,7 +23,8 @@ from typing import Any, Literal
 from pydantic import TypeAdapter
 
 from deepmatrix.boundary.bounds import ImageDigest, Line, Moment
-from deepmatrix.boundary.files import Damaged, read_bytes, read_json, write_text
+from deepmatrix.boundary.files import Damaged, read_bytes, read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.config.families import DEBIAN_NAMES
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images import debian

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
+
+from deepmatrix.boundary.opening import WITHOUT_LINKS, WITHOUT_WAITING, plain
+from deepmatrix.errors import RecordError
 
 try:
     import fcntl
@@ -22,6 +26,9 @@ def _own_folder() -> Path:
     return Path(cache) / "deepmatrix"  # without a home folder it is below the current one
 
 
+#: Error numbers of a path where something else is in the place of a plain file.
+_IN_THE_WAY = frozenset({errno.EINVAL, errno.EISDIR, errno.ELOOP})
+
 #: Two processes that sample at once on one CPU would spoil each other's times.
 SAMPLING = _own_folder() / "sampling.lock"
 CHECK_S = 0.5
@@ -29,8 +36,11 @@ CHECK_S = 0.5
 
 @contextlib.contextmanager
 def try_lock(path: Path) -> Iterator[bool]:
-    """Try to lock a file, which is made where it is missing; yield whether that succeeded."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+    """Try to lock a file, which is made where it is missing; yield whether that succeeded.
+
+    Raises RecordError where something else is in its place.
+    """
+    descriptor = _open(path)
     try:
         yield _try_lock(descriptor)
     finally:
@@ -39,8 +49,8 @@ def try_lock(path: Path) -> Iterator[bool]:
 
 @contextlib.contextmanager
 def lock(path: Path) -> Iterator[None]:
-    """Wait until a file is locked, which is made where it is missing."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+    """Wait until a file is locked, like `try_lock`."""
+    descriptor = _open(path)
     try:
         if fcntl is not None:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
@@ -63,7 +73,7 @@ def exclusive_cpus(
     with contextlib.ExitStack() as stack:
         for cpu in sorted(cpus):  # the same order in every process, so that no deadlock arises
             path = SAMPLING.with_name(f"{SAMPLING.stem}-{cpu}{SAMPLING.suffix}")
-            descriptor = os.open(path, os.O_RDONLY | os.O_CREAT, 0o666)
+            descriptor = _open(path)
             stack.callback(os.close, descriptor)
             if not _try_lock(descriptor):
                 if not announced:
@@ -71,6 +81,19 @@ def exclusive_cpus(
                 announced = True
                 _wait(descriptor, cancel)
         yield
+
+
+def _open(path: Path) -> int:
+    """Open the file of a lock. Raises RecordError for a pipe, a folder or a link in its place."""
+    flags = os.O_RDONLY | os.O_CREAT | WITHOUT_WAITING | WITHOUT_LINKS
+    try:
+        return plain(os.open(path, flags, 0o666), path)
+    except OSError as error:
+        if error.errno not in _IN_THE_WAY:
+            raise
+        raise RecordError(
+            f"{path}: the file of a lock cannot be used: {error.strerror}", hint="remove it"
+        ) from None
 
 
 def _wait(descriptor: int, cancel: threading.Event) -> None:

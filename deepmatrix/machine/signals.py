@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import signal
 import sys
 import threading
@@ -27,6 +26,8 @@ def end_with_parent() -> None:
     A supervisor that ends nox alone would leave a run that nobody knows of.
     """
     if sys.platform == "linux":
+        import ctypes  # noqa: PLC0415 - signals are not heeded before this module is loaded
+
         with contextlib.suppress(OSError, AttributeError):  # a libc without it
             ctypes.CDLL(None).prctl(PARENT_DEATH_SIGNAL, signal.SIGTERM)
 
@@ -34,6 +35,12 @@ def end_with_parent() -> None:
 def heeded_signals() -> list[signal.Signals]:
     """Return those of `SIGNALS` that this process does not ignore."""
     return [number for number in SIGNALS if signal.getsignal(number) is not signal.SIG_IGN]
+
+
+def ignore_signals() -> None:
+    """Ignore `SIGNALS` from now on: this process is about to end."""
+    for number in heeded_signals():
+        signal.signal(number, signal.SIG_IGN)
 
 
 @contextlib.contextmanager

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import Final
 
+from deepmatrix.boundary.opening import open_plain
+
 #: At most this many fields are read. Graphs of large language models have some hundred thousands.
 MOST_FIELDS: Final = 10_000_000
 
@@ -60,7 +62,7 @@ def external_files(path: Path) -> dict[str, Path]:
     A link, a file in a linked folder, and one whose name or folder begins with a dot are left out.
     """
     with (
-        path.open("rb") as opened,
+        open_plain(path) as opened,
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
         locations = sorted(set(_Scan(content).locations()))

@@ -186,6 +186,6 @@ def keep_arrays(own_inputs: Mapping[str, Values], reference: Path | None, run: R
     folder = run.user_arrays_path("inputs").parent
     folder.mkdir(exist_ok=True)
     if own_inputs:
-        run.user_arrays_path("inputs").write_bytes(inputs.npz_bytes(own_inputs))
+        inputs.write_npz(run.user_arrays_path("inputs"), own_inputs)
     if reference is not None:
         shutil.copyfile(reference, run.user_arrays_path("reference"))

@@ -11,6 +11,7 @@ import struct
 from collections.abc import Iterator
 from pathlib import Path
 
+from deepmatrix.boundary.opening import open_plain
 from deepmatrix.errors import ArgumentError
 from deepmatrix.sizes import binary_size
 from harness.formats import FORMATS, HEAD_BYTES, ZIP, Format
@@ -38,6 +39,8 @@ def format_of(path: Path) -> Format:
     if not path.exists():
         raise ArgumentError(f"{path} is not there", hint="name a model file or a SavedModel folder")
     is_folder = path.is_dir()
+    if not is_folder and not path.is_file():
+        raise ArgumentError(f"{path} is no plain file", hint="name a model file")
     if is_folder:
         head, members = b"", list(itertools.islice(names_below(path), MOST_NAMES))
     else:
@@ -54,12 +57,12 @@ def format_of(path: Path) -> Format:
 def _head(path: Path) -> bytes:
     if not path.stat().st_size:
         raise ArgumentError(f"{path} is empty", hint="export it again")
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return file.read(HEAD_BYTES)
 
 
 def _members(path: Path) -> list[str]:
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         if file.read(len(ZIP[1])) != ZIP[1]:
             return []
     names = zip_names(path)
@@ -127,7 +130,7 @@ def zip_names(path: Path) -> list[str] | None:
 
     Only the first `DIRECTORY_BYTES` of the directory are read.
     """
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         size = file.seek(0, os.SEEK_END)
         file.seek(max(size - END_BYTES, 0))
         tail = file.read(END_BYTES)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepmatrix.boundary.opening import is_there
 from deepmatrix.models.following import follow, output_names
 from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
@@ -63,13 +64,13 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
     if judged.evaluations:
-        (part / truths.EVALUATION).write_bytes(inputs.npz_bytes(judged.evaluations))
+        inputs.write_npz(part / truths.EVALUATION, judged.evaluations)
     if judged.masks:
-        (part / UNDEFINED).write_bytes(inputs.npz_bytes(judged.masks))
+        inputs.write_npz(part / UNDEFINED, judged.masks)
     if judged.gold:
-        (part / truths.PRODUCED).write_bytes(inputs.npz_bytes(judged.produced))
-        (part / GOLD).write_bytes(inputs.npz_bytes(judged.gold))
-    (part / "weights.npz").write_bytes(inputs.npz_bytes({}))
+        inputs.write_npz(part / truths.PRODUCED, judged.produced)
+        inputs.write_npz(part / GOLD, judged.gold)
+    inputs.write_npz(part / "weights.npz", {})
     exported = Exported(
         format=model.format,
         files=tuple(
@@ -96,7 +97,7 @@ def _describe_inputs(
     run: Run, served: Mapping[str, Values], inspected: InspectData | None
 ) -> Iterator[ModelInput]:
     """Yield what was served; several files of one model share the inputs of the first."""
-    sampled = not run.user_arrays_path("inputs").is_file()
+    sampled = not is_there(run.user_arrays_path("inputs"))
     why = inspected.values if inspected and sampled else {}
     dtypes = inspected.dtypes if inspected else {}
     steering = inspected.steering if inspected else {}
@@ -135,7 +136,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     )
     if plan.follows(model):
         return follow_first(run, own, list(outputs))
-    if model in plan.served and run.user_arrays_path("reference").is_file():
+    if model in plan.served and is_there(run.user_arrays_path("reference")):
         return _by_reference(run.user_arrays_path("reference"), own, precise)
     if own.gold.keys() != outputs.keys():
         raise arrays.Unreadable("its outputs and its gold have different names")
@@ -162,7 +163,7 @@ def follow_first(run: Run, own: Truth, names: Sequence[str]) -> Truth:
 
 def _arrays(path: Path) -> dict[str, Values]:
     """Return arrays that the inspector wrote, none where it could not evaluate the model."""
-    return arrays.read_all(path, arrays.ANY) if path.is_file() else {}
+    return arrays.read_all(path, arrays.ANY) if is_there(path) else {}
 
 
 def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Truth:

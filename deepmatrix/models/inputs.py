@@ -10,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from deepmatrix.boundary.bounds import path_text
+from deepmatrix.boundary.opening import is_there
 from deepmatrix.errors import ArgumentError
 from deepmatrix.machine import processes
 from deepmatrix.store import arrays
@@ -100,7 +102,7 @@ def _files(folder: Path) -> list[Path]:
 def _read_file(path: Path) -> dict[str, Values]:
     try:
         if path.suffix == ".npy":
-            return {path.stem: arrays.read_array(path)}
+            return {path_text(path.stem): arrays.read_array(path)}
         values = arrays.read_all(path, arrays.ANY)
     except arrays.Unreadable as error:
         raise ArgumentError(f"--inputs {path}: {error}", hint=HINT) from None
@@ -128,7 +130,7 @@ def _call(source: str, module: str, function: str) -> dict[str, Values]:
 
 def _read_returned(source: str, target: Path) -> dict[str, Values]:
     try:
-        values = arrays.read_all(target, arrays.ANY) if target.is_file() else {}
+        values = arrays.read_all(target, arrays.ANY) if is_there(target) else {}
     except arrays.Unreadable as error:
         raise ArgumentError(f"--inputs {source}: {error}", hint=HINT) from None
     if not values:

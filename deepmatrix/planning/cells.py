@@ -12,6 +12,13 @@ from harness.formats import FORMATS
 
 Role = Literal["framework", "runtime"]
 
+#: The keys of a system that say which code runs, and how it is told to.
+CODE = ("adapter", "command", "environment", "options")
+
+
+#: Characters of a value that a message shows.
+LONGEST_SHOWN = 120
+
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
@@ -205,6 +212,29 @@ class Capabilities:
         if self.pythons is not None and cell.python not in self.pythons:
             return f"no Python {cell.python} on this machine"
         return self.lacking.get(cell.base)
+
+
+def code_differences(cell: Cell, matrix: Matrix) -> Iterator[str]:
+    """Yield what a cell starts that the system of this name in a matrix file does not."""
+    system = matrix.systems().get(cell.name)
+    isa = matrix.isas.get(cell.isa)
+    if system is None:
+        yield f"{cell.name}: the matrix file has no such system"
+    elif cell.isa and isa is None:
+        yield f"{cell.isa}: the matrix file has no such instruction set"
+    else:
+        own = replace(cell.plain, system=system)
+        own = own.kept_to(cell.isa, isa) if isa else own
+        for key in CODE:
+            value, own_value = getattr(cell, key), getattr(own, key)
+            if value != own_value:
+                yield f"{cell.name}: {key} is {_shown(value)}, not {_shown(own_value)}"
+
+
+def _shown(value: object) -> str:
+    """Return a value as long as a message can show it."""
+    text = str(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 1]}…"
 
 
 def all_cells(matrix: Matrix) -> Iterator[Cell]:

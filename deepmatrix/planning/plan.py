@@ -11,6 +11,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from deepmatrix.boundary.bounds import path_text
 from deepmatrix.config.sections import Infer
 from deepmatrix.planning.cells import Cell
 from harness import record
@@ -176,7 +177,9 @@ class Plan:
 
     def with_sources(self, sources: Mapping[str, str]) -> Plan:
         """Return this plan with the paths that the user gave for the models, by their names."""
-        imports = tuple(replace(model, source=sources[model.name]) for model in self.imports)
+        imports = tuple(
+            replace(model, source=path_text(sources[model.name])) for model in self.imports
+        )
         return replace(self, imports=imports)
 
     def rounds(self, cell: Cell) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import print_table

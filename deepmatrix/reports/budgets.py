@@ -12,7 +12,9 @@ from typing import Annotated
 
 from pydantic import Field, TypeAdapter
 
-from deepmatrix.boundary.files import read_json, write_text
+from deepmatrix.boundary.files import read_json
+from deepmatrix.boundary.opening import is_there
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.drawing import numbers
 from deepmatrix.results.rows import Results
 from deepmatrix.sizes import BINARY_UNITS, DECIMAL_UNITS
@@ -119,4 +121,4 @@ def save(budgets: Budgets, run: Run) -> None:
 def load(run: Run) -> Budgets:
     """Return the budgets of a run, empty if it has none. Raises RecordError."""
     path = run.path / FILE
-    return read_json(path, _BUDGETS, hint=HINT) if path.is_file() else Budgets()
+    return read_json(path, _BUDGETS, hint=HINT) if is_there(path) else Budgets()

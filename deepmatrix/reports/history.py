@@ -22,6 +22,9 @@ WIDEST, HEIGHT = 120, 16
 #: A smaller value is shown as none: the plot cannot label an axis of such numbers.
 SMALLEST = 1e-30
 
+#: A value that became more times as large is shown so: before, it was next to nothing.
+LARGEST_RATIO = 10_000
+
 #: By unit: what a value on the axis is divided by is chosen among these.
 SCALES = {
     "s": {"s": 1.0, "ms": 1e-3, "µs": 1e-6},
@@ -108,8 +111,10 @@ def _value(value: float, unit: str) -> str:
 
 
 def _change(levels: Sequence[Level]) -> str:
-    before, after = levels[-2].value, levels[-1].value
-    return f"{100 * (after / before - 1):+.1f}\N{NO-BREAK SPACE}%"
+    ratio = levels[-1].value / levels[-2].value
+    if ratio > LARGEST_RATIO:
+        return f"over {LARGEST_RATIO}×"
+    return f"{100 * (ratio - 1):+.1f}\N{NO-BREAK SPACE}%"
 
 
 def _change_share(series: Series) -> float:

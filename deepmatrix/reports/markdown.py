@@ -6,7 +6,8 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.opening import open_plain
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.drawing.escaping import markdown as escape
 from deepmatrix.drawing.escaping import markdown_code, markdown_prose
@@ -69,7 +70,8 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
         ArgumentError: it cannot be read, or the marks are not there, once each and in their order.
     """
     try:
-        text = path.read_text(encoding="utf-8")
+        with open_plain(path) as file:
+            text = file.read().decode("utf-8")
     except UnicodeDecodeError as error:
         raise ArgumentError(
             f"{path} is not UTF-8 text ({error.reason} at byte {error.start})",
@@ -86,7 +88,7 @@ def insert(path: Path, page: Callable[[Sequence[str]], str]) -> None:
     titles = [title.strip() for title in (begins[0][1] or "").split(";") if title.strip()]
     report = page(titles).replace("\n#", "\n##").replace("# ", "### ", 1)
     before, after = text[: begins[0].end()], text[text.index(END) :]
-    write_text(path, f"{before}\n\n{report}\n{after}")
+    write_named(path, f"{before}\n\n{report}\n{after}")
 
 
 def _select(tables: list[Table], titles: Sequence[str]) -> list[Table]:

@@ -6,6 +6,7 @@ import math
 from collections.abc import Iterator, Sequence
 
 from deepmatrix.boundary.files import Damaged
+from deepmatrix.boundary.opening import is_there
 from deepmatrix.planning.plan import Import
 from deepmatrix.results.rows import ModelRow, NodesRow
 from deepmatrix.store import artifacts
@@ -55,7 +56,7 @@ def _has_reference(model: Import, manifest: Manifest, runs: Sequence[Run]) -> bo
     """Return whether gold is a user's reference, or what another model gives."""
     if manifest.plan.follows(model):
         return True
-    return any(run.user_arrays_path("reference").is_file() for run in runs)
+    return any(is_there(run.user_arrays_path("reference")) for run in runs)
 
 
 def nodes_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[NodesRow]:

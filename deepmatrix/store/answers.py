@@ -6,12 +6,11 @@ import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from deepmatrix.boundary.files import write_bytes
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
-from deepmatrix.workloads.inputs import npz_bytes
+from deepmatrix.workloads.inputs import write_npz
 from harness.record import answer_path
 
 
@@ -34,7 +33,7 @@ def read_control(control: Path, names: Sequence[str]) -> dict[str, Values]:
 
 def store(run: Run, artifact: Artifact, cell: str, outputs: Mapping[str, Values]) -> None:
     """Store a consumer's outputs, in the model's order."""
-    write_bytes(path(run, artifact, cell), npz_bytes(outputs))
+    write_npz(path(run, artifact, cell), outputs)
 
 
 def read(run: Run, artifact: Artifact, cell: str) -> dict[str, Values] | None:

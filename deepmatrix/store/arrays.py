@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
+import os
 import zipfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,6 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 import numpy.typing as npt
+
+from deepmatrix.boundary.opening import open_plain
 
 Floats = npt.NDArray[np.floating[Any]]
 Values = npt.NDArray[Any]
@@ -36,6 +40,10 @@ LARGEST_DIRECTORY, DIRECTORY_END = 4 * 2**20, 2**16 + 22
 
 #: A side of an array without values. Nothing else bounds it.
 LARGEST_EMPTY_SIDE = 2**24
+
+
+#: Bytes of the header of an ``.npy``: the most that version 1.0 has room for; and of its begin.
+LARGEST_HEADER, HEADER_BEGIN = 2**16 - 1, 12
 
 
 class Unreadable(Exception):
@@ -67,8 +75,8 @@ def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:
 
 def read_array(path: Path) -> Values:
     """Return the array of an ``.npy``, of numbers or texts, like `read`. Raises Unreadable."""
-    with _reading(path), path.open("rb") as stream:
-        _check_header(stream, path.name, None, path.stat().st_size, ANY)
+    with _reading(path), open_plain(path) as stream:
+        _check_header(stream, path.name, None, _size(stream), ANY)
         stream.seek(0)
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)
         _check_letters(path.name, read)
@@ -96,28 +104,30 @@ def _reading(path: Path) -> Iterator[None]:
 @contextlib.contextmanager
 def _archive(path: Path) -> Iterator[zipfile.ZipFile]:
     """Open an ``.npz`` whose unpacked size is within the limit. Raises Unreadable."""
-    with _reading(path):
-        _check_directory(path)
-        with zipfile.ZipFile(path) as file:
+    with _reading(path), open_plain(path) as stream:
+        _check_directory(stream, path.name)
+        with zipfile.ZipFile(stream) as file:
             size = sum(member.file_size for member in file.infolist())
-            if size > min(LARGEST_BYTES, max(SMALL_BYTES, LARGEST_RATIO * path.stat().st_size)):
+            if size > min(LARGEST_BYTES, max(SMALL_BYTES, LARGEST_RATIO * _size(stream))):
                 raise Unreadable(f"{path.name} unpacks to {size} bytes, too many for its size")
             yield file
 
 
-def _check_directory(path: Path) -> None:
+def _size(stream: IO[bytes]) -> int:
+    return os.fstat(stream.fileno()).st_size
+
+
+def _check_directory(stream: IO[bytes], name: str) -> None:
     """Raise Unreadable where the list of an archive's members is too long to be read.
 
     It is read as a whole. Its size stands 12 bytes after the last mark of its end.
     """
-    with path.open("rb") as stream:
-        start = max(path.stat().st_size - DIRECTORY_END, 0)
-        stream.seek(start)
-        end = stream.read(DIRECTORY_END)
+    stream.seek(max(_size(stream) - DIRECTORY_END, 0))
+    end = stream.read(DIRECTORY_END)
     at = end.rfind(b"PK\5\6")
     size = int.from_bytes(end[at + 12 : at + 16], "little")
     if at >= 0 and size > LARGEST_DIRECTORY:
-        raise Unreadable(f"{path.name} lists more members than an archive of arrays has")
+        raise Unreadable(f"{name} lists more members than an archive of arrays has")
 
 
 def _read_one(
@@ -155,9 +165,10 @@ def _check_header(
     stream: IO[bytes], name: str, expected: Shape | None, file_bytes: int, kinds: str
 ) -> None:
     """Raise Unreadable unless a file of *file_bytes* can hold the array that it claims."""
-    version = np.lib.format.read_magic(stream)
-    header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
-    shape, _, dtype = header(stream)
+    header = _bounded_header(stream, name)
+    version = np.lib.format.read_magic(header)
+    read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
+    shape, _, dtype = read_header(header)
     if dtype.kind not in kinds and not (kinds == ANY and dtype == BFLOAT16):
         raise Unreadable(f"{name} holds {dtype}, not {_WANTED[kinds]}")
     if expected is not None and shape != expected:
@@ -169,6 +180,18 @@ def _check_header(
         raise Unreadable(f"{name} has the shape {shape}, which is impossible")
     if size > min(LARGEST_BYTES, file_bytes):
         raise Unreadable(f"{name} claims {size} bytes and has {file_bytes}")
+
+
+def _bounded_header(stream: IO[bytes], name: str) -> IO[bytes]:
+    """Return the beginning of an ``.npy``. Raises Unreadable for a header too long to be read."""
+    begin = stream.read(HEADER_BEGIN)
+    if not begin.startswith(np.lib.format.MAGIC_PREFIX):
+        return io.BytesIO(begin)  # what reads it says what is wrong
+    is_short = begin[6:7] == b"\1"  # version 1.0 has two bytes for the length, later ones four
+    length = int.from_bytes(begin[8:10] if is_short else begin[8:12], "little")
+    if length > LARGEST_HEADER:
+        raise Unreadable(f"{name} has a header of {length} bytes, which no array has")
+    return io.BytesIO(begin + stream.read(length))
 
 
 _header_2_0 = np.lib.format.read_array_header_2_0

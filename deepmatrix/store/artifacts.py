@@ -11,7 +11,9 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter
 
-from deepmatrix.boundary.files import Damaged, flush_folder, flush_tree, read_json, write_text
+from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.opening import open_plain
+from deepmatrix.boundary.writing import flush_folder, flush_tree, write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import arrays
@@ -82,8 +84,8 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
             raise arrays.Unreadable(f"there is no {artifact.format}") from None
         for name in ("weights.npz", "outputs.npz"):
             shutil.copyfile(control / "artifacts" / name, part / name)
-        np.savez(part / INPUTS, x=probe)
-        np.savez(part / GOLD, y=truth)
+        inputs.write_npz(part / INPUTS, {"x": probe})
+        inputs.write_npz(part / GOLD, {"y": truth})
         described = describe(exported[artifact.format], artifact.id, part)
         finish(part, described, final)
         stored[artifact.id] = fingerprint(described)
@@ -172,7 +174,7 @@ def describe_file(path: Path, folder: Path) -> ExportedFile:
 
 def sha256(path: Path) -> str:
     """Return a file's digest, 64 hex digits."""
-    with path.open("rb") as file:
+    with open_plain(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

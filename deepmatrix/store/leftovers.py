@@ -16,7 +16,7 @@ REPLACED: Final = ("artifacts", "causes")
 #: Folders of other people's files, which may have any name, by their depth in a run.
 THEIRS: Final = {1: ("models", "given"), 3: ("model",)}
 
-#: The name of a file that `deepmatrix.boundary.files` or `deepmatrix.workloads` has not finished.
+#: The name of a file that `deepmatrix.boundary.writing` or `deepmatrix.workloads` has not finished.
 UNFINISHED: Final = re.compile(r"\.\d+\.part$")
 
 

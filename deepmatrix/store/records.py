@@ -1,11 +1,16 @@
 """The record of one job, versioned JSON: what ran, how it ended, and what the host concluded.
 
-Its part `Output` is what the harness wrote. Raw samples are kept, so that new statistics can be
+Its part `Output` is what the harness wrote. Its file is ``records/CELL/SUBJECT/rROUND.json``. Raw
+samples are kept, so that new statistics can be
 applied to old records.
 """
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Annotated, Final, Literal
 
 from pydantic import Field
@@ -28,6 +33,9 @@ from deepmatrix.store.parts import Part
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.reported.phases import AnyPhase
 from harness.record import WRONG_INPUTS
+
+#: The name of a record's file, with its round.
+ROUND: Final = re.compile(r"r(\d{1,9})\.json")
 
 #: 1: first version.
 RECORD_SCHEMA: Final = 1
@@ -228,3 +236,29 @@ class JobRecord(Part):
     def error_type(self) -> str:
         """The type of the exception that ended that phase, or nothing."""
         return self.failure.error.type if self.failure and self.failure.error else ""
+
+
+def record_files(path: Path) -> Iterator[str]:
+    """Yield the record files of a run directory in order, without holding all names.
+
+    Names, not paths: making 100,000 `Path` takes as long as reading the files.
+    """
+    root = path / "records"
+    if not root.is_dir():
+        return
+    for cell in _folders(root):
+        for subject in _folders(cell):
+            rounds = filter(None, map(ROUND.fullmatch, os.listdir(subject.path)))
+            for match in sorted(rounds, key=lambda match: int(match[1])):
+                yield f"{subject.path}/{match[0]}"
+
+
+def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
+    entries = [entry for entry in os.scandir(path) if entry.is_dir()]
+    return sorted(entries, key=lambda entry: entry.name)
+
+
+def place_of(path: str | Path) -> tuple[str, str, str]:
+    """Return the cell, the subject and the name of a record's file."""
+    *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")
+    return cell, subject, name

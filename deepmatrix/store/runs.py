@@ -10,8 +10,6 @@ import contextlib
 import errno
 import hashlib
 import json
-import os
-import re
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -22,8 +20,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, TypeAdapter
 
-from deepmatrix.boundary.bounds import Facts, Items, Number, Share
-from deepmatrix.boundary.files import Damaged, Read, read_json, write_text
+from deepmatrix.boundary.bounds import Facts, Items, Number, Share, path_text
+from deepmatrix.boundary.files import Damaged, Read, read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import RecordError
@@ -34,9 +33,7 @@ from deepmatrix.store import leftovers, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.leftovers import refuse_links
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import UNDONE, JobRecord
-
-_ROUND = re.compile(r"r(\d{1,9})\.json")
+from deepmatrix.store.records import ROUND, UNDONE, JobRecord, place_of, record_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,14 +131,14 @@ class Run:
         """Return the record in a file of this run, like `record`."""
         try:
             record = read_json(path, _RECORD)
-            self._check_place(record, path)
+            self._checkplace_of(record, path)
         except Damaged as error:
             return self._damaged_record(error)
         return record
 
-    def _check_place(self, record: JobRecord, path: str | Path) -> None:
+    def _checkplace_of(self, record: JobRecord, path: str | Path) -> None:
         """Raise Damaged where a record is another job's or run's: it would count as this one's."""
-        if (record.cell, record.subject, f"r{record.round}.json") != _place(path):
+        if (record.cell, record.subject, f"r{record.round}.json") != place_of(path):
             raise Damaged(path, f"it is the record of {record.job}")
         if record.run != self.id:
             raise Damaged(path, f"it is of the run {record.run}")
@@ -154,9 +151,9 @@ class Run:
 
         The rest of the run is read on: this one job then says why it has no result.
         """
-        cell, subject, name = _place(error.path)
+        cell, subject, name = place_of(error.path)
         planned = self._subjects.get(subject)
-        number = _ROUND.fullmatch(name)
+        number = ROUND.fullmatch(name)
         if planned is None or number is None or cell not in self._cells:
             raise error
         wave, workload = planned
@@ -204,8 +201,17 @@ class Run:
         return sum(1 for _ in self.record_path(job).parent.glob(f"r{job.round}.retried*.json"))
 
     def records(self) -> Iterator[JobRecord]:
-        """Yield all records, those of one cell and subject together, one in memory at a time."""
-        yield from map(self.record_at, record_files(self.path))
+        """Yield all records, those of one cell and subject together, one in memory at a time.
+
+        A file that cannot be used, where no record was planned, is noted as damage.
+        """
+        for path in record_files(self.path):
+            try:
+                record = self.record_at(path)
+            except Damaged as error:
+                self.note_damage(error)
+            else:
+                yield record
 
     def save_prepared(self, prepared: dict[str, Prepared]) -> None:
         """Write, in a file for each cell, its image or environment and the cost of building it."""
@@ -264,7 +270,7 @@ class Run:
             if path.parent.name.endswith(".part"):
                 continue
             try:
-                value = read_json(path, kind)
+                value = read_json(_writable_name(path), kind)
             except Damaged as error:
                 self.note_damage(error)
             else:
@@ -310,30 +316,11 @@ class Run:
         leftovers.sweep(self.path)
 
 
-def record_files(path: Path) -> Iterator[str]:
-    """Yield the record files of a run directory in order, without holding all names.
-
-    Names, not paths: making 100,000 `Path` takes as long as reading the files.
-    """
-    root = path / "records"
-    if not root.is_dir():
-        return
-    for cell in _folders(root):
-        for subject in _folders(cell):
-            rounds = filter(None, map(_ROUND.fullmatch, os.listdir(subject.path)))
-            for match in sorted(rounds, key=lambda match: int(match[1])):
-                yield f"{subject.path}/{match[0]}"
-
-
-def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:
-    entries = [entry for entry in os.scandir(path) if entry.is_dir()]
-    return sorted(entries, key=lambda entry: entry.name)
-
-
-def _place(path: str | Path) -> tuple[str, str, str]:
-    """Return the cell, the subject and the name of a record's file."""
-    *_, cell, subject, name = str(path).replace(os.sep, "/").split("/")
-    return cell, subject, name
+def _writable_name(path: Path) -> Path:
+    """Return a path. Raises Damaged where its name is not UTF-8, and stands for no cell."""
+    if path_text(path.name) != path.name:
+        raise Damaged(path, "its name is not UTF-8", hint="remove the file")
+    return path
 
 
 def _prefers_old(old: Prepared, new: Prepared) -> bool:

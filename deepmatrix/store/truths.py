@@ -7,11 +7,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deepmatrix.boundary.files import Damaged, write_bytes, write_text
+from deepmatrix.boundary.files import Damaged
+from deepmatrix.boundary.opening import is_there
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
-from deepmatrix.workloads.inputs import npz_bytes
+from deepmatrix.workloads.inputs import write_npz
 
 PRODUCED: Final = "outputs.npz"
 
@@ -70,7 +72,7 @@ def read(folder: Path) -> Truth:
 
 
 def _arrays(path: Path) -> dict[str, Values]:
-    return arrays.read_all(path, arrays.ANY) if path.is_file() else {}
+    return arrays.read_all(path, arrays.ANY) if is_there(path) else {}
 
 
 def replace(folder: Path, truth: Truth) -> None:
@@ -86,7 +88,7 @@ def replace(folder: Path, truth: Truth) -> None:
         artifacts.UNDEFINED: truth.masks,
     }
     for name, values in files.items():
-        write_bytes(folder / name, npz_bytes(values))
+        write_npz(folder / name, values)
     untouched = tuple(file for file in described.files if file.path not in files)
     written = tuple(artifacts.describe_file(folder / name, folder) for name in files)
     changes = {

@@ -13,12 +13,12 @@ import json
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from deepmatrix.boundary.files import write_bytes
+from deepmatrix.boundary.writing import replacing, write_bytes
 from deepmatrix.config.sections import USUAL_PHASES, Workload
 from deepmatrix.paths import DATA
 from deepmatrix.workloads import gold, networks
@@ -78,10 +78,10 @@ def write_missing(
     batch_rows = rows[: workload.steps]
     folder.mkdir(parents=True, exist_ok=True)
     paths = files(folder, name)
-    write_bytes(paths["data.npz"], npz_bytes(data))
-    write_bytes(paths["weights.npz"], npz_bytes(weights))
+    write_npz(paths["data.npz"], data)
+    write_npz(paths["weights.npz"], weights)
     rates = learning_rates(workload, len(batch_rows))
-    write_bytes(paths["order.npz"], npz_bytes({"order": batch_rows, "rates": rates}))
+    write_npz(paths["order.npz"], {"order": batch_rows, "rates": rates})
     if not {"parity", "idiom"}.isdisjoint(phases):
         first_batch = next(batches(data, batch_rows))
         first_step_arrays = _first_step(network, weights, *first_batch)
@@ -89,7 +89,7 @@ def write_missing(
         constant_rate = itertools.repeat(rates[0])
         trained_weights = gold.train(network, weights, first_batches, rates=constant_rate).weights
         first_step_arrays[TRAINED] = gold.forward(network, trained_weights, first_batch[0])
-        write_bytes(first_step(folder, name), npz_bytes(first_step_arrays))
+        write_npz(first_step(folder, name), first_step_arrays)
     training: dict[str, Any] = {"losses": [], "accuracy": 0.0}
     if "train" in phases:
         training = _trained(network, weights, data, batch_rows, rates)
@@ -259,9 +259,20 @@ def batches(
 def npz_bytes(arrays: Arrays) -> bytes:
     """Return an ``.npz`` of arrays by name, without the timestamps that numpy writes."""
     target = io.BytesIO()
+    _write_npz(target, arrays)
+    return target.getvalue()
+
+
+def write_npz(path: Path, arrays: Arrays) -> None:
+    """Write an ``.npz`` like `npz_bytes`, an array after the other: there is no second copy."""
+    with replacing(path) as file:
+        _write_npz(file, arrays)
+
+
+def _write_npz(target: IO[bytes], arrays: Arrays) -> None:
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as file:
         for name, array in arrays.items():
             member = zipfile.ZipInfo(f"{name}.npy", date_time=(1980, 1, 1, 0, 0, 0))
+            member.file_size = np.asarray(array).nbytes  # above 2 GiB it is written differently
             with file.open(member, "w") as stream:
                 np.lib.format.write_array(stream, np.asarray(array, order="C"), allow_pickle=False)
-    return target.getvalue()

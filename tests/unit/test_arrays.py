@@ -11,6 +11,7 @@ import pytest
 
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Unreadable
+from harness import control
 
 
 def npy(header: str) -> bytes:
@@ -27,6 +28,11 @@ def whole() -> bytes:
     target = io.BytesIO()
     np.save(target, np.ones(100))
     return target.getvalue()
+
+
+def with_header_of(length: int) -> bytes:
+    """Return a file of version 2.0 that claims a header of any length."""
+    return b"\x93NUMPY\x02\x00" + length.to_bytes(4, "little") + b" " * 100
 
 
 def archive(content: bytes, method: int = zipfile.ZIP_STORED) -> bytearray:
@@ -56,6 +62,8 @@ def letters(*codes: int) -> bytes:
 
 
 HARMFUL = {
+    "x has a header of 4294967295 bytes": archive(with_header_of(2**32 - 1)),
+    "x has a header of 65536 bytes": archive(with_header_of(2**16)),
     "is encrypted": edited(archive(whole()), 6, 1),
     "compression method is not supported": edited(archive(whole()), 8, 97),
     "Corrupt input data": torn(),
@@ -96,3 +104,12 @@ def test_what_an_archive_unpacks_to_is_bounded_as_a_whole(
         arrays.read_all(tmp_path / "x.npz")
     np.savez_compressed(tmp_path / "x.npz", a=np.ones(200))
     assert list(arrays.read_all(tmp_path / "x.npz")) == ["a"]
+
+
+def test_an_array_whose_name_no_archive_can_hold_is_refused_where_it_is_written(
+    tmp_path: Path,
+) -> None:
+    name = "x\0y"
+    with pytest.raises(ValueError, match=r"'x\\x00y' has a null character"):
+        control.save_arrays(str(tmp_path), "inputs.npz", {name: np.ones(2)})
+    assert list(tmp_path.iterdir()) == []

@@ -20,7 +20,8 @@ from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
 from deepmatrix.boundary.bounds import Count, relative_path
-from deepmatrix.boundary.files import Damaged, read_json, write_bytes
+from deepmatrix.boundary.files import Damaged, read_json
+from deepmatrix.boundary.writing import write_bytes
 from deepmatrix.engines import Ended, venv
 from deepmatrix.engines.docker import endpoints
 from deepmatrix.errors import ArgumentError, RecordError
@@ -76,23 +77,46 @@ def test_a_reader_returns_a_result_or_one_clear_error(
 
 
 PLANT = """
-from deepmatrix.boundary import bounds
-bounds.Sample = bounds.Seconds  # nothing refuses a call that took no time
+from deepmatrix.boundary import bounds, opening
+{plant}
 import runpy, sys
-names = ("output.json", "record, produce", "record, consume")
-sys.argv = ["fuzz", "--inputs", "600", *(part for name in names for part in ("--only", name))]
-runpy.run_path("bench/fuzz.py", run_name="__main__")
+arguments = ["--longest", "2", *(part for name in {names!r} for part in ("--only", name))]
+sys.argv = ["fuzz", "--inputs", str(200 * len({names!r})), *arguments]
+runpy.run_path({path!r}, run_name="__main__")
 """
 
 
-def test_a_planted_missing_check_is_found_within_the_default_budget(tmp_path: Path) -> None:
-    command = [sys.executable, "-c", PLANT.replace("bench/fuzz.py", str(ROOT / "bench/fuzz.py"))]
+@pytest.mark.parametrize(
+    ("plant", "names", "fault"),
+    [
+        (
+            "bounds.Sample = bounds.Seconds  # nothing refuses a call that took no time",
+            ("output.json", "record, produce", "record, consume"),
+            "ZeroDivisionError",
+        ),
+        (
+            "opening.WITHOUT_WAITING = 0  # a pipe is waited for",
+            ("the history that is added to",),
+            "a hang",
+        ),
+        (
+            "bounds.path_text = str  # a name is not made text",
+            ("a further file of a run",),
+            "surrogates",
+        ),
+    ],
+)
+def test_a_planted_missing_check_is_found_within_the_default_budget(
+    tmp_path: Path, plant: str, names: tuple[str, ...], fault: str
+) -> None:
+    program = PLANT.format(plant=plant, names=names, path=str(ROOT / "bench" / "fuzz.py"))
+    command = [sys.executable, "-c", program]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     ended = subprocess.run(
         command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
     )
     assert ended.returncode == 1, ended.stderr
-    assert "ZeroDivisionError" in ended.stdout
+    assert fault in ended.stdout
 
 
 def unbounded(schema: Any, place: str = "") -> Iterator[str]:

@@ -227,6 +227,12 @@ BAD = [
         id="a path for a module",
     ),
     pytest.param(
+        "exports: [onnx]",
+        "exports: [onnx]\n    environment: {A=B: c}",
+        "17:19: 'A=B' is not valid here; write the name of an environment variable",
+        id="no name of a variable",
+    ),
+    pytest.param(
         "  amd64:\n    platform: linux/amd64\n    wheels: x86_64-manylinux_2_36\n",
         "  amd64:\n    platform: linux/amd64\n    wheels: x86_64-manylinux_2_36\n"
         "  12-amd64:\n    platform: linux/amd64\n    wheels: x86_64-manylinux_2_36\n",
@@ -733,8 +739,17 @@ BOMB = "a0: &a0 [x]\n" + "".join(
         (BOMB, "5:25: not YAML: more than 10000 values, with what aliases repeat"),
         ("a: &x [*x]\n", "1:8: not YAML: nothing before it, and not around it, is &x"),
         ("a: [" + "1," * 30_000 + "]\n", "1:19999: not YAML: more than 10000 values"),
-        ("".join(f"k{at}: 1\n" for at in range(15_000)), "5000:8: not YAML: more than 10000 val"),
-        ("x" * 2_000_000, "1:1: larger than 1 MiB, more than people write"),
+        ("".join(f"k{at}: 1\n" for at in range(9_000)), "5000:8: not YAML: more than 10000 val"),
+        ("x" * 300_000, "1:1: larger than 256 KiB, more than people write"),
+        ("#\n" * 10_001, "1:1: more than 10000 lines"),
+        ("\r" * 10_001, "1:1: more than 10000 lines"),
+        ("a: 1\n<<: {b: 1}\n", "2:1: not YAML: the key << is not used here"),
+        ("a: {<<: [5, x]}\n", "1:5: not YAML: the key << is not used here"),
+        (f"a: 0b{'1' * 100_000}\n", "1:4: not YAML: a whole number beyond"),
+        (f"a: 0x{'f' * 100_000}\n", "1:4: not YAML: a whole number beyond"),
+        (f"a: 0o{'7' * 9_999}\n", "1:4: not YAML: a whole number beyond"),
+        ('a: "\\UFFFFFFFF"\n', "1:"),
+        ('a: "\\U00110000"\n', "1:"),
         ("a: !!python/object:os.system x\n", "1:4: not YAML: the tag "),
         ("a: !!set {b}\n", "1:4: not YAML: the tag tag:yaml.org,2002:set is not used here"),
     ],
@@ -752,7 +767,7 @@ def test_a_document_out_of_bounds_is_refused_before_it_is_built(
 
 
 def test_of_many_problems_the_first_are_listed(tmp_path: Path) -> None:
-    unknown = "".join(f"key{number}: {'x' * 100}\n" for number in range(3000))
+    unknown = "".join(f"key{number}: {'x' * 100}\n" for number in range(1500))
     with pytest.raises(ConfigError) as caught:
         load(tmp_path, GOOD + unknown)
     lines = caught.value.message.splitlines()

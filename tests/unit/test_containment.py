@@ -9,7 +9,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
 
 import pytest
@@ -45,7 +45,9 @@ class Lab:
     def outside(self) -> Path:
         return self.folder / "outside"
 
-    def run(self, fault: str, **limits: int) -> tuple[Ended, Path]:
+    def run(
+        self, fault: str, variables: Mapping[str, str] | None = None, **limits: int
+    ) -> tuple[Ended, Path]:
         control = self.folder / fault / "control"
         (control / "data").mkdir(parents=True)
         (control / "data" / "x").write_text("x")
@@ -68,7 +70,7 @@ class Lab:
             control=control,
             deadline_s=30,
             limits=dataclasses.replace(LIMITS, **limits),
-            environment={"FAULT": fault, **places},
+            environment={"FAULT": fault, **places, **(variables or {})},
         )
         return self.engine.run(task, Path(sys.executable), threading.Event()), control
 
@@ -135,6 +137,16 @@ def test_in_the_sandbox_a_process_reads_writes_and_reaches_nothing_of_the_user(
         "neighbours": "0",
     }
     assert [path.name for path in lab.outside.iterdir()] == ["secret"]
+
+
+@with_sandbox
+def test_no_variable_of_a_cell_reaches_a_program_outside_the_sandbox(
+    laboratory: Laboratory,
+) -> None:
+    variables = {"LD_PRELOAD": "/no/library.so", "PYTHONPATH": "/no/harness"}
+    ended, _ = laboratory(sandbox.find()).run("odd_exit", variables)
+    assert (ended.exit_code, ended.containment) == (7, "bubblewrap"), ended.log
+    assert ended.log.count("/no/library.so") == 1, "the loader of Python alone complains of it"
 
 
 def test_without_a_sandbox_the_record_says_that_nothing_holds_it(laboratory: Laboratory) -> None:
@@ -285,7 +297,7 @@ def trapped(tmp_path: Path) -> Path:
     [
         ("jobs/secret", "Not a directory"),
         ("file", "symbolic links"),
-        ("pipe", "not a plain file"),
+        ("pipe", "no plain file"),
     ],
 )
 def test_nothing_is_read_through_a_link_or_from_a_pipe(

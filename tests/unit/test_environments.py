@@ -23,6 +23,7 @@ from pathlib import Path
 import pytest
 
 from deepmatrix.cli import main
+from deepmatrix.drawing.terminal import make_console
 from deepmatrix.engines.docker import endpoints, interruptible
 from deepmatrix.errors import ArgumentError, EngineError, system_error
 from deepmatrix.machine import folders, signals
@@ -117,6 +118,33 @@ def test_a_terminal_of_40_columns_is_enough(term: str, finished: Path) -> None:
     assert "all as expected" in text
 
 
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [
+        ("0", 20),
+        ("1", 20),
+        ("5", 20),
+        ("99999999", 1000),
+        ("²", 160),
+        ("9" * 5000, 160),
+        ("-5", 160),
+        ("many", 160),
+    ],
+)
+def test_a_width_that_nothing_can_be_drawn_in_is_not_taken(
+    columns: str,
+    width: int,
+    finished: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", columns)
+    monkeypatch.setenv("LINES", columns)
+    assert make_console().width == width
+    assert main.main(["merge", str(finished)]) == 0
+    assert "Training" in capsys.readouterr().out
+
+
 def _read_all(descriptor: int) -> bytes:
     parts = []
     try:
@@ -138,6 +166,20 @@ def test_a_reader_that_goes_away_ends_a_command_without_a_word(arguments: Sequen
     assert (process.returncode, err) == (141, b"")
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("code", [0, 2])
+def test_a_stream_that_is_closed_takes_what_is_printed_to_nowhere(
+    closed: str, code: int, finished: Path
+) -> None:
+    run = finished if code == 0 else finished / "nothing"
+    script = f'exec "$0" -m deepmatrix merge "$1" {closed}'
+    command = ["sh", "-c", script, sys.executable, str(run)]
+    process = subprocess.run(command, cwd=ROOT, capture_output=True, timeout=120, check=False)
+    assert process.returncode == code
+    assert bool(process.stdout) == (code == 0 and " >&-" not in f" {closed}")
+    assert bool(process.stderr) == (code != 0 and "2>&-" not in closed)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no /dev/full")
 def test_an_output_that_is_full_is_one_line() -> None:
     with Path("/dev/full").open("wb") as full:
@@ -157,7 +199,7 @@ def test_a_name_that_is_not_utf_8_is_shown(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("content", "reason"),
-    [(b"<!-- report -->\xff<!-- /report -->", "is not UTF-8 text"), (None, "Is a directory")],
+    [(b"<!-- report -->\xff<!-- /report -->", "is not UTF-8 text"), (None, "no plain file")],
 )
 def test_a_page_that_is_no_text_is_refused_and_unchanged(
     tmp_path: Path, content: bytes | None, reason: str
@@ -233,6 +275,20 @@ def test_a_command_whose_engine_never_answers_can_be_interrupted(name: str) -> N
     shutil.rmtree(folder)
     assert process.returncode == 130
     assert err.decode().splitlines() == ["error: interrupted"]
+
+
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM", "SIGHUP"])
+def test_a_signal_while_the_program_loads_ends_it_as_a_later_one(name: str) -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "deepmatrix", *PLAN]
+    environment = {"PATH": os.environ["PATH"]}
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE) as process:
+        assert process.stderr is not None
+        next(line for line in process.stderr if b" deepmatrix.machine.signals" in line)
+        next(line for line in process.stderr if b" rich" in line)
+        process.send_signal(getattr(signal, name))
+        rest = process.stderr.read()
+    assert process.returncode == 130
+    assert rest.splitlines()[-1] == b"error: interrupted"
 
 
 def test_an_ignored_signal_stays_ignored() -> None:

@@ -135,6 +135,7 @@ def test_xml_can_be_parsed(text: str) -> None:
     element = ET.Element("testcase", name=escaping.xml(text))
     element.text = escaping.xml(text)
     ET.fromstring(ET.tostring(element, encoding="unicode"))
+    assert controls(escaping.xml(text)) <= {"\n"}
 
 
 @given(TEXTS)

@@ -136,6 +136,14 @@ def test_a_series_is_plotted_with_its_change(
     assert re.search(r"1\.2\d ms, then 1\.[45]\d ms \(\+2\d\.\d", line)
 
 
+def test_a_change_from_next_to_nothing_is_a_number(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write(tmp_path, *(measured(run, 1.0 if run > 4 else 5e-324) for run in range(10)))
+    assert main.main(["history", "--runs", str(tmp_path)]) == 0
+    assert "over 10000×" in capsys.readouterr().out
+
+
 def test_many_series_are_listed_the_largest_change_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

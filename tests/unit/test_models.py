@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.cli import main
 from deepmatrix.cli.commands import verify
 from deepmatrix.config.sections import ExpectedFailure, Infer

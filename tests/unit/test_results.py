@@ -406,8 +406,8 @@ def test_a_record_that_nothing_planned_is_named(tmp_path: Path) -> None:
     stray = run.path / "records" / "torch-debian12-amd64-cpu" / "no-such" / "r0.json"
     stray.parent.mkdir()
     stray.write_text("{")
-    with pytest.raises(Damaged, match=r"no-such/r0\.json: Invalid JSON"):
-        merging.merge([run])
+    (problem,) = merging.merge([run]).problems
+    assert problem.startswith(f"{stray}: Invalid JSON")
 
 
 def test_a_run_keeps_its_name_wherever_its_directory_lies(tmp_path: Path) -> None:

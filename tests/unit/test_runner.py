@@ -93,7 +93,8 @@ def test_an_interruption_names_the_command_that_resumes_the_run(tmp_path: Path) 
     run = new_run(tmp_path / "my runs", planned("torch-debian12-amd64-cpu"))
     with pytest.raises(Interrupted) as raised:
         Runner(run=run, engine=StoppedEngine(), watcher=Quiet()).execute()
-    assert raised.value.hint.endswith(f"--resume one --runs '{tmp_path}/my runs'")
+    resuming = f"--resume one --engine venv --runs '{tmp_path}/my runs'"
+    assert raised.value.hint.endswith(resuming)
 
 
 class DisturbedEngine(NativeEngine):

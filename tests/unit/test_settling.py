@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepmatrix.boundary.files import write_bytes, write_text
+from deepmatrix.boundary.writing import write_bytes, write_text
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.settling import NO_JUDGE, UNDECIDED, settle
 from deepmatrix.judging import consensus, costs, deviations

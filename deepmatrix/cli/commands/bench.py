@@ -33,7 +33,7 @@ def run(options: argparse.Namespace) -> None:
     console = make_console()
     opened_run = running.open_run(options.run, options.runs)
     engine = starting.choose_engine(options, opened_run.manifest.matrix, console)
-    starting.check_trust(opened_run.manifest.plan, engine, trusted=options.trust)
+    starting.check_run(opened_run, engine, options)
     ids = [cell.id for cell in opened_run.manifest.plan.cells]
     check_globs(ids, options.globs, hint=f"cells of {opened_run.id}: {', '.join(ids)}")
     selected_ids = match_globs(ids, options.globs)

@@ -8,7 +8,8 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import reports
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.bounds import path_text
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import trying
 from deepmatrix.comparison import accepted, limits
@@ -99,16 +100,18 @@ def run(options: argparse.Namespace) -> None:
 
 
 def conclude(options: argparse.Namespace, comparison: Comparison, console: Console) -> None:
-    """Print a comparison, and write the files that were asked for.
+    """Write the files that were asked for, and print a comparison in any case.
 
     Raises:
         CellFailed: it breaks a limit.
     """
-    if options.json:
-        write_text(options.json, comparison.model_dump_json(indent=1) + "\n")
-    if options.markdown:
-        write_text(options.markdown, reports.comparison_page(comparison))
-    reports.show_comparison(console, comparison)
+    try:
+        if options.json:
+            write_named(options.json, comparison.model_dump_json(indent=1) + "\n")
+        if options.markdown:
+            write_named(options.markdown, reports.comparison_page(comparison))
+    finally:
+        reports.show_comparison(console, comparison)
     if comparison.broken:
         count = len(comparison.broken)
         raise CellFailed(f"{count} limit{'s' * (count > 1)} of --fail-on broken, listed above")
@@ -157,8 +160,9 @@ def _compare(options: argparse.Namespace, growth: float) -> Comparison:
         heads = [read_results(path, options.runs) for path in options.sides]
         known = accepted.load(options.baseline)
         count = len(heads)
-        names = (str(options.baseline), str(options.sides[0]) if count == 1 else f"{count} runs")
+        head_name = path_text(options.sides[0]) if count == 1 else f"{count} runs"
+        names = (path_text(options.baseline), head_name)
         return accepted.compare_accepted(known, heads, names, growth)
     base, head = (read_results(path, options.runs) for path in options.sides)
-    names = (str(options.sides[0]), str(options.sides[1]))
+    names = (path_text(options.sides[0]), path_text(options.sides[1]))
     return compare_results(base, head, names, growth)

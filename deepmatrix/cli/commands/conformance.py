@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 
 from deepmatrix import __version__, reports
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running, starting
 from deepmatrix.cli.display import Display

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import argparse
+import shutil
+import tempfile
 from pathlib import Path
 
+from deepmatrix.boundary.writing import writing_named
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.comparison.history import series
 from deepmatrix.drawing.terminal import make_console, print_line
-from deepmatrix.errors import ArgumentError
+from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import history as drawn
 
@@ -53,12 +56,24 @@ def run(options: argparse.Namespace) -> None:
 
 
 def _export(path: Path, target: Path) -> None:
-    """Write a history as Parquet. Raises ArgumentError without duckdb."""
+    """Write a history as Parquet.
+
+    Raises:
+        ArgumentError: the package duckdb is missing.
+        EngineError: it refuses.
+    """
     try:
         import duckdb  # noqa: PLC0415  # an optional package
     except ImportError:
         raise ArgumentError(
             "--parquet needs the package duckdb", hint="pip install 'duckdb==2.0.1'"
         ) from None
-    lines = duckdb.read_json(str(path), format="newline_delimited", sample_size=-1)
-    lines.write_parquet(str(target))
+    with tempfile.TemporaryDirectory() as folder, writing_named(target) as file:
+        parquet = Path(folder) / "history.parquet"
+        try:
+            lines = duckdb.read_json(str(path), format="newline_delimited", sample_size=-1)
+            lines.write_parquet(str(parquet))
+        except duckdb.Error as error:
+            raise EngineError(f"{target}: {str(error).splitlines()[0]}") from None
+        with parquet.open("rb") as content:
+            shutil.copyfileobj(content, file)

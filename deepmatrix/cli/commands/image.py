@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import starting
 from deepmatrix.cli.display import Display
@@ -75,5 +75,5 @@ def _write_sbom(engine: DockerEngine, cell: Cell, image: Prepared, folder: Path)
 
     files = engine.read_files(image.reference, contents.is_wanted)
     path = folder / f"{cell.id}.cdx.json"
-    write_text(path, document.render(cell, image, contents.read(files, image.debian)))
+    write_named(path, document.render(cell, image, contents.read(files, image.debian)))
     return path

@@ -9,7 +9,7 @@ import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError
 from deepmatrix.invocation import command_line
@@ -82,7 +82,7 @@ def run(options: argparse.Namespace) -> None:
             "there is no model below this folder",
             hint=f"name one: {command_line('init', 'model.onnx')}",
         )
-    write_text(project.FILE, document(models))
+    write_named(project.FILE, document(models))
     console = make_console()
     for model in models:
         print_line(console, f"• {model}", wrap=False)

@@ -24,6 +24,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     shared.add_selection(parser)
     shared.add_engine(parser)
+    shared.add_trust(parser)
     shared.add_explain(parser)
     shared.add_isolate(parser)
     shared.add_run_name(parser)

@@ -219,7 +219,6 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
         planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
         planning += [options.reuse is not None]
         verification, engine = resuming.resume(options, "verify", console, planning)
-        starting.check_trust(verification.manifest.plan, engine, trusted=options.trust)
     _serve(verification, engine, options, console)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deepmatrix import errors
-from deepmatrix.boundary import files
+from deepmatrix.boundary import writing
 from deepmatrix.cli.parser import build_parser
 from deepmatrix.errors import CellFailed
 from deepmatrix.paths import ROOT
@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     """Write docs/reference.md from the parser, or check that it is up to date."""
     text = render()
     if not options.check:
-        files.write_text(PAGE, text)
+        writing.write_text(PAGE, text)
     elif not PAGE.is_file() or PAGE.read_text(encoding="utf-8") != text:
         raise CellFailed(f"{PAGE.name} is stale", hint="run `nox -s reference`")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from deepmatrix.boundary import files
+from deepmatrix.boundary import writing
 from deepmatrix.comparison import accepted, changes
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.errors import CellFailed
@@ -33,6 +33,6 @@ def run(options: argparse.Namespace) -> None:
     for name, text in documents.items():
         path = SCHEMAS / name
         if not options.check:
-            files.write_text(path, text)
+            writing.write_text(path, text)
         elif not path.is_file() or path.read_text(encoding="utf-8") != text:
             raise CellFailed(f"{path.name} is stale", hint="run `nox -s schema`")

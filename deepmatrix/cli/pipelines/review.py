@@ -9,7 +9,8 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from deepmatrix import reports
-from deepmatrix.boundary.files import read_json, write_text
+from deepmatrix.boundary.files import read_json
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.cli import options as shared
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.reading import read_results

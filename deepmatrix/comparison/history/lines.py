@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import io
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import IO, Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
 from deepmatrix.boundary.bounds import Count, Id, Line, Remark
-from deepmatrix.boundary.files import write_text
+from deepmatrix.boundary.files import describe
+from deepmatrix.boundary.opening import is_there, open_plain
+from deepmatrix.boundary.writing import append_bytes, replacing
 from deepmatrix.comparison.sizes import sizes_of
 from deepmatrix.comparison.times import times_of
 from deepmatrix.errors import RecordError
 from deepmatrix.machine import locks
 from deepmatrix.results.rows import CellRow, Results, Row
 from deepmatrix.results.timing.statistics import Estimate
+from deepmatrix.sizes import binary_size
 
 #: The file's name, in the folder of the runs.
 FILE = "history.ndjson"
@@ -27,6 +32,9 @@ HISTORY_SCHEMA = 1
 
 #: Errors beyond are of outputs that have nothing to do with the right ones; no plot shows them.
 LARGEST = 1e30
+
+#: Bytes of a line, which holds a few texts; and of a history that is read, a line at a time.
+LONGEST_LINE, LARGEST_FILE = 2**20, 128 * 2**20
 
 Reading = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 
@@ -139,39 +147,83 @@ def append(parent: Path, results: Results) -> None:
     """Add the measurements of a run to the history of a folder of runs.
 
     A run that is merged again replaces its lines. Where another process is adding its own, this
-    one waits for it.
+    one waits for it. The lines of other runs stay as they are, even damaged ones.
+
+    Raises:
+        RecordError: something else is in the place of the history, or of its lock.
     """
     path = parent / FILE
-    lines = "".join(f"{line.model_dump_json()}\n" for line in measurements(results))
-    with locks.lock(parent / f".{FILE}.lock"):
-        earlier = path.read_text("utf-8") if path.is_file() else ""
-        mark = f'"run":{json.dumps(results.run, ensure_ascii=False)},'
-        if mark in earlier:
-            remaining = (line for line in earlier.splitlines(keepends=True) if mark not in line)
-            write_text(path, "".join(remaining) + lines)
+    added = "".join(f"{line.model_dump_json()}\n" for line in measurements(results)).encode()
+    mark = f'"run":{json.dumps(results.run, ensure_ascii=False)},'.encode()
+    with locks.lock(parent / f".{FILE}.lock"), _opened(path) as earlier:
+        if not any(mark in part for part in _parts(earlier)):
+            append_bytes(path, added)
             return
-        with path.open("a", encoding="utf-8") as file:
-            file.write(lines)
+        earlier.seek(0)
+        with replacing(path) as file:
+            file.writelines(_without_lines(_parts(earlier), mark))
+            file.write(added)
+
+
+def _opened(path: Path) -> IO[bytes]:
+    """Open a history to read it, nothing where there is none. Raises RecordError."""
+    try:
+        return open_plain(path, follow=False)
+    except FileNotFoundError:
+        return io.BytesIO()
+    except OSError as error:
+        raise _unusable(path, error) from None
+
+
+def _unusable(path: Path, error: OSError) -> RecordError:
+    return RecordError(
+        f"{path}: the history cannot be used: {error.strerror}",
+        hint="move away what is there; `merge` adds a run's lines again",
+    )
+
+
+def _parts(file: IO[bytes]) -> Iterator[bytes]:
+    """Yield the lines of a history, and a damaged longer one in parts."""
+    while part := file.readline(LONGEST_LINE):
+        yield part
+
+
+def _without_lines(parts: Iterator[bytes], mark: bytes) -> Iterator[bytes]:
+    """Yield the lines without *mark*, the last one with an end."""
+    last = b"\n"
+    for part in parts:
+        if mark not in part:
+            yield part
+            last = part
+    if not last.endswith(b"\n"):
+        yield b"\n"
 
 
 def read(path: Path) -> list[Measurement]:
     """Return all measurements, the oldest run first.
 
     Raises:
-        RecordError: there is no history, or a line of it is damaged.
+        RecordError: there is no history, it is too large, or a line of it is damaged.
     """
-    if not path.is_file():
+    if not is_there(path):
         raise RecordError(
             f"no history: {path} is not there", hint="every run adds to it; make one first"
         )
-    measurements = []
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
-        try:
-            measurements.append(_MEASUREMENT.validate_json(line))
-        except ValidationError as error:
-            detail = error.errors()[0]
+    with _opened(path) as file:
+        if os.fstat(file.fileno()).st_size > LARGEST_FILE:
             raise RecordError(
-                f"{path}:{number}: no measurement: {detail['msg']}",
-                hint="remove the line; `merge` adds a run's lines again",
-            ) from None
-    return sorted(measurements, key=lambda line: line.created)
+                f"{path} has more than {binary_size(LARGEST_FILE)}",
+                hint="move its first lines to a file elsewhere",
+            )
+        lines = [_measurement_of(path, *numbered) for numbered in enumerate(_parts(file), 1)]
+    return sorted(lines, key=lambda line: line.created)
+
+
+def _measurement_of(path: Path, number: int, line: bytes) -> Measurement:
+    try:
+        return _MEASUREMENT.validate_json(line)
+    except ValidationError as error:
+        raise RecordError(
+            f"{path}:{number}: no measurement: {describe(error)}",
+            hint="remove the line; `merge` adds a run's lines again",
+        ) from None

@@ -27,7 +27,7 @@ from deepmatrix.store.artifacts import INPUTS
 from deepmatrix.store.reported.output import Output
 from deepmatrix.store.reported.phases import Node
 from deepmatrix.store.runs import Run
-from deepmatrix.workloads.inputs import npz_bytes
+from deepmatrix.workloads.inputs import write_npz
 from harness.formats import FORMATS, MODEL_PATHS
 from harness.record import PRECISE, SINGLE, TRACE, answer_path
 
@@ -106,8 +106,7 @@ class Tracer:
         def fill(control: Path) -> dict[str, Any]:
             shutil.copytree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
             (control / "given").mkdir()
-            inputs = npz_bytes(self.inputs(artifact, rows))
-            (control / "given" / INPUTS).write_bytes(inputs)
+            write_npz(control / "given" / INPUTS, self.inputs(artifact, rows))
             description = {
                 "format": artifact.format,
                 "model": f"model/{MODEL_PATHS[artifact.format]}",

@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import platform
 import re
-from collections.abc import Mapping
-from typing import Any
 
 from docker.types import DeviceRequest
 
 from deepmatrix.engines import hardware
+from deepmatrix.engines.docker.answers import Info, Version
 from deepmatrix.engines.docker.connection import ANSWER_S
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.errors import EngineError
 from deepmatrix.machine import binfmt, processes
-
-Info = Mapping[str, Any]
-"""The engine's answer to ``GET /info``."""
 
 
 def emulated_architectures(endpoint: Endpoint, info: Info) -> frozenset[str]:
@@ -39,18 +35,16 @@ def emulated_architectures(endpoint: Endpoint, info: Info) -> frozenset[str]:
 
 def gpu_request(info: Info) -> DeviceRequest | None:
     """Return the request for all NVIDIA devices, or None where the engine cannot serve it."""
-    devices = info.get("DiscoveredDevices") or ()
-    if any(str(device.get("ID", "")).startswith("nvidia.com/gpu=") for device in devices):
+    if any(device.id.startswith("nvidia.com/gpu=") for device in info.devices):
         return DeviceRequest(driver="cdi", device_ids=["nvidia.com/gpu=all"])
-    if "nvidia" in info.get("Runtimes", {}):
+    if "nvidia" in info.runtimes:
         return DeviceRequest(count=-1, capabilities=[["gpu"]])
     return None
 
 
-def product(version: Info) -> str:
+def product(version: Version) -> str:
     """Name who answers the Docker API, ``Docker`` or ``Podman``, by its ``GET /version``."""
-    components = version.get("Components") or ()
-    is_podman = any("Podman" in str(component.get("Name")) for component in components)
+    is_podman = any("Podman" in component.name for component in version.components)
     return "Podman" if is_podman else "Docker"
 
 
@@ -60,16 +54,16 @@ def machine_facts(endpoint: Endpoint, info: Info) -> dict[str, str]:
     The processor of another machine is not known.
     """
     return {
-        "machine": hardware.short_digest(f"{info.get('ID', '')} {info.get('Name', '')}"),
-        "cpu_count": str(info["NCPU"]),
-        "memory_bytes": str(info["MemTotal"]),
+        "machine": hardware.short_digest(f"{info.id} {info.name}"),
+        "cpu_count": str(info.cpus),
+        "memory_bytes": str(info.memory),
         **(_kernel_facts(info) if _shares_kernel(endpoint, info) else {}),
     }
 
 
 def _kernel_facts(info: Info) -> dict[str, str]:
     """Return the processor, and what the programs of emulators hash to, by architecture."""
-    native = binfmt.docker_name(info["Architecture"])
+    native = binfmt.docker_name(info.architecture)
     programs = {
         hardware.EMULATOR + name: binfmt.program_digest(binfmt.registered_program(name))[:12]
         for name in sorted(binfmt.emulated_architectures() - {native})
@@ -81,6 +75,6 @@ def _shares_kernel(endpoint: Endpoint, info: Info) -> bool:
     """Say whether containers share this machine's kernel."""
     return (
         endpoint.url.startswith("unix:")
-        and bool(info["OSType"] == platform.system().lower())
-        and bool(info["KernelVersion"] == platform.release())
+        and info.os_type == platform.system().lower()
+        and info.kernel == platform.release()
     )

@@ -8,7 +8,8 @@ import importlib.util
 import socket
 import threading
 import time
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 from urllib.parse import urlparse
 
 import requests
@@ -16,13 +17,23 @@ import urllib3.exceptions
 from docker import APIClient
 from docker.errors import DockerException
 from docker.tls import TLSConfig
+from pydantic import ValidationError
 
+from deepmatrix.boundary.files import describe
+from deepmatrix.engines.docker import interruptible
+from deepmatrix.engines.docker.answers import Info, Version
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.errors import EngineError
 from deepmatrix.invocation import command_line
 
-#: How long an engine may take for one answer, in seconds.
+#: How long an engine may be silent within one answer, in seconds.
 ANSWER_S = 60
+
+#: How long it may take to say what it is, from the first to the last byte, in seconds.
+INTRODUCTION_S = 10.0
+
+#: Bytes of an answer that is read as a whole: archives and logs are read in parts.
+LARGEST_ANSWER = 8 << 20
 
 #: How long an engine that went away may take to come back, in seconds.
 RETURN_S = 20.0
@@ -35,8 +46,30 @@ BROKEN = (
     OSError,
 )
 
+T = TypeVar("T")
+
 #: Everything that a call to the engine can raise: refusals and broken connections.
 FAILURES = (DockerException, *BROKEN)
+
+
+class Client(APIClient):
+    """The SDK's client, with bounds on the answers that are read as a whole."""
+
+    def send(self, request: Any, **options: Any) -> requests.Response:
+        """Send a request, and read its whole answer unless it is asked for in parts."""
+        if options.get("stream"):
+            return super().send(request, **options)
+        response = super().send(request, **{**options, "stream": True, "allow_redirects": False})
+        body = bytearray()
+        for part in response.iter_content(1 << 16):
+            body += part
+            if len(body) > LARGEST_ANSWER:
+                response.close()
+                raise requests.exceptions.ContentDecodingError(
+                    f"it answers with more than {LARGEST_ANSWER >> 20} MiB"
+                )
+        response._content = bytes(body)
+        return response
 
 
 class Connection:
@@ -50,15 +83,21 @@ class Connection:
         self.endpoint = endpoint
         self.return_s = return_s
         self._threads = threading.local()
-        self._clients: list[APIClient] = []
-        self.api  # noqa: B018 - connects
+        self._clients: list[Client] = []
+        self._threads.client = first = self._ask(lambda: _connect(endpoint, "auto"))
+        self._clients.append(first)
 
     @property
-    def api(self) -> APIClient:
+    def api(self) -> Client:
         """The SDK's client of this thread: processes in parallel share none."""
-        client: APIClient | None = getattr(self._threads, "client", None)
+        client: Client | None = getattr(self._threads, "client", None)
         if client is None:
-            client = self._threads.client = _connect(self.endpoint)
+            try:
+                client = self._threads.client = _connect(
+                    self.endpoint, self._clients[0].api_version
+                )
+            except FAILURES as error:
+                raise no_answer(self.endpoint, error) from None
             self._clients.append(client)
         return client
 
@@ -67,13 +106,29 @@ class Connection:
         for client in self._clients:
             client.close()
 
-    def info(self) -> dict[str, Any]:
-        """Return what the engine says of itself. Raises EngineError if it does not answer."""
+    def info(self) -> Info:
+        """Return what the engine can do. Raises EngineError if it does not answer."""
+        api = self.api
+        return self._ask(lambda: Info.model_validate(api.info()))
+
+    def version(self) -> Version:
+        """Return which engine it is. Raises EngineError if it does not answer."""
+        api = self.api
+        return self._ask(lambda: Version.model_validate(api.version()))
+
+    def _ask(self, question: Callable[[], T]) -> T:
+        """Return an answer of the engine about itself. Raises EngineError where there is none."""
         try:
-            info: dict[str, Any] = self.api.info()
+            return interruptible.call_within(question, INTRODUCTION_S)
+        except interruptible.NoAnswer:
+            silence = TimeoutError(f"timed out after {INTRODUCTION_S:g} s")
+            raise no_answer(self.endpoint, silence) from None
         except FAILURES as error:
             raise no_answer(self.endpoint, error) from None
-        return info
+        except ValidationError as error:
+            raise _no_engine(self.endpoint, describe(error)) from None
+        except (ValueError, RecursionError):  # numbers and lists without end
+            raise _no_engine(self.endpoint, "its JSON cannot be read") from None
 
     def answers(self) -> bool:
         """Say whether the engine answers now."""
@@ -103,9 +158,7 @@ class Connection:
 
 def no_answer(endpoint: Endpoint, error: Exception) -> EngineError:
     """Return the error for an engine that does not answer, with what to do about it."""
-    address = endpoint.origin
-    if endpoint.url not in address:
-        address += f" ({endpoint.url})"
+    address = _address(endpoint)
     cause = _os_error(error)
     if isinstance(cause, PermissionError):
         return EngineError(
@@ -134,13 +187,28 @@ def _os_error(error: BaseException) -> OSError | None:
     return None
 
 
+def _no_engine(endpoint: Endpoint, problem: str) -> EngineError:
+    """Return the error for an address where something answers that no engine would say."""
+    return EngineError(
+        f"{_address(endpoint)} does not answer like a container engine: {problem}",
+        hint="name an engine with --engine or DOCKER_HOST",
+    )
+
+
+def _address(endpoint: Endpoint) -> str:
+    """Return where an engine is, and who named it."""
+    named = endpoint.url in endpoint.origin
+    return endpoint.origin if named else f"{endpoint.origin} ({endpoint.url})"
+
+
 def error_line(error: Exception) -> str:
     """Return the engine's own explanation of an error, in one line."""
     text = str(getattr(error, "explanation", None) or error)
     return " ".join(text.split())[:300]
 
 
-def _connect(endpoint: Endpoint) -> APIClient:
+def _connect(endpoint: Endpoint, version: str) -> Client:
+    """Return a client for a version of the API; ``auto`` asks the engine for its newest."""
     tls: TLSConfig | None = None
     if endpoint.tls:
         folder = endpoint.tls
@@ -149,17 +217,14 @@ def _connect(endpoint: Endpoint) -> APIClient:
             ca_cert=str(folder / "ca.pem"),
             verify=endpoint.verify,
         )
-    try:
-        _check_listener(endpoint.url)
-        return APIClient(
-            base_url=endpoint.url,
-            version="auto",
-            timeout=ANSWER_S,
-            tls=tls or False,
-            use_ssh_client=True,
-        )
-    except FAILURES as error:
-        raise no_answer(endpoint, error) from None
+    _check_listener(endpoint.url)
+    return Client(
+        base_url=endpoint.url,
+        version=version,
+        timeout=ANSWER_S,
+        tls=tls or False,
+        use_ssh_client=True,
+    )
 
 
 def _check_listener(url: str) -> None:

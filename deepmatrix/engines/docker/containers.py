@@ -13,7 +13,7 @@ from docker.types import DeviceRequest, LogConfig, Mount, Ulimit
 
 from deepmatrix.engines import Limits, Task, archives
 from deepmatrix.engines.docker import leftovers
-from deepmatrix.engines.docker.harness_volume import MOUNT_POINT
+from deepmatrix.engines.docker.volumes.harness import MOUNT_POINT
 from deepmatrix.engines.timeline import ready_last
 from deepmatrix.engines.watch import Stop
 from deepmatrix.images import compiled

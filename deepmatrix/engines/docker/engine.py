@@ -10,7 +10,6 @@ import contextlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from docker.errors import APIError, NotFound
 
@@ -23,6 +22,7 @@ from deepmatrix.engines.docker import (
     interruptible,
     leftovers,
 )
+from deepmatrix.engines.docker.answers import Info
 from deepmatrix.engines.docker.connection import (
     FAILURES,
     RETURN_S,
@@ -32,8 +32,8 @@ from deepmatrix.engines.docker.connection import (
 )
 from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.engines.docker.following import follow
-from deepmatrix.engines.docker.harness_volume import HarnessVolume
-from deepmatrix.engines.docker.volume_sizes import VolumeSizes
+from deepmatrix.engines.docker.volumes.harness import HarnessVolume
+from deepmatrix.engines.docker.volumes.sizes import VolumeSizes
 from deepmatrix.engines.timeline import Timeline
 from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
@@ -81,26 +81,23 @@ class DockerEngine:
         self._cancel = threading.Event()  # the one of the last process
         self._is_silent = False
         try:
-            self._info: dict[str, Any] = self._connection.info()
+            self._info: Info = self._connection.info()
         except EngineError:
             self._connection.close()
             raise
 
     def capabilities(self) -> Capabilities:
         """Return what this engine can run. Raises EngineError if it does not answer."""
-        try:
-            self._info = info = interruptible.call(self._connection.info, self._cancel)
-        except interruptible.NoAnswer as error:
-            raise no_answer(self.endpoint, error) from None
-        native = binfmt.docker_name(info["Architecture"])
+        self._info = info = self._connection.info()
+        native = binfmt.docker_name(info.architecture)
         return Capabilities(
             engine=self.name,
             native=frozenset({native}),
             emulated=abilities.emulated_architectures(self.endpoint, info) - {native},
             devices=frozenset({"cpu", "cuda"} if abilities.gpu_request(info) else {"cpu"}),
             lacking=self._lacking(),
-            cpus=info["NCPU"],
-            memory_bytes=info["MemTotal"],
+            cpus=info.cpus,
+            memory_bytes=info.memory,
             emulator=binfmt.emulator(native),
         )
 
@@ -112,23 +109,23 @@ class DockerEngine:
 
     def describe(self) -> dict[str, str]:
         """Facts about the engine that belong in the run's records."""
-        info, version = self._info, self._api.version()
+        info, version = self._info, self._connection.version()
         return {
             "product": abilities.product(version),
-            "version": version["Version"],
+            "version": version.version,
             "api": self._api.api_version,
             "found": self.endpoint.origin,
-            "system": f"{info['OperatingSystem']} ({info['Architecture']})",
-            "kernel": info["KernelVersion"],
-            "storage": info.get("Driver", ""),
-            "cgroup": info.get("CgroupVersion", ""),
-            "security": ", ".join(info.get("SecurityOptions") or ()),
+            "system": f"{info.system} ({info.architecture})",
+            "kernel": info.kernel,
+            "storage": info.storage,
+            "cgroup": info.cgroup,
+            "security": ", ".join(info.security),
             **abilities.machine_facts(self.endpoint, info),
         }
 
     def product(self) -> str:
         """Name who answers the Docker API: ``Docker`` or ``Podman``."""
-        return abilities.product(self._api.version())
+        return abilities.product(self._connection.version())
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
         """Build the images that are missing. A cell that cannot be built has ``error``."""

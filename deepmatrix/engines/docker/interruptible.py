@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class NoAnswer(Exception):
-    """The engine did not answer within the grace after an interruption."""
+    """The engine did not answer in time, or within the grace after an interruption."""
 
 
 def call(action: Callable[[], T], cancel: threading.Event, grace_s: float = GRACE_S) -> T:
@@ -31,6 +31,21 @@ def call(action: Callable[[], T], cancel: threading.Event, grace_s: float = GRAC
     while not worker.ended.wait(TICK_S):
         if cancel.is_set() and not worker.ended.wait(grace_s):
             raise NoAnswer
+    return worker.result()
+
+
+def call_within(action: Callable[[], T], seconds: float) -> T:
+    """Return what *action* returns, or raise what it raises.
+
+    It is left alone like that of `call`: a limit for each read of a socket is none for all of them.
+
+    Raises:
+        NoAnswer: it still ran after so many seconds.
+    """
+    worker = _Worker(action)
+    worker.start()
+    if not worker.ended.wait(seconds):
+        raise NoAnswer
     return worker.result()
 
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
 
-from deepmatrix.boundary.files import Damaged, write_text
+from deepmatrix.boundary.files import Damaged
+from deepmatrix.boundary.writing import write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.execution.reuse.provenance import Parts, first_change
 from deepmatrix.judging import deviations

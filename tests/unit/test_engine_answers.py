@@ -1,0 +1,188 @@
+"""What answers at the address of an engine may be anything: a real server that says it."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import re
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepmatrix.engines.docker import connection
+from deepmatrix.engines.docker.endpoints import endpoint_named
+from deepmatrix.engines.docker.engine import DockerEngine
+from deepmatrix.errors import EngineError
+
+VERSION = {"ApiVersion": "1.45", "Version": "26.0", "Components": None}
+INFO = {
+    "Architecture": "x86_64",
+    "NCPU": 4,
+    "MemTotal": 8 << 30,
+    "OSType": "linux",
+    "OperatingSystem": "Debian",
+    "KernelVersion": "6.1",
+    "SecurityOptions": None,
+    "Runtimes": {"nvidia": {}},
+    "DiscoveredDevices": None,
+}
+
+Speak = Callable[[BaseHTTPRequestHandler, str], None]
+
+
+def answer(handler: BaseHTTPRequestHandler, body: bytes) -> None:
+    handler.send_response(200)
+    handler.send_header("Content-Length", str(len(body)))
+    handler.end_headers()
+    handler.wfile.write(body)
+
+
+class Server(socketserver.ThreadingUnixStreamServer):
+    """Answers at a socket in a folder by calling *speak*."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(self, path: Path, speak: Speak) -> None:
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                self.close_connection = True
+                with contextlib.suppress(OSError):  # the client has heard enough
+                    speak(self, self.path)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        super().__init__(str(path), Handler)
+
+
+Address = Callable[[Speak], str]
+
+
+@pytest.fixture
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Address]:
+    """Return what makes an engine of a function, and its address."""
+    servers: list[Server] = []
+
+    def serve(speak: Speak) -> str:
+        path = tmp_path_factory.mktemp("s") / "s"
+        servers.append(Server(path, speak))
+        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        return f"unix://{path}"
+
+    yield serve
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def engine_of(info: Any = INFO, version: Any = VERSION) -> Speak:
+    """Return an engine whose answers are these: bytes, or what becomes JSON."""
+
+    def speak(handler: BaseHTTPRequestHandler, path: str) -> None:
+        content = version if path.endswith("/version") else info
+        answer(handler, content if isinstance(content, bytes) else json.dumps(content).encode())
+
+    return speak
+
+
+def connect(url: str) -> DockerEngine:
+    return DockerEngine(endpoint_named(url))
+
+
+def test_an_engine_says_what_it_can_run(address: Address) -> None:
+    engine = connect(address(engine_of()))
+    able = engine.capabilities()
+    assert (able.cpus, able.memory_bytes, able.native) == (4, 8 << 30, {"amd64"})
+    assert able.devices == {"cpu", "cuda"}
+    facts = engine.describe()
+    assert (facts["product"], facts["version"], facts["api"]) == ("Docker", "26.0", "1.45")
+    engine.close()
+
+
+@pytest.mark.parametrize(
+    ("info", "problem"),
+    [
+        (b"[]", "Input should be a valid dictionary"),
+        (b"null", "Input should be a valid dictionary"),
+        (b'"x"', "Input should be a valid dictionary"),
+        (b"{}", "Architecture: Field required"),
+        (INFO | {"NCPU": -5}, "NCPU: Input should be greater than or equal to 1"),
+        (INFO | {"NCPU": "x"}, "NCPU: Input should be a valid integer"),
+        (INFO | {"NCPU": 10**30}, "NCPU: "),
+        (INFO | {"MemTotal": -1}, "MemTotal: Input should be greater than or equal to 0"),
+        (INFO | {"OSType": {}}, "OSType: Input should be a valid string"),
+        (INFO | {"Runtimes": "nvidia"}, "Runtimes: Input should be a valid dictionary"),
+        (INFO | {"SecurityOptions": [1] * 1000}, "SecurityOptions.0: "),
+        (b'{"NCPU":' + b"9" * 5000 + b"}", "its JSON cannot be read"),
+        (b"[" * 200_000, "its JSON cannot be read"),
+    ],
+)
+def test_an_answer_that_no_engine_gives_is_one_clear_error(
+    info: Any, problem: str, address: Address
+) -> None:
+    url = address(engine_of(info))
+    message = f"{url} does not answer like a container engine: {problem}"
+    with pytest.raises(EngineError, match=f"^{re.escape(message)}"):
+        connect(url)
+
+
+@pytest.mark.parametrize("version", [b"[1]", b"{}", b"x", b'{"ApiVersion": 5}', b"[" * 200_000])
+def test_a_version_that_no_engine_has_is_one_clear_error(version: bytes, address: Address) -> None:
+    url = address(engine_of(version=version))
+    with pytest.raises(EngineError, match=f"^no container engine answers at {url}: "):
+        connect(url)
+
+
+def drip(handler: BaseHTTPRequestHandler, path: str) -> None:
+    """Answer with a byte now and then: each comes in time, and the answer never ends."""
+    del path
+    handler.send_response(200)
+    handler.send_header("Content-Length", "100000")
+    handler.end_headers()
+    while True:
+        handler.wfile.write(b" ")
+        handler.wfile.flush()
+        threading.Event().wait(0.01)
+
+
+def drip_info(handler: BaseHTTPRequestHandler, path: str) -> None:
+    (engine_of() if path.endswith("/version") else drip)(handler, path)
+
+
+def stay_silent(handler: BaseHTTPRequestHandler, path: str) -> None:
+    del path
+    handler.connection.recv(1)  # until the client has gone
+
+
+@pytest.mark.parametrize("speak", [drip, drip_info, stay_silent])
+def test_an_engine_says_what_it_is_within_a_time_for_the_whole_answer(
+    speak: Speak,
+    address: Address,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(connection, "INTRODUCTION_S", 0.5)
+    url = address(speak)
+    with pytest.raises(EngineError, match=f"^no container engine answers at {url}: timed out$"):
+        connect(url)
+
+
+def test_an_answer_without_end_is_read_up_to_a_bound(address: Address) -> None:
+    sent = 0
+
+    def flood(handler: BaseHTTPRequestHandler, path: str) -> None:
+        nonlocal sent
+        del path
+        handler.send_response(200)
+        handler.end_headers()
+        while True:
+            sent += handler.wfile.write(bytes(1 << 16))
+
+    with pytest.raises(EngineError, match="it answers with more than 8 MiB"):
+        connect(address(flood))
+    assert sent < 2 * connection.LARGEST_ANSWER
