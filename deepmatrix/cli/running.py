@@ -8,7 +8,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import reports
-from deepmatrix.boundary.writing import write_text
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli.display import Display
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.config.sections import ExpectedFailure
@@ -135,7 +135,7 @@ def report(
     merged = _beside(parts[0], merged)
     reports.write(parts[0], merged)
     for name, path in exports:
-        write_text(path, EXPORTS[name](merged))
+        write_named(path, EXPORTS[name](merged))
     reports.show(console, merged, all_tables=all_tables)
     line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
     print_line(console, line, "dim", wrap=False)

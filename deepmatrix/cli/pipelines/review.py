@@ -10,7 +10,7 @@ from pydantic import TypeAdapter
 
 from deepmatrix import reports
 from deepmatrix.boundary.files import read_json
-from deepmatrix.boundary.writing import write_text
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.reading import read_results
@@ -62,9 +62,9 @@ def run(options: argparse.Namespace) -> None:
         comparison=read_json(options.comparison, _COMPARISON) if options.comparison else None,
     )
     if options.comment:
-        write_text(options.comment, reports.comment_page(review, options.link or ""))
+        write_named(options.comment, reports.comment_page(review, options.link or ""))
     if options.summary:
-        write_text(options.summary, reports.summary_page(review, options.link or ""))
+        write_named(options.summary, reports.summary_page(review, options.link or ""))
     if options.annotations:
         for line in reports.annotation_lines(review):
             print(line)
