@@ -111,8 +111,13 @@ def single_input(inputs: Arrays) -> "numpy.ndarray":
 def match_names(inputs: Arrays, names: List[str]) -> Arrays:
     """Return *inputs* under the model's own input *names*; a single input may have any name.
 
-    Raises ValueError where several do not match: their order does not say which is which.
+    Raises ValueError where several do not match: their order does not say which is which; and
+    Unsupported where one is a sequence or a map, which comes in parts: who takes these puts the
+    parts together first.
     """
+    for name in names:
+        if name not in inputs and any(given.startswith(name + ".") for given in inputs):
+            raise Unsupported(f"it takes tensors only: its input {name} is a sequence or a map")
     if len(names) > 1 and set(inputs) != set(names):
         raise _mismatch(inputs, names)
     return match_places(inputs, names)

@@ -42,6 +42,7 @@ from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Exported, Output
 from deepmatrix.store.runs import Run
+from tests.fuzzed_machines import machine_readers
 from tests.fuzzed_places import clear, place_readers, put, writer
 from tests.fuzzed_results import result_readers
 from tests.fuzzing import Reader
@@ -69,6 +70,7 @@ def all_readers(folder: Path) -> list[Reader]:
         *_people(folder / "people"),
         *_array_files(folder / "arrays"),
         *place_readers(folder / "places", small.run),
+        *machine_readers(merging.merge([small.run])),
         *result_readers(folder / "results", merging.merge([small.run])),
     ]
 

@@ -34,7 +34,7 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
     console.print()
     print_line(console, f"run {results.run}, preset {results.preset}", STYLES["muted"])
     for line in _not_run(results):
-        print_line(console, line, STYLES["muted"], wrap=False)
+        print_line(console, line, STYLES["muted"])
     if reused := reuse.line(results):
         print_line(console, reused, STYLES["muted"])
     for finding in results.findings:

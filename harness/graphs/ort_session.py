@@ -33,7 +33,7 @@ def without_array(session: Any) -> str:
         for value in tensors
         if value.type.startswith("tensor(") and value.type not in ARRAYS
     ]
-    return f"ONNX Runtime has no arrays in Python for its {narrow[0]}" if narrow else ""
+    return f"no arrays are passed to ONNX Runtime in Python for its {narrow[0]}" if narrow else ""
 
 
 def run(package: Any, session: Any, names: List[str], inputs: Arrays) -> List[Any]:

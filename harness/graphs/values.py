@@ -103,9 +103,9 @@ def _take(name: str, rest: Dict[str, Any]) -> Any:
     """Take the parts of a value out of *rest* and return the value, or None where it has none."""
     if name in rest:
         return rest.pop(name)
-    keys = rest.pop(part(name, KEYS), None)
-    if keys is not None:
-        return dict(zip(keys.tolist(), rest.pop(part(name, VALUES)).tolist()))
+    if part(name, KEYS) in rest and part(name, VALUES) in rest:
+        keys, held = rest.pop(part(name, KEYS)), rest.pop(part(name, VALUES))
+        return dict(zip(keys.tolist(), held.tolist()))
     elements: List[Any] = []
     while any(other.startswith(part(name, "")) for other in rest):
         element = _take(part(name, len(elements)), rest)

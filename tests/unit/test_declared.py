@@ -10,9 +10,9 @@ from onnx import TensorProto, helper
 
 import harness.runtimes.onnx.adapter as evaluator
 import harness.runtimes.onnxruntime.adapter as runtime
-from harness.adapters import Unsupported
+from harness.adapters import Unsupported, match_names
 from harness.graphs import BadModel, WrongInputs, values
-from harness.graphs.inputs import declared
+from harness.graphs.inputs import declared, onnx_inputs
 from harness.graphs.inputs.sample_inputs import Sampling
 
 FLOAT = TensorProto.FLOAT
@@ -150,3 +150,69 @@ def test_parts_become_the_value_again() -> None:
     assert [len(inner) for inner in whole["x"]] == [2, 1]
     assert whole["z"] == {4: 0.5, 2: 0.25}
     assert whole["y"] is row
+
+
+def test_parts_that_are_missing_are_named_with_what_to_give(tmp_path: Path) -> None:
+    part = np.zeros((1, 3), np.float32)
+    with pytest.raises(WrongInputs, match=r"x is a sequence or a map, given in parts: x\.0, x\.1"):
+        evaluator.inspect("onnx", joined(tmp_path), {"x": part}, SAMPLING)
+
+
+def test_a_users_map_has_each_key_once_and_a_value_for_each() -> None:
+    entries = [
+        {"name": "x.keys", "dtype": "int64", "shape": ["n"], "part_of": "x", "distinct": True},
+        {"name": "x.values", "dtype": "float32", "shape": ["n"], "part_of": "x"},
+    ]
+    held = np.zeros(2, np.float32)
+    with pytest.raises(WrongInputs, match=r"x\.keys has a key twice"):
+        onnx_inputs.check_inputs({"x.keys": np.array([4, 4]), "x.values": held}, entries)
+    with pytest.raises(WrongInputs, match="the map x has 1 keys and 2 values"):
+        onnx_inputs.check_inputs({"x.keys": np.array([4]), "x.values": held}, entries)
+
+
+def test_inputs_whose_parts_have_one_name_are_refused(tmp_path: Path) -> None:
+    path = joined(tmp_path)
+    model = onnx.load(path)
+    model.graph.input.append(helper.make_tensor_value_info("x.0", FLOAT, [1, 3]))
+    with pytest.raises(BadModel, match=r"its inputs 'x' and 'x\.0' both have a part called 'x\.0'"):
+        declared.declared_inputs(model, onnx)
+
+
+def test_who_takes_tensors_only_does_not_support_parts() -> None:
+    with pytest.raises(Unsupported, match="it takes tensors only: its input x is a sequence or"):
+        match_names({"x.0": np.zeros(1), "y": np.zeros(1)}, ["x", "y"])
+
+
+@pytest.mark.parametrize("name", ["SequenceAt", "ReverseSequence"])
+def test_lengths_and_places_are_drawn_within_what_there_is(name: str, tmp_path: Path) -> None:
+    if name == "SequenceAt":
+        kind = helper.make_sequence_type_proto(ROW)
+        node = helper.make_node(name, ["x", "i"], ["y"])
+        shape = []
+    else:
+        kind = helper.make_tensor_type_proto(FLOAT, [4, 2])
+        node = helper.make_node(name, ["x", "i"], ["y"], batch_axis=1, time_axis=0)
+        shape = [2]
+    path = save(tmp_path, [node], kind)
+    model = onnx.load(path)
+    model.graph.input.append(helper.make_tensor_value_info("i", TensorProto.INT64, shape))
+    onnx.save(model, path)
+    for seed in range(5):
+        inspected = evaluator.inspect("onnx", path, None, Sampling(seed=seed))
+        assert not inspected["described"]["refusal"]
+        right = inspected["gold"]["y"]
+        np.testing.assert_array_equal(served(runtime, path, inspected["inputs"])["y"], right)
+
+
+def test_a_cast_map_has_the_precision_of_its_evaluation_and_no_key_outside(tmp_path: Path) -> None:
+    kind = helper.make_map_type_proto(TensorProto.INT64, helper.make_tensor_type_proto(FLOAT, None))
+    node = helper.make_node(
+        "CastMap", ["x"], ["y"], domain="ai.onnx.ml", map_form="SPARSE", max_map=6
+    )
+    path = save(tmp_path, [node], kind)
+    inputs = {"x.keys": np.array([4, 1]), "x.values": np.array([0.5, 2.0], np.float32)}
+    answer = served(evaluator, path, inputs)["y"]
+    np.testing.assert_array_equal(answer, served(runtime, path, inputs)["y"])
+    assert str(answer.dtype) == "float32"
+    with pytest.raises(ValueError, match="a key of the map is not from 0 to 5"):
+        served(evaluator, path, {**inputs, "x.keys": np.array([-2, 1])})

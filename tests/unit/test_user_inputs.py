@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -117,3 +119,17 @@ def test_wrong_options_of_inputs_are_exit_code_2(
     np.save(folder / "x.npy", np.ones(2))
     assert main.main(["verify", "m.onnx", *options, "--runs", str(folder / "runs")]) == 2
     assert capsys.readouterr().err.startswith(f"error: {message}")
+
+
+def test_a_function_may_return_sequences_maps_and_nothing(tmp_path: Path) -> None:
+    (tmp_path / "makers.py").write_text(
+        "import numpy as np\n"
+        "def make():\n"
+        "    rows = [np.zeros((1, 2), 'float32'), np.ones((2, 2), 'float32')]\n"
+        "    return {'s': rows, 'm': {4: 0.5}, 'o': None, 'x': [1.0, 2.0]}\n"
+    )
+    command = [sys.executable, str(inputs.PROGRAM), "makers", "make", str(tmp_path / "x.npz")]
+    subprocess.run(command, check=True, cwd=tmp_path)
+    with np.load(tmp_path / "x.npz") as file:
+        shapes = {name: file[name].shape for name in file.files}
+    assert shapes == {"s.0": (1, 2), "s.1": (2, 2), "m.keys": (1,), "m.values": (1,), "x": (2,)}

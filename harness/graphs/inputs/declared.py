@@ -5,7 +5,7 @@ A tensor is an array of its own name. A sequence and a map are several, named as
 """
 
 import itertools
-from typing import Any, Iterable, Iterator, List, NamedTuple
+from typing import Any, Dict, Iterable, Iterator, List, NamedTuple
 
 from harness.graphs import BadModel, values
 from harness.graphs.inputs import sample_inputs
@@ -18,9 +18,10 @@ SAMPLE_ELEMENTS = 2
 def declared_inputs(model: Any, onnx: Any, user_names: Iterable[str] = ()) -> List[Entry]:
     """Return name, dtype and shape of every array of the inputs; a dynamic dimension has a name.
 
-    The keys of a map are ``distinct``, too.
+    A part of a sequence or a map says of which input it is ``part_of``; keys are ``distinct``.
 
-    Raises BadModel where an input or an output has elements of a type that is not served.
+    Raises BadModel where an input or an output has elements of a type that is not served, and where
+    two inputs have a part of the same name.
 
     Args:
         model: the model.
@@ -31,13 +32,21 @@ def declared_inputs(model: Any, onnx: Any, user_names: Iterable[str] = ()) -> Li
         if value.type.HasField("tensor_type"):
             _dtype("output", value.name, value.type.tensor_type.elem_type, onnx)
     initialised = {tensor.name for tensor in model.graph.initializer}
-    names = set(user_names)
-    return [
-        _entry(array, _dtype("input", value.name, array.tensor.elem_type, onnx))
-        for value in model.graph.input
-        if value.name not in initialised
-        for array in _arrays(value.name, value.type, names, onnx)
-    ]
+    own = [value for value in model.graph.input if value.name not in initialised]
+    names = set(user_names) - {value.name for value in own}
+    entries: List[Entry] = []
+    owners: Dict[str, str] = {}
+    for value in own:
+        for array in _arrays(value.name, value.type, names, onnx):
+            if array.name in owners:
+                raise BadModel(
+                    f"its inputs '{owners[array.name]}' and '{value.name}' both have a part called "
+                    f"'{array.name}': rename one of them, and export it again"
+                )
+            owners[array.name] = value.name
+            dtype = _dtype("input", value.name, array.tensor.elem_type, onnx)
+            entries.append(_entry(value.name, array, dtype))
+    return entries
 
 
 def described(entries: List[Entry]) -> List[Entry]:
@@ -52,8 +61,10 @@ def described(entries: List[Entry]) -> List[Entry]:
     ]
 
 
-def _entry(array: "_Array", dtype: str) -> Entry:
+def _entry(owner: str, array: "_Array", dtype: str) -> Entry:
     entry: Entry = {"name": array.name, "dtype": dtype, "shape": _dims(array.name, array.tensor)}
+    if array.name != owner:
+        entry["part_of"] = owner
     return dict(entry, distinct=True) if array.are_keys else entry
 
 

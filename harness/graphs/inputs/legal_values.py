@@ -11,9 +11,10 @@ from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
 import numpy
 
 from harness.graphs import checks
+from harness.graphs.inputs.declared import SAMPLE_ELEMENTS
 from harness.graphs.inputs.sample_inputs import Values
 from harness.graphs.shapes import Entry, Shapes, infer
-from harness.graphs.values import carrier
+from harness.graphs.values import carrier, part
 
 #: Operators that hand on the values of their first input as they are.
 MOVES = frozenset(
@@ -181,6 +182,20 @@ def _lengths(use: _Use) -> Optional[Values]:
     return Values(1, length, True, "lengths of sequences") if length else None
 
 
+def _reversed(use: _Use) -> Optional[Values]:
+    length = use.dim(0, use.attribute("time_axis", 0)) if use.number == 1 else 0
+    return Values(1, length, True, "lengths of ReverseSequence") if length else None
+
+
+def _places_in_a_sequence(use: _Use) -> Optional[Values]:
+    """The first element is always there; of a sample sequence it is known how many there are."""
+    if use.number != (2 if use.node.op_type == "SequenceInsert" else 1):
+        return None
+    is_sampled = part(use.node.input[0], 0) in use.graph.sources
+    last = SAMPLE_ELEMENTS - 1 if is_sampled else 0
+    return Values(0, last, True, f"an index of {use.node.op_type}")
+
+
 def _quantised(use: _Use) -> Optional[Values]:
     """Real values that a scale and a zero point of one element can hold."""
     from onnx import TensorProto
@@ -265,6 +280,10 @@ RULES: Dict[str, Rule] = {
     "RNN": _lengths,
     "GRU": _lengths,
     "LSTM": _lengths,
+    "ReverseSequence": _reversed,
+    "SequenceAt": _places_in_a_sequence,
+    "SequenceErase": _places_in_a_sequence,
+    "SequenceInsert": _places_in_a_sequence,
     "QuantizeLinear": _quantised,
     "DequantizeLinear": _codes,
     "Equal": _compared,

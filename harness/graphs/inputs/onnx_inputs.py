@@ -65,6 +65,8 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
     Raises WrongInputs where the number, a name, a dtype or a shape does not match.
     """
     names = [entry["name"] for entry in entries]
+    if set(user_inputs) != set(names):
+        _check_parts(user_inputs, entries)
     if len(user_inputs) != len(names):
         raise WrongInputs(f"got the inputs {', '.join(user_inputs)}; it has {', '.join(names)}")
     if set(user_inputs) != set(names) and len(names) > 1:
@@ -74,7 +76,33 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
         raise WrongInputs(f"it has no input '{unknown}'{hint}")
     same_names = set(user_inputs) == set(names)
     named = user_inputs if same_names else dict(zip(names, user_inputs.values()))
-    return {entry["name"]: _checked(named[entry["name"]], entry) for entry in entries}
+    checked = {entry["name"]: _checked(named[entry["name"]], entry) for entry in entries}
+    for entry in entries:
+        if entry.get("distinct"):
+            _check_map(entry, checked)
+    return checked
+
+
+def _check_parts(user_inputs: Arrays, entries: List[Entry]) -> None:
+    """Raise WrongInputs where a part of a sequence or a map is missing."""
+    for entry in entries:
+        owner = entry.get("part_of")
+        if owner is not None and entry["name"] not in user_inputs:
+            raise WrongInputs(
+                f"{owner} is a sequence or a map, given in parts: {values.part(owner, 0)}, "
+                f"{values.part(owner, 1)}, ... without a gap, or {values.part(owner, values.KEYS)} "
+                f"and {values.part(owner, values.VALUES)}; got {', '.join(user_inputs)}"
+            )
+
+
+def _check_map(entry: Entry, inputs: Arrays) -> None:
+    """Raise WrongInputs unless a map has each of its keys once, and a value for each."""
+    name, owner = entry["name"], entry["part_of"]
+    keys, held = inputs[name], inputs[values.part(owner, values.VALUES)]
+    if len(set(keys.tolist())) != len(keys):
+        raise WrongInputs(f"{name} has a key twice: runtimes differ in which one counts")
+    if len(keys) != len(held):
+        raise WrongInputs(f"the map {owner} has {len(keys)} keys and {len(held)} values")
 
 
 def _checked(array: "numpy.ndarray", entry: Entry) -> "numpy.ndarray":

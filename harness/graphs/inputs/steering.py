@@ -26,6 +26,8 @@ STEERED = {
     "Range": {0: "is an end of Range", 1: "is an end of Range", 2: "is a step of Range"},
     "TopK": {1: "is a number of values for TopK"},
     "Gather": {1: "is an index of Gather"},
+    "ReverseSequence": {1: "is a length for ReverseSequence"},
+    "SequenceAt": {1: "is an index of SequenceAt"},
 }
 
 #: Sizes and conditions are computed of few numbers.
