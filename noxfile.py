@@ -181,6 +181,18 @@ def compare(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def jobs(session: nox.Session) -> None:
+    """List the jobs of CI that verify models: `-- MODEL --native amd64 --native arm64`."""
+    _matrix(session, "jobs", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def review(session: nox.Session) -> None:
+    """Say what the runs of a change show together, for CI: `-- RUN --comment FILE`."""
+    _matrix(session, "review", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def history(session: nox.Session) -> None:
     """Plot a measurement over all runs: `-- SERIES`; without it, list all."""
     _matrix(session, "history", *session.posargs)
@@ -311,7 +323,7 @@ def _lint_scripts(session: nox.Session) -> None:
 
 def _lint_workflows(session: nox.Session) -> None:
     session.run("actionlint")
-    session.run("zizmor", "--offline", "--quiet", ".github")
+    session.run("zizmor", "--offline", "--quiet", "action.yml", ".github")
 
 
 def _lint_documents(session: nox.Session) -> None:

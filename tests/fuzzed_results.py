@@ -67,8 +67,8 @@ def _show_comparison(base: Results, head: Results) -> None:
 
 def _compare_accepted(path: Path, results: Results) -> None:
     known = accepted.load(path)
-    accepted.compare_accepted(known, results, NAMES, 10.0).model_dump_json()
-    accepted.update(path, results)
+    accepted.compare_accepted(known, [results], NAMES, 10.0).model_dump_json()
+    accepted.update(path, [results])
 
 
 def _show_history(path: Path, others: list[Any], content: bytes) -> None:

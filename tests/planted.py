@@ -12,7 +12,12 @@ SIDE = 12
 
 
 def model(
-    *, weight: float = 1.0, shifted: bool = False, overflow: bool = False, dropped: bool = False
+    *,
+    weight: float = 1.0,
+    shifted: bool = False,
+    overflow: bool = False,
+    gated: bool = False,
+    dropped: bool = False,
 ) -> onnx.ModelProto:
     """Return blocks of a convolution, tanh and a sum: x (n, 8, 12, 12) -> y (n, 8), and ``add5``.
 
@@ -20,6 +25,8 @@ def model(
         weight: what one weight of the middle convolution is multiplied with.
         shifted: the middle convolution pads after the image only.
         overflow: the end goes through an exponential that float32 cannot hold.
+        gated: the end goes through a sigmoid of -24, which ONNX Runtime computes as zero: from its
+            logarithm, ``logarithm``, on, its answers drift.
         dropped: the second output is none.
     """
     random = np.random.default_rng(0)
@@ -40,6 +47,17 @@ def model(
         held.append(numpy_helper.from_array(np.float32(200), "far"))
         nodes += [_node("Add", [last, "far"], "moved"), _node("Exp", ["moved"], "exploded")]
         nodes.append(_node("Log", ["exploded"], "y"))
+    elif gated:
+        held.append(numpy_helper.from_array(np.float32(-24), "far"))
+        held.append(numpy_helper.from_array(np.float32(1e-12), "least"))
+        nodes += [
+            _node("ReduceMean", [last], "mean", axes=[2, 3], keepdims=0),
+            _node("Add", ["mean", "far"], "moved"),
+            _node("Sigmoid", ["moved"], "gate"),
+            _node("Max", ["gate", "least"], "open"),
+            _node("Log", ["open"], "logarithm"),
+            _node("Neg", ["logarithm"], "y"),
+        ]
     else:
         nodes.append(_node("ReduceMean", [last], "y", axes=[2, 3], keepdims=0))
     image = helper.make_tensor_value_info("x", TensorProto.FLOAT, ["n", 8, SIDE, SIDE])

@@ -220,6 +220,11 @@ def rounds(text: str) -> int:
     return _whole_number(text, 2, 1000)
 
 
+def job_count(text: str) -> int:
+    """Read how many jobs of CI there may be. Raises ArgumentTypeError."""
+    return _whole_number(text, 1, 100_000)
+
+
 def seed(text: str) -> int:
     """Read a seed. Raises ArgumentTypeError."""
     return _whole_number(text, 0, LARGEST_SEED)

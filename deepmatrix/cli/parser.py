@@ -27,6 +27,8 @@ COMMANDS = {
     "bench": "deepmatrix.cli.commands.bench",
     "merge": "deepmatrix.cli.commands.merge",
     "compare": "deepmatrix.cli.commands.compare",
+    "jobs": "deepmatrix.cli.pipelines.jobs",
+    "review": "deepmatrix.cli.pipelines.review",
     "history": "deepmatrix.cli.commands.history",
     "engine": "deepmatrix.cli.commands.engine",
     "claims": "deepmatrix.cli.maintenance.claims",

@@ -9,10 +9,11 @@ from typing import Any
 
 from deepmatrix.cli import options as shared
 from deepmatrix.config.cell_globs import unmatched
-from deepmatrix.config.documents import Problem
+from deepmatrix.config.documents import Problem, did_you_mean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Override
 from deepmatrix.config.source import Location
+from deepmatrix.errors import ArgumentError
 from deepmatrix.models import inputs, project
 from deepmatrix.models.project import Entry, Project
 from deepmatrix.reports import budgets
@@ -87,8 +88,14 @@ def _texts(place: Location, value: Any) -> Iterator[tuple[Location, str]]:
 def options_by_entry(
     options: argparse.Namespace, document: Project, folder: Path
 ) -> Iterator[tuple[Entry, argparse.Namespace]]:
-    """Yield the entries, each with the options of a verification: the given ones and its own."""
-    for entry in document.models:
+    """Yield the entries, each with the options of a verification: the given ones and its own.
+
+    Models that are given choose among the entries. Cells that are given replace those of the file.
+
+    Raises:
+        ArgumentError: the file has no entry of a model that is given.
+    """
+    for entry in _chosen(options.models, document, folder):
         own = {
             "models": [folder / entry.model],
             "inputs": [_source(folder, source) for source in entry.inputs],
@@ -96,7 +103,7 @@ def options_by_entry(
             "original": folder / entry.original if entry.original else None,
             "shape": [shared.shape(text) for text in entry.shapes],
             "range": [shared.value_range(text) for text in entry.ranges],
-            "only": [*options.only, *document.only, *entry.only],
+            "only": options.only or [*document.only, *entry.only],
             "exclude": [*options.exclude, *document.exclude, *entry.exclude],
             "native": options.native or document.native,
             "repeats": options.repeats or entry.repeats,
@@ -106,6 +113,19 @@ def options_by_entry(
             "overrides": _overrides(entry),
         }
         yield entry, argparse.Namespace(**{**vars(options), **own})
+
+
+def _chosen(models: Sequence[Path], document: Project, folder: Path) -> list[Entry]:
+    """Return the entries of some models, all where none is given. Raises ArgumentError."""
+    entries: dict[Path, list[Entry]] = {}
+    for entry in document.models:
+        entries.setdefault((folder / entry.model).resolve(), []).append(entry)
+    for path in models:
+        if path.resolve() not in entries:
+            named = did_you_mean(str(path), [entry.model for entry in document.models])
+            raise ArgumentError(f"{project.FILE.name} has no model {path}{named}")
+    paths = [path.resolve() for path in models] or list(entries)
+    return [entry for path in dict.fromkeys(paths) for entry in entries[path]]
 
 
 def _source(folder: Path, source: str) -> str:

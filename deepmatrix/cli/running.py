@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.console import Console
 
 from deepmatrix import reports
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli.display import Display
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.config.sections import ExpectedFailure
@@ -21,6 +22,7 @@ from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.settling import settle
 from deepmatrix.planning.plan import WAVES, Wave
 from deepmatrix.reports import budgets
+from deepmatrix.reports.exports import EXPORTS
 from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
@@ -95,19 +97,23 @@ def _store_verdicts(run: Run, console: Console) -> None:
     print_line(console, line, wrap=False)
 
 
-def _beside(run: Run, merged: Results) -> Iterator[str]:
-    """Hold a run to its budgets, and add it to the history; yield what is wrong with it, or these.
+def _beside(run: Run, merged: Results) -> Results:
+    """Hold a run to its budgets, and add it to the history; return it with what is wrong there.
 
     A file beside the records that cannot be used does not keep the report from being made.
     """
+    exceeded: tuple[str, ...] = ()
+    damaged = []
     try:
-        yield from budgets.load(run).exceeded(merged)
+        exceeded = tuple(budgets.load(run).exceeded(merged))
     except RecordError as error:
-        yield f"{error.message}; {error.hint}"
+        damaged.append(f"{error.message}; {error.hint}")
     try:
         history_lines.append(run.path.parent, merged)
     except RecordError as error:
-        yield f"{error.message}; {error.hint}"
+        damaged.append(f"{error.message}; {error.hint}")
+    problems = (*merged.problems, *exceeded, *damaged)
+    return merged.model_copy(update={"problems": problems, "over_budget": exceeded})
 
 
 def report(
@@ -116,16 +122,20 @@ def report(
     expected_failures: Sequence[ExpectedFailure] | None = None,
     *,
     all_tables: bool = False,
+    exports: Sequence[tuple[str, Path]] = (),
 ) -> None:
     """Merge the parts of a run, judge, write the reports into the first part and print them.
+
+    *exports*: names of other tools' formats, each with the file to write.
 
     Raises:
         CellFailed: something is not as expected.
     """
     merged = merging.merge(parts, expected_failures)
-    problems = (*merged.problems, *_beside(parts[0], merged))
-    merged = merged.model_copy(update={"problems": problems})
+    merged = _beside(parts[0], merged)
     reports.write(parts[0], merged)
+    for name, path in exports:
+        write_named(path, EXPORTS[name](merged))
     reports.show(console, merged, all_tables=all_tables)
     line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
     print_line(console, line, "dim", wrap=False)

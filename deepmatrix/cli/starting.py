@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from rich.console import Console
 
 from deepmatrix.config import expected_failures, matrix_file
+from deepmatrix.config.documents import did_you_mean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.drawing.terminal import print_line
@@ -47,6 +48,14 @@ def load_expected_failures(options: argparse.Namespace) -> tuple[ExpectedFailure
 def choose_engine(options: argparse.Namespace, matrix: Matrix, console: Console) -> Engine:
     """Return the engine that the user named. Raises ArgumentError, EngineError."""
     return choose(options.engine, matrix, say=line_printer(console))
+
+
+def check_architectures(names: Sequence[str], matrix: Matrix) -> None:
+    """Raise ArgumentError for a name that is no architecture of the matrix file."""
+    for name in names:
+        if name not in matrix.architectures:
+            suggestion = did_you_mean(name, matrix.architectures)
+            raise ArgumentError(f"no architecture '{name}'{suggestion}")
 
 
 def check_limits(matrix: Matrix, capabilities: Capabilities) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -73,16 +74,16 @@ def load(path: Path) -> dict[Key, Outcome]:
 
 
 def compare_accepted(
-    accepted: dict[Key, Outcome], head: Results, names: tuple[str, str], growth: float
+    accepted: dict[Key, Outcome], heads: Sequence[Results], names: tuple[str, str], growth: float
 ) -> Comparison:
-    """Return what differs in a run from the accepted verdicts; no times and sizes are known.
+    """Return what differs in some runs from the accepted verdicts; no times and sizes are known.
 
     A verdict that is accepted may be what it is, or better.
     """
-    judged = verdicts.compare_verdicts(accepted, verdicts.outcomes(head), growth)
+    judged = verdicts.compare_verdicts(accepted, verdicts.worst_outcomes(heads), growth)
     return Comparison(
         base=Side(name=names[0]),
-        head=side(head, names[1]),
+        head=side(heads[0], names[1]) if len(heads) == 1 else Side(name=names[1]),
         failures=tuple(judged.failures),
         changes=tuple(judged.changes),
         drifts=tuple(judged.drifts),
@@ -91,17 +92,17 @@ def compare_accepted(
     )
 
 
-def update(path: Path, head: Results) -> bool:
-    """Write the verdicts of a run as the accepted ones; return whether the file changed.
+def update(path: Path, heads: Sequence[Results]) -> bool:
+    """Write the verdicts of some runs as the accepted ones; return whether the file changed.
 
-    An entry stays as it is, its comments and its reason too, where the run agrees with it.
+    An entry stays as it is, its comments and its reason too, where the runs agree with it.
 
     Raises:
         ConfigError: the file is there, and wrong.
     """
     known = load(path) if is_there(path) else {}
     document = _read(path) if is_there(path) else _new()
-    outcomes = verdicts.outcomes(head)
+    outcomes = verdicts.worst_outcomes(heads)
     entries = {(kind, subject) for kind, subject, _ in outcomes}
     for kind in verdicts.KINDS:
         subjects = sorted(subject for entry_kind, subject in entries if entry_kind == kind)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import get_args
 
@@ -66,6 +66,16 @@ class VerdictChanges:
 def outcomes(results: Results) -> dict[Key, Outcome]:
     """Return every verdict of a run; what judges itself has none."""
     return {key: outcome for rows in (_serving, _own) for key, outcome in rows(results)}
+
+
+def worst_outcomes(runs: Sequence[Results]) -> dict[Key, Outcome]:
+    """Return every verdict of some runs, the worst where several have one."""
+    worst: dict[Key, Outcome] = {}
+    for results in runs:
+        for key, outcome in outcomes(results).items():
+            if key not in worst or outcome.rank > worst[key].rank:
+                worst[key] = outcome
+    return worst
 
 
 def _serving(results: Results) -> Iterator[tuple[Key, Outcome]]:

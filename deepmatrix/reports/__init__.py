@@ -15,6 +15,8 @@ from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import print_table
 from deepmatrix.reports import junit, markdown
+from deepmatrix.reports.annotations import annotation_lines
+from deepmatrix.reports.comment import comment_page, summary_page
 from deepmatrix.reports.comparison import comparison_page, show_comparison
 from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import conformance
@@ -24,7 +26,9 @@ from deepmatrix.store.runs import Run
 from deepmatrix.study.decisions import DecidedStatement
 
 __all__ = [
+    "annotation_lines",
     "claims_page",
+    "comment_page",
     "comparison_page",
     "conformance_page",
     "headlines",
@@ -32,6 +36,7 @@ __all__ = [
     "show_claims",
     "show_comparison",
     "show_conformance",
+    "summary_page",
     "write",
 ]
 

@@ -50,7 +50,11 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
         f"deepmatrix {escape(results.version)}, "
         f"{escape(results.created[:19])} UTC; {_engines(results)}</sub>"
     )
-    text = "\n\n".join(parts) + "\n"
+    return cut("\n\n".join(parts) + "\n")
+
+
+def cut(text: str) -> str:
+    """Return a page, cut at the end of a line where it is too long for a job summary."""
     if len(text.encode()) <= LONGEST:
         return text
     start = text.encode()[:LONGEST].decode(errors="ignore")

@@ -37,6 +37,7 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
             has_reference=_has_reference(model, manifest, runs),
             inputs=described.inputs if described else (),
             refusal=described.refusal if described else "",
+            sha256=artifacts.model_digests(described) if described else {},
         )
 
 

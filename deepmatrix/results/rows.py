@@ -279,7 +279,8 @@ class ModelRow(Row):
     *inspector*: the cell that read it first; *evaluator*: it is the standard's own. *judged_by*:
     by output, where gold comes from; *remarks*: why a better source does not count. *random*: the
     outputs that are random by design. *has_reference*: gold is the user's reference, or what
-    another model gives. *refusal*: why a runtime takes no sample inputs.
+    another model gives. *refusal*: why a runtime takes no sample inputs. *sha256*: of its files, 64
+    hex digits each, by their paths; empty where no cell could read it.
     """
 
     name: str
@@ -294,6 +295,7 @@ class ModelRow(Row):
     has_reference: bool = False
     inputs: tuple[ModelInput, ...] = ()
     refusal: str = ""
+    sha256: dict[str, str] = Field(default_factory=dict)
 
     @property
     def is_sampled(self) -> bool:
@@ -337,6 +339,7 @@ class CostRow(Row):
 class Results(Row):
     """All results of a run: ``results.json``.
 
+    *problems*: all that is not as expected. *over_budget*: those of them that break a budget.
     *reused*: the jobs whose records are of another run, by that run. *anew*: the jobs that were to
     be reused and were not, by the reason.
     """
@@ -366,6 +369,7 @@ class Results(Row):
     findings: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]
+    over_budget: tuple[str, ...] = ()
     reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     anew: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 

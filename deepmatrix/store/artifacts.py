@@ -111,6 +111,16 @@ def fingerprint(described: Exported) -> str:
     return hashlib.sha256(json.dumps(listed).encode()).hexdigest()
 
 
+def model_digests(described: Exported) -> dict[str, str]:
+    """Return the SHA-256 of each of a model's own files, by its path in the model."""
+    begin = f"{MODEL}/"
+    return {
+        file.path.removeprefix(begin): file.sha256
+        for file in described.files
+        if file.path.startswith(begin)
+    }
+
+
 def _is_served(path: str) -> bool:
     return path == "inputs.npz" or path.startswith(f"{MODEL}/")
 

@@ -24,11 +24,16 @@ FENCE = re.compile(r"^ *```(\w*)\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 SPAN = re.compile(r"`([^`\n]+)`")
 
 #: What is a command in a sentence or a workflow: `nox -s NAME`, `python -m NAME`, however they are
-#: spelt, and what installs or packs.
-COMMAND = re.compile(r"(nox|uvx?|pipx|apt-get) \S|\S+ -[sm] \S")
+#: spelt, the installed program, and what installs or packs.
+COMMAND = re.compile(r"(nox|uvx?|pipx|apt-get|deepmatrix) \S|\S+ -[sm] \S")
 
 #: What stands for a name in how-tos and workflows, and a name to try them with.
-PLACEHOLDERS = {"NAME": "onnxruntime", "$CELL": "torch-debian12-amd64-cpu", "$PRESET": "smoke"}
+PLACEHOLDERS = {
+    "NAME": "onnxruntime",
+    "$CELL": "torch-debian12-amd64-cpu",
+    "$PRESET": "smoke",
+    "$CI_PIPELINE_URL": "https://example.org/run",
+}
 
 #: What the documents show of other programs: exactly this.
 OTHER_LINES = {
@@ -38,15 +43,18 @@ OTHER_LINES = {
     "pipx install nox",
     "pipx install uv",
     "python -m deepmatrix",
+    "python -m pip install deepmatrix",
     "python -m pip install --require-hashes --requirement .ci/nox.txt",
     "python -m pip install nox uv",
     "python3 -m pip install nox uv",
     "sudo apt-get install --yes qemu-user-static",
     "uv build",
+    "uv publish --trusted-publishing always",
 }
 
 #: How a line begins that runs deepmatrix without nox.
 WITHOUT_NOX = (
+    ["deepmatrix"],
     ["python", "-m", "deepmatrix"],
     ["uvx", "--from", f"dist/deepmatrix-{__version__}-py3-none-any.whl", "deepmatrix"],
 )

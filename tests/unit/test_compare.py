@@ -365,16 +365,16 @@ def test_an_update_keeps_reasons_comments_and_entries_that_agree(
 ) -> None:
     baseline = tmp_path / "baseline.yaml"
     results = merging.merge([Run(path=recorded)])
-    accepted.update(baseline, results)
+    accepted.update(baseline, [results])
     text = baseline.read_text("utf-8")
     old = next(line for line in entries(baseline) if "verdict: error" in line)
     new = old.replace("verdict: error}", 'verdict: error, reason: "no opset 20 there"} # seen')
     baseline.write_text(text.replace(old, new, 1), "utf-8")
-    assert not accepted.update(baseline, results)
+    assert not accepted.update(baseline, [results])
     assert "no opset 20 there" in baseline.read_text("utf-8")
     assert "# seen" in baseline.read_text("utf-8")
     fewer = results.model_copy(update={"portability": results.portability[:3]})
-    assert accepted.update(baseline, fewer)
+    assert accepted.update(baseline, [fewer])
     assert len([key for key in accepted.load(baseline) if key[0] == "serving"]) == 3
 
 
@@ -394,7 +394,7 @@ def test_a_wrong_baseline_names_its_line(text: str, tmp_path: Path) -> None:
     [
         (["a"], "error: compare takes 2 runs, not 1"),
         (["--update-baseline", "a"], "error: --update-baseline: which file?"),
-        (["--baseline", "b.yaml", "a", "c"], "error: compare takes 1 run with --baseline, not 2"),
+        (["--baseline", "b.yaml"], "error: compare takes a run with --baseline, not 0"),
         (
             ["--baseline", "b.yaml", "a", "--fail-on", "slower"],
             "error: --fail-on slower: a baseline holds verdicts only",

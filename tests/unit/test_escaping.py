@@ -24,6 +24,8 @@ from deepmatrix.drawing.console import print_table
 from deepmatrix.drawing.layout import Column, Table, row
 from deepmatrix.drawing.terminal import Terminal, print_line
 from deepmatrix.reports import junit, markdown
+from deepmatrix.reports.comment import MARKER
+from deepmatrix.reports.review import Review
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
 from tests.unit.test_widths import whole_results
@@ -216,6 +218,15 @@ def test_no_text_of_others_breaks_a_report(make: Any, text: str) -> None:
     page.encode()
     assert kinds(re.sub("</?sub>", "", page)) <= OURS
     ET.fromstring(junit.document(results))
+    review = Review(runs=(results,))
+    for page in (reports.comment_page(review), reports.summary_page(review)):
+        page.encode()
+        marker, _, rest = page.partition("\n")
+        assert marker == MARKER
+        assert kinds(re.sub("</?sub>", "", rest)) <= OURS
+    for line in reports.annotation_lines(review):
+        assert line.startswith("::error ")
+        assert not controls(line)
 
 
 @every_text

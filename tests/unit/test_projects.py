@@ -135,11 +135,34 @@ def test_an_entry_becomes_the_options_of_its_verification() -> None:
     (_, options), *_ = projects.options_by_entry(given, document, path.parent)
     assert options.models == [path.parent / "net.onnx"]
     assert options.shape == [("n", (4,))]
-    assert options.only == ["openvino-*", "onnx-*"]
+    assert options.only == ["openvino-*"], "cells that are given replace those of the file"
     assert options.native
     assert options.max_p99 == 5e-3
     overridden = MATRIX.overridden(options.overrides)
     assert overridden.tolerances.overrides[0].error == 0.5
+
+
+def test_models_that_are_named_choose_among_those_of_the_file(folder: Path) -> None:
+    (folder / "other.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    path = write("version: 1\nmodels:\n- model: net.onnx\n- {model: other.onnx, repeats: 5}\n")
+    document = projects.load(path, MATRIX)
+    given = main.parse(["verify", "other.onnx", "--config", str(path)])
+    ((chosen, options),) = projects.options_by_entry(given, document, path.parent)
+    assert (chosen.model, options.repeats) == ("other.onnx", 5)
+    unknown = main.parse(["verify", "othr.onnx", "--config", str(path)])
+    with pytest.raises(ArgumentError, match=r"no model othr.onnx; did you mean 'other.onnx'\?"):
+        list(projects.options_by_entry(unknown, document, path.parent))
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_a_file_that_is_no_model_is_exit_code_2_and_the_others_are_verified(folder: Path) -> None:
+    (folder / "pointer.onnx").write_text("version https://git-lfs.github.com/spec/v1\n")
+    write("version: 1\nmodels:\n- model: pointer.onnx\n- model: net.onnx\n")
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
+    assert main.main(["verify", *options]) == ArgumentError.exit_code
+    assert len(list(folder.glob("runs/*/results.json"))) == 1
 
 
 @pytest.mark.skipif(
@@ -156,6 +179,8 @@ def test_every_model_is_verified_also_after_one_that_fails(
     assert "✗ broken.onnx" in shown.out
     assert "net.onnx: served by nothing but what judges it" in shown.out
     assert "deepmatrix.yaml: 1 of 2 models not as expected" in shown.err
+    reports = sorted(folder.glob("runs/*/results.json"))
+    assert len(reports) == 2, "what is refused leaves a report, too"
     write("version: 1\nmodels:\n- model: net.onnx\n")
     assert main.main(["verify", *options]) == 0
     assert main.main(["verify", "--shape", "x=1", *options]) == ArgumentError.exit_code

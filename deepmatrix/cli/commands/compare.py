@@ -29,8 +29,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         nargs="*",
         type=Path,
         metavar="RUN",
-        help="the earlier run and the later one, each a run or a results.json; one run with "
-        "--baseline; models with --with",
+        help="the earlier run and the later one, each a run or a results.json; with --baseline one "
+        "run or several; models with --with",
     )
     _add_versions(parser)
     parser.add_argument(
@@ -44,7 +44,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--baseline",
         type=Path,
         metavar="FILE",
-        help="compare the verdicts of one run with those accepted in this file, and fail on a new "
+        help="compare the verdicts of the runs with those accepted in this file, and fail on a new "
         "failure or a grown error unless --fail-on says otherwise",
     )
     parser.add_argument(
@@ -127,11 +127,10 @@ def _check(options: argparse.Namespace) -> None:
         return
     if options.update_baseline and not options.baseline:
         raise ArgumentError("--update-baseline: which file?", hint="name it with --baseline FILE")
-    needed = 1 if options.baseline else 2
-    if len(options.sides) != needed:
+    if len(options.sides) != 2 and not (options.baseline and options.sides):
         raise ArgumentError(
-            f"compare takes {needed} run{'s' * (needed > 1)}"
-            f"{' with --baseline' if options.baseline else ''}, not {len(options.sides)}",
+            f"compare takes {'a run with --baseline' if options.baseline else '2 runs'}, "
+            f"not {len(options.sides)}",
             hint=f"compare BASE HEAD; compare --baseline FILE RUN; or {EXAMPLE} MODEL",
         )
 
@@ -150,18 +149,20 @@ def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
 
 
 def _update(options: argparse.Namespace, console: Console) -> None:
-    results = read_results(options.sides[0], options.runs)
-    changed = accepted.update(options.baseline, results)
+    heads = [read_results(path, options.runs) for path in options.sides]
+    changed = accepted.update(options.baseline, heads)
     text = "written: review the difference, and commit it" if changed else "as the run shows it"
     print_line(console, f"{options.baseline} {text}", wrap=False)
 
 
 def _compare(options: argparse.Namespace, growth: float) -> Comparison:
     if options.baseline:
-        (path,) = options.sides
-        names = (path_text(options.baseline), path_text(path))
+        heads = [read_results(path, options.runs) for path in options.sides]
         known = accepted.load(options.baseline)
-        return accepted.compare_accepted(known, read_results(path, options.runs), names, growth)
+        count = len(heads)
+        head_name = path_text(options.sides[0]) if count == 1 else f"{count} runs"
+        names = (path_text(options.baseline), head_name)
+        return accepted.compare_accepted(known, heads, names, growth)
     base, head = (read_results(path, options.runs) for path in options.sides)
     names = (path_text(options.sides[0]), path_text(options.sides[1]))
     return compare_results(base, head, names, growth)

@@ -7,7 +7,9 @@ from pathlib import Path
 
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running, starting
+from deepmatrix.config.documents import did_you_mean
 from deepmatrix.drawing.terminal import make_console, print_line
+from deepmatrix.reports.exports import EXPORTS
 from deepmatrix.store import runs
 
 
@@ -19,6 +21,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_runs(parser)
     shared.add_expected_failures(parser)
     shared.add_tables(parser)
+    shared.add_repeated(
+        parser,
+        "--export",
+        type=_export,
+        metavar="NAME=FILE",
+        help=f"write the results in the format of another tool: {', '.join(EXPORTS)}",
+    )
 
 
 def run(options: argparse.Namespace) -> None:
@@ -29,5 +38,19 @@ def run(options: argparse.Namespace) -> None:
         parts = [runs.latest(options.runs)]
         print_line(console, f"the newest run: {parts[0].path}", "dim", wrap=False)
     running.report(
-        parts, console, starting.load_expected_failures(options), all_tables=options.tables
+        parts,
+        console,
+        starting.load_expected_failures(options),
+        all_tables=options.tables,
+        exports=options.export,
     )
+
+
+def _export(text: str) -> tuple[str, Path]:
+    """Read ``NAME=FILE``. Raises ArgumentTypeError."""
+    name, _, path = text.partition("=")
+    if name not in EXPORTS:
+        raise argparse.ArgumentTypeError(f"no format '{name}'{did_you_mean(name, EXPORTS)}")
+    if not path:
+        raise argparse.ArgumentTypeError(f"'{text}' names no file; write {name}=FILE")
+    return name, Path(path)

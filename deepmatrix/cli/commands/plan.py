@@ -8,11 +8,9 @@ import json
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import plan_table, starting
-from deepmatrix.config.documents import did_you_mean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.drawing.console import print_table
 from deepmatrix.drawing.terminal import make_console
-from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import Plan
@@ -72,8 +70,5 @@ def _capabilities(options: argparse.Namespace, matrix: Matrix) -> Capabilities:
         capabilities = starting.choose_engine(options, matrix, console).capabilities()
         starting.check_limits(matrix, capabilities)
         return capabilities
-    unknown = [name for name in options.native if name not in matrix.architectures]
-    if unknown:
-        suggestion = did_you_mean(unknown[0], matrix.architectures)
-        raise ArgumentError(f"no architecture '{unknown[0]}'{suggestion}")
+    starting.check_architectures(options.native, matrix)
     return Capabilities(engine="docker", native=frozenset(options.native))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deepmatrix import __version__
+from deepmatrix import __version__, reports
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import projects, resuming, running, starting
 from deepmatrix.config.sections import Infer
@@ -23,7 +23,7 @@ from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import RETRIES, SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
-from deepmatrix.results import remarks
+from deepmatrix.results import merging, remarks
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -92,7 +92,8 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         "--config",
         type=Path,
         metavar="FILE",
-        help=f"the project's file, {project.FILE} here by default, when no model is named",
+        help=f"the project's file, {project.FILE} here when no model is named; models that are "
+        "named choose among those of the file",
     )
     parser.set_defaults(overrides=())
 
@@ -145,10 +146,11 @@ def _add_budgets(parser: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> None:
     """Serve models of your own on every cell that reads them, and judge the answers."""
     console = make_console()
-    if options.models or options.resume is not None:
-        _verify(options, console)
-    elif options.config or project.FILE.is_file():
+    is_named = options.models or options.resume is not None
+    if options.config or (not is_named and project.FILE.is_file()):
         _verify_project(options, console)
+    elif is_named:
+        _verify(options, console)
     else:
         raise ArgumentError(
             "no model is named",
@@ -162,38 +164,48 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
 
     Raises:
         CellFailed: a model is not as expected.
-        ArgumentError: none could be served.
+        ArgumentError: a model has no run, as its file is no model; or none could be served.
     """
     _refuse_models_options(options)
     path = options.config or project.FILE
     document = projects.load(path, starting.load_matrix(options))
+    entries = list(projects.options_by_entry(options, document, path.parent))
     failures: list[DeepmatrixError] = []
-    for entry, own_options in projects.options_by_entry(options, document, path.parent):
+    is_complete = True
+    for entry, own_options in entries:
         console.print()
         print_line(console, f"{path}: {entry.model}", "bold", wrap=False)
+        created = None
         try:
-            _verify(own_options, console)
+            created = _create_run(own_options, console)
+            _serve(*created, own_options, console)
         except (CellFailed, ArgumentError) as error:
             failures.append(error)
+            is_complete = is_complete and created is not None
             name = "" if isinstance(error, ArgumentError) else f"{entry.model}: "
             print_line(console, f"✗ {name}{error.message}", "red", wrap=False)
     console.print()
-    count = len(document.models)
+    count = len(entries)
     if not failures:
         print_line(console, f"✓ {path}: all {numbers.count(count, 'model')} as expected", "green")
         return
     message = f"{path}: {len(failures)} of {numbers.count(count, 'model')} not as expected"
     is_refused = len(failures) == count and all(isinstance(e, ArgumentError) for e in failures)
-    raise (ArgumentError if is_refused else CellFailed)(message)
+    raise (ArgumentError if is_refused or not is_complete else CellFailed)(message)
 
 
 def _refuse_models_options(options: argparse.Namespace) -> None:
-    """Raise ArgumentError for options that belong to one model, which the file has for each."""
+    """Raise ArgumentError for options that the file has for each model, and --resume."""
+    if options.resume is not None:
+        raise ArgumentError(
+            "--config plans runs, and --resume finishes one", hint="leave one of them out"
+        )
     for name in ("inputs", "shape", "range", "reference", "original", "same", "name", "reuse"):
         if getattr(options, name):
             raise ArgumentError(
-                f"--{name} belongs to one model, and none is named",
-                hint=f"name the model, or write it in {options.config or project.FILE}",
+                f"--{name} belongs to one model, and a file lists them",
+                hint=f"name the model without --config, or write it in "
+                f"{options.config or project.FILE}",
             )
 
 
@@ -207,6 +219,13 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
         planning += [options.isolate, options.max_p99, options.max_error, options.max_image]
         planning += [options.reuse is not None]
         verification, engine = resuming.resume(options, "verify", console, planning)
+    _serve(verification, engine, options, console)
+
+
+def _serve(
+    verification: Run, engine: Engine, options: argparse.Namespace, console: Console
+) -> None:
+    """Run a verification and report it; what is refused leaves a report, too."""
     running.announce(verification, console)
     running.execute(
         verification,
@@ -324,6 +343,7 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
         return
     if unready:
         raise EngineError(unready[0])
+    reports.write(inspected, merging.merge([inspected]))
     hint = f"nothing was served; the log is in {inspected.path}"
     if wrong_inputs and len(models) > 1:
         hint = f"{remarks.SHARED_INPUTS}; {hint}"

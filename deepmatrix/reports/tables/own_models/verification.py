@@ -56,7 +56,12 @@ def rows_of(results: Results, model: ModelRow) -> list[PortabilityRow]:
 
 def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
     """Return the verdict of a model in one line, and its mood."""
-    rows = [judged for judged in rows_of(results, model) if not judged.judges]
+    return summarise(model, rows_of(results, model))
+
+
+def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[str, Mood]:
+    """Return the verdict of a model in one line, and its mood, from rows of one run or several."""
+    rows = [judged for judged in judged_rows if not judged.judges]
     counts = {word: sum(judged.verdict == word for judged in rows) for word in ORDER}
     total = len(rows)
     name = _short_path(model.source) or model.name

@@ -1,0 +1,102 @@
+"""``jobs``: the jobs of CI that verify models on several architectures, as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+from deepmatrix.cli import options as shared
+from deepmatrix.cli import projects, starting
+from deepmatrix.cli.commands import verify
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.errors import ArgumentError
+from deepmatrix.models import files
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.fan_out import fan_out
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.selection import Selection
+
+#: GitHub starts so many jobs of one matrix at most.
+MOST = 256
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "models", nargs="*", type=Path, metavar="MODEL", help="as those of `verify`"
+    )
+    parser.add_argument("--config", type=Path, metavar="FILE", help="the project's file")
+    shared.add_repeated(parser, "--only", metavar="GLOB", help="only these cells")
+    shared.add_exclude(parser)
+    parser.add_argument(
+        "--native",
+        action="append",
+        required=True,
+        metavar="ARCH",
+        help="an architecture that has machines of its own",
+    )
+    parser.add_argument(
+        "--most", type=shared.job_count, default=MOST, metavar="N", help="so many jobs at most"
+    )
+
+
+def run(options: argparse.Namespace) -> None:
+    """Print which models and cells each job of CI verifies, so that `verify` can be spread."""
+    matrix = starting.load_matrix(options)
+    starting.check_architectures(options.native, matrix)
+    readers = {}
+    for path, selection in _selections(options, matrix):
+        for architecture in options.native:
+            readers[str(path), architecture] = _readers(matrix, path, selection, architecture)
+        if not any(readers[str(path), architecture] for architecture in options.native):
+            _serving(matrix, path, selection, options.native)  # says why
+    shares = fan_out(readers, options.most)
+    print(json.dumps([asdict(share) for share in shares], indent=1))
+
+
+def _selections(options: argparse.Namespace, matrix: Matrix) -> Iterator[tuple[Path, Selection]]:
+    """Yield each model that is named or listed, and the cells that may serve it."""
+    named = [options]
+    if options.config:
+        given = argparse.Namespace(
+            **vars(options), max_p99=None, max_error=None, max_image=None, repeats=None
+        )
+        document = projects.load(options.config, matrix)
+        named = [
+            own for _, own in projects.options_by_entry(given, document, options.config.parent)
+        ]
+    for own in named:
+        for path in own.models:
+            include, exclude = tuple(own.only), tuple(own.exclude)
+            yield path, Selection(include=include, exclude=exclude, native=True)
+    if not options.config and not options.models:
+        raise ArgumentError("no model is named", hint="name models, or --config FILE")
+
+
+def _readers(
+    matrix: Matrix, path: Path, selection: Selection, architecture: str
+) -> tuple[str, ...]:
+    """Return the cells of an architecture that serve a model, none where nothing can."""
+    try:
+        return _serving(matrix, path, selection, [architecture])
+    except ArgumentError:
+        return ()
+
+
+def _serving(
+    matrix: Matrix, path: Path, selection: Selection, architectures: Sequence[str]
+) -> tuple[str, ...]:
+    """Return the cells that serve a model natively. Raises ArgumentError where none does."""
+    (model,) = files.recognise([path])
+    planned = plan_models(
+        matrix,
+        [(model.name, model.format, model.main)],
+        selection,
+        Capabilities(engine="docker", native=frozenset(architectures)),
+        seed=0,
+        infer=verify.OWN_MODEL,
+    )
+    return tuple(cell.id for cell in planned.cells if cell.serves)

@@ -1,0 +1,90 @@
+"""``review``: what several runs say of a change, as a comment, a job summary and annotations."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from pathlib import Path
+
+from pydantic import TypeAdapter
+
+from deepmatrix import reports
+from deepmatrix.boundary.files import read_json
+from deepmatrix.boundary.writing import write_named
+from deepmatrix.cli import options as shared
+from deepmatrix.comparison.changes import Comparison
+from deepmatrix.comparison.reading import read_results
+from deepmatrix.drawing.terminal import make_console, print_line
+from deepmatrix.errors import CellFailed
+from deepmatrix.reports.review import Review
+from deepmatrix.results.rows import Results
+
+_COMPARISON = TypeAdapter(Comparison)
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """Declare the options."""
+    parser.add_argument(
+        "runs_of_change",
+        nargs="+",
+        type=Path,
+        metavar="RUN",
+        help="the runs of one change, each a run or a results.json",
+    )
+    parser.add_argument(
+        "--comparison",
+        type=Path,
+        metavar="FILE",
+        help="what `compare --json` wrote: its limits then decide on verdicts",
+    )
+    parser.add_argument(
+        "--comment", type=Path, metavar="FILE", help="write one screen of Markdown, for a comment"
+    )
+    parser.add_argument(
+        "--summary",
+        type=Path,
+        metavar="FILE",
+        help="write the comment and all reports, as long as a job summary may be",
+    )
+    parser.add_argument(
+        "--annotations",
+        action="store_true",
+        help="print the worst as annotations of GitHub Actions",
+    )
+    parser.add_argument("--link", type=_link, metavar="URL", help="where the run is")
+    shared.add_runs(parser)
+
+
+def run(options: argparse.Namespace) -> None:
+    """Say what the runs of a change show together, for CI, and fail where that fails."""
+    review = Review(
+        runs=tuple(_results(path, options.runs) for path in options.runs_of_change),
+        comparison=read_json(options.comparison, _COMPARISON) if options.comparison else None,
+    )
+    if options.comment:
+        write_named(options.comment, reports.comment_page(review, options.link or ""))
+    if options.summary:
+        write_named(options.summary, reports.summary_page(review, options.link or ""))
+    if options.annotations:
+        for line in reports.annotation_lines(review):
+            print(line)
+    console = make_console()
+    for line in review.failures:
+        print_line(console, f"✗ {line}", "red")
+    if count := len(review.failures):
+        raise CellFailed(f"{count} problem{'s' * (count > 1)}, listed above")
+    print_line(console, "✓ as expected", "green")
+
+
+def _results(path: Path, parent: Path) -> Results:
+    """Return what a run reported, its budgets too. Raises RecordError where it cannot be read."""
+    for folder in (path, parent / path):
+        if (reported := folder / "results.json").is_file():
+            return read_results(reported, parent)
+    return read_results(path, parent)
+
+
+def _link(text: str) -> str:
+    if not re.fullmatch(r"https?://[!-'*-;=?-~]{1,2000}", text):
+        raise argparse.ArgumentTypeError(f"'{text[:80]}' is not the address of a page")
+    return text

@@ -1,0 +1,79 @@
+"""In-toto statements of test results, one a line for each model: to be signed by who ran them.
+
+https://github.com/in-toto/attestation/blob/main/spec/predicates/test-result.md
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Sequence
+from typing import Any
+
+from deepmatrix.errors import ArgumentError
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
+
+STATEMENT = "https://in-toto.io/Statement/v1"
+PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
+
+
+def document(results: Results) -> str:
+    """Return a statement for each of the users' own models that a cell could read.
+
+    Raises:
+        ArgumentError: there is none.
+    """
+    statements = [_statement(results, model) for model in results.models if model.sha256]
+    if not statements:
+        raise ArgumentError(
+            f"{results.run} has no model of yours, which an in-toto statement is about",
+            hint="name a run of `verify`",
+        )
+    return "".join(json.dumps(statement) + "\n" for statement in statements)
+
+
+def _statement(results: Results, model: ModelRow) -> dict[str, Any]:
+    rows = [
+        judged
+        for judged in results.portability
+        if judged.artifact == model.artifact and not judged.judges
+    ]
+    return {
+        "_type": STATEMENT,
+        "subject": [
+            {"name": path, "digest": {"sha256": digest}} for path, digest in model.sha256.items()
+        ],
+        "predicateType": PREDICATE,
+        "predicate": _predicate(results, rows),
+    }
+
+
+def _predicate(results: Results, rows: Sequence[PortabilityRow]) -> dict[str, Any]:
+    """Return the verdicts by their weight: an expected failure is a warning."""
+    failed = [_name(row) for row in rows if remarks.is_problem(row)]
+    warned = [_name(row) for row in rows if row.expected_failure and row.verdict != "match"]
+    passed = [_name(row) for row in rows if row.verdict == "match"]
+    result = "FAILED" if failed or not passed else "WARNED" if warned else "PASSED"
+    return {
+        "result": result,
+        "configuration": _configuration(results, {row.consumer for row in rows}),
+        "passedTests": passed,
+        "warnedTests": warned,
+        "failedTests": failed,
+    }
+
+
+def _name(row: PortabilityRow) -> str:
+    return f"{row.consumer}, {row.isa}" if row.isa else row.consumer
+
+
+def _configuration(results: Results, consumers: set[str]) -> list[dict[str, Any]]:
+    """Return what ran: deepmatrix, and each consumer's image by its digest."""
+    images = [
+        {"name": cell.cell, "digest": {"sha256": match[1]}}
+        for cell in results.cells
+        if cell.cell in consumers
+        and (match := re.fullmatch("sha256:([0-9a-f]{64})", cell.image_id))
+    ]
+    return [{"name": "deepmatrix", "uri": f"pkg:pypi/deepmatrix@{results.version}"}, *images]

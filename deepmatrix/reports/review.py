@@ -1,0 +1,107 @@
+"""What several runs say together of a change: whether it passes, and what is wrong first."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deepmatrix.comparison.changes import Comparison
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wrong:
+    """A verdict that is not as expected. *source*: the model's file. *place*: where it ran."""
+
+    judged: PortabilityRow
+    source: str
+    place: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Review:
+    """The results of one change, from one run or several, and what changed against a baseline.
+
+    Where there is a *comparison*, its limits decide on verdicts; else a verdict that is not as
+    expected fails. Broken budgets, and models that no cell serves, always fail.
+    """
+
+    runs: tuple[Results, ...]
+    comparison: Comparison | None = None
+
+    @property
+    def failures(self) -> tuple[str, ...]:
+        """A line for everything that fails, each once."""
+        lines = [line for results in self.runs for line in results.problems]
+        if self.comparison:
+            lines = [*self.comparison.broken, *self.over_budget, *self.unserved]
+        return tuple(dict.fromkeys(lines))
+
+    @property
+    def over_budget(self) -> tuple[str, ...]:
+        """A line for each broken budget."""
+        return tuple(dict.fromkeys(line for results in self.runs for line in results.over_budget))
+
+    @property
+    def unserved(self) -> tuple[str, ...]:
+        """The problems that are neither a verdict nor a budget: nothing was served, or built."""
+        return tuple(dict.fromkeys(line for results in self.runs for line in _unserved(results)))
+
+    def models(self) -> list[tuple[ModelRow, list[PortabilityRow]]]:
+        """Return each model, once for all runs, with its verdicts in all of them."""
+        grouped: dict[tuple[str, str], tuple[ModelRow, list[PortabilityRow]]] = {}
+        for results in self.runs:
+            originals = {cost.original for cost in results.costs}  # evaluated, and not served
+            for model in results.models:
+                rows = [row for row in results.portability if row.artifact == model.artifact]
+                if model.artifact not in originals:
+                    grouped.setdefault((model.source, model.name), (model, []))[1].extend(rows)
+        return list(grouped.values())
+
+    def wrong(self) -> list[Wrong]:
+        """Return the verdicts that fail, the worst first; those alike follow the one searched."""
+        worse = None
+        if self.comparison:
+            changes = (*self.comparison.failures, *self.comparison.drifts)
+            worse = {(change.cell, change.subject) for change in changes}
+        wrong = [
+            entry
+            for results in self.runs
+            for entry in _wrong(results)
+            if worse is None or (entry.judged.consumer, entry.judged.title) in worse
+        ]
+        return sorted(wrong, key=lambda entry: -_badness(entry.judged))
+
+
+def _unserved(results: Results) -> Iterator[str]:
+    verdicts = {remarks.verdict_problem(judged) for judged in results.portability}
+    for problem in results.problems:
+        if problem not in verdicts and problem not in results.over_budget:
+            yield problem
+
+
+def _wrong(results: Results) -> Iterator[Wrong]:
+    sources = {model.artifact: model.source for model in results.models}
+    for judged in results.portability:
+        if remarks.verdict_problem(judged) in results.problems:
+            source = sources.get(judged.artifact, "")
+            yield Wrong(judged=judged, source=source, place=_place(results))
+
+
+def _place(results: Results) -> str:
+    """Return where the cells of a run ran, empty for containers."""
+    places = {
+        f"{facts['engine']} on {facts.get('system', '').partition('-')[0]}"
+        for facts in results.engines.values()
+        if facts["engine"] != "docker"
+    }
+    return ", ".join(sorted(places))
+
+
+def _badness(judged: PortabilityRow) -> float:
+    """Return how often an error uses up its tolerance; what has no number is worst."""
+    if judged.error is None or not judged.tolerance or not math.isfinite(judged.error):
+        return math.inf
+    return judged.error / judged.tolerance

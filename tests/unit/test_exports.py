@@ -1,0 +1,192 @@
+"""Results in other tools' formats: each is what its definition says."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import onnx
+import pytest
+
+from deepmatrix.cli import main
+from deepmatrix.errors import ArgumentError
+from deepmatrix.reports.exports import EXPORTS
+from deepmatrix.results import merging
+from tests import planted
+from tests.unit import verifications
+from tests.unit.test_results import whole
+from tests.unit.test_widths import whole_results
+
+#: https://bencher.dev/docs/reference/bencher-metric-format has this schema.
+NUMBER = {"type": "number"}
+BENCHER: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema",
+    "type": "object",
+    "patternProperties": {
+        ".+": {
+            "type": "object",
+            "patternProperties": {
+                ".+": {
+                    "type": "object",
+                    "properties": {
+                        "value": NUMBER,
+                        "lower_value": NUMBER,
+                        "upper_value": NUMBER,
+                    },
+                    "required": ["value"],
+                }
+            },
+        }
+    },
+}
+
+#: Written from https://github.com/benchmark-action/github-action-benchmark: its README on custom
+#: benchmarks, and its type `BenchmarkResult`.
+TEXT = {"type": "string", "minLength": 1}
+BENCHMARK_ACTION: dict[str, Any] = {
+    "type": "array",
+    "items": {
+        "type": "object",
+        "properties": {"name": TEXT, "unit": TEXT, "value": NUMBER, "range": TEXT, "extra": TEXT},
+        "required": ["name", "unit", "value"],
+        "additionalProperties": False,
+    },
+}
+
+#: Written from https://github.com/in-toto/attestation: spec/v1/statement.md,
+#: spec/v1/resource_descriptor.md and spec/predicates/test-result.md.
+DIGEST = {
+    "type": "object",
+    "properties": {"sha256": {"type": "string", "pattern": "^[0-9a-f]{64}$"}},
+    "minProperties": 1,
+}
+DESCRIPTOR: dict[str, Any] = {
+    "type": "object",
+    "properties": {"name": TEXT, "uri": TEXT, "digest": DIGEST},
+    "anyOf": [{"required": [key]} for key in ("uri", "digest", "content")],
+}
+NAMES = {"type": "array", "items": TEXT, "uniqueItems": True}
+IN_TOTO: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "_type": {"const": "https://in-toto.io/Statement/v1"},
+        "subject": {
+            "type": "array",
+            "minItems": 1,
+            "items": {**DESCRIPTOR, "required": ["digest"]},
+        },
+        "predicateType": {"const": "https://in-toto.io/attestation/test-result/v0.1"},
+        "predicate": {
+            "type": "object",
+            "properties": {
+                "result": {"enum": ["PASSED", "WARNED", "FAILED"]},
+                "configuration": {"type": "array", "items": DESCRIPTOR},
+                "url": TEXT,
+                "passedTests": NAMES,
+                "warnedTests": NAMES,
+                "failedTests": NAMES,
+            },
+            "required": ["result", "configuration"],
+        },
+    },
+    "required": ["_type", "subject", "predicateType", "predicate"],
+}
+
+
+@pytest.mark.parametrize("make", [verifications.results, whole_results])
+def test_bencher_has_latencies_in_nanoseconds_by_benchmark(make: Any) -> None:
+    document = json.loads(EXPORTS["bencher"](make()))
+    jsonschema.validate(document, BENCHER)
+    assert document
+    assert all(0 < len(name) <= 1024 for name in document)
+    assert all(len(measure) <= 64 for metrics in document.values() for measure in metrics)
+
+
+def test_bencher_says_what_was_measured() -> None:
+    document = json.loads(EXPORTS["bencher"](verifications.results()))
+    latency = document["resnet50 on onnxruntime-debian12-amd64-cpu, batch 1"]["latency"]
+    assert latency == {"value": pytest.approx(1.23e6)}
+    assert not [name for name in document if "arm64" in name and "batch" in name], "emulated"
+
+
+def test_an_interval_is_given_where_there_are_rounds(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    document = json.loads(EXPORTS["bencher"](results))
+    metrics = [metric["latency"] for metric in document.values() if "latency" in metric]
+    assert metrics
+    for metric in metrics:
+        if "lower_value" in metric:
+            assert metric["lower_value"] <= metric["value"] <= metric["upper_value"]
+
+
+@pytest.mark.parametrize("make", [verifications.results, whole_results])
+def test_github_action_benchmark_has_named_values(make: Any) -> None:
+    document = json.loads(EXPORTS["github-action-benchmark"](make()))
+    jsonschema.validate(document, BENCHMARK_ACTION)
+    assert document
+
+
+def test_github_action_benchmark_has_a_name_for_each_series() -> None:
+    document = json.loads(EXPORTS["github-action-benchmark"](verifications.results()))
+    names = [entry["name"] for entry in document]
+    assert len(set(names)) == len(names)
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_an_in_toto_statement_is_about_the_bytes_of_the_model(tmp_path: Path) -> None:
+    path = tmp_path / "net.onnx"
+    onnx.save(planted.model(), path)
+    runs = ["--runs", str(tmp_path / "runs"), "--name", "one"]
+    cells = ["--only", "onnxruntime-debian12-amd64-cpu", "--only", "onnx-debian12-amd64-cpu"]
+    assert main.main(["verify", str(path), "--engine", "here", *cells, *runs]) == 0
+    exported = tmp_path / "statement.jsonl"
+    words = ["merge", str(tmp_path / "runs" / "one"), "--export", f"in-toto={exported}"]
+    assert main.main(words) == 0
+    (line,) = exported.read_text().splitlines()
+    statement = json.loads(line)
+    jsonschema.validate(statement, IN_TOTO)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    assert statement["subject"] == [{"name": "model.onnx", "digest": {"sha256": digest}}]
+    assert statement["predicate"]["result"] == "PASSED"
+    assert statement["predicate"]["passedTests"] == ["onnxruntime-debian12-amd64-cpu"]
+
+
+def test_a_statement_says_what_failed_and_which_image_served() -> None:
+    results = verifications.results()
+    (model,) = results.models
+    model = model.model_copy(update={"sha256": {"model.onnx": "0" * 64}})
+    cells = [row.model_copy(update={"image_id": f"sha256:{'1' * 64}"}) for row in results.cells]
+    results = results.model_copy(update={"models": (model,), "cells": tuple(cells)})
+    statement = json.loads(EXPORTS["in-toto"](results))
+    jsonschema.validate(statement, IN_TOTO)
+    predicate = statement["predicate"]
+    assert predicate["result"] == "FAILED"
+    assert "openvino_default-debian13-arm64-cpu" in predicate["failedTests"]
+    assert {"name": "openvino-debian12-amd64-cpu", "digest": {"sha256": "1" * 64}} in predicate[
+        "configuration"
+    ]
+
+
+def test_a_run_without_own_models_has_no_statement(tmp_path: Path) -> None:
+    with pytest.raises(ArgumentError, match="has no model of yours"):
+        EXPORTS["in-toto"](merging.merge([whole(tmp_path)]))
+
+
+@pytest.mark.parametrize(
+    ("value", "message"),
+    [
+        ("benchr=x.json", "no format 'benchr'; did you mean 'bencher'?"),
+        ("bencher", "'bencher' names no file; write bencher=FILE"),
+    ],
+)
+def test_a_wrong_export_says_what_is_wrong(
+    value: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["merge", "run", "--export", value]) == 2
+    assert message in capsys.readouterr().err

@@ -1,0 +1,208 @@
+"""The reusable workflows, run from their own YAML: the plan, the review, the comment."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+
+from deepmatrix.cli import main
+from deepmatrix.cli.commands.verify import OWN_MODEL
+from deepmatrix.config import matrix_file
+from deepmatrix.errors import ArgumentError
+from deepmatrix.paths import ROOT
+from deepmatrix.planning.cells import Capabilities
+from deepmatrix.planning.fan_out import fan_out
+from deepmatrix.planning.model_plan import plan_models
+from deepmatrix.planning.selection import Selection
+from deepmatrix.reports.comment import MARKER
+from tests import planted
+from tests.workflows import Runner, load, plain_environment
+
+VERIFY = load(ROOT / ".github/workflows/verify.yml")
+COMMENT = load(ROOT / ".github/workflows/comment.yml")
+ARCHITECTURES = ("amd64", "arm64")
+CELL = "onnxruntime-debian12-amd64-cpu"
+
+
+def own_steps(workflow: Any, job: str) -> list[Any]:
+    """Return the steps of a job, without the one that installs what is there."""
+    return [step for step in workflow["jobs"][job]["steps"] if "working-directory" not in step]
+
+
+def new_runner(folder: Path, temporary: Path, **inputs: str) -> Runner:
+    runner = Runner(folder=folder, temporary=temporary, environment=plain_environment())
+    (folder / ".deepmatrix").symlink_to(ROOT)
+    declared = VERIFY["on"]["workflow_call"]["inputs"]
+    given = {key.replace("_", "-"): value for key, value in inputs.items()}
+    for key, value in {name: str(entry["default"]) for name, entry in declared.items()}.items():
+        runner.context[f"inputs.{key}"] = given.get(key, value)
+    runner.context["github.workspace"] = str(folder)
+    return runner
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    folder = tmp_path / "models"
+    folder.mkdir()
+    onnx.save(planted.model(), folder / "net.onnx")
+    shutil.copy(ROOT / "tests" / "models" / "softmax11.onnx", folder)
+    (folder / "deepmatrix.yaml").write_text(
+        "version: 1\nmodels: [{model: net.onnx, only: ['onnxruntime*']}, {model: softmax11.onnx}]\n"
+    )
+    return folder
+
+
+def planned_pairs(only: dict[str, tuple[str, ...]]) -> set[tuple[str, str]]:
+    """Return each model with each cell that the plan of its verification has."""
+    matrix = matrix_file.load(ROOT / "matrix.yaml")
+    plans = {
+        (model, architecture): plan_models(
+            matrix,
+            [("m", "onnx", "model.onnx")],
+            Selection(include=globs, native=True),
+            Capabilities(engine="docker", native=frozenset({architecture})),
+            seed=0,
+            infer=OWN_MODEL,
+        )
+        for model, globs in only.items()
+        for architecture in ARCHITECTURES
+    }
+    return {
+        (model, cell.id) for (model, _), plan in plans.items() for cell in plan.cells if cell.serves
+    }
+
+
+def test_the_jobs_of_the_workflow_verify_what_the_plan_has_each_once(
+    models: Path, tmp_path: Path
+) -> None:
+    runner = new_runner(models, tmp_path / "temp", config="deepmatrix.yaml", macos="true")
+    assert runner.run(own_steps(VERIFY, "plan")) == 0, runner.log
+    jobs = json.loads(runner.context["steps.plan.outputs.jobs"])["include"]
+    native = [job for job in jobs if job["engine"] == "docker"]
+    pairs = [
+        (model, cell)
+        for job in native
+        for model in job["models"].splitlines()
+        for cell in job["cells"].splitlines()
+    ]
+    wanted = planned_pairs({"net.onnx": ("onnxruntime*",), "softmax11.onnx": ()})
+    assert sorted(pairs) == sorted(wanted)
+    assert {job["runner"] for job in native} == {"ubuntu-24.04", "ubuntu-24.04-arm"}
+    assert {cell.split("-")[-2] for _, cell in pairs} == set(ARCHITECTURES)
+    (macos,) = [job for job in jobs if job["engine"] == "venv"]
+    assert macos == {
+        "name": "macos",
+        "runner": "macos-15",
+        "engine": "venv",
+        "models": "",
+        "cells": "",
+    }
+    assert len({job["name"] for job in jobs}) == len(jobs) <= 256
+
+
+@pytest.mark.parametrize("most", [1, 2, 7, 256])
+@pytest.mark.parametrize("count", [1, 40, 300])
+def test_however_many_models_there_are_the_jobs_stay_few_and_have_each_pair_once(
+    count: int, most: int
+) -> None:
+    cells = tuple(f"cell{number}" for number in range(20))
+    readers = {(f"m{number}", "amd64"): cells for number in range(count)}
+    readers["none", "amd64"] = ()
+    shares = fan_out(readers, most)
+    assert 0 < len(shares) <= most
+    pairs = [(m, cell) for share in shares for m in share.models for cell in share.cells]
+    assert len(pairs) == len(set(pairs)) == count * len(cells)
+
+
+def test_models_with_too_many_sets_of_cells_are_refused() -> None:
+    readers = {(f"m{number}", "amd64"): (f"cell{number}",) for number in range(9)}
+    with pytest.raises(ArgumentError, match="the models need 9 jobs, and there may be 8"):
+        fan_out(readers, 8)
+
+
+def test_a_model_that_no_architecture_serves_is_refused(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["jobs", str(models / "net.onnx"), "--native", "amd64", "--only", "torch-*"]
+    assert main.main(words) == 2
+    assert "no cell that is chosen, and can run here, reads onnx" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_the_results_of_all_jobs_are_reviewed_together(models: Path, tmp_path: Path) -> None:
+    results = tmp_path / "temp" / "results"
+    common = ["--engine", "here", "--only", CELL, "--explain", "none"]
+    for name, budget in (("amd64-1", "1"), ("amd64-2", "1e-30")):
+        words = ["verify", str(models / "net.onnx"), *common, "--max-error", budget]
+        runs = results / f"deepmatrix-results-{name}"
+        main.main([*words, "--runs", str(runs), "--name", name])
+    (bad,) = results.glob("*/amd64-2/results.json")
+    document = json.loads(bad.read_text())
+    runner = new_runner(models, tmp_path / "temp")
+    runner.context["needs.verify.result"] = "success"
+    code = runner.run(own_steps(VERIFY, "review"))
+    page = (tmp_path / "temp" / "comment.md").read_text()
+    assert document["over_budget"] == document["problems"]
+    assert code == 1, runner.log
+    assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ {len(document['problems'])} problem")
+    assert "**Broken budgets**" in page
+    assert "net.onnx: 2 of 2 consumers match" in page
+    assert page in runner.summary
+
+
+GH = """#!/usr/bin/env python3
+import json, pathlib, sys
+folder = pathlib.Path(__file__).parent
+words = sys.argv[1:]
+path = next(word for word in words if word.startswith("repos/"))
+body = pathlib.Path(words[words.index("--input") + 1]).read_text() if "--input" in words else ""
+with (folder / "calls").open("a") as calls:
+    calls.write(json.dumps([words, body]) + "\\n")
+answer = folder / (path.split("/")[-1] + ".json")
+print(answer.read_text() if answer.exists() else "[]")
+"""
+
+
+@pytest.mark.parametrize("is_first", [True, False])
+def test_the_comment_is_posted_once_and_then_replaced(tmp_path: Path, is_first: bool) -> None:
+    """GitHub's program is replaced by one that answers from files: it needs GitHub."""
+    tools = tmp_path / "tools"
+    tools.mkdir()
+    (tools / "gh").write_text(GH)
+    (tools / "gh").chmod(0o755)
+    (tools / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    own = {"id": 9, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\nold"}
+    forged = {"id": 8, "user": {"login": "somebody"}, "body": f"{MARKER}\nforged"}
+    (tools / "comments.json").write_text(json.dumps([forged, *([] if is_first else [own])]))
+    (tmp_path / "temp" / "comment").mkdir(parents=True)
+    (tmp_path / "temp" / "comment" / "comment.md").write_text(f"{MARKER}\nnew `text`\n")
+    runner = Runner(folder=tmp_path, temporary=tmp_path / "temp", environment=plain_environment())
+    runner.environment["PATH"] = f"{tools}:{runner.environment['PATH']}"
+    event = {"head_repository.owner.login": "fork", "head_branch": "b", "head_sha": "abc"}
+    for key, value in event.items():
+        runner.context[f"github.event.workflow_run.{key}"] = value
+    assert runner.run(own_steps(COMMENT, "comment")) == 0, runner.log
+    calls = [json.loads(line) for line in (tools / "calls").read_text().splitlines()]
+    assert "head=fork:b" in calls[0][0]
+    words, body = calls[-1]
+    assert ("POST" in words) == is_first
+    place = "repos/team/models/issues/4/comments" if is_first else "/comments/9"
+    assert any(word.endswith(place) for word in words)
+    assert json.loads(body) == {"body": f"{MARKER}\nnew `text`\n"}
+
+
+def test_a_commit_that_no_open_pull_request_has_gets_no_comment(tmp_path: Path) -> None:
+    (tmp_path / "gh").write_text(GH)
+    (tmp_path / "gh").chmod(0o755)
+    runner = Runner(folder=tmp_path, temporary=tmp_path / "temp", environment=plain_environment())
+    runner.environment["PATH"] = f"{tmp_path}:{runner.environment['PATH']}"
+    assert runner.run(own_steps(COMMENT, "comment")) == 0, runner.log
+    assert len((tmp_path / "calls").read_text().splitlines()) == 1

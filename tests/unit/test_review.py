@@ -1,0 +1,151 @@
+"""What several runs say of a change: the comment is one screen, and names what is worst."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from deepmatrix import reports
+from deepmatrix.cli import main
+from deepmatrix.comparison.changes import Comparison, Side, VerdictChange
+from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.reports.annotations import MOST
+from deepmatrix.reports.comment import MARKER
+from deepmatrix.reports.markdown import LONGEST
+from deepmatrix.reports.review import Review
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import Results
+from tests.unit import verifications
+
+DRIFTED = "openvino_default-debian13-arm64-cpu"
+WEB = "onnxruntime-web-debian13-amd64-cpu"
+BUDGET = "openvino on resnet50: p99 9.1 ms is over the budget of 5.0 ms"
+
+
+def run_of(
+    *consumers: str, over_budget: Sequence[str] = (), unserved: Sequence[str] = ()
+) -> Results:
+    """Return the results of some consumers with all that is a problem of them."""
+    results = verifications.results(*consumers)
+    problems = [
+        remarks.verdict_problem(judged)
+        for judged in results.portability
+        if remarks.is_problem(judged)
+    ]
+    return results.model_copy(
+        update={
+            "problems": (*problems, *over_budget, *unserved),
+            "over_budget": tuple(over_budget),
+        }
+    )
+
+
+def test_a_run_that_is_as_expected_is_a_line_a_model() -> None:
+    review = Review(runs=(run_of("onnxruntime-debian12-amd64-cpu"),))
+    assert reports.comment_page(review, "https://example.org/7") == (
+        f"{MARKER}\n"
+        "### deepmatrix: ✓ as expected\n\n"
+        "- ✓ models/resnet50/model.onnx: 1 of 1 consumer matches\n\n"
+        "[All tables, logs and causes](https://example.org/7)\n"
+    )
+    assert reports.annotation_lines(review) == []
+
+
+def test_what_is_wrong_is_named_with_its_first_wrong_node_and_broken_budgets() -> None:
+    unserved = "vit: the model is not served: it cannot be read"
+    review = Review(runs=(run_of(DRIFTED, WEB, over_budget=[BUDGET], unserved=[unserved]),))
+    page = reports.comment_page(review)
+    assert "### deepmatrix: ✗ 4 problems" in page
+    assert (
+        f"- resnet50 on `{DRIFTED}`: drift, first wrong node `layer4.2.conv3`: "
+        "the error is 6.1e-02, the tolerance 2.0e-02"
+    ) in page
+    assert f"resnet50 on `{WEB}`: unsupported: " in page
+    assert "**Broken budgets**" in page
+    assert "p99 9.1 ms is over the budget of 5.0 ms" in page
+    assert "**Not served**\n\n- vit: the model is not served" in page
+
+
+def test_runs_of_one_model_are_counted_together_and_named_where_they_ran() -> None:
+    venv = {"venv-1": {"engine": "venv", "system": "Windows-11-10.0"}}
+    windows = run_of(DRIFTED).model_copy(update={"engines": venv})
+    review = Review(runs=(run_of("onnxruntime-debian12-amd64-cpu"), windows))
+    page = reports.comment_page(review)
+    assert "models/resnet50/model.onnx: 1 of 2 consumers matches, 1 drifts" in page
+    assert f"`{DRIFTED}` (venv on Windows): drift" in page
+
+
+def test_however_much_is_wrong_the_comment_is_one_screen_and_the_summary_fits() -> None:
+    lines = [f"{BUDGET} {'x' * 900} {number}" for number in range(5000)]
+    run = run_of(over_budget=lines, unserved=[f"m{number}: not served" for number in range(900)])
+    review = Review(runs=(run, run))
+    page = reports.comment_page(review)
+    assert len(page.splitlines()) <= 40
+    assert "- and 4995 more" in page
+    assert len(page) < 60_000
+    assert len(reports.summary_page(review).encode()) <= LONGEST + 100
+    assert len(reports.annotation_lines(review)) == MOST
+
+
+def test_the_worst_is_annotated_first_at_the_file_of_its_model() -> None:
+    lines = reports.annotation_lines(Review(runs=(run_of(DRIFTED, over_budget=[BUDGET]),)))
+    assert lines[0].startswith(
+        f"::error file=models/resnet50/model.onnx,title=resnet50%3A drift on {DRIFTED}::Conv "
+    )
+    assert lines[1] == f"::error title=broken budget::{BUDGET}"
+
+
+def test_with_a_comparison_only_what_is_worse_is_wrong() -> None:
+    head = run_of(DRIFTED, "onnxruntime-debian12-amd64-cpu")
+    same = compare_results(head, head, ("base", "head"))
+    review = Review(runs=(head,), comparison=same)
+    assert review.failures == ()
+    page = reports.comment_page(review)
+    assert "### deepmatrix: ✓ as expected" in page
+    assert "**Against base:** ✓ nothing changed" in page
+    assert "**Wrong**" not in page
+
+
+def test_a_broken_limit_and_a_broken_budget_fail_beside_each_other() -> None:
+    change = VerdictChange(
+        kind="serving", cell=DRIFTED, subject="resnet50", base="match", head="drift"
+    )
+    comparison = Comparison(
+        base=Side(name="verdicts.yaml"),
+        head=Side(name="head"),
+        failures=(change,),
+        broken=("new failure: resnet50",),
+    )
+    run = run_of(DRIFTED, over_budget=[BUDGET])
+    review = Review(runs=(run,), comparison=comparison)
+    assert review.failures == ("new failure: resnet50", BUDGET)
+    page = reports.comment_page(review)
+    assert "**Against verdicts.yaml:** ✗ 1 limit broken: 1 new failure" in page
+    assert "first wrong node `layer4.2.conv3`" in page
+
+
+def test_the_command_reviews_results_files_and_writes_the_pages(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    good, bad = run_of("onnxruntime-debian12-amd64-cpu"), run_of(DRIFTED)
+    for name, results in (("good", good), ("bad", bad)):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "results.json").write_text(results.model_dump_json())
+    comment, summary = str(tmp_path / "c.md"), str(tmp_path / "s.md")
+    words = ["--comment", comment, "--summary", summary, "--annotations"]
+    words += ["--link", "https://example.org/run"]
+    assert main.main(["review", str(tmp_path / "good"), *words]) == 0
+    assert main.main(["review", str(tmp_path / "good"), str(tmp_path / "bad"), *words]) == 1
+    assert "::error file=" in capsys.readouterr().out
+    assert "(https://example.org/run)" in Path(comment).read_text()
+    assert Path(summary).read_text().startswith(Path(comment).read_text())
+
+
+@pytest.mark.parametrize("link", ["javascript:alert(1)", "https://x.y/)[a](b", "http://a b"])
+def test_a_link_that_is_no_address_is_refused(
+    link: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["review", "run", "--link", link]) == 2
+    assert "is not the address of a page" in capsys.readouterr().err
