@@ -116,6 +116,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*", "isa", ""),
     ("", "reused", {}),
     ("", "anew", {}),
+    ("", "over_budget", []),
     ("portability.*.outputs.*", "steps", None),
 ]
 
