@@ -66,6 +66,7 @@ NEED_HEADERS = (
     "cpp/*/runtime.cpp",
     "cpp/windows/*.cpp",
     "cpp/onnxruntime/answers.cpp",
+    "cpp/onnxruntime/inputs.cpp",
 )
 
 

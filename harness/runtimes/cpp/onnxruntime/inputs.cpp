@@ -50,11 +50,9 @@ Input::Input(std::string name, const std::vector<std::string>& given) : name_(st
 Ort::Value Input::value(const std::vector<View>& arrays) const {
     std::vector<Ort::Value> parts;
     for (const std::size_t place : places_) parts.push_back(input_value(arrays[place], type_));
-    switch (kind_) {
-        case Kind::map: return Ort::Value::CreateMap(parts[0], parts[1]);
-        case Kind::sequence: return Ort::Value::CreateSequence(parts);
-        default: return std::move(parts[0]);
-    }
+    if (kind_ == Kind::map) return Ort::Value::CreateMap(parts[0], parts[1]);
+    if (kind_ == Kind::sequence) return Ort::Value::CreateSequence(parts);
+    return std::move(parts[0]);
 }
 
 std::vector<Input> inputs_of(const Ort::Session& session, const std::vector<std::string>& given) {

@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <vector>
 
@@ -27,7 +28,7 @@ class Input {
     Ort::Value value(const std::vector<View>& arrays) const;
 
   private:
-    enum class Kind { tensor, sequence, map };
+    enum class Kind : std::uint8_t { tensor, sequence, map };
 
     std::string name_;
     Kind kind_ = Kind::tensor;
