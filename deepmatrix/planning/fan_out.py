@@ -21,14 +21,14 @@ class Share:
 
 
 def fan_out(
-    readers: Mapping[tuple[str, str], Sequence[str]], most: int, most_cells: int = CELLS
+    readers: Mapping[tuple[str, str], Sequence[str]], job_limit: int, cells_a_job: int = CELLS
 ) -> list[Share]:
     """Spread models over jobs.
 
     Args:
         readers: by model and architecture, the cells that serve it.
-        most: so many jobs at most.
-        most_cells: so many cells a job, unless there would be more than *most* jobs.
+        job_limit: so many jobs at most.
+        cells_a_job: so many cells at most, unless there would be too many jobs.
 
     Returns:
         Jobs that have every pair of a model and its cells once.
@@ -40,12 +40,12 @@ def fan_out(
     for (model, architecture), cells in readers.items():
         if cells:
             groups.setdefault((architecture, tuple(cells)), []).append(model)
-    if len(groups) > most:
+    if len(groups) > job_limit:
         raise ArgumentError(
-            f"the models need {len(groups)} jobs, and there may be {most}",
+            f"the models need {len(groups)} jobs, and there may be {job_limit}",
             hint="give models of one format the same cells, or verify them in several workflows",
         )
-    models_a_job, cells_a_job = 1, most_cells
+    models_a_job = 1
     while True:
         shares = [
             Share(architecture=architecture, models=models, cells=some)
@@ -53,7 +53,7 @@ def fan_out(
             for models in _batches(names, models_a_job)
             for some in _batches(cells, cells_a_job)
         ]
-        if len(shares) <= most:
+        if len(shares) <= job_limit:
             return shares
         models_a_job *= 2
         if models_a_job > max(map(len, groups.values())):

@@ -341,8 +341,11 @@ def test_files_of_arrays_are_read_before_an_engine_is_asked(
     assert said(capsys)[0].startswith(f"error: --inputs {arrays}: ")
 
 
-#: A number out of bounds for each option of numbers.
+#: A value out of bounds for each option whose values are read.
 HUGE = {
+    "--export": "9" * 5000,
+    "--link": "9" * 5000,
+    "--most": "9" * 5000,
     "--rounds": "9" * 5000,
     "--seed": "9" * 400,
     "--repeats": "9" * 5000,
@@ -356,17 +359,18 @@ HUGE = {
 
 
 @pytest.mark.parametrize("option", HUGE)
-def test_a_number_out_of_bounds_is_one_short_error(
+def test_a_value_out_of_bounds_is_one_short_error(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    command = "compare" if option == "--rounds" else "verify"
+    commands = {"--rounds": "compare", "--export": "merge", "--link": "review", "--most": "jobs"}
+    command = commands.get(option, "verify")
     assert main.main([command, "m.onnx", option, HUGE[option]]) == 2
     error, _ = said(capsys)
     assert error.startswith(f"error: argument {option}: '")
     assert len(error) < 250
 
 
-def test_every_option_of_numbers_has_bounds() -> None:
+def test_every_option_whose_values_are_read_has_bounds() -> None:
     plain = {None, Path, str}
     for command in build_parser().commands().values():
         for action in command._actions:

@@ -181,7 +181,7 @@ def test_a_run_without_own_models_has_no_statement(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("value", "message"),
     [
-        ("benchr=x.json", "no format 'benchr'; did you mean 'bencher'?"),
+        ("benchr=x.json", "'benchr' is no format; did you mean 'bencher'?"),
         ("bencher", "'bencher' names no file; write bencher=FILE"),
     ],
 )

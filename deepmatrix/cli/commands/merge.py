@@ -50,7 +50,8 @@ def _export(text: str) -> tuple[str, Path]:
     """Read ``NAME=FILE``. Raises ArgumentTypeError."""
     name, _, path = text.partition("=")
     if name not in EXPORTS:
-        raise argparse.ArgumentTypeError(f"no format '{name}'{did_you_mean(name, EXPORTS)}")
+        suggestion = did_you_mean(name, EXPORTS)
+        raise argparse.ArgumentTypeError(f"'{name[:80]}' is no format{suggestion}")
     if not path:
         raise argparse.ArgumentTypeError(f"'{text}' names no file; write {name}=FILE")
     return name, Path(path)

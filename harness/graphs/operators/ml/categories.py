@@ -26,7 +26,7 @@ class CastMap(MlOperator):
         real = "float64" if self.is_wide else "float32"
         dtype = {"TO_FLOAT": real, "TO_INT64": "int64"}.get(text(cast_to), object)
         if text(map_form) == "SPARSE" and not all(0 <= key < width for key in x):
-            raise ValueError(f"a key of the map is not from 0 to {width - 1}")
+            raise ValueError("a key of the map is not from 0 to {}".format(width - 1))
         row = numpy.full(width, "" if dtype is object else 0, dtype)
         for place, key in enumerate(sorted(x)):
             target = key if text(map_form) == "SPARSE" else place
