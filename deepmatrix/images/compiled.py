@@ -11,13 +11,13 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import io
-import os
 import tarfile
-import tempfile
+import threading
 from collections.abc import Iterable, Mapping
-from pathlib import Path
 from typing import IO
 
+from deepmatrix.boundary.opening import open_plain
+from deepmatrix.boundary.writing import replacing
 from deepmatrix.machine import folders
 
 #: What stands for the folder in a cell's ``compile_cache``.
@@ -28,6 +28,9 @@ MOST_BYTES = 256 << 20
 
 #: Digits of the hash of an image.
 KEY_LENGTH = 16
+
+#: Two lanes of a process may store the cache of one cell.
+_STORING = threading.Lock()
 
 
 def environment(variables: Mapping[str, str], folder: str) -> dict[str, str]:
@@ -46,9 +49,7 @@ class CompileCache:
     def open(self, folder: str, *, user: int) -> IO[bytes]:
         """Return the tar that was kept, or one of an empty *folder* that belongs to *user*."""
         with contextlib.suppress(OSError, tarfile.TarError):
-            with tarfile.open(self._path) as tar:
-                tar.getmembers()  # a damaged one is made anew
-            return self._path.open("rb")
+            return _whole(open_plain(self._path))
         archive = io.BytesIO()
         with tarfile.open(fileobj=archive, mode="w") as tar:
             entry = tarfile.TarInfo(folder)
@@ -62,22 +63,28 @@ class CompileCache:
 
         What this machine cannot write is not stored: a run does not need it.
         """
-        with contextlib.suppress(OSError):
-            self._path.parent.mkdir(parents=True, exist_ok=True)
-            with tempfile.NamedTemporaryFile(dir=self._path.parent) as part:
+        with contextlib.suppress(OSError, _TooLarge), _STORING:
+            with replacing(self._path) as file:
                 for chunk in chunks:
-                    if part.tell() + len(chunk) > MOST_BYTES:
-                        return
-                    part.write(chunk)
-                part.flush()
-                _replace(Path(part.name), self._path)
+                    if file.tell() + len(chunk) > MOST_BYTES:
+                        raise _TooLarge
+                    file.write(chunk)
             for old in self._path.parent.glob(f"{self._cell_id}-{'?' * KEY_LENGTH}.tar"):
                 if old != self._path:
                     old.unlink(missing_ok=True)
 
 
-def _replace(part: Path, path: Path) -> None:
-    """Put a second name of a temporary file, which goes on to be removed, in place of *path*."""
-    ready = part.with_suffix(".ready")
-    os.link(part, ready)
-    ready.replace(path)
+class _TooLarge(Exception):
+    """A cache is not worth its size."""
+
+
+def _whole(file: IO[bytes]) -> IO[bytes]:
+    """Return a file if it is a tar. Raises TarError: a damaged one is made anew."""
+    try:
+        with tarfile.open(fileobj=file, mode="r:") as tar:
+            tar.getmembers()
+        file.seek(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
