@@ -53,11 +53,9 @@ class Review:
         """Return each model, once for all runs, with its verdicts in all of them."""
         grouped: dict[tuple[str, str], tuple[ModelRow, list[PortabilityRow]]] = {}
         for results in self.runs:
-            originals = {cost.original for cost in results.costs}  # evaluated, and not served
-            for model in results.models:
+            for model in results.served_models:
                 rows = [row for row in results.portability if row.artifact == model.artifact]
-                if model.artifact not in originals:
-                    grouped.setdefault((model.source, model.name), (model, []))[1].extend(rows)
+                grouped.setdefault((model.source, model.name), (model, []))[1].extend(rows)
         return list(grouped.values())
 
     def wrong(self) -> list[Wrong]:
@@ -102,6 +100,5 @@ def _place(results: Results) -> str:
 
 def _badness(judged: PortabilityRow) -> float:
     """Return how often an error uses up its tolerance; what has no number is worst."""
-    if judged.error is None or not judged.tolerance or not math.isfinite(judged.error):
-        return math.inf
-    return judged.error / judged.tolerance
+    share = judged.share_of_tolerance
+    return math.inf if share is None or not math.isfinite(share) else share

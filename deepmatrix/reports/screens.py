@@ -22,10 +22,8 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
     With *all_tables*, those of the report stand before the rest.
     """
     if results.models:
-        originals = {cost.original for cost in results.costs}  # evaluated, and not served
-        for model in results.models:
-            if model.artifact not in originals:
-                _show_model(console, results, model)
+        for model in results.served_models:
+            _show_model(console, results, model)
         _show_rest(console, results)
         return
     for table in result_tables(results) if all_tables else [summary.summary(results)]:

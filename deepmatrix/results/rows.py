@@ -272,6 +272,11 @@ class PortabilityRow(Row):
         """The artifact's name on screens: a user's own model by its name."""
         return self.model or self.artifact
 
+    @property
+    def share_of_tolerance(self) -> float | None:
+        """The error over what is allowed of it, None where either is missing."""
+        return self.error / self.tolerance if self.error is not None and self.tolerance else None
+
 
 class ModelRow(Row):
     """A user's own model. *source*: the path that the user gave.
@@ -372,6 +377,12 @@ class Results(Row):
     over_budget: tuple[str, ...] = ()
     reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     anew: dict[str, tuple[str, ...]] = Field(default_factory=dict)
+
+    @property
+    def served_models(self) -> list[ModelRow]:
+        """The user's own models, without originals, which are evaluated and not served."""
+        originals = {cost.original for cost in self.costs}
+        return [model for model in self.models if model.artifact not in originals]
 
 
 def schema() -> str:

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 
 from deepmatrix.drawing import numbers
-from deepmatrix.drawing.layout import Column, Mood, Row, Table, key, mark, number, text
+from deepmatrix.drawing.layout import Mood, Row, Table, key, mark, number, text
 from deepmatrix.results.rows import CellRow, PortabilityRow, Results
 
-#: A verdict that is none of a failure.
+#: The verdict of a right answer.
 RIGHT = "match"
 
 
@@ -28,14 +28,10 @@ def summary(results: Results) -> Table:
                 optional=3,
                 note="Of tolerance: the largest share that an error has of what is allowed.",
             ),
-            _work(),
+            number("work", optional=1, note="Work: the time of its jobs together."),
         ),
         rows=tuple(_line(cell, results) for cell in results.cells if cell.jobs),
     )
-
-
-def _work() -> Column:
-    return number("work", optional=1, note="Work: the time of its jobs together.")
 
 
 def _line(cell: CellRow, results: Results) -> Row:
@@ -71,7 +67,5 @@ def _otherwise(cell: CellRow, wrong: Sequence[PortabilityRow]) -> str:
 
 
 def _largest_share(judged: Iterable[PortabilityRow]) -> float | None:
-    return max(
-        (row.error / row.tolerance for row in judged if row.error is not None and row.tolerance),
-        default=None,
-    )
+    shares = (row.share_of_tolerance for row in judged)
+    return max((share for share in shares if share is not None), default=None)
