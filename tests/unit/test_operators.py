@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from harness.graphs.operators.base import softmax
+from harness.graphs.operators.base import masked_softmax, softmax
 from tests.unit.one_node import (
     CONTRIB,
     RANDOM,
@@ -396,8 +396,12 @@ def test_an_operator_of_the_standard_is_as_a_kernel_that_is_right(name: str) -> 
     assert not difference(by_judge(case), by_runtime(case))
 
 
-def test_a_row_that_is_masked_throughout_gives_zeros_and_no_nan() -> None:
-    np.testing.assert_array_equal(softmax(np.full((1, 3), -np.inf)), np.zeros((1, 3)))
+def test_attention_gives_zeros_for_a_row_that_is_masked_throughout() -> None:
+    np.testing.assert_array_equal(masked_softmax(np.full((1, 3), -np.inf)), np.zeros((1, 3)))
+
+
+def test_softmax_gives_nan_for_a_row_that_is_masked_throughout() -> None:
+    np.testing.assert_array_equal(softmax(np.full((1, 3), -np.inf)), np.full((1, 3), np.nan))
 
 
 # Where the evaluator errs, after random graphs ------------------------------------------------

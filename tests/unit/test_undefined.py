@@ -10,7 +10,9 @@ import onnx
 import pytest
 from onnx import helper
 
+from harness.graphs import operators
 from harness.graphs.inputs.sample_inputs import Sampling
+from harness.record import BASELINE, FLOAT64
 from harness.runtimes.onnx import adapter, gold
 
 pytest.importorskip("onnxruntime")
@@ -107,3 +109,72 @@ def test_scales_that_only_a_run_tells_are_not_trusted() -> None:
     scales = np.float32([1, 1, 2, 2])
     inputs = {"x": PICTURE, "_roi": scales, "scales": scales}
     assert gold.unproven_operators(model("Resize", inputs, {}, **LINEAR)) == ["Resize"]
+
+
+def test_the_order_of_a_topk_that_need_not_sort_is_undefined(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("TopK", ["x", "k"], ["y", "places"], name="node", sorted=0)],
+        "unsorted",
+        [helper.make_tensor_value_info("x", 1, (8,))],
+        [helper.make_tensor_value_info("y", 1, None)],
+        [onnx.numpy_helper.from_array(np.int64([3]), "k")],
+    )
+    unsorted = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=9)
+    inspected = inspect(tmp_path, unsorted, {"x": np.arange(8, dtype=np.float32)})
+    assert inspected["undefined"]["y"].all()
+    assert any("in its order" in remark for remark in inspected["described"]["remarks"])
+
+
+def dropout(training: bool) -> onnx.ModelProto:
+    return model(
+        "Dropout",
+        {"x": np.zeros(4, np.float32)},
+        {"ratio": np.float32(0.5), "training": np.bool_(training)},
+    )
+
+
+def test_dropout_is_random_only_while_it_trains() -> None:
+    assert gold.random_outputs(dropout(training=True)) == ["y"]
+    assert gold.random_outputs(dropout(training=False)) == []
+
+
+def test_what_is_random_within_a_function_of_the_model_is_random() -> None:
+    noise = helper.make_function(
+        "own",
+        "Noise",
+        ["x"],
+        ["y"],
+        [helper.make_node("RandomNormalLike", ["x"], ["y"])],
+        [helper.make_opsetid("", 19)],
+    )
+    graph = helper.make_graph(
+        [helper.make_node("Noise", ["x"], ["y"], domain="own")],
+        "noise",
+        [helper.make_tensor_value_info("x", 1, (3,))],
+        [helper.make_tensor_value_info("y", 1, (3,))],
+    )
+    opsets = [helper.make_opsetid("", 19), helper.make_opsetid("own", 1)]
+    proto = helper.make_model(graph, opset_imports=opsets, functions=[noise], ir_version=9)
+    assert gold.random_outputs(proto) == ["y"]
+
+
+def test_an_evaluation_counts_only_where_it_is_finite_as_the_baseline_is(tmp_path: Path) -> None:
+    infinite = np.float32([np.inf, -np.inf, 1])
+    clip = model("Clip", {"x": infinite}, {})
+    inspected = inspect(tmp_path, clip, {"x": infinite})
+    assert inspected["described"]["judged_by"]["y"] != FLOAT64
+
+
+def test_a_definition_that_is_not_proven_gives_way_to_a_small_difference(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = operators.definition("", "Softmax").along
+    monkeypatch.setattr(
+        operators.definition("", "Softmax"),
+        "along",
+        lambda self, x, axis: definition(self, x, axis) * 1.0005,
+    )
+    monkeypatch.setattr(gold, "unproven_operators", lambda _: ["Softmax"])
+    x = np.float32([[1, 2, 3]])
+    inspected = inspect(tmp_path, model("Softmax", {"x": x}, {}), {"x": x})
+    assert inspected["described"]["judged_by"]["y"] == BASELINE

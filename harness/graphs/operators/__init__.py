@@ -55,6 +55,13 @@ def evaluator(model: Any) -> Any:
     return onnx.reference.ReferenceEvaluator(model, new_ops=definitions())
 
 
+def inlined(model: Any) -> Any:
+    """Return the model with the nodes of its local functions in their callers' places."""
+    import onnx.inliner
+
+    return onnx.inliner.inline_local_functions(model) if model.functions else model
+
+
 def _has_linked_attributes(model: Any) -> bool:
     return any(
         attribute.ref_attr_name

@@ -42,7 +42,17 @@ def sigmoid(x):
 
 
 def softmax(x, axis=-1):
-    """Return the softmax along an axis; a row that is -inf throughout gives zeros."""
+    """Return the softmax along an axis; a row that is -inf throughout gives NaN."""
+    with numpy.errstate(invalid="ignore"):
+        exponentials = numpy.exp(x - x.max(axis=axis, keepdims=True))
+        return exponentials / exponentials.sum(axis=axis, keepdims=True)
+
+
+def masked_softmax(x, axis=-1):
+    """Return the softmax along an axis; a row that is -inf throughout gives zeros.
+
+    So ONNX Runtime's attention answers where a mask leaves nothing.
+    """
     highest = x.max(axis=axis, keepdims=True)
     exponentials = numpy.exp(x - numpy.where(numpy.isfinite(highest), highest, 0))
     total = exponentials.sum(axis=axis, keepdims=True)

@@ -13,13 +13,13 @@ import numpy
 
 from harness import record
 from harness.graphs import checks
-from harness.graphs.operators import NotEvaluated, evaluate
+from harness.graphs.operators import NotEvaluated, evaluate, inlined
 
 CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
 RESIZING = ("Resize", "Upsample")
 
-#: What of an operator is undefined.
+#: What of an operator is undefined; see `_reason` for a TopK that need not sort.
 REASONS = dict.fromkeys(CASTS, "of NaN or of what is out of range")
 REASONS.update(dict.fromkeys(PLACES, "of NaN"), ReduceMean="of nothing")
 REASONS.update(dict.fromkeys(RESIZING + ("GridSample",), "where rounding tells which is nearest"))
@@ -40,6 +40,7 @@ def masks(model, inputs, outputs):
         (by output, a mask of its shape, `harness.record.UNDEFINED_VALUE` where it is undefined; a
         remark for each node). Empty where the evaluator gives no inner values.
     """
+    model = inlined(model)
     suspects = _suspects(model, outputs)
     if not suspects:
         return {}, []
@@ -65,13 +66,24 @@ def masks(model, inputs, outputs):
         "{} '{}' {} is undefined by the standard: {} of {} values are not compared".format(
             model.graph.node[number].op_type,
             model.graph.node[number].name,
-            REASONS[model.graph.node[number].op_type],
+            _reason(model.graph.node[number]),
             int(mask.sum()),
             mask.size,
         )
         for number, mask in own_masks.items()
     ]
     return codes, remarks if codes else []
+
+
+def _reason(node):
+    return "in its order (sorted=0)" if _is_unsorted(node) else REASONS[node.op_type]
+
+
+def _is_unsorted(node):
+    """Return whether the order in which a TopK returns what it selects is undefined."""
+    return node.op_type == "TopK" and any(
+        attribute.name == "sorted" and attribute.i == 0 for attribute in node.attribute
+    )
 
 
 def _opset(model):
@@ -156,7 +168,7 @@ def _other(node, values, dtype, lowest):
     """Return a value that a runtime may give in the place of an undefined one."""
     if dtype.kind == "f":
         return numpy.array(-1.0 if lowest else 1.0, dtype)
-    if node.op_type in PLACES:
+    if node.op_type in PLACES and dtype == "int64":
         dim = max(numpy.shape(values[node.input[0]]))
         return numpy.array(0 if lowest else dim - 1, dtype)
     limits = numpy.iinfo(dtype)
@@ -190,6 +202,8 @@ def _own_mask(node, values, opset):
         return resizing.tie_mask(opset, x.shape, read[1:], attributes)
     if node.op_type == "GridSample":
         return sampling.tie_mask(x, read[1], attributes)
+    if _is_unsorted(node):
+        return numpy.ones(y.shape, bool)
     if x.dtype.kind != "f":
         return None
     if node.op_type in CASTS:

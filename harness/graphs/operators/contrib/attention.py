@@ -5,7 +5,7 @@ Queries, keys and values are (N, heads, sequence, size of a head) inside.
 
 import numpy
 
-from harness.graphs.operators.base import ContribOperator, present, softmax
+from harness.graphs.operators.base import ContribOperator, masked_softmax, present
 
 
 def split_heads(x, heads):
@@ -27,7 +27,7 @@ def attended(query, key, value, scale, mask=None, softcap=0.0):
         scores = softcap * numpy.tanh(scores / softcap)
     if mask is not None:
         scores = scores + mask
-    return numpy.matmul(softmax(scores), value)
+    return numpy.matmul(masked_softmax(scores), value)
 
 
 def padding_mask(mask, batch, total, filter_value):
