@@ -27,6 +27,7 @@ from deepmatrix.results.rows import (
     StartupRow,
     TrainingRow,
 )
+from deepmatrix.results.timeline import Timeline
 from deepmatrix.results.timing import timings
 from deepmatrix.results.timing.efficiency import Efficiency
 from deepmatrix.results.timing.statistics import Samples
@@ -59,6 +60,7 @@ class RowCollector:
             "consume": set(self._artifacts),
         }
         self._summaries: dict[str, CellSummary] = {}
+        self._timeline = Timeline()
         self._training: dict[Pair, TrainingRow] = {}
         self._inspections: dict[Pair, JobRecord] = {}
         self._training_rows = TrainingRows(manifest=manifest, gold_losses=gold_losses)
@@ -93,6 +95,7 @@ class RowCollector:
                 self._anew.setdefault(record.anew, []).append(record.job)
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
         self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
+        self._timeline.add(group)
         self._startup.extend(timings.startup(group))
         is_timed = self._is_timed(first)
         if is_timed:
@@ -177,6 +180,9 @@ class RowCollector:
             notes=self._note_rows(),
             models=self._models,
             portability=tuple(portability),
+            timeline=tuple(
+                self._timeline.spans({cell: of.rates for cell, of in self._summaries.items()})
+            ),
             reused={run: tuple(jobs) for run, jobs in sorted(self._reused.items())},
             anew={reason: tuple(jobs) for reason, jobs in sorted(self._anew.items())},
             findings=tuple(remarks.findings(produced, portability)),

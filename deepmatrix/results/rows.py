@@ -73,7 +73,9 @@ class TrainingRow(Row):
     *failed_phase*, *error_type*: what the status comes from. *expected_failure*: why it may fail.
     *unsteady*: rounds without a steady state. *efficiency*: the share of the machine's measured
     peak, as everywhere here. *loss_growth*: the largest difference of a loss from gold up to a
-    step, by the step's number.
+    step, by the step's number. *losses*: step, loss and gold's loss, of the first round and of
+    some steps only. *layers*, *gradients*: the errors of the first step, in the network's order;
+    None where a value is not finite.
     """
 
     cell: str
@@ -96,6 +98,9 @@ class TrainingRow(Row):
     loss_error: float | None = None
     loss_error_all: float | None = None
     loss_growth: tuple[tuple[int, float], ...] = ()
+    losses: tuple[tuple[int, float, float], ...] = ()
+    layers: dict[str, float | None] = Field(default_factory=dict)
+    gradients: dict[str, float | None] = Field(default_factory=dict)
 
 
 class StartupRow(Row):
@@ -115,7 +120,11 @@ class StartupRow(Row):
 
 
 class InferenceRow(Row):
-    """The inference of one cell: its own model, or an artifact. Times in seconds a batch."""
+    """The inference of one cell: its own model, or an artifact. Times in seconds a batch.
+
+    *range_s*: least, lower quartile, upper quartile and greatest of the samples of all rounds
+    without their warm-up.
+    """
 
     cell: str
     subject: str
@@ -125,6 +134,7 @@ class InferenceRow(Row):
     p50_s: Estimate
     p90_s: Bounded
     p99_s: Bounded
+    range_s: tuple[float, ...] = ()
     unsteady: int = 0
     samples_per_s: float
     efficiency: float | None = None
@@ -134,7 +144,8 @@ class ServingRow(Row):
     """The time to first inference of a consumer with one artifact. Times in seconds.
 
     *start_s*: from the request to start its container or process to its first inference. Starts
-    from a cold file cache are left out.
+    from a cold file cache are left out. *interpreter_s*, *import_s*, *load_s*, *first_forward_s*:
+    parts of it, in their order; the rest of it starts the container or process.
     """
 
     cell: str
@@ -142,6 +153,8 @@ class ServingRow(Row):
     workload: str
     emulated: bool
     start_s: Estimate | None
+    interpreter_s: Estimate | None = None
+    import_s: Estimate | None = None
     load_s: Estimate | None
     first_forward_s: Estimate | None
 
@@ -312,6 +325,8 @@ class NodesRow(Row):
     """What a consumer's nodes of a model add to its error: the largest, in the graph's order.
 
     *file* has them all, below the run's directory; *note* says why some are missing there.
+    *errors*: along the graph, the number of a node with its error, of neighbours the largest; None
+    where it cannot be compared.
     """
 
     artifact: str
@@ -320,6 +335,7 @@ class NodesRow(Row):
     file: str
     count: int
     largest: tuple[NodeError, ...]
+    errors: tuple[tuple[int, float | None], ...] = ()
     note: str = ""
 
 
@@ -339,6 +355,22 @@ class CostRow(Row):
     rows: int = 0
     flips: tuple[int, ...] | None = None
     margins: tuple[float, ...] = ()
+
+
+class SpanRow(Row):
+    """A time in which a cell worked, one job or several in a row. Times in seconds.
+
+    *start_s*: since the run's first job. *rate*: the slowest matrix product of its canaries, over
+    the median of its cell; None without canaries. *noisy*: one of its jobs was.
+    """
+
+    cell: str
+    emulated: bool
+    start_s: float
+    wall_s: float
+    jobs: int
+    rate: float | None = None
+    noisy: bool = False
 
 
 class Results(Row):
@@ -371,6 +403,7 @@ class Results(Row):
     portability: tuple[PortabilityRow, ...]
     costs: tuple[CostRow, ...] = ()
     nodes: tuple[NodesRow, ...] = ()
+    timeline: tuple[SpanRow, ...] = ()
     findings: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]

@@ -25,6 +25,14 @@ LARGEST_SPREAD = 0.2
 
 TAIL = (0.9, 0.99)
 
+#: The parts of a consumer's start, by the field of a `ServingRow`, with that of `StartupData`.
+SERVING_PARTS = {
+    "interpreter_s": "interpreter_s",
+    "import_s": "import_s",
+    "load_s": "build_s",
+    "first_forward_s": "first_forward_s",
+}
+
 
 def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
     """Yield the row of a producer's start, where it succeeded; it has no times of emulated ones."""
@@ -69,11 +77,17 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 p50_s=replace(p50, tail=()),
                 p90_s=p50.tail[0],
                 p99_s=p50.tail[1],
+                range_s=_range(rounds),
                 unsteady=sum(
                     not warmup_of(data.latency_s, data.warmup).steady for data in measured
                 ),
                 samples_per_s=batch / p50.median,
             )
+
+
+def _range(rounds: Sequence[Samples]) -> tuple[float, ...]:
+    """Return the least, the quartiles and the greatest of the samples of all rounds."""
+    return tuple(np.quantile(np.concatenate(rounds), (0.0, 0.25, 0.75, 1.0)).tolist())
 
 
 def serving(group: list[JobRecord], *, is_timed: bool) -> Iterator[ServingRow]:
@@ -103,16 +117,20 @@ def serving(group: list[JobRecord], *, is_timed: bool) -> Iterator[ServingRow]:
         # process ran, by the monotonic clock.
         and 0 < start.answered_at - record.started_at <= record.wall_s
     ]
+    warm = [start for _, start in starts if not start.cold]
+    parts = {
+        row_field: _estimate(
+            [value for start in warm if (value := getattr(start, name)) is not None]
+        )
+        for row_field, name in SERVING_PARTS.items()
+    }
     yield ServingRow(
         cell=first.cell,
         subject=first.subject,
         workload=first.workload,
         emulated=first.emulated,
         start_s=_estimate(start_s),
-        load_s=_estimate([start.build_s for _, start in starts if start.build_s is not None]),
-        first_forward_s=_estimate(
-            [start.first_forward_s for _, start in starts if start.first_forward_s is not None]
-        ),
+        **parts,
     )
 
 
