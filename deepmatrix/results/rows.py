@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from deepmatrix.judging.verdicts import VerdictName
-from deepmatrix.results.timing.statistics import Bounded, Estimate
+from deepmatrix.results.timing.rows import (
+    InferenceRow,
+    PassRow,
+    Row,
+    ScenarioRow,
+    ServingRow,
+    SpanRow,
+    StartupRow,
+)
+from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.store.causes import Cause, NodeError
 from deepmatrix.store.records import Deviation
 from deepmatrix.store.reported.output import ModelInput
@@ -16,15 +25,6 @@ from deepmatrix.store.reported.output import ModelInput
 #: 1: first version. 2: ``known`` is ``expected_failure`` (of a cell ``expected_failures``), a
 #: ``share`` is an ``efficiency``; ``failed_phase`` and ``error_type`` are new.
 RESULTS_SCHEMA = 2
-
-#: What the time of a batch forward and backward is called, in tables, comparisons and statements.
-BOTH_PASSES: Final = "forward and backward"
-
-
-class Row(BaseModel):
-    """A row of results: frozen."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class CellRow(Row):
@@ -103,77 +103,6 @@ class TrainingRow(Row):
     gradients: dict[str, float | None] = Field(default_factory=dict)
 
 
-class StartupRow(Row):
-    """The start: to the second training step, or to the first inference. Times in seconds."""
-
-    cell: str
-    workload: str
-    emulated: bool
-    interpreter_s: Estimate | None
-    import_s: Estimate | None
-    build_s: Estimate | None
-    first_forward_s: Estimate | None
-    first_step_s: Estimate | None
-    second_step_s: Estimate | None
-    cold_import_s: float | None = None
-    cold_read_bytes: int | None = None
-
-
-class InferenceRow(Row):
-    """The inference of one cell: its own model, or an artifact. Times in seconds a batch.
-
-    *range_s*: least, lower quartile, upper quartile and greatest of the samples of all rounds
-    without their warm-up.
-    """
-
-    cell: str
-    subject: str
-    workload: str
-    emulated: bool
-    batch: int
-    p50_s: Estimate
-    p90_s: Bounded
-    p99_s: Bounded
-    range_s: tuple[float, ...] = ()
-    unsteady: int = 0
-    samples_per_s: float
-    efficiency: float | None = None
-
-
-class ServingRow(Row):
-    """The time to first inference of a consumer with one artifact. Times in seconds.
-
-    *start_s*: from the request to start its container or process to its first inference. Starts
-    from a cold file cache are left out. *interpreter_s*, *import_s*, *load_s*, *first_forward_s*:
-    parts of it, in their order; the rest of it starts the container or process.
-    """
-
-    cell: str
-    subject: str
-    workload: str
-    emulated: bool
-    start_s: Estimate | None
-    interpreter_s: Estimate | None = None
-    import_s: Estimate | None = None
-    load_s: Estimate | None
-    first_forward_s: Estimate | None
-
-
-class ScenarioRow(Row):
-    """One of MLPerf's scenarios on one artifact, in its first round. Times in seconds."""
-
-    cell: str
-    subject: str
-    workload: str
-    emulated: bool
-    scenario: str
-    valid: bool
-    samples_per_s: float
-    p90_s: float | None
-    p99_s: float | None
-    bound_s: float | None
-
-
 class ExportRow(Row):
     """One exported model: bytes of all its files, seconds of its export, what wrote it."""
 
@@ -185,19 +114,6 @@ class ExportRow(Row):
     export_s: float
     opset: int | None = None
     exporter: str | None = None
-
-
-class PassRow(Row):
-    """One batch forward, and forward with backward, without an update. Times in seconds."""
-
-    cell: str
-    workload: str
-    emulated: bool
-    batch: int
-    forward_s: Estimate
-    backward_s: Estimate
-    forward_efficiency: float | None = None
-    backward_efficiency: float | None = None
 
 
 class IdiomRow(Row):
@@ -355,22 +271,6 @@ class CostRow(Row):
     rows: int = 0
     flips: tuple[int, ...] | None = None
     margins: tuple[float, ...] = ()
-
-
-class SpanRow(Row):
-    """A time in which a cell worked, one job or several in a row. Times in seconds.
-
-    *start_s*: since the run's first job. *rate*: the slowest matrix product of its canaries, over
-    the median of its cell; None without canaries. *noisy*: one of its jobs was.
-    """
-
-    cell: str
-    emulated: bool
-    start_s: float
-    wall_s: float
-    jobs: int
-    rate: float | None = None
-    noisy: bool = False
 
 
 class Results(Row):

@@ -25,7 +25,10 @@ from unittest.mock import ANY
 import pytest
 
 from deepmatrix.results import merging
-from deepmatrix.results.rows import Results, StartupRow
+from deepmatrix.results.rows import Results
+from deepmatrix.results.timing.rows import (
+    StartupRow,
+)
 from deepmatrix.store.manifests import RUN_SCHEMA
 from deepmatrix.store.runs import Run
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepmatrix.results.rows import (
-    ExportRow,
+from deepmatrix.results.rows import ExportRow, TrainingRow
+from deepmatrix.results.timing.rows import (
     InferenceRow,
     PassRow,
     ScenarioRow,
     ServingRow,
     StartupRow,
-    TrainingRow,
 )
 from deepmatrix.results.timing.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
 from deepmatrix.store.records import JobRecord
