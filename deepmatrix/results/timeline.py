@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from statistics import median
 
 from deepmatrix.judging import noise
-from deepmatrix.results.timing.rows import (
-    SpanRow,
-)
+from deepmatrix.results.timing.rows import SpanRow
 from deepmatrix.store.records import JobRecord
 
 #: The run is divided in so many times. A cell's jobs that start in the same one are one span, so

@@ -23,9 +23,7 @@ from deepmatrix.results.rows import (
     Results,
     TrainingRow,
 )
-from deepmatrix.results.timing.rows import (
-    StartupRow,
-)
+from deepmatrix.results.timing.rows import StartupRow
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.study import statements
 from deepmatrix.study.checks import (

@@ -17,9 +17,7 @@ from deepmatrix.drawing.layout import (
     text,
 )
 from deepmatrix.results.rows import CellRow, Results
-from deepmatrix.results.timing.rows import (
-    StartupRow,
-)
+from deepmatrix.results.timing.rows import StartupRow
 
 
 def cells(results: Results) -> Table:

@@ -21,11 +21,7 @@ from deepmatrix.drawing.layout import (
     text,
 )
 from deepmatrix.results.rows import Results, TrainingRow
-from deepmatrix.results.timing.rows import (
-    BOTH_PASSES,
-    InferenceRow,
-    PassRow,
-)
+from deepmatrix.results.timing.rows import BOTH_PASSES, InferenceRow, PassRow
 from deepmatrix.results.timing.statistics import Estimate, compare
 
 OF_PEAK = (
