@@ -24,14 +24,6 @@ LARGEST_SPREAD = 0.2
 
 TAIL = (0.9, 0.99)
 
-#: The parts of a consumer's start, by the field of a `ServingRow`, with that of `StartupData`.
-SERVING_PARTS = {
-    "interpreter_s": "interpreter_s",
-    "import_s": "import_s",
-    "load_s": "build_s",
-    "first_forward_s": "first_forward_s",
-}
-
 
 def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
     """Yield the row of a producer's start, where it succeeded; it has no times of emulated ones."""
@@ -117,19 +109,16 @@ def serving(group: list[JobRecord], *, is_timed: bool) -> Iterator[ServingRow]:
         and 0 < start.answered_at - record.started_at <= record.wall_s
     ]
     warm = [start for _, start in starts if not start.cold]
-    parts = {
-        row_field: _estimate(
-            [value for start in warm if (value := getattr(start, name)) is not None]
-        )
-        for row_field, name in SERVING_PARTS.items()
-    }
     yield ServingRow(
         cell=first.cell,
         subject=first.subject,
         workload=first.workload,
         emulated=first.emulated,
         start_s=_estimate(start_s),
-        **parts,
+        interpreter_s=_estimate_of(warm, "interpreter_s"),
+        import_s=_estimate_of(warm, "import_s"),
+        load_s=_estimate_of([start for _, start in starts], "build_s"),
+        first_forward_s=_estimate_of([start for _, start in starts], "first_forward_s"),
     )
 
 
@@ -150,6 +139,10 @@ def scenarios(group: list[JobRecord]) -> Iterator[ScenarioRow]:
             p99_s=scenario.p99_s,
             bound_s=scenario.bound_s,
         )
+
+
+def _estimate_of(starts: Sequence[StartupData], name: str) -> Estimate | None:
+    return _estimate([value for start in starts if (value := getattr(start, name)) is not None])
 
 
 def _estimate(values: Sequence[float]) -> Estimate | None:
