@@ -133,7 +133,7 @@ def starts(results: Results, evidence: Evidence) -> Starts | None:
         starts=tuple(
             Start(
                 row=row,
-                model=names.get(row.subject) or row.subject,
+                model=names.get(row.subject) or " of ".join(reversed(_source(row.subject))),
                 total_s=total,
                 parts=tuple(_parts(row, total, scale)),
                 links=evidence.of_job(row.cell, row.subject),

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Mood
+from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import verdicts
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.tables.own_models import verification
@@ -96,7 +97,7 @@ def _wrong_verdicts(
 
 def _badness(judged: PortabilityRow) -> tuple[int, float]:
     share = judged.share_of_tolerance
-    return -verdicts.ORDER.index(judged.verdict), -(share or 0.0)
+    return -ORDER.index(judged.verdict), -(share or 0.0)
 
 
 def _figure(judged: PortabilityRow) -> str:

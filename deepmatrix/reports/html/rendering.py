@@ -17,9 +17,6 @@ from markupsafe import Markup
 from deepmatrix import __version__
 from deepmatrix.drawing import escaping, numbers
 
-#: What stands for half a character of a file's name, which UTF-8 cannot hold.
-_UNSEEN = escaping.terminal_lines
-
 
 def render(template: str, **values: Any) -> str:
     """Return a page made by a template."""
@@ -29,10 +26,9 @@ def render(template: str, **values: Any) -> str:
         f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
         "base-uri 'none'; form-action 'none'"
     )
-    page = environment.get_template(template).render(
+    return environment.get_template(template).render(
         **values, style=style, script=script, policy=Markup(policy), version=__version__
     )
-    return page
 
 
 @cache
@@ -59,7 +55,7 @@ def _source(name: str) -> str:
 
 def _visible(value: Any) -> Any:
     """Return a text with what is not seen made visible; escaping of markup comes after."""
-    return _UNSEEN(value) if type(value) is str else value
+    return escaping.terminal_lines(value) if type(value) is str else value
 
 
 def _digest(source: str) -> str:

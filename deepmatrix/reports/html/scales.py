@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
@@ -46,9 +47,21 @@ class Scale:
             every = -(-len(decades) // MOST_TICKS)
             values = [10.0**decade for decade in decades[::every]]
         else:
-            step = (self.high - self.low) / 4
-            values = [self.low + step * number for number in range(5)]
-        return [Tick(place=self.place(value), label=self.label(value)) for value in values]
+            step = _round_step((self.high - self.low) / (MOST_TICKS - 1))
+            values = [step * number for number in range(int(self.high / step + 1e-9) + 1)]
+        return [Tick(place=self.place(value), label=_short(self.label(value))) for value in values]
+
+
+def _round_step(least: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that is at least *least*."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * 0.999)
+
+
+def _short(label: str) -> str:
+    """Return a label without digits that say nothing: ``10 µs`` for ``10.0 µs``, 0 for zero."""
+    shortened = re.sub(r"\.0+(?!\d)", "", label)
+    return "0" if re.fullmatch(r"0 \S+", shortened) else shortened
 
 
 def logarithmic(

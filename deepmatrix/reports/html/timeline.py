@@ -76,17 +76,17 @@ def _lane(spans: list[SpanRow], scale: Scale) -> Lane:
         work_s=sum(span.wall_s for span in spans),
         jobs=sum(span.jobs for span in spans),
         noisy=sum(span.noisy for span in spans),
-        marks=tuple(
-            Mark(
-                span=span,
-                place=scale.place(span.start_s),
-                width=max(
-                    round(scale.place(span.start_s + span.wall_s), 1) - scale.place(span.start_s), 1
-                ),
-                rate=None if span.rate is None else _height(span.rate),
-            )
-            for span in spans
-        ),
+        marks=tuple(_mark(span, scale) for span in spans),
+    )
+
+
+def _mark(span: SpanRow, scale: Scale) -> Mark:
+    begin, end = scale.place(span.start_s), scale.place(span.start_s + span.wall_s)
+    return Mark(
+        span=span,
+        place=begin,
+        width=max(round(end - begin, 1), 1.0),
+        rate=None if span.rate is None else _height(span.rate),
     )
 
 

@@ -24,6 +24,9 @@ SIGNS: Mapping[str, str] = {
     "not-run": "–",
 }
 
+#: What expected failures are counted as.
+EXPECTED = "expected failure"
+
 #: At most this many verdicts have a line; of more, those that match are only in the map.
 MOST_LINES = 20_000
 
@@ -133,9 +136,9 @@ def short_title(judged: PortabilityRow) -> str:
 
 
 def counts(rows: Sequence[PortabilityRow]) -> tuple[tuple[str, int], ...]:
-    """Return how many rows have each verdict, the best first, without those of none."""
-    by_word = Counter(judged.verdict for judged in rows)
-    return tuple((word, by_word[word]) for word in ORDER if by_word[word])
+    """Return how many rows have each verdict, without those of none; expected failures apart."""
+    by_word = Counter(EXPECTED if judged.expected_failure else judged.verdict for judged in rows)
+    return tuple((word, by_word[word]) for word in (*SIGNS, EXPECTED) if by_word[word])
 
 
 def in_order(rows: Sequence[PortabilityRow]) -> list[PortabilityRow]:
