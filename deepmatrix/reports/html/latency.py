@@ -143,6 +143,12 @@ def starts(results: Results, evidence: Evidence) -> Starts | None:
     )
 
 
+def _source(subject: str) -> tuple[str, str]:
+    """Return producer and workload, and format, of an artifact."""
+    source, _, format_name = subject.rpartition("--")
+    return source.replace("--", ", "), format_name
+
+
 def _parts(
     row: ServingRow, total: float, scale: Scale
 ) -> Iterator[tuple[str, float, float, float]]:
