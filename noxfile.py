@@ -3,6 +3,7 @@
 # dependencies = [
 #   "cyclonedx-python-lib==11.12.0",
 #   "docker==7.2.0",
+#   "jinja2==3.1.6",
 #   "nox==2026.10.20",
 #   "numpy==2.4.6",
 #   "platformdirs==4.14.8",
