@@ -44,10 +44,10 @@ class Evidence:
         if self.folder is not None and is_there(self.folder / path):
             yield Link(address=quote(path), words=words)
 
-    def of_job(self, cell: str, subject: str) -> tuple[Link, ...]:
-        """Return links to the records and logs of all rounds of a job."""
+    def of_job(self, cell: str, subject: str, rounds: int = MOST_ROUNDS) -> tuple[Link, ...]:
+        """Return links to the records and logs of the first *rounds* of a job."""
         links: list[Link] = []
-        for number in range(MOST_ROUNDS):
+        for number in range(rounds):
             suffix = f" {number + 1}" if number else ""
             record = list(self.link(f"records/{cell}/{subject}/r{number}.json", f"record{suffix}"))
             if number and not record:

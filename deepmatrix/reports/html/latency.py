@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from deepmatrix.drawing import numbers
 from deepmatrix.reports.html import scales
-from deepmatrix.reports.html.evidence import Evidence, Link
+from deepmatrix.reports.html.evidence import MOST_ROUNDS, Evidence, Link
 from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.speed import model_name
 from deepmatrix.results.rows import Results
@@ -58,11 +58,19 @@ def strips(results: Results, evidence: Evidence) -> Iterator[Strips]:
         if scale is None:
             continue
         fastest = max(row.samples_per_s for row in of_workload)
+        least = min(row.batch for row in of_workload)
         yield Strips(
             title=workload,
             scale=scale,
             strips=tuple(
-                _strip(row, names.get(row.subject) or model_name(row), scale, fastest, evidence)
+                _strip(
+                    row,
+                    names.get(row.subject) or model_name(row),
+                    scale,
+                    fastest,
+                    evidence,
+                    is_first=row.batch == least,
+                )
                 for row in of_workload
             ),
         )
@@ -79,8 +87,15 @@ def _fastest_first(rows: Sequence[InferenceRow]) -> list[InferenceRow]:
 
 
 def _strip(
-    row: InferenceRow, model: str, scale: Scale, fastest: float, evidence: Evidence
+    row: InferenceRow,
+    model: str,
+    scale: Scale,
+    fastest: float,
+    evidence: Evidence,
+    *,
+    is_first: bool,
 ) -> Strip:
+    """Return a strip; all rounds are linked once for each model on a cell."""
     return Strip(
         row=row,
         model=model,
@@ -88,7 +103,7 @@ def _strip(
         median=scale.place(row.p50_s.median),
         interval=(scale.place(row.p50_s.low), scale.place(row.p50_s.high)),
         throughput=round(BAR * row.samples_per_s / fastest, 1),
-        links=evidence.of_job(row.cell, row.subject),
+        links=evidence.of_job(row.cell, row.subject, MOST_ROUNDS if is_first else 1),
     )
 
 
@@ -136,7 +151,7 @@ def starts(results: Results, evidence: Evidence) -> Starts | None:
                 model=names.get(row.subject) or " of ".join(reversed(_source(row.subject))),
                 total_s=total,
                 parts=tuple(_parts(row, total, scale)),
-                links=evidence.of_job(row.cell, row.subject),
+                links=evidence.of_job(row.cell, row.subject, rounds=1),
             )
             for row, total in sorted(rows, key=lambda pair: pair[1])
         ),

@@ -31,7 +31,7 @@ class Finding:
     title: str
     place: str
     figure: str
-    why: str
+    explanation: str
     anchor: str = ""
     command: str = ""
     node: str = ""
@@ -87,7 +87,7 @@ def _wrong_verdicts(
             title=judged.title,
             place=judged.consumer,
             figure=_figure(judged),
-            why=verdicts.why(judged),
+            explanation=verdicts.explanation(judged),
             anchor=places.get((judged.artifact, judged.consumer), ""),
             command=judged.cause.reproduce if judged.cause else "",
             node=judged.cause.node if judged.cause else "",
@@ -118,7 +118,7 @@ def _other_problems(results: Results) -> Iterator[Finding]:
             title="",
             place="",
             figure="",
-            why=problem,
+            explanation=problem,
         )
 
 

@@ -59,9 +59,9 @@ class Line:
         return css(self.judged)
 
     @property
-    def why(self) -> str:
+    def explanation(self) -> str:
         """The cause of a wrong answer, else its reason."""
-        return why(self.judged)
+        return explanation(self.judged)
 
     @property
     def share(self) -> float:
@@ -79,7 +79,7 @@ def css(judged: PortabilityRow) -> str:
     return f"v-{judged.verdict}{' expected' if judged.expected_failure else ''}{close}"
 
 
-def why(judged: PortabilityRow) -> str:
+def explanation(judged: PortabilityRow) -> str:
     """Return the cause of a wrong answer, else its reason."""
     return judged.cause.text if judged.cause else judged.reason
 
@@ -102,6 +102,12 @@ class Section:
     lines: tuple[Line, ...]
     scale: Scale | None
     counts: tuple[tuple[str, int], ...]
+
+    @property
+    def basis(self) -> str:
+        """Where most tolerances come from; lines with another basis name theirs."""
+        bases = Counter(line.judged.basis for line in self.lines if line.judged.tolerance)
+        return bases.most_common(1)[0][0] if bases else ""
 
     @property
     def is_wrong(self) -> bool:
@@ -224,7 +230,7 @@ def _section(
                 judged=row,
                 error=_place(scale, row.error),
                 tolerance=_place(scale, row.tolerance),
-                links=evidence.of_job(row.consumer, row.artifact),
+                links=evidence.of_job(row.consumer, row.artifact, rounds=1),
                 cause_links=evidence.of_cause(row),
             )
             for row in listed
