@@ -1,4 +1,3 @@
-"use strict";
 // An addition: without it the page shows the same. It filters and sorts what is there.
 
 (() => {
@@ -59,7 +58,7 @@
     filter();
   }
 
-  const valueOf = (line, index) => {
+  const sortKey = (line, index) => {
     const field = line.children[index];
     const text = field.dataset.value ?? field.textContent.trim();
     const number = Number(text === "–" ? "" : text);
@@ -79,7 +78,7 @@
         heading.setAttribute("aria-sort", isUp ? "descending" : "ascending");
         const body = table.tBodies[0];
         const lines = [...body.rows].sort((a, b) => {
-          const [left, right] = [valueOf(a, index), valueOf(b, index)];
+          const [left, right] = [sortKey(a, index), sortKey(b, index)];
           if (typeof left === "number" && typeof right === "number") return left - right;
           return String(left).localeCompare(String(right));
         });
