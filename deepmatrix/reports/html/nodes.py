@@ -21,8 +21,8 @@ WIDTH, HEIGHT = 600, 120
 class Graph:
     """The errors of a consumer along a graph: the places of nodes, left to right.
 
-    *broken*: the places of nodes whose error is no number. *first_wrong*: the first node beyond
-    its tolerance, of those that add most, with its place.
+    *broken*: the places of nodes whose error is no number. *first_wrong*: where the answer is
+    wrong, the first node beyond its tolerance, of those that add most, with its place.
     """
 
     row: NodesRow
@@ -36,12 +36,18 @@ class Graph:
 
 def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
     """Yield the graph of each consumer whose nodes were measured."""
+    matching = {
+        (judged.artifact, judged.consumer)
+        for judged in results.portability
+        if judged.verdict == "match"
+    }
     for row in results.nodes:
         finite = [error for _, error in row.errors if error is not None and math.isfinite(error)]
         up = scales.logarithmic(finite, HEIGHT, numbers.error)
         if up is None:
             continue
-        first = next((node for node in row.largest if _is_wrong(node)), None)
+        is_right = (row.artifact, row.consumer) in matching
+        first = None if is_right else next(filter(_is_wrong, row.largest), None)
         yield Graph(
             row=row,
             up=up,
