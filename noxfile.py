@@ -177,6 +177,12 @@ def merge(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def show(session: nox.Session) -> None:
+    """Look at a run, one of its cells, or one verdict: `-- RUN CELL ARTIFACT`."""
+    _matrix(session, "show", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def compare(session: nox.Session) -> None:
     """Say what changed between two runs: `-- BASE HEAD`. `-- --help` for more."""
     _matrix(session, "compare", *session.posargs)
