@@ -3,6 +3,7 @@
 # dependencies = [
 #   "cyclonedx-python-lib==11.12.0",
 #   "docker==7.2.0",
+#   "jinja2==3.1.6",
 #   "nox==2026.10.20",
 #   "numpy==2.4.6",
 #   "platformdirs==4.14.8",
@@ -176,6 +177,12 @@ def merge(session: nox.Session) -> None:
 
 
 @nox.session(venv_backend="none", default=False)
+def show(session: nox.Session) -> None:
+    """Look at a run, one of its cells, or one verdict: `-- RUN CELL ARTIFACT`."""
+    _matrix(session, "show", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
 def compare(session: nox.Session) -> None:
     """Say what changed between two runs: `-- BASE HEAD`. `-- --help` for more."""
     _matrix(session, "compare", *session.posargs)
@@ -242,7 +249,7 @@ def lock(session: nox.Session) -> None:
     options += ("--no-annotate", "--no-header", *session.posargs, "pyproject.toml")
     compile_lock = (sys.executable, "-m", "uv", "pip", "compile", *options)
     session.run(*compile_lock, ".ci/nox.in", "--output-file", ".ci/nox.txt", external=True)
-    groups = ("--group=test", "--group=lint", "--constraint", ".ci/nox.txt")
+    groups = ("--group=test", "--group=browser", "--group=lint", "--constraint", ".ci/nox.txt")
     session.run(*compile_lock, *groups, "--output-file", ".ci/groups.txt", external=True)
 
 
@@ -251,6 +258,34 @@ def tests(session: nox.Session) -> None:
     """Run the tests; those of containers need an engine. `-- tests/unit` runs only those."""
     _install(session, "test")
     session.run("pytest", *session.posargs, env={"PYTHONPATH": str(ROOT)})
+
+
+#: Browsers that Playwright drives, by the names of their programs.
+BROWSERS = ("chromium-headless-shell", "chromium", "google-chrome", "chrome")
+
+
+@nox.session(default=False)
+def browser(session: nox.Session) -> None:
+    """Try the HTML report in Chromium: accessible, valid, quiet, whole without script."""
+    environment = _browser(session)
+    session.run("pytest", "tests/browser", *session.posargs, env=environment)
+
+
+@nox.session(default=False)
+def screenshots(session: nox.Session) -> None:
+    """Write pictures of the reports of runs into docs/images: `-- NAME=REPORT.html`."""
+    environment = _browser(session)
+    session.run("python", "tests/browser/screenshots.py", *session.posargs, env=environment)
+
+
+def _browser(session: nox.Session) -> dict[str, str]:
+    """Install what drives a browser, and return the variables that name it."""
+    program = next(filter(None, map(shutil.which, BROWSERS)), None)
+    if program is None:
+        session.error(f"no browser: install one of {', '.join(BROWSERS)}")
+    _install(session, "test", "browser")
+    _install_node(session)
+    return {"PYTHONPATH": str(ROOT), "BROWSER_OF_TESTS": program}
 
 
 #: Modules of bench/ that benchmarks share.
@@ -291,12 +326,7 @@ def _lint_python(session: nox.Session) -> None:
 
 def _lint_javascript(session: nox.Session) -> None:
     """Check JavaScript with biome, which npm installs at the version of package-lock.json."""
-    if shutil.which("npm") is None:
-        session.error("JavaScript is checked by biome, which npm installs: install Node and npm")
-    installed = ROOT / "node_modules" / ".package-lock.json"
-    lock = ROOT / "package-lock.json"
-    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
-        session.run("npm", "ci", "--no-audit", "--no-fund", external=True)
+    _install_node(session)
     biome = str(ROOT / "node_modules" / ".bin" / "biome")
     session.run(biome, "ci", "--error-on-warnings", external=True)
 
@@ -352,6 +382,16 @@ def _install(session: nox.Session, *groups: str) -> None:
         *nox.project.dependency_groups(project, *groups),
         *("--constraint", str(ROOT / ".ci" / "groups.txt")),
     )
+
+
+def _install_node(session: nox.Session) -> None:
+    """Install biome and html-validate with npm, at the versions of package-lock.json."""
+    if shutil.which("npm") is None:
+        session.error("npm installs what checks JavaScript and HTML: install Node and npm")
+    installed = ROOT / "node_modules" / ".package-lock.json"
+    lock = ROOT / "package-lock.json"
+    if not installed.is_file() or installed.stat().st_mtime < lock.stat().st_mtime:
+        session.run("npm", "ci", "--no-audit", "--no-fund", external=True)
 
 
 def _tracked(*patterns: str) -> list[str]:

@@ -26,10 +26,11 @@ COMMANDS = {
     "image": "deepmatrix.cli.commands.image",
     "bench": "deepmatrix.cli.commands.bench",
     "merge": "deepmatrix.cli.commands.merge",
+    "show": "deepmatrix.cli.looking.show",
     "compare": "deepmatrix.cli.commands.compare",
     "jobs": "deepmatrix.cli.pipelines.jobs",
     "review": "deepmatrix.cli.pipelines.review",
-    "history": "deepmatrix.cli.commands.history",
+    "history": "deepmatrix.cli.looking.history",
     "engine": "deepmatrix.cli.commands.engine",
     "claims": "deepmatrix.cli.maintenance.claims",
 }

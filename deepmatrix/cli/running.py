@@ -93,7 +93,7 @@ def _store_verdicts(run: Run, console: Console) -> None:
     reports.write(run, merged)
     for verdict in reports.headlines(merged):
         console.print(verdict, soft_wrap=True)
-    line = f"verdicts: {run.path}/report.md; {len(faults)} wrong, now searching the causes"
+    line = f"verdicts: {run.path}/report.html; {len(faults)} wrong, now searching the causes"
     print_line(console, line, wrap=False)
 
 
@@ -137,10 +137,10 @@ def report(
     for name, path in exports:
         write_named(path, EXPORTS[name](merged))
     reports.show(console, merged, all_tables=all_tables)
-    line = f"written: {parts[0].path}/report.md, results.json, junit.xml"
+    line = f"written: {parts[0].path}/report.html, report.md, results.json, junit.xml"
     print_line(console, line, "dim", wrap=False)
     if not (all_tables or merged.models):
-        print_line(console, "report.md has all tables; --tables prints them", "dim")
+        print_line(console, "report.html has all of it; --tables prints all tables", "dim")
     if merged.problems:
         plural = "s" if len(merged.problems) > 1 else ""
         raise CellFailed(f"{len(merged.problems)} problem{plural}, listed above")

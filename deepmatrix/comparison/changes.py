@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Literal
 
-from deepmatrix.results.rows import Row
+from deepmatrix.results.timing.rows import Row
 
 #: 1: first version.
 COMPARISON_SCHEMA = 1

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 
 from deepmatrix.comparison.changes import Quantity, TimeChange
 from deepmatrix.comparison.significance import Ratio, compare_rounds, holm
-from deepmatrix.results.rows import BOTH_PASSES, Results
+from deepmatrix.results.rows import Results
+from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import LEVEL, Estimate
 
 #: Quantity, cell, subject, batch.

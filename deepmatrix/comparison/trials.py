@@ -7,7 +7,8 @@ from typing import TypeVar
 
 from deepmatrix.comparison.changes import Comparison, TimeChange
 from deepmatrix.comparison.limits import Limit, too_slow
-from deepmatrix.results.rows import Results, Row
+from deepmatrix.results.rows import Results
+from deepmatrix.results.timing.rows import Row
 
 R = TypeVar("R", bound=Row)
 

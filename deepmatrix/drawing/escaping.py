@@ -50,6 +50,8 @@ _PLAIN = str.maketrans(
         "└": "+",
         "┘": "+",
         "▱": ".",
+        "≠": "!",
+        **dict(zip("▁▂▃▄▅▆▇█", "_.-:=+*#", strict=True)),
         "\N{NO-BREAK SPACE}": " ",
     }
 )

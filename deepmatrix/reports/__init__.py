@@ -1,7 +1,7 @@
-"""Reports: results as console tables, Markdown, JUnit XML and JSON, all from the same tables.
+"""Reports: results as console tables, HTML, Markdown, JUnit XML and JSON.
 
 In come results, decisions, conformance outcomes and comparisons; out goes what a console
-prints and the files ``report.md``, ``results.json`` and ``junit.xml`` of a run.
+prints and the files ``report.html``, ``report.md``, ``results.json`` and ``junit.xml`` of a run.
 """
 
 from __future__ import annotations
@@ -14,10 +14,10 @@ from deepmatrix.boundary.writing import write_text
 from deepmatrix.conformance.suite import Change, Conformity, baseline, change
 from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import print_table
-from deepmatrix.reports import junit, markdown
+from deepmatrix.reports import html, junit, markdown
 from deepmatrix.reports.annotations import annotation_lines
 from deepmatrix.reports.comment import comment_page, summary_page
-from deepmatrix.reports.comparison import comparison_page, show_comparison
+from deepmatrix.reports.comparison import comparison_html, comparison_page, show_comparison
 from deepmatrix.reports.screens import headlines, show
 from deepmatrix.reports.tables import conformance
 from deepmatrix.reports.tables.study import claims
@@ -27,9 +27,12 @@ from deepmatrix.study.decisions import DecidedStatement
 
 __all__ = [
     "annotation_lines",
+    "claims_html",
     "claims_page",
     "comment_page",
+    "comparison_html",
     "comparison_page",
+    "conformance_html",
     "conformance_page",
     "headlines",
     "show",
@@ -73,6 +76,26 @@ def claims_page(decided: Sequence[DecidedStatement]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def conformance_html(run_id: str, conformities: Sequence[Conformity]) -> str:
+    """Return the outcomes of conformance tests as HTML."""
+    changes = _changes(conformities)
+    worse = [
+        f"{cell}: {name}" for cell, change in changes.items() if change for name in change.worse
+    ]
+    return html.tables_page(
+        f"Conformance {run_id}",
+        list(conformance.tables(conformities, changes)),
+        headline=f"{len(worse)} new failures" if worse else "No new failure",
+        mood="bad" if worse else "good",
+        broken=worse,
+    )
+
+
+def claims_html(decided: Sequence[DecidedStatement]) -> str:
+    """Return the decisions of the study's statements as HTML."""
+    return html.tables_page("The study's statements", list(claims.tables(decided)))
+
+
 def _changes(conformities: Sequence[Conformity]) -> dict[str, Change | None]:
     changes: dict[str, Change | None] = {}
     for conformity in conformities:
@@ -82,7 +105,8 @@ def _changes(conformities: Sequence[Conformity]) -> dict[str, Change | None]:
 
 
 def write(run: Run, results: Results) -> None:
-    """Write ``results.json``, ``report.md`` and ``junit.xml`` into a run directory."""
+    """Write results and reports into a run directory."""
     write_text(run.path / "results.json", results.model_dump_json(indent=1) + "\n")
     write_text(run.path / "report.md", markdown.document(results))
+    write_text(run.path / "report.html", html.run_page(results, html.Evidence(folder=run.path)))
     write_text(run.path / "junit.xml", junit.document(results))

@@ -1,4 +1,4 @@
-"""A comparison on a console, and as Markdown for a comment on a pull request."""
+"""A comparison on a console, as an HTML page, and as Markdown for a comment on a pull request."""
 
 from __future__ import annotations
 
@@ -8,12 +8,14 @@ from statistics import median
 from rich.console import Console
 
 from deepmatrix.comparison.changes import Comparison, Side
+from deepmatrix.comparison.limits import describe_time, describe_verdict
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.escaping import markdown as escape
 from deepmatrix.drawing.escaping import markdown_prose
 from deepmatrix.drawing.layout import Mood
 from deepmatrix.drawing.terminal import print_line
+from deepmatrix.reports import html
 from deepmatrix.reports.markdown import markdown_table
 from deepmatrix.reports.tables import comparison as tables
 
@@ -48,6 +50,23 @@ def comparison_page(comparison: Comparison) -> str:
         parts.append(markdown_table(table).replace("## ", "#### ", 1))
     parts.append("\n".join(f"- {markdown_prose(line)}" for line in remarks(comparison)))
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def comparison_html(comparison: Comparison) -> str:
+    """Return a comparison as an HTML page: what breaks a limit, or failed anew, first."""
+    text, mood = headline(comparison)
+    worse = (
+        *map(describe_verdict, (*comparison.failures, *comparison.drifts)),
+        *map(describe_time, comparison.slower),
+    )
+    return html.tables_page(
+        f"Comparison {sides(comparison)}",
+        tables.tables(comparison),
+        headline=text,
+        mood=mood,
+        broken=comparison.broken or worse,
+        remarks=list(remarks(comparison)),
+    )
 
 
 def headline(comparison: Comparison) -> tuple[str, Mood]:

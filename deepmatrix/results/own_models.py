@@ -18,6 +18,9 @@ from deepmatrix.store.runs import Run
 #: At most this many nodes of a consumer are in the results; the file in the run has all.
 MOST_NODES = 5
 
+#: The errors of at most this many nodes are in the results.
+MOST_ERRORS = 300
+
 
 def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
     """Yield a row for each model that a user verifies; of a damaged one it says little."""
@@ -72,8 +75,22 @@ def nodes_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[NodesRow]:
                 file=path.relative_to(run.path).as_posix(),
                 count=len(measured.nodes),
                 largest=tuple(node for node in measured.nodes if node in largest),
+                errors=tuple(_thinned(measured.nodes)),
                 note=measured.note,
             )
+
+
+def _thinned(nodes: Sequence[NodeError]) -> Iterator[tuple[int, float | None]]:
+    """Yield numbers and errors of at most `MOST_ERRORS` nodes: of neighbours the largest error."""
+    every = -(-len(nodes) // MOST_ERRORS) or 1
+    for first in range(0, len(nodes), every):
+        neighbours = range(first, min(first + every, len(nodes)))
+        worst = max(neighbours, key=lambda number: _badness(nodes[number]))
+        yield worst, nodes[worst].error
+
+
+def _badness(node: NodeError) -> float:
+    return math.inf if node.error is None else node.error
 
 
 def _added(node: NodeError) -> float:

@@ -5,7 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from deepmatrix.results.portability import range_option
-from deepmatrix.results.rows import CellRow, ModelRow, PortabilityRow, TrainingRow
+from deepmatrix.results.rows import (
+    CellRow,
+    ModelRow,
+    PortabilityRow,
+    TrainingRow,
+)
 from deepmatrix.store.records import JobRecord
 from harness.record import FLOAT64
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from deepmatrix.errors import RecordError
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.judging import noise
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.results import cells, expressiveness, remarks
@@ -15,20 +16,23 @@ from deepmatrix.results.rows import (
     CellRow,
     ExportRow,
     IdiomRow,
-    InferenceRow,
     ModelRow,
     NoteRow,
-    PassRow,
     PortabilityRow,
     ProbeRow,
     Results,
+    TrainingRow,
+)
+from deepmatrix.results.timeline import Timeline
+from deepmatrix.results.timing import timings
+from deepmatrix.results.timing.efficiency import Efficiency
+from deepmatrix.results.timing.rows import (
+    InferenceRow,
+    PassRow,
     ScenarioRow,
     ServingRow,
     StartupRow,
-    TrainingRow,
 )
-from deepmatrix.results.timing import timings
-from deepmatrix.results.timing.efficiency import Efficiency
 from deepmatrix.results.timing.statistics import Samples
 from deepmatrix.results.training import TRAINING_PHASES, TrainingRows
 from deepmatrix.store.causes import Cause
@@ -59,6 +63,7 @@ class RowCollector:
             "consume": set(self._artifacts),
         }
         self._summaries: dict[str, CellSummary] = {}
+        self._timeline = Timeline()
         self._training: dict[Pair, TrainingRow] = {}
         self._inspections: dict[Pair, JobRecord] = {}
         self._training_rows = TrainingRows(manifest=manifest, gold_losses=gold_losses)
@@ -93,6 +98,7 @@ class RowCollector:
                 self._anew.setdefault(record.anew, []).append(record.job)
         expected_failure = self._manifest.matrix.expected_failure(first.cell, first.subject)
         self._summaries.setdefault(first.cell, CellSummary()).add(group, expected_failure)
+        self._timeline.add(group)
         self._startup.extend(timings.startup(group))
         is_timed = self._is_timed(first)
         if is_timed:
@@ -177,25 +183,38 @@ class RowCollector:
             notes=self._note_rows(),
             models=self._models,
             portability=tuple(portability),
+            timeline=tuple(self._timeline.spans(self._rates())),
             reused={run: tuple(jobs) for run, jobs in sorted(self._reused.items())},
             anew={reason: tuple(jobs) for reason, jobs in sorted(self._anew.items())},
             findings=tuple(remarks.findings(produced, portability)),
-            warnings=(
-                *remarks.cautions(portability),
-                *cells.noise_warnings(self._summaries),
-                *remarks.unexpected_passes(produced, portability, manifest.matrix.expected_failure),
-                *timings.warnings(produced, inference),
-                *remarks.wide_tolerances(portability),
-                *remarks.stateful(portability, self._models),
-                *remarks.gold_sources(self._models),
-                *remarks.sample_inputs(self._models),
-            ),
+            warnings=self._warnings(produced, inference, portability),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),
                 *remarks.unreadable(self._inspections.values()),
                 *remarks.problems(cell_rows, produced, self._of_readable(portability)),
                 *expressiveness.problems(self._idioms, self._probes),
             ),
+        )
+
+    def _rates(self) -> dict[str, dict[str, noise.Rates]]:
+        return {cell: summary.rates for cell, summary in self._summaries.items()}
+
+    def _warnings(
+        self,
+        produced: Sequence[TrainingRow],
+        inference: Sequence[InferenceRow],
+        portability: Sequence[PortabilityRow],
+    ) -> tuple[str, ...]:
+        expected_failure = self._manifest.matrix.expected_failure
+        return (
+            *remarks.cautions(portability),
+            *cells.noise_warnings(self._summaries),
+            *remarks.unexpected_passes(produced, portability, expected_failure),
+            *timings.warnings(produced, inference),
+            *remarks.wide_tolerances(portability),
+            *remarks.stateful(portability, self._models),
+            *remarks.gold_sources(self._models),
+            *remarks.sample_inputs(self._models),
         )
 
     def _of_readable(self, portability: Sequence[PortabilityRow]) -> list[PortabilityRow]:

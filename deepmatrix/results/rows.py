@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Final, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from deepmatrix.judging.verdicts import VerdictName
-from deepmatrix.results.timing.statistics import Bounded, Estimate
+from deepmatrix.results.timing.rows import (
+    InferenceRow,
+    PassRow,
+    Row,
+    ScenarioRow,
+    ServingRow,
+    SpanRow,
+    StartupRow,
+)
+from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.store.causes import Cause, NodeError
 from deepmatrix.store.records import Deviation
 from deepmatrix.store.reported.output import ModelInput
@@ -16,15 +25,6 @@ from deepmatrix.store.reported.output import ModelInput
 #: 1: first version. 2: ``known`` is ``expected_failure`` (of a cell ``expected_failures``), a
 #: ``share`` is an ``efficiency``; ``failed_phase`` and ``error_type`` are new.
 RESULTS_SCHEMA = 2
-
-#: What the time of a batch forward and backward is called, in tables, comparisons and statements.
-BOTH_PASSES: Final = "forward and backward"
-
-
-class Row(BaseModel):
-    """A row of results: frozen."""
-
-    model_config = ConfigDict(frozen=True)
 
 
 class CellRow(Row):
@@ -73,7 +73,9 @@ class TrainingRow(Row):
     *failed_phase*, *error_type*: what the status comes from. *expected_failure*: why it may fail.
     *unsteady*: rounds without a steady state. *efficiency*: the share of the machine's measured
     peak, as everywhere here. *loss_growth*: the largest difference of a loss from gold up to a
-    step, by the step's number.
+    step, by the step's number. *losses*: step, loss and gold's loss, of the first round and of
+    some steps only. *layers*, *gradients*: the errors of the first step, in the network's order;
+    None where a value is not finite.
     """
 
     cell: str
@@ -96,69 +98,9 @@ class TrainingRow(Row):
     loss_error: float | None = None
     loss_error_all: float | None = None
     loss_growth: tuple[tuple[int, float], ...] = ()
-
-
-class StartupRow(Row):
-    """The start: to the second training step, or to the first inference. Times in seconds."""
-
-    cell: str
-    workload: str
-    emulated: bool
-    interpreter_s: Estimate | None
-    import_s: Estimate | None
-    build_s: Estimate | None
-    first_forward_s: Estimate | None
-    first_step_s: Estimate | None
-    second_step_s: Estimate | None
-    cold_import_s: float | None = None
-    cold_read_bytes: int | None = None
-
-
-class InferenceRow(Row):
-    """The inference of one cell: its own model, or an artifact. Times in seconds a batch."""
-
-    cell: str
-    subject: str
-    workload: str
-    emulated: bool
-    batch: int
-    p50_s: Estimate
-    p90_s: Bounded
-    p99_s: Bounded
-    unsteady: int = 0
-    samples_per_s: float
-    efficiency: float | None = None
-
-
-class ServingRow(Row):
-    """The time to first inference of a consumer with one artifact. Times in seconds.
-
-    *start_s*: from the request to start its container or process to its first inference. Starts
-    from a cold file cache are left out.
-    """
-
-    cell: str
-    subject: str
-    workload: str
-    emulated: bool
-    start_s: Estimate | None
-    load_s: Estimate | None
-    first_forward_s: Estimate | None
-
-
-class ScenarioRow(Row):
-    """One of MLPerf's scenarios on one artifact, in its first round. Times in seconds."""
-
-    cell: str
-    subject: str
-    workload: str
-    emulated: bool
-    scenario: str
-    valid: bool
-    samples_per_s: float
-    p90_s: float | None
-    p99_s: float | None
-    bound_s: float | None
+    losses: tuple[tuple[int, float, float], ...] = ()
+    layers: dict[str, float | None] = Field(default_factory=dict)
+    gradients: dict[str, float | None] = Field(default_factory=dict)
 
 
 class ExportRow(Row):
@@ -172,19 +114,6 @@ class ExportRow(Row):
     export_s: float
     opset: int | None = None
     exporter: str | None = None
-
-
-class PassRow(Row):
-    """One batch forward, and forward with backward, without an update. Times in seconds."""
-
-    cell: str
-    workload: str
-    emulated: bool
-    batch: int
-    forward_s: Estimate
-    backward_s: Estimate
-    forward_efficiency: float | None = None
-    backward_efficiency: float | None = None
 
 
 class IdiomRow(Row):
@@ -312,6 +241,8 @@ class NodesRow(Row):
     """What a consumer's nodes of a model add to its error: the largest, in the graph's order.
 
     *file* has them all, below the run's directory; *note* says why some are missing there.
+    *errors*: along the graph, the number of a node with its error, of neighbours the largest; None
+    where it cannot be compared.
     """
 
     artifact: str
@@ -320,6 +251,7 @@ class NodesRow(Row):
     file: str
     count: int
     largest: tuple[NodeError, ...]
+    errors: tuple[tuple[int, float | None], ...] = ()
     note: str = ""
 
 
@@ -371,6 +303,7 @@ class Results(Row):
     portability: tuple[PortabilityRow, ...]
     costs: tuple[CostRow, ...] = ()
     nodes: tuple[NodesRow, ...] = ()
+    timeline: tuple[SpanRow, ...] = ()
     findings: tuple[str, ...]
     warnings: tuple[str, ...]
     problems: tuple[str, ...]

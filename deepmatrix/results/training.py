@@ -19,6 +19,9 @@ from harness.record import PARITY, TRAIN
 #: Steps up to which the difference of losses from gold is reported, besides the last.
 GROWTH = (1, 2, 5, 10, 20, 50, 100, 200, 500, 1000)
 
+#: The losses of at most this many steps, evenly spaced, are in the results.
+MOST_LOSSES = 60
+
 #: Phases that the training table reports.
 TRAINING_PHASES = frozenset({PARITY, TRAIN})
 
@@ -81,6 +84,9 @@ class TrainingRows:
             loss_error=loss_error,
             loss_error_all=growth[-1][1] if growth else None,
             loss_growth=growth,
+            losses=self._losses(first.workload, rounds),
+            layers=step.outputs if step else {},
+            gradients=step.gradients if step else {},
         )
 
     def missing_row(self, cell_id: str, workload: str, reason: str) -> TrainingRow:
@@ -117,6 +123,19 @@ class TrainingRows:
         marks = sorted({*(step for step in GROWTH if step < len(largest)), len(largest)})
         growth = tuple((mark, float(largest[mark - 1])) for mark in marks)
         return float(largest[:steps][-1]), growth
+
+    def _losses(
+        self, workload: str, rounds: Sequence[TrainData]
+    ) -> tuple[tuple[int, float, float], ...]:
+        """Return step, loss and gold's loss of at most `MOST_LOSSES` steps of the first round."""
+        gold = self.gold_losses.get(workload)
+        if gold is None or not rounds:
+            return ()
+        pairs = list(zip(rounds[0].losses, gold.tolist(), strict=False))
+        every = -(-len(pairs) // MOST_LOSSES) or 1
+        return tuple(
+            (step, *pair) for step, pair in enumerate(pairs, 1) if step % every == 0 or step == 1
+        )
 
     def _outcome(
         self, group: Sequence[JobRecord], accuracy: float | None, loss_error: float | None

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from deepmatrix.results.rows import BOTH_PASSES, CellRow, Results
+from deepmatrix.results.rows import CellRow, Results
+from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.sizes import DECIMAL_UNITS, decimal_size
 from deepmatrix.study.checks import FigureCheck

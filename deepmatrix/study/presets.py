@@ -11,7 +11,7 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Preset
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.selection import Selection, select_cells
-from deepmatrix.results.rows import BOTH_PASSES
+from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.study.checks import (
     ArtifactCheck,
     CellCheck,

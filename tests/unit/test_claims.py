@@ -21,9 +21,9 @@ from deepmatrix.results.rows import (
     PortabilityRow,
     ProbeRow,
     Results,
-    StartupRow,
     TrainingRow,
 )
+from deepmatrix.results.timing.rows import StartupRow
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.study import statements
 from deepmatrix.study.checks import (

@@ -94,7 +94,7 @@ def test_a_report_is_put_into_the_file_behind_a_link(tmp_path: Path) -> None:
     assert "page" in (tmp_path / "README.md").read_text()
 
 
-@pytest.mark.parametrize("name", ["report.md", "results.json", "junit.xml"])
+@pytest.mark.parametrize("name", ["report.html", "report.md", "results.json", "junit.xml"])
 def test_a_folder_in_place_of_a_report_is_named_and_no_part_stays(
     tmp_path: Path, name: str
 ) -> None:

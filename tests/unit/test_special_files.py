@@ -16,7 +16,7 @@ from rich.console import Console
 from deepmatrix.boundary.bounds import one_line
 from deepmatrix.boundary.files import Damaged
 from deepmatrix.cli import running
-from deepmatrix.cli.commands import history as history_command
+from deepmatrix.cli.looking import history as history_command
 from deepmatrix.comparison.history import lines as history
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import CellFailed, DeepmatrixError

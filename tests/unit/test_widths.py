@@ -34,6 +34,7 @@ from deepmatrix.reports.tables.own_models import inputs, quantisation, verificat
 from deepmatrix.reports.tables.study import claims
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
+from deepmatrix.results.timing import rows as time_rows
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.sizes import binary_size
 from deepmatrix.study import statements
@@ -130,11 +131,11 @@ def training_rows() -> list[rows.TrainingRow]:
     ]
 
 
-def startup_rows() -> list[rows.StartupRow]:
+def startup_rows() -> list[time_rows.StartupRow]:
     parts = ("interpreter_s", "import_s", "build_s", "first_forward_s", "first_step_s")
     times: dict[str, Any] = {part: estimate(1.234) for part in (*parts, "second_step_s")}
     return [
-        rows.StartupRow(
+        time_rows.StartupRow(
             cell=cell,
             workload="googlenet-tiny",
             emulated="arm64" in cell,
@@ -146,9 +147,9 @@ def startup_rows() -> list[rows.StartupRow]:
     ]
 
 
-def pass_rows() -> list[rows.PassRow]:
+def pass_rows() -> list[time_rows.PassRow]:
     return [
-        rows.PassRow(
+        time_rows.PassRow(
             cell=cell,
             workload=workload,
             emulated="arm64" in cell,
@@ -215,7 +216,7 @@ def serving_rows() -> dict[str, Any]:
         for artifact, consumer in pairs
     ]
     inference = [
-        rows.InferenceRow(
+        time_rows.InferenceRow(
             **facts,
             batch=batch,
             p50_s=estimate(0.00123 * batch),
@@ -228,13 +229,13 @@ def serving_rows() -> dict[str, Any]:
         for batch in (1, 8, 32)
     ]
     serving = [
-        rows.ServingRow(
+        time_rows.ServingRow(
             **facts, start_s=estimate(1.23), load_s=estimate(0.2), first_forward_s=estimate(0.01)
         )
         for facts in common
     ]
     scenarios = [
-        rows.ScenarioRow(
+        time_rows.ScenarioRow(
             **facts,
             scenario="SingleStream",
             valid=True,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from deepmatrix.results import rows
+from deepmatrix.results.timing import rows as time_rows
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 from deepmatrix.store.causes import Cause, NodeError
 from deepmatrix.store.records import Deviation
@@ -107,9 +108,9 @@ def judged(consumer: str) -> rows.PortabilityRow:
     )
 
 
-def inference(consumer: str) -> rows.InferenceRow:
+def inference(consumer: str) -> time_rows.InferenceRow:
     bounded = Bounded(value=0.0014, low=0.0014, high=0.0014)
-    return rows.InferenceRow(
+    return time_rows.InferenceRow(
         cell=consumer,
         subject=ARTIFACT,
         workload="resnet50",

@@ -56,6 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--markdown", type=Path, metavar="FILE", help="write one screen of Markdown, for a comment"
     )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page")
 
 
 def _add_versions(parser: argparse.ArgumentParser) -> None:
@@ -110,6 +111,8 @@ def conclude(options: argparse.Namespace, comparison: Comparison, console: Conso
             write_named(options.json, comparison.model_dump_json(indent=1) + "\n")
         if options.markdown:
             write_named(options.markdown, reports.comparison_page(comparison))
+        if options.html:
+            write_named(options.html, reports.comparison_html(comparison))
     finally:
         reports.show_comparison(console, comparison)
     if comparison.broken:

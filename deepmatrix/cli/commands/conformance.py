@@ -58,6 +58,8 @@ def run(options: argparse.Namespace) -> None:
     new_failures = reports.show_conformance(console, conformities)
     page = reports.conformance_page(new_run.id, conformities)
     write_text(new_run.path / "report.md", page)
+    html = reports.conformance_html(new_run.id, conformities)
+    write_text(new_run.path / "report.html", html)
     for cell_id, reason in broken.items():
         print_line(console, f"✗ {cell_id}: {reason}", "red", wrap=False)
     if broken or new_failures:

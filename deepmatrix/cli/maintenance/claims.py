@@ -6,6 +6,7 @@ import argparse
 from pathlib import Path
 
 from deepmatrix import reports
+from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import running, starting
 from deepmatrix.drawing.terminal import make_console
@@ -30,6 +31,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--into", type=Path, metavar="FILE", help="put the tables into this page, between its marks"
     )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write an HTML page")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -44,3 +46,5 @@ def run(options: argparse.Namespace) -> None:
     reports.show_claims(make_console(), decided)
     if options.into:
         markdown.insert(options.into, lambda _: reports.claims_page(decided))
+    if options.html:
+        write_named(options.html, reports.claims_html(decided))

@@ -43,6 +43,7 @@ RUN_FILES = {
     "conformance/CELL.json": "the outcome of each conformance test (only `conformance`)",
     "budgets.json": "the limits that `verify` was given",
     "results.json": "all results as data, by the schema `deepmatrix/schema/results.schema.json`",
+    "report.html": "all results to look at, with links to their records and logs",
     "report.md": "all tables, with the columns that a narrow console leaves out",
     "../history.ndjson": "a line for each measurement of all runs beside it",
     "junit.xml": "the verdicts as tests, for CI systems",

@@ -19,7 +19,8 @@ from deepmatrix.comparison.sizes import sizes_of
 from deepmatrix.comparison.times import times_of
 from deepmatrix.errors import RecordError
 from deepmatrix.machine import locks
-from deepmatrix.results.rows import CellRow, Results, Row
+from deepmatrix.results.rows import CellRow, Results
+from deepmatrix.results.timing.rows import Row
 from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.sizes import binary_size
 

@@ -16,7 +16,8 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
-from deepmatrix.results.rows import CellRow, Results, StartupRow
+from deepmatrix.results.rows import CellRow, Results
+from deepmatrix.results.timing.rows import StartupRow
 
 
 def cells(results: Results) -> Table:

@@ -20,7 +20,8 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
-from deepmatrix.results.rows import BOTH_PASSES, InferenceRow, PassRow, Results, TrainingRow
+from deepmatrix.results.rows import Results, TrainingRow
+from deepmatrix.results.timing.rows import BOTH_PASSES, InferenceRow, PassRow
 from deepmatrix.results.timing.statistics import Estimate, compare
 
 OF_PEAK = (

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
-from deepmatrix.results.rows import InferenceRow, PassRow, TrainingRow
+from deepmatrix.results.rows import TrainingRow
+from deepmatrix.results.timing.rows import InferenceRow, PassRow
 from deepmatrix.workloads import networks
 from deepmatrix.workloads.networks import Network
 

@@ -7,14 +7,13 @@ from dataclasses import replace
 
 import numpy as np
 
-from deepmatrix.results.rows import (
-    ExportRow,
+from deepmatrix.results.rows import ExportRow, TrainingRow
+from deepmatrix.results.timing.rows import (
     InferenceRow,
     PassRow,
     ScenarioRow,
     ServingRow,
     StartupRow,
-    TrainingRow,
 )
 from deepmatrix.results.timing.statistics import Estimate, Samples, Warmup, estimate, spread, warmup
 from deepmatrix.store.records import JobRecord
@@ -69,11 +68,17 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 p50_s=replace(p50, tail=()),
                 p90_s=p50.tail[0],
                 p99_s=p50.tail[1],
+                range_s=_range(rounds),
                 unsteady=sum(
                     not warmup_of(data.latency_s, data.warmup).steady for data in measured
                 ),
                 samples_per_s=batch / p50.median,
             )
+
+
+def _range(rounds: Sequence[Samples]) -> tuple[float, ...]:
+    """Return the least, the quartiles and the greatest of the samples of all rounds."""
+    return tuple(np.quantile(np.concatenate(rounds), (0.0, 0.25, 0.75, 1.0)).tolist())
 
 
 def serving(group: list[JobRecord], *, is_timed: bool) -> Iterator[ServingRow]:
@@ -103,16 +108,17 @@ def serving(group: list[JobRecord], *, is_timed: bool) -> Iterator[ServingRow]:
         # process ran, by the monotonic clock.
         and 0 < start.answered_at - record.started_at <= record.wall_s
     ]
+    warm = [start for _, start in starts if not start.cold]
     yield ServingRow(
         cell=first.cell,
         subject=first.subject,
         workload=first.workload,
         emulated=first.emulated,
         start_s=_estimate(start_s),
-        load_s=_estimate([start.build_s for _, start in starts if start.build_s is not None]),
-        first_forward_s=_estimate(
-            [start.first_forward_s for _, start in starts if start.first_forward_s is not None]
-        ),
+        interpreter_s=_estimate_of(warm, "interpreter_s"),
+        import_s=_estimate_of(warm, "import_s"),
+        load_s=_estimate_of([start for _, start in starts], "build_s"),
+        first_forward_s=_estimate_of([start for _, start in starts], "first_forward_s"),
     )
 
 
@@ -133,6 +139,10 @@ def scenarios(group: list[JobRecord]) -> Iterator[ScenarioRow]:
             p99_s=scenario.p99_s,
             bound_s=scenario.bound_s,
         )
+
+
+def _estimate_of(starts: Sequence[StartupData], name: str) -> Estimate | None:
+    return _estimate([value for start in starts if (value := getattr(start, name)) is not None])
 
 
 def _estimate(values: Sequence[float]) -> Estimate | None:

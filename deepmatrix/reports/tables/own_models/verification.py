@@ -18,7 +18,13 @@ from deepmatrix.drawing.layout import (
     without_empty_columns,
 )
 from deepmatrix.judging.verdicts import ORDER
-from deepmatrix.results.rows import CellRow, ModelRow, NodesRow, PortabilityRow, Results
+from deepmatrix.results.rows import (
+    CellRow,
+    ModelRow,
+    NodesRow,
+    PortabilityRow,
+    Results,
+)
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation
 

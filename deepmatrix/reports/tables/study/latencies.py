@@ -6,7 +6,8 @@ import itertools
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Column, Table, key, mark, number, row, text
-from deepmatrix.results.rows import BOTH_PASSES, PassRow, Results
+from deepmatrix.results.rows import Results
+from deepmatrix.results.timing.rows import BOTH_PASSES, PassRow
 
 #: Workload -> framework of the study -> ms of a minibatch forward and backward, on one Titan X.
 #: "Evaluation of Deep Learning Toolkits", section on performance, which quotes convnet-benchmarks.

@@ -1,0 +1,13 @@
+"""HTML reports: one file each, which opens offline and needs no script.
+
+In come results, or titled tables; out goes a page. Modules prepare what is shown as numbers and
+words; all markup is in ``templates/``, where every text is escaped. Drawings are SVG made by the
+templates: marks in a table's line, where they stand beside their numbers.
+"""
+
+from __future__ import annotations
+
+from deepmatrix.reports.html.evidence import Evidence
+from deepmatrix.reports.html.pages import run_page, tables_page
+
+__all__ = ["Evidence", "run_page", "tables_page"]

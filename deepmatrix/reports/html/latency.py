@@ -1,0 +1,266 @@
+"""Latency: strips of samples, parts of a start, and what memory and images cost beside it."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from deepmatrix.drawing import numbers
+from deepmatrix.reports.html import scales
+from deepmatrix.reports.html.evidence import MOST_ROUNDS, Evidence, Link
+from deepmatrix.reports.html.scales import Scale
+from deepmatrix.reports.tables.speed import model_name
+from deepmatrix.results.rows import Results
+from deepmatrix.results.timing.rows import InferenceRow, ServingRow
+from deepmatrix.results.timing.statistics import Estimate
+
+#: The width of an axis of times, in units of the drawing.
+AXIS = 220
+
+#: The width of a bar of throughput.
+BAR = 80
+
+#: The size of a drawing of memory over latency.
+WIDTH, HEIGHT = 420, 160
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strip:
+    """The samples of one batch: places on the axis of the range, quartiles, median, interval."""
+
+    row: InferenceRow
+    model: str
+    extent: tuple[float, ...]
+    median: float
+    interval: tuple[float, float]
+    throughput: float
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Strips:
+    """The strips of a workload, the fastest model first, with their axis."""
+
+    title: str
+    scale: Scale
+    strips: tuple[Strip, ...]
+
+
+def strips(results: Results, evidence: Evidence) -> Iterator[Strips]:
+    """Yield the strips of every workload, or user's own model, that was timed."""
+    names = {model.artifact: model.name for model in results.models}
+    rows = sorted(results.inference, key=lambda row: row.workload)
+    for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
+        of_workload = _fastest_first(list(group))
+        times = [time for row in of_workload for time in (row.p50_s.median, *row.range_s)]
+        scale = scales.logarithmic(times, AXIS, numbers.duration)
+        if scale is None:
+            continue
+        fastest = max(row.samples_per_s for row in of_workload)
+        least = min(row.batch for row in of_workload)
+        yield Strips(
+            title=workload,
+            scale=scale,
+            strips=tuple(
+                _strip(
+                    row,
+                    names.get(row.subject) or model_name(row),
+                    scale,
+                    fastest,
+                    evidence,
+                    is_first=row.batch == least,
+                )
+                for row in of_workload
+            ),
+        )
+
+
+def _fastest_first(rows: Sequence[InferenceRow]) -> list[InferenceRow]:
+    """Return rows by their model on a cell, the fastest first, with its batches in order."""
+    first: dict[tuple[str, str], float] = {}
+    for row in sorted(rows, key=lambda row: row.batch):
+        first.setdefault((row.cell, row.subject), row.p50_s.median)
+    return sorted(
+        rows, key=lambda row: (first[row.cell, row.subject], row.cell, row.subject, row.batch)
+    )
+
+
+def _strip(
+    row: InferenceRow,
+    model: str,
+    scale: Scale,
+    fastest: float,
+    evidence: Evidence,
+    *,
+    is_first: bool,
+) -> Strip:
+    """Return a strip; all rounds are linked once for each model on a cell."""
+    return Strip(
+        row=row,
+        model=model,
+        extent=tuple(map(scale.place, row.range_s)),
+        median=scale.place(row.p50_s.median),
+        interval=(scale.place(row.p50_s.low), scale.place(row.p50_s.high)),
+        throughput=round(BAR * row.samples_per_s / fastest, 1),
+        links=evidence.of_job(row.cell, row.subject, MOST_ROUNDS if is_first else 1),
+    )
+
+
+#: The parts of a start, in their order: the field of its time, and its name.
+PARTS = {
+    "container": "container",
+    "interpreter_s": "interpreter",
+    "import_s": "import",
+    "load_s": "load",
+    "first_forward_s": "first inference",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Start:
+    """A cold start: *parts*: name, seconds, place and width on the axis of each."""
+
+    row: ServingRow
+    model: str
+    total_s: float
+    parts: tuple[tuple[str, float, float, float], ...]
+    links: tuple[Link, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Starts:
+    """All cold starts, the fastest first, with their axis."""
+
+    scale: Scale
+    starts: tuple[Start, ...]
+
+
+def starts(results: Results, evidence: Evidence) -> Starts | None:
+    """Return the cold starts, None where none was timed."""
+    names = {model.artifact: model.name for model in results.models}
+    rows = [(row, row.start_s.median) for row in results.serving if row.start_s]
+    scale = scales.linear((total for _, total in rows), AXIS, numbers.duration)
+    if scale is None:
+        return None
+    return Starts(
+        scale=scale,
+        starts=tuple(
+            Start(
+                row=row,
+                model=names.get(row.subject) or " of ".join(reversed(_source(row.subject))),
+                total_s=total,
+                parts=tuple(_parts(row, total, scale)),
+                links=evidence.of_job(row.cell, row.subject, rounds=1),
+            )
+            for row, total in sorted(rows, key=lambda pair: pair[1])
+        ),
+    )
+
+
+def _source(subject: str) -> tuple[str, str]:
+    """Return producer and workload, and format, of an artifact."""
+    source, _, format_name = subject.rpartition("--")
+    return source.replace("--", ", "), format_name
+
+
+def _parts(
+    row: ServingRow, total: float, scale: Scale
+) -> Iterator[tuple[str, float, float, float]]:
+    """Yield the parts of a start; what no part explains is the container's."""
+    told = {name: _median(getattr(row, name)) for name in PARTS if name != "container"}
+    seconds = {"container": max(total - sum(told.values()), 0.0), **told}
+    begin = 0.0
+    for name, words in PARTS.items():
+        place = scale.place(begin)
+        begin += seconds[name]
+        yield words, seconds[name], place, round(scale.place(begin) - place, 1)
+
+
+def _median(estimate: Estimate | None) -> float:
+    return estimate.median if estimate else 0.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What a cell costs beside its latency. *frontier*: what no faster cell has less of."""
+
+    cell: str
+    p50_s: float
+    memory_bytes: int | None
+    image_bytes: int | None
+    frontier: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scatter:
+    """Memory over latency: the number of a cell in its table, its place, and whether it is best."""
+
+    across: Scale
+    up: Scale
+    dots: tuple[tuple[int, float, float, bool], ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Costs:
+    """The costs of the cells that serve a workload, the fastest first."""
+
+    title: str
+    costs: tuple[Cost, ...]
+    scatter: Scatter | None
+
+
+def costs(results: Results) -> Iterator[Costs]:
+    """Yield, for each workload, memory and image of each cell beside its fastest answer."""
+    cells = {cell.cell: cell for cell in results.cells}
+    by_workload: dict[str, dict[str, float]] = {}
+    for row in results.inference:
+        if row.batch == min(other.batch for other in _of(results, row.workload)):
+            times = by_workload.setdefault(row.workload, {})
+            times[row.cell] = min(row.p50_s.median, times.get(row.cell, row.p50_s.median))
+    for workload, times in by_workload.items():
+        memory = {name: cells[name].serving_memory_bytes for name in times}
+        images = {name: cells[name].image_bytes for name in times}
+        frontiers = {"memory": _frontier(times, memory), "image": _frontier(times, images)}
+        of_workload = tuple(
+            Cost(
+                cell=name,
+                p50_s=time,
+                memory_bytes=memory[name],
+                image_bytes=images[name],
+                frontier=tuple(words for words, names in frontiers.items() if name in names),
+            )
+            for name, time in sorted(times.items(), key=lambda item: item[1])
+        )
+        yield Costs(title=workload, costs=of_workload, scatter=_scatter(of_workload))
+
+
+def _scatter(of_workload: Sequence[Cost]) -> Scatter | None:
+    """Return the drawing of memory over latency, None where no memory was counted."""
+    across = scales.logarithmic((cost.p50_s for cost in of_workload), WIDTH, numbers.duration)
+    memory = [cost.memory_bytes or 0 for cost in of_workload]
+    up = scales.linear(memory, HEIGHT, lambda value: numbers.size(round(value)))
+    if across is None or up is None:
+        return None
+    dots = (
+        (number, across.place(cost.p50_s), HEIGHT - up.place(bytes_), "memory" in cost.frontier)
+        for number, (cost, bytes_) in enumerate(zip(of_workload, memory, strict=True), 1)
+        if bytes_
+    )
+    return Scatter(across=across, up=up, dots=tuple(dots))
+
+
+def _of(results: Results, workload: str) -> list[InferenceRow]:
+    return [row for row in results.inference if row.workload == workload]
+
+
+def _frontier(times: Mapping[str, float], sizes: Mapping[str, int | None]) -> frozenset[str]:
+    """Return the cells that no other one beats in both time and size."""
+    names = set()
+    least: int | None = None
+    for name in sorted(times, key=lambda name: (times[name], sizes[name] or 0)):
+        size = sizes[name]
+        if size is not None and (least is None or size < least):
+            names.add(name)
+            least = size
+    return frozenset(names)

@@ -1,0 +1,79 @@
+"""Errors along a graph: of every node of a user's own model, on each consumer."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from deepmatrix.drawing import numbers
+from deepmatrix.reports.html import scales
+from deepmatrix.reports.html.evidence import Evidence, Link
+from deepmatrix.reports.html.scales import Scale
+from deepmatrix.results.rows import NodesRow, Results
+from deepmatrix.store.causes import NodeError
+
+#: The size of the drawing.
+WIDTH, HEIGHT = 600, 120
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """The errors of a consumer along a graph: the places of nodes, left to right.
+
+    *broken*: the places of nodes whose error is no number. *first_wrong*: where the answer is
+    wrong, the first node beyond its tolerance, of those that add most, with its place.
+    """
+
+    row: NodesRow
+    up: Scale
+    dots: tuple[tuple[float, float], ...]
+    broken: tuple[float, ...]
+    first_wrong: NodeError | None
+    first_place: float | None
+    links: tuple[Link, ...]
+
+
+def graphs(results: Results, evidence: Evidence) -> Iterator[Graph]:
+    """Yield the graph of each consumer whose nodes were measured."""
+    matching = {
+        (judged.artifact, judged.consumer)
+        for judged in results.portability
+        if judged.verdict == "match"
+    }
+    for row in results.nodes:
+        finite = [error for _, error in row.errors if error is not None and math.isfinite(error)]
+        up = scales.logarithmic(finite, HEIGHT, numbers.error)
+        if up is None:
+            continue
+        is_right = (row.artifact, row.consumer) in matching
+        first = None if is_right else next(filter(_is_wrong, row.largest), None)
+        yield Graph(
+            row=row,
+            up=up,
+            dots=tuple(
+                (_across(number, row), round(HEIGHT - up.place(error), 1))
+                for number, error in row.errors
+                if error is not None and math.isfinite(error)
+            ),
+            broken=tuple(_across(number, row) for number, error in row.errors if error is None),
+            first_wrong=first,
+            first_place=_first_place(first, row),
+            links=tuple(evidence.link(row.file, "all nodes")),
+        )
+
+
+def _is_wrong(node: NodeError) -> bool:
+    return node.error is None or not node.error <= node.tolerance
+
+
+def _first_place(first: NodeError | None, row: NodesRow) -> float | None:
+    """Return where the first wrong node stands: it is the first of its error."""
+    if first is None:
+        return None
+    places = (_across(number, row) for number, error in row.errors if error == first.error)
+    return next(places, None)
+
+
+def _across(number: int, row: NodesRow) -> float:
+    return round(WIDTH * number / max(row.count - 1, 1), 1)

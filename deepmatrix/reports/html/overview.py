@@ -1,0 +1,126 @@
+"""The first screen: what failed, drifted or takes too much, each with its cause."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.layout import Mood
+from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.reports.html import verdicts
+from deepmatrix.reports.html.evidence import Evidence, Link
+from deepmatrix.reports.tables.own_models import verification
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import PortabilityRow, Results
+
+#: So many of what is wrong are shown at once; the rest is folded.
+MOST_SHOWN = 12
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finding:
+    """Something that is not as expected. *kind*: its verdict, or what it concerns.
+
+    *anchor*: where the page has more of it. *command*: it shows a fault again.
+    """
+
+    kind: str
+    sign: str
+    css: str
+    title: str
+    place: str
+    figure: str
+    explanation: str
+    anchor: str = ""
+    command: str = ""
+    node: str = ""
+    links: tuple[Link, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overview:
+    """The first screen of a run."""
+
+    headline: str
+    mood: Mood
+    judges: tuple[str, ...]
+    findings: tuple[Finding, ...]
+    counts: tuple[tuple[str, int], ...]
+
+
+def overview(
+    results: Results, places: Mapping[tuple[str, str], str], evidence: Evidence
+) -> Overview:
+    """Return the first screen of a run."""
+    findings = (*_wrong_verdicts(results, places, evidence), *_other_problems(results))
+    judges = tuple(verification.judge_line(model) for model in results.served_models[:MOST_SHOWN])
+    good = not results.problems
+    return Overview(
+        headline=_headline(results),
+        mood="good" if good else "bad",
+        judges=tuple(dict.fromkeys(judges)),
+        findings=findings,
+        counts=verdicts.counts(results.portability),
+    )
+
+
+def _headline(results: Results) -> str:
+    if len(results.served_models) == 1:
+        return verification.headline(results, results.served_models[0])[0]
+    if results.problems:
+        return f"{numbers.count(len(results.problems), 'problem')} not as expected"
+    return "All as expected"
+
+
+def _wrong_verdicts(
+    results: Results, places: Mapping[tuple[str, str], str], evidence: Evidence
+) -> Iterator[Finding]:
+    """Yield the verdicts that are wrong and not expected to be, the worst first."""
+    problems = set(results.problems)
+    wrong = [row for row in results.portability if remarks.verdict_problem(row) in problems]
+    for judged in sorted(wrong, key=_badness):
+        yield Finding(
+            kind=judged.verdict,
+            sign=verdicts.SIGNS[judged.verdict],
+            css=verdicts.css(judged),
+            title=judged.title,
+            place=judged.consumer,
+            figure=_figure(judged),
+            explanation=verdicts.explanation(judged),
+            anchor=places.get((judged.artifact, judged.consumer), ""),
+            command=judged.cause.reproduce if judged.cause else "",
+            node=judged.cause.node if judged.cause else "",
+            links=(*evidence.of_job(judged.consumer, judged.artifact), *evidence.of_cause(judged)),
+        )
+
+
+def _badness(judged: PortabilityRow) -> tuple[int, float]:
+    share = judged.share_of_tolerance
+    return -ORDER.index(judged.verdict), -(share or 0.0)
+
+
+def _figure(judged: PortabilityRow) -> str:
+    if judged.error is None or not judged.tolerance:
+        return ""
+    return f"{judged.error:.1e}, {judged.error / judged.tolerance:,.3g} times its tolerance"
+
+
+def _other_problems(results: Results) -> Iterator[Finding]:
+    """Yield the problems that are no verdict: budgets, trainings, builds, files."""
+    shown = {remarks.verdict_problem(row) for row in results.portability}
+    for problem in _unshown(results.problems, shown):
+        is_budget = problem in results.over_budget
+        yield Finding(
+            kind="over budget" if is_budget else "problem",
+            sign="▲" if is_budget else "✗",
+            css="v-drift" if is_budget else "v-error",
+            title="",
+            place="",
+            figure="",
+            explanation=problem,
+        )
+
+
+def _unshown(problems: Sequence[str], shown: set[str]) -> Iterator[str]:
+    yield from (problem for problem in problems if problem not in shown)

@@ -1,0 +1,77 @@
+"""The pages: of a run, and of titled tables, such as a comparison."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from deepmatrix.drawing.layout import Mood, Table
+from deepmatrix.reports.html import latency, nodes, overview, timeline, training, verdicts
+from deepmatrix.reports.html.evidence import Evidence
+from deepmatrix.reports.html.rendering import render
+from deepmatrix.reports.tables import result_tables
+from deepmatrix.results.rows import Results
+
+#: Maps of more verdicts than this are folded until they are opened.
+MOST_UNFOLDED = 1_500
+
+#: The titles of tables that the page draws in another way, by how they begin.
+DRAWN = ("Portability: ", "Causes", "Consumers of ", "Inference: ")
+
+#: Tables of more lines than this are left to report.md.
+MOST_ROWS = 2_000
+
+
+def run_page(results: Results, evidence: Evidence) -> str:
+    """Return the page of a run."""
+    places = verdicts.anchors(results)
+    return render(
+        "run.html",
+        results=results,
+        title=f"{'Verification' if results.models else 'Matrix'} {results.run}",
+        overview=overview.overview(results, places, evidence),
+        most_shown=overview.MOST_SHOWN,
+        maps=list(verdicts.maps(results, places)),
+        folded=len(results.portability) > MOST_UNFOLDED,
+        sections=list(verdicts.sections(results, places, evidence)),
+        unlisted=len(results.portability) - len(places),
+        signs=verdicts.SIGNS,
+        text_in_map=verdicts.text_in_map,
+        css=verdicts.css,
+        graphs=list(nodes.graphs(results, evidence)),
+        strips=list(latency.strips(results, evidence)),
+        starts=latency.starts(results, evidence),
+        part_names=list(latency.PARTS.values()),
+        costs=list(latency.costs(results)),
+        trainings=list(training.trainings(results, evidence)),
+        timeline=timeline.timeline(results),
+        tables=_undrawn(result_tables(results)),
+    )
+
+
+def _undrawn(tables: Sequence[Table]) -> list[Table]:
+    return [
+        table
+        for table in tables
+        if not table.title.startswith(DRAWN) and len(table.rows) <= MOST_ROWS
+    ]
+
+
+def tables_page(
+    title: str,
+    tables: Sequence[Table],
+    *,
+    headline: str = "",
+    mood: Mood = "plain",
+    broken: Sequence[str] = (),
+    remarks: Sequence[str] = (),
+) -> str:
+    """Return a page of tables. *broken*: what is wrong, first. *remarks*: sentences, last."""
+    return render(
+        "tables.html",
+        title=title,
+        headline=headline,
+        mood=mood,
+        broken=broken,
+        tables=tables,
+        remarks=remarks,
+    )

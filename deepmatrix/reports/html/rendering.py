@@ -1,0 +1,62 @@
+"""Rendering: templates become pages that hold everything, and let nothing in.
+
+Each page has a Content-Security-Policy that allows its own style and script, by their hashes, and
+nothing else: no request leaves it, and markup that got past the escaping would not run.
+"""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+from functools import cache
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from deepmatrix import __version__
+from deepmatrix.drawing import escaping, numbers
+
+
+def render(template: str, **values: Any) -> str:
+    """Return a page made by a template."""
+    environment = _environment()
+    style, script = (Markup(_source(name)) for name in ("style.css", "script.js"))
+    policy = (
+        f"default-src 'none'; style-src '{_digest(style)}'; script-src '{_digest(script)}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    return environment.get_template(template).render(
+        **values, style=style, script=script, policy=Markup(policy), version=__version__
+    )
+
+
+@cache
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("deepmatrix.reports.html"),
+        autoescape=True,
+        finalize=_visible,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.globals["numbers"] = numbers
+    return environment
+
+
+@cache
+def _source(name: str) -> str:
+    """Return a file beside the templates, as it is: our own style and script."""
+    environment = _environment()
+    assert environment.loader is not None
+    return environment.loader.get_source(environment, name)[0]
+
+
+def _visible(value: Any) -> Any:
+    """Return a text with what is not seen made visible; escaping of markup comes after."""
+    return escaping.terminal_lines(value) if type(value) is str else value
+
+
+def _digest(source: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(source.encode()).digest()).decode()

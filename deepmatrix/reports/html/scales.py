@@ -1,0 +1,89 @@
+"""Scales: where on a drawing a number stands, and the marks of the axis."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+#: An axis has at most this many marks with a label.
+MOST_TICKS = 6
+
+
+@dataclass(frozen=True, kw_only=True)
+class Tick:
+    """A mark of an axis: its place, and its label."""
+
+    place: float
+    label: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scale:
+    """A scale from *low* to *high* over *length* units of a drawing."""
+
+    low: float
+    high: float
+    length: float
+    is_logarithmic: bool
+    label: Callable[[float], str]
+
+    def place(self, value: float) -> float:
+        """Return where a value stands; one that is beyond an end stands there."""
+        share = (self._bent(value) - self._bent(self.low)) / (
+            self._bent(self.high) - self._bent(self.low)
+        )
+        return round(min(max(share, 0.0), 1.0) * self.length, 1)
+
+    def _bent(self, value: float) -> float:
+        return math.log10(max(value, self.low)) if self.is_logarithmic else value
+
+    @property
+    def ticks(self) -> list[Tick]:
+        """The marks of the axis."""
+        if self.is_logarithmic:
+            decades = range(round(math.log10(self.low)), round(math.log10(self.high)) + 1)
+            every = -(-len(decades) // MOST_TICKS)
+            values = [10.0**decade for decade in decades[::every]]
+        else:
+            step = _round_step((self.high - self.low) / (MOST_TICKS - 1))
+            values = [step * number for number in range(int(self.high / step + 1e-9) + 1)]
+        return [Tick(place=self.place(value), label=_short(self.label(value))) for value in values]
+
+
+def _round_step(least: float) -> float:
+    """Return the smallest of 1, 2 and 5 times a power of ten that is at least *least*."""
+    power = 10.0 ** math.floor(math.log10(least))
+    return next(factor * power for factor in (1, 2, 5, 10) if factor * power >= least * 0.999)
+
+
+def _short(label: str) -> str:
+    """Return a label without digits that say nothing: ``10 µs`` for ``10.0 µs``, 0 for zero."""
+    shortened = re.sub(r"\.0+(?!\d)", "", label)
+    return "0" if re.fullmatch(r"0 \S+", shortened) else shortened
+
+
+def logarithmic(
+    values: Iterable[float], length: float, label: Callable[[float], str]
+) -> Scale | None:
+    """Return a scale of whole decades that holds all positive values, None without any."""
+    positive = [value for value in values if 0 < value < math.inf]
+    if not positive:
+        return None
+    low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    return Scale(
+        low=10.0**low,
+        high=10.0 ** max(high, low + 1),
+        length=length,
+        is_logarithmic=True,
+        label=label,
+    )
+
+
+def linear(values: Iterable[float], length: float, label: Callable[[float], str]) -> Scale | None:
+    """Return a scale from zero to the largest value, None without one above zero."""
+    high = max((value for value in values if value < math.inf), default=0.0)
+    if high <= 0:
+        return None
+    return Scale(low=0.0, high=high, length=length, is_logarithmic=False, label=label)

@@ -1,0 +1,98 @@
+// An addition: without it the page shows the same. It filters and sorts what is there.
+
+(() => {
+  const form = document.getElementById("filter");
+  if (form) {
+    form.hidden = false;
+    const models = [...document.querySelectorAll("details.model")].map((element) => ({
+      element,
+      name: element.dataset.name.toLowerCase(),
+      body: element.querySelector("tbody"),
+      lines: [...element.querySelector("tbody").children].map((line) => ({
+        line,
+        cell: line.firstElementChild.textContent.toLowerCase(),
+        verdict: line.dataset.verdict,
+        share: Number(line.dataset.share),
+      })),
+    }));
+    const parent = models[0].element.parentElement;
+    const total = models.reduce((sum, model) => sum + model.lines.length, 0);
+
+    const filter = () => {
+      const value = (name) => form.elements[name].value.trim().toLowerCase();
+      const cell = value("cell");
+      const name = value("model");
+      const verdict = value("verdict");
+      let shown = 0;
+      for (const model of models) {
+        let count = 0;
+        const isNamed = model.name.includes(name);
+        for (const { line, cell: text, verdict: word } of model.lines) {
+          const isRight =
+            isNamed &&
+            text.includes(cell) &&
+            (!verdict || (verdict === "!" ? word !== "match" : word === verdict));
+          if (line.hidden === isRight) line.hidden = !isRight;
+          if (isRight) count += 1;
+        }
+        if (model.element.hidden === count > 0) model.element.hidden = !count;
+        shown += count;
+      }
+      form.querySelector("output").textContent = `${shown} of ${total} verdicts`;
+    };
+
+    const order = () => {
+      const worst = form.elements.order.value === "worst";
+      const largest = (model) => Math.max(...model.lines.map((entry) => entry.share));
+      const ordered = worst ? [...models].sort((a, b) => largest(b) - largest(a)) : models;
+      for (const model of ordered) {
+        const lines = worst ? [...model.lines].sort((a, b) => b.share - a.share) : model.lines;
+        model.body.append(...lines.map((entry) => entry.line));
+      }
+      parent.append(...ordered.map((model) => model.element));
+    };
+
+    form.addEventListener("input", filter);
+    form.elements.order.addEventListener("change", order);
+    form.addEventListener("submit", (event) => event.preventDefault());
+    filter();
+  }
+
+  const sortKey = (line, index) => {
+    const field = line.children[index];
+    const text = field.dataset.value ?? field.textContent.trim();
+    const number = Number(text === "–" ? "" : text);
+    return text !== "" && Number.isFinite(number) ? number : text;
+  };
+
+  for (const table of document.querySelectorAll("table.sortable")) {
+    for (const [index, heading] of [...table.tHead.rows[0].cells].entries()) {
+      if (heading.querySelector("svg") || !heading.textContent) continue;
+      const button = document.createElement("button");
+      button.type = "button";
+      button.textContent = heading.textContent;
+      heading.replaceChildren(button);
+      button.addEventListener("click", () => {
+        const isUp = heading.getAttribute("aria-sort") === "ascending";
+        for (const other of table.tHead.rows[0].cells) other.removeAttribute("aria-sort");
+        heading.setAttribute("aria-sort", isUp ? "descending" : "ascending");
+        const body = table.tBodies[0];
+        const lines = [...body.rows].sort((a, b) => {
+          const [left, right] = [sortKey(a, index), sortKey(b, index)];
+          if (typeof left === "number" && typeof right === "number") return left - right;
+          return String(left).localeCompare(String(right));
+        });
+        body.append(...(isUp ? lines.reverse() : lines));
+      });
+    }
+  }
+
+  // A link may lead into what is folded.
+  const unfold = () => {
+    const target = document.getElementById(location.hash.slice(1));
+    for (let at = target; at; at = at.parentElement) if (at.tagName === "DETAILS") at.open = true;
+    if (target) target.scrollIntoView();
+  };
+  addEventListener("hashchange", unfold);
+  if (location.hash) unfold();
+})();

@@ -1,0 +1,260 @@
+"""A walk through results on a terminal: from a run to a cell, an artifact, and its record."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+from rich.console import Console
+from rich.text import Text
+
+from deepmatrix.config.documents import did_you_mean
+from deepmatrix.drawing import numbers
+from deepmatrix.drawing.console import STYLES, print_table
+from deepmatrix.drawing.escaping import terminal
+from deepmatrix.drawing.layout import Column, Mood, Row, Table, without_empty_columns
+from deepmatrix.drawing.sparks import parts, sparkline
+from deepmatrix.drawing.terminal import print_line
+from deepmatrix.errors import ArgumentError
+from deepmatrix.invocation import command_line
+from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.reports.tables.own_models.verification import MOODS
+from deepmatrix.results.rows import CellRow, PortabilityRow, Results
+
+Value = TypeVar("Value")
+
+#: One sign for each verdict: told apart without colour.
+SIGNS = {"match": "✓", "drift": "≠", "error": "✗", "unsupported": "o", "not-run": "–"}
+
+#: A cell's name takes at most this share of the width.
+NAME_SHARE = 0.45
+
+#: So many problems are listed.
+MOST_PROBLEMS = 8
+
+#: The width of a sparkline.
+SPARKS = 16
+
+
+def show_run(console: Console, results: Results) -> None:
+    """Print the first screen of a run: what is wrong, and a map of all verdicts."""
+    good = not results.problems
+    text = "✓ all as expected" if good else f"✗ {numbers.count(len(results.problems), 'problem')}"
+    print_line(console, f"{results.run}: {text}", STYLES["good" if good else "bad"])
+    for problem in results.problems[:MOST_PROBLEMS]:
+        print_line(console, f"  {problem}", STYLES["bad"])
+    if unlisted := len(results.problems[MOST_PROBLEMS:]):
+        print_line(console, f"  and {unlisted} more", STYLES["bad"])
+    console.print()
+    _print_map(console, results)
+
+
+def _print_map(console: Console, results: Results) -> None:
+    """Print a line for each cell: its name, a sign for each artifact, and their latencies."""
+    artifacts = list(dict.fromkeys(row.artifact for row in results.portability))
+    by_cell: dict[str, dict[str, PortabilityRow]] = {}
+    for row in results.portability:
+        by_cell.setdefault(row.consumer, {})[row.artifact] = row
+    times = _times(results)
+    reach = (min(times.values()), max(times.values())) if times else None
+    name_width = min(max(map(len, by_cell), default=0), int(console.width * NAME_SHARE))
+    map_width = max(console.width - name_width - SPARKS - 2 * 2, 1)
+    for cell, rows in by_cell.items():
+        line = Text(terminal(_shortened(cell, name_width)).ljust(name_width) + "  ")
+        judged = [rows.get(artifact) for artifact in artifacts]
+        for group in parts(judged, map_width):
+            line.append_text(_block(group))
+        of_cell = [times.get((cell, name)) for name in artifacts]
+        line.append("  " + sparkline(of_cell, SPARKS, reach))
+        line.rstrip()
+        console.print(line, no_wrap=True)
+    console.print()
+    print_line(console, _legend(len(artifacts), map_width), STYLES["muted"])
+
+
+def _times(results: Results) -> dict[tuple[str, str], float]:
+    """Return the median of the smallest batch, by cell and artifact."""
+    times: dict[tuple[str, str], float] = {}
+    for row in sorted(results.inference, key=lambda row: row.batch):
+        times.setdefault((row.cell, row.subject), row.p50_s.median)
+    return times
+
+
+def _block(group: Sequence[PortabilityRow | None]) -> Text:
+    """Return the sign of the worst verdict of a group."""
+    present = [row for row in group if row is not None]
+    if not present:
+        return Text(" ")
+    worst = max(present, key=lambda row: (not row.expected_failure, ORDER.index(row.verdict)))
+    mood: Mood = "muted" if worst.expected_failure else MOODS[worst.verdict]
+    return Text(SIGNS[worst.verdict], style=STYLES[mood])
+
+
+def _shortened(name: str, width: int) -> str:
+    return name if len(name) <= width else name[: width - 1] + "…"
+
+
+def _legend(artifacts: int, width: int) -> str:
+    signs = ", ".join(f"{sign} {verdict}" for verdict, sign in SIGNS.items())
+    each = -(-artifacts // width)
+    several = f"; a sign is the worst of {each} artifacts" if each > 1 else ""
+    return (
+        f"A column is an artifact: {signs}{several}. Blocks: latency, on a logarithmic scale. "
+        "Name a cell for its artifacts."
+    )
+
+
+def find_cell(results: Results, name: str) -> CellRow:
+    """Return the cell of a name, or of a part that only one has. Raises ArgumentError."""
+    return _find({cell.cell: cell for cell in results.cells}, name, "cell")
+
+
+def find_verdict(results: Results, cell: str, name: str) -> PortabilityRow:
+    """Return a cell's verdict on an artifact, by its name or a part. Raises ArgumentError."""
+    rows = {row.title: row for row in results.portability if row.consumer == cell}
+    return _find(rows, name, "artifact")
+
+
+def _find(by_name: dict[str, Value], name: str, kind: str) -> Value:
+    if name in by_name:
+        return by_name[name]
+    matching = [full for full in by_name if name in full]
+    if len(matching) == 1:
+        return by_name[matching[0]]
+    if matching:
+        raise ArgumentError(
+            f"'{name}' names {len(matching)} {kind}s: {', '.join(matching[:5])}",
+            hint="give more of the name",
+        )
+    raise ArgumentError(
+        f"no {kind} '{name}'{did_you_mean(name, list(by_name))}",
+        hint=f"`{command_line('show', 'RUN')}` lists them",
+    )
+
+
+def show_cell(console: Console, results: Results, cell: CellRow) -> None:
+    """Print a cell: what it is, and its verdict on each artifact."""
+    mood: Mood = "good" if cell.status == "ok" else "bad"
+    reason = f": {cell.reason}" if cell.reason else ""
+    print_line(console, f"{cell.cell}: {cell.status}{reason}", STYLES[mood])
+    facts = (
+        f"version {cell.version or numbers.DASH}, image {numbers.size(cell.image_bytes)}, "
+        f"memory {numbers.size(cell.peak_memory_bytes)}, work {numbers.duration(cell.work_s)}"
+    )
+    print_line(console, facts, STYLES["muted"])
+    rows = [row for row in results.portability if row.consumer == cell.cell]
+    if rows:
+        console.print()
+        times = _times(results)
+        print_table(console, _verdicts(rows, times), titled=False)
+    for trained in (row for row in results.training if row.cell == cell.cell):
+        curve = sparkline([loss for _, loss, _ in trained.losses], SPARKS)
+        step = numbers.interval(trained.step_s)
+        print_line(console, f"trains {trained.workload}: {trained.status}, step {step}  {curve}")
+
+
+def _verdicts(rows: Sequence[PortabilityRow], times: dict[tuple[str, str], float]) -> Table:
+    return without_empty_columns(
+        Table(
+            title="Verdicts",
+            columns=(
+                Column("artifact", key=True),
+                Column("verdict", unbroken=True),
+                Column("error", numeric=True),
+                Column("of tolerance", optional=1),
+                Column("p50", numeric=True, optional=2),
+                Column("why", below=True),
+            ),
+            rows=tuple(_verdict(row, times.get((row.consumer, row.artifact))) for row in rows),
+        )
+    )
+
+
+def _verdict(row: PortabilityRow, p50: float | None) -> Row:
+    texts = (
+        row.title,
+        f"{SIGNS[row.verdict]} {row.verdict}",
+        numbers.error(row.error),
+        numbers.meter(row.error, row.tolerance),
+        numbers.duration(p50),
+        row.cause.text if row.cause else row.reason,
+    )
+    mood = MOODS[row.verdict]
+    return Row(texts=texts, moods=("plain", mood, mood, mood, "plain", "plain"))
+
+
+def show_verdict(
+    console: Console, folder: Path, row: PortabilityRow, samples: Sequence[Sequence[float]]
+) -> None:
+    """Print a verdict: its numbers by output, its cause, its samples, and its files.
+
+    Args:
+        console: prints.
+        folder: of the run.
+        row: the verdict.
+        samples: seconds of the inferences of each round, in their order.
+    """
+    print_line(console, f"{row.title} on {row.consumer}", "bold")
+    for line, mood in _facts(row):
+        print_line(console, line, STYLES[mood])
+    if row.outputs:
+        console.print()
+        print_table(console, _outputs(row), titled=False)
+    console.print()
+    for number, round_samples in enumerate(samples):
+        curve = sparkline(round_samples, console.width - 30)
+        middle = numbers.duration(sorted(round_samples)[len(round_samples) // 2])
+        print_line(console, f"round {number}: {middle}  {curve}", wrap=False)
+    for path in _files(folder, row):
+        print_line(console, str(path), "cyan", wrap=False)
+
+
+def _facts(row: PortabilityRow) -> Iterator[tuple[str, Mood]]:
+    tolerance = f", tolerance {numbers.error(row.tolerance)}: {row.basis}" if row.tolerance else ""
+    yield (
+        f"{SIGNS[row.verdict]} {row.verdict}, error {numbers.error(row.error)}{tolerance}",
+        MOODS[row.verdict],
+    )
+    if row.cause:
+        yield row.cause.text, "plain"
+        if row.cause.reproduce:
+            yield f"→ see it again: {row.cause.reproduce}", "plain"
+    elif row.reason:
+        yield row.reason, "plain"
+
+
+def _outputs(row: PortabilityRow) -> Table:
+    return without_empty_columns(
+        Table(
+            title="Outputs",
+            columns=(
+                Column("output", key=True),
+                Column("error", numeric=True),
+                Column("top-1", numeric=True, optional=1),
+                Column("cosine", numeric=True, optional=2),
+                Column("note", optional=3),
+            ),
+            rows=tuple(
+                Row(
+                    texts=(
+                        output.name,
+                        numbers.error(output.error),
+                        numbers.share(output.top1),
+                        numbers.cosine(output.cosine),
+                        output.note or output.caution,
+                    ),
+                    moods=("plain",) * 5,
+                )
+                for output in row.outputs
+            ),
+        )
+    )
+
+
+def _files(folder: Path, row: PortabilityRow) -> Iterator[Path]:
+    """Yield the records, logs and the folder of the cause, those that are there."""
+    yield from sorted((folder / "records" / row.consumer / row.artifact).glob("r*.json"))
+    yield from sorted((folder / "logs").glob(f"{row.consumer}--{row.artifact}--r*.log"))
+    cause = folder / "causes" / f"{row.title}--on--{row.consumer}"
+    yield from [cause] if cause.is_dir() else []

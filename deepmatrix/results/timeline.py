@@ -1,0 +1,81 @@
+"""The timeline of a run: when each cell worked, and how fast its machine was then."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from deepmatrix.judging import noise
+from deepmatrix.results.timing.rows import SpanRow
+from deepmatrix.store.records import JobRecord
+
+#: The run is divided in so many times. A cell's jobs that start in the same one are one span, so
+#: that a run of many jobs has few spans.
+SLOTS = 300
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """One job: when it started, seconds since 1970, how long it took, and what it ran on."""
+
+    cell: str
+    started_at: float
+    wall_s: float
+    job: str
+    emulated: bool
+
+
+@dataclass(kw_only=True)
+class Timeline:
+    """Collects the jobs of a run, and makes spans of them."""
+
+    works: list[_Work] = field(default_factory=list)
+
+    def add(self, group: Sequence[JobRecord]) -> None:
+        """Add the records of one cell; those of another run took none of this one's time."""
+        self.works += [
+            _Work(record.cell, record.started_at, record.wall_s, record.job, record.emulated)
+            for record in group
+            if record.started_at is not None and not record.reused
+        ]
+
+    def spans(self, rates: Mapping[str, Mapping[str, noise.Rates]]) -> Iterator[SpanRow]:
+        """Yield spans by cell and time. *rates*: of jobs, by cell and job."""
+        if not self.works:
+            return
+        begin = min(work.started_at for work in self.works)
+        slot_s = (max(work.started_at + work.wall_s for work in self.works) - begin) / SLOTS
+
+        def place(work: _Work) -> tuple[str, int]:
+            return work.cell, int((work.started_at - begin) / slot_s) if slot_s else 0
+
+        works = sorted(self.works, key=lambda work: (work.cell, work.started_at))
+        for cell, by_cell in itertools.groupby(works, key=lambda work: work.cell):
+            speeds = _relative_speeds(rates.get(cell, {}))
+            noisy = frozenset(noise.noisy_jobs(rates.get(cell, {})))
+            for _, jobs in itertools.groupby(by_cell, key=place):
+                yield _span(list(jobs), begin, speeds, noisy)
+
+
+def _relative_speeds(rates: Mapping[str, noise.Rates]) -> dict[str, float]:
+    """Return the rate of matrix products of each job over their median."""
+    usual = median(rate for rate, _ in rates.values()) if rates else 0.0
+    return {job: rate / usual for job, (rate, _) in rates.items()} if usual else {}
+
+
+def _span(
+    works: Sequence[_Work], begin: float, speeds: Mapping[str, float], noisy: frozenset[str]
+) -> SpanRow:
+    first = works[0]
+    end = max(work.started_at + work.wall_s for work in works)
+    return SpanRow(
+        cell=first.cell,
+        emulated=first.emulated,
+        start_s=first.started_at - begin,
+        wall_s=end - first.started_at,
+        jobs=len(works),
+        rate=min((speeds[work.job] for work in works if work.job in speeds), default=None),
+        noisy=not first.emulated and any(work.job in noisy for work in works),
+    )

@@ -1,0 +1,118 @@
+"""Rows of times, and what every row of results is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from pydantic import BaseModel, ConfigDict
+
+from deepmatrix.results.timing.statistics import Bounded, Estimate
+
+#: What the time of a batch forward and backward is called, in tables, comparisons and statements.
+BOTH_PASSES: Final = "forward and backward"
+
+
+class Row(BaseModel):
+    """A row of results: frozen."""
+
+    model_config = ConfigDict(frozen=True)
+
+
+class StartupRow(Row):
+    """The start: to the second training step, or to the first inference. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    interpreter_s: Estimate | None
+    import_s: Estimate | None
+    build_s: Estimate | None
+    first_forward_s: Estimate | None
+    first_step_s: Estimate | None
+    second_step_s: Estimate | None
+    cold_import_s: float | None = None
+    cold_read_bytes: int | None = None
+
+
+class InferenceRow(Row):
+    """The inference of one cell: its own model, or an artifact. Times in seconds a batch.
+
+    *range_s*: least, lower quartile, upper quartile and greatest of the samples of all rounds
+    without their warm-up.
+    """
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    batch: int
+    p50_s: Estimate
+    p90_s: Bounded
+    p99_s: Bounded
+    range_s: tuple[float, ...] = ()
+    unsteady: int = 0
+    samples_per_s: float
+    efficiency: float | None = None
+
+
+class ServingRow(Row):
+    """The time to first inference of a consumer with one artifact. Times in seconds.
+
+    *start_s*: from the request to start its container or process to its first inference. Starts
+    from a cold file cache are left out. *interpreter_s*, *import_s*, *load_s*, *first_forward_s*:
+    parts of it, in their order; the rest of it starts the container or process.
+    """
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    start_s: Estimate | None
+    interpreter_s: Estimate | None = None
+    import_s: Estimate | None = None
+    load_s: Estimate | None
+    first_forward_s: Estimate | None
+
+
+class ScenarioRow(Row):
+    """One of MLPerf's scenarios on one artifact, in its first round. Times in seconds."""
+
+    cell: str
+    subject: str
+    workload: str
+    emulated: bool
+    scenario: str
+    valid: bool
+    samples_per_s: float
+    p90_s: float | None
+    p99_s: float | None
+    bound_s: float | None
+
+
+class PassRow(Row):
+    """One batch forward, and forward with backward, without an update. Times in seconds."""
+
+    cell: str
+    workload: str
+    emulated: bool
+    batch: int
+    forward_s: Estimate
+    backward_s: Estimate
+    forward_efficiency: float | None = None
+    backward_efficiency: float | None = None
+
+
+class SpanRow(Row):
+    """A time in which a cell worked, one job or several in a row. Times in seconds.
+
+    *start_s*: since the run's first job. *rate*: the slowest matrix product of its canaries, over
+    the median of its cell; None without canaries. *noisy*: one of its jobs was.
+    """
+
+    cell: str
+    emulated: bool
+    start_s: float
+    wall_s: float
+    jobs: int
+    rate: float | None = None
+    noisy: bool = False

@@ -1,0 +1,56 @@
+"""A real browser, and the pages that it opens. `nox -s browser` gives it as BROWSER.
+
+Without that variable these tests are skipped: the other sessions have no browser.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepmatrix import reports
+from deepmatrix.boundary.writing import write_text
+from deepmatrix.comparison.comparing import compare_results
+from deepmatrix.reports import html
+from deepmatrix.results import merging
+from tests.unit import pages
+from tests.unit.test_recorded import unpack
+
+playwright = pytest.importorskip("playwright.sync_api")
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[playwright.Browser]:
+    path = os.environ.get("BROWSER_OF_TESTS")
+    if not path:
+        pytest.skip("nox -s browser runs these tests")
+    with playwright.sync_playwright() as started:
+        yield started.chromium.launch(executable_path=path, args=["--no-sandbox"])
+
+
+#: What the pages are of.
+PAGES = ("matrix", "verification", "hostile", "comparison")
+
+
+@pytest.fixture(scope="session")
+def written(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Return the files of the pages, by what they are of."""
+    folder = tmp_path_factory.mktemp("pages")
+    unpack(folder)
+    run = reports.Run.open(folder / "recorded")
+    recorded = merging.merge([run])
+    evidence = html.Evidence(folder=run.path)
+    everything = " ".join(pages.HOSTILE)
+    comparison = compare_results(pages.drifting(), pages.hostile("x"), ("before", "after"))
+    sources = {
+        "matrix": html.run_page(recorded, evidence),
+        "verification": html.run_page(pages.drifting(), evidence),
+        "hostile": html.run_page(pages.hostile(everything), evidence),
+        "comparison": reports.comparison_html(comparison),
+    }
+    for name, source in sources.items():
+        write_text(run.path / f"{name}.html", source)
+    return {name: run.path / f"{name}.html" for name in sources}

@@ -1,0 +1,146 @@
+"""The HTML report in a browser: accessible, valid, quiet, and whole without script."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepmatrix.drawing import escaping
+from tests.browser.conftest import PAGES
+from tests.unit.pages import HOSTILE
+
+ROOT = Path(__file__).resolve().parents[2]
+
+Open = Callable[..., Any]
+
+
+@pytest.fixture
+def open_page(browser: Any, written: dict[str, Path]) -> Iterator[Open]:
+    """Open a page; its requests, messages and dialogs are collected."""
+    contexts = []
+
+    def opened(name: str, **options: Any) -> Any:
+        context = browser.new_context(**options)
+        contexts.append(context)
+        page = context.new_page()
+        page.requests_made, page.said = [], []
+        page.on("request", lambda request: page.requests_made.append(request.url))
+        page.on("console", lambda message: page.said.append(message.text))
+        page.on("pageerror", lambda error: page.said.append(str(error)))
+        page.on("dialog", lambda dialog: (page.said.append(dialog.message), dialog.dismiss()))
+        page.goto(written[name].as_uri())
+        return page
+
+    yield opened
+    for context in contexts:
+        context.close()
+
+
+@pytest.mark.parametrize("name", PAGES)
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [390, 1400])
+def test_axe_finds_nothing_serious(name: str, scheme: str, width: int, open_page: Open) -> None:
+    from axe_playwright_python.sync_playwright import Axe
+
+    page = open_page(
+        name, color_scheme=scheme, viewport={"width": width, "height": 900}, bypass_csp=True
+    )
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    found = Axe().run(page).response["violations"]
+    serious = [
+        (violation["id"], violation["nodes"][0]["html"], violation["nodes"][0]["failureSummary"])
+        for violation in found
+        if violation["impact"] in ("serious", "critical")
+    ]
+    assert serious == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_asks_for_nothing_and_breaks_none_of_its_own_rules(
+    name: str, open_page: Open, written: dict[str, Path]
+) -> None:
+    page = open_page(name)
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    assert page.requests_made == [written[name].as_uri()]
+    assert page.said == []
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_is_no_wider_than_a_phone(name: str, open_page: Open) -> None:
+    page = open_page(name, viewport={"width": 390, "height": 800})
+    assert page.evaluate("document.documentElement.scrollWidth") <= 390
+
+
+def test_without_script_every_verdict_can_be_read(open_page: Open) -> None:
+    page = open_page("verification", java_script_enabled=False)
+    text = page.locator("main").inner_text()
+    assert page.locator("#filter").is_hidden()
+    for word in ("match", "drift", "unsupported", "not-run"):
+        assert word in text
+
+
+def test_hostile_names_are_shown_as_text(open_page: Open) -> None:
+    page = open_page("hostile")
+    shown = "".join(page.locator("body").inner_text().split())
+    for name in HOSTILE:
+        assert "".join(escaping.terminal_lines(name).split()) in shown
+    assert page.said == []
+    assert page.locator("img").count() == 0
+
+
+def test_the_filter_leaves_the_lines_that_were_asked_for(open_page: Open) -> None:
+    page = open_page("matrix")
+    page.select_option("select[name=verdict]", "drift")
+    lines = page.locator("tr[data-verdict]:not([hidden])")
+    assert {line.get_attribute("data-verdict") for line in lines.all()} == {"drift"}
+    assert "1 of 51" in page.locator("#filter output").inner_text()
+
+
+def test_the_worst_line_can_be_put_first(open_page: Open) -> None:
+    page = open_page("matrix")
+    page.select_option("select[name=order]", "worst")
+    first = page.locator("tr[data-verdict]").first
+    assert first.get_attribute("data-verdict") == "error"
+
+
+def test_a_link_of_the_map_opens_the_fold_that_it_leads_into(open_page: Open) -> None:
+    page = open_page("matrix")
+    link = page.locator(".heat a").first
+    target = page.locator(f"tr{link.get_attribute('href')}")
+    assert not target.is_visible()
+    link.click()
+    assert target.is_visible()
+
+
+def test_a_table_is_sorted_by_the_keyboard(open_page: Open) -> None:
+    page = open_page("matrix")
+    page.locator("#latency").scroll_into_view_if_needed()
+    page.evaluate("document.querySelectorAll('details').forEach((fold) => { fold.open = true; })")
+    table = page.locator("section:has(#latency) table").first
+    heading = table.locator("th", has_text="p50")
+    heading.locator("button").focus()
+    page.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "ascending"
+    column = heading.evaluate("(field) => field.cellIndex + 1")
+    fields = table.locator(f"tbody tr > :nth-child({column})")
+    values = [float(field.get_attribute("data-value") or "nan") for field in fields.all()]
+    assert values == sorted(values)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_page_is_valid(name: str, browser: Any, written: dict[str, Path]) -> None:  # noqa: ARG001
+    """By html-validate's standard rules, but for style: how markup is laid out is no fault."""
+    command = [str(ROOT / "node_modules" / ".bin" / "html-validate"), "--formatter=json"]
+    command += [f"--config={ROOT / 'tests' / 'browser' / 'validator.json'}", str(written[name])]
+    ended = subprocess.run(command, capture_output=True, text=True, check=False)
+    faults = [
+        (message["ruleId"], message["message"], message["line"])
+        for file in json.loads(ended.stdout or "[]")
+        for message in file["messages"]
+    ]
+    assert (faults, ended.returncode) == ([], 0)

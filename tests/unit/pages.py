@@ -1,0 +1,107 @@
+"""HTML pages as tests read them, and results whose names are hostile."""
+
+from __future__ import annotations
+
+from html.parser import HTMLParser
+from pathlib import Path
+
+from deepmatrix.reports import html
+from deepmatrix.results import remarks
+from deepmatrix.results.rows import Results
+from tests.unit import verifications
+
+#: Names that others may give: markup, script, controls, text turned around, very long.
+HOSTILE = (
+    "<script>alert(1)</script>",
+    "\"><img src=x onerror=alert(1)> ' & {{ 7*7 }}",
+    "</style></title><h1>heading</h1>",
+    "\x1b[31mred\x00\x07",
+    "abc\u202egnp.exe\u2066",
+    "مرحبا بالعالم",
+    "n" * 5000,
+    "javascript:alert(1)",
+    "../../../etc/passwd",
+)
+
+
+class Page(HTMLParser):
+    """The tags and the text of a page. *tags*: names with attributes. *text*: what is read."""
+
+    def __init__(self, source: str) -> None:
+        super().__init__()
+        self.tags: list[tuple[str, dict[str, str]]] = []
+        self.words: list[str] = []
+        self.feed(source)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append((tag, {name: value or "" for name, value in attrs}))
+
+    def handle_data(self, data: str) -> None:
+        self.words.append(data)
+
+    @property
+    def text(self) -> str:
+        return " ".join(" ".join(self.words).split())
+
+    def named(self, tag: str) -> list[dict[str, str]]:
+        return [attributes for name, attributes in self.tags if name == tag]
+
+    @property
+    def links(self) -> list[str]:
+        return [attributes["href"] for attributes in self.named("a")]
+
+
+def page_of(results: Results, folder: Path | None = None) -> Page:
+    """Return the page of a run."""
+    return Page(html.run_page(results, html.Evidence(folder=folder)))
+
+
+def drifting() -> Results:
+    """Return a verification whose wrong verdicts are problems, with errors along its graph."""
+    good = verifications.results()
+    wrong = [row for row in good.portability if row.verdict in ("drift", "unsupported")]
+    errors = tuple((number, 10.0 ** (number / 30 - 6)) for number in range(0, 122, 10))
+    return good.model_copy(
+        update={
+            "problems": tuple(map(remarks.verdict_problem, wrong)),
+            "nodes": tuple(row.model_copy(update={"errors": errors}) for row in good.nodes),
+        }
+    )
+
+
+def hostile(name: str) -> Results:
+    """Return a verification in which everything that others name has this name."""
+    good = drifting()
+    model = good.models[0].model_copy(
+        update={"name": name, "source": name, "judged_by": {name: name}, "remarks": (name,)}
+    )
+    judged = tuple(
+        row.model_copy(
+            update={
+                "model": name,
+                "reason": name,
+                "worst_output": name,
+                "basis": name,
+                "outputs": tuple(
+                    output.model_copy(update={"name": name, "note": name}) for output in row.outputs
+                ),
+                "cause": row.cause
+                and row.cause.model_copy(
+                    update={"text": name, "node": name, "reproduce": name, "model": name}
+                ),
+            }
+        )
+        for row in good.portability
+    )
+    nodes = tuple(row.model_copy(update={"model": name, "note": name}) for row in good.nodes)
+    return good.model_copy(
+        update={
+            "run": name,
+            "models": (model,),
+            "portability": judged,
+            "nodes": nodes,
+            "warnings": (name,),
+            "problems": (*map(remarks.verdict_problem, judged), name),
+            "findings": (name,),
+        }
+    )

@@ -1,0 +1,188 @@
+"""The HTML report: what it shows, that names stay text, where its links lead, how large it is."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import re
+from pathlib import Path
+from urllib.parse import unquote
+
+import pytest
+
+from deepmatrix import reports
+from deepmatrix.drawing import escaping
+from deepmatrix.reports import html
+from deepmatrix.reports.html import scales, verdicts
+from deepmatrix.reports.tables.own_models import verification
+from deepmatrix.results import merging
+from tests.unit import verifications
+from tests.unit.examples import new_run, planned, record
+from tests.unit.pages import HOSTILE, Page, drifting, hostile, page_of
+from tests.unit.test_recorded import recorded  # noqa: F401 - a fixture
+from tests.unit.test_results import whole
+
+#: What a page of the default preset may have, in bytes.
+LARGEST = 1_000_000
+
+
+def test_the_first_words_are_the_verdict_and_the_cause_of_what_is_wrong() -> None:
+    results = drifting()
+    text = page_of(results).text
+    headline, _ = verification.headline(results, results.models[0])
+    places = [
+        text.index(words) for words in (headline, verifications.CAUSE.text, "Map of verdicts")
+    ]
+    assert places == sorted(places)
+
+
+def test_what_is_wrong_has_its_node_and_the_command_that_shows_it_again() -> None:
+    text = page_of(drifting()).text
+    assert f"First wrong node: {verifications.CAUSE.node}" in text
+    assert f"See it again: {verifications.CAUSE.reproduce}" in text
+
+
+def test_every_verdict_has_its_word_its_sign_and_its_number() -> None:
+    results = drifting()
+    page = page_of(results)
+    lines = [attributes for attributes in page.named("tr") if "data-verdict" in attributes]
+    assert sorted(line["data-verdict"] for line in lines) == sorted(
+        row.verdict for row in results.portability
+    )
+    for row in results.portability:
+        assert row.consumer in page.text
+        if row.error is not None:
+            assert f"{row.error:.1e}" in page.text
+    for word, sign in verdicts.SIGNS.items():
+        assert f"{sign} {word.replace('-', ' ')}" in page.text or word == "not-run"
+
+
+def test_a_run_shows_training_latency_starts_and_time(tmp_path: Path) -> None:
+    page = page_of(merging.merge([whole(tmp_path)]))
+    headings = {attributes.get("id") for attributes in page.named("h2")}
+    assert {"map", "verdicts", "latency", "costs", "training", "tables"} <= headings
+    assert page.named("polyline")
+
+
+def test_the_recorded_run_shows_its_timeline_and_cold_starts(recorded: Path) -> None:  # noqa: F811
+    run = reports.Run.open(recorded / "recorded")
+    page = page_of(merging.merge([run]), run.path)
+    assert {"timeline", "starts"} <= {attributes.get("id") for attributes in page.named("h2")}
+
+
+def tags_of(page: Page) -> list[str]:
+    """Return the tags of a page, without those around long names."""
+    return [tag for tag, attributes in page.tags if attributes.get("class") != "long"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_is_text_and_nothing_else(name: str) -> None:
+    plain, page = page_of(hostile("plain")), page_of(hostile(name))
+    assert tags_of(page) == tags_of(plain)
+    assert " ".join(escaping.terminal_lines(name).split()) in page.text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_no_character_of_a_name_is_unseen_or_turns_text_around(name: str) -> None:
+    source = html.run_page(hostile(name), html.Evidence())
+    assert not re.search("[\x00-\x08\x0b-\x1f\x7f\u202a-\u202e\u2066-\u2069]", source)
+
+
+def test_no_tag_has_a_handler_a_style_or_an_address_elsewhere() -> None:
+    for name in HOSTILE:
+        for tag, attributes in page_of(hostile(name)).tags:
+            assert not [key for key in attributes if key.startswith("on") or key == "style"]
+            assert tag not in ("img", "link", "iframe", "object", "embed", "base")
+            assert "src" not in attributes
+            assert not re.match(r"[\w+.-]+:|//", attributes.get("href", ""))
+
+
+def test_the_policy_allows_the_own_script_and_style_and_nothing_else() -> None:
+    source = html.run_page(drifting(), html.Evidence())
+    page = Page(source)
+    policy = next(meta["content"] for meta in page.named("meta") if "http-equiv" in meta)
+    assert policy.startswith("default-src 'none'")
+    for tag in ("style", "script"):
+        text = re.search(f"<{tag}>(.*?)</{tag}>", source, re.DOTALL)
+        assert text
+        digest = base64.b64encode(hashlib.sha256(text[1].encode()).digest()).decode()
+        assert f"{tag}-src 'sha256-{digest}'" in policy
+
+
+def test_every_link_leads_to_a_place_in_the_page_or_to_a_file_that_exists(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    (run.path / "logs").mkdir()
+    for written in run.records():
+        (run.path / "logs" / f"{written.job}.log").write_text("a log")
+    reports.write(run, merging.merge([run]))
+    page = Page((run.path / "report.html").read_text())
+    places = {attributes["id"] for _, attributes in page.tags if "id" in attributes}
+    files = [link for link in page.links if not link.startswith("#")]
+    assert any(link.startswith("records/") for link in files)
+    assert any(link.startswith("logs/") for link in files)
+    for link in page.links:
+        assert link[1:] in places if link[0] == "#" else (run.path / unquote(link)).is_file()
+
+
+def test_each_place_has_a_name_of_its_own(tmp_path: Path) -> None:
+    page = page_of(merging.merge([whole(tmp_path)]))
+    places = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(places) == len(set(places))
+
+
+def test_a_file_that_is_not_there_has_no_link(tmp_path: Path) -> None:
+    page = page_of(drifting(), tmp_path)
+    assert all(link.startswith("#") for link in page.links)
+
+
+def test_the_page_of_the_default_preset_is_small(tmp_path: Path) -> None:
+    plan = planned()
+    run = new_run(tmp_path, plan)
+    for job in (*plan.jobs("produce"), *plan.jobs("consume")):
+        run.save(job, record(job))
+    results = merging.merge([run])
+    assert len(results.portability) > 400
+    page = html.run_page(results, html.Evidence(folder=run.path))
+    assert len(page.encode()) < LARGEST
+
+
+def test_many_verdicts_are_folded_and_those_that_match_are_only_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("deepmatrix.reports.html.pages.MOST_UNFOLDED", 5)
+    monkeypatch.setattr("deepmatrix.reports.html.verdicts.MOST_LINES", 5)
+    page = page_of(drifting())
+    folded = [
+        attributes for attributes in page.named("details") if attributes.get("class") == "map"
+    ]
+    assert all("open" not in attributes for attributes in folded)
+    lines = [line["data-verdict"] for line in page.named("tr") if "data-verdict" in line]
+    assert lines
+    assert "match" not in lines
+    assert "matches are in the map" in page.text
+
+
+def test_a_page_of_tables_has_what_is_wrong_first() -> None:
+    page = Page(html.tables_page("A title", [], headline="one worse", broken=["<b> is slower"]))
+    assert "A title one worse Not as expected ✗ <b> is slower" in page.text
+
+
+def test_a_logarithmic_scale_has_whole_decades_and_places_a_value_between_them() -> None:
+    scale = scales.logarithmic([3e-7, 2e-5], 100, "{:.0e}".format)
+    assert scale
+    assert (scale.low, scale.high) == (pytest.approx(1e-7), pytest.approx(1e-4))
+    assert scale.place(1e-7) == 0
+    assert scale.place(1e-4) == 100
+    assert scale.place(10**-5.5) == pytest.approx(50)
+    assert scale.place(1.0) == 100
+
+
+def test_a_linear_scale_begins_at_zero_and_has_round_marks() -> None:
+    scale = scales.linear([1.0, 4.3], 100, "{:g}".format)
+    assert scale
+    assert [tick.label for tick in scale.ticks] == ["0", "1", "2", "3", "4"]
+
+
+def test_there_is_no_scale_of_nothing() -> None:
+    assert scales.logarithmic([0.0, float("inf")], 100, str) is None
+    assert scales.linear([], 100, str) is None

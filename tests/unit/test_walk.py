@@ -1,0 +1,113 @@
+"""The walk through results on a terminal: run, cell, artifact, record."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from deepmatrix.cli.main import main
+from deepmatrix.drawing import escaping
+from deepmatrix.drawing.sparks import parts, sparkline
+from deepmatrix.errors import ArgumentError
+from deepmatrix.reports import walk
+from deepmatrix.results.rows import Results
+from tests.unit import verifications
+from tests.unit.pages import HOSTILE, drifting, hostile
+from tests.unit.test_results import whole
+
+DRIFTING = "openvino_default-debian13-arm64-cpu"
+
+
+def screen(results: Results, width: int = 80) -> str:
+    console = Console(file=io.StringIO(), width=width)
+    walk.show_run(console, results)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+def test_each_cell_has_a_line_with_the_sign_of_its_verdict() -> None:
+    lines = screen(drifting(), 120).splitlines()
+    for row in drifting().portability:
+        line = next(line for line in lines if line.startswith(row.consumer))
+        assert line.removeprefix(row.consumer).split()[0] == walk.SIGNS[row.verdict]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_the_map_is_no_wider_than_the_console(width: int) -> None:
+    assert max(map(len, screen(drifting(), width).splitlines())) <= width
+
+
+def test_the_legend_explains_every_sign() -> None:
+    text = " ".join(screen(drifting()).split())
+    for verdict, sign in walk.SIGNS.items():
+        assert f"{sign} {verdict}" in text
+
+
+def test_signs_are_told_apart_in_ascii_too() -> None:
+    plain = {escaping.encodable(sign, "ascii") for sign in walk.SIGNS.values()}
+    assert len(plain) == len(walk.SIGNS)
+
+
+def test_of_more_artifacts_than_there_is_room_for_the_worst_is_shown() -> None:
+    good = drifting()
+    rows = tuple(
+        row.model_copy(update={"artifact": f"a{number}"})
+        for number in range(300)
+        for row in good.portability
+        if row.consumer == DRIFTING or number
+    )
+    text = screen(good.model_copy(update={"portability": rows}))
+    line = next(line for line in text.splitlines() if line.startswith(DRIFTING))
+    assert set(line.removeprefix(DRIFTING).split()) == {"≠" * len(line.split()[1])}
+    assert "the worst of" in text
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_moves_no_cursor(name: str) -> None:
+    text = screen(hostile(name))
+    assert "\x1b" not in text
+    assert "\u202e" not in text
+
+
+def test_a_part_of_a_name_is_enough_where_only_one_has_it() -> None:
+    results = drifting()
+    assert walk.find_cell(results, "web").cell == "onnxruntime-web-debian13-amd64-cpu"
+    assert walk.find_verdict(results, DRIFTING, "resnet").verdict == "drift"
+    with pytest.raises(ArgumentError, match="names 6 cells"):
+        walk.find_cell(results, "onnxruntime")
+    with pytest.raises(ArgumentError, match="no cell 'nothing'"):
+        walk.find_cell(results, "nothing")
+
+
+def test_a_verdict_shows_its_cause_and_the_command_that_shows_it_again(tmp_path: Path) -> None:
+    console = Console(file=io.StringIO(), width=400)
+    row = walk.find_verdict(drifting(), DRIFTING, "resnet50")
+    walk.show_verdict(console, tmp_path, row, [[1e-3, 2e-3]])
+    text = console.file.getvalue()  # type: ignore[attr-defined]
+    assert verifications.CAUSE.text in text
+    assert verifications.CAUSE.reproduce in text
+    assert "round 0: 2.00 ms  ▁█" in text
+
+
+def test_the_command_walks_from_the_run_to_the_record(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = whole(tmp_path)
+    record = next(record for record in run.records() if record.wave == "consume")
+    for further in ((), (record.cell,), (record.cell, record.subject)):
+        assert main(["show", "--runs", str(tmp_path), run.id, *further]) == 0
+    shown = capsys.readouterr().out
+    assert f"records/{record.cell}/{record.subject}/r0.json" in shown
+
+
+def test_a_sparkline_is_as_high_as_its_numbers_and_has_a_gap_for_none() -> None:
+    assert sparkline([1.0, 10.0, None, 100.0], 10) == "▁▅ █"
+    assert sparkline([1.0, 1.0], 10) == "▁▁"
+    assert sparkline([10.0], 10, (1.0, 100.0)) == "▅"
+    assert sparkline([None, 0.0], 10) == "  "
+
+
+def test_many_values_are_grouped_by_neighbours() -> None:
+    assert [list(part) for part in parts([1, 2, 3, 4, 5], 3)] == [[1, 2], [3, 4], [5]]
