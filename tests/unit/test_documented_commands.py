@@ -20,7 +20,7 @@ from tests.unit import documents
 from tests.unit.documents import Command, executed, read
 
 #: Sessions that are no command of deepmatrix.
-OF_NOX = {"tests", "lint", "lock", "benchmark"}
+OF_NOX = {"tests", "browser", "screenshots", "lint", "lock", "benchmark"}
 
 #: Sessions that lint runs, which `.ci/run` runs.
 BY_LINT = {"schema", "reference"}
@@ -33,6 +33,7 @@ NOT_RUN = {
     "history --parquet": "it needs the optional duckdb; a unit test runs it",
     "lock": "it rewrites the locks",
     "pins --upgrade": "it rewrites the pins",
+    "screenshots": "it rewrites the pictures",
 }
 
 MATRIX = matrix_file.load(ROOT / "matrix.yaml", networks=networks.NETWORKS)
@@ -86,7 +87,7 @@ def check(line: str) -> None:
         case "lint":
             if unknown := set(command.arguments) - parts_of_lint():
                 raise ValueError(f"lint has no part {unknown}")
-        case "tests":
+        case "tests" | "browser" | "screenshots":
             pass
         case session if command.arguments or session not in {"bench", "readme"}:
             check_names(build_parser().parse_args([session, *command.arguments]))

@@ -159,7 +159,7 @@ def test_many_verdicts_are_folded_and_those_that_match_are_only_counted(
     lines = [line["data-verdict"] for line in page.named("tr") if "data-verdict" in line]
     assert lines
     assert "match" not in lines
-    assert "matches are in the map" in page.text
+    assert "no finding are in the map" in page.text
 
 
 def test_a_page_of_tables_has_what_is_wrong_first() -> None:

@@ -18,6 +18,9 @@ from deepmatrix.results.timing.statistics import Estimate
 #: The width of an axis of times, in units of the drawing.
 AXIS = 220
 
+#: At most this many lines of latency has a workload, and so many starts are drawn: the fastest.
+MOST_LINES = 600
+
 #: The width of a bar of throughput.
 BAR = 80
 
@@ -45,6 +48,7 @@ class Strips:
     title: str
     scale: Scale
     strips: tuple[Strip, ...]
+    unlisted: int
 
 
 def strips(results: Results, evidence: Evidence) -> Iterator[Strips]:
@@ -52,7 +56,8 @@ def strips(results: Results, evidence: Evidence) -> Iterator[Strips]:
     names = {model.artifact: model.name for model in results.models}
     rows = sorted(results.inference, key=lambda row: row.workload)
     for workload, group in itertools.groupby(rows, key=lambda row: row.workload):
-        of_workload = _fastest_first(list(group))
+        all_rows = _fastest_first(list(group))
+        of_workload = all_rows[:MOST_LINES]
         times = [time for row in of_workload for time in (row.p50_s.median, *row.range_s)]
         scale = scales.logarithmic(times, AXIS, numbers.duration)
         if scale is None:
@@ -62,6 +67,7 @@ def strips(results: Results, evidence: Evidence) -> Iterator[Strips]:
         yield Strips(
             title=workload,
             scale=scale,
+            unlisted=len(all_rows) - len(of_workload),
             strips=tuple(
                 _strip(
                     row,
@@ -134,13 +140,15 @@ class Starts:
 
     scale: Scale
     starts: tuple[Start, ...]
+    unlisted: int
 
 
 def starts(results: Results, evidence: Evidence) -> Starts | None:
     """Return the cold starts, None where none was timed."""
     names = {model.artifact: model.name for model in results.models}
     rows = [(row, row.start_s.median) for row in results.serving if row.start_s]
-    scale = scales.linear((total for _, total in rows), AXIS, numbers.duration)
+    fastest = sorted(rows, key=lambda pair: pair[1])[:MOST_LINES]
+    scale = scales.linear((total for _, total in fastest), AXIS, numbers.duration)
     if scale is None:
         return None
     return Starts(
@@ -153,8 +161,9 @@ def starts(results: Results, evidence: Evidence) -> Starts | None:
                 parts=tuple(_parts(row, total, scale)),
                 links=evidence.of_job(row.cell, row.subject, rounds=1),
             )
-            for row, total in sorted(rows, key=lambda pair: pair[1])
+            for row, total in fastest
         ),
+        unlisted=len(rows) - len(fastest),
     )
 
 
@@ -214,8 +223,11 @@ def costs(results: Results) -> Iterator[Costs]:
     """Yield, for each workload, memory and image of each cell beside its fastest answer."""
     cells = {cell.cell: cell for cell in results.cells}
     by_workload: dict[str, dict[str, float]] = {}
+    least: dict[str, int] = {}
     for row in results.inference:
-        if row.batch == min(other.batch for other in _of(results, row.workload)):
+        least[row.workload] = min(row.batch, least.get(row.workload, row.batch))
+    for row in results.inference:
+        if row.batch == least[row.workload]:
             times = by_workload.setdefault(row.workload, {})
             times[row.cell] = min(row.p50_s.median, times.get(row.cell, row.p50_s.median))
     for workload, times in by_workload.items():
@@ -248,10 +260,6 @@ def _scatter(of_workload: Sequence[Cost]) -> Scatter | None:
         if bytes_
     )
     return Scatter(across=across, up=up, dots=tuple(dots))
-
-
-def _of(results: Results, workload: str) -> list[InferenceRow]:
-    return [row for row in results.inference if row.workload == workload]
 
 
 def _frontier(times: Mapping[str, float], sizes: Mapping[str, int | None]) -> frozenset[str]:

@@ -14,8 +14,8 @@ from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, Results
 
-#: So many of what is wrong are shown at once; the rest is folded.
-MOST_SHOWN = 12
+#: So many of what is wrong are shown at once; more are folded, and more than those counted.
+MOST_SHOWN, MOST_FOLDED = 12, 200
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +46,7 @@ class Overview:
     mood: Mood
     judges: tuple[str, ...]
     findings: tuple[Finding, ...]
+    unlisted: int
     counts: tuple[tuple[str, int], ...]
 
 
@@ -53,7 +54,12 @@ def overview(
     results: Results, places: Mapping[tuple[str, str], str], evidence: Evidence
 ) -> Overview:
     """Return the first screen of a run."""
-    findings = (*_wrong_verdicts(results, places, evidence), *_other_problems(results))
+    shown = {remarks.verdict_problem(row) for row in results.portability}
+    others = [problem for problem in results.problems if problem not in shown]
+    findings = (
+        *_wrong_verdicts(results, places, evidence),
+        *_other_problems(results, others[:MOST_FOLDED]),
+    )
     judges = tuple(verification.judge_line(model) for model in results.served_models[:MOST_SHOWN])
     good = not results.problems
     return Overview(
@@ -61,6 +67,7 @@ def overview(
         mood="good" if good else "bad",
         judges=tuple(dict.fromkeys(judges)),
         findings=findings,
+        unlisted=max(len(results.problems) - len(findings), 0),
         counts=verdicts.counts(results.portability),
     )
 
@@ -79,7 +86,7 @@ def _wrong_verdicts(
     """Yield the verdicts that are wrong and not expected to be, the worst first."""
     problems = set(results.problems)
     wrong = [row for row in results.portability if remarks.verdict_problem(row) in problems]
-    for judged in sorted(wrong, key=_badness):
+    for judged in sorted(wrong, key=_badness)[:MOST_FOLDED]:
         yield Finding(
             kind=judged.verdict,
             sign=verdicts.SIGNS[judged.verdict],
@@ -106,10 +113,9 @@ def _figure(judged: PortabilityRow) -> str:
     return f"{judged.error:.1e}, {judged.error / judged.tolerance:,.3g} times its tolerance"
 
 
-def _other_problems(results: Results) -> Iterator[Finding]:
+def _other_problems(results: Results, problems: Sequence[str]) -> Iterator[Finding]:
     """Yield the problems that are no verdict: budgets, trainings, builds, files."""
-    shown = {remarks.verdict_problem(row) for row in results.portability}
-    for problem in _unshown(results.problems, shown):
+    for problem in problems:
         is_budget = problem in results.over_budget
         yield Finding(
             kind="over budget" if is_budget else "problem",
@@ -120,7 +126,3 @@ def _other_problems(results: Results) -> Iterator[Finding]:
             figure="",
             explanation=problem,
         )
-
-
-def _unshown(problems: Sequence[str], shown: set[str]) -> Iterator[str]:
-    yield from (problem for problem in problems if problem not in shown)

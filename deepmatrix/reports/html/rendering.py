@@ -55,7 +55,9 @@ def _source(name: str) -> str:
 
 def _visible(value: Any) -> Any:
     """Return a text with what is not seen made visible; escaping of markup comes after."""
-    return escaping.terminal_lines(value) if type(value) is str else value
+    if type(value) is not str or (value.isascii() and value.isprintable()):
+        return value
+    return escaping.terminal_lines(value)
 
 
 def _digest(source: str) -> str:

@@ -27,8 +27,11 @@ SIGNS: Mapping[str, str] = {
 #: What expected failures are counted as.
 EXPECTED = "expected failure"
 
-#: At most this many verdicts have a line; of more, those that match are only in the map.
-MOST_LINES = 20_000
+#: Verdicts that are no finding.
+QUIET = ("match", "not-run")
+
+#: At most this many verdicts have a line; of more, only those that are a finding have one.
+MOST_LINES = 12_000
 
 #: The width of the axis of errors, in units of the drawing.
 AXIS = 160
@@ -165,7 +168,7 @@ def anchors(results: Results) -> dict[tuple[str, str], str]:
     """Return the place in the page of every verdict that has a line, by artifact and consumer."""
     rows = in_order(results.portability)
     if len(rows) > MOST_LINES:
-        rows = [judged for judged in rows if judged.verdict != "match"][:MOST_LINES]
+        rows = [judged for judged in rows if judged.verdict not in QUIET][:MOST_LINES]
     return {(row.artifact, row.consumer): f"v{number}" for number, row in enumerate(rows)}
 
 

@@ -115,21 +115,16 @@ def judge(model, reference, inputs, outputs, undefined):
         else "both define every operator as the standard's tests want"
     )
     allowed = DIFFERENT_UNPROVEN if unproven else DIFFERENT
-    random = random_outputs(model)
-    judged = [name for name in names if name not in random]
-    evaluations = {}
-    for name in judged:
-        answer = second.get(name, precise[name])
-        own = outputs[name] if outputs[name] is not answer else precise[name]  # none in float32
-        three = (precise[name], own, answer)
-        defined = (_defined(value, undefined.get(name)) for value in three)
-        if _is_contradicted(allowed, *defined):
-            gold[name] = second[name]
-            sources[name] = BASELINE if unproven else CONTESTED
-            evaluations[name] = precise[name]
-            remarks.append(
-                "output {}: the evaluator differs from the baseline; {}".format(name, reason)
-            )
+    random, evaluations = random_outputs(model), {}
+    for name in _contradicted_outputs(allowed, precise, outputs, second, undefined):
+        if name in random:
+            continue
+        gold[name] = second[name]
+        sources[name] = BASELINE if unproven else CONTESTED
+        evaluations[name] = precise[name]
+        remarks.append(
+            "output {}: the evaluator differs from the baseline; {}".format(name, reason)
+        )
     return gold, sources, remarks, evaluations
 
 
@@ -165,6 +160,19 @@ def _defined(value, mask):
     """Return the values that are not masked."""
     value = numpy.asarray(value)
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
+
+
+def _contradicted_outputs(allowed, precise, outputs, second, undefined):
+    """Return the names of the outputs whose evaluation the baseline *second* contradicts."""
+    names = []
+    for name, value in outputs.items():
+        answer = second.get(name, precise[name])
+        own = value if value is not answer else precise[name]  # none in float32
+        three = (precise[name], own, answer)
+        defined = (_defined(each, undefined.get(name)) for each in three)
+        if _is_contradicted(allowed, *defined):
+            names.append(name)
+    return names
 
 
 def _is_contradicted(allowed, precise, own, second):
