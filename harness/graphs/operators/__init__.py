@@ -16,8 +16,7 @@ from typing import Any, Dict, List, Optional, Type
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import domains
-from harness.graphs.local_functions import inlined
+from harness.graphs import domains, local_functions
 from harness.graphs.values import assemble, flatten, wider_dtype
 
 MODULES = (
@@ -37,6 +36,10 @@ MODULES = (
     "sampling",
     "selection",
 )
+
+
+#: Return a model with the nodes of its local functions in their callers' places.
+inlined = local_functions.inlined
 
 
 class NotEvaluated(Exception):
