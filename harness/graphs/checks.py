@@ -10,7 +10,7 @@ import numpy
 from harness import formats
 from harness.adapters import Arrays
 from harness.formats import recognition
-from harness.graphs import BadModel, operators
+from harness.graphs import BadModel, domains, operators
 
 #: At most this many unknown operators are listed.
 FEW = 5
@@ -49,7 +49,7 @@ def read(path: str) -> Any:
         _check_tensor(tensor, folder, onnx)
     onnx.load_external_data_for_model(model, folder)
     _fill_sparse(model.graph, onnx)
-    return model
+    return domains.shorten(model)
 
 
 def _fill_sparse(graph: Any, onnx: Any) -> None:
@@ -127,7 +127,7 @@ def _version_complaints(model: Any, onnx: Any) -> List[str]:
         versions.append(f"IR version {model.ir_version}; newest known: {onnx.IR_VERSION}")
     newest = onnx.defs.onnx_opset_version()
     for opset in model.opset_import:
-        if opset.domain in ("", "ai.onnx") and not 0 < opset.version <= newest:
+        if opset.domain == "" and not 0 < opset.version <= newest:
             versions.append(f"opset {opset.version}; newest known: {newest}")
     return versions
 
@@ -145,13 +145,12 @@ def _unknown_operators(model: Any, onnx: Any) -> Tuple[List[str], bool]:
     for node in all_nodes(model.graph):
         if (node.domain, node.op_type) in local_functions:
             continue
-        domain = "" if node.domain == "ai.onnx" else node.domain
         try:
-            onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), domain)
+            onnx.defs.get_schema(node.op_type, versions.get(node.domain, 1), node.domain)
         except onnx.defs.SchemaError:
-            if domain == "" and operators.definition(domain, node.op_type):
+            if node.domain == "" and operators.definition("", node.op_type):
                 has_unofficial = True
-            elif domain == "" and node.op_type not in unknown:
+            elif node.domain == "" and node.op_type not in unknown:
                 unknown.append(node.op_type)
     return unknown, has_unofficial
 

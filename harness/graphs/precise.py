@@ -2,6 +2,8 @@
 
 from typing import Any
 
+from harness.graphs.local_functions import inlined
+
 _NARROW = (1, 10, 16)  # onnx.TensorProto: FLOAT, FLOAT16, BFLOAT16
 _DOUBLE = 11
 
@@ -20,7 +22,7 @@ _TYPES = ("to", "dtype", "output_dtype")
 def widen(model: Any) -> Any:
     """Return a copy of *model* in which every float tensor and attribute is float64."""
     copy = type(model)()
-    copy.CopyFrom(model)
+    copy.CopyFrom(inlined(model))  # what a function links has no value before
     _widen_graph(copy.graph)
     copy.opset_import.add(domain=WIDE, version=1)
     for function in copy.functions:

@@ -163,6 +163,41 @@ def selecting() -> Iterator[Case]:
             yield Case("Unsqueeze", [x], {"axes": axes}, version=1)
 
 
+def padding() -> Iterator[Case]:
+    x, pads = floats(3, 5), ([1, 2, 0, 1], [-1, 2, 0, -2], [1, -1, -1, 0], [-1, -2, -1, -1])
+    for mode, widths in itertools.product(("constant", "reflect", "edge"), pads):
+        yield Case("Pad", [x, whole(*widths), scalar(0.5)], {"mode": mode}, version=13)
+        yield Case("Pad", [x], {"mode": mode, "pads": widths, "value": 0.5}, version=2)
+    for axes, mode in itertools.product(([1], [-2], [1, 0]), ("constant", "wrap")):
+        widths = whole(*[1, -1][: len(axes)], *[2, 1][: len(axes)])
+        yield Case("Pad", [x, widths, None, whole(*axes)], {"mode": mode}, version=19)
+    yield Case("Pad", [floats(0, 2), whole(1, 0, 0, 1)], version=13)
+
+
+def flattening() -> Iterator[Case]:
+    for shape, axis in itertools.product(((0, 3), (2, 0), (2, 3), (4, 1)), (-2, -1, 0, 1, 2)):
+        yield Case("Flatten", [floats(*shape)], {"axis": axis}, version=13)
+    yield Case("Flatten", [floats(2, 0, 3)])
+
+
+def suppressing() -> Iterator[Case]:
+    corners = floats(1, 6, 2, low=0, high=2)
+    boxes = np.concatenate([corners, corners + floats(1, 6, 2, low=1, high=2)], -1)
+    scores, least = floats(1, 2, 6, low=0, high=1), scalar(0.4)
+    for center in (0, 1):
+        settings = {"center_point_box": center}
+        for limits in (
+            [scalar(3, "int64"), scalar(0.3), least],
+            [whole(3), np.float32([0.3]), np.float32([0.4])],
+            [scalar(3, "int64"), None, least],
+            [scalar(3, "int64"), scalar(0.3)],
+            [scalar(3, "int64")],
+            [scalar(0, "int64"), scalar(0.3)],
+            [],
+        ):
+            yield Case("NonMaxSuppression", [boxes, scores, *limits], settings, version=11)
+
+
 def recurrent() -> Iterator[Case]:
     sizes = {"RNN": 1, "GRU": 3, "LSTM": 4}
     for (operator, gates), direction in itertools.product(
@@ -242,6 +277,9 @@ EDGES: list[Case] = [
             normalizing,
             pooling,
             selecting,
+            padding,
+            flattening,
+            suppressing,
             recurrent,
             looping,
             quantised,

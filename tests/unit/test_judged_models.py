@@ -279,6 +279,59 @@ def test_functions_give_their_attributes_to_the_nodes_within(tmp_path: Path) -> 
     np.testing.assert_allclose(traced["precise"]["h"], 2 * np.where(x < 0, x / 2, x), rtol=1e-12)
 
 
+def test_callers_that_state_no_attribute_take_the_default_of_the_function(tmp_path: Path) -> None:
+    node, value = onnx.helper.make_node, onnx.helper.make_tensor_value_info
+    opsets = [onnx.helper.make_opsetid("", 18), onnx.helper.make_opsetid("my", 1)]
+    leaky = node("LeakyRelu", ["a"], ["s"])
+    constant, product = node("Constant", [], ["f"]), node("Mul", ["s", "f"], ["b"])
+    for owner, name in ((leaky, "alpha"), (constant, "value_float")):
+        attribute = onnx.AttributeProto(name=name, type=onnx.AttributeProto.FLOAT)
+        attribute.ref_attr_name = "slope"
+        owner.attribute.append(attribute)
+    make = onnx.helper.make_function
+    default = [onnx.helper.make_attribute("slope", 0.75)]
+    inner = make(
+        "my", "Inner", ["a"], ["b"], [leaky, constant, product], opsets, attribute_protos=default
+    )
+    outer = make("my", "Outer", ["a"], ["b"], [node("Inner", ["a"], ["b"], domain="my")], opsets)
+    branches = {
+        f"{name}_branch": onnx.helper.make_graph(
+            [node(called, ["x"], [name], domain="my", **stated)], name, [], [value(name, 1, [2, 3])]
+        )
+        for name, called, stated in (("then", "Outer", {}), ("else", "Inner", {"slope": 0.5}))
+    }
+    graph = onnx.helper.make_graph(
+        [node("If", ["c"], ["y"], **branches), node("Inner", ["x"], ["z"], domain="my")],
+        "g",
+        [value("c", 9, []), value("x", 1, [2, 3])],
+        [value("y", 1, [2, 3]), value("z", 1, [2, 3])],
+    )
+    path = save(tmp_path, graph, functions=[inner, outer])
+    x = np.array([[-1, -2, 1], [3, -4, 0]], np.float32)
+    for condition, slope in ((True, 0.75), (False, 0.5)):
+        fed = {"c": np.array(condition), "x": x}
+        inspected = adapter.inspect("onnx", path, fed, Sampling(0))
+        for name, factor in (("y", slope), ("z", 0.75)):
+            wanted = factor * np.where(x < 0, factor * x, x)
+            np.testing.assert_allclose(inspected["gold"][name], wanted, rtol=1e-12)
+            served = adapter.answer(adapter.load("onnx", path), fed)
+            np.testing.assert_allclose(served[name], wanted, rtol=1e-6)
+
+
+def test_the_standards_domain_may_be_spelt_out(tmp_path: Path) -> None:
+    value = onnx.helper.make_tensor_value_info
+    nodes = [onnx.helper.make_node("Softmax", ["x"], ["y"], domain="ai.onnx")]
+    graph = onnx.helper.make_graph(nodes, "g", [value("x", 1, [2, 3])], [value("y", 1, [2, 3])])
+    path, x = save(tmp_path, graph), np.array([[0, 1, 2], [3, 3, 3]], np.float32)
+    inspected = adapter.inspect("onnx", path, {"x": x}, Sampling(0))
+    exponentials = np.exp(x.astype("float64"))
+    wanted = exponentials / exponentials.sum(axis=1, keepdims=True)
+    np.testing.assert_allclose(inspected["gold"]["y"], wanted, rtol=1e-12)
+    assert inspected["described"]["judged_by"] == {"y": "float64 evaluation"}
+    served = adapter.answer(adapter.load("onnx", path), {"x": x})
+    np.testing.assert_allclose(served["y"], wanted, rtol=1e-6)
+
+
 def sparse_product(folder: Path, places: list[Any]) -> str:
     """Store the product of x and a sparse matrix of two values."""
     value = onnx.helper.make_tensor_value_info

@@ -16,6 +16,7 @@ from typing import Any, Dict, List, Optional, Type
 import numpy
 
 from harness.adapters import Arrays
+from harness.graphs import domains, local_functions
 from harness.graphs.values import assemble, flatten, wider_dtype
 
 MODULES = (
@@ -37,6 +38,10 @@ MODULES = (
 )
 
 
+#: Return a model with the nodes of its local functions in their callers' places.
+inlined = local_functions.inlined
+
+
 class NotEvaluated(Exception):
     """A model cannot be evaluated; the message names the node, where it is a node's fault."""
 
@@ -46,29 +51,13 @@ def evaluator(model: Any) -> Any:
 
     It raises whatever its operators raise; see `evaluate`.
     """
-    import onnx.inliner
+    import onnx
     import onnx.reference
 
-    # Its operators of one input take no attribute of a function: those have to be inlined.
-    if not isinstance(model, str) and _has_linked_attributes(model):
-        model = onnx.inliner.inline_local_functions(model)
-    return onnx.reference.ReferenceEvaluator(model, new_ops=definitions())
-
-
-def inlined(model: Any) -> Any:
-    """Return the model with the nodes of its local functions in their callers' places."""
-    import onnx.inliner
-
-    return onnx.inliner.inline_local_functions(model) if model.functions else model
-
-
-def _has_linked_attributes(model: Any) -> bool:
-    return any(
-        attribute.ref_attr_name
-        for function in model.functions
-        for node in function.node
-        for attribute in node.attribute
-    )
+    if isinstance(model, str):
+        model = domains.shorten(onnx.load(model))
+    # Within functions it has its own operators alone, of which some take no linked attributes.
+    return onnx.reference.ReferenceEvaluator(inlined(model), new_ops=definitions())
 
 
 def evaluate(model: Any, inputs: Arrays, intermediate: bool = False) -> Arrays:

@@ -253,4 +253,29 @@ class Upsample(Resize):
     """Opset 7 has the scales as an attribute, later ones as an input."""
 
 
-OPERATORS = [Upsample, Resize]
+class Pad(Operator):
+    """A negative pad takes values away; these are gone before the rest is padded.
+
+    Until opset 10 pads and value are attributes, in opset 1 the pads are called paddings.
+    """
+
+    def _run(self, data, pads=None, constant_value=None, axes=None, **settings):
+        pads = settings.get("paddings") if pads is None else pads
+        begin, end = numpy.asarray(pads, "int64").reshape(2, -1)
+        widths = numpy.zeros((data.ndim, 2), "int64")
+        numbers = range(data.ndim) if axes is None else numpy.asarray(axes).ravel()
+        for axis, width in zip(numbers, zip(begin, end)):
+            widths[axis] = width
+        removed, added = numpy.maximum(-widths, 0), numpy.maximum(widths, 0)
+        data = data[tuple(slice(a, max(n - b, a)) for n, (a, b) in zip(data.shape, removed))]
+        mode = text(settings, "mode", "constant")
+        if mode != "constant":
+            return (numpy.pad(data, added, mode=mode),)
+        value = settings.get("value") if constant_value is None else constant_value
+        if value is None:
+            value = "" if data.dtype.kind in "OU" else 0
+        value = numpy.asarray(value).ravel()[0]
+        return (numpy.pad(data, added, mode=mode, constant_values=value).astype(data.dtype),)
+
+
+OPERATORS = [Pad, Upsample, Resize]

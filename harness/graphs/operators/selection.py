@@ -1,6 +1,7 @@
 """Softmax before opset 13, and operators that select, count and scatter."""
 
 import numpy
+from onnx.reference.ops import op_non_max_suppression
 from onnx.reference.ops.op_scatter_elements import ScatterElements
 
 from harness.graphs.operators.base import Operator, softmax
@@ -120,4 +121,40 @@ class Unsqueeze(Operator):
         return (data.reshape([1 if at in places else next(dims) for at in range(rank)]),)
 
 
-OPERATORS = [Softmax, LogSoftmax, Hardmax, OneHot, CumSum, Scatter, ArgMax, ArgMin, Unsqueeze]
+class Flatten(Operator):
+    """A matrix, which may have no elements."""
+
+    def _run(self, x, axis=1):
+        dims = (x.shape[:axis], x.shape[axis:])
+        return (x.reshape([int(numpy.prod(part, dtype="int64")) for part in dims]),)
+
+
+class NonMaxSuppression(op_non_max_suppression.NonMaxSuppression):
+    """Its limits may be tensors of rank 0, or be left out.
+
+    The evaluator reads their first element, which a tensor of rank 0 or none does not have.
+    """
+
+    def _run(self, boxes, scores, count=None, overlap=None, score=None, center_point_box=0):
+        if count is None or not numpy.size(count) or numpy.ravel(count)[0] <= 0:
+            return (numpy.zeros((0, 3), "int64"),)
+        overlap = numpy.zeros(1, boxes.dtype) if overlap is None else numpy.ravel(overlap)
+        score = None if score is None else numpy.ravel(score)
+        return op_non_max_suppression.NonMaxSuppression._run(
+            self, boxes, scores, numpy.ravel(count), overlap, score, center_point_box
+        )
+
+
+OPERATORS = [
+    Softmax,
+    LogSoftmax,
+    Hardmax,
+    OneHot,
+    CumSum,
+    Scatter,
+    ArgMax,
+    ArgMin,
+    Unsqueeze,
+    Flatten,
+    NonMaxSuppression,
+]
