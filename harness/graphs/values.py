@@ -44,14 +44,11 @@ _WIDER = {
 def flatten(answers: Iterable[Tuple[str, Any]]) -> "Dict[str, numpy.ndarray]":
     """Return the arrays of a model's answers by name, in their order.
 
-    An ONNX graph may list a tensor twice among its outputs: it is one answer.
-    Raises BadModel where arrays of two outputs have the same name.
+    Raises BadModel where two arrays have the same name.
     """
     arrays: Dict[str, numpy.ndarray] = {}
     outputs: Dict[str, str] = {}
     for answer_name, answer in answers:
-        if answer_name in outputs.values():
-            continue
         for name, array in _parts(answer_name, answer):
             if name in arrays:
                 raise BadModel(
