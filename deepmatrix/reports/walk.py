@@ -254,7 +254,9 @@ def _outputs(row: PortabilityRow) -> Table:
 
 def _files(folder: Path, row: PortabilityRow) -> Iterator[Path]:
     """Yield the records, logs and the folder of the cause, those that are there."""
-    yield from sorted((folder / "records" / row.consumer / row.artifact).glob("r*.json"))
+    yield from sorted(
+        (folder / "records" / row.consumer / row.artifact).glob("r*.json")
+    )  # retried ones too
     yield from sorted((folder / "logs").glob(f"{row.consumer}--{row.artifact}--r*.log"))
     cause = folder / "causes" / f"{row.title}--on--{row.consumer}"
     yield from [cause] if cause.is_dir() else []

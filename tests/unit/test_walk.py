@@ -102,6 +102,19 @@ def test_the_command_walks_from_the_run_to_the_record(
     assert f"records/{record.cell}/{record.subject}/r0.json" in shown
 
 
+def test_a_record_that_was_retried_is_listed_and_has_no_samples(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = whole(tmp_path)
+    record = next(record for record in run.records() if record.wave == "consume")
+    path = run.path / "records" / record.cell / record.subject / "r0.json"
+    (path.parent / "r0.retried1.json").write_bytes(path.read_bytes())
+    assert main(["show", "--runs", str(tmp_path), run.id, record.cell, record.subject]) == 0
+    shown = capsys.readouterr().out
+    assert "r0.retried1.json" in shown
+    assert shown.count("round 0:") == 1
+
+
 def test_a_sparkline_is_as_high_as_its_numbers_and_has_a_gap_for_none() -> None:
     assert sparkline([1.0, 10.0, None, 100.0], 10) == "▁▅ █"
     assert sparkline([1.0, 1.0], 10) == "▁▁"

@@ -51,10 +51,9 @@ def run(options: argparse.Namespace) -> None:
 
 def _samples(opened: Run, judged: PortabilityRow) -> Iterator[list[float]]:
     """Yield the samples of the smallest batch of each round."""
-    for path in sorted(
-        (opened.path / "records" / judged.consumer / judged.artifact).glob("r[0-9]*.json")
-    ):
-        record = opened.record_at(path)
+    for record in opened.records():
+        if (record.cell, record.subject) != (judged.consumer, judged.artifact):
+            continue
         inferred = record.output.infer() if record.output else None
         if inferred and inferred.batches:
             yield inferred.batches[min(inferred.batches, key=int)].latency_s
