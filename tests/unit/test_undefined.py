@@ -138,6 +138,14 @@ def test_dropout_is_random_only_while_it_trains() -> None:
     assert gold.random_outputs(dropout(training=False)) == []
 
 
+def test_a_seed_makes_no_evaluation_of_what_is_random_doubtful(tmp_path: Path) -> None:
+    x = np.zeros(4, np.float32)
+    seeded = model("RandomNormalLike", {"x": x}, {}, seed=3.0)
+    described = inspect(tmp_path, seeded, {"x": x})["described"]
+    assert described["random"] == ["y"]
+    assert described["judged_by"]["y"] == FLOAT64
+
+
 def test_what_is_random_within_a_function_of_the_model_is_random() -> None:
     noise = helper.make_function(
         "own",
