@@ -16,7 +16,8 @@ from typing import Any, Dict, List, Optional, Type
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import domains, local_functions
+from harness.graphs import domains
+from harness.graphs.local_functions import inlined
 from harness.graphs.values import assemble, flatten, wider_dtype
 
 MODULES = (
@@ -36,10 +37,6 @@ MODULES = (
     "sampling",
     "selection",
 )
-
-
-#: Return a model with the nodes of its local functions in their callers' places.
-inlined = local_functions.inlined
 
 
 class NotEvaluated(Exception):

@@ -16,6 +16,7 @@ import numpy
 from harness import graphs
 from harness.graphs import checks, operators, values
 from harness.graphs.inputs import onnx_inputs
+from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
 from harness.record import BASELINE, CONTESTED, FLOAT64
@@ -218,7 +219,7 @@ def unproven_operators(model):
 
     A definition that has changed since its tests were run is not.
     """
-    table, model = proven(), operators.inlined(model)
+    table, model = proven(), inlined(model)
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     unproven = set()
     constants = checks.constants(model)
@@ -274,7 +275,7 @@ def _is_random(node, constants):
 
 def random_outputs(model):
     """Return the names of the outputs that depend on an operator that is random by design."""
-    model = operators.inlined(model)
+    model = inlined(model)
     constants = checks.constants(model)
     moving: Set[str] = set()
     for node in model.graph.node:

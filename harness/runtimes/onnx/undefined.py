@@ -13,7 +13,8 @@ import numpy
 
 from harness import record
 from harness.graphs import checks
-from harness.graphs.operators import NotEvaluated, evaluate, inlined
+from harness.graphs.local_functions import inlined
+from harness.graphs.operators import NotEvaluated, evaluate
 
 CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
