@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
@@ -104,13 +105,17 @@ class Runner:
 
 @dataclass(frozen=True, kw_only=True)
 class OpenRun:
-    """A run whose engine is open; *ready* has the cells that can be used, by id."""
+    """A run whose engine is open; *ready* has the cells that can be used, by id.
+
+    *seconds* counts what each of them took so far.
+    """
 
     attempts: Attempts
     preparation: Preparation
     reuse: Reuse
     cells: Collection[str]
     ready: dict[str, Cell]
+    seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
 
     @property
     def run(self) -> Run:
@@ -175,7 +180,7 @@ class OpenRun:
         self.attempts.watcher.planned(jobs, retry)
         plan, attempts = self.run.manifest.plan, self.attempts
         lanes = attempts.checked_cpus
-        for stage in stages(plan, split(plan, jobs, len(lanes))):
+        for stage in stages(plan, split(plan, jobs, len(lanes)), self.seconds):
             cpus = [attempts.timed_cpus] if stage[0].is_timed else lanes
             work_off(stage, cpus, self._serve, attempts.cancel)
 
@@ -219,6 +224,7 @@ class OpenRun:
     def _save(self, job: Job, record: JobRecord) -> None:
         reason = self.reuse.reasons.get(job.id, "")
         self.run.save(job, record.model_copy(update={"anew": reason}))
+        self.seconds[job.cell] += record.wall_s
         self.attempts.watcher.ended(job, record)
         if record.status == "engine-lost":
             self._check_engine()

@@ -340,6 +340,18 @@ def test_sessions_hold_every_job_once_and_never_mix_what_is_timed(seed: int) -> 
             assert {plan.is_timed(job) for job in each.jobs} == {each.is_timed}
 
 
+def test_emulated_cells_that_took_longest_so_far_come_first() -> None:
+    plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu")
+    sessions = split(plan, jobs_of(plan, "consume"), lanes=2)
+    slow = "jax-debian13-arm64-cpu"
+    (checked,) = [each for each in stages(plan, sessions, {slow: 60}) if not each[0].is_timed]
+    emulated = [each.cell for each in checked if each.cell in plan.emulated]
+    assert emulated.index(slow) == 0
+    assert [each.cell for each in checked[-len(emulated) :]] == emulated
+    (unknown,) = [each for each in stages(plan, sessions) if not each[0].is_timed]
+    assert next(each.cell for each in unknown if each.cell in plan.emulated) != slow
+
+
 def test_the_first_of_a_timed_session_is_the_same_in_every_round() -> None:
     plan = planned("torch-debian12-amd64-cpu", CONSUMER)
     sessions = [each for each in split(plan, jobs_of(plan, "consume")) if each.cell == CONSUMER]

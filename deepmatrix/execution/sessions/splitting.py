@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.planning.plan import Job, Plan
@@ -34,6 +34,9 @@ class Session:
 
 #: So many sessions each lane has to do at least, where there are enough jobs.
 SESSIONS_PER_LANE = 2
+
+#: What cells took so far, before any ran.
+NOTHING_KNOWN: Mapping[str, float] = {}
 
 #: Sessions that may run side by side, or one after another where they are timed.
 Stage = Sequence[Session]
@@ -76,18 +79,23 @@ def _lot(plan: Plan, job: Job) -> float:
     return random.Random(f"{plan.seed}/{job.cell}/{job.subject}").random()
 
 
-def stages(plan: Plan, sessions: Sequence[Session]) -> list[Stage]:
+def stages(
+    plan: Plan, sessions: Sequence[Session], seconds: Mapping[str, float] = NOTHING_KNOWN
+) -> list[Stage]:
     """Return what runs one after another; the sessions of a stage are all timed, or none is.
 
     What finds errors first comes first: the first round of native cells, then all that is only
-    checked, native cells first and long queues first; then the other rounds, which are for times.
-    A model whose inputs all others get is inspected before them.
+    checked, native cells first; then the other rounds, which are for times. Of what is checked, the
+    cells that took the most *seconds* so far come first, then long queues: what is long and comes
+    last leaves the other lanes idle. A model whose inputs all others get is inspected before them.
     """
     source = plan.imports[0].name if plan.imports and (plan.same or plan.original) else None
     leading = [each for each in sessions if each.jobs[0].subject == source]
     timed = [each for each in sessions if each.is_timed]
     checked = [each for each in sessions if not each.is_timed and each not in leading]
-    checked.sort(key=lambda each: (each.cell in plan.emulated, -len(each.jobs)))
+    checked.sort(
+        key=lambda each: (each.cell in plan.emulated, -seconds.get(each.cell, 0.0), -len(each.jobs))
+    )
     first = min((each.jobs[0].round for each in timed), default=0)
     parts = (
         leading,
