@@ -177,6 +177,9 @@ def test_no_layer_holds_secrets_or_build_tools(
 def test_every_module_has_its_bytecode(layers: dict[str, dict[str, bytes]]) -> None:
     assert "packages/numpy/__pycache__/__init__.cpython-311.pyc" in layers[SMALL]
     assert "packages/numpy/__pycache__/__init__.cpython-313.pyc" in layers[FOREIGN]
+    for cell_id, version in ((SMALL, "311"), (FOREIGN, "313")):
+        standard = f"/python3.{version[1:]}/__pycache__/typing.cpython-{version}.pyc"
+        assert any(name.endswith(standard) for name in layers[cell_id])
 
 
 def test_a_foreign_image_holds_the_other_machines_code(layers: dict[str, dict[str, bytes]]) -> None:
