@@ -21,6 +21,7 @@ from deepmatrix.images.prepared import Prepared
 from deepmatrix.machine import processes
 from deepmatrix.planning.cells import Cell, all_cells
 from deepmatrix.workloads import inputs, networks
+from deepmatrix.workloads.networks.weights import initial_weights
 
 CELLS = ("theano-debian11-amd64-cpu", "pytensor-debian13-amd64-cpu")
 NETWORKS = ("digits-conv", "lstm-tiny", "googlenet-tiny", "transformer-tiny")
@@ -79,7 +80,7 @@ def write(shared: Path, name: str) -> None:
         network=np.frombuffer(json.dumps(network).encode(), np.uint8),
         x=data["train_x"][:8],
         y=data["train_y"][:8],
-        **networks.initial_weights(network, 0),
+        **initial_weights(network, 0),
     )
     (shared / f"{name}.npz").write_bytes(target.getvalue())
     shared.chmod(0o777)

@@ -5,7 +5,9 @@ In a checkout they lie in the repository; an installed package carries them in i
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
+from typing import Final
 
 #: The package itself.
 PACKAGE = Path(__file__).resolve().parent
@@ -33,6 +35,9 @@ CLAIMS = ROOT / "docs" / "claims.yaml"
 
 #: All runs of whoever names no folder: in the repository, or where the user is.
 RUNS = ROOT / "runs" if IS_CHECKOUT else Path("runs")
+
+#: The name of a run, which is that of its folder.
+RUN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 
 #: Data sets and baselines.
 DATA = PACKAGE / "data"

@@ -10,9 +10,8 @@ from typing import Any, get_args
 
 from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
-from deepmatrix.paths import MATRIX_FILE, RUNS
+from deepmatrix.paths import MATRIX_FILE, RUN_NAME, RUNS
 from deepmatrix.planning.selection import Selection
-from deepmatrix.store.manifests import RUN_NAME
 
 #: The largest seed that every generator of random numbers takes.
 LARGEST_SEED = 2**32 - 1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -13,15 +14,16 @@ from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.engines import Engine
-from deepmatrix.engines.choose import choose
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.sessions import lanes
 from deepmatrix.invocation import command_line
 from deepmatrix.planning.cells import Capabilities, code_differences
 from deepmatrix.planning.plan import Plan
-from deepmatrix.store.runs import Run
 from deepmatrix.workloads import networks
 from harness.formats import FORMATS
+
+if TYPE_CHECKING:
+    from deepmatrix.store.runs import Run
 
 #: At most so many differences of a run from the matrix file are listed.
 LISTED_DIFFERENCES = 8
@@ -47,6 +49,8 @@ def load_expected_failures(options: argparse.Namespace) -> tuple[ExpectedFailure
 
 def choose_engine(options: argparse.Namespace, matrix: Matrix, console: Console) -> Engine:
     """Return the engine that the user named. Raises ArgumentError, EngineError."""
+    from deepmatrix.engines.choose import choose  # noqa: PLC0415 - slow, and often no engine is asked
+
     return choose(options.engine, matrix, say=line_printer(console))
 
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
-from deepmatrix.results.timing.statistics import Estimate
 from deepmatrix.sizes import decimal_size
 from harness.record import SMALLEST_SCALE
+
+if TYPE_CHECKING:  # it needs numpy, which not every command imports
+    from deepmatrix.results.timing.statistics import Estimate
 
 DASH = "–"
 

@@ -19,6 +19,7 @@ from deepmatrix.boundary.bounds import Id, Line, relative_path
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.paths import RUN_NAME
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Plan
 from deepmatrix.workloads import networks
@@ -34,8 +35,6 @@ LARGEST: Final = 64 << 20
 
 HINT: Final = "use the version that wrote it, or start a new run"
 
-#: The name of a run, which is that of its folder.
-RUN_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 _NAME: Final = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 _VERSION: Final = re.compile(r"\d+\.\d+")
 

@@ -23,6 +23,7 @@ from deepmatrix.config.sections import USUAL_PHASES, Workload
 from deepmatrix.paths import DATA
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.networks import Network
+from deepmatrix.workloads.networks.weights import Weights, initial_weights
 from harness.record import IDIOM_STEPS
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -72,7 +73,7 @@ def write_missing(
         return
     network = networks.NETWORKS[workload.network]
     data = load_digits(network)
-    weights = networks.initial_weights(network, seed)
+    weights = initial_weights(network, seed)
     example_count = len(data["train_x"])
     rows = batch_order(example_count, batch=workload.batch, epochs=workload.epochs, seed=seed)
     batch_rows = rows[: workload.steps]
@@ -98,7 +99,7 @@ def write_missing(
 
 def _trained(
     network: Network,
-    weights: networks.Weights,
+    weights: Weights,
     data: Arrays,
     rows: NDArray[np.int64],
     rates: NDArray[np.float64],
@@ -109,7 +110,7 @@ def _trained(
 
 
 def _first_step(
-    network: Network, weights: networks.Weights, x: NDArray[Any], labels: NDArray[np.int64]
+    network: Network, weights: Weights, x: NDArray[Any], labels: NDArray[np.int64]
 ) -> dict[str, NDArray[Any]]:
     """Return, float64, ``output/<layer>`` and ``gradient/<parameter>`` of a batch."""
     _, gradients = gold.loss_and_gradients(network, weights, x, labels)

@@ -292,6 +292,15 @@ def test_a_signal_while_the_program_loads_ends_it_as_a_later_one(name: str) -> N
     assert rest.splitlines()[-1] == b"error: interrupted"
 
 
+def test_a_plan_that_asks_no_engine_imports_neither_the_sdk_nor_numpy() -> None:
+    command = [sys.executable, "-X", "importtime", "-m", "deepmatrix", "plan", "--native", "amd64"]
+    ended = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True)
+    lines = [line for line in ended.stderr.splitlines() if line.startswith("import time:")]
+    imported = {line.split("|")[2].strip() for line in lines}
+    assert "deepmatrix.planning.plan" in imported
+    assert not imported & {"docker", "numpy", "deepmatrix.store.runs"}
+
+
 def test_an_ignored_signal_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     try:

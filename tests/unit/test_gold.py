@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.workloads import gold, inputs, networks
 from deepmatrix.workloads.networks import NETWORKS
+from deepmatrix.workloads.networks.weights import initial_weights
 
 
 def conv(name, dims=2, **settings):
@@ -288,7 +289,7 @@ def test_the_workloads_learn_the_digits(name, epochs, rate, least):
     described = NETWORKS[name]
     data = inputs.load_digits(described)
     rows = inputs.batch_order(len(data["train_x"]), batch=32, epochs=epochs, seed=0)
-    start = networks.initial_weights(described, 0)
+    start = initial_weights(described, 0)
     trained = gold.train(described, start, inputs.batches(data, rows), rates=itertools.repeat(rate))
     logits = gold.forward(described, trained.weights, data["test_x"])
     assert gold.accuracy(logits, data["test_y"]) >= least

@@ -6,6 +6,7 @@ import pytest
 
 from deepmatrix.workloads import networks
 from deepmatrix.workloads.networks import NETWORKS
+from deepmatrix.workloads.networks.weights import initial_weights
 
 
 def dense(name, units):
@@ -147,7 +148,7 @@ def test_a_layer_that_does_not_fit_is_refused(layers, message):
 
 def test_initial_weights_are_the_same_bytes_for_a_seed():
     def digest(seed):
-        weights = networks.initial_weights(NETWORKS["digits-lstm"], seed)
+        weights = initial_weights(NETWORKS["digits-lstm"], seed)
         return hashlib.sha256(b"".join(value.tobytes() for value in weights.values())).hexdigest()
 
     assert digest(7) == digest(7) != digest(8)
@@ -156,7 +157,7 @@ def test_initial_weights_are_the_same_bytes_for_a_seed():
 
 def test_initial_weights_have_the_neutral_shapes_and_a_remembering_lstm():
     network = NETWORKS["digits-lstm"]
-    weights = networks.initial_weights(network, seed=1)
+    weights = initial_weights(network, seed=1)
     assert {name: value.shape for name, value in weights.items()} == networks.parameters(network)
     assert {value.dtype for value in weights.values()} == {np.dtype("float32")}
     _, forget, _, _ = np.split(weights["lstm.bias"], 4)

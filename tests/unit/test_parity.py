@@ -14,6 +14,7 @@ from deepmatrix.store.arrays import Floats, Unreadable
 from deepmatrix.store.records import Parity
 from deepmatrix.workloads import gold, networks
 from deepmatrix.workloads.networks import Network
+from deepmatrix.workloads.networks.weights import initial_weights
 
 TOLERANCE = 1e-4
 LABELS = np.arange(8) % 10
@@ -28,7 +29,7 @@ def weights(of: Network) -> dict[str, Any]:
     random = np.random.default_rng(1)
     return {
         name: value + (0.1 * random.standard_normal(value.shape) if "bias" in name else 0)
-        for name, value in networks.initial_weights(of, 0).items()
+        for name, value in initial_weights(of, 0).items()
     }
 
 

@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 
 from deepmatrix.workloads.gold import attention, elementary, recurrent, windows
 from deepmatrix.workloads.gold.operation import Array, Operation, Parameters
-from deepmatrix.workloads.networks import Layer, Network, Weights, inputs_of
+from deepmatrix.workloads.networks import Layer, Network, inputs_of
+from deepmatrix.workloads.networks.weights import Weights
 
 __all__ = [
     "Array",

@@ -41,15 +41,11 @@ layer's kernel start at zero.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NotRequired, TypedDict
-
-import numpy as np
-from numpy.typing import NDArray
 
 Layer = dict[str, Any]
 Shape = tuple[int, ...]
-Weights = Mapping[str, NDArray[np.floating]]
 
 #: Rows of a recurrent layer's matrices, in units.
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
@@ -241,30 +237,3 @@ def _flops(layer: Layer, before: tuple[Shape, ...], after: Shape) -> int:
         scores = 4 * steps * steps * width if kind == "multihead_attention" else 0
         return 2 * products * steps + scores
     return 2 * products * math.prod(after[:-1]) if kind == "dense" else 0
-
-
-def initial_weights(network: Network, seed: int) -> dict[str, NDArray[np.float32]]:
-    """Return initial weights by neutral name, the same bytes for a seed on every machine.
-
-    Kernels are uniform within +-sqrt(6 / fan in), biases zero but for an LSTM's forget gate,
-    where they are one; scales are one. Nothing here goes through LAPACK, whose answers differ by
-    machine.
-    """
-    layers = {layer["name"]: layer for layer in network["layers"]}
-    return {
-        name: _initial(layers[name.split(".")[0]], name, shape, [seed, index]).astype(np.float32)
-        for index, (name, shape) in enumerate(parameters(network).items())
-    }
-
-
-def _initial(layer: Layer, name: str, shape: Shape, seed: list[int]) -> NDArray[np.float64]:
-    kind = layer["kind"]
-    if name.endswith((".scale", "bias", ".offset")):
-        values = np.full(shape, 1.0 if name.endswith(".scale") else 0.0)
-        if kind == "lstm" and name.endswith("bias"):
-            values[layer["units"] : 2 * layer["units"]] = 1
-        return values
-    if layer.get("initial") == "zero":
-        return np.zeros(shape)
-    fan_in = math.prod(shape[1:]) if kind != "position" else 600  # small beside the inputs
-    return (np.random.default_rng(seed).random(shape) * 2 - 1) * math.sqrt(6 / fan_in)
