@@ -249,8 +249,9 @@ def lock(session: nox.Session) -> None:
     options += ("--no-annotate", "--no-header", *session.posargs, "pyproject.toml")
     compile_lock = (sys.executable, "-m", "uv", "pip", "compile", *options)
     session.run(*compile_lock, ".ci/nox.in", "--output-file", ".ci/nox.txt", external=True)
-    groups = ("--group=test", "--group=browser", "--group=lint", "--constraint", ".ci/nox.txt")
-    session.run(*compile_lock, *groups, "--output-file", ".ci/groups.txt", external=True)
+    groups = [f"--group={name}" for name in ("test", "browser", "lint", "site")]
+    groups += ["--constraint", ".ci/nox.txt", "--output-file", ".ci/groups.txt"]
+    session.run(*compile_lock, *groups, external=True)
 
 
 @nox.session(default=False)
@@ -258,6 +259,22 @@ def tests(session: nox.Session) -> None:
     """Run the tests; those of containers need an engine. `-- tests/unit` runs only those."""
     _install(session, "test")
     session.run("pytest", *session.posargs, env={"PYTHONPATH": str(ROOT)})
+
+
+#: What the site is made of: the documents, and what they link to.
+SITE = ("*.md", "LICENSE", "docs/*", "harness/PROTOCOL.md", "deepmatrix/data/*.md", "*.schema.json")
+
+
+@nox.session(default=False)
+def site(session: nox.Session) -> None:
+    """Build the documents as a static site, in site/html, and check its links."""
+    _install(session, "site")
+    pages = ROOT / "site" / "pages"
+    shutil.rmtree(pages, ignore_errors=True)
+    for name in _tracked(*SITE):
+        (pages / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(ROOT / name, pages / name)
+    session.run("zensical", "build", "--clean", "--strict")
 
 
 #: Browsers that Playwright drives, by the names of their programs.

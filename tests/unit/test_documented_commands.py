@@ -20,7 +20,7 @@ from tests.unit import documents
 from tests.unit.documents import Command, executed, read
 
 #: Sessions that are no command of deepmatrix.
-OF_NOX = {"tests", "browser", "screenshots", "lint", "lock", "benchmark"}
+OF_NOX = {"tests", "browser", "screenshots", "site", "lint", "lock", "benchmark"}
 
 #: Sessions that lint runs, which `.ci/run` runs.
 BY_LINT = {"schema", "reference"}
@@ -87,7 +87,7 @@ def check(line: str) -> None:
         case "lint":
             if unknown := set(command.arguments) - parts_of_lint():
                 raise ValueError(f"lint has no part {unknown}")
-        case "tests" | "browser" | "screenshots":
+        case "tests" | "browser" | "screenshots" | "site":
             pass
         case session if command.arguments or session not in {"bench", "readme"}:
             check_names(build_parser().parse_args([session, *command.arguments]))
