@@ -161,6 +161,39 @@ def test_a_cell_against_itself_raises_few_false_alarms() -> None:
         assert alarms / 1000 <= 0.06  # 5 %, and what 1,000 trials cannot tell from it
 
 
+def share_of_tables_with_a_slower_cell(cells: int, count: int, **fastest_of: int) -> float:
+    """Compare equal cells with the fastest of them; return how many tables say that one is slower.
+
+    Rounds differ by 1 %, and each cell by more or less than that.
+    """
+    random = np.random.default_rng(cells)
+    slower = 0
+    for _ in range(TABLES):
+        spreads = 0.01 * np.exp(0.5 * random.standard_normal((cells, 1)))
+        table = np.exp(spreads * random.standard_normal((cells, count)))
+        fastest = min(table, key=lambda medians: float(np.log(medians).mean()))
+        comparisons = [compare(medians, fastest, **fastest_of) for medians in table]
+        slower += any(each is not None and each.direction == "slower" for each in comparisons)
+    return slower / TABLES
+
+
+TABLES = 400
+
+
+@pytest.mark.parametrize("cells", [10, 27])
+def test_of_equal_cells_few_tables_call_one_slower_than_the_fastest(cells: int) -> None:
+    for count in (3, 5):
+        share = share_of_tables_with_a_slower_cell(cells, count, fastest_of=cells)
+        assert share <= 0.075  # 5 %, and what 400 tables cannot tell from it
+    assert share_of_tables_with_a_slower_cell(cells, 3) > 0.2  # each pair for itself
+
+
+def test_a_cell_that_takes_half_as_long_again_is_slower_than_the_fastest_of_ten() -> None:
+    comparison = compare([1.5, 1.52, 1.49], [1.0, 1.01, 0.99], fastest_of=10)
+    assert comparison is not None
+    assert comparison.direction == "slower"
+
+
 def test_a_slow_down_of_five_percent_is_found() -> None:
     random = np.random.default_rng(7)
     comparisons = [compare(rounds(random, 1.05), rounds(random)) for _ in range(300)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
@@ -37,8 +37,8 @@ P90 = PERCENTILE.format(name="p90", rank=90)
 P99 = PERCENTILE.format(name="p99", rank=99)
 
 SLOWDOWN = (
-    "Slowdown: how many times slower than the fastest native cell, as a 95 % interval; `cannot "
-    "tell` if it includes 1, `one round` if there is no second one."
+    "Slowdown: how many times slower than the fastest native cell, as a 95 % interval for all of "
+    "them at once; `cannot tell` if it includes 1, `one round` if there is no second one."
 )
 OUTPUT_ERROR = (
     "Output error: the largest difference of any layer from a float64 evaluation in the first "
@@ -57,10 +57,10 @@ def training(results: Results) -> Table:
         results.training,
         key=lambda row: (row.workload, row.emulated, row.step_s.median if row.step_s else 1e9),
     )
-    fastest: dict[str, Estimate] = {}
+    steps: dict[str, list[Estimate]] = {}
     for row in rows:
         if row.step_s and not row.emulated:
-            fastest.setdefault(row.workload, row.step_s)
+            steps.setdefault(row.workload, []).append(row.step_s)
     return Table(
         title="Training",
         columns=(
@@ -77,19 +77,19 @@ def training(results: Results) -> Table:
             number("loss error", optional=2, note=LOSS_ERROR),
             number("loss error, all steps", optional=7, note=ALL_STEPS),
         ),
-        rows=tuple(_training_row(row, fastest.get(row.workload)) for row in rows),
+        rows=tuple(_training_row(row, steps.get(row.workload, ())) for row in rows),
         note="results.json has the loss of every step.",
     )
 
 
-def _training_row(row: TrainingRow, fastest: Estimate | None) -> Row:
+def _training_row(row: TrainingRow, steps: Sequence[Estimate]) -> Row:
     expected = expected_status(row.status) if row.expected_failure else ""
     texts = (
         row.workload,
         row.cell + mark(row.emulated),
         expected or status(row.status, row.reason),
         native(numbers.interval(row.step_s), row.emulated),
-        _slowdown(row.step_s, fastest, row.emulated),
+        _slowdown(row.step_s, steps, row.emulated),
         numbers.rate(row.samples_per_s),
         numbers.share(row.efficiency),
         numbers.share(row.accuracy),
@@ -102,11 +102,11 @@ def _training_row(row: TrainingRow, fastest: Estimate | None) -> Row:
     return judged_row(texts, 2, mood, emulated=row.emulated)
 
 
-def _slowdown(step: Estimate | None, fastest: Estimate | None, emulated: bool) -> str:
-    """Return how much slower a step is than the fastest native one, if the rounds can tell."""
-    if step is None or fastest is None or emulated or step is fastest:
+def _slowdown(step: Estimate | None, steps: Sequence[Estimate], emulated: bool) -> str:
+    """Return how much slower a step is than the first native one, if the rounds can tell."""
+    if step is None or not steps or emulated or step is steps[0]:
         return numbers.DASH
-    comparison = compare(step.round_medians, fastest.round_medians)
+    comparison = compare(step.round_medians, steps[0].round_medians, fastest_of=len(steps))
     if comparison is None:
         return "one round"
     if comparison.direction == "cannot tell":

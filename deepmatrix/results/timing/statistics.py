@@ -21,6 +21,9 @@ LEVEL = 0.95
 #: round is then wider than necessary, never narrower, and time and memory stay bounded.
 RESAMPLED = 1000
 
+#: Tables that are simulated for the comparison with the fastest.
+SIMULATED = 20_000
+
 #: Samples in a batch of the warm-up rule: the median of five ignores a single outlier.
 BATCHED = 5
 
@@ -160,7 +163,9 @@ class Comparison:
     high: float
 
 
-def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison | None:
+def compare(
+    candidate: Sequence[float], baseline: Sequence[float], *, fastest_of: int = 2
+) -> Comparison | None:
     """Return whether a candidate is faster or slower than a baseline, from the rounds of both.
 
     A round is one number, the logarithm of its median: only rounds are independent, iterations
@@ -169,9 +174,13 @@ def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison
     different population variances are involved", Biometrika 34, 1947). A bootstrap of so few
     rounds would be too narrow and give false alarms.
 
+    A baseline that was chosen because it is the fastest of more than two is fast by chance too: the
+    interval is then wide enough for all of them at once (see `_largest_t`).
+
     Args:
         candidate: the medians of its rounds, in seconds; `Estimate.round_medians`.
         baseline: the same of what it is compared with.
+        fastest_of: the number of candidates of which the baseline is the fastest.
 
     Returns:
         None where one of them has fewer than two rounds.
@@ -186,7 +195,9 @@ def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison
     if spread > 0:
         weighted = sum(part**2 / (side.size - 1) for part, side in zip(parts, (a, b), strict=True))
         freedom = spread**2 / weighted
-    reach = _student(freedom) * spread**0.5
+    rounds = min(a.size, b.size)
+    t = _student(freedom) if fastest_of <= 2 else _largest_t(fastest_of, rounds)
+    reach = t * spread**0.5
     low, ratio, high = np.exp([middle - reach, middle, middle + reach]).tolist()
     direction: Literal["faster", "slower", "cannot tell"] = "cannot tell"
     if high < 1:
@@ -194,6 +205,23 @@ def compare(candidate: Sequence[float], baseline: Sequence[float]) -> Comparison
     elif low > 1:
         direction = "slower"
     return Comparison(direction=direction, ratio=ratio, low=low, high=high)
+
+
+@lru_cache
+def _largest_t(count: int, rounds: int) -> float:
+    """Return what the largest t of equal candidates against the fastest of them stays below.
+
+    In `LEVEL` of all tables of *count* candidates with so many *rounds*, by simulation: the maximum
+    of t (Westfall and Young, Resampling-Based Multiple Testing, 1993), which knows that the fastest
+    was chosen by the same rounds. Each candidate has a variance of its own, as in Welch's t.
+    """
+    random = np.random.default_rng([count, rounds])
+    rates = random.standard_normal((SIMULATED, count, rounds))
+    means, variances = rates.mean(axis=2), rates.var(axis=2, ddof=1) / rounds
+    fastest = means.argmin(axis=1)[:, None]
+    least, spread = (np.take_along_axis(of, fastest, axis=1) for of in (means, variances))
+    largest = ((means - least) / np.sqrt(variances + spread)).max(axis=1)
+    return float(np.quantile(largest, LEVEL))
 
 
 def _resampled_quantiles(table: Samples, shares: Sequence[float], seed: int) -> list[Samples]:
