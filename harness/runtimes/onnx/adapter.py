@@ -90,6 +90,7 @@ def inspect(
         fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
         sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
+    described["remarks"] += reference.remarks()
     if sampled.result is None:
         described["remarks"].append("no gold of our own: " + sampled.failure)
         described["unanswered"] = sampled.failure
