@@ -244,6 +244,9 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     reason = "; ".join(output.note for output in agreement.outputs if output.unjudged)
     if reason and not judged:
         return Verdict(name="not-run", reason=reason)
+    is_users = terms.imported and agreement.producer_error is not None
+    if is_users and (fault := producer_fault(agreement, terms)):  # no consumer's fault
+        return Verdict(name="not-run", reason=f"no gold: {fault}")
     outputs = judged or [Deviation(name="", error=agreement.error)]
     limits = [(output, *terms.allowed_of(output, agreement)) for output in outputs]
     worst, tolerance, basis = max(limits, key=lambda limit: _excess(limit[0].error, limit[1]))
