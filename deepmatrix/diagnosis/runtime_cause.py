@@ -93,6 +93,8 @@ class RuntimeSearch:
 
     def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
         """Cut a node out and run it alone; return the outcome, and whether it shows the fault."""
+        if self.trace.graph.is_one_node:
+            return "it is the model's only node: the model itself shows the fault", False
         case, model_format = self.case, self.case.artifact.format
         with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
