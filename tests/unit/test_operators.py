@@ -396,6 +396,25 @@ def test_an_operator_of_the_standard_is_as_a_kernel_that_is_right(name: str) -> 
     assert not difference(by_judge(case), by_runtime(case))
 
 
+@pytest.mark.parametrize("version", [1, 6, 7, 10, 12, 13, 22])
+def test_dropout_infers_without_a_ratio(version: int) -> None:
+    attributes = {"is_test": 1} if version < 7 else {}
+    answers = by_judge(Case("Dropout", [E4], attributes, 2, version))
+    np.testing.assert_array_equal(answers["y0"], E4)
+    assert answers["y1"].all()
+
+
+@pytest.mark.parametrize("ratio", [ABSENT, scalar(0.25)])
+def test_dropout_that_trains_drops_its_share_and_scales_the_rest(ratio: np.ndarray | None) -> None:
+    x = np.full(10000, 3.0, np.float32)
+    case = Case("Dropout", [x, ratio, scalar(True, "bool")], {"seed": 1}, 2, 13)
+    rate = 0.5 if ratio is None else 0.25
+    y, kept = by_judge(case).values()
+    assert y[kept] == pytest.approx(3.0 / (1 - rate))
+    assert not y[~kept].any()
+    assert kept.mean() == pytest.approx(1 - rate, abs=0.03)
+
+
 def test_attention_gives_zeros_for_a_row_that_is_masked_throughout() -> None:
     np.testing.assert_array_equal(masked_softmax(np.full((1, 3), -np.inf)), np.zeros((1, 3)))
 

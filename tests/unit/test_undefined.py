@@ -138,6 +138,13 @@ def test_dropout_is_random_only_while_it_trains() -> None:
     assert gold.random_outputs(dropout(training=False)) == []
 
 
+def test_dropout_before_opset_7_trains_unless_it_is_tested() -> None:
+    for attributes, random in (({}, ["y"]), ({"is_test": 0}, ["y"]), ({"is_test": 1}, [])):
+        proto = model("Dropout", {"x": np.zeros(4, np.float32)}, {}, **attributes)
+        proto.opset_import[0].version = 6
+        assert gold.random_outputs(proto) == random
+
+
 def test_a_seed_makes_no_evaluation_of_what_is_random_doubtful(tmp_path: Path) -> None:
     x = np.zeros(4, np.float32)
     seeded = model("RandomNormalLike", {"x": x}, {}, seed=3.0)

@@ -77,7 +77,7 @@ def inspect(
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
         "inputs": declared.described(entries),
-        "opset": opsets.get("", opsets.get("ai.onnx")),
+        "opset": opsets.get(""),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
         "random": gold.random_outputs(model),

@@ -42,6 +42,9 @@ RANDOM = frozenset(
     + ["RandomUniformLike"]
 )
 
+#: The opset from which Dropout infers where nothing says that it trains.
+DROPOUT_INFERS = 7
+
 
 def evaluate(model, reference, inputs):
     """Return the model's outputs in its own precision, and why the evaluator gave none, if so.
@@ -240,16 +243,15 @@ def proven():
 def _is_node_proven(table, node, version):
     import onnx
 
-    domain = "" if node.domain == "ai.onnx" else node.domain
     try:
-        since = onnx.defs.get_schema(node.op_type, version, domain).since_version
+        since = onnx.defs.get_schema(node.op_type, version, node.domain).since_version
     except onnx.defs.SchemaError:
         return False
-    definition = operators.definition(domain, node.op_type)
+    definition = operators.definition(node.domain, node.op_type)
     module = definition.__module__ if definition else ""
     if definition and table["fingerprints"].get(module) != fingerprint(module):
         return False
-    return is_proven(table["operators"].get(domain, {}).get(node.op_type, {}), since)
+    return is_proven(table["operators"].get(node.domain, {}).get(node.op_type, {}), since)
 
 
 def is_proven(versions, version):
@@ -265,21 +267,23 @@ def is_proven(versions, version):
     return bool(nearest) and all(state in ("proven", "replaced") for state in nearest)
 
 
-def _is_random(node, constants):
+def _is_random(node, constants, opset):
     """Return whether a node is random by design; Dropout is while it trains."""
-    if node.op_type == "Dropout":
-        trains = constants.get(node.input[2], False) if len(node.input) > 2 else False
-        return bool(numpy.any(trains))
-    return node.op_type in RANDOM
+    if node.op_type != "Dropout":
+        return node.op_type in RANDOM
+    if opset < DROPOUT_INFERS:
+        return not any(item.name == "is_test" and item.i for item in node.attribute)
+    return bool(numpy.any(constants.get(node.input[2], False))) if len(node.input) > 2 else False
 
 
 def random_outputs(model):
     """Return the names of the outputs that depend on an operator that is random by design."""
     model = inlined(model)
     constants = checks.constants(model)
+    opset = next((item.version for item in model.opset_import if item.domain == ""), 1)
     moving: Set[str] = set()
     for node in model.graph.node:
-        is_random = any(_is_random(x, constants) for x in [node, *checks.nodes_within(node)])
+        is_random = any(_is_random(x, constants, opset) for x in [node, *checks.nodes_within(node)])
         if is_random or not moving.isdisjoint(node.input):
             moving.update(name for name in node.output if name)
     return [value.name for value in model.graph.output if value.name in moving]
