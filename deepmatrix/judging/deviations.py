@@ -161,7 +161,13 @@ def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:
     one_step = size if size <= reach / 2 else 0.0  # on a coarse grid a tie is a large step
     allowed = min(grid.steps * size, max(MOST_OF_RANGE * reach, one_step))
     capped = allowed < grid.steps * size
-    return Steps(count=grid.steps, size=size, error=allowed / scale, capped=capped)
+    return Steps(
+        count=grid.steps,
+        size=size,
+        error=allowed / scale,
+        capped=capped,
+        allowed_by=grid.allowed_by,
+    )
 
 
 def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:

@@ -136,7 +136,8 @@ class Terms:
 def _describe_steps(steps: Steps) -> str:
     plural = "s" * (steps.count != 1)
     text = f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
-    return f"{text}, at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else text
+    text += f", at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else ""
+    return f"{text}: {steps.allowed_by}" if steps.allowed_by else text
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:

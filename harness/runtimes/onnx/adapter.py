@@ -120,10 +120,10 @@ def _judged(model, reference, inputs, result, described):
     evaluated, reason = result
     outputs = evaluated
     undefined_masks, undefined_remarks = undefined.masks(model, inputs, outputs)
-    judged = gold.judge(model, reference, inputs, outputs, undefined_masks)
+    described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
+    judged = gold.judge(model, reference, inputs, outputs, undefined_masks, in_steps)
     truth, described["judged_by"], remarks, evaluations = judged
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
-    described["quantised"] = quantised.outputs_in_steps(model, inputs)
     described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     described["remarks"] += remarks + undefined_remarks + limit_remarks

@@ -33,6 +33,9 @@ DIFFERENT_UNPROVEN = 1e-6
 #: What a number of 16 bits costs is more: so many times the evaluation's own error may differ.
 OWN_ERRORS = 16
 
+#: Steps of quantised values may add up to this part of the largest value, and no further.
+MOST_OF_RANGE = 0.1
+
 #: A larger error than this is not a rounding error.
 ROUNDING = 1e-4
 
@@ -84,7 +87,7 @@ def evaluate_samples(model, reference, inputs):
     return result or (answers, str(failure))
 
 
-def judge(model, reference, inputs, outputs, undefined):
+def judge(model, reference, inputs, outputs, undefined, in_steps):
     """Return gold by name of output, and what each is judged by.
 
     Args:
@@ -93,6 +96,7 @@ def judge(model, reference, inputs, outputs, undefined):
         inputs: arrays by name.
         outputs: by name, from `evaluate`.
         undefined: by name, a mask of the values that say nothing, where there are any.
+        in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
 
     Returns:
         (gold by name, source by name, remarks, evaluations): a remark says why an evaluation does
@@ -120,7 +124,7 @@ def judge(model, reference, inputs, outputs, undefined):
     )
     allowed = DIFFERENT_UNPROVEN if unproven else DIFFERENT
     random, evaluations = random_outputs(model), {}
-    for name in _contradicted_outputs(allowed, precise, outputs, second, undefined):
+    for name in _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps):
         if name in random:
             continue
         gold[name] = second[name]
@@ -166,7 +170,7 @@ def _defined(value, mask):
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
 
 
-def _contradicted_outputs(allowed, precise, outputs, second, undefined):
+def _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps):
     """Return the names of the outputs whose evaluation the baseline *second* contradicts."""
     names = []
     for name, value in outputs.items():
@@ -174,9 +178,17 @@ def _contradicted_outputs(allowed, precise, outputs, second, undefined):
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = (_defined(each, undefined.get(name)) for each in three)
-        if _is_contradicted(allowed, *defined):
+        if _is_contradicted(max(allowed, _steps(in_steps.get(name), answer)), *defined):
             names.append(name)
     return names
+
+
+def _steps(grid, answer):
+    """Return how far right answers of a quantised output may be apart, over their scale."""
+    if grid is None or numpy.asarray(answer).dtype.kind not in "fiu":
+        return 0.0
+    scale = values.scale_of(numpy.asarray(answer))
+    return min(grid["steps"] * grid["step"] / scale, MOST_OF_RANGE)
 
 
 def _is_contradicted(allowed, precise, own, second):
