@@ -10,14 +10,23 @@ import onnx
 import pytest
 from onnx import helper, numpy_helper
 
+from deepmatrix.diagnosis.search.dequantised import (
+    OPTION,
+    dequantised_product_hint,
+    is_dequantised_product,
+)
+from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.judging import deviations
 from deepmatrix.judging.verdicts import Terms
+from deepmatrix.planning.cells import all_cells
 from deepmatrix.store.parts import Quantised
+from deepmatrix.store.reported.phases import Node
 from deepmatrix.store.truths import Truth
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.record import FLOAT64
 from harness.runtimes.onnx import adapter
 from tests.quantised import floats
+from tests.quantised import model as quantised_model
 from tests.unit.examples import MATRIX
 
 onnxruntime = pytest.importorskip("onnxruntime")
@@ -99,3 +108,52 @@ def test_without_the_allowance_nothing_is_rounded(tmp_path: Path, level: int | N
     assert described["quantised"] == {}
     assert error <= tolerance < 1e-4
     assert "accuracy_level" not in basis
+
+
+def dequantised_product(read: str = "x", weights: str = "w") -> tuple[Graph, Node]:
+    """Return y = x times w, dequantised, as a graph, and the product."""
+    nodes = [
+        Node(name="quantise", kind="QuantizeLinear", inputs=["x", "xs"], outputs=["q"]),
+        Node(name="inputs", kind="DequantizeLinear", inputs=["q", "xs"], outputs=["dx"]),
+        Node(name="weights", kind="DequantizeLinear", inputs=[weights, "ws"], outputs=["dw"]),
+        Node(name="product", kind="MatMul", inputs=[read, "dw"], outputs=["y"]),
+    ]
+    return Graph(nodes=nodes, inputs={"x"}, outputs=["y"], tensors=["y"]), nodes[-1]
+
+
+def test_a_product_with_dequantised_weights_has_the_option_that_keeps_float32() -> None:
+    cells = {cell.id: cell for cell in all_cells(MATRIX)}
+    runtime = cells["onnxruntime-cpp-debian13-amd64-cpu"]
+    hint = dequantised_product_hint(*dequantised_product(), runtime)
+    assert "set its session option session.qdq_matmulnbits_accuracy_level to 1" in hint
+    openvino = cells["openvino-debian12-amd64-cpu"]
+    assert dequantised_product_hint(*dequantised_product(), openvino) == ""
+
+
+def test_quantised_activations_and_computed_weights_are_another_matter() -> None:
+    assert is_dequantised_product(*dequantised_product())
+    assert not is_dequantised_product(*dequantised_product(read="dx"))
+    assert not is_dequantised_product(*dequantised_product(weights="q"))
+
+
+def test_the_option_that_is_named_keeps_the_product_exact() -> None:
+    """ONNX Runtime rounds by default, which is why there is a hint."""
+    random = np.random.default_rng(5)
+    held = {
+        "w": random.integers(-128, 128, (WIDTH, 8)).astype(np.int8),
+        "s": random.uniform(0.01, 0.1, 8).astype(np.float32),
+    }
+    nodes = [
+        helper.make_node("DequantizeLinear", ["w", "s"], ["d"], axis=1),
+        helper.make_node("MatMul", ["x", "d"], ["y"]),
+    ]
+    inputs, outputs = [floats("x", ROWS, WIDTH)], [floats("y", ROWS, 8)]
+    model = quantised_model(nodes, inputs, outputs, **held).SerializeToString()
+    right = X.astype(np.float64) @ (held["w"] * held["s"].astype(np.float64))
+    errors = []
+    for level in ("4", "1"):
+        options = onnxruntime.SessionOptions()
+        options.add_session_config_entry(OPTION, level)
+        (answer,) = onnxruntime.InferenceSession(model, options).run(None, {"x": X})
+        errors.append(np.abs(answer - right).max() / np.abs(right).max())
+    assert errors[0] > 1e-4 > errors[1]
