@@ -9,6 +9,7 @@ from typing import Any
 
 from deepmatrix.diagnosis.case import Case, name_node
 from deepmatrix.diagnosis.search.bisection import Bisection
+from deepmatrix.diagnosis.search.dequantised import dequantised_product_hint
 from deepmatrix.diagnosis.search.saturation import saturation_hint
 from deepmatrix.diagnosis.search.tracing import Trace, Untraceable
 from deepmatrix.store import arrays
@@ -16,6 +17,7 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import GOLD, INPUTS
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.records import Deviation
+from deepmatrix.store.reported.phases import Node
 from harness.formats import MODEL_PATHS
 from harness.record import CUT, EXPOSE, MADE
 
@@ -82,7 +84,7 @@ class RuntimeSearch:
         outcome, is_wrong = self._run_alone(bisection.node, tensor)
         return case.cause(
             "runtime",
-            f"{text}; {outcome}{saturation_hint(node.kind, case.fault.consumer)}",
+            f"{text}; {outcome}{self._hint(node)}",
             node=node.name,
             tensor=tensor,
             error=deviation.error,
@@ -93,6 +95,8 @@ class RuntimeSearch:
 
     def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
         """Cut a node out and run it alone; return the outcome, and whether it shows the fault."""
+        if self.trace.graph.is_one_node:
+            return "it is the model's only node: the model itself shows the fault", False
         case, model_format = self.case, self.case.artifact.format
         with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
             shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
@@ -124,12 +128,17 @@ class RuntimeSearch:
         return self.case.cause(
             "fusion",
             f"an optimisation across {name_node(node.kind, node.name)} is wrong: the outputs are "
-            "right once this node's output is an output of the model"
-            + saturation_hint(node.kind, self.case.fault.consumer),
+            f"right once this node's output is an output of the model{self._hint(node)}",
             node=node.name,
             tensor=tensors[0],
             runs=self.case.consumer_runs,
         )
+
+    def _hint(self, node: Node) -> str:
+        """Return what to do about a wrong node where that is known, or nothing."""
+        consumer = self.case.fault.consumer
+        hint = saturation_hint(node.kind, consumer)
+        return hint or dequantised_product_hint(self.trace.graph, node, consumer)
 
     def run_consumer(self, tensors: Sequence[str]) -> dict[str, Values]:
         """Run the consumer on the model with *tensors* exposed; return these and the outputs."""

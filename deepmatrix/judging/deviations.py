@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepmatrix.judging.similarity import cosine, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
@@ -62,6 +61,7 @@ def compare(outputs: Answers, truth: Truth) -> Agreement:
         deviations.append(_output_deviation(name, answer, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
+    deviations = _without_undefined(deviations, truth)
     counted = [output for output in deviations if not output.unjudged]
     return Agreement(
         error=worst_output_error([output.error for output in counted]) if counted else None,
@@ -95,6 +95,30 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
             "steps": allowed_steps(grid, gold, scale) if grid else None,
         }
     )
+
+
+def _without_undefined(outputs: list[Deviation], truth: Truth) -> list[Deviation]:
+    """Return the outputs as unjudged where the standard defines no value of any of them.
+
+    Where it defines another output, that one says something of the consumer.
+    """
+    undefined = {
+        name
+        for name, mask in truth.masks.items()
+        if mask.size and bool((mask == UNDEFINED_VALUE).all())
+    }
+    if any(output.error != 0.0 or output.name not in undefined for output in outputs):
+        return outputs
+    return [
+        Deviation(
+            name=output.name,
+            error=None,
+            note=f"{output.name}: no gold: {output.caution}",
+            dtype=output.dtype,
+            unjudged=True,
+        )
+        for output in outputs
+    ]
 
 
 def _from_producer(name: str, answer: Values, truth: Truth, scale: float) -> float | None:
@@ -137,7 +161,13 @@ def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:
     one_step = size if size <= reach / 2 else 0.0  # on a coarse grid a tie is a large step
     allowed = min(grid.steps * size, max(MOST_OF_RANGE * reach, one_step))
     capped = allowed < grid.steps * size
-    return Steps(count=grid.steps, size=size, error=allowed / scale, capped=capped)
+    return Steps(
+        count=grid.steps,
+        size=size,
+        error=allowed / scale,
+        capped=capped,
+        allowed_by=grid.allowed_by,
+    )
 
 
 def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
@@ -334,58 +364,3 @@ def _row(values: Values) -> int | None:
     if not values.ndim or not values.size:
         return None
     return int(values.argmax()) // (values.size // len(values))
-
-
-def top1(answer: Values, gold: Values) -> float | None:
-    """Return the share of rows whose largest value has gold's index; None without classes."""
-    if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
-        return None
-    return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())
-
-
-#: The number of axes of vectors in rows: (N, C), or (N, T, C) with T steps.
-VECTOR_AXES = (2, 3)
-
-
-def cosine(answer: Values, gold: Values) -> float | None:
-    """Return the smallest cosine similarity of a vector with gold's; None without vectors.
-
-    Vectors lie along the last axis of (N, C) or (N, T, C), as logits and embeddings do. Those with
-    values that are not finite, and those that are zero in gold, do not count.
-    """
-    if answer.ndim not in VECTOR_AXES or answer.shape[-1] < 2 or not answer.size:
-        return None
-    vectors, wanted = (
-        value.reshape(-1, value.shape[-1]).astype(np.float64) for value in (answer, gold)
-    )
-    norms = np.linalg.norm(wanted, axis=1)
-    counted = np.isfinite(norms) & (norms > 0) & np.isfinite(vectors).all(axis=1)
-    if not counted.any():
-        return None
-    products = (vectors[counted] * wanted[counted]).sum(axis=1)
-    lengths = norms[counted] * np.linalg.norm(vectors[counted], axis=1)
-    ratios = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-    return float(min(ratios.min(), 1.0))
-
-
-_INTEGERS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}
-
-
-def ulps(answer: Values, gold: Values) -> int | None:
-    """Return the most floats of their dtype that lie between two finite arrays' values.
-
-    Bit patterns in the order of the numbers, after Dawson, "Comparing floating point numbers".
-    """
-    if answer.dtype.kind != "f" or answer.dtype.itemsize not in _INTEGERS or not answer.size:
-        return None
-    first, second = _ordered(answer), _ordered(gold)
-    # The difference of two int64 may exceed int64.
-    count = np.maximum(first, second).view(np.uint64) - np.minimum(first, second).view(np.uint64)
-    return int(count.max())
-
-
-def _ordered(values: Values) -> NDArray[Any]:
-    """Return integers in the order of the floats, adjacent where the floats are."""
-    integer = _INTEGERS[values.dtype.itemsize]
-    bits = np.ascontiguousarray(values).view(values.dtype.newbyteorder("=")).view(integer)
-    return np.where(bits < 0, np.iinfo(integer).min - bits, bits).astype(np.int64)

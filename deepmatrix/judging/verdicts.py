@@ -136,7 +136,8 @@ class Terms:
 def _describe_steps(steps: Steps) -> str:
     plural = "s" * (steps.count != 1)
     text = f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
-    return f"{text}, at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else text
+    text += f", at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else ""
+    return f"{text}: {steps.allowed_by}" if steps.allowed_by else text
 
 
 def terms_of(manifest: Manifest, consumer: Cell, artifact: str) -> Terms:
@@ -244,6 +245,9 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     reason = "; ".join(output.note for output in agreement.outputs if output.unjudged)
     if reason and not judged:
         return Verdict(name="not-run", reason=reason)
+    is_users = terms.imported and agreement.producer_error is not None
+    if is_users and (fault := producer_fault(agreement, terms)):  # no consumer's fault
+        return Verdict(name="not-run", reason=f"no gold: {fault}")
     outputs = judged or [Deviation(name="", error=agreement.error)]
     limits = [(output, *terms.allowed_of(output, agreement)) for output in outputs]
     worst, tolerance, basis = max(limits, key=lambda limit: _excess(limit[0].error, limit[1]))

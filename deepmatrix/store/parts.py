@@ -55,10 +55,12 @@ class Quantised(Part):
 
     *step*: how far it moves with one step of the values that are quantised last before it.
     *steps*: how many of these right answers may be apart. *scale*, *zero_point*: what its integers
-    stand for, where it is itself quantised.
+    stand for, where it is itself quantised. *allowed_by*: what in the model allows a runtime to
+    round where the graph itself does not.
     """
 
     step: Step
     steps: int = Field(ge=1, le=1_000_000)
     scale: Step | None = None
     zero_point: Whole | None = None
+    allowed_by: Line = ""

@@ -75,12 +75,14 @@ class Steps(Part):
     """What a quantised output is allowed: *count* steps of *size*; *error*: over gold's scale.
 
     *capped*: these would be more than a part of the output's range, and that part is allowed.
+    *allowed_by*: see `deepmatrix.store.parts.Quantised`.
     """
 
     count: Count
     size: Measure
     error: Measure
     capped: bool = False
+    allowed_by: Line = ""
 
 
 class Deviation(Part):

@@ -5,7 +5,7 @@ sample inputs; it answers them in float64 as well, where the format can be evalu
 """
 
 import os
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Iterator, Optional
 
 import numpy
 
@@ -55,7 +55,8 @@ def inspect(job: InspectionJob, data: Dict[str, Any]) -> None:
     data.setdefault("judged_by", dict.fromkeys(inspected["outputs"], source))
     for text in ("refusal", "unanswered"):
         data[text] = data.get(text, "")[:LONGEST_REMARK]
-    data["remarks"] = [remark[:LONGEST_REMARK] for remark in data.get("remarks", [])]
+    remarks = [*data.get("remarks", []), *_nan_remarks(inspected["inputs"])]
+    data["remarks"] = [remark[:LONGEST_REMARK] for remark in remarks]
     for name, target in (
         ("inputs", record.MODEL_INPUTS),
         ("outputs", record.PRODUCED),
@@ -69,6 +70,17 @@ def inspect(job: InspectionJob, data: Dict[str, Any]) -> None:
     data["answered"] = list(answers)
     for number, answer in enumerate(answers.values()):
         control.save_array(job.directory, record.answer_path(number), answer)
+
+
+def _nan_remarks(inputs: Arrays) -> Iterator[str]:
+    """Yield which inputs have NaN, for a user who does not know of them."""
+    for name, x in inputs.items():
+        if x.dtype.kind == "f" and numpy.isnan(x).any():
+            rows = numpy.isnan(numpy.atleast_1d(x)).reshape(len(numpy.atleast_1d(x)), -1)
+            yield (
+                f"input {name}: {int(rows.any(axis=1).sum())} of {len(rows)} rows have NaN; "
+                "runtimes may differ there, where the standard says nothing of NaN"
+            )
 
 
 ALL = {record.INSPECT: inspect}

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto, helper
 
 from tests.unit.fused_edges import classical, fused, has_two_classes_with_leaves, quantised
-from tests.unit.one_node import Case, floats, scalar, whole
+from tests.unit.one_node import Case, drawn, floats, scalar, whole
 
 ROUNDED = ("round_prefer_floor", "round_prefer_ceil", "floor", "ceil")
 TRANSFORMATIONS = (
@@ -268,26 +269,22 @@ def looping() -> Iterator[Case]:
         yield loop(shape, trips)
 
 
-EDGES: list[Case] = [
-    case
-    for family in (
-        *(
-            resizing,
-            sampling,
-            normalizing,
-            pooling,
-            selecting,
-            padding,
-            flattening,
-            suppressing,
-            recurrent,
-            looping,
-            quantised,
-            fused,
-        ),
-        classical,
+def dropping() -> Iterator[Case]:
+    yield from (
+        Case("Dropout", [floats(3, 4)], outputs=2, version=number) for number in (10, 12, 13)
     )
-    for case in family()
+    yield Case("Dropout", [floats(3, 4)], {"ratio": 0.3}, version=7)
+    yield Case("Dropout", [floats(3, 4), None, scalar(False, "bool")], version=13)
+    yield Case("Dropout", [floats(3, 4), scalar(0.0), scalar(True, "bool")], version=13)
+
+
+FAMILIES = (
+    *(resizing, sampling, normalizing, pooling, selecting, padding, flattening, suppressing),
+    *(recurrent, looping, dropping, quantised, fused, classical),
+)
+
+EDGES: list[Case] = [
+    case for family in FAMILIES for case in drawn(family.__name__, partial(list, family()))
 ]
 
 
@@ -299,6 +296,9 @@ def is_cropped_to_its_own_size(case: Case) -> bool:
 
 #: Where the judge and ONNX Runtime's kernel differ, and why.
 DIFFERENCES: dict[str, Callable[[Case], bool]] = {
+    "before opset 12 the kernel answers a mask that is False where nothing is dropped": (
+        lambda case: case.operator == "Dropout" and case.outputs == 2 and case.version < 12
+    ),
     "the kernel copies the input where no size changes, though a region is cropped": (
         is_cropped_to_its_own_size
     ),

@@ -10,13 +10,13 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper
 
-from tests.unit.one_node import CONTRIB, ML, Case, floats, levels, scalar, whole
+from tests.unit.one_node import CONTRIB, ML, Case, floats, integers, scalar, whole
 
 PADDED = ("SAME_UPPER", "SAME_LOWER", "VALID", "NOTSET")
 
 
 def quantised() -> Iterator[Case]:
-    x, y, s = levels("uint8", 3, 4), levels("int8", 4, 5), scalar(0.02)
+    x, y, s = integers("uint8", 3, 4), integers("int8", 4, 5), scalar(0.02)
     z, k = scalar(120, "uint8"), scalar(3, "int8")
     ties = np.float32([0.5, 1.5, 2.5, -0.5, -300, 300])
     for zero in (scalar(3, "uint8"), scalar(-3, "int8")):
@@ -43,7 +43,7 @@ def quantised() -> Iterator[Case]:
     for zeros in ([], [z], [z, k], [None, k]):
         yield Case("MatMulInteger", [x, y, *zeros])
     yield Case("QLinearMatMul", [x, s, z, y, s, k, scalar(0.5), z])
-    picture, kernel = levels("uint8", 1, 2, 6, 5), levels("int8", 3, 2, 3, 3)
+    picture, kernel = integers("uint8", 1, 2, 6, 5), integers("int8", 3, 2, 3, 3)
     for auto_pad in PADDED:
         settings = {"auto_pad": auto_pad, "strides": [2, 1]}
         yield Case("ConvInteger", [picture, kernel, z], settings)

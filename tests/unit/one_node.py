@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import onnx
@@ -24,21 +25,42 @@ VERSIONS = {"": 17, CONTRIB: 1, ML: 3}
 TIES = 0.25
 
 
-RANDOM = np.random.default_rng(23)
+#: The generators of what is being drawn, the innermost last: see `drawn`.
+_GENERATORS: list[np.random.Generator] = []
+
+Drawn = TypeVar("Drawn")
+
+
+def drawn(name: str, make: Callable[[], Drawn]) -> Drawn:
+    """Return what *make* draws, from a generator of its own: no other test changes its numbers."""
+    _GENERATORS.append(np.random.default_rng(zlib.crc32(name.encode())))
+    try:
+        return make()
+    finally:
+        _GENERATORS.pop()
+
+
+def each_drawn(makers: Mapping[str, Callable[[], Drawn]]) -> dict[str, Drawn]:
+    """Return what each draws, by name."""
+    return {name: drawn(name, make) for name, make in makers.items()}
 
 
 def floats(*shape: int, low: float = -2.0, high: float = 2.0) -> np.ndarray:
-    return RANDOM.uniform(low, high, shape).astype(np.float32)
+    return _GENERATORS[-1].uniform(low, high, shape).astype(np.float32)
 
 
 def whole(*numbers: int, dtype: str = "int64") -> np.ndarray:
     return np.array(numbers, dtype)
 
 
-def levels(dtype: str, *shape: int) -> np.ndarray:
-    """Return integers of a quantised type, over its whole range."""
+def integers(
+    dtype: str, *shape: int, low: int | None = None, high: int | None = None
+) -> np.ndarray:
+    """Return integers from *low* to *high*, else over the whole range of their type."""
     limits = np.iinfo(dtype)
-    return RANDOM.integers(limits.min, limits.max + 1, shape).astype(dtype)
+    first = limits.min if low is None else low
+    last = limits.max if high is None else high
+    return _GENERATORS[-1].integers(first, last + 1, shape).astype(dtype)
 
 
 def scalar(value: Any, dtype: str = "float32") -> np.ndarray:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deepmatrix.drawing import numbers
-from deepmatrix.judging import deviations
+from deepmatrix.judging import deviations, similarity
 from deepmatrix.paths import ROOT
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
@@ -43,16 +43,16 @@ def test_the_scale_of_errors_is_a_quarter_at_least() -> None:
 def test_the_next_float_is_one_away_across_zero_too() -> None:
     for value in (1.0, -1.0, 0.0, 1e-38):
         number = np.array([value], np.float32)
-        assert deviations.ulps(number, np.nextafter(number, np.float32(9))) == 1
-    assert deviations.ulps(np.array([0.0], np.float32), np.array([-0.0], np.float32)) == 0
+        assert similarity.ulps(number, np.nextafter(number, np.float32(9))) == 1
+    assert similarity.ulps(np.array([0.0], np.float32), np.array([-0.0], np.float32)) == 0
 
 
 @given(hnp.arrays(np.float32, 5, elements=FINITE), hnp.arrays(np.float32, 5, elements=FINITE))
 def test_ulps_are_symmetric_and_zero_only_between_equals(
     left_values: np.ndarray, right_values: np.ndarray
 ) -> None:
-    distances = deviations.ulps(left_values, right_values)
-    assert distances == deviations.ulps(right_values, left_values)
+    distances = similarity.ulps(left_values, right_values)
+    assert distances == similarity.ulps(right_values, left_values)
     assert (distances == 0) == bool((left_values == right_values).all())
 
 
@@ -127,7 +127,7 @@ def test_a_model_without_outputs_matches_nothing() -> None:
 
 def test_doubles_of_either_sign_are_counted_apart_by_all_that_lie_between() -> None:
     ends = np.array([-np.finfo("f8").max]), np.array([np.finfo("f8").max])
-    assert deviations.ulps(*ends) == 2 * int(np.array(ends[1]).view(np.int64)[0])
+    assert similarity.ulps(*ends) == 2 * int(np.array(ends[1]).view(np.int64)[0])
 
 
 # Random by design ------------------------------------------------------------------------------
@@ -178,6 +178,27 @@ def test_where_the_standard_leaves_a_value_undefined_it_does_not_count() -> None
     assert agreement.error == 0.0
     assert agreement.outputs[0].caution == "the standard leaves 1 of 4 values undefined"
     assert masked([[9, 2], [3, 0]], [[1, 2], [3, 4]], mask).error == 1.0
+
+
+def test_where_the_standard_defines_no_value_there_is_no_gold() -> None:
+    agreement = masked([9, 9], [1, 2], [UNDEFINED_VALUE] * 2)
+    assert (agreement.error, agreement.outputs[0].unjudged) == (None, True)
+    assert agreement.note == "y: no gold: the standard leaves 2 of 2 values undefined"
+
+
+def test_an_undefined_output_still_needs_its_shape() -> None:
+    agreement = masked([9, 9, 9], [1, 2], [UNDEFINED_VALUE] * 2)
+    assert agreement.note == "y has the shape (3,), not (2,)"
+    assert not agreement.outputs[0].unjudged
+
+
+def test_beside_an_undefined_output_another_one_is_judged() -> None:
+    gold = {"y": np.array([1, 2]), "z": np.array([3])}
+    masks = {"y": np.full(2, UNDEFINED_VALUE, np.uint8)}
+    answered = {"y": np.array([9, 9]), "z": np.array([4])}
+    agreement = deviations.compare(answered, Truth(gold=gold, produced=gold, masks=masks))
+    assert [output.error for output in agreement.outputs] == [0.0, 1.0]
+    assert not any(output.unjudged for output in agreement.outputs)
 
 
 def test_an_integer_that_rounding_decides_does_not_count() -> None:
@@ -239,18 +260,18 @@ def test_text_that_depends_on_an_undefined_value_does_not_count() -> None:
 def test_the_cosine_is_that_of_the_worst_row() -> None:
     gold = np.array([[1.0, 0.0], [0.0, 2.0], [0.0, 0.0]])
     answer = np.array([[1.0, 0.0], [2.0, 2.0], [5.0, 5.0]], np.float32)
-    assert deviations.cosine(answer, gold) == pytest.approx(np.sqrt(0.5))
-    assert deviations.cosine(-answer[:1], gold[:1]) == -1.0
-    assert deviations.cosine(np.zeros((1, 2)), gold[:1]) == 0.0
+    assert similarity.cosine(answer, gold) == pytest.approx(np.sqrt(0.5))
+    assert similarity.cosine(-answer[:1], gold[:1]) == -1.0
+    assert similarity.cosine(np.zeros((1, 2)), gold[:1]) == 0.0
     steps = np.stack([answer, answer])
-    assert deviations.cosine(steps, np.stack([gold, gold])) == pytest.approx(np.sqrt(0.5))
+    assert similarity.cosine(steps, np.stack([gold, gold])) == pytest.approx(np.sqrt(0.5))
 
 
 @pytest.mark.parametrize("shape", [(), (3,), (3, 1), (0, 4), (2, 3, 4, 4)])
 def test_only_vectors_in_rows_have_a_cosine(shape: tuple[int, ...]) -> None:
-    assert deviations.cosine(np.ones(shape), np.ones(shape)) is None
+    assert similarity.cosine(np.ones(shape), np.ones(shape)) is None
 
 
 def test_gold_that_is_zero_or_not_finite_has_no_cosine() -> None:
     gold = np.array([[0.0, 0.0], [np.inf, 1.0]])
-    assert deviations.cosine(np.ones((2, 2)), gold) is None
+    assert similarity.cosine(np.ones((2, 2)), gold) is None

@@ -5,6 +5,7 @@ from __future__ import annotations
 from random import Random
 
 import numpy as np
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -82,6 +83,18 @@ def test_a_node_with_two_wrong_outputs_ends_the_search_at_once() -> None:
     graph = Graph(nodes=[node], inputs={"x"}, outputs=["a", "b"], tensors=["a", "b"])
     search, count = looks(graph, {"a", "b"})
     assert (search.node, count) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("inputs", "is_one"), [({"x"}, True), ({"x", "w"}, False)], ids=["constant", "computed"]
+)
+def test_beside_constants_a_single_node_is_the_whole_model(inputs: set[str], is_one: bool) -> None:
+    nodes = [
+        Node(name="", kind="Neg", inputs=["w"], outputs=["c"]),
+        Node(name="", kind="Add", inputs=["x", "c"], outputs=["y"]),
+    ]
+    graph = Graph(nodes=nodes, inputs=inputs, outputs=["y"], tensors=["y"])
+    assert graph.is_one_node == is_one
 
 
 @given(graphs(), st.randoms(use_true_random=False))

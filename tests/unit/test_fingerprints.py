@@ -10,10 +10,10 @@ import pytest
 
 from harness.graphs.operators import definitions, fingerprints
 from harness.runtimes.onnx import gold
-from tests.unit.one_node import Case, floats
+from tests.unit.one_node import Case, drawn, floats
 
 MODULES = sorted({definition.__module__ for definition in definitions()})
-SOFTMAX = Case("Softmax", [floats(2, 3)]).model()
+SOFTMAX = drawn("SOFTMAX", lambda: Case("Softmax", [floats(2, 3)])).model()
 
 
 @pytest.mark.parametrize("module", MODULES)

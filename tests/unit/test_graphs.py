@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 from pathlib import Path
 from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
@@ -278,6 +279,21 @@ def test_answers_that_are_neither_numbers_nor_text_are_refused_whatever_the_form
 ) -> None:
     with pytest.raises(BadModel, match="its output things is object"):
         inspect(tmp_path, {"things": np.array([{}], object)})
+
+
+def test_given_inputs_with_nan_are_said_by_their_rows(tmp_path: Path) -> None:
+    onnx.save(relu("n", 2), tmp_path / "model.onnx")
+    x = np.float32([[1, np.nan], [2, 3], [np.nan, np.nan], [4, np.inf]])
+    control.save_arrays(str(tmp_path), "given.npz", {"x": x})
+    given = {"format": "onnx", "model": "model.onnx", "inputs": "given.npz", "seed": 0}
+    document = {"cell": {"name": "onnx"}, "import": given}
+    described: dict[str, Any] = {}
+    adapter.start()
+    inspection.inspect(inspection.InspectionJob(str(tmp_path), document, adapter, {}), described)
+    assert [remark for remark in described["remarks"] if "rows have NaN" in remark] == [
+        "input x: 2 of 4 rows have NaN; runtimes may differ there, where the standard says nothing "
+        "of NaN"
+    ]
 
 
 def test_tensors_are_kept_whatever_they_are_called(tmp_path: Path) -> None:

@@ -138,6 +138,13 @@ def test_dropout_is_random_only_while_it_trains() -> None:
     assert gold.random_outputs(dropout(training=False)) == []
 
 
+def test_dropout_before_opset_7_trains_unless_it_is_tested() -> None:
+    for attributes, random in (({}, ["y"]), ({"is_test": 0}, ["y"]), ({"is_test": 1}, [])):
+        proto = model("Dropout", {"x": np.zeros(4, np.float32)}, {}, **attributes)
+        proto.opset_import[0].version = 6
+        assert gold.random_outputs(proto) == random
+
+
 def test_a_seed_makes_no_evaluation_of_what_is_random_doubtful(tmp_path: Path) -> None:
     x = np.zeros(4, np.float32)
     seeded = model("RandomNormalLike", {"x": x}, {}, seed=3.0)
@@ -186,3 +193,75 @@ def test_a_definition_that_is_not_proven_gives_way_to_a_small_difference(
     x = np.float32([[1, 2, 3]])
     inspected = inspect(tmp_path, model("Softmax", {"x": x}, {}), {"x": x})
     assert inspected["described"]["judged_by"]["y"] == BASELINE
+
+
+NAN = np.float32([[1, np.nan, 3], [4, 5, 6]])
+
+
+@pytest.mark.parametrize(
+    ("operator", "x", "constants", "settings", "mask"),
+    [
+        ("ReduceMax", NAN, {"axes": np.int64([1])}, {}, [[1], [0]]),
+        ("ReduceMin", NAN, {"axes": np.int64([0])}, {"keepdims": 0}, [0, 1, 0]),
+        ("ReduceMax", NAN, {}, {}, [[1]]),
+        ("ReduceMin", NAN, {}, {"noop_with_empty_axes": 1}, None),
+        ("MaxPool", NAN[None], {}, {"kernel_shape": [2]}, [[[1, 1], [0, 0]]]),
+        ("GlobalMaxPool", NAN[None], {}, {}, [[[1], [0]]]),
+        ("ReduceSum", NAN, {"axes": np.int64([1])}, {}, None),
+    ],
+)
+def test_the_largest_value_among_nan_is_undefined(
+    tmp_path: Path,
+    operator: str,
+    x: np.ndarray,
+    constants: dict[str, np.ndarray],
+    settings: dict[str, Any],
+    mask: list[Any] | None,
+) -> None:
+    proto = model(operator, {"x": x}, constants, **settings)
+    proto.opset_import[0].version = 18
+    inspected = inspect(tmp_path, proto, {"x": x})
+    if mask is None:
+        assert inspected["undefined"] == {}
+        return
+    assert inspected["undefined"]["y"].tolist() == mask
+    assert f"{operator} 'node' of NaN is undefined" in " ".join(inspected["described"]["remarks"])
+
+
+@pytest.mark.filterwarnings("ignore:invalid value")
+@pytest.mark.parametrize(
+    ("x", "is_undefined"),
+    [([3e38, -3e38], 1), ([np.nan, 1], 1), ([3e38, 1], 0), ([3, -3], 0)],
+)
+def test_a_dynamic_quantisation_whose_range_overflows_is_undefined(
+    tmp_path: Path, x: list[float], is_undefined: int
+) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("DynamicQuantizeLinear", ["x"], ["y", "scale", "zero"], name="node")],
+        "dynamic",
+        [helper.make_tensor_value_info("x", 1, (2,))],
+        [helper.make_tensor_value_info(*each, None) for each in (("y", 2), ("scale", 1))]
+        + [helper.make_tensor_value_info("zero", 2, None)],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=9)
+    undefined = inspect(tmp_path, proto, {"x": np.float32(x)})["undefined"]
+    names = ["y", "scale", "zero"] if is_undefined else []
+    assert sorted(undefined) == sorted(names)
+    assert all(undefined[name].all() for name in names)
+
+
+@pytest.mark.parametrize("kind", ["UINT4", "INT4"])
+def test_a_cast_to_four_bits_out_of_range_is_undefined(tmp_path: Path, kind: str) -> None:
+    x = np.float32([1, 99, -99, np.nan, 7])
+    graph = helper.make_graph(
+        [
+            helper.make_node("Cast", ["x"], ["c"], to=getattr(onnx.TensorProto, kind), name="node"),
+            helper.make_node("Cast", ["c"], ["y"], to=onnx.TensorProto.FLOAT),
+        ],
+        "narrow",
+        [helper.make_tensor_value_info("x", 1, (5,))],
+        [helper.make_tensor_value_info("y", 1, None)],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
+    inspected = inspect(tmp_path, proto, {"x": x})
+    assert inspected["undefined"]["y"].tolist() == [0, 1, 1, 1, 0]

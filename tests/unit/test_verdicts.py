@@ -57,6 +57,14 @@ def test_the_error_decides(measured: Agreement, word: str, reason: str) -> None:
     assert (verdict.name, verdict.reason) == (word, reason)
 
 
+@pytest.mark.parametrize("own", [1.3, NAN])
+def test_a_users_model_whose_gold_its_own_precision_contradicts_has_no_gold(own: float) -> None:
+    terms = replace(TERMS, imported=True)
+    verdict = judge([record(JOB, agreement=agreement(1.3, own=own))], terms, "")
+    assert (verdict.name, verdict.error, verdict.tolerance) == ("not-run", None, None)
+    assert verdict.reason == f"no gold: the inspector's own error is {own:.1e}, above 1e-04"
+
+
 def test_an_output_without_an_error_drifts() -> None:
     measured = agreement(2e-7).model_copy(update={"outputs": (Deviation(name="y", error=None),)})
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")

@@ -37,6 +37,11 @@ class Graph:
         """The variable tensors with known values: those that can be compared."""
         return self.variable & frozenset(self.tensors)
 
+    @property
+    def is_one_node(self) -> bool:
+        """Whether all but one node are constants, so that this one cut out is the model again."""
+        return sum(not self.variable.isdisjoint(node.outputs) for node in self.nodes) == 1
+
     def ancestors(self, tensors: Collection[str], stop: Collection[str] = ()) -> set[int]:
         """Return the indices of the nodes that *tensors* depend on, not going beyond *stop*."""
         indices: set[int] = set()

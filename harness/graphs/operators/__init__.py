@@ -126,5 +126,5 @@ def is_trusted(node: Any, constants: Arrays) -> bool:
         node: the node.
         constants: arrays by name, for what it reads and is known beforehand.
     """
-    own = definition("" if node.domain == "ai.onnx" else node.domain, node.op_type)
+    own = definition(node.domain, node.op_type)
     return own is None or not hasattr(own, "is_trusted") or own.is_trusted(node, constants)

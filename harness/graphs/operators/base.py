@@ -13,7 +13,7 @@ class Operator(OpRun):
 
     def __init__(self, onnx_node, run_params, schema=None):
         opsets = run_params["opsets"]
-        self.opset = opsets.get(self.op_domain, opsets.get("ai.onnx", 1))
+        self.opset = opsets.get(self.op_domain, 1)
         OpRun.__init__(self, onnx_node, run_params, schema or self._schema_of(onnx_node))
 
     def _schema_of(self, node):

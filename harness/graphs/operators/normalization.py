@@ -1,4 +1,4 @@
-"""Normalisations."""
+"""Normalisations, and Dropout."""
 
 import numpy
 
@@ -56,4 +56,24 @@ class LpNormalization(Operator):
         return (numpy.where(norm == 0, 0, x / numpy.where(norm == 0, 1, norm)).astype(x.dtype),)
 
 
-OPERATORS = [BatchNormalization, LRN, MeanVarianceNormalization, LpNormalization]
+class Dropout(Operator):
+    """Of every version: before opset 7 it trains unless *is_test*, from 12 on if an input says so.
+
+    The evaluator has none before opset 7, and in training mode none without a ratio.
+    """
+
+    def _run(self, x, ratio_input=None, training=None, **settings):
+        ratio, is_test, seed = (settings.get(name) for name in ("ratio", "is_test", "seed"))
+        given = ratio if ratio_input is None else ratio_input
+        rate = 0.5 if given is None else float(numpy.asarray(given).item())
+        trains = not is_test if self.opset < 7 else bool(numpy.any(training))
+        if trains and rate:
+            kept = numpy.random.RandomState(seed).uniform(size=x.shape) >= rate
+            y = (kept * x / (1.0 - rate)).astype(x.dtype)
+        else:
+            kept, y = numpy.ones(x.shape, "bool"), x
+        mask = kept if self.opset >= 10 else kept.astype(x.dtype)
+        return (y, mask)[: len(self.onnx_node.output)]
+
+
+OPERATORS = [Dropout, BatchNormalization, LRN, MeanVarianceNormalization, LpNormalization]

@@ -15,7 +15,7 @@ class RoiAlign(op_roi_align.RoiAlign):
 
     def __init__(self, onnx_node, run_params):
         opsets = run_params["opsets"]
-        opset = opsets.get("", opsets.get("ai.onnx", 1))
+        opset = opsets.get("", 1)
         schema = onnx.defs.get_schema("RoiAlign", opset)
         op_roi_align.RoiAlign.__init__(self, onnx_node, run_params, schema)
         if opset < 16:

@@ -77,7 +77,7 @@ def inspect(
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
         "inputs": declared.described(entries),
-        "opset": opsets.get("", opsets.get("ai.onnx")),
+        "opset": opsets.get(""),
         "nodes": len(model.graph.node),
         "writer": f"{model.producer_name} {model.producer_version}".strip(),
         "random": gold.random_outputs(model),
@@ -90,6 +90,7 @@ def inspect(
         fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
         sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
+    described["remarks"] += reference.remarks()
     if sampled.result is None:
         described["remarks"].append("no gold of our own: " + sampled.failure)
         described["unanswered"] = sampled.failure
@@ -119,10 +120,10 @@ def _judged(model, reference, inputs, result, described):
     evaluated, reason = result
     outputs = evaluated
     undefined_masks, undefined_remarks = undefined.masks(model, inputs, outputs)
-    judged = gold.judge(model, reference, inputs, outputs, undefined_masks)
+    described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
+    judged = gold.judge(model, reference, inputs, outputs, undefined_masks, in_steps)
     truth, described["judged_by"], remarks, evaluations = judged
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
-    described["quantised"] = quantised.outputs_in_steps(model, inputs)
     described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     described["remarks"] += remarks + undefined_remarks + limit_remarks

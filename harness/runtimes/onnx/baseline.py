@@ -4,7 +4,16 @@ It is used where the evaluator knows no float64, and it is the second opinion wh
 evaluator's own definition of an operator has not been proven.
 """
 
-from harness.graphs import ort_session, values
+import os
+import pickle
+import subprocess
+import sys
+
+import harness
+from harness.runtimes.onnx import baseline_process
+
+#: Where the process finds this package.
+_ROOT = os.path.dirname(os.path.dirname(os.path.abspath(harness.__file__)))
 
 
 class NoBaseline(Exception):
@@ -13,6 +22,10 @@ class NoBaseline(Exception):
 
 class Refusal(NoBaseline):
     """ONNX Runtime has loaded the model, and refuses to run it on these inputs."""
+
+
+class Death(NoBaseline):
+    """ONNX Runtime crashed on the model; the message says with which signal."""
 
 
 class Baseline:
@@ -30,7 +43,7 @@ class Baseline:
     def answer(self, inputs):
         """Return the outputs as named arrays, for inputs by name.
 
-        Raises Refusal or NoBaseline, with ONNX Runtime's own first line.
+        Raises Refusal or NoBaseline, with ONNX Runtime's own first line; Death where it crashed.
         """
         if not self._is_answered(inputs):
             self._inputs, self._answers, self._failure = dict(inputs), None, None
@@ -42,6 +55,11 @@ class Baseline:
             raise self._failure
         return self._answers
 
+    def remarks(self):
+        """Return what the reader should know of it: that ONNX Runtime crashed, if it did."""
+        is_dead = isinstance(self._failure, Death)
+        return ["no baseline: {}".format(self._failure)] if is_dead else []
+
     def _is_answered(self, inputs):
         earlier = self._inputs
         return (
@@ -52,28 +70,19 @@ class Baseline:
 
 
 def _answer(path, names, inputs):
-    try:
-        import onnxruntime
-    except ImportError:
-        raise NoBaseline("ONNX Runtime is not installed beside the evaluator")
-    options = onnxruntime.SessionOptions()
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
-    options.log_severity_level = 4
-    options.intra_op_num_threads = options.inter_op_num_threads = 1
-    try:
-        session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # its errors share no class
-        raise NoBaseline(_line(error))
-    if ort_session.without_array(session):
-        raise NoBaseline(ort_session.without_array(session))
-    try:
-        answers = ort_session.run(onnxruntime, session, names, inputs)
-    except Exception as error:
-        raise Refusal(_line(error))
-    return values.flatten(zip(names, answers))
-
-
-def _line(error):
-    """Return an error in a line; ONNX Runtime lists wrong sizes in lines of their own."""
-    text = " ".join(str(error).split())
-    return "{}: {}".format(type(error).__name__, text)[:300]
+    """Return the answers of a process of its own: its crash says something of the model."""
+    finished = subprocess.run(
+        [sys.executable, "-m", baseline_process.__name__],
+        input=pickle.dumps((path, names, inputs), protocol=4),
+        stdout=subprocess.PIPE,
+        check=False,
+        env=dict(os.environ, PYTHONPATH=os.pathsep.join([_ROOT, *sys.path])),
+    )
+    if finished.returncode < 0:
+        raise Death("ONNX Runtime died with signal {}".format(-finished.returncode))
+    if finished.returncode:
+        raise Death("ONNX Runtime died with exit status {}".format(finished.returncode))
+    outcome, result = pickle.loads(finished.stdout)
+    if outcome == baseline_process.ANSWERED:
+        return result
+    raise (Refusal if outcome == baseline_process.REFUSED else NoBaseline)(result)

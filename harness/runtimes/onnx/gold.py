@@ -33,6 +33,9 @@ DIFFERENT_UNPROVEN = 1e-6
 #: What a number of 16 bits costs is more: so many times the evaluation's own error may differ.
 OWN_ERRORS = 16
 
+#: Steps of quantised values may add up to this part of the largest value, and no further.
+MOST_OF_RANGE = 0.1
+
 #: A larger error than this is not a rounding error.
 ROUNDING = 1e-4
 
@@ -41,6 +44,9 @@ RANDOM = frozenset(
     ["Bernoulli", "Multinomial", "RandomNormal", "RandomNormalLike", "RandomUniform"]
     + ["RandomUniformLike"]
 )
+
+#: The opset from which Dropout infers where nothing says that it trains.
+DROPOUT_INFERS = 7
 
 
 def evaluate(model, reference, inputs):
@@ -81,7 +87,7 @@ def evaluate_samples(model, reference, inputs):
     return result or (answers, str(failure))
 
 
-def judge(model, reference, inputs, outputs, undefined):
+def judge(model, reference, inputs, outputs, undefined, in_steps):
     """Return gold by name of output, and what each is judged by.
 
     Args:
@@ -90,6 +96,7 @@ def judge(model, reference, inputs, outputs, undefined):
         inputs: arrays by name.
         outputs: by name, from `evaluate`.
         undefined: by name, a mask of the values that say nothing, where there are any.
+        in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
 
     Returns:
         (gold by name, source by name, remarks, evaluations): a remark says why an evaluation does
@@ -117,7 +124,7 @@ def judge(model, reference, inputs, outputs, undefined):
     )
     allowed = DIFFERENT_UNPROVEN if unproven else DIFFERENT
     random, evaluations = random_outputs(model), {}
-    for name in _contradicted_outputs(allowed, precise, outputs, second, undefined):
+    for name in _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps):
         if name in random:
             continue
         gold[name] = second[name]
@@ -163,7 +170,7 @@ def _defined(value, mask):
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
 
 
-def _contradicted_outputs(allowed, precise, outputs, second, undefined):
+def _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps):
     """Return the names of the outputs whose evaluation the baseline *second* contradicts."""
     names = []
     for name, value in outputs.items():
@@ -171,9 +178,17 @@ def _contradicted_outputs(allowed, precise, outputs, second, undefined):
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = (_defined(each, undefined.get(name)) for each in three)
-        if _is_contradicted(allowed, *defined):
+        if _is_contradicted(max(allowed, _steps(in_steps.get(name), answer)), *defined):
             names.append(name)
     return names
+
+
+def _steps(grid, answer):
+    """Return how far right answers of a quantised output may be apart, over their scale."""
+    if grid is None or numpy.asarray(answer).dtype.kind not in "fiu":
+        return 0.0
+    scale = values.scale_of(numpy.asarray(answer))
+    return min(grid["steps"] * grid["step"] / scale, MOST_OF_RANGE)
 
 
 def _is_contradicted(allowed, precise, own, second):
@@ -240,16 +255,15 @@ def proven():
 def _is_node_proven(table, node, version):
     import onnx
 
-    domain = "" if node.domain == "ai.onnx" else node.domain
     try:
-        since = onnx.defs.get_schema(node.op_type, version, domain).since_version
+        since = onnx.defs.get_schema(node.op_type, version, node.domain).since_version
     except onnx.defs.SchemaError:
         return False
-    definition = operators.definition(domain, node.op_type)
+    definition = operators.definition(node.domain, node.op_type)
     module = definition.__module__ if definition else ""
     if definition and table["fingerprints"].get(module) != fingerprint(module):
         return False
-    return is_proven(table["operators"].get(domain, {}).get(node.op_type, {}), since)
+    return is_proven(table["operators"].get(node.domain, {}).get(node.op_type, {}), since)
 
 
 def is_proven(versions, version):
@@ -265,21 +279,23 @@ def is_proven(versions, version):
     return bool(nearest) and all(state in ("proven", "replaced") for state in nearest)
 
 
-def _is_random(node, constants):
+def _is_random(node, constants, opset):
     """Return whether a node is random by design; Dropout is while it trains."""
-    if node.op_type == "Dropout":
-        trains = constants.get(node.input[2], False) if len(node.input) > 2 else False
-        return bool(numpy.any(trains))
-    return node.op_type in RANDOM
+    if node.op_type != "Dropout":
+        return node.op_type in RANDOM
+    if opset < DROPOUT_INFERS:
+        return not any(item.name == "is_test" and item.i for item in node.attribute)
+    return bool(numpy.any(constants.get(node.input[2], False))) if len(node.input) > 2 else False
 
 
 def random_outputs(model):
     """Return the names of the outputs that depend on an operator that is random by design."""
     model = inlined(model)
     constants = checks.constants(model)
+    opset = next((item.version for item in model.opset_import if item.domain == ""), 1)
     moving: Set[str] = set()
     for node in model.graph.node:
-        is_random = any(_is_random(x, constants) for x in [node, *checks.nodes_within(node)])
+        is_random = any(_is_random(x, constants, opset) for x in [node, *checks.nodes_within(node)])
         if is_random or not moving.isdisjoint(node.input):
             moving.update(name for name in node.output if name)
     return [value.name for value in model.graph.output if value.name in moving]

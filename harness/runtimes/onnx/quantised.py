@@ -15,8 +15,15 @@ from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.graphs.quantisation import allowed_steps
 
-#: Operators that round to a step besides QLinear*; the last one within itself.
-ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear", "DynamicQuantizeMatMul")
+#: Operators that round to a step besides QLinear*.
+ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear")
+
+#: What a model's author allows a MatMulNBits to make of its input A, by its accuracy_level: see
+#: https://github.com/microsoft/onnxruntime/blob/main/docs/ContribOperators.md
+ALLOWED_TYPES = {2: "float16", 3: "bfloat16", 4: "int8"}
+
+#: One step of these types, over the value.
+RELATIVE_STEPS = {"float16": 2.0**-10, "bfloat16": 2.0**-7}
 
 #: Integer outputs that are compared by steps; others are classes and places.
 IN_STEPS = ("int8", "uint8", "int16", "uint16", "int32")
@@ -26,7 +33,20 @@ def rounds(node):
     """Return whether a node rounds what it computes to steps."""
     if node.op_type == "QGemm":
         return len(node.input) > 7 and bool(node.input[7])
-    return node.op_type in ROUNDING or node.op_type.startswith("QLinear")
+    is_rounding = node.op_type in ROUNDING or node.op_type.startswith("QLinear")
+    return is_rounding or _rounds_within(node)
+
+
+def _rounds_within(node):
+    """Return whether a node rounds its first input, and answers in floats."""
+    return node.op_type == "DynamicQuantizeMatMul" or bool(_allowed_type(node))
+
+
+def _allowed_type(node):
+    """Return the type to which a node may round its first input though it need not, or nothing."""
+    levels = [item.i for item in node.attribute if item.name == "accuracy_level"]
+    is_loose = node.op_type == "MatMulNBits" and levels
+    return ALLOWED_TYPES.get(levels[0], "") if is_loose else ""
 
 
 def outputs_in_steps(model, inputs):
@@ -38,7 +58,8 @@ def outputs_in_steps(model, inputs):
 
     Returns:
         {output: {"step": largest change of the output when every value that is quantised last on
-        the way to it moves by one step, "steps": how many of these are allowed}}, and of a
+        the way to it moves by one step, "steps": how many of these are allowed, "allowed_by":
+        what in the model allows to round where the graph itself does not, or nothing}}, and of a
         quantised output also its "scale" and "zero_point", where they are constants. Without
         quantised values, or where the model cannot be evaluated, it is empty.
     """
@@ -57,8 +78,24 @@ def outputs_in_steps(model, inputs):
         step = _step(wide, values, name)
         if step:
             described[name] = {"step": step, "steps": allowed_steps(depths[name])}
-            described[name].update(parameters.get(name, {}))
+            described[name].update(parameters.get(name, {}), **_allowance(model, name))
     return described
+
+
+def _allowance(model, output):
+    """Return {"allowed_by": what allows to round on the way to an output}, or an empty dict."""
+    makers = {name: node for node in model.graph.node for name in node.output if name}
+    pending, seen = [output], {}
+    while pending:
+        node = makers.get(pending.pop())
+        if node is not None and id(node) not in seen:
+            seen[id(node)] = _allowed_type(node)
+            pending.extend(node.input)
+    levels = [level for level, name in ALLOWED_TYPES.items() if name in seen.values()]
+    if not levels:
+        return {}
+    text = "accuracy_level={} of MatMulNBits allows {} activations"
+    return {"allowed_by": text.format(max(levels), ALLOWED_TYPES[max(levels)])}
 
 
 def _roundings(model, inputs):
@@ -79,8 +116,9 @@ def _step(model, values, output):
     random = numpy.random.RandomState(0)
     moved = dict(values)
     for node in last:
-        if node.op_type == "DynamicQuantizeMatMul":
-            moved[node.input[0]] = _moved_floats(numpy.asarray(values[node.input[0]]), random)
+        if _rounds_within(node):
+            read = numpy.asarray(values[node.input[0]])
+            moved[node.input[0]] = read + _input_step(node, read) * _signs(read, random)
         else:
             moved[node.output[0]] = _moved(numpy.asarray(values[node.output[0]]), random)
     try:
@@ -106,7 +144,7 @@ def _after_rounding(makers, output):
             continue
         if rounds(node) and node not in last:
             last.append(node)
-        if not rounds(node) or node.op_type == "DynamicQuantizeMatMul":
+        if not rounds(node) or _rounds_within(node):
             needed.add(name)
         if not rounds(node):
             waiting.extend(node.input)
@@ -139,15 +177,26 @@ def _moved(values, random):
     if values.dtype.kind not in "iu":
         return values
     limits = numpy.iinfo(values.dtype)
-    signs = random.randint(0, 2, values.shape) * 2 - 1
+    signs = _signs(values, random)
     signs = numpy.where(values == limits.max, -1, numpy.where(values == limits.min, 1, signs))
     return (values.astype("int64") + signs).astype(values.dtype)
 
 
-def _moved_floats(values, random):
-    """Return floats, each a step of their own dynamic quantisation up or down."""
-    step = (max(values.max(), 0.0) - min(values.min(), 0.0)) / 255
-    return values + step * (random.randint(0, 2, values.shape) * 2 - 1)
+def _signs(values, random):
+    return random.randint(0, 2, values.shape) * 2 - 1
+
+
+def _input_step(node, values):
+    """Return the step to which a node rounds its first input: one, or one a value."""
+    allowed = _allowed_type(node)
+    if not allowed:
+        return (max(values.max(), 0.0) - min(values.min(), 0.0)) / 255
+    if allowed in RELATIVE_STEPS:
+        return numpy.abs(values) * RELATIVE_STEPS[allowed]
+    size = next(item.i for item in node.attribute if item.name == "block_size")
+    starts = numpy.arange(0, values.shape[-1], size)
+    largest = numpy.maximum.reduceat(numpy.abs(values), starts, axis=-1)
+    return numpy.repeat(largest, size, axis=-1)[..., : values.shape[-1]] / 127
 
 
 def grids(model):

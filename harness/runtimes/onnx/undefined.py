@@ -1,7 +1,8 @@
 """Values that the ONNX standard leaves undefined: no runtime is wrong that differs there.
 
-Casts of NaN, of infinities and of what is out of range to an integer; the place of the largest or
-smallest value among NaN; the nearest value where rounding decides which it is; the mean of nothing.
+Casts of NaN, of infinities and of what is out of range to an integer; the largest or smallest value
+among NaN, and its place; the nearest value where rounding decides which it is; the mean of nothing;
+a dynamic quantisation whose range overflows.
 They are looked for on the inputs at hand, in the model's own precision. What they reach is tried:
 the model is evaluated with other values in their place. A value that is discarded later, as by a
 Where, leaves the outputs defined.
@@ -15,14 +16,17 @@ from harness import record
 from harness.graphs import checks
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated, evaluate
+from harness.graphs.values import as_array, wider_dtype
 
 CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
+EXTREMES = ("ReduceMax", "ReduceMin", "MaxPool", "GlobalMaxPool")
 RESIZING = ("Resize", "Upsample")
 
 #: What of an operator is undefined; see `_reason` for a TopK that need not sort.
 REASONS = dict.fromkeys(CASTS, "of NaN or of what is out of range")
-REASONS.update(dict.fromkeys(PLACES, "of NaN"), ReduceMean="of nothing")
+REASONS.update(dict.fromkeys(PLACES + EXTREMES, "of NaN"), ReduceMean="of nothing")
+REASONS.update(DynamicQuantizeLinear="of NaN or of a range that overflows")
 REASONS.update(dict.fromkeys(RESIZING + ("GridSample",), "where rounding tells which is nearest"))
 
 #: The opset from which Where exists, which puts other values into a graph.
@@ -42,7 +46,7 @@ def masks(model, inputs, outputs):
         remark for each node). Empty where the evaluator gives no inner values.
     """
     model = inlined(model)
-    suspects = _suspects(model, outputs)
+    suspects = _suspects(model, [*inputs.values(), *outputs.values()])
     if not suspects:
         return {}, []
     try:
@@ -59,7 +63,7 @@ def masks(model, inputs, outputs):
     }
     reached = _reached(model, inputs, values, own_masks) if own_masks else {}
     codes = {
-        name: mask.astype("uint8") * record.UNDEFINED_VALUE
+        name: numpy.asarray(mask, "uint8") * numpy.uint8(record.UNDEFINED_VALUE)
         for name, mask in reached.items()
         if mask.any()
     }
@@ -89,22 +93,23 @@ def _is_unsorted(node):
 
 def _opset(model):
     opsets = {opset.domain: opset.version for opset in model.opset_import}
-    return opsets.get("", opsets.get("ai.onnx", 1))
+    return opsets.get("", 1)
 
 
-def _suspects(model, outputs):
-    """Return the numbers of the nodes whose values have to be looked at."""
+def _suspects(model, arrays):
+    """Return the numbers of the nodes whose values have to be looked at.
+
+    *arrays*: inputs and outputs. Where they have no NaN, none is sought within.
+    """
     from harness.graphs.operators import resizing
 
     constants = checks.constants(model)
-    has_nan = any(
-        numpy.asarray(x).dtype.kind == "f" and numpy.isnan(x).any() for x in outputs.values()
-    )
+    has_nan = any(numpy.asarray(x).dtype.kind == "f" and numpy.isnan(x).any() for x in arrays)
     return [
         number
         for number, node in enumerate(model.graph.node)
-        if node.op_type in CASTS + PLACES
-        or (node.op_type == "ReduceMean" and has_nan)
+        if node.op_type in CASTS + PLACES + ("DynamicQuantizeLinear",)
+        or (node.op_type in EXTREMES + ("ReduceMean",) and has_nan)
         or (node.op_type == "GridSample" and _is_nearest(node))
         or (node.op_type in RESIZING and _is_nearest(node) and resizing.may_tie(node, constants))
     ]
@@ -133,7 +138,7 @@ def _reached(model, inputs, values, own_masks):
 
 
 def _unlike(answer, value):
-    answer, value = numpy.asarray(answer), numpy.asarray(value)
+    answer, value = as_array(answer), as_array(value)
     if answer.shape != value.shape:
         raise ValueError("the shape depends on an undefined value")
     unlike = answer != value
@@ -155,7 +160,7 @@ def _substituted(model, values, own_masks, lowest):
             value = numpy.asarray(values[name])
             substituted = _other(node, values, value.dtype, lowest)
             parts = [name + "." + part for part in ("undefined", "other", "raw")]
-            for part, array in zip(parts, (own_masks[number], substituted)):
+            for part, array in zip(parts, (_spread(own_masks[number], value), substituted)):
                 copy.graph.initializer.append(onnx.numpy_helper.from_array(array, part))
             node.output[at] = parts[2]
             nodes.append(onnx.helper.make_node("Where", parts, [name]))
@@ -165,6 +170,12 @@ def _substituted(model, values, own_masks, lowest):
     return copy
 
 
+def _spread(own_mask, value):
+    """Return the mask of an output of a node, from that of its first output."""
+    shape = numpy.shape(value)
+    return own_mask if own_mask.shape == shape else numpy.full(shape, own_mask.any())
+
+
 def _other(node, values, dtype, lowest):
     """Return a value that a runtime may give in the place of an undefined one."""
     if dtype.kind == "f":
@@ -172,8 +183,8 @@ def _other(node, values, dtype, lowest):
     if node.op_type in PLACES and dtype == "int64":
         dim = max(numpy.shape(values[node.input[0]]))
         return numpy.array(0 if lowest else dim - 1, dtype)
-    limits = numpy.iinfo(dtype)
-    return numpy.array(limits.min if lowest else limits.max, dtype)
+    least, most = _range(dtype)
+    return numpy.array(least if lowest else most, dtype)
 
 
 def _throughout(model, values, own_masks):
@@ -182,7 +193,7 @@ def _throughout(model, values, own_masks):
     for number, node in enumerate(model.graph.node):
         outputs = [name for name in node.output if hasattr(values.get(name), "shape")]
         if number in own_masks:
-            masked.update((name, own_masks[number]) for name in outputs)
+            masked.update((name, _spread(own_masks[number], values[name])) for name in outputs)
         elif any(name in masked and masked[name].any() for name in node.input):
             masked.update((name, numpy.ones(numpy.shape(values[name]), bool)) for name in outputs)
     return {value.name: masked[value.name] for value in model.graph.output if value.name in masked}
@@ -208,9 +219,16 @@ def _own_mask(node, values, opset):
     if x.dtype.kind != "f":
         return None
     if node.op_type in CASTS:
-        return _outside(x, y.dtype) if y.dtype.kind in "iu" else None
+        limits = _range(y.dtype)
+        return _outside(x, *limits) if limits else None
     if node.op_type == "ReduceMean":
         return numpy.full(y.shape, x.size == 0)
+    if node.op_type == "DynamicQuantizeLinear":
+        with numpy.errstate(over="ignore", invalid="ignore"):
+            span = numpy.maximum(x.max(), x.dtype.type(0)) - numpy.minimum(x.min(), x.dtype.type(0))
+        return numpy.full(y.shape, not numpy.isfinite(span))
+    if node.op_type in EXTREMES:
+        return _extreme_mask(node, x, read[1:], attributes)
     axis = attributes.get("axis", -1 if node.op_type == "TopK" else 0)
     among = numpy.isnan(x).any(axis=axis, keepdims=True)
     if node.op_type == "TopK":
@@ -218,8 +236,37 @@ def _own_mask(node, values, opset):
     return among if attributes.get("keepdims", 1) else numpy.squeeze(among, axis)
 
 
-def _outside(x, dtype):
-    """Return where values are no integers of a dtype."""
-    limits = numpy.iinfo(dtype)
+def _extreme_mask(node, x, read, attributes):
+    """Return where the largest or smallest value is one among NaN, as large as the output."""
+    from harness.graphs.operators import pooling
+
+    is_nan = numpy.isnan(x)
+    if node.op_type == "MaxPool":
+        settings = {name: x for name, x in attributes.items() if name != "storage_order"}
+        kernel = settings.pop("kernel_shape")
+        return pooling.reduced(is_nan, kernel, lambda found, _: found.any(axis=-1), **settings)
+    if node.op_type == "GlobalMaxPool":
+        return is_nan.any(axis=tuple(range(2, x.ndim)), keepdims=True)
+    axes = read[0] if read and read[0] is not None else attributes.get("axes", ())
+    axes = tuple(int(axis) for axis in numpy.ravel(axes))
+    if not axes and attributes.get("noop_with_empty_axes"):
+        return None
+    return is_nan.any(axis=axes or None, keepdims=bool(attributes.get("keepdims", 1)))
+
+
+def _range(dtype):
+    """Return the least and the largest integer of a dtype, None where it has no integers."""
+    if dtype.kind in "iu":
+        return numpy.iinfo(dtype).min, numpy.iinfo(dtype).max
+    if "int" not in wider_dtype(dtype.name):
+        return None
+    import ml_dtypes
+
+    limits = ml_dtypes.iinfo(dtype)
+    return limits.min, limits.max
+
+
+def _outside(x, least, most):
+    """Return where values are no integers within a range."""
     whole = numpy.trunc(x.astype("float64"))
-    return ~(numpy.isfinite(whole) & (whole >= limits.min) & (whole <= limits.max))
+    return ~(numpy.isfinite(whole) & (whole >= least) & (whole <= most))

@@ -1,0 +1,65 @@
+"""How alike an answer and gold are, apart from the error: classes, angles, and floats between."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepmatrix.store.arrays import Values
+
+
+def top1(answer: Values, gold: Values) -> float | None:
+    """Return the share of rows whose largest value has gold's index; None without classes."""
+    if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
+        return None
+    return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())
+
+
+#: The number of axes of vectors in rows: (N, C), or (N, T, C) with T steps.
+VECTOR_AXES = (2, 3)
+
+
+def cosine(answer: Values, gold: Values) -> float | None:
+    """Return the smallest cosine similarity of a vector with gold's; None without vectors.
+
+    Vectors lie along the last axis of (N, C) or (N, T, C), as logits and embeddings do. Those with
+    values that are not finite, and those that are zero in gold, do not count.
+    """
+    if answer.ndim not in VECTOR_AXES or answer.shape[-1] < 2 or not answer.size:
+        return None
+    vectors, wanted = (
+        value.reshape(-1, value.shape[-1]).astype(np.float64) for value in (answer, gold)
+    )
+    norms = np.linalg.norm(wanted, axis=1)
+    counted = np.isfinite(norms) & (norms > 0) & np.isfinite(vectors).all(axis=1)
+    if not counted.any():
+        return None
+    products = (vectors[counted] * wanted[counted]).sum(axis=1)
+    lengths = norms[counted] * np.linalg.norm(vectors[counted], axis=1)
+    ratios = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
+    return float(min(ratios.min(), 1.0))
+
+
+_INTEGERS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def ulps(answer: Values, gold: Values) -> int | None:
+    """Return the most floats of their dtype that lie between two finite arrays' values.
+
+    Bit patterns in the order of the numbers, after Dawson, "Comparing floating point numbers".
+    """
+    if answer.dtype.kind != "f" or answer.dtype.itemsize not in _INTEGERS or not answer.size:
+        return None
+    first, second = _ordered(answer), _ordered(gold)
+    # The difference of two int64 may exceed int64.
+    count = np.maximum(first, second).view(np.uint64) - np.minimum(first, second).view(np.uint64)
+    return int(count.max())
+
+
+def _ordered(values: Values) -> NDArray[Any]:
+    """Return integers in the order of the floats, adjacent where the floats are."""
+    integer = _INTEGERS[values.dtype.itemsize]
+    bits = np.ascontiguousarray(values).view(values.dtype.newbyteorder("=")).view(integer)
+    return np.where(bits < 0, np.iinfo(integer).min - bits, bits).astype(np.int64)
