@@ -117,7 +117,7 @@ def test_a_runtime_that_gold_comes_from_says_so() -> None:
 
 def test_a_model_that_only_its_judge_serves_is_no_success() -> None:
     line, mood = verification.headline(verifications.results(INSPECTOR), MODEL)
-    assert line.endswith("served by nothing but what judges it")
+    assert line.endswith("served by nothing but the evaluator")
     assert mood == "warned"
 
 

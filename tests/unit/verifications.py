@@ -210,3 +210,18 @@ def results(*consumers: str) -> rows.Results:
         warnings=(),
         problems=(),
     )
+
+
+def two_models(*consumers: str) -> rows.Results:
+    """Return the results of two models: one drifts as `results` has it, one matches."""
+    run = results(*consumers)
+    twin = MODEL.model_copy(
+        update={"name": "vit", "artifact": "a--vit--onnx", "source": "vit.onnx"}
+    )
+    right = [
+        row.model_copy(update={"artifact": twin.artifact, "model": "vit", "verdict": "match"})
+        for row in run.portability
+    ]
+    return run.model_copy(
+        update={"models": (MODEL, twin), "portability": (*run.portability, *right)}
+    )

@@ -18,6 +18,7 @@ from deepmatrix.drawing.layout import (
     without_empty_columns,
 )
 from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.results.counting import EXPECTED, verdict_counts
 from deepmatrix.results.rows import (
     CellRow,
     ModelRow,
@@ -67,12 +68,11 @@ def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
 
 def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[str, Mood]:
     """Return the verdict of a model in one line, and its mood, from rows of one run or several."""
-    rows = [judged for judged in judged_rows if not judged.judges]
-    counts = {word: sum(judged.verdict == word for judged in rows) for word in ORDER}
-    total = len(rows)
+    counts = verdict_counts(judged_rows)
+    total = sum(counts.values())
     name = _short_path(model.source) or model.name
     if not total:
-        return f"{name}: served by nothing but what judges it", "warned"
+        return f"{name}: served by nothing but the evaluator", "warned"
     parts = [
         f"{counts['match']} of {total} consumer{'s' * (total != 1)} "
         f"match{'es' * (1 in (counts['match'], total))}",
@@ -80,8 +80,9 @@ def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[s
         *_counted(counts["error"], "fails", "fail"),
         *_counted(counts["unsupported"], "does not support it", "do not support it"),
         *_counted(counts["not-run"], "did not run", "did not run"),
+        *_counted(counts[EXPECTED], "fails as expected", "fail as expected"),
     ]
-    mood: Mood = "good" if counts["match"] == total else "warned"
+    mood: Mood = "good" if counts["match"] + counts[EXPECTED] == total else "warned"
     if counts["drift"] or counts["error"]:
         mood = "bad"
     return f"{name}: {', '.join(parts)}", mood
