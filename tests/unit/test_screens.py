@@ -56,6 +56,16 @@ def test_each_consumer_has_one_line_with_its_verdict(width: int) -> None:
     assert max(cell_len(line) for line in table.splitlines()) <= width
 
 
+def test_the_version_of_each_runtime_is_named_where_it_fits() -> None:
+    results = verifications.results(NATIVE, REDUCED)
+    for width in WIDTHS:
+        lines = screen(results, width).splitlines()
+        assert [line.split()[1] for line in lines if line.startswith(NATIVE)] == ["1.24.0"]
+        assert [line.split()[1] for line in lines if line.startswith(REDUCED)] == ["2026.3.0"]
+    widest = screen(verifications.results(), 80)
+    assert "More columns in report.md or on a wider console: version; " in widest
+
+
 @pytest.mark.parametrize(("alike", "is_named"), [(NATIVE, False), (REDUCED, True), ("", True)])
 def test_a_precision_is_no_reason_where_the_answer_is_wrong_in_float32_too(
     alike: str, *, is_named: bool

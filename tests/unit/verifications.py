@@ -60,6 +60,9 @@ VERDICTS: dict[str, tuple[str, float | None, str, str]] = {
     INSPECTOR: ("match", 1.1e-7, "float32", ""),
 }
 
+#: Versions of runtimes, as long as real ones, by the name of the system.
+VERSIONS = {"openvino": "2026.3.0", "openvino_default": "2026.3.0", "onnx": "1.23.2"}
+
 CAUSE = Cause(
     artifact=ARTIFACT,
     consumer="openvino_default-debian13-arm64-cpu",
@@ -177,6 +180,7 @@ def results(*consumers: str) -> rows.Results:
             cell=cell,
             name=cell.split("-")[0],
             status="ok",
+            version=VERSIONS.get(cell.split("-")[0], "1.24.0"),
             emulated="arm64" in cell,
             evaluator=cell == INSPECTOR,
             float32_by="INFERENCE_PRECISION_HINT=f32" if cell in by else "",

@@ -156,16 +156,17 @@ def consumers(results: Results, model: ModelRow) -> Table:
             title=f"Consumers of {model.name}",
             columns=(
                 Column("consumer", key=True, unbroken=True),
+                Column("version", optional=2, unbroken=True, note=VERSION_NOTE),
                 Column("verdict", unbroken=True),
                 Column("error", numeric=True, note=ERROR_NOTE),
                 Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
                 Column(
-                    "output", optional=4, note="Output: the one that uses most of its tolerance."
+                    "output", optional=5, note="Output: the one that uses most of its tolerance."
                 ),
-                Column("tolerance", numeric=True, optional=3),
-                Column("tolerance from", optional=6, unbroken=True),
-                Column("p50", numeric=True, optional=2, note=P50_NOTE),
-                Column("precision", optional=5),
+                Column("tolerance", numeric=True, optional=4),
+                Column("tolerance from", optional=7, unbroken=True),
+                Column("p50", numeric=True, optional=3, note=P50_NOTE),
+                Column("precision", optional=6),
                 Column("why", below=True),
             ),
             rows=tuple(
@@ -183,6 +184,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
 
 
 ERROR_NOTE = f"Error: {numbers.ERROR}."
+VERSION_NOTE = "Version: of the runtime that answered."
 P50_NOTE = "p50: the median time of one inference; native cells only."
 
 
@@ -199,8 +201,10 @@ def _consumer_row(
     name = judged.consumer + mark(judged.emulated)
     if judged.judges:
         name += f" ({inspector_name(model)})"
+    cell = cells.get(judged.consumer)
     texts = (
         name,
+        cell.version if cell else "",
         _symbol(judged.verdict) + NO_BREAK_SPACE + judged.verdict,
         numbers.error(judged.error),
         numbers.meter(judged.error, judged.tolerance),
@@ -209,12 +213,12 @@ def _consumer_row(
         judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
         judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
-        explain_verdict(judged, cells.get(judged.consumer), model, is_like_float32=is_like_float32),
+        explain_verdict(judged, cell, model, is_like_float32=is_like_float32),
     )
     background: Mood = "muted" if judged.judges or judged.emulated else "plain"
     moods = [background] * len(texts)
     if not judged.judges:
-        moods[1] = moods[3] = MOODS[judged.verdict]
+        moods[2] = moods[4] = MOODS[judged.verdict]
     return Row(texts=texts, moods=tuple(moods))
 
 
