@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
 from deepmatrix import reports
-from deepmatrix.drawing import numbers
+from deepmatrix.drawing import layout, numbers
 from deepmatrix.judging.deviations import RANDOM
 from deepmatrix.reports import markdown
 from deepmatrix.reports.budgets import Budgets
@@ -221,3 +223,40 @@ def test_a_wide_tolerance_says_what_it_allows_and_what_to_set() -> None:
         f"resnet50: a match allows an error of 2.0% (tolerance of bfloat16) on {REDUCED}; "
         "if you need less, set --max-error"
     )
+
+
+#: What OpenVINO says, without the places in its source.
+CONVERSION = (
+    "RuntimeError: Check 'false' failed at src/frontends/unconverted_ops_report.cpp:151: FrontEnd "
+    "API failed with OpConversionFailure: Model wasn't fully converted. Failed operations detailed "
+    "log: While validating node 'opset1::Convolution Convolution_10621 (f32[1,1,?,4,4,4]) -> "
+    "(dynamic[...])': Expected a 3D, 4D or 5D tensor. Summary: -- Conversion is failed for: Conv-20"
+)
+
+
+@pytest.mark.parametrize("longest", [60, 80, 120, 300])
+def test_a_reason_that_is_cut_names_who_refuses_and_what(longest: int) -> None:
+    reasons = (CONVERSION, "startup: Unsupported: openvino does not read it: " + CONVERSION[-40:])
+    for reason in reasons:
+        text = layout.shortened(reason, longest)
+        assert len(text) <= longest
+        assert text.startswith(reason[:15])
+        assert text.endswith("failed for: Conv-20")
+        assert (" … " in text) is (len(reason) > longest)
+
+
+@given(st.text(max_size=200), st.integers(20, 150))
+def test_a_cut_reason_is_never_longer_and_a_short_one_never_cut(text: str, longest: int) -> None:
+    cut = layout.shortened(text, longest)
+    assert len(cut) <= longest
+    assert cut == text or len(text) > longest
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_screen_names_the_operator_of_a_long_reason(width: int) -> None:
+    results = verifications.results(NATIVE)
+    row = results.portability[0].model_copy(
+        update={"verdict": "error", "error": None, "message": CONVERSION, "outputs": ()}
+    )
+    text = screen(results.model_copy(update={"portability": (row,)}), width)
+    assert "Conversion is failed for: Conv-20" in " ".join(text.split())

@@ -15,6 +15,7 @@ from deepmatrix.drawing.layout import (
     judged_row,
     mark,
     row,
+    shortened,
     without_empty_columns,
 )
 from deepmatrix.judging.verdicts import ORDER
@@ -263,7 +264,7 @@ def explain_verdict(
     elif judged.repeatable is False:
         words.append("a second inference gives other bits")
     if judged.verdict != "match":
-        words.append(_shortened(_reason(judged)))
+        words.append(shortened(_reason(judged), LONGEST_WHY))
     return "; ".join(word for word in words if word)
 
 
@@ -280,12 +281,6 @@ def _short_cause(cause: Cause) -> str:
         return cause.text
     where = "also alone" if cause.alone else "only inside the model"
     return f"{as_on}first wrong node {cause.node}, {where}"
-
-
-def _shortened(text: str) -> str:
-    if len(text) <= LONGEST_WHY:
-        return text
-    return text[: LONGEST_WHY - 1].rsplit(" ", 1)[0].rstrip(",;: ") + " …"
 
 
 def outputs(results: Results, model: ModelRow) -> Table:
