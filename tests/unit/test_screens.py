@@ -20,6 +20,8 @@ from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import CellRow, CostRow, Results
 from deepmatrix.store.records import Deviation
+from deepmatrix.store.truths import REFERENCE
+from harness.record import BASELINE
 from tests.unit import verifications
 from tests.unit.verifications import INSPECTOR, MODEL
 
@@ -46,6 +48,17 @@ def test_the_first_line_is_the_verdict() -> None:
         "models/resnet50/model.onnx: 1 of 1 consumer matches",
         "good",
     )
+
+
+def test_a_newcomer_is_told_what_gold_is_and_what_the_tolerance_comes_from() -> None:
+    text = " ".join(screen(verifications.results(), 200).split())
+    reader = f"the model was read by the standard's evaluator, in {INSPECTOR}"
+    assert f"gold, the right values: the model evaluated in float64 ({reader})" in text
+    assert "16 times the model's rounding error" in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "rounding error is how far its own precision is from float64" in text
+    sources = {"logits": REFERENCE, "embedding": BASELINE}
+    line = verification.judge_line(MODEL.model_copy(update={"judged_by": sources}))
+    assert "of logits your --reference; of embedding ONNX Runtime without optimisations (" in line
 
 
 @pytest.mark.parametrize("width", WIDTHS)
@@ -100,7 +113,7 @@ def test_the_tables_of_a_matrix_are_not_on_the_screen() -> None:
     assert {"Consumers of resnet50", "Outputs of resnet50", "Cells", "Causes"} <= set(titles)
     assert not [title for title in titles if title.startswith("Portability")]
     page = markdown.document(verifications.results())
-    assert "10 times the producer's own error" in page  # with plain spaces
+    assert "16 times the model's rounding error" in page  # with plain spaces
 
 
 def test_what_is_wrong_comes_first_and_the_evaluator_last() -> None:

@@ -172,7 +172,7 @@ def test_a_single_output_may_be_given_as_one_array(
     np.save(tmp_path / "right.npy", np.full(2, 2, np.float32))
     files = ["--inputs", str(tmp_path / "x.npz"), "--reference"]
     assert verify(tmp_path, str(add), *files, str(tmp_path / "right.npy")) == 0
-    assert "judged by: the reference" in capsys.readouterr().out
+    assert "gold, the right values: your --reference" in capsys.readouterr().out
     (tmp_path / "text.txt").write_text("2 2")
     assert verify(tmp_path / "again", str(add), *files, str(tmp_path / "text.txt")) == 2
     message = capsys.readouterr().err

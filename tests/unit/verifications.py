@@ -97,7 +97,7 @@ def judged(consumer: str) -> rows.PortabilityRow:
         verdict=verdict,
         error=error,
         tolerance={"float32": 1e-6}.get(precision, 2e-2) if error else None,
-        basis="10 times the producer's own error"
+        basis="16 times the model's rounding error"
         if precision == "float32"
         else f"tolerance of {precision}",
         precision=precision,

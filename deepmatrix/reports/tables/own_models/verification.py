@@ -19,6 +19,7 @@ from deepmatrix.drawing.layout import (
     without_empty_columns,
 )
 from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.results import remarks
 from deepmatrix.results.counting import EXPECTED, verdict_counts
 from deepmatrix.results.rows import (
     CellRow,
@@ -105,16 +106,16 @@ def _counted(count: int, singular: str, plural: str) -> Iterator[str]:
 
 
 def judge_line(model: ModelRow) -> str:
-    """Return what judges a model, by output where that differs."""
+    """Return where the right values come from, by output where that differs."""
     sources: dict[str, list[str]] = {}
     for output, source in model.judged_by.items():
-        sources.setdefault(source, []).append(output)
-    inspected = f"{inspector_name(model)}, in {model.inspector}"
+        sources.setdefault(remarks.source_words(source), []).append(output)
+    reader = f"{inspector_name(model)}, in {model.inspector}"
     if not sources:
-        return f"judged by: {inspected}"
-    parts = [f"{', '.join(outputs)} by {source}" for source, outputs in sources.items()]
-    judges = "; ".join(parts) if len(parts) > 1 else next(iter(sources))
-    return f"judged by: {judges} (inspector: {inspected})"
+        return f"gold, the right values: from {reader}"
+    parts = [f"of {', '.join(outputs)} {source}" for source, outputs in sources.items()]
+    words = "; ".join(parts) if len(parts) > 1 else next(iter(sources))
+    return f"gold, the right values: {words} (the model was read by {reader})"
 
 
 def inspector_name(model: ModelRow) -> str:
@@ -165,7 +166,7 @@ def consumers(results: Results, model: ModelRow) -> Table:
                     "output", optional=5, note="Output: the one that uses most of its tolerance."
                 ),
                 Column("tolerance", numeric=True, optional=4),
-                Column("tolerance from", optional=7, unbroken=True),
+                Column("tolerance from", optional=7, unbroken=True, note=FROM_NOTE),
                 Column("p50", numeric=True, optional=3, note=P50_NOTE),
                 Column("precision", optional=6),
                 Column("why", below=True),
@@ -185,6 +186,10 @@ def consumers(results: Results, model: ModelRow) -> Table:
 
 
 ERROR_NOTE = f"Error: {numbers.ERROR}."
+FROM_NOTE = (
+    "Tolerance from: the model's rounding error is how far its own precision is from float64; no "
+    "tolerance is smaller than the smallest, which float32 costs any model."
+)
 VERSION_NOTE = "Version: of the runtime that answered."
 P50_NOTE = "p50: the median time of one inference; native cells only."
 
