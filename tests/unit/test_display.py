@@ -13,7 +13,7 @@ from rich.console import Console
 from deepmatrix.cli.display import Display
 from deepmatrix.drawing.terminal import Terminal
 from deepmatrix.errors import Interrupted
-from tests.unit.examples import verification
+from tests.unit.test_models import verification
 
 
 def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:
