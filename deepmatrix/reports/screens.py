@@ -15,6 +15,12 @@ from deepmatrix.reports.tables.own_models import inputs, overview, quantisation,
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
 
+#: What `unsupported` does to a verification, and what a user can do.
+ABOUT_UNSUPPORTED = (
+    "unsupported: the runtime says that it cannot serve the model, and so the run fails; leave out "
+    "cells that you do not ship to with --exclude"
+)
+
 
 def show(console: Console, results: Results, *, all_tables: bool = False) -> None:
     """Print a verification, or a matrix's summary and what is not as expected, on one screen.
@@ -101,6 +107,8 @@ def _show_rest(console: Console, results: Results) -> None:
     for problem in results.problems:
         if problem not in shown:
             print_line(console, f"✗ {problem}", STYLES["bad"])
+    if any(row.verdict == "unsupported" and remarks.is_problem(row) for row in results.portability):
+        print_line(console, ABOUT_UNSUPPORTED, STYLES["muted"])
     if reused := reuse.line(results):
         print_line(console, reused, STYLES["muted"])
     for line in _not_run(results):

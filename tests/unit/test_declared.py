@@ -131,7 +131,7 @@ def test_an_optional_without_a_value_is_refused_with_what_to_give(tmp_path: Path
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
     both = evaluator.inspect("onnx", str(path), None, SAMPLING)["inputs"]
     assert set(both) == {"x", "o"}
-    with pytest.raises(WrongInputs, match="input o is an optional, .* give 'o' too, as what it"):
+    with pytest.raises(WrongInputs, match=r"input o is an optional, .* give 'o' too, as what it"):
         evaluator.inspect("onnx", str(path), {"x": both["x"]}, SAMPLING)
 
 

@@ -106,6 +106,11 @@ def test_a_person_reads_what_to_do(width: int) -> None:
     assert "→ see it again: nox -s verify -- causes/model.onnx" in text
 
 
+def test_what_unsupported_does_to_the_run_is_said_where_it_fails_it() -> None:
+    assert "with --exclude" in " ".join(screen(verifications.results()).split())
+    assert "--exclude" not in screen(verifications.results(NATIVE))
+
+
 def test_the_tables_of_a_matrix_are_not_on_the_screen() -> None:
     text = screen(verifications.results())
     assert not [title for title in ("Cells", "Deployment", "Interfaces") if title in text]
