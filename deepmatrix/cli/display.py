@@ -94,11 +94,11 @@ class Display:
         self._pending = {job.id: job for job in jobs}
         self._count, self._has_waited = len(jobs), False
         if jobs:
-            self._wave = jobs[0].wave
+            self._wave = _wave_name(jobs[0])
             cells = len({job.cell for job in jobs})
             counts = f"{len(jobs)} job{'s' * (len(jobs) > 1)} on {cells} cell{'s' * (cells > 1)}"
             reason = ", retried because the machine was slower" if retry else ""
-            self._print(Text(f"{jobs[0].wave}: {counts}{reason}", style="bold"))
+            self._print(Text(f"{self._wave}: {counts}{reason}", style="bold"))
 
     def waiting_for_cpus(self) -> None:
         """Print that another run is measuring: once a wave, however often they take turns."""
@@ -187,6 +187,15 @@ class Display:
             Text(estimate, style="dim"),
         )
         return grid
+
+
+def _wave_name(job: Job) -> str:
+    """Return what the jobs of a wave do, by one of them: a user's own model is not produced."""
+    if job.phases == (INSPECT,):
+        return "read the model"
+    if job.artifact and job.artifact.imported:
+        return "serve the model"
+    return job.wave
 
 
 def _job_name(job: Job) -> str:

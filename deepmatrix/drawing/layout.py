@@ -107,11 +107,25 @@ def status(word: str, reason: str) -> str:
     return f"{word}: {shortened(reason)}" if reason else word
 
 
-def shortened(reason: str) -> str:
-    """Return a reason, cut to the longest a table can hold."""
-    if len(reason) > LONGEST_REASON:
-        return reason[: LONGEST_REASON - 1].rstrip() + "…"
-    return reason
+#: The share of a cut text that its beginning has: what it is about often stands at its end.
+BEGINNING = 0.5
+
+
+def shortened(reason: str, longest: int = LONGEST_REASON) -> str:
+    """Return a reason of *longest* characters at most, cut in its middle, between words if it can.
+
+    Messages begin with who refuses, and end with what they refuse.
+    """
+    if len(reason) <= longest:
+        return reason
+    room = longest - len(" … ")
+    start = reason[: int(room * BEGINNING)]
+    end = reason[len(reason) - room + len(start) :]
+    if " " in start:
+        start = start.rpartition(" ")[0]
+    if " " in end:
+        end = end.partition(" ")[2]
+    return f"{start.rstrip(',;: ')} … {end.strip()}"
 
 
 def expected_status(word: str) -> str:

@@ -97,8 +97,8 @@ class Terms:
                 return override.error, f"override: {override.reason}"
         own = self.tolerances.factor * (producer_error or 0.0)
         terms = [
-            (self.tolerances.floor, "the floor"),
-            (own, f"{self.tolerances.factor:g} times the {self.producer}'s own error")
+            (self.tolerances.floor, "the smallest tolerance"),
+            (own, f"{self.tolerances.factor:g} times {self.own_error}")
             if steps is None
             else (steps.error, _describe_steps(steps)),
             (self._reduced(self.precision), f"tolerance of {self.precision}"),
@@ -124,6 +124,11 @@ class Terms:
     def producer(self) -> str:
         """Who gave the outputs whose error the tolerance scales with."""
         return "inspector" if self.imported else "producer"
+
+    @property
+    def own_error(self) -> str:
+        """The error that the tolerance scales with: that of the model in its own precision."""
+        return "the model's rounding error" if self.imported else "the producer's own error"
 
     def largest_producer_error(self) -> float:
         """Return the error up to which a producer's own outputs count as right.
@@ -291,5 +296,5 @@ def producer_fault(agreement: Agreement, terms: Terms) -> str:
     if error is None:
         return agreement.note or f"the {terms.producer}'s own outputs cannot be compared with gold"
     if not error <= largest:
-        return f"the {terms.producer}'s own error is {error:.1e}, above {largest:.0e}"
+        return f"{terms.own_error} is {error:.1e}, above {largest:.0e}"
     return ""

@@ -16,7 +16,7 @@ from deepmatrix.boundary.bounds import one_line
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models.external_data import external_files
 from deepmatrix.models.formats import format_of, names_below
-from deepmatrix.store import arrays, artifacts
+from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
@@ -167,25 +167,12 @@ def check_declared(models: Sequence[Model], sources: Sequence[str], *, same: boo
             )
 
 
-def check_reference(path: Path | None) -> None:
-    """Raise ArgumentError where a file of outputs is missing or is none."""
-    if path is None:
-        return
-    try:
-        values = arrays.read_all(path, arrays.ANY)
-    except arrays.Unreadable as error:
-        raise ArgumentError(
-            f"--reference {path}: {error}", hint="make it with numpy.savez, an array a name"
-        ) from None
-    if not values:
-        raise ArgumentError(f"--reference {path}: it holds no array")
-
-
-def keep_arrays(own_inputs: Mapping[str, Values], reference: Path | None, run: Run) -> None:
-    """Store a user's inputs and reference in a run."""
-    folder = run.user_arrays_path("inputs").parent
-    folder.mkdir(exist_ok=True)
-    if own_inputs:
-        inputs.write_npz(run.user_arrays_path("inputs"), own_inputs)
-    if reference is not None:
-        shutil.copyfile(reference, run.user_arrays_path("reference"))
+def keep_arrays(
+    own_inputs: Mapping[str, Values], reference: Mapping[str, Values], run: Run
+) -> None:
+    """Store a user's inputs and reference in a run, those that there are."""
+    for name, values in (("inputs", own_inputs), ("reference", reference)):
+        path = run.user_arrays_path(name)
+        path.parent.mkdir(exist_ok=True)
+        if values:
+            inputs.write_npz(path, values)

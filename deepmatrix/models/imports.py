@@ -31,6 +31,9 @@ from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import inputs
 
+#: How ``numpy.savez`` names an array that the user gave no name.
+NAMELESS = "arr_0"
+
 #: Where gold comes from without a reference and without an evaluation.
 OWN_OUTPUTS = "the outputs of the cell that inspected it"
 
@@ -63,6 +66,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     shutil.copyfile(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
+    remarks = (*judged.remarks, *_other_names(run, model, list(served)))
     if judged.evaluations:
         inputs.write_npz(part / truths.EVALUATION, judged.evaluations)
     if judged.masks:
@@ -79,7 +83,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         opset=inspected.opset if inspected else None,
         in_parts=False,
         gold=dict(judged.sources),
-        gold_remarks=judged.remarks,
+        gold_remarks=remarks,
         random=tuple(sorted(judged.random)),
         unjudged=dict(judged.unjudged),
         rounded=tuple(sorted(judged.rounded)),
@@ -91,6 +95,16 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     described = describe(exported, model.artifact.id, part)
     finish(part, described, final)
     return {model.artifact.id: fingerprint(described)}
+
+
+def _other_names(run: Run, model: Import, names: Sequence[str]) -> Iterator[str]:
+    """Yield a remark where the only input got an array of another name, maybe by mistake."""
+    path = run.user_arrays_path("inputs")
+    if len(names) != 1 or not is_there(path) or inputs_for(run, model) != path:
+        return
+    for name in arrays.names(path):
+        if name not in (*names, NAMELESS):
+            yield f"--inputs: the array '{name}' is taken for the only input, '{names[0]}'"
 
 
 def _describe_inputs(

@@ -30,6 +30,18 @@ HINT = (
 PROGRAM = Path(__file__).with_name("input_function.py")
 
 
+#: What --reference takes.
+REFERENCE_HINT = (
+    "give an .npz of the right outputs, made with numpy.savez, an array a name; of a model with "
+    "one output, an .npy will do"
+)
+
+
+def read_reference(path: Path) -> dict[str, Values]:
+    """Return a user's right outputs by name. Raises ArgumentError where the file holds none."""
+    return _read_file(path, "--reference", REFERENCE_HINT)
+
+
 def read(sources: Sequence[str]) -> dict[str, Values]:
     """Return the arrays of all sources by name: files, folders of files, functions.
 
@@ -99,15 +111,15 @@ def _files(folder: Path) -> list[Path]:
     return files
 
 
-def _read_file(path: Path) -> dict[str, Values]:
+def _read_file(path: Path, option: str = "--inputs", hint: str = HINT) -> dict[str, Values]:
     try:
         if path.suffix == ".npy":
             return {path_text(path.stem): arrays.read_array(path)}
         values = arrays.read_all(path, arrays.ANY)
     except arrays.Unreadable as error:
-        raise ArgumentError(f"--inputs {path}: {error}", hint=HINT) from None
+        raise ArgumentError(f"{option} {path}: {error}", hint=hint) from None
     if not values:
-        raise ArgumentError(f"--inputs {path}: it holds no array", hint=HINT)
+        raise ArgumentError(f"{option} {path}: it holds no array", hint=hint)
     return values
 
 

@@ -9,7 +9,7 @@ from deepmatrix.comparison.limits import describe_size, describe_time, describe_
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.escaping import markdown as escape
 from deepmatrix.drawing.escaping import markdown_code
-from deepmatrix.drawing.layout import Mood
+from deepmatrix.drawing.layout import Mood, shortened
 from deepmatrix.reports.comparison import headline
 from deepmatrix.reports.markdown import cut, document
 from deepmatrix.reports.review import Review, Wrong
@@ -104,4 +104,4 @@ def _list(title: str, lines: Sequence[str], most: int = MOST_LINES) -> str:
 
 
 def _short(text: str) -> str:
-    return escape(text if len(text) <= LONGEST_LINE else f"{text[:LONGEST_LINE]}…")
+    return escape(shortened(text, LONGEST_LINE))

@@ -14,7 +14,7 @@ from deepmatrix.drawing.escaping import markdown_code, markdown_prose
 from deepmatrix.drawing.layout import Table
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports.tables import result_tables
-from deepmatrix.reports.tables.own_models import verification
+from deepmatrix.reports.tables.own_models import overview, verification
 from deepmatrix.results.rows import Results
 
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.
@@ -104,12 +104,11 @@ def _headlines(results: Results) -> Iterator[str]:
 
     Many models are counted only.
     """
-    lines = [(*verification.headline(results, model), model) for model in results.models]
-    if len(lines) > MANY_MODELS:
-        good = sum(mood == "good" for _, mood, _ in lines)
-        yield f"{good} of {len(lines)} models match on all consumers."
-        return
-    for verdict, _, model in lines:
+    models = results.served_models
+    if len(models) > 1:
+        yield f"{overview.line(results)[0]}."
+    for model in models if len(models) <= MANY_MODELS else ():
+        verdict, _ = verification.headline(results, model)
         yield f"**{escape(verdict)}**, {escape(verification.judge_line(model))}"
 
 

@@ -11,9 +11,15 @@ from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.reports.tables import result_tables, reuse, summary
-from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
+from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
+
+#: What `unsupported` does to a verification, and what a user can do.
+ABOUT_UNSUPPORTED = (
+    "unsupported: the runtime says that it cannot serve the model, and so the run fails; leave out "
+    "cells that you do not ship to with --exclude"
+)
 
 
 def show(console: Console, results: Results, *, all_tables: bool = False) -> None:
@@ -22,6 +28,7 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
     With *all_tables*, those of the report stand before the rest.
     """
     if results.models:
+        _show_all_models(console, results)
         for model in results.served_models:
             _show_model(console, results, model)
         _show_rest(console, results)
@@ -47,7 +54,7 @@ def show(console: Console, results: Results, *, all_tables: bool = False) -> Non
 
 def headlines(results: Results) -> Iterator[Text]:
     """Yield the verdict of each of a user's own models, a line each."""
-    for model in results.models:
+    for model in results.served_models:
         yield _headline(results, model)
 
 
@@ -55,6 +62,17 @@ def _headline(results: Results, model: ModelRow) -> Text:
     verdict, mood = verification.headline(results, model)
     colour = STYLES[mood].removeprefix("bold ")
     return Text(escaping.terminal(verdict), style=f"bold {colour}")
+
+
+def _show_all_models(console: Console, results: Results) -> None:
+    """Print the verdicts of several models in one table."""
+    table = overview.verdicts(results, narrow=True)
+    if table.rows:
+        line, mood = overview.line(results)
+        console.print()
+        print_line(console, line, STYLES[mood])
+        console.print()
+        print_table(console, table, titled=False)
 
 
 def _show_model(console: Console, results: Results, model: ModelRow) -> None:
@@ -89,6 +107,8 @@ def _show_rest(console: Console, results: Results) -> None:
     for problem in results.problems:
         if problem not in shown:
             print_line(console, f"✗ {problem}", STYLES["bad"])
+    if any(row.verdict == "unsupported" and remarks.is_problem(row) for row in results.portability):
+        print_line(console, ABOUT_UNSUPPORTED, STYLES["muted"])
     if reused := reuse.line(results):
         print_line(console, reused, STYLES["muted"])
     for line in _not_run(results):

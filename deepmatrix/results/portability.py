@@ -77,7 +77,7 @@ class PortabilityRows:
         return PortabilityRow(
             artifact=artifact.id,
             model=model.name if model else "",
-            judges=_is_judge(model, consumer) and not (model and model.has_reference),
+            judges=_is_judge(model, consumer),
             consumer=consumer.id,
             isa=consumer.isa,
             emulated=judged.emulated,

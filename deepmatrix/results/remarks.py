@@ -12,7 +12,8 @@ from deepmatrix.results.rows import (
     TrainingRow,
 )
 from deepmatrix.store.records import JobRecord
-from harness.record import FLOAT64
+from deepmatrix.store.truths import REFERENCE
+from harness.record import BASELINE, CONTESTED, FLOAT64
 
 #: Statuses and verdicts of success.
 SUCCESS = ("ok", "match")
@@ -103,6 +104,20 @@ def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
             )
 
 
+#: Sources of right values in the words that a user reads; others read well as they are.
+SOURCES = {
+    FLOAT64: "the model evaluated in float64",
+    BASELINE: "ONNX Runtime without optimisations",
+    CONTESTED: "ONNX Runtime without optimisations, which the float64 evaluation contradicts",
+    REFERENCE: "your --reference",
+}
+
+
+def source_words(source: str) -> str:
+    """Return where right values come from, in the words that a user reads."""
+    return SOURCES.get(source, source)
+
+
 def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
     """Yield what judges users' own models where it is not a float64 evaluation, and why."""
     for model in models:
@@ -115,8 +130,8 @@ def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
             if not outputs:
                 continue
             yield (
-                f"{model.name}: {', '.join(outputs)} judged by: {source}; differences within the "
-                "tolerance may be its own rounding"
+                f"{model.name}: the right values of {', '.join(outputs)} are from: "
+                f"{source_words(source)}; differences within the tolerance may be its own rounding"
             )
         for remark in model.remarks:
             yield f"{model.name}: {remark}"

@@ -73,6 +73,12 @@ def read_all(path: Path, kinds: str = FLOATS) -> dict[str, Values]:
         return {name: _read_one(file, name, None, kinds) for name in names}
 
 
+def names(path: Path) -> list[str]:
+    """Return the names of a file's arrays without reading these. Raises Unreadable."""
+    with _archive(path) as file:
+        return [name.removesuffix(".npy") for name in file.namelist()]
+
+
 def read_array(path: Path) -> Values:
     """Return the array of an ``.npy``, of numbers or texts, like `read`. Raises Unreadable."""
     with _reading(path), open_plain(path) as stream:

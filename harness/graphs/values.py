@@ -50,6 +50,12 @@ def flatten(answers: Iterable[Tuple[str, Any]]) -> "Dict[str, numpy.ndarray]":
     outputs: Dict[str, str] = {}
     for answer_name, answer in answers:
         for name, array in _parts(answer_name, answer):
+            if name in arrays and outputs[name] == answer_name:
+                raise BadModel(
+                    "it lists the output '{}' twice: list it once, and export it again".format(
+                        answer_name
+                    )
+                )
             if name in arrays:
                 raise BadModel(
                     "its outputs '{}' and '{}' both have a part called '{}': rename one of them, "

@@ -113,6 +113,28 @@ def test_an_optional_is_given_as_what_it_holds(tmp_path: Path) -> None:
         np.testing.assert_array_equal(answers["y"], inspected["inputs"]["x"])
 
 
+def test_an_optional_without_a_value_is_refused_with_what_to_give(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("OptionalGetElement", ["o"], ["held"]),
+            helper.make_node("Add", ["x", "held"], ["y"]),
+        ],
+        "g",
+        [
+            helper.make_value_info("x", ROW),
+            helper.make_value_info("o", helper.make_optional_type_proto(ROW)),
+        ],
+        [helper.make_tensor_value_info("y", FLOAT, None)],
+    )
+    path = tmp_path / "model.onnx"
+    opsets = [helper.make_opsetid("", 21)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=10), path)
+    both = evaluator.inspect("onnx", str(path), None, SAMPLING)["inputs"]
+    assert set(both) == {"x", "o"}
+    with pytest.raises(WrongInputs, match=r"input o is an optional, .* give 'o' too, as what it"):
+        evaluator.inspect("onnx", str(path), {"x": both["x"]}, SAMPLING)
+
+
 NARROW = {
     "float8_e4m3fn": TensorProto.FLOAT8E4M3FN,
     "float8_e5m2": TensorProto.FLOAT8E5M2,

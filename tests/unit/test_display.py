@@ -13,6 +13,7 @@ from rich.console import Console
 from deepmatrix.cli.display import Display
 from deepmatrix.drawing.terminal import Terminal
 from deepmatrix.errors import Interrupted
+from tests.unit.test_models import verification
 
 
 def test_that_another_run_is_measuring_is_said_once_a_wave() -> None:
@@ -55,3 +56,14 @@ def test_what_another_run_did_is_counted_and_what_changed_is_said() -> None:
         "1 job reused of monday",
         "12 jobs reused of monday; anew: image changed (2), no record (1)",
     ]
+
+
+def test_the_waves_of_a_users_model_are_named_by_what_they_do() -> None:
+    plan = verification(("net", "onnx", "model.onnx"))
+    console = Console(file=io.StringIO(), width=120)
+    display = Display(console)
+    for wave in ("produce", "consume"):
+        display.planned(list(plan.jobs(wave)), retry=False)
+    first, second = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
+    assert first == "read the model: 1 job on 1 cell"
+    assert second.startswith("serve the model: ")

@@ -131,7 +131,7 @@ def test_the_output_that_uses_most_of_its_tolerance_is_the_worst(run: Path) -> N
     edit_rounds(run, with_error(2e-6, output=1))
     judged = row(run)
     assert (judged.verdict, judged.worst_output, judged.error) == ("drift", "exact", 2e-6)
-    assert (judged.tolerance, judged.basis) == (1e-6, "the floor")
+    assert (judged.tolerance, judged.basis) == (1e-6, "the smallest tolerance")
     assert [output.name for output in judged.outputs] == ["y", "exact"]
 
 

@@ -13,8 +13,9 @@ import pytest
 from deepmatrix import reports
 from deepmatrix.drawing import escaping
 from deepmatrix.reports import html
-from deepmatrix.reports.html import scales, verdicts
+from deepmatrix.reports.html import scales
 from deepmatrix.reports.tables.own_models import verification
+from deepmatrix.reports.tables.own_models.overview import SIGNS
 from deepmatrix.results import merging
 from tests.unit import verifications
 from tests.unit.examples import new_run, planned, record
@@ -53,7 +54,7 @@ def test_every_verdict_has_its_word_its_sign_and_its_number() -> None:
         assert row.consumer in page.text
         if row.error is not None:
             assert f"{row.error:.1e}" in page.text
-    for word, sign in verdicts.SIGNS.items():
+    for word, sign in SIGNS.items():
         assert f"{sign} {word.replace('-', ' ')}" in page.text or word == "not-run"
 
 

@@ -484,7 +484,7 @@ def test_a_verification_is_merged_like_any_run(tmp_path: Path) -> None:
     assert {row.workload for row in merged.inference} == {"net"}
 
 
-def test_gold_of_the_evaluator_judges_no_evaluator(tmp_path: Path) -> None:
+def test_the_evaluator_is_no_consumer_with_a_reference_and_without(tmp_path: Path) -> None:
     run = judged(tmp_path)
     for job in ONE.jobs("consume"):
         if job.cell == "onnx-debian12-amd64-cpu":
@@ -496,7 +496,9 @@ def test_gold_of_the_evaluator_judges_no_evaluator(tmp_path: Path) -> None:
     run.user_arrays_path("reference").parent.mkdir()
     np.savez(run.user_arrays_path("reference"), y=np.ones(1))
     results = merging.merge([run])
-    assert not [row for row in results.portability if row.judges]
+    assert [row.consumer for row in results.portability if row.judges] == [
+        "onnx-debian12-amd64-cpu"
+    ]
     assert results.problems == ()
     assert "no kernel" in [row.reason for row in results.portability]
 

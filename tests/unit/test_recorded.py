@@ -170,6 +170,7 @@ TEXTS = [
     (r"(\d+ of \d+) jobs were not reached$", r"\1 jobs have not run; finish with --resume"),
     (r"^not reached$", "the job has not run"),
     (r" times the producer's own$", " times the producer's own error"),
+    (r"^the floor$", "the smallest tolerance"),
     (r"^stated for (\w+)$", r"tolerance of \1"),
     (r"(: a match of output .*) says little: ", r"\1 proves little: "),
 ]

@@ -304,3 +304,76 @@ def test_formats_without_names_of_dimensions_get_shapes_ranges_and_values() -> N
     assert samples["x"].shape == (5, 3)
     assert 1 <= samples["x"].min() < samples["x"].max() <= 2
     assert set(samples["ids"]) <= {0, 1}
+
+
+COLOURS, SIZES = ["red", "green", "blå"], ["small", "large"]
+
+
+def sampled_texts(
+    folder: Path, nodes: list[onnx.NodeProto], dims: Dims, *held: onnx.TensorProto
+) -> np.ndarray[Any, Any]:
+    """Return the sample of the input ``x`` of text; a last node makes floats of what is made."""
+    declared = [value("x", TensorProto.STRING, dims)]
+    outputs = [value(name, kind, None) for name, kind in [(nodes[-1].output[0], FLOAT)]]
+    graph = helper.make_graph(nodes, "graph", declared, outputs, list(held))
+    domains = {"": 17, "ai.onnx.ml": 4, "com.microsoft": 1}
+    opsets = [helper.make_opsetid(domain, version) for domain, version in domains.items()]
+    model = helper.make_model(graph, opset_imports=opsets, ir_version=8)
+    onnx.save(model, str(folder / "m.onnx"))
+    inspected = adapter.inspect("onnx", str(folder / "m.onnx"), None, Sampling(0))
+    sample: np.ndarray[Any, Any] = inspected["inputs"]["x"]
+    return sample
+
+
+def ml(operator: str, source: str, target: str, **attributes: Any) -> onnx.NodeProto:
+    return node(operator, [source], [target], domain="ai.onnx.ml", **attributes)
+
+
+@pytest.mark.parametrize(
+    "nodes",
+    [
+        [ml("OneHotEncoder", "x", "y", cats_strings=COLOURS, zeros=0)],
+        [ml("LabelEncoder", "x", "y", keys_strings=COLOURS, values_floats=[1.0, 2.0, 3.0])],
+        [
+            ml("CategoryMapper", "x", "n", cats_strings=COLOURS, cats_int64s=[1, 2, 3]),
+            node("Cast", ["n"], ["y"], to=FLOAT),
+        ],
+        [
+            node("Identity", ["x"], ["same"]),
+            ml("OneHotEncoder", "same", "y", cats_strings=COLOURS),
+        ],
+    ],
+)
+def test_sample_texts_are_words_that_the_graph_looks_up(
+    tmp_path: Path, nodes: list[onnx.NodeProto]
+) -> None:
+    sample = sampled_texts(tmp_path, nodes, ["batch", 8])
+    assert set(sample.ravel()) == set(COLOURS)
+
+
+def test_each_column_of_text_has_its_own_words(tmp_path: Path) -> None:
+    columns = [scalar("first", np.array([0])), scalar("second", np.array([1]))]
+    nodes = [
+        node("ArrayFeatureExtractor", ["x", name], [name + "_column"], domain="ai.onnx.ml")
+        for name in ("first", "second")
+    ]
+    nodes += [
+        ml("OneHotEncoder", "first_column", "a", cats_strings=COLOURS, zeros=0),
+        ml("OneHotEncoder", "second_column", "b", cats_strings=SIZES, zeros=0),
+        node("Concat", ["a", "b"], ["y"], axis=-1),
+    ]
+    sample = sampled_texts(tmp_path, nodes, [16, 2], *columns)
+    assert set(sample[:, 0]) == set(COLOURS)
+    assert set(sample[:, 1]) == set(SIZES)
+
+
+def test_a_text_that_is_split_is_made_of_several_words(tmp_path: Path) -> None:
+    tokenizer = {"mark": 0, "mincharnum": 1, "pad_value": "#", "separators": [" "]}
+    counts = {"mode": "TF", "min_gram_length": 1, "max_gram_length": 1, "max_skip_count": 0}
+    counts |= {"ngram_counts": [0], "ngram_indexes": [0, 1, 2], "pool_strings": COLOURS}
+    nodes = [
+        node("StringNormalizer", ["x"], ["n"], case_change_action="LOWER"),
+        node("Tokenizer", ["n"], ["words"], domain="com.microsoft", **tokenizer),
+        node("TfIdfVectorizer", ["words"], ["y"], **counts),
+    ]
+    assert set(sampled_texts(tmp_path, nodes, [3])) == {" ".join(COLOURS)}

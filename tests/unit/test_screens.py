@@ -5,11 +5,13 @@ from __future__ import annotations
 import io
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from rich.cells import cell_len
 from rich.console import Console
 
 from deepmatrix import reports
-from deepmatrix.drawing import numbers
+from deepmatrix.drawing import layout, numbers
 from deepmatrix.judging.deviations import RANDOM
 from deepmatrix.reports import markdown
 from deepmatrix.reports.budgets import Budgets
@@ -18,6 +20,8 @@ from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import CellRow, CostRow, Results
 from deepmatrix.store.records import Deviation
+from deepmatrix.store.truths import REFERENCE
+from harness.record import BASELINE
 from tests.unit import verifications
 from tests.unit.verifications import INSPECTOR, MODEL
 
@@ -46,6 +50,17 @@ def test_the_first_line_is_the_verdict() -> None:
     )
 
 
+def test_a_newcomer_is_told_what_gold_is_and_what_the_tolerance_comes_from() -> None:
+    text = " ".join(screen(verifications.results(), 200).split())
+    reader = f"the model was read by the standard's evaluator, in {INSPECTOR}"
+    assert f"gold, the right values: the model evaluated in float64 ({reader})" in text
+    assert "16 times the model's rounding error" in text.replace("\N{NO-BREAK SPACE}", " ")
+    assert "rounding error is how far its own precision is from float64" in text
+    sources = {"logits": REFERENCE, "embedding": BASELINE}
+    line = verification.judge_line(MODEL.model_copy(update={"judged_by": sources}))
+    assert "of logits your --reference; of embedding ONNX Runtime without optimisations (" in line
+
+
 @pytest.mark.parametrize("width", WIDTHS)
 def test_each_consumer_has_one_line_with_its_verdict(width: int) -> None:
     text = screen(verifications.results(), width)
@@ -54,6 +69,16 @@ def test_each_consumer_has_one_line_with_its_verdict(width: int) -> None:
         (line,) = [line for line in table.splitlines() if line.startswith(f"{consumer} ")]
         assert verdict in line
     assert max(cell_len(line) for line in table.splitlines()) <= width
+
+
+def test_the_version_of_each_runtime_is_named_where_it_fits() -> None:
+    results = verifications.results(NATIVE, REDUCED)
+    for width in WIDTHS:
+        lines = screen(results, width).splitlines()
+        assert [line.split()[1] for line in lines if line.startswith(NATIVE)] == ["1.24.0"]
+        assert [line.split()[1] for line in lines if line.startswith(REDUCED)] == ["2026.3.0"]
+    widest = screen(verifications.results(), 80)
+    assert "More columns in report.md or on a wider console: version; " in widest
 
 
 @pytest.mark.parametrize(("alike", "is_named"), [(NATIVE, False), (REDUCED, True), ("", True)])
@@ -81,6 +106,11 @@ def test_a_person_reads_what_to_do(width: int) -> None:
     assert "→ see it again: nox -s verify -- causes/model.onnx" in text
 
 
+def test_what_unsupported_does_to_the_run_is_said_where_it_fails_it() -> None:
+    assert "with --exclude" in " ".join(screen(verifications.results()).split())
+    assert "--exclude" not in screen(verifications.results(NATIVE))
+
+
 def test_the_tables_of_a_matrix_are_not_on_the_screen() -> None:
     text = screen(verifications.results())
     assert not [title for title in ("Cells", "Deployment", "Interfaces") if title in text]
@@ -88,7 +118,7 @@ def test_the_tables_of_a_matrix_are_not_on_the_screen() -> None:
     assert {"Consumers of resnet50", "Outputs of resnet50", "Cells", "Causes"} <= set(titles)
     assert not [title for title in titles if title.startswith("Portability")]
     page = markdown.document(verifications.results())
-    assert "10 times the producer's own error" in page  # with plain spaces
+    assert "16 times the model's rounding error" in page  # with plain spaces
 
 
 def test_what_is_wrong_comes_first_and_the_evaluator_last() -> None:
@@ -117,7 +147,7 @@ def test_a_runtime_that_gold_comes_from_says_so() -> None:
 
 def test_a_model_that_only_its_judge_serves_is_no_success() -> None:
     line, mood = verification.headline(verifications.results(INSPECTOR), MODEL)
-    assert line.endswith("served by nothing but what judges it")
+    assert line.endswith("served by nothing but the evaluator")
     assert mood == "warned"
 
 
@@ -211,3 +241,40 @@ def test_a_wide_tolerance_says_what_it_allows_and_what_to_set() -> None:
         f"resnet50: a match allows an error of 2.0% (tolerance of bfloat16) on {REDUCED}; "
         "if you need less, set --max-error"
     )
+
+
+#: What OpenVINO says, without the places in its source.
+CONVERSION = (
+    "RuntimeError: Check 'false' failed at src/frontends/unconverted_ops_report.cpp:151: FrontEnd "
+    "API failed with OpConversionFailure: Model wasn't fully converted. Failed operations detailed "
+    "log: While validating node 'opset1::Convolution Convolution_10621 (f32[1,1,?,4,4,4]) -> "
+    "(dynamic[...])': Expected a 3D, 4D or 5D tensor. Summary: -- Conversion is failed for: Conv-20"
+)
+
+
+@pytest.mark.parametrize("longest", [60, 80, 120, 300])
+def test_a_reason_that_is_cut_names_who_refuses_and_what(longest: int) -> None:
+    reasons = (CONVERSION, "startup: Unsupported: openvino does not read it: " + CONVERSION[-40:])
+    for reason in reasons:
+        text = layout.shortened(reason, longest)
+        assert len(text) <= longest
+        assert text.startswith(reason[:15])
+        assert text.endswith("failed for: Conv-20")
+        assert (" … " in text) is (len(reason) > longest)
+
+
+@given(st.text(max_size=200), st.integers(20, 150))
+def test_a_cut_reason_is_never_longer_and_a_short_one_never_cut(text: str, longest: int) -> None:
+    cut = layout.shortened(text, longest)
+    assert len(cut) <= longest
+    assert cut == text or len(text) > longest
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_screen_names_the_operator_of_a_long_reason(width: int) -> None:
+    results = verifications.results(NATIVE)
+    row = results.portability[0].model_copy(
+        update={"verdict": "error", "error": None, "message": CONVERSION, "outputs": ()}
+    )
+    text = screen(results.model_copy(update={"portability": (row,)}), width)
+    assert "Conversion is failed for: Conv-20" in " ".join(text.split())

@@ -22,7 +22,7 @@ from deepmatrix.config import matrix_file
 from deepmatrix.errors import CellFailed, DeepmatrixError
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.machine import locks
-from deepmatrix.models import files, inputs
+from deepmatrix.models import inputs
 from deepmatrix.models.formats import format_of
 from deepmatrix.planning.plan import Import
 from deepmatrix.reports import markdown
@@ -67,7 +67,7 @@ READERS: dict[str, Callable[[Path], object]] = {
     "x.npz": lambda path: inputs.read([str(path)]),
     "x.npy": lambda path: inputs.read([str(path)]),
     "folder/x.npy": lambda path: inputs.read([str(path.parent)]),
-    "reference.npz": files.check_reference,
+    "reference.npz": inputs.read_reference,
     "model.onnx": format_of,
     "README.md": lambda path: markdown.insert(path, lambda _: ""),
     "artifact/gold.npz": lambda path: truths.read(path.parent),

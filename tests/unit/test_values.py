@@ -32,6 +32,12 @@ def test_a_sequence_becomes_an_array_for_each_element() -> None:
     assert {name: x.shape for name, x in arrays.items()} == {"y.0": (2,), "y.1": (1, 3), "z": (1,)}
 
 
+def test_an_output_that_is_listed_twice_is_named_with_what_to_do() -> None:
+    answers = [("y", np.ones(2)), ("y", np.ones(2))]
+    with pytest.raises(BadModel, match="lists the output 'y' twice: list it once, and export it"):
+        values.flatten(answers)
+
+
 def test_a_map_becomes_its_sorted_keys_and_their_values() -> None:
     arrays = values.flatten([("y", {"b": 0.25, "a": 0.75})])
     assert arrays["y.keys"].tolist() == ["a", "b"]

@@ -163,7 +163,7 @@ def test_what_is_written_in_float16_can_be_right_to_that_only() -> None:
     verdict = judge([record(JOB, agreement=of_dtype("float16", 5e-3, 0.0))], terms, "")
     assert (verdict.name, verdict.basis) == ("match", "tolerance of float16")
     verdict = judge([record(JOB, agreement=of_dtype("float32", 5e-3, 0.0))], terms, "")
-    assert (verdict.name, verdict.basis) == ("drift", "the floor")
+    assert (verdict.name, verdict.basis) == ("drift", "the smallest tolerance")
 
 
 def test_every_output_has_the_tolerance_of_its_own_producer_error() -> None:
@@ -171,7 +171,7 @@ def test_every_output_has_the_tolerance_of_its_own_producer_error() -> None:
     exact = Deviation(name="scores", error=3e-5, producer_error=1e-8)
     measured = agreement(3e-5, own=4e-6).model_copy(update={"outputs": (rough, exact)})
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")
-    assert (verdict.name, verdict.basis) == ("drift", "the floor")
+    assert (verdict.name, verdict.basis) == ("drift", "the smallest tolerance")
     assert verdict.reason == "output scores: error 3.0e-05 is above 1.0e-06"
 
 
@@ -195,7 +195,7 @@ def test_a_tolerance_is_set_for_the_artifacts_and_consumers_that_its_globs_name(
     assert errors == {
         ("amd64", "torch--lstm--onnx"): "override: a",
         ("arm64", "torch--lstm--onnx"): "override: a",
-        ("amd64", "torch--conv--onnx"): "the floor",
+        ("amd64", "torch--conv--onnx"): "the smallest tolerance",
         ("arm64", "torch--conv--onnx"): "override: b",
     }
 

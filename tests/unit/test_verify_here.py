@@ -152,3 +152,29 @@ def test_a_single_model_with_wrong_inputs_is_not_told_of_others(
     error = capsys.readouterr().err
     assert "got the inputs x; it has a, b" in error
     assert "every model" not in error
+
+
+def test_an_array_of_another_name_is_taken_for_the_only_input_and_that_is_said(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, is_said in (("imgae", True), ("x", False), ("arr_0", False)):
+        np.savez(tmp_path / "given.npz", **{name: X})
+        assert verify(tmp_path / name, str(model), "--inputs", str(tmp_path / "given.npz")) == 0
+        caution = f"--inputs: the array '{name}' is taken for the only input, 'x'"
+        assert (caution in capsys.readouterr().out) is is_said
+
+
+def test_a_single_output_may_be_given_as_one_array(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    add = sums(tmp_path, "add.onnx", "a", "b")
+    np.savez(tmp_path / "x.npz", a=np.ones(2, np.float32), b=np.ones(2, np.float32))
+    np.save(tmp_path / "right.npy", np.full(2, 2, np.float32))
+    files = ["--inputs", str(tmp_path / "x.npz"), "--reference"]
+    assert verify(tmp_path, str(add), *files, str(tmp_path / "right.npy")) == 0
+    assert "gold, the right values: your --reference" in capsys.readouterr().out
+    (tmp_path / "text.txt").write_text("2 2")
+    assert verify(tmp_path / "again", str(add), *files, str(tmp_path / "text.txt")) == 2
+    message = capsys.readouterr().err
+    assert "give an .npz of the right outputs, made with numpy.savez" in message
+    assert "an .npy will do" in message

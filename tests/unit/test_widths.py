@@ -30,7 +30,7 @@ from deepmatrix.drawing import fitting
 from deepmatrix.drawing.layout import Column, Row, Table
 from deepmatrix.reports import markdown, tables
 from deepmatrix.reports.tables import comparison, conformance, result_tables
-from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
+from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
 from deepmatrix.reports.tables.study import claims
 from deepmatrix.results import rows
 from deepmatrix.results.rows import Results
@@ -379,6 +379,7 @@ def all_tables() -> list[Table]:
         verification.outputs(verifications.results(), verifications.MODEL),
         verification.nodes(verifications.results()),
         inputs.table(verifications.MODEL),
+        overview.verdicts(verifications.two_models(), narrow=True),
         quantisation.costs(verifications.quantised()),
         *claims.tables(decide(statements.load(), [whole_results()], MATRIX)),
         *conformance_tables(),

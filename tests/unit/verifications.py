@@ -60,6 +60,9 @@ VERDICTS: dict[str, tuple[str, float | None, str, str]] = {
     INSPECTOR: ("match", 1.1e-7, "float32", ""),
 }
 
+#: Versions of runtimes, as long as real ones, by the name of the system.
+VERSIONS = {"openvino": "2026.3.0", "openvino_default": "2026.3.0", "onnx": "1.23.2"}
+
 CAUSE = Cause(
     artifact=ARTIFACT,
     consumer="openvino_default-debian13-arm64-cpu",
@@ -94,7 +97,7 @@ def judged(consumer: str) -> rows.PortabilityRow:
         verdict=verdict,
         error=error,
         tolerance={"float32": 1e-6}.get(precision, 2e-2) if error else None,
-        basis="10 times the producer's own error"
+        basis="16 times the model's rounding error"
         if precision == "float32"
         else f"tolerance of {precision}",
         precision=precision,
@@ -177,6 +180,7 @@ def results(*consumers: str) -> rows.Results:
             cell=cell,
             name=cell.split("-")[0],
             status="ok",
+            version=VERSIONS.get(cell.split("-")[0], "1.24.0"),
             emulated="arm64" in cell,
             evaluator=cell == INSPECTOR,
             float32_by="INFERENCE_PRECISION_HINT=f32" if cell in by else "",
@@ -209,4 +213,19 @@ def results(*consumers: str) -> rows.Results:
         findings=(),
         warnings=(),
         problems=(),
+    )
+
+
+def two_models(*consumers: str) -> rows.Results:
+    """Return the results of two models: one drifts as `results` has it, one matches."""
+    run = results(*consumers)
+    twin = MODEL.model_copy(
+        update={"name": "vit", "artifact": "a--vit--onnx", "source": "vit.onnx"}
+    )
+    right = [
+        row.model_copy(update={"artifact": twin.artifact, "model": "vit", "verdict": "match"})
+        for row in run.portability
+    ]
+    return run.model_copy(
+        update={"models": (MODEL, twin), "portability": (*run.portability, *right)}
     )

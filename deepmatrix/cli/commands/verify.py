@@ -41,7 +41,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     shared.add_trust(parser)
     _add_inputs(parser)
     parser.add_argument(
-        "--reference", type=Path, metavar="FILE.npz", help="the outputs that the model should give"
+        "--reference",
+        type=Path,
+        metavar="FILE.npz",
+        help="the outputs that the model should give, by name; an .npy for a single one",
     )
     shared.add_repeated(parser, "--only", metavar="GLOB", help="only these cells")
     shared.add_exclude(parser)
@@ -253,7 +256,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
         )
     for line in filter(None, map(files.describe_external, own_models)):
         print_line(console, line, "dim", wrap=False)
-    own_inputs = _read_arrays(options, own_models)
+    own_inputs, reference = _read_arrays(options, own_models)
     engine = starting.choose_engine(options, matrix, console)
     planned = plan_models(
         matrix,
@@ -280,7 +283,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     budgets.save(limits, new_run)
     for model in own_models:
         files.copy_model(model, new_run.model_path(model.name))
-    files.keep_arrays(own_inputs, options.reference, new_run)
+    files.keep_arrays(own_inputs, reference, new_run)
     return new_run, engine
 
 
@@ -302,8 +305,11 @@ def _check_sweep(options: argparse.Namespace) -> None:
 
 def _read_arrays(
     options: argparse.Namespace, own_models: Sequence[files.Model]
-) -> Mapping[str, Values]:
-    """Return the inputs that the user gives, if any. Raises ArgumentError for what is wrong."""
+) -> tuple[Mapping[str, Values], Mapping[str, Values]]:
+    """Return the inputs and the right outputs that the user gives, if any.
+
+    Raises ArgumentError for what is wrong.
+    """
     if options.reference and not options.inputs:
         raise ArgumentError(
             f"--reference {options.reference} needs --inputs",
@@ -316,8 +322,8 @@ def _read_arrays(
         )
     one_for_all = _first(options) != "served"
     files.check_declared(own_models, options.inputs, same=one_for_all)
-    files.check_reference(options.reference)
-    return inputs.read(options.inputs)
+    reference = inputs.read_reference(options.reference) if options.reference else {}
+    return inputs.read(options.inputs), reference
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:

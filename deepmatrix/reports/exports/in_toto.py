@@ -12,6 +12,7 @@ from typing import Any
 
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results import remarks
+from deepmatrix.results.counting import consumers
 from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -34,11 +35,7 @@ def document(results: Results) -> str:
 
 
 def _statement(results: Results, model: ModelRow) -> dict[str, Any]:
-    rows = [
-        judged
-        for judged in results.portability
-        if judged.artifact == model.artifact and not judged.judges
-    ]
+    rows = consumers(row for row in results.portability if row.artifact == model.artifact)
     return {
         "_type": STATEMENT,
         "subject": [

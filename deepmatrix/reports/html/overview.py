@@ -10,6 +10,7 @@ from deepmatrix.drawing.layout import Mood
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import verdicts
 from deepmatrix.reports.html.evidence import Evidence, Link
+from deepmatrix.reports.tables.own_models import overview as all_models
 from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, Results
@@ -75,9 +76,9 @@ def overview(
 def _headline(results: Results) -> str:
     if len(results.served_models) == 1:
         return verification.headline(results, results.served_models[0])[0]
-    if results.problems:
-        return f"{numbers.count(len(results.problems), 'problem')} not as expected"
-    return "All as expected"
+    problems = numbers.count(len(results.problems), "problem")
+    expected = f"{problems} not as expected" if results.problems else "All as expected"
+    return f"{all_models.line(results)[0]}; {expected}" if results.models else expected
 
 
 def _wrong_verdicts(
@@ -89,7 +90,7 @@ def _wrong_verdicts(
     for judged in sorted(wrong, key=_badness)[:MOST_FOLDED]:
         yield Finding(
             kind=judged.verdict,
-            sign=verdicts.SIGNS[judged.verdict],
+            sign=all_models.SIGNS[judged.verdict],
             css=verdicts.css(judged),
             title=judged.title,
             place=judged.consumer,

@@ -9,13 +9,14 @@ from deepmatrix.reports.html import latency, nodes, overview, timeline, training
 from deepmatrix.reports.html.evidence import Evidence
 from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.tables import result_tables
+from deepmatrix.reports.tables.own_models.overview import SIGNS
 from deepmatrix.results.rows import Results
 
 #: Maps of more verdicts than this are folded until they are opened.
 MOST_UNFOLDED = 1_500
 
 #: The titles of tables that the page draws in another way, by how they begin.
-DRAWN = ("Portability: ", "Causes", "Consumers of ", "Inference: ")
+DRAWN = ("Verdicts of all models", "Portability: ", "Causes", "Consumers of ", "Inference: ")
 
 #: Tables of more lines than this are left to report.md.
 MOST_ROWS = 2_000
@@ -34,7 +35,7 @@ def run_page(results: Results, evidence: Evidence) -> str:
         folded=len(results.portability) > MOST_UNFOLDED,
         sections=list(verdicts.sections(results, places, evidence)),
         unlisted=len(results.portability) - len(places),
-        signs=verdicts.SIGNS,
+        signs=SIGNS,
         text_in_map=verdicts.text_in_map,
         css=verdicts.css,
         graphs=list(nodes.graphs(results, evidence)),

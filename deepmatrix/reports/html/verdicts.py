@@ -13,19 +13,9 @@ from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import scales
 from deepmatrix.reports.html.evidence import Evidence, Link
 from deepmatrix.reports.html.scales import Scale
+from deepmatrix.reports.tables.own_models.overview import SIGNS
+from deepmatrix.results.counting import EXPECTED, verdict_counts
 from deepmatrix.results.rows import PortabilityRow, Results
-
-#: The sign of each verdict: with its word and its colour it is told apart by everybody.
-SIGNS: Mapping[str, str] = {
-    "match": "✓",
-    "drift": "≠",
-    "error": "✗",
-    "unsupported": "⊘",
-    "not-run": "–",
-}
-
-#: What expected failures are counted as.
-EXPECTED = "expected failure"
 
 #: Verdicts that are no finding.
 QUIET = ("match", "not-run")
@@ -145,8 +135,8 @@ def short_title(judged: PortabilityRow) -> str:
 
 
 def counts(rows: Sequence[PortabilityRow]) -> tuple[tuple[str, int], ...]:
-    """Return how many rows have each verdict, without those of none; expected failures apart."""
-    by_word = Counter(EXPECTED if judged.expected_failure else judged.verdict for judged in rows)
+    """Return how many consumers have each verdict that some have, in the order of the legend."""
+    by_word = verdict_counts(rows)
     return tuple((word, by_word[word]) for word in (*SIGNS, EXPECTED) if by_word[word])
 
 

@@ -17,7 +17,7 @@ from deepmatrix.reports.tables import (
     speed,
     summary,
 )
-from deepmatrix.reports.tables.own_models import inputs, quantisation, verification
+from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
 from deepmatrix.reports.tables.study import latencies
 from deepmatrix.results.rows import ModelRow, Results
 
@@ -25,6 +25,7 @@ from deepmatrix.results.rows import ModelRow, Results
 def result_tables(results: Results) -> list[Table]:
     """Return the tables of a run's results in their order, without empty ones."""
     tables = [
+        overview.verdicts(results),
         *itertools.chain.from_iterable(_model_tables(results, model) for model in results.models),
         verification.nodes(results),
         *([] if results.models else [summary.summary(results)]),

@@ -19,6 +19,7 @@ from deepmatrix.drawing.layout import (
     status,
     text,
 )
+from deepmatrix.results.counting import consumers
 from deepmatrix.results.rows import PortabilityRow, Results
 
 
@@ -78,8 +79,8 @@ def causes(results: Results) -> Table:
     """What is not a match, a line each with its cause, else with its reason."""
     wrong = [
         judged
-        for judged in results.portability
-        if judged.verdict not in ("match", "not-run") and not judged.judges
+        for judged in consumers(results.portability)
+        if judged.verdict not in ("match", "not-run")
     ]
     return Table(
         title="Causes",
@@ -143,7 +144,7 @@ def interfaces(results: Results) -> Table:
     """The languages from which models were run, by which cells, and how many answers match."""
     languages = {cell.cell: cell.language for cell in results.cells}
     by_language: dict[str, list[PortabilityRow]] = {}
-    for judged in results.portability:
+    for judged in consumers(results.portability):
         by_language.setdefault(languages[judged.consumer], []).append(judged)
     return Table(
         title="Interfaces",

@@ -18,7 +18,8 @@ SAMPLE_ELEMENTS = 2
 def declared_inputs(model: Any, onnx: Any, user_names: Iterable[str] = ()) -> List[Entry]:
     """Return name, dtype and shape of every array of the inputs; a dynamic dimension has a name.
 
-    A part of a sequence or a map says of which input it is ``part_of``; keys are ``distinct``.
+    A part of a sequence or a map says of which input it is ``part_of``; keys are ``distinct``. What
+    an optional holds is ``optional``.
 
     Raises BadModel where an input or an output has elements of a type that is not served, and where
     two inputs have a part of the same name.
@@ -65,15 +66,21 @@ def _entry(owner: str, array: "_Array", dtype: str) -> Entry:
     entry: Entry = {"name": array.name, "dtype": dtype, "shape": _dims(array.name, array.tensor)}
     if array.name != owner:
         entry["part_of"] = owner
+    if array.is_optional:
+        entry["optional"] = True
     return dict(entry, distinct=True) if array.are_keys else entry
 
 
 class _Array(NamedTuple):
-    """An array that an input is made of: its name, its type, and whether it holds a map's keys."""
+    """An array that an input is made of: its name, its type, and whether it holds a map's keys.
+
+    *is_optional*: it is what an optional holds.
+    """
 
     name: str
     tensor: Any
     are_keys: bool = False
+    is_optional: bool = False
 
 
 def _arrays(name: str, kind: Any, user_names: "set[str]", onnx: Any) -> Iterator[_Array]:
@@ -81,7 +88,8 @@ def _arrays(name: str, kind: Any, user_names: "set[str]", onnx: Any) -> Iterator
     if field == "tensor_type":
         yield _Array(name, kind.tensor_type)
     elif field == "optional_type":
-        yield from _arrays(name, kind.optional_type.elem_type, user_names, onnx)
+        for array in _arrays(name, kind.optional_type.elem_type, user_names, onnx):
+            yield array._replace(is_optional=True)
     elif field == "sequence_type":
         for number in range(_count(name, user_names)):
             element = values.part(name, number)

@@ -13,6 +13,7 @@ import numpy
 from harness.graphs import checks
 from harness.graphs.inputs.declared import SAMPLE_ELEMENTS
 from harness.graphs.inputs.sample_inputs import Values
+from harness.graphs.inputs.vocabularies import vocabularies
 from harness.graphs.shapes import Entry, Shapes, infer
 from harness.graphs.values import carrier, part
 
@@ -95,6 +96,9 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
             legal = rule(_Use(node, number, graph)) if source and rule else None
             if source and legal and legal.low <= legal.high:
                 values[source] = _both(values.get(source), legal)
+    texts = [name for name, dtype in dtypes.items() if dtype.kind == "U"]
+    for name, known in vocabularies(model, texts, graph.constants).items():
+        values[name] = Values(0, 0, True, f"words of {known.operator}", known.by_column)
     for entry in entries:
         name, kind = entry["name"], dtypes[entry["name"]].kind
         if name not in values and kind in "fiu" and MASK_NAME.search(name.lower()):

@@ -66,6 +66,7 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
     """
     names = [entry["name"] for entry in entries]
     if set(user_inputs) != set(names):
+        _check_optionals(user_inputs, entries)
         _check_parts(user_inputs, entries)
     if len(user_inputs) != len(names):
         raise WrongInputs(f"got the inputs {', '.join(user_inputs)}; it has {', '.join(names)}")
@@ -81,6 +82,16 @@ def check_inputs(user_inputs: Arrays, entries: List[Entry]) -> Arrays:
         if entry.get("distinct"):
             _check_map(entry, checked)
     return checked
+
+
+def _check_optionals(user_inputs: Arrays, entries: List[Entry]) -> None:
+    """Raise WrongInputs where an optional has no value: not every runtime can be told so."""
+    for entry in entries:
+        if entry.get("optional") and entry["name"] not in user_inputs and len(entries) > 1:
+            raise WrongInputs(
+                f"its input {entry.get('part_of', entry['name'])} is an optional, which deepmatrix "
+                f"serves with a value only: give '{entry['name']}' too, as what it holds"
+            )
 
 
 def _check_parts(user_inputs: Arrays, entries: List[Entry]) -> None:

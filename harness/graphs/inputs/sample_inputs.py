@@ -40,13 +40,15 @@ WORDS = (
 class Values(NamedTuple):
     """What a sample input can hold: from *low* to *high*, both included; *why* in a few words.
 
-    *whole*: whole numbers only, also in an array of floats.
+    *whole*: whole numbers only, also in an array of floats. *words*: what a text can be, by the
+    column of the last axis, None for all; a text has no numbers.
     """
 
     low: float
     high: float
     whole: bool
     why: str
+    words: Dict[Optional[int], Tuple[str, ...]] = {}
 
 
 class Sampling(NamedTuple):
@@ -193,8 +195,23 @@ def _array(
     if dtype.kind in "iu":
         return random.randint(0, MOST, shape).astype(dtype)
     if is_text:
-        return numpy.array(WORDS)[random.randint(0, len(WORDS), shape)]
+        return _texts(legal.words if legal else {}, shape, random)
     return random.randint(0, 2, shape).astype(dtype)
+
+
+def _texts(
+    words: Dict[Optional[int], Tuple[str, ...]],
+    shape: List[int],
+    random: "numpy.random.RandomState",
+) -> "numpy.ndarray":
+    """Draw texts from the words of their column, else of all columns, else from `WORDS`."""
+    columns = shape[-1] if shape else 1
+    drawn = numpy.empty(shape or [1], object)
+    for column in range(columns):
+        choice = words.get(column) or words.get(None) or WORDS
+        picked = random.randint(0, len(choice), drawn[..., column].shape)
+        drawn[..., column] = numpy.array(choice, object)[picked]
+    return numpy.array(drawn.reshape(shape).tolist(), "U").reshape(shape)
 
 
 def _distinct(count: int, dtype: "numpy.dtype[Any]") -> "numpy.ndarray":

@@ -15,9 +15,12 @@ from deepmatrix.drawing.layout import (
     judged_row,
     mark,
     row,
+    shortened,
     without_empty_columns,
 )
 from deepmatrix.judging.verdicts import ORDER
+from deepmatrix.results import remarks
+from deepmatrix.results.counting import EXPECTED, verdict_counts
 from deepmatrix.results.rows import (
     CellRow,
     ModelRow,
@@ -67,12 +70,11 @@ def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
 
 def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[str, Mood]:
     """Return the verdict of a model in one line, and its mood, from rows of one run or several."""
-    rows = [judged for judged in judged_rows if not judged.judges]
-    counts = {word: sum(judged.verdict == word for judged in rows) for word in ORDER}
-    total = len(rows)
+    counts = verdict_counts(judged_rows)
+    total = sum(counts.values())
     name = _short_path(model.source) or model.name
     if not total:
-        return f"{name}: served by nothing but what judges it", "warned"
+        return f"{name}: served by nothing but the evaluator", "warned"
     parts = [
         f"{counts['match']} of {total} consumer{'s' * (total != 1)} "
         f"match{'es' * (1 in (counts['match'], total))}",
@@ -80,8 +82,9 @@ def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[s
         *_counted(counts["error"], "fails", "fail"),
         *_counted(counts["unsupported"], "does not support it", "do not support it"),
         *_counted(counts["not-run"], "did not run", "did not run"),
+        *_counted(counts[EXPECTED], "fails as expected", "fail as expected"),
     ]
-    mood: Mood = "good" if counts["match"] == total else "warned"
+    mood: Mood = "good" if counts["match"] + counts[EXPECTED] == total else "warned"
     if counts["drift"] or counts["error"]:
         mood = "bad"
     return f"{name}: {', '.join(parts)}", mood
@@ -103,16 +106,16 @@ def _counted(count: int, singular: str, plural: str) -> Iterator[str]:
 
 
 def judge_line(model: ModelRow) -> str:
-    """Return what judges a model, by output where that differs."""
+    """Return where the right values come from, by output where that differs."""
     sources: dict[str, list[str]] = {}
     for output, source in model.judged_by.items():
-        sources.setdefault(source, []).append(output)
-    inspected = f"{inspector_name(model)}, in {model.inspector}"
+        sources.setdefault(remarks.source_words(source), []).append(output)
+    reader = f"{inspector_name(model)}, in {model.inspector}"
     if not sources:
-        return f"judged by: {inspected}"
-    parts = [f"{', '.join(outputs)} by {source}" for source, outputs in sources.items()]
-    judges = "; ".join(parts) if len(parts) > 1 else next(iter(sources))
-    return f"judged by: {judges} (inspector: {inspected})"
+        return f"gold, the right values: from {reader}"
+    parts = [f"of {', '.join(outputs)} {source}" for source, outputs in sources.items()]
+    words = "; ".join(parts) if len(parts) > 1 else next(iter(sources))
+    return f"gold, the right values: {words} (the model was read by {reader})"
 
 
 def inspector_name(model: ModelRow) -> str:
@@ -155,16 +158,17 @@ def consumers(results: Results, model: ModelRow) -> Table:
             title=f"Consumers of {model.name}",
             columns=(
                 Column("consumer", key=True, unbroken=True),
+                Column("version", optional=2, unbroken=True, note=VERSION_NOTE),
                 Column("verdict", unbroken=True),
                 Column("error", numeric=True, note=ERROR_NOTE),
                 Column("of tolerance", optional=1, note="Of tolerance: the error's share of it."),
                 Column(
-                    "output", optional=4, note="Output: the one that uses most of its tolerance."
+                    "output", optional=5, note="Output: the one that uses most of its tolerance."
                 ),
-                Column("tolerance", numeric=True, optional=3),
-                Column("tolerance from", optional=6, unbroken=True),
-                Column("p50", numeric=True, optional=2, note=P50_NOTE),
-                Column("precision", optional=5),
+                Column("tolerance", numeric=True, optional=4),
+                Column("tolerance from", optional=7, unbroken=True, note=FROM_NOTE),
+                Column("p50", numeric=True, optional=3, note=P50_NOTE),
+                Column("precision", optional=6),
                 Column("why", below=True),
             ),
             rows=tuple(
@@ -182,6 +186,11 @@ def consumers(results: Results, model: ModelRow) -> Table:
 
 
 ERROR_NOTE = f"Error: {numbers.ERROR}."
+FROM_NOTE = (
+    "Tolerance from: the model's rounding error is how far its own precision is from float64; no "
+    "tolerance is smaller than the smallest, which float32 costs any model."
+)
+VERSION_NOTE = "Version: of the runtime that answered."
 P50_NOTE = "p50: the median time of one inference; native cells only."
 
 
@@ -198,8 +207,10 @@ def _consumer_row(
     name = judged.consumer + mark(judged.emulated)
     if judged.judges:
         name += f" ({inspector_name(model)})"
+    cell = cells.get(judged.consumer)
     texts = (
         name,
+        cell.version if cell else "",
         _symbol(judged.verdict) + NO_BREAK_SPACE + judged.verdict,
         numbers.error(judged.error),
         numbers.meter(judged.error, judged.tolerance),
@@ -208,12 +219,12 @@ def _consumer_row(
         judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
         judged.precision if judged.verdict not in UNANSWERED else numbers.DASH,
-        explain_verdict(judged, cells.get(judged.consumer), model, is_like_float32=is_like_float32),
+        explain_verdict(judged, cell, model, is_like_float32=is_like_float32),
     )
     background: Mood = "muted" if judged.judges or judged.emulated else "plain"
     moods = [background] * len(texts)
     if not judged.judges:
-        moods[1] = moods[3] = MOODS[judged.verdict]
+        moods[2] = moods[4] = MOODS[judged.verdict]
     return Row(texts=texts, moods=tuple(moods))
 
 
@@ -258,7 +269,7 @@ def explain_verdict(
     elif judged.repeatable is False:
         words.append("a second inference gives other bits")
     if judged.verdict != "match":
-        words.append(_shortened(_reason(judged)))
+        words.append(shortened(_reason(judged), LONGEST_WHY))
     return "; ".join(word for word in words if word)
 
 
@@ -275,12 +286,6 @@ def _short_cause(cause: Cause) -> str:
         return cause.text
     where = "also alone" if cause.alone else "only inside the model"
     return f"{as_on}first wrong node {cause.node}, {where}"
-
-
-def _shortened(text: str) -> str:
-    if len(text) <= LONGEST_WHY:
-        return text
-    return text[: LONGEST_WHY - 1].rsplit(" ", 1)[0].rstrip(",;: ") + " …"
 
 
 def outputs(results: Results, model: ModelRow) -> Table:
