@@ -20,8 +20,8 @@ def dequantised_product_advice(graph: Graph, node: Node, consumer: Cell) -> Advi
     if consumer.library != "onnxruntime" or not is_dequantised_product(graph, node):
         return None
     return Advice(
-        "ONNX Runtime rounds the activations of a product with dequantised weights to 8 bits unless "
-        "an option of its session forbids it",
+        "ONNX Runtime rounds the activations of a product with dequantised weights to 8 bits "
+        "unless an option of its session forbids it",
         f"set {OPTION} to 1",
     )
 
