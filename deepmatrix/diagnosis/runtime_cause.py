@@ -9,8 +9,8 @@ from typing import Any
 
 from deepmatrix.diagnosis.case import Case, name_node
 from deepmatrix.diagnosis.search.bisection import Bisection
-from deepmatrix.diagnosis.search.dequantised import dequantised_product_hint
-from deepmatrix.diagnosis.search.saturation import saturation_hint
+from deepmatrix.diagnosis.search.dequantised import dequantised_product_advice
+from deepmatrix.diagnosis.search.saturation import saturation_advice
 from deepmatrix.diagnosis.search.tracing import Trace, Untraceable
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
@@ -82,16 +82,18 @@ class RuntimeSearch:
         if self.trace.float32_error(tensor) is None:
             text += "; float32 cannot hold the value: the standard's evaluator gives the same"
         outcome, is_wrong = self._run_alone(bisection.node, tensor)
-        return case.cause(
+        cause = case.cause(
             "runtime",
-            f"{text}; {outcome}{self._hint(node)}",
+            f"{text}; {outcome}",
             node=node.name,
             tensor=tensor,
             error=deviation.error,
             tolerance=tolerance,
             runs=case.consumer_runs,
             alone=is_wrong,
+            only_node=self.trace.graph.is_one_node,
         )
+        return self._advise(cause, node)
 
     def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
         """Cut a node out and run it alone; return the outcome, and whether it shows the fault."""
@@ -125,20 +127,26 @@ class RuntimeSearch:
         if self.case.terms.precision != "float32":
             text = f"{self.case.terms.precision} rounds too much over several nodes: none is wrong"
             return self.case.cause("fusion", text, runs=self.case.consumer_runs)
-        return self.case.cause(
+        cause = self.case.cause(
             "fusion",
             f"an optimisation across {name_node(node.kind, node.name)} is wrong: the outputs are "
-            f"right once this node's output is an output of the model{self._hint(node)}",
+            f"right once this node's output is an output of the model",
             node=node.name,
             tensor=tensors[0],
             runs=self.case.consumer_runs,
         )
+        return self._advise(cause, node)
 
-    def _hint(self, node: Node) -> str:
-        """Return what to do about a wrong node where that is known, or nothing."""
+    def _advise(self, cause: Cause, node: Node) -> Cause:
+        """Return a cause with what to do about its node, where that is known."""
         consumer = self.case.fault.consumer
-        hint = saturation_hint(node.kind, consumer)
-        return hint or dequantised_product_hint(self.trace.graph, node, consumer)
+        advice = saturation_advice(node.kind, consumer) or dequantised_product_advice(
+            self.trace.graph, node, consumer
+        )
+        if advice is None:
+            return cause
+        text = f"{cause.text}; {advice.why}: {advice.action}"
+        return cause.model_copy(update={"text": text, "hint": advice.action})
 
     def run_consumer(self, tensors: Sequence[str]) -> dict[str, Values]:
         """Run the consumer on the model with *tensors* exposed; return these and the outputs."""

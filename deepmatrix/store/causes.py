@@ -32,7 +32,8 @@ class Cause(Part):
 
     *model*: the name of a user's own model. *node*, *tensor*: the first ones outside tolerance.
     *runs*: how often the consumer ran during the diagnosis. *alone*: the node alone, which lies
-    beside the cause, shows the fault. *as_on*: the consumer that was searched, where this one's
+    beside the cause, shows the fault. *only_node*: the model has no other node. *hint*: what to do
+    about it, where that is known. *as_on*: the consumer that was searched, where this one's
     outputs are wrong alike. *reproduce*: a command that shows the fault.
     """
 
@@ -47,6 +48,8 @@ class Cause(Part):
     tolerance: Measure | None = None
     runs: Count = 0
     alone: bool = False
+    only_node: bool = False
+    hint: Line = ""
     as_on: Id = ""
     reproduce: Line = ""
 

@@ -12,7 +12,7 @@ from onnx import helper, numpy_helper
 
 from deepmatrix.diagnosis.search.dequantised import (
     OPTION,
-    dequantised_product_hint,
+    dequantised_product_advice,
     is_dequantised_product,
 )
 from deepmatrix.diagnosis.search.graph import Graph
@@ -124,10 +124,11 @@ def dequantised_product(read: str = "x", weights: str = "w") -> tuple[Graph, Nod
 def test_a_product_with_dequantised_weights_has_the_option_that_keeps_float32() -> None:
     cells = {cell.id: cell for cell in all_cells(MATRIX)}
     runtime = cells["onnxruntime-cpp-debian13-amd64-cpu"]
-    hint = dequantised_product_hint(*dequantised_product(), runtime)
-    assert "set its session option session.qdq_matmulnbits_accuracy_level to 1" in hint
+    advice = dequantised_product_advice(*dequantised_product(), runtime)
+    assert advice is not None
+    assert advice.action == "set session.qdq_matmulnbits_accuracy_level to 1"
     openvino = cells["openvino-debian12-amd64-cpu"]
-    assert dequantised_product_hint(*dequantised_product(), openvino) == ""
+    assert dequantised_product_advice(*dequantised_product(), openvino) is None
 
 
 def test_quantised_activations_and_computed_weights_are_another_matter() -> None:

@@ -98,6 +98,8 @@ GAINED: list[tuple[str, str, Any]] = [
     ("portability.*.outputs.*", "cosine", None),
     ("portability.*.cause", "model", ""),
     ("portability.*.cause", "alone", False),
+    ("portability.*.cause", "only_node", False),
+    ("portability.*.cause", "hint", ""),
     ("portability.*.cause", "as_on", ""),
     ("cells.*", "evaluator", False),
     ("cells.*", "float32_by", ""),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -95,6 +96,24 @@ def test_a_precision_is_no_reason_where_the_answer_is_wrong_in_float32_too(
     )
     assert ("float16 by default: set INFERENCE_PRECISION_HINT=f32; " in text) is is_named
     assert "first wrong node" in text
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"only_node": True}, "its only node, product, is wrong"),
+        ({"alone": False}, "first wrong node product, only inside the model"),
+        ({"alone": True, "hint": "set x to 1"}, "set x to 1; first wrong node product, also alone"),
+    ],
+)
+def test_the_first_wrong_node_is_said_in_a_few_words(fields: dict[str, Any], words: str) -> None:
+    cause = verifications.CAUSE.model_copy(update={"node": "product", "as_on": "", **fields})
+    rows = tuple(
+        row.model_copy(update={"cause": cause}) if row.consumer == DRIFTED else row
+        for row in verifications.results().portability
+    )
+    results = verifications.results().model_copy(update={"portability": rows})
+    assert words in " ".join(screen(results).split())
 
 
 @pytest.mark.parametrize("width", WIDTHS)

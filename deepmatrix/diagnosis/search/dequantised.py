@@ -7,6 +7,7 @@ MatMul that reads it. See ``kOrtSessionOptionsQDQMatMulNBitsAccuracyLevel`` in i
 
 from __future__ import annotations
 
+from deepmatrix.diagnosis.search.advice import Advice
 from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.reported.phases import Node
@@ -14,13 +15,14 @@ from deepmatrix.store.reported.phases import Node
 OPTION = "session.qdq_matmulnbits_accuracy_level"
 
 
-def dequantised_product_hint(graph: Graph, node: Node, consumer: Cell) -> str:
-    """Return what to do about a product with dequantised weights on a consumer, or nothing."""
+def dequantised_product_advice(graph: Graph, node: Node, consumer: Cell) -> Advice | None:
+    """Return what to do about a product with dequantised weights on a consumer, if it is one."""
     if consumer.library != "onnxruntime" or not is_dequantised_product(graph, node):
-        return ""
-    return (
-        "; ONNX Runtime rounds the activations of a product with dequantised weights to 8 bits: "
-        f"set its session option {OPTION} to 1 for float32"
+        return None
+    return Advice(
+        "ONNX Runtime rounds the activations of a product with dequantised weights to 8 bits "
+        "unless an option of its session forbids it",
+        f"set {OPTION} to 1",
     )
 
 

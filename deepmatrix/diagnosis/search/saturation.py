@@ -7,6 +7,7 @@ See Intel's "Software Developer's Manual", PMADDUBSW, and ONNX Runtime's "Quanti
 
 from __future__ import annotations
 
+from deepmatrix.diagnosis.search.advice import Advice
 from deepmatrix.planning.cells import Cell
 
 #: Operators that multiply integers of 8 bits, or that runtimes make such ones of.
@@ -18,12 +19,12 @@ PRODUCTS = frozenset(
 X86 = ("386", "amd64")
 
 
-def saturation_hint(kind: str, consumer: Cell) -> str:
-    """Return what to do about a node of a *kind* that may saturate on a consumer, or nothing."""
+def saturation_advice(kind: str, consumer: Cell) -> Advice | None:
+    """Return what to do about a node of a *kind* that may saturate on a consumer, if it may."""
     if kind not in PRODUCTS or not consumer.isa or consumer.architecture not in X86:
-        return ""
-    return (
-        "; sums of two products of uint8 and int8 saturate at 16 bits on x86 without VNNI: "
+        return None
+    return Advice(
+        "sums of two products of uint8 and int8 saturate at 16 bits on x86 without VNNI",
         "quantise weights to 7 bits (reduce_range), or set ONNX Runtime's "
-        "session.x64quantprecision to 1"
+        "session.x64quantprecision to 1",
     )

@@ -284,8 +284,11 @@ def _short_cause(cause: Cause) -> str:
     as_on = f"as on {cause.as_on}: " if cause.as_on else ""
     if cause.kind != "runtime" or not cause.node:
         return cause.text
+    start = f"{cause.hint}; {as_on}" if cause.hint else as_on
+    if cause.only_node:
+        return f"{start}its only node, {cause.node}, is wrong"
     where = "also alone" if cause.alone else "only inside the model"
-    return f"{as_on}first wrong node {cause.node}, {where}"
+    return f"{start}first wrong node {cause.node}, {where}"
 
 
 def outputs(results: Results, model: ModelRow) -> Table:
