@@ -37,12 +37,15 @@ def document(results: Results, titles: Sequence[str] = ()) -> str:
         ArgumentError: there is no table of such a title.
     """
     kind = "Verification" if results.models else "Matrix"
+    tables = _select(result_tables(results), titles)
+    first = [table for table in tables if table.title == overview.TITLE]
     parts = [
         f"# {kind} {markdown_code(results.run)}",
+        *map(markdown_table, first),
         *_headlines(results),
         _verdict(results),
+        *(markdown_table(table) for table in tables if table not in first),
     ]
-    parts += [markdown_table(table) for table in _select(result_tables(results), titles)]
     parts += [_list("Expected failures", results.findings)] if results.findings else []
     parts += [_list("Warnings", results.warnings)] if results.warnings else []
     parts.append(
@@ -109,7 +112,8 @@ def _headlines(results: Results) -> Iterator[str]:
         yield f"{overview.line(results)[0]}."
     for model in models if len(models) <= MANY_MODELS else ():
         verdict, _ = verification.headline(results, model)
-        yield f"**{escape(verdict)}**, {escape(verification.judge_line(model))}"
+        judge = verification.judge_line(model)
+        yield f"**{escape(verdict)}**. {escape(judge[:1].upper() + judge[1:])}."
 
 
 def _verdict(results: Results) -> str:

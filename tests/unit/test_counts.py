@@ -73,12 +73,13 @@ def test_several_models_have_a_line_each_with_a_sign_for_each_consumer(width: in
 
 
 def test_the_report_begins_with_the_verdicts_of_all_models() -> None:
-    page = markdown.document(verifications.two_models(NATIVE, DRIFTED))
+    page = markdown.document(with_problems(verifications.two_models(NATIVE, DRIFTED)))
     tables = re.findall(r"^## (.*)", page, re.MULTILINE)
     assert tables[0] == "Verdicts of all models"
     assert f"| model | {NATIVE} | {escape(DRIFTED)} (emulated) |" in page
     assert "| resnet50 | ✓ match | ≠ drift |\n| vit | ✓ match | ✓ match |" in page
     assert "1 of 2 models match on all consumers." in page
+    assert page.index("## Verdicts of all models") < page.index("not as expected")
 
 
 def test_one_model_has_no_table_of_models() -> None:

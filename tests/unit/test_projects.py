@@ -177,7 +177,7 @@ def test_every_model_is_verified_also_after_one_that_fails(
     assert main.main(["verify", *options]) == 1
     shown = capsys.readouterr()
     assert "✗ broken.onnx" in shown.out
-    assert "net.onnx: served by nothing but what judges it" in shown.out
+    assert "net.onnx: served by nothing but the evaluator" in shown.out
     assert "deepmatrix.yaml: 1 of 2 models not as expected" in shown.err
     reports = sorted(folder.glob("runs/*/results.json"))
     assert len(reports) == 2, "what is refused leaves a report, too"

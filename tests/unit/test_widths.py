@@ -49,6 +49,7 @@ NARROWEST = 6
 
 #: Titles that no literal tells, by the expression that makes them.
 COMPUTED = {
+    "TITLE": {overview.TITLE},
     "area.capitalize()": {area.capitalize() for area in statements.load().claims},
     "title": {"New failures", "Other verdicts", "Slower", "Faster", "Size", "Peak memory"},
 }

@@ -9,14 +9,14 @@ from deepmatrix.reports.html import latency, nodes, overview, timeline, training
 from deepmatrix.reports.html.evidence import Evidence
 from deepmatrix.reports.html.rendering import render
 from deepmatrix.reports.tables import result_tables
-from deepmatrix.reports.tables.own_models.overview import SIGNS
+from deepmatrix.reports.tables.own_models.overview import SIGNS, TITLE
 from deepmatrix.results.rows import Results
 
 #: Maps of more verdicts than this are folded until they are opened.
 MOST_UNFOLDED = 1_500
 
 #: The titles of tables that the page draws in another way, by how they begin.
-DRAWN = ("Verdicts of all models", "Portability: ", "Causes", "Consumers of ", "Inference: ")
+DRAWN = (TITLE, "Portability: ", "Causes", "Consumers of ", "Inference: ")
 
 #: Tables of more lines than this are left to report.md.
 MOST_ROWS = 2_000

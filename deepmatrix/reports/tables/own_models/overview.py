@@ -20,6 +20,10 @@ SIGNS: Mapping[str, str] = {
 }
 
 
+#: The title of the table that several models begin with.
+TITLE = "Verdicts of all models"
+
+
 def line(results: Results) -> tuple[str, Mood]:
     """Return how many models match on all consumers, and the mood of that."""
     moods = [verification.headline(results, model)[1] for model in results.served_models]
@@ -44,7 +48,7 @@ def verdicts(results: Results, *, narrow: bool = False) -> Table:
     ]
     signs = ", ".join(f"{sign} {word}" for word, sign in SIGNS.items())
     return Table(
-        title="Verdicts of all models",
+        title=TITLE,
         columns=(Column("model", key=True), *columns),
         rows=tuple(
             _row(model, [by_pair.get((model.artifact, name)) for name in names], narrow=narrow)
