@@ -13,7 +13,7 @@ from deepmatrix.drawing.layout import Mood, shortened
 from deepmatrix.reports.comparison import headline
 from deepmatrix.reports.markdown import cut, document
 from deepmatrix.reports.review import Review, Wrong
-from deepmatrix.reports.tables.own_models import verification
+from deepmatrix.reports.tables.own_models import headlines
 
 #: The first line of a comment, by which the one of an earlier run is found and replaced.
 MARKER = "<!-- deepmatrix: review -->"
@@ -56,7 +56,7 @@ def summary_page(review: Review, link: str = "") -> str:
 
 def _models(review: Review) -> Iterator[tuple[str, Mood]]:
     for model, rows in review.models():
-        yield verification.summarise(model, rows)
+        yield headlines.summarise(model, rows)
 
 
 def _model(text: str, mood: Mood) -> str:

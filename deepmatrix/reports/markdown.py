@@ -14,7 +14,7 @@ from deepmatrix.drawing.escaping import markdown_code, markdown_prose
 from deepmatrix.drawing.layout import Table
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports.tables import result_tables
-from deepmatrix.reports.tables.own_models import overview, verification
+from deepmatrix.reports.tables.own_models import headlines, overview
 from deepmatrix.results.rows import Results
 
 #: A job summary of GitHub Actions may have 1 MiB; a larger one fails to upload.
@@ -111,8 +111,8 @@ def _headlines(results: Results) -> Iterator[str]:
     if len(models) > 1:
         yield f"{overview.line(results)[0]}."
     for model in models if len(models) <= MANY_MODELS else ():
-        verdict, _ = verification.headline(results, model)
-        judge = verification.judge_line(model)
+        verdict, _ = headlines.headline(results, model)
+        judge = headlines.judge_line(model)
         yield f"**{escape(verdict)}**. {escape(judge[:1].upper() + judge[1:])}."
 
 

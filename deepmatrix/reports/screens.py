@@ -11,7 +11,13 @@ from deepmatrix.drawing import escaping
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.reports.tables import result_tables, reuse, summary
-from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
+from deepmatrix.reports.tables.own_models import (
+    inputs,
+    overview,
+    quantisation,
+    verification,
+)
+from deepmatrix.reports.tables.own_models.headlines import headline, judge_line, repeats_line
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import ModelRow, Results
 
@@ -59,7 +65,7 @@ def headlines(results: Results) -> Iterator[Text]:
 
 
 def _headline(results: Results, model: ModelRow) -> Text:
-    verdict, mood = verification.headline(results, model)
+    verdict, mood = headline(results, model)
     colour = STYLES[mood].removeprefix("bold ")
     return Text(escaping.terminal(verdict), style=f"bold {colour}")
 
@@ -79,8 +85,8 @@ def _show_model(console: Console, results: Results, model: ModelRow) -> None:
     """Print the verdict of a model in a line, what judges it, and its tables."""
     console.print()
     console.print(_headline(results, model))
-    print_line(console, verification.judge_line(model), STYLES["muted"])
-    for line in (inputs.line(model), verification.repeats_line(results, model)):
+    print_line(console, judge_line(model), STYLES["muted"])
+    for line in (inputs.line(model), repeats_line(results, model)):
         if line:
             print_line(console, line, STYLES["muted"])
     console.print()

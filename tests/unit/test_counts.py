@@ -12,7 +12,7 @@ from deepmatrix import reports
 from deepmatrix.drawing.escaping import markdown as escape
 from deepmatrix.reports import markdown
 from deepmatrix.reports.review import Review
-from deepmatrix.reports.tables.own_models import overview, verification
+from deepmatrix.reports.tables.own_models import headlines, overview
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import Results
 from tests.unit import verifications
@@ -35,7 +35,7 @@ def with_problems(results: Results) -> Results:
 
 def test_the_page_the_screen_and_the_reports_count_the_same_consumers() -> None:
     results = with_problems(verifications.results())
-    headline, _ = verification.headline(results, results.models[0])
+    headline, _ = headlines.headline(results, results.models[0])
     assert "7 of 10 consumers match" in headline
     assert headline in " ".join(screen(results, 160).split())
     assert escape(headline) in markdown.document(results)
@@ -52,7 +52,7 @@ def test_an_expected_failure_is_counted_as_such_and_is_no_failure() -> None:
         for row in results.portability
     ]
     results = results.model_copy(update={"portability": tuple(rows)})
-    line, mood = verification.headline(results, results.models[0])
+    line, mood = headlines.headline(results, results.models[0])
     assert line.endswith("1 of 2 consumers matches, 1 fails as expected")
     assert mood == "good"
     assert "✗ 1 expected failure" in page_of(results).text

@@ -14,7 +14,7 @@ from deepmatrix import reports
 from deepmatrix.drawing import escaping
 from deepmatrix.reports import html
 from deepmatrix.reports.html import scales
-from deepmatrix.reports.tables.own_models import verification
+from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models.overview import SIGNS
 from deepmatrix.results import merging
 from tests.unit import verifications
@@ -30,7 +30,7 @@ LARGEST = 1_000_000
 def test_the_first_words_are_the_verdict_and_the_cause_of_what_is_wrong() -> None:
     results = drifting()
     text = page_of(results).text
-    headline, _ = verification.headline(results, results.models[0])
+    headline, _ = headlines.headline(results, results.models[0])
     places = [
         text.index(words) for words in (headline, verifications.CAUSE.text, "Map of verdicts")
     ]

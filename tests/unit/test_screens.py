@@ -17,7 +17,7 @@ from deepmatrix.judging.deviations import RANDOM
 from deepmatrix.reports import markdown
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables
-from deepmatrix.reports.tables.own_models import verification
+from deepmatrix.reports.tables.own_models import headlines, verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import CellRow, CostRow, Results
 from deepmatrix.store.records import Deviation
@@ -44,8 +44,8 @@ def test_the_first_line_is_the_verdict() -> None:
         "models/resnet50/model.onnx: 7 of 10 consumers match, 1 drifts, 1 does not support it, "
         "1 did not run"
     )
-    assert verification.headline(verifications.results(), MODEL)[1] == "bad"
-    assert verification.headline(verifications.results(NATIVE), MODEL) == (
+    assert headlines.headline(verifications.results(), MODEL)[1] == "bad"
+    assert headlines.headline(verifications.results(NATIVE), MODEL) == (
         "models/resnet50/model.onnx: 1 of 1 consumer matches",
         "good",
     )
@@ -58,7 +58,7 @@ def test_a_newcomer_is_told_what_gold_is_and_what_the_tolerance_comes_from() -> 
     assert "16 times the model's rounding error" in text.replace("\N{NO-BREAK SPACE}", " ")
     assert "rounding error is how far its own precision is from float64" in text
     sources = {"logits": REFERENCE, "embedding": BASELINE}
-    line = verification.judge_line(MODEL.model_copy(update={"judged_by": sources}))
+    line = headlines.judge_line(MODEL.model_copy(update={"judged_by": sources}))
     assert "of logits your --reference; of embedding ONNX Runtime without optimisations (" in line
 
 
@@ -165,7 +165,7 @@ def test_a_runtime_that_gold_comes_from_says_so() -> None:
 
 
 def test_a_model_that_only_its_judge_serves_is_no_success() -> None:
-    line, mood = verification.headline(verifications.results(INSPECTOR), MODEL)
+    line, mood = headlines.headline(verifications.results(INSPECTOR), MODEL)
     assert line.endswith("served by nothing but the evaluator")
     assert mood == "warned"
 

@@ -10,8 +10,8 @@ from deepmatrix.drawing.layout import Mood
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.reports.html import verdicts
 from deepmatrix.reports.html.evidence import Evidence, Link
+from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models import overview as all_models
-from deepmatrix.reports.tables.own_models import verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import PortabilityRow, Results
 
@@ -61,7 +61,7 @@ def overview(
         *_wrong_verdicts(results, places, evidence),
         *_other_problems(results, others[:MOST_FOLDED]),
     )
-    judges = tuple(verification.judge_line(model) for model in results.served_models[:MOST_SHOWN])
+    judges = tuple(headlines.judge_line(model) for model in results.served_models[:MOST_SHOWN])
     good = not results.problems
     return Overview(
         headline=_headline(results),
@@ -75,7 +75,7 @@ def overview(
 
 def _headline(results: Results) -> str:
     if len(results.served_models) == 1:
-        return verification.headline(results, results.served_models[0])[0]
+        return headlines.headline(results, results.served_models[0])[0]
     problems = numbers.count(len(results.problems), "problem")
     expected = f"{problems} not as expected" if results.problems else "All as expected"
     return f"{all_models.line(results)[0]}; {expected}" if results.models else expected

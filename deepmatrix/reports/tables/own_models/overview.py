@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 
 from deepmatrix.drawing.layout import Column, Mood, Row, Table, mark
 from deepmatrix.drawing.numbers import DASH
-from deepmatrix.reports.tables.own_models import verification
+from deepmatrix.reports.tables.own_models import headlines, verification
 from deepmatrix.results.counting import EXPECTED, consumers
 from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
 
@@ -26,7 +26,7 @@ TITLE = "Verdicts of all models"
 
 def line(results: Results) -> tuple[str, Mood]:
     """Return how many models match on all consumers, and the mood of that."""
-    moods = [verification.headline(results, model)[1] for model in results.served_models]
+    moods = [headlines.headline(results, model)[1] for model in results.served_models]
     good = moods.count("good")
     mood: Mood = "good" if good == len(moods) else "bad" if "bad" in moods else "warned"
     return f"{good} of {len(moods)} models match on all consumers", mood

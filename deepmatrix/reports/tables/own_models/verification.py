@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
@@ -18,9 +18,7 @@ from deepmatrix.drawing.layout import (
     shortened,
     without_empty_columns,
 )
-from deepmatrix.judging.verdicts import ORDER
-from deepmatrix.results import remarks
-from deepmatrix.results.counting import EXPECTED, verdict_counts
+from deepmatrix.reports.tables.own_models.headlines import inspector_name, rows_of
 from deepmatrix.results.rows import (
     CellRow,
     ModelRow,
@@ -47,101 +45,6 @@ LONGEST_WHY = 120
 
 #: The verdicts after which there is no number.
 UNANSWERED = ("unsupported", "not-run")
-
-
-def rows_of(results: Results, model: ModelRow) -> list[PortabilityRow]:
-    """Return the verdicts of a model: what is wrong first, native before emulated."""
-    rows = [judged for judged in results.portability if judged.artifact == model.artifact]
-    return sorted(
-        rows,
-        key=lambda judged: (
-            judged.judges,
-            -ORDER.index(judged.verdict),
-            judged.emulated,
-            judged.consumer,
-        ),
-    )
-
-
-def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
-    """Return the verdict of a model in one line, and its mood."""
-    return summarise(model, rows_of(results, model))
-
-
-def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[str, Mood]:
-    """Return the verdict of a model in one line, and its mood, from rows of one run or several."""
-    counts = verdict_counts(judged_rows)
-    total = sum(counts.values())
-    name = _short_path(model.source) or model.name
-    if not total:
-        return f"{name}: served by nothing but the evaluator", "warned"
-    parts = [
-        f"{counts['match']} of {total} consumer{'s' * (total != 1)} "
-        f"match{'es' * (1 in (counts['match'], total))}",
-        *_counted(counts["drift"], "drifts", "drift"),
-        *_counted(counts["error"], "fails", "fail"),
-        *_counted(counts["unsupported"], "does not support it", "do not support it"),
-        *_counted(counts["not-run"], "did not run", "did not run"),
-        *_counted(counts[EXPECTED], "fails as expected", "fail as expected"),
-    ]
-    mood: Mood = "good" if counts["match"] + counts[EXPECTED] == total else "warned"
-    if counts["drift"] or counts["error"]:
-        mood = "bad"
-    return f"{name}: {', '.join(parts)}", mood
-
-
-#: A path that is longer, in characters, is named by its end.
-LONGEST_PATH = 60
-
-
-def _short_path(path: str) -> str:
-    if len(path) <= LONGEST_PATH:
-        return path
-    return "…/" + "/".join(path.split("/")[-2:])
-
-
-def _counted(count: int, singular: str, plural: str) -> Iterator[str]:
-    if count:
-        yield f"{count} {singular if count == 1 else plural}"
-
-
-def judge_line(model: ModelRow) -> str:
-    """Return where the right values come from, by output where that differs."""
-    sources: dict[str, list[str]] = {}
-    for output, source in model.judged_by.items():
-        sources.setdefault(remarks.source_words(source), []).append(output)
-    reader = f"{inspector_name(model)}, in {model.inspector}"
-    if not sources:
-        return f"gold, the right values: from {reader}"
-    parts = [f"of {', '.join(outputs)} {source}" for source, outputs in sources.items()]
-    words = "; ".join(parts) if len(parts) > 1 else next(iter(sources))
-    return f"gold, the right values: {words} (the model was read by {reader})"
-
-
-def inspector_name(model: ModelRow) -> str:
-    """Return what the cell is that read a model first."""
-    return "the standard's evaluator" if model.evaluator else "the format's own runtime"
-
-
-def repeats_line(results: Results, model: ModelRow) -> str:
-    """Return how often consumers answered with the same bits each time, empty where none did."""
-    counted: dict[str, int] = {}
-    for judged in rows_of(results, model):
-        if judged.repeatable and not judged.judges:
-            text = _repeated(judged.repeats)
-            counted[text] = counted.get(text, 0) + 1
-    return "; ".join(
-        f"{text}: same bits on {count} consumer{'s' * (count != 1)}"
-        for text, count in sorted(counted.items(), reverse=True)
-    )
-
-
-def _repeated(repeats: Mapping[str, int]) -> str:
-    """Return how many answers were compared; runtimes without Python answer twice."""
-    if not repeats:
-        return "2 repeats"
-    threads = " and ".join(sorted(repeats))
-    return f"{max(repeats.values())} repeats with {threads} thread{'s' * (threads != '1')}"
 
 
 def consumers(results: Results, model: ModelRow) -> Table:
