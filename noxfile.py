@@ -13,6 +13,7 @@
 #   "ruamel.yaml==0.19.1",
 #   "ruptures==1.1.10",
 #   "scipy==1.17.1",
+#   "shtab==1.13.0",
 #   "uv==0.13.9",
 # ]
 # ///
@@ -186,6 +187,12 @@ def show(session: nox.Session) -> None:
 def compare(session: nox.Session) -> None:
     """Say what changed between two runs: `-- BASE HEAD`. `-- --help` for more."""
     _matrix(session, "compare", *session.posargs)
+
+
+@nox.session(venv_backend="none", default=False)
+def completion(session: nox.Session) -> None:
+    """Print a script that completes commands and options of `deepmatrix`: `-- bash`."""
+    _matrix(session, "completion", *session.posargs)
 
 
 @nox.session(venv_backend="none", default=False)

@@ -32,6 +32,7 @@ COMMANDS = {
     "review": "deepmatrix.cli.pipelines.review",
     "history": "deepmatrix.cli.looking.history",
     "engine": "deepmatrix.cli.commands.engine",
+    "completion": "deepmatrix.cli.commands.completion",
     "claims": "deepmatrix.cli.maintenance.claims",
 }
 
