@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import hashlib
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
 
 import jsonschema
 import onnx
+import pyperf
 import pytest
 
 from deepmatrix.cli import main
 from deepmatrix.errors import ArgumentError
 from deepmatrix.reports.exports import EXPORTS
+from deepmatrix.reports.exports.measurements import measurements
 from deepmatrix.results import merging
 from tests import planted
 from tests.unit import verifications
@@ -190,3 +193,21 @@ def test_a_wrong_export_says_what_is_wrong(
 ) -> None:
     assert main.main(["merge", "run", "--export", value]) == 2
     assert message in capsys.readouterr().err
+
+
+def test_pyperf_compares_two_suites(tmp_path: Path) -> None:
+    results = merging.merge([whole(tmp_path)])
+    base, head = tmp_path / "base.json", tmp_path / "head.json"
+    base.write_text(EXPORTS["pyperf"](results), "utf-8")
+    suite = json.loads(base.read_text("utf-8"))
+    for benchmark in suite["benchmarks"]:
+        for run in benchmark["runs"]:
+            run["values"] = [2 * value for value in run["values"]]
+    head.write_text(json.dumps(suite), "utf-8")
+    names = pyperf.BenchmarkSuite.load(str(base)).get_benchmark_names()
+    latencies = [each for each in measurements(results) if each.quantity == "latency"]
+    assert names
+    assert set(names) == {each.subject for each in latencies}
+    command = [sys.executable, "-m", "pyperf", "compare_to", "--table", str(base), str(head)]
+    compared = subprocess.run(command, capture_output=True, text=True, check=True).stdout
+    assert compared.count("2.00x slower") == len(names) + 1  # and their geometric mean

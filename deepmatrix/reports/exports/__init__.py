@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from deepmatrix.reports.exports import bencher, benchmark_action, in_toto
+from deepmatrix.reports.exports import bencher, benchmark_action, in_toto, pyperf
 from deepmatrix.results.rows import Results
 
 #: By the name that users give: what writes the format.
@@ -15,4 +15,5 @@ EXPORTS: dict[str, Callable[[Results], str]] = {
     "github-action-benchmark": benchmark_action.document,
     "bencher": bencher.document,
     "in-toto": in_toto.document,
+    "pyperf": pyperf.document,
 }

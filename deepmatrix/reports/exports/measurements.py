@@ -17,6 +17,7 @@ class Measurement:
     """One number: seconds, a relative error, or bytes; smaller is better.
 
     *subject*: what is measured, the same from run to run. *low*, *high*: its interval, if any.
+    *rounds*: the value of each round, where there are rounds.
     """
 
     subject: str
@@ -24,6 +25,7 @@ class Measurement:
     value: float
     low: float | None = None
     high: float | None = None
+    rounds: tuple[float, ...] = ()
 
 
 def measurements(results: Results) -> Iterator[Measurement]:
@@ -39,6 +41,7 @@ def measurements(results: Results) -> Iterator[Measurement]:
                 value=served.p50_s.median,
                 low=served.p50_s.low if has_interval else None,
                 high=served.p50_s.high if has_interval else None,
+                rounds=served.p50_s.round_medians,
             )
     for judged in results.portability:
         if judged.error is not None and math.isfinite(judged.error) and not judged.judges:
