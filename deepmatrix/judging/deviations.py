@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from deepmatrix.boundary.bounds import one_line
+from deepmatrix.judging.similarity import cosine, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
@@ -19,6 +19,9 @@ from harness.record import OVERFLOW, ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 #: The kind of numpy's dtypes of text.
 TEXT = "U"
 
+#: The kinds of its dtypes of integers.
+INTEGERS = "iu"
+
 #: At most this many letters of a text that differs are shown.
 SHOWN = 40
 
@@ -27,6 +30,9 @@ MOST_OF_RANGE = 0.1
 
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
+
+#: What arithmetic with values that nobody expected raises; pydantic's errors are ValueErrors.
+UNCOMPUTABLE = (ArithmeticError, ValueError, TypeError)
 
 
 def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement | None:
@@ -48,8 +54,17 @@ def compare(outputs: Answers, truth: Truth) -> Agreement:
     Outputs are matched by name where the names are the same, else by their order. The
     worst output counts. Of those that are random by design only shape and statistics count.
     Quantised outputs are compared by steps, and with gold in floats by what their integers stand
-    for.
+    for. Whatever a consumer answers, there is an agreement: the other jobs go on.
     """
+    try:
+        return _agreement(outputs, truth)
+    except UNCOMPUTABLE as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+        return no_agreement(f"its outputs cannot be compared with gold: {reason}")
+
+
+@np.errstate(all="ignore")  # floats near the ends of their range overflow
+def _agreement(outputs: Answers, truth: Truth) -> Agreement:
     if not truth.gold:
         return no_agreement("it has no outputs")
     if len(outputs) != len(truth.gold):
@@ -111,6 +126,7 @@ def _own(name: str, truth: Truth) -> Values:
     return _with_gold(truth.produced[name], truth.gold[name], truth.masks.get(name))
 
 
+@np.errstate(all="ignore")
 def judged_values(answer: Values, truth: Truth, name: str) -> Values:
     """Return an answer as it is judged: of gold's kind, and gold where it is not compared."""
     if name not in truth.gold:
@@ -122,7 +138,9 @@ def judged_values(answer: Values, truth: Truth, name: str) -> Values:
 
 def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
     """Return an answer; integers as what they stand for where gold is in floats."""
-    if grid is None or grid.scale is None or gold.dtype.kind != "f" or answer.dtype.kind == "f":
+    if grid is None or grid.scale is None or gold.dtype.kind != "f":
+        return answer
+    if answer.dtype.kind not in INTEGERS:
         return answer
     real: Values = (answer.astype(np.float64) - (grid.zero_point or 0)) * grid.scale
     return real.astype(np.float32)
@@ -160,11 +178,15 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
-    if gold.dtype.kind == TEXT:
+    if TEXT in (gold.dtype.kind, answer.dtype.kind):
+        return _type_mismatch(name, answer, gold) or Deviation(name=name, error=0.0)
+    if not gold.size:
         return Deviation(name=name, error=0.0)
     if not np.isfinite(answer).all():
         return Deviation(name=name, error=None, note=f"{name} is not finite everywhere")
-    drawn, expected = answer.astype(np.float64), gold.astype(np.float64)
+    if not np.isfinite(gold).all():
+        return Deviation(name=name, error=None, note=f"{name} is not finite everywhere in gold")
+    drawn, expected = _within_one(answer.astype(np.float64), gold.astype(np.float64))
     spread = max(float(expected.std()), 1e-12)
     allowed = STANDARD_ERRORS * spread / np.sqrt(max(expected.size, 1))
     if abs(float(drawn.mean() - expected.mean())) > allowed:
@@ -172,6 +194,15 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     if expected.size >= 100 and not 0.5 <= float(drawn.std()) / spread <= 2:
         return Deviation(name=name, error=None, note=f"the standard deviation of {name} differs")
     return Deviation(name=name, error=0.0)
+
+
+def _within_one(*samples: Values) -> list[Values]:
+    """Return samples, float64, divided by their largest value if it is above 1.
+
+    The squares and the sums of all finite floats are then finite.
+    """
+    largest = max(float(np.abs(sample).max(initial=1.0)) for sample in samples)
+    return [sample / largest for sample in samples]
 
 
 def _type_mismatch(name: str, answer: Values, produced: Values) -> Deviation | None:
@@ -188,12 +219,14 @@ TINY_GOLD = 1e-6
 
 
 def _with_gold(answer: Values, gold: Values, mask: Values | None) -> Values:
-    """Return an answer with gold where it is not compared, if their shapes fit.
+    """Return an answer with gold where it is not compared, if their shapes and kinds fit.
 
     The codes of a mask are those of `harness.record`. What overflowed is compared where it is
     finite.
     """
     if mask is None or not (answer.shape == gold.shape == mask.shape):
+        return answer
+    if (answer.dtype.kind == TEXT) != (gold.dtype.kind == TEXT):
         return answer
     ignored = mask != 0
     if answer.dtype.kind == "f":
@@ -247,7 +280,7 @@ def output_scale(gold: Values) -> float:
     """Return the scale of errors: gold's largest absolute finite value, at least SMALLEST_SCALE."""
     if gold.dtype.kind == TEXT:
         return SMALLEST_SCALE
-    finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
+    finite = np.abs(gold[np.isfinite(gold)].astype(np.float64))  # the least integer has no opposite
     return max(float(finite.max(initial=0.0)), SMALLEST_SCALE)
 
 
@@ -256,6 +289,7 @@ def distance(answer: Values, gold: Values, scale: float) -> float | None:
     return deviation("", answer, gold, scale).error
 
 
+@np.errstate(all="ignore")
 def deviation(
     name: str, answer: Values, gold: Values, scale: float, *, in_steps: bool = False
 ) -> Deviation:
@@ -263,7 +297,8 @@ def deviation(
 
     Finite gold needs a finite answer; infinities and NaN of gold must be the same in the answer.
     Integers, booleans and texts are right or wrong: where any differs the error is at least 1,
-    unless the integers are steps of something.
+    unless the integers are steps of something. A difference beyond the largest float is infinite;
+    no number is NaN.
     """
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
@@ -310,7 +345,8 @@ def _whole_numbers(
     differs = answer != gold
     if not differs.any():
         return Deviation(name=name, error=0.0, max_abs=0.0, max_rel=0.0)
-    largest = float(np.abs(answer.astype(np.float64) - gold.astype(np.float64)).max())
+    apart = np.abs(answer.astype(np.float64) - gold.astype(np.float64))
+    largest = float(np.where(np.isnan(apart), np.inf, apart).max())
     error = largest / scale if in_steps else max(largest / scale, 1.0)
     return Deviation(name=name, error=error, max_abs=largest, row=_row(differs))
 
@@ -334,58 +370,3 @@ def _row(values: Values) -> int | None:
     if not values.ndim or not values.size:
         return None
     return int(values.argmax()) // (values.size // len(values))
-
-
-def top1(answer: Values, gold: Values) -> float | None:
-    """Return the share of rows whose largest value has gold's index; None without classes."""
-    if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
-        return None
-    return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())
-
-
-#: The number of axes of vectors in rows: (N, C), or (N, T, C) with T steps.
-VECTOR_AXES = (2, 3)
-
-
-def cosine(answer: Values, gold: Values) -> float | None:
-    """Return the smallest cosine similarity of a vector with gold's; None without vectors.
-
-    Vectors lie along the last axis of (N, C) or (N, T, C), as logits and embeddings do. Those with
-    values that are not finite, and those that are zero in gold, do not count.
-    """
-    if answer.ndim not in VECTOR_AXES or answer.shape[-1] < 2 or not answer.size:
-        return None
-    vectors, wanted = (
-        value.reshape(-1, value.shape[-1]).astype(np.float64) for value in (answer, gold)
-    )
-    norms = np.linalg.norm(wanted, axis=1)
-    counted = np.isfinite(norms) & (norms > 0) & np.isfinite(vectors).all(axis=1)
-    if not counted.any():
-        return None
-    products = (vectors[counted] * wanted[counted]).sum(axis=1)
-    lengths = norms[counted] * np.linalg.norm(vectors[counted], axis=1)
-    ratios = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-    return float(min(ratios.min(), 1.0))
-
-
-_INTEGERS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}
-
-
-def ulps(answer: Values, gold: Values) -> int | None:
-    """Return the most floats of their dtype that lie between two finite arrays' values.
-
-    Bit patterns in the order of the numbers, after Dawson, "Comparing floating point numbers".
-    """
-    if answer.dtype.kind != "f" or answer.dtype.itemsize not in _INTEGERS or not answer.size:
-        return None
-    first, second = _ordered(answer), _ordered(gold)
-    # The difference of two int64 may exceed int64.
-    count = np.maximum(first, second).view(np.uint64) - np.minimum(first, second).view(np.uint64)
-    return int(count.max())
-
-
-def _ordered(values: Values) -> NDArray[Any]:
-    """Return integers in the order of the floats, adjacent where the floats are."""
-    integer = _INTEGERS[values.dtype.itemsize]
-    bits = np.ascontiguousarray(values).view(values.dtype.newbyteorder("=")).view(integer)
-    return np.where(bits < 0, np.iinfo(integer).min - bits, bits).astype(np.int64)

@@ -1,0 +1,76 @@
+"""How alike two arrays of one shape are: in their classes, directions and last bits."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepmatrix.store.arrays import Values
+
+
+def top1(answer: Values, gold: Values) -> float | None:
+    """Return the share of rows whose largest value has gold's index; None without classes."""
+    if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
+        return None
+    return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())
+
+
+#: The number of axes of vectors in rows: (N, C), or (N, T, C) with T steps.
+VECTOR_AXES = (2, 3)
+
+
+def cosine(answer: Values, gold: Values) -> float | None:
+    """Return the smallest cosine similarity of a vector with gold's; None without vectors.
+
+    Vectors lie along the last axis of (N, C) or (N, T, C), as logits and embeddings do. Those with
+    values that are not finite, and those that are zero in gold, do not count.
+    """
+    if answer.ndim not in VECTOR_AXES or answer.shape[-1] < 2 or not answer.size:
+        return None
+    vectors, wanted = (
+        value.reshape(-1, value.shape[-1]).astype(np.float64) for value in (answer, gold)
+    )
+    is_finite = np.isfinite(vectors).all(axis=1) & np.isfinite(wanted).all(axis=1)
+    counted = is_finite & (wanted != 0).any(axis=1)
+    if not counted.any():
+        return None
+    cosines = (_unit(vectors[counted]) * _unit(wanted[counted])).sum(axis=1)
+    return float(np.clip(cosines.min(), -1.0, 1.0))
+
+
+def _unit(vectors: Values) -> Values:
+    """Return finite vectors, float64 (N, C), at length 1; those of zeros as they are.
+
+    They are divided by their largest values first: squares of the largest floats overflow, and
+    those of the smallest are zero.
+    """
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    scaled = vectors / np.where(largest > 0, largest, 1.0)
+    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+    unit: Values = scaled / np.where(lengths > 0, lengths, 1.0)
+    return unit
+
+
+_INTEGERS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}
+
+
+def ulps(answer: Values, gold: Values) -> int | None:
+    """Return the most floats of their dtype that lie between two finite arrays' values.
+
+    Bit patterns in the order of the numbers, after Dawson, "Comparing floating point numbers".
+    """
+    if answer.dtype.kind != "f" or answer.dtype.itemsize not in _INTEGERS or not answer.size:
+        return None
+    first, second = _ordered(answer), _ordered(gold)
+    # The difference of two int64 may exceed int64.
+    count = np.maximum(first, second).view(np.uint64) - np.minimum(first, second).view(np.uint64)
+    return int(count.max())
+
+
+def _ordered(values: Values) -> NDArray[Any]:
+    """Return integers in the order of the floats, adjacent where the floats are."""
+    integer = _INTEGERS[values.dtype.itemsize]
+    bits = np.ascontiguousarray(values).view(values.dtype.newbyteorder("=")).view(integer)
+    return np.where(bits < 0, np.iinfo(integer).min - bits, bits).astype(np.int64)
