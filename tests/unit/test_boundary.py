@@ -104,6 +104,16 @@ runpy.run_path({path!r}, run_name="__main__")
             ("a further file of a run",),
             "surrogates",
         ),
+        (
+            "from deepmatrix.reports.html import scales; scales.LAST_DECADE = 400",
+            ("the numbers of results",),
+            "scales.py",
+        ),
+        (
+            "bounds.Span = bounds.Amount = float  # a time of a file may be any number",
+            ("the numbers of results",),
+            "significance.py",
+        ),
     ],
 )
 def test_a_planted_missing_check_is_found_within_the_default_budget(
