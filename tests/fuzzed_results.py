@@ -92,7 +92,9 @@ def _numbers(results: Results) -> Reader:
     What is no number is not: the host makes rows itself, of names that it knows.
     """
     whole = results.model_dump(mode="json", by_alias=True)
-    documents = [{name: whole[name][:1]} for name in DRAWN if whole[name]]
+    for row in whole["portability"]:
+        row["verdict"] = "drift"  # those that match are counted, and not drawn
+    documents = [{name: _numbers_of(whole[name][:1])} for name in DRAWN if whole[name]]
     schema = _schema(Results)
     fields = {name: schema["properties"][name] for name in DRAWN}
     schema = {**schema, "properties": fields, "required": []}
@@ -107,6 +109,17 @@ def _numbers(results: Results) -> Reader:
         _show_comparison(results, changed)
 
     return Reader("the numbers of results", documents, schema, draw)
+
+
+def _numbers_of(document: Any) -> Any:
+    """Return what of a document leads to numbers, None where there are none."""
+    if isinstance(document, dict):
+        inner = {key: _numbers_of(value) for key, value in document.items()}
+        return {key: value for key, value in inner.items() if value is not None} or None
+    if isinstance(document, list):
+        items = [_numbers_of(value) for value in document]
+        return None if all(item is None for item in items) else items
+    return document if isinstance(document, float) else None
 
 
 def _with_numbers(original: Any, changed: Any) -> Any:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,8 +30,8 @@ ABSURD: Sequence[Any] = (
     f"{RAW}{'[' * 300}{']' * 300}", f"{RAW}\"\\ud800\"",
 )  # fmt: skip
 
-#: Numbers near the ends of the range of float64, where arithmetic overflows; none is refused open.
-EXTREMES = tuple((value, False) for value in (5e-324, 1e-300, 1e300, 1.5e308, -1.5e308))
+#: Numbers near the ends of the range of float64, where arithmetic overflows.
+EXTREMES = (5e-324, 1e-300, 1e300, 1.5e308, -1.5e308)
 
 #: Contents that stand for what is no file: see `tests.fuzzed_places`.
 SPECIAL = {b"\0special: pipe": "pipe", b"\0special: folder": "folder", b"\0special: link": "link"}
@@ -263,7 +264,7 @@ def _number(schema: Schema, _: Schema, __: int) -> st.SearchStrategy[Any]:
     open_low, open_high = "exclusiveMinimum" in schema, "exclusiveMaximum" in schema
     bounds = [
         value for value, is_open in (
-            (low, open_low), (high, open_high), (0.0, False), (1.0, False), *EXTREMES
+            (low, open_low), (high, open_high), (0.0, False), (1.0, False)
         )
         if value is not None and not is_open
         and (low is None or value >= low) and (high is None or value <= high)
@@ -272,7 +273,10 @@ def _number(schema: Schema, _: Schema, __: int) -> st.SearchStrategy[Any]:
         low, high, exclude_min=open_low, exclude_max=open_high,
         allow_nan=low is None and high is None,
     )  # fmt: skip
-    return st.one_of(st.sampled_from(bounds), drawn) if bounds else drawn
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    extremes = [value for value in EXTREMES if least < value < most]
+    kinds = [st.sampled_from(values) for values in (bounds, extremes) if values]
+    return st.one_of(*kinds, drawn)
 
 
 def _string(schema: Schema, _: Schema, __: int) -> st.SearchStrategy[Any]:

@@ -109,11 +109,6 @@ runpy.run_path({path!r}, run_name="__main__")
             ("the numbers of results",),
             "scales.py",
         ),
-        (
-            "bounds.Span = bounds.Amount = float  # a time of a file may be any number",
-            ("the numbers of results",),
-            "significance.py",
-        ),
     ],
 )
 def test_a_planted_missing_check_is_found_within_the_default_budget(
