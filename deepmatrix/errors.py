@@ -81,7 +81,8 @@ class OutputClosed(DeepmatrixError):
 
 
 _MAKE_ROOM = "make room, then go on with --resume: finished jobs have their records"
-_NO_PERMISSION = "name a place that you may write, such as with --runs, or change who owns it"
+_ELSEWHERE = "for runs with --runs, for the cache with XDG_CACHE_HOME"
+_NO_PERMISSION = f"name a place that you may write, {_ELSEWHERE}; or change who owns it"
 
 #: What the user can do when the system refuses, by its error number.
 _HINTS = {
@@ -102,5 +103,5 @@ def system_error(error: OSError, place: object = "") -> EngineError:
     where = place or error.filename or ""
     return EngineError(
         f"{where}: {error.strerror or error}" if where else str(error.strerror or error),
-        hint=_HINTS.get(error.errno or 0, "name another place, such as with --runs"),
+        hint=_HINTS.get(error.errno or 0, f"name another place, {_ELSEWHERE}"),
     )

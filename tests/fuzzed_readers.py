@@ -33,7 +33,7 @@ from deepmatrix.images import bases
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.models.formats import format_of
 from deepmatrix.planning.plan import WAVES, Job
-from deepmatrix.reports import budgets, junit
+from deepmatrix.reports import budgets, html, junit, markdown
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.results import merging
 from deepmatrix.store import arrays, artifacts, truths
@@ -63,15 +63,16 @@ def is_clear(error: Exception) -> bool:
 def all_readers(folder: Path) -> list[Reader]:
     """Return every reader, with files of its own below an empty folder."""
     small = _SmallRun(folder / "one", rounds=1)
+    several = _SmallRun(folder / "several", rounds=3)
     return [
         *small.readers(),
-        *_SmallRun(folder / "several", rounds=3).records(", of several rounds"),
+        *several.records(", of several rounds"),
         *_own_files(folder / "own"),
         *_people(folder / "people"),
         *_array_files(folder / "arrays"),
         *place_readers(folder / "places", small.run),
         *machine_readers(merging.merge([small.run])),
-        *result_readers(folder / "results", merging.merge([small.run])),
+        *result_readers(folder / "results", merging.merge([several.run])),
     ]
 
 
@@ -89,7 +90,8 @@ class _SmallRun:
             self.run.save(job, record(job))
         self.run.save_engine({"engine": "docker", "system": "Debian"})
         cell_id = self.produce.cell
-        self.run.save_prepared({cell_id: Prepared(cell_id=cell_id, reference="image", built=True)})
+        image = Prepared(cell_id=cell_id, reference="image", built=True, size_bytes=10**9)
+        self.run.save_prepared({cell_id: image})
         (self.run.path / "inputs").mkdir()
         self.gold = self.run.inputs / f"{self.produce.workload}.gold.json"
         self.gold.write_text('{"losses": [2.3, 1.2, 0.7], "accuracy": 0.9}')
@@ -172,8 +174,10 @@ def show(run: Run, *, on_screen: bool) -> None:
     merged = merging.merge([run])
     budgets.load(run)
     merged.model_dump_json()
+    html.run_page(merged, html.Evidence(folder=run.path))
     if on_screen:
         junit.document(merged)
+        markdown.document(merged)
         reports.show(Console(file=io.StringIO(), width=160), merged, all_tables=True)
 
 

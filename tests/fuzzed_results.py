@@ -19,7 +19,7 @@ from deepmatrix.comparison.history import lines, series
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.paths import CLAIMS
-from deepmatrix.reports import history
+from deepmatrix.reports import history, html, markdown
 from deepmatrix.results.rows import Results
 from deepmatrix.store.reported.phases import TraceData
 from deepmatrix.study import decisions, statements
@@ -52,6 +52,7 @@ def result_readers(folder: Path, results: Results) -> Iterator[Reader]:
         "a line of the history", measured[:20], _schema(lines.Measurement),
         lambda content: _show_history(log, [*measured[:3], *measured[:3]], content),
     )  # fmt: skip
+    yield _numbers(results)
     yield _statements(folder, results)
     node = {"name": "n", "kind": "Add", "inputs": ["x", "y"], "outputs": ["z"]}
     traced = {"nodes": [node, {**node, "outputs": ["v"]}], "outputs": ["z"], "tensors": ["z", "v"]}
@@ -79,6 +80,57 @@ def _show_history(path: Path, others: list[Any], content: bytes) -> None:
     history.show_list(_screen(), found)
     for each in found[:2]:
         history.show_series(_screen(), each)
+
+
+#: The fields of results whose numbers are drawn and compared.
+DRAWN = ("portability", "training", "inference", "serving", "timeline", "costs")
+
+
+def _numbers(results: Results) -> Reader:
+    """Return the reader of the numbers of one row at a time, each of which is often changed.
+
+    What is no number is not: the host makes rows itself, of names that it knows.
+    """
+    whole = results.model_dump(mode="json", by_alias=True)
+    for row in whole["portability"]:
+        row["verdict"] = "drift"  # those that match are counted, and not drawn
+    documents = [{name: _numbers_of(whole[name][:1])} for name in DRAWN if whole[name]]
+    schema = _schema(Results)
+    fields = {name: schema["properties"][name] for name in DRAWN}
+    schema = {**schema, "properties": fields, "required": []}
+
+    def draw(content: bytes) -> None:
+        try:
+            changed = Results.model_validate(_with_numbers(whole, json.loads(content)))
+        except (ValueError, RecursionError):
+            return  # the reader of whole results says that clearly
+        html.run_page(changed, html.Evidence())
+        markdown.document(changed)
+        _show_comparison(results, changed)
+
+    return Reader("the numbers of results", documents, schema, draw)
+
+
+def _numbers_of(document: Any) -> Any:
+    """Return what of a document leads to numbers, None where there are none."""
+    if isinstance(document, dict):
+        inner = {key: _numbers_of(value) for key, value in document.items()}
+        return {key: value for key, value in inner.items() if value is not None} or None
+    if isinstance(document, list):
+        items = [_numbers_of(value) for value in document]
+        return None if all(item is None for item in items) else items
+    return document if isinstance(document, float) else None
+
+
+def _with_numbers(original: Any, changed: Any) -> Any:
+    """Return a document with the numbers of another one, and with what is missing there."""
+    if isinstance(original, dict) and isinstance(changed, dict):
+        return {key: _with_numbers(value, changed.get(key)) for key, value in original.items()}
+    if isinstance(original, list) and isinstance(changed, list):
+        given = [*changed, *[None] * len(original)]
+        return [_with_numbers(*pair) for pair in zip(original, given, strict=False)]
+    is_number = isinstance(original, float) and isinstance(changed, int | float)
+    return changed if is_number else original
 
 
 def _statements(folder: Path, results: Results) -> Reader:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import copy
 import json
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,11 +30,13 @@ ABSURD: Sequence[Any] = (
     f"{RAW}{'[' * 300}{']' * 300}", f"{RAW}\"\\ud800\"",
 )  # fmt: skip
 
+#: Numbers near the ends of the range of float64, where arithmetic overflows.
+EXTREMES = (5e-324, 1e-300, 1e300, 1.5e308, -1.5e308)
+
 #: Contents that stand for what is no file: see `tests.fuzzed_places`.
 SPECIAL = {b"\0special: pipe": "pipe", b"\0special: folder": "folder", b"\0special: link": "link"}
 
 CUTS = (
-    *SPECIAL.values(),
     "truncated",
     "flipped",
     "empty",
@@ -64,7 +67,7 @@ def inputs(reader: Reader) -> st.SearchStrategy[bytes]:
     changed_bytes = changed.map(lambda change: render(change.document()))
     whole = from_schema(reader.schema, reader.schema).map(render)
     damaged = st.builds(_damage, documents, st.sampled_from(CUTS), st.data())
-    kinds = [changed_bytes] * 6 + [whole, damaged]
+    kinds = [changed_bytes] * 6 + [whole, damaged, st.sampled_from(list(SPECIAL))]
     return st.sampled_from(range(len(kinds))).flatmap(kinds.__getitem__)
 
 
@@ -156,8 +159,6 @@ def render(document: Any) -> bytes:
 
 def _damage(document: Any, cut: str, data: st.DataObject) -> bytes:
     """Return the bytes of a file that a disk, or somebody, has spoilt."""
-    if special := [content for content, kind in SPECIAL.items() if kind == cut]:
-        return special[0]
     content = render(document)
     place = data.draw(st.integers(0, max(len(content) - 1, 0)))
     if cut == "truncated":
@@ -262,7 +263,9 @@ def _number(schema: Schema, _: Schema, __: int) -> st.SearchStrategy[Any]:
     high = schema.get("maximum", schema.get("exclusiveMaximum"))
     open_low, open_high = "exclusiveMinimum" in schema, "exclusiveMaximum" in schema
     bounds = [
-        value for value, is_open in ((low, open_low), (high, open_high), (0.0, False), (1.0, False))
+        value for value, is_open in (
+            (low, open_low), (high, open_high), (0.0, False), (1.0, False)
+        )
         if value is not None and not is_open
         and (low is None or value >= low) and (high is None or value <= high)
     ]  # fmt: skip
@@ -270,7 +273,10 @@ def _number(schema: Schema, _: Schema, __: int) -> st.SearchStrategy[Any]:
         low, high, exclude_min=open_low, exclude_max=open_high,
         allow_nan=low is None and high is None,
     )  # fmt: skip
-    return st.one_of(st.sampled_from(bounds), drawn) if bounds else drawn
+    least, most = -math.inf if low is None else low, math.inf if high is None else high
+    extremes = [value for value in EXTREMES if least < value < most]
+    kinds = [st.sampled_from(values) for values in (bounds, extremes) if values]
+    return st.one_of(*kinds, drawn)
 
 
 def _string(schema: Schema, _: Schema, __: int) -> st.SearchStrategy[Any]:

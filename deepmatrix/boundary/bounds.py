@@ -46,10 +46,13 @@ def _not_negative(value: float) -> float:
 
 Whole = Annotated[int, Field(ge=-LARGEST_WHOLE, le=LARGEST_WHOLE)]
 Count = Annotated[int, Field(ge=0, le=LARGEST_WHOLE)]
+#: Bytes of several files together.
+Size = Annotated[int, Field(ge=0, le=2**80)]
 Opset = Annotated[int, Field(ge=0, le=10_000)]
 
 #: Any finite number that a process reports; its square may overflow, a sum of a few may not.
 Number = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
+Finite = Annotated[float, Field(allow_inf_nan=False)]
 #: An error that a process measured: the largest float stands for a value that is not finite.
 LargeError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -66,6 +69,12 @@ Moment = Annotated[float, Field(ge=0, le=1e11, allow_inf_nan=False)]
 #: Operations or bytes a second, and joules.
 Rate = Annotated[float, Field(ge=1, le=1e24, allow_inf_nan=False)]
 Joules = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+
+#: Several durations in a row, or what is typical of some; the time of a run.
+Span = Annotated[float, Field(ge=0, le=1e15, allow_inf_nan=False)]
+
+#: What the host computed from bounded numbers: a rate, a share, an end of an interval.
+Amount = Annotated[float, Field(ge=0, le=1e300, allow_inf_nan=False)]
 
 #: What the host computed from arrays: infinite where gold is zero, NaN where the arrays have it.
 Measure = Annotated[float, AfterValidator(_not_negative)]

@@ -12,6 +12,9 @@ from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
 from deepmatrix.results.timing.statistics import LEVEL, Estimate
 
+#: A time is compared from here on, in seconds: no clock shows a shorter one.
+SHORTEST = 1e-9
+
 #: Quantity, cell, subject, batch.
 Key = tuple[Quantity, str, str, int]
 
@@ -97,8 +100,9 @@ def compare_times(
 
 
 def _can_tell(pair: _Pair) -> bool:
-    """Return whether both sides have rounds that vary: two or more, of times above zero."""
-    return min(len(pair.base), len(pair.head)) > 1 and min(*pair.base, *pair.head) > 0
+    """Return whether both sides have rounds that vary: two or more, of times that clocks show."""
+    enough = min(len(pair.base), len(pair.head)) > 1
+    return enough and min(*pair.base, *pair.head) >= SHORTEST
 
 
 def _means(pairs: Sequence[_Pair]) -> Iterator[_Pair]:

@@ -69,8 +69,8 @@ def meter(error: float | None, tolerance: float | None) -> str:
     """An error's share of its tolerance, to see and to read: ``▰▰▱▱▱ 31 %``, ``▰▰▰▰▰ 42×``."""
     if error is None or not tolerance or not math.isfinite(error):
         return DASH
-    ratio = error / tolerance
-    full = min(math.ceil(ratio * METER), METER)
+    ratio = error / tolerance  # infinite where that is beyond the largest float
+    full = math.ceil(min(ratio * METER, METER))
     figure = f"{ratio * 100:.0f}\N{NO-BREAK SPACE}%" if ratio < 1.995 else f"{ratio:.0f}×"
     figure = figure if ratio < 1000 else ">999×"
     return f"{'▰' * full}{'▱' * (METER - full)}\N{NO-BREAK SPACE}{figure}"

@@ -17,11 +17,13 @@ def sparkline(
 ) -> str:
     """Return positive numbers as blocks on a logarithmic scale, at most *width* of them.
 
-    Where there are more numbers, each block is the largest of several. A number that is not there
-    is a space. *reach*: the ends of the scale, by default the least and the greatest number.
+    Where there are more numbers, each block is the largest of several. A number that is not there,
+    or has no place on that scale, is a space. *reach*: the ends of the scale, by default the least
+    and the greatest number.
     """
     largest = [
-        max((value for value in part if value), default=None) for part in parts(values, width)
+        max((value for value in part if value and 0 < value < math.inf), default=None)
+        for part in parts(values, width)
     ]
     present = [value for value in largest if value]
     if not present:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import itertools
 import os
 import shutil
 import tarfile
@@ -177,31 +176,6 @@ def replace_folder(folder: Path, new: Path) -> None:
     folder.rename(old / folder.name)
     new.rename(folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder as far as that is possible, however deep."""
-    try:
-        shutil.rmtree(folder, ignore_errors=True)
-    except RecursionError:  # until Python 3.13 it calls itself for each level
-        _flatten(folder)
-        shutil.rmtree(folder, ignore_errors=True)
-
-
-def _flatten(folder: Path) -> None:
-    """Move every folder below *folder* to its top, which keeps paths short too."""
-    numbers = itertools.count()
-    pending = [folder]
-    while pending:
-        with os.scandir(pending.pop()) as entries:
-            subfolders = [
-                Path(entry.path) for entry in entries if entry.is_dir(follow_symlinks=False)
-            ]
-        for path in subfolders:
-            moved = folder / f".removed-{next(numbers)}"
-            with contextlib.suppress(OSError):
-                path.rename(moved)
-                pending.append(moved)
 
 
 @contextlib.contextmanager

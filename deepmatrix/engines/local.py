@@ -23,7 +23,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from deepmatrix.boundary import nofollow
+from deepmatrix.boundary import nofollow, removing
 from deepmatrix.engines import Ended, Task, archives, endings, watch
 from deepmatrix.engines.limits import LimitCheck
 from deepmatrix.engines.sandbox import Folders, Sandbox
@@ -86,7 +86,7 @@ class LocalProcesses:
             for mark in self._root.glob("*/owner"):
                 with contextlib.suppress(FileNotFoundError):  # another run has just closed
                     if owner.is_gone(mark.read_text(encoding="utf-8")):
-                        archives.remove(mark.parent)
+                        removing.remove(mark.parent)
             self._folder = Path(tempfile.mkdtemp(dir=self._root))
             (self._folder / "owner").write_text(str(owner.this_process()), encoding="utf-8")
             self._code = {name: source.read_bytes() for name, source in self._files.items()}
@@ -98,7 +98,7 @@ class LocalProcesses:
     def close(self) -> None:
         """Remove the folder of the processes."""
         if self._folder:
-            archives.remove(self._folder)
+            removing.remove(self._folder)
             self._folder = None
 
     def run(self, task: Task, python: Path, cancel: threading.Event) -> Ended:
@@ -242,7 +242,7 @@ class LocalProcesses:
             shutil.copytree(control, copies.control)
             yield copies
         finally:
-            archives.remove(temporary)
+            removing.remove(temporary)
 
 
 def usable_cpus() -> list[int]:

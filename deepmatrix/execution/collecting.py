@@ -67,7 +67,7 @@ class _Collector:
             return Evidence()
         try:
             return producers.gather(self.run, self.job, self.attempt.output, self.attempt.control)
-        except arrays.Unreadable as error:
+        except (arrays.Unreadable, *deviations.UNCOMPUTABLE) as error:
             self._blame("torn", f"its files cannot be used: {error}")
             return Evidence()
 

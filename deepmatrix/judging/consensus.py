@@ -69,10 +69,12 @@ def describe_difference(gold: Values, answer: Values) -> str:
         return f"its shape is {gold.shape}, not {answer.shape}"
     if not {gold.dtype.kind, answer.dtype.kind} <= set(arrays.NUMBERS) or not gold.size:
         return "they are not the same"
-    apart = np.abs(gold.astype(np.float64) - answer.astype(np.float64))
+    with np.errstate(all="ignore"):
+        apart = np.abs(gold.astype(np.float64) - answer.astype(np.float64))
     place = np.unravel_index(int(np.argmax(apart)), apart.shape)  # a NaN counts as the largest
     index = ", ".join(map(str, place))
-    return f"the largest difference is at [{index}]: {gold[place]:g}, not {answer[place]:g}"
+    wanted, value = float(gold[place]), float(answer[place])
+    return f"the largest difference is at [{index}]: {wanted:g}, not {value:g}"
 
 
 def largest_group(

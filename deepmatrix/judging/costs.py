@@ -61,24 +61,35 @@ def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
     ]
 
 
+def _level(values: Values) -> float | None:
+    """Return the energy of finite values, float64, in decibels; None where there is none."""
+    largest = float(np.abs(values).max(initial=0.0))
+    if not largest:
+        return None
+    return 20 * math.log10(largest) + 10 * math.log10(np.square(values / largest).sum())
+
+
+@np.errstate(all="ignore")
 def _cost(name: str, answer: Values, original: Values) -> Cost:
     error = deviations.distance(answer, original, deviations.output_scale(original))
     if error is None or original.dtype.kind != "f":
         return Cost(output=name, error=error)
     truth, value = original.astype(np.float64), answer.astype(np.float64)
-    noise = float(np.square(value - truth).sum())
-    energy = float(np.square(truth).sum())
-    snr = 10 * math.log10(energy / noise) if noise and energy else None
+    finite = np.isfinite(truth)
+    # Half of each, as the difference of two floats may be beyond the largest one.
+    signal, noise = _level(truth[finite] / 2), _level(value[finite] / 2 - truth[finite] / 2)
+    snr = signal - noise if signal is not None and noise is not None else None
     if truth.ndim < 2 or truth.shape[-1] < 2:
         return Cost(output=name, error=error, snr_db=snr)
     rows, answers = truth.reshape(-1, truth.shape[-1]), value.reshape(-1, truth.shape[-1])
     flips = np.flatnonzero(rows.argmax(axis=1) != answers.argmax(axis=1))
     ordered = np.sort(rows[flips], axis=1)
+    margins = np.nan_to_num(ordered[:, -1] - ordered[:, -2])  # between infinities there is none
     return Cost(
         output=name,
         error=error,
         snr_db=snr,
         rows=len(rows),
         flips=tuple(int(row) for row in flips),
-        margins=tuple(float(margin) for margin in ordered[:, -1] - ordered[:, -2]),
+        margins=tuple(float(margin) for margin in margins),
     )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepmatrix.boundary.bounds import one_line
 from deepmatrix.judging.similarity import cosine, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
@@ -18,6 +19,9 @@ from harness.record import OVERFLOW, ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 #: The kind of numpy's dtypes of text.
 TEXT = "U"
 
+#: The kinds of its dtypes of integers.
+INTEGERS = "iu"
+
 #: At most this many letters of a text that differs are shown.
 SHOWN = 40
 
@@ -26,6 +30,9 @@ MOST_OF_RANGE = 0.1
 
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
+
+#: What arithmetic with values that nobody expected raises; pydantic's errors are ValueErrors.
+UNCOMPUTABLE = (ArithmeticError, ValueError, TypeError)
 
 
 def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement | None:
@@ -47,8 +54,17 @@ def compare(outputs: Answers, truth: Truth) -> Agreement:
     Outputs are matched by name where the names are the same, else by their order. The
     worst output counts. Of those that are random by design only shape and statistics count.
     Quantised outputs are compared by steps, and with gold in floats by what their integers stand
-    for.
+    for. Whatever a consumer answers, there is an agreement: the other jobs go on.
     """
+    try:
+        return _agreement(outputs, truth)
+    except UNCOMPUTABLE as error:
+        reason = one_line(f"{type(error).__name__}: {error}")
+        return no_agreement(f"its outputs cannot be compared with gold: {reason}")
+
+
+@np.errstate(all="ignore")  # floats near the ends of their range overflow
+def _agreement(outputs: Answers, truth: Truth) -> Agreement:
     if not truth.gold:
         return no_agreement("it has no outputs")
     if len(outputs) != len(truth.gold):
@@ -135,6 +151,7 @@ def _own(name: str, truth: Truth) -> Values:
     return _with_gold(truth.produced[name], truth.gold[name], truth.masks.get(name))
 
 
+@np.errstate(all="ignore")
 def judged_values(answer: Values, truth: Truth, name: str) -> Values:
     """Return an answer as it is judged: of gold's kind, and gold where it is not compared."""
     if name not in truth.gold:
@@ -146,7 +163,9 @@ def judged_values(answer: Values, truth: Truth, name: str) -> Values:
 
 def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
     """Return an answer; integers as what they stand for where gold is in floats."""
-    if grid is None or grid.scale is None or gold.dtype.kind != "f" or answer.dtype.kind == "f":
+    if grid is None or grid.scale is None or gold.dtype.kind != "f":
+        return answer
+    if answer.dtype.kind not in INTEGERS:
         return answer
     real: Values = (answer.astype(np.float64) - (grid.zero_point or 0)) * grid.scale
     return real.astype(np.float32)
@@ -190,11 +209,15 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
-    if gold.dtype.kind == TEXT:
+    if TEXT in (gold.dtype.kind, answer.dtype.kind):
+        return _type_mismatch(name, answer, gold) or Deviation(name=name, error=0.0)
+    if not gold.size:
         return Deviation(name=name, error=0.0)
     if not np.isfinite(answer).all():
         return Deviation(name=name, error=None, note=f"{name} is not finite everywhere")
-    drawn, expected = answer.astype(np.float64), gold.astype(np.float64)
+    if not np.isfinite(gold).all():
+        return Deviation(name=name, error=None, note=f"{name} is not finite everywhere in gold")
+    drawn, expected = _within_one(answer.astype(np.float64), gold.astype(np.float64))
     spread = max(float(expected.std()), 1e-12)
     allowed = STANDARD_ERRORS * spread / np.sqrt(max(expected.size, 1))
     if abs(float(drawn.mean() - expected.mean())) > allowed:
@@ -202,6 +225,15 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     if expected.size >= 100 and not 0.5 <= float(drawn.std()) / spread <= 2:
         return Deviation(name=name, error=None, note=f"the standard deviation of {name} differs")
     return Deviation(name=name, error=0.0)
+
+
+def _within_one(*samples: Values) -> list[Values]:
+    """Return samples, float64, divided by their largest value if it is above 1.
+
+    The squares and the sums of all finite floats are then finite.
+    """
+    largest = max(float(np.abs(sample).max(initial=1.0)) for sample in samples)
+    return [sample / largest for sample in samples]
 
 
 def _type_mismatch(name: str, answer: Values, produced: Values) -> Deviation | None:
@@ -218,12 +250,14 @@ TINY_GOLD = 1e-6
 
 
 def _with_gold(answer: Values, gold: Values, mask: Values | None) -> Values:
-    """Return an answer with gold where it is not compared, if their shapes fit.
+    """Return an answer with gold where it is not compared, if their shapes and kinds fit.
 
     The codes of a mask are those of `harness.record`. What overflowed is compared where it is
     finite.
     """
     if mask is None or not (answer.shape == gold.shape == mask.shape):
+        return answer
+    if (answer.dtype.kind == TEXT) != (gold.dtype.kind == TEXT):
         return answer
     ignored = mask != 0
     if answer.dtype.kind == "f":
@@ -277,7 +311,7 @@ def output_scale(gold: Values) -> float:
     """Return the scale of errors: gold's largest absolute finite value, at least SMALLEST_SCALE."""
     if gold.dtype.kind == TEXT:
         return SMALLEST_SCALE
-    finite = np.abs(gold[np.isfinite(gold)]).astype(np.float64)
+    finite = np.abs(gold[np.isfinite(gold)].astype(np.float64))  # the least integer has no opposite
     return max(float(finite.max(initial=0.0)), SMALLEST_SCALE)
 
 
@@ -286,6 +320,7 @@ def distance(answer: Values, gold: Values, scale: float) -> float | None:
     return deviation("", answer, gold, scale).error
 
 
+@np.errstate(all="ignore")
 def deviation(
     name: str, answer: Values, gold: Values, scale: float, *, in_steps: bool = False
 ) -> Deviation:
@@ -293,7 +328,8 @@ def deviation(
 
     Finite gold needs a finite answer; infinities and NaN of gold must be the same in the answer.
     Integers, booleans and texts are right or wrong: where any differs the error is at least 1,
-    unless the integers are steps of something.
+    unless the integers are steps of something. A difference beyond the largest float is infinite;
+    no number is NaN.
     """
     if answer.shape != gold.shape:
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
@@ -340,7 +376,8 @@ def _whole_numbers(
     differs = answer != gold
     if not differs.any():
         return Deviation(name=name, error=0.0, max_abs=0.0, max_rel=0.0)
-    largest = float(np.abs(answer.astype(np.float64) - gold.astype(np.float64)).max())
+    apart = np.abs(answer.astype(np.float64) - gold.astype(np.float64))
+    largest = float(np.where(np.isnan(apart), np.inf, apart).max())
     error = largest / scale if in_steps else max(largest / scale, 1.0)
     return Deviation(name=name, error=error, max_abs=largest, row=_row(differs))
 

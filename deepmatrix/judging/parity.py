@@ -63,8 +63,9 @@ def _errors(
 def _error(values: Floats, truth: Floats, scale: float) -> float | None:
     if not np.isfinite(values).all():
         return None
-    difference = float(np.abs(values.astype(np.float64) - truth).max(initial=0.0))
-    return difference / scale if difference else 0.0
+    with np.errstate(all="ignore"):  # beyond the largest float, or over zero, it is infinite
+        difference = np.abs(values.astype(np.float64) - truth).max(initial=0.0)
+        return float(np.divide(difference, scale)) if difference else 0.0
 
 
 def first_wrong(parity: Parity, tolerance: float) -> str:

@@ -32,14 +32,25 @@ def cosine(answer: Values, gold: Values) -> float | None:
     vectors, wanted = (
         value.reshape(-1, value.shape[-1]).astype(np.float64) for value in (answer, gold)
     )
-    norms = np.linalg.norm(wanted, axis=1)
-    counted = np.isfinite(norms) & (norms > 0) & np.isfinite(vectors).all(axis=1)
+    is_finite = np.isfinite(vectors).all(axis=1) & np.isfinite(wanted).all(axis=1)
+    counted = is_finite & (wanted != 0).any(axis=1)
     if not counted.any():
         return None
-    products = (vectors[counted] * wanted[counted]).sum(axis=1)
-    lengths = norms[counted] * np.linalg.norm(vectors[counted], axis=1)
-    ratios = np.divide(products, lengths, out=np.zeros_like(products), where=lengths > 0)
-    return float(min(ratios.min(), 1.0))
+    cosines = (_unit(vectors[counted]) * _unit(wanted[counted])).sum(axis=1)
+    return float(np.clip(cosines.min(), -1.0, 1.0))
+
+
+def _unit(vectors: Values) -> Values:
+    """Return finite vectors, float64 (N, C), at length 1; those of zeros as they are.
+
+    They are divided by their largest values first: squares of the largest floats overflow, and
+    those of the smallest are zero.
+    """
+    largest = np.abs(vectors).max(axis=1, keepdims=True)
+    scaled = vectors / np.where(largest > 0, largest, 1.0)
+    lengths = np.linalg.norm(scaled, axis=1, keepdims=True)
+    unit: Values = scaled / np.where(lengths > 0, lengths, 1.0)
+    return unit
 
 
 _INTEGERS: dict[int, type[np.signedinteger[Any]]] = {2: np.int16, 4: np.int32, 8: np.int64}

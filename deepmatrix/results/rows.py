@@ -7,6 +7,17 @@ from typing import Any, Literal
 
 from pydantic import Field
 
+from deepmatrix.boundary.bounds import (
+    Amount,
+    Count,
+    Finite,
+    Measure,
+    Number,
+    Opset,
+    Size,
+    Span,
+    Whole,
+)
 from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results.timing.rows import (
     InferenceRow,
@@ -52,19 +63,19 @@ class CellRow(Row):
     image: str = ""
     image_id: str = ""
     base: str = ""
-    image_bytes: int | None = None
-    build_s: float | None = None
+    image_bytes: Count | None = None
+    build_s: Span | None = None
     import_s: Estimate | None = None
-    peak_flops: float | None = None
-    peak_memory_bytes: int | None = None
-    serving_memory_bytes: int | None = None
+    peak_flops: Amount | None = None
+    peak_memory_bytes: Count | None = None
+    serving_memory_bytes: Count | None = None
     memory_source: str = ""
-    energy_j: float | None = None
-    work_s: float = 0.0
-    jobs: int = 0
-    failed: int = 0
-    expected_failures: int = 0
-    missing: int = 0
+    energy_j: Amount | None = None
+    work_s: Span = 0.0
+    jobs: Count = 0
+    failed: Count = 0
+    expected_failures: Count = 0
+    missing: Count = 0
 
 
 class TrainingRow(Row):
@@ -74,8 +85,9 @@ class TrainingRow(Row):
     *unsteady*: rounds without a steady state. *efficiency*: the share of the machine's measured
     peak, as everywhere here. *loss_growth*: the largest difference of a loss from gold up to a
     step, by the step's number. *losses*: step, loss and gold's loss, of the first round and of
-    some steps only. *layers*, *gradients*: the errors of the first step, in the network's order;
-    None where a value is not finite.
+    some steps only; a loss, or a difference, is None where it is not finite. *layers*,
+    *gradients*: the errors of the first step, in the network's order; None where a value is not
+    finite.
     """
 
     cell: str
@@ -87,20 +99,20 @@ class TrainingRow(Row):
     error_type: str = ""
     expected_failure: str = ""
     step_s: Estimate | None = None
-    unsteady: int = 0
-    samples_per_s: float | None = None
-    efficiency: float | None = None
-    accuracy: float | None = None
-    accuracy_wanted: float
-    output_error: float | None = None
-    gradient_error: float | None = None
+    unsteady: Count = 0
+    samples_per_s: Amount | None = None
+    efficiency: Amount | None = None
+    accuracy: Number | None = None
+    accuracy_wanted: Number
+    output_error: Measure | None = None
+    gradient_error: Measure | None = None
     first_wrong: str = ""
-    loss_error: float | None = None
-    loss_error_all: float | None = None
-    loss_growth: tuple[tuple[int, float], ...] = ()
-    losses: tuple[tuple[int, float, float], ...] = ()
-    layers: dict[str, float | None] = Field(default_factory=dict)
-    gradients: dict[str, float | None] = Field(default_factory=dict)
+    loss_error: Measure | None = None
+    loss_error_all: Measure | None = None
+    loss_growth: tuple[tuple[Count, Measure | None], ...] = ()
+    losses: tuple[tuple[Count, Finite | None, Finite], ...] = ()
+    layers: dict[str, Measure | None] = Field(default_factory=dict)
+    gradients: dict[str, Measure | None] = Field(default_factory=dict)
 
 
 class ExportRow(Row):
@@ -110,9 +122,9 @@ class ExportRow(Row):
     workload: str
     format: str
     emulated: bool
-    bytes: int
-    export_s: float
-    opset: int | None = None
+    bytes: Size
+    export_s: Span
+    opset: Opset | None = None
     exporter: str | None = None
 
 
@@ -128,8 +140,8 @@ class IdiomRow(Row):
     status: str
     reason: str = ""
     expected_failure: str = ""
-    lines: int | None = None
-    error: float | None = None
+    lines: Count | None = None
+    error: Measure | None = None
 
 
 class ProbeRow(Row):
@@ -143,7 +155,7 @@ class ProbeRow(Row):
     workload: str = ""
     emulated: bool
     verdict: Literal["match", "wrong", "failed", "unsupported"]
-    error: float | None = None
+    error: Measure | None = None
     reason: str = ""
     ran: str = ""
 
@@ -178,17 +190,17 @@ class PortabilityRow(Row):
     isa: str = ""
     emulated: bool
     verdict: VerdictName
-    error: float | None = None
-    tolerance: float | None = None
+    error: Measure | None = None
+    tolerance: Measure | None = None
     basis: str = ""
     worst_output: str = ""
     precision: str = "float32"
-    producer_error: float | None = None
+    producer_error: Measure | None = None
     outputs: tuple[Deviation, ...] = ()
     repeatable: bool | None = None
     stateful: bool = False
     unsteady: str = ""
-    repeats: dict[str, int] = Field(default_factory=dict)
+    repeats: dict[str, Count] = Field(default_factory=dict)
     reason: str = ""
     failed_phase: str = ""
     error_type: str = ""
@@ -249,9 +261,9 @@ class NodesRow(Row):
     model: str = ""
     consumer: str
     file: str
-    count: int
+    count: Count
     largest: tuple[NodeError, ...]
-    errors: tuple[tuple[int, float | None], ...] = ()
+    errors: tuple[tuple[Count, Measure | None], ...] = ()
     note: str = ""
 
 
@@ -266,11 +278,11 @@ class CostRow(Row):
     model: str
     original: str
     output: str
-    error: float | None = None
-    snr_db: float | None = None
-    rows: int = 0
-    flips: tuple[int, ...] | None = None
-    margins: tuple[float, ...] = ()
+    error: Measure | None = None
+    snr_db: Number | None = None
+    rows: Count = 0
+    flips: tuple[Count, ...] | None = None
+    margins: tuple[Finite, ...] = ()
 
 
 class Results(Row):
@@ -286,7 +298,7 @@ class Results(Row):
     created: str
     version: str
     preset: str
-    seed: int
+    seed: Whole
     engines: dict[str, dict[str, str]]
     cells: tuple[CellRow, ...]
     startup: tuple[StartupRow, ...]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -25,8 +26,8 @@ MOST_LOSSES = 60
 #: Phases that the training table reports.
 TRAINING_PHASES = frozenset({PARITY, TRAIN})
 
-#: (step, largest difference of a loss from gold up to it).
-LossGrowth = tuple[tuple[int, float], ...]
+#: (step, largest difference of a loss from gold up to it; None where that is not finite).
+LossGrowth = tuple[tuple[int, float | None], ...]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,21 +113,22 @@ class TrainingRows:
     ) -> tuple[float | None, LossGrowth]:
         """Return the largest loss difference from gold in the first steps, and how it grows."""
         gold = self.gold_losses.get(workload)
-        if gold is None or not rounds:
+        if gold is None or not gold.size or not rounds:
             return None, ()
         gold = gold[: self.manifest.plan.steps(cell, len(gold))]
         losses = [floats(data.losses) for data in rounds]
         if any(of_round.shape != gold.shape for of_round in losses):
             return None, ()
-        largest = np.maximum.accumulate(np.abs(np.stack(losses) - gold).max(axis=0))
+        with np.errstate(over="ignore", invalid="ignore"):
+            largest = np.maximum.accumulate(np.abs(np.stack(losses) - gold).max(axis=0))
         steps = self.manifest.matrix.tolerances.steps
         marks = sorted({*(step for step in GROWTH if step < len(largest)), len(largest)})
-        growth = tuple((mark, float(largest[mark - 1])) for mark in marks)
+        growth = tuple((mark, _finite(float(largest[mark - 1]))) for mark in marks)
         return float(largest[:steps][-1]), growth
 
     def _losses(
         self, workload: str, rounds: Sequence[TrainData]
-    ) -> tuple[tuple[int, float, float], ...]:
+    ) -> tuple[tuple[int, float | None, float], ...]:
         """Return step, loss and gold's loss of at most `MOST_LOSSES` steps of the first round."""
         gold = self.gold_losses.get(workload)
         if gold is None or not rounds:
@@ -134,7 +136,9 @@ class TrainingRows:
         pairs = list(zip(rounds[0].losses, gold.tolist(), strict=False))
         every = -(-len(pairs) // MOST_LOSSES) or 1
         return tuple(
-            (step, *pair) for step, pair in enumerate(pairs, 1) if step % every == 0 or step == 1
+            (step, _finite(loss), right)
+            for step, (loss, right) in enumerate(pairs, 1)
+            if step % every == 0 or step == 1
         )
 
     def _outcome(
@@ -161,6 +165,10 @@ class TrainingRows:
         if not loss_error <= matrix.tolerances.loss:
             return _failed(f"loss differs from gold by {loss_error:.1e}")
         return _Outcome()
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None
 
 
 def _failed(reason: str) -> _Outcome:

@@ -25,6 +25,9 @@ FLOATS, NUMBERS, ANY = "f", "fiub", "fiubU"
 #: What numpy writes for the bfloat16 of ``ml_dtypes``: two bytes without a type.
 BFLOAT16 = np.dtype("V2")
 
+#: Bytes of a float: numpy has longer ones, by platform, whose values float64 does not hold.
+LARGEST_FLOAT = 8
+
 _WANTED = {FLOATS: "floats", NUMBERS: "numbers", ANY: "numbers or text (dtype U)"}
 
 Shape = tuple[int, ...]
@@ -177,6 +180,8 @@ def _check_header(
     shape, _, dtype = read_header(header)
     if dtype.kind not in kinds and not (kinds == ANY and dtype == BFLOAT16):
         raise Unreadable(f"{name} holds {dtype}, not {_WANTED[kinds]}")
+    if dtype.kind == "f" and dtype.itemsize > LARGEST_FLOAT:
+        raise Unreadable(f"{name} holds {dtype}, which no library computes in")
     if expected is not None and shape != expected:
         raise Unreadable(f"{name} has the shape {shape}, not {expected}")
     if any(isinstance(size, bool) or not 0 <= size <= LARGEST_BYTES for size in shape):

@@ -20,6 +20,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, TypeAdapter
 
+from deepmatrix.boundary import removing
 from deepmatrix.boundary.bounds import Facts, Items, Number, Share, path_text
 from deepmatrix.boundary.files import Damaged, Read, read_json
 from deepmatrix.boundary.writing import write_text
@@ -31,7 +32,7 @@ from deepmatrix.machine import locks
 from deepmatrix.planning.plan import Artifact, Job, Plan, Wave
 from deepmatrix.store import leftovers, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
-from deepmatrix.store.leftovers import refuse_links
+from deepmatrix.store.leftovers import SCRATCH, check_tree
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import ROUND, UNDONE, JobRecord, place_of, record_files
 
@@ -75,13 +76,13 @@ class Run:
         """Open an existing run directory.
 
         Raises:
-            RecordError: it is not a run, or has a link in it.
+            RecordError: it is not a run, or has a link or a deep nest of folders in it.
         """
         if not (path / "plan.json").is_file():
             raise RecordError(
                 f"{path} is not a run: it has no plan.json", hint=_known_runs(path.parent)
             )
-        refuse_links(path)
+        check_tree(path)
         return Run(path=path)
 
     @cached_property
@@ -298,18 +299,18 @@ class Run:
                 yield
             finally:
                 with contextlib.suppress(OSError):
-                    (self.path / "scratch").rmdir()
+                    (self.path / SCRATCH).rmdir()
 
     @contextlib.contextmanager
     def scratch(self, job: Job) -> Iterator[Path]:
         """Give a job an empty control directory, removed in the end."""
-        path = self.path / "scratch" / job.id
-        shutil.rmtree(path, ignore_errors=True)
+        path = self.path / SCRATCH / job.id
+        removing.remove(path)
         path.mkdir(parents=True)
         try:
             yield path
         finally:
-            shutil.rmtree(path, ignore_errors=True)
+            removing.remove(path)
 
     def sweep(self) -> None:
         """Remove the unfinished files of a killed process of this run. See `leftovers`."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import os
 import shutil
@@ -19,11 +20,14 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
+from deepmatrix.boundary import removing
 from deepmatrix.boundary.bounds import Count, relative_path
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.boundary.writing import write_bytes
 from deepmatrix.engines import Ended, venv
 from deepmatrix.engines.docker import endpoints
+from deepmatrix.engines.docker.connection import Connection
+from deepmatrix.engines.docker.endpoints import Endpoint
 from deepmatrix.errors import ArgumentError, RecordError
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.execution.collecting import collect
@@ -103,6 +107,11 @@ runpy.run_path({path!r}, run_name="__main__")
             "bounds.path_text = str  # a name is not made text",
             ("a further file of a run",),
             "surrogates",
+        ),
+        (
+            "from deepmatrix.reports.html import scales; scales.LAST_DECADE = 400",
+            ("the numbers of results",),
+            "scales.py",
         ),
     ],
 )
@@ -217,6 +226,35 @@ def test_a_run_with_a_link_in_it_is_not_opened(tmp_path: Path) -> None:
         Run.open(run.path)
 
 
+def nested(folder: Path, depth: int = 1500) -> None:
+    """Nest folders deeper than Python's functions may call one another."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for _ in range(depth):
+        folder /= "a"
+        folder.mkdir()
+
+
+@pytest.mark.parametrize("name", ["logs", "records", "answers", "artifacts/a/model", "other.part"])
+def test_a_run_with_deeply_nested_folders_is_one_clear_error(tmp_path: Path, name: str) -> None:
+    run = new_run(tmp_path, PLAN)
+    nested(run.path / name)
+    with pytest.raises(RecordError, match="folders are nested more than 64 deep") as raised:
+        Run.open(run.path)
+    assert name in raised.value.message
+    removing.remove(run.path)
+    assert not run.path.exists()
+
+
+def test_an_unfinished_job_with_deeply_nested_folders_is_swept(tmp_path: Path) -> None:
+    run = new_run(tmp_path, PLAN)
+    nested(run.path / "scratch" / "job")
+    Run.open(run.path).sweep()
+    assert not (run.path / "scratch").exists()
+    with run.scratch(next(PLAN.jobs("produce"))) as control:
+        nested(control / "made")
+    assert not control.exists()
+
+
 def test_the_sweep_removes_what_was_not_finished_and_nothing_of_a_model(tmp_path: Path) -> None:
     run = new_run(tmp_path, PLAN)
     staying = [
@@ -304,6 +342,57 @@ def test_a_docker_context_without_endpoints_is_one_clear_error(tmp_path: Path) -
     config.write_text('{"currentContext": 7}')
     with pytest.raises(ArgumentError, match=r"config\.json: currentContext"):
         list(endpoints.candidates(environment))
+
+
+@pytest.mark.parametrize(
+    ("text", "field"),
+    [
+        ('{"proxies": 3}', "proxies"),
+        ('{"proxies": null}', "proxies"),
+        ('{"proxies": {"default": null}}', "proxies.default"),
+        ('{"proxies": {"default": {"httpProxy": [1]}}}', "proxies.default.httpProxy"),
+        ('{"HttpHeaders": 4}', "HttpHeaders"),
+        ('{"HttpHeaders": {"a": 1}}', "HttpHeaders.a"),
+        ('{"credsStore": 5}', "credsStore"),
+        ('{"credHelpers": [1]}', "credHelpers"),
+        ('{"detachKeys": 5}', "detachKeys"),
+        ('{"auths": [1]}', "logins"),
+        ('{"auths": {"x": 7}}', "logins"),
+        ('{"auths": {"x": {"auth": 5}}}', "logins"),
+        ('{"auths": {"x": {"auth": "!"}}}', "logins"),
+        ('{"x": {"auth": 5}}', "logins"),
+        ("[" * 100_000, ""),
+        ("[1]", ""),
+    ],
+)
+def test_a_configuration_at_which_dockers_sdk_fails_is_one_error_with_its_file(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, text: str, field: str
+) -> None:
+    (tmp_path / "config.json").write_text(text)
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    with pytest.raises(ArgumentError) as raised:
+        Connection(Endpoint(url="unix:///nobody.sock", origin="DOCKER_HOST", explicit=True))
+    assert raised.value.message.startswith(f"{tmp_path}/config.json: ")
+    assert field in raised.value.message
+
+
+def test_a_configuration_as_docker_writes_it_is_taken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    login = base64.b64encode(b"me:secret").decode()
+    written = {
+        "auths": {"https://index.docker.io/v1/": {"auth": login}, "ghcr.io": {}},
+        "credHelpers": {"gcr.io": "gcloud"},
+        "HttpHeaders": {"User-Agent": "Docker-Client"},
+        "detachKeys": "ctrl-e,e",
+        "proxies": {"default": {"httpProxy": "http://proxy:3128", "noProxy": "localhost"}},
+        "psFormat": "table",
+        "plugins": {"debug": {"hooks": "exec"}},
+        "currentContext": "default",
+    }
+    (tmp_path / "config.json").write_text(json.dumps(written))
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+    endpoints.check_configuration()
 
 
 def test_a_clock_that_was_moved_gives_no_start(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 import scipy.stats
 
+from deepmatrix import reports
 from deepmatrix.cli import main, trying
 from deepmatrix.comparison import accepted, limits
 from deepmatrix.comparison.changes import ABSENT, Comparison
@@ -335,6 +336,57 @@ def test_what_is_no_results_file_is_refused(content: str, tmp_path: Path) -> Non
     path.write_text(content, "utf-8")
     with pytest.raises(RecordError, match="no results of this version"):
         read_results(path, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("field", "number"),
+    [
+        ("cells.0.image_bytes", 10**400),
+        ("cells.0.image_bytes", -1),
+        ("training.0.step_s.round_medians.0", 1e300),
+        ("training.0.step_s.round_medians.0", -1.0),
+        ("training.0.step_s.median", float("nan")),
+        ("serving.0.start_s.round_medians.0", float("inf")),
+        ("inference.0.batch", 2**70),
+        ("inference.0.samples_per_s", 1.7e308),
+    ],
+)
+def test_a_number_that_no_run_has_is_one_error_with_its_file_and_field(
+    recorded: Path, tmp_path: Path, field: str, number: float
+) -> None:
+    document = json.loads(merging.merge([Run.open(recorded)]).model_dump_json())
+    *parents, last = [int(part) if part.isdigit() else part for part in field.split(".")]
+    holder = functools.reduce(lambda value, part: value[part], parents, document)
+    holder[last] = number
+    path = tmp_path / "results.json"
+    path.write_text(json.dumps(document), "utf-8")
+    with pytest.raises(RecordError) as raised:
+        read_results(path, tmp_path)
+    assert f"{path}: " in raised.value.message
+    assert f"{field}: " in raised.value.message
+
+
+def test_times_of_the_shortest_and_the_longest_rounds_that_a_file_may_have_are_compared() -> None:
+    ends = [1e-9, 1e15]
+    sides = [[first, second] for first in ends for second in ends]
+    ratios = compare_rounds([(base, head) for base in sides for head in sides])
+    assert all(np.isfinite(dataclasses.astuple(ratio)).all() for ratio in ratios)
+
+
+def test_the_results_of_a_training_that_diverged_can_be_read_again(
+    recorded: Path, tmp_path: Path
+) -> None:
+    def diverge(document: Any) -> None:
+        for phase in (document["output"] or {}).get("records", ()):
+            if phase["phase"] == "train" and phase["status"] == "ok":
+                phase["data"]["losses"][:3] = [float("nan"), float("inf"), -1.5e308]
+
+    head = changed(recorded, tmp_path, diverge, "torch-debian12-amd64-cpu")
+    results = merging.merge([Run.open(head)])
+    reports.write(Run.open(head), results)
+    read = read_results(head / "results.json", tmp_path)
+    assert [row.losses for row in read.training] == [row.losses for row in results.training]
+    assert any(None in loss for row in read.training for loss in row.losses)
 
 
 def entries(path: Path) -> Iterator[str]:

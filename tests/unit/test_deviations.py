@@ -11,8 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from deepmatrix.drawing import numbers
-from deepmatrix.judging import deviations, similarity
+from deepmatrix.judging import consensus, costs, deviations, similarity
+from deepmatrix.judging.consensus import Vote
 from deepmatrix.paths import ROOT
+from deepmatrix.store.parts import Quantised
+from deepmatrix.store.records import Agreement
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
 
@@ -275,3 +278,109 @@ def test_only_vectors_in_rows_have_a_cosine(shape: tuple[int, ...]) -> None:
 def test_gold_that_is_zero_or_not_finite_has_no_cosine() -> None:
     gold = np.array([[0.0, 0.0], [np.inf, 1.0]])
     assert similarity.cosine(np.ones((2, 2)), gold) is None
+
+
+#: Values at which arithmetic with floats fails, by the dtypes that a file of arrays may hold.
+LARGEST, SMALLEST = 1.7e308, 5e-324
+EXTREMES = st.sampled_from(
+    [0.0, 1.0, -1.0, LARGEST, -LARGEST, SMALLEST, -SMALLEST, np.inf, -np.inf, np.nan]
+)
+DTYPES = st.sampled_from(["f2", "f4", "f8", ">f8", "i1", "u1", "i8", "u8", "?", "U5"])
+
+
+def absurd(shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
+    """Return arrays of any dtype and of values that nobody expects."""
+    return DTYPES.flatmap(lambda dtype: _absurd_of(np.dtype(dtype), shape))
+
+
+def _absurd_of(dtype: np.dtype[Any], shape: tuple[int, ...]) -> st.SearchStrategy[np.ndarray]:
+    if dtype.kind == "f":
+        numbers = hnp.arrays(np.float64, shape, elements=EXTREMES)
+        return numbers.map(lambda values: _rounded_to(values, dtype))
+    if dtype.kind in "iu":
+        ends = np.iinfo(dtype)
+        return hnp.arrays(dtype, shape, elements=st.sampled_from([0, 1, ends.min, ends.max]))
+    if dtype.kind == "U":
+        return hnp.arrays(dtype, shape, elements=st.sampled_from(["", "a", "1", "nan"]))
+    return hnp.arrays(dtype, shape)
+
+
+def _rounded_to(values: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
+    with np.errstate(over="ignore"):
+        return values.astype(dtype)
+
+
+@st.composite
+def absurd_truths(draw: st.DrawFn) -> tuple[Truth, np.ndarray]:
+    """Return what judges an output, and an answer: of any dtypes, and of one shape mostly."""
+    shapes = st.sampled_from([(), (0,), (3,), (2, 3), (0, 3), (2, 2, 3)])
+    shape = draw(shapes)
+    gold, produced = draw(absurd(shape)), draw(absurd(shape))
+    answer = draw(absurd(draw(st.one_of(st.just(shape), shapes))))
+    grid = Quantised(step=draw(st.sampled_from([1e-45, 1.0])), steps=3, scale=0.1, zero_point=3)
+    codes = st.sampled_from([0, UNDEFINED_VALUE, OVERFLOW])
+    truth = Truth(
+        gold={"y": gold},
+        produced={"y": produced},
+        masks={"y": draw(hnp.arrays(np.uint8, shape, elements=codes))} if draw(ANY) else {},
+        quantised={"y": grid} if draw(ANY) else {},
+        random=frozenset(["y"]) if draw(ANY) else frozenset(),
+    )
+    return truth, answer
+
+
+ANY = st.booleans()
+
+
+@given(absurd_truths())
+def test_absurd_values_of_any_type_have_an_agreement_without_a_nan(
+    case: tuple[Truth, np.ndarray],
+) -> None:
+    truth, answer = case
+    agreement = deviations._agreement({"y": answer}, truth)  # `compare` would hide a failure
+    kept = Agreement.model_validate_json(agreement.model_dump_json())
+    assert kept == agreement  # a NaN would differ from itself
+
+
+@given(absurd_truths())
+def test_absurd_values_of_any_type_can_vote(case: tuple[Truth, np.ndarray]) -> None:
+    truth, answer = case
+    values = [answer, truth.produced["y"], truth.gold["y"]]
+    votes = [
+        Vote(cell=str(at), library=str(at), value=deviations.judged_values(value, truth, "y"))
+        for at, value in enumerate(values)
+    ]
+    group = consensus.largest_group(votes, 1e-3)
+    assert group is None or group.farthest.shape == group.value.shape
+    assert consensus.describe_difference(truth.gold["y"], answer)
+    cost = costs._cost("y", deviations.judged_values(answer, truth, "y"), truth.gold["y"])
+    assert cost == cost  # noqa: PLR0124 - a NaN would differ from itself
+
+
+@pytest.mark.parametrize("factor", [1e-320, 1e-200, 1.0, 1e200, LARGEST])
+def test_the_cosine_is_the_same_however_large_the_values_are(factor: float) -> None:
+    gold, answer = np.array([[1.0, 0.0]]), np.array([[0.5, 0.5]])
+    for left, right in ((factor, 1.0), (1.0, factor), (factor, factor)):
+        assert similarity.cosine(answer * left, gold * right) == pytest.approx(np.sqrt(0.5))
+
+
+def test_a_random_output_of_huge_values_is_not_like_one_of_small_ones() -> None:
+    gold = np.linspace(-1.0, 1.0, 200)
+    truth = Truth(gold={"y": gold}, produced={"y": gold}, random=frozenset(["y"]))
+    assert deviations.compare({"y": gold}, truth).error == 0.0
+    for huge in (np.full(200, LARGEST), np.where(gold < 0, -LARGEST, LARGEST)):
+        assert deviations.compare({"y": huge}, truth).error is None
+
+
+def test_a_failure_of_the_arithmetic_is_the_cells_own_verdict(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def fail(*_: object) -> None:
+        raise OverflowError("beyond\nfloats")
+
+    monkeypatch.setattr(deviations, "output_scale", fail)
+    agreement = deviations.compare({"y": GOLD}, same("y", GOLD))
+    assert (agreement.error, agreement.outputs) == (None, ())
+    assert agreement.note == (
+        "its outputs cannot be compared with gold: OverflowError: beyond floats"
+    )

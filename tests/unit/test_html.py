@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import itertools
+import math
 import re
+import sys
+from collections.abc import Callable
 from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
 
 from deepmatrix import reports
-from deepmatrix.drawing import escaping
+from deepmatrix.drawing import escaping, numbers
 from deepmatrix.reports import html
 from deepmatrix.reports.html import scales
+from deepmatrix.reports.html.scales import Scale
 from deepmatrix.reports.tables.own_models import headlines
 from deepmatrix.reports.tables.own_models.overview import SIGNS
 from deepmatrix.results import merging
@@ -182,6 +187,22 @@ def test_a_linear_scale_begins_at_zero_and_has_round_marks() -> None:
     scale = scales.linear([1.0, 4.3], 100, "{:g}".format)
     assert scale
     assert [tick.label for tick in scale.ticks] == ["0", "1", "2", "3", "4"]
+
+
+EXTREMES = [5e-324, 1e-308, 1.0, 1e300, 1.7e308, sys.float_info.max]
+
+
+@pytest.mark.parametrize("make", [scales.logarithmic, scales.linear])
+@pytest.mark.parametrize("pair", list(itertools.combinations_with_replacement(EXTREMES, 2)))
+def test_a_scale_of_the_smallest_and_the_largest_floats_has_places_and_marks(
+    make: Callable[..., Scale | None], pair: tuple[float, float]
+) -> None:
+    scale = make(pair, 100, numbers.error)
+    assert scale
+    assert 1 <= len(scale.ticks) <= scales.MOST_TICKS + 1
+    places = [scale.place(value) for value in (-math.inf, 0.0, *pair, math.inf)]
+    assert places == sorted(places)
+    assert 0 <= places[0] <= places[-1] <= 100
 
 
 def test_there_is_no_scale_of_nothing() -> None:

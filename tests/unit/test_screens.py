@@ -199,6 +199,8 @@ def test_outputs_that_match_share_a_line_and_others_have_their_own() -> None:
         (1.0, 1.0, "▰▰▰▰▰ 100 %"),
         (42.0, 1.0, "▰▰▰▰▰ 42×"),
         (1e6, 1.0, "▰▰▰▰▰ >999×"),
+        (1.7e308, 5e-324, "▰▰▰▰▰ >999×"),
+        (5e-324, 1.7e308, "▱▱▱▱▱ 0 %"),
         (None, 1.0, numbers.DASH),
         (1.0, None, numbers.DASH),
     ],

@@ -22,7 +22,7 @@ from pydantic import ValidationError
 from deepmatrix.boundary.files import describe
 from deepmatrix.engines.docker import interruptible
 from deepmatrix.engines.docker.answers import Info, Version
-from deepmatrix.engines.docker.endpoints import Endpoint
+from deepmatrix.engines.docker.endpoints import Endpoint, check_configuration
 from deepmatrix.errors import EngineError
 from deepmatrix.invocation import command_line
 
@@ -77,11 +77,13 @@ class Connection:
 
     Raises:
         EngineError: no engine answers there.
+        ArgumentError: the configuration of Docker's command line is damaged.
     """
 
     def __init__(self, endpoint: Endpoint, *, return_s: float = RETURN_S) -> None:
         self.endpoint = endpoint
         self.return_s = return_s
+        check_configuration()
         self._threads = threading.local()
         self._clients: list[Client] = []
         self._threads.client = first = self._ask(lambda: _connect(endpoint, "auto"))

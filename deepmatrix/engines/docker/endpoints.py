@@ -11,9 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlparse
 
+from docker.auth import load_config
+from docker.errors import DockerException
+from docker.utils.config import find_config_file
 from pydantic import BaseModel, Field, TypeAdapter
 
-from deepmatrix.boundary.bounds import Line
+from deepmatrix.boundary.bounds import Line, one_line, path_text
 from deepmatrix.boundary.files import Damaged, Read, read_json
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError, EngineError
@@ -189,14 +192,49 @@ class _Meta(BaseModel):
         return (self.endpoints or {}).get("docker") or _Endpoint()
 
 
+class _Proxies(BaseModel):
+    """The proxies for the containers of one engine."""
+
+    http: Line | None = Field(default=None, alias="httpProxy")
+    https: Line | None = Field(default=None, alias="httpsProxy")
+    ftp: Line | None = Field(default=None, alias="ftpProxy")
+    without: Line | None = Field(default=None, alias="noProxy")
+
+
 class _Config(BaseModel):
-    """The configuration of Docker's command line, as far as it names an engine."""
+    """The configuration of Docker's command line: what names an engine, and what the SDK reads."""
 
     current: Line | None = Field(default=None, alias="currentContext")
+    proxies: dict[Line, _Proxies] = Field(default_factory=dict)
+    headers: dict[Line, Line] = Field(default_factory=dict, alias="HttpHeaders")
+    detach: Line = Field(default="", alias="detachKeys")
+    store: Line | None = Field(default=None, alias="credsStore")
+    helpers: dict[Line, Line] | None = Field(default=None, alias="credHelpers")
 
 
 _META = TypeAdapter(_Meta)
 _CONFIG = TypeAdapter(_Config)
+
+
+def check_configuration() -> None:
+    """Check the file of Docker's command line that the SDK reads, and whose types it trusts.
+
+    Raises:
+        ArgumentError: the SDK would fail at it.
+    """
+    if not (named := find_config_file()):
+        return
+    path = Path(str(named))
+    if path.name == "config.json":  # another one is of an older Docker, and has logins only
+        _read(path, _CONFIG)
+    try:
+        load_config(str(path))
+    except (DockerException, AttributeError, LookupError, TypeError, ValueError) as error:
+        message = f"{path_text(path)}: its logins to registries cannot be read: {error}"
+        raise ArgumentError(one_line(message), hint=_MEND) from None
+
+
+_MEND = "mend or remove it, or name another folder of it with DOCKER_CONFIG"
 
 
 def _read(path: Path, kind: TypeAdapter[Read]) -> Read:
@@ -206,7 +244,7 @@ def _read(path: Path, kind: TypeAdapter[Read]) -> Read:
     except Damaged as error:
         raise ArgumentError(
             error.message,
-            hint="mend or remove it, or name the engine by its address with DOCKER_HOST",
+            hint=_MEND,
         ) from None
 
 

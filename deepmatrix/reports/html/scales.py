@@ -7,6 +7,9 @@ import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
+#: The decades in which every power of ten is a normal float: an axis has no others.
+LEAST_DECADE, LAST_DECADE = -307, 308
+
 #: An axis has at most this many marks with a label.
 MOST_TICKS = 6
 
@@ -67,14 +70,18 @@ def _short(label: str) -> str:
 def logarithmic(
     values: Iterable[float], length: float, label: Callable[[float], str]
 ) -> Scale | None:
-    """Return a scale of whole decades that holds all positive values, None without any."""
+    """Return a scale of whole decades that holds all positive values, None without any.
+
+    Those beyond the decades of normal floats stand at its ends.
+    """
     positive = [value for value in values if 0 < value < math.inf]
     if not positive:
         return None
-    low, high = math.floor(math.log10(min(positive))), math.ceil(math.log10(max(positive)))
+    low = min(max(math.floor(math.log10(min(positive))), LEAST_DECADE), LAST_DECADE - 1)
+    high = min(max(math.ceil(math.log10(max(positive))), low + 1), LAST_DECADE)
     return Scale(
         low=10.0**low,
-        high=10.0 ** max(high, low + 1),
+        high=10.0**high,
         length=length,
         is_logarithmic=True,
         label=label,
@@ -86,4 +93,5 @@ def linear(values: Iterable[float], length: float, label: Callable[[float], str]
     high = max((value for value in values if value < math.inf), default=0.0)
     if high <= 0:
         return None
+    high = max(high, 10.0**LEAST_DECADE)
     return Scale(low=0.0, high=high, length=length, is_logarithmic=False, label=label)

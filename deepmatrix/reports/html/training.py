@@ -85,9 +85,9 @@ def trainings(results: Results, evidence: Evidence) -> Iterator[Trained]:
 
 def _losses(rows: Sequence[TrainingRow]) -> Curves | None:
     longest = max((row.losses for row in rows), key=len, default=())
-    values = [value for row in rows for _, *pair in row.losses for value in pair]
+    values = [value for row in rows for _, *pair in row.losses for value in pair if value]
     across = scales.linear((step for row in rows for step, *_ in row.losses), WIDTH, _step)
-    up = scales.linear(filter(math.isfinite, values), HEIGHT, lambda value: f"{value:.2g}")
+    up = scales.linear(values, HEIGHT, lambda value: f"{value:.2g}")
     if across is None or up is None:
         return None
     return Curves(
@@ -109,7 +109,7 @@ def _losses(rows: Sequence[TrainingRow]) -> Curves | None:
 def _differences(rows: Sequence[TrainingRow]) -> Curves | None:
     pairs = [pair for row in rows for pair in row.loss_growth]
     across = scales.logarithmic((step for step, _ in pairs), WIDTH, _step)
-    up = scales.logarithmic((value for _, value in pairs), HEIGHT, numbers.error)
+    up = scales.logarithmic((value for _, value in pairs if value), HEIGHT, numbers.error)
     if across is None or up is None:
         return None
     curves = tuple(
@@ -124,12 +124,12 @@ def _step(value: float) -> str:
     return f"{value:,.0f}"
 
 
-def _points(pairs: Sequence[tuple[float, float]], across: Scale, up: Scale) -> str:
+def _points(pairs: Sequence[tuple[float, float | None]], across: Scale, up: Scale) -> str:
     """Return finite points as SVG writes them, its origin being at the top."""
     return " ".join(
         f"{across.place(x):g},{round(HEIGHT - up.place(y), 1):g}"
         for x, y in pairs
-        if math.isfinite(y)
+        if y is not None and math.isfinite(y)
     )
 
 

@@ -6,6 +6,7 @@ from typing import Final
 
 from pydantic import BaseModel, ConfigDict
 
+from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Span
 from deepmatrix.results.timing.statistics import Bounded, Estimate
 
 #: What the time of a batch forward and backward is called, in tables, comparisons and statements.
@@ -30,8 +31,8 @@ class StartupRow(Row):
     first_forward_s: Estimate | None
     first_step_s: Estimate | None
     second_step_s: Estimate | None
-    cold_import_s: float | None = None
-    cold_read_bytes: int | None = None
+    cold_import_s: Span | None = None
+    cold_read_bytes: Count | None = None
 
 
 class InferenceRow(Row):
@@ -45,14 +46,14 @@ class InferenceRow(Row):
     subject: str
     workload: str
     emulated: bool
-    batch: int
+    batch: Count
     p50_s: Estimate
     p90_s: Bounded
     p99_s: Bounded
-    range_s: tuple[float, ...] = ()
-    unsteady: int = 0
-    samples_per_s: float
-    efficiency: float | None = None
+    range_s: FewFixed[Span] = ()
+    unsteady: Count = 0
+    samples_per_s: Amount
+    efficiency: Amount | None = None
 
 
 class ServingRow(Row):
@@ -83,10 +84,10 @@ class ScenarioRow(Row):
     emulated: bool
     scenario: str
     valid: bool
-    samples_per_s: float
-    p90_s: float | None
-    p99_s: float | None
-    bound_s: float | None
+    samples_per_s: Amount
+    p90_s: Span | None
+    p99_s: Span | None
+    bound_s: Span | None
 
 
 class PassRow(Row):
@@ -95,11 +96,11 @@ class PassRow(Row):
     cell: str
     workload: str
     emulated: bool
-    batch: int
+    batch: Count
     forward_s: Estimate
     backward_s: Estimate
-    forward_efficiency: float | None = None
-    backward_efficiency: float | None = None
+    forward_efficiency: Amount | None = None
+    backward_efficiency: Amount | None = None
 
 
 class SpanRow(Row):
@@ -111,8 +112,8 @@ class SpanRow(Row):
 
     cell: str
     emulated: bool
-    start_s: float
-    wall_s: float
-    jobs: int
-    rate: float | None = None
+    start_s: Span
+    wall_s: Span
+    jobs: Count
+    rate: Amount | None = None
     noisy: bool = False

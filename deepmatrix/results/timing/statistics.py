@@ -12,6 +12,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
+from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Span
+
 Samples = npt.NDArray[np.float64]
 
 RESAMPLES = 200
@@ -32,22 +34,22 @@ BATCHED = 5
 class Bounded:
     """A quantile with its interval, in the unit of the samples."""
 
-    value: float
-    low: float
-    high: float
+    value: Span
+    low: Amount
+    high: Amount
 
 
 @dataclass(frozen=True, kw_only=True)
 class Estimate:
     """A median with its interval, and p90 and p99 with theirs, in the unit of the samples."""
 
-    median: float
-    low: float
-    high: float
-    samples: int
-    rounds: int
-    round_medians: tuple[float, ...] = ()
-    tail: tuple[Bounded, ...] = ()
+    median: Span
+    low: Amount
+    high: Amount
+    samples: Count
+    rounds: Count
+    round_medians: FewFixed[Span] = ()
+    tail: FewFixed[Bounded] = ()
 
 
 def estimate(
