@@ -11,6 +11,7 @@ from typing import Any
 from deepmatrix.diagnosis.faults import Fault
 from deepmatrix.diagnosis.search.tracing import Trace, Tracer
 from deepmatrix.judging import deviations
+from deepmatrix.judging.quantised_steps import as_gold_is
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import artifacts
@@ -89,7 +90,7 @@ class Case:
         In a quantised model integers of 8 and 16 bits are steps, and an inner tensor may be as many
         steps of 8 bits apart as the worst output.
         """
-        value = deviations.as_gold_is(value, truth, self.described.quantised.get(tensor))
+        value = as_gold_is(value, truth, self.described.quantised.get(tensor))
         scale, tolerance = deviations.output_scale(truth), self.tolerance_of(tensor, producer_error)
         if self.steps and truth.dtype.kind in "iu" and truth.dtype.itemsize <= STEP_BYTES:
             tolerance = max(tolerance, self.steps.count / scale)

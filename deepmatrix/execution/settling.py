@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from deepmatrix.judging import deviations
 from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
+from deepmatrix.judging.quantised_steps import allowed_steps
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Cell
@@ -285,7 +286,7 @@ class _Settlement:
         tolerance = self._tolerance(value)
         if grid is None:
             return largest_group(votes, tolerance)
-        steps = deviations.allowed_steps(grid, value, deviations.output_scale(value))
+        steps = allowed_steps(grid, value, deviations.output_scale(value))
         return largest_group(votes, max(tolerance, steps.error), in_steps=True)
 
     def _tolerance(self, value: Values) -> float:

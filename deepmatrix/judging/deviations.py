@@ -8,25 +8,19 @@ from pathlib import Path
 import numpy as np
 
 from deepmatrix.boundary.bounds import one_line
+from deepmatrix.judging.quantised_steps import as_gold_is
 from deepmatrix.judging.similarity import cosine, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
-from deepmatrix.store.parts import Quantised
-from deepmatrix.store.records import Agreement, Deviation, Steps
+from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.truths import Truth
 from harness.record import OVERFLOW, ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 
 #: The kind of numpy's dtypes of text.
 TEXT = "U"
 
-#: The kinds of its dtypes of integers.
-INTEGERS = "iu"
-
 #: At most this many letters of a text that differs are shown.
 SHOWN = 40
-
-#: Steps may add up to this part of an output's range: above it, a match would say nothing.
-MOST_OF_RANGE = 0.1
 
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
@@ -159,34 +153,6 @@ def judged_values(answer: Values, truth: Truth, name: str) -> Values:
     gold = truth.gold[name]
     answer = as_gold_is(answer, gold, truth.quantised.get(name))
     return _with_gold(answer, gold, truth.masks.get(name))
-
-
-def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
-    """Return an answer; integers as what they stand for where gold is in floats."""
-    if grid is None or grid.scale is None or gold.dtype.kind != "f":
-        return answer
-    if answer.dtype.kind not in INTEGERS:
-        return answer
-    real: Values = (answer.astype(np.float64) - (grid.zero_point or 0)) * grid.scale
-    return real.astype(np.float32)
-
-
-def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:
-    """Return what an output is allowed, in the unit of gold: integers are one step apart."""
-    size = grid.step * (grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0)
-    # Integers of 8 bits have a range of 255 steps, however small gold is within it.
-    has_range = gold.dtype.kind != "f" or grid.scale is not None
-    reach = max(scale, 255 * size / grid.step) if has_range else scale
-    one_step = size if size <= reach / 2 else 0.0  # on a coarse grid a tie is a large step
-    allowed = min(grid.steps * size, max(MOST_OF_RANGE * reach, one_step))
-    capped = allowed < grid.steps * size
-    return Steps(
-        count=grid.steps,
-        size=size,
-        error=allowed / scale,
-        capped=capped,
-        allowed_by=grid.allowed_by,
-    )
 
 
 def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
