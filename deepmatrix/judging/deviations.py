@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from deepmatrix.boundary.bounds import one_line
-from deepmatrix.judging.quantised_steps import as_gold_is
+from deepmatrix.judging.quantised_steps import allowed_steps, as_gold_is
 from deepmatrix.judging.similarity import cosine, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import Values
