@@ -62,7 +62,7 @@ def test_a_users_model_whose_gold_its_own_precision_contradicts_has_no_gold(own:
     terms = replace(TERMS, imported=True)
     verdict = judge([record(JOB, agreement=agreement(1.3, own=own))], terms, "")
     assert (verdict.name, verdict.error, verdict.tolerance) == ("not-run", None, None)
-    assert verdict.reason == f"no gold: the inspector's own error is {own:.1e}, above 1e-04"
+    assert verdict.reason == f"no gold: the model's rounding error is {own:.1e}, above 1e-04"
 
 
 def test_an_output_without_an_error_drifts() -> None:
