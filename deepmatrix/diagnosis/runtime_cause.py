@@ -130,7 +130,7 @@ class RuntimeSearch:
         cause = self.case.cause(
             "fusion",
             f"an optimisation across {name_node(node.kind, node.name)} is wrong: the outputs are "
-            f"right once this node's output is an output of the model",
+            "right once this node's output is an output of the model",
             node=node.name,
             tensor=tensors[0],
             runs=self.case.consumer_runs,
