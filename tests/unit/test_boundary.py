@@ -109,7 +109,7 @@ runpy.run_path({path!r}, run_name="__main__")
             "surrogates",
         ),
         (
-            "from deepmatrix.reports.html import scales; scales.LEAST_DECADE = -400  # zero has a mark",
+            "from deepmatrix.reports.html import scales; scales.LEAST_DECADE = -400",
             ("the numbers of results",),
             "scales.py",
         ),
