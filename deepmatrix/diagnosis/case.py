@@ -10,7 +10,7 @@ from typing import Any
 
 from deepmatrix.diagnosis.faults import Fault
 from deepmatrix.diagnosis.search.tracing import Trace, Tracer
-from deepmatrix.judging import deviations
+from deepmatrix.judging import deviations, masked
 from deepmatrix.judging.quantised_steps import as_gold_is
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.planning.plan import Artifact
@@ -91,6 +91,7 @@ class Case:
         steps of 8 bits apart as the worst output.
         """
         value = as_gold_is(value, truth, self.described.quantised.get(tensor))
+        value, truth = masked.compared(value, truth)
         scale, tolerance = deviations.output_scale(truth), self.tolerance_of(tensor, producer_error)
         if self.steps and truth.dtype.kind in "iu" and truth.dtype.itemsize <= STEP_BYTES:
             tolerance = max(tolerance, self.steps.count / scale)

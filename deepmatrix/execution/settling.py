@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from deepmatrix.judging import deviations
 from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
+from deepmatrix.judging.masked import judged_values
 from deepmatrix.judging.quantised_steps import allowed_steps
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.models import imports
@@ -174,7 +175,7 @@ class _Settlement:
                 *truth.remarks,
                 *(
                     f"output {name}: the evaluator gives way to the libraries, which agree; "
-                    f"{describe_difference(truth.gold[name], group.value)}"
+                    f"{_describe_difference(truth, name, group)}"
                     for name, group in groups.items()
                 ),
             ),
@@ -192,7 +193,7 @@ class _Settlement:
         else:
             doubts = [
                 f"output {name}: every runtime differs from the reference, and they agree; "
-                f"{describe_difference(truth.gold[name], group.value)}: check --reference"
+                f"{_describe_difference(truth, name, group)}: check --reference"
                 for number, name in enumerate(truth.gold)
                 if name in stated and (group := self._dissent(truth, number, name, answered))
             ]
@@ -212,9 +213,13 @@ class _Settlement:
             name for name in truth.evaluations if sources.get(name) in (BASELINE, CONTESTED)
         ]
         for name in contested:
+            baseline, evaluation = (
+                judged_values(values[name], truth, name)
+                for values in (truth.gold, truth.evaluations)
+            )
             votes = [
-                Vote(cell="baseline", library="onnxruntime", value=truth.gold[name]),
-                Vote(cell="evaluation", library="onnx", value=truth.evaluations[name]),
+                Vote(cell="baseline", library="onnxruntime", value=baseline),
+                Vote(cell="evaluation", library="onnx", value=evaluation),
                 *self._votes(truth, voters, list(truth.gold).index(name), name),
             ]
             group = self._largest_group(truth, name, votes)
@@ -274,7 +279,7 @@ class _Settlement:
             Vote(
                 cell=entry.cell.id,
                 library=entry.cell.library,
-                value=deviations.judged_values(entry.output(number, name), truth, name),
+                value=judged_values(entry.output(number, name), truth, name),
             )
             for entry in entries
         ]
@@ -293,6 +298,10 @@ class _Settlement:
         tolerances = self.run.manifest.matrix.tolerances
         reduced = {str(name): error for name, error in tolerances.reduced.items()}
         return max(tolerances.rounded, reduced.get(str(value.dtype), 0.0))
+
+
+def _describe_difference(truth: Truth, name: str, group: Group) -> str:
+    return describe_difference(judged_values(truth.gold[name], truth, name), group.value)
 
 
 def describe(group: Group) -> str:
