@@ -90,9 +90,8 @@ def inspect(
         fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
         sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
-    described["remarks"] += reference.remarks()
     if sampled.result is None:
-        described["remarks"].append("no gold of our own: " + sampled.failure)
+        described["remarks"] += [*reference.remarks(), "no gold of our own: " + sampled.failure]
         described["unanswered"] = sampled.failure
         return {"described": described, "inputs": sampled.inputs, "outputs": {}}
     return _judged(model, reference, sampled.inputs, sampled.result, described)
@@ -126,14 +125,14 @@ def _judged(model, reference, inputs, result, described):
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
     described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
-    described["remarks"] += remarks + undefined_remarks + limit_remarks
+    described["remarks"] += reference.remarks() + remarks + undefined_remarks + limit_remarks
     described["unanswered"] = reason
     if reason:
         described["remarks"].append("no float32 evaluation: " + reason)
     return {
         "described": described,
         "inputs": inputs,
-        "outputs": gold.least_exact(reference, inputs, outputs, truth),
+        "outputs": gold.least_exact(reference, inputs, outputs, truth, undefined_masks),
         "answers": {} if reason else evaluated,
         "gold": truth,
         "evaluation": evaluations,
