@@ -25,6 +25,9 @@ CONTESTED = "baseline: ONNX Runtime without optimisations, which the evaluation 
 #: error of 2e-7 is rounding.
 SMALLEST_SCALE = 0.25
 
+#: What one step of a quantised value can stand for: float32 has no smaller and no larger number.
+LEAST_STEP, LARGEST_STEP = 1e-45, 1e38
+
 #: Seconds for which LoadGen issues queries in each of MLPerf's scenarios.
 SCENARIO_S = 2.0
 

@@ -146,6 +146,22 @@ def test_float_inputs_are_quantised_by_the_models_own_scale() -> None:
     assert fed["x"].tolist() == [-1, 1, 127]
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("scale", [0.0, -0.5, float("nan"), float("inf"), 3e38])
+def test_a_scale_that_is_no_step_gives_none_and_is_said(scale: float, tmp_path: Path) -> None:
+    model = models.chain(1, scale=scale)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("q0", onnx.TensorProto.INT8, None))
+    assert quantised.grids(model) == {}
+    path = tmp_path / "m.onnx"
+    onnx.save(model, path)
+    adapter.start()
+    inspected = adapter.inspect("onnx", str(path), {"x": X}, Sampling(0))["described"]
+    assert "q0" not in inspected["quantised"]
+    assert all(Quantised(**grid) for grid in inspected["quantised"].values())
+    remark = f"QuantizeLinear 'q0': its scale is {scale:g}, which is no step"
+    assert any(said.startswith(remark) for said in inspected["remarks"])
+
+
 def test_the_cost_of_quantisation_names_the_rows_that_flip() -> None:
     original = np.float32([[1.0, 0.9, 0.0], [0.0, 2.0, 0.0]])
     cost = _cost("y", np.float32([[0.9, 1.0, 0.0], [0.0, 2.0, 0.0]]), original)

@@ -125,7 +125,8 @@ def _judged(model, reference, inputs, result, described):
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
     described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
-    described["remarks"] += reference.remarks() + remarks + undefined_remarks + limit_remarks
+    remarks += undefined_remarks + limit_remarks + quantised.remarks(model)
+    described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
     if reason:
         described["remarks"].append("no float32 evaluation: " + reason)
