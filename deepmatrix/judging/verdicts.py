@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
-from deepmatrix.judging.quantised_steps import MOST_OF_RANGE
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
 from deepmatrix.store.reported.phases import InferData
+from harness.record import MOST_OF_RANGE
 
 VerdictName = Literal["match", "drift", "error", "unsupported", "not-run"]
 

@@ -19,7 +19,7 @@ from deepmatrix.engines import Task
 from deepmatrix.engines.docker.containers import _program
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.tasks import TaskMaker
-from deepmatrix.judging import deviations
+from deepmatrix.judging import deviations, quantised_steps
 from deepmatrix.judging.costs import _cost
 from deepmatrix.judging.verdicts import Terms, producer_fault
 from deepmatrix.machine import binfmt
@@ -32,7 +32,7 @@ from deepmatrix.store.parts import Quantised
 from deepmatrix.store.truths import Truth
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.quantisation import allowed_steps, quantise
-from harness.runtimes.onnx import adapter, quantised
+from harness.runtimes.onnx import adapter, gold, quantised
 from tests import quantised as models
 from tests.unit.examples import MATRIX, new_run
 
@@ -279,6 +279,13 @@ def test_steps_that_add_up_to_most_of_the_range_are_capped() -> None:
     tolerance, basis = terms.allowed(0.0, "y", "float32", output.steps)
     assert (tolerance, output.error) == (pytest.approx(0.1), pytest.approx(0.6))
     assert basis == "6 quantisation steps of 0.7, at most 10 % of the range"
+
+
+def test_gold_is_contested_by_no_step_that_an_answer_is_allowed() -> None:
+    values = np.array([[5]], np.uint8)
+    grid = Quantised(step=1.0, steps=1)
+    allowed = quantised_steps.allowed_steps(grid, values, 5.0).error
+    assert gold._steps(grid.model_dump(), values) == pytest.approx(allowed) == pytest.approx(0.2)
 
 
 def test_an_integer_a_step_apart_matches_however_small_gold_is_within_its_range() -> None:

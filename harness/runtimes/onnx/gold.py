@@ -19,7 +19,7 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
-from harness.record import BASELINE, CONTESTED, FLOAT64
+from harness.record import BASELINE, CONTESTED, FLOAT64, allowed_distance
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
@@ -32,9 +32,6 @@ DIFFERENT_UNPROVEN = 1e-6
 
 #: What a number of 16 bits costs is more: so many times the evaluation's own error may differ.
 OWN_ERRORS = 16
-
-#: Steps of quantised values may add up to this part of the largest value, and no further.
-MOST_OF_RANGE = 0.1
 
 #: Operators whose answers are random by design.
 RANDOM = frozenset(
@@ -184,10 +181,10 @@ def _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps
 
 def _steps(grid, answer):
     """Return how far right answers of a quantised output may be apart, over their scale."""
-    if grid is None or numpy.asarray(answer).dtype.kind not in "fiu":
+    if grid is None or answer.dtype.kind not in "fiu":
         return 0.0
-    scale = values.scale_of(numpy.asarray(answer))
-    return min(grid["steps"] * grid["step"] / scale, MOST_OF_RANGE)
+    scale, unit = values.scale_of(answer), float(answer.dtype.kind != "f")
+    return allowed_distance(grid["steps"], grid["step"], scale, unit) / scale
 
 
 def _is_contradicted(allowed, steps, precise, own, second):
