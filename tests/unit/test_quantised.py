@@ -135,7 +135,8 @@ def test_a_tie_of_the_producer_itself_is_no_fault_of_its() -> None:
     own = {"y": np.float32([[0.75, 0.0]])}
     grid = {"y": Quantised(step=0.25, steps=1)}
     agreement = deviations.compare(own, Truth(gold=gold, produced=own, quantised=grid))
-    assert producer_fault(agreement, Terms(tolerances=MATRIX.tolerances)) == ""
+    (output,) = agreement.outputs
+    assert producer_fault(output, agreement, Terms(tolerances=MATRIX.tolerances)) == ""
 
 
 def test_float_inputs_are_quantised_by_the_models_own_scale() -> None:
