@@ -170,6 +170,25 @@ def test_an_output_that_is_random_by_design_has_a_shape_a_mean_and_a_spread(
     assert (agreement.error, agreement.note) == (None, note)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.01])
+@pytest.mark.parametrize("size", [1, 4, 8, 100, 400])
+def test_few_or_rare_values_that_are_random_by_design_accuse_nobody(
+    size: int, share: float
+) -> None:
+    for seed in range(50):
+        samples = np.random.default_rng(seed).uniform(size=(2, size)) < share
+        gold, answer = samples.astype(np.float32)
+        truth = Truth(gold={"y": gold}, produced={"y": gold}, random=frozenset(["y"]))
+        assert deviations.compare({"y": answer}, truth).error == 0.0
+
+
+def test_a_random_output_that_is_constant_is_not_like_another_constant() -> None:
+    gold = np.zeros(400, np.float32)
+    truth = Truth(gold={"y": gold}, produced={"y": gold}, random=frozenset(["y"]))
+    assert deviations.compare({"y": gold}, truth).error == 0.0
+    assert deviations.compare({"y": gold + 1}, truth).error is None
+
+
 def masked(answer: Any, gold: Any, mask: Any) -> deviations.Agreement:
     values = {"y": np.asarray(gold)}
     truth = Truth(gold=values, produced=values, masks={"y": np.asarray(mask, np.uint8)})
