@@ -16,6 +16,12 @@ SCHEMA_VERSION = 1
 #: What judges an output of a model where the standard's evaluator, in float64, can.
 FLOAT64 = "float64 evaluation"
 
+#: The same where the standard's tests do not prove all definitions, and there is no baseline.
+UNPROVEN = "float64 evaluation by definitions that are not proven"
+
+#: Sources that are evaluations in float64.
+EVALUATIONS = (FLOAT64, UNPROVEN)
+
 #: What judges it where there is none.
 BASELINE = "baseline: ONNX Runtime without optimisations"
 CONTESTED = "baseline: ONNX Runtime without optimisations, which the evaluation contradicts"

@@ -24,7 +24,7 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
-from harness.record import BASELINE, CONTESTED, FLOAT64
+from harness.record import BASELINE, CONTESTED, EVALUATIONS, UNPROVEN
 
 NO_JUDGE = (
     "no gold: no evaluation, and no two libraries agree; pass the right outputs with --reference"
@@ -34,6 +34,11 @@ UNDECIDED = (
     "the evaluation and ONNX Runtime without optimisations contradict each other, and the "
     "libraries do not decide between them; serve it with more libraries, or pass the right outputs "
     "with --reference"
+)
+
+UNCONFIRMED = (
+    "the evaluation's definitions are not all proven, and no library confirms it; serve the model "
+    "with more libraries, or pass the right outputs with --reference"
 )
 
 
@@ -157,10 +162,16 @@ class _Settlement:
         groups = {
             name: group
             for number, name in enumerate(truth.gold)
-            if truth.sources.get(name) == FLOAT64
+            if truth.sources.get(name) in EVALUATIONS
             and name not in truth.random
             and (group := self._dissent(truth, number, name, answered))
         }
+        if alone := self._unconfirmed(truth, answered) - groups.keys():
+            truth = replace(
+                truth,
+                sources={name: by for name, by in truth.sources.items() if name not in alone},
+                unjudged={**truth.unjudged, **dict.fromkeys(alone, UNCONFIRMED)},
+            )
         if not groups:
             return None if truth is before else truth
         changed = {name: group.value for name, group in groups.items()}
@@ -256,6 +267,17 @@ class _Settlement:
         if group is None or len(group.libraries) < 2 or len(group.votes) < len(votes):
             return None
         return group
+
+    def _unconfirmed(self, truth: Truth, answered: Sequence[_Answered]) -> set[str]:
+        """Return the outputs with an evaluation that is not proven, nor confirmed by a consumer."""
+        voters = [entry for entry in answered if self._is_independent(entry.cell)]
+        return {
+            name
+            for name, source in truth.sources.items()
+            if source == UNPROVEN
+            and voters
+            and not any(self._is_right(entry, name) for entry in voters)
+        }
 
     def _is_independent(self, cell: Cell) -> bool:
         """Return whether a consumer is neither the judge nor in a reduced precision."""

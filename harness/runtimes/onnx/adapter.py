@@ -15,7 +15,7 @@ from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
-from harness.record import FLOAT64
+from harness.record import EVALUATIONS
 from harness.runtimes.onnx import gold, limits, quantised, undefined
 from harness.runtimes.onnx.baseline import Baseline
 
@@ -123,7 +123,8 @@ def _judged(model, reference, inputs, result, described):
     judged = gold.judge(model, reference, inputs, outputs, undefined_masks, in_steps)
     truth, described["judged_by"], remarks, evaluations = judged
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
-    described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
+    sources = described["judged_by"]
+    described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     remarks += undefined_remarks + limit_remarks + quantised.remarks(model)
     described["remarks"] += reference.remarks() + remarks

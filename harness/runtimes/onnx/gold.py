@@ -19,7 +19,7 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
-from harness.record import BASELINE, CONTESTED, FLOAT64, allowed_distance
+from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
@@ -105,12 +105,12 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
         return outputs, dict.fromkeys(names, BASELINE), [remark], {}
+    unproven = unproven_operators(model)
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
-        return precise, dict.fromkeys(names, FLOAT64), [], {}
+        return precise, dict.fromkeys(names, UNPROVEN if unproven else FLOAT64), [], {}
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
-    unproven = unproven_operators(model)
     reason = (
         "its definition of {} is not proven".format(", ".join(unproven[:5]))
         if unproven
