@@ -16,6 +16,12 @@ SCHEMA_VERSION = 1
 #: What judges an output of a model where the standard's evaluator, in float64, can.
 FLOAT64 = "float64 evaluation"
 
+#: The same where the standard's tests do not prove all definitions, and there is no baseline.
+UNPROVEN = "float64 evaluation by definitions that are not proven"
+
+#: Sources that are evaluations in float64.
+EVALUATIONS = (FLOAT64, UNPROVEN)
+
 #: What judges it where there is none.
 BASELINE = "baseline: ONNX Runtime without optimisations"
 CONTESTED = "baseline: ONNX Runtime without optimisations, which the evaluation contradicts"
@@ -24,6 +30,15 @@ CONTESTED = "baseline: ONNX Runtime without optimisations, which the evaluation 
 #: units in the last place of 1, however small the result: where all probabilities are tiny, an
 #: error of 2e-7 is rounding.
 SMALLEST_SCALE = 0.25
+
+#: What one step of a quantised value can stand for: float32 has no smaller and no larger number.
+LEAST_STEP, LARGEST_STEP = 1e-45, 1e38
+
+#: Steps may add up to this part of an output's range: above it, a match would say nothing.
+MOST_OF_RANGE = 0.1
+
+#: Steps in the range of integers of 8 bits.
+STEPS_OF_RANGE = 255
 
 #: Seconds for which LoadGen issues queries in each of MLPerf's scenarios.
 SCENARIO_S = 2.0
@@ -112,6 +127,17 @@ FOR_USERS = (BAD_MODEL, WRONG_INPUTS, NOT_SUPPORTED)
 
 #: These hold for the whole job: they are recorded in every phase, and no phase runs.
 EVERYWHERE = (SELF_TEST_FAILED, WRONG_DEVICE, WRONG_PLATFORM, WRONG_THREADS)
+
+
+def allowed_distance(count: int, size: float, scale: float, unit: float = 0.0) -> float:
+    """Return how far right answers of a quantised output may be apart: some steps, of a size.
+
+    Together they are at most a part of the range. *scale*: the largest value. *unit*: what one of
+    its own integers stands for, where it has such: their range counts, however small the values.
+    """
+    reach = max(scale, STEPS_OF_RANGE * unit)
+    one_step = size if size <= reach / 2 else 0.0  # on a coarse grid a tie is a large step
+    return min(count * size, max(MOST_OF_RANGE * reach, one_step))
 
 
 def job_folder(number: int) -> str:

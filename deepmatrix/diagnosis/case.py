@@ -10,9 +10,9 @@ from typing import Any
 
 from deepmatrix.diagnosis.faults import Fault
 from deepmatrix.diagnosis.search.tracing import Trace, Tracer
-from deepmatrix.judging import deviations
+from deepmatrix.judging import deviations, masked
 from deepmatrix.judging.quantised_steps import as_gold_is
-from deepmatrix.judging.verdicts import terms_of
+from deepmatrix.judging.verdicts import judged_outputs, terms_of
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Values
@@ -46,7 +46,8 @@ class Case:
         terms = terms_of(self.run.manifest, self.fault.consumer, self.artifact.id)
         self.terms = terms.of(self.fault.record)
         self.outputs = {output.name: output for output in self.agreement.outputs}
-        self.worst = max(self.outputs.values(), key=self._excess, default=None)
+        judged = judged_outputs(self.agreement, self.terms)
+        self.worst = max(judged, key=self._excess, default=None) if self.outputs else None
         self.rows = self._select_rows()
 
     @property
@@ -91,6 +92,7 @@ class Case:
         steps of 8 bits apart as the worst output.
         """
         value = as_gold_is(value, truth, self.described.quantised.get(tensor))
+        value, truth = masked.compared(value, truth)
         scale, tolerance = deviations.output_scale(truth), self.tolerance_of(tensor, producer_error)
         if self.steps and truth.dtype.kind in "iu" and truth.dtype.itemsize <= STEP_BYTES:
             tolerance = max(tolerance, self.steps.count / scale)

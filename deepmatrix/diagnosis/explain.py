@@ -25,7 +25,7 @@ from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Tracer, Untraceable
 from deepmatrix.execution.runner import OpenRun
-from deepmatrix.judging.verdicts import producer_fault
+from deepmatrix.judging.verdicts import judged_outputs, producer_fault
 from deepmatrix.store.causes import CAUSE_FILE, Cause
 from deepmatrix.store.runs import Run
 
@@ -135,8 +135,10 @@ def _obvious_cause(case: Case) -> Cause | None:
     ):
         return case.cause("answers", agreement.note)
     # Without an error of the producer its own outputs are not finite: that has a first node.
-    if agreement.producer_error is not None and (reason := producer_fault(agreement, case.terms)):
-        return case.cause("file", f"no output can be judged: {reason}")
+    for output in judged_outputs(agreement, case.terms):
+        reason = producer_fault(output, agreement, case.terms)
+        if reason and agreement.producer_error is not None:
+            return case.cause("file", f"no output can be judged: {reason}")
     if model_format not in TRACEABLE:
         text = f"models of the format {model_format} cannot be traced: no node can be named"
         return case.cause("opaque", text)

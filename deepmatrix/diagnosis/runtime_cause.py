@@ -77,14 +77,19 @@ class RuntimeSearch:
         case, tensor = self.case, bisection.wrong
         node = self.trace.graph.nodes[bisection.node]
         deviation, tolerance = self.compare(tensor, values.get(tensor))
-        text = f"{name_node(node.kind, node.name)} is the first node outside tolerance"
+        name = name_node(node.kind, node.name)
+        text = f"{name} is the first node outside tolerance"
         text += f": {_describe(deviation)}, tolerance {tolerance:.1e}; all its inputs are right"
         if self.trace.float32_error(tensor) is None:
             text += "; float32 cannot hold the value: the standard's evaluator gives the same"
         outcome, is_wrong = self._run_alone(bisection.node, tensor)
+        is_rounding = not is_wrong and self._is_decided_by_rounding(tensor, values)
+        if is_rounding:
+            text = f"{case.terms.precision} rounds too much before {name}: of what it reads there "
+            text += "it answers the same alone, and all of that is right within its tolerance"
         cause = case.cause(
-            "runtime",
-            f"{text}; {outcome}",
+            "fusion" if is_rounding else "runtime",
+            f"{text}; {'none is wrong' if is_rounding else outcome}",
             node=node.name,
             tensor=tensor,
             error=deviation.error,
@@ -93,7 +98,7 @@ class RuntimeSearch:
             alone=is_wrong,
             only_node=self.trace.graph.is_one_node,
         )
-        return self._advise(cause, node)
+        return cause if is_rounding else self._advise(cause, node)
 
     def _run_alone(self, node: int, tensor: str) -> tuple[str, bool]:
         """Cut a node out and run it alone; return the outcome, and whether it shows the fault."""
@@ -116,6 +121,32 @@ class RuntimeSearch:
             if deviation.error is None or deviation.error > tolerance:
                 return f"run alone it is wrong too: {_describe(deviation)}", True
         return "run alone it is right: it is wrong only inside the model", False
+
+    def _is_decided_by_rounding(self, tensor: str, values: Mapping[str, Values]) -> bool:
+        """Return whether a node that is right alone answers as it did, of what it read then.
+
+        So does one that chooses among values, as ArgMax, where rounding before it makes two of them
+        equal or changes their order. The node was cut out before.
+        """
+        case = self.case
+        if self.trace.graph.is_one_node or tensor not in values:
+            return False
+        inputs = arrays.read_all(case.folder / INPUTS, arrays.ANY)
+        read = {name: values[name].astype(x.dtype) for name, x in inputs.items() if name in values}
+        model = case.folder / MODEL_PATHS[case.artifact.format]
+        try:
+            outputs = case.tracer.infer(
+                case.fault.consumer, case.artifact.format, model, {**inputs, **read}
+            )
+        except Untraceable:
+            return False
+        case.consumer_runs += 1
+        names = self.trace.graph.nodes[self.trace.graph.makers[tensor]].outputs
+        answer = dict(zip(names, outputs.values(), strict=False)).get(tensor)
+        if answer is None or not read:
+            return False
+        deviation, tolerance = case.compare(tensor, answer, values[tensor], None)
+        return deviation.error is not None and deviation.error <= tolerance
 
     def _wrong_fusion(self, tensors: list[str]) -> Cause:
         """Return the inner tensor that makes the outputs right once it is an output itself."""

@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 
 from deepmatrix.judging import deviations
 from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
+from deepmatrix.judging.masked import judged_values
 from deepmatrix.judging.quantised_steps import allowed_steps
 from deepmatrix.judging.verdicts import terms_of
 from deepmatrix.models import imports
@@ -23,7 +24,7 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
-from harness.record import BASELINE, CONTESTED, FLOAT64
+from harness.record import BASELINE, CONTESTED, EVALUATIONS, UNPROVEN
 
 NO_JUDGE = (
     "no gold: no evaluation, and no two libraries agree; pass the right outputs with --reference"
@@ -33,6 +34,11 @@ UNDECIDED = (
     "the evaluation and ONNX Runtime without optimisations contradict each other, and the "
     "libraries do not decide between them; serve it with more libraries, or pass the right outputs "
     "with --reference"
+)
+
+UNCONFIRMED = (
+    "the evaluation's definitions are not all proven, and no library confirms it; serve the model "
+    "with more libraries, or pass the right outputs with --reference"
 )
 
 
@@ -156,10 +162,16 @@ class _Settlement:
         groups = {
             name: group
             for number, name in enumerate(truth.gold)
-            if truth.sources.get(name) == FLOAT64
+            if truth.sources.get(name) in EVALUATIONS
             and name not in truth.random
             and (group := self._dissent(truth, number, name, answered))
         }
+        if alone := self._unconfirmed(truth, answered) - groups.keys():
+            truth = replace(
+                truth,
+                sources={name: by for name, by in truth.sources.items() if name not in alone},
+                unjudged={**truth.unjudged, **dict.fromkeys(alone, UNCONFIRMED)},
+            )
         if not groups:
             return None if truth is before else truth
         changed = {name: group.value for name, group in groups.items()}
@@ -174,7 +186,7 @@ class _Settlement:
                 *truth.remarks,
                 *(
                     f"output {name}: the evaluator gives way to the libraries, which agree; "
-                    f"{describe_difference(truth.gold[name], group.value)}"
+                    f"{_describe_difference(truth, name, group)}"
                     for name, group in groups.items()
                 ),
             ),
@@ -192,7 +204,7 @@ class _Settlement:
         else:
             doubts = [
                 f"output {name}: every runtime differs from the reference, and they agree; "
-                f"{describe_difference(truth.gold[name], group.value)}: check --reference"
+                f"{_describe_difference(truth, name, group)}: check --reference"
                 for number, name in enumerate(truth.gold)
                 if name in stated and (group := self._dissent(truth, number, name, answered))
             ]
@@ -212,9 +224,13 @@ class _Settlement:
             name for name in truth.evaluations if sources.get(name) in (BASELINE, CONTESTED)
         ]
         for name in contested:
+            baseline, evaluation = (
+                judged_values(values[name], truth, name)
+                for values in (truth.gold, truth.evaluations)
+            )
             votes = [
-                Vote(cell="baseline", library="onnxruntime", value=truth.gold[name]),
-                Vote(cell="evaluation", library="onnx", value=truth.evaluations[name]),
+                Vote(cell="baseline", library="onnxruntime", value=baseline),
+                Vote(cell="evaluation", library="onnx", value=evaluation),
                 *self._votes(truth, voters, list(truth.gold).index(name), name),
             ]
             group = self._largest_group(truth, name, votes)
@@ -252,6 +268,17 @@ class _Settlement:
             return None
         return group
 
+    def _unconfirmed(self, truth: Truth, answered: Sequence[_Answered]) -> set[str]:
+        """Return the outputs with an evaluation that is not proven, nor confirmed by a consumer."""
+        voters = [entry for entry in answered if self._is_independent(entry.cell)]
+        return {
+            name
+            for name, source in truth.sources.items()
+            if source == UNPROVEN
+            and voters
+            and not any(self._is_right(entry, name) for entry in voters)
+        }
+
     def _is_independent(self, cell: Cell) -> bool:
         """Return whether a consumer is neither the judge nor in a reduced precision."""
         return not cell.inspects(self.model.format) and cell.precision == "float32"
@@ -274,7 +301,7 @@ class _Settlement:
             Vote(
                 cell=entry.cell.id,
                 library=entry.cell.library,
-                value=deviations.judged_values(entry.output(number, name), truth, name),
+                value=judged_values(entry.output(number, name), truth, name),
             )
             for entry in entries
         ]
@@ -293,6 +320,10 @@ class _Settlement:
         tolerances = self.run.manifest.matrix.tolerances
         reduced = {str(name): error for name, error in tolerances.reduced.items()}
         return max(tolerances.rounded, reduced.get(str(value.dtype), 0.0))
+
+
+def _describe_difference(truth: Truth, name: str, group: Group) -> str:
+    return describe_difference(judged_values(truth.gold[name], truth, name), group.value)
 
 
 def describe(group: Group) -> str:

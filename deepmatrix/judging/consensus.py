@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepmatrix.judging import deviations
+from deepmatrix.judging import deviations, masked
 from deepmatrix.store import arrays
 from deepmatrix.store.arrays import Values
 
@@ -59,6 +59,7 @@ def distance(answer: Values, value: Values, *, in_steps: bool = False) -> float 
 
     Unless integers are *in_steps* of something, they are right or wrong.
     """
+    answer, value = masked.compared(answer, value)
     scale = deviations.output_scale(value)
     return deviations.deviation("", answer, value, scale, in_steps=in_steps).error
 

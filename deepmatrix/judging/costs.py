@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from deepmatrix.judging import deviations
+from deepmatrix.judging import deviations, masked
 from deepmatrix.models.following import follow
 from deepmatrix.planning.plan import Artifact
 from deepmatrix.store import arrays, artifacts, truths
@@ -55,7 +55,7 @@ def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
     except arrays.Unreadable:
         return []
     return [
-        _cost(name, deviations.judged_values(after.gold[name], right, name), gold)
+        _cost(name, *(masked.judged_values(each, right, name) for each in (after.gold[name], gold)))
         for name, gold in right.gold.items()
         if name not in right.random
     ]

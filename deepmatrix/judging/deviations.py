@@ -8,16 +8,14 @@ from pathlib import Path
 import numpy as np
 
 from deepmatrix.boundary.bounds import one_line
+from deepmatrix.judging import masked
 from deepmatrix.judging.quantised_steps import allowed_steps, as_gold_is
 from deepmatrix.judging.similarity import cosine, top1, ulps
 from deepmatrix.store import answers, arrays, truths
-from deepmatrix.store.arrays import Values
+from deepmatrix.store.arrays import TEXT, Values
 from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.truths import Truth
-from harness.record import OVERFLOW, ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
-
-#: The kind of numpy's dtypes of text.
-TEXT = "U"
+from harness.record import SMALLEST_SCALE, UNDEFINED_VALUE
 
 #: At most this many letters of a text that differs are shown.
 SHOWN = 40
@@ -67,7 +65,8 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
     deviations, between, scales = [], [], []
     for number, (name, gold) in enumerate(truth.gold.items()):
         answer = outputs[name] if same_names else list(outputs.values())[number]
-        scale = output_scale(gold)
+        answer = as_gold_is(answer, gold, truth.quantised.get(name))
+        scale = output_scale(masked.compared(answer, gold, truth.masks.get(name))[1])
         deviations.append(_output_deviation(name, answer, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
@@ -84,21 +83,25 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
 
 
 def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> Deviation:
-    """Return how far an answer for an output is from its gold, and how far the producer's is."""
+    """Return how far an answer for an output is from its gold, and how far the producer's is.
+
+    The answer is as `as_gold_is` returns it. *scale*: of the gold that it is compared with.
+    """
     gold, produced, mask = truth.gold[name], truth.produced[name], truth.masks.get(name)
     if reason := truth.unjudged.get(name):
         note = f"{name}: {reason}"
         return Deviation(name=name, error=None, note=note, dtype=str(produced.dtype), unjudged=True)
     is_random, grid = name in truth.random, truth.quantised.get(name)
     measure_output = _statistics if is_random else _in_steps if grid else deviation
-    answer = judged_values(answer, truth, name)
-    measured = _type_mismatch(name, answer, produced) or measure_output(name, answer, gold, scale)
-    own = 0.0 if is_random else measure_output(name, _own(name, truth), gold, scale).error
+    measured = _type_mismatch(name, answer, produced) or measure_output(
+        name, *masked.compared(answer, gold, mask), scale
+    )
+    own = measure_output(name, *masked.compared(produced, gold, mask), scale).error
     return measured.model_copy(
         update={
-            "producer_error": own,
+            "producer_error": 0.0 if is_random else own,
             "dtype": str(produced.dtype),
-            "caution": RANDOM if is_random else _caution(gold, mask),
+            "caution": RANDOM if is_random else masked.caution(gold, mask),
             "random": is_random,
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,
@@ -136,23 +139,10 @@ def _from_producer(name: str, answer: Values, truth: Truth, scale: float) -> flo
     if name in truth.random:
         return 0.0
     measure_output = _in_steps if name in truth.quantised else deviation
-    judged = judged_values(answer, truth, name)
-    return measure_output(name, judged, _own(name, truth), scale).error
-
-
-def _own(name: str, truth: Truth) -> Values:
-    """Return the producer's own output, with gold where it is not compared."""
-    return _with_gold(truth.produced[name], truth.gold[name], truth.masks.get(name))
-
-
-@np.errstate(all="ignore")
-def judged_values(answer: Values, truth: Truth, name: str) -> Values:
-    """Return an answer as it is judged: of gold's kind, and gold where it is not compared."""
-    if name not in truth.gold:
-        return answer
-    gold = truth.gold[name]
-    answer = as_gold_is(answer, gold, truth.quantised.get(name))
-    return _with_gold(answer, gold, truth.masks.get(name))
+    judged, own = (
+        masked.judged_values(values, truth, name) for values in (answer, truth.produced[name])
+    )
+    return measure_output(name, judged, own, scale).error
 
 
 def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
@@ -164,6 +154,9 @@ RANDOM = "random by design: compared by shape, mean and spread only"
 
 #: Means of two random samples may differ by this many standard errors.
 STANDARD_ERRORS = 8
+
+#: And by this part of the largest value, where all values are the same.
+ROUNDING_OF_MEANS = 1e-6
 
 
 def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
@@ -184,13 +177,23 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     if not np.isfinite(gold).all():
         return Deviation(name=name, error=None, note=f"{name} is not finite everywhere in gold")
     drawn, expected = _within_one(answer.astype(np.float64), gold.astype(np.float64))
-    spread = max(float(expected.std()), 1e-12)
-    allowed = STANDARD_ERRORS * spread / np.sqrt(max(expected.size, 1))
-    if abs(float(drawn.mean() - expected.mean())) > allowed:
+    if _means_differ(drawn, expected):
         return Deviation(name=name, error=None, note=f"the mean of {name} differs")
-    if expected.size >= 100 and not 0.5 <= float(drawn.std()) / spread <= 2:
+    center = (drawn.mean() + expected.mean()) / 2
+    if _means_differ((drawn - center) ** 2, (expected - center) ** 2):
         return Deviation(name=name, error=None, note=f"the standard deviation of {name} differs")
     return Deviation(name=name, error=0.0)
+
+
+def _means_differ(first: Values, second: Values) -> bool:
+    """Return whether the means of two samples of one size differ by more than chance.
+
+    The spread is that of both together: few values that are all the same have none of their own.
+    """
+    pooled = np.concatenate([first.ravel(), second.ravel()])
+    chance = STANDARD_ERRORS * float(pooled.std()) / np.sqrt(first.size)
+    rounding = ROUNDING_OF_MEANS * float(np.abs(pooled).max())
+    return bool(abs(float(first.mean() - second.mean())) > chance + rounding)
 
 
 def _within_one(*samples: Values) -> list[Values]:
@@ -209,57 +212,6 @@ def _type_mismatch(name: str, answer: Values, produced: Values) -> Deviation | N
     kinds = ["text" if x.dtype.kind == TEXT else str(x.dtype) for x in (answer, produced)]
     note = f"{name} is {kinds[0]}, not {kinds[1]}"
     return Deviation(name=name, error=None, note=note)
-
-
-#: Below this, all-zero answers would pass.
-TINY_GOLD = 1e-6
-
-
-def _with_gold(answer: Values, gold: Values, mask: Values | None) -> Values:
-    """Return an answer with gold where it is not compared, if their shapes and kinds fit.
-
-    The codes of a mask are those of `harness.record`. What overflowed is compared where it is
-    finite.
-    """
-    if mask is None or not (answer.shape == gold.shape == mask.shape):
-        return answer
-    if (answer.dtype.kind == TEXT) != (gold.dtype.kind == TEXT):
-        return answer
-    ignored = mask != 0
-    if answer.dtype.kind == "f":
-        ignored &= (mask != OVERFLOW) | ~np.isfinite(answer)
-    if gold.dtype.kind == TEXT:
-        return np.where(ignored, gold, answer)
-    return np.where(ignored, gold.astype(answer.dtype), answer)
-
-
-#: What a mask says of values that are not compared, by its code.
-_NOT_COMPARED = {
-    UNDEFINED_VALUE: "the standard leaves {count} of {size} values undefined",
-    ROUNDING: "rounding decides {count} of {size} integers",
-    OVERFLOW: "{count} of {size} values overflow in the model's own precision",
-}
-
-
-def _caution(gold: Values, mask: Values | None = None) -> str:
-    """Return why a match with this gold proves little, or nothing."""
-    if mask is not None and mask.any():
-        counts = {code: int((mask == code).sum()) for code in _NOT_COMPARED}
-        return ", ".join(
-            text.format(count=counts[code], size=mask.size)
-            for code, text in _NOT_COMPARED.items()
-            if counts[code]
-        )
-    if not gold.size:
-        return "gold is empty"
-    if gold.dtype.kind == TEXT:
-        return ""
-    finite = np.abs(gold[np.isfinite(gold)])
-    if not finite.size:
-        return "gold has no finite value"
-    if gold.dtype.kind == "f" and finite.max() <= TINY_GOLD:
-        return f"no gold value is above {TINY_GOLD:g}, so all-zero outputs would match"
-    return ""
 
 
 def no_agreement(note: str) -> Agreement:

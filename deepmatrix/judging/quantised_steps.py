@@ -7,12 +7,10 @@ import numpy as np
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.records import Steps
+from harness.record import allowed_distance
 
 #: The kinds of numpy's dtypes of integers.
 INTEGERS = "iu"
-
-#: Steps may add up to this part of an output's range: above it, a match would say nothing.
-MOST_OF_RANGE = 0.1
 
 
 def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
@@ -27,12 +25,10 @@ def as_gold_is(answer: Values, gold: Values, grid: Quantised | None) -> Values:
 
 def allowed_steps(grid: Quantised, gold: Values, scale: float) -> Steps:
     """Return what an output is allowed, in the unit of gold: integers are one step apart."""
-    size = grid.step * (grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0)
-    # Integers of 8 bits have a range of 255 steps, however small gold is within it.
-    has_range = gold.dtype.kind != "f" or grid.scale is not None
-    reach = max(scale, 255 * size / grid.step) if has_range else scale
-    one_step = size if size <= reach / 2 else 0.0  # on a coarse grid a tie is a large step
-    allowed = min(grid.steps * size, max(MOST_OF_RANGE * reach, one_step))
+    unit = grid.scale if grid.scale and gold.dtype.kind == "f" else 1.0
+    size = grid.step * unit
+    has_integers = gold.dtype.kind != "f" or grid.scale is not None
+    allowed = allowed_distance(grid.steps, size, scale, unit if has_integers else 0.0)
     capped = allowed < grid.steps * size
     return Steps(
         count=grid.steps,

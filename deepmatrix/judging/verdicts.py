@@ -9,11 +9,11 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from deepmatrix.config.sections import PRECISIONS, Override, Precision, Tolerances
-from deepmatrix.judging.quantised_steps import MOST_OF_RANGE
 from deepmatrix.planning.cells import Cell
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import Agreement, Deviation, JobRecord, Steps
 from deepmatrix.store.reported.phases import InferData
+from harness.record import MOST_OF_RANGE
 
 VerdictName = Literal["match", "drift", "error", "unsupported", "not-run"]
 
@@ -108,10 +108,8 @@ class Terms:
         return max(terms, key=lambda term: term[0])
 
     def allowed_of(self, output: Deviation, agreement: Agreement) -> tuple[float, str]:
-        """Return the same for an output of an agreement; old records lack its producer error."""
-        producer_error = output.producer_error
-        if producer_error is None:
-            producer_error = agreement.producer_error
+        """Return the same for an output of an agreement."""
+        producer_error = _own_error(output, agreement)
         return self.allowed(
             producer_error, output.name, output.dtype, output.steps, rounded=output.rounded
         )
@@ -245,23 +243,22 @@ def _describe_excess(error: float | None, tolerance: float) -> str:
 
 
 def _compare(agreement: Agreement, terms: Terms) -> Verdict:
-    """Compare errors with tolerances so that a NaN never passes; the worst output counts."""
-    judged = [output for output in agreement.outputs if not output.unjudged]
-    reason = "; ".join(output.note for output in agreement.outputs if output.unjudged)
-    if reason and not judged:
-        return Verdict(name="not-run", reason=reason)
-    is_users = terms.imported and agreement.producer_error is not None
-    if is_users and (fault := producer_fault(agreement, terms)):  # no consumer's fault
-        return Verdict(name="not-run", reason=f"no gold: {fault}")
-    outputs = judged or [Deviation(name="", error=agreement.error)]
+    """Compare errors with tolerances so that a NaN never passes; the worst output counts.
+
+    Nobody is accused of an output that nothing judges.
+    """
+    outputs = judged_outputs(agreement, terms)
+    unjudged = "; ".join(_why_unjudged(agreement, terms))
+    if unjudged and not outputs:
+        return Verdict(name="not-run", reason=unjudged)
     limits = [(output, *terms.allowed_of(output, agreement)) for output in outputs]
     worst, tolerance, basis = max(limits, key=lambda limit: _excess(limit[0].error, limit[1]))
-    name, fault = _name(agreement, terms)
+    name, fault = _name(agreement, outputs, terms)
     if name == "match" and not _excess(worst.error, tolerance) <= 1:
         output = f"output {worst.name}: " if len(limits) > 1 else ""
         name, fault = "drift", worst.note or f"{output}{_describe_excess(worst.error, tolerance)}"
-    if name == "match" and reason:  # nobody is accused of what nothing judges
-        name, fault = "not-run", reason
+    if name == "match" and unjudged:
+        name, fault = "not-run", unjudged
     return Verdict(
         name=name,
         error=worst.error,
@@ -272,29 +269,72 @@ def _compare(agreement: Agreement, terms: Terms) -> Verdict:
     )
 
 
+def judged_outputs(agreement: Agreement, terms: Terms) -> list[Deviation]:
+    """Return the outputs that say something of the consumer.
+
+    An agreement without outputs counts as one without a name.
+    """
+    return [output for output in _outputs(agreement) if not _why(output, agreement, terms)]
+
+
+def _outputs(agreement: Agreement) -> Sequence[Deviation]:
+    return agreement.outputs or [Deviation(name="", error=agreement.error)]
+
+
+def _why_unjudged(agreement: Agreement, terms: Terms) -> list[str]:
+    """Return why outputs have no gold, as which are named where there are several."""
+    whys = [(output, _why(output, agreement, terms)) for output in _outputs(agreement)]
+    named = len(whys) > 1
+    return [
+        f"{output.name}: {why}" if named and not output.unjudged else why
+        for output, why in whys
+        if why
+    ]
+
+
+def _why(output: Deviation, agreement: Agreement, terms: Terms) -> str:
+    """Return why nothing judges an output of a consumer, or "".
+
+    That a user's model is too sensitive to be judged is no consumer's fault.
+    """
+    if output.unjudged:
+        return output.note
+    fault = producer_fault(output, agreement, terms)
+    is_sensitive = terms.imported and _own_error(output, agreement) is not None
+    return f"no gold: {fault}" if fault and is_sensitive else ""
+
+
 def _excess(error: float | None, tolerance: float) -> float:
     """Return an error over its tolerance; infinity where there is no error, or a NaN."""
     return math.inf if error is None or math.isnan(error) else error / tolerance
 
 
-def _name(agreement: Agreement, terms: Terms) -> tuple[VerdictName, str]:
+def _name(
+    agreement: Agreement, outputs: Sequence[Deviation], terms: Terms
+) -> tuple[VerdictName, str]:
     """Return what is wrong apart from an output's error."""
     if agreement.error is None and not agreement.outputs:
         return "error", agreement.note  # the number of outputs differs, or they are unreadable
-    if reason := producer_fault(agreement, terms):
-        return "drift", reason
-    if agreement.error is None:
+    for output in outputs:
+        if reason := producer_fault(output, agreement, terms):
+            return "drift", reason
+    if agreement.error is None and any(output.error is None for output in outputs):
         return "error", agreement.note
     return "match", ""
 
 
-def producer_fault(agreement: Agreement, terms: Terms) -> str:
-    """Return why the producer's own outputs are wrong, so that nothing can be judged; or ""."""
-    error, largest = agreement.producer_error, terms.largest_producer_error()
-    steps = [output.steps.error for output in agreement.outputs if output.steps]
-    largest = max([largest, *steps])
+def producer_fault(output: Deviation, agreement: Agreement, terms: Terms) -> str:
+    """Return why the producer's own output is wrong, so that it judges nothing; or ""."""
+    error, largest = _own_error(output, agreement), terms.largest_producer_error()
+    if output.steps:
+        largest = max(largest, output.steps.error)
     if error is None:
         return agreement.note or f"the {terms.producer}'s own outputs cannot be compared with gold"
     if not error <= largest:
         return f"{terms.own_error} is {error:.1e}, above {largest:.0e}"
     return ""
+
+
+def _own_error(output: Deviation, agreement: Agreement) -> float | None:
+    """Return the producer's own error; old records have one of all outputs."""
+    return agreement.producer_error if output.producer_error is None else output.producer_error

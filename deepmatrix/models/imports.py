@@ -123,10 +123,19 @@ def _describe_inputs(
             shape=array.shape,
             low=float(finite.min()) if finite.size else None,
             high=float(finite.max()) if finite.size else None,
+            special=_special(array),
             sampled=sampled,
             values=why.get(name, ""),
             steers=steering.get(name, ""),
         )
+
+
+def _special(array: Values) -> str:
+    """Return which of inf, -inf and NaN an array holds."""
+    if array.dtype.kind != arrays.FLOATS:
+        return ""
+    found = {"inf": np.isposinf(array), "-inf": np.isneginf(array), "NaN": np.isnan(array)}
+    return ", ".join(name for name, where in found.items() if where.any())
 
 
 def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | None) -> Truth:

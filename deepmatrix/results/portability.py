@@ -13,7 +13,7 @@ from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import ModelInput
-from harness.record import FLOAT64
+from harness.record import EVALUATIONS
 
 #: Why it is not a problem where an evaluator does not answer a user's own model as gold does.
 ABOUT_THE_JUDGE = "this is about the evaluator, not about the model: another source judged it"
@@ -164,5 +164,6 @@ def _is_judge(model: ModelRow | None, consumer: Cell) -> bool:
     """
     if model is None or not consumer.is_evaluator:
         return False
-    can_evaluate = set(model.judged_by.values()) == {FLOAT64}
+    sources = set(model.judged_by.values())
+    can_evaluate = bool(sources) and sources <= set(EVALUATIONS)
     return consumer.id == model.inspector or not can_evaluate

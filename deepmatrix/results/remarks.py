@@ -13,7 +13,7 @@ from deepmatrix.results.rows import (
 )
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.truths import REFERENCE
-from harness.record import BASELINE, CONTESTED, FLOAT64
+from harness.record import BASELINE, CONTESTED, EVALUATIONS, FLOAT64, UNPROVEN
 
 #: Statuses and verdicts of success.
 SUCCESS = ("ok", "match")
@@ -107,6 +107,7 @@ def sample_inputs(models: Iterable[ModelRow]) -> Iterator[str]:
 #: Sources of right values in the words that a user reads; others read well as they are.
 SOURCES = {
     FLOAT64: "the model evaluated in float64",
+    UNPROVEN: "the model evaluated in float64 (not all definitions are proven)",
     BASELINE: "ONNX Runtime without optimisations",
     CONTESTED: "ONNX Runtime without optimisations, which the float64 evaluation contradicts",
     REFERENCE: "your --reference",
@@ -121,7 +122,7 @@ def source_words(source: str) -> str:
 def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
     """Yield what judges users' own models where it is not a float64 evaluation, and why."""
     for model in models:
-        for source in sorted(set(model.judged_by.values()) - {FLOAT64}):
+        for source in sorted(set(model.judged_by.values()) - set(EVALUATIONS)):
             outputs = [
                 name
                 for name, by in model.judged_by.items()

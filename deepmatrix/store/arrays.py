@@ -20,7 +20,7 @@ Floats = npt.NDArray[np.floating[Any]]
 Values = npt.NDArray[Any]
 
 #: Kinds of dtypes, as numpy names them: floats; all numbers and truth values; and texts.
-FLOATS, NUMBERS, ANY = "f", "fiub", "fiubU"
+FLOATS, NUMBERS, TEXT, ANY = "f", "fiub", "U", "fiubU"
 
 #: What numpy writes for the bfloat16 of ``ml_dtypes``: two bytes without a type.
 BFLOAT16 = np.dtype("V2")

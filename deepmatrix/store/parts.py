@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepmatrix.boundary.bounds import Id, Json, Line, LongText, Whole, one_line
-from harness.record import FOR_USERS
+from harness.record import FOR_USERS, LARGEST_STEP, LEAST_STEP
 
 
 class Part(BaseModel):
@@ -46,8 +46,8 @@ class Failure(Part):
         return one_line(f"{self.type}: {self.message_line}")
 
 
-#: What one step of a quantised value stands for: float32 has no smaller normal number.
-Step = Annotated[float, Field(ge=1e-45, le=1e38, allow_inf_nan=False)]
+#: What one step of a quantised value stands for.
+Step = Annotated[float, Field(ge=LEAST_STEP, le=LARGEST_STEP, allow_inf_nan=False)]
 
 
 class Quantised(Part):

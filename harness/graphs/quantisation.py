@@ -7,6 +7,7 @@ import numpy
 
 from harness.adapters import Array, Arrays
 from harness.graphs import values
+from harness.record import LARGEST_STEP, LEAST_STEP
 
 #: "scale" and "zero_point" by name of an input or output.
 Grids = Dict[str, Dict[str, Any]]
@@ -19,6 +20,11 @@ def allowed_steps(roundings: int) -> int:
     their number, as independent errors do.
     """
     return 1 + int(math.sqrt(roundings - 1))
+
+
+def is_step(size: float) -> bool:
+    """Return whether a number can be what one step stands for: zero and NaN cannot."""
+    return LEAST_STEP <= size <= LARGEST_STEP
 
 
 def quantise(inputs: Arrays, declared: Iterable[Dict[str, Any]], grids: Grids) -> Arrays:

@@ -8,6 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 import pytest
 from ruamel.yaml import YAML
@@ -60,6 +61,9 @@ def other_matrix(folder: Path, change: Any) -> Path:
 
 
 NATIVE = "onnxruntime-debian12-amd64-cpu"
+
+#: Of processors on which OpenVINO computes in bfloat16 unless it is told otherwise.
+BFLOAT16_FLAGS = r"\bamx_bf16\b|\bavx512_bf16\b"
 
 
 @pytest.mark.parametrize("fault", [{"weight": 1.001}, {"shifted": True}], ids=["weight", "padding"])
@@ -114,14 +118,41 @@ def test_a_runtime_that_answers_in_bfloat16_unasked_is_caught_at_its_first_node(
     def undeclared(document: Any) -> None:
         del document["runtimes"]["openvino_default"]["precision"]
 
-    flags = Path("/proc/cpuinfo").read_text()
-    if not re.search(r"\bamx_bf16\b|\bavx512_bf16\b", flags):
+    if not re.search(BFLOAT16_FLAGS, Path("/proc/cpuinfo").read_text()):
         pytest.skip("OpenVINO computes in float32 on this processor")
     matrix = other_matrix(tmp_path, undeclared)
     cell = "openvino_default-debian12-amd64-cpu"
     code, causes, _ = verified(saved(tmp_path, "good"), only=cell, matrix=matrix)
     assert code == 1
     assert [(cause["kind"], cause["node"]) for cause in causes] == [("runtime", "conv0")]
+
+
+def test_a_choice_between_values_that_rounding_makes_equal_accuses_no_node(
+    verified: Any, tmp_path: Path
+) -> None:
+    if not re.search(BFLOAT16_FLAGS, Path("/proc/cpuinfo").read_text()):
+        pytest.skip("OpenVINO computes in float32 on this processor")
+    value = onnx.helper.make_tensor_value_info
+    nodes = [
+        onnx.helper.make_node("MatMul", ["x", "w"], ["logits"], name="product"),
+        onnx.helper.make_node("ArgMax", ["logits"], ["y"], name="best", axis=1),
+    ]
+    weights = onnx.numpy_helper.from_array(np.eye(8, dtype=np.float32), "w")
+    graph = onnx.helper.make_graph(
+        nodes, "tie", [value("x", 1, [1, 8])], [value("y", 7, [1, 1])], [weights]
+    )
+    opset = [onnx.helper.make_opsetid("", 17)]
+    onnx.save(onnx.helper.make_model(graph, opset_imports=opset, ir_version=8), tmp_path / "m.onnx")
+    x = np.float32([[1.001, 1.002, 0, 0, 0, 0, 0, 0]])  # both are 1 in bfloat16
+    np.savez(tmp_path / "in.npz", x=x)
+    inputs = ["--inputs", str(tmp_path / "in.npz")]
+    code, causes, _ = verified(
+        str(tmp_path / "m.onnx"), *inputs, only="openvino_default-debian12-amd64-cpu"
+    )
+    (cause,) = causes
+    assert (code, cause["kind"], cause["node"]) == (1, "fusion", "best")
+    assert cause["text"].startswith("bfloat16 rounds too much before ArgMax 'best'")
+    assert cause["text"].endswith("none is wrong")
 
 
 #: Under QEMU's default ARM64 processor the products of this one are wrong, and of others are not.

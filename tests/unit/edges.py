@@ -104,6 +104,13 @@ def normalizing() -> Iterator[Case]:
     for axis in (-1, 1):
         inputs, settings = [x, floats(*x.shape[axis:])], {"axis": axis, "epsilon": 0.1}
         yield Case("SimplifiedLayerNormalization", inputs, settings)
+        yield Case("RMSNormalization", inputs, settings, version=23)
+        bias = [floats(*x.shape[axis:])]
+        yield Case("LayerNormalization", inputs, settings, 3)
+        yield Case("LayerNormalization", inputs + bias, settings, 3)
+    for version in (6, 22):
+        inputs = [x, floats(3), floats(3)]
+        yield Case("InstanceNormalization", inputs, {"epsilon": 0.1}, version=version)
 
 
 def pooling() -> Iterator[Case]:
@@ -124,6 +131,13 @@ def pooling() -> Iterator[Case]:
     ):
         yield Case(operator, [floats(2, 3, *shape)])
     yield Case("GlobalLpPool", [x], {"p": 1})
+    infinite = np.float32([[-np.inf, -np.inf, -np.inf], [-np.inf, 1, 2], [np.inf, 1, -np.inf]])
+    for keepdims, values in itertools.product((0, 1), (infinite, floats(3, 4), floats(2, 3) * 99)):
+        settings = {"keepdims": keepdims}
+        yield Case("ReduceLogSumExp", [values], {**settings, "axes": [1]}, version=11)
+        yield Case("ReduceLogSumExp", [values, whole(-2)], settings, version=18)
+        yield Case("ReduceLogSumExp", [values], settings, version=13)
+    yield Case("ReduceLogSumExp", [infinite], {"noop_with_empty_axes": 1}, version=18)
     w = floats(2, 3, 3, 3)
     for auto_pad, strides in itertools.product(PADDED, ([2, 2], [1, 3])):
         settings = {"auto_pad": auto_pad, "strides": strides}

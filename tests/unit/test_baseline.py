@@ -10,7 +10,8 @@ import pytest
 from onnx import TensorProto, helper
 
 from harness.graphs.inputs.sample_inputs import Sampling
-from harness.runtimes.onnx import adapter, baseline
+from harness.record import UNPROVEN
+from harness.runtimes.onnx import adapter, baseline, gold
 
 pytest.importorskip("onnxruntime")
 
@@ -37,7 +38,19 @@ def test_a_model_that_crashes_onnx_runtime_is_judged_by_the_evaluator(tmp_path: 
     x = inspected["inputs"]["x"]
     np.testing.assert_array_equal(inspected["gold"]["y"], x[2:])
     assert inspected["described"]["judged_by"] == {"y": "float64 evaluation"}
-    assert "no baseline: ONNX Runtime died with signal 11" in inspected["described"]["remarks"]
+    given = adapter.inspect("onnx", crashing(tmp_path), {"x": x}, Sampling(0))
+    for described in (inspected["described"], given["described"]):
+        assert described["remarks"].count("no baseline: ONNX Runtime died with signal 11") == 1
+
+
+def test_an_evaluation_without_a_baseline_says_whether_it_is_proven(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(gold, "unproven_operators", lambda _: ["Split"])
+    adapter.start()
+    described = adapter.inspect("onnx", crashing(tmp_path), None, Sampling(0))["described"]
+    assert described["judged_by"] == {"y": UNPROVEN}
+    assert described["rounded"] == []
 
 
 def test_a_crash_is_remembered_and_the_next_inputs_are_tried(tmp_path: Path) -> None:

@@ -19,10 +19,10 @@ from harness.graphs import values
 from harness.graphs.inputs.onnx_inputs import as_float64
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
+from tests.unit.one_node import ML, Case, by_judge
 
 onnxruntime = pytest.importorskip("onnxruntime")
 
-ML = "ai.onnx.ml"
 RANDOM = np.random.default_rng(11)
 FEATURES = (RANDOM.integers(-4, 5, (40, 3)) / 4).astype(np.float32)
 MISSING = np.where(RANDOM.random(FEATURES.shape) < 0.2, np.nan, FEATURES).astype(np.float32)
@@ -274,6 +274,13 @@ def test_an_operator_of_features(name: str) -> None:
 def test_an_encoder_of_labels(name: str, version: int) -> None:
     x, attributes = ENCODERS[name]
     assert_as_kernel("LabelEncoder", x, version=version, **attributes)
+
+
+def test_of_repeated_keys_the_last_counts_also_of_nan() -> None:
+    """As the standard says from version 4 on; ONNX Runtime takes the first one."""
+    keys = {"keys_floats": [NAN, 1.0, NAN, 1.0], "values_int64s": [1, 2, 3, 4]}
+    case = Case("LabelEncoder", [np.float32([NAN, 1, 5])], keys, 1, 4, ML)
+    assert by_judge(case)["y0"].tolist() == [3, 4, -1]
 
 
 @pytest.mark.parametrize("change", ["NONE", "LOWER", "UPPER"])

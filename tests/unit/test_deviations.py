@@ -13,6 +13,7 @@ from hypothesis.extra import numpy as hnp
 from deepmatrix.drawing import numbers
 from deepmatrix.judging import consensus, costs, deviations, similarity
 from deepmatrix.judging.consensus import Vote
+from deepmatrix.judging.masked import judged_values
 from deepmatrix.paths import ROOT
 from deepmatrix.store.parts import Quantised
 from deepmatrix.store.records import Agreement
@@ -169,6 +170,25 @@ def test_an_output_that_is_random_by_design_has_a_shape_a_mean_and_a_spread(
     assert (agreement.error, agreement.note) == (None, note)
 
 
+@pytest.mark.parametrize("share", [0.5, 0.01])
+@pytest.mark.parametrize("size", [1, 4, 8, 100, 400])
+def test_few_or_rare_values_that_are_random_by_design_accuse_nobody(
+    size: int, share: float
+) -> None:
+    for seed in range(50):
+        samples = np.random.default_rng(seed).uniform(size=(2, size)) < share
+        gold, answer = samples.astype(np.float32)
+        truth = Truth(gold={"y": gold}, produced={"y": gold}, random=frozenset(["y"]))
+        assert deviations.compare({"y": answer}, truth).error == 0.0
+
+
+def test_a_random_output_that_is_constant_is_not_like_another_constant() -> None:
+    gold = np.zeros(400, np.float32)
+    truth = Truth(gold={"y": gold}, produced={"y": gold}, random=frozenset(["y"]))
+    assert deviations.compare({"y": gold}, truth).error == 0.0
+    assert deviations.compare({"y": gold + 1}, truth).error is None
+
+
 def masked(answer: Any, gold: Any, mask: Any) -> deviations.Agreement:
     values = {"y": np.asarray(gold)}
     truth = Truth(gold=values, produced=values, masks={"y": np.asarray(mask, np.uint8)})
@@ -221,6 +241,44 @@ def test_what_nothing_judges_has_its_reason() -> None:
     truth = Truth(gold=values, produced=values, unjudged={"y": "no two libraries agree"})
     agreement = deviations.compare({"y": np.ones(2)}, truth)
     assert (agreement.error, agreement.note) == (None, "y: no two libraries agree")
+
+
+def test_what_is_not_compared_has_no_part_in_the_scale_of_errors() -> None:
+    gold, answer = np.array([1e12, 0.5, 0.25]), np.array([0.0, 0.25, 0.5], np.float32)
+    for code, value in ((UNDEFINED_VALUE, 0.0), (ROUNDING, 0.0), (OVERFLOW, np.inf)):
+        answer[0] = value
+        assert masked(answer, gold, [code, 0, 0]).error == 0.5
+    answer[0] = 1e12  # what overflows in the model's own precision is compared where it does not
+    assert (masked(answer, gold, [OVERFLOW, 0, 0]).error or 0) < 1e-6
+
+
+def test_what_is_not_compared_has_no_part_in_the_scale_of_votes() -> None:
+    values = {"y": np.array([1e12, 1.0])}
+    mask = {"y": np.array([UNDEFINED_VALUE, 0], np.uint8)}
+    truth = Truth(gold=values, produced=values, masks=mask)
+    votes = [
+        Vote(cell=library, library=library, value=judged_values(np.array(answer), truth, "y"))
+        for library, answer in (("a", [7.0, 1.0]), ("b", [9.0, 2.0]))
+    ]
+    assert consensus.largest_group(votes, 1e-3) is None
+
+
+@pytest.mark.parametrize("mask", [None, OVERFLOW])
+@pytest.mark.parametrize(("dtype", "largest"), [("float32", 1e39), ("float16", 1e5)])
+def test_an_infinity_is_right_where_the_type_cannot_hold_gold(
+    dtype: str, largest: float, mask: int | None
+) -> None:
+    gold = np.array([[largest, -largest, 1.0]])
+    masks = {} if mask is None else {"y": np.array([[mask, mask, 0]], np.uint8)}
+    right = np.array([[np.inf, -np.inf, 1.0]], dtype)
+    truth = Truth(gold={"y": gold}, produced={"y": right}, masks=masks)
+    agreement = deviations.compare({"y": right}, truth)
+    assert (agreement.error, agreement.producer_error, agreement.scale) == (0.0, 0.0, 1.0)
+    wrong = np.array([[np.inf, -np.inf, 1.5]], dtype)
+    assert deviations.compare({"y": wrong}, truth).error == 0.5
+    if mask is None:
+        turned = np.array([[-np.inf, np.inf, 1.0]], dtype)
+        assert deviations.compare({"y": turned}, truth).error is None
 
 
 WORDS = np.array([["no", "yes"], ["Ångström", ""]])
@@ -347,13 +405,13 @@ def test_absurd_values_of_any_type_can_vote(case: tuple[Truth, np.ndarray]) -> N
     truth, answer = case
     values = [answer, truth.produced["y"], truth.gold["y"]]
     votes = [
-        Vote(cell=str(at), library=str(at), value=deviations.judged_values(value, truth, "y"))
+        Vote(cell=str(at), library=str(at), value=judged_values(value, truth, "y"))
         for at, value in enumerate(values)
     ]
     group = consensus.largest_group(votes, 1e-3)
     assert group is None or group.farthest.shape == group.value.shape
     assert consensus.describe_difference(truth.gold["y"], answer)
-    cost = costs._cost("y", deviations.judged_values(answer, truth, "y"), truth.gold["y"])
+    cost = costs._cost("y", judged_values(answer, truth, "y"), truth.gold["y"])
     assert cost == cost  # noqa: PLR0124 - a NaN would differ from itself
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import numpy as np
 from rich.console import Console
 
 from deepmatrix import reports
 from deepmatrix.judging.verdicts import Verdict
+from deepmatrix.models import imports
 from deepmatrix.reports import markdown
 from deepmatrix.results import remarks
 from deepmatrix.results.portability import blame_inputs
@@ -45,6 +47,17 @@ def test_the_screen_says_name_type_shape_range_and_who_made_them_in_a_line() -> 
     assert line in printed(verified(IMAGE, IDS)).splitlines()
     assert "user-provided inputs: words str scalar" in printed(verified(TEXT)).splitlines()
     assert "inputs, " not in printed(verified())
+
+
+def test_infinities_and_nan_of_inputs_are_said() -> None:
+    mixed = IMAGE.model_copy(update={"special": "-inf, NaN"})
+    no_range = IMAGE.model_copy(update={"low": None, "high": None, "special": "-inf"})
+    assert "image float32 2x3x64x64 from -4.25 to 4.5 and -inf, NaN" in printed(verified(mixed))
+    assert "image float32 2x3x64x64 of -inf" in printed(verified(no_range))
+    report = markdown.document(verified(mixed))
+    assert "| image | float32 | 2x3x64x64 | -4.25 | 4.5 | sample | with -inf, NaN |" in report
+    assert imports._special(np.float32([1, -np.inf, np.nan])) == "-inf, NaN"
+    assert imports._special(np.array(["inf"])) == imports._special(np.float32([1, 2])) == ""
 
 
 def test_a_line_names_few_inputs_and_counts_the_others() -> None:

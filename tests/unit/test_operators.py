@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from harness.graphs.operators import evaluate
 from harness.graphs.operators.base import masked_softmax, softmax
 from tests.unit.one_node import (
     CONTRIB,
@@ -499,3 +500,26 @@ def test_an_operator_that_the_evaluator_gets_wrong_is_as_onnx_runtime_has_it(
 ) -> None:
     case = Case(operator, inputs, attributes, outputs)
     assert not difference(by_judge(case), by_runtime(case))
+
+
+@pytest.mark.parametrize(
+    ("operator", "parameters", "domain"),
+    [
+        ("LayerNormalization", 2, ""),
+        ("RMSNormalization", 1, ""),
+        ("InstanceNormalization", 2, ""),
+        ("SimplifiedLayerNormalization", 1, ""),
+        ("SkipLayerNormalization", 2, CONTRIB),
+        ("SkipSimplifiedLayerNormalization", 1, CONTRIB),
+    ],
+)
+def test_a_normalisation_of_float16_does_not_overflow(
+    operator: str, parameters: int, domain: str
+) -> None:
+    x = np.float16([[[300, -500, 900, 2000]] * 4])
+    held = [np.ones(4, np.float16)] * parameters
+    skip = [np.zeros_like(x)] if domain else []
+    case = Case(operator, [x, *skip, *held], {}, 1, 23 if not domain else 0, domain)
+    answer = evaluate(case.model(), case.fed())["y0"]
+    assert answer.dtype == np.float16
+    np.testing.assert_allclose(answer, by_judge(case)["y0"], atol=2e-3)

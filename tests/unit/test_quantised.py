@@ -19,7 +19,7 @@ from deepmatrix.engines import Task
 from deepmatrix.engines.docker.containers import _program
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.tasks import TaskMaker
-from deepmatrix.judging import deviations
+from deepmatrix.judging import deviations, quantised_steps
 from deepmatrix.judging.costs import _cost
 from deepmatrix.judging.verdicts import Terms, producer_fault
 from deepmatrix.machine import binfmt
@@ -32,7 +32,7 @@ from deepmatrix.store.parts import Quantised
 from deepmatrix.store.truths import Truth
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.quantisation import allowed_steps, quantise
-from harness.runtimes.onnx import adapter, quantised
+from harness.runtimes.onnx import adapter, gold, quantised
 from tests import quantised as models
 from tests.unit.examples import MATRIX, new_run
 
@@ -135,7 +135,8 @@ def test_a_tie_of_the_producer_itself_is_no_fault_of_its() -> None:
     own = {"y": np.float32([[0.75, 0.0]])}
     grid = {"y": Quantised(step=0.25, steps=1)}
     agreement = deviations.compare(own, Truth(gold=gold, produced=own, quantised=grid))
-    assert producer_fault(agreement, Terms(tolerances=MATRIX.tolerances)) == ""
+    (output,) = agreement.outputs
+    assert producer_fault(output, agreement, Terms(tolerances=MATRIX.tolerances)) == ""
 
 
 def test_float_inputs_are_quantised_by_the_models_own_scale() -> None:
@@ -144,6 +145,22 @@ def test_float_inputs_are_quantised_by_the_models_own_scale() -> None:
     fed = quantise({"any": np.float32([0.0, 1.0, 1000.0])}, declared, grids)
     assert fed["x"].dtype == np.int8
     assert fed["x"].tolist() == [-1, 1, 127]
+
+
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("scale", [0.0, -0.5, float("nan"), float("inf"), 3e38])
+def test_a_scale_that_is_no_step_gives_none_and_is_said(scale: float, tmp_path: Path) -> None:
+    model = models.chain(1, scale=scale)
+    model.graph.output.append(onnx.helper.make_tensor_value_info("q0", onnx.TensorProto.INT8, None))
+    assert quantised.grids(model) == {}
+    path = tmp_path / "m.onnx"
+    onnx.save(model, path)
+    adapter.start()
+    inspected = adapter.inspect("onnx", str(path), {"x": X}, Sampling(0))["described"]
+    assert "q0" not in inspected["quantised"]
+    assert all(Quantised(**grid) for grid in inspected["quantised"].values())
+    remark = f"QuantizeLinear 'q0': its scale is {scale:g}, which is no step"
+    assert any(said.startswith(remark) for said in inspected["remarks"])
 
 
 def test_the_cost_of_quantisation_names_the_rows_that_flip() -> None:
@@ -263,6 +280,13 @@ def test_steps_that_add_up_to_most_of_the_range_are_capped() -> None:
     tolerance, basis = terms.allowed(0.0, "y", "float32", output.steps)
     assert (tolerance, output.error) == (pytest.approx(0.1), pytest.approx(0.6))
     assert basis == "6 quantisation steps of 0.7, at most 10 % of the range"
+
+
+def test_gold_is_contested_by_no_step_that_an_answer_is_allowed() -> None:
+    values = np.array([[5]], np.uint8)
+    grid = Quantised(step=1.0, steps=1)
+    allowed = quantised_steps.allowed_steps(grid, values, 5.0).error
+    assert gold._steps(grid.model_dump(), values) == pytest.approx(allowed) == pytest.approx(0.2)
 
 
 def test_an_integer_a_step_apart_matches_however_small_gold_is_within_its_range() -> None:

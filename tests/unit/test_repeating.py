@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from deepmatrix.judging import deviations
+from harness.graphs import values
 from harness.phases.repeating import difference
 from harness.runtimes.onnx import gold
 
@@ -18,3 +19,8 @@ def test_small_values_have_one_scale_wherever_an_error_is_measured(scale: float)
     assert difference(first, second) == pytest.approx(error)
     assert gold.error_of(second, first) == pytest.approx(error)
     assert difference(first, second) == pytest.approx(1e-3 * min(scale / 0.25, 1.0))
+
+
+def test_the_least_integer_has_the_same_scale_wherever_an_error_is_measured() -> None:
+    least = np.array([-128], np.int8)
+    assert values.scale_of(least) == deviations.output_scale(least) == 128

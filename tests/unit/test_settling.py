@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.boundary.writing import write_bytes, write_text
 from deepmatrix.config.sections import Infer
-from deepmatrix.execution.settling import NO_JUDGE, UNDECIDED, settle
+from deepmatrix.execution.settling import NO_JUDGE, UNCONFIRMED, UNDECIDED, settle
 from deepmatrix.judging import consensus, costs, deviations
 from deepmatrix.judging.consensus import Vote
 from deepmatrix.planning.model_plan import plan_models
@@ -24,7 +24,7 @@ from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.reported.output import Exported
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads.inputs import npz_bytes
-from harness.record import BASELINE, CONTESTED, FLOAT64, UNDEFINED_VALUE
+from harness.record import BASELINE, CONTESTED, FLOAT64, UNDEFINED_VALUE, UNPROVEN
 from tests.unit.examples import DOCKER, MATRIX, new_run, output, record
 
 PLAN: Plan = plan_models(
@@ -206,6 +206,26 @@ def test_one_library_alone_is_neither_right_nor_wrong_against_a_proven_evaluatio
     reasons = {row.reason for row in merging.merge([run]).portability if row.error is None}
     assert f"y: {UNDECIDED}" in reasons
     assert verdicts(run)["onnxruntime"] == "not-run"
+
+
+def test_an_unproven_evaluation_by_itself_accuses_nobody(tmp_path: Path) -> None:
+    run = answered(tmp_path, WRONG, {"onnxruntime": RIGHT, "onnx": WRONG})
+    described(run, gold={"y": UNPROVEN})
+    silence(run, "openvino", "opencv-python-headless")
+    settle(run)
+    settle(run)
+    assert verdicts(run)["onnxruntime"] == "not-run"
+    reasons = {row.reason for row in merging.merge([run]).portability if row.error is None}
+    assert f"y: {UNCONFIRMED}" in reasons
+
+
+def test_an_unproven_evaluation_that_a_library_confirms_accuses_another(tmp_path: Path) -> None:
+    run = answered(tmp_path, RIGHT, {"onnxruntime": WRONG, "openvino": RIGHT, "onnx": RIGHT})
+    described(run, gold={"y": UNPROVEN})
+    silence(run, "opencv-python-headless")
+    settle(run)
+    assert verdicts(run)["onnxruntime"] == "drift"
+    assert verdicts(run)["openvino"] == "match"
 
 
 def test_a_second_library_decides_for_a_proven_evaluation(tmp_path: Path) -> None:

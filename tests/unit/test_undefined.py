@@ -250,6 +250,39 @@ def test_a_dynamic_quantisation_whose_range_overflows_is_undefined(
     assert all(undefined[name].all() for name in names)
 
 
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize(
+    ("operator", "dtype", "divisors", "mask"),
+    [
+        ("Div", "int32", [2, 0, -1], [0, 1, 1]),
+        ("Mod", "int64", [2, 0, -1], [0, 1, 1]),
+        ("Mod", "uint8", [2, 0, 255], [0, 1, 0]),
+        ("Div", "float32", [2, 0, -1], None),
+        ("Div", "int32", [2, 3, 4], None),
+    ],
+)
+def test_integers_divided_by_zero_are_undefined(
+    tmp_path: Path, operator: str, dtype: str, divisors: list[int], mask: list[int] | None
+) -> None:
+    least = np.iinfo(dtype).min if dtype != "float32" else 1
+    inputs = {"x": np.array([7, 7, least], dtype), "divisor": np.array(divisors, dtype)}
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph = helper.make_graph(
+        [helper.make_node(operator, list(inputs), ["y"], name="node")],
+        "divided",
+        [helper.make_tensor_value_info(name, kind, (3,)) for name in inputs],
+        [helper.make_tensor_value_info("y", kind, None)],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=9)
+    inspected = inspect(tmp_path, proto, inputs)
+    if mask is None:
+        assert inspected["undefined"] == {}
+        return
+    assert inspected["undefined"]["y"].tolist() == mask
+    remarks = " ".join(inspected["described"]["remarks"])
+    assert f"{operator} 'node' of integers by zero is undefined" in remarks
+
+
 @pytest.mark.parametrize("kind", ["UINT4", "INT4"])
 def test_a_cast_to_four_bits_out_of_range_is_undefined(tmp_path: Path, kind: str) -> None:
     x = np.float32([1, 99, -99, np.nan, 7])

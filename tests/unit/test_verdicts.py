@@ -65,6 +65,27 @@ def test_a_users_model_whose_gold_its_own_precision_contradicts_has_no_gold(own:
     assert verdict.reason == f"no gold: the model's rounding error is {own:.1e}, above 1e-04"
 
 
+@pytest.mark.parametrize(
+    ("scores", "word", "reason"),
+    [
+        (1e-7, "not-run", "boxes: no gold: the model's rounding error is 1.3e+00, above 1e-04"),
+        (1e-3, "drift", "error 1.0e-03 is above 1.0e-06"),
+    ],
+)
+def test_one_output_that_cannot_be_judged_leaves_the_others_their_verdicts(
+    scores: float, word: str, reason: str
+) -> None:
+    outputs = (
+        Deviation(name="boxes", error=1.3, producer_error=1.3),
+        Deviation(name="scores", error=scores, producer_error=1e-8),
+    )
+    measured = agreement(1.3, own=1.3).model_copy(update={"outputs": outputs})
+    terms = replace(TERMS, imported=True)
+    verdict = judge([record(JOB, agreement=measured)], terms, "")
+    assert (verdict.name, verdict.reason, verdict.worst_output) == (word, reason, "scores")
+    assert judge([record(JOB, agreement=measured)], TERMS, "").reason.startswith("the producer's")
+
+
 def test_an_output_without_an_error_drifts() -> None:
     measured = agreement(2e-7).model_copy(update={"outputs": (Deviation(name="y", error=None),)})
     verdict = judge([record(JOB, agreement=measured)], TERMS, "")

@@ -98,8 +98,9 @@ class ExportedFile(Part):
 class ModelInput(Part):
     """An input that a user's own model was served with.
 
-    *low*, *high*: the smallest and the largest finite value, where there is one. *sampled*:
-    not user-provided. *values*: why a sample input holds what it holds, where the model tells.
+    *low*, *high*: the smallest and the largest finite value, where there is one. *special*: which
+    of inf, -inf and NaN it holds besides. *sampled*: not user-provided. *values*: why a sample
+    input holds what it holds, where the model tells.
     *steers*: which branch, number of steps or shape of the graph it decides.
     """
 
@@ -108,6 +109,7 @@ class ModelInput(Part):
     shape: FewFixed[Count]
     low: Number | None = None
     high: Number | None = None
+    special: Line = ""
     sampled: bool
     values: Remark = ""
     steers: Remark = ""

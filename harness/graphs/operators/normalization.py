@@ -25,6 +25,61 @@ class BatchNormalization(Operator):
         return ((scale * (x - mean) / numpy.sqrt(variance + epsilon) + bias).astype(x.dtype),)
 
 
+def stashed(x):
+    """Return floats of 16 bits as float32, where squares do not overflow; others as they are.
+
+    So the standard has normalisations computed (stash_type 1).
+    """
+    return x.astype("float32") if x.dtype.itemsize < 4 else x
+
+
+def layer_normalized(x, scale, bias, epsilon, axis=-1):
+    """Return (normalised, mean, reciprocal of the deviation), in the type of `stashed`."""
+    x, axes = stashed(x), tuple(range(axis % x.ndim, x.ndim))
+    mean = x.mean(axis=axes, keepdims=True)
+    reciprocal = 1 / numpy.sqrt(((x - mean) ** 2).mean(axis=axes, keepdims=True) + epsilon)
+    answer = (x - mean) * reciprocal * scale
+    return (answer if bias is None else answer + bias), mean, reciprocal
+
+
+def rms_normalized(x, scale, epsilon, axis=-1):
+    """Return (normalised by the root of the mean square, its reciprocal), in the same type."""
+    x, axes = stashed(x), tuple(range(axis % x.ndim, x.ndim))
+    reciprocal = 1 / numpy.sqrt((x**2).mean(axis=axes, keepdims=True) + epsilon)
+    return x * reciprocal * scale, reciprocal
+
+
+class LayerNormalization(Operator):
+    """The evaluator computes in 16 bits where the standard says float32."""
+
+    def _run(self, x, scale, bias=None, axis=-1, epsilon=1e-5, stash_type=1):
+        _check_stash(stash_type)
+        answer, mean, reciprocal = layer_normalized(x, scale, bias, epsilon, axis)
+        return (answer.astype(x.dtype), mean, reciprocal)[: len(self.onnx_node.output)]
+
+
+class RMSNormalization(Operator):
+    """The evaluator computes in 16 bits where the standard says float32."""
+
+    def _run(self, x, scale, axis=-1, epsilon=1e-5, stash_type=1):
+        _check_stash(stash_type)
+        return (rms_normalized(x, scale, epsilon, axis)[0].astype(x.dtype),)
+
+
+def _check_stash(stash_type):
+    if stash_type != 1:
+        raise NotImplementedError("only stash_type 1 is known, not {}".format(stash_type))
+
+
+class InstanceNormalization(Operator):
+    """The evaluator squares numbers of 16 bits, which overflow."""
+
+    def _run(self, x, scale, bias, epsilon=1e-5):
+        dims = (-1,) + (1,) * (x.ndim - 2)
+        answer, _, _ = layer_normalized(x, scale.reshape(dims), bias.reshape(dims), epsilon, 2)
+        return (answer.astype(x.dtype),)
+
+
 class LRN(Operator):
     """The evaluator counts examples where it should count channels."""
 
@@ -76,4 +131,13 @@ class Dropout(Operator):
         return (y, mask)[: len(self.onnx_node.output)]
 
 
-OPERATORS = [Dropout, BatchNormalization, LRN, MeanVarianceNormalization, LpNormalization]
+OPERATORS = [
+    Dropout,
+    BatchNormalization,
+    InstanceNormalization,
+    LayerNormalization,
+    RMSNormalization,
+    LRN,
+    MeanVarianceNormalization,
+    LpNormalization,
+]

@@ -1,4 +1,4 @@
-"""Pooling over any number of dimensions."""
+"""Pooling over any number of dimensions, and reductions."""
 
 import itertools
 
@@ -135,4 +135,21 @@ class GlobalLpPool(Operator):
         return ((numpy.abs(x) ** p).sum(axis=dims, keepdims=True) ** (1.0 / p),)
 
 
-OPERATORS = [AveragePool, MaxPool, LpPool, GlobalMaxPool, GlobalLpPool]
+class ReduceLogSumExp(Operator):
+    """The evaluator gives NaN where all that it reduces is -inf, or where one is infinite."""
+
+    def _run(self, x, axes=None, keepdims=1, noop_with_empty_axes=0):
+        if x.dtype.kind in "iu":
+            raise TypeError("ReduceLogSumExp of integers is not defined")
+        axes = () if axes is None else tuple(int(axis) for axis in numpy.ravel(axes))
+        if not axes and noop_with_empty_axes:
+            return (x,)
+        axes = axes or tuple(range(x.ndim))
+        highest = x.max(axis=axes, keepdims=True, initial=-numpy.inf)
+        highest = numpy.where(numpy.isfinite(highest), highest, x.dtype.type(0))
+        with numpy.errstate(divide="ignore"):  # of nothing but -inf it is -inf
+            total = numpy.log(numpy.exp(x - highest).sum(axis=axes, keepdims=True)) + highest
+        return ((total if keepdims else numpy.squeeze(total, axes)).astype(x.dtype),)
+
+
+OPERATORS = [AveragePool, MaxPool, LpPool, GlobalMaxPool, GlobalLpPool, ReduceLogSumExp]

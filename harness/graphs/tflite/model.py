@@ -6,7 +6,7 @@ which runtimes use; else its own name, with its index where that is not unique.
 
 from typing import Any, Dict, Iterable, List
 
-from harness.graphs.quantisation import Grids, allowed_steps
+from harness.graphs.quantisation import Grids, allowed_steps, is_step
 
 
 def read(path: str) -> Any:
@@ -89,7 +89,7 @@ def grids(model: Any) -> Grids:
         grid = tensor.quantization
         scales = [] if grid is None or grid.scale is None else list(grid.scale)
         zeros = [] if grid is None or grid.zeroPoint is None else list(grid.zeroPoint)
-        if len(scales) == 1 and scales[0] > 0:
+        if len(scales) == 1 and is_step(scales[0]):
             known[name] = {"scale": float(scales[0]), "zero_point": int(zeros[0]) if zeros else 0}
     return known
 

@@ -15,7 +15,7 @@ from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
-from harness.record import FLOAT64
+from harness.record import EVALUATIONS
 from harness.runtimes.onnx import gold, limits, quantised, undefined
 from harness.runtimes.onnx.baseline import Baseline
 
@@ -90,9 +90,8 @@ def inspect(
         fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
         sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
-    described["remarks"] += reference.remarks()
     if sampled.result is None:
-        described["remarks"].append("no gold of our own: " + sampled.failure)
+        described["remarks"] += [*reference.remarks(), "no gold of our own: " + sampled.failure]
         described["unanswered"] = sampled.failure
         return {"described": described, "inputs": sampled.inputs, "outputs": {}}
     return _judged(model, reference, sampled.inputs, sampled.result, described)
@@ -124,16 +123,18 @@ def _judged(model, reference, inputs, result, described):
     judged = gold.judge(model, reference, inputs, outputs, undefined_masks, in_steps)
     truth, described["judged_by"], remarks, evaluations = judged
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
-    described["rounded"] = [name for name in truth if described["judged_by"][name] != FLOAT64]
+    sources = described["judged_by"]
+    described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
-    described["remarks"] += remarks + undefined_remarks + limit_remarks
+    remarks += undefined_remarks + limit_remarks + quantised.remarks(model)
+    described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
     if reason:
         described["remarks"].append("no float32 evaluation: " + reason)
     return {
         "described": described,
         "inputs": inputs,
-        "outputs": gold.least_exact(reference, inputs, outputs, truth),
+        "outputs": gold.least_exact(reference, inputs, outputs, truth, undefined_masks),
         "answers": {} if reason else evaluated,
         "gold": truth,
         "evaluation": evaluations,

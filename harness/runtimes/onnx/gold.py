@@ -19,25 +19,19 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
-from harness.record import BASELINE, CONTESTED, FLOAT64
+from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
-#: Evaluations in float32 and float64 that differ by more than this, over the largest value, are
-#: not the same function: float32 itself costs a thousandth of it.
-DIFFERENT = 1e-3
+#: A larger difference than this, over the largest value, is no rounding error: two evaluations that
+#: differ by more are not the same function. A smaller one of the baseline widens the tolerance.
+ROUNDING = 1e-4
 
 #: Where a definition is not proven, it may be wrong by less: this is the least tolerance.
 DIFFERENT_UNPROVEN = 1e-6
 
 #: What a number of 16 bits costs is more: so many times the evaluation's own error may differ.
 OWN_ERRORS = 16
-
-#: Steps of quantised values may add up to this part of the largest value, and no further.
-MOST_OF_RANGE = 0.1
-
-#: A larger error than this is not a rounding error.
-ROUNDING = 1e-4
 
 #: Operators whose answers are random by design.
 RANDOM = frozenset(
@@ -111,18 +105,18 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
         return outputs, dict.fromkeys(names, BASELINE), [remark], {}
+    unproven = unproven_operators(model)
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
-        return precise, dict.fromkeys(names, FLOAT64), [], {}
+        return precise, dict.fromkeys(names, UNPROVEN if unproven else FLOAT64), [], {}
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
-    unproven = unproven_operators(model)
     reason = (
         "its definition of {} is not proven".format(", ".join(unproven[:5]))
         if unproven
         else "both define every operator as the standard's tests want"
     )
-    allowed = DIFFERENT_UNPROVEN if unproven else DIFFERENT
+    allowed = DIFFERENT_UNPROVEN if unproven else ROUNDING
     random, evaluations = random_outputs(model), {}
     for name in _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps):
         if name in random:
@@ -136,8 +130,10 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     return gold, sources, remarks, evaluations
 
 
-def least_exact(reference, inputs, outputs, gold):
+def least_exact(reference, inputs, outputs, gold, undefined):
     """Return outputs in the model's own precision, of two evaluations the one farther from gold.
+
+    *undefined*: by name, a mask of the values that do not count.
 
     The tolerance scales with the error of these. One evaluation alone may be exact by luck where
     another order of the same arithmetic is not: so ONNX Runtime's without optimisations counts as
@@ -147,13 +143,13 @@ def least_exact(reference, inputs, outputs, gold):
         second = reference.answer(inputs)
     except baseline.NoBaseline:
         return outputs
-    return {
-        name: second[name]
-        if name in second
-        and error_of(value, gold[name]) < error_of(second[name], gold[name]) <= ROUNDING
-        else value
-        for name, value in outputs.items()
-    }
+    exact = {}
+    for name, value in outputs.items():
+        three = (gold[name], value, second.get(name, value))
+        truth, own, other = (_defined(each, undefined.get(name)) for each in three)
+        is_farther = error_of(own, truth) < error_of(other, truth) <= ROUNDING
+        exact[name] = three[2] if is_farther else value
+    return exact
 
 
 def error_of(value, gold):
@@ -177,29 +173,45 @@ def _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps
         answer = second.get(name, precise[name])
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
-        defined = (_defined(each, undefined.get(name)) for each in three)
-        if _is_contradicted(max(allowed, _steps(in_steps.get(name), answer)), *defined):
+        defined = [_defined(each, undefined.get(name)) for each in three]
+        if _is_contradicted(allowed, _steps(in_steps.get(name), defined[-1]), *defined):
             names.append(name)
     return names
 
 
 def _steps(grid, answer):
     """Return how far right answers of a quantised output may be apart, over their scale."""
-    if grid is None or numpy.asarray(answer).dtype.kind not in "fiu":
+    if grid is None or answer.dtype.kind not in "fiu":
         return 0.0
-    scale = values.scale_of(numpy.asarray(answer))
-    return min(grid["steps"] * grid["step"] / scale, MOST_OF_RANGE)
+    scale, unit = values.scale_of(answer), float(answer.dtype.kind != "f")
+    return allowed_distance(grid["steps"], grid["step"], scale, unit) / scale
 
 
-def _is_contradicted(allowed, precise, own, second):
+def _is_contradicted(allowed, steps, precise, own, second):
     """Return whether the baseline *second* contradicts the float64 evaluation *precise*.
 
     *allowed*: the difference over gold's scale that is none, besides the evaluation's own error.
-    *own*: the evaluation in the model's own precision, which overflows where the model does.
+    *steps*: what quantisation allows besides, else zero. *own*: the evaluation in the model's own
+    precision, which overflows where the model does.
     """
-    if _is_elsewhere_finite(own, second):
+    if len({(x.shape, x.dtype.kind) for x in (precise, own, second)}) > 1:
         return True
-    return differs(precise, second, max(allowed, OWN_ERRORS * error_of(own, precise)))
+    if second.dtype.kind != "f" and not steps:  # what rounding decides, no definition does
+        return bool(((precise != second) & (precise == own)).any())
+    if _is_otherwise_infinite(precise, second) or _is_elsewhere_finite(own, second):
+        return True
+    if own.dtype.kind == "f":  # an exact value may be rounded once by another order
+        allowed = max(allowed, numpy.finfo(own.dtype).eps)
+    return differs(precise, second, max(allowed, steps, OWN_ERRORS * error_of(own, precise)))
+
+
+def _is_otherwise_infinite(precise, second):
+    """Return whether an answer is not infinite, or NaN, as the evaluation is.
+
+    Where only the evaluation is finite, the model's own precision may have overflowed.
+    """
+    special = ~numpy.isfinite(precise)
+    return not numpy.array_equal(precise[special], second[special], equal_nan=True)
 
 
 def _is_elsewhere_finite(own, second):
@@ -207,22 +219,16 @@ def _is_elsewhere_finite(own, second):
 
     Of numbers of 16 bits it says nothing: ONNX Runtime computes many operators of theirs wider.
     """
-    own, second = numpy.asarray(own), numpy.asarray(second)
-    if own.shape != second.shape or not own.dtype == second.dtype in (numpy.float32, numpy.float64):
+    if not own.dtype == second.dtype in (numpy.float32, numpy.float64):
         return False
     return bool((numpy.isfinite(own) != numpy.isfinite(second)).any())
 
 
-def differs(precise, second, allowed=DIFFERENT):
-    """Return whether two answers are not those of the same function.
+def differs(precise, second, allowed=ROUNDING):
+    """Return whether two arrays of numbers of one shape are not those of the same function.
 
     Where only one is finite, float32 may have overflowed: that says nothing of the definition.
     """
-    precise, second = numpy.asarray(precise), numpy.asarray(second)
-    if precise.shape != second.shape:
-        return True
-    if second.dtype.kind not in "fiub":
-        return bool((precise != second).any())
     precise, second = precise.astype("float64"), second.astype("float64")
     finite = numpy.isfinite(precise) & numpy.isfinite(second)
     scale = float(numpy.abs(precise[finite]).max(initial=0.0)) or 1.0

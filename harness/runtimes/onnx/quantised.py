@@ -13,7 +13,7 @@ import numpy
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
-from harness.graphs.quantisation import allowed_steps
+from harness.graphs.quantisation import allowed_steps, is_step
 
 #: Operators that round to a step besides QLinear*.
 ROUNDING = ("QuantizeLinear", "DynamicQuantizeLinear")
@@ -72,11 +72,11 @@ def outputs_in_steps(model, inputs):
         values = evaluator(wide).run(None, onnx_inputs.as_float64(inputs), intermediate=True)
     except Exception:  # the evaluator may raise anything
         return {}
-    parameters = grids(model)
+    parameters, stepless = grids(model), {name for _, name, _ in _without_step(model)}
     described = {}
     for name in names:
-        step = _step(wide, values, name)
-        if step:
+        step = None if name in stepless else _step(wide, values, name)
+        if step is not None and is_step(step):
             described[name] = {"step": step, "steps": allowed_steps(depths[name])}
             described[name].update(parameters.get(name, {}), **_allowance(model, name))
     return described
@@ -129,7 +129,7 @@ def _step(model, values, output):
     if before.dtype.kind != "f" and before.dtype.name not in IN_STEPS:
         return None
     change = numpy.abs(after.astype("float64") - before.astype("float64"))
-    return float(change[numpy.isfinite(change)].max(initial=0.0)) or None
+    return float(change[numpy.isfinite(change)].max(initial=0.0))
 
 
 def _after_rounding(makers, output):
@@ -205,13 +205,36 @@ def grids(model):
     Only where both are constants of one value: what DequantizeLinear and QLinear* read of an
     input, and QuantizeLinear and QLinear* write to an output.
     """
+    known: Dict[str, Dict[str, Any]] = {}
+    for _, name, grid in _constant_grids(model):
+        if is_step(grid["scale"]):
+            known.setdefault(name, grid)
+    return known
+
+
+def remarks(model):
+    """Return a remark for each node whose scale is zero, negative, infinite or NaN."""
+    return [
+        "{} '{}': its scale is {:g}, which is no step: {} is not compared by steps".format(
+            node.op_type, node.name or node.output[0], grid["scale"], name
+        )
+        for node, name, grid in _without_step(model)
+    ]
+
+
+def _without_step(model):
+    return [found for found in _constant_grids(model) if not is_step(found[2]["scale"])]
+
+
+def _constant_grids(model):
+    """Return (node, quantised tensor, its grid) where that is constant and of one value."""
     import onnx
 
     held = {tensor.name: tensor for tensor in model.graph.initializer}
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             held[node.output[0]] = node.attribute[0].t
-    known: Dict[str, Dict[str, Any]] = {}
+    found = []
     for node in model.graph.node:
         for name, scale, zero_point in _parameters(node):
             if scale not in held or (zero_point and zero_point not in held):
@@ -220,8 +243,8 @@ def grids(model):
             zeros = onnx.numpy_helper.to_array(held[zero_point]) if zero_point else numpy.zeros(1)
             if scales.size == 1 and zeros.size == 1:
                 grid = {"scale": float(scales.item()), "zero_point": int(zeros.item())}
-                known.setdefault(name, grid)
-    return known
+                found.append((node, name, grid))
+    return found
 
 
 def _parameters(node):

@@ -1,6 +1,7 @@
 """Values that the ONNX standard leaves undefined: no runtime is wrong that differs there.
 
-Casts of NaN, of infinities and of what is out of range to an integer; the largest or smallest value
+Casts of NaN, of infinities and of what is out of range to an integer; integers divided by zero, or
+beyond their range; the largest or smallest value
 among NaN, and its place; the nearest value where rounding decides which it is; the mean of nothing;
 a dynamic quantisation whose range overflows.
 They are looked for on the inputs at hand, in the model's own precision. What they reach is tried:
@@ -22,12 +23,17 @@ CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
 EXTREMES = ("ReduceMax", "ReduceMin", "MaxPool", "GlobalMaxPool")
 RESIZING = ("Resize", "Upsample")
+DIVISIONS = ("Div", "Mod")
 
 #: What of an operator is undefined; see `_reason` for a TopK that need not sort.
 REASONS = dict.fromkeys(CASTS, "of NaN or of what is out of range")
 REASONS.update(dict.fromkeys(PLACES + EXTREMES, "of NaN"), ReduceMean="of nothing")
+REASONS.update(dict.fromkeys(DIVISIONS, "of integers by zero"))
 REASONS.update(DynamicQuantizeLinear="of NaN or of a range that overflows")
 REASONS.update(dict.fromkeys(RESIZING + ("GridSample",), "where rounding tells which is nearest"))
+
+#: Of onnx.TensorProto: UINT8, INT8, UINT16, INT16, INT32, INT64, UINT32 and UINT64.
+INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)
 
 #: The opset from which Where exists, which puts other values into a graph.
 WHERE_OPSET = 9
@@ -103,16 +109,26 @@ def _suspects(model, arrays):
     """
     from harness.graphs.operators import resizing
 
-    constants = checks.constants(model)
+    constants, divided = checks.constants(model), _integers_divided(model)
     has_nan = any(numpy.asarray(x).dtype.kind == "f" and numpy.isnan(x).any() for x in arrays)
     return [
         number
         for number, node in enumerate(model.graph.node)
         if node.op_type in CASTS + PLACES + ("DynamicQuantizeLinear",)
+        or node.output[0] in divided
         or (node.op_type in EXTREMES + ("ReduceMean",) and has_nan)
         or (node.op_type == "GridSample" and _is_nearest(node))
         or (node.op_type in RESIZING and _is_nearest(node) and resizing.may_tie(node, constants))
     ]
+
+
+def _integers_divided(model):
+    """Return the names of what divisions of integers give."""
+    from harness.graphs import shapes
+
+    names = {node.output[0] for node in model.graph.node if node.op_type in DIVISIONS}
+    types = shapes.element_types(model) if names else {}
+    return {name for name in names if types.get(name) in INTEGERS}
 
 
 def _is_nearest(node):
@@ -216,6 +232,8 @@ def _own_mask(node, values, opset):
         return sampling.tie_mask(x, read[1], attributes)
     if _is_unsorted(node):
         return numpy.ones(y.shape, bool)
+    if node.op_type in DIVISIONS:
+        return _is_divided_wrongly(x, numpy.asarray(read[1])) if x.dtype.kind in "iu" else None
     if x.dtype.kind != "f":
         return None
     if node.op_type in CASTS:
@@ -234,6 +252,14 @@ def _own_mask(node, values, opset):
     if node.op_type == "TopK":
         return numpy.broadcast_to(among, y.shape).copy()
     return among if attributes.get("keepdims", 1) else numpy.squeeze(among, axis)
+
+
+def _is_divided_wrongly(x, divisor):
+    """Return where integers are divided by zero, or the least one by -1, which is out of range."""
+    by_zero = numpy.broadcast_arrays(x, divisor)[1] == 0
+    if x.dtype.kind == "u":
+        return by_zero
+    return by_zero | ((divisor == -1) & (x == numpy.iinfo(x.dtype).min))
 
 
 def _extreme_mask(node, x, read, attributes):

@@ -32,8 +32,9 @@ def _shape(entry: ModelInput) -> str:
 
 def _range(entry: ModelInput) -> str:
     if entry.low is None or entry.high is None:
-        return ""
-    return f" from {_number(entry.low, entry)} to {_number(entry.high, entry)}"
+        return f" of {entry.special}" if entry.special else ""
+    besides = f" and {entry.special}" if entry.special else ""
+    return f" from {_number(entry.low, entry)} to {_number(entry.high, entry)}{besides}"
 
 
 def _number(value: float, entry: ModelInput) -> str:
@@ -52,7 +53,7 @@ def table(model: ModelRow) -> Table:
             numbers.DASH if entry.low is None else _number(entry.low, entry),
             numbers.DASH if entry.high is None else _number(entry.high, entry),
             "sample" if entry.sampled else "user-provided",
-            entry.values,
+            "; ".join(filter(None, (f"with {entry.special}" * bool(entry.special), entry.values))),
         )
         for entry in model.inputs
     )

@@ -12,6 +12,7 @@ from harness.graphs.operators.base import (
     sigmoid,
     softmax,
 )
+from harness.graphs.operators.normalization import layer_normalized, rms_normalized, stashed
 from harness.graphs.operators.quantization import convolution
 
 _ACTIVATIONS: Dict[str, Callable[..., Any]] = {
@@ -137,40 +138,30 @@ class BiasSoftmax(ContribOperator):
         return (softmax(total.reshape(rows, -1), 1).reshape(total.shape).astype(x.dtype),)
 
 
-def layer_normalized(x, scale, bias, epsilon, axis=-1):
-    """Return (normalised, mean, reciprocal of the deviation)."""
-    axes = tuple(range(axis % x.ndim, x.ndim))
-    mean = x.mean(axis=axes, keepdims=True)
-    reciprocal = 1 / numpy.sqrt(((x - mean) ** 2).mean(axis=axes, keepdims=True) + epsilon)
-    answer = (x - mean) * reciprocal * scale
-    return (answer if bias is None else answer + bias), mean, reciprocal
-
-
-def rms_normalized(x, scale, epsilon, axis=-1):
-    """Return (normalised by the root of the mean square, its reciprocal)."""
-    axes = tuple(range(axis % x.ndim, x.ndim))
-    reciprocal = 1 / numpy.sqrt((x**2).mean(axis=axes, keepdims=True) + epsilon)
-    return x * reciprocal * scale, reciprocal
-
-
 class SkipLayerNormalization(ContribOperator):
     """LayerNormalization of a sum; its fourth output is the sum."""
 
     def _run(self, x, skip, gamma, beta=None, bias=None, epsilon=1e-12):
-        total = x + skip if bias is None else x + skip + bias
+        total = _sum(x, skip, bias)
         answer, mean, reciprocal = layer_normalized(total, gamma, beta, epsilon)
-        results = (answer, mean, reciprocal, total)
-        return tuple(array.astype(x.dtype) for array in results[: len(self.onnx_node.output)])
+        results = (answer.astype(x.dtype), mean, reciprocal, total.astype(x.dtype))
+        return results[: len(self.onnx_node.output)]
 
 
 class SkipSimplifiedLayerNormalization(ContribOperator):
     """RMS normalisation of a sum; its fourth output is the sum."""
 
     def _run(self, x, skip, gamma, bias=None, epsilon=1e-12):
-        total = x + skip if bias is None else x + skip + bias
+        total = _sum(x, skip, bias)
         answer, reciprocal = rms_normalized(total, gamma, epsilon)
-        results = (answer, numpy.zeros(()), reciprocal, total)
-        return tuple(array.astype(x.dtype) for array in results[: len(self.onnx_node.output)])
+        nothing = numpy.zeros((), total.dtype)
+        results = (answer.astype(x.dtype), nothing, reciprocal, total.astype(x.dtype))
+        return results[: len(self.onnx_node.output)]
+
+
+def _sum(x, skip, bias):
+    total = stashed(x) + skip
+    return total if bias is None else total + bias
 
 
 class SimplifiedLayerNormalization(Operator):
@@ -179,8 +170,7 @@ class SimplifiedLayerNormalization(Operator):
     def _run(self, x, scale, axis=-1, epsilon=1e-5, stash_type=1):
         del stash_type
         answer, reciprocal = rms_normalized(x, scale, epsilon, axis)
-        results = (answer, reciprocal)
-        return tuple(array.astype(x.dtype) for array in results[: len(self.onnx_node.output)])
+        return (answer.astype(x.dtype), reciprocal)[: len(self.onnx_node.output)]
 
 
 class EmbedLayerNormalization(ContribOperator):
@@ -190,7 +180,7 @@ class EmbedLayerNormalization(ContribOperator):
         segment_table, gamma, beta, mask, places = (present(optional, at) for at in range(5))
         del mask_index_type
         places = numpy.arange(ids.shape[1])[None] if places is None else places
-        total = words[ids] + positions[places]
+        total = stashed(words)[ids] + positions[places]
         if segments is not None and segment_table is not None:
             total = total + segment_table[segments]
         answer, _, _ = layer_normalized(total, gamma, beta, epsilon)

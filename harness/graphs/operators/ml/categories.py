@@ -49,8 +49,8 @@ def _is_nan(value):
 
 
 def _looked_up(x, table, default, dtype):
-    """Return every element's entry in a table; NaN is a key like others."""
-    missing = next((value for key, value in table.items() if _is_nan(key)), default)
+    """Return every element's entry in a table; NaN is a key too, of which the last counts."""
+    missing = next((table[key] for key in reversed(list(table)) if _is_nan(key)), default)
     values = [missing if _is_nan(key) else table.get(key, default) for key in x.ravel().tolist()]
     return numpy.array(values, dtype).reshape(x.shape)
 

@@ -1,0 +1,102 @@
+"""Values that are not compared with gold: which they are, what stands for them, and what to say."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from deepmatrix.judging.quantised_steps import as_gold_is
+from deepmatrix.store.arrays import FLOATS, TEXT, Values
+from deepmatrix.store.truths import Truth
+from harness.record import OVERFLOW, ROUNDING, UNDEFINED_VALUE
+
+#: Below this, all-zero answers would pass.
+TINY_GOLD = 1e-6
+
+
+@np.errstate(all="ignore")
+def compared(answer: Values, gold: Values, mask: Values | None = None) -> tuple[Values, Values]:
+    """Return an answer and gold as they are compared: zero in both where they are not.
+
+    So what is not compared has no part in their scale either. The codes of a mask are those of
+    `harness.record`; what overflowed is compared where the answer is finite. An infinity is right
+    where the answer's type cannot hold gold. Arrays of other shapes or kinds stay as they are.
+    """
+    if not _are_alike(answer, gold):
+        return answer, gold
+    ignored = _is_right_infinity(answer, gold) | _ignored(answer, mask)
+    if not ignored.any():
+        return answer, gold
+    return _zeroed(answer, ignored), _zeroed(gold, ignored)
+
+
+@np.errstate(all="ignore")
+def judged_values(answer: Values, truth: Truth, name: str) -> Values:
+    """Return an answer for an output, so that answers can be compared with one another.
+
+    It is of gold's kind, zero where the standard or rounding decides, and gold where it overflows.
+    """
+    if name not in truth.gold:
+        return answer
+    gold, mask = truth.gold[name], truth.masks.get(name)
+    answer = as_gold_is(answer, gold, truth.quantised.get(name))
+    if mask is None or mask.shape != answer.shape or not _are_alike(answer, gold):
+        return answer
+    held = np.where(_ignored(answer, mask), gold.astype(answer.dtype), answer)
+    return _zeroed(held, (mask != 0) & (mask != OVERFLOW))
+
+
+def _are_alike(answer: Values, gold: Values) -> bool:
+    is_text = [x.dtype.kind == TEXT for x in (answer, gold)]
+    return answer.shape == gold.shape and is_text[0] == is_text[1]
+
+
+def _zeroed(values: Values, where: Values) -> Values:
+    zero = np.zeros((), values.dtype)  # of text: an empty one
+    zeroed: Values = np.where(where, zero, values)
+    return zeroed
+
+
+def _ignored(answer: Values, mask: Values | None) -> Values:
+    if mask is None or mask.shape != answer.shape:
+        return np.zeros(answer.shape, bool)
+    ignored: Values = mask != 0
+    if answer.dtype.kind == FLOATS:
+        ignored &= (mask != OVERFLOW) | ~np.isfinite(answer)
+    return ignored
+
+
+def _is_right_infinity(answer: Values, gold: Values) -> Values:
+    """Return where an answer is infinite as its type makes the finite gold."""
+    if not answer.dtype.kind == gold.dtype.kind == FLOATS:
+        return np.zeros(answer.shape, bool)
+    right: Values = np.isinf(answer) & np.isfinite(gold) & (gold.astype(answer.dtype) == answer)
+    return right
+
+
+#: What a mask says of values that are not compared, by its code.
+_NOT_COMPARED = {
+    UNDEFINED_VALUE: "the standard leaves {count} of {size} values undefined",
+    ROUNDING: "rounding decides {count} of {size} integers",
+    OVERFLOW: "{count} of {size} values overflow in the model's own precision",
+}
+
+
+def caution(gold: Values, mask: Values | None = None) -> str:
+    """Return why a match with this gold proves little, or nothing."""
+    if mask is not None and mask.any():
+        counts = {code: int((mask == code).sum()) for code in _NOT_COMPARED}
+        return ", ".join(
+            text.format(count=counts[code], size=mask.size)
+            for code, text in _NOT_COMPARED.items()
+            if counts[code]
+        )
+    if not gold.size:
+        return "gold is empty"
+    if gold.dtype.kind == TEXT:
+        return ""
+    finite = np.abs(gold[np.isfinite(gold)])
+    if not finite.size:
+        return "gold has no finite value"
+    if gold.dtype.kind == FLOATS and finite.max() <= TINY_GOLD:
+        return f"no gold value is above {TINY_GOLD:g}, so all-zero outputs would match"
+    return ""
