@@ -140,7 +140,7 @@ class _Settlement:
         for number, name in enumerate(comparable[0].outputs):
             votes = self._votes(truth, voters or comparable, number, name)
             group = self._largest_group(truth, name, votes)
-            if group is None:
+            if group is None or len(group.libraries) < 2:  # a library does not prove itself
                 gold[name] = produced[name] = votes[0].value
                 unjudged[name] = NO_JUDGE
             else:
@@ -328,8 +328,4 @@ def _describe_difference(truth: Truth, name: str, group: Group) -> str:
 
 def describe(group: Group) -> str:
     """Return what a group proves, for the report."""
-    cells = f"{len(group.votes)} answer{'s' * (len(group.votes) != 1)}"
-    libraries = ", ".join(sorted(group.libraries))
-    if len(group.libraries) > 1:
-        return f"agreement of {cells}: {libraries}"
-    return f"agreement of {cells} of one library, {libraries}: not independent"
+    return f"agreement of {len(group.votes)} answers: {', '.join(sorted(group.libraries))}"
