@@ -146,7 +146,7 @@ def least_exact(reference, inputs, outputs, gold, undefined):
     exact = {}
     for name, value in outputs.items():
         three = (gold[name], value, second.get(name, value))
-        truth, own, other = (_defined(each, undefined.get(name)) for each in three)
+        truth, own, other = (_defined(array, undefined.get(name)) for array in three)
         is_farther = error_of(own, truth) < error_of(other, truth) <= ROUNDING
         exact[name] = three[2] if is_farther else value
     return exact
@@ -173,7 +173,7 @@ def _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps
         answer = second.get(name, precise[name])
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
-        defined = [_defined(each, undefined.get(name)) for each in three]
+        defined = [_defined(array, undefined.get(name)) for array in three]
         if _is_contradicted(allowed, _steps(in_steps.get(name), defined[-1]), *defined):
             names.append(name)
     return names
