@@ -23,8 +23,8 @@ from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_dista
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
-#: A larger difference than this, over the largest value, is no rounding error: two evaluations that
-#: differ by more are not the same function. A smaller one of the baseline widens the tolerance.
+#: A larger difference than this, over the scale of errors, is no rounding error: two evaluations
+#: that differ by more are not the same function. A smaller one widens the tolerance.
 ROUNDING = 1e-4
 
 #: Where a definition is not proven, it may be wrong by less: this is the least tolerance.
@@ -231,8 +231,8 @@ def differs(precise, second, allowed=ROUNDING):
     """
     precise, second = precise.astype("float64"), second.astype("float64")
     finite = numpy.isfinite(precise) & numpy.isfinite(second)
-    scale = float(numpy.abs(precise[finite]).max(initial=0.0)) or 1.0
-    return bool(numpy.abs(precise[finite] - second[finite]).max(initial=0.0) > allowed * scale)
+    apart = numpy.abs(precise[finite] - second[finite]).max(initial=0.0)
+    return bool(apart > allowed * values.scale_of(precise[finite]))
 
 
 def unproven_operators(model):
