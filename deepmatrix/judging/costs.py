@@ -55,7 +55,7 @@ def costs(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
     except arrays.Unreadable:
         return []
     return [
-        _cost(name, *(masked.judged_values(each, right, name) for each in (after.gold[name], gold)))
+        _cost(name, *(masked.judged_values(x, right, name) for x in (after.gold[name], gold)))
         for name, gold in right.gold.items()
         if name not in right.random
     ]

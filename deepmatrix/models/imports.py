@@ -134,8 +134,8 @@ def _special(array: Values) -> str:
     """Return which of inf, -inf and NaN an array holds."""
     if array.dtype.kind != arrays.FLOATS:
         return ""
-    found = {"inf": np.isposinf(array), "-inf": np.isneginf(array), "NaN": np.isnan(array)}
-    return ", ".join(name for name, where in found.items() if where.any())
+    places = {"inf": np.isposinf(array), "-inf": np.isneginf(array), "NaN": np.isnan(array)}
+    return ", ".join(name for name, where in places.items() if where.any())
 
 
 def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | None) -> Truth:

@@ -23,8 +23,8 @@ from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_dista
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
-#: A larger difference than this, over the largest value, is no rounding error: two evaluations that
-#: differ by more are not the same function. A smaller one of the baseline widens the tolerance.
+#: A larger difference than this, over the scale of errors, is no rounding error: two evaluations
+#: that differ by more are not the same function. A smaller one widens the tolerance.
 ROUNDING = 1e-4
 
 #: Where a definition is not proven, it may be wrong by less: this is the least tolerance.
@@ -146,7 +146,7 @@ def least_exact(reference, inputs, outputs, gold, undefined):
     exact = {}
     for name, value in outputs.items():
         three = (gold[name], value, second.get(name, value))
-        truth, own, other = (_defined(each, undefined.get(name)) for each in three)
+        truth, own, other = (_defined(array, undefined.get(name)) for array in three)
         is_farther = error_of(own, truth) < error_of(other, truth) <= ROUNDING
         exact[name] = three[2] if is_farther else value
     return exact
@@ -173,7 +173,7 @@ def _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps
         answer = second.get(name, precise[name])
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
-        defined = [_defined(each, undefined.get(name)) for each in three]
+        defined = [_defined(array, undefined.get(name)) for array in three]
         if _is_contradicted(allowed, _steps(in_steps.get(name), defined[-1]), *defined):
             names.append(name)
     return names
@@ -231,8 +231,8 @@ def differs(precise, second, allowed=ROUNDING):
     """
     precise, second = precise.astype("float64"), second.astype("float64")
     finite = numpy.isfinite(precise) & numpy.isfinite(second)
-    scale = float(numpy.abs(precise[finite]).max(initial=0.0)) or 1.0
-    return bool(numpy.abs(precise[finite] - second[finite]).max(initial=0.0) > allowed * scale)
+    apart = numpy.abs(precise[finite] - second[finite]).max(initial=0.0)
+    return bool(apart > allowed * values.scale_of(precise[finite]))
 
 
 def unproven_operators(model):

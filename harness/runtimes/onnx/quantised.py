@@ -223,7 +223,7 @@ def remarks(model):
 
 
 def _without_step(model):
-    return [found for found in _constant_grids(model) if not is_step(found[2]["scale"])]
+    return [entry for entry in _constant_grids(model) if not is_step(entry[2]["scale"])]
 
 
 def _constant_grids(model):
@@ -234,7 +234,7 @@ def _constant_grids(model):
     for node in model.graph.node:
         if node.op_type == "Constant" and node.attribute and node.attribute[0].name == "value":
             held[node.output[0]] = node.attribute[0].t
-    found = []
+    described = []
     for node in model.graph.node:
         for name, scale, zero_point in _parameters(node):
             if scale not in held or (zero_point and zero_point not in held):
@@ -243,8 +243,8 @@ def _constant_grids(model):
             zeros = onnx.numpy_helper.to_array(held[zero_point]) if zero_point else numpy.zeros(1)
             if scales.size == 1 and zeros.size == 1:
                 grid = {"scale": float(scales.item()), "zero_point": int(zeros.item())}
-                found.append((node, name, grid))
-    return found
+                described.append((node, name, grid))
+    return described
 
 
 def _parameters(node):
