@@ -30,6 +30,8 @@ from deepmatrix.engines.docker import endpoints
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.engines.setup.daemon import Daemon
 from deepmatrix.errors import EngineError
+from deepmatrix.images import build, recipes
+from deepmatrix.images.recipes import recipe_for
 from deepmatrix.images.registry import digests, pulling
 from deepmatrix.machine import processes
 from deepmatrix.planning.cells import Cell, all_cells
@@ -292,17 +294,36 @@ def test_ctrl_c_ends_a_pull_and_leaves_no_image(
 
 
 def test_where_the_registry_is_down_the_image_is_built(
-    pushed: dict[str, str], empty: DockerEngine, cells: list[Cell], beside: Registry
+    docker_engine: DockerEngine,
+    matrix: Matrix,
+    cells: list[Cell],
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     small = next(cell for cell in cells if cell.id == SMALL)
-    beside.stop()
+    # An image of another name, whose steps the builder has cached.
+    folder = recipe_for(small, matrix, "debian").folder
+    shutil.copytree(folder, tmp_path / folder.name)
+    with (tmp_path / folder.name / "Dockerfile").open("a") as dockerfile:
+        dockerfile.write("# the same image\n")
+    monkeypatch.setattr(recipes, "DOCKER", tmp_path)
+    environment = docker_engine.endpoint.environment()
+    (recipe,) = build.recipes_for([small], matrix, environment)
+    images = Images(registry=f"127.0.0.1:{free_port()}", digests=str(tmp_path / "digests.json"))
+    digests.add(Path(images.digests), recipe.reference, f"sha256:{'0' * 64}")
     try:
-        image = empty.prepare([small], lambda *_: None)[SMALL]
+        image = build.prepare(
+            [small],
+            matrix.model_copy(update={"images": images}),
+            environment=environment,
+            log=tmp_path / "build.log",
+            progress=lambda *_: None,
+            pull=docker_engine.pull,
+        )[SMALL]
     finally:
-        beside.start()
-    assert pushed
+        processes.run(["docker", "rmi", "--force", recipe.reference], environment=environment)
     assert (image.error, image.built, image.pulled) == (None, True, "")
-    assert image.not_pulled.startswith(f"{beside.name}: ")
+    assert image.not_pulled.startswith(f"{images.registry}: ")
     assert "connection refused" in image.not_pulled
 
 
