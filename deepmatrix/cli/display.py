@@ -73,12 +73,23 @@ class Display:
     def prepared(self, cell_id: str, result: Prepared) -> None:
         """Print that a cell is ready, or why it is not."""
         self._preparing.pop(cell_id, None)
+        if result.not_pulled:
+            text = f"! {cell_id} was not pulled: {terminal(result.not_pulled)}"
+            self._print(Text(text, style="yellow"))
+        size = numbers.size(result.size_bytes)
         if result.error:
             self._print(Text(f"✗ {cell_id}: {terminal(result.error)}", style="bold red"))
+        elif result.pulled:
+            registry = terminal(result.pulled.rpartition(f"/{cell_id}@")[0])
+            self._print(Text(f"✓ {cell_id} pulled: {size} from {registry}", style="green"))
         elif result.built:
-            size = numbers.size(result.size_bytes)
             took = numbers.duration(result.build_s)
             self._print(Text(f"✓ {cell_id} built: {size} in {took}", style="green"))
+
+    def pushed(self, cell_id: str, name: str) -> None:
+        """Print what the image of a cell is called in a registry."""
+        self._preparing.pop(cell_id, None)
+        self._print(Text(f"✓ {cell_id} pushed: {terminal(name)}", style="green"))
 
     def reused(self, run_id: str, count: int, anew: Mapping[str, int]) -> None:
         """Print how many jobs of a wave another run did, and why the rest is done anew."""

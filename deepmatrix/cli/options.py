@@ -8,6 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
+from deepmatrix.config.documents import REGISTRY, REGISTRY_HELP
 from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import MATRIX_FILE, RUN_NAME, RUNS
@@ -222,6 +223,13 @@ def rounds(text: str) -> int:
 def job_count(text: str) -> int:
     """Read how many jobs of CI there may be. Raises ArgumentTypeError."""
     return _whole_number(text, 1, 100_000)
+
+
+def registry(text: str) -> str:
+    """Read the name of a registry. Raises ArgumentTypeError."""
+    if not re.fullmatch(REGISTRY, text):
+        raise argparse.ArgumentTypeError(f"'{_short(text)}' names no registry; {REGISTRY_HELP}")
+    return text
 
 
 def seed(text: str) -> int:

@@ -111,6 +111,7 @@ def options_by_entry(
             "max_error": entry.max_error or options.max_error,
             "max_image": budgets.size(entry.max_image) if entry.max_image else options.max_image,
             "overrides": _overrides(entry),
+            "images": document.images and document.images.below(folder),
         }
         yield entry, argparse.Namespace(**{**vars(options), **own})
 

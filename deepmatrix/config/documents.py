@@ -23,14 +23,23 @@ from deepmatrix.sizes import binary_size
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=40)]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1)]
 Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
+#: A host with a dot or a port, or localhost, as Docker tells it from a path; and a path.
+REGISTRY = (
+    r"^((localhost|[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+)(:\d{1,5})?|[a-zA-Z0-9-]+:\d{1,5}"
+    r"|\[[0-9a-fA-F:]+\](:\d{1,5})?)(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+)
+Registry = Annotated[str, StringConstraints(pattern=REGISTRY, max_length=200)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
+
+REGISTRY_HELP = "write HOST.DOMAIN, HOST:PORT or one of them with a /path in lower-case letters"
 
 PATTERN_HELP = {
     Name: "use lower-case letters, digits, '_' and single '-'",
     Text: "write it on one line",
     Image: "write the name of an image, without spaces",
+    Registry: REGISTRY_HELP,
     Version: 'write major.minor in quotes, like "3.11"',
     Variable: "write the name of an environment variable",
     ImportString: "write a dotted module name, like harness.frameworks.torch.adapter",

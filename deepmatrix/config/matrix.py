@@ -17,6 +17,7 @@ from deepmatrix.config.sections import (
     Exclusion,
     ExpectedFailure,
     Framework,
+    Images,
     InstructionSet,
     Limits,
     Override,
@@ -35,6 +36,7 @@ class Matrix(Section):
     architectures: dict[Name, Architecture] = Field(min_length=1)
     isas: dict[Name, InstructionSet] = Field(default_factory=dict)
     devices: tuple[Device, ...] = Field(min_length=1)
+    images: Images | None = None
     frameworks: dict[Name, Framework] = Field(min_length=1)
     runtimes: dict[Name, Runtime] = Field(default_factory=dict)
     exclude: tuple[Exclusion, ...] = ()
@@ -70,12 +72,15 @@ class Matrix(Section):
                 if exists and device in (system.devices or (device,)):
                     yield name, base, architecture, device
 
-    def overridden(self, overrides: Iterable[Override]) -> Matrix:
-        """Return this matrix with more tolerances that are set by hand, before its own."""
+    def overridden(self, overrides: Iterable[Override], images: Images | None = None) -> Matrix:
+        """Return this matrix with more tolerances that are set by hand, before its own.
+
+        *images* replaces its own.
+        """
         tolerances = self.tolerances.model_copy(
             update={"overrides": (*overrides, *self.tolerances.overrides)}
         )
-        return self.model_copy(update={"tolerances": tolerances})
+        return self.model_copy(update={"tolerances": tolerances, "images": images or self.images})
 
     def exclusion(self, cell_id: str) -> str | None:
         """Return why a cell is excluded, or None."""

@@ -43,6 +43,8 @@ def load(path: Path, *, networks: Iterable[str] = ()) -> Matrix:
             for name, preset in matrix.presets.items()
         }
     }
+    if matrix.images:
+        changes["images"] = matrix.images.below(path.parent)
     if matrix.expected_failures_file is not None:
         named = path.parent / matrix.expected_failures_file
         cell_ids = tuple(matrix.cell_ids())

@@ -2,11 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, get_args
 
 from pydantic import ByteSize, Field, PositiveFloat, PositiveInt, StringConstraints
 
-from deepmatrix.config.documents import Image, ImportString, Name, Section, Text, Variable, Version
+from deepmatrix.config.documents import (
+    Image,
+    ImportString,
+    Name,
+    Registry,
+    Section,
+    Text,
+    Variable,
+    Version,
+)
 from harness import record
 from harness.formats import FORMATS
 
@@ -20,6 +30,25 @@ else:
 Device = Literal["cpu", "cuda"]
 Precision = Literal["float32", "bfloat16", "float16"]
 PRECISIONS: tuple[Precision, ...] = get_args(Precision)
+
+
+#: The file with the digests of pushed images, where none is named.
+DIGESTS = "image-digests.json"
+
+
+class Images(Section):
+    """Where images are pulled from that another machine has built and pushed.
+
+    *registry* is its host, with a port and a path where there are any. *digests* is the file that
+    `image --push` writes, from the folder of the file that names it: only what it lists is pulled.
+    """
+
+    registry: Registry
+    digests: Text = DIGESTS
+
+    def below(self, folder: Path) -> Images:
+        """Return it with the path of its digests from the current folder."""
+        return self.model_copy(update={"digests": str(folder / self.digests)})
 
 
 class Base(Section):

@@ -1,6 +1,7 @@
 """Cells in virtual environments of this machine: for machines without a container engine.
 
 uv installs the same pins as in the images; the environments are cached by a hash of their content.
+Cells with the same pins, such as variants, share one.
 Only cells of this machine's architecture, its Pythons and the CPU run.
 """
 
@@ -159,7 +160,7 @@ class VenvEngine:
     def _folder(self, cell: Cell, interpreter: Interpreter) -> Path:
         content = hashlib.sha256(pins.path(cell.pinned).read_bytes())
         content.update(f"{interpreter} {platform.machine()} {RECIPE}".encode())
-        return self._root / f"{cell.id}-{content.hexdigest()[:12]}"
+        return self._root / f"{cell.pinned}-{content.hexdigest()[:12]}"
 
     def _build(
         self, cell: Cell, interpreter: Interpreter, folder: Path, progress: Progress

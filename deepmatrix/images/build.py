@@ -1,7 +1,8 @@
-"""Images: one a cell; all missing ones are built by one call of ``docker buildx bake``.
+"""Images: one a cell; all missing ones are pulled, or built by one call of ``docker buildx bake``.
 
 An image's tag is a hash of everything it is made from: an image with that tag is cached and is
-not built again. The bake file is generated; its targets are the cells' ids.
+not built again. One that cannot be pulled, for whatever reason, is built. The bake file is
+generated; its targets are the cells' ids.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from deepmatrix.images.inspection import HINT, Image
 from deepmatrix.images.prepared import Prepared, Progress
 from deepmatrix.images.progress import Watch
 from deepmatrix.images.recipes import WHEELS, Recipe, recipe_for
+from deepmatrix.images.registry.pulling import Pull, pull_listed
 from deepmatrix.invocation import command_line
 from deepmatrix.machine import processes
 from deepmatrix.machine.packages import indexes, npm
@@ -84,8 +86,9 @@ def prepare(
     environment: Mapping[str, str],
     log: Path,
     progress: Progress,
+    pull: Pull,
 ) -> dict[str, Prepared]:
-    """Make sure that every cell has its image, building those that are missing.
+    """Make sure that every cell has its image, pulling or building those that are missing.
 
     *environment* names the engine (``DOCKER_HOST`` or ``DOCKER_CONTEXT``); *log* gets the
     builder's output of this call, if anything is built. A cell that cannot be built has an error.
@@ -98,22 +101,36 @@ def prepare(
         if not FAMILIES[cell.family].pinned or pins.path(cell.pinned).exists()
     ]
     recipes = recipes_for(pinned, matrix, environment)
-    present = inspection.images([recipe.reference for recipe in recipes], environment)
-    prepared = {
-        recipe.cell.id: _prepared(recipe, present[recipe.reference])
-        for recipe in recipes
-        if recipe.reference in present
-    }
-    if missing := [recipe for recipe in recipes if recipe.cell.id not in prepared]:
+    prepared = _present(recipes, environment)
+    pulled = pull_listed(_without(prepared, recipes), matrix.images, pull, progress)
+    arrived = [recipe for recipe in recipes if recipe.cell.id in pulled.sources]
+    for cell_id, image in _present(arrived, environment).items():
+        prepared[cell_id] = replace(image, pulled=pulled.sources[cell_id])
+    if missing := _without(prepared, recipes):
         for recipe in missing:
             progress(recipe.cell.id, "its image is missing and is built")
         log.write_text("", "utf-8")
-        prepared |= _build(missing, environment, log, progress)
+        for cell_id, image in _build(missing, environment, log, progress).items():
+            prepared[cell_id] = replace(image, not_pulled=pulled.reasons.get(cell_id, ""))
     unpinned = f"it has no pins: run `{command_line('pins')}`"
     return {
         cell.id: prepared.get(cell.id) or Prepared(cell_id=cell.id, reference="", error=unpinned)
         for cell in cells
     }
+
+
+def _present(recipes: Sequence[Recipe], environment: Mapping[str, str]) -> dict[str, Prepared]:
+    """Return the images that the engine has, by cell."""
+    present = inspection.images([recipe.reference for recipe in recipes], environment)
+    return {
+        recipe.cell.id: _prepared(recipe, present[recipe.reference])
+        for recipe in recipes
+        if recipe.reference in present
+    }
+
+
+def _without(prepared: Mapping[str, Prepared], recipes: Sequence[Recipe]) -> list[Recipe]:
+    return [recipe for recipe in recipes if recipe.cell.id not in prepared]
 
 
 def recipes_for(
@@ -195,10 +212,10 @@ def _build(
             architecture=architecture,
             roots=roots,
         )
-        pending = [recipe for recipe in recipes if recipe.cell.id not in prepared]
+        pending = _without(prepared, recipes)
         while pending:
             prepared |= _bake(pending, workshop, environment, log, progress)
-            pending = [recipe for recipe in pending if recipe.cell.id not in prepared]
+            pending = _without(prepared, pending)
     return prepared
 
 
@@ -256,20 +273,15 @@ def _bake(
                 break
         if call_error:
             errors = watch.errors() or {recipe.cell.id: call_error for recipe in recipes}
-    present = inspection.images([recipe.reference for recipe in recipes], environment)
+    present = _present(recipes, environment)
     failed = {
         recipe.cell.id: _failed(recipe, errors[recipe.cell.id])
         for recipe in recipes
         if recipe.cell.id in errors
     }
     prepared = {
-        recipe.cell.id: replace(
-            _prepared(recipe, present[recipe.reference]),
-            build_s=watch.seconds(recipe.cell.id),
-            built=True,
-        )
-        for recipe in recipes
-        if recipe.reference in present
+        cell_id: replace(image, build_s=watch.seconds(cell_id), built=True)
+        for cell_id, image in present.items()
     }
     return failed | prepared
 

@@ -26,6 +26,8 @@ class Image:
 
 def images(references: Sequence[str], environment: Mapping[str, str]) -> dict[str, Image]:
     """Return the images that the engine has cached, by their references."""
+    if not references:
+        return {}
     listing = ["docker", "image", "ls", "--filter", f"reference={REPOSITORY}/*"]
     listing += ["--format", "{{.Repository}}:{{.Tag}}"]
     listed = set(processes.run(listing, environment=environment, hint=HINT).split())

@@ -16,9 +16,10 @@ Progress = Callable[[str, str], None]
 class Prepared:
     """What a cell runs from: an image or a virtual environment.
 
-    *image_id*: the engine's digest of the image. *base*: the base's name, with its digest where it
-    came from a registry. *debian*: the packages of the Debian root that was made for it, as apt
-    writes them: ``libc6:amd64=2.36-9``.
+    *image_id*: the engine's digest of the image. *pulled*: the name with the digest by which it was
+    pulled just now; *not_pulled*: why it was not, though its digest is listed. *base*: the base's
+    name, with its digest where it came from a registry. *debian*: the packages of the Debian root
+    that was made for it, as apt writes them: ``libc6:amd64=2.36-9``.
     """
 
     cell_id: Id
@@ -26,7 +27,14 @@ class Prepared:
     size_bytes: Count | None = None
     build_s: Seconds | None = None
     built: bool = False
+    pulled: Line = ""
+    not_pulled: Line = ""
     error: LongText | None = None
     image_id: ImageDigest | Literal[""] = ""
     base: Line = ""
     debian: FewFixed[Id] = ()
+
+    @property
+    def is_new(self) -> bool:
+        """Whether it was made just now: built or pulled."""
+        return self.built or bool(self.pulled)

@@ -20,7 +20,8 @@ from deepmatrix.planning.cells import Cell
 #: The first part of every image's name.
 REPOSITORY = "deepmatrix"
 
-#: Labels of the OCI that name an image's base.
+#: Labels of the OCI: the hash of what an image is made from, and those that name its base.
+REVISION = "org.opencontainers.image.revision"
 BASE_NAME, BASE_DIGEST = (
     "org.opencontainers.image.base.name",
     "org.opencontainers.image.base.digest",
@@ -142,7 +143,7 @@ class Recipe:
         return resolved | {
             f"{name}.title": f"{REPOSITORY} {self.cell.id}",
             f"{name}.version": pins.version(self.cell) or "unknown",
-            f"{name}.revision": self.digest(),
+            REVISION: self.digest(),
             BASE_NAME: self.base(),
             DEBIAN_LABEL: " ".join(self._main_root(build_architecture).debian()),
         }

@@ -12,6 +12,7 @@ from pydantic import Field, PositiveFloat
 
 from deepmatrix.config import documents
 from deepmatrix.config.documents import Problem, Section, Text
+from deepmatrix.config.sections import Images
 
 #: The name of the file.
 FILE = Path("deepmatrix.yaml")
@@ -48,12 +49,16 @@ class Entry(Section):
 
 
 class Project(Section):
-    """The whole file. *only* and *exclude* hold for every model, beside its own."""
+    """The whole file. *only* and *exclude* hold for every model, beside its own.
+
+    *images* replaces that of the matrix file.
+    """
 
     version: int = Field(ge=1, le=1)
     only: tuple[Text, ...] = ()
     exclude: tuple[Text, ...] = ()
     native: bool = False
+    images: Images | None = None
     models: tuple[Entry, ...] = Field(min_length=1)
 
 

@@ -131,6 +131,8 @@ def cell_row(
         image=prepared.reference if prepared else "",
         image_id=prepared.image_id if prepared else "",
         base=prepared.base if prepared else "",
+        pulled=prepared.pulled if prepared else "",
+        not_pulled=prepared.not_pulled if prepared else "",
         image_bytes=prepared.size_bytes if prepared else None,
         build_s=prepared.build_s if prepared and prepared.built else None,
         import_s=estimate(summary.import_s),

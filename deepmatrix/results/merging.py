@@ -138,7 +138,7 @@ def _costs_in(run: Run, original: Artifact, quantised: Artifact) -> list[Cost]:
 
 
 def _prepared(runs: Sequence[Run]) -> dict[str, Prepared]:
-    """Return the cells' images. Of several parts that which ran counts, then that which built."""
+    """Return the cells' images. Of several parts that which ran counts, then that which made it."""
     images: dict[str, Prepared] = {}
     for cell_id, image in itertools.chain.from_iterable(run.prepared().items() for run in runs):
         images[cell_id] = max(images.get(cell_id, image), image, key=_rank)
@@ -146,4 +146,4 @@ def _prepared(runs: Sequence[Run]) -> dict[str, Prepared]:
 
 
 def _rank(image: Prepared) -> tuple[bool, bool, str]:
-    return (not image.error, image.built, json.dumps(vars(image), sort_keys=True))
+    return (not image.error, image.is_new, json.dumps(vars(image), sort_keys=True))

@@ -172,6 +172,13 @@ def unreadable(inspections: Iterable[JobRecord]) -> Iterator[str]:
             yield f"{record.subject}: the model is not served: {record.model_problem}{hint}"
 
 
+def not_pulled(cells: Iterable[CellRow]) -> Iterator[str]:
+    """Yield the cells whose images were built though they had been pushed to a registry."""
+    for row in cells:
+        if row.not_pulled:
+            yield f"{row.cell}: its image was built, and not pulled: {row.not_pulled}"
+
+
 def problems(
     cells: Sequence[CellRow],
     produced: Sequence[TrainingRow],

@@ -187,7 +187,10 @@ class RowCollector:
             reused={run: tuple(jobs) for run, jobs in sorted(self._reused.items())},
             anew={reason: tuple(jobs) for reason, jobs in sorted(self._anew.items())},
             findings=tuple(remarks.findings(produced, portability)),
-            warnings=self._warnings(produced, inference, portability),
+            warnings=(
+                *self._warnings(produced, inference, portability),
+                *remarks.not_pulled(cell_rows),
+            ),
             problems=(
                 *cells.harness_problems(self._summaries, self._cells),
                 *remarks.unreadable(self._inspections.values()),

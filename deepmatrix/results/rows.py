@@ -44,7 +44,8 @@ class CellRow(Row):
     *excluded*: the matrix file excludes the cell; *reason* says why. *evaluator*: it is a
     standard's evaluator. *work_s*: the time of its jobs together, without those that were retried.
     *float32_by*: what a user sets to keep it to float32. *image_id*: the engine's digest of its
-    image. *base*: what that is made from.
+    image. *base*: what that is made from. *pulled*: the name with the digest by which the image was
+    pulled; *not_pulled*: why it was not, though it was pushed once.
     """
 
     cell: str
@@ -63,6 +64,8 @@ class CellRow(Row):
     image: str = ""
     image_id: str = ""
     base: str = ""
+    pulled: str = ""
+    not_pulled: str = ""
     image_bytes: Count | None = None
     build_s: Span | None = None
     import_s: Estimate | None = None

@@ -325,10 +325,10 @@ def _writable_name(path: Path) -> Path:
 
 
 def _prefers_old(old: Prepared, new: Prepared) -> bool:
-    """Return whether the old entry says more: the image was built then, or is now missing."""
+    """Return whether the old entry says more: the image was made then, or is now missing."""
     if old.error:
         return False
-    return bool(new.error) or (old.built and not new.built and old.reference == new.reference)
+    return bool(new.error) or (old.is_new and not new.is_new and old.reference == new.reference)
 
 
 class _Gold(BaseModel):

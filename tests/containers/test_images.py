@@ -266,6 +266,7 @@ def of_project(locked: str, name: str) -> str:
 
 def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
     family: Path,
+    docker_engine: DockerEngine,
     cells: dict[str, Cell],
     matrix: Matrix,
     environment: dict[str, str],
@@ -283,6 +284,7 @@ def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
         environment=environment,
         log=tmp_path / "build.log",
         progress=lambda *_: None,
+        pull=docker_engine.pull,
     )
     try:
         assert results[good.id].built
@@ -296,6 +298,7 @@ def test_a_cell_that_cannot_be_built_does_not_hide_the_others(
 
 def test_an_interrupted_build_leaves_no_image_and_no_file(
     family: Path,
+    docker_engine: DockerEngine,
     cells: dict[str, Cell],
     matrix: Matrix,
     environment: dict[str, str],
@@ -316,6 +319,7 @@ def test_an_interrupted_build_leaves_no_image_and_no_file(
             environment=environment,
             log=tmp_path / "build.log",
             progress=interrupt,
+            pull=docker_engine.pull,
         )
     assert inspection.images([recipe.reference], environment) == {}
     assert list((tmp_path / "temporary").iterdir()) == []

@@ -735,6 +735,16 @@ def pinned(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> VenvEngine:
     return VenvEngine(root=tmp_path / "venvs")
 
 
+def test_a_variant_has_the_environment_of_its_origin(pinned: VenvEngine) -> None:
+    system = OWN.system.model_copy(update={"variant_of": OWN.name, "pins": OWN.name})
+    variant = dataclasses.replace(OWN, name=f"{OWN.name}_fast", system=system)
+    other = dataclasses.replace(OWN, name="other")
+    prepared = pinned.prepare([OWN, variant, other], lambda *_: None)
+    assert [prepared[cell.id].built for cell in (OWN, variant, other)] == [True, False, True]
+    assert prepared[variant.id].reference == prepared[OWN.id].reference
+    assert prepared[other.id].reference != prepared[OWN.id].reference
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="nothing is locked there")
 def test_an_environment_is_made_once_for_two_processes(pinned: VenvEngine, tmp_path: Path) -> None:
     waiting, messages, prepared = threading.Event(), [], []

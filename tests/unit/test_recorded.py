@@ -88,6 +88,8 @@ RESULTS: list[Rename] = [
 GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "image_id", ""),
     ("cells.*", "base", ""),
+    ("cells.*", "pulled", ""),
+    ("cells.*", "not_pulled", ""),
     ("training.*", "failed_phase", ""),
     ("training.*", "error_type", ""),
     ("portability.*", "failed_phase", ""),

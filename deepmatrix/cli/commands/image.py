@@ -1,18 +1,23 @@
-"""``image``: build images only, and say what is in them."""
+"""``image``: build images only, push them, and say what is in them."""
 
 from __future__ import annotations
 
 import argparse
+import functools
+from collections.abc import Sequence
 from pathlib import Path
 
 from deepmatrix.boundary.writing import write_named
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import starting
 from deepmatrix.cli.display import Display
+from deepmatrix.config.matrix import Matrix
+from deepmatrix.config.sections import DIGESTS
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.engines.docker.engine import DockerEngine
 from deepmatrix.errors import ArgumentError, EngineError
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.images.registry import digests
 from deepmatrix.images.sbom import contents
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.matrix_plan import plan_matrix
@@ -29,6 +34,13 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         help="write the software bill of materials of each image into this folder, as "
         "CELL.cdx.json: CycloneDX 1.6",
     )
+    parser.add_argument(
+        "--push",
+        type=shared.registry,
+        metavar="REGISTRY",
+        help="push the images to HOST:PORT/PATH, and list their digests in the file that `images` "
+        f"of the matrix file names, or in {DIGESTS}",
+    )
     shared.add_engine(parser)
 
 
@@ -37,36 +49,58 @@ def run(options: argparse.Namespace) -> None:
     matrix = starting.load_matrix(options)
     console = make_console()
     engine = starting.choose_engine(options, matrix, console)
-    if options.sbom and not isinstance(engine, DockerEngine):
-        raise ArgumentError(
-            f"--sbom describes images, and the engine {engine.name} has none",
-            hint="name a container engine: --engine docker",
-        )
-    every_platform = Capabilities(
-        engine=engine.name,
-        native=frozenset(matrix.architectures),
-        devices=frozenset(matrix.devices),
-    )
-    planned = plan_matrix(matrix, Selection(include=tuple(options.globs)), every_platform, seed=0)
-    if not planned.cells:
-        skipped = planned.skipped[0]
-        raise ArgumentError(f"{skipped.cell.id} is excluded: {skipped.reason}")
+    for option in ("sbom", "push"):
+        if getattr(options, option) and not isinstance(engine, DockerEngine):
+            raise ArgumentError(
+                f"--{option} is for images, and the engine {engine.name} has none",
+                hint="name a container engine: --engine docker",
+            )
+    cells = _cells(matrix, options.globs, engine.name)
     with Display(console) as display:
-        prepared_cells = engine.prepare(planned.cells, display.preparing)
+        prepared_cells = engine.prepare(cells, display.preparing)
         for cell_id, prepared in prepared_cells.items():
             display.prepared(cell_id, prepared)
-    for cell_id, prepared in prepared_cells.items():
-        if not prepared.error and not prepared.built:
-            text = f"✓ {cell_id} is cached: {prepared.reference}"
-            print_line(console, text, "green")
+            if not prepared.error and not prepared.is_new:
+                text = f"✓ {cell_id} is cached: {prepared.reference}"
+                print_line(console, text, "green")
+        images = [image for image in prepared_cells.values() if not image.error]
+        if options.push and isinstance(engine, DockerEngine):
+            _push(engine, images, options.push, matrix, display)
     if options.sbom and isinstance(engine, DockerEngine):
-        for cell in planned.cells:
+        for cell in cells:
             if not prepared_cells[cell.id].error:
                 path = _write_sbom(engine, cell, prepared_cells[cell.id], options.sbom)
                 print_line(console, f"wrote {path}", wrap=False)
     broken = [cell_id for cell_id, prepared in prepared_cells.items() if prepared.error]
     if broken:
         raise EngineError(f"not built: {', '.join(broken)}")
+
+
+def _cells(matrix: Matrix, globs: Sequence[str], engine: str) -> tuple[Cell, ...]:
+    """Return the cells that match, of every platform. Raises ArgumentError."""
+    every_platform = Capabilities(
+        engine=engine,
+        native=frozenset(matrix.architectures),
+        devices=frozenset(matrix.devices),
+    )
+    planned = plan_matrix(matrix, Selection(include=tuple(globs)), every_platform, seed=0)
+    if not planned.cells:
+        skipped = planned.skipped[0]
+        raise ArgumentError(f"{skipped.cell.id} is excluded: {skipped.reason}")
+    return planned.cells
+
+
+def _push(
+    engine: DockerEngine, images: Sequence[Prepared], to: str, matrix: Matrix, display: Display
+) -> None:
+    """Push images, and list the digest of each when it is pushed. Raises EngineError, Damaged."""
+    path = Path(matrix.images.digests if matrix.images else DIGESTS)
+    digests.read(path)  # it is not found damaged after the first push
+    for image in images:
+        step = functools.partial(display.preparing, image.cell_id)
+        name = engine.push(image.reference, to, step)
+        digests.add(path, image.reference, name.rpartition("@")[2])
+        display.pushed(image.cell_id, name)
 
 
 def _write_sbom(engine: DockerEngine, cell: Cell, image: Prepared, folder: Path) -> Path:

@@ -32,6 +32,9 @@ version: 1
 # exclude: ["*-arm64-*"]
 # native: true  # leave out what runs emulated
 
+# Images that another machine has built and pushed are pulled instead of built.
+# images: {{registry: registry.example.org/deepmatrix}}
+
 models:
 """
 

@@ -98,7 +98,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         help=f"the project's file, {project.FILE} here when no model is named; models that are "
         "named choose among those of the file",
     )
-    parser.set_defaults(overrides=())
+    parser.set_defaults(overrides=(), images=None)
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -245,7 +245,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     """Create a run of the models that the user named, with all that belongs to them."""
     _check_sweep(options)
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
-    matrix = starting.load_matrix(options).overridden(options.overrides)
+    matrix = starting.load_matrix(options).overridden(options.overrides, options.images)
     paths = [*([options.original] if options.original else []), *options.models]
     own_models, duplicates = files.drop_duplicates(files.recognise(paths))
     for line in duplicates:

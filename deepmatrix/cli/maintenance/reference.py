@@ -29,7 +29,8 @@ RUN_FILES = {
     "inputs/": "initial weights, batches and gold losses, the same bytes for every cell",
     "models/": "the models that `verify` serves",
     "given/": "the arrays of `--inputs` and `--reference`",
-    "builds/CELL.json": "the image of a cell, its size and build time, or why it was not built",
+    "builds/CELL.json": "the image of a cell, its size, its build time or what it was pulled from, "
+    "or why there is none",
     "engines/NAME.json": "an engine that ran jobs: its product, its version, its CPUs",
     "records/CELL/SUBJECT/rN.json": "the record of one job in round N, with the raw samples; the "
     "record of a retried job stays beside it",

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-from deepmatrix.boundary.bounds import Count, Few, Line
+from deepmatrix.boundary.bounds import Count, Few, ImageDigest, Line
 
 
 class Answer(BaseModel):
@@ -57,3 +57,38 @@ class Version(Answer):
 
     version: Line = Field(alias="Version")
     components: Few[Component] = Field(default=[], alias="Components")
+
+
+class Amount(Answer):
+    """How far the transfer of a layer is, in bytes."""
+
+    current: Count = 0
+    total: Count = 0
+
+
+class Pushed(Answer):
+    """What was pushed, by the digest of its manifest."""
+
+    digest: ImageDigest | Literal[""] = Field(default="", alias="Digest")
+
+
+class Event(Answer):
+    """An event of a push or a pull: of the layer *id*, or of all."""
+
+    id: Line = ""
+    status: Line = ""
+    error: Line = ""
+    progress: Amount = Field(default=Amount(), alias="progressDetail")
+    aux: Pushed = Pushed()
+
+
+class Config(Answer):
+    """How an image starts, and what it says of itself."""
+
+    labels: dict[Line, Line] = Field(default={}, alias="Labels")
+
+
+class Image(Answer):
+    """The answer to ``GET /images/NAME/json``."""
+
+    config: Config = Field(default=Config(), alias="Config")

@@ -21,6 +21,7 @@ from deepmatrix.engines.docker import (
     image_files,
     interruptible,
     leftovers,
+    registry,
 )
 from deepmatrix.engines.docker.answers import Info
 from deepmatrix.engines.docker.connection import (
@@ -38,6 +39,7 @@ from deepmatrix.engines.timeline import Timeline
 from deepmatrix.engines.watch import Stop
 from deepmatrix.errors import EngineError
 from deepmatrix.images import build, interpreters
+from deepmatrix.images.registry.pulling import Step, Wanted
 from deepmatrix.images.sbom.contents import Entry
 from deepmatrix.machine import binfmt, folders
 from deepmatrix.machine.clocks import Stopwatch
@@ -128,7 +130,7 @@ class DockerEngine:
         return abilities.product(self._connection.version())
 
     def prepare(self, cells: Sequence[Cell], progress: Progress) -> dict[str, Prepared]:
-        """Build the images that are missing. A cell that cannot be built has ``error``."""
+        """Pull or build the images that are missing. A cell that has none then has ``error``."""
         if self._matrix is None:
             raise ValueError("an engine without a matrix cannot build")
         log = folders.cache() / "build.log"
@@ -139,9 +141,21 @@ class DockerEngine:
             environment=self.endpoint.environment(),
             log=log,
             progress=progress,
+            pull=self.pull,
         )
         self.references |= {image.cell_id: image.reference for image in prepared.values()}
         return prepared
+
+    def push(self, reference: str, to: str, step: Step) -> str:
+        """Push an image to a registry; return its name there, with its digest.
+
+        Raises EngineError.
+        """
+        return registry.push(self._connection.api, reference, to, step)
+
+    def pull(self, wanted: Wanted, step: Step) -> None:
+        """Pull an image by its digest and name it. Raises NotPulled, EngineError."""
+        registry.pull(self._connection.api, wanted, step)
 
     def read_files(self, image: str, wanted: Callable[[str], bool]) -> list[Entry]:
         """Return files of an image without running anything of it. Raises EngineError, Refused."""

@@ -42,7 +42,10 @@ def cells(results: Results) -> Table:
     )
 
 
-BUILD = "Build: the time to build it; `cached` means that it was there before."
+BUILD = (
+    "Build: the time to build it; `cached` means that it was there before, `pulled` that it came "
+    "from a registry."
+)
 
 
 def _energy(ran: list[CellRow]) -> str:
@@ -75,7 +78,9 @@ def _cell_row(cell: CellRow) -> Row:
 def _build_time(cell: CellRow) -> str:
     if cell.build_s is not None:
         return numbers.duration(cell.build_s)
-    return numbers.DASH if cell.status == "build-failed" else "cached"
+    if cell.status == "build-failed":
+        return numbers.DASH
+    return "pulled" if cell.pulled else "cached"
 
 
 def libraries(results: Results) -> Table:
