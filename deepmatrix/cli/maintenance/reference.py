@@ -82,7 +82,7 @@ def _command_section(name: str, parser: argparse.ArgumentParser) -> Iterator[str
     yield "| option | default | meaning |\n| --- | --- | --- |"
     for action in parser._actions:
         if not isinstance(action, argparse._HelpAction):
-            cells = (_spelling(action), _default(action), action.help or "")
+            cells = (_spelling(action), _default(action), (action.help or "").replace("%%", "%"))
             yield "| " + " | ".join(cell.replace("|", "\\|") for cell in cells) + " |"
     yield ""
 
