@@ -25,6 +25,9 @@ from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 
+#: Statuses of jobs that are tried again at once, whatever was served before.
+UNSTEADY = ("start-failed", "engine-lost")
+
 
 @dataclass(frozen=True, kw_only=True)
 class Runner:
@@ -193,19 +196,22 @@ class OpenRun:
     def _serve_some(self, jobs: Sequence[Job], cpus: Cpus) -> int:
         """Serve jobs in one process, and save their records; return how many it disposed of.
 
-        What failed after others is tried alone, for they may be the reason. A process that did not
-        start is tried again: more often than not that is the engine's hiccup.
+        What failed after others is tried alone, for they may be the reason. What the engine lost or
+        did not start is tried again: more often than not that is the engine's hiccup.
         """
         doubtful: list[tuple[Job, JobRecord]] = []
 
         def save_unless_doubtful(job: Job, record: JobRecord) -> None:
-            if record.status == "start-failed" or (job is not jobs[0] and record.is_doubtful):
+            is_first = job is jobs[0]
+            if record.status in UNSTEADY or (not is_first and record.is_doubtful):
                 doubtful.append((job, record))
             else:
                 self._save(job, record)
 
         count = self._serve_process(jobs, cpus, save_unless_doubtful)
         for job, record in doubtful:
+            if record.status == "engine-lost":
+                self._check_engine()
             alone = self._perform(job, cpus)
             self._save(job, alone if job is jobs[0] else alone.confirming(record))
         return count
