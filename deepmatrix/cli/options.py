@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 from typing import Any, get_args
 
-from deepmatrix.config.documents import REGISTRY, REGISTRY_HELP
+from deepmatrix.config.documents import LONGEST_REGISTRY, REGISTRY, REGISTRY_HELP
 from deepmatrix.diagnosis.scope import BUDGET_S, Scope
 from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import MATRIX_FILE, RUN_NAME, RUNS
@@ -227,7 +227,7 @@ def job_count(text: str) -> int:
 
 def registry(text: str) -> str:
     """Read the name of a registry. Raises ArgumentTypeError."""
-    if not re.fullmatch(REGISTRY, text):
+    if len(text) > LONGEST_REGISTRY or not re.fullmatch(REGISTRY, text):
         raise argparse.ArgumentTypeError(f"'{_short(text)}' names no registry; {REGISTRY_HELP}")
     return text
 

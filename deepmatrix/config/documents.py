@@ -28,7 +28,8 @@ REGISTRY = (
     r"^((localhost|[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+)(:\d{1,5})?|[a-zA-Z0-9-]+:\d{1,5}"
     r"|\[[0-9a-fA-F:]+\](:\d{1,5})?)(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 )
-Registry = Annotated[str, StringConstraints(pattern=REGISTRY, max_length=200)]
+LONGEST_REGISTRY = 200
+Registry = Annotated[str, StringConstraints(pattern=REGISTRY, max_length=LONGEST_REGISTRY)]
 Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]

@@ -7,7 +7,9 @@ Docker speaks plain HTTP.
 
 from __future__ import annotations
 
+import base64
 import contextlib
+import json
 import os
 import re
 import shutil
@@ -40,8 +42,8 @@ from tests.containers.conftest import Waiter, listed, no_engine
 #: The smallest images; one of them runs emulated.
 SMALL, FOREIGN = "onnxruntime-cpp-debian13-amd64-cpu", "onnxruntime-cpp-debian13-arm-cpu"
 
-#: A user whose password nobody knows.
-HTPASSWD = "me:$2b$05$abcdefghijklmnopqrstuuR9h6jYEDwIF7dzv6t5aNoMWSeSAtW9i\n"
+#: The user "me", and a hash of the password "secret".
+HTPASSWD = "me:$2b$05$abcdefghijklmnopqrstuuOQiyCxlgf/oeuTqixKmWdcYUh4Hjl0a\n"
 
 
 @dataclass
@@ -54,12 +56,13 @@ class Registry:
     folder: Path
     port: int
     inside: int | None = None
+    host: str = "127.0.0.1"
     closed: bool = False
     process: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
-        return f"127.0.0.1:{self.port}"
+        return f"{self.host}:{self.port}"
 
     def start(self) -> None:
         environment = {
@@ -76,6 +79,7 @@ class Registry:
         enter = ["nsenter", f"--net=/proc/{self.inside}/ns/net"] if self.inside else []
         if self.inside:
             processes.run([*enter, "ip", "link", "set", "lo", "up"])
+            processes.run([*enter, "ip", "address", "replace", f"{self.host}/32", "dev", "lo"])
         configuration = self.folder / "config.yml"
         configuration.write_text("version: 0.1\nstorage: {filesystem: {}}\nhttp: {secret: none}\n")
         self.process = processes.start(
@@ -86,7 +90,7 @@ class Registry:
         self._wait(enter)
 
     def _wait(self, enter: list[str]) -> None:
-        probe = f"import socket; socket.create_connection(('127.0.0.1', {self.port}))"
+        probe = f"import socket; socket.create_connection(('{self.host}', {self.port}))"
         pause = threading.Event()
         for _ in range(100):
             with contextlib.suppress(EngineError):
@@ -271,6 +275,27 @@ def test_a_manifest_that_was_changed_is_refused(
     assert listed(empty, "image", "ls", "--quiet") == []
 
 
+def test_plain_http_is_spoken_on_the_loopback_only(
+    pushed: dict[str, str], empty: DockerEngine, beside: Registry
+) -> None:
+    (reference,) = (name for name in pushed if SMALL in name)
+    outside = Registry(
+        folder=beside.folder, port=beside.port, inside=beside.inside, host="192.0.2.1"
+    )
+    wanted = pulling.Wanted(
+        source=f"{outside.name}/team/{SMALL}@{pushed[reference]}",
+        reference=reference,
+        platform="linux/amd64",
+        revision=reference.rpartition(":")[2],
+    )
+    outside.start()
+    try:
+        with pytest.raises(EngineError, match=r"^192.0.2.1:\d+: .* HTTP response to HTTPS client"):
+            empty.pull(wanted, lambda _: None)
+    finally:
+        outside.stop()
+
+
 def test_ctrl_c_ends_a_pull_and_leaves_no_image(
     pushed: dict[str, str], empty: DockerEngine, folder: Path, beside: Registry, until: Waiter
 ) -> None:
@@ -327,20 +352,36 @@ def test_where_the_registry_is_down_the_image_is_built(
     assert "connection refused" in image.not_pulled
 
 
-def test_a_push_that_fails_says_why_and_what_to_do(
-    pushed: dict[str, str], docker_engine: DockerEngine, folder: Path
+def test_a_registry_that_asks_who_comes_gets_what_docker_login_keeps(
+    pushed: dict[str, str],
+    docker_engine: DockerEngine,
+    folder: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    reference = next(iter(pushed))
+    reference, digest = next(iter(pushed.items()))
     (folder / "closed").mkdir()
     closed = Registry(folder=folder / "closed", port=free_port(), closed=True)
+    wanted = pulling.Wanted(
+        source=f"{closed.name}/{SMALL}@{digest}", reference="none", platform="", revision=""
+    )
     with pytest.raises(EngineError, match="connection refused"):
         docker_engine.push(reference, closed.name, lambda _: None)
     closed.start()
     try:
         with pytest.raises(EngineError, match="no basic auth credentials") as raised:
             docker_engine.push(reference, closed.name, lambda _: None)
+        assert f"`docker login {closed.name}`" in raised.value.hint
+        with pytest.raises(EngineError, match="no basic auth credentials"):
+            docker_engine.pull(wanted, lambda _: None)
+        names = listed(docker_engine, "image", "ls", "--format", "{{.Repository}}")
+        assert not any(name.startswith(closed.name) for name in names)
+
+        known = {"auths": {closed.name: {"auth": base64.b64encode(b"me:secret").decode()}}}
+        (tmp_path / "config.json").write_text(json.dumps(known))
+        monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path))
+        engine = DockerEngine(docker_engine.endpoint)
+        assert engine.push(reference, closed.name, lambda _: None).endswith(f"@{digest}")
+        engine.close()
     finally:
         closed.stop()
-    assert f"`docker login {closed.name}`" in raised.value.hint
-    names = listed(docker_engine, "image", "ls", "--format", "{{.Repository}}")
-    assert not any(name.startswith(closed.name) for name in names)

@@ -346,6 +346,7 @@ HUGE = {
     "--export": "9" * 5000,
     "--link": "9" * 5000,
     "--most": "9" * 5000,
+    "--push": f"localhost/{'9' * 5000}",
     "--rounds": "9" * 5000,
     "--seed": "9" * 400,
     "--repeats": "9" * 5000,
@@ -363,7 +364,7 @@ def test_a_value_out_of_bounds_is_one_short_error(
     option: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     commands = {"--rounds": "compare", "--export": "merge", "--link": "review", "--most": "jobs"}
-    command = commands.get(option, "verify")
+    command = {**commands, "--push": "image"}.get(option, "verify")
     assert main.main([command, "m.onnx", option, HUGE[option]]) == 2
     error, _ = said(capsys)
     assert error.startswith(f"error: argument {option}: '")

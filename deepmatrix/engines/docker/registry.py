@@ -40,6 +40,8 @@ def push(api: APIClient, reference: str, registry: str, step: Step) -> str:
         try:
             events = api.push(name, tag=tag, stream=True, decode=True)
             digest = _follow(events, f"pushing to {registry}", step)
+            if not digest:
+                raise TransferFailed("the engine does not say the digest of what it pushed")
         finally:
             with contextlib.suppress(*FAILURES):
                 api.remove_image(f"{name}:{tag}")
@@ -90,14 +92,14 @@ def _name(api: APIClient, wanted: Wanted) -> None:
 def _follow(events: Iterable[Any], doing: str, step: Step) -> str:
     """Follow a transfer to its end; return the digest that it tells, if it tells one.
 
-    Raises TransferFailed with the engine's error, which comes last.
+    Raises TransferFailed with the engine's error.
     """
     digest, failure = "", ""
     layers: dict[str, tuple[int, int]] = {}
     step(doing)
     for document in events:
         event = Event.model_validate(document)
-        digest, failure = event.aux.digest or digest, event.error
+        digest, failure = event.aux.digest or digest, event.error or failure
         if event.progress.total and event.status in ("Downloading", "Pushing"):
             # The estimate of a layer that is packed on the way may be too small.
             done = min(event.progress.current, event.progress.total)
