@@ -14,7 +14,7 @@ from deepmatrix.judging import deviations, masked
 from deepmatrix.judging.quantised_steps import as_gold_is
 from deepmatrix.judging.verdicts import judged_outputs, terms_of
 from deepmatrix.planning.plan import Artifact
-from deepmatrix.store import artifacts
+from deepmatrix.store import artifacts, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause, CauseKind
 from deepmatrix.store.records import Agreement, Deviation, Steps
@@ -43,6 +43,7 @@ class Case:
 
     def __post_init__(self) -> None:
         self.described = artifacts.verify_stored(self.run, self.artifact)
+        self.masks = truths.read(self.run.artifact_path(self.artifact)).masks
         terms = terms_of(self.run.manifest, self.fault.consumer, self.artifact.id)
         self.terms = terms.of(self.fault.record)
         self.outputs = {output.name: output for output in self.agreement.outputs}
@@ -88,11 +89,12 @@ class Case:
     ) -> tuple[Deviation, float]:
         """Return the deviation of a tensor's value from what is right, and its tolerance.
 
-        In a quantised model integers of 8 and 16 bits are steps, and an inner tensor may be as many
-        steps of 8 bits apart as the worst output.
+        What is not compared of an output has no part in it. In a quantised model integers of 8 and
+        16 bits are steps, and an inner tensor may be as many steps of 8 bits apart as the worst
+        output.
         """
         value = as_gold_is(value, truth, self.described.quantised.get(tensor))
-        value, truth = masked.compared(value, truth)
+        value, truth = masked.compared(value, truth, self.masks.get(tensor))
         scale, tolerance = deviations.output_scale(truth), self.tolerance_of(tensor, producer_error)
         if self.steps and truth.dtype.kind in "iu" and truth.dtype.itemsize <= STEP_BYTES:
             tolerance = max(tolerance, self.steps.count / scale)

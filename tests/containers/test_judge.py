@@ -37,10 +37,10 @@ OPERATORS.append(Relu)
 pytestmark = pytest.mark.usefixtures("docker_engine")
 
 
-def verify(model: Path, runs: Path) -> tuple[int, dict[str, Any]]:
+def verify(model: Path, runs: Path, *options: str) -> tuple[int, dict[str, Any]]:
     """Verify a model on the evaluator and two libraries; return the exit code and the results."""
     only = [word for cell in CELLS for word in ("--only", cell)]
-    code = main.main(["verify", str(model), *only, "--runs", str(runs)])
+    code = main.main(["verify", str(model), *only, "--runs", str(runs), *options])
     (run,) = (path.parent for path in runs.glob("*/plan.json"))
     document: dict[str, Any] = json.loads((run / "results.json").read_text())
     return code, document
@@ -96,6 +96,30 @@ def test_a_wrong_judge_accuses_no_runtime_and_its_node_is_named(
     assert {rows[cell]["verdict"] for cell in CELLS if cell != EVALUATOR} == {"match"}
     cause = rows[EVALUATOR]["cause"]
     assert (cause["kind"], cause["node"]) == ("evaluator", "relu")
+
+
+def test_a_wrong_runtime_is_accused_beside_large_values_that_are_undefined(tmp_path: Path) -> None:
+    """OpenVINO's Softmax of opset 11 is wrong; the cast of 1e12 to 32 bits is undefined."""
+    value = helper.make_tensor_value_info
+    nodes = [
+        helper.make_node("Softmax", ["x"], ["shares"], name="softmax"),
+        helper.make_node("Cast", ["large"], ["integer"], name="cast", to=onnx.TensorProto.INT32),
+        helper.make_node("Cast", ["integer"], ["float"], name="back", to=onnx.TensorProto.FLOAT),
+        helper.make_node("Concat", ["shares", "float"], ["y"], name="join", axis=2),
+    ]
+    inputs = [value("x", 1, [2, 3, 4]), value("large", 1, [2, 3, 1])]
+    graph = helper.make_graph(nodes, "undefined", inputs, [value("y", 1, [2, 3, 5])])
+    opset = [helper.make_opsetid("", 11)]
+    onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=7), tmp_path / "m.onnx")
+    x = np.random.default_rng(0).normal(size=(2, 3, 4)).astype(np.float32)
+    np.savez(tmp_path / "in.npz", x=x, large=np.full((2, 3, 1), 1e12, np.float32))
+    _, results = verify(
+        tmp_path / "m.onnx", tmp_path / "runs", "--inputs", str(tmp_path / "in.npz")
+    )
+    rows = {row["consumer"]: row for row in results["portability"]}
+    assert rows["onnxruntime-debian12-amd64-cpu"]["verdict"] == "match"
+    wrong = rows["openvino-debian12-amd64-cpu"]
+    assert (wrong["verdict"], wrong["cause"]["node"]) == ("drift", "softmax")
 
 
 def test_a_wrong_runtime_is_accused_and_its_node_is_named(
