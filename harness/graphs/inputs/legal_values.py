@@ -13,7 +13,6 @@ import numpy
 from harness.graphs import checks
 from harness.graphs.inputs.declared import SAMPLE_ELEMENTS
 from harness.graphs.inputs.sample_inputs import Values
-from harness.graphs.inputs.thresholds import thresholds
 from harness.graphs.inputs.vocabularies import vocabularies
 from harness.graphs.shapes import Entry, Shapes, infer
 from harness.graphs.values import carrier, part
@@ -100,11 +99,6 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
     texts = [name for name, dtype in dtypes.items() if dtype.kind == "U"]
     for name, known in vocabularies(model, texts, graph.constants).items():
         values[name] = Values(0, 0, True, f"words of {known.operator}", known.by_column)
-    numbers = {entry["name"]: entry for entry in entries if dtypes[entry["name"]].kind in "fiu"}
-    for name, splits in thresholds(model, numbers, graph.shapes).items():
-        width = (numbers[name]["shape"] or [0])[-1]
-        held = {column: split for column, split in splits.items() if column < width}
-        values.setdefault(name, Values(0, 0, False, "around the thresholds of trees", splits=held))
     for entry in entries:
         name, kind = entry["name"], dtypes[entry["name"]].kind
         if name not in values and kind in "fiu" and MASK_NAME.search(name.lower()):

@@ -230,7 +230,6 @@ def sample_and_evaluate(
     sampling: Sampling,
     evaluate: Callable[[Arrays], Any],
     values_of: Callable[[List[Entry]], Dict[str, Values]] = lambda _: {},
-    rows: int = 0,
 ) -> Sampled:
     """Return sample inputs with what *evaluate* returns for them; it raises NotEvaluated, Refused.
 
@@ -243,14 +242,12 @@ def sample_and_evaluate(
         sampling: see the class.
         evaluate: returns the result for inputs.
         values_of: returns what inputs of a shape of sizes can hold, by name.
-        rows: a size of the batch to try before the others, if any.
     """
-    dim_sizes = ((rows, DIM_SIZES[0][1]), *DIM_SIZES) if rows else DIM_SIZES
     samples = _Samples(entries, sampling, values_of)
     is_dynamic = any(isinstance(dim, str) for entry in entries for dim in entry["shape"])
     failures: List[str] = []
     refused = None
-    for first_dim, other_dims in dim_sizes if is_dynamic else dim_sizes[:1]:
+    for first_dim, other_dims in DIM_SIZES if is_dynamic else DIM_SIZES[:1]:
         known: Dict[Dim, int] = {}
         inputs = samples.draw(first_dim, other_dims, known)
         for _ in range(MAX_REQUESTS):
@@ -274,7 +271,7 @@ def sample_and_evaluate(
             return Sampled(inputs, result, remark=remark)
     if refused is not None:
         return refused._replace(failure="" if refused.result else failures[0])
-    return Sampled(samples.draw(*dim_sizes[0], known={}), None, failure=failures[0])
+    return Sampled(samples.draw(*DIM_SIZES[0], known={}), None, failure=failures[0])
 
 
 def _requested_sizes(

@@ -41,8 +41,7 @@ class Values(NamedTuple):
     """What a sample input can hold: from *low* to *high*, both included; *why* in a few words.
 
     *whole*: whole numbers only, also in an array of floats. *words*: what a text can be, by the
-    column of the last axis, None for all; a text has no numbers. *splits*: what trees compare the
-    columns of the last axis with, sorted; values are drawn between and beyond these.
+    column of the last axis, None for all; a text has no numbers.
     """
 
     low: float
@@ -50,7 +49,6 @@ class Values(NamedTuple):
     whole: bool
     why: str
     words: Dict[Optional[int], Tuple[str, ...]] = {}
-    splits: Dict[int, Tuple[float, ...]] = {}
 
 
 class Sampling(NamedTuple):
@@ -190,8 +188,6 @@ def _array(
         )
     if entry.get("distinct"):
         return _distinct(size // dtype.itemsize, dtype)
-    if legal is not None and legal.splits and dtype.kind in "fiu":
-        return _between(legal.splits, shape, dtype, random)
     if legal is not None and dtype.kind in "fiub":
         return _within(legal, shape, dtype, random)
     if dtype.kind == "f":
@@ -237,26 +233,3 @@ def _within(
         least, most = _bounds(dtype)
         low, high = max(low, least), min(high, most)
     return random.randint(int(low), int(min(high, 2**62)) + 1, shape, "int64").astype(dtype)
-
-
-def _between(
-    splits: Dict[int, Tuple[float, ...]],
-    shape: List[int],
-    dtype: "numpy.dtype[Any]",
-    random: "numpy.random.RandomState",
-) -> "numpy.ndarray":
-    """Draw each column evenly over the gaps between its splits, and beyond both ends of them.
-
-    A column without splits is drawn from the standard normal distribution.
-    """
-    drawn = random.standard_normal(shape)
-    for column, held in splits.items():
-        ends = numpy.array(held)
-        beyond = max((ends[-1] - ends[0]) / len(ends), abs(ends[0]) / 2, 0.5)
-        edges = numpy.concatenate([[ends[0] - beyond], ends, [ends[-1] + beyond]])
-        gaps = random.randint(0, len(edges) - 1, drawn[..., column].shape)
-        share = random.uniform(0, 1, gaps.shape)
-        drawn[..., column] = edges[gaps] * (1 - share) + edges[gaps + 1] * share
-    if dtype.kind in "iu":
-        drawn = numpy.clip(numpy.rint(drawn), *_bounds(dtype))
-    return drawn.astype(dtype)

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
 from harness.graphs import checks, inner, operators, quantisation, values
-from harness.graphs.inputs import declared, onnx_inputs, thresholds
+from harness.graphs.inputs import declared, onnx_inputs
 from harness.graphs.inputs.legal_values import legal_values
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
@@ -104,7 +104,6 @@ def _sampled(model, reference, entries, sampling, described):
         sampling,
         functools.partial(gold.evaluate_samples, model, reference),
         functools.partial(legal_values, model),
-        rows=thresholds.ROWS if thresholds.has_trees(model) else 0,
     )
     sized = [dict(entry, shape=list(sampled.inputs[entry["name"]].shape)) for entry in entries]
     held = {name: legal.why for name, legal in legal_values(model, sized).items()}
@@ -128,7 +127,6 @@ def _judged(model, reference, inputs, result, described):
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     remarks += undefined_remarks + limit_remarks + quantised.remarks(model)
-    remarks += thresholds.remarks(model, outputs)
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
     if reason:
