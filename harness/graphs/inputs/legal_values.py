@@ -13,6 +13,7 @@ import numpy
 from harness.graphs import checks
 from harness.graphs.inputs.declared import SAMPLE_ELEMENTS
 from harness.graphs.inputs.sample_inputs import Values
+from harness.graphs.inputs.thresholds import columns_between_thresholds
 from harness.graphs.inputs.vocabularies import vocabularies
 from harness.graphs.shapes import Entry, Shapes, infer
 from harness.graphs.values import carrier, part
@@ -94,6 +95,10 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
     texts = [name for name, dtype in dtypes.items() if dtype.kind == "U"]
     for name, known in vocabularies(model, texts, graph.constants).items():
         values[name] = Values(0, 0, True, f"words of {known.operator}", known.by_column)
+    for name, numbers in columns_between_thresholds(model, entries).items():
+        ends = [number for column in numbers.values() for number in column]
+        why = "between the thresholds of trees"
+        values[name] = Values(min(ends), max(ends), False, why, numbers=numbers)
     for entry in entries:
         name, kind = entry["name"], dtypes[entry["name"]].kind
         if name not in values and kind in "fiu" and MASK_NAME.search(name.lower()):

@@ -9,7 +9,7 @@ from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
 from harness.graphs import WrongInputs, checks, inner, operators, quantisation, values
-from harness.graphs.inputs import declared, onnx_inputs
+from harness.graphs.inputs import declared, onnx_inputs, thresholds
 from harness.graphs.inputs.contradictions import contradiction
 from harness.graphs.inputs.legal_values import legal_values
 from harness.graphs.inputs.sample_inputs import Sampling
@@ -111,6 +111,7 @@ def _sampled(model, reference, entries, sampling, described):
         sampling,
         functools.partial(gold.evaluate_samples, model, reference),
         functools.partial(legal_values, model),
+        [(thresholds.ROWS, 64)] if thresholds.has_trees(model) else (),
     )
     sized = [dict(entry, shape=list(sampled.inputs[entry["name"]].shape)) for entry in entries]
     held = {name: legal.why for name, legal in legal_values(model, sized).items()}
@@ -134,6 +135,7 @@ def _judged(model, reference, inputs, result, described):
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     remarks += undefined_remarks + limit_remarks + quantised.remarks(model)
+    remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
     if reason:
