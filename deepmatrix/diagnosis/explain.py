@@ -131,7 +131,7 @@ def _obvious_cause(case: Case) -> Cause | None:
     """Return the cause where it needs no trace, or where the format has none."""
     agreement, model_format = case.agreement, case.artifact.format
     if not agreement.outputs or any(
-        output.note and output.row is None for output in agreement.outputs
+        output.note and output.row is None and not output.unjudged for output in agreement.outputs
     ):
         return case.cause("answers", agreement.note)
     # Without an error of the producer its own outputs are not finite: that has a first node.

@@ -115,7 +115,7 @@ class RuntimeSearch:
         try:
             outputs = case.tracer.infer(case.fault.consumer, model_format, model, inputs)
         except Untraceable as error:
-            return f"alone it cannot be run: {error}", True
+            return f"alone it cannot be run: {error}", False
         case.consumer_runs += 1
         float32_error = self.trace.float32_error(tensor)
         for (name, truth), output in zip(truths.items(), outputs.values(), strict=False):

@@ -41,7 +41,7 @@ class Verdict:
     tolerance: float | None = None
     basis: str = ""
     worst_output: str = ""
-    precision: Precision = "float32"
+    precision: str = "float32"
     producer_error: float | None = None
     reason: str = ""
     failed_phase: str = ""
@@ -187,7 +187,7 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
     answered = record.output.infer() if record.output else None
     return replace(
         _repeated(_compare(agreement, terms), agreement, terms, answered),
-        precision=terms.precision,
+        precision=_arithmetic(record, terms, agreement),
         producer_error=agreement.producer_error,
         deviations=agreement.outputs,
         repeatable=answered.repeatable if answered else None,
@@ -195,6 +195,14 @@ def _judge_round(record: JobRecord, terms: Terms) -> Verdict:
         if answered
         else {},
     )
+
+
+def _arithmetic(record: JobRecord, terms: Terms, agreement: Agreement) -> str:
+    """Return the precision of a consumer: a model's own float64 where it reports none."""
+    floats = {output.dtype for output in agreement.outputs if output.dtype.startswith("float")}
+    reported = record.output.environment.precision if record.output else None
+    is_double = floats == {"float64"} and terms.precision == "float32" and reported is None
+    return "float64" if is_double else terms.precision
 
 
 def _repeated(

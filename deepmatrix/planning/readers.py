@@ -31,10 +31,18 @@ def find_readers(
     Raises:
         ArgumentError: a preset, glob, tag or instruction set that matches nothing.
     """
+
+    def refusal(cell: Cell) -> str | None:
+        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
+        left_out = LEFT_OUT if selection.native and capabilities.emulates(cell) else None
+        return reason or left_out
+
+    def reads(cell: Cell) -> bool:
+        return not formats.isdisjoint(cell.reads)
+
     cells, skipped = [], []
-    selected = [
-        cell for cell in select_cells(matrix, selection) if not formats.isdisjoint(cell.reads)
-    ]
+    usable = [cell.id for cell in all_cells(matrix) if reads(cell) and refusal(cell) is None]
+    selected = list(filter(reads, select_cells(matrix, selection, usable)))
     if not selection.include:
         unread = formats - {format for cell in selected for format in cell.reads}
         selected += [
@@ -43,9 +51,7 @@ def find_readers(
             if not unread.isdisjoint(cell.reads) and not match_globs([cell.id], selection.exclude)
         ]
     for cell in sweep(matrix, selected, isas):
-        reason = matrix.exclusion(cell.id) or capabilities.refusal(cell)
-        if selection.native and capabilities.emulates(cell):
-            reason = reason or LEFT_OUT
+        reason = refusal(cell)
         if reason is None:
             cells.append(cell)
         else:

@@ -40,12 +40,16 @@ def check_globs(
     ids: Sequence[str],
     globs: Iterable[str],
     *,
+    suggested: Sequence[str] = (),
     hint: str = f"`{command_line('plan', '--preset', 'full')}` lists all cells",
 ) -> None:
-    """Raise ArgumentError for the first glob that matches none of the ids."""
+    """Raise ArgumentError for the first glob that matches none of the ids.
+
+    The id that it may have meant is one of *suggested*, where one of these is near.
+    """
     for glob in globs:
         if not fnmatch.filter(ids, glob):
-            cell_id = nearest(glob, ids)
+            cell_id = nearest(glob, suggested) or nearest(glob, ids)
             suggestion = f"; did you mean '{cell_id}'?" if cell_id else ""
             raise ArgumentError(f"'{glob}' matches no cell{suggestion}", hint=hint)
 
@@ -57,18 +61,19 @@ def find_preset(matrix: Matrix, name: str) -> Preset:
     return matrix.presets[name]
 
 
-def select_cells(matrix: Matrix, selection: Selection) -> list[Cell]:
+def select_cells(matrix: Matrix, selection: Selection, suggested: Sequence[str] = ()) -> list[Cell]:
     """Return the cells that a selection chooses, excluded ones included.
 
     Globs replace the preset's cells and its *without*. They may name cells that the preset does
-    not have.
+    not have. *suggested*: see `check_globs`.
 
     Raises:
         ArgumentError: a preset, glob or tag that matches nothing.
     """
     preset = find_preset(matrix, selection.preset)
     cells = list(all_cells(matrix))
-    check_globs([cell.id for cell in cells], (*selection.include, *selection.exclude))
+    globs = (*selection.include, *selection.exclude)
+    check_globs([cell.id for cell in cells], globs, suggested=suggested)
     known = {tag for cell in cells for tag in cell.tags}
     for tag in selection.tags:
         if tag not in known:

@@ -106,8 +106,13 @@ def _legend(artifacts: int, width: int) -> str:
 
 
 def find_cell(results: Results, name: str) -> CellRow:
-    """Return the cell of a name, or of a part that only one has. Raises ArgumentError."""
-    return _find({cell.cell: cell for cell in results.cells}, name, "cell")
+    """Return the cell of a name, or of a part that only one has. Raises ArgumentError.
+
+    Cells that did not run count only where none that ran has the part.
+    """
+    cells = {cell.cell: cell for cell in results.cells}
+    ran = {full: cell for full, cell in cells.items() if cell.jobs and name in full}
+    return _find(cells if name in cells or not ran else ran, name, "cell")
 
 
 def find_verdict(results: Results, cell: str, name: str) -> PortabilityRow:

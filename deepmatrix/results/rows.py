@@ -217,6 +217,11 @@ class PortabilityRow(Row):
         return self.model or self.artifact
 
     @property
+    def is_reduced(self) -> bool:
+        """Whether the consumer computes in less than float32."""
+        return self.precision not in ("float32", "float64")
+
+    @property
     def share_of_tolerance(self) -> float | None:
         """The error over what is allowed of it, None where either is missing."""
         return self.error / self.tolerance if self.error is not None and self.tolerance else None

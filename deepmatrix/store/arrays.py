@@ -30,6 +30,9 @@ LARGEST_FLOAT = 8
 
 _WANTED = {FLOATS: "floats", NUMBERS: "numbers", ANY: "numbers or text (dtype U)"}
 
+#: What to do with an array of Python's objects, as pandas has texts.
+AS_TEXT = '; save texts as array.astype("U")'
+
 Shape = tuple[int, ...]
 
 #: The limit of all arrays of a file together. A header can claim any size; no model needs more.
@@ -179,7 +182,8 @@ def _check_header(
     read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else _header_2_0
     shape, _, dtype = read_header(header)
     if dtype.kind not in kinds and not (kinds == ANY and dtype == BFLOAT16):
-        raise Unreadable(f"{name} holds {dtype}, not {_WANTED[kinds]}")
+        hint = AS_TEXT if dtype.kind == "O" and kinds == ANY else ""
+        raise Unreadable(f"{name} holds {dtype}, not {_WANTED[kinds]}{hint}")
     if dtype.kind == "f" and dtype.itemsize > LARGEST_FLOAT:
         raise Unreadable(f"{name} holds {dtype}, which no library computes in")
     if expected is not None and shape != expected:

@@ -250,9 +250,16 @@ def record_files(path: Path) -> Iterator[str]:
         return
     for cell in _folders(root):
         for subject in _folders(cell):
-            rounds = filter(None, map(ROUND.fullmatch, os.listdir(subject.path)))
-            for match in sorted(rounds, key=lambda match: int(match[1])):
-                yield f"{subject.path}/{match[0]}"
+            yield from subject_files(subject.path)
+
+
+def subject_files(folder: str | Path) -> Iterator[str]:
+    """Yield the record files of one cell and subject, round by round; none without the folder."""
+    if not Path(folder).is_dir():
+        return
+    rounds = filter(None, map(ROUND.fullmatch, os.listdir(folder)))
+    for match in sorted(rounds, key=lambda match: int(match[1])):
+        yield f"{folder}/{match[0]}"
 
 
 def _folders(path: Path | os.DirEntry[str]) -> list[os.DirEntry[str]]:

@@ -12,7 +12,7 @@ import hashlib
 import json
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -34,7 +34,7 @@ from deepmatrix.store import leftovers, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.leftovers import SCRATCH, check_tree
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import ROUND, UNDONE, JobRecord, place_of, record_files
+from deepmatrix.store.records import ROUND, UNDONE, JobRecord, place_of, record_files, subject_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +206,14 @@ class Run:
 
         A file that cannot be used, where no record was planned, is noted as damage.
         """
-        for path in record_files(self.path):
+        yield from self._readable(record_files(self.path))
+
+    def records_of(self, cell: str, subject: str) -> Iterator[JobRecord]:
+        """Yield the records of one cell and subject, as `records` does."""
+        yield from self._readable(subject_files(self.path / "records" / cell / subject))
+
+    def _readable(self, paths: Iterable[str]) -> Iterator[JobRecord]:
+        for path in paths:
             try:
                 record = self.record_at(path)
             except Damaged as error:

@@ -95,6 +95,16 @@ def test_text_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert arrays.read_array(tmp_path / "x.npy").tolist() == texts.tolist()
 
 
+@pytest.mark.parametrize("name", ["x.npy", "x.npz"])
+def test_texts_as_objects_are_refused_with_what_to_do(tmp_path: Path, name: str) -> None:
+    texts = np.array(["a", "b"], object)
+    save = np.save if name == "x.npy" else np.savez
+    save(tmp_path / name, texts)
+    read = arrays.read_array if name == "x.npy" else lambda path: arrays.read_all(path, arrays.ANY)
+    with pytest.raises(Unreadable, match=r'holds object.*; save texts as array.astype\("U"\)'):
+        read(tmp_path / name)
+
+
 def test_what_an_archive_unpacks_to_is_bounded_as_a_whole(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

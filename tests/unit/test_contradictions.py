@@ -1,89 +1,104 @@
-"""A wrong judge, planted: where the baseline contradicts it, it accuses nobody."""
+"""A user's inputs that no runtime can take are refused in words that say what is wrong."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx
 import pytest
-from onnx import helper
+from onnx import TensorProto, helper, numpy_helper
 
-from harness.graphs import operators
+from harness.graphs import BadModel, WrongInputs
 from harness.graphs.inputs.sample_inputs import Sampling
-from harness.record import CONTESTED, FLOAT64
 from harness.runtimes.onnx import adapter
-from tests.unit.one_node import Case
 
 pytest.importorskip("onnxruntime")
 
-INFINITE = np.float32([[-np.inf, -np.inf], [1, 2]])
-PLACES = np.zeros((1, 30000), np.float32)
-PLACES[0, 20000] = 1
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+node, value = helper.make_node, helper.make_tensor_value_info
+TABLE = numpy_helper.from_array(np.ones((500, 4), np.float32), "table")
+IDS = np.array([[1, 2, 499]])
 
 
-def inspected(folder: Path, case: Case, model: onnx.ModelProto | None = None) -> dict[str, Any]:
-    model = model or case.model()
-    dtype = np.int64 if case.operator == "ArgMax" else case.inputs[0].dtype
-    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
-    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", kind, None))
-    path = folder / "m.onnx"
-    onnx.save(model, path)
+@pytest.fixture(autouse=True)
+def started() -> None:
     adapter.start()
-    return adapter.inspect("onnx", str(path), case.fed(), Sampling(0))
 
 
-def of_nan(values: np.ndarray) -> np.ndarray:
-    return np.where(np.isfinite(values), values, np.nan).astype(values.dtype)
+def inspect(
+    folder: Path,
+    nodes: list[onnx.NodeProto],
+    declared: list[onnx.ValueInfoProto],
+    given: dict[str, Any] | None,
+    sampling: Sampling = Sampling(0),  # noqa: B008 - a tuple
+) -> dict[str, Any]:
+    outputs = [value(nodes[-1].output[0], FLOAT, None)]
+    graph = helper.make_graph(nodes, "graph", declared, outputs, [TABLE])
+    opsets = [helper.make_opsetid("", 17)]
+    path = folder / "m.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), path)
+    return adapter.inspect("onnx", str(path), given, sampling)
 
 
-@pytest.mark.parametrize(
-    ("case", "falsify"),
-    [
-        (Case("Softmax", [np.float32([[1, 2, 3]])]), lambda y: y * y.dtype.type(1.0003)),
-        (Case("Softmax", [np.float16([[1, 2, 3]])]), lambda y: y * y.dtype.type(np.nan)),
-        (Case("ReduceLogSumExp", [INFINITE], {"axes": [1]}), of_nan),
-        (Case("ArgMax", [PLACES], {"axis": 1}), lambda y: y + 1),
-        (Case("ArgMax", [PLACES], {"axis": 1}), lambda y: y.astype("float32")),
-    ],
-    ids=["a part of a thousandth", "NaN in float16", "NaN for -inf", "the next place", "floats"],
-)
-def test_a_wrong_evaluation_is_contested(
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    case: Case,
-    falsify: Callable[[np.ndarray], np.ndarray],
-) -> None:
-    right = inspected(tmp_path, case)
-    assert right["described"]["judged_by"] == {"y0": FLOAT64}
-    definition = operators.definition("", case.operator)
-    run = definition._run
-    monkeypatch.setattr(
-        definition, "_run", lambda self, *x, **settings: (falsify(run(self, *x, **settings)[0]),)
-    )
-    wrong = inspected(tmp_path, case)
-    assert wrong["described"]["judged_by"] == {"y0": CONTESTED}
-    np.testing.assert_allclose(wrong["gold"]["y0"], right["gold"]["y0"], rtol=1e-3)
-    assert list(wrong["evaluation"]) == ["y0"]
-
-
-def test_rounding_beside_values_that_cancel_contests_no_evaluation(tmp_path: Path) -> None:
-    """The logarithm of a sum of probabilities is 0: 2e-16 in float64, 1e-7 in float32."""
-    x = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
-    case = Case("ReduceLogSumExp", [x], {"axes": [1]}, version=13)
+def embedded(folder: Path, **given: np.ndarray) -> dict[str, Any]:
+    """Inspect an embedding whose rows are multiplied with a mask."""
     nodes = [
-        helper.make_node("LogSoftmax", ["x0"], ["p"], axis=1),
-        helper.make_node("ReduceLogSumExp", ["p"], ["y0"], axes=[1]),
+        node("Gather", ["table", "ids"], ["rows"]),
+        node("Unsqueeze", ["mask", "last"], ["column"]),
+        node("Mul", ["rows", "column"], ["y"]),
     ]
-    found = inspected(tmp_path, case, case.model_of(nodes, {"": 13}))
-    assert np.abs(found["gold"]["y0"]).max() < 1e-15
-    assert found["described"]["judged_by"] == {"y0": FLOAT64}
+    constant = node("Constant", [], ["last"], value=numpy_helper.from_array(np.array([-1])))
+    declared = [value("ids", INT64, ["n", "ids_length"]), value("mask", FLOAT, ["n", "length"])]
+    return inspect(folder, [constant, *nodes], declared, given)
 
 
-def test_an_error_of_rounding_contests_no_evaluation(tmp_path: Path) -> None:
-    """ONNX Runtime's own rounding, 1e-6 here, widens the tolerance instead."""
-    x = np.random.default_rng(0).normal(size=(1, 4000)).astype(np.float32)
-    found = inspected(tmp_path, Case("MatMul", [x, x.T.copy()]))
-    assert found["described"]["judged_by"] == {"y0": FLOAT64}
+def mask(length: int) -> np.ndarray:
+    return np.ones((1, length), np.float32)
+
+
+@pytest.mark.parametrize(("wrong", "said"), [(586, "586"), (-501, "-501")])
+def test_an_id_beyond_the_table_is_named(tmp_path: Path, wrong: int, said: str) -> None:
+    message = f"^ids holds {said}; the table that it is looked up in has 500 rows$"
+    with pytest.raises(WrongInputs, match=message):
+        embedded(tmp_path, ids=np.array([[1, wrong, 2]]), mask=mask(3))
+
+
+def test_sizes_that_differ_between_inputs_are_named(tmp_path: Path) -> None:
+    message = "ids has the size 3 at axis 1, mask has the size 7 at axis 1; .*equal sizes"
+    with pytest.raises(WrongInputs, match=message):
+        embedded(tmp_path, ids=IDS, mask=mask(7))
+
+
+def test_a_batch_that_differs_is_named_where_the_graph_declares_it(tmp_path: Path) -> None:
+    declared = [value("a", FLOAT, ["n", 2]), value("b", FLOAT, ["n", 2])]
+    nodes = [node("Mul", ["a", "b"], ["y"])]
+    a, b = np.ones((2, 2), np.float32), np.ones((3, 2), np.float32)
+    with pytest.raises(WrongInputs, match="a has the size 2 at axis 0, b has the size 3 at axis 0"):
+        inspect(tmp_path, nodes, declared, {"a": a, "b": b})
+    wide = inspect(tmp_path, nodes, declared, {"a": a, "b": b[:1]})
+    assert wide["gold"]["y"].shape == (2, 2), "what can be computed is not refused"
+
+
+def test_inputs_that_the_model_takes_are_not_refused(tmp_path: Path) -> None:
+    assert embedded(tmp_path, ids=IDS - 500, mask=mask(3))["gold"]["y"].shape == (1, 3, 4)
+
+
+def bare() -> tuple[list[onnx.NodeProto], list[onnx.ValueInfoProto]]:
+    """Return a node, and an input that declares no shape."""
+    return [node("Softmax", ["x"], ["y"])], [value("x", FLOAT, None)]
+
+
+@pytest.mark.parametrize("name", ["x", "any"])
+def test_an_input_without_a_declared_shape_takes_arrays_of_any(tmp_path: Path, name: str) -> None:
+    given = np.ones((2, 3, 4), np.float32)
+    inspected = inspect(tmp_path, *bare(), {name: given})
+    assert inspected["gold"]["y"].shape == (2, 3, 4)
+
+
+def test_samples_for_an_input_without_a_declared_shape_need_one(tmp_path: Path) -> None:
+    with pytest.raises(BadModel, match=r"x declares no shape.*--shape x=1x3x224x224, or give"):
+        inspect(tmp_path, *bare(), None)
+    inspected = inspect(tmp_path, *bare(), None, Sampling(0, {"x": (2, 5)}))
+    assert inspected["inputs"]["x"].shape == (2, 5)

@@ -84,3 +84,17 @@ def test_the_report_begins_with_the_verdicts_of_all_models() -> None:
 
 def test_one_model_has_no_table_of_models() -> None:
     assert not overview.verdicts(verifications.results()).rows
+
+
+def test_a_broken_budget_stands_in_the_headline() -> None:
+    run = verifications.results("onnxruntime-debian12-amd64-cpu", verifications.INSPECTOR)
+    broken = run.model_copy(update={"over_budget": ("resnet50: error 1 is over the budget",)})
+    assert headlines.headline(run, run.models[0]) == (
+        f"{verifications.MODEL.source}: 1 of 1 consumer matches",
+        "good",
+    )
+    text, mood = headlines.headline(broken, broken.models[0])
+    assert (text.rpartition("; ")[2], mood) == ("1 over budget", "bad")
+    several = verifications.two_models().model_copy(update={"over_budget": broken.over_budget})
+    assert overview.line(several)[0].endswith("; 1 over budget")
+    assert "over budget" not in headlines.headline(several, several.models[0])[0]

@@ -2,21 +2,32 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
 from random import Random
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepmatrix.diagnosis import explain
+from deepmatrix.diagnosis.runtime_cause import RuntimeSearch
 from deepmatrix.diagnosis.search.bisection import TENSORS_PER_RUN, Bisection
 from deepmatrix.diagnosis.search.divergence import ExpectedLayer, find_divergence, layers_of
 from deepmatrix.diagnosis.search.graph import Graph
+from deepmatrix.diagnosis.search.tracing import Trace, Untraceable
+from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.reported.phases import Node
 from harness.graphs import inner
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
+from harness.record import MADE
 from tests import planted
+from tests.unit.test_verdicts import TERMS
 
 
 @st.composite
@@ -177,3 +188,44 @@ def test_an_exposed_model_gives_inner_tensors_beside_its_own_outputs() -> None:
     inner.expose(model, [{"name": "conv10", "dtype": "float32", "rank": 4}])
     y, add5, conv10 = evaluator(model).run(None, X)
     assert (y.shape, add5.shape, conv10.shape) == ((1, 8), (1, 8, 12, 12), (1, 8, 12, 12))
+
+
+def case_of(**parts: Any) -> Any:
+    """Return what a search reads of a case, without a run around it."""
+    artifact = SimpleNamespace(format="onnx")
+    return SimpleNamespace(
+        artifact=artifact, terms=TERMS, cause=lambda kind, text: (kind, text), **parts
+    )
+
+
+@pytest.mark.parametrize("is_unjudged", [True, False])
+def test_an_output_that_nothing_judges_ends_no_search_for_another(is_unjudged: bool) -> None:
+    outputs = (
+        Deviation(name="a", error=None, note="a: no gold", unjudged=is_unjudged),
+        Deviation(name="b", error=1.0, row=0, producer_error=1e-7),
+    )
+    agreement = Agreement(
+        error=1.0, producer_error=1e-7, from_producer=1.0, scale=1.0, note="a", outputs=outputs
+    )
+    cause = explain._obvious_cause(case_of(agreement=agreement))
+    assert (cause is None) == is_unjudged
+
+
+def test_a_node_that_cannot_be_run_alone_does_not_show_the_fault(tmp_path: Path) -> None:
+    class Dying:
+        @contextlib.contextmanager
+        def inspector_job(self, *_: object, **__: object) -> Iterator[tuple[None, Path]]:
+            (tmp_path / "control" / MADE).mkdir(parents=True)
+            for name in ("inputs.npz", "gold.npz"):
+                np.savez(tmp_path / "control" / MADE / name, x=np.zeros(1))
+            yield None, tmp_path / "control"
+
+        def infer(self, *_: object) -> dict[str, np.ndarray]:
+            raise Untraceable("it crashed")
+
+    graph, precise = seen()
+    case = case_of(
+        tracer=Dying(), folder=tmp_path / "case", rows=[], fault=SimpleNamespace(consumer=None)
+    )
+    search = RuntimeSearch(case, Trace(graph=graph, precise=precise, single={}))
+    assert search._run_alone(0, "conv10") == ("alone it cannot be run: it crashed", False)

@@ -224,6 +224,17 @@ def test_native_cells_serve_first_and_emulated_ones_can_be_left_out() -> None:
     assert left_out == everywhere.emulated
 
 
+@pytest.mark.parametrize(("native", "architecture"), [(True, "amd64"), (False, "arm64")])
+def test_of_cells_that_a_name_may_have_meant_one_is_named_that_can_run(
+    native: bool, architecture: str
+) -> None:
+    selection = Selection(include=("onnxruntime-node-debian13-arm46-cpu",), native=native)
+    with pytest.raises(ArgumentError) as caught:
+        plan_models(MATRIX, [("net", "onnx", "model.onnx")], selection, DOCKER, seed=0, infer=INFER)
+    meant = f"did you mean 'onnxruntime-node-debian13-{architecture}-cpu'?"
+    assert caught.value.message.endswith(meant)
+
+
 def test_the_command_of_a_plan_is_the_one_that_makes_it() -> None:
     assert (ONE.command, planned("torch-*").command) == ("verify", "matrix")
 

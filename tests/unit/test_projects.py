@@ -154,6 +154,17 @@ def test_models_that_are_named_choose_among_those_of_the_file(folder: Path) -> N
         list(projects.options_by_entry(unknown, document, path.parent))
 
 
+def test_a_model_that_is_named_says_that_it_takes_nothing_from_the_file(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    named = ["verify", "missing.onnx"]
+    assert main.main(named) == ArgumentError.exit_code
+    assert "deepmatrix.yaml" not in capsys.readouterr().out
+    write(entry())
+    assert main.main(named) == ArgumentError.exit_code
+    assert "--config deepmatrix.yaml" in capsys.readouterr().out
+
+
 @pytest.mark.skipif(
     sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
 )

@@ -57,6 +57,28 @@ def test_the_error_decides(measured: Agreement, word: str, reason: str) -> None:
     assert (verdict.name, verdict.reason) == (word, reason)
 
 
+@pytest.mark.parametrize(
+    ("reported", "dtypes", "shown"),
+    [
+        (None, ["float64", "int64"], "float64"),
+        (None, ["float64", "float32"], "float32"),
+        (None, ["int64"], "float32"),
+        ("float32", ["float64"], "float32"),
+    ],
+)
+def test_a_model_in_float64_is_served_in_it_unless_the_runtime_says_less(
+    reported: str | None, dtypes: list[str], shown: str
+) -> None:
+    outputs = tuple(Deviation(name=f"y{at}", error=0.0, dtype=x) for at, x in enumerate(dtypes))
+    measured = agreement(0.0).model_copy(update={"outputs": outputs})
+    served = record(JOB, agreement=measured)
+    assert served.output is not None
+    environment = served.output.environment.model_copy(update={"precision": reported})
+    output = served.output.model_copy(update={"environment": environment})
+    verdict = judge([served.model_copy(update={"output": output})], TERMS, "")
+    assert (verdict.name, verdict.precision) == ("match", shown)
+
+
 @pytest.mark.parametrize("own", [1.3, NAN])
 def test_a_users_model_whose_gold_its_own_precision_contradicts_has_no_gold(own: float) -> None:
     terms = replace(TERMS, imported=True)

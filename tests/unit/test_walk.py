@@ -81,6 +81,16 @@ def test_a_part_of_a_name_is_enough_where_only_one_has_it() -> None:
         walk.find_cell(results, "nothing")
 
 
+def test_a_part_of_a_name_means_the_cell_that_ran() -> None:
+    results = drifting()
+    name = "onnxruntime-cpp-debian13-arm64-cpu"
+    skipped = results.cells[0].model_copy(update={"cell": name, "jobs": 0, "status": "skipped"})
+    results = results.model_copy(update={"cells": (*results.cells, skipped)})
+    assert walk.find_cell(results, "cpp").cell == "onnxruntime-cpp-debian13-amd64-cpu"
+    assert walk.find_cell(results, name).cell == name
+    assert walk.find_cell(results, "cpp-debian13-arm64").cell == name
+
+
 def test_a_verdict_shows_its_cause_and_the_command_that_shows_it_again(tmp_path: Path) -> None:
     console = Console(file=io.StringIO(), width=400)
     row = walk.find_verdict(drifting(), DRIFTING, "resnet50")
@@ -113,6 +123,19 @@ def test_a_record_that_was_retried_is_listed_and_has_no_samples(
     shown = capsys.readouterr().out
     assert "r0.retried1.json" in shown
     assert shown.count("round 0:") == 1
+
+
+def test_a_verdict_needs_no_record_of_another_cell(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = whole(tmp_path)
+    record, *others = [record for record in run.records() if record.wave == "consume"]
+    read = [one.key for one in run.records_of(record.cell, record.subject)]
+    assert read == [one.key for one in (record, *others) if one.key[:2] == record.key[:2]]
+    path = run.path / "records" / record.cell / record.subject / "r0.json"
+    path.write_text("torn")
+    assert main(["show", "--runs", str(tmp_path), run.id, record.cell, record.subject]) == 0
+    assert "r0.json" in capsys.readouterr().out
 
 
 def test_a_sparkline_is_as_high_as_its_numbers_and_has_a_gap_for_none() -> None:

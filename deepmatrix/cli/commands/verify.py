@@ -153,6 +153,9 @@ def run(options: argparse.Namespace) -> None:
     if options.config or (not is_named and project.FILE.is_file()):
         _verify_project(options, console)
     elif is_named:
+        if options.models and project.FILE.is_file():
+            line = f"{project.FILE} is not used for models that are named; --config takes it"
+            print_line(console, f"{line}: --config {project.FILE}", "yellow", wrap=False)
         _verify(options, console)
     else:
         raise ArgumentError(

@@ -51,9 +51,7 @@ def run(options: argparse.Namespace) -> None:
 
 def _samples(opened: Run, judged: PortabilityRow) -> Iterator[list[float]]:
     """Yield the samples of the smallest batch of each round."""
-    for record in opened.records():
-        if (record.cell, record.subject) != (judged.consumer, judged.artifact):
-            continue
+    for record in opened.records_of(judged.consumer, judged.artifact):
         inferred = record.output.infer() if record.output else None
         if inferred and inferred.batches:
             yield inferred.batches[min(inferred.batches, key=int)].latency_s

@@ -124,7 +124,7 @@ def _reader(judged: PortabilityRow) -> tuple[str, str]:
 def _verdict_text(judged: PortabilityRow | None) -> str:
     if judged is None:
         return numbers.DASH
-    precision = "" if judged.precision == "float32" else f" ({judged.precision})"
+    precision = f" ({judged.precision})" if judged.is_reduced else ""
     if judged.verdict != "match":
         verdict = judged.verdict + precision
         return (

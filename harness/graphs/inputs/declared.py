@@ -5,8 +5,9 @@ A tensor is an array of its own name. A sequence and a map are several, named as
 """
 
 import itertools
-from typing import Any, Dict, Iterable, Iterator, List, NamedTuple
+from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 
+from harness.adapters import Arrays
 from harness.graphs import BadModel, values
 from harness.graphs.inputs import sample_inputs
 from harness.graphs.shapes import Dim, Entry
@@ -15,7 +16,9 @@ from harness.graphs.shapes import Dim, Entry
 SAMPLE_ELEMENTS = 2
 
 
-def declared_inputs(model: Any, onnx: Any, user_names: Iterable[str] = ()) -> List[Entry]:
+def declared_inputs(
+    model: Any, onnx: Any, user_ranks: Optional[Mapping[str, int]] = None
+) -> List[Entry]:
     """Return name, dtype and shape of every array of the inputs; a dynamic dimension has a name.
 
     A part of a sequence or a map says of which input it is ``part_of``; keys are ``distinct``. What
@@ -27,14 +30,18 @@ def declared_inputs(model: Any, onnx: Any, user_names: Iterable[str] = ()) -> Li
     Args:
         model: the model.
         onnx: the package.
-        user_names: the names of a user's arrays, which say how many elements a sequence has.
+        user_ranks: how many dimensions a user's arrays have, by name. The names say how many
+            elements a sequence has; an input that declares no shape has the number of dimensions.
     """
     for value in model.graph.output:
         if value.type.HasField("tensor_type"):
             _dtype("output", value.name, value.type.tensor_type.elem_type, onnx)
     initialised = {tensor.name for tensor in model.graph.initializer}
     own = [value for value in model.graph.input if value.name not in initialised]
-    names = set(user_names) - {value.name for value in own}
+    known = user_ranks or {}
+    if len(own) == len(known) == 1:  # an array of any name is the only input
+        known = {own[0].name: next(iter(known.values())), **known}
+    names = set(known) - {value.name for value in own}
     entries: List[Entry] = []
     owners: Dict[str, str] = {}
     for value in own:
@@ -46,8 +53,13 @@ def declared_inputs(model: Any, onnx: Any, user_names: Iterable[str] = ()) -> Li
                 )
             owners[array.name] = value.name
             dtype = _dtype("input", value.name, array.tensor.elem_type, onnx)
-            entries.append(_entry(value.name, array, dtype))
+            entries.append(_entry(value.name, array, dtype, known))
     return entries
+
+
+def ranks(inputs: Arrays) -> Dict[str, int]:
+    """Return how many dimensions arrays have, by name."""
+    return {name: x.ndim for name, x in inputs.items()}
 
 
 def described(entries: List[Entry]) -> List[Entry]:
@@ -62,8 +74,9 @@ def described(entries: List[Entry]) -> List[Entry]:
     ]
 
 
-def _entry(owner: str, array: "_Array", dtype: str) -> Entry:
-    entry: Entry = {"name": array.name, "dtype": dtype, "shape": _dims(array.name, array.tensor)}
+def _entry(owner: str, array: "_Array", dtype: str, known: Mapping[str, int]) -> Entry:
+    dims = _dims(array.name, array.tensor, known)
+    entry: Entry = {"name": array.name, "dtype": dtype, "shape": dims}
     if array.name != owner:
         entry["part_of"] = owner
     if array.is_optional:
@@ -130,8 +143,18 @@ def _dtype(role: str, name: str, kind: int, onnx: Any) -> str:
     return dtype
 
 
-def _dims(name: str, tensor: Any) -> List[Dim]:
-    """Return the dimensions of a tensor; a dynamic dimension without a name gets one of its own."""
+def _dims(name: str, tensor: Any, known: Mapping[str, int]) -> List[Dim]:
+    """Return the dimensions of a tensor; a dynamic dimension without a name gets one of its own.
+
+    Raises BadModel where nobody says how many it has.
+    """
+    if not tensor.HasField("shape"):
+        if name not in known:
+            raise BadModel(
+                f"its input {name} declares no shape, not even a number of dimensions: state one "
+                f"with --shape {name}=1x3x224x224, or give --inputs"
+            )
+        return [f"{name}.{axis}" for axis in range(known[name])]
     return [
         dim.dim_value
         if dim.HasField("dim_value") and dim.dim_value >= 0

@@ -6,13 +6,14 @@ https://onnx.ai/onnx/operators says what each takes; ONNX Runtime's ContribOpera
 """
 
 import re
-from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional
+from typing import Any, Callable, Dict, Iterator, List, NamedTuple, Optional, Tuple
 
 import numpy
 
 from harness.graphs import checks
 from harness.graphs.inputs.declared import SAMPLE_ELEMENTS
 from harness.graphs.inputs.sample_inputs import Values
+from harness.graphs.inputs.thresholds import columns_between_thresholds
 from harness.graphs.inputs.vocabularies import vocabularies
 from harness.graphs.shapes import Entry, Shapes, infer
 from harness.graphs.values import carrier, part
@@ -89,16 +90,15 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
     graph = _read(model, entries)
     dtypes = {entry["name"]: carrier(entry["dtype"]) for entry in entries}
     values: Dict[str, Values] = {}
-    for node in checks.all_nodes(model.graph):
-        for number, name in enumerate(node.input):
-            source = graph.sources.get(name)
-            rule = RULES.get(node.op_type)
-            legal = rule(_Use(node, number, graph)) if source and rule else None
-            if source and legal and legal.low <= legal.high:
-                values[source] = _both(values.get(source), legal)
+    for source, legal in _uses(model, graph, RULES):
+        values[source] = _both(values.get(source), legal)
     texts = [name for name, dtype in dtypes.items() if dtype.kind == "U"]
     for name, known in vocabularies(model, texts, graph.constants).items():
         values[name] = Values(0, 0, True, f"words of {known.operator}", known.by_column)
+    for name, numbers in columns_between_thresholds(model, entries).items():
+        ends = [number for column in numbers.values() for number in column]
+        why = "between the thresholds of trees"
+        values[name] = Values(min(ends), max(ends), False, why, numbers=numbers)
     for entry in entries:
         name, kind = entry["name"], dtypes[entry["name"]].kind
         if name not in values and kind in "fiu" and MASK_NAME.search(name.lower()):
@@ -106,6 +106,29 @@ def legal_values(model: Any, entries: List[Entry]) -> Dict[str, Values]:
         if name not in values and dtypes[name] == numpy.uint8 and _is_image(entry["shape"]):
             values[name] = Values(0, 255, True, "an image")
     return values
+
+
+def table_sizes(model: Any, entries: List[Entry]) -> Dict[str, int]:
+    """Return how many rows the smallest table has that an input is looked up in, by name.
+
+    The arguments are those of `legal_values`.
+    """
+    sizes: Dict[str, int] = {}
+    for source, legal in _uses(model, _read(model, entries), LOOKUPS):
+        rows = int(legal.high) + 1
+        sizes[source] = min(rows, sizes.get(source, rows))
+    return sizes
+
+
+def _uses(model: Any, graph: "_Graph", rules: "Dict[str, Rule]") -> Iterator[Tuple[str, Values]]:
+    """Yield the inputs that operators of some rules read, each with what it can hold there."""
+    for node in checks.all_nodes(model.graph):
+        rule = rules.get(node.op_type)
+        for number, name in enumerate(node.input) if rule else ():
+            source = graph.sources.get(name)
+            legal = rule(_Use(node, number, graph)) if source and rule else None
+            if source and legal and legal.low <= legal.high:
+                yield source, legal
 
 
 def _is_image(shape: List[int]) -> bool:
@@ -262,13 +285,15 @@ def _inverted(use: _Use) -> Optional[Values]:
     return None
 
 
-def _embedded(use: _Use) -> Optional[Values]:
+def _embedded_ids(use: _Use) -> Optional[Values]:
     """EmbedLayerNormalization: ids, segments, three tables, two of weights, mask, positions."""
     tables = {0: 2, 1: 4, 8: 3}
-    if use.number == 7:
-        return MASK
     rows = use.dim(tables[use.number], 0) if use.number in tables else 0
     return _table(rows, "ids of an embedding")
+
+
+def _embedded(use: _Use) -> Optional[Values]:
+    return MASK if use.number == 7 else _embedded_ids(use)
 
 
 Rule = Callable[[_Use], Optional[Values]]
@@ -296,3 +321,6 @@ RULES: Dict[str, Rule] = {
     "EmbedLayerNormalization": _embedded,
 }
 RULES.update(dict.fromkeys(DOMAINS, _function))
+
+#: Operators that look an input up in the rows of a table.
+LOOKUPS: Dict[str, Rule] = {"Gather": _gathered, "EmbedLayerNormalization": _embedded_ids}

@@ -1,7 +1,7 @@
 """Inputs of an ONNX model: the user's own checked, or sample inputs of sizes that it takes."""
 
 import difflib
-from typing import Any, Callable, Dict, List, NamedTuple, Optional, Tuple
+from typing import Any, Callable, Dict, List, NamedTuple, Optional, Sequence, Tuple
 
 import numpy
 
@@ -230,6 +230,7 @@ def sample_and_evaluate(
     sampling: Sampling,
     evaluate: Callable[[Arrays], Any],
     values_of: Callable[[List[Entry]], Dict[str, Values]] = lambda _: {},
+    first_sizes: Sequence[Tuple[int, int]] = (),
 ) -> Sampled:
     """Return sample inputs with what *evaluate* returns for them; it raises NotEvaluated, Refused.
 
@@ -242,12 +243,14 @@ def sample_and_evaluate(
         sampling: see the class.
         evaluate: returns the result for inputs.
         values_of: returns what inputs of a shape of sizes can hold, by name.
+        first_sizes: what is tried before `DIM_SIZES`.
     """
     samples = _Samples(entries, sampling, values_of)
     is_dynamic = any(isinstance(dim, str) for entry in entries for dim in entry["shape"])
     failures: List[str] = []
     refused = None
-    for first_dim, other_dims in DIM_SIZES if is_dynamic else DIM_SIZES[:1]:
+    tried = (*first_sizes, *DIM_SIZES)
+    for first_dim, other_dims in tried if is_dynamic else DIM_SIZES[:1]:
         known: Dict[Dim, int] = {}
         inputs = samples.draw(first_dim, other_dims, known)
         for _ in range(MAX_REQUESTS):
@@ -271,7 +274,7 @@ def sample_and_evaluate(
             return Sampled(inputs, result, remark=remark)
     if refused is not None:
         return refused._replace(failure="" if refused.result else failures[0])
-    return Sampled(samples.draw(*DIM_SIZES[0], known={}), None, failure=failures[0])
+    return Sampled(samples.draw(*tried[0], known={}), None, failure=failures[0])
 
 
 def _requested_sizes(

@@ -41,7 +41,8 @@ class Values(NamedTuple):
     """What a sample input can hold: from *low* to *high*, both included; *why* in a few words.
 
     *whole*: whole numbers only, also in an array of floats. *words*: what a text can be, by the
-    column of the last axis, None for all; a text has no numbers.
+    column of the last axis, None for all; a text has no numbers. *numbers*: what a number of a
+    column is drawn from; other columns have none to choose from.
     """
 
     low: float
@@ -49,6 +50,7 @@ class Values(NamedTuple):
     whole: bool
     why: str
     words: Dict[Optional[int], Tuple[str, ...]] = {}
+    numbers: Dict[int, Tuple[float, ...]] = {}
 
 
 class Sampling(NamedTuple):
@@ -188,6 +190,8 @@ def _array(
         )
     if entry.get("distinct"):
         return _distinct(size // dtype.itemsize, dtype)
+    if legal is not None and legal.numbers and dtype.kind in "fiu":
+        return _chosen(legal.numbers, shape, dtype, random)
     if legal is not None and dtype.kind in "fiub":
         return _within(legal, shape, dtype, random)
     if dtype.kind == "f":
@@ -212,6 +216,22 @@ def _texts(
         picked = random.randint(0, len(choice), drawn[..., column].shape)
         drawn[..., column] = numpy.array(choice, object)[picked]
     return numpy.array(drawn.reshape(shape).tolist(), "U").reshape(shape)
+
+
+def _chosen(
+    numbers: Dict[int, Tuple[float, ...]],
+    shape: List[int],
+    dtype: Any,
+    random: "numpy.random.RandomState",
+) -> "numpy.ndarray":
+    """Draw the numbers of each column from its own; of another column from the normal ones."""
+    drawn = random.standard_normal(shape)
+    for column, choice in numbers.items():
+        picked = random.randint(0, len(choice), shape[:-1])
+        drawn[..., column] = numpy.array(choice)[picked]
+    least, most = _bounds(numpy.dtype(dtype))
+    whole = numpy.rint(drawn) if numpy.dtype(dtype).kind in "iu" else drawn
+    return numpy.clip(whole, least, most).astype(dtype)
 
 
 def _distinct(count: int, dtype: "numpy.dtype[Any]") -> "numpy.ndarray":

@@ -8,8 +8,9 @@ import functools
 from typing import Any, Dict, List, Optional
 
 import harness.adapters as protocol
-from harness.graphs import checks, inner, operators, quantisation, values
-from harness.graphs.inputs import declared, onnx_inputs
+from harness.graphs import WrongInputs, checks, inner, operators, quantisation, values
+from harness.graphs.inputs import declared, onnx_inputs, thresholds
+from harness.graphs.inputs.contradictions import contradiction
 from harness.graphs.inputs.legal_values import legal_values
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
@@ -73,7 +74,10 @@ def inspect(
         raise protocol.Unsupported("the onnx package does not read " + format_name)
     model = checks.read(path)
     reference = Baseline(path, operators.output_names(model))
-    entries = declared.declared_inputs(model, onnx, user_inputs or ())
+    ranks = {name: len(shape) for name, shape in sampling.shapes.items()}
+    if user_inputs is not None:
+        ranks = declared.ranks(user_inputs)
+    entries = declared.declared_inputs(model, onnx, ranks)
     opsets = {opset.domain: opset.version for opset in model.opset_import}
     described = {
         "inputs": declared.described(entries),
@@ -89,6 +93,9 @@ def inspect(
         evaluate = functools.partial(gold.evaluate, model, reference)
         fed = quantisation.quantise(user_inputs, entries, quantised.grids(model))
         sampled = onnx_inputs.evaluate_checked(fed, entries, evaluate)
+        refused = sampled.result is None and contradiction(model, entries, sampled.inputs)
+        if refused:
+            raise WrongInputs(refused)
     described["remarks"] += [remark for remark in [sampled.remark] if remark]
     if sampled.result is None:
         described["remarks"] += [*reference.remarks(), "no gold of our own: " + sampled.failure]
@@ -104,6 +111,7 @@ def _sampled(model, reference, entries, sampling, described):
         sampling,
         functools.partial(gold.evaluate_samples, model, reference),
         functools.partial(legal_values, model),
+        [(thresholds.ROWS, 64)] if thresholds.has_trees(model) else (),
     )
     sized = [dict(entry, shape=list(sampled.inputs[entry["name"]].shape)) for entry in entries]
     held = {name: legal.why for name, legal in legal_values(model, sized).items()}
@@ -127,6 +135,7 @@ def _judged(model, reference, inputs, result, described):
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
     remarks += undefined_remarks + limit_remarks + quantised.remarks(model)
+    remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
     if reason:
@@ -173,7 +182,7 @@ def cut(path: str, inputs: protocol.Arrays, number: int, target: str) -> Dict[st
 
 
 def _fed(model, inputs):
-    entries = declared.declared_inputs(model, onnx, inputs)
+    entries = declared.declared_inputs(model, onnx, declared.ranks(inputs))
     return protocol.match_names(inputs, [entry["name"] for entry in entries])
 
 

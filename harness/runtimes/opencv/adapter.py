@@ -37,6 +37,7 @@ def describe() -> Dict[str, Any]:
         "device": "cpu",
         "device_name": None,
         "blas": "OpenCV's own",
+        "precision": "float32",  # its importer rounds float64
     }
 
 

@@ -26,8 +26,18 @@ def rows_of(results: Results, model: ModelRow) -> list[PortabilityRow]:
 
 
 def headline(results: Results, model: ModelRow) -> tuple[str, Mood]:
-    """Return the verdict of a model in one line, and its mood."""
-    return summarise(model, rows_of(results, model))
+    """Return the verdict of a model in one line, and its mood.
+
+    The budgets of a run belong to the verdict where it has one model.
+    """
+    text, mood = summarise(model, rows_of(results, model))
+    return (text, mood) if len(results.served_models) > 1 else with_budgets(results, text, mood)
+
+
+def with_budgets(results: Results, text: str, mood: Mood) -> tuple[str, Mood]:
+    """Return a line and its mood, with how many figures are over their budget."""
+    count = len(results.over_budget)
+    return (f"{text}; {count} over budget", "bad") if count else (text, mood)
 
 
 def summarise(model: ModelRow, judged_rows: Sequence[PortabilityRow]) -> tuple[str, Mood]:

@@ -29,7 +29,8 @@ def line(results: Results) -> tuple[str, Mood]:
     moods = [headlines.headline(results, model)[1] for model in results.served_models]
     good = moods.count("good")
     mood: Mood = "good" if good == len(moods) else "bad" if "bad" in moods else "warned"
-    return f"{good} of {len(moods)} models match on all consumers", mood
+    text = f"{good} of {len(moods)} models match on all consumers"
+    return headlines.with_budgets(results, text, mood)
 
 
 def verdicts(results: Results, *, narrow: bool = False) -> Table:

@@ -148,7 +148,7 @@ def _badness(output: Deviation) -> float:
 def _is_like_float32(judged: PortabilityRow, rows: Sequence[PortabilityRow]) -> bool:
     """Return whether a consumer is wrong as one in float32 is, so not by its precision."""
     alike = judged.cause.as_on if judged.cause else ""
-    return any(row.consumer == alike and row.precision == "float32" for row in rows)
+    return any(row.consumer == alike and not row.is_reduced for row in rows)
 
 
 def explain_verdict(
@@ -159,7 +159,7 @@ def explain_verdict(
     judges_itself = not model.judged_by and judged.consumer == model.inspector
     if judges_itself and not judged.judges and judged.verdict == "match":
         words.append("gold is its own answer: give a --reference")
-    is_reduced = judged.precision != "float32" and judged.verdict not in UNANSWERED
+    is_reduced = judged.is_reduced and judged.verdict not in UNANSWERED
     if is_reduced and not is_like_float32:
         by = f": set {cell.float32_by}" if cell and cell.float32_by else ""
         words.append(f"{judged.precision} by default{by}")

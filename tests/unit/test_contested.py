@@ -1,0 +1,89 @@
+"""A wrong judge, planted: where the baseline contradicts it, it accuses nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import helper
+
+from harness.graphs import operators
+from harness.graphs.inputs.sample_inputs import Sampling
+from harness.record import CONTESTED, FLOAT64
+from harness.runtimes.onnx import adapter
+from tests.unit.one_node import Case
+
+pytest.importorskip("onnxruntime")
+
+INFINITE = np.float32([[-np.inf, -np.inf], [1, 2]])
+PLACES = np.zeros((1, 30000), np.float32)
+PLACES[0, 20000] = 1
+
+
+def inspected(folder: Path, case: Case, model: onnx.ModelProto | None = None) -> dict[str, Any]:
+    model = model or case.model()
+    dtype = np.int64 if case.operator == "ArgMax" else case.inputs[0].dtype
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    model.graph.output[0].CopyFrom(helper.make_tensor_value_info("y0", kind, None))
+    path = folder / "m.onnx"
+    onnx.save(model, path)
+    adapter.start()
+    return adapter.inspect("onnx", str(path), case.fed(), Sampling(0))
+
+
+def of_nan(values: np.ndarray) -> np.ndarray:
+    return np.where(np.isfinite(values), values, np.nan).astype(values.dtype)
+
+
+@pytest.mark.parametrize(
+    ("case", "falsify"),
+    [
+        (Case("Softmax", [np.float32([[1, 2, 3]])]), lambda y: y * y.dtype.type(1.0003)),
+        (Case("Softmax", [np.float16([[1, 2, 3]])]), lambda y: y * y.dtype.type(np.nan)),
+        (Case("ReduceLogSumExp", [INFINITE], {"axes": [1]}), of_nan),
+        (Case("ArgMax", [PLACES], {"axis": 1}), lambda y: y + 1),
+        (Case("ArgMax", [PLACES], {"axis": 1}), lambda y: y.astype("float32")),
+    ],
+    ids=["a part of a thousandth", "NaN in float16", "NaN for -inf", "the next place", "floats"],
+)
+def test_a_wrong_evaluation_is_contested(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    case: Case,
+    falsify: Callable[[np.ndarray], np.ndarray],
+) -> None:
+    right = inspected(tmp_path, case)
+    assert right["described"]["judged_by"] == {"y0": FLOAT64}
+    definition = operators.definition("", case.operator)
+    run = definition._run
+    monkeypatch.setattr(
+        definition, "_run", lambda self, *x, **settings: (falsify(run(self, *x, **settings)[0]),)
+    )
+    wrong = inspected(tmp_path, case)
+    assert wrong["described"]["judged_by"] == {"y0": CONTESTED}
+    np.testing.assert_allclose(wrong["gold"]["y0"], right["gold"]["y0"], rtol=1e-3)
+    assert list(wrong["evaluation"]) == ["y0"]
+
+
+def test_rounding_beside_values_that_cancel_contests_no_evaluation(tmp_path: Path) -> None:
+    """The logarithm of a sum of probabilities is 0: 2e-16 in float64, 1e-7 in float32."""
+    x = np.random.default_rng(0).normal(size=(8, 5)).astype(np.float32)
+    case = Case("ReduceLogSumExp", [x], {"axes": [1]}, version=13)
+    nodes = [
+        helper.make_node("LogSoftmax", ["x0"], ["p"], axis=1),
+        helper.make_node("ReduceLogSumExp", ["p"], ["y0"], axes=[1]),
+    ]
+    found = inspected(tmp_path, case, case.model_of(nodes, {"": 13}))
+    assert np.abs(found["gold"]["y0"]).max() < 1e-15
+    assert found["described"]["judged_by"] == {"y0": FLOAT64}
+
+
+def test_an_error_of_rounding_contests_no_evaluation(tmp_path: Path) -> None:
+    """ONNX Runtime's own rounding, 1e-6 here, widens the tolerance instead."""
+    x = np.random.default_rng(0).normal(size=(1, 4000)).astype(np.float32)
+    found = inspected(tmp_path, Case("MatMul", [x, x.T.copy()]))
+    assert found["described"]["judged_by"] == {"y0": FLOAT64}

@@ -1,0 +1,104 @@
+"""Samples for decision trees lie around their thresholds, and rows that reach one leaf say so."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper
+
+from harness.graphs.inputs import thresholds
+from harness.graphs.inputs.sample_inputs import Sampling
+from harness.runtimes.onnx import adapter
+
+pytest.importorskip("onnxruntime")
+
+FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
+ML = "ai.onnx.ml"
+
+#: A tree whose leaves no number near zero tells apart: x0 <= 900, then x2 <= 40 or x2 <= 70.
+TREE = {
+    "nodes_treeids": [0] * 7,
+    "nodes_nodeids": list(range(7)),
+    "nodes_featureids": [0, 2, 2, 0, 0, 0, 0],
+    "nodes_modes": ["BRANCH_LEQ"] * 3 + ["LEAF"] * 4,
+    "nodes_values": [900.0, 40.0, 70.0, 0.0, 0.0, 0.0, 0.0],
+    "nodes_truenodeids": [1, 3, 5, 0, 0, 0, 0],
+    "nodes_falsenodeids": [2, 4, 6, 0, 0, 0, 0],
+    "target_treeids": [0] * 4,
+    "target_nodeids": [3, 4, 5, 6],
+    "target_ids": [0] * 4,
+    "target_weights": [1.0, 2.0, 3.0, 4.0],
+    "n_targets": 1,
+}
+
+
+@pytest.fixture(autouse=True)
+def started() -> None:
+    adapter.start()
+
+
+def inspect(
+    folder: Path,
+    inputs: dict[str, list[Any]],
+    *before: onnx.NodeProto,
+    kind: int = FLOAT,
+    given: Any = None,
+) -> dict[str, Any]:
+    """Inspect the tree, which reads the first input or what the last node before it makes."""
+    read = before[-1].output[0] if before else next(iter(inputs))
+    tree = helper.make_node("TreeEnsembleRegressor", [read], ["y"], domain=ML, **TREE)
+    graph = helper.make_graph(
+        [*before, tree],
+        "graph",
+        [helper.make_tensor_value_info(name, kind, dims) for name, dims in inputs.items()],
+        [helper.make_tensor_value_info("y", FLOAT, None)],
+    )
+    opsets = [helper.make_opsetid("", 17), helper.make_opsetid(ML, 3)]
+    onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=8), folder / "m.onnx")
+    return adapter.inspect("onnx", str(folder / "m.onnx"), given, Sampling(0))
+
+
+def leaves(inspected: dict[str, Any]) -> set[float]:
+    return set(inspected["gold"]["y"].ravel().tolist())
+
+
+@pytest.mark.parametrize("kind", [FLOAT, INT64])
+def test_samples_reach_every_leaf_of_a_small_tree(tmp_path: Path, kind: int) -> None:
+    inspected = inspect(tmp_path, {"x": ["n", 3]}, kind=kind)
+    x = inspected["inputs"]["x"]
+    assert x.shape == (thresholds.ROWS, 3)
+    assert leaves(inspected) == {1.0, 2.0, 3.0, 4.0}
+    assert 900 in x[:, 0], "what equals a threshold is tried, too"
+    assert inspected["described"]["values"]["x"] == "between the thresholds of trees"
+    assert not any("trees" in remark for remark in inspected["described"]["remarks"])
+
+
+def test_thresholds_are_followed_through_a_scaler_and_joined_columns(tmp_path: Path) -> None:
+    before = [
+        helper.make_node("Concat", ["a", "b"], ["ab"], axis=1),
+        helper.make_node(
+            "Scaler", ["ab"], ["s"], domain=ML, offset=[5.0, 0.0, 1.0], scale=[100.0, 1.0, 0.5]
+        ),
+    ]
+    inspected = inspect(tmp_path, {"a": ["n", 1], "b": ["n", 2]}, *before)
+    assert leaves(inspected) == {1.0, 2.0, 3.0, 4.0}
+    assert 14.0 not in inspected["inputs"]["a"], "900 / 100 + 5: rounding decides its branch"
+
+
+def test_a_fixed_batch_is_kept_and_one_row_is_warned_of(tmp_path: Path) -> None:
+    inspected = inspect(tmp_path, {"x": [1, 3]})
+    assert inspected["inputs"]["x"].shape == (1, 3)
+    assert any("a single row" in remark for remark in inspected["described"]["remarks"])
+
+
+def test_rows_that_reach_the_same_leaf_are_warned_of(tmp_path: Path) -> None:
+    given = {"x": np.random.default_rng(0).standard_normal((5, 3)).astype(np.float32)}
+    remarks = inspect(tmp_path, {"x": ["n", 3]}, given=given)["described"]["remarks"]
+    assert any("give all 5 rows the same answer" in remark for remark in remarks)
+    given["x"][0] = 1000
+    remarks = inspect(tmp_path, {"x": ["n", 3]}, given=given)["described"]["remarks"]
+    assert not any("trees" in remark for remark in remarks)
