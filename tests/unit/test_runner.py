@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 
 from deepmatrix.engines import Ended, Prepared, Progress
-from deepmatrix.errors import Interrupted, RecordError
+from deepmatrix.errors import EngineError, Interrupted, RecordError
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.planning.plan import Artifact
+from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import artifacts
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
@@ -153,6 +153,54 @@ def test_a_noisy_round_is_retried_at_most_twice_and_its_records_stay(
             f"r1.retried{number + 1}.json" for number in range(retries)
         ]
     assert len(list(run.records())) == len(jobs)
+
+
+class LeavingEngine(DisturbedEngine):
+    """An engine that goes away under the first process, and under no other one."""
+
+    def __init__(self, *, returns: bool) -> None:
+        super().__init__(times=0)
+        self.returns = returns
+        self.is_away = False
+
+    def capabilities(self) -> Capabilities:
+        if self.is_away:
+            raise EngineError("nobody answers")
+        return super().capabilities()
+
+    def run(self, task: Any, cancel: threading.Event) -> Ended:
+        if self.ran:
+            return super().run(task, cancel)
+        self.ran.append(json.loads((task.folder / "input.json").read_text())["job"])
+        self.is_away = not self.returns
+        return Ended(ending="engine-lost", cause="the engine went away", exit_code=None, wall_s=1.0)
+
+
+def leave(folder: Path, engine: LeavingEngine) -> tuple[Run, list[Job]]:
+    """Return a run, and the jobs of its consumer that are to be run on an engine."""
+    run = new_run(folder, REPEATED)
+    jobs = [job for job in REPEATED.jobs("consume") if job.cell.startswith("onnxruntime")]
+    for exported in {job.artifact for job in jobs if job.artifact}:
+        with_inputs(run, exported)
+    Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
+    return run, jobs
+
+
+def test_a_job_that_was_lost_with_the_engine_is_repeated_when_it_is_back(tmp_path: Path) -> None:
+    engine = LeavingEngine(returns=True)
+    run, jobs = leave(tmp_path, engine)
+    assert sorted(engine.ran) == sorted([*(job.id for job in jobs), engine.ran[0]])
+    records = [run.record(job) for job in jobs]
+    assert {(record.status, record.after_others) for record in records} == {("ok", "")}
+
+
+def test_an_engine_that_stays_away_ends_the_run_and_the_lost_job_says_why(tmp_path: Path) -> None:
+    engine = LeavingEngine(returns=False)
+    with pytest.raises(EngineError, match="the engine went away: nobody answers") as raised:
+        leave(tmp_path, engine)
+    assert "--resume one" in raised.value.hint
+    lost, *others = Run.open(tmp_path / "one").records()
+    assert (lost.status, others, len(engine.ran)) == ("engine-lost", [], 1)
 
 
 def with_inputs(run: Run, exported: Artifact) -> None:
