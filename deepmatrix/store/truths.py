@@ -15,13 +15,8 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
 from deepmatrix.workloads.inputs import write_npz
 
-PRODUCED: Final = "outputs.npz"
-
 #: What judges an output whose right values the user gives.
 REFERENCE: Final = "the reference"
-
-#: By output, the evaluations that gave way to the baseline, or to the consumers.
-EVALUATION: Final = "evaluation.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,10 +51,10 @@ def read(folder: Path) -> Truth:
     try:
         return Truth(
             gold=_arrays(folder / artifacts.GOLD),
-            produced=_arrays(folder / PRODUCED),
+            produced=_arrays(folder / artifacts.PRODUCED),
             sources=described.gold,
             unjudged=described.unjudged,
-            evaluations=_arrays(folder / EVALUATION),
+            evaluations=_arrays(folder / artifacts.EVALUATION),
             masks=_arrays(folder / artifacts.UNDEFINED),
             random=frozenset(described.random),
             rounded=frozenset(described.rounded),
@@ -83,8 +78,8 @@ def replace(folder: Path, truth: Truth) -> None:
     described = artifacts.read_description(folder)
     files = {
         artifacts.GOLD: truth.gold,
-        PRODUCED: truth.produced,
-        EVALUATION: truth.evaluations,
+        artifacts.PRODUCED: truth.produced,
+        artifacts.EVALUATION: truth.evaluations,
         artifacts.UNDEFINED: truth.masks,
     }
     for name, values in files.items():
