@@ -299,6 +299,30 @@ def stored(tmp_path: Path) -> tuple[Path, str]:
     return folder, artifacts.fingerprint(described)
 
 
+@pytest.mark.parametrize("name", ["model/model.onnx", "inputs.npz", "gold.npz"])
+def test_an_artifact_of_which_a_byte_changed_is_refused(tmp_path: Path, name: str) -> None:
+    folder, recorded = stored(tmp_path)
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Damaged, match="it has changed since it was stored") as raised:
+        artifacts.verify(folder, recorded)
+    assert raised.value.path == path
+
+
+def test_an_artifact_that_was_changed_with_its_description_is_refused(tmp_path: Path) -> None:
+    folder, recorded = stored(tmp_path)
+    (folder / "model" / "model.onnx").write_bytes(b"other")
+    described = artifacts.read_description(folder)
+    changed = [artifacts.describe_file(folder / file.path, folder) for file in described.files]
+    described = described.model_copy(update={"files": tuple(changed)})
+    (folder / artifacts.DESCRIPTION).write_text(described.model_dump_json())
+    artifacts.verify(folder)
+    with pytest.raises(Damaged, match="another one than its producer's record says"):
+        artifacts.verify(folder, recorded)
+
+
 def test_an_artifact_with_a_link_a_further_file_or_another_record_is_refused(
     tmp_path: Path,
 ) -> None:
