@@ -15,6 +15,9 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
 from deepmatrix.workloads.inputs import write_npz
 
+#: The widest number has so many times the bytes of the narrowest.
+WIDEST: Final = 8
+
 #: What judges an output whose right values the user gives.
 REFERENCE: Final = "the reference"
 
@@ -43,6 +46,14 @@ class Truth:
     agreed: bool = False
     quantised: Mapping[str, Quantised] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
+
+    @property
+    def largest_answers(self) -> int:
+        """The most bytes that all answers to it are read with. Any dtype of its shapes fits."""
+        if not self.gold:
+            return arrays.LARGEST_BYTES
+        wanted = sum(values.nbytes for values in self.gold.values())
+        return min(max(WIDEST * wanted, arrays.SMALL_BYTES), arrays.LARGEST_BYTES)
 
 
 def read(folder: Path) -> Truth:
