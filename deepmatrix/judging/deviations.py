@@ -31,11 +31,11 @@ def measure(
     artifact: Path,
     control: Path,
     names: Sequence[str],
-    keep: Callable[[Answers], None] = lambda _: None,
+    callback: Callable[[Answers], None] = lambda _: None,
 ) -> Agreement | None:
     """Compare a consumer's outputs below *control* with gold and with the producer's.
 
-    *keep* gets them first. None where nothing judges the artifact yet. Raises RecordError when its
+    *callback* gets them first. None where nothing judges the artifact yet. Raises RecordError when its
     own files are damaged.
     """
     truth = truths.read(artifact)
@@ -43,7 +43,7 @@ def measure(
         outputs = answers.read_control(control, names, truth.largest_answers)
     except arrays.Unreadable as error:
         return no_agreement(f"its outputs cannot be used: {error}")
-    keep(outputs)
+    callback(outputs)
     return compare(outputs, truth) if truth.gold else None
 
 
