@@ -35,8 +35,8 @@ def measure(
 ) -> Agreement | None:
     """Compare a consumer's outputs below *control* with gold and with the producer's.
 
-    *callback* gets them first. None where nothing judges the artifact yet. Raises RecordError when its
-    own files are damaged.
+    *callback* gets them first. None where nothing judges the artifact yet. Raises RecordError
+    when its own files are damaged.
     """
     truth = truths.read(artifact)
     try:

@@ -233,6 +233,14 @@ def test_what_no_size_fits_is_said_with_what_onnx_runtime_says(tmp_path: Path) -
     assert inspected["outputs"] == {}
 
 
+def test_a_model_that_leaves_nothing_free_is_refused_for_no_sample(tmp_path: Path) -> None:
+    """ONNX Runtime computes a negative padding here, which no other input would change."""
+    pool = node("MaxPool", ["x"], ["y"], kernel_shape=[3, 1], strides=[2, 2], auto_pad="SAME_LOWER")
+    inspected = inspect(tmp_path, [pool], {"x": (FLOAT, [2, 4, 8, 8])})
+    assert inspected["described"]["refusal"] == ""
+    assert inspected["gold"]["y"].shape == (2, 4, 4, 4)
+
+
 @pytest.mark.parametrize(
     ("message", "pairs"),
     [

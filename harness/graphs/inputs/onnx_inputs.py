@@ -136,7 +136,7 @@ class Sampled(NamedTuple):
 
     *result* is None where nothing could evaluate it; *failure* then says why. *remark* says what
     sizes it does not take although it declares them. *refusal*: why a runtime takes none of the
-    sizes that were tried.
+    sizes that were tried, where it might take others.
     """
 
     inputs: Arrays
@@ -261,7 +261,8 @@ def sample_and_evaluate(
                 break
             except Refused as error:
                 failures.append(str(error))
-                refused = refused or Sampled(inputs, error.result, refusal=str(error))
+                blame = str(error) if _is_free(entries) else ""
+                refused = refused or Sampled(inputs, error.result, refusal=blame)
                 requested = _requested_sizes(entries, inputs, error.size_mismatches)
                 if not requested.keys() - known.keys():
                     break
@@ -275,6 +276,15 @@ def sample_and_evaluate(
     if refused is not None:
         return refused._replace(failure="" if refused.result else failures[0])
     return Sampled(samples.draw(*tried[0], known={}), None, failure=failures[0])
+
+
+def _is_free(entries: List[Entry]) -> bool:
+    """Return whether other samples might be taken: of other sizes, or of other whole numbers."""
+    return any(
+        isinstance(dim, str) or values.carrier(entry["dtype"]).kind != "f"
+        for entry in entries
+        for dim in (entry["shape"] or [1])
+    )
 
 
 def _requested_sizes(
