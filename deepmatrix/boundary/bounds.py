@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 import re
+import sys
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
@@ -19,6 +20,8 @@ _CONTROLS: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u20
 
 #: Every whole number up to it is a float64 too.
 LARGEST_WHOLE: Final = 2**53
+
+LARGEST_FLOAT: Final = sys.float_info.max
 
 #: Characters of a text, such as a traceback; and items of a list or mapping.
 LONGEST_TEXT: Final = 4_000_000
@@ -54,7 +57,7 @@ Opset = Annotated[int, Field(ge=0, le=10_000)]
 Number = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
 #: An error that a process measured: the largest float stands for a value that is not finite.
-LargeError = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+LargeError = Annotated[float, Field(ge=0, le=LARGEST_FLOAT, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
 
 #: A duration: from none to three years.

@@ -14,6 +14,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
+from deepmatrix.boundary import removing
+
 
 def write_text(path: Path, text: str) -> None:
     """Write a file of our own in UTF-8; half a character of a file's name is written as text."""
@@ -121,6 +123,19 @@ def _naming(path: Path, part: str) -> Iterator[None]:
         if error.filename in (None, part):
             raise OSError(error.errno, error.strerror or str(error), str(path)) from None
         raise
+
+
+def replace_folder(folder: Path, new: Path) -> None:
+    """Put *new* where *folder* is, or will be; both are on one file system.
+
+    What was there is moved away before it is removed: nobody finds half of it.
+    """
+    old = part_of(folder)
+    removing.remove(old)
+    with contextlib.suppress(FileNotFoundError):
+        folder.rename(old)
+    new.rename(folder)
+    removing.remove(old)
 
 
 def part_of(path: Path) -> Path:

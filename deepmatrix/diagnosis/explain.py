@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from deepmatrix.boundary.writing import write_text
+from deepmatrix.boundary.writing import replace_folder, write_text
 from deepmatrix.diagnosis.case import Case, cause_of
 from deepmatrix.diagnosis.evaluator_cause import find_evaluator_cause
 from deepmatrix.diagnosis.faults import Fault, find_faults
@@ -107,8 +107,7 @@ def _replacing(final: Path) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(part)
         raise
-    shutil.rmtree(final, ignore_errors=True)
-    part.replace(final)
+    replace_folder(final, part)
 
 
 def _find_cause(tracer: Tracer, fault: Fault, folder: Path, deadline: float) -> Cause:

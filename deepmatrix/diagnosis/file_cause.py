@@ -9,7 +9,7 @@ from deepmatrix.diagnosis.search.divergence import Divergence, ExpectedLayer, fi
 from deepmatrix.diagnosis.search.tracing import TRACEABLE, Trace
 from deepmatrix.judging.consensus import describe_difference
 from deepmatrix.judging.verdicts import judge, terms_of
-from deepmatrix.store import arrays, truths
+from deepmatrix.store import arrays, artifacts, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.causes import Cause
 from deepmatrix.workloads import gold, networks
@@ -92,7 +92,7 @@ def _expected_layers(case: Case) -> list[ExpectedLayer]:
 def _network_layers(case: Case) -> list[ExpectedLayer]:
     workload = case.run.manifest.matrix.workloads[case.artifact.workload]
     network = networks.NETWORKS[workload.network]
-    path = case.run.artifact_path(case.artifact) / "weights.npz"
+    path = case.run.artifact_path(case.artifact) / artifacts.WEIGHTS
     weights = arrays.read(path, networks.parameters(network))
     (x,) = case.tracer.inputs(case.artifact, case.rows).values()
     values = gold.activations(network, weights, x)

@@ -17,6 +17,7 @@ from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Any, cast
 
 from deepmatrix.boundary import nofollow
+from deepmatrix.boundary.writing import replace_folder
 from deepmatrix.errors import DeepmatrixError, system_error
 from deepmatrix.images.sbom.contents import Entry
 from deepmatrix.sizes import binary_size
@@ -168,14 +169,6 @@ def _copy_plain_file(control: Path, inner: PurePath | str, name: str, part: Path
         raise Refused(f"it wrote a file that cannot be read: {error.strerror}") from None
     with data:
         _write(part / name, data)
-
-
-def replace_folder(folder: Path, new: Path) -> None:
-    """Put *new* where *folder* is; both are on one file system."""
-    old = _beside(folder)
-    folder.rename(old / folder.name)
-    new.rename(folder)
-    shutil.rmtree(old, ignore_errors=True)
 
 
 @contextlib.contextmanager

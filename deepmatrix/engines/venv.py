@@ -27,7 +27,7 @@ from uv import find_uv_bin
 
 from deepmatrix.boundary.bounds import Count, Seconds
 from deepmatrix.boundary.files import Damaged, read_json
-from deepmatrix.boundary.writing import write_text
+from deepmatrix.boundary.writing import replace_folder, write_text
 from deepmatrix.engines import Ended, Prepared, Progress, Task, hardware, local, sandbox
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import EngineError
@@ -212,8 +212,7 @@ class VenvEngine:
             )
             facts = {"bytes": _bytes(part), "seconds": time.monotonic() - began}
             write_text(part / COMPLETE, json.dumps(facts))
-            shutil.rmtree(folder, ignore_errors=True)
-            part.rename(folder)
+            replace_folder(folder, part)
         finally:
             shutil.rmtree(temporary, ignore_errors=True)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 
 from deepmatrix.execution import evaluations
@@ -131,12 +130,13 @@ class _Collector:
             return None
         inference = self.attempt.output.infer() if self.attempt.output else None
         names = inference.outputs if inference else []
-        control, artifact = self.attempt.control, self.job.artifact
-        if self.run.manifest.plan.imports:
-            with contextlib.suppress(arrays.Unreadable):  # then that is its agreement
-                answered = answers.read_control(control, names)
-                answers.store(self.run, artifact, self.cell.id, answered)
-        return deviations.measure(self.run.artifact_path(artifact), control, names)
+        folder, control = self.run.artifact_path(self.job.artifact), self.attempt.control
+        return deviations.measure(folder, control, names, self._keep_answers)
+
+    def _keep_answers(self, answered: deviations.Answers) -> None:
+        """Store the answers to a user's own model, whose gold they may settle."""
+        if self.run.manifest.plan.imports and self.job.artifact:
+            answers.store(self.run, self.job.artifact, self.cell.id, answered)
 
     def _blame_artifact(self, cause: str) -> None:
         self._blame("bad-artifact", cause)

@@ -25,8 +25,8 @@ from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 
-#: Statuses of jobs that are tried again at once, whatever was served before.
-UNSTEADY = ("start-failed", "engine-lost")
+#: How a job ends for a reason of the engine's that may have passed.
+DISTURBED: frozenset[str] = frozenset({"start-failed", "engine-lost"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -196,14 +196,14 @@ class OpenRun:
     def _serve_some(self, jobs: Sequence[Job], cpus: Cpus) -> int:
         """Serve jobs in one process, and save their records; return how many it disposed of.
 
-        What failed after others is tried alone, for they may be the reason. What the engine lost or
-        did not start is tried again: more often than not that is the engine's hiccup.
+        What failed after others is tried alone, for they may be the reason. A process that did not
+        start is tried again: more often than not that is the engine's hiccup. So is one that was
+        lost with its engine, if the engine is back.
         """
         doubtful: list[tuple[Job, JobRecord]] = []
 
         def save_unless_doubtful(job: Job, record: JobRecord) -> None:
-            is_first = job is jobs[0]
-            if record.status in UNSTEADY or (not is_first and record.is_doubtful):
+            if record.status in DISTURBED or (job is not jobs[0] and record.is_doubtful):
                 doubtful.append((job, record))
             else:
                 self._save(job, record)
@@ -211,9 +211,10 @@ class OpenRun:
         count = self._serve_process(jobs, cpus, save_unless_doubtful)
         for job, record in doubtful:
             if record.status == "engine-lost":
+                self.run.save(job, record)
                 self._check_engine()
             alone = self._perform(job, cpus)
-            self._save(job, alone if job is jobs[0] else alone.confirming(record))
+            self._save(job, alone if record.status in DISTURBED else alone.confirming(record))
         return count
 
     def _serve_process(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,16 +27,23 @@ Answers = Mapping[str, Values]
 UNCOMPUTABLE = (ArithmeticError, ValueError, TypeError)
 
 
-def measure(artifact: Path, control: Path, names: Sequence[str]) -> Agreement | None:
+def measure(
+    artifact: Path,
+    control: Path,
+    names: Sequence[str],
+    callback: Callable[[Answers], None] = lambda _: None,
+) -> Agreement | None:
     """Compare a consumer's outputs below *control* with gold and with the producer's.
 
-    None where nothing judges the artifact yet. Raises RecordError when its own files are damaged.
+    *callback* gets them first. None where nothing judges the artifact yet. Raises RecordError when its
+    own files are damaged.
     """
     truth = truths.read(artifact)
     try:
-        outputs = answers.read_control(control, names)
+        outputs = answers.read_control(control, names, truth.largest_answers)
     except arrays.Unreadable as error:
         return no_agreement(f"its outputs cannot be used: {error}")
+    callback(outputs)
     return compare(outputs, truth) if truth.gold else None
 
 

@@ -15,10 +15,13 @@ from deepmatrix.planning.plan import Import, Job
 from deepmatrix.store import arrays, truths
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.artifacts import (
+    EVALUATION,
     GOLD,
     INPUTS,
     MODEL,
+    PRODUCED,
     UNDEFINED,
+    WEIGHTS,
     describe,
     describe_file,
     fingerprint,
@@ -68,13 +71,13 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     judged = _judged(run, model, inspection, inspected)
     remarks = (*judged.remarks, *_other_names(run, model, list(served)))
     if judged.evaluations:
-        inputs.write_npz(part / truths.EVALUATION, judged.evaluations)
+        inputs.write_npz(part / EVALUATION, judged.evaluations)
     if judged.masks:
         inputs.write_npz(part / UNDEFINED, judged.masks)
     if judged.gold:
-        inputs.write_npz(part / truths.PRODUCED, judged.produced)
+        inputs.write_npz(part / PRODUCED, judged.produced)
         inputs.write_npz(part / GOLD, judged.gold)
-    inputs.write_npz(part / "weights.npz", {})
+    inputs.write_npz(part / WEIGHTS, {})
     exported = Exported(
         format=model.format,
         files=tuple(
@@ -146,12 +149,12 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
     from gold would widen its own tolerance.
     """
     plan = run.manifest.plan
-    outputs = _arrays(inspection / "outputs.npz")
+    outputs = _arrays(inspection / PRODUCED)
     precise = _arrays(inspection / GOLD)
     own = Truth(
         gold=precise or outputs,
         produced=outputs,
-        evaluations=_arrays(inspection / truths.EVALUATION),
+        evaluations=_arrays(inspection / EVALUATION),
         masks=_arrays(inspection / UNDEFINED),
         random=frozenset(inspected.random) if inspected else frozenset(),
         quantised=inspected.quantised if inspected else {},

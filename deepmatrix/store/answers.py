@@ -19,16 +19,19 @@ def path(run: Run, artifact: Artifact, cell: str) -> Path:
     return run.path / "answers" / artifact.id / f"{cell}.npz"
 
 
-def read_control(control: Path, names: Sequence[str]) -> dict[str, Values]:
+def read_control(control: Path, names: Sequence[str], largest: int) -> dict[str, Values]:
     """Return the answers below a control directory by name.
 
-    Raises arrays.Unreadable, also where two outputs have the same name.
+    Raises arrays.Unreadable, also where two outputs have the same name, and where all together have
+    more than *largest* bytes.
     """
     if len(set(names)) < len(names):
         raise arrays.Unreadable("two of them have the same name")
-    return {
-        name: arrays.read_array(control / answer_path(number)) for number, name in enumerate(names)
-    }
+    outputs = {}
+    for number, name in enumerate(names):
+        outputs[name] = arrays.read_array(control / answer_path(number), max(largest, 0))
+        largest -= outputs[name].nbytes
+    return outputs
 
 
 def store(run: Run, artifact: Artifact, cell: str, outputs: Mapping[str, Values]) -> None:

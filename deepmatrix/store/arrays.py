@@ -85,9 +85,14 @@ def names(path: Path) -> list[str]:
         return [name.removesuffix(".npy") for name in file.namelist()]
 
 
-def read_array(path: Path) -> Values:
-    """Return the array of an ``.npy``, of numbers or texts, like `read`. Raises Unreadable."""
+def read_array(path: Path, largest: int = LARGEST_BYTES) -> Values:
+    """Return the array of an ``.npy``, of numbers or texts, like `read`.
+
+    Raises Unreadable, also for a file of more than *largest* bytes.
+    """
     with _reading(path), open_plain(path) as stream:
+        if _size(stream) > largest:
+            raise Unreadable(f"{path.name} has {_size(stream)} bytes, more than {largest}")
         _check_header(stream, path.name, None, _size(stream), ANY)
         stream.seek(0)
         read: Values = np.lib.format.read_array(stream, allow_pickle=False)

@@ -13,7 +13,7 @@ from pydantic import TypeAdapter
 
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.boundary.opening import open_plain
-from deepmatrix.boundary.writing import flush_folder, flush_tree, write_text
+from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
 from deepmatrix.errors import RecordError
 from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import arrays
@@ -38,19 +38,19 @@ DESCRIPTION: Final = "artifact.json"
 INPUTS: Final = "inputs.npz"
 GOLD: Final = "gold.npz"
 
-#: The host's files beside it: inputs, the producer's outputs and weights, gold outputs.
-#: A user's own model may have no gold before its consumers have answered, and may have masks.
-HOST_FILES: Final = (
-    GOLD,
-    INPUTS,
-    "outputs.npz",
-    "weights.npz",
-    "undefined.npz",
-    "evaluation.npz",
-)
+#: The producer's outputs and weights.
+PRODUCED: Final = "outputs.npz"
+WEIGHTS: Final = "weights.npz"
 
 #: By output, which values cannot be judged: codes of `harness.record`.
 UNDEFINED: Final = "undefined.npz"
+
+#: By output, the evaluations that gave way to the baseline, or to the consumers.
+EVALUATION: Final = "evaluation.npz"
+
+#: The host's files beside it.
+#: A user's own model may have no gold before its consumers have answered, and may have masks.
+HOST_FILES: Final = (GOLD, INPUTS, PRODUCED, WEIGHTS, UNDEFINED, EVALUATION)
 
 
 def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str, str]:
@@ -62,10 +62,10 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
     """
     exported = {model.format: model for model in output.artifacts}
     network = networks.NETWORKS[run.manifest.matrix.workloads[job.workload].network]
-    weights = arrays.read(control / "artifacts" / "weights.npz", networks.parameters(network))
+    weights = arrays.read(control / "artifacts" / WEIGHTS, networks.parameters(network))
     probe = _probe(run, job.workload)
     truth = gold.forward(network, weights, probe)
-    arrays.read(control / "artifacts" / "outputs.npz", {"y": truth.shape})
+    arrays.read(control / "artifacts" / PRODUCED, {"y": truth.shape})
     stored = {}
     for artifact in run.manifest.plan.artifacts():
         if (artifact.producer, artifact.workload) != (job.cell, job.workload):
@@ -82,7 +82,7 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
             raise arrays.Unreadable(f"{artifact.format}: {error}") from None
         except FileNotFoundError:
             raise arrays.Unreadable(f"there is no {artifact.format}") from None
-        for name in ("weights.npz", "outputs.npz"):
+        for name in (WEIGHTS, PRODUCED):
             shutil.copyfile(control / "artifacts" / name, part / name)
         inputs.write_npz(part / INPUTS, {"x": probe})
         inputs.write_npz(part / GOLD, {"y": truth})
@@ -96,8 +96,7 @@ def finish(part: Path, described: Exported, final: Path) -> None:
     """Put an artifact in its place, with its description, so that it survives a loss of power."""
     write_text(part / DESCRIPTION, described.model_dump_json(indent=1))
     flush_tree(part)
-    shutil.rmtree(final, ignore_errors=True)
-    part.replace(final)
+    replace_folder(final, part)
     flush_folder(final.parent)
 
 
@@ -122,7 +121,7 @@ def model_digests(described: Exported) -> dict[str, str]:
 
 
 def _is_served(path: str) -> bool:
-    return path == "inputs.npz" or path.startswith(f"{MODEL}/")
+    return path == INPUTS or path.startswith(f"{MODEL}/")
 
 
 def _probe(run: Run, workload: str) -> Floats:
@@ -227,9 +226,9 @@ def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
     (control / "artifact" / "inputs").mkdir()
     entries, rows = [], 0
     try:
-        sample_inputs = arrays.read_all(artifact / "inputs.npz", arrays.ANY)
+        sample_inputs = arrays.read_all(artifact / INPUTS, arrays.ANY)
     except arrays.Unreadable as error:
-        raise Damaged(artifact / "inputs.npz", str(error), hint=HINT) from None
+        raise Damaged(artifact / INPUTS, str(error), hint=HINT) from None
     for number, (name, array) in enumerate(sample_inputs.items()):
         path = f"artifact/inputs/{number}.npy"
         np.save(control / path, array)

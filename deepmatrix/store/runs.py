@@ -132,12 +132,12 @@ class Run:
         """Return the record in a file of this run, like `record`."""
         try:
             record = read_json(path, _RECORD)
-            self._checkplace_of(record, path)
+            self._check_place(record, path)
         except Damaged as error:
             return self._damaged_record(error)
         return record
 
-    def _checkplace_of(self, record: JobRecord, path: str | Path) -> None:
+    def _check_place(self, record: JobRecord, path: str | Path) -> None:
         """Raise Damaged where a record is another job's or run's: it would count as this one's."""
         if (record.cell, record.subject, f"r{record.round}.json") != place_of(path):
             raise Damaged(path, f"it is the record of {record.job}")

@@ -15,13 +15,11 @@ from deepmatrix.store.arrays import Values
 from deepmatrix.store.parts import Quantised
 from deepmatrix.workloads.inputs import write_npz
 
-PRODUCED: Final = "outputs.npz"
+#: The widest number has so many times the bytes of the narrowest.
+WIDEST: Final = 8
 
 #: What judges an output whose right values the user gives.
 REFERENCE: Final = "the reference"
-
-#: By output, the evaluations that gave way to the baseline, or to the consumers.
-EVALUATION: Final = "evaluation.npz"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,6 +47,14 @@ class Truth:
     quantised: Mapping[str, Quantised] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
+    @property
+    def largest_answers(self) -> int:
+        """The most bytes that all answers to it are read with. Any dtype of its shapes fits."""
+        if not self.gold:
+            return arrays.LARGEST_BYTES
+        wanted = sum(values.nbytes for values in self.gold.values())
+        return min(max(WIDEST * wanted, arrays.SMALL_BYTES), arrays.LARGEST_BYTES)
+
 
 def read(folder: Path) -> Truth:
     """Return what judges the artifact in a folder. Raises RecordError where a file is damaged."""
@@ -56,10 +62,10 @@ def read(folder: Path) -> Truth:
     try:
         return Truth(
             gold=_arrays(folder / artifacts.GOLD),
-            produced=_arrays(folder / PRODUCED),
+            produced=_arrays(folder / artifacts.PRODUCED),
             sources=described.gold,
             unjudged=described.unjudged,
-            evaluations=_arrays(folder / EVALUATION),
+            evaluations=_arrays(folder / artifacts.EVALUATION),
             masks=_arrays(folder / artifacts.UNDEFINED),
             random=frozenset(described.random),
             rounded=frozenset(described.rounded),
@@ -83,8 +89,8 @@ def replace(folder: Path, truth: Truth) -> None:
     described = artifacts.read_description(folder)
     files = {
         artifacts.GOLD: truth.gold,
-        PRODUCED: truth.produced,
-        EVALUATION: truth.evaluations,
+        artifacts.PRODUCED: truth.produced,
+        artifacts.EVALUATION: truth.evaluations,
         artifacts.UNDEFINED: truth.masks,
     }
     for name, values in files.items():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -41,6 +42,7 @@ from deepmatrix.results.rows import Results
 from deepmatrix.store import arrays, artifacts
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.records import JobRecord
+from deepmatrix.store.reported.output import Output
 from deepmatrix.store.runs import Run
 from harness.record import NOT_REACHED
 from tests.fuzzed_readers import all_readers, is_clear
@@ -129,7 +131,7 @@ def test_a_planted_missing_check_is_found_within_the_default_budget(
 
 
 def unbounded(schema: Any, place: str = "") -> Iterator[str]:
-    """Yield where a schema allows a whole number, text or list of any size."""
+    """Yield where a schema allows a number, text, list or mapping of any size."""
     if isinstance(schema, list):
         for number, item in enumerate(schema):
             yield from unbounded(item, f"{place}.{number}")
@@ -137,6 +139,8 @@ def unbounded(schema: Any, place: str = "") -> Iterator[str]:
         return
     limits = {
         "integer": ({"minimum", "exclusiveMinimum", "const"}, {"maximum", "const"}),
+        "number": ({"minimum", "exclusiveMinimum"}, {"maximum"}),
+        "object": ({"maxProperties", "properties", "const"},),
         "string": ({"maxLength", "pattern", "const", "enum"},),
         "array": ({"maxItems"},),
     }
@@ -148,9 +152,15 @@ def unbounded(schema: Any, place: str = "") -> Iterator[str]:
             yield from unbounded(value, f"{place}.{key}")
 
 
+def test_every_number_text_and_list_that_a_cell_answers_with_is_bounded() -> None:
+    assert list(unbounded(Output.model_json_schema())) == []
+
+
 @pytest.mark.parametrize("kind", [JobRecord, Cause, NodeErrors])
-def test_every_number_text_and_list_of_a_record_is_bounded(kind: Any) -> None:
-    assert list(unbounded(TypeAdapter(kind).json_schema())) == []
+def test_all_of_a_record_is_bounded_but_errors_that_the_host_computed(kind: Any) -> None:
+    """These may be infinite or NaN, as the arrays are that they come from."""
+    bare = re.compile("'type': 'number'")
+    assert [line for line in unbounded(kind.model_json_schema()) if not bare.search(line)] == []
 
 
 @pytest.mark.parametrize(
@@ -287,6 +297,30 @@ def stored(tmp_path: Path) -> tuple[Path, str]:
     described = artifacts.describe(described, "a", folder)
     (folder / artifacts.DESCRIPTION).write_text(described.model_dump_json())
     return folder, artifacts.fingerprint(described)
+
+
+@pytest.mark.parametrize("name", ["model/model.onnx", "inputs.npz", "gold.npz"])
+def test_an_artifact_of_which_a_byte_changed_is_refused(tmp_path: Path, name: str) -> None:
+    folder, recorded = stored(tmp_path)
+    path = folder / name
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(Damaged, match="it has changed since it was stored") as raised:
+        artifacts.verify(folder, recorded)
+    assert raised.value.path == path
+
+
+def test_an_artifact_that_was_changed_with_its_description_is_refused(tmp_path: Path) -> None:
+    folder, recorded = stored(tmp_path)
+    (folder / "model" / "model.onnx").write_bytes(b"other")
+    described = artifacts.read_description(folder)
+    changed = [artifacts.describe_file(folder / file.path, folder) for file in described.files]
+    described = described.model_copy(update={"files": tuple(changed)})
+    (folder / artifacts.DESCRIPTION).write_text(described.model_dump_json())
+    artifacts.verify(folder)
+    with pytest.raises(Damaged, match="another one than its producer's record says"):
+        artifacts.verify(folder, recorded)
 
 
 def test_an_artifact_with_a_link_a_further_file_or_another_record_is_refused(

@@ -10,11 +10,12 @@ import pytest
 
 from deepmatrix import reports
 from deepmatrix.boundary.opening import open_plain
-from deepmatrix.boundary.writing import write_bytes, write_named
+from deepmatrix.boundary.writing import replace_folder, write_bytes, write_named
 from deepmatrix.cli.main import main
 from deepmatrix.errors import system_error
 from deepmatrix.reports import markdown
 from deepmatrix.results import merging
+from tests.unit.test_boundary import nested
 from tests.unit.test_results import whole
 
 
@@ -127,3 +128,18 @@ def test_a_part_file_does_not_stay_when_its_making_ends_early(tmp_path: Path) ->
     with pytest.raises(TypeError):
         write_bytes(tmp_path / "x", "no bytes")  # type: ignore[arg-type]
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("before", ["nothing", "a folder", "a deep folder"])
+def test_a_folder_takes_the_place_of_what_was_there_and_nothing_else_stays(
+    tmp_path: Path, before: str
+) -> None:
+    (tmp_path / "new").mkdir()
+    (tmp_path / "new" / "ours").touch()
+    if before != "nothing":
+        nested(tmp_path / "x", 1500 if before == "a deep folder" else 2)
+    replace_folder(tmp_path / "x", tmp_path / "new")
+    assert sorted(path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")) == [
+        "x",
+        "x/ours",
+    ]

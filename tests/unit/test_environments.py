@@ -22,7 +22,7 @@ from pathlib import Path
 
 import pytest
 
-from deepmatrix.cli import main
+from deepmatrix.cli import main, parser
 from deepmatrix.drawing.terminal import make_console
 from deepmatrix.engines.docker import endpoints, interruptible
 from deepmatrix.errors import ArgumentError, EngineError, system_error
@@ -50,15 +50,16 @@ def start(
 ) -> subprocess.Popen[bytes]:
     return subprocess.Popen(  # type: ignore[call-overload, no-any-return]
         [sys.executable, "-m", "deepmatrix", *arguments],
-        cwd=ROOT,
         env={"PATH": os.environ["PATH"], **environment},
         stdin=subprocess.DEVNULL,
-        **{"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
+        **{"cwd": ROOT, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **options},
     )
 
 
-def ended(arguments: Sequence[str], environment: dict[str, str]) -> tuple[int, bytes, bytes]:
-    process = start(arguments, environment)
+def ended(
+    arguments: Sequence[str], environment: dict[str, str], **options: object
+) -> tuple[int, bytes, bytes]:
+    process = start(arguments, environment, **options)
     out, err = process.communicate(timeout=120)
     return process.returncode, out, err
 
@@ -69,6 +70,58 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return whole(tmp_path_factory.mktemp("runs")).path
 
 
+#: All of these at once.
+HARSH = {**ENVIRONMENTS["C"], **ENVIRONMENTS["dumb"], **ENVIRONMENTS["narrow"], "HOME": ""}
+
+#: Commands that need an engine, or a package index: only their help is asked for.
+NEEDY = {"matrix", "verify", "conformance", "image", "bench", "engine", "pins"}
+
+#: All others, with arguments; the words in capitals stand for paths.
+ALONE = {
+    "init": ("MODEL",),
+    "plan": PLAN[1:],
+    "merge": ("RUN",),
+    "show": ("RUN",),
+    "compare": ("RUN", "RUN"),
+    "jobs": ("MODEL", "--native", "amd64"),
+    "review": ("RUN",),
+    "history": ("--runs", "RUNS"),
+    "completion": ("bash",),
+    "claims": ("RUN",),
+    "readme": ("PAGE", "--run", "RUN"),
+    "schema": ("--check",),
+    "reference": ("--check",),
+}
+
+
+def test_each_command_is_tried_alone_or_needs_an_engine() -> None:
+    assert ALONE.keys() | NEEDY == parser.COMMANDS.keys() | parser.MAINTENANCE.keys()
+    assert not ALONE.keys() & NEEDY
+
+
+@pytest.mark.parametrize("command", [*parser.COMMANDS, *parser.MAINTENANCE])
+def test_every_command_helps_where_nothing_is_as_usual(command: str) -> None:
+    code, out, err = ended((command, "--help"), HARSH)
+    assert (code, err) == (0, b"")
+    assert out.decode("ascii").startswith("usage: ")
+
+
+@pytest.mark.parametrize("command", ALONE)
+def test_every_command_that_needs_no_engine_works_where_nothing_is_as_usual(
+    command: str, finished: Path, tmp_path: Path
+) -> None:
+    names = {"RUN": finished, "RUNS": finished.parent}
+    places = {**names, "PAGE": tmp_path / "page.md", "MODEL": tmp_path / "softmax11.onnx"}
+    places["PAGE"].write_text("<!-- report --><!-- /report -->")
+    shutil.copyfile(ROOT / "tests" / "models" / "softmax11.onnx", places["MODEL"])
+    arguments = [command, *(str(places.get(part, part)) for part in ALONE[command])]
+    code, out, err = ended(arguments, {**HARSH, "PYTHONPATH": str(ROOT)}, cwd=tmp_path)
+    assert (code, err) == (0, b"")
+    text = out.decode("ascii")
+    assert "\x1b" not in text
+    assert "\\u" not in text
+
+
 @pytest.mark.parametrize(
     ("name", "command"),
     [
@@ -76,7 +129,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
         *itertools.product(CODECS, ["help", "readme"]),
     ],
 )
-def test_every_command_works_in_any_environment(
+def test_a_command_works_in_any_environment(
     name: str, command: str, finished: Path, tmp_path: Path
 ) -> None:
     page = tmp_path / "page.md"

@@ -5,6 +5,7 @@ Each reader runs in a process of its own that gets no more memory than is stated
 
 from __future__ import annotations
 
+import io
 import json
 import subprocess
 import sys
@@ -24,8 +25,9 @@ from deepmatrix.execution.conclusions import conclude
 from deepmatrix.paths import ROOT
 from deepmatrix.store import arrays
 from deepmatrix.store.runs import Run
+from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import inputs
-from tests.unit.examples import new_run, output, planned, record
+from tests.unit.examples import artifact, new_run, output, planned, record
 from tests.unit.test_boundary import COUNTS
 
 PLAN = planned("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
@@ -38,6 +40,7 @@ import numpy as np
 from deepmatrix.boundary.files import Damaged
 from deepmatrix.cli import running  # imports everything
 from deepmatrix.comparison.history import lines as history
+from deepmatrix.judging import deviations
 from deepmatrix.results import merging
 from deepmatrix.store import arrays
 from deepmatrix.store.runs import Run
@@ -108,6 +111,35 @@ record = next(Run.open(path).records())
 print(record.status, len(record.output.environment.model_extra["further"]))
 """
     assert within(900 << 20, run.path, lines).split() == ["ok", str((MOST_VALUES - 10_000) // 2)]
+
+
+def answer_of(path: Path, size: int) -> None:
+    """Write a file of an array of *size* zeros, which takes no room on the disk."""
+    header = io.BytesIO()
+    described = {"descr": "<f4", "fortran_order": False, "shape": (size,)}
+    np.lib.format.write_array_header_1_0(header, described)
+    sparse(path, len(header.getvalue()) + 4 * size, header.getvalue())
+
+
+@pytest.mark.parametrize("sizes", [(1 << 30,), (1 << 25,) * 9])
+def test_huge_answers_take_a_bounded_part_of_memory_where_gold_is_small(
+    tmp_path: Path, sizes: tuple[int, ...]
+) -> None:
+    artifact(tmp_path / "artifact", [[1.0]], [[1.0]])
+    (tmp_path / "outputs").mkdir()
+    for number, size in enumerate(sizes):
+        answer_of(tmp_path / "outputs" / f"{number}.npy", size)
+    names = [f"y{number}" for number in range(len(sizes))]
+    lines = f"print(deviations.measure(path / 'artifact', path, {names}).note)"
+    note = within(400 << 20, tmp_path, lines)
+    assert note.startswith("its outputs cannot be used: ")
+    assert "bytes, more than " in note
+
+
+def test_an_answer_of_a_wider_dtype_than_gold_is_read() -> None:
+    gold = np.ones(40 << 20, np.bool_)
+    truth = Truth(gold={"y": gold}, produced={"y": gold})
+    assert truth.largest_answers == 40 << 23
 
 
 def test_a_huge_file_that_is_compared_is_refused_by_its_size(tmp_path: Path) -> None:

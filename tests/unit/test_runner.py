@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,11 +14,12 @@ import numpy as np
 import pytest
 
 from deepmatrix.engines import Ended, Prepared, Progress
-from deepmatrix.errors import Interrupted, RecordError
+from deepmatrix.errors import EngineError, Interrupted, RecordError, system_error
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import TaskMaker
+from deepmatrix.machine import processes
 from deepmatrix.planning.cells import Capabilities, Cell
-from deepmatrix.planning.plan import Artifact
+from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import artifacts
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
@@ -130,7 +132,8 @@ class DisturbedEngine(NativeEngine):
         return Ended(ending="exited", cause="", exit_code=0, wall_s=1.0, log="")
 
 
-REPEATED = planned("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
+CONSUMER = "onnxruntime-debian12-amd64-cpu"
+REPEATED = planned("torch-debian12-amd64-cpu", CONSUMER)
 
 
 @pytest.mark.parametrize(("times", "retries"), [(0, 0), (1, 1), (9, 2)])
@@ -153,6 +156,100 @@ def test_a_noisy_round_is_retried_at_most_twice_and_its_records_stay(
             f"r1.retried{number + 1}.json" for number in range(retries)
         ]
     assert len(list(run.records())) == len(jobs)
+
+
+class FillingEngine(DisturbedEngine):
+    """An engine at whose fifth job a disk becomes full."""
+
+    def __init__(self, disk: Path) -> None:
+        super().__init__(times=0)
+        self.filler = disk / "filler"
+
+    def _answer(self, folder: Path) -> Ended:
+        if len(self.ran) == 4:
+            with self.filler.open("wb", buffering=0) as file, contextlib.suppress(OSError):
+                while True:
+                    file.write(bytes(1 << 12))
+        return super()._answer(folder)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A disk of its own, of 100 MiB."""
+    folder = tmp_path / "disk"
+    folder.mkdir()
+    try:
+        processes.run(["mount", "-t", "tmpfs", "-o", "size=100m", "tmpfs", str(folder)])
+    except EngineError as error:
+        pytest.skip(error.message)
+    yield folder
+    processes.run(["umount", str(folder)])
+
+
+def test_a_full_disk_loses_no_record_and_the_run_goes_on_when_there_is_room(disk: Path) -> None:
+    engine = FillingEngine(disk)
+    with pytest.raises(OSError, match="No space left on device") as raised:
+        serve(disk, engine)
+    assert system_error(raised.value).hint.startswith("make room")
+    kept = {path: path.read_bytes() for path in (disk / "one" / "records").rglob("*.json")}
+    assert len(kept) == 4
+    assert not list(disk.rglob("*.part"))
+    assert not (disk / "one" / "scratch").exists()
+    engine.filler.unlink()
+    run = Run.open(disk / "one")
+    Runner(run=run, engine=DisturbedEngine(0), watcher=Quiet(), cells={CONSUMER}).execute(
+        ["consume"]
+    )
+    assert {record.status for record in run.records()} == {"ok"}
+    assert {path: path.read_bytes() for path in kept} == kept
+
+
+class LeavingEngine(DisturbedEngine):
+    """An engine that goes away under the first process, and under no other one."""
+
+    def __init__(self, *, returns: bool) -> None:
+        super().__init__(times=0)
+        self.returns = returns
+        self.is_away = False
+
+    def capabilities(self) -> Capabilities:
+        if self.is_away:
+            raise EngineError("nobody answers")
+        return super().capabilities()
+
+    def run(self, task: Any, cancel: threading.Event) -> Ended:
+        if self.ran:
+            return super().run(task, cancel)
+        self.ran.append(json.loads((task.folder / "input.json").read_text())["job"])
+        self.is_away = not self.returns
+        return Ended(ending="engine-lost", cause="the engine went away", exit_code=None, wall_s=1.0)
+
+
+def serve(folder: Path, engine: DisturbedEngine) -> tuple[Run, list[Job]]:
+    """Run the jobs of a consumer on an engine; return the run, and these jobs."""
+    run = new_run(folder, REPEATED)
+    jobs = [job for job in REPEATED.jobs("consume") if job.cell.startswith("onnxruntime")]
+    for exported in {job.artifact for job in jobs if job.artifact}:
+        with_inputs(run, exported)
+    Runner(run=run, engine=engine, watcher=Quiet(), cells={jobs[0].cell}).execute(["consume"])
+    return run, jobs
+
+
+def test_a_job_that_was_lost_with_the_engine_is_repeated_when_it_is_back(tmp_path: Path) -> None:
+    engine = LeavingEngine(returns=True)
+    run, jobs = serve(tmp_path, engine)
+    assert sorted(engine.ran) == sorted([*(job.id for job in jobs), engine.ran[0]])
+    records = [run.record(job) for job in jobs]
+    assert {(record.status, record.after_others) for record in records} == {("ok", "")}
+
+
+def test_an_engine_that_stays_away_ends_the_run_and_the_lost_job_says_why(tmp_path: Path) -> None:
+    engine = LeavingEngine(returns=False)
+    with pytest.raises(EngineError, match="the engine went away: nobody answers") as raised:
+        serve(tmp_path, engine)
+    assert "--resume one" in raised.value.hint
+    lost, *others = Run.open(tmp_path / "one").records()
+    assert (lost.status, others, len(engine.ran)) == ("engine-lost", [], 1)
 
 
 def with_inputs(run: Run, exported: Artifact) -> None:

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.local import LocalProcesses
-from deepmatrix.errors import EngineError, Interrupted
+from deepmatrix.errors import Interrupted
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
@@ -206,44 +206,6 @@ def test_what_only_fails_after_others_counts_as_it_is_alone(tmp_path: Path, faul
     doubted = [record for record in served if record.after_others]
     assert doubted
     assert {record.output.place for record in doubted if record.output} == {1}
-
-
-class LostEngine(LocalEngine):
-    """An engine that goes away under its first process; *comes_back*: it answers again then."""
-
-    comes_back = True
-
-    def capabilities(self) -> Capabilities:
-        if self.tasks and not self.comes_back:
-            raise EngineError("no engine answers")
-        return super().capabilities()
-
-    def run(self, task: Task, cancel: threading.Event) -> Ended:
-        if self.tasks:
-            return super().run(task, cancel)
-        self.tasks.append(task)
-        return Ended(ending="engine-lost", cause="the engine went away", wall_s=1.0)
-
-
-@real_processes
-def test_a_job_that_an_engine_lost_is_repeated_once_it_answers(tmp_path: Path) -> None:
-    run, jobs = run_of(tmp_path, ["fine"])
-    engine = LostEngine(tmp_path / "work")
-    serve(run, engine)
-    assert [record.status for record in records(run, jobs).values()] == ["ok"]
-    assert len(engine.tasks) == 2
-
-
-@real_processes
-def test_an_engine_that_stays_away_ends_the_run_with_the_command_to_go_on(tmp_path: Path) -> None:
-    run, jobs = run_of(tmp_path, ["fine"])
-    engine = LostEngine(tmp_path / "work")
-    engine.comes_back = False
-    with pytest.raises(EngineError, match="the engine went away: no engine answers") as caught:
-        serve(run, engine)
-    assert "--resume one" in caught.value.hint
-    serve(run, LocalEngine(tmp_path / "work"))
-    assert [record.status for record in records(run, jobs).values()] == ["ok"]
 
 
 class Killed(BaseException):

@@ -92,7 +92,7 @@ def answered(tmp_path: Path, gold: np.ndarray | None, outputs: Mapping[str, np.n
         }
     )
     if gold is not None:
-        for name in (artifacts.GOLD, truths.PRODUCED):
+        for name in (artifacts.GOLD, artifacts.PRODUCED):
             write_bytes(folder / name, npz_bytes({"y": gold}))
     write_bytes(folder / "inputs.npz", npz_bytes({"x": RIGHT}))
     described = artifacts.describe(exported, ARTIFACT.id, folder)
@@ -162,7 +162,7 @@ def test_one_library_alone_does_not_overrule_an_evaluation(tmp_path: Path) -> No
 def contested(run: Run, evaluation: np.ndarray, source: str = BASELINE) -> Run:
     """Let a baseline judge a run that an evaluation contradicts."""
     folder = run.artifact_path(ARTIFACT)
-    write_bytes(folder / truths.EVALUATION, npz_bytes({"y": evaluation}))
+    write_bytes(folder / artifacts.EVALUATION, npz_bytes({"y": evaluation}))
     described(run, gold={"y": source}, rounded=["y"])
     return run
 
@@ -379,7 +379,7 @@ def followed(tmp_path: Path, gold: np.ndarray | None, wrong: str, **changes: obj
             **(changes if name == "y" else {}),
         }
         if gold is not None:
-            for file in (artifacts.GOLD, truths.PRODUCED):
+            for file in (artifacts.GOLD, artifacts.PRODUCED):
                 write_bytes(folder / file, npz_bytes({name: gold}))
         write_bytes(folder / "inputs.npz", npz_bytes({"x": RIGHT}))
         described = artifacts.describe(Exported.model_validate(document), artifact.id, folder)
