@@ -107,6 +107,7 @@ class Comparison(Row):
     no new failure. *drifts*: errors that grew under the same verdict. *sizes*: grown or shrunk.
     *unchanged*: how many verdicts are the same. *added*: how many only HEAD has, and are no
     failures. *single*: how many times have one round on a side, which tells nothing.
+    *other_inputs*: own models that the two sides served with other inputs.
     *broken*: the lines that break a limit of ``--fail-on``.
     """
 
@@ -122,6 +123,7 @@ class Comparison(Row):
     unchanged: int = 0
     added: int = 0
     single: int = 0
+    other_inputs: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
 
     @property

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from typing import Any
+
 from deepmatrix.comparison import verdicts
 from deepmatrix.comparison.changes import Comparison, Side
 from deepmatrix.comparison.machines import same_machine
 from deepmatrix.comparison.sizes import compare_sizes
 from deepmatrix.comparison.times import compare_times, times_of
-from deepmatrix.results.rows import Results
+from deepmatrix.results.rows import ModelRow, Results
 
 
 def compare_results(
@@ -38,7 +41,21 @@ def compare_results(
         single=single,
         untimed=untimed,
         sizes=tuple(compare_sizes(base, head)),
+        other_inputs=tuple(_other_inputs(base, head)),
     )
+
+
+def _other_inputs(base: Results, head: Results) -> Iterator[str]:
+    """Yield the names of own models whose inputs differ in type, shape or range."""
+    before = {model.artifact: model for model in base.models}
+    for model in head.models:
+        earlier = before.get(model.artifact)
+        if earlier and earlier.inputs and model.inputs and _drawn(earlier) != _drawn(model):
+            yield model.name
+
+
+def _drawn(model: ModelRow) -> list[dict[str, Any]]:
+    return [entry.model_dump(exclude={"values", "steers"}) for entry in model.inputs]
 
 
 def side(results: Results, name: str) -> Side:

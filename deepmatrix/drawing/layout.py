@@ -14,6 +14,9 @@ NO_BREAK_SPACE = "\N{NO-BREAK SPACE}"
 #: The longest reason in a table, in characters.
 LONGEST_REASON = 80
 
+#: The longest name of a tensor or a node in a table, in characters; `results.json` has all of it.
+LONGEST_NAME = 48
+
 Mood = Literal["good", "warned", "bad", "muted", "plain"]
 
 
@@ -126,6 +129,11 @@ def shortened(reason: str, longest: int = LONGEST_REASON) -> str:
     if " " in end:
         end = end.partition(" ")[2]
     return f"{start.rstrip(',;: ')} … {end.strip()}"
+
+
+def shortened_name(name: str) -> str:
+    """Return the name of a tensor or a node, cut in its middle to what a table can hold."""
+    return shortened(name, LONGEST_NAME)
 
 
 def expected_status(word: str) -> str:

@@ -110,6 +110,9 @@ def remarks(comparison: Comparison) -> Iterator[str]:
     """Yield what cannot be told, and why."""
     added = f", {comparison.added} new ones" if comparison.added else ""
     yield f"the same: {numbers.count(comparison.unchanged, 'verdict')}{added}"
+    if comparison.other_inputs:
+        named = ", ".join(comparison.other_inputs)
+        yield f"served with other inputs, so errors and times may differ by that: {named}"
     if comparison.times:
         untold = [change for change in comparison.times if change.word == "cannot tell"]
         if untold:

@@ -13,7 +13,14 @@ from deepmatrix.config.documents import did_you_mean
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.escaping import terminal
-from deepmatrix.drawing.layout import Column, Mood, Row, Table, without_empty_columns
+from deepmatrix.drawing.layout import (
+    Column,
+    Mood,
+    Row,
+    Table,
+    shortened_name,
+    without_empty_columns,
+)
 from deepmatrix.drawing.sparks import parts, sparkline
 from deepmatrix.drawing.terminal import print_line
 from deepmatrix.errors import ArgumentError
@@ -243,7 +250,7 @@ def _outputs(row: PortabilityRow) -> Table:
             rows=tuple(
                 Row(
                     texts=(
-                        output.name,
+                        shortened_name(output.name),
                         numbers.error(output.error),
                         numbers.share(output.top1),
                         numbers.cosine(output.cosine),

@@ -35,6 +35,7 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing import statistics
 from deepmatrix.store.runs import Run
+from tests.unit import verifications
 from tests.unit.examples import DOCKER, MATRIX, new_run, planned, record
 from tests.unit.test_recorded import unpack
 from tests.unit.test_results import all_jobs, whole, write_gold
@@ -112,6 +113,22 @@ def test_a_slowdown_by_a_tenth_is_found_and_its_cell_named(tmp_path: Path) -> No
     assert line.startswith(f"slower: {ONNXRUNTIME}, ")
     assert not limits.broken(comparison, limits.parse("slower:20%"))
     assert {change.cell for change in compared(head, base).faster} == {ONNXRUNTIME}
+
+
+def test_a_model_that_was_served_with_other_inputs_is_named() -> None:
+    base = verifications.results()
+    (model,) = base.models
+    first, *rest = model.inputs
+    wider = first.model_copy(update={"high": 255.0})
+    head = base.model_copy(
+        update={"models": (model.model_copy(update={"inputs": (wider, *rest)}),)}
+    )
+    same = compare_results(base, base, ("base", "head"))
+    assert not any("inputs" in line for line in reports.comparison.remarks(same))
+    comparison = compare_results(base, head, ("base", "head"))
+    assert comparison.other_inputs == ("resnet50",)
+    line = "served with other inputs, so errors and times may differ by that: resnet50"
+    assert line in reports.comparison_page(comparison)
 
 
 def test_a_consumer_that_is_lost_is_a_new_failure(recorded: Path, tmp_path: Path) -> None:

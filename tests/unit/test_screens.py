@@ -299,3 +299,25 @@ def test_the_screen_names_the_operator_of_a_long_reason(width: int) -> None:
     )
     text = screen(results.model_copy(update={"portability": (row,)}), width)
     assert "Conversion is failed for: Conv-20" in " ".join(text.split())
+
+
+def test_a_long_name_of_an_output_is_cut_and_keeps_the_table() -> None:
+    long = "model/decoder/" + "block/attention/" * 12 + "logits"
+    run = verifications.results()
+    rows = [
+        row.model_copy(
+            update={
+                "outputs": tuple(
+                    output.model_copy(update={"name": long if output.name == "logits" else "z"})
+                    for output in row.outputs
+                )
+            }
+        )
+        for row in run.portability
+    ]
+    model = MODEL.model_copy(update={"judged_by": {long: BASELINE, "z": REFERENCE}})
+    text = screen(run.model_copy(update={"portability": tuple(rows), "models": (model,)}), 160)
+    assert long not in text
+    assert layout.shortened_name(long) in text
+    titles = next(line for line in text.splitlines() if line.startswith("output "))
+    assert "consumers" in titles, "the table of outputs is a grid"

@@ -64,9 +64,17 @@ def test_a_reference_of_a_wrong_shape_serves_nothing(
     error = capsys.readouterr().err.splitlines()[0]
     assert str(reference) in error
     assert "the reference of output 'y' has the shape (2, 9); the model gives (2, 8)" in error
-    assert [path.name for path in (tmp_path / "runs" / "one" / "records" / CELL).iterdir()] == [
-        "net"
-    ]
+    assert not (tmp_path / "runs" / "one").exists()
+
+
+def test_inputs_that_are_refused_leave_no_run_behind(
+    model: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    narrow = tmp_path / "x.npz"
+    np.savez(narrow, x=X[:, :3])
+    assert verify(tmp_path, str(model), "--inputs", str(narrow)) == 2
+    assert "the input x has the shape (2, 3, 12, 12)" in capsys.readouterr().err
+    assert not (tmp_path / "runs" / "one").exists()
 
 
 def test_a_reference_of_wrong_values_is_blamed_itself_with_its_largest_difference(

@@ -10,6 +10,7 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import __version__, reports
+from deepmatrix.boundary import removing
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import projects, resuming, running, starting
 from deepmatrix.config.sections import Infer
@@ -231,16 +232,21 @@ def _verify(options: argparse.Namespace, console: Console) -> None:
 def _serve(
     verification: Run, engine: Engine, options: argparse.Namespace, console: Console
 ) -> None:
-    """Run a verification and report it; what is refused leaves a report, too."""
+    """Run a verification and report it; a model that is refused leaves a report, too."""
     running.announce(verification, console)
-    running.execute(
-        verification,
-        engine,
-        console,
-        check=lambda: _refuse_unreadable(verification, options),
-        explain=options.explain,
-        explain_s=options.explain_for,
-    )
+    try:
+        running.execute(
+            verification,
+            engine,
+            console,
+            check=lambda: _refuse_unreadable(verification, options),
+            explain=options.explain,
+            explain_s=options.explain_for,
+        )
+    except _WrongArrays:
+        if options.resume is None:
+            removing.remove(verification.path)
+        raise
     running.report([verification], console)
 
 
@@ -329,11 +335,15 @@ def _read_arrays(
     return inputs.read(options.inputs), reference
 
 
+class _WrongArrays(ArgumentError):
+    """The arrays that the user gave are not those of any model: nothing is kept of the run."""
+
+
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     """Raise where no model could be inspected; a model that fails inspection is skipped.
 
     Raises:
-        ArgumentError: every model is refused.
+        ArgumentError: every model is refused; `_WrongArrays`, where all are for what is given.
         EngineError: the same, and an inspector is not ready.
     """
     array_options = [f"--inputs {source}" for source in options.inputs]
@@ -341,19 +351,23 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     with_arrays = f" with {' '.join(array_options)}" if array_options else ""
     models = inspected.manifest.plan.imports
     sources = {model.name: model.source for model in models}
-    causes, unready, wrong_inputs = [], [], 0
+    causes, unready, wrong_inputs, wrong_references = [], [], 0, 0
     for job in inspected.manifest.plan.jobs("produce"):
         if not inspected.record_path(job).is_file():
             unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
         elif (record := inspected.record(job)).status != "ok":
             causes.append(f"{sources[job.subject]}{with_arrays}: {record.model_problem}")
             wrong_inputs += record.has_wrong_inputs
+            wrong_references += bool(options.reference) and record.status == "bad-artifact"
     if len(causes) + len(unready) < len(models):
         return
     if unready:
         raise EngineError(unready[0])
+    if wrong_inputs + wrong_references == len(causes):
+        hint = remarks.SHARED_INPUTS if len(models) > 1 else "nothing was served"
+        raise _WrongArrays("\n".join(causes), hint=hint)
     reports.write(inspected, merging.merge([inspected]))
     hint = f"nothing was served; the log is in {inspected.path}"
-    if wrong_inputs and len(models) > 1:
+    if wrong_inputs:
         hint = f"{remarks.SHARED_INPUTS}; {hint}"
     raise ArgumentError("\n".join(causes), hint=hint)

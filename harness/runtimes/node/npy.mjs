@@ -36,9 +36,14 @@ const HEADER =
 /** This file is not what it should be. */
 export class BadArray extends Error {}
 
+/** Return whether a dtype of numbers has a typed array. */
+export function isServed(dtype) {
+  return Object.hasOwn(TYPES, dtype);
+}
+
 /** Return the typed array's constructor for a dtype. Throws Unsupported. */
 export function constructorOf(dtype) {
-  if (!Object.hasOwn(TYPES, dtype)) {
+  if (!isServed(dtype)) {
     throw new Unsupported(`arrays of ${dtype} are not supported`);
   }
   return TYPES[dtype][1];

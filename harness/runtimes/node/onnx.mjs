@@ -1,7 +1,7 @@
 // ONNX Runtime's one interface in JavaScript, as both `onnxruntime-node` and `onnxruntime-web` have it.
 
 import { Unsupported } from "./failures.mjs";
-import { constructorOf } from "./npy.mjs";
+import { constructorOf, isServed } from "./npy.mjs";
 import { explain } from "./refusals.mjs";
 import { productModel } from "./selftest.mjs";
 
@@ -16,21 +16,32 @@ const NOT_IMPLEMENTED =
 /** A model that is loaded: its session, and the names of its inputs and outputs in its own order. */
 export class Model {
   constructor(session) {
-    checkTensors("input", session.inputMetadata);
-    checkTensors("output", session.outputMetadata);
+    checkArrays("input", session.inputMetadata);
+    checkArrays("output", session.outputMetadata);
     this.session = session;
     this.inputs = [...session.inputNames];
     this.outputs = [...session.outputNames];
   }
 }
 
-/** Throw Unsupported where an input or output is no tensor: ONNX Runtime has no other in JavaScript. */
-function checkTensors(role, metadata) {
+/**
+ * Throw Unsupported where an input or output is no array that ONNX Runtime passes in JavaScript.
+ *
+ * It has only tensors there. One of int4, as an output, ends the process.
+ */
+function checkArrays(role, metadata) {
   const other = metadata.find(({ isTensor }) => !isTensor);
   if (other) {
     throw new Unsupported(
       `ONNX Runtime has only tensors in JavaScript: the ${role} ${other.name} is a sequence, ` +
         "a map or an optional",
+    );
+  }
+  const strange = metadata.find(({ type }) => type !== "string" && !isServed(type));
+  if (strange) {
+    throw new Unsupported(
+      `no arrays are passed to ONNX Runtime in JavaScript for the ${role} ${strange.name} of the ` +
+        `type ${strange.type}`,
     );
   }
 }

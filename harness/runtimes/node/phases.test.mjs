@@ -3,7 +3,7 @@ import { test } from "node:test";
 
 import { Unsupported } from "./failures.mjs";
 import { format, parse } from "./npy.mjs";
-import { bind } from "./onnx.mjs";
+import { bind, Model } from "./onnx.mjs";
 import { noneRun, serve } from "./phases.mjs";
 import { COLUMNS, INNER, ROWS } from "./selftest.mjs";
 
@@ -255,4 +255,23 @@ test("a job that is ended from outside keeps the phases before", () => {
   const records = noneRun({ phases: ["startup", "infer"] }, new Error("crashed"), [done]);
   assert.equal(records[0], done);
   assert.equal(records[1].error.message, "crashed");
+});
+
+test("a model whose arrays JavaScript has no type for is unsupported before it is run", () => {
+  const tensor = (name, type) => ({ name, type, isTensor: true });
+  const sessionOf = (input, output) => ({
+    inputMetadata: [tensor("x", input)],
+    outputMetadata: [tensor("y", output)],
+    inputNames: ["x"],
+    outputNames: ["y"],
+  });
+  for (const [session, place] of [
+    [sessionOf("float32", "int4"), /output y of the type int4/],
+    [sessionOf("uint4", "float32"), /input x of the type uint4/],
+  ]) {
+    assert.throws(() => new Model(session), (thrown) => {
+      return thrown instanceof Unsupported && place.test(thrown.message);
+    });
+  }
+  assert.deepEqual(new Model(sessionOf("string", "bool")).outputs, ["y"]);
 });

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 
-from deepmatrix.drawing.layout import Mood
+from deepmatrix.drawing.layout import Mood, shortened_name
 from deepmatrix.judging.verdicts import ORDER
 from deepmatrix.results import remarks
 from deepmatrix.results.counting import EXPECTED, verdict_counts
@@ -81,7 +81,7 @@ def judge_line(model: ModelRow) -> str:
     """Return where the right values come from, by output where that differs."""
     sources: dict[str, list[str]] = {}
     for output, source in model.judged_by.items():
-        sources.setdefault(remarks.source_words(source), []).append(output)
+        sources.setdefault(remarks.source_words(source), []).append(shortened_name(output))
     reader = f"{inspector_name(model)}, in {model.inspector}"
     if not sources:
         return f"gold, the right values: from {reader}"

@@ -16,6 +16,7 @@ from deepmatrix.drawing.layout import (
     mark,
     row,
     shortened,
+    shortened_name,
     without_empty_columns,
 )
 from deepmatrix.reports.tables.own_models.headlines import inspector_name, rows_of
@@ -117,7 +118,7 @@ def _consumer_row(
         _symbol(judged.verdict) + NO_BREAK_SPACE + judged.verdict,
         numbers.error(judged.error),
         numbers.meter(judged.error, judged.tolerance),
-        worst.name if worst and len(judged.outputs) > 1 else "",
+        shortened_name(worst.name) if worst and len(judged.outputs) > 1 else "",
         numbers.error(judged.tolerance) if is_answered else numbers.DASH,
         judged.basis.replace(" ", NO_BREAK_SPACE) if is_answered else "",
         numbers.duration(p50),
@@ -252,7 +253,7 @@ def _output_row(who: str, group: Sequence[Deviation], mood: Mood) -> Row:
     top1 = [output.top1 for output in group if output.top1 is not None and is_vector]
     cosines = [output.cosine for output in group if output.cosine is not None]
     texts = (
-        worst.name,
+        shortened_name(worst.name),
         who,
         numbers.error(worst.error),
         numbers.share(min(top1, default=None)),
@@ -293,7 +294,7 @@ def _node_lines(measured: NodesRow, several: bool) -> Iterator[Row]:
         is_right = node.error is not None and node.error <= node.tolerance
         texts = (
             *names,
-            node.node,
+            shortened_name(node.node),
             node.kind,
             numbers.error(node.error) if node.error is not None else "not finite",
             numbers.error(node.added),
