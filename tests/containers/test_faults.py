@@ -142,6 +142,7 @@ def test_a_process_has_few_rights(lab: Lab) -> None:
         "write_root": "Read-only file system",
         "write_harness": "Read-only file system",
         "write_tmp": "done",
+        "write_shm": "done",
         "connect": "Network is unreachable",
     }
 
