@@ -429,6 +429,28 @@ def test_a_configuration_as_docker_writes_it_is_taken(
     endpoints.check_configuration()
 
 
+#: What reads the clock of the day: a point in time, the age of a cached digest, the end of a log.
+POINTS_IN_TIME = {
+    "deepmatrix/machine/clocks.py",
+    "deepmatrix/images/bases.py",
+    "deepmatrix/engines/docker/following.py",
+    "harness/phases/inference.py",
+}
+
+
+def test_a_clock_that_was_moved_changes_no_duration(monkeypatch: pytest.MonkeyPatch) -> None:
+    stopwatch = Stopwatch()
+    stopwatch.start()
+    day = clocks.time.time
+    for moved in (34_560_000, -34_560_000):
+        monkeypatch.setattr(clocks.time, "time", lambda moved=moved: day() + moved)
+        assert 0 <= stopwatch.wall_s < 60
+    sources = [*(ROOT / "deepmatrix").rglob("*.py"), *(ROOT / "harness").rglob("*.py")]
+    of_the_day = re.compile(r"\btime\.time\(|import .*\btime_ns\b|from time import")
+    found = {path for path in sources if of_the_day.search(path.read_text("utf-8"))}
+    assert {path.relative_to(ROOT).as_posix() for path in found} == POINTS_IN_TIME
+
+
 def test_a_clock_that_was_moved_gives_no_start(monkeypatch: pytest.MonkeyPatch) -> None:
     stopwatch = Stopwatch()
     stopwatch.start()

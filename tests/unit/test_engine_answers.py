@@ -166,6 +166,7 @@ def test_an_engine_says_what_it_is_within_a_time_for_the_whole_answer(
     address: Address,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    assert connection.INTRODUCTION_S == 10
     monkeypatch.setattr(connection, "INTRODUCTION_S", 0.5)
     url = address(speak)
     with pytest.raises(

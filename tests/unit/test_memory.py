@@ -18,17 +18,20 @@ import pytest
 
 from deepmatrix.boundary.files import MOST_VALUES, Damaged, read_json
 from deepmatrix.comparison.history import lines as history
+from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.engines import Ended
 from deepmatrix.errors import RecordError
 from deepmatrix.execution.conclusions import conclude
 from deepmatrix.paths import ROOT
+from deepmatrix.results import merging
 from deepmatrix.store import arrays
 from deepmatrix.store.runs import Run
 from deepmatrix.store.truths import Truth
 from deepmatrix.workloads import inputs
 from tests.unit.examples import artifact, new_run, output, planned, record
 from tests.unit.test_boundary import COUNTS
+from tests.unit.test_results import whole
 
 PLAN = planned("torch-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu")
 JOB = next(PLAN.jobs("produce"))
@@ -153,14 +156,18 @@ def test_a_huge_history_is_refused_by_its_size_and_added_to_in_little_memory(
     path = sparse(tmp_path / history.FILE, 2 << 30)
     with pytest.raises(RecordError, match="has more than 128 MiB"):
         history.read(path)
-    run = new_run(tmp_path, PLAN, name="one")
+    run = whole(tmp_path)
     lines = """
 results = merging.merge([Run.open(path)])
 history.append(path.parent, results)
 print("added")
 """
     assert within(200 << 20, run.path, lines) == "added\n"
-    assert path.stat().st_size >= 2 << 30
+    with path.open("rb") as file:
+        file.seek(2 << 30)
+        added = file.read().strip().split(b"\n")
+    assert len(added) == len(list(measurements(merging.merge([run]))))
+    assert all(b'"run":"one"' in line for line in added)
 
 
 def test_the_header_of_an_array_has_a_bound(tmp_path: Path) -> None:
