@@ -269,9 +269,12 @@ test("a model whose arrays JavaScript has no type for is unsupported before it i
     [sessionOf("float32", "int4"), /output y of the type int4/],
     [sessionOf("uint4", "float32"), /input x of the type uint4/],
   ]) {
-    assert.throws(() => new Model(session), (thrown) => {
-      return thrown instanceof Unsupported && place.test(thrown.message);
-    });
+    assert.throws(
+      () => new Model(session),
+      (thrown) => {
+        return thrown instanceof Unsupported && place.test(thrown.message);
+      },
+    );
   }
   assert.deepEqual(new Model(sessionOf("string", "bool")).outputs, ["y"]);
 });
