@@ -31,19 +31,19 @@ def measure(
     artifact: Path,
     control: Path,
     names: Sequence[str],
-    keep: Callable[[Answers], None] = lambda _: None,
+    store_outputs: Callable[[Answers], None] = lambda _: None,
 ) -> Agreement | None:
     """Compare a consumer's outputs below *control* with gold and with the producer's.
 
-    *keep* gets them first. None where nothing judges the artifact yet. Raises RecordError when its
-    own files are damaged.
+    *store_outputs* gets them first. None where nothing judges the artifact yet. Raises RecordError
+    when its own files are damaged.
     """
     truth = truths.read(artifact)
     try:
         outputs = answers.read_control(control, names, truth.largest_answers)
     except arrays.Unreadable as error:
         return no_agreement(f"its outputs cannot be used: {error}")
-    keep(outputs)
+    store_outputs(outputs)
     return compare(outputs, truth) if truth.gold else None
 
 
