@@ -93,6 +93,7 @@ _HINTS = {
     errno.EISDIR: "move the folder away, or name another file",
     errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
     errno.EACCES: _NO_PERMISSION,
+    errno.ENAMETOOLONG: "use a shorter name",
     errno.EPERM: _NO_PERMISSION,
     errno.EROFS: _NO_PERMISSION,
 }

@@ -19,8 +19,12 @@ except ImportError:  # Windows has no such locks: every process runs at once
 
 
 def _own_folder() -> Path:
-    """Return a folder that only this user can write: nobody else can take its locks away."""
-    if runtime := os.environ.get("XDG_RUNTIME_DIR"):
+    """Return a folder that only this user can write: nobody else can take its locks away.
+
+    After `su`, or in a container, the one that is named may be another user's, or not there.
+    """
+    runtime = os.environ.get("XDG_RUNTIME_DIR", "")
+    if os.path.isabs(runtime) and os.access(f"{runtime}/", os.W_OK | os.X_OK):  # noqa: PTH117
         return Path(runtime) / "deepmatrix"
     cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")  # noqa: PTH111
     return Path(cache) / "deepmatrix"  # without a home folder it is below the current one

@@ -26,10 +26,11 @@ from deepmatrix.cli import main, parser
 from deepmatrix.drawing.terminal import make_console
 from deepmatrix.engines.docker import endpoints, interruptible
 from deepmatrix.errors import ArgumentError, EngineError, system_error
-from deepmatrix.machine import folders, signals
+from deepmatrix.machine import folders, locks, signals
 from deepmatrix.machine.packages import indexes, npm
 from deepmatrix.paths import ROOT
 from deepmatrix.reports import markdown
+from tests.unit.test_doors import put
 from tests.unit.test_results import whole
 
 #: What the environment of a command is, beyond PATH.
@@ -286,6 +287,27 @@ def test_without_a_home_nothing_is_read_from_one() -> None:
     assert main.main(PLAN) == 0
 
 
+@pytest.mark.parametrize("runtime", ["/dev/null", "/nothing", "nothing", f"/{'x' * 300}"])
+@pytest.mark.usefixtures("homeless")
+def test_a_folder_of_the_session_that_cannot_be_used_is_not_used(
+    runtime: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", runtime)
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    assert locks._own_folder() == tmp_path / "deepmatrix"
+    list(endpoints.candidates({"XDG_RUNTIME_DIR": runtime, "HOME": str(tmp_path)}))
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path / "session"))
+    (tmp_path / "session").mkdir()
+    assert locks._own_folder() == tmp_path / "session" / "deepmatrix"
+
+
+@pytest.mark.parametrize("kind", ["pipe", "folder"])
+def test_what_is_in_the_place_of_a_projects_file_is_named(kind: str, tmp_path: Path) -> None:
+    put(tmp_path / "deepmatrix.yaml", kind)
+    code, _, err = ended(("verify",), {"PYTHONPATH": str(ROOT)}, cwd=tmp_path)
+    assert (code, err.startswith(b"error: deepmatrix.yaml: cannot be read")) == (2, True), err
+
+
 @pytest.mark.usefixtures("homeless")
 def test_without_a_home_what_is_kept_needs_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(EngineError, match="there is no home folder") as caught:
@@ -297,7 +319,10 @@ def test_without_a_home_what_is_kept_needs_a_place(monkeypatch: pytest.MonkeyPat
 
 @pytest.mark.parametrize(
     "number",
-    ["ENOSPC", "EDQUOT", "EFBIG", "EMFILE", "EACCES", "EPERM", "EROFS", "EISDIR", "ENOTDIR", "EIO"],
+    [
+        *("ENOSPC", "EDQUOT", "EFBIG", "EMFILE", "EACCES", "EPERM", "EROFS", "EISDIR", "ENOTDIR"),
+        *("EIO", "ENAMETOOLONG"),
+    ],
 )
 def test_what_the_system_refuses_is_one_line_with_something_to_do(
     number: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

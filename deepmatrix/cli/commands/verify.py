@@ -10,7 +10,11 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import __version__, reports
+<<<<<<< HEAD
 from deepmatrix.boundary import removing
+=======
+from deepmatrix.boundary.opening import is_there
+>>>>>>> rel14
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import projects, resuming, running, starting
 from deepmatrix.config.sections import Infer
@@ -151,7 +155,7 @@ def run(options: argparse.Namespace) -> None:
     """Serve models of your own on every cell that reads them, and judge the answers."""
     console = make_console()
     is_named = options.models or options.resume is not None
-    if options.config or (not is_named and project.FILE.is_file()):
+    if options.config or (not is_named and is_there(project.FILE)):
         _verify_project(options, console)
     elif is_named:
         if options.models and project.FILE.is_file():

@@ -157,7 +157,8 @@ def _default_sockets(environment: Mapping[str, str]) -> Iterator[Path]:
     sockets = [Path("/var/run/docker.sock"), home(environment) / ".docker/run/docker.sock"]
     if runtime := environment.get("XDG_RUNTIME_DIR"):
         sockets.append(Path(runtime) / "docker.sock")
-    return (socket for socket in sockets if socket.exists())
+    # A folder of another user's, as after `su`, has none.
+    return (socket for socket in sockets if os.path.exists(socket))  # noqa: PTH110
 
 
 def _podman_sockets(environment: Mapping[str, str]) -> Iterator[Path]:
@@ -171,6 +172,8 @@ def _exists(url: str) -> bool:
         return Path(url.removeprefix("unix://")).exists()
     except PermissionError:
         return True  # connecting reports the problem
+    except OSError:  # a name that is too long
+        return False
 
 
 class _Endpoint(BaseModel):
