@@ -31,19 +31,11 @@ def measure(
     artifact: Path,
     control: Path,
     names: Sequence[str],
-<<<<<<< HEAD
-    callback: Callable[[Answers], None] = lambda _: None,
-) -> Agreement | None:
-    """Compare a consumer's outputs below *control* with gold and with the producer's.
-
-    *callback* gets them first. None where nothing judges the artifact yet. Raises RecordError
-=======
     store_outputs: Callable[[Answers], None] = lambda _: None,
 ) -> Agreement | None:
     """Compare a consumer's outputs below *control* with gold and with the producer's.
 
     *store_outputs* gets them first. None where nothing judges the artifact yet. Raises RecordError
->>>>>>> rel14
     when its own files are damaged.
     """
     truth = truths.read(artifact)
@@ -51,11 +43,7 @@ def measure(
         outputs = answers.read_control(control, names, truth.largest_answers)
     except arrays.Unreadable as error:
         return no_agreement(f"its outputs cannot be used: {error}")
-<<<<<<< HEAD
-    callback(outputs)
-=======
     store_outputs(outputs)
->>>>>>> rel14
     return compare(outputs, truth) if truth.gold else None
 
 

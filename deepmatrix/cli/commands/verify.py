@@ -10,11 +10,8 @@ from pathlib import Path
 from rich.console import Console
 
 from deepmatrix import __version__, reports
-<<<<<<< HEAD
 from deepmatrix.boundary import removing
-=======
 from deepmatrix.boundary.opening import is_there
->>>>>>> rel14
 from deepmatrix.cli import options as shared
 from deepmatrix.cli import projects, resuming, running, starting
 from deepmatrix.config.sections import Infer
