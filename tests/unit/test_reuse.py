@@ -22,7 +22,7 @@ from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.hardware import processor_facts
-from deepmatrix.errors import Interrupted
+from deepmatrix.errors import Interrupted, RecordError
 from deepmatrix.execution.reuse import reusing
 from deepmatrix.execution.reuse.provenance import first_change, program_digest
 from deepmatrix.execution.runner import Runner
@@ -52,6 +52,9 @@ FACTS = {
 }
 
 
+OTHER_IMAGE = f"sha256:{'2' * 64}"
+
+
 @dataclass
 class Told:
     """A watcher that keeps what it is told of reuse."""
@@ -69,11 +72,12 @@ class Told:
 class AnsweringEngine:
     """Answers each job at once, with models that tell the image of their producer.
 
-    *ran*: the ids of the jobs that it was given. *status*: how jobs of a cell end. Ctrl-C is
-    pressed once *limit* jobs have run.
+    *ran*: the ids of the jobs that it was given. *crashing*: the cell whose jobs crash. Ctrl-C is
+    pressed once *limit* jobs have run. *image_ids*: what cells' images hold, whatever their tag.
     """
 
     images: dict[str, str] = field(default_factory=dict)
+    image_ids: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=lambda: dict(FACTS))
     name: str = "docker"
     crashing: str = ""
@@ -90,7 +94,12 @@ class AnsweringEngine:
     def prepare(self, cells: Sequence[Any], progress: Progress) -> dict[str, Prepared]:
         del progress
         return {
-            cell.id: Prepared(cell_id=cell.id, reference=self._image(cell.id)) for cell in cells
+            cell.id: Prepared(
+                cell_id=cell.id,
+                reference=self._image(cell.id),
+                image_id=self.image_ids.get(cell.id) or self._image_id(cell.id),
+            )
+            for cell in cells
         }
 
     def open(self, run_id: str) -> None:
@@ -111,6 +120,9 @@ class AnsweringEngine:
 
     def _image(self, cell: str) -> str:
         return self.images.get(cell, f"deepmatrix/{cell}:1")
+
+    def _image_id(self, cell: str) -> str:
+        return f"sha256:{hashlib.sha256(self._image(cell).encode()).hexdigest()}"
 
     def _answer(self, folder: Path) -> Ended:
         document = json.loads((folder / "input.json").read_text())
@@ -347,6 +359,25 @@ def test_another_emulator_concerns_what_it_emulates_only(tmp_path: Path) -> None
     run = repeat(tmp_path, plan, engine)
     assert set(engine.ran) == {job.id for job in plan.jobs("consume") if "-arm64-" in job.cell}
     assert {record.anew for record in run.records()} == {"", "emulator changed"}
+
+
+def test_another_image_with_the_same_tag_is_another_image(runs: Path) -> None:
+    engine, plan = AnsweringEngine(image_ids={ORT: OTHER_IMAGE}), small_plan(*CELLS)
+    repeat(runs, plan, engine)
+    assert set(engine.ran) == affected(frozenset({ORT}), plan)
+
+
+def test_a_run_does_not_go_on_with_another_image_of_the_same_tag(tmp_path: Path) -> None:
+    plan = small_plan(TORCH, ORT)
+    with pytest.raises(Interrupted):
+        repeat(tmp_path, plan, AnsweringEngine(limit=1), reuse="")
+    engine = AnsweringEngine(image_ids={TORCH: OTHER_IMAGE})
+    run = Run.open(tmp_path / "base")
+    with pytest.raises(RecordError, match="another image of that name"):
+        Runner(run=run, engine=engine, watcher=Told()).execute()
+    engine.facts = {**FACTS, "machine": "ba9876543210"}  # it builds an image of its own
+    Runner(run=run, engine=engine, watcher=Told()).execute()
+    assert {record.job for record in run.records()} == all_jobs(plan)
 
 
 def edit_record(folder: Path, job: str, changes: dict[str, Any]) -> None:

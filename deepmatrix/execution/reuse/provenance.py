@@ -97,7 +97,7 @@ class Provenance:
         """Return what names the content of a cell's image or environment, or nothing."""
         if cell.id not in self._images:
             prepared = self.run.prepared().items()
-            self._images.update((name, image.reference) for name, image in prepared)
+            self._images.update((name, image.content) for name, image in prepared)
         return self._images.get(cell.id, "")
 
     def _emulator(self, cell: Cell) -> str | None:
