@@ -186,7 +186,8 @@ class OpenRun:
         self.attempts.watcher.planned(jobs, retry)
         plan, attempts = self.run.manifest.plan, self.attempts
         lanes = attempts.checked_cpus
-        for stage in stages(plan, split(plan, jobs, len(lanes)), self.seconds):
+        doubted = {job.id for job in jobs if self._doubt(job)}
+        for stage in stages(plan, split(plan, jobs, len(lanes), doubted), self.seconds):
             cpus = [attempts.timed_cpus] if stage[0].is_timed else lanes
             work_off(stage, cpus, self._serve, attempts.cancel)
 
@@ -201,24 +202,31 @@ class OpenRun:
 
         What failed after others is tried alone, for they may be the reason. A process that did not
         start is tried again: more often than not that is the engine's hiccup. So is one that was
-        lost with its engine, if the engine is back.
+        lost with its engine, if the engine is back. Until then a record says that it does not
+        count, for the host may be killed meanwhile.
         """
-        doubtful: list[tuple[Job, JobRecord]] = []
+        repeated: list[Job] = []
 
-        def save_unless_doubtful(job: Job, record: JobRecord) -> None:
-            if record.status in DISTURBED or (job is not jobs[0] and record.is_doubtful):
-                doubtful.append((job, record))
+        def save(job: Job, record: JobRecord) -> None:
+            is_disturbed = record.status in DISTURBED
+            if is_disturbed or (job is not jobs[0] and record.is_doubtful):
+                changes = {"unconfirmed": not is_disturbed}
+                self.run.save(job, record.model_copy(update=changes))
+                repeated.append(job)
             else:
                 self._save(job, record)
 
-        count = self._serve_process(jobs, cpus, save_unless_doubtful)
-        for job, record in doubtful:
-            if record.status == "engine-lost":
-                self.run.save(job, record)
+        count = self._serve_process(jobs, cpus, save)
+        for job in repeated:
+            if self.run.record(job).status == "engine-lost":
                 self._check_engine()
-            alone = self._perform(job, cpus)
-            self._save(job, alone if record.status in DISTURBED else alone.confirming(record))
+            self._save(job, self._perform(job, cpus))
         return count
+
+    def _doubt(self, job: Job) -> JobRecord | None:
+        """Return the record of a job that is to be confirmed, if it has one."""
+        earlier = self.run.record(job) if self.run.record_path(job).is_file() else None
+        return earlier if earlier and earlier.unconfirmed else None
 
     def _serve_process(
         self, jobs: Sequence[Job], cpus: Cpus, save: Callable[[Job, JobRecord], None]
@@ -232,8 +240,11 @@ class OpenRun:
         return self.attempts.serve(jobs, cell, collect_job, cpus)
 
     def _save(self, job: Job, record: JobRecord) -> None:
-        reason = self.reuse.reasons.get(job.id, "")
-        self.run.save(job, record.model_copy(update={"anew": reason}))
+        """Save the record of a job; where the job was in doubt, it is run alone by now."""
+        if doubt := self._doubt(job):
+            record = record.confirming(doubt)
+        record = record.model_copy(update={"anew": self.reuse.reasons.get(job.id, "")})
+        self.run.save(job, record)
         self.seconds[job.cell] += record.wall_s
         self.attempts.watcher.ended(job, record)
         if record.status == "engine-lost":

@@ -278,6 +278,32 @@ def test_a_killed_host_loses_no_record_and_repeats_one_artifact_a_lane(tmp_path:
     assert sum(processes) - len(marks) <= LANES
 
 
+class DyingEngine(LocalEngine):
+    """Ends the host when its second process is to start."""
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        if self.tasks:
+            raise Killed
+        return super().run(task, cancel)
+
+
+@real_processes
+def test_a_host_that_dies_before_failures_are_confirmed_repeats_these_alone(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["again raising"] * 4)
+    with pytest.raises(Killed):
+        serve(run, DyingEngine(tmp_path / "work"))
+    doubted = {job.id for job in jobs.values() if run.record(job).unconfirmed}
+    assert doubted == {job.id for job in jobs.values() if not run.is_done(job)}
+    assert len(doubted) == 3
+    engine = LocalEngine(tmp_path / "work")
+    serve(run, engine)
+    assert sorted(task.id for task in engine.tasks) == sorted(doubted)
+    served = list(records(run, jobs).values())
+    assert {(record.status, record.unconfirmed) for record in served} == {("ok", False)}
+    after_others = {record.job for record in served if record.after_others}
+    assert after_others == doubted
+
+
 class StoppingWatcher(Quiet):
     """Presses Ctrl-C when the first job has ended."""
 
