@@ -203,13 +203,14 @@ class OpenRun:
         What failed after others is tried alone, for they may be the reason. A process that did not
         start is tried again: more often than not that is the engine's hiccup. So is one that was
         lost with its engine, if the engine is back. Until then a record says that it does not
-        count, for the host may be killed meanwhile.
+        count, for the host may be killed meanwhile. A start that fails is confirmed once for all.
         """
         repeated: list[Job] = []
 
         def save(job: Job, record: JobRecord) -> None:
             is_disturbed = record.status in DISTURBED
-            if is_disturbed or (job is not jobs[0] and record.is_doubtful):
+            is_one_of_several = job is not jobs[0] or (record.start_failed and len(jobs) > 1)
+            if is_disturbed or (is_one_of_several and record.is_doubtful):
                 changes = {"unconfirmed": not is_disturbed}
                 self.run.save(job, record.model_copy(update=changes))
                 repeated.append(job)
@@ -217,11 +218,20 @@ class OpenRun:
                 self._save(job, record)
 
         count = self._serve_process(jobs, cpus, save)
-        for job in repeated:
-            if self.run.record(job).status == "engine-lost":
-                self._check_engine()
-            self._save(job, self._perform(job, cpus))
+        self._repeat(repeated, cpus)
         return count
+
+    def _repeat(self, jobs: Sequence[Job], cpus: Cpus) -> None:
+        """Run jobs of one process again, each alone; after a start that failed again no other."""
+        cannot_start = False
+        for job in jobs:
+            record = self.run.record(job)
+            if record.status == "engine-lost":
+                self._check_engine()
+            if not (cannot_start and record.start_failed):
+                record = self._perform(job, cpus)
+                cannot_start = record.start_failed
+            self._save(job, record)
 
     def _doubt(self, job: Job) -> JobRecord | None:
         """Return the record of a job that is to be confirmed, if it has one."""

@@ -172,7 +172,7 @@ class JobRecord(Part):
     output: Output | None = None
     #: How it had failed in a process that served others before; this record is of it alone.
     after_others: Line = ""
-    #: It failed after others in one process, and has to be run alone before that counts.
+    #: It failed in a process of several, and has to be run alone before that counts.
     unconfirmed: bool = False
     agreement: Agreement | None = None
     parity: Parity | None = None
@@ -212,7 +212,13 @@ class JobRecord(Part):
 
     def confirming(self, earlier: JobRecord) -> JobRecord:
         """Return this record of a job alone, saying how it had failed after others."""
-        return self.model_copy(update={"after_others": f"{earlier.status}: {earlier.cause}"})
+        after_others = "" if earlier.start_failed else f"{earlier.status}: {earlier.cause}"
+        return self.model_copy(update={"after_others": after_others, "unconfirmed": False})
+
+    @property
+    def start_failed(self) -> bool:
+        """Whether its process could serve no job: so far none has had a part in that."""
+        return self.output is not None and self.output.start_failed
 
     @property
     def failure(self) -> AnyPhase | None:

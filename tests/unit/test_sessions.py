@@ -58,6 +58,7 @@ class LocalEngine:
         self._processes = LocalProcesses(
             clean=True, extra={"session_adapter.py": ADAPTER}, root=work
         )
+        self.work = work
         self._cpus = cpus
         self.tasks: list[Task] = []
 
@@ -85,13 +86,11 @@ class LocalEngine:
         self._processes.close()
 
 
-def plan_of(count: int, **changes: Any) -> Plan:
+def plan_of(count: int, *, adapter: str = "session_adapter", **changes: Any) -> Plan:
     """Return a plan in which one consumer serves *count* artifacts, for their verdicts only."""
     python = "{}.{}".format(*sys.version_info)
     plan = planned("torch-debian12-amd64-cpu", CONSUMER)
-    cells = tuple(
-        replace(cell.with_system(adapter="session_adapter"), python=python) for cell in plan.cells
-    )
+    cells = tuple(replace(cell.with_system(adapter=adapter), python=python) for cell in plan.cells)
     infer = plan.infer.model_copy(update={"batches": (1,), "samples": 1, "min_s": 0, "warmup": 0})
     return replace(
         plan,
@@ -207,6 +206,39 @@ def test_what_only_fails_after_others_counts_as_it_is_alone(tmp_path: Path, faul
     doubted = [record for record in served if record.after_others]
     assert doubted
     assert {record.output.place for record in doubted if record.output} == {1}
+
+
+@real_processes
+def test_a_start_that_fails_is_confirmed_once_and_stands_for_the_queue(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["fine"] * 5, adapter="no_such_adapter")
+    engine = LocalEngine(tmp_path / "work")
+    serve(run, engine)
+    assert len(engine.tasks) == 2
+    for record in records(run, jobs).values():
+        assert (record.status, record.is_final, record.after_others) == ("failed", True, "")
+        assert record.error_type == "ModuleNotFoundError"
+
+
+class HiccupEngine(LocalEngine):
+    """Forgets the adapter in its first process."""
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        if self.tasks:
+            return super().run(task, cancel)
+        self.tasks.append(task)
+        bare = LocalProcesses(clean=True, root=self.work / "bare")
+        bare.open()
+        try:
+            return bare.run(task, Path(sys.executable), cancel)
+        finally:
+            bare.close()
+
+
+@real_processes
+def test_a_start_that_fails_once_only_costs_no_job(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["fine"] * 3)
+    serve(run, HiccupEngine(tmp_path / "work"))
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
 
 
 class Killed(BaseException):
