@@ -65,9 +65,17 @@ class Preparation:
         for cell_id, result in results.items():
             old = earlier.get(cell_id)
             has_records = (self.run.path / "records" / cell_id).is_dir()
-            if old and has_records and not result.error and old.reference != result.reference:
+            if old and has_records and not result.error and self._is_another(old, result):
+                is_named_alike = old.reference == result.reference
+                now = "another image of that name" if is_named_alike else result.reference
                 raise RecordError(
-                    f"{cell_id} has records from {old.reference} and would go on with "
-                    f"{result.reference}",
-                    hint="its pins, Dockerfile or engine changed since: start a new run",
+                    f"{cell_id} has records from {old.reference} and would go on with {now}",
+                    hint="its pins, Dockerfile, base or engine changed since: start a new run",
                 )
+
+    def _is_another(self, old: Prepared, new: Prepared) -> bool:
+        """Return whether two images of a cell differ; those of several machines: their recipes."""
+        machines = {facts.get("machine") for facts in self.run.engines().values()}
+        if len(machines) > 1:
+            return old.reference != new.reference
+        return old.content != new.content

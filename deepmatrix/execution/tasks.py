@@ -35,6 +35,15 @@ UNTIMED = {"samples": 1, "min_s": 0.0, "max_s": None, "warmup": 0}
 MOST_REPEATS_UNTIMED = 3
 
 
+def process_environment(run: Run, capabilities: Capabilities, cell: Cell) -> dict[str, str]:
+    """Return the variables of a cell's processes on an engine."""
+    is_native = cell.architecture in capabilities.native
+    architecture = run.manifest.matrix.architectures[cell.architecture]
+    emulation = {} if is_native else architecture.emulation
+    processor = {QEMU_CPU: cell.processor} if cell.processor else {}
+    return {**emulation, **processor, **cell.environment}
+
+
 @dataclass(frozen=True, kw_only=True)
 class TaskMaker:
     """Writes the control directory of a job and makes its task."""
@@ -54,10 +63,7 @@ class TaskMaker:
 
     def task(self, job: Job, cell: Cell, control: Path, queue: Queue | None = None) -> Task:
         """Return the task of a process that starts with *job*, on *cpus*."""
-        matrix = self.run.manifest.matrix
         is_native = cell.architecture in self.capabilities.native
-        emulation = {} if is_native else matrix.architectures[cell.architecture].emulation
-        processor = {QEMU_CPU: cell.processor} if cell.processor else {}
         emulator = Path(self.capabilities.emulator) if is_native and cell.processor else None
         return Task(
             id=job.id,
@@ -66,7 +72,7 @@ class TaskMaker:
             control=control,
             deadline_s=self._deadline_s(cell) + GRACE_S,
             limits=self._limits(),
-            environment={**emulation, **processor, **cell.environment},
+            environment=process_environment(self.run, self.capabilities, cell),
             emulator=emulator,
             keeps_compiled=self._keeps_compiled(cell),
             queue=queue,

@@ -35,6 +35,11 @@ class Prepared:
     debian: FewFixed[Id] = ()
 
     @property
+    def content(self) -> str:
+        """What tells it from others: a tag leaves out what its base and its mirror gave."""
+        return self.image_id or self.reference
+
+    @property
     def is_new(self) -> bool:
         """Whether it was made just now: built or pulled."""
         return self.built or bool(self.pulled)

@@ -335,7 +335,7 @@ def _prefers_old(old: Prepared, new: Prepared) -> bool:
     """Return whether the old entry says more: the image was made then, or is now missing."""
     if old.error:
         return False
-    return bool(new.error) or (old.is_new and not new.is_new and old.reference == new.reference)
+    return bool(new.error) or (old.is_new and not new.is_new and old.content == new.content)
 
 
 class _Gold(BaseModel):

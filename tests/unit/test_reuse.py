@@ -7,7 +7,7 @@ import itertools
 import json
 import shutil
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from deepmatrix.comparison.history.lines import measurements
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.hardware import processor_facts
-from deepmatrix.errors import Interrupted
+from deepmatrix.errors import Interrupted, RecordError
 from deepmatrix.execution.reuse import reusing
 from deepmatrix.execution.reuse.provenance import first_change, program_digest
 from deepmatrix.execution.runner import Runner
@@ -37,12 +37,22 @@ from tests.unit.examples import MATRIX, output, planned
 
 TORCH, JAX = "torch-debian12-amd64-cpu", "jax-debian12-amd64-cpu"
 ORT, OPENVINO = "onnxruntime-debian12-amd64-cpu", "openvino-debian12-amd64-cpu"
-CELLS = (TORCH, JAX, ORT, OPENVINO)
+ARM64 = "onnxruntime-debian13-arm64-cpu"
+CELLS = (TORCH, JAX, ORT, OPENVINO, ARM64)
 WORKLOAD = "digits-conv"
 NETWORK = networks.NETWORKS[WORKLOAD]
 
 #: What tells one machine from another.
-FACTS = {"machine": "0123456789ab", "processor": "Fast", "cpu_count": "2", "found": "DOCKER_HOST"}
+FACTS = {
+    "machine": "0123456789ab",
+    "processor": "Fast",
+    "cpu_count": "2",
+    "found": "DOCKER_HOST",
+    "emulator of arm64": "1",
+}
+
+
+OTHER_IMAGE = f"sha256:{'2' * 64}"
 
 
 @dataclass
@@ -62,11 +72,12 @@ class Told:
 class AnsweringEngine:
     """Answers each job at once, with models that tell the image of their producer.
 
-    *ran*: the ids of the jobs that it was given. *status*: how jobs of a cell end. Ctrl-C is
-    pressed once *limit* jobs have run.
+    *ran*: the ids of the jobs that it was given. *crashing*: the cell whose jobs crash. Ctrl-C is
+    pressed once *limit* jobs have run. *image_ids*: what cells' images hold, whatever their tag.
     """
 
     images: dict[str, str] = field(default_factory=dict)
+    image_ids: dict[str, str] = field(default_factory=dict)
     facts: dict[str, str] = field(default_factory=lambda: dict(FACTS))
     name: str = "docker"
     crashing: str = ""
@@ -83,7 +94,12 @@ class AnsweringEngine:
     def prepare(self, cells: Sequence[Any], progress: Progress) -> dict[str, Prepared]:
         del progress
         return {
-            cell.id: Prepared(cell_id=cell.id, reference=self._image(cell.id)) for cell in cells
+            cell.id: Prepared(
+                cell_id=cell.id,
+                reference=self._image(cell.id),
+                image_id=self.image_ids.get(cell.id) or self._image_id(cell.id),
+            )
+            for cell in cells
         }
 
     def open(self, run_id: str) -> None:
@@ -104,6 +120,9 @@ class AnsweringEngine:
 
     def _image(self, cell: str) -> str:
         return self.images.get(cell, f"deepmatrix/{cell}:1")
+
+    def _image_id(self, cell: str) -> str:
+        return f"sha256:{hashlib.sha256(self._image(cell).encode()).hexdigest()}"
 
     def _answer(self, folder: Path) -> Ended:
         document = json.loads((folder / "input.json").read_text())
@@ -163,11 +182,22 @@ def small_plan(*cells: str, seed: int = 0, samples: int = 1) -> Plan:
     )
 
 
-def small_matrix(**limits: Any) -> Matrix:
+def small_matrix(*, emulations: Iterable[str] = (), **limits: Any) -> Matrix:
+    """Return a matrix with other limits, and other variables where some architectures are emulated.
+
+    These architectures are *emulations*.
+    """
     tiny = MATRIX.workloads[WORKLOAD].model_copy(update={"epochs": 1, "steps": 1})
     workloads = {**MATRIX.workloads, WORKLOAD: tiny}
     changed = MATRIX.limits.model_copy(update=limits)
-    return MATRIX.model_copy(update={"workloads": workloads, "limits": changed})
+    other = {"emulation": {"QEMU_CPU": "max,lpa2=off"}}
+    architectures = {
+        name: entry.model_copy(update=other if name in emulations else {})
+        for name, entry in MATRIX.architectures.items()
+    }
+    return MATRIX.model_copy(
+        update={"workloads": workloads, "limits": changed, "architectures": architectures}
+    )
 
 
 NUMBERS = itertools.count()
@@ -225,7 +255,7 @@ def test_a_repetition_in_which_nothing_changed_runs_nothing(runs: Path) -> None:
 
     assert engine.ran == []
     assert contents(runs / "base") == before
-    assert watcher.waves == [("base", 4, {}), ("base", 8, {})]
+    assert watcher.waves == [("base", 4, {}), ("base", 10, {})]
     for folder in ("artifacts", "logs"):
         assert contents(run.path / folder) == contents(runs / "base" / folder)
     records = {record.job: record for record in run.records()}
@@ -235,14 +265,19 @@ def test_a_repetition_in_which_nothing_changed_runs_nothing(runs: Path) -> None:
 
 
 #: What may change between two runs.
-CHANGES = (*CELLS, "options", "machine", "limits", "seed", "samples")
+CHANGES = (*CELLS, "options", "machine", "limits", "seed", "samples", "arm64", "amd64")
 
 
 def affected(changes: frozenset[str], plan: Plan) -> set[str]:
     """Return the jobs that must be done anew, by the meaning of each change."""
-    if changes & {"machine", "limits", "seed", "samples"}:
+    if changes & {"machine", "limits", "seed"}:
         return all_jobs(plan)
+    if "samples" in changes:  # what is emulated is only checked
+        return {job for job in all_jobs(plan) if not job.startswith(ARM64)} | affected(
+            changes - {"samples"}, plan
+        )
     cells = {*changes, *([ORT] if "options" in changes else [])}
+    cells |= {ARM64} if "arm64" in changes else set()  # amd64 is native, and not emulated
     return {
         job.id
         for wave in WAVES
@@ -267,7 +302,9 @@ def test_exactly_the_jobs_that_a_change_concerns_are_done_anew(
             for cell in plan.cells
         ]
         plan = replace(plan, cells=tuple(cells))
-    matrix = small_matrix(**({"deadline_s": 77.0} if "limits" in changes else {}))
+    emulations = changes & {"arm64", "amd64"}
+    limits = {"deadline_s": 77.0} if "limits" in changes else {}
+    matrix = small_matrix(emulations=emulations, **limits)
     run = repeat(runs, plan, engine, matrix=matrix)
 
     assert set(engine.ran) == affected(changes, plan)
@@ -285,7 +322,7 @@ def test_a_cell_that_is_new_is_done_and_the_others_are_taken_over(runs: Path) ->
     assert set(engine.ran) == all_jobs(small_plan(*CELLS)) - all_jobs(before)
     assert watcher.waves == [
         ("small", 2, {reusing.NO_RECORD: 2}),
-        ("small", 2, {reusing.NO_RECORD: 6}),
+        ("small", 2, {reusing.NO_RECORD: 8}),
     ]
     assert {record.run for record in run.records()} == {run.id}
 
@@ -316,13 +353,31 @@ def test_how_an_engine_was_found_does_not_matter(runs: Path) -> None:
 
 
 def test_another_emulator_concerns_what_it_emulates_only(tmp_path: Path) -> None:
-    plan = small_plan(TORCH, ORT, "onnxruntime-debian13-arm64-cpu")
-    facts = {**FACTS, "emulator of arm64": "1"}
-    repeat(tmp_path, plan, AnsweringEngine(facts=facts), reuse="")
-    engine = AnsweringEngine(facts={**facts, "emulator of arm64": "2", "emulator of arm": "3"})
+    plan = small_plan(TORCH, ORT, ARM64)
+    repeat(tmp_path, plan, AnsweringEngine(), reuse="")
+    engine = AnsweringEngine(facts={**FACTS, "emulator of arm64": "2", "emulator of arm": "3"})
     run = repeat(tmp_path, plan, engine)
     assert set(engine.ran) == {job.id for job in plan.jobs("consume") if "-arm64-" in job.cell}
     assert {record.anew for record in run.records()} == {"", "emulator changed"}
+
+
+def test_another_image_with_the_same_tag_is_another_image(runs: Path) -> None:
+    engine, plan = AnsweringEngine(image_ids={ORT: OTHER_IMAGE}), small_plan(*CELLS)
+    repeat(runs, plan, engine)
+    assert set(engine.ran) == affected(frozenset({ORT}), plan)
+
+
+def test_a_run_does_not_go_on_with_another_image_of_the_same_tag(tmp_path: Path) -> None:
+    plan = small_plan(TORCH, ORT)
+    with pytest.raises(Interrupted):
+        repeat(tmp_path, plan, AnsweringEngine(limit=1), reuse="")
+    engine = AnsweringEngine(image_ids={TORCH: OTHER_IMAGE})
+    run = Run.open(tmp_path / "base")
+    with pytest.raises(RecordError, match="another image of that name"):
+        Runner(run=run, engine=engine, watcher=Told()).execute()
+    engine.facts = {**FACTS, "machine": "ba9876543210"}  # it builds an image of its own
+    Runner(run=run, engine=engine, watcher=Told()).execute()
+    assert {record.job for record in run.records()} == all_jobs(plan)
 
 
 def edit_record(folder: Path, job: str, changes: dict[str, Any]) -> None:
@@ -390,7 +445,7 @@ def test_a_run_that_reuses_another_names_the_one_that_measured(runs: Path) -> No
         runs, plan, AnsweringEngine(images={ORT: "deepmatrix/another:2"}), reuse=second.id
     )
     origins = {record.cell: record.reused for record in third.records()}
-    assert origins == {TORCH: "base", JAX: "base", OPENVINO: "base", ORT: second.id}
+    assert origins == {**dict.fromkeys(CELLS, "base"), ORT: second.id}
 
 
 def test_an_interrupted_run_goes_on_with_what_it_reuses(runs: Path) -> None:

@@ -20,6 +20,7 @@ import numpy as np
 
 from deepmatrix.engines import archives
 from deepmatrix.engines.hardware import EMULATOR
+from deepmatrix.execution.tasks import process_environment
 from deepmatrix.machine import binfmt
 from deepmatrix.paths import HARNESS, PACKAGE
 from deepmatrix.planning.cells import Capabilities, Cell
@@ -68,7 +69,6 @@ class Provenance:
             for name, text in self.facts.items()
             if name not in (*MACHINE, WAY) and not name.startswith(EMULATOR)
         }
-        native = {} if emulator else matrix.architectures[cell.architecture].emulation
         return {
             "image": _digest(image),
             "harness": _digest(_harness_digest(bool(cell.command))),
@@ -77,7 +77,7 @@ class Provenance:
             "machine": _digest([self.facts.get(name) for name in MACHINE]),
             "emulator": _digest(emulator),
             "limits": _digest(matrix.limits.model_dump(mode="json")),
-            "environment": _digest([dict(native), dict(cell.environment), cell.processor]),
+            "environment": _digest(process_environment(self.run, self.capabilities, cell)),
             "command": _digest(cell.command),
             "process": _digest(plan.is_isolated(job)),
         }
@@ -97,7 +97,7 @@ class Provenance:
         """Return what names the content of a cell's image or environment, or nothing."""
         if cell.id not in self._images:
             prepared = self.run.prepared().items()
-            self._images.update((name, image.reference) for name, image in prepared)
+            self._images.update((name, image.content) for name, image in prepared)
         return self._images.get(cell.id, "")
 
     def _emulator(self, cell: Cell) -> str | None:
