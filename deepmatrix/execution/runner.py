@@ -6,6 +6,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
@@ -21,6 +22,7 @@ from deepmatrix.judging import noise
 from deepmatrix.machine.signals import cancel_on_signal, interrupt_on_signal
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import WAVES, Job, Wave
+from deepmatrix.store import artifacts
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
@@ -138,11 +140,12 @@ class OpenRun:
 
     def run_wave(self, wave: Wave) -> None:
         """Take over or run the missing jobs of a wave, then retry the noisy ones."""
+        is_stored = cache(partial(artifacts.is_stored, self.run))
         jobs = self._take_over(
             [
                 job
                 for job in missing_jobs(self.run, wave, self.cells)
-                if job.cell in self.ready and (job.artifact is None or self._is_exported(job))
+                if job.cell in self.ready and (job.artifact is None or is_stored(job.artifact))
             ]
         )
         self._run_jobs(jobs, retry=False)
@@ -255,9 +258,6 @@ class OpenRun:
                 by_cell.setdefault(job.cell, {})[job.id] = rates
         noisy = {job_id for rates in by_cell.values() for job_id in noise.noisy_jobs(rates)}
         return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < plan.retries]
-
-    def _is_exported(self, job: Job) -> bool:
-        return job.artifact is not None and self.run.artifact_path(job.artifact).is_dir()
 
 
 def _reuse(attempts: Attempts) -> Reuse:

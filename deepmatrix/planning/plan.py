@@ -262,6 +262,13 @@ class Plan:
             for format in cell.exports:
                 yield Artifact(producer=cell.id, workload=workload, format=format)
 
+    def exports(self, job: Job) -> Iterator[Artifact]:
+        """Yield the artifacts that a job has to give."""
+        if not {record.DEPLOY, record.INSPECT}.isdisjoint(job.phases):
+            for artifact in self.artifacts():
+                if (artifact.producer, artifact.workload) == (job.cell, job.subject):
+                    yield artifact
+
     def size(self, wave: Wave) -> int:
         """Return how many jobs a wave has, without making them."""
         if wave == "produce":

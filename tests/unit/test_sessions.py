@@ -29,7 +29,7 @@ from deepmatrix.store import artifacts
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
-from tests.unit.examples import MATRIX, artifact, planned
+from tests.unit.examples import MATRIX, artifact, planned, save_producer
 
 ROOT = Path(__file__).parents[2]
 ADAPTER = ROOT / "tests" / "inside" / "session_adapter.py"
@@ -133,6 +133,7 @@ def store(run: Run, exported: Artifact, fault: str) -> None:
     named = ExportedFile(path="model/model.onnx", bytes=1, sha256=artifacts.sha256(model))
     described = Exported(id=exported.id, format="onnx", files=(named,), export_s=1.0)
     (folder / "artifact.json").write_text(described.model_dump_json())
+    save_producer(run, exported)
 
 
 def serve(run: Run, engine: LocalEngine) -> None:
