@@ -22,8 +22,8 @@ from rich.progress import track
 
 from deepmatrix.config import matrix_file
 from deepmatrix.config.sections import Infer
-from deepmatrix.execution.runner import MAX_RETRIES
 from deepmatrix.judging import noise
+from deepmatrix.planning.plan import RETRIES
 from deepmatrix.results.timing.statistics import Comparison, compare
 from deepmatrix.results.timing.timings import steady
 from deepmatrix.store.records import JobRecord
@@ -44,7 +44,7 @@ class Trials(VenvLab):
             random.shuffle(turn)
             for name, _ in turn:
                 records[name, number] = self._measure(name)
-        for _ in range(MAX_RETRIES):
+        for _ in range(RETRIES):
             for key in self._noisy(records):
                 records[key] = self._measure(key[0])
         return {name: [_median(records[name, n]) for n in range(rounds)] for name in names}

@@ -203,7 +203,11 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
         for name, value in outputs.items():
             _check_fits(name, truth[name], value)
     floats = _floats(truth, outputs, precise)
-    rounded = {name: truth[name] + (outputs[name] - precise[name]) for name in floats}
+    # In the type of the outputs: its precision is part of what is allowed.
+    rounded = {
+        name: (truth[name] + (outputs[name] - precise[name])).astype(outputs[name].dtype)
+        for name in floats
+    }
     sources = dict.fromkeys(truth, truths.REFERENCE)
     return replace(
         own,

@@ -228,6 +228,10 @@ class Plan:
         is_program = bool(artifact and artifact.imported and FORMATS[artifact.format].program)
         return any((self.isolate, takes_one, is_training, is_program, record.INSPECT in job.phases))
 
+    def lot(self, name: str) -> float:
+        """Return a number that is drawn for a name: of several, the one with the smallest opens."""
+        return random.Random(f"{self.seed}/{name}").random()
+
     def is_cold(self, job: Job, cell: Cell) -> bool:
         """Return whether a job starts from a cold file cache: the first of several rounds."""
         return self.cold and job.round == 0 and self.rounds(cell) > 1

@@ -10,6 +10,7 @@ import numpy as np
 from deepmatrix.images.prepared import Prepared
 from deepmatrix.judging import noise
 from deepmatrix.planning.cells import Cell
+from deepmatrix.planning.plan import Plan
 from deepmatrix.results.rows import CellRow
 from deepmatrix.results.timing.statistics import estimate
 from deepmatrix.results.timing.timings import floats
@@ -30,7 +31,7 @@ class CellSummary:
         self.environment: dict[str, Any] = {}
         self.import_s: list[np.ndarray] = []
         self.peak_memory_bytes: int | None = None
-        self.serving_memory_bytes: int | None = None
+        self.serving_memory: dict[str, int] = {}  # bytes, by workload
         self.memory_source = ""
         self.energy_j: float | None = None
         self.harnesses: set[str] = set()
@@ -93,7 +94,8 @@ class CellSummary:
         if peak is not None:
             self.peak_memory_bytes = max(peak, self.peak_memory_bytes or 0)
             if record.wave == "consume":
-                self.serving_memory_bytes = max(peak, self.serving_memory_bytes or 0)
+                known = self.serving_memory.get(record.workload, 0)
+                self.serving_memory[record.workload] = max(peak, known)
 
     @property
     def machine(self) -> tuple[str, ...]:
@@ -107,10 +109,14 @@ def cell_row(
     prepared: Prepared | None,
     *,
     expected_jobs: int,
-    planned_emulated: bool,
+    plan: Plan,
 ) -> CellRow:
-    """Return the row of a planned cell, run or not."""
+    """Return the row of a planned cell, run or not.
+
+    All cells open with the same network: what serving takes is told of it, so that it compares.
+    """
     summary = summary or CellSummary()
+    opening = min(summary.serving_memory, key=plan.lot, default="")
     status, reason = summary.status, summary.reason
     if prepared and prepared.error and not summary.jobs:
         status, reason = "build-failed", prepared.error
@@ -123,7 +129,7 @@ def cell_row(
         float32_by=cell.system.float32_by or "",
         status=status,
         reason=reason,
-        emulated=summary.emulated if summary.jobs else planned_emulated,
+        emulated=summary.emulated if summary.jobs else cell.id in plan.emulated,
         engine=summary.engine,
         version=_version(cell, versions),
         versions=versions,
@@ -138,7 +144,8 @@ def cell_row(
         import_s=estimate(summary.import_s),
         peak_flops=summary.peak_flops,
         peak_memory_bytes=summary.peak_memory_bytes,
-        serving_memory_bytes=summary.serving_memory_bytes,
+        serving_memory_bytes=summary.serving_memory.get(opening),
+        serving_memory_of=opening,
         memory_source=summary.memory_source,
         energy_j=summary.energy_j,
         work_s=summary.work_s,

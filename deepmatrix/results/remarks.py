@@ -157,8 +157,8 @@ def stateful(rows: Iterable[PortabilityRow], models: Iterable[ModelRow]) -> Iter
 
 #: What to do where the inputs of one model are not those of another.
 SHARED_INPUTS = (
-    "--inputs gives the inputs of every model that is named: verify models with other inputs in "
-    "runs of their own, each with its own --inputs"
+    "the models of one command share their inputs, with --original those of the original: verify "
+    "models with other inputs in runs of their own"
 )
 
 

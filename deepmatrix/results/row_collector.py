@@ -247,7 +247,7 @@ class RowCollector:
                 self._summaries.get(cell.id),
                 self._prepared.get(cell.id),
                 expected_jobs=expected_jobs[cell.id],
-                planned_emulated=cell.id in plan.emulated,
+                plan=plan,
             )
             for cell in plan.cells
         ]

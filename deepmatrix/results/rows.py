@@ -45,7 +45,8 @@ class CellRow(Row):
     standard's evaluator. *work_s*: the time of its jobs together, without those that were retried.
     *float32_by*: what a user sets to keep it to float32. *image_id*: the engine's digest of its
     image. *base*: what that is made from. *pulled*: the name with the digest by which the image was
-    pulled; *not_pulled*: why it was not, though it was pushed once.
+    pulled; *not_pulled*: why it was not, though it was pushed once. *serving_memory_bytes*: the
+    peak of a fresh process that has served one model, of the workload *serving_memory_of*.
     """
 
     cell: str
@@ -72,6 +73,7 @@ class CellRow(Row):
     peak_flops: Amount | None = None
     peak_memory_bytes: Count | None = None
     serving_memory_bytes: Count | None = None
+    serving_memory_of: str = ""
     memory_source: str = ""
     energy_j: Amount | None = None
     work_s: Span = 0.0

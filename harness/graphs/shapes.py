@@ -129,10 +129,16 @@ def _graphs(graph: Any) -> Iterator[Any]:
                 yield from _graphs(inner)
 
 
+def dim_name(text: str) -> Optional[str]:
+    """Return the name of a dynamic dimension; None where the text, such as ``?``, names nothing."""
+    is_name = any(letter.isalpha() for letter in text) and text != "None"
+    return text if is_name else None
+
+
 def _dim(dim: Any) -> Optional[Dim]:
     if dim.HasField("dim_value"):
         return int(dim.dim_value)
-    return str(dim.dim_param) or None
+    return dim_name(dim.dim_param)
 
 
 class Ties:

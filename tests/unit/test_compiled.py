@@ -13,7 +13,7 @@ from deepmatrix.images.compiled import CompileCache
 
 @pytest.fixture
 def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> CompileCache:
-    monkeypatch.setattr(compiled.folders, "cache", lambda: tmp_path)
+    monkeypatch.setattr(compiled.folders, "cache", lambda: tmp_path / "cache")
     return CompileCache("jax-debian13-arm64-cpu", "deepmatrix/jax:1")
 
 
@@ -22,10 +22,13 @@ def members(cache: CompileCache) -> list[tuple[str, int]]:
         return [(entry.name, entry.uid) for entry in tar]
 
 
-def tar_of(name: str) -> bytes:
+def tar_of(*programs: str, size: int = 0, mtime: int = 0) -> bytes:
     archive = io.BytesIO()
     with tarfile.open(fileobj=archive, mode="w") as tar:
-        tar.addfile(tarfile.TarInfo(name))
+        for name in programs:
+            entry = tarfile.TarInfo(name)
+            entry.size, entry.mtime = size, mtime
+            tar.addfile(entry, io.BytesIO(name.encode()[:1] * size))
     return archive.getvalue()
 
 
@@ -47,12 +50,51 @@ def test_another_image_has_a_cache_of_its_own(cache: CompileCache) -> None:
     assert members(cache) == [("compiled", 7)]
 
 
+def test_two_lanes_that_began_alike_both_add_what_they_compiled(cache: CompileCache) -> None:
+    began_with = ["compiled/first"]
+    cache.store([tar_of(*began_with)])
+    for added in ("compiled/of-one", "compiled/of-another"):
+        cache.store([tar_of(*began_with, added)])
+    assert sorted(members(cache)) == [
+        ("compiled/first", 0),
+        ("compiled/of-another", 0),
+        ("compiled/of-one", 0),
+    ]
+
+
+def test_the_oldest_programs_make_room_for_new_ones(
+    cache: CompileCache, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compiled, "MOST_BYTES", 25)
+    for mtime, name in enumerate(("compiled/c", "compiled/b", "compiled/a")):
+        cache.store([tar_of(name, size=10, mtime=mtime)])
+    assert sorted(members(cache)) == [("compiled/a", 0), ("compiled/b", 0)]
+    with cache.open("compiled", user=7) as archive, tarfile.open(fileobj=archive) as tar:
+        content = tar.extractfile("compiled/a")
+        assert content
+        assert content.read() == b"c" * 10
+
+
+def test_only_folders_and_files_are_kept(cache: CompileCache) -> None:
+    archive = io.BytesIO()
+    with tarfile.open(fileobj=archive, mode="w") as tar:
+        for name, kind in (("compiled", tarfile.DIRTYPE), ("compiled/link", tarfile.SYMTYPE)):
+            entry = tarfile.TarInfo(name)
+            entry.type, entry.linkname = kind, "/etc"
+            tar.addfile(entry)
+    cache.store([archive.getvalue()])
+    assert members(cache) == [("compiled", 0)]
+
+
 def test_what_is_too_large_or_broken_off_leaves_the_cache_as_it_was(
     cache: CompileCache, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     cache.store([tar_of("compiled/program")])
-    monkeypatch.setattr(compiled, "MOST_BYTES", 100)
-    cache.store([b"x" * 60, b"x" * 60])
+    monkeypatch.setattr(compiled, "MOST_ADDED_BYTES", 100)
+    cache.store([tar_of("compiled/large", size=101)])
+    monkeypatch.undo()
+    monkeypatch.setattr(compiled.folders, "cache", lambda: tmp_path / "cache")
+    cache.store([tar_of("compiled/torn", size=10_000)[:2_000]])
 
     def broken() -> Iterator[bytes]:
         yield b"x"
@@ -60,12 +102,12 @@ def test_what_is_too_large_or_broken_off_leaves_the_cache_as_it_was(
 
     cache.store(broken())
     assert members(cache) == [("compiled/program", 0)]
-    assert len(list((tmp_path / "compiled").iterdir())) == 1
+    assert len(list((tmp_path / "cache" / "compiled").iterdir())) == 1
 
 
 def test_a_damaged_cache_is_made_anew(cache: CompileCache, tmp_path: Path) -> None:
     cache.store([tar_of("compiled/program")])
-    next((tmp_path / "compiled").iterdir()).write_bytes(b"nothing of a tar")
+    next((tmp_path / "cache" / "compiled").iterdir()).write_bytes(b"nothing of a tar")
     assert members(cache) == [("compiled", 7)]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
+import pytest
 from rich.console import Console
 
 from deepmatrix import reports
@@ -13,6 +16,7 @@ from deepmatrix.results import remarks
 from deepmatrix.results.portability import blame_inputs
 from deepmatrix.results.rows import Results
 from deepmatrix.store.reported.output import ModelInput
+from deepmatrix.store.truths import Truth
 from tests.unit import verifications
 
 IMAGE = ModelInput(
@@ -135,3 +139,14 @@ def test_a_sample_number_that_steers_the_graph_needs_a_meaning() -> None:
         "give real ones with --inputs; n is a step of Range: say what it is with "
         "--range n=VALUE:VALUE"
     )
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_a_reference_leaves_the_outputs_their_type(tmp_path: Path, dtype: str) -> None:
+    """The tolerance of a reduced precision is that of the type of the producer's outputs."""
+    reference = tmp_path / "reference.npz"
+    np.savez(reference, y=np.float64([0.5, 0.25]))
+    outputs, precise = {"y": np.array([0.5, 0.251], dtype)}, {"y": np.float64([0.5, 0.2505])}
+    judged = imports._by_reference(reference, Truth(gold=precise, produced=outputs), precise)
+    assert judged.produced["y"].dtype == dtype
+    assert judged.produced["y"][1] == pytest.approx(0.2505, abs=2e-4)

@@ -106,6 +106,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("cells.*", "evaluator", False),
     ("cells.*", "float32_by", ""),
     ("cells.*", "serving_memory_bytes", ANY),  # so does one for this
+    ("cells.*", "serving_memory_of", ANY),
     ("cells.*", "work_s", ANY),  # and for this
     ("", "models", []),
     ("", "nodes", []),
@@ -326,14 +327,19 @@ def test_the_work_of_a_cell_is_the_time_of_its_records(recorded: Path, merged: R
         assert row.work_s == pytest.approx(sum(walls))
 
 
-def test_serving_takes_the_memory_of_the_jobs_that_serve(recorded: Path, merged: Results) -> None:
+def test_serving_takes_the_memory_of_the_jobs_that_serve_one_network(
+    recorded: Path, merged: Results
+) -> None:
+    rows = {row.cell: row for row in merged.cells if row.jobs}
     peaks: dict[str, int] = {}
     for path in (recorded / "recorded" / "records").rglob("*.json"):
         record = json.loads(path.read_text(encoding="utf-8"))
         if record["wave"] == "consume" and record["output"]:
-            peak = record["output"]["peak_memory_bytes"]
-            peaks[record["cell"]] = max(peak, peaks.get(record["cell"], 0))
-    rows = {row.cell: row for row in merged.cells if row.jobs}
-    assert peaks == {cell: row.serving_memory_bytes for cell, row in rows.items() if cell in peaks}
+            peak, cell = record["output"]["peak_memory_bytes"], record["cell"]
+            if record["workload"] == rows[cell].serving_memory_of:
+                peaks[cell] = max(peak, peaks.get(cell, 0))
+    assert peaks == {
+        cell: row.serving_memory_bytes for cell, row in rows.items() if row.serving_memory_of
+    }
     trained = {row.cell for row in merged.training}
     assert any(rows[cell].serving_memory_bytes != rows[cell].peak_memory_bytes for cell in trained)

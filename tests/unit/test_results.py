@@ -544,3 +544,15 @@ def test_a_start_counts_for_what_came_first_in_its_process(tmp_path: Path) -> No
     (cell,) = [row for row in merged.cells if row.cell == consumer]
     assert cell.import_s is not None
     assert cell.import_s.median == 0.25
+
+
+def test_what_serving_takes_is_told_of_the_same_network_for_all_cells(tmp_path: Path) -> None:
+    run = whole(tmp_path)
+    opening = min(PLAN.workloads, key=PLAN.lot)
+    for job in PLAN.jobs("consume"):
+        served = output(job, peak_memory_bytes=100 if job.workload == opening else 900)
+        run.save(job, record(job, output=served))
+    rows = [row for row in merging.merge([run]).cells if row.serving_memory_of]
+    assert {row.cell for row in rows} == {job.cell for job in PLAN.jobs("consume")}
+    assert {(row.serving_memory_of, row.serving_memory_bytes) for row in rows} == {(opening, 100)}
+    assert len(PLAN.workloads) > 1

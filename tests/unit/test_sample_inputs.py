@@ -206,6 +206,21 @@ def test_an_image_of_bytes_has_all_of_them(tmp_path: Path) -> None:
     assert (inspected["inputs"]["x"].min(), inspected["inputs"]["x"].max()) == (0, 255)
 
 
+@pytest.mark.parametrize("text", ["?", "-1", "None", ""])
+def test_dimensions_without_a_real_name_have_sizes_of_their_own(tmp_path: Path, text: str) -> None:
+    wanted = Sampling(0, {"x": (2, 5)})
+    inspected = inspect(
+        tmp_path, [node("Relu", ["x"], ["y"])], {"x": (FLOAT, [text, text])}, sampling=wanted
+    )
+    assert shapes(inspected)["x"] == (2, 5)
+
+
+def test_two_sizes_for_dimensions_of_one_name_are_refused(tmp_path: Path) -> None:
+    wanted = Sampling(0, {"x": (2, 5)})
+    with pytest.raises(BadModel, match=r"--shape x=2x5: the model has one size .* named N"):
+        inspect(tmp_path, [node("Relu", ["x"], ["y"])], {"x": (FLOAT, ["N", "N"])}, sampling=wanted)
+
+
 def test_a_weight_tells_the_size_of_a_dynamic_dimension(tmp_path: Path) -> None:
     inspected = inspect(
         tmp_path,
@@ -357,6 +372,14 @@ def test_sample_texts_are_words_that_the_graph_looks_up(
 ) -> None:
     sample = sampled_texts(tmp_path, nodes, ["batch", 8])
     assert set(sample.ravel()) == set(COLOURS)
+
+
+def test_a_column_that_is_gathered_has_the_words_of_what_looks_it_up(tmp_path: Path) -> None:
+    index = numpy_helper.from_array(np.array([1]), "second")
+    taken = node("Gather", ["x", "second"], ["column"], axis=1)
+    encoder = ml("OneHotEncoder", "column", "y", cats_strings=COLOURS, zeros=0)
+    sample = sampled_texts(tmp_path, [taken, encoder], ["batch", 2], index)
+    assert set(sample[:, 1]) <= set(COLOURS)
 
 
 def test_each_column_of_text_has_its_own_words(tmp_path: Path) -> None:

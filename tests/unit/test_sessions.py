@@ -417,3 +417,15 @@ def test_the_first_of_a_timed_session_is_the_same_in_every_round() -> None:
     assert len(sessions) == plan.rounds_native > 1
     assert len({each.jobs[0].subject for each in sessions}) == 1
     assert len({tuple(job.subject for job in each.jobs) for each in sessions}) > 1
+
+
+@pytest.mark.parametrize("lanes", [1, 2])
+@pytest.mark.parametrize("seed", range(4))
+def test_all_cells_open_with_the_same_network_so_that_their_peaks_compare(
+    seed: int, lanes: int
+) -> None:
+    plan = planned("*-debian12-amd64-cpu", "*-debian13-arm64-cpu", seed=seed)
+    for wave in ("produce", "consume"):
+        sessions = split(plan, jobs_of(plan, wave), lanes)
+        openers = {each.jobs[0].workload for each in sessions if len(each.jobs) > 1}
+        assert len(plan.workloads) > len(openers) == 1

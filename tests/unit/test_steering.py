@@ -20,7 +20,7 @@ FLOAT, INT64 = TensorProto.FLOAT, TensorProto.INT64
 node, value = helper.make_node, helper.make_tensor_value_info
 
 
-def detector() -> Any:
+def detector(*before: onnx.NodeProto, rate: str = "sr") -> Any:
     """Return a voice detector: rows of sound, a recurrent state, and the rate of samples.
 
     It knows one rate, for which a window has 96 samples; for another it fails.
@@ -36,7 +36,8 @@ def detector() -> Any:
         [node("MatMul", ["w", "w"], ["e"])], "wrong", [], [value("e", FLOAT, None)]
     )
     nodes = [
-        node("Equal", ["sr", "rate"], ["is_rate"]),
+        *before,
+        node("Equal", [rate, "rate"], ["is_rate"]),
         node("If", ["is_rate"], ["h"], then_branch=right, else_branch=wrong),
         node("Add", ["h", "state"], ["y"]),
     ]
@@ -54,9 +55,18 @@ def detector() -> Any:
     return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 16)], ir_version=8)
 
 
-def test_a_rate_is_the_one_that_a_branch_knows_and_a_state_has_the_batch(tmp_path: Path) -> None:
+TAKEN = [
+    node("Unsqueeze", ["sr", "n0"], ["rates"]),
+    node("Gather", ["rates", "n0"], ["taken"]),
+]
+
+
+@pytest.mark.parametrize("model", [detector(), detector(*TAKEN, rate="taken")])
+def test_a_rate_is_the_one_that_a_branch_knows_and_a_state_has_the_batch(
+    tmp_path: Path, model: Any
+) -> None:
     path = tmp_path / "detector.onnx"
-    onnx.save(detector(), path)
+    onnx.save(model, path)
     adapter.start()
     inspected = adapter.inspect("onnx", str(path), None, Sampling(0))
     inputs = inspected["inputs"]
@@ -72,6 +82,14 @@ def test_a_rate_is_the_one_that_a_branch_knows_and_a_state_has_the_batch(tmp_pat
     [
         ([node("Cast", ["n"], ["b"], to=9), node("Not", ["b"], ["c"])], {}),
         ([node("Range", ["zero", "n", "one"], ["y"])], {"n": "is an end of Range"}),
+        (
+            [
+                node("Gather", ["n", "zero"], ["g"]),
+                node("Equal", ["g", "one"], ["b"]),
+                node("If", ["b"], ["y"]),
+            ],
+            {"n": "decides a branch of If"},
+        ),
         (
             [node("Unsqueeze", ["n", "zeros"], ["s"]), node("Expand", ["one", "s"], ["y"])],
             {"n": "is a shape for Expand"},

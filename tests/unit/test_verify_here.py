@@ -147,8 +147,8 @@ def test_models_with_other_inputs_are_told_to_have_runs_of_their_own(
     screen = " ".join((captured.err if "three" in names else captured.out).split())
     assert code == (2 if "three" in names else 1)
     assert "got the inputs x; it has a, b" in screen
-    assert "--inputs gives the inputs of every model that is named" in screen
-    assert "in runs of their own, each with its own --inputs" in screen
+    assert "the models of one command share their inputs" in screen
+    assert "verify models with other inputs in runs of their own" in screen
 
 
 def test_a_single_model_with_wrong_inputs_is_not_told_of_others(

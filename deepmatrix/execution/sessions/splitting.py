@@ -5,8 +5,8 @@ Timed work runs alone, on its own CPUs. What is only checked runs on all CPUs at
 
 from __future__ import annotations
 
+import itertools
 import math
-import random
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -66,19 +66,21 @@ def split(
 def _queues(plan: Plan, jobs: list[Job], share: int) -> Iterator[list[Job]]:
     """Yield the queues of jobs that may share a process; of what is checked, no more than *share*.
 
-    The first one of a process tells what the start of the cell costs. For timed work it is the same
-    in every round, so that rounds can be compared.
+    The first one of a process tells what the start and the memory of the cell are. It is of the
+    same network in every cell, and the same job in every round, so that they can be compared.
     """
     longest = LONGEST if plan.is_timed(jobs[0]) else min(LONGEST, share)
-    if plan.is_timed(jobs[0]):
-        opening = min(jobs, key=lambda job: _lot(plan, job))
-        jobs = [opening, *(job for job in jobs if job is not opening)]
-    for first in range(0, len(jobs), longest):
-        yield jobs[first : first + longest]
+    by_lot = sorted(jobs, key=lambda job: _lots(plan, job))
+    opening = by_lot[: math.ceil(len(jobs) / longest)]
+    following = iter([job for job in jobs if job not in opening])
+    for job in opening:
+        yield [job, *itertools.islice(following, longest - 1)]
 
 
-def _lot(plan: Plan, job: Job) -> float:
-    return random.Random(f"{plan.seed}/{job.cell}/{job.subject}").random()
+def _lots(plan: Plan, job: Job) -> tuple[float, ...]:
+    """Return what is drawn for a job: its network first, then its format; for all cells alike."""
+    drawn = (job.workload, job.artifact.format if job.artifact else "", job.subject)
+    return tuple(map(plan.lot, drawn))
 
 
 def stages(

@@ -64,6 +64,7 @@ def deployment(results: Results) -> Table:
         (cell for cell in results.cells if cell.cell in served),
         key=lambda cell: (cell.emulated, cell.image_bytes or 0),
     )
+    served_first = ", ".join(sorted({cell.serving_memory_of for cell in cells} - {""}))
     return Table(
         title="Deployment",
         columns=(
@@ -76,8 +77,8 @@ def deployment(results: Results) -> Table:
         rows=tuple(_deployment_row(cell, results) for cell in cells),
         note=(
             "The smallest image first. First inference: from starting the container (or the "
-            "process) to the first answer; median over rounds. Peak memory: the largest of the "
-            "jobs that served, not of those that trained."
+            "process) to the first answer; median over rounds. Peak memory: of a fresh process "
+            f"that has served one model ({served_first or numbers.DASH}), not of one that trained."
         ),
     )
 

@@ -10,7 +10,7 @@ from typing import Any, Dict, Iterator, List, Mapping, NamedTuple, Optional
 from harness.adapters import Arrays
 from harness.graphs import BadModel, values
 from harness.graphs.inputs import sample_inputs
-from harness.graphs.shapes import Dim, Entry
+from harness.graphs.shapes import Dim, Entry, dim_name
 
 #: So many elements a sequence gets where no user's inputs say how many it has.
 SAMPLE_ELEMENTS = 2
@@ -158,6 +158,6 @@ def _dims(name: str, tensor: Any, known: Mapping[str, int]) -> List[Dim]:
     return [
         dim.dim_value
         if dim.HasField("dim_value") and dim.dim_value >= 0
-        else dim.dim_param or f"{name}.{axis}"
+        else dim_name(dim.dim_param) or f"{name}.{axis}"
         for axis, dim in enumerate(tensor.shape.dim)
     ]

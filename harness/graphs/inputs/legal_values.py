@@ -20,7 +20,7 @@ from harness.graphs.values import carrier, part
 
 #: Operators that hand on the values of their first input as they are.
 MOVES = frozenset(
-    ["Cast", "Expand", "Flatten", "Identity", "Reshape", "Slice", "Split", "Squeeze"]
+    ["Cast", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze"]
     + ["Tile", "Transpose", "Unsqueeze"]
 )
 

@@ -43,6 +43,9 @@ def fit(model: Any, entries: List[Entry], sampling: Sampling) -> List[Entry]:
     shapes = {entry["name"]: entry["shape"] for entry in entries}
     for name, sizes in sampling.shapes.items():
         for dim, size in zip(shapes.get(name, [name]), sizes):
+            if ties.root(dim) not in (dim, size):
+                text = f"--shape {name}={'x'.join(map(str, sizes))}"
+                raise BadModel(f"{text}: the model has one size for all dimensions named {dim}")
             ties.equate(dim, size)
     return tie(model, entries, ties)
 

@@ -65,5 +65,5 @@ def _uses(model: Any, source: str) -> Iterator[str]:
         for number in numbers:
             if number in roles:
                 yield roles[number]
-        if numbers and not roles:
+        if any(number not in roles for number in numbers):
             computed.update(node.output)

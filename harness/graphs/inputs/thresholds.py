@@ -78,8 +78,10 @@ def leaf_remark(model: Any, inputs: Arrays, outputs: Arrays) -> str:
     if len(rows) != 1 or not outputs or not has_trees(model):
         return ""
     count = rows.pop()
-    by_row = [numpy.asarray(y) for y in outputs.values()]
-    is_same = all(len(y) == count and (y == y[:1]).all() for y in by_row if y.ndim)
+    if not count:
+        return ""
+    by_row = [y for y in map(numpy.asarray, outputs.values()) if y.ndim and len(y) == count]
+    is_same = bool(by_row) and all((y == y[:1]).all() for y in by_row)
     if count > 1 and not is_same:
         return ""
     return (

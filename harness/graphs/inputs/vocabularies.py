@@ -72,11 +72,17 @@ def vocabularies(
             texts[node.output[0]] = held
         elif node.op_type in SPLITS:
             texts[node.output[0]] = held._replace(is_split=True)
-        elif node.op_type == "ArrayFeatureExtractor":
+        elif node.op_type == "ArrayFeatureExtractor" or _takes_columns(node):
             index = constants.get(node.input[1])
             column = None if index is None else int(index.ravel()[0])
             texts[node.output[0]] = held._replace(column=column)
     return found
+
+
+def _takes_columns(node: Any) -> bool:
+    """Return whether a node gathers along the last axis of a table."""
+    axes = [entry.i for entry in node.attribute if entry.name == "axis"]
+    return node.op_type == "Gather" and axes in ([1], [-1])
 
 
 def _add(found: Dict[str, Vocabulary], held: _Texts, node: Any) -> None:
