@@ -24,10 +24,10 @@ class Spending:
         self._active: dict[Hashable, str] = {}
         self._seconds: dict[str, float] = defaultdict(float)
 
-    def begin(self, who: Hashable, what: str) -> None:
-        """Count from now on that *who*, such as a lane, does something: one thing at a time."""
+    def begin(self, who: Hashable, work: str) -> None:
+        """Count from now on that *who*, such as a lane, does some work: one at a time."""
         self._count()
-        self._active[who] = what
+        self._active[who] = work
 
     def end(self, who: Hashable) -> None:
         """Count that it has ended, if it ever began."""
