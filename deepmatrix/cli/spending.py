@@ -38,7 +38,7 @@ class Spending:
         """Return all seconds and what took them, most first; "" where nothing took long."""
         self._count()
         spent = sorted(self._seconds.items(), key=lambda item: -item[1])
-        parts = [f"{what} {numbers.span(taken)}" for what, taken in spent if taken >= LEAST_S]
+        parts = [f"{purpose} {numbers.span(taken)}" for purpose, taken in spent if taken >= LEAST_S]
         if all(part.startswith(REST) for part in parts):
             return ""
         return f"{numbers.span(sum(self._seconds.values()))}: {', '.join(parts)}"
@@ -46,6 +46,6 @@ class Spending:
     def _count(self) -> None:
         now = self._clock()
         active = list(self._active.values()) or [REST]
-        for what in active:
-            self._seconds[what] += (now - self._counted_until) / len(active)
+        for purpose in active:
+            self._seconds[purpose] += (now - self._counted_until) / len(active)
         self._counted_until = now
