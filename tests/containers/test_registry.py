@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import dataclasses
 import json
 import os
 import re
@@ -19,7 +20,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -194,6 +195,22 @@ def empty(second: DockerEngine) -> DockerEngine:
     return second
 
 
+def reference_of(cell_id: str, pushed: Mapping[str, str]) -> str:
+    (reference,) = (name for name in pushed if cell_id in name)
+    return reference
+
+
+def small_in(registry: str, pushed: Mapping[str, str]) -> pulling.Wanted:
+    """Return the smallest image, as it is pulled from a registry."""
+    reference = reference_of(SMALL, pushed)
+    return pulling.Wanted(
+        source=f"{registry}/{SMALL}@{pushed[reference]}",
+        reference=reference,
+        platform="linux/amd64",
+        revision=reference.rpartition(":")[2],
+    )
+
+
 def test_a_second_machine_pulls_what_was_pushed_and_builds_nothing(
     pushed: dict[str, str],
     empty: DockerEngine,
@@ -225,8 +242,8 @@ def test_a_tag_that_was_moved_changes_nothing(
     images: Images,
 ) -> None:
     small = next(cell for cell in cells if cell.id == SMALL)
-    (reference,) = (name for name in pushed if SMALL in name)
-    (other,) = (name for name in pushed if FOREIGN in name)
+    reference = reference_of(SMALL, pushed)
+    other = reference_of(FOREIGN, pushed)
     moved = f"{images.registry}/{SMALL}:{reference.rpartition(':')[2]}"
     for command in (["tag", other, moved], ["push", moved], ["rmi", moved]):
         processes.run(["docker", *command], environment=docker_engine.endpoint.environment())
@@ -239,13 +256,11 @@ def test_a_tag_that_was_moved_changes_nothing(
 def test_an_image_that_is_not_what_its_digest_is_listed_for_is_refused(
     pushed: dict[str, str], empty: DockerEngine, images: Images
 ) -> None:
-    (reference,) = (name for name in pushed if SMALL in name)
-    (other,) = (name for name in pushed if FOREIGN in name)
-    wanted = pulling.Wanted(
+    other = reference_of(FOREIGN, pushed)
+    wanted = dataclasses.replace(
+        small_in(images.registry, pushed),
         source=f"{images.registry}/{FOREIGN}@{pushed[other]}",
-        reference=reference,
         platform="linux/arm/v7",
-        revision=reference.rpartition(":")[2],
     )
     with pytest.raises(pulling.NotPulled, match=r"is refused: its label .* is .*, not ") as raised:
         empty.pull(wanted, lambda _: None)
@@ -256,16 +271,11 @@ def test_an_image_that_is_not_what_its_digest_is_listed_for_is_refused(
 def test_a_manifest_that_was_changed_is_refused(
     pushed: dict[str, str], empty: DockerEngine, images: Images, registry: Registry
 ) -> None:
-    (reference,) = (name for name in pushed if SMALL in name)
+    reference = reference_of(SMALL, pushed)
     digest = pushed[reference].removeprefix("sha256:")
     blob = registry.folder / f"docker/registry/v2/blobs/sha256/{digest[:2]}/{digest}/data"
     content = blob.read_text("utf-8")
-    wanted = pulling.Wanted(
-        source=f"{images.registry}/{SMALL}@{pushed[reference]}",
-        reference=reference,
-        platform="linux/amd64",
-        revision=reference.rpartition(":")[2],
-    )
+    wanted = small_in(images.registry, pushed)
     blob.write_text(content.replace('"size": ', '"size":  ', 1), "utf-8")
     try:
         with pytest.raises(pulling.NotPulled, match="manifest verification failed for digest"):
@@ -278,16 +288,10 @@ def test_a_manifest_that_was_changed_is_refused(
 def test_plain_http_is_spoken_on_the_loopback_only(
     pushed: dict[str, str], empty: DockerEngine, beside: Registry
 ) -> None:
-    (reference,) = (name for name in pushed if SMALL in name)
     outside = Registry(
         folder=beside.folder, port=beside.port, inside=beside.inside, host="192.0.2.1"
     )
-    wanted = pulling.Wanted(
-        source=f"{outside.name}/team/{SMALL}@{pushed[reference]}",
-        reference=reference,
-        platform="linux/amd64",
-        revision=reference.rpartition(":")[2],
-    )
+    wanted = small_in(f"{outside.name}/team", pushed)
     outside.start()
     try:
         with pytest.raises(EngineError, match=r"^192.0.2.1:\d+: .* HTTP response to HTTPS client"):
