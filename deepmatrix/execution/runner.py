@@ -6,7 +6,6 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from functools import cache, partial
 
 from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
@@ -140,7 +139,7 @@ class OpenRun:
 
     def run_wave(self, wave: Wave) -> None:
         """Take over or run the missing jobs of a wave, then retry the noisy ones."""
-        is_stored = cache(partial(artifacts.is_stored, self.run))
+        is_stored = artifacts.stored_of(self.run)
         jobs = self._take_over(
             [
                 job

@@ -73,8 +73,9 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
     for number, (name, gold) in enumerate(truth.gold.items()):
         answer = outputs[name] if same_names else list(outputs.values())[number]
         answer = as_gold_is(answer, gold, truth.quantised.get(name))
-        scale = output_scale(masked.compared(answer, gold, truth.masks.get(name))[1])
-        deviations.append(_output_deviation(name, answer, truth, scale))
+        pair = masked.compared(answer, gold, truth.masks.get(name))
+        scale = output_scale(pair[1])
+        deviations.append(_output_deviation(name, *pair, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
     deviations = _without_undefined(deviations, truth)
@@ -89,10 +90,12 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
     )
 
 
-def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> Deviation:
+def _output_deviation(
+    name: str, answer: Values, right: Values, truth: Truth, scale: float
+) -> Deviation:
     """Return how far an answer for an output is from its gold, and how far the producer's is.
 
-    The answer is as `as_gold_is` returns it. *scale*: of the gold that it is compared with.
+    The answer and what is *right* are as `masked.compared` returns them. *scale*: of the latter.
     """
     gold, produced, mask = truth.gold[name], truth.produced[name], truth.masks.get(name)
     if reason := truth.unjudged.get(name):
@@ -100,9 +103,8 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
         return Deviation(name=name, error=None, note=note, dtype=str(produced.dtype), unjudged=True)
     is_random, grid = name in truth.random, truth.quantised.get(name)
     measure_output = _statistics if is_random else _in_steps if grid else deviation
-    measured = _type_mismatch(name, answer, produced) or measure_output(
-        name, *masked.compared(answer, gold, mask), scale
-    )
+    measured = _type_mismatch(name, answer, produced)
+    measured = measured or measure_output(name, answer, right, scale)
     own = measure_output(name, *masked.compared(produced, gold, mask), scale).error
     return measured.model_copy(
         update={

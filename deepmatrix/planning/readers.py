@@ -41,7 +41,7 @@ def find_readers(
         return not formats.isdisjoint(cell.reads)
 
     cells, skipped = [], []
-    usable = [cell.id for cell in all_cells(matrix) if reads(cell) and refusal(cell) is None]
+    usable = (cell.id for cell in all_cells(matrix) if reads(cell) and refusal(cell) is None)
     selected = list(filter(reads, select_cells(matrix, selection, usable)))
     if not selection.include:
         unread = formats - {format for cell in selected for format in cell.reads}

@@ -40,16 +40,17 @@ def check_globs(
     ids: Sequence[str],
     globs: Iterable[str],
     *,
-    suggested: Sequence[str] = (),
+    suggested: Iterable[str] = (),
     hint: str = f"`{command_line('plan', '--preset', 'full')}` lists all cells",
 ) -> None:
     """Raise ArgumentError for the first glob that matches none of the ids.
 
-    The id that it may have meant is one of *suggested*, where one of these is near.
+    The id that it may have meant is one of *suggested*, where one of these is near; they are not
+    looked at before.
     """
     for glob in globs:
         if not fnmatch.filter(ids, glob):
-            cell_id = nearest(glob, suggested) or nearest(glob, ids)
+            cell_id = nearest(glob, list(suggested)) or nearest(glob, ids)
             suggestion = f"; did you mean '{cell_id}'?" if cell_id else ""
             raise ArgumentError(f"'{glob}' matches no cell{suggestion}", hint=hint)
 
@@ -61,7 +62,7 @@ def find_preset(matrix: Matrix, name: str) -> Preset:
     return matrix.presets[name]
 
 
-def select_cells(matrix: Matrix, selection: Selection, suggested: Sequence[str] = ()) -> list[Cell]:
+def select_cells(matrix: Matrix, selection: Selection, suggested: Iterable[str] = ()) -> list[Cell]:
     """Return the cells that a selection chooses, excluded ones included.
 
     Globs replace the preset's cells and its *without*. They may name cells that the preset does

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -212,9 +214,17 @@ def verify_stored(run: Run, artifact: Artifact) -> Exported:
     return verify(run.artifact_path(artifact), _recorded(run, artifact))
 
 
-def is_stored(run: Run, artifact: Artifact) -> bool:
-    """Return whether an artifact can be served: its producer's record says that it stored it."""
-    return bool(_recorded(run, artifact)) and run.artifact_path(artifact).is_dir()
+def stored_of(run: Run) -> Callable[[Artifact], bool]:
+    """Return what tells whether an artifact can be served: its producer's record says it is there.
+
+    Each record is read once, however many jobs serve the artifact: ask again after a wave.
+    """
+
+    @cache
+    def is_stored(artifact: Artifact) -> bool:
+        return bool(_recorded(run, artifact)) and run.artifact_path(artifact).is_dir()
+
+    return is_stored
 
 
 def _recorded(run: Run, artifact: Artifact) -> str:

@@ -16,7 +16,7 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import WAVES
-from deepmatrix.store.artifacts import is_stored
+from deepmatrix.store.artifacts import stored_of
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import programs
 
@@ -55,11 +55,12 @@ def run(options: argparse.Namespace) -> None:
 
 def _is_finished(unfinished: Run) -> bool:
     """Return whether every job whose artifact exists is done, and every wrong answer explained."""
+    is_stored = stored_of(unfinished)
     pending = any(
         not unfinished.is_done(job)
         for wave in WAVES
         for job in unfinished.manifest.plan.jobs(wave)
-        if job.artifact is None or is_stored(unfinished, job.artifact)
+        if job.artifact is None or is_stored(job.artifact)
     )
     return not pending and not find_faults(unfinished)
 

@@ -72,7 +72,8 @@ def _queues(plan: Plan, jobs: list[Job], share: int) -> Iterator[list[Job]]:
     longest = LONGEST if plan.is_timed(jobs[0]) else min(LONGEST, share)
     by_lot = sorted(jobs, key=lambda job: _lots(plan, job))
     opening = by_lot[: math.ceil(len(jobs) / longest)]
-    following = iter([job for job in jobs if job not in opening])
+    first_ids = {job.id for job in opening}
+    following = (job for job in jobs if job.id not in first_ids)
     for job in opening:
         yield [job, *itertools.islice(following, longest - 1)]
 
