@@ -20,6 +20,7 @@ from pathlib import Path
 from common import ROOT, show
 
 from deepmatrix.comparison.significance import compare_rounds, holm
+from deepmatrix.results.timing.statistics import LEVEL
 
 #: Three runtimes that serve ONNX natively.
 CELLS = (
@@ -27,9 +28,6 @@ CELLS = (
     "onnxruntime-cpp-debian13-amd64-cpu",
     "openvino-debian12-*",
 )
-
-#: A difference is called one below this adjusted p-value, as in `compare`.
-LEVEL = 0.05
 
 Pair = tuple[str, str]
 
@@ -63,16 +61,16 @@ def main() -> None:
                 times[isolate][pair].append(seconds)
     pairs = sorted(times[True].keys() & times[False].keys())
     ratios = compare_rounds([(times[True][pair], times[False][pair]) for pair in pairs])
-    adjusted = holm([ratio.p for ratio in ratios])
-    for pair, ratio, p in zip(pairs, ratios, adjusted, strict=True):
+    differing = [p < 1 - LEVEL for p in holm([ratio.p for ratio in ratios])]  # as in `compare`
+    for pair, ratio, differs in zip(pairs, ratios, differing, strict=True):
         cell, model = pair
         alone, shared = (show([1e6 * x for x in times[way][pair]], 1) for way in (True, False))
         print(f"{cell} {model}")
         print(f"  alone {alone} us, with others {shared} us")
         interval = f"{ratio.value:.3f} [{ratio.low:.3f}, {ratio.high:.3f}]"
-        print(f"  with others over alone: {interval}, p {p:.2g}{'  DIFFERS' if p < LEVEL else ''}")
+        print(f"  with others over alone: {interval}{'  DIFFERS' if differs else ''}")
     inside = sum(ratio.low <= 1 <= ratio.high for ratio in ratios)
-    print(f"{inside} of {len(pairs)} intervals hold 1; {sum(p < LEVEL for p in adjusted)} differ")
+    print(f"{inside} of {len(pairs)} intervals hold 1; {sum(differing)} differ")
 
 
 if __name__ == "__main__":

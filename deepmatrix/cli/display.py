@@ -16,19 +16,18 @@ from rich.text import Text
 
 from deepmatrix.cli.spending import Spending
 from deepmatrix.drawing import numbers
+from deepmatrix.drawing.console import STYLES
 from deepmatrix.drawing.escaping import terminal
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
 from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.plan import Job
+from deepmatrix.reports.tables.own_models.verification import MOODS
 from deepmatrix.reports.walk import SIGNS
 from deepmatrix.store.causes import Cause
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from harness.record import INSPECT
-
-#: The style of each verdict.
-STYLES = {"match": "green", "not-run": "dim"}
 
 
 class Display:
@@ -86,9 +85,7 @@ class Display:
 
     def prepared(self, cell_id: str, result: Prepared) -> None:
         """Print that a cell is ready, or why it is not."""
-        with self._lock:
-            self._preparing.pop(cell_id, None)
-            self._spending.end(cell_id)
+        self._end_preparing(cell_id)
         if result.not_pulled:
             text = f"! {cell_id} was not pulled: {terminal(result.not_pulled)}"
             self._print(Text(text, style="yellow"))
@@ -104,8 +101,13 @@ class Display:
 
     def pushed(self, cell_id: str, name: str) -> None:
         """Print what the image of a cell is called in a registry."""
-        self._preparing.pop(cell_id, None)
+        self._end_preparing(cell_id)
         self._print(Text(f"✓ {cell_id} pushed: {terminal(name)}", style="green"))
+
+    def _end_preparing(self, cell_id: str) -> None:
+        with self._lock:
+            self._preparing.pop(cell_id, None)
+            self._spending.end(cell_id)
 
     def reused(self, run_id: str, count: int, anew: Mapping[str, int]) -> None:
         """Print how many jobs of a wave another run did, and why the rest is done anew."""
@@ -156,7 +158,7 @@ class Display:
 
     def _print_ended(self, job: Job, record: JobRecord) -> None:
         verdict, result = self._result(job, record)
-        style = STYLES.get(verdict, "bold red")
+        style = STYLES[MOODS[verdict]]
         text = Text(f"{SIGNS[verdict]} ", style=style)
         text.append(f"{self._ended}/{self._count} ", style="dim")
         text.append(terminal(f"{_job_name(job)}  "))

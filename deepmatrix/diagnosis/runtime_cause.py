@@ -85,10 +85,9 @@ class RuntimeSearch:
         outcome, is_wrong = self._run_alone(bisection.node, tensor)
         is_rounding = not is_wrong and self._is_decided_by_rounding(tensor, values)
         if is_rounding:
-            text = (
-                f"{case.terms.precision} rounds too much before {name}: alone, on the inputs that "
-            )
-            text += "it had, which are within tolerance, it answers the same"
+            text = f"{case.terms.precision} rounds too much before {name}"
+            text += ": alone, on the inputs that it had, which are within tolerance, it answers"
+            text += " the same"
         cause = case.cause(
             "fusion" if is_rounding else "runtime",
             f"{text}; {'none is wrong' if is_rounding else outcome}",

@@ -207,7 +207,6 @@ def dtype_name(array: "numpy.ndarray") -> str:
 
 def scale_of(array: "numpy.ndarray") -> float:
     """Return the scale of errors: the largest absolute finite value, at least SMALLEST_SCALE."""
-    finite = numpy.abs(
-        array[numpy.isfinite(array)].astype("float64")
-    )  # -128 has no opposite in int8
+    # As float64: -128 has no opposite in int8.
+    finite = numpy.abs(array[numpy.isfinite(array)].astype("float64"))
     return max(float(finite.max(initial=0.0)), SMALLEST_SCALE)
