@@ -375,7 +375,8 @@ def test_a_run_spread_over_machines_merges_into_one(tmp_path: Path) -> None:
     shutil.copytree(plan, produced)
     command("bench", torch, "--run", str(produced / "run"), "--wave", "produce")
     shutil.copytree(plan, consumed)
-    shutil.copytree(produced / "run" / "artifacts", consumed / "run" / "artifacts")
+    for kept in ("artifacts", "records"):
+        shutil.copytree(produced / "run" / kept, consumed / "run" / kept)
     command("bench", "*", "--run", str(consumed / "run"), "--wave", "consume")
     parts = [consumed / "run", produced / "run", plan / "run"]
     command("merge", *map(str, parts))

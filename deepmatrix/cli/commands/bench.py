@@ -58,7 +58,8 @@ def run(options: argparse.Namespace) -> None:
     if not records:
         raise CellFailed(
             f"none of {len(jobs)} jobs could run: their artifacts are not in {opened_run.path}",
-            hint="run the producers first: --wave produce",
+            hint="run the producers first: --wave produce; "
+            "from another machine, copy its artifacts and its records",
         )
     failed_jobs = [record.job for record in records if record.status != "ok"]
     if failed_jobs:
