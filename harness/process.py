@@ -56,6 +56,7 @@ class Process:
             "job": document["job"],
             "harness": self._fingerprint,
             "place": self._place,
+            "start_failed": self._failure is not None,
             "selftest": self._selftest,
             "records": [],
             "artifacts": [],

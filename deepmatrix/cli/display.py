@@ -14,30 +14,40 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from deepmatrix.cli.spending import Spending
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.escaping import terminal
 from deepmatrix.engines import Prepared
 from deepmatrix.errors import OutputClosed
+from deepmatrix.judging.verdicts import judge, terms_of
 from deepmatrix.planning.plan import Job
+from deepmatrix.reports.walk import SIGNS
 from deepmatrix.store.causes import Cause
+from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import JobRecord
 from harness.record import INSPECT
+
+#: The style of each verdict.
+STYLES = {"match": "green", "not-run": "dim"}
 
 
 class Display:
     """Shows the progress of a run: a live panel on a terminal, a line for each event elsewhere.
 
-    The panel is redrawn only once a second, so that it does not disturb the measurements.
+    The panel is redrawn only once a second, so that it does not disturb the measurements. The
+    *manifest* of a run tells what its jobs are for. A lane is a thread, and does one job at a time.
     """
 
-    def __init__(self, console: Console) -> None:
+    def __init__(self, console: Console, manifest: Manifest | None = None) -> None:
         self._console = console
+        self._manifest = manifest
+        self._spending = Spending()
         self._preparing: dict[str, tuple[str, float]] = {}
         self._lock = threading.RLock()  # jobs of several lanes end at once
         self._wave = ""
         self._count = 0
         self._pending: dict[str, Job] = {}
-        self._running: dict[str, tuple[Job, float]] = {}
+        self._running: dict[int, tuple[Job, float]] = {}
         self._has_waited = False
         self._waiting_since: float | None = None
         self._walls: dict[tuple[str, str], list[float]] = {}
@@ -62,17 +72,23 @@ class Display:
             if error is None:
                 raise
             # The terminal is gone, and *error* says what ended the run.
+        if self._manifest and error is None and (line := self._spending.line()):
+            self._print(Text(line, style="dim"))
 
     def preparing(self, cell_id: str, text: str) -> None:
         """Show the step that prepares a cell."""
         if cell_id not in self._preparing:
             self._print(Text(f"… {cell_id}: {terminal(text)}", style="dim"))
         _, since = self._preparing.get(cell_id, ("", time.monotonic()))
-        self._preparing[cell_id] = (text, since)
+        with self._lock:
+            self._preparing[cell_id] = (text, since)
+            self._spending.begin(cell_id, "making cells ready")
 
     def prepared(self, cell_id: str, result: Prepared) -> None:
         """Print that a cell is ready, or why it is not."""
-        self._preparing.pop(cell_id, None)
+        with self._lock:
+            self._preparing.pop(cell_id, None)
+            self._spending.end(cell_id)
         if result.not_pulled:
             text = f"! {cell_id} was not pulled: {terminal(result.not_pulled)}"
             self._print(Text(text, style="yellow"))
@@ -116,6 +132,7 @@ class Display:
         with self._lock:
             is_news, self._has_waited = not self._has_waited, True
             self._waiting_since = time.monotonic()
+            self._spending.begin(threading.get_ident(), "waiting for another run")
         if is_news:
             text = "… another run is measuring on this machine: both take turns, and take longer"
             self._print(Text(text, style="dim"))
@@ -123,33 +140,61 @@ class Display:
     def started(self, job: Job) -> None:
         """Show the job that started."""
         with self._lock:
-            planned = {name: at for name, at in self._running.items() if name in self._pending}
-            self._running = {**planned, job.id: (job, time.monotonic())}
+            self._running[threading.get_ident()] = (job, time.monotonic())
             self._waiting_since = None
+            self._spending.begin(threading.get_ident(), self._kind(job))
 
     def ended(self, job: Job, record: JobRecord) -> None:
         """Print how a job ended."""
-        succeeded = record.status == "ok"
         with self._lock:
-            self._running.pop(job.id, None)
+            self._running.pop(threading.get_ident(), None)
+            self._spending.end(threading.get_ident())
             self._pending.pop(job.id, None)
-            if succeeded:
+            if record.status == "ok":
                 self._walls.setdefault((job.cell, job.wave), []).append(record.wall_s)
-            self._print_ended(job, record, succeeded)
+            self._print_ended(job, record)
 
-    def _print_ended(self, job: Job, record: JobRecord, succeeded: bool) -> None:
-        text = Text("✓ " if succeeded else "✗ ", style="green" if succeeded else "bold red")
+    def _print_ended(self, job: Job, record: JobRecord) -> None:
+        verdict, result = self._result(job, record)
+        style = STYLES.get(verdict, "bold red")
+        text = Text(f"{SIGNS[verdict]} ", style=style)
         text.append(f"{self._ended}/{self._count} ", style="dim")
         text.append(terminal(f"{_job_name(job)}  "))
         text.append(numbers.duration(record.wall_s), style="dim")
-        if not succeeded:
-            text.append(f"  {record.status}: {terminal(record.cause)}", style="bold red")
+        text.append(terminal(f"  {result}" if result else ""), style=style)
+        if record.status != "ok":
             text.append(f"  (logs/{job.id}.log)", style="dim")
         self._print(text)
 
+    def _result(self, job: Job, record: JobRecord) -> tuple[str, str]:
+        """Return the verdict to which a job leads, as far as it is known, and what to say of it."""
+        if record.status != "ok":
+            return "error", f"{record.status}: {record.cause}"
+        if job.artifact is None or self._manifest is None:
+            return "match", ""
+        (consumer,) = [cell for cell in self._manifest.plan.cells if cell.id == job.cell]
+        verdict = judge([record], terms_of(self._manifest, consumer, job.subject), "")
+        if verdict.name == "not-run":  # the other consumers of a user's own model judge it
+            return verdict.name, "checked later"
+        reason = f": {verdict.reason}" if verdict.reason else ""
+        return verdict.name, f"{verdict.name}{reason}"
+
+    def _kind(self, job: Job) -> str:
+        """Return what the time of a job goes to."""
+        if job.id not in self._pending or self._manifest is None:
+            return "searching causes"
+        if self._is_emulated(job.cell):
+            return f"emulated {'consumers' if job.artifact else 'producers'}"
+        return "timed work" if self._manifest.plan.is_timed(job) else "checked work"
+
+    def _is_emulated(self, cell_id: str) -> bool:
+        return bool(self._manifest and cell_id in self._manifest.plan.emulated)
+
     def explained(self, cause: Cause) -> None:
         """Print the cause of a wrong answer."""
-        self._running = {}
+        with self._lock:
+            self._running.pop(threading.get_ident(), None)
+            self._spending.end(threading.get_ident())
         subject = f"{cause.model or cause.artifact} on {cause.consumer}"
         self._print(Text(terminal(f"→ {subject}: {cause.text}"), style="yellow"))
 
@@ -157,19 +202,32 @@ class Display:
     def _ended(self) -> int:
         return self._count - len(self._pending)
 
-    def remaining_s(self) -> float | None:
-        """Estimate the remaining time of this wave from ended jobs of the same cells."""
+    def remaining(self) -> str:
+        """Estimate the remaining time of this wave from jobs that have ended.
+
+        Emulated cells take many times as long as native ones. Before one has ended, only a lower
+        bound is known.
+        """
         with self._lock:
             expected = [self._typical_s(job) for job in self._pending.values()]
             since = [at for _, at in self._running.values()]
-        if None in expected:
-            return None  # no job of this cell has ended: emulated ones take many times as long
+        known = [seconds for seconds in expected if seconds is not None]
+        if expected and not known:
+            return "estimating …"
         spent = sum(time.monotonic() - at for at in since)
-        return max(sum(filter(None, expected)) - spent, 0.0) / max(len(since), 1)
+        seconds = max(sum(known) - spent, 0.0) / max(len(since), 1)
+        return f"{'about' if known == expected else 'at least'} {_clock(seconds)} left"
 
     def _typical_s(self, job: Job) -> float | None:
-        walls = self._walls.get((job.cell, job.wave))
-        return statistics.median(walls) if walls else None
+        """Return what a job takes: as others of its cell did, else of cells that are as fast."""
+        if walls := self._walls.get((job.cell, job.wave)):
+            return statistics.median(walls)
+        alike = [
+            statistics.median(walls)
+            for (cell_id, wave), walls in self._walls.items()
+            if wave == job.wave and self._is_emulated(cell_id) == self._is_emulated(job.cell)
+        ]
+        return statistics.fmean(alike) if alike else None
 
     def _print(self, text: Text) -> None:
         self._console.print(text, soft_wrap=True)
@@ -188,14 +246,12 @@ class Display:
         return Group(*lines)
 
     def _bar(self) -> RenderableType:
-        remaining_s = self.remaining_s()
-        estimate = "estimating …" if remaining_s is None else f"about {_clock(remaining_s)} left"
         grid = Table.grid(padding=(0, 1))
         grid.add_row(
             Text(self._wave, style="bold"),
             ProgressBar(total=self._count, completed=self._ended, width=40),
             Text(f"{self._ended}/{self._count}"),
-            Text(estimate, style="dim"),
+            Text(self.remaining(), style="dim"),
         )
         return grid
 

@@ -60,7 +60,7 @@ def table(plan: Plan, engine: str) -> Table:
         note=(
             f"Produce: {numbers.count(plan.size('produce'), 'job')}, "
             f"{numbers.count(len(plan.workloads), 'workload')}, "
-            f"{numbers.count(plan.exported().total(), 'artifact')}. "
+            f"{numbers.count(plan.artifact_counts().total(), 'artifact')}. "
             f"Consume: {numbers.count(plan.size('consume'), 'job')}."
         ),
     )

@@ -68,7 +68,7 @@ def execute(
     the first wave, and may raise; only then the cells of the others are made ready.
     """
     first = waves[:1] if check else waves
-    with Display(console) as display:
+    with Display(console, run.manifest) as display:
         runner = Runner(run=run, engine=engine, watcher=display, cells=cells)
         with runner.open(runner.pending_cells(first)) as opened:
             opened.run_waves(first)

@@ -310,10 +310,15 @@ def _tagged_class(kind: Any, tag: str) -> Any:
     return next((model for model in classes if model), None)
 
 
+#: So many known words are named where none is near.
+MOST_KNOWN = 40
+
+
 def did_you_mean(word: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x'?`` for the nearest known word, else what is known."""
     words = sorted(set(known))
     matches = difflib.get_close_matches(word, words, n=1)
     if matches:
         return f"; did you mean '{matches[0]}'?"
-    return f"; known: {', '.join(words)}" if words else ""
+    more = f" and {len(words) - MOST_KNOWN} more" if len(words) > MOST_KNOWN else ""
+    return f"; known: {', '.join(words[:MOST_KNOWN])}{more}" if words else ""

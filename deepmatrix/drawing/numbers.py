@@ -30,6 +30,11 @@ def duration(seconds: float | None) -> str:
     raise AssertionError("unreachable")
 
 
+def span(seconds: float) -> str:
+    """A time to wait, in whole seconds or minutes: ``45 s``, ``15 min``."""
+    return f"{seconds:.0f} s" if seconds < 119.5 else f"{seconds / 60:.0f} min"
+
+
 def interval(estimate: Estimate | None) -> str:
     """A median with its interval in one unit: ``1.20 [1.18, 1.25] ms``.
 

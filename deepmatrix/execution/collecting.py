@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from deepmatrix.boundary import removing
 from deepmatrix.execution import evaluations
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.execution.conclusions import status_of_phases
@@ -26,6 +27,8 @@ def collect(run: Run, engine: str, job: Job, cell: Cell, attempt: Attempt) -> Jo
     evaluator that inspected a model has answered it too: that is saved as the record of the job
     in which it would serve the model.
     """
+    for artifact in run.manifest.plan.exports(job):  # of an attempt that does not count
+        removing.remove(run.artifact_path(artifact))
     collector = _Collector(run, job, cell, attempt)
     evidence_of_training = collector.training_evidence()
     if attempt.output and DEPLOY in job.phases:

@@ -6,6 +6,7 @@ import contextlib
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import cache, partial
 
 from deepmatrix.engines import Engine
 from deepmatrix.errors import EngineError
@@ -21,6 +22,7 @@ from deepmatrix.judging import noise
 from deepmatrix.machine.signals import cancel_on_signal, interrupt_on_signal
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import WAVES, Job, Wave
+from deepmatrix.store import artifacts
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
@@ -138,11 +140,12 @@ class OpenRun:
 
     def run_wave(self, wave: Wave) -> None:
         """Take over or run the missing jobs of a wave, then retry the noisy ones."""
+        is_stored = cache(partial(artifacts.is_stored, self.run))
         jobs = self._take_over(
             [
                 job
                 for job in missing_jobs(self.run, wave, self.cells)
-                if job.cell in self.ready and (job.artifact is None or self._is_exported(job))
+                if job.cell in self.ready and (job.artifact is None or is_stored(job.artifact))
             ]
         )
         self._run_jobs(jobs, retry=False)
@@ -183,7 +186,8 @@ class OpenRun:
         self.attempts.watcher.planned(jobs, retry)
         plan, attempts = self.run.manifest.plan, self.attempts
         lanes = attempts.checked_cpus
-        for stage in stages(plan, split(plan, jobs, len(lanes)), self.seconds):
+        doubted = {job.id for job in jobs if self._doubt(job)}
+        for stage in stages(plan, split(plan, jobs, len(lanes), doubted), self.seconds):
             cpus = [attempts.timed_cpus] if stage[0].is_timed else lanes
             work_off(stage, cpus, self._serve, attempts.cancel)
 
@@ -198,24 +202,41 @@ class OpenRun:
 
         What failed after others is tried alone, for they may be the reason. A process that did not
         start is tried again: more often than not that is the engine's hiccup. So is one that was
-        lost with its engine, if the engine is back.
+        lost with its engine, if the engine is back. Until then a record says that it does not
+        count, for the host may be killed meanwhile. A start that fails is confirmed once for all.
         """
-        doubtful: list[tuple[Job, JobRecord]] = []
+        repeated: list[Job] = []
 
-        def save_unless_doubtful(job: Job, record: JobRecord) -> None:
-            if record.status in DISTURBED or (job is not jobs[0] and record.is_doubtful):
-                doubtful.append((job, record))
+        def save(job: Job, record: JobRecord) -> None:
+            is_disturbed = record.status in DISTURBED
+            is_one_of_several = job is not jobs[0] or (record.start_failed and len(jobs) > 1)
+            if is_disturbed or (is_one_of_several and record.is_doubtful):
+                changes = {"unconfirmed": not is_disturbed}
+                self.run.save(job, record.model_copy(update=changes))
+                repeated.append(job)
             else:
                 self._save(job, record)
 
-        count = self._serve_process(jobs, cpus, save_unless_doubtful)
-        for job, record in doubtful:
-            if record.status == "engine-lost":
-                self.run.save(job, record)
-                self._check_engine()
-            alone = self._perform(job, cpus)
-            self._save(job, alone if record.status in DISTURBED else alone.confirming(record))
+        count = self._serve_process(jobs, cpus, save)
+        self._repeat(repeated, cpus)
         return count
+
+    def _repeat(self, jobs: Sequence[Job], cpus: Cpus) -> None:
+        """Run jobs of one process again, each alone; after a start that failed again no other."""
+        cannot_start = False
+        for job in jobs:
+            record = self.run.record(job)
+            if record.status == "engine-lost":
+                self._check_engine()
+            if not (cannot_start and record.start_failed):
+                record = self._perform(job, cpus)
+                cannot_start = record.start_failed
+            self._save(job, record)
+
+    def _doubt(self, job: Job) -> JobRecord | None:
+        """Return the record of a job that is to be confirmed, if it has one."""
+        earlier = self.run.record(job) if self.run.record_path(job).is_file() else None
+        return earlier if earlier and earlier.unconfirmed else None
 
     def _serve_process(
         self, jobs: Sequence[Job], cpus: Cpus, save: Callable[[Job, JobRecord], None]
@@ -229,8 +250,11 @@ class OpenRun:
         return self.attempts.serve(jobs, cell, collect_job, cpus)
 
     def _save(self, job: Job, record: JobRecord) -> None:
-        reason = self.reuse.reasons.get(job.id, "")
-        self.run.save(job, record.model_copy(update={"anew": reason}))
+        """Save the record of a job; where the job was in doubt, it is run alone by now."""
+        if doubt := self._doubt(job):
+            record = record.confirming(doubt)
+        record = record.model_copy(update={"anew": self.reuse.reasons.get(job.id, "")})
+        self.run.save(job, record)
         self.seconds[job.cell] += record.wall_s
         self.attempts.watcher.ended(job, record)
         if record.status == "engine-lost":
@@ -255,9 +279,6 @@ class OpenRun:
                 by_cell.setdefault(job.cell, {})[job.id] = rates
         noisy = {job_id for rates in by_cell.values() for job_id in noise.noisy_jobs(rates)}
         return [job for job in jobs if job.id in noisy and self.run.retry_count(job) < plan.retries]
-
-    def _is_exported(self, job: Job) -> bool:
-        return job.artifact is not None and self.run.artifact_path(job.artifact).is_dir()
 
 
 def _reuse(attempts: Attempts) -> Reuse:

@@ -265,7 +265,7 @@ class Plan:
             for format in cell.exports:
                 yield Artifact(producer=cell.id, workload=workload, format=format)
 
-    def exported(self) -> Counter[tuple[str, bool]]:
+    def artifact_counts(self) -> Counter[tuple[str, bool]]:
         """Count the artifacts by format, and by whether their producer is emulated."""
         counts = Counter((model.format, model.cell in self.emulated) for model in self.served)
         if record.DEPLOY in self.phases:
@@ -273,6 +273,13 @@ class Plan:
                 for format in cell.exports:
                     counts[format, cell.id in self.emulated] += len(self.workloads)
         return counts
+
+    def exports(self, job: Job) -> Iterator[Artifact]:
+        """Yield the artifacts that a job has to give."""
+        if not {record.DEPLOY, record.INSPECT}.isdisjoint(job.phases):
+            for artifact in self.artifacts():
+                if (artifact.producer, artifact.workload) == (job.cell, job.subject):
+                    yield artifact
 
     def size(self, wave: Wave) -> int:
         """Return how many jobs a wave has, without making them."""
@@ -282,13 +289,13 @@ class Plan:
         limits = {False: self.rounds_native, True: self.rounds_emulated}
         return sum(
             count * sum(min(limits[emulated], self.rounds(cell)) for cell in self.consumers(format))
-            for (format, emulated), count in self.exported().items()
+            for (format, emulated), count in self.artifact_counts().items()
         )
 
     @property
     def oversize(self) -> str:
         """What there is too much of to be run or reported, or nothing."""
-        artifacts = self.exported().total()
+        artifacts = self.artifact_counts().total()
         for count, name in ((sum(map(self.size, WAVES)), "jobs"), (artifacts, "artifacts")):
             if count > LARGEST_PLAN:
                 return f"it has {count:,} {name}, more than {LARGEST_PLAN:,}"

@@ -111,12 +111,9 @@ def cell_row(
     expected_jobs: int,
     plan: Plan,
 ) -> CellRow:
-    """Return the row of a planned cell, run or not.
-
-    All cells open with the same network: what serving takes is told of it, so that it compares.
-    """
+    """Return the row of a planned cell, run or not."""
     summary = summary or CellSummary()
-    opening = min(summary.serving_memory, key=plan.lot, default="")
+    opening = min(summary.serving_memory, key=plan.lot, default="")  # the same in all cells
     status, reason = summary.status, summary.reason
     if prepared and prepared.error and not summary.jobs:
         status, reason = "build-failed", prepared.error

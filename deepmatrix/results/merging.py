@@ -25,7 +25,7 @@ from deepmatrix.results.rows import CostRow, Results
 from deepmatrix.results.timing.statistics import Samples
 from deepmatrix.results.timing.timings import floats
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import UNDONE, JobRecord
+from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
 
 
@@ -80,7 +80,7 @@ def groups(*streams: Iterable[JobRecord]) -> Iterator[list[JobRecord]]:
 
 def _unique_record(records: list[JobRecord]) -> JobRecord:
     """Return the one record of a job; failures of the engine give way to any other record."""
-    final = [record for record in records if record.status not in UNDONE] or [
+    final = [record for record in records if record.is_final] or [
         min(records, key=JobRecord.model_dump_json)
     ]
     for duplicate in final[1:]:

@@ -67,9 +67,7 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
     truth = gold.forward(network, weights, probe)
     arrays.read(control / "artifacts" / PRODUCED, {"y": truth.shape})
     stored = {}
-    for artifact in run.manifest.plan.artifacts():
-        if (artifact.producer, artifact.workload) != (job.cell, job.workload):
-            continue
+    for artifact in run.manifest.plan.exports(job):
         if artifact.format not in exported:
             continue
         final = run.artifact_path(artifact)
@@ -211,9 +209,18 @@ def verify(artifact: Path, recorded: str = "") -> Exported:
 
 def verify_stored(run: Run, artifact: Artifact) -> Exported:
     """Return the description of an artifact of a run, like `verify`."""
+    return verify(run.artifact_path(artifact), _recorded(run, artifact))
+
+
+def is_stored(run: Run, artifact: Artifact) -> bool:
+    """Return whether an artifact can be served: its producer's record says that it stored it."""
+    return bool(_recorded(run, artifact)) and run.artifact_path(artifact).is_dir()
+
+
+def _recorded(run: Run, artifact: Artifact) -> str:
+    """Return an artifact's fingerprint in the record of its producer, or nothing."""
     path = run.path / "records" / artifact.producer / artifact.workload / "r0.json"
-    recorded = run.record_at(path).artifacts.get(artifact.id, "") if path.is_file() else ""
-    return verify(run.artifact_path(artifact), recorded)
+    return run.record_at(path).artifacts.get(artifact.id, "") if path.is_file() else ""
 
 
 def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:

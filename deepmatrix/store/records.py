@@ -60,7 +60,7 @@ Status = Literal[
     "damaged",  # its record in the run directory cannot be used
 ]
 
-#: Failures of the engine or of a disk, not of the cell: ``--resume`` runs such jobs again.
+#: Failures of the engine or of a disk, not of the cell.
 UNDONE: frozenset[str] = frozenset({"engine-lost", "no-device", "start-failed", "damaged"})
 
 
@@ -172,6 +172,8 @@ class JobRecord(Part):
     output: Output | None = None
     #: How it had failed in a process that served others before; this record is of it alone.
     after_others: Line = ""
+    #: It failed in a process of several, and has to be run alone before that counts.
+    unconfirmed: bool = False
     agreement: Agreement | None = None
     parity: Parity | None = None
     #: The error of the idiom's logits from gold, as in `Agreement`.
@@ -195,7 +197,13 @@ class JobRecord(Part):
     @property
     def is_repeatable(self) -> bool:
         """Whether a repetition would tell the same: the harness ended as it should."""
-        return self.status in ("ok", "failed", "unsupported") and self.output is not None
+        is_told = self.status in ("ok", "failed", "unsupported") and self.output is not None
+        return is_told and not self.unconfirmed
+
+    @property
+    def is_final(self) -> bool:
+        """Whether it counts: ``--resume`` runs the others again."""
+        return self.status not in UNDONE and not self.unconfirmed
 
     @property
     def is_doubtful(self) -> bool:
@@ -204,7 +212,13 @@ class JobRecord(Part):
 
     def confirming(self, earlier: JobRecord) -> JobRecord:
         """Return this record of a job alone, saying how it had failed after others."""
-        return self.model_copy(update={"after_others": f"{earlier.status}: {earlier.cause}"})
+        after_others = "" if earlier.start_failed else f"{earlier.status}: {earlier.cause}"
+        return self.model_copy(update={"after_others": after_others, "unconfirmed": False})
+
+    @property
+    def start_failed(self) -> bool:
+        """Whether its process could serve no job: so far none has had a part in that."""
+        return self.output is not None and self.output.start_failed
 
     @property
     def failure(self) -> AnyPhase | None:

@@ -34,7 +34,7 @@ from deepmatrix.store import leftovers, manifests
 from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.leftovers import SCRATCH, check_tree
 from deepmatrix.store.manifests import Manifest
-from deepmatrix.store.records import ROUND, UNDONE, JobRecord, place_of, record_files, subject_files
+from deepmatrix.store.records import ROUND, JobRecord, place_of, record_files, subject_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -122,7 +122,7 @@ class Run:
 
     def is_done(self, job: Job) -> bool:
         """Return whether a job has a final record; a damaged one is none."""
-        return self.record_path(job).is_file() and self.record(job).status not in UNDONE
+        return self.record_path(job).is_file() and self.record(job).is_final
 
     def record(self, job: Job) -> JobRecord:
         """Return a job's record; one with the status ``damaged`` where it cannot be used."""

@@ -12,8 +12,9 @@ from deepmatrix.config import matrix_file
 from deepmatrix.paths import ROOT
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
-from deepmatrix.planning.plan import Job, Plan
+from deepmatrix.planning.plan import Artifact, Job, Plan
 from deepmatrix.planning.selection import Selection
+from deepmatrix.store.artifacts import fingerprint, read_description
 from deepmatrix.store.records import Agreement, JobRecord, Parity
 from deepmatrix.store.reported.output import Exported, ExportedFile, Output
 from deepmatrix.store.runs import Run
@@ -114,6 +115,15 @@ def record(job: Job, **changes: Any) -> JobRecord:
         "parity": PARITY if "parity" in job.phases else None,
     }
     return JobRecord(**{**values, **changes})
+
+
+def save_producer(run: Run, exported: Artifact) -> None:
+    """Save the record of the job that stored an artifact."""
+    cell, workload = exported.producer, exported.workload
+    job = Job(wave="produce", cell=cell, subject=workload, round=0, phases=("deploy",))
+    earlier = run.record(job).artifacts if run.record_path(job).is_file() else {}
+    digest = fingerprint(read_description(run.artifact_path(exported)))
+    run.save(job, record(job, artifacts={**earlier, exported.id: digest}))
 
 
 def artifact(folder: Path, truth: object, produced: object) -> Path:

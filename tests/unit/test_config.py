@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from deepmatrix.config import documents, expected_failures, matrix_file, references
+from deepmatrix.config.documents import did_you_mean
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError, ConfigError
@@ -813,3 +814,9 @@ def test_any_document_at_any_place_is_one_clear_error_or_loads(flow: str, place:
             matrix_file.load(path, networks=NETWORKS)
         except ConfigError as error:
             assert error.message.startswith("matrix.yaml:")
+
+
+def test_of_many_known_words_only_the_first_are_named() -> None:
+    known = [f"{number:03}" for number in range(180)]
+    assert did_you_mean("zzz", known).endswith("038, 039 and 140 more")
+    assert did_you_mean("zzz", known[:2]) == "; known: 000, 001"

@@ -6,13 +6,20 @@ import contextlib
 import io
 import os
 import sys
+import threading
+import time
+from pathlib import Path
 
 import pytest
 from rich.console import Console
 
 from deepmatrix.cli.display import Display
+from deepmatrix.cli.spending import Spending
 from deepmatrix.drawing.terminal import Terminal
 from deepmatrix.errors import Interrupted
+from deepmatrix.planning.plan import Job
+from deepmatrix.store.records import Agreement
+from tests.unit.examples import new_run, planned, record
 from tests.unit.test_models import verification
 
 
@@ -67,3 +74,112 @@ def test_the_waves_of_a_users_model_are_named_by_what_they_do() -> None:
     first, second = console.file.getvalue().splitlines()  # type: ignore[attr-defined]
     assert first == "read the model: 1 job on 1 cell"
     assert second.startswith("serve the model: ")
+
+
+PLAN = planned("torch-debian1*-a*64-cpu", "onnxruntime-debian1*-a*64-cpu")
+NATIVE, EMULATED = "onnxruntime-debian12-amd64-cpu", "onnxruntime-debian13-arm64-cpu"
+
+
+def jobs_of(cell: str) -> list[Job]:
+    return [job for job in PLAN.jobs("consume") if job.cell == cell and job.round == 0]
+
+
+def display_of(folder: Path) -> tuple[Display, io.StringIO]:
+    printed = io.StringIO()
+    return Display(Console(file=printed, width=200), new_run(folder, PLAN, "one").manifest), printed
+
+
+def test_the_line_of_a_job_that_serves_has_its_verdict(tmp_path: Path) -> None:
+    display, printed = display_of(tmp_path)
+    jobs = jobs_of(NATIVE)[:4]
+    wrong = Agreement(error=0.5, producer_error=1e-7, from_producer=0.5, scale=10.0)
+    display.planned(jobs, retry=False)
+    for job, changes in zip(
+        jobs,
+        ({}, {"agreement": wrong}, {"agreement": None}, {"status": "oom", "cause": "no memory"}),
+        strict=True,
+    ):
+        display.started(job)
+        display.ended(job, record(job, **changes))
+    _, matching, drifting, unjudged, failed = printed.getvalue().splitlines()
+    assert matching.startswith("✓ ")
+    assert matching.endswith("  match")
+    assert drifting.startswith("≠ ")
+    assert "  drift: error 5.0e-01 is above " in drifting
+    assert unjudged.startswith("– ")
+    assert unjudged.endswith("  checked later")
+    assert failed.startswith("✗ ")
+    assert "  oom: no memory  (logs/" in failed
+
+
+def test_what_trains_has_no_verdict(tmp_path: Path) -> None:
+    display, printed = display_of(tmp_path)
+    job = next(PLAN.jobs("produce"))
+    display.planned([job], retry=False)
+    display.ended(job, record(job))
+    assert printed.getvalue().splitlines()[-1].endswith("round 0  1.50 s")
+
+
+def test_a_job_that_is_tried_alone_later_leaves_its_lane_to_the_next_one(tmp_path: Path) -> None:
+    display, _ = display_of(tmp_path)
+    doubtful, following, *_ = jobs_of(NATIVE)
+    display.planned([doubtful, following], retry=False)
+    display.ended(following, record(following, wall_s=3600.0))
+    display.planned([doubtful, following], retry=False)
+    display.started(doubtful)
+    display.started(following)
+    assert display.remaining() == "about 120:00 left"  # not half of it: there is one lane
+    lane = threading.Thread(target=display.started, args=(doubtful,))
+    lane.start()
+    lane.join()
+    assert display.remaining() == "about 60:00 left"
+
+
+def test_the_time_left_is_at_least_what_is_known(tmp_path: Path) -> None:
+    display, _ = display_of(tmp_path)
+    native, (emulated, *_) = jobs_of(NATIVE), jobs_of(EMULATED)
+    other = next(job for job in PLAN.jobs("consume") if job.cell == "torch-debian12-amd64-cpu")
+    display.planned([*native[:2], other, emulated], retry=False)
+    assert display.remaining() == "estimating …"
+    display.ended(native[0], record(native[0], wall_s=60.0))
+    assert display.remaining() == "at least 2:00 left"  # the other native cell may take as long
+    display.ended(emulated, record(emulated, wall_s=600.0))
+    assert display.remaining() == "about 2:00 left"
+
+
+def test_what_took_the_time_adds_up() -> None:
+    now = 0.0
+    spending = Spending(clock=lambda: now)
+    assert spending.line() == ""
+    for who, what, until in (
+        ("torch", "making cells ready", 60),
+        ("jax", "making cells ready", 180),  # side by side with torch's
+    ):
+        spending.begin(who, what)
+        now = until
+    spending.end("torch")
+    spending.end("jax")
+    now += 30
+    spending.begin(1, "timed work")
+    now += 240
+    spending.begin(2, "emulated producers")  # they share two minutes
+    now += 120
+    spending.end(1)
+    now += 300
+    spending.end(2)
+    assert spending.line() == (
+        "14 min: emulated producers 6 min, timed work 5 min, making cells ready 3 min, "
+        "the rest 30 s"
+    )
+
+
+def test_a_run_ends_with_what_took_its_time(tmp_path: Path) -> None:
+    display, printed = display_of(tmp_path)
+    (job, *_), (emulated, *_) = jobs_of(NATIVE), jobs_of(EMULATED)
+    with display:
+        display.planned([job, emulated], retry=False)
+        for each, seconds in ((job, 0.6), (emulated, 1.6)):
+            display.started(each)
+            time.sleep(seconds)
+            display.ended(each, record(each))
+    assert printed.getvalue().splitlines()[-1] == "2 s: emulated consumers 2 s, timed work 1 s"

@@ -438,6 +438,15 @@ def test_a_crash_is_tried_again(copied: Path) -> None:
     assert set(engine.ran) == {job.id for job in plan.jobs("consume")}
 
 
+def test_what_a_producer_left_that_failed_is_not_served(copied: Path) -> None:
+    run, engine = Run.open(copied / "base"), AnsweringEngine(crashing=TORCH)
+    shutil.rmtree(run.path / "records")  # its host was killed before it could save them
+    Runner(run=run, engine=engine, watcher=Told()).execute()
+    consumed = {record.subject for record in run.records() if record.wave == "consume"}
+    assert consumed == {f"{JAX}--{WORKLOAD}--onnx"}
+    assert [path.name for path in (run.path / "artifacts").iterdir()] == list(consumed)
+
+
 def test_a_run_that_reuses_another_names_the_one_that_measured(runs: Path) -> None:
     plan = small_plan(*CELLS)
     second = repeat(runs, plan, AnsweringEngine(images={ORT: "deepmatrix/another:2"}))

@@ -238,7 +238,7 @@ def test_an_engine_without_images_has_no_bill(
 ) -> None:
     arguments = ["image", "onnxruntime-debian12-amd64-cpu", "--engine", "venv"]
     assert main.main([*arguments, "--sbom", str(tmp_path)]) == 2
-    assert "--sbom describes images, and the engine venv has none" in capsys.readouterr().err
+    assert "--sbom is for images, and the engine venv has none" in capsys.readouterr().err
 
 
 def test_a_python_of_an_official_image_is_listed() -> None:

@@ -29,7 +29,7 @@ from deepmatrix.store import artifacts
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.reported.output import Exported, ExportedFile
 from deepmatrix.store.runs import Run
-from tests.unit.examples import MATRIX, artifact, planned
+from tests.unit.examples import MATRIX, artifact, planned, save_producer
 
 ROOT = Path(__file__).parents[2]
 ADAPTER = ROOT / "tests" / "inside" / "session_adapter.py"
@@ -58,6 +58,7 @@ class LocalEngine:
         self._processes = LocalProcesses(
             clean=True, extra={"session_adapter.py": ADAPTER}, root=work
         )
+        self.work = work
         self._cpus = cpus
         self.tasks: list[Task] = []
 
@@ -85,13 +86,11 @@ class LocalEngine:
         self._processes.close()
 
 
-def plan_of(count: int, **changes: Any) -> Plan:
+def plan_of(count: int, *, adapter: str = "session_adapter", **changes: Any) -> Plan:
     """Return a plan in which one consumer serves *count* artifacts, for their verdicts only."""
     python = "{}.{}".format(*sys.version_info)
     plan = planned("torch-debian12-amd64-cpu", CONSUMER)
-    cells = tuple(
-        replace(cell.with_system(adapter="session_adapter"), python=python) for cell in plan.cells
-    )
+    cells = tuple(replace(cell.with_system(adapter=adapter), python=python) for cell in plan.cells)
     infer = plan.infer.model_copy(update={"batches": (1,), "samples": 1, "min_s": 0, "warmup": 0})
     return replace(
         plan,
@@ -133,6 +132,7 @@ def store(run: Run, exported: Artifact, fault: str) -> None:
     named = ExportedFile(path="model/model.onnx", bytes=1, sha256=artifacts.sha256(model))
     described = Exported(id=exported.id, format="onnx", files=(named,), export_s=1.0)
     (folder / "artifact.json").write_text(described.model_dump_json())
+    save_producer(run, exported)
 
 
 def serve(run: Run, engine: LocalEngine) -> None:
@@ -208,6 +208,39 @@ def test_what_only_fails_after_others_counts_as_it_is_alone(tmp_path: Path, faul
     assert {record.output.place for record in doubted if record.output} == {1}
 
 
+@real_processes
+def test_a_start_that_fails_is_confirmed_once_and_stands_for_the_queue(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["fine"] * 5, adapter="no_such_adapter")
+    engine = LocalEngine(tmp_path / "work")
+    serve(run, engine)
+    assert len(engine.tasks) == 2
+    for record in records(run, jobs).values():
+        assert (record.status, record.is_final, record.after_others) == ("failed", True, "")
+        assert record.error_type == "ModuleNotFoundError"
+
+
+class HiccupEngine(LocalEngine):
+    """Forgets the adapter in its first process."""
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        if self.tasks:
+            return super().run(task, cancel)
+        self.tasks.append(task)
+        bare = LocalProcesses(clean=True, root=self.work / "bare")
+        bare.open()
+        try:
+            return bare.run(task, Path(sys.executable), cancel)
+        finally:
+            bare.close()
+
+
+@real_processes
+def test_a_start_that_fails_once_only_costs_no_job(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["fine"] * 3)
+    serve(run, HiccupEngine(tmp_path / "work"))
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
+
+
 class Killed(BaseException):
     """Stands for the end of the host."""
 
@@ -275,6 +308,32 @@ def test_a_killed_host_loses_no_record_and_repeats_one_artifact_a_lane(tmp_path:
     assert {record.status for record in records(run, jobs).values()} == {"ok"}
     processes = [len(set(mark.read_text().split())) for mark in marks]
     assert sum(processes) - len(marks) <= LANES
+
+
+class DyingEngine(LocalEngine):
+    """Ends the host when its second process is to start."""
+
+    def run(self, task: Task, cancel: threading.Event) -> Ended:
+        if self.tasks:
+            raise Killed
+        return super().run(task, cancel)
+
+
+@real_processes
+def test_a_host_that_dies_before_failures_are_confirmed_repeats_these_alone(tmp_path: Path) -> None:
+    run, jobs = run_of(tmp_path, ["again raising"] * 4)
+    with pytest.raises(Killed):
+        serve(run, DyingEngine(tmp_path / "work"))
+    doubted = {job.id for job in jobs.values() if run.record(job).unconfirmed}
+    assert doubted == {job.id for job in jobs.values() if not run.is_done(job)}
+    assert len(doubted) == 3
+    engine = LocalEngine(tmp_path / "work")
+    serve(run, engine)
+    assert sorted(task.id for task in engine.tasks) == sorted(doubted)
+    served = list(records(run, jobs).values())
+    assert {(record.status, record.unconfirmed) for record in served} == {("ok", False)}
+    after_others = {record.job for record in served if record.after_others}
+    assert after_others == doubted
 
 
 class StoppingWatcher(Quiet):

@@ -16,6 +16,7 @@ from deepmatrix.engines import Engine
 from deepmatrix.errors import ArgumentError
 from deepmatrix.planning.matrix_plan import plan_matrix
 from deepmatrix.planning.plan import WAVES
+from deepmatrix.store.artifacts import is_stored
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import programs
 
@@ -58,7 +59,7 @@ def _is_finished(unfinished: Run) -> bool:
         not unfinished.is_done(job)
         for wave in WAVES
         for job in unfinished.manifest.plan.jobs(wave)
-        if job.artifact is None or unfinished.artifact_path(job.artifact).is_dir()
+        if job.artifact is None or is_stored(unfinished, job.artifact)
     )
     return not pending and not find_faults(unfinished)
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -15,11 +15,11 @@ from deepmatrix.errors import RecordError
 from deepmatrix.execution.reuse.provenance import Parts, first_change
 from deepmatrix.judging import deviations
 from deepmatrix.planning.cells import Cell
-from deepmatrix.planning.plan import Artifact, Job
+from deepmatrix.planning.plan import Job
 from deepmatrix.store import answers, artifacts, truths
 from deepmatrix.store.records import JobRecord
 from deepmatrix.store.runs import Run
-from harness.record import DEPLOY, INSPECT
+from harness.record import INSPECT
 
 #: Why a job is done anew although the other run may have done it.
 NO_RECORD: Final = "no record"
@@ -101,7 +101,7 @@ class Reuse:
     def _copy(self, earlier: Run, record: JobRecord, job: Job) -> str:
         """Copy what belongs to a record, then the record; return why that cannot be done."""
         run = self.run
-        exported = {artifact.id: artifact for artifact in self._exports(job)}
+        exported = {artifact.id: artifact for artifact in run.manifest.plan.exports(job)}
         missing = exported.keys() - record.artifacts.keys()
         if record.artifacts.keys() - exported.keys() or (record.status == "ok" and missing):
             return OTHER_ARTIFACTS
@@ -123,13 +123,6 @@ class Reuse:
         _copy_log(earlier.log_path(job), run.log_path(job))
         run.save(job, record.model_copy(update=changes))
         return ""
-
-    def _exports(self, job: Job) -> Iterator[Artifact]:
-        """Yield the artifacts that a job has to export."""
-        if DEPLOY in job.phases:
-            for artifact in self.run.manifest.plan.artifacts():
-                if (artifact.producer, artifact.workload) == (job.cell, job.subject):
-                    yield artifact
 
 
 def open_earlier(run: Run) -> tuple[Run | None, str]:

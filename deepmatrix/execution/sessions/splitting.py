@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from deepmatrix.planning.plan import Job, Plan
@@ -42,15 +42,17 @@ NOTHING_KNOWN: Mapping[str, float] = {}
 Stage = Sequence[Session]
 
 
-def split(plan: Plan, jobs: Sequence[Job], lanes: int = 1) -> list[Session]:
+def split(
+    plan: Plan, jobs: Sequence[Job], lanes: int = 1, doubted: Collection[str] = ()
+) -> list[Session]:
     """Return the sessions of some jobs of one wave, in the order of the jobs.
 
     What is only checked is split for a number of *lanes*, so that each has several sessions to do
-    and none waits long for the last one.
+    and none waits long for the last one. The jobs whose ids are *doubted* have a process each.
     """
     grouped: dict[tuple[object, ...], list[Job]] = {}
     for job in jobs:
-        alone = (job.id,) if plan.is_isolated(job) else ()
+        alone = (job.id,) if job.id in doubted or plan.is_isolated(job) else ()
         grouped.setdefault((job.cell, job.round, plan.is_timed(job), *alone), []).append(job)
     checked_count = sum(not plan.is_timed(job) for job in jobs)
     share = math.ceil(checked_count / (lanes * SESSIONS_PER_LANE)) if lanes > 1 else LONGEST

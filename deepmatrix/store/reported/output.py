@@ -150,6 +150,7 @@ class Output(BaseModel):
     """``output.json``: everything that the harness reports.
 
     *place*: of the job among those of its process, from 1; the start is the first one's.
+    *start_failed*: the process has no framework to serve any job with.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
@@ -158,6 +159,7 @@ class Output(BaseModel):
     job: Line
     harness: Id
     place: int = Field(default=1, ge=1, le=10_000)
+    start_failed: bool = False
     environment: Environment
     selftest: FewFixed[SelfTest]
     peak_memory_bytes: Count | None

@@ -65,7 +65,7 @@ class TrainData(Reported):
 
     step_s: Items[Sample] = Field(min_length=1)
     warmup: Count = 1
-    losses: Items[Number]
+    losses: Items[float]  # infinite or NaN where a training went wrong
     accuracy: Share
 
     @model_validator(mode="after")

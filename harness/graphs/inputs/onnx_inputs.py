@@ -252,8 +252,8 @@ def sample_and_evaluate(
     is_dynamic = any(isinstance(dim, str) for entry in entries for dim in entry["shape"])
     failures: List[str] = []
     refused = None
-    tried = (*first_sizes, *DIM_SIZES)
-    for first_dim, other_dims in tried if is_dynamic else DIM_SIZES[:1]:
+    tried = (*first_sizes, *DIM_SIZES) if is_dynamic else DIM_SIZES[:1]
+    for first_dim, other_dims in tried:
         known: Dict[Dim, int] = {}
         inputs = samples.draw(first_dim, other_dims, known)
         for _ in range(MAX_REQUESTS):
@@ -264,8 +264,7 @@ def sample_and_evaluate(
                 break
             except Refused as error:
                 failures.append(str(error))
-                blame = str(error) if _is_free(entries) else ""
-                refused = refused or Sampled(inputs, error.result, refusal=blame)
+                refused = refused or _refused(inputs, entries, error)
                 requested = _requested_sizes(entries, inputs, error.size_mismatches)
                 if not requested.keys() - known.keys():
                     break
@@ -281,13 +280,14 @@ def sample_and_evaluate(
     return Sampled(samples.draw(*tried[0], known={}), None, failure=failures[0])
 
 
-def _is_free(entries: List[Entry]) -> bool:
-    """Return whether other samples might be taken: of other sizes, or of other whole numbers."""
-    return any(
+def _refused(inputs: Arrays, entries: List[Entry], error: Refused) -> Sampled:
+    """Return samples that were refused; the refusal is not theirs where no others can be drawn."""
+    is_free = any(
         isinstance(dim, str) or values.carrier(entry["dtype"]).kind != "f"
         for entry in entries
         for dim in (entry["shape"] or [1])
     )
+    return Sampled(inputs, error.result, refusal=str(error) if is_free else "")
 
 
 def _requested_sizes(
