@@ -152,7 +152,7 @@ def test_a_file_is_on_the_disk_before_it_has_its_name(
     path = tmp_path / "x.json"
 
     def record_flush(descriptor: int) -> None:
-        name = Path(os.readlink(f"/proc/self/fd/{descriptor}")).name
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
         flushed.append((name, path.exists()))
 
     monkeypatch.setattr(os, "fsync", record_flush)
