@@ -31,6 +31,7 @@ from deepmatrix.errors import DeepmatrixError
 from deepmatrix.execution.conclusions import conclude
 from deepmatrix.images import bases
 from deepmatrix.images.prepared import Prepared
+from deepmatrix.images.registry import digests
 from deepmatrix.models.formats import format_of
 from deepmatrix.planning.plan import WAVES, Job
 from deepmatrix.reports import budgets, html, junit, markdown
@@ -44,6 +45,7 @@ from deepmatrix.store.reported.output import Exported, Output
 from deepmatrix.store.runs import Run
 from tests.fuzzed_machines import machine_readers
 from tests.fuzzed_places import clear, place_readers, put, writer
+from tests.fuzzed_plans import plan_readers
 from tests.fuzzed_results import result_readers
 from tests.fuzzing import Reader
 from tests.unit.examples import MATRIX, artifact, output, planned, record
@@ -71,6 +73,7 @@ def all_readers(folder: Path) -> list[Reader]:
         *_people(folder / "people"),
         *_array_files(folder / "arrays"),
         *place_readers(folder / "places", small.run),
+        *plan_readers(folder / "plans"),
         *machine_readers(merging.merge([small.run])),
         *result_readers(folder / "results", merging.merge([several.run])),
     ]
@@ -267,6 +270,11 @@ def _people(folder: Path) -> Iterator[Reader]:
     yield Reader(
         "expected failures", [expected], json.loads(expected_failures.schema()),
         writer(failures, lambda: expected_failures.load(failures)),
+    )  # fmt: skip
+    listed = folder / "image-digests.json"
+    yield Reader(
+        "digests of images", [{"x:0123": f"sha256:{'0' * 64}"}], digests._DIGESTS.json_schema(),
+        writer(listed, lambda: digests.read(listed)),
     )  # fmt: skip
     model = folder / "model.onnx"
     heads = ["\x08\x07", "PK\x03\x04", "TFL3", "version https://git-lfs", "{", "<?xml", "7767517\n"]

@@ -53,7 +53,6 @@ def table(plan: Plan, engine: str) -> Table:
     for skipped in plan.skipped:
         reason = f"not run: {skipped.reason}"
         rows.append(row(skipped.cell.id, reason, skipped.cell.python, "", "", mood="muted"))
-    artifacts = sum(1 for _ in plan.artifacts())
     return Table(
         title=f"Plan: preset {plan.preset} on the engine {engine}",
         columns=(key("cell"), text("runs"), text("Python"), number("rounds"), text("task")),
@@ -61,7 +60,7 @@ def table(plan: Plan, engine: str) -> Table:
         note=(
             f"Produce: {numbers.count(plan.size('produce'), 'job')}, "
             f"{numbers.count(len(plan.workloads), 'workload')}, "
-            f"{numbers.count(artifacts, 'artifact')}. "
+            f"{numbers.count(plan.artifact_counts().total(), 'artifact')}. "
             f"Consume: {numbers.count(plan.size('consume'), 'job')}."
         ),
     )

@@ -25,6 +25,9 @@ Retries = Annotated[int, Field(ge=0, le=100)]
 #: How often a job is retried that a busy machine slowed down.
 RETRIES = 2
 
+#: Jobs of a plan, and artifacts: a day has 86,400 seconds, and few jobs take less than one.
+LARGEST_PLAN = 200_000
+
 Wave = Literal["produce", "consume"]
 
 WAVES: tuple[Wave, ...] = ("produce", "consume")
@@ -262,6 +265,15 @@ class Plan:
             for format in cell.exports:
                 yield Artifact(producer=cell.id, workload=workload, format=format)
 
+    def artifact_counts(self) -> Counter[tuple[str, bool]]:
+        """Count the artifacts by format, and by whether their producer is emulated."""
+        counts = Counter((model.format, model.cell in self.emulated) for model in self.served)
+        if record.DEPLOY in self.phases:
+            for cell in self.producers():
+                for format in cell.exports:
+                    counts[format, cell.id in self.emulated] += len(self.workloads)
+        return counts
+
     def exports(self, job: Job) -> Iterator[Artifact]:
         """Yield the artifacts that a job has to give."""
         if not {record.DEPLOY, record.INSPECT}.isdisjoint(job.phases):
@@ -274,23 +286,20 @@ class Plan:
         if wave == "produce":
             training_jobs = sum(self.rounds(cell) for cell in self.producers())
             return len(self.workloads) * training_jobs + len(self.imports)
-        jobs_of_imports = sum(
-            self.rounds_of(imported.artifact, cell)
-            for imported in self.served
-            for cell in self.consumers(imported.format)
-        )
-        if record.DEPLOY not in self.phases:
-            return jobs_of_imports
-        exports = Counter(
-            (format, cell.id in self.emulated)
-            for cell in self.producers()
-            for format in cell.exports
-        )
         limits = {False: self.rounds_native, True: self.rounds_emulated}
-        return jobs_of_imports + len(self.workloads) * sum(
+        return sum(
             count * sum(min(limits[emulated], self.rounds(cell)) for cell in self.consumers(format))
-            for (format, emulated), count in exports.items()
+            for (format, emulated), count in self.artifact_counts().items()
         )
+
+    @property
+    def oversize(self) -> str:
+        """What there is too much of to be run or reported, or nothing."""
+        artifacts = self.artifact_counts().total()
+        for count, name in ((sum(map(self.size, WAVES)), "jobs"), (artifacts, "artifacts")):
+            if count > LARGEST_PLAN:
+                return f"it has {count:,} {name}, more than {LARGEST_PLAN:,}"
+        return ""
 
     def jobs(self, wave: Wave) -> Iterator[Job]:
         """Yield a wave's jobs, round by round, cells interleaved in a seeded random order.
@@ -303,8 +312,8 @@ class Plan:
             random.Random(f"{self.seed}/{wave}/{round}").shuffle(jobs)
             if wave == "produce" and self.imports:
                 # In their order: the first may give its inputs to the others.
-                names = [imported.name for imported in self.imports]
-                jobs.sort(key=lambda job: names.index(job.subject))
+                places = {model.name: place for place, model in enumerate(self.imports)}
+                jobs.sort(key=lambda job: places[job.subject])
             elif self.imports:  # the user waits for the native verdicts
                 jobs.sort(key=lambda job: job.cell in self.emulated)
             yield from jobs

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime
 import re
 import secrets
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -19,6 +19,7 @@ from deepmatrix.boundary.bounds import Id, Line, relative_path
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.matrix import Matrix
+from deepmatrix.errors import ArgumentError
 from deepmatrix.paths import RUN_NAME
 from deepmatrix.planning.cells import Cell
 from deepmatrix.planning.plan import Plan
@@ -77,7 +78,15 @@ _MANIFEST = TypeAdapter(Manifest)
 def new_manifest(
     plan: Plan, matrix: Matrix, *, version: str, name: str = "", reuse: str = ""
 ) -> Manifest:
-    """Return the manifest of a run that starts now; without a *name* it is called by the time."""
+    """Return the manifest of a run that starts now; without a *name* it is called by the time.
+
+    Raises ArgumentError where the plan is too large.
+    """
+    if plan.oversize:
+        raise ArgumentError(
+            f"the plan is too large: {plan.oversize}",
+            hint="select fewer cells or models, or lower the rounds of the preset",
+        )
     now = datetime.datetime.now(datetime.UTC)
     return Manifest(
         id=name or f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(2)}",
@@ -105,6 +114,8 @@ def read_manifest(path: Path) -> Manifest:
 def _problems(manifest: Manifest) -> Iterator[str]:
     """Yield what cannot be: names that leave the run, and names that point at nothing."""
     plan, workloads = manifest.plan, manifest.matrix.workloads
+    if plan.oversize:
+        yield f"plan: {plan.oversize}"
     if not RUN_NAME.fullmatch(manifest.id):
         yield f"'{manifest.id}' cannot name a run"
     if manifest.reuse and not RUN_NAME.fullmatch(manifest.reuse):
@@ -120,7 +131,7 @@ def _problems(manifest: Manifest) -> Iterator[str]:
     yield from _missing("plan.phases", plan.phases, PHASES)
     for name, workload in workloads.items():
         yield from _missing(f"matrix.workloads.{name}", [workload.network], networks.NETWORKS)
-    yield from _problems_of_imports(plan, ids)
+    yield from _problems_of_imports(plan, {*ids})
 
 
 def _problems_of_cell(cell: Cell, matrix: Matrix) -> Iterator[str]:
@@ -134,10 +145,12 @@ def _problems_of_cell(cell: Cell, matrix: Matrix) -> Iterator[str]:
     yield from _missing("plan.cells", [cell.family], FAMILIES)
 
 
-def _problems_of_imports(plan: Plan, cell_ids: Iterable[str]) -> Iterator[str]:
+def _problems_of_imports(plan: Plan, cell_ids: Container[str]) -> Iterator[str]:
     names = [model.name for model in plan.imports]
-    if len({*names, *plan.workloads}) < len(names) + len(plan.workloads):
-        yield "plan.imports: two models or workloads have one name"
+    if len(set(names)) < len(names):
+        yield "plan.imports: two models have one name"
+    if plan.imports and plan.workloads:
+        yield "plan.imports: a run has models or workloads, not both"
     if (plan.same or plan.original) and not plan.imports:
         yield "plan.imports: there is no model to compare others with"
     for model in plan.imports:
@@ -155,9 +168,8 @@ def _unfit(place: str, name: str) -> Iterator[str]:
         yield f"{place}: {name[:100]!r} cannot be part of an id"
 
 
-def _missing(place: str, names: Iterable[str], known: Iterable[str]) -> Iterator[str]:
+def _missing(place: str, names: Iterable[str], known: Container[str]) -> Iterator[str]:
     """Yield a line for each name that is not known."""
-    present = {*known}
     for name in names:
-        if name not in present:
+        if name not in known:
             yield f"{place}: there is no {name[:100]!r}"

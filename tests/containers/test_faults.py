@@ -425,6 +425,7 @@ def test_an_engine_that_stops_during_a_process_is_lost(
 @unclosed
 def test_an_engine_that_comes_back_is_swept(lab: Lab, second_daemon: Daemon, until: Waiter) -> None:
     engine = DockerEngine(endpoints.endpoint_named(second_daemon.url), extra=EXTRA)
+    assert engine._connection.return_s == 20
     engine.references = lab.engine.references
     engine.open("tests")
     second_lab = Lab(engine=engine, cell=lab.cell, control=lab.control)

@@ -230,6 +230,44 @@ def test_a_plan_whose_names_leave_the_run_is_refused(
         _ = Run.open(run.path).manifest
 
 
+@pytest.mark.parametrize(
+    ("rounds", "workloads", "cells", "problem"),
+    [
+        (1000, 1, 300, "plan: it has 90,300,000 jobs, more than 200,000"),
+        (1, 20, 4000, "plan: it has 320,080,000 jobs, more than 200,000"),
+    ],
+)
+def test_a_plan_with_more_jobs_than_can_be_run_is_refused_at_once(
+    tmp_path: Path, rounds: int, workloads: int, cells: int, problem: str
+) -> None:
+    run = new_run(tmp_path, PLAN)
+    document = json.loads((run.path / "plan.json").read_bytes())
+    plan = document["plan"]
+    (cell,) = [cell for cell in plan["cells"] if cell["name"] == "torch"][:1]
+    cell["system"].update(exports=["onnx"], reads=["onnx"])
+    names = [f"w{number}" for number in range(workloads)]
+    workload = document["matrix"]["workloads"][plan["workloads"][0]]
+    document["matrix"]["workloads"] = dict.fromkeys(names, workload)
+    all_cells = [{**cell, "base": f"b{number}"} for number in range(cells)]
+    plan.update(rounds_native=rounds, workloads=names, cells=all_cells, emulated=[])
+    (run.path / "plan.json").write_text(json.dumps(document))
+    stopwatch = Stopwatch()
+    stopwatch.start()
+    with pytest.raises(Damaged, match=problem):
+        _ = Run.open(run.path).manifest
+    assert stopwatch.wall_s < 10
+
+
+def test_a_plan_of_models_and_workloads_is_refused(tmp_path: Path) -> None:
+    run = new_run(tmp_path, PLAN)
+    document = json.loads((run.path / "plan.json").read_bytes())
+    model = {"name": "m", "format": "onnx", "file": "m.onnx", "cell": PLAN.cells[0].id}
+    document["plan"]["imports"] = [model]
+    (run.path / "plan.json").write_text(json.dumps(document))
+    with pytest.raises(Damaged, match="a run has models or workloads, not both"):
+        _ = Run.open(run.path).manifest
+
+
 def test_a_run_with_a_link_in_it_is_not_opened(tmp_path: Path) -> None:
     run = new_run(tmp_path, PLAN)
     (run.path / "records").symlink_to(tmp_path)

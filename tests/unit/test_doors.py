@@ -143,3 +143,18 @@ def test_a_folder_takes_the_place_of_what_was_there_and_nothing_else_stays(
         "x",
         "x/ours",
     ]
+
+
+def test_a_file_is_on_the_disk_before_it_has_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    flushed: list[tuple[str, bool]] = []
+    path = tmp_path / "x.json"
+
+    def record_flush(descriptor: int) -> None:
+        name = Path(f"/proc/self/fd/{descriptor}").readlink().name
+        flushed.append((name, path.exists()))
+
+    monkeypatch.setattr(os, "fsync", record_flush)
+    write_bytes(path, b"{}")
+    assert flushed == [(f"x.json.{os.getpid()}.part", False), (tmp_path.name, True)]

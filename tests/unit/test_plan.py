@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -78,6 +79,15 @@ def test_what_was_made_under_emulation_is_served_as_often_as_it_was_made() -> No
     assert rounds["torch-debian12-amd64-cpu--digits-conv--onnx", server] == 3
     assert rounds["torch-debian13-arm64-cpu--digits-conv--onnx", server] == 1
     assert sum(rounds.values()) == make().size("consume")
+
+
+def test_a_run_of_more_jobs_than_can_be_run_is_not_made(tmp_path: Path) -> None:
+    plan = replace(make(preset="full"), rounds_native=1000)
+    with pytest.raises(ArgumentError, match=r"it has [\d,]+ jobs, more than 200,000") as raised:
+        Run.create(tmp_path, plan, MATRIX, version="0.1.0")
+    assert raised.value.hint.startswith("select fewer cells or models")
+    assert list(tmp_path.iterdir()) == []
+    assert not make().oversize
 
 
 def test_a_cell_that_the_engine_cannot_run_is_kept_with_the_reason() -> None:
@@ -226,6 +236,7 @@ def test_every_plan_keeps_its_promises(
     cells = {cell.id: cell for cell in plan.cells}
     assert not set(cells) & {skip.cell.id for skip in plan.skipped}
     assert all(skip.reason for skip in plan.skipped)
+    assert sum(1 for _ in plan.artifacts()) == plan.artifact_counts().total()
     for wave in ("produce", "consume"):
         jobs = list(plan.jobs(wave))
         assert len({job.id for job in jobs}) == len(jobs) == plan.size(wave)

@@ -17,7 +17,7 @@ from deepmatrix.engines import Ended, Prepared, Progress
 from deepmatrix.errors import EngineError, Interrupted, RecordError, system_error
 from deepmatrix.execution.runner import Runner
 from deepmatrix.execution.tasks import TaskMaker
-from deepmatrix.machine import processes
+from deepmatrix.machine import locks, processes
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Artifact, Job
 from deepmatrix.store import artifacts
@@ -279,3 +279,23 @@ def test_the_standards_evaluator_is_run_once_and_not_timed(tmp_path: Path, name:
     infer = maker.contents(job, cell, tmp_path / "control")["infer"]
     assert infer["samples"] == (1 if name == "onnx" else plan.infer.samples)
     assert plan.infer.samples > 1
+
+
+def test_a_run_waits_for_a_process_of_another_one_on_its_cpus(tmp_path: Path) -> None:
+    run, engine = new_run(tmp_path, REPEATED), DisturbedEngine(0)
+    jobs = [job for job in REPEATED.jobs("consume") if job.cell == CONSUMER]
+    for exported in {job.artifact for job in jobs if job.artifact}:
+        with_inputs(run, exported)
+    ran_before: list[int] = []
+    other_run = contextlib.ExitStack()
+
+    def end_the_other_run() -> None:
+        ran_before.append(len(engine.ran))
+        other_run.close()
+
+    watcher = Quiet()
+    watcher.waiting_for_cpus = end_the_other_run  # type: ignore[attr-defined]
+    other_run.enter_context(locks.exclusive_cpus(range(64), threading.Event(), lambda: None))
+    Runner(run=run, engine=engine, watcher=watcher, cells={CONSUMER}).execute(["consume"])
+    assert ran_before == [0]
+    assert sorted(engine.ran) == sorted(job.id for job in jobs)
