@@ -12,7 +12,7 @@ from onnx import helper
 
 from harness.graphs import operators
 from harness.graphs.inputs.sample_inputs import Sampling
-from harness.record import BASELINE, FLOAT64
+from harness.record import BASELINE, CONTESTED, FLOAT64
 from harness.runtimes.onnx import adapter, gold
 
 pytest.importorskip("onnxruntime")
@@ -193,6 +193,25 @@ def test_a_definition_that_is_not_proven_gives_way_to_a_small_difference(
     x = np.float32([[1, 2, 3]])
     inspected = inspect(tmp_path, model("Softmax", {"x": x}, {}), {"x": x})
     assert inspected["described"]["judged_by"]["y"] == BASELINE
+
+
+def test_a_proven_definition_that_is_wrong_by_a_little_widens_no_tolerance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    definition = operators.definition("", "BatchNormalization")._run
+    monkeypatch.setattr(
+        operators.definition("", "BatchNormalization"),
+        "_run",
+        lambda *args, **settings: tuple(
+            y + y.dtype.type(1e-4) for y in definition(*args, **settings)
+        ),
+    )
+    monkeypatch.setattr(gold, "unproven_operators", lambda _: [])
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    held = {name: np.float32([0.5, 1, 2]) for name in ("scale", "bias", "mean", "variance")}
+    inspected = inspect(tmp_path, model("BatchNormalization", {"x": x}, held), {"x": x})
+    assert inspected["described"]["judged_by"]["y"] == CONTESTED
+    assert gold.error_of(inspected["outputs"]["y"], inspected["gold"]["y"]) <= 1e-6
 
 
 NAN = np.float32([[1, np.nan, 3], [4, 5, 6]])
