@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -195,23 +196,40 @@ def test_a_definition_that_is_not_proven_gives_way_to_a_small_difference(
     assert inspected["described"]["judged_by"]["y"] == BASELINE
 
 
+def falsify(monkeypatch: pytest.MonkeyPatch, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Make the definition of BatchNormalization wrong, though it counts as proven."""
+    operator = operators.definition("", "BatchNormalization")
+    right = operator._run
+    monkeypatch.setattr(
+        operator, "_run", lambda *args, **settings: tuple(map(change, right(*args, **settings)))
+    )
+    monkeypatch.setattr(gold, "unproven_operators", lambda _: [])
+
+
+def normalisation() -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    held = {name: np.float32([0.5, 1, 2]) for name in ("scale", "bias", "mean", "variance")}
+    return model("BatchNormalization", {"x": x}, held), {"x": x}
+
+
 def test_a_proven_definition_that_is_wrong_by_a_little_widens_no_tolerance(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    definition = operators.definition("", "BatchNormalization")._run
-    monkeypatch.setattr(
-        operators.definition("", "BatchNormalization"),
-        "_run",
-        lambda *args, **settings: tuple(
-            y + y.dtype.type(1e-4) for y in definition(*args, **settings)
-        ),
-    )
-    monkeypatch.setattr(gold, "unproven_operators", lambda _: [])
-    x = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
-    held = {name: np.float32([0.5, 1, 2]) for name in ("scale", "bias", "mean", "variance")}
-    inspected = inspect(tmp_path, model("BatchNormalization", {"x": x}, held), {"x": x})
+    falsify(monkeypatch, lambda y: y + y.dtype.type(1e-4))
+    inspected = inspect(tmp_path, *normalisation())
     assert inspected["described"]["judged_by"]["y"] == CONTESTED
     assert gold.error_of(inspected["outputs"]["y"], inspected["gold"]["y"]) <= 1e-6
+
+
+def test_an_evaluation_is_held_to_the_type_that_the_graph_declares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falsify(monkeypatch, lambda y: y.astype(np.float16))
+    inspected = inspect(tmp_path, *normalisation())
+    assert inspected["outputs"]["y"].dtype == np.float32
+    assert inspected["described"]["judged_by"]["y"] == BASELINE
+    reason = "output 'y' is float16, and its graph declares float32"
+    assert inspected["described"]["unanswered"] == reason
 
 
 NAN = np.float32([[1, np.nan, 3], [4, 5, 6]])

@@ -48,7 +48,7 @@ def evaluate(model, reference, inputs):
     Raises NotEvaluated, with the evaluator's reason, where the baseline fails as well.
     """
     try:
-        return operators.evaluate(model, inputs), ""
+        return _as_declared(model, operators.evaluate(model, inputs)), ""
     except operators.NotEvaluated as error:
         try:
             return reference.answer(inputs), str(error)
@@ -63,7 +63,7 @@ def evaluate_samples(model, reference, inputs):
     """
     result, failure = None, None
     try:
-        result = operators.evaluate(model, inputs), ""
+        result = _as_declared(model, operators.evaluate(model, inputs)), ""
     except operators.NotEvaluated as error:
         failure = error
     try:
@@ -76,6 +76,26 @@ def evaluate_samples(model, reference, inputs):
             raise failure
         return result
     return result or (answers, str(failure))
+
+
+def _as_declared(model, outputs):
+    """Return an evaluation's outputs, by name.
+
+    Raises NotEvaluated where one is of another kind than the graph declares it, or narrower.
+    """
+    import onnx
+
+    for value in model.graph.output:
+        kind = value.type.tensor_type.elem_type
+        if not kind or value.name not in outputs:
+            continue
+        nothing = numpy.empty(0, onnx.helper.tensor_dtype_to_np_dtype(kind))
+        own, declared = outputs[value.name].dtype, values.as_array(nothing).dtype
+        if own.kind != declared.kind or own.itemsize < declared.itemsize:
+            raise operators.NotEvaluated(
+                "output '{}' is {}, and its graph declares {}".format(value.name, own, declared)
+            )
+    return outputs
 
 
 def judge(model, reference, inputs, outputs, undefined, in_steps):
@@ -95,7 +115,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     """
     names = list(outputs)
     try:
-        precise = operators.evaluate(widen(model), onnx_inputs.as_float64(inputs))
+        evaluated = operators.evaluate(widen(model), onnx_inputs.as_float64(inputs))
+        precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
         return outputs, dict.fromkeys(names, BASELINE), [remark], {}
