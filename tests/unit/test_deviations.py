@@ -170,6 +170,17 @@ def test_an_output_that_is_random_by_design_has_a_shape_a_mean_and_a_spread(
     assert (agreement.error, agreement.note) == (None, note)
 
 
+@pytest.mark.parametrize(("shape", "right"), [((2, 5), True), ((3, 5), False), ((5,), False)])
+def test_where_draws_have_other_shapes_rank_and_the_axes_that_agree_count(
+    shape: tuple[int, ...], right: bool
+) -> None:
+    gold, produced = np.zeros((2, 3)), np.zeros((2, 4))
+    truth = Truth(gold={"y": gold}, produced={"y": produced}, random=frozenset(["y"]))
+    agreement = deviations.compare({"y": np.ones(shape)}, truth)
+    assert agreement.producer_error == 0.0
+    assert (agreement.error == 0.0) == right
+
+
 @pytest.mark.parametrize("share", [0.5, 0.01])
 @pytest.mark.parametrize("size", [1, 4, 8, 100, 400])
 def test_few_or_rare_values_that_are_random_by_design_accuse_nobody(

@@ -154,6 +154,20 @@ def test_a_seed_makes_no_evaluation_of_what_is_random_doubtful(tmp_path: Path) -
     assert described["judged_by"]["y"] == FLOAT64
 
 
+@pytest.mark.parametrize("seed", [{}, {"seed": 3.0}])
+def test_a_shape_that_is_random_shows_in_two_draws(tmp_path: Path, seed: dict[str, float]) -> None:
+    x = np.zeros((1, 6), np.float32)
+    proto = model("RandomNormalLike", {"x": x}, {}, **seed)
+    proto.graph.node[0].output[0] = "drawn"
+    proto.graph.node.append(helper.make_node("Relu", ["drawn"], ["positive"]))
+    proto.graph.node.append(helper.make_node("NonZero", ["positive"], ["y"]))
+    proto.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    inspected = inspect(tmp_path, proto, {"x": x})
+    shapes = [inspected[name]["y"].shape for name in ("gold", "outputs")]
+    assert [rows for rows, _ in shapes] == [2, 2]
+    assert shapes[0] != shapes[1]
+
+
 def test_what_is_random_within_a_function_of_the_model_is_random() -> None:
     noise = helper.make_function(
         "own",
