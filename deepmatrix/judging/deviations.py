@@ -16,7 +16,7 @@ from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import TEXT, Values
 from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.truths import Truth
-from harness.record import SMALLEST_SCALE, UNDEFINED_VALUE
+from harness.record import ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 
 #: At most this many letters of a text that differs are shown.
 SHOWN = 40
@@ -80,7 +80,7 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
         deviations.append(_output_deviation(name, answer, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
-    deviations = _without_undefined(deviations, truth)
+    deviations = _without_uncompared(deviations, truth)
     counted = [output for output in deviations if not output.unjudged]
     return Agreement(
         error=worst_output_error([output.error for output in counted]) if counted else None,
@@ -121,17 +121,18 @@ def _output_deviation(name: str, answer: Values, truth: Truth, scale: float) -> 
     )
 
 
-def _without_undefined(outputs: list[Deviation], truth: Truth) -> list[Deviation]:
-    """Return the outputs as unjudged where the standard defines no value of any of them.
+def _without_uncompared(outputs: list[Deviation], truth: Truth) -> list[Deviation]:
+    """Return the outputs as unjudged where no value of any of them is compared.
 
-    Where it defines another output, that one says something of the consumer.
+    The standard leaves them undefined, or rounding decides them. Where a value of another output
+    is compared, that one says something of the consumer.
     """
-    undefined = {
+    uncompared = {
         name
         for name, mask in truth.masks.items()
-        if mask.size and bool((mask == UNDEFINED_VALUE).all())
+        if mask.size and bool(np.isin(mask, (UNDEFINED_VALUE, ROUNDING)).all())
     }
-    if any(output.error != 0.0 or output.name not in undefined for output in outputs):
+    if any(output.error != 0.0 or output.name not in uncompared for output in outputs):
         return outputs
     return [
         Deviation(

@@ -235,10 +235,19 @@ def test_beside_an_undefined_output_another_one_is_judged() -> None:
     assert not any(output.unjudged for output in agreement.outputs)
 
 
+def test_where_rounding_decides_all_texts_nothing_is_judged() -> None:
+    gold, produced = np.array(["0.10000000149011612"]), np.array(["0.1"])
+    masks = {"y": np.full(1, ROUNDING, np.uint8)}
+    truth = Truth(gold={"y": gold}, produced={"y": produced}, masks=masks)
+    agreement = deviations.compare({"y": np.array(["wrong"])}, truth)
+    assert agreement.outputs[0].unjudged
+    assert agreement.note == "y: no gold: rounding decides 1 of 1 integers or texts"
+
+
 def test_an_integer_that_rounding_decides_does_not_count() -> None:
     agreement = masked([7, 3], [6, 3], [ROUNDING, 0])
     assert agreement.error == 0.0
-    assert agreement.outputs[0].caution == "rounding decides 1 of 2 integers"
+    assert agreement.outputs[0].caution == "rounding decides 1 of 2 integers or texts"
 
 
 @pytest.mark.parametrize(("answer", "is_right"), [(np.inf, 1), (np.nan, 1), (70000.0, 1), (9.0, 0)])
