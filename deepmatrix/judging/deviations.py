@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +16,15 @@ from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import TEXT, Values
 from deepmatrix.store.records import Agreement, Deviation
 from deepmatrix.store.truths import Truth
-from harness.record import SMALLEST_SCALE, UNDEFINED_VALUE
+from harness.record import ROUNDING, SMALLEST_SCALE, UNDEFINED_VALUE
 
 #: At most this many letters of a text that differs are shown.
 SHOWN = 40
 
 Answers = Mapping[str, Values]
 """Outputs by name, in the model's order."""
+
+Shape = tuple[int, ...]
 
 #: What arithmetic with values that nobody expected raises; pydantic's errors are ValueErrors.
 UNCOMPUTABLE = (ArithmeticError, ValueError, TypeError)
@@ -78,7 +81,7 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
         deviations.append(_output_deviation(name, *pair, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
         scales.append(scale)
-    deviations = _without_undefined(deviations, truth)
+    deviations = _without_uncompared(deviations, truth)
     counted = [output for output in deviations if not output.unjudged]
     return Agreement(
         error=worst_output_error([output.error for output in counted]) if counted else None,
@@ -102,7 +105,8 @@ def _output_deviation(
         note = f"{name}: {reason}"
         return Deviation(name=name, error=None, note=note, dtype=str(produced.dtype), unjudged=True)
     is_random, grid = name in truth.random, truth.quantised.get(name)
-    measure_output = _statistics if is_random else _in_steps if grid else deviation
+    statistics = partial(_statistics, other=produced)
+    measure_output = statistics if is_random else _in_steps if grid else deviation
     measured = _type_mismatch(name, answer, produced)
     measured = measured or measure_output(name, answer, right, scale)
     own = measure_output(name, *masked.compared(produced, gold, mask), scale).error
@@ -119,17 +123,18 @@ def _output_deviation(
     )
 
 
-def _without_undefined(outputs: list[Deviation], truth: Truth) -> list[Deviation]:
-    """Return the outputs as unjudged where the standard defines no value of any of them.
+def _without_uncompared(outputs: list[Deviation], truth: Truth) -> list[Deviation]:
+    """Return the outputs as unjudged where no value of any of them is compared.
 
-    Where it defines another output, that one says something of the consumer.
+    The standard leaves them undefined, or rounding decides them. Where a value of another output
+    is compared, that one says something of the consumer.
     """
-    undefined = {
+    uncompared = {
         name
         for name, mask in truth.masks.items()
-        if mask.size and bool((mask == UNDEFINED_VALUE).all())
+        if mask.size and bool(np.isin(mask, (UNDEFINED_VALUE, ROUNDING)).all())
     }
-    if any(output.error != 0.0 or output.name not in undefined for output in outputs):
+    if any(output.error != 0.0 or output.name not in uncompared for output in outputs):
         return outputs
     return [
         Deviation(
@@ -168,15 +173,20 @@ STANDARD_ERRORS = 8
 ROUNDING_OF_MEANS = 1e-6
 
 
-def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
+def _statistics(
+    name: str, answer: Values, gold: Values, scale: float, *, other: Values
+) -> Deviation:
     """Compare an output that is random by design: shape, mean and spread.
 
-    With few values hardly anything can be said, and hardly anything is refused.
+    With few values hardly anything can be said, and hardly anything is refused. Where gold and
+    the *other* draw differ in shape, only rank and the dimensions of both are compared.
     """
     del scale
-    if answer.shape != gold.shape:
+    if not _is_shape_drawn(answer.shape, gold.shape, other.shape):
         note = f"{name} has the shape {answer.shape}, not {gold.shape}"
         return Deviation(name=name, error=None, note=note)
+    if other.shape != gold.shape:
+        return Deviation(name=name, error=0.0)
     if TEXT in (gold.dtype.kind, answer.dtype.kind):
         return _type_mismatch(name, answer, gold) or Deviation(name=name, error=0.0)
     if not gold.size:
@@ -192,6 +202,17 @@ def _statistics(name: str, answer: Values, gold: Values, scale: float) -> Deviat
     if _means_differ((drawn - center) ** 2, (expected - center) ** 2):
         return Deviation(name=name, error=None, note=f"the standard deviation of {name} differs")
     return Deviation(name=name, error=0.0)
+
+
+def _is_shape_drawn(shape: Shape, *draws: Shape) -> bool:
+    """Return whether draws of these shapes make another one of *shape* a right one."""
+    if len(shape) not in map(len, draws):
+        return False
+    if len(set(map(len, draws))) > 1:
+        return True
+    return all(
+        size in sizes or len(set(sizes)) > 1 for size, *sizes in zip(shape, *draws, strict=True)
+    )
 
 
 def _means_differ(first: Values, second: Values) -> bool:

@@ -76,7 +76,7 @@ def _is_right_infinity(answer: Values, gold: Values) -> Values:
 #: What a mask says of values that are not compared, by its code.
 _NOT_COMPARED = {
     UNDEFINED_VALUE: "the standard leaves {count} of {size} values undefined",
-    ROUNDING: "rounding decides {count} of {size} integers",
+    ROUNDING: "rounding decides {count} of {size} integers or texts",
     OVERFLOW: "{count} of {size} values overflow in the model's own precision",
 }
 

@@ -170,6 +170,17 @@ def test_an_output_that_is_random_by_design_has_a_shape_a_mean_and_a_spread(
     assert (agreement.error, agreement.note) == (None, note)
 
 
+@pytest.mark.parametrize(("shape", "right"), [((2, 5), True), ((3, 5), False), ((5,), False)])
+def test_where_draws_have_other_shapes_rank_and_the_axes_that_agree_count(
+    shape: tuple[int, ...], right: bool
+) -> None:
+    gold, produced = np.zeros((2, 3)), np.zeros((2, 4))
+    truth = Truth(gold={"y": gold}, produced={"y": produced}, random=frozenset(["y"]))
+    agreement = deviations.compare({"y": np.ones(shape)}, truth)
+    assert agreement.producer_error == 0.0
+    assert (agreement.error == 0.0) == right
+
+
 @pytest.mark.parametrize("share", [0.5, 0.01])
 @pytest.mark.parametrize("size", [1, 4, 8, 100, 400])
 def test_few_or_rare_values_that_are_random_by_design_accuse_nobody(
@@ -224,10 +235,19 @@ def test_beside_an_undefined_output_another_one_is_judged() -> None:
     assert not any(output.unjudged for output in agreement.outputs)
 
 
+def test_where_rounding_decides_all_texts_nothing_is_judged() -> None:
+    gold, produced = np.array(["0.10000000149011612"]), np.array(["0.1"])
+    masks = {"y": np.full(1, ROUNDING, np.uint8)}
+    truth = Truth(gold={"y": gold}, produced={"y": produced}, masks=masks)
+    agreement = deviations.compare({"y": np.array(["wrong"])}, truth)
+    assert agreement.outputs[0].unjudged
+    assert agreement.note == "y: no gold: rounding decides 1 of 1 integers or texts"
+
+
 def test_an_integer_that_rounding_decides_does_not_count() -> None:
     agreement = masked([7, 3], [6, 3], [ROUNDING, 0])
     assert agreement.error == 0.0
-    assert agreement.outputs[0].caution == "rounding decides 1 of 2 integers"
+    assert agreement.outputs[0].caution == "rounding decides 1 of 2 integers or texts"
 
 
 @pytest.mark.parametrize(("answer", "is_right"), [(np.inf, 1), (np.nan, 1), (70000.0, 1), (9.0, 0)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from onnx import helper
 
 from harness.graphs import operators
 from harness.graphs.inputs.sample_inputs import Sampling
-from harness.record import BASELINE, FLOAT64
+from harness.record import BASELINE, CONTESTED, FLOAT64
 from harness.runtimes.onnx import adapter, gold
 
 pytest.importorskip("onnxruntime")
@@ -153,6 +154,20 @@ def test_a_seed_makes_no_evaluation_of_what_is_random_doubtful(tmp_path: Path) -
     assert described["judged_by"]["y"] == FLOAT64
 
 
+@pytest.mark.parametrize("seed", [{}, {"seed": 3.0}])
+def test_a_shape_that_is_random_shows_in_two_draws(tmp_path: Path, seed: dict[str, float]) -> None:
+    x = np.zeros((1, 6), np.float32)
+    proto = model("RandomNormalLike", {"x": x}, {}, **seed)
+    proto.graph.node[0].output[0] = "drawn"
+    proto.graph.node.append(helper.make_node("Relu", ["drawn"], ["positive"]))
+    proto.graph.node.append(helper.make_node("NonZero", ["positive"], ["y"]))
+    proto.graph.output[0].type.tensor_type.elem_type = onnx.TensorProto.INT64
+    inspected = inspect(tmp_path, proto, {"x": x})
+    shapes = [inspected[name]["y"].shape for name in ("gold", "outputs")]
+    assert [rows for rows, _ in shapes] == [2, 2]
+    assert shapes[0] != shapes[1]
+
+
 def test_what_is_random_within_a_function_of_the_model_is_random() -> None:
     noise = helper.make_function(
         "own",
@@ -193,6 +208,42 @@ def test_a_definition_that_is_not_proven_gives_way_to_a_small_difference(
     x = np.float32([[1, 2, 3]])
     inspected = inspect(tmp_path, model("Softmax", {"x": x}, {}), {"x": x})
     assert inspected["described"]["judged_by"]["y"] == BASELINE
+
+
+def falsify(monkeypatch: pytest.MonkeyPatch, change: Callable[[np.ndarray], np.ndarray]) -> None:
+    """Make the definition of BatchNormalization wrong, though it counts as proven."""
+    operator = operators.definition("", "BatchNormalization")
+    right = operator._run
+    monkeypatch.setattr(
+        operator, "_run", lambda *args, **settings: tuple(map(change, right(*args, **settings)))
+    )
+    monkeypatch.setattr(gold, "unproven_operators", lambda _: [])
+
+
+def normalisation() -> tuple[onnx.ModelProto, dict[str, np.ndarray]]:
+    x = np.random.default_rng(0).normal(size=(2, 3, 4, 4)).astype(np.float32)
+    held = {name: np.float32([0.5, 1, 2]) for name in ("scale", "bias", "mean", "variance")}
+    return model("BatchNormalization", {"x": x}, held), {"x": x}
+
+
+def test_a_proven_definition_that_is_wrong_by_a_little_widens_no_tolerance(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falsify(monkeypatch, lambda y: y + y.dtype.type(1e-4))
+    inspected = inspect(tmp_path, *normalisation())
+    assert inspected["described"]["judged_by"]["y"] == CONTESTED
+    assert gold.error_of(inspected["outputs"]["y"], inspected["gold"]["y"]) <= 1e-6
+
+
+def test_an_evaluation_is_held_to_the_type_that_the_graph_declares(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    falsify(monkeypatch, lambda y: y.astype(np.float16))
+    inspected = inspect(tmp_path, *normalisation())
+    assert inspected["outputs"]["y"].dtype == np.float32
+    assert inspected["described"]["judged_by"]["y"] == BASELINE
+    reason = "output 'y' is float16, and its graph declares float32"
+    assert inspected["described"]["unanswered"] == reason
 
 
 NAN = np.float32([[1, np.nan, 3], [4, 5, 6]])

@@ -23,14 +23,11 @@ from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_dista
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
 
-#: A larger difference than this, over the scale of errors, is no rounding error: two evaluations
-#: that differ by more are not the same function. A smaller one widens the tolerance.
-ROUNDING = 1e-4
+#: Two evaluations that differ by more than this, over the scale of errors, are not of the same
+#: function, unless rounding costs that much.
+ROUNDING = 1e-6
 
-#: Where a definition is not proven, it may be wrong by less: this is the least tolerance.
-DIFFERENT_UNPROVEN = 1e-6
-
-#: What a number of 16 bits costs is more: so many times the evaluation's own error may differ.
+#: Another order of the same arithmetic may cost so many times what the evaluation's own order does.
 OWN_ERRORS = 16
 
 #: Operators whose answers are random by design.
@@ -51,7 +48,7 @@ def evaluate(model, reference, inputs):
     Raises NotEvaluated, with the evaluator's reason, where the baseline fails as well.
     """
     try:
-        return operators.evaluate(model, inputs), ""
+        return _as_declared(model, operators.evaluate(model, inputs)), ""
     except operators.NotEvaluated as error:
         try:
             return reference.answer(inputs), str(error)
@@ -66,7 +63,7 @@ def evaluate_samples(model, reference, inputs):
     """
     result, failure = None, None
     try:
-        result = operators.evaluate(model, inputs), ""
+        result = _as_declared(model, operators.evaluate(model, inputs)), ""
     except operators.NotEvaluated as error:
         failure = error
     try:
@@ -79,6 +76,26 @@ def evaluate_samples(model, reference, inputs):
             raise failure
         return result
     return result or (answers, str(failure))
+
+
+def _as_declared(model, outputs):
+    """Return an evaluation's outputs, by name.
+
+    Raises NotEvaluated where one is of another kind than the graph declares it, or narrower.
+    """
+    import onnx
+
+    for value in model.graph.output:
+        kind = value.type.tensor_type.elem_type
+        if not kind or value.name not in outputs:
+            continue
+        nothing = numpy.empty(0, onnx.helper.tensor_dtype_to_np_dtype(kind))
+        own, declared = outputs[value.name].dtype, values.as_array(nothing).dtype
+        if own.kind != declared.kind or own.itemsize < declared.itemsize:
+            raise operators.NotEvaluated(
+                "output '{}' is {}, and its graph declares {}".format(value.name, own, declared)
+            )
+    return outputs
 
 
 def judge(model, reference, inputs, outputs, undefined, in_steps):
@@ -98,7 +115,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     """
     names = list(outputs)
     try:
-        precise = operators.evaluate(widen(model), onnx_inputs.as_float64(inputs))
+        evaluated = operators.evaluate(widen(model), onnx_inputs.as_float64(inputs))
+        precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
         return outputs, dict.fromkeys(names, BASELINE), [remark], {}
@@ -116,9 +134,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         if unproven
         else "both define every operator as the standard's tests want"
     )
-    allowed = DIFFERENT_UNPROVEN if unproven else ROUNDING
     random, evaluations = random_outputs(model), {}
-    for name in _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps):
+    for name in _contradicted_outputs(precise, outputs, second, undefined, in_steps):
         if name in random:
             continue
         gold[name] = second[name]
@@ -137,7 +154,7 @@ def least_exact(reference, inputs, outputs, gold, undefined):
 
     The tolerance scales with the error of these. One evaluation alone may be exact by luck where
     another order of the same arithmetic is not: so ONNX Runtime's without optimisations counts as
-    well, where its error is one of rounding.
+    well, as far as rounding may take it.
     """
     try:
         second = reference.answer(inputs)
@@ -147,7 +164,8 @@ def least_exact(reference, inputs, outputs, gold, undefined):
     for name, value in outputs.items():
         three = (gold[name], value, second.get(name, value))
         truth, own, other = (_defined(array, undefined.get(name)) for array in three)
-        is_farther = error_of(own, truth) < error_of(other, truth) <= ROUNDING
+        farther = error_of(other, truth)
+        is_farther = error_of(own, truth) < farther <= _rounding_allowed(own, truth)
         exact[name] = three[2] if is_farther else value
     return exact
 
@@ -166,7 +184,7 @@ def _defined(value, mask):
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
 
 
-def _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps):
+def _contradicted_outputs(precise, outputs, second, undefined, in_steps):
     """Return the names of the outputs whose evaluation the baseline *second* contradicts."""
     names = []
     for name, value in outputs.items():
@@ -174,7 +192,7 @@ def _contradicted_outputs(allowed, precise, outputs, second, undefined, in_steps
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = [_defined(array, undefined.get(name)) for array in three]
-        if _is_contradicted(allowed, _steps(in_steps.get(name), defined[-1]), *defined):
+        if _is_contradicted(_steps(in_steps.get(name), defined[-1]), *defined):
             names.append(name)
     return names
 
@@ -187,12 +205,11 @@ def _steps(grid, answer):
     return allowed_distance(grid["steps"], grid["step"], scale, unit) / scale
 
 
-def _is_contradicted(allowed, steps, precise, own, second):
+def _is_contradicted(steps, precise, own, second):
     """Return whether the baseline *second* contradicts the float64 evaluation *precise*.
 
-    *allowed*: the difference over gold's scale that is none, besides the evaluation's own error.
-    *steps*: what quantisation allows besides, else zero. *own*: the evaluation in the model's own
-    precision, which overflows where the model does.
+    *steps*: what quantisation allows besides rounding, else zero. *own*: the evaluation in the
+    model's own precision, which overflows where the model does.
     """
     if len({(x.shape, x.dtype.kind) for x in (precise, own, second)}) > 1:
         return True
@@ -200,9 +217,16 @@ def _is_contradicted(allowed, steps, precise, own, second):
         return bool(((precise != second) & (precise == own)).any())
     if _is_otherwise_infinite(precise, second) or _is_elsewhere_finite(own, second):
         return True
-    if own.dtype.kind == "f":  # an exact value may be rounded once by another order
-        allowed = max(allowed, numpy.finfo(own.dtype).eps)
-    return differs(precise, second, max(allowed, steps, OWN_ERRORS * error_of(own, precise)))
+    return differs(precise, second, max(_rounding_allowed(own, precise), steps))
+
+
+def _rounding_allowed(own, precise):
+    """Return how far rounding alone may take another order of the same arithmetic from gold.
+
+    Arrays are masked alike. An exact value may be rounded once by another order.
+    """
+    once = numpy.finfo(own.dtype).eps if own.dtype.kind == "f" else 0.0
+    return max(ROUNDING, once, OWN_ERRORS * error_of(own, precise))
 
 
 def _is_otherwise_infinite(precise, second):
