@@ -508,6 +508,27 @@ def test_an_unknown_context_is_an_error(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ssh://me:secret@host", "ssh://me:***@host"),
+        ("foo://me:secret@host", "foo://me:***@host"),
+        ("tcp://me:secret@host:99999", "tcp://me:***@host:99999"),
+        ("tcp://me:secret@[::1", "tcp://***@[::1"),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(url: str, shown: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        endpoints.endpoint_named(url, {})
+    assert caught.value.message.startswith(f"'{shown}' is not an address of an engine: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has pipes")
+def test_a_pipe_is_refused_where_there_are_none() -> None:
+    with pytest.raises(ArgumentError, match="pipes are for Windows"):
+        endpoints.endpoint_named("npipe:////./pipe/docker_engine", {})
+
+
+@pytest.mark.parametrize(
     ("url", "problem"),
     [
         ("ftp://x", "no scheme of unix, npipe, tcp, http, https, ssh"),
