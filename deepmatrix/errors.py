@@ -90,7 +90,7 @@ _HINTS = {
     errno.EDQUOT: _MAKE_ROOM,
     errno.EFBIG: "raise the limit of a file's size (ulimit -f), then go on with --resume",
     errno.ENXIO: "start what reads it first",
-    errno.EISDIR: "a folder is where a file belongs: move it away, or name another file",
+    errno.EISDIR: "move the folder away; where you named the file, name another",
     errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
     errno.EACCES: _NO_PERMISSION,
     errno.ENAMETOOLONG: "use a shorter name",

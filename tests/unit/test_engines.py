@@ -264,7 +264,7 @@ def test_a_full_disk_says_make_room_and_where(small_disk: Path) -> None:
     (target / "input.json").write_text("{}")
     with pytest.raises(EngineError, match=f"^{target}.*: No space left on device$") as caught:
         archives.unpack([_tar({"control/x": bytes(2 * MIB)})], target, limit_bytes=8 * MIB)
-    assert caught.value.hint.startswith("make room, then go on with --resume")
+    assert caught.value.hint.startswith("make room; a run that has begun goes on with --resume")
     assert [path.name for path in target.iterdir()] == ["input.json"]
     assert [path.name for path in small_disk.iterdir()] == ["control"]
 
