@@ -234,7 +234,7 @@ class Plan:
         The start of a timed training is measured for each workload. A model is inspected apart
         from the others. A user's model that is a program could change what others answer.
         """
-        takes_one = any(cell.id == job.cell and cell.command for cell in self.cells)
+        takes_one = any(cell.id == job.cell and not cell.serves_sessions for cell in self.cells)
         is_training = job.artifact is None and job.cell not in self.emulated
         artifact = job.artifact
         is_program = bool(artifact and artifact.imported and FORMATS[artifact.format].program)
