@@ -19,6 +19,7 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
+from harness.graphs.sums import longest_sum
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
@@ -29,6 +30,9 @@ ROUNDING = 1e-6
 
 #: Another order of the same arithmetic may cost so many times what the evaluation's own order does.
 OWN_ERRORS = 16
+
+#: Numpy sums pairwise in blocks of so many terms; a runtime may add all terms of a sum in turn.
+BLOCK = 128
 
 #: Operators whose answers are random by design.
 RANDOM = frozenset(
@@ -135,7 +139,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         else "both define every operator as the standard's tests want"
     )
     random, evaluations = random_outputs(model), {}
-    for name in _contradicted_outputs(precise, outputs, second, undefined, in_steps):
+    three = (precise, outputs, second)
+    for name in _contradicted_outputs(*three, undefined, in_steps, growth(model, inputs)):
         if name in random:
             continue
         gold[name] = second[name]
@@ -147,7 +152,17 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     return gold, sources, remarks, evaluations
 
 
-def least_exact(reference, inputs, outputs, gold, undefined):
+def growth(model, inputs):
+    """Return by what rounding may cost more in a graph than in one of short sums, at least 1.
+
+    Rounding errors of a sum whose terms are added in turn grow with the square root of their
+    number; in pairs, they hardly grow (Higham, "The accuracy of floating point summation", 1993;
+    Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019).
+    """
+    return max(1.0, (longest_sum(inlined(model), inputs) / BLOCK) ** 0.5)
+
+
+def least_exact(model, reference, inputs, outputs, gold, undefined):
     """Return outputs in the model's own precision, of two evaluations the one farther from gold.
 
     *undefined*: by name, a mask of the values that do not count.
@@ -160,12 +175,12 @@ def least_exact(reference, inputs, outputs, gold, undefined):
         second = reference.answer(inputs)
     except baseline.NoBaseline:
         return outputs
-    exact = {}
+    exact, grown = {}, growth(model, inputs)
     for name, value in outputs.items():
         three = (gold[name], value, second.get(name, value))
         truth, own, other = (_defined(array, undefined.get(name)) for array in three)
         farther = error_of(other, truth)
-        is_farther = error_of(own, truth) < farther <= _rounding_allowed(own, truth)
+        is_farther = error_of(own, truth) < farther <= _rounding_allowed(own, truth, grown)
         exact[name] = three[2] if is_farther else value
     return exact
 
@@ -184,7 +199,7 @@ def _defined(value, mask):
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
 
 
-def _contradicted_outputs(precise, outputs, second, undefined, in_steps):
+def _contradicted_outputs(precise, outputs, second, undefined, in_steps, grown):
     """Return the names of the outputs whose evaluation the baseline *second* contradicts."""
     names = []
     for name, value in outputs.items():
@@ -192,7 +207,7 @@ def _contradicted_outputs(precise, outputs, second, undefined, in_steps):
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = [_defined(array, undefined.get(name)) for array in three]
-        if _is_contradicted(_steps(in_steps.get(name), defined[-1]), *defined):
+        if _is_contradicted(_steps(in_steps.get(name), defined[-1]), grown, *defined):
             names.append(name)
     return names
 
@@ -205,11 +220,11 @@ def _steps(grid, answer):
     return allowed_distance(grid["steps"], grid["step"], scale, unit) / scale
 
 
-def _is_contradicted(steps, precise, own, second):
+def _is_contradicted(steps, grown, precise, own, second):
     """Return whether the baseline *second* contradicts the float64 evaluation *precise*.
 
-    *steps*: what quantisation allows besides rounding, else zero. *own*: the evaluation in the
-    model's own precision, which overflows where the model does.
+    *steps*: what quantisation allows besides rounding, else zero. *grown*: see `growth`. *own*: the
+    evaluation in the model's own precision, which overflows where the model does.
     """
     if len({(x.shape, x.dtype.kind) for x in (precise, own, second)}) > 1:
         return True
@@ -217,16 +232,17 @@ def _is_contradicted(steps, precise, own, second):
         return bool(((precise != second) & (precise == own)).any())
     if _is_otherwise_infinite(precise, second) or _is_elsewhere_finite(own, second):
         return True
-    return differs(precise, second, max(_rounding_allowed(own, precise), steps))
+    return differs(precise, second, max(_rounding_allowed(own, precise, grown), steps))
 
 
-def _rounding_allowed(own, precise):
+def _rounding_allowed(own, precise, grown):
     """Return how far rounding alone may take another order of the same arithmetic from gold.
 
-    Arrays are masked alike. An exact value may be rounded once by another order.
+    Arrays are masked alike. An exact value may be rounded once by another order. *grown*: see
+    `growth`.
     """
     once = numpy.finfo(own.dtype).eps if own.dtype.kind == "f" else 0.0
-    return max(ROUNDING, once, OWN_ERRORS * error_of(own, precise))
+    return max(grown * ROUNDING, once, OWN_ERRORS * error_of(own, precise))
 
 
 def _is_otherwise_infinite(precise, second):
