@@ -19,6 +19,9 @@ CONVOLUTIONS = ("Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv", "DeformCo
 #: Operators that sum along one axis, and that is the last one where none is stated.
 ALONG_AXIS = ("Softmax", "LogSoftmax", "LpNormalization")
 
+#: Operators that sum over all there is.
+LOSSES = ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss")
+
 #: Operators that sum over all axes from one on.
 FROM_AXIS = (
     "LayerNormalization",
@@ -60,6 +63,8 @@ def _terms(node: Any, known: Dict[str, List[Any]]) -> int:
         return int(x[axis]) if -len(x) <= axis < len(x) else 1
     if kind in FROM_AXIS:
         return _size(x[axis:])
+    if kind in LOSSES:
+        return _size(x)
     if kind in ("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization"):
         return _size(x[1:])
     return int(max(x)) if kind in ("CumSum", "Einsum") else 1
