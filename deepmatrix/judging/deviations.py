@@ -115,9 +115,7 @@ def _output_deviation(
         update={
             "producer_error": 0.0 if is_random else own,
             "dtype": str(produced.dtype),
-            "caution": RANDOM
-            if is_random
-            else masked.caution(gold, mask, truth.unordered.get(name)),
+            "caution": RANDOM if is_random else masked.caution(gold, mask),
             "random": is_random,
             "judged_by": truth.sources.get(name, ""),
             "rounded": name in truth.rounded,

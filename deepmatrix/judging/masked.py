@@ -93,11 +93,8 @@ _NOT_COMPARED = {
 }
 
 
-def caution(gold: Values, mask: Values | None = None, axis: int | None = None) -> str:
-    """Return why a match with this gold proves little, or nothing.
-
-    *axis*: along which its order does not count.
-    """
+def caution(gold: Values, mask: Values | None = None) -> str:
+    """Return why a match with this gold proves little, or nothing."""
     if mask is not None and mask.any():
         counts = {code: int((mask == code).sum()) for code in _NOT_COMPARED}
         return ", ".join(
@@ -105,8 +102,6 @@ def caution(gold: Values, mask: Values | None = None, axis: int | None = None) -
             for code, text in _NOT_COMPARED.items()
             if counts[code]
         )
-    if axis is not None:
-        return f"compared without its order along axis {axis}"
     if not gold.size:
         return "it has no values for these inputs, so nothing is compared"
     if gold.dtype.kind == TEXT:

@@ -178,7 +178,7 @@ def test_a_step_that_rounding_may_take_otherwise_is_not_compared(
     inspected = inspect(tmp_path, proto, {"x": np.float32([0.1])})
     assert inspected["undefined"]["y"].tolist() == [ROUNDING, 0]
     (remark,) = inspected["described"]["remarks"]
-    assert remark == f"{operator} '': rounding decides 1 of 2 values, which are not compared"
+    assert remark == f"{operator} 'y': rounding decides 1 of 2 values, which are not compared"
 
 
 def test_the_sign_of_what_cancels_is_not_compared(tmp_path: Path) -> None:

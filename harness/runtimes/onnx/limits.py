@@ -98,8 +98,8 @@ def steps(model, inputs):
     }
     text = "{} '{}': rounding decides {} of {} values, which are not compared"
     remarks = [
-        text.format(nodes[number].op_type, nodes[number].name, int(mask.sum()), mask.size)
-        for number, mask in own_masks.items()
+        text.format(node.op_type, node.name or node.output[0], int(mask.sum()), mask.size)
+        for node, mask in ((nodes[number], mask) for number, mask in own_masks.items())
     ]
     return codes, remarks if codes else []
 

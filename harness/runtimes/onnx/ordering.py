@@ -52,7 +52,11 @@ def without_order(model, inputs):
             axes[name] = axis
     text = "TopK '{}' need not sort (sorted=0): what it selects is compared without its order"
     is_told = axes or masks
-    return axes, masks, [text.format(node.name) for node in nodes.values() if is_told]
+    return (
+        axes,
+        masks,
+        [text.format(node.name or node.output[0]) for node in nodes.values() if is_told],
+    )
 
 
 def _is_unsorted(node):
