@@ -12,6 +12,7 @@ from harness.record import FOR_USERS, LARGEST_STEP, LEAST_STEP
 
 #: What ONNX Runtime says before its reason: its name, a code, and the file's path inside the cell.
 _PREAMBLE = re.compile(
+    r"(Can't create a session\. ERROR_CODE: \d+, ERROR_MESSAGE: )?"
     r"(\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : )?(Load model from [^\n]*? failed: ?)?(?=.)"
 )
 
