@@ -49,7 +49,7 @@ SCENARIO_BOUND, SCENARIO_LEAST_BOUND_S = 10, 1e-3
 
 #: Why a value of an output is not compared with gold. The last wins where several apply.
 UNDEFINED_VALUE = 1  # the standard leaves it undefined, or it follows from such a value
-ROUNDING = 2  # an integer that rounding in the model's own precision decides
+ROUNDING = 2  # rounding in the model's own precision decides it: an integer, a text, a step
 OVERFLOW = 3  # finite in float64 only: an infinity, a NaN and gold are all right
 
 INPUT = "input.json"

@@ -12,7 +12,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from deepmatrix.judging import deviations
-from deepmatrix.judging.consensus import Group, Vote, describe_difference, largest_group
+from deepmatrix.judging.consensus import (
+    Group,
+    Vote,
+    describe_difference,
+    distance,
+    largest_group,
+)
 from deepmatrix.judging.masked import judged_values
 from deepmatrix.judging.quantised_steps import allowed_steps
 from deepmatrix.judging.verdicts import terms_of
@@ -266,7 +272,8 @@ class _Settlement:
         group = self._largest_group(truth, name, votes)
         if group is None or len(group.libraries) < 2 or len(group.votes) < len(votes):
             return None
-        return group
+        gold = judged_values(truth.gold[name], truth, name)
+        return None if distance(group.value, gold) == 0.0 else group  # nothing may be defined
 
     def _unconfirmed(self, truth: Truth, answered: Sequence[_Answered]) -> set[str]:
         """Return the outputs with an evaluation that is not proven, nor confirmed by a consumer."""

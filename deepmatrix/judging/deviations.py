@@ -76,7 +76,7 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
     for number, (name, gold) in enumerate(truth.gold.items()):
         answer = outputs[name] if same_names else list(outputs.values())[number]
         answer = as_gold_is(answer, gold, truth.quantised.get(name))
-        pair = masked.compared(answer, gold, truth.masks.get(name))
+        pair = masked.compared(answer, gold, truth.masks.get(name), truth.unordered.get(name))
         scale = output_scale(pair[1])
         deviations.append(_output_deviation(name, *pair, truth, scale))
         between.append(_from_producer(name, answer, truth, scale))
@@ -109,7 +109,8 @@ def _output_deviation(
     measure_output = statistics if is_random else _in_steps if grid else deviation
     measured = _type_mismatch(name, answer, produced)
     measured = measured or measure_output(name, answer, right, scale)
-    own = measure_output(name, *masked.compared(produced, gold, mask), scale).error
+    own_pair = masked.compared(produced, gold, mask, truth.unordered.get(name))
+    own = measure_output(name, *own_pair, scale).error
     return measured.model_copy(
         update={
             "producer_error": 0.0 if is_random else own,
@@ -126,10 +127,11 @@ def _output_deviation(
 def _without_uncompared(outputs: list[Deviation], truth: Truth) -> list[Deviation]:
     """Return the outputs as unjudged where no value of any of them is compared.
 
-    The standard leaves them undefined, or rounding decides them. Where a value of another output
-    is compared, that one says something of the consumer.
+    They have none, the standard leaves them undefined, or rounding decides them. Where a value of
+    another output is compared, that one says something of the consumer.
     """
-    uncompared = {
+    uncompared = {name for name, gold in truth.gold.items() if not gold.size}
+    uncompared |= {
         name
         for name, mask in truth.masks.items()
         if mask.size and bool(np.isin(mask, (UNDEFINED_VALUE, ROUNDING)).all())

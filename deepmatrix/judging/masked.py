@@ -14,8 +14,12 @@ TINY_GOLD = 1e-6
 
 
 @np.errstate(all="ignore")
-def compared(answer: Values, gold: Values, mask: Values | None = None) -> tuple[Values, Values]:
+def compared(
+    answer: Values, gold: Values, mask: Values | None = None, axis: int | None = None
+) -> tuple[Values, Values]:
     """Return an answer and gold as they are compared: zero in both where they are not.
+
+    Along an *axis* whose order does not count both are sorted.
 
     So what is not compared has no part in their scale either. The codes of a mask are those of
     `harness.record`; what overflowed is compared where the answer is finite. An infinity is right
@@ -23,6 +27,7 @@ def compared(answer: Values, gold: Values, mask: Values | None = None) -> tuple[
     """
     if not _are_alike(answer, gold):
         return answer, gold
+    answer, gold = _in_order(answer, axis), _in_order(gold, axis)
     ignored = _is_right_infinity(answer, gold) | _ignored(answer, mask)
     if not ignored.any():
         return answer, gold
@@ -33,16 +38,23 @@ def compared(answer: Values, gold: Values, mask: Values | None = None) -> tuple[
 def judged_values(answer: Values, truth: Truth, name: str) -> Values:
     """Return an answer for an output, so that answers can be compared with one another.
 
-    It is of gold's kind, zero where the standard or rounding decides, and gold where it overflows.
+    It is of gold's kind, zero where the standard or rounding decides, gold where it overflows, and
+    sorted where its order does not count.
     """
     if name not in truth.gold:
         return answer
-    gold, mask = truth.gold[name], truth.masks.get(name)
+    gold, mask, axis = truth.gold[name], truth.masks.get(name), truth.unordered.get(name)
     answer = as_gold_is(answer, gold, truth.quantised.get(name))
+    answer, gold = _in_order(answer, axis), _in_order(gold, axis)
     if mask is None or mask.shape != answer.shape or not _are_alike(answer, gold):
         return answer
     held = np.where(_ignored(answer, mask), gold.astype(answer.dtype), answer)
     return _zeroed(held, (mask != 0) & (mask != OVERFLOW))
+
+
+def _in_order(values: Values, axis: int | None) -> Values:
+    is_set = axis is not None and axis < values.ndim
+    return np.sort(values, axis) if is_set else values
 
 
 def _are_alike(answer: Values, gold: Values) -> bool:
@@ -76,7 +88,7 @@ def _is_right_infinity(answer: Values, gold: Values) -> Values:
 #: What a mask says of values that are not compared, by its code.
 _NOT_COMPARED = {
     UNDEFINED_VALUE: "the standard leaves {count} of {size} values undefined",
-    ROUNDING: "rounding decides {count} of {size} integers or texts",
+    ROUNDING: "rounding decides {count} of {size} values",
     OVERFLOW: "{count} of {size} values overflow in the model's own precision",
 }
 
@@ -91,7 +103,7 @@ def caution(gold: Values, mask: Values | None = None) -> str:
             if counts[code]
         )
     if not gold.size:
-        return "gold is empty"
+        return "it has no values for these inputs, so nothing is compared"
     if gold.dtype.kind == TEXT:
         return ""
     finite = np.abs(gold[np.isfinite(gold)])

@@ -11,8 +11,11 @@ from deepmatrix.store.arrays import Values
 
 
 def top1(answer: Values, gold: Values) -> float | None:
-    """Return the share of rows whose largest value has gold's index; None without classes."""
-    if answer.ndim < 2 or answer.shape[-1] < 2 or not answer.size:
+    """Return the share of rows whose largest value has gold's index; None without classes.
+
+    Only (N, C) holds classes in rows for certain: a detector's (N, C, anchors) has its boxes there.
+    """
+    if answer.ndim != 2 or answer.shape[-1] < 2 or not answer.size:
         return None
     return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())
 

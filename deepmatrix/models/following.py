@@ -32,6 +32,7 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
     """
     by_place = output_names(list(first.gold), names, giver)
     masks = {by_place[name]: mask for name, mask in first.masks.items() if name in by_place}
+    sets = {by_place[name]: axis for name, axis in first.unordered.items() if name in by_place}
     steps = {by_place[name]: grid for name, grid in first.quantised.items() if name in by_place}
     return Truth(
         gold={new: first.gold[old] for old, new in by_place.items()},
@@ -46,6 +47,7 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
         random=own.random | {by_place[name] for name in first.random if name in by_place},
         rounded=frozenset(by_place[old] for old in first.rounded if old in by_place),
         quantised={**steps, **own.quantised},
+        unordered={**sets, **own.unordered},
         remarks=own.remarks,
     )
 

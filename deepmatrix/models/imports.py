@@ -91,6 +91,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         unjudged=dict(judged.unjudged),
         rounded=tuple(sorted(judged.rounded)),
         quantised=dict(judged.quantised),
+        unordered=dict(judged.unordered),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
@@ -158,6 +159,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         masks=_arrays(inspection / UNDEFINED),
         random=frozenset(inspected.random) if inspected else frozenset(),
         quantised=inspected.quantised if inspected else {},
+        unordered=inspected.unordered if inspected else {},
         remarks=tuple(inspected.remarks) if inspected else (),
     )
     if plan.follows(model):
@@ -202,6 +204,7 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
             remarks = (*remarks, f"--reference has other names, taken in their order: {taken}")
         for name, value in outputs.items():
             _check_fits(name, truth[name], value)
+    remarks = (*remarks, *_nans(truth))
     floats = _floats(truth, outputs, precise)
     # In the type of the outputs: its precision is part of what is allowed.
     rounded = {
@@ -218,6 +221,17 @@ def _by_reference(path: Path, own: Truth, precise: Mapping[str, Values]) -> Trut
         rounded=frozenset(truth.keys() - floats),
         remarks=remarks,
     )
+
+
+def _nans(reference: Mapping[str, Values]) -> Iterator[str]:
+    """Yield a remark for each output whose reference has NaN, maybe by mistake."""
+    for name, values in reference.items():
+        count = int(np.isnan(values).sum()) if values.dtype.kind == arrays.FLOATS else 0
+        if count:
+            yield (
+                f"--reference: {count} of {values.size} values of output '{name}' are NaN: there "
+                "only NaN is right"
+            )
 
 
 def _floats(

@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import re
 from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from deepmatrix.boundary.bounds import Id, Json, Line, LongText, Whole, one_line
 from harness.record import FOR_USERS, LARGEST_STEP, LEAST_STEP
+
+#: What ONNX Runtime says before its reason: its name, a code, and the file's path inside the cell.
+_PREAMBLE = re.compile(
+    r"(Can't create a session\. ERROR_CODE: \d+, ERROR_MESSAGE: )?"
+    r"(\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : )?(Load model from [^\n]*? failed: ?)?(?=.)"
+)
 
 
 class Part(BaseModel):
@@ -33,8 +40,12 @@ class Failure(Part):
 
     @property
     def message_line(self) -> str:
-        """The first line of the message, without a terminal's colours."""
-        return one_line(next(iter(self.message.strip().splitlines()), ""))
+        """The first line of the message, without a terminal's colours.
+
+        It begins with the reason: in a table the middle of a long line is cut.
+        """
+        line = one_line(next(iter(self.message.strip().splitlines()), ""))
+        return _PREAMBLE.sub("", line, count=1)
 
     @property
     def line(self) -> str:

@@ -32,6 +32,7 @@ class Truth:
     `harness.record` of the values that are not compared. *random*: outputs that are random by
     design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
     *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
+    *unordered*: by output, the axis along which it is compared as a set.
     *remarks*: what else the user should know of it.
     """
 
@@ -45,6 +46,7 @@ class Truth:
     rounded: frozenset[str] = frozenset()
     agreed: bool = False
     quantised: Mapping[str, Quantised] = field(default_factory=dict)
+    unordered: Mapping[str, int] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
     @property
@@ -71,6 +73,7 @@ def read(folder: Path) -> Truth:
             rounded=frozenset(described.rounded),
             agreed=described.agreed,
             quantised=described.quantised,
+            unordered=described.unordered,
             remarks=described.gold_remarks,
         )
     except arrays.Unreadable as error:
@@ -104,6 +107,7 @@ def replace(folder: Path, truth: Truth) -> None:
         "random": tuple(sorted(truth.random)),
         "rounded": tuple(sorted(truth.rounded)),
         "quantised": dict(truth.quantised),
+        "unordered": dict(truth.unordered),
         "gold_remarks": truth.remarks,
         "agreed": truth.agreed,
     }

@@ -52,8 +52,8 @@ def _widen_node(node: Any) -> None:
             attribute.i = _DOUBLE
         if attribute.type == onnx.AttributeProto.TENSOR and node.op_type not in _COMPARING:
             _widen_tensor(attribute.t)
-        for inner in [attribute.g, *attribute.graphs]:
-            _widen_graph(inner)
+        for inner in [*([attribute.g] if attribute.HasField("g") else []), *attribute.graphs]:
+            _widen_graph(inner)  # else it would be there: ONNX Runtime refuses that
     attributes = {attribute.name: attribute for attribute in node.attribute}
     value: Any = None
     if node.op_type == "Constant" and "value_float" in attributes:

@@ -15,9 +15,10 @@ import pytest
 from onnx import helper
 
 from harness import control
-from harness.graphs import values
+from harness.graphs import operators, values
 from harness.graphs.inputs.onnx_inputs import as_float64
 from harness.graphs.operators import evaluator
+from harness.graphs.operators.ml.classical import transformed
 from harness.graphs.precise import widen
 from tests.unit.one_node import ML, Case, by_judge
 
@@ -341,3 +342,18 @@ def test_the_locale_is_only_provided_where_the_system_has_one_for_every_language
     locales = Path("/usr/lib/locale")
     slim = locales.is_dir() and [path.name for path in locales.iterdir()] == ["C.utf8"]
     assert folder.is_dir() == slim
+
+
+@pytest.mark.parametrize(("transform", "is_trusted"), [("NONE", True), ("PROBIT", False)])
+def test_probit_has_no_formula_in_the_standard_and_is_not_trusted(
+    transform: str, is_trusted: bool
+) -> None:
+    attributes = trees("class", [0, 1, 2], positive=True)
+    attributes.update(post_transform=transform, classlabels_strings=["a", "b", "c"])
+    model, _ = node_model("TreeEnsembleClassifier", [FEATURES], ML, 3, **attributes)
+    assert operators.is_trusted(model.graph.node[0], {}) == is_trusted
+
+
+def test_probit_is_infinite_at_the_ends_as_the_kernel_is() -> None:
+    scores = np.array([[0.0, 0.5, 1.0]])
+    np.testing.assert_allclose(transformed(scores, "PROBIT"), [[-np.inf, 0, np.inf]], atol=1e-7)

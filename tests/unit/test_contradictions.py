@@ -65,6 +65,17 @@ def test_an_id_beyond_the_table_is_named(tmp_path: Path, wrong: int, said: str) 
         embedded(tmp_path, ids=np.array([[1, wrong, 2]]), mask=mask(3))
 
 
+@pytest.mark.parametrize("wanted", [(0, 30_521), (-501, 3), (500, 500)])
+def test_a_range_beyond_the_table_is_refused(tmp_path: Path, wanted: tuple[int, int]) -> None:
+    sampling = Sampling(0, {}, {"ids": wanted})
+    message = r"the table that ids is looked up in has 500 rows; the largest range is 0:499$"
+    nodes, declared = [node("Gather", ["table", "ids"], ["y"])], [value("ids", INT64, ["n", 3])]
+    with pytest.raises(BadModel, match=message):
+        inspect(tmp_path, nodes, declared, None, sampling)
+    known = inspect(tmp_path, nodes, declared, None, Sampling(0, {}, {"ids": (490, 499)}))
+    assert known["inputs"]["ids"].min() >= 490
+
+
 def test_sizes_that_differ_between_inputs_are_named(tmp_path: Path) -> None:
     message = "ids has the size 3 at axis 1, mask has the size 7 at axis 1; .*equal sizes"
     with pytest.raises(WrongInputs, match=message):

@@ -114,7 +114,6 @@ def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
     ("gold", "caution"),
     [
         (np.ones((2, 3)), ""),
-        (np.zeros((2, 0)), "gold is empty"),
         (np.full((2, 3), np.nan), "gold has no finite value"),
         (np.full((2, 3), 1e-9), "no gold value is above 1e-06, so all-zero outputs would match"),
         (np.zeros((2, 3), np.int64), ""),
@@ -123,6 +122,18 @@ def test_numbers_of_another_kind_are_no_match(dtype: str, note: str) -> None:
 def test_where_a_match_says_little_it_is_said(gold: Any, caution: str) -> None:
     agreement = deviations.compare({"y": gold}, same("y", gold))
     assert (agreement.error, agreement.outputs[0].caution) == (0, caution)
+
+
+def test_outputs_without_values_match_nothing_unless_another_one_does() -> None:
+    gold = {"y": np.zeros((0, 3)), "z": np.zeros(0, np.int64)}
+    agreement = deviations.compare(dict(gold), Truth(gold=gold, produced=gold))
+    assert [output.unjudged for output in agreement.outputs] == [True, True]
+    reason = "no gold: it has no values for these inputs, so nothing is compared"
+    assert agreement.note == f"y: {reason}; z: {reason}"
+    gold["z"] = np.array([1])
+    assert deviations.compare(dict(gold), Truth(gold=gold, produced=gold)).error == 0.0
+    wrong = {"y": np.zeros((1, 3)), "z": np.array([1])}
+    assert deviations.compare(wrong, Truth(gold=gold, produced=gold)).error is None
 
 
 def test_a_model_without_outputs_matches_nothing() -> None:
@@ -241,13 +252,13 @@ def test_where_rounding_decides_all_texts_nothing_is_judged() -> None:
     truth = Truth(gold={"y": gold}, produced={"y": produced}, masks=masks)
     agreement = deviations.compare({"y": np.array(["wrong"])}, truth)
     assert agreement.outputs[0].unjudged
-    assert agreement.note == "y: no gold: rounding decides 1 of 1 integers or texts"
+    assert agreement.note == "y: no gold: rounding decides 1 of 1 values"
 
 
 def test_an_integer_that_rounding_decides_does_not_count() -> None:
     agreement = masked([7, 3], [6, 3], [ROUNDING, 0])
     assert agreement.error == 0.0
-    assert agreement.outputs[0].caution == "rounding decides 1 of 2 integers or texts"
+    assert agreement.outputs[0].caution == "rounding decides 1 of 2 values"
 
 
 @pytest.mark.parametrize(("answer", "is_right"), [(np.inf, 1), (np.nan, 1), (70000.0, 1), (9.0, 0)])
@@ -336,6 +347,31 @@ def test_a_number_in_the_place_of_a_text_is_no_answer() -> None:
 def test_text_that_depends_on_an_undefined_value_does_not_count() -> None:
     answer = np.array([["no", "anything"], ["Ångström", ""]])
     assert masked(answer, WORDS, [[0, UNDEFINED_VALUE], [0, 0]]).error == 0.0
+
+
+def test_only_two_dimensions_are_taken_for_classes_in_rows() -> None:
+    boxes = np.random.default_rng(0).normal(size=(1, 6, 40))  # a detector's: 4 of a box, 2 classes
+    assert similarity.top1(boxes, boxes) is None
+    assert similarity.top1(boxes[0], boxes[0]) == 1.0
+
+
+def test_an_output_without_an_order_is_compared_as_a_set_along_its_axis() -> None:
+    gold = {"y": np.array([[3.0, 2.0], [5.0, 4.0]])}
+    truth = Truth(gold=gold, produced=gold, unordered={"y": 1})
+    agreement = deviations.compare({"y": np.array([[2.0, 3.0], [5.0, 4.0]])}, truth)
+    assert (agreement.error, agreement.producer_error) == (0.0, 0.0)
+    assert not agreement.outputs[0].caution
+    across = deviations.compare({"y": np.array([[5.0, 2.0], [3.0, 4.0]])}, truth)
+    assert across.error == 0.4
+    beyond = Truth(gold=gold, produced=gold, unordered={"y": 7})  # what a cell says may be absurd
+    assert deviations.compare(gold, beyond).error == 0.0
+
+
+def test_answers_in_another_order_vote_alike() -> None:
+    gold = {"y": np.array([3, 2, 1])}
+    truth = Truth(gold=gold, produced=gold, unordered={"y": 0})
+    first, second = (judged_values(np.array(x), truth, "y") for x in ([1, 2, 3], [2, 3, 1]))
+    assert consensus.distance(first, second) == 0.0
 
 
 def test_the_cosine_is_that_of_the_worst_row() -> None:

@@ -150,3 +150,12 @@ def test_a_reference_leaves_the_outputs_their_type(tmp_path: Path, dtype: str) -
     judged = imports._by_reference(reference, Truth(gold=precise, produced=outputs), precise)
     assert judged.produced["y"].dtype == dtype
     assert judged.produced["y"][1] == pytest.approx(0.2505, abs=2e-4)
+
+
+def test_nan_in_a_reference_is_said(tmp_path: Path) -> None:
+    reference = tmp_path / "reference.npz"
+    np.savez(reference, y=np.float32([0.5, np.nan, np.nan]), z=np.int64([1]))
+    outputs = {"y": np.float32([0.5, 1, 2]), "z": np.int64([1])}
+    judged = imports._by_reference(reference, Truth(gold=outputs, produced=outputs), outputs)
+    reason = "2 of 3 values of output 'y' are NaN: there only NaN is right"
+    assert judged.remarks == (f"--reference: {reason}",)

@@ -31,7 +31,7 @@ from deepmatrix.store.reported.output import Exported, Output
 from deepmatrix.store.runs import Run
 from deepmatrix.workloads import inputs
 from harness.phases import inspection
-from harness.record import BAD_MODEL, FLOAT64, MODEL_INPUTS, PRODUCED
+from harness.record import BAD_MODEL, FLOAT64, MODEL_INPUTS, PRODUCED, WRONG_INPUTS
 from tests.unit.examples import (
     DOCKER,
     MATRIX,
@@ -592,6 +592,29 @@ def test_a_model_that_cannot_be_read_costs_its_own_cells_only(tmp_path: Path) ->
     assert merged.problems == ("second: the model is not served: torn",)
     verdicts = {(row.artifact.split("--")[1], row.verdict) for row in merged.portability}
     assert verdicts == {("first", "match"), ("second", "not-run")}
+
+
+@pytest.mark.parametrize("option", ["original", "same"])
+def test_a_model_that_does_not_take_the_inputs_of_the_first_ends_the_run(
+    tmp_path: Path, option: First
+) -> None:
+    models = [("first", "onnx", "a.onnx"), ("second", "onnx", "b.onnx")]
+    only = Selection(include=("*-debian12-amd64-cpu",))
+    plan = plan_models(MATRIX, models, only, DOCKER, seed=0, infer=INFER, first=option)
+    plan = plan.with_sources({"first": "a.onnx", "second": "b.onnx"})
+    run = new_run(tmp_path, plan)
+    for job in plan.jobs("produce"):
+        document = output(job).model_dump(by_alias=True)
+        if job.subject == "second":
+            error = {"type": WRONG_INPUTS, "message": "it has no input 'x'"}
+            document["records"][0].update(status="failed", error=error)
+        status = "failed" if job.subject == "second" else "ok"
+        reported = output(job, records=document["records"])
+        run.save(job, record(job, output=reported, parity=None, status=status))
+    message = r"^b\.onnx does not take the inputs of a\.onnx: it has no input 'x'$"
+    with pytest.raises(ArgumentError, match=message) as raised:
+        verify._refuse_unreadable(run, WITHOUT_ARRAYS)
+    assert f"--{option}" in str(raised.value.hint)
 
 
 def test_where_no_model_can_be_read_nothing_is_served(tmp_path: Path) -> None:

@@ -20,6 +20,8 @@ JOB = Job(
     round=0,
     phases=("startup", "parity", "train"),
 )
+PREAMBLE = "[ONNXRuntimeError] : 1 : FAIL : "
+IN_JAVASCRIPT = "Can't create a session. ERROR_CODE: 6, ERROR_MESSAGE: "
 SKIPPED = ("failed", NOT_REACHED, "an earlier phase failed")
 
 
@@ -63,6 +65,14 @@ def test_a_record_tells_the_phase_that_failed_and_its_error(
         (("failed", BAD_MODEL, ""), "failed", BAD_MODEL),
         (("failed", "ValueError", "no such op"), "failed", "ValueError: no such op"),
         (("failed", BAD_MODEL, "it is truncated"), "bad-artifact", "what the host found"),
+        (
+            ("failed", "Fail", f"{PREAMBLE}Load model from /in/a b.onnx failed:Type Error: x"),
+            "failed",
+            "Fail: Type Error: x",
+        ),
+        (("failed", "Fail", f"{PREAMBLE}no kernel"), "failed", "Fail: no kernel"),
+        (("failed", "Error", "Load model from m.onnx failed:bad"), "failed", "Error: bad"),
+        (("failed", "Error", f"{IN_JAVASCRIPT}bad"), "failed", "Error: bad"),
     ],
 )
 def test_a_bad_model_is_told_in_its_own_words_and_an_error_with_its_type(

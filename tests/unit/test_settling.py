@@ -142,6 +142,21 @@ def test_a_wrong_evaluation_accuses_no_runtime(tmp_path: Path) -> None:
     assert remark.startswith("output y: the evaluator gives way to the libraries")
 
 
+def test_no_judge_gives_way_where_no_value_is_compared(tmp_path: Path) -> None:
+    run = answered(tmp_path, RIGHT, {"onnxruntime": WRONG, "onnx": RIGHT})
+    masked = np.full(RIGHT.shape, UNDEFINED_VALUE, np.uint8)
+    folder = run.artifact_path(ARTIFACT)
+    write_bytes(folder / artifacts.UNDEFINED, npz_bytes({"y": masked}))
+    described(run)
+    for job in PLAN.jobs("consume"):
+        values = answers.read(run, ARTIFACT, job.cell)
+        agreement = deviations.compare(values, truths.read(folder))
+        run.save(job, record(job, output=output(job), agreement=agreement))
+    settle(run)
+    assert set(verdicts(run).values()) == {"not-run"}
+    assert artifacts.read_description(folder).gold_remarks == ()
+
+
 def test_a_wrong_runtime_is_accused_and_the_evaluation_stands(tmp_path: Path) -> None:
     run = answered(tmp_path, RIGHT, {"onnxruntime": RIGHT, "openvino": WRONG})
     settle(run)

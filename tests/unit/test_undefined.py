@@ -13,7 +13,7 @@ from onnx import helper
 
 from harness.graphs import operators
 from harness.graphs.inputs.sample_inputs import Sampling
-from harness.record import BASELINE, CONTESTED, FLOAT64
+from harness.record import BASELINE, CONTESTED, FLOAT64, ROUNDING
 from harness.runtimes.onnx import adapter, gold
 
 pytest.importorskip("onnxruntime")
@@ -112,18 +112,128 @@ def test_scales_that_only_a_run_tells_are_not_trusted() -> None:
     assert gold.unproven_operators(model("Resize", inputs, {}, **LINEAR)) == ["Resize"]
 
 
-def test_the_order_of_a_topk_that_need_not_sort_is_undefined(tmp_path: Path) -> None:
+def selected(*after: onnx.NodeProto, k: int = 3, **settings: Any) -> onnx.ModelProto:
+    """Return a TopK of (2, 8) that need not sort; nodes *after* it give ``y`` and ``places``."""
+    topk = helper.make_node("TopK", ["x", "k"], ["top", "at"], name="node", **settings)
+    after = after or (helper.make_node("Identity", ["top"], ["y"]),)
+    nodes = [topk, *after, helper.make_node("Identity", ["at"], ["places"])]
     graph = helper.make_graph(
-        [helper.make_node("TopK", ["x", "k"], ["y", "places"], name="node", sorted=0)],
+        nodes,
         "unsorted",
-        [helper.make_tensor_value_info("x", 1, (8,))],
-        [helper.make_tensor_value_info("y", 1, None)],
-        [onnx.numpy_helper.from_array(np.int64([3]), "k")],
+        [helper.make_tensor_value_info("x", 1, (2, 8))],
+        [helper.make_empty_tensor_value_info(name) for name in ("y", "places")],
+        [onnx.numpy_helper.from_array(np.int64([k]), "k")],
     )
-    unsorted = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 11)], ir_version=9)
-    inspected = inspect(tmp_path, unsorted, {"x": np.arange(8, dtype=np.float32)})
-    assert inspected["undefined"]["y"].all()
-    assert any("in its order" in remark for remark in inspected["described"]["remarks"])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=9)
+
+
+ROWS = np.random.default_rng(0).permutation(16).reshape(2, 8).astype(np.float32)
+
+
+@pytest.mark.parametrize(
+    ("settings", "axis"), [({"sorted": 0}, 1), ({"sorted": 0, "axis": 0, "k": 2}, 0)]
+)
+def test_what_a_topk_that_need_not_sort_selects_is_a_set(
+    tmp_path: Path, settings: dict[str, int], axis: int
+) -> None:
+    inspected = inspect(tmp_path, selected(**settings), {"x": ROWS})
+    assert inspected["described"]["unordered"] == {"y": axis, "places": axis}
+    assert inspected["undefined"] == {}
+    assert set(inspected["described"]["judged_by"].values()) == {FLOAT64}
+    assert any("need not sort" in remark for remark in inspected["described"]["remarks"])
+
+
+def test_an_order_that_nothing_depends_on_leaves_all_values_defined(tmp_path: Path) -> None:
+    for settings in ({"sorted": 1}, {"sorted": 0, "k": 1}):
+        inspected = inspect(tmp_path, selected(**settings), {"x": ROWS})
+        assert (inspected["described"]["unordered"], inspected["undefined"]) == ({}, {})
+
+
+def test_what_depends_on_an_open_order_is_undefined_and_a_sum_is_not(tmp_path: Path) -> None:
+    axes = helper.make_node("Constant", [], ["axes"], value_ints=[1])
+    total = helper.make_node("ReduceSum", ["top", "axes"], ["y"])
+    inspected = inspect(tmp_path, selected(axes, total, sorted=0), {"x": ROWS / 7})
+    assert inspected["described"]["unordered"] == {"places": 1}
+    assert inspected["undefined"] == {}
+    scaled = helper.make_node("CumSum", ["top", "axis"], ["y"])
+    axis = helper.make_node("Constant", [], ["axis"], value_int=1)
+    inspected = inspect(tmp_path, selected(axis, scaled, sorted=0), {"x": ROWS})
+    assert inspected["undefined"]["y"].tolist() == [[1, 1, 0]] * 2
+
+
+@pytest.mark.parametrize("operator", ["Round", "Floor", "Ceil"])
+def test_a_step_that_rounding_may_take_otherwise_is_not_compared(
+    tmp_path: Path, operator: str
+) -> None:
+    """0.1 * 25 is 2.5 in float32, and above it in float64; 0.1 * 10 is 1, and above it."""
+    factors = {"Round": [25, 23], "Floor": [10, 7], "Ceil": [10, 7]}[operator]
+    graph = helper.make_graph(
+        [helper.make_node("Mul", ["x", "f"], ["m"]), helper.make_node(operator, ["m"], ["y"])],
+        "steps",
+        [helper.make_tensor_value_info("x", 1, (1,))],
+        [helper.make_tensor_value_info("y", 1, (2,))],
+        [onnx.numpy_helper.from_array(np.float32(factors), "f")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.float32([0.1])})
+    assert inspected["undefined"]["y"].tolist() == [ROUNDING, 0]
+    (remark,) = inspected["described"]["remarks"]
+    assert remark == f"{operator} 'y': rounding decides 1 of 2 values, which are not compared"
+
+
+def test_the_sign_of_what_cancels_is_not_compared(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("ReduceMean", ["x"], ["mean"], keepdims=1),
+            helper.make_node("Sub", ["x", "mean"], ["centred"]),
+            helper.make_node("Sign", ["centred"], ["y"]),
+        ],
+        "sign",
+        [helper.make_tensor_value_info("x", 1, (3,))],
+        [helper.make_tensor_value_info("y", 1, (3,))],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.float32([0.1, 0.2, 0.3])})
+    assert inspected["undefined"]["y"].tolist() == [0, ROUNDING, 0]
+
+
+def test_a_step_of_an_exact_value_is_the_standards(tmp_path: Path) -> None:
+    x = np.float32([0.5, 1.5, 2.5, -2.5])
+    inspected = inspect(tmp_path, model("Round", {"x": x}, {}), {"x": x})
+    assert inspected["undefined"] == {}
+    assert inspected["gold"]["y"].tolist() == [0, 2, 2, -2]
+
+
+@pytest.mark.parametrize("spread", [0.0, 1.0])
+@pytest.mark.parametrize("operator", ["ReduceSum", "ReduceMean"])
+def test_a_long_sum_is_no_contradiction(tmp_path: Path, operator: str, spread: float) -> None:
+    random = np.random.default_rng(1)
+    x = random.uniform(-spread, 1, (4, 1_000_000)).astype(np.float32)
+    proto = model(operator, {"x": x}, {"axes": np.int64([1])})
+    inspected = inspect(tmp_path, proto, {"x": x})
+    assert inspected["described"]["judged_by"]["y"] == FLOAT64
+
+
+@pytest.mark.parametrize("operator", ["ReduceSumSquare", "ReduceL2"])
+def test_what_the_baseline_confirms_in_float64_is_rounding_however_much(
+    tmp_path: Path, operator: str
+) -> None:
+    """ONNX Runtime adds a million squares in turn, and loses 4 digits of float32's 7."""
+    x = np.random.default_rng(1).uniform(100, 101, (1, 1_000_000)).astype(np.float32)
+    proto = model(operator, {"x": x}, {}, axes=[1])
+    proto.opset_import[0].version = 13
+    inspected = inspect(tmp_path, proto, {"x": x})
+    assert inspected["described"]["judged_by"]["y"] == FLOAT64
+    assert gold.error_of(inspected["outputs"]["y"], inspected["gold"]["y"]) > 1e-4
+
+
+def test_rounding_grows_with_the_square_root_of_the_longest_sum() -> None:
+    x = np.zeros((4, 12_800), np.float32)
+    assert gold.growth(model("ReduceSum", {"x": x}, {"axes": np.int64([1])}), {"x": x}) == 10
+    assert gold.growth(model("Softmax", {"x": x}, {}, axis=0), {"x": x}) == 1
+    weights = {"w": np.zeros((12_800, 3), np.float32)}
+    assert gold.growth(model("MatMul", {"x": x}, weights), {"x": x}) == 10
+    assert gold.growth(model("Relu", {"x": x}, {}), {"x": x}) == 1
 
 
 def dropout(training: bool) -> onnx.ModelProto:

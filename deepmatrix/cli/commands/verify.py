@@ -353,6 +353,7 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     models = inspected.manifest.plan.imports
     sources = {model.name: model.source for model in models}
     causes, unready, wrong_inputs, wrong_references = [], [], 0, 0
+    _refuse_other_inputs(inspected)
     for job in inspected.manifest.plan.jobs("produce"):
         if not inspected.record_path(job).is_file():
             unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
@@ -372,3 +373,20 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     if wrong_inputs:
         hint = f"{remarks.SHARED_INPUTS}; {hint}"
     raise ArgumentError("\n".join(causes), hint=hint)
+
+
+def _refuse_other_inputs(inspected: Run) -> None:
+    """Raise _WrongArrays where a model does not take the inputs of the first, which it has to."""
+    plan = inspected.manifest.plan
+    first = plan.imports[0]
+    for job in plan.jobs("produce"):
+        model = next(model for model in plan.imports if model.name == job.subject)
+        if model == first or not (plan.original or plan.follows(model)):
+            continue
+        if inspected.record_path(job).is_file() and inspected.record(job).has_wrong_inputs:
+            option = "--original" if plan.original else "--same"
+            raise _WrongArrays(
+                f"{model.source} does not take the inputs of {first.source}: "
+                f"{inspected.record(job).model_problem}",
+                hint=f"{option} compares models on the same inputs; nothing was served",
+            )

@@ -125,6 +125,7 @@ class Exported(Part):
     output, why it has no gold. *rounded*: outputs whose gold is in the model's own precision.
     *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
     runtime takes no sample inputs. *quantised*: outputs that are compared by steps.
+    *unordered*: by output, the axis along which it is a set.
     """
 
     id: Id = ""
@@ -141,6 +142,7 @@ class Exported(Part):
     rounded: FewFixed[TensorName] = ()
     agreed: bool = False
     quantised: ByName[Quantised] = Field(default_factory=dict)
+    unordered: ByName[Count] = Field(default_factory=dict)
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
     export_s: Seconds

@@ -1,8 +1,9 @@
-"""How a user's inputs contradict an ONNX graph that could not be evaluated on them."""
+"""How a user's inputs, or a range for samples of them, contradict an ONNX graph."""
 
 from typing import Any, Dict, List, Tuple
 
 from harness.adapters import Arrays
+from harness.graphs import BadModel
 from harness.graphs.inputs.legal_values import table_sizes
 from harness.graphs.inputs.onnx_inputs import fit
 from harness.graphs.inputs.sample_inputs import Sampling
@@ -18,6 +19,18 @@ def contradiction(model: Any, entries: List[Entry], inputs: Arrays) -> str:
         inputs: arrays by name, of the declared dtypes and numbers of dimensions.
     """
     return _unequal_sizes(model, entries, inputs) or _unknown_ids(model, entries, inputs)
+
+
+def check_ranges(model: Any, entries: List[Entry], sampling: Sampling) -> None:
+    """Raise BadModel where a user asks for numbers beyond the table that they are looked up in."""
+    tables = table_sizes(model, entries) if sampling.ranges else {}
+    for name, (low, high) in sampling.ranges.items():
+        rows = tables.get(name)
+        if rows is not None and not -rows <= low <= high < rows:
+            raise BadModel(
+                f"--range {name}={low:g}:{high:g}: the table that {name} is looked up in has "
+                f"{rows} rows; the largest range is 0:{rows - 1}"
+            )
 
 
 def _unequal_sizes(model: Any, entries: List[Entry], inputs: Arrays) -> str:

@@ -7,17 +7,19 @@ float64 answer, ONNX Runtime without optimisations gives a baseline: see `gold`.
 import functools
 from typing import Any, Dict, List, Optional
 
+import numpy
+
 import harness.adapters as protocol
 from harness.graphs import WrongInputs, checks, inner, operators, quantisation, values
 from harness.graphs.inputs import declared, onnx_inputs, thresholds
-from harness.graphs.inputs.contradictions import contradiction
+from harness.graphs.inputs.contradictions import check_ranges, contradiction
 from harness.graphs.inputs.legal_values import legal_values
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.graphs.inputs.steering import steering
 from harness.graphs.operators import evaluator
 from harness.graphs.precise import widen
 from harness.record import EVALUATIONS
-from harness.runtimes.onnx import draws, gold, limits, quantised, undefined
+from harness.runtimes.onnx import draws, gold, limits, ordering, quantised, undefined
 from harness.runtimes.onnx.baseline import Baseline
 
 onnx: Any = None  # the package, once `start` has imported it
@@ -106,8 +108,10 @@ def inspect(
 
 def _sampled(model, reference, entries, sampling, described):
     """Make sample inputs; add what they hold, and why they are refused, if they are."""
+    entries = onnx_inputs.fit(model, entries, sampling)
+    check_ranges(model, entries, sampling)
     sampled = onnx_inputs.sample_and_evaluate(
-        onnx_inputs.fit(model, entries, sampling),
+        entries,
         sampling,
         functools.partial(gold.evaluate_samples, model, reference),
         functools.partial(legal_values, model),
@@ -126,21 +130,29 @@ def _judged(model, reference, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     evaluated, reason = result
     outputs = evaluated
-    undefined_masks, undefined_remarks = undefined.masks(model, inputs, outputs)
+    undefined_masks, unordered, loose_remarks = _loose(model, inputs, outputs)
+    described["unordered"] = unordered
+    ignored = {name: numpy.ones(outputs[name].shape, "uint8") for name in unordered}
+    ignored = limits.join(undefined_masks, ignored)
     described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
-    judged = gold.judge(model, reference, inputs, outputs, undefined_masks, in_steps)
+    judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps)
     truth, described["judged_by"], remarks, evaluations = judged
     outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
     sources = described["judged_by"]
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
-    remarks += undefined_remarks + limit_remarks + quantised.remarks(model)
+    remarks += loose_remarks + limit_remarks + quantised.remarks(model)
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
     if reason:
         described["remarks"].append("no float32 evaluation: " + reason)
-    outputs = gold.least_exact(reference, inputs, outputs, truth, undefined_masks)
+    rounded = [
+        name
+        for name in truth
+        if sources[name] in EVALUATIONS and name not in {*in_steps, *described["random"]}
+    ]
+    outputs = gold.least_exact(reference, inputs, outputs, truth, ignored, rounded)
     return {
         "described": described,
         "inputs": inputs,
@@ -150,6 +162,15 @@ def _judged(model, reference, inputs, result, described):
         "evaluation": evaluations,
         "undefined": limits.join(limit_masks, undefined_masks),
     }
+
+
+def _loose(model, inputs, outputs):
+    """Return (masks of values that are no runtime's fault, axes without an order, remarks)."""
+    undefined_masks, remarks = undefined.masks(model, inputs, outputs)
+    unordered, order_masks, order_remarks = ordering.without_order(model, inputs)
+    step_masks, step_remarks = limits.steps(model, inputs)
+    masks = limits.join(undefined_masks, order_masks, step_masks)
+    return masks, unordered, [*remarks, *order_remarks, *step_remarks]
 
 
 def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:

@@ -19,6 +19,7 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
+from harness.graphs.sums import longest_sum
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
@@ -29,6 +30,12 @@ ROUNDING = 1e-6
 
 #: Another order of the same arithmetic may cost so many times what the evaluation's own order does.
 OWN_ERRORS = 16
+
+#: Two evaluations in float64 that differ by no more, over the scale of errors, are the same.
+SAME_IN_FLOAT64 = 1e-9
+
+#: Numpy sums pairwise in blocks of so many terms; a runtime may add all terms of a sum in turn.
+BLOCK = 128
 
 #: Operators whose answers are random by design.
 RANDOM = frozenset(
@@ -135,8 +142,11 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         else "both define every operator as the standard's tests want"
     )
     random, evaluations = random_outputs(model), {}
-    for name in _contradicted_outputs(precise, outputs, second, undefined, in_steps):
-        if name in random:
+    three = (precise, outputs, second)
+    contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(model, inputs))
+    confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else ()
+    for name in contradicted:
+        if name in random or name in confirmed:
             continue
         gold[name] = second[name]
         sources[name] = BASELINE if unproven else CONTESTED
@@ -147,26 +157,62 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     return gold, sources, remarks, evaluations
 
 
-def least_exact(reference, inputs, outputs, gold, undefined):
-    """Return outputs in the model's own precision, of two evaluations the one farther from gold.
+def _confirmed(model, inputs, names, precise, second):
+    """Return which outputs ONNX Runtime gives as the evaluation does, once it computes in float64.
 
-    *undefined*: by name, a mask of the values that do not count.
+    Then the definitions are the same, and what they differ by in the model's own precision is
+    rounding, however much. Not all of its kernels know float64.
+    """
+    widened, wide_inputs = widen(model), onnx_inputs.as_float64(inputs)
+    try:
+        wide = baseline.answer_model(widened, operators.output_names(model), wide_inputs)
+    except baseline.NoBaseline:
+        return []
+    return [
+        name
+        for name in names
+        if name in wide
+        and error_of(second[name], precise[name]) >= 0
+        and 0 <= error_of(wide[name], precise[name]) <= SAME_IN_FLOAT64
+    ]
+
+
+def growth(model, inputs):
+    """Return by what rounding may cost more in a graph than in one of short sums, at least 1.
+
+    Rounding errors of a sum whose terms are added in turn grow with the square root of their
+    number; in pairs, they hardly grow (Higham, "The accuracy of floating point summation", 1993;
+    Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019).
+    """
+    return max(1.0, (longest_sum(inlined(model), inputs) / BLOCK) ** 0.5)
+
+
+def least_exact(reference, inputs, outputs, gold, undefined, names):
+    """Return outputs in the model's own precision, of two evaluations the one farther from gold.
 
     The tolerance scales with the error of these. One evaluation alone may be exact by luck where
     another order of the same arithmetic is not: so ONNX Runtime's without optimisations counts as
-    well, as far as rounding may take it.
+    well.
+
+    Args:
+        reference: the model's `baseline.Baseline`.
+        inputs: arrays by name.
+        outputs: by name, in the model's own precision.
+        gold: by name.
+        undefined: by name, a mask of the values that do not count.
+        names: of the outputs that only rounding takes from gold: an evaluation that is not
+            contested judges them, and none is quantised or random.
     """
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
         return outputs
-    exact = {}
-    for name, value in outputs.items():
-        three = (gold[name], value, second.get(name, value))
+    exact = dict(outputs)
+    for name in names:
+        three = (gold[name], outputs[name], second.get(name, outputs[name]))
         truth, own, other = (_defined(array, undefined.get(name)) for array in three)
-        farther = error_of(other, truth)
-        is_farther = error_of(own, truth) < farther <= _rounding_allowed(own, truth)
-        exact[name] = three[2] if is_farther else value
+        if 0 <= error_of(own, truth) < error_of(other, truth):
+            exact[name] = three[2]
     return exact
 
 
@@ -184,7 +230,7 @@ def _defined(value, mask):
     return value if mask is None or mask.shape != value.shape else value[mask == 0]
 
 
-def _contradicted_outputs(precise, outputs, second, undefined, in_steps):
+def _contradicted_outputs(precise, outputs, second, undefined, in_steps, grown):
     """Return the names of the outputs whose evaluation the baseline *second* contradicts."""
     names = []
     for name, value in outputs.items():
@@ -192,7 +238,7 @@ def _contradicted_outputs(precise, outputs, second, undefined, in_steps):
         own = value if value is not answer else precise[name]  # none in float32
         three = (precise[name], own, answer)
         defined = [_defined(array, undefined.get(name)) for array in three]
-        if _is_contradicted(_steps(in_steps.get(name), defined[-1]), *defined):
+        if _is_contradicted(_steps(in_steps.get(name), defined[-1]), grown, *defined):
             names.append(name)
     return names
 
@@ -205,11 +251,11 @@ def _steps(grid, answer):
     return allowed_distance(grid["steps"], grid["step"], scale, unit) / scale
 
 
-def _is_contradicted(steps, precise, own, second):
+def _is_contradicted(steps, grown, precise, own, second):
     """Return whether the baseline *second* contradicts the float64 evaluation *precise*.
 
-    *steps*: what quantisation allows besides rounding, else zero. *own*: the evaluation in the
-    model's own precision, which overflows where the model does.
+    *steps*: what quantisation allows besides rounding, else zero. *grown*: see `growth`. *own*: the
+    evaluation in the model's own precision, which overflows where the model does.
     """
     if len({(x.shape, x.dtype.kind) for x in (precise, own, second)}) > 1:
         return True
@@ -217,16 +263,17 @@ def _is_contradicted(steps, precise, own, second):
         return bool(((precise != second) & (precise == own)).any())
     if _is_otherwise_infinite(precise, second) or _is_elsewhere_finite(own, second):
         return True
-    return differs(precise, second, max(_rounding_allowed(own, precise), steps))
+    return differs(precise, second, max(_rounding_allowed(own, precise, grown), steps))
 
 
-def _rounding_allowed(own, precise):
+def _rounding_allowed(own, precise, grown):
     """Return how far rounding alone may take another order of the same arithmetic from gold.
 
-    Arrays are masked alike. An exact value may be rounded once by another order.
+    Arrays are masked alike. An exact value may be rounded once by another order. *grown*: see
+    `growth`.
     """
     once = numpy.finfo(own.dtype).eps if own.dtype.kind == "f" else 0.0
-    return max(ROUNDING, once, OWN_ERRORS * error_of(own, precise))
+    return max(grown * ROUNDING, once, OWN_ERRORS * error_of(own, precise))
 
 
 def _is_otherwise_infinite(precise, second):

@@ -1,18 +1,32 @@
-"""Values that the model's own precision decides: it overflows, or rounding changes an integer.
+"""Values that the model's own precision decides: it overflows, or rounding takes another step.
 
 Gold is a float64 evaluation, which neither overflows where float16 does nor rounds as it does. No
 runtime is wrong that computes as the model says, and none that computes in more than that.
 """
 
+from typing import Any, Dict
+
 import numpy
 
 from harness import record
-from harness.graphs import inner
+from harness.graphs import inner, operators
+from harness.graphs.inputs import onnx_inputs
+from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated
+from harness.graphs.precise import widen
+from harness.runtimes.onnx import gold, reaching
 
 #: Finite values that differ by more than this part of gold's largest value are not the same but
 #: for rounding, in float16 neither: something before them overflowed.
 UNLIKE = 0.05
+
+#: Operators that step, and how far into its step each float is: 0 where rounding decides.
+STEPS: Dict[str, Any] = {
+    "Round": lambda x: numpy.abs(numpy.abs(x - numpy.floor(x)) - 0.5),
+    "Floor": lambda x: numpy.abs(x - numpy.rint(x)),
+    "Ceil": lambda x: numpy.abs(x - numpy.rint(x)),
+    "Sign": numpy.abs,
+}
 
 
 def masks(model, inputs, outputs, gold):
@@ -44,13 +58,74 @@ def masks(model, inputs, outputs, gold):
     return {name: mask for name, mask in together.items() if mask.any()}, remarks
 
 
-def join(first, second):
-    """Return the masks of both by output; the larger code of a value counts."""
-    names = list(first) + [name for name in second if name not in first]
-    return {
-        name: numpy.maximum(first.get(name, 0), second.get(name, 0)).astype("uint8")
-        for name in names
+def steps(model, inputs):
+    """Return which values follow from a step that rounding may take otherwise.
+
+    How far rounding takes a value is the difference between the model's own precision and float64:
+    what is exact in both, such as an input itself, takes the step that the standard says.
+
+    Args:
+        model: the model.
+        inputs: arrays by name.
+
+    Returns:
+        (by output, a mask of its shape, `harness.record.ROUNDING` where a step decides; a remark
+        for each node). Empty where the evaluator gives no inner values.
+    """
+    model = inlined(model)
+    nodes = {number: x for number, x in enumerate(model.graph.node) if x.op_type in STEPS}
+    if not nodes:
+        return {}, []
+    try:
+        values = operators.evaluate(model, inputs, intermediate=True)
+        precise = operators.evaluate(
+            widen(model), onnx_inputs.as_float64(inputs), intermediate=True
+        )
+    except NotEvaluated:
+        return {}, []
+    own_masks = {
+        number: _is_near_step(node.op_type, values[node.input[0]], precise[node.input[0]])
+        for number, node in nodes.items()
     }
+    own_masks = {number: mask for number, mask in own_masks.items() if mask.any()}
+    if not own_masks:
+        return {}, []
+    reached, _ = reaching.reach(model, inputs, values, own_masks, _other_steps)
+    codes = {
+        name: mask.astype("uint8") * numpy.uint8(record.ROUNDING)
+        for name, mask in reached.items()
+        if mask.any()
+    }
+    text = "{} '{}': rounding decides {} of {} values, which are not compared"
+    remarks = [
+        text.format(node.op_type, node.name or node.output[0], int(mask.sum()), mask.size)
+        for node, mask in ((nodes[number], mask) for number, mask in own_masks.items())
+    ]
+    return codes, remarks if codes else []
+
+
+@numpy.errstate(invalid="ignore")  # an infinity takes no other step
+def _is_near_step(operator, value, precise):
+    """Return where the operand of an operator of `STEPS` is as near to a step as rounding is."""
+    value, precise = numpy.asarray(value), numpy.asarray(precise)
+    if value.dtype.kind != "f" or value.shape != precise.shape:
+        return numpy.zeros(value.shape, bool)
+    moved = numpy.abs(precise - value.astype("float64"))
+    once = numpy.finfo(value.dtype).eps * numpy.abs(precise)
+    return (moved > 0) & (STEPS[operator](precise) <= gold.OWN_ERRORS * moved + once)
+
+
+def _other_steps(_, name, values):
+    return values[name] - 1, values[name] + 1
+
+
+def join(*groups):
+    """Return the masks of all groups by output; the largest code of a value counts."""
+    joined: Dict[str, numpy.ndarray] = {}
+    for group in groups:
+        for name, mask in group.items():
+            joined[name] = numpy.maximum(joined.get(name, 0), mask).astype("uint8")
+    return joined
 
 
 def _rounding(value, gold):

@@ -4,12 +4,9 @@ Casts of NaN, of infinities and of what is out of range to an integer; integers 
 beyond their range; the largest or smallest value
 among NaN, and its place; the nearest value where rounding decides which it is; the mean of nothing;
 a dynamic quantisation whose range overflows.
-They are looked for on the inputs at hand, in the model's own precision. What they reach is tried:
-the model is evaluated with other values in their place. A value that is discarded later, as by a
-Where, leaves the outputs defined.
+They are looked for on the inputs at hand, in the model's own precision. What they reach is tried,
+see `reaching`.
 """
-
-from typing import Dict
 
 import numpy
 
@@ -17,7 +14,8 @@ from harness import record
 from harness.graphs import checks
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators import NotEvaluated, evaluate
-from harness.graphs.values import as_array, wider_dtype
+from harness.graphs.values import wider_dtype
+from harness.runtimes.onnx import reaching
 
 CASTS = ("Cast", "CastLike")
 PLACES = ("ArgMax", "ArgMin", "TopK")
@@ -25,7 +23,7 @@ EXTREMES = ("ReduceMax", "ReduceMin", "MaxPool", "GlobalMaxPool")
 RESIZING = ("Resize", "Upsample")
 DIVISIONS = ("Div", "Mod")
 
-#: What of an operator is undefined; see `_reason` for a TopK that need not sort.
+#: What of an operator is undefined.
 REASONS = dict.fromkeys(CASTS, "of NaN or of what is out of range")
 REASONS.update(dict.fromkeys(PLACES + EXTREMES, "of NaN"), ReduceMean="of nothing")
 REASONS.update(dict.fromkeys(DIVISIONS, "of integers by zero"))
@@ -34,9 +32,6 @@ REASONS.update(dict.fromkeys(RESIZING + ("GridSample",), "where rounding tells w
 
 #: Of onnx.TensorProto: UINT8, INT8, UINT16, INT16, INT32, INT64, UINT32 and UINT64.
 INTEGERS = (2, 3, 4, 5, 6, 7, 12, 13)
-
-#: The opset from which Where exists, which puts other values into a graph.
-WHERE_OPSET = 9
 
 
 def masks(model, inputs, outputs):
@@ -59,7 +54,7 @@ def masks(model, inputs, outputs):
         values = evaluate(model, inputs, intermediate=True)
     except NotEvaluated:
         return {}, []
-    opset = _opset(model)
+    opset = reaching.opset(model)
     own_masks = {
         number: mask
         for number, mask in (
@@ -67,7 +62,9 @@ def masks(model, inputs, outputs):
         )
         if mask is not None and mask.any()
     }
-    reached = _reached(model, inputs, values, own_masks) if own_masks else {}
+    if not own_masks:
+        return {}, []
+    reached, _ = reaching.reach(model, inputs, values, own_masks, _extremes)
     codes = {
         name: numpy.asarray(mask, "uint8") * numpy.uint8(record.UNDEFINED_VALUE)
         for name, mask in reached.items()
@@ -77,29 +74,13 @@ def masks(model, inputs, outputs):
         "{} '{}' {} is undefined by the standard: {} of {} values are not compared".format(
             model.graph.node[number].op_type,
             model.graph.node[number].name,
-            _reason(model.graph.node[number]),
+            REASONS[model.graph.node[number].op_type],
             int(mask.sum()),
             mask.size,
         )
         for number, mask in own_masks.items()
     ]
     return codes, remarks if codes else []
-
-
-def _reason(node):
-    return "in its order (sorted=0)" if _is_unsorted(node) else REASONS[node.op_type]
-
-
-def _is_unsorted(node):
-    """Return whether the order in which a TopK returns what it selects is undefined."""
-    return node.op_type == "TopK" and any(
-        attribute.name == "sorted" and attribute.i == 0 for attribute in node.attribute
-    )
-
-
-def _opset(model):
-    opsets = {opset.domain: opset.version for opset in model.opset_import}
-    return opsets.get("", 1)
 
 
 def _suspects(model, arrays):
@@ -137,82 +118,14 @@ def _is_nearest(node):
     return (modes or [default]) == [b"nearest"]
 
 
-def _reached(model, inputs, values, own_masks):
-    """Return where the outputs depend on undefined values, by output."""
-    names = [value.name for value in model.graph.output]
-    reached = {name: numpy.zeros(numpy.shape(values[name]), bool) for name in names}
-    try:
-        if _opset(model) < WHERE_OPSET:
-            raise NotEvaluated("the opset has no Where")
-        for lowest in (True, False):
-            answers = evaluate(_substituted(model, values, own_masks, lowest), inputs)
-            for name in names:
-                reached[name] |= _unlike(answers[name], values[name])
-    except (NotEvaluated, ValueError):  # an undefined value may not be an index, or change a shape
-        return _throughout(model, values, own_masks)
-    return reached
-
-
-def _unlike(answer, value):
-    answer, value = as_array(answer), as_array(value)
-    if answer.shape != value.shape:
-        raise ValueError("the shape depends on an undefined value")
-    unlike = answer != value
-    if value.dtype.kind == "f":
-        unlike &= ~(numpy.isnan(answer) & numpy.isnan(value))
-    return unlike
-
-
-def _substituted(model, values, own_masks, lowest):
-    """Return the model with the lowest or the highest value in the place of undefined ones."""
-    import onnx
-
-    copy = type(model)()
-    copy.CopyFrom(model)
-    nodes = []
-    for number, node in enumerate(copy.graph.node):
-        nodes.append(node)
-        for at, name in enumerate(node.output) if number in own_masks else ():
-            value = numpy.asarray(values[name])
-            substituted = _other(node, values, value.dtype, lowest)
-            parts = [name + "." + part for part in ("undefined", "other", "raw")]
-            for part, array in zip(parts, (_spread(own_masks[number], value), substituted)):
-                copy.graph.initializer.append(onnx.numpy_helper.from_array(array, part))
-            node.output[at] = parts[2]
-            nodes.append(onnx.helper.make_node("Where", parts, [name]))
-    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
-    del copy.graph.node[:]
-    copy.graph.node.extend(nodes)
-    return copy
-
-
-def _spread(own_mask, value):
-    """Return the mask of an output of a node, from that of its first output."""
-    shape = numpy.shape(value)
-    return own_mask if own_mask.shape == shape else numpy.full(shape, own_mask.any())
-
-
-def _other(node, values, dtype, lowest):
-    """Return a value that a runtime may give in the place of an undefined one."""
+def _extremes(node, name, values):
+    """Return the least and the largest value that a runtime may give where it is undefined."""
+    dtype = numpy.asarray(values[name]).dtype
     if dtype.kind == "f":
-        return numpy.array(-1.0 if lowest else 1.0, dtype)
+        return -1.0, 1.0
     if node.op_type in PLACES and dtype == "int64":
-        dim = max(numpy.shape(values[node.input[0]]))
-        return numpy.array(0 if lowest else dim - 1, dtype)
-    least, most = _range(dtype)
-    return numpy.array(least if lowest else most, dtype)
-
-
-def _throughout(model, values, own_masks):
-    """Return the outputs that depend on an undefined value, as undefined throughout."""
-    masked: Dict[str, numpy.ndarray] = {}
-    for number, node in enumerate(model.graph.node):
-        outputs = [name for name in node.output if hasattr(values.get(name), "shape")]
-        if number in own_masks:
-            masked.update((name, _spread(own_masks[number], values[name])) for name in outputs)
-        elif any(name in masked and masked[name].any() for name in node.input):
-            masked.update((name, numpy.ones(numpy.shape(values[name]), bool)) for name in outputs)
-    return {value.name: masked[value.name] for value in model.graph.output if value.name in masked}
+        return 0, max(numpy.shape(values[node.input[0]])) - 1
+    return _range(dtype)
 
 
 def _own_mask(node, values, opset):
@@ -230,8 +143,6 @@ def _own_mask(node, values, opset):
         return resizing.tie_mask(opset, x.shape, read[1:], attributes)
     if node.op_type == "GridSample":
         return sampling.tie_mask(x, read[1], attributes)
-    if _is_unsorted(node):
-        return numpy.ones(y.shape, bool)
     if node.op_type in DIVISIONS:
         return _is_divided_wrongly(x, numpy.asarray(read[1])) if x.dtype.kind in "iu" else None
     if x.dtype.kind != "f":

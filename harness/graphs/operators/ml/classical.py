@@ -21,6 +21,15 @@ class MlOperator(Operator):
         Operator.__init__(self, onnx_node, run_params, schema)
         self.is_wide = WIDE in run_params["opsets"]
 
+    @classmethod
+    def is_trusted(cls, node, constants):
+        """Return whether the scores of a node have a formula: the standard only names PROBIT."""
+        del constants
+        return not any(
+            attribute.name == "post_transform" and (attribute.s == b"PROBIT" or attribute.i == 4)
+            for attribute in node.attribute
+        )
+
     def floats(self, values, x=None):
         """Return what is computed, of features x, in the precision of the evaluation."""
         is_double = x is not None and x.dtype == "float64"
@@ -64,14 +73,17 @@ def _softmax_zero(scores):
 
 
 def _probit(scores):
-    """The inverse normal distribution function by Winitzki, as in other implementations."""
+    """The inverse normal distribution function by Winitzki, as in other implementations.
+
+    It is infinite at 0 and 1, and NaN beyond.
+    """
     centred = 2 * scores - 1
     with numpy.errstate(divide="ignore", invalid="ignore"):
         log = numpy.log((1 - centred) * (1 + centred))
         half = 2 / (numpy.pi * 0.147) + 0.5 * log
         root = numpy.sqrt(numpy.sqrt(half * half - log / 0.147) - half)
-    inverse = numpy.where(centred < 0, -root, root)
-    return 1.41421356 * numpy.where(numpy.abs(centred) == 1, 0, inverse)
+    root = numpy.where(numpy.abs(centred) == 1, numpy.inf, root)
+    return 1.41421356 * numpy.where(centred < 0, -root, root)
 
 
 def two_scores(score, transform, is_probability):

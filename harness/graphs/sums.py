@@ -1,0 +1,74 @@
+"""The longest sum in an ONNX graph: rounding costs more there, as runtimes add in other orders.
+
+https://onnx.ai/onnx/operators says along which axes an operator sums. Where shape inference knows
+no shape, or an operator is not here, it counts as no sum.
+"""
+
+import functools
+import operator
+from typing import Any, Dict, List
+
+from harness.graphs import checks, shapes
+
+#: Operators that multiply matrices: the last dimension of the first input is summed over.
+PRODUCTS = ("MatMul", "FusedMatMul", "FusedGemm", "Gemm", "QGemm", "MatMulNBits")
+
+#: Operators whose second input holds weights: the first or second dimension is that of the output.
+CONVOLUTIONS = ("Conv", "ConvTranspose", "FusedConv", "NhwcFusedConv", "DeformConv")
+
+#: Operators that sum along one axis, and that is the last one where none is stated.
+ALONG_AXIS = ("Softmax", "LogSoftmax", "LpNormalization")
+
+#: Operators that sum over all there is.
+LOSSES = ("NegativeLogLikelihoodLoss", "SoftmaxCrossEntropyLoss")
+
+#: Operators that sum over all axes from one on.
+FROM_AXIS = (
+    "LayerNormalization",
+    "RMSNormalization",
+    "SimplifiedLayerNormalization",
+    "SkipLayerNormalization",
+    "SkipSimplifiedLayerNormalization",
+)
+
+
+def longest_sum(model: Any, inputs: Any) -> int:
+    """Return the number of terms of the longest sum, at least 1, for inputs: arrays by name."""
+    entries = [
+        {"name": name, "dtype": x.dtype.name, "shape": list(x.shape)} for name, x in inputs.items()
+    ]
+    known = {
+        name: shape
+        for name, shape in shapes.infer(model, entries).items()
+        if all(isinstance(dim, int) for dim in shape)
+    }
+    return max((_terms(node, known) for node in checks.all_nodes(model.graph)), default=1)
+
+
+def _terms(node: Any, known: Dict[str, List[Any]]) -> int:
+    """Return how many terms a node sums for each of its values, 1 where that is not known."""
+    read = [known.get(name) for name in node.input]
+    kind, x, y = node.op_type, next(iter(read), None), known.get(next(iter(node.output), ""))
+    if not x:
+        return 1
+    axis = next((item.i for item in node.attribute if item.name == "axis"), -1)
+    if (kind.startswith("Reduce") or kind.startswith("Global")) and y is not None:
+        return _size(x) // max(_size(y), 1)
+    if kind in PRODUCTS:
+        is_transposed = any(item.name == "transA" and item.i for item in node.attribute)
+        return int(x[-2] if is_transposed and len(x) > 1 else x[-1])
+    if kind in CONVOLUTIONS and len(read) > 1 and read[1]:
+        return _size(read[1]) // max(int(min(read[1][:2])), 1)
+    if kind in ALONG_AXIS:
+        return int(x[axis]) if -len(x) <= axis < len(x) else 1
+    if kind in FROM_AXIS:
+        return _size(x[axis:])
+    if kind in LOSSES:
+        return _size(x)
+    if kind in ("InstanceNormalization", "GroupNormalization", "MeanVarianceNormalization"):
+        return _size(x[1:])
+    return int(max(x)) if kind in ("CumSum", "Einsum") else 1
+
+
+def _size(dims: List[Any]) -> int:
+    return int(functools.reduce(operator.mul, dims, 1))

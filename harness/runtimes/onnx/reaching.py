@@ -1,0 +1,101 @@
+"""What some values of a graph reach: the model is evaluated with others in their place."""
+
+from typing import Dict
+
+import numpy
+
+from harness.graphs.operators import NotEvaluated, evaluate
+from harness.graphs.values import as_array
+
+#: The opset from which Where exists, which puts other values into a graph.
+WHERE_OPSET = 9
+
+
+def reach(model, inputs, values, own_masks, alternatives):
+    """Return where the outputs depend on some values, and what the model answers to others.
+
+    A value that is discarded later, as by a Where, is not reached.
+
+    Args:
+        model: the model, without functions of its own.
+        inputs: arrays by name.
+        values: all values of the graph by name, in the model's own precision.
+        own_masks: where a node's first output is concerned, by the number of the node.
+        alternatives: returns, for a node, the name of an output of it, and *values*, two arrays or
+            numbers of the output's dtype, to be tried in the place of what is masked.
+
+    Returns:
+        (a mask by output, the outputs for each alternative: none where it cannot be evaluated, and
+        the masks are then of all that depends on the values).
+    """
+    names = [x.name for x in model.graph.output if hasattr(values.get(x.name), "dtype")]
+    reached = {name: numpy.zeros(numpy.shape(values[name]), bool) for name in names}
+    answers = []
+    try:
+        if opset(model) < WHERE_OPSET:
+            raise NotEvaluated("the opset has no Where")
+        for number in (0, 1):
+            others = _substituted(model, values, own_masks, alternatives, number)
+            answers.append(evaluate(others, inputs))
+            for name in names:
+                reached[name] |= _unlike(answers[-1][name], values[name])
+    except (NotEvaluated, ValueError):  # another value may not be an index, or change a shape
+        return _throughout(model, values, own_masks), []
+    return reached, answers
+
+
+def opset(model):
+    """Return the opset of a model, of the standard's own domain."""
+    opsets = {entry.domain: entry.version for entry in model.opset_import}
+    return opsets.get("", 1)
+
+
+def _unlike(answer, value):
+    answer, value = as_array(answer), as_array(value)
+    if answer.shape != value.shape:
+        raise ValueError("the shape depends on another value")
+    unlike = answer != value
+    if value.dtype.kind == "f":
+        unlike &= ~(numpy.isnan(answer) & numpy.isnan(value))
+    return unlike
+
+
+def _substituted(model, values, own_masks, alternatives, number):
+    """Return the model with the alternatives of this *number* in the place of what is masked."""
+    import onnx
+
+    copy = type(model)()
+    copy.CopyFrom(model)
+    nodes = []
+    for place, node in enumerate(copy.graph.node):
+        nodes.append(node)
+        for at, name in enumerate(node.output) if place in own_masks else ():
+            value = numpy.asarray(values[name])
+            other = numpy.asarray(alternatives(node, name, values)[number], value.dtype)
+            parts = [name + "." + part for part in ("masked", "other", "raw")]
+            for part, array in zip(parts, (_spread(own_masks[place], value), other)):
+                copy.graph.initializer.append(onnx.numpy_helper.from_array(array, part))
+            node.output[at] = parts[2]
+            nodes.append(onnx.helper.make_node("Where", parts, [name]))
+    nodes = [onnx.NodeProto.FromString(node.SerializeToString()) for node in nodes]
+    del copy.graph.node[:]
+    copy.graph.node.extend(nodes)
+    return copy
+
+
+def _spread(own_mask, value):
+    """Return the mask of an output of a node, from that of its first output."""
+    shape = numpy.shape(value)
+    return own_mask if own_mask.shape == shape else numpy.full(shape, own_mask.any())
+
+
+def _throughout(model, values, own_masks):
+    """Return the outputs that depend on a masked value, as masked throughout."""
+    masked: Dict[str, numpy.ndarray] = {}
+    for number, node in enumerate(model.graph.node):
+        outputs = [name for name in node.output if hasattr(values.get(name), "shape")]
+        if number in own_masks:
+            masked.update((name, _spread(own_masks[number], values[name])) for name in outputs)
+        elif any(name in masked and masked[name].any() for name in node.input):
+            masked.update((name, numpy.ones(numpy.shape(values[name]), bool)) for name in outputs)
+    return {x.name: masked[x.name] for x in model.graph.output if x.name in masked}
