@@ -54,13 +54,21 @@ def plan_matrix(
         cold=preset.cold,
         steps_emulated=None if preset.emulated_accuracy else matrix.tolerances.steps,
         infer=preset.infer,
-        idioms=frozenset(
-            (framework, workload)
-            for workload in preset.workloads
-            for network, framework in idioms
-            if network == matrix.workloads[workload].network
-        ),
+        idioms=_idiomatic(matrix, preset, idioms),
         probed=frozenset(cell.id for cell in cells if cell.folder in probes),
+        untimed=frozenset(cell.id for cell in cells if cell.is_evaluator),
+    )
+
+
+def _idiomatic(
+    matrix: Matrix, preset: Preset, idioms: Collection[tuple[str, str]]
+) -> frozenset[tuple[str, str]]:
+    """Return the pairs of a framework and a workload whose network it has an idiom of."""
+    return frozenset(
+        (framework, workload)
+        for workload in preset.workloads
+        for network, framework in idioms
+        if network == matrix.workloads[workload].network
     )
 
 

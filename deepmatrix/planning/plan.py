@@ -166,6 +166,8 @@ class Plan:
     idioms: frozenset[tuple[str, str]] = frozenset()
     #: The cells whose framework has probes.
     probed: frozenset[str] = frozenset()
+    #: The evaluators, whose times do not count. Plans of earlier versions timed them.
+    untimed: frozenset[str] = frozenset()
 
     def with_sample_request(self, request: SampleRequest) -> Plan:
         """Return this plan, with what a user requests of the sample inputs of all own models."""
@@ -191,7 +193,7 @@ class Plan:
 
         Rounds are for times, and an evaluator's do not count.
         """
-        is_checked = cell.id in self.emulated or cell.id in self._evaluators
+        is_checked = cell.id in self.emulated or cell.id in self.untimed
         return self.rounds_emulated if is_checked else self.rounds_native
 
     @cached_property
@@ -224,7 +226,7 @@ class Plan:
             return False
         if job.artifact is None:
             return not TIMED.isdisjoint(job.phases)
-        if job.cell in self._evaluators:
+        if job.cell in (self._evaluators if job.artifact.imported else self.untimed):
             return False
         return job.artifact.producer not in self.emulated
 
