@@ -26,7 +26,9 @@ from deepmatrix.comparison.significance import compare_rounds, holm
 from deepmatrix.comparison.trials import confirmed, side_of, suspects
 from deepmatrix.comparison.verdicts import Outcome, compare_verdicts
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError, RecordError
-from deepmatrix.images import pins
+from deepmatrix.images import build, pins
+from deepmatrix.images.recipes import Recipe, recipe_for
+from deepmatrix.machine.packages import indexes
 from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
@@ -558,3 +560,34 @@ def test_a_version_that_cannot_be_locked_is_named_and_leaves_no_pins() -> None:
     ):
         raise AssertionError("there is no such version")
     assert not pins.path(trial.cells[0][1].pinned).exists()
+
+
+def test_a_version_on_trial_is_locked_in_the_users_cache_and_not_in_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shipped = sorted(pins.FOLDER.rglob("*"))
+    (trial, _) = trials.trials(
+        MATRIX, "onnxruntime", ["1.31.0", "1.32.0"], Selection(include=(ONNXRUNTIME,)), DOCKER
+    )
+    cell = trial.cells[0][1]
+    with trying._locked([trial], MATRIX):
+        assert pins.path(cell.pinned).is_relative_to(tmp_path)
+        assert pins.version(cell) == "1.31.0"
+        assert sorted(pins.FOLDER.rglob("*")) == shipped
+        context = Path(build_context(recipe_for(cell, MATRIX, "debian"), tmp_path))
+        assert (context / "pins" / f"{cell.pinned}.txt").read_text("utf-8") == pins.path(
+            cell.pinned
+        ).read_text("utf-8")
+        names = {path.name for path in pins.FOLDER.iterdir() if path.is_file()}
+        assert {path.name for path in context.iterdir()} == {*names, "pins"}
+    assert not pins.path(cell.pinned).exists()
+
+
+def build_context(recipe: Recipe, folder: Path) -> str:
+    """Return the folder that an image would be built from."""
+    (folder / "work").mkdir()
+    workshop = build.Workshop(
+        folder=folder / "work", sources=indexes.Sources(), architecture="amd64", roots={}
+    )
+    return workshop.context(recipe)
