@@ -148,8 +148,8 @@ class Comparison(Row):
 
     @property
     def is_void(self) -> bool:
-        """Whether nothing could be compared: no verdict, no time, and nothing is lost."""
-        return self.is_empty and not self.compared and not self.times
+        """Whether nothing could be compared: the sides have no verdict and no time in common."""
+        return not self.compared and not self.times and not self.sizes
 
 
 def schema() -> str:

@@ -82,9 +82,8 @@ def broken(comparison: Comparison, limits: Sequence[Limit]) -> tuple[str, ...]:
 
     Any limit is broken where nothing could be compared with it.
     """
-    if limits and comparison.is_void:
-        return (VOID,)
     lines = [line for limit in limits for line in _lines(comparison, limit)]
+    lines += [VOID] if limits and comparison.is_void else []
     return tuple(dict.fromkeys(lines))
 
 

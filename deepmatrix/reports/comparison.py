@@ -84,7 +84,7 @@ def headline(comparison: Comparison) -> tuple[str, Mood]:
         for count, singular, plural in counts
         if count
     ]
-    if comparison.is_void:
+    if comparison.is_void and comparison.is_empty:
         return (f"✗ {VOID}", "bad") if comparison.broken else (f"• {VOID}", "warned")
     if comparison.broken:
         count = len(comparison.broken)

@@ -590,6 +590,14 @@ def test_nothing_compared_is_not_nothing_changed(
     assert capsys.readouterr().out.startswith("✗ nothing could be compared")
 
 
+def test_a_limit_is_broken_where_there_is_nothing_to_hold_against_it() -> None:
+    pairs = void_pairs()
+    comparison = compare_results(pairs["not run"][0], pairs["other models"][0], ("base", "head"))
+    assert comparison.failures
+    (line,) = limits.broken(comparison, limits.parse("changed"))
+    assert line.startswith("nothing could be compared")
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [
