@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from deepmatrix.cli import options as shared
-from deepmatrix.config.cell_globs import no_match, unmatched
-from deepmatrix.config.documents import MOST_KNOWN, Problem, did_you_mean
+from deepmatrix.config.cell_globs import unmatched
+from deepmatrix.config.documents import Problem, did_you_mean
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.config.sections import Override
 from deepmatrix.config.source import Location
@@ -109,9 +109,8 @@ def check_outputs(inspected: Run, overrides: Sequence[Override]) -> None:
     for override in overrides if names else ():
         if not any(fnmatch.fnmatchcase(name, override.outputs) for name in names):
             raise ArgumentError(
-                f"a tolerance in {project.FILE.name} is for nothing: "
-                f"{no_match(override.outputs, names, noun='output')}",
-                hint=f"outputs: {', '.join(sorted(names)[:MOST_KNOWN])}",
+                f"a tolerance is for '{override.outputs}', and the model has no such output"
+                f"{did_you_mean(override.outputs, names)}"
             )
 
 

@@ -253,7 +253,7 @@ def test_a_tolerance_of_an_output_that_no_model_has_is_refused_and_leaves_no_run
     write(entry(tolerance.format("yy*")))
     assert main.main(["verify", *options]) == ArgumentError.exit_code
     shown = capsys.readouterr().out.replace("\n", " ")
-    assert "a tolerance in deepmatrix.yaml is for nothing: 'yy*' matches no output" in shown
+    assert "a tolerance is for 'yy*', and the model has no such output; known: add5, y" in shown
     assert not list(folder.glob("runs/*/results.json"))
     write(entry(tolerance.format("'y*'")))
     assert main.main(["verify", *options]) == 0

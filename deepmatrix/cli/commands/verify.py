@@ -346,7 +346,7 @@ def _check_inspected(inspected: Run, options: argparse.Namespace) -> None:
     try:
         projects.check_outputs(inspected, options.overrides)
     except ArgumentError as error:
-        raise _WrongRequest(error.message, hint=error.hint) from None
+        raise _WrongRequest(error.message) from None
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
