@@ -37,12 +37,14 @@ def verify(repository: Path, model: Path, options: Sequence[str]) -> Parts:
         if not records:
             raise SystemExit(ended.stderr)
         jobs = processes([json.loads(path.read_text()) for path in records])
+        plan = json.loads((Path(runs) / "bench" / "plan.json").read_text())["plan"]
     first = min(began for began, _ in jobs.values())
     last = max(began + seconds for began, seconds in jobs.values())
     in_jobs = sum(seconds for _, seconds in jobs.values())
     pauses = last - first - in_jobs
     return {
         "command to verdict": end - start,
+        **verdicts(jobs, plan["emulated"], start),
         "without pauses": end - start - pauses,
         "CPU of the host": cpu_s,
         "before the first job": first - start,
@@ -50,6 +52,24 @@ def verify(repository: Path, model: Path, options: Sequence[str]) -> Parts:
         "after the last job": end - last,
         **{f"  {cell}": seconds for cell, (_, seconds) in sorted(jobs.items())},
     }
+
+
+def verdicts(
+    jobs: Mapping[str, tuple[float, float]], emulated: Sequence[str], start: float
+) -> Parts:
+    """Return the seconds from the *start* of the command to verdicts: one, all native, all."""
+    ends = {
+        job.removeprefix("consume "): began + seconds - start
+        for job, (began, seconds) in jobs.items()
+        if job.startswith("consume ")
+    }
+    native = [seconds for cell, seconds in ends.items() if cell not in emulated]
+    parts = {"first verdict": min(ends.values())}
+    if native:
+        parts["native verdicts"] = max(native)
+    if len(native) < len(ends):
+        parts["emulated verdicts"] = max(ends.values())
+    return parts
 
 
 def processes(records: Sequence[Mapping[str, object]]) -> dict[str, tuple[float, float]]:
@@ -73,16 +93,18 @@ def main() -> None:
     parser.add_argument("--repeat", type=int, default=5)
     parser.add_argument("--model", type=Path, default=MODEL)
     parser.add_argument("--only", action="append", default=[], metavar="GLOB")
+    parser.add_argument("--emulated", action="store_true", help="emulated cells, too")
     parser.add_argument("--beside", type=Path, metavar="FOLDER", help="another working tree")
     options = parser.parse_args()
     if shutil.which("nox") is None:
         parser.error("nox is not on PATH")
     chosen = [word for glob in options.only for word in ("--only", glob)]
+    chosen += [] if options.emulated else ["--native"]
     trees = [ROOT, *([options.beside.resolve()] if options.beside else [])]
     samples: dict[Path, list[Parts]] = {tree: [] for tree in trees}
     for _ in range(options.repeat):
         for tree in trees:
-            samples[tree].append(verify(tree, options.model.resolve(), ["--native", *chosen]))
+            samples[tree].append(verify(tree, options.model.resolve(), chosen))
     for tree, runs in samples.items():
         print(f"{tree}, {len(runs)} times, in seconds")
         for part in runs[-1]:

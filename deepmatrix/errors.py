@@ -80,7 +80,7 @@ class OutputClosed(DeepmatrixError):
         super().__init__("what read the output went away")
 
 
-_MAKE_ROOM = "make room, then go on with --resume: finished jobs have their records"
+_MAKE_ROOM = "make room; a run that has begun goes on with --resume, from its finished jobs"
 _ELSEWHERE = "for runs with --runs, for the cache with XDG_CACHE_HOME"
 _NO_PERMISSION = f"name a place that you may write, {_ELSEWHERE}; or change who owns it"
 
@@ -90,7 +90,7 @@ _HINTS = {
     errno.EDQUOT: _MAKE_ROOM,
     errno.EFBIG: "raise the limit of a file's size (ulimit -f), then go on with --resume",
     errno.ENXIO: "start what reads it first",
-    errno.EISDIR: "move the folder away, or name another file",
+    errno.EISDIR: "move the folder away; where you named the file, name another",
     errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
     errno.EACCES: _NO_PERMISSION,
     errno.ENAMETOOLONG: "use a shorter name",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import shlex
+from pathlib import Path
 
-from deepmatrix.paths import IS_CHECKOUT
+from deepmatrix.paths import IS_CHECKOUT, ROOT
 
 
 def command_line(command: str, *arguments: str) -> str:
@@ -18,10 +20,18 @@ def command_line(command: str, *arguments: str) -> str:
 
 def command_words(command: str, *arguments: str) -> list[str]:
     """Return the words of `command_line`."""
-    if not IS_CHECKOUT:
+    if not has_sessions():
         return ["deepmatrix", command, *arguments]
     return ["nox", "-s", command, *(["--", *arguments] if arguments else [])]
 
 
-#: What lists all commands.
-LIST_COMMANDS = "nox -l" if IS_CHECKOUT else "deepmatrix --help"
+def listing_line() -> str:
+    """Return what to type for a list of all commands."""
+    return "nox -l" if has_sessions() else "deepmatrix --help"
+
+
+def has_sessions() -> bool:
+    """Return whether nox finds its sessions where the user is: at the top of a checkout."""
+    with contextlib.suppress(OSError):  # a folder that is gone
+        return IS_CHECKOUT and Path.cwd() == ROOT
+    return False

@@ -13,7 +13,7 @@ from deepmatrix import __version__
 from deepmatrix.cli import options
 from deepmatrix.config.documents import did_you_mean
 from deepmatrix.errors import ArgumentError
-from deepmatrix.invocation import LIST_COMMANDS, command_line
+from deepmatrix.invocation import command_line, listing_line
 from deepmatrix.paths import IS_CHECKOUT
 
 #: Every command and the module that declares its options and runs it.
@@ -77,7 +77,7 @@ class Parser(argparse.ArgumentParser):
         """Raise ArgumentError; its hint names the help of the command, where one is named."""
         help_of = f"`{command_line(command, '--help')}`, and " if command else ""
         raise ArgumentError(
-            self._explain(message), hint=f"see {help_of}`{LIST_COMMANDS}` for all commands"
+            self._explain(message), hint=f"see {help_of}`{listing_line()}` for all commands"
         )
 
     def commands(self) -> dict[str, argparse.ArgumentParser]:

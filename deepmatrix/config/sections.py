@@ -102,7 +102,8 @@ class System(Section):
 
     *adapter* is its module of the harness, ``harness.frameworks.NAME.adapter`` or
     ``harness.runtimes.NAME.adapter`` by default. A program in another language has a *command*
-    instead, which gets the control directory as its last argument.
+    instead, which gets the control directory as its last argument. With *sessions* that program
+    serves several jobs in one process, as an adapter does.
 
     *pins* names the system whose locked wheels it uses; *distribution* is the package among them
     whose version is shown, by default the one named like the system. *options* go to the adapter,
@@ -117,6 +118,7 @@ class System(Section):
     family: Name = "wheels"
     adapter: ImportString | None = None
     command: tuple[Text, ...] = ()
+    sessions: bool = False
     options: dict[Name, Text] = Field(default_factory=dict)
     environment: dict[Variable, Text] = Field(default_factory=dict)
     compile_cache: dict[Variable, Text] = Field(default_factory=dict)

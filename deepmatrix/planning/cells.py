@@ -117,6 +117,11 @@ class Cell:
         return self.system.command
 
     @property
+    def serves_sessions(self) -> bool:
+        """Whether one process of it serves several jobs."""
+        return self.system.sessions or not self.command
+
+    @property
     def options(self) -> Mapping[str, str]:
         """What its adapter is configured with."""
         return self.system.options

@@ -7,6 +7,7 @@ import random
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -186,8 +187,16 @@ class Plan:
         return replace(self, imports=imports)
 
     def rounds(self, cell: Cell) -> int:
-        """Return the number of rounds in which this cell runs its jobs."""
-        return self.rounds_emulated if cell.id in self.emulated else self.rounds_native
+        """Return the number of rounds in which this cell runs its jobs.
+
+        Rounds are for times, and an evaluator's do not count.
+        """
+        is_checked = cell.id in self.emulated or cell.id in self._evaluators
+        return self.rounds_emulated if is_checked else self.rounds_native
+
+    @cached_property
+    def _evaluators(self) -> frozenset[str]:
+        return frozenset(cell.id for cell in self.cells if cell.is_evaluator)
 
     def rounds_of(self, artifact: Artifact, consumer: Cell) -> int:
         """Return the number of rounds in which a consumer serves an artifact.
@@ -209,14 +218,14 @@ class Plan:
         """Return whether the times of a job count; all others are only checked.
 
         Those of emulated cells do not, nor of what such a cell produced, nor of a standard's
-        evaluator of a user's own model.
+        evaluator.
         """
         if job.cell in self.emulated:
             return False
         if job.artifact is None:
             return not TIMED.isdisjoint(job.phases)
-        if job.artifact.imported:
-            return not any(cell.id == job.cell and cell.is_evaluator for cell in self.cells)
+        if job.cell in self._evaluators:
+            return False
         return job.artifact.producer not in self.emulated
 
     def is_isolated(self, job: Job) -> bool:
@@ -225,7 +234,7 @@ class Plan:
         The start of a timed training is measured for each workload. A model is inspected apart
         from the others. A user's model that is a program could change what others answer.
         """
-        takes_one = any(cell.id == job.cell and cell.command for cell in self.cells)
+        takes_one = any(cell.id == job.cell and not cell.serves_sessions for cell in self.cells)
         is_training = job.artifact is None and job.cell not in self.emulated
         artifact = job.artifact
         is_program = bool(artifact and artifact.imported and FORMATS[artifact.format].program)

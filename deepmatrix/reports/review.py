@@ -54,7 +54,7 @@ class Review:
         grouped: dict[tuple[str, str], tuple[ModelRow, list[PortabilityRow]]] = {}
         for results in self.runs:
             for model in results.served_models:
-                rows = [row for row in results.portability if row.artifact == model.artifact]
+                rows = results.verdicts_of(model.artifact)
                 grouped.setdefault((model.source, model.name), (model, []))[1].extend(rows)
         return list(grouped.values())
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from typing import Any, Literal
+from collections.abc import Sequence
+from functools import cached_property
+from typing import Any, Literal, Self
 
 from pydantic import Field
 
@@ -333,11 +335,29 @@ class Results(Row):
     reused: dict[str, tuple[str, ...]] = Field(default_factory=dict)
     anew: dict[str, tuple[str, ...]] = Field(default_factory=dict)
 
-    @property
+    @cached_property
     def served_models(self) -> list[ModelRow]:
         """The user's own models, without originals, which are evaluated and not served."""
         originals = {cost.original for cost in self.costs}
         return [model for model in self.models if model.artifact not in originals]
+
+    @cached_property
+    def _verdicts(self) -> dict[str, list[PortabilityRow]]:
+        grouped: dict[str, list[PortabilityRow]] = {}
+        for judged in self.portability:
+            grouped.setdefault(judged.artifact, []).append(judged)
+        return grouped
+
+    def verdicts_of(self, artifact: str) -> Sequence[PortabilityRow]:
+        """Return the verdicts of an artifact, in their order."""
+        return self._verdicts.get(artifact, ())
+
+    def __copy__(self) -> Self:
+        """Return a copy that works out anew what is cached: `model_copy` may change its fields."""
+        copied = super().__copy__()
+        for name in ("served_models", "_verdicts"):
+            copied.__dict__.pop(name, None)
+        return copied
 
 
 def schema() -> str:

@@ -15,6 +15,7 @@ from typing import Final, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
 
+from deepmatrix import __version__
 from deepmatrix.boundary.bounds import Id, Line, relative_path
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.config.families import FAMILIES
@@ -34,7 +35,9 @@ RUN_SCHEMA: Final = 2
 #: Bytes of a plan: one of all cells has less than one million.
 LARGEST: Final = 64 << 20
 
-HINT: Final = "use the version that wrote it, or start a new run"
+#: What the user can do where a plan is unreadable, and where another version wrote it.
+DAMAGED: Final = "without its plan a run cannot go on: start a new one"
+OTHER_VERSION: Final = "use the version that wrote it, or start a new run"
 
 _NAME: Final = re.compile(r"[a-z0-9_]+(-[a-z0-9_]+)*")
 _VERSION: Final = re.compile(r"\d+\.\d+")
@@ -100,15 +103,16 @@ def new_manifest(
 
 def read_manifest(path: Path) -> Manifest:
     """Return the manifest of a run. Raises Damaged, also where another version wrote it."""
-    written = read_json(path, _WRITTEN, largest=LARGEST, hint=HINT)
+    written = read_json(path, _WRITTEN, largest=LARGEST, hint=DAMAGED)
     if written.schema_version != RUN_SCHEMA:
         raise Damaged(
             path,
             f"a run of schema {written.schema_version}, written by deepmatrix "
             f"{written.version}; this version reads schema {RUN_SCHEMA}",
-            hint=HINT,
+            hint=OTHER_VERSION,
         )
-    return read_json(path, _MANIFEST, largest=LARGEST, hint=HINT)
+    hint = DAMAGED if written.version == __version__ else OTHER_VERSION
+    return read_json(path, _MANIFEST, largest=LARGEST, hint=hint)
 
 
 def _problems(manifest: Manifest) -> Iterator[str]:

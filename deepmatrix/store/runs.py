@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import AfterValidator, BaseModel, TypeAdapter
 
@@ -35,6 +35,9 @@ from deepmatrix.store.causes import Cause, NodeErrors
 from deepmatrix.store.leftovers import SCRATCH, check_tree
 from deepmatrix.store.manifests import Manifest
 from deepmatrix.store.records import ROUND, JobRecord, place_of, record_files, subject_files
+
+#: At most this many runs are listed by name.
+LISTED_RUNS: Final = 5
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,7 +70,8 @@ class Run:
             if error.errno not in (errno.EEXIST, errno.ENOTEMPTY, errno.ENOTDIR):
                 raise
             raise RecordError(
-                f"{run.path} exists already", hint=f"finish it with --resume {manifest.id}"
+                f"{run.path} exists already",
+                hint=f"choose another --name, or finish that run with --resume {manifest.id}",
             ) from None
         return run
 
@@ -381,8 +385,8 @@ def _is_made_by(run: Run, command: str) -> bool:
 
 def _known_runs(parent: Path) -> str:
     names = sorted(path.parent.name for path in parent.glob("[!.]*/plan.json"))
-    return (
-        f"runs there: {', '.join(names[-5:])}"
-        if names
-        else f"make one with `{command_line('matrix')}`"
-    )
+    if not names:
+        return f"make one with `{command_line('matrix')}`"
+    earlier = len(names) - LISTED_RUNS
+    listed = ", ".join(names[-LISTED_RUNS:])
+    return f"runs there: {listed}{f', and {earlier} before these' if earlier > 0 else ''}"

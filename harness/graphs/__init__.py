@@ -18,4 +18,4 @@ class BadModel(Exception):
 
 
 class WrongInputs(BadModel):
-    """The user's inputs are not those of the model."""
+    """The inputs that the user gives, or asks for, are not those of the model."""

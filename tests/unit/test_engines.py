@@ -264,7 +264,7 @@ def test_a_full_disk_says_make_room_and_where(small_disk: Path) -> None:
     (target / "input.json").write_text("{}")
     with pytest.raises(EngineError, match=f"^{target}.*: No space left on device$") as caught:
         archives.unpack([_tar({"control/x": bytes(2 * MIB)})], target, limit_bytes=8 * MIB)
-    assert caught.value.hint.startswith("make room, then go on with --resume")
+    assert caught.value.hint.startswith("make room; a run that has begun goes on with --resume")
     assert [path.name for path in target.iterdir()] == ["input.json"]
     assert [path.name for path in small_disk.iterdir()] == ["control"]
 
@@ -505,6 +505,27 @@ def test_an_unknown_context_is_an_error(home: Path) -> None:
     assert caught.value.message == "no Docker context 'fra'; did you mean 'far'?"
     with pytest.raises(ArgumentError):
         _first({"HOME": str(home), "DOCKER_CONTEXT": "gone"})
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("ssh://me:secret@host", "ssh://me:***@host"),
+        ("foo://me:secret@host", "foo://me:***@host"),
+        ("tcp://me:secret@host:99999", "tcp://me:***@host:99999"),
+        ("tcp://me:secret@[::1", "tcp://***@[::1"),
+    ],
+)
+def test_a_password_in_an_address_is_refused_and_not_repeated(url: str, shown: str) -> None:
+    with pytest.raises(ArgumentError) as caught:
+        endpoints.endpoint_named(url, {})
+    assert caught.value.message.startswith(f"'{shown}' is not an address of an engine: ")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has pipes")
+def test_a_pipe_is_refused_where_there_are_none() -> None:
+    with pytest.raises(ArgumentError, match="pipes are for Windows"):
+        endpoints.endpoint_named("npipe:////./pipe/docker_engine", {})
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -57,6 +58,16 @@ def test_a_suggested_command_is_of_the_program_that_runs(
 ) -> None:
     monkeypatch.setattr(invocation, "IS_CHECKOUT", is_checkout)
     assert invocation.command_line("verify", "my model.onnx", "--native") == expected
+
+
+def test_outside_the_checkout_no_session_is_suggested(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert invocation.command_line("init") == "deepmatrix init"
+    assert invocation.listing_line() == "deepmatrix --help"
+    tmp_path.rmdir()
+    assert invocation.command_line("init") == "deepmatrix init"
 
 
 def test_a_command_without_arguments_has_no_dashes() -> None:

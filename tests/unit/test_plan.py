@@ -81,6 +81,19 @@ def test_what_was_made_under_emulation_is_served_as_often_as_it_was_made() -> No
     assert sum(rounds.values()) == make().size("consume")
 
 
+def test_the_times_of_an_evaluator_do_not_count_so_it_answers_in_one_round() -> None:
+    plan = make(
+        "torch-debian12-amd64-cpu", "onnx-debian12-amd64-cpu", "onnxruntime-debian12-amd64-cpu"
+    )
+    jobs = [job for job in plan.jobs("consume") if job.artifact and job.artifact.format == "onnx"]
+    timed = Counter((job.cell, plan.is_timed(job)) for job in jobs)
+    workloads = len(plan.workloads)
+    assert timed == {
+        ("onnx-debian12-amd64-cpu", False): workloads,
+        ("onnxruntime-debian12-amd64-cpu", True): 3 * workloads,
+    }
+
+
 def test_a_run_of_more_jobs_than_can_be_run_is_not_made(tmp_path: Path) -> None:
     plan = replace(make(preset="full"), rounds_native=1000)
     with pytest.raises(ArgumentError, match=r"it has [\d,]+ jobs, more than 200,000") as raised:

@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepmatrix import __version__
 from deepmatrix.boundary.files import Damaged
 from deepmatrix.config.sections import ExpectedFailure
 from deepmatrix.errors import RecordError
@@ -474,8 +475,34 @@ def test_a_torn_file_of_a_run_is_a_problem_and_the_rest_is_merged(
 def test_a_torn_plan_names_itself(tmp_path: Path) -> None:
     run = whole(tmp_path)
     (run.path / "plan.json").write_text("{")
-    with pytest.raises(Damaged, match=r"plan\.json: Invalid JSON"):
+    with pytest.raises(Damaged, match=r"plan\.json: Invalid JSON") as caught:
         merging.merge([Run(path=run.path)])
+    assert caught.value.hint == "without its plan a run cannot go on: start a new one"
+
+
+@pytest.mark.parametrize(
+    ("version", "hint"),
+    [("0.0.1", "use the version that wrote it"), (__version__, "without its plan")],
+)
+def test_the_version_is_blamed_for_a_plan_of_another_one_only(
+    tmp_path: Path, version: str, hint: str
+) -> None:
+    run = whole(tmp_path)
+    written = json.loads((run.path / "plan.json").read_bytes()) | {"version": version, "plan": 1}
+    (run.path / "plan.json").write_text(json.dumps(written))
+    with pytest.raises(Damaged) as caught:
+        merging.merge([Run(path=run.path)])
+    assert caught.value.hint.startswith(hint)
+
+
+def test_a_copy_of_results_with_other_verdicts_forgets_those_it_had(tmp_path: Path) -> None:
+    merged = merging.merge([whole(tmp_path)])
+    artifact = merged.portability[0].artifact
+    assert merged.verdicts_of(artifact)
+    assert not merged.model_copy(update={"portability": ()}).verdicts_of(artifact)
+    assert list(merged.verdicts_of(artifact)) == [
+        judged for judged in merged.portability if judged.artifact == artifact
+    ]
 
 
 def test_files_that_are_no_records_are_left_alone(tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 
-from harness.graphs import BadModel
+from harness.graphs import WrongInputs
 from harness.graphs.inputs import sample_inputs
 from harness.graphs.inputs.sample_inputs import Sampling, Values
 from harness.runtimes.onnx import adapter
@@ -217,7 +217,7 @@ def test_dimensions_without_a_real_name_have_sizes_of_their_own(tmp_path: Path, 
 
 def test_two_sizes_for_dimensions_of_one_name_are_refused(tmp_path: Path) -> None:
     wanted = Sampling(0, {"x": (2, 5)})
-    with pytest.raises(BadModel, match=r"--shape x=2x5: the model has one size .* named N"):
+    with pytest.raises(WrongInputs, match=r"--shape x=2x5: the model has one size .* named N"):
         inspect(tmp_path, [node("Relu", ["x"], ["y"])], {"x": (FLOAT, ["N", "N"])}, sampling=wanted)
 
 
@@ -304,8 +304,14 @@ def test_shapes_and_ranges_are_what_the_user_asks_for(tmp_path: Path) -> None:
 )
 def test_what_the_inputs_cannot_have_is_refused(sampling: Sampling, message: str) -> None:
     declared = [{"name": "image", "dtype": "uint8", "shape": ["n", 3]}]
-    with pytest.raises(BadModel, match=message):
+    with pytest.raises(WrongInputs, match=message):
         sample_inputs.check_request(sampling, declared)
+
+
+def test_a_dimension_that_the_model_does_not_name_is_shown_as_unknown() -> None:
+    declared = [{"name": "image", "dtype": "uint8", "shape": ["image.0", "n", 3]}]
+    with pytest.raises(WrongInputs, match=r"its shape is \(\?, n, 3\)"):
+        sample_inputs.check_request(Sampling(0, {"image": (1,)}), declared)
 
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
@@ -314,7 +320,7 @@ def test_a_bool_can_be_said_to_be_true_or_false(value: float) -> None:
     sampling = Sampling(0, {}, {"c": (value, value)})
     sample_inputs.check_request(sampling, declared)
     assert sample_inputs.arrays(declared, sampling)["c"] == bool(value)
-    with pytest.raises(BadModel, match="bool holds 0 to 1"):
+    with pytest.raises(WrongInputs, match="bool holds 0 to 1"):
         sample_inputs.check_request(Sampling(0, {}, {"c": (0, 2)}), declared)
 
 

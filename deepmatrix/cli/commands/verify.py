@@ -195,7 +195,7 @@ def _verify_project(options: argparse.Namespace, console: Console) -> None:
     console.print()
     count = len(entries)
     if not failures:
-        print_line(console, f"✓ {path}: all {numbers.count(count, 'model')} as expected", "green")
+        print_line(console, f"✓ {path}: {numbers.count(count, 'model')} as expected", "green")
         return
     message = f"{path}: {len(failures)} of {numbers.count(count, 'model')} not as expected"
     is_refused = len(failures) == count and all(isinstance(e, ArgumentError) for e in failures)

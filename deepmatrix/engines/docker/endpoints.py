@@ -5,11 +5,12 @@ from __future__ import annotations
 import contextlib
 import hashlib
 import os
+import re
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import urlparse
+from urllib.parse import ParseResult, urlparse
 
 from docker.auth import load_config
 from docker.errors import DockerException
@@ -91,17 +92,31 @@ def candidates(environment: Mapping[str, str] = os.environ) -> Iterator[Endpoint
 
 
 def _check(url: str) -> None:
+    """Raise ArgumentError for what is no address here; its message repeats no password."""
     try:
         parts = urlparse(url)
-        problem = "" if parts.scheme in SCHEMES else f"no scheme of {', '.join(SCHEMES)}"
-        _ = parts.port  # checked on access
+        problem = _problem_of(parts)
+        if parts.password:
+            url = url.replace(f":{parts.password}@", ":***@")
     except ValueError as error:
         problem = str(error)
+        url = re.sub(r"//.*@", "//***@", url)
     if problem:
         raise ArgumentError(
             f"'{url}' is not an address of an engine: {problem}",
             hint="write unix:///PATH, ssh://USER@HOST or tcp://HOST:PORT",
         )
+
+
+def _problem_of(parts: ParseResult) -> str:
+    if parts.scheme not in SCHEMES:
+        return f"no scheme of {', '.join(SCHEMES)}"
+    if parts.scheme == "npipe" and sys.platform != "win32":
+        return "pipes are for Windows"
+    if parts.password:
+        return "a password is kept in records and seen by others: use a key of ssh or certificates"
+    _ = parts.port  # checked on access
+    return ""
 
 
 def _context(name: str, environment: Mapping[str, str], *, origin: str, explicit: bool) -> Endpoint:

@@ -45,7 +45,7 @@ def fit(model: Any, entries: List[Entry], sampling: Sampling) -> List[Entry]:
         for dim, size in zip(shapes.get(name, [name]), sizes):
             if ties.root(dim) not in (dim, size):
                 text = f"--shape {name}={'x'.join(map(str, sizes))}"
-                raise BadModel(f"{text}: the model has one size for all dimensions named {dim}")
+                raise WrongInputs(f"{text}: the model has one size for all dimensions named {dim}")
             ties.equate(dim, size)
     return tie(model, entries, ties)
 

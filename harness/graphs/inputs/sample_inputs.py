@@ -8,7 +8,7 @@ from typing import Any, Dict, Iterable, List, NamedTuple, Optional, Tuple
 import numpy
 
 from harness.adapters import Arrays
-from harness.graphs import BadModel, values
+from harness.graphs import BadModel, WrongInputs, values
 
 #: The size of a dynamic dimension.
 DYNAMIC_SIZE = 2
@@ -66,7 +66,7 @@ class Sampling(NamedTuple):
 
 
 def check_request(sampling: Sampling, declared: List[Dict[str, Any]]) -> None:
-    """Raise BadModel where a user asks for a shape or a range that the inputs cannot have."""
+    """Raise WrongInputs where a user asks for a shape or a range that the inputs cannot have."""
     entries = {entry["name"]: entry for entry in declared}
     dynamic = {dim for entry in declared for dim in entry["shape"] if isinstance(dim, str)}
     for name, sizes in sampling.shapes.items():
@@ -74,15 +74,15 @@ def check_request(sampling: Sampling, declared: List[Dict[str, Any]]) -> None:
         if name in entries:
             _check_shape(text, entries[name], sizes)
         elif name not in dynamic:
-            raise BadModel(
+            raise WrongInputs(
                 f"{text}: it has no such input or dynamic dimension{_nearest(name, entries)}"
             )
         elif len(sizes) != 1:
-            raise BadModel(f"{text}: a dimension has one size")
+            raise WrongInputs(f"{text}: a dimension has one size")
     for name, (low, high) in sampling.ranges.items():
         text = f"--range {name}={low:g}:{high:g}"
         if name not in entries:
-            raise BadModel(f"{text}: it has no such input{_nearest(name, entries)}")
+            raise WrongInputs(f"{text}: it has no such input{_nearest(name, entries)}")
         _check_range(text, entries[name], low, high)
 
 
@@ -96,18 +96,20 @@ def _check_shape(text: str, entry: Dict[str, Any], sizes: Tuple[int, ...]) -> No
     if len(dims) != len(sizes) or any(
         dim != size for dim, size in zip(dims, sizes) if not is_dynamic(dim)
     ):
-        raise BadModel(f"{text}: its shape is ({', '.join(map(str, dims))})")
+        unnamed = [f"{entry['name']}.{axis}" for axis in range(len(dims))]
+        named = ["?" if dim == own else str(dim) for dim, own in zip(dims, unnamed)]
+        raise WrongInputs(f"{text}: its shape is ({', '.join(named)})")
 
 
 def _check_range(text: str, entry: Dict[str, Any], low: float, high: float) -> None:
     dtype = values.carrier(entry["dtype"])
     if dtype.kind not in "iufb":
-        raise BadModel(f"{text}: {entry['name']} is {entry['dtype']}, which has no range")
+        raise WrongInputs(f"{text}: {entry['name']} is {entry['dtype']}, which has no range")
     least, most = _bounds(dtype)
     if low < least or high > most:
-        raise BadModel(f"{text}: {entry['dtype']} holds {least} to {most}")
+        raise WrongInputs(f"{text}: {entry['dtype']} holds {least} to {most}")
     if dtype.kind in "iub" and numpy.ceil(low) > numpy.floor(high):
-        raise BadModel(f"{text}: no {entry['dtype']} is in this range")
+        raise WrongInputs(f"{text}: no {entry['dtype']} is in this range")
 
 
 def _bounds(dtype: "numpy.dtype[Any]") -> Tuple[float, float]:

@@ -8,57 +8,94 @@ import { Worker } from "node:worker_threads";
 
 import { asError } from "./failures.mjs";
 import * as machine from "./machine.mjs";
+import { BadInput, folders } from "./sessions.mjs";
 
 const SCHEMA = 1;
 const LONGEST_MS = 2 ** 31 - 1; // that a timer can wait
 export const HERE = path.dirname(fileURLToPath(import.meta.url));
 
-/** The control directory cannot be used. Ends the process with exit code 2. */
-export class BadInput extends Error {}
-
 /**
- * Run one job: read it, let *execute* do it, write the answer; resolve to the exit code.
+ * Run a job, or those of a session: read each, let *execute* do it, write the answer; resolve to
+ * the exit code.
  *
- * *execute* takes the job and a Control; it resolves to {described, selftest, records, pids}, the
+ * *execute* takes a job and its Control; it resolves to {described, selftest, records, pids}, the
  * last being the processes that did the work. What it throws ends the process.
  */
 export async function main(args, execute) {
   const interpreterS = machine.processAge();
-  let job, control;
+  let scratch = null;
   try {
     if (args.length !== 1) {
       throw new BadInput("usage: node RUNNER DIR");
     }
-    job = readJob(args[0]);
-    control = new Control(args[0], interpreterS);
+    let place = 0;
+    for await (const folder of folders(args[0])) {
+      const job = readJob(folder);
+      scratch ??= makeScratch(args[0]);
+      place += 1;
+      await serve(
+        folder,
+        job,
+        new Control(folder, place === 1 ? interpreterS : null),
+        execute,
+        place,
+      );
+    }
   } catch (thrown) {
     if (!(thrown instanceof BadInput)) {
       throw thrown;
     }
     process.stderr.write(`harness: ${thrown.message}\n`);
     return 2;
-  }
-  await watch(job.deadline_s, control.path("watchdog.txt"));
-  try {
-    const { described, selftest, records, pids } = await execute(job, control);
-    const { bytes, source } = machine.peakMemory(pids);
-    writeOutput(args[0], {
-      schema: SCHEMA,
-      job: job.job,
-      harness: fingerprint(),
-      environment: machine.environment(job, described, pids),
-      selftest,
-      peak_memory_bytes: bytes,
-      memory_source: source,
-      peak_resident_bytes: machine.peakResident(pids),
-      canaries: [],
-      artifacts: [],
-      records,
-    });
   } finally {
-    control.clear();
+    removeScratch(scratch);
   }
   return 0;
+}
+
+/** Do one job and write its answer. Of several in a process, *place* counts them from 1. */
+async function serve(folder, job, control, execute, place) {
+  const watchdog = await watch(job.deadline_s, control.path("watchdog.txt"));
+  const { described, selftest, records, pids } = await execute(job, control);
+  const { bytes, source } = machine.peakMemory(pids);
+  writeOutput(folder, {
+    schema: SCHEMA,
+    job: job.job,
+    harness: fingerprint(),
+    place,
+    environment: machine.environment(job, described, pids),
+    selftest,
+    peak_memory_bytes: bytes,
+    memory_source: place === 1 ? source : "session", // it may be of a job before
+    peak_resident_bytes: machine.peakResident(pids),
+    canaries: [],
+    artifacts: [],
+    records,
+  });
+  await watchdog.terminate();
+}
+
+/** Make the folder for temporary files: the root file system may be read-only. Throws BadInput. */
+function makeScratch(directory) {
+  const scratch = path.join(path.resolve(directory), "tmp");
+  try {
+    fs.mkdirSync(scratch, { recursive: true });
+  } catch (thrown) {
+    throw new BadInput(`cannot write to ${directory}: ${thrown.message}`);
+  }
+  for (const name of ["TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"]) {
+    process.env[name] = scratch; // the user may be unknown to the system, and have no home
+  }
+  return scratch;
+}
+
+/** Remove the scratch folder; what resists is the host's to remove. */
+function removeScratch(scratch) {
+  try {
+    fs.rmSync(scratch ?? "", { recursive: true, force: true });
+  } catch {
+    // the answer is what counts
+  }
 }
 
 /** End the process at once: the answer is written, and an orderly end takes time and may crash. */
@@ -114,19 +151,14 @@ export function writeOutput(directory, output) {
 
 /** What a job may touch: files below the control directory. */
 export class Control {
+  /** *interpreterS*: what the start of the interpreter took, null where it served others before. */
   constructor(directory, interpreterS) {
     this.root = path.resolve(directory);
     this.interpreterS = interpreterS;
-    this.scratch = path.join(this.root, "tmp");
     try {
-      fs.mkdirSync(this.scratch, { recursive: true });
       fs.accessSync(this.root, fs.constants.W_OK);
     } catch (thrown) {
       throw new BadInput(`cannot write to ${directory}: ${thrown.message}`);
-    }
-    // The root file system may be read-only and the user unknown to it.
-    for (const name of ["TMPDIR", "HOME", "XDG_CACHE_HOME", "XDG_CONFIG_HOME"]) {
-      process.env[name] = this.scratch;
     }
   }
 
@@ -162,15 +194,6 @@ export class Control {
     fs.mkdirSync(path.dirname(whole), { recursive: true });
     writeWhole(whole, bytes);
   }
-
-  /** Remove the scratch folder; what resists is the host's to remove. */
-  clear() {
-    try {
-      fs.rmSync(this.scratch, { recursive: true, force: true });
-    } catch {
-      // the answer is what counts
-    }
-  }
 }
 
 /** Return 16 hex digits of the runner's own sources, the same on every machine. */
@@ -189,7 +212,7 @@ export const log = (line) => process.stderr.write(`${line}\n`);
 /**
  * Kill this process after *seconds*, from a thread: a model that is being loaded blocks timers.
  *
- * It first writes *report*, the host's sign that the deadline has passed.
+ * Resolve to the thread. It first writes *report*, the host's sign that the deadline has passed.
  */
 async function watch(seconds, report) {
   const text = `The deadline of ${seconds} s has passed.\n`;
@@ -205,6 +228,7 @@ async function watch(seconds, report) {
   const watchdog = new Worker(source, { eval: true, workerData: { report, text } });
   await new Promise((resolve, reject) => watchdog.once("online", resolve).once("error", reject));
   watchdog.unref();
+  return watchdog;
 }
 
 function writeWhole(file, content) {

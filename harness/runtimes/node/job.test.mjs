@@ -1,11 +1,12 @@
 import assert from "node:assert/strict";
-import { spawnSync } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import fs from "node:fs";
 import os from "node:os";
 import path from "node:path";
 import { test } from "node:test";
 
-import { BadInput, Control, fingerprint, HERE, readJob, writeOutput } from "./job.mjs";
+import { Control, fingerprint, HERE, readJob, writeOutput } from "./job.mjs";
+import { BadInput } from "./sessions.mjs";
 
 const JOB = {
   schema: 1,
@@ -30,18 +31,20 @@ function folder(context, job = JOB) {
   return directory;
 }
 
-/** Run a job whose work is *source*, the body of an `execute`; return its end and its folder. */
-function run(context, source, job = JOB) {
-  const directory = folder(context, job);
-  const program = `
+/** Return a runner whose work is *source*, the body of an `execute`. */
+const programOf = (source) => `
     import { start } from ${JSON.stringify(`file://${HERE}/job.mjs`)};
     await start(async (job, control) => {
       const answer = { described: null, selftest: [], records: [], pids: [process.pid] };
       ${source}
     });`;
+
+/** Run a job whose work is *source*; return its end and its folder. */
+function run(context, source, job = JOB) {
+  const directory = folder(context, job);
   // A process that is started by `-e` has no file as its second argument.
   const file = path.join(directory, "program.mjs");
-  fs.writeFileSync(file, program);
+  fs.writeFileSync(file, programOf(source));
   const { status, signal, stderr } = spawnSync(process.execPath, [file, directory], {
     encoding: "utf8",
   });
@@ -59,6 +62,62 @@ test("an answer is written whole, with what the machine is", (context) => {
   assert.equal(output.environment.threads.requested, 1);
   assert.ok(output.peak_memory_bytes >= 10e6);
   assert.deepEqual(fs.readdirSync(directory).sort(), ["input.json", "output.json", "program.mjs"]);
+});
+
+/** Put a job into a session's folder as the host does. */
+function putJob(directory, number, { last = false } = {}) {
+  const place = path.join(directory, "jobs", String(number).padStart(4, "0"));
+  fs.mkdirSync(place, { recursive: true });
+  fs.writeFileSync(
+    path.join(place, "input.json"),
+    JSON.stringify({ ...JOB, job: `job ${number}` }),
+  );
+  for (const name of ["ready", ...(last ? ["last"] : [])]) {
+    fs.writeFileSync(path.join(place, name), "");
+  }
+  return path.join(place, "output.json");
+}
+
+/** Start a process for a session; resolve to its exit code once it has ended. */
+function startSession(directory, onServed) {
+  const session = { schema: 1, nonce: "served abc", wait_s: 0.3 };
+  fs.writeFileSync(path.join(directory, "session.json"), JSON.stringify(session));
+  const file = path.join(directory, "program.mjs");
+  fs.writeFileSync(file, programOf("answer.records = [job.job]; return answer;"));
+  const child = spawn(process.execPath, [file, directory], { stdio: ["ignore", "ignore", "pipe"] });
+  child.stderr.on("data", (text) => {
+    for (const _ of String(text).matchAll(/^served abc$/gm)) {
+      onServed();
+    }
+  });
+  return new Promise((resolve) => child.once("close", resolve));
+}
+
+test("a process serves the jobs of a session one by one", async (context) => {
+  const directory = folder(context, null);
+  const files = [putJob(directory, 1)];
+  const answers = [];
+  const code = await startSession(directory, () => {
+    answers.push(JSON.parse(fs.readFileSync(files.at(-1), "utf8")));
+    fs.rmSync(path.dirname(files.at(-1)), { recursive: true });
+    files.push(putJob(directory, files.length + 1, { last: files.length === 2 }));
+  });
+  answers.push(JSON.parse(fs.readFileSync(files.at(-1), "utf8")));
+  assert.equal(code, 0);
+  assert.deepEqual(
+    answers.map(({ job, place, records }) => [job, place, ...records]),
+    [1, 2, 3].map((number) => [`job ${number}`, number, `job ${number}`]),
+  );
+  assert.deepEqual(
+    answers.map((answer) => answer.memory_source === "session"),
+    [false, true, true],
+  );
+});
+
+test("a session whose host is gone ends with 2", async (context) => {
+  const directory = folder(context, null);
+  putJob(directory, 1);
+  assert.equal(await startSession(directory, () => {}), 2);
 });
 
 test("work that throws ends with 1, its reason in the log, and no answer", (context) => {

@@ -35,6 +35,7 @@ function runtimeOf(job, control) {
     }),
     load: (name) => onnx.load(ort, control.path(name), options, () => control.read(name)),
     predict: (model, feeds) => onnx.predict(ort, model, feeds),
+    release: onnx.release,
   };
 }
 

@@ -105,6 +105,9 @@ export async function predict(ort, model, feeds) {
   return model.outputs.map((name) => arrayOf(answers[name]));
 }
 
+/** Let go of a model's memory. */
+export const release = (model) => model.session.release();
+
 /** Multiply two arrays by a model of one node; null where the runtime has no such product. */
 export async function multiply(ort, options, dtype, left, right) {
   let model;
@@ -120,7 +123,7 @@ export async function multiply(ort, options, dtype, left, right) {
     ["left", left],
     ["right", right],
   ]);
-  await model.session.release();
+  await release(model);
   return product;
 }
 

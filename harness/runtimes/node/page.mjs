@@ -40,6 +40,7 @@ function runtimeOf(job, external) {
     load: async (name) =>
       onnx.load(ort, await read(name), { ...options, externalData: await readExternal(external) }),
     predict: (model, feeds) => onnx.predict(ort, model, feeds),
+    release: onnx.release,
   };
 }
 

@@ -22,7 +22,7 @@ import * as selftest from "./selftest.mjs";
 /**
  * Do what *document* asks; resolve to the parts of output.json that a page can know.
  *
- * *runtime* has `start`, `multiply`, `describe`, `load` and `predict`; *host* has `read` and `write`
+ * *runtime* has `start`, `multiply`, `describe`, `load`, `predict` and `release`; *host* has `read` and `write`
  * of files below the control directory, `cpuSeconds`, `log`, `progress`, which takes the answer so
  * far, and the facts `architecture` and `interpreter_s`.
  */
@@ -49,6 +49,11 @@ export async function serve(document, runtime, host) {
         : await runPhase(job, phase, began),
     );
     await host.progress(answer);
+  }
+  try {
+    await job.release();
+  } catch (thrown) {
+    host.log(asError(thrown).message); // the answer is what counts
   }
   return answer;
 }
@@ -90,6 +95,13 @@ class ArtifactJob {
       this.#model = { model: loaded, seconds };
     }
     return this.#model;
+  }
+
+  /** Let go of the model's memory: the process may serve others. */
+  async release() {
+    if (this.#model) {
+      await this.runtime.release(this.#model.model);
+    }
   }
 
   /** Resolve to what the model is asked, a list of [name, array], read on the first call. */

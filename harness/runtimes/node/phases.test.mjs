@@ -45,6 +45,7 @@ function runtimeOf(replaced = {}) {
         data.map((value) => 2 * value),
       ),
     ],
+    release: () => {},
     ...replaced,
   };
 }
@@ -133,6 +134,17 @@ test("several inputs whose names do not fit are refused, with both", () => {
   const said = { name: "RangeError", message: "the model's inputs are a, b; got b, typo" };
   assert.throws(() => bind({ inputs: ["a", "b"] }, inputs), said);
   assert.throws(() => bind({ inputs: ["a", "b"] }, inputs.slice(1)), RangeError);
+});
+
+test("a model is released once it has answered, and what fails then costs no answer", async () => {
+  const released = [];
+  const release = (model) => {
+    released.push(model.outputs);
+    throw new Error("gone");
+  };
+  const { records } = await served({ runtime: { release } });
+  assert.deepEqual(released, [["y"]]);
+  assert.ok(records.every(({ status }) => status === "ok"));
 });
 
 test("an answer that changes is not repeatable", async () => {

@@ -38,28 +38,39 @@ const HEADERS = {
   "Cache-Control": "no-store",
 };
 
-/**
- * Answer a page's requests for one job.
- *
- * *external* are the files beside the model, *progress* takes what the page has answered so far.
- */
-function handler(job, control, external, progress) {
-  const readable = new Set([
-    job.artifact.model,
-    ...job.artifact.inputs.map((input) => input.path),
-    ...external.map(({ name }) => name),
-  ]);
+/** What a page may read and write for one job; its answer so far is in `answer`. */
+class Desk {
+  answer = { described: null, selftest: [], records: [] };
+
+  constructor(job, control) {
+    this.control = control;
+    this.external = control.beside(job.artifact.model); // the files beside the model
+    this.readable = new Set([
+      job.artifact.model,
+      ...job.artifact.inputs.map((input) => input.path),
+      ...this.external.map(({ name }) => name),
+    ]);
+  }
+}
+
+/** Answer a page's requests; *desk* returns that of the job which the page is on. */
+function handler(desk) {
   const packages = path.dirname(require.resolve("onnxruntime-web/ort-wasm-simd-threaded.wasm"));
   const file = (folder, name) =>
     /^[\w.-]+\.(html|mjs|wasm)$/.test(name) ? path.join(folder, name) : null;
   const answer = async (request) => {
+    const { control, readable } = desk();
     const [, room, name] = /^\/([a-z]+)(?:\/(.+))?$/.exec(decodeURI(request.url)) ?? [];
     if (request.method === "PUT") {
       const chunks = await request.toArray();
       if (room === "control" && /^outputs\/\d+\.npy$/.test(name)) {
         return control.write(name, Buffer.concat(chunks));
       }
-      return room === "progress" ? progress(Buffer.concat(chunks).toString()) : null;
+      if (room === "progress") {
+        desk().answer = JSON.parse(Buffer.concat(chunks).toString());
+        return "";
+      }
+      return null;
     }
     if (room === "cpu") {
       return JSON.stringify(machine.cpuSeconds(machine.descendants(process.pid)));
@@ -120,25 +131,28 @@ async function open(port) {
 /** The browser or its page is gone, as where there was not enough memory. */
 class PageCrashed extends Error {}
 
+let desk; // of the job that the page is on
+let opened = null; // the browser and its page, which serve all jobs of the process
+
 await start(async (job, control) => {
-  let answer = { described: null, selftest: [], records: [] };
+  desk = new Desk(job, control);
   let version;
   try {
-    const progress = (text) => {
-      answer = JSON.parse(text);
-    };
-    const external = control.beside(job.artifact.model);
-    const port = await listen(handler(job, control, external, progress));
-    const { browser, page, crashed } = await open(port);
+    opened ??= await open(await listen(handler(() => desk)));
+    const { browser, page, crashed } = opened;
     version = browser.version();
     // What interprets is the browser: its start is the interpreter's.
-    const facts = { architecture: machine.architecture(), interpreter_s: machine.processAge() };
-    const answered = page.evaluate((args) => globalThis.run(...args), [job, facts, external]);
-    answer = JSON.parse(await Promise.race([answered, crashed]));
+    const interpreterS = control.interpreterS === null ? null : machine.processAge();
+    const facts = { architecture: machine.architecture(), interpreter_s: interpreterS };
+    const answered = page.evaluate((args) => globalThis.run(...args), [job, facts, desk.external]);
+    desk.answer = JSON.parse(await Promise.race([answered, crashed]));
   } catch (thrown) {
     log(thrown?.stack ?? thrown);
-    answer.records = noneRun(job, thrown, answer.records);
+    desk.answer.records = noneRun(job, thrown, desk.answer.records);
+    await opened?.browser.close().catch(() => {}); // a later job gets a new one
+    opened = null;
   }
+  const { answer } = desk;
   const described = answer.described && {
     ...answer.described,
     versions: { ...answer.described.versions, chromium: version },

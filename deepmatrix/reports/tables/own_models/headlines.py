@@ -13,9 +13,8 @@ from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
 
 def rows_of(results: Results, model: ModelRow) -> list[PortabilityRow]:
     """Return the verdicts of a model: what is wrong first, native before emulated."""
-    rows = [judged for judged in results.portability if judged.artifact == model.artifact]
     return sorted(
-        rows,
+        results.verdicts_of(model.artifact),
         key=lambda judged: (
             judged.judges,
             -ORDER.index(judged.verdict),
