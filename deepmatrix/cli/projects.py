@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import fnmatch
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,8 @@ from deepmatrix.errors import ArgumentError
 from deepmatrix.models import inputs, project
 from deepmatrix.models.project import Entry, Project
 from deepmatrix.reports import budgets
+from deepmatrix.results.own_models import description
+from deepmatrix.store.runs import Run
 
 #: How the texts of an entry's keys are read.
 READERS: dict[str, Callable[[str], Any]] = {
@@ -37,10 +40,24 @@ def load(path: Path, matrix: Matrix) -> Project:
     def check(document: Project) -> Iterator[Problem]:
         for key in ("only", "exclude"):
             yield from unmatched(key, getattr(document, key), cell_ids)
+        yield from _listed_twice(document, path.parent)
+        if document.images and not (path.parent / document.images.digests).is_file():
+            message = f"{document.images.digests} is not there; `image --push` writes it"
+            yield ("images", "digests"), message, False
         for number, entry in enumerate(document.models):
             yield from _problems(("models", number), entry, path.parent, cell_ids)
 
     return project.load(path, check)
+
+
+def _listed_twice(document: Project, folder: Path) -> Iterator[Problem]:
+    """Yield the models that an earlier entry has, too: verdicts are kept by the model's name."""
+    known: set[Path] = set()
+    for number, entry in enumerate(document.models):
+        path = (folder / entry.model).resolve()
+        if path in known:
+            yield ("models", number, "model"), f"{entry.model} is listed twice", False
+        known.add(path)
 
 
 def _problems(
@@ -85,6 +102,18 @@ def _texts(place: Location, value: Any) -> Iterator[tuple[Location, str]]:
         yield from (((*place, number), text) for number, text in enumerate(value))
 
 
+def check_outputs(inspected: Run, overrides: Sequence[Override]) -> None:
+    """Raise ArgumentError for a tolerance of outputs that no model of a run has."""
+    models = (description(model, [inspected]) for model in inspected.manifest.plan.imports)
+    names = {name for model in models if model for name in (*model.gold, *model.unjudged)}
+    for override in overrides if names else ():
+        if not any(fnmatch.fnmatchcase(name, override.outputs) for name in names):
+            raise ArgumentError(
+                f"a tolerance is for '{override.outputs}', and the model has no such output"
+                f"{did_you_mean(override.outputs, names)}"
+            )
+
+
 def options_by_entry(
     options: argparse.Namespace, document: Project, folder: Path
 ) -> Iterator[tuple[Entry, argparse.Namespace]]:
@@ -95,9 +124,13 @@ def options_by_entry(
     Raises:
         ArgumentError: the file has no entry of a model that is given.
     """
+    listed = [
+        folder / name for entry in document.models for name in (entry.model, entry.original) if name
+    ]
     for entry in _chosen(options.models, document, folder):
         own = {
             "models": [folder / entry.model],
+            "listed": listed,
             "inputs": [_source(folder, source) for source in entry.inputs],
             "reference": folder / entry.reference if entry.reference else None,
             "original": folder / entry.original if entry.original else None,
@@ -118,15 +151,13 @@ def options_by_entry(
 
 def _chosen(models: Sequence[Path], document: Project, folder: Path) -> list[Entry]:
     """Return the entries of some models, all where none is given. Raises ArgumentError."""
-    entries: dict[Path, list[Entry]] = {}
-    for entry in document.models:
-        entries.setdefault((folder / entry.model).resolve(), []).append(entry)
+    entries = {(folder / entry.model).resolve(): entry for entry in document.models}
     for path in models:
         if path.resolve() not in entries:
             named = did_you_mean(str(path), [entry.model for entry in document.models])
             raise ArgumentError(f"{project.FILE.name} has no model {path}{named}")
     paths = [path.resolve() for path in models] or list(entries)
-    return [entry for path in dict.fromkeys(paths) for entry in entries[path]]
+    return [entries[path] for path in dict.fromkeys(paths)]
 
 
 def _source(folder: Path, source: str) -> str:

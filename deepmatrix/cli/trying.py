@@ -31,6 +31,9 @@ from deepmatrix.results import merging
 from deepmatrix.results.rows import Results
 from deepmatrix.store.runs import Run
 
+#: How many processes of each version are measured.
+ROUNDS = 10
+
 #: How a model is timed in each round.
 TIMED = Infer(batches=(1,), samples=50, min_s=0.3, max_s=2.0, warmup=3, repeats=3)
 
@@ -120,7 +123,7 @@ def _create_run(
         seed=0,
         infer=TIMED,
     )
-    planned = replace(planned, rounds_native=options.rounds, retries=RETRIES)
+    planned = replace(planned, rounds_native=options.rounds or ROUNDS, retries=RETRIES)
     planned = planned.with_sources({model.name: str(model.path) for model in models})
     starting.check_limits(matrix, engine.capabilities())
     starting.check_trust(planned, engine, trusted=options.trust)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,13 +18,14 @@ from deepmatrix.comparison.changes import Comparison, Kind, Side
 from deepmatrix.comparison.comparing import side
 from deepmatrix.comparison.verdicts import Key, Outcome
 from deepmatrix.config import documents
-from deepmatrix.config.documents import Section, Text
-from deepmatrix.results.rows import Results
+from deepmatrix.config.documents import Problem, Section, Text, did_you_mean
+from deepmatrix.errors import ArgumentError
+from deepmatrix.results.rows import ModelRow, Results
 
 HEADER = """\
 Accepted verdicts. `compare --baseline FILE RUN` fails on what is worse than this.
 `--update-baseline` writes what RUN shows; review the difference, then commit it.
-Comments and reasons are kept.
+Comments, reasons and what RUN does not have are kept.
 """
 
 
@@ -62,7 +63,7 @@ def load(path: Path) -> dict[Key, Outcome]:
         ArgumentError: the file is not there.
         ConfigError: it is wrong; one line a problem.
     """
-    document = documents.load(path, AcceptedVerdicts, lambda _: iter(()))
+    document = documents.load(path, AcceptedVerdicts, _problems)
     return {
         (kind, subject, entry.cell): Outcome(
             verdict=entry.verdict, subject=subject, error=entry.error, reason=entry.reason or ""
@@ -73,14 +74,34 @@ def load(path: Path) -> dict[Key, Outcome]:
     }
 
 
+def _problems(document: AcceptedVerdicts) -> Iterator[Problem]:
+    """Yield verdicts that there are not, and cells that a subject has twice."""
+    for kind in verdicts.KINDS:
+        words = verdicts.WORDS[kind]
+        for subject, entries in getattr(document, kind).items():
+            cells: set[str] = set()
+            for number, entry in enumerate(entries):
+                place = (kind, subject, number)
+                if entry.verdict not in words:
+                    message = f"'{entry.verdict}' is no verdict{did_you_mean(entry.verdict, words)}"
+                    yield (*place, "verdict"), message, False
+                if entry.cell in cells:
+                    message = f"'{entry.cell}' is listed twice for {subject}; keep one entry"
+                    yield (*place, "cell"), message, False
+                cells.add(entry.cell)
+
+
 def compare_accepted(
     accepted: dict[Key, Outcome], heads: Sequence[Results], names: tuple[str, str], growth: float
 ) -> Comparison:
     """Return what differs in some runs from the accepted verdicts; no times and sizes are known.
 
     A verdict that is accepted may be what it is, or better.
+
+    Raises:
+        ArgumentError: two runs are of different models with one name.
     """
-    judged = verdicts.compare_verdicts(accepted, verdicts.worst_outcomes(heads), growth)
+    judged = verdicts.compare_verdicts(accepted, _outcomes(heads), growth)
     return Comparison(
         base=Side(name=names[0]),
         head=side(heads[0], names[1]) if len(heads) == 1 else Side(name=names[1]),
@@ -89,26 +110,42 @@ def compare_accepted(
         drifts=tuple(judged.drifts),
         unchanged=judged.unchanged,
         added=judged.added,
+        compared=judged.compared,
     )
+
+
+def _outcomes(heads: Sequence[Results]) -> dict[Key, Outcome]:
+    """Return the verdicts of some runs. Raises ArgumentError where one name has two models."""
+    known: dict[str, ModelRow] = {}
+    for model in (model for results in heads for model in results.models if model.sha256):
+        other = known.setdefault(model.artifact, model)
+        if other.sha256 != model.sha256 and Path(other.source) != Path(model.source):
+            raise ArgumentError(
+                f"{other.source} and {model.source} are other models, and both are called "
+                f"{model.name}",
+                hint="verify them in one run, or list both in deepmatrix.yaml: then each has a "
+                "name of its own",
+            )
+    return verdicts.worst_outcomes(*heads)
 
 
 def update(path: Path, heads: Sequence[Results]) -> bool:
     """Write the verdicts of some runs as the accepted ones; return whether the file changed.
 
-    An entry stays as it is, its comments and its reason too, where the runs agree with it.
+    An entry stays as it is, its comments and its reason too, where the runs agree with it, or do
+    not have it: they may be of some models or cells only.
 
     Raises:
         ConfigError: the file is there, and wrong.
+        ArgumentError: two runs are of different models with one name.
     """
     known = load(path) if is_there(path) else {}
     document = _read(path) if is_there(path) else _new()
-    outcomes = verdicts.worst_outcomes(heads)
-    entries = {(kind, subject) for kind, subject, _ in outcomes}
+    outcomes = _outcomes(heads)
     for kind in verdicts.KINDS:
-        subjects = sorted(subject for entry_kind, subject in entries if entry_kind == kind)
-        _keep(document, kind, subjects)
-        for subject in subjects:
-            _update_subject(document[kind], kind, subject, known, outcomes)
+        for subject in sorted({key[1] for key in outcomes if key[0] == kind}):
+            part = document.setdefault(kind, CommentedMap())
+            _update_subject(part, kind, subject, known, outcomes)
     text = _dump(document)
     before = path.read_text("utf-8") if is_there(path) else ""
     if text != before:
@@ -116,14 +153,14 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
     return text != before
 
 
-def _keep(document: CommentedMap, kind: str, subjects: list[str]) -> None:
-    """Leave these subjects in the part of a kind, and drop the part where there are none."""
-    if not subjects:
-        document.pop(kind, None)
-        return
-    part = document.setdefault(kind, CommentedMap())
-    for subject in [name for name in part if name not in subjects]:
-        del part[subject]
+def count_unseen(path: Path, heads: Sequence[Results]) -> int:
+    """Return how many accepted verdicts of a file are of no cell and subject of some runs.
+
+    Raises:
+        ArgumentError: the file is not there.
+        ConfigError: it is wrong.
+    """
+    return len(load(path).keys() - verdicts.worst_outcomes(*heads).keys())
 
 
 def _update_subject(
@@ -135,13 +172,12 @@ def _update_subject(
 ) -> None:
     """Replace the entries of a subject that changed; the cells stay sorted."""
     present = {entry["cell"]: entry for entry in part.get(subject, ())}
+    found = {key[2]: outcome for key, outcome in outcomes.items() if key[:2] == (kind, subject)}
     entries = []
-    for cell in sorted(
-        name for entry_kind, about, name in outcomes if (entry_kind, about) == (kind, subject)
-    ):
-        outcome, before = outcomes[kind, subject, cell], known.get((kind, subject, cell))
-        is_same = before is not None and verdicts.agree(before, outcome)
-        entries.append(present[cell] if is_same else _entry(cell, outcome))
+    for cell in sorted({*present, *found}):
+        before, after = known.get((kind, subject, cell)), found.get(cell)
+        is_same = after is None or (before is not None and verdicts.agree(before, after))
+        entries.append(_entry(cell, after) if after and not is_same else present[cell])
     if entries != list(part.get(subject, ())):
         part[subject] = entries
 

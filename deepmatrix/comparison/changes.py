@@ -106,7 +106,8 @@ class Comparison(Row):
     *failures*: new ones, and consumers that are lost. *changes*: verdicts that are other ones, and
     no new failure. *drifts*: errors that grew under the same verdict. *sizes*: grown or shrunk.
     *unchanged*: how many verdicts are the same. *added*: how many only HEAD has, and are no
-    failures. *single*: how many times have one round on a side, which tells nothing.
+    failures. *compared*: how many both sides have, and ran for. *single*: how many times have one
+    round on a side, which tells nothing.
     *other_inputs*: own models that the two sides served with other inputs.
     *broken*: the lines that break a limit of ``--fail-on``.
     """
@@ -122,6 +123,7 @@ class Comparison(Row):
     untimed: tuple[Untimed, ...] = ()
     unchanged: int = 0
     added: int = 0
+    compared: int = 0
     single: int = 0
     other_inputs: tuple[str, ...] = ()
     broken: tuple[str, ...] = ()
@@ -143,6 +145,11 @@ class Comparison(Row):
         """Whether nothing changed."""
         shown = (*self.failures, *self.changes, *self.drifts, *self.sizes)
         return not shown and not self.slower and not self.faster
+
+    @property
+    def is_void(self) -> bool:
+        """Whether nothing could be compared: the sides have no verdict and no time in common."""
+        return not self.compared and not self.times and not self.sizes
 
 
 def schema() -> str:

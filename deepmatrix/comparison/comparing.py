@@ -24,7 +24,9 @@ def compare_results(
         names: what the user calls them.
         growth: so many times an error has to grow to be named.
     """
-    judged = verdicts.compare_verdicts(verdicts.outcomes(base), verdicts.outcomes(head), growth)
+    judged = verdicts.compare_verdicts(
+        verdicts.worst_outcomes(base), verdicts.worst_outcomes(head), growth
+    )
     cells, untimed = same_machine(base, head)
     before, after = times_of(base), times_of(head)
     titles = {**before.titles, **after.titles}
@@ -37,6 +39,7 @@ def compare_results(
         drifts=tuple(judged.drifts),
         unchanged=judged.unchanged,
         added=judged.added,
+        compared=judged.compared,
         times=tuple(times),
         single=single,
         untimed=untimed,

@@ -23,6 +23,9 @@ NUMBER = r"([0-9]{1,9}(?:\.[0-9]{1,9})?)"
 
 EXAMPLE = "new-failure,drift,slower:5%,larger:10%"
 
+#: What is said of a comparison without anything to compare.
+VOID = "nothing could be compared: no cell served or trained the same on both sides"
+
 
 @dataclass(frozen=True, kw_only=True)
 class Limit:
@@ -75,8 +78,12 @@ def growth_of(limits: Sequence[Limit]) -> float:
 
 
 def broken(comparison: Comparison, limits: Sequence[Limit]) -> tuple[str, ...]:
-    """Return a line for everything that breaks a limit, each once."""
+    """Return a line for everything that breaks a limit, each once.
+
+    Any limit is broken where nothing could be compared with it.
+    """
     lines = [line for limit in limits for line in _lines(comparison, limit)]
+    lines += [VOID] if limits and comparison.is_void else []
     return tuple(dict.fromkeys(lines))
 
 

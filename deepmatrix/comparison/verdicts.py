@@ -3,19 +3,24 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import get_args
 
 from deepmatrix.comparison.changes import ABSENT, Kind, VerdictChange
+from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results import remarks
-from deepmatrix.results.rows import Results
+from deepmatrix.results.rows import ProbeRow, Results
+from deepmatrix.store.records import Status
+from deepmatrix.store.reported.phases import PhaseStatus
+
+NOT_RUN: VerdictName = "not-run"
 
 #: From best to worst. A verdict that moves down this list is a new failure.
 RANKS = {
     "match": 0,
     "ok": 0,
-    "not-run": 1,
+    NOT_RUN: 1,
     ABSENT: 1,
     "unsupported": 2,
     "drift": 3,
@@ -30,6 +35,14 @@ GROWTH = 2.0
 SHARE = 0.5
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
+
+#: The words of a verdict, by its kind.
+WORDS: dict[Kind, tuple[str, ...]] = {
+    "serving": get_args(VerdictName),
+    "training": (*get_args(Status), NOT_RUN),
+    "idiom": get_args(PhaseStatus),
+    "probe": get_args(ProbeRow.model_fields["verdict"].annotation),
+}
 
 #: What a verdict is of: its kind, its subject's id and its cell.
 Key = tuple[Kind, str, str]
@@ -51,6 +64,14 @@ class Outcome:
         """How bad it is: 0 is good."""
         return RANKS.get(self.verdict, WORST)
 
+    @property
+    def weight(self) -> tuple[bool, int, float, str, str]:
+        """What the worst of several is told by: a failure first, then the larger error."""
+        is_finite = self.error is not None and math.isfinite(self.error)
+        error = self.error if self.error is not None and is_finite else math.inf
+        failed = bool(self.rank) and not self.excused
+        return failed, self.rank, error, self.verdict, self.reason
+
 
 @dataclass(kw_only=True)
 class VerdictChanges:
@@ -61,20 +82,18 @@ class VerdictChanges:
     drifts: list[VerdictChange] = field(default_factory=list)
     unchanged: int = 0
     added: int = 0
+    compared: int = 0
 
 
-def outcomes(results: Results) -> dict[Key, Outcome]:
-    """Return every verdict of a run; what judges itself has none."""
-    return {key: outcome for rows in (_serving, _own) for key, outcome in rows(results)}
+def worst_outcomes(*runs: Results) -> dict[Key, Outcome]:
+    """Return every verdict of some runs, the worst of several; what judges itself has none.
 
-
-def worst_outcomes(runs: Sequence[Results]) -> dict[Key, Outcome]:
-    """Return every verdict of some runs, the worst where several have one."""
+    Neither the order of the runs nor that of their rows counts.
+    """
     worst: dict[Key, Outcome] = {}
     for results in runs:
-        for key, outcome in outcomes(results).items():
-            if key not in worst or outcome.rank > worst[key].rank:
-                worst[key] = outcome
+        for key, outcome in (*_serving(results), *_own(results)):
+            worst[key] = max(worst.get(key, outcome), outcome, key=lambda one: one.weight)
     return worst
 
 
@@ -131,6 +150,8 @@ def compare_verdicts(
     changes = VerdictChanges()
     for key in sorted(base.keys() | head.keys()):
         _sort_in(changes, key, base.get(key), head.get(key), growth)
+    both = base.keys() & head.keys()
+    changes.compared = sum(NOT_RUN not in (base[key].verdict, head[key].verdict) for key in both)
     return changes
 
 

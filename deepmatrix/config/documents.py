@@ -23,10 +23,12 @@ from deepmatrix.sizes import binary_size
 Name = Annotated[str, StringConstraints(pattern=r"^[a-z0-9_]+(-[a-z0-9_]+)*$", max_length=40)]
 Text = Annotated[str, StringConstraints(pattern=r"^[^\x00-\x1f\x7f]+$", min_length=1)]
 Image = Annotated[str, StringConstraints(pattern=r"^\S+$", min_length=1)]
+_LABEL = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_PORT = r":(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 #: A host with a dot or a port, or localhost, as Docker tells it from a path; and a path.
 REGISTRY = (
-    r"^((localhost|[a-zA-Z0-9-]+(\.[a-zA-Z0-9-]+)+)(:\d{1,5})?|[a-zA-Z0-9-]+:\d{1,5}"
-    r"|\[[0-9a-fA-F:]+\](:\d{1,5})?)(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
+    rf"^((localhost|{_LABEL}(\.{_LABEL})+)({_PORT})?|{_LABEL}{_PORT}"
+    rf"|\[[0-9a-fA-F:]+\]({_PORT})?)(/[a-z0-9]+([._-]+[a-z0-9]+)*)*$"
 )
 LONGEST_REGISTRY = 200
 Registry = Annotated[str, StringConstraints(pattern=REGISTRY, max_length=LONGEST_REGISTRY)]
@@ -34,7 +36,9 @@ Version = Annotated[str, StringConstraints(pattern=r"^\d+\.\d+$")]
 ImportString = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$")]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$", max_length=200)]
 
-REGISTRY_HELP = "write HOST.DOMAIN, HOST:PORT or one of them with a /path in lower-case letters"
+REGISTRY_HELP = (
+    "write HOST.DOMAIN, HOST:PORT (1 to 65535) or one of them with a /path in lower-case letters"
+)
 
 PATTERN_HELP = {
     Name: "use lower-case letters, digits, '_' and single '-'",
@@ -55,11 +59,15 @@ MESSAGES = {
     "int_type": "'{name}' must be a whole number, found {value}",
     "float_type": "'{name}' must be a number, found {value}",
     "string_type": "'{name}' must be text, found {value}",
+    "bool_type": "'{name}' must be true or false, found {value}",
     "too_short": "'{name}' must not be empty",
     "string_too_short": "'{name}' must not be empty",
     "byte_size": '{value} is not a size; write it like "4 GiB"',
     "byte_size_unit": '{value} is not a size; write it like "4 GiB"',
 }
+
+#: Words that YAML 1.1 read as truth values, and YAML 1.2 reads as text.
+YAML_1_1 = {"yes": "true", "on": "true", "y": "true", "no": "false", "off": "false", "n": "false"}
 
 
 #: So many problems of one file are listed. Finding more takes time, and helps nobody.
@@ -245,6 +253,8 @@ def _message(text: Source, location: Location, detail: ErrorDetails, model: type
             return f"'{name}' is the {kind} {written}; quote it: \"{written}\""
         case "int_type" | "float_type" if isinstance(value, str) and _is_number(value):
             return f"'{name}' is the text \"{value}\"; write it without quotes"
+        case "bool_type" if (word := YAML_1_1.get(str(value).lower())) is not None:
+            return f"'{name}' is the text {shown(value)}, which is {word} in old YAML; write {word}"
         case "string_pattern_mismatch":
             return f"{shown(value)} is not valid here; {_pattern_help(detail)}"
         case "literal_error":

@@ -10,7 +10,7 @@ from pathlib import Path
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 from ruamel.yaml.constructor import ConstructorError, DuplicateKeyError, RoundTripConstructor
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import MarkedYAMLError, StreamMark, YAMLError
 from ruamel.yaml.nodes import Node
 from ruamel.yaml.scanner import RoundTripScanner
 
@@ -160,7 +160,16 @@ def _parse(path: Path, text: str) -> object:
     except MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         raise ConfigError(
-            f"{path.name}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}"
+            f"{path.name}:{mark.line + 1}:{mark.column + 1}: not YAML: {error.problem}",
+            hint=_hint(text, error.context_mark, error.problem_mark),
         ) from None
     except YAMLError as error:
         raise ConfigError(f"{path.name}:1:1: not YAML: {str(error).splitlines()[0]}") from None
+
+
+def _hint(text: str, *marks: StreamMark | None) -> str:
+    """Return how to write a glob: YAML takes a value that begins with ``*`` for an alias."""
+    for mark in filter(None, marks):
+        if word := re.match(r"\*[^\s,\]}]*", text[mark.index :]):
+            return f'quote what begins with *: "{_short(word[0])}"'
+    return ""

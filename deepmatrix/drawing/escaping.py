@@ -65,6 +65,11 @@ _BLOCK = re.compile(r"^(?:\d{0,9}(?=[#=+.)-](?!\w))|(?=\[))")
 #: What GitHub turns into a link.
 _ADDRESS = re.compile(r"://|\bwww\.", re.IGNORECASE)
 
+#: Where it begins to mention somebody, or to link an issue: it reads the page that Markdown became,
+#: so that a backslash does not help, and a space without width does.
+_REFERENCE = re.compile(r"(?<=@)(?=[^\W_])|(?<=#)(?=\d)|(?<=\bGH-)(?=\d)", re.IGNORECASE)
+_NO_WIDTH = "&#8203;"
+
 
 def terminal(text: str) -> str:
     r"""Return a text for one line of a terminal: what is not seen becomes ``\x1b``."""
@@ -130,7 +135,7 @@ def _inline(text: str) -> str:
     """Return a text for the middle of a line of Markdown."""
     line = " ".join(terminal(part) for part in text.replace("\N{NO-BREAK SPACE}", " ").split("\n"))
     escaped = standard_html.escape(_MARKUP.sub(r"\\\g<0>", line), quote=False)
-    return _ADDRESS.sub(_broken_address, escaped)
+    return _REFERENCE.sub(_NO_WIDTH, _ADDRESS.sub(_broken_address, escaped))
 
 
 def _seen(character: str) -> str:

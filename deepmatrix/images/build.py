@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -69,6 +70,20 @@ class Workshop:
         empty = self.folder / "no-interpreter"
         empty.mkdir(exist_ok=True)
         return str(recipe.interpreter.folder if recipe.interpreter else empty)
+
+    def context(self, recipe: Recipe) -> str:
+        """Return the folder that an image is built from: its family's, and the pins of a trial."""
+        own = pins.path(recipe.cell.pinned)
+        if not recipe.family.wheels or own.is_relative_to(recipe.folder):
+            return str(recipe.folder)
+        folder = self.folder / "contexts" / recipe.cell.pinned
+        (folder / "pins").mkdir(parents=True, exist_ok=True)
+        for path in recipe.folder.iterdir():
+            if path.is_file():
+                shutil.copyfile(path, folder / path.name)
+        for path in (pins.path(pins.TOOLS), own):
+            shutil.copyfile(path, folder / "pins" / path.name)
+        return str(folder)
 
     def wheels(self, name: str) -> str:
         """Return a folder with the wheels that only this machine has for one list of pins."""
@@ -186,7 +201,7 @@ def _target(recipe: Recipe, workshop: Workshop, secrets: Mapping[str, str]) -> B
     if recipe.family.sources:
         contexts["sources"] = str(recipe.sources)
     return {
-        "context": str(recipe.folder),
+        "context": workshop.context(recipe),
         "dockerfile": "Dockerfile",
         "platforms": [recipe.platform],
         "args": recipe.arguments() | proxies,

@@ -3,8 +3,9 @@
 ``docker/wheels/requirements/NAME-DEVICE.in`` is written by hand and names what matters;
 ``NAME-DEVICE.excludes`` beside it lists dependencies that nothing here imports, and
 ``NAME-DEVICE.overrides`` versions other than those that dependents require;
-``docker/wheels/pins/CELL.txt`` is compiled from them for the cell's platform and Python. Pins hold
-hashes and no addresses: the machine that installs a file chooses its index.
+``docker/wheels/pins/CELL.txt`` is compiled from them for the cell's platform and Python; that of a
+version on trial goes to the user's cache. Pins hold hashes and no addresses: the machine that
+installs a file chooses its index.
 """
 
 from __future__ import annotations
@@ -22,7 +23,7 @@ from uv import find_uv_bin
 from deepmatrix.config.families import FAMILIES
 from deepmatrix.config.sections import Architecture
 from deepmatrix.errors import EngineError
-from deepmatrix.machine import processes
+from deepmatrix.machine import folders, processes
 from deepmatrix.machine.packages import indexes
 from deepmatrix.paths import DOCKER
 from deepmatrix.planning.cells import Cell
@@ -46,7 +47,12 @@ class Change:
 
 
 def path(cell_id: str) -> Path:
-    """Return where the pins of a cell (or of TOOLS) stand."""
+    """Return where the pins of a cell (or of TOOLS) stand; those of a trial are in the cache."""
+    shipped = _shipped(cell_id)
+    return shipped if shipped.exists() else folders.cache() / "pins" / shipped.name
+
+
+def _shipped(cell_id: str) -> Path:
     return FOLDER / "pins" / f"{cell_id}.txt"
 
 
@@ -80,9 +86,9 @@ def pin(
     A list that cannot be resolved, or lacks a wheel, is returned with its error.
     """
     tools = FOLDER / "requirements" / f"{TOOLS}.in"
-    jobs = [(path(TOOLS), tools, ["--universal"])]
+    jobs = [(_shipped(TOOLS), tools, ["--universal"])]
     jobs += [
-        (path(cell.id), requirements(cell), _platform(cell, architectures[cell.architecture]))
+        (_shipped(cell.id), requirements(cell), _platform(cell, architectures[cell.architecture]))
         for cell in cells
         if FAMILIES[cell.family].pinned and cell.pinned == cell.id
     ]
@@ -95,9 +101,16 @@ def pin_version(own: Cell, trial: Cell, version: str, architecture: Architecture
     """Lock the pins of a cell on trial: those of the cell it stands for, in another version.
 
     All other packages stay at their versions where they fit.
+
+    Raises:
+        EngineError: the cache cannot be written.
     """
     source = requirements(own)
     target = path(trial.pinned)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise folders.not_writable(target.parent, error) from None
     with TemporaryDirectory() as folder:
         copied = Path(folder) / source.name
         for suffix in (".in", ".excludes", ".overrides"):

@@ -6,7 +6,6 @@ Nothing here parses a model: it may be hostile, and containers are the boundary.
 from __future__ import annotations
 
 import itertools
-import re
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ from deepmatrix.boundary.bounds import one_line
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models.external_data import external_files
 from deepmatrix.models.formats import format_of, names_below
+from deepmatrix.models.names import own_names
 from deepmatrix.store import artifacts
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
@@ -42,19 +42,20 @@ class Model:
         return main
 
 
-def recognise(paths: Sequence[Path]) -> list[Model]:
+def recognise(paths: Sequence[Path], listed: Sequence[Path] = ()) -> list[Model]:
     """Return the models at some paths, each with a name of its own.
+
+    *listed*: more paths, of models that are verified in other runs and need other names.
 
     Raises:
         ArgumentError: a path is not there, or is not a model that can be read.
     """
-    models: list[Model] = []
-    for path in paths:
-        entry = format_of(path)
-        name = _name(path, {model.name for model in models})
-        files = _files(path, entry)
-        models.append(Model(name=name, format=entry.name, path=path, files=files))
-    return models
+    formats = [format_of(path) for path in paths]
+    names = own_names([*paths, *listed])
+    return [
+        Model(name=names[path.resolve()], format=entry.name, path=path, files=_files(path, entry))
+        for path, entry in zip(paths, formats, strict=True)
+    ]
 
 
 #: At most this many files beside a model are listed by name.
@@ -94,30 +95,6 @@ def drop_duplicates(models: Sequence[Model]) -> tuple[list[Model], list[str]]:
             twice = "is given twice" if is_same_path else f"has the content of {first.path}"
             lines.append(f"{model.path} {twice}: it is served once")
     return list(by_content.values()), lines
-
-
-#: Names of files and folders that say nothing of a model: what holds them names it.
-NAMELESS = re.compile(r"(saved[-_]?)?model|\d+|")
-
-#: At most this many folders above a nameless file may name it.
-FOLDERS_ABOVE = 3
-
-
-def _name(path: Path, used_names: set[str]) -> str:
-    """Return a name that can be part of an id, with a number where it is in use.
-
-    It is the file's; where that says nothing, as ``model.onnx`` does, that of a folder above.
-    """
-    place = path.resolve()
-    folders = [folder.name for folder in place.parents][:FOLDERS_ABOVE]
-    stems = [_as_id(text) for text in (place.stem, *folders)]
-    stem = next((stem for stem in stems if not NAMELESS.fullmatch(stem)), "model")
-    numbered = (f"{stem}-{number}" for number in range(2, len(used_names) + 3))
-    return next(name for name in (stem, *numbered) if name not in used_names)
-
-
-def _as_id(text: str) -> str:
-    return re.sub(r"[^a-z0-9_]+", "-", text.lower()).strip("-")[:40].strip("-")
 
 
 def _files(path: Path, entry: Format) -> dict[str, Path]:

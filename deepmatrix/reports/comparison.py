@@ -8,7 +8,7 @@ from statistics import median
 from rich.console import Console
 
 from deepmatrix.comparison.changes import Comparison, Side
-from deepmatrix.comparison.limits import describe_time, describe_verdict
+from deepmatrix.comparison.limits import VOID, describe_time, describe_verdict
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.console import STYLES, print_table
 from deepmatrix.drawing.escaping import markdown as escape
@@ -84,6 +84,8 @@ def headline(comparison: Comparison) -> tuple[str, Mood]:
         for count, singular, plural in counts
         if count
     ]
+    if comparison.is_void and comparison.is_empty:
+        return (f"✗ {VOID}", "bad") if comparison.broken else (f"• {VOID}", "warned")
     if comparison.broken:
         count = len(comparison.broken)
         broken = f"{count} limit{'s' * (count > 1)} broken"

@@ -26,7 +26,7 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
     """Yield a row for each model that a user verifies; of a damaged one it says little."""
     cells = {cell.id: cell for cell in manifest.plan.cells}
     for model in manifest.plan.imports:
-        described = _description(model, runs)
+        described = description(model, runs)
         yield ModelRow(
             name=model.name,
             format=model.format,
@@ -44,7 +44,8 @@ def model_rows(manifest: Manifest, runs: Sequence[Run]) -> Iterator[ModelRow]:
         )
 
 
-def _description(model: Import, runs: Sequence[Run]) -> Exported | None:
+def description(model: Import, runs: Sequence[Run]) -> Exported | None:
+    """Return what the inspector wrote of a model, None where it could not read it."""
     for run in runs:
         folder = run.artifact_path(model.artifact)
         if (folder / artifacts.DESCRIPTION).is_file():

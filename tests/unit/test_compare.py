@@ -24,9 +24,11 @@ from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.comparison.significance import compare_rounds, holm
 from deepmatrix.comparison.trials import confirmed, side_of, suspects
-from deepmatrix.comparison.verdicts import Outcome, compare_verdicts
+from deepmatrix.comparison.verdicts import WORDS, Outcome, compare_verdicts, worst_outcomes
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError, RecordError
-from deepmatrix.images import pins
+from deepmatrix.images import build, pins
+from deepmatrix.images.recipes import Recipe, recipe_for
+from deepmatrix.machine.packages import indexes
 from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning import trials
 from deepmatrix.planning.cells import all_cells
@@ -442,20 +444,158 @@ def test_an_update_keeps_reasons_comments_and_entries_that_agree(
     assert not accepted.update(baseline, [results])
     assert "no opset 20 there" in baseline.read_text("utf-8")
     assert "# seen" in baseline.read_text("utf-8")
-    fewer = results.model_copy(update={"portability": results.portability[:3]})
-    assert accepted.update(baseline, [fewer])
-    assert len([key for key in accepted.load(baseline) if key[0] == "serving"]) == 3
+
+
+def test_an_update_by_a_run_of_some_models_or_cells_keeps_the_others(
+    recorded: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    baseline = tmp_path / "baseline.yaml"
+    results = merging.merge([Run(path=recorded)])
+    accepted.update(baseline, [results])
+    before = accepted.load(baseline)
+    (first, *_) = results.portability
+    worse = first.model_copy(update={"verdict": "error"})
+    part = results.model_copy(update={"portability": (worse,), "training": (), "probes": ()})
+    (tmp_path / "part.json").write_text(part.model_dump_json(), "utf-8")
+    update = arguments("--baseline", baseline, "--update-baseline", tmp_path / "part.json")
+    assert main.main(update) == 0
+    after = accepted.load(baseline)
+    assert after.keys() == before.keys()
+    changed_keys = {key for key in after if after[key].verdict != before[key].verdict}
+    assert changed_keys == {("serving", first.artifact, first.consumer)}
+    unseen = len(before) - len(worst_outcomes(part))
+    assert (
+        f"kept: {unseen} verdicts of models or cells that are not in 1 run"
+        in capsys.readouterr().out.replace("\n", " ")
+    )
+
+
+def test_two_models_of_one_name_are_not_judged_as_one(tmp_path: Path) -> None:
+    results = verifications.results()
+    (model,) = results.models
+    heads = [
+        results.model_copy(
+            update={"models": (model.model_copy(update={"source": path, "sha256": {"m": digest}}),)}
+        )
+        for path, digest in (("a/net.onnx", "0" * 64), ("b/net.onnx", "1" * 64))
+    ]
+    baseline = tmp_path / "baseline.yaml"
+    accepted.update(baseline, heads[:1])
+    for act in (
+        lambda: accepted.update(baseline, heads),
+        lambda: accepted.compare_accepted(accepted.load(baseline), heads, ("a", "b"), 2.0),
+    ):
+        with pytest.raises(ArgumentError, match=r"a/net\.onnx and b/net\.onnx are other models"):
+            act()
+    retrained = heads[0].models[0].model_copy(update={"sha256": {"m": "2" * 64}})
+    again = results.model_copy(update={"models": (retrained,)})
+    accepted.update(baseline, [heads[0], again])
 
 
 @pytest.mark.parametrize(
-    "text",
-    ["version: 2\n", "version: 1\nservings: {}\n", "version: 1\nserving: {a: [{cell: b}]}\n", "["],
+    ("text", "message"),
+    [
+        ("version: 2\n", "1:10: 'version'"),
+        ("version: 1\nservings: {}\n", "2:1: unknown key 'servings'; did you mean 'serving'?"),
+        ("version: 1\nserving: {a: [{cell: b}]}\n", "2:15: missing key 'verdict'"),
+        ("[", "not YAML"),
+        (
+            "version: 1\nserving:\n  a:\n    - {cell: b, verdict: drfit}\n",
+            "4:26: 'drfit' is no verdict; did you mean 'drift'?",
+        ),
+        (
+            "version: 1\ntraining:\n  a:\n    - {cell: b, verdict: good}\n",
+            "4:26: 'good' is no verdict; known: bad-artifact, crashed, ",
+        ),
+        (
+            "version: 1\nprobe:\n  a:\n    - {cell: b, verdict: match}\n"
+            "    - {cell: b, verdict: wrong}\n",
+            "5:14: 'b' is listed twice for a; keep one entry",
+        ),
+    ],
 )
-def test_a_wrong_baseline_names_its_line(text: str, tmp_path: Path) -> None:
+def test_a_wrong_baseline_names_its_line(text: str, message: str, tmp_path: Path) -> None:
     path = tmp_path / "baseline.yaml"
     path.write_text(text, "utf-8")
-    with pytest.raises(ConfigError, match=r"baseline\.yaml:\d+:\d+: "):
+    with pytest.raises(ConfigError) as raised:
         accepted.load(path)
+    (line,) = raised.value.message.splitlines()
+    assert line.startswith("baseline.yaml:")
+    assert message in line
+
+
+def test_every_verdict_of_a_run_may_be_accepted(recorded: Path) -> None:
+    results = merging.merge([Run(path=recorded)])
+    for key, outcome in worst_outcomes(results).items():
+        assert outcome.verdict in WORDS[key[0]]
+
+
+@pytest.mark.parametrize(
+    ("several", "worst"),
+    [
+        ([{"error": 1e-3}, {"error": 2e-3}], {"error": 2e-3}),
+        ([{"error": 1e-3}, {"error": None}], {"error": None}),
+        ([{"error": 2.0}, {"verdict": "error"}], {"verdict": "error"}),
+        (
+            [{"error": 2.0, "expected_failure": "known"}, {"verdict": "unsupported"}],
+            {"verdict": "unsupported"},
+        ),
+        ([{"verdict": "match", "error": 1e-7}, {"verdict": "not-run"}], {"verdict": "not-run"}),
+    ],
+)
+def test_the_worst_of_several_outcomes_counts_whatever_their_order(
+    several: list[dict[str, Any]], worst: dict[str, Any]
+) -> None:
+    results = verifications.results()
+    base = next(row for row in results.portability if row.verdict == "drift")
+    base = base.model_copy(update={"expected_failure": ""})
+    rows = [base.model_copy(update=values) for values in several]
+    key = ("serving", base.artifact, base.consumer)
+    for ordered in (rows, rows[::-1]):
+        one_run = results.model_copy(update={"portability": tuple(ordered)})
+        runs = [results.model_copy(update={"portability": (row,)}) for row in ordered]
+        for outcome in (worst_outcomes(one_run)[key], worst_outcomes(*runs)[key]):
+            assert {name: getattr(outcome, name) for name in worst} == worst
+
+
+def void_pairs() -> dict[str, tuple[Results, Results]]:
+    """Return pairs of results that have nothing in common that ran."""
+    results = verifications.results()
+    alone = {"inference": (), "serving": (), "cells": ()}
+    drifts = tuple(row for row in results.portability if row.verdict == "drift")
+    others = tuple(
+        row.model_copy(update={"artifact": "other", "verdict": "match"}) for row in drifts
+    )
+    idle = tuple(row.model_copy(update={"verdict": "not-run"}) for row in results.portability)
+    one, other, empty, unrun = (
+        results.model_copy(update={**alone, "portability": rows})
+        for rows in (drifts, others, (), idle)
+    )
+    return {"other models": (one, other), "nothing": (empty, empty), "not run": (unrun, unrun)}
+
+
+@pytest.mark.parametrize("name", ["other models", "nothing", "not run"])
+def test_nothing_compared_is_not_nothing_changed(
+    name: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    sides = []
+    for place, results in zip(("base", "head"), void_pairs()[name], strict=True):
+        sides.append(tmp_path / f"{place}.json")
+        sides[-1].write_text(results.model_dump_json(), "utf-8")
+    assert main.main(arguments(*sides)) == 0
+    shown = capsys.readouterr().out
+    assert shown.startswith("• nothing could be compared")
+    assert "nothing changed" not in shown
+    assert main.main(arguments(*sides, "--fail-on", "drift")) == 1
+    assert capsys.readouterr().out.startswith("✗ nothing could be compared")
+
+
+def test_a_limit_is_broken_where_there_is_nothing_to_hold_against_it() -> None:
+    pairs = void_pairs()
+    comparison = compare_results(pairs["not run"][0], pairs["other models"][0], ("base", "head"))
+    assert comparison.failures
+    (line,) = limits.broken(comparison, limits.parse("changed"))
+    assert line.startswith("nothing could be compared")
 
 
 @pytest.mark.parametrize(
@@ -469,6 +609,20 @@ def test_a_wrong_baseline_names_its_line(text: str, tmp_path: Path) -> None:
             "error: --fail-on slower: a baseline holds verdicts only",
         ),
         (["a", "b"], "error: a is not a run: it has no plan.json"),
+        (["a", "b", "--only", "x"], "error: --only is for --with, which runs models"),
+        (["a", "b", "--rounds", "5"], "error: --rounds is for --with, which runs models"),
+        (["a", "--baseline", "b", "--engine", "venv"], "error: --engine is for --with, which"),
+        *(
+            (
+                ["a", "--baseline", "b", "--update-baseline", option, "drift"],
+                f"error: {option}: --update-baseline accepts the verdicts, and judges nothing",
+            )
+            for option in ("--fail-on", "--json", "--markdown", "--html")
+        ),
+        (
+            ["a", "--update-baseline", "--with", "x==1", "--with", "x==2"],
+            "error: --update-baseline: which file?",
+        ),
     ],
 )
 def test_wrong_arguments_say_what_is_wrong(
@@ -558,3 +712,34 @@ def test_a_version_that_cannot_be_locked_is_named_and_leaves_no_pins() -> None:
     ):
         raise AssertionError("there is no such version")
     assert not pins.path(trial.cells[0][1].pinned).exists()
+
+
+def test_a_version_on_trial_is_locked_in_the_users_cache_and_not_in_the_program(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    shipped = sorted(pins.FOLDER.rglob("*"))
+    (trial, _) = trials.trials(
+        MATRIX, "onnxruntime", ["1.31.0", "1.32.0"], Selection(include=(ONNXRUNTIME,)), DOCKER
+    )
+    cell = trial.cells[0][1]
+    with trying._locked([trial], MATRIX):
+        assert pins.path(cell.pinned).is_relative_to(tmp_path)
+        assert pins.version(cell) == "1.31.0"
+        assert sorted(pins.FOLDER.rglob("*")) == shipped
+        context = Path(build_context(recipe_for(cell, MATRIX, "debian"), tmp_path))
+        assert (context / "pins" / f"{cell.pinned}.txt").read_text("utf-8") == pins.path(
+            cell.pinned
+        ).read_text("utf-8")
+        names = {path.name for path in pins.FOLDER.iterdir() if path.is_file()}
+        assert {path.name for path in context.iterdir()} == {*names, "pins"}
+    assert not pins.path(cell.pinned).exists()
+
+
+def build_context(recipe: Recipe, folder: Path) -> str:
+    """Return the folder that an image would be built from."""
+    (folder / "work").mkdir()
+    workshop = build.Workshop(
+        folder=folder / "work", sources=indexes.Sources(), architecture="amd64", roots={}
+    )
+    return workshop.context(recipe)

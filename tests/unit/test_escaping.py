@@ -45,11 +45,14 @@ HOSTILE = (
     "\udcff\x00\ufffe",
     "]]>&amp;&#60;",
     "http://example.org www.example.org",
+    "@octocat a@example.org owner/name#1 GH-2",
 )
 #: Any text, and pieces of markup in any order.
 TEXTS = st.one_of(
     st.text(st.characters(codec=None), max_size=40),
-    st.lists(st.sampled_from([*HOSTILE, *"*_[]()<>`|\\~#-+=.:/!&;1a \n"]), max_size=8).map("".join),
+    st.lists(st.sampled_from([*HOSTILE, *"*_[]()<>`|\\~#-+=.:/!&;@1a \n"]), max_size=8).map(
+        "".join
+    ),
 )
 PARSER = MarkdownIt("commonmark").enable(["table", "strikethrough"])
 #: What a report of ours has of Markdown itself; anything else came out of somebody's text.
@@ -71,6 +74,10 @@ def kinds(text: str) -> set[str]:
 
 def content(text: str) -> str:
     return "".join(token.content for token in tokens(text) if token.type == "text")
+
+
+#: What GitHub, and here what Markdown became, reads as a mention or a link to an issue.
+REFERENCE = re.compile(r"@[^\W_]|#\d|\bGH-\d", re.IGNORECASE)
 
 
 def seen(text: str) -> str:
@@ -106,7 +113,16 @@ def test_a_line_of_a_terminal_has_no_control_character(text: str) -> None:
 def test_markdown_shows_a_text_as_it_is(text: str) -> None:
     for page in (f"- {escaping.markdown(text)}", f"| {escaping.markdown(text)} |\n| --- |\n"):
         assert kinds(page) <= OURS - {"strong", "code_inline"}
-        assert re.sub(" +", " ", content(page)).strip() == seen(text)
+        shown = content(page).replace("\N{ZERO WIDTH SPACE}", "")  # which only we write
+        assert re.sub(" +", " ", shown).strip() == seen(text)
+
+
+@given(TEXTS)
+@example("@octocat, a@example.org")
+@example("owner/name#12 and #3, gh-4")
+def test_markdown_mentions_nobody_and_links_no_issue(text: str) -> None:
+    for page in (escaping.markdown(text), escaping.markdown_prose(text.replace("`", ""))):
+        assert not REFERENCE.search(content(page))
 
 
 @given(TEXTS)

@@ -155,7 +155,7 @@ def test_an_in_toto_statement_is_about_the_bytes_of_the_model(tmp_path: Path) ->
     statement = json.loads(line)
     jsonschema.validate(statement, IN_TOTO)
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    assert statement["subject"] == [{"name": "model.onnx", "digest": {"sha256": digest}}]
+    assert statement["subject"] == [{"name": path.as_posix(), "digest": {"sha256": digest}}]
     assert statement["predicate"]["result"] == "PASSED"
     assert statement["predicate"]["passedTests"] == ["onnxruntime-debian12-amd64-cpu"]
 
@@ -174,6 +174,43 @@ def test_a_statement_says_what_failed_and_which_image_served() -> None:
     assert {"name": "openvino-debian12-amd64-cpu", "digest": {"sha256": "1" * 64}} in predicate[
         "configuration"
     ]
+
+
+def test_a_statement_of_a_run_that_broke_a_budget_is_no_pass() -> None:
+    results = verifications.results()
+    (model,) = results.models
+    model = model.model_copy(update={"sha256": {"model.onnx": "0" * 64}})
+    matches = tuple(row for row in results.portability if row.verdict == "match")
+    kept = results.model_copy(update={"models": (model,), "portability": matches})
+    assert json.loads(EXPORTS["in-toto"](kept))["predicate"]["result"] == "PASSED"
+    line = "resnet50 on onnxruntime-debian12-amd64-cpu: p99 5 ms is over the budget of 1 ms"
+    broken = kept.model_copy(update={"over_budget": (line,)})
+    statement = json.loads(EXPORTS["in-toto"](broken))
+    jsonschema.validate(statement, IN_TOTO)
+    assert statement["predicate"]["result"] == "FAILED"
+    assert statement["predicate"]["failedTests"] == [f"budget: {line}"]
+    assert statement["predicate"]["passedTests"]
+
+
+@pytest.mark.parametrize(
+    ("format", "source", "names"),
+    [
+        ("onnx", "a/net.onnx", {"model.onnx": "a/net.onnx", "deep/w.bin": "a/deep/w.bin"}),
+        ("onnx", "model.onnx", {"model.onnx": "model.onnx"}),
+        ("ncnn", "a/n.param", {"ncnn/model.param": "a/n.param", "ncnn/model.bin": "a/n.bin"}),
+        ("openvino-ir", "a/net.xml", {"model.xml": "a/net.xml", "model.bin": "a/net.bin"}),
+        ("saved-model", "b/saved", {"saved_model/variables/0": "b/saved/variables/0"}),
+    ],
+)
+def test_the_subject_of_a_statement_is_the_file_that_the_user_named(
+    format: str, source: str, names: dict[str, str]
+) -> None:
+    results = verifications.results()
+    (model,) = results.models
+    files = dict.fromkeys(names, "0" * 64)
+    model = model.model_copy(update={"format": format, "source": source, "sha256": files})
+    statement = json.loads(EXPORTS["in-toto"](results.model_copy(update={"models": (model,)})))
+    assert [subject["name"] for subject in statement["subject"]] == list(names.values())
 
 
 def test_a_run_without_own_models_has_no_statement(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -17,9 +18,10 @@ from deepmatrix.cli.commands import verify
 from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files, imports
+from deepmatrix.models.names import own_names
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.model_plan import First, plan_models
-from deepmatrix.planning.plan import Artifact, Job, Plan
+from deepmatrix.planning.plan import Job, Plan
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
 from deepmatrix.reports.budgets import Budgets
@@ -131,12 +133,31 @@ def test_torch_looks_into_torchscript() -> None:
     assert looked.cell == "torch-debian12-amd64-cpu"
 
 
-def test_two_models_of_one_name_are_told_apart(tmp_path: Path) -> None:
-    for folder in ("a", "b"):
-        (tmp_path / folder).mkdir()
-        (tmp_path / folder / "net.onnx").write_bytes(b"onnx")
-    models = files.recognise([tmp_path / "a" / "net.onnx", tmp_path / "b" / "net.onnx"])
-    assert [model.name for model in models] == ["net", "net-2"]
+@pytest.mark.parametrize(
+    "named",
+    [
+        {"a/net.onnx": "a-net", "b/net.onnx": "b-net", "other.onnx": "other"},
+        {"net.onnx": "net", "a/net.onnx": "a-net"},
+        {"net.onnx": "net-onnx", "net.tflite": "net-tflite"},
+        {"x/a/net.onnx": "x-a-net", "y/a/net.onnx": "y-a-net"},
+        {"a.onnx": "a", "a/model.onnx": "a-model"},
+        {"a/net.onnx": "a-net-onnx-e221db", "a/Net.onnx": "a-net-onnx-0ad92a", "b.onnx": "b"},
+        {f"{'a' * 60}.onnx": f"{'a' * 33}-11ee39"},
+        {"w/模型.onnx": "w-onnx-717d6e", "w/型.onnx": "w-onnx-6d555c", "b.onnx": "b"},
+    ],
+)
+def test_models_of_one_name_are_told_apart_whatever_their_order(
+    tmp_path: Path, named: dict[str, str]
+) -> None:
+    for name in named:
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_bytes(b"\x1c\0\0\0TFL3" if name.endswith("tflite") else b"onnx")
+    paths = [tmp_path / name for name in named]
+    for ordered in (paths, paths[::-1]):
+        names = {model.path: model.name for model in files.recognise(ordered)}
+        assert [names[path] for path in paths] == list(named.values())
+    (alone,) = files.recognise(paths[:1], listed=paths)
+    assert alone.name == next(iter(named.values())), "a run of its own gives the same name"
 
 
 @pytest.mark.parametrize(
@@ -181,10 +202,16 @@ IN_NAMES = st.characters(codec="utf-8", exclude_characters="/\0")
 IN_NAMES |= st.characters(categories=["Cs"], min_codepoint=0xDC80, max_codepoint=0xDCFF)
 
 
-@given(st.text(IN_NAMES, min_size=1, max_size=60))
-def test_whatever_a_file_is_called_its_name_can_be_part_of_an_id(name: str) -> None:
-    model_name = files._name(Path(f"/x/{name}.onnx"), set())
-    assert Artifact(producer="a", workload=model_name, format="onnx").id.count("--") == 2
+@given(st.lists(st.text(IN_NAMES, min_size=1, max_size=60), min_size=1, max_size=3, unique=True))
+def test_whatever_files_are_called_their_names_differ_and_can_be_part_of_an_id(
+    names: list[str],
+) -> None:
+    paths = [Path(f"/x/{name}.onnx") for name in names]
+    model_names = own_names(paths).values()
+    assert len({*model_names}) == len(paths)
+    for model_name in model_names:
+        assert re.fullmatch("[a-z0-9_]+(-[a-z0-9_]+)*", model_name)
+        assert len(model_name) <= 40
 
 
 def test_a_model_larger_than_its_format_can_be_is_refused_unread(tmp_path: Path) -> None:

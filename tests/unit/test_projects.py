@@ -11,7 +11,7 @@ import pytest
 
 from deepmatrix.cli import main, projects
 from deepmatrix.errors import ArgumentError, ConfigError
-from deepmatrix.models import project
+from deepmatrix.models import files, project
 from tests import planted
 from tests.unit.examples import MATRIX
 
@@ -47,7 +47,22 @@ WRONG = {
     entry("input: x.npz"): "4:3: unknown key 'input'; did you mean 'inputs'?",
     "version: 1\nmodels:\n- model: other.onnx": "3:10: other.onnx is not there; paths start at",
     "version: 1\nonly: ['onnxrumtime-*']\nmodels:\n- model: net.onnx": "2:8: 'onnxrumtime-*' match",
-    "version: 1\nnative: 'yes'\nmodels:\n- model: net.onnx": "2:9: 'native'",
+    "version: 1\nnative: yes\nmodels:\n- model: net.onnx": (
+        "2:9: 'native' is the text 'yes', which is true in old YAML; write true"
+    ),
+    "version: 1\nnative: Off\nmodels:\n- model: net.onnx": "in old YAML; write false",
+    "version: 1\nnative: 1\nmodels:\n- model: net.onnx": (
+        "2:9: 'native' must be true or false, found 1"
+    ),
+    "version: 1\nimages: {registry: r.io}\nmodels:\n- model: net.onnx": (
+        "2:9: image-digests.json is not there; `image --push` writes it"
+    ),
+    "version: 1\nimages: {registry: r.io, digests: d.json}\nmodels:\n- model: net.onnx": (
+        "2:35: d.json is not there; `image --push` writes it"
+    ),
+    "version: 1\nimages: {registry: 'r.io:65536'}\nmodels:\n- model: net.onnx": (
+        "2:20: 'r.io:65536' is not valid here; write HOST.DOMAIN, HOST:PORT (1 to 65535)"
+    ),
     entry("inputs: x.npz"): "4:11: 'inputs' must be a list, found 'x.npz'",
     entry("inputs: [y.npz]"): "4:12: y.npz is not there; name a file, a folder or a function",
     entry("inputs: [x.npz, x.npz]"): "4:19: 'x.npz' is listed twice",
@@ -68,6 +83,7 @@ WRONG = {
     entry("tolerances: [{error: 0, reason: a}]"): "4:24: 'error': must be greater than 0",
     entry("tolerances: [{error: 1, reason: a, cells: xx}]"): "'xx' matches no cell",
     entry("model: net.onnx"): "4:3: duplicate key 'model'",
+    entry() + "- {model: ./net.onnx, repeats: 5}": "4:11: ./net.onnx is listed twice",
 }
 
 
@@ -79,6 +95,20 @@ def test_a_wrong_file_gets_one_clear_error_with_its_place(text: str) -> None:
     assert all(line.startswith("deepmatrix.yaml:") for line in lines)
     assert WRONG[text] in lines[0]
     assert len(lines) == 1
+
+
+@pytest.mark.parametrize("glob", ["*.onnx", "*-amd64-cpu", "*", "*onnx*"])
+@pytest.mark.parametrize("line", ["only: [{}]", "only:\n  - {}", "model: {}"])
+def test_a_glob_without_quotes_is_shown_with_them(line: str, glob: str) -> None:
+    with pytest.raises(ConfigError, match=r"deepmatrix.yaml:\d+:\d+: not YAML") as caught:
+        projects.load(write(f"version: 1\n{line.format(glob)}\n"), MATRIX)
+    assert caught.value.hint == f'quote what begins with *: "{glob}"'
+
+
+def test_other_broken_yaml_has_no_hint_about_globs() -> None:
+    with pytest.raises(ConfigError) as caught:
+        projects.load(write("version: 1\nonly: ['*.onnx'\nmodels: [a]\n"), MATRIX)
+    assert not caught.value.hint
 
 
 def uncommented(text: str, without: tuple[str, ...]) -> str:
@@ -104,7 +134,7 @@ def test_the_file_that_init_writes_is_read_with_every_example_in_force(
     (folder / "nested" / "deep.onnx").write_bytes((folder / "net.onnx").read_bytes())
     assert main.main(["init"]) == 0
     assert len(projects.load(project.FILE.absolute(), MATRIX).models) == 2
-    for name in ("inputs.npz", "outputs.npz", "float32.onnx"):
+    for name in ("inputs.npz", "outputs.npz", "float32.onnx", "image-digests.json"):
         (folder / name).write_bytes(b"")
     text = uncommented(project.FILE.read_text(encoding="utf-8"), (*without, 'inputs: ["my_'))
     document = projects.load(write(text), MATRIX)
@@ -154,6 +184,21 @@ def test_models_that_are_named_choose_among_those_of_the_file(folder: Path) -> N
         list(projects.options_by_entry(unknown, document, path.parent))
 
 
+def test_models_of_one_file_name_have_names_of_their_own_however_few_are_verified(
+    folder: Path,
+) -> None:
+    for name in ("a", "b"):
+        (folder / name).mkdir()
+        (folder / name / "net.onnx").write_bytes((folder / "net.onnx").read_bytes())
+    path = write("version: 1\nmodels:\n- model: a/net.onnx\n- model: b/net.onnx\n")
+    document = projects.load(path, MATRIX)
+    for words in ([], ["b/net.onnx"]):
+        given = main.parse(["verify", *words, "--config", str(path)])
+        *_, (_, options) = projects.options_by_entry(given, document, path.parent)
+        (model,) = files.recognise(options.models, options.listed)
+        assert model.name == "b-net"
+
+
 def test_a_model_that_is_named_says_that_it_takes_nothing_from_the_file(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -195,3 +240,20 @@ def test_every_model_is_verified_also_after_one_that_fails(
     write("version: 1\nmodels:\n- model: net.onnx\n")
     assert main.main(["verify", *options]) == 0
     assert main.main(["verify", "--shape", "x=1", *options]) == ArgumentError.exit_code
+
+
+@pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+def test_a_tolerance_of_an_output_that_no_model_has_is_refused_and_leaves_no_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    options = ["--engine", "here", "--only", CELL, "--runs", str(folder / "runs")]
+    tolerance = "tolerances: [{{error: 0.5, outputs: {}, reason: a test}}]"
+    write(entry(tolerance.format("yy*")))
+    assert main.main(["verify", *options]) == ArgumentError.exit_code
+    shown = capsys.readouterr().out.replace("\n", " ")
+    assert "a tolerance is for 'yy*', and the model has no such output; known: add5, y" in shown
+    assert not list(folder.glob("runs/*/results.json"))
+    write(entry(tolerance.format("'y*'")))
+    assert main.main(["verify", *options]) == 0

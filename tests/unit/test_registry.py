@@ -39,6 +39,12 @@ NAMES = {
     "[::1]:5000/a": True,
     "build:5000": True,
     "ghcr.io/me/deep-matrix_images.x": True,
+    "r.io:65535": True,
+    "r.io:65536": False,
+    "r.io:0": False,
+    "-r.io": False,
+    "r-.io:5000": False,
+    "r.-io": False,
     "team": False,  # for Docker a path on Docker Hub
     "https://ghcr.io/me": False,
     "ghcr.io/Me": False,
@@ -64,13 +70,13 @@ def test_a_registry_is_a_host_and_a_path(tmp_path: Path, name: str) -> None:
     if NAMES[name]:
         images = matrix_file.load(path).images
         assert images == Images(registry=name, digests=str(tmp_path / "image-digests.json"))
-        assert main.parse(["image", "x", "--push", name]).push == name
+        assert main.parse(["image", "x", f"--push={name}"]).push == name
         return
     line = len(TEXT.splitlines()) + 2
     with pytest.raises(ConfigError, match=f"matrix.yaml:{line}:22: '.*' is not valid here; write"):
         matrix_file.load(path)
     with pytest.raises(ArgumentError, match=r"names no registry|the value is empty"):
-        main.parse(["image", "x", "--push", name])
+        main.parse(["image", "x", f"--push={name}"])
 
 
 def test_a_project_names_its_own_registry(tmp_path: Path) -> None:
@@ -78,6 +84,7 @@ def test_a_project_names_its_own_registry(tmp_path: Path) -> None:
     path = tmp_path / "deepmatrix.yaml"
     text = "version: 1\nimages: {registry: %s, digests: ours.json}\nmodels:\n- model: net.onnx\n"
     path.write_text(text % REGISTRY, "utf-8")
+    (tmp_path / "ours.json").write_text("{}", "utf-8")
     document = projects.load(path, MATRIX)
     given = main.parse(["verify"])
     ((_, options),) = projects.options_by_entry(given, document, tmp_path)
@@ -106,6 +113,18 @@ def test_a_damaged_file_of_digests_is_refused(tmp_path: Path, text: str) -> None
     with pytest.raises(Damaged, match=r"image-digests.json") as raised:
         digests.read(path)
     assert raised.value.hint == "restore it, or remove it and push the images again"
+
+
+def test_nothing_is_pulled_without_the_file_of_digests_and_each_cell_says_so(
+    tmp_path: Path,
+) -> None:
+    images = Images(registry=REGISTRY, digests=str(tmp_path / "image-digets.json"))
+    pulled = pulling.pull_listed(RECIPES, images, lambda *_: None, lambda *_: None)
+    assert not pulled.sources
+    assert pulled.reasons.keys() == {recipe.cell.id for recipe in RECIPES}
+    assert {*pulled.reasons.values()} == {
+        f"{images.digests} is not there; `image --push` writes it"
+    }
 
 
 def test_only_what_is_listed_is_pulled_and_by_its_digest(tmp_path: Path) -> None:

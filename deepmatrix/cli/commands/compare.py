@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Mapping
 from pathlib import Path
 
 from rich.console import Console
@@ -17,9 +18,14 @@ from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.comparing import compare_results
 from deepmatrix.comparison.limits import Limit
 from deepmatrix.comparison.reading import read_results
+from deepmatrix.drawing import numbers
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.planning.trials import EXAMPLE
+
+#: Options of a comparison, and of running models, and what they are where nobody gave them.
+JUDGING: Mapping[str, object] = {"fail_on": "", "json": None, "markdown": None, "html": None}
+RUNNING: Mapping[str, object] = {"only": [], "rounds": None, "engine": "auto", "trust": False}
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -50,7 +56,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--update-baseline",
         action="store_true",
-        help="write the verdicts of the run into the file of --baseline",
+        help="write the verdicts of the runs into the file of --baseline; others stay there",
     )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write all changes as JSON")
     parser.add_argument(
@@ -75,9 +81,9 @@ def _add_versions(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rounds",
         type=shared.rounds,
-        default=10,
         metavar="N",
-        help="with --with: how many processes of each version are measured",
+        help=f"with --with: how many processes of each version are measured; {trying.ROUNDS} by "
+        "default",
     )
     shared.add_engine(parser)
     shared.add_trust(parser)
@@ -122,20 +128,40 @@ def conclude(options: argparse.Namespace, comparison: Comparison, console: Conso
 
 def _check(options: argparse.Namespace) -> None:
     """Raise ArgumentError where the options do not say which two are compared."""
+    if options.update_baseline and not options.baseline:
+        raise ArgumentError("--update-baseline: which file?", hint="name it with --baseline FILE")
     if options.versions and options.baseline:
         raise ArgumentError(
             "--with and --baseline: which is the earlier one?", hint="leave one out"
         )
+    _refuse_ignored(options)
     if options.versions:
         return
-    if options.update_baseline and not options.baseline:
-        raise ArgumentError("--update-baseline: which file?", hint="name it with --baseline FILE")
     if len(options.sides) != 2 and not (options.baseline and options.sides):
         raise ArgumentError(
             f"compare takes {'a run with --baseline' if options.baseline else '2 runs'}, "
             f"not {len(options.sides)}",
             hint=f"compare BASE HEAD; compare --baseline FILE RUN; or {EXAMPLE} MODEL",
         )
+
+
+def _refuse_ignored(options: argparse.Namespace) -> None:
+    """Raise ArgumentError for an option that what is asked for would ignore."""
+    if options.update_baseline and (named := _given(options, JUDGING)):
+        raise ArgumentError(
+            f"--{named[0].replace('_', '-')}: --update-baseline accepts the verdicts, and judges "
+            "nothing",
+            hint="leave one of them out",
+        )
+    if not options.versions and (named := _given(options, RUNNING)):
+        raise ArgumentError(
+            f"--{named[0]} is for --with, which runs models; runs are compared as they are",
+            hint=f"leave it out, or name two versions: {EXAMPLE}",
+        )
+
+
+def _given(options: argparse.Namespace, unset: Mapping[str, object]) -> list[str]:
+    return [name for name, value in unset.items() if getattr(options, name) != value]
 
 
 def _limits(options: argparse.Namespace) -> tuple[Limit, ...]:
@@ -156,6 +182,10 @@ def _update(options: argparse.Namespace, console: Console) -> None:
     changed = accepted.update(options.baseline, heads)
     text = "written: review the difference, and commit it" if changed else "as the run shows it"
     print_line(console, f"{options.baseline} {text}", wrap=False)
+    if unseen := accepted.count_unseen(options.baseline, heads):
+        kept = f"kept: {numbers.count(unseen, 'verdict')} of models or cells that are not in "
+        kept += numbers.count(len(heads), "run") + "; delete those that are gone"
+        print_line(console, kept)
 
 
 def _compare(options: argparse.Namespace, growth: float) -> Comparison:

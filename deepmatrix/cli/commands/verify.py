@@ -100,7 +100,7 @@ def _add_models(parser: argparse.ArgumentParser) -> None:
         help=f"the project's file, {project.FILE} here when no model is named; models that are "
         "named choose among those of the file",
     )
-    parser.set_defaults(overrides=(), images=None)
+    parser.set_defaults(overrides=(), images=None, listed=())
 
 
 def _add_inputs(parser: argparse.ArgumentParser) -> None:
@@ -240,11 +240,11 @@ def _serve(
             verification,
             engine,
             console,
-            check=lambda: _refuse_unreadable(verification, options),
+            check=lambda: _check_inspected(verification, options),
             explain=options.explain,
             explain_s=options.explain_for,
         )
-    except _WrongArrays:
+    except _WrongRequest:
         if options.resume is None:
             removing.remove(verification.path)
         raise
@@ -257,7 +257,7 @@ def _create_run(options: argparse.Namespace, console: Console) -> tuple[Run, Eng
     name, reuse = shared.check_run_name(options.name), resuming.reused_run(options, "verify")
     matrix = starting.load_matrix(options).overridden(options.overrides, options.images)
     paths = [*([options.original] if options.original else []), *options.models]
-    own_models, duplicates = files.drop_duplicates(files.recognise(paths))
+    own_models, duplicates = files.drop_duplicates(files.recognise(paths, options.listed))
     for line in duplicates:
         print_line(console, line, "yellow", wrap=False)
     if options.original and len(own_models) < 2:
@@ -336,15 +336,24 @@ def _read_arrays(
     return inputs.read(options.inputs), reference
 
 
-class _WrongArrays(ArgumentError):
-    """The arrays that the user gave are not those of any model: nothing is kept of the run."""
+class _WrongRequest(ArgumentError):
+    """What the user gave beside the models is of none of them: nothing is kept of the run."""
+
+
+def _check_inspected(inspected: Run, options: argparse.Namespace) -> None:
+    """Raise as `_refuse_unreadable`; `_WrongRequest` for a tolerance of no output."""
+    _refuse_unreadable(inspected, options)
+    try:
+        projects.check_outputs(inspected, options.overrides)
+    except ArgumentError as error:
+        raise _WrongRequest(error.message) from None
 
 
 def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
     """Raise where no model could be inspected; a model that fails inspection is skipped.
 
     Raises:
-        ArgumentError: every model is refused; `_WrongArrays`, where all are for what is given.
+        ArgumentError: every model is refused; `_WrongRequest`, where all are for what is given.
         EngineError: the same, and an inspector is not ready.
     """
     array_options = [f"--inputs {source}" for source in options.inputs]
@@ -367,7 +376,7 @@ def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
         raise EngineError(unready[0])
     if wrong_inputs + wrong_references == len(causes):
         hint = remarks.SHARED_INPUTS if len(models) > 1 else "nothing was served"
-        raise _WrongArrays("\n".join(causes), hint=hint)
+        raise _WrongRequest("\n".join(causes), hint=hint)
     reports.write(inspected, merging.merge([inspected]))
     hint = f"nothing was served; the log is in {inspected.path}"
     if wrong_inputs:

@@ -56,6 +56,9 @@ def pull_listed(
 
     Raises Damaged where the file of the digests is damaged.
     """
+    if images and not Path(images.digests).exists():
+        missing = f"{images.digests} is not there; `image --push` writes it"
+        return Pulled(reasons={recipe.cell.id: missing for recipe in recipes})
     pulled = Pulled()
     failure = ""
     for cell_id, wanted in _listed(recipes, images) if images else ():

@@ -8,12 +8,14 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results import remarks
 from deepmatrix.results.counting import consumers
 from deepmatrix.results.rows import ModelRow, PortabilityRow, Results
+from harness.formats import FORMATS
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 PREDICATE = "https://in-toto.io/attestation/test-result/v0.1"
@@ -39,16 +41,35 @@ def _statement(results: Results, model: ModelRow) -> dict[str, Any]:
     return {
         "_type": STATEMENT,
         "subject": [
-            {"name": path, "digest": {"sha256": digest}} for path, digest in model.sha256.items()
+            {"name": _path(model, name), "digest": {"sha256": digest}}
+            for name, digest in model.sha256.items()
         ],
         "predicateType": PREDICATE,
         "predicate": _predicate(results, rows),
     }
 
 
+def _path(model: ModelRow, name: str) -> str:
+    """Return the path of a model's file, as the user named the model; *name* is its own there."""
+    if not model.source:
+        return name
+    named, entry = Path(model.source), FORMATS[model.format]
+    if name == entry.model_path:
+        return named.as_posix()
+    if name in entry.parts:
+        return named.with_suffix(Path(name).suffix).as_posix()
+    if name.startswith(f"{entry.model_path}/"):
+        return (named / name.removeprefix(f"{entry.model_path}/")).as_posix()
+    return (named.parent / name).as_posix()
+
+
 def _predicate(results: Results, rows: Sequence[PortabilityRow]) -> dict[str, Any]:
-    """Return the verdicts by their weight: an expected failure is a warning."""
+    """Return the verdicts by their weight: an expected failure is a warning.
+
+    The budgets of a run are those of all its models: one that is broken is a failed test of each.
+    """
     failed = [_name(row) for row in rows if remarks.is_problem(row)]
+    failed += [f"budget: {line}" for line in dict.fromkeys(results.over_budget)]
     warned = [_name(row) for row in rows if row.expected_failure and row.verdict != "match"]
     passed = [_name(row) for row in rows if row.verdict == "match"]
     result = "FAILED" if failed or not passed else "WARNED" if warned else "PASSED"
