@@ -20,6 +20,7 @@ from tests.workflows import Runner, load, plain_environment
 
 ACTION = load(ROOT / "action.yml")
 STEPS = ACTION["runs"]["steps"]
+INSTALLED = {key: f"steps.install.outputs.{key}" for key in ("program", "folder", "runs")}
 CELL = "onnxruntime-debian12-amd64-cpu"
 
 pytestmark = pytest.mark.skipif(
@@ -28,16 +29,27 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the action's first steps once, and lend what they install the packages of this one."""
-    folder = tmp_path_factory.mktemp("installed")
-    runner = Runner(folder=folder, temporary=folder / "temp")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return install(tmp_path_factory.mktemp("installed"))
+
+
+def install(temporary: Path) -> dict[str, str]:
+    """Run the action's first steps; return their outputs.
+
+    What they install is lent the packages of this Python.
+    """
+    runner = Runner(folder=temporary, temporary=temporary, environment=plain_environment())
     runner.context["github.action_path"] = str(ROOT)
-    runner.environment = plain_environment()
     assert runner.run(STEPS[:2]) == 0, runner.log
-    (packages,) = (folder / "temp" / "deepmatrix" / "program").glob("lib/*/site-packages")
+    outputs = {key: runner.context[path] for key, path in INSTALLED.items()}
+    lend(Path(outputs["folder"]) / "program")
+    return outputs
+
+
+def lend(environment: Path) -> None:
+    """Lend a virtual environment the packages of this Python."""
+    (packages,) = environment.glob("lib/*/site-packages")
     (packages / "lent.pth").write_text(sysconfig.get_path("purelib"))
-    return folder / "temp"
 
 
 @pytest.fixture
@@ -61,18 +73,17 @@ def save(folder: Path, model: onnx.ModelProto) -> None:
     np.savez(folder / "y.npz", **right)
 
 
-def run_action(repository: Path, installed: Path, **inputs: str) -> tuple[int, Runner]:
+def run_action(repository: Path, installed: dict[str, str], **inputs: str) -> tuple[int, Runner]:
     """Run what the action does after the installation; return its exit code, and its runner."""
-    shutil.rmtree(installed / "deepmatrix" / "runs", ignore_errors=True)
-    runner = Runner(folder=repository, temporary=installed, environment=plain_environment())
+    shutil.rmtree(installed["runs"], ignore_errors=True)
+    temporary = Path(installed["folder"]).parent
+    runner = Runner(folder=repository, temporary=temporary, environment=plain_environment())
     defaults = {key: str(value["default"]) for key, value in ACTION["inputs"].items()}
     given = {key.replace("_", "-"): value for key, value in inputs.items()}
     for key, value in {**defaults, "engine": "here", "cells": CELL, **given}.items():
         runner.context[f"inputs.{key}"] = value
-    folder = installed / "deepmatrix"
-    outputs = {"program": folder / "program/bin/deepmatrix", "folder": folder}
-    for key, path in {**outputs, "runs": folder / "runs"}.items():
-        runner.context[f"steps.install.outputs.{key}"] = str(path)
+    for key, path in INSTALLED.items():
+        runner.context[path] = installed[key]
     return runner.run(STEPS[2:]), runner
 
 
@@ -81,7 +92,7 @@ def comment(runner: Runner) -> str:
 
 
 def test_a_good_model_is_green_and_one_that_drifts_red_with_its_node(
-    repository: Path, installed: Path
+    repository: Path, installed: dict[str, str]
 ) -> None:
     code, runner = run_action(repository, installed, config="deepmatrix.yaml")
     assert code == 0, runner.log
@@ -100,10 +111,12 @@ def test_a_good_model_is_green_and_one_that_drifts_red_with_its_node(
     assert "# Verification" in runner.summary
 
 
-def test_with_a_baseline_only_what_is_worse_fails(repository: Path, installed: Path) -> None:
+def test_with_a_baseline_only_what_is_worse_fails(
+    repository: Path, installed: dict[str, str]
+) -> None:
     _, runner = run_action(repository, installed, config="deepmatrix.yaml")
     program = runner.context["steps.install.outputs.program"]
-    runs = [str(path) for path in (installed / "deepmatrix" / "runs").glob("*/")]
+    runs = [str(path) for path in Path(installed["runs"]).glob("*/")]
     update = [program, "compare", "--baseline", "verdicts.yaml", "--update-baseline", *runs]
     subprocess.run(update, cwd=repository, env=plain_environment(), check=True)
     baseline = {"config": "deepmatrix.yaml", "baseline": "verdicts.yaml"}
@@ -122,9 +135,43 @@ def test_with_a_baseline_only_what_is_worse_fails(repository: Path, installed: P
     assert comment(runner).startswith(f"{MARKER}\n### deepmatrix: ✓ as expected\n")
 
 
-def test_inputs_are_never_run(repository: Path, installed: Path) -> None:
+def test_inputs_are_never_run(repository: Path, installed: dict[str, str]) -> None:
     hostile = "$(touch ran).onnx\n`touch ran`.onnx\n--help\n; touch ran"
     code, runner = run_action(repository, installed, models=hostile, cells="$(touch ran)")
     assert code == 2
     assert "is not there" in runner.log or "matches no cell" in runner.log
     assert not (repository / "ran").exists()
+
+
+def test_two_uses_in_one_job_see_their_own_runs(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    save(repository, planted.model(gated=True))
+    code, runner = run_action(repository, installed, config="deepmatrix.yaml")
+    assert code == 1, runner.log
+    other = install(Path(installed["folder"]).parent)
+    save(repository, planted.model())
+    code, second = run_action(repository, other, config="deepmatrix.yaml")
+    assert code == 0, second.log
+    assert "net.onnx: 1 of 1 consumer matches" in comment(second)
+    assert "drift, first wrong node" in comment(runner)
+
+
+def test_results_of_one_run_are_no_baseline_of_several(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    _, runner = run_action(repository, installed, config="deepmatrix.yaml")
+    (results,) = Path(installed["runs"]).glob("*/results.json")
+    baseline = {"config": "deepmatrix.yaml", "baseline": "results.json"}
+    shutil.copy(results, repository)
+    code, runner = run_action(repository, installed, **baseline)
+    assert code == 0, runner.log
+    assert "**Against results.json:**" in comment(runner)
+
+    entry = "{model: net.onnx, inputs: [x.npz], reference: y.npz}"
+    again = "{model: net.onnx, inputs: [x.npz]}"
+    (repository / "deepmatrix.yaml").write_text(f"version: 1\nmodels: [{entry}, {again}]\n")
+    code, runner = run_action(repository, installed, **baseline)
+    assert code == 2
+    assert "results.json is of one run, and there are 2 runs to compare with it" in runner.log
+    assert "accepted verdicts: --baseline FILE RUN" in " ".join(runner.log.split())

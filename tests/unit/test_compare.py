@@ -462,6 +462,7 @@ def test_a_wrong_baseline_names_its_line(text: str, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["a"], "error: compare takes 2 runs, not 1"),
+        (["a", "b", "c"], "error: a is of one run, and there are 2 runs to compare with it"),
         (["--update-baseline", "a"], "error: --update-baseline: which file?"),
         (["--baseline", "b.yaml"], "error: compare takes a run with --baseline, not 0"),
         (
