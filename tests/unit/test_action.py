@@ -1,11 +1,13 @@
-"""The action, run from its own YAML in a repository of one model."""
+"""The action and GitLab's template, run from their own YAML in a repository of one model."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import venv
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +21,7 @@ from tests import planted
 from tests.workflows import Runner, load, plain_environment
 
 ACTION = load(ROOT / "action.yml")
+GITLAB = load(ROOT / "gitlab.yml")["deepmatrix"]
 STEPS = ACTION["runs"]["steps"]
 INSTALLED = {key: f"steps.install.outputs.{key}" for key in ("program", "folder", "runs")}
 CELL = "onnxruntime-debian12-amd64-cpu"
@@ -175,3 +178,55 @@ def test_results_of_one_run_are_no_baseline_of_several(
     assert code == 2
     assert "results.json is of one run, and there are 2 runs to compare with it" in runner.log
     assert "accepted verdicts: --baseline FILE RUN" in " ".join(runner.log.split())
+
+
+def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
+    repository: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "program", with_pip=True)
+    lend(tmp_path / "program")
+    code, log = run_gitlab(repository, tmp_path / "program")
+    page = (repository / ".deepmatrix" / "comment.md").read_text()
+    assert code == 0, log
+    assert "### deepmatrix: ✓ as expected" in page
+    assert "https://gitlab.example/jobs/7" in page
+
+    save(repository, planted.model(gated=True))
+    code, log = run_gitlab(repository, tmp_path / "program")
+    assert code == 1, log
+    assert "first wrong node `logarithm`" in (repository / ".deepmatrix" / "comment.md").read_text()
+    for pattern in [*GITLAB["artifacts"]["paths"], GITLAB["artifacts"]["reports"]["junit"]]:
+        assert list(repository.glob(pattern)), pattern
+
+    program = str(tmp_path / "program" / "bin" / "deepmatrix")
+    runs = [str(path) for path in repository.glob(".deepmatrix/runs/*/")]
+    update = [program, "compare", "--baseline", "verdicts.yaml", "--update-baseline", *runs]
+    subprocess.run(update, cwd=repository, env=plain_environment(), check=True)
+    code, log = run_gitlab(repository, tmp_path / "program", BASELINE="verdicts.yaml")
+    assert code == 0, log
+    code, log = run_gitlab(repository, tmp_path / "program", MODELS="$(touch ran).onnx")
+    assert code == 2, log
+    assert not (repository / "ran").exists()
+
+
+def run_gitlab(repository: Path, program: Path, **variables: str) -> tuple[int, str]:
+    """Run the lines of the template in one shell, as GitLab does; return its code and its log."""
+    shutil.rmtree(repository / ".deepmatrix", ignore_errors=True)
+    given = {"PACKAGE": str(ROOT), "ENGINE": "here", "CELLS": CELL, **variables}
+    environment = plain_environment()
+    ended = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", "\n".join(GITLAB["script"])],
+        cwd=repository,
+        env={
+            **environment,
+            **GITLAB["variables"],
+            **{f"DEEPMATRIX_{key}": value for key, value in given.items()},
+            "CI_JOB_URL": "https://gitlab.example/jobs/7",
+            "PATH": f"{program / 'bin'}{os.pathsep}{environment['PATH']}",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout
