@@ -20,7 +20,9 @@ from deepmatrix.comparison.history.lines import Measurement
 from deepmatrix.comparison.history.series import series
 from deepmatrix.errors import RecordError
 from deepmatrix.paths import ROOT
+from deepmatrix.reports import html
 from deepmatrix.results import merging
+from tests.unit.pages import Page
 from tests.unit.test_results import whole
 
 ONNXRUNTIME = "onnxruntime-debian12-amd64-cpu"
@@ -158,6 +160,38 @@ def test_many_series_are_listed_the_largest_change_first(
     names = re.findall(r"model\d", shown)
     assert names == [f"model{number}" for number in (5, 4, 3, 2, 1, 0)]
     assert "+50.0\N{NO-BREAK SPACE}%" in shown
+
+
+def test_a_page_draws_each_series_with_its_levels_and_its_change(tmp_path: Path) -> None:
+    values = stepped((12, 0.0012), (8, 0.0015))
+    lines = [measured(run, value) for run, value in enumerate(values)]
+    lines += [measured(run, 5.0, series="cell/<b>/image", unit="bytes") for run in range(3)]
+    write(tmp_path, *lines)
+    target = tmp_path / "history.html"
+    words = ["history", "--runs", str(tmp_path), "--html", str(target)]
+    assert main.main(words) == 0
+    page = Page(target.read_text("utf-8"))
+    assert "History 1 of 2 series changed" in page.text
+    assert len(page.named("circle")) == 23
+    paths = [path.get("class") for path in page.named("path")]
+    assert (paths.count("level"), paths.count("change")) == (3, 1)
+    assert "run run12: " in page.text
+    assert "cell/<b>/image" in page.text
+    places = [float(dot["cy"]) for dot in page.named("circle")]
+    assert min(places[:12]) > max(places[12:20]), "slower runs stand higher"
+    assert min(places) > 0
+    assert max(places) < 160
+    assert main.main(["history", "cell/model/*", *words[1:]]) == 0
+    assert "History 1 of 1 series changed" in Page(target.read_text("utf-8")).text
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [5e-324, 1e30], [1e30] * 3, [1.0]])
+def test_a_page_draws_whatever_a_history_may_hold(values: list[float]) -> None:
+    lines = [measured(run, value, unit="1") for run, value in enumerate(values)]
+    page = Page(html.history_page(series(lines)))
+    places = [float(dot["cy"]) for dot in page.named("circle")]
+    assert len(places) == len(values)
+    assert all(0 <= place <= 160 for place in places)
 
 
 def test_wrong_arguments_and_files_say_what_is_wrong(
