@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
+from deepmatrix.config import documents
 from deepmatrix.results.timing.rows import Row
 
 #: 1: first version.
@@ -147,7 +147,4 @@ class Comparison(Row):
 
 def schema() -> str:
     """Return the JSON Schema of ``compare --json``, as published in the repository."""
-    document = Comparison.model_json_schema(mode="serialization")
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    document["title"] = "deepmatrix comparison"
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+    return documents.json_schema(Comparison, "deepmatrix comparison", written=True)

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import onnx
 import pytest
 
@@ -15,7 +16,7 @@ from deepmatrix.cli import main
 from deepmatrix.cli.commands.verify import OWN_MODEL
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.fan_out import fan_out
 from deepmatrix.planning.model_plan import plan_models
@@ -109,6 +110,15 @@ def test_the_jobs_of_the_workflow_verify_what_the_plan_has_each_once(
         "cells": "",
     }
     assert len({job["name"] for job in jobs}) == len(jobs) <= 256
+
+
+def test_the_jobs_are_json_by_their_schema(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["jobs", str(models / "net.onnx"), "--native", "amd64"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document
+    jsonschema.validate(document, json.loads((SCHEMAS / "jobs.schema.json").read_text()))
 
 
 @pytest.mark.parametrize("most", [1, 2, 7, 256])

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import jsonschema
 import numpy as np
 import pandas
 import pytest
@@ -19,7 +20,7 @@ from deepmatrix.comparison.history.changepoints import change_points
 from deepmatrix.comparison.history.lines import Measurement
 from deepmatrix.comparison.history.series import series
 from deepmatrix.errors import RecordError
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.reports import html
 from deepmatrix.results import merging
 from tests.unit.pages import Page
@@ -68,6 +69,9 @@ def test_every_run_adds_a_line_a_measurement(tmp_path: Path) -> None:
     assert all(line.low <= line.value <= line.high for line in times)  # type: ignore[operator]
     verdicts = {line.verdict for line in lines if line.quantity == "error"}
     assert verdicts == {"match"}
+    schema = json.loads((SCHEMAS / "history.schema.json").read_text("utf-8"))
+    for text in (tmp_path / history.FILE).read_text("utf-8").splitlines():
+        jsonschema.validate(json.loads(text), schema)
 
 
 def test_a_run_that_is_merged_again_replaces_its_lines(tmp_path: Path) -> None:
