@@ -52,6 +52,19 @@ class VerdictChange(Row):
     growth: float | None = None
 
 
+class OperatorChange(Row):
+    """A kind of operator that takes more seconds of an inference; *base_s* is None of a new one."""
+
+    kind: str
+    base_s: float | None
+    head_s: float
+
+    @property
+    def added_s(self) -> float:
+        """What it adds to an inference."""
+        return self.head_s - (self.base_s or 0.0)
+
+
 class TimeChange(Row):
     """A time that both sides measured on the same machine.
 
@@ -59,7 +72,8 @@ class TimeChange(Row):
     comparison alone. *p*: adjusted for all comparisons of times. *word*: what it allows to say at
     95 % certainty of all such words together. *subject*, *batch*: empty and 0 where it is the mean
     of all inferences of a cell, *count* of them. *again*: it seemed too slow, and these are the
-    rounds of a second measurement.
+    rounds of a second measurement. *operators*: of an inference on a cell that became slower, where
+    its runtime timed them: those that became slower, what adds most first.
     """
 
     cell: str
@@ -76,6 +90,7 @@ class TimeChange(Row):
     p: float
     word: Literal["slower", "faster", "cannot tell"]
     again: bool = False
+    operators: tuple[OperatorChange, ...] = ()
 
 
 class SizeChange(Row):
