@@ -34,6 +34,9 @@ A runtime may also have:
     Return {name: numbers} of `harness.runtimes.onnxruntime_loadgen.loadgen`. A sample is a row of
     the inputs, or, where these are not in rows, all of them.
 
+``time_operators(path, inputs)``
+    Return {kind of operator: seconds of an answer}, as the runtime's own profiler counts them.
+
 A runtime that can be the first to read a user's own model also has:
 
 ``inspect(format_name, path, user_inputs, sampling)``

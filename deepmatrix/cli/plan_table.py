@@ -2,40 +2,94 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import dataclass
 
+from deepmatrix.config import documents
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import Mood, Row, Table, judged_row, key, number, row, text
 from deepmatrix.planning.plan import Plan
 
 
-def document(plan: Plan, engine: str) -> dict[str, Any]:
-    """Return a plan for machines: the cells that run, and why the others do not."""
-    return {
-        "schema": 1,
-        "engine": engine,
-        "preset": plan.preset,
-        "seed": plan.seed,
-        "cells": [
-            {
-                "id": cell.id,
-                "role": cell.role,
-                "base": cell.base,
-                "python": cell.python,
-                "architecture": cell.architecture,
-                "device": cell.device,
-                "emulated": cell.id in plan.emulated,
-                "rounds": plan.rounds(cell),
-                "produces": list(cell.exports),
-                "consumes": list(cell.reads),
-            }
+@dataclass(frozen=True, kw_only=True)
+class PlannedCell:
+    """A cell that runs. *produces*, *consumes*: formats."""
+
+    id: str
+    role: str
+    base: str
+    python: str
+    architecture: str
+    device: str
+    emulated: bool
+    rounds: int
+    produces: tuple[str, ...]
+    consumes: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SkippedCell:
+    """A cell that does not run, and why."""
+
+    id: str
+    reason: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class JobCounts:
+    """How many jobs each wave has."""
+
+    produce: int
+    consume: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Document:
+    """A plan for machines: the cells that run, and why the others do not."""
+
+    schema: int = 1
+    engine: str
+    preset: str
+    seed: int
+    cells: tuple[PlannedCell, ...]
+    skipped: tuple[SkippedCell, ...]
+    workloads: tuple[str, ...]
+    artifacts: tuple[str, ...]
+    jobs: JobCounts
+
+
+def schema() -> str:
+    """Return the JSON Schema of ``plan --json``, as published in the repository."""
+    return documents.json_schema(Document, "deepmatrix plan", written=True)
+
+
+def document(plan: Plan, engine: str) -> Document:
+    """Return a plan for machines."""
+    return Document(
+        engine=engine,
+        preset=plan.preset,
+        seed=plan.seed,
+        cells=tuple(
+            PlannedCell(
+                id=cell.id,
+                role=cell.role,
+                base=cell.base,
+                python=cell.python,
+                architecture=cell.architecture,
+                device=cell.device,
+                emulated=cell.id in plan.emulated,
+                rounds=plan.rounds(cell),
+                produces=tuple(cell.exports),
+                consumes=tuple(cell.reads),
+            )
             for cell in plan.cells
-        ],
-        "skipped": [{"id": skipped.cell.id, "reason": skipped.reason} for skipped in plan.skipped],
-        "workloads": list(plan.workloads),
-        "artifacts": [artifact.id for artifact in plan.artifacts()],
-        "jobs": {"produce": plan.size("produce"), "consume": plan.size("consume")},
-    }
+        ),
+        skipped=tuple(
+            SkippedCell(id=skipped.cell.id, reason=skipped.reason) for skipped in plan.skipped
+        ),
+        workloads=tuple(plan.workloads),
+        artifacts=tuple(artifact.id for artifact in plan.artifacts()),
+        jobs=JobCounts(produce=plan.size("produce"), consume=plan.size("consume")),
+    )
 
 
 def table(plan: Plan, engine: str) -> Table:

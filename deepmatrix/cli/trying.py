@@ -35,7 +35,7 @@ from deepmatrix.store.runs import Run
 ROUNDS = 10
 
 #: How a model is timed in each round.
-TIMED = Infer(batches=(1,), samples=50, min_s=0.3, max_s=2.0, warmup=3, repeats=3)
+TIMED = Infer(batches=(1,), samples=50, min_s=0.3, max_s=2.0, warmup=3, repeats=3, operators=True)
 
 
 def compare_versions(

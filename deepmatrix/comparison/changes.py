@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import json
 from typing import Literal
 
+from deepmatrix.config import documents
 from deepmatrix.results.timing.rows import Row
 
 #: 1: first version.
@@ -52,6 +52,19 @@ class VerdictChange(Row):
     growth: float | None = None
 
 
+class OperatorChange(Row):
+    """A kind of operator that takes more seconds of an inference; *base_s* is None of a new one."""
+
+    kind: str
+    base_s: float | None
+    head_s: float
+
+    @property
+    def added_s(self) -> float:
+        """What it adds to an inference."""
+        return self.head_s - (self.base_s or 0.0)
+
+
 class TimeChange(Row):
     """A time that both sides measured on the same machine.
 
@@ -59,7 +72,8 @@ class TimeChange(Row):
     comparison alone. *p*: adjusted for all comparisons of times. *word*: what it allows to say at
     95 % certainty of all such words together. *subject*, *batch*: empty and 0 where it is the mean
     of all inferences of a cell, *count* of them. *again*: it seemed too slow, and these are the
-    rounds of a second measurement.
+    rounds of a second measurement. *operators*: of an inference on a cell that became slower, where
+    its runtime timed them: those that became slower, what adds most first.
     """
 
     cell: str
@@ -76,6 +90,7 @@ class TimeChange(Row):
     p: float
     word: Literal["slower", "faster", "cannot tell"]
     again: bool = False
+    operators: tuple[OperatorChange, ...] = ()
 
 
 class SizeChange(Row):
@@ -154,7 +169,4 @@ class Comparison(Row):
 
 def schema() -> str:
     """Return the JSON Schema of ``compare --json``, as published in the repository."""
-    document = Comparison.model_json_schema(mode="serialization")
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    document["title"] = "deepmatrix comparison"
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+    return documents.json_schema(Comparison, "deepmatrix comparison", written=True)

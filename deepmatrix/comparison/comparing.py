@@ -9,7 +9,7 @@ from deepmatrix.comparison import verdicts
 from deepmatrix.comparison.changes import Comparison, Side
 from deepmatrix.comparison.machines import same_machine
 from deepmatrix.comparison.sizes import compare_sizes
-from deepmatrix.comparison.times import compare_times, times_of
+from deepmatrix.comparison.times import compare_times, times_of, with_operators
 from deepmatrix.results.rows import ModelRow, Results
 
 
@@ -40,7 +40,7 @@ def compare_results(
         unchanged=judged.unchanged,
         added=judged.added,
         compared=judged.compared,
-        times=tuple(times),
+        times=tuple(with_operators(times, base, head)),
         single=single,
         untimed=untimed,
         sizes=tuple(compare_sizes(base, head)),

@@ -1,4 +1,4 @@
-"""Comparing times: what became slower or faster, beyond chance, on the same machine."""
+"""Comparing times on one machine: what became slower or faster, beyond chance, and by what."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from deepmatrix.comparison.changes import Quantity, TimeChange
+from deepmatrix.comparison.changes import OperatorChange, Quantity, TimeChange
 from deepmatrix.comparison.significance import Ratio, compare_rounds, holm
 from deepmatrix.results.rows import Results
 from deepmatrix.results.timing.rows import BOTH_PASSES
@@ -15,11 +15,17 @@ from deepmatrix.results.timing.statistics import LEVEL, Estimate
 #: A time is compared from here on, in seconds: no clock shows a shorter one.
 SHORTEST = 1e-9
 
+#: An operator counts if it adds so many seconds: profilers count whole microseconds.
+LEAST_ADDED = 1e-6
+
 #: Quantity, cell, subject, batch.
 Key = tuple[Quantity, str, str, int]
 
 #: The medians of the rounds of each time, seconds.
 Medians = Mapping[Key, Sequence[float]]
+
+#: The times of operators in each round, seconds, by their kind.
+Operators = Mapping[str, Sequence[float]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,7 +91,7 @@ def compare_times(
     """
     keys = sorted(key for key in base.keys() & head.keys() if key[1] in cells)
     compared = [_Pair(key=key, base=base[key], head=head[key]) for key in keys]
-    pairs = [pair for pair in compared if _can_tell(pair)]
+    pairs = [pair for pair in compared if _can_tell(pair.base, pair.head)]
     means = list(_means(pairs))
     ratios = [
         *compare_rounds([(pair.base, pair.head) for pair in pairs]),
@@ -99,10 +105,9 @@ def compare_times(
     return changes, len(compared) - len(pairs)
 
 
-def _can_tell(pair: _Pair) -> bool:
+def _can_tell(base: Sequence[float], head: Sequence[float]) -> bool:
     """Return whether both sides have rounds that vary: two or more, of times that clocks show."""
-    enough = min(len(pair.base), len(pair.head)) > 1
-    return enough and min(*pair.base, *pair.head) >= SHORTEST
+    return min(len(base), len(head)) > 1 and min(*base, *head) >= SHORTEST
 
 
 def _means(pairs: Sequence[_Pair]) -> Iterator[_Pair]:
@@ -156,3 +161,49 @@ def _change(pair: _Pair, ratio: Ratio, p: float, titles: Mapping[str, str]) -> T
 def _middle(medians: Sequence[float]) -> float:
     """Return the geometric mean of the medians of rounds, whose ratio is what is compared."""
     return math.exp(sum(map(math.log, medians)) / len(medians))
+
+
+def with_operators(
+    changes: Sequence[TimeChange], base: Results, head: Results
+) -> Iterator[TimeChange]:
+    """Yield the changes; the inferences of slower cells with the operators that became slower."""
+    slower = {change.cell for change in changes if change.word == "slower"}
+    before, after = _operators(base), _operators(head)
+    for change in changes:
+        key = (change.cell, change.subject, change.batch)
+        if change.quantity == "inference" and change.cell in slower and change.ratio > 1:
+            found = slower_operators(before.get(key, {}), after.get(key, {}))
+            yield change.model_copy(update={"operators": tuple(found)})
+        else:
+            yield change
+
+
+def _operators(results: Results) -> dict[tuple[str, str, int], Operators]:
+    """Return the times of operators by cell, what users call the subject, and batch size."""
+    titles = {model.artifact: model.name for model in results.models}
+    return {
+        (row.cell, titles.get(row.subject, row.subject), row.batch): row.operators
+        for row in results.inference
+    }
+
+
+def slower_operators(base: Operators, head: Operators) -> list[OperatorChange]:
+    """Return the operators that became slower beyond chance, or are new: what adds most first.
+
+    The p-values of all of them are adjusted together, by Holm's method.
+    """
+    shared = sorted(kind for kind in base.keys() & head.keys() if _can_tell(base[kind], head[kind]))
+    ratios = compare_rounds([(base[kind], head[kind]) for kind in shared])
+    adjusted = holm([ratio.p for ratio in ratios])
+    slower = [
+        OperatorChange(kind=kind, base_s=_middle(base[kind]), head_s=_middle(head[kind]))
+        for kind, ratio, p in zip(shared, ratios, adjusted, strict=True)
+        if ratio.value > 1 and p < 1 - LEVEL
+    ]
+    new = [
+        OperatorChange(kind=kind, base_s=None, head_s=_middle(times))
+        for kind, times in head.items()
+        if base and kind not in base and times and min(times) >= SHORTEST
+    ]
+    told = [change for change in (*slower, *new) if change.added_s >= LEAST_ADDED]
+    return sorted(told, key=lambda change: (-change.added_s, change.kind))

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, StringConstraints, Tag, ValidationError
+from pydantic import BaseModel, ConfigDict, StringConstraints, Tag, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
 from deepmatrix.config import source
@@ -149,12 +149,21 @@ def _first(problems: Iterable[Problem]) -> list[Problem]:
 
 
 def json_schema(
-    model: type[Section],
+    kind: Any,
     title: str,
     change: Callable[[dict[str, object]], None] = lambda _: None,
+    *,
+    written: bool = False,
 ) -> str:
-    """Return the JSON Schema of a document, as text to be published."""
-    document = model.model_json_schema()
+    """Return the JSON Schema of a document, as text to be published.
+
+    Args:
+        kind: the type of the document.
+        title: what it is called.
+        change: changes the schema.
+        written: deepmatrix writes the document, with all its keys; else a user does.
+    """
+    document = TypeAdapter(kind).json_schema(mode="serialization" if written else "validation")
     change(document)
     document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
     document["title"] = title

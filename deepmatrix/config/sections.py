@@ -194,7 +194,8 @@ class Infer(Section):
     """How inference is sampled: the least number of calls, and the least time.
 
     After *max_s* seconds a few calls are enough. Before, an artifact is answered *repeats* times,
-    which are compared.
+    which are compared. *operators*: afterwards, runtimes that have a profiler of their own time the
+    operators of each artifact.
     """
 
     batches: tuple[Annotated[PositiveInt, Field(le=100_000)], ...] = Field(min_length=1)
@@ -203,6 +204,7 @@ class Infer(Section):
     max_s: PositiveFloat | None = Field(default=None, le=36000)
     warmup: int = Field(ge=0, le=1_000_000)
     repeats: int = Field(default=2, ge=2, le=100_000)
+    operators: bool = False
 
 
 #: The phases of a producer where a preset does not name them.

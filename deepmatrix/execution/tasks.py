@@ -205,7 +205,8 @@ class TaskMaker:
         """Return how inference is sampled in a job."""
         settings = self.run.manifest.plan.infer.model_dump()
         if not self.is_timed(job):
-            settings.update(UNTIMED, repeats=min(settings["repeats"], MOST_REPEATS_UNTIMED))
+            repeats = min(settings["repeats"], MOST_REPEATS_UNTIMED)
+            settings.update(UNTIMED, repeats=repeats, operators=False)
             settings["batches"] = [self._known_batch(job)]
         return settings
 

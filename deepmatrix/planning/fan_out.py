@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from deepmatrix.config import documents
 from deepmatrix.errors import ArgumentError
 
 #: A cell needs an image and minutes, so that a job has so many at most if the jobs suffice.
@@ -18,6 +19,11 @@ class Share:
     architecture: str
     models: tuple[str, ...]
     cells: tuple[str, ...]
+
+
+def schema() -> str:
+    """Return the JSON Schema of what ``jobs`` prints, as published in the repository."""
+    return documents.json_schema(list[Share], "deepmatrix jobs", written=True)
 
 
 def fan_out(

@@ -27,6 +27,8 @@ def _wrong(wrong: Wrong) -> str:
 
 
 def _others(review: Review) -> Iterator[str]:
+    for line in review.lost:
+        yield f"::error title=lost::{annotation(line)}"
     for line in review.over_budget:
         yield f"::error title=broken budget::{annotation(line)}"
     for line in review.unserved:

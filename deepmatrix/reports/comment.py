@@ -30,7 +30,7 @@ _SYMBOLS: dict[Mood, str] = {"good": "✓", "bad": "✗"}
 
 
 def comment_page(review: Review, link: str = "") -> str:
-    """Return the verdict, what changed, what is wrong first and the broken budgets.
+    """Return the verdict, what is lost or wrong first, the broken budgets and what changed.
 
     *link*: the address of the whole run.
     """
@@ -38,6 +38,7 @@ def comment_page(review: Review, link: str = "") -> str:
     verdict = f"✗ {numbers.count(len(failures), 'problem')}" if failures else "✓ as expected"
     parts = [
         f"{MARKER}\n### deepmatrix: {verdict}",
+        _list("Lost", [_short(line) for line in review.lost], MOST_LINES),
         _list("", [_model(*entry) for entry in _models(review)], MOST_MODELS),
         _list("Wrong", [_wrong(review, entry) for entry in review.wrong()], MOST_WRONG),
         _list("Broken budgets", [escape(line) for line in review.over_budget], MOST_LINES),

@@ -25,11 +25,14 @@ class Review:
     """The results of one change, from one run or several, and what changed against a baseline.
 
     Where there is a *comparison*, its limits decide on verdicts; else a verdict that is not as
-    expected fails. Broken budgets, and models that no cell serves, always fail.
+    expected fails. Broken budgets, models that no cell serves, and what is *lost* always fail.
+
+    *lost*: a line for each job of CI that left no results.
     """
 
     runs: tuple[Results, ...]
     comparison: Comparison | None = None
+    lost: tuple[str, ...] = ()
 
     @property
     def failures(self) -> tuple[str, ...]:
@@ -37,7 +40,7 @@ class Review:
         lines = [line for results in self.runs for line in results.problems]
         if self.comparison:
             lines = [*self.comparison.broken, *self.over_budget, *self.unserved]
-        return tuple(dict.fromkeys(lines))
+        return tuple(dict.fromkeys((*self.lost, *lines)))
 
     @property
     def over_budget(self) -> tuple[str, ...]:

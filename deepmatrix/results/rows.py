@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from functools import cached_property
 from typing import Any, Literal, Self
@@ -20,6 +19,7 @@ from deepmatrix.boundary.bounds import (
     Span,
     Whole,
 )
+from deepmatrix.config import documents
 from deepmatrix.judging.verdicts import VerdictName
 from deepmatrix.results.timing.rows import (
     InferenceRow,
@@ -362,7 +362,4 @@ class Results(Row):
 
 def schema() -> str:
     """Return the JSON Schema of ``results.json``, as published in the repository."""
-    document = Results.model_json_schema(mode="serialization")
-    document["$schema"] = "https://json-schema.org/draft/2020-12/schema"
-    document["title"] = "deepmatrix results"
-    return json.dumps(document, indent=2, sort_keys=True) + "\n"
+    return documents.json_schema(Results, "deepmatrix results", written=True)

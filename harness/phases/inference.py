@@ -95,7 +95,10 @@ def startup(job: ArtifactJob, data: Dict[str, Any]) -> None:
 
 
 def infer(job: ArtifactJob, data: Dict[str, Any]) -> None:
-    """Answer all inputs several times, then time batches of each size; see `timing.sampled`."""
+    """Answer all inputs several times, then time batches of each size; see `timing.sampled`.
+
+    Where the settings ask for it, and the runtime can, the operators are timed last.
+    """
     _, data["load_s"] = job.model()
     answers = job.first_answer()
     data["outputs"] = list(answers)
@@ -108,14 +111,24 @@ def infer(job: ArtifactJob, data: Dict[str, Any]) -> None:
     cpu_start = time.process_time()
     wall_start = time.perf_counter()
     for size in settings["batches"]:
-        inputs = batch(job.inputs(), size if job.document["artifact"]["splits"] else None)
         call = functools.partial(job.adapter.answer, model)
-        data["batches"][str(size)] = timing.sampled(call, inputs, settings)
+        data["batches"][str(size)] = timing.sampled(call, _batch(job, size), settings)
     wall_s = time.perf_counter() - wall_start
     data["cpu_share"] = (time.process_time() - cpu_start) / wall_s
+    if settings.get("operators") and hasattr(job.adapter, "time_operators"):
+        path = os.path.join(job.directory, job.document["artifact"]["model"])
+        data["operators"] = {
+            str(size): job.adapter.time_operators(path, _batch(job, size))
+            for size in settings["batches"]
+        }
     if hasattr(job.adapter, "scenarios"):
         in_rows = job.document["artifact"]["splits"] is not None
         data["scenarios"] = job.adapter.scenarios(model, job.inputs(), in_rows)
+
+
+def _batch(job: ArtifactJob, size: int) -> Arrays:
+    """Return the inputs of a timed call: some rows where the inputs may be split, else all."""
+    return batch(job.inputs(), size if job.document["artifact"]["splits"] else None)
 
 
 def batch(inputs: Arrays, size: Optional[int]) -> Arrays:

@@ -1,11 +1,13 @@
-"""The action, run from its own YAML in a repository of one model."""
+"""The action and GitLab's template, run from their own YAML in a repository of one model."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import subprocess
 import sys
 import sysconfig
+import venv
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +21,9 @@ from tests import planted
 from tests.workflows import Runner, load, plain_environment
 
 ACTION = load(ROOT / "action.yml")
+GITLAB = load(ROOT / "gitlab.yml")["deepmatrix"]
 STEPS = ACTION["runs"]["steps"]
+INSTALLED = {key: f"steps.install.outputs.{key}" for key in ("program", "folder", "runs")}
 CELL = "onnxruntime-debian12-amd64-cpu"
 
 pytestmark = pytest.mark.skipif(
@@ -28,16 +32,27 @@ pytestmark = pytest.mark.skipif(
 
 
 @pytest.fixture(scope="module")
-def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Run the action's first steps once, and lend what they install the packages of this one."""
-    folder = tmp_path_factory.mktemp("installed")
-    runner = Runner(folder=folder, temporary=folder / "temp")
+def installed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, str]:
+    return install(tmp_path_factory.mktemp("installed"))
+
+
+def install(temporary: Path) -> dict[str, str]:
+    """Run the action's first steps; return their outputs.
+
+    What they install is lent the packages of this Python.
+    """
+    runner = Runner(folder=temporary, temporary=temporary, environment=plain_environment())
     runner.context["github.action_path"] = str(ROOT)
-    runner.environment = plain_environment()
     assert runner.run(STEPS[:2]) == 0, runner.log
-    (packages,) = (folder / "temp" / "deepmatrix" / "program").glob("lib/*/site-packages")
+    outputs = {key: runner.context[path] for key, path in INSTALLED.items()}
+    lend(Path(outputs["folder"]) / "program")
+    return outputs
+
+
+def lend(environment: Path) -> None:
+    """Lend a virtual environment the packages of this Python."""
+    (packages,) = environment.glob("lib/*/site-packages")
     (packages / "lent.pth").write_text(sysconfig.get_path("purelib"))
-    return folder / "temp"
 
 
 @pytest.fixture
@@ -61,18 +76,17 @@ def save(folder: Path, model: onnx.ModelProto) -> None:
     np.savez(folder / "y.npz", **right)
 
 
-def run_action(repository: Path, installed: Path, **inputs: str) -> tuple[int, Runner]:
+def run_action(repository: Path, installed: dict[str, str], **inputs: str) -> tuple[int, Runner]:
     """Run what the action does after the installation; return its exit code, and its runner."""
-    shutil.rmtree(installed / "deepmatrix" / "runs", ignore_errors=True)
-    runner = Runner(folder=repository, temporary=installed, environment=plain_environment())
+    shutil.rmtree(installed["runs"], ignore_errors=True)
+    temporary = Path(installed["folder"]).parent
+    runner = Runner(folder=repository, temporary=temporary, environment=plain_environment())
     defaults = {key: str(value["default"]) for key, value in ACTION["inputs"].items()}
     given = {key.replace("_", "-"): value for key, value in inputs.items()}
     for key, value in {**defaults, "engine": "here", "cells": CELL, **given}.items():
         runner.context[f"inputs.{key}"] = value
-    folder = installed / "deepmatrix"
-    outputs = {"program": folder / "program/bin/deepmatrix", "folder": folder}
-    for key, path in {**outputs, "runs": folder / "runs"}.items():
-        runner.context[f"steps.install.outputs.{key}"] = str(path)
+    for key, path in INSTALLED.items():
+        runner.context[path] = installed[key]
     return runner.run(STEPS[2:]), runner
 
 
@@ -81,7 +95,7 @@ def comment(runner: Runner) -> str:
 
 
 def test_a_good_model_is_green_and_one_that_drifts_red_with_its_node(
-    repository: Path, installed: Path
+    repository: Path, installed: dict[str, str]
 ) -> None:
     code, runner = run_action(repository, installed, config="deepmatrix.yaml")
     assert code == 0, runner.log
@@ -100,10 +114,12 @@ def test_a_good_model_is_green_and_one_that_drifts_red_with_its_node(
     assert "# Verification" in runner.summary
 
 
-def test_with_a_baseline_only_what_is_worse_fails(repository: Path, installed: Path) -> None:
+def test_with_a_baseline_only_what_is_worse_fails(
+    repository: Path, installed: dict[str, str]
+) -> None:
     _, runner = run_action(repository, installed, config="deepmatrix.yaml")
     program = runner.context["steps.install.outputs.program"]
-    runs = [str(path) for path in (installed / "deepmatrix" / "runs").glob("*/")]
+    runs = [str(path) for path in Path(installed["runs"]).glob("*/")]
     update = [program, "compare", "--baseline", "verdicts.yaml", "--update-baseline", *runs]
     subprocess.run(update, cwd=repository, env=plain_environment(), check=True)
     baseline = {"config": "deepmatrix.yaml", "baseline": "verdicts.yaml"}
@@ -122,9 +138,95 @@ def test_with_a_baseline_only_what_is_worse_fails(repository: Path, installed: P
     assert comment(runner).startswith(f"{MARKER}\n### deepmatrix: ✓ as expected\n")
 
 
-def test_inputs_are_never_run(repository: Path, installed: Path) -> None:
+def test_inputs_are_never_run(repository: Path, installed: dict[str, str]) -> None:
     hostile = "$(touch ran).onnx\n`touch ran`.onnx\n--help\n; touch ran"
     code, runner = run_action(repository, installed, models=hostile, cells="$(touch ran)")
     assert code == 2
     assert "is not there" in runner.log or "matches no cell" in runner.log
     assert not (repository / "ran").exists()
+
+
+def test_two_uses_in_one_job_see_their_own_runs(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    save(repository, planted.model(gated=True))
+    code, runner = run_action(repository, installed, config="deepmatrix.yaml")
+    assert code == 1, runner.log
+    other = install(Path(installed["folder"]).parent)
+    save(repository, planted.model())
+    code, second = run_action(repository, other, config="deepmatrix.yaml")
+    assert code == 0, second.log
+    assert "net.onnx: 1 of 1 consumer matches" in comment(second)
+    assert "drift, first wrong node" in comment(runner)
+
+
+def test_results_of_one_run_are_no_baseline_of_several(
+    repository: Path, installed: dict[str, str]
+) -> None:
+    _, runner = run_action(repository, installed, config="deepmatrix.yaml")
+    (results,) = Path(installed["runs"]).glob("*/results.json")
+    baseline = {"config": "deepmatrix.yaml", "baseline": "results.json"}
+    shutil.copy(results, repository)
+    code, runner = run_action(repository, installed, **baseline)
+    assert code == 0, runner.log
+    assert "**Against results.json:**" in comment(runner)
+
+    entry = "{model: net.onnx, inputs: [x.npz], reference: y.npz}"
+    again = "{model: net.onnx, inputs: [x.npz]}"
+    (repository / "deepmatrix.yaml").write_text(f"version: 1\nmodels: [{entry}, {again}]\n")
+    code, runner = run_action(repository, installed, **baseline)
+    assert code == 2
+    assert "results.json is of one run, and there are 2 runs to compare with it" in runner.log
+    assert "accepted verdicts: --baseline FILE RUN" in " ".join(runner.log.split())
+
+
+def test_gitlabs_template_is_green_red_and_then_green_with_a_baseline(
+    repository: Path, tmp_path: Path
+) -> None:
+    venv.create(tmp_path / "program", with_pip=True)
+    lend(tmp_path / "program")
+    code, log = run_gitlab(repository, tmp_path / "program")
+    page = (repository / ".deepmatrix" / "comment.md").read_text()
+    assert code == 0, log
+    assert "### deepmatrix: ✓ as expected" in page
+    assert "https://gitlab.example/jobs/7" in page
+
+    save(repository, planted.model(gated=True))
+    code, log = run_gitlab(repository, tmp_path / "program")
+    assert code == 1, log
+    assert "first wrong node `logarithm`" in (repository / ".deepmatrix" / "comment.md").read_text()
+    for pattern in [*GITLAB["artifacts"]["paths"], GITLAB["artifacts"]["reports"]["junit"]]:
+        assert list(repository.glob(pattern)), pattern
+
+    program = str(tmp_path / "program" / "bin" / "deepmatrix")
+    runs = [str(path) for path in repository.glob(".deepmatrix/runs/*/")]
+    update = [program, "compare", "--baseline", "verdicts.yaml", "--update-baseline", *runs]
+    subprocess.run(update, cwd=repository, env=plain_environment(), check=True)
+    code, log = run_gitlab(repository, tmp_path / "program", BASELINE="verdicts.yaml")
+    assert code == 0, log
+    code, log = run_gitlab(repository, tmp_path / "program", MODELS="$(touch ran).onnx")
+    assert code == 2, log
+    assert not (repository / "ran").exists()
+
+
+def run_gitlab(repository: Path, program: Path, **variables: str) -> tuple[int, str]:
+    """Run the lines of the template in one shell, as GitLab does; return its code and its log."""
+    shutil.rmtree(repository / ".deepmatrix", ignore_errors=True)
+    given = {"PACKAGE": str(ROOT), "ENGINE": "here", "CELLS": CELL, **variables}
+    environment = plain_environment()
+    ended = subprocess.run(
+        ["bash", "-eo", "pipefail", "-c", "\n".join(GITLAB["script"])],
+        cwd=repository,
+        env={
+            **environment,
+            **GITLAB["variables"],
+            **{f"DEEPMATRIX_{key}": value for key, value in given.items()},
+            "CI_JOB_URL": "https://gitlab.example/jobs/7",
+            "PATH": f"{program / 'bin'}{os.pathsep}{environment['PATH']}",
+        },
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    return ended.returncode, ended.stdout

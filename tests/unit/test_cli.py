@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import jsonschema
 import onnx
 import pytest
 
@@ -13,6 +14,7 @@ from deepmatrix.cli.parser import COMMANDS, MAINTENANCE, build_parser
 from deepmatrix.cli.resuming import describe_rest
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
+from deepmatrix.paths import SCHEMAS
 from deepmatrix.reports import markdown
 from deepmatrix.results.merging import merge
 from tests import planted
@@ -174,6 +176,7 @@ def test_a_plan_for_machines_is_json_alone(capsys: pytest.CaptureFixture[str]) -
 
     assert main.main(["plan", "--json", "--native", "amd64", "--native", "arm64"]) == 0
     document = json.loads(capsys.readouterr().out)
+    jsonschema.validate(document, json.loads((SCHEMAS / "plan.schema.json").read_text()))
     assert {cell["emulated"] for cell in document["cells"]} == {False}
 
 

@@ -7,7 +7,7 @@ import functools
 import json
 import random
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -76,8 +76,17 @@ def compared(base: Path, head: Path) -> Comparison:
     return compare_results(*results, ("base", "head"))
 
 
-def rounds_run(folder: Path, name: str, seed: int, slower: float = 1.0) -> Path:
-    """Return a run whose rounds vary as real ones do; onnxruntime is slower by a factor."""
+def rounds_run(
+    folder: Path,
+    name: str,
+    seed: int,
+    slower: float = 1.0,
+    operators: Mapping[str, float] | None = None,
+) -> Path:
+    """Return a run whose rounds vary as real ones do; onnxruntime is slower by a factor.
+
+    *operators*: the share that each kind has of the time before it became slower.
+    """
     random_rounds = random.Random(seed).sample(ROUNDS, len(ROUNDS))
     run = new_run(folder, PLAN, name)
     write_gold(run)
@@ -88,6 +97,9 @@ def rounds_run(folder: Path, name: str, seed: int, slower: float = 1.0) -> Path:
         for phase in document["output"]["records"]:
             for batch in phase["data"].get("batches", {}).values():
                 batch["latency_s"] = [factor] * 20
+            if operators and job.cell == ONNXRUNTIME and "batches" in phase["data"]:
+                timed = {kind: share * seconds for kind, share in operators.items()}
+                phase["data"]["operators"] = dict.fromkeys(phase["data"]["batches"], timed)
         run.save(job, type(job_record).model_validate(document))
     return run.path
 
@@ -115,6 +127,40 @@ def test_a_slowdown_by_a_tenth_is_found_and_its_cell_named(tmp_path: Path) -> No
     assert line.startswith(f"slower: {ONNXRUNTIME}, ")
     assert not limits.broken(comparison, limits.parse("slower:20%"))
     assert {change.cell for change in compared(head, base).faster} == {ONNXRUNTIME}
+
+
+def test_the_operators_of_a_slower_cell_are_named_what_adds_most_first(tmp_path: Path) -> None:
+    before = {"Conv": 0.5, "Tanh": 0.2, "Add": 0.2, "Gone": 0.1}
+    after = {"Conv": 0.5, "Tanh": 0.3, "Add": 0.5, "FusedConv": 0.2}
+    base = rounds_run(tmp_path, "one", 1, operators=before)
+    head = rounds_run(tmp_path, "two", 1, slower=1.5, operators=after)
+    comparison = compared(base, head)
+    named = [change for change in comparison.times if change.operators]
+    assert {change.cell for change in named} == {ONNXRUNTIME}
+    for change in named:
+        kinds = [operator.kind for operator in change.operators]
+        assert kinds == ["Add", "FusedConv", "Tanh"]
+        assert change.operators[0].head_s == pytest.approx(2.5 * change.operators[0].base_s)
+        assert change.operators[1].base_s is None
+    page = reports.comparison_page(comparison)
+    table = page[page.index("#### Slower operators") :].split("\n\n")[1]
+    lines = [line for line in table.splitlines() if ONNXRUNTIME in line]
+    assert [line.split(" | ")[2] for line in lines] == ["Add", "FusedConv", "Tanh"]
+    assert all(f"| {len(named)} times; inference: " in line for line in lines)
+    less = {**before, "Add": 0.2 + 1e-7 / max(ROUNDS)}
+    coarse = compared(base, rounds_run(tmp_path, "four", 1, slower=1.5, operators=less))
+    assert coarse.slower
+    assert not any(change.operators for change in coarse.times)
+    same = compared(base, rounds_run(tmp_path, "three", 2, operators=before))
+    assert not any(change.operators for change in same.times)
+
+
+def test_where_no_operators_were_timed_none_are_named(tmp_path: Path) -> None:
+    base = rounds_run(tmp_path, "one", 1)
+    head = rounds_run(tmp_path, "two", 2, slower=1.5, operators={"Conv": 1.0})
+    comparison = compared(base, head)
+    assert comparison.slower
+    assert not any(change.operators for change in comparison.times)
 
 
 def test_a_model_that_was_served_with_other_inputs_is_named() -> None:
@@ -602,6 +648,7 @@ def test_a_limit_is_broken_where_there_is_nothing_to_hold_against_it() -> None:
     ("words", "message"),
     [
         (["a"], "error: compare takes 2 runs, not 1"),
+        (["a", "b", "c"], "error: a is of one run, and there are 2 runs to compare with it"),
         (["--update-baseline", "a"], "error: --update-baseline: which file?"),
         (["--baseline", "b.yaml"], "error: compare takes a run with --baseline, not 0"),
         (

@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import onnx
 import pytest
 
@@ -15,7 +16,7 @@ from deepmatrix.cli import main
 from deepmatrix.cli.commands.verify import OWN_MODEL
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import ArgumentError
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import ROOT, SCHEMAS
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.fan_out import fan_out
 from deepmatrix.planning.model_plan import plan_models
@@ -29,6 +30,10 @@ COMMENT = load(ROOT / ".github/workflows/comment.yml")
 ARCHITECTURES = ("amd64", "arm64")
 CELL = "onnxruntime-debian12-amd64-cpu"
 
+needs_evaluator = pytest.mark.skipif(
+    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
+)
+
 
 def own_steps(workflow: Any, job: str) -> list[Any]:
     """Return the steps of a job, without the one that installs what is there."""
@@ -37,7 +42,8 @@ def own_steps(workflow: Any, job: str) -> list[Any]:
 
 def new_runner(folder: Path, temporary: Path, **inputs: str) -> Runner:
     runner = Runner(folder=folder, temporary=temporary, environment=plain_environment())
-    (folder / ".deepmatrix").symlink_to(ROOT)
+    if not (folder / ".deepmatrix").exists():
+        (folder / ".deepmatrix").symlink_to(ROOT)
     declared = VERIFY["on"]["workflow_call"]["inputs"]
     given = {key.replace("_", "-"): value for key, value in inputs.items()}
     for key, value in {name: str(entry["default"]) for name, entry in declared.items()}.items():
@@ -106,6 +112,15 @@ def test_the_jobs_of_the_workflow_verify_what_the_plan_has_each_once(
     assert len({job["name"] for job in jobs}) == len(jobs) <= 256
 
 
+def test_the_jobs_are_json_by_their_schema(
+    models: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main.main(["jobs", str(models / "net.onnx"), "--native", "amd64"]) == 0
+    document = json.loads(capsys.readouterr().out)
+    assert document
+    jsonschema.validate(document, json.loads((SCHEMAS / "jobs.schema.json").read_text()))
+
+
 @pytest.mark.parametrize("most", [1, 2, 7, 256])
 @pytest.mark.parametrize("count", [1, 40, 300])
 def test_however_many_models_there_are_the_jobs_stay_few_and_have_each_pair_once(
@@ -134,28 +149,86 @@ def test_a_model_that_no_architecture_serves_is_refused(
     assert "no cell that is chosen, and can run here, reads onnx" in capsys.readouterr().err
 
 
-@pytest.mark.skipif(
-    sys.version_info[:2] != (3, 11), reason="no cell of the evaluator has this Python"
-)
+@needs_evaluator
 def test_the_results_of_all_jobs_are_reviewed_together(models: Path, tmp_path: Path) -> None:
-    results = tmp_path / "temp" / "results"
-    common = ["--engine", "here", "--only", CELL, "--explain", "none"]
-    for name, budget in (("amd64-1", "1"), ("amd64-2", "1e-30")):
-        words = ["verify", str(models / "net.onnx"), *common, "--max-error", budget]
-        runs = results / f"deepmatrix-results-{name}"
-        main.main([*words, "--runs", str(runs), "--name", name])
-    (bad,) = results.glob("*/amd64-2/results.json")
+    verify(models, tmp_path / "temp", "amd64-1")
+    bad = verify(models, tmp_path / "temp", "amd64-2", max_error="1e-30")
     document = json.loads(bad.read_text())
-    runner = new_runner(models, tmp_path / "temp")
-    runner.context["needs.verify.result"] = "success"
-    code = runner.run(own_steps(VERIFY, "review"))
-    page = (tmp_path / "temp" / "comment.md").read_text()
+    code, page, runner = review(models, tmp_path / "temp", ["amd64-1", "amd64-2"])
     assert document["over_budget"] == document["problems"]
     assert code == 1, runner.log
     assert page.startswith(f"{MARKER}\n### deepmatrix: ✗ {len(document['problems'])} problem")
     assert "**Broken budgets**" in page
     assert "net.onnx: 2 of 2 consumers match" in page
     assert page in runner.summary
+
+
+@needs_evaluator
+@pytest.mark.parametrize("result", ["failure", "cancelled", "success"])
+def test_a_job_that_left_no_results_is_named_with_its_cells(
+    models: Path, tmp_path: Path, result: str
+) -> None:
+    verify(models, tmp_path / "temp", "amd64-1")
+    code, page, runner = review(models, tmp_path / "temp", ["amd64-1", "arm64-2"], verify=result)
+    assert code == 1, runner.log
+    assert "### deepmatrix: ✗ 1 problem" in page
+    lost = f"the job arm64-2 left no results: net.onnx, other.onnx on {CELL}, another"
+    assert f"**Lost**\n\n- {lost}" in page.replace("\\", "")
+    assert "net.onnx: 1 of 1 consumer matches" in page
+    assert f"::error title=lost::{lost}" in runner.log
+
+
+@needs_evaluator
+def test_jobs_that_ended_badly_are_named_although_all_left_results(
+    models: Path, tmp_path: Path
+) -> None:
+    verify(models, tmp_path / "temp", "amd64-1")
+    code, page, _ = review(models, tmp_path / "temp", ["amd64-1"])
+    assert (code, "✓ as expected" in page) == (0, True)
+    code, page, _ = review(models, tmp_path / "temp", ["amd64-1"], verify="cancelled")
+    assert code == 1
+    assert "the jobs that verify ended as cancelled, though all left results" in page
+
+
+@pytest.mark.parametrize("baseline", ["", "verdicts.yaml"])
+def test_a_plan_that_failed_leaves_a_comment_too(
+    models: Path, tmp_path: Path, baseline: str
+) -> None:
+    code, page, _ = review(
+        models, tmp_path / "temp", [], plan="failure", verify="skipped", baseline=baseline
+    )
+    assert code == 1
+    assert "✗ 1 problem" in page
+    assert "nothing was verified: the job that plans ended as failure" in page
+
+
+def verify(models: Path, temporary: Path, job: str, max_error: str = "1") -> Path:
+    """Do what a job of the workflow does; return its results, where they are downloaded to."""
+    runs = temporary / "results" / f"deepmatrix-models-results-{job}"
+    words = ["verify", str(models / "net.onnx"), "--engine", "here", "--only", CELL]
+    words += ["--explain", "none", "--max-error", max_error]
+    main.main([*words, "--runs", str(runs), "--name", job])
+    return runs / job / "results.json"
+
+
+def review(
+    models: Path,
+    temporary: Path,
+    jobs: list[str],
+    *,
+    plan: str = "success",
+    verify: str = "success",
+    **inputs: str,
+) -> tuple[int, str, Runner]:
+    """Run the job that reviews what the jobs left; return its exit code and its comment."""
+    share = {"models": "net.onnx\nother.onnx", "cells": f"{CELL}\nanother"}
+    planned = {"include": [{"name": name, **share} for name in jobs]}
+    runner = new_runner(models, temporary, **inputs)
+    runner.context["needs.plan.outputs.jobs"] = json.dumps(planned) if jobs else ""
+    runner.context["needs.plan.result"] = plan
+    runner.context["needs.verify.result"] = verify
+    code = runner.run(own_steps(VERIFY, "review"))
+    return code, (temporary / "comment.md").read_text(), runner
 
 
 GH = """#!/usr/bin/env python3
@@ -174,23 +247,13 @@ print(answer.read_text() if answer.exists() else "[]")
 @pytest.mark.parametrize("is_first", [True, False])
 def test_the_comment_is_posted_once_and_then_replaced(tmp_path: Path, is_first: bool) -> None:
     """GitHub's program is replaced by one that answers from files: it needs GitHub."""
-    tools = tmp_path / "tools"
-    tools.mkdir()
-    (tools / "gh").write_text(GH)
-    (tools / "gh").chmod(0o755)
-    (tools / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
     own = {"id": 9, "user": {"login": "github-actions[bot]"}, "body": f"{MARKER}\nold"}
     forged = {"id": 8, "user": {"login": "somebody"}, "body": f"{MARKER}\nforged"}
-    (tools / "comments.json").write_text(json.dumps([forged, *([] if is_first else [own])]))
-    (tmp_path / "temp" / "comment").mkdir(parents=True)
-    (tmp_path / "temp" / "comment" / "comment.md").write_text(f"{MARKER}\nnew `text`\n")
-    runner = Runner(folder=tmp_path, temporary=tmp_path / "temp", environment=plain_environment())
-    runner.environment["PATH"] = f"{tools}:{runner.environment['PATH']}"
+    (tmp_path / "comments.json").write_text(json.dumps([forged, *([] if is_first else [own])]))
+    leave_comments(tmp_path / "temp", models="new `text`")
     event = {"head_repository.owner.login": "fork", "head_branch": "b", "head_sha": "abc"}
-    for key, value in event.items():
-        runner.context[f"github.event.workflow_run.{key}"] = value
-    assert runner.run(own_steps(COMMENT, "comment")) == 0, runner.log
-    calls = [json.loads(line) for line in (tools / "calls").read_text().splitlines()]
+    _, calls = post(tmp_path, **event)
     assert "head=fork:b" in calls[0][0]
     words, body = calls[-1]
     assert ("POST" in words) == is_first
@@ -199,10 +262,45 @@ def test_the_comment_is_posted_once_and_then_replaced(tmp_path: Path, is_first: 
     assert json.loads(body) == {"body": f"{MARKER}\nnew `text`\n"}
 
 
+def test_uses_of_the_workflow_share_one_comment(tmp_path: Path) -> None:
+    (tmp_path / "pulls.json").write_text('[{"number": 4, "head": {"sha": "abc"}}]')
+    leave_comments(tmp_path / "temp", vision="of vision", audio="of audio")
+    runner, calls = post(tmp_path, head_sha="abc")
+    assert json.loads(calls[-1][1]) == {"body": f"{MARKER}\nof audio\nof vision\n"}, runner.log
+
+
 def test_a_commit_that_no_open_pull_request_has_gets_no_comment(tmp_path: Path) -> None:
-    (tmp_path / "gh").write_text(GH)
-    (tmp_path / "gh").chmod(0o755)
-    runner = Runner(folder=tmp_path, temporary=tmp_path / "temp", environment=plain_environment())
-    runner.environment["PATH"] = f"{tmp_path}:{runner.environment['PATH']}"
+    leave_comments(tmp_path / "temp", models="text")
+    _, calls = post(tmp_path)
+    assert len(calls) == 1
+
+
+def test_a_verification_that_left_no_comment_asks_for_nothing(tmp_path: Path) -> None:
+    runner, calls = post(tmp_path)
+    assert "the verification left no comment" in runner.log
+    assert calls == []
+
+
+def leave_comments(temporary: Path, **texts: str) -> None:
+    """Write comments as the uses of the workflow, by their names, leave them."""
+    for name, text in texts.items():
+        folder = temporary / "comment" / f"deepmatrix-{name}-comment"
+        folder.mkdir(parents=True)
+        (folder / "comment.md").write_text(f"{MARKER}\n{text}\n")
+
+
+def post(folder: Path, **event: str) -> tuple[Runner, list[Any]]:
+    """Run the job that comments, with a `gh` that answers from the folder; return its calls.
+
+    *event*: what the event that starts it says of the verification.
+    """
+    (folder / "gh").write_text(GH)
+    (folder / "gh").chmod(0o755)
+    runner = Runner(folder=folder, temporary=folder / "temp", environment=plain_environment())
+    runner.environment["PATH"] = f"{folder}:{runner.environment['PATH']}"
+    for key, value in event.items():
+        runner.context[f"github.event.workflow_run.{key}"] = value
     assert runner.run(own_steps(COMMENT, "comment")) == 0, runner.log
-    assert len((tmp_path / "calls").read_text().splitlines()) == 1
+    calls = folder / "calls"
+    lines = calls.read_text().splitlines() if calls.exists() else []
+    return runner, [json.loads(line) for line in lines]

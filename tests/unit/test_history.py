@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import duckdb
+import jsonschema
 import numpy as np
 import pandas
 import pytest
@@ -19,8 +20,10 @@ from deepmatrix.comparison.history.changepoints import change_points
 from deepmatrix.comparison.history.lines import Measurement
 from deepmatrix.comparison.history.series import series
 from deepmatrix.errors import RecordError
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import ROOT, SCHEMAS
+from deepmatrix.reports import html
 from deepmatrix.results import merging
+from tests.unit.pages import Page
 from tests.unit.test_results import whole
 
 ONNXRUNTIME = "onnxruntime-debian12-amd64-cpu"
@@ -66,6 +69,9 @@ def test_every_run_adds_a_line_a_measurement(tmp_path: Path) -> None:
     assert all(line.low <= line.value <= line.high for line in times)  # type: ignore[operator]
     verdicts = {line.verdict for line in lines if line.quantity == "error"}
     assert verdicts == {"match"}
+    schema = json.loads((SCHEMAS / "history.schema.json").read_text("utf-8"))
+    for text in (tmp_path / history.FILE).read_text("utf-8").splitlines():
+        jsonschema.validate(json.loads(text), schema)
 
 
 def test_a_run_that_is_merged_again_replaces_its_lines(tmp_path: Path) -> None:
@@ -158,6 +164,38 @@ def test_many_series_are_listed_the_largest_change_first(
     names = re.findall(r"model\d", shown)
     assert names == [f"model{number}" for number in (5, 4, 3, 2, 1, 0)]
     assert "+50.0\N{NO-BREAK SPACE}%" in shown
+
+
+def test_a_page_draws_each_series_with_its_levels_and_its_change(tmp_path: Path) -> None:
+    values = stepped((12, 0.0012), (8, 0.0015))
+    lines = [measured(run, value) for run, value in enumerate(values)]
+    lines += [measured(run, 5.0, series="cell/<b>/image", unit="bytes") for run in range(3)]
+    write(tmp_path, *lines)
+    target = tmp_path / "history.html"
+    words = ["history", "--runs", str(tmp_path), "--html", str(target)]
+    assert main.main(words) == 0
+    page = Page(target.read_text("utf-8"))
+    assert "History 1 of 2 series changed" in page.text
+    assert len(page.named("circle")) == 23
+    paths = [path.get("class") for path in page.named("path")]
+    assert (paths.count("level"), paths.count("change")) == (3, 1)
+    assert "run run12: " in page.text
+    assert "cell/<b>/image" in page.text
+    places = [float(dot["cy"]) for dot in page.named("circle")]
+    assert min(places[:12]) > max(places[12:20]), "slower runs stand higher"
+    assert min(places) > 0
+    assert max(places) < 160
+    assert main.main(["history", "cell/model/*", *words[1:]]) == 0
+    assert "History 1 of 1 series changed" in Page(target.read_text("utf-8")).text
+
+
+@pytest.mark.parametrize("values", [[0.0, 0.0], [5e-324, 1e30], [1e30] * 3, [1.0]])
+def test_a_page_draws_whatever_a_history_may_hold(values: list[float]) -> None:
+    lines = [measured(run, value, unit="1") for run, value in enumerate(values)]
+    page = Page(html.history_page(series(lines)))
+    places = [float(dot["cy"]) for dot in page.named("circle")]
+    assert len(places) == len(values)
+    assert all(0 <= place <= 160 for place in places)
 
 
 def test_wrong_arguments_and_files_say_what_is_wrong(

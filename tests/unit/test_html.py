@@ -189,6 +189,13 @@ def test_a_linear_scale_begins_at_zero_and_has_round_marks() -> None:
     assert [tick.label for tick in scale.ticks] == ["0", "1", "2", "3", "4"]
 
 
+def test_a_scale_around_values_has_round_marks_from_its_beginning_on() -> None:
+    scale = scales.around([10.0, 12.0], 100, "{:g}".format)
+    assert (scale.low, scale.high) == (7.0, 15.0)
+    assert [tick.label for tick in scale.ticks] == ["8", "10", "12", "14"]
+    assert [tick.place for tick in scale.ticks] == [12.5, 37.5, 62.5, 87.5]
+
+
 EXTREMES = [5e-324, 1e-308, 1.0, 1e300, 1.7e308, sys.float_info.max]
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 import onnx
 import pytest
 
-from deepmatrix.cli import main, projects
+from deepmatrix.cli import main
+from deepmatrix.cli.own_models import projects
 from deepmatrix.errors import ArgumentError, ConfigError
 from deepmatrix.models import files, project
 from tests import planted

@@ -125,6 +125,7 @@ GAINED: list[tuple[str, str, Any]] = [
     ("", "over_budget", []),
     # Tests of their own check what a report draws.
     ("inference.*", "range_s", ANY),
+    ("inference.*", "operators", {}),
     ("serving.*", "interpreter_s", ANY),
     ("serving.*", "import_s", ANY),
     ("training.*", "losses", ANY),

@@ -10,8 +10,9 @@ import pytest
 from rich.console import Console
 
 from deepmatrix.boundary.files import Damaged
-from deepmatrix.cli import main, projects
+from deepmatrix.cli import main
 from deepmatrix.cli.display import Display
+from deepmatrix.cli.own_models import projects
 from deepmatrix.config import matrix_file
 from deepmatrix.config.sections import Images
 from deepmatrix.errors import ArgumentError, ConfigError, EngineError

@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import xml.etree.ElementTree as ET
+from dataclasses import asdict
 from pathlib import Path
 
 import jsonschema
@@ -186,9 +187,9 @@ def test_the_plan_document_counts_what_the_plan_does() -> None:
     plan = planned()
     document = plan_table.document(plan, "docker")
     jobs = {wave: len(list(plan.jobs(wave))) for wave in ("produce", "consume")}
-    assert document["jobs"] == jobs
-    assert len(document["artifacts"]) == len(list(plan.artifacts()))
-    reasons = {skipped["reason"] for skipped in document["skipped"]}
+    assert asdict(document.jobs) == jobs
+    assert len(document.artifacts) == len(list(plan.artifacts()))
+    reasons = {skipped.reason for skipped in document.skipped}
     assert "the engine has no NVIDIA runtime" in reasons
     assert "" not in reasons
 

@@ -137,6 +137,13 @@ def _check(options: argparse.Namespace) -> None:
     _refuse_ignored(options)
     if options.versions:
         return
+    if len(options.sides) > 2 and not options.baseline:
+        raise ArgumentError(
+            f"{path_text(options.sides[0])} is of one run, and there are "
+            f"{len(options.sides) - 1} runs to compare with it",
+            hint="name the one of the same models; or compare all of them with accepted verdicts: "
+            "--baseline FILE RUN...",
+        )
     if len(options.sides) != 2 and not (options.baseline and options.sides):
         raise ArgumentError(
             f"compare takes {'a run with --baseline' if options.baseline else '2 runs'}, "

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import json
+from dataclasses import asdict
 
 from deepmatrix import __version__
 from deepmatrix.cli import options as shared
@@ -48,7 +49,7 @@ def run(options: argparse.Namespace) -> None:
     if options.write is not None:
         _write(options, planned, matrix)
     if options.json:
-        print(json.dumps(plan_table.document(planned, capabilities.engine), indent=1))
+        print(json.dumps(asdict(plan_table.document(planned, capabilities.engine)), indent=1))
     else:
         print_table(make_console(), plan_table.table(planned, capabilities.engine))
 

@@ -9,23 +9,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deepmatrix import __version__, reports
+from deepmatrix import __version__
 from deepmatrix.boundary import removing
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import projects, resuming, running, starting
+from deepmatrix.cli import resuming, running, starting
+from deepmatrix.cli.own_models import projects, refusing
 from deepmatrix.config.sections import Infer
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.engines import Engine
-from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError, EngineError
+from deepmatrix.errors import ArgumentError, CellFailed, DeepmatrixError
 from deepmatrix.invocation import command_line
 from deepmatrix.models import files, inputs, project
 from deepmatrix.planning.model_plan import First, plan_models
 from deepmatrix.planning.plan import RETRIES, SampleRequest
 from deepmatrix.planning.selection import Selection
 from deepmatrix.reports import budgets
-from deepmatrix.results import merging, remarks
 from deepmatrix.store.arrays import Values
 from deepmatrix.store.runs import Run
 
@@ -240,11 +240,11 @@ def _serve(
             verification,
             engine,
             console,
-            check=lambda: _check_inspected(verification, options),
+            check=lambda: refusing.check_inspected(verification, options),
             explain=options.explain,
             explain_s=options.explain_for,
         )
-    except _WrongRequest:
+    except refusing.WrongRequest:
         if options.resume is None:
             removing.remove(verification.path)
         raise
@@ -334,68 +334,3 @@ def _read_arrays(
     files.check_declared(own_models, options.inputs, same=one_for_all)
     reference = inputs.read_reference(options.reference) if options.reference else {}
     return inputs.read(options.inputs), reference
-
-
-class _WrongRequest(ArgumentError):
-    """What the user gave beside the models is of none of them: nothing is kept of the run."""
-
-
-def _check_inspected(inspected: Run, options: argparse.Namespace) -> None:
-    """Raise as `_refuse_unreadable`; `_WrongRequest` for a tolerance of no output."""
-    _refuse_unreadable(inspected, options)
-    try:
-        projects.check_outputs(inspected, options.overrides)
-    except ArgumentError as error:
-        raise _WrongRequest(error.message) from None
-
-
-def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
-    """Raise where no model could be inspected; a model that fails inspection is skipped.
-
-    Raises:
-        ArgumentError: every model is refused; `_WrongRequest`, where all are for what is given.
-        EngineError: the same, and an inspector is not ready.
-    """
-    array_options = [f"--inputs {source}" for source in options.inputs]
-    array_options += [f"--reference {options.reference}"] if options.reference else []
-    with_arrays = f" with {' '.join(array_options)}" if array_options else ""
-    models = inspected.manifest.plan.imports
-    sources = {model.name: model.source for model in models}
-    causes, unready, wrong_inputs, wrong_references = [], [], 0, 0
-    _refuse_other_inputs(inspected)
-    for job in inspected.manifest.plan.jobs("produce"):
-        if not inspected.record_path(job).is_file():
-            unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
-        elif (record := inspected.record(job)).status != "ok":
-            causes.append(f"{sources[job.subject]}{with_arrays}: {record.model_problem}")
-            wrong_inputs += record.has_wrong_inputs
-            wrong_references += bool(options.reference) and record.status == "bad-artifact"
-    if len(causes) + len(unready) < len(models):
-        return
-    if unready:
-        raise EngineError(unready[0])
-    if wrong_inputs + wrong_references == len(causes):
-        hint = remarks.SHARED_INPUTS if len(models) > 1 else "nothing was served"
-        raise _WrongRequest("\n".join(causes), hint=hint)
-    reports.write(inspected, merging.merge([inspected]))
-    hint = f"nothing was served; the log is in {inspected.path}"
-    if wrong_inputs:
-        hint = f"{remarks.SHARED_INPUTS}; {hint}"
-    raise ArgumentError("\n".join(causes), hint=hint)
-
-
-def _refuse_other_inputs(inspected: Run) -> None:
-    """Raise _WrongArrays where a model does not take the inputs of the first, which it has to."""
-    plan = inspected.manifest.plan
-    first = plan.imports[0]
-    for job in plan.jobs("produce"):
-        model = next(model for model in plan.imports if model.name == job.subject)
-        if model == first or not (plan.original or plan.follows(model)):
-            continue
-        if inspected.record_path(job).is_file() and inspected.record(job).has_wrong_inputs:
-            option = "--original" if plan.original else "--same"
-            raise _WrongArrays(
-                f"{model.source} does not take the inputs of {first.source}: "
-                f"{inspected.record(job).model_problem}",
-                hint=f"{option} compares models on the same inputs; nothing was served",
-            )

@@ -7,13 +7,14 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from deepmatrix.boundary.writing import writing_named
+from deepmatrix.boundary.writing import write_named, writing_named
 from deepmatrix.comparison.history import lines as history_lines
 from deepmatrix.comparison.history import series
 from deepmatrix.drawing.terminal import make_console, print_line
 from deepmatrix.errors import ArgumentError, EngineError
-from deepmatrix.paths import ROOT
+from deepmatrix.paths import RUNS
 from deepmatrix.reports import history as drawn
+from deepmatrix.reports import html
 
 #: So many series are plotted; more are listed.
 PLOTTED = 4
@@ -28,7 +29,10 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SERIES",
         help="a series or a glob: up to four are plotted, more are listed; all by default",
     )
-    parser.add_argument("--runs", type=Path, default=ROOT / "runs", help="the folder of all runs")
+    parser.add_argument(
+        "--html", type=Path, metavar="FILE", help="write a page of the series instead"
+    )
+    parser.add_argument("--runs", type=Path, default=RUNS, help="the folder of all runs")
     parser.add_argument(
         "--parquet",
         type=Path,
@@ -47,6 +51,10 @@ def run(options: argparse.Namespace) -> None:
         print_line(console, f"{options.parquet}: {len(lines)} measurements", wrap=False)
         return
     matching = series.series(lines, options.series)
+    if options.html:
+        write_named(options.html, html.history_page(matching))
+        print_line(console, f"{options.html}: {len(matching)} series", wrap=False)
+        return
     if len(matching) > PLOTTED:
         drawn.show_list(console, matching)
         return

@@ -5,11 +5,14 @@ from __future__ import annotations
 import argparse
 
 from deepmatrix.boundary import writing
+from deepmatrix.cli import plan_table
 from deepmatrix.comparison import accepted, changes
+from deepmatrix.comparison.history import lines
 from deepmatrix.config import expected_failures, matrix_file
 from deepmatrix.errors import CellFailed
 from deepmatrix.models import project
 from deepmatrix.paths import SCHEMAS
+from deepmatrix.planning import fan_out
 from deepmatrix.results import rows
 
 
@@ -29,6 +32,9 @@ def run(options: argparse.Namespace) -> None:
         "results.schema.json": rows.schema(),
         "comparison.schema.json": changes.schema(),
         "accepted.schema.json": accepted.schema(),
+        "history.schema.json": lines.schema(),
+        "jobs.schema.json": fan_out.schema(),
+        "plan.schema.json": plan_table.schema(),
     }
     for name, text in documents.items():
         path = SCHEMAS / name

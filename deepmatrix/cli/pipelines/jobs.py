@@ -9,8 +9,9 @@ from dataclasses import asdict
 from pathlib import Path
 
 from deepmatrix.cli import options as shared
-from deepmatrix.cli import projects, starting
+from deepmatrix.cli import starting
 from deepmatrix.cli.commands import verify
+from deepmatrix.cli.own_models import projects
 from deepmatrix.config.matrix import Matrix
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files

@@ -15,7 +15,7 @@ from deepmatrix.cli import options as shared
 from deepmatrix.comparison.changes import Comparison
 from deepmatrix.comparison.reading import read_results
 from deepmatrix.drawing.terminal import make_console, print_line
-from deepmatrix.errors import CellFailed
+from deepmatrix.errors import ArgumentError, CellFailed
 from deepmatrix.reports.review import Review
 from deepmatrix.results.rows import Results
 
@@ -26,7 +26,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     """Declare the options."""
     parser.add_argument(
         "runs_of_change",
-        nargs="+",
+        nargs="*",
         type=Path,
         metavar="RUN",
         help="the runs of one change, each a run or a results.json",
@@ -36,6 +36,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         type=Path,
         metavar="FILE",
         help="what `compare --json` wrote: its limits then decide on verdicts",
+    )
+    shared.add_repeated(
+        parser,
+        "--lost",
+        metavar="TEXT",
+        help="what left no results, such as a job of CI that was cancelled: it fails the review",
     )
     parser.add_argument(
         "--comment", type=Path, metavar="FILE", help="write one screen of Markdown, for a comment"
@@ -57,9 +63,12 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> None:
     """Say what the runs of a change show together, for CI, and fail where that fails."""
+    if not options.runs_of_change and not options.lost:
+        raise ArgumentError("no run is named", hint="name the runs of the change")
     review = Review(
         runs=tuple(_results(path, options.runs) for path in options.runs_of_change),
         comparison=read_json(options.comparison, _COMPARISON) if options.comparison else None,
+        lost=tuple(options.lost),
     )
     if options.comment:
         write_named(options.comment, reports.comment_page(review, options.link or ""))

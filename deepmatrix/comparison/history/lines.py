@@ -17,6 +17,7 @@ from deepmatrix.boundary.opening import is_there, open_plain
 from deepmatrix.boundary.writing import append_bytes, replacing
 from deepmatrix.comparison.sizes import sizes_of
 from deepmatrix.comparison.times import times_of
+from deepmatrix.config import documents
 from deepmatrix.errors import RecordError
 from deepmatrix.machine import locks
 from deepmatrix.results.rows import CellRow, Results
@@ -68,6 +69,11 @@ class Measurement(Row):
 
 
 _MEASUREMENT = TypeAdapter(Measurement)
+
+
+def schema() -> str:
+    """Return the JSON Schema of a line, as published in the repository."""
+    return documents.json_schema(Measurement, "deepmatrix history: one line", written=True)
 
 
 def measurements(results: Results) -> Iterator[Measurement]:

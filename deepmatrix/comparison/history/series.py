@@ -7,6 +7,7 @@ import itertools
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 from deepmatrix.comparison.history.changepoints import change_points
 from deepmatrix.comparison.history.lines import Measurement
@@ -36,8 +37,9 @@ class Series:
         """The values, of which none is missing."""
         return [point.value for point in self.points if point.value is not None]
 
+    @cached_property
     def levels(self) -> list[Level]:
-        """Return the levels between the change points, one where there is none."""
+        """The levels between the change points, one where there is none."""
         values = self.values
         points = change_points(values) if min(values, default=0) > 0 else []
         edges = [0, *points, len(values)]

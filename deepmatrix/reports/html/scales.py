@@ -13,6 +13,9 @@ LEAST_DECADE, LAST_DECADE = -307, 308
 #: An axis has at most this many marks with a label.
 MOST_TICKS = 6
 
+#: A scale around values has so much room above and below them, as a share of the largest.
+ROOM = 0.25
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tick:
@@ -51,7 +54,8 @@ class Scale:
             values = [10.0**decade for decade in decades[::every]]
         else:
             step = _round_step((self.high - self.low) / (MOST_TICKS - 1))
-            values = [step * number for number in range(int(self.high / step + 1e-9) + 1)]
+            first, last = math.ceil(self.low / step - 1e-9), int(self.high / step + 1e-9)
+            values = [step * number for number in range(first, last + 1)]
         return [Tick(place=self.place(value), label=_short(self.label(value))) for value in values]
 
 
@@ -95,3 +99,20 @@ def linear(values: Iterable[float], length: float, label: Callable[[float], str]
         return None
     high = max(high, 10.0**LEAST_DECADE)
     return Scale(low=0.0, high=high, length=length, is_logarithmic=False, label=label)
+
+
+def around(values: Iterable[float], length: float, label: Callable[[float], str]) -> Scale:
+    """Return a scale from below the least of some finite values to above the largest.
+
+    It is so wide that noise looks like noise, and marks differ in two digits.
+    """
+    known = list(values)
+    low, high = min(known), max(known)
+    room = max((high - low) / 10, high * ROOM)
+    return Scale(
+        low=max(low - room, 0.0),
+        high=max(high + room, 10.0**LEAST_DECADE),
+        length=length,
+        is_logarithmic=False,
+        label=label,
+    )

@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from deepmatrix.comparison.changes import Comparison, SizeChange, TimeChange, VerdictChange
+from deepmatrix.comparison.changes import (
+    Comparison,
+    OperatorChange,
+    SizeChange,
+    TimeChange,
+    VerdictChange,
+)
 from deepmatrix.comparison.limits import time_title
 from deepmatrix.drawing import numbers
 from deepmatrix.drawing.layout import (
@@ -31,6 +37,7 @@ def tables(comparison: Comparison, limit: int = MOST_LINES) -> list[Table]:
         _verdicts("Other verdicts", comparison.changes, "warned", limit),
         _drifts(comparison.drifts, limit),
         _times("Slower", comparison.slower, "bad", limit),
+        _operators(comparison.times, limit),
         _times("Faster", comparison.faster, "good", limit),
         _sizes("Size", larger, limit),
         _sizes("Peak memory", hungrier, limit),
@@ -121,6 +128,36 @@ def _times(title: str, changes: Sequence[TimeChange], mood: Mood, limit: int) ->
     return _table(title, columns, rows, limit)
 
 
+def _operators(changes: Sequence[TimeChange], limit: int) -> Table:
+    """Return a line for each operator that slows a cell down: where it adds most, and how much."""
+    columns = (
+        Column("cell", key=True),
+        Column("time", key=True),
+        Column("operator", unbroken=True),
+        Column("was", numeric=True),
+        Column("is", numeric=True),
+        Column("more", numeric=True, note=OPERATORS_NOTE),
+    )
+    slower = [(change, operator) for change in changes for operator in change.operators]
+    alike: dict[tuple[str, str], list[tuple[TimeChange, OperatorChange]]] = {}
+    for change, operator in sorted(slower, key=lambda pair: -pair[1].added_s):
+        alike.setdefault((change.cell, operator.kind), []).append((change, operator))
+    rows = [
+        row(
+            change.cell,
+            time_title(change) if len(group) == 1 else f"{len(group)} times; {time_title(change)}",
+            operator.kind,
+            numbers.duration(operator.base_s),
+            numbers.duration(operator.head_s),
+            numbers.duration(operator.added_s),
+            mood="bad",
+        )
+        for group in alike.values()
+        for change, operator in group[:1]
+    ]
+    return _table("Slower operators", columns, rows, limit)
+
+
 def _by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, int]]:
     """Yield, for each cell, the mean of its inferences, else its largest change, and how many."""
     cells: dict[str, list[TimeChange]] = {}
@@ -130,6 +167,10 @@ def _by_cell(changes: Sequence[TimeChange]) -> Iterator[tuple[TimeChange, int]]:
         means = [change for change in group if change.quantity == "all"]
         yield (means or group)[0], len(group)
 
+
+OPERATORS_NOTE = (
+    "Operator: all of its kind in one inference together, as the runtime's own profiler counts."
+)
 
 TIME_NOTE = "Change: in percent, with its 95 % interval."
 

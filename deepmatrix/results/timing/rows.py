@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 from deepmatrix.boundary.bounds import Amount, Count, FewFixed, Span
 from deepmatrix.results.timing.statistics import Bounded, Estimate
@@ -39,7 +39,8 @@ class InferenceRow(Row):
     """The inference of one cell: its own model, or an artifact. Times in seconds a batch.
 
     *range_s*: least, lower quartile, upper quartile and greatest of the samples of all rounds
-    without their warm-up.
+    without their warm-up. *operators*: by kind of operator, as the runtime's own profiler counts
+    them, in each round.
     """
 
     cell: str
@@ -52,6 +53,7 @@ class InferenceRow(Row):
     p99_s: Bounded
     range_s: FewFixed[Span] = ()
     unsteady: Count = 0
+    operators: dict[str, FewFixed[Span]] = Field(default_factory=dict)
     samples_per_s: Amount
     efficiency: Amount | None = None
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -51,11 +51,10 @@ def startup(group: list[JobRecord]) -> Iterator[StartupRow]:
 def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
     """Yield a row for each batch size. The group is timed."""
     first = group[0]
-    inferred = [
-        data.batches for record in group if record.output and (data := record.output.infer())
-    ]
-    for batch in sorted({int(batch) for batches in inferred for batch in batches}):
-        measured = [batches[str(batch)] for batches in inferred if str(batch) in batches]
+    inferred = [data for record in group if record.output and (data := record.output.infer())]
+    for batch in sorted({int(batch) for data in inferred for batch in data.batches}):
+        key = str(batch)
+        measured = [data.batches[key] for data in inferred if key in data.batches]
         rounds = [steady(data.latency_s, data.warmup) for data in measured]
         p50 = estimate(rounds, tail=TAIL)
         if p50 is not None:
@@ -72,8 +71,15 @@ def inference(group: list[JobRecord]) -> Iterator[InferenceRow]:
                 unsteady=sum(
                     not warmup_of(data.latency_s, data.warmup).steady for data in measured
                 ),
+                operators=_by_kind([data.operators.get(key, {}) for data in inferred]),
                 samples_per_s=batch / p50.median,
             )
+
+
+def _by_kind(rounds: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, ...]]:
+    """Return the times of the rounds by what was timed in them."""
+    kinds = sorted({kind for times in rounds for kind in times})
+    return {kind: tuple(times[kind] for times in rounds if kind in times) for kind in kinds}
 
 
 def _range(rounds: Sequence[Samples]) -> tuple[float, ...]:

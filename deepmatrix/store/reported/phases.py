@@ -113,7 +113,8 @@ class InferData(Reported):
     """Samples by batch size; of a consumer also the names of its outputs, in their order.
 
     *repeatable*: all answers had the same bits. *stateful*: they had not, and a fresh load gave
-    them again. *repeats*: by the number of threads.
+    them again. *repeats*: by the number of threads. *operators*: by batch size, the seconds of an
+    answer by kind of operator, as the runtime's own profiler counts them.
     """
 
     scenarios: dict[Literal["single-stream", "offline", "server"], ScenarioData] = Field(
@@ -125,6 +126,7 @@ class InferData(Reported):
     repeats: dict[CountKey, RepeatData] = Field(default_factory=dict, max_length=100)
     load_s: Seconds | None = None
     batches: dict[CountKey, BatchData] = Field(max_length=1000)
+    operators: dict[CountKey, ByName[Seconds]] = Field(default_factory=dict, max_length=1000)
 
 
 class DeployData(Reported):

@@ -1,13 +1,18 @@
 """ONNX Runtime: reads ``onnx`` and its own ``ort``, and answers."""
 
 import functools
+import os
+import shutil
 import struct
+import tempfile
 from typing import Any, Dict, Optional
 
 import harness.adapters as protocol
 from harness.graphs import BadModel, onnx_refusals, ort_session, values
 from harness.graphs.inputs import onnx_inputs
 from harness.graphs.inputs.sample_inputs import Sampling
+from harness.measuring import timing
+from harness.runtimes.onnxruntime import operator_times
 
 ort: Any = None  # the runtime, once `start` has imported it
 providers: Any = None
@@ -151,11 +156,27 @@ def answer(model: Any, inputs: protocol.Arrays) -> protocol.Arrays:
     return values.flatten(zip(outputs, answers))
 
 
-def _session(model, optimise=True):
+def time_operators(path: str, inputs: protocol.Arrays) -> Dict[str, float]:
+    """Answer for a second at most, in a session of its own that writes a profile, and read it."""
+    folder = tempfile.mkdtemp()
+    try:
+        session = _session(path, profile=os.path.join(folder, "profile"))
+        call = functools.partial(answer, _named(session))
+        fewest = operator_times.WARMUP + 3
+        timing.sample(call, inputs, operator_times.WARMUP + 50, 0.2, 1.0, fewest)
+        return operator_times.read(session.end_profiling())
+    finally:
+        shutil.rmtree(folder)
+
+
+def _session(model, optimise=True, profile=""):
     options = ort.SessionOptions()
     options.intra_op_num_threads = threads
     options.inter_op_num_threads = 1
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    if profile:
+        options.enable_profiling = True
+        options.profile_file_prefix = profile
     if not optimise:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     return ort.InferenceSession(model, options, providers=providers)

@@ -1,0 +1,76 @@
+"""Refusing: what cannot be served, or not with what the user gave, once it is inspected."""
+
+from __future__ import annotations
+
+import argparse
+
+from deepmatrix import reports
+from deepmatrix.cli.own_models import projects
+from deepmatrix.errors import ArgumentError, EngineError
+from deepmatrix.results import merging, remarks
+from deepmatrix.store.runs import Run
+
+
+class WrongRequest(ArgumentError):
+    """What the user gave beside the models is of none of them: nothing is kept of the run."""
+
+
+def check_inspected(inspected: Run, options: argparse.Namespace) -> None:
+    """Raise as `_refuse_unreadable`; `WrongRequest` for a tolerance of no output."""
+    _refuse_unreadable(inspected, options)
+    try:
+        projects.check_outputs(inspected, options.overrides)
+    except ArgumentError as error:
+        raise WrongRequest(error.message) from None
+
+
+def _refuse_unreadable(inspected: Run, options: argparse.Namespace) -> None:
+    """Raise where no model could be inspected; a model that fails inspection is skipped.
+
+    Raises:
+        ArgumentError: every model is refused; `WrongRequest`, where all are for what is given.
+        EngineError: the same, and an inspector is not ready.
+    """
+    array_options = [f"--inputs {source}" for source in options.inputs]
+    array_options += [f"--reference {options.reference}"] if options.reference else []
+    with_arrays = f" with {' '.join(array_options)}" if array_options else ""
+    models = inspected.manifest.plan.imports
+    sources = {model.name: model.source for model in models}
+    causes, unready, wrong_inputs, wrong_references = [], [], 0, 0
+    _refuse_other_inputs(inspected)
+    for job in inspected.manifest.plan.jobs("produce"):
+        if not inspected.record_path(job).is_file():
+            unready.append(f"{job.cell} is not ready: {inspected.prepared()[job.cell].error}")
+        elif (record := inspected.record(job)).status != "ok":
+            causes.append(f"{sources[job.subject]}{with_arrays}: {record.model_problem}")
+            wrong_inputs += record.has_wrong_inputs
+            wrong_references += bool(options.reference) and record.status == "bad-artifact"
+    if len(causes) + len(unready) < len(models):
+        return
+    if unready:
+        raise EngineError(unready[0])
+    if wrong_inputs + wrong_references == len(causes):
+        hint = remarks.SHARED_INPUTS if len(models) > 1 else "nothing was served"
+        raise WrongRequest("\n".join(causes), hint=hint)
+    reports.write(inspected, merging.merge([inspected]))
+    hint = f"nothing was served; the log is in {inspected.path}"
+    if wrong_inputs:
+        hint = f"{remarks.SHARED_INPUTS}; {hint}"
+    raise ArgumentError("\n".join(causes), hint=hint)
+
+
+def _refuse_other_inputs(inspected: Run) -> None:
+    """Raise WrongRequest where a model does not take the inputs of the first, which it has to."""
+    plan = inspected.manifest.plan
+    first = plan.imports[0]
+    for job in plan.jobs("produce"):
+        model = next(model for model in plan.imports if model.name == job.subject)
+        if model == first or not (plan.original or plan.follows(model)):
+            continue
+        if inspected.record_path(job).is_file() and inspected.record(job).has_wrong_inputs:
+            option = "--original" if plan.original else "--same"
+            raise WrongRequest(
+                f"{model.source} does not take the inputs of {first.source}: "
+                f"{inspected.record(job).model_problem}",
+                hint=f"{option} compares models on the same inputs; nothing was served",
+            )

@@ -1,0 +1,77 @@
+"""What SECURITY.md says of the workflows, held against their YAML."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from deepmatrix.paths import ROOT
+from tests.workflows import load
+
+WORKFLOWS = {path.name: load(path) for path in sorted((ROOT / ".github/workflows").glob("*.yml"))}
+
+#: What a job may write, by workflow: nothing else does.
+WRITES = {
+    "comment.yml": {"pull-requests"},
+    "release.yml": {"id-token", "attestations"},
+    "site.yml": {"pages", "id-token"},
+}
+
+PINNED = re.compile(r"[\w./-]+@[0-9a-f]{40}")
+YAML_BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+
+
+def steps_of(workflow: Any) -> Iterator[Any]:
+    for job in workflow["jobs"].values():
+        yield from job.get("steps", ())
+
+
+@pytest.mark.parametrize("name", WORKFLOWS)
+def test_a_job_may_write_only_what_it_has_to(name: str) -> None:
+    workflow = WORKFLOWS[name]
+    assert workflow["permissions"] == {}
+    written = {
+        scope
+        for job in workflow["jobs"].values()
+        for scope, access in job["permissions"].items()
+        if access != "read"
+    }
+    assert written == WRITES.get(name, set())
+
+
+def test_nothing_of_a_fork_runs_with_rights() -> None:
+    for name, workflow in WORKFLOWS.items():
+        assert not {"pull_request_target", "workflow_run"} & set(workflow["on"])
+        if WRITES.get(name):
+            assert "pull_request" not in workflow["on"]
+    used = [step.get("uses", "").split("@")[0] for step in steps_of(WORKFLOWS["comment.yml"])]
+    assert set(used) == {"actions/download-artifact", ""}, "a checkout would bring foreign code"
+
+
+def test_every_action_is_pinned_by_a_commit() -> None:
+    action = load(ROOT / "action.yml")["runs"]["steps"]
+    steps = [*action, *(step for workflow in WORKFLOWS.values() for step in steps_of(workflow))]
+    used = [step["uses"] for step in steps if "uses" in step]
+    assert len(used) > 20
+    for name in used:
+        assert PINNED.fullmatch(name) or name == "./.deepmatrix"
+
+
+def test_the_documents_start_the_workflows_as_security_says() -> None:
+    page = (ROOT / "docs" / "ci.md").read_text("utf-8")
+    documents = [YAML(typ="safe").load(text) for text in YAML_BLOCK.findall(page)]
+    by_name = {
+        job["uses"].split("/")[-1].split("@")[0]: document
+        for document in documents
+        for job in document.get("jobs", {}).values()
+        if "uses" in job
+    }
+    assert by_name["verify.yml"]["on"] == "pull_request"
+    assert by_name["verify.yml"]["permissions"] == {"contents": "read"}
+    assert list(by_name["comment.yml"]["on"]) == ["workflow_run"]
+    wanted = WORKFLOWS["comment.yml"]["jobs"]["comment"]["permissions"]
+    assert by_name["comment.yml"]["permissions"] == wanted
