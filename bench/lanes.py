@@ -21,7 +21,7 @@ from common import ROOT
 
 from deepmatrix.config import matrix_file
 from deepmatrix.config.matrix import Matrix
-from deepmatrix.execution.sessions.lanes import Cpus, checked_cpus, work_off
+from deepmatrix.execution.sessions.lanes import Lane, checked_lanes, work_off
 from deepmatrix.execution.sessions.splitting import Session, split, stages
 from deepmatrix.planning.cells import Capabilities
 from deepmatrix.planning.matrix_plan import plan_matrix
@@ -40,23 +40,21 @@ SPIN = "import time\nwhile time.process_time() < 2.0: pass"
 class Simulation:
     """Jobs that sleep, and what their lanes did."""
 
-    memory_bytes: int
     lock: threading.Lock = field(default_factory=threading.Lock)
     busy_s: float = 0.0
     promised: int = 0
     most_promised: int = 0
 
-    def serve(self, session: Session, cpus: Cpus) -> None:
+    def serve(self, session: Session, lane: Lane) -> None:
         """Sleep as long as a session takes, shortened."""
-        del cpus
         with self.lock:
-            self.promised += self.memory_bytes
+            self.promised += lane.memory_bytes
             self.most_promised = max(self.most_promised, self.promised)
         began = time.monotonic()
         time.sleep((START_S + JOB_S * len(session.jobs)) / SHORTER)
         with self.lock:
             self.busy_s += time.monotonic() - began
-            self.promised -= self.memory_bytes
+            self.promised -= lane.memory_bytes
 
 
 def simulate(matrix: Matrix, cpus: int, memory: int) -> None:
@@ -69,10 +67,10 @@ def simulate(matrix: Matrix, cpus: int, memory: int) -> None:
         memory_bytes=memory,
     )
     plan: Plan = plan_matrix(matrix, Selection(preset="default"), able, seed=0)
-    lanes = checked_cpus(matrix.limits, able)
+    lanes = checked_lanes(matrix.limits, able)
     sessions = split(plan, list(plan.jobs("consume")), len(lanes))
     (checked,) = [stage for stage in stages(plan, sessions) if not stage[0].is_timed]
-    simulation = Simulation(memory_bytes=int(matrix.limits.memory))
+    simulation = Simulation()
     began = time.monotonic()
     work_off(checked, lanes, simulation.serve, threading.Event())
     wall_s = time.monotonic() - began
@@ -87,12 +85,12 @@ def compute(lanes: int) -> float:
     """Return the seconds that eight processes of two seconds each take in so many lanes."""
     usable = sorted(os.sched_getaffinity(0))
 
-    def spin(_: int, cpus: Cpus) -> None:
-        command = ["taskset", "-c", str(usable[cpus[0]]), sys.executable, "-c", SPIN]
+    def spin(_: int, lane: Lane) -> None:
+        command = ["taskset", "-c", str(usable[lane.cpus[0]]), sys.executable, "-c", SPIN]
         subprocess.run(command, check=True)
 
     began = time.monotonic()
-    work_off(range(8), [(number,) for number in range(lanes)], spin, threading.Event())
+    work_off(range(8), [Lane((number,), GIB) for number in range(lanes)], spin, threading.Event())
     return time.monotonic() - began
 
 

@@ -15,7 +15,7 @@ from deepmatrix.engines import Ended, Engine, Task
 from deepmatrix.execution.conclusions import conclude, watchdog_report
 from deepmatrix.execution.reuse.provenance import Parts, Provenance
 from deepmatrix.execution.sessions import lanes
-from deepmatrix.execution.sessions.lanes import Cpus
+from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.sessions.queues import JobQueue
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.execution.watching import Watcher
@@ -74,16 +74,16 @@ class Attempts:
     watcher: Watcher
 
     @property
-    def timed_cpus(self) -> Cpus:
-        """The CPUs of what is timed. Raises ArgumentError where the engine does not have them."""
-        return lanes.timed_cpus(self.run.manifest.matrix.limits, self.capabilities)
+    def timed_lane(self) -> Lane:
+        """The lane of what is timed. Raises ArgumentError where the engine has too few CPUs."""
+        return lanes.timed_lane(self.run.manifest.matrix.limits, self.capabilities)
 
     @property
-    def checked_cpus(self) -> list[Cpus]:
-        """The CPUs of each lane of what is only checked. Raises ArgumentError as before."""
-        return lanes.checked_cpus(self.run.manifest.matrix.limits, self.capabilities)
+    def checked_lanes(self) -> list[Lane]:
+        """The lanes of what is only checked. Raises ArgumentError as before."""
+        return lanes.checked_lanes(self.run.manifest.matrix.limits, self.capabilities)
 
-    def serve(self, jobs: Sequence[Job], cell: Cell, collect: Collect, cpus: Cpus) -> int:
+    def serve(self, jobs: Sequence[Job], cell: Cell, collect: Collect, lane: Lane) -> int:
         """Run jobs of the plan in one process; return how many of them it disposed of.
 
         Where it dies, that job is the last one. *collect* gets every attempt.
@@ -91,7 +91,7 @@ class Attempts:
         Raises:
             Cancelled: the user interrupted it.
         """
-        maker = self._maker(cell, cpus)
+        maker = self._maker(cell, lane)
         with self.run.scratch(jobs[0]) as control:
             queue = JobQueue(
                 jobs=jobs,
@@ -128,7 +128,7 @@ class Attempts:
             Cancelled: the user interrupted it.
         """
         job = Job(wave="consume", cell=cell.id, subject=subject, round=0, phases=phases)
-        maker = self._maker(cell, self.timed_cpus)
+        maker = self._maker(cell, self.timed_lane)
         with self.run.scratch(job) as control:
             contents = {**fill(control), "cold": False}
             maker.write_input(job, cell, control, contents)
@@ -146,7 +146,7 @@ class Attempts:
         Raises:
             RecordError: its artifact is damaged.
         """
-        maker = self._maker(cell, self.timed_cpus)
+        maker = self._maker(cell, self.timed_lane)
         with self.run.scratch(job) as control:
             document = maker.document(job, cell, maker.contents(job, cell, control))
             return self._provenance.parts(job, cell, document, control)
@@ -157,12 +157,12 @@ class Attempts:
             run=self.run, capabilities=self.capabilities, facts=self.engine.describe()
         )
 
-    def _maker(self, cell: Cell, cpus: Cpus) -> TaskMaker:
+    def _maker(self, cell: Cell, lane: Lane) -> TaskMaker:
         return TaskMaker(
             run=self.run,
             capabilities=self.capabilities,
             emulated=self.capabilities.emulates(cell),
-            cpus=cpus,
+            lane=lane,
         )
 
     def _run_task(self, task: Task, begin: Callable[[], None]) -> Ended:

@@ -14,7 +14,7 @@ from deepmatrix.execution.collecting import collect
 from deepmatrix.execution.interrupting import interrupted, resume_command
 from deepmatrix.execution.preparing import Preparation
 from deepmatrix.execution.reuse.reusing import Reuse, open_earlier
-from deepmatrix.execution.sessions.lanes import Cpus, work_off
+from deepmatrix.execution.sessions.lanes import Lane, work_off
 from deepmatrix.execution.sessions.splitting import Session, split, stages
 from deepmatrix.execution.watching import Watcher
 from deepmatrix.judging import noise
@@ -111,7 +111,8 @@ class Runner:
 class OpenRun:
     """A run whose engine is open; *ready* has the cells that can be used, by id.
 
-    *seconds* counts what each of them took so far.
+    *seconds* counts what each of them took so far. *cramped*: jobs that needed more than their
+    share of the memory.
     """
 
     attempts: Attempts
@@ -120,6 +121,7 @@ class OpenRun:
     cells: Collection[str]
     ready: dict[str, Cell]
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
+    cramped: list[Job] = field(default_factory=list)
 
     @property
     def run(self) -> Run:
@@ -174,39 +176,51 @@ class OpenRun:
         Raises:
             Cancelled: the user interrupted it.
         """
-        return self._perform(job, self.attempts.timed_cpus)
+        return self._perform(job, self.attempts.timed_lane)
 
-    def _perform(self, job: Job, cpus: Cpus) -> JobRecord:
+    def _perform(self, job: Job, lane: Lane) -> JobRecord:
         records: list[JobRecord] = []
-        self._serve_process([job], cpus, lambda _, record: records.append(record))
+        self._serve_process([job], lane, lambda _, record: records.append(record))
         return records[0]
 
     def _run_jobs(self, jobs: Sequence[Job], *, retry: bool) -> None:
         self.attempts.watcher.planned(jobs, retry)
         plan, attempts = self.run.manifest.plan, self.attempts
-        lanes = attempts.checked_cpus
+        lanes = attempts.checked_lanes
         doubted = {job.id for job in jobs if self._doubt(job)}
         for stage in stages(plan, split(plan, jobs, len(lanes), doubted), self.seconds):
-            cpus = [attempts.timed_cpus] if stage[0].is_timed else lanes
-            work_off(stage, cpus, self._serve, attempts.cancel)
+            usable = [attempts.timed_lane] if stage[0].is_timed else lanes
+            work_off(stage, usable, self._serve, attempts.cancel)
+            self._serve_cramped()
 
-    def _serve(self, session: Session, cpus: Cpus) -> None:
+    def _serve_cramped(self) -> None:
+        """Run what needed more than a lane's share of the memory, each alone with all of it."""
+        while self.cramped:
+            job = self.cramped.pop(0)
+            self._save(job, self._perform(job, self.attempts.timed_lane))
+
+    def _serve(self, session: Session, lane: Lane) -> None:
         """Serve the jobs of a session, in as many processes as that takes."""
         pending: Sequence[Job] = session.jobs
         while pending:
-            pending = pending[self._serve_some(pending, cpus) :]
+            pending = pending[self._serve_some(pending, lane) :]
 
-    def _serve_some(self, jobs: Sequence[Job], cpus: Cpus) -> int:
+    def _serve_some(self, jobs: Sequence[Job], lane: Lane) -> int:
         """Serve jobs in one process, and save their records; return how many it disposed of.
 
         What failed after others is tried alone, for they may be the reason. A process that did not
         start is tried again: more often than not that is the engine's hiccup. So is one that was
         lost with its engine, if the engine is back. Until then a record says that it does not
         count, for the host may be killed meanwhile. A start that fails is confirmed once for all.
+        What had too small a share of the memory has no record before it has run with all of it.
         """
         repeated: list[Job] = []
+        has_share = lane.memory_bytes < self.attempts.timed_lane.memory_bytes
 
         def save(job: Job, record: JobRecord) -> None:
+            if has_share and record.status == "oom":
+                self.cramped.append(job)
+                return
             is_disturbed = record.status in DISTURBED
             is_one_of_several = job is not jobs[0] or (record.start_failed and len(jobs) > 1)
             if is_disturbed or (is_one_of_several and record.is_doubtful):
@@ -216,11 +230,11 @@ class OpenRun:
             else:
                 self._save(job, record)
 
-        count = self._serve_process(jobs, cpus, save)
-        self._repeat(repeated, cpus)
+        count = self._serve_process(jobs, lane, save)
+        self._repeat(repeated, lane)
         return count
 
-    def _repeat(self, jobs: Sequence[Job], cpus: Cpus) -> None:
+    def _repeat(self, jobs: Sequence[Job], lane: Lane) -> None:
         """Run jobs of one process again, each alone; after a start that failed again no other."""
         cannot_start = False
         for job in jobs:
@@ -228,7 +242,7 @@ class OpenRun:
             if record.status == "engine-lost":
                 self._check_engine()
             if not (cannot_start and record.start_failed):
-                record = self._perform(job, cpus)
+                record = self._perform(job, lane)
                 cannot_start = record.start_failed
             self._save(job, record)
 
@@ -238,7 +252,7 @@ class OpenRun:
         return earlier if earlier and earlier.unconfirmed else None
 
     def _serve_process(
-        self, jobs: Sequence[Job], cpus: Cpus, save: Callable[[Job, JobRecord], None]
+        self, jobs: Sequence[Job], lane: Lane, save: Callable[[Job, JobRecord], None]
     ) -> int:
         """Serve jobs in one process; return how many of them it disposed of."""
         cell, engine = self.ready[jobs[0].cell], self.attempts.engine.name
@@ -246,7 +260,7 @@ class OpenRun:
         def collect_job(job: Job, attempt: Attempt) -> None:
             save(job, collect(self.run, engine, job, cell, attempt))
 
-        return self.attempts.serve(jobs, cell, collect_job, cpus)
+        return self.attempts.serve(jobs, cell, collect_job, lane)
 
     def _save(self, job: Job, record: JobRecord) -> None:
         """Save the record of a job; where the job was in doubt, it is run alone by now."""

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from deepmatrix.boundary.files import Damaged
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.engines import Limits, Queue, Task
+from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.models import imports
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Job
@@ -51,7 +52,7 @@ class TaskMaker:
     run: Run
     capabilities: Capabilities
     emulated: bool
-    cpus: tuple[int, ...]
+    lane: Lane
 
     def contents(self, job: Job, cell: Cell, control: Path) -> Mapping[str, Any]:
         """Write the files of a planned job into *control*; return the job's part of its input."""
@@ -62,7 +63,7 @@ class TaskMaker:
         return self._consume(job, control)
 
     def task(self, job: Job, cell: Cell, control: Path, queue: Queue | None = None) -> Task:
-        """Return the task of a process that starts with *job*, on *cpus*."""
+        """Return the task of a process that starts with *job*, in *lane*."""
         is_native = cell.architecture in self.capabilities.native
         emulator = Path(self.capabilities.emulator) if is_native and cell.processor else None
         return Task(
@@ -94,9 +95,9 @@ class TaskMaker:
     def _limits(self) -> Limits:
         limits = self.run.manifest.matrix.limits
         return Limits(
-            memory_bytes=int(limits.memory),
+            memory_bytes=self.lane.memory_bytes,
             processes=limits.processes,
-            cpus=self.cpus,
+            cpus=self.lane.cpus,
             log_bytes=int(limits.log),
             file_bytes=int(limits.file),
             disk_bytes=int(limits.disk),

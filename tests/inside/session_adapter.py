@@ -79,6 +79,12 @@ def out_of_memory():
         blocks.append(b"x" * (16 << 20))
 
 
+def half_a_gigabyte():
+    block = b"x" * (512 << 20)
+    time.sleep(1)  # memory is looked at four times a second
+    del block
+
+
 def torn():
     folder = sorted(os.listdir(os.path.join(sys.argv[-1], "jobs")))[-1]
     with open(os.path.join(sys.argv[-1], "jobs", folder, "output.json"), "w") as target:

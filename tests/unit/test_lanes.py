@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.config.sections import Limits
 from deepmatrix.errors import ArgumentError
-from deepmatrix.execution.sessions.lanes import Cpus, checked_cpus, timed_cpus, work_off
+from deepmatrix.execution.sessions.lanes import Lane, checked_lanes, timed_lane, work_off
 from deepmatrix.planning.cells import Capabilities
 from tests.unit.examples import MATRIX
 
@@ -38,40 +38,50 @@ def test_lanes_share_no_cpu_and_promise_no_more_memory_than_there_is(
     asked, able = limits(threads=threads, memory=each * GIB), engine(cpus, memory * GIB)
     if threads > cpus:
         with pytest.raises(ArgumentError):
-            timed_cpus(asked, able)
+            timed_lane(asked, able)
         return
-    lanes = checked_cpus(asked, able)
-    used = [cpu for lane in lanes for cpu in lane]
+    lanes = checked_lanes(asked, able)
+    used = [cpu for lane in lanes for cpu in lane.cpus]
     assert len(used) == len(set(used)) <= cpus
-    assert {len(lane) for lane in lanes} == {threads}
-    assert len(lanes) == 1 or len(lanes) * each <= memory
-    assert max(timed_cpus(asked, able)) == cpus - 1
+    assert {len(lane.cpus) for lane in lanes} == {threads}
+    assert len(lanes) == 1 or sum(lane.memory_bytes for lane in lanes) <= memory * GIB
+    assert all(min(2, each) * GIB <= lane.memory_bytes <= each * GIB for lane in lanes)
+    assert max(timed_lane(asked, able).cpus) == cpus - 1
+
+
+@pytest.mark.parametrize(
+    ("memory", "expected"), [(1, [8]), (8, [2] * 4), (16, [2] * 8), (64, [8] * 8), (512, [8] * 8)]
+)
+def test_an_engine_with_little_memory_keeps_its_cpus_busy(memory: int, expected: list[int]) -> None:
+    lanes = checked_lanes(limits(threads=1, memory=8 * GIB), engine(8, memory * GIB))
+    assert [lane.memory_bytes // GIB for lane in lanes] == expected
 
 
 def test_lanes_stay_on_the_cpus_that_are_named() -> None:
-    lanes = checked_cpus(limits(cpus=(2, 3, 5)), engine(8, 512 * GIB))
-    assert sorted(lanes) == [(2,), (3,), (5,)]
+    lanes = checked_lanes(limits(cpus=(2, 3, 5)), engine(8, 512 * GIB))
+    assert sorted(lane.cpus for lane in lanes) == [(2,), (3,), (5,)]
 
 
 def test_lanes_work_side_by_side_and_take_everything_once() -> None:
-    done: list[tuple[int, Cpus]] = []
+    done: list[tuple[int, Lane]] = []
+    lanes = [Lane((number,), GIB) for number in range(3)]
     meet = threading.Barrier(3)
 
-    def do(piece: int, cpus: Cpus) -> None:
+    def do(piece: int, lane: Lane) -> None:
         meet.wait(timeout=60)  # passes only where three work at once
-        done.append((piece, cpus))
+        done.append((piece, lane))
 
-    work_off(range(9), [(0,), (1,), (2,)], do, threading.Event())
+    work_off(range(9), lanes, do, threading.Event())
     assert sorted(piece for piece, _ in done) == list(range(9))
-    assert {cpus for _, cpus in done} == {(0,), (1,), (2,)}
+    assert {lane for _, lane in done} == {*lanes}
 
 
 def test_the_first_error_ends_all_lanes_and_is_raised() -> None:
     cancel = threading.Event()
     done: list[int] = []
 
-    def do(piece: int, cpus: Cpus) -> None:
-        del cpus
+    def do(piece: int, lane: Lane) -> None:
+        del lane
         if piece == 0:
             raise ValueError("the disk is full")
         while not cancel.is_set():
@@ -79,5 +89,5 @@ def test_the_first_error_ends_all_lanes_and_is_raised() -> None:
         done.append(piece)
 
     with pytest.raises(ValueError, match="the disk is full"):
-        work_off(range(20), [(0,), (1,)], do, cancel)
+        work_off(range(20), [Lane((number,), GIB) for number in range(2)], do, cancel)
     assert len(done) <= 1

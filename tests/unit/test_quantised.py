@@ -18,6 +18,7 @@ from deepmatrix.config.sections import Infer
 from deepmatrix.engines import Task
 from deepmatrix.engines.docker.containers import _program
 from deepmatrix.errors import ArgumentError
+from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.judging import deviations, quantised_steps
 from deepmatrix.judging.costs import _cost
@@ -232,7 +233,10 @@ def task_of(cell_id: str, isa: str, folder: Path) -> Task:
     assert cell.id in {planned.id for planned in plan.cells}
     (job,) = [job for job in plan.jobs("consume") if job.cell == cell.id]
     maker = TaskMaker(
-        run=new_run(folder, plan), capabilities=ABLE, emulated=ABLE.emulates(cell), cpus=(0,)
+        run=new_run(folder, plan),
+        capabilities=ABLE,
+        emulated=ABLE.emulates(cell),
+        lane=Lane((0,), 1 << 30),
     )
     return maker.task(job, cell, folder)
 

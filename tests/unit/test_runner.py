@@ -16,6 +16,7 @@ import pytest
 from deepmatrix.engines import Ended, Prepared, Progress
 from deepmatrix.errors import EngineError, Interrupted, RecordError, system_error
 from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.machine import locks, processes
 from deepmatrix.planning.cells import Capabilities, Cell
@@ -275,7 +276,7 @@ def test_the_standards_evaluator_is_run_once_and_not_timed(tmp_path: Path, name:
     job = replace(job, artifact=replace(job.artifact, imported=True))
     with_inputs(run, job.artifact)
     (tmp_path / "control").mkdir()
-    maker = TaskMaker(run=run, capabilities=DOCKER, emulated=False, cpus=(0,))
+    maker = TaskMaker(run=run, capabilities=DOCKER, emulated=False, lane=Lane((0,), 1 << 30))
     infer = maker.contents(job, cell, tmp_path / "control")["infer"]
     assert infer["samples"] == (1 if name == "onnx" else plan.infer.samples)
     assert plan.infer.samples > 1

@@ -22,6 +22,7 @@ from deepmatrix.engines import Ended, Prepared, Progress, Task
 from deepmatrix.engines.local import LocalProcesses
 from deepmatrix.errors import Interrupted
 from deepmatrix.execution.runner import Runner
+from deepmatrix.execution.sessions import lanes
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.planning.cells import Capabilities, Cell
 from deepmatrix.planning.plan import Artifact, Job, Plan
@@ -34,6 +35,7 @@ from tests.unit.examples import MATRIX, artifact, planned, save_producer
 ROOT = Path(__file__).parents[2]
 ADAPTER = ROOT / "tests" / "inside" / "session_adapter.py"
 CONSUMER = "onnxruntime-debian12-amd64-cpu"
+MIB = 1 << 20
 WORKLOADS = tuple(f"w{number}" for number in range(16))
 X = np.arange(8, dtype=np.float32).reshape(4, 2)
 
@@ -54,17 +56,21 @@ class LocalEngine:
 
     name = "venv"
 
-    def __init__(self, work: Path, cpus: int = 1) -> None:
+    def __init__(self, work: Path, cpus: int = 1, memory_bytes: int = 1 << 40) -> None:
         self._processes = LocalProcesses(
             clean=True, extra={"session_adapter.py": ADAPTER}, root=work
         )
         self.work = work
         self._cpus = cpus
+        self._memory_bytes = memory_bytes
         self.tasks: list[Task] = []
 
     def capabilities(self) -> Capabilities:
         return Capabilities(
-            engine="venv", native=frozenset({"amd64"}), cpus=self._cpus, memory_bytes=1 << 40
+            engine="venv",
+            native=frozenset({"amd64"}),
+            cpus=self._cpus,
+            memory_bytes=self._memory_bytes,
         )
 
     def describe(self) -> dict[str, str]:
@@ -103,12 +109,12 @@ def plan_of(count: int, *, adapter: str = "session_adapter", **changes: Any) -> 
     )
 
 
-def run_of(folder: Path, faults: Sequence[str], **changes: Any) -> tuple[Run, dict[str, Job]]:
+def run_of(
+    folder: Path, faults: Sequence[str], memory: int = 300 * MIB, **changes: Any
+) -> tuple[Run, dict[str, Job]]:
     """Return a run with a model for each fault, and the jobs that serve them, by model."""
     plan = plan_of(len(faults), **changes)
-    limits = MATRIX.limits.model_copy(
-        update={"memory": 300 << 20, "deadline_s": 10, "log": 1 << 20}
-    )
+    limits = MATRIX.limits.model_copy(update={"memory": memory, "deadline_s": 10, "log": MIB})
     tiny = MATRIX.workloads["digits-conv"].model_copy(update={"epochs": 1, "steps": 1})
     workloads = dict.fromkeys(WORKLOADS, tiny)
     matrix = MATRIX.model_copy(update={"limits": limits, "workloads": workloads})
@@ -194,6 +200,28 @@ def test_what_ends_a_process_is_blamed_on_its_artifact_and_the_others_are_served
         fault = model.split()[1]
         if fault not in ("flood", "leaving"):  # these end before their output is flushed
             assert run.log_path(job).read_text().count(f"serving {fault}") == 1
+
+
+@real_processes
+def test_what_needs_more_than_its_share_of_the_memory_runs_alone_with_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "LEAST_MEMORY", 300 * MIB)
+    faults = ["fine", "half_a_gigabyte", "fine", "out_of_memory", "fine", "fine"]
+    run, jobs = run_of(tmp_path, faults, memory=900 * MIB)
+    engine = LocalEngine(tmp_path / "work", cpus=2, memory_bytes=600 * MIB)
+    serve(run, engine)
+    served = {model.split()[1]: record for model, record in records(run, jobs).items()}
+    assert {fault: record.status for fault, record in served.items()} == {
+        "fine": "ok",
+        "half_a_gigabyte": "ok",
+        "out_of_memory": "oom",
+    }
+    assert served["out_of_memory"].cause == "needed more than its 900 MiB of memory"
+    assert served["half_a_gigabyte"].after_others == ""
+    promised = [task.limits.memory_bytes // MIB for task in engine.tasks]
+    assert promised.count(900) == 2
+    assert set(promised) == {300, 900}
 
 
 @real_processes

@@ -1,11 +1,12 @@
-"""Lanes: the CPUs on which sessions run side by side, and the threads that follow them."""
+"""Lanes: the CPUs and the memory with which sessions run side by side, and their threads."""
 
 from __future__ import annotations
 
 import threading
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import TypeVar
+from dataclasses import dataclass
+from typing import Final, TypeVar
 
 from deepmatrix.config.sections import Limits
 from deepmatrix.engines.watch import TICK_S
@@ -14,8 +15,16 @@ from deepmatrix.planning.cells import Capabilities
 
 Work = TypeVar("Work")
 
-#: The CPUs of one process.
-Cpus = tuple[int, ...]
+#: Bytes for each process that is only checked, at least: what frameworks need for small models.
+LEAST_MEMORY: Final = 2 << 30
+
+
+@dataclass(frozen=True)
+class Lane:
+    """What one process at a time may use: CPUs, and bytes of memory."""
+
+    cpus: tuple[int, ...]
+    memory_bytes: int
 
 
 def check_threads(limits: Limits, capabilities: Capabilities) -> None:
@@ -26,8 +35,8 @@ def check_threads(limits: Limits, capabilities: Capabilities) -> None:
         )
 
 
-def timed_cpus(limits: Limits, capabilities: Capabilities) -> Cpus:
-    """Return the CPUs of what is timed: the last ones, where none are named.
+def timed_lane(limits: Limits, capabilities: Capabilities) -> Lane:
+    """Return the lane of what is timed: the last CPUs where none are named, and all the memory.
 
     Raises:
         ArgumentError: the engine does not have them.
@@ -40,28 +49,33 @@ def timed_cpus(limits: Limits, capabilities: Capabilities) -> Cpus:
             f"limits.cpus is {list(cpus)}: at least {limits.threads} of the engine's CPUs, "
             f"0 to {last - 1}, are needed"
         )
-    return cpus
+    return Lane(cpus, int(limits.memory))
 
 
-def checked_cpus(limits: Limits, capabilities: Capabilities) -> list[Cpus]:
-    """Return the CPUs of each lane for what is only checked.
+def checked_lanes(limits: Limits, capabilities: Capabilities) -> list[Lane]:
+    """Return the lanes of what is only checked.
 
-    A lane has as many CPUs as a process has threads, of those that are named, else of all. There
-    are no more lanes than the engine's memory holds processes at their limit; where its memory is
-    unknown, there is one.
+    A lane has as many CPUs as a process has threads, of those that are named, else of all. Lanes
+    share the engine's memory, `LEAST_MEMORY` each at least; where it is unknown, there is one. A
+    process that needs more than its share is run again in the lane of what is timed.
     """
-    timed = timed_cpus(limits, capabilities)
+    timed = timed_lane(limits, capabilities)
     cpus = sorted(set(limits.cpus or range(capabilities.cpus)), reverse=True)
     width = limits.threads
-    lanes = [tuple(cpus[first : first + width]) for first in range(0, len(cpus), width)]
-    whole = [lane for lane in lanes if len(lane) == width]
-    return whole[: max(1, capabilities.memory_bytes // int(limits.memory))] or [timed]
+    slices = [tuple(cpus[first : first + width]) for first in range(0, len(cpus), width)]
+    whole = [lane for lane in slices if len(lane) == width]
+    least = min(LEAST_MEMORY, int(limits.memory))
+    count = min(len(whole), capabilities.memory_bytes // least)
+    if count < 2:
+        return [timed]
+    memory = min(int(limits.memory), capabilities.memory_bytes // count)
+    return [Lane(cpus, memory) for cpus in whole[:count]]
 
 
 def work_off(
     work: Sequence[Work],
-    lanes: Sequence[Cpus],
-    do: Callable[[Work, Cpus], None],
+    lanes: Sequence[Lane],
+    do: Callable[[Work, Lane], None],
     cancel: threading.Event,
 ) -> None:
     """Do all *work* in its order, each piece in the next lane that is free.
@@ -71,14 +85,14 @@ def work_off(
     pending = deque(work)
     errors: list[BaseException] = []
 
-    def follow(cpus: Cpus) -> None:
+    def follow(lane: Lane) -> None:
         while not errors:
             try:
                 piece = pending.popleft()
             except IndexError:
                 return
             try:
-                do(piece, cpus)
+                do(piece, lane)
             except BaseException as error:  # raised again below, in the caller's thread
                 errors.append(error)
                 cancel.set()
@@ -88,8 +102,8 @@ def work_off(
             do(pending.popleft(), lanes[0])
         return
     threads = [
-        threading.Thread(target=follow, args=(cpus,), name=f"lane {cpus}")
-        for cpus in lanes[: len(pending)]
+        threading.Thread(target=follow, args=(lane,), name=f"lane {lane.cpus}")
+        for lane in lanes[: len(pending)]
     ]
     for thread in threads:
         thread.start()
