@@ -312,7 +312,7 @@ def deviation(
         max_abs=float(difference.max(initial=0.0)),
         max_rel=float((difference[nonzero] / np.abs(wanted[nonzero])).max(initial=0.0)),
         ulp=ulps(answer[finite], gold[finite].astype(answer.dtype)),
-        top1=top1(answer, gold),
+        top1=top1(name, answer, gold),
         cosine=cosine(answer, gold),
         row=_row(
             np.abs(np.where(finite, answer, 0).astype(np.float64) - np.where(finite, gold, 0))

@@ -10,12 +10,14 @@ from numpy.typing import NDArray
 from deepmatrix.store.arrays import Values
 
 
-def top1(answer: Values, gold: Values) -> float | None:
+def top1(name: str, answer: Values, gold: Values) -> float | None:
     """Return the share of rows whose largest value has gold's index; None without classes.
 
     Only (N, C) holds classes in rows for certain: a detector's (N, C, anchors) has its boxes there.
+    A language model's (N, T, C) is told by the *name* that exporters give to it, ``logits``.
     """
-    if answer.ndim != 2 or answer.shape[-1] < 2 or not answer.size:
+    has_classes = answer.ndim == 2 or (answer.ndim == 3 and "logits" in name.lower())
+    if not has_classes or answer.shape[-1] < 2 or not answer.size:
         return None
     return float((answer.argmax(axis=-1) == gold.argmax(axis=-1)).mean())
 

@@ -351,8 +351,9 @@ def test_text_that_depends_on_an_undefined_value_does_not_count() -> None:
 
 def test_only_two_dimensions_are_taken_for_classes_in_rows() -> None:
     boxes = np.random.default_rng(0).normal(size=(1, 6, 40))  # a detector's: 4 of a box, 2 classes
-    assert similarity.top1(boxes, boxes) is None
-    assert similarity.top1(boxes[0], boxes[0]) == 1.0
+    assert similarity.top1("output0", boxes, boxes) is None
+    assert similarity.top1("lm_logits", boxes, boxes) == 1.0
+    assert similarity.top1("output0", boxes[0], boxes[0]) == 1.0
 
 
 def test_an_output_without_an_order_is_compared_as_a_set_along_its_axis() -> None:
