@@ -178,7 +178,7 @@ class RuntimeSearch:
         if advice is None:
             return cause
         text = f"{cause.text}; {advice.why}: {advice.action}"
-        return cause.model_copy(update={"text": text, "hint": advice.action})
+        return cause.changed(text=text, hint=advice.action)
 
     def run_consumer(self, tensors: Sequence[str]) -> dict[str, Values]:
         """Run the consumer on the model with *tensors* exposed; return these and the outputs."""

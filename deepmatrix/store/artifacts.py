@@ -156,12 +156,10 @@ def describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
 
     Paths are relative to the artifact's *folder*.
     """
-    model_files = [
-        file.model_copy(update={"path": f"{MODEL}/{file.path}"}) for file in exported.files
-    ]
+    model_files = [file.changed(path=f"{MODEL}/{file.path}") for file in exported.files]
     names = [name for name in HOST_FILES if (folder / name).is_file()]
     host_files = [describe_file(folder / name, folder) for name in names]
-    return exported.model_copy(update={"id": artifact_id, "files": (*model_files, *host_files)})
+    return exported.changed(id=artifact_id, files=(*model_files, *host_files))
 
 
 def describe_file(path: Path, folder: Path) -> ExportedFile:
