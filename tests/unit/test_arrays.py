@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from deepmatrix.store import arrays
+from deepmatrix.store import answers, arrays
 from deepmatrix.store.arrays import Unreadable
 from harness import control
 
@@ -186,3 +186,8 @@ def test_an_array_that_its_file_cannot_hold_is_refused_by_its_header(
     (tmp_path / "x.npz").write_bytes(archive(content))
     with pytest.raises(Unreadable, match=problem):
         arrays.read_all(tmp_path / "x.npz")
+
+
+def test_answers_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="two of them have the same name"):
+        answers.read_control(tmp_path, ["y", "y"], 100)
