@@ -61,7 +61,7 @@ class _Open:
 class _Counter:
     """Counts the nodes of a document while its events come in."""
 
-    most: int
+    most_nodes: int
     sizes: dict[str, int] = field(default_factory=dict)
     anchors: set[str] = field(default_factory=set)
     stack: list[_Open] = field(default_factory=lambda: [_Open(anchor=None, mapping=False, nodes=0)])
@@ -91,8 +91,8 @@ class _Counter:
         parent.children += 1
         if anchor:
             self.sizes[anchor] = nodes
-        if sum(part.nodes for part in self.stack) > self.most:
-            raise _error(f"more than {self.most} values, with what aliases repeat", event)
+        if sum(part.nodes for part in self.stack) > self.most_nodes:
+            raise _error(f"more than {self.most_nodes} values, with what aliases repeat", event)
 
     def _check(self, event: NodeEvent) -> None:
         parent = self.stack[-1]
