@@ -182,7 +182,7 @@ def test_a_file_of_a_run_whose_name_is_not_utf_8_is_named_and_left_out(
 def test_a_model_whose_path_is_not_utf_8_is_planned_with_it_escaped(run: Run) -> None:
     model = Import(name="m", format="onnx", file="model.onnx", cell=run.manifest.plan.cells[0].id)
     plan = run.manifest.plan
-    planned = type(plan)(**{**vars(plan), "imports": (model,)})
+    planned = type(plan)(**{**vars(plan), "imports": (model,), "workloads": ()})
     planned = planned.with_sources({"m": os.fsdecode(b"/models/\xffm.onnx")})
     created = Run.create(run.path.parent, planned, run.manifest.matrix, version="0.1.0", name="two")
     document = json.loads((created.path / "plan.json").read_bytes())
