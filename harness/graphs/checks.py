@@ -10,7 +10,8 @@ import numpy
 from harness import formats
 from harness.adapters import Arrays
 from harness.formats import recognition
-from harness.graphs import BadModel, domains, operators
+from harness.graphs import BadModel, operators
+from harness.graphs.canonical import canonical
 
 #: At most this many unknown operators are listed.
 FEW = 5
@@ -49,7 +50,7 @@ def read(path: str) -> Any:
         _check_tensor(tensor, folder, onnx)
     onnx.load_external_data_for_model(model, folder)
     _fill_sparse(model.graph, onnx)
-    return domains.shorten(model)
+    return canonical(model)
 
 
 def _fill_sparse(graph: Any, onnx: Any) -> None:

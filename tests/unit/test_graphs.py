@@ -391,3 +391,51 @@ def test_a_weight_that_is_listed_among_the_inputs_is_none() -> None:
     x = np.arange(8, dtype=np.float32).reshape(2, 4)
     (answer,) = adapter.answer(evaluator(listed), {"x": x}).values()
     assert (answer == x).all()
+
+
+def test_nodes_in_any_order_are_evaluated_and_traced(tmp_path: Path) -> None:
+    """ONNX Runtime sorts nodes itself; its float16 converter appends its casts."""
+    node, info = helper.make_node, helper.make_tensor_value_info
+    inner = helper.make_graph(
+        [node("Neg", ["doubled"], ["chosen"]), node("Add", ["shifted", "shifted"], ["doubled"])],
+        "inner",
+        [],
+        [info("chosen", FLOAT, None)],
+    )
+    opset = helper.make_opsetid("", 17)
+    function = helper.make_function(
+        "local", "Shift", ["a"], ["b"], [node("Add", ["c", "a"], ["b"]), node("Neg", ["a"], ["c"])],
+        [opset],
+    )  # fmt: skip
+    nodes = [
+        node("Add", ["picked", "zero"], ["y"]),
+        node("If", ["yes"], ["picked"], then_branch=inner, else_branch=inner),
+        node("Add", ["x", "zero"], ["shifted"]),
+        node("Shift", ["x"], ["zero"], domain="local"),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "graph",
+        [info("x", FLOAT, [2])],
+        [info("y", FLOAT, None)],
+        [numpy_helper.from_array(np.array(True), "yes")],
+    )
+    imports = [opset, helper.make_opsetid("local", 1)]
+    unsorted = helper.make_model(graph, opset_imports=imports, ir_version=8, functions=[function])
+    path, x = tmp_path / "model.onnx", np.array([1.5, -2], "float32")
+    onnx.save(unsorted, path)
+    adapter.start()
+    served = adapter.answer(adapter.load("onnx", str(path)), {"x": x})
+    np.testing.assert_array_equal(served["y"], -2 * x)
+    traced = adapter.trace(str(path), {"x": x})
+    assert [node["kind"] for node in traced["nodes"]] == ["Shift", "Add", "If", "Add"]
+    np.testing.assert_array_equal(traced["precise"]["y"], -2 * x)
+
+
+def test_nodes_in_order_keep_it(tmp_path: Path) -> None:
+    node = helper.make_node
+    nodes = [node("Neg", ["x"], ["a"]), node("Abs", ["x"], ["b"]), node("Add", ["b", "a"], ["y"])]
+    x = helper.make_tensor_value_info("x", FLOAT, [2])
+    onnx.save(model(nodes, [x]), tmp_path / "model.onnx")
+    kept = checks.read(str(tmp_path / "model.onnx")).graph.node
+    assert [x.op_type for x in kept] == ["Neg", "Abs", "Add"]
