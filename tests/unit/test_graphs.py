@@ -439,3 +439,22 @@ def test_nodes_in_order_keep_it(tmp_path: Path) -> None:
     onnx.save(model(nodes, [x]), tmp_path / "model.onnx")
     kept = checks.read(str(tmp_path / "model.onnx")).graph.node
     assert [x.op_type for x in kept] == ["Neg", "Abs", "Add"]
+
+
+def test_an_output_says_in_which_reduced_precision_it_is_computed(tmp_path: Path) -> None:
+    node, info = helper.make_node, helper.make_tensor_value_info
+    nodes = [
+        node("Cast", ["x"], ["half"], to=TensorProto.FLOAT16),
+        node("Exp", ["half"], ["grown"]),
+        node("Cast", ["grown"], ["y"], to=FLOAT),
+        node("Neg", ["x"], ["z"]),
+    ]
+    graph = helper.make_graph(
+        nodes, "graph", [info("x", FLOAT, [2])], [info("y", FLOAT, [2]), info("z", FLOAT, [2])]
+    )
+    opset = helper.make_opsetid("", 17)
+    path = tmp_path / "model.onnx"
+    onnx.save(helper.make_model(graph, opset_imports=[opset], ir_version=8), path)
+    adapter.start()
+    described = adapter.inspect("onnx", str(path), None, Sampling(seed=0))["described"]
+    assert described["computed_in"] == {"y": "float16"}
