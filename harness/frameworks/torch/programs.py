@@ -252,7 +252,7 @@ def _why(error):
     lines = [line.strip() for line in str(error).splitlines() if line.strip()] or [""]
     if not lines[0].startswith(_INTERPRETER):
         return f"{type(error).__name__}: {lines[0]}"
-    failed = [above for above, line in zip(lines, lines[1:]) if line.endswith(_MARK)]
+    failed = [lines[place - 1] for place, line in enumerate(lines) if line.endswith(_MARK)]
     return lines[-1].rstrip(":") + (f", in: {failed[-1]}" if failed else "")
 
 
