@@ -60,6 +60,8 @@ def test_a_newcomer_is_told_what_gold_is_and_what_the_tolerance_comes_from() -> 
     sources = {"logits": REFERENCE, "embedding": BASELINE}
     line = headlines.judge_line(MODEL.model_copy(update={"judged_by": sources}))
     assert "of logits your --reference; of embedding ONNX Runtime without optimisations (" in line
+    line = headlines.judge_line(MODEL.model_copy(update={"judged_by": {}}))
+    assert line == f"gold: nothing gives the right values ({reader})"
 
 
 @pytest.mark.parametrize("width", WIDTHS)
