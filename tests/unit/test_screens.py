@@ -286,6 +286,32 @@ def test_a_reason_that_is_cut_names_who_refuses_and_what(longest: int) -> None:
         assert (" … " in text) is (len(reason) > longest)
 
 
+#: What says what is wrong stands before the end, and how it is cut to 120 characters.
+BEFORE_THE_END = {
+    "startup: RuntimeError: Check '!shape.rank().is_dynamic()' failed at src/plugins/intel_cpu/src/"
+    "node.cpp:108: Unexpected: CPU plug-in doesn't support Squeeze operation with dynamic rank. "
+    "Operation name: Squeeze_72": "doesn't support Squeeze operation with dynamic rank",
+    "infer: NotEvaluated: RuntimeError: Unable to find input 'graph_input_cast_0' in known results "
+    "['', '205', '206', '207', '248', '249', '250', '251', 'conv1.bias', 'conv1.weight']": (
+        "Unable to find input 'graph_input_cast_0'"
+    ),
+    "startup: Fail: Non-zero status code returned while running Reshape node. Name:'/t/Reshape_4' "
+    "Status Message: reshape_helper.h:91 onnxruntime::ReshapeHelper::ReshapeHelper(const onnx"
+    "runtime::TensorShape&) input_shape_size == requested_shape_size was false. The input tensor "
+    "cannot be reshaped to the requested shape. Input shape:{64,2,32}, requested shape:{7,8,8}": (
+        "The input tensor cannot be reshaped"
+    ),
+}
+
+
+@pytest.mark.parametrize(("reason", "wrong"), BEFORE_THE_END.items())
+def test_a_reason_that_is_cut_keeps_what_is_wrong(reason: str, wrong: str) -> None:
+    text = layout.shortened(reason, 120)
+    assert len(text) <= 120
+    assert text.startswith(reason[:6])
+    assert wrong in text
+
+
 @given(st.text(max_size=200), st.integers(20, 150))
 def test_a_cut_reason_is_never_longer_and_a_short_one_never_cut(text: str, longest: int) -> None:
     cut = layout.shortened(text, longest)
