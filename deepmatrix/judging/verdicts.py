@@ -148,7 +148,7 @@ class Terms:
 
 def _describe_steps(steps: Steps) -> str:
     plural = "s" * (steps.count != 1)
-    text = f"{steps.count} quantisation step{plural} of {steps.size:.3g}"
+    text = f"{steps.count} quantisation step{plural} of {steps.real or steps.size:.3g}"
     text += f", at most {100 * MOST_OF_RANGE:g} % of the range" if steps.capped else ""
     return f"{text}: {steps.allowed_by}" if steps.allowed_by else text
 

@@ -74,12 +74,14 @@ Errors = Annotated[dict[Id, Measure | None], Field(max_length=10_000)]
 class Steps(Part):
     """What a quantised output is allowed: *count* steps of *size*; *error*: over gold's scale.
 
+    *real*: what a step stands for, where the output is itself quantised.
     *capped*: these would be more than a part of the output's range, and that part is allowed.
     *allowed_by*: see `deepmatrix.store.parts.Quantised`.
     """
 
     count: Count
     size: Measure
+    real: Measure | None = None
     error: Measure
     capped: bool = False
     allowed_by: Line = ""

@@ -14,16 +14,18 @@ from rich.console import Console
 from deepmatrix import reports
 from deepmatrix.drawing import layout, numbers
 from deepmatrix.judging.deviations import RANDOM
+from deepmatrix.judging.verdicts import Terms
 from deepmatrix.reports import markdown
 from deepmatrix.reports.budgets import Budgets
 from deepmatrix.reports.tables import result_tables
 from deepmatrix.reports.tables.own_models import headlines, verification
 from deepmatrix.results import remarks
 from deepmatrix.results.rows import CellRow, CostRow, Results
-from deepmatrix.store.records import Deviation
+from deepmatrix.store.records import Deviation, Steps
 from deepmatrix.store.truths import REFERENCE
 from harness.record import BASELINE
 from tests.unit import verifications
+from tests.unit.examples import MATRIX
 from tests.unit.verifications import INSPECTOR, MODEL
 
 WIDTHS = (80, 120, 160)
@@ -256,6 +258,21 @@ def test_an_output_that_is_random_by_design_says_so_on_its_line() -> None:
     text = screen(with_rows(outputs=(random,), repeatable=False))
     assert "z: random by design: compared by shape, mean and spread only" in text
     assert "other bits" not in text
+
+
+def test_a_wide_tolerance_in_steps_says_what_a_step_stands_for() -> None:
+    """Of an output that is zero everywhere, four steps are any number of percents."""
+    steps = Steps(count=4, size=1.0, real=1 / 256, error=16.0)
+    terms = Terms(tolerances=MATRIX.tolerances, imported=True)
+    tolerance, basis = terms.allowed(0.0, "y", "int8", steps)
+    (row,) = verifications.results(NATIVE).portability
+    output = Deviation(name="y", error=0.0, dtype="int8", steps=steps)
+    update = {"tolerance": tolerance, "basis": basis, "worst_output": "y", "outputs": (output,)}
+    (warning,) = remarks.wide_tolerances([row.model_copy(update=update)])
+    assert warning == (
+        f"resnet50: a match allows 4 quantisation steps of 0.00391 on {NATIVE}; if you need less, "
+        "set --max-error"
+    )
 
 
 def test_a_wide_tolerance_says_what_it_allows_and_what_to_set() -> None:
