@@ -458,3 +458,15 @@ def test_an_output_says_in_which_reduced_precision_it_is_computed(tmp_path: Path
     adapter.start()
     described = adapter.inspect("onnx", str(path), None, Sampling(seed=0))["described"]
     assert described["computed_in"] == {"y": "float16"}
+
+
+def test_an_attribute_of_a_later_opset_is_named_with_that_opset() -> None:
+    """A quantiser writes a scale for each channel, with its axis, into a model of any opset."""
+    x = helper.make_tensor_value_info("x", TensorProto.INT8, [2, 3])
+    scales = numpy_helper.from_array(np.ones(3, "float32"), "scales")
+    nodes = [helper.make_node("DequantizeLinear", ["x", "scales"], ["y"], axis=1)]
+    assert checks.complaints(model(nodes, [x], scales, opset=12)) == [
+        "its opset 12 does not define the attribute axis of DequantizeLinear, opset 13 does: "
+        "export it to opset 13, or convert it before it is quantised"
+    ]
+    assert not checks.complaints(model(nodes, [x], scales, opset=13))

@@ -260,6 +260,21 @@ def test_an_output_that_is_random_by_design_says_so_on_its_line() -> None:
     assert "other bits" not in text
 
 
+def test_the_precision_is_the_models_own_unless_a_consumer_reduces_it() -> None:
+    steps = Steps(count=1, size=1.0, error=0.01)
+    halves = Deviation(name="y", error=0.0, dtype="float32", computed_in="float16")
+    integers = Deviation(name="z", error=0.0, dtype="int8", steps=steps)
+    floats = Deviation(name="z", error=0.0, dtype="float32", steps=steps)
+    expected = {"float16": (halves,), "int8": (integers,), "float16, quantised": (halves, floats)}
+    for precision, outputs in expected.items():
+        for consumer, shown in ((NATIVE, precision), (REDUCED, "bfloat16")):
+            (row,) = verifications.results(consumer).portability
+            results = verifications.results(consumer).model_copy(
+                update={"portability": (row.model_copy(update={"outputs": outputs}),)}
+            )
+            assert shown in verification.consumers(results, MODEL).rows[0].texts
+
+
 def test_a_wide_tolerance_in_steps_says_what_a_step_stands_for() -> None:
     """Of an output that is zero everywhere, four steps are any number of percents."""
     steps = Steps(count=4, size=1.0, real=1 / 256, error=16.0)
