@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -111,8 +112,8 @@ class Runner:
 class OpenRun:
     """A run whose engine is open; *ready* has the cells that can be used, by id.
 
-    *seconds* counts what each of them took so far. *cramped*: jobs that needed more than their
-    share of the memory.
+    *seconds* counts what each of them took so far. *postponed*: jobs that failed in a share of the
+    memory, to be tried with all of it.
     """
 
     attempts: Attempts
@@ -121,7 +122,7 @@ class OpenRun:
     cells: Collection[str]
     ready: dict[str, Cell]
     seconds: dict[str, float] = field(default_factory=lambda: defaultdict(float))
-    cramped: list[Job] = field(default_factory=list)
+    postponed: list[Job] = field(default_factory=list)
 
     @property
     def run(self) -> Run:
@@ -191,13 +192,14 @@ class OpenRun:
         for stage in stages(plan, split(plan, jobs, len(lanes), doubted), self.seconds):
             usable = [attempts.timed_lane] if stage[0].is_timed else lanes
             work_off(stage, usable, self._serve, attempts.cancel)
-            self._serve_cramped()
+            self._repeat_postponed()
 
-    def _serve_cramped(self) -> None:
-        """Run what needed more than a lane's share of the memory, each alone with all of it."""
-        while self.cramped:
-            job = self.cramped.pop(0)
-            self._save(job, self._perform(job, self.attempts.timed_lane))
+    def _repeat_postponed(self) -> None:
+        """Run again, alone and with all of the memory, what failed in a share of it."""
+        jobs = sorted(self.postponed, key=lambda job: job.cell)
+        self.postponed.clear()
+        for _, of_one_cell in itertools.groupby(jobs, key=lambda job: job.cell):
+            self._repeat(list(of_one_cell), self.attempts.timed_lane)
 
     def _serve(self, session: Session, lane: Lane) -> None:
         """Serve the jobs of a session, in as many processes as that takes."""
@@ -212,22 +214,18 @@ class OpenRun:
         start is tried again: more often than not that is the engine's hiccup. So is one that was
         lost with its engine, if the engine is back. Until then a record says that it does not
         count, for the host may be killed meanwhile. A start that fails is confirmed once for all.
-        What had too small a share of the memory has no record before it has run with all of it.
+        What fails in a share of the memory is repeated later, with all of it.
         """
         repeated: list[Job] = []
-        has_share = lane.memory_bytes < self.attempts.timed_lane.memory_bytes
 
         def save(job: Job, record: JobRecord) -> None:
-            if has_share and record.status == "oom":
-                self.cramped.append(job)
-                return
             is_disturbed = record.status in DISTURBED
             is_one_of_several = job is not jobs[0] or (record.start_failed and len(jobs) > 1)
             if is_disturbed or (is_one_of_several and record.is_doubtful):
                 self.run.save(job, record.changed(unconfirmed=not is_disturbed))
                 repeated.append(job)
             else:
-                self._save(job, record)
+                self._save_or_postpone(job, record, lane)
 
         count = self._serve_process(jobs, lane, save)
         self._repeat(repeated, lane)
@@ -243,6 +241,15 @@ class OpenRun:
             if not (cannot_start and record.start_failed):
                 record = self._perform(job, lane)
                 cannot_start = record.start_failed
+            self._save_or_postpone(job, record, lane)
+
+    def _save_or_postpone(self, job: Job, record: JobRecord, lane: Lane) -> None:
+        """Save a record, or one that does not count: memory may have been short in this lane."""
+        has_share = lane.memory_bytes < self.attempts.timed_lane.memory_bytes
+        if has_share and record.is_doubtful and record.status not in DISTURBED:
+            self.run.save(job, record.changed(unconfirmed=True))
+            self.postponed.append(job)
+        else:
             self._save(job, record)
 
     def _doubt(self, job: Job) -> JobRecord | None:

@@ -216,7 +216,7 @@ class JobRecord(Part):
         return self.status not in ("ok", "unsupported")
 
     def confirming(self, earlier: JobRecord) -> JobRecord:
-        """Return this record of a job alone, saying how it had failed after others."""
+        """Return this record of a job alone, saying how it had failed beside or after others."""
         after_others = "" if earlier.start_failed else f"{earlier.status}: {earlier.cause}"
         return self.changed(after_others=after_others, unconfirmed=False)
 

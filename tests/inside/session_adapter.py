@@ -1,7 +1,8 @@
 """A runtime without a library, whose models say in their file what goes wrong when they answer.
 
 ``fine`` and what it does not know answer with their inputs. ``again NAME`` does NAME unless it is
-the first model of its process. ``slow PATH`` takes a while, and adds its process's id to a file.
+the first model of its process, ``first NAME`` only if it is, and raises else. ``slow PATH`` takes a
+while, and adds its process's id to a file.
 Runs on Python 3.6, as the harness does.
 """
 
@@ -47,6 +48,8 @@ def answer(model, inputs):
     fault = model
     if model.startswith("again "):
         fault = model.split()[1] if len(SERVED) > 1 else "fine"
+    if model.startswith("first "):
+        fault = model.split()[1] if len(SERVED) == 1 else "raising"
     if model.startswith("slow "):
         slow(model.split()[1])
         fault = "fine"

@@ -50,7 +50,7 @@ def test_lanes_share_no_cpu_and_promise_no_more_memory_than_there_is(
 
 
 @pytest.mark.parametrize(
-    ("memory", "expected"), [(1, [8]), (8, [2] * 4), (16, [2] * 8), (64, [8] * 8), (512, [8] * 8)]
+    ("memory", "expected"), [(1, [8]), (8, [2] * 3), (16, [2] * 7), (64, [7] * 8), (512, [8] * 8)]
 )
 def test_an_engine_with_little_memory_keeps_its_cpus_busy(memory: int, expected: list[int]) -> None:
     lanes = checked_lanes(limits(threads=1, memory=8 * GIB), engine(8, memory * GIB))

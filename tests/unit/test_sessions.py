@@ -209,7 +209,7 @@ def test_what_needs_more_than_its_share_of_the_memory_runs_alone_with_all_of_it(
     monkeypatch.setattr(lanes, "LEAST_MEMORY", 150 * MIB)
     faults = ["fine", "quarter_of_a_gigabyte", "fine", "out_of_memory", "fine", "fine"]
     run, jobs = run_of(tmp_path, faults, memory=600 * MIB)
-    engine = LocalEngine(tmp_path / "work", cpus=2, memory_bytes=300 * MIB)
+    engine = LocalEngine(tmp_path / "work", cpus=2, memory_bytes=400 * MIB)
     serve(run, engine)
     served = {model.split()[1]: record for model, record in records(run, jobs).items()}
     assert {fault: record.status for fault, record in served.items()} == {
@@ -218,10 +218,21 @@ def test_what_needs_more_than_its_share_of_the_memory_runs_alone_with_all_of_it(
         "out_of_memory": "oom",
     }
     assert served["out_of_memory"].cause == "needed more than its 600 MiB of memory"
-    assert served["quarter_of_a_gigabyte"].after_others == ""
+    assert served["quarter_of_a_gigabyte"].after_others.endswith("its 175 MiB of memory")
     promised = [task.limits.memory_bytes // MIB for task in engine.tasks]
     assert promised.count(600) == 2
-    assert set(promised) == {150, 600}
+    assert set(promised) == {175, 600}
+
+
+@real_processes
+def test_what_is_confirmed_in_a_share_of_the_memory_is_confirmed_with_all_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lanes, "LEAST_MEMORY", 150 * MIB)
+    faults = ["first quarter_of_a_gigabyte"] * 8
+    run, jobs = run_of(tmp_path, faults, memory=600 * MIB)
+    serve(run, LocalEngine(tmp_path / "work", cpus=2, memory_bytes=400 * MIB))
+    assert {record.status for record in records(run, jobs).values()} == {"ok"}
 
 
 @real_processes

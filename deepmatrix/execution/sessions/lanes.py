@@ -21,7 +21,7 @@ LEAST_MEMORY: Final = 2 << 30
 
 @dataclass(frozen=True)
 class Lane:
-    """What one process at a time may use: CPUs, and bytes of memory."""
+    """What one process at a time may use: CPUs, and at most so many bytes of memory."""
 
     cpus: tuple[int, ...]
     memory_bytes: int
@@ -56,19 +56,19 @@ def checked_lanes(limits: Limits, capabilities: Capabilities) -> list[Lane]:
     """Return the lanes of what is only checked.
 
     A lane has as many CPUs as a process has threads, of those that are named, else of all. Lanes
-    share the engine's memory, `LEAST_MEMORY` each at least; where it is unknown, there is one. A
-    process that needs more than its share is run again in the lane of what is timed.
+    share most of the engine's memory, `LEAST_MEMORY` each at least; where it is unknown, there is
+    one. What fails in a share of the memory is tried again in the lane of what is timed.
     """
     timed = timed_lane(limits, capabilities)
     cpus = sorted(set(limits.cpus or range(capabilities.cpus)), reverse=True)
     width = limits.threads
     slices = [tuple(cpus[first : first + width]) for first in range(0, len(cpus), width)]
     whole = [lane for lane in slices if len(lane) == width]
-    least = min(LEAST_MEMORY, int(limits.memory))
-    count = min(len(whole), capabilities.memory_bytes // least)
+    usable = capabilities.memory_bytes // 8 * 7  # the rest is for the engine and its files
+    count = min(len(whole), usable // min(LEAST_MEMORY, int(limits.memory)))
     if count < 2:
         return [timed]
-    memory = min(int(limits.memory), capabilities.memory_bytes // count)
+    memory = min(int(limits.memory), usable // count)
     return [Lane(cpus, memory) for cpus in whole[:count]]
 
 
