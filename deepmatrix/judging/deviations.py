@@ -111,6 +111,8 @@ def _output_deviation(
     measured = measured or measure_output(name, answer, right, scale)
     own_pair = masked.compared(produced, gold, mask, truth.unordered.get(name))
     own = measure_output(name, *own_pair, scale).error
+    if own is not None:
+        own = max(own, truth.baseline_errors.get(name, 0.0))
     return measured.model_copy(
         update={
             "producer_error": 0.0 if is_random else own,

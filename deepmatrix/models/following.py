@@ -34,6 +34,7 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
     masks = {by_place[name]: mask for name, mask in first.masks.items() if name in by_place}
     sets = {by_place[name]: axis for name, axis in first.unordered.items() if name in by_place}
     steps = {by_place[name]: grid for name, grid in first.quantised.items() if name in by_place}
+    errors = {by_place[old]: x for old, x in first.baseline_errors.items() if old in by_place}
     return Truth(
         gold={new: first.gold[old] for old, new in by_place.items()},
         produced={new: first.produced[old] for old, new in by_place.items()},
@@ -48,6 +49,7 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
         rounded=frozenset(by_place[old] for old in first.rounded if old in by_place),
         quantised={**steps, **own.quantised},
         unordered={**sets, **own.unordered},
+        baseline_errors=errors,
         remarks=own.remarks,
     )
 

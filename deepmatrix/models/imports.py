@@ -92,6 +92,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         rounded=tuple(sorted(judged.rounded)),
         quantised=dict(judged.quantised),
         unordered=dict(judged.unordered),
+        baseline_errors=dict(judged.baseline_errors),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
         export_s=0.0,
@@ -170,7 +171,8 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         raise arrays.Unreadable("its outputs and its gold have different names")
     sources = inspected.judged_by if inspected and precise else dict.fromkeys(outputs, OWN_OUTPUTS)
     rounded = inspected.rounded if inspected and precise else outputs
-    return replace(own, sources=sources, rounded=frozenset(rounded))
+    errors = inspected.baseline_errors if inspected and precise else {}
+    return replace(own, sources=sources, rounded=frozenset(rounded), baseline_errors=errors)
 
 
 def follow_first(run: Run, own: Truth, names: Sequence[str]) -> Truth:

@@ -148,10 +148,7 @@ def test_no_judge_gives_way_where_no_value_is_compared(tmp_path: Path) -> None:
     folder = run.artifact_path(ARTIFACT)
     write_bytes(folder / artifacts.UNDEFINED, npz_bytes({"y": masked}))
     described(run)
-    for job in PLAN.jobs("consume"):
-        values = answers.read(run, ARTIFACT, job.cell)
-        agreement = deviations.compare(values, truths.read(folder))
-        run.save(job, record(job, output=output(job), agreement=agreement))
+    measure(run)
     settle(run)
     assert set(verdicts(run).values()) == {"not-run"}
     assert artifacts.read_description(folder).gold_remarks == ()
@@ -172,6 +169,35 @@ def test_one_library_alone_does_not_overrule_an_evaluation(tmp_path: Path) -> No
     settle(run)
     assert verdicts(run)["onnxruntime"] == "drift"
     assert truths.read(run.artifact_path(ARTIFACT)).evaluations == {}
+
+
+OWN = RIGHT + np.float32([[0, 2e-3]])
+
+
+@pytest.mark.parametrize("openvino", [RIGHT, OWN])
+def test_an_error_of_the_baseline_widens_the_tolerance_unless_another_library_does_better(
+    tmp_path: Path, openvino: np.ndarray
+) -> None:
+    run = answered(tmp_path, RIGHT, {"onnxruntime": OWN, "openvino": openvino, "onnx": RIGHT})
+    described(run, baseline_errors={"y": 1e-3})
+    measure(run)
+    silence(run, "opencv-python-headless")
+    settle(run)
+    words = verdicts(run)
+    expected = "drift" if openvino is RIGHT else "match"
+    assert words["onnxruntime"] == words["onnxruntime-cpp"] == expected
+    assert words["openvino"] == "match"
+    settle(run)
+    assert verdicts(run) == words
+
+
+def test_an_error_of_the_baseline_is_allowed_where_it_alone_answers(tmp_path: Path) -> None:
+    run = answered(tmp_path, RIGHT, {"onnxruntime": OWN, "onnx": RIGHT})
+    described(run, baseline_errors={"y": 1e-3})
+    measure(run)
+    silence(run, "opencv-python-headless", "openvino")
+    settle(run)
+    assert verdicts(run)["onnxruntime"] == "match"
 
 
 def contested(run: Run, evaluation: np.ndarray, source: str = BASELINE) -> Run:
@@ -201,6 +227,14 @@ def test_a_wrong_evaluation_with_an_unproven_operator_accuses_no_runtime(tmp_pat
     words = verdicts(run)
     assert words.pop("onnx") == "drift"
     assert set(words.values()) == {"match"}
+
+
+def measure(run: Run) -> None:
+    """Compare the consumers' answers with what judges them now."""
+    truth = truths.read(run.artifact_path(ARTIFACT))
+    for job in PLAN.jobs("consume"):
+        agreement = deviations.compare(answers.read(run, ARTIFACT, job.cell), truth)
+        run.save(job, record(job, output=output(job), agreement=agreement))
 
 
 def silence(run: Run, *libraries: str) -> None:

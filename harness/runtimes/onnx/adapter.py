@@ -136,12 +136,14 @@ def _judged(model, reference, inputs, result, described):
     ignored = limits.join(undefined_masks, ignored)
     described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
     judged = gold.judge(model, reference, inputs, outputs, ignored, in_steps)
-    truth, described["judged_by"], remarks, evaluations = judged
-    outputs = {name: truth[name] if name in evaluations else x for name, x in outputs.items()}
-    sources = described["judged_by"]
+    truth, sources = judged.gold, judged.sources
+    outputs = {
+        name: truth[name] if name in judged.evaluations else x for name, x in outputs.items()
+    }
+    described["judged_by"] = sources
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
     limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
-    remarks += loose_remarks + limit_remarks + quantised.remarks(model)
+    remarks = judged.remarks + loose_remarks + limit_remarks + quantised.remarks(model)
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
     described["unanswered"] = reason
@@ -152,14 +154,18 @@ def _judged(model, reference, inputs, result, described):
         for name in truth
         if sources[name] in EVALUATIONS and name not in {*in_steps, *described["random"]}
     ]
-    outputs = gold.least_exact(reference, inputs, outputs, truth, ignored, rounded)
+    outputs, errors = gold.least_exact(reference, inputs, outputs, judged, ignored, rounded)
+    described["baseline_errors"] = errors
+    text = "output {}: ONNX Runtime's own error, {:.1e}, is beyond what rounding costs; "
+    text += "it widens the tolerance unless another library does better"
+    described["remarks"] += [text.format(name, error) for name, error in errors.items()]
     return {
         "described": described,
         "inputs": inputs,
         "outputs": draws.with_other_shapes(model, inputs, outputs, truth, described["random"]),
         "answers": {} if reason else evaluated,
         "gold": truth,
-        "evaluation": evaluations,
+        "evaluation": judged.evaluations,
         "undefined": limits.join(limit_masks, undefined_masks),
     }
 

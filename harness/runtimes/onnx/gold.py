@@ -9,7 +9,7 @@ baseline stays only if a definition is not proven.
 
 import json
 import os
-from typing import Set
+from typing import Any, Dict, List, NamedTuple, Set
 
 import numpy
 
@@ -45,6 +45,21 @@ RANDOM = frozenset(
 
 #: The opset from which Dropout infers where nothing says that it trains.
 DROPOUT_INFERS = 7
+
+
+class Judged(NamedTuple):
+    """What judges the outputs of a model, by name.
+
+    *remarks* say why an evaluation does not count; *evaluations* are those that the baseline
+    contradicts. *confirmed*: outputs of which the baseline is farther from gold than rounding costs
+    the evaluation, though ONNX Runtime's float64 kernels give what the evaluation does.
+    """
+
+    gold: Dict[str, Any]
+    sources: Dict[str, str]
+    remarks: List[str]
+    evaluations: Dict[str, Any]
+    confirmed: List[str]
 
 
 def evaluate(model, reference, inputs):
@@ -106,7 +121,7 @@ def _as_declared(model, outputs):
 
 
 def judge(model, reference, inputs, outputs, undefined, in_steps):
-    """Return gold by name of output, and what each is judged by.
+    """Return `Judged`: gold by name of output, and what each is judged by.
 
     Args:
         model: the model.
@@ -115,10 +130,6 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         outputs: by name, from `evaluate`.
         undefined: by name, a mask of the values that say nothing, where there are any.
         in_steps: what of the outputs is quantised, from `quantised.outputs_in_steps`.
-
-    Returns:
-        (gold by name, source by name, remarks, evaluations): a remark says why an evaluation does
-        not count; those that the baseline contradicts are returned, by name.
     """
     names = list(outputs)
     try:
@@ -126,15 +137,16 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         precise = _as_declared(model, evaluated)
     except operators.NotEvaluated as error:
         remark = "no float64 evaluation: {}".format(error)
-        return outputs, dict.fromkeys(names, BASELINE), [remark], {}
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [])
     if list(precise) != names:
         remark = "no float64 evaluation: its sequences and maps have other parts than in float32"
-        return outputs, dict.fromkeys(names, BASELINE), [remark], {}
+        return Judged(outputs, dict.fromkeys(names, BASELINE), [remark], {}, [])
     unproven = unproven_operators(model)
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
-        return precise, dict.fromkeys(names, UNPROVEN if unproven else FLOAT64), [], {}
+        sources = dict.fromkeys(names, UNPROVEN if unproven else FLOAT64)
+        return Judged(precise, sources, [], {}, [])
     gold, sources, remarks = dict(precise), dict.fromkeys(names, FLOAT64), []
     reason = (
         "its definition of {} is not proven".format(", ".join(unproven[:5]))
@@ -144,7 +156,7 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     random, evaluations = random_outputs(model), {}
     three = (precise, outputs, second)
     contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(model, inputs))
-    confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else ()
+    confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
     for name in contradicted:
         if name in random or name in confirmed:
             continue
@@ -154,14 +166,14 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         remarks.append(
             "output {}: the evaluator differs from the baseline; {}".format(name, reason)
         )
-    return gold, sources, remarks, evaluations
+    return Judged(gold, sources, remarks, evaluations, confirmed)
 
 
 def _confirmed(model, inputs, names, precise, second):
     """Return which outputs ONNX Runtime gives as the evaluation does, once it computes in float64.
 
-    Then the definitions are the same, and what they differ by in the model's own precision is
-    rounding, however much. Not all of its kernels know float64.
+    Then the definitions are the same, and what they differ by in the model's own precision is what
+    ONNX Runtime's kernels of that precision cost. Not all of its kernels know float64.
     """
     widened, wide_inputs = widen(model), onnx_inputs.as_float64(inputs)
     try:
@@ -187,33 +199,42 @@ def growth(model, inputs):
     return max(1.0, (longest_sum(inlined(model), inputs) / BLOCK) ** 0.5)
 
 
-def least_exact(reference, inputs, outputs, gold, undefined, names):
+def least_exact(reference, inputs, outputs, judged, undefined, names):
     """Return outputs in the model's own precision, of two evaluations the one farther from gold.
 
     The tolerance scales with the error of these. One evaluation alone may be exact by luck where
     another order of the same arithmetic is not: so ONNX Runtime's without optimisations counts as
-    well.
+    well. Where its error is beyond what another order costs, it is ONNX Runtime's own, and no other
+    library's tolerance: then it is returned instead.
 
     Args:
         reference: the model's `baseline.Baseline`.
         inputs: arrays by name.
         outputs: by name, in the model's own precision.
-        gold: by name.
+        judged: what judges them.
         undefined: by name, a mask of the values that do not count.
         names: of the outputs that only rounding takes from gold: an evaluation that is not
             contested judges them, and none is quantised or random.
+
+    Returns:
+        (outputs by name, the baseline's error of those that are confirmed, by name).
     """
     try:
         second = reference.answer(inputs)
     except baseline.NoBaseline:
-        return outputs
-    exact = dict(outputs)
+        return outputs, {}
+    exact, errors = dict(outputs), {}
     for name in names:
-        three = (gold[name], outputs[name], second.get(name, outputs[name]))
+        three = (judged.gold[name], outputs[name], second.get(name, outputs[name]))
         truth, own, other = (_defined(array, undefined.get(name)) for array in three)
-        if 0 <= error_of(own, truth) < error_of(other, truth):
+        error = error_of(other, truth)
+        if not 0 <= error_of(own, truth) < error:
+            continue
+        if name in judged.confirmed:
+            errors[name] = error
+        else:
             exact[name] = three[2]
-    return exact
+    return exact, errors
 
 
 def error_of(value, gold):
