@@ -282,7 +282,8 @@ class _Settlement:
     def _is_clear(self, truth: Truth, name: str, group: Group, votes: Sequence[Vote]) -> bool:
         """Return whether a group has several libraries, and more than any that differs from it."""
         cells = {vote.cell for vote in group.votes}
-        rival = self._largest_group(truth, name, [vote for vote in votes if vote.cell not in cells])
+        others = [x for x in votes if x.cell not in cells and x.library not in group.libraries]
+        rival = self._largest_group(truth, name, others)
         against = len(rival.libraries) if rival else 1
         return len(group.libraries) > max(against, 1)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from random import Random
 
@@ -55,6 +56,23 @@ def test_more_libraries_count_before_more_cells() -> None:
     group = consensus.largest_group(votes(values), 1e-4)
     assert group is not None
     assert {vote.cell for vote in group.votes} == {"b", "c"}
+
+
+def test_a_stray_cell_does_not_speak_for_its_library() -> None:
+    values = {"a/1": 1.0, "a/2": 1.0, "a/3": 2.0, "b": 2.0, "c": 1.0}
+    group = consensus.largest_group(votes(values), 1e-4)
+    assert group is not None
+    assert group.libraries == {"a", "c"}
+    assert {vote.cell for vote in group.votes} == {"a/1", "a/2", "c"}
+    alone = consensus.largest_group(votes({"a/1": 1.0, "a/2": 2.0, "b": 2.0}), 1e-4)
+    assert alone is not None
+    assert alone.libraries == {"b"}  # no two libraries agree
+
+
+def test_votes_of_another_type_do_not_agree() -> None:
+    floats, whole = votes({"a": 1.0, "b": 1.0})
+    whole = replace(whole, value=whole.value.astype(np.int64))
+    assert consensus.largest_group([floats, whole], 1e-4) is None
 
 
 def test_libraries_that_all_differ_agree_on_nothing() -> None:

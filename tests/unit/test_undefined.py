@@ -11,7 +11,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from harness.graphs import operators
+from harness.graphs import operators, sums
 from harness.graphs.inputs.sample_inputs import Sampling
 from harness.record import BASELINE, CONTESTED, FLOAT64, ROUNDING
 from harness.runtimes.onnx import adapter, gold
@@ -229,11 +229,20 @@ def test_what_the_baseline_confirms_in_float64_is_rounding_however_much(
 
 def test_rounding_grows_with_the_square_root_of_the_longest_sum() -> None:
     x = np.zeros((4, 12_800), np.float32)
-    assert gold.growth(model("ReduceSum", {"x": x}, {"axes": np.int64([1])}), {"x": x}) == 10
-    assert gold.growth(model("Softmax", {"x": x}, {}, axis=0), {"x": x}) == 1
+
+    def growth(proto: onnx.ModelProto) -> float:
+        return sums.growth(sums.longest_sum(proto, {"x": x}))
+
+    assert (
+        sums.growth(
+            sums.longest_sum(model("ReduceSum", {"x": x}, {"axes": np.int64([1])}), {"x": x})
+        )
+        == 10
+    )
+    assert growth(model("Softmax", {"x": x}, {}, axis=0)) == 1
     weights = {"w": np.zeros((12_800, 3), np.float32)}
-    assert gold.growth(model("MatMul", {"x": x}, weights), {"x": x}) == 10
-    assert gold.growth(model("Relu", {"x": x}, {}), {"x": x}) == 1
+    assert growth(model("MatMul", {"x": x}, weights)) == 10
+    assert growth(model("Relu", {"x": x}, {})) == 1
 
 
 def dropout(training: bool) -> onnx.ModelProto:
@@ -459,3 +468,53 @@ def test_a_cast_to_four_bits_out_of_range_is_undefined(tmp_path: Path, kind: str
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 21)], ir_version=10)
     inspected = inspect(tmp_path, proto, {"x": x})
     assert inspected["undefined"]["y"].tolist() == [0, 1, 1, 1, 0]
+
+
+@pytest.mark.parametrize(
+    ("operator", "dtype", "second", "mask"),
+    [
+        ("Mul", "int32", [2, 3, 2**30], [0, 0, 1]),
+        ("Add", "uint8", [1, 255, 9], [0, 1, 0]),
+        ("Sum", "float32", [2, 3, 4], None),
+        ("Sub", "int64", [-1, 2**62, -(2**63)], [0, 0, 1]),
+    ],
+)
+def test_integers_beyond_their_range_are_undefined(
+    tmp_path: Path, operator: str, dtype: str, second: list[int], mask: list[int] | None
+) -> None:
+    inputs = {"a": np.array([7, 7, 7], dtype), "b": np.array(second, dtype)}
+    kind = helper.np_dtype_to_tensor_dtype(np.dtype(dtype))
+    graph = helper.make_graph(
+        [helper.make_node(operator, list(inputs), ["y"], name="node")],
+        "arithmetic",
+        [helper.make_tensor_value_info(name, kind, (3,)) for name in inputs],
+        [helper.make_tensor_value_info("y", kind, None)],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 14)], ir_version=9)
+    inspected = inspect(tmp_path, proto, inputs)
+    if mask is None:
+        assert inspected["undefined"] == {}
+        return
+    assert inspected["undefined"]["y"].tolist() == mask
+    remarks = " ".join(inspected["described"]["remarks"])
+    assert f"{operator} 'node' of integers beyond their range is undefined" in remarks
+
+
+@pytest.mark.parametrize(("opset", "masked"), [(7, ["m"]), (10, ["m"]), (12, [])])
+def test_the_mask_of_a_dropout_that_does_not_train_is_undefined_before_opset_12(
+    tmp_path: Path, opset: int, masked: list[str]
+) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Dropout", ["x"], ["y", "m"], name="node")],
+        "dropout",
+        [helper.make_tensor_value_info("x", 1, (3,))],
+        [
+            helper.make_tensor_value_info("y", 1, None),
+            helper.make_tensor_value_info("m", 1 if opset < 10 else 9, None),
+        ],
+    )
+    opsets = [helper.make_opsetid("", opset)]
+    proto = helper.make_model(graph, opset_imports=opsets, ir_version=6)
+    undefined = inspect(tmp_path, proto, {"x": np.float32([1, 2, 3])})["undefined"]
+    assert list(undefined) == masked
+    assert all(mask.all() for mask in undefined.values())

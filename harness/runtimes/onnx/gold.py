@@ -19,7 +19,7 @@ from harness.graphs.inputs import onnx_inputs
 from harness.graphs.local_functions import inlined
 from harness.graphs.operators.fingerprints import fingerprint
 from harness.graphs.precise import widen
-from harness.graphs.sums import longest_sum
+from harness.graphs.sums import growth, largest_error, longest_sum
 from harness.record import BASELINE, CONTESTED, FLOAT64, UNPROVEN, allowed_distance
 from harness.runtimes.onnx import baseline
 from harness.runtimes.onnx.size_mismatches import size_mismatches
@@ -33,9 +33,6 @@ OWN_ERRORS = 16
 
 #: Two evaluations in float64 that differ by no more, over the scale of errors, are the same.
 SAME_IN_FLOAT64 = 1e-9
-
-#: Numpy sums pairwise in blocks of so many terms; a runtime may add all terms of a sum in turn.
-BLOCK = 128
 
 #: Operators whose answers are random by design.
 RANDOM = frozenset(
@@ -51,15 +48,15 @@ class Judged(NamedTuple):
     """What judges the outputs of a model, by name.
 
     *remarks* say why an evaluation does not count; *evaluations* are those that the baseline
-    contradicts. *confirmed*: outputs of which the baseline is farther from gold than rounding costs
-    the evaluation, though ONNX Runtime's float64 kernels give what the evaluation does.
+    contradicts. *inexact*: outputs of which the baseline is farther from gold than any order of a
+    sum explains, though ONNX Runtime's float64 kernels give what the evaluation does.
     """
 
     gold: Dict[str, Any]
     sources: Dict[str, str]
     remarks: List[str]
     evaluations: Dict[str, Any]
-    confirmed: List[str]
+    inexact: List[str]
 
 
 def evaluate(model, reference, inputs):
@@ -155,7 +152,8 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
     )
     random, evaluations = random_outputs(model), {}
     three = (precise, outputs, second)
-    contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(model, inputs))
+    terms = longest_sum(inlined(model), inputs)
+    contradicted = _contradicted_outputs(*three, undefined, in_steps, growth(terms))
     confirmed = _confirmed(model, inputs, contradicted, precise, second) if contradicted else []
     for name in contradicted:
         if name in random or name in confirmed:
@@ -166,7 +164,12 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         remarks.append(
             "output {}: the evaluator differs from the baseline; {}".format(name, reason)
         )
-    return Judged(gold, sources, remarks, evaluations, confirmed)
+    inexact = [
+        name
+        for name in confirmed
+        if error_of(second[name], precise[name]) > largest_error(terms, second[name].dtype)
+    ]
+    return Judged(gold, sources, remarks, evaluations, inexact)
 
 
 def _confirmed(model, inputs, names, precise, second):
@@ -189,16 +192,6 @@ def _confirmed(model, inputs, names, precise, second):
     ]
 
 
-def growth(model, inputs):
-    """Return by what rounding may cost more in a graph than in one of short sums, at least 1.
-
-    Rounding errors of a sum whose terms are added in turn grow with the square root of their
-    number; in pairs, they hardly grow (Higham, "The accuracy of floating point summation", 1993;
-    Higham and Mary, "A new approach to probabilistic rounding error analysis", 2019).
-    """
-    return max(1.0, (longest_sum(inlined(model), inputs) / BLOCK) ** 0.5)
-
-
 def least_exact(reference, inputs, outputs, judged, undefined, names):
     """Return outputs in the model's own precision, of two evaluations the one farther from gold.
 
@@ -217,7 +210,7 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
             contested judges them, and none is quantised or random.
 
     Returns:
-        (outputs by name, the baseline's error of those that are confirmed, by name).
+        (outputs by name, the baseline's error of those where it is inexact, by name).
     """
     try:
         second = reference.answer(inputs)
@@ -230,7 +223,7 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
         error = error_of(other, truth)
         if not 0 <= error_of(own, truth) < error:
             continue
-        if name in judged.confirmed:
+        if name in judged.inexact:
             errors[name] = error
         else:
             exact[name] = three[2]
@@ -275,8 +268,8 @@ def _steps(grid, answer):
 def _is_contradicted(steps, grown, precise, own, second):
     """Return whether the baseline *second* contradicts the float64 evaluation *precise*.
 
-    *steps*: what quantisation allows besides rounding, else zero. *grown*: see `growth`. *own*: the
-    evaluation in the model's own precision, which overflows where the model does.
+    *steps*: what quantisation allows besides rounding, else zero. *grown*: see `sums.growth`.
+    *own*: the evaluation in the model's own precision, which overflows where the model does.
     """
     if len({(x.shape, x.dtype.kind) for x in (precise, own, second)}) > 1:
         return True

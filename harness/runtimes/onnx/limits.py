@@ -90,7 +90,8 @@ def steps(model, inputs):
     own_masks = {number: mask for number, mask in own_masks.items() if mask.any()}
     if not own_masks:
         return {}, []
-    reached, _ = reaching.reach(model, inputs, values, own_masks, _other_steps)
+    concerned = reaching.masks_of_outputs(model, values, own_masks)
+    reached, _ = reaching.reach(model, inputs, values, concerned, _other_steps)
     codes = {
         name: mask.astype("uint8") * numpy.uint8(record.ROUNDING)
         for name, mask in reached.items()

@@ -39,7 +39,8 @@ def without_order(model, inputs):
         return {}, {}, []
     shapes = {number: numpy.shape(values[node.output[0]]) for number, node in nodes.items()}
     everywhere = {number: numpy.ones(shape, bool) for number, shape in shapes.items()}
-    reached, answers = reaching.reach(model, inputs, values, everywhere, _other_orders)
+    concerned = reaching.masks_of_outputs(model, values, everywhere)
+    reached, answers = reaching.reach(model, inputs, values, concerned, _other_orders)
     axes, masks = {}, {}
     for name, mask in reached.items():
         value, others = as_array(values[name]), [as_array(answer[name]) for answer in answers]
