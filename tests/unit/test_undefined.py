@@ -161,24 +161,59 @@ def test_what_depends_on_an_open_order_is_undefined_and_a_sum_is_not(tmp_path: P
     assert inspected["undefined"]["y"].tolist() == [[1, 1, 0]] * 2
 
 
-@pytest.mark.parametrize("operator", ["Round", "Floor", "Ceil"])
+@pytest.mark.parametrize(
+    ("operator", "factors", "settings"),
+    [
+        ("Round", [25, 23], {}),
+        ("Floor", [10, 7], {}),
+        ("Ceil", [10, 7], {}),
+        ("Cast", [10, 7], {"to": onnx.TensorProto.INT32}),
+        ("Cast", [-10, 1], {"to": onnx.TensorProto.INT64}),
+        ("GreaterOrEqual", [10, 7], {}),
+        ("Equal", [10, 7], {}),
+        ("Mod", [10, 7], {"fmod": 1}),
+    ],
+)
 def test_a_step_that_rounding_may_take_otherwise_is_not_compared(
-    tmp_path: Path, operator: str
+    tmp_path: Path, operator: str, factors: list[float], settings: dict[str, Any]
 ) -> None:
     """0.1 * 25 is 2.5 in float32, and above it in float64; 0.1 * 10 is 1, and above it."""
-    factors = {"Round": [25, 23], "Floor": [10, 7], "Ceil": [10, 7]}[operator]
+    constants = {"f": np.float32(factors), "one": np.array(1, np.float32)}
+    read = ["m", "one"] if operator in ("GreaterOrEqual", "Equal", "Mod") else ["m"]
+    kind = settings.get("to", 9 if operator in ("GreaterOrEqual", "Equal") else 1)
     graph = helper.make_graph(
-        [helper.make_node("Mul", ["x", "f"], ["m"]), helper.make_node(operator, ["m"], ["y"])],
+        [
+            helper.make_node("Mul", ["x", "f"], ["m"]),
+            helper.make_node(operator, read, ["y"], **settings),
+        ],
         "steps",
         [helper.make_tensor_value_info("x", 1, (1,))],
-        [helper.make_tensor_value_info("y", 1, (2,))],
-        [onnx.numpy_helper.from_array(np.float32(factors), "f")],
+        [helper.make_tensor_value_info("y", kind, (2,))],
+        [onnx.numpy_helper.from_array(x, name) for name, x in constants.items()],
     )
     proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
     inspected = inspect(tmp_path, proto, {"x": np.float32([0.1])})
     assert inspected["undefined"]["y"].tolist() == [ROUNDING, 0]
     (remark,) = inspected["described"]["remarks"]
     assert remark == f"{operator} 'y': rounding decides 1 of 2 values, which are not compared"
+
+
+def test_what_is_the_same_in_every_precision_takes_no_other_step(tmp_path: Path) -> None:
+    """The largest of products is equal to itself, whatever they are rounded to."""
+    graph = helper.make_graph(
+        [
+            helper.make_node("Mul", ["x", "f"], ["m"]),
+            helper.make_node("ReduceMax", ["m"], ["most"]),
+            helper.make_node("Equal", ["m", "most"], ["y"]),
+        ],
+        "largest",
+        [helper.make_tensor_value_info("x", 1, (3,))],
+        [helper.make_tensor_value_info("y", 9, None)],
+        [onnx.numpy_helper.from_array(np.float32([0.7]), "f")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.float32([0.1, 0.2, 0.3])})
+    assert inspected["undefined"] == {}
 
 
 def test_the_sign_of_what_cancels_is_not_compared(tmp_path: Path) -> None:
@@ -233,12 +268,7 @@ def test_rounding_grows_with_the_square_root_of_the_longest_sum() -> None:
     def growth(proto: onnx.ModelProto) -> float:
         return sums.growth(sums.longest_sum(proto, {"x": x}))
 
-    assert (
-        sums.growth(
-            sums.longest_sum(model("ReduceSum", {"x": x}, {"axes": np.int64([1])}), {"x": x})
-        )
-        == 10
-    )
+    assert growth(model("ReduceSum", {"x": x}, {"axes": np.int64([1])})) == 10
     assert growth(model("Softmax", {"x": x}, {}, axis=0)) == 1
     weights = {"w": np.zeros((12_800, 3), np.float32)}
     assert growth(model("MatMul", {"x": x}, weights)) == 10
