@@ -548,3 +548,20 @@ def test_the_mask_of_a_dropout_that_does_not_train_is_undefined_before_opset_12(
     undefined = inspect(tmp_path, proto, {"x": np.float32([1, 2, 3])})["undefined"]
     assert list(undefined) == masked
     assert all(mask.all() for mask in undefined.values())
+
+
+def test_another_draw_of_a_random_mask_is_no_rounding(tmp_path: Path) -> None:
+    graph = helper.make_graph(
+        [helper.make_node("Dropout", ["x", "ratio", "trains"], ["y", "m"], seed=3)],
+        "dropout",
+        [helper.make_tensor_value_info("x", 1, (500,))],
+        [helper.make_tensor_value_info("y", 1, None), helper.make_tensor_value_info("m", 9, None)],
+        [
+            onnx.numpy_helper.from_array(np.array(0.3, np.float32), "ratio"),
+            onnx.numpy_helper.from_array(np.array(True), "trains"),
+        ],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.ones(500, np.float32)})
+    assert inspected["described"]["random"] == ["y", "m"]
+    assert inspected["undefined"] == {}

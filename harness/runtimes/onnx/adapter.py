@@ -142,7 +142,9 @@ def _judged(model, reference, inputs, result, described):
     }
     described["judged_by"] = sources
     described["rounded"] = [name for name in truth if sources[name] not in EVALUATIONS]
-    limit_masks, limit_remarks = limits.masks(model, inputs, outputs, truth)
+    random = described["random"]  # another draw is no rounding
+    repeated = {name: x for name, x in outputs.items() if name not in random}
+    limit_masks, limit_remarks = limits.masks(model, inputs, repeated, truth)
     remarks = judged.remarks + loose_remarks + limit_remarks + quantised.remarks(model)
     remarks += filter(None, [thresholds.leaf_remark(model, inputs, evaluated)])
     described["remarks"] += reference.remarks() + remarks
@@ -150,9 +152,7 @@ def _judged(model, reference, inputs, result, described):
     if reason:
         described["remarks"].append("no float32 evaluation: " + reason)
     rounded = [
-        name
-        for name in truth
-        if sources[name] in EVALUATIONS and name not in {*in_steps, *described["random"]}
+        name for name in truth if sources[name] in EVALUATIONS and name not in {*in_steps, *random}
     ]
     outputs, errors = gold.least_exact(reference, inputs, outputs, judged, ignored, rounded)
     described["baseline_errors"] = errors
@@ -162,7 +162,7 @@ def _judged(model, reference, inputs, result, described):
     return {
         "described": described,
         "inputs": inputs,
-        "outputs": draws.with_other_shapes(model, inputs, outputs, truth, described["random"]),
+        "outputs": draws.with_other_shapes(model, inputs, outputs, truth, random),
         "answers": {} if reason else evaluated,
         "gold": truth,
         "evaluation": judged.evaluations,
