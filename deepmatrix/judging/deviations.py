@@ -10,7 +10,7 @@ import numpy as np
 
 from deepmatrix.boundary.bounds import one_line
 from deepmatrix.judging import masked
-from deepmatrix.judging.quantised_steps import allowed_steps, as_gold_is
+from deepmatrix.judging.quantised_steps import allowed_steps, as_gold_is, one_sided
 from deepmatrix.judging.similarity import cosine, top1, ulps
 from deepmatrix.store import answers, arrays, truths
 from deepmatrix.store.arrays import TEXT, Values
@@ -164,8 +164,13 @@ def _from_producer(name: str, answer: Values, truth: Truth, scale: float) -> flo
 
 
 def _in_steps(name: str, answer: Values, gold: Values, scale: float) -> Deviation:
-    """Return the deviation of an output whose integers are steps, not classes."""
-    return deviation(name, answer, gold, scale, in_steps=True)
+    """Return the deviation of an output whose integers are steps, not classes.
+
+    Where all are rounded to one side they are wrong, however near.
+    """
+    biased = one_sided(answer, gold)
+    measured = deviation(name, answer, gold, scale, in_steps=not biased)
+    return measured.model_copy(update={"note": f"{name}: {biased}"}) if biased else measured
 
 
 RANDOM = "random by design: compared by shape, mean and spread only"
