@@ -565,3 +565,21 @@ def test_another_draw_of_a_random_mask_is_no_rounding(tmp_path: Path) -> None:
     inspected = inspect(tmp_path, proto, {"x": np.ones(500, np.float32)})
     assert inspected["described"]["random"] == ["y", "m"]
     assert inspected["undefined"] == {}
+
+
+@pytest.mark.parametrize("settings", [{}, {"output_datatype": 1}])
+def test_a_window_is_evaluated_in_float64(tmp_path: Path, settings: dict[str, int]) -> None:
+    graph = helper.make_graph(
+        [
+            helper.make_node("HannWindow", ["size"], ["window"], **settings),
+            helper.make_node("MatMul", ["x", "window"], ["y"]),
+        ],
+        "window",
+        [helper.make_tensor_value_info("x", 1, (3, 100))],
+        [helper.make_tensor_value_info("y", 1, None)],
+        [onnx.numpy_helper.from_array(np.int64(100), "size")],
+    )
+    proto = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    inspected = inspect(tmp_path, proto, {"x": np.ones((3, 100), np.float32)})
+    assert inspected["described"]["judged_by"] == {"y": FLOAT64}
+    np.testing.assert_allclose(inspected["gold"]["y"], 50, rtol=1e-12)
