@@ -71,11 +71,12 @@ def _agreement(outputs: Answers, truth: Truth) -> Agreement:
         return no_agreement("it has no outputs")
     if len(outputs) != len(truth.gold):
         return no_agreement(f"it gave {len(outputs)} outputs, {len(truth.gold)} are expected")
-    same_names = set(outputs) == set(truth.gold)
+    if set(outputs) != set(truth.gold):
+        outputs = dict(zip(truth.gold, outputs.values(), strict=True))
+    outputs, truth = masked.in_order(outputs, truth), masked.in_its_order(truth)
     deviations, between, scales = [], [], []
-    for number, (name, gold) in enumerate(truth.gold.items()):
-        answer = outputs[name] if same_names else list(outputs.values())[number]
-        answer = as_gold_is(answer, gold, truth.quantised.get(name))
+    for name, gold in truth.gold.items():
+        answer = as_gold_is(outputs[name], gold, truth.quantised.get(name))
         pair = masked.compared(answer, gold, truth.masks.get(name), truth.unordered.get(name))
         scale = output_scale(pair[1])
         deviations.append(_output_deviation(name, *pair, truth, scale))

@@ -49,6 +49,14 @@ def follow(first: Truth, own: Truth, names: Sequence[str], giver: str) -> Truth:
         rounded=frozenset(by_place[old] for old in first.rounded if old in by_place),
         quantised={**steps, **own.quantised},
         unordered={**sets, **own.unordered},
+        in_order_of={
+            **{
+                by_place[name]: by_place[leader]
+                for name, leader in first.in_order_of.items()
+                if name in by_place and leader in by_place
+            },
+            **own.in_order_of,
+        },
         baseline_errors=errors,
         remarks=own.remarks,
     )

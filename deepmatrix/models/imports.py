@@ -92,6 +92,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         rounded=tuple(sorted(judged.rounded)),
         quantised=dict(judged.quantised),
         unordered=dict(judged.unordered),
+        in_order_of=dict(judged.in_order_of),
         baseline_errors=dict(judged.baseline_errors),
         inputs=tuple(_describe_inputs(run, served, inspected)),
         refusal=inspected.refusal if inspected else "",
@@ -161,6 +162,7 @@ def _judged(run: Run, model: Import, inspection: Path, inspected: InspectData | 
         random=frozenset(inspected.random) if inspected else frozenset(),
         quantised=inspected.quantised if inspected else {},
         unordered=inspected.unordered if inspected else {},
+        in_order_of=inspected.in_order_of if inspected else {},
         remarks=tuple(inspected.remarks) if inspected else (),
     )
     if plan.follows(model):

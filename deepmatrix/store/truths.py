@@ -32,9 +32,9 @@ class Truth:
     `harness.record` of the values that are not compared. *random*: outputs that are random by
     design. *rounded*: outputs whose gold is in the model's own precision, or of unknown precision.
     *agreed*: the consumers alone judge it. *quantised*: outputs that are compared by steps.
-    *unordered*: by output, the axis along which it is compared as a set. *baseline_errors*: by
-    output, the error of ONNX Runtime's own kernels, which its tolerance scales with; 0 once another
-    library has answered better.
+    *unordered*: by output, the axis along which it is compared as a set. *in_order_of*: by output,
+    another one that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's
+    own kernels, which its tolerance scales with; 0 once another library has answered better.
     *remarks*: what else the user should know of it.
     """
 
@@ -49,6 +49,7 @@ class Truth:
     agreed: bool = False
     quantised: Mapping[str, Quantised] = field(default_factory=dict)
     unordered: Mapping[str, int] = field(default_factory=dict)
+    in_order_of: Mapping[str, str] = field(default_factory=dict)
     baseline_errors: Mapping[str, float] = field(default_factory=dict)
     remarks: tuple[str, ...] = ()
 
@@ -77,6 +78,7 @@ def read(folder: Path) -> Truth:
             agreed=described.agreed,
             quantised=described.quantised,
             unordered=described.unordered,
+            in_order_of=described.in_order_of,
             baseline_errors=described.baseline_errors,
             remarks=described.gold_remarks,
         )
@@ -112,6 +114,7 @@ def replace(folder: Path, truth: Truth) -> None:
         "rounded": tuple(sorted(truth.rounded)),
         "quantised": dict(truth.quantised),
         "unordered": dict(truth.unordered),
+        "in_order_of": dict(truth.in_order_of),
         "baseline_errors": dict(truth.baseline_errors),
         "gold_remarks": truth.remarks,
         "agreed": truth.agreed,

@@ -138,9 +138,22 @@ def test_what_a_topk_that_need_not_sort_selects_is_a_set(
 ) -> None:
     inspected = inspect(tmp_path, selected(**settings), {"x": ROWS})
     assert inspected["described"]["unordered"] == {"y": axis, "places": axis}
+    assert inspected["described"]["in_order_of"] == {"y": "places"}
     assert inspected["undefined"] == {}
     assert set(inspected["described"]["judged_by"].values()) == {FLOAT64}
     assert any("need not sort" in remark for remark in inspected["described"]["remarks"])
+
+
+def test_what_is_in_the_reverse_order_is_not_in_the_same_order(tmp_path: Path) -> None:
+    turned = [
+        helper.make_node("Constant", [], [name], value_ints=[number])
+        for name, number in (("start", -1), ("end", -9), ("axis", 1))
+    ]
+    read = ["top", "start", "end", "axis", "start"]
+    proto = selected(*turned, helper.make_node("Slice", read, ["y"]), sorted=0)
+    inspected = inspect(tmp_path, proto, {"x": ROWS})
+    assert inspected["described"]["unordered"] == {"y": 1, "places": 1}
+    assert inspected["described"]["in_order_of"] == {}
 
 
 def test_an_order_that_nothing_depends_on_leaves_all_values_defined(tmp_path: Path) -> None:

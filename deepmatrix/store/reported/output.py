@@ -125,9 +125,9 @@ class Exported(Part):
     output, why it has no gold. *rounded*: outputs whose gold is in the model's own precision.
     *agreed*: the consumers alone judge it. *inputs*: those of a user's own model; *refusal*: why a
     runtime takes no sample inputs. *quantised*: outputs that are compared by steps.
-    *unordered*: by output, the axis along which it is a set. *baseline_errors*: by output, the
-    error of ONNX Runtime's own kernels, which its tolerance scales with; 0 once another library has
-    answered better.
+    *unordered*: by output, the axis along which it is a set. *in_order_of*: by output, another one
+    that is in the same order. *baseline_errors*: by output, the error of ONNX Runtime's own
+    kernels, which its tolerance scales with; 0 once another library has answered better.
     """
 
     id: Id = ""
@@ -145,6 +145,7 @@ class Exported(Part):
     agreed: bool = False
     quantised: ByName[Quantised] = Field(default_factory=dict)
     unordered: ByName[Count] = Field(default_factory=dict)
+    in_order_of: ByName[TensorName] = Field(default_factory=dict)
     baseline_errors: ByName[Number] = Field(default_factory=dict)
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""

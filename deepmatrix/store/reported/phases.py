@@ -260,7 +260,8 @@ class InspectData(Reported):
     the model's own precision. *values*: by sample input, why it holds what it holds. *refusal*: why
     a runtime takes no sample inputs of any shape that was tried. *quantised*: by output.
     *unordered*: by output, the axis along which it is a set, whose order the standard leaves open.
-    *baseline_errors*: by output, ONNX Runtime's own error where it is beyond what rounding costs.
+    *in_order_of*: by output, another one that is in the same order. *baseline_errors*: by output,
+    ONNX Runtime's own error where it is beyond what rounding costs.
     *dtypes*: by input, the dtype that numpy lacks, whose values come in a wider one. *steering*: by
     input, which branch, number of steps or shape of the graph it decides.
     *answered*: the outputs that an evaluator answered in the model's own precision, in their order;
@@ -275,6 +276,7 @@ class InspectData(Reported):
     rounded: Few[TensorName] = Field(default_factory=list)
     quantised: ByName[Quantised] = Field(default_factory=dict)
     unordered: ByName[Count] = Field(default_factory=dict)
+    in_order_of: ByName[TensorName] = Field(default_factory=dict)
     baseline_errors: ByName[Number] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     dtypes: ByName[Remark] = Field(default_factory=dict)

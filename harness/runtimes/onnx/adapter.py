@@ -130,8 +130,8 @@ def _judged(model, reference, inputs, result, described):
     """Add gold, its sources, and the values that cannot be judged."""
     evaluated, reason = result
     outputs = evaluated
-    undefined_masks, unordered, loose_remarks = _loose(model, inputs, outputs)
-    described["unordered"] = unordered
+    undefined_masks, unordered, leaders, loose_remarks = _loose(model, inputs, outputs)
+    described.update(unordered=unordered, in_order_of=leaders)
     ignored = {name: numpy.ones(outputs[name].shape, "uint8") for name in unordered}
     ignored = limits.join(undefined_masks, ignored)
     described["quantised"] = in_steps = quantised.outputs_in_steps(model, inputs)
@@ -171,12 +171,12 @@ def _judged(model, reference, inputs, result, described):
 
 
 def _loose(model, inputs, outputs):
-    """Return (masks of values that are no runtime's fault, axes without an order, remarks)."""
+    """Return masks of values that are no runtime's fault, and what `ordering` returns."""
     undefined_masks, remarks = undefined.masks(model, inputs, outputs)
-    unordered, order_masks, order_remarks = ordering.without_order(model, inputs)
+    unordered, leaders, order_masks, order_remarks = ordering.without_order(model, inputs)
     step_masks, step_remarks = limits.steps(model, inputs)
     masks = limits.join(undefined_masks, order_masks, step_masks)
-    return masks, unordered, [*remarks, *order_remarks, *step_remarks]
+    return masks, unordered, leaders, [*remarks, *order_remarks, *step_remarks]
 
 
 def trace(path: str, inputs: protocol.Arrays) -> Dict[str, Any]:
