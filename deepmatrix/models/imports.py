@@ -69,7 +69,6 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     shutil.copyfile(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
-    remarks = (*judged.remarks, *_other_names(run, model, list(served)))
     if judged.evaluations:
         inputs.write_npz(part / EVALUATION, judged.evaluations)
     if judged.masks:
@@ -86,7 +85,7 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
         opset=inspected.opset if inspected else None,
         in_parts=False,
         gold=dict(judged.sources),
-        gold_remarks=remarks,
+        gold_remarks=(*judged.remarks, *_other_names(run, model, list(served))),
         random=tuple(sorted(judged.random)),
         unjudged=dict(judged.unjudged),
         rounded=tuple(sorted(judged.rounded)),

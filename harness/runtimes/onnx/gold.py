@@ -164,12 +164,17 @@ def judge(model, reference, inputs, outputs, undefined, in_steps):
         remarks.append(
             "output {}: the evaluator differs from the baseline; {}".format(name, reason)
         )
-    inexact = [
+    inexact = _inexact(confirmed, precise, second, terms)
+    return Judged(gold, sources, remarks, evaluations, inexact)
+
+
+def _inexact(names, precise, second, terms):
+    """Return the outputs of which the baseline errs more than a sum of so many terms explains."""
+    return [
         name
-        for name in confirmed
+        for name in names
         if error_of(second[name], precise[name]) > largest_error(terms, second[name].dtype)
     ]
-    return Judged(gold, sources, remarks, evaluations, inexact)
 
 
 def _confirmed(model, inputs, names, precise, second):

@@ -79,10 +79,7 @@ def masks(model, inputs, outputs):
     }
     if not own_masks:
         return {}, []
-    concerned = reaching.masks_of_outputs(model, values, own_masks)
-    for number in own_masks:
-        if model.graph.node[number].op_type == "Dropout":
-            del concerned[model.graph.node[number].output[0]]
+    concerned = _concerned(model, values, own_masks)
     reached, _ = reaching.reach(model, inputs, values, concerned, _extremes)
     codes = {
         name: numpy.asarray(mask, "uint8") * numpy.uint8(record.UNDEFINED_VALUE)
@@ -100,6 +97,15 @@ def masks(model, inputs, outputs):
         for number, mask in own_masks.items()
     ]
     return codes, remarks if codes else []
+
+
+def _concerned(model, values, own_masks):
+    """Return masks by name, of all outputs of nodes; of a Dropout, of its mask only."""
+    concerned = reaching.masks_of_outputs(model, values, own_masks)
+    dropouts = (x for x in map(model.graph.node.__getitem__, own_masks) if x.op_type == "Dropout")
+    for node in dropouts:
+        del concerned[node.output[0]]
+    return concerned
 
 
 def _suspects(model, arrays):
