@@ -92,11 +92,23 @@ _HINTS = {
     errno.ENXIO: "start what reads it first",
     errno.EISDIR: "move the folder away; where you named the file, name another",
     errno.EMFILE: "raise the limit of open files: ulimit -n 4096",
+    errno.ENFILE: "this machine has too many open files: close some programs",
+    errno.ENOMEM: "close some programs, or raise the limit of memory: ulimit -v unlimited",
+    errno.EAGAIN: "close some programs, or raise the limit of processes: ulimit -u",
     errno.EACCES: _NO_PERMISSION,
     errno.ENAMETOOLONG: "use a shorter name",
     errno.EPERM: _NO_PERMISSION,
     errno.EROFS: _NO_PERMISSION,
 }
+
+
+#: What a process lacks, not what it uses.
+_LIMITS = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.EAGAIN})
+
+
+def limit_hint(error: OSError) -> str:
+    """Return what to do about a limit that this process has met, nothing for another error."""
+    return _HINTS[error.errno] if error.errno in _LIMITS else ""
 
 
 def system_error(error: OSError, place: object = "") -> EngineError:

@@ -12,6 +12,7 @@ from pydantic import TypeAdapter
 from deepmatrix.cli.resuming import describe_rest
 from deepmatrix.config.sections import Infer
 from deepmatrix.execution.runner import missing_jobs
+from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.sessions.splitting import split, stages
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.planning.cells import Capabilities
@@ -64,6 +65,7 @@ def resume(run: Run, control: Path) -> None:
         for job in itertools.islice(jobs, TRIED):
             cell = cells[job.cell]
             emulated = job.cell in plan.emulated
-            maker = TaskMaker(run=run, capabilities=NATIVE, emulated=emulated, cpus=(0,))
+            lane = Lane((0,), 1 << 30)
+            maker = TaskMaker(run=run, capabilities=NATIVE, emulated=emulated, lane=lane)
             maker.task(job, cell, control)
             maker.write_input(job, cell, control, {})

@@ -9,10 +9,11 @@ from __future__ import annotations
 import math
 import re
 import sys
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final, TypeVar
 
-from pydantic import AfterValidator, FailFast, Field, JsonValue, StringConstraints
+from pydantic import AfterValidator, BeforeValidator, FailFast, Field, JsonValue, StringConstraints
 
 _COLOURS: Final = re.compile(r"\x1b\[[0-9;]*m")
 #: Control characters, ends of lines of Unicode, and what turns the direction of writing.
@@ -28,12 +29,29 @@ LONGEST_TEXT: Final = 4_000_000
 MOST_ITEMS: Final = 1_000_000
 LONGEST_KEY: Final = 400
 
+#: Characters of a remark; and of a line that the host makes of what others say.
+LONGEST_REMARK: Final = 400
+LONGEST_TOLD: Final = 10_000
+
 Item = TypeVar("Item")
 
 
 def one_line(text: str) -> str:
     """Return an untrusted process's text as one line without control characters."""
     return _CONTROLS.sub(" ", _COLOURS.sub("", text)).strip()
+
+
+def cut(text: str, longest: int = LONGEST_REMARK) -> str:
+    """Return a text as one line, without its middle where that is longer: its ends tell most."""
+    line = one_line(text)
+    if len(line) <= longest:
+        return line
+    begin = longest // 2
+    return f"{line[:begin]}…{line[begin + 1 - longest :]}"
+
+
+def _cut(value: object, longest: int) -> object:
+    return cut(value, longest) if isinstance(value, str) else value
 
 
 def path_text(path: str | Path) -> str:
@@ -55,7 +73,7 @@ Opset = Annotated[int, Field(ge=0, le=10_000)]
 
 #: Any finite number that a process reports; its square may overflow, a sum of a few may not.
 Number = Annotated[float, Field(ge=-1e300, le=1e300, allow_inf_nan=False)]
-Finite = Annotated[float, Field(allow_inf_nan=False)]
+Finite = Annotated[float, Field(ge=-LARGEST_FLOAT, le=LARGEST_FLOAT, allow_inf_nan=False)]
 #: An error that a process measured: the largest float stands for a value that is not finite.
 LargeError = Annotated[float, Field(ge=0, le=LARGEST_FLOAT, allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
@@ -87,9 +105,16 @@ Cosine = Annotated[float, Field(ge=-1.001, le=1.001, allow_inf_nan=False)]
 Id = Annotated[str, StringConstraints(max_length=400)]
 #: Tensors of traced programs have names as long as all their scopes together.
 TensorName = Annotated[str, StringConstraints(max_length=10_000), AfterValidator(one_line)]
-Remark = Annotated[str, StringConstraints(max_length=400), AfterValidator(one_line)]
+Remark = Annotated[str, StringConstraints(max_length=LONGEST_REMARK), AfterValidator(one_line)]
 Line = Annotated[str, StringConstraints(max_length=100_000), AfterValidator(one_line)]
 LongText = Annotated[str, StringConstraints(max_length=LONGEST_TEXT)]
+#: What the host says with names and messages of others in it: a longer one is cut, not refused.
+CutRemark = Annotated[Remark, BeforeValidator(partial(_cut, longest=LONGEST_REMARK))]
+CutLine = Annotated[
+    str,
+    StringConstraints(max_length=LONGEST_TOLD),
+    BeforeValidator(partial(_cut, longest=LONGEST_TOLD)),
+]
 Digest = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
 ImageDigest = Annotated[str, StringConstraints(pattern=r"^sha256:[0-9a-f]{64}$")]
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Sized
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from deepmatrix.comparison.changes import Comparison, Kind, Side
 from deepmatrix.comparison.comparing import side
 from deepmatrix.comparison.verdicts import Key, Outcome
 from deepmatrix.config import documents
+from deepmatrix.config.bounds import Bounds
 from deepmatrix.config.documents import Problem, Section, Text, did_you_mean
 from deepmatrix.errors import ArgumentError
 from deepmatrix.results.rows import ModelRow, Results
@@ -27,6 +28,12 @@ Accepted verdicts. `compare --baseline FILE RUN` fails on what is worse than thi
 `--update-baseline` writes what RUN shows; review the difference, then commit it.
 Comments, reasons and what RUN does not have are kept.
 """
+
+
+#: Verdicts of a file: a run of the default preset has four hundred. A verdict has up to nine
+#: nodes, and its subject two.
+MOST = 5_000
+LIMITS = Bounds(size=1 << 20, lines=4 * MOST, nodes=12 * MOST)
 
 
 class Accepted(Section):
@@ -63,7 +70,7 @@ def load(path: Path) -> dict[Key, Outcome]:
         ArgumentError: the file is not there.
         ConfigError: it is wrong; one line a problem.
     """
-    document = documents.load(path, AcceptedVerdicts, _problems)
+    document = documents.load(path, AcceptedVerdicts, _problems, limits=LIMITS)
     return {
         (kind, subject, entry.cell): Outcome(
             verdict=entry.verdict, subject=subject, error=entry.error, reason=entry.reason or ""
@@ -75,7 +82,9 @@ def load(path: Path) -> dict[Key, Outcome]:
 
 
 def _problems(document: AcceptedVerdicts) -> Iterator[Problem]:
-    """Yield verdicts that there are not, and cells that a subject has twice."""
+    """Yield verdicts that there are not or too many, and cells that a subject has twice."""
+    if _count(getattr(document, kind) for kind in verdicts.KINDS) > MOST:
+        yield (), f"it has more than {MOST} verdicts", False
     for kind in verdicts.KINDS:
         words = verdicts.WORDS[kind]
         for subject, entries in getattr(document, kind).items():
@@ -147,10 +156,25 @@ def update(path: Path, heads: Sequence[Results]) -> bool:
             part = document.setdefault(kind, CommentedMap())
             _update_subject(part, kind, subject, known, outcomes)
     text = _dump(document)
+    _check_size(path, document, text)
     before = path.read_text("utf-8") if is_there(path) else ""
     if text != before:
         write_named(path, text)
     return text != before
+
+
+def _check_size(path: Path, document: CommentedMap, text: str) -> None:
+    """Raise ArgumentError for a file that `load` would refuse, before it is written."""
+    count = _count(document.get(kind, {}) for kind in verdicts.KINDS)
+    if count > MOST or len(text.encode()) > LIMITS.size or len(text.splitlines()) > LIMITS.lines:
+        raise ArgumentError(
+            f"{path}: {count} verdicts are more than a file of accepted ones holds",
+            hint="give the runs of each preset, or of each group of models, a file of their own",
+        )
+
+
+def _count(kinds: Iterable[Mapping[str, Sized]]) -> int:
+    return sum(len(entries) for subjects in kinds for entries in subjects.values())
 
 
 def count_unseen(path: Path, heads: Sequence[Results]) -> int:

@@ -20,21 +20,31 @@ from ruamel.yaml.events import (
 )
 from ruamel.yaml.parser import RoundTripParser
 
-#: The largest document, in bytes and lines: ten times the matrix file. A comment, and lines without
-#: anything, take a time that grows with the square of their length.
-LARGEST, MOST_LINES = 1 << 18, 10_000
-
 #: Mappings and lists inside one another; the matrix file needs four.
 DEEPEST = 20
-
-#: Values and keys, each alias counted as what it stands for: six times those of the matrix file.
-MOST_NODES = 10_000
 
 #: The key that takes over what another mapping has: no part of YAML 1.2.
 MERGE = "<<"
 
 #: The largest whole number.
 LARGEST_WHOLE = 2**64
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bounds:
+    """How large a document may be: its bytes and lines, and its *nodes*.
+
+    These are values and keys, each alias counted as what it stands for. A comment, and lines
+    without anything, take a time that grows with the square of their length.
+    """
+
+    size: int
+    lines: int
+    nodes: int
+
+
+#: Of what people write: ten times the size, and six times the nodes, of the matrix file.
+BY_PEOPLE = Bounds(size=1 << 18, lines=10_000, nodes=10_000)
 
 
 @dataclass
@@ -51,6 +61,7 @@ class _Open:
 class _Counter:
     """Counts the nodes of a document while its events come in."""
 
+    most_nodes: int
     sizes: dict[str, int] = field(default_factory=dict)
     anchors: set[str] = field(default_factory=set)
     stack: list[_Open] = field(default_factory=lambda: [_Open(anchor=None, mapping=False, nodes=0)])
@@ -80,8 +91,8 @@ class _Counter:
         parent.children += 1
         if anchor:
             self.sizes[anchor] = nodes
-        if sum(part.nodes for part in self.stack) > MOST_NODES:
-            raise _error(f"more than {MOST_NODES} values, with what aliases repeat", event)
+        if sum(part.nodes for part in self.stack) > self.most_nodes:
+            raise _error(f"more than {self.most_nodes} values, with what aliases repeat", event)
 
     def _check(self, event: NodeEvent) -> None:
         parent = self.stack[-1]
@@ -105,6 +116,8 @@ class BoundedParser(RoundTripParser):
     It looks at each event as it is made, so that nothing is built from those after it.
     """
 
+    most_nodes = BY_PEOPLE.nodes
+
     _event: Event | None = None
     _counter: _Counter | None = None
 
@@ -116,9 +129,14 @@ class BoundedParser(RoundTripParser):
     @current_event.setter
     def current_event(self, event: Event | None) -> None:
         if event is not None:
-            self._counter = self._counter or _Counter()
+            self._counter = self._counter or _Counter(self.most_nodes)
             self._counter.take(event)
         self._event = event
+
+
+def parser_with(bounds: Bounds) -> type[BoundedParser]:
+    """Return the parser of documents that may be so large."""
+    return type("Parser", (BoundedParser,), {"most_nodes": bounds.nodes})
 
 
 def _error(problem: str, event: Event) -> MarkedYAMLError:

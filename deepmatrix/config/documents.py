@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, StringConstraints, Tag, TypeAdapter,
 from pydantic_core import ErrorDetails
 
 from deepmatrix.config import source
+from deepmatrix.config.bounds import BY_PEOPLE, Bounds
 from deepmatrix.config.source import Location, Source, shown
 from deepmatrix.errors import ConfigError
 from deepmatrix.sizes import binary_size
@@ -115,8 +116,9 @@ def load(
     check: Callable[[M], Iterable[Problem]],
     *,
     complete: Callable[[Document], Completed] = lambda document: Completed(document=document),
+    limits: Bounds = BY_PEOPLE,
 ) -> M:
-    """Load a document, complete it, and check it.
+    """Load a document that may be as large as *limits*, complete it, and check it.
 
     Its form is checked by *model*, then by *check* what the model cannot know.
 
@@ -124,7 +126,7 @@ def load(
         ArgumentError: the file is not there.
         ConfigError: it is wrong; one line a problem, each ``name:line:column: what``.
     """
-    text = source.read(path)
+    text = source.read(path, limits)
     written = _plain(text.document)
     if odd := list(_odd_keys(written)):
         _raise(text, odd)

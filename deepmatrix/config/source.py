@@ -16,6 +16,7 @@ from ruamel.yaml.scanner import RoundTripScanner
 
 from deepmatrix.boundary.opening import open_plain
 from deepmatrix.config import bounds
+from deepmatrix.config.bounds import BY_PEOPLE, Bounds
 from deepmatrix.errors import ArgumentError, ConfigError
 from deepmatrix.sizes import binary_size
 
@@ -66,7 +67,7 @@ class Source:
         return position
 
 
-def read(path: Path) -> Source:
+def read(path: Path, limits: Bounds = BY_PEOPLE) -> Source:
     """Read a YAML 1.2 mapping.
 
     Raises:
@@ -75,7 +76,7 @@ def read(path: Path) -> Source:
     """
     try:
         with open_plain(path) as file:
-            content = file.read(bounds.LARGEST + 1)
+            content = file.read(limits.size + 1)
         text = content.decode("utf-8")
     except FileNotFoundError:
         raise ArgumentError(
@@ -85,12 +86,12 @@ def read(path: Path) -> Source:
         raise ConfigError(f"{path.name}:1:1: not UTF-8 text ({error.reason})") from None
     except OSError as error:
         raise ArgumentError(f"{path}: cannot be read ({error.strerror})") from None
-    if len(content) > bounds.LARGEST:
-        largest = binary_size(bounds.LARGEST)
+    if len(content) > limits.size:
+        largest = binary_size(limits.size)
         raise ConfigError(f"{path.name}:1:1: larger than {largest}, more than people write")
-    if len(text.splitlines()) > bounds.MOST_LINES:
-        raise ConfigError(f"{path.name}:1:1: more than {bounds.MOST_LINES} lines")
-    document = _parse(path, text)
+    if len(text.splitlines()) > limits.lines:
+        raise ConfigError(f"{path.name}:1:1: more than {limits.lines} lines")
+    document = _parse(path, text, limits)
     if not isinstance(document, CommentedMap):
         message = f"expected a mapping with 'version', found {shown(document)}"
         raise ConfigError(f"{path.name}:1:1: {message}")
@@ -143,9 +144,9 @@ class _Scanner(RoundTripScanner):
             raise MarkedYAMLError(problem=str(error), problem_mark=mark) from None
 
 
-def _parse(path: Path, text: str) -> object:
+def _parse(path: Path, text: str, limits: Bounds) -> object:
     yaml = YAML(typ="rt")
-    yaml.Parser = bounds.BoundedParser
+    yaml.Parser = bounds.parser_with(limits)
     yaml.Constructor = _Constructor
     yaml.Scanner = _Scanner
     try:

@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter
 
 from deepmatrix.boundary.bounds import Count, Facts, Id, Line, Remark
+from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.boundary.files import Damaged, read_bytes, read_json
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.boundary.writing import write_text
@@ -196,7 +197,7 @@ class Trial:
 
     def _run_cases(self, numbers: Sequence[int]) -> None:
         def fill(control: Path) -> dict[str, Any]:
-            shutil.copytree(self.suite.folder, control, dirs_exist_ok=True)
+            copy_tree(self.suite.folder, control, exist_ok=True)
             cases = [
                 {"number": number, **self.suite.runnable[number].model_dump()} for number in numbers
             ]

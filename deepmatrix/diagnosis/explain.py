@@ -73,7 +73,7 @@ def explain(tracer: Tracer, fault: Fault, budget_s: float = BUDGET_S) -> Cause:
     with _replacing(final) as part:
         cause = _find_cause(tracer, fault, part, time.monotonic() + budget_s)
         command = node_command(final, fault) if cause.alone else model_command(tracer.run, fault)
-        cause = cause.model_copy(update={"reproduce": command})
+        cause = cause.changed(reproduce=command)
         write_text(part / CAUSE_FILE, cause.model_dump_json(indent=1) + "\n")
     return cause
 
@@ -82,14 +82,12 @@ def _explain_as(run: Run, fault: Fault, searched: Cause) -> Cause:
     """Store for a fault the cause of another one that is alike."""
     folder = run.cause_path(searched.artifact, searched.consumer)
     command = node_command(folder, fault) if searched.alone else model_command(run, fault)
-    cause = searched.model_copy(
-        update={
-            "consumer": fault.consumer.id,
-            "as_on": searched.consumer,
-            "text": f"as on {searched.consumer}: {searched.text}",
-            "runs": 0,
-            "reproduce": command,
-        }
+    cause = searched.changed(
+        consumer=fault.consumer.id,
+        as_on=searched.consumer,
+        text=f"as on {searched.consumer}: {searched.text}",
+        runs=0,
+        reproduce=command,
     )
     with _replacing(run.cause_path(fault.artifact.id, fault.consumer.id)) as part:
         write_text(part / CAUSE_FILE, cause.model_dump_json(indent=1) + "\n")

@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.diagnosis.case import Case, name_node
 from deepmatrix.diagnosis.search.bisection import Bisection
 from deepmatrix.diagnosis.search.dequantised import dequantised_product_advice
@@ -107,7 +108,7 @@ class RuntimeSearch:
             return "it is the model's only node: the model itself shows the fault", False
         case, model_format = self.case, self.case.artifact.format
         with case.tracer.inspector_job(case.artifact, case.rows, CUT, node=node) as (_, control):
-            shutil.copytree(control / MADE, case.folder, dirs_exist_ok=True)
+            copy_tree(control / MADE, case.folder, exist_ok=True)
         inputs = arrays.read_all(case.folder / INPUTS, arrays.ANY)
         truths = arrays.read_all(case.folder / GOLD, arrays.ANY)
         model = case.folder / MODEL_PATHS[model_format]
@@ -178,7 +179,7 @@ class RuntimeSearch:
         if advice is None:
             return cause
         text = f"{cause.text}; {advice.why}: {advice.action}"
-        return cause.model_copy(update={"text": text, "hint": advice.action})
+        return cause.changed(text=text, hint=advice.action)
 
     def run_consumer(self, tensors: Sequence[str]) -> dict[str, Values]:
         """Run the consumer on the model with *tensors* exposed; return these and the outputs."""
@@ -187,7 +188,7 @@ class RuntimeSearch:
         types = [self._tensor_type(name) for name in exposed]
         folder = case.folder / "exposed"
         with case.tracer.inspector_job(artifact, case.rows, EXPOSE, tensors=types) as (_, control):
-            shutil.copytree(control / MADE, folder)
+            copy_tree(control / MADE, folder)
         try:
             model = folder / MODEL_PATHS[artifact.format]
             inputs = case.tracer.inputs(artifact, case.rows)

@@ -24,6 +24,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from deepmatrix.boundary import nofollow, removing
+from deepmatrix.boundary.copying import copy_tree
 from deepmatrix.engines import Ended, Task, archives, endings, watch
 from deepmatrix.engines.limits import LimitCheck
 from deepmatrix.engines.sandbox import Folders, Sandbox
@@ -239,7 +240,7 @@ class LocalProcesses:
             copies = Folders.create(temporary, self._folder / SHARED if sandbox else None)
             if not sandbox:
                 self._write_code(copies.code)
-            shutil.copytree(control, copies.control)
+            copy_tree(control, copies.control)
             yield copies
         finally:
             removing.remove(temporary)

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Final
+
+from pydantic import ValidationError
 
 from deepmatrix.boundary import removing
+from deepmatrix.boundary.files import describe
 from deepmatrix.execution import evaluations
 from deepmatrix.execution.attempts import Attempt
 from deepmatrix.execution.conclusions import status_of_phases
@@ -54,6 +58,14 @@ def _collect_evaluation(run: Run, engine: str, job: Job, cell: Cell, inspected: 
     run.save(job, collector.record(engine, Evidence()))
 
 
+#: What is raised where a cell's files, or what the host makes of them, are out of bounds.
+UNUSABLE: Final = (arrays.Unreadable, ValidationError)
+
+
+def _problem(error: Exception) -> str:
+    return describe(error) if isinstance(error, ValidationError) else str(error)
+
+
 class _Collector:
     """One attempt while it is collected; its status and cause may still change."""
 
@@ -84,8 +96,8 @@ class _Collector:
         try:
             stored = artifacts.keep_exports(self.run, self.job, output, self.attempt.control)
             self.stored.update(stored)
-        except arrays.Unreadable as error:
-            self._blame_artifact(f"an exported artifact is incomplete: {error}")
+        except UNUSABLE as error:
+            self._blame_artifact(f"an exported artifact is incomplete: {_problem(error)}")
         exported = {artifact.format for artifact in output.artifacts}
         if self.status == "ok" and exported != set(self.cell.exports):
             names = ", ".join(sorted(exported)) or "nothing"
@@ -96,12 +108,25 @@ class _Collector:
         try:
             stored = imports.keep_import(self.run, self.job, output, self.attempt.control)
             self.stored.update(stored)
-        except arrays.Unreadable as error:
-            self._blame_artifact(str(error))
+        except UNUSABLE as error:
+            self._blame_artifact(_problem(error))
 
     def record(self, engine: str, evidence_of_training: Evidence) -> JobRecord:
-        """Judge the answers, if there are any; return the job's record."""
-        agreement = self.agreement()
+        """Judge the answers, if there are any; return the job's record.
+
+        Where it could not be read back, the record says so, and has nothing of the cell.
+        """
+        try:
+            return self._record(engine, evidence_of_training, self.agreement())
+        except ValidationError as error:
+            self.status, self.cause = "torn", f"it cannot be recorded: {describe(error)}"
+            self.attempt = replace(self.attempt, output=None, energy_j=None, provenance={})
+            self.stored = {}
+            return self._record(engine, Evidence(), None)
+
+    def _record(
+        self, engine: str, evidence_of_training: Evidence, agreement: Agreement | None
+    ) -> JobRecord:
         job, attempt = self.job, self.attempt
         return JobRecord(
             run=self.run.id,

@@ -224,8 +224,7 @@ class OpenRun:
             is_disturbed = record.status in DISTURBED
             is_one_of_several = job is not jobs[0] or (record.start_failed and len(jobs) > 1)
             if is_disturbed or (is_one_of_several and record.is_doubtful):
-                changes = {"unconfirmed": not is_disturbed}
-                self.run.save(job, record.model_copy(update=changes))
+                self.run.save(job, record.changed(unconfirmed=not is_disturbed))
                 repeated.append(job)
             else:
                 self._save(job, record)
@@ -266,7 +265,7 @@ class OpenRun:
         """Save the record of a job; where the job was in doubt, it is run alone by now."""
         if doubt := self._doubt(job):
             record = record.confirming(doubt)
-        record = record.model_copy(update={"anew": self.reuse.reasons.get(job.id, "")})
+        record = record.changed(anew=self.reuse.reasons.get(job.id, ""))
         self.run.save(job, record)
         self.seconds[job.cell] += record.wall_s
         self.attempts.watcher.ended(job, record)

@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from deepmatrix.boundary.bounds import cut
 from deepmatrix.judging import deviations
 from deepmatrix.judging.consensus import (
     Group,
@@ -106,7 +107,7 @@ class _Settlement:
             settled = truth
         for entry in answered:
             agreement = deviations.compare(entry.outputs, settled)
-            self.run.save(entry.job, entry.record.model_copy(update={"agreement": agreement}))
+            self.run.save(entry.job, entry.record.changed(agreement=agreement))
 
     def _answered(self) -> list[_Answered]:
         return list(filter(None, map(self._answers_of, self._consumers())))
@@ -240,7 +241,7 @@ class _Settlement:
                 for number, name in enumerate(truth.gold)
                 if name in stated and (group := self._dissent(truth, number, name, answered))
             ]
-        yield from (doubt for doubt in doubts if doubt not in truth.remarks)
+        yield from (doubt for doubt in map(cut, doubts) if doubt not in truth.remarks)
 
     def _arbitrated(self, truth: Truth, answered: Sequence[_Answered]) -> Truth:
         """Return gold with a decision where an evaluation and the baseline contradict each other.

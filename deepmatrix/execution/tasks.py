@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
+from deepmatrix.boundary.copying import copy_file, copy_tree
 from deepmatrix.boundary.files import Damaged
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.engines import Limits, Queue, Task
@@ -138,7 +138,7 @@ class TaskMaker:
         data = control / "data"
         data.mkdir()
         for name, source in inputs.files(self.run.inputs, job.workload).items():
-            shutil.copyfile(source, data / name)
+            copy_file(source, data / name)
         self._shorten(job, data / "order.npz")
         if "probe" in job.phases:
             (data / "probes.npz").write_bytes(inputs.npz_bytes(_flat(probes.inputs())))
@@ -171,12 +171,12 @@ class TaskMaker:
     def _inspect(self, job: Job, control: Path) -> dict[str, Any]:
         planned = self.run.manifest.plan.imports
         model = next(model for model in planned if model.name == job.subject)
-        shutil.copytree(self.run.model_path(model.name), control / "model")
+        copy_tree(self.run.model_path(model.name), control / "model")
         request = model.sample_request
         sample_inputs = imports.inputs_for(self.run, model)
         if is_there(sample_inputs):
             (control / "given").mkdir()
-            shutil.copyfile(sample_inputs, control / "given" / artifacts.INPUTS)
+            copy_file(sample_inputs, control / "given" / artifacts.INPUTS)
         return {
             "import": {
                 "format": model.format,

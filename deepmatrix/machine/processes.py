@@ -16,7 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO, Any
 
-from deepmatrix.errors import EngineError
+from deepmatrix.errors import EngineError, limit_hint
 
 #: How many of a failed command's last lines its error quotes.
 QUOTED_LINES = 15
@@ -179,7 +179,19 @@ def failure(command: Sequence[str], code: int, output: str, hint: str = "") -> C
     last = "\n".join(output.strip().splitlines()[-QUOTED_LINES:])
     how = f"ended with exit code {code}" if code > 0 else f"was killed by signal {-code}"
     message = f"{command[0]} {how}: {shell_line(command)}" + (f"\n{last}" if last else "")
-    return CommandFailed(message, hint=hint, code=code, output=last)
+    return CommandFailed(message, hint=_with_limit(hint), code=code, output=last)
+
+
+def _with_limit(hint: str) -> str:
+    """Return a hint with the limit of memory, which a program may have met, where there is one."""
+    try:
+        import resource  # noqa: PLC0415 - Windows has none
+    except ImportError:
+        return hint
+    most, _ = resource.getrlimit(resource.RLIMIT_AS)
+    if most == resource.RLIM_INFINITY:
+        return hint
+    return "; ".join(filter(None, (f"memory is limited here: ulimit -v {most >> 10}", hint)))
 
 
 def shell_line(command: Sequence[str]) -> str:
@@ -194,5 +206,6 @@ def _over_own(environment: Mapping[str, str] | None) -> dict[str, str] | None:
 def _cannot_start(command: Sequence[str], error: OSError, hint: str) -> CommandFailed:
     reason = error.strerror or str(error)
     return CommandFailed(
-        f"cannot start {command[0]}: {reason}", hint=hint or f"install {command[0]}"
+        f"cannot start {command[0]}: {reason}",
+        hint=limit_hint(error) or hint or f"install {command[0]}",
     )

@@ -8,20 +8,26 @@ https://github.com/onnx/onnx/blob/main/onnx/onnx.proto. Damaged bytes end the me
 from __future__ import annotations
 
 import mmap
+import stat
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path, PurePosixPath
 from typing import Final
 
 from deepmatrix.boundary.opening import open_plain
 
 #: At most this many fields are read. Graphs of large language models have some hundred thousands.
-MOST_FIELDS: Final = 10_000_000
+MOST_FIELDS: Final = 2_000_000
 
 #: Protobuf's own limit of nested messages.
 DEEPEST: Final = 100
 
-#: Longer names are none of files.
+#: Longer names are none of files; nor does a model keep its weights in deeper folders.
 LONGEST_NAME: Final = 4096
+MOST_PARTS: Final = 64
+
+#: At most this many tensors with external data are looked at.
+MOST_LOCATIONS: Final = 100_000
 
 #: By message, the fields that lead to a tensor's external data, and the messages that they hold.
 _FIELDS: Final[dict[str, dict[int, str]]] = {
@@ -65,7 +71,7 @@ def external_files(path: Path) -> dict[str, Path]:
         open_plain(path) as opened,
         mmap.mmap(opened.fileno(), 0, access=mmap.ACCESS_READ) as content,
     ):
-        locations = sorted(set(_Scan(content).locations()))
+        locations = sorted(set(islice(_Scan(content).locations(), MOST_LOCATIONS)))
     return {
         name: path.parent / name
         for name in map(_file_name, locations)
@@ -75,6 +81,8 @@ def external_files(path: Path) -> dict[str, Path]:
 
 def _file_name(location: bytes) -> str:
     """Return a location as a name below the model's folder, nothing where it is none."""
+    if location.count(b"/") >= MOST_PARTS:
+        return ""
     try:
         name = PurePosixPath(location.decode("utf-8"))
     except UnicodeDecodeError:
@@ -86,15 +94,17 @@ def _file_name(location: bytes) -> str:
 
 
 def _is_plain(folder: Path, name: str) -> bool:
+    """Return whether a file is there; what is missing first ends the search."""
+    place, mode = folder, 0
     try:
-        place = folder
         for part in PurePosixPath(name).parts:
             place /= part
-            if place.is_symlink():
+            mode = place.lstat().st_mode
+            if stat.S_ISLNK(mode):
                 return False
-        return place.is_file()
-    except OSError:  # such as a name that is too long
+    except OSError:  # missing, or such as a name that is too long
         return False
+    return stat.S_ISREG(mode)
 
 
 class _Scan:
@@ -116,7 +126,7 @@ class _Scan:
             waiting += [
                 (inner[number], begin, stop, depth + 1)
                 for number, begin, stop in self._parts(start, end)
-                if number in inner and depth < DEEPEST
+                if number in inner and depth < DEEPEST and begin < stop
             ]
 
     def _location(self, start: int, end: int) -> Iterator[bytes]:

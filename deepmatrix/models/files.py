@@ -6,12 +6,12 @@ Nothing here parses a model: it may be hostile, and containers are the boundary.
 from __future__ import annotations
 
 import itertools
-import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepmatrix.boundary.bounds import one_line
+from deepmatrix.boundary.copying import copy_file
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models.external_data import external_files
 from deepmatrix.models.formats import format_of, names_below
@@ -77,7 +77,7 @@ def copy_model(model: Model, folder: Path) -> None:
     for name, source in model.files.items():
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(source, target)
+        copy_file(source, target)
 
 
 def drop_duplicates(models: Sequence[Model]) -> tuple[list[Model], list[str]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from deepmatrix.boundary.copying import copy_file, copy_tree
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.models.following import follow, output_names
 from deepmatrix.planning.plan import Import, Job
@@ -63,10 +64,10 @@ def keep_import(run: Run, job: Job, output: Output, control: Path) -> dict[str, 
     final = run.artifact_path(model.artifact)
     part = final.with_name(f"{final.name}.part")
     shutil.rmtree(part, ignore_errors=True)
-    shutil.copytree(run.model_path(model.name), part / MODEL)
+    copy_tree(run.model_path(model.name), part / MODEL)
     inspection = control / "artifacts"
     served = arrays.read_all(inspection / INPUTS, arrays.ANY)
-    shutil.copyfile(inspection / INPUTS, part / INPUTS)
+    copy_file(inspection / INPUTS, part / INPUTS)
     inspected = output.inspected()
     judged = _judged(run, model, inspection, inspected)
     if judged.evaluations:

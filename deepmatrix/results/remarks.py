@@ -122,14 +122,12 @@ def source_words(source: str) -> str:
 def gold_sources(models: Iterable[ModelRow]) -> Iterator[str]:
     """Yield what judges users' own models where it is not a float64 evaluation, and why."""
     for model in models:
-        for source in sorted(set(model.judged_by.values()) - set(EVALUATIONS)):
-            outputs = [
-                name
-                for name, by in model.judged_by.items()
-                if by == source and name not in model.random
-            ]
-            if not outputs:
-                continue
+        random = set(model.random)
+        outputs_by: dict[str, list[str]] = {}
+        for name, source in model.judged_by.items():
+            if source not in EVALUATIONS and name not in random:
+                outputs_by.setdefault(source, []).append(name)
+        for source, outputs in sorted(outputs_by.items()):
             yield (
                 f"{model.name}: the right values of {', '.join(outputs)} are from: "
                 f"{source_words(source)}; differences within the tolerance may be its own rounding"

@@ -41,8 +41,11 @@ LARGEST_BYTES = 8 * 2**30
 #: An archive may unpack to so many times its size, or to so many bytes where it is small.
 LARGEST_RATIO, SMALL_BYTES = 100, 256 * 2**20
 
-#: Bytes of the list of an archive's members, and of its end, which holds a comment.
-LARGEST_DIRECTORY, DIRECTORY_END = 4 * 2**20, 2**16 + 22
+#: Bytes of the list of an archive's members; of its end; and of the comment that this may hold.
+LARGEST_DIRECTORY, END, LONGEST_COMMENT = 4 * 2**20, 22, 2**16
+
+#: Bytes of the end of an archive above 4 GiB, and of what says where that is. Both come before END.
+END64, LOCATOR = 56, 20
 
 #: A side of an array without values. Nothing else bounds it.
 LARGEST_EMPTY_SIDE = 2**24
@@ -135,16 +138,30 @@ def _size(stream: IO[bytes]) -> int:
 
 
 def _check_directory(stream: IO[bytes], name: str) -> None:
-    """Raise Unreadable where the list of an archive's members is too long to be read.
+    """Raise Unreadable where the list of an archive's members is too long to be read as a whole.
 
-    It is read as a whole. Its size stands 12 bytes after the last mark of its end.
+    What says its size is found as `zipfile` finds it: another place could say another size.
     """
-    stream.seek(max(_size(stream) - DIRECTORY_END, 0))
-    end = stream.read(DIRECTORY_END)
-    at = end.rfind(b"PK\5\6")
-    size = int.from_bytes(end[at + 12 : at + 16], "little")
-    if at >= 0 and size > LARGEST_DIRECTORY:
+    first = max(_size(stream) - LONGEST_COMMENT - END - LOCATOR - END64, 0)
+    stream.seek(first)
+    tail = stream.read()
+    has_no_comment = tail[-END:].startswith(b"PK\5\6") and tail.endswith(b"\0\0")
+    at = len(tail) - END if has_no_comment else tail.rfind(b"PK\5\6")
+    if at < 0:
+        return  # `zipfile` says what is wrong
+    size = int.from_bytes(tail[at + 12 : at + 16], "little")
+    at64 = at - LOCATOR - END64
+    locator = tail[max(at - LOCATOR, 0) : at]
+    if locator.startswith(b"PK\6\7"):
+        if at64 < 0 or not tail.startswith(b"PK\6\6", at64) or _number(locator, 8) != first + at64:
+            raise Unreadable(f"{name} does not end as an archive does")
+        size = _number(tail, at64 + 40)
+    if size > LARGEST_DIRECTORY:
         raise Unreadable(f"{name} lists more members than an archive of arrays has")
+
+
+def _number(content: bytes, place: int) -> int:
+    return int.from_bytes(content[place : place + 8], "little")
 
 
 def _read_one(

@@ -13,6 +13,7 @@ from typing import Any, Final
 import numpy as np
 from pydantic import TypeAdapter
 
+from deepmatrix.boundary.copying import NO_ROOM, copy_file, copy_tree
 from deepmatrix.boundary.files import Damaged, read_json
 from deepmatrix.boundary.opening import open_plain
 from deepmatrix.boundary.writing import flush_folder, flush_tree, replace_folder, write_text
@@ -77,13 +78,15 @@ def keep_exports(run: Run, job: Job, output: Output, control: Path) -> dict[str,
         shutil.rmtree(part, ignore_errors=True)
         check_files(exported[artifact.format], control / "artifacts" / artifact.format)
         try:
-            shutil.copytree(control / "artifacts" / artifact.format, part / MODEL)
-        except shutil.Error as error:
-            raise arrays.Unreadable(f"{artifact.format}: {error}") from None
+            copy_tree(control / "artifacts" / artifact.format, part / MODEL)
         except FileNotFoundError:
             raise arrays.Unreadable(f"there is no {artifact.format}") from None
+        except OSError as error:
+            if error.errno in NO_ROOM:
+                raise
+            raise arrays.Unreadable(f"{artifact.format}: {error.strerror}") from None
         for name in (WEIGHTS, PRODUCED):
-            shutil.copyfile(control / "artifacts" / name, part / name)
+            copy_file(control / "artifacts" / name, part / name)
         inputs.write_npz(part / INPUTS, {"x": probe})
         inputs.write_npz(part / GOLD, {"y": truth})
         described = describe(exported[artifact.format], artifact.id, part)
@@ -156,12 +159,10 @@ def describe(exported: Exported, artifact_id: str, folder: Path) -> Exported:
 
     Paths are relative to the artifact's *folder*.
     """
-    model_files = [
-        file.model_copy(update={"path": f"{MODEL}/{file.path}"}) for file in exported.files
-    ]
+    model_files = [file.changed(path=f"{MODEL}/{file.path}") for file in exported.files]
     names = [name for name in HOST_FILES if (folder / name).is_file()]
     host_files = [describe_file(folder / name, folder) for name in names]
-    return exported.model_copy(update={"id": artifact_id, "files": (*model_files, *host_files)})
+    return exported.changed(id=artifact_id, files=(*model_files, *host_files))
 
 
 def describe_file(path: Path, folder: Path) -> ExportedFile:
@@ -239,7 +240,7 @@ def hand_over(run: Run, stored: Artifact, control: Path) -> dict[str, Any]:
     Its gold and its producer's outputs stay on the host.
     """
     described, artifact = verify_stored(run, stored), run.artifact_path(stored)
-    shutil.copytree(artifact / MODEL, control / "artifact" / MODEL)
+    copy_tree(artifact / MODEL, control / "artifact" / MODEL)
     (control / "artifact" / "inputs").mkdir()
     entries, rows = [], 0
     try:

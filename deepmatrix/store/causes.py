@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal
 
-from deepmatrix.boundary.bounds import Count, Fixed, Id, Line, Measure, Remark, TensorName
+from deepmatrix.boundary.bounds import Count, CutLine, Fixed, Id, Line, Measure, Remark, TensorName
 from deepmatrix.store.parts import Part
 
 #: The file of a cause, in its folder.
@@ -41,7 +41,7 @@ class Cause(Part):
     model: Id = ""
     consumer: Id
     kind: CauseKind
-    text: Line
+    text: CutLine
     node: TensorName = ""
     tensor: TensorName = ""
     error: Measure | None = None
@@ -49,7 +49,7 @@ class Cause(Part):
     runs: Count = 0
     alone: bool = False
     only_node: bool = False
-    hint: Line = ""
+    hint: CutLine = ""
     as_on: Id = ""
     reproduce: Line = ""
 

@@ -3,11 +3,20 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated
+from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from deepmatrix.boundary.bounds import Id, Json, Line, LongText, Whole, one_line
+from deepmatrix.boundary.bounds import (
+    LONGEST_TOLD,
+    Id,
+    Json,
+    Line,
+    LongText,
+    Whole,
+    cut,
+    one_line,
+)
 from harness.record import FOR_USERS, LARGEST_STEP, LEAST_STEP
 
 #: What ONNX Runtime says before its reason: its name, a code, and the file's path inside the cell.
@@ -21,6 +30,13 @@ class Part(BaseModel):
     """A piece of a record: frozen; unknown fields are refused."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", ser_json_inf_nan="constants")
+
+    def changed(self, **fields: Any) -> Self:
+        """Return a copy with other fields, checked as those of a file are.
+
+        Raises pydantic.ValidationError for what could not be read back.
+        """
+        return type(self).model_validate({**dict(self), **fields})
 
 
 class Reported(BaseModel):
@@ -45,7 +61,7 @@ class Failure(Part):
         It begins with the reason: in a table the middle of a long line is cut.
         """
         line = one_line(next(iter(self.message.strip().splitlines()), ""))
-        return _PREAMBLE.sub("", line, count=1)
+        return cut(_PREAMBLE.sub("", line, count=1), LONGEST_TOLD)
 
     @property
     def line(self) -> str:
@@ -54,7 +70,7 @@ class Failure(Part):
             return one_line(self.type)
         if self.type in FOR_USERS:
             return self.message_line
-        return one_line(f"{self.type}: {self.message_line}")
+        return cut(f"{self.type}: {self.message_line}", LONGEST_TOLD)
 
 
 #: What one step of a quantised value stands for.

@@ -18,6 +18,7 @@ from pydantic import Field
 from deepmatrix.boundary.bounds import (
     Cosine,
     Count,
+    CutLine,
     Digest,
     FewFixed,
     Id,
@@ -107,7 +108,7 @@ class Deviation(Part):
     top1: Measure | None = None
     cosine: Cosine | None = None
     row: Count | None = None
-    note: Line = ""
+    note: CutLine = ""
     dtype: Id = ""
     producer_error: Measure | None = None
     caution: Line = ""
@@ -130,7 +131,7 @@ class Agreement(Part):
     producer_error: Measure | None
     from_producer: Measure | None
     scale: Measure
-    note: Line = ""
+    note: CutLine = ""
     outputs: FewFixed[Deviation] = ()
 
 
@@ -159,7 +160,7 @@ class JobRecord(Part):
     engine: Id
     emulated: bool
     status: Status
-    cause: Line = ""
+    cause: CutLine = ""
     wall_s: Seconds
     #: When the engine was asked to start the process, seconds since 1970.
     started_at: Moment | None = None
@@ -171,7 +172,7 @@ class JobRecord(Part):
     energy_j: Joules | None = None
     output: Output | None = None
     #: How it had failed in a process that served others before; this record is of it alone.
-    after_others: Line = ""
+    after_others: CutLine = ""
     #: It failed in a process of several, and has to be run alone before that counts.
     unconfirmed: bool = False
     agreement: Agreement | None = None
@@ -187,7 +188,7 @@ class JobRecord(Part):
     #: The run that measured it, where this one took it over.
     reused: Id = ""
     #: Why it was not taken over from the run that this one reuses.
-    anew: Line = ""
+    anew: CutLine = ""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -213,7 +214,7 @@ class JobRecord(Part):
     def confirming(self, earlier: JobRecord) -> JobRecord:
         """Return this record of a job alone, saying how it had failed after others."""
         after_others = "" if earlier.start_failed else f"{earlier.status}: {earlier.cause}"
-        return self.model_copy(update={"after_others": after_others, "unconfirmed": False})
+        return self.changed(after_others=after_others, unconfirmed=False)
 
     @property
     def start_failed(self) -> bool:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from deepmatrix.boundary.files import Damaged
+from pydantic import ValidationError
+
+from deepmatrix.boundary.files import Damaged, describe
 from deepmatrix.boundary.opening import is_there
 from deepmatrix.boundary.writing import write_text
 from deepmatrix.store import arrays, artifacts
@@ -93,7 +95,8 @@ def _arrays(path: Path) -> dict[str, Values]:
 def replace(folder: Path, truth: Truth) -> None:
     """Write what judges the artifact in a folder now.
 
-    Its description comes last: until then it is as before, and is settled again.
+    Its description comes last: until then it is as before, and is settled again. Raises
+    RecordError where it is damaged, or could not be read back.
     """
     described = artifacts.read_description(folder)
     files = {
@@ -106,7 +109,7 @@ def replace(folder: Path, truth: Truth) -> None:
         write_npz(folder / name, values)
     untouched = tuple(file for file in described.files if file.path not in files)
     written = tuple(artifacts.describe_file(folder / name, folder) for name in files)
-    changes = {
+    changes: dict[str, Any] = {
         "files": (*untouched, *written),
         "gold": dict(truth.sources),
         "unjudged": dict(truth.unjudged),
@@ -119,5 +122,8 @@ def replace(folder: Path, truth: Truth) -> None:
         "gold_remarks": truth.remarks,
         "agreed": truth.agreed,
     }
-    changed = described.model_copy(update=changes)
+    try:
+        changed = described.changed(**changes)
+    except ValidationError as error:
+        raise Damaged(folder, describe(error), hint=artifacts.HINT) from None
     write_text(folder / artifacts.DESCRIPTION, changed.model_dump_json(indent=1))

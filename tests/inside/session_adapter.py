@@ -79,8 +79,8 @@ def out_of_memory():
         blocks.append(b"x" * (16 << 20))
 
 
-def half_a_gigabyte():
-    block = b"x" * (512 << 20)
+def quarter_of_a_gigabyte():
+    block = b"x" * (256 << 20)
     time.sleep(1)  # memory is looked at four times a second
     del block
 

@@ -172,7 +172,8 @@ def test_results_of_one_run_are_no_baseline_of_several(
     assert "**Against results.json:**" in comment(runner)
 
     entry = "{model: net.onnx, inputs: [x.npz], reference: y.npz}"
-    again = "{model: net.onnx, inputs: [x.npz]}"
+    again = "{model: other.onnx, inputs: [x.npz]}"
+    shutil.copy(repository / "net.onnx", repository / "other.onnx")
     (repository / "deepmatrix.yaml").write_text(f"version: 1\nmodels: [{entry}, {again}]\n")
     code, runner = run_action(repository, installed, **baseline)
     assert code == 2

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import struct
 import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from deepmatrix.store import arrays
+from deepmatrix.store import answers, arrays
 from deepmatrix.store.arrays import Unreadable
 from harness import control
 
@@ -123,3 +124,70 @@ def test_an_array_whose_name_no_archive_can_hold_is_refused_where_it_is_written(
     with pytest.raises(ValueError, match=r"'x\\x00y' has a null character"):
         control.save_arrays(str(tmp_path), "inputs.npz", {name: np.ones(2)})
     assert list(tmp_path.iterdir()) == []
+
+
+def ended(content: bytes, listed: int, *, zip64: int | None = None, offset: int = 0) -> bytes:
+    """Return an archive whose end says how long the list of its members is.
+
+    *zip64*: how long the end of large archives says that it is. *offset*: what is added to where
+    this end says that it stands.
+    """
+    begin, end = content[:-22], content[-22:]
+    if zip64 is not None:
+        begin += struct.pack("<4sQ2H2L4Q", b"PK\6\6", 44, 45, 45, 0, 0, 1, 1, zip64, 0)
+        begin += struct.pack("<4sLQL", b"PK\6\7", 0, len(begin) - 56 + offset, 1)
+    return begin + end[:12] + struct.pack("<L", listed) + end[16:]
+
+
+MEMBERS = "lists more members than an archive of arrays has"
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (ended(archive(whole()), 2**22 + 1), MEMBERS),
+        (ended(archive(whole()), 51, zip64=2**22 + 1), MEMBERS),
+        (ended(archive(whole()), 51, zip64=51, offset=1), "does not end as an archive does"),
+        (ended(archive(whole()), 2**22 + 1)[:-6] + b"PK\5\6\0\0", MEMBERS),
+    ],
+)
+def test_a_list_of_members_that_is_too_long_is_refused_wherever_its_size_stands(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    (tmp_path / "x.npz").write_bytes(content)
+    for read in (arrays.read_all, arrays.names):
+        with pytest.raises(Unreadable, match=problem):
+            read(tmp_path / "x.npz")
+
+
+def test_an_archive_with_the_end_of_large_ones_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(zipfile, "ZIP_FILECOUNT_LIMIT", 0)
+    (tmp_path / "x.npz").write_bytes(archive(whole()))
+    assert b"PK\6\7" in (tmp_path / "x.npz").read_bytes()
+    assert list(arrays.read_all(tmp_path / "x.npz")) == ["x"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (shaped("(1000000,)"), "claims 4000000 bytes and has 144"),
+        (shaped("(0, 16777217)"), "which is impossible"),
+        (
+            npy("{'descr': '<f16', 'fortran_order': False, 'shape': (1,)}"),
+            "which no library computes in|not a valid dtype",  # where numpy lacks it
+        ),
+    ],
+)
+def test_an_array_that_its_file_cannot_hold_is_refused_by_its_header(
+    tmp_path: Path, content: bytes, problem: str
+) -> None:
+    (tmp_path / "x.npz").write_bytes(archive(content))
+    with pytest.raises(Unreadable, match=problem):
+        arrays.read_all(tmp_path / "x.npz")
+
+
+def test_answers_of_one_name_are_refused(tmp_path: Path) -> None:
+    with pytest.raises(Unreadable, match="two of them have the same name"):
+        answers.read_control(tmp_path, ["y", "y"], 100)

@@ -183,6 +183,23 @@ def test_a_damaged_file_is_named_with_its_field(tmp_path: Path, text: str, probl
     assert caught.value.message.startswith(f"{path}: {problem}")
 
 
+def test_a_field_of_a_damaged_file_is_shown_without_control_characters(tmp_path: Path) -> None:
+    (tmp_path / "x.json").write_text(json.dumps({"a\x1b[31m\u202e\nb": -1}))
+    with pytest.raises(Damaged) as caught:
+        read_json(tmp_path / "x.json", COUNTS)
+    assert caught.value.problem.startswith("a b: Input should be")
+
+
+def test_a_record_of_another_wave_or_workload_does_not_count(tmp_path: Path) -> None:
+    run = new_run(tmp_path, PLAN)
+    job = next(PLAN.jobs("produce"))
+    for change in ({"wave": "consume"}, {"workload": "another"}):
+        run.save(job, record(job, **change))
+        found = run.record(job)
+        assert found.status == "damaged"
+        assert "it is of the wave" in found.cause
+
+
 def test_a_file_that_is_none_or_too_large_is_refused(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "large").write_bytes(b" " * 101)
@@ -215,6 +232,7 @@ def test_a_name_that_no_file_system_takes_is_refused() -> None:
     ("change", "problem"),
     [
         ({"name": "../../../zz"}, "cannot be part of an id"),
+        ({"isa": "../../../zz"}, "cannot be part of an id"),
         ({"architecture": "riscv"}, "there is no 'riscv'"),
         ({"python": "3"}, "is no version of Python"),
     ],

@@ -516,6 +516,24 @@ def test_an_update_by_a_run_of_some_models_or_cells_keeps_the_others(
     )
 
 
+@pytest.mark.parametrize("count", [3000, 5001])
+def test_what_an_update_writes_can_be_loaded_or_is_refused_before(
+    tmp_path: Path, count: int
+) -> None:
+    results = verifications.results()
+    (row, *_) = results.portability
+    rows = [row.model_copy(update={"consumer": f"cell-{number}"}) for number in range(count)]
+    many = results.model_copy(update={"portability": tuple(rows), "training": (), "probes": ()})
+    baseline = tmp_path / "baseline.yaml"
+    if count < 5000:
+        assert accepted.update(baseline, [many])
+        assert len(accepted.load(baseline)) == count
+        return
+    with pytest.raises(ArgumentError, match="5001 verdicts are more than a file of accepted"):
+        accepted.update(baseline, [many])
+    assert not baseline.exists()
+
+
 def test_two_models_of_one_name_are_not_judged_as_one(tmp_path: Path) -> None:
     results = verifications.results()
     (model,) = results.models

@@ -10,13 +10,26 @@ import pytest
 
 from deepmatrix import reports
 from deepmatrix.boundary.opening import open_plain
-from deepmatrix.boundary.writing import replace_folder, write_bytes, write_named
+from deepmatrix.boundary.writing import append_bytes, replace_folder, write_bytes, write_named
 from deepmatrix.cli.main import main
 from deepmatrix.errors import system_error
 from deepmatrix.reports import markdown
 from deepmatrix.results import merging
 from tests.unit.test_boundary import nested
 from tests.unit.test_results import whole
+
+
+def test_lines_that_cannot_all_be_added_leave_none(tmp_path: Path) -> None:
+    path = tmp_path / "history.ndjson"
+    path.write_bytes(b"one\n")
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (50, before[1]))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            append_bytes(path, b"x" * 20_000)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert path.read_bytes() == b"one\n"
 
 
 def put(path: Path, kind: str) -> Path:

@@ -189,3 +189,19 @@ def test_an_answer_without_end_is_read_up_to_a_bound(address: Address) -> None:
     with pytest.raises(EngineError, match="it answers with more than 8 MiB"):
         connect(address(flood))
     assert sent < 2 * connection.LARGEST_ANSWER
+
+
+def test_an_engine_that_sends_elsewhere_is_not_followed(address: Address) -> None:
+    there = engine_of()
+
+    def speak(handler: BaseHTTPRequestHandler, path: str) -> None:
+        if path.startswith("/there"):
+            there(handler, path)
+            return
+        handler.send_response(307)
+        handler.send_header("Location", f"/there{path}")
+        handler.send_header("Content-Length", "0")
+        handler.end_headers()
+
+    with pytest.raises(EngineError, match="no container engine answers"):
+        connect(address(speak))

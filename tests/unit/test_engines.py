@@ -212,6 +212,15 @@ def test_links_and_devices_are_left_out(tmp_path: Path) -> None:
     assert [path.name for path in target.iterdir()] == ["plain"]
 
 
+def test_links_and_devices_count_as_files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(archives, "MAX_FILES", 3)
+    target = tmp_path / "control"
+    target.mkdir()
+    kinds = [tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.FIFOTYPE, tarfile.CHRTYPE]
+    with pytest.raises(archives.Refused, match="more than 3 files"):
+        archives.unpack([_tar({}, *kinds)], target, limit_bytes=MIB)
+
+
 @pytest.mark.parametrize(
     ("files", "message"),
     [

@@ -400,3 +400,27 @@ def test_a_call_to_an_engine_is_left_alone_only_after_an_interruption() -> None:
     with pytest.raises(interruptible.NoAnswer):
         interruptible.call(release.wait, cancel, grace_s=0.01)
     release.set()
+
+
+@pytest.mark.parametrize(
+    ("limit", "value", "command", "hint"),
+    [
+        ("RLIMIT_NOFILE", 4, ["true"], "raise the limit of open files: ulimit -n 4096"),
+        ("RLIMIT_AS", 1 << 30, ["false"], "memory is limited here: ulimit -v 1048576; start it"),
+    ],
+)
+def test_a_limit_of_this_process_is_named(
+    limit: str, value: int, command: list[str], hint: str
+) -> None:
+    script = f"""
+import resource
+from deepmatrix.errors import EngineError
+from deepmatrix.machine import processes
+resource.setrlimit(resource.{limit}, ({value}, {value}))
+try:
+    processes.run({command}, hint="start it")
+except EngineError as error:
+    print(error.hint)
+"""
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, check=True)
+    assert done.stdout.decode().strip() == hint

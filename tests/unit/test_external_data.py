@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+import tracemalloc
 from pathlib import Path
 
 import onnx
@@ -9,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepmatrix.models import files
+from deepmatrix.models import external_data, files
 from deepmatrix.models.external_data import _Scan, external_files
 
 
@@ -114,3 +116,44 @@ def test_a_model_is_read_once_however_many_files_are_beside_it(tmp_path: Path, c
     scan = _Scan(content.SerializeToString())
     list(scan.locations())
     assert scan.fields < 30
+
+
+def test_empty_messages_take_no_memory() -> None:
+    scan = _Scan(wrapped(7, b"\x0a\x00" * 200_000))
+    tracemalloc.start()
+    assert list(scan.locations()) == []
+    _, most = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert most < 2**20
+
+
+def test_no_more_fields_are_read_than_a_model_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(external_data, "MOST_FIELDS", 1000)
+    scan = _Scan(wrapped(7, wrapped(1, b"\x08\x01") * 2000))
+    list(scan.locations())
+    assert scan.fields == 1000
+
+
+def test_no_more_locations_are_looked_for_than_a_model_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(external_data, "MOST_LOCATIONS", 3)
+    names = [f"{number}.bin" for number in range(9)]
+    write(tmp_path, *names)
+    assert len(external_files(saved(tmp_path, model(*names)))) == 3
+
+
+def test_a_name_that_no_file_has_is_not_read() -> None:
+    content = model("a" * 5000, "b" * 4000).SerializeToString()
+    assert list(_Scan(content).locations()) == [b"b" * 4000]
+
+
+def test_deep_names_that_are_not_there_end_at_once(tmp_path: Path) -> None:
+    deep = "/".join("a" * 63)
+    write(tmp_path, f"{deep}/w.bin", f"{deep}/a/w.bin")
+    path = saved(tmp_path, model(*(f"{'a/' * 1900}{number}" for number in range(500))))
+    begin = time.perf_counter()
+    assert external_files(path) == {}
+    assert time.perf_counter() - begin < 3
+    path = saved(tmp_path, model(f"{deep}/w.bin", f"{deep}/a/w.bin"))
+    assert list(external_files(path)) == [f"{deep}/w.bin"]

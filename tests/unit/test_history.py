@@ -121,6 +121,10 @@ def test_noise_alone_has_few_change_points() -> None:
     assert sum(bool(change_points(values.tolist())) for values in runs) <= 5
 
 
+def test_a_series_of_thousands_of_runs_has_its_change_points() -> None:
+    assert change_points(stepped((2000, 1.0), (2000, 1.5))) == [2000]
+
+
 def test_times_of_another_machine_are_another_series() -> None:
     lines = [measured(run, 1.0, machine="old" if run < 3 else "new") for run in range(8)]
     (one_series,) = series(lines)

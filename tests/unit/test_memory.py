@@ -194,3 +194,10 @@ def test_an_array_above_two_gigabytes_is_written_as_one_below(
 def test_an_array_is_written_without_a_second_copy_of_it(tmp_path: Path) -> None:
     lines = "inputs.write_npz(path, {'x': array}); print(path.stat().st_size > array.nbytes)"
     assert within(100 << 20, tmp_path / "x.npz", lines) == "True\n"
+
+
+def test_a_history_of_very_many_short_lines_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / history.FILE
+    path.write_bytes(b"\n" * 250_001)
+    with pytest.raises(RecordError, match="has more than 250000 lines"):
+        history.read(path)

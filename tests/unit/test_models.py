@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from deepmatrix.boundary.writing import write_text
 from deepmatrix.cli import main
-from deepmatrix.cli.commands import verify
+from deepmatrix.cli.own_models import refusing
 from deepmatrix.config.sections import ExpectedFailure, Infer
 from deepmatrix.errors import ArgumentError
 from deepmatrix.models import files, imports
@@ -614,7 +614,7 @@ def half_read(tmp_path: Path, *unread: str) -> Run:
 
 def test_a_model_that_cannot_be_read_costs_its_own_cells_only(tmp_path: Path) -> None:
     run = half_read(tmp_path, "second")
-    verify._refuse_unreadable(run, WITHOUT_ARRAYS)
+    refusing._refuse_unreadable(run, WITHOUT_ARRAYS)
     merged = merging.merge([run])
     assert merged.problems == ("second: the model is not served: torn",)
     verdicts = {(row.artifact.split("--")[1], row.verdict) for row in merged.portability}
@@ -640,14 +640,14 @@ def test_a_model_that_does_not_take_the_inputs_of_the_first_ends_the_run(
         run.save(job, record(job, output=reported, parity=None, status=status))
     message = r"^b\.onnx does not take the inputs of a\.onnx: it has no input 'x'$"
     with pytest.raises(ArgumentError, match=message) as raised:
-        verify._refuse_unreadable(run, WITHOUT_ARRAYS)
+        refusing._refuse_unreadable(run, WITHOUT_ARRAYS)
     assert f"--{option}" in str(raised.value.hint)
 
 
 def test_where_no_model_can_be_read_nothing_is_served(tmp_path: Path) -> None:
     run = half_read(tmp_path, "first", "second")
     with pytest.raises(ArgumentError, match=r"first\.onnx: torn\nsecond\.tflite: torn") as raised:
-        verify._refuse_unreadable(run, WITHOUT_ARRAYS)
+        refusing._refuse_unreadable(run, WITHOUT_ARRAYS)
     assert "nothing was served" in str(raised.value.hint)
 
 

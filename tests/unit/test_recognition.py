@@ -149,6 +149,13 @@ def test_names_in_an_archive_are_those_that_zipfile_reads(tmp_path: Path, commen
     assert formats.zip_names(path) == expected
 
 
+def test_an_archive_whose_directory_is_beyond_its_end_is_truncated(tmp_path: Path) -> None:
+    path = write_zip(tmp_path / "a.zip", *SCRIPT)
+    content = path.read_bytes()
+    path.write_bytes(content[:-6] + (len(content) * 2).to_bytes(4, "little") + content[-2:])
+    assert formats.zip_names(path) is None
+
+
 def test_the_directory_of_an_archive_is_read_up_to_a_bound(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -206,22 +206,22 @@ def test_what_ends_a_process_is_blamed_on_its_artifact_and_the_others_are_served
 def test_what_needs_more_than_its_share_of_the_memory_runs_alone_with_all_of_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(lanes, "LEAST_MEMORY", 300 * MIB)
-    faults = ["fine", "half_a_gigabyte", "fine", "out_of_memory", "fine", "fine"]
-    run, jobs = run_of(tmp_path, faults, memory=900 * MIB)
-    engine = LocalEngine(tmp_path / "work", cpus=2, memory_bytes=600 * MIB)
+    monkeypatch.setattr(lanes, "LEAST_MEMORY", 150 * MIB)
+    faults = ["fine", "quarter_of_a_gigabyte", "fine", "out_of_memory", "fine", "fine"]
+    run, jobs = run_of(tmp_path, faults, memory=600 * MIB)
+    engine = LocalEngine(tmp_path / "work", cpus=2, memory_bytes=300 * MIB)
     serve(run, engine)
     served = {model.split()[1]: record for model, record in records(run, jobs).items()}
     assert {fault: record.status for fault, record in served.items()} == {
         "fine": "ok",
-        "half_a_gigabyte": "ok",
+        "quarter_of_a_gigabyte": "ok",
         "out_of_memory": "oom",
     }
-    assert served["out_of_memory"].cause == "needed more than its 900 MiB of memory"
-    assert served["half_a_gigabyte"].after_others == ""
+    assert served["out_of_memory"].cause == "needed more than its 600 MiB of memory"
+    assert served["quarter_of_a_gigabyte"].after_others == ""
     promised = [task.limits.memory_bytes // MIB for task in engine.tasks]
-    assert promised.count(900) == 2
-    assert set(promised) == {300, 900}
+    assert promised.count(600) == 2
+    assert set(promised) == {150, 600}
 
 
 @real_processes

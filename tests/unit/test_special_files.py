@@ -20,6 +20,7 @@ from deepmatrix.cli.looking import history as history_command
 from deepmatrix.comparison.history import lines as history
 from deepmatrix.config import matrix_file
 from deepmatrix.errors import CellFailed, DeepmatrixError
+from deepmatrix.execution.sessions.lanes import Lane
 from deepmatrix.execution.tasks import TaskMaker
 from deepmatrix.machine import locks
 from deepmatrix.models import inputs
@@ -181,7 +182,7 @@ def test_a_file_of_a_run_whose_name_is_not_utf_8_is_named_and_left_out(
 def test_a_model_whose_path_is_not_utf_8_is_planned_with_it_escaped(run: Run) -> None:
     model = Import(name="m", format="onnx", file="model.onnx", cell=run.manifest.plan.cells[0].id)
     plan = run.manifest.plan
-    planned = type(plan)(**{**vars(plan), "imports": (model,)})
+    planned = type(plan)(**{**vars(plan), "imports": (model,), "workloads": ()})
     planned = planned.with_sources({"m": os.fsdecode(b"/models/\xffm.onnx")})
     created = Run.create(run.path.parent, planned, run.manifest.matrix, version="0.1.0", name="two")
     document = json.loads((created.path / "plan.json").read_bytes())
@@ -221,7 +222,7 @@ def test_a_damaged_order_of_batches_is_named_before_a_job_is_done(
     names = workload_inputs.files(run.inputs, job.workload)
     for path in names.values():
         path.write_bytes(content)
-    maker = TaskMaker(run=run, capabilities=DOCKER, emulated=False, cpus=(0,))
+    maker = TaskMaker(run=run, capabilities=DOCKER, emulated=False, lane=Lane((0,), 1 << 30))
     control = tmp_path / "control"
     control.mkdir()
     with pytest.raises(Damaged) as caught:

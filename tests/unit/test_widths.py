@@ -24,12 +24,14 @@ from deepmatrix.comparison.changes import (
     TimeChange,
     VerdictChange,
 )
+from deepmatrix.comparison.history.lines import Measurement
+from deepmatrix.comparison.history.series import Series, series
 from deepmatrix.conformance.suite import Change, Conformity, Outcome
 from deepmatrix.drawing import console as printing
 from deepmatrix.drawing import fitting
 from deepmatrix.drawing.layout import Column, Row, Table
 from deepmatrix.reports import markdown, tables
-from deepmatrix.reports.tables import comparison, conformance, result_tables
+from deepmatrix.reports.tables import comparison, conformance, history, result_tables
 from deepmatrix.reports.tables.own_models import inputs, overview, quantisation, verification
 from deepmatrix.reports.tables.study import claims
 from deepmatrix.results import rows
@@ -373,8 +375,29 @@ def compared() -> Comparison:
     )
 
 
+def history_series() -> list[Series]:
+    cell, subject = CONSUMERS[0], f"{PRODUCERS[2]}--{WORKLOADS[1]}--onnx"
+    lines = [
+        Measurement(
+            run=f"run{run}",
+            created=f"2026-01-{run + 1:02}T00:00:00+00:00",
+            version="0.1.0",
+            series=f"{cell}/{subject}/{quantity}",
+            cell=cell,
+            subject=subject,
+            quantity=quantity,
+            unit="s",
+            value=value,
+        )
+        for quantity, value in (("inference", 1.2345e-5), ("training", 1234.5))
+        for run in range(3)
+    ]
+    return series(lines)
+
+
 def all_tables() -> list[Table]:
     return [
+        history.table(history_series()),
         *result_tables(whole_results()),
         verification.consumers(verifications.results(), verifications.MODEL),
         verification.outputs(verifications.results(), verifications.MODEL),

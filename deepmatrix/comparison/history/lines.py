@@ -6,6 +6,7 @@ import io
 import json
 import os
 from collections.abc import Iterator
+from itertools import islice
 from pathlib import Path
 from typing import IO, Annotated, Literal
 
@@ -37,6 +38,9 @@ LARGEST = 1e30
 
 #: Bytes of a line, which holds a few texts; and of a history that is read, a line at a time.
 LONGEST_LINE, LARGEST_FILE = 2**20, 128 * 2**20
+
+#: Lines of a history that is read: each takes two kilobytes of memory, however short it is.
+MOST_LINES = 250_000
 
 Reading = Annotated[float, Field(ge=0, le=LARGEST, allow_inf_nan=False)]
 
@@ -218,12 +222,18 @@ def read(path: Path) -> list[Measurement]:
         )
     with _opened(path) as file:
         if os.fstat(file.fileno()).st_size > LARGEST_FILE:
-            raise RecordError(
-                f"{path} has more than {binary_size(LARGEST_FILE)}",
-                hint="move its first lines to a file elsewhere",
-            )
-        lines = [_measurement_of(path, *numbered) for numbered in enumerate(_parts(file), 1)]
+            raise _too_long(path, binary_size(LARGEST_FILE))
+        parts = list(islice(_parts(file), MOST_LINES + 1))
+        if len(parts) > MOST_LINES:
+            raise _too_long(path, f"{MOST_LINES} lines")
+        lines = [_measurement_of(path, *numbered) for numbered in enumerate(parts, 1)]
     return sorted(lines, key=lambda line: line.created)
+
+
+def _too_long(path: Path, bound: str) -> RecordError:
+    return RecordError(
+        f"{path} has more than {bound}", hint="move its first lines to a file elsewhere"
+    )
 
 
 def _measurement_of(path: Path, number: int, line: bytes) -> Measurement:

@@ -6,7 +6,6 @@ The inspector of a format is a cell of its own. It evaluates every node as preci
 from __future__ import annotations
 
 import contextlib
-import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from deepmatrix.boundary.copying import copy_file, copy_tree
 from deepmatrix.diagnosis.search.graph import Graph
 from deepmatrix.errors import ArgumentError
 from deepmatrix.execution.runner import OpenRun
@@ -104,7 +104,7 @@ class Tracer:
             raise Untraceable(error.message) from None
 
         def fill(control: Path) -> dict[str, Any]:
-            shutil.copytree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
+            copy_tree(self.run.artifact_path(artifact) / artifacts.MODEL, control / "model")
             (control / "given").mkdir()
             write_npz(control / "given" / INPUTS, self.inputs(artifact, rows))
             description = {
@@ -128,7 +128,7 @@ class Tracer:
         def fill(control: Path) -> dict[str, Any]:
             path = control / "artifact" / MODEL_PATHS[model_format]
             path.parent.mkdir()
-            shutil.copyfile(model, path)
+            copy_file(model, path)
             (control / "artifact" / "inputs").mkdir()
             entries = []
             for number, (name, x) in enumerate(inputs.items()):

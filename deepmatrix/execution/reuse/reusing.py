@@ -119,9 +119,9 @@ class Reuse:
             answers.store(run, job.artifact, job.cell, outputs)
             truth = truths.read(run.artifact_path(job.artifact))
             agreement = deviations.compare(outputs, truth) if truth.gold else None
-            record = record.model_copy(update={"agreement": agreement})
+            record = record.changed(agreement=agreement)
         _copy_log(earlier.log_path(job), run.log_path(job))
-        run.save(job, record.model_copy(update=changes))
+        run.save(job, record.changed(**changes))
         return ""
 
 

@@ -9,14 +9,15 @@ from pydantic import BaseModel, ConfigDict, Field
 from deepmatrix.boundary.bounds import (
     ByName,
     Count,
+    CutRemark,
     Digest,
     Facts,
     FewFixed,
+    Finite,
     Id,
     Json,
     LargeError,
     Line,
-    Number,
     Opset,
     Rate,
     RelativePath,
@@ -107,8 +108,8 @@ class ModelInput(Part):
     name: TensorName
     dtype: Id
     shape: FewFixed[Count]
-    low: Number | None = None
-    high: Number | None = None
+    low: Finite | None = None
+    high: Finite | None = None
     special: Line = ""
     sampled: bool
     values: Remark = ""
@@ -138,7 +139,7 @@ class Exported(Part):
     batch: int | None = Field(default=None, gt=0, le=1_000_000)
     in_parts: bool = True
     gold: ByName[Remark] = Field(default_factory=dict)
-    gold_remarks: FewFixed[Remark] = ()
+    gold_remarks: FewFixed[CutRemark] = ()
     random: FewFixed[TensorName] = ()
     unjudged: ByName[Remark] = Field(default_factory=dict)
     rounded: FewFixed[TensorName] = ()

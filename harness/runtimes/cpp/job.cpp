@@ -143,41 +143,46 @@ Json environment(const Job& job, const Runtime* runtime, std::optional<int> thre
 
 }  // namespace
 
-Json run_job(const Job& job, std::optional<double> interpreter_s) {
+Json Process::start(const Job& job) {
+    if (runtime_) return {{"interpreter_s", nullptr}, {"import_s", 0.0}};
+    const double import_s = timed([&] { runtime_ = start_runtime(job.threads); });
+    log_stage("self-test");
+    tests_ = run_selftest(*runtime_, job.selftest);
+    return {{"interpreter_s", interpreter_s_ ? Json(*interpreter_s_) : Json(nullptr)},
+            {"import_s", import_s}};
+}
+
+Json Process::run(const Job& job) {
     const double began = now_s();
+    place_ += 1;
     Json output = {{"schema", kSchema},
                    {"job", job.id},
                    {"harness", DEEPMATRIX_HARNESS},
+                   {"place", place_},
                    {"selftest", Json::array()},
                    {"records", Json::array()},
                    {"artifacts", Json::array()},
                    {"canaries", Json::array()}};
-    std::unique_ptr<Runtime> runtime;
     std::optional<int> threads;
     try {
-        const double import_s = timed([&] { runtime = start_runtime(job.threads); });
-        const Json started = {
-            {"interpreter_s", interpreter_s ? Json(*interpreter_s) : Json(nullptr)},
-            {"import_s", import_s}};
-        log_stage("self-test");
-        const auto tests = run_selftest(*runtime, job.selftest);
-        output["selftest"] = to_json(tests);
-        threads = runtime->threads();
-        prove(job, *threads, tests);
+        const Json started = start(job);
+        output["selftest"] = to_json(tests_);
+        threads = runtime_->threads();
+        prove(job, *threads, tests_);
         log_stage("canary");
-        output["canaries"].push_back(to_json(measure_canary(*runtime)));
-        Session session(job, *runtime);
+        output["canaries"].push_back(to_json(measure_canary(*runtime_)));
+        Session session(job, *runtime_);
         output["records"] = run_phases(job, session, started, began);
         log_stage("canary");
-        output["canaries"].push_back(to_json(measure_canary(*runtime)));
+        output["canaries"].push_back(to_json(measure_canary(*runtime_)));
     } catch (...) {
         // What the phases found stands, even if there was no second canary.
         if (output["records"].empty()) output["records"] = none_run(job, current_failure());
     }
-    output["environment"] = environment(job, runtime.get(), threads);
+    output["environment"] = environment(job, runtime_.get(), threads);
     const PeakMemory peak = peak_memory();
     output["peak_memory_bytes"] = peak.bytes;
-    output["memory_source"] = peak.source;
+    output["memory_source"] = place_ == 1 ? peak.source : "session";  // may be of a job before
     output["peak_resident_bytes"] = peak_resident();
     return output;
 }

@@ -1,7 +1,7 @@
-// Run one job: `runner DIR`. See harness/PROTOCOL.md.
+// Run one job, or a session of several: `runner DIR`. See harness/PROTOCOL.md.
 //
-// Exit codes: 0 when output.json is written, whatever it says; 2 when DIR cannot be used; 1 when
-// the deadline passed.
+// Exit codes: 0 when every output.json is written, whatever it says; 2 when DIR cannot be used; 1
+// when the deadline passed.
 
 #include <cstdio>
 #include <cstdlib>
@@ -11,6 +11,7 @@
 #include "errors.hpp"
 #include "job.hpp"
 #include "machine.hpp"
+#include "queue.hpp"
 #include "watchdog.hpp"
 
 namespace {
@@ -30,11 +31,15 @@ int main(int count, char** arguments) {
         std::fputs("usage: runner DIR\n", stderr);
         leave(2);
     }
-    const std::string directory = arguments[1];
     try {
-        const auto job = deepmatrix::read_job(directory);
-        deepmatrix::start_watchdog(job.deadline_s);
-        deepmatrix::write_output(directory, deepmatrix::run_job(job, age));
+        deepmatrix::Queue queue(arguments[1]);
+        deepmatrix::Process process(age);
+        while (const auto directory = queue.next()) {
+            const auto job = deepmatrix::read_job(*directory);
+            deepmatrix::start_watchdog(job.deadline_s);
+            deepmatrix::write_output(*directory, process.run(job));
+            deepmatrix::stop_watchdog();
+        }
     } catch (const deepmatrix::BadInput& error) {
         std::fprintf(stderr, "runner: %s\n", error.what());
         leave(2);

@@ -42,11 +42,18 @@ void start_watchdog(double deadline_s) {
     setitimer(ITIMER_REAL, &timer, nullptr);
 }
 
+void stop_watchdog() {
+    const itimerval none{};
+    setitimer(ITIMER_REAL, &none, nullptr);
+}
+
 void log_stage(const char* stage) {
     stage_now = stage;
     say("runner: ");
     say(stage);
     say("\n");
 }
+
+void log_text(const std::string& text) { say(text.c_str()); }
 
 }  // namespace deepmatrix
