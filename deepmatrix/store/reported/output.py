@@ -147,7 +147,7 @@ class Exported(Part):
     quantised: ByName[Quantised] = Field(default_factory=dict)
     unordered: ByName[Count] = Field(default_factory=dict)
     in_order_of: ByName[TensorName] = Field(default_factory=dict)
-    baseline_errors: ByName[Number] = Field(default_factory=dict)
+    baseline_errors: ByName[LargeError] = Field(default_factory=dict)
     inputs: FewFixed[ModelInput] = ()
     refusal: Remark = ""
     export_s: Seconds

@@ -14,6 +14,7 @@ from deepmatrix.boundary.bounds import (
     Id,
     Items,
     Json,
+    LargeError,
     LongText,
     Moment,
     Number,
@@ -277,7 +278,7 @@ class InspectData(Reported):
     quantised: ByName[Quantised] = Field(default_factory=dict)
     unordered: ByName[Count] = Field(default_factory=dict)
     in_order_of: ByName[TensorName] = Field(default_factory=dict)
-    baseline_errors: ByName[Number] = Field(default_factory=dict)
+    baseline_errors: ByName[LargeError] = Field(default_factory=dict)
     values: ByName[Remark] = Field(default_factory=dict)
     dtypes: ByName[Remark] = Field(default_factory=dict)
     steering: ByName[Remark] = Field(default_factory=dict)

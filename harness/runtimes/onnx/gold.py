@@ -229,7 +229,7 @@ def least_exact(reference, inputs, outputs, judged, undefined, names):
         if not 0 <= error_of(own, truth) < error:
             continue
         if name in judged.inexact:
-            errors[name] = error
+            errors[name] = min(error, float(numpy.finfo("float64").max))
         else:
             exact[name] = three[2]
     return exact, errors
